@@ -1,0 +1,260 @@
+//! A change: one thing that a command does to the cluster or to Quay, as a value.
+
+use serde::Serialize;
+
+use super::Role;
+use super::finding::ObjectRef;
+
+/// One change. Each is idempotent: applied to a state that already has its effect, it does nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Edit the namespace lists of the QuayIntegration so that a namespace is in (or out of) its scope.
+    EditScope(ScopeEdit),
+    /// Mark (or unmark) a namespace that is excluded by name as linked on request.
+    MarkNamespace { namespace: String, linked: bool },
+    /// Remove the operator's finalizer from a namespace, so that deleting it deletes no images.
+    ReleaseNamespace { namespace: String },
+    /// Become an owner of an organization (superusers only).
+    TakeOwnership { organization: String },
+    /// Record in an organization marked by another cluster that it is this cluster's now.
+    Adopt { organization: String, mark: String },
+    /// Create an organization.
+    CreateOrganization { organization: String },
+    /// Delete an organization with all its images. Never planned unless named and confirmed by a person.
+    DeleteOrganization { organization: String },
+    /// Create a robot account with our mark as its description.
+    CreateRobot { organization: String, robot: String, mark: String },
+    /// Give a robot account a new token; the old one stops working.
+    RotateRobot { organization: String, robot: String },
+    /// Delete a robot account, with its default permissions and rights.
+    DeleteRobot { organization: String, robot: String },
+    /// Give a robot account its role on repositories created later.
+    CreateDefaultPermission { organization: String, robot: String, role: Role },
+    /// Change the role of a default permission.
+    ChangeDefaultPermission { organization: String, id: String, robot: String, from: Role, to: Role },
+    /// Delete a default permission that another one of the same robot account makes superfluous.
+    DeleteDefaultPermission { organization: String, id: String, robot: String, role: Role },
+    /// Create a private repository.
+    CreateRepository { organization: String, repository: String },
+    /// Give a robot account a role on one repository.
+    GrantRepository { organization: String, repository: String, robot: String, role: Role },
+    /// Create a pull and push secret with the robot account's current token.
+    CreateSecret { namespace: String, secret: String, robot: String },
+    /// Put the robot account's current login into an existing secret. `version` guards it.
+    UpdateSecret { namespace: String, secret: String, robot: String, version: String },
+    /// Delete a secret of the wrong type and create it anew: a secret's type cannot be changed.
+    ReplaceSecret { namespace: String, secret: String, robot: String, version: String },
+    /// Delete a secret.
+    DeleteSecret { namespace: String, secret: String },
+    /// Bring a service account's references to its secret, and the role asked for, into shape.
+    EditServiceAccount { namespace: String, service_account: String, edit: ServiceAccountEdit },
+}
+
+/// What is added to and removed from the lists of a QuayIntegration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScopeEdit {
+    /// Added to `allowlistNamespaces`.
+    pub allow: Vec<String>,
+    /// Removed from `allowlistNamespaces`.
+    pub disallow: Vec<String>,
+    /// Added to `denylistNamespaces`.
+    pub deny: Vec<String>,
+    /// Removed from `denylistNamespaces`.
+    pub undeny: Vec<String>,
+}
+
+/// What is added to and removed from a service account. All else in its lists stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceAccountEdit {
+    /// The secret's name.
+    pub secret: String,
+    /// `Some(true)`: into `secrets`; `Some(false)`: out of them; `None`: leave.
+    pub mountable: Option<bool>,
+    /// The same for `imagePullSecrets`.
+    pub pull: Option<bool>,
+    /// `Some(Some(role))`: set the role annotation; `Some(None)`: remove it; `None`: leave.
+    pub role: Option<Option<Role>>,
+}
+
+/// What a change does to its object, for people and for `-o json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// The object comes into being.
+    Create,
+    /// The object is changed.
+    Update,
+    /// The object goes.
+    Delete,
+}
+
+impl Change {
+    /// The object that is changed.
+    pub fn object(&self) -> ObjectRef {
+        use Change::*;
+        match self {
+            EditScope(_) => ObjectRef::cluster("QuayIntegration", ""),
+            MarkNamespace { namespace, .. } | ReleaseNamespace { namespace } => ObjectRef::cluster("Namespace", namespace),
+            TakeOwnership { organization }
+            | Adopt { organization, .. }
+            | CreateOrganization { organization }
+            | DeleteOrganization { organization } => ObjectRef::cluster("Organization", organization),
+            CreateRobot { organization, robot, .. }
+            | RotateRobot { organization, robot }
+            | DeleteRobot { organization, robot } => ObjectRef::cluster("RobotAccount", &format!("{organization}+{robot}")),
+            CreateDefaultPermission { organization, robot, .. }
+            | ChangeDefaultPermission { organization, robot, .. }
+            | DeleteDefaultPermission { organization, robot, .. } => {
+                ObjectRef::cluster("DefaultPermission", &format!("{organization}+{robot}"))
+            }
+            CreateRepository { organization, repository } | GrantRepository { organization, repository, .. } => {
+                ObjectRef::cluster("Repository", &format!("{organization}/{repository}"))
+            }
+            CreateSecret { namespace, secret, .. }
+            | UpdateSecret { namespace, secret, .. }
+            | ReplaceSecret { namespace, secret, .. }
+            | DeleteSecret { namespace, secret } => ObjectRef::namespaced("Secret", namespace, secret),
+            EditServiceAccount { namespace, service_account, .. } => {
+                ObjectRef::namespaced("ServiceAccount", namespace, service_account)
+            }
+        }
+    }
+
+    /// What happens to [`Change::object`].
+    pub fn verb(&self) -> Verb {
+        use Change::*;
+        match self {
+            CreateOrganization { .. }
+            | CreateRobot { .. }
+            | CreateDefaultPermission { .. }
+            | CreateRepository { .. }
+            | CreateSecret { .. } => Verb::Create,
+            DeleteOrganization { .. } | DeleteRobot { .. } | DeleteDefaultPermission { .. } | DeleteSecret { .. } => Verb::Delete,
+            _ => Verb::Update,
+        }
+    }
+
+    /// One sentence for a person, without a full stop.
+    pub fn summary(&self) -> String {
+        use Change::*;
+        match self {
+            EditScope(edit) => edit.summary(),
+            MarkNamespace { namespace, linked: true } => format!("mark namespace {namespace} as linked on request"),
+            MarkNamespace { namespace, linked: false } => format!("remove our mark from namespace {namespace}"),
+            ReleaseNamespace { namespace } => {
+                format!("remove the operator's finalizer from namespace {namespace}, keeping its organization")
+            }
+            TakeOwnership { organization } => format!("become owner of organization {organization}"),
+            Adopt { organization, .. } => {
+                format!("take over organization {organization}, which another cluster marked as its own")
+            }
+            CreateOrganization { organization } => format!("create organization {organization}"),
+            DeleteOrganization { organization } => format!("delete organization {organization} and every image in it"),
+            CreateRobot { organization, robot, .. } => format!("create robot account {organization}+{robot}"),
+            RotateRobot { organization, robot } => format!("renew the token of robot account {organization}+{robot}"),
+            DeleteRobot { organization, robot } => format!("delete robot account {organization}+{robot}"),
+            CreateDefaultPermission { robot, role, .. } => format!("give robot account {robot} {role} on new repositories"),
+            ChangeDefaultPermission { robot, from, to, .. } => {
+                format!("change the default permission of robot account {robot} from {from} to {to}")
+            }
+            DeleteDefaultPermission { robot, role, .. } => {
+                format!("delete a superfluous default permission ({role}) of robot account {robot}")
+            }
+            CreateRepository { organization, repository } => format!("create private repository {organization}/{repository}"),
+            GrantRepository { organization, repository, robot, role } => {
+                format!("give robot account {robot} {role} on repository {organization}/{repository}")
+            }
+            CreateSecret { secret, .. } => format!("create secret {secret}"),
+            UpdateSecret { secret, robot, .. } => format!("put the current login of robot account {robot} into secret {secret}"),
+            ReplaceSecret { secret, .. } => format!("replace secret {secret}, which has the wrong type"),
+            DeleteSecret { secret, .. } => format!("delete secret {secret}"),
+            EditServiceAccount { service_account, edit, .. } => edit.summary(service_account),
+        }
+    }
+
+    /// The change that takes this one back, where there is one.
+    pub fn inverse(&self) -> Option<Change> {
+        use Change::*;
+        Some(match self.clone() {
+            EditScope(edit) => EditScope(edit.inverse()),
+            MarkNamespace { namespace, linked } => MarkNamespace { namespace, linked: !linked },
+            CreateOrganization { organization } => DeleteOrganization { organization },
+            CreateRobot { organization, robot, .. } => DeleteRobot { organization, robot },
+            ChangeDefaultPermission { organization, id, robot, from, to } => {
+                ChangeDefaultPermission { organization, id, robot, from: to, to: from }
+            }
+            DeleteDefaultPermission { organization, robot, role, .. } => CreateDefaultPermission { organization, robot, role },
+            CreateSecret { namespace, secret, .. } => DeleteSecret { namespace, secret },
+            EditServiceAccount { namespace, service_account, edit } => {
+                EditServiceAccount { namespace, service_account, edit: edit.inverse() }
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl ScopeEdit {
+    /// Nothing would be edited.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Edits the two lists; names that are there, or gone, already are left alone.
+    pub fn apply(&self, allow: &mut Vec<String>, deny: &mut Vec<String>) {
+        for (list, added, removed) in [(allow, &self.allow, &self.disallow), (deny, &self.deny, &self.undeny)] {
+            list.retain(|name| !removed.contains(name));
+            for name in added {
+                if !list.contains(name) {
+                    list.push(name.clone());
+                }
+            }
+        }
+    }
+
+    fn inverse(self) -> Self {
+        Self { allow: self.disallow, disallow: self.allow, deny: self.undeny, undeny: self.deny }
+    }
+
+    fn summary(&self) -> String {
+        let part = |names: &[String], what: &str| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));
+        let parts = [
+            part(&self.undeny, "take off the denylist:"),
+            part(&self.allow, "put on the allowlist:"),
+            part(&self.disallow, "take off the allowlist:"),
+            part(&self.deny, "put on the denylist:"),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl ServiceAccountEdit {
+    fn inverse(self) -> Self {
+        Self {
+            secret: self.secret,
+            mountable: self.mountable.map(|add| !add),
+            pull: self.pull.map(|add| !add),
+            role: self.role.and_then(|role| role.is_some().then_some(None)),
+        }
+    }
+
+    fn summary(&self, service_account: &str) -> String {
+        let lists = |wanted: bool| match (self.mountable == Some(wanted), self.pull == Some(wanted)) {
+            (true, true) => Some("secrets and imagePullSecrets"),
+            (true, false) => Some("secrets"),
+            (false, true) => Some("imagePullSecrets"),
+            (false, false) => None,
+        };
+        let secret = &self.secret;
+        let mut parts = Vec::new();
+        parts.extend(lists(true).map(|lists| format!("add secret {secret} to the {lists} of service account {service_account}")));
+        parts.extend(
+            lists(false).map(|lists| format!("remove secret {secret} from the {lists} of service account {service_account}")),
+        );
+        match self.role {
+            Some(Some(role)) => parts.push(format!("note role {role} on service account {service_account}")),
+            Some(None) => parts.push(format!("remove our note from service account {service_account}")),
+            None => {}
+        }
+        parts.join("; ")
+    }
+}

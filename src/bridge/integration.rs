@@ -1,0 +1,228 @@
+//! The integration: which Quay, under which cluster ID, with which token, and where each of these came from.
+
+use std::fmt;
+
+use super::names::{ClusterId, QuayUrl};
+use super::snapshot::Read;
+
+/// What we need of a QuayIntegration (`quay.redhat.com/v1`, QBO `api/v1/quayintegration_types.go`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QuayIntegration {
+    /// Its name.
+    pub name: String,
+    /// Guards every write.
+    pub resource_version: String,
+    /// `spec.clusterID`.
+    pub cluster_id: String,
+    /// `spec.quayHostname`, as written.
+    pub hostname: String,
+    /// `spec.insecureRegistry`.
+    pub insecure: bool,
+    /// `spec.allowlistNamespaces`.
+    pub allow: Vec<String>,
+    /// `spec.denylistNamespaces`.
+    pub deny: Vec<String>,
+    /// `spec.credentialsSecret`.
+    pub credentials: Option<SecretKey>,
+}
+
+/// A key in a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretKey {
+    /// The Secret's namespace.
+    pub namespace: String,
+    /// The Secret's name.
+    pub name: String,
+    /// The key in it.
+    pub key: String,
+}
+
+/// The key under which the operator reads the token whatever the QuayIntegration says (QBO
+/// `controllers/namespace_controller.go:158`).
+pub const OPERATOR_TOKEN_KEY: &str = "token";
+
+impl fmt::Display for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret {}/{}, key {}", self.namespace, self.name, self.key)
+    }
+}
+
+/// Where a setting came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A command line flag.
+    Flag(&'static str),
+    /// An environment variable.
+    Environment(&'static str),
+    /// The QuayIntegration of that name.
+    Resource(String),
+    /// A key in a Secret.
+    Secret(SecretKey),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Flag(name) | Source::Environment(name) => f.write_str(name),
+            Source::Resource(name) => write!(f, "QuayIntegration {name}"),
+            Source::Secret(key) => key.fmt(f),
+        }
+    }
+}
+
+/// A setting and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting<T> {
+    /// The value.
+    pub value: T,
+    /// Where it came from.
+    pub source: Source,
+}
+
+/// What flags and environment variables say; they go before the QuayIntegration.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// The address of the Quay.
+    pub url: Option<Setting<String>>,
+    /// The cluster ID.
+    pub cluster_id: Option<Setting<String>>,
+    /// A token was given; the token itself is not ours to keep.
+    pub token: Option<Source>,
+    /// Do not verify certificates.
+    pub insecure: bool,
+}
+
+/// The integration as far as it is known before Quay is asked.
+#[derive(Clone, Debug)]
+pub struct IntegrationSnapshot {
+    /// What was given.
+    pub given: Given,
+    /// The QuayIntegrations of the cluster.
+    pub resources: Read<Vec<QuayIntegration>>,
+    /// The token in the Secret that the QuayIntegration names; `None` if it was not looked for.
+    pub stored_token: Option<Read<StoredToken>>,
+    /// This cluster's API server, `host:port`.
+    pub cluster: String,
+}
+
+/// What the Secret with the token holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredToken {
+    /// A token.
+    Present,
+    /// There is no such Secret.
+    SecretMissing,
+    /// The Secret has no such key.
+    KeyMissing,
+    /// Nothing is under the key.
+    Empty,
+}
+
+/// What a command needs to know to work on namespaces.
+#[derive(Clone, Debug)]
+pub struct Integration {
+    /// The address of the Quay.
+    pub url: Setting<QuayUrl>,
+    /// The cluster ID.
+    pub cluster_id: Setting<ClusterId>,
+    /// The one QuayIntegration, where there is one and it could be read.
+    pub resource: Option<QuayIntegration>,
+    /// Certificates are not verified.
+    pub insecure: bool,
+    /// This cluster's API server, `host:port`.
+    pub cluster: String,
+}
+
+impl IntegrationSnapshot {
+    /// The one QuayIntegration, if there is exactly one.
+    pub fn resource(&self) -> Option<&QuayIntegration> {
+        match self.resources.as_deref() {
+            Ok([one]) => Some(one),
+            _ => None,
+        }
+    }
+
+    /// The address of the Quay as written, and where.
+    pub fn url(&self) -> Option<Setting<String>> {
+        self.setting(&self.given.url, |resource| &resource.hostname)
+    }
+
+    /// The cluster ID as written, and where.
+    pub fn cluster_id(&self) -> Option<Setting<String>> {
+        self.setting(&self.given.cluster_id, |resource| &resource.cluster_id)
+    }
+
+    /// Where the token comes from, whether or not there is one.
+    pub fn token_source(&self) -> Option<Source> {
+        self.given.token.clone().or_else(|| Some(Source::Secret(self.resource()?.credentials.clone()?)))
+    }
+
+    /// What to work with, if the settings that are known suffice for it.
+    pub fn resolve(&self) -> Option<Integration> {
+        let url = self.url()?;
+        let cluster_id = self.cluster_id()?;
+        Some(Integration {
+            url: Setting { value: QuayUrl::parse(&url.value).ok()?.0, source: url.source },
+            cluster_id: Setting { value: ClusterId::new(cluster_id.value), source: cluster_id.source },
+            resource: self.resource().cloned(),
+            insecure: self.insecure(),
+            cluster: self.cluster.clone(),
+        })
+    }
+
+    /// Whether certificates are not to be verified.
+    pub fn insecure(&self) -> bool {
+        self.given.insecure || self.resource().is_some_and(|resource| resource.insecure)
+    }
+
+    fn setting(&self, given: &Option<Setting<String>>, field: fn(&QuayIntegration) -> &String) -> Option<Setting<String>> {
+        given.clone().or_else(|| {
+            let resource = self.resource()?;
+            let value = field(resource).trim();
+            (!value.is_empty()).then(|| Setting { value: value.to_owned(), source: Source::Resource(resource.name.clone()) })
+        })
+    }
+}
+
+/// What stands in the way of every call to Quay, or of every call of a kind. Learnt from answers, reported once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// No answer; the step at which it stopped and why.
+    Unreachable { step: Step, reason: String },
+    /// The certificate is not trusted.
+    Untrusted { reason: String },
+    /// The token is not accepted (401).
+    TokenRefused { reason: String },
+    /// The token's user lacks a right: which.
+    UserLacksRight { user: String, right: String },
+    /// The token lacks a scope: which.
+    TokenLacksScope { scope: String },
+    /// Quay is in read-only mode.
+    ReadOnly,
+    /// Robot accounts are switched off.
+    RobotsDisallowed,
+}
+
+/// How far a call to Quay came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Looking up the name.
+    Name,
+    /// Opening the connection.
+    Connect,
+    /// Agreeing on TLS.
+    Tls,
+    /// Getting an answer.
+    Http,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Step::Name => "looking up the name",
+            Step::Connect => "connecting",
+            Step::Tls => "agreeing on TLS",
+            Step::Http => "waiting for an answer",
+        })
+    }
+}

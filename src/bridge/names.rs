@@ -1,0 +1,284 @@
+//! Names in Quay and in the cluster, and the rules they obey.
+
+use std::fmt;
+
+use url::Url;
+
+/// Name of the finalizer with which the operator deletes the organization of a deleted namespace (QBO
+/// `pkg/constants`).
+pub const OPERATOR_FINALIZER: &str = "quay.redhat.com/quayintegrations";
+
+/// Label that we put on every object we create in the cluster, with the value [`MANAGED_BY`].
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+
+/// Value of [`MANAGED_BY_LABEL`].
+pub const MANAGED_BY: &str = "oc-quay";
+
+/// Annotation on a service account: the role that its robot account was asked to have with `link --service-account`.
+pub const ROLE_ANNOTATION: &str = "oc-quay/role";
+
+/// Annotation on a namespace that was linked by request although it is excluded by name (`link --force`).
+pub const LINKED_ANNOTATION: &str = "oc-quay/linked";
+
+/// Annotation on an image stream: `true` asks for a repository, `false` for none, whatever the stream refers to.
+pub const REPOSITORY_ANNOTATION: &str = "oc-quay/repository";
+
+/// The `clusterID` of the integration: what tells this cluster's organizations from another's in one Quay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterId(String);
+
+impl ClusterId {
+    /// Takes the ID as it is written in the QuayIntegration. Whether it yields possible names is
+    /// [`ClusterId::problem`]'s to say.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// The ID as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The organization of a namespace: `lower(clusterID) + "_" + namespace` (QBO `api/v1/quayintegration_types.go:150`).
+    pub fn organization(&self, namespace: &str) -> String {
+        format!("{}_{namespace}", self.0.to_lowercase())
+    }
+
+    /// The pull and push secret of a service account: `<service account>-quay-<clusterID>`, the ID as written (QBO
+    /// `pkg/utils/utils.go:60`).
+    pub fn secret(&self, service_account: &str) -> String {
+        format!("{service_account}-quay-{}", self.0)
+    }
+
+    /// Why this ID can give no valid organization or secret name, if it cannot.
+    pub fn problem(&self) -> Option<String> {
+        if self.0.is_empty() {
+            return Some("it is empty".into());
+        }
+        if let Err(invalid) = organization(&self.organization("x")) {
+            return Some(format!("Quay refuses the organization name it gives: {invalid}"));
+        }
+        if let Err(invalid) = kubernetes_name(&self.secret("builder")) {
+            return Some(format!("Kubernetes refuses the secret name it gives: {invalid}"));
+        }
+        None
+    }
+}
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Checks an organization name: `^[a-z0-9]+([._-][a-z0-9]+)*$`, 2 to 255 characters (Quay
+/// `util/validation.py:17`; samples 165a-w).
+///
+/// # Errors
+/// The sentence that says which rule is broken.
+pub fn organization(name: &str) -> Result<(), String> {
+    if !(2..=255).contains(&name.len()) {
+        return Err(format!("`{name}` is not 2 to 255 characters long"));
+    }
+    words(name)
+}
+
+/// Checks the short name of a robot account: the organization's rule, and `<organization>+<robot>` at most 255
+/// characters in all (samples 220a-s).
+///
+/// # Errors
+/// The sentence that says which rule is broken.
+pub fn robot(organization: &str, name: &str) -> Result<(), String> {
+    if name.len() < 2 || organization.len() + 1 + name.len() > 255 {
+        return Err(format!("`{organization}+{name}` is not within 2 to 255 characters"));
+    }
+    words(name)
+}
+
+/// Checks a repository name: starts with a lower-case letter, a digit or `_`, then also `.` and `-`; at most 255
+/// characters (samples 315a-x). Nested names (`/`) are never made from image streams.
+///
+/// # Errors
+/// The sentence that says which rule is broken.
+pub fn repository(name: &str) -> Result<(), String> {
+    let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if name.is_empty() || name.len() > 255 {
+        return Err(format!("`{name}` is not 1 to 255 characters long"));
+    }
+    if !name.starts_with(first) {
+        return Err(format!("`{name}` does not start with a lower-case letter, a digit or _"));
+    }
+    match name.chars().find(|&c| !first(c) && c != '.' && c != '-') {
+        Some(c) => Err(format!("`{name}` contains {c:?}")),
+        None => Ok(()),
+    }
+}
+
+/// Checks the name of a secret or another namespaced object: an RFC 1123 subdomain of at most 253 characters
+/// (Kubernetes, "Object Names and IDs").
+///
+/// # Errors
+/// The sentence that says which rule is broken.
+pub fn kubernetes_name(name: &str) -> Result<(), String> {
+    if name.is_empty() || name.len() > 253 {
+        return Err(format!("`{name}` is not 1 to 253 characters long"));
+    }
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if let Some(c) = name.chars().find(|&c| !alphanumeric(c) && c != '-' && c != '.') {
+        return Err(format!("`{name}` contains {c:?}"));
+    }
+    if name.split('.').any(|part| !part.starts_with(alphanumeric) || !part.ends_with(alphanumeric)) {
+        return Err(format!("`{name}` has a part that does not start and end with a letter or digit"));
+    }
+    Ok(())
+}
+
+/// Lower-case words, joined by single separators.
+fn words(name: &str) -> Result<(), String> {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let separator = |c: char| matches!(c, '.' | '_' | '-');
+    if let Some(c) = name.chars().find(|&c| !alphanumeric(c) && !separator(c)) {
+        return Err(format!("`{name}` contains {c:?}"));
+    }
+    if name.split(separator).any(str::is_empty) {
+        return Err(format!("`{name}` has a leading, trailing or doubled separator"));
+    }
+    Ok(())
+}
+
+/// The address of a Quay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuayUrl(Url);
+
+/// What is wrong with an address as it was written, although it can be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UrlProblem {
+    /// No `https://` in front: the operator then has no host at all (QBO `pkg/client/quay/client.go:30`).
+    NoScheme,
+    /// Something follows the host: the operator puts none of it into image names.
+    Path,
+    /// `http://`: tokens and images travel unprotected.
+    PlainHttp,
+}
+
+impl QuayUrl {
+    /// Understands an address as people write it: the scheme may be missing (then it is https), a path is dropped.
+    ///
+    /// # Errors
+    /// The sentence that says why it is no address.
+    pub fn parse(text: &str) -> Result<(Self, Vec<UrlProblem>), String> {
+        let text = text.trim();
+        let (full, mut problems) = if text.contains("://") {
+            (text.to_owned(), vec![])
+        } else {
+            (format!("https://{text}"), vec![UrlProblem::NoScheme])
+        };
+        let mut url = Url::parse(&full).map_err(|error| format!("`{text}` is no address of a Quay: {error}"))?;
+        match url.scheme() {
+            "https" => {}
+            "http" => problems.push(UrlProblem::PlainHttp),
+            other => return Err(format!("`{text}` is no address of a Quay: the scheme {other}:// is not https://")),
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(format!("`{text}` is no address of a Quay: it names no host"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("the address of the Quay carries a user name or password: leave them out".into());
+        }
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            problems.push(UrlProblem::Path);
+        }
+        url.set_path("/");
+        url.set_query(None);
+        url.set_fragment(None);
+        Ok((Self(url), problems))
+    }
+
+    /// The registry's host as it stands in image names and in pull secrets: `host` or `host:port`.
+    pub fn host(&self) -> String {
+        let host = self.0.host_str().unwrap_or_default();
+        match self.0.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+
+    /// The address itself, with scheme and a trailing slash.
+    pub fn as_url(&self) -> &Url {
+        &self.0
+    }
+
+    /// Whether the connection is not protected by TLS.
+    pub fn is_plain_http(&self) -> bool {
+        self.0.scheme() == "http"
+    }
+}
+
+impl fmt::Display for QuayUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn organization_names_obey_quays_rule() {
+        for name in ["ab", "my-org", "my.org", "my_org", "1org", "12345", &"a".repeat(255)] {
+            assert_eq!(organization(name), Ok(()), "{name}");
+        }
+        for name in ["", "a", "a--b", "a__b", "-a", "a-", "My", "a b", "a+b", "a/b", "a._b", "ö1", "ab\n", &"a".repeat(256)] {
+            assert!(organization(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn robot_names_count_with_their_organization() {
+        assert_eq!(robot("acme", &"c".repeat(250)), Ok(()));
+        assert!(robot("acme", &"c".repeat(251)).is_err());
+        assert!(robot("acme", "a").is_err());
+        assert!(robot("acme", "my--robot").is_err());
+    }
+
+    #[test]
+    fn repository_names_are_laxer_than_organizations() {
+        for name in ["a", "a--b", "a__b", "a..b", "a-", "a.", "_a", "1"] {
+            assert_eq!(repository(name), Ok(()), "{name}");
+        }
+        for name in ["", "-a", ".a", "A", "a b", "a+b", "a\n"] {
+            assert!(repository(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_id_must_give_valid_names_on_both_sides() {
+        assert_eq!(ClusterId::new("openshift").problem(), None);
+        assert_eq!(ClusterId::new("prod-1").problem(), None);
+        for id in ["", "prod_1", "Prod", "prod-", "-prod", "pröd"] {
+            assert!(ClusterId::new(id).problem().is_some(), "{id}");
+        }
+        assert_eq!(ClusterId::new("Prod").organization("a"), "prod_a");
+        assert_eq!(ClusterId::new("Prod").secret("builder"), "builder-quay-Prod");
+    }
+
+    #[test]
+    fn addresses_are_understood_as_people_write_them() {
+        let table = [
+            ("https://quay.example.com", "https://quay.example.com", "quay.example.com", vec![]),
+            (" https://quay.example.com/\n", "https://quay.example.com", "quay.example.com", vec![]),
+            ("quay.example.com", "https://quay.example.com", "quay.example.com", vec![UrlProblem::NoScheme]),
+            ("localhost:8443", "https://localhost:8443", "localhost:8443", vec![UrlProblem::NoScheme]),
+            ("https://quay.example.com:443/x", "https://quay.example.com", "quay.example.com", vec![UrlProblem::Path]),
+            ("http://quay:8080", "http://quay:8080", "quay:8080", vec![UrlProblem::PlainHttp]),
+        ];
+        for (text, shown, host, problems) in table {
+            let (url, found) = QuayUrl::parse(text).unwrap();
+            assert_eq!((url.to_string(), url.host(), found), (shown.to_owned(), host.to_owned(), problems), "{text}");
+        }
+        for text in ["", "ftp://quay", "https://", "https://user:secret@quay", "https://a b"] {
+            assert!(QuayUrl::parse(text).is_err(), "{text}");
+        }
+    }
+}

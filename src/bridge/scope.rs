@@ -1,0 +1,200 @@
+//! Whether a namespace is to be linked, and why (or why not).
+
+use std::fmt;
+
+use super::change::{Change, ScopeEdit};
+use super::integration::QuayIntegration;
+
+/// Why a namespace is in or out of scope. The order of the rules is the operator's (QBO
+/// `api/v1/quayintegration_types.go:141-172`); names match exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// In: nothing excludes it.
+    Open,
+    /// In: the allowlist names it.
+    Allowed,
+    /// In: it was linked on request although its name excludes it. The operator does not know this rule.
+    Requested,
+    /// Out: the denylist names it.
+    Denied,
+    /// Out: its name is one of the platform's.
+    BuiltIn,
+    /// Out: there is an allowlist and it is not on it.
+    NotAllowed,
+}
+
+impl Scope {
+    /// The scope of a namespace. Without a QuayIntegration there are no lists.
+    pub fn of(namespace: &str, linked_on_request: bool, resource: Option<&QuayIntegration>) -> Self {
+        let on = |list: fn(&QuayIntegration) -> &Vec<String>| {
+            resource.is_some_and(|resource| list(resource).iter().any(|name| name == namespace))
+        };
+        if on(|resource| &resource.deny) {
+            Scope::Denied
+        } else if on(|resource| &resource.allow) {
+            Scope::Allowed
+        } else if linked_on_request {
+            Scope::Requested
+        } else if is_built_in(namespace) {
+            Scope::BuiltIn
+        } else if resource.is_some_and(|resource| !resource.allow.is_empty()) {
+            Scope::NotAllowed
+        } else {
+            Scope::Open
+        }
+    }
+
+    /// Whether the namespace is to be linked.
+    pub fn is_in(self) -> bool {
+        matches!(self, Scope::Open | Scope::Allowed | Scope::Requested)
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Scope::Open => "nothing excludes it",
+            Scope::Allowed => "the allowlist names it",
+            Scope::Requested => "it was linked on request",
+            Scope::Denied => "the denylist names it",
+            Scope::BuiltIn => "its name is one of the platform's own",
+            Scope::NotAllowed => "there is an allowlist and it is not on it",
+        })
+    }
+}
+
+/// Namespaces that the operator leaves alone unless the allowlist names them.
+pub fn is_built_in(namespace: &str) -> bool {
+    matches!(namespace, "default" | "openshift" | "management-infra")
+        || namespace.starts_with("openshift-")
+        || namespace.starts_with("kube-")
+}
+
+/// A namespace is excluded by its name and nobody insisted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NeedsForce;
+
+/// The changes that bring `namespace` into scope.
+///
+/// An allowlist is never started for one namespace: with one name on it, it puts every other namespace out of scope.
+/// A namespace that is excluded by its name is then marked instead.
+///
+/// # Errors
+/// [`NeedsForce`] for a namespace that is excluded by its name, unless `force`.
+pub fn bring_in(
+    namespace: &str,
+    linked_on_request: bool,
+    resource: Option<&QuayIntegration>,
+    force: bool,
+) -> Result<Vec<Change>, NeedsForce> {
+    if Scope::of(namespace, linked_on_request, resource).is_in() {
+        return Ok(vec![]);
+    }
+    if is_built_in(namespace) && !force {
+        return Err(NeedsForce);
+    }
+    let mut edit = ScopeEdit::default();
+    let mut edited = resource.cloned();
+    if let Some(edited) = edited.as_mut().filter(|edited| edited.deny.iter().any(|denied| denied == namespace)) {
+        edit.undeny = vec![namespace.to_owned()];
+        edited.deny.retain(|denied| denied != namespace);
+    }
+    let has_allowlist = edited.as_ref().is_some_and(|edited| !edited.allow.is_empty());
+    let scope = Scope::of(namespace, linked_on_request, edited.as_ref());
+    if !scope.is_in() && has_allowlist {
+        edit.allow = vec![namespace.to_owned()];
+    }
+    let mut changes = Vec::new();
+    if !edit.is_empty() {
+        changes.push(Change::EditScope(edit));
+    }
+    if !scope.is_in() && !has_allowlist {
+        changes.push(Change::MarkNamespace { namespace: namespace.to_owned(), linked: true });
+    }
+    Ok(changes)
+}
+
+/// The changes that take `namespace` out of scope.
+///
+/// The last name on an allowlist is never removed, which would put every namespace into scope; the denylist goes
+/// before it.
+pub fn take_out(namespace: &str, linked_on_request: bool, resource: Option<&QuayIntegration>) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if linked_on_request {
+        changes.push(Change::MarkNamespace { namespace: namespace.to_owned(), linked: false });
+    }
+    let scope = Scope::of(namespace, false, resource);
+    let Some(resource) = resource.filter(|_| scope.is_in()) else { return changes };
+    let name = vec![namespace.to_owned()];
+    let others_are_allowed = resource.allow.iter().any(|allowed| allowed != namespace);
+    changes.push(Change::EditScope(if scope == Scope::Allowed && others_are_allowed {
+        ScopeEdit { disallow: name, ..ScopeEdit::default() }
+    } else {
+        ScopeEdit { deny: name, ..ScopeEdit::default() }
+    }));
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resource(allow: &[&str], deny: &[&str]) -> QuayIntegration {
+        let names = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect();
+        QuayIntegration { allow: names(allow), deny: names(deny), ..Default::default() }
+    }
+
+    #[test]
+    fn the_operators_order_of_rules() {
+        let table = [
+            ("shop", &[][..], &[][..], Scope::Open),
+            ("shop", &["shop"], &["shop"], Scope::Denied),
+            ("shop", &["shop"], &[], Scope::Allowed),
+            ("shop", &["other"], &[], Scope::NotAllowed),
+            ("default", &[], &[], Scope::BuiltIn),
+            ("openshift-x", &[], &[], Scope::BuiltIn),
+            ("kube-system", &["shop"], &[], Scope::BuiltIn),
+            ("openshift-x", &["openshift-x"], &[], Scope::Allowed),
+            ("openshiftx", &[], &[], Scope::Open),
+        ];
+        for (namespace, allow, deny, scope) in table {
+            assert_eq!(Scope::of(namespace, false, Some(&resource(allow, deny))), scope, "{namespace} {allow:?} {deny:?}");
+        }
+        assert_eq!(Scope::of("openshift-x", true, Some(&resource(&[], &[]))), Scope::Requested);
+        assert_eq!(Scope::of("shop", false, None), Scope::Open);
+    }
+
+    #[test]
+    fn bringing_in_and_taking_out_never_touch_other_namespaces() {
+        for namespace in ["shop", "openshift-x"] {
+            for allow in [&[][..], &["shop"], &["shop", "b"], &["b"], &["openshift-x"]] {
+                for deny in [&[][..], &["shop"], &["openshift-x"], &["shop", "b"]] {
+                    let before = resource(allow, deny);
+                    let context = format!("{namespace} {before:?}");
+                    let others = |resource: &QuayIntegration| {
+                        ["b", "c", "kube-x"].map(|other| Scope::of(other, false, Some(resource)).is_in())
+                    };
+                    let (linked, marked) = applied(&before, false, bring_in(namespace, false, Some(&before), true).unwrap());
+                    assert!(Scope::of(namespace, marked, Some(&linked)).is_in(), "in: {context}");
+                    assert_eq!(others(&before), others(&linked), "{context}");
+                    let (unlinked, marked) = applied(&linked, marked, take_out(namespace, marked, Some(&linked)));
+                    assert!(!Scope::of(namespace, marked, Some(&unlinked)).is_in(), "out: {context}");
+                    assert_eq!(others(&before), others(&unlinked), "{context}");
+                }
+            }
+        }
+        assert_eq!(bring_in("openshift-x", false, Some(&resource(&[], &[])), false), Err(NeedsForce));
+    }
+
+    fn applied(resource: &QuayIntegration, mut marked: bool, changes: Vec<Change>) -> (QuayIntegration, bool) {
+        let mut resource = resource.clone();
+        for change in changes {
+            match change {
+                Change::EditScope(edit) => edit.apply(&mut resource.allow, &mut resource.deny),
+                Change::MarkNamespace { linked, .. } => marked = linked,
+                other => panic!("{other:?}"),
+            }
+        }
+        (resource, marked)
+    }
+}

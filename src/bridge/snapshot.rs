@@ -1,0 +1,224 @@
+//! What is: one namespace as the cluster and Quay hold it, each part present, absent, or unknown with the cause.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use secrecy::SecretString;
+
+use super::Role;
+use super::mark::Mark;
+
+/// A part of a snapshot: what was read, or why it could not be. `Ok(None)` is absent.
+pub type Read<T> = Result<T, Unread>;
+
+/// Why a part is unknown. Unknown is never treated as absent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// The call that failed, for a person: `list secrets in namespace myproj`.
+    pub call: String,
+    /// What the server said, or why it was not asked.
+    pub reason: String,
+    /// What kind of failure it was.
+    pub kind: UnreadKind,
+}
+
+/// The kinds of [`Unread`] that are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnreadKind {
+    /// The server refused.
+    Forbidden,
+    /// No answer, or one that could not be understood.
+    Failed,
+    /// Not asked, because something else that is reported by itself stands in the way.
+    Skipped,
+}
+
+/// One namespace on both sides.
+#[derive(Clone, Debug)]
+pub struct NamespaceSnapshot {
+    /// The namespace's name.
+    pub name: String,
+    /// The Namespace object.
+    pub namespace: Read<Option<Namespace>>,
+    /// Its service accounts.
+    pub service_accounts: Read<Vec<ServiceAccount>>,
+    /// Its secrets of type `kubernetes.io/dockerconfigjson`, and any other that bears the name of one of ours.
+    pub secrets: Read<Vec<Secret>>,
+    /// Its image streams.
+    pub image_streams: Read<Vec<ImageStream>>,
+    /// Its organization in Quay.
+    pub organization: Read<Option<Organization>>,
+    /// What the registry granted to the credentials in the secrets; empty unless it was asked.
+    pub probes: Vec<Probe>,
+}
+
+/// What we need of a Namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Namespace {
+    /// Its uid.
+    pub uid: String,
+    /// It is being deleted.
+    pub terminating: bool,
+    /// `metadata.finalizers`.
+    pub finalizers: Vec<String>,
+    /// It was made as a project and OpenShift's SCC annotations have not come yet; the operator waits for them too
+    /// (QBO `pkg/utils/utils.go:86`).
+    pub awaits_annotations: bool,
+    /// It carries [`super::names::LINKED_ANNOTATION`].
+    pub linked_on_request: bool,
+}
+
+/// What we need of a ServiceAccount.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceAccount {
+    /// Its name.
+    pub name: String,
+    /// Guards every write.
+    pub resource_version: String,
+    /// Names in `secrets` (mountable).
+    pub mountable: Vec<String>,
+    /// Names in `imagePullSecrets`.
+    pub pull: Vec<String>,
+    /// The value of [`super::names::ROLE_ANNOTATION`].
+    pub role: Option<String>,
+}
+
+/// What we need of a Secret.
+#[derive(Clone, Debug)]
+pub struct Secret {
+    /// Its name.
+    pub name: String,
+    /// Guards every write.
+    pub resource_version: String,
+    /// Its type, for example `kubernetes.io/dockerconfigjson`.
+    pub kind: String,
+    /// It carries our label.
+    pub managed: bool,
+    /// The logins in it by registry, or why they could not be read.
+    pub logins: Result<BTreeMap<String, Login>, String>,
+}
+
+/// A user name and password for a registry.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// For a robot account `<organization>+<robot>`.
+    pub username: String,
+    /// For a robot account its token.
+    pub password: SecretString,
+}
+
+/// What we need of an ImageStream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageStream {
+    /// Its name.
+    pub name: String,
+    /// The images outside that its tags follow (`spec.tags[].from` of kind `DockerImage`).
+    pub sources: Vec<String>,
+    /// It has, or can get, a tag that follows no image outside: pushed or tagged from another stream.
+    pub holds_own_tags: bool,
+    /// The value of [`super::names::REPOSITORY_ANNOTATION`].
+    pub wants_repository: Option<bool>,
+    /// Tags whose last import failed.
+    pub failed_imports: Vec<FailedImport>,
+}
+
+/// A tag whose condition `ImportSuccess` is `False`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedImport {
+    /// The tag.
+    pub tag: String,
+    /// OpenShift's message.
+    pub message: String,
+}
+
+/// An organization in Quay.
+#[derive(Clone, Debug)]
+pub struct Organization {
+    /// The token may administer it.
+    pub administered: bool,
+    /// The mark of the cluster that adopted it.
+    pub adopted_by: Option<Mark>,
+    /// Its robot accounts.
+    pub robots: Read<Vec<Robot>>,
+    /// Its default permissions for robot accounts.
+    pub default_permissions: Read<Vec<DefaultPermission>>,
+    /// Its repositories. Where the robot accounts' own lists already show every repository of an image stream, only
+    /// those are read: a repository list costs Quay another request.
+    pub repositories: Read<BTreeSet<String>>,
+}
+
+/// A robot account.
+#[derive(Clone, Debug)]
+pub struct Robot {
+    /// Its short name, without organization.
+    pub name: String,
+    /// Who it was made for, if its description says so.
+    pub mark: Option<Mark>,
+    /// Its token; none if this Quay did not show it to us.
+    pub token: Option<SecretString>,
+    /// The repositories it has any right on. Quay does not list which right (sample 387).
+    pub repositories: BTreeSet<String>,
+}
+
+/// A default permission (Quay: prototype) of a robot account of the same organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefaultPermission {
+    /// Quay's id.
+    pub id: String,
+    /// The robot account's short name.
+    pub robot: String,
+    /// The role it gives on repositories created later.
+    pub role: Role,
+}
+
+/// What the registry said to the login in one secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The service account the secret belongs to.
+    pub service_account: String,
+    /// What it was granted, or why not.
+    pub outcome: ProbeOutcome,
+}
+
+/// Outcome of a [`Probe`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeOutcome {
+    /// The registry refused the login (sample 462).
+    Refused(String),
+    /// The registry could not be asked.
+    Unknown(Unread),
+    /// The login works; per repository what it may do. No entry: nothing.
+    Granted(BTreeMap<String, Grant>),
+}
+
+/// What a login may do with one repository.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// It may pull.
+    pub pull: bool,
+    /// It may push.
+    pub push: bool,
+}
+
+impl NamespaceSnapshot {
+    /// The organization if it is known to exist.
+    pub fn organization(&self) -> Option<&Organization> {
+        self.organization.as_ref().ok()?.as_ref()
+    }
+
+    /// The service account of that name, if it is known to exist.
+    pub fn service_account(&self, name: &str) -> Option<&ServiceAccount> {
+        self.service_accounts.as_ref().ok()?.iter().find(|account| account.name == name)
+    }
+
+    /// The secret of that name, if it is known to exist.
+    pub fn secret(&self, name: &str) -> Option<&Secret> {
+        self.secrets.as_ref().ok()?.iter().find(|secret| secret.name == name)
+    }
+}
+
+impl Organization {
+    /// The robot account of that name, if it is known to exist.
+    pub fn robot(&self, name: &str) -> Option<&Robot> {
+        self.robots.as_ref().ok()?.iter().find(|robot| robot.name == name)
+    }
+}

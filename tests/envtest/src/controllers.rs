@@ -1,0 +1,106 @@
+//! What OpenShift's and Kubernetes' controllers do to namespaces, done by one loop that compares what is with what
+//! should be, again and again. Only an API server runs here, so nobody else would do it.
+
+mod deletion;
+mod furnishing;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::api::Api;
+pub(crate) use deletion::empty;
+pub(crate) use furnishing::is_furnished;
+
+/// How often the loop looks.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long after its service account `default` a namespace gets the rest; on a real cluster it is about 2 s.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// The ClusterRole that a grant binds: what a project administrator may do on OpenShift, as far as the suite asks.
+pub(crate) const PROJECT_ADMIN: &str = "project-admin";
+
+/// Who is to be project administrator where, now or as soon as the namespace exists: user and namespace.
+pub(crate) type Grants = BTreeSet<(String, String)>;
+
+/// The loop's side of what it shares with [`crate::Envtest`].
+#[derive(Clone, Default)]
+pub(crate) struct Shared {
+    grants: Arc<Mutex<Grants>>,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Shared {
+    /// The grants that hold from the next round on.
+    pub(crate) fn grants(&self) -> MutexGuard<'_, Grants> {
+        self.grants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What went wrong in the latest round. A conflict with another writer passes; what stays is worth reading when
+    /// something awaited does not come.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Plays the controllers until the task is aborted.
+pub(crate) async fn run(api: Api, shared: Shared) {
+    let mut first_seen = HashMap::new();
+    loop {
+        let trouble = round(&api, &shared, &mut first_seen).await.err().map(|error| format!("{error:#}"));
+        *shared.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+async fn round(api: &Api, shared: &Shared, first_seen: &mut HashMap<String, Instant>) -> Result<()> {
+    let namespaces = api.list("/api/v1/namespaces").await?;
+    let accounts = api.list("/api/v1/serviceaccounts").await?;
+    first_seen.retain(|uid, _| namespaces.iter().any(|namespace| namespace["metadata"]["uid"] == uid.as_str()));
+
+    // One namespace's trouble is not the others'.
+    let mut outcome = Ok(());
+    for namespace in &namespaces {
+        let seen = *first_seen.entry(text(&namespace["metadata"]["uid"])).or_insert_with(Instant::now);
+        let done = match namespace["metadata"]["deletionTimestamp"] {
+            Value::Null => furnishing::furnish(api, namespace, &accounts, seen.elapsed() >= SETTLE).await,
+            _ => deletion::finish(api, namespace).await,
+        };
+        outcome = outcome.and(done);
+    }
+    outcome.and(bind(api, shared, &namespaces).await)
+}
+
+/// Makes the RoleBindings of all grants whose namespace is there.
+async fn bind(api: &Api, shared: &Shared, namespaces: &[Value]) -> Result<()> {
+    let grants = shared.grants().clone();
+    let bindings = api.list("/apis/rbac.authorization.k8s.io/v1/rolebindings").await?;
+    for (user, namespace) in grants {
+        let name = format!("{PROJECT_ADMIN}-{user}");
+        let is_there = namespaces.iter().any(|object| {
+            object["metadata"]["name"] == namespace.as_str() && object["metadata"]["deletionTimestamp"].is_null()
+        });
+        let is_bound = bindings.iter().any(|binding| {
+            binding["metadata"]["name"] == name.as_str() && binding["metadata"]["namespace"] == namespace.as_str()
+        });
+        if is_there && !is_bound {
+            let binding = json!({
+                "metadata": { "name": name },
+                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": PROJECT_ADMIN },
+                "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user }],
+            });
+            let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings");
+            api.create(&path, &binding).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A JSON string's text, empty when it is none.
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,152 @@
+//! The kinds that OpenShift and OLM bring, as CustomResourceDefinitions, and where the objects of each kind are.
+
+use serde_json::{Value, json};
+
+/// A kind that plain Kubernetes does not have.
+pub(crate) struct Kind {
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+    scope: Scope,
+    /// Whether `status` is written through its own subresource, as on the real cluster.
+    status: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Scope {
+    Cluster,
+    Namespaced,
+}
+
+use Scope::{Cluster, Namespaced};
+
+/// Every kind of the suite's that has to be added to a plain API server.
+pub(crate) const KINDS: [Kind; 12] = [
+    Kind::new("quay.redhat.com", "v1", "QuayIntegration", "quayintegrations", Cluster, true),
+    Kind::new("image.openshift.io", "v1", "ImageStream", "imagestreams", Namespaced, true),
+    Kind::new("image.openshift.io", "v1", "ImageStreamImport", "imagestreamimports", Namespaced, false),
+    Kind::new("build.openshift.io", "v1", "Build", "builds", Namespaced, false),
+    Kind::new("build.openshift.io", "v1", "BuildConfig", "buildconfigs", Namespaced, false),
+    Kind::new("project.openshift.io", "v1", "Project", "projects", Cluster, false),
+    Kind::new("config.openshift.io", "v1", "ClusterVersion", "clusterversions", Cluster, true),
+    Kind::new("config.openshift.io", "v1", "Image", "images", Cluster, true),
+    Kind::new("operators.coreos.com", "v1alpha1", "Subscription", "subscriptions", Namespaced, true),
+    Kind::new("operators.coreos.com", "v1alpha1", "ClusterServiceVersion", "clusterserviceversions", Namespaced, true),
+    Kind::new("operators.coreos.com", "v1alpha1", "InstallPlan", "installplans", Namespaced, true),
+    Kind::new("packages.operators.coreos.com", "v1", "PackageManifest", "packagemanifests", Namespaced, false),
+];
+
+/// What the suite puts into namespaces of the kinds that plain Kubernetes has: group, version, plural.
+const BUILT_IN_CONTENT: [(&str, &str, &str); 6] = [
+    ("", "v1", "configmaps"),
+    ("", "v1", "events"),
+    ("", "v1", "secrets"),
+    ("", "v1", "serviceaccounts"),
+    ("apps", "v1", "deployments"),
+    ("rbac.authorization.k8s.io", "v1", "rolebindings"),
+];
+
+impl Kind {
+    const fn new(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+        scope: Scope,
+        status: bool,
+    ) -> Kind {
+        Kind { group, version, kind, plural, scope, status }
+    }
+
+    /// The path of all objects of this kind, whatever their namespace.
+    pub(crate) fn path(&self) -> String {
+        format!("/apis/{}/{}/{}", self.group, self.version, self.plural)
+    }
+
+    /// The CustomResourceDefinition that makes the server know this kind.
+    pub(crate) fn definition(&self) -> Value {
+        let scope = match self.scope {
+            Cluster => "Cluster",
+            Namespaced => "Namespaced",
+        };
+        let schema = match self.kind {
+            "QuayIntegration" => quay_integration_schema(),
+            _ => json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }),
+        };
+        let mut version = json!({
+            "name": self.version, "served": true, "storage": true, "schema": { "openAPIV3Schema": schema },
+        });
+        if self.status {
+            version["subresources"] = json!({ "status": {} });
+        }
+        json!({
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": { "name": format!("{}.{}", self.plural, self.group) },
+            "spec": {
+                "group": self.group,
+                "scope": scope,
+                "names": {
+                    "kind": self.kind,
+                    "listKind": format!("{}List", self.kind),
+                    "plural": self.plural,
+                    "singular": self.kind.to_lowercase(),
+                },
+                "versions": [version],
+            },
+        })
+    }
+}
+
+/// The objects of one kind in one namespace.
+pub(crate) struct Collection {
+    /// `<plural>.<group>`, as the namespace controller writes it in conditions.
+    pub(crate) resource: String,
+    /// Where they are listed and deleted.
+    pub(crate) path: String,
+}
+
+/// Everything that `namespace` may hold.
+pub(crate) fn content(namespace: &str) -> impl Iterator<Item = Collection> {
+    let added = KINDS.iter().filter(|kind| kind.scope == Namespaced).map(|kind| (kind.group, kind.version, kind.plural));
+    BUILT_IN_CONTENT.into_iter().chain(added).map(move |(group, version, plural)| {
+        let api = match group {
+            "" => format!("/api/{version}"),
+            _ => format!("/apis/{group}/{version}"),
+        };
+        Collection { resource: format!("{plural}.{group}"), path: format!("{api}/namespaces/{namespace}/{plural}") }
+    })
+}
+
+/// What the operator's own definition demands (quay/quay-bridge-operator,
+/// config/crd/bases/quay.redhat.com_quayintegrations.yaml). Fields it does not know are dropped there too.
+fn quay_integration_schema() -> Value {
+    let text = json!({ "type": "string" });
+    let flag = json!({ "type": "boolean" });
+    let texts = json!({ "type": "array", "items": text });
+    json!({
+        "type": "object",
+        "properties": {
+            "spec": {
+                "type": "object",
+                "required": ["clusterID", "credentialsSecret", "quayHostname"],
+                "properties": {
+                    "allowlistNamespaces": texts,
+                    "clusterID": text,
+                    "credentialsSecret": {
+                        "type": "object",
+                        "required": ["name", "namespace"],
+                        "properties": { "key": text, "name": text, "namespace": text },
+                    },
+                    "denylistNamespaces": texts,
+                    "insecureRegistry": flag,
+                    "organizationPrefix": text,
+                    "quayHostname": text,
+                    "scheduledImageStreamImport": flag,
+                },
+            },
+            "status": { "type": "object", "x-kubernetes-preserve-unknown-fields": true },
+        },
+    })
+}

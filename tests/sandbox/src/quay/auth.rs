@@ -1,0 +1,174 @@
+//! Who is asking, and what they may do (`auth/permissions.py`; the table in `wire/SCOPES.md` of the recordings).
+
+use std::cmp::min;
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+
+use super::flags::Release;
+use super::names::RepoPath;
+use super::roles::{Reach, RepoRole, TeamRole, UserRole};
+use super::state::State;
+
+/// Who asks: nobody, or a user or robot as far as the credential reaches.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller(Option<Identity>);
+
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    /// A user's name, or a robot's full name.
+    pub(crate) name: String,
+    pub(crate) reach: Reach,
+}
+
+impl Caller {
+    pub(crate) fn anonymous() -> Caller {
+        Caller(None)
+    }
+
+    pub(crate) fn known(name: &str, reach: Reach) -> Caller {
+        Caller(Some(Identity {
+            name: name.to_owned(),
+            reach,
+        }))
+    }
+
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.0.as_ref().map(|identity| identity.name.as_str())
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.name() == Some(name)
+    }
+}
+
+impl State {
+    /// The caller an API request names in its `Authorization` header. An expired or unknown token is nobody,
+    /// silently (104); so is a JWT (107) and HTTP Basic (058).
+    pub(crate) fn bearer(&self, headers: &HeaderMap) -> Caller {
+        credentials(headers, "bearer")
+            .and_then(|token| self.tokens.get(token))
+            .filter(|token| !token.expired)
+            .map_or_else(Caller::anonymous, |token| {
+                Caller::known(&token.user, Reach::Scopes(token.scopes.clone()))
+            })
+    }
+
+    /// The caller's role in an organization or in their own namespace, cut down to what the credential reaches.
+    pub(crate) fn organization_role(&self, caller: &Caller, namespace: &str) -> Option<TeamRole> {
+        if self.has_shortcut(caller) {
+            return Some(TeamRole::Admin);
+        }
+        let identity = caller.0.as_ref()?;
+        let own = caller.is(namespace).then_some(TeamRole::Admin);
+        let teams = self.organizations.get(namespace).into_iter();
+        let highest = teams
+            .flat_map(|organization| organization.teams_of(&identity.name))
+            .map(|team| team.role)
+            .max();
+        min(identity.reach.team(), own.max(highest))
+    }
+
+    /// The caller's role on a repository, which need not exist: their own, their teams', or the namespace's.
+    pub(crate) fn repository_role(&self, caller: &Caller, path: &RepoPath) -> Option<RepoRole> {
+        if self.has_shortcut(caller) {
+            return Some(RepoRole::Admin);
+        }
+        let identity = caller.0.as_ref()?;
+        let own = caller.is(&path.namespace).then_some(RepoRole::Admin);
+        let granted = self.permission(path, &identity.name);
+        let teams = self.organizations.get(&path.namespace).into_iter();
+        let by_team = teams
+            .flat_map(|organization| organization.teams_of(&identity.name))
+            .filter_map(|team| match team.role {
+                TeamRole::Admin => Some(RepoRole::Admin),
+                _ => team.repositories.get(path).copied(),
+            })
+            .max();
+        min(identity.reach.repository(), own.max(granted).max(by_team))
+    }
+
+    /// What the caller may do with their own account.
+    pub(crate) fn account_role(&self, caller: &Caller) -> Option<UserRole> {
+        caller.0.as_ref()?.reach.user()
+    }
+
+    /// A superuser with a token that says so. One who is also listed as read-only is not (`can` of
+    /// `auth/permissions.py`).
+    pub(crate) fn is_superuser(&self, caller: &Caller) -> bool {
+        caller.0.as_ref().is_some_and(|identity| {
+            identity.reach.superuser()
+                && self.users.get(&identity.name).is_some_and(|user| user.superuser)
+                && !self.is_readonly_superuser(caller)
+        })
+    }
+
+    /// One of `GLOBAL_READONLY_SUPER_USERS`, whatever the scopes (666-668).
+    pub(crate) fn is_readonly_superuser(&self, caller: &Caller) -> bool {
+        caller
+            .name()
+            .is_some_and(|name| self.flags.readonly_superusers.contains(name))
+    }
+
+    /// A superuser under `FEATURE_SUPERUSERS_FULL_ACCESS`.
+    pub(crate) fn has_full_access(&self, caller: &Caller) -> bool {
+        self.flags.full_access && self.is_superuser(caller)
+    }
+
+    /// Since 3.17 full access counts as every role everywhere; before, only where an endpoint asks for it.
+    fn has_shortcut(&self, caller: &Caller) -> bool {
+        self.flags.release > Release::V3_12 && self.has_full_access(caller)
+    }
+
+    /// Administrator of the organization, not counting full access in 3.12.
+    pub(crate) fn is_organization_admin(&self, caller: &Caller, organization: &str) -> bool {
+        self.organization_role(caller, organization) == Some(TeamRole::Admin)
+    }
+
+    /// May change the organization and all it holds.
+    pub(crate) fn may_administer(&self, caller: &Caller, organization: &str) -> bool {
+        self.is_organization_admin(caller, organization) || self.has_full_access(caller)
+    }
+
+    /// May see the organization from the inside.
+    pub(crate) fn may_inspect(&self, caller: &Caller, organization: &str) -> bool {
+        self.may_administer(caller, organization) || self.is_readonly_superuser(caller)
+    }
+
+    /// May create repositories in the namespace (309-312, 477).
+    pub(crate) fn may_create(&self, caller: &Caller, namespace: &str) -> bool {
+        self.organization_role(caller, namespace) >= Some(TeamRole::Creator)
+    }
+
+    /// May do with the repository what `role` allows (`require_repo_permission` of `endpoints/api/__init__.py`).
+    pub(crate) fn may(&self, caller: &Caller, role: RepoRole, path: &RepoPath) -> bool {
+        self.repository_role(caller, path) >= Some(role) || self.has_full_access(caller)
+    }
+
+    /// May read the repository: also when it is public, and as a read-only superuser.
+    pub(crate) fn may_read(&self, caller: &Caller, path: &RepoPath) -> bool {
+        self.may(caller, RepoRole::Read, path)
+            || self.repositories.get(path).is_some_and(|repository| repository.public)
+            || self.is_readonly_superuser(caller)
+    }
+
+    /// A plain user while `FEATURE_RESTRICTED_USERS` is on, robots included.
+    pub(crate) fn is_restricted(&self, caller: &Caller) -> bool {
+        self.flags.restricted_users
+            && caller
+                .name()
+                .is_some_and(|name| !self.users.get(name).is_some_and(|user| user.superuser))
+    }
+}
+
+/// The one word after the scheme in `Authorization`, if it is the scheme asked for.
+pub(crate) fn credentials<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
+    let mut words = headers.get(AUTHORIZATION)?.to_str().ok()?.split_whitespace();
+    words.next().filter(|found| found.eq_ignore_ascii_case(scheme))?;
+    let credentials = words.next()?;
+    words.next().is_none().then_some(credentials)
+}

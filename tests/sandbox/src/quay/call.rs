@@ -1,0 +1,93 @@
+//! One API request as a handler sees it.
+
+use axum::body::Bytes;
+use axum::extract::Query;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use serde_json::Value;
+
+use super::auth::Caller;
+use super::errors::Refusal;
+use super::schema::Schema;
+
+/// Who asks for what, with which words.
+pub(crate) struct Call {
+    pub(crate) caller: Caller,
+    pub(crate) headers: HeaderMap,
+    query: Vec<(String, String)>,
+    body: Bytes,
+}
+
+impl Call {
+    pub(crate) fn new(caller: Caller, uri: &Uri, headers: HeaderMap, body: Bytes) -> Call {
+        let query = Query::<Vec<(String, String)>>::try_from_uri(uri).map_or_else(|_| Vec::new(), |Query(pairs)| pairs);
+        Call {
+            caller,
+            headers,
+            query,
+            body,
+        }
+    }
+
+    /// The first value of a query parameter.
+    pub(crate) fn param(&self, name: &str) -> Option<&str> {
+        self.params(name).next()
+    }
+
+    /// All values of a query parameter.
+    pub(crate) fn params<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.query
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// A query parameter that is a switch; Quay takes everything but a few words for true (`truthy_bool`).
+    pub(crate) fn switch(&self, name: &str, default: bool) -> bool {
+        self.param(name)
+            .map_or(default, |value| !matches!(value, "" | "false" | "False" | "0"))
+    }
+
+    /// A query parameter that is a number.
+    pub(crate) fn number(&self, name: &str) -> Option<usize> {
+        self.param(name)?.parse().ok()
+    }
+
+    /// The body, which must be JSON as `schema` wants it (158-160).
+    pub(crate) fn json(&self, schema: &Schema) -> Result<Value, Refusal> {
+        if !self.claims_json() {
+            return Err(Refusal::Message(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "Did not attempt to load JSON data because the request Content-Type was not 'application/json'.",
+            ));
+        }
+        let body: Value = serde_json::from_slice(&self.body).map_err(|_| {
+            Refusal::Message(
+                StatusCode::BAD_REQUEST,
+                "The browser (or proxy) sent a request that this server could not understand.",
+            )
+        })?;
+        if body.is_null() {
+            return Err(Refusal::Invalid("Missing JSON body".to_owned()));
+        }
+        schema.check(&body).map_err(Refusal::Invalid)?;
+        Ok(body)
+    }
+
+    /// The body of an endpoint that does without: what is not JSON counts as absent (202, 224).
+    pub(crate) fn optional_json(&self, schema: &Schema) -> Result<Value, Refusal> {
+        let body = match serde_json::from_slice::<Value>(&self.body) {
+            Ok(body) if self.claims_json() => body,
+            _ => Value::Null,
+        };
+        if !body.is_null() {
+            schema.check(&body).map_err(Refusal::Invalid)?;
+        }
+        Ok(body)
+    }
+
+    fn claims_json(&self) -> bool {
+        let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        content_type.is_some_and(|value| value.split(';').next().is_some_and(|kind| kind.trim() == "application/json"))
+    }
+}

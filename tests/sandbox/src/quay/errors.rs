@@ -1,0 +1,202 @@
+//! Refusals. Quay has three shapes for them: a problem object, `{"message"}` and HTML; the registry has a fourth.
+
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderName, StatusCode};
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::auth::Caller;
+use super::names::RepoPath;
+use super::reply::{self, HTML};
+
+/// What a handler gives back.
+pub(crate) type Answer = Result<Response, Refusal>;
+
+const READ_ONLY: &str =
+    "System is currently read-only. Pulls will succeed but all write operations are currently suspended.";
+
+/// Why a request is refused, named after what Quay raises.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// `InvalidRequest`: 400, a problem object.
+    Invalid(String),
+    /// `NotFound`: 404, a problem object.
+    NotFound,
+    /// `Unauthorized`: 401 for nobody, 403 for everyone else.
+    Unauthorized,
+    /// `InvalidToken` of `GET /api/v1/user/`: 401 with `session_required` (005, 101-103).
+    NoUser,
+    /// A `DataModelException` no endpoint catches: 400 `{"message"}`.
+    Model(String),
+    /// Flask-RESTful's own words: `{"message"}`.
+    Message(StatusCode, &'static str),
+    /// `abort` of `util/http.py`: `{"error"}`, which calls itself HTML (105, 640).
+    Abort(StatusCode, &'static str),
+    /// An exception nobody catches: 500 as HTML (376, 527).
+    Crash,
+    /// A write while the registry is read-only: 503 (647).
+    ReadOnly,
+    /// A refusal of `/v2/`.
+    Registry(RegistryRefusal),
+}
+
+/// `V2RegistryException` and what becomes of it.
+#[derive(Debug)]
+pub(crate) struct RegistryRefusal {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    /// The repository and the actions a token is needed for; only said with a 401 (486, 487).
+    pub(crate) wanted: Option<(RepoPath, &'static str)>,
+}
+
+impl Refusal {
+    /// The response to `caller` by the Quay at `url`.
+    pub(crate) fn into_response(self, url: &str, caller: &Caller) -> Response {
+        match self {
+            Refusal::Invalid(message) => problem(url, StatusCode::BAD_REQUEST, "invalid_request", &message),
+            Refusal::NotFound => problem(url, StatusCode::NOT_FOUND, "not_found", "Not Found"),
+            Refusal::Unauthorized if caller.is_anonymous() => {
+                problem(url, StatusCode::UNAUTHORIZED, "invalid_token", "Requires authentication")
+            }
+            Refusal::Unauthorized => problem(url, StatusCode::FORBIDDEN, "insufficient_scope", "Unauthorized"),
+            Refusal::NoUser => no_user(url),
+            Refusal::Model(message) => reply::json(StatusCode::BAD_REQUEST, &json!({"message": message})),
+            Refusal::Message(status, message) => reply::json(status, &json!({"message": message})),
+            Refusal::Abort(status, message) => abort(status, message),
+            Refusal::Crash => crash(),
+            Refusal::ReadOnly => reply::json(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &json!({"message": READ_ONLY, "is_readonly": true}),
+            ),
+            Refusal::Registry(refusal) => refusal.into_response(url),
+        }
+    }
+}
+
+impl From<RegistryRefusal> for Refusal {
+    fn from(refusal: RegistryRefusal) -> Refusal {
+        Refusal::Registry(refusal)
+    }
+}
+
+impl RegistryRefusal {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> RegistryRefusal {
+        RegistryRefusal {
+            status,
+            code,
+            message: message.into(),
+            wanted: None,
+        }
+    }
+
+    /// The token does not allow `actions` on the repository.
+    pub(crate) fn unauthorized(path: &RepoPath, actions: &'static str) -> RegistryRefusal {
+        RegistryRefusal {
+            wanted: Some((path.clone(), actions)),
+            ..RegistryRefusal::new(
+                StatusCode::UNAUTHORIZED,
+                "UNAUTHORIZED",
+                "access to the requested resource is not authorized",
+            )
+        }
+    }
+
+    /// A write while the registry is read-only (`ReadOnlyMode` of `endpoints/v2/errors.py`).
+    pub(crate) fn read_only() -> RegistryRefusal {
+        RegistryRefusal::new(StatusCode::METHOD_NOT_ALLOWED, "DENIED", READ_ONLY)
+    }
+
+    fn into_response(self, url: &str) -> Response {
+        let mut error = json!({"code": self.code, "detail": {}, "message": self.message});
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            error["is_readonly"] = Value::Bool(true);
+        }
+        let response = reply::json(self.status, &json!({"errors": [error]}));
+        if self.status == StatusCode::UNAUTHORIZED {
+            challenge(response, url, self.wanted.as_ref())
+        } else {
+            response
+        }
+    }
+}
+
+/// Adds the registry's invitation to fetch a token (`get_auth_headers` of `auth/registry_jwt_auth.py`).
+pub(crate) fn challenge(response: Response, url: &str, wanted: Option<&(RepoPath, &str)>) -> Response {
+    let host = url.split_once("://").map_or(url, |(_, host)| host);
+    let mut value = format!(r#"Bearer realm="{url}/v2/auth",service="{host}""#);
+    if let Some((path, actions)) = wanted {
+        value.push_str(&format!(r#",scope="repository:{path}:{actions}""#));
+    }
+    let response = reply::with_header(response, WWW_AUTHENTICATE, &value);
+    let version = HeaderName::from_static("docker-distribution-api-version");
+    reply::with_header(response, version, "registry/2.0")
+}
+
+/// `{"error"}` as `util/http.py` sends it.
+pub(crate) fn abort(status: StatusCode, message: &str) -> Response {
+    reply::text(status, HTML, json!({"error": message}).to_string())
+}
+
+fn problem(url: &str, status: StatusCode, kind: &str, detail: &str) -> Response {
+    reply::json(status, &problem_body(url, status, kind, detail))
+}
+
+fn no_user(url: &str) -> Response {
+    let status = StatusCode::UNAUTHORIZED;
+    let mut body = problem_body(url, status, "invalid_token", "Requires authentication");
+    body["session_required"] = Value::Bool(false);
+    reply::json(status, &body)
+}
+
+fn problem_body(url: &str, status: StatusCode, kind: &str, detail: &str) -> Value {
+    json!({
+        "detail": detail,
+        "error_message": detail,
+        "error_type": kind,
+        "title": kind,
+        "type": format!("{url}/api/v1/error/{kind}"),
+        "status": status.as_u16(),
+    })
+}
+
+/// The page of an exception nobody catches.
+pub(crate) fn crash() -> Response {
+    let page = "<html>\n  <head>\n    <title>Internal Server Error</title>\n  </head>\n  <body>\n    \
+                <h1><p>Internal Server Error</p></h1>\n    \n  </body>\n</html>\n";
+    reply::text(StatusCode::INTERNAL_SERVER_ERROR, "text/html", page.to_owned())
+}
+
+/// The redirect to the same address with a slash, which Quay answers before it knows whether there is
+/// anything (113, 161, 607).
+pub(crate) fn redirect_to_slash(url: &str, path: &str) -> Response {
+    let target = format!("{url}{path}/");
+    let page = format!(
+        "<!doctype html>\n<html lang=en>\n<title>Redirecting...</title>\n<h1>Redirecting...</h1>\n<p>You should be \
+         redirected automatically to the target URL: <a href=\"{target}\">{target}</a>. If not, click the link.\n"
+    );
+    let response = reply::text(StatusCode::PERMANENT_REDIRECT, HTML, page);
+    reply::with_header(response, axum::http::header::LOCATION, &target)
+}
+
+/// The web page that stands for "not found" under `/api` (608, 680-682).
+pub(crate) fn page_not_found() -> Response {
+    let page = "<!DOCTYPE html>\n<html ng-app=\"quay\" class=\"onprem\">\n  <head>\n    <base href=\"/\">\n  \
+                <title ng-bind=\"title + ' · Quay'\">Quay</title>\n  </head>\n  <body></body>\n</html>\n";
+    reply::text(StatusCode::NOT_FOUND, HTML, page.to_owned())
+}
+
+/// A method no route takes, on a path only the web pages know (651).
+pub(crate) fn page_takes_no_writes() -> Response {
+    let page = "<!doctype html>\n<html lang=en>\n<title>405 Method Not Allowed</title>\n<h1>Method Not Allowed</h1>\n\
+                <p>The method is not allowed for the requested URL.</p>\n";
+    reply::text(StatusCode::METHOD_NOT_ALLOWED, HTML, page.to_owned())
+}
+
+/// A method an API endpoint does not have (114).
+pub(crate) fn method_not_allowed() -> Refusal {
+    Refusal::Message(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "The method is not allowed for the requested URL.",
+    )
+}

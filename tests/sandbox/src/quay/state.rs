@@ -1,0 +1,395 @@
+//! What this Quay holds, and the changes that keep it consistent. Nothing here asks who may do what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::flags::{Flags, Release};
+use super::names::RepoPath;
+use super::random;
+use super::roles::{RepoRole, TeamRole};
+
+/// Two weeks, what every new namespace starts with (180).
+const TAG_EXPIRATION_S: u64 = 1_209_600;
+/// How long `last_accessed` is not written again (`LAST_ACCESSED_UPDATE_THRESHOLD_S`).
+const ACCESS_THRESHOLD_S: i64 = 120;
+
+/// Everything behind the lock.
+pub(crate) struct State {
+    /// `PREFERRED_URL_SCHEME://SERVER_HOSTNAME`, without a trailing slash.
+    pub(crate) url: String,
+    pub(crate) flags: Flags,
+    pub(crate) users: BTreeMap<String, User>,
+    /// OAuth access tokens by their text.
+    pub(crate) tokens: BTreeMap<String, Token>,
+    pub(crate) organizations: BTreeMap<String, Organization>,
+    /// Names of deleted organizations whose data is not collected yet.
+    pub(crate) deleted_namespaces: BTreeSet<String>,
+    pub(crate) repositories: BTreeMap<RepoPath, Repository>,
+    /// Rights on repositories by the user or robot who has them; those of teams are in the team.
+    pub(crate) permissions: BTreeMap<String, BTreeMap<RepoPath, RepoRole>>,
+    last_id: u64,
+}
+
+/// A person.
+pub(crate) struct User {
+    pub(crate) id: u64,
+    pub(crate) email: String,
+    pub(crate) password: String,
+    pub(crate) superuser: bool,
+}
+
+/// An OAuth access token: it acts as its user, within its scopes.
+pub(crate) struct Token {
+    pub(crate) user: String,
+    pub(crate) scopes: BTreeSet<String>,
+    pub(crate) expired: bool,
+}
+
+pub(crate) struct Organization {
+    pub(crate) id: u64,
+    /// Not necessarily an address: without one Quay stores a UUID (432).
+    pub(crate) email: String,
+    pub(crate) invoice_email: bool,
+    pub(crate) invoice_email_address: Option<String>,
+    pub(crate) tag_expiration_s: u64,
+    /// By short name.
+    pub(crate) robots: BTreeMap<String, Robot>,
+    /// In the order they were created.
+    pub(crate) teams: Vec<Team>,
+    /// In the order they were created; duplicates are possible (252).
+    pub(crate) prototypes: Vec<Prototype>,
+}
+
+pub(crate) struct Robot {
+    pub(crate) id: u64,
+    pub(crate) token: String,
+    pub(crate) description: String,
+    /// `unstructured_metadata`, an object.
+    pub(crate) metadata: Value,
+    pub(crate) created: Timestamp,
+    /// When it last logged in to the registry.
+    pub(crate) last_accessed: Option<Timestamp>,
+}
+
+pub(crate) struct Team {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) role: TeamRole,
+    /// Users and robots, in the order they joined.
+    pub(crate) members: Vec<String>,
+    pub(crate) repositories: BTreeMap<RepoPath, RepoRole>,
+}
+
+/// A default permission.
+pub(crate) struct Prototype {
+    pub(crate) id: String,
+    pub(crate) role: RepoRole,
+    /// Only repositories created by this user, if set.
+    pub(crate) activating_user: Option<String>,
+    pub(crate) delegate: Delegate,
+}
+
+/// Whom a default permission grants its role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Delegate {
+    /// A user, or a robot by its full name: Quay says `kind: user` for both (251).
+    User(String),
+    /// A team of the same organization.
+    Team(String),
+}
+
+pub(crate) struct Repository {
+    pub(crate) id: u64,
+    pub(crate) public: bool,
+    /// `None` for a repository that was created by a push (484).
+    pub(crate) description: Option<String>,
+    pub(crate) status_token: String,
+    pub(crate) tags: BTreeMap<String, Tag>,
+}
+
+/// A tag and the manifest it points to.
+pub(crate) struct Tag {
+    pub(crate) manifest: String,
+    pub(crate) media_type: String,
+    pub(crate) digest: String,
+    /// The sum of its layers, in bytes.
+    pub(crate) size: u64,
+    pub(crate) start: Timestamp,
+}
+
+impl State {
+    pub(crate) fn new() -> State {
+        State {
+            url: "https://quay.invalid".to_owned(),
+            flags: Flags::default(),
+            users: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            organizations: BTreeMap::new(),
+            deleted_namespaces: BTreeSet::new(),
+            repositories: BTreeMap::new(),
+            permissions: BTreeMap::new(),
+            last_id: 0,
+        }
+    }
+
+    /// `SERVER_HOSTNAME`: host and port.
+    pub(crate) fn host(&self) -> &str {
+        self.url.split_once("://").map_or(self.url.as_str(), |(_, host)| host)
+    }
+
+    pub(crate) fn add_user(&mut self, name: &str, superuser: bool) {
+        let user = User {
+            id: self.next_id(),
+            email: format!("{name}@example.com"),
+            password: random::token(24),
+            superuser,
+        };
+        self.users.insert(name.to_owned(), user);
+    }
+
+    /// A new organization whose team `owners` holds `owner`.
+    pub(crate) fn add_organization(&mut self, name: &str, email: Option<&str>, owner: &str) {
+        let organization = Organization {
+            id: self.next_id(),
+            email: email.map_or_else(random::uuid, str::to_owned),
+            invoice_email: false,
+            invoice_email_address: None,
+            tag_expiration_s: TAG_EXPIRATION_S,
+            robots: BTreeMap::new(),
+            teams: vec![Team {
+                members: vec![owner.to_owned()],
+                ..Team::new("owners", TeamRole::Admin, "")
+            }],
+            prototypes: Vec::new(),
+        };
+        self.organizations.insert(name.to_owned(), organization);
+    }
+
+    /// Takes an organization away with all it holds. Its name stays taken in development releases (196).
+    pub(crate) fn delete_organization(&mut self, name: &str) {
+        let Some(organization) = self.organizations.remove(name) else {
+            return;
+        };
+        for short in organization.robots.keys() {
+            self.forget(&robot_name(name, short));
+        }
+        self.repositories.retain(|path, _| path.namespace != name);
+        for rights in self.permissions.values_mut() {
+            rights.retain(|path, _| path.namespace != name);
+        }
+        if self.flags.release == Release::Master {
+            self.deleted_namespaces.insert(name.to_owned());
+        }
+    }
+
+    /// Whether the name of a deleted organization is still refused.
+    pub(crate) fn is_being_collected(&self, name: &str) -> bool {
+        !self.flags.namespace_gc && self.deleted_namespaces.contains(name)
+    }
+
+    /// Gives the organization a new robot and returns its token.
+    pub(crate) fn add_robot(&mut self, organization: &str, short: &str, description: &str, metadata: Value) -> String {
+        let id = self.next_id();
+        let token = random::token(64);
+        if let Some(organization) = self.organizations.get_mut(organization) {
+            let robot = Robot {
+                id,
+                token: token.clone(),
+                description: description.to_owned(),
+                metadata,
+                created: Timestamp::now(),
+                last_accessed: None,
+            };
+            organization.robots.insert(short.to_owned(), robot);
+        }
+        token
+    }
+
+    /// Takes a robot away with its default permissions, rights and memberships (611, 612). `false` if absent.
+    pub(crate) fn delete_robot(&mut self, organization: &str, short: &str) -> bool {
+        let removed = self
+            .organizations
+            .get_mut(organization)
+            .and_then(|organization| organization.robots.remove(short));
+        if removed.is_some() {
+            self.forget(&robot_name(organization, short));
+        }
+        removed.is_some()
+    }
+
+    /// Removes every mention of a robot that is gone, in whichever organization.
+    fn forget(&mut self, robot: &str) {
+        self.permissions.remove(robot);
+        let delegate = Delegate::User(robot.to_owned());
+        for organization in self.organizations.values_mut() {
+            organization.prototypes.retain(|prototype| prototype.delegate != delegate);
+            for team in &mut organization.teams {
+                team.members.retain(|member| member != robot);
+            }
+        }
+    }
+
+    pub(crate) fn add_prototype(&mut self, organization: &str, prototype: Prototype) {
+        if let Some(organization) = self.organizations.get_mut(organization) {
+            organization.prototypes.push(prototype);
+        }
+    }
+
+    /// Creates a repository: its creator gets admin, everyone else what the default permissions of this
+    /// moment say (302, 384, 385, 496).
+    pub(crate) fn add_repository(&mut self, path: &RepoPath, creator: &str, public: bool, description: Option<&str>) {
+        let repository = Repository {
+            id: self.next_id(),
+            public,
+            description: description.map(str::to_owned),
+            status_token: random::uuid(),
+            tags: BTreeMap::new(),
+        };
+        self.repositories.insert(path.clone(), repository);
+        self.set_permission(path, creator, Some(RepoRole::Admin));
+        for (delegate, role) in self.default_permissions(&path.namespace, creator) {
+            match delegate {
+                Delegate::User(name) if name == creator => {}
+                Delegate::User(name) => self.set_permission(path, &name, Some(role)),
+                Delegate::Team(name) => {
+                    if let Some(team) = self.team_mut(&path.namespace, &name) {
+                        team.repositories.insert(path.clone(), role);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One role per delegate: of several default permissions the first wins, unless a later one names the
+    /// creator (`__apply_permission_list` of `data/model/permission.py`; 302, 629).
+    fn default_permissions(&self, organization: &str, creator: &str) -> Vec<(Delegate, RepoRole)> {
+        let mut chosen: Vec<(Delegate, RepoRole)> = Vec::new();
+        let prototypes = self.organizations.get(organization).map(|o| o.prototypes.as_slice());
+        for prototype in prototypes.unwrap_or_default() {
+            if prototype.activating_user.as_deref().is_some_and(|user| user != creator) {
+                continue;
+            }
+            match chosen.iter_mut().find(|(delegate, _)| *delegate == prototype.delegate) {
+                None => chosen.push((prototype.delegate.clone(), prototype.role)),
+                Some(taken) if prototype.activating_user.is_some() => taken.1 = prototype.role,
+                Some(_) => {}
+            }
+        }
+        chosen
+    }
+
+    pub(crate) fn delete_repository(&mut self, path: &RepoPath) {
+        self.repositories.remove(path);
+        for rights in self.permissions.values_mut() {
+            rights.remove(path);
+        }
+        if let Some(organization) = self.organizations.get_mut(&path.namespace) {
+            for team in &mut organization.teams {
+                team.repositories.remove(path);
+            }
+        }
+    }
+
+    /// Sets or takes away what a user or robot may do with a repository.
+    pub(crate) fn set_permission(&mut self, path: &RepoPath, who: &str, role: Option<RepoRole>) {
+        let rights = self.permissions.entry(who.to_owned()).or_default();
+        match role {
+            Some(role) => rights.insert(path.clone(), role),
+            None => rights.remove(path),
+        };
+    }
+
+    /// The right a user or robot has been given on a repository in person.
+    pub(crate) fn permission(&self, path: &RepoPath, who: &str) -> Option<RepoRole> {
+        self.permissions.get(who)?.get(path).copied()
+    }
+
+    /// The repositories of a namespace, in the order they were created.
+    pub(crate) fn repositories_of(&self, namespace: &str) -> Vec<(&RepoPath, &Repository)> {
+        let mut found: Vec<_> = self
+            .repositories
+            .range(RepoPath::new(namespace, "")..)
+            .take_while(|(path, _)| path.namespace == namespace)
+            .collect();
+        found.sort_by_key(|(_, repository)| repository.id);
+        found
+    }
+
+    pub(crate) fn robot(&self, organization: &str, short: &str) -> Option<&Robot> {
+        self.organizations.get(organization)?.robots.get(short)
+    }
+
+    /// A robot by its full name.
+    pub(crate) fn robot_named(&self, name: &str) -> Option<&Robot> {
+        let (organization, short) = name.split_once('+')?;
+        self.robot(organization, short)
+    }
+
+    /// Whether a user or a robot has this name. Organizations do not count (`get_user` of `data/model/user.py`).
+    pub(crate) fn is_user(&self, name: &str) -> bool {
+        self.users.contains_key(name) || self.robot_named(name).is_some()
+    }
+
+    /// Remembers that a robot has logged in.
+    pub(crate) fn touch_robot(&mut self, organization: &str, short: &str) {
+        let now = Timestamp::now();
+        if let Some(robot) = self
+            .organizations
+            .get_mut(organization)
+            .and_then(|organization| organization.robots.get_mut(short))
+            && robot
+                .last_accessed
+                .is_none_or(|last| now.as_second() - last.as_second() >= ACCESS_THRESHOLD_S)
+        {
+            robot.last_accessed = Some(now);
+        }
+    }
+
+    pub(crate) fn team_mut(&mut self, organization: &str, team: &str) -> Option<&mut Team> {
+        self.organizations.get_mut(organization)?.team_mut(team)
+    }
+
+    /// Numbers everything that is created, so that lists can keep that order.
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+}
+
+impl Organization {
+    pub(crate) fn team(&self, name: &str) -> Option<&Team> {
+        self.teams.iter().find(|team| team.name == name)
+    }
+
+    pub(crate) fn team_mut(&mut self, name: &str) -> Option<&mut Team> {
+        self.teams.iter_mut().find(|team| team.name == name)
+    }
+
+    /// The teams a user or robot belongs to.
+    pub(crate) fn teams_of<'a>(&'a self, member: &'a str) -> impl Iterator<Item = &'a Team> {
+        self.teams.iter().filter(move |team| team.has(member))
+    }
+}
+
+impl Team {
+    pub(crate) fn new(name: &str, role: TeamRole, description: &str) -> Team {
+        Team {
+            name: name.to_owned(),
+            description: description.to_owned(),
+            role,
+            members: Vec::new(),
+            repositories: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn has(&self, member: &str) -> bool {
+        self.members.iter().any(|name| name == member)
+    }
+}
+
+/// A robot's full name.
+pub(crate) fn robot_name(organization: &str, short: &str) -> String {
+    format!("{organization}+{short}")
+}

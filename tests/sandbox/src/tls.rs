@@ -1,0 +1,75 @@
+//! A certificate authority of the sandbox's own, so that clients have to be told whom to trust.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// Certificates start to be valid this long ago and end this far ahead; the sum stays under the 825 days that some
+/// platforms allow a server certificate.
+const VALIDITY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// A certificate authority with an ECDSA P-256 key that lives as long as the process.
+///
+/// A second authority is a ready-made untrusted one.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    /// Makes a key and its self-signed certificate.
+    ///
+    /// # Errors
+    /// When the operating system gives no randomness.
+    pub fn new() -> anyhow::Result<Self> {
+        let key = KeyPair::generate().context("no key for the sandbox's CA")?;
+        let mut params = valid_now(CertificateParams::default(), "oc-quay sandbox CA");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let pem = params.self_signed(&key)?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), pem })
+    }
+
+    /// The authority's certificate, PEM.
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// What a server on loopback needs: a fresh certificate for `localhost` and `127.0.0.1`, and HTTP/2 offered
+    /// or not (Quay's nginx offers it).
+    ///
+    /// # Errors
+    /// When no certificate can be made.
+    pub fn server_config(&self, http2: bool) -> anyhow::Result<Arc<ServerConfig>> {
+        let key = KeyPair::generate().context("no key for the sandbox's server")?;
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let certificate =
+            valid_now(CertificateParams::new(names)?, "localhost").signed_by(&key, &self.issuer)?;
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+
+        // Named, not the process default: a workspace with two providers compiled in has none.
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)?;
+        config.alpn_protocols = match http2 {
+            true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            false => vec![b"http/1.1".to_vec()],
+        };
+        Ok(Arc::new(config))
+    }
+}
+
+fn valid_now(mut params: CertificateParams, name: &str) -> CertificateParams {
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = (SystemTime::now() - VALIDITY).into();
+    params.not_after = (SystemTime::now() + VALIDITY).into();
+    params
+}
