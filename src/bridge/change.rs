@@ -228,6 +228,11 @@ impl ScopeEdit {
 }
 
 impl ServiceAccountEdit {
+    /// Whether there is anything to do.
+    pub fn changes_something(&self) -> bool {
+        self.mountable.is_some() || self.pull.is_some() || self.role.is_some()
+    }
+
     fn inverse(self) -> Self {
         Self {
             secret: self.secret,

@@ -1,1 +1,128 @@
+//! What should be: a linked namespace, as the rules say.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Role;
+use super::integration::Integration;
+use super::mark::Mark;
+use super::names;
+use super::snapshot::{ImageStream, NamespaceSnapshot, ServiceAccount};
+
+/// The service accounts that every namespace has linked, and the roles of their robot accounts (QBO
+/// `pkg/constants`: builder pushes, the others pull).
+pub const DEFAULT_ACCOUNTS: [(&str, Role); 3] = [("builder", Role::Write), ("default", Role::Read), ("deployer", Role::Read)];
+
+/// What a linked namespace has on both sides, as far as the snapshot tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// The organization.
+    pub organization: String,
+    /// The registry's host in secrets and image names.
+    pub host: String,
+    /// One per linked service account that exists.
+    pub accounts: Vec<Account>,
+    /// A private repository each.
+    pub repositories: BTreeSet<String>,
+    /// The mark on every robot account we make.
+    pub mark: Mark,
+}
+
+/// What a linked service account has: a robot account of its own name with a role, and a secret with its login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The service account, and the robot account's short name.
+    pub name: String,
+    /// The robot account's role on every repository of an image stream.
+    pub role: Role,
+    /// The secret.
+    pub secret: String,
+}
+
+impl Desired {
+    /// What `snapshot` should look like. `requests` are roles that service accounts are to have from now on.
+    ///
+    /// Parts that could not be read ask for nothing: no service accounts known, none linked.
+    pub fn of(integration: &Integration, snapshot: &NamespaceSnapshot, requests: &BTreeMap<String, Role>) -> Self {
+        let cluster_id = &integration.cluster_id.value;
+        let organization = cluster_id.organization(&snapshot.name);
+        let host = integration.url.value.host();
+        let uid = snapshot.namespace.as_ref().ok().and_then(Option::as_ref).map_or("", |namespace| &namespace.uid);
+        let accounts = snapshot.service_accounts.iter().flatten();
+        let streams = snapshot.image_streams.iter().flatten();
+        Self {
+            accounts: accounts
+                .filter_map(|account| {
+                    Some((account.name.clone(), requests.get(&account.name).copied().or_else(|| role(account))?))
+                })
+                .filter(|(name, _)| names::robot(&organization, name).is_ok())
+                .map(|(name, role)| Account { secret: cluster_id.secret(&name), name, role })
+                .collect(),
+            repositories: streams
+                .filter(|stream| wants_repository(stream, &host) && names::repository(&stream.name).is_ok())
+                .map(|stream| stream.name.clone())
+                .collect(),
+            mark: Mark::new(&integration.cluster, &snapshot.name, uid),
+            organization,
+            host,
+        }
+    }
+
+    /// The account of that service account.
+    pub fn account(&self, name: &str) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.name == name)
+    }
+
+    /// The user name a robot account logs in with.
+    pub fn login_name(&self, robot: &str) -> String {
+        format!("{}+{robot}", self.organization)
+    }
+}
+
+/// The role a service account is linked with: what it was asked to have, else what every namespace's have; none if
+/// it is not linked. An annotation that is no role counts as none asked for.
+pub fn role(account: &ServiceAccount) -> Option<Role> {
+    let asked = account.role.as_deref().and_then(|role| role.parse().ok());
+    asked.or_else(|| DEFAULT_ACCOUNTS.iter().find(|(name, _)| *name == account.name).map(|(_, role)| *role))
+}
+
+/// Whether an image stream gets a repository: one that only follows images of other registries has no use for it,
+/// unless it asks.
+pub fn wants_repository(stream: &ImageStream, host: &str) -> bool {
+    let follows_us = |source: &String| source.split('/').next() == Some(host);
+    stream.wants_repository.unwrap_or_else(|| stream.holds_own_tags || stream.sources.iter().any(follows_us))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_that_only_follow_other_registries_get_no_repository_unless_asked() {
+        let stream = |own, sources: &[&str], asked| ImageStream {
+            holds_own_tags: own,
+            sources: sources.iter().map(|&source| source.to_owned()).collect(),
+            wants_repository: asked,
+            ..Default::default()
+        };
+        assert!(wants_repository(&stream(true, &[], None), "q"));
+        assert!(wants_repository(&stream(true, &["docker.io/x/y"], None), "q"));
+        assert!(wants_repository(&stream(false, &["q/org/app:1"], None), "q"));
+        assert!(!wants_repository(&stream(false, &["docker.io/x/y"], None), "q"));
+        assert!(wants_repository(&stream(false, &["docker.io/x/y"], Some(true)), "q"));
+        assert!(!wants_repository(&stream(true, &[], Some(false)), "q"));
+    }
+
+    #[test]
+    fn roles_are_asked_for_or_the_usual_ones() {
+        let account = |name: &str, role: Option<&str>| ServiceAccount {
+            name: name.into(),
+            role: role.map(Into::into),
+            ..Default::default()
+        };
+        assert_eq!(role(&account("builder", None)), Some(Role::Write));
+        assert_eq!(role(&account("default", Some("admin"))), Some(Role::Admin));
+        assert_eq!(role(&account("default", Some("owner"))), Some(Role::Read));
+        assert_eq!(role(&account("pipeline", Some("write"))), Some(Role::Write));
+        assert_eq!(role(&account("pipeline", None)), None);
+    }
+}

@@ -1,1 +1,370 @@
+//! Plans: the changes that make what is into what should be, in an order in which every prefix is safe.
 
+use std::collections::BTreeSet;
+
+use super::change::{Change, ServiceAccountEdit};
+use super::checks::{SecretState, Subject, default_permissions_of, foreign_mark, has_too_little_right, secret_state};
+use super::desired::{self, Account};
+use super::finding::{Code, Finding, ObjectRef};
+use super::names::{self, OPERATOR_FINALIZER};
+use super::snapshot::{Namespace, Organization};
+
+/// What a person allowed beyond the safe changes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Take over what others marked or own.
+    pub adopt: bool,
+    /// Renew the token of every robot account.
+    pub rotate: bool,
+}
+
+/// The changes for one namespace, and what cannot be done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// In the order in which they are to be made. Each is safe to be the last one.
+    pub changes: Vec<Change>,
+    /// What stands in the way; nothing is planned for it.
+    pub blocked: Vec<Finding>,
+}
+
+/// Plans what a namespace in scope needs. Nothing is planned for a part that could not be read, and nothing of the
+/// user's is ever deleted.
+pub fn repair(subject: &Subject, options: Options) -> Plan {
+    let mut planner = Planner { subject, options, plan: Plan::default() };
+    let namespace = subject.snapshot.namespace.as_ref().ok().and_then(Option::as_ref);
+    if namespace.is_some_and(|namespace| namespace.terminating) {
+        planner.release(namespace);
+    } else if subject.is_to_be_linked() {
+        planner.quay_side();
+        planner.cluster_side();
+    }
+    planner.plan
+}
+
+struct Planner<'a> {
+    subject: &'a Subject<'a>,
+    options: Options,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    fn release(&mut self, namespace: Option<&Namespace>) {
+        if namespace.is_some_and(|namespace| namespace.finalizers.iter().any(|finalizer| finalizer == OPERATOR_FINALIZER)) {
+            self.plan.changes.push(Change::ReleaseNamespace { namespace: self.subject.snapshot.name.clone() });
+        }
+    }
+
+    fn block(&mut self, code: Code, kind: &'static str, name: &str, message: String) {
+        let finding = Finding::new(code, ObjectRef::cluster(kind, name), message);
+        self.plan.blocked.push(finding.in_namespace(&self.subject.snapshot.name));
+    }
+
+    fn quay_side(&mut self) {
+        let name = self.subject.desired.organization.clone();
+        if let Err(problem) = names::organization(&name) {
+            return self.block(
+                Code::OrganizationNameImpossible,
+                "Organization",
+                &name,
+                format!("Quay takes no such name: {problem}"),
+            );
+        }
+        match &self.subject.snapshot.organization {
+            Err(_) => {}
+            Ok(None) => {
+                self.plan.changes.push(Change::CreateOrganization { organization: name });
+                self.contents(&Organization::empty());
+            }
+            Ok(Some(organization)) if !organization.administered => {
+                if self.options.adopt {
+                    // What is in it shows only afterwards; the next plan goes on from there.
+                    self.plan.changes.push(Change::TakeOwnership { organization: name });
+                } else {
+                    let message = format!("Organization {name} exists, but the token may not administer it");
+                    self.block(Code::OrganizationNotAdministered, "Organization", &name, message);
+                }
+            }
+            Ok(Some(organization)) => {
+                if let Some(mark) = foreign_mark(organization, self.subject.desired) {
+                    if !self.options.adopt {
+                        let message =
+                            format!("Organization {name} was marked by namespace {} of cluster {}", mark.namespace, mark.cluster);
+                        return self.block(Code::OrganizationOfAnotherCluster, "Organization", &name, message);
+                    }
+                    let mark = self.subject.desired.mark.to_string();
+                    self.plan.changes.push(Change::Adopt { organization: name, mark });
+                }
+                self.contents(organization);
+            }
+        }
+    }
+
+    /// Robot accounts, then their default permissions, then the repositories, which take their rights from these.
+    fn contents(&mut self, organization: &Organization) {
+        if organization.robots.is_ok() {
+            self.robots(organization);
+        }
+        self.default_permissions(organization);
+        self.repositories(organization);
+        self.rights(organization);
+    }
+
+    fn robots(&mut self, organization: &Organization) {
+        let desired = self.subject.desired;
+        for account in desired.accounts.iter().filter(|account| organization.robot(&account.name).is_none()) {
+            self.plan.changes.push(Change::CreateRobot {
+                organization: desired.organization.clone(),
+                robot: account.name.clone(),
+                mark: desired.mark.to_string(),
+            });
+        }
+    }
+
+    fn default_permissions(&mut self, organization: &Organization) {
+        let (Ok(_), Ok(permissions)) = (&organization.robots, &organization.default_permissions) else { return };
+        let name = &self.subject.desired.organization;
+        for account in &self.subject.desired.accounts {
+            let mut of_account = default_permissions_of(permissions, &account.name);
+            // The one that is kept: with the right role, if one has it.
+            of_account.sort_by_key(|permission| permission.role != account.role);
+            let Some((kept, superfluous)) = of_account.split_first() else {
+                self.plan.changes.push(Change::CreateDefaultPermission {
+                    organization: name.clone(),
+                    robot: account.name.clone(),
+                    role: account.role,
+                });
+                continue;
+            };
+            if kept.role != account.role {
+                self.plan.changes.push(Change::ChangeDefaultPermission {
+                    organization: name.clone(),
+                    id: kept.id.clone(),
+                    robot: account.name.clone(),
+                    from: kept.role,
+                    to: account.role,
+                });
+            }
+            self.plan.changes.extend(superfluous.iter().map(|permission| Change::DeleteDefaultPermission {
+                organization: name.clone(),
+                id: permission.id.clone(),
+                robot: account.name.clone(),
+                role: permission.role,
+            }));
+        }
+    }
+
+    fn repositories(&mut self, organization: &Organization) {
+        let Ok(existing) = &organization.repositories else { return };
+        let desired = self.subject.desired;
+        self.plan.changes.extend(desired.repositories.difference(existing).map(|repository| Change::CreateRepository {
+            organization: desired.organization.clone(),
+            repository: repository.clone(),
+        }));
+    }
+
+    /// New repositories take their rights from the default permissions, which come before them in the plan; the rest
+    /// must be given.
+    fn rights(&mut self, organization: &Organization) {
+        let (Ok(_), Ok(existing)) = (&organization.robots, &organization.repositories) else { return };
+        let desired = self.subject.desired;
+        for repository in &desired.repositories {
+            let is_new = !existing.contains(repository);
+            for account in &desired.accounts {
+                let has_right = if is_new {
+                    organization.default_permissions.is_ok()
+                } else {
+                    organization.robot(&account.name).is_some_and(|robot| robot.repositories.contains(repository))
+                        && !self.role_changes(account)
+                        && !has_too_little_right(self.subject.snapshot, account, repository)
+                };
+                if !has_right {
+                    self.plan.changes.push(Change::GrantRepository {
+                        organization: desired.organization.clone(),
+                        repository: repository.clone(),
+                        robot: account.name.clone(),
+                        role: account.role,
+                    });
+                }
+            }
+        }
+    }
+
+    /// A service account is to have another role than its annotation (or its name) says so far.
+    fn role_changes(&self, account: &Account) -> bool {
+        let service_account = self.subject.snapshot.service_account(&account.name);
+        service_account.is_some_and(|service_account| desired::role(service_account) != Some(account.role))
+    }
+
+    fn cluster_side(&mut self) {
+        for account in &self.subject.desired.accounts {
+            let secret_will_exist = self.secret(account);
+            if secret_will_exist {
+                self.service_account(account);
+            }
+        }
+    }
+
+    /// Plans the secret; says whether it is there, or will be.
+    fn secret(&mut self, account: &Account) -> bool {
+        let snapshot = self.subject.snapshot;
+        let existing = snapshot.secret(&account.secret);
+        let token = self.token(account);
+        if self.options.rotate && token == Token::Exists {
+            self.plan.changes.push(Change::RotateRobot {
+                organization: self.subject.desired.organization.clone(),
+                robot: account.name.clone(),
+            });
+        } else if token == Token::Unknown {
+            return existing.is_some();
+        }
+        let robot_is_new = token == Token::Planned;
+        let Some(state) = secret_state(self.subject.desired, account, snapshot)
+            .or_else(|| (robot_is_new && existing.is_some()).then_some(SecretState::Stale))
+        else {
+            return existing.is_some();
+        };
+        let (namespace, secret, robot) = (snapshot.name.clone(), account.secret.clone(), account.name.clone());
+        let version = existing.map(|secret| secret.resource_version.clone()).unwrap_or_default();
+        match state {
+            SecretState::Current | SecretState::Unverified if !self.options.rotate => {}
+            SecretState::Missing => self.plan.changes.push(Change::CreateSecret { namespace, secret, robot }),
+            SecretState::WrongType(kind) => {
+                let ours = existing.is_some_and(|secret| secret.managed);
+                if !ours && !self.options.adopt {
+                    self.block(
+                        Code::SecretWrongType,
+                        "Secret",
+                        &secret,
+                        format!("Secret {secret} is of type {kind} and not ours to replace"),
+                    );
+                    return true;
+                }
+                self.plan.changes.push(Change::ReplaceSecret { namespace, secret, robot, version });
+            }
+            _ => self.plan.changes.push(Change::UpdateSecret { namespace, secret, robot, version }),
+        }
+        true
+    }
+
+    fn token(&self, account: &Account) -> Token {
+        let planned = |change: &Change| matches!(change, Change::CreateRobot { robot, .. } if *robot == account.name);
+        if self.plan.changes.iter().any(planned) {
+            return Token::Planned;
+        }
+        let organization = self.subject.snapshot.organization().filter(|organization| self.may_use(organization));
+        match organization.and_then(|organization| organization.robot(&account.name)) {
+            Some(robot) if robot.token.is_some() || self.options.rotate => Token::Exists,
+            _ => Token::Unknown,
+        }
+    }
+
+    fn may_use(&self, organization: &Organization) -> bool {
+        organization.administered && (self.options.adopt || foreign_mark(organization, self.subject.desired).is_none())
+    }
+
+    fn service_account(&mut self, account: &Account) {
+        let Some(service_account) = self.subject.snapshot.service_account(&account.name) else { return };
+        let missing = |list: &[String]| (!list.contains(&account.secret)).then_some(true);
+        let edit = ServiceAccountEdit {
+            secret: account.secret.clone(),
+            mountable: missing(&service_account.mountable),
+            pull: missing(&service_account.pull),
+            role: self.role_changes(account).then_some(Some(account.role)),
+        };
+        if edit.changes_something() {
+            self.plan.changes.push(Change::EditServiceAccount {
+                namespace: self.subject.snapshot.name.clone(),
+                service_account: account.name.clone(),
+                edit,
+            });
+        }
+    }
+}
+
+/// Whether a robot account's current token can be put into a secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Token {
+    /// The robot account is about to be created.
+    Planned,
+    /// It is there and its token is known, or will be renewed.
+    Exists,
+    /// Nothing is known of it.
+    Unknown,
+}
+
+/// What a person asked to be taken away beyond the link itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UnlinkOptions {
+    /// Delete the robot accounts.
+    pub delete_robots: bool,
+    /// Delete the organization with every image; named and confirmed by a person.
+    pub delete_organization: bool,
+}
+
+/// Plans the reverse of a link, after [`super::scope::take_out`]: the operator's finalizer off, references out of the
+/// service accounts, our secrets away. The organization with its images stays unless asked for.
+pub fn unlink(subject: &Subject, options: UnlinkOptions) -> Plan {
+    let mut planner = Planner { subject, options: Options::default(), plan: Plan::default() };
+    planner.release(subject.snapshot.namespace.as_ref().ok().and_then(Option::as_ref));
+    planner.unlink_cluster();
+    planner.unlink_quay(options);
+    planner.plan
+}
+
+impl Planner<'_> {
+    fn unlink_cluster(&mut self) {
+        let snapshot = self.subject.snapshot;
+        let secrets = self.our_secrets();
+        for service_account in snapshot.service_accounts.iter().flatten() {
+            let own = self.subject.integration.cluster_id.value.secret(&service_account.name);
+            let edit = ServiceAccountEdit {
+                mountable: service_account.mountable.contains(&own).then_some(false),
+                pull: service_account.pull.contains(&own).then_some(false),
+                role: service_account.role.is_some().then_some(None),
+                secret: own,
+            };
+            if edit.changes_something() {
+                let (namespace, service_account) = (snapshot.name.clone(), service_account.name.clone());
+                self.plan.changes.push(Change::EditServiceAccount { namespace, service_account, edit });
+            }
+        }
+        let namespace = || snapshot.name.clone();
+        self.plan.changes.extend(secrets.into_iter().map(|secret| Change::DeleteSecret { namespace: namespace(), secret }));
+    }
+
+    /// Secrets of the name of one of ours that carry our label or log in as a robot account of the organization.
+    fn our_secrets(&self) -> BTreeSet<String> {
+        let suffix = self.subject.integration.cluster_id.value.secret("");
+        let login = format!("{}+", self.subject.desired.organization);
+        let secrets = self.subject.snapshot.secrets.iter().flatten().filter(|secret| secret.name.ends_with(&suffix));
+        secrets
+            .filter(|secret| {
+                secret.managed || secret.logins.iter().flatten().any(|(_, entry)| entry.username.starts_with(&login))
+            })
+            .map(|secret| secret.name.clone())
+            .collect()
+    }
+
+    fn unlink_quay(&mut self, options: UnlinkOptions) {
+        let Some(organization) = self.subject.snapshot.organization() else { return };
+        let name = self.subject.desired.organization.clone();
+        let asked = options.delete_robots || options.delete_organization;
+        if asked && !organization.administered {
+            let message = format!("Organization {name} exists, but the token may not administer it");
+            return self.block(Code::OrganizationNotAdministered, "Organization", &name, message);
+        }
+        if let Some(mark) = foreign_mark(organization, self.subject.desired).filter(|_| asked) {
+            let message = format!("Organization {name} was marked by namespace {} of cluster {}", mark.namespace, mark.cluster);
+            return self.block(Code::OrganizationOfAnotherCluster, "Organization", &name, message);
+        }
+        if options.delete_organization {
+            self.plan.changes.push(Change::DeleteOrganization { organization: name });
+        } else if options.delete_robots {
+            let ours =
+                |robot: &&super::snapshot::Robot| robot.mark.is_some() || self.subject.desired.account(&robot.name).is_some();
+            let robots: Vec<_> = organization.robots.iter().flatten().filter(ours).map(|robot| robot.name.clone()).collect();
+            let delete = |robot| Change::DeleteRobot { organization: name.clone(), robot };
+            self.plan.changes.extend(robots.into_iter().map(delete));
+        }
+    }
+}

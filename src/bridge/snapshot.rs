@@ -217,6 +217,17 @@ impl NamespaceSnapshot {
 }
 
 impl Organization {
+    /// One that was just created.
+    pub fn empty() -> Self {
+        Self {
+            administered: true,
+            adopted_by: None,
+            robots: Ok(vec![]),
+            default_permissions: Ok(vec![]),
+            repositories: Ok(BTreeSet::new()),
+        }
+    }
+
     /// The robot account of that name, if it is known to exist.
     pub fn robot(&self, name: &str) -> Option<&Robot> {
         self.robots.as_ref().ok()?.iter().find(|robot| robot.name == name)

@@ -1,6 +1,27 @@
 //! Checks: they turn what should be and what is into findings. A file per check.
 
-use crate::bridge::finding::{Finding, Level};
+mod default_permissions;
+mod images;
+mod integration;
+mod namespace;
+mod organization;
+mod registry;
+mod repositories;
+mod robots;
+mod secrets;
+mod service_accounts;
+
+pub use default_permissions::default_permissions_of;
+pub use integration::integration;
+pub use organization::foreign_mark;
+pub use registry::has_too_little_right;
+pub use secrets::{SecretState, secret_state};
+
+use super::desired::Desired;
+use super::finding::{Code, Finding, Level, ObjectRef};
+use super::integration::{Integration, Trouble};
+use super::scope::Scope;
+use super::snapshot::{NamespaceSnapshot, Organization, Unread, UnreadKind};
 
 /// What one check has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,5 +41,106 @@ impl Check {
     pub fn new(title: &'static str, fact: impl Into<String>, findings: Vec<Finding>) -> Self {
         let level = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
         Self { title, level, fact: fact.into(), findings }
+    }
+
+    /// A check that something else, which is reported by itself, stands in the way of.
+    fn skipped(title: &'static str, why: impl std::fmt::Display) -> Self {
+        Self { title, level: Level::Unknown, fact: format!("not checked: {why}"), findings: vec![] }
+    }
+}
+
+/// What the checks of one namespace look at.
+pub struct Subject<'a> {
+    /// The settings.
+    pub integration: &'a Integration,
+    /// What stands in the way of calls to Quay.
+    pub troubles: &'a [Trouble],
+    /// What is.
+    pub snapshot: &'a NamespaceSnapshot,
+    /// What should be.
+    pub desired: &'a Desired,
+}
+
+/// Every check of one namespace, in the order they are shown in. A namespace that is not to be linked, or is going,
+/// is only looked at itself.
+pub fn namespace(subject: &Subject) -> Vec<Check> {
+    let first = namespace::check(subject);
+    if !subject.is_to_be_linked() {
+        return vec![first];
+    }
+    let mut checks = vec![
+        first,
+        organization::check(subject),
+        robots::check(subject),
+        default_permissions::check(subject),
+        repositories::check(subject),
+        secrets::check(subject),
+        service_accounts::check(subject),
+        images::check(subject),
+    ];
+    checks.extend(registry::check(subject));
+    checks
+}
+
+impl Subject<'_> {
+    /// Why the namespace is in or out of scope.
+    pub fn scope(&self) -> Scope {
+        let namespace = self.snapshot.namespace.as_ref().ok().and_then(Option::as_ref);
+        Scope::of(
+            &self.snapshot.name,
+            namespace.is_some_and(|namespace| namespace.linked_on_request),
+            self.integration.resource.as_ref(),
+        )
+    }
+
+    /// Whether the namespace is in scope, exists as far as is known, and is not being deleted.
+    pub fn is_to_be_linked(&self) -> bool {
+        let there = match &self.snapshot.namespace {
+            Ok(Some(namespace)) => !namespace.terminating,
+            Ok(None) => false,
+            Err(_) => true,
+        };
+        there && self.scope().is_in()
+    }
+
+    fn finding(&self, code: Code, object: ObjectRef, message: impl Into<String>) -> Finding {
+        Finding::new(code, object, message).in_namespace(&self.snapshot.name)
+    }
+
+    fn object(&self, kind: &'static str, name: &str) -> ObjectRef {
+        ObjectRef::namespaced(kind, &self.snapshot.name, name)
+    }
+
+    /// An object in Quay, by its full name.
+    fn remote(&self, kind: &'static str, name: &str) -> ObjectRef {
+        ObjectRef::cluster(kind, name)
+    }
+
+    /// The check of a part that could not be read.
+    fn unread(&self, title: &'static str, object: ObjectRef, unread: &Unread) -> Check {
+        if unread.kind == UnreadKind::Skipped {
+            return Check::skipped(title, &unread.reason);
+        }
+        let message = format!("Could not {}: {}", unread.call, unread.reason);
+        Check::new(title, "could not be read", vec![self.finding(Code::CouldNotRead, object, message)])
+    }
+
+    /// The organization, or the check to give while there is none to look into.
+    fn organization(&self, title: &'static str) -> Result<&Organization, Check> {
+        match &self.snapshot.organization {
+            Ok(Some(organization)) if organization.administered => Ok(organization),
+            Ok(Some(_)) => Err(Check::skipped(title, "the organization is not ours to administer")),
+            Ok(None) => Err(Check::skipped(title, "the organization is missing")),
+            Err(_) => Err(Check::skipped(title, "the organization could not be read")),
+        }
+    }
+}
+
+/// `1 secret`, `2 secrets`.
+fn count(number: usize, noun: &str) -> String {
+    match (number, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        _ => format!("{number} {noun}s"),
     }
 }

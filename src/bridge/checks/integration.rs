@@ -1,0 +1,154 @@
+//! The integration itself: its resource, the address, the cluster ID, the token, and Quay's answers.
+
+use super::Check;
+use crate::bridge::finding::{Code, Finding, ObjectRef};
+use crate::bridge::integration::{IntegrationSnapshot, OPERATOR_TOKEN_KEY, Source, StoredToken, Trouble};
+use crate::bridge::names::{ClusterId, QuayUrl, UrlProblem};
+use crate::bridge::snapshot::UnreadKind;
+
+/// The checks of the integration, in the order they are shown in.
+pub fn integration(snapshot: &IntegrationSnapshot, troubles: &[Trouble]) -> Vec<Check> {
+    vec![resource(snapshot), settings(snapshot), token(snapshot, troubles), quay(snapshot, troubles)]
+}
+
+fn object(snapshot: &IntegrationSnapshot) -> ObjectRef {
+    ObjectRef::cluster("QuayIntegration", snapshot.resource().map_or("", |resource| &resource.name))
+}
+
+fn resource(snapshot: &IntegrationSnapshot) -> Check {
+    let title = "Integration";
+    let settings_are_given = snapshot.given.url.is_some() && snapshot.given.cluster_id.is_some();
+    match snapshot.resources.as_deref() {
+        Ok([one]) => Check::new(title, format!("QuayIntegration {}", one.name), vec![]),
+        Ok([]) if settings_are_given => Check::new(title, "none in the cluster; flags and environment say what to use", vec![]),
+        Ok([]) => {
+            let finding = Finding::new(Code::NoIntegration, object(snapshot), "The cluster has no QuayIntegration");
+            Check::new(title, "none", vec![finding])
+        }
+        Ok(several) => {
+            let names: Vec<_> = several.iter().map(|resource| resource.name.as_str()).collect();
+            let message = format!("There are {}: {}", several.len(), names.join(", "));
+            Check::new(title, "more than one", vec![Finding::new(Code::SeveralIntegrations, object(snapshot), message)])
+        }
+        Err(unread) => {
+            let message = format!("Could not {}: {}", unread.call, unread.reason);
+            Check::new(title, "could not be read", vec![Finding::new(Code::CouldNotRead, object(snapshot), message)])
+        }
+    }
+}
+
+fn settings(snapshot: &IntegrationSnapshot) -> Check {
+    let mut findings = Vec::new();
+    let mut fact = Vec::new();
+    if let Some(url) = snapshot.url() {
+        match QuayUrl::parse(&url.value) {
+            Ok((parsed, problems)) => {
+                fact.push(parsed.host());
+                findings
+                    .extend(problems.into_iter().filter_map(|problem| url_finding(snapshot, &url.value, &url.source, problem)));
+            }
+            Err(reason) => findings.push(Finding::new(Code::HostnameWithoutScheme, object(snapshot), capitalized(&reason))),
+        }
+    }
+    if let Some(id) = snapshot.cluster_id() {
+        fact.push(format!("cluster ID {}", id.value));
+        if let Some(problem) = ClusterId::new(&id.value).problem() {
+            let message = format!("Cluster ID `{}` cannot be used: {problem}", id.value);
+            findings.push(Finding::new(Code::ClusterIdImpossible, object(snapshot), message));
+        }
+    }
+    if snapshot.insecure() {
+        let message = "Quay's certificate is not verified: the token and images can be read on the way";
+        findings.push(Finding::new(Code::VerificationOff, object(snapshot), message));
+    }
+    Check::new("Settings", if fact.is_empty() { "none".into() } else { fact.join(", ") }, findings)
+}
+
+/// A missing scheme matters to the operator, which reads the resource; typed as a flag it is only short for https.
+fn url_finding(snapshot: &IntegrationSnapshot, text: &str, source: &Source, problem: UrlProblem) -> Option<Finding> {
+    let (code, message) = match problem {
+        UrlProblem::NoScheme if !matches!(source, Source::Resource(_)) => return None,
+        UrlProblem::NoScheme => {
+            (Code::HostnameWithoutScheme, format!("`{text}` has no scheme; the operator cannot work with it"))
+        }
+        UrlProblem::Path => (Code::HostnameWithPath, format!("`{text}` has something behind the host, which is ignored")),
+        UrlProblem::PlainHttp => (Code::HostnamePlainHttp, format!("`{text}` is plain http")),
+    };
+    Some(Finding::new(code, object(snapshot), message))
+}
+
+fn token(snapshot: &IntegrationSnapshot, troubles: &[Trouble]) -> Check {
+    let mut findings = Vec::new();
+    let source = snapshot.token_source();
+    let object = match &source {
+        Some(Source::Secret(key)) => ObjectRef::namespaced("Secret", &key.namespace, &key.name),
+        _ => object(snapshot),
+    };
+    if let (Some(Source::Secret(key)), Some(stored)) = (&source, &snapshot.stored_token) {
+        let missing = match stored {
+            Ok(StoredToken::Present) => None,
+            Ok(StoredToken::SecretMissing) => Some(format!("Secret {}/{} does not exist", key.namespace, key.name)),
+            Ok(StoredToken::KeyMissing) => Some(format!("Secret {}/{} has no key {}", key.namespace, key.name, key.key)),
+            Ok(StoredToken::Empty) => Some(format!("Secret {}/{} has nothing under {}", key.namespace, key.name, key.key)),
+            Err(unread) => {
+                let message = format!("Could not {}: {}", unread.call, unread.reason);
+                let code = if unread.kind == UnreadKind::Forbidden { Code::CredentialsUnreadable } else { Code::CouldNotRead };
+                findings.push(Finding::new(code, object.clone(), message));
+                None
+            }
+        };
+        findings.extend(missing.map(|message| Finding::new(Code::CredentialsMissing, object.clone(), message)));
+        if key.key != OPERATOR_TOKEN_KEY {
+            let message = format!("The operator reads `{OPERATOR_TOKEN_KEY}`, not `{}`", key.key);
+            findings.push(Finding::new(Code::KeyIgnoredByOperator, object.clone(), message));
+        }
+    }
+    if source.is_none() && snapshot.resource().is_some() {
+        let message = "The QuayIntegration names no credentialsSecret";
+        findings.push(Finding::new(Code::CredentialsMissing, object.clone(), message));
+    }
+    for trouble in troubles {
+        let (code, message) = match trouble {
+            Trouble::TokenRefused { reason } => (Code::TokenRefused, format!("Quay refuses the token: {reason}")),
+            Trouble::UserLacksRight { user, right } => {
+                (Code::UserLacksRight, format!("User {user} may not {right} in this Quay"))
+            }
+            Trouble::TokenLacksScope { scope } => {
+                (Code::TokenLacksScope, format!("The token was made without the scope {scope}"))
+            }
+            _ => continue,
+        };
+        findings.push(Finding::new(code, object.clone(), message));
+    }
+    Check::new("Token", source.map_or("none".into(), |source| source.to_string()), findings)
+}
+
+fn quay(snapshot: &IntegrationSnapshot, troubles: &[Trouble]) -> Check {
+    let url = snapshot.url().map(|url| url.value).unwrap_or_default();
+    let object = ObjectRef::cluster("Quay", &url);
+    let findings: Vec<_> = troubles
+        .iter()
+        .filter_map(|trouble| {
+            let (code, message) = match trouble {
+                Trouble::Unreachable { step, reason } => (Code::QuayUnreachable, format!("It stopped at {step}: {reason}")),
+                Trouble::Untrusted { reason } => {
+                    (Code::CertificateUntrusted, format!("The certificate is not trusted: {reason}"))
+                }
+                Trouble::ReadOnly => (Code::QuayReadOnly, "Quay is in read-only mode: every change is refused".to_owned()),
+                Trouble::RobotsDisallowed => (Code::RobotsDisallowed, "Quay's configuration allows no robot accounts".to_owned()),
+                _ => return None,
+            };
+            Some(Finding::new(code, object.clone(), message))
+        })
+        .collect();
+    let fact = match findings.first() {
+        Some(finding) => finding.code.entry().title.to_owned(),
+        None => "no trouble met".to_owned(),
+    };
+    Check::new("Quay", fact, findings)
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}

@@ -1,0 +1,44 @@
+//! The namespace itself: is it there, in scope, ready, or held back.
+
+use super::{Check, Subject};
+use crate::bridge::finding::Code;
+use crate::bridge::names::OPERATOR_FINALIZER;
+
+const TITLE: &str = "Namespace";
+
+pub(super) fn check(subject: &Subject) -> Check {
+    let name = &subject.snapshot.name;
+    let object = subject.object(TITLE, name);
+    let scope = subject.scope();
+    let namespace = match &subject.snapshot.namespace {
+        Ok(Some(namespace)) => namespace,
+        Ok(None) => {
+            let finding = subject.finding(Code::NamespaceMissing, object, format!("There is no namespace {name}"));
+            return Check::new(TITLE, "does not exist", vec![finding]);
+        }
+        Err(unread) => return subject.unread(TITLE, object, unread),
+    };
+    let carries_finalizer = namespace.finalizers.iter().any(|finalizer| finalizer == OPERATOR_FINALIZER);
+    let mut findings = Vec::new();
+    if namespace.terminating {
+        if carries_finalizer {
+            let message = format!("Namespace {name} is being deleted and waits for {OPERATOR_FINALIZER}");
+            findings.push(subject.finding(Code::HangsOnFinalizer, object, message));
+        }
+        return Check::new(TITLE, "being deleted", findings);
+    }
+    if !scope.is_in() {
+        findings.push(subject.finding(Code::OutOfScope, object, format!("Namespace {name} is not linked: {scope}")));
+        return Check::new(TITLE, format!("out of scope: {scope}"), findings);
+    }
+    if namespace.awaits_annotations {
+        let message = format!("Namespace {name} has no openshift.io/sa.scc.mcs annotation yet");
+        findings.push(subject.finding(Code::AwaitsAnnotations, object.clone(), message));
+    }
+    if carries_finalizer {
+        let message =
+            format!("Deleting namespace {name} makes the operator delete organization {}", subject.desired.organization);
+        findings.push(subject.finding(Code::CarriesOperatorFinalizer, object, message));
+    }
+    Check::new(TITLE, format!("in scope: {scope}"), findings)
+}

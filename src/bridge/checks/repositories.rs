@@ -1,0 +1,70 @@
+//! Repositories: one per image stream, each with the rights of the robot accounts.
+
+use super::{Check, Subject, count};
+use crate::bridge::desired::wants_repository;
+use crate::bridge::finding::{Code, Finding};
+use crate::bridge::names;
+use crate::bridge::snapshot::Organization;
+
+const TITLE: &str = "Repositories";
+const KIND: &str = "Repository";
+
+pub(super) fn check(subject: &Subject) -> Check {
+    let desired = subject.desired;
+    let mut findings = impossible_names(subject);
+    let organization = match subject.organization(TITLE) {
+        Ok(organization) => organization,
+        Err(check) => return check,
+    };
+    let repositories = match &organization.repositories {
+        Ok(repositories) => repositories,
+        Err(unread) => return subject.unread(TITLE, subject.remote(KIND, ""), unread),
+    };
+    for name in desired.repositories.difference(repositories) {
+        let full_name = format!("{}/{name}", desired.organization);
+        let message = format!("Image stream {name} has no repository {full_name}");
+        findings.push(subject.finding(Code::RepositoryMissing, subject.remote(KIND, &full_name), message));
+    }
+    findings.extend(missing_rights(subject, organization));
+    if let Ok(streams) = &subject.snapshot.image_streams {
+        for name in repositories.iter().filter(|name| streams.iter().all(|stream| stream.name != **name)) {
+            let full_name = format!("{}/{name}", desired.organization);
+            let message = format!("No image stream belongs to repository {full_name}");
+            findings.push(subject.finding(Code::RepositoryWithoutImageStream, subject.remote(KIND, &full_name), message));
+        }
+    }
+    Check::new(
+        TITLE,
+        if repositories.len() == 1 { "1 repository".into() } else { count(repositories.len(), "repository") },
+        findings,
+    )
+}
+
+fn impossible_names(subject: &Subject) -> Vec<Finding> {
+    let streams = subject.snapshot.image_streams.iter().flatten();
+    streams
+        .filter(|stream| wants_repository(stream, &subject.desired.host))
+        .filter_map(|stream| {
+            let problem = names::repository(&stream.name).err()?;
+            let object = subject.object("ImageStream", &stream.name);
+            Some(subject.finding(Code::RepositoryNameImpossible, object, format!("Quay takes no such repository: {problem}")))
+        })
+        .collect()
+}
+
+fn missing_rights(subject: &Subject, organization: &Organization) -> Vec<Finding> {
+    let desired = subject.desired;
+    let existing = organization.repositories.iter().flatten().filter(|name| desired.repositories.contains(*name));
+    let mut findings = Vec::new();
+    for name in existing {
+        for account in &desired.accounts {
+            if organization.robot(&account.name).is_some_and(|robot| !robot.repositories.contains(name)) {
+                let full_name = format!("{}/{name}", desired.organization);
+                let message =
+                    format!("Robot account {} has no right on repository {full_name} ({} is right)", account.name, account.role);
+                findings.push(subject.finding(Code::RobotWithoutRight, subject.remote(KIND, &full_name), message));
+            }
+        }
+    }
+    findings
+}

@@ -1,0 +1,111 @@
+//! Secrets: one per linked service account, with the robot account's current login under Quay's host.
+
+use secrecy::ExposeSecret;
+
+use super::{Check, Subject};
+use crate::bridge::desired::{Account, Desired};
+use crate::bridge::dockerconfig;
+use crate::bridge::finding::{Code, Finding};
+use crate::bridge::snapshot::{Login, NamespaceSnapshot, Secret};
+
+const TITLE: &str = "Secrets";
+const KIND: &str = "Secret";
+
+/// The only type in which pods, builds and imports read what we write.
+pub const SECRET_TYPE: &str = "kubernetes.io/dockerconfigjson";
+
+/// The state of an account's secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretState {
+    /// It does not exist.
+    Missing,
+    /// It is of another type.
+    WrongType(String),
+    /// Its content makes no sense.
+    Unreadable(String),
+    /// It has no login for this Quay.
+    WrongHost,
+    /// Its login is somebody else's.
+    WrongRobot(String),
+    /// Its token is not the robot account's current one.
+    Stale,
+    /// All that can be seen is right, but the robot account's token was not shown to us.
+    Unverified,
+    /// It is right.
+    Current,
+}
+
+/// The state of an account's secret; none while the secrets could not be read, or the robot account is not known.
+pub fn secret_state(desired: &Desired, account: &Account, snapshot: &NamespaceSnapshot) -> Option<SecretState> {
+    let secrets = snapshot.secrets.as_ref().ok()?;
+    let Some(secret) = secrets.iter().find(|secret| secret.name == account.secret) else { return Some(SecretState::Missing) };
+    if secret.kind != SECRET_TYPE {
+        return Some(SecretState::WrongType(secret.kind.clone()));
+    }
+    if let Err(reason) = &secret.logins {
+        return Some(SecretState::Unreadable(reason.clone()));
+    }
+    let Some(login) = login_for(secret, &desired.host) else { return Some(SecretState::WrongHost) };
+    if login.username != desired.login_name(&account.name) {
+        return Some(SecretState::WrongRobot(login.username.clone()));
+    }
+    let robot = snapshot.organization()?.robot(&account.name)?;
+    Some(match &robot.token {
+        Some(token) if token.expose_secret() == login.password.expose_secret() => SecretState::Current,
+        Some(_) => SecretState::Stale,
+        None => SecretState::Unverified,
+    })
+}
+
+/// The login that a secret has for a host; one under exactly the host's name goes first.
+fn login_for<'a>(secret: &'a Secret, host: &str) -> Option<&'a Login> {
+    let logins = secret.logins.as_ref().ok()?;
+    logins.get(host).or_else(|| logins.iter().find(|(key, _)| dockerconfig::serves(key, host)).map(|(_, login)| login))
+}
+
+pub(super) fn check(subject: &Subject) -> Check {
+    if let Err(unread) = &subject.snapshot.secrets {
+        return subject.unread(TITLE, subject.object(KIND, ""), unread);
+    }
+    let accounts = &subject.desired.accounts;
+    let states: Vec<_> =
+        accounts.iter().map(|account| (account, secret_state(subject.desired, account, subject.snapshot))).collect();
+    let current = states.iter().filter(|(_, state)| *state == Some(SecretState::Current)).count();
+    let mut findings: Vec<_> = states.into_iter().filter_map(|(account, state)| finding(subject, account, state?)).collect();
+    findings.extend(rival(subject));
+    Check::new(TITLE, format!("{current} of {} current", accounts.len()), findings)
+}
+
+fn finding(subject: &Subject, account: &Account, state: SecretState) -> Option<Finding> {
+    let secret = &account.secret;
+    let robot = subject.desired.login_name(&account.name);
+    let host = &subject.desired.host;
+    let (code, message) = match state {
+        SecretState::Current => return None,
+        SecretState::Missing => (Code::SecretMissing, format!("Secret {secret} does not exist")),
+        SecretState::WrongType(kind) => (Code::SecretWrongType, format!("Secret {secret} is of type {kind}")),
+        SecretState::Unreadable(reason) => (Code::SecretUnreadable, format!("Secret {secret} makes no sense: {reason}")),
+        SecretState::WrongHost => (Code::SecretWrongHost, format!("Secret {secret} has no login for {host}")),
+        SecretState::WrongRobot(user) => (Code::SecretWrongRobot, format!("Secret {secret} logs in as {user}, not {robot}")),
+        SecretState::Stale => (Code::SecretTokenStale, format!("Secret {secret} holds an old token of robot account {robot}")),
+        SecretState::Unverified => (Code::TokenNotReadable, format!("Quay does not show the token of robot account {robot}")),
+    };
+    Some(subject.finding(code, subject.object(KIND, secret), message))
+}
+
+/// Imports try the secrets in the order of their names, linked or not (measured), so the first one for the host
+/// decides.
+fn rival(subject: &Subject) -> Option<Finding> {
+    let desired = subject.desired;
+    let ours = |name: &str| desired.accounts.iter().any(|account| account.secret == name);
+    let own_login = |login: &Login| login.username.strip_prefix(&format!("{}+", desired.organization)).is_some();
+    let mut secrets: Vec<_> =
+        subject.snapshot.secrets.iter().flatten().filter(|secret| login_for(secret, &desired.host).is_some()).collect();
+    secrets.sort_by(|a, b| a.name.cmp(&b.name));
+    let first = secrets.first().filter(|secret| !ours(&secret.name))?;
+    if !secrets.iter().any(|secret| ours(&secret.name)) || login_for(first, &desired.host).is_some_and(own_login) {
+        return None;
+    }
+    let message = format!("Secret {} has a login for {} too and comes before ours by name", first.name, desired.host);
+    Some(subject.finding(Code::RivalSecret, subject.object(KIND, &first.name), message))
+}

@@ -1,0 +1,46 @@
+//! Service accounts: are they there, and do both of their lists name the secret.
+
+use super::{Check, Subject, count};
+use crate::bridge::desired::DEFAULT_ACCOUNTS;
+use crate::bridge::finding::Code;
+
+const TITLE: &str = "Service accounts";
+const KIND: &str = "ServiceAccount";
+
+pub(super) fn check(subject: &Subject) -> Check {
+    let accounts = match &subject.snapshot.service_accounts {
+        Ok(accounts) => accounts,
+        Err(unread) => return subject.unread(TITLE, subject.object(KIND, ""), unread),
+    };
+    let mut findings = Vec::new();
+    for (name, _) in DEFAULT_ACCOUNTS {
+        if accounts.iter().all(|account| account.name != name) {
+            findings.push(subject.finding(
+                Code::ServiceAccountMissing,
+                subject.object(KIND, name),
+                format!("There is no service account {name}"),
+            ));
+        }
+    }
+    let mut linked = 0;
+    for account in accounts {
+        let object = subject.object(KIND, &account.name);
+        if let Some(role) = account.role.as_deref().filter(|role| role.parse::<crate::bridge::Role>().is_err()) {
+            let message = format!("Service account {} asks for role `{role}`", account.name);
+            findings.push(subject.finding(Code::RoleAnnotationInvalid, object.clone(), message));
+        }
+        let Some(wanted) = subject.desired.account(&account.name) else { continue };
+        let mountable = account.mountable.contains(&wanted.secret);
+        let pull = account.pull.contains(&wanted.secret);
+        linked += usize::from(mountable && pull);
+        if !mountable {
+            let message = format!("The secrets of service account {} do not name {}", account.name, wanted.secret);
+            findings.push(subject.finding(Code::SecretNotMountable, object.clone(), message));
+        }
+        if !pull {
+            let message = format!("The imagePullSecrets of service account {} do not name {}", account.name, wanted.secret);
+            findings.push(subject.finding(Code::SecretNotPullSecret, object, message));
+        }
+    }
+    Check::new(TITLE, format!("{linked} of {} linked", count(subject.desired.accounts.len(), "service account")), findings)
+}
