@@ -1,1 +1,106 @@
+//! `oc quay`: link OpenShift namespaces to Red Hat Quay, see what is wrong, put it right.
+//!
+//! One idea carries it: a namespace is linked when what Quay and the cluster hold equals what the rules say they
+//! should hold. Data flows one way: gather, judge, plan, apply, print.
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | [`cli`] | the command line; its doc comments are the help |
+//! | `commands` | a file per command: gather, judge, plan, ask, apply, report |
+//! | [`bridge`] | the domain, pure: names, scope, desired, snapshot, checks, plan |
+//! | [`cluster`] | the OpenShift side: reading and writing |
+//! | [`quay`] | the Quay side: reading and writing |
+//! | [`report`] | one report value, rendered for people and programs |
+//! | [`ui`] | the only door to stdout, stderr and prompts |
+//! | [`error`] | kinds of error and their exit codes |
+
 pub mod bridge;
+pub mod cli;
+pub mod cluster;
+mod commands;
+pub mod error;
+pub mod quay;
+pub mod report;
+pub mod ui;
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+use tracing_subscriber::EnvFilter;
+
+use cli::Cli;
+use commands::Context;
+use error::{Error, ExitStatus, Stopped};
+use ui::{Ui, UiOptions};
+
+/// Runs a command line, the program's name in front.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitStatus {
+    let args: Vec<_> = args.into_iter().collect();
+    let program = program(args.first());
+    let parsed = Cli::command().bin_name(program).try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe leaves nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() { ExitStatus::Failure } else { ExitStatus::Success };
+        }
+    };
+    let ui = Ui::new(UiOptions { color: cli.global.color, no_input: cli.global.no_input });
+    log(cli.global.verbose);
+    let context = Context { ui: &ui, global: &cli.global, program };
+    match execute(&context, &cli) {
+        Ok(status) => status,
+        Err(error) => {
+            ui.error(&error);
+            error.exit_status()
+        }
+    }
+}
+
+/// The name the person typed: `kubectl quay` under a link `kubectl-quay`, else `oc quay`.
+fn program(argument: Option<&OsString>) -> &'static str {
+    let name = argument.and_then(|argument| Path::new(argument).file_name()).and_then(|name| name.to_str()).unwrap_or_default();
+    if name.starts_with("kubectl") { "kubectl quay" } else { "oc quay" }
+}
+
+/// Runs the command, until it ends or a person interrupts it. Every change can be interrupted; the next run goes on.
+fn execute(context: &Context, cli: &Cli) -> Result<ExitStatus, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = commands::run(context, cli) => result,
+            _ = tokio::signal::ctrl_c() => Err(Stopped.into()),
+        }
+    });
+    runtime.shutdown_background();
+    result
+}
+
+/// Logs to stderr: warnings always, then what this program does, then what its libraries do. Bodies and headers, where
+/// tokens are, are never logged.
+fn log(verbosity: u8) {
+    let filter = match verbosity {
+        0 => "error",
+        1 => "oc_quay=info,warn",
+        2 => "oc_quay=debug,warn",
+        3 => "oc_quay=debug,kube=debug,info",
+        _ => "oc_quay=trace,kube=debug,reqwest=debug,debug",
+    };
+    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_shows_the_name_it_was_called_by() {
+        let named = |name: &str| program(Some(&name.into()));
+        assert_eq!(named("/usr/local/bin/oc-quay"), "oc quay");
+        assert_eq!(named("/home/me/.krew/bin/kubectl-quay"), "kubectl quay");
+        assert_eq!(named("kubectl-quay.exe"), "kubectl quay");
+        assert_eq!(program(None), "oc quay");
+    }
+}

@@ -199,6 +199,14 @@ impl ScopeEdit {
         *self == Self::default()
     }
 
+    /// Adds another edit to this one.
+    pub fn extend(&mut self, other: ScopeEdit) {
+        self.allow.extend(other.allow);
+        self.disallow.extend(other.disallow);
+        self.deny.extend(other.deny);
+        self.undeny.extend(other.undeny);
+    }
+
     /// Edits the two lists; names that are there, or gone, already are left alone.
     pub fn apply(&self, allow: &mut Vec<String>, deny: &mut Vec<String>) {
         for (list, added, removed) in [(allow, &self.allow, &self.disallow), (deny, &self.deny, &self.undeny)] {

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::snapshot::Login;
 
@@ -25,7 +26,7 @@ struct Auth {
 ///
 /// # Errors
 /// What is wrong with it, without quoting any of it.
-pub fn parse(content: &[u8]) -> Result<BTreeMap<String, Login>, String> {
+pub fn parse(content: &[u8]) -> Result<Vec<(String, Login)>, String> {
     let config: DockerConfig =
         serde_json::from_slice(content).map_err(|_| "it is no docker configuration with `auths`".to_owned())?;
     if config.auths.is_empty() {
@@ -50,11 +51,17 @@ fn login(auth: Auth) -> Result<Login, String> {
     }
 }
 
-/// Writes a docker configuration with one login, the way the operator does: `auth` and nothing else (`golden.md`
-/// records one; QBO `controllers/namespace_controller.go:414`).
-pub fn render(host: &str, login: &Login) -> SecretString {
-    let auth = STANDARD.encode(format!("{}:{}", login.username, login.password.expose_secret()));
-    serde_json::json!({ "auths": { host: { "auth": auth } } }).to_string().into()
+/// Writes a docker configuration with a login for `host`, the way the operator does: `auth` and nothing else
+/// (`golden.md` records one; QBO `controllers/namespace_controller.go:414`). Logins for other registries that somebody
+/// put into the same secret are kept.
+pub fn render(host: &str, login: &Login, before: &[(String, Login)]) -> SecretString {
+    let others = before.iter().filter(|(key, _)| !serves(key, host)).map(|(key, login)| (key.as_str(), login));
+    let auths: BTreeMap<_, _> = others.chain([(host, login)]).map(|(key, login)| (key, json!({ "auth": auth(login) }))).collect();
+    json!({ "auths": auths }).to_string().into()
+}
+
+fn auth(login: &Login) -> String {
+    STANDARD.encode(format!("{}:{}", login.username, login.password.expose_secret()))
 }
 
 /// Whether a key of a docker configuration is used for images of `host`: the host itself, with a path behind it or
@@ -74,7 +81,7 @@ mod tests {
     fn renders_what_the_operator_writes() {
         let login = Login { username: "parity_golden+builder".into(), password: "TOKEN".into() };
         assert_eq!(
-            render("localhost:18443", &login).expose_secret(),
+            render("localhost:18443", &login, &[]).expose_secret(),
             r#"{"auths":{"localhost:18443":{"auth":"cGFyaXR5X2dvbGRlbitidWlsZGVyOlRPS0VO"}}}"#
         );
     }
@@ -82,7 +89,7 @@ mod tests {
     #[test]
     fn reads_every_form_and_says_what_it_cannot() {
         let with = |text: &str| parse(text.as_bytes());
-        let login = &with(r#"{"auths":{"q":{"username":"u","password":"p:w","email":""}}}"#).unwrap()["q"];
+        let login = &with(r#"{"auths":{"q":{"username":"u","password":"p:w","email":""}}}"#).unwrap()[0].1;
         assert_eq!((login.username.as_str(), login.password.expose_secret()), ("u", "p:w"));
         for broken in [
             "",
@@ -95,6 +102,15 @@ mod tests {
         ] {
             assert!(with(broken).is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn logins_for_other_registries_are_kept() {
+        let login = |name: &str| Login { username: name.into(), password: "p".into() };
+        let before = [("https://q/org".to_owned(), login("old")), ("docker.io".to_owned(), login("other"))];
+        let after = parse(render("q", &login("new"), &before).expose_secret().as_bytes()).unwrap();
+        let names: Vec<_> = after.iter().map(|(key, login)| (key.as_str(), login.username.as_str())).collect();
+        assert_eq!(names, [("docker.io", "other"), ("q", "new")]);
     }
 
     #[test]
@@ -111,9 +127,10 @@ mod tests {
         #[test]
         fn what_is_rendered_reads_back(host in "[a-z.]{1,20}(:[0-9]{2,5})?", username in "[a-z_+]{1,30}", password in "\\PC{0,60}") {
             let login = Login { username, password: password.into() };
-            let read = parse(render(&host, &login).expose_secret().as_bytes()).unwrap();
-            prop_assert_eq!(&read[&host].username, &login.username);
-            prop_assert_eq!(read[&host].password.expose_secret(), login.password.expose_secret());
+            let read = parse(render(&host, &login, &[]).expose_secret().as_bytes()).unwrap();
+            prop_assert_eq!(&read[0].0, &host);
+            prop_assert_eq!(&read[0].1.username, &login.username);
+            prop_assert_eq!(read[0].1.password.expose_secret(), login.password.expose_secret());
         }
 
         #[test]

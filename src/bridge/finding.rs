@@ -351,7 +351,7 @@ codes! {
         "Repair creates it, private.",
         "oc quay repair -n {namespace}";
     RepositoryNameImpossible "OQ402" Warning "An image stream's name cannot be a repository",
-        "Quay wants repository names to start with a lower-case letter, a digit or _ and to hold only those, . and -.",
+        "Quay wants repository names to start with a lower-case letter or a digit and to hold only those, _, . and -.",
         "Rename the image stream.",
         "";
     RobotWithoutRight "OQ403" Error "A robot account has no right on a repository",

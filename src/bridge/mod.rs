@@ -12,7 +12,10 @@ pub mod finding;
 pub mod integration;
 pub mod mark;
 pub mod names;
+pub mod order;
 pub mod plan;
+#[cfg(test)]
+mod properties;
 pub mod scope;
 pub mod snapshot;
 

@@ -95,20 +95,20 @@ pub fn robot(organization: &str, name: &str) -> Result<(), String> {
     words(name)
 }
 
-/// Checks a repository name: starts with a lower-case letter, a digit or `_`, then also `.` and `-`; at most 255
-/// characters (samples 315a-x). Nested names (`/`) are never made from image streams.
+/// Checks a repository name: starts with a lower-case letter or a digit, then also `_`, `.` and `-`; at most 255
+/// characters (Quay `util/validation.py`; samples 315a-x). Nested names (`/`) are never made from image streams.
 ///
 /// # Errors
 /// The sentence that says which rule is broken.
 pub fn repository(name: &str) -> Result<(), String> {
-    let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     if name.is_empty() || name.len() > 255 {
         return Err(format!("`{name}` is not 1 to 255 characters long"));
     }
     if !name.starts_with(first) {
-        return Err(format!("`{name}` does not start with a lower-case letter, a digit or _"));
+        return Err(format!("`{name}` does not start with a lower-case letter or a digit"));
     }
-    match name.chars().find(|&c| !first(c) && c != '.' && c != '-') {
+    match name.chars().find(|&c| !first(c) && !matches!(c, '_' | '.' | '-')) {
         Some(c) => Err(format!("`{name}` contains {c:?}")),
         None => Ok(()),
     }
@@ -173,14 +173,16 @@ impl QuayUrl {
         } else {
             (format!("https://{text}"), vec![UrlProblem::NoScheme])
         };
-        let mut url = Url::parse(&full).map_err(|error| format!("`{text}` is no address of a Quay: {error}"))?;
+        // Nothing with an @ is quoted: what stands before it may be a password.
+        let shown = if text.contains('@') { "what was given" } else { text };
+        let mut url = Url::parse(&full).map_err(|error| format!("`{shown}` is no address of a Quay: {error}"))?;
         match url.scheme() {
             "https" => {}
             "http" => problems.push(UrlProblem::PlainHttp),
-            other => return Err(format!("`{text}` is no address of a Quay: the scheme {other}:// is not https://")),
+            other => return Err(format!("`{shown}` is no address of a Quay: the scheme {other}:// is not https://")),
         }
         if url.host_str().is_none_or(str::is_empty) {
-            return Err(format!("`{text}` is no address of a Quay: it names no host"));
+            return Err(format!("`{shown}` is no address of a Quay: it names no host"));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err("the address of the Quay carries a user name or password: leave them out".into());
@@ -244,10 +246,10 @@ mod tests {
 
     #[test]
     fn repository_names_are_laxer_than_organizations() {
-        for name in ["a", "a--b", "a__b", "a..b", "a-", "a.", "_a", "1"] {
+        for name in ["a", "a--b", "a__b", "a..b", "a-", "a.", "1"] {
             assert_eq!(repository(name), Ok(()), "{name}");
         }
-        for name in ["", "-a", ".a", "A", "a b", "a+b", "a\n"] {
+        for name in ["", "-a", ".a", "_a", "A", "a b", "a+b", "a\n"] {
             assert!(repository(name).is_err(), "{name:?}");
         }
     }
@@ -261,6 +263,13 @@ mod tests {
         }
         assert_eq!(ClusterId::new("Prod").organization("a"), "prod_a");
         assert_eq!(ClusterId::new("Prod").secret("builder"), "builder-quay-Prod");
+    }
+
+    #[test]
+    fn passwords_in_addresses_are_not_quoted() {
+        for text in ["ftp://user:secret@quay", "https://user:secret@quay", "https://user:secret@ quay"] {
+            assert!(!QuayUrl::parse(text).unwrap_err().contains("secret"), "{text}");
+        }
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl Planner<'_> {
                 } else {
                     organization.robot(&account.name).is_some_and(|robot| robot.repositories.contains(repository))
                         && !self.role_changes(account)
-                        && !has_too_little_right(self.subject.snapshot, account, repository)
+                        && !has_too_little_right(self.subject.snapshot, desired, account, repository)
                 };
                 if !has_right {
                     self.plan.changes.push(Change::GrantRepository {
@@ -215,6 +215,7 @@ impl Planner<'_> {
                 robot: account.name.clone(),
             });
         } else if token == Token::Unknown {
+            self.report_hidden_token(account);
             return existing.is_some();
         }
         let robot_is_new = token == Token::Planned;
@@ -244,6 +245,24 @@ impl Planner<'_> {
             _ => self.plan.changes.push(Change::UpdateSecret { namespace, secret, robot, version }),
         }
         true
+    }
+
+    /// A secret that is wrong stays wrong if the robot account is there but its token is not shown to us: a good
+    /// secret is never overwritten with a worse one, so only a new token would help.
+    fn report_hidden_token(&mut self, account: &Account) {
+        let Some(organization) = self.subject.snapshot.organization().filter(|organization| self.may_use(organization)) else {
+            return;
+        };
+        let is_fine = [Some(SecretState::Current), Some(SecretState::Unverified), None];
+        let state = secret_state(self.subject.desired, account, self.subject.snapshot);
+        if organization.robot(&account.name).is_some() && !is_fine.contains(&state) {
+            let robot = self.subject.desired.login_name(&account.name);
+            let message = format!(
+                "Secret {} needs the token of robot account {robot}, which Quay does not show; --rotate makes a new one",
+                account.secret
+            );
+            self.block(Code::TokenNotReadable, "RobotAccount", &robot, message);
+        }
     }
 
     fn token(&self, account: &Account) -> Token {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use secrecy::SecretString;
 
 use super::Role;
+use super::dockerconfig;
 use super::mark::Mark;
 
 /// A part of a snapshot: what was read, or why it could not be. `Ok(None)` is absent.
@@ -65,6 +66,8 @@ pub struct Namespace {
     pub awaits_annotations: bool,
     /// It carries [`super::names::LINKED_ANNOTATION`].
     pub linked_on_request: bool,
+    /// It was made less than a minute ago: service accounts may still be to come.
+    pub is_new: bool,
 }
 
 /// What we need of a ServiceAccount.
@@ -93,8 +96,8 @@ pub struct Secret {
     pub kind: String,
     /// It carries our label.
     pub managed: bool,
-    /// The logins in it by registry, or why they could not be read.
-    pub logins: Result<BTreeMap<String, Login>, String>,
+    /// The logins in it with the registry each is for, or why they could not be read.
+    pub logins: Result<Vec<(String, Login)>, String>,
 }
 
 /// A user name and password for a registry.
@@ -186,7 +189,7 @@ pub enum ProbeOutcome {
     Refused(String),
     /// The registry could not be asked.
     Unknown(Unread),
-    /// The login works; per repository what it may do. No entry: nothing.
+    /// The login works; per repository (`organization/repository`) what it may do. No entry: nothing.
     Granted(BTreeMap<String, Grant>),
 }
 
@@ -213,6 +216,15 @@ impl NamespaceSnapshot {
     /// The secret of that name, if it is known to exist.
     pub fn secret(&self, name: &str) -> Option<&Secret> {
         self.secrets.as_ref().ok()?.iter().find(|secret| secret.name == name)
+    }
+}
+
+impl Secret {
+    /// The login it has for a host; one under exactly the host's name goes first.
+    pub fn login_for(&self, host: &str) -> Option<&Login> {
+        let logins = self.logins.as_ref().ok()?;
+        let exact = logins.iter().find(|(key, _)| key == host);
+        exact.or_else(|| logins.iter().find(|(key, _)| dockerconfig::serves(key, host))).map(|(_, login)| login)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Check, Subject};
 use crate::bridge::Role;
-use crate::bridge::desired::Account;
+use crate::bridge::desired::{Account, Desired};
 use crate::bridge::finding::Code;
 use crate::bridge::snapshot::{NamespaceSnapshot, ProbeOutcome};
 
@@ -31,7 +31,9 @@ pub(super) fn check(subject: &Subject) -> Option<Check> {
             ProbeOutcome::Granted(_) => granted += 1,
         }
         for repository in existing_repositories(subject) {
-            if has_some_right(subject, account, repository) && has_too_little_right(subject.snapshot, account, repository) {
+            if has_some_right(subject, account, repository)
+                && has_too_little_right(subject.snapshot, subject.desired, account, repository)
+            {
                 let full_name = format!("{}/{repository}", subject.desired.organization);
                 let message =
                     format!("Robot account {} is granted less than {} on repository {full_name}", account.name, account.role);
@@ -54,9 +56,9 @@ fn existing_repositories<'a>(subject: &'a Subject) -> impl Iterator<Item = &'a S
 }
 
 /// Whether the registry granted an account's login less than its role on a repository that exists.
-pub fn has_too_little_right(snapshot: &NamespaceSnapshot, account: &Account, repository: &str) -> bool {
+pub fn has_too_little_right(snapshot: &NamespaceSnapshot, desired: &Desired, account: &Account, repository: &str) -> bool {
     let outcome = snapshot.probes.iter().find(|probe| probe.service_account == account.name).map(|probe| &probe.outcome);
     let Some(ProbeOutcome::Granted(grants)) = outcome else { return false };
-    let grant = grants.get(repository).copied().unwrap_or_default();
+    let grant = grants.get(&format!("{}/{repository}", desired.organization)).copied().unwrap_or_default();
     !grant.pull || (account.role >= Role::Write && !grant.push)
 }

@@ -4,15 +4,14 @@ use secrecy::ExposeSecret;
 
 use super::{Check, Subject};
 use crate::bridge::desired::{Account, Desired};
-use crate::bridge::dockerconfig;
 use crate::bridge::finding::{Code, Finding};
-use crate::bridge::snapshot::{Login, NamespaceSnapshot, Secret};
+use crate::bridge::snapshot::{Login, NamespaceSnapshot};
 
 const TITLE: &str = "Secrets";
 const KIND: &str = "Secret";
 
 /// The only type in which pods, builds and imports read what we write.
-pub const SECRET_TYPE: &str = "kubernetes.io/dockerconfigjson";
+pub(super) const SECRET_TYPE: &str = "kubernetes.io/dockerconfigjson";
 
 /// The state of an account's secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +44,7 @@ pub fn secret_state(desired: &Desired, account: &Account, snapshot: &NamespaceSn
     if let Err(reason) = &secret.logins {
         return Some(SecretState::Unreadable(reason.clone()));
     }
-    let Some(login) = login_for(secret, &desired.host) else { return Some(SecretState::WrongHost) };
+    let Some(login) = secret.login_for(&desired.host) else { return Some(SecretState::WrongHost) };
     if login.username != desired.login_name(&account.name) {
         return Some(SecretState::WrongRobot(login.username.clone()));
     }
@@ -55,12 +54,6 @@ pub fn secret_state(desired: &Desired, account: &Account, snapshot: &NamespaceSn
         Some(_) => SecretState::Stale,
         None => SecretState::Unverified,
     })
-}
-
-/// The login that a secret has for a host; one under exactly the host's name goes first.
-fn login_for<'a>(secret: &'a Secret, host: &str) -> Option<&'a Login> {
-    let logins = secret.logins.as_ref().ok()?;
-    logins.get(host).or_else(|| logins.iter().find(|(key, _)| dockerconfig::serves(key, host)).map(|(_, login)| login))
 }
 
 pub(super) fn check(subject: &Subject) -> Check {
@@ -100,10 +93,10 @@ fn rival(subject: &Subject) -> Option<Finding> {
     let ours = |name: &str| desired.accounts.iter().any(|account| account.secret == name);
     let own_login = |login: &Login| login.username.strip_prefix(&format!("{}+", desired.organization)).is_some();
     let mut secrets: Vec<_> =
-        subject.snapshot.secrets.iter().flatten().filter(|secret| login_for(secret, &desired.host).is_some()).collect();
+        subject.snapshot.secrets.iter().flatten().filter(|secret| secret.login_for(&desired.host).is_some()).collect();
     secrets.sort_by(|a, b| a.name.cmp(&b.name));
     let first = secrets.first().filter(|secret| !ours(&secret.name))?;
-    if !secrets.iter().any(|secret| ours(&secret.name)) || login_for(first, &desired.host).is_some_and(own_login) {
+    if !secrets.iter().any(|secret| ours(&secret.name)) || first.login_for(&desired.host).is_some_and(own_login) {
         return None;
     }
     let message = format!("Secret {} has a login for {} too and comes before ours by name", first.name, desired.host);

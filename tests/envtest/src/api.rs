@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, bail};
 use reqwest::header::CONTENT_TYPE;
+use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -59,10 +60,13 @@ impl Api {
         accept(Method::PUT, path, status, body)
     }
 
-    /// Merges `change` into the object at `path` (RFC 7386).
-    pub(crate) async fn merge(&self, path: &str, change: &Value) -> Result<Value> {
+    /// Merges `change` into the object at `path` (RFC 7386). One that is gone meanwhile needs no change.
+    pub(crate) async fn merge(&self, path: &str, change: &Value) -> Result<()> {
         let (status, body) = self.send(Method::PATCH, path, Some(change)).await?;
-        accept(Method::PATCH, path, status, body)
+        match status {
+            StatusCode::NOT_FOUND => Ok(()),
+            _ => accept(Method::PATCH, path, status, body).map(drop),
+        }
     }
 
     /// Deletes the object, or every object of the collection, at `path`. What is not there needs no deleting.
@@ -92,13 +96,13 @@ impl Api {
     }
 }
 
-/// An HTTP client that trusts the certificates in `ca_pem` and no others.
+/// An HTTP client that trusts the certificates in `ca_pem` and no others, and hands every answer on as it is.
 ///
 /// # Errors
 /// When `ca_pem` holds no usable certificate.
 pub(crate) fn http_client(ca_pem: &str) -> Result<Client> {
     let roots = Certificate::from_pem_bundle(ca_pem.as_bytes()).context("the server's certificate")?;
-    Ok(Client::builder().tls_certs_only(roots).no_proxy().build()?)
+    Ok(Client::builder().tls_certs_only(roots).no_proxy().redirect(Policy::none()).build()?)
 }
 
 fn accept(method: Method, path: &str, status: StatusCode, body: Value) -> Result<Value> {

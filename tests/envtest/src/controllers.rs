@@ -16,12 +16,12 @@ pub(crate) use deletion::empty;
 pub(crate) use furnishing::is_furnished;
 
 /// How often the loop looks.
-const INTERVAL: Duration = Duration::from_millis(50);
+const INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long after its service account `default` a namespace gets the rest; on a real cluster it is about 2 s.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// The ClusterRole that a grant binds: what a project administrator may do on OpenShift, as far as the suite asks.
+/// The ClusterRole that a grant binds.
 pub(crate) const PROJECT_ADMIN: &str = "project-admin";
 
 /// Who is to be project administrator where, now or as soon as the namespace exists: user and namespace.
@@ -81,9 +81,9 @@ async fn bind(api: &Api, shared: &Shared, namespaces: &[Value]) -> Result<()> {
     let bindings = api.list("/apis/rbac.authorization.k8s.io/v1/rolebindings").await?;
     for (user, namespace) in grants {
         let name = format!("{PROJECT_ADMIN}-{user}");
-        let is_there = namespaces.iter().any(|object| {
-            object["metadata"]["name"] == namespace.as_str() && object["metadata"]["deletionTimestamp"].is_null()
-        });
+        let is_there = namespaces
+            .iter()
+            .any(|object| object["metadata"]["name"] == namespace.as_str() && object["metadata"]["deletionTimestamp"].is_null());
         let is_bound = bindings.iter().any(|binding| {
             binding["metadata"]["name"] == name.as_str() && binding["metadata"]["namespace"] == namespace.as_str()
         });

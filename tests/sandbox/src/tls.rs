@@ -36,7 +36,6 @@ impl Authority {
     }
 
     /// The authority's certificate, PEM.
-    #[must_use]
     pub fn pem(&self) -> &str {
         &self.pem
     }
@@ -49,8 +48,7 @@ impl Authority {
     pub fn server_config(&self, http2: bool) -> anyhow::Result<Arc<ServerConfig>> {
         let key = KeyPair::generate().context("no key for the sandbox's server")?;
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let certificate =
-            valid_now(CertificateParams::new(names)?, "localhost").signed_by(&key, &self.issuer)?;
+        let certificate = valid_now(CertificateParams::new(names)?, "localhost").signed_by(&key, &self.issuer)?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
 
         // Named, not the process default: a workspace with two providers compiled in has none.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::http::{Method, StatusCode, Uri};
 
-pub use fault::Fault;
 use fault::Effects;
+pub use fault::Fault;
 pub use serve::{Classify, Server, serve};
 
 /// Requests with this header set to `arrange` are how tests arrange state over HTTP: they are neither logged, nor
@@ -38,8 +38,7 @@ impl Entry {
     /// Whether the request asks for a change. Access reviews are asked with POST and change nothing.
     fn is_write(&self) -> bool {
         let review = ["/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/"];
-        !matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
-            && !review.iter().any(|prefix| self.path.starts_with(prefix))
+        !matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS") && !review.iter().any(|prefix| self.path.starts_with(prefix))
     }
 }
 
@@ -62,25 +61,21 @@ struct Shared {
 
 impl Traffic {
     /// Every logged request, in order of arrival.
-    #[must_use]
     pub fn entries(&self) -> Vec<Entry> {
         self.lock().entries.iter().map(|(_, entry)| entry.clone()).collect()
     }
 
     /// The requests that ask for a change: POST, PUT, PATCH and DELETE, access reviews excepted.
-    #[must_use]
     pub fn writes(&self) -> Vec<Entry> {
         self.entries().into_iter().filter(Entry::is_write).collect()
     }
 
     /// The requests that are no writes.
-    #[must_use]
     pub fn reads(&self) -> Vec<Entry> {
         self.entries().into_iter().filter(|entry| !entry.is_write()).collect()
     }
 
     /// How many logged requests are of a kind that starts so, e.g. `list`, `list secrets`, `PUT robot`.
-    #[must_use]
     pub fn count(&self, kind_prefix: &str) -> usize {
         self.lock().entries.iter().filter(|(_, entry)| entry.kind.starts_with(kind_prefix)).count()
     }
@@ -93,7 +88,6 @@ impl Traffic {
     }
 
     /// The most requests that were being answered at the same time. A watch counts until it begins to stream.
-    #[must_use]
     pub fn max_in_flight(&self) -> usize {
         self.lock().max_in_flight
     }

@@ -68,16 +68,12 @@ pub(super) async fn finish(api: &Api, namespace: &Value) -> Result<()> {
 /// in none of them.
 fn conditions(remains: &Remains) -> Value {
     let counts = |counts: &BTreeMap<String, usize>, verb: &str| {
-        let parts: Vec<String> =
-            counts.iter().map(|(what, count)| format!("{what} {verb} {count} resource instances")).collect();
+        let parts: Vec<String> = counts.iter().map(|(what, count)| format!("{what} {verb} {count} resource instances")).collect();
         parts.join(", ")
     };
     let content = match remains.by_resource.is_empty() {
         true => ("ContentRemoved", "All content successfully removed".to_owned()),
-        false => (
-            "SomeResourcesRemain",
-            format!("Some resources are remaining: {}", counts(&remains.by_resource, "has")),
-        ),
+        false => ("SomeResourcesRemain", format!("Some resources are remaining: {}", counts(&remains.by_resource, "has"))),
     };
     let finalizers = match remains.by_finalizer.is_empty() {
         true => ("ContentHasNoFinalizers", "All content-preserving finalizers finished".to_owned()),
@@ -88,8 +84,18 @@ fn conditions(remains: &Remains) -> Value {
     };
     json!([
         condition("NamespaceDeletionDiscoveryFailure", false, "ResourcesDiscovered", "All resources successfully discovered"),
-        condition("NamespaceDeletionGroupVersionParsingFailure", false, "ParsedGroupVersions", "All legacy kube types successfully parsed"),
-        condition("NamespaceDeletionContentFailure", false, "ContentDeleted", "All content successfully deleted, may be waiting on finalization"),
+        condition(
+            "NamespaceDeletionGroupVersionParsingFailure",
+            false,
+            "ParsedGroupVersions",
+            "All legacy kube types successfully parsed"
+        ),
+        condition(
+            "NamespaceDeletionContentFailure",
+            false,
+            "ContentDeleted",
+            "All content successfully deleted, may be waiting on finalization"
+        ),
         condition("NamespaceContentRemaining", !remains.by_resource.is_empty(), content.0, &content.1),
         condition("NamespaceFinalizersRemaining", !remains.by_finalizer.is_empty(), finalizers.0, &finalizers.1),
     ])

@@ -27,10 +27,7 @@ impl Caller {
     }
 
     pub(crate) fn known(name: &str, reach: Reach) -> Caller {
-        Caller(Some(Identity {
-            name: name.to_owned(),
-            reach,
-        }))
+        Caller(Some(Identity { name: name.to_owned(), reach }))
     }
 
     pub(crate) fn is_anonymous(&self) -> bool {
@@ -53,9 +50,7 @@ impl State {
         credentials(headers, "bearer")
             .and_then(|token| self.tokens.get(token))
             .filter(|token| !token.expired)
-            .map_or_else(Caller::anonymous, |token| {
-                Caller::known(&token.user, Reach::Scopes(token.scopes.clone()))
-            })
+            .map_or_else(Caller::anonymous, |token| Caller::known(&token.user, Reach::Scopes(token.scopes.clone())))
     }
 
     /// The caller's role in an organization or in their own namespace, cut down to what the credential reaches.
@@ -66,10 +61,7 @@ impl State {
         let identity = caller.0.as_ref()?;
         let own = caller.is(namespace).then_some(TeamRole::Admin);
         let teams = self.organizations.get(namespace).into_iter();
-        let highest = teams
-            .flat_map(|organization| organization.teams_of(&identity.name))
-            .map(|team| team.role)
-            .max();
+        let highest = teams.flat_map(|organization| organization.teams_of(&identity.name)).map(|team| team.role).max();
         min(identity.reach.team(), own.max(highest))
     }
 
@@ -109,9 +101,7 @@ impl State {
 
     /// One of `GLOBAL_READONLY_SUPER_USERS`, whatever the scopes (666-668).
     pub(crate) fn is_readonly_superuser(&self, caller: &Caller) -> bool {
-        caller
-            .name()
-            .is_some_and(|name| self.flags.readonly_superusers.contains(name))
+        caller.name().is_some_and(|name| self.flags.readonly_superusers.contains(name))
     }
 
     /// A superuser under `FEATURE_SUPERUSERS_FULL_ACCESS`.
@@ -158,10 +148,7 @@ impl State {
 
     /// A plain user while `FEATURE_RESTRICTED_USERS` is on, robots included.
     pub(crate) fn is_restricted(&self, caller: &Caller) -> bool {
-        self.flags.restricted_users
-            && caller
-                .name()
-                .is_some_and(|name| !self.users.get(name).is_some_and(|user| user.superuser))
+        self.flags.restricted_users && caller.name().is_some_and(|name| !self.users.get(name).is_some_and(|user| user.superuser))
     }
 }
 

@@ -21,31 +21,22 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn new(caller: Caller, uri: &Uri, headers: HeaderMap, body: Bytes) -> Call {
         let query = Query::<Vec<(String, String)>>::try_from_uri(uri).map_or_else(|_| Vec::new(), |Query(pairs)| pairs);
-        Call {
-            caller,
-            headers,
-            query,
-            body,
-        }
+        Call { caller, headers, query, body }
     }
 
     /// The first value of a query parameter.
     pub(crate) fn param(&self, name: &str) -> Option<&str> {
-        self.params(name).next()
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// All values of a query parameter.
     pub(crate) fn params<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.query
-            .iter()
-            .filter(move |(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// A query parameter that is a switch; Quay takes everything but a few words for true (`truthy_bool`).
     pub(crate) fn switch(&self, name: &str, default: bool) -> bool {
-        self.param(name)
-            .map_or(default, |value| !matches!(value, "" | "false" | "False" | "0"))
+        self.param(name).map_or(default, |value| !matches!(value, "" | "false" | "False" | "FALSE" | "0" | "null"))
     }
 
     /// A query parameter that is a number.

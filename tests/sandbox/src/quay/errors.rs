@@ -12,8 +12,7 @@ use super::reply::{self, HTML};
 /// What a handler gives back.
 pub(crate) type Answer = Result<Response, Refusal>;
 
-const READ_ONLY: &str =
-    "System is currently read-only. Pulls will succeed but all write operations are currently suspended.";
+const READ_ONLY: &str = "System is currently read-only. Pulls will succeed but all write operations are currently suspended.";
 
 /// Why a request is refused, named after what Quay raises.
 #[derive(Debug)]
@@ -65,10 +64,9 @@ impl Refusal {
             Refusal::Message(status, message) => reply::json(status, &json!({"message": message})),
             Refusal::Abort(status, message) => abort(status, message),
             Refusal::Crash => crash(),
-            Refusal::ReadOnly => reply::json(
-                StatusCode::SERVICE_UNAVAILABLE,
-                &json!({"message": READ_ONLY, "is_readonly": true}),
-            ),
+            Refusal::ReadOnly => {
+                reply::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"message": READ_ONLY, "is_readonly": true}))
+            }
             Refusal::Registry(refusal) => refusal.into_response(url),
         }
     }
@@ -82,23 +80,14 @@ impl From<RegistryRefusal> for Refusal {
 
 impl RegistryRefusal {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> RegistryRefusal {
-        RegistryRefusal {
-            status,
-            code,
-            message: message.into(),
-            wanted: None,
-        }
+        RegistryRefusal { status, code, message: message.into(), wanted: None }
     }
 
     /// The token does not allow `actions` on the repository.
     pub(crate) fn unauthorized(path: &RepoPath, actions: &'static str) -> RegistryRefusal {
         RegistryRefusal {
             wanted: Some((path.clone(), actions)),
-            ..RegistryRefusal::new(
-                StatusCode::UNAUTHORIZED,
-                "UNAUTHORIZED",
-                "access to the requested resource is not authorized",
-            )
+            ..RegistryRefusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "access to the requested resource is not authorized")
         }
     }
 
@@ -113,11 +102,7 @@ impl RegistryRefusal {
             error["is_readonly"] = Value::Bool(true);
         }
         let response = reply::json(self.status, &json!({"errors": [error]}));
-        if self.status == StatusCode::UNAUTHORIZED {
-            challenge(response, url, self.wanted.as_ref())
-        } else {
-            response
-        }
+        if self.status == StatusCode::UNAUTHORIZED { challenge(response, url, self.wanted.as_ref()) } else { response }
     }
 }
 
@@ -133,9 +118,9 @@ pub(crate) fn challenge(response: Response, url: &str, wanted: Option<&(RepoPath
     reply::with_header(response, version, "registry/2.0")
 }
 
-/// `{"error"}` as `util/http.py` sends it.
+/// `{"error"}` as `util/http.py` sends it, with the blank Python puts after a colon.
 pub(crate) fn abort(status: StatusCode, message: &str) -> Response {
-    reply::text(status, HTML, json!({"error": message}).to_string())
+    reply::text(status, HTML, format!(r#"{{"error": {}}}"#, json!(message)))
 }
 
 fn problem(url: &str, status: StatusCode, kind: &str, detail: &str) -> Response {
@@ -195,8 +180,5 @@ pub(crate) fn page_takes_no_writes() -> Response {
 
 /// A method an API endpoint does not have (114).
 pub(crate) fn method_not_allowed() -> Refusal {
-    Refusal::Message(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "The method is not allowed for the requested URL.",
-    )
+    Refusal::Message(StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed for the requested URL.")
 }

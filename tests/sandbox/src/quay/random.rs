@@ -6,23 +6,13 @@ use aws_lc_rs::{digest, rand};
 /// for a robot, 40 for OAuth.
 pub(crate) fn token(length: usize) -> String {
     const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
-    bytes(length)
-        .into_iter()
-        .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]))
-        .collect()
+    bytes(length).into_iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
 }
 
 /// A random UUID in its usual form.
 pub(crate) fn uuid() -> String {
     let hex = hex(&bytes(16));
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 /// The SHA-256 of `data` in hexadecimal.

@@ -47,9 +47,7 @@ impl Schema {
     }
 
     fn check_property(&self, kind: &Kind, value: &Value, at: &[&str]) -> Result<(), String> {
-        let wrong_type = |wanted: &str| {
-            Err(self.fault(&format!("{} is not of type {wanted}", python(value)), "type", at, value))
-        };
+        let wrong_type = |wanted: &str| Err(self.fault(&format!("{} is not of type {wanted}", python(value)), "type", at, value));
         match kind {
             Kind::Text | Kind::TextAtMost(_) | Kind::OneOf(_) if !value.is_string() => wrong_type("'string'"),
             Kind::TextOrNull if !value.is_string() && !value.is_null() => wrong_type("'string', 'null'"),

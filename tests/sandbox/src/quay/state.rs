@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::flags::{Flags, Release};
 use super::names::RepoPath;
 use super::random;
+use super::records::{Delegate, Organization, Prototype, Repository, Robot, Team, Token, User, robot_name};
 use super::roles::{RepoRole, TeamRole};
 
 /// Two weeks, what every new namespace starts with (180).
@@ -32,93 +33,6 @@ pub(crate) struct State {
     last_id: u64,
 }
 
-/// A person.
-pub(crate) struct User {
-    pub(crate) id: u64,
-    pub(crate) email: String,
-    pub(crate) password: String,
-    pub(crate) superuser: bool,
-}
-
-/// An OAuth access token: it acts as its user, within its scopes.
-pub(crate) struct Token {
-    pub(crate) user: String,
-    pub(crate) scopes: BTreeSet<String>,
-    pub(crate) expired: bool,
-}
-
-pub(crate) struct Organization {
-    pub(crate) id: u64,
-    /// Not necessarily an address: without one Quay stores a UUID (432).
-    pub(crate) email: String,
-    pub(crate) invoice_email: bool,
-    pub(crate) invoice_email_address: Option<String>,
-    pub(crate) tag_expiration_s: u64,
-    /// By short name.
-    pub(crate) robots: BTreeMap<String, Robot>,
-    /// In the order they were created.
-    pub(crate) teams: Vec<Team>,
-    /// In the order they were created; duplicates are possible (252).
-    pub(crate) prototypes: Vec<Prototype>,
-}
-
-pub(crate) struct Robot {
-    pub(crate) id: u64,
-    pub(crate) token: String,
-    pub(crate) description: String,
-    /// `unstructured_metadata`, an object.
-    pub(crate) metadata: Value,
-    pub(crate) created: Timestamp,
-    /// When it last logged in to the registry.
-    pub(crate) last_accessed: Option<Timestamp>,
-}
-
-pub(crate) struct Team {
-    pub(crate) name: String,
-    pub(crate) description: String,
-    pub(crate) role: TeamRole,
-    /// Users and robots, in the order they joined.
-    pub(crate) members: Vec<String>,
-    pub(crate) repositories: BTreeMap<RepoPath, RepoRole>,
-}
-
-/// A default permission.
-pub(crate) struct Prototype {
-    pub(crate) id: String,
-    pub(crate) role: RepoRole,
-    /// Only repositories created by this user, if set.
-    pub(crate) activating_user: Option<String>,
-    pub(crate) delegate: Delegate,
-}
-
-/// Whom a default permission grants its role.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Delegate {
-    /// A user, or a robot by its full name: Quay says `kind: user` for both (251).
-    User(String),
-    /// A team of the same organization.
-    Team(String),
-}
-
-pub(crate) struct Repository {
-    pub(crate) id: u64,
-    pub(crate) public: bool,
-    /// `None` for a repository that was created by a push (484).
-    pub(crate) description: Option<String>,
-    pub(crate) status_token: String,
-    pub(crate) tags: BTreeMap<String, Tag>,
-}
-
-/// A tag and the manifest it points to.
-pub(crate) struct Tag {
-    pub(crate) manifest: String,
-    pub(crate) media_type: String,
-    pub(crate) digest: String,
-    /// The sum of its layers, in bytes.
-    pub(crate) size: u64,
-    pub(crate) start: Timestamp,
-}
-
 impl State {
     pub(crate) fn new() -> State {
         State {
@@ -140,13 +54,17 @@ impl State {
     }
 
     pub(crate) fn add_user(&mut self, name: &str, superuser: bool) {
-        let user = User {
-            id: self.next_id(),
-            email: format!("{name}@example.com"),
-            password: random::token(24),
-            superuser,
-        };
+        let user = User { id: self.next_id(), email: format!("{name}@example.com"), password: random::token(24), superuser };
         self.users.insert(name.to_owned(), user);
+    }
+
+    /// A new OAuth token of the user; returns its text.
+    pub(crate) fn add_token(&mut self, user: &str, scopes: &[&str]) -> String {
+        let text = random::token(40);
+        let token =
+            Token { user: user.to_owned(), scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(), expired: false };
+        self.tokens.insert(text.clone(), token);
+        text
     }
 
     /// A new organization whose team `owners` holds `owner`.
@@ -158,10 +76,7 @@ impl State {
             invoice_email_address: None,
             tag_expiration_s: TAG_EXPIRATION_S,
             robots: BTreeMap::new(),
-            teams: vec![Team {
-                members: vec![owner.to_owned()],
-                ..Team::new("owners", TeamRole::Admin, "")
-            }],
+            teams: vec![Team { members: vec![owner.to_owned()], ..Team::new("owners", TeamRole::Admin, "") }],
             prototypes: Vec::new(),
         };
         self.organizations.insert(name.to_owned(), organization);
@@ -189,30 +104,33 @@ impl State {
         !self.flags.namespace_gc && self.deleted_namespaces.contains(name)
     }
 
-    /// Gives the organization a new robot and returns its token.
-    pub(crate) fn add_robot(&mut self, organization: &str, short: &str, description: &str, metadata: Value) -> String {
+    /// Gives the organization a new robot and returns its token. `None` if there is no such organization.
+    pub(crate) fn add_robot(&mut self, organization: &str, short: &str, description: &str, metadata: Value) -> Option<String> {
         let id = self.next_id();
+        let organization = self.organizations.get_mut(organization)?;
         let token = random::token(64);
-        if let Some(organization) = self.organizations.get_mut(organization) {
-            let robot = Robot {
-                id,
-                token: token.clone(),
-                description: description.to_owned(),
-                metadata,
-                created: Timestamp::now(),
-                last_accessed: None,
-            };
-            organization.robots.insert(short.to_owned(), robot);
-        }
-        token
+        let robot = Robot {
+            id,
+            token: token.clone(),
+            description: description.to_owned(),
+            metadata,
+            created: Timestamp::now(),
+            last_accessed: None,
+        };
+        organization.robots.insert(short.to_owned(), robot);
+        Some(token)
+    }
+
+    /// Gives a robot a new token and returns it; the old one no longer logs in. `None` if there is no such robot.
+    pub(crate) fn regenerate(&mut self, organization: &str, short: &str) -> Option<String> {
+        let robot = self.organizations.get_mut(organization)?.robots.get_mut(short)?;
+        robot.token = random::token(64);
+        Some(robot.token.clone())
     }
 
     /// Takes a robot away with its default permissions, rights and memberships (611, 612). `false` if absent.
     pub(crate) fn delete_robot(&mut self, organization: &str, short: &str) -> bool {
-        let removed = self
-            .organizations
-            .get_mut(organization)
-            .and_then(|organization| organization.robots.remove(short));
+        let removed = self.organizations.get_mut(organization).and_then(|organization| organization.robots.remove(short));
         if removed.is_some() {
             self.forget(&robot_name(organization, short));
         }
@@ -306,13 +224,16 @@ impl State {
         self.permissions.get(who)?.get(path).copied()
     }
 
+    /// All the rights a user or robot has been given in person, wherever.
+    pub(crate) fn rights_of(&self, who: &str) -> impl Iterator<Item = (&RepoPath, RepoRole)> {
+        let rights = self.permissions.get(who).into_iter().flatten();
+        rights.map(|(path, role)| (path, *role))
+    }
+
     /// The repositories of a namespace, in the order they were created.
     pub(crate) fn repositories_of(&self, namespace: &str) -> Vec<(&RepoPath, &Repository)> {
-        let mut found: Vec<_> = self
-            .repositories
-            .range(RepoPath::new(namespace, "")..)
-            .take_while(|(path, _)| path.namespace == namespace)
-            .collect();
+        let mut found: Vec<_> =
+            self.repositories.range(RepoPath::new(namespace, "")..).take_while(|(path, _)| path.namespace == namespace).collect();
         found.sort_by_key(|(_, repository)| repository.id);
         found
     }
@@ -335,13 +256,8 @@ impl State {
     /// Remembers that a robot has logged in.
     pub(crate) fn touch_robot(&mut self, organization: &str, short: &str) {
         let now = Timestamp::now();
-        if let Some(robot) = self
-            .organizations
-            .get_mut(organization)
-            .and_then(|organization| organization.robots.get_mut(short))
-            && robot
-                .last_accessed
-                .is_none_or(|last| now.as_second() - last.as_second() >= ACCESS_THRESHOLD_S)
+        if let Some(robot) = self.organizations.get_mut(organization).and_then(|organization| organization.robots.get_mut(short))
+            && robot.last_accessed.is_none_or(|last| now.as_second() - last.as_second() >= ACCESS_THRESHOLD_S)
         {
             robot.last_accessed = Some(now);
         }
@@ -356,40 +272,4 @@ impl State {
         self.last_id += 1;
         self.last_id
     }
-}
-
-impl Organization {
-    pub(crate) fn team(&self, name: &str) -> Option<&Team> {
-        self.teams.iter().find(|team| team.name == name)
-    }
-
-    pub(crate) fn team_mut(&mut self, name: &str) -> Option<&mut Team> {
-        self.teams.iter_mut().find(|team| team.name == name)
-    }
-
-    /// The teams a user or robot belongs to.
-    pub(crate) fn teams_of<'a>(&'a self, member: &'a str) -> impl Iterator<Item = &'a Team> {
-        self.teams.iter().filter(move |team| team.has(member))
-    }
-}
-
-impl Team {
-    pub(crate) fn new(name: &str, role: TeamRole, description: &str) -> Team {
-        Team {
-            name: name.to_owned(),
-            description: description.to_owned(),
-            role,
-            members: Vec::new(),
-            repositories: BTreeMap::new(),
-        }
-    }
-
-    pub(crate) fn has(&self, member: &str) -> bool {
-        self.members.iter().any(|name| name == member)
-    }
-}
-
-/// A robot's full name.
-pub(crate) fn robot_name(organization: &str, short: &str) -> String {
-    format!("{organization}+{short}")
 }

@@ -52,12 +52,7 @@ struct Front {
 ///
 /// # Errors
 /// When no port can be had.
-pub async fn serve(
-    router: Router,
-    classify: Classify,
-    tls: Arc<ServerConfig>,
-    traffic: Traffic,
-) -> anyhow::Result<Server> {
+pub async fn serve(router: Router, classify: Classify, tls: Arc<ServerConfig>, traffic: Traffic) -> anyhow::Result<Server> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = TcpListener::bind(address).await.context("no free port on 127.0.0.1")?;
     let port = listener.local_addr()?.port();

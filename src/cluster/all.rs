@@ -1,0 +1,71 @@
+//! Reading every namespace at once: lists of the whole cluster, none per namespace.
+
+use std::collections::HashMap;
+
+use futures::join;
+use kube::api::ListParams;
+use serde::de::DeserializeOwned;
+
+use super::client::Cluster;
+use super::kinds::{self, IMAGE_STREAMS, Kind, Meta, SECRETS, SERVICE_ACCOUNTS};
+use super::read::{Parts, login_secrets};
+use crate::bridge::snapshot::{ImageStream, Namespace, Read, Secret, ServiceAccount};
+
+type ByNamespace<T> = Read<HashMap<String, Vec<T>>>;
+
+/// The cluster's side of every namespace, each kind read or unread by itself.
+#[derive(Debug)]
+pub struct AllParts {
+    service_accounts: ByNamespace<ServiceAccount>,
+    secrets: ByNamespace<Secret>,
+    image_streams: ByNamespace<ImageStream>,
+}
+
+impl AllParts {
+    /// Takes out what was read of a namespace; a second time there is nothing left of it.
+    pub fn take(&mut self, name: &str, namespace: Namespace) -> Parts {
+        Parts {
+            name: name.to_owned(),
+            namespace: Ok(Some(namespace)),
+            service_accounts: take(&mut self.service_accounts, name),
+            secrets: Some(take(&mut self.secrets, name)),
+            image_streams: take(&mut self.image_streams, name),
+        }
+    }
+}
+
+fn take<T>(part: &mut ByNamespace<T>, namespace: &str) -> Read<Vec<T>> {
+    match part {
+        Ok(namespaces) => Ok(namespaces.remove(namespace).unwrap_or_default()),
+        Err(unread) => Err(unread.clone()),
+    }
+}
+
+impl Cluster {
+    /// Reads the service accounts, secrets with logins and image streams of all namespaces, page by page, keeping only
+    /// what the domain needs of each.
+    pub async fn all_parts(&self) -> AllParts {
+        let everything = ListParams::default();
+        let (service_accounts, secrets, image_streams) = join!(
+            self.by_namespace(&SERVICE_ACCOUNTS, everything.clone(), |object: &mut kinds::ServiceAccount| &mut object.metadata),
+            self.by_namespace(&SECRETS, login_secrets(), |object: &mut kinds::Secret| &mut object.metadata),
+            self.by_namespace(&IMAGE_STREAMS, everything, |object: &mut kinds::ImageStream| &mut object.metadata),
+        );
+        AllParts { service_accounts, secrets, image_streams }
+    }
+
+    async fn by_namespace<T: DeserializeOwned, U: From<T>>(
+        &self,
+        kind: &Kind,
+        params: ListParams,
+        meta: fn(&mut T) -> &mut Meta,
+    ) -> ByNamespace<U> {
+        let mut found: HashMap<String, Vec<U>> = HashMap::new();
+        self.each(kind, None, params, |mut object: T| {
+            let namespace = std::mem::take(&mut meta(&mut object).namespace);
+            found.entry(namespace).or_default().push(object.into());
+        })
+        .await?;
+        Ok(found)
+    }
+}

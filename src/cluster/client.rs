@@ -1,0 +1,170 @@
+//! The connection: which cluster, as whom, and the one door through which every call to it goes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Request, Uri, header};
+use kube::Client;
+use kube::client::retry::RetryPolicy;
+use kube::client::{Body, ClientBuilder};
+use kube::core::request;
+use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
+use tower::buffer::BufferLayer;
+use tower::retry::RetryLayer;
+
+use super::error::{Cause, ClusterError, credentials_problem};
+use super::kubeconfig;
+use crate::bridge::integration::Step;
+
+/// How long a connection may take to come about, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Which cluster, as whom, and how hard to try.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The kubeconfig; else what `KUBECONFIG` lists, else `~/.kube/config`.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in it; else its current one.
+    pub context: Option<String>,
+    /// The cluster; else the context's.
+    pub cluster: Option<String>,
+    /// The user; else the context's.
+    pub user: Option<String>,
+    /// Act as this user.
+    pub impersonate: Option<String>,
+    /// Act as a member of these groups.
+    pub impersonate_groups: Vec<String>,
+    /// Act as the user with this uid.
+    pub impersonate_uid: Option<String>,
+    /// How long one call may take in all, retries included; zero for as long as it takes.
+    pub timeout: Duration,
+    /// How many calls may be under way at once.
+    pub parallel: usize,
+}
+
+/// A cluster. Clones share one set of connections.
+#[derive(Clone)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    in_flight: Semaphore,
+    timeout: Duration,
+    context: String,
+    namespace: String,
+    address: Uri,
+}
+
+impl Cluster {
+    /// Reads the kubeconfig and makes ready to connect. Sends no request; runs the credential plugin that the
+    /// kubeconfig names, if it names one.
+    ///
+    /// # Errors
+    /// One sentence that names the file or context at fault and, where there is one, the way out.
+    pub async fn connect(options: &Options) -> anyhow::Result<Self> {
+        let kubeconfig::Choice { context, mut config } = kubeconfig::choose(options).await?;
+        config.headers.push((header::USER_AGENT, HeaderValue::from_static(concat!("oc-quay/", env!("CARGO_PKG_VERSION")))));
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        // kube's own retries go on for more than a minute (facts.md, 6).
+        config.default_retry = false;
+        let namespace = config.default_namespace.clone();
+        let address = config.cluster_url.clone();
+        let builder = ClientBuilder::try_from(config).map_err(|error| match error {
+            kube::Error::Auth(error) => anyhow::anyhow!("context {context}: {}", credentials_problem(&error)),
+            kube::Error::ProxyProtocolUnsupported { .. } => {
+                anyhow::anyhow!("context {context}: its proxy is none of http, https and socks5")
+            }
+            error => anyhow::anyhow!("context {context}: {error}"),
+        })?;
+        let client = builder
+            .with_layer(&BufferLayer::new(options.parallel.max(1)))
+            .with_layer(&RetryLayer::new(RetryPolicy::default()))
+            .build();
+        let in_flight = Semaphore::new(options.parallel.max(1));
+        Ok(Self { inner: Arc::new(Inner { client, in_flight, timeout: options.timeout, context, namespace, address }) })
+    }
+
+    /// The context's namespace.
+    pub fn namespace(&self) -> &str {
+        &self.inner.namespace
+    }
+
+    /// The context's name.
+    pub fn context(&self) -> &str {
+        &self.inner.context
+    }
+
+    /// The API server as `host:port`: what tells this cluster from others in marks.
+    pub fn server(&self) -> String {
+        let address = &self.inner.address;
+        let default_port = if address.scheme_str() == Some("http") { 80 } else { 443 };
+        format!("{}:{}", address.host().unwrap_or_default(), address.port_u16().unwrap_or(default_port))
+    }
+
+    /// The API server's address as a person would type it.
+    fn url(&self) -> String {
+        format!("{}://{}", self.inner.address.scheme_str().unwrap_or("https"), self.server())
+    }
+
+    /// For watches, which last: they neither count as calls under way nor end with the timeout.
+    pub(super) fn watch_client(&self) -> Client {
+        self.inner.client.clone()
+    }
+
+    /// Sends a request and reads its answer. `call` says what it is for, to a person.
+    ///
+    /// The answer is read here and not by kube's `Api`, which logs an answer that it cannot read, and this one may
+    /// hold secrets.
+    pub(super) async fn send<T: DeserializeOwned>(
+        &self,
+        call: &str,
+        request: Result<Request<Vec<u8>>, request::Error>,
+    ) -> Result<T, ClusterError> {
+        let request = request.map_err(|_| ClusterError::other(call, "a name in it is not one that an object can have"))?;
+        let answer = async {
+            let _permit = self.inner.in_flight.acquire().await;
+            self.within_timeout(self.exchange(request)).await
+        };
+        let (status, body) = answer.await.map_err(|cause| ClusterError { call: call.to_owned(), cause })?;
+        if !(200..300).contains(&status) {
+            return Err(ClusterError { call: call.to_owned(), cause: Cause::of_answer(&self.url(), status, &body) });
+        }
+        // The error's own text may quote what it stumbled over.
+        serde_json::from_slice(&body)
+            .map_err(|_| ClusterError::other(call, format!("{} answered with something that cannot be understood", self.url())))
+    }
+
+    async fn within_timeout<T>(&self, work: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
+        let timeout = self.inner.timeout;
+        if timeout.is_zero() {
+            return work.await;
+        }
+        let too_late = |_| Cause::NoAnswer {
+            server: self.url(),
+            step: Step::Http,
+            reason: format!("nothing came within {} s", timeout.as_secs_f32()),
+        };
+        tokio::time::timeout(timeout, work).await.map_err(too_late)?
+    }
+
+    /// Asks a second time if the connection broke, as one does that idled for too long. Every write can bear that: it
+    /// is guarded by the object's version or does nothing the second time.
+    async fn exchange(&self, request: Request<Vec<u8>>) -> Result<(u16, Vec<u8>), Cause> {
+        match self.exchange_once(request.clone()).await {
+            Err(Cause::NoAnswer { step: Step::Http, .. }) => self.exchange_once(request).await,
+            answer => answer,
+        }
+    }
+
+    async fn exchange_once(&self, request: Request<Vec<u8>>) -> Result<(u16, Vec<u8>), Cause> {
+        let silence = |error: kube::Error| Cause::of_silence(&self.url(), &error);
+        let response = self.inner.client.send(request.map(Body::from)).await.map_err(silence)?;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect_bytes().await.map_err(silence)?;
+        Ok((status, body.into()))
+    }
+}

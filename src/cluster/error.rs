@@ -1,0 +1,203 @@
+//! What can go wrong in a call to the cluster, in words that hold no secret.
+
+use std::error::Error;
+use std::io;
+
+use kube::client::AuthError;
+use kube::core::Status;
+
+use crate::bridge::integration::Step;
+use crate::bridge::snapshot::{Unread, UnreadKind};
+
+/// What every core server answers for a path that it does not serve: a kind that this cluster does not have.
+const UNKNOWN_PATH: &[u8] = b"404 page not found";
+
+/// A call to the cluster that did not succeed. Its text is one sentence, with what to do where that is known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("could not {call}: {cause}")]
+pub struct ClusterError {
+    /// What was tried, for a person: `list secrets in namespace myproj`.
+    pub call: String,
+    /// Why it did not succeed.
+    pub cause: Cause,
+}
+
+/// Why a call did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// The API server refused, with this HTTP status and in these words.
+    #[error("{message}")]
+    Refused { status: u16, message: String },
+    /// The API server does not know who asks (401).
+    #[error("{server} does not accept the login, or it has expired; log in again: oc login {server}")]
+    Unauthorized { server: String },
+    /// No answer came; `step` is how far the call got.
+    #[error("no answer from {server} while {step}: {reason}")]
+    NoAnswer { server: String, step: Step, reason: String },
+    /// Anything else, in words.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl ClusterError {
+    pub(super) fn other(call: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { call: call.into(), cause: Cause::Other(reason.into()) }
+    }
+
+    /// The HTTP status with which the API server refused.
+    pub fn status(&self) -> Option<u16> {
+        match self.cause {
+            Cause::Refused { status, .. } => Some(status),
+            Cause::Unauthorized { .. } => Some(401),
+            Cause::NoAnswer { .. } | Cause::Other(_) => None,
+        }
+    }
+
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status() == Some(404)
+    }
+
+    /// A stale `resourceVersion`, or an object that exists already.
+    pub(super) fn is_conflict(&self) -> bool {
+        self.status() == Some(409)
+    }
+
+    /// What the API server answers when the `test` of a JSON patch fails, and for content it refuses alike
+    /// (`facts.md`, 3).
+    pub(super) fn is_unprocessable(&self) -> bool {
+        self.status() == Some(422)
+    }
+}
+
+impl From<ClusterError> for Unread {
+    fn from(error: ClusterError) -> Self {
+        let kind = if error.status() == Some(403) { UnreadKind::Forbidden } else { UnreadKind::Failed };
+        Self { reason: error.cause.to_string(), call: error.call, kind }
+    }
+}
+
+impl Cause {
+    /// Reads the answer to a call that did not succeed. `server` is the API server's address.
+    pub(super) fn of_answer(server: &str, status: u16, body: &[u8]) -> Self {
+        let refusal = serde_json::from_slice::<Status>(body).ok().filter(Status::is_failure);
+        match refusal {
+            Some(_) if status == 401 => Cause::Unauthorized { server: server.to_owned() },
+            Some(refusal) => Cause::Refused { status, message: refusal.message },
+            None if status == 404 && body.starts_with(UNKNOWN_PATH) => {
+                Cause::Refused { status, message: "this cluster does not have that kind of object".into() }
+            }
+            // A proxy's or a load balancer's page. Its 404 must not be taken for an absent object.
+            None => Cause::Other(format!("{server} answered with HTTP status {status} and not as an API server does")),
+        }
+    }
+
+    /// Why a call got no answer. `server` is the API server's address.
+    pub(super) fn of_silence(server: &str, error: &(dyn Error + 'static)) -> Self {
+        match chain(error).find_map(|cause| cause.downcast_ref::<AuthError>()) {
+            Some(error) => Cause::Other(credentials_problem(error)),
+            None => Cause::NoAnswer { server: server.to_owned(), step: step(error), reason: root_reason(error) },
+        }
+    }
+}
+
+/// Why the credentials of the kubeconfig cannot be used. Not by the error's own text: that may quote what a
+/// credential plugin was called with and what it printed.
+pub(super) fn credentials_problem(error: &AuthError) -> String {
+    match error {
+        AuthError::AuthExecStart(error) => format!("the credential plugin of the kubeconfig cannot be started: {error}"),
+        AuthError::AuthExecRun { out, .. } => format!("the credential plugin of the kubeconfig failed ({})", out.status),
+        AuthError::ReadTokenFile(error, path) => format!("the token file {} cannot be read: {error}", path.display()),
+        AuthError::InvalidBearerToken(_) => "the token in the kubeconfig holds characters that no token has".into(),
+        _ => "the credentials that the kubeconfig names cannot be used".into(),
+    }
+}
+
+/// How far a call came that failed in the client: hyper-util marks what happened before there was a connection, and
+/// its TCP connector what happened before TLS.
+fn step(error: &(dyn Error + 'static)) -> Step {
+    let says = |text: &str| chain(error).any(|cause| cause.to_string().starts_with(text));
+    if !says("client error (Connect)") {
+        Step::Http
+    } else if says("dns error") {
+        Step::Name
+    } else if says("tcp ") || says("tunnel error") || is_timeout(error) {
+        Step::Connect
+    } else {
+        Step::Tls
+    }
+}
+
+fn root_reason(error: &(dyn Error + 'static)) -> String {
+    if is_timeout(error) {
+        return "nothing there takes the connection".into();
+    }
+    let reason = chain(error).last().map(ToString::to_string).unwrap_or_default();
+    if reason.ends_with("UnknownIssuer") {
+        return "the authority that signed its certificate is not the one that the kubeconfig names".into();
+    }
+    reason
+}
+
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVER: &str = "https://api.example.com:6443";
+
+    #[test]
+    fn a_refusal_speaks_in_the_servers_words() {
+        let body = br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"secrets is forbidden: User \"eve\" cannot list resource \"secrets\"","reason":"Forbidden","code":403}"#;
+        let cause = Cause::of_answer(SERVER, 403, body);
+        let error = ClusterError { call: "list secrets in namespace a".into(), cause };
+        assert_eq!(
+            error.to_string(),
+            r#"could not list secrets in namespace a: secrets is forbidden: User "eve" cannot list resource "secrets""#
+        );
+        let unread = Unread::from(error);
+        assert_eq!((unread.call.as_str(), unread.kind), ("list secrets in namespace a", UnreadKind::Forbidden));
+    }
+
+    #[test]
+    fn an_expired_login_names_the_command() {
+        let body = br#"{"kind":"Status","status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}"#;
+        let error = ClusterError { call: "read namespace a".into(), cause: Cause::of_answer(SERVER, 401, body) };
+        assert!(error.to_string().ends_with("oc login https://api.example.com:6443"), "{error}");
+        assert_eq!(Unread::from(error).kind, UnreadKind::Failed);
+    }
+
+    #[test]
+    fn only_an_api_servers_404_means_absent() {
+        let not_found =
+            br#"{"kind":"Status","status":"Failure","message":"secrets \"a\" not found","reason":"NotFound","code":404}"#;
+        let absent = |body: &[u8]| {
+            let cause = Cause::of_answer(SERVER, 404, body);
+            ClusterError { call: String::new(), cause }.is_not_found()
+        };
+        assert!(absent(not_found));
+        assert!(absent(b"404 page not found\n"));
+        assert!(!absent(b"<html><title>404 Not Found</title></html>"));
+        assert!(!absent(b"{}"));
+        assert!(!absent(b""));
+    }
+
+    #[test]
+    fn credentials_are_never_quoted() {
+        let output = std::process::Output { status: Default::default(), stdout: b"HIDDEN".into(), stderr: b"HIDDEN".into() };
+        let errors = [
+            AuthError::AuthExecRun { cmd: "login --secret HIDDEN".into(), out: Box::new(output) },
+            AuthError::AuthExec("HIDDEN".into()),
+        ];
+        for error in errors {
+            assert!(error.to_string().contains("HIDDEN") || format!("{error:?}").contains("HIDDEN"), "a weak test: {error}");
+            assert!(!credentials_problem(&error).contains("HIDDEN"));
+        }
+    }
+}

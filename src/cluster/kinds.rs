@@ -1,0 +1,235 @@
+//! The kinds of objects we read: where the API server keeps them, and the few fields we need of each. What is not
+//! named here, `managedFields` above all, is skipped while an answer is read: that keeps long lists small.
+
+use std::collections::BTreeMap;
+
+use kube::api::{ApiResource, GroupVersionKind};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+/// A kind of object.
+pub(super) struct Kind {
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+    /// For a person, in the singular; its plural has an `s` more.
+    words: &'static str,
+    namespaced: bool,
+    /// Not every cluster has this kind. Where it is missing there are none of it.
+    pub(super) optional: bool,
+}
+
+pub(super) const NAMESPACES: Kind = Kind::core("Namespace", "namespaces", "namespace");
+pub(super) const SERVICE_ACCOUNTS: Kind = Kind::core("ServiceAccount", "serviceaccounts", "service account").namespaced();
+pub(super) const SECRETS: Kind = Kind::core("Secret", "secrets", "secret").namespaced();
+pub(super) const PROJECTS: Kind = Kind::v1("project.openshift.io", "Project", "projects", "project");
+pub(super) const IMAGE_STREAMS: Kind =
+    Kind::v1("image.openshift.io", "ImageStream", "imagestreams", "image stream").namespaced().optional();
+pub(super) const QUAY_INTEGRATIONS: Kind =
+    Kind::v1("quay.redhat.com", "QuayIntegration", "quayintegrations", "QuayIntegration").optional();
+pub(super) const CLUSTER_VERSIONS: Kind = Kind::v1("config.openshift.io", "ClusterVersion", "clusterversions", "cluster version");
+
+impl Kind {
+    const fn core(kind: &'static str, plural: &'static str, words: &'static str) -> Self {
+        Self::v1("", kind, plural, words)
+    }
+
+    const fn v1(group: &'static str, kind: &'static str, plural: &'static str, words: &'static str) -> Self {
+        Self { group, version: "v1", kind, plural, words, namespaced: false, optional: false }
+    }
+
+    const fn namespaced(self) -> Self {
+        Self { namespaced: true, ..self }
+    }
+
+    const fn optional(self) -> Self {
+        Self { optional: true, ..self }
+    }
+
+    /// For clients that want to know the kind by themselves.
+    pub(super) fn resource(&self) -> ApiResource {
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(self.group, self.version, self.kind), self.plural)
+    }
+
+    /// The path of all objects of the kind, or of those in one namespace.
+    pub(super) fn path(&self, namespace: Option<&str>) -> String {
+        let api = match self.group {
+            "" => format!("/api/{}", self.version),
+            group => format!("/apis/{group}/{}", self.version),
+        };
+        match namespace {
+            Some(namespace) => format!("{api}/namespaces/{namespace}/{}", self.plural),
+            None => format!("{api}/{}", self.plural),
+        }
+    }
+
+    /// The objects of the kind in words: `secrets in namespace myproj`.
+    pub(super) fn all(&self, namespace: Option<&str>) -> String {
+        match namespace {
+            Some(namespace) => format!("{}s in namespace {namespace}", self.words),
+            None if self.namespaced => format!("{}s in all namespaces", self.words),
+            None => format!("{}s", self.words),
+        }
+    }
+
+    /// One of them in words: `secret builder-quay-openshift in namespace myproj`.
+    pub(super) fn one(&self, namespace: Option<&str>, name: &str) -> String {
+        match namespace {
+            Some(namespace) => format!("{} {name} in namespace {namespace}", self.words),
+            None => format!("{} {name}", self.words),
+        }
+    }
+}
+
+/// `metadata` of any object.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Meta {
+    pub(super) name: String,
+    pub(super) namespace: String,
+    pub(super) uid: String,
+    pub(super) resource_version: String,
+    pub(super) creation_timestamp: Option<String>,
+    pub(super) deletion_timestamp: Option<String>,
+    pub(super) annotations: Option<BTreeMap<String, String>>,
+    pub(super) labels: Option<BTreeMap<String, String>>,
+    pub(super) finalizers: Option<Vec<String>>,
+}
+
+impl Meta {
+    pub(super) fn annotation(&self, key: &str) -> Option<&String> {
+        self.annotations.as_ref()?.get(key)
+    }
+}
+
+/// A Namespace, or an OpenShift Project, which is the same object as its users may see it.
+#[derive(Deserialize)]
+pub(super) struct Namespace {
+    pub(super) metadata: Meta,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ServiceAccount {
+    pub(super) metadata: Meta,
+    pub(super) secrets: Option<Vec<Reference>>,
+    pub(super) image_pull_secrets: Option<Vec<Reference>>,
+}
+
+/// A reference to an object by name.
+#[derive(Deserialize)]
+pub(super) struct Reference {
+    #[serde(default)]
+    pub(super) name: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Secret {
+    pub(super) metadata: Meta,
+    #[serde(rename = "type", default)]
+    pub(super) kind: String,
+    /// In base64.
+    pub(super) data: Option<BTreeMap<String, SecretString>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ImageStream {
+    pub(super) metadata: Meta,
+    #[serde(default)]
+    pub(super) spec: ImageStreamSpec,
+    #[serde(default)]
+    pub(super) status: ImageStreamStatus,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct ImageStreamSpec {
+    pub(super) tags: Option<Vec<SpecTag>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct SpecTag {
+    pub(super) name: String,
+    pub(super) from: Option<TagSource>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct TagSource {
+    pub(super) kind: String,
+    pub(super) name: String,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct ImageStreamStatus {
+    pub(super) tags: Option<Vec<StatusTag>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct StatusTag {
+    pub(super) tag: String,
+    /// `null` where no image was ever imported.
+    pub(super) items: Option<Vec<serde::de::IgnoredAny>>,
+    pub(super) conditions: Option<Vec<TagCondition>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct TagCondition {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) status: String,
+    #[serde(default)]
+    pub(super) message: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct QuayIntegration {
+    pub(super) metadata: Meta,
+    #[serde(default)]
+    pub(super) spec: QuayIntegrationSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct QuayIntegrationSpec {
+    #[serde(rename = "clusterID")]
+    pub(super) cluster_id: String,
+    pub(super) quay_hostname: String,
+    pub(super) insecure_registry: bool,
+    pub(super) allowlist_namespaces: Option<Vec<String>>,
+    pub(super) denylist_namespaces: Option<Vec<String>>,
+    pub(super) credentials_secret: Option<CredentialsSecret>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct CredentialsSecret {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) key: String,
+}
+
+/// What the path `/version` answers.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ServerVersion {
+    pub(super) git_version: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ClusterVersion {
+    #[serde(default)]
+    pub(super) status: ClusterVersionStatus,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct ClusterVersionStatus {
+    /// Newest first.
+    pub(super) history: Option<Vec<Update>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Update {
+    pub(super) state: String,
+    pub(super) version: String,
+}

@@ -1,0 +1,255 @@
+//! Reading: one call per kind, in pages.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use futures::join;
+use kube::api::{GetParams, ListParams};
+use kube::core::Request;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::client::Cluster;
+use super::error::ClusterError;
+use super::kinds::{
+    self, CLUSTER_VERSIONS, IMAGE_STREAMS, Kind, NAMESPACES, PROJECTS, QUAY_INTEGRATIONS, SECRETS, SERVICE_ACCOUNTS,
+};
+use super::reduce::DOCKERCONFIGJSON;
+use crate::bridge::desired;
+use crate::bridge::integration::{QuayIntegration, SecretKey, StoredToken};
+use crate::bridge::names;
+use crate::bridge::snapshot::{ImageStream, Namespace, Read, Secret, ServiceAccount};
+
+/// Objects asked for at a time, as `kubectl` does.
+const PAGE: u32 = 500;
+
+/// The cluster's side of one namespace.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The namespace's name.
+    pub name: String,
+    /// The Namespace object.
+    pub namespace: Read<Option<Namespace>>,
+    /// Its service accounts.
+    pub service_accounts: Read<Vec<ServiceAccount>>,
+    /// Its secrets of type `kubernetes.io/dockerconfigjson`; none while [`Cluster::complete_secrets`] is still to say
+    /// whether they are worth a call. After it, also any other that bears the name of one of ours.
+    pub secrets: Option<Read<Vec<Secret>>>,
+    /// Its image streams.
+    pub image_streams: Read<Vec<ImageStream>>,
+}
+
+/// Whether the secrets of a namespace are worth a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// They are.
+    Always,
+    /// Only if a service account refers to one of ours. A fresh namespace has none, and if there is one nevertheless,
+    /// creating it says so.
+    IfReferenced,
+}
+
+#[derive(Deserialize)]
+struct Page<T> {
+    #[serde(default)]
+    metadata: PageMeta,
+    items: Option<Vec<T>>,
+}
+
+#[derive(Default, Deserialize)]
+struct PageMeta {
+    #[serde(rename = "continue")]
+    next: Option<String>,
+}
+
+impl Cluster {
+    /// The QuayIntegrations of the cluster; none where the operator's CRD is not installed.
+    pub async fn integrations(&self) -> Read<Vec<QuayIntegration>> {
+        Ok(self.list::<kinds::QuayIntegration, _>(&QUAY_INTEGRATIONS, None, ListParams::default()).await?)
+    }
+
+    /// The token that a key of a Secret holds, without white space around it.
+    pub async fn token(&self, key: &SecretKey) -> Read<(StoredToken, Option<SecretString>)> {
+        match self.get::<kinds::Secret>(&SECRETS, Some(&key.namespace), &key.name).await? {
+            None => Ok((StoredToken::SecretMissing, None)),
+            Some(secret) => Ok(secret.token(&key.key).map_err(|problem| ClusterError::other(format!("read {key}"), problem))?),
+        }
+    }
+
+    /// The namespaces of the cluster by name, or those with labels that `selector` selects.
+    pub async fn namespaces(&self, selector: Option<&str>) -> Read<Vec<(String, Namespace)>> {
+        let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
+        self.named_namespaces(&NAMESPACES, params).await
+    }
+
+    /// The projects that the user can see: the same as [`Cluster::namespaces`] for those who may not list these.
+    pub async fn projects(&self) -> Read<Vec<(String, Namespace)>> {
+        self.named_namespaces(&PROJECTS, ListParams::default()).await
+    }
+
+    async fn named_namespaces(&self, kind: &Kind, params: ListParams) -> Read<Vec<(String, Namespace)>> {
+        let mut found = Vec::new();
+        self.each(kind, None, params, |mut object: kinds::Namespace| {
+            found.push((std::mem::take(&mut object.metadata.name), object.into()));
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// What the cluster runs: `OpenShift 4.21.3 (Kubernetes v1.34.2)`, or without OpenShift where it is not or may
+    /// not be read.
+    pub async fn version(&self) -> Read<String> {
+        let call = "read the version of the cluster";
+        let (kubernetes, openshift) = join!(
+            self.send::<kinds::ServerVersion>(call, Request::new("").get("version", &GetParams::default())),
+            self.get::<kinds::ClusterVersion>(&CLUSTER_VERSIONS, None, "version"),
+        );
+        let kubernetes = kubernetes?.git_version;
+        Ok(match openshift.ok().flatten().and_then(kinds::ClusterVersion::current) {
+            Some(openshift) => format!("OpenShift {openshift} (Kubernetes {kubernetes})"),
+            None => format!("Kubernetes {kubernetes}"),
+        })
+    }
+
+    /// Reads the cluster's side of a namespace, its kinds at the same time. `known` is the namespace where it was
+    /// read already.
+    pub async fn namespace_parts(&self, name: &str, known: Option<Namespace>, secrets: Secrets) -> Parts {
+        let (namespace, service_accounts, secrets, image_streams) = join!(
+            self.namespace_object(name, known),
+            self.service_accounts(name),
+            async {
+                match secrets {
+                    Secrets::Always => Some(self.login_secrets(name).await),
+                    Secrets::IfReferenced => None,
+                }
+            },
+            self.image_streams(name),
+        );
+        Parts { name: name.to_owned(), namespace, service_accounts, secrets, image_streams }
+    }
+
+    /// Reads the secrets that turn out to be worth a call once the cluster ID, and so the name of each service account's
+    /// secret, is known: all of them where they were left for now and a service account refers to one of ours, and
+    /// those that bear the name of one of ours but have another type.
+    pub async fn complete_secrets(&self, mut parts: Parts, secret_of: impl Fn(&str) -> String) -> Parts {
+        let accounts = parts.service_accounts.as_deref();
+        let secrets = match parts.secrets {
+            Some(secrets) => secrets,
+            None if accounts.is_ok_and(|accounts| !refer_to_ours(accounts, &secret_of)) => {
+                parts.secrets = Some(Ok(vec![]));
+                return parts;
+            }
+            None => self.login_secrets(&parts.name).await,
+        };
+        parts.secrets = Some(match (secrets, accounts) {
+            (Ok(secrets), Ok(accounts)) => self.with_mistyped(&parts.name, accounts, secrets, secret_of).await,
+            (secrets, _) => secrets,
+        });
+        parts
+    }
+
+    async fn namespace_object(&self, name: &str, known: Option<Namespace>) -> Read<Option<Namespace>> {
+        match known {
+            Some(namespace) => Ok(Some(namespace)),
+            None => Ok(self.get::<kinds::Namespace>(&NAMESPACES, None, name).await?.map(Namespace::from)),
+        }
+    }
+
+    async fn service_accounts(&self, namespace: &str) -> Read<Vec<ServiceAccount>> {
+        Ok(self.list::<kinds::ServiceAccount, _>(&SERVICE_ACCOUNTS, Some(namespace), ListParams::default()).await?)
+    }
+
+    async fn login_secrets(&self, namespace: &str) -> Read<Vec<Secret>> {
+        Ok(self.list::<kinds::Secret, _>(&SECRETS, Some(namespace), login_secrets()).await?)
+    }
+
+    async fn image_streams(&self, namespace: &str) -> Read<Vec<ImageStream>> {
+        Ok(self.list::<kinds::ImageStream, _>(&IMAGE_STREAMS, Some(namespace), ListParams::default()).await?)
+    }
+
+    /// Adds to a namespace's secrets of the right type those that bear the name of one of ours and have another type,
+    /// so that they are not taken for missing. Asks only for names that are not there yet.
+    async fn with_mistyped(
+        &self,
+        namespace: &str,
+        accounts: &[ServiceAccount],
+        mut secrets: Vec<Secret>,
+        secret_of: impl Fn(&str) -> String,
+    ) -> Read<Vec<Secret>> {
+        let linked = accounts.iter().filter(|account| desired::role(account).is_some());
+        let missing: Vec<String> = linked
+            .map(|account| secret_of(&account.name))
+            .filter(|name| names::kubernetes_name(name).is_ok() && !secrets.iter().any(|secret| secret.name == *name))
+            .collect();
+        let found = missing.iter().map(|name| self.get::<kinds::Secret>(&SECRETS, Some(namespace), name));
+        for secret in join_all(found).await {
+            secrets.extend(secret?.map(Secret::from));
+        }
+        Ok(secrets)
+    }
+
+    /// One object, if there is one.
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<T>, ClusterError> {
+        let request = Request::new(kind.path(namespace)).get(name, &GetParams::default());
+        match self.send(&format!("read {}", kind.one(namespace, name)), request).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The objects of a kind, in a namespace or in all, as what they are to be reduced to.
+    pub(super) async fn list<T: DeserializeOwned, U: From<T>>(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        params: ListParams,
+    ) -> Result<Vec<U>, ClusterError> {
+        let mut objects = Vec::new();
+        self.each(kind, namespace, params, |object: T| objects.push(object.into())).await?;
+        Ok(objects)
+    }
+
+    /// Hands over the objects of a kind one by one, holding one page of them at a time.
+    ///
+    /// Lists never ask for `resourceVersion=0`: the API server then ignores the limit and answers all objects at once
+    /// (`computeListLimit` in Kubernetes' `apiserver/pkg/storage/cacher/cacher.go`).
+    pub(super) async fn each<T: DeserializeOwned>(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        mut params: ListParams,
+        mut each: impl FnMut(T),
+    ) -> Result<(), ClusterError> {
+        params.limit = Some(PAGE);
+        let (call, path) = (format!("list {}", kind.all(namespace)), Request::new(kind.path(namespace)));
+        loop {
+            let page: Page<T> = match self.send(&call, path.list(&params)).await {
+                Err(error) if kind.optional && error.is_not_found() => return Ok(()),
+                page => page?,
+            };
+            page.items.into_iter().flatten().for_each(&mut each);
+            params.continue_token = page.metadata.next.filter(|token| !token.is_empty());
+            if params.continue_token.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Selects the secrets that hold registry logins: OpenShift's own have another type.
+pub(super) fn login_secrets() -> ListParams {
+    ListParams::default().fields(&format!("type={DOCKERCONFIGJSON}"))
+}
+
+/// Whether one of the service accounts refers to the secret of one of them.
+fn refer_to_ours(accounts: &[ServiceAccount], secret_of: impl Fn(&str) -> String) -> bool {
+    let ours: BTreeSet<String> = accounts.iter().map(|account| secret_of(&account.name)).collect();
+    accounts.iter().flat_map(|account| account.mountable.iter().chain(&account.pull)).any(|name| ours.contains(name))
+}

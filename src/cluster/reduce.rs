@@ -1,0 +1,357 @@
+//! From objects as the API server holds them to what the domain needs of them. Pure, but for the age of a namespace.
+
+use std::collections::BTreeSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::IgnoredAny;
+
+use super::kinds;
+use crate::bridge::dockerconfig;
+use crate::bridge::integration::{OPERATOR_TOKEN_KEY, QuayIntegration, SecretKey, StoredToken};
+use crate::bridge::names::{LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, REPOSITORY_ANNOTATION, ROLE_ANNOTATION};
+use crate::bridge::snapshot::{FailedImport, ImageStream, Login, Namespace, Secret, ServiceAccount};
+
+/// Type of the secrets that hold registry logins.
+pub(super) const DOCKERCONFIGJSON: &str = "kubernetes.io/dockerconfigjson";
+
+/// The one key of a secret of type [`DOCKERCONFIGJSON`].
+pub(super) const DOCKERCONFIGJSON_KEY: &str = ".dockerconfigjson";
+
+/// The annotations that the operator looks at before it takes up a namespace (QBO `pkg/utils/utils.go:86`).
+const DISPLAY_NAME: &str = "openshift.io/display-name";
+const DESCRIPTION: &str = "openshift.io/description";
+const SCC_MCS: &str = "openshift.io/sa.scc.mcs";
+
+impl From<kinds::Namespace> for Namespace {
+    fn from(kinds::Namespace { metadata }: kinds::Namespace) -> Self {
+        let has = |annotation: &str| metadata.annotation(annotation).is_some();
+        Self {
+            terminating: metadata.deletion_timestamp.is_some(),
+            awaits_annotations: has(DISPLAY_NAME) && has(DESCRIPTION) && !has(SCC_MCS),
+            linked_on_request: has(LINKED_ANNOTATION),
+            is_new: metadata.creation_timestamp.is_some_and(|created| is_new(&created, Timestamp::now())),
+            uid: metadata.uid,
+            finalizers: metadata.finalizers.unwrap_or_default(),
+        }
+    }
+}
+
+/// Whether a namespace is so young that service accounts may be still to come. The cluster's clock and ours may differ,
+/// so one that is made a moment from now is as new.
+fn is_new(created: &str, now: Timestamp) -> bool {
+    let age = created.parse::<Timestamp>().map(|created| now.duration_since(created));
+    age.is_ok_and(|age| age.abs() < SignedDuration::from_mins(1))
+}
+
+impl From<kinds::ServiceAccount> for ServiceAccount {
+    fn from(account: kinds::ServiceAccount) -> Self {
+        let names = |list: Option<Vec<kinds::Reference>>| list.into_iter().flatten().map(|reference| reference.name).collect();
+        Self {
+            role: account.metadata.annotation(ROLE_ANNOTATION).cloned(),
+            name: account.metadata.name,
+            resource_version: account.metadata.resource_version,
+            mountable: names(account.secrets),
+            pull: names(account.image_pull_secrets),
+        }
+    }
+}
+
+impl From<kinds::Secret> for Secret {
+    fn from(secret: kinds::Secret) -> Self {
+        let managed_by = secret.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY_LABEL));
+        Self {
+            logins: logins(&secret),
+            managed: managed_by.is_some_and(|name| name == MANAGED_BY),
+            name: secret.metadata.name,
+            resource_version: secret.metadata.resource_version,
+            kind: secret.kind,
+        }
+    }
+}
+
+fn logins(secret: &kinds::Secret) -> Result<Vec<(String, Login)>, String> {
+    let content = secret.value(DOCKERCONFIGJSON_KEY)?.ok_or_else(|| format!("it has no key {DOCKERCONFIGJSON_KEY}"))?;
+    dockerconfig::parse(content.expose_secret().as_bytes())
+}
+
+impl kinds::Secret {
+    /// The text under a key, out of its base64.
+    ///
+    /// # Errors
+    /// What is wrong with it, without quoting any of it.
+    pub(super) fn value(&self, key: &str) -> Result<Option<SecretString>, String> {
+        let Some(encoded) = self.data.as_ref().and_then(|data| data.get(key)) else { return Ok(None) };
+        let decoded = STANDARD.decode(encoded.expose_secret()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        decoded.map(|text| Some(text.into())).ok_or_else(|| format!("what is under its key {key} is not text"))
+    }
+
+    /// The token under a key, without the white space that files and `echo` leave at its ends.
+    ///
+    /// # Errors
+    /// As [`kinds::Secret::value`].
+    pub(super) fn token(&self, key: &str) -> Result<(StoredToken, Option<SecretString>), String> {
+        let Some(value) = self.value(key)? else { return Ok((StoredToken::KeyMissing, None)) };
+        Ok(match value.expose_secret().trim() {
+            "" => (StoredToken::Empty, None),
+            token => (StoredToken::Present, Some(token.into())),
+        })
+    }
+}
+
+impl From<kinds::ImageStream> for ImageStream {
+    fn from(stream: kinds::ImageStream) -> Self {
+        let spec_tags = stream.spec.tags.unwrap_or_default();
+        let status_tags = stream.status.tags.unwrap_or_default();
+        let followed = |tag: &kinds::SpecTag| tag.from.as_ref().is_some_and(|from| from.kind == "DockerImage");
+        let named: BTreeSet<&str> = spec_tags.iter().map(|tag| tag.name.as_str()).collect();
+        let pushed = |tag: &kinds::StatusTag| tag.holds_images() && !named.contains(tag.tag.as_str());
+        Self {
+            holds_own_tags: spec_tags.is_empty() || !spec_tags.iter().all(followed) || status_tags.iter().any(pushed),
+            wants_repository: stream.metadata.annotation(REPOSITORY_ANNOTATION).and_then(|value| value.parse().ok()),
+            name: stream.metadata.name,
+            sources: spec_tags.into_iter().filter(followed).filter_map(|tag| Some(tag.from?.name)).collect(),
+            failed_imports: status_tags.into_iter().filter_map(failed_import).collect(),
+        }
+    }
+}
+
+impl kinds::StatusTag {
+    fn holds_images(&self) -> bool {
+        self.items.as_ref().is_some_and(|items: &Vec<IgnoredAny>| !items.is_empty())
+    }
+}
+
+fn failed_import(tag: kinds::StatusTag) -> Option<FailedImport> {
+    let mut conditions = tag.conditions.into_iter().flatten();
+    let failed = conditions.find(|condition| condition.kind == "ImportSuccess" && condition.status == "False")?;
+    Some(FailedImport { tag: tag.tag, message: failed.message })
+}
+
+impl From<kinds::QuayIntegration> for QuayIntegration {
+    fn from(kinds::QuayIntegration { metadata, spec }: kinds::QuayIntegration) -> Self {
+        Self {
+            name: metadata.name,
+            resource_version: metadata.resource_version,
+            cluster_id: spec.cluster_id,
+            hostname: spec.quay_hostname,
+            insecure: spec.insecure_registry,
+            allow: spec.allowlist_namespaces.unwrap_or_default(),
+            deny: spec.denylist_namespaces.unwrap_or_default(),
+            credentials: spec.credentials_secret.and_then(secret_key),
+        }
+    }
+}
+
+/// A Secret that is not named in full is none that could be read.
+fn secret_key(secret: kinds::CredentialsSecret) -> Option<SecretKey> {
+    let kinds::CredentialsSecret { namespace, name, key } = secret;
+    let key = if key.is_empty() { OPERATOR_TOKEN_KEY.to_owned() } else { key };
+    (!namespace.is_empty() && !name.is_empty()).then_some(SecretKey { namespace, name, key })
+}
+
+impl kinds::ClusterVersion {
+    /// The newest version that the cluster was brought to completely.
+    pub(super) fn current(self) -> Option<String> {
+        let mut history = self.status.history.into_iter().flatten();
+        Some(history.find(|update| update.state == "Completed")?.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn reduced<T: DeserializeOwned, U: From<T>>(object: Value) -> U {
+        serde_json::from_value::<T>(object).unwrap().into()
+    }
+
+    /// `golden.md`: a namespace as the operator leaves it.
+    #[test]
+    fn what_the_operator_leaves() {
+        let namespace: Namespace = reduced::<kinds::Namespace, _>(json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {
+                "name": "golden", "uid": "b7c2", "resourceVersion": "1482",
+                "annotations": {
+                    "openshift.io/description": "", "openshift.io/display-name": "", "openshift.io/requester": "admin",
+                    "openshift.io/sa.scc.mcs": "s0:c26,c5", "openshift.io/sa.scc.supplemental-groups": "1000660000/10000",
+                    "openshift.io/sa.scc.uid-range": "1000660000/10000",
+                },
+                "finalizers": ["quay.redhat.com/quayintegrations"],
+                "managedFields": [{ "manager": "openshift-controller-manager", "fieldsV1": { "f:metadata": {} } }],
+            },
+            "spec": { "finalizers": ["kubernetes"] }, "status": { "phase": "Active" },
+        }));
+        let finalizers = vec!["quay.redhat.com/quayintegrations".to_owned()];
+        assert_eq!(namespace, Namespace { uid: "b7c2".into(), finalizers, ..Default::default() });
+
+        let account: ServiceAccount = reduced::<kinds::ServiceAccount, _>(json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {
+                "name": "builder", "namespace": "golden", "resourceVersion": "1502",
+                "annotations": { "openshift.io/internal-registry-pull-secret-ref": "builder-dockercfg-h5hq5" },
+            },
+            "imagePullSecrets": [{ "name": "builder-dockercfg-h5hq5" }, { "name": "builder-quay-parity" }],
+            "secrets": [{ "name": "builder-dockercfg-h5hq5" }, { "name": "builder-quay-parity" }],
+        }));
+        let lists = ["builder-dockercfg-h5hq5", "builder-quay-parity"].map(str::to_owned).to_vec();
+        let (name, resource_version) = ("builder".to_owned(), "1502".to_owned());
+        assert_eq!(account, ServiceAccount { name, resource_version, mountable: lists.clone(), pull: lists, role: None });
+
+        let secret: Secret = reduced::<kinds::Secret, _>(json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": { "name": "builder-quay-parity", "namespace": "golden", "resourceVersion": "1499" },
+            "type": "kubernetes.io/dockerconfigjson",
+            "data": { ".dockerconfigjson": STANDARD.encode(
+                r#"{"auths":{"localhost:18443":{"auth":"cGFyaXR5X2dvbGRlbitidWlsZGVyOlRPS0VO"}}}"#
+            ) },
+        }));
+        let logins = secret.logins.unwrap();
+        let (registry, login) = &logins[0];
+        assert_eq!(registry, "localhost:18443");
+        assert_eq!((login.username.as_str(), login.password.expose_secret()), ("parity_golden+builder", "TOKEN"));
+        assert_eq!((secret.kind.as_str(), secret.managed, secret.resource_version.as_str()), (DOCKERCONFIGJSON, false, "1499"));
+
+        let resource: QuayIntegration = reduced::<kinds::QuayIntegration, _>(json!({
+            "apiVersion": "quay.redhat.com/v1", "kind": "QuayIntegration",
+            "metadata": { "name": "quay", "resourceVersion": "7", "generation": 1 },
+            "spec": {
+                "clusterID": "parity", "quayHostname": "https://localhost:18443", "insecureRegistry": true,
+                "credentialsSecret": { "namespace": "openshift-operators", "name": "quay-integration" },
+            },
+        }));
+        let credentials =
+            SecretKey { namespace: "openshift-operators".into(), name: "quay-integration".into(), key: "token".into() };
+        let expected = QuayIntegration {
+            name: "quay".into(),
+            resource_version: "7".into(),
+            cluster_id: "parity".into(),
+            hostname: "https://localhost:18443".into(),
+            insecure: true,
+            credentials: Some(credentials),
+            ..Default::default()
+        };
+        assert_eq!(resource, expected);
+    }
+
+    #[test]
+    fn a_project_waits_for_openshifts_annotations_and_a_plain_namespace_does_not() {
+        let namespace = |annotations: &[&str]| {
+            let annotations: std::collections::BTreeMap<_, _> = annotations.iter().map(|name| (*name, "")).collect();
+            reduced::<kinds::Namespace, Namespace>(json!({ "metadata": { "name": "a", "annotations": annotations } }))
+        };
+        assert!(namespace(&[DISPLAY_NAME, DESCRIPTION]).awaits_annotations);
+        assert!(!namespace(&[DISPLAY_NAME, DESCRIPTION, SCC_MCS]).awaits_annotations);
+        assert!(!namespace(&[DISPLAY_NAME]).awaits_annotations);
+        assert!(!namespace(&[]).awaits_annotations);
+        assert!(namespace(&[LINKED_ANNOTATION]).linked_on_request);
+        let dying = json!({ "metadata": { "name": "a", "deletionTimestamp": "2026-11-22T10:00:00Z" } });
+        assert!(reduced::<kinds::Namespace, Namespace>(dying).terminating);
+    }
+
+    #[test]
+    fn a_namespace_is_new_for_a_minute() {
+        let now = "2026-11-22T10:00:00Z".parse().unwrap();
+        assert!(is_new("2026-11-22T09:59:01Z", now) && is_new("2026-11-22T10:00:05Z", now));
+        assert!(!is_new("2026-11-22T09:59:00Z", now) && !is_new("2026-11-22T11:00:00Z", now) && !is_new("", now));
+    }
+
+    #[test]
+    fn a_secret_says_why_it_holds_no_login_without_quoting_it() {
+        let problem = |data: Value| {
+            let secret = json!({ "metadata": { "name": "a" }, "type": "Opaque", "data": data });
+            reduced::<kinds::Secret, Secret>(secret).logins.unwrap_err()
+        };
+        let encoded = |text: &[u8]| STANDARD.encode(text);
+        assert_eq!(problem(Value::Null), "it has no key .dockerconfigjson");
+        assert_eq!(problem(json!({ "token": encoded(b"x") })), "it has no key .dockerconfigjson");
+        assert_eq!(
+            problem(json!({ DOCKERCONFIGJSON_KEY: encoded(b"\xff") })),
+            "what is under its key .dockerconfigjson is not text"
+        );
+        assert!(!problem(json!({ DOCKERCONFIGJSON_KEY: encoded(b"HIDDEN") })).contains("HIDDEN"));
+        let labels = json!({ "metadata": { "name": "a", "labels": { MANAGED_BY_LABEL: MANAGED_BY } } });
+        assert!(reduced::<kinds::Secret, Secret>(labels).managed);
+    }
+
+    #[test]
+    fn a_token_is_trimmed_and_its_absence_told_apart() {
+        let token = |data: Value, key: &str| {
+            let secret: kinds::Secret = serde_json::from_value(json!({ "metadata": { "name": "a" }, "data": data })).unwrap();
+            secret.token(key).map(|(stored, token)| (stored, token.map(|token| token.expose_secret().to_owned())))
+        };
+        let data =
+            json!({ "token": STANDARD.encode("T0KEN\n"), "blank": STANDARD.encode(" \n"), "image": STANDARD.encode(b"\xff") });
+        assert_eq!(token(data.clone(), "token"), Ok((StoredToken::Present, Some("T0KEN".into()))));
+        assert_eq!(token(data.clone(), "blank"), Ok((StoredToken::Empty, None)));
+        assert_eq!(token(data.clone(), "other"), Ok((StoredToken::KeyMissing, None)));
+        assert_eq!(token(Value::Null, "token"), Ok((StoredToken::KeyMissing, None)));
+        assert!(token(data, "image").is_err());
+    }
+
+    #[test]
+    fn streams_tell_what_they_follow_from_what_they_hold() {
+        let stream = |spec: Value, status: Value| {
+            let stream = json!({ "metadata": { "name": "app" }, "spec": { "tags": spec }, "status": { "tags": status } });
+            reduced::<kinds::ImageStream, ImageStream>(stream)
+        };
+        let outside = json!({ "name": "1", "from": { "kind": "DockerImage", "name": "docker.io/library/app:1" } });
+        let inside = json!({ "name": "2", "from": { "kind": "ImageStreamTag", "name": "other:2" } });
+        let image = |tag: &str| json!({ "tag": tag, "items": [{ "image": "sha256:0" }] });
+
+        assert!(stream(Value::Null, Value::Null).holds_own_tags);
+        assert!(stream(json!([]), json!([image("latest")])).holds_own_tags);
+        assert!(stream(json!([outside, inside]), Value::Null).holds_own_tags);
+        assert!(stream(json!([{ "name": "3" }]), Value::Null).holds_own_tags);
+        assert!(stream(json!([outside]), json!([image("1"), image("pushed")])).holds_own_tags);
+        let follower = stream(json!([outside]), json!([image("1"), { "tag": "tried", "items": null }]));
+        assert!(!follower.holds_own_tags);
+        assert_eq!(follower.sources, ["docker.io/library/app:1"]);
+        assert_eq!(follower.failed_imports, []);
+    }
+
+    #[test]
+    fn streams_tell_which_imports_failed() {
+        let condition = |kind: &str, status: &str| json!([{ "type": kind, "status": status, "message": "not found" }]);
+        let stream: ImageStream = reduced::<kinds::ImageStream, _>(json!({
+            "metadata": { "name": "app" },
+            "status": { "tags": [
+                { "tag": "bad", "items": null, "conditions": condition("ImportSuccess", "False") },
+                { "tag": "good", "items": null, "conditions": condition("ImportSuccess", "True") },
+                { "tag": "else", "items": null, "conditions": condition("Other", "False") },
+            ] },
+        }));
+        assert_eq!(stream.failed_imports, [FailedImport { tag: "bad".into(), message: "not found".into() }]);
+    }
+
+    #[test]
+    fn a_stream_may_ask_for_a_repository_or_for_none() {
+        let wants = |value: &str| {
+            let annotations = json!({ REPOSITORY_ANNOTATION: value });
+            let stream = json!({ "metadata": { "name": "app", "annotations": annotations } });
+            reduced::<kinds::ImageStream, ImageStream>(stream).wants_repository
+        };
+        assert_eq!([wants("true"), wants("false"), wants("maybe")], [Some(true), Some(false), None]);
+    }
+
+    #[test]
+    fn an_integration_may_lack_anything() {
+        let resource: QuayIntegration = reduced::<kinds::QuayIntegration, _>(json!({ "metadata": { "name": "bare" } }));
+        assert_eq!(resource, QuayIntegration { name: "bare".into(), ..Default::default() });
+        let key = |secret: Value| {
+            let resource = json!({ "metadata": { "name": "a" }, "spec": { "credentialsSecret": secret } });
+            reduced::<kinds::QuayIntegration, QuayIntegration>(resource).credentials.map(|key| key.key)
+        };
+        assert_eq!(key(json!({ "namespace": "n", "name": "s", "key": "secret" })).as_deref(), Some("secret"));
+        // The operator's own sample names no namespace (facts.md, 4).
+        assert_eq!(key(json!({ "name": "s", "key": "token" })), None);
+    }
+}

@@ -1,0 +1,215 @@
+//! Editing a service account: its lists are shared with OpenShift and with whoever else puts pull secrets there, so
+//! they are never written as a whole.
+//!
+//! `imagePullSecrets` has no merge key: a merge patch, a strategic one and an apply all replace it (`facts.md`, 3).
+//! What is left is a JSON patch that adds or removes one entry and is refused unless the service account is still
+//! the one that it was made for.
+
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
+use kube::api::{Patch, PatchParams};
+use kube::core::Request;
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+
+use super::client::Cluster;
+use super::error::ClusterError;
+use super::kinds::{self, SERVICE_ACCOUNTS};
+use super::tries::Tries;
+use crate::bridge::change::ServiceAccountEdit;
+use crate::bridge::names::ROLE_ANNOTATION;
+use crate::bridge::snapshot::ServiceAccount;
+
+impl Cluster {
+    /// Edits a service account. The first try goes by what was `seen` of it, without reading it again; if that is no
+    /// longer so, it is read and tried anew. Writes nothing if there is nothing to edit.
+    ///
+    /// # Errors
+    /// Also when it is not there, unless there is nothing to add to it.
+    pub async fn edit_service_account(
+        &self,
+        namespace: &str,
+        name: &str,
+        seen: Option<&ServiceAccount>,
+        edit: &ServiceAccountEdit,
+    ) -> Result<(), ClusterError> {
+        let mut next = match seen {
+            // OpenShift annotates every service account. Should this one have none, the first try is refused.
+            Some(seen) => json_patch(seen, true, edit),
+            None => self.current_patch(namespace, name, edit).await?,
+        };
+        let mut tries = Tries::default();
+        while let Some(patch) = next {
+            match self.apply(namespace, name, &patch).await {
+                Err(error) if error.is_conflict() || error.is_unprocessable() => {
+                    tries.again(error.clone()).await?;
+                    next = self.current_patch(namespace, name, edit).await?;
+                    if error.is_unprocessable() && next.as_ref() == Some(&patch) {
+                        return Err(error);
+                    }
+                }
+                Err(error) if error.is_not_found() && !adds(edit) => return Ok(()),
+                done => return done,
+            }
+        }
+        Ok(())
+    }
+
+    /// What is left to edit of the service account as it is now.
+    async fn current_patch(
+        &self,
+        namespace: &str,
+        name: &str,
+        edit: &ServiceAccountEdit,
+    ) -> Result<Option<json_patch::Patch>, ClusterError> {
+        match self.get::<kinds::ServiceAccount>(&SERVICE_ACCOUNTS, Some(namespace), name).await? {
+            Some(account) => {
+                let annotated = account.metadata.annotations.is_some();
+                Ok(json_patch(&account.into(), annotated, edit))
+            }
+            None if adds(edit) => Err(ClusterError::other(edit_call(namespace, name), "there is no such service account")),
+            None => Ok(None),
+        }
+    }
+
+    async fn apply(&self, namespace: &str, name: &str, patch: &json_patch::Patch) -> Result<(), ClusterError> {
+        let patch = Patch::Json::<()>(patch.clone());
+        let request = Request::new(SERVICE_ACCOUNTS.path(Some(namespace))).patch(name, &PatchParams::default(), &patch);
+        self.send::<IgnoredAny>(&edit_call(namespace, name), request).await.map(|_| ())
+    }
+}
+
+fn edit_call(namespace: &str, name: &str) -> String {
+    format!("edit {}", SERVICE_ACCOUNTS.one(Some(namespace), name))
+}
+
+fn adds(edit: &ServiceAccountEdit) -> bool {
+    edit.mountable == Some(true) || edit.pull == Some(true) || matches!(edit.role, Some(Some(_)))
+}
+
+/// The operations that `edit` takes on `account`, which is `annotated` if it has annotations at all; none if
+/// everything is as it should be. They apply to this very version of the service account only, so an index means what
+/// it meant when the lists were read.
+fn json_patch(account: &ServiceAccount, annotated: bool, edit: &ServiceAccountEdit) -> Option<json_patch::Patch> {
+    let mut operations = list_operations("secrets", &account.mountable, &edit.secret, edit.mountable);
+    operations.extend(list_operations("imagePullSecrets", &account.pull, &edit.secret, edit.pull));
+    operations.extend(role_operation(account, annotated, edit));
+    if operations.is_empty() {
+        return None;
+    }
+    let value = json!(account.resource_version);
+    operations.insert(0, PatchOperation::Test(TestOperation { path: path(["metadata", "resourceVersion"]), value }));
+    Some(json_patch::Patch(operations))
+}
+
+/// Adds the secret to a list that lacks it, or removes every mention of it, the last one first so that the indices
+/// before it stay right. A list that is empty is absent, and has to be added as a whole.
+fn list_operations(list: &str, names: &[String], secret: &str, wanted: Option<bool>) -> Vec<PatchOperation> {
+    let mentions = names.iter().enumerate().rev().filter(|(_, name)| *name == secret);
+    match wanted {
+        None => vec![],
+        Some(false) => mentions.map(|(index, _)| remove([list, &index.to_string()])).collect(),
+        Some(true) if mentions.count() > 0 => vec![],
+        Some(true) if names.is_empty() => vec![add([list], json!([{ "name": secret }]))],
+        Some(true) => vec![add([list, "-"], json!({ "name": secret }))],
+    }
+}
+
+fn role_operation(account: &ServiceAccount, annotated: bool, edit: &ServiceAccountEdit) -> Option<PatchOperation> {
+    match edit.role? {
+        Some(role) if account.role.as_deref() == Some(role.as_str()) => None,
+        Some(role) if annotated => Some(add(["metadata", "annotations", ROLE_ANNOTATION], json!(role))),
+        Some(role) => Some(add(["metadata", "annotations"], json!({ ROLE_ANNOTATION: role }))),
+        None => account.role.as_ref().map(|_| remove(["metadata", "annotations", ROLE_ANNOTATION])),
+    }
+}
+
+fn add<const N: usize>(tokens: [&str; N], value: Value) -> PatchOperation {
+    PatchOperation::Add(AddOperation { path: path(tokens), value })
+}
+
+fn remove<const N: usize>(tokens: [&str; N]) -> PatchOperation {
+    PatchOperation::Remove(RemoveOperation { path: path(tokens) })
+}
+
+fn path<const N: usize>(tokens: [&str; N]) -> PointerBuf {
+    PointerBuf::from_tokens(tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::bridge::Role;
+
+    const SECRET: &str = "builder-quay-openshift";
+
+    /// The object after `edit`, as the API server would make it; `None` if there was nothing to edit.
+    fn edited(object: &Value, edit: &ServiceAccountEdit) -> Option<Value> {
+        let read: kinds::ServiceAccount = serde_json::from_value(object.clone()).unwrap();
+        let annotated = read.metadata.annotations.is_some();
+        let patch = json_patch(&read.into(), annotated, edit)?;
+        let mut object = object.clone();
+        json_patch::patch(&mut object, &patch).unwrap();
+        Some(object)
+    }
+
+    fn edit(wanted: bool, role: Option<Option<Role>>) -> ServiceAccountEdit {
+        ServiceAccountEdit { secret: SECRET.into(), mountable: Some(wanted), pull: Some(wanted), role }
+    }
+
+    #[test]
+    fn what_is_absent_is_made_and_what_is_there_is_left() {
+        let bare = json!({ "metadata": { "name": "builder", "resourceVersion": "1" } });
+        let linked = json!({
+            "metadata": { "name": "builder", "resourceVersion": "1", "annotations": { "oc-quay/role": "write" } },
+            "secrets": [{ "name": SECRET }], "imagePullSecrets": [{ "name": SECRET }],
+        });
+        assert_eq!(edited(&bare, &edit(true, Some(Some(Role::Write)))), Some(linked.clone()));
+        assert_eq!(edited(&linked, &edit(true, Some(Some(Role::Write)))), None);
+        assert_eq!(edited(&bare, &edit(false, Some(None))), None);
+        let unlinked = json!({
+            "metadata": { "name": "builder", "resourceVersion": "1", "annotations": {} },
+            "secrets": [], "imagePullSecrets": [],
+        });
+        assert_eq!(edited(&linked, &edit(false, Some(None))), Some(unlinked));
+        let untouched = ServiceAccountEdit { secret: SECRET.into(), mountable: None, pull: None, role: None };
+        assert_eq!(edited(&linked, &untouched), None);
+    }
+
+    #[test]
+    fn a_stale_version_is_refused() {
+        let seen = ServiceAccount { name: "builder".into(), resource_version: "1".into(), ..Default::default() };
+        let patch = json_patch(&seen, false, &edit(true, None)).unwrap();
+        let mut moved_on = json!({ "metadata": { "resourceVersion": "2" } });
+        assert!(json_patch::patch(&mut moved_on, &patch).is_err());
+    }
+
+    proptest! {
+        /// Whatever is in the lists, ours is in them once or not at all afterwards, and all else as before.
+        #[test]
+        fn other_entries_survive(
+            mountable in prop::collection::vec(prop::sample::select(vec!["a", "b", SECRET]), 0..5),
+            pull in prop::collection::vec(prop::sample::select(vec!["a", "b", SECRET]), 0..5),
+            wanted: bool,
+        ) {
+            let list = |names: &[&str]| names.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>();
+            let object = json!({
+                "metadata": { "name": "builder", "resourceVersion": "1" },
+                "secrets": list(&mountable), "imagePullSecrets": list(&pull),
+            });
+            let after = edited(&object, &edit(wanted, None)).unwrap_or_else(|| object.clone());
+            for (field, before) in [("secrets", mountable), ("imagePullSecrets", pull)] {
+                let (ours, others): (Vec<_>, Vec<_>) =
+                    after[field].as_array().unwrap().iter().cloned().partition(|entry| entry["name"] == SECRET);
+                let others_before: Vec<_> = before.iter().copied().filter(|name| *name != SECRET).collect();
+                prop_assert_eq!(others, list(&others_before));
+                let mentions = before.len() - others_before.len();
+                prop_assert_eq!(ours.len(), if wanted { mentions.max(1) } else { 0 });
+            }
+        }
+    }
+}

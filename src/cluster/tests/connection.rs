@@ -1,0 +1,201 @@
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sandbox::traffic::Fault;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::{Stage, secret_of};
+use crate::bridge::integration::Step;
+use crate::bridge::snapshot::UnreadKind;
+use crate::cluster::{Cause, Cluster, Options, Secrets};
+
+#[test]
+fn a_client_knows_where_it_is_and_says_who_it_is() {
+    let stage = Stage::new();
+    let cluster = stage.cluster("dev");
+    assert_eq!((cluster.context(), cluster.namespace()), ("dev", "myproj"));
+    assert_eq!(format!("https://{}", cluster.server()), stage.openshift().url());
+    assert_eq!(stage.requests(), Vec::<String>::new(), "connecting sends no request");
+    stage.run(cluster.version()).unwrap();
+    for entry in stage.openshift().traffic().entries() {
+        assert_eq!(entry.user_agent, concat!("oc-quay/", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn acting_as_somebody_is_left_to_the_server() {
+    let stage = Stage::new();
+    let options = Options { impersonate: Some("nobody".into()), ..stage.options("admin") };
+    let cluster = stage.run(Cluster::connect(&options)).unwrap();
+    let unread = stage.run(cluster.namespaces(None)).unwrap_err();
+    assert_eq!(unread.kind, UnreadKind::Forbidden);
+    assert!(unread.reason.contains("nobody"), "{}", unread.reason);
+}
+
+#[test]
+fn no_more_calls_are_under_way_than_allowed() {
+    let stage = Stage::new();
+    let options = Options { parallel: 2, ..stage.options("admin") };
+    let cluster = stage.run(Cluster::connect(&options)).unwrap();
+    stage.openshift().traffic().clear();
+    stage.openshift().traffic().set_latency(Duration::from_millis(20));
+    stage.run(async { futures::future::join_all((0..8).map(|_| cluster.integrations())).await });
+    assert_eq!(stage.openshift().traffic().count("list quayintegrations"), 8);
+    assert_eq!(stage.openshift().traffic().max_in_flight(), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_credential_plugin_that_fails_is_not_quoted() {
+    let stage = Stage::new();
+    let token = format!("token: {}", stage.openshift().token("dev"));
+    let exec = r#"exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, args: [-c, "echo HIDDEN; exit 3"]}"#;
+    let kubeconfig = std::fs::read_to_string(stage.sandbox.kubeconfig()).unwrap().replace(&token, exec);
+    let path = stage.sandbox.dir().join("exec");
+    std::fs::write(&path, kubeconfig).unwrap();
+    let error = stage.run(Cluster::connect(&Options { kubeconfig: Some(path), ..stage.options("dev") })).err().unwrap();
+    assert_eq!(format!("{error:#}"), "context dev: the credential plugin of the kubeconfig failed (exit status: 3)");
+}
+
+/// Why a call to `server` got no answer.
+fn silence(stage: &Stage, server: &str) -> (Step, String) {
+    let kubeconfig = std::fs::read_to_string(stage.sandbox.kubeconfig()).unwrap().replace(&stage.openshift().url(), server);
+    let path = stage.sandbox.dir().join("other");
+    std::fs::write(&path, kubeconfig).unwrap();
+    let cluster = stage.run(Cluster::connect(&Options { kubeconfig: Some(path), ..stage.options("admin") })).unwrap();
+    match stage.run(cluster.delete_secret("myproj", "a")).unwrap_err().cause {
+        Cause::NoAnswer { step, reason, server: named } => {
+            assert_eq!(named, server);
+            (step, reason)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn no_answer_says_how_far_the_call_got() {
+    let (stage, other) = (Stage::new(), Stage::new());
+    assert_eq!(silence(&stage, "https://oc-quay.invalid:6443").0, Step::Name);
+
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (step, reason) = silence(&stage, &format!("https://{closed}"));
+    assert!(step == Step::Connect && reason.contains("refused"), "{step:?} {reason}");
+
+    let (step, reason) = silence(&stage, &other.openshift().url());
+    assert!(step == Step::Tls && reason.contains("certificate"), "{step:?} {reason}");
+
+    // A server that speaks no TLS.
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = plain.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in plain.incoming() {
+            let _ = stream.unwrap().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    assert_eq!(silence(&stage, &format!("https://{address}")).0, Step::Tls);
+}
+
+#[test]
+fn a_slow_answer_is_given_up_and_named() {
+    let stage = Stage::new();
+    stage.openshift().traffic().fault(Fault::on("GET", "quayintegrations").delay(Duration::from_secs(20)));
+    let options = Options { timeout: Duration::from_millis(300), ..stage.options("admin") };
+    let cluster = stage.run(Cluster::connect(&options)).unwrap();
+    let unread = stage.run(cluster.integrations()).unwrap_err();
+    assert_eq!((unread.call.as_str(), unread.kind), ("list QuayIntegrations", UnreadKind::Failed));
+    assert!(unread.reason.ends_with("while waiting for an answer: nothing came within 0.3 s"), "{}", unread.reason);
+}
+
+#[test]
+fn what_may_pass_is_tried_again() {
+    let stage = Stage::new();
+    let traffic = stage.openshift().traffic();
+    let cluster = stage.cluster("admin");
+    let faults = [
+        Fault::on("GET", "quayintegrations").nth(1).status(503),
+        Fault::on("GET", "quayintegrations").nth(1).status(429),
+        Fault::on("GET", "quayintegrations").nth(1).drop_before(),
+        Fault::on("GET", "quayintegrations").nth(1).drop_after(),
+    ];
+    for fault in faults {
+        traffic.clear_faults();
+        traffic.clear();
+        traffic.fault(fault);
+        assert_eq!(stage.run(cluster.integrations()), Ok(vec![]));
+        assert_eq!(traffic.count("list quayintegrations"), 2);
+    }
+}
+
+#[test]
+fn what_does_not_pass_is_unknown_and_never_absent() {
+    let stage = Stage::new();
+    let cluster = stage.cluster("admin");
+    let faults = [
+        Fault::on("GET", "/apis/").html(404),
+        Fault::on("GET", "/apis/").html(502),
+        Fault::on("GET", "/apis/").html(200),
+        Fault::on("GET", "/apis/").status(500),
+        Fault::on("GET", "/apis/").status(200).body("[]"),
+        Fault::on("GET", "/apis/").drop_before(),
+        Fault::on("GET", "/apis/").drop_after(),
+    ];
+    for fault in faults {
+        stage.openshift().traffic().clear_faults();
+        stage.openshift().traffic().fault(fault);
+        let unread = stage.run(cluster.integrations()).unwrap_err();
+        assert_eq!((unread.call.as_str(), unread.kind), ("list QuayIntegrations", UnreadKind::Failed));
+        let parts = stage.parts(&cluster, "myproj", None, secret_of, Secrets::Always);
+        assert!(parts.image_streams.is_err() && parts.namespace.is_ok() && parts.service_accounts.is_ok());
+    }
+}
+
+#[test]
+fn an_expired_login_says_how_to_log_in() {
+    let stage = Stage::new();
+    let cluster = stage.cluster("admin");
+    stage.openshift().expire_tokens();
+    let error = stage.run(cluster.delete_secret("myproj", "a")).unwrap_err();
+    assert_eq!(error.status(), Some(401));
+    assert!(error.to_string().ends_with(&format!("log in again: oc login {}", stage.openshift().url())), "{error}");
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_is_not_logged_either() {
+    let stage = Stage::new();
+    let cluster = stage.cluster("admin");
+    let body = r#"{"items":[{"metadata":{"name":"HIDDEN"},"data":"HIDDEN"}]}"#;
+    stage.openshift().traffic().fault(Fault::on("GET", "/secrets").status(200).body(body));
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
+    let parts =
+        tracing::subscriber::with_default(subscriber, || stage.parts(&cluster, "myproj", None, secret_of, Secrets::Always));
+    let unread = parts.secrets.unwrap().unwrap_err();
+    assert!(!format!("{unread:?}").contains("HIDDEN"), "{unread:?}");
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains("requesting"), "a weak test: {logged}");
+    assert!(!logged.contains("HIDDEN"), "{logged}");
+}

@@ -1,0 +1,114 @@
+//! The cluster side against the sandbox's API server, over TLS.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod connection;
+mod reading;
+mod service_accounts;
+mod watching;
+mod writing;
+
+use std::time::Duration;
+
+use sandbox::openshift::OpenShift;
+use sandbox::{Options as SandboxOptions, Sandbox, manifests};
+use serde_json::Value;
+
+use super::{Cluster, Options, Parts, Secrets};
+use crate::bridge::snapshot::Namespace;
+
+/// A sandbox with the namespace `myproj`, settled, and a runtime to call it from.
+struct Stage {
+    sandbox: Sandbox,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self::of(sandbox::openshift::Cluster::default())
+    }
+
+    fn of(mut cluster: sandbox::openshift::Cluster) -> Self {
+        cluster.settle = Duration::ZERO;
+        let internal_registry = cluster.internal_registry;
+        let sandbox = Sandbox::start(SandboxOptions { cluster, ..SandboxOptions::default() }).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let stage = Self { sandbox, runtime };
+        stage.openshift().create(manifests::namespace("myproj"));
+        stage.eventually(|openshift| openshift.list("ServiceAccount", "myproj").len() == 3);
+        stage.eventually(|openshift| {
+            !internal_registry || !openshift.get("ServiceAccount", "myproj", "builder").unwrap()["secrets"].is_null()
+        });
+        stage
+    }
+
+    fn openshift(&self) -> &OpenShift {
+        &self.sandbox.openshift
+    }
+
+    fn eventually(&self, holds: impl Fn(&OpenShift) -> bool) {
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while !holds(self.openshift()) {
+            assert!(std::time::Instant::now() < deadline, "the sandbox does not settle");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn options(&self, context: &str) -> Options {
+        Options {
+            kubeconfig: Some(self.sandbox.kubeconfig()),
+            context: Some(context.into()),
+            cluster: None,
+            user: None,
+            impersonate: None,
+            impersonate_groups: vec![],
+            impersonate_uid: None,
+            timeout: Duration::from_secs(30),
+            parallel: 8,
+        }
+    }
+
+    /// A client for one of the sandbox's users, the log of requests cleared.
+    fn cluster(&self, user: &str) -> Cluster {
+        let cluster = self.run(Cluster::connect(&self.options(user))).unwrap();
+        self.openshift().traffic().clear();
+        cluster
+    }
+
+    /// The cluster's side of a namespace, its secrets completed.
+    fn parts(
+        &self,
+        cluster: &Cluster,
+        name: &str,
+        known: Option<Namespace>,
+        secret_of: fn(&str) -> String,
+        secrets: Secrets,
+    ) -> Parts {
+        self.run(async {
+            let parts = cluster.namespace_parts(name, known, secrets).await;
+            cluster.complete_secrets(parts, secret_of).await
+        })
+    }
+
+    fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// The kinds of the requests since the log was cleared.
+    fn requests(&self) -> Vec<String> {
+        let mut kinds: Vec<_> = self.openshift().traffic().entries().into_iter().map(|entry| entry.kind).collect();
+        kinds.sort();
+        kinds
+    }
+
+    /// Changes an object behind the client's back.
+    fn modify(openshift: &OpenShift, kind: &str, namespace: &str, name: &str, change: impl FnOnce(&mut Value)) {
+        let mut object = openshift.get(kind, namespace, name).unwrap();
+        change(&mut object);
+        openshift.put(object);
+    }
+}
+
+fn secret_of(service_account: &str) -> String {
+    format!("{service_account}-quay-openshift")
+}

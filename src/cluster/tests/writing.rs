@@ -1,0 +1,219 @@
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sandbox::manifests;
+use sandbox::traffic::Fault;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::Stage;
+use crate::bridge::change::ScopeEdit;
+
+const OLD: &str = r#"{"auths":{"q":{"auth":"b2xk"}}}"#;
+const NEW: &str = r#"{"auths":{"q":{"auth":"bmV3"}}}"#;
+
+fn content(text: &str) -> SecretString {
+    text.into()
+}
+
+fn secret(kind: &str, text: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": { "name": "s", "namespace": "myproj" },
+        "stringData": { ".dockerconfigjson": text, "kept": "x" },
+    })
+}
+
+fn stored(stage: &Stage) -> Value {
+    stage.openshift().get("Secret", "myproj", "s").unwrap()
+}
+
+fn version(object: &Value) -> &str {
+    object["metadata"]["resourceVersion"].as_str().unwrap()
+}
+
+#[test]
+fn a_secret_is_created_once_with_our_label() {
+    let stage = Stage::new();
+    let cluster = stage.cluster("dev");
+    stage.run(cluster.create_secret("myproj", "s", &content(NEW))).unwrap();
+    let first = stored(&stage);
+    assert_eq!(first["type"], "kubernetes.io/dockerconfigjson");
+    assert_eq!(first["metadata"]["labels"], json!({ "app.kubernetes.io/managed-by": "oc-quay" }));
+    assert_eq!(first["data"], json!({ ".dockerconfigjson": STANDARD.encode(NEW) }));
+    stage.run(cluster.create_secret("myproj", "s", &content(NEW))).unwrap();
+    assert_eq!(stored(&stage), first);
+    assert_eq!(stage.requests(), ["create secrets", "create secrets", "get secrets"]);
+}
+
+#[test]
+fn a_secret_that_is_there_is_updated_unless_its_type_forbids_it() {
+    let stage = Stage::new();
+    stage.openshift().create(secret("kubernetes.io/dockerconfigjson", OLD));
+    let cluster = stage.cluster("dev");
+    stage.run(cluster.create_secret("myproj", "s", &content(NEW))).unwrap();
+    let data = json!({ ".dockerconfigjson": STANDARD.encode(NEW), "kept": STANDARD.encode("x") });
+    assert_eq!(stored(&stage)["data"], data);
+
+    stage.openshift().delete("Secret", "myproj", "s");
+    stage.openshift().create(secret("Opaque", OLD));
+    let before = stored(&stage);
+    let error = stage.run(cluster.create_secret("myproj", "s", &content(NEW))).unwrap_err();
+    let expected = "could not write secret s in namespace myproj: there is one of type Opaque, which cannot be changed";
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(stored(&stage), before);
+}
+
+#[test]
+fn an_update_is_made_on_the_newest_version_and_not_twice() {
+    let stage = Stage::new();
+    stage.openshift().create(secret("kubernetes.io/dockerconfigjson", OLD));
+    let cluster = stage.cluster("dev");
+    let stale = version(&stored(&stage)).to_owned();
+    stage.run(cluster.update_secret("myproj", "s", &content(NEW), &stale)).unwrap();
+    assert_eq!(stored(&stage)["data"][".dockerconfigjson"], STANDARD.encode(NEW));
+    assert_eq!(stage.requests(), ["patch secrets"]);
+
+    let done = stored(&stage);
+    stage.run(cluster.update_secret("myproj", "s", &content(NEW), &stale)).unwrap();
+    assert_eq!(stored(&stage), done, "what is there already is not written again");
+
+    stage.run(cluster.update_secret("myproj", "s", &content(OLD), &stale)).unwrap();
+    assert_eq!(stored(&stage)["data"][".dockerconfigjson"], STANDARD.encode(OLD));
+
+    stage.openshift().delete("Secret", "myproj", "s");
+    let error = stage.run(cluster.update_secret("myproj", "s", &content(NEW), &stale)).unwrap_err();
+    assert_eq!(error.status(), Some(404));
+}
+
+#[test]
+fn a_secret_of_the_wrong_type_is_replaced_if_it_is_still_the_same() {
+    let stage = Stage::new();
+    stage.openshift().create(secret("Opaque", OLD));
+    let cluster = stage.cluster("dev");
+    let error = stage.run(cluster.replace_secret("myproj", "s", &content(NEW), "1")).unwrap_err();
+    assert!(error.to_string().contains("of type Opaque"), "{error}");
+    assert_eq!(stored(&stage)["type"], "Opaque");
+
+    let seen = version(&stored(&stage)).to_owned();
+    stage.run(cluster.replace_secret("myproj", "s", &content(NEW), &seen)).unwrap();
+    let replaced = stored(&stage);
+    assert_eq!(replaced["type"], "kubernetes.io/dockerconfigjson");
+    stage.run(cluster.replace_secret("myproj", "s", &content(NEW), &seen)).unwrap();
+    assert_eq!(stored(&stage), replaced, "the second time there is nothing to replace");
+}
+
+#[test]
+fn deleting_what_is_gone_is_fine_and_what_is_forbidden_is_not() {
+    let stage = Stage::new();
+    stage.openshift().create(secret("Opaque", OLD));
+    let error = stage.run(stage.cluster("nobody").delete_secret("myproj", "s")).unwrap_err();
+    assert_eq!(error.status(), Some(403));
+    let cluster = stage.cluster("dev");
+    stage.run(cluster.delete_secret("myproj", "s")).unwrap();
+    assert_eq!(stage.openshift().get("Secret", "myproj", "s"), None);
+    stage.run(cluster.delete_secret("myproj", "s")).unwrap();
+}
+
+#[test]
+fn an_answer_that_is_lost_does_no_harm() {
+    let stage = Stage::new();
+    let traffic = stage.openshift().traffic();
+    let cluster = stage.cluster("dev");
+    for (text, method) in [(OLD, "POST"), (NEW, "PATCH"), (NEW, "DELETE")] {
+        traffic.clear_faults();
+        traffic.fault(Fault::on(method, "/secrets").nth(1).drop_after());
+        match method {
+            "POST" => stage.run(cluster.create_secret("myproj", "s", &content(text))).unwrap(),
+            "PATCH" => {
+                let seen = version(&stored(&stage)).to_owned();
+                stage.run(cluster.update_secret("myproj", "s", &content(text), &seen)).unwrap();
+            }
+            _ => stage.run(cluster.delete_secret("myproj", "s")).unwrap(),
+        }
+        let now = stage.openshift().get("Secret", "myproj", "s").map(|secret| secret["data"][".dockerconfigjson"].clone());
+        assert_eq!(now, (method != "DELETE").then(|| json!(STANDARD.encode(text))), "{method}");
+    }
+}
+
+#[test]
+fn the_lists_of_the_integration_are_edited_beside_others() {
+    let stage = Stage::new();
+    let mut resource = manifests::quay_integration("https://q");
+    resource["spec"]["denylistNamespaces"] = json!(["myproj", "kept"]);
+    resource["spec"]["organizationPrefix"] = json!("unused");
+    stage.openshift().create(resource);
+    let cluster = stage.cluster("admin");
+    let openshift = stage.openshift().clone();
+    stage.openshift().traffic().fault(Fault::on("PATCH", "quayintegrations").nth(1).before(move || {
+        Stage::modify(&openshift, "QuayIntegration", "", "quay", |resource| {
+            resource["spec"]["denylistNamespaces"] = json!(["myproj", "kept", "theirs"]);
+        });
+    }));
+    let edit = ScopeEdit { undeny: vec!["myproj".into()], allow: vec!["myproj".into()], ..ScopeEdit::default() };
+    stage.run(cluster.edit_scope(&edit)).unwrap();
+    let spec = stage.openshift().get("QuayIntegration", "", "quay").unwrap()["spec"].clone();
+    assert_eq!(spec["denylistNamespaces"], json!(["kept", "theirs"]));
+    assert_eq!(spec["allowlistNamespaces"], json!(["myproj"]));
+    assert_eq!((&spec["clusterID"], &spec["organizationPrefix"]), (&json!("openshift"), &json!("unused")));
+
+    stage.openshift().traffic().clear();
+    stage.run(cluster.edit_scope(&edit)).unwrap();
+    assert_eq!(stage.requests(), ["list quayintegrations"]);
+}
+
+#[test]
+fn without_the_one_integration_there_are_no_lists_to_edit() {
+    let stage = Stage::new();
+    let cluster = stage.cluster("admin");
+    let edit = ScopeEdit { deny: vec!["myproj".into()], ..ScopeEdit::default() };
+    let error = stage.run(cluster.edit_scope(&edit)).unwrap_err();
+    assert!(error.to_string().ends_with("there must be one QuayIntegration, and there are 0"), "{error}");
+}
+
+#[test]
+fn a_namespace_is_marked_and_unmarked() {
+    let stage = Stage::new();
+    let cluster = stage.cluster("admin");
+    let mark = || stage.openshift().get("Namespace", "", "myproj").unwrap()["metadata"]["annotations"]["oc-quay/linked"].clone();
+    stage.run(cluster.mark_namespace("myproj", true)).unwrap();
+    assert_eq!(mark(), "true");
+    stage.run(cluster.mark_namespace("myproj", false)).unwrap();
+    assert_eq!(mark(), Value::Null);
+    stage.run(cluster.mark_namespace("nowhere", false)).unwrap();
+    assert_eq!(stage.run(cluster.mark_namespace("nowhere", true)).unwrap_err().status(), Some(404));
+}
+
+#[test]
+fn only_the_operators_finalizer_is_taken_off() {
+    let stage = Stage::new();
+    let finalizers = |list: Value| {
+        Stage::modify(stage.openshift(), "Namespace", "", "myproj", |namespace| namespace["metadata"]["finalizers"] = list);
+    };
+    finalizers(json!(["quay.redhat.com/quayintegrations"]));
+    let cluster = stage.cluster("admin");
+    let openshift = stage.openshift().clone();
+    stage.openshift().traffic().fault(Fault::on("PATCH", "/namespaces/myproj").nth(1).before(move || {
+        Stage::modify(&openshift, "Namespace", "", "myproj", |namespace| {
+            namespace["metadata"]["finalizers"] = json!(["a/first", "quay.redhat.com/quayintegrations", "z/last"]);
+        });
+    }));
+    stage.run(cluster.release_namespace("myproj")).unwrap();
+    let left = stage.openshift().get("Namespace", "", "myproj").unwrap()["metadata"]["finalizers"].clone();
+    assert_eq!(left, json!(["a/first", "z/last"]));
+
+    stage.openshift().traffic().clear();
+    stage.run(cluster.release_namespace("myproj")).unwrap();
+    assert_eq!(stage.requests(), ["get namespaces"]);
+    stage.run(cluster.release_namespace("nowhere")).unwrap();
+}
+
+#[test]
+fn a_namespace_that_hangs_on_the_finalizer_goes() {
+    let stage = Stage::new();
+    Stage::modify(stage.openshift(), "Namespace", "", "myproj", |namespace| {
+        namespace["metadata"]["finalizers"] = json!(["quay.redhat.com/quayintegrations"]);
+    });
+    stage.openshift().delete("Namespace", "", "myproj");
+    let cluster = stage.cluster("admin");
+    stage.run(cluster.release_namespace("myproj")).unwrap();
+    stage.eventually(|openshift| openshift.get("Namespace", "", "myproj").is_none());
+}

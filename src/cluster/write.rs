@@ -1,0 +1,194 @@
+//! Writing, the service accounts' part excepted. Every write can be repeated: a second time it does nothing.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::Request;
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+
+use super::client::Cluster;
+use super::error::ClusterError;
+use super::kinds::{self, Kind, NAMESPACES, QUAY_INTEGRATIONS, SECRETS};
+use super::reduce::{DOCKERCONFIGJSON, DOCKERCONFIGJSON_KEY};
+use super::tries::Tries;
+use crate::bridge::change::ScopeEdit;
+use crate::bridge::integration::QuayIntegration;
+use crate::bridge::names::{LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_FINALIZER};
+
+impl Cluster {
+    /// Edits the namespace lists of the one QuayIntegration. Writes nothing if they are as they should be.
+    ///
+    /// # Errors
+    /// Also when there is no QuayIntegration, or more than one.
+    pub async fn edit_scope(&self, edit: &ScopeEdit) -> Result<(), ClusterError> {
+        let mut tries = Tries::default();
+        loop {
+            let found: Vec<QuayIntegration> =
+                self.list::<kinds::QuayIntegration, _>(&QUAY_INTEGRATIONS, None, Default::default()).await?;
+            let [resource] = found.as_slice() else {
+                let reason = format!("there must be one QuayIntegration, and there are {}", found.len());
+                return Err(ClusterError::other("edit the namespace lists of the QuayIntegration", reason));
+            };
+            let Some(spec) = edited_lists(resource, edit) else { return Ok(()) };
+            let patch = json!({ "metadata": { "resourceVersion": resource.resource_version }, "spec": spec });
+            match self.merge(&QUAY_INTEGRATIONS, None, &resource.name, &patch).await {
+                Err(error) if error.is_conflict() => tries.again(error).await?,
+                done => return done,
+            }
+        }
+    }
+
+    /// Marks a namespace as linked on request, or takes the mark away.
+    pub async fn mark_namespace(&self, name: &str, linked: bool) -> Result<(), ClusterError> {
+        let value = if linked { json!("true") } else { Value::Null };
+        let patch = json!({ "metadata": { "annotations": { LINKED_ANNOTATION: value } } });
+        match self.merge(&NAMESPACES, None, name, &patch).await {
+            Err(error) if error.is_not_found() && !linked => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Takes the operator's finalizer off a namespace, and no other.
+    pub async fn release_namespace(&self, name: &str) -> Result<(), ClusterError> {
+        let mut tries = Tries::default();
+        loop {
+            let Some(namespace) = self.get::<kinds::Namespace>(&NAMESPACES, None, name).await? else { return Ok(()) };
+            let finalizers = namespace.metadata.finalizers.unwrap_or_default();
+            let kept: Vec<_> = finalizers.iter().filter(|finalizer| *finalizer != OPERATOR_FINALIZER).collect();
+            if kept.len() == finalizers.len() {
+                return Ok(());
+            }
+            let metadata = json!({ "resourceVersion": namespace.metadata.resource_version, "finalizers": kept });
+            match self.merge(&NAMESPACES, None, name, &json!({ "metadata": metadata })).await {
+                Err(error) if error.is_conflict() => tries.again(error).await?,
+                Err(error) if error.is_not_found() => return Ok(()),
+                done => return done,
+            }
+        }
+    }
+
+    /// Creates a secret of type `kubernetes.io/dockerconfigjson` with our label. One that is there already is updated.
+    ///
+    /// # Errors
+    /// Also when one of another type is there already.
+    pub async fn create_secret(&self, namespace: &str, name: &str, content: &SecretString) -> Result<(), ClusterError> {
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": { "name": name, "labels": { MANAGED_BY_LABEL: MANAGED_BY } },
+            "type": DOCKERCONFIGJSON,
+            "data": data(content),
+        });
+        let request = Request::new(SECRETS.path(Some(namespace))).create(&PostParams::default(), secret.to_string().into());
+        match self.send::<IgnoredAny>(&format!("create {}", SECRETS.one(Some(namespace), name)), request).await {
+            Err(error) if error.is_conflict() => self.settle_secret(namespace, name, content).await,
+            Err(error) => Err(error),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Puts `content` into a secret that is still at `version`, or whatever it has become meanwhile.
+    ///
+    /// # Errors
+    /// Also when it has gone, or come back with another type.
+    pub async fn update_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        content: &SecretString,
+        version: &str,
+    ) -> Result<(), ClusterError> {
+        match self.put_content(namespace, name, content, version).await {
+            Err(error) if error.is_conflict() => self.settle_secret(namespace, name, content).await,
+            done => done,
+        }
+    }
+
+    /// Deletes a secret that is still at `version` and creates it anew: a secret's type cannot be changed.
+    ///
+    /// # Errors
+    /// Also when it was changed meanwhile and still has a wrong type.
+    pub async fn replace_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        content: &SecretString,
+        version: &str,
+    ) -> Result<(), ClusterError> {
+        let same = Preconditions { resource_version: Some(version.to_owned()), uid: None };
+        match self.delete(&SECRETS, namespace, name, DeleteParams::default().preconditions(same)).await {
+            // It was changed: whether it can stay is for `create_secret` to find out.
+            Err(error) if error.is_conflict() => {}
+            done => done?,
+        }
+        self.create_secret(namespace, name, content).await
+    }
+
+    /// Deletes a secret, if it is there.
+    pub async fn delete_secret(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
+        self.delete(&SECRETS, namespace, name, DeleteParams::default()).await
+    }
+
+    /// Brings a secret that others have written to `content`.
+    async fn settle_secret(&self, namespace: &str, name: &str, content: &SecretString) -> Result<(), ClusterError> {
+        let problem = |reason: String| ClusterError::other(format!("write {}", SECRETS.one(Some(namespace), name)), reason);
+        let mut tries = Tries::default();
+        loop {
+            let Some(secret) = self.get::<kinds::Secret>(&SECRETS, Some(namespace), name).await? else {
+                return Err(problem("it was deleted meanwhile".into()));
+            };
+            if secret.kind != DOCKERCONFIGJSON {
+                return Err(problem(format!("there is one of type {}, which cannot be changed", secret.kind)));
+            }
+            if secret.value(DOCKERCONFIGJSON_KEY).ok().flatten().is_some_and(|now| now.expose_secret() == content.expose_secret())
+            {
+                return Ok(());
+            }
+            match self.put_content(namespace, name, content, &secret.metadata.resource_version).await {
+                Err(error) if error.is_conflict() => tries.again(error).await?,
+                done => return done,
+            }
+        }
+    }
+
+    async fn put_content(&self, namespace: &str, name: &str, content: &SecretString, version: &str) -> Result<(), ClusterError> {
+        let patch = json!({ "metadata": { "resourceVersion": version }, "data": data(content) });
+        self.merge(&SECRETS, Some(namespace), name, &patch).await
+    }
+
+    /// Merges a patch into an object. With a `resourceVersion` in it the API server refuses a stale one (409).
+    async fn merge(&self, kind: &Kind, namespace: Option<&str>, name: &str, patch: &Value) -> Result<(), ClusterError> {
+        let request = Request::new(kind.path(namespace)).patch(name, &PatchParams::default(), &Patch::Merge(patch));
+        let call = format!("update {}", kind.one(namespace, name));
+        self.send::<IgnoredAny>(&call, request).await.map(|_| ())
+    }
+
+    async fn delete(&self, kind: &Kind, namespace: &str, name: &str, params: DeleteParams) -> Result<(), ClusterError> {
+        let request = Request::new(kind.path(Some(namespace))).delete(name, &params);
+        let call = format!("delete {}", kind.one(Some(namespace), name));
+        match self.send::<IgnoredAny>(&call, request).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            done => done.map(|_| ()),
+        }
+    }
+}
+
+fn data(content: &SecretString) -> Value {
+    json!({ DOCKERCONFIGJSON_KEY: STANDARD.encode(content.expose_secret()) })
+}
+
+/// The lists of `resource` that `edit` changes; none if it changes nothing.
+fn edited_lists(resource: &QuayIntegration, edit: &ScopeEdit) -> Option<Value> {
+    let (mut allow, mut deny) = (resource.allow.clone(), resource.deny.clone());
+    edit.apply(&mut allow, &mut deny);
+    let mut lists = serde_json::Map::new();
+    if allow != resource.allow {
+        lists.insert("allowlistNamespaces".into(), json!(allow));
+    }
+    if deny != resource.deny {
+        lists.insert("denylistNamespaces".into(), json!(deny));
+    }
+    (!lists.is_empty()).then_some(Value::Object(lists))
+}

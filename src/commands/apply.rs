@@ -1,0 +1,143 @@
+//! Applying a plan: every change as soon as those it waits for are done.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Context as _;
+use futures::future::join_all;
+use secrecy::SecretString;
+use tokio::sync::watch;
+
+use super::session::{Session, Target};
+use crate::bridge::change::Change;
+use crate::bridge::desired::Desired;
+use crate::bridge::dockerconfig;
+use crate::bridge::order::{After, after};
+use crate::bridge::snapshot::{Login, NamespaceSnapshot};
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It has its effect.
+    Done,
+    /// It was refused or could not be sent, and why.
+    Failed(String),
+    /// Something it requires failed.
+    Skipped,
+}
+
+/// The changes of one namespace and what is needed to make them.
+pub(super) struct Work<'a> {
+    /// The changes, in the order of their plan.
+    pub changes: &'a [Change],
+    /// The namespace they were planned for.
+    pub snapshot: &'a NamespaceSnapshot,
+    /// What it should become.
+    pub desired: &'a Desired,
+}
+
+impl Session {
+    /// Makes the changes; independent ones at the same time. Says what became of each, in the order of the plan.
+    pub(super) async fn apply(&self, target: &Target, work: &Work<'_>, tick: impl Fn()) -> Vec<Outcome> {
+        let tokens = Tokens::of(work.snapshot);
+        let states: Vec<_> = work.changes.iter().map(|_| watch::Sender::new(None)).collect();
+        let made = work.changes.iter().enumerate().map(|(index, change)| {
+            let (states, tokens, tick) = (&states, &tokens, &tick);
+            async move {
+                let outcome = if may_run(work.changes, states, index).await {
+                    match self.make(target, work, tokens, change).await {
+                        Ok(()) => Outcome::Done,
+                        Err(error) => Outcome::Failed(format!("{error:#}")),
+                    }
+                } else {
+                    Outcome::Skipped
+                };
+                states[index].send_replace(Some(outcome == Outcome::Done));
+                tick();
+                outcome
+            }
+        });
+        join_all(made).await
+    }
+
+    async fn make(&self, target: &Target, work: &Work<'_>, tokens: &Tokens, change: &Change) -> anyhow::Result<()> {
+        use Change::*;
+        let (cluster, quay) = (&self.cluster, &target.quay);
+        match change {
+            EditScope(edit) => cluster.edit_scope(edit).await?,
+            MarkNamespace { namespace, linked } => cluster.mark_namespace(namespace, *linked).await?,
+            ReleaseNamespace { namespace } => cluster.release_namespace(namespace).await?,
+            TakeOwnership { organization } => quay.take_ownership(organization).await?,
+            Adopt { organization, mark } => quay.adopt(organization, mark).await?,
+            CreateOrganization { organization } => quay.create_organization(organization).await?,
+            DeleteOrganization { organization } => quay.delete_organization(organization).await?,
+            CreateRobot { organization, robot, mark } => tokens.learn(robot, quay.create_robot(organization, robot, mark).await?),
+            RotateRobot { organization, robot } => tokens.learn(robot, quay.rotate_robot(organization, robot).await?),
+            DeleteRobot { organization, robot } => quay.delete_robot(organization, robot).await?,
+            CreateDefaultPermission { organization, robot, role } => {
+                quay.create_default_permission(organization, robot, *role).await?;
+            }
+            ChangeDefaultPermission { organization, id, to, .. } => quay.change_default_permission(organization, id, *to).await?,
+            DeleteDefaultPermission { organization, id, .. } => quay.delete_default_permission(organization, id).await?,
+            CreateRepository { organization, repository } => quay.create_repository(organization, repository).await?,
+            GrantRepository { organization, repository, robot, role } => {
+                quay.grant(organization, repository, robot, *role).await?;
+            }
+            CreateSecret { namespace, secret, robot } => {
+                cluster.create_secret(namespace, secret, &content(work, tokens, secret, robot)?).await?;
+            }
+            UpdateSecret { namespace, secret, robot, version } => {
+                cluster.update_secret(namespace, secret, &content(work, tokens, secret, robot)?, version).await?;
+            }
+            ReplaceSecret { namespace, secret, robot, version } => {
+                cluster.replace_secret(namespace, secret, &content(work, tokens, secret, robot)?, version).await?;
+            }
+            DeleteSecret { namespace, secret } => cluster.delete_secret(namespace, secret).await?,
+            EditServiceAccount { namespace, service_account, edit } => {
+                let seen = work.snapshot.service_account(service_account);
+                cluster.edit_service_account(namespace, service_account, seen, edit).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits for all that a change comes after; whether everything it requires was done.
+async fn may_run(changes: &[Change], states: &[watch::Sender<Option<bool>>], index: usize) -> bool {
+    for (earlier, state) in changes[..index].iter().zip(states) {
+        let Some(after) = after(&changes[index], earlier) else { continue };
+        let mut state = state.subscribe();
+        // The sender lives in the caller as long as this future does.
+        let done = state.wait_for(Option::is_some).await.is_ok_and(|done| *done == Some(true));
+        if !done && after == After::Requires {
+            return false;
+        }
+    }
+    true
+}
+
+/// The robot accounts' current tokens, as they were read and as they are made.
+struct Tokens(Mutex<BTreeMap<String, SecretString>>);
+
+impl Tokens {
+    fn of(snapshot: &NamespaceSnapshot) -> Self {
+        let robots = snapshot.organization().into_iter().flat_map(|organization| organization.robots.iter().flatten());
+        Self(Mutex::new(robots.filter_map(|robot| Some((robot.name.clone(), robot.token.clone()?))).collect()))
+    }
+
+    fn learn(&self, robot: &str, token: SecretString) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(robot.to_owned(), token);
+    }
+
+    fn get(&self, robot: &str) -> Option<SecretString> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(robot).cloned()
+    }
+}
+
+/// The content of an account's secret: the current login, beside what else is in it.
+fn content(work: &Work, tokens: &Tokens, secret: &str, robot: &str) -> anyhow::Result<SecretString> {
+    let password = tokens.get(robot).with_context(|| format!("the token of robot account {robot} is not known"))?;
+    let login = Login { username: work.desired.login_name(robot), password };
+    let before = work.snapshot.secret(secret).and_then(|secret| secret.logins.as_deref().ok()).unwrap_or_default();
+    Ok(dockerconfig::render(&work.desired.host, &login, before))
+}

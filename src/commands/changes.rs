@@ -1,0 +1,128 @@
+//! What every command that changes something has in common: show the plan, ask, apply, report.
+
+use futures::StreamExt as _;
+
+use super::Context;
+use super::apply::{Outcome, Work};
+use super::gather::Judged;
+use super::session::{Session, Target};
+use crate::bridge::change::{Change, ScopeEdit};
+use crate::bridge::finding::Finding;
+use crate::bridge::plan::Plan;
+use crate::cli::Changing;
+use crate::error::{Error, ExitStatus, Stopped};
+use crate::report::{ChangeReport, ChangeReportEntry, ChangeState};
+
+/// The plans of a command.
+pub(super) struct ChangeSet {
+    /// Its name.
+    pub command: &'static str,
+    /// What is edited in the namespace lists, for all namespaces in one write, before anything else.
+    pub scope: ScopeEdit,
+    /// The namespaces and their plans.
+    pub plans: Vec<(Judged, Plan)>,
+}
+
+impl ChangeSet {
+    /// Without any plan.
+    pub(super) fn new(command: &'static str) -> Self {
+        Self { command, scope: ScopeEdit::default(), plans: vec![] }
+    }
+
+    /// Adds a namespace's plan, with the changes that bring it into (or out of) scope in front.
+    pub(super) fn add(&mut self, judged: Judged, scope_changes: Vec<Change>, mut plan: Plan) {
+        let mut before = Vec::new();
+        for change in scope_changes {
+            match change {
+                Change::EditScope(edit) => self.scope.extend(edit),
+                other => before.push(other),
+            }
+        }
+        plan.changes.splice(0..0, before);
+        self.plans.push((judged, plan));
+    }
+
+    /// The number of changes.
+    pub(super) fn len(&self) -> usize {
+        usize::from(!self.scope.is_empty()) + self.plans.iter().map(|(_, plan)| plan.changes.len()).sum::<usize>()
+    }
+
+    /// What cannot be done.
+    pub(super) fn blocked(&self) -> Vec<Finding> {
+        self.plans.iter().flat_map(|(_, plan)| plan.blocked.clone()).collect()
+    }
+
+    /// Whether an organization is taken over: what it holds shows only afterwards.
+    pub(super) fn takes_over(&self) -> bool {
+        let takes_over = |change: &Change| matches!(change, Change::TakeOwnership { .. });
+        self.plans.iter().any(|(_, plan)| plan.changes.iter().any(takes_over))
+    }
+
+    fn entries(&self) -> Vec<ChangeReportEntry> {
+        let scope = (!self.scope.is_empty()).then(|| ChangeReportEntry::new(None, &Change::EditScope(self.scope.clone())));
+        let plans = self.plans.iter().flat_map(|(judged, plan)| {
+            plan.changes.iter().map(|change| ChangeReportEntry::new(Some(&judged.snapshot.name), change))
+        });
+        scope.into_iter().chain(plans).collect()
+    }
+
+    /// The report of a plan that was not applied.
+    pub(super) fn planned(&self, context: &Context, dry_run: bool) -> ChangeReport {
+        ChangeReport::new(context.program, self.command, dry_run, self.entries(), self.blocked())
+    }
+
+    /// Shows the plan and asks, unless that was answered beforehand.
+    ///
+    /// # Errors
+    /// [`Stopped`] if the answer is no; a failure if nobody can be asked.
+    pub(super) fn confirm(&self, context: &Context, changing: Changing) -> Result<(), Error> {
+        if changing.yes || self.len() == 0 {
+            return Ok(());
+        }
+        if !context.ui.can_prompt() {
+            let what = if self.len() == 1 { "1 change" } else { "the changes" };
+            return Err(Error::new(format!("{what} cannot be confirmed without a terminal"))
+                .hint("--yes makes them without asking, --dry-run shows them"));
+        }
+        let plan = self.planned(context, false).render(crate::report::Format::Human, &context.style())?;
+        context.ui.status(&plan);
+        if context.ui.confirm("Make these changes?", false)? { Ok(()) } else { Err(Stopped.into()) }
+    }
+
+    /// Makes the changes.
+    pub(super) async fn apply(&self, context: &Context<'_>, session: &Session, target: &Target) -> Vec<ChangeReportEntry> {
+        let mut entries = self.entries();
+        let progress = context.ui.progress("Changing", entries.len());
+        let mut outcomes = Vec::with_capacity(entries.len());
+        if !self.scope.is_empty() {
+            let edited = session.cluster.edit_scope(&self.scope).await;
+            progress.tick();
+            outcomes.push(edited.map_or_else(|error| Outcome::Failed(error.to_string()), |()| Outcome::Done));
+        }
+        if outcomes.iter().all(|outcome| *outcome == Outcome::Done) {
+            let progress = &progress;
+            let work = self.plans.iter().map(|(judged, plan)| async move {
+                let work = Work { changes: &plan.changes, snapshot: &judged.snapshot, desired: &judged.desired };
+                session.apply(target, &work, || progress.tick()).await
+            });
+            let made: Vec<_> = futures::stream::iter(work).buffered(session.parallel).collect().await;
+            outcomes.extend(made.into_iter().flatten());
+        }
+        outcomes.resize(entries.len(), Outcome::Skipped);
+        for (entry, outcome) in entries.iter_mut().zip(outcomes) {
+            *entry = match outcome {
+                Outcome::Done => entry.clone().done(),
+                Outcome::Failed(error) => entry.clone().failed(error),
+                Outcome::Skipped => entry.clone().skipped(),
+            };
+        }
+        entries
+    }
+}
+
+/// Prints the report; whether everything in it went well.
+pub(super) fn finish(context: &Context, report: &ChangeReport) -> Result<ExitStatus, Error> {
+    context.ui.out(&report.render(context.global.output, &context.style())?)?;
+    let failed = report.count(ChangeState::Failed) + report.count(ChangeState::Skipped);
+    Ok(if failed > 0 || !report.ok { ExitStatus::Findings } else { ExitStatus::Success })
+}

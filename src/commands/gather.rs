@@ -1,0 +1,247 @@
+//! Gathering: which namespaces are meant, and what both sides hold for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt as _;
+
+use super::session::{Session, Target as QuayTarget};
+use crate::bridge::Role;
+use crate::bridge::checks::{self, Check, Subject};
+use crate::bridge::desired::Desired;
+use crate::bridge::names;
+use crate::bridge::scope::Scope;
+use crate::bridge::snapshot::{Namespace, NamespaceSnapshot, Probe, Read, Unread, UnreadKind};
+use crate::cli;
+use crate::cluster::{Cluster, Parts, Secrets};
+use crate::error::Error;
+use crate::quay::Depth;
+use crate::ui::Ui;
+
+/// Which namespaces a command works on.
+pub(super) enum Which {
+    /// These.
+    Named(Vec<String>),
+    /// Those with these labels.
+    Selected(String),
+    /// All that can be seen.
+    All,
+}
+
+impl Which {
+    /// What the arguments say; else `-n`; else the context's namespace.
+    pub(super) fn of(target: &cli::Target, global: &cli::Global, cluster: &Cluster) -> Result<Self, Error> {
+        if target.all_namespaces {
+            return Ok(Which::All);
+        }
+        if let Some(selector) = &target.selector {
+            return Ok(Which::Selected(selector.clone()));
+        }
+        let mut names = target.namespaces.clone();
+        names.extend(global.namespace.clone());
+        if names.is_empty() {
+            names.push(cluster.namespace().to_owned());
+        }
+        names.dedup();
+        for name in &names {
+            names::kubernetes_name(name).map_err(|problem| Error::new(format!("no namespace can be called that: {problem}")))?;
+        }
+        Ok(Which::Named(names))
+    }
+
+    /// More than one namespace can be meant.
+    pub(super) fn is_many(&self) -> bool {
+        !matches!(self, Which::Named(names) if names.len() == 1)
+    }
+}
+
+impl std::fmt::Display for Which {
+    /// As it is typed behind a command.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Which::Named(names) if names.len() == 1 => write!(f, "-n {}", names[0]),
+            Which::Named(names) => f.write_str(&names.join(" ")),
+            Which::Selected(selector) => write!(f, "-l {selector}"),
+            Which::All => f.write_str("-A"),
+        }
+    }
+}
+
+/// What the cluster holds for the namespaces that are meant. Nothing in it depends on the integration, so it is read
+/// while that is found out.
+pub(super) async fn parts(cluster: &Cluster, which: &Which, secrets: Secrets, parallel: usize) -> Result<Vec<Parts>, Error> {
+    let known = match which {
+        Which::Named(names) => names.iter().map(|name| (name.clone(), None)).collect(),
+        Which::Selected(selector) => known(cluster.namespaces(Some(selector)).await)?,
+        Which::All => {
+            let (namespaces, all) = tokio::join!(cluster.namespaces(None), cluster.all_parts());
+            match namespaces {
+                Ok(namespaces) => {
+                    let mut all = all;
+                    return Ok(namespaces.into_iter().map(|(name, namespace)| all.take(&name, namespace)).collect());
+                }
+                Err(unread) if unread.kind == UnreadKind::Forbidden => known(cluster.projects().await)?,
+                Err(unread) => known(Err(unread))?,
+            }
+        }
+    };
+    let read = |(name, namespace): (String, _)| async move { cluster.namespace_parts(&name, namespace, secrets).await };
+    Ok(futures::stream::iter(known).map(read).buffered(parallel).collect().await)
+}
+
+type Known = Vec<(String, Option<Namespace>)>;
+
+fn known(read: Read<Vec<(String, Namespace)>>) -> Result<Known, Error> {
+    match read {
+        Ok(namespaces) => Ok(namespaces.into_iter().map(|(name, namespace)| (name, Some(namespace))).collect()),
+        Err(unread) => Err(Error::new(format!("could not {}: {}", unread.call, unread.reason))),
+    }
+}
+
+/// How Quay is looked into.
+#[derive(Clone, Copy)]
+pub(super) struct Look {
+    /// How much of each organization is read; none if Quay is not asked at all.
+    pub quay: Option<Depth>,
+    /// Whether the registry is asked what the logins may do.
+    pub probe: bool,
+    /// Whether namespaces out of scope are looked into too.
+    pub beyond_scope: bool,
+}
+
+/// A namespace, read and judged.
+pub(super) struct Judged {
+    /// What is.
+    pub snapshot: NamespaceSnapshot,
+    /// What should be.
+    pub desired: Desired,
+    /// Why it is in or out of scope.
+    pub scope: Scope,
+    /// What the checks say.
+    pub checks: Vec<Check>,
+}
+
+impl Judged {
+    /// Whether the namespace is being deleted.
+    pub(super) fn is_going(&self) -> bool {
+        self.namespace().is_some_and(|namespace| namespace.terminating)
+    }
+
+    /// Whether the namespace was linked on request.
+    pub(super) fn is_on_request(&self) -> bool {
+        self.namespace().is_some_and(|namespace| namespace.linked_on_request)
+    }
+
+    fn namespace(&self) -> Option<&Namespace> {
+        self.snapshot.namespace.as_ref().ok()?.as_ref()
+    }
+
+    /// Whether the namespace is in scope, exists as far as is known, and is not being deleted.
+    pub(super) fn is_to_be_linked(&self, target: &QuayTarget) -> bool {
+        let integration = &target.integration;
+        Subject { integration, troubles: &[], snapshot: &self.snapshot, desired: &self.desired }.is_to_be_linked()
+    }
+}
+
+impl Session {
+    /// Adds Quay's side to the parts and judges, several namespaces at once and in order. `each` takes what it needs
+    /// of every one, so that thousands never are in memory together.
+    pub(super) async fn judge_each<T>(
+        &self,
+        ui: &Ui,
+        target: &QuayTarget,
+        parts: Vec<Parts>,
+        look: Look,
+        requests: &BTreeMap<String, Role>,
+        each: impl Fn(Judged) -> T,
+    ) -> Vec<T> {
+        let one_list_saves_many = parts.len() > 1 && look.quay == Some(Depth::Lean) && target.has_token;
+        let existing = if one_list_saves_many { target.quay.organizations().await } else { None };
+        let progress = ui.progress("Reading", parts.len());
+        let work = parts.into_iter().map(|parts| {
+            let (existing, each, progress) = (existing.as_ref(), &each, &progress);
+            async move {
+                let judged = self.judge(target, parts, look, requests, existing).await;
+                progress.tick();
+                each(judged)
+            }
+        });
+        futures::stream::iter(work).buffered(self.parallel).collect().await
+    }
+
+    async fn judge(
+        &self,
+        target: &QuayTarget,
+        parts: Parts,
+        look: Look,
+        requests: &BTreeMap<String, Role>,
+        existing: Option<&BTreeSet<String>>,
+    ) -> Judged {
+        let integration = &target.integration;
+        let scope = scope(&parts, target);
+        let worth_a_look = look.beyond_scope || (scope.is_in() && is_there(&parts.namespace));
+        let secret_of = |account: &str| integration.cluster_id.value.secret(account);
+        let parts = if worth_a_look { self.cluster.complete_secrets(parts, secret_of).await } else { parts };
+        let not_asked = Unread { call: "ask Quay".into(), reason: "there is no token for it".into(), kind: UnreadKind::Skipped };
+        let mut snapshot = NamespaceSnapshot {
+            name: parts.name,
+            namespace: parts.namespace,
+            service_accounts: parts.service_accounts,
+            secrets: parts.secrets.unwrap_or_else(|| Ok(vec![])),
+            image_streams: parts.image_streams,
+            organization: Err(not_asked),
+            probes: vec![],
+        };
+        let desired = Desired::of(integration, &snapshot, requests);
+        let name_is_possible = names::organization(&desired.organization).is_ok();
+        if let Some(depth) = look.quay.filter(|_| target.has_token && worth_a_look && name_is_possible) {
+            snapshot.organization = if existing.is_some_and(|existing| !existing.contains(&desired.organization)) {
+                Ok(None)
+            } else {
+                let robots: Vec<_> = desired.accounts.iter().map(|account| account.name.clone()).collect();
+                target.quay.organization(&desired.organization, &desired.repositories, &robots, depth, &desired.mark).await
+            };
+        }
+        if look.probe && worth_a_look {
+            snapshot.probes = probes(target, &snapshot, &desired).await;
+        }
+        if matches!(snapshot.organization, Ok(None)) && look.quay != Some(Depth::New) {
+            target.quay.diagnose().await;
+        }
+        let troubles = target.quay.troubles();
+        let checks = checks::namespace(&Subject { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired });
+        Judged { snapshot, desired, scope, checks }
+    }
+}
+
+fn scope(parts: &Parts, target: &QuayTarget) -> Scope {
+    let namespace = parts.namespace.as_ref().ok().and_then(Option::as_ref);
+    let on_request = namespace.is_some_and(|namespace| namespace.linked_on_request);
+    Scope::of(&parts.name, on_request, target.integration.resource.as_ref())
+}
+
+/// Unknown counts as there.
+fn is_there(namespace: &Read<Option<Namespace>>) -> bool {
+    match namespace {
+        Ok(namespace) => namespace.as_ref().is_some_and(|namespace| !namespace.terminating),
+        Err(_) => true,
+    }
+}
+
+/// Logs in to the registry with what the secrets really hold.
+async fn probes(target: &QuayTarget, snapshot: &NamespaceSnapshot, desired: &Desired) -> Vec<Probe> {
+    let existing = snapshot.organization().and_then(|organization| organization.repositories.as_ref().ok());
+    let work = desired.accounts.iter().filter_map(|account| {
+        let login = snapshot.secret(&account.secret)?.login_for(&desired.host)?;
+        // Asking for push creates a repository that does not exist, so it is asked only of those that do.
+        let wanted: Vec<_> = desired
+            .repositories
+            .iter()
+            .map(|name| (format!("{}/{name}", desired.organization), existing.is_some_and(|existing| existing.contains(name))))
+            .collect();
+        Some(async move {
+            let outcome = target.quay.probe(login, &wanted).await;
+            Probe { service_account: account.name.clone(), outcome }
+        })
+    });
+    futures::future::join_all(work).await
+}

@@ -1,0 +1,165 @@
+//! `link`: into scope, and then what a repair does.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::Context;
+use super::changes::{ChangeSet, finish};
+use super::gather::{self, Judged, Look, Which};
+use super::session::{self, Session, Target};
+use super::settings::Settings;
+use crate::bridge::Role;
+use crate::bridge::change::Change;
+use crate::bridge::checks::Subject;
+use crate::bridge::desired::DEFAULT_ACCOUNTS;
+use crate::bridge::plan::{self, Options, Plan};
+use crate::bridge::scope::{NeedsForce, bring_in};
+use crate::cli::Link;
+use crate::cluster::{Cluster, Parts, Secrets};
+use crate::error::{Error, ExitStatus};
+use crate::quay::Depth;
+use crate::report::{ChangeReport, Format, manifests};
+
+/// How often service accounts that are still to appear are looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+pub(super) async fn run(context: &Context<'_>, args: &Link) -> Result<ExitStatus, Error> {
+    let global = context.global;
+    let settings = Settings::read(global)?;
+    let cluster = session::connect(global).await?;
+    let linking = Linking {
+        which: Which::of(&args.target, global, &cluster)?,
+        requests: args.service_accounts.iter().cloned().collect(),
+        args,
+    };
+    let (session, parts) = tokio::join!(
+        Session::open(context.ui, global, cluster.clone(), settings),
+        linking.parts(context, &cluster, usize::from(global.parallel))
+    );
+    let session = session?;
+    let target = session.target()?;
+    let set = linking.plan(context, &session, target, parts?).await?;
+    if args.changing.dry_run {
+        if global.output == Format::Yaml {
+            context.ui.out(&manifests(set.plans.iter().map(|(judged, plan)| (&judged.snapshot, plan.changes.as_slice())))?)?;
+            return Ok(refused(&set, ExitStatus::Success));
+        }
+        return Ok(refused(&set, finish(context, &set.planned(context, true))?));
+    }
+    set.confirm(context, args.changing)?;
+    let mut entries = set.apply(context, &session, target).await;
+    let mut last = set;
+    if last.takes_over() {
+        // What an organization holds shows only once it is ours.
+        let parts = linking.parts(context, &session.cluster, session.parallel).await?;
+        last = linking.plan(context, &session, target, parts).await?;
+        entries.extend(last.apply(context, &session, target).await);
+    }
+    let report = ChangeReport::new(context.program, "link", false, entries, last.blocked());
+    Ok(refused(&last, finish(context, &report)?))
+}
+
+/// What was asked for and cannot be done is a refusal, not a finding.
+fn refused(set: &ChangeSet, otherwise: ExitStatus) -> ExitStatus {
+    if set.blocked().is_empty() { otherwise } else { ExitStatus::Failure }
+}
+
+struct Linking<'a> {
+    which: Which,
+    requests: BTreeMap<String, Role>,
+    args: &'a Link,
+}
+
+impl Linking<'_> {
+    /// What the cluster holds, once the service accounts that are to be linked have appeared or the patience is over.
+    async fn parts(&self, context: &Context<'_>, cluster: &Cluster, parallel: usize) -> Result<Vec<Parts>, Error> {
+        let deadline = Instant::now() + self.args.wait;
+        let mut said = false;
+        loop {
+            let parts = gather::parts(cluster, &self.which, Secrets::IfReferenced, parallel).await?;
+            let missing: Vec<_> = parts.iter().flat_map(|parts| self.still_to_come(parts)).collect();
+            if missing.is_empty() || Instant::now() + LOOK_AGAIN > deadline {
+                return Ok(parts);
+            }
+            if !said {
+                context.ui.status(&format!("Waiting for service account {}", missing.join(", ")));
+                said = true;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Service accounts that were asked for, and those that every new namespace gets after a moment. In an older one
+    /// that has none, none will come: the capability is off.
+    fn still_to_come(&self, parts: &Parts) -> Vec<String> {
+        let Ok(existing) = &parts.service_accounts else { return vec![] };
+        let is_new = parts.namespace.as_ref().is_ok_and(|namespace| namespace.as_ref().is_some_and(|namespace| namespace.is_new));
+        let usual = DEFAULT_ACCOUNTS.iter().map(|(name, _)| *name).filter(|_| is_new);
+        let wanted = usual.chain(self.requests.keys().map(String::as_str));
+        wanted.filter(|name| existing.iter().all(|account| account.name != *name)).map(str::to_owned).collect()
+    }
+
+    async fn plan(
+        &self,
+        context: &Context<'_>,
+        session: &Session,
+        target: &Target,
+        parts: Vec<Parts>,
+    ) -> Result<ChangeSet, Error> {
+        let look = Look { quay: Some(Depth::New), probe: false, beyond_scope: true };
+        let mut set = ChangeSet::new("link");
+        for judged in session.judge_each(context.ui, target, parts, look, &self.requests, |judged| judged).await {
+            if matches!(self.which, Which::All) && !judged.is_to_be_linked(target) {
+                continue;
+            }
+            self.refuse_impossible(&judged)?;
+            let (scope, plan) = self.plan_one(target, &judged)?;
+            set.add(judged, scope, plan);
+        }
+        Ok(set)
+    }
+
+    fn refuse_impossible(&self, judged: &Judged) -> Result<(), Error> {
+        let name = &judged.snapshot.name;
+        match &judged.snapshot.namespace {
+            Ok(None) => return Err(Error::new(format!("there is no namespace {name}")).hint("check the name and the context")),
+            _ if judged.is_going() => return Err(Error::new(format!("namespace {name} is being deleted"))),
+            _ => {}
+        }
+        let Ok(existing) = &judged.snapshot.service_accounts else { return Ok(()) };
+        match self.requests.keys().find(|wanted| existing.iter().all(|account| account.name != **wanted)) {
+            Some(missing) => Err(Error::new(format!("there is no service account {missing} in namespace {name}"))
+                .hint(format!("create it first: oc create serviceaccount {missing} -n {name}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The changes that bring the namespace into scope, and the plan as it is once they are made.
+    fn plan_one(&self, target: &Target, judged: &Judged) -> Result<(Vec<Change>, Plan), Error> {
+        let mut integration = target.integration.clone();
+        let mut snapshot = judged.snapshot.clone();
+        let name = &snapshot.name;
+        let scope =
+            bring_in(name, judged.is_on_request(), integration.resource.as_ref(), self.args.force).map_err(|NeedsForce| {
+                Error::new(format!("namespace {name} is excluded by its name")).hint("--force links it all the same")
+            })?;
+        for change in &scope {
+            match change {
+                Change::EditScope(edit) => {
+                    if let Some(resource) = &mut integration.resource {
+                        edit.apply(&mut resource.allow, &mut resource.deny);
+                    }
+                }
+                _ => {
+                    if let Ok(Some(namespace)) = &mut snapshot.namespace {
+                        namespace.linked_on_request = true;
+                    }
+                }
+            }
+        }
+        let subject = Subject { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &judged.desired };
+        Ok((scope, plan::repair(&subject, Options { adopt: self.args.adopt, rotate: false })))
+    }
+}

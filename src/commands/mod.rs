@@ -1,0 +1,49 @@
+//! The commands: each gathers, judges, plans, asks, applies and reports. No rule of the domain is here.
+
+mod apply;
+mod changes;
+mod explain;
+mod gather;
+mod link;
+mod repair;
+mod session;
+mod settings;
+mod status;
+mod unlink;
+mod version;
+
+use crate::cli::{Cli, Command};
+use crate::error::{Error, ExitStatus};
+use crate::report::Style;
+use crate::ui::Ui;
+
+/// What every command has at hand.
+pub(crate) struct Context<'a> {
+    /// The door to the terminal.
+    pub ui: &'a Ui,
+    /// The flags of every command.
+    pub global: &'a crate::cli::Global,
+    /// What the person typed: `oc quay` or `kubectl quay`.
+    pub program: &'a str,
+}
+
+impl Context<'_> {
+    fn style(&self) -> Style {
+        Style { width: self.ui.width(), ascii: self.ui.ascii() }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When what was asked could not be done.
+pub(crate) async fn run(context: &Context<'_>, cli: &Cli) -> Result<ExitStatus, Error> {
+    match &cli.command {
+        Command::Link(args) => link::run(context, args).await,
+        Command::Status(args) => status::run(context, args).await,
+        Command::Repair(args) => repair::run(context, args).await,
+        Command::Unlink(args) => unlink::run(context, args).await,
+        Command::Explain(args) => explain::run(context, args),
+        Command::Version(args) => version::run(context, args).await,
+    }
+}

@@ -1,0 +1,169 @@
+//! A session: the cluster, the integration and the Quay that a command works with.
+
+use crate::bridge::integration::{Integration, IntegrationSnapshot, Source, StoredToken};
+use crate::bridge::snapshot::{Unread, UnreadKind};
+use crate::cli::Global;
+use crate::cluster::{self, Cluster};
+use crate::commands::settings::{self, Settings};
+use crate::error::Error;
+use crate::quay::{self, Quay};
+use crate::ui::Ui;
+
+const BY_FLAGS: &str = "or name the Quay yourself: --quay-url, --cluster-id and --quay-token-file";
+
+/// What a command works with once it knows where.
+pub(super) struct Session {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// What is known of the integration.
+    pub snapshot: IntegrationSnapshot,
+    /// The settings, if what is known suffices to work with.
+    pub target: Option<Target>,
+    /// Requests in flight at once.
+    pub parallel: usize,
+}
+
+/// The integration and a client for its Quay.
+pub(super) struct Target {
+    /// The settings.
+    pub integration: Integration,
+    /// The Quay.
+    pub quay: Quay,
+    /// There is a token for it.
+    pub has_token: bool,
+}
+
+/// Reads the kubeconfig; nothing is connected to.
+pub(super) async fn connect(global: &Global) -> Result<Cluster, Error> {
+    let options = cluster::Options {
+        kubeconfig: global.kubeconfig.clone(),
+        context: global.context.clone(),
+        cluster: global.cluster.clone(),
+        user: global.user.clone(),
+        impersonate: global.impersonate.clone(),
+        impersonate_groups: global.impersonate_groups.clone(),
+        impersonate_uid: global.impersonate_uid.clone(),
+        timeout: global.request_timeout,
+        parallel: usize::from(global.parallel),
+    };
+    Ok(Cluster::connect(&options).await?)
+}
+
+impl Session {
+    /// Finds out which Quay to work with.
+    ///
+    /// # Errors
+    /// If a given setting cannot be used, or nobody can say which Quay is meant.
+    pub(super) async fn open(ui: &Ui, global: &Global, cluster: Cluster, settings: Settings) -> Result<Self, Error> {
+        let resources = cluster.integrations().await;
+        let mut snapshot =
+            IntegrationSnapshot { given: settings.given, resources, stored_token: None, cluster: cluster.server() };
+        let mut token = settings.token;
+        if token.is_none()
+            && let Some(Source::Secret(key)) = snapshot.token_source()
+        {
+            let (stored, found) = read_stored_token(&cluster, &key).await;
+            snapshot.stored_token = Some(stored);
+            token = found;
+        }
+        let parallel = usize::from(global.parallel);
+        let target = match snapshot.resolve() {
+            Some(integration) => {
+                settings::refuse_plain_http(&integration.url.value, integration.insecure)?;
+                if integration.insecure {
+                    ui.warn(&format!("the certificate of {} is not verified", integration.url.value));
+                }
+                let has_token = token.is_some();
+                let quay = Quay::new(quay::Options {
+                    url: integration.url.value.clone(),
+                    token,
+                    ca: settings.ca,
+                    insecure: integration.insecure,
+                    parallel,
+                    timeout: global.request_timeout,
+                })
+                .map_err(anyhow::Error::from)?;
+                Some(Target { integration, quay, has_token })
+            }
+            None => None,
+        };
+        if target.is_none()
+            && let Err(unread) = &snapshot.resources
+        {
+            return Err(nobody_says_which_quay(unread));
+        }
+        Ok(Self { cluster, snapshot, target, parallel })
+    }
+
+    /// The settings, with possible names.
+    ///
+    /// # Errors
+    /// What is missing and how to give it.
+    pub(super) fn settings(&self) -> Result<&Target, Error> {
+        let Some(target) = &self.target else {
+            let error = match self.snapshot.resources.as_deref() {
+                Ok([]) => Error::new("the cluster has no QuayIntegration, so nobody says which Quay to use"),
+                Ok([_]) => Error::new("the QuayIntegration has no usable quayHostname or clusterID"),
+                _ => Error::new("the cluster has more than one QuayIntegration, so nobody can say which one is meant"),
+            };
+            return Err(error.hint("oc quay status says what is wrong with the integration").hint(BY_FLAGS));
+        };
+        if let Some(problem) = target.integration.cluster_id.value.problem() {
+            let id = &target.integration.cluster_id;
+            return Err(Error::new(format!("cluster ID `{}` ({}) cannot be used: {problem}", id.value, id.source)));
+        }
+        Ok(target)
+    }
+
+    /// The settings and a token to act with.
+    ///
+    /// # Errors
+    /// What is missing and how to give it.
+    pub(super) fn target(&self) -> Result<&Target, Error> {
+        let target = self.settings()?;
+        if target.has_token {
+            return Ok(target);
+        }
+        let Some(Source::Secret(key)) = self.snapshot.token_source() else {
+            return Err(Error::new("there is no token for Quay: the QuayIntegration names no credentialsSecret").hint(BY_FLAGS));
+        };
+        let reason = match &self.snapshot.stored_token {
+            Some(Err(unread)) => format!("could not {}: {}", unread.call, unread.reason),
+            Some(Ok(StoredToken::SecretMissing)) => format!("{key}: there is no such Secret"),
+            Some(Ok(StoredToken::KeyMissing)) => format!("{key}: the Secret has no such key"),
+            _ => format!("{key}: it is empty"),
+        };
+        Err(Error::new(format!("there is no token for Quay: {reason}"))
+            .hint("ask for the right to read it, or for the token to be put there")
+            .hint(BY_FLAGS))
+    }
+}
+
+async fn read_stored_token(
+    cluster: &Cluster,
+    key: &crate::bridge::integration::SecretKey,
+) -> (Result<StoredToken, Unread>, Option<secrecy::SecretString>) {
+    use secrecy::ExposeSecret;
+    match cluster.token(key).await {
+        Ok((StoredToken::Present, Some(content))) => match settings::token(content.expose_secret()) {
+            Ok(token) => (Ok(StoredToken::Present), Some(token)),
+            Err(problem) => {
+                let unread = Unread { call: format!("use {key}"), reason: problem.into(), kind: UnreadKind::Failed };
+                (Err(unread), None)
+            }
+        },
+        Ok((stored, _)) => (Ok(stored), None),
+        Err(unread) => (Err(unread), None),
+    }
+}
+
+/// Somebody without cluster rights: both ways out, in full.
+fn nobody_says_which_quay(unread: &Unread) -> Error {
+    let error = Error::new(format!("could not {}: {}", unread.call, unread.reason));
+    if unread.kind != UnreadKind::Forbidden {
+        return error;
+    }
+    error
+        .hint("name the Quay yourself: --quay-url, --cluster-id and, to look into Quay, --quay-token-file")
+        .hint("or ask a cluster administrator to let you read QuayIntegrations and the Secret with the token")
+}

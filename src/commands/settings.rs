@@ -1,0 +1,118 @@
+//! What flags and environment variables say about the Quay, read and checked before anything is connected to.
+
+use std::env;
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::bridge::integration::{Given, Setting, Source};
+use crate::bridge::names::{ClusterId, QuayUrl};
+use crate::cli::Global;
+use crate::error::Error;
+
+/// The settings that were given, with the token and the certificate authority themselves.
+pub(super) struct Settings {
+    /// What was given, and where.
+    pub given: Given,
+    /// The token.
+    pub token: Option<SecretString>,
+    /// PEM.
+    pub ca: Option<Vec<u8>>,
+}
+
+impl Settings {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// For a setting that cannot be used, whichever it is: nothing was sent yet.
+    pub(super) fn read(global: &Global) -> Result<Self, Error> {
+        let url = given(global.quay_url.as_deref(), "--quay-url", "OC_QUAY_URL")?;
+        if let Some(url) = &url {
+            let (parsed, _) = QuayUrl::parse(&url.value).map_err(|problem| Error::new(format!("{}: {problem}", url.source)))?;
+            refuse_plain_http(&parsed, global.insecure)?;
+        }
+        let cluster_id = given(global.cluster_id.as_deref(), "--cluster-id", "OC_QUAY_CLUSTER_ID")?;
+        if let Some(id) = &cluster_id
+            && let Some(problem) = ClusterId::new(&id.value).problem()
+        {
+            return Err(Error::new(format!("{}: cluster ID `{}` cannot be used: {problem}", id.source, id.value)));
+        }
+        let ca_file = global.quay_ca_file.as_ref().map(|path| path.display().to_string());
+        let ca = match given(ca_file.as_deref(), "--quay-ca-file", "OC_QUAY_CA_FILE")? {
+            Some(file) => Some(read_ca(&file)?),
+            None => None,
+        };
+        let token = read_token(global.quay_token_file.as_deref())?;
+        let (token, source) = token.map_or((None, None), |(token, source)| (Some(token), Some(source)));
+        Ok(Self { given: Given { url, cluster_id, token: source, insecure: global.insecure }, token, ca })
+    }
+}
+
+/// Refuses an address to which the token would travel unprotected.
+pub(super) fn refuse_plain_http(url: &QuayUrl, insecure: bool) -> Result<(), Error> {
+    if !url.is_plain_http() || insecure {
+        return Ok(());
+    }
+    Err(Error::new(format!("{url} is plain http: the token would travel unprotected"))
+        .hint("use https://, or accept the risk with --insecure"))
+}
+
+/// A setting from its flag, or else from its environment variable; an empty variable counts as none.
+fn given(flag: Option<&str>, name: &'static str, variable: &'static str) -> Result<Option<Setting<String>>, Error> {
+    let setting = match flag {
+        Some(value) => Some(Setting { value: value.trim().to_owned(), source: Source::Flag(name) }),
+        None => env::var(variable)
+            .ok()
+            .filter(|value| !value.is_empty())
+            .map(|value| Setting { value: value.trim().to_owned(), source: Source::Environment(variable) }),
+    };
+    match setting {
+        Some(setting) if setting.value.is_empty() => Err(Error::new(format!("{} is empty", setting.source))),
+        setting => Ok(setting),
+    }
+}
+
+fn read_ca(file: &Setting<String>) -> Result<Vec<u8>, Error> {
+    let failure = |reason: String| Error::new(format!("{}: {reason} in {}", file.source, file.value));
+    let ca = fs::read(&file.value).map_err(|error| failure(format!("could not read the certificate authority ({error})")))?;
+    let certificates = reqwest::Certificate::from_pem_bundle(&ca).unwrap_or_default();
+    if certificates.is_empty() {
+        return Err(failure("there is no PEM certificate".into()));
+    }
+    Ok(ca)
+}
+
+fn read_token(file: Option<&Path>) -> Result<Option<(SecretString, Source)>, Error> {
+    let (content, source) = if let Some(file) = file {
+        let mut content = String::new();
+        let read = if file.as_os_str() == "-" {
+            std::io::stdin().read_to_string(&mut content).map(|_| ())
+        } else {
+            fs::read_to_string(file).map(|text| content = text)
+        };
+        read.map_err(|error| Error::new(format!("--quay-token-file: could not read {} ({error})", file.display())))?;
+        (SecretString::from(content), Source::Flag("--quay-token-file"))
+    } else if let Ok(content) = env::var("OC_QUAY_TOKEN") {
+        (SecretString::from(content), Source::Environment("OC_QUAY_TOKEN"))
+    } else {
+        return Ok(None);
+    };
+    match token(content.expose_secret()) {
+        Ok(token) => Ok(Some((token, source))),
+        Err(problem) => Err(Error::new(format!("{source}: {problem}"))),
+    }
+}
+
+/// A token as it is to be sent: without the line break that ends a file, and refused with one inside.
+pub(super) fn token(content: &str) -> Result<SecretString, &'static str> {
+    let token = content.trim();
+    if token.is_empty() {
+        return Err("the token is empty");
+    }
+    if token.chars().any(|c| c.is_whitespace() || c.is_control() || !c.is_ascii()) {
+        return Err("what is given is more than a token: it has spaces, line breaks or other characters in it");
+    }
+    Ok(token.into())
+}

@@ -1,0 +1,92 @@
+//! `status`: snapshot, checks, report.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+
+use super::Context;
+use super::gather::{self, Look, Which};
+use super::session::{self, Session};
+use super::settings::Settings;
+use crate::bridge::checks;
+use crate::bridge::finding::Level;
+use crate::cli::{FailOn, Status};
+use crate::cluster::Secrets;
+use crate::error::{Error, ExitStatus};
+use crate::quay::Depth;
+use crate::report::{IntegrationReport, NamespaceReport, StatusReport};
+
+/// Changes in Quay cannot be watched; every look costs it some requests.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+pub(super) async fn run(context: &Context<'_>, args: &Status) -> Result<ExitStatus, Error> {
+    if args.watch {
+        return watch(context, args).await;
+    }
+    let report = look(context, args).await?;
+    context.ui.out(&report.render(context.global.output, &context.style())?)?;
+    Ok(exit_status(&report, args.fail_on))
+}
+
+async fn look(context: &Context<'_>, args: &Status) -> Result<StatusReport, Error> {
+    let global = context.global;
+    let settings = Settings::read(global)?;
+    let cluster = session::connect(global).await?;
+    let which = Which::of(&args.target, global, &cluster)?;
+    let parallel = usize::from(global.parallel);
+    let (session, parts) = tokio::join!(
+        Session::open(context.ui, global, cluster.clone(), settings),
+        gather::parts(&cluster, &which, Secrets::Always, parallel)
+    );
+    let session = session?;
+    let depth = if which.is_many() { Depth::Lean } else { Depth::Full };
+    let look = Look { quay: Some(depth), probe: args.probe, beyond_scope: false };
+    let mut namespaces = Vec::new();
+    let mut troubles = Vec::new();
+    if let Some(target) = &session.target {
+        namespaces = session
+            .judge_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| {
+                let linked = judged.is_to_be_linked(target);
+                let why = if judged.is_going() { "it is being deleted".to_owned() } else { judged.scope.to_string() };
+                let organization = Some(judged.desired.organization).filter(|_| linked);
+                (NamespaceReport::new(judged.snapshot.name, organization, linked, why), judged.checks)
+            })
+            .await;
+        troubles = target.quay.troubles();
+    }
+    let integration = IntegrationReport::new(&session.snapshot);
+    let checks = checks::integration(&session.snapshot, &troubles);
+    Ok(StatusReport::new(context.program, &which.to_string(), integration, checks, namespaces))
+}
+
+fn exit_status(report: &StatusReport, fail_on: FailOn) -> ExitStatus {
+    let limit = match fail_on {
+        FailOn::Never => return ExitStatus::Success,
+        FailOn::Warning => Level::Warning,
+        FailOn::Error => Level::Error,
+    };
+    if report.worst() >= limit { ExitStatus::Findings } else { ExitStatus::Success }
+}
+
+/// Shows the report again whenever something changed, until stopped.
+async fn watch(context: &Context<'_>, args: &Status) -> Result<ExitStatus, Error> {
+    let cluster = session::connect(context.global).await?;
+    let which = Which::of(&args.target, context.global, &cluster)?;
+    let watched = match &which {
+        Which::Named(names) if names.len() == 1 => names[0].clone(),
+        _ => return Err(Error::new("--watch looks at one namespace").hint("name it with -n")),
+    };
+    let mut events = pin!(cluster.watch(&watched));
+    let mut shown = String::new();
+    loop {
+        let text = look(context, args).await?.render(context.global.output, &context.style())?;
+        if text != shown {
+            context.ui.redraw(&text)?;
+            shown = text;
+        }
+        // Without events the timer alone goes on.
+        let _ = tokio::time::timeout(LOOK_AGAIN, events.next()).await;
+    }
+}

@@ -1,0 +1,103 @@
+//! `unlink`: the reverse of a link. Organization and images stay unless they are named.
+
+use std::collections::BTreeMap;
+
+use super::Context;
+use super::changes::{ChangeSet, finish};
+use super::gather::{self, Judged, Look, Which};
+use super::session::{self, Session, Target};
+use super::settings::Settings;
+use crate::bridge::checks::Subject;
+use crate::bridge::plan::{self, UnlinkOptions};
+use crate::bridge::scope::take_out;
+use crate::cli::Unlink;
+use crate::cluster::Secrets;
+use crate::error::{Error, ExitStatus};
+use crate::quay::Depth;
+use crate::report::ChangeReport;
+
+pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStatus, Error> {
+    let global = context.global;
+    let settings = Settings::read(global)?;
+    let cluster = session::connect(global).await?;
+    let which = Which::of(&args.target, global, &cluster)?;
+    if args.delete_organization && which.is_many() {
+        return Err(Error::new("--delete-organization works on one namespace at a time"));
+    }
+    let parallel = usize::from(global.parallel);
+    let (session, parts) = tokio::join!(
+        Session::open(context.ui, global, cluster.clone(), settings),
+        gather::parts(&cluster, &which, Secrets::Always, parallel)
+    );
+    let session = session?;
+    let options = UnlinkOptions { delete_robots: args.delete_robots, delete_organization: args.delete_organization };
+    let touches_quay = options.delete_robots || options.delete_organization;
+    let target = if touches_quay { session.target()? } else { session.settings()? };
+    let look = Look { quay: touches_quay.then_some(Depth::Full), probe: false, beyond_scope: true };
+    let mut set = ChangeSet::new("unlink");
+    for judged in session.judge_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| judged).await {
+        add(&mut set, &which, target, judged, options)?;
+    }
+    if args.changing.dry_run {
+        return Ok(refused(&set, finish(context, &set.planned(context, true))?));
+    }
+    if args.delete_organization {
+        confirm_deletion(context, target, &set, args).await?;
+    }
+    set.confirm(context, args.changing)?;
+    let entries = set.apply(context, &session, target).await;
+    let report = ChangeReport::new(context.program, "unlink", false, entries, set.blocked());
+    Ok(refused(&set, finish(context, &report)?))
+}
+
+fn refused(set: &ChangeSet, otherwise: ExitStatus) -> ExitStatus {
+    if set.blocked().is_empty() { otherwise } else { ExitStatus::Failure }
+}
+
+fn add(set: &mut ChangeSet, which: &Which, target: &Target, judged: Judged, options: UnlinkOptions) -> Result<(), Error> {
+    let name = &judged.snapshot.name;
+    if matches!(judged.snapshot.namespace, Ok(None)) {
+        return Err(Error::new(format!("there is no namespace {name}")).hint("check the name and the context"));
+    }
+    if matches!(which, Which::All) && !judged.is_to_be_linked(target) {
+        return Ok(());
+    }
+    let scope = take_out(name, judged.is_on_request(), target.integration.resource.as_ref());
+    let subject =
+        Subject { integration: &target.integration, troubles: &[], snapshot: &judged.snapshot, desired: &judged.desired };
+    let plan = plan::unlink(&subject, options);
+    set.add(judged, scope, plan);
+    Ok(())
+}
+
+/// Shows what would be lost and has the organization named.
+async fn confirm_deletion(context: &Context<'_>, target: &Target, set: &ChangeSet, args: &Unlink) -> Result<(), Error> {
+    let Some((judged, _)) = set.plans.first().filter(|(judged, _)| judged.snapshot.organization().is_some()) else {
+        return Ok(());
+    };
+    let organization = &judged.desired.organization;
+    let contents = target.quay.contents(organization).await.map_err(anyhow::Error::from)?;
+    let tags: usize = contents.iter().map(|(_, tags)| tags).sum();
+    context.ui.warn(&format!(
+        "deleting organization {organization} deletes {} repositories with {tags} tags; there is no way back",
+        contents.len()
+    ));
+    for (repository, tags) in &contents {
+        context.ui.status(&format!("  {organization}/{repository}: {tags} tags"));
+    }
+    let named = match &args.confirm_organization {
+        Some(name) => name.clone(),
+        None if context.ui.can_prompt() => context.ui.text("Name of the organization to delete:")?,
+        None => {
+            return Err(Error::new("deleting an organization must be confirmed with its name")
+                .hint(format!("--confirm-organization {organization}")));
+        }
+    };
+    if named != *organization {
+        return Err(Error::new(format!(
+            "`{named}` is not the organization of namespace {}, nothing was changed",
+            judged.snapshot.name
+        )));
+    }
+    Ok(())
+}

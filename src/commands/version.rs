@@ -1,0 +1,31 @@
+//! `version`: the plugin's, and the cluster's and Quay's when they can be reached.
+
+use super::Context;
+use super::session::{self, Session};
+use super::settings::Settings;
+use crate::cli::Version;
+use crate::error::{Error, ExitStatus};
+use crate::report::VersionReport;
+
+pub(super) async fn run(context: &Context<'_>, args: &Version) -> Result<ExitStatus, Error> {
+    let mut report = VersionReport::new(env!("CARGO_PKG_VERSION"));
+    if !args.client {
+        let cluster = session::connect(context.global).await?;
+        let settings = Settings::read(context.global)?;
+        let (version, session) =
+            tokio::join!(cluster.version(), Session::open(context.ui, context.global, cluster.clone(), settings));
+        report.cluster = Some(version.unwrap_or_else(|unread| format!("unknown: could not {}: {}", unread.call, unread.reason)));
+        report.quay = Some(match session {
+            Ok(Session { target: Some(target), .. }) => match target.quay.about().await {
+                Ok(about) => {
+                    format!("{} at {}", about.version.as_deref().unwrap_or("unknown version"), target.integration.url.value)
+                }
+                Err(error) => format!("unknown: {error}"),
+            },
+            Ok(_) => "unknown: nobody says which Quay to use".to_owned(),
+            Err(error) => format!("unknown: {}", error.messages().join(": ")),
+        });
+    }
+    context.ui.out(&report.render(context.global.output)?)?;
+    Ok(ExitStatus::Success)
+}

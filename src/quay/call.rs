@@ -1,0 +1,258 @@
+//! One call: how it is made, when it is made again, and what an answer is.
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, StatusCode};
+use secrecy::ExposeSecret as _;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout_at};
+use url::Url;
+
+use super::connection::{Failure, Line, failure};
+use super::error::{ErrorKind, QuayError, is_readonly};
+use super::{Quay, bearer};
+use crate::bridge::integration::{Step, Trouble};
+use crate::bridge::snapshot::Login;
+
+/// The pauses after the first tries of a call. The last try has none.
+const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
+
+/// The longest pause that a server may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A call to Quay.
+pub(super) struct Call {
+    /// What it does, for a person: `create robot account acme+builder`.
+    what: String,
+    method: Method,
+    url: Url,
+    credentials: Credentials,
+    body: Option<Value>,
+    /// Making it twice has the effect of making it once.
+    repeatable: bool,
+    /// Its 401 says nothing about the token.
+    shrugs_at_401: bool,
+}
+
+/// Who a call is made as.
+pub(super) enum Credentials {
+    /// The holder of our token.
+    Token,
+    /// The user of a registry login.
+    Login(Login),
+    /// Nobody, which is also the cheapest for Quay.
+    Nobody,
+}
+
+/// An answer, of whatever status.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
+}
+
+impl Call {
+    pub(super) fn new(method: Method, url: Url, credentials: Credentials, what: String) -> Self {
+        Self { what, method, url, credentials, body: None, repeatable: true, shrugs_at_401: false }
+    }
+
+    pub(super) fn query(mut self, name: &str, value: &str) -> Self {
+        self.url.query_pairs_mut().append_pair(name, value);
+        self
+    }
+
+    pub(super) fn body(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    pub(super) fn not_repeatable(mut self) -> Self {
+        self.repeatable = false;
+        self
+    }
+
+    pub(super) fn shrugging_at_401(mut self) -> Self {
+        self.shrugs_at_401 = true;
+        self
+    }
+
+    pub(super) fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// Whether an answer, or the lack of one, is worth another try.
+    fn is_worth_repeating(&self, outcome: &Result<Answer, Failure>) -> bool {
+        match outcome {
+            // The proxy in front of Quay counts requests; the one it refuses was not applied (sample 586).
+            Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => true,
+            Ok(answer) => self.repeatable && answer.is_of_a_gateway(),
+            Err(Failure::Broken(_)) => self.repeatable,
+            Err(_) => false,
+        }
+    }
+}
+
+impl Answer {
+    /// Whether it is of a proxy that got none from Quay (sample 690). Read-only mode is Quay's own word.
+    fn is_of_a_gateway(&self) -> bool {
+        matches!(self.status.as_u16(), 502..=504) && !is_readonly(&self.body)
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
+    }
+}
+
+impl Quay {
+    /// A call to the API as the holder of our token; an empty last segment makes the trailing slash that some paths
+    /// need (sample 161).
+    pub(super) fn api(&self, method: Method, path: &[&str], what: String) -> Call {
+        Call::new(method, self.address(&["api", "v1"], path), Credentials::Token, what)
+    }
+
+    /// An address of this Quay.
+    pub(super) fn address(&self, root: &[&str], path: &[&str]) -> Url {
+        let mut url = self.0.url.as_url().clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(root).extend(path);
+        }
+        url
+    }
+
+    /// Makes a call that answers with JSON.
+    pub(super) async fn fetch<T: DeserializeOwned>(&self, call: &Call) -> Result<T, QuayError> {
+        let answer = self.send(call).await?;
+        serde_json::from_str(&answer.body).map_err(|_| QuayError::not_quay(&call.what, answer.status))
+    }
+
+    /// Makes a call whose answer holds nothing of interest. It is looked at all the same: a page of somebody else's
+    /// with status 200 is no success.
+    pub(super) async fn perform(&self, call: &Call) -> Result<(), QuayError> {
+        let answer = self.send(call).await?;
+        let is_quays = answer.status == StatusCode::NO_CONTENT || serde_json::from_str::<IgnoredAny>(&answer.body).is_ok();
+        if is_quays { Ok(()) } else { Err(QuayError::not_quay(&call.what, answer.status)) }
+    }
+
+    /// Makes a call to the API and learns from a refusal.
+    async fn send(&self, call: &Call) -> Result<Answer, QuayError> {
+        let answer = self.exchange(call, &self.0.api).await?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        let error = QuayError::refused(&call.what, answer.status, &answer.body);
+        match error.kind {
+            ErrorKind::Unauthorized if matches!(call.credentials, Credentials::Token) && !call.shrugs_at_401 => {
+                self.0.api.cut(Trouble::TokenRefused { reason: error.reason.clone() });
+            }
+            ErrorKind::ReadOnly => self.learn(Trouble::ReadOnly),
+            ErrorKind::RobotsDisallowed => self.learn(Trouble::RobotsDisallowed),
+            _ => {}
+        }
+        Err(error)
+    }
+
+    /// Makes a call as often as it takes and may; the answer is of any status.
+    ///
+    /// The permit is kept over the pauses: a server that asks for a pause gets one from all of us.
+    pub(super) async fn exchange(&self, call: &Call, line: &Line) -> Result<Answer, QuayError> {
+        let authorization = self.authorization(call)?;
+        let _permit = self.0.permits.acquire().await;
+        // Looked at only now: others may have found out while this one waited.
+        if let Some(trouble) = line.down() {
+            return Err(QuayError::skipped(&call.what, trouble));
+        }
+        let deadline = Instant::now() + self.0.timeout;
+        let mut pauses = PAUSES.into_iter();
+        let outcome = loop {
+            let outcome = self.attempt(call, authorization.clone(), deadline).await;
+            let Some(pause) = pauses.next().filter(|_| call.is_worth_repeating(&outcome)) else { break outcome };
+            let pause = outcome.as_ref().ok().and_then(Answer::retry_after).unwrap_or_else(|| jittered(pause));
+            if Instant::now() + pause >= deadline {
+                break outcome;
+            }
+            sleep(pause).await;
+        };
+        match outcome {
+            Ok(answer) if answer.is_of_a_gateway() => {
+                let reason = format!("a proxy answered {} in Quay's place", answer.status);
+                if call.repeatable && line.unanswered(&reason) {
+                    return Err(QuayError::new(&call.what, ErrorKind::Unreachable(Step::Http), reason));
+                }
+                Ok(answer)
+            }
+            Ok(answer) => {
+                line.answered();
+                Ok(answer)
+            }
+            Err(Failure::Broken(reason)) => {
+                // A single try proves little: with HTTP/2 all calls under way break together.
+                let is_down = call.repeatable && line.unanswered(&reason);
+                let kind = if is_down { ErrorKind::Unreachable(Step::Http) } else { ErrorKind::Server };
+                Err(QuayError::new(&call.what, kind, reason))
+            }
+            Err(Failure::Untrusted(reason)) => {
+                line.cut(Trouble::Untrusted { reason: reason.clone() });
+                Err(QuayError::new(&call.what, ErrorKind::Untrusted, reason))
+            }
+            Err(Failure::Unreachable(step, reason)) => {
+                line.cut(Trouble::Unreachable { step, reason: reason.clone() });
+                Err(QuayError::new(&call.what, ErrorKind::Unreachable(step), reason))
+            }
+        }
+    }
+
+    /// Makes a call once.
+    async fn attempt(&self, call: &Call, authorization: Option<HeaderValue>, deadline: Instant) -> Result<Answer, Failure> {
+        let mut request = self.0.http.request(call.method.clone(), call.url.clone());
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        if let Some(body) = &call.body {
+            request = request.json(body);
+        }
+        let started = Instant::now();
+        let answer = timeout_at(deadline, async {
+            let response = request.send().await?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            Ok(Answer { status, headers, body: response.text().await? })
+        });
+        let outcome = match answer.await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(failure(&error, &call.url, deadline).await),
+            Err(_) => Err(Failure::Unreachable(Step::Http, format!("no answer within {:?}", self.0.timeout))),
+        };
+        // The query is left out: it is long, and it may hold what is nobody's business.
+        let (status, path) = (outcome.as_ref().ok().map(|answer| answer.status.as_u16()), call.url.path());
+        tracing::debug!(method = %call.method, path, status, elapsed = ?started.elapsed(), "quay");
+        outcome
+    }
+
+    fn authorization(&self, call: &Call) -> Result<Option<HeaderValue>, QuayError> {
+        let missing = || QuayError::new(&call.what, ErrorKind::Skipped, "not asked, since there is no token for Quay");
+        match &call.credentials {
+            Credentials::Nobody => Ok(None),
+            Credentials::Token => self.0.token.as_ref().and_then(bearer).map(Some).ok_or_else(missing),
+            Credentials::Login(login) => Ok(basic(login)),
+        }
+    }
+}
+
+/// A login as it goes into the `Authorization` header.
+fn basic(login: &Login) -> Option<HeaderValue> {
+    let pair = format!("{}:{}", login.username, login.password.expose_secret());
+    let mut header = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+/// A pause made up to half as long again, so that those who failed together do not come back together. The clock is
+/// random enough for that.
+fn jittered(pause: Duration) -> Duration {
+    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+    pause + pause / 2 * (nanos % 1000) / 1000
+}

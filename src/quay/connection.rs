@@ -1,0 +1,170 @@
+//! Why there is no answer: the failures of the layers below HTTP, as a step and a sentence; and the memory of them.
+
+use std::error::Error;
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustls::{CertificateError, Error as TlsError};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use crate::bridge::integration::{Step, Trouble};
+
+/// So many calls in a row without an answer mean that nobody is there.
+const PATIENCE: usize = 3;
+
+/// Why a request got no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// No connection, or no answer in time; how far it came, and why no further. The next call fares no better.
+    Unreachable(Step, String),
+    /// The certificate is not trusted: whose, and why. The next call fares no better.
+    Untrusted(String),
+    /// A connection that broke before the whole answer was there. The request may have been applied.
+    Broken(String),
+}
+
+/// Reads the chain of causes of an error of the HTTP client.
+pub(super) async fn failure(error: &reqwest::Error, url: &Url, deadline: Instant) -> Failure {
+    if !error.is_connect() {
+        return Failure::Broken(format!("the connection broke before Quay answered ({})", deepest(error)));
+    }
+    match causes(error).find_map(|cause| cause.downcast_ref()) {
+        Some(TlsError::InvalidCertificate(why)) => {
+            return Failure::Untrusted(distrust(why, url.host_str().unwrap_or_default()));
+        }
+        Some(TlsError::InvalidMessage(_)) => {
+            return Failure::Unreachable(Step::Tls, "what answers there does not speak TLS".into());
+        }
+        Some(other) => return Failure::Unreachable(Step::Tls, other.to_string()),
+        None => {}
+    }
+    if error.is_timeout() {
+        return Failure::Unreachable(locate(url, deadline).await, "no connection in time".into());
+    }
+    // The connector's error type is private; its texts are these.
+    let says = |words: &str| causes(error).any(|cause| cause.to_string().starts_with(words));
+    let step = if says("dns error") {
+        Step::Name
+    } else if says("tls handshake") {
+        Step::Tls
+    } else {
+        Step::Connect
+    };
+    Failure::Unreachable(step, deepest(error))
+}
+
+/// Where a connection hangs that was not there in time: at TLS if another one opens, else before.
+async fn locate(url: &Url, deadline: Instant) -> Step {
+    let address = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+    match timeout_at(deadline, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => Step::Tls,
+        _ => Step::Connect,
+    }
+}
+
+/// The text of the deepest cause, which names the reason; the others name layers.
+pub(super) fn deepest(error: &(dyn Error + 'static)) -> String {
+    let text = causes(error).last().map(ToString::to_string).unwrap_or_default();
+    // `Connection refused (os error 111)`: the number helps nobody.
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// An error and its causes, also those that an [`io::Error`] wraps without naming them as its source.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        wrapped.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source())
+    })
+}
+
+/// Whose certificate is not trusted, and why.
+fn distrust(why: &CertificateError, host: &str) -> String {
+    use CertificateError as E;
+    match why {
+        // BadSignature: the authority has the name of one that is trusted, but another key.
+        E::UnknownIssuer | E::BadSignature => {
+            format!("the certificate of {host} is signed by an authority that is not trusted here")
+        }
+        E::Expired | E::ExpiredContext { .. } => format!("the certificate of {host} has expired"),
+        E::NotValidYet | E::NotValidYetContext { .. } => format!("the certificate of {host} is not valid yet"),
+        E::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
+            format!("the certificate of {host} is for other names: {}", presented.join(", "))
+        }
+        E::NotValidForName | E::NotValidForNameContext { .. } => format!("the certificate of {host} is for other names"),
+        other => format!("the certificate of {host} is not accepted ({other})"),
+    }
+}
+
+/// What is known about a server that may have stopped answering, so that thousands of calls do not each find out.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// Calls in a row that got no answer.
+    silent: AtomicUsize,
+    down: OnceLock<Trouble>,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        // Who has never answered gets no patience.
+        Self { silent: AtomicUsize::new(PATIENCE - 1), down: OnceLock::new() }
+    }
+}
+
+impl Line {
+    /// Why no call makes sense any more, if so.
+    pub(super) fn down(&self) -> Option<&Trouble> {
+        self.down.get()
+    }
+
+    /// No call makes sense any more. The first reason stays.
+    pub(super) fn cut(&self, trouble: Trouble) {
+        self.down.get_or_init(|| trouble);
+    }
+
+    /// There was an answer.
+    pub(super) fn answered(&self) {
+        self.silent.store(0, Ordering::Relaxed);
+    }
+
+    /// A call got no answer, although there was a connection. Returns whether that makes one too many.
+    pub(super) fn unanswered(&self, reason: &str) -> bool {
+        let is_one_too_many = self.silent.fetch_add(1, Ordering::Relaxed) + 1 >= PATIENCE;
+        if is_one_too_many {
+            self.cut(Trouble::Unreachable { step: Step::Http, reason: reason.into() });
+        }
+        is_one_too_many
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distrusted_certificate_is_named_with_the_reason() {
+        let say = |why: CertificateError| distrust(&why, "quay.example.com");
+        assert_eq!(say(CertificateError::Expired), "the certificate of quay.example.com has expired");
+        assert_eq!(say(CertificateError::NotValidForName), "the certificate of quay.example.com is for other names");
+        assert!(say(CertificateError::BadEncoding).starts_with("the certificate of quay.example.com is not accepted ("));
+    }
+
+    #[test]
+    fn silence_is_borne_only_from_those_who_have_answered_before() {
+        let stranger = Line::default();
+        assert!(stranger.unanswered("closed"));
+        assert_eq!(stranger.down(), Some(&Trouble::Unreachable { step: Step::Http, reason: "closed".into() }));
+
+        let known = Line::default();
+        known.answered();
+        assert_eq!([(); 3].map(|()| known.unanswered("closed")), [false, false, true]);
+        let known = Line::default();
+        for _ in 0..10 {
+            known.answered();
+            assert!(!known.unanswered("closed"));
+        }
+        assert_eq!(known.down(), None);
+    }
+}

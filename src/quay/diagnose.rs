@@ -1,0 +1,123 @@
+//! Why the token may not: asked once per process, and only when an organization is missing or refused.
+
+use futures::join;
+use reqwest::Method;
+
+use super::Quay;
+use super::call::{Call, Credentials};
+use super::error::{ErrorKind, QuayError};
+use super::wire;
+use crate::bridge::integration::Trouble;
+
+/// What Quay tells everybody about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Its version as it gives it, `Quay v3.17.4`; not in 3.12, and not always truthful.
+    pub version: Option<String>,
+    /// It is in read-only mode.
+    pub read_only: bool,
+}
+
+/// What is known about the token's user.
+#[derive(Debug)]
+pub(super) struct Diagnosis {
+    /// None if the user could not be read.
+    user: Option<wire::User>,
+}
+
+impl Diagnosis {
+    /// One of `GLOBAL_READONLY_SUPER_USERS`.
+    pub(super) fn is_readonly_superuser(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.global_readonly_super_user == Some(true))
+    }
+}
+
+impl Quay {
+    /// Finds out what the token and its user lack for creating and administering organizations, for
+    /// [`Quay::troubles`]. Costs two or three calls the first time, then none.
+    pub async fn diagnose(&self) {
+        self.diagnosis().await;
+    }
+
+    pub(super) async fn diagnosis(&self) -> &Diagnosis {
+        self.0.diagnosis.get_or_init(|| self.examine()).await
+    }
+
+    async fn examine(&self) -> Diagnosis {
+        let whoami = self.api(Method::GET, &["user", ""], "read the token's user".into()).shrugging_at_401();
+        let (user, config) = join!(self.fetch::<wire::User>(&whoami), self.config());
+        let config = config.ok();
+        if config.as_ref().is_some_and(wire::Config::is_readonly) {
+            self.learn(Trouble::ReadOnly);
+        }
+        match &user {
+            Ok(user) => {
+                let features = config.map(|config| config.features).unwrap_or_default();
+                user_troubles(user, &features).into_iter().for_each(|trouble| self.learn(trouble));
+            }
+            // Also the answer to a good token without either of the scopes user:read and user:admin (sample 111).
+            Err(error) if error.kind == ErrorKind::Unauthorized && self.is_token_accepted().await => {
+                self.learn(lacks("user:admin"));
+            }
+            Err(_) => {}
+        }
+        Diagnosis { user: user.ok() }
+    }
+
+    /// Asks for what needs a token, but no scope to be told so: 401 is for a bad token, 403 for a good one.
+    async fn is_token_accepted(&self) -> bool {
+        let call = self.api(Method::GET, &["superuser", "organizations", ""], "check the token".into());
+        let answer = self.perform(&call.query("limit", "1")).await;
+        answer.map_or_else(|error| error.kind == ErrorKind::Forbidden, |()| true)
+    }
+
+    /// Finds out why an organization that exists may not be administered.
+    pub(super) async fn diagnose_refusal(&self, name: &str, view: &wire::Organization) {
+        let diagnosis = self.diagnosis().await;
+        if lacks_org_admin(name, view, diagnosis.user.as_ref()) {
+            self.learn(lacks("org:admin"));
+        }
+    }
+
+    /// What Quay tells everybody about itself.
+    ///
+    /// # Errors
+    /// When it does not answer, or is no Quay.
+    pub async fn about(&self) -> Result<About, QuayError> {
+        let config = self.config().await?;
+        Ok(About { read_only: config.is_readonly(), version: config.version_number })
+    }
+
+    async fn config(&self) -> Result<wire::Config, QuayError> {
+        let url = self.address(&["config"], &[]);
+        self.fetch(&Call::new(Method::GET, url, Credentials::Nobody, "read Quay's configuration".into())).await
+    }
+}
+
+/// What stands in the way of creating organizations.
+fn user_troubles(user: &wire::User, features: &wire::Features) -> Vec<Trouble> {
+    let mut troubles = Vec::new();
+    // Without user:admin the answer holds little more than the name (sample 110).
+    if user.email.is_none() && user.is_me.is_none() {
+        troubles.push(lacks("user:admin"));
+    }
+    // Samples 560-562, 590, 591.
+    let is_for_superusers = features.superusers_org_creation_only || features.restricted_users;
+    if is_for_superusers && user.super_user != Some(true) {
+        troubles.push(Trouble::UserLacksRight { user: user.username.clone(), right: "create organizations".into() });
+    }
+    troubles
+}
+
+/// Whether the user may administer the organization and just the token may not. Quay answers `is_admin` and
+/// `is_member` by what the token may, but lists a user's organizations and the teams she may look into by her
+/// membership (`endpoints/api/user.py`, `organization.py`; sample 185).
+fn lacks_org_admin(name: &str, view: &wire::Organization, user: Option<&wire::User>) -> bool {
+    let is_owner = view.teams.values().any(|team| team.role == "admin" && team.can_view);
+    let belongs = user.is_some_and(|user| user.organizations.iter().any(|organization| organization.name == name));
+    is_owner || (belongs && !view.is_member)
+}
+
+fn lacks(scope: &str) -> Trouble {
+    Trouble::TokenLacksScope { scope: scope.into() }
+}

@@ -1,0 +1,153 @@
+//! The Quay side: its API and its registry, turned into values of [`crate::bridge`].
+//!
+//! [`Quay`] is the client. A call goes through `call` (permits, deadline, retries) and comes back as an answer or as a
+//! [`QuayError`] (`error`); `connection` puts the failures of the layers below into words and remembers when asking
+//! has become pointless. `read`, `write`, `diagnose` and `registry` hold the operations, `wire` the bodies.
+//!
+//! Every request with a token costs Quay a fifth of a second of CPU, so what is counted here is requests.
+
+mod call;
+mod connection;
+mod diagnose;
+mod error;
+mod read;
+mod registry;
+mod wire;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::{OnceCell, Semaphore};
+
+use crate::bridge::integration::Trouble;
+use crate::bridge::names::QuayUrl;
+use connection::Line;
+use diagnose::Diagnosis;
+use registry::Challenge;
+
+pub use diagnose::About;
+pub use error::{ErrorKind, OptionsError, QuayError};
+pub use read::Depth;
+
+/// How we name ourselves. Quay refuses API calls from what looks like a browser (sample 090).
+const USER_AGENT: &str = concat!("oc-quay/", env!("CARGO_PKG_VERSION"));
+
+/// The longest wait for a connection. It is less where a call has less time in all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a [`Quay`] is made from.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Its address.
+    pub url: QuayUrl,
+    /// The OAuth token; without one, only what Quay tells everybody can be asked.
+    pub token: Option<SecretString>,
+    /// Certificates (PEM) to trust beside the system's.
+    pub ca: Option<Vec<u8>>,
+    /// Accept any certificate, and plain http.
+    pub insecure: bool,
+    /// The most requests in flight.
+    pub parallel: usize,
+    /// The most time one call may take, retries included; waiting for its turn does not count.
+    pub timeout: Duration,
+}
+
+/// A client of one Quay. Clones share its connection and what was learnt; nothing connects before the first call.
+#[derive(Clone, Debug)]
+pub struct Quay(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    http: reqwest::Client,
+    url: QuayUrl,
+    token: Option<SecretString>,
+    insecure: bool,
+    permits: Semaphore,
+    timeout: Duration,
+    /// Whether calls to the API still make sense.
+    api: Line,
+    /// The same for the registry and its token service, which may be another host.
+    registry: Line,
+    /// What was learnt beside what the lines know.
+    troubles: Mutex<Vec<Trouble>>,
+    diagnosis: OnceCell<Diagnosis>,
+    challenge: OnceCell<Challenge>,
+}
+
+impl Quay {
+    /// Checks the options and builds the HTTP client.
+    ///
+    /// # Errors
+    /// When the options can only fail: see [`OptionsError`].
+    pub fn new(options: Options) -> Result<Self, OptionsError> {
+        if options.url.is_plain_http() && !options.insecure {
+            return Err(OptionsError::PlainHttp);
+        }
+        if let Some(token) = &options.token {
+            bearer(token).ok_or(OptionsError::Token)?;
+        }
+        let certificates = options.ca.as_deref().map(certificates).transpose()?.unwrap_or_default();
+        let has_ca = !certificates.is_empty();
+        let http = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT.min(options.timeout * 2 / 3))
+            .tls_danger_accept_invalid_certs(options.insecure)
+            .tls_certs_merge(certificates)
+            .build()
+            .map_err(|error| match has_ca {
+                true => OptionsError::Ca(connection::deepest(&error)),
+                false => OptionsError::Client(connection::deepest(&error)),
+            })?;
+        Ok(Self(Arc::new(Shared {
+            http,
+            url: options.url,
+            token: options.token,
+            insecure: options.insecure,
+            permits: Semaphore::new(options.parallel.max(1)),
+            timeout: options.timeout,
+            api: Line::default(),
+            registry: Line::default(),
+            troubles: Mutex::default(),
+            diagnosis: OnceCell::new(),
+            challenge: OnceCell::new(),
+        })))
+    }
+
+    /// What stands in the way of every call, or of every call of a kind, as far as the answers so far tell. None twice.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        let learnt = self.0.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.api.down().into_iter().chain(learnt.iter()).cloned().collect()
+    }
+
+    fn learn(&self, trouble: Trouble) {
+        let mut learnt = self.0.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        if !learnt.contains(&trouble) {
+            learnt.push(trouble);
+        }
+    }
+}
+
+/// The token as it goes into the `Authorization` header; none if it is empty or cannot stand there.
+fn bearer(token: &SecretString) -> Option<HeaderValue> {
+    let token = token.expose_secret();
+    let is_one_word = !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic());
+    let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok().filter(|_| is_one_word)?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+/// The certificates in a PEM file.
+fn certificates(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, OptionsError> {
+    match reqwest::Certificate::from_pem_bundle(pem) {
+        Ok(certificates) if certificates.is_empty() => Err(OptionsError::Ca("it holds no certificate in PEM form".into())),
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(OptionsError::Ca(connection::deepest(&error))),
+    }
+}

@@ -1,0 +1,336 @@
+//! Reading: an organization in as few calls as tell the truth about it.
+
+use std::collections::BTreeSet;
+
+use futures::future::try_join_all;
+use futures::join;
+use reqwest::Method;
+use secrecy::SecretString;
+
+use super::Quay;
+use super::call::Call;
+use super::error::{ErrorKind, QuayError};
+use super::wire;
+use crate::bridge::mark::{ADOPTION_TEAM, Mark};
+use crate::bridge::snapshot::{DefaultPermission, Organization, Read, Robot, Unread, UnreadKind};
+
+/// The most tags on a page (Quay `endpoints/api/tag.py`).
+const TAGS_PER_PAGE: &str = "100";
+
+/// How an organization is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Robot accounts, default permissions and repositories at once: soonest done. For one namespace.
+    Full,
+    /// Robot accounts and default permissions at once, repositories only if the robot accounts' lists do not show every
+    /// wanted one: fewest calls. For many namespaces.
+    Lean,
+    /// Robot accounts and the organization itself, the rest only if it exists: fewest calls where it may not.
+    New,
+}
+
+/// The first answers about an organization; `None` was not asked.
+struct Look {
+    robots: Result<Vec<wire::Robot>, QuayError>,
+    view: Option<Result<Option<wire::Organization>, QuayError>>,
+    permissions: Option<Result<Vec<DefaultPermission>, QuayError>>,
+    repositories: Option<Result<BTreeSet<String>, QuayError>>,
+}
+
+/// What the first answers prove.
+enum Proof {
+    Missing,
+    Administered,
+    Nothing,
+}
+
+impl Quay {
+    /// Reads an organization, `Ok(None)` if there is none.
+    ///
+    /// `wanted` are the repositories that should be there, `robots` the short names of the robot accounts that matter:
+    /// what a list does not tell about these is asked one by one. `ours` is the mark of the namespace.
+    ///
+    /// # Errors
+    /// When not even its existence could be told. What else could not be read is [`Unread`] by itself.
+    pub async fn organization(
+        &self,
+        name: &str,
+        wanted: &BTreeSet<String>,
+        robots: &[String],
+        depth: Depth,
+        ours: &Mark,
+    ) -> Read<Option<Organization>> {
+        let mut look = self.look(name, depth).await;
+        if let Err(error) = &look.robots
+            && error.kind.is_general()
+        {
+            return Err(error.clone().into());
+        }
+        let view = match (look.view.take(), look.proof()) {
+            (Some(view), _) => view?,
+            (None, Proof::Missing) => return Ok(None),
+            (None, Proof::Administered) => return self.administered(name, wanted, robots, ours, look, None).await,
+            (None, Proof::Nothing) => self.view(name).await?,
+        };
+        let Some(view) = view else { return Ok(None) };
+        if !view.is_admin && look.robots.is_ok() && look.permissions.is_none() {
+            // 3.12 does not say that a superuser with full access may administer, but it obeys (`VERSIONS.md`).
+            look.permissions = Some(self.default_permissions(name).await);
+        }
+        if view.is_admin || matches!(look.permissions, Some(Ok(_))) {
+            self.administered(name, wanted, robots, ours, look, Some(view)).await
+        } else {
+            Ok(Some(self.not_administered(name, &view).await))
+        }
+    }
+
+    async fn look(&self, name: &str, depth: Depth) -> Look {
+        let robots = self.robots(name);
+        match depth {
+            Depth::Full => {
+                let (robots, permissions, repositories) = join!(robots, self.default_permissions(name), self.repositories(name));
+                Look { robots, view: None, permissions: Some(permissions), repositories: Some(repositories) }
+            }
+            Depth::Lean => {
+                let (robots, permissions) = join!(robots, self.default_permissions(name));
+                Look { robots, view: None, permissions: Some(permissions), repositories: None }
+            }
+            Depth::New => {
+                let (robots, view) = join!(robots, self.view(name));
+                Look { robots, view: Some(view), permissions: None, repositories: None }
+            }
+        }
+    }
+
+    /// An organization that exists and is ours to administer, with what the first look left open.
+    async fn administered(
+        &self,
+        name: &str,
+        wanted: &BTreeSet<String>,
+        needed: &[String],
+        ours: &Mark,
+        look: Look,
+        view: Option<wire::Organization>,
+    ) -> Read<Option<Organization>> {
+        let shown = look.shown_repositories();
+        let repositories = async {
+            match look.repositories {
+                Some(repositories) => repositories,
+                None if wanted.is_subset(&shown) => Ok(shown),
+                None => self.repositories(name).await,
+            }
+        };
+        let permissions = async {
+            match look.permissions {
+                Some(permissions) => permissions,
+                None => self.default_permissions(name).await,
+            }
+        };
+        let robots = async {
+            match look.robots {
+                Ok(listed) => self.complete(name, listed, needed).await,
+                Err(error) => Err(error),
+            }
+        };
+        let (robots, default_permissions, repositories) = join!(robots, permissions, repositories);
+
+        let matter: Vec<&Robot> = robots.iter().flatten().filter(|robot| needed.contains(&robot.name)).collect();
+        let is_marked_by_others = matter.iter().any(|robot| robot.mark.as_ref().is_some_and(|mark| mark.is_foreign_to(ours)));
+        let view = match view {
+            // Only this call shows who adopted it, and only a foreign mark makes anybody ask.
+            None if is_marked_by_others => self.view(name).await?,
+            view => view,
+        };
+        // To a read-only superuser Quay says that it may administer, but it shows no tokens (sample 666).
+        let hides_tokens = matter.iter().any(|robot| robot.token.is_none());
+        let administered = !(hides_tokens && self.diagnosis().await.is_readonly_superuser());
+        Ok(Some(Organization {
+            administered,
+            adopted_by: view.as_ref().and_then(adopted_by),
+            robots: robots.map_err(Unread::from),
+            default_permissions: default_permissions.map_err(Unread::from),
+            repositories: repositories.map_err(Unread::from),
+        }))
+    }
+
+    /// An organization that exists and is somebody else's. What its lists show would be half the truth.
+    async fn not_administered(&self, name: &str, view: &wire::Organization) -> Organization {
+        self.diagnose_refusal(name, view).await;
+        let forbidden = |parts: &str| Unread {
+            call: format!("list {parts} of organization {name}"),
+            reason: "the token may not administer the organization".into(),
+            kind: UnreadKind::Forbidden,
+        };
+        Organization {
+            administered: false,
+            adopted_by: adopted_by(view),
+            robots: Err(forbidden("robot accounts")),
+            default_permissions: Err(forbidden("default permissions")),
+            repositories: Err(forbidden("repositories")),
+        }
+    }
+
+    /// Robot accounts as the snapshot has them; what the list held back about the needed ones is asked one by one, as
+    /// 3.12 wants it for organizations of others (`VERSIONS.md`).
+    async fn complete(&self, organization: &str, listed: Vec<wire::Robot>, needed: &[String]) -> Result<Vec<Robot>, QuayError> {
+        let robots = listed.into_iter().filter_map(|mut listed| {
+            // The list is made with LIKE, where `_` in the organization's name stands for any character.
+            let name = short_name(organization, &listed.name)?.to_owned();
+            let mark = listed.description.as_deref().and_then(Mark::parse);
+            let repositories = listed.repositories.take();
+            let token = listed.token();
+            Some(async move {
+                let is_needed = needed.contains(&name);
+                let token = match token {
+                    None if is_needed => self.shown_token(organization, &name).await?,
+                    token => token,
+                };
+                let repositories = match repositories {
+                    None if is_needed => self.repositories_of_robot(organization, &name).await?,
+                    repositories => repositories.into_iter().flatten().collect(),
+                };
+                Ok(Robot { name, mark, token, repositories })
+            })
+        });
+        try_join_all(robots).await
+    }
+
+    async fn shown_token(&self, organization: &str, robot: &str) -> Result<Option<SecretString>, QuayError> {
+        match self.robot(organization, robot).await {
+            Ok(robot) => Ok(robot.token()),
+            Err(error) if matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn repositories_of_robot(&self, organization: &str, robot: &str) -> Result<BTreeSet<String>, QuayError> {
+        let what = format!("list the repositories of robot account {organization}+{robot}");
+        let call = self.api(Method::GET, &["organization", organization, "robots", robot, "permissions"], what);
+        let found: wire::RobotPermissions = self.fetch(&call).await?;
+        Ok(found.permissions.into_iter().map(|permission| permission.repository.name).collect())
+    }
+
+    async fn robots(&self, organization: &str) -> Result<Vec<wire::Robot>, QuayError> {
+        let what = format!("list robot accounts of organization {organization}");
+        let call = self.api(Method::GET, &["organization", organization, "robots"], what);
+        let found: wire::Robots = self.fetch(&call.query("token", "true").query("permissions", "true")).await?;
+        Ok(found.robots)
+    }
+
+    /// A robot account by itself.
+    pub(super) async fn robot(&self, organization: &str, robot: &str) -> Result<wire::Robot, QuayError> {
+        let what = format!("read robot account {organization}+{robot}");
+        self.fetch(&self.api(Method::GET, &["organization", organization, "robots", robot], what)).await
+    }
+
+    /// The organization itself as the token sees it; `None` if there is none.
+    pub(super) async fn view(&self, name: &str) -> Result<Option<wire::Organization>, QuayError> {
+        let call = self.api(Method::GET, &["organization", name], format!("look up organization {name}"));
+        match self.fetch(&call).await {
+            Ok(view) => Ok(Some(view)),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The default permissions of the organization's own robot accounts. Those for what one user creates, of people, of
+    /// teams and of roles that a newer Quay may have are not ours to judge.
+    pub(super) async fn default_permissions(&self, organization: &str) -> Result<Vec<DefaultPermission>, QuayError> {
+        let what = format!("list default permissions of organization {organization}");
+        let found: wire::Prototypes =
+            self.fetch(&self.api(Method::GET, &["organization", organization, "prototypes"], what)).await?;
+        let permissions = found.prototypes.into_iter().filter_map(|prototype| {
+            let is_ours = prototype.delegate.kind == "user" && prototype.activating_user.is_none();
+            let robot = short_name(organization, &prototype.delegate.name).filter(|_| is_ours)?;
+            Some(DefaultPermission { robot: robot.to_owned(), role: prototype.role.parse().ok()?, id: prototype.id })
+        });
+        Ok(permissions.collect())
+    }
+
+    async fn repositories(&self, organization: &str) -> Result<BTreeSet<String>, QuayError> {
+        let call = || {
+            let what = format!("list repositories of organization {organization}");
+            self.api(Method::GET, &["repository"], what).query("namespace", organization)
+        };
+        self.pages(call).await
+    }
+
+    /// The names of all organizations, or `None` where that cannot be read: the list is for superusers whose token has
+    /// the scope `super:user` (samples 432-436).
+    pub async fn organizations(&self) -> Option<BTreeSet<String>> {
+        let call = || self.api(Method::GET, &["superuser", "organizations", ""], "list all organizations".into());
+        self.pages(call).await.ok()
+    }
+
+    /// The repositories of an organization with the number of their tags: what is lost with it.
+    ///
+    /// # Errors
+    /// When any part of it cannot be read.
+    pub async fn contents(&self, organization: &str) -> Result<Vec<(String, usize)>, QuayError> {
+        let repositories = self.repositories(organization).await?.into_iter();
+        try_join_all(repositories.map(async |repository| {
+            let tags = self.tags(organization, &repository).await?;
+            Ok((repository, tags))
+        }))
+        .await
+    }
+
+    async fn tags(&self, organization: &str, repository: &str) -> Result<usize, QuayError> {
+        let path: Vec<&str> = ["repository", organization].into_iter().chain(repository.split('/')).chain(["tag", ""]).collect();
+        let mut count = 0;
+        for page in 1.. {
+            let call = self.api(Method::GET, &path, format!("list tags of repository {organization}/{repository}"));
+            let call = call.query("limit", TAGS_PER_PAGE).query("page", &page.to_string()).query("onlyActiveTags", "true");
+            let found: wire::Tags = self.fetch(&call).await?;
+            count += found.tags.len();
+            if !found.has_additional || found.tags.is_empty() {
+                break;
+            }
+        }
+        Ok(count)
+    }
+
+    /// All names in a list that comes in pages (samples 363, 364). A page token that Quay does not understand gives the
+    /// first page again (sample 362), which must not go on for ever.
+    async fn pages(&self, first: impl Fn() -> Call) -> Result<BTreeSet<String>, QuayError> {
+        let mut names = BTreeSet::new();
+        let mut call = first();
+        loop {
+            let page: wire::Page = self.fetch(&call).await?;
+            let known = names.len();
+            names.extend(page.items.into_iter().map(|item| item.name));
+            let Some(next) = page.next_page else { return Ok(names) };
+            if names.len() == known {
+                return Err(QuayError::new(call.what(), ErrorKind::Unexpected, "Quay gives the same page again and again"));
+            }
+            call = first().query("next_page", &next);
+        }
+    }
+}
+
+impl Look {
+    fn proof(&self) -> Proof {
+        match (&self.robots, &self.permissions) {
+            // With FEATURE_SUPERUSERS_FULL_ACCESS a missing organization has an empty list of robot accounts, but no
+            // default permissions (samples 520, 524).
+            (Ok(robots), Some(Err(error))) if robots.is_empty() && error.kind == ErrorKind::NotFound => Proof::Missing,
+            // That list is for administrators only.
+            (_, Some(Ok(_))) => Proof::Administered,
+            _ => Proof::Nothing,
+        }
+    }
+
+    /// The repositories that any robot account has a right on.
+    fn shown_repositories(&self) -> BTreeSet<String> {
+        self.robots.iter().flatten().flat_map(|robot| robot.repositories.iter().flatten()).cloned().collect()
+    }
+}
+
+/// The short name of a robot account of this organization.
+fn short_name<'a>(organization: &str, name: &'a str) -> Option<&'a str> {
+    name.strip_prefix(organization)?.strip_prefix('+')
+}
+
+fn adopted_by(view: &wire::Organization) -> Option<Mark> {
+    Mark::parse(view.teams.get(ADOPTION_TEAM)?.description.as_deref()?)
+}

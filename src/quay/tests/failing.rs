@@ -1,0 +1,281 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use sandbox::tls::Authority;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::bridge::integration::{Step, Trouble};
+use crate::bridge::snapshot::UnreadKind;
+use crate::quay::{ErrorKind, OptionsError, QuayError};
+
+fn about(scene: &Scene, options: Options) -> (QuayError, Vec<Trouble>) {
+    let client = Quay::new(options).unwrap();
+    let error = scene.run(client.about()).unwrap_err();
+    (error, client.troubles())
+}
+
+fn at(url: &str, scene: &Scene) -> Options {
+    Options { url: QuayUrl::parse(url).unwrap().0, timeout: Duration::from_secs(3), ..scene.options() }
+}
+
+fn assert_unreachable((error, troubles): (QuayError, Vec<Trouble>), step: Step) -> String {
+    assert_eq!(error.kind, ErrorKind::Unreachable(step), "{error}");
+    assert_eq!(troubles, [Trouble::Unreachable { step, reason: error.reason.clone() }]);
+    error.reason
+}
+
+#[test]
+fn a_name_that_does_not_resolve_stops_at_the_name() {
+    let scene = Scene::new();
+    let reason = assert_unreachable(about(&scene, at("https://quay.invalid", &scene)), Step::Name);
+    assert!(reason.contains("lookup"), "{reason}");
+}
+
+#[test]
+fn a_closed_port_stops_at_the_connection() {
+    let scene = Scene::new();
+    let port = scene.run(TcpListener::bind("127.0.0.1:0")).unwrap().local_addr().unwrap().port();
+    let reason = assert_unreachable(about(&scene, at(&format!("https://127.0.0.1:{port}"), &scene)), Step::Connect);
+    assert_eq!(reason, "Connection refused");
+}
+
+#[test]
+fn who_does_not_speak_tls_stops_there() {
+    let scene = Scene::new();
+    let listener = scene.run(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    // Nobody answers at all.
+    let reason = assert_unreachable(about(&scene, at(&url, &scene)), Step::Tls);
+    assert_eq!(reason, "no connection in time");
+    // Somebody answers in plain HTTP.
+    scene.runtime.spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = socket.read(&mut [0; 1024]).await;
+            let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    let reason = assert_unreachable(about(&scene, at(&url, &scene)), Step::Tls);
+    assert_eq!(reason, "what answers there does not speak TLS");
+}
+
+#[test]
+fn a_certificate_is_trusted_only_by_its_authority() {
+    let scene = Scene::new();
+    let other = Authority::new().unwrap().pem().as_bytes().to_vec();
+    for ca in [None, Some(other)] {
+        let (error, troubles) = about(&scene, Options { ca, ..scene.options() });
+        assert_eq!(error.kind, ErrorKind::Untrusted);
+        assert_eq!(error.reason, "the certificate of 127.0.0.1 is signed by an authority that is not trusted here");
+        assert_eq!(troubles, [Trouble::Untrusted { reason: error.reason }]);
+    }
+    assert_eq!(scene.requests(), 0);
+    let client = Quay::new(Options { ca: None, insecure: true, ..scene.options() }).unwrap();
+    scene.run(client.about()).unwrap();
+}
+
+#[test]
+fn options_that_can_only_fail_are_refused_at_once() {
+    let scene = Scene::new();
+    let refuse = |options: Options| Quay::new(options).unwrap_err();
+    for token in ["", "abc\n", "abc def", "abc\r\nX-Evil: 1", "tökén"] {
+        let error = refuse(Options { token: Some(SecretString::from(token)), ..scene.options() });
+        assert!(matches!(error, OptionsError::Token), "{token:?}");
+        assert!(token.is_empty() || !error.to_string().contains(token));
+    }
+    let broken = "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
+    for ca in ["", "not a certificate", "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", broken] {
+        let error = refuse(Options { ca: Some(ca.into()), ..scene.options() });
+        assert!(matches!(error, OptionsError::Ca(_)), "{ca}: {error}");
+    }
+    let http = || at("http://127.0.0.1:1", &scene);
+    assert!(matches!(refuse(http()), OptionsError::PlainHttp));
+    Quay::new(Options { insecure: true, ..http() }).unwrap();
+}
+
+#[test]
+fn a_quay_that_does_not_answer_in_time_is_not_asked_again() {
+    let scene = Scene::linked();
+    scene.traffic().set_latency(Duration::from_secs(30));
+    let client = Quay::new(Options { timeout: Duration::from_millis(400), ..scene.options() }).unwrap();
+    let started = Instant::now();
+    let unread = scene.read(&client, Depth::Full).unwrap_err();
+    assert_eq!(unread.kind, UnreadKind::Skipped);
+    assert_eq!(client.troubles(), [Trouble::Unreachable { step: Step::Http, reason: "no answer within 400ms".into() }]);
+    scene.requests();
+    for _ in 0..100 {
+        scene.read(&client, Depth::Full).unwrap_err();
+    }
+    assert!(started.elapsed() < Duration::from_secs(3));
+    assert_eq!(scene.requests(), 0);
+}
+
+#[test]
+fn what_may_pass_is_tried_three_times() {
+    let faults: [Harm; 6] = [
+        |fault| fault.html(502),
+        |fault| fault.html(503),
+        |fault| fault.html(504),
+        |fault| fault.html(429),
+        |fault| fault.html(429).header("Retry-After", "0"),
+        Fault::drop_before,
+    ];
+    at_once(faults, |fault| {
+        let scene = Scene::linked();
+        for (times, works) in [(2, true), (3, false)] {
+            scene.traffic().clear_faults();
+            scene.traffic().fault(fault(Fault::on("GET", "/robots").times(times)));
+            let client = scene.client();
+            scene.run(client.about()).unwrap();
+            scene.traffic().clear();
+            let organization = scene.read(&client, Depth::Lean).unwrap().unwrap();
+            assert_eq!(organization.robots.is_ok(), works);
+            assert_eq!(scene.traffic().count("GET robots"), 3);
+            assert!(organization.administered && organization.default_permissions.is_ok());
+            assert_eq!(client.troubles(), [], "one bad call is not a trouble of all");
+        }
+    });
+}
+
+#[test]
+fn what_will_not_pass_is_tried_once() {
+    let scene = Scene::linked();
+    for (status, kind) in
+        [(500, UnreadKind::Failed), (400, UnreadKind::Failed), (404, UnreadKind::Failed), (200, UnreadKind::Failed)]
+    {
+        scene.traffic().clear_faults();
+        scene.traffic().fault(Fault::on("GET", "/robots").html(status));
+        let client = scene.client();
+        let organization = scene.read(&client, Depth::Full).unwrap().unwrap();
+        assert_eq!(organization.robots.unwrap_err().kind, kind, "{status}");
+        assert_eq!(scene.traffic().count("GET robots"), 1, "{status}");
+        scene.traffic().clear();
+    }
+}
+
+#[test]
+fn a_pause_that_the_server_asks_for_is_kept() {
+    let scene = Scene::linked();
+    scene.traffic().fault(Fault::on("GET", "/config").times(1).status(429).header("Retry-After", "1"));
+    let started = Instant::now();
+    scene.run(scene.client().about()).unwrap();
+    assert!((1000..2500).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+}
+
+#[test]
+fn retries_end_with_the_time_of_the_call() {
+    let scene = Scene::linked();
+    scene.traffic().fault(Fault::on("GET", "/config").status(429).header("Retry-After", "3600"));
+    let client = Quay::new(Options { timeout: Duration::from_secs(1), ..scene.options() }).unwrap();
+    let started = Instant::now();
+    assert_eq!(scene.run(client.about()).unwrap_err().kind, ErrorKind::RateLimited);
+    assert!(started.elapsed() < Duration::from_secs(2));
+    assert_eq!(scene.requests(), 1);
+}
+
+#[test]
+fn a_quay_that_is_down_behind_its_proxy_is_unreachable() {
+    let scene = Scene::linked();
+    scene.traffic().fault(Fault::on("*", "/").html(502));
+    let client = scene.client();
+    assert_eq!(scene.read(&client, Depth::Full).unwrap_err().kind, UnreadKind::Skipped);
+    let reason = "a proxy answered 502 Bad Gateway in Quay's place".to_owned();
+    assert_eq!(client.troubles(), [Trouble::Unreachable { step: Step::Http, reason }]);
+}
+
+#[test]
+fn another_program_under_the_address_is_not_a_missing_organization() {
+    let scene = Scene::linked();
+    for status in [200, 308, 404] {
+        scene.traffic().clear_faults();
+        scene.traffic().fault(Fault::on("*", "/").html(status));
+        for depth in [Depth::Full, Depth::Lean, Depth::New] {
+            let unread = scene.read(&scene.client(), depth).unwrap_err();
+            assert_eq!(unread.kind, UnreadKind::Failed, "{status} {depth:?}");
+            assert!(unread.reason.starts_with("the address answered something that is not Quay's API"), "{}", unread.reason);
+        }
+    }
+    let client = scene.client();
+    scene.traffic().clear_faults();
+    scene.traffic().fault(Fault::on("POST", "/").html(200));
+    let error = scene.run(client.create_organization("new")).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unexpected, "a page is no success");
+}
+
+#[test]
+fn any_single_failure_leaves_no_half_truth() {
+    let faults: [Harm; 5] =
+        [|fault| fault.html(500), |fault| fault.html(200), |fault| fault.html(404), |fault| fault.html(403), Fault::drop_before];
+    at_once(["/robots", "/prototypes", "/repository", "/organization/prod_app"], |path| {
+        let scene = Scene::linked();
+        for (number, fault) in faults.into_iter().enumerate() {
+            for depth in [Depth::Full, Depth::Lean, Depth::New] {
+                scene.traffic().clear_faults();
+                scene.traffic().fault(fault(Fault::on("GET", path)));
+                let client = scene.client();
+                scene.run(client.about()).unwrap();
+                let context = format!("{path} {number} {depth:?}");
+                let Ok(read) = scene.read(&client, depth) else { continue };
+                let organization = read.unwrap_or_else(|| panic!("{context}: called missing"));
+                assert!(organization.robots.is_err() || organization.robots.unwrap().len() == 3, "{context}");
+                let permissions = organization.default_permissions;
+                assert!(permissions.is_err() || permissions.unwrap().len() == 3, "{context}");
+                let repositories = organization.repositories;
+                assert!(repositories.is_err() || repositories.unwrap().len() == 3, "{context}");
+            }
+        }
+    });
+}
+
+/// A port that leads to the stand-in, and how many connections came through it.
+async fn counting_port(target: String) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = count.clone();
+    tokio::spawn(async move {
+        while let Ok((mut from, _)) = listener.accept().await {
+            counter.fetch_add(1, Ordering::Relaxed);
+            let mut to = TcpStream::connect(&target).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut from, &mut to).await });
+        }
+    });
+    (url, count)
+}
+
+#[test]
+fn one_http2_connection_serves_all_calls() {
+    let scene = Scene::linked();
+    let (url, connections) = scene.run(counting_port(scene.sandbox.quay.host()));
+    let client = Quay::new(at(&url, &scene)).unwrap();
+    scene.read(&client, Depth::Full).unwrap();
+    let at_first = connections.load(Ordering::Relaxed);
+    for _ in 0..5 {
+        scene.read(&client, Depth::Full).unwrap();
+        scene.run(futures::future::join_all((0..20).map(|_| client.about())));
+    }
+    assert_eq!(connections.load(Ordering::Relaxed), at_first);
+}
+
+#[test]
+fn no_more_are_in_flight_than_allowed() {
+    let scene = Scene::linked();
+    scene.traffic().set_latency(Duration::from_millis(20));
+    let client = Quay::new(Options { parallel: 2, ..scene.options() }).unwrap();
+    scene.run(futures::future::join_all((0..10).map(|_| client.about())));
+    assert_eq!(scene.traffic().max_in_flight(), 2);
+}
+
+#[test]
+fn neither_the_client_nor_its_errors_show_the_token() {
+    let scene = Scene::linked();
+    let client = scene.client();
+    let token = scene.sandbox.quay.admin_token();
+    assert!(!format!("{client:?} {:?}", scene.options()).contains(&token));
+    scene.traffic().fault(Fault::on("*", "/").status(400).body(r#"{"message":"no"}"#));
+    let error = scene.run(client.create_organization("new")).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains(&token));
+    assert!(scene.traffic().entries().iter().all(|entry| entry.user_agent == format!("oc-quay/{}", env!("CARGO_PKG_VERSION"))));
+}

@@ -1,0 +1,168 @@
+use super::*;
+use crate::bridge::Role;
+
+fn assert_linked(scene: &Scene, organization: &Organization) {
+    assert!(organization.administered);
+    assert_eq!(organization.adopted_by, None);
+    let robots = organization.robots.as_ref().unwrap();
+    assert_eq!(robots.len(), 3);
+    for name in ROBOTS {
+        let robot = organization.robot(name).unwrap();
+        assert_eq!(token(robot), Some(scene.current_token(name).as_str()));
+        assert_eq!(robot.mark, Some(ours()));
+        assert_eq!(robot.repositories, names(&REPOSITORIES));
+    }
+    let mut roles: Vec<_> =
+        organization.default_permissions.as_ref().unwrap().iter().map(|found| (found.robot.as_str(), found.role)).collect();
+    roles.sort_unstable();
+    assert_eq!(roles, [("builder", Role::Write), ("default", Role::Read), ("deployer", Role::Read)]);
+    assert_eq!(organization.repositories, Ok(names(&REPOSITORIES)));
+}
+
+#[test]
+fn a_healthy_organization_costs_three_requests_or_two() {
+    let scene = Scene::linked();
+    for (depth, requests) in [(Depth::Full, 3), (Depth::Lean, 2), (Depth::New, 3)] {
+        let organization = scene.read(&scene.client(), depth).unwrap().unwrap();
+        assert_linked(&scene, &organization);
+        assert_eq!(scene.requests(), requests, "{depth:?}");
+    }
+}
+
+#[test]
+fn a_missing_organization_costs_two_requests_to_who_expects_it() {
+    let scene = Scene::new();
+    for (depth, requests) in [(Depth::Full, 4), (Depth::Lean, 3), (Depth::New, 2)] {
+        let client = scene.client();
+        assert!(scene.read(&client, depth).unwrap().is_none(), "{depth:?}");
+        assert_eq!(scene.requests(), requests, "{depth:?}");
+        assert_eq!(client.troubles(), []);
+    }
+}
+
+#[test]
+fn a_missing_organization_is_missing_to_a_superuser_with_full_access() {
+    let scene = Scene::new();
+    scene.sandbox.quay.set_flags(|flags| flags.full_access = true);
+    for (depth, requests) in [(Depth::Full, 3), (Depth::Lean, 2), (Depth::New, 2)] {
+        assert!(scene.read(&scene.client(), depth).unwrap().is_none(), "{depth:?}");
+        assert_eq!(scene.requests(), requests, "{depth:?}");
+    }
+}
+
+#[test]
+fn repositories_that_no_robot_account_shows_are_looked_for() {
+    let scene = Scene::linked();
+    for (depth, requests) in [(Depth::Lean, 3), (Depth::New, 4)] {
+        let organization = scene.read_for(&scene.client(), depth, &ours(), &["api", "new"]).unwrap().unwrap();
+        assert_eq!(organization.repositories, Ok(names(&REPOSITORIES)), "{depth:?}");
+        assert_eq!(scene.requests(), requests, "{depth:?}");
+    }
+}
+
+#[test]
+fn repositories_come_in_pages() {
+    let scene = Scene::linked();
+    for n in 0..250 {
+        scene.sandbox.quay.add_repository(ORGANIZATION, &format!("r{n}"), ADMIN);
+    }
+    let organization = scene.read(&scene.client(), Depth::Full).unwrap().unwrap();
+    assert_eq!(organization.repositories.unwrap().len(), 253);
+    assert_eq!(scene.requests(), 5);
+}
+
+#[test]
+fn a_robot_account_of_a_similar_organization_is_not_ours() {
+    let scene = Scene::linked();
+    // Quay's list matches `_` like SQL does.
+    scene.sandbox.quay.add_organization("prodxapp", ADMIN);
+    scene.sandbox.quay.add_robot("prodxapp", "stranger", "");
+    scene.sandbox.quay.add_prototype(ORGANIZATION, "prodxapp+stranger", RepoRole::Read);
+    let organization = scene.read(&scene.client(), Depth::Full).unwrap().unwrap();
+    assert_linked(&scene, &organization);
+}
+
+#[test]
+fn default_permissions_of_people_are_not_ours() {
+    let scene = Scene::linked();
+    scene.sandbox.quay.add_prototype(ORGANIZATION, "alice", RepoRole::Admin);
+    let organization = scene.read(&scene.client(), Depth::Full).unwrap().unwrap();
+    assert_linked(&scene, &organization);
+}
+
+#[test]
+fn a_foreign_mark_makes_us_ask_who_adopted_it() {
+    let scene = Scene::linked();
+    let stranger = Mark::new("api.other:6443", "app", "uid-2");
+    let client = scene.client();
+    let organization = scene.read_for(&client, Depth::Full, &stranger, &REPOSITORIES).unwrap().unwrap();
+    assert_eq!((organization.adopted_by, scene.requests()), (None, 4));
+
+    scene.run(client.adopt(ORGANIZATION, &stranger.to_string())).unwrap();
+    scene.requests();
+    for depth in [Depth::Full, Depth::Lean, Depth::New] {
+        let organization = scene.read_for(&client, depth, &stranger, &REPOSITORIES).unwrap().unwrap();
+        assert_eq!(organization.adopted_by, Some(stranger.clone()), "{depth:?}");
+    }
+    scene.requests();
+    let organization = scene.read(&client, Depth::Lean).unwrap().unwrap();
+    assert_eq!((organization.adopted_by, scene.requests()), (None, 2), "nobody else asks");
+}
+
+#[test]
+fn what_the_list_of_3_12_holds_back_is_asked_one_by_one() {
+    let scene = Scene::linked();
+    let quay = &scene.sandbox.quay;
+    quay.add_user("boss", true);
+    let client = scene.client_with(&quay.add_full_token("boss"));
+    quay.set_flags(|flags| {
+        flags.full_access = true;
+        flags.release = sandbox::quay::Release::V3_12;
+    });
+    for (depth, requests) in [(Depth::Full, 3 + 3 * 2), (Depth::New, 4 + 3 * 2)] {
+        let organization = scene.read(&client, depth).unwrap().unwrap();
+        assert_linked(&scene, &organization);
+        assert_eq!(scene.requests(), requests, "{depth:?}");
+    }
+}
+
+#[test]
+fn the_list_of_all_organizations_is_for_superusers() {
+    let scene = Scene::linked();
+    let quay = &scene.sandbox.quay;
+    quay.add_organization("other", "alice");
+    assert_eq!(scene.run(scene.client().organizations()), Some(names(&["other", ORGANIZATION])));
+    assert_eq!(scene.requests(), 1);
+    let plain = scene.client_with(&quay.add_full_token("alice"));
+    assert_eq!(scene.run(plain.organizations()), None);
+    let without_scope = scene.client_with(&quay.add_token(ADMIN, &["org:admin", "user:admin"]));
+    assert_eq!(scene.run(without_scope.organizations()), None);
+}
+
+#[test]
+fn the_contents_of_an_organization_are_counted() {
+    let scene = Scene::linked();
+    let quay = &scene.sandbox.quay;
+    for n in 0..120 {
+        quay.push_tag(ORGANIZATION, "web", &format!("v{n}")).unwrap();
+    }
+    quay.push_tag(ORGANIZATION, "api", "latest").unwrap();
+    quay.add_repository(ORGANIZATION, "team/nested", ADMIN);
+    quay.push_tag(ORGANIZATION, "team/nested", "latest").unwrap();
+    let contents = scene.run(scene.client().contents(ORGANIZATION)).unwrap();
+    let expected = [("api", 1), ("team/nested", 1), ("web", 120), ("worker", 0)];
+    assert_eq!(contents, expected.map(|(name, tags)| (name.to_owned(), tags)));
+}
+
+#[test]
+fn quay_tells_its_version_without_a_token() {
+    let scene = Scene::new();
+    let client = Quay::new(Options { token: None, ..scene.options() }).unwrap();
+    let about = scene.run(client.about()).unwrap();
+    assert!(about.version.unwrap().starts_with("Quay v"));
+    assert!(!about.read_only);
+    assert_eq!(scene.requests(), 1);
+    let unread = scene.read(&client, Depth::Full).unwrap_err();
+    assert_eq!(unread.reason, "not asked, since there is no token for Quay");
+    assert_eq!(scene.requests(), 0);
+}

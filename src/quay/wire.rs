@@ -1,0 +1,163 @@
+//! The bodies of Quay's answers, as far as we read them. Fields that are not marked optional are in every answer that
+//! is Quay's; one without them is not.
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+/// `GET …/robots` (samples 231, 387).
+#[derive(Debug, Deserialize)]
+pub(super) struct Robots {
+    pub(super) robots: Vec<Robot>,
+}
+
+/// A robot account: in a list, alone (204), new (201), or with a new token (233).
+#[derive(Debug, Deserialize)]
+pub(super) struct Robot {
+    /// With its organization: `acme+builder`.
+    pub(super) name: String,
+    pub(super) description: Option<String>,
+    token: Option<SecretString>,
+    /// Names of repositories of its organization; absent if this Quay holds them back (`VERSIONS.md`, 3.12).
+    pub(super) repositories: Option<Vec<String>>,
+}
+
+impl Robot {
+    /// Its token, if this Quay shows it to us (sample 666). An empty one is none.
+    pub(super) fn token(self) -> Option<SecretString> {
+        self.token.filter(|token| !token.expose_secret().is_empty())
+    }
+}
+
+/// `GET …/robots/<robot>/permissions` (sample 386).
+#[derive(Debug, Deserialize)]
+pub(super) struct RobotPermissions {
+    pub(super) permissions: Vec<RobotPermission>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RobotPermission {
+    pub(super) repository: Named,
+}
+
+/// Anything with a name.
+#[derive(Debug, Deserialize)]
+pub(super) struct Named {
+    pub(super) name: String,
+}
+
+/// `GET …/prototypes` (sample 263).
+#[derive(Debug, Deserialize)]
+pub(super) struct Prototypes {
+    pub(super) prototypes: Vec<Prototype>,
+}
+
+/// A default permission.
+#[derive(Debug, Deserialize)]
+pub(super) struct Prototype {
+    pub(super) id: String,
+    pub(super) role: String,
+    /// It is only for repositories that this user creates.
+    pub(super) activating_user: Option<IgnoredAny>,
+    /// Robot accounts are of kind `user` (sample 251).
+    pub(super) delegate: Delegate,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Delegate {
+    pub(super) name: String,
+    pub(super) kind: String,
+}
+
+/// `GET /api/v1/organization/<name>` (samples 180, 182).
+#[derive(Debug, Deserialize)]
+pub(super) struct Organization {
+    /// What the token may, not only its user.
+    pub(super) is_admin: bool,
+    pub(super) is_member: bool,
+    /// Shown to members only.
+    #[serde(default)]
+    pub(super) teams: BTreeMap<String, Team>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Team {
+    pub(super) role: String,
+    pub(super) description: Option<String>,
+    /// The user is in it, or administers the organization (samples 67a, 67i).
+    #[serde(default)]
+    pub(super) can_view: bool,
+}
+
+/// A page of `GET /api/v1/repository` (363) or `GET /api/v1/superuser/organizations/` (432).
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    #[serde(alias = "repositories", alias = "organizations")]
+    pub(super) items: Vec<Named>,
+    pub(super) next_page: Option<String>,
+}
+
+/// `GET …/tag/` (sample 365).
+#[derive(Debug, Deserialize)]
+pub(super) struct Tags {
+    pub(super) tags: Vec<IgnoredAny>,
+    pub(super) has_additional: bool,
+}
+
+/// `GET /api/v1/user/` (sample 100); with the scope `user:read` alone much is left out (sample 110).
+#[derive(Debug, Deserialize)]
+pub(super) struct User {
+    pub(super) username: String,
+    pub(super) email: Option<String>,
+    pub(super) is_me: Option<bool>,
+    /// True only with the scope `super:user`; left out otherwise (`endpoints/api/user.py`, `user_view`).
+    pub(super) super_user: Option<bool>,
+    pub(super) global_readonly_super_user: Option<bool>,
+    /// Those with the user in a team, whatever the token may (the same place).
+    #[serde(default)]
+    pub(super) organizations: Vec<Named>,
+}
+
+/// `GET /config` (samples 003, 648).
+#[derive(Debug, Deserialize)]
+pub(super) struct Config {
+    /// Not in 3.12.
+    pub(super) version_number: Option<String>,
+    pub(super) registry_state: Option<String>,
+    pub(super) features: Features,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
+pub(super) struct Features {
+    pub(super) superusers_org_creation_only: bool,
+    pub(super) restricted_users: bool,
+}
+
+impl Config {
+    /// Quay takes no writes (sample 648).
+    pub(super) fn is_readonly(&self) -> bool {
+        self.registry_state.as_deref() == Some("readonly")
+    }
+}
+
+/// `GET /v2/auth` (sample 464).
+#[derive(Debug, Deserialize)]
+pub(super) struct RegistryToken {
+    pub(super) token: SecretString,
+}
+
+/// The claims in a registry token that tell what was granted (sample 464).
+#[derive(Debug, Deserialize)]
+pub(super) struct Claims {
+    #[serde(default)]
+    pub(super) access: Vec<Access>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Access {
+    pub(super) name: String,
+    pub(super) actions: Vec<String>,
+}

@@ -1,0 +1,219 @@
+//! Writing. Every operation is idempotent: where Quay's own is not, what the refusal means is looked up.
+
+use reqwest::Method;
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::Quay;
+use super::error::{ErrorKind, QuayError};
+use super::wire;
+use crate::bridge::Role;
+use crate::bridge::mark::ADOPTION_TEAM;
+
+impl Quay {
+    /// Creates an organization. One that is there already and ours to administer is as good: somebody was faster, or an
+    /// earlier try had got through.
+    ///
+    /// # Errors
+    /// Also when the name is taken by an organization of others, by a user, or by one that was just deleted.
+    pub async fn create_organization(&self, name: &str) -> Result<(), QuayError> {
+        let call =
+            self.api(Method::POST, &["organization", ""], format!("create organization {name}")).body(json!({"name": name}));
+        let Err(mut error) = self.perform(&call).await else { return Ok(()) };
+        match error.kind {
+            ErrorKind::Exists => match self.view(name).await? {
+                Some(view) if view.is_admin => return Ok(()),
+                Some(_) => error.reason = "the name is taken by an organization that this token may not administer".into(),
+                // Sample 196.
+                None if error.reason.contains("not available") => {
+                    error.reason = "an organization of this name was just deleted; Quay frees the name in a minute or so".into();
+                }
+                None => error.reason = "the name is taken by a user".into(),
+            },
+            ErrorKind::Forbidden => self.diagnose().await,
+            _ => {}
+        }
+        Err(error)
+    }
+
+    /// Deletes an organization with all its images. Quay has no undo.
+    ///
+    /// # Errors
+    /// When it is still there and Quay refuses.
+    pub async fn delete_organization(&self, name: &str) -> Result<(), QuayError> {
+        let call = self.api(Method::DELETE, &["organization", name], format!("delete organization {name}"));
+        let Err(error) = self.perform(&call).await else { return Ok(()) };
+        // A missing organization is refused like one of others (samples 192, 530).
+        let may_be_gone = matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound);
+        if may_be_gone && self.view(name).await?.is_none() { Ok(()) } else { Err(error) }
+    }
+
+    /// Makes the token's user, a superuser, an owner of an organization (sample 45c).
+    ///
+    /// # Errors
+    /// Also when there is no such organization: Quay would make one of a user of that name, with everything the user has
+    /// (`take_ownership` of `endpoints/api/superuser_models_pre_oci.py`).
+    pub async fn take_ownership(&self, name: &str) -> Result<(), QuayError> {
+        let call =
+            self.api(Method::POST, &["superuser", "takeownership", name], format!("become an owner of organization {name}"));
+        if self.view(name).await?.is_none() {
+            return Err(QuayError::new(call.what(), ErrorKind::NotFound, "there is no such organization"));
+        }
+        self.perform(&call).await
+    }
+
+    /// Writes into an organization that it is the namespace's of this mark now.
+    ///
+    /// # Errors
+    /// When Quay refuses.
+    pub async fn adopt(&self, organization: &str, mark: &str) -> Result<(), QuayError> {
+        let path = ["organization", organization, "team", ADOPTION_TEAM];
+        let call = self.api(Method::PUT, &path, format!("mark organization {organization} as adopted"));
+        self.perform(&call.body(json!({"role": "member", "description": mark}))).await
+    }
+
+    /// Creates a robot account with this mark as its description, which can never be changed, and returns its token.
+    /// One that is there already keeps its description.
+    ///
+    /// # Errors
+    /// When Quay refuses, or does not show the token.
+    pub async fn create_robot(&self, organization: &str, robot: &str, mark: &str) -> Result<SecretString, QuayError> {
+        let path = ["organization", organization, "robots", robot];
+        let call = self.api(Method::PUT, &path, format!("create robot account {organization}+{robot}"));
+        match self.fetch::<wire::Robot>(&call.body(json!({"description": mark}))).await {
+            Ok(created) => token_of(created, call_of(organization, robot)),
+            Err(error) if error.kind == ErrorKind::Exists => self.robot_token(organization, robot).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The current token of a robot account.
+    ///
+    /// # Errors
+    /// When Quay refuses, or does not show the token.
+    pub async fn robot_token(&self, organization: &str, robot: &str) -> Result<SecretString, QuayError> {
+        token_of(self.robot(organization, robot).await?, call_of(organization, robot))
+    }
+
+    /// Gives a robot account a new token and returns it; the old one no longer logs in.
+    ///
+    /// Asking twice is harmless, since the last token is the valid one. When all tries leave it open whether the token
+    /// was renewed, the one that is valid now is returned.
+    ///
+    /// # Errors
+    /// When Quay refuses, or does not show the token.
+    pub async fn rotate_robot(&self, organization: &str, robot: &str) -> Result<SecretString, QuayError> {
+        let path = ["organization", organization, "robots", robot, "regenerate"];
+        let call = self.api(Method::POST, &path, format!("renew the token of robot account {organization}+{robot}"));
+        match self.fetch::<wire::Robot>(&call).await {
+            Ok(renewed) => token_of(renewed, call_of(organization, robot)),
+            Err(error) if error.kind.is_uncertain() => self.robot_token(organization, robot).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a robot account with its rights and default permissions. One that is gone is as good.
+    ///
+    /// # Errors
+    /// When Quay refuses.
+    pub async fn delete_robot(&self, organization: &str, robot: &str) -> Result<(), QuayError> {
+        let path = ["organization", organization, "robots", robot];
+        let call = self.api(Method::DELETE, &path, format!("delete robot account {organization}+{robot}"));
+        gone_is_good(self.perform(&call).await)
+    }
+
+    /// Gives a robot account a role on repositories created later. Each such call makes another default permission
+    /// (sample 252), so after a failure that leaves it open the list decides whether to try again.
+    ///
+    /// # Errors
+    /// When Quay refuses.
+    pub async fn create_default_permission(&self, organization: &str, robot: &str, role: Role) -> Result<(), QuayError> {
+        let create = || {
+            let what = format!("create a default permission of robot account {organization}+{robot}");
+            let delegate = json!({"kind": "user", "name": format!("{organization}+{robot}")});
+            let call = self.api(Method::POST, &["organization", organization, "prototypes"], what).not_repeatable();
+            call.body(json!({"role": role.as_str(), "delegate": delegate}))
+        };
+        match self.perform(&create()).await {
+            Err(error) if error.kind.is_uncertain() => {}
+            outcome => return outcome,
+        }
+        let permissions = self.default_permissions(organization).await?;
+        if permissions.iter().any(|permission| permission.robot == robot && permission.role == role) {
+            return Ok(());
+        }
+        self.perform(&create()).await
+    }
+
+    /// Changes the role of a default permission.
+    ///
+    /// # Errors
+    /// When Quay refuses.
+    pub async fn change_default_permission(&self, organization: &str, id: &str, role: Role) -> Result<(), QuayError> {
+        let what = format!("change a default permission of organization {organization}");
+        let call = self.api(Method::PUT, &["organization", organization, "prototypes", id], what);
+        self.perform(&call.body(json!({"role": role.as_str()}))).await
+    }
+
+    /// Deletes a default permission. One that is gone is as good.
+    ///
+    /// # Errors
+    /// When Quay refuses.
+    pub async fn delete_default_permission(&self, organization: &str, id: &str) -> Result<(), QuayError> {
+        let what = format!("delete a default permission of organization {organization}");
+        let call = self.api(Method::DELETE, &["organization", organization, "prototypes", id], what);
+        gone_is_good(self.perform(&call).await)
+    }
+
+    /// Creates a private repository; the default permissions of this moment apply to it. One that is there already is
+    /// as good.
+    ///
+    /// # Errors
+    /// When Quay refuses.
+    pub async fn create_repository(&self, organization: &str, repository: &str) -> Result<(), QuayError> {
+        let call = self.api(Method::POST, &["repository"], format!("create repository {organization}/{repository}"));
+        // All four are required (sample 304).
+        let body = json!({"namespace": organization, "repository": repository, "visibility": "private", "description": ""});
+        match self.perform(&call.body(body)).await {
+            Err(error) if error.kind == ErrorKind::Exists => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Gives a robot account a role on one repository.
+    ///
+    /// # Errors
+    /// When Quay refuses; it answers 500 when the repository is missing (sample 376).
+    pub async fn grant(&self, organization: &str, repository: &str, robot: &str, role: Role) -> Result<(), QuayError> {
+        let account = format!("{organization}+{robot}");
+        let path: Vec<&str> = ["repository", organization]
+            .into_iter()
+            .chain(repository.split('/'))
+            .chain(["permissions", "user", &account])
+            .collect();
+        let what = format!("give robot account {account} {role} on repository {organization}/{repository}");
+        let call = self.api(Method::PUT, &path, what).body(json!({"role": role.as_str()}));
+        match self.perform(&call).await {
+            // Also the answer to the loser of two that give a robot account its first right at the same time; the loser
+            // succeeds a moment later (sample 634e).
+            Err(error) if error.status == Some(500) => self.perform(&call).await,
+            outcome => outcome,
+        }
+    }
+}
+
+/// What is to be gone and is gone is fine.
+fn gone_is_good(outcome: Result<(), QuayError>) -> Result<(), QuayError> {
+    match outcome {
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn call_of(organization: &str, robot: &str) -> String {
+    format!("read the token of robot account {organization}+{robot}")
+}
+
+fn token_of(robot: wire::Robot, call: String) -> Result<SecretString, QuayError> {
+    robot.token().ok_or_else(|| QuayError::new(&call, ErrorKind::Forbidden, "Quay does not show it to this token's user"))
+}

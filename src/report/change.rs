@@ -1,0 +1,156 @@
+//! What `link`, `repair` and `unlink` have to say: before they write, and after.
+
+use serde::Serialize;
+
+use crate::bridge::change::{Change, Verb};
+use crate::bridge::finding::{Finding, Level, ObjectRef};
+use crate::ui::printable;
+
+use super::style::Style;
+use super::{API_VERSION, Format, address_hint, human, machine, of_level, short, verdict};
+
+/// The changes of a command, planned or done.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeReport {
+    /// [`API_VERSION`].
+    pub api_version: &'static str,
+    /// `ChangeReport`.
+    pub kind: &'static str,
+    /// No change failed or was left out, and no finding is an error.
+    pub ok: bool,
+    /// `link`, `repair`, `unlink`.
+    pub command: &'static str,
+    /// Nothing was written because of `--dry-run`.
+    pub dry_run: bool,
+    /// The changes, in the order they are made.
+    pub changes: Vec<ChangeReportEntry>,
+    /// What could not be planned, and what remains afterwards.
+    pub findings: Vec<Finding>,
+    /// The outcome in one line.
+    pub verdict: String,
+}
+
+/// One change and what became of it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeReportEntry {
+    /// The namespace it is made for; none for a change to the integration as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// What happens to the object.
+    pub verb: Verb,
+    /// The object.
+    pub object: ObjectRef,
+    /// The change in one sentence.
+    pub summary: String,
+    /// What became of it.
+    pub state: ChangeState,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What would take it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo: Option<String>,
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeState {
+    /// Not tried yet.
+    Planned,
+    /// Done.
+    Done,
+    /// Tried in vain.
+    Failed,
+    /// Not tried, since something it needs failed, or a person stopped the command.
+    Skipped,
+}
+
+impl ChangeReportEntry {
+    /// A change that is planned.
+    pub fn new(namespace: Option<&str>, change: &Change) -> Self {
+        Self {
+            namespace: namespace.map(str::to_owned),
+            verb: change.verb(),
+            object: change.object(),
+            summary: change.summary(),
+            state: ChangeState::Planned,
+            error: None,
+            undo: change.inverse().map(|inverse| inverse.summary()),
+        }
+    }
+
+    /// The same, done.
+    pub fn done(self) -> Self {
+        Self { state: ChangeState::Done, ..self }
+    }
+
+    /// The same, tried in vain.
+    pub fn failed(self, error: impl Into<String>) -> Self {
+        Self { state: ChangeState::Failed, error: Some(printable(&error.into())), ..self }
+    }
+
+    /// The same, left out.
+    pub fn skipped(self) -> Self {
+        Self { state: ChangeState::Skipped, ..self }
+    }
+
+    /// Whether the object is in Quay and not in the cluster.
+    pub(super) fn is_in_quay(&self) -> bool {
+        matches!(self.object.kind, "Organization" | "RobotAccount" | "DefaultPermission" | "Repository")
+    }
+}
+
+impl ChangeReport {
+    /// Puts a report together. `program` is what the person typed, `oc quay` or `kubectl quay`.
+    pub fn new(
+        program: &str,
+        command: &'static str,
+        dry_run: bool,
+        changes: Vec<ChangeReportEntry>,
+        mut findings: Vec<Finding>,
+    ) -> Self {
+        for finding in &mut findings {
+            finding.message = printable(&finding.message);
+            address_hint(finding, program);
+        }
+        let went_well = |change: &ChangeReportEntry| matches!(change.state, ChangeState::Planned | ChangeState::Done);
+        let mut report = Self {
+            api_version: API_VERSION,
+            kind: "ChangeReport",
+            ok: changes.iter().all(went_well) && of_level(&findings, Level::Error) == 0,
+            command,
+            dry_run,
+            changes,
+            findings,
+            verdict: String::new(),
+        };
+        report.verdict = verdict::change(&report);
+        report
+    }
+
+    /// How many changes are in a state.
+    pub fn count(&self, state: ChangeState) -> usize {
+        self.changes.iter().filter(|change| change.state == state).count()
+    }
+
+    /// The report in a format. Colors are always in it, for [`crate::ui::Ui`] to strip.
+    ///
+    /// # Errors
+    /// If a machine-readable format cannot be written, which is a mistake in this program.
+    pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
+        Ok(match format {
+            Format::Human => human::change(self, style, false),
+            Format::Wide => human::change(self, style, true),
+            Format::Short => short::change(self, style),
+            Format::Json => machine::json(self)?,
+            Format::Yaml => machine::yaml(self)?,
+            Format::Name => {
+                let changed = |change: &&ChangeReportEntry| matches!(change.state, ChangeState::Planned | ChangeState::Done);
+                machine::names(self.changes.iter().filter(changed).map(|change| &change.object))
+            }
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! What `explain` has to say: entries of the table of findings.
+
+use owo_colors::OwoColorize as _;
+use serde::Serialize;
+
+use crate::bridge::finding::{Code, Level};
+
+use super::style::{Page, Style, paint, plain};
+use super::{Format, client, machine};
+
+/// An entry of the table, for programs.
+#[derive(Serialize)]
+struct Explanation {
+    code: &'static str,
+    level: Level,
+    title: &'static str,
+    meaning: &'static str,
+    remedy: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    docs: String,
+}
+
+/// One code explained, or all of them listed.
+///
+/// # Errors
+/// If a machine-readable format cannot be written, which is a mistake in this program.
+pub fn explanation(code: Option<Code>, program: &str, format: Format, style: &Style) -> anyhow::Result<String> {
+    let all: Vec<_> = code.as_ref().map_or(Code::ALL, std::slice::from_ref).iter().map(|&code| entry(code, program)).collect();
+    match (format, all.as_slice()) {
+        (Format::Json, [one]) => machine::json(one),
+        (Format::Json, all) => machine::json(&all),
+        (Format::Yaml, [one]) => machine::yaml(one),
+        (Format::Yaml, all) => machine::yaml(&all),
+        (Format::Human | Format::Wide, [one]) => Ok(text(one, style)),
+        (_, all) => {
+            Ok(all.iter().map(|entry| format!("{}  {:<7}  {}\n", entry.code, entry.level.as_str(), entry.title)).collect())
+        }
+    }
+}
+
+fn entry(code: Code, program: &str) -> Explanation {
+    let entry = code.entry();
+    let hint = entry.hint.replace("{namespace}", "NAMESPACE");
+    Explanation {
+        code: entry.code,
+        level: entry.level,
+        title: entry.title,
+        meaning: entry.meaning,
+        remedy: entry.remedy,
+        hint: hint.strip_prefix("oc ").map(|arguments| format!("{} {arguments}", client(program))),
+        docs: code.docs(),
+    }
+}
+
+fn text(entry: &Explanation, style: &Style) -> String {
+    let mut page = Page::new(style);
+    page.line(&format!("{} {}: {}", entry.code.bold(), paint(entry.level, entry.level.as_str()), entry.title));
+    page.gap();
+    page.prose("", entry.meaning, plain);
+    page.gap();
+    page.prose("", entry.remedy, plain);
+    if let Some(hint) = &entry.hint {
+        page.gap();
+        page.line(&format!("  {hint}"));
+    }
+    page.finish()
+}

@@ -1,0 +1,69 @@
+//! Text to read. One namespace is shown check by check, several as a table; changes by namespace and by side.
+
+mod changes;
+mod findings;
+mod namespace;
+mod table;
+
+use owo_colors::OwoColorize as _;
+
+use crate::bridge::finding::Level;
+
+use super::status::{IntegrationReport, SettingReport, StatusReport};
+use super::style::{Page, Style, paint};
+use super::verdict::RUN;
+pub(super) use changes::change;
+use findings::Listing;
+
+pub(super) fn status(report: &StatusReport, style: &Style, wide: bool) -> String {
+    let mut page = Page::new(style);
+    settings(&mut page, &report.integration);
+    let concerning: Vec<_> = report.integration.checks.iter().filter(|check| wide || check.level != Level::Ok).collect();
+    if !concerning.is_empty() {
+        page.gap();
+    }
+    let listing = Listing::new(report.next.as_deref(), wide);
+    namespace::checks(&mut page, style, &report.integration.checks, report.integration_findings(), &listing, wide);
+    page.gap();
+    match report.namespaces.as_slice() {
+        [] => {}
+        [one] => namespace::show(&mut page, style, report, one, &listing),
+        _ => table::show(&mut page, style, report, &listing, wide),
+    }
+    page.gap();
+    verdict(&mut page, &report.verdict, report.worst());
+    page.finish()
+}
+
+fn settings(page: &mut Page, integration: &IntegrationReport) {
+    let mut row = |label: &str, setting: &Option<SettingReport>| {
+        let lead = format!("{label:<13}");
+        match setting {
+            None => page.prose(&lead, "not known", |text| text.dimmed().to_string()),
+            Some(SettingReport { value: None, source }) => page.prose(&lead, source, str::to_owned),
+            Some(SettingReport { value: Some(value), source }) => {
+                page.prose(&lead, &format!("{value} ({source})"), str::to_owned)
+            }
+        }
+    };
+    row("Quay", &integration.quay);
+    row("Cluster ID", &integration.cluster_id);
+    row("Token", &integration.token);
+}
+
+/// The last line. A command in it is never broken, so that it can be copied.
+fn verdict(page: &mut Page, verdict: &str, level: Level) {
+    let level = if level == Level::Info { Level::Ok } else { level };
+    let bold = |text: &str| paint(level, text).bold().to_string();
+    match verdict.rsplit_once(RUN) {
+        Some((answer, command)) if page.fits(verdict) => page.line(&format!("{}{RUN}{}", bold(answer), command.cyan())),
+        Some((answer, command)) => {
+            page.prose("", answer, bold);
+            page.line(&format!("Run: {}", command.cyan()));
+        }
+        None => page.prose("", verdict, bold),
+    }
+}
+
+#[cfg(test)]
+mod tests;

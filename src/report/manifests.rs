@@ -1,0 +1,55 @@
+//! The cluster objects of a plan as YAML, for GitOps. A secret's value is never in it.
+
+use serde_json::{Value, json};
+
+use crate::bridge::change::Change;
+use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL, ROLE_ANNOTATION};
+use crate::bridge::snapshot::NamespaceSnapshot;
+
+use super::machine;
+
+/// Stands where the secret's value goes; the API server refuses it, so it cannot be applied by mistake.
+const PLACEHOLDER: &str = "the docker configuration with the robot account's token";
+
+/// The secrets and service accounts that the plans make or change, as they will be, in one YAML stream.
+///
+/// # Errors
+/// If YAML cannot be written, which is a mistake in this program.
+pub fn manifests<'a>(plans: impl Iterator<Item = (&'a NamespaceSnapshot, &'a [Change])>) -> anyhow::Result<String> {
+    let objects = plans.flat_map(|(snapshot, changes)| changes.iter().filter_map(|change| object(snapshot, change)));
+    let documents: Vec<_> = objects.map(|object| machine::yaml(&object)).collect::<anyhow::Result<_>>()?;
+    Ok(documents.iter().map(|document| format!("---\n{document}")).collect())
+}
+
+fn object(snapshot: &NamespaceSnapshot, change: &Change) -> Option<Value> {
+    match change {
+        Change::CreateSecret { namespace, secret, .. }
+        | Change::UpdateSecret { namespace, secret, .. }
+        | Change::ReplaceSecret { namespace, secret, .. } => Some(json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": { "name": secret, "namespace": namespace, "labels": { MANAGED_BY_LABEL: MANAGED_BY } },
+            "type": "kubernetes.io/dockerconfigjson",
+            "stringData": { ".dockerconfigjson": PLACEHOLDER },
+        })),
+        Change::EditServiceAccount { namespace, service_account, edit } => {
+            let account = snapshot.service_account(service_account)?;
+            let list = |present: &[String], add: Option<bool>| -> Vec<Value> {
+                let added = (add == Some(true)).then_some(&edit.secret);
+                present.iter().chain(added).map(|name| json!({ "name": name })).collect()
+            };
+            let mut metadata = json!({ "name": service_account, "namespace": namespace });
+            if let Some(Some(role)) = edit.role {
+                metadata["annotations"] = json!({ ROLE_ANNOTATION: role });
+            }
+            Some(json!({
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": metadata,
+                "secrets": list(&account.mountable, edit.mountable),
+                "imagePullSecrets": list(&account.pull, edit.pull),
+            }))
+        }
+        _ => None,
+    }
+}

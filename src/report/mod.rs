@@ -1,0 +1,84 @@
+//! What a command has to say, as one value, and the formats it is rendered in. A file per format.
+//!
+//! A report is complete when it is made: rendering adds nothing, so every format tells the same.
+
+mod change;
+mod explanation;
+#[cfg(test)]
+mod fixtures;
+mod human;
+mod machine;
+mod manifests;
+mod short;
+mod status;
+mod style;
+mod verdict;
+mod version;
+
+pub use change::{ChangeReport, ChangeReportEntry, ChangeState};
+pub use explanation::explanation;
+pub use manifests::manifests;
+pub use status::{CheckReport, IntegrationReport, NamespaceReport, SettingReport, StatusReport, Summary};
+pub use style::Style;
+pub use version::VersionReport;
+
+use crate::bridge::finding::{Finding, Level};
+
+/// The version of the machine-readable formats.
+pub const API_VERSION: &str = "oc-quay/v1";
+
+/// The formats of `-o`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Human,
+    /// For people, with everything
+    Wide,
+    /// Problems and one summary line
+    Short,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+    /// The names of the objects concerned
+    Name,
+}
+
+/// Counts of what is wrong, in words: `2 errors, 1 warning, 1 unknown`. Empty if nothing is.
+fn problems(errors: usize, warnings: usize, unknown: usize) -> String {
+    let parts = [
+        (errors > 0).then(|| count(errors, "error")),
+        (warnings > 0).then(|| count(warnings, "warning")),
+        (unknown > 0).then(|| format!("{unknown} unknown")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// `1 error`, `2 errors`.
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+fn of_level(findings: &[Finding], level: Level) -> usize {
+    findings.iter().filter(|finding| finding.level == level).count()
+}
+
+/// The client of a program: `oc` of `oc quay`.
+fn client(program: &str) -> &str {
+    program.split(' ').next().unwrap_or(program)
+}
+
+/// Has the hint begin as the person began: hints are kept for `oc`, and kubectl knows the same commands. A namespace
+/// that the hint asks for is not named where the finding is about the integration as a whole.
+fn address_hint(finding: &mut Finding, program: &str) {
+    if let Some(hint) = &mut finding.hint {
+        *hint = hint.replace(" -n {namespace}", "");
+        if let Some(arguments) = hint.strip_prefix("oc ") {
+            *hint = format!("{} {arguments}", client(program));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+//! Problems, a line each, and one line to sum them up: to paste into a chat, or to search in a log. Lines do not wrap.
+
+use owo_colors::OwoColorize as _;
+
+use crate::bridge::finding::{Finding, Level};
+
+use super::change::{ChangeReport, ChangeState};
+use super::status::StatusReport;
+use super::style::{Page, Style, paint};
+
+pub(super) fn status(report: &StatusReport, style: &Style) -> String {
+    let mut page = Page::new(style);
+    problems(&mut page, style, &report.findings);
+    page.line(&report.verdict);
+    page.finish()
+}
+
+pub(super) fn change(report: &ChangeReport, style: &Style) -> String {
+    let mut page = Page::new(style);
+    for change in report.changes.iter().filter(|change| change.state == ChangeState::Failed) {
+        let place = change.namespace.as_ref().map(|namespace| format!("{namespace}: ")).unwrap_or_default();
+        let error = change.error.as_deref().unwrap_or_default();
+        let glyph = style.glyph(Level::Error);
+        page.line(&one_line(&format!("{glyph} {} {place}{}: {error}", paint(Level::Error, "failed"), change.summary)));
+    }
+    problems(&mut page, style, &report.findings);
+    page.line(&report.verdict);
+    page.finish()
+}
+
+fn problems(page: &mut Page, style: &Style, findings: &[Finding]) {
+    for finding in findings.iter().filter(|finding| finding.level > Level::Info) {
+        let place = finding.namespace.as_ref().map(|namespace| format!("{namespace}: ")).unwrap_or_default();
+        let level = paint(finding.level, finding.level.as_str());
+        let glyph = style.glyph(finding.level);
+        page.line(&one_line(&format!("{glyph} {} {level} {place}{}", finding.code.as_str().bold(), finding.message)));
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,286 @@
+//! What `status` has to say.
+
+use std::cmp::Reverse;
+
+use serde::Serialize;
+
+use crate::bridge::checks::Check;
+use crate::bridge::finding::{Code, Finding, Level};
+use crate::bridge::integration::{IntegrationSnapshot, Setting};
+use crate::bridge::names::QuayUrl;
+use crate::ui::printable;
+
+use super::style::Style;
+use super::{API_VERSION, Format, address_hint, human, machine, of_level, short, verdict};
+
+/// The state of the integration and of the namespaces that were asked for.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusReport {
+    /// [`API_VERSION`].
+    pub api_version: &'static str,
+    /// `StatusReport`.
+    pub kind: &'static str,
+    /// There is no finding of level error.
+    pub ok: bool,
+    /// Counts.
+    pub summary: Summary,
+    /// The integration.
+    pub integration: IntegrationReport,
+    /// The namespaces: those with problems first, the worst of them at the top; each group by name.
+    pub namespaces: Vec<NamespaceReport>,
+    /// Every finding: the integration's first, then in the order of the namespaces and of their checks.
+    pub findings: Vec<Finding>,
+    /// The answer in one line.
+    pub verdict: String,
+    /// The command to go on with, which ends the verdict too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Counts over a [`StatusReport`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// Namespaces that were looked at.
+    pub namespaces: usize,
+    /// Namespaces that are to be linked.
+    pub linked: usize,
+    /// Namespaces that are not.
+    pub out_of_scope: usize,
+    /// Namespaces that are to be linked and have no error, warning or unknown.
+    pub ok: usize,
+    /// Findings of level info.
+    pub info: usize,
+    /// Findings of level warning.
+    pub warning: usize,
+    /// Findings of level error.
+    pub error: usize,
+    /// Findings of level unknown.
+    pub unknown: usize,
+}
+
+/// The settings in use, where they come from, and the checks of the integration as a whole.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IntegrationReport {
+    /// The address of the Quay.
+    pub quay: Option<SettingReport>,
+    /// The cluster ID.
+    pub cluster_id: Option<SettingReport>,
+    /// The token, without its value.
+    pub token: Option<SettingReport>,
+    /// The checks.
+    pub checks: Vec<CheckReport>,
+}
+
+/// A setting and where it comes from.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingReport {
+    /// The value; none if it is secret, or an address that cannot be used (which may hide a password).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// A flag, an environment variable, or an object in the cluster.
+    pub source: String,
+}
+
+/// A namespace and what its checks say.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceReport {
+    /// Its name.
+    pub name: String,
+    /// Its organization in Quay, where one can be named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+    /// It is to be linked: in scope, there, and not being deleted.
+    pub linked: bool,
+    /// Why it is to be linked, or why not.
+    pub scope: String,
+    /// The worst level among its checks.
+    pub level: Level,
+    /// Its checks, in the order they were made. Left out where several namespaces were asked for and nothing is wrong
+    /// in this one: thousands of healthy namespaces must not fill the memory, or the page.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckReport>,
+}
+
+/// One check.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckReport {
+    /// What was checked.
+    pub title: &'static str,
+    /// How it is.
+    pub level: Level,
+    /// The state in a few words.
+    pub fact: String,
+    /// The codes of its findings. The findings themselves stand in [`StatusReport::findings`], in the same order.
+    pub findings: Vec<Code>,
+}
+
+impl StatusReport {
+    /// Puts a report together. `program` is what the person typed, `oc quay` or `kubectl quay`; `selection` is how they
+    /// named the namespaces, as a command line: `-n shop`, `-A`, `-l team=web`, `shop web`.
+    pub fn new(
+        program: &str,
+        selection: &str,
+        mut integration: IntegrationReport,
+        integration_checks: Vec<Check>,
+        namespaces: impl IntoIterator<Item = (NamespaceReport, Vec<Check>)>,
+    ) -> Self {
+        let mut findings;
+        (integration.checks, findings) = split(integration_checks);
+
+        let mut judged: Vec<_> = namespaces.into_iter().map(|(namespace, checks)| namespace.judge(checks)).collect();
+        if judged.len() > 1 {
+            for (namespace, _) in judged.iter_mut().filter(|(namespace, _)| !namespace.has_problems()) {
+                namespace.checks = Vec::new();
+            }
+        }
+        judged.sort_by(|(a, _), (b, _)| a.rank().cmp(&b.rank()));
+        let mut namespaces = Vec::with_capacity(judged.len());
+        for (namespace, its_findings) in judged {
+            namespaces.push(namespace);
+            findings.extend(its_findings);
+        }
+        findings.iter_mut().for_each(|finding| address_hint(finding, program));
+
+        let mut report = Self {
+            api_version: API_VERSION,
+            kind: "StatusReport",
+            ok: of_level(&findings, Level::Error) == 0,
+            summary: Summary::of(&namespaces, &findings),
+            integration,
+            namespaces,
+            findings,
+            verdict: String::new(),
+            next: None,
+        };
+        (report.verdict, report.next) = verdict::status(&report, program, selection);
+        report
+    }
+
+    /// The worst level among all checks; what `--fail-on` is compared with.
+    pub fn worst(&self) -> Level {
+        let checks = self.integration.checks.iter().map(|check| check.level);
+        checks.chain(self.namespaces.iter().map(|namespace| namespace.level)).max().unwrap_or(Level::Ok)
+    }
+
+    /// The report in a format. Colors are always in it, for [`crate::ui::Ui`] to strip.
+    ///
+    /// # Errors
+    /// If a machine-readable format cannot be written, which is a mistake in this program.
+    pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
+        Ok(match format {
+            Format::Human => human::status(self, style, false),
+            Format::Wide => human::status(self, style, true),
+            Format::Short => short::status(self, style),
+            Format::Json => machine::json(self)?,
+            Format::Yaml => machine::yaml(self)?,
+            Format::Name => {
+                let problems = self.findings.iter().filter(|finding| finding.level >= Level::Warning);
+                machine::names(problems.map(|finding| &finding.object))
+            }
+        })
+    }
+
+    /// The findings of the integration as a whole.
+    pub(super) fn integration_findings(&self) -> &[Finding] {
+        let end = self.findings.iter().take_while(|finding| finding.namespace.is_none()).count();
+        self.findings.get(..end).unwrap_or_default()
+    }
+
+    /// The findings of the namespaces.
+    pub(super) fn namespace_findings(&self) -> &[Finding] {
+        self.findings.get(self.integration_findings().len()..).unwrap_or_default()
+    }
+}
+
+impl Summary {
+    fn of(namespaces: &[NamespaceReport], findings: &[Finding]) -> Self {
+        let linked = namespaces.iter().filter(|namespace| namespace.linked).count();
+        Self {
+            namespaces: namespaces.len(),
+            linked,
+            out_of_scope: namespaces.len() - linked,
+            ok: namespaces.iter().filter(|namespace| namespace.linked && !namespace.has_problems()).count(),
+            info: of_level(findings, Level::Info),
+            warning: of_level(findings, Level::Warning),
+            error: of_level(findings, Level::Error),
+            unknown: of_level(findings, Level::Unknown),
+        }
+    }
+}
+
+impl IntegrationReport {
+    /// The settings of an integration. [`StatusReport::new`] adds the checks.
+    pub fn new(snapshot: &IntegrationSnapshot) -> Self {
+        let report = |setting: Setting<String>| SettingReport { value: Some(setting.value), source: setting.source.to_string() };
+        let mut quay = snapshot.url().map(report);
+        if let Some(quay) = &mut quay {
+            quay.value.take_if(|url| QuayUrl::parse(url).is_err());
+        }
+        Self {
+            quay,
+            cluster_id: snapshot.cluster_id().map(report),
+            token: snapshot.token_source().map(|source| SettingReport { value: None, source: source.to_string() }),
+            checks: vec![],
+        }
+    }
+
+    /// The registry's host.
+    pub(super) fn host(&self) -> Option<String> {
+        let (url, _) = QuayUrl::parse(self.quay.as_ref()?.value.as_ref()?).ok()?;
+        Some(url.host())
+    }
+}
+
+impl NamespaceReport {
+    /// A namespace, before its checks are looked at: [`StatusReport::new`] does that.
+    pub fn new(name: impl Into<String>, organization: Option<String>, linked: bool, scope: impl Into<String>) -> Self {
+        Self { name: name.into(), organization, linked, scope: scope.into(), level: Level::Ok, checks: vec![] }
+    }
+
+    fn judge(mut self, checks: Vec<Check>) -> (Self, Vec<Finding>) {
+        let findings;
+        (self.checks, findings) = split(checks);
+        self.level = self.checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok);
+        let findings = findings.into_iter().map(|finding| finding.in_namespace(&self.name)).collect();
+        (self, findings)
+    }
+
+    /// Whether something is wrong in it, or could not be checked.
+    pub(super) fn has_problems(&self) -> bool {
+        self.level > Level::Info
+    }
+
+    /// How it is, in a word or two.
+    pub(super) fn state(&self) -> &'static str {
+        match self.level {
+            level @ (Level::Error | Level::Warning | Level::Unknown) => level.as_str(),
+            Level::Ok | Level::Info if self.linked => "ok",
+            Level::Ok | Level::Info => "not linked",
+        }
+    }
+
+    fn rank(&self) -> (Reverse<Level>, bool, &str) {
+        (Reverse(self.level.max(Level::Info)), !self.linked, &self.name)
+    }
+}
+
+/// Checks as they are reported, and their findings. What a server chose of the words is made printable here, once.
+fn split(checks: Vec<Check>) -> (Vec<CheckReport>, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let reports = checks
+        .into_iter()
+        .map(|check| {
+            let codes = check.findings.iter().map(|finding| finding.code).collect();
+            findings.extend(check.findings);
+            CheckReport { title: check.title, level: check.level, fact: printable(&check.fact), findings: codes }
+        })
+        .collect();
+    findings.iter_mut().for_each(|finding: &mut Finding| finding.message = printable(&finding.message));
+    (reports, findings)
+}

@@ -1,0 +1,177 @@
+//! What human text is made of: glyphs, colors, and lines that wrap.
+
+use owo_colors::OwoColorize as _;
+
+use crate::bridge::finding::Level;
+
+/// How wide prose is where nobody says how wide the page is.
+const USUAL_WIDTH: usize = 80;
+
+/// Prose is not squeezed into less than this: it would be columns of single words.
+const LEAST_WIDTH: usize = 24;
+
+/// What human text depends on besides the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// The columns of the terminal. None where there is no terminal: tables are then as wide as they need to be.
+    pub width: Option<usize>,
+    /// Glyphs in ASCII.
+    pub ascii: bool,
+}
+
+impl Style {
+    /// The glyph of a level: one column, in its color.
+    pub(super) fn glyph(&self, level: Level) -> String {
+        let glyph = match (level, self.ascii) {
+            (Level::Ok, false) => "√",
+            (Level::Ok, true) => "+",
+            (Level::Info, _) => "i",
+            (Level::Unknown, _) => "?",
+            (Level::Warning, false) => "‼",
+            (Level::Warning, true) => "!",
+            (Level::Error, false) => "×",
+            (Level::Error, true) => "x",
+        };
+        paint(level, glyph)
+    }
+}
+
+/// A text in the color of a level.
+pub(super) fn paint(level: Level, text: &str) -> String {
+    match level {
+        Level::Ok => text.green().to_string(),
+        Level::Info => text.blue().to_string(),
+        Level::Unknown => text.magenta().to_string(),
+        Level::Warning => text.yellow().to_string(),
+        Level::Error => text.red().to_string(),
+    }
+}
+
+/// A text without its colors, as it takes up columns.
+pub(super) fn columns(text: &str) -> usize {
+    anstream::adapter::strip_str(text).to_string().chars().count()
+}
+
+/// Lines of text, one below the other.
+pub(super) struct Page {
+    text: String,
+    width: usize,
+}
+
+impl Page {
+    pub(super) fn new(style: &Style) -> Self {
+        Self { text: String::new(), width: style.width.unwrap_or(USUAL_WIDTH) }
+    }
+
+    /// A line as it is, however long.
+    pub(super) fn line(&mut self, line: &str) {
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    /// An empty line, unless there is one already or nothing above it.
+    pub(super) fn gap(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
+    }
+
+    /// Prose behind a lead. What does not fit goes on below the prose, not below the lead; a word that is too long for a
+    /// line, such as an address, stays whole.
+    pub(super) fn prose(&mut self, lead: &str, prose: &str, paint: impl Fn(&str) -> String) {
+        let indent = columns(lead);
+        let width = self.width.saturating_sub(indent).max(LEAST_WIDTH);
+        for (place, line) in wrap(prose, width).iter().enumerate() {
+            let line = paint(line);
+            if place == 0 {
+                self.line(&format!("{lead}{line}"));
+            } else {
+                self.line(&format!("{:indent$}{line}", ""));
+            }
+        }
+    }
+
+    /// Whether a line would fit.
+    pub(super) fn fits(&self, line: &str) -> bool {
+        columns(line) <= self.width
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.text
+    }
+}
+
+/// Text without paint, for [`Page::prose`].
+pub(super) fn plain(text: &str) -> String {
+    text.to_owned()
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if columns(line) + 1 + columns(word) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(width: usize) -> Page {
+        Page::new(&Style { width: Some(width), ascii: false })
+    }
+
+    #[test]
+    fn prose_hangs_below_itself() {
+        let mut page = page(40);
+        page.prose("  × Secrets  ", "one two three four five six seven eight", plain);
+        assert_eq!(page.finish(), "  × Secrets  one two three four five six\n             seven eight\n");
+    }
+
+    #[test]
+    fn colors_take_no_columns() {
+        let (mut colored, mut bare) = (page(30), page(30));
+        colored.prose(&paint(Level::Error, "OQ301 "), "a secret that is not there", |line| paint(Level::Error, line));
+        bare.prose("OQ301 ", "a secret that is not there", plain);
+        assert_eq!(anstream::adapter::strip_str(&colored.finish()).to_string(), bare.finish());
+    }
+
+    #[test]
+    fn a_long_word_stays_whole_and_empty_prose_keeps_its_lead() {
+        let address = "https://quay.example.com/organization/openshift_myproj";
+        assert_eq!(wrap(&format!("see {address} there"), 20), ["see", address, "there"]);
+        let mut page = page(80);
+        page.prose("lead ", "", plain);
+        assert_eq!(page.finish(), "lead\n");
+    }
+
+    #[test]
+    fn gaps_do_not_add_up() {
+        let mut page = page(80);
+        page.gap();
+        page.line("a");
+        page.gap();
+        page.gap();
+        page.line("b");
+        assert_eq!(page.finish(), "a\n\nb\n");
+    }
+
+    #[test]
+    fn every_glyph_is_one_column_and_the_fallback_is_ascii() {
+        for level in [Level::Ok, Level::Info, Level::Unknown, Level::Warning, Level::Error] {
+            for ascii in [false, true] {
+                let glyph = Style { width: None, ascii }.glyph(level);
+                assert_eq!(columns(&glyph), 1);
+                assert!(!ascii || glyph.is_ascii());
+            }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The last line of a report: it answers the question the person came with, or names the next command.
+
+use crate::bridge::finding::{Finding, Level};
+
+use super::change::{ChangeReport, ChangeState};
+use super::status::{NamespaceReport, StatusReport};
+use super::{count, of_level, problems};
+
+/// What stands between the answer and the next command.
+pub(super) const RUN: &str = ". Run: ";
+
+/// The verdict on a status, and the next command where there is one.
+pub(super) fn status(report: &StatusReport, program: &str, selection: &str) -> (String, Option<String>) {
+    let next = next_command(report, program, selection);
+    let (answer, next) = match report.namespaces.as_slice() {
+        _ if of_level(report.integration_findings(), Level::Error) > 0 => (integration(report), next),
+        [] if report.summary.unknown > 0 => ("Nothing could be checked".to_owned(), hint(report.findings.first())),
+        [] => ("No namespaces were found".to_owned(), None),
+        [one] => single(report, one, next),
+        _ => several(report, next),
+    };
+    let verdict = match &next {
+        Some(next) => format!("{answer}{RUN}{next}"),
+        None => answer,
+    };
+    (verdict, next)
+}
+
+fn integration(report: &StatusReport) -> String {
+    let errors = of_level(report.integration_findings(), Level::Error);
+    format!("The integration has {}", count(errors, "error"))
+}
+
+fn single(report: &StatusReport, namespace: &NamespaceReport, next: Option<String>) -> (String, Option<String>) {
+    let name = &namespace.name;
+    let summary = &report.summary;
+    let unknown = summary.unknown > 0 || namespace.level == Level::Unknown;
+    if summary.error > 0 || (summary.warning > 0 && unknown) {
+        (problems(summary.error, summary.warning, summary.unknown), next)
+    } else if !namespace.linked {
+        (format!("{name} is not linked: {}", namespace.scope), hint(report.namespace_findings().first()))
+    } else if unknown {
+        (format!("Nothing wrong was found, but {}", unchecked(summary.unknown)), None)
+    } else if summary.warning > 0 {
+        (format!("Pods in {name} can pull from {}, with {}", host(report), count(summary.warning, "warning")), next)
+    } else {
+        (format!("Pods in {name} can pull from {}", host(report)), None)
+    }
+}
+
+fn several(report: &StatusReport, next: Option<String>) -> (String, Option<String>) {
+    let total = report.namespaces.len();
+    let of_level = |level| report.namespaces.iter().filter(|namespace| namespace.level == level).count();
+    let (errors, unknown) = (of_level(Level::Error), of_level(Level::Unknown));
+    let linked = report.summary.linked;
+    if errors > 0 {
+        let have = if errors == 1 { "has" } else { "have" };
+        (format!("{errors} of {total} namespaces {have} errors"), next)
+    } else if unknown > 0 || report.summary.unknown > 0 {
+        let what = match unknown {
+            0 => unchecked(report.summary.unknown),
+            some => format!("{some} of {total} namespaces could not be checked in full"),
+        };
+        (format!("No errors were found, but {what}"), None)
+    } else if linked == 0 {
+        (format!("None of {total} namespaces is linked"), None)
+    } else {
+        let answer = format!("Pods in {} can pull from {}", count(linked, "namespace"), host(report));
+        match report.summary.warning {
+            0 => (answer, None),
+            some => (format!("{answer}, with {}", count(some, "warning")), next),
+        }
+    }
+}
+
+/// Nothing was found unknown where a check was skipped because of something that is reported elsewhere.
+fn unchecked(unknown: usize) -> String {
+    match unknown {
+        0 => "not everything could be checked".to_owned(),
+        1 => "1 thing could not be checked".to_owned(),
+        several => format!("{several} things could not be checked"),
+    }
+}
+
+fn hint(finding: Option<&Finding>) -> Option<String> {
+    finding?.hint.clone()
+}
+
+fn host(report: &StatusReport) -> String {
+    report.integration.host().unwrap_or_else(|| "Quay".to_owned())
+}
+
+/// Repair, if it mends anything and can work at all; else what the first of the worst findings says.
+fn next_command(report: &StatusReport, program: &str, selection: &str) -> Option<String> {
+    let repairable = |finding: &Finding| {
+        let repair = finding.namespace.as_ref().map(|namespace| format!("{program} repair -n {namespace}"));
+        finding.level >= Level::Warning && finding.hint.is_some() && finding.hint == repair
+    };
+    let integration_works = of_level(report.integration_findings(), Level::Error) == 0;
+    if integration_works && report.findings.iter().any(repairable) {
+        return Some(format!("{program} repair {selection}"));
+    }
+    let worst = report.findings.iter().map(|finding| finding.level).max().filter(|&level| level >= Level::Warning)?;
+    let first = report.findings.iter().find(|finding| finding.level == worst)?;
+    Some(first.hint.clone().unwrap_or_else(|| format!("{program} explain {}", first.code.as_str())))
+}
+
+/// The verdict on changes.
+pub(super) fn change(report: &ChangeReport) -> String {
+    let (failed, skipped) = (report.count(ChangeState::Failed), report.count(ChangeState::Skipped));
+    let changes = count(report.changes.len(), "change");
+    if failed > 0 {
+        let skipped = if skipped > 0 { format!(", {skipped} not tried") } else { String::new() };
+        return format!("{failed} of {changes} failed{skipped}. Run the command again to finish");
+    }
+    if skipped > 0 {
+        return format!("{} of {changes} done. Run the command again to finish", report.changes.len() - skipped);
+    }
+    let outcome = if report.changes.is_empty() {
+        "Nothing to do".to_owned()
+    } else if report.count(ChangeState::Planned) > 0 {
+        let nothing_written = if report.dry_run { ". Nothing was written (--dry-run)" } else { "" };
+        format!("{changes} planned{nothing_written}")
+    } else {
+        format!("{}: {changes}", done(report))
+    };
+    let remaining = problems(of_level(&report.findings, Level::Error), 0, of_level(&report.findings, Level::Unknown));
+    match remaining.as_str() {
+        "" => outcome,
+        "1 error" | "1 unknown" => format!("{outcome}. {remaining} remains"),
+        _ => format!("{outcome}. {remaining} remain"),
+    }
+}
+
+fn done(report: &ChangeReport) -> String {
+    let mut namespaces: Vec<_> = report.changes.iter().filter_map(|change| change.namespace.as_deref()).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    let what = match namespaces.as_slice() {
+        [] => "the integration".to_owned(),
+        [one] => (*one).to_owned(),
+        several => format!("{} namespaces", several.len()),
+    };
+    let did = match report.command {
+        "link" => "Linked",
+        "unlink" => "Unlinked",
+        _ => "Repaired",
+    };
+    format!("{did} {what}")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::bridge::checks::Check;
+    use crate::bridge::finding::{Code, Finding, ObjectRef};
+    use crate::report::fixtures::*;
+    use crate::report::{ChangeReport, ChangeReportEntry, IntegrationReport, NamespaceReport, StatusReport};
+
+    #[test]
+    fn one_namespace() {
+        let verdict = |findings| one(findings).verdict;
+        assert_eq!(verdict(vec![]), "Pods in myproj can pull from quay.example.com");
+        assert_eq!(
+            verdict(vec![missing("myproj"), stale("myproj"), rival("myproj")]),
+            "2 errors, 1 warning. Run: oc quay repair -n myproj"
+        );
+        assert_eq!(
+            verdict(vec![rival("myproj")]),
+            "Pods in myproj can pull from quay.example.com, with 1 warning. \
+             Run: oc get secrets -n myproj --field-selector type=kubernetes.io/dockerconfigjson"
+        );
+        assert_eq!(verdict(vec![unread("myproj")]), "Nothing wrong was found, but 1 thing could not be checked");
+        assert_eq!(
+            verdict(vec![unread("myproj"), unread("myproj")]),
+            "Nothing wrong was found, but 2 things could not be checked"
+        );
+        assert_eq!(verdict(vec![unread("myproj"), missing("myproj")]), "1 error, 1 unknown. Run: oc quay repair -n myproj");
+        assert!(verdict(vec![unread("myproj"), rival("myproj")]).starts_with("1 warning, 1 unknown. Run: oc get secrets"));
+    }
+
+    #[test]
+    fn what_repair_does_not_mend_leads_elsewhere() {
+        let adopt = finding(Code::OrganizationOfAnotherCluster, "myproj", "o", "m");
+        assert_eq!(one(vec![adopt.clone()]).verdict, "1 error. Run: oc quay repair --adopt -n myproj");
+        assert_eq!(one(vec![adopt, missing("myproj")]).verdict, "2 errors. Run: oc quay repair -n myproj");
+        let disallowed = finding(Code::RobotsDisallowed, "myproj", "o", "m");
+        assert_eq!(one(vec![disallowed]).verdict, "1 error. Run: oc quay explain OQ212");
+    }
+
+    #[test]
+    fn a_broken_integration_goes_before_the_namespaces() {
+        let none = Finding::new(Code::NoIntegration, ObjectRef::cluster("QuayIntegration", ""), "none");
+        assert_eq!(with_integration(none).verdict, "The integration has 1 error. Run: oc get quayintegrations.quay.redhat.com");
+        let plain = Finding::new(Code::VerificationOff, ObjectRef::cluster("QuayIntegration", "quay"), "m");
+        assert_eq!(
+            with_integration(plain).verdict,
+            "Pods in myproj can pull from quay.example.com, with 1 warning. Run: oc quay explain OQ115"
+        );
+    }
+
+    #[test]
+    fn repair_is_not_named_while_it_cannot_work() {
+        let refused = Finding::new(Code::TokenRefused, ObjectRef::cluster("Quay", "q"), "Quay refuses the token");
+        let check = Check::new("Token", "OC_QUAY_TOKEN", vec![refused]);
+        let namespaces = [(namespace("myproj"), checks(vec![missing("myproj")]))];
+        let report = StatusReport::new(PROGRAM, "-n myproj", IntegrationReport::default(), vec![check], namespaces);
+        assert_eq!(report.verdict, "The integration has 1 error. Run: oc quay explain OQ109");
+    }
+
+    #[test]
+    fn a_namespace_that_is_not_linked_says_why() {
+        let verdict = |namespace| several("-n myproj", vec![namespace]).verdict;
+        assert_eq!(verdict(denied("myproj")), "myproj is not linked: the denylist names it. Run: oc quay link -n myproj");
+        let going = NamespaceReport::new("myproj", None, false, "it is being deleted");
+        assert_eq!(verdict((going, vec![])), "myproj is not linked: it is being deleted");
+    }
+
+    #[test]
+    fn several_namespaces() {
+        assert_eq!(thirty().verdict, "2 of 30 namespaces have errors. Run: oc quay repair -A");
+        let verdict = |all: [Vec<Finding>; 3]| {
+            let names = ["a", "b", "c"];
+            let namespaces = names.into_iter().zip(all).map(|(name, findings)| (namespace(name), checks(findings)));
+            several("a b c", namespaces.collect()).verdict
+        };
+        assert_eq!(verdict([vec![], vec![], vec![]]), "Pods in 3 namespaces can pull from quay.example.com");
+        assert_eq!(verdict([vec![missing("a")], vec![], vec![]]), "1 of 3 namespaces has errors. Run: oc quay repair a b c");
+        assert!(
+            verdict([vec![], vec![rival("b")], vec![]])
+                .starts_with("Pods in 3 namespaces can pull from quay.example.com, with 1 warning. Run: oc get secrets -n b")
+        );
+        assert_eq!(
+            verdict([vec![rival("a")], vec![unread("b")], vec![]]),
+            "No errors were found, but 1 of 3 namespaces could not be checked in full"
+        );
+        assert_eq!(several("-A", vec![denied("a"), denied("b")]).verdict, "None of 2 namespaces is linked");
+        assert_eq!(
+            several("-A", vec![denied("a"), (namespace("b"), checks(vec![]))]).verdict,
+            "Pods in 1 namespace can pull from quay.example.com"
+        );
+        assert_eq!(several("-A", vec![]).verdict, "No namespaces were found");
+    }
+
+    #[test]
+    fn nothing_found_is_not_nothing_there() {
+        let unread = Finding::new(Code::CouldNotRead, ObjectRef::cluster("QuayIntegration", ""), "Could not list");
+        let check = Check::new("Integration", "could not be read", vec![unread]);
+        let report = StatusReport::new(PROGRAM, "-A", IntegrationReport::default(), vec![check], []);
+        assert_eq!(report.verdict, "Nothing could be checked. Run: oc quay status");
+    }
+
+    #[test]
+    fn changes() {
+        let done = |namespace| planned(namespace).into_iter().map(ChangeReportEntry::done).collect::<Vec<_>>();
+        assert_eq!(change("repair", false, vec![]).verdict, "Nothing to do");
+        assert_eq!(change("link", false, planned("myproj")).verdict, "6 changes planned");
+        assert_eq!(change("link", true, planned("myproj")).verdict, "6 changes planned. Nothing was written (--dry-run)");
+        assert_eq!(change("link", false, done("myproj")).verdict, "Linked myproj: 6 changes");
+        assert_eq!(change("unlink", false, done("myproj")).verdict, "Unlinked myproj: 6 changes");
+        assert_eq!(change("repair", false, done("myproj").drain(..1).collect()).verdict, "Repaired myproj: 1 change");
+        let both = done("myproj").into_iter().chain(done("shop")).collect();
+        assert_eq!(change("repair", false, both).verdict, "Repaired 2 namespaces: 12 changes");
+        assert_eq!(failed().verdict, "1 of 6 changes failed, 1 not tried. Run the command again to finish");
+        let mut stopped = done("myproj");
+        stopped.push(planned("myproj").remove(0).skipped());
+        assert_eq!(change("link", false, stopped).verdict, "6 of 7 changes done. Run the command again to finish");
+    }
+
+    #[test]
+    fn what_remains_is_counted() {
+        let with = |changes, findings| ChangeReport::new(PROGRAM, "repair", false, changes, findings);
+        let report = with(vec![], vec![missing("a")]);
+        assert_eq!((report.verdict.as_str(), report.ok), ("Nothing to do. 1 error remains", false));
+        let done = planned("a").into_iter().map(ChangeReportEntry::done).collect();
+        let report = with(done, vec![missing("a"), unread("a"), rival("a")]);
+        assert_eq!(report.verdict, "Repaired a: 6 changes. 1 error, 1 unknown remain");
+        assert!(with(vec![], vec![rival("a")]).ok);
+    }
+}

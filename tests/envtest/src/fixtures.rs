@@ -1,0 +1,86 @@
+//! What the cluster holds before a test puts anything there.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::controllers::PROJECT_ADMIN;
+
+/// The namespaces of an OpenShift cluster that the suite has to do with.
+const NAMESPACES: [&str; 4] = ["openshift", "openshift-config", "openshift-marketplace", "openshift-operators"];
+
+/// Creates what is put back to the start by every reset.
+pub(crate) async fn install(api: &Api) -> Result<()> {
+    for name in NAMESPACES {
+        api.create("/api/v1/namespaces", &json!({ "metadata": { "name": name } })).await?;
+    }
+    let config = "/apis/config.openshift.io/v1";
+    for (kind, name, object) in [("clusterversions", "version", cluster_version()), ("images", "cluster", image_configuration())]
+    {
+        api.delete(&format!("{config}/{kind}/{name}")).await?;
+        api.create(&format!("{config}/{kind}"), &object).await?;
+        // A create drops the status of a kind that has it as a subresource.
+        api.merge(&format!("{config}/{kind}/{name}/status"), &json!({ "status": object["status"] })).await?;
+    }
+    Ok(())
+}
+
+/// Creates the roles, which no test changes.
+pub(crate) async fn install_roles(api: &Api) -> Result<()> {
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let all = ["get", "list", "watch", "create", "update", "patch", "delete"];
+    let read = ["get", "list", "watch"];
+    let rule =
+        |group: &str, resources: &[&str], verbs: &[&str]| json!({ "apiGroups": [group], "resources": resources, "verbs": verbs });
+    let project_admin = json!({
+        "metadata": { "name": PROJECT_ADMIN },
+        "rules": [
+            rule("", &["configmaps", "secrets", "serviceaccounts"], &all),
+            rule("", &["events", "namespaces"], &read),
+            rule("apps", &["deployments"], &all),
+            rule("build.openshift.io", &["buildconfigs", "builds"], &all),
+            rule("image.openshift.io", &["imagestreams"], &all),
+            rule("image.openshift.io", &["imagestreamimports"], &["create"]),
+        ],
+    });
+    api.create(&format!("{rbac}/clusterroles"), &project_admin).await?;
+
+    // On OpenShift everybody may ask for the projects and is answered those they can see (ClusterRole `basic-user`).
+    let basic_user = json!({
+        "metadata": { "name": "basic-user" },
+        "rules": [rule("project.openshift.io", &["projects"], &["list", "watch"])],
+    });
+    let basic_users = json!({
+        "metadata": { "name": "basic-users" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "basic-user" },
+        "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:authenticated" }],
+    });
+    api.create(&format!("{rbac}/clusterroles"), &basic_user).await?;
+    api.create(&format!("{rbac}/clusterrolebindings"), &basic_users).await?;
+    Ok(())
+}
+
+fn cluster_version() -> Value {
+    let capabilities = ["Build", "DeploymentConfig", "ImageRegistry", "OperatorLifecycleManager", "marketplace"];
+    json!({
+        "apiVersion": "config.openshift.io/v1",
+        "kind": "ClusterVersion",
+        "metadata": { "name": "version" },
+        "spec": { "channel": "stable-4.21", "clusterID": "6d6d0c46-5b1f-4b4c-9a0e-3f5f1c1b7a21" },
+        "status": {
+            "desired": { "version": "4.21.0" },
+            "history": [{ "state": "Completed", "version": "4.21.0" }],
+            "capabilities": { "enabledCapabilities": capabilities, "knownCapabilities": capabilities },
+        },
+    })
+}
+
+fn image_configuration() -> Value {
+    json!({
+        "apiVersion": "config.openshift.io/v1",
+        "kind": "Image",
+        "metadata": { "name": "cluster" },
+        "spec": {},
+        "status": { "internalRegistryHostname": "image-registry.openshift-image-registry.svc:5000" },
+    })
+}

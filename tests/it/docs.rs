@@ -1,0 +1,59 @@
+//! What README and docs say is so: command lines parse, sessions end as shown, links lead somewhere, and what is
+//! generated is fresh. `UPDATE_DOCS=1 cargo test --test it docs` writes what can be written anew.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod commands;
+mod findings;
+mod krew;
+mod links;
+mod markdown;
+mod sessions;
+
+use std::env;
+use std::fs;
+use std::path::Path;
+
+/// The pages for users, by their path in the project.
+fn pages() -> Vec<(String, String)> {
+    let mut paths = vec!["README.md".to_owned(), "CHANGELOG.md".to_owned(), "krew/README.md".to_owned()];
+    for entry in fs::read_dir(in_project("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        paths.push(format!("docs/{name}"));
+    }
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), read(&path))).collect()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(in_project(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn in_project(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Insists that each page is as it should be, or makes it so if told to.
+fn assert_fresh(pages: &[(String, String)]) {
+    let stale: Vec<_> = pages.iter().filter(|(path, fresh)| fs::read_to_string(in_project(path)).ok().as_ref() != Some(fresh)).collect();
+    if env::var_os("UPDATE_DOCS").is_some() {
+        for (path, fresh) in stale {
+            fs::write(in_project(path), fresh).unwrap();
+        }
+        return;
+    }
+    let differences: Vec<_> = stale.into_iter().map(|(path, fresh)| difference(path, fresh)).collect();
+    assert!(differences.is_empty(), "{}\nUPDATE_DOCS=1 writes them anew", differences.join("\n"));
+}
+
+fn difference(path: &str, fresh: &str) -> String {
+    let committed = fs::read_to_string(in_project(path)).unwrap_or_default();
+    let same = committed.lines().zip(fresh.lines()).take_while(|(a, b)| a == b).count();
+    let line = |text: &str| text.lines().nth(same).unwrap_or("(end of the page)").to_owned();
+    format!("{path}:{}: says\n  {}\nand should say\n  {}", same + 1, line(&committed), line(fresh))
+}
+
+#[test]
+fn the_changelog_knows_this_version() {
+    let heading = format!("\n## [{}]", env!("CARGO_PKG_VERSION"));
+    assert!(read("CHANGELOG.md").contains(&heading), "there is no heading {heading}");
+}

@@ -1,0 +1,88 @@
+//! Every command line of ours that a page shows is one that the program takes.
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
+use oc_quay::cli::Cli;
+
+use super::markdown::{Piece, code_spans, commands, pieces};
+use super::{pages, read};
+
+/// What the program is given, if these are words for it.
+pub(super) fn arguments(words: &[String]) -> Option<&[String]> {
+    let is_assignment = |word: &&String| word.contains('=') && !word.starts_with('-');
+    let words = &words[words.iter().take_while(is_assignment).count()..];
+    match words {
+        [client, quay, rest @ ..] if ["oc", "kubectl"].contains(&client.as_str()) && quay == "quay" => Some(rest),
+        [program, rest @ ..] if program == "oc-quay" => Some(rest),
+        _ => None,
+    }
+}
+
+/// The command lines of a page, in blocks and in the text, with their line numbers.
+fn command_lines(page: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (number, piece) in pieces(page) {
+        match piece {
+            Piece::Text(line) => found.extend(code_spans(line).map(|span| (number, span.to_owned()))),
+            Piece::Block { language: "console", lines } => {
+                found.extend(lines.iter().filter_map(|line| line.strip_prefix("$ ")).map(|line| (number, line.to_owned())));
+            }
+            Piece::Block { language: "sh", lines } => {
+                found.extend(lines.join("\n").replace("\\\n", " ").lines().map(|line| (number, line.to_owned())));
+            }
+            Piece::Block { .. } => {}
+        }
+    }
+    found
+}
+
+fn problem(arguments: &[String]) -> Option<String> {
+    let stand_in = |word: &String| word.replace("NAMESPACE", "shop").replace("NAME", "shop");
+    let line = std::iter::once("oc-quay".to_owned()).chain(arguments.iter().map(stand_in));
+    let error = Cli::try_parse_from(line).err()?;
+    (error.kind() != ErrorKind::DisplayHelp).then(|| error.to_string())
+}
+
+#[test]
+fn command_lines_parse() {
+    let (mut seen, mut problems) = (0, Vec::new());
+    for (path, page) in pages() {
+        for (number, line) in command_lines(&page) {
+            for words in commands(&line) {
+                // `oc quay` alone is the name of the program.
+                let Some(arguments) = arguments(&words).filter(|arguments| !arguments.is_empty()) else { continue };
+                seen += 1;
+                problems.extend(problem(arguments).map(|problem| format!("{path}:{number}: {line}\n{problem}")));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert!(seen > 50, "just {seen} command lines were found");
+}
+
+#[test]
+fn what_does_not_parse_is_noticed() {
+    let page = "Try `oc quay status --nonsense`.\n```sh\nFOO=1 kubectl quay link \\\n  --bar | cat\n```\n```console\n$ oc-quay nothing\n```\n";
+    let problems = command_lines(page).iter().flat_map(|(_, line)| commands(line)).filter_map(|words| problem(arguments(&words)?)).count();
+    assert_eq!(problems, 3);
+}
+
+#[test]
+fn every_command_has_a_page_with_its_help() {
+    for command in Cli::command().get_subcommands() {
+        let name = command.get_name();
+        let page = read(&format!("docs/{name}.md"));
+        assert!(page.contains(&format!("$ oc quay {name} -h\n")), "docs/{name}.md does not show the help");
+    }
+}
+
+#[test]
+fn the_readme_names_every_environment_variable_of_the_help() {
+    let help = Cli::command().render_long_help().to_string();
+    let variables = |text: &str| {
+        let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+        words.filter(|word| word.starts_with("OC_QUAY_")).map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert!(variables(&help).len() >= 4, "{help}");
+    assert_eq!(variables(&read("README.md")), variables(&help));
+}

@@ -1,0 +1,94 @@
+//! `plugin.yaml` obeys krew's rules (krew `internal/index/validation/validate.go`, `cmd/validate-krew-manifest`) and
+//! those of the public index (krew.sigs.k8s.io, "Plugin manifest" and "Best practices").
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{in_project, read};
+
+/// The platforms krew knows, of those that we release for.
+const PLATFORMS: [&str; 7] =
+    ["linux-amd64", "linux-arm64", "linux-ppc64le", "darwin-amd64", "darwin-arm64", "windows-amd64", "windows-arm64"];
+
+/// The checksum of an archive that does not exist yet.
+const NO_CHECKSUM: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+fn manifest() -> Value {
+    serde_saphyr::from_str(&read("plugin.yaml")).unwrap()
+}
+
+/// Each broken rule, in a few words.
+fn problems(manifest: &Value) -> Vec<String> {
+    let spec = &manifest["spec"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let short = text(&spec["shortDescription"]);
+    let mut rules = vec![
+        ("apiVersion", manifest["apiVersion"] == "krew.googlecontainertools.github.com/v1alpha2"),
+        ("kind", manifest["kind"] == "Plugin"),
+        ("name", manifest["metadata"]["name"] == "quay"),
+        ("version is that of the package", text(&spec["version"]) == format!("v{}", env!("CARGO_PKG_VERSION"))),
+        ("homepage is that of the package", text(&spec["homepage"]) == env!("CARGO_PKG_REPOSITORY")),
+        ("shortDescription is 1 to 50 characters in one line", (1..=50).contains(&short.len()) && short.lines().count() == 1),
+        ("shortDescription does not say what every plugin is", !short.to_lowercase().contains("plugin")),
+        ("description is wrapped at 80", text(&spec["description"]).lines().all(|line| line.len() <= 80)),
+    ];
+    let platforms = spec["platforms"].as_array().cloned().unwrap_or_default();
+    let names: BTreeSet<_> = platforms.iter().map(name).collect();
+    rules.push(("there are platforms, no two of them the same", !names.is_empty() && names.len() == platforms.len()));
+    for platform in &platforms {
+        let name = name(platform);
+        let windows = name.starts_with("windows");
+        let archive = format!("/oc-quay-{}-{name}.{}", text(&spec["version"]), if windows { "zip" } else { "tar.gz" });
+        let sha256 = text(&platform["sha256"]);
+        let selector = platform["selector"]["matchLabels"].as_object();
+        let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        rules.extend([
+            ("the platform is known", PLATFORMS.contains(&name.as_str())),
+            ("the selector is of os and arch alone", selector.is_some_and(|labels| labels.len() == 2)),
+            ("uri names the archive", text(&platform["uri"]).starts_with("https://") && text(&platform["uri"]).ends_with(&archive)),
+            ("sha256 is one", sha256.len() == 64 && sha256.chars().all(is_hex)),
+            ("bin is the program", platform["bin"] == if windows { "oc-quay.exe" } else { "oc-quay" }),
+        ]);
+    }
+    rules.into_iter().filter(|(_, holds)| !holds).map(|(rule, _)| rule.to_owned()).collect()
+}
+
+/// `linux-amd64`
+fn name(platform: &Value) -> String {
+    let label = |key| platform["selector"]["matchLabels"][key].as_str().unwrap_or_default();
+    format!("{}-{}", label("os"), label("arch"))
+}
+
+#[test]
+fn the_manifest_obeys_krews_rules() {
+    assert_eq!(problems(&manifest()), Vec::<String>::new());
+    assert!(in_project("LICENSE").exists(), "krew wants the license in the archive");
+}
+
+#[test]
+fn a_broken_manifest_is_noticed() {
+    let broken = [
+        ("/apiVersion", json!("v1")),
+        ("/spec/version", json!("0.1.0")),
+        ("/spec/shortDescription", json!("x".repeat(51))),
+        ("/spec/shortDescription", json!("two\nlines")),
+        ("/spec/platforms", json!([])),
+        ("/spec/platforms/0/selector/matchLabels/arch", json!("s390x")),
+        ("/spec/platforms/0/selector/matchLabels/arch", json!("arm64")),
+        ("/spec/platforms/0/sha256", json!("ABC")),
+        ("/spec/platforms/0/uri", json!("https://example.com/other.tar.gz")),
+        ("/spec/platforms/4/bin", json!("oc-quay")),
+    ];
+    for (place, value) in broken {
+        let mut manifest = manifest();
+        *manifest.pointer_mut(place).unwrap() = value;
+        assert!(!problems(&manifest).is_empty(), "{place}");
+    }
+}
+
+#[test]
+fn checksums_that_are_none_are_marked() {
+    let text = read("plugin.yaml");
+    assert_eq!(text.contains("PLACEHOLDER"), text.contains(NO_CHECKSUM), "mark the checksums of zeros, and only those");
+}

@@ -1,0 +1,67 @@
+//! Links between the pages lead to files and headings that are there.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::markdown::{Piece, anchors, links, pieces};
+use super::{in_project, pages, read};
+
+/// Why a link on a page leads nowhere; none for one that does not stay in the project.
+fn problem(page: &str, link: &str) -> Option<String> {
+    if link.contains("://") || link.starts_with("mailto:") {
+        return None;
+    }
+    let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
+    let target = if file.is_empty() { PathBuf::from(page) } else { normalized(&Path::new(page).parent()?.join(file)) };
+    if !in_project(target.to_str()?).exists() {
+        return Some(format!("{page}: {link}: there is no {}", target.display()));
+    }
+    let anchor = anchor?;
+    let is_there = anchors(&read(target.to_str()?)).iter().any(|other| other == anchor);
+    (!is_there).then(|| format!("{page}: {link}: there is no heading #{anchor}"))
+}
+
+fn normalized(path: &Path) -> PathBuf {
+    let mut normalized = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => assert!(normalized.pop(), "{} leaves the project", path.display()),
+            other => normalized.push(other),
+        }
+    }
+    normalized
+}
+
+fn links_of(page: &str) -> Vec<String> {
+    let text = pieces(page).into_iter().filter_map(|(_, piece)| match piece {
+        Piece::Text(line) => Some(line),
+        Piece::Block { .. } => None,
+    });
+    text.flat_map(links).map(str::to_owned).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let problems: Vec<_> =
+        pages().iter().flat_map(|(path, page)| links_of(page).into_iter().filter_map(|link| problem(path, &link))).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_noticed() {
+    for link in ["nowhere.md", "../docs/nowhere.md", "#nothing", "findings.md#oq000"] {
+        assert!(problem("docs/README.md", link).is_some(), "{link}");
+    }
+    for link in ["findings.md", "findings.md#oq101", "../LICENSE", "https://example.com/nowhere"] {
+        assert_eq!(problem("docs/README.md", link), None);
+    }
+}
+
+#[test]
+fn the_index_leads_to_every_page() {
+    let linked = links_of(&read("docs/README.md"));
+    for (path, _) in pages() {
+        if let Some(name) = path.strip_prefix("docs/").filter(|name| *name != "README.md") {
+            assert!(linked.iter().any(|link| link == name), "docs/README.md does not lead to {name}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The program, run in a world.
+
+use std::io::Write as _;
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+
+use super::World;
+
+/// The program with its arguments and environment, ready to run.
+pub(crate) struct Command<'a> {
+    world: &'a World,
+    line: String,
+    command: std::process::Command,
+    stdin: Option<String>,
+}
+
+/// What a run ended with.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// The command line, for messages.
+    pub(crate) line: String,
+    /// The exit code; none if a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// What it wrote to stdout.
+    pub(crate) stdout: String,
+    /// What it wrote to stderr.
+    pub(crate) stderr: String,
+}
+
+impl<'a> Command<'a> {
+    pub(super) fn new(world: &'a World, arguments: &[&str]) -> Self {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_oc-quay"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", world.dir())
+            .env("KUBECONFIG", world.kubeconfig())
+            .env("OC_QUAY_CA_FILE", world.sandbox.ca_file())
+            .env("LC_ALL", "C.UTF-8");
+        Self { world, line: format!("oc quay {}", arguments.join(" ")), command, stdin: None }
+    }
+
+    /// Sets an environment variable.
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Removes an environment variable.
+    pub(crate) fn without_env(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// Runs as another user of the cluster, `dev` or `nobody`.
+    pub(crate) fn user(mut self, user: &str) -> Self {
+        self.command.args(["--context", user]);
+        self
+    }
+
+    /// What stdin holds.
+    pub(crate) fn stdin(mut self, text: &str) -> Self {
+        self.stdin = Some(text.to_owned());
+        self
+    }
+
+    /// Starts it, for tests that do something to it while it runs.
+    pub(crate) fn spawn(mut self) -> Child {
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Runs it to its end and makes sure that it printed no secret.
+    #[track_caller]
+    pub(crate) fn run(mut self) -> Run {
+        let before = self.world.secrets();
+        let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+        let mut child = self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        if let (Some(text), Some(mut pipe)) = (&self.stdin, child.stdin.take()) {
+            // A program that does not read it is fine.
+            let _ = pipe.write_all(text.as_bytes());
+        }
+        let output = child.wait_with_output().unwrap();
+        let run = Run {
+            line: self.line,
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        };
+        for secret in before.union(&self.world.secrets()) {
+            assert!(!run.stdout.contains(secret) && !run.stderr.contains(secret), "a secret was printed: {run:#?}");
+        }
+        run
+    }
+
+    /// Runs it and insists on an exit code.
+    #[track_caller]
+    pub(crate) fn ends_with(self, code: i32) -> Run {
+        let run = self.run();
+        assert_eq!(run.code, Some(code), "{}\n{}{}", run.line, run.stdout, run.stderr);
+        assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
+        run
+    }
+
+    /// Runs it and insists on success.
+    #[track_caller]
+    pub(crate) fn succeeds(self) -> Run {
+        self.ends_with(0)
+    }
+}
+
+impl Run {
+    /// Stdout as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{}: {error}\n{}", self.line, self.stdout))
+    }
+
+    /// The finding codes in a report that was asked for as JSON.
+    #[track_caller]
+    pub(crate) fn codes(&self) -> Vec<String> {
+        let report = self.json();
+        let findings = report["findings"].as_array().unwrap_or_else(|| panic!("no findings: {report}"));
+        findings.iter().map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+    }
+}

@@ -1,0 +1,42 @@
+//! Objects that a set-up cluster has, as the API takes them.
+
+use serde_json::{Value, json};
+
+/// The Secret with the token that [`quay_integration`] names.
+pub fn credentials(token: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": "quay-integration", "namespace": "openshift-operators" },
+        "type": "Opaque",
+        "stringData": { "token": token },
+    })
+}
+
+/// A QuayIntegration as the documentation has it: cluster ID `openshift`, credentials as in [`credentials`].
+pub fn quay_integration(url: &str) -> Value {
+    json!({
+        "apiVersion": "quay.redhat.com/v1",
+        "kind": "QuayIntegration",
+        "metadata": { "name": "quay" },
+        "spec": {
+            "clusterID": "openshift",
+            "quayHostname": url,
+            "credentialsSecret": { "namespace": "openshift-operators", "name": "quay-integration", "key": "token" },
+        },
+    })
+}
+
+/// A namespace.
+pub fn namespace(name: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } })
+}
+
+/// An image stream without tags, as one that builds push to.
+pub fn image_stream(namespace: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": "image.openshift.io/v1",
+        "kind": "ImageStream",
+        "metadata": { "name": name, "namespace": namespace },
+    })
+}

@@ -1,0 +1,183 @@
+//! Who is asking, and what they may do: one small role table that requests obey and access reviews answer from.
+
+use std::collections::{BTreeSet, HashMap};
+
+use axum::http::{HeaderMap, header};
+
+use super::meta;
+use super::refusal::Refusal;
+
+const ALL: &[&str] = &["*"];
+const WRITE: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
+
+/// Verbs on resources of API groups.
+pub(crate) struct Rule {
+    pub(crate) verbs: &'static [&'static str],
+    pub(crate) groups: &'static [&'static str],
+    pub(crate) resources: &'static [&'static str],
+}
+
+/// `cluster-admin`.
+static CLUSTER_ADMIN: [Rule; 1] = [Rule { verbs: ALL, groups: ALL, resources: ALL }];
+
+/// What everybody with a token may do.
+static EVERYBODY: [Rule; 2] = [
+    Rule {
+        verbs: &["create"],
+        groups: &["authorization.k8s.io"],
+        resources: &["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
+    },
+    Rule { verbs: &["create"], groups: &["authentication.k8s.io"], resources: &["selfsubjectreviews"] },
+];
+
+/// What people with a project may do outside of it, of OpenShift's `basic-user`.
+static PROJECT_USER: [Rule; 1] = [Rule { verbs: &["list"], groups: &["project.openshift.io"], resources: &["projects"] }];
+
+/// The role `admin` in one namespace, as far as our kinds go.
+static PROJECT_ADMIN: [Rule; 5] = [
+    Rule { verbs: &["get"], groups: &[""], resources: &["namespaces"] },
+    Rule { verbs: &["get"], groups: &["project.openshift.io"], resources: &["projects"] },
+    Rule { verbs: WRITE, groups: &[""], resources: &["configmaps", "events", "secrets", "serviceaccounts"] },
+    Rule { verbs: WRITE, groups: &["image.openshift.io"], resources: &["imagestreamimports", "imagestreams"] },
+    Rule { verbs: WRITE, groups: &["build.openshift.io"], resources: &["buildconfigs", "builds"] },
+];
+
+/// Somebody who is asking.
+#[derive(Debug, Clone)]
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) groups: Vec<String>,
+}
+
+/// What is asked for, in RBAC's terms. Empty namespace: cluster scope. Empty name: any object.
+pub(crate) struct Access<'a> {
+    pub(crate) verb: &'a str,
+    pub(crate) group: &'a str,
+    /// With its subresource, `builds/details`.
+    pub(crate) resource: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) name: &'a str,
+}
+
+/// Tokens and role bindings.
+pub(crate) struct Users {
+    names_by_token: HashMap<String, String>,
+    /// Namespaces that a user is project admin of.
+    projects: HashMap<String, BTreeSet<String>>,
+}
+
+impl Users {
+    /// `admin`, `dev` and `nobody`, each with a fresh token.
+    pub(crate) fn new() -> Self {
+        let token = || format!("sha256~{}", meta::suffix(43));
+        let names_by_token = ["admin", "dev", "nobody"].map(|name| (token(), name.to_owned())).into();
+        Self { names_by_token, projects: HashMap::new() }
+    }
+
+    /// The token of a user, empty when it has expired.
+    pub(crate) fn token(&self, name: &str) -> String {
+        let found = self.names_by_token.iter().find(|(_, user)| *user == name);
+        found.map(|(token, _)| token.clone()).unwrap_or_default()
+    }
+
+    /// No token is valid any more.
+    pub(crate) fn expire_tokens(&mut self) {
+        self.names_by_token.clear();
+    }
+
+    /// Makes a user project admin of a namespace.
+    pub(crate) fn grant(&mut self, user: &str, namespace: &str) {
+        self.projects.entry(user.to_owned()).or_default().insert(namespace.to_owned());
+    }
+
+    /// Who is asking, after impersonation.
+    ///
+    /// # Errors
+    /// 401 without a valid bearer token, 403 for an impersonation that is not allowed.
+    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<User, Refusal> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let token = text(header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
+        let name = token.and_then(|token| self.names_by_token.get(token)).ok_or_else(Refusal::unauthorized)?;
+        let groups = match name.as_str() {
+            "admin" => vec!["system:cluster-admins".to_owned(), "system:authenticated".to_owned()],
+            _ => vec!["system:authenticated:oauth".to_owned(), "system:authenticated".to_owned()],
+        };
+        let user = User { name: name.clone(), groups };
+
+        let groups: Vec<&str> = headers.get_all("impersonate-group").iter().filter_map(|value| value.to_str().ok()).collect();
+        let Some(impersonated) = text("impersonate-user") else {
+            return match groups.is_empty() && text("impersonate-uid").is_none() {
+                true => Ok(user),
+                false => Err(Refusal::internal(format!("requested {groups:?} without impersonating a user"))),
+            };
+        };
+        self.check_impersonation(&user, "users", impersonated)?;
+        for group in &groups {
+            self.check_impersonation(&user, "groups", group)?;
+        }
+        let groups = groups.into_iter().map(str::to_owned).chain(["system:authenticated".to_owned()]).collect();
+        Ok(User { name: impersonated.to_owned(), groups })
+    }
+
+    fn check_impersonation(&self, user: &User, resource: &str, name: &str) -> Result<(), Refusal> {
+        self.check(user, &Access { verb: "impersonate", group: "", resource, namespace: "", name })
+    }
+
+    /// Whether the user may do it.
+    pub(crate) fn may(&self, user: &User, access: &Access<'_>) -> bool {
+        let has = |list: &[&str], item: &str| list.iter().any(|each| *each == "*" || *each == item);
+        self.rules(user, access.namespace)
+            .any(|rule| has(rule.verbs, access.verb) && has(rule.groups, access.group) && has(rule.resources, access.resource))
+    }
+
+    /// Lets the user, or not.
+    ///
+    /// # Errors
+    /// 403 in the words of the RBAC authorizer.
+    pub(crate) fn check(&self, user: &User, access: &Access<'_>) -> Result<(), Refusal> {
+        if self.may(user, access) {
+            return Ok(());
+        }
+        let Access { verb, group, resource, namespace, name } = access;
+        let place = match *namespace {
+            "" => "at the cluster scope".to_owned(),
+            namespace => format!("in the namespace \"{namespace}\""),
+        };
+        let user = &user.name;
+        let why = format!("User \"{user}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" {place}");
+        let plural = resource.split('/').next().unwrap_or_default();
+        Err(Refusal::forbidden(plural, group, name, &why))
+    }
+
+    /// Lets the user read what is about no resource, or not: discovery is for everybody, the rest for admins.
+    ///
+    /// # Errors
+    /// 403 in the words of the RBAC authorizer.
+    pub(crate) fn check_path(&self, user: &User, path: &str) -> Result<(), Refusal> {
+        match is_discovery(path) || is_admin(user) {
+            true => Ok(()),
+            false => Err(Refusal::forbidden_path(&user.name, path)),
+        }
+    }
+
+    /// The rules a user has in a namespace, or at the cluster scope when it is empty.
+    pub(crate) fn rules(&self, user: &User, namespace: &str) -> impl Iterator<Item = &'static Rule> {
+        let projects = self.projects.get(&user.name);
+        let rules_if = |condition: bool, rules: &'static [Rule]| if condition { rules } else { &[] };
+        EVERYBODY
+            .iter()
+            .chain(rules_if(is_admin(user), &CLUSTER_ADMIN))
+            .chain(rules_if(projects.is_some(), &PROJECT_USER))
+            .chain(rules_if(projects.is_some_and(|projects| projects.contains(namespace)), &PROJECT_ADMIN))
+    }
+}
+
+/// Paths that the role `system:discovery` opens to everybody.
+pub(crate) fn is_discovery(path: &str) -> bool {
+    ["/api", "/apis", "/version"].contains(&path) || path.starts_with("/api/") || path.starts_with("/apis/")
+}
+
+fn is_admin(user: &User) -> bool {
+    let has = |name: &str| user.groups.iter().any(|group| group == name);
+    user.name == "admin" || has("system:masters") || has("system:cluster-admins")
+}

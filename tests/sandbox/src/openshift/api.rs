@@ -1,0 +1,268 @@
+//! From an HTTP request to an answer: who asks, what for, may they, and then the verb.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::access::{Access, User};
+use super::kinds::{self, Kind, SERVICE_ACCOUNT};
+use super::lists::{ListQuery, Shape};
+use super::patch::PatchType;
+use super::path::ResourcePath;
+use super::refusal::{Cause, Refusal};
+use super::verbs::{self, Deleted, Target};
+use super::{OpenShift, discovery, images, lists, meta, projects, reviews, watch};
+
+/// What the API server reads, of which the stand-in knows but the first.
+const JSON_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+/// Answers every request.
+pub(crate) async fn handle(State(openshift): State<OpenShift>, parts: Parts, body: Bytes) -> Response<Body> {
+    respond(&openshift, &parts, &body).unwrap_or_else(|refusal| json_response(refusal.code, &refusal.status()))
+}
+
+fn respond(openshift: &OpenShift, parts: &Parts, body: &Bytes) -> Result<Response<Body>, Refusal> {
+    let user = openshift.users().authenticate(&parts.headers)?;
+    let Some(path) = ResourcePath::parse(parts.uri.path()) else {
+        openshift.users().check_path(&user, parts.uri.path())?;
+        return Ok(discover(openshift, parts));
+    };
+    let query = parts.uri.query().unwrap_or_default();
+    let verb = path.verb(&parts.method, query).ok_or_else(Refusal::method_not_allowed)?;
+    openshift.users().check(
+        &user,
+        &Access { verb, group: path.group, resource: &path.resource(), namespace: path.access_namespace(), name: path.name },
+    )?;
+    let Some(kind) = served(openshift, &path) else {
+        return match knows_group(openshift, path.group) {
+            true => Err(Refusal::resource_not_found()),
+            false => Ok(page_not_found()),
+        };
+    };
+    let has_place = match verb {
+        "create" => path.name.is_empty() && kind.namespaced != path.namespace.is_empty(),
+        "update" | "patch" => !path.name.is_empty(),
+        _ => true,
+    };
+    if !kind.verbs.contains(&verb) || !has_place {
+        return Err(Refusal::method_not_allowed());
+    }
+    let shape = Shape::negotiate(&parts.headers, verb)?;
+    let call = Call { openshift, user: &user, kind, path: &path, parts, body, shape };
+    match verb {
+        "get" => call.get(),
+        "list" => call.list(),
+        "watch" => watch::watch(openshift, kind, call.namespace(), &call.query()?, shape),
+        "create" => call.create(),
+        "update" => call.update(),
+        "patch" => call.patch(),
+        _ => call.delete(),
+    }
+}
+
+fn discover(openshift: &OpenShift, parts: &Parts) -> Response<Body> {
+    match discovery::document(openshift.cluster(), parts.uri.path(), &parts.headers) {
+        None => page_not_found(),
+        Some((document, is_aggregated)) => {
+            let mut response = json_response(200, &document);
+            if is_aggregated {
+                let content_type = HeaderValue::from_static(discovery::AGGREGATED);
+                response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+            }
+            response
+        }
+    }
+}
+
+/// The kind at a path, if this cluster has it there: in its scope, and with that subresource.
+fn served(openshift: &OpenShift, path: &ResourcePath<'_>) -> Option<&'static Kind> {
+    let kind = kinds::at(path.group, path.version, path.plural)?;
+    let is_in_scope = match (kind.namespaced, path.namespace.is_empty()) {
+        (true, true) => path.name.is_empty(),
+        (namespaced, whole_cluster) => namespaced != whole_cluster,
+    };
+    let has_subresource = path.subresource.is_empty() || (path.subresource == "status" && kind.status);
+    (openshift.cluster().serves(kind.group) && is_in_scope && has_subresource).then_some(kind)
+}
+
+/// Whether a server with Go types answers for the group: it has a `Status` for what it does not serve. Groups that come
+/// from CustomResourceDefinitions do not.
+fn knows_group(openshift: &OpenShift, group: &str) -> bool {
+    openshift.cluster().serves(group) && kinds::TABLE.iter().any(|kind| kind.group == group && !kind.custom)
+}
+
+/// One request that may be performed.
+struct Call<'a> {
+    openshift: &'a OpenShift,
+    user: &'a User,
+    kind: &'static Kind,
+    path: &'a ResourcePath<'a>,
+    parts: &'a Parts,
+    body: &'a Bytes,
+    shape: Shape,
+}
+
+/// The query of a write, with Kubernetes' names.
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WriteQuery {
+    dry_run: Option<String>,
+    field_manager: String,
+    force: bool,
+}
+
+impl Call<'_> {
+    fn get(&self) -> Result<Response<Body>, Refusal> {
+        let (store, name) = (self.openshift.store(), self.path.name);
+        if self.kind.kind == "Project" {
+            return Ok(self.answer(200, &projects::get(&store, self.kind, name)?));
+        }
+        let object = store.get(self.kind, self.path.namespace, name);
+        object.map(|object| self.answer(200, object)).ok_or_else(|| Refusal::not_found(self.kind, name))
+    }
+
+    fn list(&self) -> Result<Response<Body>, Refusal> {
+        let query: ListQuery = self.query()?;
+        let (store, users) = (self.openshift.store(), self.openshift.users());
+        let list = match self.kind.kind {
+            "Project" => projects::list(&store, &users, self.user, self.kind, &query, self.shape)?,
+            _ => lists::list(&store, self.kind, self.namespace(), &query, self.shape)?,
+        };
+        Ok(json_response(200, &list))
+    }
+
+    fn create(&self) -> Result<Response<Body>, Refusal> {
+        let target = self.target(self.query::<WriteQuery>()?.dry_run.as_deref())?;
+        let mut object = self.json_body()?;
+        let cluster = self.openshift.cluster();
+        verbs::check_body(&target, &object)?;
+        object["kind"] = json!(self.kind.kind);
+        object["apiVersion"] = json!(self.kind.api_version());
+        let object = match self.kind.kind {
+            "ImageStreamImport" => images::import(&mut self.openshift.store(), cluster, &target, object)?,
+            kind if self.kind.is_review() => reviews::review(&self.openshift.users(), self.user, kind, object)?,
+            _ => Value::clone(&*verbs::create(&mut self.openshift.store(), cluster, &target, object)?),
+        };
+        Ok(self.answer(201, &object))
+    }
+
+    fn update(&self) -> Result<Response<Body>, Refusal> {
+        let target = self.target(self.query::<WriteQuery>()?.dry_run.as_deref())?;
+        let object = verbs::update(&mut self.openshift.store(), &target, self.json_body()?)?;
+        Ok(self.answer(200, &object))
+    }
+
+    fn patch(&self) -> Result<Response<Body>, Refusal> {
+        let query: WriteQuery = self.query()?;
+        let target = self.target(query.dry_run.as_deref())?;
+        let patch_type = PatchType::parse(content_type(&self.parts.headers), self.kind)?;
+        let cause = match patch_type {
+            PatchType::Apply if query.field_manager.is_empty() => {
+                Some(Cause::required("fieldManager", "is required for apply patch"))
+            }
+            PatchType::Json | PatchType::Merge | PatchType::Strategic if query.force => {
+                Some(Cause::forbidden("force", "may not be specified for non-apply patch"))
+            }
+            _ => None,
+        };
+        if let Some(cause) = cause {
+            return Err(Refusal::invalid_options("PatchOptions", cause));
+        }
+        let mut store = self.openshift.store();
+        let is_new = store.get(self.kind, self.path.namespace, self.path.name).is_none();
+        let object = verbs::patch(&mut store, self.openshift.cluster(), &target, patch_type, self.body)?;
+        Ok(self.answer(if is_new { 201 } else { 200 }, &object))
+    }
+
+    fn delete(&self) -> Result<Response<Body>, Refusal> {
+        let options = match self.body.is_empty() {
+            true => Value::Null,
+            false => self.json_body()?,
+        };
+        let in_body = options["dryRun"].as_array().and_then(|list| list.first()).and_then(Value::as_str);
+        let query: WriteQuery = self.query()?;
+        let target = self.target(query.dry_run.as_deref().or(in_body))?;
+        Ok(match verbs::delete(&mut self.openshift.store(), &target, &options["preconditions"])? {
+            Deleted::Marked(object) => self.answer(200, &object),
+            Deleted::Removed(object) if *self.kind == *SERVICE_ACCOUNT => self.answer(200, &object),
+            Deleted::Removed(object) => json_response(200, &success(self.kind, &object)),
+        })
+    }
+
+    /// The namespace of the request, `None` for all.
+    fn namespace(&self) -> Option<&str> {
+        Some(self.path.namespace).filter(|namespace| !namespace.is_empty())
+    }
+
+    fn target(&self, dry_run: Option<&str>) -> Result<Target<'_>, Refusal> {
+        let dry_run = match dry_run {
+            None | Some("") => false,
+            Some("All") => true,
+            Some(other) => {
+                let cause = Cause::invalid("dryRun", &json!(other), "supported values: \"All\"");
+                return Err(Refusal::invalid_options("WriteOptions", cause));
+            }
+        };
+        let Self { kind, path, .. } = self;
+        let is_status = path.subresource == "status";
+        Ok(Target { kind, namespace: path.namespace, name: path.name, is_status, dry_run })
+    }
+
+    fn query<Q: DeserializeOwned>(&self) -> Result<Q, Refusal> {
+        parse_query(&self.parts.uri)
+    }
+
+    fn json_body(&self) -> Result<Value, Refusal> {
+        if !matches!(content_type(&self.parts.headers), "" | "application/json") {
+            return Err(Refusal::unsupported_media_type(&JSON_TYPES));
+        }
+        serde_json::from_slice(self.body).map_err(|error| {
+            let kind = self.kind.kind;
+            Refusal::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {error}"))
+        })
+    }
+
+    fn answer(&self, status: u16, object: &Value) -> Response<Body> {
+        json_response(status, &self.shape.apply(object))
+    }
+}
+
+fn parse_query<Q: DeserializeOwned>(uri: &Uri) -> Result<Q, Refusal> {
+    match Query::try_from_uri(uri) {
+        Ok(Query(query)) => Ok(query),
+        Err(error) => Err(Refusal::bad_request(error.body_text())),
+    }
+}
+
+/// The media type of the body, without parameters; empty when there is none.
+fn content_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+/// What a delete answers when the object is gone; only service accounts are returned themselves.
+fn success(kind: &Kind, object: &Value) -> Value {
+    let mut details = json!({"name": meta::name(object), "kind": kind.plural, "uid": object["metadata"]["uid"]});
+    if !kind.group.is_empty() {
+        details["group"] = json!(kind.group);
+    }
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+}
+
+fn json_response(status: u16, body: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Where there is no such API at all, the server does not answer with a `Status` but with plain text.
+fn page_not_found() -> Response<Body> {
+    let mut response = Response::new(Body::from("404 page not found\n"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

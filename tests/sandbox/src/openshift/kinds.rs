@@ -1,0 +1,136 @@
+//! The kinds the stand-in serves, and what the API can do with each.
+
+use serde_json::Value;
+
+const ALL: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
+const CREATE: &[&str] = &["create"];
+const READ: &[&str] = &["get", "list"];
+
+/// A resource type. There is one value per type, in [`TABLE`].
+#[derive(Debug)]
+pub(crate) struct Kind {
+    /// API group, empty for the core group.
+    pub(crate) group: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) kind: &'static str,
+    /// The name in URLs; no two rows share one, so it identifies the row.
+    pub(crate) plural: &'static str,
+    pub(crate) namespaced: bool,
+    /// Defined by a CustomResourceDefinition on a real cluster: refuses strategic merge patches and updates without
+    /// resourceVersion, and its lists carry `kind` in every item.
+    pub(crate) custom: bool,
+    /// `status` is written through the `/status` subresource and ignored elsewhere.
+    pub(crate) status: bool,
+    pub(crate) verbs: &'static [&'static str],
+}
+
+impl Kind {
+    const fn new(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str) -> Self {
+        Self { group, version, kind, plural, namespaced: false, custom: false, status: false, verbs: ALL }
+    }
+
+    const fn namespaced(self) -> Self {
+        Self { namespaced: true, ..self }
+    }
+
+    const fn custom(self) -> Self {
+        Self { custom: true, ..self }
+    }
+
+    const fn status(self) -> Self {
+        Self { status: true, ..self }
+    }
+
+    const fn verbs(self, verbs: &'static [&'static str]) -> Self {
+        Self { verbs, ..self }
+    }
+
+    /// `v1`, `apps/v1`.
+    pub(crate) fn api_version(&self) -> String {
+        match self.group {
+            "" => self.version.to_owned(),
+            group => format!("{group}/{}", self.version),
+        }
+    }
+
+    /// As messages name the resource type: `secrets`, `builds.build.openshift.io`.
+    pub(crate) fn resource(&self) -> String {
+        match self.group {
+            "" => self.plural.to_owned(),
+            group => format!("{}.{group}", self.plural),
+        }
+    }
+
+    /// As messages name the kind: `Secret`, `Build.build.openshift.io`.
+    pub(crate) fn qualified(&self) -> String {
+        match self.group {
+            "" => self.kind.to_owned(),
+            group => format!("{}.{group}", self.kind),
+        }
+    }
+
+    /// Whether its objects are questions about the asker, stored nowhere.
+    pub(crate) fn is_review(&self) -> bool {
+        matches!(self.group, "authorization.k8s.io" | "authentication.k8s.io")
+    }
+
+    /// The row for an object's own `apiVersion` and `kind`.
+    pub(crate) fn of(object: &Value) -> Option<&'static Self> {
+        let row = named(object["kind"].as_str()?)?;
+        (object["apiVersion"].as_str()? == row.api_version()).then_some(row)
+    }
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.plural == other.plural
+    }
+}
+
+/// The row for a kind's name, e.g. `Secret`.
+pub(crate) fn named(kind: &str) -> Option<&'static Kind> {
+    TABLE.iter().find(|row| row.kind == kind)
+}
+
+/// The row a URL means.
+pub(crate) fn at(group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
+    TABLE.iter().find(|row| (row.group, row.version, row.plural) == (group, version, plural))
+}
+
+pub(crate) static NAMESPACE: &Kind = &TABLE[0];
+pub(crate) static SERVICE_ACCOUNT: &Kind = &TABLE[1];
+pub(crate) static SECRET: &Kind = &TABLE[2];
+pub(crate) static IMAGE_STREAM: &Kind = &TABLE[3];
+pub(crate) static CLUSTER_VERSION: &Kind = &TABLE[4];
+pub(crate) static IMAGE_CONFIG: &Kind = &TABLE[5];
+
+/// Every kind served. The first rows are those named above.
+pub(crate) static TABLE: [Kind; 23] = [
+    Kind::new("", "v1", "Namespace", "namespaces").status(),
+    Kind::new("", "v1", "ServiceAccount", "serviceaccounts").namespaced(),
+    Kind::new("", "v1", "Secret", "secrets").namespaced(),
+    Kind::new("image.openshift.io", "v1", "ImageStream", "imagestreams").namespaced().status(),
+    Kind::new("config.openshift.io", "v1", "ClusterVersion", "clusterversions").custom().status(),
+    Kind::new("config.openshift.io", "v1", "Image", "images").custom().status(),
+    Kind::new("", "v1", "ConfigMap", "configmaps").namespaced(),
+    Kind::new("", "v1", "Event", "events").namespaced(),
+    Kind::new("quay.redhat.com", "v1", "QuayIntegration", "quayintegrations").custom().status(),
+    Kind::new("image.openshift.io", "v1", "ImageStreamImport", "imagestreamimports").namespaced().verbs(CREATE),
+    // A Build has no status subresource: the build controller updates the whole object (facts.md, 3).
+    Kind::new("build.openshift.io", "v1", "Build", "builds").namespaced(),
+    Kind::new("build.openshift.io", "v1", "BuildConfig", "buildconfigs").namespaced(),
+    Kind::new("project.openshift.io", "v1", "Project", "projects").verbs(READ),
+    Kind::new("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
+    Kind::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions").status(),
+    Kind::new("apps", "v1", "Deployment", "deployments").namespaced().status(),
+    Kind::new("operators.coreos.com", "v1alpha1", "Subscription", "subscriptions").namespaced().custom().status(),
+    Kind::new("operators.coreos.com", "v1alpha1", "ClusterServiceVersion", "clusterserviceversions")
+        .namespaced()
+        .custom()
+        .status(),
+    Kind::new("operators.coreos.com", "v1alpha1", "InstallPlan", "installplans").namespaced().custom().status(),
+    Kind::new("packages.operators.coreos.com", "v1", "PackageManifest", "packagemanifests").namespaced().verbs(READ),
+    Kind::new("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews").verbs(CREATE),
+    Kind::new("authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews").verbs(CREATE),
+    Kind::new("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews").verbs(CREATE),
+];

@@ -1,0 +1,277 @@
+//! An OpenShift API server with its controllers, as far as the bridge to Quay touches them.
+//!
+//! A request goes through [`api`]: authentication and access ([`access`]), then a verb ([`verbs`], [`lists`],
+//! [`watch`]) on the [`store`], with what the server fills in ([`strategy`]) and refuses ([`validate`], [`refusal`]).
+//! [`namespaces`] plays the controllers.
+
+mod access;
+mod api;
+mod discovery;
+mod images;
+mod kinds;
+mod lists;
+mod meta;
+mod namespaces;
+mod patch;
+mod path;
+mod projects;
+mod refusal;
+mod reviews;
+mod selectors;
+mod store;
+mod strategy;
+mod validate;
+mod verbs;
+mod watch;
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use serde_json::{Value, json};
+
+use crate::traffic::Traffic;
+use access::Users;
+use kinds::Kind;
+pub use path::classify;
+use refusal::Refusal;
+use store::Store;
+
+/// Where image streams and dockercfg secrets say the internal registry is.
+const INTERNAL_REGISTRY: &str = "image-registry.openshift-image-registry.svc:5000";
+
+/// The namespaces that exist from the start.
+const NAMESPACES: [&str; 6] =
+    ["default", "kube-system", "openshift", "openshift-config", "openshift-marketplace", "openshift-operators"];
+
+/// What kind of cluster it is.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// How long after a change the controllers catch up: a new namespace gets `builder`, `deployer`, the dockercfg
+    /// secrets and its SCC annotations; a reference that was taken away comes back; a deleted namespace is emptied.
+    pub settle: Duration,
+    /// Whether there is an internal registry: without, no dockercfg secrets and no repository in image streams.
+    pub internal_registry: bool,
+    /// API groups that the cluster does not serve. Without `build.openshift.io` there is no service account
+    /// `builder`, without `apps.openshift.io` no `deployer`.
+    pub without: Vec<String>,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self { settle: Duration::from_millis(100), internal_registry: true, without: Vec::new() }
+    }
+}
+
+impl Cluster {
+    fn serves(&self, group: &str) -> bool {
+        !self.without.iter().any(|absent| absent == group)
+    }
+
+    /// The service accounts that OpenShift keeps in every namespace, each with the capability that it belongs to.
+    fn service_accounts(&self) -> impl Iterator<Item = &'static str> {
+        [("default", ""), ("builder", "build.openshift.io"), ("deployer", "apps.openshift.io")]
+            .into_iter()
+            .filter(|(_, group)| self.serves(group))
+            .map(|(account, _)| account)
+    }
+}
+
+/// The cluster. Clones share it.
+///
+/// Besides the API there is direct access for tests that arrange or look at state: it is not logged, and nobody's
+/// rights are asked. Kinds are named as in manifests, e.g. `Secret`; the namespace of cluster-scoped objects is `""`.
+#[derive(Clone)]
+pub struct OpenShift {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    cluster: Cluster,
+    store: Mutex<Store>,
+    users: Mutex<Users>,
+    traffic: Traffic,
+    url: OnceLock<String>,
+}
+
+impl OpenShift {
+    /// A cluster with its own namespaces, `ClusterVersion` and image configuration, and the users `admin` (cluster
+    /// admin), `dev` (project admin of `myproj`) and `nobody`. Call [`OpenShift::run_controllers`] to have it live.
+    pub fn new(cluster: Cluster) -> Self {
+        let mut store = Store::new();
+        furnish(&mut store, &cluster);
+        let mut users = Users::new();
+        users.grant("dev", "myproj");
+        let (store, users) = (Mutex::new(store), Mutex::new(users));
+        let shared = Shared { cluster, store, users, traffic: Traffic::default(), url: OnceLock::new() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The API, to be served with [`classify`] and [`OpenShift::traffic`].
+    pub fn router(&self) -> Router {
+        Router::new().fallback(api::handle).with_state(self.clone())
+    }
+
+    /// Plays the controllers; never ends.
+    pub async fn run_controllers(self) {
+        namespaces::run(self).await;
+    }
+
+    /// Tells the cluster where it is served.
+    pub(crate) fn set_url(&self, url: &str) {
+        let _ = self.shared.url.set(url.to_owned());
+    }
+
+    /// Where the API is served, e.g. `https://127.0.0.1:43210`.
+    pub fn url(&self) -> String {
+        self.shared.url.get().cloned().unwrap_or_default()
+    }
+
+    /// The request log and fault rules of the API.
+    pub fn traffic(&self) -> &Traffic {
+        &self.shared.traffic
+    }
+
+    /// The bearer token of the cluster admin.
+    pub fn admin_token(&self) -> String {
+        self.token("admin")
+    }
+
+    /// The bearer token of `admin`, `dev` or `nobody`; empty for anybody else, and for all when it has expired.
+    pub fn token(&self, user: &str) -> String {
+        self.users().token(user)
+    }
+
+    /// No token is accepted any more: 401 from now on.
+    pub fn expire_tokens(&self) {
+        self.users().expire_tokens();
+    }
+
+    /// Makes a user project admin of a namespace.
+    pub fn grant(&self, user: &str, namespace: &str) {
+        self.users().grant(user, namespace);
+    }
+
+    /// Every resourceVersion handed out so far becomes too old: watches and pages of lists get 410.
+    pub fn expire_history(&self) {
+        self.store().expire_history();
+    }
+
+    /// Creates an object as the cluster admin would, and returns what was stored.
+    ///
+    /// # Panics
+    /// With the API's message, when the API would refuse it.
+    #[track_caller]
+    pub fn create(&self, object: Value) -> Value {
+        let kind = known(Kind::of(&object), &object["kind"]);
+        let namespace = meta::namespace(&object).to_owned();
+        let target = verbs::Target { kind, namespace: &namespace, name: "", is_status: false, dry_run: false };
+        let created = accepted(verbs::create(&mut self.store(), self.cluster(), &target, object));
+        Value::clone(&created)
+    }
+
+    /// An object, if it exists.
+    ///
+    /// # Panics
+    /// When there is no such kind.
+    #[track_caller]
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+        let kind = known(kinds::named(kind), &json!(kind));
+        self.store().get(kind, namespace, name).map(|object| Value::clone(object))
+    }
+
+    /// Stores an object just as it is, status and all, in place of what is there. No rule of the API applies.
+    ///
+    /// # Panics
+    /// When there is no such kind.
+    #[track_caller]
+    pub fn put(&self, mut object: Value) {
+        let kind = known(Kind::of(&object), &object["kind"]);
+        let metadata = &mut object["metadata"];
+        for (field, value) in [("uid", meta::uid()), ("creationTimestamp", meta::now())] {
+            if metadata[field].is_null() {
+                metadata[field] = json!(value);
+            }
+        }
+        self.store().write(kind, object);
+    }
+
+    /// Deletes an object as the cluster admin would; finalizers are waited for as ever.
+    ///
+    /// # Panics
+    /// When it does not exist.
+    #[track_caller]
+    pub fn delete(&self, kind: &str, namespace: &str, name: &str) {
+        let kind = known(kinds::named(kind), &json!(kind));
+        let target = verbs::Target { kind, namespace, name, is_status: false, dry_run: false };
+        accepted(verbs::delete(&mut self.store(), &target, &Value::Null));
+    }
+
+    /// The objects of a kind in a namespace, or in all namespaces when it is `""`, in the API's order.
+    ///
+    /// # Panics
+    /// When there is no such kind.
+    #[track_caller]
+    pub fn list(&self, kind: &str, namespace: &str) -> Vec<Value> {
+        let kind = known(kinds::named(kind), &json!(kind));
+        let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
+        self.store().list(kind, namespace).map(|object| Value::clone(object)).collect()
+    }
+
+    fn cluster(&self) -> &Cluster {
+        &self.shared.cluster
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.shared.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn users(&self) -> MutexGuard<'_, Users> {
+        self.shared.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a fresh cluster holds.
+fn furnish(store: &mut Store, cluster: &Cluster) {
+    for name in NAMESPACES {
+        let object = json!({"metadata": {"name": name}});
+        let target = verbs::Target { kind: kinds::NAMESPACE, namespace: "", name: "", is_status: false, dry_run: false };
+        accepted(verbs::create(store, cluster, &target, object));
+        namespaces::reconcile(store, cluster, name);
+    }
+    let capabilities = [("Build", "build.openshift.io"), ("DeploymentConfig", "apps.openshift.io")];
+    let capabilities = capabilities.into_iter().filter(|(_, group)| cluster.serves(group)).map(|(name, _)| name);
+    let registry = cluster.internal_registry.then_some("ImageRegistry");
+    let version = json!({
+        "apiVersion": "config.openshift.io/v1",
+        "kind": "ClusterVersion",
+        "metadata": {"name": "version", "uid": meta::uid(), "creationTimestamp": meta::now()},
+        "spec": {"channel": "stable-4.21", "clusterID": meta::uid()},
+        "status": {
+            "desired": {"version": "4.21.0"},
+            "history": [{"state": "Completed", "version": "4.21.0"}],
+            "capabilities": {"enabledCapabilities": capabilities.chain(registry).collect::<Vec<_>>()},
+        },
+    });
+    store.write(kinds::CLUSTER_VERSION, version);
+    let image = json!({
+        "apiVersion": "config.openshift.io/v1",
+        "kind": "Image",
+        "metadata": {"name": "cluster", "uid": meta::uid(), "creationTimestamp": meta::now()},
+        "spec": {},
+        "status": if cluster.internal_registry { json!({"internalRegistryHostname": INTERNAL_REGISTRY}) } else { json!({}) },
+    });
+    store.write(kinds::IMAGE_CONFIG, image);
+}
+
+#[track_caller]
+#[expect(clippy::panic, reason = "a test that names a kind we do not have has to stop there")]
+fn known(kind: Option<&'static Kind>, name: &Value) -> &'static Kind {
+    kind.unwrap_or_else(|| panic!("the sandbox's cluster has no kind {name} of that apiVersion"))
+}
+
+#[track_caller]
+#[expect(clippy::panic, reason = "a test whose arrangement is refused has to stop there")]
+fn accepted<T>(result: Result<T, Refusal>) -> T {
+    result.unwrap_or_else(|refusal| panic!("the sandbox's cluster refuses: {}", refusal.message))
+}

@@ -1,0 +1,139 @@
+//! Label and field selectors.
+
+use serde_json::Value;
+
+use super::kinds::Kind;
+use super::refusal::Refusal;
+use super::validate::{is_label_value, is_qualified_name};
+
+/// Which objects a list or watch is about.
+#[derive(Default)]
+pub(crate) struct Selectors {
+    labels: Vec<Label>,
+    fields: Vec<Field>,
+}
+
+struct Label {
+    key: String,
+    test: Test,
+}
+
+enum Test {
+    Exists,
+    Absent,
+    In(Vec<String>),
+    /// Also true where the label is absent.
+    NotIn(Vec<String>),
+}
+
+struct Field {
+    path: String,
+    equal: bool,
+    value: String,
+}
+
+impl Selectors {
+    /// Parses the query's `labelSelector` and `fieldSelector`, empty when absent.
+    ///
+    /// # Errors
+    /// 400 for what cannot be parsed and for fields that the kind does not index.
+    pub(crate) fn parse(kind: &Kind, labels: &str, fields: &str) -> Result<Self, Refusal> {
+        let labels = split(labels).into_iter().map(parse_label).collect::<Result<_, _>>()?;
+        let fields = split(fields).into_iter().map(|text| parse_field(kind, text)).collect::<Result<_, _>>()?;
+        Ok(Self { labels, fields })
+    }
+
+    /// Whether every object is selected.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    pub(crate) fn select(&self, object: &Value) -> bool {
+        self.labels.iter().all(|label| label.holds(&object["metadata"]["labels"]))
+            && self.fields.iter().all(|field| field.holds(object))
+    }
+}
+
+impl Label {
+    fn holds(&self, labels: &Value) -> bool {
+        let value = labels[&self.key].as_str();
+        let among = |values: &[String]| value.is_some_and(|value| values.iter().any(|each| each == value));
+        match &self.test {
+            Test::Exists => value.is_some(),
+            Test::Absent => value.is_none(),
+            Test::In(values) => among(values),
+            Test::NotIn(values) => !among(values),
+        }
+    }
+}
+
+impl Field {
+    fn holds(&self, object: &Value) -> bool {
+        let value = object.pointer(&format!("/{}", self.path.replace('.', "/"))).and_then(Value::as_str);
+        (value.unwrap_or_default() == self.value) == self.equal
+    }
+}
+
+/// Splits at the commas that are not inside parentheses.
+fn split(selector: &str) -> Vec<&str> {
+    let mut depth = 0_usize;
+    let parts = selector.split(|character| {
+        match character {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        character == ',' && depth == 0
+    });
+    parts.map(str::trim).filter(|part| !part.is_empty()).collect()
+}
+
+fn parse_label(text: &str) -> Result<Label, Refusal> {
+    let label = |key: &str, test| {
+        let key = key.trim();
+        let values: &[String] = match &test {
+            Test::In(values) | Test::NotIn(values) => values,
+            Test::Exists | Test::Absent => &[],
+        };
+        match is_qualified_name(key) && values.iter().all(|value| is_label_value(value)) {
+            true => Ok(Label { key: key.to_owned(), test }),
+            false => Err(Refusal::bad_request(format!("unable to parse requirement: invalid label in '{text}'"))),
+        }
+    };
+    if let Some((key, value)) = text.split_once("!=") {
+        label(key, Test::NotIn(vec![value.trim().to_owned()]))
+    } else if let Some((key, value)) = text.split_once('=') {
+        let value = value.strip_prefix('=').unwrap_or(value);
+        label(key, Test::In(vec![value.trim().to_owned()]))
+    } else if let Some((key, values)) = text.strip_suffix(')').and_then(|text| text.split_once('(')) {
+        let values = values.split(',').map(|value| value.trim().to_owned()).collect();
+        match key.trim().rsplit_once(char::is_whitespace) {
+            Some((key, "in")) => label(key, Test::In(values)),
+            Some((key, "notin")) => label(key, Test::NotIn(values)),
+            _ => Err(Refusal::bad_request(format!("unable to parse requirement: found '{text}', expected: in, notin"))),
+        }
+    } else if let Some(key) = text.strip_prefix('!') {
+        label(key, Test::Absent)
+    } else {
+        label(text, Test::Exists)
+    }
+}
+
+fn parse_field(kind: &Kind, text: &str) -> Result<Field, Refusal> {
+    let (path, equal, value) = match (text.split_once("!="), text.split_once('=')) {
+        (Some((path, value)), _) => (path, false, value),
+        (None, Some((path, value))) => (path, true, value.strip_prefix('=').unwrap_or(value)),
+        (None, None) => return Err(Refusal::bad_request(format!("invalid selector: '{text}'; can't understand '{text}'"))),
+    };
+    let indexed: &[&str] = match kind.kind {
+        "Secret" => &["type"],
+        "Namespace" => &["status.phase"],
+        "Event" => &["involvedObject.kind", "involvedObject.name", "involvedObject.uid", "reason", "type"],
+        _ => &[],
+    };
+    let everywhere = path == "metadata.name" || (path == "metadata.namespace" && kind.namespaced);
+    match everywhere || indexed.contains(&path) {
+        true => Ok(Field { path: path.to_owned(), equal, value: value.to_owned() }),
+        false => Err(Refusal::bad_request(format!("field label not supported: {path}"))),
+    }
+}

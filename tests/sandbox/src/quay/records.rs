@@ -1,0 +1,143 @@
+//! What a Quay keeps of each thing: people, tokens, organizations with their robots, teams and default
+//! permissions, repositories with their tags.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::names::RepoPath;
+use super::roles::{RepoRole, TeamRole};
+
+/// A person.
+pub(crate) struct User {
+    pub(crate) id: u64,
+    pub(crate) email: String,
+    pub(crate) password: String,
+    pub(crate) superuser: bool,
+}
+
+/// An OAuth access token: it acts as its user, within its scopes.
+pub(crate) struct Token {
+    pub(crate) user: String,
+    pub(crate) scopes: BTreeSet<String>,
+    pub(crate) expired: bool,
+}
+
+pub(crate) struct Organization {
+    pub(crate) id: u64,
+    /// Not necessarily an address: without one Quay stores a UUID (432).
+    pub(crate) email: String,
+    pub(crate) invoice_email: bool,
+    pub(crate) invoice_email_address: Option<String>,
+    pub(crate) tag_expiration_s: u64,
+    /// By short name.
+    pub(crate) robots: BTreeMap<String, Robot>,
+    /// In the order they were created.
+    pub(crate) teams: Vec<Team>,
+    /// In the order they were created; duplicates are possible (252).
+    pub(crate) prototypes: Vec<Prototype>,
+}
+
+pub(crate) struct Robot {
+    pub(crate) id: u64,
+    pub(crate) token: String,
+    pub(crate) description: String,
+    /// `unstructured_metadata`, an object.
+    pub(crate) metadata: Value,
+    pub(crate) created: Timestamp,
+    /// When it last logged in to the registry.
+    pub(crate) last_accessed: Option<Timestamp>,
+}
+
+pub(crate) struct Team {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) role: TeamRole,
+    /// Users and robots, in the order they joined.
+    pub(crate) members: Vec<String>,
+    pub(crate) repositories: BTreeMap<RepoPath, RepoRole>,
+}
+
+/// A default permission.
+pub(crate) struct Prototype {
+    pub(crate) id: String,
+    pub(crate) role: RepoRole,
+    /// Only repositories created by this user, if set.
+    pub(crate) activating_user: Option<String>,
+    pub(crate) delegate: Delegate,
+}
+
+/// Whom a default permission grants its role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Delegate {
+    /// A user, or a robot by its full name: Quay says `kind: user` for both (251).
+    User(String),
+    /// A team of the same organization.
+    Team(String),
+}
+
+pub(crate) struct Repository {
+    pub(crate) id: u64,
+    pub(crate) public: bool,
+    /// `None` for a repository that was created by a push (484).
+    pub(crate) description: Option<String>,
+    pub(crate) status_token: String,
+    pub(crate) tags: BTreeMap<String, Tag>,
+}
+
+/// A tag and the manifest it points to.
+pub(crate) struct Tag {
+    pub(crate) manifest: String,
+    pub(crate) media_type: String,
+    pub(crate) digest: String,
+    /// The sum of its layers, in bytes.
+    pub(crate) size: u64,
+    pub(crate) start: Timestamp,
+}
+
+impl Organization {
+    pub(crate) fn team(&self, name: &str) -> Option<&Team> {
+        self.teams.iter().find(|team| team.name == name)
+    }
+
+    pub(crate) fn team_mut(&mut self, name: &str) -> Option<&mut Team> {
+        self.teams.iter_mut().find(|team| team.name == name)
+    }
+
+    /// Lets a user into the first team that administers the organization.
+    pub(crate) fn add_admin(&mut self, user: &str) {
+        let mut teams = self.teams.iter_mut();
+        if let Some(team) = teams.find(|team| team.role == TeamRole::Admin)
+            && !team.has(user)
+        {
+            team.members.push(user.to_owned());
+        }
+    }
+
+    /// The teams a user or robot belongs to.
+    pub(crate) fn teams_of<'a>(&'a self, member: &'a str) -> impl Iterator<Item = &'a Team> {
+        self.teams.iter().filter(move |team| team.has(member))
+    }
+}
+
+impl Team {
+    pub(crate) fn new(name: &str, role: TeamRole, description: &str) -> Team {
+        Team {
+            name: name.to_owned(),
+            description: description.to_owned(),
+            role,
+            members: Vec::new(),
+            repositories: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn has(&self, member: &str) -> bool {
+        self.members.iter().any(|name| name == member)
+    }
+}
+
+/// A robot's full name.
+pub(crate) fn robot_name(organization: &str, short: &str) -> String {
+    format!("{organization}+{short}")
+}

@@ -1,0 +1,203 @@
+//! Robot accounts of organizations (`endpoints/api/robot.py`).
+
+use serde_json::{Value, json};
+
+use super::avatar::avatar;
+use super::call::Call;
+use super::errors::{Answer, Refusal};
+use super::flags::Release;
+use super::names;
+use super::records::{Robot, robot_name};
+use super::reply;
+use super::roles::UserRole;
+use super::schema::{Kind, Schema};
+use super::state::State;
+
+const NEW: Schema = Schema {
+    description: "Optional data for creating a robot",
+    required: &[],
+    properties: &[("description", Kind::TextAtMost(255)), ("unstructured_metadata", Kind::Object)],
+};
+
+/// The longest full name the database holds (220c-g).
+const LONGEST_FULL_NAME: usize = 255;
+
+/// `GET …/robots` (200, 207, 210, 230-232, 387, 666, 67b): members see the robots, administrators their tokens and
+/// repositories too. There is no paging, just a limit.
+pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
+    let caller = &call.caller;
+    let is_member = state.organization_role(caller, organization).is_some();
+    let has_full_access = state.has_full_access(caller);
+    let is_readonly = state.is_readonly_superuser(caller);
+    if !is_member && !has_full_access && !is_readonly {
+        return Err(Refusal::Unauthorized);
+    }
+    // In 3.12 full access is not enough to see tokens in the list.
+    let is_admin = state.is_organization_admin(caller, organization) || has_full_access && state.flags.release > Release::V3_12;
+    let with_token = is_admin && call.switch("token", true);
+    let with_permissions = (is_admin || is_readonly) && call.switch("permissions", false);
+
+    let mut robots = state.robots_like(organization);
+    robots.sort_by_key(|(_, _, robot)| (robot.last_accessed.map(|when| -when.as_second()), robot.id));
+    let views: Vec<Value> = robots
+        .into_iter()
+        .take(call.number("limit").unwrap_or(usize::MAX))
+        .map(|(organization, short, robot)| {
+            let name = robot_name(organization, short);
+            let mut view = view(&name, robot, with_token);
+            if with_permissions {
+                let repositories: Vec<&str> = state.rights_of(&name).map(|(path, _)| path.name.as_str()).collect();
+                view["repositories"] = json!(repositories);
+                view["teams"] = state.teams_view(organization, &name);
+            }
+            view
+        })
+        .collect();
+    Ok(reply::ok(json!({"robots": views})))
+}
+
+/// `GET …/robots/<short>` (204-206, 209, 212, 213, 521).
+pub(crate) fn get(state: &State, call: &Call, organization: &str, short: &str) -> Answer {
+    if !state.may_inspect(&call.caller, organization) {
+        return Err(Refusal::Unauthorized);
+    }
+    let with_token = state.may_administer(&call.caller, organization);
+    let robot = find(state, organization, short)?;
+    let mut view = view(&robot_name(organization, short), robot, with_token);
+    view["unstructured_metadata"] = robot.metadata.clone();
+    Ok(reply::ok(view))
+}
+
+/// `PUT …/robots/<short>` (201-203, 208, 211, 220-224, 522, 661): creates, never updates.
+pub(crate) fn create(state: &mut State, call: &Call, organization: &str, short: &str) -> Answer {
+    let body = call.optional_json(&NEW)?;
+    if !state.may_administer(&call.caller, organization) {
+        return Err(Refusal::Unauthorized);
+    }
+    require_organization(state, organization)?;
+    let name = robot_name(organization, short);
+    check_new(state, short, &name).map_err(Refusal::Invalid)?;
+    if name.chars().count() > LONGEST_FULL_NAME {
+        return Err(Refusal::Model("value too long for type character varying(255)\n".to_owned()));
+    }
+    let description = body["description"].as_str().unwrap_or_default();
+    // Stored as an empty object when absent, but echoed as it came.
+    let metadata = body["unstructured_metadata"].clone();
+    let stored = if metadata.is_null() { json!({}) } else { metadata.clone() };
+    state.add_robot(organization, short, description, stored);
+    let mut view = view(&name, find(state, organization, short)?, true);
+    view["unstructured_metadata"] = metadata;
+    Ok(reply::created(view))
+}
+
+fn check_new(state: &State, short: &str, name: &str) -> Result<(), String> {
+    if state.flags.robots_disallow {
+        return Err("Robot accounts have been disabled. Please contact your administrator.".to_owned());
+    }
+    names::check_namespace(short).map_err(|issue| format!("The name for the robot '{short}' is invalid: {issue}"))?;
+    if state.robot_named(name).is_some() {
+        return Err(format!("Existing robot with name: {name}"));
+    }
+    Ok(())
+}
+
+/// `DELETE …/robots/<short>` (240-243, 523).
+pub(crate) fn delete(state: &mut State, call: &Call, organization: &str, short: &str) -> Answer {
+    if !state.may_administer(&call.caller, organization) {
+        return Err(Refusal::Unauthorized);
+    }
+    if !state.delete_robot(organization, short) {
+        return Err(no_robot());
+    }
+    Ok(reply::no_content())
+}
+
+/// `POST …/robots/<short>/regenerate` (233-235): the old token is void at once.
+pub(crate) fn regenerate(state: &mut State, call: &Call, organization: &str, short: &str) -> Answer {
+    if !state.may_administer(&call.caller, organization) {
+        return Err(Refusal::Unauthorized);
+    }
+    require_organization(state, organization)?;
+    state.regenerate(organization, short).ok_or_else(no_robot)?;
+    let robot = find(state, organization, short)?;
+    Ok(reply::ok(view(&robot_name(organization, short), robot, true)))
+}
+
+/// `GET …/robots/<short>/permissions` (214-217, 386): takes `user:admin` as well as `org:admin`, and words its
+/// two refusals differently.
+pub(crate) fn permissions(state: &State, call: &Call, organization: &str, short: &str) -> Answer {
+    if state.account_role(&call.caller) != Some(UserRole::Admin) {
+        return Err(Refusal::Unauthorized);
+    }
+    if !state.may_inspect(&call.caller, organization) {
+        return Err(Refusal::Message(
+            axum::http::StatusCode::FORBIDDEN,
+            "You don't have the permission to access the requested resource. It is either read-protected or not \
+             readable by the server.",
+        ));
+    }
+    find(state, organization, short)?;
+    let permissions: Vec<Value> = state
+        .rights_of(&robot_name(organization, short))
+        .map(|(path, role)| {
+            let is_public = state.repositories.get(path).is_some_and(|repository| repository.public);
+            json!({"repository": {"name": path.name, "is_public": is_public}, "role": role.name()})
+        })
+        .collect();
+    Ok(reply::ok(json!({"permissions": permissions})))
+}
+
+fn view(name: &str, robot: &Robot, with_token: bool) -> Value {
+    let mut view = json!({
+        "name": name,
+        "created": reply::date(robot.created),
+        "last_accessed": robot.last_accessed.map(reply::date),
+        "description": robot.description,
+    });
+    if with_token {
+        view["token"] = json!(robot.token);
+    }
+    view
+}
+
+fn find<'a>(state: &'a State, organization: &str, short: &str) -> Result<&'a Robot, Refusal> {
+    require_organization(state, organization)?;
+    state.robot(organization, short).ok_or_else(no_robot)
+}
+
+/// Only a superuser with full access gets as far as this with an organization that is not there (521, 522).
+fn require_organization(state: &State, organization: &str) -> Result<(), Refusal> {
+    if state.organizations.contains_key(organization) {
+        Ok(())
+    } else {
+        Err(Refusal::Model(format!("Organization does not exist: {organization}")))
+    }
+}
+
+fn no_robot() -> Refusal {
+    Refusal::Model("Could not find robot with specified username".to_owned())
+}
+
+impl State {
+    /// The robots a list of this organization shows. Quay finds them with `ILIKE '<organization>+%'` and escapes
+    /// nothing (`_list_entity_robots` of `data/model/user.py`), so a `_` in the name also finds the robots of
+    /// organizations with any other character there.
+    fn robots_like(&self, organization: &str) -> Vec<(&str, &str, &Robot)> {
+        let wanted = organization.as_bytes();
+        self.organizations
+            .iter()
+            .filter(|(name, _)| {
+                name.len() == wanted.len() && name.bytes().zip(wanted).all(|(found, wanted)| *wanted == b'_' || found == *wanted)
+            })
+            .flat_map(|(name, found)| found.robots.iter().map(move |(short, robot)| (name.as_str(), short.as_str(), robot)))
+            .collect()
+    }
+
+    fn teams_view(&self, organization: &str, member: &str) -> Value {
+        let teams = self.organizations.get(organization).into_iter();
+        teams
+            .flat_map(|found| found.teams_of(member))
+            .map(|team| json!({"name": team.name, "avatar": avatar(&team.name, &team.name, "team")}))
+            .collect()
+    }
+}
