@@ -71,7 +71,7 @@ pub struct Global {
     /// Use colors
     #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub color: ColorChoice,
-    /// Say more on stderr; up to -vvvv
+    /// Show the requests on stderr: -v those to Quay, -vv those to the cluster too, up to -vvvv
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// Kubeconfig file

@@ -78,15 +78,15 @@ fn execute(context: &Context, cli: &Cli) -> Result<ExitStatus, Error> {
     result
 }
 
-/// Logs to stderr: warnings always, then what this program does, then what its libraries do. Bodies and headers, where
-/// tokens are, are never logged.
+/// Logs to stderr what is asked for: our requests first, then those of the libraries. Nothing unasked: what matters is
+/// in the report or in the error. Bodies and headers, where tokens are, are never logged.
 fn log(verbosity: u8) {
     let filter = match verbosity {
-        0 => "error",
-        1 => "oc_quay=info,warn",
-        2 => "oc_quay=debug,warn",
+        0 => "off",
+        1 => "oc_quay=debug,warn",
+        2 => "oc_quay=debug,kube=debug,warn",
         3 => "oc_quay=debug,kube=debug,info",
-        _ => "oc_quay=trace,kube=debug,reqwest=debug,debug",
+        _ => "debug",
     };
     tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr).with_ansi(false).init();
 }

@@ -79,16 +79,16 @@ impl Cluster {
 
     /// The namespaces of the cluster by name, or those with labels that `selector` selects.
     pub async fn namespaces(&self, selector: Option<&str>) -> Read<Vec<(String, Namespace)>> {
-        let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
-        self.named_namespaces(&NAMESPACES, params).await
+        self.named_namespaces(&NAMESPACES, selector).await
     }
 
     /// The projects that the user can see: the same as [`Cluster::namespaces`] for those who may not list these.
-    pub async fn projects(&self) -> Read<Vec<(String, Namespace)>> {
-        self.named_namespaces(&PROJECTS, ListParams::default()).await
+    pub async fn projects(&self, selector: Option<&str>) -> Read<Vec<(String, Namespace)>> {
+        self.named_namespaces(&PROJECTS, selector).await
     }
 
-    async fn named_namespaces(&self, kind: &Kind, params: ListParams) -> Read<Vec<(String, Namespace)>> {
+    async fn named_namespaces(&self, kind: &Kind, selector: Option<&str>) -> Read<Vec<(String, Namespace)>> {
+        let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
         let mut found = Vec::new();
         self.each(kind, None, params, |mut object: kinds::Namespace| {
             found.push((std::mem::take(&mut object.metadata.name), object.into()));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
+use futures::future::OptionFuture;
 
 use super::session::{Session, Target as QuayTarget};
 use crate::bridge::Role;
@@ -69,32 +70,26 @@ impl std::fmt::Display for Which {
 /// What the cluster holds for the namespaces that are meant. Nothing in it depends on the integration, so it is read
 /// while that is found out.
 pub(super) async fn parts(cluster: &Cluster, which: &Which, secrets: Secrets, parallel: usize) -> Result<Vec<Parts>, Error> {
-    let known = match which {
-        Which::Named(names) => names.iter().map(|name| (name.clone(), None)).collect(),
-        Which::Selected(selector) => known(cluster.namespaces(Some(selector)).await)?,
-        Which::All => {
-            let (namespaces, all) = tokio::join!(cluster.namespaces(None), cluster.all_parts());
-            match namespaces {
-                Ok(namespaces) => {
-                    let mut all = all;
-                    return Ok(namespaces.into_iter().map(|(name, namespace)| all.take(&name, namespace)).collect());
-                }
-                Err(unread) if unread.kind == UnreadKind::Forbidden => known(cluster.projects().await)?,
-                Err(unread) => known(Err(unread))?,
-            }
+    let (selector, all) = match which {
+        Which::Named(names) => {
+            let read = |name| cluster.namespace_parts(name, None, secrets);
+            return Ok(futures::stream::iter(names).map(|name| read(name)).buffered(parallel).collect().await);
         }
+        Which::Selected(selector) => (Some(selector.as_str()), None),
+        Which::All => (None, Some(cluster.all_parts())),
     };
-    let read = |(name, namespace): (String, _)| async move { cluster.namespace_parts(&name, namespace, secrets).await };
-    Ok(futures::stream::iter(known).map(read).buffered(parallel).collect().await)
-}
-
-type Known = Vec<(String, Option<Namespace>)>;
-
-fn known(read: Read<Vec<(String, Namespace)>>) -> Result<Known, Error> {
-    match read {
-        Ok(namespaces) => Ok(namespaces.into_iter().map(|(name, namespace)| (name, Some(namespace))).collect()),
-        Err(unread) => Err(Error::new(format!("could not {}: {}", unread.call, unread.reason))),
-    }
+    let (namespaces, all) = tokio::join!(cluster.namespaces(selector), OptionFuture::from(all));
+    let namespaces = match (namespaces, all) {
+        (Ok(namespaces), Some(mut all)) => {
+            return Ok(namespaces.into_iter().map(|(name, namespace)| all.take(&name, namespace)).collect());
+        }
+        // Somebody without cluster rights means the projects they can see.
+        (Err(unread), _) if unread.kind == UnreadKind::Forbidden => cluster.projects(selector).await,
+        (namespaces, _) => namespaces,
+    };
+    let namespaces = namespaces.map_err(|unread| Error::new(format!("could not {}: {}", unread.call, unread.reason)))?;
+    let read = |(name, namespace): (String, _)| async move { cluster.namespace_parts(&name, Some(namespace), secrets).await };
+    Ok(futures::stream::iter(namespaces).map(read).buffered(parallel).collect().await)
 }
 
 /// How Quay is looked into.

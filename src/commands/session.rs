@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::quay::{self, Quay};
 use crate::ui::Ui;
 
-const BY_FLAGS: &str = "or name the Quay yourself: --quay-url, --cluster-id and --quay-token-file";
+const BY_FLAGS: &str = "name the Quay yourself: --quay-url, --cluster-id and --quay-token-file";
 
 /// What a command works with once it knows where.
 pub(super) struct Session {
@@ -124,8 +124,9 @@ impl Session {
         if target.has_token {
             return Ok(target);
         }
+        let by_hand = "give one yourself: --quay-token-file FILE, or OC_QUAY_TOKEN";
         let Some(Source::Secret(key)) = self.snapshot.token_source() else {
-            return Err(Error::new("there is no token for Quay: the QuayIntegration names no credentialsSecret").hint(BY_FLAGS));
+            return Err(Error::new("there is no token for Quay").hint(by_hand));
         };
         let reason = match &self.snapshot.stored_token {
             Some(Err(unread)) => format!("could not {}: {}", unread.call, unread.reason),
@@ -135,7 +136,7 @@ impl Session {
         };
         Err(Error::new(format!("there is no token for Quay: {reason}"))
             .hint("ask for the right to read it, or for the token to be put there")
-            .hint(BY_FLAGS))
+            .hint(by_hand))
     }
 }
 

@@ -125,6 +125,11 @@ impl Subject<'_> {
         Check::new(title, "could not be read", vec![self.finding(Code::CouldNotRead, object, message)])
     }
 
+    /// Without an organization there is no login, so nothing is said about the secrets that would hold one.
+    fn lacks_organization(&self) -> bool {
+        matches!(self.snapshot.organization, Ok(None))
+    }
+
     /// The organization, or the check to give while there is none to look into.
     fn organization(&self, title: &'static str) -> Result<&Organization, Check> {
         match &self.snapshot.organization {

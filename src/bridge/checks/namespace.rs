@@ -3,6 +3,7 @@
 use super::{Check, Subject};
 use crate::bridge::finding::Code;
 use crate::bridge::names::OPERATOR_FINALIZER;
+use crate::bridge::scope::Scope;
 
 const TITLE: &str = "Namespace";
 
@@ -28,7 +29,11 @@ pub(super) fn check(subject: &Subject) -> Check {
         return Check::new(TITLE, "being deleted", findings);
     }
     if !scope.is_in() {
-        findings.push(subject.finding(Code::OutOfScope, object, format!("Namespace {name} is not linked: {scope}")));
+        let mut finding = subject.finding(Code::OutOfScope, object, format!("Namespace {name} is not linked: {scope}"));
+        if scope == Scope::BuiltIn {
+            finding.hint = Some(format!("oc quay link --force -n {name}"));
+        }
+        findings.push(finding);
         return Check::new(TITLE, format!("out of scope: {scope}"), findings);
     }
     if namespace.awaits_annotations {

@@ -60,13 +60,21 @@ pub(super) fn check(subject: &Subject) -> Check {
     if let Err(unread) = &subject.snapshot.secrets {
         return subject.unread(TITLE, subject.object(KIND, ""), unread);
     }
+    if subject.lacks_organization() {
+        return Check::skipped(TITLE, "the organization is missing");
+    }
     let accounts = &subject.desired.accounts;
     let states: Vec<_> =
         accounts.iter().map(|account| (account, secret_state(subject.desired, account, subject.snapshot))).collect();
     let current = states.iter().filter(|(_, state)| *state == Some(SecretState::Current)).count();
+    let compared = states.iter().filter(|(_, state)| state.is_some()).count();
     let mut findings: Vec<_> = states.into_iter().filter_map(|(account, state)| finding(subject, account, state?)).collect();
     findings.extend(rival(subject));
-    Check::new(TITLE, format!("{current} of {} current", accounts.len()), findings)
+    let fact = match accounts.len() - compared {
+        0 => format!("{current} of {} current", accounts.len()),
+        uncompared => format!("{current} of {} current, {uncompared} not compared with Quay", accounts.len()),
+    };
+    Check::new(TITLE, fact, findings)
 }
 
 fn finding(subject: &Subject, account: &Account, state: SecretState) -> Option<Finding> {

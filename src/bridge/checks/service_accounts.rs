@@ -29,7 +29,7 @@ pub(super) fn check(subject: &Subject) -> Check {
             let message = format!("Service account {} asks for role `{role}`", account.name);
             findings.push(subject.finding(Code::RoleAnnotationInvalid, object.clone(), message));
         }
-        let Some(wanted) = subject.desired.account(&account.name) else { continue };
+        let Some(wanted) = subject.desired.account(&account.name).filter(|_| !subject.lacks_organization()) else { continue };
         let mountable = account.mountable.contains(&wanted.secret);
         let pull = account.pull.contains(&wanted.secret);
         linked += usize::from(mountable && pull);

@@ -129,7 +129,7 @@ fn kinds_that_the_cluster_does_not_have_are_none_of() {
     assert_eq!(stage.run(cluster.integrations()), Ok(vec![]));
     let parts = stage.parts(&cluster, "myproj", None, secret_of, Secrets::IfReferenced);
     assert_eq!(parts.image_streams, Ok(vec![]));
-    assert!(stage.run(cluster.projects()).is_err(), "no projects to see is not the same as no projects");
+    assert!(stage.run(cluster.projects(None)).is_err(), "no projects to see is not the same as no projects");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn namespaces_are_selected_by_label_and_projects_seen_by_right() {
     assert!(stage.run(admin.namespaces(None)).unwrap().len() > 2);
     let dev = stage.cluster("dev");
     assert_eq!(stage.run(dev.namespaces(None)).unwrap_err().kind, UnreadKind::Forbidden);
-    let seen = stage.run(dev.projects()).unwrap();
+    let seen = stage.run(dev.projects(None)).unwrap();
     assert_eq!(seen.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["myproj"]);
     let uid = stage.openshift().get("Namespace", "", "myproj").unwrap()["metadata"]["uid"].clone();
     assert_eq!(uid, seen[0].1.uid.as_str());

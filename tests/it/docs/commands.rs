@@ -63,7 +63,8 @@ fn command_lines_parse() {
 #[test]
 fn what_does_not_parse_is_noticed() {
     let page = "Try `oc quay status --nonsense`.\n```sh\nFOO=1 kubectl quay link \\\n  --bar | cat\n```\n```console\n$ oc-quay nothing\n```\n";
-    let problems = command_lines(page).iter().flat_map(|(_, line)| commands(line)).filter_map(|words| problem(arguments(&words)?)).count();
+    let problems =
+        command_lines(page).iter().flat_map(|(_, line)| commands(line)).filter_map(|words| problem(arguments(&words)?)).count();
     assert_eq!(problems, 3);
 }
 

@@ -46,7 +46,10 @@ fn problems(manifest: &Value) -> Vec<String> {
         rules.extend([
             ("the platform is known", PLATFORMS.contains(&name.as_str())),
             ("the selector is of os and arch alone", selector.is_some_and(|labels| labels.len() == 2)),
-            ("uri names the archive", text(&platform["uri"]).starts_with("https://") && text(&platform["uri"]).ends_with(&archive)),
+            (
+                "uri names the archive",
+                text(&platform["uri"]).starts_with("https://") && text(&platform["uri"]).ends_with(&archive),
+            ),
             ("sha256 is one", sha256.len() == 64 && sha256.chars().all(is_hex)),
             ("bin is the program", platform["bin"] == if windows { "oc-quay.exe" } else { "oc-quay" }),
         ]);

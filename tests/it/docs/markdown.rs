@@ -87,7 +87,10 @@ pub(super) fn commands(line: &str) -> Vec<Vec<String>> {
 #[test]
 fn shell_lines_are_understood() {
     let words = |line| commands(line).iter().map(|words| words.join("_")).collect::<Vec<_>>();
-    assert_eq!(words("oc quay status -A -o json | jq '.summary | .ok' > out  # all"), ["oc_quay_status_-A_-o_json", "jq_.summary | .ok", "out"]);
+    assert_eq!(
+        words("oc quay status -A -o json | jq '.summary | .ok' > out  # all"),
+        ["oc_quay_status_-A_-o_json", "jq_.summary | .ok", "out"]
+    );
     assert_eq!(words("a=\"x y\" b; c && d"), ["a=x y_b", "c", "d"]);
     assert!(words("# nothing").is_empty());
 }
