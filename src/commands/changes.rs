@@ -11,7 +11,7 @@ use crate::bridge::finding::Finding;
 use crate::bridge::plan::Plan;
 use crate::cli::Changing;
 use crate::error::{Error, ExitStatus, Stopped};
-use crate::report::{ChangeReport, ChangeReportEntry, ChangeState};
+use crate::report::{ChangeReport, ChangeReportEntry, ChangeState, Format};
 
 /// The plans of a command.
 pub(super) struct ChangeSet {
@@ -71,22 +71,27 @@ impl ChangeSet {
         ChangeReport::new(context.program, self.command, dry_run, self.entries(), self.blocked())
     }
 
-    /// Shows the plan and asks, unless that was answered beforehand.
+    /// Shows the plan and asks, unless that was answered beforehand. Gives the format of the report that is to follow:
+    /// who has just read the plan is only told what became of it.
     ///
     /// # Errors
     /// [`Stopped`] if the answer is no; a failure if nobody can be asked.
-    pub(super) fn confirm(&self, context: &Context, changing: Changing) -> Result<(), Error> {
+    pub(super) fn confirm(&self, context: &Context, changing: Changing) -> Result<Format, Error> {
+        let format = context.global.output;
         if changing.yes || self.len() == 0 {
-            return Ok(());
+            return Ok(format);
         }
         if !context.ui.can_prompt() {
             let what = if self.len() == 1 { "1 change" } else { "the changes" };
             return Err(Error::new(format!("{what} cannot be confirmed without a terminal"))
                 .hint("--yes makes them without asking, --dry-run shows them"));
         }
-        let plan = self.planned(context, false).render(crate::report::Format::Human, &context.style())?;
+        let plan = self.planned(context, false).render(Format::Human, &context.style())?;
         context.ui.status(&plan);
-        if context.ui.confirm("Make these changes?", false)? { Ok(()) } else { Err(Stopped.into()) }
+        if !context.ui.confirm("Make these changes?", false)? {
+            return Err(Stopped.into());
+        }
+        Ok(if format == Format::Human { Format::Short } else { format })
     }
 
     /// Makes the changes.
@@ -121,8 +126,8 @@ impl ChangeSet {
 }
 
 /// Prints the report; whether everything in it went well.
-pub(super) fn finish(context: &Context, report: &ChangeReport) -> Result<ExitStatus, Error> {
-    context.ui.out(&report.render(context.global.output, &context.style())?)?;
+pub(super) fn finish(context: &Context, report: &ChangeReport, format: Format) -> Result<ExitStatus, Error> {
+    context.ui.out(&report.render(format, &context.style())?)?;
     let failed = report.count(ChangeState::Failed) + report.count(ChangeState::Skipped);
     Ok(if failed > 0 || !report.ok { ExitStatus::Findings } else { ExitStatus::Success })
 }

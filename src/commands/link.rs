@@ -46,9 +46,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Link) -> Result<ExitStatus
             context.ui.out(&manifests(set.plans.iter().map(|(judged, plan)| (&judged.snapshot, plan.changes.as_slice())))?)?;
             return Ok(refused(&set, ExitStatus::Success));
         }
-        return Ok(refused(&set, finish(context, &set.planned(context, true))?));
+        return Ok(refused(&set, finish(context, &set.planned(context, true), global.output)?));
     }
-    set.confirm(context, args.changing)?;
+    let format = set.confirm(context, args.changing)?;
     let mut entries = set.apply(context, &session, target).await;
     let mut last = set;
     if last.takes_over() {
@@ -58,7 +58,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Link) -> Result<ExitStatus
         entries.extend(last.apply(context, &session, target).await);
     }
     let report = ChangeReport::new(context.program, "link", false, entries, last.blocked());
-    Ok(refused(&last, finish(context, &report)?))
+    Ok(refused(&last, finish(context, &report, format)?))
 }
 
 /// What was asked for and cannot be done is a refusal, not a finding.

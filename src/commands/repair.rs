@@ -32,9 +32,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
     let mut options = Options { adopt: args.adopt, rotate: args.rotate };
     let (set, mut findings) = plan(context, &session, target, parts?, look, options).await;
     if args.changing.dry_run {
-        return finish(context, &set.planned(context, true));
+        return finish(context, &set.planned(context, true), global.output);
     }
-    set.confirm(context, args.changing)?;
+    let format = set.confirm(context, args.changing)?;
     let mut entries = set.apply(context, &session, target).await;
     if set.len() > 0 {
         // What an organization holds shows only once it is ours, so taking one over leads to a second plan.
@@ -46,7 +46,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
             findings = plan(context, &session, target, read().await?, look, options).await.1;
         }
     }
-    finish(context, &report(context, entries, findings))
+    finish(context, &report(context, entries, findings), format)
 }
 
 /// The plans, and the findings that they start from.

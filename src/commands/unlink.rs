@@ -39,15 +39,15 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
         add(&mut set, &which, target, judged, options)?;
     }
     if args.changing.dry_run {
-        return Ok(refused(&set, finish(context, &set.planned(context, true))?));
+        return Ok(refused(&set, finish(context, &set.planned(context, true), global.output)?));
     }
     if args.delete_organization {
         confirm_deletion(context, target, &set, args).await?;
     }
-    set.confirm(context, args.changing)?;
+    let format = set.confirm(context, args.changing)?;
     let entries = set.apply(context, &session, target).await;
     let report = ChangeReport::new(context.program, "unlink", false, entries, set.blocked());
-    Ok(refused(&set, finish(context, &report)?))
+    Ok(refused(&set, finish(context, &report, format)?))
 }
 
 fn refused(set: &ChangeSet, otherwise: ExitStatus) -> ExitStatus {

@@ -56,5 +56,7 @@ fn every_finding_leads_to_its_heading() {
         let docs = code.docs();
         let anchor = docs.strip_prefix(PATH).and_then(|rest| rest.strip_prefix('#')).unwrap_or_default();
         assert!(anchors.iter().any(|other| other == anchor), "{docs} leads nowhere");
+        let group = format!("| {}xx |", &code.as_str()[..3]);
+        assert!(INTRODUCTION.contains(&group), "the introduction does not say what {group} is about");
     }
 }

@@ -1,0 +1,75 @@
+//! What a test makes by hand on both sides: a namespace as the operator leaves it, and damage to one.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sandbox::quay::RepoRole;
+use serde_json::{Value, json};
+
+use super::World;
+
+/// The service accounts of every namespace, and the roles of their robot accounts.
+pub(crate) const ACCOUNTS: [(&str, RepoRole); 3] =
+    [("builder", RepoRole::Write), ("default", RepoRole::Read), ("deployer", RepoRole::Read)];
+
+impl World {
+    /// Makes the robot accounts of a namespace in its organization, as the operator does.
+    pub(crate) fn robots_by_hand(&self, namespace: &str) {
+        let organization = format!("openshift_{namespace}");
+        self.sandbox.quay.add_organization(&organization, "quayadmin");
+        for (account, _) in ACCOUNTS {
+            self.sandbox.quay.add_robot(&organization, account, "").unwrap();
+        }
+    }
+
+    /// Makes of a namespace what the operator makes of it, as recorded on the real thing: nothing of it carries our
+    /// label or our mark.
+    pub(crate) fn link_by_hand(&self, namespace: &str, image_stream: &str) {
+        let organization = format!("openshift_{namespace}");
+        self.robots_by_hand(namespace);
+        for (account, role) in ACCOUNTS {
+            self.sandbox.quay.add_prototype(&organization, &format!("{organization}+{account}"), role);
+        }
+        self.sandbox.quay.add_repository(&organization, image_stream, "quayadmin");
+        for (account, _) in ACCOUNTS {
+            let secret = format!("{account}-quay-openshift");
+            let token = self.sandbox.quay.robot_token(&organization, account).unwrap();
+            self.create_login(namespace, &secret, &format!("{organization}+{account}:{token}"));
+            for list in ["secrets", "imagePullSecrets"] {
+                let mut names = self.references(namespace, account, list);
+                names.push(secret.clone());
+                self.set_references(namespace, account, list, &names);
+            }
+        }
+        self.merge("Namespace", "", namespace, &json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } }));
+    }
+
+    /// Makes a secret with a login for this world's Quay.
+    pub(crate) fn create_login(&self, namespace: &str, secret: &str, login: &str) {
+        let config = json!({ "auths": { self.sandbox.quay.host(): { "auth": STANDARD.encode(login) } } });
+        self.create(&json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": { "name": secret, "namespace": namespace },
+            "type": "kubernetes.io/dockerconfigjson",
+            "stringData": { ".dockerconfigjson": config.to_string() },
+        }));
+    }
+
+    /// Puts any content into a secret of ours.
+    pub(crate) fn set_content(&self, namespace: &str, secret: &str, content: &Value) {
+        let data = json!({ "data": { ".dockerconfigjson": STANDARD.encode(content.to_string()) } });
+        self.merge("Secret", namespace, secret, &data);
+    }
+
+    /// Replaces one of a service account's lists.
+    pub(crate) fn set_references(&self, namespace: &str, account: &str, list: &str, names: &[String]) {
+        let names: Vec<_> = names.iter().map(|name| json!({ "name": name })).collect();
+        // A merge patch replaces either list whole.
+        self.merge("ServiceAccount", namespace, account, &json!({ list: names }));
+    }
+
+    /// Takes a secret out of one of a service account's lists.
+    pub(crate) fn remove_reference(&self, namespace: &str, account: &str, list: &str, secret: &str) {
+        let kept: Vec<_> = self.references(namespace, account, list).into_iter().filter(|name| name != secret).collect();
+        self.set_references(namespace, account, list, &kept);
+    }
+}
