@@ -120,8 +120,8 @@ pub struct Changing {
     /// Print what would be done and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask
-    #[arg(short, long, alias = "confirm")]
+    /// Do not ask (OC_QUAY_YES)
+    #[arg(short, long, alias = "confirm", env = "OC_QUAY_YES", hide_env = true)]
     pub yes: bool,
 }
 
@@ -241,8 +241,8 @@ pub struct Unlink {
     /// Delete the organization with all its images too; asks for its name
     #[arg(long)]
     pub delete_organization: bool,
-    /// The name of the organization to delete, instead of being asked for it
-    #[arg(long, value_name = "NAME", requires = "delete_organization")]
+    /// The name of the organization to delete, instead of being asked for it (OC_QUAY_CONFIRM_ORGANIZATION)
+    #[arg(long, value_name = "NAME", env = "OC_QUAY_CONFIRM_ORGANIZATION", hide_env = true)]
     pub confirm_organization: Option<String>,
     /// How to go about it.
     #[command(flatten)]

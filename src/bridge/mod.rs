@@ -6,6 +6,7 @@
 
 pub mod change;
 pub mod checks;
+mod code;
 pub mod desired;
 pub mod dockerconfig;
 pub mod finding;

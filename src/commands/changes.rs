@@ -52,6 +52,11 @@ impl ChangeSet {
         self.plans.iter().flat_map(|(_, plan)| plan.blocked.clone()).collect()
     }
 
+    /// The exit code of a command that was asked for just this: what cannot be done is a refusal, not a finding.
+    pub(super) fn refused_or(&self, otherwise: ExitStatus) -> ExitStatus {
+        if self.blocked().is_empty() { otherwise } else { ExitStatus::Failure }
+    }
+
     /// Whether an organization is taken over: what it holds shows only afterwards.
     pub(super) fn takes_over(&self) -> bool {
         let takes_over = |change: &Change| matches!(change, Change::TakeOwnership { .. });

@@ -44,9 +44,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Link) -> Result<ExitStatus
     if args.changing.dry_run {
         if global.output == Format::Yaml {
             context.ui.out(&manifests(set.plans.iter().map(|(judged, plan)| (&judged.snapshot, plan.changes.as_slice())))?)?;
-            return Ok(refused(&set, ExitStatus::Success));
+            return Ok(set.refused_or(ExitStatus::Success));
         }
-        return Ok(refused(&set, finish(context, &set.planned(context, true), global.output)?));
+        return Ok(set.refused_or(finish(context, &set.planned(context, true), global.output)?));
     }
     let format = set.confirm(context, args.changing)?;
     let mut entries = set.apply(context, &session, target).await;
@@ -58,12 +58,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Link) -> Result<ExitStatus
         entries.extend(last.apply(context, &session, target).await);
     }
     let report = ChangeReport::new(context.program, "link", false, entries, last.blocked());
-    Ok(refused(&last, finish(context, &report, format)?))
-}
-
-/// What was asked for and cannot be done is a refusal, not a finding.
-fn refused(set: &ChangeSet, otherwise: ExitStatus) -> ExitStatus {
-    if set.blocked().is_empty() { otherwise } else { ExitStatus::Failure }
+    Ok(last.refused_or(finish(context, &report, format)?))
 }
 
 struct Linking<'a> {

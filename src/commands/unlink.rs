@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
         add(&mut set, &which, target, judged, options)?;
     }
     if args.changing.dry_run {
-        return Ok(refused(&set, finish(context, &set.planned(context, true), global.output)?));
+        return Ok(set.refused_or(finish(context, &set.planned(context, true), global.output)?));
     }
     if args.delete_organization {
         confirm_deletion(context, target, &set, args).await?;
@@ -47,11 +47,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
     let format = set.confirm(context, args.changing)?;
     let entries = set.apply(context, &session, target).await;
     let report = ChangeReport::new(context.program, "unlink", false, entries, set.blocked());
-    Ok(refused(&set, finish(context, &report, format)?))
-}
-
-fn refused(set: &ChangeSet, otherwise: ExitStatus) -> ExitStatus {
-    if set.blocked().is_empty() { otherwise } else { ExitStatus::Failure }
+    Ok(set.refused_or(finish(context, &report, format)?))
 }
 
 fn add(set: &mut ChangeSet, which: &Which, target: &Target, judged: Judged, options: UnlinkOptions) -> Result<(), Error> {

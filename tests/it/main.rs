@@ -4,4 +4,6 @@
 
 mod support;
 
+mod findings;
+mod interrupted;
 mod link;

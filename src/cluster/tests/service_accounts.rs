@@ -28,7 +28,7 @@ fn names(list: &Value) -> Vec<String> {
 }
 
 fn seen(stage: &Stage, cluster: &Cluster) -> ServiceAccount {
-    let parts = stage.parts(&cluster, "myproj", None, secret_of, Secrets::IfReferenced);
+    let parts = stage.parts(cluster, "myproj", None, secret_of, Secrets::IfReferenced);
     stage.openshift().traffic().clear();
     parts.service_accounts.unwrap().into_iter().find(|account| account.name == "builder").unwrap()
 }

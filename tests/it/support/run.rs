@@ -41,6 +41,20 @@ impl<'a> Command<'a> {
         Self { world, line: format!("oc quay {}", arguments.join(" ")), command, stdin: None }
     }
 
+    /// Adds arguments.
+    pub(crate) fn args(mut self, arguments: &[&str]) -> Self {
+        self.line = format!("{} {}", self.line, arguments.join(" "));
+        self.command.args(arguments);
+        self
+    }
+
+    /// Gives it a new token of one of Quay's users, with these scopes.
+    pub(crate) fn token_of(self, user: &str, scopes: &[&str]) -> Self {
+        let token = self.world.sandbox.quay.add_token(user, scopes);
+        self.world.note_secret(&token);
+        self.env("OC_QUAY_TOKEN", token)
+    }
+
     /// Sets an environment variable.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);

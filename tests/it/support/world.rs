@@ -147,6 +147,12 @@ impl World {
         self.quay_traffic().clear();
     }
 
+    /// Lets everything go well again on both sides.
+    pub(crate) fn clear_faults(&self) {
+        self.cluster_traffic().clear_faults();
+        self.quay_traffic().clear_faults();
+    }
+
     /// Whether nothing was written to either side since [`World::forget_traffic`].
     #[track_caller]
     pub(crate) fn assert_nothing_written(&self) {
@@ -301,7 +307,8 @@ impl World {
     }
 }
 
-fn real_server() -> Option<&'static Mutex<Envtest>> {
+/// The one real API server, if there is one.
+pub(super) fn real_server() -> Option<&'static Mutex<Envtest>> {
     REAL.get_or_init(|| Envtest::from_env().unwrap().map(Mutex::new)).as_ref()
 }
 

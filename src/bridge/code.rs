@@ -1,0 +1,297 @@
+//! The table of finding codes: the one source of the findings' levels and hints, of `explain` and of
+//! `docs/findings.md`.
+
+use serde::Serialize;
+
+use super::finding::Level;
+
+/// The entry of a code in the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// `OQ301`.
+    pub code: &'static str,
+    /// The level every finding of this code has.
+    pub level: Level,
+    /// A few words.
+    pub title: &'static str,
+    /// What it means and how it comes about.
+    pub meaning: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
+    /// A command to copy; `{namespace}` stands for the namespace. Empty if no command helps.
+    pub hint: &'static str,
+}
+
+macro_rules! codes {
+    ($($variant:ident $code:literal $level:ident $title:literal, $meaning:literal, $remedy:literal, $hint:literal;)*) => {
+        /// A stable finding code. Codes are never reused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code { $(#[doc = $title] $variant,)* }
+
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &[Code] = &[$(Code::$variant,)*];
+
+            /// Its entry in the table.
+            pub fn entry(self) -> Entry {
+                match self {
+                    $(Code::$variant => Entry {
+                        code: $code, level: Level::$level, title: $title, meaning: $meaning, remedy: $remedy, hint: $hint,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+impl Code {
+    /// `OQ301`.
+    pub fn as_str(self) -> &'static str {
+        self.entry().code
+    }
+
+    /// The page and heading that explain it.
+    pub fn docs(self) -> String {
+        format!("docs/findings.md#{}", self.as_str().to_lowercase())
+    }
+
+    /// The code written `OQ301`, in any case.
+    pub fn parse(text: &str) -> Option<Code> {
+        Code::ALL.iter().copied().find(|code| code.as_str().eq_ignore_ascii_case(text.trim()))
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+codes! {
+    NoIntegration "OQ101" Error "No QuayIntegration",
+        "The cluster has no QuayIntegration resource, so neither the operator nor this plugin knows which Quay to use.",
+        "Create one, or name the Quay by flags: --quay-url, --quay-token-file and --cluster-id.",
+        "oc get quayintegrations.quay.redhat.com";
+    SeveralIntegrations "OQ102" Error "More than one QuayIntegration",
+        "The operator does nothing at all while there are two or more QuayIntegration resources, and nobody can say which one is meant.",
+        "Delete all but one. Organizations and images are not touched by that.",
+        "oc get quayintegrations.quay.redhat.com";
+    HostnameWithoutScheme "OQ103" Error "The Quay hostname has no scheme",
+        "spec.quayHostname must be a URL. Without https:// the operator sees no host at all: its calls fail, and secrets and image names come out empty.",
+        "Put https:// in front of it.",
+        "oc edit quayintegrations.quay.redhat.com";
+    HostnameWithPath "OQ104" Warning "The Quay hostname has a path",
+        "Only the scheme and the host of spec.quayHostname are used; what follows is ignored, here and in image names.",
+        "Leave the path out.",
+        "oc edit quayintegrations.quay.redhat.com";
+    HostnamePlainHttp "OQ105" Warning "Quay is addressed over plain http",
+        "Tokens and images travel unprotected, and OpenShift refuses to pull from it unless it is an insecure registry.",
+        "Use https://.",
+        "oc edit quayintegrations.quay.redhat.com";
+    ClusterIdImpossible "OQ106" Error "The cluster ID gives impossible names",
+        "Organizations are named after the lower-cased cluster ID, secrets after the ID as written. Capitals and underscores give valid organizations but secrets that Kubernetes refuses; other characters give organizations that Quay refuses.",
+        "Use lower-case letters, digits and single hyphens. A changed ID means new organizations: existing images stay under the old name.",
+        "oc edit quayintegrations.quay.redhat.com";
+    CredentialsMissing "OQ107" Error "The token for Quay is missing",
+        "The Secret that the QuayIntegration names, or the key in it, does not exist or is empty. Without a token nothing can be done in Quay.",
+        "Create the Secret with the token under the key that is named (default: token).",
+        "oc get quayintegrations.quay.redhat.com -o jsonpath='{.items[*].spec.credentialsSecret}'";
+    CredentialsUnreadable "OQ108" Unknown "The token for Quay may not be read",
+        "You may not read the Secret with the token, so nothing in Quay could be checked.",
+        "Ask for the right to read that Secret, or give a token of your own with --quay-token-file.",
+        "oc auth can-i get secrets -n openshift-operators";
+    TokenRefused "OQ109" Error "Quay refuses the token",
+        "Quay does not know the token: it was revoked, has expired, or its application or user is gone. (Quay answers the same to a token without any scope that reads.)",
+        "Make a new token and put it into the Secret.",
+        "";
+    UserLacksRight "OQ110" Error "The token's user lacks a right",
+        "This Quay lets only superusers create organizations (FEATURE_SUPERUSERS_ORG_CREATION_ONLY or FEATURE_RESTRICTED_USERS), and the token's user is none.",
+        "Use a superuser's token, or have the organization created by one and your user made its owner.",
+        "";
+    TokenLacksScope "OQ111" Error "The token lacks a scope",
+        "The token's user has the right, but the token was made without the scope: org:admin for robot accounts and default permissions, user:admin to create organizations, repo:create for repositories, repo:admin for rights on them.",
+        "Make a token with the scopes named in the documentation of the operator.",
+        "";
+    QuayUnreachable "OQ112" Error "Quay cannot be reached",
+        "No answer came. The message says at which step it stopped: the name, the connection, TLS, or HTTP.",
+        "Check the address, proxies (HTTPS_PROXY, NO_PROXY) and that Quay runs.",
+        "oc quay version";
+    QuayReadOnly "OQ113" Warning "Quay is read-only",
+        "Quay is in its read-only mode (registry_state: readonly): pulls work, every change is refused with 503.",
+        "Wait until the maintenance is over, then repair.",
+        "oc quay version";
+    CertificateUntrusted "OQ114" Error "Quay's certificate is not trusted",
+        "The certificate that Quay shows was not issued by an authority this computer trusts, or is not for this name.",
+        "Give the authority's certificate with --quay-ca-file or OC_QUAY_CA_FILE.",
+        "oc quay status --quay-ca-file CA.crt";
+    VerificationOff "OQ115" Warning "Certificates are not verified",
+        "insecureRegistry is true, or --insecure was given: anybody on the way can read the token and the images.",
+        "Trust Quay's certificate authority instead, with --quay-ca-file, and set insecureRegistry to false.",
+        "";
+    KeyIgnoredByOperator "OQ116" Info "The operator ignores the custom key",
+        "spec.credentialsSecret.key names a key other than token. This plugin honors it; the operator checks that it exists and then reads token all the same.",
+        "If the operator is in use, keep the token under the key token.",
+        "";
+    OutOfScope "OQ120" Info "The namespace is out of scope",
+        "The namespace lists of the QuayIntegration, or its name, exclude it, so it is not linked.",
+        "Link it, if it should be.",
+        "oc quay link -n {namespace}";
+    NamespaceMissing "OQ121" Error "No such namespace",
+        "The namespace does not exist in this cluster.",
+        "Check the name and the context.",
+        "oc get projects";
+    AwaitsAnnotations "OQ122" Info "OpenShift is still preparing the namespace",
+        "A new project gets its annotations openshift.io/sa.scc.* after a moment; the operator waits for them.",
+        "Look again in a few seconds.",
+        "oc quay status -n {namespace}";
+    HangsOnFinalizer "OQ123" Error "The namespace hangs on the operator's finalizer",
+        "It was deleted, but the operator's finalizer quay.redhat.com/quayintegrations was not taken off, so it stays Terminating. That happens when the operator is gone or cannot work.",
+        "Repair takes the finalizer off. The organization and its images stay.",
+        "oc quay repair -n {namespace}";
+    CarriesOperatorFinalizer "OQ124" Info "Deleting the namespace deletes its images",
+        "The namespace carries the operator's finalizer: when it is deleted, the operator deletes the whole organization in Quay, with every image.",
+        "Unlink the namespace before deleting it if the images shall stay.",
+        "oc quay unlink -n {namespace}";
+    OrganizationMissing "OQ201" Error "The organization is missing",
+        "Quay has no organization for this namespace.",
+        "Repair creates it.",
+        "oc quay repair -n {namespace}";
+    OrganizationNameImpossible "OQ202" Error "The namespace gives no possible organization name",
+        "Quay refuses doubled, leading and trailing separators in organization names, so a namespace with -- in its name can never have one.",
+        "Use another namespace name, or exclude it from the integration.",
+        "oc quay unlink -n {namespace}";
+    OrganizationNotAdministered "OQ203" Error "The organization is not ours to administer",
+        "The organization exists, but the token's user is not one of its owners. Somebody else made it, or it was made with another user's token.",
+        "Have the user made an owner of it, or take it over as a superuser.",
+        "oc quay repair --adopt -n {namespace}";
+    OrganizationOfAnotherCluster "OQ204" Error "Another cluster marked the organization",
+        "Its robot accounts were made for another cluster: two clusters use the same cluster ID with one Quay. Working on it from both would mix their images, and deleting one namespace would delete the other's.",
+        "Give one of the clusters another cluster ID. If the other cluster is gone, adopt the organization.",
+        "oc quay repair --adopt -n {namespace}";
+    RobotMissing "OQ211" Error "A robot account is missing",
+        "A linked service account has no robot account in the organization.",
+        "Repair creates it.",
+        "oc quay repair -n {namespace}";
+    RobotsDisallowed "OQ212" Error "This Quay allows no robot accounts",
+        "ROBOTS_DISALLOW is set in Quay's configuration, so no robot account can be made.",
+        "Ask Quay's administrator to lift it or to put the robot accounts on ROBOTS_WHITELIST.",
+        "";
+    RobotNameImpossible "OQ213" Error "The service account gives no possible robot name",
+        "Robot accounts are named after their service accounts, but Quay refuses doubled separators and names of one letter.",
+        "Link another service account.",
+        "";
+    DefaultPermissionMissing "OQ221" Error "A default permission is missing",
+        "The robot account gets no right on repositories that are created later.",
+        "Repair creates it.",
+        "oc quay repair -n {namespace}";
+    DefaultPermissionWrongRole "OQ222" Error "A default permission has the wrong role",
+        "The robot account gets too little or too much right on repositories that are created later.",
+        "Repair changes it.",
+        "oc quay repair -n {namespace}";
+    DefaultPermissionDuplicated "OQ223" Warning "A default permission stands there more than once",
+        "Quay adds another one each time it is asked. Which of them applies to a new repository is left to chance.",
+        "Repair deletes the superfluous ones.",
+        "oc quay repair -n {namespace}";
+    SecretMissing "OQ301" Error "A pull secret is missing",
+        "The service account's secret with the login for Quay does not exist: pods and builds that run under it cannot log in.",
+        "Repair creates it.",
+        "oc quay repair -n {namespace}";
+    SecretWrongType "OQ302" Error "A secret has the wrong type",
+        "A secret has the right name but is not of type kubernetes.io/dockerconfigjson, so neither pods nor builds use it. A secret's type cannot be changed.",
+        "Repair replaces it if we made it; one that somebody else made is replaced with --adopt.",
+        "oc quay repair --adopt -n {namespace}";
+    SecretUnreadable "OQ303" Error "A secret's content makes no sense",
+        "The secret does not hold a docker configuration with logins.",
+        "Repair writes it anew.",
+        "oc quay repair -n {namespace}";
+    SecretWrongHost "OQ304" Error "A secret is for another registry",
+        "The secret holds no login for the host of this Quay, so it is not used for its images.",
+        "Repair writes it anew.",
+        "oc quay repair -n {namespace}";
+    SecretWrongRobot "OQ305" Error "A secret logs in as somebody else",
+        "The login in the secret is not that of the service account's own robot account.",
+        "Repair writes it anew.",
+        "oc quay repair -n {namespace}";
+    SecretTokenStale "OQ306" Error "A secret holds an old token",
+        "The robot account's token was renewed in Quay, the secret still holds the old one: logins fail.",
+        "Repair puts the current token into it.",
+        "oc quay repair -n {namespace}";
+    TokenNotReadable "OQ307" Unknown "A robot account's token is not shown to us",
+        "Quay lists the robot account without its token, as it does for read-only superusers and, in newer releases, for superusers who do not own the organization. Whether the secret holds the current one cannot be told from here.",
+        "Let the registry say it: --probe logs in with what the secret holds.",
+        "oc quay status --probe -n {namespace}";
+    RivalSecret "OQ308" Warning "Another secret for the same registry comes first",
+        "Imports use every pull secret of the namespace, in the order of their names, linked or not. A login for the same host that comes before ours and may not read the image makes the import fail with 401.",
+        "Delete or rename that secret, or correct its login.",
+        "oc get secrets -n {namespace} --field-selector type=kubernetes.io/dockerconfigjson";
+    ServiceAccountMissing "OQ311" Warning "A service account is missing",
+        "OpenShift makes default, builder and deployer in every namespace; builder and deployer are absent where the Build or DeploymentConfig capability is off.",
+        "Nothing, if nothing builds or deploys here. Otherwise create the service account and repair.",
+        "oc get serviceaccounts -n {namespace}";
+    SecretNotMountable "OQ312" Error "A secret is not among the service account's secrets",
+        "Builds look for push credentials in the service account's secrets, and the secret is not there.",
+        "Repair adds it; what else is in the list stays.",
+        "oc quay repair -n {namespace}";
+    SecretNotPullSecret "OQ313" Error "A secret is not among the service account's pull secrets",
+        "Pods that run under the service account pull without the login for Quay.",
+        "Repair adds it; what else is in the list stays.",
+        "oc quay repair -n {namespace}";
+    RoleAnnotationInvalid "OQ314" Warning "A service account asks for an unknown role",
+        "Its annotation oc-quay/role must be read, write or admin.",
+        "Link it again with the role it shall have.",
+        "oc quay link --service-account NAME=read -n {namespace}";
+    LoginRefused "OQ321" Error "The registry refuses the login in a secret",
+        "Logging in with what the secret really holds failed.",
+        "Repair compares it with the robot account's current token; if that says nothing, renew the token with --rotate.",
+        "oc quay repair -n {namespace}";
+    RepositoryMissing "OQ401" Error "A repository is missing",
+        "The image stream has no repository in Quay. The builder's robot account may not create one by pushing.",
+        "Repair creates it, private.",
+        "oc quay repair -n {namespace}";
+    RepositoryNameImpossible "OQ402" Warning "An image stream's name cannot be a repository",
+        "Quay wants repository names to start with a lower-case letter or a digit and to hold only those, _, . and -.",
+        "Rename the image stream.",
+        "";
+    RobotWithoutRight "OQ403" Error "A robot account has no right on a repository",
+        "Default permissions only reach repositories that were created after them; older ones need the right given to them.",
+        "Repair gives it.",
+        "oc quay repair -n {namespace}";
+    RobotTooLittleRight "OQ404" Error "A robot account has too little right on a repository",
+        "The registry grants the login less than its role: a builder that may not push, or nothing at all.",
+        "Repair with --probe gives it the role.",
+        "oc quay repair --probe -n {namespace}";
+    RepositoryWithoutImageStream "OQ405" Info "A repository has no image stream",
+        "The organization holds a repository that no image stream of the namespace is named after: pushed by hand, or left when its image stream was deleted.",
+        "Nothing needs doing. It is never deleted by this plugin.",
+        "";
+    ImportFailed "OQ406" Warning "The import of a tag failed",
+        "OpenShift tried to import the image and could not; the image stream does not follow Quay until it can.",
+        "See what it says: credentials, a rival secret, the certificate, or no such image.",
+        "oc describe imagestreams -n {namespace}";
+    CouldNotRead "OQ901" Unknown "Could not be checked",
+        "A call failed or was refused, so this part is neither right nor wrong as far as we know. Nothing is repaired on a guess.",
+        "Get the right to read it, or try again.",
+        "oc quay status -n {namespace}";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_in_order() {
+        let codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert!(codes.is_sorted(), "{codes:?}");
+        assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), codes.len());
+    }
+
+    #[test]
+    fn every_code_reads_back() {
+        for &code in Code::ALL {
+            assert_eq!(Code::parse(&code.as_str().to_lowercase()), Some(code));
+        }
+        assert_eq!(Code::parse("OQ000"), None);
+    }
+}

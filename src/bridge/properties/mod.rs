@@ -1,0 +1,159 @@
+//! Properties that hold for every namespace, on generated ones.
+
+mod generate;
+mod simulate;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::change::Change;
+use super::checks::{self, Subject};
+use super::desired::Desired;
+use super::finding::{Code, Level};
+use super::plan::{self, Options, Plan, UnlinkOptions};
+use super::snapshot::*;
+use generate::{ACCOUNTS, any_namespace, golden, integration, options};
+use simulate::apply;
+
+fn with_subject<T>(snapshot: &NamespaceSnapshot, work: impl FnOnce(&Subject) -> T) -> T {
+    let integration = integration();
+    let desired = Desired::of(&integration, snapshot, &BTreeMap::new());
+    work(&Subject { integration: &integration, troubles: &[], snapshot, desired: &desired })
+}
+
+fn repair(snapshot: &NamespaceSnapshot, options: Options) -> Plan {
+    with_subject(snapshot, |subject| plan::repair(subject, options))
+}
+
+fn worst(snapshot: &NamespaceSnapshot) -> Level {
+    with_subject(snapshot, |subject| checks::namespace(subject).iter().map(|check| check.level).max().unwrap())
+}
+
+fn is_fully_read(snapshot: &NamespaceSnapshot) -> bool {
+    let organization = snapshot.organization().is_none_or(|organization| {
+        organization.robots.is_ok() && organization.default_permissions.is_ok() && organization.repositories.is_ok()
+    });
+    organization
+        && snapshot.organization.is_ok()
+        && snapshot.service_accounts.is_ok()
+        && snapshot.secrets.is_ok()
+        && snapshot.image_streams.is_ok()
+}
+
+#[test]
+fn what_the_operator_leaves_is_healthy() {
+    let golden = golden();
+    assert_eq!(repair(&golden, Options::default()), Plan::default());
+    let findings: Vec<_> = with_subject(&golden, checks::namespace).into_iter().flat_map(|check| check.findings).collect();
+    // The one thing worth knowing: deleting the namespace deletes its images.
+    assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), [Code::CarriesOperatorFinalizer]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+
+    #[test]
+    fn a_plan_finishes_the_work(before in any_namespace(), options in options()) {
+        let mut snapshot = before.clone();
+        let plan = repair(&snapshot, options);
+        for change in &plan.changes {
+            apply(change, &mut snapshot);
+        }
+        let again = repair(&snapshot, Options { rotate: false, ..options });
+        prop_assert_eq!(&again.changes, &vec![], "after {:?}", plan);
+        if again.blocked.is_empty() && is_fully_read(&snapshot) {
+            prop_assert!(worst(&snapshot) < Level::Error, "{:?}", with_subject(&snapshot, checks::namespace));
+        }
+    }
+
+    #[test]
+    fn any_prefix_of_a_plan_can_be_the_last_of_it(before in any_namespace(), options in options(), cut in any::<prop::sample::Index>()) {
+        let mut snapshot = before.clone();
+        let plan = repair(&snapshot, options);
+        for change in &plan.changes[..cut.index(plan.changes.len() + 1)] {
+            apply(change, &mut snapshot);
+        }
+        let options = Options { rotate: false, ..options };
+        for change in &repair(&snapshot, options).changes {
+            apply(change, &mut snapshot);
+        }
+        prop_assert_eq!(repair(&snapshot, options).changes, vec![]);
+    }
+
+    #[test]
+    fn nothing_of_the_users_is_deleted_or_taken_over(before in any_namespace(), rotate in any::<bool>()) {
+        for change in repair(&before, Options { adopt: false, rotate }).changes {
+            let ours = match &change {
+                Change::DeleteDefaultPermission { robot, .. } => ACCOUNTS.contains(&robot.as_str()),
+                Change::ReplaceSecret { secret, .. } => before.secret(secret).is_some_and(|secret| secret.managed),
+                Change::TakeOwnership { .. } | Change::Adopt { .. } => false,
+                other => other.verb() != super::change::Verb::Delete,
+            };
+            prop_assert!(ours, "{:?}", change);
+        }
+    }
+
+    #[test]
+    fn nothing_is_planned_for_what_could_not_be_read(before in any_namespace(), options in options()) {
+        let organization = before.organization();
+        let unknown = |kind: &str| match kind {
+            "ServiceAccount" => before.service_accounts.is_err(),
+            "Secret" => before.secrets.is_err(),
+            "Organization" => before.organization.is_err(),
+            "RobotAccount" => before.organization.is_err() || organization.is_some_and(|organization| organization.robots.is_err()),
+            "DefaultPermission" => before.organization.is_err() || organization.is_some_and(|organization| organization.default_permissions.is_err()),
+            "Repository" => before.organization.is_err() || organization.is_some_and(|organization| organization.repositories.is_err()),
+            _ => false,
+        };
+        for change in repair(&before, options).changes {
+            prop_assert!(!unknown(change.object().kind), "{:?}", change);
+        }
+    }
+
+    #[test]
+    fn what_is_healthy_is_left_alone(before in any_namespace()) {
+        if worst(&before) <= Level::Info && is_fully_read(&before) {
+            prop_assert_eq!(repair(&before, Options::default()).changes, vec![]);
+        }
+    }
+
+    #[test]
+    fn an_inverse_takes_its_change_back(before in any_namespace()) {
+        let mut snapshot = before.clone();
+        for change in repair(&before, Options::default()).changes {
+            let planned = summaries(&snapshot);
+            apply(&change, &mut snapshot);
+            if let Some(inverse) = change.inverse() {
+                let mut undone = snapshot.clone();
+                apply(&inverse, &mut undone);
+                prop_assert_eq!(summaries(&undone), planned, "{:?}", change);
+            }
+        }
+    }
+
+    #[test]
+    fn unlink_takes_all_of_ours_and_nothing_else(before in any_namespace()) {
+        let mut snapshot = before.clone();
+        for change in repair(&before, Options { adopt: true, rotate: false }).changes {
+            apply(&change, &mut snapshot);
+        }
+        let images = snapshot.organization().map(|organization| organization.repositories.clone());
+        for change in with_subject(&snapshot, |subject| plan::unlink(subject, UnlinkOptions::default())).changes {
+            apply(&change, &mut snapshot);
+        }
+        prop_assert_eq!(images, snapshot.organization().map(|organization| organization.repositories.clone()));
+        for account in snapshot.service_accounts.iter().flatten() {
+            let expected = vec![format!("{}-dockercfg-x", account.name), "somebody-elses".to_owned()];
+            prop_assert_eq!(&account.mountable, &expected);
+            prop_assert_eq!(&account.pull, &expected);
+        }
+        prop_assert!(snapshot.secrets.iter().flatten().all(|secret| !secret.managed));
+        let again = with_subject(&snapshot, |subject| plan::unlink(subject, UnlinkOptions::default()));
+        prop_assert_eq!(again.changes, vec![]);
+    }
+}
+
+fn summaries(snapshot: &NamespaceSnapshot) -> BTreeSet<String> {
+    repair(snapshot, Options::default()).changes.iter().map(Change::summary).collect()
+}

@@ -1,0 +1,78 @@
+//! What may not be read is unknown: never missing, and never repaired.
+
+use sandbox::traffic::Fault;
+
+use super::{expected, found};
+use crate::support::World;
+
+/// A refusal as the API server words it.
+const FORBIDDEN: &str = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,
+    "message":"User \"admin\" cannot do that"}"#;
+
+#[test]
+fn what_may_not_be_read_is_unknown_and_nothing_is_repaired_on_a_guess() {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let in_cluster = [
+        ("namespaces/shop/serviceaccounts", "OQ901 ServiceAccount"),
+        ("namespaces/shop/secrets", "OQ901 Secret"),
+        ("namespaces/shop/imagestreams", "OQ901 ImageStream"),
+        ("api/v1/namespaces/shop?", "OQ901 Namespace/shop"),
+        ("secrets/quay-integration", "OQ108 Secret/quay-integration"),
+    ];
+    for (path, finding) in in_cluster {
+        world.cluster_traffic().fault(Fault::on("GET", path).status(403).body(FORBIDDEN));
+        assert_unknown(&world, path, finding);
+    }
+    let in_quay = [
+        ("openshift_shop/robots", "OQ901 RobotAccount"),
+        ("openshift_shop/prototypes", "OQ901 DefaultPermission"),
+        ("v1/repository?", "OQ901 Repository"),
+    ];
+    for (path, finding) in in_quay {
+        // Not 403: Quay says that of what is not there, too.
+        world.quay_traffic().fault(Fault::on("GET", path).status(400).body(r#"{"message":"Not today"}"#));
+        assert_unknown(&world, path, finding);
+    }
+}
+
+#[track_caller]
+fn assert_unknown(world: &World, path: &str, finding: &str) {
+    let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
+    assert_eq!(found(&status), [finding], "{path}");
+    assert!(!status.json()["verdict"].as_str().unwrap().contains("can pull"), "{}", status.stdout);
+    world.forget_traffic();
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).run();
+    world.assert_nothing_written();
+    world.cluster_traffic().clear_faults();
+    world.quay_traffic().clear_faults();
+}
+
+#[test]
+fn somebody_who_may_read_neither_the_integration_nor_the_token_is_told_both_ways_out() {
+    let world = World::new();
+    world.grant("dev", "shop");
+    for user in ["dev", "nobody"] {
+        for command in ["status", "link", "repair", "unlink"] {
+            let run = world.oc_quay(&[command, "-n", "shop"]).user(user).ends_with(2);
+            assert!(run.stderr.contains("--quay-url") && run.stderr.contains("ask a cluster administrator"), "{}", run.stderr);
+        }
+    }
+    assert!(world.quay_traffic().entries().is_empty());
+}
+
+#[test]
+fn somebody_with_no_rights_at_all_sees_only_unknowns() {
+    let world = World::new();
+    let status = world
+        .oc_quay(&["status", "-n", "shop", "-o", "json", "--cluster-id", "openshift", "--quay-url"])
+        .args(&[&world.sandbox.quay.url()])
+        .env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token())
+        .user("nobody")
+        .run();
+    let unknown = ["OQ901 QuayIntegration", "OQ901 ServiceAccount", "OQ901 Secret", "OQ901 ImageStream", "OQ901 Namespace/shop"];
+    let mut expected = expected(&unknown, "shop");
+    expected.push("OQ201 Organization/openshift_shop".to_owned());
+    expected.sort();
+    assert_eq!(found(&status), expected);
+}

@@ -1,0 +1,292 @@
+//! What can be wrong in a namespace.
+
+use std::time::Duration;
+
+use sandbox::Options;
+use sandbox::openshift::Cluster;
+use sandbox::quay::{Release, RepoRole};
+use serde_json::{Value, json};
+
+use super::{expected, found, has_error};
+use crate::support::{ACCOUNTS, World};
+
+/// One thing that is wrong.
+pub(super) struct Case {
+    /// The namespace, named after what is wrong in it.
+    namespace: &'static str,
+    /// Whether it is linked before.
+    linked: bool,
+    /// Makes it wrong.
+    arrange: fn(&World, &str),
+    /// Flags of `status` and `repair`.
+    flags: &'static [&'static str],
+    /// Every finding there is then.
+    pub(super) found: &'static [&'static str],
+    /// Every finding there is after a repair.
+    left: &'static [&'static str],
+}
+
+/// Linked, then damaged, and repair mends it.
+const fn mended(namespace: &'static str, found: &'static [&'static str], arrange: fn(&World, &str)) -> Case {
+    Case { namespace, linked: true, arrange, flags: &[], found, left: &[] }
+}
+
+/// The same, and repair leaves it.
+const fn left(namespace: &'static str, found: &'static [&'static str], arrange: fn(&World, &str)) -> Case {
+    Case { namespace, linked: true, arrange, flags: &[], found, left: found }
+}
+
+/// Seen only by asking the registry.
+const fn probed(case: Case) -> Case {
+    Case { flags: &["--probe"], ..case }
+}
+
+/// Not linked before.
+const fn fresh(case: Case) -> Case {
+    Case { linked: false, ..case }
+}
+
+const SECRETS: [&str; 3] = ["OQ301 Secret/*-quay-openshift", "OQ312 ServiceAccount/*", "OQ313 ServiceAccount/*"];
+
+pub(super) static CASES: [Case; 29] = [
+    mended("stale", &["OQ306 Secret/builder-quay-openshift"], |world, ns| regenerate(world, ns, "builder")),
+    probed(mended(
+        "refused",
+        &["OQ306 Secret/builder-quay-openshift", "OQ321 Secret/builder-quay-openshift"],
+        |world, ns| regenerate(world, ns, "builder"),
+    )),
+    mended("secret-gone", &["OQ301 Secret/default-quay-openshift"], |world, ns| {
+        world.delete("Secret", ns, "default-quay-openshift");
+    }),
+    mended("opaque-ours", &["OQ302 Secret/default-quay-openshift"], |world, ns| {
+        opaque(world, ns, json!({ "app.kubernetes.io/managed-by": "oc-quay" }));
+    }),
+    left("opaque-theirs", &["OQ302 Secret/default-quay-openshift"], |world, ns| opaque(world, ns, json!({}))),
+    mended("broken", &["OQ303 Secret/builder-quay-openshift"], |world, ns| {
+        world.set_content(ns, "builder-quay-openshift", &json!(["not", "a", "docker", "configuration"]));
+    }),
+    mended("other-host", &["OQ304 Secret/builder-quay-openshift"], |world, ns| {
+        world.set_content(ns, "builder-quay-openshift", &json!({ "auths": { "quay.example.com": { "auth": "YTpi" } } }));
+    }),
+    mended("other-robot", &["OQ305 Secret/builder-quay-openshift"], |world, ns| {
+        world.set_login(ns, "builder-quay-openshift", "somebody+else:password");
+    }),
+    left("rival", &["OQ308 Secret/a-rival"], |world, ns| world.create_login(ns, "a-rival", "somebody:password")),
+    mended("not-mountable", &["OQ312 ServiceAccount/builder"], |world, ns| {
+        world.remove_reference(ns, "builder", "secrets", "builder-quay-openshift");
+    }),
+    mended("not-pull", &["OQ313 ServiceAccount/default"], |world, ns| {
+        world.remove_reference(ns, "default", "imagePullSecrets", "default-quay-openshift");
+    }),
+    left("bad-role", &["OQ314 ServiceAccount/default"], |world, ns| ask_role(world, ns, "default", "owner")),
+    left("odd-account", &["OQ213 ServiceAccount/a--b"], |world, ns| {
+        let metadata = json!({ "name": "a--b", "namespace": ns, "annotations": { "oc-quay/role": "read" } });
+        world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
+    }),
+    mended("new-stream", &["OQ401 Repository/openshift_{ns}/late"], |world, ns| world.image_stream(ns, "late")),
+    mended("no-right", &["OQ403 Repository/openshift_{ns}/app"], |world, ns| set_right(world, ns, "deployer", None)),
+    probed(mended("little-right", &["OQ404 Repository/openshift_{ns}/app"], |world, ns| {
+        set_right(world, ns, "builder", Some(RepoRole::Read));
+    })),
+    left("extra-repository", &["OQ405 Repository/openshift_{ns}/extra"], |world, ns| {
+        world.sandbox.quay.add_repository(&format!("openshift_{ns}"), "extra", "quayadmin");
+    }),
+    left("failed-import", &["OQ406 ImageStream/app"], fail_import),
+    mended("duplicate", &["OQ223 DefaultPermission/openshift_{ns}+builder"], |world, ns| {
+        let organization = format!("openshift_{ns}");
+        world.sandbox.quay.add_prototype(&organization, &format!("{organization}+builder"), RepoRole::Write);
+    }),
+    left("finalizer", &["OQ124 Namespace/{ns}"], |world, ns| {
+        let finalizers = json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } });
+        world.merge("Namespace", "", ns, &finalizers);
+    }),
+    left("denied", &["OQ120 Namespace/{ns}"], |world, ns| {
+        world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "denylistNamespaces": [ns] } }));
+    }),
+    fresh(mended("never-linked", &["OQ201 Organization/openshift_{ns}", SECRETS[0], SECRETS[1], SECRETS[2]], |_, _| ())),
+    fresh(mended(
+        "no-robots",
+        &["OQ211 RobotAccount/openshift_{ns}+*", "OQ401 Repository/openshift_{ns}/app", SECRETS[0], SECRETS[1], SECRETS[2]],
+        |world, ns| world.sandbox.quay.add_organization(&format!("openshift_{ns}"), "quayadmin"),
+    )),
+    fresh(mended(
+        "no-default-permissions",
+        &["OQ221 DefaultPermission/openshift_{ns}+*", "OQ401 Repository/openshift_{ns}/app", SECRETS[0], SECRETS[1], SECRETS[2]],
+        |world, ns| world.robots_by_hand(ns),
+    )),
+    fresh(mended(
+        "wrong-roles",
+        &["OQ222 DefaultPermission/openshift_{ns}+*", "OQ401 Repository/openshift_{ns}/app", SECRETS[0], SECRETS[1], SECRETS[2]],
+        |world, ns| {
+            world.robots_by_hand(ns);
+            let organization = format!("openshift_{ns}");
+            for (account, _) in ACCOUNTS {
+                world.sandbox.quay.add_prototype(&organization, &format!("{organization}+{account}"), RepoRole::Admin);
+            }
+        },
+    )),
+    fresh(left("their-own", &["OQ203 Organization/openshift_{ns}", SECRETS[0], SECRETS[1], SECRETS[2]], |world, ns| {
+        world.sandbox.quay.add_organization(&format!("openshift_{ns}"), "alice");
+    })),
+    fresh(left(
+        "another-clusters",
+        &[
+            "OQ204 Organization/openshift_{ns}",
+            "OQ211 RobotAccount/openshift_{ns}+default",
+            "OQ211 RobotAccount/openshift_{ns}+deployer",
+            "OQ221 DefaultPermission/openshift_{ns}+builder",
+            "OQ401 Repository/openshift_{ns}/app",
+            SECRETS[0],
+            SECRETS[1],
+            SECRETS[2],
+        ],
+        |world, ns| {
+            let organization = format!("openshift_{ns}");
+            world.sandbox.quay.add_organization(&organization, "quayadmin");
+            let mark = format!("oc-quay cluster=api.other:6443 namespace={ns} uid=another");
+            world.sandbox.quay.add_robot(&organization, "builder", &mark).unwrap();
+        },
+    )),
+    fresh(left("odd--name", &["OQ202 Organization/openshift_{ns}", SECRETS[0], SECRETS[1], SECRETS[2]], |_, _| ())),
+    mended("healthy", &[], |_, _| ()),
+];
+
+#[test]
+fn what_is_wrong_in_a_namespace_is_found_and_what_is_ours_to_repair_is_repaired() {
+    let world = World::bare();
+    world.integration();
+    for case in &CASES {
+        world.namespace(case.namespace);
+        world.image_stream(case.namespace, "app");
+    }
+    let linked = CASES.iter().filter(|case| case.linked).map(|case| case.namespace);
+    let link: Vec<_> = ["link", "--yes"].into_iter().chain(linked).collect();
+    world.oc_quay(&link).succeeds();
+    let wrong: Vec<_> = CASES.iter().filter_map(|case| try_case(&world, case).err()).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// Takes a row through status, repair, status and a second repair; what is not as it says, in words.
+fn try_case(world: &World, case: &Case) -> Result<(), String> {
+    let namespace = case.namespace;
+    let run = |command: &[&str]| {
+        let line: Vec<_> = command.iter().copied().chain(["-n", namespace, "-o", "json"]).chain(case.flags.iter().copied()).collect();
+        world.oc_quay(&line).run()
+    };
+    let insist = |what: &str, is: &dyn std::fmt::Debug, should: &dyn std::fmt::Debug| {
+        let (is, should) = (format!("{is:#?}"), format!("{should:#?}"));
+        if is == should { Ok(()) } else { Err(format!("{namespace}: {what} is {is} and should be {should}")) }
+    };
+    (case.arrange)(world, namespace);
+    let (before, after) = (expected(case.found, namespace), expected(case.left, namespace));
+
+    let status = run(&["status"]);
+    insist("what status finds", &found(&status), &before)?;
+    insist("the exit code of status", &status.code, &Some(i32::from(has_error(&before))))?;
+
+    let repair = run(&["repair", "--yes"]);
+    insist("the exit code of repair", &repair.code, &Some(i32::from(has_error(&after))))?;
+    let status = run(&["status"]);
+    insist("what status finds after the repair", &found(&status), &after)?;
+    insist("the exit code of status after the repair", &status.code, &Some(i32::from(has_error(&after))))?;
+
+    world.forget_traffic();
+    let again = run(&["repair", "--yes"]);
+    insist("what a second repair changes", &again.json()["changes"], &Value::Array(vec![]))?;
+    world.assert_nothing_written();
+    Ok(())
+}
+
+#[test]
+fn a_namespace_that_is_not_there_is_a_finding_and_cannot_be_linked() {
+    let world = World::new();
+    let status = world.oc_quay(&["status", "-n", "nowhere", "-o", "json"]).ends_with(1);
+    assert_eq!(found(&status), ["OQ121 Namespace/nowhere"]);
+    world.oc_quay(&["link", "-n", "nowhere", "--yes"]).ends_with(2);
+    world.assert_nothing_written();
+}
+
+#[test]
+fn a_project_that_openshift_still_prepares_is_waited_for() {
+    let cluster = Cluster { settle: Duration::from_secs(3600), ..Cluster::default() };
+    let options = Options { cluster, ..Options::default() };
+    let Some(world) = World::stand_in_bare(options, "its controllers do not take their time") else { return };
+    world.integration();
+    let annotations = json!({ "openshift.io/display-name": "", "openshift.io/description": "" });
+    world.create(&json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop", "annotations": annotations },
+    }));
+    let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run();
+    assert!(found(&status).contains(&"OQ122 Namespace/shop".to_owned()), "{:?}", found(&status));
+}
+
+#[test]
+fn an_image_stream_whose_name_no_repository_can_have_is_told() {
+    let Some(world) = World::stand_in("its API server stores no such name") else { return };
+    world.sandbox.openshift.put(json!({
+        "apiVersion": "image.openshift.io/v1", "kind": "ImageStream", "metadata": { "name": "_App", "namespace": "shop" },
+    }));
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
+    assert_eq!(found(&status), ["OQ402 ImageStream/_App"]);
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+}
+
+/// 3.12 shows a superuser with full access the tokens of others' robot accounts one by one, newer releases in the list;
+/// a robot account that is refused both ways stays unknown, and its secret as it is.
+#[test]
+fn a_token_that_quay_does_not_show_is_unknown_and_the_secret_is_left_alone() {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let before = world.login("shop", "builder-quay-openshift");
+    world.sandbox.quay.set_flags(|flags| {
+        flags.release = Release::V3_12;
+        flags.full_access = true;
+    });
+    // The token's user no longer is an owner, so the list hides the tokens, and what shows them one by one is refused.
+    let token = second_superuser(&world);
+    world.quay_traffic().fault(sandbox::traffic::Fault::on("GET", "/robots/").status(403).body(r#"{"message":"Unauthorized"}"#));
+    let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).env("OC_QUAY_TOKEN", &token).succeeds();
+    assert_eq!(found(&status), expected(&["OQ307 Secret/*-quay-openshift"], "shop"));
+    world.forget_traffic();
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).env("OC_QUAY_TOKEN", &token).succeeds();
+    world.assert_nothing_written();
+    assert_eq!(world.login("shop", "builder-quay-openshift"), before);
+}
+
+fn second_superuser(world: &World) -> String {
+    world.sandbox.quay.add_user("root", true);
+    let token = world.sandbox.quay.add_full_token("root");
+    world.note_secret(&token);
+    token
+}
+
+fn regenerate(world: &World, namespace: &str, account: &str) {
+    // The old token must not be printed either.
+    world.secrets();
+    world.sandbox.quay.regenerate(&format!("openshift_{namespace}"), account).unwrap();
+}
+
+fn opaque(world: &World, namespace: &str, labels: Value) {
+    world.delete("Secret", namespace, "default-quay-openshift");
+    let metadata = json!({ "name": "default-quay-openshift", "namespace": namespace, "labels": labels });
+    world.create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque" }));
+}
+
+fn ask_role(world: &World, namespace: &str, account: &str, role: &str) {
+    world.merge("ServiceAccount", namespace, account, &json!({ "metadata": { "annotations": { "oc-quay/role": role } } }));
+}
+
+fn set_right(world: &World, namespace: &str, account: &str, role: Option<RepoRole>) {
+    let organization = format!("openshift_{namespace}");
+    world.sandbox.quay.set_permission(&organization, "app", &format!("{organization}+{account}"), role);
+}
+
+fn fail_import(world: &World, namespace: &str) {
+    let condition = json!({
+        "type": "ImportSuccess", "status": "False", "reason": "Unauthorized", "generation": 1,
+        "message": "you may not have access to the container image \"quay.example.com/a/b:latest\"",
+    });
+    let status = json!({ "status": { "tags": [{ "tag": "latest", "items": null, "conditions": [condition] }] } });
+    world.merge("ImageStream", namespace, "app/status", &status);
+}

@@ -1,0 +1,138 @@
+//! A run that is killed at any of its requests leaves a state from which the next run finishes the work.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Child;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use sandbox::traffic::{Fault, Traffic};
+
+use crate::support::{ACCOUNTS, FOREIGN, STREAMS, World, play};
+
+/// On the real API server every so many-th case is played.
+const SAMPLE: usize = 5;
+
+/// Where a run is killed: at which request to which side, and whether that one was still applied.
+#[derive(Debug)]
+struct Death {
+    side: Side,
+    request: usize,
+    applied: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    Cluster,
+    Quay,
+}
+
+impl Side {
+    fn traffic(self, world: &World) -> &Traffic {
+        match self {
+            Side::Cluster => world.cluster_traffic(),
+            Side::Quay => world.quay_traffic(),
+        }
+    }
+}
+
+/// Every death that a command can die in a namespace that was prepared so.
+fn deaths(command: &[&str], prepare: impl Fn(&World, &str)) -> Vec<Death> {
+    let world = World::bare();
+    world.integration();
+    world.shared_namespace("shop");
+    prepare(&world, "shop");
+    world.forget_traffic();
+    world.oc_quay(&[command, &["-n", "shop"]].concat()).succeeds();
+    let deaths = [Side::Cluster, Side::Quay].into_iter().flat_map(|side| {
+        let requests = 1..=side.traffic(&world).entries().len();
+        requests.flat_map(move |request| [false, true].map(|applied| Death { side, request, applied }))
+    });
+    deaths.collect()
+}
+
+/// Runs a command and kills it where it is to die.
+fn die(world: &World, arguments: &[&str], death: &Death) {
+    let child: Arc<OnceLock<Mutex<Child>>> = Arc::default();
+    let victim = Arc::clone(&child);
+    let kill = move || {
+        let mut victim = victim.wait().lock().unwrap();
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+    };
+    let fault = Fault::on("*", "/").nth(death.request);
+    let fault = if death.applied { fault.after(kill) } else { fault.before(kill).drop_before() };
+    death.side.traffic(world).fault(fault);
+    child.set(Mutex::new(world.oc_quay(arguments).spawn())).unwrap();
+    let ended = || child.wait().lock().unwrap().try_wait().unwrap();
+    world.wait_for("the end of the run", || ended().is_some());
+    assert_eq!(ended().unwrap().signal(), Some(9), "{death:?} was survived");
+    world.clear_faults();
+}
+
+/// Lets a command die every death and runs it again; `next` is what it is to be followed by, and `check` looks at
+/// the namespace in the end.
+fn survive(command: &[&str], next: &[&str], prepare: fn(&World, &str), check: fn(&World, &str)) {
+    let deaths = deaths(command, prepare);
+    assert!(deaths.len() > 20, "{deaths:?}");
+    play(&deaths, SAMPLE, |world, namespace, death| {
+        println!("{command:?} in {namespace}: {death:?}");
+        prepare(world, namespace);
+        die(world, &[command, &["-n", namespace]].concat(), death);
+        world.oc_quay(&[next, &["-n", namespace]].concat()).succeeds();
+        check(world, namespace);
+    });
+}
+
+fn linked(world: &World, namespace: &str) {
+    world.oc_quay(&["link", "-n", namespace, "--yes"]).succeeds();
+    world.sandbox.quay.push_tag(&format!("openshift_{namespace}"), "app", "v1").unwrap();
+}
+
+fn damaged(world: &World, namespace: &str) {
+    linked(world, namespace);
+    world.damage(namespace);
+}
+
+fn is_healthy(world: &World, namespace: &str) {
+    world.assert_linked(namespace, &STREAMS);
+    world.assert_foreign_references(namespace);
+    world.forget_traffic();
+    let run = world.oc_quay(&["repair", "-n", namespace, "--yes"]).succeeds();
+    assert_eq!(run.stdout, "Nothing to do\n");
+    world.assert_nothing_written();
+}
+
+#[test]
+fn a_link_that_is_killed_anywhere_is_finished_by_the_next() {
+    survive(&["link", "--yes"], &["link", "--yes"], |_, _| {}, is_healthy);
+}
+
+#[test]
+fn a_repair_that_is_killed_anywhere_is_finished_by_the_next() {
+    survive(&["repair", "--yes"], &["repair", "--yes"], damaged, is_healthy);
+}
+
+#[test]
+fn a_rotation_that_is_killed_anywhere_is_mended_by_a_repair() {
+    survive(&["repair", "--rotate", "--yes"], &["repair", "--yes"], linked, is_healthy);
+}
+
+#[test]
+fn an_unlink_that_is_killed_anywhere_is_finished_by_the_next_and_keeps_the_images() {
+    survive(&["unlink", "--yes"], &["unlink", "--yes"], linked, |world, namespace| {
+        world.assert_foreign_references(namespace);
+        for account in ACCOUNTS {
+            let secret = format!("{account}-quay-openshift");
+            assert_eq!(world.get("Secret", namespace, &secret), None, "{secret} is still there");
+            for list in ["secrets", "imagePullSecrets"] {
+                let references = world.references(namespace, account, list);
+                assert!(!references.contains(&secret), "{account} {list}: {references:?}");
+                assert!(references.iter().any(|name| name == FOREIGN), "{account} {list}: {references:?}");
+            }
+        }
+        let mut repositories = world.sandbox.quay.repositories(&format!("openshift_{namespace}"));
+        repositories.sort();
+        assert_eq!(repositories, STREAMS);
+        world.oc_quay(&["link", "-n", namespace, "--yes"]).succeeds();
+        is_healthy(world, namespace);
+    });
+}

@@ -1,0 +1,31 @@
+//! Many cases of one test, each in a namespace of its own.
+
+use std::thread;
+
+use super::World;
+use super::world::real_server;
+
+/// So many worlds at once; most of the time each of them waits.
+const WORLDS: usize = 6;
+
+/// Plays every case in a fresh namespace, several at once in worlds of their own. On the one real API server there is
+/// time for a sample only: every `sample`th case, one after another.
+pub(crate) fn play<T: Sync>(cases: &[T], sample: usize, act: impl Fn(&World, &str, &T) + Sync) {
+    let (worlds, step) = if real_server().is_some() { (1, sample) } else { (WORLDS, 1) };
+    let sampled: Vec<_> = cases.iter().step_by(step).enumerate().collect();
+    let play_some = |first: usize| {
+        let world = World::bare();
+        world.integration();
+        for (number, case) in sampled.iter().skip(first).step_by(worlds) {
+            let namespace = format!("case-{number}");
+            world.shared_namespace(&namespace);
+            act(&world, &namespace, case);
+        }
+    };
+    thread::scope(|scope| {
+        // Not on a real one: the guard of its turn stays with the thread that took it.
+        (1..worlds).for_each(|first| drop(scope.spawn(move || play_some(first))));
+        play_some(0);
+    });
+    println!("{} of {} cases played", sampled.len(), cases.len());
+}
