@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::bridge::Role;
@@ -121,7 +122,7 @@ pub struct Changing {
     #[arg(long)]
     pub dry_run: bool,
     /// Do not ask (OC_QUAY_YES)
-    #[arg(short, long, alias = "confirm", env = "OC_QUAY_YES", hide_env = true)]
+    #[arg(short, long, alias = "confirm", env = "OC_QUAY_YES", hide_env = true, value_parser = FalseyValueParser::new())]
     pub yes: bool,
 }
 
