@@ -1,13 +1,15 @@
 //! Plans: the changes that make what is into what should be, in an order in which every prefix is safe.
 
-use std::collections::BTreeSet;
+mod unlink;
+
+pub use unlink::{UnlinkOptions, unlink};
 
 use super::change::{Change, ServiceAccountEdit};
 use super::checks::{SecretState, Subject, default_permissions_of, foreign_mark, has_too_little_right, secret_state};
 use super::desired::{self, Account};
 use super::finding::{Code, Finding, ObjectRef};
 use super::names::{self, OPERATOR_FINALIZER};
-use super::snapshot::{Namespace, Organization};
+use super::snapshot::{Namespace, Organization, Read};
 
 /// What a person allowed beyond the safe changes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,6 +61,13 @@ impl Planner<'_> {
         self.plan.blocked.push(finding.in_namespace(&self.subject.snapshot.name));
     }
 
+    /// Nothing is planned for what could not be read, and nobody shall think that nothing was to be done.
+    fn block_unread<T>(&mut self, kind: &'static str, name: &str, part: &Read<T>) {
+        if let Err(unread) = part {
+            self.block(Code::CouldNotRead, kind, name, format!("Could not {}: {}", unread.call, unread.reason));
+        }
+    }
+
     fn quay_side(&mut self) {
         let name = self.subject.desired.organization.clone();
         if let Err(problem) = names::organization(&name) {
@@ -70,7 +79,7 @@ impl Planner<'_> {
             );
         }
         match &self.subject.snapshot.organization {
-            Err(_) => {}
+            Err(_) => self.block_unread("Organization", &name, &self.subject.snapshot.organization),
             Ok(None) => {
                 self.plan.changes.push(Change::CreateOrganization { organization: name });
                 self.contents(&Organization::empty());
@@ -101,6 +110,9 @@ impl Planner<'_> {
 
     /// Robot accounts, then their default permissions, then the repositories, which take their rights from these.
     fn contents(&mut self, organization: &Organization) {
+        self.block_unread("RobotAccount", "", &organization.robots);
+        self.block_unread("DefaultPermission", "", &organization.default_permissions);
+        self.block_unread("Repository", "", &organization.repositories);
         if organization.robots.is_ok() {
             self.robots(organization);
         }
@@ -196,6 +208,9 @@ impl Planner<'_> {
     }
 
     fn cluster_side(&mut self) {
+        self.block_unread("ServiceAccount", "", &self.subject.snapshot.service_accounts);
+        self.block_unread("Secret", "", &self.subject.snapshot.secrets);
+        self.block_unread("ImageStream", "", &self.subject.snapshot.image_streams);
         for account in &self.subject.desired.accounts {
             let secret_will_exist = self.secret(account);
             if secret_will_exist {
@@ -309,81 +324,4 @@ enum Token {
     Exists,
     /// Nothing is known of it.
     Unknown,
-}
-
-/// What a person asked to be taken away beyond the link itself.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct UnlinkOptions {
-    /// Delete the robot accounts.
-    pub delete_robots: bool,
-    /// Delete the organization with every image; named and confirmed by a person.
-    pub delete_organization: bool,
-}
-
-/// Plans the reverse of a link, after [`super::scope::take_out`]: the operator's finalizer off, references out of the
-/// service accounts, our secrets away. The organization with its images stays unless asked for.
-pub fn unlink(subject: &Subject, options: UnlinkOptions) -> Plan {
-    let mut planner = Planner { subject, options: Options::default(), plan: Plan::default() };
-    planner.release(subject.snapshot.namespace.as_ref().ok().and_then(Option::as_ref));
-    planner.unlink_cluster();
-    planner.unlink_quay(options);
-    planner.plan
-}
-
-impl Planner<'_> {
-    fn unlink_cluster(&mut self) {
-        let snapshot = self.subject.snapshot;
-        let secrets = self.our_secrets();
-        for service_account in snapshot.service_accounts.iter().flatten() {
-            let own = self.subject.integration.cluster_id.value.secret(&service_account.name);
-            let edit = ServiceAccountEdit {
-                mountable: service_account.mountable.contains(&own).then_some(false),
-                pull: service_account.pull.contains(&own).then_some(false),
-                role: service_account.role.is_some().then_some(None),
-                secret: own,
-            };
-            if edit.changes_something() {
-                let (namespace, service_account) = (snapshot.name.clone(), service_account.name.clone());
-                self.plan.changes.push(Change::EditServiceAccount { namespace, service_account, edit });
-            }
-        }
-        let namespace = || snapshot.name.clone();
-        self.plan.changes.extend(secrets.into_iter().map(|secret| Change::DeleteSecret { namespace: namespace(), secret }));
-    }
-
-    /// Secrets of the name of one of ours that carry our label or log in as a robot account of the organization.
-    fn our_secrets(&self) -> BTreeSet<String> {
-        let suffix = self.subject.integration.cluster_id.value.secret("");
-        let login = format!("{}+", self.subject.desired.organization);
-        let secrets = self.subject.snapshot.secrets.iter().flatten().filter(|secret| secret.name.ends_with(&suffix));
-        secrets
-            .filter(|secret| {
-                secret.managed || secret.logins.iter().flatten().any(|(_, entry)| entry.username.starts_with(&login))
-            })
-            .map(|secret| secret.name.clone())
-            .collect()
-    }
-
-    fn unlink_quay(&mut self, options: UnlinkOptions) {
-        let Some(organization) = self.subject.snapshot.organization() else { return };
-        let name = self.subject.desired.organization.clone();
-        let asked = options.delete_robots || options.delete_organization;
-        if asked && !organization.administered {
-            let message = format!("Organization {name} exists, but the token may not administer it");
-            return self.block(Code::OrganizationNotAdministered, "Organization", &name, message);
-        }
-        if let Some(mark) = foreign_mark(organization, self.subject.desired).filter(|_| asked) {
-            let message = format!("Organization {name} was marked by namespace {} of cluster {}", mark.namespace, mark.cluster);
-            return self.block(Code::OrganizationOfAnotherCluster, "Organization", &name, message);
-        }
-        if options.delete_organization {
-            self.plan.changes.push(Change::DeleteOrganization { organization: name });
-        } else if options.delete_robots {
-            let ours =
-                |robot: &&super::snapshot::Robot| robot.mark.is_some() || self.subject.desired.account(&robot.name).is_some();
-            let robots: Vec<_> = organization.robots.iter().flatten().filter(ours).map(|robot| robot.name.clone()).collect();
-            let delete = |robot| Change::DeleteRobot { organization: name.clone(), robot };
-            self.plan.changes.extend(robots.into_iter().map(delete));
-        }
-    }
 }

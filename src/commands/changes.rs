@@ -63,7 +63,8 @@ impl ChangeSet {
         self.plans.iter().any(|(_, plan)| plan.changes.iter().any(takes_over))
     }
 
-    fn entries(&self) -> Vec<ChangeReportEntry> {
+    /// The changes as they are planned.
+    pub(super) fn entries(&self) -> Vec<ChangeReportEntry> {
         let scope = (!self.scope.is_empty()).then(|| ChangeReportEntry::new(None, &Change::EditScope(self.scope.clone())));
         let plans = self.plans.iter().flat_map(|(judged, plan)| {
             plan.changes.iter().map(|change| ChangeReportEntry::new(Some(&judged.snapshot.name), change))

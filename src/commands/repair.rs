@@ -7,14 +7,14 @@ use super::changes::{ChangeSet, finish};
 use super::gather::{self, Judged, Look, Which};
 use super::session::{self, Session, Target};
 use super::settings::Settings;
-use crate::bridge::checks::{Check, Subject};
+use crate::bridge::checks::{self, Check, Subject};
 use crate::bridge::finding::{Finding, Level};
 use crate::bridge::plan::{self, Options};
 use crate::cli::Repair;
 use crate::cluster::{Parts, Secrets};
 use crate::error::{Error, ExitStatus};
 use crate::quay::Depth;
-use crate::report::{ChangeReport, ChangeReportEntry};
+use crate::report::ChangeReport;
 
 pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStatus, Error> {
     let global = context.global;
@@ -32,7 +32,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
     let mut options = Options { adopt: args.adopt, rotate: args.rotate };
     let (set, mut findings) = plan(context, &session, target, parts?, look, options).await;
     if args.changing.dry_run {
-        return finish(context, &set.planned(context, true), global.output);
+        let findings = [integration_findings(&session, target), set.blocked()].concat();
+        let report = ChangeReport::new(context.program, "repair", true, set.entries(), findings);
+        return finish(context, &report, global.output);
     }
     let format = set.confirm(context, args.changing)?;
     let mut entries = set.apply(context, &session, target).await;
@@ -46,7 +48,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
             findings = plan(context, &session, target, read().await?, look, options).await.1;
         }
     }
-    finish(context, &report(context, entries, findings), format)
+    findings.splice(0..0, integration_findings(&session, target));
+    finish(context, &ChangeReport::new(context.program, "repair", false, entries, findings), format)
 }
 
 /// The plans, and the findings that they start from.
@@ -75,6 +78,13 @@ async fn plan(
             set.add(judged, vec![], plan);
         }
     }
+    let told = |blocked: &Finding| {
+        let about =
+            |finding: &Finding| (finding.code, finding.object.kind, finding.object.name.clone(), finding.namespace.clone());
+        findings.iter().any(|finding| about(finding) == about(blocked))
+    };
+    let untold: Vec<_> = set.blocked().into_iter().filter(|blocked| !told(blocked)).collect();
+    findings.extend(untold);
     (set, findings)
 }
 
@@ -85,6 +95,8 @@ fn remaining(check: &Check) -> Vec<Finding> {
     check.findings.iter().filter(worth_telling).cloned().collect()
 }
 
-fn report(context: &Context, entries: Vec<ChangeReportEntry>, findings: Vec<Finding>) -> ChangeReport {
-    ChangeReport::new(context.program, "repair", false, entries, findings)
+/// What is wrong with the integration as a whole: where Quay does not let us in, there is nothing to do in a namespace,
+/// and still it is not as it should be.
+fn integration_findings(session: &Session, target: &Target) -> Vec<Finding> {
+    checks::integration(&session.snapshot, &target.quay.troubles()).iter().flat_map(remaining).collect()
 }

@@ -5,6 +5,9 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::bridge::integration::{Given, Setting, Source};
@@ -77,8 +80,14 @@ fn given(flag: Option<&str>, name: &'static str, variable: &'static str) -> Resu
 fn read_ca(file: &Setting<String>) -> Result<Vec<u8>, Error> {
     let failure = |reason: String| Error::new(format!("{}: {reason} in {}", file.source, file.value));
     let ca = fs::read(&file.value).map_err(|error| failure(format!("could not read the certificate authority ({error})")))?;
-    let certificates = reqwest::Certificate::from_pem_bundle(&ca).unwrap_or_default();
-    if certificates.is_empty() {
+    let mut authorities = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&ca) {
+        let is_usable = certificate.is_ok_and(|certificate| authorities.add(certificate).is_ok());
+        if !is_usable {
+            return Err(failure("there is a certificate that makes no sense".into()));
+        }
+    }
+    if authorities.is_empty() {
         return Err(failure("there is no PEM certificate".into()));
     }
     Ok(ca)

@@ -18,6 +18,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -76,6 +77,8 @@ struct Shared {
     registry: Line,
     /// What was learnt beside what the lines know.
     troubles: Mutex<Vec<Trouble>>,
+    /// Robot accounts that were there when we came to create them: somebody else is at the same work.
+    outrun: Mutex<BTreeSet<String>>,
     diagnosis: OnceCell<Diagnosis>,
     challenge: OnceCell<Challenge>,
 }
@@ -115,6 +118,7 @@ impl Quay {
             api: Line::default(),
             registry: Line::default(),
             troubles: Mutex::default(),
+            outrun: Mutex::default(),
             diagnosis: OnceCell::new(),
             challenge: OnceCell::new(),
         })))

@@ -114,11 +114,17 @@ impl Quay {
     ) -> Read<Option<Organization>> {
         let shown = look.shown_repositories();
         let repositories = async {
-            match look.repositories {
+            let listed = match look.repositories {
                 Some(repositories) => repositories,
-                None if wanted.is_subset(&shown) => Ok(shown),
+                None if wanted.is_subset(&shown) => Ok(BTreeSet::new()),
                 None => self.repositories(name).await,
-            }
+            };
+            // To a token that expires meanwhile Quay lists what is public (sample 104); what a robot account has a right
+            // on exists all the same.
+            listed.map(|mut repositories| {
+                repositories.extend(shown);
+                repositories
+            })
         };
         let permissions = async {
             match look.permissions {
@@ -174,7 +180,6 @@ impl Quay {
     /// 3.12 wants it for organizations of others (`VERSIONS.md`).
     async fn complete(&self, organization: &str, listed: Vec<wire::Robot>, needed: &[String]) -> Result<Vec<Robot>, QuayError> {
         let robots = listed.into_iter().filter_map(|mut listed| {
-            // The list is made with LIKE, where `_` in the organization's name stands for any character.
             let name = short_name(organization, &listed.name)?.to_owned();
             let mark = listed.description.as_deref().and_then(Mark::parse);
             let repositories = listed.repositories.take();
@@ -213,7 +218,9 @@ impl Quay {
     async fn robots(&self, organization: &str) -> Result<Vec<wire::Robot>, QuayError> {
         let what = format!("list robot accounts of organization {organization}");
         let call = self.api(Method::GET, &["organization", organization, "robots"], what);
-        let found: wire::Robots = self.fetch(&call.query("token", "true").query("permissions", "true")).await?;
+        let mut found: wire::Robots = self.fetch(&call.query("token", "true").query("permissions", "true")).await?;
+        // Quay makes the list with LIKE, where `_` in the organization's name stands for any character.
+        found.robots.retain(|robot| short_name(organization, &robot.name).is_some());
         Ok(found.robots)
     }
 

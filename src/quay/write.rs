@@ -1,14 +1,22 @@
 //! Writing. Every operation is idempotent: where Quay's own is not, what the refusal means is looked up.
 
+use std::collections::BTreeSet;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
 use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::Quay;
 use super::error::{ErrorKind, QuayError};
 use super::wire;
 use crate::bridge::Role;
 use crate::bridge::mark::ADOPTION_TEAM;
+
+/// How long somebody who came first is left to finish.
+const PATIENCE: [Duration; 3] = [Duration::from_millis(250), Duration::from_millis(500), Duration::from_millis(750)];
 
 impl Quay {
     /// Creates an organization. One that is there already and ours to administer is as good: somebody was faster, or an
@@ -82,9 +90,16 @@ impl Quay {
         let call = self.api(Method::PUT, &path, format!("create robot account {organization}+{robot}"));
         match self.fetch::<wire::Robot>(&call.body(json!({"description": mark}))).await {
             Ok(created) => token_of(created, call_of(organization, robot)),
-            Err(error) if error.kind == ErrorKind::Exists => self.robot_token(organization, robot).await,
+            Err(error) if error.kind == ErrorKind::Exists => {
+                self.outrun().insert(format!("{organization}+{robot}"));
+                self.robot_token(organization, robot).await
+            }
             Err(error) => Err(error),
         }
+    }
+
+    fn outrun(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.outrun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The current token of a robot account.
@@ -123,7 +138,8 @@ impl Quay {
     }
 
     /// Gives a robot account a role on repositories created later. Each such call makes another default permission
-    /// (sample 252), so after a failure that leaves it open the list decides whether to try again.
+    /// (sample 252), so after a failure that leaves it open the list decides whether to try again, and whoever came
+    /// second to create the robot account leaves its default permission to the first for a while.
     ///
     /// # Errors
     /// When Quay refuses.
@@ -134,15 +150,28 @@ impl Quay {
             let call = self.api(Method::POST, &["organization", organization, "prototypes"], what).not_repeatable();
             call.body(json!({"role": role.as_str(), "delegate": delegate}))
         };
+        let was_outrun = self.outrun().contains(&format!("{organization}+{robot}"));
+        if was_outrun {
+            for pause in PATIENCE {
+                if self.has_default_permission(organization, robot, role).await? {
+                    return Ok(());
+                }
+                sleep(pause).await;
+            }
+        }
         match self.perform(&create()).await {
             Err(error) if error.kind.is_uncertain() => {}
             outcome => return outcome,
         }
-        let permissions = self.default_permissions(organization).await?;
-        if permissions.iter().any(|permission| permission.robot == robot && permission.role == role) {
+        if self.has_default_permission(organization, robot, role).await? {
             return Ok(());
         }
         self.perform(&create()).await
+    }
+
+    async fn has_default_permission(&self, organization: &str, robot: &str, role: Role) -> Result<bool, QuayError> {
+        let permissions = self.default_permissions(organization).await?;
+        Ok(permissions.iter().any(|permission| permission.robot == robot && permission.role == role))
     }
 
     /// Changes the role of a default permission.

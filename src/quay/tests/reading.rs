@@ -78,8 +78,12 @@ fn a_robot_account_of_a_similar_organization_is_not_ours() {
     scene.sandbox.quay.add_organization("prodxapp", ADMIN);
     scene.sandbox.quay.add_robot("prodxapp", "stranger", "");
     scene.sandbox.quay.add_prototype(ORGANIZATION, "prodxapp+stranger", RepoRole::Read);
-    let organization = scene.read(&scene.client(), Depth::Full).unwrap().unwrap();
-    assert_linked(&scene, &organization);
+    scene.sandbox.quay.add_repository("prodxapp", "theirs", ADMIN);
+    scene.sandbox.quay.set_permission("prodxapp", "theirs", "prodxapp+stranger", Some(RepoRole::Read));
+    for depth in [Depth::Full, Depth::Lean] {
+        let organization = scene.read(&scene.client(), depth).unwrap().unwrap();
+        assert_linked(&scene, &organization);
+    }
 }
 
 #[test]
@@ -165,4 +169,13 @@ fn quay_tells_its_version_without_a_token() {
     let unread = scene.read(&client, Depth::Full).unwrap_err();
     assert_eq!(unread.reason, "not asked, since there is no token for Quay");
     assert_eq!(scene.requests(), 0);
+}
+
+#[test]
+fn a_list_that_never_ends_is_given_up() {
+    let scene = Scene::linked();
+    let page = r#"{"repositories":[{"name":"api"}],"next_page":"again"}"#;
+    scene.traffic().fault(Fault::on("GET", "/repository?").status(200).body(page));
+    let organization = scene.read(&scene.client(), Depth::Full).unwrap().unwrap();
+    assert_eq!(organization.repositories.unwrap_err().reason, "Quay gives the same page again and again");
 }

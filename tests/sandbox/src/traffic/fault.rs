@@ -23,6 +23,7 @@ const HTML: &str = "<html>\r\n<head><title>Error</title></head>\r\n<body>\r\n<ce
 pub struct Fault {
     method: String,
     path: String,
+    whole_path: bool,
     which: Which,
     matched: usize,
     before: Option<Hook>,
@@ -59,6 +60,7 @@ impl Fault {
         Self {
             method: method.to_owned(),
             path: path_part.to_owned(),
+            whole_path: false,
             which: Which::Every,
             matched: 0,
             before: None,
@@ -66,6 +68,13 @@ impl Fault {
             after: None,
             delay: Duration::ZERO,
         }
+    }
+
+    /// Matches the path and query as a whole, not a part of them.
+    #[must_use]
+    pub fn whole_path(mut self) -> Self {
+        self.whole_path = true;
+        self
     }
 
     /// Only the nth request that matches, counted from 1.
@@ -160,7 +169,8 @@ impl Fault {
 
     /// Adds to `effects` what this rule does to a request, and counts the request if it matches.
     pub(super) fn meet(&mut self, method: &str, path: &str, effects: &mut Effects) {
-        if (self.method != "*" && self.method != method) || !path.contains(&self.path) {
+        let is_path = if self.whole_path { path == self.path } else { path.contains(&self.path) };
+        if (self.method != "*" && self.method != method) || !is_path {
             return;
         }
         self.matched += 1;

@@ -1,0 +1,85 @@
+//! Plans for taking a link back.
+
+use std::collections::BTreeSet;
+
+use super::{Options, Plan, Planner};
+use crate::bridge::change::{Change, ServiceAccountEdit};
+use crate::bridge::checks::{Subject, foreign_mark};
+use crate::bridge::finding::Code;
+use crate::bridge::snapshot::Robot;
+
+/// What a person asked to be taken away beyond the link itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UnlinkOptions {
+    /// Delete the robot accounts.
+    pub delete_robots: bool,
+    /// Delete the organization with every image; named and confirmed by a person.
+    pub delete_organization: bool,
+}
+
+/// Plans the reverse of a link, after [`crate::bridge::scope::take_out`]: the operator's finalizer off, references out of the
+/// service accounts, our secrets away. The organization with its images stays unless asked for.
+pub fn unlink(subject: &Subject, options: UnlinkOptions) -> Plan {
+    let mut planner = Planner { subject, options: Options::default(), plan: Plan::default() };
+    planner.release(subject.snapshot.namespace.as_ref().ok().and_then(Option::as_ref));
+    planner.unlink_cluster();
+    planner.unlink_quay(options);
+    planner.plan
+}
+
+impl Planner<'_> {
+    fn unlink_cluster(&mut self) {
+        let snapshot = self.subject.snapshot;
+        let secrets = self.our_secrets();
+        for service_account in snapshot.service_accounts.iter().flatten() {
+            let own = self.subject.integration.cluster_id.value.secret(&service_account.name);
+            let edit = ServiceAccountEdit {
+                mountable: service_account.mountable.contains(&own).then_some(false),
+                pull: service_account.pull.contains(&own).then_some(false),
+                role: service_account.role.is_some().then_some(None),
+                secret: own,
+            };
+            if edit.changes_something() {
+                let (namespace, service_account) = (snapshot.name.clone(), service_account.name.clone());
+                self.plan.changes.push(Change::EditServiceAccount { namespace, service_account, edit });
+            }
+        }
+        let namespace = || snapshot.name.clone();
+        self.plan.changes.extend(secrets.into_iter().map(|secret| Change::DeleteSecret { namespace: namespace(), secret }));
+    }
+
+    /// Secrets of the name of one of ours that carry our label or log in as a robot account of the organization.
+    fn our_secrets(&self) -> BTreeSet<String> {
+        let suffix = self.subject.integration.cluster_id.value.secret("");
+        let login = format!("{}+", self.subject.desired.organization);
+        let secrets = self.subject.snapshot.secrets.iter().flatten().filter(|secret| secret.name.ends_with(&suffix));
+        secrets
+            .filter(|secret| {
+                secret.managed || secret.logins.iter().flatten().any(|(_, entry)| entry.username.starts_with(&login))
+            })
+            .map(|secret| secret.name.clone())
+            .collect()
+    }
+
+    fn unlink_quay(&mut self, options: UnlinkOptions) {
+        let Some(organization) = self.subject.snapshot.organization() else { return };
+        let name = self.subject.desired.organization.clone();
+        let asked = options.delete_robots || options.delete_organization;
+        if asked && !organization.administered {
+            let message = format!("Organization {name} exists, but the token may not administer it");
+            return self.block(Code::OrganizationNotAdministered, "Organization", &name, message);
+        }
+        if let Some(mark) = foreign_mark(organization, self.subject.desired).filter(|_| asked) {
+            let message = format!("Organization {name} was marked by namespace {} of cluster {}", mark.namespace, mark.cluster);
+            return self.block(Code::OrganizationOfAnotherCluster, "Organization", &name, message);
+        }
+        if options.delete_organization {
+            self.plan.changes.push(Change::DeleteOrganization { organization: name });
+        } else if options.delete_robots {
+            let ours = |robot: &&Robot| robot.mark.is_some() || self.subject.desired.account(&robot.name).is_some();
+            let robots: Vec<_> = organization.robots.iter().flatten().filter(ours).map(|robot| robot.name.clone()).collect();
+            let delete = |robot| Change::DeleteRobot { organization: name.clone(), robot };
+            self.plan.changes.extend(robots.into_iter().map(delete));
+        }
+    }
+}
