@@ -18,7 +18,7 @@ const ELSEWHERE: [(&str, &str); 8] = [
     ("OQ122", "namespaces: it needs a cluster that takes its time"),
     ("OQ123", "repair: the namespace goes when it is repaired"),
     ("OQ212", "integration: only an attempt to make a robot account shows it"),
-    ("OQ307", "namespaces: it needs a Quay of another release"),
+    ("OQ307", "namespaces: Quay must hide it"),
     ("OQ311", "link: OpenShift makes the service accounts anew, unless a capability is off"),
     ("OQ402", "namespaces: no API server takes such a name, but one that did may have it in store"),
 ];

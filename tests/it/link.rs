@@ -1,5 +1,10 @@
 //! `link`: a fresh namespace, again, others' service accounts, and what it refuses.
 
+use sandbox::Options;
+use sandbox::openshift::Cluster;
+use sandbox::quay::RepoRole;
+use serde_json::json;
+
 use crate::support::World;
 
 #[test]
@@ -18,4 +23,193 @@ fn a_fresh_namespace_is_linked_with_the_least_calls_and_a_second_time_with_none_
     assert_eq!(run.stdout, "Nothing to do\n");
     world.assert_nothing_written();
     assert!(world.quay_traffic().reads().len() <= 3);
+}
+
+fn create_account(world: &World, name: &str) {
+    let metadata = json!({ "name": name, "namespace": "shop" });
+    world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
+}
+
+#[test]
+fn another_service_account_is_linked_with_its_role_which_is_remembered_and_can_change() {
+    let world = World::new();
+    let quay = &world.sandbox.quay;
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    create_account(&world, "pipeline");
+    let link = |role: &str| world.oc_quay(&["link", "-n", "shop", "--yes", "--service-account", role]).succeeds();
+    for (asked, role) in [("pipeline=write", RepoRole::Write), ("pipeline=admin", RepoRole::Admin), ("pipeline", RepoRole::Read)]
+    {
+        link(asked);
+        let annotation = &world.get("ServiceAccount", "shop", "pipeline").unwrap()["metadata"]["annotations"]["oc-quay/role"];
+        assert_eq!(annotation, &format!("{role:?}").to_lowercase());
+        // Repositories that were there before, and those that come.
+        for repository in ["app", "base", "web"] {
+            assert_eq!(quay.permissions("openshift_shop", repository)["openshift_shop+pipeline"], role, "{asked} {repository}");
+        }
+        let of_pipeline: Vec<_> =
+            quay.prototypes("openshift_shop").into_iter().filter(|found| found.delegate == "openshift_shop+pipeline").collect();
+        assert_eq!(of_pipeline.iter().map(|found| found.role).collect::<Vec<_>>(), [role]);
+        world.oc_quay(&["status", "-n", "shop", "--probe", "--fail-on", "warning"]).succeeds();
+    }
+    let secret = "pipeline-quay-openshift";
+    assert_eq!(world.login("shop", secret).1, quay.robot_token("openshift_shop", "pipeline").unwrap());
+    for list in ["secrets", "imagePullSecrets"] {
+        assert!(world.references("shop", "pipeline", list).contains(&secret.to_owned()));
+    }
+    world.forget_traffic();
+    for command in ["repair", "link"] {
+        world.oc_quay(&[command, "-n", "shop", "--yes"]).succeeds();
+    }
+    world.assert_nothing_written();
+
+    world.delete("Secret", "shop", secret);
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+    assert_eq!(world.login("shop", secret).1, quay.robot_token("openshift_shop", "pipeline").unwrap());
+}
+
+#[test]
+fn a_service_account_that_is_not_there_is_waited_for_and_then_refused() {
+    let world = World::new();
+    let asked = ["link", "-n", "shop", "--yes", "--service-account", "pipeline=write"];
+    let run = world.oc_quay(&[&asked[..], &["--wait", "0s"]].concat()).ends_with(2);
+    assert!(run.stderr.contains("oc create serviceaccount pipeline -n shop"), "{}", run.stderr);
+    world.assert_nothing_written();
+
+    let waiting = world.oc_quay(&asked).spawn();
+    world.wait_for("the program to look", || world.cluster_traffic().count("list serviceaccounts") > 0);
+    create_account(&world, "pipeline");
+    let output = waiting.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(world.get("Secret", "shop", "pipeline-quay-openshift").is_some());
+}
+
+#[test]
+fn a_namespace_that_was_just_made_is_linked_with_all_its_service_accounts() {
+    let world = World::new();
+    world.create(&sandbox::manifests::namespace("fresh"));
+    world.oc_quay(&["link", "-n", "fresh", "--yes"]).succeeds();
+    for account in ["builder", "default", "deployer"] {
+        assert!(world.get("Secret", "fresh", &format!("{account}-quay-openshift")).is_some(), "{account}");
+    }
+    world.wait_for("OpenShift's own secrets", || {
+        ["builder", "default", "deployer"].iter().all(|account| world.references("fresh", account, "secrets").len() == 2)
+    });
+    world.assert_linked("fresh", &[]);
+}
+
+#[test]
+fn a_cluster_without_builds_is_linked_as_far_as_it_goes() {
+    let without = vec!["build.openshift.io".to_owned(), "apps.openshift.io".to_owned()];
+    let options = Options { cluster: Cluster { without, ..Cluster::default() }, ..Options::default() };
+    let Some(world) = World::stand_in_bare(options, "its capabilities are all on") else { return };
+    world.integration();
+    world.create(&sandbox::manifests::namespace("shop"));
+    world.image_stream("shop", "app");
+    world.oc_quay(&["link", "-n", "shop", "--yes", "--wait", "0s"]).succeeds();
+    let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
+    assert_eq!(status.codes(), ["OQ311", "OQ311"]);
+    assert!(status.json()["verdict"].as_str().unwrap().starts_with("Pods in shop can pull"), "{}", status.stdout);
+    world.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).ends_with(1);
+    assert_eq!(world.references("shop", "default", "imagePullSecrets").len(), 2);
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+}
+
+#[test]
+fn an_image_stream_that_only_follows_another_registry_gets_a_repository_only_if_it_asks() {
+    let world = World::new();
+    for (name, asks) in [("mirror", None), ("wanted", Some("true"))] {
+        let annotations = asks.map(|asks| json!({ "oc-quay/repository": asks }));
+        let from = json!({ "kind": "DockerImage", "name": "docker.io/library/busybox:latest" });
+        world.create(&json!({
+            "apiVersion": "image.openshift.io/v1", "kind": "ImageStream",
+            "metadata": { "name": name, "namespace": "shop", "annotations": annotations },
+            "spec": { "tags": [{ "name": "latest", "from": from }] },
+        }));
+    }
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world.assert_linked("shop", &["app", "base", "wanted", "web"]);
+}
+
+#[test]
+fn an_organization_of_others_is_refused_unless_it_is_adopted() {
+    for owner in ["alice", "quayadmin"] {
+        let world = World::new();
+        world.sandbox.quay.add_organization("openshift_shop", owner);
+        world.sandbox.quay.add_robot("openshift_shop", "builder", "oc-quay cluster=other namespace=shop uid=other").unwrap();
+        world.forget_traffic();
+        let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
+        assert!(run.stdout.contains("--adopt"), "{}", run.stdout);
+        world.assert_nothing_written();
+        world.oc_quay(&["link", "-n", "shop", "--adopt", "--yes"]).succeeds();
+        world.assert_linked("shop", &["app", "base", "web"]);
+        world.forget_traffic();
+        world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+        world.assert_nothing_written();
+    }
+}
+
+#[test]
+fn a_dry_run_shows_everything_and_writes_nothing() {
+    let world = World::new();
+    let run = world.oc_quay(&["link", "-n", "shop", "--dry-run"]).succeeds();
+    assert!(run.stdout.ends_with("16 changes planned. Nothing was written (--dry-run)\n"), "{}", run.stdout);
+    let manifests = world.oc_quay(&["link", "-n", "shop", "--dry-run", "-o", "yaml"]).succeeds().stdout;
+    assert_eq!(manifests.matches("\nkind: Secret\n").count(), 3, "{manifests}");
+    assert_eq!(manifests.matches("\nkind: ServiceAccount\n").count(), 3, "{manifests}");
+    // What OpenShift put into the lists stays in them.
+    assert!(manifests.contains("dockercfg"), "{manifests}");
+    world.assert_nothing_written();
+}
+
+#[test]
+fn nobody_to_ask_and_no_answer_is_refused_naming_the_flag() {
+    let world = World::new();
+    let run = world.oc_quay(&["link", "-n", "shop"]).ends_with(2);
+    assert!(run.stderr.contains("--yes"), "{}", run.stderr);
+    world.assert_nothing_written();
+    // kubectl's users know it by another name.
+    world.oc_quay(&["link", "-n", "shop", "--confirm"]).succeeds();
+}
+
+#[test]
+fn several_namespaces_are_linked_by_name_by_label_or_all_of_them() {
+    let world = World::new();
+    for name in ["one", "two", "three", "four"] {
+        world.namespace(name);
+    }
+    let is_linked = |name: &str| world.get("Secret", name, "builder-quay-openshift").is_some();
+    world.oc_quay(&["link", "one", "two", "--yes"]).succeeds();
+    assert_eq!(["one", "two", "three", "four"].map(is_linked), [true, true, false, false]);
+    world.merge("Namespace", "", "three", &json!({ "metadata": { "labels": { "team": "web" } } }));
+    world.oc_quay(&["link", "-l", "team=web", "--yes"]).succeeds();
+    assert_eq!(["one", "two", "three", "four"].map(is_linked), [true, true, true, false]);
+    world.oc_quay(&["link", "-A", "--yes"]).succeeds();
+    assert_eq!(["four", "shop", "default", "kube-system", "openshift"].map(is_linked), [true, true, false, false, false]);
+    world.forget_traffic();
+    world.oc_quay(&["link", "-A", "--yes"]).succeeds();
+    world.assert_nothing_written();
+}
+
+#[test]
+fn a_project_administrator_links_her_own_project_and_nobody_links_nothing() {
+    let world = World::new();
+    world.grant("dev", "shop");
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).as_guest("nobody").ends_with(2);
+    assert!(world.cluster_traffic().writes().is_empty());
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).as_guest("dev").succeeds();
+    world.assert_linked("shop", &["app", "base", "web"]);
+    world.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).succeeds();
+}
+
+#[test]
+fn an_organization_that_was_just_deleted_is_told_apart() {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let delete = ["unlink", "-n", "shop", "--delete-organization", "--confirm-organization", "openshift_shop", "--yes"];
+    world.oc_quay(&delete).succeeds();
+    let run = world.oc_quay(&["link", "-n", "shop", "--yes", "--request-timeout", "10s"]).ends_with(1);
+    assert!(run.stdout.contains("just deleted"), "{}", run.stdout);
+    world.sandbox.quay.set_flags(|flags| flags.namespace_gc = true);
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world.assert_linked("shop", &["app", "base", "web"]);
 }

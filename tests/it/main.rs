@@ -4,6 +4,16 @@
 
 mod support;
 
+mod bad_input;
+mod cost;
+mod faults;
 mod findings;
 mod interrupted;
+mod leaks;
 mod link;
+mod output;
+mod repair;
+mod scope;
+mod status;
+mod together;
+mod unlink;

@@ -45,7 +45,9 @@ pub(super) static CASES: [Case; 22] = [
         second["metadata"]["name"] = json!("second");
         world.create(&second);
     }),
-    arranged("no scheme", &["OQ103 QuayIntegration/quay"], [1, 0], |world| set(world, "quayHostname", &world.sandbox.quay.host())),
+    arranged("no scheme", &["OQ103 QuayIntegration/quay"], [1, 1], |world| {
+        set(world, "quayHostname", &world.sandbox.quay.host())
+    }),
     arranged("a path", &["OQ104 QuayIntegration/quay"], [0, 0], |world| {
         set(world, "quayHostname", &format!("{}/organization", world.sandbox.quay.url()));
     }),
@@ -67,7 +69,7 @@ pub(super) static CASES: [Case; 22] = [
     }),
     arranged("an empty key", &["OQ107 Secret/quay-integration"], [1, 2], |world| set_token(world, json!({ "token": "" }))),
     arranged("no Secret named", &["OQ107 QuayIntegration/quay"], [1, 2], |world| {
-        world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "credentialsSecret": null } }));
+        world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "credentialsSecret": { "name": "" } } }));
     }),
     arranged("another key", &["OQ116 Secret/quay-integration"], [0, 0], |world| {
         let secret = world.get("Secret", "openshift-operators", "quay-integration").unwrap();

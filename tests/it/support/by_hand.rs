@@ -5,18 +5,17 @@ use base64::engine::general_purpose::STANDARD;
 use sandbox::quay::RepoRole;
 use serde_json::{Value, json};
 
-use super::World;
+use super::{ACCOUNTS, World};
 
-/// The service accounts of every namespace, and the roles of their robot accounts.
-pub(crate) const ACCOUNTS: [(&str, RepoRole); 3] =
-    [("builder", RepoRole::Write), ("default", RepoRole::Read), ("deployer", RepoRole::Read)];
+/// The roles of the robot accounts that every namespace has.
+const ROLES: [(&str, RepoRole); 3] = [("builder", RepoRole::Write), ("default", RepoRole::Read), ("deployer", RepoRole::Read)];
 
 impl World {
     /// Makes the robot accounts of a namespace in its organization, as the operator does.
     pub(crate) fn robots_by_hand(&self, namespace: &str) {
         let organization = format!("openshift_{namespace}");
         self.sandbox.quay.add_organization(&organization, "quayadmin");
-        for (account, _) in ACCOUNTS {
+        for account in ACCOUNTS {
             self.sandbox.quay.add_robot(&organization, account, "").unwrap();
         }
     }
@@ -26,11 +25,11 @@ impl World {
     pub(crate) fn link_by_hand(&self, namespace: &str, image_stream: &str) {
         let organization = format!("openshift_{namespace}");
         self.robots_by_hand(namespace);
-        for (account, role) in ACCOUNTS {
+        for (account, role) in ROLES {
             self.sandbox.quay.add_prototype(&organization, &format!("{organization}+{account}"), role);
         }
         self.sandbox.quay.add_repository(&organization, image_stream, "quayadmin");
-        for (account, _) in ACCOUNTS {
+        for account in ACCOUNTS {
             let secret = format!("{account}-quay-openshift");
             let token = self.sandbox.quay.robot_token(&organization, account).unwrap();
             self.create_login(namespace, &secret, &format!("{organization}+{account}:{token}"));
@@ -54,6 +53,12 @@ impl World {
         }));
     }
 
+    /// The docker configuration in a secret.
+    pub(crate) fn content(&self, namespace: &str, secret: &str) -> Value {
+        let secret = self.get("Secret", namespace, secret).unwrap();
+        serde_json::from_slice(&STANDARD.decode(secret["data"][".dockerconfigjson"].as_str().unwrap()).unwrap()).unwrap()
+    }
+
     /// Puts any content into a secret of ours.
     pub(crate) fn set_content(&self, namespace: &str, secret: &str, content: &Value) {
         let data = json!({ "data": { ".dockerconfigjson": STANDARD.encode(content.to_string()) } });
@@ -68,7 +73,7 @@ impl World {
     }
 
     /// Takes a secret out of one of a service account's lists.
-    pub(crate) fn remove_reference(&self, namespace: &str, account: &str, list: &str, secret: &str) {
+    pub(crate) fn remove_from_list(&self, namespace: &str, account: &str, list: &str, secret: &str) {
         let kept: Vec<_> = self.references(namespace, account, list).into_iter().filter(|name| name != secret).collect();
         self.set_references(namespace, account, list, &kept);
     }

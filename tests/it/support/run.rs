@@ -55,6 +55,13 @@ impl<'a> Command<'a> {
         self.env("OC_QUAY_TOKEN", token)
     }
 
+    /// Calls it by another name, as a link of that name does.
+    pub(crate) fn called(mut self, name: &str) -> Self {
+        use std::os::unix::process::CommandExt as _;
+        self.command.arg0(name);
+        self
+    }
+
     /// Sets an environment variable.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);
@@ -71,6 +78,13 @@ impl<'a> Command<'a> {
     pub(crate) fn user(mut self, user: &str) -> Self {
         self.command.args(["--context", user]);
         self
+    }
+
+    /// Runs as somebody who may not read the integration and says instead which Quay to use.
+    pub(crate) fn as_guest(self, user: &str) -> Self {
+        let quay = &self.world.sandbox.quay;
+        let (url, token) = (quay.url(), quay.admin_token());
+        self.user(user).env("OC_QUAY_URL", url).env("OC_QUAY_CLUSTER_ID", "openshift").env("OC_QUAY_TOKEN", token)
     }
 
     /// What stdin holds.

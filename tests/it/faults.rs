@@ -1,0 +1,268 @@
+//! Every fault on every request of link, status and repair: said plainly, nothing worse than before, and the next run
+//! without faults ends well.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use sandbox::traffic::{Entry, Fault, Traffic};
+use serde_json::json;
+
+use crate::support::{ACCOUNTS, STREAMS, World, play};
+
+/// On the real API server every so many-th case is played.
+const SAMPLE: usize = 23;
+
+/// What goes wrong with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrong {
+    BadGateway,
+    Unavailable,
+    TooMany,
+    Html,
+    Crash,
+    Forbidden,
+    LostBefore,
+    LostAfter,
+    TooLate,
+    TokenExpires,
+}
+
+const WRONGS: [Wrong; 10] = [
+    Wrong::BadGateway,
+    Wrong::Unavailable,
+    Wrong::TooMany,
+    Wrong::Html,
+    Wrong::Crash,
+    Wrong::Forbidden,
+    Wrong::LostBefore,
+    Wrong::LostAfter,
+    Wrong::TooLate,
+    Wrong::TokenExpires,
+];
+
+impl Wrong {
+    /// Whether it may well be over at the next try.
+    fn passes(self) -> bool {
+        !matches!(self, Wrong::Html | Wrong::Forbidden | Wrong::TooLate | Wrong::TokenExpires)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Side {
+    Cluster,
+    Quay,
+}
+
+impl Side {
+    fn traffic(self, world: &World) -> &Traffic {
+        match self {
+            Side::Cluster => world.cluster_traffic(),
+            Side::Quay => world.quay_traffic(),
+        }
+    }
+}
+
+/// A kind of request of a command, with `{namespace}` in its path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Request {
+    side: Side,
+    method: String,
+    path: String,
+}
+
+impl Request {
+    fn of(side: Side, entry: &Entry, namespace: &str) -> Self {
+        let path = entry.path.replace(namespace, "{namespace}");
+        // A default permission's identifier is another one each time.
+        let path = path.split_once("/prototypes/").map_or(path.clone(), |(front, _)| format!("{front}/prototypes/"));
+        Self { side, method: entry.method.clone(), path }
+    }
+
+    /// What a message about it has to name.
+    fn subject(&self) -> &'static str {
+        let has = |part: &str| self.path.contains(part);
+        match () {
+            () if has("/prototypes") => "default permission",
+            () if has("/permissions/user/") => "on repository",
+            () if has("/robots") => "robot account",
+            () if has("/api/v1/organization/") => "organization",
+            () if has("/api/v1/repository") => "repositor",
+            () if has("quayintegrations") => "QuayIntegration",
+            () if has("imagestreams") => "image stream",
+            () if has("serviceaccounts") => "service account",
+            () if has("/secrets") => "secret",
+            () if has("/namespaces/{namespace}") => "namespace",
+            () => panic!("what is {self:?} about?"),
+        }
+    }
+}
+
+/// A fault on a request of a command: each time it is made, or only the first time.
+#[derive(Debug)]
+struct Case {
+    request: Request,
+    wrong: Wrong,
+    lasting: bool,
+}
+
+impl Case {
+    fn inject(&self, world: &World, namespace: &str) {
+        let quay = world.sandbox.quay.clone();
+        let fault = Fault::on(&self.request.method, &self.request.path.replace("{namespace}", namespace));
+        let fault = if self.request.path.ends_with("/prototypes/") { fault } else { fault.whole_path() };
+        let fault = if self.lasting { fault } else { fault.times(1) };
+        let fault = match self.wrong {
+            Wrong::BadGateway => fault.html(502),
+            Wrong::Unavailable => fault.html(503),
+            Wrong::TooMany => fault.html(429).header("Retry-After", if self.lasting { "1" } else { "0" }),
+            Wrong::Html => fault.html(200),
+            Wrong::Crash => fault.html(500),
+            Wrong::Forbidden => fault.status(403).body(&forbidden(self.request.side)),
+            Wrong::LostBefore => fault.drop_before(),
+            Wrong::LostAfter => fault.drop_after(),
+            Wrong::TooLate => fault.delay(Duration::from_millis(1500)),
+            // The stand-in's tokens cannot be given back; its answer to a request without one is the same.
+            Wrong::TokenExpires if self.request.side == Side::Cluster => fault.status(401).body(&unauthorized()),
+            Wrong::TokenExpires => fault.before(move || quay.expire_tokens()),
+        };
+        self.request.side.traffic(world).fault(fault);
+    }
+
+    /// Quay lists repositories to anybody (sample 104); those that matter show elsewhere too.
+    fn is_answered_anyway(&self) -> bool {
+        self.wrong == Wrong::TokenExpires && self.request.path.starts_with("/api/v1/repository?")
+    }
+
+    /// Everything is as before the fault, but for what the command did.
+    fn lift(&self, world: &World) {
+        world.clear_faults();
+        if self.wrong == Wrong::TokenExpires && self.request.side == Side::Quay {
+            let token = world.sandbox.quay.add_full_token("quayadmin");
+            world.note_secret(&token);
+            let data = json!({ "stringData": { "token": token } });
+            world.merge("Secret", "openshift-operators", "quay-integration", &data);
+        }
+    }
+}
+
+fn unauthorized() -> String {
+    json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "Unauthorized",
+        "reason": "Unauthorized", "code": 401 })
+    .to_string()
+}
+
+/// As either side says it.
+fn forbidden(side: Side) -> String {
+    match side {
+        Side::Cluster => json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": "User \"admin\" cannot do that", "reason": "Forbidden", "code": 403 }),
+        Side::Quay => json!({ "detail": "Unauthorized", "error_message": "Unauthorized", "status": 403,
+            "error_type": "insufficient_scope", "title": "insufficient_scope" }),
+    }
+    .to_string()
+}
+
+/// Every fault on every request that a command makes in a namespace that was prepared so.
+fn cases(command: &[&str], prepare: fn(&World, &str)) -> Vec<Case> {
+    let world = World::bare();
+    world.integration();
+    world.shared_namespace("fresh");
+    prepare(&world, "fresh");
+    world.forget_traffic();
+    world.oc_quay(&[command, &["-n", "fresh"]].concat()).run();
+    let requests: BTreeSet<_> = [Side::Cluster, Side::Quay]
+        .into_iter()
+        .flat_map(|side| side.traffic(&world).entries().into_iter().map(move |entry| Request::of(side, &entry, "fresh")))
+        .collect();
+    let faults = requests.iter().flat_map(|request| WRONGS.map(|wrong| (request, wrong)));
+    let cases =
+        faults.flat_map(|(request, wrong)| [true, false].map(|lasting| Case { request: request.clone(), wrong, lasting }));
+    // Once or always makes a difference where it is worth trying again.
+    cases.filter(|case| case.lasting || case.wrong.passes()).collect()
+}
+
+fn linked(world: &World, namespace: &str) {
+    world.oc_quay(&["link", "-n", namespace, "--yes"]).succeeds();
+}
+
+fn damaged(world: &World, namespace: &str) {
+    linked(world, namespace);
+    world.damage(namespace);
+}
+
+/// The password in each pull secret that exists.
+fn passwords(world: &World, namespace: &str) -> BTreeMap<&'static str, String> {
+    let exists = |account: &&&str| world.get("Secret", namespace, &format!("{account}-quay-openshift")).is_some();
+    let password = |account: &&'static str| (*account, world.login(namespace, &format!("{account}-quay-openshift")).1);
+    ACCOUNTS.iter().filter(exists).map(password).collect()
+}
+
+/// Whether the output names the call that failed, or says what is wrong with every call.
+fn is_explained(output: &str, request: &Request) -> bool {
+    let general = ["OQ109", "OQ111", "OQ112", "does not accept the", "does not answer", "no answer from"];
+    output.to_lowercase().contains(&request.subject().to_lowercase()) || general.iter().any(|words| output.contains(words))
+}
+
+/// A command that changes something meets every fault, and is run again without.
+fn changes(command: &[&str], prepare: fn(&World, &str)) {
+    let cases = cases(command, prepare);
+    assert!(cases.len() > 200, "{}", cases.len());
+    play(&cases, SAMPLE, |world, namespace, case| {
+        println!("{command:?} in {namespace}: {case:?}");
+        prepare(world, namespace);
+        let organization = format!("openshift_{namespace}");
+        let before = passwords(world, namespace);
+        let permissions = world.sandbox.quay.prototypes(&organization).len().max(ACCOUNTS.len());
+        case.inject(world, namespace);
+        let run = world.oc_quay(&[command, &["-n", namespace, "--request-timeout", "1s"]].concat()).run();
+        case.lift(world);
+
+        let output = format!("{}{}", run.stdout, run.stderr);
+        assert!(matches!(run.code, Some(0..=2)) && !output.contains("panicked"), "{case:?}: {run:#?}");
+        // After a passing fault the second look of a repair sees it all, and says what is left to do.
+        let is_done_but_for_the_rest = !case.lasting && run.code == Some(1) && output.contains("Remaining in");
+        let is_said = run.code == Some(0) || is_explained(&output, &case.request) || is_done_but_for_the_rest;
+        assert!(is_said, "{case:?}: {run:#?}");
+        assert!(world.sandbox.quay.prototypes(&organization).len() <= permissions, "{case:?}: a doubled default permission");
+        for (account, password) in passwords(world, namespace) {
+            let current = world.sandbox.quay.robot_token(&organization, account);
+            let is_no_worse = current.as_ref() == Some(&password) || before.get(account) == Some(&password);
+            assert!(is_no_worse, "{case:?}: the secret of {account} holds another password");
+        }
+        world.assert_foreign_references(namespace);
+
+        world.oc_quay(&[command, &["-n", namespace]].concat()).succeeds();
+        world.assert_linked(namespace, &STREAMS);
+        world.assert_foreign_references(namespace);
+    });
+}
+
+#[test]
+fn a_link_that_meets_any_fault_says_so_and_is_finished_by_the_next() {
+    changes(&["link", "--yes"], |_, _| {});
+}
+
+#[test]
+fn a_repair_that_meets_any_fault_says_so_and_is_finished_by_the_next() {
+    changes(&["repair", "--yes"], damaged);
+}
+
+#[test]
+fn a_status_that_meets_any_fault_never_calls_missing_what_it_could_not_read() {
+    let cases = cases(&["status"], linked);
+    assert!(cases.len() > 100, "{}", cases.len());
+    play(&cases, SAMPLE, |world, namespace, case| {
+        linked(world, namespace);
+        case.inject(world, namespace);
+        let run = world.oc_quay(&["status", "-n", namespace, "-o", "json", "--request-timeout", "1s"]).run();
+        case.lift(world);
+        assert!(matches!(run.code, Some(0..=2)), "{case:?}: {run:#?}");
+        let found = if run.code == Some(2) { vec![] } else { run.codes() };
+        let is_about_reading = |code: &String| code.starts_with("OQ1") || code.starts_with("OQ9");
+        assert!(found.iter().all(is_about_reading), "{case:?}: {found:?}\n{}", run.stdout);
+        let overcome = found.is_empty() && run.code == Some(0);
+        assert!(!case.lasting || !overcome || case.is_answered_anyway(), "{case:?} was not noticed: {}", run.stdout);
+        assert!(overcome || is_explained(&format!("{}{}", run.stdout, run.stderr), &case.request), "{case:?}: {run:#?}");
+        world.oc_quay(&["status", "-n", namespace, "--fail-on", "warning"]).succeeds();
+    });
+}

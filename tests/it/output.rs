@@ -1,0 +1,204 @@
+//! What is printed: the same in every format, and fit for whoever reads it.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+
+use oc_quay::bridge::finding::Code;
+use serde_json::Value;
+
+use crate::support::{Run, World};
+
+const FORMATS: [&str; 6] = ["human", "wide", "short", "json", "yaml", "name"];
+
+/// A world in which every level but `unknown` is found.
+fn troubled() -> World {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world.damage("shop");
+    world.create_login("shop", "a-rival", "somebody:password");
+    world.sandbox.quay.add_repository("openshift_shop", "extra", "quayadmin");
+    world
+}
+
+fn in_format(world: &World, command: &[&str], format: &str) -> Run {
+    world.oc_quay(command).args(&["-o", format]).run()
+}
+
+#[test]
+fn all_formats_tell_the_same_and_end_the_same() {
+    let world = troubled();
+    for command in [&["status", "-n", "shop"][..], &["repair", "-n", "shop", "--dry-run"]] {
+        let runs = FORMATS.map(|format| in_format(&world, command, format));
+        let codes: Vec<_> = runs.iter().map(|run| run.code).collect();
+        assert!(codes.iter().all(|code| *code == codes[0]), "{command:?}: {codes:?}");
+        let [human, wide, short, json, yaml, name] = runs.map(|run| run.stdout);
+        let report: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_saphyr::from_str::<Value>(&yaml).unwrap(), report);
+        assert_eq!(report["apiVersion"], "oc-quay/v1");
+
+        let verdict = report["verdict"].as_str().unwrap();
+        for text in [&human, &wide, &short] {
+            assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(verdict), "{verdict}\n{text}");
+        }
+        for finding in report["findings"].as_array().unwrap() {
+            let code = finding["code"].as_str().unwrap();
+            assert!(human.contains(code) && wide.contains(code), "{code}\n{human}");
+            let is_problem = finding["level"] != "info";
+            assert_eq!(short.contains(code), is_problem, "{code}\n{short}");
+        }
+        for change in report["changes"].as_array().into_iter().flatten() {
+            let object = &change["object"];
+            let line = format!("{}/{}\n", object["kind"].as_str().unwrap().to_lowercase(), object["name"].as_str().unwrap());
+            assert!(name.contains(&line), "{line}{name}");
+        }
+    }
+    let kind = |command: &[&str]| in_format(&world, command, "json").json()["kind"].clone();
+    assert_eq!(kind(&["status", "-n", "shop"]), "StatusReport");
+    assert_eq!(kind(&["repair", "-n", "shop", "--dry-run"]), "ChangeReport");
+    let names = in_format(&world, &["status", "-n", "shop"], "name").stdout;
+    assert!(names.contains("secret/a-rival\n") && !names.contains("extra"), "problems only: {names}");
+}
+
+#[test]
+fn the_level_that_fails_can_be_chosen() {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let codes = |world: &World| {
+        ["warning", "error", "never"]
+            .map(|level| world.oc_quay(&["status", "-n", "shop", "--fail-on", level]).run().code.unwrap())
+    };
+    assert_eq!(codes(&world), [0, 0, 0]);
+    world.sandbox.quay.add_repository("openshift_shop", "extra", "quayadmin");
+    assert_eq!(codes(&world), [0, 0, 0], "info");
+    world.create_login("shop", "a-rival", "somebody:password");
+    assert_eq!(codes(&world), [1, 0, 0], "warning");
+    world.delete("Secret", "shop", "default-quay-openshift");
+    assert_eq!(codes(&world), [1, 1, 0], "error");
+    world.oc_quay(&["status", "-n", "shop", "--fail-on", "info"]).ends_with(2);
+}
+
+#[test]
+fn color_is_for_those_who_want_it() {
+    let world = troubled();
+    let status = || world.oc_quay(&["status", "-n", "shop"]);
+    let is_colored = |run: Run| run.stdout.contains('\u{1b}');
+    assert!(!is_colored(status().run()), "a pipe");
+    assert!(is_colored(status().args(&["--color", "always"]).run()));
+    assert!(is_colored(status().env("CLICOLOR_FORCE", "1").run()));
+    assert!(!is_colored(status().env("CLICOLOR_FORCE", "1").args(&["--color", "never"]).run()));
+    assert!(!is_colored(status().env("NO_COLOR", "1").env("CLICOLOR_FORCE", "0").run()));
+    let machine = status().args(&["--color", "always", "-o", "json"]).run();
+    assert!(!is_colored(machine));
+}
+
+#[test]
+fn where_the_terminal_is_not_utf_8_all_is_ascii() {
+    let world = troubled();
+    let ascii = world.oc_quay(&["status", "-n", "shop"]).env("LC_ALL", "C").ends_with(1);
+    assert!(ascii.stdout.is_ascii(), "{}", ascii.stdout);
+    let utf8 = world.oc_quay(&["status", "-n", "shop"]).ends_with(1);
+    assert!(!utf8.stdout.is_ascii(), "{}", utf8.stdout);
+}
+
+#[test]
+fn hints_and_usage_name_the_program_as_it_was_called() {
+    let world = troubled();
+    let run = world.oc_quay(&["status", "-n", "shop"]).called("kubectl-quay").ends_with(1);
+    assert!(run.stdout.contains("kubectl quay repair") && !run.stdout.contains("oc quay"), "{}", run.stdout);
+    let run = world.oc_quay(&["status", "-n", "shop"]).ends_with(1);
+    assert!(run.stdout.contains("oc quay repair") && !run.stdout.contains("kubectl"), "{}", run.stdout);
+    for (name, usage) in [("kubectl-quay", "Usage: kubectl quay status"), ("oc-quay", "Usage: oc quay status")] {
+        let help = world.oc_quay(&["status", "-h"]).called(name).succeeds();
+        assert!(help.stdout.contains(usage), "{}", help.stdout);
+    }
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_failure() {
+    let world = World::new();
+    for arguments in
+        [&["explain"][..], &["status", "-n", "shop", "-o", "json"], &["link", "-n", "shop", "--dry-run"], &["--help"]]
+    {
+        let mut child = world.oc_quay(arguments).spawn();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?} {output:?}");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn of_many_namespaces_those_with_problems_come_first() {
+    let world = World::new();
+    for name in ["a-fine", "b-fine", "z-broken"] {
+        world.namespace(name);
+    }
+    world.oc_quay(&["link", "-A", "--yes"]).succeeds();
+    world.delete("Secret", "z-broken", "default-quay-openshift");
+    world.create_login("b-fine", "a-rival", "somebody:password");
+    let table = world.oc_quay(&["status", "-A"]).ends_with(1).stdout;
+    let place =
+        |name: &str| table.lines().position(|line| line.contains(name)).unwrap_or_else(|| panic!("no {name} in\n{table}"));
+    assert!(place("z-broken") < place("b-fine") && place("b-fine") < place("a-fine"), "{table}");
+    assert!(table.lines().any(|line| line.contains("z-broken") && line.contains("OQ301")), "{table}");
+    assert!(table.contains("1 with errors, 1 with warnings"), "{table}");
+    assert!(table.ends_with("Run: oc quay repair -A\n"), "{table}");
+
+    let report = world.oc_quay(&["status", "-A", "-o", "json"]).ends_with(1).json();
+    let names: Vec<_> = report["namespaces"].as_array().unwrap().iter().map(|namespace| namespace["name"].clone()).collect();
+    assert_eq!(names[..3], ["z-broken", "b-fine", "a-fine"]);
+}
+
+#[test]
+fn every_code_is_explained_and_no_other() {
+    let world = World::bare();
+    let all = world.oc_quay(&["explain"]).succeeds().stdout;
+    for code in Code::ALL {
+        let entry = code.entry();
+        assert!(all.contains(entry.code), "{}", entry.code);
+        let one = world.oc_quay(&["explain", &entry.code.to_lowercase()]).succeeds().stdout;
+        assert!(one.contains(entry.code) && one.contains(entry.title), "{one}");
+    }
+    let run = world.oc_quay(&["explain", "OQ000"]).ends_with(2);
+    assert!(run.stderr.contains("OQ000"), "{}", run.stderr);
+    assert!(world.cluster_traffic().entries().is_empty());
+}
+
+#[test]
+fn the_plugins_own_version_needs_nobody_else() {
+    let world = World::new();
+    let client =
+        |format: &str| world.oc_quay(&["version", "--client", "-o", format]).env("KUBECONFIG", "/nonexistent").succeeds();
+    assert_eq!(client("human").stdout, format!("oc-quay {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(client("json").json()["client"], env!("CARGO_PKG_VERSION"));
+    assert!(world.cluster_traffic().entries().is_empty() && world.quay_traffic().entries().is_empty());
+
+    let all = world.oc_quay(&["version"]).succeeds().stdout;
+    assert!(all.contains("Cluster: OpenShift 4.21.0") && all.contains("Quay: "), "{all}");
+    // What cannot be reached is said, and is no failure.
+    let run = world.oc_quay(&["version"]).env("OC_QUAY_URL", "https://127.0.0.1:1").succeeds();
+    assert!(run.stdout.contains("Quay: unknown"), "{}", run.stdout);
+}
+
+#[test]
+fn a_watch_shows_what_changes_until_it_is_interrupted() {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let mut watch = world.oc_quay(&["status", "-n", "shop", "--watch", "-o", "short"]).spawn();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().unwrap(), "---");
+    assert!(lines.next().unwrap().starts_with("Pods in shop can pull"));
+    world.delete("Secret", "shop", "default-quay-openshift");
+    assert_eq!(lines.next().unwrap(), "---");
+    assert!(lines.next().unwrap().contains("OQ301"));
+    interrupt(&watch);
+    let output = watch.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+fn interrupt(child: &Child) {
+    let killed =
+        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).stdin(Stdio::null()).status().unwrap();
+    assert!(killed.success());
+}

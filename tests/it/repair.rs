@@ -1,0 +1,181 @@
+//! `repair`: what it does beyond the safe changes, and what it does when it cannot.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sandbox::traffic::Fault;
+use serde_json::json;
+
+use crate::support::{ACCOUNTS, World};
+
+fn linked() -> World {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world
+}
+
+fn tokens(world: &World) -> BTreeMap<String, String> {
+    // What is renewed must not be printed either.
+    world.secrets();
+    world.sandbox.quay.robots("openshift_shop").into_iter().map(|robot| (robot.short, robot.token)).collect()
+}
+
+#[test]
+fn tokens_are_renewed_and_the_secrets_with_them() {
+    let world = linked();
+    let before = tokens(&world);
+    world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes"]).succeeds();
+    let after = tokens(&world);
+    assert!(ACCOUNTS.iter().all(|account| before[*account] != after[*account]));
+    world.assert_linked("shop", &["app", "base", "web"]);
+    world.oc_quay(&["status", "-n", "shop", "--probe"]).succeeds();
+}
+
+#[test]
+fn a_token_that_cannot_be_renewed_is_named_and_every_secret_still_logs_in() {
+    let world = linked();
+    let before = tokens(&world);
+    world.quay_traffic().fault(Fault::on("POST", "robots/default/regenerate").status(400).body(r#"{"message":"Not today"}"#));
+    let run = world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes"]).ends_with(1);
+    assert!(run.stdout.contains("openshift_shop+default") && run.stdout.contains("Not today"), "{}", run.stdout);
+    let after = tokens(&world);
+    assert_eq!(before["default"], after["default"]);
+    assert!(before["builder"] != after["builder"] && before["deployer"] != after["deployer"]);
+    world.assert_linked("shop", &["app", "base", "web"]);
+}
+
+#[test]
+fn a_secret_that_cannot_be_rewritten_is_named_and_the_next_run_mends_it() {
+    let world = linked();
+    let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422,"message":"Not today"}"#;
+    world.cluster_traffic().fault(Fault::on("PATCH", "secrets/builder-quay-openshift").status(422).body(refusal));
+    let run = world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes"]).ends_with(1);
+    assert!(run.stdout.contains("builder-quay-openshift") && run.stdout.contains("Not today"), "{}", run.stdout);
+    world.cluster_traffic().clear_faults();
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+    world.assert_linked("shop", &["app", "base", "web"]);
+}
+
+#[test]
+fn one_robot_account_at_a_time_is_without_a_good_secret() {
+    let Some(world) = World::stand_in("it is looked into while it answers") else { return };
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let stale_before_each = Arc::new(Mutex::new(Vec::new()));
+    let (openshift, quay, noted) = (world.sandbox.openshift.clone(), world.sandbox.quay.clone(), Arc::clone(&stale_before_each));
+    world.quay_traffic().fault(Fault::on("POST", "/regenerate").before(move || {
+        let is_stale = |account: &&str| {
+            let login = format!("openshift_shop+{account}:{}", quay.robot_token("openshift_shop", account).unwrap());
+            let secret = openshift.get("Secret", "shop", &format!("{account}-quay-openshift")).unwrap();
+            let content = STANDARD.decode(secret["data"][".dockerconfigjson"].as_str().unwrap()).unwrap();
+            !String::from_utf8(content).unwrap().contains(&STANDARD.encode(login))
+        };
+        noted.lock().unwrap().push(ACCOUNTS.iter().copied().filter(|account| is_stale(account)).collect::<Vec<_>>());
+    }));
+    world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes"]).succeeds();
+    assert_eq!(*stale_before_each.lock().unwrap(), [Vec::<&str>::new(), vec![], vec![]]);
+}
+
+#[test]
+fn what_others_marked_is_taken_over_when_asked_for_and_stays_so() {
+    let world = World::new();
+    world.sandbox.quay.add_organization("openshift_shop", "quayadmin");
+    world.sandbox.quay.add_robot("openshift_shop", "builder", "oc-quay cluster=other namespace=shop uid=other").unwrap();
+    world.forget_traffic();
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).ends_with(1);
+    world.assert_nothing_written();
+    world.oc_quay(&["repair", "-n", "shop", "--adopt", "--yes"]).succeeds();
+    world.assert_linked("shop", &["app", "base", "web"]);
+    world.oc_quay(&["status", "-n", "shop"]).succeeds();
+    world.forget_traffic();
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+    world.assert_nothing_written();
+}
+
+#[test]
+fn what_others_own_is_taken_over_when_asked_for() {
+    let world = World::new();
+    world.sandbox.quay.add_organization("openshift_shop", "alice");
+    world.sandbox.quay.add_repository("openshift_shop", "alices", "alice");
+    world.oc_quay(&["repair", "-n", "shop", "--adopt", "--yes"]).succeeds();
+    let status = world.oc_quay(&["status", "-n", "shop", "--probe", "-o", "json"]).succeeds();
+    assert_eq!(status.codes(), ["OQ405"], "alice's repository stays");
+    assert!(status.stdout.contains("3 of 3 logins accepted"), "{}", status.stdout);
+}
+
+#[test]
+fn a_secret_of_others_with_the_wrong_type_is_replaced_when_asked_for() {
+    let world = linked();
+    world.delete("Secret", "shop", "default-quay-openshift");
+    let metadata = json!({ "name": "default-quay-openshift", "namespace": "shop" });
+    world.create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque" }));
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).ends_with(1);
+    world.oc_quay(&["repair", "-n", "shop", "--adopt", "--yes"]).succeeds();
+    world.assert_linked("shop", &["app", "base", "web"]);
+}
+
+#[test]
+fn a_namespace_that_hangs_on_the_finalizer_is_released_and_the_organization_kept() {
+    let world = linked();
+    let finalizers = json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } });
+    world.merge("Namespace", "", "shop", &finalizers);
+    world.delete("Namespace", "", "shop");
+    let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(1);
+    assert_eq!(status.codes(), ["OQ123"]);
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
+    let run = world.oc_quay(&["repair", "-n", "shop", "--dry-run", "-o", "json"]).succeeds();
+    assert!(run.stdout.contains("keeping its organization"), "{}", run.stdout);
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).run();
+    world.wait_for("the namespace to go", || world.get("Namespace", "", "shop").is_none());
+    assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), 3);
+}
+
+#[test]
+fn when_something_fails_the_rest_is_repaired() {
+    let world = World::new();
+    world.quay_traffic().fault(Fault::on("PUT", "robots/default").status(400).body(r#"{"message":"Not today"}"#));
+    let run = world.oc_quay(&["repair", "-n", "shop", "--yes"]).ends_with(1);
+    assert!(run.stdout.contains("Not today") && run.stdout.contains("openshift_shop+default"), "{}", run.stdout);
+    for account in ["builder", "deployer"] {
+        let secret = format!("{account}-quay-openshift");
+        assert_eq!(world.login("shop", &secret).1, world.sandbox.quay.robot_token("openshift_shop", account).unwrap());
+        assert!(world.references("shop", account, "imagePullSecrets").contains(&secret));
+    }
+    assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), 3);
+
+    world.quay_traffic().clear_faults();
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+    world.assert_linked("shop", &["app", "base", "web"]);
+    world.oc_quay(&["status", "-n", "shop", "--probe"]).succeeds();
+}
+
+#[test]
+fn logins_for_other_registries_in_our_secret_are_kept() {
+    let world = linked();
+    let (host, auth) = (world.sandbox.quay.host(), "b3BlbnNoaWZ0X3Nob3ArYnVpbGRlcjpvbGQ=");
+    let auths = json!({ "auths": { "registry.example.com": { "auth": "bWU6cGFzc3dvcmQ=" }, host: { "auth": auth } } });
+    world.set_content("shop", "builder-quay-openshift", &auths);
+    let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(1);
+    assert_eq!(status.codes(), ["OQ306"]);
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+    world.assert_linked("shop", &["app", "base", "web"]);
+    assert_eq!(world.content("shop", "builder-quay-openshift")["auths"]["registry.example.com"]["auth"], "bWU6cGFzc3dvcmQ=");
+}
+
+#[test]
+fn every_namespace_with_something_to_repair_is_repaired_and_no_other_is_written_to() {
+    let world = World::new();
+    world.namespace("well");
+    world.image_stream("well", "app");
+    world.oc_quay(&["link", "shop", "well", "--yes"]).succeeds();
+    world.damage("shop");
+    world.forget_traffic();
+    // There are namespaces in scope besides that were never linked; they are linked too, as the operator would do it.
+    let run = world.oc_quay(&["repair", "-A", "--yes"]).succeeds();
+    assert!(run.stdout.contains("shop") && !run.stdout.contains("well"), "{}", run.stdout);
+    world.assert_linked("shop", &["app", "base", "web"]);
+    world.forget_traffic();
+    world.oc_quay(&["repair", "-A", "--yes"]).succeeds();
+    world.assert_nothing_written();
+}

@@ -1,0 +1,147 @@
+//! `unlink`: everything of the link is taken back, and nothing else.
+
+use serde_json::json;
+
+use crate::support::{ACCOUNTS, World};
+
+fn linked() -> World {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world.sandbox.quay.push_tag("openshift_shop", "app", "latest").unwrap();
+    world
+}
+
+#[track_caller]
+fn assert_unlinked(world: &World, namespace: &str) {
+    for account in ACCOUNTS {
+        let secret = format!("{account}-quay-openshift");
+        assert_eq!(world.get("Secret", namespace, &secret), None);
+        for list in ["secrets", "imagePullSecrets"] {
+            let references = world.references(namespace, account, list);
+            assert!(!references.contains(&secret), "{account} {list}: {references:?}");
+            assert!(references.iter().any(|name| name.contains("dockercfg")), "OpenShift's own is gone: {references:?}");
+        }
+    }
+}
+
+#[test]
+fn a_link_is_taken_back_and_the_images_stay() {
+    let world = linked();
+    world.create_login("shop", "my-own", "me:password");
+    world.create_login("shop", "my-quay-openshift", "me:password");
+    world.oc_quay(&["unlink", "-n", "shop", "--yes"]).succeeds();
+    assert_unlinked(&world, "shop");
+    for secret in ["my-own", "my-quay-openshift"] {
+        assert!(world.get("Secret", "shop", secret).is_some(), "{secret} was never ours");
+    }
+    let quay = &world.sandbox.quay;
+    assert_eq!(quay.repositories("openshift_shop").len(), 3);
+    assert_eq!(quay.robots("openshift_shop").len(), 3);
+    assert_eq!(quay.prototypes("openshift_shop").len(), 3);
+
+    world.forget_traffic();
+    for command in ["unlink", "repair"] {
+        let run = world.oc_quay(&[command, "-n", "shop", "--yes"]).succeeds();
+        assert!(run.stdout.contains("Nothing to do"), "{}", run.stdout);
+    }
+    world.assert_nothing_written();
+    assert!(world.quay_traffic().entries().is_empty(), "there is nothing to ask Quay");
+
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world.assert_linked("shop", &["app", "base", "web"]);
+}
+
+#[test]
+fn the_finalizer_goes_so_that_deleting_the_namespace_no_longer_deletes_the_images() {
+    let world = World::new();
+    world.namespace("golden");
+    world.image_stream("golden", "app");
+    world.link_by_hand("golden", "app");
+    let others = json!({ "metadata": { "finalizers": ["example.com/other", "quay.redhat.com/quayintegrations"] } });
+    world.merge("Namespace", "", "golden", &others);
+    world.oc_quay(&["unlink", "-n", "golden", "--yes"]).succeeds();
+    assert_unlinked(&world, "golden");
+    let namespace = world.get("Namespace", "", "golden").unwrap();
+    assert_eq!(namespace["metadata"]["finalizers"], json!(["example.com/other"]));
+    world.merge("Namespace", "", "golden", &json!({ "metadata": { "finalizers": null } }));
+}
+
+#[test]
+fn other_service_accounts_are_unlinked_too() {
+    let world = World::new();
+    let metadata = json!({ "name": "pipeline", "namespace": "shop" });
+    world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
+    world.oc_quay(&["link", "-n", "shop", "--service-account", "pipeline=write", "--yes"]).succeeds();
+    world.oc_quay(&["unlink", "-n", "shop", "--yes"]).succeeds();
+    assert_unlinked(&world, "shop");
+    assert_eq!(world.get("Secret", "shop", "pipeline-quay-openshift"), None);
+    let account = world.get("ServiceAccount", "shop", "pipeline").unwrap();
+    assert!(account["metadata"]["annotations"]["oc-quay/role"].is_null(), "{account}");
+    assert!(!world.references("shop", "pipeline", "secrets").contains(&"pipeline-quay-openshift".to_owned()));
+}
+
+#[test]
+fn a_quay_that_is_gone_does_not_hold_up_an_unlink() {
+    let world = linked();
+    world.oc_quay(&["unlink", "-n", "shop", "--yes"]).env("OC_QUAY_URL", "https://127.0.0.1:1").succeeds();
+    assert_unlinked(&world, "shop");
+}
+
+#[test]
+fn robot_accounts_go_only_when_asked_for() {
+    let world = linked();
+    world.sandbox.quay.add_robot("openshift_shop", "mine", "").unwrap();
+    world.oc_quay(&["unlink", "-n", "shop", "--delete-robots", "--yes"]).succeeds();
+    let robots: Vec<_> = world.sandbox.quay.robots("openshift_shop").into_iter().map(|robot| robot.short).collect();
+    assert_eq!(robots, ["mine"], "that one we did not make");
+    assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), 3);
+    world.forget_traffic();
+    world.oc_quay(&["unlink", "-n", "shop", "--delete-robots", "--yes"]).succeeds();
+    world.assert_nothing_written();
+}
+
+#[test]
+fn the_organization_goes_only_when_it_is_named() {
+    let world = linked();
+    world.forget_traffic();
+    let delete = ["unlink", "-n", "shop", "--delete-organization", "--yes"];
+    let run = world.oc_quay(&delete).ends_with(2);
+    assert!(run.stderr.contains("--confirm-organization openshift_shop"), "{}", run.stderr);
+    assert!(run.stderr.contains("3 repositories with 1 tag"), "{}", run.stderr);
+    let run = world.oc_quay(&delete).args(&["--confirm-organization", "openshift_shops"]).ends_with(2);
+    assert!(run.stderr.contains("nothing was changed"), "{}", run.stderr);
+    let run = world.oc_quay(&["unlink", "shop", "default", "--delete-organization", "--yes"]).ends_with(2);
+    assert!(run.stderr.contains("one namespace at a time"), "{}", run.stderr);
+    world.assert_nothing_written();
+
+    world.oc_quay(&delete).args(&["--confirm-organization", "openshift_shop"]).succeeds();
+    assert_unlinked(&world, "shop");
+    assert_eq!(world.sandbox.quay.organizations(), Vec::<String>::new());
+    world.forget_traffic();
+    world.oc_quay(&delete).args(&["--confirm-organization", "openshift_shop"]).succeeds();
+    world.assert_nothing_written();
+}
+
+#[test]
+fn what_is_another_clusters_is_not_deleted() {
+    let world = World::new();
+    world.sandbox.quay.add_organization("openshift_shop", "quayadmin");
+    world.sandbox.quay.add_robot("openshift_shop", "builder", "oc-quay cluster=other namespace=shop uid=other").unwrap();
+    for flags in [&["--delete-robots"][..], &["--delete-organization", "--confirm-organization", "openshift_shop"]] {
+        world.oc_quay(&["unlink", "-n", "shop", "--yes"]).args(flags).ends_with(2);
+        assert_eq!(world.sandbox.quay.robots("openshift_shop").len(), 1);
+    }
+}
+
+#[test]
+fn a_dry_run_takes_nothing_back() {
+    let world = linked();
+    world.forget_traffic();
+    let run = world.oc_quay(&["unlink", "-n", "shop", "--delete-robots", "--dry-run", "-o", "json"]).succeeds();
+    let report = run.json();
+    assert_eq!(report["dryRun"], true);
+    let deleted = report["changes"].as_array().unwrap().iter().filter(|change| change["verb"] == "delete").count();
+    assert_eq!(deleted, 6, "3 secrets and 3 robot accounts: {}", run.stdout);
+    world.oc_quay(&["unlink", "-n", "shop"]).ends_with(2);
+    world.assert_nothing_written();
+}
