@@ -12,8 +12,8 @@ pub enum Change {
     EditScope(ScopeEdit),
     /// Mark (or unmark) a namespace that is excluded by name as linked on request.
     MarkNamespace { namespace: String, linked: bool },
-    /// Remove the operator's finalizer from a namespace, so that deleting it deletes no images.
-    ReleaseNamespace { namespace: String },
+    /// Remove the operator's finalizer from a namespace, so that deleting it does not delete its organization.
+    ReleaseNamespace { namespace: String, organization: String },
     /// Become an owner of an organization (superusers only).
     TakeOwnership { organization: String },
     /// Record in an organization marked by another cluster that it is this cluster's now.
@@ -94,7 +94,7 @@ impl Change {
         use Change::*;
         match self {
             EditScope(_) => ObjectRef::cluster("QuayIntegration", ""),
-            MarkNamespace { namespace, .. } | ReleaseNamespace { namespace } => ObjectRef::cluster("Namespace", namespace),
+            MarkNamespace { namespace, .. } | ReleaseNamespace { namespace, .. } => ObjectRef::cluster("Namespace", namespace),
             TakeOwnership { organization }
             | Adopt { organization, .. }
             | CreateOrganization { organization }
@@ -141,8 +141,8 @@ impl Change {
             EditScope(edit) => edit.summary(),
             MarkNamespace { namespace, linked: true } => format!("mark namespace {namespace} as linked on request"),
             MarkNamespace { namespace, linked: false } => format!("remove our mark from namespace {namespace}"),
-            ReleaseNamespace { namespace } => {
-                format!("remove the operator's finalizer from namespace {namespace}, keeping its organization")
+            ReleaseNamespace { namespace, organization } => {
+                format!("remove the operator's finalizer from namespace {namespace}, so that organization {organization} stays")
             }
             TakeOwnership { organization } => format!("become owner of organization {organization}"),
             Adopt { organization, .. } => {

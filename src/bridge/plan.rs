@@ -52,7 +52,10 @@ struct Planner<'a> {
 impl Planner<'_> {
     fn release(&mut self, namespace: Option<&Namespace>) {
         if namespace.is_some_and(|namespace| namespace.finalizers.iter().any(|finalizer| finalizer == OPERATOR_FINALIZER)) {
-            self.plan.changes.push(Change::ReleaseNamespace { namespace: self.subject.snapshot.name.clone() });
+            self.plan.changes.push(Change::ReleaseNamespace {
+                namespace: self.subject.snapshot.name.clone(),
+                organization: self.subject.desired.organization.clone(),
+            });
         }
     }
 
@@ -80,6 +83,8 @@ impl Planner<'_> {
         }
         match &self.subject.snapshot.organization {
             Err(_) => self.block_unread("Organization", &name, &self.subject.snapshot.organization),
+            // Who would use it is not known, not even whether there is such a namespace.
+            Ok(None) if self.subject.snapshot.service_accounts.is_err() => {}
             Ok(None) => {
                 self.plan.changes.push(Change::CreateOrganization { organization: name });
                 self.contents(&Organization::empty());

@@ -66,7 +66,7 @@ impl Session {
         match change {
             EditScope(edit) => cluster.edit_scope(edit).await?,
             MarkNamespace { namespace, linked } => cluster.mark_namespace(namespace, *linked).await?,
-            ReleaseNamespace { namespace } => cluster.release_namespace(namespace).await?,
+            ReleaseNamespace { namespace, .. } => cluster.release_namespace(namespace).await?,
             TakeOwnership { organization } => quay.take_ownership(organization).await?,
             Adopt { organization, mark } => quay.adopt(organization, mark).await?,
             CreateOrganization { organization } => quay.create_organization(organization).await?,

@@ -42,7 +42,8 @@ impl Which {
         if names.is_empty() {
             names.push(cluster.namespace().to_owned());
         }
-        names.dedup();
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
         for name in &names {
             names::kubernetes_name(name).map_err(|problem| Error::new(format!("no namespace can be called that: {problem}")))?;
         }

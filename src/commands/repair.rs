@@ -1,6 +1,6 @@
 //! `repair`: snapshot, plan, apply, and a second look at what remains.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
 use super::changes::{ChangeSet, finish};
@@ -78,13 +78,9 @@ async fn plan(
             set.add(judged, vec![], plan);
         }
     }
-    let told = |blocked: &Finding| {
-        let about =
-            |finding: &Finding| (finding.code, finding.object.kind, finding.object.name.clone(), finding.namespace.clone());
-        findings.iter().any(|finding| about(finding) == about(blocked))
-    };
-    let untold: Vec<_> = set.blocked().into_iter().filter(|blocked| !told(blocked)).collect();
-    findings.extend(untold);
+    let about = |finding: &Finding| (finding.code, finding.namespace.clone(), finding.object.kind, finding.object.name.clone());
+    let told: BTreeSet<_> = findings.iter().map(about).collect();
+    findings.extend(set.blocked().into_iter().filter(|blocked| !told.contains(&about(blocked))));
     (set, findings)
 }
 

@@ -1,5 +1,7 @@
 //! A session: the cluster, the integration and the Quay that a command works with.
 
+use std::time::Duration;
+
 use crate::bridge::integration::{Integration, IntegrationSnapshot, Source, StoredToken};
 use crate::bridge::snapshot::{Unread, UnreadKind};
 use crate::cli::Global;
@@ -10,6 +12,9 @@ use crate::quay::{self, Quay};
 use crate::ui::Ui;
 
 const BY_FLAGS: &str = "name the Quay yourself: --quay-url, --cluster-id and --quay-token-file";
+
+/// `--request-timeout 0`, as kubectl has it.
+const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a command works with once it knows where.
 pub(super) struct Session {
@@ -80,7 +85,7 @@ impl Session {
                     ca: settings.ca,
                     insecure: integration.insecure,
                     parallel,
-                    timeout: global.request_timeout,
+                    timeout: if global.request_timeout.is_zero() { NO_LIMIT } else { global.request_timeout },
                 })
                 .map_err(anyhow::Error::from)?;
                 Some(Target { integration, quay, has_token })

@@ -23,9 +23,12 @@ fn files(world: &World) {
     world.note_secret("hush-hush");
 }
 
+/// A command line, environment variables, and what is to be said on stderr.
+type Refusal<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
 /// Runs each command line and compares what it says, in full. `{dir}` stands for the world's folder and `{kubeconfig}`
 /// for its kubeconfig.
-fn refuses(table: &[(&str, &[(&str, &str)], &str)]) {
+fn refuses(table: &[Refusal]) {
     let world = World::new();
     files(&world);
     let dir = world.dir().display().to_string();

@@ -12,6 +12,9 @@ use crate::support::{ACCOUNTS, STREAMS, World, play};
 /// On the real API server every so many-th case is played.
 const SAMPLE: usize = 23;
 
+/// The path of all requests to a side.
+const EVERYTHING: &str = "/";
+
 /// What goes wrong with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wrong {
@@ -62,7 +65,7 @@ impl Side {
     }
 }
 
-/// A kind of request of a command, with `{namespace}` in its path.
+/// A kind of request of a command, with `{namespace}` in its path. One that ends in `/` is the start of several.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Request {
     side: Side,
@@ -82,6 +85,8 @@ impl Request {
     fn subject(&self) -> &'static str {
         let has = |part: &str| self.path.contains(part);
         match () {
+            // Whichever comes first: `could not` or `cannot` do it.
+            () if self.path == EVERYTHING => "not ",
             () if has("/prototypes") => "default permission",
             () if has("/permissions/user/") => "on repository",
             () if has("/robots") => "robot account",
@@ -109,7 +114,7 @@ impl Case {
     fn inject(&self, world: &World, namespace: &str) {
         let quay = world.sandbox.quay.clone();
         let fault = Fault::on(&self.request.method, &self.request.path.replace("{namespace}", namespace));
-        let fault = if self.request.path.ends_with("/prototypes/") { fault } else { fault.whole_path() };
+        let fault = if self.request.path.ends_with('/') { fault } else { fault.whole_path() };
         let fault = if self.lasting { fault } else { fault.times(1) };
         let fault = match self.wrong {
             Wrong::BadGateway => fault.html(502),
@@ -170,10 +175,11 @@ fn cases(command: &[&str], prepare: fn(&World, &str)) -> Vec<Case> {
     prepare(&world, "fresh");
     world.forget_traffic();
     world.oc_quay(&[command, &["-n", "fresh"]].concat()).run();
-    let requests: BTreeSet<_> = [Side::Cluster, Side::Quay]
+    let mut requests: BTreeSet<_> = [Side::Cluster, Side::Quay]
         .into_iter()
         .flat_map(|side| side.traffic(&world).entries().into_iter().map(move |entry| Request::of(side, &entry, "fresh")))
         .collect();
+    requests.extend([Side::Cluster, Side::Quay].map(|side| Request { side, method: "*".into(), path: EVERYTHING.into() }));
     let faults = requests.iter().flat_map(|request| WRONGS.map(|wrong| (request, wrong)));
     let cases =
         faults.flat_map(|(request, wrong)| [true, false].map(|lasting| Case { request: request.clone(), wrong, lasting }));

@@ -9,7 +9,7 @@ use sandbox::traffic::{Fault, Traffic};
 use crate::support::{ACCOUNTS, FOREIGN, STREAMS, World, play};
 
 /// On the real API server every so many-th case is played.
-const SAMPLE: usize = 5;
+const SAMPLE: usize = 9;
 
 /// Where a run is killed: at which request to which side, and whether that one was still applied.
 #[derive(Debug)]

@@ -171,7 +171,9 @@ fn no_secret_stands_on_a_command_line() {
 fn command_lines(process: u32) -> Vec<String> {
     let read = |file: &str| std::fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
     let mut lines = vec![read("cmdline").replace('\0', " ")];
-    let started = read(&format!("task/{process}/children"));
-    lines.extend(started.split_whitespace().flat_map(|child| command_lines(child.parse().unwrap())));
+    for thread in std::fs::read_dir(format!("/proc/{process}/task")).unwrap() {
+        let started = read(&format!("task/{}/children", thread.unwrap().file_name().display()));
+        lines.extend(started.split_whitespace().flat_map(|child| command_lines(child.parse().unwrap())));
+    }
     lines
 }

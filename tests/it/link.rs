@@ -194,9 +194,9 @@ fn several_namespaces_are_linked_by_name_by_label_or_all_of_them() {
 fn a_project_administrator_links_her_own_project_and_nobody_links_nothing() {
     let world = World::new();
     world.grant("dev", "shop");
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).as_guest("nobody").ends_with(2);
-    assert!(world.cluster_traffic().writes().is_empty());
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).as_guest("dev").succeeds();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).guest("nobody").ends_with(2);
+    world.assert_nothing_written();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).guest("dev").succeeds();
     world.assert_linked("shop", &["app", "base", "web"]);
     world.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).succeeds();
 }

@@ -63,11 +63,11 @@ fn a_project_administrator_looks_with_a_quay_of_her_own_choice() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let report = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).as_guest("dev").succeeds();
+    let report = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).guest("dev").succeeds();
     // The QuayIntegration could not be read, which is told and is no error.
     assert_eq!(report.codes(), ["OQ901"]);
     assert_eq!(report.json()["findings"][0]["object"], json!({ "kind": "QuayIntegration" }));
-    let report = world.oc_quay(&["status", "-A", "-o", "json"]).as_guest("dev").succeeds().json();
+    let report = world.oc_quay(&["status", "-A", "-o", "json"]).guest("dev").succeeds().json();
     let names: Vec<_> = report["namespaces"].as_array().unwrap().iter().map(|namespace| namespace["name"].clone()).collect();
     assert!(names.contains(&json!("shop")), "{names:?}");
 }

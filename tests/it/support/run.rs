@@ -81,7 +81,7 @@ impl<'a> Command<'a> {
     }
 
     /// Runs as somebody who may not read the integration and says instead which Quay to use.
-    pub(crate) fn as_guest(self, user: &str) -> Self {
+    pub(crate) fn guest(self, user: &str) -> Self {
         let quay = &self.world.sandbox.quay;
         let (url, token) = (quay.url(), quay.admin_token());
         self.user(user).env("OC_QUAY_URL", url).env("OC_QUAY_CLUSTER_ID", "openshift").env("OC_QUAY_TOKEN", token)
