@@ -7,8 +7,9 @@ use super::changes::{ChangeSet, finish};
 use super::gather::{self, Judged, Look, Which};
 use super::session::{self, Session, Target};
 use super::settings::Settings;
+use crate::bridge::change::Change;
 use crate::bridge::checks::{self, Check, Subject};
-use crate::bridge::finding::{Finding, Level};
+use crate::bridge::finding::{Code, Finding, Level};
 use crate::bridge::plan::{self, Options};
 use crate::cli::Repair;
 use crate::cluster::{Parts, Secrets};
@@ -21,78 +22,96 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
     let settings = Settings::read(global)?;
     let cluster = session::connect(global).await?;
     let which = Which::of(&args.target, global, &cluster)?;
-    let parallel = usize::from(global.parallel);
-    let read = || gather::parts(&cluster, &which, Secrets::Always, parallel);
-    let (session, parts) = tokio::join!(Session::open(context.ui, global, cluster.clone(), settings), read());
+    let (session, parts) = tokio::join!(
+        Session::open(context.ui, global, cluster.clone(), settings),
+        gather::parts(&cluster, &which, Secrets::Always, usize::from(global.parallel))
+    );
     let session = session?;
     let target = session.target()?;
-    let look =
-        Look { quay: Some(if which.is_many() { Depth::Lean } else { Depth::Full }), probe: args.probe, beyond_scope: false };
+    let depth = if which.is_many() { Depth::Lean } else { Depth::Full };
+    let look = Look { quay: Some(depth), probe: args.probe, beyond_scope: false };
+    let repairing = Repairing { context, session: &session, target, which: &which, look };
 
-    let mut options = Options { adopt: args.adopt, rotate: args.rotate };
-    let (set, mut findings) = plan(context, &session, target, parts?, look, options).await;
+    let options = Options { adopt: args.adopt, rotate: args.rotate };
+    let (set, mut findings) = repairing.plan(parts?, options).await;
     if args.changing.dry_run {
-        let findings = [integration_findings(&session, target), set.blocked()].concat();
+        let findings = [repairing.integration_findings(), set.blocked()].concat();
         let report = ChangeReport::new(context.program, "repair", true, set.entries(), findings);
         return finish(context, &report, global.output);
     }
     let format = set.confirm(context, args.changing)?;
     let mut entries = set.apply(context, &session, target).await;
     if set.len() > 0 {
-        // What an organization holds shows only once it is ours, so taking one over leads to a second plan.
-        options.rotate = false;
-        let (next, remaining) = plan(context, &session, target, read().await?, look, options).await;
+        let once_is_enough = Options { rotate: false, ..options };
+        let (next, remaining) = repairing.look_again(once_is_enough).await?;
         findings = remaining;
         if set.takes_over() && next.len() > 0 {
+            // What an organization holds shows only once it is ours.
             entries.extend(next.apply(context, &session, target).await);
-            findings = plan(context, &session, target, read().await?, look, options).await.1;
+            findings = repairing.look_again(once_is_enough).await?.1;
         }
+        findings.retain(|finding| !is_gone_as_it_should(&set, finding));
     }
-    findings.splice(0..0, integration_findings(&session, target));
+    findings.splice(0..0, repairing.integration_findings());
     finish(context, &ChangeReport::new(context.program, "repair", false, entries, findings), format)
 }
 
-/// The plans, and the findings that they start from.
-async fn plan(
-    context: &Context<'_>,
-    session: &Session,
-    target: &Target,
-    parts: Vec<Parts>,
+struct Repairing<'a> {
+    context: &'a Context<'a>,
+    session: &'a Session,
+    target: &'a Target,
+    which: &'a Which,
     look: Look,
-    options: Options,
-) -> (ChangeSet, Vec<Finding>) {
-    let mut set = ChangeSet::new("repair");
-    let judge = |judged: Judged| {
-        let subject =
-            Subject { integration: &target.integration, troubles: &[], snapshot: &judged.snapshot, desired: &judged.desired };
-        let plan = plan::repair(&subject, options);
-        let findings: Vec<Finding> = judged.checks.iter().flat_map(remaining).collect();
-        // Thousands of namespaces with nothing to do are not kept.
-        let work = (!plan.changes.is_empty() || !plan.blocked.is_empty()).then_some((judged, plan));
-        (work, findings)
-    };
-    let mut findings = Vec::new();
-    for (work, remaining) in session.judge_each(context.ui, target, parts, look, &BTreeMap::new(), judge).await {
-        findings.extend(remaining);
-        if let Some((judged, plan)) = work {
-            set.add(judged, vec![], plan);
-        }
+}
+
+impl Repairing<'_> {
+    async fn look_again(&self, options: Options) -> Result<(ChangeSet, Vec<Finding>), Error> {
+        let parts = gather::parts(&self.session.cluster, self.which, Secrets::Always, self.session.parallel).await?;
+        Ok(self.plan(parts, options).await)
     }
-    let about = |finding: &Finding| (finding.code, finding.namespace.clone(), finding.object.kind, finding.object.name.clone());
-    let told: BTreeSet<_> = findings.iter().map(about).collect();
-    findings.extend(set.blocked().into_iter().filter(|blocked| !told.contains(&about(blocked))));
-    (set, findings)
+
+    /// The plans, and the findings that they start from.
+    async fn plan(&self, parts: Vec<Parts>, options: Options) -> (ChangeSet, Vec<Finding>) {
+        let integration = &self.target.integration;
+        let judge = |judged: Judged| {
+            let subject = Subject { integration, troubles: &[], snapshot: &judged.snapshot, desired: &judged.desired };
+            let plan = plan::repair(&subject, options);
+            let findings: Vec<Finding> = judged.checks.iter().flat_map(remaining).collect();
+            // Thousands of namespaces with nothing to do are not kept.
+            let work = (!plan.changes.is_empty() || !plan.blocked.is_empty()).then_some((judged, plan));
+            (work, findings)
+        };
+        let mut set = ChangeSet::new("repair");
+        let mut findings = Vec::new();
+        let judged = self.session.judge_each(self.context.ui, self.target, parts, self.look, &BTreeMap::new(), judge).await;
+        for (work, remaining) in judged {
+            findings.extend(remaining);
+            if let Some((judged, plan)) = work {
+                set.add(judged, vec![], plan);
+            }
+        }
+        let about =
+            |finding: &Finding| (finding.code, finding.namespace.clone(), finding.object.kind, finding.object.name.clone());
+        let told: BTreeSet<_> = findings.iter().map(about).collect();
+        findings.extend(set.blocked().into_iter().filter(|blocked| !told.contains(&about(blocked))));
+        (set, findings)
+    }
+
+    /// What is wrong with the integration as a whole: where Quay does not let us in, there is nothing to do in a
+    /// namespace, and still it is not as it should be.
+    fn integration_findings(&self) -> Vec<Finding> {
+        checks::integration(&self.session.snapshot, &self.target.quay.troubles()).iter().flat_map(remaining).collect()
+    }
+}
+
+/// A namespace that hung and was released is gone, and that is no finding.
+fn is_gone_as_it_should(set: &ChangeSet, finding: &Finding) -> bool {
+    let is_released = |change: &Change| matches!(change, Change::ReleaseNamespace { namespace, .. } if finding.namespace.as_ref() == Some(namespace));
+    finding.code == Code::NamespaceMissing && set.plans.iter().any(|(_, plan)| plan.changes.iter().any(is_released))
 }
 
 /// What is worth telling after a repair.
 fn remaining(check: &Check) -> Vec<Finding> {
-    let worth_telling =
-        |finding: &&Finding| finding.level > Level::Info || finding.code == crate::bridge::finding::Code::OutOfScope;
+    let worth_telling = |finding: &&Finding| finding.level > Level::Info || finding.code == Code::OutOfScope;
     check.findings.iter().filter(worth_telling).cloned().collect()
-}
-
-/// What is wrong with the integration as a whole: where Quay does not let us in, there is nothing to do in a namespace,
-/// and still it is not as it should be.
-fn integration_findings(session: &Session, target: &Target) -> Vec<Finding> {
-    checks::integration(&session.snapshot, &target.quay.troubles()).iter().flat_map(remaining).collect()
 }

@@ -65,7 +65,7 @@ impl Side {
     }
 }
 
-/// A kind of request of a command, with `{namespace}` in its path. One that ends in `/` is the start of several.
+/// A kind of request of a command, with `{namespace}` in its path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Request {
     side: Side,
@@ -79,6 +79,11 @@ impl Request {
         // A default permission's identifier is another one each time.
         let path = path.split_once("/prototypes/").map_or(path.clone(), |(front, _)| format!("{front}/prototypes/"));
         Self { side, method: entry.method.clone(), path }
+    }
+
+    /// Whether its path is just a part of the paths meant.
+    fn is_several(&self) -> bool {
+        self.path == EVERYTHING || self.path.ends_with("/prototypes/")
     }
 
     /// What a message about it has to name.
@@ -114,7 +119,7 @@ impl Case {
     fn inject(&self, world: &World, namespace: &str) {
         let quay = world.sandbox.quay.clone();
         let fault = Fault::on(&self.request.method, &self.request.path.replace("{namespace}", namespace));
-        let fault = if self.request.path.ends_with('/') { fault } else { fault.whole_path() };
+        let fault = if self.request.is_several() { fault } else { fault.whole_path() };
         let fault = if self.lasting { fault } else { fault.times(1) };
         let fault = match self.wrong {
             Wrong::BadGateway => fault.html(502),
