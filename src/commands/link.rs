@@ -89,9 +89,11 @@ impl Linking<'_> {
     /// Service accounts that were asked for, and those that every new namespace gets after a moment. In an older one
     /// that has none, none will come: the capability is off.
     fn still_to_come(&self, parts: &Parts) -> Vec<String> {
-        let Ok(existing) = &parts.service_accounts else { return vec![] };
-        let is_new = parts.namespace.as_ref().is_ok_and(|namespace| namespace.as_ref().is_some_and(|namespace| namespace.is_new));
-        let usual = DEFAULT_ACCOUNTS.iter().map(|(name, _)| *name).filter(|_| is_new);
+        let (Ok(existing), Ok(Some(namespace))) = (&parts.service_accounts, &parts.namespace) else { return vec![] };
+        if namespace.terminating {
+            return vec![];
+        }
+        let usual = DEFAULT_ACCOUNTS.iter().map(|(name, _)| *name).filter(|_| namespace.is_new);
         let wanted = usual.chain(self.requests.keys().map(String::as_str));
         wanted.filter(|name| existing.iter().all(|account| account.name != *name)).map(str::to_owned).collect()
     }
