@@ -9,6 +9,7 @@ use super::session::{Session, Target as QuayTarget};
 use crate::bridge::Role;
 use crate::bridge::checks::{self, Check, Subject};
 use crate::bridge::desired::Desired;
+use crate::bridge::finding::Level;
 use crate::bridge::names;
 use crate::bridge::scope::Scope;
 use crate::bridge::snapshot::{Namespace, NamespaceSnapshot, Probe, Read, Unread, UnreadKind};
@@ -200,11 +201,16 @@ impl Session {
         if look.probe && worth_a_look {
             snapshot.probes = probes(target, &snapshot, &desired).await;
         }
-        if matches!(snapshot.organization, Ok(None)) && look.quay != Some(Depth::New) {
+        let asks_why = look.quay.is_some_and(|depth| depth != Depth::New) && target.has_token;
+        if asks_why && matches!(snapshot.organization, Ok(None)) {
             target.quay.diagnose().await;
         }
         let troubles = target.quay.troubles();
         let checks = checks::namespace(&Subject { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired });
+        if asks_why && checks.iter().any(|check| check.level == Level::Error) {
+            // Whoever is about to repair should know beforehand that Quay refuses every change.
+            target.quay.check_state().await;
+        }
         Judged { snapshot, desired, scope, checks }
     }
 }

@@ -46,13 +46,9 @@ impl Quay {
     async fn examine(&self) -> Diagnosis {
         let whoami = self.api(Method::GET, &["user", ""], "read the token's user".into()).shrugging_at_401();
         let (user, config) = join!(self.fetch::<wire::User>(&whoami), self.config());
-        let config = config.ok();
-        if config.as_ref().is_some_and(wire::Config::is_readonly) {
-            self.learn(Trouble::ReadOnly);
-        }
         match &user {
             Ok(user) => {
-                let features = config.map(|config| config.features).unwrap_or_default();
+                let features = config.map(|config| config.features.clone()).unwrap_or_default();
                 user_troubles(user, &features).into_iter().for_each(|trouble| self.learn(trouble));
             }
             // Also the answer to a good token without either of the scopes user:read and user:admin (sample 111).
@@ -79,18 +75,33 @@ impl Quay {
         }
     }
 
+    /// Finds out whether Quay refuses every change at the moment, for [`Quay::troubles`]. Costs one call the first time,
+    /// which needs no token and is cheap for Quay.
+    pub async fn check_state(&self) {
+        // What it does not tell is not known; the calls that matter say more.
+        let _ = self.config().await;
+    }
+
     /// What Quay tells everybody about itself.
     ///
     /// # Errors
     /// When it does not answer, or is no Quay.
     pub async fn about(&self) -> Result<About, QuayError> {
         let config = self.config().await?;
-        Ok(About { read_only: config.is_readonly(), version: config.version_number })
+        Ok(About { read_only: config.is_readonly(), version: config.version_number.clone() })
     }
 
-    async fn config(&self) -> Result<wire::Config, QuayError> {
-        let url = self.address(&["config"], &[]);
-        self.fetch(&Call::new(Method::GET, url, Credentials::Nobody, "read Quay's configuration".into())).await
+    async fn config(&self) -> Result<&wire::Config, QuayError> {
+        let read = || async {
+            let url = self.address(&["config"], &[]);
+            let call = Call::new(Method::GET, url, Credentials::Nobody, "read Quay's configuration".into());
+            let config: wire::Config = self.fetch(&call).await?;
+            if config.is_readonly() {
+                self.learn(Trouble::ReadOnly);
+            }
+            Ok(config)
+        };
+        self.0.config.get_or_try_init(read).await
     }
 }
 

@@ -79,6 +79,7 @@ struct Shared {
     troubles: Mutex<Vec<Trouble>>,
     /// Robot accounts that were there when we came to create them: somebody else is at the same work.
     outrun: Mutex<BTreeSet<String>>,
+    config: OnceCell<wire::Config>,
     diagnosis: OnceCell<Diagnosis>,
     challenge: OnceCell<Challenge>,
 }
@@ -119,6 +120,7 @@ impl Quay {
             registry: Line::default(),
             troubles: Mutex::default(),
             outrun: Mutex::default(),
+            config: OnceCell::new(),
             diagnosis: OnceCell::new(),
             challenge: OnceCell::new(),
         })))

@@ -129,7 +129,7 @@ pub(super) struct Config {
     pub(super) features: Features,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
 pub(super) struct Features {
     pub(super) superusers_org_creation_only: bool,

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::markdown::{Piece, anchors, links, pieces};
+use super::markdown::{Piece, anchors, code_spans, links, pieces};
 use super::{in_project, pages, read};
 
 /// Why a link on a page leads nowhere; none for one that does not stay in the project.
@@ -31,12 +31,15 @@ fn normalized(path: &Path) -> PathBuf {
     normalized
 }
 
-fn links_of(page: &str) -> Vec<String> {
-    let text = pieces(page).into_iter().filter_map(|(_, piece)| match piece {
+fn text_of(page: &str) -> impl Iterator<Item = &str> {
+    pieces(page).into_iter().filter_map(|(_, piece)| match piece {
         Piece::Text(line) => Some(line),
         Piece::Block { .. } => None,
-    });
-    text.flat_map(links).map(str::to_owned).collect()
+    })
+}
+
+fn links_of(page: &str) -> Vec<String> {
+    text_of(page).flat_map(links).map(str::to_owned).collect()
 }
 
 #[test]
@@ -54,6 +57,19 @@ fn a_link_that_leads_nowhere_is_noticed() {
     for link in ["findings.md", "findings.md#oq101", "../LICENSE", "https://example.com/nowhere"] {
         assert_eq!(problem("docs/README.md", link), None);
     }
+}
+
+#[test]
+fn files_that_the_text_names_are_there() {
+    let is_of_the_project = |span: &&str| ["src/", "tests/", "benches/"].iter().any(|folder| span.starts_with(folder));
+    let mut seen = 0;
+    for (path, page) in pages() {
+        for file in text_of(&page).flat_map(code_spans).filter(is_of_the_project) {
+            assert!(in_project(file).exists(), "{path}: there is no {file}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "just {seen} files are named");
 }
 
 #[test]

@@ -93,7 +93,8 @@ fn fill(sandbox: &Sandbox, namespaces: u16, image_streams: u16) -> anyhow::Resul
     let openshift = &sandbox.openshift;
     openshift.create(manifests::credentials(&sandbox.quay.admin_token()));
     openshift.create(manifests::quay_integration(&sandbox.quay.url()));
-    let names: Vec<_> = (1..=namespaces).map(|number| if number == 1 { SHOP.to_owned() } else { format!("{SHOP}-{number}") }).collect();
+    let names: Vec<_> =
+        (1..=namespaces).map(|number| if number == 1 { SHOP.to_owned() } else { format!("{SHOP}-{number}") }).collect();
     for name in &names {
         openshift.create(manifests::namespace(name));
         for number in 1..=image_streams {
@@ -111,7 +112,10 @@ fn fill(sandbox: &Sandbox, namespaces: u16, image_streams: u16) -> anyhow::Resul
 /// The program under demonstration, built as `cargo run` would.
 fn build() -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo).args(["build", "--quiet", "--locked", "--package", "oc-quay"]).current_dir(env!("CARGO_MANIFEST_DIR")).status()?;
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "--locked", "--package", "oc-quay"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()?;
     ensure!(built.success(), "oc-quay could not be built");
     let this = std::env::current_exe()?;
     let program = this.with_file_name(format!("oc-quay{}", std::env::consts::EXE_SUFFIX));
