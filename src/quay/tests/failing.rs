@@ -254,7 +254,7 @@ fn one_http2_connection_serves_all_calls() {
     let at_first = connections.load(Ordering::Relaxed);
     for _ in 0..5 {
         scene.read(&client, Depth::Full).unwrap();
-        scene.run(futures::future::join_all((0..20).map(|_| client.about())));
+        scene.run(futures::future::join_all((0..20).map(|_| client.robot_token(ORGANIZATION, ROBOTS[0]))));
     }
     assert_eq!(connections.load(Ordering::Relaxed), at_first);
 }
@@ -264,7 +264,7 @@ fn no_more_are_in_flight_than_allowed() {
     let scene = Scene::linked();
     scene.traffic().set_latency(Duration::from_millis(20));
     let client = Quay::new(Options { parallel: 2, ..scene.options() }).unwrap();
-    scene.run(futures::future::join_all((0..10).map(|_| client.about())));
+    scene.run(futures::future::join_all((0..10).map(|_| client.robot_token(ORGANIZATION, ROBOTS[0]))));
     assert_eq!(scene.traffic().max_in_flight(), 2);
 }
 
