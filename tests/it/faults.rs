@@ -102,6 +102,7 @@ impl Request {
             () if has("serviceaccounts") => "service account",
             () if has("/secrets") => "secret",
             () if has("/namespaces/{namespace}") => "namespace",
+            () if has("/config") => "configuration",
             () => panic!("what is {self:?} about?"),
         }
     }
