@@ -107,7 +107,7 @@ pub struct Target {
     /// Namespaces
     #[arg(value_name = "NAMESPACE")]
     pub namespaces: Vec<String>,
-    /// Every namespace in scope
+    /// All namespaces that can be seen
     #[arg(short = 'A', long, conflicts_with_all = ["namespaces", "selector"])]
     pub all_namespaces: bool,
     /// Namespaces with these labels

@@ -239,7 +239,7 @@ codes! {
     RoleAnnotationInvalid "OQ314" Warning "A service account asks for an unknown role",
         "Its annotation oc-quay/role must be read, write or admin.",
         "Link it again with the role it shall have.",
-        "oc quay link --service-account NAME=read -n {namespace}";
+        "oc quay link --service-account default=read -n {namespace}";
     LoginRefused "OQ321" Error "The registry refuses the login in a secret",
         "Logging in with what the secret really holds failed.",
         "Repair compares it with the robot account's current token; if that says nothing, renew the token with --rotate.",

@@ -75,7 +75,7 @@ async fn confirm_deletion(context: &Context<'_>, target: &Target, set: &ChangeSe
     let contents = target.quay.contents(organization).await.map_err(anyhow::Error::from)?;
     let tags: usize = contents.iter().map(|(_, tags)| tags).sum();
     context.ui.warn(&format!(
-        "deleting organization {organization} deletes {} repositories with {tags} tags; there is no way back",
+        "deleting organization {organization} deletes all its repositories ({}) and tags ({tags}); there is no way back",
         contents.len()
     ));
     for (repository, tags) in &contents {

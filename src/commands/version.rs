@@ -18,7 +18,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Version) -> Result<ExitSta
         report.quay = Some(match session {
             Ok(Session { target: Some(target), .. }) => match target.quay.about().await {
                 Ok(about) => {
-                    format!("{} at {}", about.version.as_deref().unwrap_or("unknown version"), target.integration.url.value)
+                    format!("{} at {}", number(about.version.as_deref()), target.integration.url.value)
                 }
                 Err(error) => format!("unknown: {error}"),
             },
@@ -28,4 +28,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Version) -> Result<ExitSta
     }
     context.ui.out(&report.render(context.global.output)?)?;
     Ok(ExitStatus::Success)
+}
+
+/// The number in what Quay calls its version, `Quay v3.17.4`; 3.12 does not say.
+fn number(version: Option<&str>) -> &str {
+    version.map_or("unknown version", |version| version.trim_start_matches("Quay "))
 }

@@ -133,10 +133,12 @@ impl Quay {
             }
         };
         let robots = async {
-            match look.robots {
-                Ok(listed) => self.complete(name, listed, needed).await,
-                Err(error) => Err(error),
-            }
+            let listed = match look.robots {
+                // It was refused before the organization came into being, which somebody made at the same time.
+                Err(error) if error.kind == ErrorKind::Forbidden => self.robots(name).await?,
+                listed => listed?,
+            };
+            self.complete(name, listed, needed).await
         };
         let (robots, default_permissions, repositories) = join!(robots, permissions, repositories);
 

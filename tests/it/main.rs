@@ -6,6 +6,7 @@ mod support;
 
 mod bad_input;
 mod cost;
+mod docs;
 mod faults;
 mod findings;
 mod interrupted;

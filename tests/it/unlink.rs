@@ -107,7 +107,7 @@ fn the_organization_goes_only_when_it_is_named() {
     let delete = ["unlink", "-n", "shop", "--delete-organization", "--yes"];
     let run = world.oc_quay(&delete).ends_with(2);
     assert!(run.stderr.contains("--confirm-organization openshift_shop"), "{}", run.stderr);
-    assert!(run.stderr.contains("3 repositories with 1 tag"), "{}", run.stderr);
+    assert!(run.stderr.contains("all its repositories (3) and tags (1)"), "{}", run.stderr);
     let run = world.oc_quay(&delete).args(&["--confirm-organization", "openshift_shops"]).ends_with(2);
     assert!(run.stderr.contains("nothing was changed"), "{}", run.stderr);
     let run = world.oc_quay(&["unlink", "shop", "default", "--delete-organization", "--yes"]).ends_with(2);

@@ -27,7 +27,9 @@ pub(super) fn check(subject: &Subject) -> Check {
         let object = subject.object(KIND, &account.name);
         if let Some(role) = account.role.as_deref().filter(|role| role.parse::<crate::bridge::Role>().is_err()) {
             let message = format!("Service account {} asks for role `{role}`", account.name);
-            findings.push(subject.finding(Code::RoleAnnotationInvalid, object.clone(), message));
+            let mut finding = subject.finding(Code::RoleAnnotationInvalid, object.clone(), message);
+            finding.hint = Some(format!("oc quay link --service-account {}=read -n {}", account.name, subject.snapshot.name));
+            findings.push(finding);
         }
         let Some(wanted) = subject.desired.account(&account.name).filter(|_| !subject.lacks_organization()) else { continue };
         let mountable = account.mountable.contains(&wanted.secret);
