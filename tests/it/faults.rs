@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sandbox::traffic::{Entry, Fault, Traffic};
+use sandbox::traffic::{Entry, Fault};
 use serde_json::json;
 
-use crate::support::{ACCOUNTS, STREAMS, World, play};
+use crate::support::{ACCOUNTS, STREAMS, Side, World, play};
 
 /// On the real API server every so many-th case is played.
 const SAMPLE: usize = 23;
@@ -47,21 +47,6 @@ impl Wrong {
     /// Whether it may well be over at the next try.
     fn passes(self) -> bool {
         !matches!(self, Wrong::Html | Wrong::Forbidden | Wrong::TooLate | Wrong::TokenExpires)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Side {
-    Cluster,
-    Quay,
-}
-
-impl Side {
-    fn traffic(self, world: &World) -> &Traffic {
-        match self {
-            Side::Cluster => world.cluster_traffic(),
-            Side::Quay => world.quay_traffic(),
-        }
     }
 }
 

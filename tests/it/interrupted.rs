@@ -4,9 +4,9 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Child;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use sandbox::traffic::{Fault, Traffic};
+use sandbox::traffic::Fault;
 
-use crate::support::{ACCOUNTS, FOREIGN, STREAMS, World, play};
+use crate::support::{ACCOUNTS, FOREIGN, STREAMS, Side, World, play};
 
 /// On the real API server every so many-th case is played.
 const SAMPLE: usize = 9;
@@ -17,21 +17,6 @@ struct Death {
     side: Side,
     request: usize,
     applied: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Side {
-    Cluster,
-    Quay,
-}
-
-impl Side {
-    fn traffic(self, world: &World) -> &Traffic {
-        match self {
-            Side::Cluster => world.cluster_traffic(),
-            Side::Quay => world.quay_traffic(),
-        }
-    }
 }
 
 /// Every death that a command can die in a namespace that was prepared so.

@@ -2,8 +2,29 @@
 
 use std::thread;
 
+use sandbox::traffic::Traffic;
+
 use super::World;
 use super::world::real_server;
+
+/// One of the two servers that the program talks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Side {
+    /// The cluster's API server.
+    Cluster,
+    /// Quay.
+    Quay,
+}
+
+impl Side {
+    /// What that side was asked.
+    pub(crate) fn traffic(self, world: &World) -> &Traffic {
+        match self {
+            Side::Cluster => world.cluster_traffic(),
+            Side::Quay => world.quay_traffic(),
+        }
+    }
+}
 
 /// So many worlds at once; most of the time each of them waits.
 const WORLDS: usize = 6;

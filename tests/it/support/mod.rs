@@ -7,6 +7,6 @@ mod run;
 mod world;
 
 pub(crate) use accidents::{ACCOUNTS, FOREIGN, STREAMS};
-pub(crate) use cases::play;
+pub(crate) use cases::{Side, play};
 pub(crate) use run::{Command, Run};
 pub(crate) use world::World;
