@@ -89,10 +89,11 @@ impl Cluster {
         }
     }
 
-    /// Puts `content` into a secret that is still at `version`, or whatever it has become meanwhile.
+    /// Puts `content` into a secret that is still at `version`. What others have put there meanwhile may be newer than
+    /// `content`, so it is never written over: the next run looks at it and decides.
     ///
     /// # Errors
-    /// Also when it has gone, or come back with another type.
+    /// Also when it has gone, or was changed to something else meanwhile.
     pub async fn update_secret(
         &self,
         namespace: &str,
@@ -101,7 +102,10 @@ impl Cluster {
         version: &str,
     ) -> Result<(), ClusterError> {
         match self.put_content(namespace, name, content, version).await {
-            Err(error) if error.is_conflict() => self.settle_secret(namespace, name, content).await,
+            Err(error) if error.is_conflict() => {
+                let secret = self.get::<kinds::Secret>(&SECRETS, Some(namespace), name).await?;
+                if secret.is_some_and(|secret| holds(&secret, content)) { Ok(()) } else { Err(error) }
+            }
             done => done,
         }
     }
@@ -142,8 +146,7 @@ impl Cluster {
             if secret.kind != DOCKERCONFIGJSON {
                 return Err(problem(format!("there is one of type {}, which cannot be changed", secret.kind)));
             }
-            if secret.value(DOCKERCONFIGJSON_KEY).ok().flatten().is_some_and(|now| now.expose_secret() == content.expose_secret())
-            {
+            if holds(&secret, content) {
                 return Ok(());
             }
             match self.put_content(namespace, name, content, &secret.metadata.resource_version).await {
@@ -173,6 +176,10 @@ impl Cluster {
             done => done.map(|_| ()),
         }
     }
+}
+
+fn holds(secret: &kinds::Secret, content: &SecretString) -> bool {
+    secret.value(DOCKERCONFIGJSON_KEY).ok().flatten().is_some_and(|now| now.expose_secret() == content.expose_secret())
 }
 
 fn data(content: &SecretString) -> Value {

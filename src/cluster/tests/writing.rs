@@ -63,7 +63,7 @@ fn a_secret_that_is_there_is_updated_unless_its_type_forbids_it() {
 }
 
 #[test]
-fn an_update_is_made_on_the_newest_version_and_not_twice() {
+fn an_update_never_writes_over_what_others_have_put_there_meanwhile() {
     let stage = Stage::new();
     stage.openshift().create(secret("kubernetes.io/dockerconfigjson", OLD));
     let cluster = stage.cluster("dev");
@@ -76,8 +76,9 @@ fn an_update_is_made_on_the_newest_version_and_not_twice() {
     stage.run(cluster.update_secret("myproj", "s", &content(NEW), &stale)).unwrap();
     assert_eq!(stored(&stage), done, "what is there already is not written again");
 
-    stage.run(cluster.update_secret("myproj", "s", &content(OLD), &stale)).unwrap();
-    assert_eq!(stored(&stage)["data"][".dockerconfigjson"], STANDARD.encode(OLD));
+    let error = stage.run(cluster.update_secret("myproj", "s", &content(OLD), &stale)).unwrap_err();
+    assert_eq!(error.status(), Some(409));
+    assert_eq!(stored(&stage), done, "somebody else's newer content");
 
     stage.openshift().delete("Secret", "myproj", "s");
     let error = stage.run(cluster.update_secret("myproj", "s", &content(NEW), &stale)).unwrap_err();
