@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::change::{Change, ScopeEdit};
 use super::integration::QuayIntegration;
+use super::snapshot::{Namespace, Read};
 
 /// Why a namespace is in or out of scope. The order of the rules is the operator's (QBO
 /// `api/v1/quayintegration_types.go:141-172`); names match exactly.
@@ -44,6 +45,12 @@ impl Scope {
         }
     }
 
+    /// The scope of a namespace as it was read. One that could not be read was not linked on request as far as is known.
+    pub fn of_read(name: &str, namespace: &Read<Option<Namespace>>, resource: Option<&QuayIntegration>) -> Self {
+        let namespace = namespace.as_ref().ok().and_then(Option::as_ref);
+        Scope::of(name, namespace.is_some_and(|namespace| namespace.linked_on_request), resource)
+    }
+
     /// Whether the namespace is to be linked.
     pub fn is_in(self) -> bool {
         matches!(self, Scope::Open | Scope::Allowed | Scope::Requested)
@@ -60,6 +67,14 @@ impl fmt::Display for Scope {
             Scope::BuiltIn => "its name is one of the platform's own",
             Scope::NotAllowed => "there is an allowlist and it is not on it",
         })
+    }
+}
+
+/// Whether a namespace exists, as far as is known, and is not being deleted.
+pub fn is_there(namespace: &Read<Option<Namespace>>) -> bool {
+    match namespace {
+        Ok(namespace) => namespace.as_ref().is_some_and(|namespace| !namespace.terminating),
+        Err(_) => true,
     }
 }
 

@@ -11,8 +11,8 @@ use crate::bridge::checks::{self, Check, Subject};
 use crate::bridge::desired::Desired;
 use crate::bridge::finding::Level;
 use crate::bridge::names;
-use crate::bridge::scope::Scope;
-use crate::bridge::snapshot::{Namespace, NamespaceSnapshot, Probe, Read, Unread, UnreadKind};
+use crate::bridge::scope::{Scope, is_there};
+use crate::bridge::snapshot::{Namespace, NamespaceSnapshot, Probe, Unread, UnreadKind};
 use crate::cli;
 use crate::cluster::{Cluster, Parts, Secrets};
 use crate::error::Error;
@@ -174,7 +174,7 @@ impl Session {
         existing: Option<&BTreeSet<String>>,
     ) -> Judged {
         let integration = &target.integration;
-        let scope = scope(&parts, target);
+        let scope = Scope::of_read(&parts.name, &parts.namespace, integration.resource.as_ref());
         let worth_a_look = look.beyond_scope || (scope.is_in() && is_there(&parts.namespace));
         let secret_of = |account: &str| integration.cluster_id.value.secret(account);
         let parts = if worth_a_look { self.cluster.complete_secrets(parts, secret_of).await } else { parts };
@@ -212,20 +212,6 @@ impl Session {
             target.quay.check_state().await;
         }
         Judged { snapshot, desired, scope, checks }
-    }
-}
-
-fn scope(parts: &Parts, target: &QuayTarget) -> Scope {
-    let namespace = parts.namespace.as_ref().ok().and_then(Option::as_ref);
-    let on_request = namespace.is_some_and(|namespace| namespace.linked_on_request);
-    Scope::of(&parts.name, on_request, target.integration.resource.as_ref())
-}
-
-/// Unknown counts as there.
-fn is_there(namespace: &Read<Option<Namespace>>) -> bool {
-    match namespace {
-        Ok(namespace) => namespace.as_ref().is_some_and(|namespace| !namespace.terminating),
-        Err(_) => true,
     }
 }
 

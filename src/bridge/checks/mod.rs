@@ -20,7 +20,7 @@ pub use secrets::{SecretState, secret_state};
 use super::desired::Desired;
 use super::finding::{Code, Finding, Level, ObjectRef};
 use super::integration::{Integration, Trouble};
-use super::scope::Scope;
+use super::scope::{Scope, is_there};
 use super::snapshot::{NamespaceSnapshot, Organization, Unread, UnreadKind};
 
 /// What one check has to say.
@@ -85,22 +85,12 @@ pub fn namespace(subject: &Subject) -> Vec<Check> {
 impl Subject<'_> {
     /// Why the namespace is in or out of scope.
     pub fn scope(&self) -> Scope {
-        let namespace = self.snapshot.namespace.as_ref().ok().and_then(Option::as_ref);
-        Scope::of(
-            &self.snapshot.name,
-            namespace.is_some_and(|namespace| namespace.linked_on_request),
-            self.integration.resource.as_ref(),
-        )
+        Scope::of_read(&self.snapshot.name, &self.snapshot.namespace, self.integration.resource.as_ref())
     }
 
     /// Whether the namespace is in scope, exists as far as is known, and is not being deleted.
     pub fn is_to_be_linked(&self) -> bool {
-        let there = match &self.snapshot.namespace {
-            Ok(Some(namespace)) => !namespace.terminating,
-            Ok(None) => false,
-            Err(_) => true,
-        };
-        there && self.scope().is_in()
+        is_there(&self.snapshot.namespace) && self.scope().is_in()
     }
 
     fn finding(&self, code: Code, object: ObjectRef, message: impl Into<String>) -> Finding {
