@@ -52,7 +52,7 @@ fn login(auth: Auth) -> Result<Login, String> {
 }
 
 /// Writes a docker configuration with a login for `host`, the way the operator does: `auth` and nothing else
-/// (`golden.md` records one; QBO `controllers/namespace_controller.go:414`). Logins for other registries that somebody
+/// (QBO `controllers/namespace_controller.go:414`). Logins for other registries that somebody
 /// put into the same secret are kept.
 pub fn render(host: &str, login: &Login, before: &[(String, Login)]) -> SecretString {
     let others = before.iter().filter(|(key, _)| !serves(key, host)).map(|(key, login)| (key.as_str(), login));

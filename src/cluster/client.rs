@@ -69,7 +69,7 @@ impl Cluster {
         let kubeconfig::Choice { context, mut config } = kubeconfig::choose(options).await?;
         config.headers.push((header::USER_AGENT, HeaderValue::from_static(concat!("oc-quay/", env!("CARGO_PKG_VERSION")))));
         config.connect_timeout = Some(CONNECT_TIMEOUT);
-        // kube's own retries go on for more than a minute (facts.md, 6).
+        // kube's own retries go on for more than a minute (measured).
         config.default_retry = false;
         let namespace = config.default_namespace.clone();
         let address = config.cluster_url.clone();

@@ -63,7 +63,7 @@ impl ClusterError {
     }
 
     /// What the API server answers when the `test` of a JSON patch fails, and for content it refuses alike
-    /// (`facts.md`, 3).
+    /// (measured on kube-apiserver 1.34).
     pub(super) fn is_unprocessable(&self) -> bool {
         self.status() == Some(422)
     }

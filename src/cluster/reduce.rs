@@ -173,7 +173,7 @@ mod tests {
         serde_json::from_value::<T>(object).unwrap().into()
     }
 
-    /// `golden.md`: a namespace as the operator leaves it.
+    /// A namespace as the operator leaves it, recorded on OpenShift 4.21.
     #[test]
     fn what_the_operator_leaves() {
         let namespace: Namespace = reduced::<kinds::Namespace, _>(json!({
@@ -351,7 +351,7 @@ mod tests {
             reduced::<kinds::QuayIntegration, QuayIntegration>(resource).credentials.map(|key| key.key)
         };
         assert_eq!(key(json!({ "namespace": "n", "name": "s", "key": "secret" })).as_deref(), Some("secret"));
-        // The operator's own sample names no namespace (facts.md, 4).
+        // The operator's own sample names no namespace.
         assert_eq!(key(json!({ "name": "s", "key": "token" })), None);
     }
 }

@@ -131,8 +131,7 @@ impl From<QuayError> for Unread {
     }
 }
 
-/// What kind of refusal it is. Quay tells much with few statuses: the message decides (`quay-facts.md`, "Telling things
-/// apart").
+/// What kind of refusal it is. Quay has few statuses for many things, so the message decides (samples 105, 151, 205).
 fn kind(status: StatusCode, body: &str, said: &str) -> ErrorKind {
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     match status.as_u16() {

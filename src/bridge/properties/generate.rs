@@ -41,7 +41,7 @@ fn login(username: &str, password: String) -> Login {
     Login { username: username.into(), password: password.into() }
 }
 
-/// The namespace of `golden.md`: as the operator leaves it, with its finalizer and without any mark of ours.
+/// A namespace as the operator leaves it, recorded on OpenShift 4.21: with its finalizer and without any mark of ours.
 pub(super) fn golden() -> NamespaceSnapshot {
     let accounts = ["builder", "default", "deployer"];
     let lists = |name: &str| vec![format!("{name}-dockercfg-h5hq5"), format!("{name}-quay-parity")];

@@ -116,7 +116,7 @@ pub(crate) static TABLE: [Kind; 23] = [
     Kind::new("", "v1", "Event", "events").namespaced(),
     Kind::new("quay.redhat.com", "v1", "QuayIntegration", "quayintegrations").custom().status(),
     Kind::new("image.openshift.io", "v1", "ImageStreamImport", "imagestreamimports").namespaced().verbs(CREATE),
-    // A Build has no status subresource: the build controller updates the whole object (facts.md, 3).
+    // A Build has no status subresource: the build controller updates the whole object.
     Kind::new("build.openshift.io", "v1", "Build", "builds").namespaced(),
     Kind::new("build.openshift.io", "v1", "BuildConfig", "buildconfigs").namespaced(),
     Kind::new("project.openshift.io", "v1", "Project", "projects").verbs(READ),

@@ -98,7 +98,7 @@ fn is_absent(object: &Value, path: &Pointer) -> bool {
 /// Merges maps; replaces lists, except those that Kubernetes' types give a merge key or make a set. (What is new in
 /// them comes last here, first on a real server; nothing hangs on their order.)
 ///
-/// `ServiceAccount.imagePullSecrets` has neither (facts.md, 3) and is replaced. Apply merges in the same way here;
+/// `ServiceAccount.imagePullSecrets` has neither (measured on a real one) and is replaced. Apply merges in the same way here;
 /// what it does beyond that rests on field ownership, which the stand-in does not keep.
 fn strategic(object: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {

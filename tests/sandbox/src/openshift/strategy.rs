@@ -94,7 +94,7 @@ fn counts_generations(kind: &Kind) -> bool {
     kind.status && kind.kind != "Namespace"
 }
 
-/// Where the internal registry serves a stream; empty when there is no internal registry (facts.md, 3).
+/// Where the internal registry serves a stream; empty when there is no internal registry.
 fn repository(cluster: &Cluster, stream: &Value) -> String {
     match cluster.internal_registry {
         true => format!("{}/{}/{}", super::INTERNAL_REGISTRY, meta::namespace(stream), meta::name(stream)),

@@ -15,7 +15,7 @@ fn account(api: &Api) -> String {
     format!("{ACCOUNTS}/robot")
 }
 
-/// facts.md, 3: `imagePullSecrets` has no merge key, `secrets` has.
+/// As measured on a real one: `imagePullSecrets` has no merge key, `secrets` has.
 #[test]
 fn only_a_json_patch_adds_to_image_pull_secrets() {
     let three = json!([{"name": "three"}]);
