@@ -1,5 +1,7 @@
 //! Arranging what a [`Quay`] holds and looking at it, past its API: no checks, no requests counted.
 
+mod access;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -10,17 +12,17 @@ use super::Quay;
 use super::flags::Flags;
 use super::names::RepoPath;
 use super::random;
-use super::records::{Delegate, Prototype, Tag, Team};
+use super::records::{Delegate, NewToken, Prototype, Tag, Team};
 use super::roles::{RepoRole, TeamRole};
+use super::scopes;
 use super::state::State;
+
+pub use access::{ApplicationView, TokenView};
 
 /// The superuser every new [`Quay`] has.
 const ADMIN: &str = "quayadmin";
 /// The plain user every new [`Quay`] has.
 const PLAIN_USER: &str = "alice";
-/// All a token can be allowed, as Quay's own pages offer it.
-const ALL_SCOPES: [&str; 8] =
-    ["org:admin", "repo:admin", "repo:create", "repo:read", "repo:write", "super:user", "user:admin", "user:read"];
 
 /// A robot account as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +59,7 @@ impl Quay {
         let mut state = State::new();
         state.add_user(ADMIN, true);
         state.add_user(PLAIN_USER, false);
-        let admin_token = state.add_token(ADMIN, &ALL_SCOPES);
+        let (_, admin_token) = state.add_token(NewToken::of(ADMIN, scopes::ALL));
         Quay { state: Arc::new(Mutex::new(state)), admin_token: admin_token.into() }
     }
 
@@ -71,31 +73,16 @@ impl Quay {
         change(&mut self.state().flags);
     }
 
-    /// A user with the address `<name>@example.com`.
-    pub fn add_user(&self, name: &str, superuser: bool) {
-        self.state().add_user(name, superuser);
+    /// Makes it as empty as on its first day: no users, so no organizations and no tokens. Settings stay.
+    pub fn empty(&self) {
+        let mut state = self.state();
+        let old = std::mem::replace(&mut *state, State::new());
+        (state.url, state.flags, state.secrets) = (old.url, old.flags, old.secrets);
     }
 
-    /// What the user types after `docker login`, if there is such a user.
-    pub fn password(&self, user: &str) -> Option<String> {
-        self.state().users.get(user).map(|user| user.password.clone())
-    }
-
-    /// A new OAuth token of the user with exactly these scopes.
-    pub fn add_token(&self, user: &str, scopes: &[&str]) -> String {
-        self.state().add_token(user, scopes)
-    }
-
-    /// A new OAuth token of the user with every scope there is.
-    pub fn add_full_token(&self, user: &str) -> String {
-        self.add_token(user, &ALL_SCOPES)
-    }
-
-    /// From now on no token that exists is valid any more.
-    pub fn expire_tokens(&self) {
-        for token in self.state().tokens.values_mut() {
-            token.expired = true;
-        }
+    /// Lets `/health/instance` find these services broken, e.g. `database`; without any, none.
+    pub fn set_down(&self, services: &[&str]) {
+        self.state().down = services.iter().map(|service| (*service).to_owned()).collect();
     }
 
     /// An organization that `owner` administers.

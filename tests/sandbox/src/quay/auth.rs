@@ -1,13 +1,18 @@
 //! Who is asking, and what they may do (`auth/permissions.py`; the table in `wire/SCOPES.md` of the recordings).
 
 use std::cmp::min;
+use std::collections::BTreeSet;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 use super::flags::Release;
 use super::names::RepoPath;
+use super::records::Token;
 use super::roles::{Reach, RepoRole, TeamRole, UserRole};
+use super::scopes;
 use super::state::State;
 
 /// Who asks: nobody, or a user or robot as far as the credential reaches.
@@ -30,6 +35,10 @@ impl Caller {
         Caller(Some(Identity { name: name.to_owned(), reach }))
     }
 
+    pub(crate) fn by_token(token: &Token) -> Caller {
+        Caller::known(&token.user, Reach::Scopes(scopes::parse(&token.scope)))
+    }
+
     pub(crate) fn is_anonymous(&self) -> bool {
         self.0.is_none()
     }
@@ -38,19 +47,30 @@ impl Caller {
         self.0.as_ref().map(|identity| identity.name.as_str())
     }
 
+    /// The scopes of the token that speaks for the caller; `None` for a password, a session and nobody.
+    pub(crate) fn scopes(&self) -> Option<&BTreeSet<String>> {
+        match &self.0.as_ref()?.reach {
+            Reach::Scopes(scopes) => Some(scopes),
+            Reach::Full => None,
+        }
+    }
+
     fn is(&self, name: &str) -> bool {
         self.name() == Some(name)
     }
 }
 
 impl State {
-    /// The caller an API request names in its `Authorization` header. An expired or unknown token is nobody,
-    /// silently (104); so is a JWT (107) and HTTP Basic (058).
-    pub(crate) fn bearer(&self, headers: &HeaderMap) -> Caller {
-        credentials(headers, "bearer")
-            .and_then(|token| self.tokens.get(token))
-            .filter(|token| !token.expired)
-            .map_or_else(Caller::anonymous, |token| Caller::known(&token.user, Reach::Scopes(token.scopes.clone())))
+    /// Who sends an API request: the one its `Authorization` header names, whatever else comes along (605), else the
+    /// one who has signed in. An expired or unknown token is nobody, silently (104); so is a JWT (107) and HTTP
+    /// Basic (058).
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Caller {
+        if !headers.contains_key(AUTHORIZATION) {
+            let user = self.session(headers).and_then(|session| session.user.as_deref());
+            return user.map_or_else(Caller::anonymous, |user| Caller::known(user, Reach::Full));
+        }
+        let token = credentials(headers, "bearer").and_then(|token| self.tokens.get(token));
+        token.filter(|token| token.is_valid()).map_or_else(Caller::anonymous, Caller::by_token)
     }
 
     /// The caller's role in an organization or in their own namespace, cut down to what the credential reaches.
@@ -158,4 +178,17 @@ pub(crate) fn credentials<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'
     words.next().filter(|found| found.eq_ignore_ascii_case(scheme))?;
     let credentials = words.next()?;
     words.next().is_none().then_some(credentials)
+}
+
+/// Name and secret of an HTTP Basic header. Another kind of header is an error without a reason of its own.
+pub(crate) fn basic(headers: &HeaderMap) -> Result<Option<(String, String)>, String> {
+    if !headers.contains_key(AUTHORIZATION) {
+        return Ok(None);
+    }
+    credentials(headers, "basic")
+        .and_then(|encoded| STANDARD.decode(encoded).ok())
+        .and_then(|decoded| String::from_utf8(decoded).ok())
+        .and_then(|pair| pair.split_once(':').map(|(name, secret)| (name.to_owned(), secret.to_owned())))
+        .map(Some)
+        .ok_or_else(|| "authentication required".to_owned())
 }

@@ -15,18 +15,27 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
     pub(crate) headers: HeaderMap,
     query: Vec<(String, String)>,
+    form: Vec<(String, String)>,
     body: Bytes,
 }
 
 impl Call {
     pub(crate) fn new(caller: Caller, uri: &Uri, headers: HeaderMap, body: Bytes) -> Call {
-        let query = Query::<Vec<(String, String)>>::try_from_uri(uri).map_or_else(|_| Vec::new(), |Query(pairs)| pairs);
-        Call { caller, headers, query, body }
+        let form = match content_type(&headers) {
+            Some("application/x-www-form-urlencoded") => form_pairs(&body),
+            _ => Vec::new(),
+        };
+        Call { caller, query: pairs(uri), form, headers, body }
     }
 
     /// The first value of a query parameter.
     pub(crate) fn param(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The first value of a field of the form in the body.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// All values of a query parameter.
@@ -65,6 +74,11 @@ impl Call {
         Ok(body)
     }
 
+    /// The body of a page that takes JSON: no schema, and what cannot be read gets Flask's own page (000e).
+    pub(crate) fn web_json(&self) -> Result<Value, Refusal> {
+        serde_json::from_slice(&self.body).map_err(|_| Refusal::Page(StatusCode::BAD_REQUEST))
+    }
+
     /// The body of an endpoint that does without: what is not JSON counts as absent (202, 224).
     pub(crate) fn optional_json(&self, schema: &Schema) -> Result<Value, Refusal> {
         let body = match serde_json::from_slice::<Value>(&self.body) {
@@ -78,7 +92,21 @@ impl Call {
     }
 
     fn claims_json(&self) -> bool {
-        let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        content_type.is_some_and(|value| value.split(';').next().is_some_and(|kind| kind.trim() == "application/json"))
+        content_type(&self.headers) == Some("application/json")
     }
+}
+
+/// The content type without its parameters.
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(CONTENT_TYPE)?.to_str().ok()?.split(';').next().map(str::trim)
+}
+
+fn pairs(uri: &Uri) -> Vec<(String, String)> {
+    Query::try_from_uri(uri).map_or_else(|_| Vec::new(), |Query(pairs)| pairs)
+}
+
+/// A form is written as a query is.
+fn form_pairs(body: &Bytes) -> Vec<(String, String)> {
+    let query = std::str::from_utf8(body).unwrap_or_default();
+    format!("/?{query}").parse().map_or_else(|_| Vec::new(), |uri| pairs(&uri))
 }

@@ -2,6 +2,7 @@
 
 use axum::http::{Method, Uri};
 
+use super::flags::{Flags, Release};
 use super::names::RepoPath;
 
 /// An endpoint, with the names its path gives.
@@ -12,9 +13,20 @@ pub(crate) enum Endpoint {
     Discovery,
     ErrorType(String),
     User,
+    Csrf,
+    SignIn,
+    SignOut,
+    Initialize,
+    Authorize,
+    AuthorizeApp,
+    DenyApp,
     Organizations,
     Organization(String),
     Members(String),
+    Applications(String),
+    Application(String, String),
+    ApplicationTokens(String, String),
+    ApplicationToken(String, String, String),
     Robots(String),
     Robot(String, String),
     RobotPermissions(String, String),
@@ -65,9 +77,22 @@ impl Endpoint {
         match segments.as_slice() {
             ["health", "instance"] => Some(Endpoint::Health),
             ["config"] => Some(Endpoint::Config),
+            ["csrf_token"] => Some(Endpoint::Csrf),
+            ["oauth", "authorize"] => Some(Endpoint::Authorize),
+            ["oauth", "authorizeapp"] => Some(Endpoint::AuthorizeApp),
+            ["oauth", "denyapp"] => Some(Endpoint::DenyApp),
             ["api", "v1", api @ ..] => api_endpoint(api),
             ["v2", registry @ ..] => registry_endpoint(registry),
             _ => None,
+        }
+    }
+
+    /// Whether a Quay of this release and with these settings has the endpoint at all.
+    pub(crate) fn exists(&self, flags: &Flags) -> bool {
+        match self {
+            Endpoint::SignIn => flags.direct_login,
+            Endpoint::ApplicationTokens(..) | Endpoint::ApplicationToken(..) => flags.release >= Release::V3_18,
+            _ => true,
         }
     }
 
@@ -78,9 +103,20 @@ impl Endpoint {
             Endpoint::Discovery => "discovery",
             Endpoint::ErrorType(_) => "error",
             Endpoint::User => "user",
+            Endpoint::Csrf => "csrf",
+            Endpoint::SignIn => "signin",
+            Endpoint::SignOut => "signout",
+            Endpoint::Initialize => "initialize",
+            Endpoint::Authorize => "authorize",
+            Endpoint::AuthorizeApp => "authorizeapp",
+            Endpoint::DenyApp => "denyapp",
             Endpoint::Organizations => "organizations",
             Endpoint::Organization(_) => "organization",
             Endpoint::Members(_) => "members",
+            Endpoint::Applications(_) => "applications",
+            Endpoint::Application(..) => "application",
+            Endpoint::ApplicationTokens(..) => "application tokens",
+            Endpoint::ApplicationToken(..) => "application token",
             Endpoint::Robots(_) => "robots",
             Endpoint::Robot(..) => "robot",
             Endpoint::RobotPermissions(..) => "robot permissions",
@@ -113,6 +149,8 @@ impl Endpoint {
     fn created(&self) -> &'static str {
         match self {
             Endpoint::Organizations => "organization",
+            Endpoint::Applications(_) => "application",
+            Endpoint::ApplicationTokens(..) => "application token",
             Endpoint::Prototypes(_) => "prototype",
             Endpoint::Repositories => "repository",
             other => other.kind(),
@@ -125,6 +163,9 @@ fn api_endpoint(segments: &[&str]) -> Option<Endpoint> {
         ["discovery"] => Some(Endpoint::Discovery),
         ["error", kind] => Some(Endpoint::ErrorType(owned(kind)?)),
         ["user", ""] => Some(Endpoint::User),
+        ["user", "initialize"] => Some(Endpoint::Initialize),
+        ["signin"] => Some(Endpoint::SignIn),
+        ["signout"] => Some(Endpoint::SignOut),
         ["organization", ""] => Some(Endpoint::Organizations),
         ["organization", organization, rest @ ..] => organization_endpoint(owned(organization)?, rest),
         ["repository"] => Some(Endpoint::Repositories),
@@ -141,6 +182,10 @@ fn organization_endpoint(organization: String, segments: &[&str]) -> Option<Endp
     match segments {
         [] => Some(Endpoint::Organization(organization)),
         ["members"] => Some(Endpoint::Members(organization)),
+        ["applications"] => Some(Endpoint::Applications(organization)),
+        ["applications", id] => Some(Endpoint::Application(organization, owned(id)?)),
+        ["applications", id, "tokens"] => Some(Endpoint::ApplicationTokens(organization, owned(id)?)),
+        ["applications", id, "tokens", token] => Some(Endpoint::ApplicationToken(organization, owned(id)?, owned(token)?)),
         ["robots"] => Some(Endpoint::Robots(organization)),
         ["robots", robot] => Some(Endpoint::Robot(organization, owned(robot)?)),
         ["robots", robot, "permissions"] => Some(Endpoint::RobotPermissions(organization, owned(robot)?)),

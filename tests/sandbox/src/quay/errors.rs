@@ -1,8 +1,9 @@
 //! Refusals. Quay has three shapes for them: a problem object, `{"message"}` and HTML; the registry has a fourth.
 
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::Response;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::auth::Caller;
@@ -31,6 +32,12 @@ pub(crate) enum Refusal {
     Message(StatusCode, &'static str),
     /// `abort` of `util/http.py`: `{"error"}`, which calls itself HTML (105, 640).
     Abort(StatusCode, &'static str),
+    /// No or not the right CSRF token for the session (011, 016, 105).
+    Csrf,
+    /// `TooManyLoginAttemptsException`: 429 and how long to wait (097-099).
+    Throttled(SignedDuration),
+    /// `abort` of Flask: an HTML page (032, 601, 651).
+    Page(StatusCode),
     /// An exception nobody catches: 500 as HTML (376, 527).
     Crash,
     /// A write while the registry is read-only: 503 (647).
@@ -63,6 +70,9 @@ impl Refusal {
             Refusal::Model(message) => reply::json(StatusCode::BAD_REQUEST, &json!({"message": message})),
             Refusal::Message(status, message) => reply::json(status, &json!({"message": message})),
             Refusal::Abort(status, message) => abort(status, message),
+            Refusal::Csrf => csrf(caller),
+            Refusal::Throttled(wait) => throttled(wait),
+            Refusal::Page(status) => page(status),
             Refusal::Crash => crash(),
             Refusal::ReadOnly => {
                 reply::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"message": READ_ONLY, "is_readonly": true}))
@@ -123,6 +133,20 @@ pub(crate) fn abort(status: StatusCode, message: &str) -> Response {
     reply::text(status, HTML, format!(r#"{{"error": {}}}"#, json!(message)))
 }
 
+/// Says who the session belongs to, unlike other refusals of this shape (016, 040, 056).
+fn csrf(caller: &Caller) -> Response {
+    let message = "CSRF token was invalid or missing.";
+    let authorized = caller.name().map(|name| format!(" (authorized: user {name})"));
+    abort(StatusCode::FORBIDDEN, &format!("{message}{}", authorized.unwrap_or_default()))
+}
+
+/// Whole seconds, so at first 0 (097).
+fn throttled(wait: SignedDuration) -> Response {
+    let text = "Too many login attempts. \nPlease reset your Quay password and try again.";
+    let response = reply::text(StatusCode::TOO_MANY_REQUESTS, HTML, text.to_owned());
+    reply::with_header(response, RETRY_AFTER, &wait.as_secs().to_string())
+}
+
 fn problem(url: &str, status: StatusCode, kind: &str, detail: &str) -> Response {
     reply::json(status, &problem_body(url, status, kind, detail))
 }
@@ -173,9 +197,29 @@ pub(crate) fn page_not_found() -> Response {
 
 /// A method no route takes, on a path only the web pages know (651).
 pub(crate) fn page_takes_no_writes() -> Response {
-    let page = "<!doctype html>\n<html lang=en>\n<title>405 Method Not Allowed</title>\n<h1>Method Not Allowed</h1>\n\
-                <p>The method is not allowed for the requested URL.</p>\n";
-    reply::text(StatusCode::METHOD_NOT_ALLOWED, HTML, page.to_owned())
+    page(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// Flask's page for a status (000e, 032, 601, 651); the one for "not found" is Quay's own (034).
+fn page(status: StatusCode) -> Response {
+    let text = match status {
+        StatusCode::BAD_REQUEST => "The browser (or proxy) sent a request that this server could not understand.",
+        StatusCode::UNAUTHORIZED => {
+            "The server could not verify that you are authorized to access the URL requested. You either supplied the \
+             wrong credentials (e.g. a bad password), or your browser doesn&#39;t understand how to supply the \
+             credentials required."
+        }
+        StatusCode::FORBIDDEN => {
+            "You don&#39;t have the permission to access the requested resource. It is either read-protected or not \
+             readable by the server."
+        }
+        StatusCode::METHOD_NOT_ALLOWED => "The method is not allowed for the requested URL.",
+        _ => return page_not_found(),
+    };
+    let title = status.canonical_reason().unwrap_or_default();
+    let page =
+        format!("<!doctype html>\n<html lang=en>\n<title>{} {title}</title>\n<h1>{title}</h1>\n<p>{text}</p>\n", status.as_u16());
+    reply::text(status, HTML, page)
 }
 
 /// A method an API endpoint does not have (114).

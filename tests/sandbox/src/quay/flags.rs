@@ -32,6 +32,15 @@ pub struct Flags {
     pub extended_names: bool,
     /// `FEATURE_MAILING`: before 3.18 an organization then needs an e-mail address.
     pub mailing: bool,
+    /// `FEATURE_DIRECT_LOGIN`: signing in with a password; HTTP Basic still opens the authorization form (651, 652).
+    pub direct_login: bool,
+    /// `FEATURE_USER_INITIALIZE`: an empty Quay lets its first user be made over the API (000b-000g, 650).
+    pub user_initialize: bool,
+    /// `DIRECT_OAUTH_CLIENTID_WHITELIST`: client ids that get a token in one request, without CSRF (659).
+    pub direct_oauth_clients: BTreeSet<String>,
+    /// `OAUTH_APPLICATION_MAXIMUM_TOKEN_COUNT`: how many valid tokens an application may have, where the JSON API is
+    /// asked for one more (665). Without: any number.
+    pub max_application_tokens: Option<usize>,
     /// `BROWSER_API_CALLS_XHR_ONLY` (090-092, 580).
     pub xhr_only: bool,
     /// `ROBOTS_DISALLOW`: robots are neither created nor let in (661).
@@ -55,6 +64,10 @@ impl Default for Flags {
             anonymous_access: true,
             extended_names: true,
             mailing: false,
+            direct_login: true,
+            user_initialize: false,
+            direct_oauth_clients: BTreeSet::new(),
+            max_application_tokens: None,
             xhr_only: true,
             robots_disallow: false,
             readonly: false,

@@ -4,10 +4,13 @@
 //! became of it. Numbers in the comments are those of the recorded samples in `wire/`, which `tests/wire.rs` sends
 //! to it; files named there are Quay's own, of the release the samples were recorded from. A request goes
 //! through `serve` (what every request must pass), `endpoint` (what its path means) and a handler named after the
-//! thing it is about; `auth` decides who may, `state` keeps the books, `errors` words the refusals.
+//! thing it is about; `auth` decides who may, `state` keeps the books, `errors` words the refusals. People get in
+//! through `sessions`, and let programs in through `applications`, `application_tokens` and `oauth`.
 //!
-//! What it does not play: the web interface, signing in, OAuth applications, pushing, mirrors, quotas.
+//! What it does not play: the web interface, codes that are exchanged for tokens, pushing, mirrors, quotas.
 
+mod application_tokens;
+mod applications;
 mod arrange;
 mod auth;
 mod avatar;
@@ -15,8 +18,10 @@ mod call;
 mod endpoint;
 mod errors;
 mod flags;
+mod initialize;
 mod jwt;
 mod names;
+mod oauth;
 mod organizations;
 mod pages;
 mod permissions;
@@ -31,7 +36,9 @@ mod repositories;
 mod robots;
 mod roles;
 mod schema;
+mod scopes;
 mod serve;
+mod sessions;
 mod state;
 mod superuser;
 mod teams;
@@ -45,7 +52,7 @@ use axum::extract::{Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-pub use arrange::{PrototypeView, RobotView};
+pub use arrange::{ApplicationView, PrototypeView, RobotView, TokenView};
 pub use endpoint::classify;
 pub use flags::{Flags, Release};
 pub use roles::{RepoRole, TeamRole};

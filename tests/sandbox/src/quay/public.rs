@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::errors::{Answer, Refusal};
 use super::flags::Release;
@@ -13,17 +13,14 @@ use super::state::State;
 const CONFIG: &str = include_str!("../../wire/003-config-public.json");
 const DISCOVERY: &str = include_str!("../../wire/002-discovery.json");
 
-/// `GET /health/instance` (001).
-pub(crate) fn health() -> Response {
-    let services = json!({
-        "auth": true,
-        "database": true,
-        "disk_space": true,
-        "registry_gunicorn": true,
-        "service_key": true,
-        "web_gunicorn": true,
-    });
-    reply::ok(json!({"data": {"services": services}, "status_code": 200}))
+const SERVICES: [&str; 6] = ["auth", "database", "disk_space", "registry_gunicorn", "service_key", "web_gunicorn"];
+
+/// `GET /health/instance` (001): 503 if a service is down.
+pub(crate) fn health(state: &State) -> Response {
+    let services: Map<String, Value> =
+        SERVICES.iter().map(|name| ((*name).to_owned(), json!(!state.down.contains(*name)))).collect();
+    let status = if state.down.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    reply::json(status, &json!({"data": {"services": services}, "status_code": status.as_u16()}))
 }
 
 /// `GET /config` (003, 648).
@@ -43,11 +40,13 @@ pub(crate) fn config(state: &State) -> Response {
     config["config"]["SERVER_HOSTNAME"] = json!(state.host());
     let features = &mut config["features"];
     features["ANONYMOUS_ACCESS"] = json!(flags.anonymous_access);
+    features["DIRECT_LOGIN"] = json!(flags.direct_login);
     features["EXTENDED_REPOSITORY_NAMES"] = json!(flags.extended_names);
     features["MAILING"] = json!(flags.mailing);
     features["RESTRICTED_USERS"] = json!(flags.restricted_users);
     features["SUPERUSERS_FULL_ACCESS"] = json!(flags.full_access);
     features["SUPERUSERS_ORG_CREATION_ONLY"] = json!(flags.org_creation_only);
+    features["USER_INITIALIZE"] = json!(flags.user_initialize);
     reply::ok(config)
 }
 

@@ -1,12 +1,19 @@
 //! Secrets and identifiers nobody can guess, in the alphabets Quay uses, and digests.
 
 use aws_lc_rs::{digest, rand};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 /// A token of upper-case letters and digits (`random_string_generator` of `data/database.py`): 64 characters
 /// for a robot, 40 for OAuth.
 pub(crate) fn token(length: usize) -> String {
     const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
     bytes(length).into_iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
+}
+
+/// So many random bytes in Base64 (`generate_csrf_token` of `endpoints/csrf.py`).
+pub(crate) fn base64(length: usize) -> String {
+    STANDARD.encode(bytes(length))
 }
 
 /// A random UUID in its usual form.

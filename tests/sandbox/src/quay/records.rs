@@ -1,7 +1,8 @@
 //! What a Quay keeps of each thing: people, tokens, organizations with their robots, teams and default
 //! permissions, repositories with their tags.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -15,13 +16,49 @@ pub(crate) struct User {
     pub(crate) email: String,
     pub(crate) password: String,
     pub(crate) superuser: bool,
+    /// Since the last time the password was right.
+    pub(crate) wrong_passwords: u32,
+    /// Until when no password is even looked at.
+    pub(crate) retry_at: Option<Timestamp>,
 }
 
 /// An OAuth access token: it acts as its user, within its scopes.
 pub(crate) struct Token {
+    pub(crate) id: u64,
+    /// What it is called where it is listed.
+    pub(crate) uuid: String,
     pub(crate) user: String,
-    pub(crate) scopes: BTreeSet<String>,
-    pub(crate) expired: bool,
+    /// The client id of its application; a test's token may have come out of nowhere.
+    pub(crate) application: Option<String>,
+    /// Only a token made by the JSON API has one (084).
+    pub(crate) name: Option<String>,
+    /// Scopes as they were asked for.
+    pub(crate) scope: String,
+    pub(crate) created: Timestamp,
+    pub(crate) expires: Timestamp,
+}
+
+/// What a new token is to be.
+pub(crate) struct NewToken<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) scope: &'a str,
+    pub(crate) lifetime: Duration,
+    pub(crate) application: Option<&'a str>,
+    pub(crate) name: Option<&'a str>,
+}
+
+/// An OAuth application of an organization, kept by its client id.
+pub(crate) struct Application {
+    pub(crate) id: u64,
+    /// Or the user, for the one that comes with the first user.
+    pub(crate) organization: String,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) application_uri: String,
+    /// Where tokens may be sent: anything that begins so; empty for nowhere but Quay itself.
+    pub(crate) redirect_uri: String,
+    pub(crate) avatar_email: Option<String>,
+    pub(crate) client_secret: String,
 }
 
 pub(crate) struct Organization {
@@ -94,6 +131,20 @@ pub(crate) struct Tag {
     /// The sum of its layers, in bytes.
     pub(crate) size: u64,
     pub(crate) start: Timestamp,
+}
+
+impl Token {
+    pub(crate) fn is_valid(&self) -> bool {
+        self.expires > Timestamp::now()
+    }
+}
+
+impl<'a> NewToken<'a> {
+    /// A token that lives ten years, the longest and the usual (048, 080).
+    pub(crate) fn of(user: &'a str, scope: &'a str) -> NewToken<'a> {
+        const TEN_YEARS: Duration = Duration::from_secs(315_576_000);
+        NewToken { user, scope, lifetime: TEN_YEARS, application: None, name: None }
+    }
 }
 
 impl Organization {

@@ -1,11 +1,9 @@
 //! `/v2/auth`: logging in to the registry, and asking what one may do there (`endpoints/v2/v2auth.py`).
 
 use axum::http::{HeaderMap, StatusCode};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::auth::{Caller, credentials};
+use super::auth::{Caller, basic};
 use super::call::Call;
 use super::errors::{Answer, Refusal, RegistryRefusal};
 use super::jwt::{self, Access, Claims};
@@ -50,8 +48,8 @@ fn log_in(state: &mut State, headers: &HeaderMap) -> Result<Caller, String> {
     if name == "$oauthtoken" {
         return match state.tokens.get(&secret) {
             None => Err("OAuth access token could not be validated".to_owned()),
-            Some(token) if token.expired => Err("OAuth access token has expired".to_owned()),
-            Some(token) => Ok(Caller::known(&token.user, Reach::Scopes(token.scopes.clone()))),
+            Some(token) if !token.is_valid() => Err("OAuth access token has expired".to_owned()),
+            Some(token) => Ok(Caller::by_token(token)),
         };
     }
     match name.split_once('+') {
@@ -75,19 +73,6 @@ fn log_in_robot(state: &mut State, name: &str, organization: &str, short: &str, 
             Ok(())
         }
     }
-}
-
-/// Name and secret of an HTTP Basic header. Another kind of header is an error without a reason of its own.
-fn basic(headers: &HeaderMap) -> Result<Option<(String, String)>, String> {
-    if !headers.contains_key(axum::http::header::AUTHORIZATION) {
-        return Ok(None);
-    }
-    credentials(headers, "basic")
-        .and_then(|encoded| STANDARD.decode(encoded).ok())
-        .and_then(|decoded| String::from_utf8(decoded).ok())
-        .and_then(|pair| pair.split_once(':').map(|(name, secret)| (name.to_owned(), secret.to_owned())))
-        .map(Some)
-        .ok_or_else(|| "authentication required".to_owned())
 }
 
 /// The repository and the actions a scope asks for (474, 476).

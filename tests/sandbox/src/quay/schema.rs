@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Flag,
     /// A whole number, zero or more.
     Whole,
+    /// A number of at least 1.
+    Positive,
     Object,
     Nested(&'static Schema),
 }
@@ -64,6 +66,11 @@ impl Schema {
             }
             Kind::Whole if value.as_i64().is_some_and(|number| number < 0) => {
                 let headline = format!("{value} is less than the minimum of 0");
+                Err(self.fault(&headline, "minimum", at, value))
+            }
+            Kind::Positive if !value.is_number() => wrong_type("'number'"),
+            Kind::Positive if value.as_f64().is_some_and(|number| number < 1.0) => {
+                let headline = format!("{value} is less than the minimum of 1");
                 Err(self.fault(&headline, "minimum", at, value))
             }
             Kind::Nested(schema) => schema.check_at(value, at),

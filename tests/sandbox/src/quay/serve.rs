@@ -11,7 +11,10 @@ use super::endpoint::Endpoint;
 use super::errors::{self, Answer, Refusal};
 use super::flags::Release;
 use super::state::State;
-use super::{organizations, permissions, prototypes, public, registry, repositories, robots, superuser, teams, users};
+use super::{
+    application_tokens, applications, initialize, oauth, organizations, permissions, prototypes, public, registry, repositories,
+    robots, sessions, superuser, teams, users,
+};
 
 /// Answers one request.
 pub(crate) fn answer(state: &mut State, method: &Method, uri: &Uri, headers: HeaderMap, body: Bytes) -> Response {
@@ -19,10 +22,15 @@ pub(crate) fn answer(state: &mut State, method: &Method, uri: &Uri, headers: Hea
     if method == Method::HEAD {
         return answer(state, &Method::GET, uri, headers, body).map(|_| Body::empty());
     }
-    let endpoint = Endpoint::parse(uri.path());
+    let endpoint = Endpoint::parse(uri.path()).filter(|endpoint| endpoint.exists(&state.flags));
     match endpoint {
-        Some(Endpoint::Health) => public::health(),
+        Some(Endpoint::Health) => public::health(state),
         Some(Endpoint::Config) => public::config(state),
+        Some(Endpoint::Csrf) if method == Method::GET => sessions::csrf_token(state, &headers),
+        Some(Endpoint::Csrf) => errors::page_takes_no_writes(),
+        Some(endpoint @ (Endpoint::Authorize | Endpoint::AuthorizeApp | Endpoint::DenyApp)) => {
+            oauth::answer(state, method, &endpoint, Call::new(Caller::anonymous(), uri, headers, body))
+        }
         endpoint if uri.path().starts_with("/v2/") => {
             let call = Call::new(Caller::anonymous(), uri, headers, body);
             registry::answer(state, method, endpoint.as_ref(), &call)
@@ -49,7 +57,7 @@ fn unknown(state: &State, method: &Method, path: &str) -> Response {
 }
 
 fn api(state: &mut State, method: &Method, uri: &Uri, endpoint: &Endpoint, headers: HeaderMap, body: Bytes) -> Response {
-    let caller = state.bearer(&headers);
+    let caller = state.caller(&headers);
     let call = Call::new(caller, uri, headers, body);
     let answer = admit(state, method, endpoint, &call).and_then(|()| dispatch(state, method, endpoint, &call));
     match answer {
@@ -59,9 +67,13 @@ fn api(state: &mut State, method: &Method, uri: &Uri, endpoint: &Endpoint, heade
     }
 }
 
-/// The checks before every endpoint: browsers (090-092), cross-site requests, which is also how a write without a
-/// valid token fails (105, 106, 109), read-only mode (647), and anonymous access (640, 641, 645).
+/// The checks before every endpoint: browsers (090-092), cross-site requests, which only a valid token is exempt from,
+/// so that a write with an expired one fails here (105, 106, 109), read-only mode (647), and anonymous access (640,
+/// 641, 645). The first user is made without any of them.
 fn admit(state: &State, method: &Method, endpoint: &Endpoint, call: &Call) -> Result<(), Refusal> {
+    if *endpoint == Endpoint::Initialize {
+        return Ok(());
+    }
     let reads = method == Method::GET;
     if reads && state.flags.xhr_only && is_browser(&call.headers) && !is_xhr(&call.headers) {
         return Err(Refusal::Abort(
@@ -69,14 +81,13 @@ fn admit(state: &State, method: &Method, endpoint: &Endpoint, call: &Call) -> Re
             "API calls must be invoked with an X-Requested-With header if called from a browser",
         ));
     }
-    if !reads && call.caller.is_anonymous() {
-        let message = "CSRF token was invalid or missing.";
-        return Err(Refusal::Abort(StatusCode::FORBIDDEN, message));
+    if !reads && call.caller.scopes().is_none() {
+        state.check_csrf(call)?;
     }
-    if !reads && state.flags.readonly {
+    if !reads && state.flags.readonly && *endpoint != Endpoint::SignIn {
         return Err(Refusal::ReadOnly);
     }
-    let is_public = matches!(endpoint, Endpoint::Discovery | Endpoint::ErrorType(_) | Endpoint::User);
+    let is_public = matches!(endpoint, Endpoint::Discovery | Endpoint::ErrorType(_) | Endpoint::User | Endpoint::SignIn);
     if call.caller.is_anonymous() && !state.flags.anonymous_access && !is_public {
         let message = "Anonymous access is not allowed";
         return Err(Refusal::Abort(StatusCode::UNAUTHORIZED, message));
@@ -103,11 +114,23 @@ fn dispatch(state: &mut State, method: &Method, endpoint: &Endpoint, call: &Call
         (E::ErrorType(kind), "GET") => public::error_type(state, kind),
         (E::User, "GET") => users::get(state, call),
 
+        (E::Initialize, "POST") => initialize::initialize(state, call),
+        (E::SignIn, "POST") => sessions::sign_in(state, call),
+        (E::SignOut, "POST") => sessions::sign_out(state, call),
+
         (E::Organizations, "POST") => organizations::create(state, call),
         (E::Organization(name), "GET") => organizations::get(state, call, name),
         (E::Organization(name), "PUT") => organizations::update(state, call, name),
         (E::Organization(name), "DELETE") => organizations::delete(state, call, name),
         (E::Members(name), "GET") => organizations::members(state, call, name),
+
+        (E::Applications(org), "GET") => applications::list(state, call, org),
+        (E::Applications(org), "POST") => applications::create(state, call, org),
+        (E::Application(org, id), "GET") => applications::get(state, call, org, id),
+        (E::Application(org, id), "DELETE") => applications::delete(state, call, org, id),
+        (E::ApplicationTokens(org, id), "GET") => application_tokens::list(state, call, org, id),
+        (E::ApplicationTokens(org, id), "POST") => application_tokens::create(state, call, org, id),
+        (E::ApplicationToken(org, id, uuid), "DELETE") => application_tokens::revoke(state, call, org, id, uuid),
 
         (E::Robots(org), "GET") => robots::list(state, call, org),
         (E::Robot(org, short), "GET") => robots::get(state, call, org, short),

@@ -8,8 +8,11 @@ use serde_json::Value;
 use super::flags::{Flags, Release};
 use super::names::RepoPath;
 use super::random;
-use super::records::{Delegate, Organization, Prototype, Repository, Robot, Team, Token, User, robot_name};
+use super::records::{
+    Application, Delegate, NewToken, Organization, Prototype, Repository, Robot, Team, Token, User, robot_name,
+};
 use super::roles::{RepoRole, TeamRole};
+use super::sessions::Session;
 
 /// Two weeks, what every new namespace starts with (180).
 const TAG_EXPIRATION_S: u64 = 1_209_600;
@@ -24,12 +27,20 @@ pub(crate) struct State {
     pub(crate) users: BTreeMap<String, User>,
     /// OAuth access tokens by their text.
     pub(crate) tokens: BTreeMap<String, Token>,
+    /// Browser sessions by their cookies.
+    pub(crate) sessions: BTreeMap<String, Session>,
+    /// OAuth applications by their client ids.
+    pub(crate) applications: BTreeMap<String, Application>,
     pub(crate) organizations: BTreeMap<String, Organization>,
     /// Names of deleted organizations whose data is not collected yet.
     pub(crate) deleted_namespaces: BTreeSet<String>,
     pub(crate) repositories: BTreeMap<RepoPath, Repository>,
     /// Rights on repositories by the user or robot who has them; those of teams are in the team.
     pub(crate) permissions: BTreeMap<String, BTreeMap<RepoPath, RepoRole>>,
+    /// The services that `/health/instance` finds broken.
+    pub(crate) down: BTreeSet<String>,
+    /// Every secret there ever was, valid or not.
+    pub(crate) secrets: BTreeSet<String>,
     last_id: u64,
 }
 
@@ -40,10 +51,14 @@ impl State {
             flags: Flags::default(),
             users: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            applications: BTreeMap::new(),
             organizations: BTreeMap::new(),
             deleted_namespaces: BTreeSet::new(),
             repositories: BTreeMap::new(),
             permissions: BTreeMap::new(),
+            down: BTreeSet::new(),
+            secrets: BTreeSet::new(),
             last_id: 0,
         }
     }
@@ -54,16 +69,50 @@ impl State {
     }
 
     pub(crate) fn add_user(&mut self, name: &str, superuser: bool) {
-        let user = User { id: self.next_id(), email: format!("{name}@example.com"), password: random::token(24), superuser };
+        let user = User {
+            id: self.next_id(),
+            email: format!("{name}@example.com"),
+            password: self.secret(random::token(24)),
+            superuser,
+            wrong_passwords: 0,
+            retry_at: None,
+        };
         self.users.insert(name.to_owned(), user);
     }
 
-    /// A new OAuth token of the user; returns its text.
-    pub(crate) fn add_token(&mut self, user: &str, scopes: &[&str]) -> String {
-        let text = random::token(40);
-        let token =
-            Token { user: user.to_owned(), scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(), expired: false };
-        self.tokens.insert(text.clone(), token);
+    /// Takes a user away with whatever lets anybody act as this user.
+    pub(crate) fn delete_user(&mut self, name: &str) {
+        self.users.remove(name);
+        self.tokens.retain(|_, token| token.user != name);
+        self.sessions.retain(|_, session| session.user.as_deref() != Some(name));
+        self.permissions.remove(name);
+    }
+
+    /// A new OAuth token; returns it with its text.
+    pub(crate) fn add_token(&mut self, new: NewToken) -> (&Token, String) {
+        let text = self.secret(random::token(40));
+        let now = Timestamp::now();
+        let token = Token {
+            id: self.next_id(),
+            uuid: random::uuid(),
+            user: new.user.to_owned(),
+            application: new.application.map(str::to_owned),
+            name: new.name.map(str::to_owned),
+            scope: new.scope.to_owned(),
+            created: now,
+            expires: now + new.lifetime,
+        };
+        (self.tokens.entry(text.clone()).or_insert(token), text)
+    }
+
+    /// The tokens of an application.
+    pub(crate) fn tokens_of<'a>(&'a self, client_id: &'a str) -> impl Iterator<Item = &'a Token> {
+        self.tokens.values().filter(move |token| token.application.as_deref() == Some(client_id))
+    }
+
+    /// Remembers that this is a secret.
+    pub(crate) fn secret(&mut self, text: String) -> String {
+        self.secrets.insert(text.clone());
         text
     }
 
@@ -90,6 +139,10 @@ impl State {
         for short in organization.robots.keys() {
             self.forget(&robot_name(name, short));
         }
+        let applications: Vec<String> = self.applications_of(name).into_iter().map(|(client_id, _)| client_id.clone()).collect();
+        for client_id in &applications {
+            self.delete_application(client_id);
+        }
         self.repositories.retain(|path, _| path.namespace != name);
         for rights in self.permissions.values_mut() {
             rights.retain(|path, _| path.namespace != name);
@@ -106,9 +159,8 @@ impl State {
 
     /// Gives the organization a new robot and returns its token. `None` if there is no such organization.
     pub(crate) fn add_robot(&mut self, organization: &str, short: &str, description: &str, metadata: Value) -> Option<String> {
-        let id = self.next_id();
+        let (id, token) = (self.next_id(), self.secret(random::token(64)));
         let organization = self.organizations.get_mut(organization)?;
-        let token = random::token(64);
         let robot = Robot {
             id,
             token: token.clone(),
@@ -123,9 +175,10 @@ impl State {
 
     /// Gives a robot a new token and returns it; the old one no longer logs in. `None` if there is no such robot.
     pub(crate) fn regenerate(&mut self, organization: &str, short: &str) -> Option<String> {
+        let token = self.secret(random::token(64));
         let robot = self.organizations.get_mut(organization)?.robots.get_mut(short)?;
-        robot.token = random::token(64);
-        Some(robot.token.clone())
+        robot.token.clone_from(&token);
+        Some(token)
     }
 
     /// Takes a robot away with its default permissions, rights and memberships (611, 612). `false` if absent.
@@ -268,7 +321,7 @@ impl State {
     }
 
     /// Numbers everything that is created, so that lists can keep that order.
-    fn next_id(&mut self) -> u64 {
+    pub(crate) fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
     }

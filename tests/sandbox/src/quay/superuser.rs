@@ -88,9 +88,7 @@ pub(crate) fn take_ownership(state: &mut State, call: &Call, name: &str) -> Answ
         }
         Some(user) => {
             let email = user.email.clone();
-            state.users.remove(name);
-            state.tokens.retain(|_, token| token.user != name);
-            state.permissions.remove(name);
+            state.delete_user(name);
             state.add_organization(name, Some(&email), caller);
         }
         None => {

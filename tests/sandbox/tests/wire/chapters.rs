@@ -2,6 +2,8 @@
 //! were recorded in, and replays them in their order. What the recorder did in between without keeping it is
 //! done before the sample that shows it.
 
+use std::time::Duration;
+
 use sandbox::quay::{RepoRole, TeamRole};
 use serde_json::json;
 
@@ -26,8 +28,24 @@ const fn chapter(from: &'static str, to: &'static str, setup: Step) -> Chapter {
 
 /// All chapters.
 pub(crate) const CHAPTERS: &[Chapter] = &[
-    chapter("000", "010", |_| {}),
-    chapter("058", "093", |_| {}),
+    chapter("000", "010", |world| {
+        world.quay.empty();
+        world.quay.set_flags(|flags| flags.user_initialize = true);
+    }),
+    Chapter {
+        numbers: ("010", "100"),
+        setup: |world| world.quay.add_user("throttled", false),
+        before: &[
+            ("070", |world| {
+                world.add_application("flow-org", "https://app.example.com/cb", "YV8UP3Z91HBKJCR1HM4Q");
+            }),
+            // One more token, got for a code.
+            ("080", |world| {
+                let client_id = world.learned["PJU9S0YDYBRRZG1D5GEX"].clone();
+                world.quay.add_application_token(&client_id, "admin", Duration::from_secs(3600));
+            }),
+        ],
+    },
     chapter("100", "116", |world| {
         for name in ["flow-org", "rig-bootstrap", "flow-ref"] {
             world.quay.add_organization(name, "admin");
@@ -110,12 +128,14 @@ pub(crate) const CHAPTERS: &[Chapter] = &[
             }),
         ],
     },
-    chapter("500", "533", |world| {
+    chapter("500", "534", |world| {
         world.quay.set_flags(|flags| flags.full_access = true);
         acme(world);
         world.quay.add_organization("alice-fa", "alice");
         world.quay.add_robot("alice-fa", "ar", "").unwrap();
         world.quay.add_repository("alice-fa", "priv", "alice");
+        world.add_application("alice-fa", "", "K0XRQCBTRJKYMXCTOHV8");
+        world.sign_in("admin");
     }),
     chapter("560", "563", |world| world.quay.set_flags(|flags| flags.org_creation_only = true)),
     chapter("563", "564", |_| {}),
@@ -126,7 +146,19 @@ pub(crate) const CHAPTERS: &[Chapter] = &[
         world.quay.set_flags(|flags| flags.restricted_users = true);
         world.quay.add_organization("alice-boot", "alice");
     }),
-    chapter("602", "609", acme),
+    Chapter {
+        numbers: ("600", "609"),
+        setup: |world| {
+            acme(world);
+            world.quay.add_organization("misc-org", "admin");
+            let client_id = world.add_application("misc-org", "", "Z0RTH6FQWZJJBUXAZUKM");
+            let token = world.quay.add_application_token(&client_id, "admin", Duration::from_secs(3600));
+            assert!(world.ask(&token, "GET", "/api/v1/user/", &json!(null)).status.is_success());
+            world.note_token("token", token);
+            world.sign_in("alice");
+        },
+        before: &[("603", |world| world.sign_in("admin"))],
+    },
     Chapter {
         numbers: ("611", "640"),
         setup: |world| {
@@ -162,6 +194,19 @@ pub(crate) const CHAPTERS: &[Chapter] = &[
         acme(world);
         world.quay.set_flags(|flags| flags.readonly = true);
     }),
+    chapter("650", "655", |world| {
+        world.quay.set_flags(|flags| flags.direct_login = false);
+        world.quay.add_organization("rig-bootstrap", "admin");
+        world.add_application("rig-bootstrap", "", "ZWGG3P8PLVNT4EJH0GKL");
+        world.open_browser();
+    }),
+    chapter("659", "660", |world| {
+        world.quay.add_organization("rig-bootstrap", "admin");
+        let client_id = world.add_application("rig-bootstrap", "", "RIGWHITELISTEDAPP000");
+        world.quay.set_flags(|flags| {
+            flags.direct_oauth_clients.insert(client_id);
+        });
+    }),
     chapter("660", "661", |world| {
         world.quay.set_flags(|flags| flags.extended_names = false);
         acme(world);
@@ -169,6 +214,12 @@ pub(crate) const CHAPTERS: &[Chapter] = &[
     chapter("661", "662", |world| {
         world.quay.set_flags(|flags| flags.robots_disallow = true);
         acme(world);
+    }),
+    chapter("665", "666", |world| {
+        world.quay.set_flags(|flags| flags.max_application_tokens = Some(2));
+        world.quay.add_organization("rig-bootstrap", "admin");
+        world.add_application("rig-bootstrap", "", "3RW3RQ4M0KU8PPR8RAE3");
+        world.sign_in("admin");
     }),
     chapter("666", "669", |world| {
         world.quay.set_flags(|flags| {

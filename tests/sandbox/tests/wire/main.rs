@@ -3,11 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod browser;
 mod chapters;
 mod compare;
 mod releases;
 mod samples;
 mod scopes;
+mod sign_in;
 mod traps;
 mod world;
 
@@ -59,6 +61,7 @@ fn replay(world: &mut World, sample: &Sample) -> Result<(), String> {
         return compare_race(sample, &world.race(sample, count));
     }
     let answer = world.replay(sample);
+    world.note(&answer);
     compare::answer(sample, &answer, &mut world.learned)
 }
 

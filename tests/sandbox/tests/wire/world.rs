@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
+use super::browser::{Browser, encoded};
 use super::samples::Sample;
 
 /// The address the recordings were made at.
@@ -47,6 +48,7 @@ pub(crate) struct World {
     pub(crate) registry_tokens: BTreeMap<String, String>,
     /// Identifiers and page tokens: recorded to real.
     pub(crate) learned: BTreeMap<String, String>,
+    pub(crate) browser: Browser,
 }
 
 impl World {
@@ -70,6 +72,7 @@ impl World {
             secrets: BTreeMap::new(),
             registry_tokens: BTreeMap::new(),
             learned: BTreeMap::new(),
+            browser: Browser::default(),
         }
     }
 
@@ -85,7 +88,7 @@ impl World {
             .uri(path)
             .header("authorization", format!("Bearer {token}"))
             .header("content-type", "application/json")
-            .body(Body::from(body.to_string()))
+            .body(body.to_string())
             .unwrap();
         self.send(request)
     }
@@ -108,7 +111,7 @@ impl World {
                 .map(|_| {
                     let router = self.router.clone();
                     let request = self.request(sample);
-                    tokio::spawn(async move { router.oneshot(request).await.unwrap().status() })
+                    tokio::spawn(async move { router.oneshot(request.map(Body::from)).await.unwrap().status() })
                 })
                 .collect();
             let mut statuses = Vec::new();
@@ -124,14 +127,15 @@ impl World {
         let request = Request::builder()
             .uri(format!("/v2/auth?service=localhost:18443&scope=repository:{repository}:pull,push"))
             .header("authorization", self.basic(who))
-            .body(Body::empty())
+            .body(String::new())
             .unwrap();
         self.send(request).json()["token"].as_str().unwrap().to_owned()
     }
 
-    fn send(&self, request: Request<Body>) -> Answer {
+    /// Sends any request.
+    pub(crate) fn send(&self, request: Request<String>) -> Answer {
         self.runtime.block_on(async {
-            let response: Response<Body> = self.router.clone().oneshot(request).await.unwrap();
+            let response: Response<Body> = self.router.clone().oneshot(request.map(Body::from)).await.unwrap();
             let (parts, body) = response.into_parts();
             let headers = parts.headers.iter();
             Answer {
@@ -142,26 +146,71 @@ impl World {
         })
     }
 
-    fn request(&self, sample: &Sample) -> Request<Body> {
+    fn request(&self, sample: &Sample) -> Request<String> {
         let recorded = &sample.request;
         let method: Method = recorded["method"].as_str().unwrap().parse().unwrap();
         let mut request = Request::builder().method(method).uri(self.path(recorded["path"].as_str().unwrap()));
         let headers = recorded["headers"].as_object().into_iter().flatten();
-        for (name, value) in headers.filter(|(name, _)| !matches!(name.as_str(), "Authorization" | "Cookie")) {
+        for (name, value) in headers.filter(|(name, _)| !matches!(name.as_str(), "Authorization" | "Cookie" | "X-CSRF-Token")) {
             request = request.header(name, value.as_str().unwrap());
         }
+        request = self.browser.headers(sample, request);
         if let Some(authorization) = self.authorization(sample) {
             request = request.header("authorization", authorization);
         }
-        let body = match &recorded["body"] {
-            Value::Null => String::new(),
-            Value::String(text) => text.clone(),
-            body => body.to_string(),
-        };
+        let body = self.body(sample);
         if !body.is_empty() && recorded["headers"].get("Content-Type").is_none() {
             request = request.header("content-type", "application/json");
         }
-        request.body(Body::from(body)).unwrap()
+        request.body(body).unwrap()
+    }
+
+    /// The recorded body with this stand-in's identifiers and secrets.
+    fn body(&self, sample: &Sample) -> String {
+        let recorded = &sample.request["body"];
+        let mut body = match recorded {
+            Value::Null => return String::new(),
+            Value::String(text) => return text.clone(),
+            body => body.clone(),
+        };
+        if let Some(id) = body["client_id"].as_str().and_then(|id| self.learned.get(id)) {
+            body["client_id"] = id.as_str().into();
+        }
+        if recorded["password"].as_str().is_some_and(|password| password.starts_with('<')) {
+            body["password"] = self.password(sample).into();
+        }
+        self.browser.fill(&mut body);
+        if sample.request["headers"]["Content-Type"] != "application/x-www-form-urlencoded" {
+            return body.to_string();
+        }
+        encoded(body.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())))
+    }
+
+    /// What the recorder hid: the right password, but for the samples that are about a wrong one.
+    fn password(&self, sample: &Sample) -> String {
+        let user = sample.request["body"]["username"].as_str().unwrap();
+        let right = self.quay.password(user).filter(|_| !matches!(sample.number(), "096" | "097" | "098"));
+        right.unwrap_or_else(|| "not-the-password".to_owned())
+    }
+
+    /// Notes what the next samples need of an answer.
+    pub(crate) fn note(&mut self, answer: &Answer) {
+        self.browser.note(answer);
+        if let Some(token) = answer.json()["access_token"].as_str() {
+            self.tokens.insert("init".to_owned(), token.to_owned());
+        }
+    }
+
+    /// What samples call a token that was made beforehand.
+    pub(crate) fn note_token(&mut self, name: &str, token: String) {
+        self.tokens.insert(name.to_owned(), token);
+    }
+
+    /// An application that samples know by this client id.
+    pub(crate) fn add_application(&mut self, organization: &str, redirect_uri: &str, recorded: &str) -> String {
+        let client_id = self.quay.add_application(organization, "app", redirect_uri);
+        self.learned.insert(recorded.to_owned(), client_id.clone());
+        client_id
     }
 
     /// The recorded path with this stand-in's identifiers and page tokens.
