@@ -4,18 +4,25 @@
 //! else goes to stderr.
 
 mod progress;
+mod prompt;
+#[cfg(test)]
+mod rehearsal;
+#[cfg(test)]
+mod tests;
 
 use std::env;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anstream::{AutoStream, ColorChoice};
-use inquire::InquireError;
 use inquire::ui::RenderConfig;
 use owo_colors::OwoColorize as _;
+use secrecy::SecretString;
 
-use crate::error::{Error, ExitStatus, Stopped};
+use crate::error::{Error, ExitStatus};
 use progress::Line;
-pub use progress::Progress;
+pub use progress::{Progress, Waiting};
+#[cfg(test)]
+pub(crate) use rehearsal::Answer;
 
 /// The columns of a terminal that does not tell.
 const UNKNOWN_WIDTH: usize = 80;
@@ -32,6 +39,7 @@ pub struct UiOptions {
 /// Stdout, stderr and the keyboard, as they are in this run. Made once.
 #[derive(Debug)]
 pub struct Ui {
+    person: Person,
     out: ColorChoice,
     err: ColorChoice,
     can_prompt: bool,
@@ -39,6 +47,16 @@ pub struct Ui {
     width: Option<usize>,
     /// The progress line on stderr, which all other output there has to clear first.
     line: Line,
+}
+
+/// Who reads and answers.
+#[derive(Debug)]
+enum Person {
+    /// Whoever is at the process's own streams.
+    Real,
+    /// The one that a test plays.
+    #[cfg(test)]
+    Played(rehearsal::Rehearsal),
 }
 
 impl Ui {
@@ -53,6 +71,7 @@ impl Ui {
         };
         let moves = stderr.is_terminal() && !is_dumb();
         Self {
+            person: Person::Real,
             out: color(AutoStream::choice(&stdout)),
             err: color(AutoStream::choice(&stderr)),
             can_prompt: !options.no_input && io::stdin().is_terminal() && stderr.is_terminal(),
@@ -77,13 +96,8 @@ impl Ui {
     /// # Errors
     /// If stdout cannot be written to; a closed pipe too, which [`Error::exit_status`] knows.
     pub fn out(&self, text: &str) -> io::Result<()> {
-        self.line.clear();
-        let mut stdout = AutoStream::new(io::stdout(), self.out);
-        stdout.write_all(text.as_bytes())?;
-        if !text.is_empty() && !text.ends_with('\n') {
-            stdout.write_all(b"\n")?;
-        }
-        stdout.flush()
+        let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        self.write_out(&format!("{text}{newline}"))
     }
 
     /// Shows a text instead of the one before: on a terminal in its place, elsewhere after a line with `---`.
@@ -92,11 +106,11 @@ impl Ui {
     /// As [`Ui::out`].
     pub fn redraw(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout();
-        // Not through the stream that strips colors: it would strip these too.
-        if stdout.is_terminal() && !is_dumb() {
+        if matches!(self.person, Person::Real) && stdout.is_terminal() && !is_dumb() {
+            // Not through the stream that strips colors: it would strip these too.
             stdout.write_all(b"\x1b[H\x1b[2J")?;
         } else {
-            stdout.write_all(b"---\n")?;
+            self.write_out("---\n")?;
         }
         self.out(text)
     }
@@ -135,23 +149,72 @@ impl Ui {
         self.can_prompt
     }
 
-    /// Asks a question to be answered with yes or no.
+    /// Asks a question to be answered with yes or no. Enter takes the default.
     ///
     /// # Errors
-    /// [`Stopped`] on Esc and Ctrl-C; a failure if the terminal does not work. Ask [`Ui::can_prompt`] first.
+    /// [`Stopped`](crate::error::Stopped) on Esc and Ctrl-C; a failure if the terminal does not work. Ask
+    /// [`Ui::can_prompt`] first.
     pub fn confirm(&self, question: &str, default: bool) -> Result<bool, Error> {
         self.line.clear();
-        let prompt = inquire::Confirm::new(question).with_default(default);
-        prompt.with_render_config(self.prompt_colors()).prompt().map_err(prompt_error)
+        match &self.person {
+            Person::Real => prompt::confirm(self.prompt_colors(), question, default),
+            #[cfg(test)]
+            Person::Played(rehearsal) => rehearsal.confirm(question, default),
+        }
     }
 
-    /// Asks for a line of text.
+    /// Asks for a line of text, without spaces around it, until `check` likes it; else it says what is wrong. Enter
+    /// takes the default, which is checked like any other answer.
     ///
     /// # Errors
     /// As [`Ui::confirm`].
-    pub fn text(&self, question: &str) -> Result<String, Error> {
+    pub fn text(
+        &self,
+        question: &str,
+        default: Option<&str>,
+        check: &dyn Fn(&str) -> Result<(), String>,
+    ) -> Result<String, Error> {
+        loop {
+            self.line.clear();
+            let line = match &self.person {
+                Person::Real => prompt::text(self.prompt_colors(), question, default)?,
+                #[cfg(test)]
+                Person::Played(rehearsal) => rehearsal.text(question, default)?,
+            };
+            let answer = line.trim();
+            let checked = if prompt::is_plain(answer) { check(answer) } else { Err(prompt::ONE_LINE.to_owned()) };
+            match checked {
+                Ok(()) => return Ok(answer.to_owned()),
+                Err(message) => self.refuse(&message),
+            }
+        }
+    }
+
+    /// Asks to choose one of some options, each a label and a help, which may be empty. Enter takes the one at
+    /// `default`. Gives the place of the one that was chosen.
+    ///
+    /// # Errors
+    /// As [`Ui::confirm`].
+    pub fn select(&self, question: &str, options: &[(&str, &str)], default: usize) -> Result<usize, Error> {
         self.line.clear();
-        inquire::Text::new(question).with_render_config(self.prompt_colors()).prompt().map_err(prompt_error)
+        match &self.person {
+            Person::Real => prompt::select(self.prompt_colors(), question, options, default),
+            #[cfg(test)]
+            Person::Played(rehearsal) => rehearsal.select(question, options, default),
+        }
+    }
+
+    /// Asks for a password or a token, until there is one. Nothing of it is shown.
+    ///
+    /// # Errors
+    /// As [`Ui::confirm`].
+    pub fn password(&self, question: &str) -> Result<SecretString, Error> {
+        self.line.clear();
+        match &self.person {
+            Person::Real => prompt::password(self.prompt_colors(), question),
+            #[cfg(test)]
+            Person::Played(rehearsal) => rehearsal.password(question),
+        }
     }
 
     /// Starts to count `total` pieces of work, which [`Progress::tick`] tells to be done one by one. What takes over a
@@ -160,10 +223,41 @@ impl Ui {
         Progress::new(&self.line, what, total)
     }
 
+    /// Starts to wait for others, which is shown, on a terminal, in one line that goes when the value does.
+    pub fn waiting(&self, what: &'static str) -> Waiting<'_> {
+        Waiting::new(&self.line, what)
+    }
+
+    /// Says what is wrong with an answer, as prompts do.
+    fn refuse(&self, message: &str) {
+        self.write_err(&format!("{} {}", "#".red(), printable(message)));
+    }
+
+    fn write_out(&self, text: &str) -> io::Result<()> {
+        self.line.clear();
+        match &self.person {
+            Person::Real => {
+                let mut stdout = AutoStream::new(io::stdout(), self.out);
+                stdout.write_all(text.as_bytes())?;
+                stdout.flush()
+            }
+            #[cfg(test)]
+            Person::Played(rehearsal) => {
+                rehearsal.print_out(text);
+                Ok(())
+            }
+        }
+    }
+
     /// When stderr is gone there is nobody left to be told, so errors are dropped.
     fn write_err(&self, text: &str) {
         self.line.clear();
-        let _ = writeln!(AutoStream::new(io::stderr(), self.err), "{}", text.trim_end_matches('\n'));
+        let text = text.trim_end_matches('\n');
+        match &self.person {
+            Person::Real => drop(writeln!(AutoStream::new(io::stderr(), self.err), "{text}")),
+            #[cfg(test)]
+            Person::Played(rehearsal) => rehearsal.print_err(&format!("{text}\n")),
+        }
     }
 
     fn prompt_colors(&self) -> RenderConfig<'static> {
@@ -175,13 +269,6 @@ impl Ui {
 pub fn printable(text: &str) -> String {
     let steer = |char: char| char.is_control() && char != '\n';
     anstream::adapter::strip_str(text).to_string().replace(steer, " ")
-}
-
-fn prompt_error(error: InquireError) -> Error {
-    match error {
-        InquireError::OperationCanceled | InquireError::OperationInterrupted => Stopped.into(),
-        other => anyhow::Error::from(other).context("could not ask on this terminal").into(),
-    }
 }
 
 fn is_dumb() -> bool {
@@ -207,61 +294,41 @@ fn width(
     asked.or_else(|| is_terminal.then_some(measured))
 }
 
+/// A terminal of 80 columns with a person that a test plays.
 #[cfg(test)]
-mod tests {
-    use terminal_size::{Height, Width};
-
-    use super::*;
-
-    fn ui(no_input: bool) -> Ui {
-        Ui::new(UiOptions { color: clap::ColorChoice::Never, no_input })
-    }
-
-    #[test]
-    fn the_first_locale_variable_that_is_set_decides() {
-        let utf8 =
-            |set: &[(&str, &str)]| is_utf8(|name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()));
-        assert!(utf8(&[("LANG", "en_US.UTF-8")]));
-        assert!(utf8(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8"), ("LANG", "C")]));
-        assert!(!utf8(&[("LC_ALL", "C"), ("LANG", "en_US.UTF-8")]));
-        assert!(!utf8(&[("LANG", "de_DE.ISO-8859-1")]));
-        assert!(!utf8(&[]));
-    }
-
-    #[test]
-    fn the_width_is_what_was_asked_or_measured() {
-        let size = Some((Width(132), Height(50)));
-        assert_eq!(width(Some("60".into()), true, size), Some(60));
-        assert_eq!(width(Some("60".into()), false, None), Some(60));
-        assert_eq!(width(Some("many".into()), true, size), Some(132));
-        assert_eq!(width(Some("0".into()), true, size), Some(132));
-        assert_eq!(width(None, true, None), Some(80));
-        assert_eq!(width(None, false, None), None);
-    }
-
-    #[test]
-    fn nobody_is_asked_against_their_will() {
-        assert!(!ui(true).can_prompt());
-    }
-
-    #[test]
-    fn flags_decide_about_color_for_both_streams() {
-        let never = ui(true);
-        assert_eq!((never.out, never.err), (ColorChoice::Never, ColorChoice::Never));
-        let always = Ui::new(UiOptions { color: clap::ColorChoice::Always, no_input: true });
-        assert_eq!((always.out, always.err), (ColorChoice::Always, ColorChoice::Always));
-    }
-
-    #[test]
-    fn what_steers_a_terminal_does_not_get_through() {
-        assert_eq!(printable("a\x1b[2Jb\x07c\td\ne \u{9b}31m√"), "abc d\ne  31m√");
-    }
-
-    #[test]
-    fn esc_and_ctrl_c_stop() {
-        for error in [InquireError::OperationCanceled, InquireError::OperationInterrupted] {
-            assert_eq!(prompt_error(error).exit_status(), ExitStatus::Interrupted);
+impl Ui {
+    /// Every question takes the next answer. One too many or one too few fails the test.
+    pub(crate) fn with_answers(options: UiOptions, answers: Vec<Answer>) -> Self {
+        Self {
+            person: Person::Played(rehearsal::Rehearsal::new(answers)),
+            out: ColorChoice::Never,
+            err: ColorChoice::Never,
+            can_prompt: !options.no_input,
+            ascii: false,
+            width: Some(UNKNOWN_WIDTH),
+            line: Line::new(false),
         }
-        assert_eq!(prompt_error(InquireError::NotTTY).exit_status(), ExitStatus::Failure);
+    }
+
+    /// The questions so far.
+    pub(crate) fn questions(&self) -> Vec<String> {
+        self.rehearsal().questions()
+    }
+
+    /// What was written to stdout.
+    pub(crate) fn stdout(&self) -> String {
+        self.rehearsal().stdout()
+    }
+
+    /// What was written to stderr, with a line `? QUESTION` for every question.
+    pub(crate) fn stderr(&self) -> String {
+        self.rehearsal().stderr()
+    }
+
+    fn rehearsal(&self) -> &rehearsal::Rehearsal {
+        match &self.person {
+            Person::Played(rehearsal) => rehearsal,
+            Person::Real => panic!("this is no rehearsal"),
+        }
     }
 }

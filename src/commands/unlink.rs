@@ -83,7 +83,7 @@ async fn confirm_deletion(context: &Context<'_>, target: &Target, set: &ChangeSe
     }
     let named = match &args.confirm_organization {
         Some(name) => name.clone(),
-        None if context.ui.can_prompt() => context.ui.text("Name of the organization to delete:")?,
+        None if context.ui.can_prompt() => context.ui.text("Name of the organization to delete:", None, &|_| Ok(()))?,
         None => {
             return Err(Error::new("deleting an organization must be confirmed with its name")
                 .hint(format!("--confirm-organization {organization}")));

@@ -4,6 +4,8 @@ use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
+use super::printable;
+
 /// What is done sooner needs no progress.
 const FIRST_MS: u64 = 1000;
 const EVERY_MS: u64 = 100;
@@ -71,6 +73,33 @@ impl<'a> Progress<'a> {
         }
         self.due.store(elapsed + EVERY_MS, Relaxed);
         Some(format!("{}: {done} of {}", self.what, self.total))
+    }
+}
+
+/// Something that others are at.
+#[derive(Debug)]
+pub struct Waiting<'a> {
+    line: &'a Line,
+    what: &'static str,
+    started: Instant,
+}
+
+impl<'a> Waiting<'a> {
+    pub(super) fn new(line: &'a Line, what: &'static str) -> Self {
+        Self { line, what, started: Instant::now() }
+    }
+
+    /// Tells how far they are.
+    pub fn say(&self, state: &str) {
+        if self.line.moves {
+            self.line.show(&format!("{} ({} s): {}", self.what, self.started.elapsed().as_secs(), printable(state)));
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.line.clear();
     }
 }
 

@@ -13,6 +13,8 @@ mod interrupted;
 mod leaks;
 mod link;
 mod output;
+#[cfg(unix)]
+mod prompts;
 mod repair;
 mod scope;
 mod status;

@@ -9,10 +9,10 @@ use super::World;
 
 /// The program with its arguments and environment, ready to run.
 pub(crate) struct Command<'a> {
-    world: &'a World,
-    line: String,
-    command: std::process::Command,
-    stdin: Option<String>,
+    pub(super) world: &'a World,
+    pub(super) line: String,
+    pub(super) command: std::process::Command,
+    pub(super) stdin: Option<String>,
 }
 
 /// What a run ended with.

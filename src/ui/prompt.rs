@@ -1,0 +1,197 @@
+//! Questions at the terminal. They are drawn on stderr.
+//!
+//! What was typed before a question appeared never answers it, and what was pasted answers one question at the most.
+//! Terminals that know bracketed paste (nearly all do) hand over a paste as one piece, in which a newline is a character
+//! like any other. In the others a newline of a paste is the Enter key, and the rest of the paste follows at once.
+
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::terminal;
+use inquire::list_option::ListOption;
+use inquire::parser::DEFAULT_BOOL_PARSER;
+use inquire::ui::RenderConfig;
+use inquire::validator::Validation;
+use inquire::{Confirm, CustomUserError, InquireError, Password, PasswordDisplayMode, Select, Text};
+use secrecy::SecretString;
+
+use crate::error::{Error, Stopped};
+
+/// The rest of a paste follows within this time. No person types as fast as that after Enter.
+const PASTE_PAUSE: Duration = Duration::from_millis(50);
+
+/// What is said of an answer that is none.
+pub(super) const ONE_LINE: &str = "One line of plain text, please.";
+
+/// How many options are shown at once; the others come into sight with the arrow keys.
+const PAGE: usize = 7;
+
+/// The columns in front of an option, and of its help where that stands below it.
+const MARK: usize = 2;
+const INDENT: usize = 4;
+
+pub(super) fn confirm(colors: RenderConfig, question: &str, default: bool) -> Result<bool, Error> {
+    let prompt = Confirm::new(question).with_default(default).with_parser(&|answer| DEFAULT_BOOL_PARSER(answer.trim()));
+    ask(|| prompt.with_render_config(colors).prompt())
+}
+
+/// The line as it was typed.
+pub(super) fn text(colors: RenderConfig, question: &str, default: Option<&str>) -> Result<String, Error> {
+    let prompt = Text { default, ..Text::new(question) };
+    ask(|| prompt.with_validator(|_: &str| validation(!rest_of_paste()?)).with_render_config(colors).prompt())
+}
+
+/// The place of the option that was chosen.
+pub(super) fn select(colors: RenderConfig, question: &str, options: &[(&str, &str)], default: usize) -> Result<usize, Error> {
+    let width = terminal::size().map_or(super::UNKNOWN_WIDTH, |(columns, _)| columns.into());
+    let formatter = |chosen: ListOption<&String>| options.get(chosen.index).map_or("", |(label, _)| *label).to_owned();
+    let prompt = Select::new(question, options.iter().map(|option| describe(*option, width)).collect())
+        .with_starting_cursor(default)
+        .with_page_size(PAGE)
+        .with_help_message("arrow keys to move, Enter to choose")
+        .with_formatter(&formatter)
+        .without_filtering();
+    ask(|| prompt.with_render_config(colors).raw_prompt()).map(|chosen| chosen.index)
+}
+
+/// Never shows anything of the answer, not even its length.
+pub(super) fn password(colors: RenderConfig, question: &str) -> Result<SecretString, Error> {
+    let is_one_line = |answer: &str| {
+        let rest = rest_of_paste()?;
+        validation(!rest && !answer.trim().is_empty() && is_plain(answer))
+    };
+    let prompt = Password::new(question)
+        .with_display_mode(PasswordDisplayMode::Hidden)
+        .with_help_message("not shown while you type or paste it")
+        .with_validator(is_one_line)
+        .without_confirmation();
+    let answer = ask(|| prompt.with_render_config(colors).prompt())?;
+    Ok(answer.trim().into())
+}
+
+/// Whether an answer is one line, without anything that would steer a terminal.
+pub(super) fn is_plain(answer: &str) -> bool {
+    !answer.trim().contains(char::is_control)
+}
+
+/// An option and what it is, in one line if that is wide enough, else with the help below.
+fn describe((label, help): (&str, &str), width: usize) -> String {
+    if help.is_empty() {
+        return label.to_owned();
+    }
+    let line = format!("{label}: {help}");
+    if MARK + line.chars().count() < width {
+        return line;
+    }
+    let mut lines = vec![label.to_owned()];
+    let mut last = String::new();
+    for word in help.split_whitespace() {
+        if !last.is_empty() && INDENT + last.chars().count() + 1 + word.chars().count() >= width {
+            lines.push(std::mem::take(&mut last));
+        }
+        last = if last.is_empty() { word.to_owned() } else { format!("{last} {word}") };
+    }
+    lines.push(last);
+    lines.join(&format!("\n{:INDENT$}", ""))
+}
+
+fn ask<T>(prompt: impl FnOnce() -> Result<T, InquireError>) -> Result<T, Error> {
+    // From here to the prompt's end the terminal echoes nothing by itself.
+    terminal::enable_raw_mode().map_err(InquireError::from).map_err(prompt_error)?;
+    let answer = discard_typed_ahead().map_err(InquireError::from).and_then(|()| prompt());
+    if matches!(answer, Err(InquireError::OperationInterrupted)) {
+        // At the bottom of the screen the question would stay below the cursor, for the shell to write over it.
+        let _ = io::stderr().write_all(b"\r\n");
+    }
+    let restored = terminal::disable_raw_mode().map_err(InquireError::from);
+    answer.and_then(|answer| restored.map(|()| answer)).map_err(prompt_error)
+}
+
+fn discard_typed_ahead() -> io::Result<()> {
+    discard_unread()?;
+    while event::poll(Duration::ZERO)? {
+        event::read()?;
+    }
+    Ok(())
+}
+
+/// Takes away what follows an answer at once, and tells whether that was more than newlines. To be called while the
+/// terminal is raw, else it would show it: from a validator.
+fn rest_of_paste() -> io::Result<bool> {
+    let mut rest = false;
+    while event::poll(PASTE_PAUSE)? {
+        rest |= match event::read()? {
+            Event::Key(key) => key.kind == KeyEventKind::Press && !is_newline(key),
+            Event::Paste(text) => !text.trim().is_empty(),
+            _ => false,
+        };
+        discard_unread()?;
+    }
+    Ok(rest)
+}
+
+/// Of a paste that comes without brackets, crossterm 0.29 reads the first 1024 bytes and forgets about the others until
+/// the next key (crossterm-rs/crossterm, pull request 1057).
+#[cfg(unix)]
+fn discard_unread() -> io::Result<()> {
+    Ok(rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush)?)
+}
+
+#[cfg(not(unix))]
+fn discard_unread() -> io::Result<()> {
+    Ok(())
+}
+
+/// A terminal in raw mode sends a line feed as Ctrl-J.
+fn is_newline(key: KeyEvent) -> bool {
+    key.code == KeyCode::Enter || (key.code == KeyCode::Char('j') && key.modifiers == KeyModifiers::CONTROL)
+}
+
+fn validation(is_good: bool) -> Result<Validation, CustomUserError> {
+    Ok(if is_good { Validation::Valid } else { Validation::Invalid(ONE_LINE.into()) })
+}
+
+fn prompt_error(error: InquireError) -> Error {
+    match error {
+        InquireError::OperationCanceled | InquireError::OperationInterrupted => Stopped.into(),
+        other => anyhow::Error::from(other).context("could not ask on this terminal").into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ExitStatus;
+
+    #[test]
+    fn esc_and_ctrl_c_stop() {
+        for error in [InquireError::OperationCanceled, InquireError::OperationInterrupted] {
+            assert_eq!(prompt_error(error).exit_status(), ExitStatus::Interrupted);
+        }
+        assert_eq!(prompt_error(InquireError::NotTTY).exit_status(), ExitStatus::Failure);
+    }
+
+    #[test]
+    fn an_answer_is_one_plain_line() {
+        for plain in ["", "quay.example.com", " spaces at the ends \r\n", "münchen"] {
+            assert!(is_plain(plain), "{plain:?}");
+        }
+        for other in ["two\nlines", "two\rlines", "red \x1b[31m", "a\tb", "\u{9b}31m"] {
+            assert!(!is_plain(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn an_option_fits_the_window() {
+        let option = ("Sign in", "user name and password of a Quay user; the token is made for you and the password is not kept");
+        assert_eq!(describe(("Stop", ""), 60), "Stop");
+        assert_eq!(describe(option, 132), format!("{}: {}", option.0, option.1));
+        let narrow = describe(option, 60);
+        assert_eq!(
+            narrow,
+            "Sign in\n    user name and password of a Quay user; the token is\n    made for you and the password is not kept"
+        );
+        assert!(narrow.lines().all(|line| line.len() < 60));
+    }
+}

@@ -1,0 +1,123 @@
+//! A person that a unit test plays: answers that are known beforehand, and paper instead of a screen.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anstream::adapter::strip_str;
+use secrecy::SecretString;
+
+use crate::error::{Error, Stopped};
+
+/// What the person does at a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Presses Enter, which takes the default.
+    Enter,
+    /// Answers a question for yes or no.
+    Yes,
+    /// The same.
+    No,
+    /// Types a line of text, or a password.
+    Type(&'static str),
+    /// Chooses the option with this label.
+    Choose(&'static str),
+    /// Leaves with Esc.
+    Esc,
+}
+
+/// The answers that are left, and all that was asked and shown.
+#[derive(Debug)]
+pub(super) struct Rehearsal(Mutex<Script>);
+
+#[derive(Debug)]
+struct Script {
+    answers: std::vec::IntoIter<Answer>,
+    questions: Vec<String>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Rehearsal {
+    pub(super) fn new(answers: Vec<Answer>) -> Self {
+        let (questions, stdout, stderr) = (vec![], String::new(), String::new());
+        Self(Mutex::new(Script { answers: answers.into_iter(), questions, stdout, stderr }))
+    }
+
+    pub(super) fn confirm(&self, question: &str, default: bool) -> Result<bool, Error> {
+        match self.answer(question)? {
+            Answer::Enter => Ok(default),
+            Answer::Yes => Ok(true),
+            Answer::No => Ok(false),
+            other => panic!("{other:?} is no answer to {question:?}"),
+        }
+    }
+
+    pub(super) fn text(&self, question: &str, default: Option<&str>) -> Result<String, Error> {
+        match self.answer(question)? {
+            Answer::Enter => Ok(default.unwrap_or_default().to_owned()),
+            Answer::Type(text) => Ok(text.to_owned()),
+            other => panic!("{other:?} is no answer to {question:?}"),
+        }
+    }
+
+    pub(super) fn select(&self, question: &str, options: &[(&str, &str)], default: usize) -> Result<usize, Error> {
+        assert!(default < options.len(), "{question:?} has no option {default}");
+        match self.answer(question)? {
+            Answer::Enter => Ok(default),
+            Answer::Choose(wanted) => Ok(options
+                .iter()
+                .position(|(label, _)| *label == wanted)
+                .unwrap_or_else(|| panic!("{question:?} has no option {wanted:?}: {options:?}"))),
+            other => panic!("{other:?} is no answer to {question:?}"),
+        }
+    }
+
+    pub(super) fn password(&self, question: &str) -> Result<SecretString, Error> {
+        match self.answer(question)? {
+            Answer::Type(password) => Ok(password.into()),
+            other => panic!("{other:?} is no answer to {question:?}"),
+        }
+    }
+
+    /// On paper there are no colors.
+    pub(super) fn print_out(&self, text: &str) {
+        self.script().stdout.push_str(&strip_str(text).to_string());
+    }
+
+    pub(super) fn print_err(&self, text: &str) {
+        self.script().stderr.push_str(&strip_str(text).to_string());
+    }
+
+    pub(super) fn questions(&self) -> Vec<String> {
+        self.script().questions.clone()
+    }
+
+    pub(super) fn stdout(&self) -> String {
+        self.script().stdout.clone()
+    }
+
+    pub(super) fn stderr(&self) -> String {
+        self.script().stderr.clone()
+    }
+
+    fn answer(&self, question: &str) -> Result<Answer, Error> {
+        let mut script = self.script();
+        script.questions.push(question.to_owned());
+        script.stderr.push_str(&format!("? {question}\n"));
+        match script.answers.next() {
+            Some(Answer::Esc) => Err(Stopped.into()),
+            Some(answer) => Ok(answer),
+            None => panic!("nobody expected to be asked {question:?}"),
+        }
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Rehearsal {
+    fn drop(&mut self) {
+        let left: Vec<_> = self.script().answers.by_ref().collect();
+        assert!(left.is_empty() || std::thread::panicking(), "nobody asked for {left:?}");
+    }
+}
