@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -31,11 +31,29 @@ pub(super) struct Call {
     method: Method,
     url: Url,
     credentials: Credentials,
-    body: Option<Value>,
-    /// Making it twice has the effect of making it once.
-    repeatable: bool,
+    /// Headers beside those that every call has.
+    headers: HeaderMap,
+    body: Option<Body>,
+    repeat: Repeat,
     /// Its 401 says nothing about the token.
     shrugs_at_401: bool,
+}
+
+/// What a call brings along.
+enum Body {
+    Json(Value),
+    Form(Vec<(&'static str, String)>),
+}
+
+/// When a call may be made again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    /// Making it twice has the effect of making it once.
+    Freely,
+    /// Only when it is certain that it was not applied.
+    IfRefused,
+    /// Quay counts the tries.
+    Never,
 }
 
 /// Who a call is made as.
@@ -57,7 +75,16 @@ pub(super) struct Answer {
 
 impl Call {
     pub(super) fn new(method: Method, url: Url, credentials: Credentials, what: String) -> Self {
-        Self { what, method, url, credentials, body: None, repeatable: true, shrugs_at_401: false }
+        Self {
+            what,
+            method,
+            url,
+            credentials,
+            headers: HeaderMap::new(),
+            body: None,
+            repeat: Repeat::Freely,
+            shrugs_at_401: false,
+        }
     }
 
     pub(super) fn query(mut self, name: &str, value: &str) -> Self {
@@ -65,13 +92,28 @@ impl Call {
         self
     }
 
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
     pub(super) fn body(mut self, body: Value) -> Self {
-        self.body = Some(body);
+        self.body = Some(Body::Json(body));
+        self
+    }
+
+    pub(super) fn form(mut self, fields: Vec<(&'static str, String)>) -> Self {
+        self.body = Some(Body::Form(fields));
         self
     }
 
     pub(super) fn not_repeatable(mut self) -> Self {
-        self.repeatable = false;
+        self.repeat = Repeat::IfRefused;
+        self
+    }
+
+    pub(super) fn never_repeated(mut self) -> Self {
+        self.repeat = Repeat::Never;
         self
     }
 
@@ -84,13 +126,17 @@ impl Call {
         &self.what
     }
 
+    fn is_repeatable(&self) -> bool {
+        self.repeat == Repeat::Freely
+    }
+
     /// Whether an answer, or the lack of one, is worth another try.
     fn is_worth_repeating(&self, outcome: &Result<Answer, Failure>) -> bool {
         match outcome {
             // The proxy in front of Quay counts requests; the one it refuses was not applied (sample 586).
-            Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => true,
-            Ok(answer) => self.repeatable && answer.is_of_a_gateway(),
-            Err(Failure::Broken(_)) => self.repeatable,
+            Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => self.repeat != Repeat::Never,
+            Ok(answer) => self.is_repeatable() && answer.is_of_a_gateway(),
+            Err(Failure::Broken(_)) => self.is_repeatable(),
             Err(_) => false,
         }
     }
@@ -102,9 +148,9 @@ impl Answer {
         matches!(self.status.as_u16(), 502..=504) && !is_readonly(&self.body)
     }
 
-    fn retry_after(&self) -> Option<Duration> {
-        let seconds = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
+    /// The pause in seconds that it asks for.
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
     }
 }
 
@@ -139,7 +185,7 @@ impl Quay {
     }
 
     /// Makes a call to the API and learns from a refusal.
-    async fn send(&self, call: &Call) -> Result<Answer, QuayError> {
+    pub(super) async fn send(&self, call: &Call) -> Result<Answer, QuayError> {
         let answer = self.exchange(call, &self.0.api).await?;
         if answer.status.is_success() {
             return Ok(answer);
@@ -147,13 +193,20 @@ impl Quay {
         let error = QuayError::refused(&call.what, answer.status, &answer.body);
         match error.kind {
             ErrorKind::Unauthorized if matches!(call.credentials, Credentials::Token) && !call.shrugs_at_401 => {
-                self.0.api.cut(Trouble::TokenRefused { reason: error.reason.clone() });
+                self.learn_refusal(&error);
             }
             ErrorKind::ReadOnly => self.learn(Trouble::ReadOnly),
             ErrorKind::RobotsDisallowed => self.learn(Trouble::RobotsDisallowed),
             _ => {}
         }
         Err(error)
+    }
+
+    /// No call with this token makes sense any more.
+    pub(super) fn learn_refusal(&self, error: &QuayError) {
+        if error.kind == ErrorKind::Unauthorized {
+            self.0.api.cut(Trouble::TokenRefused { reason: error.reason.clone() });
+        }
     }
 
     /// Makes a call as often as it takes and may; the answer is of any status.
@@ -171,7 +224,8 @@ impl Quay {
         let outcome = loop {
             let outcome = self.attempt(call, authorization.clone(), deadline).await;
             let Some(pause) = pauses.next().filter(|_| call.is_worth_repeating(&outcome)) else { break outcome };
-            let pause = outcome.as_ref().ok().and_then(Answer::retry_after).unwrap_or_else(|| jittered(pause));
+            let asked = outcome.as_ref().ok().and_then(Answer::retry_after);
+            let pause = asked.map_or_else(|| jittered(pause), |seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE));
             if Instant::now() + pause >= deadline {
                 break outcome;
             }
@@ -180,7 +234,7 @@ impl Quay {
         match outcome {
             Ok(answer) if answer.is_of_a_gateway() => {
                 let reason = format!("a proxy answered {} in Quay's place", answer.status);
-                if call.repeatable && line.unanswered(&reason) {
+                if call.is_repeatable() && line.unanswered(&reason) {
                     return Err(QuayError::new(&call.what, ErrorKind::Unreachable(Step::Http), reason));
                 }
                 Ok(answer)
@@ -191,7 +245,7 @@ impl Quay {
             }
             Err(Failure::Broken(reason)) => {
                 // A single try proves little: with HTTP/2 all calls under way break together.
-                let is_down = call.repeatable && line.unanswered(&reason);
+                let is_down = call.is_repeatable() && line.unanswered(&reason);
                 let kind = if is_down { ErrorKind::Unreachable(Step::Http) } else { ErrorKind::Server };
                 Err(QuayError::new(&call.what, kind, reason))
             }
@@ -208,13 +262,15 @@ impl Quay {
 
     /// Makes a call once.
     async fn attempt(&self, call: &Call, authorization: Option<HeaderValue>, deadline: Instant) -> Result<Answer, Failure> {
-        let mut request = self.0.http.request(call.method.clone(), call.url.clone());
+        let mut request = self.0.http.request(call.method.clone(), call.url.clone()).headers(call.headers.clone());
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        if let Some(body) = &call.body {
-            request = request.json(body);
-        }
+        request = match &call.body {
+            Some(Body::Json(body)) => request.json(body),
+            Some(Body::Form(fields)) => request.form(fields),
+            None => request,
+        };
         let started = Instant::now();
         let answer = timeout_at(deadline, async {
             let response = request.send().await?;

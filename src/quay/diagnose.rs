@@ -4,25 +4,16 @@ use futures::join;
 use reqwest::Method;
 
 use super::Quay;
-use super::call::{Call, Credentials};
 use super::error::{ErrorKind, QuayError};
+use super::inspect::Features;
 use super::wire;
 use crate::bridge::integration::Trouble;
-
-/// What Quay tells everybody about itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct About {
-    /// Its version as it gives it, `Quay v3.17.4`; not in 3.12, and not always truthful.
-    pub version: Option<String>,
-    /// It is in read-only mode.
-    pub read_only: bool,
-}
 
 /// What is known about the token's user.
 #[derive(Debug)]
 pub(super) struct Diagnosis {
     /// None if the user could not be read.
-    user: Option<wire::User>,
+    pub(super) user: Option<wire::User>,
 }
 
 impl Diagnosis {
@@ -44,8 +35,7 @@ impl Quay {
     }
 
     async fn examine(&self) -> Diagnosis {
-        let whoami = self.api(Method::GET, &["user", ""], "read the token's user".into()).shrugging_at_401();
-        let (user, config) = join!(self.fetch::<wire::User>(&whoami), self.config());
+        let (user, config) = join!(self.whoami(), self.config());
         match &user {
             Ok(user) => {
                 let features = config.map(|config| config.features.clone()).unwrap_or_default();
@@ -58,6 +48,11 @@ impl Quay {
             Err(_) => {}
         }
         Diagnosis { user: user.ok() }
+    }
+
+    /// The token's user. A 401 may also be the answer to a good token (sample 111), so nothing is learnt from it.
+    pub(super) async fn whoami(&self) -> Result<wire::User, QuayError> {
+        self.fetch(&self.api(Method::GET, &["user", ""], "read the token's user".into()).shrugging_at_401()).await
     }
 
     /// Asks for what needs a token, but no scope to be told so: 401 is for a bad token, 403 for a good one.
@@ -74,47 +69,17 @@ impl Quay {
             self.learn(lacks("org:admin"));
         }
     }
-
-    /// Finds out whether Quay refuses every change at the moment, for [`Quay::troubles`]. Costs one call the first time,
-    /// which needs no token and is cheap for Quay.
-    pub async fn check_state(&self) {
-        // What it does not tell is not known; the calls that matter say more.
-        let _ = self.config().await;
-    }
-
-    /// What Quay tells everybody about itself.
-    ///
-    /// # Errors
-    /// When it does not answer, or is no Quay.
-    pub async fn about(&self) -> Result<About, QuayError> {
-        let config = self.config().await?;
-        Ok(About { read_only: config.is_readonly(), version: config.version_number.clone() })
-    }
-
-    async fn config(&self) -> Result<&wire::Config, QuayError> {
-        let read = || async {
-            let url = self.address(&["config"], &[]);
-            let call = Call::new(Method::GET, url, Credentials::Nobody, "read Quay's configuration".into());
-            let config: wire::Config = self.fetch(&call).await?;
-            if config.is_readonly() {
-                self.learn(Trouble::ReadOnly);
-            }
-            Ok(config)
-        };
-        self.0.config.get_or_try_init(read).await
-    }
 }
 
 /// What stands in the way of creating organizations.
-fn user_troubles(user: &wire::User, features: &wire::Features) -> Vec<Trouble> {
+pub(super) fn user_troubles(user: &wire::User, features: &Features) -> Vec<Trouble> {
     let mut troubles = Vec::new();
     // Without user:admin the answer holds little more than the name (sample 110).
     if user.email.is_none() && user.is_me.is_none() {
         troubles.push(lacks("user:admin"));
     }
     // Samples 560-562, 590, 591.
-    let is_for_superusers = features.superusers_org_creation_only || features.restricted_users;
-    if is_for_superusers && user.super_user != Some(true) {
+    if features.keeps_organizations_to_superusers() && user.super_user != Some(true) {
         troubles.push(Trouble::UserLacksRight { user: user.username.clone(), right: "create organizations".into() });
     }
     troubles
@@ -123,12 +88,12 @@ fn user_troubles(user: &wire::User, features: &wire::Features) -> Vec<Trouble> {
 /// Whether the user may administer the organization and just the token may not. Quay answers `is_admin` and
 /// `is_member` by what the token may, but lists a user's organizations and the teams she may look into by her
 /// membership (`endpoints/api/user.py`, `organization.py`; sample 185).
-fn lacks_org_admin(name: &str, view: &wire::Organization, user: Option<&wire::User>) -> bool {
+pub(super) fn lacks_org_admin(name: &str, view: &wire::Organization, user: Option<&wire::User>) -> bool {
     let is_owner = view.teams.values().any(|team| team.role == "admin" && team.can_view);
     let belongs = user.is_some_and(|user| user.organizations.iter().any(|organization| organization.name == name));
     is_owner || (belongs && !view.is_member)
 }
 
-fn lacks(scope: &str) -> Trouble {
+pub(super) fn lacks(scope: &str) -> Trouble {
     Trouble::TokenLacksScope { scope: scope.into() }
 }

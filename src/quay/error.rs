@@ -62,6 +62,19 @@ pub enum ErrorKind {
     RobotsDisallowed,
     /// Too many requests, even after waiting.
     RateLimited,
+    /// The user name or the password is wrong.
+    WrongPassword,
+    /// Too many wrong passwords: for so many seconds even the right one is refused (samples 097-099).
+    Throttled {
+        /// How long to wait.
+        seconds: u64,
+    },
+    /// Quay takes no passwords itself, FEATURE_DIRECT_LOGIN is off (sample 651).
+    DirectLoginOff,
+    /// Signing in takes https, since the session cookie goes over nothing else (samples 094, 095).
+    PlainHttp,
+    /// This Quay cannot do it at all.
+    Unsupported,
     /// Quay failed: a 5xx answer, or a connection that broke before there was one. Whether a write was done is unknown.
     Server,
     /// An answer that does not belong here.

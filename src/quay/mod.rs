@@ -4,14 +4,25 @@
 //! [`QuayError`] (`error`); `connection` puts the failures of the layers below into words and remembers when asking
 //! has become pointless. `read`, `write`, `diagnose` and `registry` hold the operations, `wire` the bodies.
 //!
+//! What comes before there is a token to work with: `inspect` and `certificates` look at a Quay from the outside,
+//! `sign_in` and `issue` get a token from user name and password (`visit` is the cookie and the CSRF token in between,
+//! `scope` what to ask for), `trial` finds out what a token is good for.
+//!
 //! Every request with a token costs Quay a fifth of a second of CPU, so what is counted here is requests.
 
 mod call;
+mod certificates;
 mod connection;
 mod diagnose;
 mod error;
+mod inspect;
+mod issue;
 mod read;
 mod registry;
+mod scope;
+mod sign_in;
+mod trial;
+mod visit;
 mod wire;
 mod write;
 
@@ -32,9 +43,14 @@ use connection::Line;
 use diagnose::Diagnosis;
 use registry::Challenge;
 
-pub use diagnose::About;
+pub use certificates::{Certificate, describe_pem, presented_chain};
 pub use error::{ErrorKind, OptionsError, QuayError};
+pub use inspect::{About, Features, Inspection};
+pub use issue::{Issued, TokenRequest};
 pub use read::Depth;
+pub use scope::Scope;
+pub use sign_in::Session;
+pub use trial::TokenTrial;
 
 /// How we name ourselves. Quay refuses API calls from what looks like a browser (sample 090).
 const USER_AGENT: &str = concat!("oc-quay/", env!("CARGO_PKG_VERSION"));
@@ -69,7 +85,7 @@ struct Shared {
     url: QuayUrl,
     token: Option<SecretString>,
     insecure: bool,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     timeout: Duration,
     /// Whether calls to the API still make sense.
     api: Line,
@@ -79,7 +95,7 @@ struct Shared {
     troubles: Mutex<Vec<Trouble>>,
     /// Robot accounts that were there when we came to create them: somebody else is at the same work.
     outrun: Mutex<BTreeSet<String>>,
-    config: OnceCell<wire::Config>,
+    config: Arc<OnceCell<wire::Config>>,
     diagnosis: OnceCell<Diagnosis>,
     challenge: OnceCell<Challenge>,
 }
@@ -114,15 +130,41 @@ impl Quay {
             url: options.url,
             token: options.token,
             insecure: options.insecure,
-            permits: Semaphore::new(options.parallel.max(1)),
+            permits: Arc::new(Semaphore::new(options.parallel.max(1))),
             timeout: options.timeout,
             api: Line::default(),
             registry: Line::default(),
             troubles: Mutex::default(),
             outrun: Mutex::default(),
-            config: OnceCell::new(),
+            config: Arc::default(),
             diagnosis: OnceCell::new(),
             challenge: OnceCell::new(),
+        })))
+    }
+
+    /// The same Quay, asked with another token, or with none. Connections are shared and what Quay tells everybody is
+    /// remembered; what was learnt about the old token is not.
+    ///
+    /// # Errors
+    /// When the token cannot stand in a request.
+    pub fn with_token(&self, token: Option<SecretString>) -> Result<Self, OptionsError> {
+        if let Some(token) = &token {
+            bearer(token).ok_or(OptionsError::Token)?;
+        }
+        Ok(Self(Arc::new(Shared {
+            http: self.0.http.clone(),
+            url: self.0.url.clone(),
+            token,
+            insecure: self.0.insecure,
+            permits: Arc::clone(&self.0.permits),
+            timeout: self.0.timeout,
+            api: Line::default(),
+            registry: Line::default(),
+            troubles: Mutex::new(self.0.troubles_of_quay()),
+            outrun: Mutex::default(),
+            config: Arc::clone(&self.0.config),
+            diagnosis: OnceCell::new(),
+            challenge: self.0.challenge.clone(),
         })))
     }
 
@@ -137,6 +179,14 @@ impl Quay {
         if !learnt.contains(&trouble) {
             learnt.push(trouble);
         }
+    }
+}
+
+impl Shared {
+    /// What was learnt that holds whoever asks.
+    fn troubles_of_quay(&self) -> Vec<Trouble> {
+        let learnt = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        learnt.iter().filter(|trouble| matches!(trouble, Trouble::ReadOnly | Trouble::RobotsDisallowed)).cloned().collect()
     }
 }
 

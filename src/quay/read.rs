@@ -267,8 +267,25 @@ impl Quay {
     /// The names of all organizations, or `None` where that cannot be read: the list is for superusers whose token has
     /// the scope `super:user` (samples 432-436).
     pub async fn organizations(&self) -> Option<BTreeSet<String>> {
+        self.all_organizations().await.ok()
+    }
+
+    pub(super) async fn all_organizations(&self) -> Result<BTreeSet<String>, QuayError> {
         let call = || self.api(Method::GET, &["superuser", "organizations", ""], "list all organizations".into());
-        self.pages(call).await.ok()
+        self.pages(call).await
+    }
+
+    /// The marks in an organization's robot accounts, none twice: whose it is. One call.
+    ///
+    /// # Errors
+    /// When it may not be looked into, or is not there: Quay says the same of both (samples 206-208).
+    pub async fn marks(&self, organization: &str) -> Result<Vec<Mark>, QuayError> {
+        let mut marks = Vec::new();
+        for robot in self.robots(organization).await? {
+            let mark = robot.description.as_deref().and_then(Mark::parse);
+            marks.extend(mark.filter(|mark| !marks.contains(mark)));
+        }
+        Ok(marks)
     }
 
     /// The repositories of an organization with the number of their tags: what is lost with it.

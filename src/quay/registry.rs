@@ -34,7 +34,7 @@ impl Quay {
     pub async fn probe(&self, login: &Login, wanted: &[(String, bool)]) -> ProbeOutcome {
         let mut grants = BTreeMap::new();
         for scopes in queries(wanted) {
-            match self.sign_in(login, &scopes).await {
+            match self.log_in(login, &scopes).await {
                 Ok(SignIn::Granted(more)) => grants.extend(more),
                 Ok(SignIn::Refused(reason)) => return ProbeOutcome::Refused(reason),
                 Err(error) => return ProbeOutcome::Unknown(error.into()),
@@ -43,7 +43,7 @@ impl Quay {
         ProbeOutcome::Granted(grants)
     }
 
-    async fn sign_in(&self, login: &Login, scopes: &[String]) -> Result<SignIn, QuayError> {
+    async fn log_in(&self, login: &Login, scopes: &[String]) -> Result<SignIn, QuayError> {
         let Challenge { realm, service } = self.0.challenge.get_or_try_init(|| self.challenge()).await?;
         let what = format!("log in to the registry as {}", login.username);
         let mut call = Call::new(Method::GET, realm.clone(), Credentials::Login(login.clone()), what).query("service", service);

@@ -1,10 +1,14 @@
 //! The client against the stand-in, over TLS: what it learns, what it sends, what it does when something fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod certifying;
 mod failing;
+mod inspecting;
+mod issuing;
 mod probing;
 mod reading;
 mod refused;
+mod signing_in;
 mod writing;
 
 use std::collections::BTreeSet;

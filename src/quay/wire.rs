@@ -1,11 +1,13 @@
 //! The bodies of Quay's answers, as far as we read them. Fields that are not marked optional are in every answer that
 //! is Quay's; one without them is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+
+use super::inspect::Features;
 
 /// `GET …/robots` (samples 231, 387).
 #[derive(Debug, Deserialize)]
@@ -117,23 +119,51 @@ pub(super) struct User {
     pub(super) global_readonly_super_user: Option<bool>,
     /// Those with the user in a team, whatever the token may (the same place).
     #[serde(default)]
-    pub(super) organizations: Vec<Named>,
+    pub(super) organizations: Vec<Membership>,
+}
+
+impl User {
+    pub(super) fn organization_names(&self) -> BTreeSet<String> {
+        self.organizations.iter().map(|organization| organization.name.clone()).collect()
+    }
+}
+
+/// An organization of a user (sample 100).
+#[derive(Debug, Deserialize)]
+pub(super) struct Membership {
+    pub(super) name: String,
+    /// What the token may, not only its user.
+    pub(super) is_org_admin: Option<bool>,
+}
+
+/// `GET /health/instance` (sample 001).
+#[derive(Debug, Deserialize)]
+pub(super) struct Health {
+    pub(super) data: HealthData,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct HealthData {
+    pub(super) services: BTreeMap<String, bool>,
 }
 
 /// `GET /config` (samples 003, 648).
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct Config {
     /// Not in 3.12.
     pub(super) version_number: Option<String>,
     pub(super) registry_state: Option<String>,
     pub(super) features: Features,
+    #[serde(default)]
+    pub(super) config: Values,
 }
 
+/// What is not on or off in it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
-pub(super) struct Features {
-    pub(super) superusers_org_creation_only: bool,
-    pub(super) restricted_users: bool,
+pub(super) struct Values {
+    pub(super) server_hostname: Option<String>,
+    pub(super) preferred_url_scheme: Option<String>,
 }
 
 impl Config {
@@ -160,4 +190,37 @@ pub(super) struct Claims {
 pub(super) struct Access {
     pub(super) name: String,
     pub(super) actions: Vec<String>,
+}
+
+/// `GET /csrf_token` (sample 010).
+#[derive(Debug, Deserialize)]
+pub(super) struct CsrfToken {
+    pub(super) csrf_token: SecretString,
+}
+
+/// What `POST /api/v1/signin` refuses with (sample 013).
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct SignInRefused {
+    pub(super) needs_email_verification: bool,
+    pub(super) invalid_credentials: bool,
+}
+
+/// `GET …/applications` (sample 020).
+#[derive(Debug, Deserialize)]
+pub(super) struct Applications {
+    pub(super) applications: Vec<Application>,
+}
+
+/// An OAuth application: in a list, or new (sample 019). Its secret is not read.
+#[derive(Debug, Deserialize)]
+pub(super) struct Application {
+    pub(super) name: String,
+    pub(super) client_id: String,
+}
+
+/// `POST …/tokens` (sample 080).
+#[derive(Debug, Deserialize)]
+pub(super) struct IssuedToken {
+    pub(super) token: SecretString,
 }

@@ -1,0 +1,86 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use sandbox::tls::Authority;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::bridge::integration::Step;
+use crate::quay::{Certificate, ErrorKind, OptionsError, QuayError, describe_pem, presented_chain};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+fn chain_at(scene: &Scene, url: &str) -> Result<Vec<Certificate>, QuayError> {
+    scene.run(presented_chain(&QuayUrl::parse(url).unwrap().0, TIMEOUT))
+}
+
+#[test]
+fn a_certificate_that_nobody_trusts_is_shown_and_nothing_is_sent() {
+    let scene = Scene::new();
+    let chain = chain_at(&scene, &scene.sandbox.quay.url()).unwrap();
+    let [leaf] = &chain[..] else { panic!("{chain:?}") };
+    assert_eq!((leaf.subject.as_str(), leaf.issuer.as_str()), ("CN=localhost", "CN=oc-quay sandbox CA"));
+    assert!(!leaf.is_ca);
+    let now = Timestamp::now();
+    assert!(leaf.not_before < now && now < leaf.not_after);
+    assert_eq!(scene.requests(), 0);
+    // What was seen is what the file says.
+    assert_eq!(describe_pem(leaf.pem.as_bytes()).unwrap(), chain);
+}
+
+#[test]
+fn a_file_of_certificates_is_described_one_by_one() {
+    let scene = Scene::new();
+    let mine = fs::read_to_string(scene.sandbox.ca_file()).unwrap();
+    let other = Authority::new().unwrap();
+    let both = format!("# mine\n{mine}\n# another\n{}", other.pem());
+    let found = describe_pem(both.as_bytes()).unwrap();
+    assert_eq!(found.len(), 2);
+    for certificate in &found {
+        assert!(certificate.is_ca);
+        assert_eq!(certificate.subject, certificate.issuer);
+        assert_eq!(certificate.sha256.split(':').map(str::len).collect::<Vec<_>>(), [2; 32]);
+    }
+    assert_ne!(found[0].sha256, found[1].sha256);
+    // The certificate itself comes through unchanged, whatever the line breaks of the file.
+    let der = |pem: &str| STANDARD.decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>()).unwrap();
+    assert_eq!(der(&found[1].pem), der(other.pem()));
+    assert!(found[1].pem.lines().all(|line| line.len() <= 64));
+    Quay::new(Options { ca: Some(found[0].pem.clone().into_bytes()), ..scene.options() }).unwrap();
+}
+
+#[test]
+fn a_certificate_is_described_as_openssl_does() {
+    // `openssl x509 -in certificate.pem -noout -fingerprint -sha256 -dates -subject -nameopt rfc2253`
+    let found = describe_pem(include_bytes!("certificate.pem")).unwrap();
+    let fingerprint = "EC:B4:69:4A:00:D7:6D:EC:E2:8F:D5:D6:29:D9:F2:F5:D2:3F:F3:72:F4:A2:8A:69:EE:A0:40:96:29:C1:FA:CD";
+    assert_eq!(found[0].sha256, fingerprint);
+    assert_eq!(found[0].subject, "CN=quay.example.com,O=Example,C=DE");
+    // From 2050 on the dates are of another type (RFC 5280, 4.1.2.5).
+    assert_eq!(found[0].not_before.to_string(), "2026-11-22T15:03:47Z");
+    assert_eq!(found[0].not_after.to_string(), "2054-04-09T15:03:47Z");
+}
+
+#[test]
+fn what_is_no_certificate_is_refused() {
+    let broken = "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
+    for pem in ["", "nothing", "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", broken] {
+        assert!(matches!(describe_pem(pem.as_bytes()), Err(OptionsError::Ca(_))), "{pem}");
+    }
+}
+
+#[test]
+fn who_presents_no_certificate_is_told_by_the_step() {
+    let scene = Scene::new();
+    let listener = scene.run(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let table = [
+        ("https://quay.invalid".to_owned(), ErrorKind::Unreachable(Step::Name)),
+        (format!("https://127.0.0.1:{port}"), ErrorKind::Unreachable(Step::Connect)),
+        (format!("http://127.0.0.1:{port}"), ErrorKind::PlainHttp),
+    ];
+    for (url, kind) in table {
+        assert_eq!(chain_at(&scene, &url).unwrap_err().kind, kind, "{url}");
+    }
+}

@@ -1,0 +1,290 @@
+use jiff::{SignedDuration, Timestamp};
+use sandbox::quay::{ApplicationView, Flags, Release};
+
+use super::*;
+use crate::quay::{ErrorKind, Issued, QuayError, Scope, TokenRequest};
+
+const HOME: &str = "openshift-integration";
+const APPLICATION: &str = "openshift";
+const RELEASES: [Release; 4] = [Release::V3_12, Release::V3_17, Release::V3_18, Release::Master];
+
+fn wanted() -> TokenRequest {
+    TokenRequest {
+        organization: HOME.into(),
+        application: APPLICATION.into(),
+        client_id: None,
+        scopes: Scope::ALL.to_vec(),
+        expiry: None,
+    }
+}
+
+fn issue(scene: &Scene, user: &str, wanted: &TokenRequest) -> Result<Issued, QuayError> {
+    let mut session = scene.session(user);
+    scene.requests();
+    let issued = scene.run(session.issue(wanted));
+    if let Err(error) = &issued {
+        scene.assert_no_secret_in(&format!("{error} {error:?}"));
+    }
+    issued
+}
+
+fn at(release: Release) -> Scene {
+    let scene = Scene::new();
+    scene.sandbox.quay.set_flags(|flags| flags.release = release);
+    scene
+}
+
+fn has_json_api(release: Release) -> bool {
+    release >= Release::V3_18
+}
+
+fn only_application(scene: &Scene) -> ApplicationView {
+    let mut found = scene.sandbox.quay.applications(HOME);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+#[test]
+fn every_release_issues_a_token_and_finds_the_application_again() {
+    for release in RELEASES {
+        let scene = at(release);
+        let form_calls = if has_json_api(release) { 0 } else { 2 };
+        let first = issue(&scene, ADMIN, &wanted()).unwrap();
+        assert!(first.organization_made && first.application_made);
+        assert_eq!(first.scopes, Scope::ALL);
+        // The form needs Quay's own name, from its configuration.
+        assert_eq!(scene.requests(), 4 + form_calls, "{release:?}");
+        let second = issue(&scene, ADMIN, &wanted()).unwrap();
+        assert!(!second.organization_made && !second.application_made);
+        assert_eq!(scene.requests(), 2 + form_calls, "{release:?}");
+        assert_eq!(second.client_id, first.client_id);
+
+        let application = only_application(&scene);
+        assert_eq!(application.redirect_uri, "");
+        let tokens: Vec<&str> = application.tokens.iter().map(|token| token.token.as_str()).collect();
+        assert_eq!(tokens, [first.token.expose_secret(), second.token.expose_secret()]);
+        assert!(application.tokens.iter().all(|token| token.user == ADMIN && token.scope == Scope::list(&Scope::ALL)));
+        scene.assert_no_secret_in(&format!("{first:?}"));
+
+        let client = scene.nobody().with_token(Some(first.token)).unwrap();
+        let trial = scene.run(client.try_token(Some(&first.scopes))).unwrap();
+        assert_eq!((trial.user.as_deref(), trial.superuser, trial.lacks), (Some(ADMIN), Some(true), vec![]));
+    }
+}
+
+#[test]
+fn what_is_half_done_is_finished() {
+    for release in RELEASES {
+        let scene = at(release);
+        scene.sandbox.quay.add_organization(HOME, "alice");
+        scene.sandbox.quay.add_application(HOME, "another", "");
+        let issued = issue(&scene, "alice", &wanted()).unwrap();
+        assert!(!issued.organization_made && issued.application_made, "{release:?}");
+        assert_eq!(scene.sandbox.quay.applications(HOME).len(), 2);
+    }
+}
+
+#[test]
+fn of_several_applications_of_the_name_the_first_is_used_unless_one_is_given() {
+    let scene = Scene::new();
+    let quay = &scene.sandbox.quay;
+    quay.add_organization(HOME, ADMIN);
+    let ids = [APPLICATION, APPLICATION].map(|name| quay.add_application(HOME, name, ""));
+    assert_eq!(issue(&scene, ADMIN, &wanted()).unwrap().client_id, ids[0]);
+    let given = TokenRequest { client_id: Some(ids[1].clone()), ..wanted() };
+    assert_eq!(issue(&scene, ADMIN, &given).unwrap().client_id, ids[1]);
+    assert_eq!(scene.requests(), 1, "nothing is looked for");
+}
+
+#[test]
+fn an_application_that_is_not_there_is_named() {
+    for release in RELEASES {
+        let scene = at(release);
+        scene.sandbox.quay.add_organization(HOME, ADMIN);
+        let given = TokenRequest { client_id: Some("NOSUCHCLIENT".into()), ..wanted() };
+        let error = issue(&scene, ADMIN, &given).unwrap_err();
+        let kind = if has_json_api(release) { ErrorKind::NotFound } else { ErrorKind::Forbidden };
+        assert_eq!(error.kind, kind, "{release:?} {error}");
+        assert!(error.reason.contains("no application NOSUCHCLIENT"), "{error}");
+    }
+}
+
+#[test]
+fn an_expiry_is_kept_or_refused_but_never_dropped() {
+    let expiring = TokenRequest { expiry: Some(Duration::from_secs(30 * 86_400)), ..wanted() };
+    for release in RELEASES {
+        let scene = at(release);
+        let issued = issue(&scene, ADMIN, &expiring);
+        let tokens = only_application(&scene).tokens;
+        if has_json_api(release) {
+            issued.unwrap();
+            let lifetime = tokens[0].expires.duration_since(Timestamp::now());
+            assert!((lifetime - SignedDuration::from_hours(30 * 24)).abs() < SignedDuration::from_mins(1), "{lifetime}");
+        } else {
+            assert_eq!(issued.unwrap_err().kind, ErrorKind::Unsupported);
+            assert_eq!(tokens, []);
+        }
+    }
+}
+
+#[test]
+fn a_plain_user_gets_what_a_plain_user_can_have() {
+    for release in RELEASES {
+        let scene = at(release);
+        let issued = issue(&scene, "alice", &wanted()).unwrap();
+        assert_eq!(issued.scopes.contains(&Scope::SuperUser), !has_json_api(release), "{release:?}");
+        let token = only_application(&scene).tokens.remove(0);
+        assert_eq!((token.scope, token.user.as_str()), (Scope::list(&issued.scopes), "alice"));
+    }
+}
+
+#[test]
+fn a_name_that_is_not_ours_to_use_is_refused_with_the_reason() {
+    for release in RELEASES {
+        let scene = at(release);
+        scene.sandbox.quay.add_organization(HOME, ADMIN);
+        let error = issue(&scene, "alice", &wanted()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Exists, "{release:?}");
+        assert!(error.reason.contains("that alice may not administer"), "{error}");
+        for user in [ADMIN, "alice"] {
+            let error = issue(&scene, ADMIN, &TokenRequest { organization: user.into(), ..wanted() }).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Exists, "{release:?} {error}");
+        }
+        assert_eq!(scene.sandbox.quay.applications(HOME), []);
+    }
+}
+
+#[test]
+fn where_only_superusers_create_organizations_a_plain_user_needs_one_that_is_there() {
+    for change in [|flags: &mut Flags| flags.org_creation_only = true, |flags: &mut Flags| flags.restricted_users = true] {
+        let scene = Scene::new();
+        scene.sandbox.quay.set_flags(change);
+        let error = issue(&scene, "alice", &wanted()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Forbidden);
+        assert!(error.reason.contains("alice may not create organizations"), "{error}");
+        scene.sandbox.quay.add_organization(HOME, "alice");
+        issue(&scene, "alice", &wanted()).unwrap();
+    }
+}
+
+#[test]
+fn names_that_quay_does_not_take_are_quoted() {
+    let scene = Scene::new();
+    let error = issue(&scene, ADMIN, &TokenRequest { organization: "Bad Name".into(), ..wanted() }).unwrap_err();
+    assert!(error.to_string().starts_with("cannot create organization Bad Name: Quay answered 400: "), "{error}");
+}
+
+#[test]
+fn a_limit_of_tokens_is_quoted() {
+    let scene = Scene::new();
+    scene.sandbox.quay.set_flags(|flags| flags.max_application_tokens = Some(0));
+    let error = issue(&scene, ADMIN, &wanted()).unwrap_err();
+    assert!(error.reason.contains("Token limit reached"), "{error}");
+}
+
+#[test]
+fn a_quay_reached_by_another_name_still_issues() {
+    for release in RELEASES {
+        let scene = at(release);
+        let url = scene.sandbox.quay.url().replace("127.0.0.1", "localhost");
+        let options = Options { url: QuayUrl::parse(&url).unwrap().0, token: None, ..scene.options() };
+        let client = Quay::new(options).unwrap();
+        let mut session = scene.run(client.sign_in(ADMIN, &scene.password(ADMIN))).unwrap();
+        scene.run(session.issue(&wanted())).unwrap();
+    }
+    // Without the configuration there is only the name that was given.
+    let scene = at(Release::V3_17);
+    scene.traffic().fault(Fault::on("GET", "/config").html(404));
+    let url = scene.sandbox.quay.url().replace("127.0.0.1", "localhost");
+    let options = Options { url: QuayUrl::parse(&url).unwrap().0, token: None, ..scene.options() };
+    let mut session = scene.run(Quay::new(options).unwrap().sign_in(ADMIN, &scene.password(ADMIN))).unwrap();
+    let error = scene.run(session.issue(&wanted())).unwrap_err();
+    assert!(error.reason.contains("/oauth/localapp") && error.reason.contains("SERVER_HOSTNAME"), "{error}");
+    scene.assert_no_secret_in(&format!("{error} {error:?}"));
+}
+
+#[test]
+fn lost_answers_double_nothing() {
+    // The request, and what happens to it once.
+    let table: [(&str, Harm); 6] = [
+        ("/api/v1/organization/", Fault::drop_after),
+        ("/api/v1/organization/", Fault::drop_before),
+        ("/applications", Fault::drop_after),
+        ("/applications", Fault::drop_before),
+        ("/applications", |fault| fault.html(502)),
+        ("/applications", |fault| fault.html(429)),
+    ];
+    at_once(RELEASES.into_iter().flat_map(|release| table.map(|(path, harm)| (release, path, harm))), |(release, path, harm)| {
+        let scene = at(release);
+        let mut session = scene.session(ADMIN);
+        let is_organization = !path.ends_with("applications");
+        let path = if is_organization { path.to_owned() } else { format!("/api/v1/organization/{HOME}{path}") };
+        scene.traffic().fault(harm(Fault::on("POST", &path).whole_path().times(1)));
+        let issued = scene.run(session.issue(&wanted())).unwrap();
+        assert!(issued.organization_made && issued.application_made, "{release:?} {path}");
+        assert_eq!(only_application(&scene).tokens.len(), 1, "{release:?} {path}");
+    });
+}
+
+#[test]
+fn a_token_whose_answer_was_lost_is_not_asked_for_twice() {
+    for (release, path) in [(Release::Master, "/tokens"), (Release::V3_17, "/oauth/authorizeapp")] {
+        let scene = at(release);
+        scene.traffic().fault(Fault::on("POST", path).drop_after());
+        let error = issue(&scene, ADMIN, &wanted()).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Server, "{error}");
+        assert!(error.reason.ends_with("the application in Quay's pages shows whether there is a token"), "{error}");
+        assert_eq!(only_application(&scene).tokens.len(), 1);
+    }
+}
+
+#[test]
+fn a_session_that_ended_is_said_to_have_ended() {
+    for release in RELEASES {
+        let scene = at(release);
+        let mut session = scene.session(ADMIN);
+        scene.sandbox.quay.end_sessions();
+        let error = scene.run(session.issue(&wanted())).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unauthorized, "{error}");
+        assert!(error.reason.contains("sign in again"), "{error}");
+    }
+}
+
+#[test]
+fn a_password_alone_gets_a_token_where_nobody_can_sign_in() {
+    for release in RELEASES {
+        for direct_login in [true, false] {
+            let scene = at(release);
+            let quay = &scene.sandbox.quay;
+            quay.set_flags(|flags| flags.direct_login = direct_login);
+            quay.add_organization(HOME, "alice");
+            let client_id = quay.add_application(HOME, APPLICATION, "");
+            let password = scene.password("alice");
+            let scopes = [Scope::OrgAdmin, Scope::UserAdmin];
+            let token = scene.run(scene.nobody().issue_with_password("alice", &password, &client_id, &scopes)).unwrap();
+            assert_eq!(scene.requests(), 3, "the CSRF token, Quay's own name, and the form");
+            let tokens = only_application(&scene).tokens;
+            assert_eq!((tokens[0].token.as_str(), tokens[0].scope.as_str()), (token.expose_secret(), "org:admin user:admin"));
+            assert_eq!(quay.open_sessions("alice"), 0);
+        }
+    }
+}
+
+#[test]
+fn a_password_alone_is_refused_with_the_reason() {
+    let scene = Scene::new();
+    let quay = &scene.sandbox.quay;
+    quay.add_organization(HOME, ADMIN);
+    let client_id = quay.add_application(HOME, APPLICATION, "");
+    let ask = |user: &str, password: &str, client_id: &str| {
+        let password = SecretString::from(password);
+        let error = scene.run(scene.nobody().issue_with_password(user, &password, client_id, &Scope::ALL)).unwrap_err();
+        scene.assert_no_secret_in(&format!("{error} {error:?}"));
+        error.kind
+    };
+    let (admin, alice) = (quay.password(ADMIN).unwrap(), quay.password("alice").unwrap());
+    assert_eq!(ask(ADMIN, &admin, "NOSUCHCLIENT"), ErrorKind::Forbidden);
+    assert_eq!(ask("alice", &alice, &client_id), ErrorKind::Forbidden);
+    assert_eq!(ask(ADMIN, "wr0ng-password", &client_id), ErrorKind::WrongPassword);
+    assert_eq!(scene.traffic().count("POST authorizeapp"), 3);
+}

@@ -1,0 +1,166 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use tokio::io::AsyncReadExt as _;
+use tokio::runtime::Runtime;
+
+use super::*;
+
+const TOKEN: &str = "s3cr3t-token";
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+async fn waiting() -> Waiting {
+    let quay = QuayUrl::parse("https://quay.example.com").unwrap().0;
+    Waiting::listen_on(0, &quay, "CLIENT", &[Scope::OrgAdmin, Scope::UserAdmin]).await.unwrap()
+}
+
+fn request(method: &str, target: &str, headers: &[&str], body: &str) -> String {
+    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    format!("{method} {target} HTTP/1.1\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
+}
+
+async fn ask(port: u16, request: &str) -> String {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    let _ = stream.write_all(request.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).unwrap()
+}
+
+#[test]
+fn the_address_asks_for_a_token_at_our_port() {
+    let waiting = runtime().block_on(waiting());
+    let fields: Vec<(String, String)> = waiting.address.query_pairs().into_owned().collect();
+    let expected = [
+        ("response_type", "token"),
+        ("client_id", "CLIENT"),
+        ("redirect_uri", &redirect_to(waiting.gate.port)),
+        ("scope", "org:admin user:admin"),
+        ("state", &waiting.gate.state),
+    ];
+    assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert!(waiting.address.as_str().starts_with("https://quay.example.com/oauth/authorize?"));
+    assert_eq!(waiting.gate.state.len(), 32);
+    assert_ne!(waiting.gate.state, random().unwrap());
+    assert_eq!(redirect_uri(), "http://localhost:17895/");
+}
+
+#[test]
+fn what_is_not_the_answer_is_refused_and_the_waiting_goes_on() {
+    runtime().block_on(async {
+        let waiting = waiting().await;
+        let (port, state) = (waiting.gate.port, waiting.gate.state.clone());
+        let token = tokio::spawn(waiting.token(Duration::from_secs(20)));
+        let host = format!("Host: localhost:{port}");
+        let origin = format!("Origin: http://localhost:{port}");
+        let good = format!("access_token={TOKEN}&token_type=Bearer&scope=org%3Aadmin&state={state}");
+        let evil = "Origin: https://evil.example.com";
+        let table = [
+            ("404", request("GET", "/favicon.ico", &[&host], "")),
+            ("404", request("GET", "/token", &[&host, &origin], &good)),
+            ("404", request("GET", "/", &["Host: evil.example.com"], "")),
+            ("404", request("POST", "/token", &["Host: evil.example.com", &origin], &good)),
+            ("404", request("POST", "/", &[&host, &origin], &good)),
+            ("403", request("POST", "/token", &[&host, evil], &good)),
+            ("403", request("POST", "/token", &[&host], &good)),
+            ("403", request("POST", "/token", &[&host, &origin], &good.replace(&state, "guessed"))),
+            ("403", request("POST", "/token", &[&host, &origin], &format!("access_token={TOKEN}"))),
+            ("403", request("POST", "/token", &[&host, &origin], &format!("access_token=&state={state}"))),
+            ("403", request("GET", "/?error=access_denied&state=guessed", &[&host], "")),
+        ];
+        for (status, request) in table {
+            let answer = ask(port, &request).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}\n{answer}");
+            assert!(!answer.contains(TOKEN));
+        }
+        for hopeless in [
+            "nonsense\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\n",
+            &"x".repeat(http::LIMIT * 2),
+            "POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n",
+        ] {
+            assert_eq!(ask(port, hopeless).await, "");
+        }
+        let page = ask(port, &request("GET", &format!("/?scope=org%3Aadmin&state={state}"), &[&host], "")).await;
+        assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("<script>"), "{page}");
+        assert!(!page.contains(&state) && !page.contains("://"), "{page}");
+        let thanks = ask(port, &request("POST", "/token", &[&host, &origin], &good)).await;
+        assert!(thanks.starts_with("HTTP/1.1 200 "), "{thanks}");
+        assert_eq!(token.await.unwrap().unwrap().expose_secret(), TOKEN);
+    });
+}
+
+#[test]
+fn silent_connections_keep_nobody_out() {
+    runtime().block_on(async {
+        let waiting = waiting().await;
+        let (port, state) = (waiting.gate.port, waiting.gate.state.clone());
+        let token = tokio::spawn(waiting.token(Duration::from_secs(20)));
+        let mut silent = Vec::new();
+        for _ in 0..CONNECTIONS - 1 {
+            silent.push(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap());
+        }
+        let headers = [format!("Host: localhost:{port}"), format!("Origin: http://localhost:{port}")];
+        let body = format!("access_token={TOKEN}&state={state}");
+        ask(port, &request("POST", "/token", &headers.each_ref().map(String::as_str), &body)).await;
+        assert_eq!(token.await.unwrap().unwrap().expose_secret(), TOKEN);
+    });
+}
+
+#[test]
+fn a_refusal_in_the_browser_ends_the_waiting_with_the_reason() {
+    let table = [
+        ("error=authorization_denied", "the application was not authorized in the browser"),
+        ("error=access_denied&state=STATE", "the application was not authorized in the browser"),
+        ("error=invalid_scope", "Quay sent the browser back with the error `invalid_scope`"),
+        ("error=%1b%5B31mred", "Quay sent the browser back with the error `31mred`"),
+    ];
+    runtime().block_on(async {
+        for (query, reason) in table {
+            let waiting = waiting().await;
+            let (port, state) = (waiting.gate.port, waiting.gate.state.clone());
+            let token = tokio::spawn(waiting.token(Duration::from_secs(20)));
+            let target = format!("/?{}", query.replace("STATE", &state));
+            ask(port, &request("GET", &target, &[&format!("Host: localhost:{port}")], "")).await;
+            assert_eq!(token.await.unwrap().unwrap_err().to_string(), reason);
+        }
+    });
+}
+
+#[test]
+fn an_address_that_was_pasted_counts_only_if_it_is_the_one_asked_for() {
+    let waiting = runtime().block_on(waiting());
+    let pasted = |text: &str| {
+        let text = text.replace("STATE", &waiting.gate.state);
+        waiting.pasted(&SecretString::from(text)).map(|token| token.expose_secret().to_owned())
+    };
+    for good in [
+        format!(" http://localhost:17895/?scope=a&state=STATE#access_token={TOKEN}&token_type=Bearer\n"),
+        format!("http://localhost:17895/#access_token={TOKEN}&state=STATE"),
+    ] {
+        assert_eq!(pasted(&good).unwrap(), TOKEN);
+    }
+    for bad in [
+        format!("http://localhost:17895/?state=guessed#access_token={TOKEN}"),
+        format!("http://localhost:17895/#access_token={TOKEN}"),
+        "http://localhost:17895/?state=STATE".to_owned(),
+        "http://localhost:17895/?error=access_denied".to_owned(),
+        TOKEN.to_owned(),
+    ] {
+        let error = format!("{:?}", pasted(&bad).unwrap_err());
+        assert!(!error.contains(TOKEN), "{error}");
+    }
+}
+
+#[test]
+fn the_waiting_ends_in_time_and_a_taken_port_is_named() {
+    runtime().block_on(async {
+        let waiting = waiting().await;
+        let quay = QuayUrl::parse("https://quay.example.com").unwrap().0;
+        let error = Waiting::listen_on(waiting.gate.port, &quay, "CLIENT", &[]).await.unwrap_err();
+        assert!(error.to_string().contains(&format!("port {}", waiting.gate.port)), "{error}");
+        let error = waiting.token(Duration::from_millis(50)).await.unwrap_err();
+        assert_eq!(error.to_string(), "the browser did not bring a token within 0 s");
+    });
+}
