@@ -18,6 +18,8 @@ pub struct QuayIntegration {
     pub hostname: String,
     /// `spec.insecureRegistry`.
     pub insecure: bool,
+    /// `spec.scheduledImageStreamImport`: OpenShift asks Quay every 15 minutes whether a tag that was built has changed.
+    pub scheduled: bool,
     /// `spec.allowlistNamespaces`.
     pub allow: Vec<String>,
     /// `spec.denylistNamespaces`.

@@ -12,6 +12,9 @@ use crate::bridge::snapshot::{Unread, UnreadKind};
 /// What every core server answers for a path that it does not serve: a kind that this cluster does not have.
 const UNKNOWN_PATH: &[u8] = b"404 page not found";
 
+/// Why a write was refused whose object is no longer as it was read.
+pub(super) const CHANGED_MEANWHILE: &str = "it was changed meanwhile; run the command again to go on from what is there now";
+
 /// A call to the cluster that did not succeed. Its text is one sentence, with what to do where that is known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("could not {call}: {cause}")]
@@ -42,6 +45,15 @@ pub enum Cause {
 impl ClusterError {
     pub(super) fn other(call: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { call: call.into(), cause: Cause::Other(reason.into()) }
+    }
+
+    /// The same refusal in words that say more than the API server's.
+    pub(super) fn explained(self, message: &str) -> Self {
+        let cause = match self.cause {
+            Cause::Refused { status, .. } => Cause::Refused { status, message: message.to_owned() },
+            cause => cause,
+        };
+        Self { cause, ..self }
     }
 
     /// The HTTP status with which the API server refused.

@@ -1,4 +1,4 @@
-//! The kinds of objects we read: where the API server keeps them, and the few fields we need of each. What is not
+//! The kinds of objects: where the API server keeps them, and the few fields we need of those we read most. What is not
 //! named here, `managedFields` above all, is skipped while an answer is read: that keeps long lists small.
 
 use std::collections::BTreeMap;
@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use kube::api::{ApiResource, GroupVersionKind};
 use secrecy::SecretString;
 use serde::Deserialize;
+
+use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
 
 /// A kind of object.
 pub(super) struct Kind {
@@ -29,6 +31,43 @@ pub(super) const IMAGE_STREAMS: Kind =
 pub(super) const QUAY_INTEGRATIONS: Kind =
     Kind::v1("quay.redhat.com", "QuayIntegration", "quayintegrations", "QuayIntegration").optional();
 pub(super) const CLUSTER_VERSIONS: Kind = Kind::v1("config.openshift.io", "ClusterVersion", "clusterversions", "cluster version");
+pub(super) const INFRASTRUCTURES: Kind = Kind::v1("config.openshift.io", "Infrastructure", "infrastructures", "infrastructure");
+pub(super) const IMAGE_CONFIGS: Kind = Kind::v1("config.openshift.io", "Image", "images", "image configuration");
+pub(super) const CONFIG_MAPS: Kind = Kind::core("ConfigMap", "configmaps", "config map").namespaced();
+pub(super) const CLUSTER_ROLE_BINDINGS: Kind =
+    Kind::v1("rbac.authorization.k8s.io", "ClusterRoleBinding", "clusterrolebindings", "cluster role binding");
+pub(super) const DEPLOYMENTS: Kind = Kind::v1("apps", "Deployment", "deployments", "deployment").namespaced();
+pub(super) const CUSTOM_RESOURCE_DEFINITIONS: Kind =
+    Kind::v1("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions", "CustomResourceDefinition");
+pub(super) const MUTATING_WEBHOOKS: Kind = Kind::v1(
+    "admissionregistration.k8s.io",
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+    "MutatingWebhookConfiguration",
+);
+pub(super) const SUBSCRIPTIONS: Kind = Kind::olm("Subscription", "subscriptions");
+pub(super) const INSTALL_PLANS: Kind = Kind::olm("InstallPlan", "installplans");
+pub(super) const CLUSTER_SERVICE_VERSIONS: Kind = Kind::olm("ClusterServiceVersion", "clusterserviceversions");
+pub(super) const OPERATOR_GROUPS: Kind =
+    Kind::v1(OLM_GROUP, "OperatorGroup", "operatorgroups", "OperatorGroup").namespaced().optional();
+pub(super) const PACKAGE_MANIFESTS: Kind =
+    Kind::v1(PACKAGES_GROUP, "PackageManifest", "packagemanifests", "PackageManifest").namespaced().optional();
+pub(super) const CLUSTER_EXTENSIONS: Kind =
+    Kind::v1(OLM_V1_GROUP, "ClusterExtension", "clusterextensions", "ClusterExtension").optional();
+pub(super) const ACCESS_REVIEWS: Kind =
+    Kind::v1("authorization.k8s.io", "SelfSubjectAccessReview", "selfsubjectaccessreviews", "access review");
+pub(super) const SELF_REVIEWS: Kind =
+    Kind::v1("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews", "review of the user");
+pub(super) const USERS: Kind = Kind::v1("user.openshift.io", "User", "users", "user");
+
+/// The API group of the Operator Lifecycle Manager.
+pub(super) const OLM_GROUP: &str = "operators.coreos.com";
+
+/// The API group of what its catalogs offer.
+pub(super) const PACKAGES_GROUP: &str = "packages.operators.coreos.com";
+
+/// The API group of its successor, OLM v1.
+pub(super) const OLM_V1_GROUP: &str = "olm.operatorframework.io";
 
 impl Kind {
     const fn core(kind: &'static str, plural: &'static str, words: &'static str) -> Self {
@@ -39,12 +78,29 @@ impl Kind {
         Self { group, version: "v1", kind, plural, words, namespaced: false, optional: false }
     }
 
+    const fn olm(kind: &'static str, plural: &'static str) -> Self {
+        Self { version: "v1alpha1", ..Self::v1(OLM_GROUP, kind, plural, kind).namespaced().optional() }
+    }
+
     const fn namespaced(self) -> Self {
         Self { namespaced: true, ..self }
     }
 
     const fn optional(self) -> Self {
         Self { optional: true, ..self }
+    }
+
+    /// As manifests spell it.
+    pub(super) fn name(&self) -> &'static str {
+        self.kind
+    }
+
+    /// Group and version, as manifests spell them.
+    pub(super) fn api_version(&self) -> String {
+        match self.group {
+            "" => self.version.to_owned(),
+            group => format!("{group}/{}", self.version),
+        }
     }
 
     /// For clients that want to know the kind by themselves.
@@ -100,6 +156,11 @@ pub(super) struct Meta {
 impl Meta {
     pub(super) fn annotation(&self, key: &str) -> Option<&String> {
         self.annotations.as_ref()?.get(key)
+    }
+
+    /// Whether the object carries our label.
+    pub(super) fn is_ours(&self) -> bool {
+        self.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY_LABEL)).is_some_and(|name| name == MANAGED_BY)
     }
 }
 
@@ -196,6 +257,7 @@ pub(super) struct QuayIntegrationSpec {
     pub(super) cluster_id: String,
     pub(super) quay_hostname: String,
     pub(super) insecure_registry: bool,
+    pub(super) scheduled_image_stream_import: bool,
     pub(super) allowlist_namespaces: Option<Vec<String>>,
     pub(super) denylist_namespaces: Option<Vec<String>>,
     pub(super) credentials_secret: Option<CredentialsSecret>,
@@ -226,6 +288,15 @@ pub(super) struct ClusterVersion {
 pub(super) struct ClusterVersionStatus {
     /// Newest first.
     pub(super) history: Option<Vec<Update>>,
+    pub(super) capabilities: Option<Capabilities>,
+}
+
+/// The optional parts of OpenShift.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Capabilities {
+    pub(super) enabled_capabilities: Option<Vec<String>>,
+    pub(super) known_capabilities: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]

@@ -5,21 +5,41 @@
 //! read is unknown, never absent. Every write is guarded by the version of the object it was planned for, or does
 //! nothing when it was done before.
 
+mod access;
 mod all;
 mod client;
+mod credentials;
 mod error;
+mod extension;
 mod kinds;
 mod kubeconfig;
+mod objects;
+mod olm;
+mod operator;
+mod packages;
+mod platform;
+mod problem;
 mod read;
 mod reduce;
 mod service_account;
 #[cfg(test)]
 mod tests;
 mod tries;
+mod trust;
 mod watch;
 mod write;
 
+pub use access::Right;
 pub use all::AllParts;
 pub use client::{Cluster, Options};
+pub use credentials::{CA_KEY, Credentials};
 pub use error::{Cause, ClusterError};
+pub use extension::Extension;
+pub use objects::ObjectKind;
+pub use olm::{Csv, InstallPlan, Subscription};
+pub use operator::{Crd, Deployment, OPERATOR_NAMESPACE, Operator, PACKAGE, QUAY_INTEGRATION_CRD_NAME, quay_integration_crd};
+pub use packages::{Channel, Package};
+pub use platform::Platform;
+pub use problem::Condition;
 pub use read::{Parts, Secrets};
+pub use trust::{ConfigMap, ImageConfig, NodeTrust, TRUST_NAMESPACE};

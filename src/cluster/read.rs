@@ -6,18 +6,15 @@ use futures::future::join_all;
 use futures::join;
 use kube::api::{GetParams, ListParams};
 use kube::core::Request;
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::client::Cluster;
 use super::error::ClusterError;
-use super::kinds::{
-    self, CLUSTER_VERSIONS, IMAGE_STREAMS, Kind, NAMESPACES, PROJECTS, QUAY_INTEGRATIONS, SECRETS, SERVICE_ACCOUNTS,
-};
+use super::kinds::{self, IMAGE_STREAMS, Kind, NAMESPACES, PROJECTS, QUAY_INTEGRATIONS, SECRETS, SERVICE_ACCOUNTS};
 use super::reduce::DOCKERCONFIGJSON;
 use crate::bridge::desired;
-use crate::bridge::integration::{QuayIntegration, SecretKey, StoredToken};
+use crate::bridge::integration::QuayIntegration;
 use crate::bridge::names;
 use crate::bridge::snapshot::{ImageStream, Namespace, Read, Secret, ServiceAccount};
 
@@ -69,14 +66,6 @@ impl Cluster {
         Ok(self.list::<kinds::QuayIntegration, _>(&QUAY_INTEGRATIONS, None, ListParams::default()).await?)
     }
 
-    /// The token that a key of a Secret holds, without white space around it.
-    pub async fn token(&self, key: &SecretKey) -> Read<(StoredToken, Option<SecretString>)> {
-        match self.get::<kinds::Secret>(&SECRETS, Some(&key.namespace), &key.name).await? {
-            None => Ok((StoredToken::SecretMissing, None)),
-            Some(secret) => Ok(secret.token(&key.key).map_err(|problem| ClusterError::other(format!("read {key}"), problem))?),
-        }
-    }
-
     /// The namespaces of the cluster by name, or those with labels that `selector` selects.
     pub async fn namespaces(&self, selector: Option<&str>) -> Read<Vec<(String, Namespace)>> {
         self.named_namespaces(&NAMESPACES, selector).await
@@ -95,21 +84,6 @@ impl Cluster {
         })
         .await?;
         Ok(found)
-    }
-
-    /// What the cluster runs: `OpenShift 4.21.3 (Kubernetes v1.34.2)`, or without OpenShift where it is not or may
-    /// not be read.
-    pub async fn version(&self) -> Read<String> {
-        let call = "read the version of the cluster";
-        let (kubernetes, openshift) = join!(
-            self.send::<kinds::ServerVersion>(call, Request::new("").get("version", &GetParams::default())),
-            self.get::<kinds::ClusterVersion>(&CLUSTER_VERSIONS, None, "version"),
-        );
-        let kubernetes = kubernetes?.git_version;
-        Ok(match openshift.ok().flatten().and_then(kinds::ClusterVersion::current) {
-            Some(openshift) => format!("OpenShift {openshift} (Kubernetes {kubernetes})"),
-            None => format!("Kubernetes {kubernetes}"),
-        })
     }
 
     /// Reads the cluster's side of a namespace, its kinds at the same time. `known` is the namespace where it was

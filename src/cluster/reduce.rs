@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use super::kinds;
 use crate::bridge::dockerconfig;
 use crate::bridge::integration::{OPERATOR_TOKEN_KEY, QuayIntegration, SecretKey, StoredToken};
-use crate::bridge::names::{LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, REPOSITORY_ANNOTATION, ROLE_ANNOTATION};
+use crate::bridge::names::{LINKED_ANNOTATION, REPOSITORY_ANNOTATION, ROLE_ANNOTATION};
 use crate::bridge::snapshot::{FailedImport, ImageStream, Login, Namespace, Secret, ServiceAccount};
 
 /// Type of the secrets that hold registry logins.
@@ -61,10 +61,9 @@ impl From<kinds::ServiceAccount> for ServiceAccount {
 
 impl From<kinds::Secret> for Secret {
     fn from(secret: kinds::Secret) -> Self {
-        let managed_by = secret.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY_LABEL));
         Self {
             logins: logins(&secret),
-            managed: managed_by.is_some_and(|name| name == MANAGED_BY),
+            managed: secret.metadata.is_ours(),
             name: secret.metadata.name,
             resource_version: secret.metadata.resource_version,
             kind: secret.kind,
@@ -138,6 +137,7 @@ impl From<kinds::QuayIntegration> for QuayIntegration {
             cluster_id: spec.cluster_id,
             hostname: spec.quay_hostname,
             insecure: spec.insecure_registry,
+            scheduled: spec.scheduled_image_stream_import,
             allow: spec.allowlist_namespaces.unwrap_or_default(),
             deny: spec.denylist_namespaces.unwrap_or_default(),
             credentials: spec.credentials_secret.and_then(secret_key),
@@ -154,9 +154,17 @@ fn secret_key(secret: kinds::CredentialsSecret) -> Option<SecretKey> {
 
 impl kinds::ClusterVersion {
     /// The newest version that the cluster was brought to completely.
-    pub(super) fn current(self) -> Option<String> {
-        let mut history = self.status.history.into_iter().flatten();
-        Some(history.find(|update| update.state == "Completed")?.version)
+    pub(super) fn current(&self) -> Option<&str> {
+        let mut history = self.status.history.iter().flatten();
+        Some(&history.find(|update| update.state == "Completed")?.version)
+    }
+
+    /// The optional parts of OpenShift that are switched off here; none where it has no such parts yet (before 4.11).
+    pub(super) fn disabled(self) -> BTreeSet<String> {
+        let Some(capabilities) = self.status.capabilities else { return BTreeSet::new() };
+        let enabled = capabilities.enabled_capabilities.unwrap_or_default();
+        let known = capabilities.known_capabilities.into_iter().flatten();
+        known.filter(|capability| !enabled.contains(capability)).collect()
     }
 }
 
@@ -168,6 +176,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
 
     fn reduced<T: DeserializeOwned, U: From<T>>(object: Value) -> U {
         serde_json::from_value::<T>(object).unwrap().into()
@@ -225,6 +234,7 @@ mod tests {
             "metadata": { "name": "quay", "resourceVersion": "7", "generation": 1 },
             "spec": {
                 "clusterID": "parity", "quayHostname": "https://localhost:18443", "insecureRegistry": true,
+                "scheduledImageStreamImport": true,
                 "credentialsSecret": { "namespace": "openshift-operators", "name": "quay-integration" },
             },
         }));
@@ -236,6 +246,7 @@ mod tests {
             cluster_id: "parity".into(),
             hostname: "https://localhost:18443".into(),
             insecure: true,
+            scheduled: true,
             credentials: Some(credentials),
             ..Default::default()
         };

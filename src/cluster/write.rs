@@ -81,11 +81,9 @@ impl Cluster {
             "type": DOCKERCONFIGJSON,
             "data": data(content),
         });
-        let request = Request::new(SECRETS.path(Some(namespace))).create(&PostParams::default(), secret.to_string().into());
-        match self.send::<IgnoredAny>(&format!("create {}", SECRETS.one(Some(namespace), name)), request).await {
+        match self.create(&SECRETS, Some(namespace), name, &secret).await {
             Err(error) if error.is_conflict() => self.settle_secret(namespace, name, content).await,
-            Err(error) => Err(error),
-            Ok(_) => Ok(()),
+            done => done,
         }
     }
 
@@ -122,7 +120,7 @@ impl Cluster {
         version: &str,
     ) -> Result<(), ClusterError> {
         let same = Preconditions { resource_version: Some(version.to_owned()), uid: None };
-        match self.delete(&SECRETS, namespace, name, DeleteParams::default().preconditions(same)).await {
+        match self.delete(&SECRETS, Some(namespace), name, &DeleteParams::default().preconditions(same)).await {
             // It was changed: whether it can stay is for `create_secret` to find out.
             Err(error) if error.is_conflict() => {}
             done => done?,
@@ -132,7 +130,7 @@ impl Cluster {
 
     /// Deletes a secret, if it is there.
     pub async fn delete_secret(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
-        self.delete(&SECRETS, namespace, name, DeleteParams::default()).await
+        self.delete(&SECRETS, Some(namespace), name, &DeleteParams::default()).await
     }
 
     /// Brings a secret that others have written to `content`.
@@ -161,16 +159,41 @@ impl Cluster {
         self.merge(&SECRETS, Some(namespace), name, &patch).await
     }
 
+    /// Creates an object.
+    pub(super) async fn create(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        name: &str,
+        object: &Value,
+    ) -> Result<(), ClusterError> {
+        let request = Request::new(kind.path(namespace)).create(&PostParams::default(), object.to_string().into());
+        self.send::<IgnoredAny>(&format!("create {}", kind.one(namespace, name)), request).await.map(|_| ())
+    }
+
     /// Merges a patch into an object. With a `resourceVersion` in it the API server refuses a stale one (409).
-    async fn merge(&self, kind: &Kind, namespace: Option<&str>, name: &str, patch: &Value) -> Result<(), ClusterError> {
+    pub(super) async fn merge(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        name: &str,
+        patch: &Value,
+    ) -> Result<(), ClusterError> {
         let request = Request::new(kind.path(namespace)).patch(name, &PatchParams::default(), &Patch::Merge(patch));
         let call = format!("update {}", kind.one(namespace, name));
         self.send::<IgnoredAny>(&call, request).await.map(|_| ())
     }
 
-    async fn delete(&self, kind: &Kind, namespace: &str, name: &str, params: DeleteParams) -> Result<(), ClusterError> {
-        let request = Request::new(kind.path(Some(namespace))).delete(name, &params);
-        let call = format!("delete {}", kind.one(Some(namespace), name));
+    /// Deletes an object, if it is there.
+    pub(super) async fn delete(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        name: &str,
+        params: &DeleteParams,
+    ) -> Result<(), ClusterError> {
+        let request = Request::new(kind.path(namespace)).delete(name, params);
+        let call = format!("delete {}", kind.one(namespace, name));
         match self.send::<IgnoredAny>(&call, request).await {
             Err(error) if error.is_not_found() => Ok(()),
             done => done.map(|_| ()),

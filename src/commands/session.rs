@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use crate::bridge::integration::{Integration, IntegrationSnapshot, Source, StoredToken};
-use crate::bridge::snapshot::{Unread, UnreadKind};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::bridge::integration::{Integration, IntegrationSnapshot, SecretKey, Source, StoredToken};
+use crate::bridge::snapshot::{Read, Unread, UnreadKind};
 use crate::cli::Global;
-use crate::cluster::{self, Cluster};
+use crate::cluster::{self, CA_KEY, Cluster, Credentials};
 use crate::commands::settings::{self, Settings};
 use crate::error::Error;
-use crate::quay::{self, Quay};
+use crate::quay::{self, OptionsError, Quay};
 use crate::ui::Ui;
 
 const BY_FLAGS: &str = "name the Quay yourself: --quay-url, --cluster-id and --quay-token-file";
@@ -54,6 +56,11 @@ pub(super) async fn connect(global: &Global) -> Result<Cluster, Error> {
     Ok(Cluster::connect(&options).await?)
 }
 
+/// How long one request to Quay may take.
+pub(super) fn timeout(global: &Global) -> Duration {
+    if global.request_timeout.is_zero() { NO_LIMIT } else { global.request_timeout }
+}
+
 impl Session {
     /// Finds out which Quay to work with.
     ///
@@ -64,10 +71,13 @@ impl Session {
         let mut snapshot =
             IntegrationSnapshot { given: settings.given, resources, stored_token: None, cluster: cluster.server() };
         let mut token = settings.token;
+        let mut stored_ca = None;
         if token.is_none()
             && let Some(Source::Secret(key)) = snapshot.token_source()
         {
-            let (stored, found) = read_stored_token(&cluster, &key).await;
+            let mut found = cluster.credentials(&key).await;
+            stored_ca = found.as_mut().ok().and_then(|credentials| credentials.ca.take());
+            let (stored, found) = usable_token(&key, found);
             snapshot.stored_token = Some(stored);
             token = found;
         }
@@ -79,15 +89,15 @@ impl Session {
                     ui.warn(&format!("the certificate of {} is not verified", integration.url.value));
                 }
                 let has_token = token.is_some();
-                let quay = Quay::new(quay::Options {
+                let options = quay::Options {
                     url: integration.url.value.clone(),
                     token,
                     ca: settings.ca,
                     insecure: integration.insecure,
                     parallel,
-                    timeout: if global.request_timeout.is_zero() { NO_LIMIT } else { global.request_timeout },
-                })
-                .map_err(anyhow::Error::from)?;
+                    timeout: timeout(global),
+                };
+                let quay = client(ui, options, stored_ca).map_err(anyhow::Error::from)?;
                 Some(Target { integration, quay, has_token })
             }
             None => None,
@@ -145,20 +155,31 @@ impl Session {
     }
 }
 
-async fn read_stored_token(
-    cluster: &Cluster,
-    key: &crate::bridge::integration::SecretKey,
-) -> (Result<StoredToken, Unread>, Option<secrecy::SecretString>) {
-    use secrecy::ExposeSecret;
-    match cluster.token(key).await {
-        Ok((StoredToken::Present, Some(content))) => match settings::token(content.expose_secret()) {
+/// A client for Quay. The authority that is stored beside the token counts where none was given; one that cannot be
+/// used is nobody's fault who runs a command, so it only means that it is not trusted.
+fn client(ui: &Ui, options: quay::Options, stored_ca: Option<Vec<u8>>) -> Result<Quay, OptionsError> {
+    if options.ca.is_none() && stored_ca.is_some() {
+        match Quay::new(quay::Options { ca: stored_ca, ..options.clone() }) {
+            Err(OptionsError::Ca(problem)) => {
+                ui.warn(&format!("{CA_KEY} in the Secret with the token is not used, as it cannot be: {problem}"));
+            }
+            made => return made,
+        }
+    }
+    Quay::new(options)
+}
+
+/// The token that was found, if it is one that can be sent.
+fn usable_token(key: &SecretKey, found: Read<Credentials>) -> (Read<StoredToken>, Option<SecretString>) {
+    match found {
+        Ok(Credentials { token: Some(content), .. }) => match settings::token(content.expose_secret()) {
             Ok(token) => (Ok(StoredToken::Present), Some(token)),
             Err(problem) => {
                 let unread = Unread { call: format!("use {key}"), reason: problem.into(), kind: UnreadKind::Failed };
                 (Err(unread), None)
             }
         },
-        Ok((stored, _)) => (Ok(stored), None),
+        Ok(credentials) => (Ok(credentials.stored), None),
         Err(unread) => (Err(unread), None),
     }
 }

@@ -3,8 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod connection;
+mod credentials;
+mod objects;
+mod operator;
+mod platform;
 mod reading;
 mod service_accounts;
+mod trust;
 mod watching;
 mod writing;
 
@@ -31,13 +36,15 @@ impl Stage {
     fn of(mut cluster: sandbox::openshift::Cluster) -> Self {
         cluster.settle = Duration::ZERO;
         let internal_registry = cluster.internal_registry;
+        let optional = ["build.openshift.io", "apps.openshift.io"];
+        let accounts = 3 - cluster.without.iter().filter(|group| optional.contains(&group.as_str())).count();
         let sandbox = Sandbox::start(SandboxOptions { cluster, ..SandboxOptions::default() }).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let stage = Self { sandbox, runtime };
         stage.openshift().create(manifests::namespace("myproj"));
-        stage.eventually(|openshift| openshift.list("ServiceAccount", "myproj").len() == 3);
+        stage.eventually(|openshift| openshift.list("ServiceAccount", "myproj").len() == accounts);
         stage.eventually(|openshift| {
-            !internal_registry || !openshift.get("ServiceAccount", "myproj", "builder").unwrap()["secrets"].is_null()
+            !internal_registry || !openshift.get("ServiceAccount", "myproj", "default").unwrap()["secrets"].is_null()
         });
         stage
     }

@@ -3,10 +3,8 @@ use sandbox::openshift::Cluster as SandboxCluster;
 use serde_json::json;
 
 use super::{Stage, secret_of};
-use crate::bridge::integration::{SecretKey, StoredToken};
 use crate::bridge::snapshot::{Namespace, Secret, UnreadKind};
 use crate::cluster::Secrets;
-use secrecy::ExposeSecret;
 
 fn login_secret(namespace: &str, name: &str) -> serde_json::Value {
     json!({
@@ -130,23 +128,6 @@ fn kinds_that_the_cluster_does_not_have_are_none_of() {
     let parts = stage.parts(&cluster, "myproj", None, secret_of, Secrets::IfReferenced);
     assert_eq!(parts.image_streams, Ok(vec![]));
     assert!(stage.run(cluster.projects(None)).is_err(), "no projects to see is not the same as no projects");
-}
-
-#[test]
-fn the_token_is_read_from_the_key_that_is_named() {
-    let stage = Stage::new();
-    stage.openshift().create(manifests::credentials("T0KEN\n"));
-    stage.openshift().create(manifests::quay_integration("https://quay.example.com"));
-    let cluster = stage.cluster("admin");
-    let resources = stage.run(cluster.integrations()).unwrap();
-    let [resource] = resources.as_slice() else { panic!("{resources:?}") };
-    assert_eq!((resource.cluster_id.as_str(), resource.hostname.as_str()), ("openshift", "https://quay.example.com"));
-    let key = resource.credentials.clone().unwrap();
-    let (stored, token) = stage.run(cluster.token(&key)).unwrap();
-    assert_eq!((stored, token.unwrap().expose_secret()), (StoredToken::Present, "T0KEN"));
-    let stored = |key: SecretKey| stage.run(cluster.token(&key)).unwrap().0;
-    assert_eq!(stored(SecretKey { key: "other".into(), ..key.clone() }), StoredToken::KeyMissing);
-    assert_eq!(stored(SecretKey { name: "other".into(), ..key }), StoredToken::SecretMissing);
 }
 
 #[test]

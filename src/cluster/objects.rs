@@ -1,0 +1,171 @@
+//! Writing whole objects that were planned as values. Each write can be repeated: when an answer was lost, or somebody
+//! has done the same, what is there is compared with what was to be done.
+
+use kube::api::{DeleteParams, Preconditions};
+use serde_json::Value;
+
+use super::client::Cluster;
+use super::error::{CHANGED_MEANWHILE, ClusterError};
+use super::kinds::{self, Kind};
+
+/// A kind of object that is written as planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// A namespace.
+    Namespace,
+    /// A Secret.
+    Secret,
+    /// A ConfigMap.
+    ConfigMap,
+    /// A ServiceAccount.
+    ServiceAccount,
+    /// A ClusterRoleBinding.
+    ClusterRoleBinding,
+    /// The Image of `config.openshift.io`, which says what nodes trust.
+    ImageConfig,
+    /// A CustomResourceDefinition.
+    CustomResourceDefinition,
+    /// A QuayIntegration.
+    QuayIntegration,
+    /// OLM's OperatorGroup.
+    OperatorGroup,
+    /// OLM's Subscription.
+    Subscription,
+    /// OLM's InstallPlan.
+    InstallPlan,
+    /// OLM's ClusterServiceVersion.
+    ClusterServiceVersion,
+    /// OLM v1's ClusterExtension.
+    ClusterExtension,
+}
+
+impl ObjectKind {
+    /// As manifests spell it.
+    pub fn as_str(self) -> &'static str {
+        self.kind().name()
+    }
+
+    /// Its group and version, as manifests spell them.
+    pub fn api_version(self) -> String {
+        self.kind().api_version()
+    }
+
+    fn kind(self) -> &'static Kind {
+        match self {
+            ObjectKind::Namespace => &kinds::NAMESPACES,
+            ObjectKind::Secret => &kinds::SECRETS,
+            ObjectKind::ConfigMap => &kinds::CONFIG_MAPS,
+            ObjectKind::ServiceAccount => &kinds::SERVICE_ACCOUNTS,
+            ObjectKind::ClusterRoleBinding => &kinds::CLUSTER_ROLE_BINDINGS,
+            ObjectKind::ImageConfig => &kinds::IMAGE_CONFIGS,
+            ObjectKind::CustomResourceDefinition => &kinds::CUSTOM_RESOURCE_DEFINITIONS,
+            ObjectKind::QuayIntegration => &kinds::QUAY_INTEGRATIONS,
+            ObjectKind::OperatorGroup => &kinds::OPERATOR_GROUPS,
+            ObjectKind::Subscription => &kinds::SUBSCRIPTIONS,
+            ObjectKind::InstallPlan => &kinds::INSTALL_PLANS,
+            ObjectKind::ClusterServiceVersion => &kinds::CLUSTER_SERVICE_VERSIONS,
+            ObjectKind::ClusterExtension => &kinds::CLUSTER_EXTENSIONS,
+        }
+    }
+}
+
+impl Cluster {
+    /// Creates an object. One that is there already and says the same, whatever its metadata, is as good.
+    ///
+    /// # Errors
+    /// Also when there is one that says something else, or one that is being deleted.
+    pub async fn create_object(&self, kind: ObjectKind, namespace: Option<&str>, object: &Value) -> Result<(), ClusterError> {
+        let kind = kind.kind();
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        match self.create(kind, namespace, name, object).await {
+            Err(error) if error.is_conflict() => {
+                let found = self.get::<Value>(kind, namespace, name).await?;
+                if found.is_some_and(|found| !is_being_deleted(&found) && says(&found, object)) {
+                    return Ok(());
+                }
+                Err(error.explained("there is one already, and it is not the same"))
+            }
+            created => created,
+        }
+    }
+
+    /// Merges a patch (RFC 7396) into an object. The patch holds the `metadata.resourceVersion` that it was planned for.
+    ///
+    /// # Errors
+    /// Also when the object was changed meanwhile, unless to what the patch says.
+    pub async fn merge_object(
+        &self,
+        kind: ObjectKind,
+        namespace: Option<&str>,
+        name: &str,
+        patch: &Value,
+    ) -> Result<(), ClusterError> {
+        let kind = kind.kind();
+        match self.merge(kind, namespace, name, patch).await {
+            Err(error) if error.is_conflict() => {
+                let found = self.get::<Value>(kind, namespace, name).await?;
+                let mut wanted = patch.clone();
+                wanted["metadata"]["resourceVersion"].take();
+                if found.is_some_and(|mut found| {
+                    found["metadata"]["resourceVersion"].take();
+                    holds(&found, &wanted)
+                }) {
+                    return Ok(());
+                }
+                Err(error.explained(CHANGED_MEANWHILE))
+            }
+            merged => merged,
+        }
+    }
+
+    /// Deletes an object; with `version`, only if it is still at that. One that is not there, or is being deleted
+    /// already, is as good.
+    ///
+    /// # Errors
+    /// Also when the object was changed meanwhile.
+    pub async fn delete_object(
+        &self,
+        kind: ObjectKind,
+        namespace: Option<&str>,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(), ClusterError> {
+        let kind = kind.kind();
+        let mut params = DeleteParams::default();
+        if let Some(version) = version {
+            params = params.preconditions(Preconditions { resource_version: Some(version.to_owned()), uid: None });
+        }
+        match self.delete(kind, namespace, name, &params).await {
+            Err(error) if error.is_conflict() => match self.get::<Value>(kind, namespace, name).await? {
+                Some(found) if !is_being_deleted(&found) => Err(error.explained(CHANGED_MEANWHILE)),
+                _ => Ok(()),
+            },
+            deleted => deleted,
+        }
+    }
+}
+
+fn is_being_deleted(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
+}
+
+/// Whether an object says what another does: everything but its metadata.
+fn says(found: &Value, wanted: &Value) -> bool {
+    let Some(wanted) = wanted.as_object() else { return false };
+    wanted.iter().all(|(key, value)| key == "metadata" || holds(&found[key], value))
+}
+
+/// Whether `found` holds everything that `wanted` says; the API server may have added to it. What is `null` in
+/// `wanted` must not be there.
+fn holds(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        // What is absent holds an object of which nothing is to be there.
+        (Value::Object(_) | Value::Null, Value::Object(wanted)) => {
+            wanted.iter().all(|(key, wanted)| holds(found.get(key).unwrap_or(&Value::Null), wanted))
+        }
+        (Value::Array(found), Value::Array(wanted)) => {
+            found.len() == wanted.len() && found.iter().zip(wanted).all(|(found, wanted)| holds(found, wanted))
+        }
+        _ => found == wanted,
+    }
+}

@@ -1,0 +1,313 @@
+//! The operator, whoever installed it: what there is of it and what is wrong with it.
+
+use std::collections::BTreeSet;
+
+use futures::{future, join};
+use kube::api::ListParams;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::client::Cluster;
+use super::extension::Extension;
+use super::kinds::{CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, MUTATING_WEBHOOKS, Meta, OLM_GROUP, OLM_V1_GROUP};
+use super::olm::{Csv, StoredSubscription, Subscription};
+use super::problem::{Condition, Problem};
+use crate::bridge::snapshot::Read;
+
+/// The operator's package in the catalogs (QBO `bundle/downstream/metadata/annotations.yaml`).
+pub const PACKAGE: &str = "quay-bridge-operator";
+
+/// Where the documentation has it installed: the operator watches all namespaces, and this one's OperatorGroup selects
+/// them all.
+pub const OPERATOR_NAMESPACE: &str = "openshift-operators";
+
+/// The name of the CustomResourceDefinition of QuayIntegrations.
+pub const QUAY_INTEGRATION_CRD_NAME: &str = "quayintegrations.quay.redhat.com";
+
+/// The names that the operator's Deployment has: in the bundle (QBO
+/// `bundle/downstream/manifests/quay-bridge-operator.clusterserviceversion.yaml`), and without OLM (QBO `config/default`).
+const DEPLOYMENT_NAMES: [&str; 2] = ["quay-bridge-operator", "quay-bridge-operator-controller-manager"];
+
+/// The name of the operator's webhook inside its MutatingWebhookConfiguration, whose own name OLM makes up (QBO
+/// `config/webhook/manifests.yaml`).
+const WEBHOOK_NAME: &str = "quayintegration.quay.redhat.com";
+
+/// What there is of the operator. What only describes it may be unread by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operator {
+    /// OLM's Subscription to it, wherever that is.
+    pub subscription: Option<Subscription>,
+    /// OLM's ClusterServiceVersion, which is the operator installed.
+    pub csv: Option<Csv>,
+    /// OLM v1's ClusterExtension.
+    pub extension: Option<Extension>,
+    /// The CustomResourceDefinition of QuayIntegrations.
+    pub crd: Option<Crd>,
+    /// What runs the operator's pods.
+    pub deployment: Read<Option<Deployment>>,
+    /// The MutatingWebhookConfiguration that rewrites the output of builds.
+    pub webhook: Read<Option<String>>,
+}
+
+/// What we need of the CustomResourceDefinition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crd {
+    /// Guards every write.
+    pub resource_version: String,
+    /// Its objects can be written.
+    pub established: bool,
+    /// Why not, and the like.
+    pub conditions: Vec<Condition>,
+    /// It carries our label.
+    pub ours: bool,
+}
+
+/// What we need of the operator's Deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// How many pods it is to have.
+    pub wanted: i64,
+    /// How many are ready to work.
+    pub available: i64,
+    /// The ClusterServiceVersion that it belongs to, if OLM made it (label `olm.owner`, OLM `pkg/lib/ownerutil/util.go`).
+    pub csv: Option<String>,
+}
+
+/// The CustomResourceDefinition of QuayIntegrations, for clusters that have no operator: in substance the operator's
+/// own (QBO `config/crd/bases/quay.redhat.com_quayintegrations.yaml`), with our label.
+pub fn quay_integration_crd() -> Value {
+    serde_json::from_str(include_str!("quayintegration-crd.json")).unwrap_or_default()
+}
+
+#[derive(Deserialize)]
+struct StoredCrd {
+    metadata: Meta,
+    #[serde(default)]
+    status: Conditions,
+}
+
+#[derive(Default, Deserialize)]
+struct Conditions {
+    conditions: Option<Vec<Condition>>,
+}
+
+#[derive(Deserialize)]
+struct StoredDeployment {
+    metadata: Meta,
+    #[serde(default)]
+    spec: DeploymentSpec,
+    #[serde(default)]
+    status: DeploymentStatus,
+}
+
+#[derive(Default, Deserialize)]
+struct DeploymentSpec {
+    replicas: Option<i64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct DeploymentStatus {
+    available_replicas: i64,
+}
+
+#[derive(Deserialize)]
+struct WebhookConfiguration {
+    metadata: Meta,
+    webhooks: Option<Vec<Webhook>>,
+}
+
+#[derive(Deserialize)]
+struct Webhook {
+    name: String,
+}
+
+impl Cluster {
+    /// Reads what there is of the operator. `groups` are the API groups that the cluster serves: OLM is asked only where
+    /// it is.
+    pub async fn operator(&self, groups: &BTreeSet<String>) -> Read<Operator> {
+        let has = |group: &str| groups.contains(group);
+        let (subscriptions, extension, crd, deployment, webhook) = join!(
+            async { if has(OLM_GROUP) { self.subscriptions(PACKAGE).await } else { Ok(vec![]) } },
+            async { if has(OLM_V1_GROUP) { self.extension(PACKAGE).await } else { Ok(None) } },
+            self.get::<StoredCrd>(&CUSTOM_RESOURCE_DEFINITIONS, None, QUAY_INTEGRATION_CRD_NAME),
+            self.deployment(),
+            self.webhook(),
+        );
+        let mut subscriptions = subscriptions?;
+        let (install_plan, csv) = join!(
+            async { if let Some(first) = subscriptions.first() { self.install_plan(first).await } else { Ok(None) } },
+            self.csv_of(subscriptions.first(), known(&deployment)),
+        );
+        let others = subscriptions.split_off(subscriptions.len().min(1));
+        let install_plan = install_plan?;
+        Ok(Operator {
+            subscription: subscriptions.pop().map(|first| first.reduce(install_plan, &others)),
+            csv: csv?,
+            extension: extension?,
+            crd: crd?.map(Crd::from),
+            deployment,
+            webhook,
+        })
+    }
+
+    /// The ClusterServiceVersion that the Subscription has installed or is about to; without one, the one that the
+    /// Deployment belongs to: deleting a Subscription leaves the operator running.
+    async fn csv_of(&self, subscription: Option<&StoredSubscription>, deployment: Option<&Deployment>) -> Read<Option<Csv>> {
+        let subscribed = subscription.and_then(StoredSubscription::csv);
+        let deployed = || deployment.and_then(|found| Some((found.namespace.as_str(), found.csv.as_deref()?)));
+        match subscribed.or_else(deployed) {
+            Some((namespace, name)) => self.csv(namespace, name).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn deployment(&self) -> Read<Option<Deployment>> {
+        let found = future::try_join_all(DEPLOYMENT_NAMES.map(|name| async move {
+            let named = ListParams::default().fields(&format!("metadata.name={name}"));
+            self.list::<StoredDeployment, Deployment>(&DEPLOYMENTS, None, named).await
+        }));
+        Ok(found.await?.into_iter().flatten().next())
+    }
+
+    async fn webhook(&self) -> Read<Option<String>> {
+        let mut found = None;
+        self.each(&MUTATING_WEBHOOKS, None, ListParams::default(), |configuration: WebhookConfiguration| {
+            if configuration.webhooks.iter().flatten().any(|webhook| webhook.name == WEBHOOK_NAME) {
+                found = Some(configuration.metadata.name);
+            }
+        })
+        .await?;
+        Ok(found)
+    }
+}
+
+/// A part, if it is known to exist.
+fn known<T>(part: &Read<Option<T>>) -> Option<&T> {
+    part.as_ref().ok()?.as_ref()
+}
+
+impl Operator {
+    /// The operator's version, for example `3.18.0`, if OLM says it.
+    pub fn version(&self) -> Option<&str> {
+        let installed = self.csv.as_ref().map(|csv| csv.version.as_str());
+        installed.or_else(|| self.extension.as_ref()?.bundle_version.as_deref())
+    }
+
+    /// Whether it is installed or being installed. The CustomResourceDefinition alone does not count: it stays behind
+    /// when an operator goes.
+    pub fn is_installed(&self) -> bool {
+        self.subscription.is_some() || self.csv.is_some() || self.extension.is_some() || known(&self.deployment).is_some()
+    }
+
+    /// Whether it is installed, its pods work and QuayIntegrations can be written.
+    pub fn is_healthy(&self) -> bool {
+        // A Subscription without a ClusterServiceVersion has not come to anything yet.
+        let brought = match (&self.csv, &self.extension) {
+            (Some(csv), _) => csv.has_succeeded(),
+            (None, Some(extension)) => extension.installed,
+            (None, None) => self.subscription.is_none(),
+        };
+        let works = match &self.deployment {
+            Ok(Some(deployment)) => deployment.is_available(),
+            Ok(None) => false,
+            // OLM has said that it does; who else has installed it, nobody can say.
+            Err(_) => self.csv.is_some() || self.extension.is_some(),
+        };
+        brought && works && self.crd.as_ref().is_some_and(|crd| crd.established)
+    }
+
+    /// Whether an operator that is not healthy will not become so by itself.
+    pub fn has_failed(&self) -> bool {
+        self.all_problems().iter().any(|problem| problem.lasting)
+    }
+
+    /// What stands in the way of an operator that is not healthy, in OLM's own words and what they mean. While it is
+    /// being installed, some of it comes and goes.
+    pub fn problems(&self) -> Vec<String> {
+        self.all_problems().into_iter().map(|problem| problem.text).collect()
+    }
+
+    /// How far an installation has come, in a few words.
+    pub fn progress(&self) -> String {
+        if let Some(csv) = &self.csv {
+            return format!("{}: {}", csv.name, or_nothing_yet(&csv.phase));
+        }
+        if let Some(plan) = self.subscription.as_ref().and_then(|subscription| subscription.install_plan.as_ref()) {
+            return format!("InstallPlan {}: {}", plan.name, or_nothing_yet(&plan.phase));
+        }
+        if let Some(extension) = &self.extension {
+            return format!("ClusterExtension {}: {}", extension.name, or_nothing_yet(extension.progress()));
+        }
+        match &self.subscription {
+            Some(_) => "OLM is looking for a version that fits".into(),
+            None => "OLM has not begun".into(),
+        }
+    }
+
+    fn all_problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        problems.extend(self.subscription.iter().flat_map(|subscription| subscription.problems(self.csv.as_ref())));
+        problems.extend(self.csv.iter().flat_map(Csv::problem));
+        problems.extend(self.extension.iter().flat_map(Extension::problems));
+        problems.extend(self.crd.iter().flat_map(Crd::problems));
+        problems.extend(known(&self.deployment).and_then(Deployment::problem));
+        problems
+    }
+}
+
+fn or_nothing_yet(state: &str) -> &str {
+    if state.is_empty() { "nothing yet" } else { state }
+}
+
+impl Crd {
+    fn problems(&self) -> impl Iterator<Item = Problem> {
+        let refused = |condition: &&Condition| condition.kind == "NamesAccepted" && condition.status == "False";
+        self.conditions.iter().filter(refused).map(|condition| {
+            let of = format!("CustomResourceDefinition {QUAY_INTEGRATION_CRD_NAME}");
+            Problem::new(&of, "NamesAccepted is False", &condition.reason, &condition.message, true)
+        })
+    }
+}
+
+impl Deployment {
+    fn is_available(&self) -> bool {
+        self.available >= self.wanted && self.available > 0
+    }
+
+    fn problem(&self) -> Option<Problem> {
+        let of = format!("Deployment {}/{}", self.namespace, self.name);
+        let state = format!("{} of {} pods are available", self.available, self.wanted);
+        (!self.is_available()).then(|| Problem::new(&of, &state, "", "", false))
+    }
+}
+
+impl From<StoredCrd> for Crd {
+    fn from(StoredCrd { metadata, status }: StoredCrd) -> Self {
+        let conditions = status.conditions.unwrap_or_default();
+        Self {
+            ours: metadata.is_ours(),
+            resource_version: metadata.resource_version,
+            established: conditions.iter().any(|condition| condition.kind == "Established" && condition.is_true()),
+            conditions,
+        }
+    }
+}
+
+impl From<StoredDeployment> for Deployment {
+    fn from(StoredDeployment { metadata, spec, status }: StoredDeployment) -> Self {
+        let csv = metadata.labels.and_then(|mut labels| labels.remove("olm.owner"));
+        Self {
+            namespace: metadata.namespace,
+            name: metadata.name,
+            // The API server's default.
+            wanted: spec.replicas.unwrap_or(1),
+            available: status.available_replicas,
+            csv,
+        }
+    }
+}

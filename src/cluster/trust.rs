@@ -1,0 +1,111 @@
+//! Which registries' certificates the nodes trust when they pull images.
+//!
+//! The Image `cluster` names a ConfigMap in `openshift-config` whose keys are registries, `host` or `host..port`, and
+//! whose values are their certificate authorities (openshift/api `config/v1/types_image.go`, `AdditionalTrustedCA`).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::client::Cluster;
+use super::kinds::{CONFIG_MAPS, IMAGE_CONFIGS, Meta, Reference};
+use crate::bridge::snapshot::Read;
+
+/// The namespace of the ConfigMap that the Image `cluster` names.
+pub const TRUST_NAMESPACE: &str = "openshift-config";
+
+/// What the nodes trust beside public authorities.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeTrust {
+    /// The Image `cluster` of `config.openshift.io`; none where the cluster is not OpenShift.
+    pub image_config: Option<ImageConfig>,
+    /// The ConfigMap that it names; none if it names none, or one that is not there.
+    pub config_map: Option<ConfigMap>,
+}
+
+/// What we need of the Image `cluster`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageConfig {
+    /// Guards every write.
+    pub resource_version: String,
+    /// `spec.additionalTrustedCA.name`.
+    pub config_map: Option<String>,
+    /// `spec.registrySources.insecureRegistries`: their certificates are not verified.
+    pub insecure_registries: Vec<String>,
+}
+
+/// What we need of a ConfigMap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigMap {
+    /// Its name.
+    pub name: String,
+    /// Guards every write.
+    pub resource_version: String,
+    /// Its content.
+    pub data: BTreeMap<String, String>,
+    /// It carries our label.
+    pub ours: bool,
+}
+
+#[derive(Deserialize)]
+struct StoredImageConfig {
+    metadata: Meta,
+    #[serde(default)]
+    spec: ImageConfigSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ImageConfigSpec {
+    #[serde(rename = "additionalTrustedCA")]
+    additional_trusted_ca: Option<Reference>,
+    registry_sources: RegistrySources,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct RegistrySources {
+    insecure_registries: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct StoredConfigMap {
+    metadata: Meta,
+    data: Option<BTreeMap<String, String>>,
+}
+
+impl Cluster {
+    /// Reads what the nodes trust.
+    pub async fn node_trust(&self) -> Read<NodeTrust> {
+        let Some(found) = self.get::<StoredImageConfig>(&IMAGE_CONFIGS, None, "cluster").await? else {
+            return Ok(NodeTrust::default());
+        };
+        let image_config = ImageConfig::from(found);
+        let config_map = match &image_config.config_map {
+            Some(name) => self.get::<StoredConfigMap>(&CONFIG_MAPS, Some(TRUST_NAMESPACE), name).await?.map(ConfigMap::from),
+            None => None,
+        };
+        Ok(NodeTrust { image_config: Some(image_config), config_map })
+    }
+}
+
+impl From<StoredImageConfig> for ImageConfig {
+    fn from(StoredImageConfig { metadata, spec }: StoredImageConfig) -> Self {
+        Self {
+            resource_version: metadata.resource_version,
+            config_map: spec.additional_trusted_ca.map(|reference| reference.name).filter(|name| !name.is_empty()),
+            insecure_registries: spec.registry_sources.insecure_registries.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<StoredConfigMap> for ConfigMap {
+    fn from(StoredConfigMap { metadata, data }: StoredConfigMap) -> Self {
+        Self {
+            ours: metadata.is_ours(),
+            name: metadata.name,
+            resource_version: metadata.resource_version,
+            data: data.unwrap_or_default(),
+        }
+    }
+}
