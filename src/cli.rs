@@ -1,5 +1,7 @@
 //! The command line. The doc comments are the help text.
 
+mod setup;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::bridge::Role;
 use crate::report::Format;
+pub use setup::{Setup, Teardown};
 
 /// Link OpenShift namespaces to Red Hat Quay, see what is wrong, put it right.
 #[derive(Debug, Parser)]
@@ -24,6 +27,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Set up the integration, asking step by step or scripted
+    Setup(Box<Setup>),
     /// Link namespaces: organization, robot accounts, secrets and repositories
     Link(Link),
     /// Say exactly what is right and wrong
@@ -32,6 +37,8 @@ pub enum Command {
     Repair(Repair),
     /// Take a link back; organization and images stay
     Unlink(Unlink),
+    /// Take the integration out of the cluster; organizations and images stay
+    Teardown(Teardown),
     /// Explain a finding code
     Explain(Explain),
     /// Print the versions of this plugin, the cluster and Quay

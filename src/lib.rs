@@ -10,6 +10,7 @@
 //! | [`bridge`] | the domain, pure: names, scope, desired, snapshot, checks, plan |
 //! | [`cluster`] | the OpenShift side: reading and writing |
 //! | [`quay`] | the Quay side: reading and writing |
+//! | [`setup`] | the steps of the set-up, each with what it finds, plans, does and verifies |
 //! | [`report`] | one report value, rendered for people and programs |
 //! | [`ui`] | the only door to stdout, stderr and prompts |
 //! | [`error`] | kinds of error and their exit codes |
@@ -21,6 +22,7 @@ mod commands;
 pub mod error;
 pub mod quay;
 pub mod report;
+pub mod setup;
 pub mod ui;
 
 use std::ffi::OsString;

@@ -26,39 +26,37 @@ use crate::report::{ChangeReport, Format, manifests};
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(context: &Context<'_>, args: &Link) -> Result<ExitStatus, Error> {
-    let global = context.global;
-    let settings = Settings::read(global)?;
-    let cluster = session::connect(global).await?;
-    let linking = Linking {
-        which: Which::of(&args.target, global, &cluster)?,
-        requests: args.service_accounts.iter().cloned().collect(),
-        args,
-    };
-    let (session, parts) = tokio::join!(
-        Session::open(context.ui, global, cluster.clone(), settings),
-        linking.parts(context, &cluster, usize::from(global.parallel))
-    );
-    let session = session?;
-    let target = session.target()?;
-    let set = linking.plan(context, &session, target, parts?).await?;
+    let settings = Settings::read(context.global)?;
+    let cluster = session::connect(context.global).await?;
+    let linking = Linking::of(context, &cluster, args)?;
+    let (session, set) = linking.begin(context, &cluster, settings).await?;
     if args.changing.dry_run {
-        if global.output == Format::Yaml {
+        if context.global.output == Format::Yaml {
             context.ui.out(&manifests(set.plans.iter().map(|(judged, plan)| (&judged.snapshot, plan.changes.as_slice())))?)?;
             return Ok(set.refused_or(ExitStatus::Success));
         }
-        return Ok(set.refused_or(finish(context, &set.planned(context, true), global.output)?));
+        return Ok(set.refused_or(finish(context, &set.planned(context, true), context.global.output)?));
     }
     let format = set.confirm(context, args.changing)?;
-    let mut entries = set.apply(context, &session, target).await;
-    let mut last = set;
-    if last.takes_over() {
-        // What an organization holds shows only once it is ours.
-        let parts = linking.parts(context, &session.cluster, session.parallel).await?;
-        last = linking.plan(context, &session, target, parts).await?;
-        entries.extend(last.apply(context, &session, target).await);
-    }
-    let report = ChangeReport::new(context.program, "link", false, entries, last.blocked());
-    Ok(last.refused_or(finish(context, &report, format)?))
+    let report = linking.carry_out(context, &session, set).await?;
+    let ended = finish(context, &report, format)?;
+    // What cannot be done is a refusal, not a finding.
+    Ok(if report.findings.is_empty() { ended } else { ExitStatus::Failure })
+}
+
+/// Links namespaces without asking.
+///
+/// # Errors
+/// If it cannot even be planned.
+pub(super) async fn link(
+    context: &Context<'_>,
+    cluster: &Cluster,
+    settings: Settings,
+    args: &Link,
+) -> Result<ChangeReport, Error> {
+    let linking = Linking::of(context, cluster, args)?;
+    let (session, set) = linking.begin(context, cluster, settings).await?;
+    linking.carry_out(context, &session, set).await
 }
 
 struct Linking<'a> {
@@ -67,7 +65,37 @@ struct Linking<'a> {
     args: &'a Link,
 }
 
-impl Linking<'_> {
+impl<'a> Linking<'a> {
+    fn of(context: &Context<'_>, cluster: &Cluster, args: &'a Link) -> Result<Self, Error> {
+        let which = Which::of(&args.target, context.global, cluster)?;
+        Ok(Self { which, requests: args.service_accounts.iter().cloned().collect(), args })
+    }
+
+    /// Reads both sides and plans.
+    async fn begin(&self, context: &Context<'_>, cluster: &Cluster, settings: Settings) -> Result<(Session, ChangeSet), Error> {
+        let (session, parts) = tokio::join!(
+            Session::open(context.ui, context.global, cluster.clone(), settings),
+            self.parts(context, cluster, usize::from(context.global.parallel))
+        );
+        let session = session?;
+        let set = self.plan(context, &session, session.target()?, parts?).await?;
+        Ok((session, set))
+    }
+
+    /// Makes the changes. An organization that is taken over is looked into and linked once it is ours.
+    async fn carry_out(&self, context: &Context<'_>, session: &Session, set: ChangeSet) -> Result<ChangeReport, Error> {
+        let target = session.target()?;
+        let mut entries = set.apply(context, session, target).await;
+        let mut last = set;
+        if last.takes_over() {
+            // What an organization holds shows only once it is ours.
+            let parts = self.parts(context, &session.cluster, session.parallel).await?;
+            last = self.plan(context, session, target, parts).await?;
+            entries.extend(last.apply(context, session, target).await);
+        }
+        Ok(ChangeReport::new(context.program, "link", false, entries, last.blocked()))
+    }
+
     /// What the cluster holds, once the service accounts that are to be linked have appeared or the patience is over.
     async fn parts(&self, context: &Context<'_>, cluster: &Cluster, parallel: usize) -> Result<Vec<Parts>, Error> {
         let deadline = Instant::now() + self.args.wait;

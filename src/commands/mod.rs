@@ -8,6 +8,7 @@ mod link;
 mod repair;
 mod session;
 mod settings;
+mod setup;
 mod status;
 mod unlink;
 mod version;
@@ -39,10 +40,12 @@ impl Context<'_> {
 /// When what was asked could not be done.
 pub(crate) async fn run(context: &Context<'_>, cli: &Cli) -> Result<ExitStatus, Error> {
     match &cli.command {
+        Command::Setup(args) => setup::run(context, args).await,
         Command::Link(args) => link::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
         Command::Repair(args) => repair::run(context, args).await,
         Command::Unlink(args) => unlink::run(context, args).await,
+        Command::Teardown(args) => setup::teardown::run(context, args).await,
         Command::Explain(args) => explain::run(context, args),
         Command::Version(args) => version::run(context, args).await,
     }

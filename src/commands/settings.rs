@@ -26,6 +26,11 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// None: what the cluster says is what counts.
+    pub(super) fn none() -> Self {
+        Self { given: Given::default(), token: None, ca: None }
+    }
+
     /// Reads them.
     ///
     /// # Errors
@@ -94,24 +99,42 @@ fn read_ca(file: &Setting<String>) -> Result<Vec<u8>, Error> {
 }
 
 fn read_token(file: Option<&Path>) -> Result<Option<(SecretString, Source)>, Error> {
-    let (content, source) = if let Some(file) = file {
-        let mut content = String::new();
-        let read = if file.as_os_str() == "-" {
-            std::io::stdin().read_to_string(&mut content).map(|_| ())
-        } else {
-            fs::read_to_string(file).map(|text| content = text)
-        };
-        read.map_err(|error| Error::new(format!("--quay-token-file: could not read {} ({error})", file.display())))?;
-        (SecretString::from(content), Source::Flag("--quay-token-file"))
-    } else if let Ok(content) = env::var("OC_QUAY_TOKEN") {
-        (SecretString::from(content), Source::Environment("OC_QUAY_TOKEN"))
-    } else {
-        return Ok(None);
-    };
+    let Some((content, source)) = secret(file, "--quay-token-file", "OC_QUAY_TOKEN")? else { return Ok(None) };
     match token(content.expose_secret()) {
         Ok(token) => Ok(Some((token, source))),
         Err(problem) => Err(Error::new(format!("{source}: {problem}"))),
     }
+}
+
+/// A secret as it was given: in a file, `-` for stdin, or in an environment variable.
+pub(super) fn secret(
+    file: Option<&Path>,
+    flag: &'static str,
+    variable: &'static str,
+) -> Result<Option<(SecretString, Source)>, Error> {
+    let Some(file) = file else {
+        return Ok(env::var(variable).ok().map(|content| (content.into(), Source::Environment(variable))));
+    };
+    let mut content = String::new();
+    let read = if file.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut content).map(|_| ())
+    } else {
+        fs::read_to_string(file).map(|text| content = text)
+    };
+    read.map_err(|error| Error::new(format!("{flag}: could not read {} ({error})", file.display())))?;
+    Ok(Some((content.into(), Source::Flag(flag))))
+}
+
+/// A password as it is to be sent: without the line break that ends a file.
+pub(super) fn password(content: &SecretString) -> Result<SecretString, &'static str> {
+    let password = content.expose_secret().trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err("the password is empty");
+    }
+    if password.contains(['\r', '\n']) {
+        return Err("what is given is more than a password: it has several lines");
+    }
+    Ok(password.into())
 }
 
 /// A token as it is to be sent: without the line break that ends a file, and refused with one inside.

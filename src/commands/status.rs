@@ -12,8 +12,8 @@ use super::session::{self, Session};
 use super::settings::Settings;
 use crate::bridge::checks;
 use crate::bridge::finding::Level;
-use crate::cli::{FailOn, Status};
-use crate::cluster::Secrets;
+use crate::cli::{self, FailOn, Status};
+use crate::cluster::{Cluster, Secrets};
 use crate::error::{Error, ExitStatus};
 use crate::quay::Depth;
 use crate::report::{IntegrationReport, NamespaceReport, StatusReport};
@@ -25,24 +25,31 @@ pub(super) async fn run(context: &Context<'_>, args: &Status) -> Result<ExitStat
     if args.watch {
         return watch(context, args).await;
     }
-    let report = look(context, args).await?;
+    let settings = Settings::read(context.global)?;
+    let cluster = session::connect(context.global).await?;
+    let report = look(context, &cluster, settings, &args.target, args.probe).await?;
     context.ui.out(&report.render(context.global.output, &context.style())?)?;
     Ok(exit_status(&report, args.fail_on))
 }
 
-async fn look(context: &Context<'_>, args: &Status) -> Result<StatusReport, Error> {
+/// Looks at the namespaces that are meant; with `probe`, the registry is asked too what their logins may do.
+pub(super) async fn look(
+    context: &Context<'_>,
+    cluster: &Cluster,
+    settings: Settings,
+    target: &cli::Target,
+    probe: bool,
+) -> Result<StatusReport, Error> {
     let global = context.global;
-    let settings = Settings::read(global)?;
-    let cluster = session::connect(global).await?;
-    let which = Which::of(&args.target, global, &cluster)?;
+    let which = Which::of(target, global, cluster)?;
     let parallel = usize::from(global.parallel);
     let (session, parts) = tokio::join!(
         Session::open(context.ui, global, cluster.clone(), settings),
-        gather::parts(&cluster, &which, Secrets::Always, parallel)
+        gather::parts(cluster, &which, Secrets::Always, parallel)
     );
     let session = session?;
     let depth = if which.is_many() { Depth::Lean } else { Depth::Full };
-    let look = Look { quay: Some(depth), probe: args.probe, beyond_scope: false };
+    let look = Look { quay: Some(depth), probe, beyond_scope: false };
     let mut namespaces = Vec::new();
     let mut troubles = Vec::new();
     if let Some(target) = &session.target {
@@ -81,7 +88,10 @@ async fn watch(context: &Context<'_>, args: &Status) -> Result<ExitStatus, Error
     let mut events = pin!(cluster.watch(&watched));
     let mut shown = String::new();
     loop {
-        let text = look(context, args).await?.render(context.global.output, &context.style())?;
+        // Read anew every time: a file may hold another token by now.
+        let settings = Settings::read(context.global)?;
+        let report = look(context, &cluster, settings, &args.target, args.probe).await?;
+        let text = report.render(context.global.output, &context.style())?;
         if text != shown {
             context.ui.redraw(&text)?;
             shown = text;

@@ -82,6 +82,11 @@ impl ChangeReportEntry {
         }
     }
 
+    /// A change outside of any namespace's plan that is planned.
+    pub fn of(verb: Verb, object: ObjectRef, summary: String) -> Self {
+        Self { namespace: None, verb, object, summary, state: ChangeState::Planned, error: None, undo: None }
+    }
+
     /// The same, done.
     pub fn done(self) -> Self {
         Self { state: ChangeState::Done, ..self }

@@ -17,6 +17,14 @@ const PLACEHOLDER: &str = "the docker configuration with the robot account's tok
 /// If YAML cannot be written, which is a mistake in this program.
 pub fn manifests<'a>(plans: impl Iterator<Item = (&'a NamespaceSnapshot, &'a [Change])>) -> anyhow::Result<String> {
     let objects = plans.flat_map(|(snapshot, changes)| changes.iter().filter_map(|change| object(snapshot, change)));
+    stream(objects)
+}
+
+/// Objects as one YAML stream.
+///
+/// # Errors
+/// If YAML cannot be written, which is a mistake in this program.
+pub fn stream(objects: impl Iterator<Item = Value>) -> anyhow::Result<String> {
     let documents: Vec<_> = objects.map(|object| machine::yaml(&object)).collect::<anyhow::Result<_>>()?;
     Ok(documents.iter().map(|document| format!("---\n{document}")).collect())
 }

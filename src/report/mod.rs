@@ -9,6 +9,7 @@ mod fixtures;
 mod human;
 mod machine;
 mod manifests;
+mod setup;
 mod short;
 mod status;
 mod style;
@@ -17,7 +18,8 @@ mod version;
 
 pub use change::{ChangeReport, ChangeReportEntry, ChangeState};
 pub use explanation::explanation;
-pub use manifests::manifests;
+pub use manifests::{manifests, stream};
+pub use setup::{FactReport, NamespacePreview, SetupReport, StepReport, StepState};
 pub use status::{CheckReport, IntegrationReport, NamespaceReport, SettingReport, StatusReport, Summary};
 pub use style::Style;
 pub use version::VersionReport;

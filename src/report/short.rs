@@ -5,6 +5,7 @@ use owo_colors::OwoColorize as _;
 use crate::bridge::finding::{Finding, Level};
 
 use super::change::{ChangeReport, ChangeState};
+use super::setup::{SetupReport, StepState};
 use super::status::StatusReport;
 use super::style::{Page, Style, paint};
 
@@ -24,6 +25,28 @@ pub(super) fn change(report: &ChangeReport, style: &Style) -> String {
         page.line(&one_line(&format!("{glyph} {} {place}{}: {error}", paint(Level::Error, "failed"), change.summary)));
     }
     problems(&mut page, style, &report.findings);
+    page.line(&report.verdict);
+    page.finish()
+}
+
+pub(super) fn setup(report: &SetupReport, style: &Style) -> String {
+    let mut page = Page::new(style);
+    for step in &report.steps {
+        for change in step.changes.iter().filter(|change| change.state == ChangeState::Done) {
+            page.line(&one_line(&format!("{} {}", style.glyph(Level::Ok), change.summary)));
+        }
+        if step.state == StepState::Failed {
+            let reason = step.reason.as_deref().unwrap_or_default();
+            page.line(&one_line(&format!("{} {}: {reason}", style.glyph(Level::Error), step.title)));
+        }
+    }
+    page.gap();
+    report.manifests.iter().flat_map(|manifests| manifests.lines()).for_each(|line| page.line(line));
+    if let Some(command_line) = &report.command_line {
+        page.line("The same again, without questions:");
+        page.line(&format!("  {command_line}"));
+        page.gap();
+    }
     page.line(&report.verdict);
     page.finish()
 }

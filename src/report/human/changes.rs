@@ -62,7 +62,7 @@ fn side(page: &mut Page, style: &Style, name: &str, changes: Vec<&ChangeReportEn
     }
 }
 
-fn entry(page: &mut Page, style: &Style, indent: usize, change: &ChangeReportEntry, wide: bool) {
+pub(super) fn entry(page: &mut Page, style: &Style, indent: usize, change: &ChangeReportEntry, wide: bool) {
     let symbol = match (change.state, change.verb) {
         (ChangeState::Failed, _) => style.glyph(Level::Error),
         (ChangeState::Skipped, _) => ".".dimmed().to_string(),

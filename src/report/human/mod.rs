@@ -3,6 +3,7 @@
 mod changes;
 mod findings;
 mod namespace;
+mod setup;
 mod table;
 
 use owo_colors::OwoColorize as _;
@@ -14,6 +15,7 @@ use super::style::{Page, Style, paint};
 use super::verdict::RUN;
 pub(super) use changes::change;
 use findings::Listing;
+pub(super) use setup::{setup, step};
 
 pub(super) fn status(report: &StatusReport, style: &Style, wide: bool) -> String {
     let mut page = Page::new(style);

@@ -1,0 +1,179 @@
+//! `setup` and `teardown`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+
+use super::{Changing, duration};
+use crate::setup::{Approval, NodeTrust, Scopes};
+
+/// `setup`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  # Ask step by step; Enter takes the default
+  oc quay setup
+
+  # Without a terminal, for a pipeline
+  oc quay setup --yes --quay-url https://quay.example.com --quay-token-file - --cluster-id prod
+
+  # The objects, for a Git repository
+  oc quay setup --dry-run -o yaml --quay-url https://quay.example.com
+
+  # Only look whether everything is set up
+  oc quay setup --check")]
+pub struct Setup {
+    /// Only look what is set up and what is missing; write nothing
+    #[arg(long, conflicts_with_all = ["dry_run", "yes"])]
+    pub check: bool,
+    /// How to go about it.
+    #[command(flatten)]
+    pub changing: Changing,
+    /// Where the token comes from.
+    #[command(flatten)]
+    pub token: Token,
+    /// The operator.
+    #[command(flatten)]
+    pub operator: Operator,
+    /// Secret and QuayIntegration.
+    #[command(flatten)]
+    pub integration: Integration,
+}
+
+/// Where the token for Quay comes from. One that exists is given with `--quay-token-file`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Token")]
+pub struct Token {
+    /// Sign in to Quay as this user and have a token issued (OC_QUAY_USERNAME)
+    #[arg(long, value_name = "NAME", env = "OC_QUAY_USERNAME", hide_env = true)]
+    pub quay_username: Option<String>,
+    /// File with the user's password, `-` for stdin (or the password itself in OC_QUAY_PASSWORD)
+    #[arg(long, value_name = "FILE", requires = "quay_username")]
+    pub quay_password_file: Option<PathBuf>,
+    /// Create the user first: only an empty Quay allows it; an e-mail address comes with it (OC_QUAY_FIRST_USER_EMAIL)
+    #[arg(long, value_name = "ADDRESS", requires = "quay_username", env = "OC_QUAY_FIRST_USER_EMAIL", hide_env = true)]
+    pub first_user_email: Option<String>,
+    /// Sign in with the browser, and wait for the token
+    #[arg(long, conflicts_with = "quay_username")]
+    pub browser: bool,
+    /// Print the address instead of opening the browser
+    #[arg(long)]
+    pub no_browser: bool,
+    /// Client ID of an OAuth application that exists (OC_QUAY_CLIENT_ID)
+    #[arg(long, value_name = "ID", env = "OC_QUAY_CLIENT_ID", hide_env = true)]
+    pub client_id: Option<String>,
+    /// Organization of the OAuth application (OC_QUAY_TOKEN_ORGANIZATION)
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "openshift-integration",
+        env = "OC_QUAY_TOKEN_ORGANIZATION",
+        hide_env = true
+    )]
+    pub token_organization: String,
+    /// Name of the OAuth application (OC_QUAY_TOKEN_APPLICATION)
+    #[arg(long, value_name = "NAME", default_value = "openshift", env = "OC_QUAY_TOKEN_APPLICATION", hide_env = true)]
+    pub token_application: String,
+    /// How long the token lives, such as 8760h; without it, ten years (OC_QUAY_TOKEN_EXPIRY; Quay 3.18 and later)
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "OC_QUAY_TOKEN_EXPIRY", hide_env = true)]
+    pub token_expiry: Option<Duration>,
+    /// What the token may do: all that the documentation ticks, or the least that works (OC_QUAY_SCOPES)
+    #[arg(long, value_enum, default_value_t = Scopes::All, value_name = "WHICH", env = "OC_QUAY_SCOPES", hide_env = true)]
+    pub scopes: Scopes,
+}
+
+/// The Quay Bridge Operator.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Operator")]
+pub struct Operator {
+    /// Do without the operator; only its QuayIntegration resource is installed (OC_QUAY_WITHOUT_OPERATOR)
+    #[arg(long, env = "OC_QUAY_WITHOUT_OPERATOR", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub without_operator: bool,
+    /// Catalog to install the operator from (OC_QUAY_OPERATOR_CATALOG)
+    #[arg(long, value_name = "NAME", env = "OC_QUAY_OPERATOR_CATALOG", hide_env = true)]
+    pub operator_catalog: Option<String>,
+    /// Channel to follow, instead of the catalog's default (OC_QUAY_OPERATOR_CHANNEL)
+    #[arg(long, value_name = "NAME", env = "OC_QUAY_OPERATOR_CHANNEL", hide_env = true)]
+    pub operator_channel: Option<String>,
+    /// Who approves the operator's updates (OC_QUAY_OPERATOR_APPROVAL)
+    #[arg(long, value_enum, value_name = "HOW", env = "OC_QUAY_OPERATOR_APPROVAL", hide_env = true)]
+    pub operator_approval: Option<Approval>,
+    /// How long to wait for the operator (OC_QUAY_OPERATOR_WAIT)
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration, env = "OC_QUAY_OPERATOR_WAIT", hide_env = true)]
+    pub operator_wait: Duration,
+}
+
+/// Secret, QuayIntegration, node trust and the first namespaces.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Integration")]
+pub struct Integration {
+    /// Name of the Secret with the token (OC_QUAY_SECRET_NAME); quay-integration if nothing says otherwise
+    #[arg(long, value_name = "NAME", env = "OC_QUAY_SECRET_NAME", hide_env = true)]
+    pub secret_name: Option<String>,
+    /// Namespace of that Secret (OC_QUAY_SECRET_NAMESPACE); openshift-operators if nothing says otherwise
+    #[arg(long, value_name = "NAME", env = "OC_QUAY_SECRET_NAMESPACE", hide_env = true)]
+    pub secret_namespace: Option<String>,
+    /// Key of the token in that Secret (OC_QUAY_SECRET_KEY); the operator reads no other than `token`
+    #[arg(long, value_name = "KEY", env = "OC_QUAY_SECRET_KEY", hide_env = true)]
+    pub secret_key: Option<String>,
+    /// Replace another token that the Secret holds (OC_QUAY_REPLACE_TOKEN)
+    #[arg(long, env = "OC_QUAY_REPLACE_TOKEN", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub replace_token: bool,
+    /// With -o yaml: an ExternalSecret for this store and key in the Secret's place
+    #[arg(long, value_name = "STORE/KEY", value_parser = store_and_key)]
+    pub external_secret: Option<(String, String)>,
+    /// Have OpenShift follow imported tags (OC_QUAY_SCHEDULED_IMPORT)
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", env = "OC_QUAY_SCHEDULED_IMPORT", hide_env = true)]
+    pub scheduled_import: Option<bool>,
+    /// The only namespaces to link; may be repeated (OC_QUAY_ALLOW)
+    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', env = "OC_QUAY_ALLOW", hide_env = true)]
+    pub allow: Option<Vec<String>>,
+    /// Namespaces never to link; may be repeated (OC_QUAY_DENY)
+    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', env = "OC_QUAY_DENY", hide_env = true)]
+    pub deny: Option<Vec<String>>,
+    /// Go on although organizations of this cluster ID carry another cluster's mark
+    #[arg(long)]
+    pub adopt: bool,
+    /// Have the nodes trust Quay's certificate authority; they are updated one after the other (OC_QUAY_NODE_TRUST)
+    #[arg(long, value_enum, value_name = "HOW", env = "OC_QUAY_NODE_TRUST", hide_env = true)]
+    pub node_trust: Option<NodeTrust>,
+    /// Namespaces to link in the end; may be repeated (OC_QUAY_LINK)
+    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', env = "OC_QUAY_LINK", hide_env = true)]
+    pub link: Option<Vec<String>>,
+}
+
+/// `teardown`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  # See what would be taken back
+  oc quay teardown --dry-run
+
+  # Take the integration out of the cluster; organizations and images stay in Quay
+  oc quay teardown")]
+pub struct Teardown {
+    /// How to go about it.
+    #[command(flatten)]
+    pub changing: Changing,
+}
+
+/// `STORE/KEY`; the key may have slashes itself.
+fn store_and_key(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((store, key)) if !store.is_empty() && !key.is_empty() => Ok((store.to_owned(), key.to_owned())),
+        _ => Err(format!("`{text}` is not STORE/KEY")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_named_with_the_key_in_it() {
+        assert_eq!(store_and_key("vault/quay/token"), Ok(("vault".into(), "quay/token".into())));
+        for text in ["", "vault", "/key", "vault/"] {
+            assert!(store_and_key(text).is_err(), "{text}");
+        }
+    }
+}

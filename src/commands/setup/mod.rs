@@ -1,0 +1,85 @@
+//! `setup`: the steps of `crate::setup`, driven by questions, by a script, or only looked at.
+
+mod answers;
+mod command_line;
+mod proof;
+mod script;
+pub(super) mod teardown;
+mod wizard;
+
+use crate::cli;
+use crate::commands::{Context, session};
+use crate::error::{Error, ExitStatus};
+use crate::report::{Format, SetupReport, StepReport, StepState};
+use crate::setup::{Connection, Obstacle, Plan, Setup, Step};
+
+pub(super) async fn run(context: &Context<'_>, args: &cli::Setup) -> Result<ExitStatus, Error> {
+    let is_asked = !args.check && !args.changing.dry_run && !args.changing.yes;
+    if is_asked && !context.ui.can_prompt() {
+        return Err(Error::new("the set-up cannot ask without a terminal")
+            .hint("--yes does it without asking, --dry-run shows what it would do, --check looks what is done")
+            .hint("with --yes, give at least --quay-url and --quay-token-file"));
+    }
+    let answers = answers::read(context.global, args)?;
+    let cluster = session::connect(context.global).await?;
+    let mut setup = Setup::new(cluster, answers, connection(context.global));
+    setup.find_all().await;
+    if is_asked {
+        return wizard::run(context, setup, args).await;
+    }
+    if args.check {
+        return script::check(context, &setup);
+    }
+    if args.changing.dry_run {
+        return script::dry_run(context, setup, args);
+    }
+    script::run(context, setup, args).await
+}
+
+fn connection(global: &cli::Global) -> Connection {
+    Connection { parallel: usize::from(global.parallel), timeout: session::timeout(global) }
+}
+
+/// Carries out a step's plan and looks whether it worked. A failure ends the step, not the program: what was done before
+/// it stays, and the next run goes on from there.
+async fn carry_out(context: &Context<'_>, setup: &mut Setup, step: Step, plan: &Plan) -> StepReport {
+    let mut report = plan.report(step);
+    if report.state != StepState::Planned {
+        return report;
+    }
+    let mut failure = None;
+    for (change, entry) in plan.changes.iter().zip(&mut report.changes) {
+        if failure.is_some() {
+            *entry = entry.clone().skipped();
+            continue;
+        }
+        match setup.apply(context.ui, change).await {
+            Ok(()) => *entry = entry.clone().done(),
+            Err(error) => {
+                *entry = entry.clone().failed(error.messages().join(": "));
+                failure = Some(error);
+            }
+        }
+    }
+    if failure.is_none() {
+        failure = setup.verify(step, context.ui).await.err();
+    }
+    match failure {
+        Some(error) => report.failed(&error.messages(), error.hints()),
+        None => {
+            let found = setup.plan(step).report(step);
+            StepReport { state: StepState::Done, facts: found.facts, ..report }
+        }
+    }
+}
+
+/// Whether a step cannot be left behind.
+fn is_obstacle(plan: &Plan) -> bool {
+    matches!(plan.obstacle, Some(Obstacle::Blocked { .. } | Obstacle::Needs(_)))
+}
+
+/// Prints the report; how the command ended.
+fn finish(context: &Context<'_>, report: &SetupReport, format: Format) -> Result<ExitStatus, Error> {
+    context.ui.out(&report.render(format, &context.style())?)?;
+    Ok(if report.ok { ExitStatus::Success } else { ExitStatus::Findings })
+}

@@ -1,0 +1,98 @@
+//! The last step: the first namespaces are linked, and their status shows whether all of it works.
+
+use std::time::Duration;
+
+use crate::bridge::finding::Level;
+use crate::bridge::names;
+use crate::bridge::scope::is_built_in;
+use crate::cli::{Changing, Link, Target};
+use crate::commands::settings::Settings;
+use crate::commands::{Context, link, status};
+use crate::error::Error;
+use crate::report::{ChangeState, FactReport, StatusReport, StepReport, StepState};
+use crate::setup::Setup;
+
+/// Its name for people.
+pub(super) const TITLE: &str = "First namespaces";
+
+/// How long is waited for service accounts that are still to appear.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What came of it.
+pub(super) struct Proof {
+    /// The step.
+    pub step: StepReport,
+    /// The namespaces' status, where there are any.
+    pub status: Option<StatusReport>,
+}
+
+/// Asks which namespaces to link, unless that was said. The one that the person works in is offered.
+pub(super) fn ask(context: &Context<'_>, setup: &mut Setup) -> Result<(), Error> {
+    if setup.answers.link.is_some() {
+        return Ok(());
+    }
+    let current = setup.cluster.namespace();
+    let default = if is_built_in(current) { "" } else { current };
+    let good = |text: &str| split(text).iter().try_for_each(|name| names::kubernetes_name(name));
+    let answer = context.ui.text("Namespaces to link now (separated by commas, or none)", Some(default), &good)?;
+    setup.answers.link = Some(split(&answer).into_iter().filter(|name| name != "none").collect());
+    Ok(())
+}
+
+fn split(text: &str) -> Vec<String> {
+    text.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// The step before anything is done.
+pub(super) fn planned(setup: &Setup) -> StepReport {
+    match setup.answers.link.as_deref() {
+        None | Some([]) => report(StepState::Skipped, Some("no namespaces were named: --link NAMESPACE".into()), vec![]),
+        Some(names) => {
+            let text = format!(
+                "{} would be linked: oc quay link {} --dry-run shows how, once the rest is done",
+                names.join(", "),
+                names.join(" ")
+            );
+            report(StepState::Planned, None, vec![FactReport { level: Level::Info, text }])
+        }
+    }
+}
+
+/// Links the namespaces that were named and looks at them. The registry is asked too what the new logins may do, but
+/// only if something is new: it costs Quay a request for each of them.
+pub(super) async fn run(context: &Context<'_>, setup: &Setup, before: &[StepReport]) -> Result<Proof, Error> {
+    let without_status = |step| Ok(Proof { step, status: None });
+    if before.iter().any(|step| matches!(step.state, StepState::Failed | StepState::NotReached)) {
+        return without_status(planned(setup).not_reached());
+    }
+    let Some(namespaces) = setup.answers.link.clone().filter(|names| !names.is_empty()) else {
+        return without_status(planned(setup));
+    };
+    let target = Target { namespaces, all_namespaces: false, selector: None };
+    let args = Link {
+        target,
+        service_accounts: vec![],
+        adopt: setup.answers.adopt,
+        force: false,
+        wait: PATIENCE,
+        changing: Changing { dry_run: false, yes: true },
+    };
+    let linked = match link::link(context, &setup.cluster, Settings::none(), &args).await {
+        Ok(linked) => linked,
+        Err(error) => return without_status(report(StepState::Failed, None, vec![]).failed(&error.messages(), error.hints())),
+    };
+    let is_new = linked.count(ChangeState::Done) > 0 || before.iter().any(|step| step.state == StepState::Done);
+    let status = status::look(context, &setup.cluster, Settings::none(), &args.target, is_new).await?;
+    let state = match (linked.ok && status.ok, is_new) {
+        (false, _) => StepState::Failed,
+        (true, true) => StepState::Done,
+        (true, false) => StepState::AlreadyDone,
+    };
+    let facts = vec![FactReport { level: if status.ok { Level::Ok } else { Level::Error }, text: status.verdict.clone() }];
+    let reason = (!linked.ok).then(|| linked.verdict.clone());
+    Ok(Proof { step: StepReport { changes: linked.changes, ..report(state, reason, facts) }, status: Some(status) })
+}
+
+fn report(state: StepState, reason: Option<String>, facts: Vec<FactReport>) -> StepReport {
+    StepReport { step: "proof", title: TITLE, state, reason, hints: vec![], facts, changes: vec![] }
+}

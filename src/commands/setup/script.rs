@@ -1,0 +1,108 @@
+//! The set-up without questions: done, planned, or only checked.
+
+use super::{carry_out, command_line, finish, is_obstacle, proof};
+use crate::cli;
+use crate::commands::Context;
+use crate::error::{Error, ExitStatus};
+use crate::report::{Format, SetupReport, StepReport, StepState};
+use crate::setup::{self, NodeTrust, Obstacle, Plan, Setup, Step, TokenFrom};
+
+/// Does all of it.
+pub(super) async fn run(context: &Context<'_>, mut setup: Setup, args: &cli::Setup) -> Result<ExitStatus, Error> {
+    let plans = plans(&setup);
+    refuse_missing(&plans)?;
+    refuse_lacking(&setup, &plans)?;
+    // What can be known beforehand to fail shall not leave half of it behind.
+    if plans.iter().any(|(_, plan)| is_obstacle(plan)) {
+        let steps = plans.iter().map(|(step, plan)| {
+            let report = plan.report(*step);
+            if report.state == StepState::Planned { report.not_reached() } else { report }
+        });
+        let report = report(context, &setup, false, steps.collect())?;
+        finish(context, &report, context.global.output)?;
+        return Ok(ExitStatus::Failure);
+    }
+    let mut steps: Vec<StepReport> = Vec::new();
+    for step in Step::ALL {
+        let plan = setup.plan(step);
+        let has_failed = steps.iter().any(|step| step.state == StepState::Failed);
+        steps.push(if has_failed { plan.report(step).not_reached() } else { carry_out(context, &mut setup, step, &plan).await });
+    }
+    let proof = proof::run(context, &setup, &steps).await?;
+    steps.push(proof.step);
+    let mut report = report(context, &setup, false, steps)?;
+    report.status = proof.status;
+    report.command_line = Some(command_line::of(context.program, &setup, args));
+    finish(context, &report, context.global.output)
+}
+
+/// Shows what would be done.
+pub(super) fn dry_run(context: &Context<'_>, mut setup: Setup, args: &cli::Setup) -> Result<ExitStatus, Error> {
+    if matches!(setup.plan(Step::Token).obstacle, Some(Obstacle::Needs(_))) {
+        setup.answers.token = Some(TokenFrom::Later);
+    }
+    let plans = plans(&setup);
+    refuse_missing(&plans)?;
+    if context.global.output == Format::Yaml {
+        let objects = setup::manifests(&setup, args.integration.external_secret.as_ref());
+        context.ui.out(&crate::report::stream(objects.into_iter())?)?;
+        return Ok(ExitStatus::Success);
+    }
+    let mut steps: Vec<_> = plans.iter().map(|(step, plan)| plan.report(*step)).collect();
+    steps.push(proof::planned(&setup));
+    let report = report(context, &setup, true, steps)?;
+    finish(context, &report, context.global.output)?;
+    Ok(if report.ok { ExitStatus::Success } else { ExitStatus::Failure })
+}
+
+/// Looks whether everything is done.
+pub(super) fn check(context: &Context<'_>, setup: &Setup) -> Result<ExitStatus, Error> {
+    let steps = plans(setup).iter().map(|(step, plan)| plan.report(*step)).collect();
+    let mut report = SetupReport::new(context.program, "setup", false, true, steps);
+    report.namespaces = setup::preview(setup);
+    finish(context, &report, context.global.output)
+}
+
+pub(super) fn plans(setup: &Setup) -> Vec<(Step, Plan)> {
+    Step::ALL.map(|step| (step, setup.plan(step))).into()
+}
+
+fn report(context: &Context<'_>, setup: &Setup, dry_run: bool, steps: Vec<StepReport>) -> Result<SetupReport, Error> {
+    let mut report = SetupReport::new(context.program, "setup", dry_run, false, steps);
+    report.namespaces = setup::preview(setup);
+    if setup.answers.node_trust == Some(NodeTrust::Print) {
+        report.manifests = Some(crate::report::stream(setup::trust_manifests(setup).into_iter())?);
+    }
+    Ok(report)
+}
+
+/// Everything that nobody has said, at once.
+fn refuse_missing(plans: &[(Step, Plan)]) -> Result<(), Error> {
+    let needs: Vec<_> = plans
+        .iter()
+        .filter_map(|(_, plan)| match &plan.obstacle {
+            Some(Obstacle::Needs(needs)) => Some(needs),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    if needs.is_empty() {
+        return Ok(());
+    }
+    let what: Vec<_> = needs.iter().map(|need| need.what).collect();
+    let error = Error::new(format!("without a terminal this has to be said beforehand: {}", what.join("; ")));
+    Err(needs.iter().fold(error, |error, need| error.hint(format!("{}: {}", need.what, need.flags))))
+}
+
+/// Refuses to begin what the user may not finish.
+fn refuse_lacking(setup: &Setup, plans: &[(Step, Plan)]) -> Result<(), Error> {
+    let Ok(lacking) = setup.found.lacking.as_deref() else { return Ok(()) };
+    let writes = plans.iter().any(|(_, plan)| plan.obstacle.is_none() && !plan.changes.is_empty());
+    if lacking.is_empty() || !writes {
+        return Ok(());
+    }
+    let rights: Vec<_> = lacking.iter().map(ToString::to_string).collect();
+    let user = setup.found.platform.as_ref().map(|platform| platform.user.clone()).unwrap_or_default();
+    let error = Error::new(format!("{user} may not {}", rights.join(", nor ")));
+    Err(setup::ask_for(lacking, &user).into_iter().fold(error, Error::hint))
+}

@@ -1,0 +1,70 @@
+//! The set-up with questions: a step at a time, each with what was found, what is about to be done, and a default.
+
+use owo_colors::OwoColorize as _;
+
+use super::{carry_out, command_line, finish, is_obstacle, proof};
+use crate::cli;
+use crate::commands::Context;
+use crate::error::{Error, ExitStatus, Stopped};
+use crate::report::{Format, SetupReport, StepReport, StepState};
+use crate::setup::{self, NodeTrust, Setup, Step};
+
+pub(super) async fn run(context: &Context<'_>, mut setup: Setup, args: &cli::Setup) -> Result<ExitStatus, Error> {
+    let mut steps = Vec::new();
+    for (place, step) in Step::ALL.into_iter().enumerate() {
+        headline(context, place + 1, step.title());
+        steps.push(take(context, &mut setup, step).await?);
+    }
+    headline(context, Step::ALL.len() + 1, proof::TITLE);
+    proof::ask(context, &mut setup)?;
+    let proof = proof::run(context, &setup, &steps).await?;
+    context.ui.status(&proof.step.render(&context.style()));
+    steps.push(proof.step);
+    let mut report = SetupReport::new(context.program, "setup", false, false, steps);
+    report.namespaces = setup::preview(&setup);
+    report.status = proof.status;
+    report.command_line = Some(command_line::of(context.program, &setup, args));
+    if setup.answers.node_trust == Some(NodeTrust::Print) {
+        report.manifests = Some(crate::report::stream(setup::trust_manifests(&setup).into_iter())?);
+    }
+    context.ui.status("");
+    // Who has just seen the steps is only told what was made.
+    let format = if context.global.output == Format::Human { Format::Short } else { context.global.output };
+    finish(context, &report, format)
+}
+
+fn headline(context: &Context<'_>, number: usize, title: &str) {
+    let number = format!("{number} of {}", Step::ALL.len() + 1);
+    context.ui.status(&format!("\n{} {}", number.dimmed(), title.bold()));
+}
+
+/// Goes through one step until it is done or the person leaves.
+async fn take(context: &Context<'_>, setup: &mut Setup, step: Step) -> Result<StepReport, Error> {
+    loop {
+        setup.ask(step, context.ui).await?;
+        let plan = setup.plan(step);
+        let report = plan.report(step);
+        context.ui.status(&report.render(&context.style()));
+        if !is_obstacle(&plan) {
+            if report.state != StepState::Planned {
+                return Ok(report);
+            }
+            if !context.ui.confirm("Do this?", true)? {
+                return Err(Stopped.into());
+            }
+            let done = carry_out(context, setup, step, &plan).await;
+            if done.state == StepState::Done {
+                let news = StepReport { changes: vec![], ..done.clone() };
+                context.ui.status(&news.render(&context.style()));
+                return Ok(done);
+            }
+            let failure = StepReport { facts: vec![], changes: vec![], ..done };
+            context.ui.status(&failure.render(&context.style()));
+        }
+        if !context.ui.confirm("Try again?", true)? {
+            return Err(Stopped.into());
+        }
+        setup.forget(step);
+        setup.find(step).await;
+    }
+}

@@ -1,0 +1,200 @@
+//! What `setup` and `teardown` have to say, step by step.
+
+use serde::Serialize;
+
+use crate::bridge::finding::Level;
+use crate::ui::printable;
+
+use super::change::{ChangeReportEntry, ChangeState};
+use super::status::StatusReport;
+use super::style::Style;
+use super::{API_VERSION, Format, count, human, machine, short};
+
+/// A set-up, planned, checked or done.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SetupReport {
+    /// [`API_VERSION`].
+    pub api_version: &'static str,
+    /// `SetupReport`.
+    pub kind: &'static str,
+    /// Nothing failed, and a check found everything done.
+    pub ok: bool,
+    /// `setup` or `teardown`.
+    pub command: &'static str,
+    /// Nothing was written because of `--dry-run` or `--check`.
+    pub dry_run: bool,
+    /// The steps, in their order.
+    pub steps: Vec<StepReport>,
+    /// What becomes of each namespace.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<NamespacePreview>,
+    /// The first status after it, where namespaces were linked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<StatusReport>,
+    /// The same set-up as one command that asks nothing, without secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_line: Option<String>,
+    /// What somebody else is to write, where it was asked to be printed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifests: Option<String>,
+    /// The outcome in one line.
+    pub verdict: String,
+}
+
+/// One step.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepReport {
+    /// Its name: `cluster`, `quay`, `token`, `operator`, `secret`, `integration`, `nodeTrust`, `proof`.
+    pub step: &'static str,
+    /// Its name for people.
+    pub title: &'static str,
+    /// What became of it.
+    pub state: StepState,
+    /// Why it was skipped or failed, or what it needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
+    /// What was found.
+    pub facts: Vec<FactReport>,
+    /// What was done, or would be.
+    pub changes: Vec<ChangeReportEntry>,
+}
+
+/// Something that was found.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FactReport {
+    /// How good or bad it is.
+    pub level: Level,
+    /// One sentence.
+    pub text: String,
+}
+
+/// A namespace before anything is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespacePreview {
+    /// Its name.
+    pub name: String,
+    /// It will be linked.
+    pub in_scope: bool,
+    /// Why, or why not.
+    pub why: String,
+}
+
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StepState {
+    /// Done now.
+    Done,
+    /// Was done before.
+    AlreadyDone,
+    /// Would be done.
+    Planned,
+    /// Need not be done, or was not wanted.
+    Skipped,
+    /// Could not be done, or is not known to be done.
+    Failed,
+    /// Not reached, since one before it failed.
+    NotReached,
+}
+
+impl StepReport {
+    /// The same, not reached.
+    pub fn not_reached(mut self) -> Self {
+        if self.state != StepState::AlreadyDone {
+            self.state = StepState::NotReached;
+            self.changes = self.changes.into_iter().map(ChangeReportEntry::skipped).collect();
+        }
+        self
+    }
+
+    /// The same, failed.
+    pub fn failed(mut self, messages: &[String], hints: &[String]) -> Self {
+        self.state = StepState::Failed;
+        self.reason = Some(printable(&messages.join(": ")));
+        self.hints = hints.to_vec();
+        self
+    }
+
+    /// The step by itself, as text to read.
+    pub fn render(&self, style: &Style) -> String {
+        human::step(self, style)
+    }
+
+    /// The worst of what was found.
+    pub(super) fn level(&self) -> Level {
+        let found = self.facts.iter().map(|fact| fact.level).filter(|level| *level != Level::Info).max();
+        match self.state {
+            StepState::Failed => Level::Error,
+            StepState::NotReached => Level::Unknown,
+            StepState::Planned | StepState::Skipped => found.unwrap_or(Level::Info).max(Level::Info),
+            StepState::Done | StepState::AlreadyDone => found.unwrap_or(Level::Ok),
+        }
+    }
+}
+
+impl SetupReport {
+    /// Puts a report together; the verdict is made from the steps.
+    pub fn new(program: &str, command: &'static str, dry_run: bool, is_check: bool, steps: Vec<StepReport>) -> Self {
+        let is_open = |step: &&StepReport| match step.state {
+            StepState::Failed | StepState::NotReached => true,
+            StepState::Planned => is_check,
+            StepState::Done | StepState::AlreadyDone | StepState::Skipped => false,
+        };
+        let open: Vec<_> = steps.iter().filter(is_open).map(|step| step.title).collect();
+        let verdict = verdict(program, command, dry_run, is_check, &steps, &open);
+        Self {
+            api_version: API_VERSION,
+            kind: "SetupReport",
+            ok: open.is_empty(),
+            command,
+            dry_run: dry_run || is_check,
+            namespaces: vec![],
+            status: None,
+            command_line: None,
+            manifests: None,
+            verdict,
+            steps,
+        }
+    }
+
+    /// The report in a format.
+    ///
+    /// # Errors
+    /// If a machine-readable format cannot be written, which is a mistake in this program.
+    pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
+        Ok(match format {
+            Format::Human => human::setup(self, style, false),
+            Format::Wide => human::setup(self, style, true),
+            Format::Short => short::setup(self, style),
+            Format::Json => machine::json(self)?,
+            Format::Yaml => machine::yaml(self)?,
+            Format::Name => {
+                let changes = self.steps.iter().flat_map(|step| &step.changes);
+                let changed = changes.filter(|change| matches!(change.state, ChangeState::Planned | ChangeState::Done));
+                machine::names(changed.map(|change| &change.object))
+            }
+        })
+    }
+}
+
+fn verdict(program: &str, command: &str, dry_run: bool, is_check: bool, steps: &[StepReport], open: &[&str]) -> String {
+    let changes = |state| steps.iter().flat_map(|step| &step.changes).filter(|change| change.state == state).count();
+    if !open.is_empty() {
+        let what = if is_check { "Not set up" } else { "Not done" };
+        return format!("{what}: {}{}{program} {command}", open.join(", "), super::verdict::RUN);
+    }
+    match (command, changes(ChangeState::Planned), changes(ChangeState::Done)) {
+        (_, planned, _) if dry_run && planned > 0 => format!("{} planned; nothing was written", count(planned, "change")),
+        ("teardown", _, 0) => "There is nothing to take back".into(),
+        ("teardown", _, done) => format!("The integration is taken back, with {}", count(done, "change")),
+        (_, _, 0) => "Everything is set up; nothing was written".into(),
+        (_, _, done) => format!("Set up, with {}", count(done, "change")),
+    }
+}

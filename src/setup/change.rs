@@ -1,0 +1,100 @@
+//! What the set-up and its teardown do, as values.
+
+use serde_json::Value;
+
+use crate::bridge::change::Verb;
+use crate::bridge::finding::ObjectRef;
+use crate::bridge::integration::SecretKey;
+use crate::cluster::ObjectKind;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Has Quay issue a token.
+    IssueToken(String),
+    /// Writes an object of the cluster that holds no secret.
+    Object(ObjectChange),
+    /// Puts the token into its Secret, with Quay's certificate authority beside it. What it holds is known only when it is
+    /// written.
+    WriteSecret {
+        /// Where.
+        key: SecretKey,
+        /// The version of the Secret that is there; none if there is none.
+        version: Option<String>,
+        /// What is put there: the token, the certificate authority, or both.
+        what: &'static str,
+    },
+    /// Takes the operator's finalizer off a namespace, and no other.
+    ReleaseNamespace(String),
+    /// Writes nothing: somebody else is at work, and the step is done when they are.
+    Wait(String),
+}
+
+/// A write to an object of the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObjectChange {
+    /// Its kind.
+    pub kind: ObjectKind,
+    /// Its namespace, for an object in one.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// What happens to it.
+    pub write: Write,
+    /// One sentence, without a full stop.
+    pub summary: String,
+}
+
+/// What happens to an object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// It is created.
+    Create(Value),
+    /// A merge patch, guarded by the object's version.
+    Merge(Value),
+    /// It is deleted; if a version is given, only that one.
+    Delete(Option<String>),
+}
+
+impl Change {
+    /// The object that is changed.
+    pub fn object(&self) -> ObjectRef {
+        match self {
+            Change::IssueToken(_) => ObjectRef::cluster("OAuthToken", ""),
+            Change::Object(change) => {
+                ObjectRef { kind: change.kind.as_str(), namespace: change.namespace.clone(), name: change.name.clone() }
+            }
+            Change::WriteSecret { key, .. } => ObjectRef::namespaced("Secret", &key.namespace, &key.name),
+            Change::ReleaseNamespace(name) => ObjectRef::cluster("Namespace", name),
+            Change::Wait(_) => ObjectRef::cluster("Operator", ""),
+        }
+    }
+
+    /// What happens to [`Change::object`].
+    pub fn verb(&self) -> Verb {
+        match self {
+            Change::IssueToken(_) | Change::WriteSecret { version: None, .. } => Verb::Create,
+            Change::WriteSecret { .. } | Change::ReleaseNamespace(_) | Change::Wait(_) => Verb::Update,
+            Change::Object(change) => match change.write {
+                Write::Create(_) => Verb::Create,
+                Write::Merge(_) => Verb::Update,
+                Write::Delete(_) => Verb::Delete,
+            },
+        }
+    }
+
+    /// One sentence for a person, without a full stop.
+    pub fn summary(&self) -> String {
+        match self {
+            Change::IssueToken(what) | Change::Wait(what) => what.clone(),
+            Change::Object(change) => change.summary.clone(),
+            Change::WriteSecret { key, version: None, what } => {
+                format!("create secret {} in namespace {} with {what}", key.name, key.namespace)
+            }
+            Change::WriteSecret { key, what, .. } => {
+                format!("put {what} into secret {} in namespace {}", key.name, key.namespace)
+            }
+            Change::ReleaseNamespace(name) => format!("remove the operator's finalizer from namespace {name}"),
+        }
+    }
+}

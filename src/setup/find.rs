@@ -1,0 +1,226 @@
+//! Looking: what is, on both sides. What does not depend on each other is asked at the same time.
+
+use std::collections::BTreeMap;
+
+use futures::future::OptionFuture;
+use futures::join;
+use secrecy::SecretString;
+
+use super::{Setup, steps};
+use crate::bridge::integration::QuayIntegration;
+use crate::bridge::mark::Mark;
+use crate::bridge::snapshot::{Namespace, Read, Unread, UnreadKind};
+use crate::cluster::{Credentials, NodeTrust, Operator, Package, Platform, Right};
+use crate::quay::{Certificate, ErrorKind, Inspection, Quay, QuayError, TokenTrial, presented_chain};
+
+/// What was found.
+#[derive(Debug)]
+pub struct Found {
+    /// The cluster and who asks.
+    pub platform: Read<Platform>,
+    /// Rights that will be needed and are not there.
+    pub lacking: Read<Vec<Right>>,
+    /// The QuayIntegrations.
+    pub integrations: Read<Vec<QuayIntegration>>,
+    /// The Secret with the token.
+    pub credentials: Read<Credentials>,
+    /// The operator.
+    pub operator: Read<Operator>,
+    /// Where the operator can be had.
+    pub packages: Read<Vec<Package>>,
+    /// What nodes trust.
+    pub trust: Read<NodeTrust>,
+    /// The namespaces.
+    pub namespaces: Read<Vec<(String, Namespace)>>,
+    /// What Quay tells everybody; none while it is not known which.
+    pub quay: Option<Inspection>,
+    /// The certificates that Quay presents, where they are not trusted.
+    pub chain: Vec<Certificate>,
+    /// The stored token, tried; none if there is none, or Quay cannot be asked.
+    pub stored: Option<Result<TokenTrial, QuayError>>,
+    /// The token that was given or issued, tried.
+    pub given: Option<Result<TokenTrial, QuayError>>,
+    /// Marks in organizations that this cluster ID would use.
+    pub marks: BTreeMap<String, Vec<Mark>>,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self {
+            platform: Err(not_asked()),
+            lacking: Err(not_asked()),
+            integrations: Err(not_asked()),
+            credentials: Err(not_asked()),
+            operator: Err(not_asked()),
+            packages: Err(not_asked()),
+            trust: Err(not_asked()),
+            namespaces: Err(not_asked()),
+            quay: None,
+            chain: vec![],
+            stored: None,
+            given: None,
+            marks: BTreeMap::new(),
+        }
+    }
+}
+
+fn not_asked() -> Unread {
+    Unread { call: "look".into(), reason: "it was not looked at yet".into(), kind: UnreadKind::Skipped }
+}
+
+impl Setup {
+    /// Looks at everything that can be looked at by now. A Quay that was named is asked while the cluster is read.
+    pub async fn find_all(&mut self) {
+        let named = self.answers.url.is_some() && self.connect().is_ok();
+        let quay = self.quay.clone().filter(|_| named);
+        let token = self.token.clone();
+        let ask_quay = OptionFuture::from(quay.as_ref().map(|quay| ask_quay(quay, token.as_ref())));
+        let ((), asked) = join!(self.find_cluster(), ask_quay);
+        match asked {
+            Some((inspection, given)) if !is_untrusted(&inspection) => {
+                (self.found.quay, self.found.given) = (Some(inspection), given);
+            }
+            // The certificate authority may be the one that is stored.
+            _ => self.find_quay().await,
+        }
+        self.find_token().await;
+        self.find_marks().await;
+    }
+
+    pub(super) async fn find_cluster(&mut self) {
+        let cluster = &self.cluster;
+        let operator = async {
+            let platform = cluster.platform().await;
+            let groups = platform.as_ref().map(|platform| platform.groups.clone()).unwrap_or_default();
+            let (operator, packages) = join!(cluster.operator(&groups), cluster.packages(&groups));
+            (platform, operator, packages)
+        };
+        let integrations = async {
+            let integrations = cluster.integrations().await;
+            let existing = integrations.as_ref().ok().and_then(|found| found.first().filter(|_| found.len() == 1));
+            let credentials = cluster.credentials(&self.answers.secret(existing)).await;
+            (integrations, credentials)
+        };
+        let ((platform, operator, packages), (integrations, credentials), trust, namespaces) =
+            join!(operator, integrations, cluster.node_trust(), cluster.namespaces(None));
+        self.found = Found {
+            platform,
+            operator,
+            packages,
+            integrations,
+            credentials,
+            trust,
+            namespaces,
+            ..std::mem::take(&mut self.found)
+        };
+        self.found.lacking = self.cluster.lacking(&steps::cluster::rights(self)).await;
+        if self.answers.ca.is_none()
+            && let Ok(credentials) = &self.found.credentials
+        {
+            self.answers.ca = credentials.ca.clone();
+        }
+    }
+
+    pub(super) async fn find_quay(&mut self) {
+        self.found.chain.clear();
+        (self.found.quay, self.found.given, self.found.stored) = (None, None, None);
+        if self.connect().is_err() {
+            return;
+        }
+        let Some(quay) = &self.quay else { return };
+        let (inspection, given) = ask_quay(quay, self.token.as_ref()).await;
+        if is_untrusted(&inspection)
+            && let Some(url) = self.url()
+        {
+            self.found.chain = presented_chain(&url, self.connection.timeout).await.unwrap_or_default();
+        }
+        (self.found.quay, self.found.given) = (Some(inspection), given);
+    }
+
+    /// Tries the token that is to be used, unless that was done.
+    pub(super) async fn find_token(&mut self) {
+        if self.found.quay.as_ref().is_none_or(|quay| quay.about.is_err()) {
+            return;
+        }
+        let Some(quay) = self.quay.clone() else { return };
+        if let Some(token) = self.token.clone() {
+            if self.found.given.is_none() {
+                self.found.given = Some(try_token(&quay, &token).await);
+            }
+            // Whose token is stored is told before it is replaced.
+            let is_other = !self.token_is_stored();
+            if let Some(stored) = self.stored_token().filter(|_| is_other && self.found.stored.is_none()).cloned() {
+                self.found.stored = Some(try_token(&quay, &stored).await);
+            }
+        } else if let Some(stored) = self.stored_token().filter(|_| self.found.stored.is_none()).cloned() {
+            self.found.stored = Some(try_token(&quay, &stored).await);
+        }
+    }
+
+    pub(super) async fn find_operator(&mut self) {
+        let platform = self.cluster.platform().await;
+        let groups = platform.as_ref().map(|platform| platform.groups.clone()).unwrap_or_default();
+        self.found.platform = platform;
+        self.found.operator = self.cluster.operator(&groups).await;
+    }
+
+    pub(super) async fn find_secret(&mut self) {
+        self.found.credentials = self.cluster.credentials(&self.secret()).await;
+    }
+
+    pub(super) async fn find_integration(&mut self) {
+        let (integrations, namespaces) = join!(self.cluster.integrations(), self.cluster.namespaces(None));
+        (self.found.integrations, self.found.namespaces) = (integrations, namespaces);
+    }
+
+    pub(super) async fn find_trust(&mut self) {
+        self.found.trust = self.cluster.node_trust().await;
+    }
+
+    /// Looks whose the organizations are that the cluster ID would make this cluster's. Each costs Quay a call, so a few
+    /// of them have to do, and only a new cluster ID is worth it.
+    pub(super) async fn find_marks(&mut self) {
+        let candidates = steps::integration::worth_a_look(self);
+        let Some(quay) = self.quay.as_ref() else { return };
+        let token = self.token.as_ref().or(self.stored_token()).cloned();
+        let Ok(quay) = quay.with_token(token) else { return };
+        let asked = candidates.into_iter().filter(|name| !self.found.marks.contains_key(name)).map(|organization| {
+            let quay = &quay;
+            async move { (quay.marks(&organization).await, organization) }
+        });
+        for (marks, organization) in futures::future::join_all(asked).await {
+            if let Ok(marks) = marks {
+                self.found.marks.insert(organization, marks);
+            }
+        }
+    }
+
+    /// Forgets what a person answered to a step, so that it is asked again.
+    pub fn forget(&mut self, step: super::Step) {
+        match step {
+            super::Step::Quay => self.answers.url = None,
+            super::Step::Token => {
+                (self.answers.token, self.token, self.found.given) = (None, None, None);
+            }
+            _ => {}
+        }
+    }
+}
+
+async fn ask_quay(quay: &Quay, token: Option<&SecretString>) -> (Inspection, Option<Result<TokenTrial, QuayError>>) {
+    join!(quay.inspect(), OptionFuture::from(token.map(|token| try_token(quay, token))))
+}
+
+async fn try_token(quay: &Quay, token: &SecretString) -> Result<TokenTrial, QuayError> {
+    match quay.with_token(Some(token.clone())) {
+        Ok(quay) => quay.try_token(None).await,
+        Err(error) => {
+            let (call, reason) = ("use the token".to_owned(), error.to_string());
+            Err(QuayError { call, reason, status: None, kind: ErrorKind::Unauthorized })
+        }
+    }
+}
+
+pub(super) fn is_untrusted(inspection: &Inspection) -> bool {
+    inspection.about.as_ref().is_err_and(|error| error.kind == ErrorKind::Untrusted)
+}

@@ -1,0 +1,269 @@
+//! Setting the integration up: a list of steps, each with what it finds, what it plans, what it does, and another look.
+//!
+//! A step never prints and never decides how it is driven: the wizard, the script, `--check`, `--dry-run` and `teardown`
+//! (`commands/setup`) go through the same list. What a step plans is a function of [`Answers`] and [`Found`] alone.
+
+mod answers;
+pub mod browser;
+mod change;
+mod find;
+mod manifests;
+mod plan;
+mod report;
+mod steps;
+pub mod teardown;
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+pub use answers::{Answers, Application, Approval, CLUSTER_ID, NodeTrust, Scopes, TokenFrom};
+pub use change::{Change, ObjectChange, Write};
+pub use find::Found;
+pub use manifests::{manifests, trust_manifests};
+pub use plan::{Fact, Need, Obstacle, Plan};
+pub use steps::cluster::ask_for;
+pub use steps::integration::preview;
+
+use crate::bridge::integration::{QuayIntegration, SecretKey};
+use crate::bridge::names::QuayUrl;
+use crate::cluster::Cluster;
+use crate::error::Error;
+use crate::quay::{self, Quay, TokenTrial};
+use crate::ui::Ui;
+
+/// The steps, in their order. Linking the first namespaces comes after them and is the command `link`'s work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Which cluster, as whom, and what is there already.
+    Cluster,
+    /// Which Quay, and whether it can be reached.
+    Quay,
+    /// The token.
+    Token,
+    /// The Quay Bridge Operator.
+    Operator,
+    /// The Secret with the token.
+    Secret,
+    /// The QuayIntegration.
+    Integration,
+    /// Whether nodes trust Quay.
+    NodeTrust,
+}
+
+impl Step {
+    /// All of them.
+    pub const ALL: [Step; 7] =
+        [Step::Cluster, Step::Quay, Step::Token, Step::Operator, Step::Secret, Step::Integration, Step::NodeTrust];
+
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Step::Cluster => "cluster",
+            Step::Quay => "quay",
+            Step::Token => "token",
+            Step::Operator => "operator",
+            Step::Secret => "secret",
+            Step::Integration => "integration",
+            Step::NodeTrust => "nodeTrust",
+        }
+    }
+
+    /// Its name for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Step::Cluster => "Cluster",
+            Step::Quay => "Quay",
+            Step::Token => "Token",
+            Step::Operator => "Operator",
+            Step::Secret => "Secret",
+            Step::Integration => "QuayIntegration",
+            Step::NodeTrust => "Node trust",
+        }
+    }
+}
+
+/// How Quay is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection {
+    /// The most requests in flight.
+    pub parallel: usize,
+    /// The most time one call may take.
+    pub timeout: Duration,
+}
+
+/// A set-up under way.
+pub struct Setup {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// What is wanted.
+    pub answers: Answers,
+    /// What is.
+    pub found: Found,
+    connection: Connection,
+    /// The Quay, once it is known which.
+    quay: Option<Quay>,
+    /// The token that was given or issued.
+    token: Option<SecretString>,
+}
+
+impl Setup {
+    /// A set-up that has not looked at anything yet.
+    pub fn new(cluster: Cluster, answers: Answers, connection: Connection) -> Self {
+        let token = match &answers.token {
+            Some(TokenFrom::Given(token)) => Some(token.clone()),
+            _ => None,
+        };
+        Self { cluster, answers, found: Found::default(), connection, quay: None, token }
+    }
+
+    /// Looks again at what a step is about.
+    pub async fn find(&mut self, step: Step) {
+        match step {
+            Step::Cluster => self.find_cluster().await,
+            Step::Quay => self.find_quay().await,
+            Step::Token => self.find_token().await,
+            Step::Operator => self.find_operator().await,
+            Step::Secret => self.find_secret().await,
+            Step::Integration => self.find_integration().await,
+            Step::NodeTrust => self.find_trust().await,
+        }
+    }
+
+    /// Asks what a step has to know and nobody has said yet. Takes no answer that is not good.
+    ///
+    /// # Errors
+    /// [`crate::error::Stopped`] when the person leaves.
+    pub async fn ask(&mut self, step: Step, ui: &Ui) -> Result<(), Error> {
+        match step {
+            Step::Cluster => Ok(()),
+            Step::Quay => steps::quay::ask(self, ui).await,
+            Step::Token => steps::token::ask(self, ui).await,
+            Step::Operator => steps::operator::ask(self, ui),
+            Step::Secret => steps::secret::ask(self, ui),
+            Step::Integration => steps::integration::ask(self, ui).await,
+            Step::NodeTrust => steps::trust::ask(self, ui),
+        }
+    }
+
+    /// What a step found and what it would do.
+    pub fn plan(&self, step: Step) -> Plan {
+        match step {
+            Step::Cluster => steps::cluster::plan(self),
+            Step::Quay => steps::quay::plan(self),
+            Step::Token => steps::token::plan(self),
+            Step::Operator => steps::operator::plan(self),
+            Step::Secret => steps::secret::plan(self),
+            Step::Integration => steps::integration::plan(self),
+            Step::NodeTrust => steps::trust::plan(self),
+        }
+    }
+
+    /// Makes a change of a plan.
+    ///
+    /// # Errors
+    /// What was refused, in the words of the server.
+    pub async fn apply(&mut self, ui: &Ui, change: &Change) -> Result<(), Error> {
+        let cluster = &self.cluster;
+        let done = match change {
+            Change::IssueToken(_) => return steps::token::issue(self, ui).await,
+            Change::Object(ObjectChange { kind, namespace, name, write, .. }) => {
+                let namespace = namespace.as_deref();
+                match write {
+                    Write::Create(object) => cluster.create_object(*kind, namespace, object).await,
+                    Write::Merge(patch) => cluster.merge_object(*kind, namespace, name, patch).await,
+                    Write::Delete(version) => cluster.delete_object(*kind, namespace, name, version.as_deref()).await,
+                }
+            }
+            Change::WriteSecret { key, version, .. } => {
+                let token = self.token.as_ref().or(self.stored_token());
+                let token = token.ok_or_else(|| Error::new("there is no token to store"))?;
+                cluster.write_credentials(key, token, self.answers.ca.as_deref(), version.as_deref()).await
+            }
+            Change::ReleaseNamespace(name) => cluster.release_namespace(name).await,
+            Change::Wait(_) => Ok(()),
+        };
+        done.map_err(|error| anyhow::Error::from(error).into())
+    }
+
+    /// Looks whether the changes of a step have had their effect; waits for what takes its time.
+    ///
+    /// # Errors
+    /// What is still not as it should be.
+    pub async fn verify(&mut self, step: Step, ui: &Ui) -> Result<(), Error> {
+        if step == Step::Operator {
+            return steps::operator::settle(self, ui).await;
+        }
+        self.find(step).await;
+        let plan = self.plan(step);
+        match (plan.obstacle, plan.changes.first()) {
+            (Some(Obstacle::Blocked { reason, hints }), _) => Err(hints.into_iter().fold(Error::new(reason), Error::hint)),
+            (_, Some(left)) => Err(Error::new(format!("it was done, but is still to be done: {}", left.summary()))
+                .hint("somebody else may be at the same work; run it again")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The one QuayIntegration, if there is exactly one.
+    pub fn existing(&self) -> Option<&QuayIntegration> {
+        match self.found.integrations.as_deref() {
+            Ok([one]) => Some(one),
+            _ => None,
+        }
+    }
+
+    /// The address of the Quay: as was said, else as the QuayIntegration has it.
+    pub fn url(&self) -> Option<QuayUrl> {
+        let existing = || Some(QuayUrl::parse(&self.existing()?.hostname).ok()?.0);
+        self.answers.url.clone().or_else(existing)
+    }
+
+    /// Where the token is kept.
+    pub fn secret(&self) -> SecretKey {
+        self.answers.secret(self.existing())
+    }
+
+    /// Quay's certificate is not verified.
+    pub fn insecure(&self) -> bool {
+        self.answers.insecure || self.existing().is_some_and(|existing| existing.insecure)
+    }
+
+    /// Whose token it is that will be used, and what it may do, as far as that was tried.
+    pub fn trial(&self) -> Option<&TokenTrial> {
+        let trial = if self.token.is_some() { &self.found.given } else { &self.found.stored };
+        trial.as_ref()?.as_ref().ok()
+    }
+
+    fn stored_token(&self) -> Option<&SecretString> {
+        self.found.credentials.as_ref().ok()?.token.as_ref()
+    }
+
+    /// Whether the Secret holds the very token that was given or issued.
+    fn token_is_stored(&self) -> bool {
+        match (&self.token, self.stored_token()) {
+            (Some(token), Some(stored)) => token.expose_secret() == stored.expose_secret(),
+            (None, stored) => stored.is_some(),
+            (Some(_), None) => false,
+        }
+    }
+
+    /// Whether the cluster serves an API group.
+    fn serves(&self, group: &str) -> bool {
+        self.found.platform.as_ref().is_ok_and(|platform| platform.groups.contains(group))
+    }
+
+    /// Makes a client for the Quay that is known by now.
+    fn connect(&mut self) -> Result<(), Error> {
+        let Some(url) = self.url() else { return Ok(()) };
+        let options = quay::Options {
+            url,
+            token: None,
+            ca: self.answers.ca.clone(),
+            insecure: self.insecure(),
+            parallel: self.connection.parallel,
+            timeout: self.connection.timeout,
+        };
+        self.quay = Some(Quay::new(options).map_err(anyhow::Error::from)?);
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! Which cluster, as whom, with what rights, and what is there already.
+
+use crate::bridge::finding::Level;
+use crate::cluster::{OPERATOR_NAMESPACE, Right, TRUST_NAMESPACE};
+use crate::setup::{Plan, Setup};
+
+/// The API groups without which something of the integration is missing, and what.
+const GROUPS: [(&str, &str); 2] = [
+    ("image.openshift.io", "the cluster has no image streams, so no repositories are made for them"),
+    ("build.openshift.io", "the cluster has no builds (the Build capability is off), so there is no service account builder"),
+];
+
+pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
+    let mut plan = Plan::default();
+    let platform = match &setup.found.platform {
+        Ok(platform) => platform,
+        Err(unread) => return plan.blocked(format!("could not {}: {}", unread.call, unread.reason)),
+    };
+    let on = platform.kind.as_deref().filter(|kind| *kind != "None").map(|kind| format!(" on {kind}")).unwrap_or_default();
+    let user = platform.user.as_str();
+    plan.fact(Level::Ok, format!("{}{on}, context {}, as {user}", platform.version, setup.cluster.context()));
+    for (group, consequence) in GROUPS {
+        if !platform.groups.contains(group) {
+            plan.fact(Level::Warning, consequence);
+        }
+    }
+    match setup.found.integrations.as_deref() {
+        Ok([]) => {}
+        Ok([one]) => {
+            plan.fact(Level::Info, format!("QuayIntegration {} is there already; the set-up starts from it", one.name));
+        }
+        Ok(several) => {
+            let names: Vec<_> = several.iter().map(|one| one.name.as_str()).collect();
+            return plan
+                .blocked(format!("the cluster has {} QuayIntegrations ({}), and nobody can say which one is meant", several.len(), names.join(", ")))
+                .hint("with more than one, the operator does nothing; delete those that are not meant: oc delete quayintegration NAME");
+        }
+        Err(unread) => return plan.blocked(format!("could not {}: {}", unread.call, unread.reason)),
+    }
+    rights_plan(setup, user, plan)
+}
+
+fn rights_plan(setup: &Setup, user: &str, mut plan: Plan) -> Plan {
+    match setup.found.lacking.as_deref() {
+        Ok([]) => plan.fact(Level::Ok, format!("{user} has the rights that are needed")),
+        Ok(lacking) => {
+            for right in lacking {
+                plan.fact(Level::Warning, format!("{user} may not {right}"));
+            }
+            for line in ask_for(lacking, user) {
+                plan.fact(Level::Info, format!("a cluster administrator can give the right: {line}"));
+            }
+        }
+        Err(unread) => plan.fact(Level::Unknown, format!("could not {}: {}", unread.call, unread.reason)),
+    }
+    plan
+}
+
+/// The commands that give the rights: the project role where that suffices, else the cluster's.
+pub fn ask_for(lacking: &[Right], user: &str) -> Vec<String> {
+    if lacking.iter().any(|right| right.namespace.is_none()) {
+        return vec![format!("oc adm policy add-cluster-role-to-user cluster-admin {user}")];
+    }
+    let mut namespaces: Vec<_> = lacking.iter().filter_map(|right| right.namespace.as_deref()).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    namespaces.into_iter().map(|namespace| format!("oc adm policy add-role-to-user admin {user} -n {namespace}")).collect()
+}
+
+/// The rights that the set-up needs as far as it is known by now what it will do.
+pub(in crate::setup) fn rights(setup: &Setup) -> Vec<Right> {
+    let anywhere = |verb, group, resource| Right { verb, group, resource, namespace: None, name: None };
+    let within = |verb, group, resource, namespace: &str| Right {
+        verb,
+        group,
+        resource,
+        namespace: Some(namespace.to_owned()),
+        name: None,
+    };
+    let secret = setup.secret();
+    let mut rights = vec![
+        anywhere("list", "", "namespaces"),
+        within("get", "", "secrets", &secret.namespace),
+        within("create", "", "secrets", &secret.namespace),
+        within("patch", "", "secrets", &secret.namespace),
+        anywhere("list", "quay.redhat.com", "quayintegrations"),
+        anywhere("create", "quay.redhat.com", "quayintegrations"),
+        anywhere("patch", "quay.redhat.com", "quayintegrations"),
+    ];
+    let Ok(operator) = &setup.found.operator else { return rights };
+    if setup.answers.without_operator {
+        if operator.crd.is_none() {
+            rights.push(anywhere("create", "apiextensions.k8s.io", "customresourcedefinitions"));
+        }
+    } else if !operator.is_installed() {
+        if setup.serves("operators.coreos.com") {
+            rights.push(within("create", "operators.coreos.com", "subscriptions", OPERATOR_NAMESPACE));
+        } else if setup.serves("olm.operatorframework.io") {
+            rights.push(anywhere("create", "olm.operatorframework.io", "clusterextensions"));
+        }
+    }
+    if setup.answers.ca.is_some() {
+        rights.push(within("create", "", "configmaps", TRUST_NAMESPACE));
+        rights.push(anywhere("patch", "config.openshift.io", "images"));
+    }
+    rights
+}

@@ -1,0 +1,302 @@
+//! The QuayIntegration: which cluster ID, which namespaces.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::bridge::finding::Level;
+use crate::bridge::integration::QuayIntegration;
+use crate::bridge::mark::Mark;
+use crate::bridge::names::{ClusterId, MANAGED_BY, MANAGED_BY_LABEL, kubernetes_name};
+use crate::bridge::scope::Scope;
+use crate::cluster::ObjectKind;
+use crate::error::Error;
+use crate::report::NamespacePreview;
+use crate::setup::{CLUSTER_ID, Change, ObjectChange, Plan, Setup, Write};
+use crate::ui::Ui;
+
+/// The name of a new one; there is only one, so nobody has to type it.
+const NAME: &str = "quay";
+
+/// An allowlist is suggested for more organizations than this.
+const MANY: usize = 50;
+
+/// Organizations that are looked into for another cluster's mark, each of which costs Quay a call.
+const LOOKED_INTO: usize = 3;
+
+pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
+    let mut plan = Plan::default();
+    if let Err(unread) = &setup.found.integrations {
+        return plan.blocked(format!("could not {}: {}", unread.call, unread.reason));
+    }
+    if setup.found.integrations.as_ref().is_ok_and(|found| found.len() > 1) {
+        return plan.blocked("there is more than one QuayIntegration");
+    }
+    let Some(wanted) = wanted(setup) else { return plan.skipped("it is not known yet which Quay is meant") };
+    let id = ClusterId::new(&wanted.cluster_id);
+    if let Some(problem) = id.problem() {
+        return plan
+            .blocked(format!("cluster ID `{id}` cannot be used: {problem}"))
+            .hint("--cluster-id takes lower-case letters and digits, with single hyphens between them");
+    }
+    for name in wanted.allow.iter().chain(&wanted.deny) {
+        if let Err(problem) = kubernetes_name(name) {
+            return plan.blocked(format!("no namespace can be called that: {problem}"));
+        }
+    }
+    if let Some(problem) = collisions(&mut plan, setup, &id) {
+        return plan
+            .blocked(problem)
+            .hint(format!("give this cluster an ID of its own: --cluster-id {id}-2, or any other name"))
+            .hint("or, if that cluster is gone and this one takes its place: --adopt");
+    }
+    scope(&mut plan, setup, &id);
+    match setup.existing() {
+        Some(existing) => edit(&mut plan, existing, &wanted),
+        None => plan.changes.push(create(&wanted)),
+    }
+    plan
+}
+
+/// The QuayIntegration as it is to be: what was said, else what is there, else the documentation's defaults.
+fn wanted(setup: &Setup) -> Option<QuayIntegration> {
+    let existing = setup.existing().cloned();
+    let answers = &setup.answers;
+    let before = existing.clone().unwrap_or_else(|| QuayIntegration {
+        name: NAME.into(),
+        cluster_id: CLUSTER_ID.into(),
+        ..Default::default()
+    });
+    Some(QuayIntegration {
+        cluster_id: answers.cluster_id.clone().unwrap_or(before.cluster_id),
+        hostname: setup.url()?.to_string(),
+        insecure: setup.insecure(),
+        scheduled: answers.scheduled.unwrap_or(before.scheduled),
+        allow: answers.allow.clone().unwrap_or(before.allow),
+        deny: answers.deny.clone().unwrap_or(before.deny),
+        credentials: Some(setup.secret()),
+        name: before.name,
+        resource_version: before.resource_version,
+    })
+}
+
+fn create(wanted: &QuayIntegration) -> Change {
+    Change::Object(ObjectChange {
+        kind: ObjectKind::QuayIntegration,
+        namespace: None,
+        name: wanted.name.clone(),
+        write: Write::Create(object(wanted)),
+        summary: format!("create QuayIntegration {} with cluster ID {} for {}", wanted.name, wanted.cluster_id, wanted.hostname),
+    })
+}
+
+/// The whole object as it is to be.
+pub(in crate::setup) fn manifest(setup: &Setup) -> Option<Value> {
+    Some(object(&wanted(setup)?))
+}
+
+fn object(wanted: &QuayIntegration) -> Value {
+    let is_said = |value: &Value| *value != json!([]) && *value != json!(false);
+    let spec: Map<_, _> = fields(wanted).into_iter().filter(|(_, value)| is_said(value)).collect();
+    json!({
+        "apiVersion": "quay.redhat.com/v1",
+        "kind": "QuayIntegration",
+        "metadata": { "name": wanted.name, "labels": { MANAGED_BY_LABEL: MANAGED_BY } },
+        "spec": spec,
+    })
+}
+
+/// Shows and plans what is different, guarded by the version that was read.
+fn edit(plan: &mut Plan, existing: &QuayIntegration, wanted: &QuayIntegration) {
+    let different: Map<_, _> = fields(wanted)
+        .into_iter()
+        .zip(fields(existing))
+        .filter(|((_, wanted), (_, existing))| wanted != existing)
+        .map(|(wanted, (name, existing))| {
+            plan.fact(Level::Info, format!("{name}: {existing} becomes {}", wanted.1));
+            wanted
+        })
+        .collect();
+    if different.is_empty() {
+        plan.fact(
+            Level::Ok,
+            format!("QuayIntegration {}, cluster ID {}, {}", existing.name, existing.cluster_id, existing.hostname),
+        );
+        return;
+    }
+    let names: Vec<_> = different.keys().map(String::as_str).collect();
+    plan.changes.push(Change::Object(ObjectChange {
+        kind: ObjectKind::QuayIntegration,
+        namespace: None,
+        name: existing.name.clone(),
+        summary: format!("change {} of QuayIntegration {}", names.join(", "), existing.name),
+        write: Write::Merge(json!({ "metadata": { "resourceVersion": existing.resource_version }, "spec": different })),
+    }));
+}
+
+/// The fields as the operator's resource has them (QBO `api/v1/quayintegration_types.go`).
+fn fields(resource: &QuayIntegration) -> [(String, Value); 7] {
+    let credentials = resource
+        .credentials
+        .as_ref()
+        .map_or(Value::Null, |key| json!({ "namespace": key.namespace, "name": key.name, "key": key.key }));
+    [
+        ("clusterID", json!(resource.cluster_id)),
+        ("quayHostname", json!(resource.hostname)),
+        ("credentialsSecret", credentials),
+        ("insecureRegistry", json!(resource.insecure)),
+        ("scheduledImageStreamImport", json!(resource.scheduled)),
+        ("allowlistNamespaces", json!(resource.allow)),
+        ("denylistNamespaces", json!(resource.deny)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+}
+
+/// What will become of each namespace.
+pub fn preview(setup: &Setup) -> Vec<NamespacePreview> {
+    let (Ok(namespaces), Some(wanted)) = (&setup.found.namespaces, wanted(setup)) else { return vec![] };
+    let preview = namespaces.iter().map(|(name, namespace)| {
+        let scope = Scope::of(name, namespace.linked_on_request, Some(&wanted));
+        NamespacePreview { name: name.clone(), in_scope: scope.is_in(), why: scope.to_string() }
+    });
+    preview.collect()
+}
+
+fn scope(plan: &mut Plan, setup: &Setup, id: &ClusterId) {
+    if let Err(unread) = &setup.found.namespaces {
+        plan.fact(Level::Unknown, format!("could not {}: {}", unread.call, unread.reason));
+        return;
+    }
+    let preview = preview(setup);
+    let (within, without): (Vec<_>, Vec<_>) = preview.iter().partition(|namespace| namespace.in_scope);
+    let organizations: BTreeSet<_> = within.iter().map(|namespace| id.organization(&namespace.name)).collect();
+    let known = setup.trial().and_then(|trial| trial.organizations.as_ref());
+    let new = known.map(|known| organizations.difference(known).count());
+    let count = match new {
+        Some(new) => format!("{new} of their organizations are still to be made"),
+        None => "each gets an organization".to_owned(),
+    };
+    plan.fact(Level::Info, format!("{} in scope, {} not; {count}", number(within.len()), without.len()));
+    for (names, fate) in [(within, "in"), (without, "out")] {
+        let mut reasons: Vec<_> = names.iter().map(|namespace| namespace.why.as_str()).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        for why in reasons {
+            let with_it: Vec<_> =
+                names.iter().filter(|namespace| namespace.why == why).map(|namespace| namespace.name.as_str()).collect();
+            plan.fact(Level::Info, format!("{fate}, since {why}: {}", shortened(&with_it)));
+        }
+    }
+    if organizations.len() > MANY {
+        plan.fact(
+            Level::Warning,
+            format!("that makes {} organizations; --allow starts with a few namespaces", organizations.len()),
+        );
+    }
+}
+
+fn number(namespaces: usize) -> String {
+    if namespaces == 1 { "1 namespace is".into() } else { format!("{namespaces} namespaces are") }
+}
+
+/// As many names as a person reads.
+fn shortened(names: &[&str]) -> String {
+    const READ: usize = 20;
+    match names.len() {
+        count if count > READ => format!("{} and {} more", names[..READ].join(", "), count - READ),
+        _ => names.join(", "),
+    }
+}
+
+/// Organizations of the wanted cluster ID that are there already: they may be another cluster's. One that carries
+/// another cluster's mark is; others may be those of namespaces that were deleted.
+fn collisions(plan: &mut Plan, setup: &Setup, id: &ClusterId) -> Option<String> {
+    if setup.existing().is_some_and(|existing| existing.cluster_id == id.as_str()) {
+        return None;
+    }
+    let ours = setup.cluster.server();
+    let uids = |mark: &Mark| {
+        let namespaces = setup.found.namespaces.as_deref().unwrap_or_default();
+        namespaces
+            .iter()
+            .find(|(name, _)| *name == mark.namespace)
+            .map(|(_, namespace)| namespace.uid.clone())
+            .unwrap_or_default()
+    };
+    let is_foreign = |mark: &&Mark| mark.is_foreign_to(&Mark::new(&ours, &mark.namespace, &uids(mark)));
+    for (organization, marks) in setup.found.marks.iter().filter(|(name, _)| name.starts_with(&id.organization(""))) {
+        if let Some(mark) = marks.iter().find(is_foreign) {
+            let text = format!("organization {organization} belongs to namespace {} of cluster {}", mark.namespace, mark.cluster);
+            plan.fact(Level::Warning, text);
+            if !setup.answers.adopt {
+                return Some(format!(
+                    "cluster ID {id} is in use by cluster {}: both would write to the same organizations",
+                    mark.cluster
+                ));
+            }
+        }
+    }
+    let orphans = orphans(setup, id);
+    if !orphans.is_empty() {
+        let names: Vec<_> = orphans.iter().map(String::as_str).collect();
+        let text = format!(
+            "there are organizations of cluster ID {id} without a namespace here: {}; if another cluster uses this ID, choose \
+             another one, such as {id}-2",
+            shortened(&names)
+        );
+        plan.fact(Level::Warning, text);
+    }
+    None
+}
+
+/// Organizations of the cluster ID for which this cluster has no namespace.
+fn orphans(setup: &Setup, id: &ClusterId) -> BTreeSet<String> {
+    let (Some(organizations), Ok(namespaces)) =
+        (setup.trial().and_then(|trial| trial.organizations.as_ref()), &setup.found.namespaces)
+    else {
+        return BTreeSet::new();
+    };
+    let ours: BTreeSet<_> = namespaces.iter().map(|(name, _)| id.organization(name)).collect();
+    let of_id = organizations.iter().filter(|name| name.starts_with(&id.organization("")));
+    of_id.filter(|name| !ours.contains(*name)).cloned().collect()
+}
+
+/// The organizations that are looked into for marks, unless the cluster ID is in use here already.
+pub(in crate::setup) fn worth_a_look(setup: &Setup) -> Vec<String> {
+    let Some(wanted) = wanted(setup) else { return vec![] };
+    let id = ClusterId::new(&wanted.cluster_id);
+    if setup.existing().is_some_and(|existing| existing.cluster_id == wanted.cluster_id) {
+        return vec![];
+    }
+    let Some(organizations) = setup.trial().and_then(|trial| trial.organizations.as_ref()) else { return vec![] };
+    organizations.iter().filter(|name| name.starts_with(&id.organization(""))).take(LOOKED_INTO).cloned().collect()
+}
+
+pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+    if setup.existing().is_some() || setup.answers.cluster_id.is_some() {
+        return Ok(());
+    }
+    loop {
+        let good = |text: &str| ClusterId::new(text.trim()).problem().map_or(Ok(()), Err);
+        let id = ui.text("Cluster ID: the first part of every organization's name", Some(CLUSTER_ID), &good)?;
+        setup.answers.cluster_id = Some(id.trim().to_owned());
+        setup.find_marks().await;
+        match collisions(&mut Plan::default(), setup, &ClusterId::new(id.trim())) {
+            None => break,
+            Some(problem) => ui.warn(&problem),
+        }
+    }
+    let within = preview(setup).into_iter().filter(|namespace| namespace.in_scope).count();
+    if setup.answers.allow.is_none() && within > MANY {
+        let question = format!("{within} namespaces would be linked. Only these instead (separated by commas; Enter for all)");
+        let good = |text: &str| names(text).iter().try_for_each(|name| kubernetes_name(name));
+        let answer = ui.text(&question, Some(""), &good)?;
+        setup.answers.allow = Some(names(&answer)).filter(|names| !names.is_empty());
+    }
+    Ok(())
+}
+
+/// Names separated by commas or spaces.
+fn names(text: &str) -> Vec<String> {
+    text.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}

@@ -1,0 +1,9 @@
+//! The steps: what each asks, and what it plans from what was found.
+
+pub(super) mod cluster;
+pub(super) mod integration;
+pub(super) mod operator;
+pub(super) mod quay;
+pub(super) mod secret;
+pub(super) mod token;
+pub(super) mod trust;

@@ -1,0 +1,151 @@
+//! Which Quay, and whether it can be reached and trusted.
+
+use std::fs;
+
+use crate::bridge::finding::Level;
+use crate::bridge::names::QuayUrl;
+use crate::error::{Error, Stopped};
+use crate::quay::{About, Certificate, ErrorKind, QuayError, describe_pem};
+use crate::setup::find::is_untrusted;
+use crate::setup::{Plan, Setup};
+use crate::ui::Ui;
+
+pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
+    let mut plan = Plan::default();
+    let Some(url) = setup.url() else {
+        return plan.needs("the address of the Quay", "--quay-url URL (OC_QUAY_URL)");
+    };
+    let Some(inspection) = &setup.found.quay else {
+        return plan.blocked(format!("{url} could not be asked"));
+    };
+    let about = match &inspection.about {
+        Ok(about) => about,
+        Err(error) => {
+            for certificate in &setup.found.chain {
+                plan.facts.extend(describe(certificate));
+            }
+            return unreachable(plan, &url, error);
+        }
+    };
+    let version = about.version.as_deref().unwrap_or("a Quay that does not tell its version");
+    let how = match (url.is_plain_http(), setup.insecure(), setup.answers.ca.is_some()) {
+        (true, ..) => "without TLS",
+        (_, true, _) => "over TLS, its certificate not verified",
+        (.., true) => "over TLS, with the certificate authority that was given or stored",
+        _ => "over TLS, with a certificate that this machine trusts",
+    };
+    plan.fact(Level::Ok, format!("{version} at {url}, reached {how}"));
+    match &inspection.health {
+        Ok(down) if down.is_empty() => plan.fact(Level::Ok, "it reports to be healthy"),
+        Ok(down) => plan.fact(Level::Warning, format!("it reports as not healthy: {}", down.join(", "))),
+        Err(error) => plan.fact(Level::Unknown, error.to_string()),
+    }
+    if setup.insecure() {
+        let text = "its certificate is not verified, neither here nor when OpenShift imports images (insecureRegistry)";
+        plan.fact(Level::Warning, text);
+    }
+    features(&mut plan, about);
+    plan
+}
+
+/// What of Quay's configuration matters here.
+fn features(plan: &mut Plan, about: &About) {
+    let features = &about.features;
+    if about.read_only {
+        plan.fact(Level::Warning, "it is in read-only mode: it takes no changes until that is over");
+    }
+    if !features.direct_login {
+        plan.fact(Level::Info, "signing in with user name and password is switched off (FEATURE_DIRECT_LOGIN)");
+    }
+    let only_superusers = [
+        (features.superusers_org_creation_only, "FEATURE_SUPERUSERS_ORG_CREATION_ONLY"),
+        (features.restricted_users, "FEATURE_RESTRICTED_USERS"),
+    ];
+    for (_, name) in only_superusers.into_iter().filter(|(is_on, _)| *is_on) {
+        plan.fact(Level::Info, format!("only superusers may create organizations ({name})"));
+    }
+    if !features.superusers_full_access {
+        let text = "superusers have no rights in organizations of others (FEATURE_SUPERUSERS_FULL_ACCESS is off): \
+                    a later token should belong to the same user";
+        plan.fact(Level::Info, text);
+    }
+}
+
+fn unreachable(plan: Plan, url: &QuayUrl, error: &QuayError) -> Plan {
+    let plan = plan.blocked(format!("{url} could not be used as a Quay: {}", error.reason));
+    match error.kind {
+        ErrorKind::Untrusted => plan
+            .hint("give its certificate authority with --quay-ca-file, after comparing the fingerprint with its owner's")
+            .hint("or go on without verifying it: --insecure"),
+        ErrorKind::Unreachable(_) => plan.hint("check the address, the network and the proxy; -v shows the requests"),
+        _ => plan.hint("check the address; it is the one that a browser shows for Quay"),
+    }
+}
+
+/// A certificate as a person compares it.
+fn describe(certificate: &Certificate) -> Vec<crate::setup::Fact> {
+    let day = |time: jiff::Timestamp| time.strftime("%Y-%m-%d").to_string();
+    let lines = [
+        format!("certificate of {}", certificate.subject),
+        format!("issued by {}", certificate.issuer),
+        format!("valid from {} to {}", day(certificate.not_before), day(certificate.not_after)),
+        format!("SHA-256 {}", certificate.sha256),
+    ];
+    lines.into_iter().map(|text| crate::setup::Fact { level: Level::Info, text }).collect()
+}
+
+pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+    if setup.url().is_none() {
+        let good = |text: &str| QuayUrl::parse(text).map(|_| ());
+        let answer = ui.text("Address of the Quay, such as quay.example.com", None, &good)?;
+        setup.answers.url = QuayUrl::parse(&answer).ok().map(|(url, _)| url);
+        setup.find_quay().await;
+    }
+    if setup.url().is_some_and(|url| url.is_plain_http()) && !setup.insecure() {
+        let question = "The address is plain http: the token would travel unprotected. Go on all the same?";
+        if !ui.confirm(question, false)? {
+            return Err(Stopped.into());
+        }
+        setup.answers.insecure = true;
+        setup.find_quay().await;
+    }
+    while setup.found.quay.as_ref().is_some_and(is_untrusted) {
+        ask_to_trust(setup, ui).await?;
+        setup.find_quay().await;
+    }
+    Ok(())
+}
+
+async fn ask_to_trust(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+    if let Some(Err(error)) = setup.found.quay.as_ref().map(|quay| &quay.about) {
+        ui.warn(&error.reason);
+    }
+    for certificate in &setup.found.chain {
+        ui.status(&describe(certificate).into_iter().map(|fact| format!("  {}", fact.text)).collect::<Vec<_>>().join("\n"));
+    }
+    let mut options = vec![("Read its certificate authority from a file", "PEM"), ("Stop", "")];
+    let authority = setup.found.chain.last().cloned();
+    if authority.is_some() {
+        options.insert(1, ("Trust the last of these certificates", "after comparing its SHA-256 with its owner's"));
+    }
+    options.insert(options.len() - 1, ("Go on without verifying it", "insecure; written into the QuayIntegration"));
+    match (options[ui.select("Quay's certificate is not trusted here", &options, 0)?].0, authority) {
+        ("Read its certificate authority from a file", _) => {
+            let good = |path: &str| {
+                let pem = fs::read(path.trim()).map_err(|error| format!("{}: {error}", path.trim()))?;
+                describe_pem(&pem).map(|_| ()).map_err(|error| error.to_string())
+            };
+            let path = ui.text("File", None, &good)?;
+            setup.answers.ca = Some(fs::read(path.trim())?);
+        }
+        ("Trust the last of these certificates", Some(authority)) => {
+            let question = format!("Is {} what the owner of the Quay has as SHA-256?", authority.sha256);
+            if ui.confirm(&question, false)? {
+                setup.answers.ca = Some(authority.pem.into_bytes());
+            }
+        }
+        ("Go on without verifying it", _) => setup.answers.insecure = true,
+        _ => return Err(Stopped.into()),
+    }
+    Ok(())
+}

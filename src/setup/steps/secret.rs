@@ -1,0 +1,109 @@
+//! The Secret with the token, and Quay's certificate authority beside it.
+
+use serde_json::json;
+
+use crate::bridge::finding::Level;
+use crate::bridge::integration::{OPERATOR_TOKEN_KEY, StoredToken};
+use crate::cluster::{Credentials, ObjectKind};
+use crate::error::Error;
+use crate::setup::{Change, ObjectChange, Plan, Setup, TokenFrom, Write};
+use crate::ui::Ui;
+
+pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
+    let mut plan = Plan::default();
+    let key = setup.secret();
+    if key.key != OPERATOR_TOKEN_KEY {
+        let text = format!(
+            "the operator reads the key `{OPERATOR_TOKEN_KEY}` whatever the QuayIntegration says; it will not find `{}`",
+            key.key
+        );
+        plan.fact(Level::Warning, text);
+    }
+    let credentials = match &setup.found.credentials {
+        Ok(credentials) => credentials,
+        Err(unread) => return plan.blocked(format!("could not {}: {}", unread.call, unread.reason)),
+    };
+    let is_awaited = matches!(setup.answers.token, Some(TokenFrom::Later)) || !super::token::plan(setup).changes.is_empty();
+    let will_have_token = setup.token.is_some() || is_awaited;
+    let holds_ours = setup.token_is_stored() && (setup.token.is_some() || !will_have_token);
+    let ca_is_stored = setup.answers.ca == credentials.ca;
+    if credentials.exists() && holds_ours && ca_is_stored {
+        plan.fact(Level::Ok, format!("{key}, holds the token"));
+        return plan;
+    }
+    if !will_have_token && !setup.token_is_stored() {
+        return plan.skipped("there is no token to store yet");
+    }
+    if is_other_token(setup, credentials, will_have_token) {
+        plan.fact(Level::Info, describe(setup, credentials));
+        if is_refused(setup) {
+            plan.fact(Level::Info, "it is replaced, since Quay does not accept it any more");
+        } else {
+            match setup.answers.replace_token {
+                Some(true) => {}
+                Some(false) => return plan.skipped("the token that is there stays"),
+                None => {
+                    return plan
+                        .needs("whether the token that is there may be replaced", "--replace-token (OC_QUAY_REPLACE_TOKEN)");
+                }
+            }
+        }
+    }
+    if !credentials.exists() && !namespace_exists(setup, &key.namespace) {
+        plan.changes.push(Change::Object(ObjectChange {
+            kind: ObjectKind::Namespace,
+            namespace: None,
+            name: key.namespace.clone(),
+            write: Write::Create(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": key.namespace } })),
+            summary: format!("create namespace {}", key.namespace),
+        }));
+    }
+    let what = match (holds_ours, ca_is_stored) {
+        (true, _) => "Quay's certificate authority (ca.crt)",
+        (false, true) => "the token",
+        (false, false) => "the token, and Quay's certificate authority (ca.crt)",
+    };
+    plan.changes.push(Change::WriteSecret { key, version: credentials.resource_version.clone(), what });
+    plan
+}
+
+/// Whether the Secret holds a token that is not the one that is to be stored.
+fn is_other_token(setup: &Setup, credentials: &Credentials, will_have_token: bool) -> bool {
+    let holds_one = credentials.stored == StoredToken::Present;
+    holds_one && will_have_token && !(setup.token.is_some() && setup.token_is_stored())
+}
+
+/// Whether Quay has refused the stored token, which makes it nobody's loss.
+fn is_refused(setup: &Setup) -> bool {
+    matches!(&setup.found.stored, Some(Err(error)) if error.kind == crate::quay::ErrorKind::Unauthorized)
+}
+
+/// The token that is there, by date and owner.
+fn describe(setup: &Setup, credentials: &Credentials) -> String {
+    let owner = |trial: &Option<Result<crate::quay::TokenTrial, _>>| match trial {
+        Some(Ok(trial)) => format!("of {}", trial.user.as_deref().unwrap_or("a user it may not name")),
+        Some(Err(_)) => "that Quay does not accept".to_owned(),
+        None => "of somebody".to_owned(),
+    };
+    let since =
+        credentials.changed.as_ref().or(credentials.created.as_ref()).map(|time| format!(", written {time}")).unwrap_or_default();
+    let other = match &setup.found.given {
+        Some(Ok(trial)) => format!("; the new one is of {}", trial.user.as_deref().unwrap_or("a user it may not name")),
+        _ => String::new(),
+    };
+    format!("{} holds a token {}{since}{other}", setup.secret(), owner(&setup.found.stored))
+}
+
+fn namespace_exists(setup: &Setup, name: &str) -> bool {
+    // One that could not be looked for is left to the server to miss.
+    setup.found.namespaces.as_ref().map_or(true, |namespaces| namespaces.iter().any(|(known, _)| known == name))
+}
+
+pub(in crate::setup) fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+    let needs_answer = matches!(plan(setup).obstacle, Some(crate::setup::Obstacle::Needs(_)));
+    if needs_answer && let Ok(credentials) = &setup.found.credentials {
+        ui.status(&describe(setup, credentials));
+        setup.answers.replace_token = Some(ui.confirm("Replace it?", true)?);
+    }
+    Ok(())
+}

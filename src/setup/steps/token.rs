@@ -1,0 +1,278 @@
+//! The token: one that is stored and still good, one that was given, or one that Quay issues.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::bridge::finding::Level;
+use crate::bridge::integration::Trouble;
+use crate::error::Error;
+use crate::quay::{ErrorKind, Features, Quay, QuayError, Scope, TokenTrial};
+use crate::setup::browser::{self, Waiting};
+use crate::setup::{Change, Fact, Plan, Scopes, Setup, TokenFrom};
+use crate::ui::Ui;
+
+/// How long the browser is waited for.
+const BROWSER_PATIENCE: Duration = Duration::from_secs(300);
+
+pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
+    let mut plan = Plan::default();
+    let trial = if setup.token.is_some() { &setup.found.given } else { &setup.found.stored };
+    match trial {
+        Some(Ok(trial)) => {
+            describe(&mut plan, setup, trial);
+            return plan;
+        }
+        Some(Err(error)) if setup.token.is_some() => return refused(plan, error, "the token that was given"),
+        Some(Err(error)) if error.kind != ErrorKind::Unauthorized => return refused(plan, error, "the stored token"),
+        Some(Err(error)) => plan.fact(Level::Warning, format!("the token in {} is of no use: {}", setup.secret(), error.reason)),
+        None => {}
+    }
+    match &setup.answers.token {
+        // It was given, and Quay could not be asked about it: that is what its own step says.
+        Some(TokenFrom::Given(_)) => plan.skipped("Quay could not be asked"),
+        Some(TokenFrom::Later) => {
+            plan.fact(Level::Info, "the token is still to be given");
+            plan
+        }
+        Some(from) => {
+            if setup.answers.application.scopes == Scopes::Least {
+                let least = Scope::least(&features(setup));
+                plan.facts
+                    .extend(least.into_iter().map(|(scope, why)| Fact { level: Level::Info, text: format!("{scope}: {why}") }));
+            }
+            plan.changes.push(Change::IssueToken(intention(setup, from)));
+            plan
+        }
+        None if setup.stored_token().is_some() && trial.is_none() => plan.skipped("Quay could not be asked"),
+        None => plan.needs(
+            "a token for Quay",
+            "--quay-token-file FILE (OC_QUAY_TOKEN), or --quay-username NAME --quay-password-file FILE, or --browser",
+        ),
+    }
+}
+
+fn refused(plan: Plan, error: &QuayError, which: &str) -> Plan {
+    plan.blocked(format!("{which} cannot be used: {}", error.reason))
+        .hint("oc quay setup issues a new one: --quay-username, or on a terminal")
+}
+
+/// Whose it is, and what will not work with it.
+fn describe(plan: &mut Plan, setup: &Setup, trial: &TokenTrial) {
+    let whose = if setup.token.is_some() && !setup.token_is_stored() {
+        "the token belongs to".to_owned()
+    } else {
+        format!("{} holds a token of", setup.secret())
+    };
+    let rank = match trial.superuser {
+        Some(true) => ", a superuser",
+        Some(false) => ", who is no superuser",
+        None => "",
+    };
+    let user = trial.user.as_deref().unwrap_or("a user it may not name");
+    plan.fact(Level::Ok, format!("{whose} {user}{rank}"));
+    if trial.superuser == Some(false) {
+        plan.fact(Level::Info, format!("organizations will belong to {user}; those of others stay out of reach"));
+    }
+    for trouble in &trial.lacks {
+        plan.fact(Level::Warning, consequence(trouble));
+    }
+}
+
+fn consequence(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::TokenLacksScope { scope } => {
+            let what = match scope.as_str() {
+                "user:admin" => "no organization can be created with it",
+                "org:admin" => "no robot account can be made with it",
+                "repo:admin" => "no rights can be given on repositories that exist already",
+                "super:user" => "organizations of others can neither be listed nor taken over",
+                _ => "something will not work",
+            };
+            format!("the token lacks the scope {scope}: {what}")
+        }
+        Trouble::UserLacksRight { user, right } => format!("{user} may not {right}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// What is about to be done in Quay, in one sentence.
+fn intention(setup: &Setup, from: &TokenFrom) -> String {
+    let application = &setup.answers.application;
+    let scopes = scopes(setup).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let into = match &application.client_id {
+        Some(id) => format!("for the application with client ID {id}"),
+        None => format!(
+            "for application {} of organization {}, which are made if they are missing",
+            application.name, application.organization
+        ),
+    };
+    match from {
+        TokenFrom::SignIn { user, first_user_email: Some(_), .. } => {
+            format!("create {user} as the first user of the empty Quay and issue a token {into} ({scopes})")
+        }
+        TokenFrom::SignIn { user, .. } => format!("sign in to Quay as {user} and issue a token {into} ({scopes})"),
+        _ => format!("wait for a token {into} that the browser brings ({scopes})"),
+    }
+}
+
+fn features(setup: &Setup) -> Features {
+    let about = setup.found.quay.as_ref().and_then(|quay| quay.about.as_ref().ok());
+    about.map(|about| about.features.clone()).unwrap_or_default()
+}
+
+fn scopes(setup: &Setup) -> Vec<Scope> {
+    setup.answers.application.scopes.on(&features(setup))
+}
+
+/// Has the token issued, takes it and tries it.
+pub(in crate::setup) async fn issue(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+    let quay = setup.quay.clone().ok_or_else(|| Error::new("no token can be issued before it is known which Quay"))?;
+    let (token, scopes) = match setup.answers.token.clone() {
+        Some(TokenFrom::SignIn { user, password, first_user_email }) => {
+            sign_in(setup, &quay, &user, &password, first_user_email.as_deref()).await.map_err(hinted)?
+        }
+        Some(TokenFrom::Browser { open }) => (from_browser(setup, ui, open).await?, scopes(setup)),
+        Some(TokenFrom::Given(_) | TokenFrom::Later) | None => return Err(Error::new("nobody says where the token comes from")),
+    };
+    let tried = quay.with_token(Some(token.clone())).map_err(anyhow::Error::from)?.try_token(Some(&scopes)).await;
+    setup.found.given = Some(tried);
+    setup.token = Some(token);
+    setup.find_marks().await;
+    Ok(())
+}
+
+/// A token and its scopes, which may be fewer than were asked for: Quay gives `super:user` to superusers only.
+async fn sign_in(
+    setup: &Setup,
+    quay: &Quay,
+    user: &str,
+    password: &SecretString,
+    email: Option<&str>,
+) -> Result<(SecretString, Vec<Scope>), QuayError> {
+    let application = &setup.answers.application;
+    let features = features(setup);
+    if let (false, Some(client_id)) = (features.direct_login, &application.client_id) {
+        let scopes = application.scopes.on(&features);
+        return Ok((quay.issue_with_password(user, password, client_id, &scopes).await?, scopes));
+    }
+    let mut session = match email {
+        Some(email) => quay.initialize(user, password, email).await?,
+        None => quay.sign_in(user, password).await?,
+    };
+    let issued = session.issue(&application.request(&features)).await;
+    // The token is there or not; a session that stays behind ends by itself.
+    let _ = session.sign_out().await;
+    issued.map(|issued| (issued.token, issued.scopes))
+}
+
+fn hinted(error: QuayError) -> Error {
+    let hint = match error.kind {
+        ErrorKind::DirectLoginOff => {
+            Some("make an OAuth application in Quay by hand and give its --client-id; or give a token: --quay-token-file")
+        }
+        ErrorKind::WrongPassword => Some("check user name and password; Quay makes one wait after wrong ones"),
+        _ => None,
+    };
+    let error = Error::from(anyhow::Error::from(error));
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+async fn from_browser(setup: &Setup, ui: &Ui, open: bool) -> Result<SecretString, Error> {
+    let url = setup.url().ok_or_else(|| Error::new("no token can be issued before it is known which Quay"))?;
+    let Some(client_id) = &setup.answers.application.client_id else {
+        return Err(Error::new("the browser way needs an OAuth application")
+            .hint(format!("make one in Quay with redirect URI http://localhost:{}/ and give its --client-id", browser::PORT)));
+    };
+    let waiting = Waiting::listen(&url, client_id, &scopes(setup)).await?;
+    let opened = open && browser::open(&waiting.address);
+    let what = if opened { "The browser was asked to open" } else { "Open this address in a browser" };
+    ui.status(&format!("{what}:\n{}", waiting.address));
+    if ui.can_prompt() {
+        // Over SSH the browser runs elsewhere and its `localhost` is not this one.
+        let is_remote = std::env::var_os("SSH_CONNECTION").is_some();
+        let options = [
+            ("Wait for it", "the browser runs on this machine"),
+            (
+                "Paste the address it ends on",
+                "the browser runs elsewhere; its last page cannot be shown, its address is what counts",
+            ),
+        ];
+        if ui.select("How does the token get here?", &options, usize::from(is_remote))? == 1 {
+            return Ok(waiting.pasted(&ui.password("Address")?)?);
+        }
+    }
+    Ok(waiting.token(BROWSER_PATIENCE).await?)
+}
+
+pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+    let is_settled = matches!(setup.found.stored, Some(Ok(_))) || setup.answers.token.is_some();
+    let Some(quay) = setup.quay.clone().filter(|_| !is_settled) else { return Ok(()) };
+    if setup.found.quay.as_ref().is_none_or(|inspection| inspection.about.is_err()) {
+        return Ok(());
+    }
+    let features = features(setup);
+    let is_empty = features.user_initialize != Some(false) && quay.is_empty().await.unwrap_or(false);
+    let mut ways = Vec::new();
+    if is_empty {
+        ways.push((Way::FirstUser, "Create the first user", "this Quay is empty; the user should be one of its SUPER_USERS"));
+    } else if features.direct_login || setup.answers.application.client_id.is_some() {
+        ways.push((Way::SignIn, "Sign in", "with user name and password of a superuser; the token is made for you"));
+    }
+    ways.push((Way::Paste, "Paste a token", "Quay: organization, Applications, Generate Token"));
+    ways.push((Way::Browser, "Sign in with the browser", "needs an OAuth application in Quay, which takes a minute to make"));
+    let options: Vec<_> = ways.iter().map(|(_, label, help)| (*label, *help)).collect();
+    let chosen = ui.select("Where does the token for Quay come from?", &options, 0)?;
+    let from = match ways[chosen].0 {
+        Way::FirstUser | Way::SignIn => {
+            let user = ui.text("User name in Quay", is_empty.then_some("quayadmin"), &not_empty)?;
+            let first_user_email = if is_empty { Some(ui.text("E-mail address", None, &not_empty)?) } else { None };
+            let password = ui.password("Password")?;
+            TokenFrom::SignIn { user: user.trim().to_owned(), password, first_user_email }
+        }
+        Way::Paste => {
+            let token = ui.password("Token")?;
+            setup.token = Some(token.clone());
+            setup.answers.token = Some(TokenFrom::Given(token));
+            setup.find_token().await;
+            return Ok(());
+        }
+        Way::Browser => {
+            if setup.answers.application.client_id.is_none() {
+                ui.status(&by_hand(setup));
+                setup.answers.application.client_id = Some(ui.text("Client ID", None, &not_empty)?.trim().to_owned());
+            }
+            TokenFrom::Browser { open: true }
+        }
+    };
+    setup.answers.token = Some(from);
+    Ok(())
+}
+
+/// The ways to a token.
+#[derive(Clone, Copy)]
+enum Way {
+    FirstUser,
+    SignIn,
+    Paste,
+    Browser,
+}
+
+fn not_empty(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() { Err("this cannot be left out".into()) } else { Ok(()) }
+}
+
+fn by_hand(setup: &Setup) -> String {
+    let quay = setup.url().map(|url| url.to_string()).unwrap_or_default();
+    let application = &setup.answers.application;
+    format!(
+        "In Quay ({quay}): create organization {}, in it under Applications the application {} with\n\
+         redirect URI http://localhost:{}/, and copy its Client ID.",
+        application.organization,
+        application.name,
+        browser::PORT
+    )
+}

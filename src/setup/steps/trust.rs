@@ -1,0 +1,139 @@
+//! Whether nodes trust Quay: the ConfigMap that `image.config.openshift.io/cluster` names (OpenShift, "Image configuration
+//! resources").
+
+use serde_json::{Value, json};
+
+use crate::bridge::finding::Level;
+use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
+use crate::cluster::{ObjectKind, TRUST_NAMESPACE};
+use crate::error::Error;
+use crate::setup::{Change, NodeTrust, ObjectChange, Plan, Setup, Write};
+use crate::ui::Ui;
+
+/// The ConfigMap that we make where there is none.
+pub(in crate::setup) const CONFIG_MAP: &str = "oc-quay-registry-cas";
+
+/// The name of the one image configuration.
+pub(in crate::setup) const IMAGE_CONFIG: &str = "cluster";
+
+pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
+    let mut plan = match changes(setup) {
+        Ok(plan) => plan,
+        Err(plan) => return *plan,
+    };
+    if plan.changes.is_empty() {
+        return plan;
+    }
+    plan.fact(Level::Warning, "nodes do not trust Quay's certificate authority yet, so pods cannot pull from it");
+    plan.fact(Level::Warning, "writing this makes OpenShift update its nodes one after the other");
+    match setup.answers.node_trust {
+        Some(NodeTrust::Apply) => plan,
+        Some(NodeTrust::Print) => plan.skipped("it was asked to be printed: oc apply what -o yaml --dry-run shows"),
+        Some(NodeTrust::Skip) => plan.skipped("it was asked to be left"),
+        None => plan.skipped("nodes are not updated unless somebody asks for it: --node-trust apply"),
+    }
+}
+
+/// What has to be written for nodes to trust Quay, whether or not it is wanted.
+pub(in crate::setup) fn changes(setup: &Setup) -> Result<Plan, Box<Plan>> {
+    let plan = Plan::default();
+    let (Some(ca), Some(url)) = (&setup.answers.ca, setup.url()) else {
+        return Err(Box::new(match setup.insecure() {
+            true => {
+                let mut plan = plan;
+                plan.fact(Level::Warning, "nodes verify Quay's certificate all the same; pods can pull only if they trust it");
+                plan.skipped("there is no certificate authority to trust")
+            }
+            false => plan.skipped("Quay's certificate needs no help to be trusted"),
+        }));
+    };
+    let trust = match &setup.found.trust {
+        Ok(trust) => trust,
+        Err(unread) => return Err(Box::new(plan.blocked(format!("could not {}: {}", unread.call, unread.reason)))),
+    };
+    let Some(image_config) = &trust.image_config else {
+        return Err(Box::new(plan.skipped("the cluster has no image configuration (image.config.openshift.io)")));
+    };
+    let mut plan = plan;
+    let key = key(&url.host());
+    let ca = String::from_utf8_lossy(ca);
+    match &trust.config_map {
+        Some(config_map) if config_map.data.get(&key).is_some_and(|known| known.trim() == ca.trim()) => {
+            plan.fact(Level::Ok, format!("nodes trust it: ConfigMap {} in {TRUST_NAMESPACE}, key {key}", config_map.name));
+        }
+        Some(config_map) => plan.changes.push(write(
+            &config_map.name,
+            Write::Merge(json!({ "metadata": { "resourceVersion": config_map.resource_version }, "data": { key.clone(): ca } })),
+            format!("add Quay's certificate authority to ConfigMap {} in {TRUST_NAMESPACE}, key {key}", config_map.name),
+        )),
+        None => {
+            let name = image_config.config_map.as_deref().unwrap_or(CONFIG_MAP);
+            let summary = format!("create ConfigMap {name} in {TRUST_NAMESPACE} with Quay's certificate authority, key {key}");
+            plan.changes.push(write(name, Write::Create(config_map(name, &key, &ca)), summary));
+        }
+    }
+    if image_config.config_map.is_none() {
+        let patch = json!({
+            "metadata": { "resourceVersion": image_config.resource_version },
+            "spec": { "additionalTrustedCA": { "name": CONFIG_MAP } },
+        });
+        plan.changes.push(Change::Object(ObjectChange {
+            kind: ObjectKind::ImageConfig,
+            namespace: None,
+            name: IMAGE_CONFIG.into(),
+            write: Write::Merge(patch),
+            summary: format!("have the cluster's image configuration trust ConfigMap {CONFIG_MAP}"),
+        }));
+    }
+    Ok(plan)
+}
+
+fn write(name: &str, write: Write, summary: String) -> Change {
+    Change::Object(ObjectChange {
+        kind: ObjectKind::ConfigMap,
+        namespace: Some(TRUST_NAMESPACE.into()),
+        name: name.into(),
+        write,
+        summary,
+    })
+}
+
+fn config_map(name: &str, key: &str, ca: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": name, "namespace": TRUST_NAMESPACE, "labels": { MANAGED_BY_LABEL: MANAGED_BY } },
+        "data": { key: ca },
+    })
+}
+
+/// The key of a registry: `host`, or `host..port`, since a colon cannot stand in a ConfigMap's key.
+pub(in crate::setup) fn key(host: &str) -> String {
+    host.replace(':', "..")
+}
+
+pub(in crate::setup) fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+    let has_work = changes(setup).is_ok_and(|plan| !plan.changes.is_empty());
+    if setup.answers.node_trust.is_some() || !has_work {
+        return Ok(());
+    }
+    let options = [
+        ("Have the nodes trust it", "OpenShift updates them one after the other, which can take a while"),
+        ("Print what to write", "for somebody else, or for later"),
+        ("Leave it", "pods cannot pull from Quay until it is done"),
+    ];
+    let chosen = ui.select("Nodes do not trust Quay's certificate authority yet", &options, 0)?;
+    setup.answers.node_trust = Some([NodeTrust::Apply, NodeTrust::Print, NodeTrust::Skip][chosen.min(2)]);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_set_off_with_two_dots() {
+        assert_eq!(key("quay.example.com"), "quay.example.com");
+        assert_eq!(key("quay.example.com:8443"), "quay.example.com..8443");
+    }
+}
