@@ -198,7 +198,7 @@ impl Setup {
     /// Forgets what a person answered to a step, so that it is asked again.
     pub fn forget(&mut self, step: super::Step) {
         match step {
-            super::Step::Quay => self.answers.url = None,
+            super::Step::Quay => (self.answers.url, self.doubts_url) = (None, true),
             super::Step::Token => {
                 (self.answers.token, self.token, self.found.given) = (None, None, None);
             }

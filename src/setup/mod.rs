@@ -105,6 +105,8 @@ pub struct Setup {
     quay: Option<Quay>,
     /// The token that was given or issued.
     token: Option<SecretString>,
+    /// The address that is known did not work: it is asked for, whatever the QuayIntegration says.
+    doubts_url: bool,
 }
 
 impl Setup {
@@ -114,7 +116,7 @@ impl Setup {
             Some(TokenFrom::Given(token)) => Some(token.clone()),
             _ => None,
         };
-        Self { cluster, answers, found: Found::default(), connection, quay: None, token }
+        Self { cluster, answers, found: Found::default(), connection, quay: None, token, doubts_url: false }
     }
 
     /// Looks again at what a step is about.

@@ -7,6 +7,11 @@ use crate::ui::printable;
 impl Plan {
     /// The step as it is planned.
     pub fn report(&self, step: Step) -> StepReport {
+        self.report_as((step.name(), step.title()))
+    }
+
+    /// The same under a name in reports and one for people.
+    pub fn report_as(&self, (step, title): (&'static str, &'static str)) -> StepReport {
         let (state, reason, hints) = match &self.obstacle {
             None if self.changes.is_empty() => (StepState::AlreadyDone, None, vec![]),
             None => (StepState::Planned, None, vec![]),
@@ -19,8 +24,8 @@ impl Plan {
         };
         let changes = if self.obstacle.is_none() { self.changes.as_slice() } else { &[] };
         StepReport {
-            step: step.name(),
-            title: step.title(),
+            step,
+            title,
             state,
             reason: reason.map(|reason| printable(&reason)),
             hints,

@@ -10,33 +10,67 @@ use super::{Change, ObjectChange, Plan, Setup, Step, Write};
 use crate::bridge::finding::Level;
 use crate::bridge::names::OPERATOR_FINALIZER;
 use crate::bridge::snapshot::Read;
-use crate::cluster::{OPERATOR_NAMESPACE, ObjectKind, PACKAGE, QUAY_INTEGRATION_CRD_NAME, TRUST_NAMESPACE};
+use crate::cluster::{ConfigMap, ImageConfig, OPERATOR_NAMESPACE, ObjectKind, PACKAGE, QUAY_INTEGRATION_CRD_NAME, TRUST_NAMESPACE};
 
-/// The steps that leave something behind. The namespaces' finalizers go first, and the QuayIntegration right after them:
-/// without one the operator neither comes back to a namespace nor takes its own finalizer off (QBO
-/// `controllers/namespace_controller.go:106-156`), so a namespace that is deleted then would hang for ever.
-pub const ORDER: [Step; 4] = [Step::Integration, Step::NodeTrust, Step::Secret, Step::Operator];
+/// What is taken back, in this order. The namespaces' finalizers go first: without a QuayIntegration or its Secret the
+/// operator takes its finalizer off no namespace any more (QBO `controllers/namespace_controller.go:106-156`), so one that
+/// is deleted then would hang for ever. The QuayIntegration goes after everything that it tells the way to, so that an
+/// interrupted run can be run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The operator's finalizers.
+    Finalizers,
+    /// What nodes trust.
+    NodeTrust,
+    /// The Secret with the token.
+    Secret,
+    /// The QuayIntegration.
+    Integration,
+    /// The operator.
+    Operator,
+}
 
-/// What a step would take back.
-pub fn plan(setup: &Setup, step: Step) -> Plan {
-    let mut plan = Plan::default();
-    let done = match step {
-        Step::Integration => integration(setup, &mut plan),
-        Step::NodeTrust => node_trust(setup, &mut plan),
-        Step::Secret => secret(setup, &mut plan),
-        Step::Operator => uninstall(setup, &mut plan),
-        Step::Cluster | Step::Quay | Step::Token => Ok(()),
-    };
-    match done {
-        Ok(()) => plan,
-        Err(obstacle) => match obstacle {
-            Stop::Unread(reason) => plan.blocked(reason),
-            Stop::Stays(why) => plan.skipped(why),
-        },
+impl Part {
+    /// All of them.
+    pub const ALL: [Part; 5] = [Part::Finalizers, Part::NodeTrust, Part::Secret, Part::Integration, Part::Operator];
+
+    /// Its name in reports, and for people.
+    pub fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Part::Finalizers => ("finalizers", "Namespaces"),
+            _ => (self.step().name(), self.step().title()),
+        }
+    }
+
+    /// The step of the set-up that looks at it.
+    pub fn step(self) -> Step {
+        match self {
+            Part::Finalizers | Part::Integration => Step::Integration,
+            Part::NodeTrust => Step::NodeTrust,
+            Part::Secret => Step::Secret,
+            Part::Operator => Step::Operator,
+        }
     }
 }
 
-/// Why a step takes nothing back.
+/// What of a part would be taken back.
+pub fn plan(setup: &Setup, part: Part) -> Plan {
+    let mut plan = Plan::default();
+    let done = match part {
+        Part::Finalizers => finalizers(setup, &mut plan),
+        Part::NodeTrust => node_trust(setup, &mut plan),
+        Part::Secret => secret(setup, &mut plan),
+        Part::Integration => integration(setup, &mut plan),
+        Part::Operator => uninstall(setup, &mut plan),
+    };
+    match done {
+        Ok(()) => plan,
+        Err(Stop::Unread(reason)) => plan.blocked(reason),
+        Err(Stop::Stays(why)) => plan.skipped(why),
+    }
+}
+
+/// Why a part is not taken back.
 enum Stop {
     /// It could not be read.
     Unread(String),
@@ -58,16 +92,27 @@ fn delete(kind: ObjectKind, namespace: Option<&str>, name: &str, version: Option
     })
 }
 
-fn integration(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
+fn finalizers(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
     let namespaces = read(&setup.found.namespaces)?;
     let held = namespaces.iter().filter(|(_, namespace)| namespace.finalizers.iter().any(|name| name == OPERATOR_FINALIZER));
     plan.changes.extend(held.map(|(name, _)| Change::ReleaseNamespace(name.clone())));
-    for resource in read(&setup.found.integrations)? {
+    if plan.changes.is_empty() {
+        plan.fact(Level::Ok, "no namespace waits for the operator");
+    }
+    Ok(())
+}
+
+/// Deletes the QuayIntegration, and then the finalizers that the operator has put back meanwhile.
+fn integration(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
+    let resources = read(&setup.found.integrations)?;
+    for resource in resources {
         let summary = format!("delete QuayIntegration {}; organizations and images stay in Quay", resource.name);
         plan.changes.push(delete(ObjectKind::QuayIntegration, None, &resource.name, Some(&resource.resource_version), summary));
     }
-    if plan.changes.is_empty() {
-        plan.fact(Level::Ok, "there is no QuayIntegration, and no namespace waits for the operator");
+    if resources.is_empty() {
+        finalizers(setup, plan)?;
+        plan.facts.clear();
+        plan.fact(Level::Ok, "there is no QuayIntegration");
     } else {
         let text = "the secrets and service accounts of linked namespaces stay, so pods go on pulling; oc quay unlink -A, run before \
                     this, takes them back";
@@ -81,36 +126,10 @@ fn node_trust(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
     let Some(config_map) = trust.config_map.as_ref().filter(|config_map| config_map.ours) else {
         return Err(Stop::Stays("nothing of it was made by oc quay".into()));
     };
-    let Some(url) = setup.url() else {
-        return Err(Stop::Stays(format!("ConfigMap {} stays: nobody says which Quay it is about", config_map.name)));
-    };
-    let key = trust::key(&url.host());
     if config_map.data.len() > 1 {
-        let patch =
-            json!({ "metadata": { "resourceVersion": config_map.resource_version }, "data": { key.clone(): Value::Null } });
-        if config_map.data.contains_key(&key) {
-            plan.changes.push(Change::Object(ObjectChange {
-                kind: ObjectKind::ConfigMap,
-                namespace: Some(TRUST_NAMESPACE.into()),
-                name: config_map.name.clone(),
-                write: Write::Merge(patch),
-                summary: format!("take Quay's certificate authority out of ConfigMap {} in {TRUST_NAMESPACE}", config_map.name),
-            }));
-        }
+        leave_others(setup, plan, config_map)?;
     } else {
-        if let Some(image_config) = &trust.image_config {
-            let patch = json!({
-                "metadata": { "resourceVersion": image_config.resource_version },
-                "spec": { "additionalTrustedCA": Value::Null },
-            });
-            plan.changes.push(Change::Object(ObjectChange {
-                kind: ObjectKind::ImageConfig,
-                namespace: None,
-                name: trust::IMAGE_CONFIG.into(),
-                write: Write::Merge(patch),
-                summary: format!("have the cluster's image configuration trust ConfigMap {} no more", config_map.name),
-            }));
-        }
+        plan.changes.extend(trust.image_config.as_ref().map(|image_config| trust_no_more(image_config, config_map)));
         let summary = format!("delete ConfigMap {} in {TRUST_NAMESPACE}", config_map.name);
         let version = Some(config_map.resource_version.as_str());
         plan.changes.push(delete(ObjectKind::ConfigMap, Some(TRUST_NAMESPACE), &config_map.name, version, summary));
@@ -119,6 +138,36 @@ fn node_trust(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
         plan.fact(Level::Warning, "nodes are updated one after the other, and can then pull from this Quay no more");
     }
     Ok(())
+}
+
+/// Takes this Quay out of a ConfigMap that others have put their registries into.
+fn leave_others(setup: &Setup, plan: &mut Plan, config_map: &ConfigMap) -> Result<(), Stop> {
+    let Some(url) = setup.url() else {
+        return Err(Stop::Stays(format!("ConfigMap {} holds other registries, and nobody says which one is this Quay", config_map.name)));
+    };
+    let key = trust::key(&url.host());
+    if config_map.data.contains_key(&key) {
+        let patch = json!({ "metadata": { "resourceVersion": config_map.resource_version }, "data": { key: Value::Null } });
+        plan.changes.push(Change::Object(ObjectChange {
+            kind: ObjectKind::ConfigMap,
+            namespace: Some(TRUST_NAMESPACE.into()),
+            name: config_map.name.clone(),
+            write: Write::Merge(patch),
+            summary: format!("take Quay's certificate authority out of ConfigMap {} in {TRUST_NAMESPACE}", config_map.name),
+        }));
+    }
+    Ok(())
+}
+
+fn trust_no_more(image_config: &ImageConfig, config_map: &ConfigMap) -> Change {
+    let metadata = json!({ "resourceVersion": image_config.resource_version });
+    Change::Object(ObjectChange {
+        kind: ObjectKind::ImageConfig,
+        namespace: None,
+        name: trust::IMAGE_CONFIG.into(),
+        write: Write::Merge(json!({ "metadata": metadata, "spec": { "additionalTrustedCA": Value::Null } })),
+        summary: format!("have the cluster's image configuration trust ConfigMap {} no more", config_map.name),
+    })
 }
 
 fn secret(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {

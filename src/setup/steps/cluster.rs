@@ -4,10 +4,11 @@ use crate::bridge::finding::Level;
 use crate::cluster::{OPERATOR_NAMESPACE, Right, TRUST_NAMESPACE};
 use crate::setup::{Plan, Setup};
 
-/// The API groups without which something of the integration is missing, and what.
+/// The API groups without which something of the integration is missing, and what. Builds are a capability of its own
+/// (OpenShift, "Cluster capabilities").
 const GROUPS: [(&str, &str); 2] = [
     ("image.openshift.io", "the cluster has no image streams, so no repositories are made for them"),
-    ("build.openshift.io", "the cluster has no builds (the Build capability is off), so there is no service account builder"),
+    ("build.openshift.io", "the cluster has no builds, so there is no service account builder"),
 ];
 
 pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
@@ -19,10 +20,12 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     let on = platform.kind.as_deref().filter(|kind| *kind != "None").map(|kind| format!(" on {kind}")).unwrap_or_default();
     let user = platform.user.as_str();
     plan.fact(Level::Ok, format!("{}{on}, context {}, as {user}", platform.version, setup.cluster.context()));
-    for (group, consequence) in GROUPS {
-        if !platform.groups.contains(group) {
-            plan.fact(Level::Warning, consequence);
-        }
+    for (_, consequence) in GROUPS.into_iter().filter(|(group, _)| !platform.groups.contains(*group)) {
+        plan.fact(Level::Warning, consequence);
+    }
+    if let Some(disabled) = platform.disabled.as_ref().filter(|disabled| !disabled.is_empty()) {
+        let names: Vec<_> = disabled.iter().map(String::as_str).collect();
+        plan.fact(Level::Info, format!("capabilities that are off: {}", names.join(", ")));
     }
     match setup.found.integrations.as_deref() {
         Ok([]) => {}

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::bridge::finding::Level;
 use crate::bridge::integration::QuayIntegration;
 use crate::bridge::mark::Mark;
-use crate::bridge::names::{ClusterId, MANAGED_BY, MANAGED_BY_LABEL, kubernetes_name};
+use crate::bridge::names::{ClusterId, MANAGED_BY, MANAGED_BY_LABEL, QuayUrl, UrlProblem, kubernetes_name};
 use crate::bridge::scope::Scope;
 use crate::cluster::ObjectKind;
 use crate::error::Error;
@@ -69,7 +69,7 @@ fn wanted(setup: &Setup) -> Option<QuayIntegration> {
     });
     Some(QuayIntegration {
         cluster_id: answers.cluster_id.clone().unwrap_or(before.cluster_id),
-        hostname: setup.url()?.to_string(),
+        hostname: hostname(&before.hostname, &setup.url()?),
         insecure: setup.insecure(),
         scheduled: answers.scheduled.unwrap_or(before.scheduled),
         allow: answers.allow.clone().unwrap_or(before.allow),
@@ -78,6 +78,14 @@ fn wanted(setup: &Setup) -> Option<QuayIntegration> {
         name: before.name,
         resource_version: before.resource_version,
     })
+}
+
+/// The address as the operator takes it. One that is written in another way but means the same is left alone.
+fn hostname(written: &str, url: &QuayUrl) -> String {
+    match QuayUrl::parse(written) {
+        Ok((same, problems)) if same == *url && !problems.contains(&UrlProblem::NoScheme) => written.to_owned(),
+        _ => url.to_string(),
+    }
 }
 
 fn create(wanted: &QuayIntegration) -> Change {

@@ -95,9 +95,10 @@ fn describe(certificate: &Certificate) -> Vec<crate::setup::Fact> {
 }
 
 pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
-    if setup.url().is_none() {
+    if std::mem::take(&mut setup.doubts_url) || setup.url().is_none() {
+        let known = setup.url().map(|url| url.to_string());
         let good = |text: &str| QuayUrl::parse(text).map(|_| ());
-        let answer = ui.text("Address of the Quay, such as quay.example.com", None, &good)?;
+        let answer = ui.text("Address of the Quay, such as quay.example.com", known.as_deref(), &good)?;
         setup.answers.url = QuayUrl::parse(&answer).ok().map(|(url, _)| url);
         setup.find_quay().await;
     }
