@@ -1,8 +1,9 @@
-//! What OpenShift's and Kubernetes' controllers do to namespaces, done by one loop that compares what is with what
+//! What OpenShift's and Kubernetes' controllers do to namespaces, and OLM, done by one loop that compares what is with what
 //! should be, again and again. Only an API server runs here, so nobody else would do it.
 
 mod deletion;
 mod furnishing;
+mod olm;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,9 @@ const INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long after its service account `default` a namespace gets the rest; on a real cluster it is about 2 s.
 const SETTLE: Duration = Duration::from_millis(100);
+
+/// OLM looks at a dozen kinds, so it looks at every third round only.
+const OLM_EVERY: usize = 3;
 
 /// The ClusterRole that a grant binds.
 pub(crate) const PROJECT_ADMIN: &str = "project-admin";
@@ -50,8 +54,13 @@ impl Shared {
 /// Plays the controllers until the task is aborted.
 pub(crate) async fn run(api: Api, shared: Shared) {
     let mut first_seen = HashMap::new();
-    loop {
-        let trouble = round(&api, &shared, &mut first_seen).await.err().map(|error| format!("{error:#}"));
+    let mut olms_trouble = None;
+    for number in 0_usize.. {
+        let trouble = round(&api, &shared, &mut first_seen).await.err();
+        if number.is_multiple_of(OLM_EVERY) {
+            olms_trouble = olm::round(&api).await.err().map(|error| format!("{error:#}"));
+        }
+        let trouble = trouble.map(|error| format!("{error:#}")).or_else(|| olms_trouble.clone());
         *shared.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
         tokio::time::sleep(INTERVAL).await;
     }

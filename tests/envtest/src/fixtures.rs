@@ -1,6 +1,7 @@
 //! What the cluster holds before a test puts anything there.
 
 use anyhow::Result;
+use sandbox::openshift::{self, olm};
 use serde_json::{Value, json};
 
 use crate::api::Api;
@@ -15,12 +16,43 @@ pub(crate) async fn install(api: &Api) -> Result<()> {
         api.create("/api/v1/namespaces", &json!({ "metadata": { "name": name } })).await?;
     }
     let config = "/apis/config.openshift.io/v1";
-    for (kind, name, object) in [("clusterversions", "version", cluster_version()), ("images", "cluster", image_configuration())]
-    {
+    for (kind, name, object) in [
+        ("clusterversions", "version", cluster_version()),
+        ("images", "cluster", image_configuration()),
+        ("infrastructures", "cluster", openshift::infrastructure()),
+    ] {
         api.delete(&format!("{config}/{kind}/{name}")).await?;
         api.create(&format!("{config}/{kind}"), &object).await?;
         // A create drops the status of a kind that has it as a subresource.
         api.merge(&format!("{config}/{kind}/{name}/status"), &json!({ "status": object["status"] })).await?;
+    }
+    let [catalog, group] = olm::v0_fixtures();
+    for (plural, object) in [
+        ("v1alpha1/namespaces/openshift-marketplace/catalogsources", catalog),
+        ("v1/namespaces/openshift-operators/operatorgroups", group),
+    ] {
+        api.create(&format!("/apis/operators.coreos.com/{plural}"), &object).await?;
+    }
+    let catalogs = "/apis/olm.operatorframework.io/v1/clustercatalogs";
+    for catalog in olm::v1_fixtures() {
+        api.delete(&format!("{catalogs}/{}", catalog["metadata"]["name"].as_str().unwrap_or_default())).await?;
+        api.create(catalogs, &catalog).await?;
+    }
+    Ok(())
+}
+
+/// Takes away the roles and bindings that a test made.
+pub(crate) async fn remove_foreign_roles(api: &Api) -> Result<()> {
+    for plural in ["clusterrolebindings", "clusterroles"] {
+        let path = format!("/apis/rbac.authorization.k8s.io/v1/{plural}");
+        for object in api.list(&path).await? {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            let is_built_in =
+                object["metadata"]["labels"]["kubernetes.io/bootstrapping"].is_string() || name.starts_with("system:");
+            if !is_built_in && ![PROJECT_ADMIN, "basic-user", "basic-users"].contains(&name) {
+                api.delete(&format!("{path}/{name}")).await?;
+            }
+        }
     }
     Ok(())
 }
@@ -41,6 +73,12 @@ pub(crate) async fn install_roles(api: &Api) -> Result<()> {
             rule("build.openshift.io", &["buildconfigs", "builds"], &all),
             rule("image.openshift.io", &["imagestreams"], &all),
             rule("image.openshift.io", &["imagestreamimports"], &["create"]),
+            rule(
+                "operators.coreos.com",
+                &["catalogsources", "clusterserviceversions", "installplans", "operatorgroups", "subscriptions"],
+                &read,
+            ),
+            rule("packages.operators.coreos.com", &["packagemanifests"], &read),
         ],
     });
     api.create(&format!("{rbac}/clusterroles"), &project_admin).await?;
@@ -61,7 +99,8 @@ pub(crate) async fn install_roles(api: &Api) -> Result<()> {
 }
 
 fn cluster_version() -> Value {
-    let capabilities = ["Build", "DeploymentConfig", "ImageRegistry", "OperatorLifecycleManager", "marketplace"];
+    let capabilities =
+        ["Build", "DeploymentConfig", "ImageRegistry", "OperatorLifecycleManager", "OperatorLifecycleManagerV1", "marketplace"];
     json!({
         "apiVersion": "config.openshift.io/v1",
         "kind": "ClusterVersion",

@@ -1,5 +1,6 @@
 //! The kinds that OpenShift and OLM bring, as CustomResourceDefinitions, and where the objects of each kind are.
 
+use sandbox::openshift::schemas;
 use serde_json::{Value, json};
 
 /// A kind that plain Kubernetes does not have.
@@ -21,8 +22,11 @@ enum Scope {
 
 use Scope::{Cluster, Namespaced};
 
+/// On the definitions that were there from the start; one that a test or OLM made does not have it.
+pub(crate) const OURS: &str = "envtest";
+
 /// Every kind of the suite's that has to be added to a plain API server.
-pub(crate) const KINDS: [Kind; 12] = [
+pub(crate) const KINDS: [Kind; 17] = [
     Kind::new("quay.redhat.com", "v1", "QuayIntegration", "quayintegrations", Cluster, true),
     Kind::new("image.openshift.io", "v1", "ImageStream", "imagestreams", Namespaced, true),
     Kind::new("image.openshift.io", "v1", "ImageStreamImport", "imagestreamimports", Namespaced, false),
@@ -31,6 +35,11 @@ pub(crate) const KINDS: [Kind; 12] = [
     Kind::new("project.openshift.io", "v1", "Project", "projects", Cluster, false),
     Kind::new("config.openshift.io", "v1", "ClusterVersion", "clusterversions", Cluster, true),
     Kind::new("config.openshift.io", "v1", "Image", "images", Cluster, true),
+    Kind::new("config.openshift.io", "v1", "Infrastructure", "infrastructures", Cluster, true),
+    Kind::new("olm.operatorframework.io", "v1", "ClusterCatalog", "clustercatalogs", Cluster, true),
+    Kind::new("olm.operatorframework.io", "v1", "ClusterExtension", "clusterextensions", Cluster, true),
+    Kind::new("operators.coreos.com", "v1", "OperatorGroup", "operatorgroups", Namespaced, true),
+    Kind::new("operators.coreos.com", "v1alpha1", "CatalogSource", "catalogsources", Namespaced, true),
     Kind::new("operators.coreos.com", "v1alpha1", "Subscription", "subscriptions", Namespaced, true),
     Kind::new("operators.coreos.com", "v1alpha1", "ClusterServiceVersion", "clusterserviceversions", Namespaced, true),
     Kind::new("operators.coreos.com", "v1alpha1", "InstallPlan", "installplans", Namespaced, true),
@@ -64,16 +73,18 @@ impl Kind {
         format!("/apis/{}/{}/{}", self.group, self.version, self.plural)
     }
 
+    /// The name of its CustomResourceDefinition.
+    pub(crate) fn definition_name(&self) -> String {
+        format!("{}.{}", self.plural, self.group)
+    }
+
     /// The CustomResourceDefinition that makes the server know this kind.
     pub(crate) fn definition(&self) -> Value {
         let scope = match self.scope {
             Cluster => "Cluster",
             Namespaced => "Namespaced",
         };
-        let schema = match self.kind {
-            "QuayIntegration" => quay_integration_schema(),
-            _ => json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }),
-        };
+        let schema = schemas::of(self.kind);
         let mut version = json!({
             "name": self.version, "served": true, "storage": true, "schema": { "openAPIV3Schema": schema },
         });
@@ -83,7 +94,7 @@ impl Kind {
         json!({
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
-            "metadata": { "name": format!("{}.{}", self.plural, self.group) },
+            "metadata": { "name": self.definition_name(), "labels": { OURS: "" } },
             "spec": {
                 "group": self.group,
                 "scope": scope,
@@ -116,37 +127,5 @@ pub(crate) fn content(namespace: &str) -> impl Iterator<Item = Collection> {
             _ => format!("/apis/{group}/{version}"),
         };
         Collection { resource: format!("{plural}.{group}"), path: format!("{api}/namespaces/{namespace}/{plural}") }
-    })
-}
-
-/// What the operator's own definition demands (quay/quay-bridge-operator,
-/// config/crd/bases/quay.redhat.com_quayintegrations.yaml). Fields it does not know are dropped there too.
-fn quay_integration_schema() -> Value {
-    let text = json!({ "type": "string" });
-    let flag = json!({ "type": "boolean" });
-    let texts = json!({ "type": "array", "items": text });
-    json!({
-        "type": "object",
-        "properties": {
-            "spec": {
-                "type": "object",
-                "required": ["clusterID", "credentialsSecret", "quayHostname"],
-                "properties": {
-                    "allowlistNamespaces": texts,
-                    "clusterID": text,
-                    "credentialsSecret": {
-                        "type": "object",
-                        "required": ["name", "namespace"],
-                        "properties": { "key": text, "name": text, "namespace": text },
-                    },
-                    "denylistNamespaces": texts,
-                    "insecureRegistry": flag,
-                    "organizationPrefix": text,
-                    "quayHostname": text,
-                    "scheduledImageStreamImport": flag,
-                },
-            },
-            "status": { "type": "object", "x-kubernetes-preserve-unknown-fields": true },
-        },
     })
 }

@@ -26,6 +26,7 @@ use api::Api;
 use controllers::Shared;
 use process::Server;
 pub use proxy::Proxy;
+use sandbox::openshift::{definitions, olm};
 
 /// Names the folder with the servers, as for every program that tests against a real API server.
 const ASSETS: &str = "KUBEBUILDER_ASSETS";
@@ -38,6 +39,9 @@ const FIRST_GRANT: (&str, &str) = ("dev", "myproj");
 
 /// Namespaces that the API server makes itself.
 const BUILT_IN: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
+/// Where the CustomResourceDefinitions are.
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /// How long to wait for anything. Far more than it takes, as the machine may be busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -149,7 +153,7 @@ impl Envtest {
         })
     }
 
-    /// Back to the initial state: no QuayIntegration, no webhook, no namespace that a test made, no grant but the
+    /// Back to the initial state: no QuayIntegration, no operator, no webhook, no namespace that a test made, no grant but the
     /// first, nothing left behind in `default` and `openshift*`. Finalizers of namespaces are cut off.
     ///
     /// # Errors
@@ -157,6 +161,7 @@ impl Envtest {
     pub fn reset(&self) -> Result<()> {
         self.shared.grants().retain(|(user, namespace)| (user.as_str(), namespace.as_str()) == FIRST_GRANT);
         self.runtime.block_on(async {
+            self.api.delete("/apis/olm.operatorframework.io/v1/clusterextensions").await?;
             self.api.delete("/apis/quay.redhat.com/v1/quayintegrations").await?;
             self.api.delete("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations").await?;
             for name in self.foreign_namespaces().await? {
@@ -169,9 +174,25 @@ impl Envtest {
             controllers::empty(&self.api, "default").await?;
             eventually("the namespaces to be gone", &self.shared, || async { Ok(self.foreign_namespaces().await?.is_empty()) })
                 .await?;
+            fixtures::remove_foreign_roles(&self.api).await?;
+            self.restore_definition().await?;
             fixtures::install(&self.api).await?;
             settled(&self.api, &self.shared).await
         })
+    }
+
+    /// Brings back the QuayIntegration's definition where it is not the one from the start.
+    async fn restore_definition(&self) -> Result<()> {
+        let path = format!("{DEFINITIONS}/{}", definitions::QUAY_INTEGRATIONS);
+        let is_ours = |definition: Value| {
+            !definition["metadata"]["labels"][kinds::OURS].is_null() && definition["metadata"]["deletionTimestamp"].is_null()
+        };
+        if self.api.get(&path).await?.is_some_and(is_ours) {
+            return Ok(());
+        }
+        self.api.delete(&path).await?;
+        eventually("a definition to be gone", &self.shared, || async { Ok(self.api.get(&path).await?.is_none()) }).await?;
+        install_kinds(&self.api, &self.shared).await
     }
 
     async fn foreign_namespaces(&self) -> Result<Vec<String>> {
@@ -243,9 +264,8 @@ async fn ready(url: &str, dir: &Path, etcd: &mut Server, api_server: &mut Server
 
 /// Makes the server know the kinds of OpenShift and OLM, and waits until it serves them.
 async fn install_kinds(api: &Api, shared: &Shared) -> Result<()> {
-    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     let created: Vec<Value> = kinds::KINDS.iter().map(kinds::Kind::definition).collect();
-    try_join_all(created.iter().map(|definition| api.create(definitions, definition))).await?;
+    try_join_all(created.iter().map(|definition| api.create(DEFINITIONS, definition))).await?;
     for kind in &kinds::KINDS {
         // 404 until it is served, then 429 while its storage is made.
         eventually(&kind.path(), shared, || async { Ok(api.list(&kind.path()).await.is_ok()) }).await?;
@@ -253,8 +273,13 @@ async fn install_kinds(api: &Api, shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-/// Waits until every namespace has what the controllers give it.
+/// Waits until every namespace has what the controllers give it, and the catalog's package is to be had.
 async fn settled(api: &Api, shared: &Shared) -> Result<()> {
+    let packages = "/apis/packages.operators.coreos.com/v1/namespaces/openshift-marketplace/packagemanifests";
+    eventually("the catalog's package", shared, || async {
+        Ok(api.get(&format!("{packages}/{}", olm::PACKAGE)).await?.is_some())
+    })
+    .await?;
     eventually("the namespaces to be furnished", shared, || async {
         let namespaces = api.list("/api/v1/namespaces").await?;
         let accounts = api.list("/api/v1/serviceaccounts").await?;

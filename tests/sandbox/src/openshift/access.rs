@@ -34,12 +34,19 @@ static EVERYBODY: [Rule; 2] = [
 static PROJECT_USER: [Rule; 1] = [Rule { verbs: &["list"], groups: &["project.openshift.io"], resources: &["projects"] }];
 
 /// The role `admin` in one namespace, as far as our kinds go.
-static PROJECT_ADMIN: [Rule; 5] = [
+static PROJECT_ADMIN: [Rule; 7] = [
     Rule { verbs: &["get"], groups: &[""], resources: &["namespaces"] },
     Rule { verbs: &["get"], groups: &["project.openshift.io"], resources: &["projects"] },
     Rule { verbs: WRITE, groups: &[""], resources: &["configmaps", "events", "secrets", "serviceaccounts"] },
     Rule { verbs: WRITE, groups: &["image.openshift.io"], resources: &["imagestreamimports", "imagestreams"] },
     Rule { verbs: WRITE, groups: &["build.openshift.io"], resources: &["buildconfigs", "builds"] },
+    // OLM's ClusterRoles `aggregate-olm-edit` and `packagemanifests-v1-view`.
+    Rule {
+        verbs: &["get", "list", "watch"],
+        groups: &["operators.coreos.com"],
+        resources: &["catalogsources", "clusterserviceversions", "installplans", "operatorgroups", "subscriptions"],
+    },
+    Rule { verbs: &["get", "list", "watch"], groups: &["packages.operators.coreos.com"], resources: &["packagemanifests"] },
 ];
 
 /// Somebody who is asking.
@@ -59,11 +66,32 @@ pub(crate) struct Access<'a> {
     pub(crate) name: &'a str,
 }
 
+/// A right that a user lacks in spite of all roles; `*` stands for any verb, group or resource. RBAC knows no such thing:
+/// it stands for a role that was written with gaps.
+pub(crate) struct Denial {
+    pub(crate) user: String,
+    pub(crate) verb: String,
+    pub(crate) group: String,
+    /// With its subresource.
+    pub(crate) resource: String,
+}
+
+impl Denial {
+    fn is_about(&self, user: &User, access: &Access<'_>) -> bool {
+        let is = |pattern: &str, value: &str| pattern == "*" || pattern == value;
+        self.user == user.name
+            && is(&self.verb, access.verb)
+            && is(&self.group, access.group)
+            && is(&self.resource, access.resource)
+    }
+}
+
 /// Tokens and role bindings.
 pub(crate) struct Users {
     names_by_token: HashMap<String, String>,
     /// Namespaces that a user is project admin of.
     projects: HashMap<String, BTreeSet<String>>,
+    denials: Vec<Denial>,
 }
 
 impl Users {
@@ -71,7 +99,7 @@ impl Users {
     pub(crate) fn new() -> Self {
         let token = || format!("sha256~{}", meta::suffix(43));
         let names_by_token = ["admin", "dev", "nobody"].map(|name| (token(), name.to_owned())).into();
-        Self { names_by_token, projects: HashMap::new() }
+        Self { names_by_token, projects: HashMap::new(), denials: Vec::new() }
     }
 
     /// The token of a user, empty when it has expired.
@@ -88,6 +116,11 @@ impl Users {
     /// Makes a user project admin of a namespace.
     pub(crate) fn grant(&mut self, user: &str, namespace: &str) {
         self.projects.entry(user.to_owned()).or_default().insert(namespace.to_owned());
+    }
+
+    /// Takes a right away.
+    pub(crate) fn deny(&mut self, denial: Denial) {
+        self.denials.push(denial);
     }
 
     /// Who is asking, after impersonation.
@@ -126,8 +159,11 @@ impl Users {
     /// Whether the user may do it.
     pub(crate) fn may(&self, user: &User, access: &Access<'_>) -> bool {
         let has = |list: &[&str], item: &str| list.iter().any(|each| *each == "*" || *each == item);
-        self.rules(user, access.namespace)
-            .any(|rule| has(rule.verbs, access.verb) && has(rule.groups, access.group) && has(rule.resources, access.resource))
+        let is_denied = self.denials.iter().any(|denial| denial.is_about(user, access));
+        !is_denied
+            && self.rules(user, access.namespace).any(|rule| {
+                has(rule.verbs, access.verb) && has(rule.groups, access.group) && has(rule.resources, access.resource)
+            })
     }
 
     /// Lets the user, or not.

@@ -14,7 +14,7 @@ use super::patch::PatchType;
 use super::path::ResourcePath;
 use super::refusal::{Cause, Refusal};
 use super::verbs::{self, Deleted, Target};
-use super::{OpenShift, discovery, images, lists, meta, projects, reviews, watch};
+use super::{OpenShift, definitions, discovery, images, lists, meta, projects, reviews, watch};
 
 /// What the API server reads, of which the stand-in knows but the first.
 const JSON_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
@@ -64,7 +64,7 @@ fn respond(openshift: &OpenShift, parts: &Parts, body: &Bytes) -> Result<Respons
 }
 
 fn discover(openshift: &OpenShift, parts: &Parts) -> Response<Body> {
-    match discovery::document(openshift.cluster(), parts.uri.path(), &parts.headers) {
+    match discovery::document(&openshift.kinds(), parts.uri.path(), &parts.headers) {
         None => page_not_found(),
         Some((document, is_aggregated)) => {
             let mut response = json_response(200, &document);
@@ -85,13 +85,13 @@ fn served(openshift: &OpenShift, path: &ResourcePath<'_>) -> Option<&'static Kin
         (namespaced, whole_cluster) => namespaced != whole_cluster,
     };
     let has_subresource = path.subresource.is_empty() || (path.subresource == "status" && kind.status);
-    (openshift.cluster().serves(kind.group) && is_in_scope && has_subresource).then_some(kind)
+    (openshift.serves(kind.group) && is_in_scope && has_subresource).then_some(kind)
 }
 
 /// Whether a server with Go types answers for the group: it has a `Status` for what it does not serve. Groups that come
 /// from CustomResourceDefinitions do not.
 fn knows_group(openshift: &OpenShift, group: &str) -> bool {
-    openshift.cluster().serves(group) && kinds::TABLE.iter().any(|kind| kind.group == group && !kind.custom)
+    openshift.serves(group) && kinds::TABLE.iter().any(|kind| kind.group == group && !kind.custom)
 }
 
 /// One request that may be performed.
@@ -141,6 +141,9 @@ impl Call<'_> {
         verbs::check_body(&target, &object)?;
         object["kind"] = json!(self.kind.kind);
         object["apiVersion"] = json!(self.kind.api_version());
+        if definitions::of(&self.openshift.store(), self.kind.group).is_some_and(definitions::is_terminating) {
+            return Err(Refusal::definition_terminating());
+        }
         let object = match self.kind.kind {
             "ImageStreamImport" => images::import(&mut self.openshift.store(), cluster, &target, object)?,
             kind if self.kind.is_review() => reviews::review(&self.openshift.users(), self.user, kind, object)?,

@@ -101,28 +101,35 @@ pub(crate) static NAMESPACE: &Kind = &TABLE[0];
 pub(crate) static SERVICE_ACCOUNT: &Kind = &TABLE[1];
 pub(crate) static SECRET: &Kind = &TABLE[2];
 pub(crate) static IMAGE_STREAM: &Kind = &TABLE[3];
-pub(crate) static CLUSTER_VERSION: &Kind = &TABLE[4];
-pub(crate) static IMAGE_CONFIG: &Kind = &TABLE[5];
+pub(crate) static IMAGE_CONFIG: &Kind = &TABLE[4];
+pub(crate) static QUAY_INTEGRATION: &Kind = &TABLE[5];
+pub(crate) static DEFINITION: &Kind = &TABLE[6];
 
 /// Every kind served. The first rows are those named above.
-pub(crate) static TABLE: [Kind; 23] = [
+pub(crate) static TABLE: [Kind; 31] = [
     Kind::new("", "v1", "Namespace", "namespaces").status(),
     Kind::new("", "v1", "ServiceAccount", "serviceaccounts").namespaced(),
     Kind::new("", "v1", "Secret", "secrets").namespaced(),
     Kind::new("image.openshift.io", "v1", "ImageStream", "imagestreams").namespaced().status(),
-    Kind::new("config.openshift.io", "v1", "ClusterVersion", "clusterversions").custom().status(),
     Kind::new("config.openshift.io", "v1", "Image", "images").custom().status(),
+    Kind::new("quay.redhat.com", "v1", "QuayIntegration", "quayintegrations").custom().status(),
+    Kind::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions").status(),
     Kind::new("", "v1", "ConfigMap", "configmaps").namespaced(),
     Kind::new("", "v1", "Event", "events").namespaced(),
-    Kind::new("quay.redhat.com", "v1", "QuayIntegration", "quayintegrations").custom().status(),
     Kind::new("image.openshift.io", "v1", "ImageStreamImport", "imagestreamimports").namespaced().verbs(CREATE),
     // A Build has no status subresource: the build controller updates the whole object.
     Kind::new("build.openshift.io", "v1", "Build", "builds").namespaced(),
     Kind::new("build.openshift.io", "v1", "BuildConfig", "buildconfigs").namespaced(),
     Kind::new("project.openshift.io", "v1", "Project", "projects").verbs(READ),
     Kind::new("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
-    Kind::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions").status(),
     Kind::new("apps", "v1", "Deployment", "deployments").namespaced().status(),
+    Kind::new("config.openshift.io", "v1", "ClusterVersion", "clusterversions").custom().status(),
+    Kind::new("config.openshift.io", "v1", "Infrastructure", "infrastructures").custom().status(),
+    Kind::new("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles"),
+    Kind::new("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings"),
+    Kind::new("external-secrets.io", "v1", "ExternalSecret", "externalsecrets").namespaced().custom().status(),
+    Kind::new("operators.coreos.com", "v1", "OperatorGroup", "operatorgroups").namespaced().custom().status(),
+    Kind::new("operators.coreos.com", "v1alpha1", "CatalogSource", "catalogsources").namespaced().custom().status(),
     Kind::new("operators.coreos.com", "v1alpha1", "Subscription", "subscriptions").namespaced().custom().status(),
     Kind::new("operators.coreos.com", "v1alpha1", "ClusterServiceVersion", "clusterserviceversions")
         .namespaced()
@@ -130,6 +137,8 @@ pub(crate) static TABLE: [Kind; 23] = [
         .status(),
     Kind::new("operators.coreos.com", "v1alpha1", "InstallPlan", "installplans").namespaced().custom().status(),
     Kind::new("packages.operators.coreos.com", "v1", "PackageManifest", "packagemanifests").namespaced().verbs(READ),
+    Kind::new("olm.operatorframework.io", "v1", "ClusterCatalog", "clustercatalogs").custom().status(),
+    Kind::new("olm.operatorframework.io", "v1", "ClusterExtension", "clusterextensions").custom().status(),
     Kind::new("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews").verbs(CREATE),
     Kind::new("authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews").verbs(CREATE),
     Kind::new("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews").verbs(CREATE),

@@ -2,21 +2,27 @@
 //!
 //! A request goes through [`api`]: authentication and access ([`access`]), then a verb ([`verbs`], [`lists`],
 //! [`watch`]) on the [`store`], with what the server fills in ([`strategy`]) and refuses ([`validate`], [`refusal`]).
-//! [`namespaces`] plays the controllers.
+//! [`namespaces`] and [`controllers`] play the controllers, [`olm`] the Operator Lifecycle Manager.
 
 mod access;
 mod api;
+mod cluster;
+mod controllers;
+pub mod definitions;
 mod discovery;
+mod furnishing;
 mod images;
 mod kinds;
 mod lists;
 mod meta;
 mod namespaces;
+pub mod olm;
 mod patch;
 mod path;
 mod projects;
 mod refusal;
 mod reviews;
+pub mod schemas;
 mod selectors;
 mod store;
 mod strategy;
@@ -25,57 +31,21 @@ mod verbs;
 mod watch;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use axum::Router;
 use serde_json::{Value, json};
 
 use crate::traffic::Traffic;
-use access::Users;
-use kinds::Kind;
+use access::{Denial, Users};
+pub use cluster::{Cluster, Olm};
+pub use furnishing::infrastructure;
+use kinds::{Kind, QUAY_INTEGRATION};
 pub use path::classify;
 use refusal::Refusal;
 use store::Store;
 
 /// Where image streams and dockercfg secrets say the internal registry is.
 const INTERNAL_REGISTRY: &str = "image-registry.openshift-image-registry.svc:5000";
-
-/// The namespaces that exist from the start.
-const NAMESPACES: [&str; 6] =
-    ["default", "kube-system", "openshift", "openshift-config", "openshift-marketplace", "openshift-operators"];
-
-/// What kind of cluster it is.
-#[derive(Debug, Clone)]
-pub struct Cluster {
-    /// How long after a change the controllers catch up: a new namespace gets `builder`, `deployer`, the dockercfg
-    /// secrets and its SCC annotations; a reference that was taken away comes back; a deleted namespace is emptied.
-    pub settle: Duration,
-    /// Whether there is an internal registry: without, no dockercfg secrets and no repository in image streams.
-    pub internal_registry: bool,
-    /// API groups that the cluster does not serve. Without `build.openshift.io` there is no service account
-    /// `builder`, without `apps.openshift.io` no `deployer`.
-    pub without: Vec<String>,
-}
-
-impl Default for Cluster {
-    fn default() -> Self {
-        Self { settle: Duration::from_millis(100), internal_registry: true, without: Vec::new() }
-    }
-}
-
-impl Cluster {
-    fn serves(&self, group: &str) -> bool {
-        !self.without.iter().any(|absent| absent == group)
-    }
-
-    /// The service accounts that OpenShift keeps in every namespace, each with the capability that it belongs to.
-    fn service_accounts(&self) -> impl Iterator<Item = &'static str> {
-        [("default", ""), ("builder", "build.openshift.io"), ("deployer", "apps.openshift.io")]
-            .into_iter()
-            .filter(|(_, group)| self.serves(group))
-            .map(|(account, _)| account)
-    }
-}
 
 /// The cluster. Clones share it.
 ///
@@ -99,7 +69,7 @@ impl OpenShift {
     /// admin), `dev` (project admin of `myproj`) and `nobody`. Call [`OpenShift::run_controllers`] to have it live.
     pub fn new(cluster: Cluster) -> Self {
         let mut store = Store::new();
-        furnish(&mut store, &cluster);
+        furnishing::furnish(&mut store, &cluster);
         let mut users = Users::new();
         users.grant("dev", "myproj");
         let (store, users) = (Mutex::new(store), Mutex::new(users));
@@ -114,7 +84,7 @@ impl OpenShift {
 
     /// Plays the controllers; never ends.
     pub async fn run_controllers(self) {
-        namespaces::run(self).await;
+        tokio::join!(namespaces::run(self.clone()), controllers::run(self));
     }
 
     /// Tells the cluster where it is served.
@@ -152,6 +122,24 @@ impl OpenShift {
         self.users().grant(user, namespace);
     }
 
+    /// Takes a right away from a user who has it otherwise, everywhere: requests are refused and access reviews say so.
+    /// The resource is plural, with its subresource if it is about one; `*` stands for any verb, group or resource.
+    pub fn deny(&self, user: &str, verb: &str, group: &str, resource: &str) {
+        let [user, verb, group, resource] = [user, verb, group, resource].map(str::to_owned);
+        self.users().deny(Denial { user, verb, group, resource });
+    }
+
+    /// Gives the catalogs that hold the operator some trouble, or takes it away.
+    pub fn trouble(&self, trouble: Option<&olm::Trouble>) {
+        let patch = trouble.map_or_else(olm::Trouble::over, olm::Trouble::patch);
+        for kind in ["CatalogSource", "ClusterCatalog"] {
+            for mut catalog in self.list(kind, "") {
+                json_patch::merge(&mut catalog, &patch);
+                self.put(catalog);
+            }
+        }
+    }
+
     /// Every resourceVersion handed out so far becomes too old: watches and pages of lists get 410.
     pub fn expire_history(&self) {
         self.store().expire_history();
@@ -185,15 +173,8 @@ impl OpenShift {
     /// # Panics
     /// When there is no such kind.
     #[track_caller]
-    pub fn put(&self, mut object: Value) {
-        let kind = known(Kind::of(&object), &object["kind"]);
-        let metadata = &mut object["metadata"];
-        for (field, value) in [("uid", meta::uid()), ("creationTimestamp", meta::now())] {
-            if metadata[field].is_null() {
-                metadata[field] = json!(value);
-            }
-        }
-        self.store().write(kind, object);
+    pub fn put(&self, object: Value) {
+        furnishing::put(&mut self.store(), object);
     }
 
     /// Deletes an object as the cluster admin would; finalizers are waited for as ever.
@@ -222,6 +203,19 @@ impl OpenShift {
         &self.shared.cluster
     }
 
+    /// Whether an API group is served just now.
+    fn serves(&self, group: &str) -> bool {
+        match group == QUAY_INTEGRATION.group {
+            true => definitions::of(&self.store(), group).is_some_and(definitions::is_established),
+            false => self.cluster().serves(group),
+        }
+    }
+
+    /// The kinds that are served just now.
+    fn kinds(&self) -> Vec<&'static Kind> {
+        kinds::TABLE.iter().filter(|kind| self.serves(kind.group)).collect()
+    }
+
     fn store(&self) -> MutexGuard<'_, Store> {
         self.shared.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -229,39 +223,6 @@ impl OpenShift {
     fn users(&self) -> MutexGuard<'_, Users> {
         self.shared.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What a fresh cluster holds.
-fn furnish(store: &mut Store, cluster: &Cluster) {
-    for name in NAMESPACES {
-        let object = json!({"metadata": {"name": name}});
-        let target = verbs::Target { kind: kinds::NAMESPACE, namespace: "", name: "", is_status: false, dry_run: false };
-        accepted(verbs::create(store, cluster, &target, object));
-        namespaces::reconcile(store, cluster, name);
-    }
-    let capabilities = [("Build", "build.openshift.io"), ("DeploymentConfig", "apps.openshift.io")];
-    let capabilities = capabilities.into_iter().filter(|(_, group)| cluster.serves(group)).map(|(name, _)| name);
-    let registry = cluster.internal_registry.then_some("ImageRegistry");
-    let version = json!({
-        "apiVersion": "config.openshift.io/v1",
-        "kind": "ClusterVersion",
-        "metadata": {"name": "version", "uid": meta::uid(), "creationTimestamp": meta::now()},
-        "spec": {"channel": "stable-4.21", "clusterID": meta::uid()},
-        "status": {
-            "desired": {"version": "4.21.0"},
-            "history": [{"state": "Completed", "version": "4.21.0"}],
-            "capabilities": {"enabledCapabilities": capabilities.chain(registry).collect::<Vec<_>>()},
-        },
-    });
-    store.write(kinds::CLUSTER_VERSION, version);
-    let image = json!({
-        "apiVersion": "config.openshift.io/v1",
-        "kind": "Image",
-        "metadata": {"name": "cluster", "uid": meta::uid(), "creationTimestamp": meta::now()},
-        "spec": {},
-        "status": if cluster.internal_registry { json!({"internalRegistryHostname": INTERNAL_REGISTRY}) } else { json!({}) },
-    });
-    store.write(kinds::IMAGE_CONFIG, image);
 }
 
 #[track_caller]

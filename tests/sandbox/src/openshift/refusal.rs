@@ -40,6 +40,13 @@ impl Cause {
         Self { reason: "FieldValueTypeInvalid", field: field.to_owned(), message }
     }
 
+    /// The field's value is none of those it can have.
+    pub(crate) fn not_supported(field: &str, value: &Value, supported: &[Value]) -> Self {
+        let supported: Vec<String> = supported.iter().map(Value::to_string).collect();
+        let message = format!("Unsupported value: {value}: supported values: {}", supported.join(", "));
+        Self { reason: "FieldValueNotSupported", field: field.to_owned(), message }
+    }
+
     /// The field may not be set, or not any more.
     pub(crate) fn forbidden(field: &str, why: &str) -> Self {
         Self { reason: "FieldValueForbidden", field: field.to_owned(), message: format!("Forbidden: {why}") }
@@ -145,6 +152,11 @@ impl Refusal {
 
     pub(crate) fn method_not_allowed() -> Self {
         Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource").about("", "", "")
+    }
+
+    /// A new object of a kind whose definition is being deleted.
+    pub(crate) fn definition_terminating() -> Self {
+        Self::new(405, "MethodNotAllowed", "create not allowed while custom resource definition is terminating")
     }
 
     pub(crate) fn not_acceptable() -> Self {

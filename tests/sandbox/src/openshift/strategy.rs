@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Cluster;
 use super::kinds::Kind;
 use super::meta;
-use super::validate::QUAY_INTEGRATION_SPEC;
+use super::schemas;
 
 /// The fields of ObjectMeta.
 const METADATA: [&str; 14] = [
@@ -137,21 +137,25 @@ fn normalize_secret(secret: &mut Value) {
 /// are not named here keep everything.
 fn drop_unknown(kind: &Kind, object: &mut Value) {
     retain(object.get_mut("metadata"), &METADATA);
+    if kind.custom {
+        let mut schema = schemas::of(kind.kind);
+        for field in ["apiVersion", "kind", "metadata"] {
+            schema["properties"][field] = json!({});
+        }
+        schemas::prune(&schema, object);
+        return;
+    }
     let known: &[&str] = match kind.kind {
         "ServiceAccount" => &["automountServiceAccountToken", "imagePullSecrets", "secrets"],
         "Secret" => &["data", "immutable", "type"],
         "ConfigMap" => &["binaryData", "data", "immutable"],
-        "Namespace" | "ImageStream" | "Build" | "BuildConfig" | "QuayIntegration" => &["spec", "status"],
+        "Namespace" | "ImageStream" | "Build" | "BuildConfig" => &["spec", "status"],
         _ => return,
     };
     retain(Some(object), &[known, &["apiVersion", "kind", "metadata"]].concat());
-    match kind.kind {
-        "ServiceAccount" => {
-            let references = object.get_mut("imagePullSecrets").and_then(Value::as_array_mut).into_iter().flatten();
-            references.for_each(|reference| retain(Some(reference), &["name"]));
-        }
-        "QuayIntegration" => retain(object.get_mut("spec"), &QUAY_INTEGRATION_SPEC.map(|(name, _, _)| name)),
-        _ => {}
+    if kind.kind == "ServiceAccount" {
+        let references = object.get_mut("imagePullSecrets").and_then(Value::as_array_mut).into_iter().flatten();
+        references.for_each(|reference| retain(Some(reference), &["name"]));
     }
 }
 

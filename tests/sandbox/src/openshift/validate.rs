@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::kinds::Kind;
 use super::meta;
 use super::refusal::{Cause, Refusal};
+use super::schemas;
 
 // The words of k8s.io/apimachinery `pkg/util/validation`.
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
@@ -26,19 +27,6 @@ const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric charac
 // openshift-apiserver `pkg/image/apis/image/validation/validation.go`.
 const REPOSITORY_NAME: &str = "must match \"[a-z0-9]+(?:(?:(?:[._]|__|[-]*)[a-z0-9]+)+)?\"";
 
-/// Name, whether it is required, and type of the fields of a QuayIntegration's spec (quay-bridge-operator 78a6944a,
-/// `config/crd/bases/quay.redhat.com_quayintegrations.yaml`).
-pub(crate) const QUAY_INTEGRATION_SPEC: [(&str, bool, &str); 8] = [
-    ("clusterID", true, "string"),
-    ("credentialsSecret", true, "object"),
-    ("quayHostname", true, "string"),
-    ("insecureRegistry", false, "boolean"),
-    ("scheduledImageStreamImport", false, "boolean"),
-    ("allowlistNamespaces", false, "array"),
-    ("denylistNamespaces", false, "array"),
-    ("organizationPrefix", false, "string"),
-];
-
 /// Finalizers that need no domain.
 const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
 
@@ -52,10 +40,11 @@ pub(crate) fn validate(kind: &'static Kind, old: Option<&Value>, object: &Value)
     match kind.kind {
         "Secret" => check_secret(old, object, &mut causes),
         "ConfigMap" => check_keys("data", &object["data"], &mut causes),
-        "QuayIntegration" => check_quay_integration(object, &mut causes),
+        "CustomResourceDefinition" => check_definition(object, &mut causes),
         "Build" if old.is_some_and(|old| old["spec"] != object["spec"]) => {
             causes.push(Cause::invalid("spec", &json!("content of spec is not printed out"), "spec is immutable"));
         }
+        _ if kind.custom => schemas::check(&schemas::of(kind.kind), "", old, object, &mut causes),
         _ => {}
     }
     match causes.is_empty() {
@@ -172,6 +161,8 @@ fn wrong_name(kind: &Kind, name: &str) -> Option<String> {
     let (longest, is_valid, why) = match kind.kind {
         "Namespace" => (63, is_label(name), LABEL),
         "ImageStream" | "ImageStreamImport" => (255, is_repository_name(name), REPOSITORY_NAME),
+        // The names of RBAC only have to fit into a path.
+        "ClusterRole" | "ClusterRoleBinding" => (usize::MAX, !name.contains(['/', '%']), "may not contain '/' or '%'"),
         _ => (253, is_subdomain(name), SUBDOMAIN),
     };
     match (name.len() > longest, is_valid) {
@@ -218,46 +209,32 @@ fn check_keys(field: &str, data: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-fn check_quay_integration(object: &Value, causes: &mut Vec<Cause>) {
-    let Some(spec) = object.get("spec") else {
-        return; // The schema requires fields of the spec, but not the spec.
-    };
-    for (name, required, json_type) in QUAY_INTEGRATION_SPEC {
-        check_property(&format!("spec.{name}"), spec.get(name), required, json_type, causes);
-    }
-    if let Some(reference) = spec.get("credentialsSecret") {
-        for (name, required) in [("name", true), ("namespace", true), ("key", false)] {
-            let field = format!("spec.credentialsSecret.{name}");
-            check_property(&field, reference.get(name), required, "string", causes);
-        }
-    }
-}
-
-fn check_property(field: &str, value: Option<&Value>, required: bool, json_type: &str, causes: &mut Vec<Cause>) {
-    let Some(value) = value else {
-        if required {
+fn check_definition(definition: &Value, causes: &mut Vec<Cause>) {
+    let spec = &definition["spec"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    for (field, value) in [
+        ("spec.group", &spec["group"]),
+        ("spec.scope", &spec["scope"]),
+        ("spec.names.kind", &spec["names"]["kind"]),
+        ("spec.names.plural", &spec["names"]["plural"]),
+        ("spec.versions", &spec["versions"]),
+    ] {
+        if value.is_null() {
             causes.push(Cause::required(field, ""));
         }
-        return;
-    };
-    if json_type_of(value) != json_type {
-        causes.push(Cause::wrong_type(field, json_type_of(value), json_type));
     }
-    let items = value.as_array().into_iter().flatten().enumerate();
-    for (index, item) in items.filter(|(_, item)| !item.is_string()) {
-        causes.push(Cause::wrong_type(&format!("{field}[{index}]"), json_type_of(item), "string"));
+    if meta::name(definition) != format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"])) {
+        causes.push(Cause::invalid(
+            "metadata.name",
+            &definition["metadata"]["name"],
+            "must be spec.names.plural+\".\"+spec.group",
+        ));
     }
-}
-
-fn json_type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_f64() => "number",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
+    for (index, version) in spec["versions"].as_array().into_iter().flatten().enumerate() {
+        if !version["schema"]["openAPIV3Schema"].is_object() {
+            let field = format!("spec.versions[{index}].schema.openAPIV3Schema");
+            causes.push(Cause::required(&field, "schemas are required"));
+        }
     }
 }
 

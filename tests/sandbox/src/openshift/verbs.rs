@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::kinds::{IMAGE_STREAM, Kind, NAMESPACE};
+use super::kinds::{DEFINITION, IMAGE_STREAM, Kind, NAMESPACE};
 use super::patch::PatchType;
 use super::refusal::{Cause, Refusal};
 use super::store::Store;
 use super::strategy::{prepare_create, prepare_update};
 use super::validate::{check_types, validate};
-use super::{Cluster, meta, namespaces};
+use super::{Cluster, definitions, meta, namespaces};
 
 /// Namespaces that admission keeps from being deleted (kubernetes `plugin/pkg/admission/namespace/lifecycle`).
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
@@ -158,6 +158,15 @@ pub(crate) fn delete(store: &mut Store, target: &Target<'_>, preconditions: &Val
     let Target { kind, namespace, name, dry_run, .. } = *target;
     let object = Arc::clone(store.get(kind, namespace, name).ok_or_else(|| Refusal::not_found(kind, name))?);
     check_preconditions(kind, &object, preconditions)?;
+    if *kind == *DEFINITION && !meta::is_deleting(&object) {
+        let mut marked = Value::clone(&object);
+        marked["metadata"]["deletionTimestamp"] = json!(meta::now());
+        definitions::mark_for_deletion(&mut marked);
+        return Ok(Deleted::Marked(match dry_run {
+            true => Arc::new(marked),
+            false => store.write(kind, marked),
+        }));
+    }
     if meta::is_finalized(&object) {
         return Ok(Deleted::Removed(match dry_run {
             true => object,

@@ -164,3 +164,23 @@ fn only_the_admin_impersonates() {
     let group_only = api.request("admin", "GET", SECRETS).header("Impersonate-Group", "developers");
     assert_eq!(api.send(group_only).status, 500);
 }
+
+#[test]
+fn a_right_can_be_taken_from_an_admin() {
+    let api = Api::asleep();
+    api.sandbox.openshift.deny("admin", "create", "", "secrets");
+    let ask = |verb: &str| {
+        let asked = json!({
+            "namespace": "myproj", "verb": verb, "group": "", "version": "v1", "resource": "secrets", "name": "a",
+        });
+        let review = api.send_json("POST", REVIEW, &json!({"spec": {"resourceAttributes": asked}})).expect(201, &json!({}));
+        review["status"]["allowed"] == true
+    };
+    assert_eq!((ask("create"), ask("get")), (false, true));
+    let message =
+        "secrets is forbidden: User \"admin\" cannot create resource \"secrets\" in API group \"\" in the namespace \"myproj\"";
+    api.send_json("POST", SECRETS, &secret("a")).refused(403, "Forbidden", message);
+    api.get(SECRETS);
+    api.sandbox.openshift.deny("admin", "*", "operators.coreos.com", "*");
+    assert_eq!(api.call("admin", "GET", "/apis/operators.coreos.com/v1alpha1/subscriptions").status, 403);
+}

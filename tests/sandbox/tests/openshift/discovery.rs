@@ -17,7 +17,7 @@ fn groups_and_resources_are_listed() {
     api.call("nobody", "GET", "/api").expect(200, &json!({"kind": "APIVersions", "versions": ["v1"]}));
     let groups = api.get("/apis");
     let group = find(&groups["groups"], "name", "operators.coreos.com");
-    assert_eq!(group["preferredVersion"]["groupVersion"], "operators.coreos.com/v1alpha1");
+    assert_eq!(group["preferredVersion"]["groupVersion"], "operators.coreos.com/v1");
     api.call("nobody", "GET", "/apis/quay.redhat.com").expect(200, &json!({"kind": "APIGroup", "name": "quay.redhat.com"}));
 
     let core = api.get("/api/v1");

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
+mod definitions;
 mod deletion;
 mod discovery;
 mod lists;
 mod namespaces;
+mod olm;
 mod patches;
 mod serving;
 mod watches;

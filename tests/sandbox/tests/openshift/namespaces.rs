@@ -102,7 +102,7 @@ fn a_deleted_service_account_comes_back_with_a_new_secret() {
 #[test]
 fn capabilities_that_are_off_leave_things_out() {
     let without = vec!["build.openshift.io".to_owned(), "quay.redhat.com".to_owned()];
-    let api = Api::with(Cluster { settle: Duration::from_millis(20), internal_registry: false, without });
+    let api = Api::with(Cluster { settle: Duration::from_millis(20), internal_registry: false, without, ..Cluster::default() });
     api.eventually(&format!("{ACCOUNTS}/deployer"), 200, &json!({"secrets": null, "imagePullSecrets": null}));
     assert_eq!(account_names(&api), ["default", "deployer"]);
     assert!(api.get(SECRETS)["items"].as_array().unwrap().is_empty());

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod operators;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -38,6 +40,10 @@ fn a_real_api_server_plays_openshift() {
     a_finalizer_holds_a_namespace_but_not_its_content(&caller);
     the_proxy_logs_and_faults(&proxy, &caller);
     a_watch_streams(&caller);
+    operators::olm_installs_the_operator(&caller);
+    operators::olm_tells_its_trouble(&caller);
+    operators::the_definition_comes_and_goes(&caller);
+    operators::an_extension_is_installed(&envtest, &caller);
     reset_brings_back_the_initial_state(&envtest, &caller);
     dropping_it_ends_the_servers(envtest);
 }
@@ -225,6 +231,15 @@ fn reset_brings_back_the_initial_state(envtest: &Envtest, caller: &Caller) {
         assert!(caller.get(&format!("/api/v1/namespaces/{namespace}/secrets/quay-integration")).is_none());
         assert_eq!(caller.names(&format!("/api/v1/namespaces/{namespace}/serviceaccounts")), ["builder", "default", "deployer"]);
     }
+    assert!(
+        caller.names(operators::SUBSCRIPTIONS).is_empty()
+            && caller.names("/apis/olm.operatorframework.io/v1/clusterextensions").is_empty()
+    );
+    assert!(caller.get("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/quay-bridge-operator-installer").is_none());
+    assert!(
+        caller.get(operators::DEFINITION).unwrap()["metadata"]["labels"].is_object(),
+        "the definition is the one from the start"
+    );
     assert_eq!(caller.get(images).unwrap()["spec"], json!({}));
     let version = caller.get("/apis/config.openshift.io/v1/clusterversions/version").unwrap();
     assert!(version["status"]["desired"]["version"].is_string());
