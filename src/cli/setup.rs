@@ -54,11 +54,11 @@ pub struct Token {
     /// Create the user first: only an empty Quay allows it; an e-mail address comes with it (OC_QUAY_FIRST_USER_EMAIL)
     #[arg(long, value_name = "ADDRESS", requires = "quay_username", env = "OC_QUAY_FIRST_USER_EMAIL", hide_env = true)]
     pub first_user_email: Option<String>,
-    /// Sign in with the browser, and wait for the token
-    #[arg(long, conflicts_with = "quay_username")]
+    /// Sign in with the browser, and wait for the token (OC_QUAY_BROWSER)
+    #[arg(long, conflicts_with = "quay_username", env = "OC_QUAY_BROWSER", hide_env = true, value_parser = FalseyValueParser::new())]
     pub browser: bool,
-    /// Print the address instead of opening the browser
-    #[arg(long)]
+    /// Print the address instead of opening the browser (OC_QUAY_NO_BROWSER)
+    #[arg(long, env = "OC_QUAY_NO_BROWSER", hide_env = true, value_parser = FalseyValueParser::new())]
     pub no_browser: bool,
     /// Client ID of an OAuth application that exists (OC_QUAY_CLIENT_ID)
     #[arg(long, value_name = "ID", env = "OC_QUAY_CLIENT_ID", hide_env = true)]
