@@ -73,7 +73,10 @@ fn execute(context: &Context, cli: &Cli) -> Result<ExitStatus, Error> {
     let result = runtime.block_on(async {
         tokio::select! {
             result = commands::run(context, cli) => result,
-            _ = tokio::signal::ctrl_c() => Err(Stopped.into()),
+            _ = tokio::signal::ctrl_c() => {
+                context.ui.interrupted();
+                Err(Stopped.into())
+            }
         }
     });
     runtime.shutdown_background();

@@ -144,6 +144,13 @@ impl Ui {
         }
     }
 
+    /// Ends the line in which a terminal shows `^C`.
+    pub fn interrupted(&self) {
+        if io::stderr().is_terminal() {
+            self.write_err("");
+        }
+    }
+
     /// Whether a person can be asked: stdin and stderr are terminals, and `--no-input` is absent.
     pub fn can_prompt(&self) -> bool {
         self.can_prompt

@@ -70,8 +70,8 @@ impl Serialize for Code {
 codes! {
     NoIntegration "OQ101" Error "No QuayIntegration",
         "The cluster has no QuayIntegration resource, so neither the operator nor this plugin knows which Quay to use.",
-        "Create one, or name the Quay by flags: --quay-url, --quay-token-file and --cluster-id.",
-        "oc get quayintegrations.quay.redhat.com";
+        "Set the integration up, or name the Quay by flags: --quay-url, --quay-token-file and --cluster-id.",
+        "oc quay setup";
     SeveralIntegrations "OQ102" Error "More than one QuayIntegration",
         "The operator does nothing at all while there are two or more QuayIntegration resources, and nobody can say which one is meant.",
         "Delete all but one. Organizations and images are not touched by that.",
@@ -94,16 +94,16 @@ codes! {
         "oc edit quayintegrations.quay.redhat.com";
     CredentialsMissing "OQ107" Error "The token for Quay is missing",
         "The Secret that the QuayIntegration names, or the key in it, does not exist or is empty. Without a token nothing can be done in Quay.",
-        "Create the Secret with the token under the key that is named (default: token).",
-        "oc get quayintegrations.quay.redhat.com -o jsonpath='{.items[*].spec.credentialsSecret}'";
+        "Set the integration up again: it asks for a token and stores it there, and leaves alone what is fine.",
+        "oc quay setup";
     CredentialsUnreadable "OQ108" Unknown "The token for Quay may not be read",
         "You may not read the Secret with the token, so nothing in Quay could be checked.",
         "Ask for the right to read that Secret, or give a token of your own with --quay-token-file.",
         "oc auth can-i get secrets -n openshift-operators";
     TokenRefused "OQ109" Error "Quay refuses the token",
         "Quay does not know the token: it was revoked, has expired, or its application or user is gone. (Quay answers the same to a token without any scope that reads.)",
-        "Make a new token and put it into the Secret.",
-        "";
+        "Set the integration up again: it asks for a new token and puts it in the place of the one that is refused.",
+        "oc quay setup";
     UserLacksRight "OQ110" Error "The token's user lacks a right",
         "This Quay lets only superusers create organizations (FEATURE_SUPERUSERS_ORG_CREATION_ONLY or FEATURE_RESTRICTED_USERS), and the token's user is none.",
         "Use a superuser's token, or have the organization created by one and your user made its owner.",
@@ -122,7 +122,7 @@ codes! {
         "oc quay version";
     CertificateUntrusted "OQ114" Error "Quay's certificate is not trusted",
         "The certificate that Quay shows was not issued by an authority this computer trusts, or is not for this name.",
-        "Give the authority's certificate with --quay-ca-file or OC_QUAY_CA_FILE.",
+        "Give the authority's certificate with --quay-ca-file or OC_QUAY_CA_FILE; oc quay setup stores it beside the token, where every command finds it.",
         "oc quay status --quay-ca-file CA.crt";
     VerificationOff "OQ115" Warning "Certificates are not verified",
         "insecureRegistry is true, or --insecure was given: anybody on the way can read the token and the images.",

@@ -22,6 +22,12 @@ pub struct Unread {
     pub kind: UnreadKind,
 }
 
+impl std::fmt::Display for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "could not {}: {}", self.call, self.reason)
+    }
+}
+
 /// The kinds of [`Unread`] that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnreadKind {

@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use super::{Changing, duration};
-use crate::setup::{Approval, NodeTrust, Scopes};
+use crate::setup::{Approval, NodeTrust, Scopes, TOKEN_APPLICATION, TOKEN_ORGANIZATION};
 
 /// `setup`
 #[derive(Debug, Args)]
@@ -67,13 +67,13 @@ pub struct Token {
     #[arg(
         long,
         value_name = "NAME",
-        default_value = "openshift-integration",
+        default_value = TOKEN_ORGANIZATION,
         env = "OC_QUAY_TOKEN_ORGANIZATION",
         hide_env = true
     )]
     pub token_organization: String,
     /// Name of the OAuth application (OC_QUAY_TOKEN_APPLICATION)
-    #[arg(long, value_name = "NAME", default_value = "openshift", env = "OC_QUAY_TOKEN_APPLICATION", hide_env = true)]
+    #[arg(long, value_name = "NAME", default_value = TOKEN_APPLICATION, env = "OC_QUAY_TOKEN_APPLICATION", hide_env = true)]
     pub token_application: String,
     /// How long the token lives, such as 8760h; without it, ten years (OC_QUAY_TOKEN_EXPIRY; Quay 3.18 and later)
     #[arg(long, value_name = "TIME", value_parser = duration, env = "OC_QUAY_TOKEN_EXPIRY", hide_env = true)]
@@ -121,7 +121,7 @@ pub struct Integration {
     #[arg(long, env = "OC_QUAY_REPLACE_TOKEN", hide_env = true, value_parser = FalseyValueParser::new())]
     pub replace_token: bool,
     /// With -o yaml: an ExternalSecret for this store and key in the Secret's place
-    #[arg(long, value_name = "STORE/KEY", value_parser = store_and_key)]
+    #[arg(long, value_name = "STORE/KEY", value_parser = store_and_key, requires = "dry_run")]
     pub external_secret: Option<(String, String)>,
     /// Have OpenShift follow imported tags (OC_QUAY_SCHEDULED_IMPORT)
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", env = "OC_QUAY_SCHEDULED_IMPORT", hide_env = true)]
@@ -132,7 +132,7 @@ pub struct Integration {
     /// Namespaces never to link; may be repeated (OC_QUAY_DENY)
     #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', env = "OC_QUAY_DENY", hide_env = true)]
     pub deny: Option<Vec<String>>,
-    /// Go on although organizations of this cluster ID carry another cluster's mark
+    /// Take over organizations of this cluster ID that carry another cluster's mark
     #[arg(long)]
     pub adopt: bool,
     /// Have the nodes trust Quay's certificate authority; they are updated one after the other (OC_QUAY_NODE_TRUST)

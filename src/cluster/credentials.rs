@@ -30,8 +30,6 @@ pub struct Credentials {
     pub changed: Option<String>,
     /// It carries our label.
     pub ours: bool,
-    /// Its keys.
-    pub keys: Vec<String>,
     /// Whether there is a token.
     pub stored: StoredToken,
     /// The token, without white space around it.
@@ -130,7 +128,6 @@ impl Credentials {
             created: None,
             changed: None,
             ours: false,
-            keys: vec![],
             stored: StoredToken::SecretMissing,
             token: None,
             ca: None,
@@ -147,7 +144,6 @@ impl StoredSecret {
         let (stored, token) = secret.token(&key.key)?;
         Ok(Credentials {
             ours: secret.metadata.is_ours(),
-            keys: secret.data.iter().flat_map(|data| data.keys().cloned()).collect(),
             stored,
             token,
             ca: secret.value(CA_KEY)?.map(|ca| ca.expose_secret().as_bytes().to_vec()),

@@ -48,8 +48,6 @@ pub(super) const MUTATING_WEBHOOKS: Kind = Kind::v1(
 pub(super) const SUBSCRIPTIONS: Kind = Kind::olm("Subscription", "subscriptions");
 pub(super) const INSTALL_PLANS: Kind = Kind::olm("InstallPlan", "installplans");
 pub(super) const CLUSTER_SERVICE_VERSIONS: Kind = Kind::olm("ClusterServiceVersion", "clusterserviceversions");
-pub(super) const OPERATOR_GROUPS: Kind =
-    Kind::v1(OLM_GROUP, "OperatorGroup", "operatorgroups", "OperatorGroup").namespaced().optional();
 pub(super) const PACKAGE_MANIFESTS: Kind =
     Kind::v1(PACKAGES_GROUP, "PackageManifest", "packagemanifests", "PackageManifest").namespaced().optional();
 pub(super) const CLUSTER_EXTENSIONS: Kind =

@@ -37,7 +37,9 @@ pub use error::{Cause, ClusterError};
 pub use extension::Extension;
 pub use objects::ObjectKind;
 pub use olm::{Csv, InstallPlan, Subscription};
-pub use operator::{Crd, Deployment, OPERATOR_NAMESPACE, Operator, PACKAGE, QUAY_INTEGRATION_CRD_NAME, quay_integration_crd};
+pub use operator::{
+    Crd, Deployment, INSTALLER, OPERATOR_NAMESPACE, Operator, PACKAGE, QUAY_INTEGRATION_CRD_NAME, quay_integration_crd,
+};
 pub use packages::{Channel, Package};
 pub use platform::Platform;
 pub use problem::Condition;

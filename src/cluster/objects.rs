@@ -27,8 +27,6 @@ pub enum ObjectKind {
     CustomResourceDefinition,
     /// A QuayIntegration.
     QuayIntegration,
-    /// OLM's OperatorGroup.
-    OperatorGroup,
     /// OLM's Subscription.
     Subscription,
     /// OLM's InstallPlan.
@@ -60,7 +58,6 @@ impl ObjectKind {
             ObjectKind::ImageConfig => &kinds::IMAGE_CONFIGS,
             ObjectKind::CustomResourceDefinition => &kinds::CUSTOM_RESOURCE_DEFINITIONS,
             ObjectKind::QuayIntegration => &kinds::QUAY_INTEGRATIONS,
-            ObjectKind::OperatorGroup => &kinds::OPERATOR_GROUPS,
             ObjectKind::Subscription => &kinds::SUBSCRIPTIONS,
             ObjectKind::InstallPlan => &kinds::INSTALL_PLANS,
             ObjectKind::ClusterServiceVersion => &kinds::CLUSTER_SERVICE_VERSIONS,

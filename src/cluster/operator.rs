@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::client::Cluster;
 use super::extension::Extension;
-use super::kinds::{CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, MUTATING_WEBHOOKS, Meta, OLM_GROUP, OLM_V1_GROUP};
+use super::kinds::{
+    CLUSTER_ROLE_BINDINGS, CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, MUTATING_WEBHOOKS, Meta, OLM_GROUP, OLM_V1_GROUP,
+};
 use super::olm::{Csv, StoredSubscription, Subscription};
 use super::problem::{Condition, Problem};
 use crate::bridge::snapshot::Read;
@@ -28,6 +30,9 @@ pub const QUAY_INTEGRATION_CRD_NAME: &str = "quayintegrations.quay.redhat.com";
 /// `bundle/downstream/manifests/quay-bridge-operator.clusterserviceversion.yaml`), and without OLM (QBO `config/default`).
 const DEPLOYMENT_NAMES: [&str; 2] = ["quay-bridge-operator", "quay-bridge-operator-controller-manager"];
 
+/// OLM v1 installs on behalf of this service account, which has a ClusterRoleBinding of the same name.
+pub const INSTALLER: &str = "quay-bridge-operator-installer";
+
 /// The name of the operator's webhook inside its MutatingWebhookConfiguration, whose own name OLM makes up (QBO
 /// `config/webhook/manifests.yaml`).
 const WEBHOOK_NAME: &str = "quayintegration.quay.redhat.com";
@@ -41,6 +46,8 @@ pub struct Operator {
     pub csv: Option<Csv>,
     /// OLM v1's ClusterExtension.
     pub extension: Option<Extension>,
+    /// There is a ClusterRoleBinding [`INSTALLER`] with our label, which OLM v1 needs for it.
+    pub installer: bool,
     /// The CustomResourceDefinition of QuayIntegrations.
     pub crd: Option<Crd>,
     /// What runs the operator's pods.
@@ -56,6 +63,8 @@ pub struct Crd {
     pub resource_version: String,
     /// Its objects can be written.
     pub established: bool,
+    /// It is being deleted, and its objects with it.
+    pub deleting: bool,
     /// Why not, and the like.
     pub conditions: Vec<Condition>,
     /// It carries our label.
@@ -116,6 +125,11 @@ struct DeploymentStatus {
 }
 
 #[derive(Deserialize)]
+struct Labeled {
+    metadata: Meta,
+}
+
+#[derive(Deserialize)]
 struct WebhookConfiguration {
     metadata: Meta,
     webhooks: Option<Vec<Webhook>>,
@@ -131,9 +145,10 @@ impl Cluster {
     /// it is.
     pub async fn operator(&self, groups: &BTreeSet<String>) -> Read<Operator> {
         let has = |group: &str| groups.contains(group);
-        let (subscriptions, extension, crd, deployment, webhook) = join!(
+        let (subscriptions, extension, installer, crd, deployment, webhook) = join!(
             async { if has(OLM_GROUP) { self.subscriptions(PACKAGE).await } else { Ok(vec![]) } },
             async { if has(OLM_V1_GROUP) { self.extension(PACKAGE).await } else { Ok(None) } },
+            async { if has(OLM_V1_GROUP) { self.installer().await } else { Ok(false) } },
             self.get::<StoredCrd>(&CUSTOM_RESOURCE_DEFINITIONS, None, QUAY_INTEGRATION_CRD_NAME),
             self.deployment(),
             self.webhook(),
@@ -149,6 +164,7 @@ impl Cluster {
             subscription: subscriptions.pop().map(|first| first.reduce(install_plan, &others)),
             csv: csv?,
             extension: extension?,
+            installer: installer?,
             crd: crd?.map(Crd::from),
             deployment,
             webhook,
@@ -164,6 +180,11 @@ impl Cluster {
             Some((namespace, name)) => self.csv(namespace, name).await,
             None => Ok(None),
         }
+    }
+
+    async fn installer(&self) -> Read<bool> {
+        let found = self.get::<Labeled>(&CLUSTER_ROLE_BINDINGS, None, INSTALLER).await?;
+        Ok(found.is_some_and(|found| found.metadata.is_ours()))
     }
 
     async fn deployment(&self) -> Read<Option<Deployment>> {
@@ -292,6 +313,7 @@ impl From<StoredCrd> for Crd {
         Self {
             ours: metadata.is_ours(),
             resource_version: metadata.resource_version,
+            deleting: metadata.deletion_timestamp.is_some(),
             established: conditions.iter().any(|condition| condition.kind == "Established" && condition.is_true()),
             conditions,
         }

@@ -19,7 +19,7 @@ pub const TRUST_NAMESPACE: &str = "openshift-config";
 pub struct NodeTrust {
     /// The Image `cluster` of `config.openshift.io`; none where the cluster is not OpenShift.
     pub image_config: Option<ImageConfig>,
-    /// The ConfigMap that it names; none if it names none, or one that is not there.
+    /// The ConfigMap that it names, or else the one that it usually names; none if that is not there.
     pub config_map: Option<ConfigMap>,
 }
 
@@ -75,17 +75,16 @@ struct StoredConfigMap {
 }
 
 impl Cluster {
-    /// Reads what the nodes trust.
-    pub async fn node_trust(&self) -> Read<NodeTrust> {
+    /// Reads what the nodes trust. Where no ConfigMap is named, the one called `usual` is of interest: a run that was
+    /// interrupted may have left it.
+    pub async fn node_trust(&self, usual: &str) -> Read<NodeTrust> {
         let Some(found) = self.get::<StoredImageConfig>(&IMAGE_CONFIGS, None, "cluster").await? else {
             return Ok(NodeTrust::default());
         };
         let image_config = ImageConfig::from(found);
-        let config_map = match &image_config.config_map {
-            Some(name) => self.get::<StoredConfigMap>(&CONFIG_MAPS, Some(TRUST_NAMESPACE), name).await?.map(ConfigMap::from),
-            None => None,
-        };
-        Ok(NodeTrust { image_config: Some(image_config), config_map })
+        let name = image_config.config_map.as_deref().unwrap_or(usual);
+        let config_map = self.get::<StoredConfigMap>(&CONFIG_MAPS, Some(TRUST_NAMESPACE), name).await?;
+        Ok(NodeTrust { image_config: Some(image_config), config_map: config_map.map(ConfigMap::from) })
     }
 }
 

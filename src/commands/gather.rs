@@ -89,7 +89,7 @@ pub(super) async fn parts(cluster: &Cluster, which: &Which, secrets: Secrets, pa
         (Err(unread), _) if unread.kind == UnreadKind::Forbidden => cluster.projects(selector).await,
         (namespaces, _) => namespaces,
     };
-    let namespaces = namespaces.map_err(|unread| Error::new(format!("could not {}: {}", unread.call, unread.reason)))?;
+    let namespaces = namespaces.map_err(|unread| Error::new(unread.to_string()))?;
     let read = |(name, namespace): (String, _)| async move { cluster.namespace_parts(&name, Some(namespace), secrets).await };
     Ok(futures::stream::iter(namespaces).map(read).buffered(parallel).collect().await)
 }

@@ -73,12 +73,12 @@ impl<'a> Linking<'a> {
 
     /// Reads both sides and plans.
     async fn begin(&self, context: &Context<'_>, cluster: &Cluster, settings: Settings) -> Result<(Session, ChangeSet), Error> {
-        let (session, parts) = tokio::join!(
+        // A session that cannot be opened is not worth the wait for service accounts.
+        let (session, parts) = tokio::try_join!(
             Session::open(context.ui, context.global, cluster.clone(), settings),
             self.parts(context, cluster, usize::from(context.global.parallel))
-        );
-        let session = session?;
-        let set = self.plan(context, &session, session.target()?, parts?).await?;
+        )?;
+        let set = self.plan(context, &session, session.target()?, parts).await?;
         Ok((session, set))
     }
 

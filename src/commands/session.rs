@@ -144,7 +144,7 @@ impl Session {
             return Err(Error::new("there is no token for Quay").hint(by_hand));
         };
         let reason = match &self.snapshot.stored_token {
-            Some(Err(unread)) => format!("could not {}: {}", unread.call, unread.reason),
+            Some(Err(unread)) => unread.to_string(),
             Some(Ok(StoredToken::SecretMissing)) => format!("{key}: there is no such Secret"),
             Some(Ok(StoredToken::KeyMissing)) => format!("{key}: the Secret has no such key"),
             _ => format!("{key}: it is empty"),
@@ -186,7 +186,7 @@ fn usable_token(key: &SecretKey, found: Read<Credentials>) -> (Read<StoredToken>
 
 /// Somebody without cluster rights: both ways out, in full.
 fn nobody_says_which_quay(unread: &Unread) -> Error {
-    let error = Error::new(format!("could not {}: {}", unread.call, unread.reason));
+    let error = Error::new(unread.to_string());
     if unread.kind != UnreadKind::Forbidden {
         return error;
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::Quay;
 use super::call::{Call, Credentials};
-use super::error::QuayError;
+use super::error::{ErrorKind, QuayError};
 use super::wire;
 use crate::bridge::integration::Trouble;
 
@@ -83,6 +83,11 @@ impl Quay {
     /// A first look: its health and its configuration, both calls at once.
     pub async fn inspect(&self) -> Inspection {
         let (health, about) = join!(self.health(), self.about());
+        // A call that was not made, since another had failed, failed for the same reason.
+        let about = about.map_err(|error| match &health {
+            Err(cause) if error.kind == ErrorKind::Skipped => QuayError { call: error.call, ..cause.clone() },
+            _ => error,
+        });
         Inspection { health, about }
     }
 

@@ -12,7 +12,7 @@ use super::Quay;
 use super::call::{Answer, Call, Credentials};
 use super::error::{ErrorKind, QuayError};
 use super::scope::Scope;
-use super::sign_in::{Session, of_session};
+use super::sign_in::{Session, of_session, throttled};
 use super::visit::Visit;
 use super::wire;
 use crate::bridge::snapshot::Login;
@@ -57,8 +57,11 @@ impl Session {
     ///
     /// # Errors
     /// When the user may not, when Quay does not take the names, or when an expiry is wanted of a Quay that only has the
-    /// form ([`ErrorKind::Unsupported`]). What was made before stays, and the next try goes on from there.
+    /// form ([`ErrorKind::Unsupported`], before anything is made). What was made before stays, and the next try goes on from there.
     pub async fn issue(&mut self, wanted: &TokenRequest) -> Result<Issued, QuayError> {
+        if wanted.expiry.is_some() {
+            self.refuse_unsupported_expiry(&wanted.organization).await?;
+        }
         let (client_id, organization_made, application_made) = match &wanted.client_id {
             Some(client_id) => (client_id.clone(), false, false),
             None => {
@@ -78,6 +81,16 @@ impl Session {
             issued => (issued?, wanted.scopes.clone()),
         };
         Ok(Issued { token, scopes, client_id, organization_made, application_made })
+    }
+
+    /// Refuses an expiry at a Quay without the JSON API, which is asked for the tokens of an application that nobody has:
+    /// only a Quay that does not know the path answers as one that does not (samples 113, 607).
+    async fn refuse_unsupported_expiry(&mut self, organization: &str) -> Result<(), QuayError> {
+        let path = ["organization", organization, "applications", "none", "tokens"];
+        match self.fetch::<Value>(self.api(Method::GET, &path, "see whether a token's life can be chosen".into())).await {
+            Err(error) if is_of_a_quay_without(&error) => Err(without_expiry(error)),
+            _ => Ok(()),
+        }
     }
 
     /// The applications of an organization, which is made unless it is there; whether it was made.
@@ -158,7 +171,7 @@ impl Session {
         match self.fetch::<wire::IssuedToken>(call.body(body)).await {
             Ok(issued) => Ok(issued.token),
             Err(error) if is_of_a_quay_without(&error) => match wanted.expiry {
-                Some(_) => Err(QuayError { reason: NO_EXPIRY.into(), kind: ErrorKind::Unsupported, ..error }),
+                Some(_) => Err(without_expiry(error)),
                 None => {
                     let call = self.quay.form(what, Credentials::Nobody);
                     self.quay.authorize(call, &self.visit, client_id, scopes).await.map_err(of_session)
@@ -219,11 +232,14 @@ impl Quay {
             true => with_doubt(error),
             false => error,
         })?;
-        read_authorization(call.what(), &answer, &redirect, client_id)
+        throttled(call.what(), &answer).map_or_else(|| read_authorization(call.what(), &answer, &redirect, client_id), Err)
     }
 }
 
-const NO_EXPIRY: &str = "this Quay only issues tokens that live ten years; leave the expiry out (Quay 3.18 and later can do it)";
+fn without_expiry(error: QuayError) -> QuayError {
+    let reason = "this Quay only issues tokens that live ten years; leave the expiry out (Quay 3.18 and later can do it)";
+    QuayError { reason: reason.into(), kind: ErrorKind::Unsupported, ..error }
+}
 
 /// Whether an answer is of a Quay that issues tokens by the form alone (`VERSIONS.md`; 404 and 308 are what it says of
 /// any path that it does not know, samples 113, 607). A 404 in Quay's own words is about the application.

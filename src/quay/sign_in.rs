@@ -77,6 +77,10 @@ impl Quay {
             }
             // If it got through all the same, the password is the right one now.
             Err(error) if error.kind.is_uncertain() => self.sign_in(user, password).await.map_err(|_| error),
+            // An earlier run may have made this very user.
+            Err(error) if error.reason.contains("Cannot initialize user") => {
+                self.sign_in(user, password).await.map_err(|_| error)
+            }
             Err(error) => Err(error),
         }
     }
@@ -129,28 +133,37 @@ pub(super) fn of_session(error: QuayError) -> QuayError {
     QuayError { reason: format!("Quay does not accept the session any more{status}; sign in again"), ..error }
 }
 
+/// Quay's refusal to look at a password after wrong ones, if the answer is that (samples 097-099).
+pub(super) fn throttled(call: &str, answer: &Answer) -> Option<QuayError> {
+    if answer.status != StatusCode::TOO_MANY_REQUESTS {
+        return None;
+    }
+    // Quay rounds down.
+    let seconds = answer.retry_after()?.max(1);
+    let reason = format!("too many wrong passwords; Quay takes the next try in {seconds} s, not earlier");
+    let error = QuayError::new(call, ErrorKind::Throttled { seconds }, reason);
+    Some(QuayError { status: Some(answer.status.as_u16()), ..error })
+}
+
 fn sign_in_refused(call: &str, user: &str, answer: &Answer) -> QuayError {
     let body: wire::SignInRefused = serde_json::from_str(&answer.body).unwrap_or_default();
-    let (kind, reason) = match (answer.status, answer.retry_after()) {
-        (StatusCode::TOO_MANY_REQUESTS, Some(seconds)) => {
-            // Quay rounds down.
-            let seconds = seconds.max(1);
-            let reason = format!("too many wrong passwords for {user}; Quay takes the next try in {seconds} s, not earlier");
-            (ErrorKind::Throttled { seconds }, reason)
-        }
-        (StatusCode::METHOD_NOT_ALLOWED, _) => {
+    if let Some(throttled) = throttled(call, answer) {
+        return throttled;
+    }
+    let (kind, reason) = match answer.status {
+        StatusCode::METHOD_NOT_ALLOWED => {
             let reason =
                 "Quay takes no passwords itself here (FEATURE_DIRECT_LOGIN is off); give a token, or sign in in a browser";
             (ErrorKind::DirectLoginOff, reason.to_owned())
         }
-        (StatusCode::FORBIDDEN, _) if body.invalid_credentials => {
+        StatusCode::FORBIDDEN if body.invalid_credentials => {
             (ErrorKind::WrongPassword, "Quay does not accept the user name or the password".to_owned())
         }
-        (StatusCode::FORBIDDEN, _) if body.needs_email_verification => {
+        StatusCode::FORBIDDEN if body.needs_email_verification => {
             (ErrorKind::Forbidden, format!("the e-mail address of {user} has to be confirmed first"))
         }
         // Quay has just set the cookie that this is about.
-        (StatusCode::FORBIDDEN, _) if answer.body.contains("CSRF") => {
+        StatusCode::FORBIDDEN if answer.body.contains("CSRF") => {
             (ErrorKind::Unexpected, "Quay did not get its own cookie back; something on the way keeps it".to_owned())
         }
         _ => return QuayError::refused(call, answer.status, &answer.body),

@@ -164,6 +164,11 @@ impl SetupReport {
         }
     }
 
+    /// What was made, as text to read: for who has seen the steps.
+    pub fn made(&self, style: &Style) -> String {
+        human::made(self, style)
+    }
+
     /// The report in a format.
     ///
     /// # Errors
@@ -192,6 +197,7 @@ fn verdict(program: &str, command: &str, dry_run: bool, is_check: bool, steps: &
     }
     match (command, changes(ChangeState::Planned), changes(ChangeState::Done)) {
         (_, planned, _) if dry_run && planned > 0 => format!("{} planned; nothing was written", count(planned, "change")),
+        (_, planned, 0) if planned > 0 => format!("{} planned", count(planned, "change")),
         ("teardown", _, 0) => "There is nothing to take back".into(),
         ("teardown", _, done) => format!("The integration is taken back, with {}", count(done, "change")),
         (_, _, 0) => "Everything is set up; nothing was written".into(),

@@ -12,6 +12,10 @@ use crate::quay::{Features, Scope, TokenRequest};
 
 /// The documentation's names ("Integrate Red Hat Quay into OpenShift with the Bridge Operator").
 pub const CLUSTER_ID: &str = "openshift";
+/// The OAuth application's organization, by the documentation.
+pub const TOKEN_ORGANIZATION: &str = "openshift-integration";
+/// The OAuth application, by the documentation.
+pub const TOKEN_APPLICATION: &str = "openshift";
 const SECRET_NAME: &str = "quay-integration";
 
 /// What is to be set up, as far as anybody has said so.
@@ -25,6 +29,10 @@ pub struct Answers {
     pub insecure: bool,
     /// Where the token comes from.
     pub token: Option<TokenFrom>,
+    /// As much of a sign-in as was said.
+    pub login: Login,
+    /// The browser is opened for who signs in there.
+    pub opens_browser: bool,
     /// The OAuth application a token is issued for.
     pub application: Application,
     /// Do without the operator.
@@ -76,12 +84,20 @@ pub enum TokenFrom {
         first_user_email: Option<String>,
     },
     /// A user signs in with the browser, and Quay hands it over.
-    Browser {
-        /// The address is opened, not only shown.
-        open: bool,
-    },
+    Browser,
     /// It will be given when the plan that is shown now is carried out.
     Later,
+}
+
+/// What was said of who signs in to Quay.
+#[derive(Debug, Default)]
+pub struct Login {
+    /// The user's name.
+    pub user: Option<String>,
+    /// The user's password.
+    pub password: Option<SecretString>,
+    /// The address of the first user of an empty Quay.
+    pub first_user_email: Option<String>,
 }
 
 /// The OAuth application a token is issued for.
@@ -170,6 +186,8 @@ impl Answers {
             ca: None,
             insecure: false,
             token: None,
+            login: Login::default(),
+            opens_browser: false,
             application: Application { organization, name, client_id: None, scopes: Scopes::All, expiry: None },
             without_operator: false,
             catalog: None,

@@ -6,11 +6,11 @@ use futures::future::OptionFuture;
 use futures::join;
 use secrecy::SecretString;
 
-use super::{Setup, steps};
+use super::{Login, Setup, steps};
 use crate::bridge::integration::QuayIntegration;
 use crate::bridge::mark::Mark;
 use crate::bridge::snapshot::{Namespace, Read, Unread, UnreadKind};
-use crate::cluster::{Credentials, NodeTrust, Operator, Package, Platform, Right};
+use crate::cluster::{Cluster, Credentials, NodeTrust, Operator, Package, Platform, Right};
 use crate::quay::{Certificate, ErrorKind, Inspection, Quay, QuayError, TokenTrial, presented_chain};
 
 /// What was found.
@@ -32,6 +32,8 @@ pub struct Found {
     pub trust: Read<NodeTrust>,
     /// The namespaces.
     pub namespaces: Read<Vec<(String, Namespace)>>,
+    /// Why no connection can even be tried.
+    pub unusable: Option<String>,
     /// What Quay tells everybody; none while it is not known which.
     pub quay: Option<Inspection>,
     /// The certificates that Quay presents, where they are not trusted.
@@ -55,6 +57,7 @@ impl Default for Found {
             packages: Err(not_asked()),
             trust: Err(not_asked()),
             namespaces: Err(not_asked()),
+            unusable: None,
             quay: None,
             chain: vec![],
             stored: None,
@@ -91,8 +94,7 @@ impl Setup {
         let cluster = &self.cluster;
         let operator = async {
             let platform = cluster.platform().await;
-            let groups = platform.as_ref().map(|platform| platform.groups.clone()).unwrap_or_default();
-            let (operator, packages) = join!(cluster.operator(&groups), cluster.packages(&groups));
+            let (operator, packages) = join!(operator_on(cluster, &platform), packages_on(cluster, &platform));
             (platform, operator, packages)
         };
         let integrations = async {
@@ -102,7 +104,7 @@ impl Setup {
             (integrations, credentials)
         };
         let ((platform, operator, packages), (integrations, credentials), trust, namespaces) =
-            join!(operator, integrations, cluster.node_trust(), cluster.namespaces(None));
+            join!(operator, integrations, cluster.node_trust(steps::trust::CONFIG_MAP), cluster.namespaces(None));
         self.found = Found {
             platform,
             operator,
@@ -114,20 +116,13 @@ impl Setup {
             ..std::mem::take(&mut self.found)
         };
         self.found.lacking = self.cluster.lacking(&steps::cluster::rights(self)).await;
-        if self.answers.ca.is_none()
-            && let Ok(credentials) = &self.found.credentials
-        {
-            self.answers.ca = credentials.ca.clone();
-        }
     }
 
     pub(super) async fn find_quay(&mut self) {
         self.found.chain.clear();
         (self.found.quay, self.found.given, self.found.stored) = (None, None, None);
-        if self.connect().is_err() {
-            return;
-        }
-        let Some(quay) = &self.quay else { return };
+        self.found.unusable = self.connect().err().map(|error| error.messages().join(": "));
+        let Some(quay) = self.quay.as_ref().filter(|_| self.found.unusable.is_none()) else { return };
         let (inspection, given) = ask_quay(quay, self.token.as_ref()).await;
         if is_untrusted(&inspection)
             && let Some(url) = self.url()
@@ -149,19 +144,21 @@ impl Setup {
             }
             // Whose token is stored is told before it is replaced.
             let is_other = !self.token_is_stored();
-            if let Some(stored) = self.stored_token().filter(|_| is_other && self.found.stored.is_none()).cloned() {
+            if let Some(stored) = self.usable_token().filter(|_| is_other && self.found.stored.is_none()).cloned() {
                 self.found.stored = Some(try_token(&quay, &stored).await);
             }
-        } else if let Some(stored) = self.stored_token().filter(|_| self.found.stored.is_none()).cloned() {
+        } else if let Some(stored) = self.usable_token().filter(|_| self.found.stored.is_none()).cloned() {
             self.found.stored = Some(try_token(&quay, &stored).await);
         }
     }
 
     pub(super) async fn find_operator(&mut self) {
-        let platform = self.cluster.platform().await;
-        let groups = platform.as_ref().map(|platform| platform.groups.clone()).unwrap_or_default();
-        self.found.platform = platform;
-        self.found.operator = self.cluster.operator(&groups).await;
+        self.found.platform = self.cluster.platform().await;
+        self.found.operator = operator_on(&self.cluster, &self.found.platform).await;
+    }
+
+    pub(super) async fn find_packages(&mut self) {
+        self.found.packages = packages_on(&self.cluster, &self.found.platform).await;
     }
 
     pub(super) async fn find_secret(&mut self) {
@@ -174,7 +171,7 @@ impl Setup {
     }
 
     pub(super) async fn find_trust(&mut self) {
-        self.found.trust = self.cluster.node_trust().await;
+        self.found.trust = self.cluster.node_trust(steps::trust::CONFIG_MAP).await;
     }
 
     /// Looks whose the organizations are that the cluster ID would make this cluster's. Each costs Quay a call, so a few
@@ -182,7 +179,7 @@ impl Setup {
     pub(super) async fn find_marks(&mut self) {
         let candidates = steps::integration::worth_a_look(self);
         let Some(quay) = self.quay.as_ref() else { return };
-        let token = self.token.as_ref().or(self.stored_token()).cloned();
+        let token = self.token.as_ref().or(self.usable_token()).cloned();
         let Ok(quay) = quay.with_token(token) else { return };
         let asked = candidates.into_iter().filter(|name| !self.found.marks.contains_key(name)).map(|organization| {
             let quay = &quay;
@@ -198,13 +195,31 @@ impl Setup {
     /// Forgets what a person answered to a step, so that it is asked again.
     pub fn forget(&mut self, step: super::Step) {
         match step {
-            super::Step::Quay => (self.answers.url, self.doubts_url) = (None, true),
+            super::Step::Quay => {
+                // What was accepted for one address is not accepted for another.
+                (self.answers.url, self.doubts_url) = (None, true);
+                (self.answers.ca, self.answers.insecure) = self.trust_given.clone();
+            }
             super::Step::Token => {
                 (self.answers.token, self.token, self.found.given) = (None, None, None);
+                self.answers.login = Login::default();
+                self.found.stored.take_if(|stored| stored.is_err());
+                // The client remembers that nobody answered.
+                let _ = self.connect();
             }
             _ => {}
         }
     }
+}
+
+/// The operator, which nobody can look for who does not know which APIs the cluster serves.
+async fn operator_on(cluster: &Cluster, platform: &Read<Platform>) -> Read<Operator> {
+    cluster.operator(&platform.as_ref().map_err(Unread::clone)?.groups).await
+}
+
+/// Where the operator can be had, which takes the same.
+async fn packages_on(cluster: &Cluster, platform: &Read<Platform>) -> Read<Vec<Package>> {
+    cluster.packages(&platform.as_ref().map_err(Unread::clone)?.groups).await
 }
 
 async fn ask_quay(quay: &Quay, token: Option<&SecretString>) -> (Inspection, Option<Result<TokenTrial, QuayError>>) {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::steps::{integration, trust};
-use super::{Change, ObjectChange, Plan, Setup, Step, Write};
+use super::steps::{integration, operator, trust};
+use super::{NodeTrust, Setup};
 use crate::bridge::integration::SecretKey;
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::cluster::CA_KEY;
@@ -20,50 +20,23 @@ pub fn manifests(setup: &Setup, external: Option<&(String, String)>) -> Vec<Valu
         None => secret(setup, &key),
         Some((store, remote)) => external_secret(&key, store, remote),
     };
-    let mut objects = created(&setup.plan(Step::Operator));
+    let mut objects = operator::manifests(setup);
     objects.push(secret);
     objects.extend(integration::manifest(setup));
-    objects.extend(created(&setup.plan(Step::NodeTrust)));
-    objects
-}
-
-fn created(plan: &Plan) -> Vec<Value> {
-    if plan.obstacle.is_some() {
-        return vec![];
+    if matches!(setup.answers.node_trust, Some(NodeTrust::Apply | NodeTrust::Print)) {
+        objects.extend(trust::manifests(setup));
     }
-    let objects = plan.changes.iter().filter_map(|change| match change {
-        Change::Object(change) => object(change),
-        _ => None,
-    });
-    objects.collect()
+    objects
 }
 
 /// What has to be written for nodes to trust Quay.
 pub fn trust_manifests(setup: &Setup) -> Vec<Value> {
-    trust::changes(setup).map(|plan| created(&plan)).unwrap_or_default()
-}
-
-/// The object as it is created, or the part of it that is merged.
-fn object(change: &ObjectChange) -> Option<Value> {
-    match &change.write {
-        Write::Create(object) => Some(object.clone()),
-        Write::Merge(patch) => {
-            let mut object = patch.clone();
-            object["apiVersion"] = json!(change.kind.api_version());
-            object["kind"] = json!(change.kind.as_str());
-            object["metadata"] = json!({ "name": change.name });
-            if let Some(namespace) = &change.namespace {
-                object["metadata"]["namespace"] = json!(namespace);
-            }
-            Some(object)
-        }
-        Write::Delete(_) => None,
-    }
+    trust::manifests(setup)
 }
 
 fn secret(setup: &Setup, key: &SecretKey) -> Value {
     let mut data = json!({ key.key.clone(): PLACEHOLDER });
-    if let Some(ca) = &setup.answers.ca {
+    if let Some(ca) = setup.ca() {
         data[CA_KEY] = json!(String::from_utf8_lossy(ca));
     }
     json!({

@@ -17,22 +17,26 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-pub use answers::{Answers, Application, Approval, CLUSTER_ID, NodeTrust, Scopes, TokenFrom};
+pub use answers::{
+    Answers, Application, Approval, CLUSTER_ID, Login, NodeTrust, Scopes, TOKEN_APPLICATION, TOKEN_ORGANIZATION, TokenFrom,
+};
 pub use change::{Change, ObjectChange, Write};
 pub use find::Found;
 pub use manifests::{manifests, trust_manifests};
 pub use plan::{Fact, Need, Obstacle, Plan};
 pub use steps::cluster::ask_for;
-pub use steps::integration::preview;
+pub use steps::integration::{names, preview};
 
 use crate::bridge::integration::{QuayIntegration, SecretKey};
 use crate::bridge::names::QuayUrl;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ObjectKind};
 use crate::error::Error;
-use crate::quay::{self, Quay, TokenTrial};
+use crate::quay::{self, OptionsError, Quay, TokenTrial};
 use crate::ui::Ui;
 
-/// The steps, in their order. Linking the first namespaces comes after them and is the command `link`'s work.
+/// The steps, in their order. A token is stored as soon as it is there: the operator may take minutes, and a run that is
+/// stopped meanwhile shall not have another one issued. Linking the first namespaces comes after them and is the command
+/// `link`'s work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Which cluster, as whom, and what is there already.
@@ -41,10 +45,10 @@ pub enum Step {
     Quay,
     /// The token.
     Token,
-    /// The Quay Bridge Operator.
-    Operator,
     /// The Secret with the token.
     Secret,
+    /// The Quay Bridge Operator.
+    Operator,
     /// The QuayIntegration.
     Integration,
     /// Whether nodes trust Quay.
@@ -54,7 +58,7 @@ pub enum Step {
 impl Step {
     /// All of them.
     pub const ALL: [Step; 7] =
-        [Step::Cluster, Step::Quay, Step::Token, Step::Operator, Step::Secret, Step::Integration, Step::NodeTrust];
+        [Step::Cluster, Step::Quay, Step::Token, Step::Secret, Step::Operator, Step::Integration, Step::NodeTrust];
 
     /// Its name in reports.
     pub fn name(self) -> &'static str {
@@ -100,11 +104,17 @@ pub struct Setup {
     pub answers: Answers,
     /// What is.
     pub found: Found,
+    /// A person answers questions.
+    pub is_asked: bool,
     connection: Connection,
+    /// What was said of trusting Quay before anybody was asked: its certificate authority, and not to verify it.
+    trust_given: (Option<Vec<u8>>, bool),
     /// The Quay, once it is known which.
     quay: Option<Quay>,
     /// The token that was given or issued.
     token: Option<SecretString>,
+    /// What was made in Quay on the way to the token.
+    made: Vec<String>,
     /// The address that is known did not work: it is asked for, whatever the QuayIntegration says.
     doubts_url: bool,
 }
@@ -116,7 +126,19 @@ impl Setup {
             Some(TokenFrom::Given(token)) => Some(token.clone()),
             _ => None,
         };
-        Self { cluster, answers, found: Found::default(), connection, quay: None, token, doubts_url: false }
+        let trust_given = (answers.ca.clone(), answers.insecure);
+        Self {
+            cluster,
+            answers,
+            found: Found::default(),
+            is_asked: false,
+            connection,
+            trust_given,
+            quay: None,
+            token,
+            made: vec![],
+            doubts_url: false,
+        }
     }
 
     /// Looks again at what a step is about.
@@ -125,7 +147,10 @@ impl Setup {
             Step::Cluster => self.find_cluster().await,
             Step::Quay => self.find_quay().await,
             Step::Token => self.find_token().await,
-            Step::Operator => self.find_operator().await,
+            Step::Operator => {
+                self.find_operator().await;
+                self.find_packages().await;
+            }
             Step::Secret => self.find_secret().await,
             Step::Integration => self.find_integration().await,
             Step::NodeTrust => self.find_trust().await,
@@ -172,15 +197,19 @@ impl Setup {
             Change::Object(ObjectChange { kind, namespace, name, write, .. }) => {
                 let namespace = namespace.as_deref();
                 match write {
+                    Write::Create(object) if *kind == ObjectKind::QuayIntegration => {
+                        steps::integration::refuse_second(cluster).await?;
+                        cluster.create_object(*kind, namespace, object).await
+                    }
                     Write::Create(object) => cluster.create_object(*kind, namespace, object).await,
                     Write::Merge(patch) => cluster.merge_object(*kind, namespace, name, patch).await,
                     Write::Delete(version) => cluster.delete_object(*kind, namespace, name, version.as_deref()).await,
                 }
             }
             Change::WriteSecret { key, version, .. } => {
-                let token = self.token.as_ref().or(self.stored_token());
+                let token = self.token.as_ref().or(self.usable_token());
                 let token = token.ok_or_else(|| Error::new("there is no token to store"))?;
-                cluster.write_credentials(key, token, self.answers.ca.as_deref(), version.as_deref()).await
+                cluster.write_credentials(key, token, self.ca().map(Vec::as_slice), version.as_deref()).await
             }
             Change::ReleaseNamespace(name) => cluster.release_namespace(name).await,
             Change::Wait(_) => Ok(()),
@@ -225,9 +254,15 @@ impl Setup {
         self.answers.secret(self.existing())
     }
 
-    /// Quay's certificate is not verified.
+    /// Quay's certificate is not verified: as was said, else as the QuayIntegration has it. Who names an authority wants it
+    /// to be verified.
     pub fn insecure(&self) -> bool {
-        self.answers.insecure || self.existing().is_some_and(|existing| existing.insecure)
+        self.answers.insecure || (self.answers.ca.is_none() && self.existing().is_some_and(|existing| existing.insecure))
+    }
+
+    /// Quay's certificate authority: the one that was given, else the one that is stored beside the token.
+    fn ca(&self) -> Option<&Vec<u8>> {
+        self.answers.ca.as_ref().or(self.found.credentials.as_ref().ok()?.ca.as_ref())
     }
 
     /// Whose token it is that will be used, and what it may do, as far as that was tried.
@@ -240,11 +275,22 @@ impl Setup {
         self.found.credentials.as_ref().ok()?.token.as_ref()
     }
 
+    /// The stored token, unless it is another Quay's: it is nobody's business there.
+    fn usable_token(&self) -> Option<&SecretString> {
+        self.stored_token().filter(|_| self.stored_for_this_quay())
+    }
+
+    /// Whether the stored token is for the Quay that is set up.
+    fn stored_for_this_quay(&self) -> bool {
+        let before = self.existing().and_then(|existing| QuayUrl::parse(&existing.hostname).ok()).map(|(url, _)| url);
+        before.is_none() || before == self.url()
+    }
+
     /// Whether the Secret holds the very token that was given or issued.
     fn token_is_stored(&self) -> bool {
         match (&self.token, self.stored_token()) {
             (Some(token), Some(stored)) => token.expose_secret() == stored.expose_secret(),
-            (None, stored) => stored.is_some(),
+            (None, _) => self.usable_token().is_some(),
             (Some(_), None) => false,
         }
     }
@@ -260,12 +306,17 @@ impl Setup {
         let options = quay::Options {
             url,
             token: None,
-            ca: self.answers.ca.clone(),
+            ca: self.ca().cloned(),
             insecure: self.insecure(),
             parallel: self.connection.parallel,
             timeout: self.connection.timeout,
         };
-        self.quay = Some(Quay::new(options).map_err(anyhow::Error::from)?);
+        let made = match Quay::new(options.clone()) {
+            // A stored authority that cannot be used is nobody's fault who runs this: it only means that it is not trusted.
+            Err(OptionsError::Ca(_)) if self.answers.ca.is_none() => Quay::new(quay::Options { ca: None, ..options }),
+            made => made,
+        };
+        self.quay = Some(made.map_err(anyhow::Error::from)?);
         Ok(())
     }
 }

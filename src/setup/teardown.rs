@@ -5,12 +5,14 @@
 
 use serde_json::{Value, json};
 
-use super::steps::{operator, trust};
+use super::steps::trust;
 use super::{Change, ObjectChange, Plan, Setup, Step, Write};
 use crate::bridge::finding::Level;
 use crate::bridge::names::OPERATOR_FINALIZER;
 use crate::bridge::snapshot::Read;
-use crate::cluster::{ConfigMap, ImageConfig, OPERATOR_NAMESPACE, ObjectKind, PACKAGE, QUAY_INTEGRATION_CRD_NAME, TRUST_NAMESPACE};
+use crate::cluster::{
+    ConfigMap, INSTALLER, ImageConfig, OPERATOR_NAMESPACE, ObjectKind, PACKAGE, QUAY_INTEGRATION_CRD_NAME, TRUST_NAMESPACE,
+};
 
 /// What is taken back, in this order. The namespaces' finalizers go first: without a QuayIntegration or its Secret the
 /// operator takes its finalizer off no namespace any more (QBO `controllers/namespace_controller.go:106-156`), so one that
@@ -79,7 +81,7 @@ enum Stop {
 }
 
 fn read<T>(part: &Read<T>) -> Result<&T, Stop> {
-    part.as_ref().map_err(|unread| Stop::Unread(format!("could not {}: {}", unread.call, unread.reason)))
+    part.as_ref().map_err(|unread| Stop::Unread(unread.to_string()))
 }
 
 fn delete(kind: ObjectKind, namespace: Option<&str>, name: &str, version: Option<&str>, summary: String) -> Change {
@@ -123,40 +125,41 @@ fn integration(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
 
 fn node_trust(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
     let trust = read(&setup.found.trust)?;
-    let Some(config_map) = trust.config_map.as_ref().filter(|config_map| config_map.ours) else {
-        return Err(Stop::Stays("nothing of it was made by oc quay".into()));
+    let Some(config_map) = &trust.config_map else { return Err(Stop::Stays("nodes were not told to trust Quay".into())) };
+    let Some(url) = setup.url() else {
+        return Err(Stop::Stays(format!("ConfigMap {} stays: nobody says which Quay it is about", config_map.name)));
     };
-    if config_map.data.len() > 1 {
-        leave_others(setup, plan, config_map)?;
+    let key = trust::key(&url.host());
+    if !config_map.data.contains_key(&key) && !config_map.data.is_empty() {
+        return Err(Stop::Stays(format!("ConfigMap {} says nothing about this Quay", config_map.name)));
+    }
+    if !config_map.ours {
+        return Err(Stop::Stays(format!("ConfigMap {} was not made by oc quay; its key {key} stays", config_map.name)));
+    }
+    if config_map.data.keys().any(|other| *other != key) {
+        plan.changes.push(leave_others(config_map, key));
     } else {
-        plan.changes.extend(trust.image_config.as_ref().map(|image_config| trust_no_more(image_config, config_map)));
+        let names_it = |image_config: &&ImageConfig| image_config.config_map.as_ref() == Some(&config_map.name);
+        plan.changes
+            .extend(trust.image_config.as_ref().filter(names_it).map(|image_config| trust_no_more(image_config, config_map)));
         let summary = format!("delete ConfigMap {} in {TRUST_NAMESPACE}", config_map.name);
         let version = Some(config_map.resource_version.as_str());
         plan.changes.push(delete(ObjectKind::ConfigMap, Some(TRUST_NAMESPACE), &config_map.name, version, summary));
     }
-    if !plan.changes.is_empty() {
-        plan.fact(Level::Warning, "nodes are updated one after the other, and can then pull from this Quay no more");
-    }
+    plan.fact(Level::Warning, "nodes are updated one after the other, and can then pull from this Quay no more");
     Ok(())
 }
 
 /// Takes this Quay out of a ConfigMap that others have put their registries into.
-fn leave_others(setup: &Setup, plan: &mut Plan, config_map: &ConfigMap) -> Result<(), Stop> {
-    let Some(url) = setup.url() else {
-        return Err(Stop::Stays(format!("ConfigMap {} holds other registries, and nobody says which one is this Quay", config_map.name)));
-    };
-    let key = trust::key(&url.host());
-    if config_map.data.contains_key(&key) {
-        let patch = json!({ "metadata": { "resourceVersion": config_map.resource_version }, "data": { key: Value::Null } });
-        plan.changes.push(Change::Object(ObjectChange {
-            kind: ObjectKind::ConfigMap,
-            namespace: Some(TRUST_NAMESPACE.into()),
-            name: config_map.name.clone(),
-            write: Write::Merge(patch),
-            summary: format!("take Quay's certificate authority out of ConfigMap {} in {TRUST_NAMESPACE}", config_map.name),
-        }));
-    }
-    Ok(())
+fn leave_others(config_map: &ConfigMap, key: String) -> Change {
+    let patch = json!({ "metadata": { "resourceVersion": config_map.resource_version }, "data": { key: Value::Null } });
+    Change::Object(ObjectChange {
+        kind: ObjectKind::ConfigMap,
+        namespace: Some(TRUST_NAMESPACE.into()),
+        name: config_map.name.clone(),
+        write: Write::Merge(patch),
+        summary: format!("take Quay's certificate authority out of ConfigMap {} in {TRUST_NAMESPACE}", config_map.name),
+    })
 }
 
 fn trust_no_more(image_config: &ImageConfig, config_map: &ConfigMap) -> Change {
@@ -186,30 +189,35 @@ fn secret(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
     Ok(())
 }
 
+/// The operator, before what tells that it is ours: an interrupted run finds the rest by that.
 fn uninstall(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
     let operator = read(&setup.found.operator)?;
     if let Some(subscription) = operator.subscription.as_ref().filter(|subscription| subscription.ours) {
-        let namespace = Some(subscription.namespace.as_str());
-        let version = Some(subscription.resource_version.as_str());
-        let summary = format!("delete Subscription {}, so that the operator is not updated any more", subscription.name);
-        plan.changes.push(delete(ObjectKind::Subscription, namespace, &subscription.name, version, summary));
         if let Some(csv) = &operator.csv {
             let summary = format!("delete ClusterServiceVersion {}, and with it the operator and its webhook", csv.name);
             plan.changes.push(delete(ObjectKind::ClusterServiceVersion, Some(&csv.namespace), &csv.name, None, summary));
         }
+        let namespace = Some(subscription.namespace.as_str());
+        let summary = format!("delete Subscription {}", subscription.name);
+        plan.changes.push(delete(ObjectKind::Subscription, namespace, &subscription.name, None, summary));
     } else if let Some(extension) = operator.extension.as_ref().filter(|extension| extension.ours) {
         let version = Some(extension.resource_version.as_str());
-        let summary = format!("delete ClusterExtension {}, and with it the operator and its webhook", extension.name);
+        let summary = format!(
+            "delete ClusterExtension {}, and with it the operator, its webhook and the QuayIntegration resource",
+            extension.name
+        );
         plan.changes.push(delete(ObjectKind::ClusterExtension, None, PACKAGE, version, summary));
-        let installer = operator::INSTALLER;
-        let summary = "take the role cluster-admin from the service account that installed the operator".to_owned();
-        plan.changes.push(delete(ObjectKind::ClusterRoleBinding, None, installer, None, summary));
-        let summary = "delete the service account that installed the operator".to_owned();
-        plan.changes.push(delete(ObjectKind::ServiceAccount, Some(OPERATOR_NAMESPACE), installer, None, summary));
     } else if operator.is_installed() {
         return Err(Stop::Stays("the operator was not installed by oc quay".into()));
     }
-    if let Some(crd) = operator.crd.as_ref().filter(|crd| crd.ours && !operator.is_installed()) {
+    // OLM v1 needs it to take the operator away, so it goes last.
+    if operator.installer {
+        let summary = "take the role cluster-admin from the service account that installed the operator".to_owned();
+        plan.changes.push(delete(ObjectKind::ClusterRoleBinding, None, INSTALLER, None, summary));
+        let summary = "delete the service account that installed the operator".to_owned();
+        plan.changes.push(delete(ObjectKind::ServiceAccount, Some(OPERATOR_NAMESPACE), INSTALLER, None, summary));
+    }
+    if let Some(crd) = operator.crd.as_ref().filter(|crd| crd.ours && !crd.deleting && !operator.is_installed()) {
         let summary = "remove the QuayIntegration resource (CustomResourceDefinition)".to_owned();
         let version = Some(crd.resource_version.as_str());
         plan.changes.push(delete(ObjectKind::CustomResourceDefinition, None, QUAY_INTEGRATION_CRD_NAME, version, summary));

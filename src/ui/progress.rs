@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
-use super::printable;
+use super::{UNKNOWN_WIDTH, printable};
 
 /// What is done sooner needs no progress.
 const FIRST_MS: u64 = 1000;
@@ -33,8 +33,11 @@ impl Line {
         }
     }
 
+    /// Shows as much of the text as one line of the window holds: what went on in the next could not be taken away.
     fn show(&self, text: &str) {
-        let shown = self.shown.swap(text.len(), Relaxed);
+        let width = terminal_size::terminal_size_of(io::stderr()).map_or(UNKNOWN_WIDTH, |(width, _)| width.0.into());
+        let text: String = text.chars().take(width.saturating_sub(1)).collect();
+        let shown = self.shown.swap(text.chars().count(), Relaxed);
         let _ = write!(io::stderr(), "\r{text:shown$}");
     }
 }

@@ -36,7 +36,7 @@ fn the_token_is_read_from_the_key_that_is_named() {
     let found = read(&stage, &key());
     assert_eq!((found.stored, found.token.unwrap().expose_secret()), (StoredToken::Present, "T0KEN"));
     assert_eq!(found.resource_version.as_deref(), stored(&stage)["metadata"]["resourceVersion"].as_str());
-    assert_eq!((found.keys, found.ours, found.ca), (vec!["token".to_owned()], false, None));
+    assert_eq!((found.ours, found.ca), (false, None));
     assert_eq!(read(&stage, &SecretKey { key: "other".into(), ..key() }).stored, StoredToken::KeyMissing);
 }
 

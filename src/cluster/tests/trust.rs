@@ -8,14 +8,14 @@ use crate::bridge::snapshot::UnreadKind;
 use crate::cluster::NodeTrust;
 
 fn trust(stage: &Stage) -> NodeTrust {
-    stage.run(stage.cluster("admin").node_trust()).unwrap()
+    stage.run(stage.cluster("admin").node_trust("usual")).unwrap()
 }
 
 #[test]
 fn nodes_trust_what_the_config_map_says_that_the_image_configuration_names() {
     let stage = Stage::new();
     let fresh = trust(&stage);
-    assert_eq!(stage.requests(), ["get images"]);
+    assert_eq!(stage.requests(), ["get images", "get configmaps"]);
     let image_config = fresh.image_config.unwrap();
     assert!(!image_config.resource_version.is_empty());
     assert_eq!((image_config.config_map, image_config.insecure_registries.len(), fresh.config_map), (None, 0, None));
@@ -41,13 +41,22 @@ fn nodes_trust_what_the_config_map_says_that_the_image_configuration_names() {
 }
 
 #[test]
+fn where_no_config_map_is_named_the_usual_one_is_of_interest() {
+    let stage = Stage::new();
+    let metadata = json!({ "name": "usual", "namespace": "openshift-config" });
+    stage.openshift().create(json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata }));
+    let found = trust(&stage);
+    assert_eq!((found.image_config.unwrap().config_map, found.config_map.unwrap().name), (None, "usual".to_owned()));
+}
+
+#[test]
 fn a_config_map_that_may_not_be_read_is_not_absent() {
     let stage = Stage::new();
     Stage::modify(stage.openshift(), "Image", "", "cluster", |image| {
         image["spec"] = json!({ "additionalTrustedCA": { "name": "authorities" } });
     });
     stage.openshift().deny("admin", "get", "", "configmaps");
-    let unread = stage.run(stage.cluster("admin").node_trust()).unwrap_err();
+    let unread = stage.run(stage.cluster("admin").node_trust("usual")).unwrap_err();
     assert_eq!(unread.call, "read config map authorities in namespace openshift-config");
     assert_eq!(unread.kind, UnreadKind::Forbidden);
 }

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
+use crate::bridge::integration::Source;
 use crate::bridge::names::QuayUrl;
 use crate::cli::{self, Global};
 use crate::commands::settings::{self, Settings};
 use crate::error::Error;
-use crate::setup::{Answers, Application, TokenFrom};
+use crate::setup::{Answers, Application, Login, TokenFrom};
 
 /// Reads them.
 ///
@@ -21,49 +22,68 @@ pub(super) fn read(global: &Global, args: &cli::Setup) -> Result<Answers, Error>
     }
     let settings = Settings::read(global)?;
     let url = settings.given.url.as_ref().and_then(|url| QuayUrl::parse(&url.value).ok()).map(|(url, _)| url);
-    let token = token(args, settings.token)?;
+    let login = Login {
+        user: said(&args.token.quay_username),
+        password: password(args.token.quay_password_file.as_deref())?,
+        first_user_email: said(&args.token.first_user_email),
+    };
     Ok(Answers {
         url,
         ca: settings.ca,
         insecure: settings.given.insecure,
-        token,
+        token: token(args, settings.token, settings.given.token.as_ref(), &login),
+        login,
+        opens_browser: !args.token.no_browser,
         application: Application {
             organization: args.token.token_organization.clone(),
             name: args.token.token_application.clone(),
-            client_id: args.token.client_id.clone(),
+            client_id: said(&args.token.client_id),
             scopes: args.token.scopes,
             expiry: args.token.token_expiry,
         },
         without_operator: args.operator.without_operator,
-        catalog: args.operator.operator_catalog.clone(),
-        channel: args.operator.operator_channel.clone(),
+        catalog: said(&args.operator.operator_catalog),
+        channel: said(&args.operator.operator_channel),
         approval: args.operator.operator_approval,
         operator_wait: args.operator.operator_wait,
-        secret_name: args.integration.secret_name.clone(),
-        secret_namespace: args.integration.secret_namespace.clone(),
-        secret_key: args.integration.secret_key.clone(),
+        secret_name: said(&args.integration.secret_name),
+        secret_namespace: said(&args.integration.secret_namespace),
+        secret_key: said(&args.integration.secret_key),
         replace_token: args.integration.replace_token.then_some(true),
         cluster_id: settings.given.cluster_id.map(|id| id.value),
         scheduled: args.integration.scheduled_import,
-        allow: args.integration.allow.clone(),
-        deny: args.integration.deny.clone(),
+        allow: names(&args.integration.allow),
+        deny: names(&args.integration.deny),
         adopt: args.integration.adopt,
         node_trust: args.integration.node_trust,
-        link: args.integration.link.clone().or_else(|| global.namespace.clone().map(|name| vec![name])),
+        link: names(&args.integration.link).or_else(|| global.namespace.clone().map(|name| vec![name])),
     })
 }
 
-fn token(args: &cli::Setup, given: Option<SecretString>) -> Result<Option<TokenFrom>, Error> {
-    if let Some(token) = given {
-        return Ok(Some(TokenFrom::Given(token)));
+/// Where the token comes from. What is typed goes before what somebody has exported once.
+fn token(args: &cli::Setup, given: Option<SecretString>, source: Option<&Source>, login: &Login) -> Option<TokenFrom> {
+    if let (Some(token), Some(Source::Flag(_))) = (&given, source) {
+        return Some(TokenFrom::Given(token.clone()));
     }
     if args.token.browser {
-        return Ok(Some(TokenFrom::Browser { open: !args.token.no_browser }));
+        return Some(TokenFrom::Browser);
     }
-    let Some(user) = &args.token.quay_username else { return Ok(None) };
-    let password = password(args.token.quay_password_file.as_deref())?;
-    let first_user_email = args.token.first_user_email.clone();
-    Ok(password.map(|password| TokenFrom::SignIn { user: user.clone(), password, first_user_email }))
+    if let (Some(user), Some(password)) = (login.user.clone(), login.password.clone()) {
+        return Some(TokenFrom::SignIn { user, password, first_user_email: login.first_user_email.clone() });
+    }
+    given.map(TokenFrom::Given)
+}
+
+/// An answer; an empty variable is none.
+fn said(value: &Option<String>) -> Option<String> {
+    value.clone().filter(|value| !value.is_empty())
+}
+
+/// The same of several.
+fn names(values: &Option<Vec<String>>) -> Option<Vec<String>> {
+    let names: Vec<_> =
+        values.iter().flatten().map(|name| name.trim()).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    Some(names).filter(|names| !names.is_empty())
 }
 
 /// The password, from its file or from the environment.

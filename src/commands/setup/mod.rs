@@ -25,15 +25,15 @@ pub(super) async fn run(context: &Context<'_>, args: &cli::Setup) -> Result<Exit
     let mut setup = Setup::new(cluster, answers, connection(context.global));
     setup.find_all().await;
     if is_asked {
-        return wizard::run(context, setup, args).await;
+        return wizard::run(context, setup).await;
     }
     if args.check {
-        return script::check(context, &setup);
+        return script::check(context, setup);
     }
     if args.changing.dry_run {
         return script::dry_run(context, setup, args);
     }
-    script::run(context, setup, args).await
+    script::run(context, setup).await
 }
 
 fn connection(global: &cli::Global) -> Connection {
@@ -81,5 +81,9 @@ fn is_obstacle(plan: &Plan) -> bool {
 /// Prints the report; how the command ended.
 fn finish(context: &Context<'_>, report: &SetupReport, format: Format) -> Result<ExitStatus, Error> {
     context.ui.out(&report.render(format, &context.style())?)?;
-    Ok(if report.ok { ExitStatus::Success } else { ExitStatus::Findings })
+    Ok(outcome(report))
+}
+
+fn outcome(report: &SetupReport) -> ExitStatus {
+    if report.ok { ExitStatus::Success } else { ExitStatus::Findings }
 }

@@ -10,7 +10,7 @@ use crate::commands::settings::Settings;
 use crate::commands::{Context, link, status};
 use crate::error::Error;
 use crate::report::{ChangeState, FactReport, StatusReport, StepReport, StepState};
-use crate::setup::Setup;
+use crate::setup::{self, Setup};
 
 /// Its name for people.
 pub(super) const TITLE: &str = "First namespaces";
@@ -33,14 +33,29 @@ pub(super) fn ask(context: &Context<'_>, setup: &mut Setup) -> Result<(), Error>
     }
     let current = setup.cluster.namespace();
     let default = if is_built_in(current) { "" } else { current };
-    let good = |text: &str| split(text).iter().try_for_each(|name| names::kubernetes_name(name));
-    let answer = context.ui.text("Namespaces to link now (separated by commas, or none)", Some(default), &good)?;
-    setup.answers.link = Some(split(&answer).into_iter().filter(|name| name != "none").collect());
+    let good = |text: &str| setup::names(text).iter().try_for_each(|name| names::kubernetes_name(name));
+    let answer = context.ui.text("Namespaces to link now (such as a,b, or none):", Some(default), &good)?;
+    setup.answers.link = Some(setup::names(&answer).into_iter().filter(|name| name != "none").collect());
     Ok(())
 }
 
-fn split(text: &str) -> Vec<String> {
-    text.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+/// Refuses before anything is written what could not be linked in the end.
+///
+/// # Errors
+/// For a namespace that is not there, or that nobody links by accident.
+pub(super) fn refuse_impossible(setup: &Setup) -> Result<(), Error> {
+    for name in setup.answers.link.iter().flatten() {
+        names::kubernetes_name(name)
+            .map_err(|problem| Error::new(format!("--link: no namespace can be called that: {problem}")))?;
+        if is_built_in(name) {
+            return Err(Error::new(format!("--link: namespace {name} is excluded by its name"))
+                .hint(format!("link it afterwards: oc quay link -n {name} --force")));
+        }
+        if setup.found.namespaces.as_ref().is_ok_and(|known| known.iter().all(|(known, _)| known != name)) {
+            return Err(Error::new(format!("--link: there is no namespace {name}")).hint("check the name and the context"));
+        }
+    }
+    Ok(())
 }
 
 /// The step before anything is done.
@@ -77,12 +92,28 @@ pub(super) async fn run(context: &Context<'_>, setup: &Setup, before: &[StepRepo
         wait: PATIENCE,
         changing: Changing { dry_run: false, yes: true },
     };
+    let was_set_up = before.iter().all(|step| step.state != StepState::Done);
+    // Where nothing was left to do before, that may be so here too; a look tells at half the cost.
+    if was_set_up
+        && let Ok(status) = status::look(context, &setup.cluster, Settings::none(), &args.target, false).await
+        && status.ok
+        && status.summary.ok == status.summary.namespaces
+    {
+        let facts = vec![FactReport { level: Level::Ok, text: status.verdict.clone() }];
+        return Ok(Proof { step: report(StepState::AlreadyDone, None, facts), status: Some(status) });
+    }
     let linked = match link::link(context, &setup.cluster, Settings::none(), &args).await {
         Ok(linked) => linked,
         Err(error) => return without_status(report(StepState::Failed, None, vec![]).failed(&error.messages(), error.hints())),
     };
-    let is_new = linked.count(ChangeState::Done) > 0 || before.iter().any(|step| step.state == StepState::Done);
-    let status = status::look(context, &setup.cluster, Settings::none(), &args.target, is_new).await?;
+    let is_new = linked.count(ChangeState::Done) > 0 || !was_set_up;
+    let status = match status::look(context, &setup.cluster, Settings::none(), &args.target, is_new).await {
+        Ok(status) => status,
+        Err(error) => {
+            let unseen = StepReport { changes: linked.changes, ..report(StepState::Failed, None, vec![]) };
+            return without_status(unseen.failed(&error.messages(), error.hints()));
+        }
+    };
     let state = match (linked.ok && status.ok, is_new) {
         (false, _) => StepState::Failed,
         (true, true) => StepState::Done,

@@ -6,9 +6,11 @@ use crate::commands::Context;
 use crate::error::{Error, ExitStatus};
 use crate::report::{Format, SetupReport, StepReport, StepState};
 use crate::setup::{self, NodeTrust, Obstacle, Plan, Setup, Step, TokenFrom};
+use crate::ui::printable;
 
 /// Does all of it.
-pub(super) async fn run(context: &Context<'_>, mut setup: Setup, args: &cli::Setup) -> Result<ExitStatus, Error> {
+pub(super) async fn run(context: &Context<'_>, mut setup: Setup) -> Result<ExitStatus, Error> {
+    proof::refuse_impossible(&setup)?;
     let plans = plans(&setup);
     refuse_missing(&plans)?;
     refuse_lacking(&setup, &plans)?;
@@ -32,7 +34,7 @@ pub(super) async fn run(context: &Context<'_>, mut setup: Setup, args: &cli::Set
     steps.push(proof.step);
     let mut report = report(context, &setup, false, steps)?;
     report.status = proof.status;
-    report.command_line = Some(command_line::of(context.program, &setup, args));
+    report.command_line = Some(command_line::of(context, &setup));
     finish(context, &report, context.global.output)
 }
 
@@ -41,9 +43,11 @@ pub(super) fn dry_run(context: &Context<'_>, mut setup: Setup, args: &cli::Setup
     if matches!(setup.plan(Step::Token).obstacle, Some(Obstacle::Needs(_))) {
         setup.answers.token = Some(TokenFrom::Later);
     }
+    proof::refuse_impossible(&setup)?;
     let plans = plans(&setup);
     refuse_missing(&plans)?;
     if context.global.output == Format::Yaml {
+        refuse_blocked(&plans)?;
         let objects = setup::manifests(&setup, args.integration.external_secret.as_ref());
         context.ui.out(&crate::report::stream(objects.into_iter())?)?;
         return Ok(ExitStatus::Success);
@@ -55,8 +59,10 @@ pub(super) fn dry_run(context: &Context<'_>, mut setup: Setup, args: &cli::Setup
     Ok(if report.ok { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
-/// Looks whether everything is done.
-pub(super) fn check(context: &Context<'_>, setup: &Setup) -> Result<ExitStatus, Error> {
+/// Looks whether everything is done. Nodes that do not trust Quay are not, unless somebody says so.
+pub(super) fn check(context: &Context<'_>, mut setup: Setup) -> Result<ExitStatus, Error> {
+    setup.answers.node_trust.get_or_insert(NodeTrust::Apply);
+    let setup = &setup;
     let steps = plans(setup).iter().map(|(step, plan)| plan.report(*step)).collect();
     let mut report = SetupReport::new(context.program, "setup", false, true, steps);
     report.namespaces = setup::preview(setup);
@@ -76,22 +82,37 @@ fn report(context: &Context<'_>, setup: &Setup, dry_run: bool, steps: Vec<StepRe
     Ok(report)
 }
 
-/// Everything that nobody has said, at once.
+/// Objects that are incomplete are of no use to anybody.
+fn refuse_blocked(plans: &[(Step, Plan)]) -> Result<(), Error> {
+    let blocked = plans.iter().find_map(|(_, plan)| match &plan.obstacle {
+        Some(Obstacle::Blocked { reason, hints }) => Some((reason, hints)),
+        _ => None,
+    });
+    match blocked {
+        Some((reason, hints)) => Err(hints.iter().cloned().fold(Error::new(reason), Error::hint)),
+        None => Ok(()),
+    }
+}
+
+/// Everything that nobody has said, at once, with what was found about it: nobody can answer without.
 fn refuse_missing(plans: &[(Step, Plan)]) -> Result<(), Error> {
-    let needs: Vec<_> = plans
+    let open: Vec<_> = plans
         .iter()
         .filter_map(|(_, plan)| match &plan.obstacle {
-            Some(Obstacle::Needs(needs)) => Some(needs),
+            Some(Obstacle::Needs(needs)) => Some((plan, needs)),
             _ => None,
         })
-        .flatten()
         .collect();
-    if needs.is_empty() {
+    if open.is_empty() {
         return Ok(());
     }
-    let what: Vec<_> = needs.iter().map(|need| need.what).collect();
-    let error = Error::new(format!("without a terminal this has to be said beforehand: {}", what.join("; ")));
-    Err(needs.iter().fold(error, |error, need| error.hint(format!("{}: {}", need.what, need.flags))))
+    let what: Vec<_> = open.iter().flat_map(|(_, needs)| needs.iter()).map(|need| need.what).collect();
+    let mut error = Error::new(format!("without a terminal this has to be said beforehand: {}", what.join("; ")));
+    for (plan, needs) in open {
+        error = plan.facts.iter().fold(error, |error, fact| error.hint(printable(&fact.text)));
+        error = needs.iter().fold(error, |error, need| error.hint(format!("{}: {}", need.what, need.flags)));
+    }
+    Err(error)
 }
 
 /// Refuses to begin what the user may not finish.

@@ -8,7 +8,7 @@ use crate::commands::{Context, session};
 use crate::error::{Error, ExitStatus, Stopped};
 use crate::report::{Format, SetupReport, StepReport, StepState};
 use crate::setup::teardown::{self, Part};
-use crate::setup::{Answers, Setup, Step};
+use crate::setup::{Answers, Change, Setup, Step};
 
 /// The operator may come back to a namespace while the QuayIntegration is still there. So often it is looked again.
 const SWEEPS: usize = 3;
@@ -56,8 +56,12 @@ async fn take_back(context: &Context<'_>, setup: &mut Setup, part: Part, planned
         return planned;
     }
     let mut report = StepReport { changes: vec![], ..planned };
-    for _ in 0..SWEEPS {
-        let plan = teardown::plan(setup, part);
+    for sweep in 0..SWEEPS {
+        let mut plan = teardown::plan(setup, part);
+        if sweep > 0 {
+            // Nothing that was not shown before, but for finalizers that the operator has put back.
+            plan.changes.retain(|change| matches!(change, Change::ReleaseNamespace(_)));
+        }
         for (change, entry) in plan.changes.iter().zip(plan.report_as(part.names()).changes) {
             match setup.apply(context.ui, change).await {
                 Ok(()) => report.changes.push(entry.done()),

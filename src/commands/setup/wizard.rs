@@ -2,14 +2,14 @@
 
 use owo_colors::OwoColorize as _;
 
-use super::{carry_out, command_line, finish, is_obstacle, proof};
-use crate::cli;
+use super::{carry_out, command_line, finish, is_obstacle, outcome, proof};
 use crate::commands::Context;
 use crate::error::{Error, ExitStatus, Stopped};
 use crate::report::{Format, SetupReport, StepReport, StepState};
 use crate::setup::{self, NodeTrust, Setup, Step};
 
-pub(super) async fn run(context: &Context<'_>, mut setup: Setup, args: &cli::Setup) -> Result<ExitStatus, Error> {
+pub(super) async fn run(context: &Context<'_>, mut setup: Setup) -> Result<ExitStatus, Error> {
+    setup.is_asked = true;
     let mut steps = Vec::new();
     for (place, step) in Step::ALL.into_iter().enumerate() {
         headline(context, place + 1, step.title());
@@ -18,19 +18,22 @@ pub(super) async fn run(context: &Context<'_>, mut setup: Setup, args: &cli::Set
     headline(context, Step::ALL.len() + 1, proof::TITLE);
     proof::ask(context, &mut setup)?;
     let proof = proof::run(context, &setup, &steps).await?;
-    context.ui.status(&proof.step.render(&context.style()));
+    context.ui.status(&without_changes(&proof.step).render(&context.style()));
     steps.push(proof.step);
     let mut report = SetupReport::new(context.program, "setup", false, false, steps);
     report.namespaces = setup::preview(&setup);
     report.status = proof.status;
-    report.command_line = Some(command_line::of(context.program, &setup, args));
+    report.command_line = Some(command_line::of(context, &setup));
     if setup.answers.node_trust == Some(NodeTrust::Print) {
         report.manifests = Some(crate::report::stream(setup::trust_manifests(&setup).into_iter())?);
     }
     context.ui.status("");
+    if context.global.output != Format::Human {
+        return finish(context, &report, context.global.output);
+    }
     // Who has just seen the steps is only told what was made.
-    let format = if context.global.output == Format::Human { Format::Short } else { context.global.output };
-    finish(context, &report, format)
+    context.ui.out(&report.made(&context.style()))?;
+    Ok(outcome(&report))
 }
 
 fn headline(context: &Context<'_>, number: usize, title: &str) {
@@ -54,7 +57,8 @@ async fn take(context: &Context<'_>, setup: &mut Setup, step: Step) -> Result<St
             }
             let done = carry_out(context, setup, step, &plan).await;
             if done.state == StepState::Done {
-                let news = StepReport { changes: vec![], ..done.clone() };
+                let mut news = without_changes(&done);
+                news.facts.retain(|fact| report.facts.iter().all(|known| known.text != fact.text));
                 context.ui.status(&news.render(&context.style()));
                 return Ok(done);
             }
@@ -67,4 +71,9 @@ async fn take(context: &Context<'_>, setup: &mut Setup, step: Step) -> Result<St
         setup.forget(step);
         setup.find(step).await;
     }
+}
+
+/// Without what was shown before it was done, or is shown in the end.
+fn without_changes(step: &StepReport) -> StepReport {
+    StepReport { changes: vec![], ..step.clone() }
 }

@@ -15,7 +15,7 @@ use super::style::{Page, Style, paint};
 use super::verdict::RUN;
 pub(super) use changes::change;
 use findings::Listing;
-pub(super) use setup::{setup, step};
+pub(super) use setup::{made, setup, step};
 
 pub(super) fn status(report: &StatusReport, style: &Style, wide: bool) -> String {
     let mut page = Page::new(style);

@@ -4,6 +4,7 @@ use owo_colors::OwoColorize as _;
 
 use super::changes::entry;
 use crate::bridge::finding::Level;
+use crate::report::change::ChangeState;
 use crate::report::setup::{SetupReport, StepReport, StepState};
 use crate::report::style::{Page, Style, paint, plain};
 
@@ -25,6 +26,22 @@ pub(in crate::report) fn setup(report: &SetupReport, style: &Style, wide: bool) 
         page.gap();
         super::status(status, style, wide).lines().for_each(|line| page.line(line));
     }
+    end(&mut page, report);
+    page.finish()
+}
+
+/// What was made, and how to make it again.
+pub(in crate::report) fn made(report: &SetupReport, style: &Style) -> String {
+    let mut page = Page::new(style);
+    let changes = report.steps.iter().flat_map(|step| &step.changes);
+    for change in changes.filter(|change| change.state == ChangeState::Done) {
+        page.prose(&format!("{} ", style.glyph(Level::Ok)), &change.summary, plain);
+    }
+    end(&mut page, report);
+    page.finish()
+}
+
+fn end(page: &mut Page, report: &SetupReport) {
     page.gap();
     if let Some(manifests) = &report.manifests {
         manifests.lines().for_each(|line| page.line(line));
@@ -35,8 +52,7 @@ pub(in crate::report) fn setup(report: &SetupReport, style: &Style, wide: bool) 
         page.line(&format!("  {}", command_line.cyan()));
         page.gap();
     }
-    super::verdict(&mut page, &report.verdict, if report.ok { Level::Ok } else { Level::Error });
-    page.finish()
+    super::verdict(page, &report.verdict, if report.ok { Level::Ok } else { Level::Error });
 }
 
 /// A step by itself, without its name.

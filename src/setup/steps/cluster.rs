@@ -1,8 +1,8 @@
 //! Which cluster, as whom, with what rights, and what is there already.
 
 use crate::bridge::finding::Level;
-use crate::cluster::{OPERATOR_NAMESPACE, Right, TRUST_NAMESPACE};
-use crate::setup::{Plan, Setup};
+use crate::cluster::{Credentials, OPERATOR_NAMESPACE, Right, TRUST_NAMESPACE};
+use crate::setup::{Approval, NodeTrust, Plan, Setup};
 
 /// The API groups without which something of the integration is missing, and what. Builds are a capability of its own
 /// (OpenShift, "Cluster capabilities").
@@ -15,7 +15,7 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     let mut plan = Plan::default();
     let platform = match &setup.found.platform {
         Ok(platform) => platform,
-        Err(unread) => return plan.blocked(format!("could not {}: {}", unread.call, unread.reason)),
+        Err(unread) => return plan.blocked(unread.to_string()),
     };
     let on = platform.kind.as_deref().filter(|kind| *kind != "None").map(|kind| format!(" on {kind}")).unwrap_or_default();
     let user = platform.user.as_str();
@@ -38,7 +38,8 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
                 .blocked(format!("the cluster has {} QuayIntegrations ({}), and nobody can say which one is meant", several.len(), names.join(", ")))
                 .hint("with more than one, the operator does nothing; delete those that are not meant: oc delete quayintegration NAME");
         }
-        Err(unread) => return plan.blocked(format!("could not {}: {}", unread.call, unread.reason)),
+        // Who may not even look is told first what it takes.
+        Err(unread) => return rights_plan(setup, user, plan).blocked(unread.to_string()),
     }
     rights_plan(setup, user, plan)
 }
@@ -54,7 +55,7 @@ fn rights_plan(setup: &Setup, user: &str, mut plan: Plan) -> Plan {
                 plan.fact(Level::Info, format!("a cluster administrator can give the right: {line}"));
             }
         }
-        Err(unread) => plan.fact(Level::Unknown, format!("could not {}: {}", unread.call, unread.reason)),
+        Err(unread) => plan.fact(Level::Unknown, unread.to_string()),
     }
     plan
 }
@@ -81,15 +82,27 @@ pub(in crate::setup) fn rights(setup: &Setup) -> Vec<Right> {
         name: None,
     };
     let secret = setup.secret();
+    let write = |exists: bool| if exists { "patch" } else { "create" };
+    let has_secret = setup.found.credentials.as_ref().is_ok_and(Credentials::exists);
     let mut rights = vec![
         anywhere("list", "", "namespaces"),
         within("get", "", "secrets", &secret.namespace),
-        within("create", "", "secrets", &secret.namespace),
-        within("patch", "", "secrets", &secret.namespace),
+        within(write(has_secret), "", "secrets", &secret.namespace),
         anywhere("list", "quay.redhat.com", "quayintegrations"),
-        anywhere("create", "quay.redhat.com", "quayintegrations"),
-        anywhere("patch", "quay.redhat.com", "quayintegrations"),
+        anywhere(write(setup.existing().is_some()), "quay.redhat.com", "quayintegrations"),
     ];
+    if setup.answers.node_trust == Some(NodeTrust::Apply) {
+        let trust = setup.found.trust.as_ref().ok();
+        let has_map = trust.is_some_and(|trust| trust.config_map.is_some());
+        rights.push(within(write(has_map), "", "configmaps", TRUST_NAMESPACE));
+        if trust.is_some_and(|trust| trust.image_config.as_ref().is_some_and(|config| config.config_map.is_none())) {
+            rights.push(anywhere("patch", "config.openshift.io", "images"));
+        }
+    }
+    for namespace in setup.answers.link.iter().flatten() {
+        rights.push(within("create", "", "secrets", namespace));
+        rights.push(within("patch", "", "serviceaccounts", namespace));
+    }
     let Ok(operator) = &setup.found.operator else { return rights };
     if setup.answers.without_operator {
         if operator.crd.is_none() {
@@ -98,13 +111,14 @@ pub(in crate::setup) fn rights(setup: &Setup) -> Vec<Right> {
     } else if !operator.is_installed() {
         if setup.serves("operators.coreos.com") {
             rights.push(within("create", "operators.coreos.com", "subscriptions", OPERATOR_NAMESPACE));
+            if setup.answers.approval == Some(Approval::Manual) {
+                rights.push(within("patch", "operators.coreos.com", "installplans", OPERATOR_NAMESPACE));
+            }
         } else if setup.serves("olm.operatorframework.io") {
+            rights.push(within("create", "", "serviceaccounts", OPERATOR_NAMESPACE));
+            rights.push(anywhere("create", "rbac.authorization.k8s.io", "clusterrolebindings"));
             rights.push(anywhere("create", "olm.operatorframework.io", "clusterextensions"));
         }
-    }
-    if setup.answers.ca.is_some() {
-        rights.push(within("create", "", "configmaps", TRUST_NAMESPACE));
-        rights.push(anywhere("patch", "config.openshift.io", "images"));
     }
     rights
 }

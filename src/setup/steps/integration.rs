@@ -9,7 +9,7 @@ use crate::bridge::integration::QuayIntegration;
 use crate::bridge::mark::Mark;
 use crate::bridge::names::{ClusterId, MANAGED_BY, MANAGED_BY_LABEL, QuayUrl, UrlProblem, kubernetes_name};
 use crate::bridge::scope::Scope;
-use crate::cluster::ObjectKind;
+use crate::cluster::{Cluster, ObjectKind};
 use crate::error::Error;
 use crate::report::NamespacePreview;
 use crate::setup::{CLUSTER_ID, Change, ObjectChange, Plan, Setup, Write};
@@ -27,7 +27,7 @@ const LOOKED_INTO: usize = 3;
 pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     let mut plan = Plan::default();
     if let Err(unread) = &setup.found.integrations {
-        return plan.blocked(format!("could not {}: {}", unread.call, unread.reason));
+        return plan.blocked(unread.to_string());
     }
     if setup.found.integrations.as_ref().is_ok_and(|found| found.len() > 1) {
         return plan.blocked("there is more than one QuayIntegration");
@@ -50,12 +50,32 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
             .hint(format!("give this cluster an ID of its own: --cluster-id {id}-2, or any other name"))
             .hint("or, if that cluster is gone and this one takes its place: --adopt");
     }
+    if let Some(problem) = renamed(setup, &wanted) {
+        return plan.blocked(problem).hint("leave --cluster-id out; or unlink first (oc quay unlink -A), then oc quay teardown");
+    }
     scope(&mut plan, setup, &id);
     match setup.existing() {
         Some(existing) => edit(&mut plan, existing, &wanted),
         None => plan.changes.push(create(&wanted)),
     }
     plan
+}
+
+/// Why another cluster ID would lose what is linked under the one that is there.
+fn renamed(setup: &Setup, wanted: &QuayIntegration) -> Option<String> {
+    let before = ClusterId::new(&setup.existing()?.cluster_id);
+    if before.as_str() == wanted.cluster_id || before.problem().is_some() {
+        return None;
+    }
+    let organizations = setup.trial().and_then(|trial| trial.organizations.as_ref());
+    let is_in_use = organizations.is_none_or(|known| known.iter().any(|name| name.starts_with(&before.organization(""))));
+    is_in_use.then(|| {
+        format!(
+            "the cluster ID is {before}, and organizations and secrets carry it: with {} every namespace would begin anew, \
+             without its images",
+            wanted.cluster_id
+        )
+    })
 }
 
 /// The QuayIntegration as it is to be: what was said, else what is there, else the documentation's defaults.
@@ -72,12 +92,20 @@ fn wanted(setup: &Setup) -> Option<QuayIntegration> {
         hostname: hostname(&before.hostname, &setup.url()?),
         insecure: setup.insecure(),
         scheduled: answers.scheduled.unwrap_or(before.scheduled),
-        allow: answers.allow.clone().unwrap_or(before.allow),
+        allow: with_linked(answers.allow.clone().unwrap_or(before.allow), answers.link.as_deref().unwrap_or_default()),
         deny: answers.deny.clone().unwrap_or(before.deny),
         credentials: Some(setup.secret()),
         name: before.name,
         resource_version: before.resource_version,
     })
+}
+
+/// An allowlist with the namespaces that are to be linked; without any, none is started.
+fn with_linked(mut allow: Vec<String>, link: &[String]) -> Vec<String> {
+    if !allow.is_empty() {
+        allow.extend(link.iter().filter(|name| !allow.contains(name)).cloned().collect::<Vec<_>>());
+    }
+    allow
 }
 
 /// The address as the operator takes it. One that is written in another way but means the same is left alone.
@@ -96,6 +124,17 @@ fn create(wanted: &QuayIntegration) -> Change {
         write: Write::Create(object(wanted)),
         summary: format!("create QuayIntegration {} with cluster ID {} for {}", wanted.name, wanted.cluster_id, wanted.hostname),
     })
+}
+
+/// Refuses to add to one that somebody has made since it was looked, under whatever name: with two of them the operator
+/// does nothing. One of our own that an earlier try made is told apart by the create itself.
+pub(in crate::setup) async fn refuse_second(cluster: &Cluster) -> Result<(), Error> {
+    let known = cluster.integrations().await.map_err(|unread| Error::new(unread.to_string()))?;
+    match known.iter().find(|one| one.name != NAME) {
+        Some(other) => Err(Error::new(format!("QuayIntegration {} was made meanwhile, and there may be only one", other.name))
+            .hint("run it again: it starts from the one that is there")),
+        None => Ok(()),
+    }
 }
 
 /// The whole object as it is to be.
@@ -172,7 +211,7 @@ pub fn preview(setup: &Setup) -> Vec<NamespacePreview> {
 
 fn scope(plan: &mut Plan, setup: &Setup, id: &ClusterId) {
     if let Err(unread) = &setup.found.namespaces {
-        plan.fact(Level::Unknown, format!("could not {}: {}", unread.call, unread.reason));
+        plan.fact(Level::Unknown, unread.to_string());
         return;
     }
     let preview = preview(setup);
@@ -181,7 +220,7 @@ fn scope(plan: &mut Plan, setup: &Setup, id: &ClusterId) {
     let known = setup.trial().and_then(|trial| trial.organizations.as_ref());
     let new = known.map(|known| organizations.difference(known).count());
     let count = match new {
-        Some(new) => format!("{new} of their organizations are still to be made"),
+        Some(new) => format!("organizations still to be made: {new}"),
         None => "each gets an organization".to_owned(),
     };
     plan.fact(Level::Info, format!("{} in scope, {} not; {count}", number(within.len()), without.len()));
@@ -211,7 +250,9 @@ fn number(namespaces: usize) -> String {
 fn shortened(names: &[&str]) -> String {
     const READ: usize = 20;
     match names.len() {
-        count if count > READ => format!("{} and {} more", names[..READ].join(", "), count - READ),
+        count if count > READ => {
+            format!("{} and {} more (all of them: --dry-run -o wide)", names[..READ].join(", "), count - READ)
+        }
         _ => names.join(", "),
     }
 }
@@ -281,30 +322,41 @@ pub(in crate::setup) fn worth_a_look(setup: &Setup) -> Vec<String> {
 }
 
 pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
-    if setup.existing().is_some() || setup.answers.cluster_id.is_some() {
+    if setup.existing().is_some() && setup.answers.cluster_id.is_none() {
         return Ok(());
     }
-    loop {
-        let good = |text: &str| ClusterId::new(text.trim()).problem().map_or(Ok(()), Err);
-        let id = ui.text("Cluster ID: the first part of every organization's name", Some(CLUSTER_ID), &good)?;
-        setup.answers.cluster_id = Some(id.trim().to_owned());
-        setup.find_marks().await;
-        match collisions(&mut Plan::default(), setup, &ClusterId::new(id.trim())) {
-            None => break,
-            Some(problem) => ui.warn(&problem),
-        }
-    }
+    ask_cluster_id(setup, ui).await?;
     let within = preview(setup).into_iter().filter(|namespace| namespace.in_scope).count();
-    if setup.answers.allow.is_none() && within > MANY {
-        let question = format!("{within} namespaces would be linked. Only these instead (separated by commas; Enter for all)");
+    if setup.existing().is_none() && setup.answers.allow.is_none() && within > MANY {
+        ui.warn(&format!("{within} namespaces would be linked, each with an organization of its own"));
         let good = |text: &str| names(text).iter().try_for_each(|name| kubernetes_name(name));
-        let answer = ui.text(&question, Some(""), &good)?;
+        let answer = ui.text("Only these instead (such as a,b; Enter for all):", Some(""), &good)?;
         setup.answers.allow = Some(names(&answer)).filter(|names| !names.is_empty());
     }
     Ok(())
 }
 
+/// Asks for a cluster ID until it is one that no other cluster uses. The one that was said is not asked for.
+async fn ask_cluster_id(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+    let good = |text: &str| ClusterId::new(text).problem().map_or(Ok(()), Err);
+    let mut default = CLUSTER_ID.to_owned();
+    let mut said = setup.answers.cluster_id.take();
+    loop {
+        let id = match said.take() {
+            Some(id) => id,
+            None => ui.text("Cluster ID, the start of organization names:", Some(&default), &good)?,
+        };
+        setup.answers.cluster_id = Some(id.clone());
+        setup.find_marks().await;
+        match collisions(&mut Plan::default(), setup, &ClusterId::new(&id)) {
+            None => return Ok(()),
+            Some(problem) => ui.warn(&problem),
+        }
+        default = format!("{id}-2");
+    }
+}
+
 /// Names separated by commas or spaces.
-fn names(text: &str) -> Vec<String> {
+pub fn names(text: &str) -> Vec<String> {
     text.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }

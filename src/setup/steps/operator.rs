@@ -6,14 +6,11 @@ use tokio::time::{Duration, Instant, sleep};
 use crate::bridge::finding::Level;
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::cluster::{
-    OPERATOR_NAMESPACE, ObjectKind, Operator, PACKAGE, Package, QUAY_INTEGRATION_CRD_NAME, quay_integration_crd,
+    INSTALLER, OPERATOR_NAMESPACE, ObjectKind, Operator, PACKAGE, Package, QUAY_INTEGRATION_CRD_NAME, quay_integration_crd,
 };
 use crate::error::Error;
 use crate::setup::{Approval, Change, ObjectChange, Obstacle, Plan, Setup, Write};
 use crate::ui::Ui;
-
-/// OLM v1 installs on behalf of this service account.
-pub(in crate::setup) const INSTALLER: &str = "quay-bridge-operator-installer";
 
 /// How often it is looked whether OLM is done.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -22,7 +19,7 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     let plan = Plan::default();
     let operator = match &setup.found.operator {
         Ok(operator) => operator,
-        Err(unread) => return plan.blocked(format!("could not {}: {}", unread.call, unread.reason)),
+        Err(unread) => return plan.blocked(unread.to_string()),
     };
     if operator.is_installed() {
         return there(setup, operator, plan);
@@ -70,6 +67,11 @@ fn there(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
     }
     if let Some(approval) = approval(setup, operator) {
         plan.changes.push(approval);
+    } else if let Some(pending) = pending(operator) {
+        return plan
+            .blocked(format!("InstallPlan {pending} in namespace {OPERATOR_NAMESPACE} waits for somebody's approval"))
+            .hint(format!("approve it: oc patch installplan {pending} -n {OPERATOR_NAMESPACE} --type merge -p '{{\"spec\":{{\"approved\":true}}}}'"))
+            .hint("or with --operator-approval manual, if it installs nothing but this operator");
     } else if operator.has_failed() {
         return plan
             .blocked("the operator is there, but not healthy")
@@ -87,8 +89,10 @@ fn approval(setup: &Setup, operator: &Operator) -> Option<Change> {
     let subscription = operator.subscription.as_ref()?;
     let install = subscription.install_plan.as_ref().filter(|install| install.needs_approval())?;
     let is_asked_for = subscription.ours || setup.answers.approval == Some(Approval::Manual);
+    // One InstallPlan carries everything that is pending in the namespace, other people's operators too.
+    let is_ours_alone = install.csvs.iter().all(|csv| csv.starts_with(PACKAGE));
     let is_first = operator.csv.as_ref().is_none_or(|csv| !csv.has_succeeded());
-    (is_asked_for && is_first).then(|| {
+    (is_asked_for && is_ours_alone && is_first).then(|| {
         let patch = json!({ "metadata": { "resourceVersion": install.resource_version }, "spec": { "approved": true } });
         Change::Object(ObjectChange {
             kind: ObjectKind::InstallPlan,
@@ -109,30 +113,26 @@ fn pending(operator: &Operator) -> Option<&str> {
 fn without(operator: &Operator, mut plan: Plan) -> Plan {
     plan.fact(Level::Info, "without the operator namespaces are linked by oc quay link and kept right by oc quay repair");
     match &operator.crd {
+        Some(crd) if crd.deleting => {
+            return plan.blocked("the QuayIntegration resource is being deleted").hint("run it again when that is over");
+        }
         Some(crd) if crd.established => plan.fact(Level::Ok, "the QuayIntegration resource is installed"),
         Some(_) => plan.changes.push(Change::Wait("wait until the cluster serves the QuayIntegration resource".into())),
         None => plan.changes.push(Change::Object(ObjectChange {
             kind: ObjectKind::CustomResourceDefinition,
             namespace: None,
             name: QUAY_INTEGRATION_CRD_NAME.to_owned(),
-            write: Write::Create(crd()),
+            write: Write::Create(quay_integration_crd()),
             summary: "install the QuayIntegration resource (CustomResourceDefinition)".into(),
         })),
     }
     plan
 }
 
-/// The operator's CustomResourceDefinition, with our label.
-fn crd() -> Value {
-    let mut crd = quay_integration_crd();
-    crd["metadata"]["labels"] = json!({ MANAGED_BY_LABEL: MANAGED_BY });
-    crd
-}
-
 fn subscribe(setup: &Setup, mut plan: Plan) -> Plan {
     let packages = match &setup.found.packages {
         Ok(packages) => packages,
-        Err(unread) => return plan.blocked(format!("could not {}: {}", unread.call, unread.reason)),
+        Err(unread) => return plan.blocked(unread.to_string()),
     };
     let Some(package) = package(setup, packages) else {
         let known: Vec<_> = packages.iter().map(|package| package.catalog.as_str()).collect();
@@ -146,6 +146,9 @@ fn subscribe(setup: &Setup, mut plan: Plan) -> Plan {
             .hint("in a disconnected cluster, mirror the package and name its catalog with --operator-catalog")
             .hint("--without-operator goes on without it: the commands of this plugin need no operator");
     };
+    if !package.all_namespaces {
+        return plan.blocked(format!("the operator in catalog {} cannot watch all namespaces", package.catalog));
+    }
     let channel = setup.answers.channel.as_ref().unwrap_or(&package.default_channel);
     let Some(offered) = package.channels.iter().find(|offered| offered.name == *channel) else {
         let known: Vec<_> = package.channels.iter().map(|channel| channel.name.as_str()).collect();
@@ -157,7 +160,7 @@ fn subscribe(setup: &Setup, mut plan: Plan) -> Plan {
         kind: ObjectKind::Subscription,
         namespace: Some(OPERATOR_NAMESPACE.into()),
         name: PACKAGE.into(),
-        write: Write::Create(subscription(package, channel, approval)),
+        write: Write::Create(subscription(&package.catalog, &package.catalog_namespace, channel, approval.as_str())),
         summary: format!(
             "install the operator {} from catalog {}, channel {channel}, {} approval",
             offered.version,
@@ -175,7 +178,30 @@ fn package<'a>(setup: &Setup, packages: &'a [Package]) -> Option<&'a Package> {
     }
 }
 
-fn subscription(package: &Package, channel: &str, approval: Approval) -> Value {
+/// The objects that install the operator, those that are there already too, unless somebody else has installed it.
+pub(in crate::setup) fn manifests(setup: &Setup) -> Vec<Value> {
+    let Ok(operator) = &setup.found.operator else { return vec![] };
+    if let Some(found) = operator.subscription.as_ref().filter(|subscription| subscription.ours) {
+        return vec![subscription(&found.catalog, &found.catalog_namespace, &found.channel, &found.approval)];
+    }
+    if operator.extension.as_ref().is_some_and(|extension| extension.ours) {
+        return created(extend(setup, Plan::default()));
+    }
+    if setup.answers.without_operator && operator.crd.as_ref().is_none_or(|crd| crd.ours) {
+        return vec![quay_integration_crd()];
+    }
+    created(plan(setup))
+}
+
+fn created(plan: Plan) -> Vec<Value> {
+    let objects = plan.changes.into_iter().filter_map(|change| match change {
+        Change::Object(ObjectChange { write: Write::Create(object), .. }) => Some(object),
+        _ => None,
+    });
+    objects.collect()
+}
+
+fn subscription(catalog: &str, catalog_namespace: &str, channel: &str, approval: &str) -> Value {
     json!({
         "apiVersion": "operators.coreos.com/v1alpha1",
         "kind": "Subscription",
@@ -183,9 +209,9 @@ fn subscription(package: &Package, channel: &str, approval: Approval) -> Value {
         "spec": {
             "name": PACKAGE,
             "channel": channel,
-            "source": package.catalog,
-            "sourceNamespace": package.catalog_namespace,
-            "installPlanApproval": approval.as_str(),
+            "source": catalog,
+            "sourceNamespace": catalog_namespace,
+            "installPlanApproval": approval,
         },
     })
 }
@@ -262,7 +288,7 @@ pub(in crate::setup) fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
     if setup.answers.channel.is_none() {
         let options: Vec<_> = package.channels.iter().map(|channel| (channel.name.as_str(), channel.version.as_str())).collect();
         let default = package.channels.iter().position(|channel| channel.name == package.default_channel).unwrap_or_default();
-        let chosen = ui.select("Channel of the operator", &options, default)?;
+        let chosen = ui.select("Channel of the operator:", &options, default)?;
         setup.answers.channel = package.channels.get(chosen).map(|channel| channel.name.clone());
     }
     if setup.answers.approval.is_none() {
@@ -270,7 +296,7 @@ pub(in crate::setup) fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
             ("Automatic", "OLM installs updates by itself"),
             ("Manual", "somebody approves each update; this first one is approved now"),
         ];
-        let chosen = ui.select("Approval of its updates", &options, 0)?;
+        let chosen = ui.select("Approval of its updates:", &options, 0)?;
         setup.answers.approval = Some(if chosen == 0 { Approval::Automatic } else { Approval::Manual });
     }
     Ok(())
@@ -284,7 +310,13 @@ pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), E
         setup.find_operator().await;
         let operator = match &setup.found.operator {
             Ok(operator) => operator,
-            Err(unread) => return Err(Error::new(format!("could not {}: {}", unread.call, unread.reason))),
+            // One answer that is missing among hundreds is no reason to give up.
+            Err(unread) if Instant::now() + LOOK_AGAIN <= deadline => {
+                waiting.say(&unread.reason);
+                sleep(LOOK_AGAIN).await;
+                continue;
+            }
+            Err(unread) => return Err(Error::new(unread.to_string())),
         };
         let is_established = operator.crd.as_ref().is_some_and(|crd| crd.established);
         if operator.is_healthy() || (setup.answers.without_operator && !operator.is_installed() && is_established) {
@@ -292,8 +324,15 @@ pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), E
         }
         if let Some(change) = approval(setup, operator) {
             ui.status(&change.summary());
-            Box::pin(setup.apply(ui, &change)).await?;
+            // OLM writes to it all the time; what fails now is looked at again.
+            match Box::pin(setup.apply(ui, &change)).await {
+                Err(error) if Instant::now() + LOOK_AGAIN > deadline => return Err(error),
+                _ => sleep(LOOK_AGAIN).await,
+            }
             continue;
+        }
+        if let Some(Obstacle::Blocked { reason, hints }) = plan(setup).obstacle.filter(|_| pending(operator).is_some()) {
+            return Err(hints.into_iter().fold(Error::new(reason), Error::hint));
         }
         let problems = operator.problems();
         if operator.has_failed() || Instant::now() + LOOK_AGAIN > deadline {

@@ -15,6 +15,11 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     let Some(url) = setup.url() else {
         return plan.needs("the address of the Quay", "--quay-url URL (OC_QUAY_URL)");
     };
+    if let Some(reason) = &setup.found.unusable {
+        return plan
+            .blocked(format!("{url} cannot be asked: {reason}"))
+            .hint("use an https:// address and a good --quay-ca-file; --insecure takes any certificate, and plain http");
+    }
     let Some(inspection) = &setup.found.quay else {
         return plan.blocked(format!("{url} could not be asked"));
     };
@@ -28,7 +33,7 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
         }
     };
     let version = about.version.as_deref().unwrap_or("a Quay that does not tell its version");
-    let how = match (url.is_plain_http(), setup.insecure(), setup.answers.ca.is_some()) {
+    let how = match (url.is_plain_http(), setup.insecure(), setup.ca().is_some()) {
         (true, ..) => "without TLS",
         (_, true, _) => "over TLS, its certificate not verified",
         (.., true) => "over TLS, with the certificate authority that was given or stored",
@@ -42,6 +47,10 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     }
     if setup.insecure() {
         let text = "its certificate is not verified, neither here nor when OpenShift imports images (insecureRegistry)";
+        plan.fact(Level::Warning, text);
+    }
+    if let Some(own) = about.own_host.as_ref().filter(|own| **own != url.host()) {
+        let text = format!("it knows itself as {own} (SERVER_HOSTNAME): that is the name that logins and images should have");
         plan.fact(Level::Warning, text);
     }
     features(&mut plan, about);
@@ -98,13 +107,13 @@ pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Erro
     if std::mem::take(&mut setup.doubts_url) || setup.url().is_none() {
         let known = setup.url().map(|url| url.to_string());
         let good = |text: &str| QuayUrl::parse(text).map(|_| ());
-        let answer = ui.text("Address of the Quay, such as quay.example.com", known.as_deref(), &good)?;
+        let answer = ui.text("Address of Quay (such as quay.example.com):", known.as_deref(), &good)?;
         setup.answers.url = QuayUrl::parse(&answer).ok().map(|(url, _)| url);
         setup.find_quay().await;
     }
     if setup.url().is_some_and(|url| url.is_plain_http()) && !setup.insecure() {
-        let question = "The address is plain http: the token would travel unprotected. Go on all the same?";
-        if !ui.confirm(question, false)? {
+        ui.warn("the address is plain http, so the token would travel unprotected");
+        if !ui.confirm("Go on all the same?", false)? {
             return Err(Stopped.into());
         }
         setup.answers.insecure = true;
@@ -117,6 +126,11 @@ pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Erro
     Ok(())
 }
 
+/// The last of the certificates, if it has issued one of them: many a server presents just its own.
+fn presented_authority(chain: &[Certificate]) -> Option<&Certificate> {
+    chain.last().filter(|last| chain.len() > 1 || last.issuer == last.subject)
+}
+
 async fn ask_to_trust(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
     if let Some(Err(error)) = setup.found.quay.as_ref().map(|quay| &quay.about) {
         ui.warn(&error.reason);
@@ -125,23 +139,22 @@ async fn ask_to_trust(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
         ui.status(&describe(certificate).into_iter().map(|fact| format!("  {}", fact.text)).collect::<Vec<_>>().join("\n"));
     }
     let mut options = vec![("Read its certificate authority from a file", "PEM"), ("Stop", "")];
-    let authority = setup.found.chain.last().cloned();
+    let authority = presented_authority(&setup.found.chain).cloned();
     if authority.is_some() {
         options.insert(1, ("Trust the last of these certificates", "after comparing its SHA-256 with its owner's"));
     }
     options.insert(options.len() - 1, ("Go on without verifying it", "insecure; written into the QuayIntegration"));
-    match (options[ui.select("Quay's certificate is not trusted here", &options, 0)?].0, authority) {
+    match (options[ui.select("Quay's certificate is not trusted here. What now?", &options, 0)?].0, authority) {
         ("Read its certificate authority from a file", _) => {
             let good = |path: &str| {
                 let pem = fs::read(path.trim()).map_err(|error| format!("{}: {error}", path.trim()))?;
                 describe_pem(&pem).map(|_| ()).map_err(|error| error.to_string())
             };
-            let path = ui.text("File", None, &good)?;
+            let path = ui.text("File with the certificate authority:", None, &good)?;
             setup.answers.ca = Some(fs::read(path.trim())?);
         }
         ("Trust the last of these certificates", Some(authority)) => {
-            let question = format!("Is {} what the owner of the Quay has as SHA-256?", authority.sha256);
-            if ui.confirm(&question, false)? {
+            if ui.confirm("Does the owner of the Quay name the same SHA-256?", false)? {
                 setup.answers.ca = Some(authority.pem.into_bytes());
             }
         }

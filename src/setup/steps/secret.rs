@@ -4,8 +4,10 @@ use serde_json::json;
 
 use crate::bridge::finding::Level;
 use crate::bridge::integration::{OPERATOR_TOKEN_KEY, StoredToken};
+use crate::bridge::names::kubernetes_name;
 use crate::cluster::{Credentials, ObjectKind};
 use crate::error::Error;
+use crate::quay::{ErrorKind, QuayError, TokenTrial};
 use crate::setup::{Change, ObjectChange, Plan, Setup, TokenFrom, Write};
 use crate::ui::Ui;
 
@@ -19,14 +21,19 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
         );
         plan.fact(Level::Warning, text);
     }
+    for name in [&key.name, &key.namespace] {
+        if let Err(problem) = kubernetes_name(name) {
+            return plan.blocked(format!("no secret can be called that: {problem}"));
+        }
+    }
     let credentials = match &setup.found.credentials {
         Ok(credentials) => credentials,
-        Err(unread) => return plan.blocked(format!("could not {}: {}", unread.call, unread.reason)),
+        Err(unread) => return plan.blocked(unread.to_string()),
     };
     let is_awaited = matches!(setup.answers.token, Some(TokenFrom::Later)) || !super::token::plan(setup).changes.is_empty();
     let will_have_token = setup.token.is_some() || is_awaited;
     let holds_ours = setup.token_is_stored() && (setup.token.is_some() || !will_have_token);
-    let ca_is_stored = setup.answers.ca == credentials.ca;
+    let ca_is_stored = setup.ca() == credentials.ca.as_ref();
     if credentials.exists() && holds_ours && ca_is_stored {
         plan.fact(Level::Ok, format!("{key}, holds the token"));
         return plan;
@@ -75,14 +82,16 @@ fn is_other_token(setup: &Setup, credentials: &Credentials, will_have_token: boo
 
 /// Whether Quay has refused the stored token, which makes it nobody's loss.
 fn is_refused(setup: &Setup) -> bool {
-    matches!(&setup.found.stored, Some(Err(error)) if error.kind == crate::quay::ErrorKind::Unauthorized)
+    matches!(&setup.found.stored, Some(Err(error)) if error.kind == ErrorKind::Unauthorized)
 }
 
 /// The token that is there, by date and owner.
 fn describe(setup: &Setup, credentials: &Credentials) -> String {
-    let owner = |trial: &Option<Result<crate::quay::TokenTrial, _>>| match trial {
+    let owner = |trial: &Option<Result<TokenTrial, QuayError>>| match trial {
         Some(Ok(trial)) => format!("of {}", trial.user.as_deref().unwrap_or("a user it may not name")),
-        Some(Err(_)) => "that Quay does not accept".to_owned(),
+        Some(Err(error)) if error.kind == ErrorKind::Unauthorized => "that Quay does not accept".to_owned(),
+        Some(Err(_)) => "that could not be tried".to_owned(),
+        None if !setup.stored_for_this_quay() => "for the Quay that was used until now".to_owned(),
         None => "of somebody".to_owned(),
     };
     let since =

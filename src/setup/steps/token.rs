@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::bridge::finding::Level;
 use crate::bridge::integration::Trouble;
 use crate::error::Error;
 use crate::quay::{ErrorKind, Features, Quay, QuayError, Scope, TokenTrial};
 use crate::setup::browser::{self, Waiting};
-use crate::setup::{Change, Fact, Plan, Scopes, Setup, TokenFrom};
+use crate::setup::{Change, Fact, Login, Plan, Scopes, Setup, TokenFrom};
 use crate::ui::Ui;
 
 /// How long the browser is waited for.
@@ -21,7 +21,10 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     match trial {
         Some(Ok(trial)) => {
             describe(&mut plan, setup, trial);
-            return plan;
+            let is_wanted_anew = setup.token.is_none() && !trial.lacks.is_empty() && setup.answers.token.is_some();
+            if !is_wanted_anew {
+                return plan;
+            }
         }
         Some(Err(error)) if setup.token.is_some() => return refused(plan, error, "the token that was given"),
         Some(Err(error)) if error.kind != ErrorKind::Unauthorized => return refused(plan, error, "the stored token"),
@@ -35,6 +38,12 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
             plan.fact(Level::Info, "the token is still to be given");
             plan
         }
+        Some(_) if is_read_only(setup) => plan
+            .blocked("Quay is in read-only mode, in which it issues no tokens")
+            .hint("wait until that is over, or give a token"),
+        Some(from) if setup.answers.application.expiry.is_some() && is_issued_by_form(setup, from) => plan
+            .blocked("a token that Quay's own form issues lives ten years; leave the expiry out")
+            .hint("only who signs in with --quay-username, where Quay takes passwords, can choose it"),
         Some(from) => {
             if setup.answers.application.scopes == Scopes::Least {
                 let least = Scope::least(&features(setup));
@@ -44,7 +53,7 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
             plan.changes.push(Change::IssueToken(intention(setup, from)));
             plan
         }
-        None if setup.stored_token().is_some() && trial.is_none() => plan.skipped("Quay could not be asked"),
+        None if setup.usable_token().is_some() && trial.is_none() => plan.skipped("Quay could not be asked"),
         None => plan.needs(
             "a token for Quay",
             "--quay-token-file FILE (OC_QUAY_TOKEN), or --quay-username NAME --quay-password-file FILE, or --browser",
@@ -52,9 +61,21 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     }
 }
 
+/// Whether the token comes without a session, which leaves the form alone to issue it, and that knows no expiry.
+fn is_issued_by_form(setup: &Setup, from: &TokenFrom) -> bool {
+    match from {
+        TokenFrom::Browser { .. } => true,
+        TokenFrom::SignIn { .. } => !features(setup).direct_login && setup.answers.application.client_id.is_some(),
+        TokenFrom::Given(_) | TokenFrom::Later => false,
+    }
+}
+
 fn refused(plan: Plan, error: &QuayError, which: &str) -> Plan {
-    plan.blocked(format!("{which} cannot be used: {}", error.reason))
-        .hint("oc quay setup issues a new one: --quay-username, or on a terminal")
+    let plan = plan.blocked(format!("{which} cannot be used: {}", error.reason));
+    match error.kind {
+        ErrorKind::Unauthorized => plan.hint("have a new one issued: oc quay setup on a terminal, or with --quay-username"),
+        _ => plan.hint("run it again when Quay answers"),
+    }
 }
 
 /// Whose it is, and what will not work with it.
@@ -69,6 +90,9 @@ fn describe(plan: &mut Plan, setup: &Setup, trial: &TokenTrial) {
         Some(false) => ", who is no superuser",
         None => "",
     };
+    for made in &setup.made {
+        plan.fact(Level::Ok, made);
+    }
     let user = trial.user.as_deref().unwrap_or("a user it may not name");
     plan.fact(Level::Ok, format!("{whose} {user}{rank}"));
     if trial.superuser == Some(false) {
@@ -92,7 +116,7 @@ fn consequence(trouble: &Trouble) -> String {
             format!("the token lacks the scope {scope}: {what}")
         }
         Trouble::UserLacksRight { user, right } => format!("{user} may not {right}"),
-        other => format!("{other:?}"),
+        _ => "something will not work with it".to_owned(),
     }
 }
 
@@ -116,6 +140,10 @@ fn intention(setup: &Setup, from: &TokenFrom) -> String {
     }
 }
 
+fn is_read_only(setup: &Setup) -> bool {
+    setup.found.quay.as_ref().is_some_and(|quay| quay.about.as_ref().is_ok_and(|about| about.read_only))
+}
+
 fn features(setup: &Setup) -> Features {
     let about = setup.found.quay.as_ref().and_then(|quay| quay.about.as_ref().ok());
     about.map(|about| about.features.clone()).unwrap_or_default()
@@ -128,33 +156,45 @@ fn scopes(setup: &Setup) -> Vec<Scope> {
 /// Has the token issued, takes it and tries it.
 pub(in crate::setup) async fn issue(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
     let quay = setup.quay.clone().ok_or_else(|| Error::new("no token can be issued before it is known which Quay"))?;
+    let wanted = scopes(setup);
     let (token, scopes) = match setup.answers.token.clone() {
         Some(TokenFrom::SignIn { user, password, first_user_email }) => {
-            sign_in(setup, &quay, &user, &password, first_user_email.as_deref()).await.map_err(hinted)?
+            let (token, scopes, made) =
+                sign_in(setup, &quay, &user, &password, first_user_email.as_deref()).await.map_err(hinted)?;
+            setup.made = made;
+            (token, scopes)
         }
-        Some(TokenFrom::Browser { open }) => (from_browser(setup, ui, open).await?, scopes(setup)),
+        Some(TokenFrom::Browser) => (from_browser(setup, ui).await?, wanted.clone()),
         Some(TokenFrom::Given(_) | TokenFrom::Later) | None => return Err(Error::new("nobody says where the token comes from")),
     };
-    let tried = quay.with_token(Some(token.clone())).map_err(anyhow::Error::from)?.try_token(Some(&scopes)).await;
+    let mut tried = quay.with_token(Some(token.clone())).map_err(anyhow::Error::from)?.try_token(Some(&scopes)).await;
+    if let Ok(trial) = &mut tried
+        && wanted.contains(&Scope::SuperUser)
+        && !scopes.contains(&Scope::SuperUser)
+    {
+        // Quay keeps the scope from nobody else.
+        trial.superuser = Some(false);
+    }
     setup.found.given = Some(tried);
     setup.token = Some(token);
     setup.find_marks().await;
     Ok(())
 }
 
-/// A token and its scopes, which may be fewer than were asked for: Quay gives `super:user` to superusers only.
+/// A token, its scopes, which may be fewer than were asked for since Quay gives `super:user` to superusers only, and what
+/// was made for it.
 async fn sign_in(
     setup: &Setup,
     quay: &Quay,
     user: &str,
     password: &SecretString,
     email: Option<&str>,
-) -> Result<(SecretString, Vec<Scope>), QuayError> {
+) -> Result<(SecretString, Vec<Scope>, Vec<String>), QuayError> {
     let application = &setup.answers.application;
     let features = features(setup);
     if let (false, Some(client_id)) = (features.direct_login, &application.client_id) {
         let scopes = application.scopes.on(&features);
-        return Ok((quay.issue_with_password(user, password, client_id, &scopes).await?, scopes));
+        return Ok((quay.issue_with_password(user, password, client_id, &scopes).await?, scopes, vec![]));
     }
     let mut session = match email {
         Some(email) => quay.initialize(user, password, email).await?,
@@ -163,7 +203,12 @@ async fn sign_in(
     let issued = session.issue(&application.request(&features)).await;
     // The token is there or not; a session that stays behind ends by itself.
     let _ = session.sign_out().await;
-    issued.map(|issued| (issued.token, issued.scopes))
+    let issued = issued?;
+    let made = [
+        (issued.organization_made, format!("made organization {}", application.organization)),
+        (issued.application_made, format!("made application {} in it", application.name)),
+    ];
+    Ok((issued.token, issued.scopes, made.into_iter().filter(|(is_new, _)| *is_new).map(|(_, what)| what).collect()))
 }
 
 fn hinted(error: QuayError) -> Error {
@@ -181,17 +226,17 @@ fn hinted(error: QuayError) -> Error {
     }
 }
 
-async fn from_browser(setup: &Setup, ui: &Ui, open: bool) -> Result<SecretString, Error> {
+async fn from_browser(setup: &Setup, ui: &Ui) -> Result<SecretString, Error> {
     let url = setup.url().ok_or_else(|| Error::new("no token can be issued before it is known which Quay"))?;
     let Some(client_id) = &setup.answers.application.client_id else {
         return Err(Error::new("the browser way needs an OAuth application")
             .hint(format!("make one in Quay with redirect URI http://localhost:{}/ and give its --client-id", browser::PORT)));
     };
     let waiting = Waiting::listen(&url, client_id, &scopes(setup)).await?;
-    let opened = open && browser::open(&waiting.address);
+    let opened = setup.answers.opens_browser && browser::open(&waiting.address);
     let what = if opened { "The browser was asked to open" } else { "Open this address in a browser" };
     ui.status(&format!("{what}:\n{}", waiting.address));
-    if ui.can_prompt() {
+    if setup.is_asked {
         // Over SSH the browser runs elsewhere and its `localhost` is not this one.
         let is_remote = std::env::var_os("SSH_CONNECTION").is_some();
         let options = [
@@ -202,54 +247,94 @@ async fn from_browser(setup: &Setup, ui: &Ui, open: bool) -> Result<SecretString
             ),
         ];
         if ui.select("How does the token get here?", &options, usize::from(is_remote))? == 1 {
-            return Ok(waiting.pasted(&ui.password("Address")?)?);
+            return Ok(waiting.pasted(&ui.password("Address that the browser ended on:")?)?);
         }
     }
     Ok(waiting.token(BROWSER_PATIENCE).await?)
 }
 
 pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
-    let is_settled = matches!(setup.found.stored, Some(Ok(_))) || setup.answers.token.is_some();
-    let Some(quay) = setup.quay.clone().filter(|_| !is_settled) else { return Ok(()) };
-    if setup.found.quay.as_ref().is_none_or(|inspection| inspection.about.is_err()) {
-        return Ok(());
+    let answers = setup.found.quay.as_ref().is_some_and(|inspection| inspection.about.is_ok());
+    let Some(quay) = setup.quay.clone().filter(|_| answers) else { return Ok(()) };
+    // Which Quay it is for may have been said only now.
+    setup.find_token().await;
+    if let Some(Ok(trial)) = &setup.found.stored {
+        trial.lacks.iter().for_each(|trouble| ui.warn(&consequence(trouble)));
+        if trial.lacks.is_empty() || !ui.confirm("The stored token may too little. Get another one?", true)? {
+            return Ok(());
+        }
+        setup.answers.replace_token = Some(true);
     }
-    let features = features(setup);
-    let is_empty = features.user_initialize != Some(false) && quay.is_empty().await.unwrap_or(false);
+    if setup.answers.token.is_none() {
+        let is_empty = features(setup).user_initialize != Some(false) && quay.is_empty().await.unwrap_or(false);
+        match ask_way(setup, ui, is_empty)? {
+            Way::FirstUser | Way::SignIn => ask_login(setup, ui, is_empty)?,
+            Way::Paste => {
+                let token = ui.password("Token:")?;
+                setup.token = Some(token.clone());
+                setup.answers.token = Some(TokenFrom::Given(token));
+                setup.find_token().await;
+            }
+            Way::Browser => setup.answers.token = Some(TokenFrom::Browser),
+        }
+    }
+    if matches!(setup.answers.token, Some(TokenFrom::Browser)) && setup.answers.application.client_id.is_none() {
+        ui.status(&by_hand(setup));
+        setup.answers.application.client_id = Some(ui.text("Client ID:", None, &not_empty)?);
+    }
+    Ok(())
+}
+
+/// Asks where the token comes from, unless somebody was named who signs in.
+fn ask_way(setup: &Setup, ui: &Ui, is_empty: bool) -> Result<Way, Error> {
+    let can_sign_in = features(setup).direct_login || setup.answers.application.client_id.is_some();
     let mut ways = Vec::new();
     if is_empty {
         ways.push((Way::FirstUser, "Create the first user", "this Quay is empty; the user should be one of its SUPER_USERS"));
-    } else if features.direct_login || setup.answers.application.client_id.is_some() {
+    } else if can_sign_in {
         ways.push((Way::SignIn, "Sign in", "with user name and password of a superuser; the token is made for you"));
+    }
+    if setup.answers.login.user.is_some()
+        && let Some((way, ..)) = ways.first()
+    {
+        return Ok(*way);
     }
     ways.push((Way::Paste, "Paste a token", "Quay: organization, Applications, Generate Token"));
     ways.push((Way::Browser, "Sign in with the browser", "needs an OAuth application in Quay, which takes a minute to make"));
     let options: Vec<_> = ways.iter().map(|(_, label, help)| (*label, *help)).collect();
     let chosen = ui.select("Where does the token for Quay come from?", &options, 0)?;
-    let from = match ways[chosen].0 {
-        Way::FirstUser | Way::SignIn => {
-            let user = ui.text("User name in Quay", is_empty.then_some("quayadmin"), &not_empty)?;
-            let first_user_email = if is_empty { Some(ui.text("E-mail address", None, &not_empty)?) } else { None };
-            let password = ui.password("Password")?;
-            TokenFrom::SignIn { user: user.trim().to_owned(), password, first_user_email }
-        }
-        Way::Paste => {
-            let token = ui.password("Token")?;
-            setup.token = Some(token.clone());
-            setup.answers.token = Some(TokenFrom::Given(token));
-            setup.find_token().await;
-            return Ok(());
-        }
-        Way::Browser => {
-            if setup.answers.application.client_id.is_none() {
-                ui.status(&by_hand(setup));
-                setup.answers.application.client_id = Some(ui.text("Client ID", None, &not_empty)?.trim().to_owned());
-            }
-            TokenFrom::Browser { open: true }
-        }
+    Ok(ways[chosen].0)
+}
+
+/// Asks who signs in, as far as that was not said.
+fn ask_login(setup: &mut Setup, ui: &Ui, is_empty: bool) -> Result<(), Error> {
+    let Login { user, password, first_user_email } = std::mem::take(&mut setup.answers.login);
+    let user = match user {
+        Some(user) => user,
+        None => ui.text("User name in Quay:", is_empty.then_some("quayadmin"), &not_empty)?,
     };
-    setup.answers.token = Some(from);
+    let first_user_email = match first_user_email {
+        None if is_empty => Some(ui.text("E-mail address:", None, &not_empty)?),
+        said => said,
+    };
+    let password = match password {
+        Some(password) => password,
+        None if is_empty => new_password(ui)?,
+        None => ui.password("Password:")?,
+    };
+    setup.answers.token = Some(TokenFrom::SignIn { user, password, first_user_email });
     Ok(())
+}
+
+/// A password that nobody can look up later, so it is typed twice.
+fn new_password(ui: &Ui) -> Result<SecretString, Error> {
+    loop {
+        let password = ui.password("New password (8 characters or more):")?;
+        if password.expose_secret() == ui.password("The same password again:")?.expose_secret() {
+            return Ok(password);
+        }
+        ui.warn("these were two different passwords");
+    }
 }
 
 /// The ways to a token.
@@ -269,10 +354,13 @@ fn by_hand(setup: &Setup) -> String {
     let quay = setup.url().map(|url| url.to_string()).unwrap_or_default();
     let application = &setup.answers.application;
     format!(
-        "In Quay ({quay}): create organization {}, in it under Applications the application {} with\n\
-         redirect URI http://localhost:{}/, and copy its Client ID.",
+        "  In Quay ({quay}):\n\
+         \x20 1. create organization {}\n\
+         \x20 2. under Applications, create application {}\n\
+         \x20 3. give it the redirect URI {}\n\
+         \x20 4. copy its Client ID",
         application.organization,
         application.name,
-        browser::PORT
+        browser::redirect_uri()
     )
 }

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::bridge::finding::Level;
-use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
+use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL, QuayUrl};
 use crate::cluster::{ObjectKind, TRUST_NAMESPACE};
 use crate::error::Error;
 use crate::setup::{Change, NodeTrust, ObjectChange, Plan, Setup, Write};
@@ -37,19 +37,26 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
 /// What has to be written for nodes to trust Quay, whether or not it is wanted.
 pub(in crate::setup) fn changes(setup: &Setup) -> Result<Plan, Box<Plan>> {
     let plan = Plan::default();
-    let (Some(ca), Some(url)) = (&setup.answers.ca, setup.url()) else {
+    let (Some(ca), Some(url)) = (setup.ca(), setup.url()) else {
         return Err(Box::new(match setup.insecure() {
+            true if takes_anything(setup) => {
+                let mut plan = plan;
+                plan.fact(Level::Ok, "nodes do not verify its certificate either (registrySources.insecureRegistries)");
+                plan
+            }
             true => {
                 let mut plan = plan;
                 plan.fact(Level::Warning, "nodes verify Quay's certificate all the same; pods can pull only if they trust it");
                 plan.skipped("there is no certificate authority to trust")
             }
-            false => plan.skipped("Quay's certificate needs no help to be trusted"),
+            false => plan.skipped(
+                "this machine trusts Quay's certificate, and nodes were not asked; if its authority is private, name it: --quay-ca-file",
+            ),
         }));
     };
     let trust = match &setup.found.trust {
         Ok(trust) => trust,
-        Err(unread) => return Err(Box::new(plan.blocked(format!("could not {}: {}", unread.call, unread.reason)))),
+        Err(unread) => return Err(Box::new(plan.blocked(unread.to_string()))),
     };
     let Some(image_config) = &trust.image_config else {
         return Err(Box::new(plan.skipped("the cluster has no image configuration (image.config.openshift.io)")));
@@ -58,12 +65,14 @@ pub(in crate::setup) fn changes(setup: &Setup) -> Result<Plan, Box<Plan>> {
     let key = key(&url.host());
     let ca = String::from_utf8_lossy(ca);
     match &trust.config_map {
-        Some(config_map) if config_map.data.get(&key).is_some_and(|known| known.trim() == ca.trim()) => {
-            plan.fact(Level::Ok, format!("nodes trust it: ConfigMap {} in {TRUST_NAMESPACE}, key {key}", config_map.name));
+        Some(config_map) if config_map.data.get(&key).is_some_and(|known| holds(known, &ca)) => {
+            if image_config.config_map.is_some() {
+                plan.fact(Level::Ok, format!("nodes trust it: ConfigMap {} in {TRUST_NAMESPACE}, key {key}", config_map.name));
+            }
         }
         Some(config_map) => plan.changes.push(write(
             &config_map.name,
-            Write::Merge(json!({ "metadata": { "resourceVersion": config_map.resource_version }, "data": { key.clone(): ca } })),
+            Write::Merge(json!({ "metadata": { "resourceVersion": config_map.resource_version }, "data": { key.clone(): beside(config_map.data.get(&key), &ca) } })),
             format!("add Quay's certificate authority to ConfigMap {} in {TRUST_NAMESPACE}, key {key}", config_map.name),
         )),
         None => {
@@ -86,6 +95,58 @@ pub(in crate::setup) fn changes(setup: &Setup) -> Result<Plan, Box<Plan>> {
         }));
     }
     Ok(plan)
+}
+
+/// The objects as they are to be, with what others have put into them: whoever applies them takes nothing away.
+pub(in crate::setup) fn manifests(setup: &Setup) -> Vec<Value> {
+    let (Some(ca), Some(url), Ok(trust)) = (setup.ca(), setup.url(), &setup.found.trust) else { return vec![] };
+    let Some(image_config) = &trust.image_config else { return vec![] };
+    let name = image_config.config_map.as_deref().unwrap_or(CONFIG_MAP);
+    let (key, ca) = (key(&url.host()), String::from_utf8_lossy(ca));
+    let mut object = config_map(name, &key, &ca);
+    if let Some(found) = &trust.config_map {
+        object["data"] = json!(found.data);
+        if !found.data.get(&key).is_some_and(|known| holds(known, &ca)) {
+            object["data"][&key] = json!(beside(found.data.get(&key), &ca));
+        }
+        if !found.ours {
+            object["metadata"] = json!({ "name": name, "namespace": TRUST_NAMESPACE });
+        }
+    }
+    let image = json!({
+        "apiVersion": ObjectKind::ImageConfig.api_version(),
+        "kind": ObjectKind::ImageConfig.as_str(),
+        "metadata": { "name": IMAGE_CONFIG },
+        "spec": { "additionalTrustedCA": { "name": name } },
+    });
+    vec![object, image]
+}
+
+/// Whether a bundle holds every certificate of another, however they are wrapped.
+fn holds(bundle: &str, ca: &str) -> bool {
+    let known = certificates(bundle);
+    certificates(ca).iter().all(|certificate| known.contains(certificate))
+}
+
+/// The certificates of a PEM text, without white space.
+fn certificates(pem: &str) -> Vec<String> {
+    let bodies = pem.split("-----BEGIN CERTIFICATE-----").skip(1);
+    bodies.filter_map(|body| Some(body.split_once("-----END")?.0.split_whitespace().collect())).collect()
+}
+
+/// An authority beside those that are trusted already: one that is about to be replaced signs until then.
+fn beside(known: Option<&String>, ca: &str) -> String {
+    match known {
+        Some(known) if !known.trim().is_empty() => format!("{}\n{ca}", known.trim_end()),
+        _ => ca.to_owned(),
+    }
+}
+
+/// Whether nodes take any certificate from this Quay.
+fn takes_anything(setup: &Setup) -> bool {
+    let image_config = setup.found.trust.as_ref().ok().and_then(|trust| trust.image_config.as_ref());
+    let is_named = |url: QuayUrl| image_config.is_some_and(|config| config.insecure_registries.contains(&url.host()));
+    setup.url().is_some_and(is_named)
 }
 
 fn write(name: &str, write: Write, summary: String) -> Change {
@@ -118,11 +179,11 @@ pub(in crate::setup) fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
         return Ok(());
     }
     let options = [
-        ("Have the nodes trust it", "OpenShift updates them one after the other, which can take a while"),
+        ("Have them trust it", "OpenShift updates them one after the other, which can take a while"),
         ("Print what to write", "for somebody else, or for later"),
         ("Leave it", "pods cannot pull from Quay until it is done"),
     ];
-    let chosen = ui.select("Nodes do not trust Quay's certificate authority yet", &options, 0)?;
+    let chosen = ui.select("Nodes do not trust Quay yet. What now?", &options, 0)?;
     setup.answers.node_trust = Some([NodeTrust::Apply, NodeTrust::Print, NodeTrust::Skip][chosen.min(2)]);
     Ok(())
 }
