@@ -14,7 +14,7 @@ use std::env;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anstream::{AutoStream, ColorChoice};
-use inquire::ui::RenderConfig;
+use inquire::ui::{RenderConfig, Styled};
 use owo_colors::OwoColorize as _;
 use secrecy::SecretString;
 
@@ -268,7 +268,12 @@ impl Ui {
     }
 
     fn prompt_colors(&self) -> RenderConfig<'static> {
-        if self.err == ColorChoice::Never { RenderConfig::empty() } else { RenderConfig::default_colored() }
+        if self.err == ColorChoice::Never {
+            // Where no color tells what was answered, the mark does, as it does beside the color.
+            RenderConfig { answered_prompt_prefix: Styled::new(">"), ..RenderConfig::empty() }
+        } else {
+            RenderConfig::default_colored()
+        }
     }
 }
 

@@ -118,8 +118,12 @@ impl Session {
     /// Makes a call within the session that answers with JSON.
     pub(super) async fn fetch<T: DeserializeOwned>(&mut self, call: Call) -> Result<T, QuayError> {
         let call = self.visit.equip(call);
-        let answer = self.quay.send(&call).await.map_err(of_session)?;
+        let answer = self.quay.exchange(&call, &self.quay.0.api).await?;
+        // A refusal too may come with a new cookie and CSRF token, and makes the old ones void.
         self.visit.absorb(&answer);
+        if !answer.status.is_success() {
+            return Err(of_session(QuayError::refused(call.what(), answer.status, &answer.body)));
+        }
         serde_json::from_str(&answer.body).map_err(|_| QuayError::not_quay(call.what(), answer.status))
     }
 }

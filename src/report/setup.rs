@@ -107,7 +107,7 @@ pub enum StepState {
 impl StepReport {
     /// The same, not reached.
     pub fn not_reached(mut self) -> Self {
-        if self.state != StepState::AlreadyDone {
+        if !matches!(self.state, StepState::AlreadyDone | StepState::Skipped) {
             self.state = StepState::NotReached;
             self.changes = self.changes.into_iter().map(ChangeReportEntry::skipped).collect();
         }

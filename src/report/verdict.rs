@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn a_broken_integration_goes_before_the_namespaces() {
         let none = Finding::new(Code::NoIntegration, ObjectRef::cluster("QuayIntegration", ""), "none");
-        assert_eq!(with_integration(none).verdict, "The integration has 1 error. Run: oc get quayintegrations.quay.redhat.com");
+        assert_eq!(with_integration(none).verdict, "The integration has 1 error. Run: oc quay setup");
         let plain = Finding::new(Code::VerificationOff, ObjectRef::cluster("QuayIntegration", "quay"), "m");
         assert_eq!(
             with_integration(plain).verdict,
@@ -204,7 +204,7 @@ mod tests {
         let check = Check::new("Token", "OC_QUAY_TOKEN", vec![refused]);
         let namespaces = [(namespace("myproj"), checks(vec![missing("myproj")]))];
         let report = StatusReport::new(PROGRAM, "-n myproj", IntegrationReport::default(), vec![check], namespaces);
-        assert_eq!(report.verdict, "The integration has 1 error. Run: oc quay explain OQ109");
+        assert_eq!(report.verdict, "The integration has 1 error. Run: oc quay setup");
     }
 
     #[test]

@@ -153,7 +153,9 @@ impl Setup {
     }
 
     pub(super) async fn find_operator(&mut self) {
-        self.found.platform = self.cluster.platform().await;
+        if self.found.platform.is_err() {
+            self.found.platform = self.cluster.platform().await;
+        }
         self.found.operator = operator_on(&self.cluster, &self.found.platform).await;
     }
 

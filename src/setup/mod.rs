@@ -262,7 +262,7 @@ impl Setup {
 
     /// Quay's certificate authority: the one that was given, else the one that is stored beside the token.
     fn ca(&self) -> Option<&Vec<u8>> {
-        self.answers.ca.as_ref().or(self.found.credentials.as_ref().ok()?.ca.as_ref())
+        self.answers.ca.as_ref().or_else(|| self.found.credentials.as_ref().ok()?.ca.as_ref())
     }
 
     /// Whose token it is that will be used, and what it may do, as far as that was tried.

@@ -1,8 +1,12 @@
 //! What the commands may cost, in requests.
 
-use sandbox::traffic::Traffic;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use crate::support::{STREAMS, World};
+use sandbox::traffic::{Fault, Traffic};
+
+use crate::support::{Command, STREAMS, Side, World};
 
 /// The most requests that a run may send: to Quay, and to the cluster.
 struct Budget {
@@ -103,4 +107,61 @@ fn no_more_requests_are_under_way_than_was_allowed() {
         }
     }
     names.iter().for_each(|name| world.assert_linked(name, &STREAMS));
+}
+
+/// The requests that a run sent to Quay.
+fn requests_to_quay(world: &World, command: Command<'_>) -> usize {
+    world.forget_traffic();
+    command.succeeds();
+    let sent: Vec<_> = world.quay_traffic().entries().iter().map(|entry| format!("{} {}", entry.method, entry.path)).collect();
+    println!("{} requests to Quay: {sent:#?}", sent.len());
+    sent.len()
+}
+
+#[test]
+fn a_set_up_costs_quay_twenty_requests_at_the_most_and_eight_where_all_is_done() {
+    const FRESH: usize = 20;
+    const DONE: usize = 8;
+    let world = World::bare();
+    world.namespace("shop");
+    let with_token = || world.setup(&["--without-operator", "--link", "shop"]);
+    assert!(requests_to_quay(&world, with_token()) <= FRESH);
+    assert!(requests_to_quay(&world, with_token()) <= DONE);
+    world.assert_nothing_written();
+    assert!(requests_to_quay(&world, world.oc_quay(&["setup", "--yes", "--without-operator", "--link", "shop"])) <= DONE);
+    world.assert_nothing_written();
+
+    let world = World::bare();
+    let sign_in = || {
+        let setup = world.setup(&["--without-operator", "--quay-username", "quayadmin"]).without_env("OC_QUAY_TOKEN");
+        setup.env("OC_QUAY_PASSWORD", world.sandbox.quay.password("quayadmin").unwrap())
+    };
+    // Two looks, one to sign in, organization, application and token, one to sign out, two to try the token.
+    assert_eq!(requests_to_quay(&world, sign_in()), 11);
+    assert!(requests_to_quay(&world, sign_in()) <= DONE);
+    world.assert_nothing_written();
+}
+
+#[test]
+fn a_set_up_asks_both_sides_at_the_same_time() {
+    let pairs = [
+        (Side::Cluster, "/api/v1/namespaces", Side::Quay, "/config"),
+        (Side::Quay, "/health/instance", Side::Cluster, "/apis/config.openshift.io"),
+        (Side::Quay, "/config", Side::Quay, "/api/v1/user/"),
+    ];
+    for (slow_side, slow, other_side, other) in pairs {
+        let world = World::bare();
+        let (is_answered, traffic) = (Arc::<AtomicBool>::default(), slow_side.traffic(&world).clone());
+        let look = {
+            let is_answered = Arc::clone(&is_answered);
+            move || {
+                let answered = traffic.entries().iter().any(|entry| entry.path.contains(slow) && entry.status.is_some());
+                is_answered.store(answered, Ordering::Relaxed);
+            }
+        };
+        slow_side.traffic(&world).fault(Fault::on("GET", slow).delay(Duration::from_secs(1)));
+        other_side.traffic(&world).fault(Fault::on("GET", other).times(1).before(look));
+        world.setup(&["--without-operator"]).succeeds();
+        assert!(!is_answered.load(Ordering::Relaxed), "{other} was only asked for after the answer to {slow}");
+    }
 }

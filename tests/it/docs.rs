@@ -7,6 +7,9 @@ mod findings;
 mod krew;
 mod links;
 mod markdown;
+mod rights;
+// Some sessions are at a terminal.
+#[cfg(unix)]
 mod sessions;
 
 use std::env;

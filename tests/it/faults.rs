@@ -2,53 +2,17 @@
 //! without faults ends well.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use sandbox::traffic::{Entry, Fault};
 use serde_json::json;
 
-use crate::support::{ACCOUNTS, STREAMS, Side, World, play};
+use crate::support::{ACCOUNTS, STREAMS, Side, WRONGS, World, Wrong, play};
 
 /// On the real API server every so many-th case is played.
 const SAMPLE: usize = 23;
 
 /// The path of all requests to a side.
 const EVERYTHING: &str = "/";
-
-/// What goes wrong with a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wrong {
-    BadGateway,
-    Unavailable,
-    TooMany,
-    Html,
-    Crash,
-    Forbidden,
-    LostBefore,
-    LostAfter,
-    TooLate,
-    TokenExpires,
-}
-
-const WRONGS: [Wrong; 10] = [
-    Wrong::BadGateway,
-    Wrong::Unavailable,
-    Wrong::TooMany,
-    Wrong::Html,
-    Wrong::Crash,
-    Wrong::Forbidden,
-    Wrong::LostBefore,
-    Wrong::LostAfter,
-    Wrong::TooLate,
-    Wrong::TokenExpires,
-];
-
-impl Wrong {
-    /// Whether it may well be over at the next try.
-    fn passes(self) -> bool {
-        !matches!(self, Wrong::Html | Wrong::Forbidden | Wrong::TooLate | Wrong::TokenExpires)
-    }
-}
 
 /// A kind of request of a command, with `{namespace}` in its path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,25 +67,9 @@ struct Case {
 
 impl Case {
     fn inject(&self, world: &World, namespace: &str) {
-        let quay = world.sandbox.quay.clone();
         let fault = Fault::on(&self.request.method, &self.request.path.replace("{namespace}", namespace));
         let fault = if self.request.is_several() { fault } else { fault.whole_path() };
-        let fault = if self.lasting { fault } else { fault.times(1) };
-        let fault = match self.wrong {
-            Wrong::BadGateway => fault.html(502),
-            Wrong::Unavailable => fault.html(503),
-            Wrong::TooMany => fault.html(429).header("Retry-After", if self.lasting { "1" } else { "0" }),
-            Wrong::Html => fault.html(200),
-            Wrong::Crash => fault.html(500),
-            Wrong::Forbidden => fault.status(403).body(&forbidden(self.request.side)),
-            Wrong::LostBefore => fault.drop_before(),
-            Wrong::LostAfter => fault.drop_after(),
-            Wrong::TooLate => fault.delay(Duration::from_millis(1500)),
-            // The stand-in's tokens cannot be given back; its answer to a request without one is the same.
-            Wrong::TokenExpires if self.request.side == Side::Cluster => fault.status(401).body(&unauthorized()),
-            Wrong::TokenExpires => fault.before(move || quay.expire_tokens()),
-        };
-        self.request.side.traffic(world).fault(fault);
+        self.wrong.inject(world, self.request.side, fault, self.lasting);
     }
 
     /// Quay lists repositories to anybody (sample 104); those that matter show elsewhere too.
@@ -139,23 +87,6 @@ impl Case {
             world.merge("Secret", "openshift-operators", "quay-integration", &data);
         }
     }
-}
-
-fn unauthorized() -> String {
-    json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "Unauthorized",
-        "reason": "Unauthorized", "code": 401 })
-    .to_string()
-}
-
-/// As either side says it.
-fn forbidden(side: Side) -> String {
-    match side {
-        Side::Cluster => json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": "User \"admin\" cannot do that", "reason": "Forbidden", "code": 403 }),
-        Side::Quay => json!({ "detail": "Unauthorized", "error_message": "Unauthorized", "status": 403,
-            "error_type": "insufficient_scope", "title": "insufficient_scope" }),
-    }
-    .to_string()
 }
 
 /// Every fault on every request that a command makes in a namespace that was prepared so.

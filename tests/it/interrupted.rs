@@ -1,23 +1,9 @@
 //! A run that is killed at any of its requests leaves a state from which the next run finishes the work.
 
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::Child;
-use std::sync::{Arc, Mutex, OnceLock};
-
-use sandbox::traffic::Fault;
-
-use crate::support::{ACCOUNTS, FOREIGN, STREAMS, Side, World, play};
+use crate::support::{ACCOUNTS, Death, FOREIGN, STREAMS, World, play};
 
 /// On the real API server every so many-th case is played.
 const SAMPLE: usize = 9;
-
-/// Where a run is killed: at which request to which side, and whether that one was still applied.
-#[derive(Debug)]
-struct Death {
-    side: Side,
-    request: usize,
-    applied: bool,
-}
 
 /// Every death that a command can die in a namespace that was prepared so.
 fn deaths(command: &[&str], prepare: impl Fn(&World, &str)) -> Vec<Death> {
@@ -27,30 +13,7 @@ fn deaths(command: &[&str], prepare: impl Fn(&World, &str)) -> Vec<Death> {
     prepare(&world, "shop");
     world.forget_traffic();
     world.oc_quay(&[command, &["-n", "shop"]].concat()).succeeds();
-    let deaths = [Side::Cluster, Side::Quay].into_iter().flat_map(|side| {
-        let requests = 1..=side.traffic(&world).entries().len();
-        requests.flat_map(move |request| [false, true].map(|applied| Death { side, request, applied }))
-    });
-    deaths.collect()
-}
-
-/// Runs a command and kills it where it is to die.
-fn die(world: &World, arguments: &[&str], death: &Death) {
-    let child: Arc<OnceLock<Mutex<Child>>> = Arc::default();
-    let victim = Arc::clone(&child);
-    let kill = move || {
-        let mut victim = victim.wait().lock().unwrap();
-        victim.kill().unwrap();
-        victim.wait().unwrap();
-    };
-    let fault = Fault::on("*", "/").nth(death.request);
-    let fault = if death.applied { fault.after(kill) } else { fault.before(kill).drop_before() };
-    death.side.traffic(world).fault(fault);
-    child.set(Mutex::new(world.oc_quay(arguments).spawn())).unwrap();
-    let ended = || child.wait().lock().unwrap().try_wait().unwrap();
-    world.wait_for("the end of the run", || ended().is_some());
-    assert_eq!(ended().unwrap().signal(), Some(9), "{death:?} was survived");
-    world.clear_faults();
+    Death::all(&world)
 }
 
 /// Lets a command die every death and runs it again; `next` is what it is to be followed by, and `check` looks at
@@ -61,7 +24,8 @@ fn survive(command: &[&str], next: &[&str], prepare: fn(&World, &str), check: fn
     play(&deaths, SAMPLE, |world, namespace, death| {
         println!("{command:?} in {namespace}: {death:?}");
         prepare(world, namespace);
-        die(world, &[command, &["-n", namespace]].concat(), death);
+        let survivor = death.strike(world, world.oc_quay(&[command, &["-n", namespace]].concat()));
+        assert_eq!(survivor, None, "{death:?} was survived");
         world.oc_quay(&[next, &["-n", namespace]].concat()).succeeds();
         check(world, namespace);
     });

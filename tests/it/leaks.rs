@@ -2,13 +2,15 @@
 //! [`crate::support::World::secrets`]; here it is made as hard as can be: at `-vvvv`, in every format, with everything
 //! that may go wrong.
 
+use std::collections::BTreeSet;
 use std::process::Child;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use sandbox::quay::Release;
 use sandbox::traffic::Fault;
 use serde_json::json;
 
-use crate::support::{ACCOUNTS, World};
+use crate::support::{ACCOUNTS, Command, World};
 
 const FORMATS: [&str; 6] = ["human", "wide", "short", "json", "yaml", "name"];
 
@@ -146,6 +148,16 @@ fn a_token_that_is_given_or_refused_is_not_shown() {
 #[test]
 fn no_secret_stands_on_a_command_line() {
     let world = linked();
+    let lines = lines_while(&world, world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes"]));
+    assert!(lines.len() > 10 && lines.iter().all(|line| line.contains("--rotate")), "{lines:#?}");
+
+    let world = World::bare();
+    let lines = lines_while(&world, sign_in(&world, &["--link", "default"]));
+    assert!(lines.len() > 10 && lines.iter().all(|line| line.contains("setup")), "{lines:#?}");
+}
+
+/// The command lines at every request of a run; none of them holds a secret.
+fn lines_while(world: &World, command: Command<'_>) -> Vec<String> {
     let child: Arc<OnceLock<Mutex<Child>>> = Arc::default();
     let lines: Arc<Mutex<Vec<String>>> = Arc::default();
     let look = {
@@ -157,14 +169,13 @@ fn no_secret_stands_on_a_command_line() {
     };
     world.quay_traffic().fault(Fault::on("*", "/").before(look.clone()));
     world.cluster_traffic().fault(Fault::on("*", "/").before(look));
-    let arguments = ["repair", "-n", "shop", "--rotate", "--yes"];
-    child.set(Mutex::new(world.oc_quay(&arguments).spawn())).unwrap();
+    child.set(Mutex::new(command.spawn())).unwrap();
     world.wait_for("the end of the run", || child.wait().lock().unwrap().try_wait().unwrap().is_some());
-    let lines = lines.lock().unwrap();
-    assert!(lines.len() > 10 && lines.iter().all(|line| line.contains("--rotate")), "{lines:#?}");
+    let lines = lines.lock().unwrap().clone();
     for secret in world.secrets() {
         assert!(lines.iter().all(|line| !line.contains(&secret)), "{lines:#?}");
     }
+    lines
 }
 
 /// The command lines of a process and of those that it started.
@@ -176,4 +187,62 @@ fn command_lines(process: u32) -> Vec<String> {
         lines.extend(started.split_whitespace().flat_map(|child| command_lines(child.parse().unwrap())));
     }
     lines
+}
+
+/// `setup` for a user who signs in with the password.
+fn sign_in<'a>(world: &'a World, arguments: &[&str]) -> Command<'a> {
+    let command = world.setup(&["--without-operator", "--quay-username", "quayadmin"]).without_env("OC_QUAY_TOKEN");
+    command.args(arguments).env("OC_QUAY_PASSWORD", world.sandbox.quay.password("quayadmin").unwrap())
+}
+
+/// The same with all that it can say about itself.
+#[track_caller]
+fn talkative_sign_in(world: &World, arguments: &[&str], format: &str) -> String {
+    let loud = sign_in(world, arguments).args(&["-o", format, "-vvvv", "--request-timeout", "1s"]);
+    let run = loud.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full").run();
+    assert!(matches!(run.code, Some(0..=2)), "{run:#?}");
+    run.stdout + &run.stderr
+}
+
+#[test]
+fn no_set_up_shows_a_secret_or_leaves_one_in_a_file() {
+    for (number, format) in FORMATS.iter().enumerate() {
+        let world = World::bare();
+        world.namespace("shop");
+        let files = || std::fs::read_dir(world.dir()).unwrap().map(|entry| entry.unwrap().path()).collect::<BTreeSet<_>>();
+        let before = files();
+        // Every other Quay only has the form to issue tokens.
+        world.sandbox.quay.set_flags(|flags| flags.release = [Release::Master, Release::V3_17][number % 2]);
+        // The log of what went to and fro is what a secret would stand in.
+        assert!(talkative_sign_in(&world, &["--link", "shop", "--node-trust", "print"], format).contains("DEBUG"));
+        let other = world.sandbox.quay.add_full_token("alice");
+        for arguments in [&["--yes"][..], &["--yes", "--replace-token"], &["--check"], &["--dry-run", "--node-trust", "apply"]] {
+            let setup = world.oc_quay(&["setup", "--without-operator", "-o", format, "-vvvv"]).args(arguments);
+            setup.env("RUST_LOG", "trace").env("OC_QUAY_TOKEN", &other).run();
+        }
+        talkative(&world, &["teardown", "--yes"], format);
+        assert_eq!(files(), before, "files were left");
+    }
+}
+
+#[test]
+fn no_set_up_that_fails_shows_a_secret() {
+    let world = World::bare();
+    let password = world.sandbox.quay.password("quayadmin").unwrap();
+    let paths = ["/csrf_token", "/signin", "/applications", "/tokens", "/authorizeapp", "/signout", "/user/", "/config"];
+    for (path, status) in paths.iter().flat_map(|path| [200, 302, 403, 500].map(|status| (*path, status))) {
+        // What answers in Quay's place may send back what it was sent.
+        let location = format!("https://elsewhere.example.com/?password={password}#access_token={password}");
+        let answer = Fault::on("*", path).status(status).header("Location", &location);
+        let answer = answer.header("Set-Cookie", &format!("session={password}")).header("X-Next-CSRF-Token", &password);
+        world.quay_traffic().fault(answer.body(&json!({ "csrf_token": password, "token": [password] }).to_string()));
+        talkative_sign_in(&world, &["--secret-name", "other"], ["human", "json"][usize::from(status == 500)]);
+        world.clear_faults();
+    }
+    let world = World::bare();
+    world.note_secret("a-wrong-password");
+    sign_in(&world, &["-vvvv"]).env("OC_QUAY_PASSWORD", "a-wrong-password").env("RUST_LOG", "trace").ends_with(1);
+    sign_in(&world, &["-vvvv"]).env("OC_QUAY_PASSWORD", "a-wrong-password\nand more").ends_with(2);
+    world.sandbox.quay.set_flags(|flags| flags.direct_login = false);
+    talkative_sign_in(&world, &["--client-id", "NOSUCHAPPLICATION123"], "json");
 }

@@ -59,7 +59,7 @@ fn an_operator_that_runs_is_healthy_whoever_installed_it() {
 
 #[test]
 fn a_cluster_without_operator_is_asked_once_about_each_part_that_it_can_have() {
-    for (olm, parts) in [(Olm::Both, 6), (Olm::V0, 5), (Olm::V1, 5), (Olm::None, 4)] {
+    for (olm, parts) in [(Olm::Both, 7), (Olm::V0, 5), (Olm::V1, 6), (Olm::None, 4)] {
         let stage = stage(olm, false);
         let operator = look(&stage);
         assert_eq!(stage.requests().len(), parts, "{olm:?}: {:?}", stage.requests());

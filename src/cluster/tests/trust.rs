@@ -15,7 +15,7 @@ fn trust(stage: &Stage) -> NodeTrust {
 fn nodes_trust_what_the_config_map_says_that_the_image_configuration_names() {
     let stage = Stage::new();
     let fresh = trust(&stage);
-    assert_eq!(stage.requests(), ["get images", "get configmaps"]);
+    assert_eq!(stage.requests(), ["get configmaps", "get images"]);
     let image_config = fresh.image_config.unwrap();
     assert!(!image_config.resource_version.is_empty());
     assert_eq!((image_config.config_map, image_config.insecure_registries.len(), fresh.config_map), (None, 0, None));

@@ -66,7 +66,10 @@ pub(super) fn check(context: &Context<'_>, mut setup: Setup) -> Result<ExitStatu
     let steps = plans(setup).iter().map(|(step, plan)| plan.report(*step)).collect();
     let mut report = SetupReport::new(context.program, "setup", false, true, steps);
     report.namespaces = setup::preview(setup);
-    finish(context, &report, context.global.output)
+    let ended = finish(context, &report, context.global.output)?;
+    // Who may not even look has not checked anything.
+    let is_blind = setup.found.platform.is_err() || setup.found.integrations.is_err();
+    Ok(if is_blind { ExitStatus::Failure } else { ended })
 }
 
 pub(super) fn plans(setup: &Setup) -> Vec<(Step, Plan)> {

@@ -1,14 +1,22 @@
 //! `teardown`: the set-up's way back.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
 use super::{connection, finish};
 use crate::bridge::names::QuayUrl;
 use crate::cli::Teardown;
+use crate::cluster::{ObjectKind, Operator};
 use crate::commands::settings::Settings;
 use crate::commands::{Context, session};
 use crate::error::{Error, ExitStatus, Stopped};
 use crate::report::{Format, SetupReport, StepReport, StepState};
 use crate::setup::teardown::{self, Part};
-use crate::setup::{Answers, Change, Setup, Step};
+use crate::setup::{Answers, Change, ObjectChange, Setup, Step};
+
+/// So many seconds the operator may take to go; nothing is wrong if it takes longer.
+const PATIENCE_S: u32 = 60;
 
 /// The operator may come back to a namespace while the QuayIntegration is still there. So often it is looked again.
 const SWEEPS: usize = 3;
@@ -50,6 +58,23 @@ pub(in crate::commands) async fn run(context: &Context<'_>, args: &Teardown) -> 
     finish(context, &SetupReport::new(context.program, "teardown", false, false, steps), format)
 }
 
+fn is_installer(change: &Change) -> bool {
+    matches!(change, Change::Object(ObjectChange { kind: ObjectKind::ClusterRoleBinding, .. }))
+}
+
+/// Waits for OLM to take the operator away, so that what is run next does not meet its remains.
+async fn wait_until_gone(context: &Context<'_>, setup: &mut Setup) {
+    let waiting = context.ui.waiting("Waiting for the operator to go");
+    for _ in 0..PATIENCE_S {
+        if !setup.found.operator.as_ref().is_ok_and(Operator::is_installed) {
+            return;
+        }
+        waiting.say("OLM removes it");
+        sleep(Duration::from_secs(1)).await;
+        setup.find(Step::Operator).await;
+    }
+}
+
 /// Takes a part back, and looks again until nothing of it is there.
 async fn take_back(context: &Context<'_>, setup: &mut Setup, part: Part, planned: StepReport) -> StepReport {
     if planned.state != StepState::Planned {
@@ -63,6 +88,10 @@ async fn take_back(context: &Context<'_>, setup: &mut Setup, part: Part, planned
             plan.changes.retain(|change| matches!(change, Change::ReleaseNamespace(_)));
         }
         for (change, entry) in plan.changes.iter().zip(plan.report_as(part.names()).changes) {
+            if is_installer(change) {
+                // OLM v1 needs it to take the operator away.
+                wait_until_gone(context, setup).await;
+            }
             match setup.apply(context.ui, change).await {
                 Ok(()) => report.changes.push(entry.done()),
                 Err(error) => {
@@ -72,6 +101,9 @@ async fn take_back(context: &Context<'_>, setup: &mut Setup, part: Part, planned
             }
         }
         setup.find(part.step()).await;
+        if part == Part::Operator {
+            wait_until_gone(context, setup).await;
+        }
         let is_finished = teardown::plan(setup, part).changes.is_empty();
         // While the QuayIntegration is there the operator may come back to a namespace: what counts is that it is gone later.
         if is_finished || part == Part::Finalizers {

@@ -101,7 +101,7 @@ fn a_broken_integration_is_shown_first() {
 myproj -> openshift_myproj
 ";
     assert!(text.starts_with(&format!("{SETTINGS}{expected}")), "{text}");
-    assert!(text.ends_with("\nThe integration has 1 error. Run: oc quay explain OQ109\n"), "{text}");
+    assert!(text.ends_with("\nThe integration has 1 error. Run: oc quay setup\n"), "{text}");
 }
 
 #[test]

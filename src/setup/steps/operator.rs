@@ -5,6 +5,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use crate::bridge::finding::Level;
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
+use crate::bridge::snapshot::UnreadKind;
 use crate::cluster::{
     INSTALLER, OPERATOR_NAMESPACE, ObjectKind, Operator, PACKAGE, Package, QUAY_INTEGRATION_CRD_NAME, quay_integration_crd,
 };
@@ -24,7 +25,7 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     if operator.is_installed() {
         return there(setup, operator, plan);
     }
-    if setup.answers.without_operator {
+    if is_done_without(setup, operator) {
         return without(operator, plan);
     }
     if setup.serves("operators.coreos.com") {
@@ -35,6 +36,14 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
         plan.blocked("the cluster has no Operator Lifecycle Manager, so the operator cannot be installed")
             .hint("--without-operator goes on without it: the commands of this plugin need no operator")
     }
+}
+
+/// Whether the operator is not wanted: somebody says so, or has said so before, when its resource was installed by itself,
+/// and nobody now says how the operator should come.
+fn is_done_without(setup: &Setup, operator: &Operator) -> bool {
+    let answers = &setup.answers;
+    let is_asked_for = answers.catalog.is_some() || answers.channel.is_some() || answers.approval.is_some();
+    answers.without_operator || (operator.crd.as_ref().is_some_and(|crd| crd.ours) && !is_asked_for)
 }
 
 fn there(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
@@ -274,8 +283,8 @@ fn extend(setup: &Setup, mut plan: Plan) -> Plan {
 
 /// Asks from which catalog and channel, with whose approval; or whether to go on without the operator.
 pub(in crate::setup) fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
-    let is_there = setup.found.operator.as_ref().map_or(true, Operator::is_installed);
-    if is_there || setup.answers.without_operator {
+    let is_settled = |operator: &Operator| operator.is_installed() || is_done_without(setup, operator);
+    if setup.found.operator.as_ref().map_or(true, is_settled) {
         return Ok(());
     }
     if let Some(Obstacle::Blocked { reason, .. }) = plan(setup).obstacle {
@@ -310,8 +319,8 @@ pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), E
         setup.find_operator().await;
         let operator = match &setup.found.operator {
             Ok(operator) => operator,
-            // One answer that is missing among hundreds is no reason to give up.
-            Err(unread) if Instant::now() + LOOK_AGAIN <= deadline => {
+            // One answer that is missing among hundreds is no reason to give up; a right that lacks does not come by itself.
+            Err(unread) if unread.kind != UnreadKind::Forbidden && Instant::now() + LOOK_AGAIN <= deadline => {
                 waiting.say(&unread.reason);
                 sleep(LOOK_AGAIN).await;
                 continue;
@@ -319,7 +328,7 @@ pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), E
             Err(unread) => return Err(Error::new(unread.to_string())),
         };
         let is_established = operator.crd.as_ref().is_some_and(|crd| crd.established);
-        if operator.is_healthy() || (setup.answers.without_operator && !operator.is_installed() && is_established) {
+        if operator.is_healthy() || (!operator.is_installed() && is_done_without(setup, operator) && is_established) {
             return Ok(());
         }
         if let Some(change) = approval(setup, operator) {

@@ -64,7 +64,7 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
 /// Whether the token comes without a session, which leaves the form alone to issue it, and that knows no expiry.
 fn is_issued_by_form(setup: &Setup, from: &TokenFrom) -> bool {
     match from {
-        TokenFrom::Browser { .. } => true,
+        TokenFrom::Browser => true,
         TokenFrom::SignIn { .. } => !features(setup).direct_login && setup.answers.application.client_id.is_some(),
         TokenFrom::Given(_) | TokenFrom::Later => false,
     }
@@ -200,7 +200,13 @@ async fn sign_in(
         Some(email) => quay.initialize(user, password, email).await?,
         None => quay.sign_in(user, password).await?,
     };
-    let issued = session.issue(&application.request(&features)).await;
+    let request = application.request(&features);
+    let mut issued = session.issue(&request).await;
+    if issued.as_ref().is_err_and(|error| error.kind == ErrorKind::Unauthorized) {
+        // Whoever signs out ends all sessions of the user, also those of a set-up beside this one.
+        session = quay.sign_in(user, password).await?;
+        issued = session.issue(&request).await;
+    }
     // The token is there or not; a session that stays behind ends by itself.
     let _ = session.sign_out().await;
     let issued = issued?;

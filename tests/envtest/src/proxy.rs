@@ -45,7 +45,7 @@ impl Proxy {
             .with_state(Arc::new(upstream));
         let authority = Authority::new()?;
         let traffic = Traffic::default();
-        let server = serve(router, openshift::classify, authority.server_config(false)?, traffic.clone()).await?;
+        let server = serve(router, openshift::classify, authority.server_config(false, false)?, traffic.clone()).await?;
         let kubeconfig = dir.join("kubeconfig");
         fs::write(&kubeconfig, kubeconfig_for(&server.url, authority.pem()).to_string())
             .with_context(|| format!("cannot write {}", kubeconfig.display()))?;

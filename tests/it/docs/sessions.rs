@@ -2,13 +2,28 @@
 //! of its own. What they show must be what comes out.
 //!
 //! Besides our own commands a session may hold the few of [`Shell::run`]. A line `<!-- $ COMMAND -->` is run without
-//! being shown: what went before, and accidents.
+//! being shown: what went before, and accidents. Lines `<!-- ? QUESTION > ANSWER -->` are what a person answers at a
+//! terminal to questions of the next command that start so; to all others it is the Enter key.
 
+use std::fs;
+use std::time::{Duration, Instant};
+
+use sandbox::Options;
+use sandbox::openshift::Cluster;
 use serde_json::json;
 
 use super::markdown::commands;
 use super::{assert_fresh, pages};
-use crate::support::World;
+use crate::support::{Command, World};
+
+/// On a page with this line nothing is set up at first, not even the operator's resources.
+const BARE: &str = "<!-- a cluster without the integration -->";
+
+/// The width of the terminal, in columns, and a height at which nothing of a session scrolls away, in rows.
+const WINDOW: (u16, u16) = (100, 500);
+
+/// How long is waited for a question.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The namespaces besides `shop`, with the one image stream of each.
 const MORE_NAMESPACES: [(&str, &str); 2] = [("billing", "api"), ("intranet", "wiki")];
@@ -29,6 +44,10 @@ fn replayed(page: &str, shell: &mut Shell) -> String {
         } else if let Some(command) = line.strip_prefix("<!-- $ ").and_then(|rest| rest.strip_suffix(" -->")) {
             shell.run(command);
             assert_eq!(shell.last_code, 0, "{command}");
+        } else if let Some(answer) = line.strip_prefix("<!-- ? ").and_then(|rest| rest.strip_suffix(" -->")) {
+            shell
+                .answers
+                .push(answer.split_once(" >").map(|(question, answer)| (question.into(), answer.trim().into())).unwrap());
         }
     }
     fresh
@@ -37,17 +56,25 @@ fn replayed(page: &str, shell: &mut Shell) -> String {
 /// Somebody at a terminal, with a cluster and a Quay.
 struct Shell {
     world: World,
+    is_bare: bool,
     last_code: i32,
+    /// The answers to the questions of the next command.
+    answers: Vec<(String, String)>,
 }
 
 impl Shell {
-    fn new() -> Option<Self> {
-        let world = World::stand_in("sessions show the stand-in's versions")?;
+    fn new(page: &str) -> Option<Self> {
+        let why = "sessions show the stand-in's versions";
+        let is_bare = page.contains(BARE);
+        let world = if is_bare { bare(why)? } else { World::stand_in(why)? };
         for (namespace, image_stream) in MORE_NAMESPACES {
             world.namespace(namespace);
             world.image_stream(namespace, image_stream);
         }
-        Some(Self { world, last_code: 0 })
+        let quay = &world.sandbox.quay;
+        fs::write(world.dir().join("token.txt"), quay.admin_token()).unwrap();
+        fs::write(world.dir().join("password.txt"), quay.password("quayadmin").unwrap()).unwrap();
+        Some(Self { world, is_bare, last_code: 0, answers: vec![] })
     }
 
     /// Runs a line and returns what a terminal shows.
@@ -67,6 +94,11 @@ impl Shell {
                 self.world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
                 return format!("serviceaccount/{name} created\n");
             }
+            ["oc", "wait", "--for=delete", "deployment", name, "-n", namespace] => {
+                self.world.wait_for(name, || self.world.get("Deployment", namespace, name).is_none());
+                self.last_code = 0;
+                return format!("deployment.apps/{name} condition met\n");
+            }
             ["quay", "renew", organization, robot] => quay.regenerate(organization, robot).map(drop).unwrap(),
             ["quay", "push", organization, repository, tag] => quay.push_tag(organization, repository, tag).map(drop).unwrap(),
             _ => panic!("no session can run `{line}`: what is only to be copied goes into a block marked sh"),
@@ -75,23 +107,89 @@ impl Shell {
     }
 
     fn run_program(&mut self, arguments: &[&str]) -> String {
-        let run = self.world.oc_quay(arguments).env("COLUMNS", "100").run();
-        self.last_code = run.code.unwrap();
+        let arguments: Vec<_> = arguments.iter().map(|word| self.real(word)).collect();
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let mut command = self.world.oc_quay(&arguments);
+        if self.is_bare {
+            command = command.without_env("OC_QUAY_CA_FILE");
+        }
+        let answers = std::mem::take(&mut self.answers);
+        let (shown, code) = if answers.is_empty() {
+            let run = command.env("COLUMNS", WINDOW.0.to_string()).run();
+            // The report comes last: while it is put together, only stderr is written to.
+            (run.stderr + &run.stdout, run.code.unwrap())
+        } else {
+            (self.converse(command, answers), 0)
+        };
+        self.last_code = code;
         let sandbox = &self.world.sandbox;
         let openshift = sandbox.openshift.url().trim_start_matches("https://").to_owned();
-        // The report comes last: while it is put together, only stderr is written to.
-        let shown = run.stderr + &run.stdout;
-        shown.replace(&sandbox.quay.host(), "quay.example.com").replace(&openshift, "api.example.com:6443")
+        let dir = format!("{}/", self.world.dir().display());
+        let host = sandbox.quay.host();
+        // As a key, a host has dots for its colon.
+        let shown = shown.replace(&host, "quay.example.com").replace(&host.replace(':', ".."), "quay.example.com");
+        shown.replace(&openshift, "api.example.com:6443").replace(&dir, "")
     }
+
+    /// Runs the program at a terminal and answers its questions, with the Enter key where no answer is given, until all
+    /// answers are.
+    fn converse(&self, command: Command<'_>, mut answers: Vec<(String, String)>) -> String {
+        let terminal = command.in_window(WINDOW.0, WINDOW.1);
+        let mut row = 0;
+        while !answers.is_empty() {
+            let deadline = Instant::now() + PATIENCE;
+            let question = loop {
+                let screen = terminal.screen();
+                if let Some((asked, question)) = question_below(&screen, row) {
+                    row = asked;
+                    break question;
+                }
+                assert!(Instant::now() < deadline, "nobody asks {answers:?}:\n{screen}");
+                std::thread::sleep(Duration::from_millis(10));
+            };
+            let given = answers.iter().position(|(start, _)| question.starts_with(start)).map(|place| answers.remove(place).1);
+            let answer = given.unwrap_or_default();
+            let secret = answer.strip_prefix("$(cat ").and_then(|rest| rest.strip_suffix(')'));
+            let typed = secret.map_or_else(|| self.real(&answer), |file| fs::read_to_string(self.real(file)).unwrap());
+            terminal.types(&format!("{typed}\r"));
+        }
+        terminal.ends_with(0).screen + "\n"
+    }
+
+    /// What a word stands for: a file in the world's folder, or an address of our Quay.
+    fn real(&self, word: &str) -> String {
+        let file = self.world.dir().join(word);
+        if !word.is_empty() && file.is_file() {
+            return file.display().to_string();
+        }
+        word.replace("quay.example.com", &self.world.sandbox.quay.host())
+    }
+}
+
+/// The question that is asked below a row, and the row it is asked in, from one on.
+fn question_below(screen: &str, row: usize) -> Option<(usize, String)> {
+    let mut below = (1..).zip(screen.lines()).skip(row);
+    below.find_map(|(row, line)| Some((row, line.strip_prefix("? ")?.to_owned())))
+}
+
+/// A cluster as it comes, with namespace `shop` and its image streams.
+fn bare(why: &str) -> Option<World> {
+    let cluster = Cluster { without: vec!["quay.redhat.com".into()], ..Cluster::default() };
+    let world = World::stand_in_bare(Options { cluster, ..Options::default() }, why)?;
+    world.namespace("shop");
+    for stream in ["app", "base", "web"] {
+        world.image_stream("shop", stream);
+    }
+    Some(world)
 }
 
 #[test]
 fn sessions_end_as_shown() {
     let pages: Vec<_> = pages().into_iter().filter(|(_, page)| page.contains("```console")).collect();
-    assert!(pages.len() >= 7, "the README and a page per command show sessions");
+    assert!(pages.len() >= 9, "the README and a page per command show sessions");
     let mut fresh = Vec::new();
     for (path, page) in pages {
-        let Some(mut shell) = Shell::new() else { return };
+        let Some(mut shell) = Shell::new(&page) else { return };
         fresh.push((path, replayed(&page, &mut shell)));
     }
     assert_fresh(&fresh);
@@ -99,7 +197,7 @@ fn sessions_end_as_shown() {
 
 #[test]
 fn what_is_shown_and_is_not_so_is_noticed() {
-    let Some(mut shell) = Shell::new() else { return };
+    let Some(mut shell) = Shell::new("") else { return };
     let page = "Text\n```console\n$ oc quay version --client\noc-quay 0.0.0\n$ echo $?\n1\n```\n```sh\n$ untouched\n```\n";
     let version = env!("CARGO_PKG_VERSION");
     let expected =

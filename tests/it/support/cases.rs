@@ -32,21 +32,32 @@ const WORLDS: usize = 6;
 /// Plays every case in a fresh namespace, several at once in worlds of their own. On the one real API server there is
 /// time for a sample only: every `sample`th case, one after another.
 pub(crate) fn play<T: Sync>(cases: &[T], sample: usize, act: impl Fn(&World, &str, &T) + Sync) {
-    let (worlds, step) = if real_server().is_some() { (1, sample) } else { (WORLDS, 1) };
-    let sampled: Vec<_> = cases.iter().step_by(step).enumerate().collect();
-    let play_some = |first: usize| {
+    share(cases, [1, sample], |mine| {
         let world = World::bare();
         world.integration();
-        for (number, case) in sampled.iter().skip(first).step_by(worlds) {
+        for (number, case) in mine {
             let namespace = format!("case-{number}");
             world.shared_namespace(&namespace);
             act(&world, &namespace, case);
         }
-    };
+    });
+}
+
+/// Plays cases in fresh worlds, for what there is one of in a cluster. `make` makes the world. That takes time, so only every
+/// so manyth case is played, on the stand-in and on the real API server.
+pub(crate) fn play_apart<T: Sync>(cases: &[T], samples: [usize; 2], make: fn() -> World, act: impl Fn(&World, &T) + Sync) {
+    share(cases, samples, |mine| mine.into_iter().for_each(|(_, case)| act(&make(), case)));
+}
+
+/// Shares the cases, numbered, among those who play them.
+fn share<T: Sync>(cases: &[T], samples: [usize; 2], play_some: impl Fn(Vec<(usize, &T)>) + Sync) {
+    let (worlds, step) = if real_server().is_some() { (1, samples[1]) } else { (WORLDS, samples[0]) };
+    let sampled: Vec<_> = cases.iter().step_by(step).enumerate().collect();
+    let play_share = |first: usize| play_some(sampled.iter().skip(first).step_by(worlds).copied().collect());
     thread::scope(|scope| {
         // Not on a real one: the guard of its turn stays with the thread that took it.
-        (1..worlds).for_each(|first| drop(scope.spawn(move || play_some(first))));
-        play_some(0);
+        (1..worlds).for_each(|first| drop(scope.spawn(move || play_share(first))));
+        play_share(0);
     });
     println!("{} of {} cases played", sampled.len(), cases.len());
 }

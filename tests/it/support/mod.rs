@@ -3,14 +3,21 @@
 mod accidents;
 mod by_hand;
 mod cases;
+mod deaths;
 mod run;
+mod setup;
+mod setup_state;
 #[cfg(unix)]
 mod terminal;
 mod world;
+mod wrong;
 
 pub(crate) use accidents::{ACCOUNTS, FOREIGN, STREAMS};
-pub(crate) use cases::{Side, play};
+pub(crate) use cases::{Side, play, play_apart};
+pub(crate) use deaths::Death;
 pub(crate) use run::{Command, Run};
+pub(crate) use setup_state::CONFIG_MAP_OF_OTHERS;
 #[cfg(unix)]
-pub(crate) use terminal::{Key, Terminal};
+pub(crate) use terminal::{Key, Left, Terminal};
 pub(crate) use world::World;
+pub(crate) use wrong::{WRONGS, Wrong};

@@ -133,11 +133,17 @@ impl<'a> Terminal<'a> {
     /// Reads until the screen shows a text.
     #[track_caller]
     pub(crate) fn sees(&self, text: &str) -> &Self {
+        self.waits_for(text, |screen| screen.contains(text))
+    }
+
+    /// Reads until the screen is as it should be.
+    #[track_caller]
+    pub(crate) fn waits_for(&self, what: &str, mut is_so: impl FnMut(&str) -> bool) -> &Self {
         let deadline = Instant::now() + PATIENCE;
         let mut shown = self.shown();
-        while !contents(&shown).contains(text) {
+        while !is_so(&contents(&shown)) {
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "{}: waited in vain for {text:?}, saw:\n{}", self.line, contents(&shown));
+            assert!(!left.is_zero(), "{}: waited in vain for {what:?}, saw:\n{}", self.line, contents(&shown));
             shown = self.screen.1.wait_timeout(shown, left).unwrap().0;
         }
         drop(shown);

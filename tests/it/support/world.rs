@@ -180,6 +180,13 @@ impl World {
         }
     }
 
+    /// The objects of a kind in a namespace, or in all of them if it is empty.
+    pub(crate) fn list(&self, kind: &str, namespace: &str) -> Vec<Value> {
+        let (status, mut body) = self.api(Method::GET, &collection(kind, namespace), None);
+        assert_eq!(status, 200, "list {kind} {namespace}: {body}");
+        serde_json::from_value(body["items"].take()).unwrap()
+    }
+
     /// Creates an object.
     pub(crate) fn create(&self, object: &Value) -> Value {
         let path = collection(object["kind"].as_str().unwrap(), object["metadata"]["namespace"].as_str().unwrap_or_default());
@@ -226,12 +233,16 @@ impl World {
         account[list].as_array().into_iter().flatten().map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Every secret there is or was: Quay's tokens as they are and as they stand in pull secrets, the users' tokens.
+    /// Every secret there is or was: all of Quay's, its tokens as they stand in pull secrets too, and the users' tokens.
     pub(crate) fn secrets(&self) -> BTreeSet<String> {
         use base64::Engine as _;
         let quay = &self.sandbox.quay;
         let mut secrets = self.secrets.lock().unwrap();
         secrets.insert(quay.admin_token());
+        for secret in quay.secrets() {
+            secrets.insert(base64::engine::general_purpose::STANDARD.encode(&secret));
+            secrets.insert(secret);
+        }
         for organization in quay.organizations() {
             for robot in quay.robots(&organization) {
                 let login = format!("{organization}+{}:{}", robot.short, robot.token);

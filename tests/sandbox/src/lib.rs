@@ -30,13 +30,15 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// Whether Quay offers HTTP/2. Its own nginx does, many a proxy in front of it does not.
     pub http2: bool,
+    /// Whether Quay presents its certificate authority beside its certificate. Many a server does not.
+    pub whole_chain: bool,
     /// What kind of cluster it is.
     pub cluster: Cluster,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dir: None, http2: true, cluster: Cluster::default() }
+        Self { dir: None, http2: true, whole_chain: false, cluster: Cluster::default() }
     }
 }
 
@@ -74,8 +76,8 @@ impl Sandbox {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let servers = runtime.block_on(async {
             let (router, traffic) = (openshift.router(), openshift.traffic().clone());
-            let api = serve(router, openshift::classify, authority.server_config(false)?, traffic).await?;
-            let tls = authority.server_config(options.http2)?;
+            let api = serve(router, openshift::classify, authority.server_config(false, false)?, traffic).await?;
+            let tls = authority.server_config(options.http2, options.whole_chain)?;
             let registry = serve(quay.router(), quay::classify, tls, quay_traffic.clone()).await?;
             anyhow::Ok([api, registry])
         })?;

@@ -7,7 +7,7 @@ use anyhow::Context;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// Certificates start to be valid this long ago and end this far ahead; the sum stays under the 825 days that some
 /// platforms allow a server certificate.
@@ -19,6 +19,7 @@ const VALIDITY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
+    der: CertificateDer<'static>,
 }
 
 impl Authority {
@@ -31,8 +32,9 @@ impl Authority {
         let mut params = valid_now(CertificateParams::default(), "oc-quay sandbox CA");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let pem = params.self_signed(&key)?.pem();
-        Ok(Self { issuer: Issuer::new(params, key), pem })
+        let certificate = params.self_signed(&key)?;
+        let (pem, der) = (certificate.pem(), certificate.der().clone());
+        Ok(Self { issuer: Issuer::new(params, key), pem, der })
     }
 
     /// The authority's certificate, PEM.
@@ -41,22 +43,26 @@ impl Authority {
     }
 
     /// What a server on loopback needs: a fresh certificate for `localhost` and `127.0.0.1`, and HTTP/2 offered
-    /// or not (Quay's nginx offers it).
+    /// or not (Quay's nginx offers it). It presents the authority too if it is to present the whole chain.
     ///
     /// # Errors
     /// When no certificate can be made.
-    pub fn server_config(&self, http2: bool) -> anyhow::Result<Arc<ServerConfig>> {
+    pub fn server_config(&self, http2: bool, whole_chain: bool) -> anyhow::Result<Arc<ServerConfig>> {
         let key = KeyPair::generate().context("no key for the sandbox's server")?;
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let certificate = valid_now(CertificateParams::new(names)?, "localhost").signed_by(&key, &self.issuer)?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
 
+        let mut chain = vec![certificate.der().clone()];
+        if whole_chain {
+            chain.push(self.der.clone());
+        }
         // Named, not the process default: a workspace with two providers compiled in has none.
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)?;
+            .with_single_cert(chain, key)?;
         config.alpn_protocols = match http2 {
             true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             false => vec![b"http/1.1".to_vec()],

@@ -1,7 +1,7 @@
 //! The playground: a cluster and a Quay on this computer, and `oc quay` at work on them.
 //!
-//! It runs the real program through link, status, some accidents, status, repair and status, shows each command with
-//! its output, and fails if one does not end as it should.
+//! It runs the real program through setup, link, status, some accidents, status, repair and status, shows each command
+//! with its output, and fails if one does not end as it should.
 #![allow(clippy::print_stdout, reason = "it is a demonstration on a terminal")]
 
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
+use sandbox::openshift::Cluster;
 use sandbox::{Options, Sandbox, manifests};
 
 /// Try oc quay without a cluster and without a Quay
@@ -32,6 +33,9 @@ struct Args {
 /// The namespace that the story is about.
 const SHOP: &str = "shop";
 
+/// The superuser of the sandbox's Quay.
+const SUPERUSER: &str = "quayadmin";
+
 fn main() -> ExitCode {
     match play(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,15 +48,16 @@ fn main() -> ExitCode {
 
 fn play(args: &Args) -> anyhow::Result<()> {
     let program = build()?;
-    let sandbox = Sandbox::start(Options { dir: args.dir.clone(), ..Options::default() })?;
+    // Nothing is set up yet, not even the operator's resources.
+    let cluster = Cluster { without: vec!["quay.redhat.com".into()], ..Cluster::default() };
+    let sandbox = Sandbox::start(Options { dir: args.dir.clone(), cluster, ..Options::default() })?;
     fill(&sandbox, args.namespaces, args.image_streams)?;
     let shell = Shell { program, sandbox: &sandbox };
-    shell.write_env()?;
+    shell.write_files()?;
     println!("An OpenShift API at {} and a Quay at {}.\n", sandbox.openshift.url(), sandbox.quay.url());
     story(&shell)?;
     if args.serve {
-        println!("The sandbox stays up. In another shell:\n\n  . {}\n  oc-quay status -n {SHOP}\n", shell.env_file().display());
-        println!("Ctrl-C ends it.");
+        invite(&shell)?;
         std::thread::park();
     } else {
         println!("That was all. Run it with `-- --serve` to keep the sandbox and play yourself.");
@@ -60,9 +65,28 @@ fn play(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Says how to go on in the sandbox.
+fn invite(shell: &Shell) -> anyhow::Result<()> {
+    let quay = &shell.sandbox.quay;
+    println!("The sandbox stays up. In another shell:\n\n  . {}", shell.env_file().display());
+    println!("  oc-quay status -n {SHOP}\n\nTo be asked step by step, take the integration back first:\n");
+    println!("  oc-quay teardown\n  oc-quay setup\n\nQuay is at {}, and its certificate authority in", quay.url());
+    println!("{}. Sign in to it as {SUPERUSER} with the password", shell.sandbox.ca_file().display());
+    println!("{}. Ctrl-C ends the sandbox.", quay.password(SUPERUSER).context("Quay has no superuser")?);
+    Ok(())
+}
+
 fn story(shell: &Shell) -> anyhow::Result<()> {
     let Sandbox { openshift, quay, .. } = shell.sandbox;
     let organization = format!("openshift_{SHOP}");
+    say("A cluster and a Quay that know nothing of each other. This connects them: a user of Quay signs in, and all else");
+    say("is made, the operator included.");
+    let (url, ca, password) = (quay.url(), shell.file("ca.crt"), shell.file("password"));
+    let sign_in = ["--quay-username", SUPERUSER, "--quay-password-file", &password];
+    let setup = ["setup", "--yes", "--quay-url", &url, "--quay-ca-file", &ca, "--node-trust", "apply"];
+    shell.run(&[&setup[..], &sign_in[..]].concat(), 0)?;
+    shell.run(&["setup", "--check"], 0)?;
+
     say("A namespace with image streams, not linked yet: this is what linking it does.");
     shell.run(&["link", "-n", SHOP, "--yes"], 0)?;
     shell.run(&["status", "-n", SHOP], 0)?;
@@ -85,14 +109,13 @@ fn story(shell: &Shell) -> anyhow::Result<()> {
     shell.run(&["status", "-n", SHOP, "--probe"], 0)?;
     say("Nothing is left to do, and the way back is open:");
     shell.run(&["repair", "-n", SHOP, "--yes"], 0)?;
-    shell.run(&["unlink", "-n", SHOP, "--dry-run"], 0)
+    shell.run(&["unlink", "-n", SHOP, "--dry-run"], 0)?;
+    shell.run(&["teardown", "--dry-run"], 0)
 }
 
-/// Namespaces `shop`, `shop-2`, ... with image streams `app-1`, `app-2`, ..., and the integration.
+/// Namespaces `shop`, `shop-2`, ... with image streams `app-1`, `app-2`, ...
 fn fill(sandbox: &Sandbox, namespaces: u16, image_streams: u16) -> anyhow::Result<()> {
     let openshift = &sandbox.openshift;
-    openshift.create(manifests::credentials(&sandbox.quay.admin_token()));
-    openshift.create(manifests::quay_integration(&sandbox.quay.url()));
     let names: Vec<_> =
         (1..=namespaces).map(|number| if number == 1 { SHOP.to_owned() } else { format!("{SHOP}-{number}") }).collect();
     for name in &names {
@@ -139,7 +162,6 @@ impl Shell<'_> {
         let output = Command::new(&self.program)
             .args(arguments)
             .env("KUBECONFIG", self.sandbox.kubeconfig())
-            .env("OC_QUAY_CA_FILE", self.sandbox.ca_file())
             .env("LC_ALL", "C.UTF-8")
             .output()?;
         print!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -151,18 +173,21 @@ impl Shell<'_> {
         Ok(())
     }
 
+    /// The path of a file of the sandbox.
+    fn file(&self, name: &str) -> String {
+        self.sandbox.dir().join(name).display().to_string()
+    }
+
     fn env_file(&self) -> PathBuf {
         self.sandbox.dir().join("env")
     }
 
-    /// What a shell needs to use the sandbox.
-    fn write_env(&self) -> anyhow::Result<()> {
+    /// What a shell needs to use the sandbox, and the password of Quay's superuser.
+    fn write_files(&self) -> anyhow::Result<()> {
         let program = self.program.parent().map(Path::display).context("the program is nowhere")?;
-        let text = format!(
-            "export KUBECONFIG='{}'\nexport OC_QUAY_CA_FILE='{}'\nexport PATH='{program}':\"$PATH\"\n",
-            self.sandbox.kubeconfig().display(),
-            self.sandbox.ca_file().display()
-        );
-        Ok(std::fs::write(self.env_file(), text)?)
+        let kubeconfig = self.sandbox.kubeconfig();
+        let text = format!("export KUBECONFIG='{}'\nexport PATH='{program}':\"$PATH\"\n", kubeconfig.display());
+        std::fs::write(self.env_file(), text)?;
+        Ok(std::fs::write(self.file("password"), self.sandbox.quay.password(SUPERUSER).context("Quay has no superuser")?)?)
     }
 }

@@ -1,0 +1,70 @@
+//! The set-up run in a world, what its report says of a step, and the trouble that OLM can have.
+
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+
+use sandbox::openshift::olm::Trouble;
+use sandbox::traffic::Fault;
+use serde_json::Value;
+
+use super::{Command, Run, World};
+
+/// How long a request is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl World {
+    /// `setup` for this world's Quay with a token of its superuser, everything said beforehand.
+    pub(crate) fn setup(&self, arguments: &[&str]) -> Command<'_> {
+        let quay = &self.sandbox.quay;
+        let command = self.oc_quay(&["setup", "--yes"]).args(arguments);
+        command.env("OC_QUAY_URL", quay.url()).env("OC_QUAY_TOKEN", quay.admin_token())
+    }
+
+    /// Runs a command while somebody else does something just before its first request of this kind arrives.
+    #[track_caller]
+    pub(crate) fn interfere(&self, method: &str, path: &str, command: Command<'_>, act: impl FnOnce()) -> Run {
+        let (arrived, arrival) = mpsc::channel();
+        let (go_on, gate) = mpsc::channel();
+        let gate = Mutex::new(gate);
+        self.cluster_traffic().fault(Fault::on(method, path).nth(1).before(move || {
+            arrived.send(()).unwrap();
+            // The server goes on with other requests.
+            tokio::task::block_in_place(|| gate.lock().unwrap().recv().unwrap());
+        }));
+        let mut child = command.spawn();
+        arrival.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {method} of {path}: {:?}", child.try_wait()));
+        act();
+        go_on.send(()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        self.clear_faults();
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        Run { line: format!("{method} {path}"), code: output.status.code(), stdout, stderr }
+    }
+
+    /// Gives the catalog that holds the operator some trouble, or takes it away.
+    pub(crate) fn trouble(&self, trouble: Option<&Trouble>) {
+        let patch = trouble.map_or_else(Trouble::over, Trouble::patch);
+        self.merge("CatalogSource", "openshift-marketplace", "redhat-operators", &patch);
+    }
+}
+
+impl Run {
+    /// All that was said, on one line: reports are wrapped for people.
+    pub(crate) fn said(&self) -> String {
+        format!("{} {}", self.stdout, self.stderr).split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// What a report that was asked for as JSON says of a step.
+    #[track_caller]
+    pub(crate) fn step(&self, name: &str) -> Value {
+        let report = self.json();
+        let steps = report["steps"].as_array().unwrap_or_else(|| panic!("no steps: {report}"));
+        steps.iter().find(|step| step["step"] == name).unwrap_or_else(|| panic!("no step {name}: {report}")).clone()
+    }
+
+    /// What became of a step.
+    #[track_caller]
+    pub(crate) fn state(&self, step: &str) -> String {
+        self.step(step)["state"].as_str().unwrap().to_owned()
+    }
+}

@@ -1,0 +1,50 @@
+//! What a person sees: the whole set-up as it stands on the screen in the end.
+//!
+//! `BLESS=1` writes the screens anew; read them before they are committed.
+
+use std::path::Path;
+
+use sandbox::Options;
+
+use super::Person;
+use crate::support::{Left, World};
+
+/// A set-up from beginning to end in a window of so many columns.
+fn set_up(columns: u16, (variable, value): (&str, &str)) -> Option<(Left, String)> {
+    let world = World::stand_in_bare(Options::default(), "versions and names are the stand-in's")?;
+    world.namespace("shop");
+    let command = world.oc_quay(&["setup"]).env(variable, value);
+    let (left, _) = Person::begins(&world, command, columns).finishes(0);
+    let port = world.sandbox.quay.host().split(':').nth(1).unwrap().to_owned();
+    // Ports have as many digits as this has letters.
+    let screen = left.screen.replace(&port, "PORTS");
+    Some((left, format!("{}\n", screen.trim_start())))
+}
+
+#[test]
+fn the_screen_is_calm_in_wide_and_narrow_windows() {
+    for columns in [80, 60] {
+        let Some((_, screen)) = set_up(columns, ("UNUSED", "")) else { return };
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/wizard/screen-{columns}.txt"));
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&file, &screen).unwrap();
+        }
+        assert_eq!(screen, std::fs::read_to_string(&file).unwrap(), "at {columns} columns");
+    }
+}
+
+#[test]
+fn colors_add_nothing_to_the_words() {
+    let Some((colored, with)) = set_up(80, ("TERM", "xterm")) else { return };
+    let Some((plain, without)) = set_up(80, ("NO_COLOR", "1")) else { return };
+    assert_eq!(with, without);
+    let colors = |left: &Left| left.written.matches("\x1b[1m").count() + left.written.matches("\x1b[36m").count();
+    assert!(colors(&colored) > 0, "{}", colored.written);
+    assert_eq!(colors(&plain), 0, "{}", plain.written);
+}
+
+#[test]
+fn nothing_but_ascii_is_shown_where_there_is_nothing_else() {
+    let Some((left, _)) = set_up(80, ("LC_ALL", "C")) else { return };
+    assert!(left.written.is_ascii(), "{}", left.screen);
+}
