@@ -130,6 +130,7 @@ fn a_set_up_costs_quay_twenty_requests_at_the_most_and_eight_where_all_is_done()
     world.assert_nothing_written();
     assert!(requests_to_quay(&world, world.oc_quay(&["setup", "--yes", "--without-operator", "--link", "shop"])) <= DONE);
     world.assert_nothing_written();
+    drop(world);
 
     let world = World::bare();
     let sign_in = || {

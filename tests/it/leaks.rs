@@ -239,6 +239,7 @@ fn no_set_up_that_fails_shows_a_secret() {
         talkative_sign_in(&world, &["--secret-name", "other"], ["human", "json"][usize::from(status == 500)]);
         world.clear_faults();
     }
+    drop(world);
     let world = World::bare();
     world.note_secret("a-wrong-password");
     sign_in(&world, &["-vvvv"]).env("OC_QUAY_PASSWORD", "a-wrong-password").env("RUST_LOG", "trace").ends_with(1);

@@ -36,6 +36,7 @@ fn a_fresh_one_holds_what_was_said_and_the_documentations_defaults_else() {
     let url = world.sandbox.quay.url();
     assert_eq!(spec(&world), json!({ "clusterID": "openshift", "quayHostname": url, "credentialsSecret": secret }));
 
+    drop(world);
     let world = World::bare();
     let url = world.sandbox.quay.url();
     let said = ["--cluster-id", "prod-1", "--allow", "shop,store", "--deny", "store", "--scheduled-import"];
@@ -133,6 +134,7 @@ fn a_cluster_id_that_breaks_names_is_refused_before_anything_is_asked() {
         assert!(world.cluster_traffic().entries().is_empty() && world.quay_traffic().entries().is_empty(), "{id}");
     }
     // One that stands in the cluster is refused as well.
+    drop(world);
     let world = World::new();
     world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "clusterID": "Prod_1" } }));
     world.forget_traffic();
@@ -195,6 +197,7 @@ fn organizations_of_another_cluster_stop_the_set_up_unless_they_are_taken_over()
     }
     world.setup(&["--without-operator", "--cluster-id", "prod"]).succeeds();
 
+    drop(world);
     let world = World::bare();
     let quay = &world.sandbox.quay;
     quay.add_organization("openshift_shop", "quayadmin");
@@ -319,6 +322,7 @@ fn the_report_says_of_every_step_what_became_of_it() {
     let again = world.setup(&["--without-operator", "--link", "shop", "-o", "json"]).succeeds();
     assert_states(&again, done("alreadyDone"));
 
+    drop(world);
     let world = World::bare();
     world.namespace("shop");
     world.cluster_traffic().fault(Fault::on("POST", "/openshift-operators/secrets").status(403));

@@ -192,6 +192,7 @@ fn without_an_authority_there_is_nothing_for_the_nodes_to_trust() {
     assert!(step["facts"].to_string().contains("nodes verify Quay's certificate all the same"), "{step:#}");
 
     // A system that trusts Quay's certificate by itself.
+    drop(world);
     let world = World::bare();
     let trusting = world.setup(&APPLY).args(&["-o", "json"]).without_env("OC_QUAY_CA_FILE");
     let run = trusting.env("SSL_CERT_FILE", world.sandbox.ca_file()).succeeds();

@@ -1,5 +1,6 @@
 //! A world: a cluster, a Quay, and a way to arrange both.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -30,6 +31,17 @@ pub(crate) struct World {
 struct Real {
     proxy: Proxy,
     server: MutexGuard<'static, Envtest>,
+}
+
+thread_local! {
+    /// This thread has its turn on the real API server; waiting for a second one would never end.
+    static HAS_TURN: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        HAS_TURN.set(false);
+    }
 }
 
 impl World {
@@ -68,6 +80,7 @@ impl World {
     fn start(options: Options, may_be_real: bool) -> Self {
         let sandbox = Sandbox::start(options).unwrap();
         let real = real_server().filter(|_| may_be_real).map(|server| {
+            assert!(!HAS_TURN.replace(true), "on the real API server a test has one world at a time: drop the first one");
             let server = server.lock().unwrap_or_else(PoisonError::into_inner);
             server.reset().unwrap();
             let dir = sandbox.dir().join("real");
