@@ -151,8 +151,11 @@ fn no_secret_stands_on_a_command_line() {
     let lines = lines_while(&world, world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes"]));
     assert!(lines.len() > 10 && lines.iter().all(|line| line.contains("--rotate")), "{lines:#?}");
 
+    drop(world);
+
     let world = World::bare();
-    let lines = lines_while(&world, sign_in(&world, &["--link", "default"]));
+    world.namespace("shop");
+    let lines = lines_while(&world, sign_in(&world, &["--link", "shop"]));
     assert!(lines.len() > 10 && lines.iter().all(|line| line.contains("setup")), "{lines:#?}");
 }
 

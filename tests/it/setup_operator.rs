@@ -11,7 +11,7 @@ const OPERATORS: &str = "openshift-operators";
 const CATALOGS: &str = "openshift-marketplace";
 
 /// A set-up that waits just a moment for an operator that does not come.
-pub(crate) const IN_A_MOMENT: [&str; 4] = ["--operator-wait", "2s", "-o", "json"];
+pub(crate) const IN_A_MOMENT: [&str; 4] = ["--operator-wait", "8s", "-o", "json"];
 
 /// Whether the operator works, for OLM.
 fn has_succeeded(world: &World, csv: &str) -> bool {

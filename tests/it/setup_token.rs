@@ -230,6 +230,7 @@ fn a_user_who_is_no_superuser_gets_as_far_as_quay_lets_them() {
     let token = run.step("token").to_string();
     assert!(token.contains("alice, who is no superuser") && token.contains("organizations will belong to alice"), "{token}");
     world.assert_linked("shop", &STREAMS);
+    drop(world);
 
     let closed: [fn(&mut Flags); 2] = [|flags| flags.org_creation_only = true, |flags| flags.restricted_users = true];
     for change in closed {
