@@ -145,13 +145,15 @@ impl<'a> Person<'a> {
     fn next(&mut self) -> Option<Question> {
         let answered = self.asked.len();
         let mut next = None;
-        let (mut looked, mut unanswered) = (Instant::now(), false);
+        let mut shown_since = Instant::now();
         self.terminal.waits_for("a question or the end", |screen| {
             // On a busy machine a key that comes the moment a question appears may be taken for one that came before it.
-            unanswered |= answered > 0 && question(screen, answered - 1) == self.asked.last().copied();
-            if unanswered && looked.elapsed() > IMPATIENCE {
+            let is_open_still = answered > 0 && question(screen, answered - 1) == self.asked.last().copied();
+            if is_open_still && shown_since.elapsed() > IMPATIENCE {
                 self.terminal.press(Key::Enter);
-                (looked, unanswered) = (Instant::now(), false);
+            }
+            if !is_open_still || shown_since.elapsed() > IMPATIENCE {
+                shown_since = Instant::now();
             }
             next = question(screen, answered);
             next.is_some() || screen.contains("without questions:\n")
