@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::{ACCOUNTS, STREAMS, Side, WRONGS, World, Wrong, play};
 
 /// On the real API server every so many-th case is played.
-const SAMPLE: usize = 23;
+const SAMPLE: usize = 37;
 
 /// The path of all requests to a side.
 const EVERYTHING: &str = "/";

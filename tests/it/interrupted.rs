@@ -3,7 +3,7 @@
 use crate::support::{ACCOUNTS, Death, FOREIGN, STREAMS, World, play};
 
 /// On the real API server every so many-th case is played.
-const SAMPLE: usize = 9;
+const SAMPLE: usize = 13;
 
 /// Every death that a command can die in a namespace that was prepared so.
 fn deaths(command: &[&str], prepare: impl Fn(&World, &str)) -> Vec<Death> {
