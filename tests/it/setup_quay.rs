@@ -105,7 +105,7 @@ fn what_is_no_quay_is_not_taken_for_one() {
         ("maintenance", Fault::on("*", "/").html(503), "503"),
         ("a redirect", Fault::on("*", "/").status(302).header("Location", "https://login.example.com/"), "302"),
         ("a redirect within", Fault::on("*", "/config").status(301).header("Location", "/elsewhere"), "301"),
-        ("nothing at all", Fault::on("*", "/").drop_before(), "closed"),
+        ("nothing at all", Fault::on("*", "/").drop_before(), "the connection broke"),
     ];
     for (what, fault, said) in table {
         world.quay_traffic().fault(fault);
