@@ -254,6 +254,14 @@ fn packages_come_from_the_catalogs_that_serve_the_operators_namespace() {
             },
         })
     };
+    // The sandbox's OLM takes away what no catalog holds, and writes what a new one has.
+    for namespace in ["myproj", OPERATORS] {
+        stage.openshift().put(json!({
+            "apiVersion": "operators.coreos.com/v1alpha1", "kind": "CatalogSource",
+            "metadata": { "name": "own", "namespace": namespace }, "spec": { "sourceType": "grpc", "image": "own" },
+        }));
+        stage.eventually(|openshift| openshift.list("PackageManifest", namespace).len() == 1);
+    }
     stage.openshift().put(manifest("myproj", json!([])));
     stage.openshift().put(manifest(OPERATORS, json!([{ "type": "AllNamespaces", "supported": false }])));
     let found = packages();
