@@ -189,7 +189,10 @@ fn question(screen: &str, answered: usize) -> Option<Question> {
     }
     let title = above.lines().rev().find_map(|line| Some(line.split_once(" of 8 ")?.1))?;
     let mut known = QUESTIONS.iter().chain(&MORE).filter(|(step, text)| *step == title && !text.is_empty());
-    Some(*known.find(|(_, text)| open.starts_with(text)).unwrap_or_else(|| panic!("an unknown question:\n{screen}")))
+    let asked = *known.find(|(_, text)| open.starts_with(text)).unwrap_or_else(|| panic!("an unknown question:\n{screen}"));
+    // Beside its own answer it is just about to be wiped away.
+    let is_answered = above.lines().last().and_then(|line| line.strip_prefix("> ")).is_some_and(|line| line.starts_with(asked.1));
+    (!is_answered).then_some(asked)
 }
 
 /// The questions that are asked only where something is not as usual.
