@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`cli`] | the command line; its doc comments are the help |
 //! | `commands` | a file per command: gather, judge, plan, ask, apply, report |
+//! | `session` | what commands share: the settings, both sides, gathering and applying |
 //! | [`bridge`] | the domain, pure: names, scope, desired, snapshot, checks, plan |
 //! | [`cluster`] | the OpenShift side: reading and writing |
 //! | [`quay`] | the Quay side: reading and writing |
@@ -22,6 +23,7 @@ mod commands;
 pub mod error;
 pub mod quay;
 pub mod report;
+mod session;
 pub mod setup;
 pub mod ui;
 

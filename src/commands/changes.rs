@@ -3,15 +3,15 @@
 use futures::StreamExt as _;
 
 use super::Context;
-use super::apply::{Outcome, Work};
-use super::gather::Judged;
-use super::session::{Session, Target};
 use crate::bridge::change::{Change, ScopeEdit};
 use crate::bridge::finding::Finding;
 use crate::bridge::plan::Plan;
 use crate::cli::Changing;
 use crate::error::{Error, ExitStatus, Stopped};
 use crate::report::{ChangeReport, ChangeReportEntry, ChangeState, Format};
+use crate::session::apply::{Outcome, Work};
+use crate::session::gather::Judged;
+use crate::session::{Session, Target};
 
 /// The plans of a command.
 pub(super) struct ChangeSet {

@@ -7,9 +7,6 @@ use tokio::time::{Instant, sleep};
 
 use super::Context;
 use super::changes::{ChangeSet, finish};
-use super::gather::{self, Judged, Look, Which};
-use super::session::{self, Session, Target};
-use super::settings::Settings;
 use crate::bridge::Role;
 use crate::bridge::change::Change;
 use crate::bridge::checks::Subject;
@@ -21,6 +18,9 @@ use crate::cluster::{Cluster, Parts, Secrets};
 use crate::error::{Error, ExitStatus};
 use crate::quay::Depth;
 use crate::report::{ChangeReport, Format, manifests};
+use crate::session::gather::{self, Judged, Look, Which};
+use crate::session::settings::Settings;
+use crate::session::{self, Session, Target};
 
 /// How often service accounts that are still to appear are looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);

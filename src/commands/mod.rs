@@ -1,13 +1,9 @@
 //! The commands: each gathers, judges, plans, asks, applies and reports. No rule of the domain is here.
 
-mod apply;
 mod changes;
 mod explain;
-mod gather;
 mod link;
 mod repair;
-mod session;
-mod settings;
 mod setup;
 mod status;
 mod unlink;

@@ -4,9 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
 use super::changes::{ChangeSet, finish};
-use super::gather::{self, Judged, Look, Which};
-use super::session::{self, Session, Target};
-use super::settings::Settings;
 use crate::bridge::change::Change;
 use crate::bridge::checks::{self, Check, Subject};
 use crate::bridge::finding::{Code, Finding, Level};
@@ -16,6 +13,9 @@ use crate::cluster::{Parts, Secrets};
 use crate::error::{Error, ExitStatus};
 use crate::quay::Depth;
 use crate::report::ChangeReport;
+use crate::session::gather::{self, Judged, Look, Which};
+use crate::session::settings::Settings;
+use crate::session::{self, Session, Target};
 
 pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStatus, Error> {
     let global = context.global;

@@ -7,9 +7,6 @@ use std::time::Duration;
 use futures::StreamExt as _;
 
 use super::Context;
-use super::gather::{self, Look, Which};
-use super::session::{self, Session};
-use super::settings::Settings;
 use crate::bridge::checks;
 use crate::bridge::finding::Level;
 use crate::cli::{self, FailOn, Status};
@@ -17,6 +14,9 @@ use crate::cluster::{Cluster, Secrets};
 use crate::error::{Error, ExitStatus};
 use crate::quay::Depth;
 use crate::report::{IntegrationReport, NamespaceReport, StatusReport};
+use crate::session::gather::{self, Look, Which};
+use crate::session::settings::Settings;
+use crate::session::{self, Session};
 
 /// Changes in Quay cannot be watched; every look costs it some requests.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);

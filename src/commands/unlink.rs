@@ -4,9 +4,6 @@ use std::collections::BTreeMap;
 
 use super::Context;
 use super::changes::{ChangeSet, finish};
-use super::gather::{self, Judged, Look, Which};
-use super::session::{self, Session, Target};
-use super::settings::Settings;
 use crate::bridge::checks::Subject;
 use crate::bridge::plan::{self, UnlinkOptions};
 use crate::bridge::scope::take_out;
@@ -15,6 +12,9 @@ use crate::cluster::Secrets;
 use crate::error::{Error, ExitStatus};
 use crate::quay::Depth;
 use crate::report::ChangeReport;
+use crate::session::gather::{self, Judged, Look, Which};
+use crate::session::settings::Settings;
+use crate::session::{self, Session, Target};
 
 pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStatus, Error> {
     let global = context.global;

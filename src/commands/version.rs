@@ -1,11 +1,11 @@
 //! `version`: the plugin's, and the cluster's and Quay's when they can be reached.
 
 use super::Context;
-use super::session::{self, Session};
-use super::settings::Settings;
 use crate::cli::Version;
 use crate::error::{Error, ExitStatus};
 use crate::report::VersionReport;
+use crate::session::settings::Settings;
+use crate::session::{self, Session};
 
 pub(super) async fn run(context: &Context<'_>, args: &Version) -> Result<ExitStatus, Error> {
     let mut report = VersionReport::new(env!("CARGO_PKG_VERSION"));

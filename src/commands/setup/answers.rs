@@ -7,8 +7,8 @@ use secrecy::SecretString;
 use crate::bridge::integration::Source;
 use crate::bridge::names::QuayUrl;
 use crate::cli::{self, Global};
-use crate::commands::settings::{self, Settings};
 use crate::error::Error;
+use crate::session::settings::{self, Settings};
 use crate::setup::{Answers, Application, Login, TokenFrom};
 
 /// Reads them.

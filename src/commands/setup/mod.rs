@@ -8,9 +8,10 @@ pub(super) mod teardown;
 mod wizard;
 
 use crate::cli;
-use crate::commands::{Context, session};
+use crate::commands::Context;
 use crate::error::{Error, ExitStatus};
 use crate::report::{Format, SetupReport, StepReport, StepState};
+use crate::session;
 use crate::setup::{Connection, Obstacle, Plan, Setup, Step};
 
 pub(super) async fn run(context: &Context<'_>, args: &cli::Setup) -> Result<ExitStatus, Error> {

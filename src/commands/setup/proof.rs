@@ -6,10 +6,10 @@ use crate::bridge::finding::Level;
 use crate::bridge::names;
 use crate::bridge::scope::is_built_in;
 use crate::cli::{Changing, Link, Target};
-use crate::commands::settings::Settings;
 use crate::commands::{Context, link, status};
 use crate::error::Error;
 use crate::report::{ChangeState, FactReport, StatusReport, StepReport, StepState};
+use crate::session::settings::Settings;
 use crate::setup::{self, Setup};
 
 /// Its name for people.

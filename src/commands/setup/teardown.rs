@@ -8,10 +8,11 @@ use super::{connection, finish};
 use crate::bridge::names::QuayUrl;
 use crate::cli::Teardown;
 use crate::cluster::{ObjectKind, Operator};
-use crate::commands::settings::Settings;
-use crate::commands::{Context, session};
+use crate::commands::Context;
 use crate::error::{Error, ExitStatus, Stopped};
 use crate::report::{Format, SetupReport, StepReport, StepState};
+use crate::session;
+use crate::session::settings::Settings;
 use crate::setup::teardown::{self, Part};
 use crate::setup::{Answers, Change, ObjectChange, Setup, Step};
 

@@ -16,7 +16,7 @@ use crate::cli::Global;
 use crate::error::Error;
 
 /// The settings that were given, with the token and the certificate authority themselves.
-pub(super) struct Settings {
+pub(crate) struct Settings {
     /// What was given, and where.
     pub given: Given,
     /// The token.
@@ -27,7 +27,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// None: what the cluster says is what counts.
-    pub(super) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self { given: Given::default(), token: None, ca: None }
     }
 
@@ -35,7 +35,7 @@ impl Settings {
     ///
     /// # Errors
     /// For a setting that cannot be used, whichever it is: nothing was sent yet.
-    pub(super) fn read(global: &Global) -> Result<Self, Error> {
+    pub(crate) fn read(global: &Global) -> Result<Self, Error> {
         let url = given(global.quay_url.as_deref(), "--quay-url", "OC_QUAY_URL")?;
         if let Some(url) = &url {
             let (parsed, _) = QuayUrl::parse(&url.value).map_err(|problem| Error::new(format!("{}: {problem}", url.source)))?;
@@ -59,7 +59,7 @@ impl Settings {
 }
 
 /// Refuses an address to which the token would travel unprotected.
-pub(super) fn refuse_plain_http(url: &QuayUrl, insecure: bool) -> Result<(), Error> {
+pub(crate) fn refuse_plain_http(url: &QuayUrl, insecure: bool) -> Result<(), Error> {
     if !url.is_plain_http() || insecure {
         return Ok(());
     }
@@ -107,7 +107,7 @@ fn read_token(file: Option<&Path>) -> Result<Option<(SecretString, Source)>, Err
 }
 
 /// A secret as it was given: in a file, `-` for stdin, or in an environment variable.
-pub(super) fn secret(
+pub(crate) fn secret(
     file: Option<&Path>,
     flag: &'static str,
     variable: &'static str,
@@ -126,7 +126,7 @@ pub(super) fn secret(
 }
 
 /// A password as it is to be sent: without the line break that ends a file.
-pub(super) fn password(content: &SecretString) -> Result<SecretString, &'static str> {
+pub(crate) fn password(content: &SecretString) -> Result<SecretString, &'static str> {
     let password = content.expose_secret().trim_end_matches(['\r', '\n']);
     if password.is_empty() {
         return Err("the password is empty");
@@ -138,7 +138,7 @@ pub(super) fn password(content: &SecretString) -> Result<SecretString, &'static 
 }
 
 /// A token as it is to be sent: without the line break that ends a file, and refused with one inside.
-pub(super) fn token(content: &str) -> Result<SecretString, &'static str> {
+pub(crate) fn token(content: &str) -> Result<SecretString, &'static str> {
     let token = content.trim();
     if token.is_empty() {
         return Err("the token is empty");

@@ -1,5 +1,9 @@
 //! A session: the cluster, the integration and the Quay that a command works with.
 
+pub(crate) mod apply;
+pub(crate) mod gather;
+pub(crate) mod settings;
+
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -8,10 +12,10 @@ use crate::bridge::integration::{Integration, IntegrationSnapshot, SecretKey, So
 use crate::bridge::snapshot::{Read, Unread, UnreadKind};
 use crate::cli::Global;
 use crate::cluster::{self, CA_KEY, Cluster, Credentials};
-use crate::commands::settings::{self, Settings};
 use crate::error::Error;
 use crate::quay::{self, OptionsError, Quay};
 use crate::ui::Ui;
+use settings::Settings;
 
 const BY_FLAGS: &str = "name the Quay yourself: --quay-url, --cluster-id and --quay-token-file";
 
@@ -19,7 +23,7 @@ const BY_FLAGS: &str = "name the Quay yourself: --quay-url, --cluster-id and --q
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a command works with once it knows where.
-pub(super) struct Session {
+pub(crate) struct Session {
     /// The cluster.
     pub cluster: Cluster,
     /// What is known of the integration.
@@ -31,7 +35,7 @@ pub(super) struct Session {
 }
 
 /// The integration and a client for its Quay.
-pub(super) struct Target {
+pub(crate) struct Target {
     /// The settings.
     pub integration: Integration,
     /// The Quay.
@@ -41,7 +45,7 @@ pub(super) struct Target {
 }
 
 /// Reads the kubeconfig; nothing is connected to.
-pub(super) async fn connect(global: &Global) -> Result<Cluster, Error> {
+pub(crate) async fn connect(global: &Global) -> Result<Cluster, Error> {
     let options = cluster::Options {
         kubeconfig: global.kubeconfig.clone(),
         context: global.context.clone(),
@@ -57,7 +61,7 @@ pub(super) async fn connect(global: &Global) -> Result<Cluster, Error> {
 }
 
 /// How long one request to Quay may take.
-pub(super) fn timeout(global: &Global) -> Duration {
+pub(crate) fn timeout(global: &Global) -> Duration {
     if global.request_timeout.is_zero() { NO_LIMIT } else { global.request_timeout }
 }
 
@@ -66,7 +70,7 @@ impl Session {
     ///
     /// # Errors
     /// If a given setting cannot be used, or nobody can say which Quay is meant.
-    pub(super) async fn open(ui: &Ui, global: &Global, cluster: Cluster, settings: Settings) -> Result<Self, Error> {
+    pub(crate) async fn open(ui: &Ui, global: &Global, cluster: Cluster, settings: Settings) -> Result<Self, Error> {
         let resources = cluster.integrations().await;
         let mut snapshot =
             IntegrationSnapshot { given: settings.given, resources, stored_token: None, cluster: cluster.server() };
@@ -114,7 +118,7 @@ impl Session {
     ///
     /// # Errors
     /// What is missing and how to give it.
-    pub(super) fn settings(&self) -> Result<&Target, Error> {
+    pub(crate) fn settings(&self) -> Result<&Target, Error> {
         let Some(target) = &self.target else {
             let error = match self.snapshot.resources.as_deref() {
                 Ok([]) => Error::new("the cluster has no QuayIntegration, so nobody says which Quay to use"),
@@ -134,7 +138,7 @@ impl Session {
     ///
     /// # Errors
     /// What is missing and how to give it.
-    pub(super) fn target(&self) -> Result<&Target, Error> {
+    pub(crate) fn target(&self) -> Result<&Target, Error> {
         let target = self.settings()?;
         if target.has_token {
             return Ok(target);

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use super::session::{Session, Target};
+use super::{Session, Target};
 use crate::bridge::change::Change;
 use crate::bridge::desired::Desired;
 use crate::bridge::dockerconfig;
@@ -17,7 +17,7 @@ use crate::bridge::snapshot::{Login, NamespaceSnapshot};
 
 /// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// It has its effect.
     Done,
     /// It was refused or could not be sent, and why.
@@ -27,7 +27,7 @@ pub(super) enum Outcome {
 }
 
 /// The changes of one namespace and what is needed to make them.
-pub(super) struct Work<'a> {
+pub(crate) struct Work<'a> {
     /// The changes, in the order of their plan.
     pub changes: &'a [Change],
     /// The namespace they were planned for.
@@ -38,7 +38,7 @@ pub(super) struct Work<'a> {
 
 impl Session {
     /// Makes the changes; independent ones at the same time. Says what became of each, in the order of the plan.
-    pub(super) async fn apply(&self, target: &Target, work: &Work<'_>, tick: impl Fn()) -> Vec<Outcome> {
+    pub(crate) async fn apply(&self, target: &Target, work: &Work<'_>, tick: impl Fn()) -> Vec<Outcome> {
         let tokens = Tokens::of(work.snapshot);
         let states: Vec<_> = work.changes.iter().map(|_| watch::Sender::new(None)).collect();
         let made = work.changes.iter().enumerate().map(|(index, change)| {

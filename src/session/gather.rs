@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt as _;
 use futures::future::OptionFuture;
 
-use super::session::{Session, Target as QuayTarget};
+use super::{Session, Target as QuayTarget};
 use crate::bridge::Role;
 use crate::bridge::checks::{self, Check, Subject};
 use crate::bridge::desired::Desired;
@@ -20,7 +20,7 @@ use crate::quay::Depth;
 use crate::ui::Ui;
 
 /// Which namespaces a command works on.
-pub(super) enum Which {
+pub(crate) enum Which {
     /// These.
     Named(Vec<String>),
     /// Those with these labels.
@@ -31,7 +31,7 @@ pub(super) enum Which {
 
 impl Which {
     /// What the arguments say; else `-n`; else the context's namespace.
-    pub(super) fn of(target: &cli::Target, global: &cli::Global, cluster: &Cluster) -> Result<Self, Error> {
+    pub(crate) fn of(target: &cli::Target, global: &cli::Global, cluster: &Cluster) -> Result<Self, Error> {
         if target.all_namespaces {
             return Ok(Which::All);
         }
@@ -52,7 +52,7 @@ impl Which {
     }
 
     /// More than one namespace can be meant.
-    pub(super) fn is_many(&self) -> bool {
+    pub(crate) fn is_many(&self) -> bool {
         !matches!(self, Which::Named(names) if names.len() == 1)
     }
 }
@@ -71,7 +71,7 @@ impl std::fmt::Display for Which {
 
 /// What the cluster holds for the namespaces that are meant. Nothing in it depends on the integration, so it is read
 /// while that is found out.
-pub(super) async fn parts(cluster: &Cluster, which: &Which, secrets: Secrets, parallel: usize) -> Result<Vec<Parts>, Error> {
+pub(crate) async fn parts(cluster: &Cluster, which: &Which, secrets: Secrets, parallel: usize) -> Result<Vec<Parts>, Error> {
     let (selector, all) = match which {
         Which::Named(names) => {
             let read = |name| cluster.namespace_parts(name, None, secrets);
@@ -96,7 +96,7 @@ pub(super) async fn parts(cluster: &Cluster, which: &Which, secrets: Secrets, pa
 
 /// How Quay is looked into.
 #[derive(Clone, Copy)]
-pub(super) struct Look {
+pub(crate) struct Look {
     /// How much of each organization is read; none if Quay is not asked at all.
     pub quay: Option<Depth>,
     /// Whether the registry is asked what the logins may do.
@@ -106,7 +106,7 @@ pub(super) struct Look {
 }
 
 /// A namespace, read and judged.
-pub(super) struct Judged {
+pub(crate) struct Judged {
     /// What is.
     pub snapshot: NamespaceSnapshot,
     /// What should be.
@@ -119,12 +119,12 @@ pub(super) struct Judged {
 
 impl Judged {
     /// Whether the namespace is being deleted.
-    pub(super) fn is_going(&self) -> bool {
+    pub(crate) fn is_going(&self) -> bool {
         self.namespace().is_some_and(|namespace| namespace.terminating)
     }
 
     /// Whether the namespace was linked on request.
-    pub(super) fn is_on_request(&self) -> bool {
+    pub(crate) fn is_on_request(&self) -> bool {
         self.namespace().is_some_and(|namespace| namespace.linked_on_request)
     }
 
@@ -133,7 +133,7 @@ impl Judged {
     }
 
     /// Whether the namespace is in scope, exists as far as is known, and is not being deleted.
-    pub(super) fn is_to_be_linked(&self, target: &QuayTarget) -> bool {
+    pub(crate) fn is_to_be_linked(&self, target: &QuayTarget) -> bool {
         let integration = &target.integration;
         Subject { integration, troubles: &[], snapshot: &self.snapshot, desired: &self.desired }.is_to_be_linked()
     }
@@ -142,7 +142,7 @@ impl Judged {
 impl Session {
     /// Adds Quay's side to the parts and judges, several namespaces at once and in order. `each` takes what it needs
     /// of every one, so that thousands never are in memory together.
-    pub(super) async fn judge_each<T>(
+    pub(crate) async fn judge_each<T>(
         &self,
         ui: &Ui,
         target: &QuayTarget,
