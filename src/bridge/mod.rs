@@ -4,6 +4,7 @@
 //! server. `desired` says what should be, a [`snapshot`] says what is, [`checks`] put the difference into findings
 //! and [`plan`] into changes.
 
+pub mod builds;
 pub mod change;
 pub mod checks;
 mod code;

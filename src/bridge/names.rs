@@ -50,6 +50,12 @@ impl ClusterId {
         format!("{service_account}-quay-{}", self.0)
     }
 
+    /// Whether a secret of that name is the pull and push secret of some service account.
+    pub fn names_secret(&self, secret: &str) -> bool {
+        let account = secret.strip_suffix(&self.0).and_then(|rest| rest.strip_suffix("-quay-"));
+        account.is_some_and(|account| !account.is_empty())
+    }
+
     /// Why this ID can give no valid organization or secret name, if it cannot.
     pub fn problem(&self) -> Option<String> {
         if self.0.is_empty() {
@@ -110,6 +116,21 @@ pub fn repository(name: &str) -> Result<(), String> {
     }
     match name.chars().find(|&c| !first(c) && !matches!(c, '_' | '.' | '-')) {
         Some(c) => Err(format!("`{name}` contains {c:?}")),
+        None => Ok(()),
+    }
+}
+
+/// Checks a tag: `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}` (the OCI distribution specification; Quay `util/names.py`).
+///
+/// # Errors
+/// The sentence that says which rule is broken.
+pub fn tag(tag: &str) -> Result<(), String> {
+    let first = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !tag.starts_with(first) || tag.len() > 128 {
+        return Err(format!("the tag `{tag}` is not 1 to 128 characters that start with a letter, a digit or _"));
+    }
+    match tag.chars().find(|&c| !first(c) && !matches!(c, '.' | '-')) {
+        Some(c) => Err(format!("the tag `{tag}` contains {c:?}")),
         None => Ok(()),
     }
 }
@@ -255,6 +276,16 @@ mod tests {
     }
 
     #[test]
+    fn tags_obey_the_distribution_specification() {
+        for name in ["latest", "1.0", "_", "A-b.c_d", &"a".repeat(128)] {
+            assert_eq!(tag(name), Ok(()), "{name}");
+        }
+        for name in ["", "-a", ".a", "a b", "a:b", "a/b", "ö", &"a".repeat(129)] {
+            assert!(tag(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
     fn a_cluster_id_must_give_valid_names_on_both_sides() {
         assert_eq!(ClusterId::new("openshift").problem(), None);
         assert_eq!(ClusterId::new("prod-1").problem(), None);
@@ -263,6 +294,10 @@ mod tests {
         }
         assert_eq!(ClusterId::new("Prod").organization("a"), "prod_a");
         assert_eq!(ClusterId::new("Prod").secret("builder"), "builder-quay-Prod");
+        assert!(ClusterId::new("Prod").names_secret("builder-quay-Prod"));
+        for other in ["builder-quay-prod", "-quay-Prod", "builder-dockercfg-Prod", "Prod", ""] {
+            assert!(!ClusterId::new("Prod").names_secret(other), "{other}");
+        }
     }
 
     #[test]
