@@ -11,6 +11,7 @@ mod code;
 pub mod desired;
 pub mod dockerconfig;
 pub mod finding;
+pub mod imports;
 pub mod integration;
 pub mod mark;
 pub mod names;

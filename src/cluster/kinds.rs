@@ -28,6 +28,8 @@ pub(super) const SECRETS: Kind = Kind::core("Secret", "secrets", "secret").names
 pub(super) const PROJECTS: Kind = Kind::v1("project.openshift.io", "Project", "projects", "project");
 pub(super) const IMAGE_STREAMS: Kind =
     Kind::v1("image.openshift.io", "ImageStream", "imagestreams", "image stream").namespaced().optional();
+pub(super) const IMAGE_STREAM_IMPORTS: Kind =
+    Kind::v1("image.openshift.io", "ImageStreamImport", "imagestreamimports", "image stream import").namespaced();
 pub(super) const QUAY_INTEGRATIONS: Kind =
     Kind::v1("quay.redhat.com", "QuayIntegration", "quayintegrations", "QuayIntegration").optional();
 pub(super) const CLUSTER_VERSIONS: Kind = Kind::v1("config.openshift.io", "ClusterVersion", "clusterversions", "cluster version");

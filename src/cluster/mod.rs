@@ -11,6 +11,7 @@ mod client;
 mod credentials;
 mod error;
 mod extension;
+mod imports;
 mod kinds;
 mod kubeconfig;
 mod objects;

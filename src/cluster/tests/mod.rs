@@ -4,6 +4,7 @@
 
 mod connection;
 mod credentials;
+mod importing;
 mod objects;
 mod operator;
 mod platform;

@@ -83,6 +83,7 @@ impl Sandbox {
         })?;
         openshift.set_url(&servers[0].url);
         quay.set_url(&servers[1].url);
+        openshift.set_quay(&quay);
         runtime.spawn(openshift.clone().run_controllers());
 
         fs::write(dir.join("ca.crt"), authority.pem())?;

@@ -145,7 +145,10 @@ impl Call<'_> {
             return Err(Refusal::definition_terminating());
         }
         let object = match self.kind.kind {
-            "ImageStreamImport" => images::import(&mut self.openshift.store(), cluster, &target, object)?,
+            "ImageStreamImport" => {
+                let quay = self.openshift.shared.quay.get();
+                images::import(&mut self.openshift.store(), cluster, quay, &target, object)?
+            }
             kind if self.kind.is_review() => reviews::review(&self.openshift.users(), self.user, kind, object)?,
             _ => Value::clone(&*verbs::create(&mut self.openshift.store(), cluster, &target, object)?),
         };

@@ -1,14 +1,17 @@
 //! ImageStreamImport: a request that is never stored, and what it leaves in the image stream.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::kinds::{IMAGE_CONFIG, IMAGE_STREAM};
+use super::imports::{self, Surroundings};
+use super::kinds::{self, IMAGE_CONFIG, IMAGE_STREAM, SECRET};
 use super::refusal::Refusal;
 use super::store::Store;
 use super::{Cluster, meta, strategy, validate, verbs};
+use crate::quay::Quay;
 
-/// Answers an import. No registry is behind this cluster, so every image in it fails as one that does not exist; the
-/// request itself succeeds all the same (measured on OpenShift 4.21).
+/// Answers an import.
 ///
 /// # Errors
 /// 500 without `images.config.openshift.io/cluster`, 409 for a stale `metadata.resourceVersion`, 404 for one while
@@ -16,13 +19,14 @@ use super::{Cluster, meta, strategy, validate, verbs};
 pub(crate) fn import(
     store: &mut Store,
     cluster: &Cluster,
+    quay: Option<&Quay>,
     target: &verbs::Target<'_>,
     mut request: Value,
 ) -> Result<Value, Refusal> {
     let (namespace, name) = (target.namespace, meta::name(&request).to_owned());
-    if store.get(IMAGE_CONFIG, "", "cluster").is_none() {
+    let Some(configuration) = store.get(IMAGE_CONFIG, "", "cluster").cloned() else {
         return Err(Refusal::internal("images.config.openshift.io \"cluster\" not found"));
-    }
+    };
     verbs::check_namespace(store, target.kind, namespace, &name)?;
     validate::validate(target.kind, None, &request)?;
     let stream = store.get(IMAGE_STREAM, namespace, &name).cloned();
@@ -35,15 +39,20 @@ pub(crate) fn import(
         _ => {}
     }
 
-    let images = request["spec"]["images"].as_array().cloned().unwrap_or_default();
-    let results: Vec<Value> = images.iter().map(failure).collect();
+    let secrets: Vec<Arc<Value>> = store.list(SECRET, Some(namespace)).cloned().collect();
+    let surroundings = Surroundings {
+        secrets: secrets.iter().map(|secret| &**secret).collect(),
+        authorities: authorities(store, &configuration),
+    };
+    let results = imports::results(quay, &surroundings, &request);
     if request["spec"]["import"] == true && !target.dry_run {
         let mut updated = stream.as_deref().cloned().unwrap_or_else(|| new_stream(cluster, namespace, &name));
-        for (image, result) in images.iter().zip(&results) {
-            record(&mut updated, image, &result["status"]);
-        }
-        store.write(IMAGE_STREAM, updated.clone());
-        request["status"]["import"] = updated;
+        imports::record(&mut updated, &request, &results);
+        let stored = match stream {
+            Some(stream) if *stream == updated => stream,
+            _ => store.write(IMAGE_STREAM, updated),
+        };
+        request["status"]["import"] = Value::clone(&stored);
     }
     request["status"]["images"] = json!(results);
     request["metadata"]["namespace"] = json!(namespace);
@@ -51,45 +60,17 @@ pub(crate) fn import(
     Ok(request)
 }
 
-fn failure(image: &Value) -> Value {
-    let name = image["from"]["name"].as_str().unwrap_or_default();
-    let message = format!("dockerimage.image.openshift.io \"{name}\" not found");
-    let status = json!({"metadata": {}, "status": "Failure", "message": message, "reason": "NotFound", "code": 404});
-    json!({"status": status, "tag": image["to"]["name"].as_str().unwrap_or("latest")})
+/// The ConfigMap with the certificate authorities that the image configuration names, by registry.
+fn authorities(store: &Store, configuration: &Value) -> Value {
+    let name = configuration["spec"]["additionalTrustedCA"]["name"].as_str().unwrap_or_default();
+    let found = kinds::named("ConfigMap").and_then(|kind| store.get(kind, "openshift-config", name));
+    found.map_or(Value::Null, |found| found["data"].clone())
 }
 
+/// A stream that the import creates: what it records makes it the first generation.
 fn new_stream(cluster: &Cluster, namespace: &str, name: &str) -> Value {
     let mut stream = json!({"metadata": {"name": name, "namespace": namespace}});
     strategy::prepare_create(cluster, IMAGE_STREAM, &mut stream);
+    stream["metadata"]["generation"] = json!(0);
     stream
-}
-
-/// Adds the tag to the spec, and the failure to the tag's conditions.
-fn record(stream: &mut Value, image: &Value, failure: &Value) {
-    let tag = image["to"]["name"].as_str().unwrap_or("latest");
-    let now = meta::now();
-    let spec = json!({
-        "name": tag,
-        "from": image["from"],
-        "importPolicy": image["importPolicy"],
-        "referencePolicy": image["referencePolicy"],
-        "generation": 1,
-    });
-    set(&mut stream["spec"]["tags"], "name", tag, spec);
-    let condition = json!({
-        "type": "ImportSuccess", "status": "False", "reason": failure["reason"], "message": failure["message"],
-        "lastTransitionTime": now, "generation": 1,
-    });
-    let old = stream["status"]["tags"].as_array().into_iter().flatten().find(|old| old["tag"] == tag);
-    let items = old.map_or(Value::Null, |old| old["items"].clone());
-    let status = json!({"tag": tag, "items": items, "conditions": [condition]});
-    set(&mut stream["status"]["tags"], "tag", tag, status);
-}
-
-/// Replaces the item of a list whose `key` is `value`, or appends it.
-fn set(list: &mut Value, key: &str, value: &str, item: Value) {
-    let mut items = list.as_array().cloned().unwrap_or_default();
-    items.retain(|old| old[key] != value);
-    items.push(item);
-    *list = Value::Array(items);
 }

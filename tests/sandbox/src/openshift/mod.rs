@@ -2,7 +2,8 @@
 //!
 //! A request goes through [`api`]: authentication and access ([`access`]), then a verb ([`verbs`], [`lists`],
 //! [`watch`]) on the [`store`], with what the server fills in ([`strategy`]) and refuses ([`validate`], [`refusal`]).
-//! [`namespaces`] and [`controllers`] play the controllers, [`olm`] the Operator Lifecycle Manager.
+//! [`namespaces`] and [`controllers`] play the controllers, [`olm`] the Operator Lifecycle Manager. [`images`] answers
+//! imports: [`imports`] has their rules, [`keyring`] the logins they use.
 
 mod access;
 mod api;
@@ -12,6 +13,8 @@ pub mod definitions;
 mod discovery;
 mod furnishing;
 mod images;
+pub mod imports;
+mod keyring;
 mod kinds;
 mod lists;
 mod meta;
@@ -35,6 +38,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use axum::Router;
 use serde_json::{Value, json};
 
+use crate::quay::Quay;
 use crate::traffic::Traffic;
 use access::{Denial, Users};
 pub use cluster::{Cluster, Olm};
@@ -62,6 +66,7 @@ struct Shared {
     users: Mutex<Users>,
     traffic: Traffic,
     url: OnceLock<String>,
+    quay: OnceLock<Quay>,
 }
 
 impl OpenShift {
@@ -73,7 +78,7 @@ impl OpenShift {
         let mut users = Users::new();
         users.grant("dev", "myproj");
         let (store, users) = (Mutex::new(store), Mutex::new(users));
-        let shared = Shared { cluster, store, users, traffic: Traffic::default(), url: OnceLock::new() };
+        let shared = Shared { cluster, store, users, traffic: Traffic::default(), url: OnceLock::new(), quay: OnceLock::new() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -90,6 +95,11 @@ impl OpenShift {
     /// Tells the cluster where it is served.
     pub(crate) fn set_url(&self, url: &str) {
         let _ = self.shared.url.set(url.to_owned());
+    }
+
+    /// Gives imports a registry to find images in; without one there are none.
+    pub(crate) fn set_quay(&self, quay: &Quay) {
+        let _ = self.shared.quay.set(quay.clone());
     }
 
     /// Where the API is served, e.g. `https://127.0.0.1:43210`.

@@ -27,6 +27,7 @@ mod pages;
 mod permissions;
 mod prototypes;
 mod public;
+mod pull;
 mod random;
 mod records;
 mod registry;
@@ -55,6 +56,7 @@ use axum::response::{IntoResponse, Response};
 pub use arrange::{ApplicationView, PrototypeView, RobotView, TokenView};
 pub use endpoint::classify;
 pub use flags::{Flags, Release};
+pub use pull::{NotPulled, Pulled};
 pub use roles::{RepoRole, TeamRole};
 
 use state::State;

@@ -102,7 +102,8 @@ fn manifest(state: &State, claims: Option<&Claims>, path: &RepoPath, reference: 
     Ok(reply::with_header(response, digest, &tag.digest))
 }
 
-fn find<'a>(repository: &'a Repository, reference: &str) -> Option<&'a Tag> {
+/// What a tag or a digest stands for.
+pub(crate) fn find<'a>(repository: &'a Repository, reference: &str) -> Option<&'a Tag> {
     if names::is_tag(reference) {
         repository.tags.get(reference)
     } else {

@@ -41,7 +41,7 @@ pub(crate) fn token(state: &mut State, call: &Call) -> Answer {
 }
 
 /// Who logs in with HTTP Basic; the error is Quay's message. Without the header: nobody.
-fn log_in(state: &mut State, headers: &HeaderMap) -> Result<Caller, String> {
+pub(crate) fn log_in(state: &mut State, headers: &HeaderMap) -> Result<Caller, String> {
     let Some((name, secret)) = basic(headers)? else {
         return Ok(Caller::anonymous());
     };
@@ -141,7 +141,7 @@ fn may_push(state: &mut State, caller: &Caller, path: &RepoPath) -> Result<bool,
 }
 
 /// Full access alone does not pull, unlike everywhere else.
-fn may_pull(state: &State, caller: &Caller, path: &RepoPath) -> bool {
+pub(crate) fn may_pull(state: &State, caller: &Caller, path: &RepoPath) -> bool {
     state.repository_role(caller, path).is_some()
         || state.repositories.get(path).is_some_and(|repository| repository.public)
         || state.is_readonly_superuser(caller)

@@ -6,6 +6,7 @@ mod access;
 mod definitions;
 mod deletion;
 mod discovery;
+mod imports;
 mod lists;
 mod namespaces;
 mod olm;

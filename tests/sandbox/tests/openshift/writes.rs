@@ -225,40 +225,6 @@ fn an_image_stream_says_where_the_internal_registry_has_it() {
 }
 
 #[test]
-fn an_import_answers_201_although_it_failed() {
-    let api = Api::asleep();
-    let imports = "/apis/image.openshift.io/v1/namespaces/myproj/imagestreamimports";
-    let import = |import: bool| {
-        json!({
-            "metadata": {"name": "app"},
-            "spec": {"import": import, "images": [{
-                "from": {"kind": "DockerImage", "name": "quay.example.com/a/app:1"}, "to": {"name": "1"},
-            }]},
-        })
-    };
-    let message = "dockerimage.image.openshift.io \"quay.example.com/a/app:1\" not found";
-    let expected = json!({"status": "Failure", "code": 404, "reason": "NotFound", "message": message});
-
-    let looked = api.send_json("POST", imports, &import(false)).expect(201, &json!({}));
-    assert_eq!(looked["status"]["images"][0]["tag"], "1");
-    assert_eq!(super::differences("", &looked["status"]["images"][0]["status"], &expected), Vec::<String>::new());
-    assert_eq!(api.call("admin", "GET", &format!("{STREAMS}/app")).status, 404, "import: false stores nothing");
-
-    api.send_json("POST", imports, &import(true)).expect(201, &json!({}));
-    let stream = api.get(&format!("{STREAMS}/app"));
-    let condition = &stream["status"]["tags"][0]["conditions"][0];
-    let expected = json!({"type": "ImportSuccess", "status": "False", "message": message});
-    assert_eq!(super::differences("", condition, &expected), Vec::<String>::new());
-
-    let mut stale = import(true);
-    stale["metadata"]["resourceVersion"] = json!("1");
-    api.send_json("POST", imports, &stale).expect(409, &json!({"reason": "Conflict"}));
-    stale["metadata"]["name"] = json!("absent");
-    api.send_json("POST", imports, &stale).expect(404, &json!({"reason": "NotFound"}));
-    assert_eq!(api.call("admin", "GET", imports).status, 405);
-}
-
-#[test]
 fn fields_that_nobody_knows_are_dropped_without_a_word() {
     let api = Api::asleep();
     let mut object = integration("quay");

@@ -1,0 +1,174 @@
+//! ImageStreamImport as openshift-apiserver 4.21 answers it.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::{Api, STREAMS, differences};
+
+const IMPORTS: &str = "/apis/image.openshift.io/v1/namespaces/myproj/imagestreamimports";
+
+/// A cluster with the repository `openshift_myproj/app` in its Quay, and a robot account that may read it.
+struct Stage {
+    api: Api,
+    token: String,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let api = Api::asleep();
+        let quay = &api.sandbox.quay;
+        quay.add_organization("openshift_myproj", "quayadmin");
+        quay.add_repository("openshift_myproj", "app", "quayadmin");
+        let token = quay.add_robot("openshift_myproj", "default", "").unwrap();
+        quay.set_permission("openshift_myproj", "app", "openshift_myproj+default", Some(sandbox::quay::RepoRole::Read));
+        Self { api, token }
+    }
+
+    fn push(&self, tag: &str) -> String {
+        self.api.sandbox.quay.push_tag("openshift_myproj", "app", tag).unwrap()
+    }
+
+    fn image(&self, tag: &str) -> String {
+        format!("{}/openshift_myproj/app:{tag}", self.api.sandbox.quay.host())
+    }
+
+    /// A pull secret with a login for the Quay.
+    fn secret(&self, name: &str, password: &str) {
+        let auth = STANDARD.encode(format!("openshift_myproj+default:{password}"));
+        let config = json!({"auths": {self.api.sandbox.quay.host(): {"auth": auth}}}).to_string();
+        self.api.sandbox.openshift.create(json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "myproj"},
+            "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": config},
+        }));
+    }
+
+    fn request(&self, tag: &str) -> Value {
+        json!({
+            "metadata": {"name": "app"},
+            "spec": {"import": true, "images": [{
+                "from": {"kind": "DockerImage", "name": self.image(tag)}, "to": {"name": tag},
+                "importPolicy": {"insecure": true, "scheduled": true}, "referencePolicy": {"type": "Source"},
+            }]},
+        })
+    }
+
+    /// The result of the one image of a request.
+    fn import(&self, request: &Value) -> Value {
+        self.api.send_json("POST", IMPORTS, request).expect(201, &json!({}))["status"]["images"][0].clone()
+    }
+
+    fn stream(&self) -> Value {
+        self.api.get(&format!("{STREAMS}/app"))
+    }
+}
+
+#[test]
+fn an_import_answers_201_although_it_failed() {
+    let stage = Stage::new();
+    stage.secret("pull", &stage.token);
+    let message = format!("dockerimage.image.openshift.io \"{}\" not found", stage.image("1"));
+    let expected = json!({"status": "Failure", "code": 404, "reason": "NotFound", "message": message});
+    let mut request = stage.request("1");
+
+    request["spec"]["import"] = json!(false);
+    let looked = stage.import(&request);
+    assert_eq!(looked["tag"], "1");
+    assert_eq!(differences("", &looked["status"], &expected), Vec::<String>::new());
+    assert_eq!(stage.api.call("admin", "GET", &format!("{STREAMS}/app")).status, 404, "import: false stores nothing");
+
+    let mut request = stage.request("1");
+    stage.import(&request);
+    let stream = stage.stream();
+    let condition = &stream["status"]["tags"][0]["conditions"][0];
+    let expected = json!({"type": "ImportSuccess", "status": "False", "reason": "NotFound", "message": message});
+    assert_eq!(differences("", condition, &expected), Vec::<String>::new());
+    assert_eq!(stream["spec"]["tags"][0]["from"]["name"], stage.image("1"));
+    stage.import(&request);
+    assert_eq!(stage.stream(), stream, "a failure is told once");
+
+    request["metadata"]["resourceVersion"] = json!("1");
+    stage.api.send_json("POST", IMPORTS, &request).expect(409, &json!({"reason": "Conflict"}));
+    request["metadata"]["name"] = json!("absent");
+    stage.api.send_json("POST", IMPORTS, &request).expect(404, &json!({"reason": "NotFound"}));
+    assert_eq!(stage.api.call("admin", "GET", IMPORTS).status, 405);
+}
+
+#[test]
+fn an_import_brings_the_image_that_quay_has_now() {
+    let stage = Stage::new();
+    stage.secret("pull", &stage.token);
+    let first = stage.push("1");
+    let result = stage.import(&stage.request("1"));
+    assert_eq!((&result["status"]["status"], &result["image"]["metadata"]["name"]), (&json!("Success"), &json!(first)));
+    let stream = stage.stream();
+    let reference = format!("{}/openshift_myproj/app@{first}", stage.api.sandbox.quay.host());
+    let expected = json!([{
+        "name": "1", "from": {"kind": "DockerImage", "name": stage.image("1")}, "generation": 1,
+        "importPolicy": {"insecure": true, "scheduled": true}, "referencePolicy": {"type": "Source"},
+    }]);
+    assert_eq!((&stream["metadata"]["generation"], &stream["spec"]["tags"]), (&json!(1), &expected));
+    let (tag, expected) = (&stream["status"]["tags"][0], json!({"image": first, "dockerImageReference": reference}));
+    assert_eq!(differences("", &tag["items"][0], &expected), Vec::<String>::new());
+    assert_eq!((&tag["tag"], &tag["conditions"]), (&json!("1"), &Value::Null));
+
+    // The same image once more leaves no trace; another one comes first, and keeps the tag's reference policy.
+    stage.import(&stage.request("1"));
+    assert_eq!(stage.stream(), stream);
+    let second = stage.push("1");
+    let mut request = stage.request("1");
+    request["spec"]["images"][0]["referencePolicy"] = json!({"type": "Local"});
+    stage.import(&request);
+    let stream = stage.stream();
+    let images: Vec<&Value> =
+        stream["status"]["tags"][0]["items"].as_array().unwrap().iter().map(|item| &item["image"]).collect();
+    assert_eq!(images, [&json!(second), &json!(first)]);
+    assert_eq!(stream["spec"]["tags"][0]["referencePolicy"]["type"], "Source");
+
+    // A failure takes nothing away.
+    stage.api.sandbox.openshift.delete("Secret", "myproj", "pull");
+    assert_eq!(stage.import(&stage.request("1"))["status"]["code"], 401);
+    let after = stage.stream();
+    assert_eq!((&after["spec"], &after["status"]["tags"][0]["items"]), (&stream["spec"], &stream["status"]["tags"][0]["items"]));
+    assert_eq!(after["status"]["tags"][0]["conditions"][0]["reason"], "Unauthorized");
+}
+
+#[test]
+fn an_import_uses_the_first_secret_for_the_host_and_no_other() {
+    let stage = Stage::new();
+    stage.push("1");
+    let refused = format!("you may not have access to the container image \"{}\"", stage.image("1"));
+    let expected = json!({"status": "Failure", "code": 401, "reason": "Unauthorized", "message": refused});
+    let result = |stage: &Stage| stage.import(&stage.request("1"))["status"].clone();
+
+    assert_eq!(differences("no secret", &result(&stage), &expected), Vec::<String>::new());
+    stage.secret("b-right", &stage.token);
+    assert_eq!(result(&stage)["status"], "Success", "linked to no service account, and used");
+    stage.secret("a-wrong", "outdated");
+    assert_eq!(differences("a rival", &result(&stage), &expected), Vec::<String>::new());
+}
+
+#[test]
+fn an_import_trusts_the_authorities_of_the_image_configuration() {
+    let stage = Stage::new();
+    let (openshift, host) = (&stage.api.sandbox.openshift, stage.api.sandbox.quay.host());
+    stage.secret("pull", &stage.token);
+    stage.push("1");
+    let mut request = stage.request("1");
+    request["spec"]["images"][0]["importPolicy"] = json!({});
+    let message = format!(
+        "Internal error occurred: {host}: Get \"https://{host}/v2/\": tls: failed to verify certificate: x509: certificate \
+         signed by unknown authority"
+    );
+    let expected = json!({"status": "Failure", "code": 500, "reason": "InternalError", "message": message});
+    assert_eq!(differences("", &stage.import(&request)["status"], &expected), Vec::<String>::new());
+
+    openshift.create(json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cas", "namespace": "openshift-config"},
+        "data": {host.replace(':', ".."): "-----BEGIN CERTIFICATE-----"},
+    }));
+    let mut configuration = openshift.get("Image", "", "cluster").unwrap();
+    configuration["spec"]["additionalTrustedCA"] = json!({"name": "cas"});
+    openshift.put(configuration);
+    assert_eq!(stage.import(&request)["status"]["status"], "Success");
+}
