@@ -39,7 +39,7 @@ static PROJECT_ADMIN: [Rule; 7] = [
     Rule { verbs: &["get"], groups: &["project.openshift.io"], resources: &["projects"] },
     Rule { verbs: WRITE, groups: &[""], resources: &["configmaps", "events", "secrets", "serviceaccounts"] },
     Rule { verbs: WRITE, groups: &["image.openshift.io"], resources: &["imagestreamimports", "imagestreams"] },
-    Rule { verbs: WRITE, groups: &["build.openshift.io"], resources: &["buildconfigs", "builds"] },
+    Rule { verbs: WRITE, groups: &["build.openshift.io"], resources: &["buildconfigs", "buildconfigs/instantiate", "builds"] },
     // OLM's ClusterRoles `aggregate-olm-edit` and `packagemanifests-v1-view`.
     Rule {
         verbs: &["get", "list", "watch"],

@@ -1,14 +1,15 @@
 //! From an HTTP request to an answer: who asks, what for, may they, and then the verb.
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Query, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::access::{Access, User};
-use super::kinds::{self, Kind, SERVICE_ACCOUNT};
+use super::builds::{self, instantiate::instantiate};
+use super::kinds::{self, BUILD, BUILD_CONFIG, Kind, SERVICE_ACCOUNT};
 use super::lists::{ListQuery, Shape};
 use super::patch::PatchType;
 use super::path::ResourcePath;
@@ -19,6 +20,9 @@ use super::{OpenShift, definitions, discovery, images, lists, meta, projects, re
 /// What the API server reads, of which the stand-in knows but the first.
 const JSON_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
+/// The subresource of a BuildConfig that makes a Build of it.
+const INSTANTIATE: &str = "instantiate";
+
 /// Answers every request.
 pub(crate) async fn handle(State(openshift): State<OpenShift>, parts: Parts, body: Bytes) -> Response<Body> {
     respond(&openshift, &parts, &body).unwrap_or_else(|refusal| json_response(refusal.code, &refusal.status()))
@@ -26,14 +30,18 @@ pub(crate) async fn handle(State(openshift): State<OpenShift>, parts: Parts, bod
 
 fn respond(openshift: &OpenShift, parts: &Parts, body: &Bytes) -> Result<Response<Body>, Refusal> {
     let user = openshift.users().authenticate(&parts.headers)?;
+    respond_to(openshift, &user, parts, body)
+}
+
+fn respond_to(openshift: &OpenShift, user: &User, parts: &Parts, body: &Bytes) -> Result<Response<Body>, Refusal> {
     let Some(path) = ResourcePath::parse(parts.uri.path()) else {
-        openshift.users().check_path(&user, parts.uri.path())?;
+        openshift.users().check_path(user, parts.uri.path())?;
         return Ok(discover(openshift, parts));
     };
     let query = parts.uri.query().unwrap_or_default();
     let verb = path.verb(&parts.method, query).ok_or_else(Refusal::method_not_allowed)?;
     openshift.users().check(
-        &user,
+        user,
         &Access { verb, group: path.group, resource: &path.resource(), namespace: path.access_namespace(), name: path.name },
     )?;
     let Some(kind) = served(openshift, &path) else {
@@ -43,6 +51,7 @@ fn respond(openshift: &OpenShift, parts: &Parts, body: &Bytes) -> Result<Respons
         };
     };
     let has_place = match verb {
+        "create" if path.subresource == INSTANTIATE => true,
         "create" => path.name.is_empty() && kind.namespaced != path.namespace.is_empty(),
         "update" | "patch" => !path.name.is_empty(),
         _ => true,
@@ -51,15 +60,39 @@ fn respond(openshift: &OpenShift, parts: &Parts, body: &Bytes) -> Result<Respons
         return Err(Refusal::method_not_allowed());
     }
     let shape = Shape::negotiate(&parts.headers, verb)?;
-    let call = Call { openshift, user: &user, kind, path: &path, parts, body, shape };
+    let call = Call { openshift, user, kind, path: &path, parts, body, shape };
     match verb {
         "get" => call.get(),
         "list" => call.list(),
         "watch" => watch::watch(openshift, kind, call.namespace(), &call.query()?, shape),
+        "create" if path.subresource == INSTANTIATE => call.instantiate(),
         "create" => call.create(),
         "update" => call.update(),
         "patch" => call.patch(),
         _ => call.delete(),
+    }
+}
+
+/// The API for the cluster's own controllers: there is no network between them, no log, and no question of rights.
+pub(crate) struct InProcess<'a>(pub(crate) &'a OpenShift);
+
+impl builds::Client for InProcess<'_> {
+    async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<(u16, Value)> {
+        let user = User {
+            name: "system:serviceaccount:openshift-infra:build-controller".to_owned(),
+            groups: vec!["system:masters".to_owned()],
+        };
+        let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+        let (parts, ()) = request.body(())?.into_parts();
+        let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
+        match respond_to(self.0, &user, &parts, &body) {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                let body = to_bytes(response.into_body(), usize::MAX).await?;
+                Ok((status, serde_json::from_slice(&body)?))
+            }
+            Err(refusal) => Ok((refusal.code, refusal.status())),
+        }
     }
 }
 
@@ -84,7 +117,12 @@ fn served(openshift: &OpenShift, path: &ResourcePath<'_>) -> Option<&'static Kin
         (true, true) => path.name.is_empty(),
         (namespaced, whole_cluster) => namespaced != whole_cluster,
     };
-    let has_subresource = path.subresource.is_empty() || (path.subresource == "status" && kind.status);
+    let has_subresource = match path.subresource {
+        "" => true,
+        "status" => kind.status,
+        INSTANTIATE => *kind == *BUILD_CONFIG,
+        _ => false,
+    };
     (openshift.serves(kind.group) && is_in_scope && has_subresource).then_some(kind)
 }
 
@@ -153,6 +191,31 @@ impl Call<'_> {
             _ => Value::clone(&*verbs::create(&mut self.openshift.store(), cluster, &target, object)?),
         };
         Ok(self.answer(201, &object))
+    }
+
+    /// Makes the next Build of a BuildConfig. Its number is used up whether or not the Build is accepted then.
+    fn instantiate(&self) -> Result<Response<Body>, Refusal> {
+        let target = self.target(self.query::<WriteQuery>()?.dry_run.as_deref())?;
+        let request = self.json_body()?;
+        if request["kind"].as_str().is_some_and(|kind| kind != "BuildRequest") || meta::name(&request) != target.name {
+            return Err(Refusal::bad_request("the body is no BuildRequest with the name on the URL"));
+        }
+        let cluster = self.openshift.cluster();
+        let build = {
+            let mut store = self.openshift.store();
+            let config = store.get(BUILD_CONFIG, target.namespace, target.name).cloned();
+            let config = config.ok_or_else(|| Refusal::not_found(BUILD_CONFIG, target.name))?;
+            let (counted, build) = instantiate(&config, &request).map_err(Refusal::bad_request)?;
+            let account = build["spec"]["serviceAccount"].as_str().unwrap_or_default();
+            if store.get(SERVICE_ACCOUNT, target.namespace, account).is_none() {
+                return Err(Refusal::no_build_account(target.namespace, account));
+            }
+            verbs::update(&mut store, &target, counted)?;
+            build
+        };
+        let target = Target { kind: BUILD, name: "", ..target };
+        let build = verbs::create(&mut self.openshift.store(), cluster, &target, build)?;
+        Ok(self.answer(201, &build))
     }
 
     fn update(&self) -> Result<Response<Body>, Refusal> {

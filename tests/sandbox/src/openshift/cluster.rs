@@ -46,6 +46,8 @@ pub struct Cluster {
     pub operator: bool,
     /// Whether the External Secrets Operator's API is there.
     pub external_secrets: bool,
+    /// Whether Shipwright's API is there.
+    pub shipwright: bool,
 }
 
 impl Default for Cluster {
@@ -57,6 +59,7 @@ impl Default for Cluster {
             olm: Olm::default(),
             operator: false,
             external_secrets: false,
+            shipwright: false,
         }
     }
 }
@@ -68,6 +71,7 @@ impl Cluster {
             "operators.coreos.com" | "packages.operators.coreos.com" => self.olm.has_v0(),
             "olm.operatorframework.io" => self.olm.has_v1(),
             "external-secrets.io" => self.external_secrets,
+            "shipwright.io" => self.shipwright,
             "quay.redhat.com" => self.olm != Olm::V1 || self.operator,
             _ => true,
         };

@@ -33,7 +33,7 @@ pub fn quay_integrations() -> Value {
                 "name": kind.version,
                 "served": true,
                 "storage": true,
-                "schema": { "openAPIV3Schema": schemas::of(kind.kind) },
+                "schema": { "openAPIV3Schema": schemas::of(kind.group, kind.kind) },
                 "subresources": { "status": {} },
             }],
         },

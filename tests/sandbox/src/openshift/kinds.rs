@@ -6,6 +6,9 @@ const ALL: &[&str] = &["create", "delete", "get", "list", "patch", "update", "wa
 const CREATE: &[&str] = &["create"];
 const READ: &[&str] = &["get", "list"];
 
+/// The plural and the group of a kind.
+pub(crate) type Id = (&'static str, &'static str);
+
 /// A resource type. There is one value per type, in [`TABLE`].
 #[derive(Debug)]
 pub(crate) struct Kind {
@@ -13,7 +16,7 @@ pub(crate) struct Kind {
     pub(crate) group: &'static str,
     pub(crate) version: &'static str,
     pub(crate) kind: &'static str,
-    /// The name in URLs; no two rows share one, so it identifies the row.
+    /// The name in URLs; within a group it identifies the row.
     pub(crate) plural: &'static str,
     pub(crate) namespaced: bool,
     /// Defined by a CustomResourceDefinition on a real cluster: refuses strategic merge patches and updates without
@@ -43,6 +46,11 @@ impl Kind {
 
     const fn verbs(self, verbs: &'static [&'static str]) -> Self {
         Self { verbs, ..self }
+    }
+
+    /// What tells the row from all others.
+    pub(crate) fn id(&self) -> Id {
+        (self.plural, self.group)
     }
 
     /// `v1`, `apps/v1`.
@@ -76,20 +84,21 @@ impl Kind {
 
     /// The row for an object's own `apiVersion` and `kind`.
     pub(crate) fn of(object: &Value) -> Option<&'static Self> {
-        let row = named(object["kind"].as_str()?)?;
-        (object["apiVersion"].as_str()? == row.api_version()).then_some(row)
+        let (kind, api_version) = (object["kind"].as_str()?, object["apiVersion"].as_str()?);
+        TABLE.iter().find(|row| row.kind == kind && row.api_version() == api_version)
     }
 }
 
 impl PartialEq for Kind {
     fn eq(&self, other: &Self) -> bool {
-        self.plural == other.plural
+        self.id() == other.id()
     }
 }
 
-/// The row for a kind's name, e.g. `Secret`.
+/// The row for a kind's name, e.g. `Secret`. Where two groups have a kind of that name, the other one is to be had by its
+/// full name, e.g. `Build.shipwright.io`.
 pub(crate) fn named(kind: &str) -> Option<&'static Kind> {
-    TABLE.iter().find(|row| row.kind == kind)
+    TABLE.iter().find(|row| row.kind == kind || row.qualified() == kind)
 }
 
 /// The row a URL means.
@@ -104,9 +113,11 @@ pub(crate) static IMAGE_STREAM: &Kind = &TABLE[3];
 pub(crate) static IMAGE_CONFIG: &Kind = &TABLE[4];
 pub(crate) static QUAY_INTEGRATION: &Kind = &TABLE[5];
 pub(crate) static DEFINITION: &Kind = &TABLE[6];
+pub(crate) static BUILD: &Kind = &TABLE[7];
+pub(crate) static BUILD_CONFIG: &Kind = &TABLE[8];
 
 /// Every kind served. The first rows are those named above.
-pub(crate) static TABLE: [Kind; 31] = [
+pub(crate) static TABLE: [Kind; 32] = [
     Kind::new("", "v1", "Namespace", "namespaces").status(),
     Kind::new("", "v1", "ServiceAccount", "serviceaccounts").namespaced(),
     Kind::new("", "v1", "Secret", "secrets").namespaced(),
@@ -114,12 +125,12 @@ pub(crate) static TABLE: [Kind; 31] = [
     Kind::new("config.openshift.io", "v1", "Image", "images").custom().status(),
     Kind::new("quay.redhat.com", "v1", "QuayIntegration", "quayintegrations").custom().status(),
     Kind::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions").status(),
-    Kind::new("", "v1", "ConfigMap", "configmaps").namespaced(),
-    Kind::new("", "v1", "Event", "events").namespaced(),
-    Kind::new("image.openshift.io", "v1", "ImageStreamImport", "imagestreamimports").namespaced().verbs(CREATE),
     // A Build has no status subresource: the build controller updates the whole object.
     Kind::new("build.openshift.io", "v1", "Build", "builds").namespaced(),
     Kind::new("build.openshift.io", "v1", "BuildConfig", "buildconfigs").namespaced(),
+    Kind::new("", "v1", "ConfigMap", "configmaps").namespaced(),
+    Kind::new("", "v1", "Event", "events").namespaced(),
+    Kind::new("image.openshift.io", "v1", "ImageStreamImport", "imagestreamimports").namespaced().verbs(CREATE),
     Kind::new("project.openshift.io", "v1", "Project", "projects").verbs(READ),
     Kind::new("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
     Kind::new("apps", "v1", "Deployment", "deployments").namespaced().status(),
@@ -127,6 +138,7 @@ pub(crate) static TABLE: [Kind; 31] = [
     Kind::new("config.openshift.io", "v1", "Infrastructure", "infrastructures").custom().status(),
     Kind::new("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles"),
     Kind::new("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings"),
+    Kind::new("shipwright.io", "v1beta1", "Build", "builds").namespaced().custom().status(),
     Kind::new("external-secrets.io", "v1", "ExternalSecret", "externalsecrets").namespaced().custom().status(),
     Kind::new("operators.coreos.com", "v1", "OperatorGroup", "operatorgroups").namespaced().custom().status(),
     Kind::new("operators.coreos.com", "v1alpha1", "CatalogSource", "catalogsources").namespaced().custom().status(),

@@ -2,11 +2,12 @@
 //!
 //! A request goes through [`api`]: authentication and access ([`access`]), then a verb ([`verbs`], [`lists`],
 //! [`watch`]) on the [`store`], with what the server fills in ([`strategy`]) and refuses ([`validate`], [`refusal`]).
-//! [`namespaces`] and [`controllers`] play the controllers, [`olm`] the Operator Lifecycle Manager. [`images`] answers
-//! imports: [`imports`] has their rules, [`keyring`] the logins they use.
+//! [`namespaces`] and [`controllers`] play the controllers, [`builds`] that of builds, [`olm`] the Operator Lifecycle
+//! Manager. [`images`] answers imports: [`imports`] has their rules, [`keyring`] the logins they use.
 
 mod access;
 mod api;
+pub mod builds;
 mod cluster;
 mod controllers;
 pub mod definitions;
@@ -89,7 +90,7 @@ impl OpenShift {
 
     /// Plays the controllers; never ends.
     pub async fn run_controllers(self) {
-        tokio::join!(namespaces::run(self.clone()), controllers::run(self));
+        tokio::join!(namespaces::run(self.clone()), builds::run(self.clone()), controllers::run(self));
     }
 
     /// Tells the cluster where it is served.

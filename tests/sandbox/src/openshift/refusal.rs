@@ -191,6 +191,13 @@ impl Refusal {
         Self::new(500, "", message)
     }
 
+    /// A build whose service account does not exist (openshift-apiserver `fetchServiceAccountSecrets`).
+    pub(crate) fn no_build_account(namespace: &str, account: &str) -> Self {
+        let why = format!("serviceaccounts \"{account}\" not found");
+        let message = format!("error getting push/pull secrets for service account {namespace}/{account}: {why}");
+        Self::new(500, "InternalError", format!("Internal error occurred: {message}"))
+    }
+
     /// The body of the answer.
     pub(crate) fn status(&self) -> Value {
         let mut status = json!({

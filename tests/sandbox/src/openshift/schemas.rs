@@ -11,9 +11,10 @@ const RULES: &str = "x-kubernetes-validations";
 /// A transition rule in the API server's expression language, the only one that the stand-in knows.
 const IMMUTABLE: &str = "self == oldSelf";
 
-/// The OpenAPI schema of a kind; one that takes everything where we have none.
-pub fn of(kind: &str) -> Value {
+/// The OpenAPI schema of a kind of a group; one that takes everything where we have none.
+pub fn of(group: &str, kind: &str) -> Value {
     match kind {
+        "Build" if group == "build.openshift.io" => resource(build(), &[]),
         "QuayIntegration" => resource(quay_integration(), &[]),
         "Subscription" => resource(subscription(), &["spec"]),
         "InstallPlan" => resource(install_plan(), &["spec"]),
@@ -111,6 +112,14 @@ fn cluster_extension() -> Value {
             "source": object(&["sourceType"], source),
         }),
     )
+}
+
+/// What matters of openshift/api `build/v1/types.go`, for servers that know Builds by a definition. Where the output goes
+/// cannot be changed any more; the push secret can (`ValidateBuildUpdate` of openshift-apiserver).
+fn build() -> Value {
+    let to = json!({ "type": "object", PRESERVE: true, RULES: [{ "rule": IMMUTABLE, "message": "spec is immutable" }] });
+    let output = json!({ "type": "object", PRESERVE: true, "properties": { "to": to } });
+    json!({ "type": "object", PRESERVE: true, "properties": { "output": output } })
 }
 
 fn resource(spec: Value, required: &[&str]) -> Value {

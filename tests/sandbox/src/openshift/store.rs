@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::kinds::Kind;
+use super::kinds::{Id, Kind};
 use super::meta;
 
 /// How many changes are remembered; a watch from further back is told that its version expired.
 const HISTORY: usize = 10_000;
 
-/// Plural of the kind, namespace (empty for cluster-scoped), name: the order of lists.
-type Key = (&'static str, String, String);
+/// The kind, namespace (empty for cluster-scoped), name: the order of lists.
+type Key = (Id, String, String);
 
 /// What happened to an object at one version.
 pub(crate) struct Change {
@@ -56,21 +56,21 @@ impl Store {
     }
 
     pub(crate) fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Option<&Arc<Value>> {
-        self.objects.get(&(kind.plural, namespace.to_owned(), name.to_owned()))
+        self.objects.get(&(kind.id(), namespace.to_owned(), name.to_owned()))
     }
 
     /// The objects of a kind in one namespace, or in all (and cluster-scoped ones) when it is `None`.
     pub(crate) fn list<'a>(&'a self, kind: &'a Kind, namespace: Option<&'a str>) -> impl Iterator<Item = &'a Arc<Value>> {
-        let first = (kind.plural, namespace.unwrap_or_default().to_owned(), String::new());
+        let first = (kind.id(), namespace.unwrap_or_default().to_owned(), String::new());
         self.objects
             .range(first..)
-            .take_while(move |((plural, of, _), _)| *plural == kind.plural && namespace.is_none_or(|namespace| namespace == of))
+            .take_while(move |((id, of, _), _)| *id == kind.id() && namespace.is_none_or(|namespace| namespace == of))
             .map(|(_, object)| object)
     }
 
     /// Stores a new object, or a new version of one.
     pub(crate) fn write(&mut self, kind: &'static Kind, mut object: Value) -> Arc<Value> {
-        let key = (kind.plural, meta::namespace(&object).to_owned(), meta::name(&object).to_owned());
+        let key = (kind.id(), meta::namespace(&object).to_owned(), meta::name(&object).to_owned());
         self.stamp(&mut object);
         let object = Arc::new(object);
         let before = self.objects.insert(key, Arc::clone(&object));
@@ -80,7 +80,7 @@ impl Store {
 
     /// Removes an object. Its last version, as watches see it, is the one of its removal.
     pub(crate) fn remove(&mut self, kind: &'static Kind, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        let before = self.objects.remove(&(kind.plural, namespace.to_owned(), name.to_owned()))?;
+        let before = self.objects.remove(&(kind.id(), namespace.to_owned(), name.to_owned()))?;
         let mut last = Value::clone(&before);
         self.stamp(&mut last);
         let last = Arc::new(last);

@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::Cluster;
-use super::kinds::Kind;
+use super::builds::strategy as builds;
+use super::kinds::{BUILD, Kind};
 use super::meta;
 use super::schemas;
 
@@ -53,7 +54,8 @@ pub(crate) fn prepare_create(cluster: &Cluster, kind: &Kind, object: &mut Value)
                 json!(object["spec"]["lookupPolicy"]["local"].as_bool().unwrap_or_default());
             object["status"]["dockerImageRepository"] = json!(repository(cluster, object));
         }
-        "Build" if object["status"]["phase"].is_null() => object["status"]["phase"] = json!("New"),
+        "Build" if *kind == *BUILD => builds::prepare_build(object),
+        "BuildConfig" => builds::prepare_config(object),
         _ => {}
     }
     normalize(kind, object);
@@ -82,6 +84,11 @@ pub(crate) fn prepare_update(kind: &Kind, old: &Value, object: &mut Value, is_st
         if metadata[field].is_null() {
             metadata[field] = kept[field].clone();
         }
+    }
+    match kind.kind {
+        "Build" if *kind == *BUILD => builds::prepare_build_update(old, object),
+        "BuildConfig" => builds::prepare_config_update(old, object),
+        _ => {}
     }
     normalize(kind, object);
     if counts_generations(kind) && object["spec"] != old["spec"] {
@@ -138,7 +145,7 @@ fn normalize_secret(secret: &mut Value) {
 fn drop_unknown(kind: &Kind, object: &mut Value) {
     retain(object.get_mut("metadata"), &METADATA);
     if kind.custom {
-        let mut schema = schemas::of(kind.kind);
+        let mut schema = schemas::of(kind.group, kind.kind);
         for field in ["apiVersion", "kind", "metadata"] {
             schema["properties"][field] = json!({});
         }

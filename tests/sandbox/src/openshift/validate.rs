@@ -4,7 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::kinds::Kind;
+use super::builds::validate as builds;
+use super::kinds::{BUILD, Kind};
 use super::meta;
 use super::refusal::{Cause, Refusal};
 use super::schemas;
@@ -41,10 +42,12 @@ pub(crate) fn validate(kind: &'static Kind, old: Option<&Value>, object: &Value)
         "Secret" => check_secret(old, object, &mut causes),
         "ConfigMap" => check_keys("data", &object["data"], &mut causes),
         "CustomResourceDefinition" => check_definition(object, &mut causes),
-        "Build" if old.is_some_and(|old| old["spec"] != object["spec"]) => {
-            causes.push(Cause::invalid("spec", &json!("content of spec is not printed out"), "spec is immutable"));
-        }
-        _ if kind.custom => schemas::check(&schemas::of(kind.kind), "", old, object, &mut causes),
+        "BuildConfig" => builds::check_spec(&object["spec"], &mut causes),
+        "Build" if *kind == *BUILD => match old {
+            Some(old) => builds::check_update(old, object, &mut causes),
+            None => builds::check_spec(&object["spec"], &mut causes),
+        },
+        _ if kind.custom => schemas::check(&schemas::of(kind.group, kind.kind), "", old, object, &mut causes),
         _ => {}
     }
     match causes.is_empty() {
@@ -280,7 +283,7 @@ pub(crate) fn is_label_value(value: &str) -> bool {
 
 /// A repository's last path component (distribution `reference.NameRegexp`), which image stream names have to be:
 /// runs of lower-case letters and digits, joined by `.`, `_`, `__` or any number of `-`.
-fn is_repository_name(name: &str) -> bool {
+pub(crate) fn is_repository_name(name: &str) -> bool {
     let separators = name.split(is_lower_alphanumeric).filter(|separator| !separator.is_empty());
     let is_separator = |separator: &str| matches!(separator, "." | "_" | "__") || separator.chars().all(|c| c == '-');
     name.starts_with(is_lower_alphanumeric) && name.ends_with(is_lower_alphanumeric) && separators.into_iter().all(is_separator)

@@ -28,7 +28,7 @@ mod permissions;
 mod prototypes;
 mod public;
 mod pull;
-mod random;
+pub(crate) mod random;
 mod records;
 mod registry;
 mod registry_auth;

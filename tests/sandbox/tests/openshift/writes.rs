@@ -198,20 +198,6 @@ fn a_quay_integration_keeps_to_the_operators_schema() {
 }
 
 #[test]
-fn the_spec_of_a_build_is_immutable() {
-    let api = Api::asleep();
-    let builds = "/apis/build.openshift.io/v1/namespaces/myproj/builds";
-    let build = json!({"metadata": {"name": "app-1"}, "spec": {"output": {"to": {"kind": "ImageStreamTag", "name": "app:1"}}}});
-    let mut stored = api.send_json("POST", builds, &build).expect(201, &json!({"status": {"phase": "New"}}));
-    stored["status"]["phase"] = json!("Running");
-    let path = format!("{builds}/app-1");
-    let mut stored = api.send_json("PUT", &path, &stored).expect(200, &json!({"status": {"phase": "Running"}}));
-    stored["spec"]["output"]["to"]["kind"] = json!("DockerImage");
-    let refused = api.send_json("PUT", &path, &stored).expect(422, &json!({"reason": "Invalid"}));
-    assert!(refused["message"].as_str().unwrap().ends_with("spec is immutable"), "{refused}");
-}
-
-#[test]
 fn an_image_stream_says_where_the_internal_registry_has_it() {
     let api = Api::asleep();
     let expected = json!({"status": {
