@@ -11,6 +11,7 @@ use serde_json::json;
 use super::Quay;
 use super::flags::Flags;
 use super::names::RepoPath;
+use super::push::digest;
 use super::random;
 use super::records::{Delegate, NewToken, Prototype, Tag, Team};
 use super::roles::{RepoRole, TeamRole};
@@ -215,7 +216,7 @@ impl Quay {
 fn small_image() -> Tag {
     const MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
     const LAYER_BYTES: u64 = 105;
-    let digest = |data: &str| format!("sha256:{}", random::sha256(data.as_bytes()));
+    let digest = |data: &str| digest(data.as_bytes());
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": MEDIA_TYPE,

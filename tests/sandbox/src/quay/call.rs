@@ -38,6 +38,16 @@ impl Call {
         self.form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// The body as it is.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The content type without its parameters.
+    pub(crate) fn content_type(&self) -> Option<&str> {
+        content_type(&self.headers)
+    }
+
     /// All values of a query parameter.
     pub(crate) fn params<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.query.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -92,7 +102,7 @@ impl Call {
     }
 
     fn claims_json(&self) -> bool {
-        content_type(&self.headers) == Some("application/json")
+        self.content_type() == Some("application/json")
     }
 }
 

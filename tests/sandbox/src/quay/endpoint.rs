@@ -52,6 +52,9 @@ pub(crate) enum Endpoint {
     Catalog,
     TagNames(RepoPath),
     Manifest(RepoPath, String),
+    Blob(RepoPath, String),
+    Uploads(RepoPath),
+    Upload(RepoPath, String),
 }
 
 /// A stable name for the kind of a request to Quay, to count by: the method and what the path means, without
@@ -142,6 +145,9 @@ impl Endpoint {
             Endpoint::Catalog => "catalog",
             Endpoint::TagNames(_) => "tag names",
             Endpoint::Manifest(..) => "manifest",
+            Endpoint::Blob(..) => "blob",
+            Endpoint::Uploads(_) => "uploads",
+            Endpoint::Upload(..) => "upload",
         }
     }
 
@@ -153,6 +159,7 @@ impl Endpoint {
             Endpoint::ApplicationTokens(..) => "application token",
             Endpoint::Prototypes(_) => "prototype",
             Endpoint::Repositories => "repository",
+            Endpoint::Uploads(_) => "upload",
             other => other.kind(),
         }
     }
@@ -217,6 +224,9 @@ fn registry_endpoint(segments: &[&str]) -> Option<Endpoint> {
         ["auth"] => Some(Endpoint::RegistryAuth),
         ["_catalog"] => Some(Endpoint::Catalog),
         [path @ .., "tags", "list"] => Some(Endpoint::TagNames(repo_path(path)?)),
+        [path @ .., "blobs", "uploads", ""] => Some(Endpoint::Uploads(repo_path(path)?)),
+        [path @ .., "blobs", "uploads", id] => Some(Endpoint::Upload(repo_path(path)?, owned(id)?)),
+        [path @ .., "blobs", digest] => Some(Endpoint::Blob(repo_path(path)?, owned(digest)?)),
         [path @ .., "manifests", reference] => Some(Endpoint::Manifest(repo_path(path)?, owned(reference)?)),
         _ => None,
     }

@@ -7,7 +7,7 @@
 //! thing it is about; `auth` decides who may, `state` keeps the books, `errors` words the refusals. People get in
 //! through `sessions`, and let programs in through `applications`, `application_tokens` and `oauth`.
 //!
-//! What it does not play: the web interface, codes that are exchanged for tokens, pushing, mirrors, quotas.
+//! What it does not play: the web interface, codes that are exchanged for tokens, mirrors, quotas.
 
 mod application_tokens;
 mod applications;
@@ -28,7 +28,8 @@ mod permissions;
 mod prototypes;
 mod public;
 mod pull;
-pub(crate) mod random;
+pub(crate) mod push;
+mod random;
 mod records;
 mod registry;
 mod registry_auth;

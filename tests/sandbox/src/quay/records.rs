@@ -121,6 +121,10 @@ pub(crate) struct Repository {
     pub(crate) description: Option<String>,
     pub(crate) status_token: String,
     pub(crate) tags: BTreeMap<String, Tag>,
+    /// What was pushed, by digest.
+    pub(crate) blobs: BTreeMap<String, Vec<u8>>,
+    /// Blobs that are being pushed, by the uploads' identifiers.
+    pub(crate) uploads: BTreeMap<String, Vec<u8>>,
 }
 
 /// A tag and the manifest it points to.

@@ -1,7 +1,8 @@
-//! The registry itself, `/v2/`: just enough to log in, look and pull what a test has pushed.
+//! The registry itself, `/v2/`: just enough to log in, look, pull, and (in `push`) push.
 
-use axum::http::header::{AUTHORIZATION, LINK};
-use axum::http::{HeaderName, Method, StatusCode};
+use axum::body::Body;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LINK};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use serde_json::json;
 
@@ -11,12 +12,12 @@ use super::endpoint::Endpoint;
 use super::errors::{Answer, Refusal, RegistryRefusal, abort, challenge, page_not_found};
 use super::jwt::{self, Claims};
 use super::names::{self, RepoPath};
-use super::pages;
 use super::records::{Repository, Tag};
 use super::registry_auth;
 use super::reply::{self, HTML};
 use super::roles::RepoRole;
 use super::state::State;
+use super::{pages, push};
 
 /// `V2_PAGINATION_SIZE`.
 const PAGE: usize = 100;
@@ -25,8 +26,9 @@ const PAGE: usize = 100;
 pub(crate) fn answer(state: &mut State, method: &Method, endpoint: Option<&Endpoint>, call: &Call) -> Response {
     let answer = match (endpoint, method) {
         (Some(Endpoint::RegistryAuth), &Method::GET) => registry_auth::token(state, call),
-        (Some(endpoint), &Method::GET) => match claims(state, call) {
-            Ok(claims) => read(state, endpoint, call, claims.as_ref()),
+        (Some(endpoint), method) => match claims(state, call) {
+            Ok(claims) if method == Method::GET => read(state, endpoint, call, claims.as_ref()),
+            Ok(claims) => push::answer(state, method, endpoint, call, claims.as_ref()),
             Err(message) => return challenge(abort(StatusCode::UNAUTHORIZED, message), &state.url, None),
         },
         _ => Ok(page_not_found()),
@@ -52,6 +54,7 @@ fn read(state: &State, endpoint: &Endpoint, call: &Call, claims: Option<&Claims>
         Endpoint::Catalog => Ok(catalog(state, call, claims)),
         Endpoint::TagNames(path) => tag_names(state, claims, path),
         Endpoint::Manifest(path, reference) => manifest(state, claims, path, reference),
+        Endpoint::Blob(path, digest) => blob(state, claims, path, digest),
         _ => Ok(page_not_found()),
     }
 }
@@ -100,6 +103,15 @@ fn manifest(state: &State, claims: Option<&Claims>, path: &RepoPath, reference: 
     let response = reply::text(StatusCode::OK, &tag.media_type, tag.manifest.clone());
     let digest = HeaderName::from_static("docker-content-digest");
     Ok(reply::with_header(response, digest, &tag.digest))
+}
+
+/// `GET /v2/<path>/blobs/<digest>`.
+fn blob(state: &State, claims: Option<&Claims>, path: &RepoPath, digest: &str) -> Answer {
+    let unknown = || RegistryRefusal::new(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", "blob unknown to registry");
+    let blob = pullable(state, claims, path)?.blobs.get(digest).ok_or_else(unknown)?;
+    let mut response = Response::new(Body::from(blob.clone()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    Ok(reply::with_header(response, HeaderName::from_static("docker-content-digest"), digest))
 }
 
 /// What a tag or a digest stands for.

@@ -217,6 +217,8 @@ impl State {
             description: description.map(str::to_owned),
             status_token: random::uuid(),
             tags: BTreeMap::new(),
+            blobs: BTreeMap::new(),
+            uploads: BTreeMap::new(),
         };
         self.repositories.insert(path.clone(), repository);
         self.set_permission(path, creator, Some(RepoRole::Admin));

@@ -6,6 +6,7 @@
 mod browser;
 mod chapters;
 mod compare;
+mod pushing;
 mod releases;
 mod samples;
 mod scopes;

@@ -252,6 +252,10 @@ impl World {
             "unknown token" | "unknown 40-char token" | "session" => "A".repeat(40),
             "5-char token" => "ABCDE".to_owned(),
             "JWT-looking token" => "e30.e30.AAAA".to_owned(),
+            "registry JWT" => {
+                let path: Vec<&str> = sample.request["path"].as_str().unwrap().split('/').collect();
+                self.registry_token("reg+writer", &path[2..4].join("/"))
+            }
             "registry JWT (reader)" => self.registry_token("reg+reader", "reg/app"),
             "registry JWT (nobody)" => self.registry_token("reg+nobody", "reg/app"),
             "registry JWT ($oauthtoken)" => self.registry_token("$oauthtoken", "reg/app"),

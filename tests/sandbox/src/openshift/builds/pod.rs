@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::registry::{self, Client, Reference};
 use super::super::{INTERNAL_REGISTRY, keyring, meta};
+use super::registry::{Client, Reference};
+use crate::quay::push::digest;
 
 /// How a pod ended.
 pub(super) enum Outcome {
@@ -27,7 +28,7 @@ pub(super) async fn run(build: &Value, secret: &Value) -> Outcome {
     let pushed = match Reference::parse(image) {
         None => Err("invalid reference format".to_owned()),
         Some(reference) if reference.host == INTERNAL_REGISTRY => match login {
-            Some(_) => return Outcome::Pushed { digest: registry::digest(layer.as_bytes()), internal: true },
+            Some(_) => return Outcome::Pushed { digest: digest(layer.as_bytes()), internal: true },
             None => Err("authentication required".to_owned()),
         },
         Some(reference) => match Client::new() {

@@ -8,7 +8,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::super::keyring::Login;
-use crate::quay::random;
+use crate::quay::push::digest;
 use crate::traffic::ARRANGE_HEADER;
 
 /// The media type of an OCI image's manifest.
@@ -158,11 +158,6 @@ async fn accept(response: Response) -> Result<Response, Trouble> {
     }
     let body: Value = response.json().await.unwrap_or_default();
     Err(Trouble::Refused(status, body["errors"][0]["message"].as_str().unwrap_or_default().to_owned()))
-}
-
-/// The digest by which registries know a blob or a manifest.
-pub(super) fn digest(content: &[u8]) -> String {
-    format!("sha256:{}", random::sha256(content))
 }
 
 #[cfg(test)]
