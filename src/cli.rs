@@ -175,7 +175,10 @@ pub struct Link {
   oc quay status -n shop --probe
 
   # All namespaces, for a pipeline
-  oc quay status -A -o json")]
+  oc quay status -A -o json
+
+  # All namespaces, as a page for a browser
+  oc quay status -A -o html --output-file status.html")]
 pub struct Status {
     /// Which namespaces.
     #[command(flatten)]
@@ -184,8 +187,11 @@ pub struct Status {
     #[arg(long)]
     pub probe: bool,
     /// Keep looking, and show it again when it changes
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "output_file")]
     pub watch: bool,
+    /// Write the report into a file, as for `-o html`
+    #[arg(long, value_name = "FILE")]
+    pub output_file: Option<PathBuf>,
     /// The level that makes the exit code 1
     #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "LEVEL")]
     pub fail_on: FailOn,

@@ -3,6 +3,7 @@
 //! Whoever writes styles always; the door strips what the stream cannot show. stdout carries the report, everything
 //! else goes to stderr.
 
+mod frame;
 mod progress;
 mod prompt;
 #[cfg(test)]
@@ -13,10 +14,12 @@ mod tests;
 use std::env;
 use std::io::{self, IsTerminal as _, Write as _};
 
+use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
 use inquire::ui::{RenderConfig, Styled};
 use owo_colors::OwoColorize as _;
 use secrecy::SecretString;
+use terminal_size::{Height, Width};
 
 use crate::error::{Error, ExitStatus};
 use progress::Line;
@@ -26,6 +29,7 @@ pub(crate) use rehearsal::Answer;
 
 /// The columns of a terminal that does not tell.
 const UNKNOWN_WIDTH: usize = 80;
+const USUAL_WINDOW: (Width, Height) = (Width(80), Height(24));
 
 /// What the global flags say about input and output.
 #[derive(Clone, Copy, Debug)]
@@ -107,12 +111,16 @@ impl Ui {
     pub fn redraw(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout();
         if matches!(self.person, Person::Real) && stdout.is_terminal() && !is_dumb() {
-            // Not through the stream that strips colors: it would strip these too.
-            stdout.write_all(b"\x1b[H\x1b[2J")?;
+            let text = if self.out == ColorChoice::Never { strip_str(text).to_string() } else { text.to_owned() };
+            let (Width(columns), Height(rows)) = terminal_size::terminal_size_of(&stdout).unwrap_or(USUAL_WINDOW);
+            self.line.clear();
+            // Not through the stream that strips colors: it would strip what steers, too.
+            stdout.write_all(frame::frame(&text, columns.into(), rows.into()).as_bytes())?;
+            stdout.flush()
         } else {
             self.write_out("---\n")?;
+            self.out(text)
         }
-        self.out(text)
     }
 
     /// Says on stderr what is being done, or is about to be.
@@ -224,8 +232,8 @@ impl Ui {
         }
     }
 
-    /// Starts to count `total` pieces of work, which [`Progress::tick`] tells to be done one by one. What takes over a
-    /// second is shown, on a terminal, in one line `WHAT: 3 of 12`, which goes when the value does.
+    /// Starts to count `total` pieces of work, or one of unknown size with none; [`Progress::during`] does it. What takes
+    /// over a second is shown, on a terminal, in one line that goes when the value does.
     pub fn progress(&self, what: &'static str, total: usize) -> Progress<'_> {
         Progress::new(&self.line, what, total)
     }
@@ -280,7 +288,7 @@ impl Ui {
 /// The text without what would steer the terminal; for words that a server, or anyone else, chose.
 pub fn printable(text: &str) -> String {
     let steer = |char: char| char.is_control() && char != '\n';
-    anstream::adapter::strip_str(text).to_string().replace(steer, " ")
+    strip_str(text).to_string().replace(steer, " ")
 }
 
 fn is_dumb() -> bool {
@@ -296,11 +304,7 @@ fn is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
     })
 }
 
-fn width(
-    columns: Option<String>,
-    is_terminal: bool,
-    size: Option<(terminal_size::Width, terminal_size::Height)>,
-) -> Option<usize> {
+fn width(columns: Option<String>, is_terminal: bool, size: Option<(Width, Height)>) -> Option<usize> {
     let asked = columns.and_then(|columns| columns.trim().parse().ok()).filter(|&columns| columns > 0);
     let measured = size.map_or(UNKNOWN_WIDTH, |(width, _)| width.0.into());
     asked.or_else(|| is_terminal.then_some(measured))

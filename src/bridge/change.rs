@@ -78,6 +78,7 @@ pub struct ServiceAccountEdit {
 
 /// What a change does to its object, for people and for `-o json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
     /// The object comes into being.

@@ -9,6 +9,7 @@ pub use super::code::{Code, Entry};
 /// How bad a finding is. Ordered from fine to broken; `Unknown` stands between what is fine and what is wrong,
 /// since it is neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// As it should be.
@@ -38,6 +39,7 @@ impl Level {
 
 /// The object a finding or a change is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ObjectRef {
     /// Kind: `Secret`, `RobotAccount`.
     pub kind: &'static str,
@@ -73,6 +75,7 @@ impl fmt::Display for ObjectRef {
 
 /// One thing that a check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
     /// Stable code; its entry in the table has the level and the explanation.
     pub code: Code,

@@ -106,17 +106,18 @@ impl ChangeSet {
         let progress = context.ui.progress("Changing", entries.len());
         let mut outcomes = Vec::with_capacity(entries.len());
         if !self.scope.is_empty() {
-            let edited = session.cluster.edit_scope(&self.scope).await;
+            let edited = progress.during(session.cluster.edit_scope(&self.scope)).await;
             progress.tick();
             outcomes.push(edited.map_or_else(|error| Outcome::Failed(error.to_string()), |()| Outcome::Done));
         }
         if outcomes.iter().all(|outcome| *outcome == Outcome::Done) {
             let progress = &progress;
             let work = self.plans.iter().map(|(judged, plan)| async move {
+                progress.at(&judged.snapshot.name);
                 let work = Work { changes: &plan.changes, snapshot: &judged.snapshot, desired: &judged.desired };
                 session.apply(target, &work, || progress.tick()).await
             });
-            let made: Vec<_> = futures::stream::iter(work).buffered(session.parallel).collect().await;
+            let made: Vec<_> = progress.during(futures::stream::iter(work).buffered(session.parallel).collect()).await;
             outcomes.extend(made.into_iter().flatten());
         }
         outcomes.resize(entries.len(), Outcome::Skipped);

@@ -11,7 +11,7 @@ mod version;
 
 use crate::cli::{Cli, Command};
 use crate::error::{Error, ExitStatus};
-use crate::report::Style;
+use crate::report::{Format, Style};
 use crate::ui::Ui;
 
 /// What every command has at hand.
@@ -35,6 +35,9 @@ impl Context<'_> {
 /// # Errors
 /// When what was asked could not be done.
 pub(crate) async fn run(context: &Context<'_>, cli: &Cli) -> Result<ExitStatus, Error> {
+    if context.global.output == Format::Html && !matches!(cli.command, Command::Status(_)) {
+        return Err(Error::new("-o html is for status alone").hint(format!("{} status -A -o html", context.program)));
+    }
     match &cli.command {
         Command::Setup(args) => setup::run(context, args).await,
         Command::Link(args) => link::run(context, args).await,

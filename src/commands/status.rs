@@ -1,9 +1,12 @@
 //! `status`: snapshot, checks, report.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
+use anstream::adapter::strip_str;
+use anyhow::Context as _;
 use futures::StreamExt as _;
 
 use super::Context;
@@ -13,7 +16,7 @@ use crate::cli::{self, FailOn, Status};
 use crate::cluster::{Cluster, Secrets};
 use crate::error::{Error, ExitStatus};
 use crate::quay::Depth;
-use crate::report::{IntegrationReport, NamespaceReport, StatusReport};
+use crate::report::{Format, IntegrationReport, NamespaceReport, StatusReport, Style};
 use crate::session::gather::{self, Look, Which};
 use crate::session::settings::Settings;
 use crate::session::{self, Session};
@@ -28,8 +31,21 @@ pub(super) async fn run(context: &Context<'_>, args: &Status) -> Result<ExitStat
     let settings = Settings::read(context.global)?;
     let cluster = session::connect(context.global).await?;
     let report = look(context, &cluster, settings, &args.target, args.probe).await?;
-    context.ui.out(&report.render(context.global.output, &context.style())?)?;
+    match &args.output_file {
+        None => context.ui.out(&report.render(context.global.output, &context.style())?)?,
+        Some(file) => write(context, &report, file)?,
+    }
     Ok(exit_status(&report, args.fail_on))
+}
+
+/// Writes the report into a file, and the answer on stderr.
+fn write(context: &Context, report: &StatusReport, file: &Path) -> Result<(), Error> {
+    let style = Style { width: None, ..context.style() };
+    let text = report.render(context.global.output, &style)?;
+    let shown = file.display();
+    std::fs::write(file, strip_str(&text).to_string()).with_context(|| format!("could not write {shown}"))?;
+    context.ui.status(&format!("Wrote {shown}. {}", report.verdict));
+    Ok(())
 }
 
 /// Looks at the namespaces that are meant; with `probe`, the registry is asked too what their logins may do.
@@ -43,10 +59,16 @@ pub(super) async fn look(
     let global = context.global;
     let which = Which::of(target, global, cluster)?;
     let parallel = usize::from(global.parallel);
-    let (session, parts) = tokio::join!(
-        Session::open(context.ui, global, cluster.clone(), settings),
-        gather::parts(cluster, &which, Secrets::Always, parallel)
-    );
+    let (session, parts) = context
+        .ui
+        .progress("Reading the cluster", 0)
+        .during(async {
+            tokio::join!(
+                Session::open(context.ui, global, cluster.clone(), settings),
+                gather::parts(cluster, &which, Secrets::Always, parallel)
+            )
+        })
+        .await;
     let session = session?;
     let depth = if which.is_many() { Depth::Lean } else { Depth::Full };
     let look = Look { quay: Some(depth), probe, beyond_scope: false };
@@ -85,6 +107,9 @@ async fn watch(context: &Context<'_>, args: &Status) -> Result<ExitStatus, Error
         Which::Named(names) if names.len() == 1 => names[0].clone(),
         _ => return Err(Error::new("--watch looks at one namespace").hint("name it with -n")),
     };
+    if context.global.output == Format::Html {
+        return Err(Error::new("--watch shows text, not a page").hint("leave out -o html"));
+    }
     let mut events = pin!(cluster.watch(&watched));
     let mut shown = String::new();
     loop {

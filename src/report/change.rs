@@ -11,11 +11,14 @@ use super::{API_VERSION, Format, address_hint, human, machine, of_level, short, 
 
 /// The changes of a command, planned or done.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeReport {
-    /// [`API_VERSION`].
+    /// The version of this format.
+    #[cfg_attr(test, schemars(extend("const" = API_VERSION)))]
     pub api_version: &'static str,
-    /// `ChangeReport`.
+    /// What this is.
+    #[cfg_attr(test, schemars(extend("const" = "ChangeReport")))]
     pub kind: &'static str,
     /// No change failed or was left out, and no finding is an error.
     pub ok: bool,
@@ -33,6 +36,7 @@ pub struct ChangeReport {
 
 /// One change and what became of it.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeReportEntry {
     /// The namespace it is made for; none for a change to the integration as a whole.
@@ -56,6 +60,7 @@ pub struct ChangeReportEntry {
 
 /// What became of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeState {
     /// Not tried yet.
@@ -147,7 +152,7 @@ impl ChangeReport {
     /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Human => human::change(self, style, false),
+            Format::Human | Format::Html => human::change(self, style, false),
             Format::Wide => human::change(self, style, true),
             Format::Short => short::change(self, style),
             Format::Json => machine::json(self)?,

@@ -8,16 +8,24 @@ use crate::bridge::finding::{Code, Level};
 use super::style::{Page, Style, paint, plain};
 use super::{Format, client, machine};
 
-/// An entry of the table, for programs.
+/// What a finding code means.
 #[derive(Serialize)]
-struct Explanation {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Explanation {
+    /// The code.
     code: &'static str,
+    /// The level of every finding with it.
     level: Level,
+    /// A few words.
     title: &'static str,
+    /// What it means and how it comes about.
     meaning: &'static str,
+    /// What to do about it.
     remedy: &'static str,
+    /// A command to copy, if one helps; NAMESPACE stands for the namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    /// Where the same can be read, relative to the project.
     docs: String,
 }
 

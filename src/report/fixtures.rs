@@ -125,6 +125,27 @@ pub(super) fn thirty() -> StatusReport {
     several("-A", namespaces)
 }
 
+/// Five hundred namespaces: 60 without their organization, three with other problems, one unknown, 416 fine, 20 not linked.
+pub(super) fn five_hundred() -> StatusReport {
+    let mut namespaces: Vec<_> = (1..=20).map(|number| denied(&format!("kitchen-{number:02}"))).collect();
+    namespaces.extend((1..=416).map(|number| (namespace(&format!("app-{number:03}")), checks(vec![]))));
+    for number in 1..=60 {
+        let name = format!("team-{number:02}");
+        let message = format!("Quay has no organization openshift_{name}");
+        let missing = Finding::new(Code::OrganizationMissing, ObjectRef::cluster("Organization", &name), message);
+        namespaces.push((namespace(&name), vec![Check::new("Organization", "not there", vec![missing])]));
+    }
+    for (name, findings) in [
+        ("payments-and-invoices-of-europe", vec![rival("payments-and-invoices-of-europe")]),
+        ("shop", vec![missing("shop"), stale("shop")]),
+        ("carts", vec![missing("carts"), stale("carts"), missing("carts"), stale("carts"), rival("carts")]),
+        ("audit", vec![unread("audit")]),
+    ] {
+        namespaces.push((namespace(name), checks(findings)));
+    }
+    several("-A", namespaces)
+}
+
 /// The changes that link a namespace, some of them.
 pub(super) fn planned(namespace: &str) -> Vec<ChangeReportEntry> {
     let organization = format!("openshift_{namespace}");

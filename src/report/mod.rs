@@ -6,9 +6,12 @@ mod change;
 mod explanation;
 #[cfg(test)]
 mod fixtures;
+mod html;
 mod human;
 mod machine;
 mod manifests;
+#[cfg(test)]
+mod schema;
 mod setup;
 mod short;
 mod status;
@@ -45,6 +48,8 @@ pub enum Format {
     Yaml,
     /// The names of the objects concerned
     Name,
+    /// A page for a browser, of `status` alone
+    Html,
 }
 
 /// Counts of what is wrong, in words: `2 errors, 1 warning, 1 unknown`. Empty if nothing is.

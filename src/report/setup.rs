@@ -12,11 +12,14 @@ use super::{API_VERSION, Format, count, human, machine, short};
 
 /// A set-up, planned, checked or done.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SetupReport {
-    /// [`API_VERSION`].
+    /// The version of this format.
+    #[cfg_attr(test, schemars(extend("const" = API_VERSION)))]
     pub api_version: &'static str,
-    /// `SetupReport`.
+    /// What this is.
+    #[cfg_attr(test, schemars(extend("const" = "SetupReport")))]
     pub kind: &'static str,
     /// Nothing failed, and a check found everything done.
     pub ok: bool,
@@ -44,6 +47,7 @@ pub struct SetupReport {
 
 /// One step.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StepReport {
     /// Its name: `cluster`, `quay`, `token`, `operator`, `secret`, `integration`, `nodeTrust`, `proof`.
@@ -66,6 +70,7 @@ pub struct StepReport {
 
 /// Something that was found.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FactReport {
     /// How good or bad it is.
@@ -76,6 +81,7 @@ pub struct FactReport {
 
 /// A namespace before anything is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NamespacePreview {
     /// Its name.
@@ -88,6 +94,7 @@ pub struct NamespacePreview {
 
 /// What became of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum StepState {
     /// Done now.
@@ -175,7 +182,7 @@ impl SetupReport {
     /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Human => human::setup(self, style, false),
+            Format::Human | Format::Html => human::setup(self, style, false),
             Format::Wide => human::setup(self, style, true),
             Format::Short => short::setup(self, style),
             Format::Json => machine::json(self)?,

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::bridge::checks::Check;
@@ -11,15 +12,18 @@ use crate::bridge::names::QuayUrl;
 use crate::ui::printable;
 
 use super::style::Style;
-use super::{API_VERSION, Format, address_hint, human, machine, of_level, short, verdict};
+use super::{API_VERSION, Format, address_hint, html, human, machine, of_level, short, verdict};
 
 /// The state of the integration and of the namespaces that were asked for.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StatusReport {
-    /// [`API_VERSION`].
+    /// The version of this format.
+    #[cfg_attr(test, schemars(extend("const" = API_VERSION)))]
     pub api_version: &'static str,
-    /// `StatusReport`.
+    /// What this is.
+    #[cfg_attr(test, schemars(extend("const" = "StatusReport")))]
     pub kind: &'static str,
     /// There is no finding of level error.
     pub ok: bool,
@@ -40,6 +44,7 @@ pub struct StatusReport {
 
 /// Counts over a [`StatusReport`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// Namespaces that were looked at.
@@ -62,6 +67,7 @@ pub struct Summary {
 
 /// The settings in use, where they come from, and the checks of the integration as a whole.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrationReport {
     /// The address of the Quay.
@@ -76,6 +82,7 @@ pub struct IntegrationReport {
 
 /// A setting and where it comes from.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SettingReport {
     /// The value; none if it is secret, or an address that cannot be used (which may hide a password).
@@ -87,6 +94,7 @@ pub struct SettingReport {
 
 /// A namespace and what its checks say.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NamespaceReport {
     /// Its name.
@@ -108,6 +116,7 @@ pub struct NamespaceReport {
 
 /// One check.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CheckReport {
     /// What was checked.
@@ -116,7 +125,7 @@ pub struct CheckReport {
     pub level: Level,
     /// The state in a few words.
     pub fact: String,
-    /// The codes of its findings. The findings themselves stand in [`StatusReport::findings`], in the same order.
+    /// The codes of its findings. The findings themselves stand in the report's `findings`, in the same order.
     pub findings: Vec<Code>,
 }
 
@@ -183,6 +192,7 @@ impl StatusReport {
                 let problems = self.findings.iter().filter(|finding| finding.level >= Level::Warning);
                 machine::names(problems.map(|finding| &finding.object))
             }
+            Format::Html => html::status(self, Timestamp::now()),
         })
     }
 

@@ -6,9 +6,14 @@ use super::{API_VERSION, Format, machine};
 
 /// The versions on all sides.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct VersionReport {
+    /// The version of this format.
+    #[cfg_attr(test, schemars(extend("const" = API_VERSION)))]
     api_version: &'static str,
+    /// What this is.
+    #[cfg_attr(test, schemars(extend("const" = "VersionReport")))]
     kind: &'static str,
     /// This plugin's.
     pub client: &'static str,
@@ -34,7 +39,7 @@ impl VersionReport {
         match format {
             Format::Json => machine::json(self),
             Format::Yaml => machine::yaml(self),
-            Format::Human | Format::Wide | Format::Short | Format::Name => {
+            Format::Human | Format::Wide | Format::Short | Format::Name | Format::Html => {
                 let mut text = format!("oc-quay {}\n", self.client);
                 for (name, version) in [("Cluster", &self.cluster), ("Quay", &self.quay)] {
                     text.extend(version.iter().map(|version| format!("{name}: {version}\n")));

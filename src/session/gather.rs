@@ -157,12 +157,13 @@ impl Session {
         let work = parts.into_iter().map(|parts| {
             let (existing, each, progress) = (existing.as_ref(), &each, &progress);
             async move {
+                progress.at(&parts.name);
                 let judged = self.judge(target, parts, look, requests, existing).await;
                 progress.tick();
                 each(judged)
             }
         });
-        futures::stream::iter(work).buffered(self.parallel).collect().await
+        progress.during(futures::stream::iter(work).buffered(self.parallel).collect()).await
     }
 
     async fn judge(

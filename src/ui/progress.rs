@@ -1,14 +1,18 @@
 //! One line on stderr that counts.
 
 use std::io::{self, Write as _};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::time::Instant;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::{UNKNOWN_WIDTH, printable};
 
 /// What is done sooner needs no progress.
-const FIRST_MS: u64 = 1000;
-const EVERY_MS: u64 = 100;
+const FIRST: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_millis(200);
 
 /// The line itself: it is rewritten in place, with spaces rather than escape sequences, which `NO_COLOR` and old
 /// consoles would spoil.
@@ -42,40 +46,72 @@ impl Line {
     }
 }
 
-/// Work that is under way.
+/// Work that is under way: so many pieces, or one whose size nobody knows.
 #[derive(Debug)]
 pub struct Progress<'a> {
     line: &'a Line,
     what: &'static str,
     total: usize,
     done: AtomicUsize,
-    started: Instant,
-    /// When to show the line next, in milliseconds since the start.
-    due: AtomicU64,
+    /// What was begun last.
+    current: Mutex<String>,
 }
 
 impl<'a> Progress<'a> {
     pub(super) fn new(line: &'a Line, what: &'static str, total: usize) -> Self {
-        let due = AtomicU64::new(FIRST_MS);
-        Self { line, what, total, done: AtomicUsize::new(0), started: Instant::now(), due }
+        Self { line, what, total, done: AtomicUsize::new(0), current: Mutex::default() }
+    }
+
+    /// This piece is begun.
+    pub fn at(&self, piece: &str) {
+        piece.clone_into(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// One more is done.
     pub fn tick(&self) {
-        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if let Some(text) = self.count(elapsed).filter(|_| self.line.moves) {
-            self.line.show(&text);
+        self.done.fetch_add(1, Relaxed);
+    }
+
+    /// Does the work. The line moves on while nothing is done, too: that is when a person wonders.
+    pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        let started = Instant::now();
+        let mut due = interval_at(started + FIRST, EVERY);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut work => return outcome,
+                now = due.tick(), if self.line.moves => self.line.show(&self.text(now - started)),
+            }
         }
     }
 
-    /// Counts one more, and gives the text to show if it is time to.
-    fn count(&self, elapsed: u64) -> Option<String> {
-        let done = self.done.fetch_add(1, Relaxed) + 1;
-        if elapsed < self.due.load(Relaxed) {
-            return None;
+    /// `Reading: 120 of 500, 14/s, 27 s left: shop`; `Reading: 3 s` where there is nothing to count.
+    fn text(&self, elapsed: Duration) -> String {
+        let Self { what, total, .. } = self;
+        let (done, seconds) = (self.done.load(Relaxed), elapsed.as_secs_f64());
+        let state = match done {
+            _ if *total < 2 => format!("{} s", elapsed.as_secs()),
+            0 => format!("0 of {total}, {} s", elapsed.as_secs()),
+            _ => {
+                let rate = done as f64 / seconds;
+                let left = Duration::from_secs_f64((total.saturating_sub(done)) as f64 / rate);
+                format!("{done} of {total}, {rate:.*}/s, {} left", usize::from(rate < 10.0), rough(left))
+            }
+        };
+        match self.current.lock().unwrap_or_else(PoisonError::into_inner).as_str() {
+            "" => format!("{what}: {state}"),
+            current => format!("{what}: {state}: {}", printable(current)),
         }
-        self.due.store(elapsed + EVERY_MS, Relaxed);
-        Some(format!("{}: {done} of {}", self.what, self.total))
+    }
+}
+
+/// A time as people say it.
+fn rough(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds < 100 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds.div_ceil(60)),
     }
 }
 
@@ -116,21 +152,32 @@ impl Drop for Progress<'_> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn nothing_is_shown_in_the_first_second_and_then_not_too_often() {
+    fn text(what: &'static str, total: usize, done: usize, current: &str, milliseconds: u64) -> String {
         let line = Line::new(false);
-        let progress = Progress::new(&line, "Namespaces checked", 12);
-        let shown: Vec<_> = [10, 999, 1000, 1050, 1100].into_iter().map(|elapsed| progress.count(elapsed)).collect();
-        assert_eq!(
-            shown,
-            [None, None, Some("Namespaces checked: 3 of 12".into()), None, Some("Namespaces checked: 5 of 12".to_owned())]
-        );
+        let progress = Progress::new(&line, what, total);
+        (0..done).for_each(|_| progress.tick());
+        progress.at(current);
+        progress.text(Duration::from_millis(milliseconds))
     }
 
     #[test]
-    fn a_line_that_was_never_shown_needs_no_clearing() {
-        let line = Line::new(false);
-        Progress::new(&line, "Namespaces checked", 1).tick();
+    fn it_says_what_is_done_how_fast_how_long_it_takes_and_where_it_is() {
+        assert_eq!(text("Reading", 500, 0, "shop", 1000), "Reading: 0 of 500, 1 s: shop");
+        assert_eq!(text("Reading", 500, 120, "shop", 8500), "Reading: 120 of 500, 14/s, 26 s left: shop");
+        assert_eq!(text("Changing", 5000, 10, "shop", 20_000), "Changing: 10 of 5000, 0.5/s, 167 min left: shop");
+        assert_eq!(text("Reading", 1, 0, "shop", 3200), "Reading: 3 s: shop");
+        assert_eq!(text("Looking around", 0, 0, "", 3200), "Looking around: 3 s");
+    }
+
+    #[test]
+    fn what_a_name_says_cannot_steer_the_terminal() {
+        assert_eq!(text("Reading", 0, 0, "a\x1b[2Jb", 1000), "Reading: 1 s: ab");
+    }
+
+    #[tokio::test]
+    async fn a_line_that_was_never_shown_needs_no_clearing() {
+        let line = Line::new(true);
+        assert_eq!(Progress::new(&line, "Reading", 1).during(async { 7 }).await, 7);
         assert_eq!(line.shown.load(Relaxed), 0);
     }
 }

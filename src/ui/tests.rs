@@ -1,5 +1,3 @@
-use terminal_size::{Height, Width};
-
 use super::*;
 
 fn ui(no_input: bool) -> Ui {

@@ -254,7 +254,7 @@ fn flags_that_do_not_exist_or_contradict_each_other() {
         (
             "status -n shop -o xml",
             &[],
-            "error: invalid value 'xml' for '--output <OUTPUT>'\n  [possible values: human, wide, short, json, yaml, name]\n\n  tip: a similar value exists: 'yaml'\n\nFor more information, try '--help'.\n",
+            "error: invalid value 'xml' for '--output <OUTPUT>'\n  [possible values: human, wide, short, json, yaml, name, html]\n\n  tip: a similar value exists: 'html'\n\nFor more information, try '--help'.\n",
         ),
         (
             "status -n shop --fail-on info",
@@ -262,6 +262,13 @@ fn flags_that_do_not_exist_or_contradict_each_other() {
             "error: invalid value 'info' for '--fail-on <LEVEL>'\n  [possible values: warning, error, never]\n\nFor more information, try '--help'.\n",
         ),
         ("status -A --watch", &[], "error: --watch looks at one namespace\nhint: name it with -n\n"),
+        ("status -n shop --watch -o html", &[], "error: --watch shows text, not a page\nhint: leave out -o html\n"),
+        ("link -n shop -o html", &[], "error: -o html is for status alone\nhint: oc quay status -A -o html\n"),
+        (
+            "status --watch --output-file a.txt",
+            &[],
+            "error: the argument '--watch' cannot be used with '--output-file <FILE>'\n\nUsage: oc quay status --watch [NAMESPACE]...\n\nFor more information, try '--help'.\n",
+        ),
         ("unlink -A --delete-organization --yes", &[], "error: --delete-organization works on one namespace at a time\n"),
     ]);
 }

@@ -21,7 +21,7 @@ fn pages() -> Vec<(String, String)> {
     let mut paths = vec!["README.md".to_owned(), "CHANGELOG.md".to_owned(), "krew/README.md".to_owned()];
     for entry in fs::read_dir(in_project("docs")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        paths.push(format!("docs/{name}"));
+        paths.extend(name.ends_with(".md").then(|| format!("docs/{name}")));
     }
     paths.sort();
     paths.into_iter().map(|path| (path.clone(), read(&path))).collect()

@@ -13,6 +13,7 @@ mod interrupted;
 mod leaks;
 mod link;
 mod output;
+mod page;
 #[cfg(unix)]
 mod prompts;
 mod repair;

@@ -68,4 +68,6 @@ fn verdict(page: &mut Page, verdict: &str, level: Level) {
 }
 
 #[cfg(test)]
+mod looks;
+#[cfg(test)]
 mod tests;

@@ -1,5 +1,8 @@
 //! Several namespaces: a line each, problems first; then what is wrong; then counts.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use owo_colors::OwoColorize as _;
 
 use super::findings::Listing;
@@ -7,8 +10,9 @@ use crate::bridge::finding::{Finding, Level};
 use crate::report::status::{NamespaceReport, StatusReport};
 use crate::report::style::{Page, Style, columns, paint, plain};
 
-/// Namespaces in which nothing is wrong are counted, not shown, beyond this number.
-const MOST_QUIET: usize = 20;
+/// So many namespaces with problems have a row. Those without have theirs if there are no more of them than this; else
+/// they are only counted.
+const MOST_ROWS: usize = 20;
 /// The findings of this many namespaces are shown.
 const MOST_DETAILED: usize = 10;
 /// This many findings of each.
@@ -21,12 +25,20 @@ pub(super) fn show(page: &mut Page, style: &Style, report: &StatusReport, listin
     let groups = group(report);
     let (telling, quiet): (Vec<_>, Vec<_>) =
         groups.iter().partition(|(_, findings)| concerning(findings, false).next().is_some());
-    let hidden = if wide { 0 } else { quiet.len().saturating_sub(MOST_QUIET) };
-    let shown: Vec<_> = telling.into_iter().chain(quiet.into_iter().rev().skip(hidden).rev()).collect();
+    let most_telling = if wide { usize::MAX } else { MOST_ROWS };
+    let most_quiet = if wide || quiet.len() <= MOST_ROWS { usize::MAX } else { 0 };
+    let shown: Vec<_> = telling.iter().take(most_telling).chain(quiet.iter().take(most_quiet)).copied().collect();
 
-    rows(page, style, &shown, wide);
-    if hidden > 0 {
-        page.line(&format!("  and {hidden} more, shown by -o wide").dimmed().to_string());
+    if !shown.is_empty() {
+        rows(page, style, &shown, wide);
+    }
+    let hidden = [
+        (telling.len().saturating_sub(most_telling), "more with problems"),
+        (quiet.len().saturating_sub(most_quiet), "without problems"),
+    ];
+    let hidden: Vec<_> = hidden.iter().filter(|(number, _)| *number > 0).map(|(number, of)| format!("{number} {of}")).collect();
+    if !hidden.is_empty() {
+        page.line(&format!("  {}, shown by -o wide", hidden.join(", ")).dimmed().to_string());
     }
     page.gap();
     details(page, &groups, listing, wide);
@@ -164,9 +176,15 @@ fn details(page: &mut Page, groups: &[Group], listing: &Listing, wide: bool) {
         listing.show(page, 2, &findings, MOST_FINDINGS);
         page.gap();
     }
-    let more = with_findings().count().saturating_sub(limit);
-    if more > 0 {
-        page.line(&format!("The findings of {more} more namespaces are shown by -o wide").dimmed().to_string());
+    let codes = groups.iter().map(|(_, findings)| codes(findings, wide)).filter(|codes| !codes.is_empty());
+    let mut more = BTreeMap::<_, usize>::new();
+    codes.skip(limit).flatten().for_each(|code| *more.entry(code).or_default() += 1);
+    if !more.is_empty() {
+        let mut more: Vec<_> = more.into_iter().collect();
+        more.sort_by_key(|(code, number)| (Reverse(*number), *code));
+        let more: Vec<_> = more.iter().map(|(code, number)| format!("{code} in {number}")).collect();
+        let text = format!("In more namespaces, shown by -o wide: {}", more.join(", "));
+        page.prose("", &text, |text| text.dimmed().to_string());
         page.gap();
     }
 }

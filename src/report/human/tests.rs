@@ -107,18 +107,13 @@ myproj -> openshift_myproj
 #[test]
 fn thirty_namespaces() {
     let text = text(&thirty(), 80);
-    let table = "
+    let expected = "
   NAMESPACE   STATE     ORGANIZATION        FINDINGS
 × carts       error     openshift_carts     OQ301 OQ306 OQ308
 × shop        error     openshift_shop      OQ301 OQ306
 ‼ billing     warning   openshift_billing   OQ308
 ? audit       unknown   openshift_audit     OQ901
-√ app-01      ok        openshift_app-01
-";
-    assert!(text.starts_with(&format!("{SETTINGS}{table}")), "{text}");
-    let rest = "
-√ app-20      ok        openshift_app-20
-  and 6 more, shown by -o wide
+  26 without problems, shown by -o wide
 
 carts
   OQ301 error   Secret default-quay-openshift does not exist
@@ -146,7 +141,7 @@ audit
 
 2 of 30 namespaces have errors. Run: oc quay repair -A
 ";
-    assert!(text.ends_with(rest), "{text}");
+    assert_eq!(text, format!("{SETTINGS}{expected}"));
 }
 
 #[test]

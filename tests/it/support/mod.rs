@@ -5,6 +5,7 @@ mod by_hand;
 mod cases;
 mod deaths;
 mod run;
+mod schema;
 mod setup;
 mod setup_state;
 #[cfg(unix)]

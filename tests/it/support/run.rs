@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
-use super::World;
+use super::{World, schema};
 
 /// The program with its arguments and environment, ready to run.
 pub(crate) struct Command<'a> {
@@ -138,10 +138,13 @@ impl<'a> Command<'a> {
 }
 
 impl Run {
-    /// Stdout as JSON.
+    /// Stdout as JSON, which has to be as the published schema says.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{}: {error}\n{}", self.line, self.stdout))
+        let document =
+            serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{}: {error}\n{}", self.line, self.stdout));
+        schema::assert_valid(&document);
+        document
     }
 
     /// The finding codes in a report that was asked for as JSON.

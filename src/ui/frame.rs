@@ -1,0 +1,80 @@
+//! A text that takes the place of another one on a terminal.
+
+use super::strip_str;
+
+const HOME: &str = "\x1b[H";
+const CLEAR_REST_OF_LINE: &str = "\x1b[K";
+const CLEAR_BELOW: &str = "\x1b[J";
+
+/// What shows a text from the top of the window, written in one go: every line is overwritten, and only what is longer
+/// than the new one is cleared, so that nothing flickers. Of a text that is too high for the window, the end of the middle
+/// is left out: the last line is the answer.
+pub(super) fn frame(text: &str, columns: usize, rows: usize) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    let columns = columns.max(1);
+    let width = |line: &str| strip_str(line).to_string().chars().count();
+    let height = |line: &&str| width(line).div_ceil(columns).max(1);
+    let mut shown = HOME.to_owned();
+    let mut show = |line: &str| {
+        shown += line;
+        // At the right edge the cursor still stands on the last character, which would go with the rest.
+        if line.is_empty() || width(line) % columns != 0 {
+            shown += CLEAR_REST_OF_LINE;
+        }
+        shown.push('\n');
+    };
+    // The cursor stands in the row below.
+    let room = rows.saturating_sub(1);
+    match lines.split_last() {
+        Some((last, others)) if lines.iter().map(height).sum::<usize>() > room => {
+            let mut left = room.saturating_sub(1 + height(last));
+            let fitting = others.iter().take_while(|line| {
+                let fits = height(line) <= left;
+                left = left.saturating_sub(height(line));
+                fits
+            });
+            let fitting = fitting.count();
+            others.iter().take(fitting).for_each(|line| show(line));
+            show(&format!("... {} more lines", others.len() - fitting));
+            show(last);
+        }
+        _ => lines.iter().for_each(|line| show(line)),
+    }
+    shown + CLEAR_BELOW
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str, columns: usize, rows: usize) -> Vec<String> {
+        let frame = frame(text, columns, rows);
+        assert!(frame.starts_with(HOME) && frame.ends_with(CLEAR_BELOW));
+        strip_str(&frame).to_string().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_line_takes_the_place_of_another_and_the_rest_goes() {
+        assert_eq!(frame("one\n\ntwo\n", 80, 24), "\x1b[Hone\x1b[K\n\x1b[K\ntwo\x1b[K\n\x1b[J");
+        assert_eq!(frame("three\n", 5, 24), "\x1b[Hthree\n\x1b[J");
+    }
+
+    #[test]
+    fn what_is_too_high_keeps_its_beginning_and_its_end() {
+        let text: String = (1..=30).map(|number| format!("line {number}\n")).collect();
+        assert_eq!(lines(&text, 80, 31).len(), 30);
+        let shown = lines(&text, 80, 10);
+        assert_eq!(
+            (shown.len(), shown[6].as_str(), shown[7].as_str(), shown[8].as_str()),
+            (9, "line 7", "... 22 more lines", "line 30")
+        );
+        assert_eq!(lines(&text, 80, 1), ["... 29 more lines", "line 30"]);
+    }
+
+    #[test]
+    fn a_line_that_goes_on_in_the_next_row_counts_for_both() {
+        let text = format!("{}\nb\nc\nlast\n", "\x1b[31ma\x1b[39m".repeat(25));
+        assert_eq!(lines(&text, 20, 6).len(), 4);
+        assert_eq!(lines(&text, 20, 5), [&*"a".repeat(25), "... 2 more lines", "last"]);
+    }
+}
