@@ -1,5 +1,6 @@
 //! The command line. The doc comments are the help text.
 
+mod run;
 mod setup;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::bridge::Role;
 use crate::report::Format;
+pub use run::{LogFormat, Run};
 pub use setup::{Setup, Teardown};
 
 /// Link OpenShift namespaces to Red Hat Quay, see what is wrong, put it right.
@@ -39,10 +41,22 @@ pub enum Command {
     Unlink(Unlink),
     /// Take the integration out of the cluster; organizations and images stay
     Teardown(Teardown),
+    /// Keep namespaces linked for as long as it runs: the bridge
+    Run(Run),
     /// Explain a finding code
     Explain(Explain),
     /// Print the versions of this plugin, the cluster and Quay
     Version(Version),
+}
+
+impl Command {
+    /// How it writes its log, if it is the one that has nothing else to say.
+    pub(crate) fn log_format(&self) -> Option<LogFormat> {
+        match self {
+            Command::Run(run) => (!run.manifests).then_some(run.log_format),
+            _ => None,
+        }
+    }
 }
 
 /// Flags of every command.

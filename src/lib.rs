@@ -12,6 +12,7 @@
 //! | [`cluster`] | the OpenShift side: reading and writing |
 //! | [`quay`] | the Quay side: reading and writing |
 //! | [`setup`] | the steps of the set-up, each with what it finds, plans, does and verifies |
+//! | [`observe`] | a look at every request to both sides |
 //! | [`report`] | one report value, rendered for people and programs |
 //! | [`ui`] | the only door to stdout, stderr and prompts |
 //! | [`error`] | kinds of error and their exit codes |
@@ -21,6 +22,8 @@ pub mod cli;
 pub mod cluster;
 mod commands;
 pub mod error;
+mod log;
+pub mod observe;
 pub mod quay;
 pub mod report;
 mod session;
@@ -31,7 +34,6 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
-use tracing_subscriber::EnvFilter;
 
 use cli::Cli;
 use commands::Context;
@@ -52,7 +54,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitStatus {
         }
     };
     let ui = Ui::new(UiOptions { color: cli.global.color, no_input: cli.global.no_input });
-    log(cli.global.verbose);
+    log::start(cli.global.verbose, cli.command.log_format());
     let context = Context { ui: &ui, global: &cli.global, program };
     match execute(&context, &cli) {
         Ok(status) => status,
@@ -83,19 +85,6 @@ fn execute(context: &Context, cli: &Cli) -> Result<ExitStatus, Error> {
     });
     runtime.shutdown_background();
     result
-}
-
-/// Logs to stderr what is asked for: our requests first, then those of the libraries. Nothing unasked: what matters is
-/// in the report or in the error. Bodies and headers, where tokens are, are never logged.
-fn log(verbosity: u8) {
-    let filter = match verbosity {
-        0 => "off",
-        1 => "oc_quay=debug,warn",
-        2 => "oc_quay=debug,kube=debug,warn",
-        3 => "oc_quay=debug,kube=debug,info",
-        _ => "debug",
-    };
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr).with_ansi(false).init();
 }
 
 #[cfg(test)]

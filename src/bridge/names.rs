@@ -14,6 +14,18 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// Value of [`MANAGED_BY_LABEL`].
 pub const MANAGED_BY: &str = "oc-quay";
 
+/// What our own bridge and its objects in the cluster are called.
+pub const BRIDGE: &str = "oc-quay";
+
+/// The Lease by which one replica of our bridge leads.
+pub const LEASE: &str = "oc-quay";
+
+/// The name of our bridge's webhook inside its MutatingWebhookConfiguration.
+pub const BRIDGE_WEBHOOK: &str = "builds.bridge.oc-quay";
+
+/// The path at which our bridge answers it.
+pub const BRIDGE_WEBHOOK_PATH: &str = "/builds";
+
 /// Annotation on a service account: the role that its robot account was asked to have with `link --service-account`.
 pub const ROLE_ANNOTATION: &str = "oc-quay/role";
 

@@ -11,12 +11,14 @@ use kube::client::{Body, ClientBuilder};
 use kube::core::request;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tower::buffer::BufferLayer;
 use tower::retry::RetryLayer;
 
 use super::error::{Cause, ClusterError, credentials_problem};
 use super::kubeconfig;
 use crate::bridge::integration::Step;
+use crate::observe::{self, Eye, Observer, Side, cluster_kind};
 
 /// How long a connection may take to come about, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,6 +46,13 @@ pub struct Options {
     pub parallel: usize,
 }
 
+impl Options {
+    /// Whether something was asked for that only a kubeconfig can say.
+    pub(super) fn names_kubeconfig(&self) -> bool {
+        [&self.context, &self.cluster, &self.user].iter().any(|name| name.is_some()) || self.kubeconfig.is_some()
+    }
+}
+
 /// A cluster. Clones share one set of connections.
 #[derive(Clone)]
 pub struct Cluster {
@@ -57,16 +66,37 @@ struct Inner {
     context: String,
     namespace: String,
     address: Uri,
+    /// What other clients call the API server, where that is not its address: in the cluster.
+    public_server: Option<String>,
+    eye: Eye,
 }
 
 impl Cluster {
     /// Reads the kubeconfig and makes ready to connect. Sends no request; runs the credential plugin that the
     /// kubeconfig names, if it names one.
     ///
+    /// In a pod without a kubeconfig, the pod's service account is used, and the cluster is asked for its public name.
+    ///
     /// # Errors
     /// One sentence that names the file or context at fault and, where there is one, the way out.
     pub async fn connect(options: &Options) -> anyhow::Result<Self> {
-        let kubeconfig::Choice { context, mut config } = kubeconfig::choose(options).await?;
+        Self::of_choice(kubeconfig::choose(options).await?, options).await
+    }
+
+    pub(super) async fn of_choice(choice: kubeconfig::Choice, options: &Options) -> anyhow::Result<Self> {
+        let is_in_pod = choice.is_in_pod;
+        let mut cluster = Self::new(choice, options)?;
+        if is_in_pod {
+            let public_server = cluster.read_public_server().await?;
+            if let Some(inner) = Arc::get_mut(&mut cluster.inner) {
+                inner.public_server = public_server;
+            }
+        }
+        Ok(cluster)
+    }
+
+    fn new(choice: kubeconfig::Choice, options: &Options) -> anyhow::Result<Self> {
+        let kubeconfig::Choice { context, mut config, .. } = choice;
         config.headers.push((header::USER_AGENT, HeaderValue::from_static(concat!("oc-quay/", env!("CARGO_PKG_VERSION")))));
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         // kube's own retries go on for more than a minute (measured).
@@ -85,7 +115,8 @@ impl Cluster {
             .with_layer(&RetryLayer::new(RetryPolicy::default()))
             .build();
         let in_flight = Semaphore::new(options.parallel.max(1));
-        Ok(Self { inner: Arc::new(Inner { client, in_flight, timeout: options.timeout, context, namespace, address }) })
+        let (timeout, public_server, eye) = (options.timeout, None, Eye::default());
+        Ok(Self { inner: Arc::new(Inner { client, in_flight, timeout, context, namespace, address, public_server, eye }) })
     }
 
     /// The context's namespace.
@@ -98,16 +129,20 @@ impl Cluster {
         &self.inner.context
     }
 
-    /// The API server as `host:port`: what tells this cluster from others in marks.
+    /// The API server as `host:port`: what tells this cluster from others in marks. In the cluster it is the public name
+    /// all the same, so that a bridge and the people who use the commands take each other's marks for their own.
     pub fn server(&self) -> String {
-        let address = &self.inner.address;
-        let default_port = if address.scheme_str() == Some("http") { 80 } else { 443 };
-        format!("{}:{}", address.host().unwrap_or_default(), address.port_u16().unwrap_or(default_port))
+        self.inner.public_server.clone().unwrap_or_else(|| host_and_port(&self.inner.address))
     }
 
     /// The API server's address as a person would type it.
     fn url(&self) -> String {
-        format!("{}://{}", self.inner.address.scheme_str().unwrap_or("https"), self.server())
+        format!("{}://{}", self.inner.address.scheme_str().unwrap_or("https"), host_and_port(&self.inner.address))
+    }
+
+    /// Has every request told to an observer, but for watches, which are one that lasts.
+    pub fn observe(&self, observer: Observer) {
+        self.inner.eye.open(observer);
     }
 
     /// For watches, which last: they neither count as calls under way nor end with the timeout.
@@ -161,10 +196,26 @@ impl Cluster {
     }
 
     async fn exchange_once(&self, request: Request<Vec<u8>>) -> Result<(u16, Vec<u8>), Cause> {
-        let silence = |error: kube::Error| Cause::of_silence(&self.url(), &error);
-        let response = self.inner.client.send(request.map(Body::from)).await.map_err(silence)?;
-        let status = response.status().as_u16();
-        let body = response.into_body().collect_bytes().await.map_err(silence)?;
-        Ok((status, body.into()))
+        let (method, path, started) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
+        let answer = async {
+            let silence = |error: kube::Error| Cause::of_silence(&self.url(), &error);
+            let response = self.inner.client.send(request.map(Body::from)).await.map_err(silence)?;
+            let status = response.status().as_u16();
+            let body = response.into_body().collect_bytes().await.map_err(silence)?;
+            Ok((status, body.into()))
+        };
+        let answer: Result<(u16, Vec<u8>), Cause> = answer.await;
+        self.inner.eye.tell(|| observe::Request {
+            side: Side::Cluster,
+            kind: cluster_kind(method.as_str(), &path),
+            status: answer.as_ref().ok().map(|(status, _)| *status),
+            took: started.elapsed(),
+        });
+        answer
     }
+}
+
+pub(super) fn host_and_port(address: &Uri) -> String {
+    let default_port = if address.scheme_str() == Some("http") { 80 } else { 443 };
+    format!("{}:{}", address.host().unwrap_or_default(), address.port_u16().unwrap_or(default_port))
 }

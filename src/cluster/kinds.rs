@@ -38,6 +38,8 @@ pub(super) const IMAGE_CONFIGS: Kind = Kind::v1("config.openshift.io", "Image", 
 pub(super) const CONFIG_MAPS: Kind = Kind::core("ConfigMap", "configmaps", "config map").namespaced();
 pub(super) const CLUSTER_ROLE_BINDINGS: Kind =
     Kind::v1("rbac.authorization.k8s.io", "ClusterRoleBinding", "clusterrolebindings", "cluster role binding");
+pub(super) const LEASES: Kind = Kind::v1("coordination.k8s.io", "Lease", "leases", "lease").namespaced();
+pub(super) const EVENTS: Kind = Kind::core("Event", "events", "event").namespaced();
 pub(super) const DEPLOYMENTS: Kind = Kind::v1("apps", "Deployment", "deployments", "deployment").namespaced();
 pub(super) const CUSTOM_RESOURCE_DEFINITIONS: Kind =
     Kind::v1("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions", "CustomResourceDefinition");

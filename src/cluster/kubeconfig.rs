@@ -9,17 +9,26 @@ use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::client::Options;
+use super::pod::{MOUNT, Pod};
 
 /// A context and what it says about the cluster and the user.
 pub(super) struct Choice {
     pub(super) context: String,
     pub(super) config: Config,
+    /// It was not a kubeconfig that said so, but the pod that this runs in.
+    pub(super) is_in_pod: bool,
 }
 
 /// Reads the kubeconfig and takes the context, cluster and user that `options` ask for.
 pub(super) async fn choose(options: &Options) -> anyhow::Result<Choice> {
     let files = Files::of(options.kubeconfig.as_deref(), std::env::var_os("KUBECONFIG"), std::env::home_dir());
-    let kubeconfig = files.read()?;
+    let Some(kubeconfig) = files.read()? else {
+        let pod = Pod::of(|name| std::env::var(name).ok(), Path::new(MOUNT));
+        return match pod.filter(|_| !options.names_kubeconfig()) {
+            Some(pod) => pod.choice(options),
+            None => Err(files.missing()),
+        };
+    };
     let context = choose_context(&kubeconfig, &files, options)?;
     let choice =
         KubeConfigOptions { context: Some(context.clone()), cluster: options.cluster.clone(), user: options.user.clone() };
@@ -27,7 +36,7 @@ pub(super) async fn choose(options: &Options) -> anyhow::Result<Choice> {
         .await
         .map_err(|error| anyhow!("{files}, context {context}: {error}"))?;
     let config = check(config).map_err(|problem| anyhow!("{files}, context {context}: {problem}"))?;
-    Ok(Choice { context, config: impersonate(config, options)? })
+    Ok(Choice { context, config: impersonate(config, options)?, is_in_pod: false })
 }
 
 /// The files a kubeconfig is read from. Of several the first that sets something wins (kubernetes.io, "Organizing
@@ -52,7 +61,8 @@ impl Files {
         Self { paths, required: false }
     }
 
-    fn read(&self) -> anyhow::Result<Kubeconfig> {
+    /// What they say together; none if not one of them is there.
+    fn read(&self) -> anyhow::Result<Option<Kubeconfig>> {
         let mut merged = None;
         for path in &self.paths {
             let next = match Kubeconfig::read_from(path) {
@@ -64,9 +74,11 @@ impl Files {
                 Some(merged) => Kubeconfig::merge(merged, next).map_err(|error| anyhow!("{self}: {error}"))?,
             });
         }
-        merged.ok_or_else(|| {
-            anyhow!("there is no kubeconfig ({self}): log in with `oc login SERVER`, or name one with --kubeconfig")
-        })
+        Ok(merged)
+    }
+
+    fn missing(&self) -> anyhow::Error {
+        anyhow!("there is no kubeconfig ({self}): log in with `oc login SERVER`, or name one with --kubeconfig")
     }
 }
 
@@ -116,7 +128,7 @@ fn choose_context(kubeconfig: &Kubeconfig, files: &Files, options: &Options) -> 
 }
 
 /// What kube accepts and yet cannot work.
-fn check(mut config: Config) -> Result<Config, String> {
+pub(super) fn check(mut config: Config) -> Result<Config, String> {
     let scheme = config.cluster_url.scheme_str();
     if !matches!(scheme, Some("http" | "https")) || config.cluster_url.host().is_none_or(str::is_empty) {
         return Err(format!("its server {} is no address that starts with https://", config.cluster_url));
@@ -130,7 +142,7 @@ fn check(mut config: Config) -> Result<Config, String> {
     Ok(config)
 }
 
-fn impersonate(mut config: Config, options: &Options) -> anyhow::Result<Config> {
+pub(super) fn impersonate(mut config: Config, options: &Options) -> anyhow::Result<Config> {
     let user = &mut config.auth_info;
     user.impersonate = options.impersonate.clone().or_else(|| user.impersonate.take());
     user.impersonate_uid = options.impersonate_uid.clone().or_else(|| user.impersonate_uid.take());
@@ -231,7 +243,9 @@ users:
 
     #[test]
     fn files_that_are_missing_are_passed_over_unless_they_were_asked_for() {
-        let missing = Files::of(None, Some("/nowhere/1".into()), None).read().unwrap_err().to_string();
+        let files = Files::of(None, Some("/nowhere/1".into()), None);
+        assert!(files.read().unwrap().is_none());
+        let missing = files.missing().to_string();
         assert!(missing.starts_with("there is no kubeconfig (kubeconfig /nowhere/1)"), "{missing}");
         let asked = Files::of(Some(Path::new("/nowhere/1")), None, None).read().unwrap_err().to_string();
         assert!(asked.starts_with("kubeconfig /nowhere/1 cannot be read"), "{asked}");

@@ -10,15 +10,18 @@ mod all;
 mod client;
 mod credentials;
 mod error;
+mod event;
 mod extension;
 mod imports;
 mod kinds;
 mod kubeconfig;
+mod lease;
 mod objects;
 mod olm;
 mod operator;
 mod packages;
 mod platform;
+mod pod;
 mod problem;
 mod read;
 mod reduce;
@@ -35,11 +38,14 @@ pub use all::AllParts;
 pub use client::{Cluster, Options};
 pub use credentials::{CA_KEY, Credentials};
 pub use error::{Cause, ClusterError};
+pub use event::{Note, Noted};
 pub use extension::Extension;
+pub use lease::Lease;
 pub use objects::ObjectKind;
 pub use olm::{Csv, InstallPlan, Subscription};
 pub use operator::{
-    Crd, Deployment, INSTALLER, OPERATOR_NAMESPACE, Operator, PACKAGE, QUAY_INTEGRATION_CRD_NAME, quay_integration_crd,
+    Crd, Deployment, INSTALLER, OPERATOR_DEPLOYMENTS, OPERATOR_NAMESPACE, Operator, PACKAGE, QUAY_INTEGRATION_CRD_NAME,
+    quay_integration_crd,
 };
 pub use packages::{Channel, Package};
 pub use platform::Platform;

@@ -28,7 +28,7 @@ pub const QUAY_INTEGRATION_CRD_NAME: &str = "quayintegrations.quay.redhat.com";
 
 /// The names that the operator's Deployment has: in the bundle (QBO
 /// `bundle/downstream/manifests/quay-bridge-operator.clusterserviceversion.yaml`), and without OLM (QBO `config/default`).
-const DEPLOYMENT_NAMES: [&str; 2] = ["quay-bridge-operator", "quay-bridge-operator-controller-manager"];
+pub const OPERATOR_DEPLOYMENTS: [&str; 2] = ["quay-bridge-operator", "quay-bridge-operator-controller-manager"];
 
 /// OLM v1 installs on behalf of this service account, which has a ClusterRoleBinding of the same name.
 pub const INSTALLER: &str = "quay-bridge-operator-installer";
@@ -187,8 +187,14 @@ impl Cluster {
         Ok(found.is_some_and(|found| found.metadata.is_ours()))
     }
 
+    /// The operator's Deployment, as `namespace/name`, if it is to have pods.
+    pub async fn running_operator(&self) -> Read<Option<String>> {
+        let found = self.deployment().await?.filter(|deployment| deployment.wanted > 0);
+        Ok(found.map(|deployment| format!("{}/{}", deployment.namespace, deployment.name)))
+    }
+
     async fn deployment(&self) -> Read<Option<Deployment>> {
-        let found = future::try_join_all(DEPLOYMENT_NAMES.map(|name| async move {
+        let found = future::try_join_all(OPERATOR_DEPLOYMENTS.map(|name| async move {
             let named = ListParams::default().fields(&format!("metadata.name={name}"));
             self.list::<StoredDeployment, Deployment>(&DEPLOYMENTS, None, named).await
         }));

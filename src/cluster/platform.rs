@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use futures::join;
+use http::Uri;
 use kube::api::{GetParams, PostParams};
 use kube::core::Request;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::client::Cluster;
+use super::client::{Cluster, host_and_port};
 use super::error::ClusterError;
 use super::kinds::{self, CLUSTER_VERSIONS, INFRASTRUCTURES, Meta, SELF_REVIEWS, USERS};
 use crate::bridge::snapshot::Read;
@@ -51,6 +52,8 @@ struct Infrastructure {
 #[serde(rename_all = "camelCase", default)]
 struct InfrastructureStatus {
     platform_status: Option<PlatformStatus>,
+    #[serde(rename = "apiServerURL")]
+    api_server_url: String,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +111,17 @@ impl Cluster {
     pub async fn version(&self) -> Read<String> {
         let (kubernetes, openshift) = join!(self.kubernetes_version(), self.openshift_version());
         Ok(version(&kubernetes?, openshift.ok().flatten().as_ref()))
+    }
+
+    /// The API server as clients outside of the cluster name it, as `host:port`; none where the cluster does not tell:
+    /// it is no OpenShift, or it may not be asked.
+    pub(super) async fn read_public_server(&self) -> Result<Option<String>, ClusterError> {
+        let infrastructure = match self.get::<Infrastructure>(&INFRASTRUCTURES, None, "cluster").await {
+            Err(error) if error.status() == Some(403) => None,
+            infrastructure => infrastructure?,
+        };
+        let url: Option<Uri> = infrastructure.and_then(|found| found.status.api_server_url.parse().ok());
+        Ok(url.filter(|url| url.host().is_some()).map(|url| host_and_port(&url)))
     }
 
     async fn kubernetes_version(&self) -> Result<String, ClusterError> {

@@ -1,6 +1,6 @@
 //! Watching a namespace for changes, by metadata alone.
 
-use futures::stream::select_all;
+use futures::stream::{BoxStream, select_all};
 use futures::{Stream, StreamExt};
 use kube::Api;
 use kube::core::PartialObjectMeta;
@@ -8,7 +8,8 @@ use kube::runtime::watcher::{Config, Event};
 use kube::runtime::{WatchStreamExt, watcher};
 
 use super::client::Cluster;
-use super::kinds::{IMAGE_STREAMS, SECRETS, SERVICE_ACCOUNTS};
+use super::kinds::{DEPLOYMENTS, IMAGE_STREAMS, SECRETS, SERVICE_ACCOUNTS};
+use super::operator::OPERATOR_DEPLOYMENTS;
 use super::reduce::DOCKERCONFIGJSON;
 
 impl Cluster {
@@ -19,15 +20,26 @@ impl Cluster {
         let logins = Config::default().fields(&format!("type={DOCKERCONFIGJSON}"));
         let watched = [(&SERVICE_ACCOUNTS, Config::default()), (&IMAGE_STREAMS, Config::default()), (&SECRETS, logins)];
         let streams = watched.map(|(kind, config)| {
-            let api: Api<PartialObjectMeta> = Api::namespaced_with(self.watch_client(), namespace, &kind.resource());
-            watcher(api, config)
-                .default_backoff()
-                .filter_map(async |event| match event {
-                    Ok(Event::Apply(_) | Event::Delete(_) | Event::InitDone) => Some(()),
-                    Ok(Event::Init | Event::InitApply(_)) | Err(_) => None,
-                })
-                .boxed()
+            let api = Api::namespaced_with(self.watch_client(), namespace, &kind.resource());
+            changes(api, config)
         });
         select_all(streams)
     }
+
+    /// Yields whenever the operator's Deployment changes, or may have.
+    pub fn watch_operator(&self) -> impl Stream<Item = ()> + use<> {
+        let streams = OPERATOR_DEPLOYMENTS.map(|name| {
+            let api = Api::all_with(self.watch_client(), &DEPLOYMENTS.resource());
+            changes(api, Config::default().fields(&format!("metadata.name={name}")))
+        });
+        select_all(streams)
+    }
+}
+
+fn changes(api: Api<PartialObjectMeta>, config: Config) -> BoxStream<'static, ()> {
+    let changes = watcher(api, config).default_backoff().filter_map(async |event| match event {
+        Ok(Event::Apply(_) | Event::Delete(_) | Event::InitDone) => Some(()),
+        Ok(Event::Init | Event::InitApply(_)) | Err(_) => None,
+    });
+    changes.boxed()
 }

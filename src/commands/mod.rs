@@ -4,6 +4,7 @@ mod changes;
 mod explain;
 mod link;
 mod repair;
+mod run;
 mod setup;
 mod status;
 mod unlink;
@@ -45,6 +46,7 @@ pub(crate) async fn run(context: &Context<'_>, cli: &Cli) -> Result<ExitStatus, 
         Command::Repair(args) => repair::run(context, args).await,
         Command::Unlink(args) => unlink::run(context, args).await,
         Command::Teardown(args) => setup::teardown::run(context, args).await,
+        Command::Run(args) => run::run(context, args).await,
         Command::Explain(args) => explain::run(context, args),
         Command::Version(args) => version::run(context, args).await,
     }

@@ -17,6 +17,7 @@ use super::error::{ErrorKind, QuayError, is_readonly};
 use super::{Quay, bearer};
 use crate::bridge::integration::{Step, Trouble};
 use crate::bridge::snapshot::Login;
+use crate::observe::{Request, Side, quay_kind};
 
 /// The pauses after the first tries of a call. The last try has none.
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
@@ -284,7 +285,9 @@ impl Quay {
         };
         // The query is left out: it is long, and it may hold what is nobody's business.
         let (status, path) = (outcome.as_ref().ok().map(|answer| answer.status.as_u16()), call.url.path());
-        tracing::debug!(method = %call.method, path, status, elapsed = ?started.elapsed(), "quay");
+        let took = started.elapsed();
+        tracing::debug!(method = %call.method, path, status, elapsed = ?took, "quay");
+        self.0.eye.tell(|| Request { side: Side::Quay, kind: quay_kind(call.method.as_str(), path), status, took });
         outcome
     }
 

@@ -39,6 +39,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use crate::bridge::integration::Trouble;
 use crate::bridge::names::QuayUrl;
+use crate::observe::{Eye, Observer};
 use connection::Line;
 use diagnose::Diagnosis;
 use registry::Challenge;
@@ -98,6 +99,7 @@ struct Shared {
     config: Arc<OnceCell<wire::Config>>,
     diagnosis: OnceCell<Diagnosis>,
     challenge: OnceCell<Challenge>,
+    eye: Eye,
 }
 
 impl Quay {
@@ -139,6 +141,7 @@ impl Quay {
             config: Arc::default(),
             diagnosis: OnceCell::new(),
             challenge: OnceCell::new(),
+            eye: Eye::default(),
         })))
     }
 
@@ -165,7 +168,13 @@ impl Quay {
             config: Arc::clone(&self.0.config),
             diagnosis: OnceCell::new(),
             challenge: self.0.challenge.clone(),
+            eye: self.0.eye.clone(),
         })))
+    }
+
+    /// Has every request told to an observer.
+    pub fn observe(&self, observer: Observer) {
+        self.0.eye.open(observer);
     }
 
     /// What stands in the way of every call, or of every call of a kind, as far as the answers so far tell. None twice.

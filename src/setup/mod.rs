@@ -5,6 +5,7 @@
 
 mod answers;
 pub mod browser;
+pub mod built_in;
 mod change;
 mod find;
 mod manifests;

@@ -9,6 +9,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::{Stage, secret_of};
 use crate::bridge::integration::Step;
 use crate::bridge::snapshot::UnreadKind;
+use crate::cluster::pod::Pod;
 use crate::cluster::{Cause, Cluster, Options, Secrets};
 
 #[test]
@@ -198,4 +199,43 @@ fn an_answer_that_cannot_be_read_is_not_logged_either() {
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains("requesting"), "a weak test: {logged}");
     assert!(!logged.contains("HIDDEN"), "{logged}");
+}
+
+/// What a pod of the sandbox's cluster finds as its service account's.
+fn mount(stage: &Stage) -> std::path::PathBuf {
+    let mount = stage.sandbox.dir().join("serviceaccount");
+    std::fs::create_dir_all(&mount).unwrap();
+    std::fs::write(mount.join("token"), stage.openshift().token("admin")).unwrap();
+    std::fs::copy(stage.sandbox.ca_file(), mount.join("ca.crt")).unwrap();
+    std::fs::write(mount.join("namespace"), "oc-quay\n").unwrap();
+    mount
+}
+
+#[test]
+fn a_pod_connects_as_its_service_account_and_knows_the_clusters_public_name() {
+    let stage = Stage::new();
+    let mount = mount(&stage);
+    let port = stage.openshift().url().rsplit(':').next().unwrap().to_owned();
+    let variables = |name: &str| match name {
+        "KUBERNETES_SERVICE_HOST" => Some("127.0.0.1".to_owned()),
+        "KUBERNETES_SERVICE_PORT" => Some(port.clone()),
+        _ => None,
+    };
+    let pod = Pod::of(variables, &mount).unwrap();
+    let connect = || stage.run(Cluster::of_choice(pod.choice(&stage.options("")).unwrap(), &stage.options(""))).unwrap();
+    let cluster = connect();
+    assert_eq!((cluster.context(), cluster.namespace()), ("in-cluster", "oc-quay"));
+    assert_eq!(cluster.server(), "api.sandbox.example.com:6443");
+    stage.run(cluster.integrations()).unwrap();
+
+    stage.openshift().deny("admin", "get", "config.openshift.io", "infrastructures");
+    assert_eq!(connect().server(), format!("127.0.0.1:{port}"), "who may not ask has the address");
+}
+
+#[test]
+fn without_a_token_or_an_address_there_is_no_pod() {
+    let stage = Stage::new();
+    let mount = mount(&stage);
+    assert!(Pod::of(|_| None, &mount).is_none());
+    assert!(Pod::of(|_| Some("1".into()), stage.sandbox.dir()).is_none());
 }

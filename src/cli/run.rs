@@ -1,0 +1,57 @@
+//! `run`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::duration;
+
+/// `run`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  # Try it against the cluster of the current context; Ctrl-C ends it
+  oc quay run
+
+  # What makes it run in the cluster
+  oc quay run --manifests | oc apply -f -
+
+  # The same with an image of your own, in a namespace of your own
+  oc quay run --manifests --image registry.example.com/oc-quay:v1 -n quay-bridge")]
+pub struct Run {
+    /// Print the objects that make it run in the cluster, in the namespace of -n or `oc-quay`, and end
+    #[arg(long, conflicts_with_all = ["listen", "webhook_listen", "leader_election"])]
+    pub manifests: bool,
+    /// The image that they name, instead of this version's
+    #[arg(long, value_name = "IMAGE", requires = "manifests")]
+    pub image: Option<String>,
+    /// Serve /healthz, /readyz and /metrics there, such as 0.0.0.0:8080
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Serve the webhook for builds there, such as 0.0.0.0:8443
+    #[arg(long, value_name = "ADDRESS", requires = "webhook_certs")]
+    pub webhook_listen: Option<SocketAddr>,
+    /// Folder with the webhook's tls.crt and tls.key, which are read again when they change
+    #[arg(long, value_name = "FOLDER")]
+    pub webhook_certs: Option<PathBuf>,
+    /// Work only while this replica holds the Lease in the namespace of -n or of the context
+    #[arg(long)]
+    pub leader_election: bool,
+    /// How often everything is looked at without being asked
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    pub full_pass: Duration,
+    /// How to write the log on stderr
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for people
+    #[default]
+    Text,
+    /// A JSON object a line
+    Json,
+}

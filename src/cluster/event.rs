@@ -1,0 +1,101 @@
+//! Events: what happened to a namespace, where those who work in it look for it.
+
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::Request;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::client::Cluster;
+use super::error::ClusterError;
+use super::kinds::{EVENTS, Meta};
+use crate::bridge::names::BRIDGE;
+
+/// What the API server takes at most (Kubernetes `pkg/apis/core/validation/events.go`).
+const LONGEST: usize = 1024;
+
+/// What is to be noted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Note {
+    /// The namespace that it happened to.
+    pub namespace: String,
+    /// The namespace's uid.
+    pub uid: String,
+    /// Something went wrong.
+    pub is_warning: bool,
+    /// One word for programs, such as `Repaired`.
+    pub reason: &'static str,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// An Event that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noted {
+    name: String,
+    count: u32,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    metadata: Meta,
+}
+
+impl Cluster {
+    /// Notes an Event in the namespace it is about: Events on Namespace objects would else go to namespace `default`,
+    /// where those who work in this one do not look.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn note(&self, note: &Note) -> Result<Noted, ClusterError> {
+        let now = Timestamp::now();
+        let time = seconds(now);
+        let event = json!({
+            "apiVersion": EVENTS.api_version(),
+            "kind": EVENTS.name(),
+            "metadata": { "name": format!("{}.{:x}", note.namespace, now.as_nanosecond()) },
+            "involvedObject": {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "name": note.namespace,
+                // Has to be that of the Event.
+                "namespace": note.namespace,
+                "uid": note.uid,
+            },
+            "type": if note.is_warning { "Warning" } else { "Normal" },
+            "reason": note.reason,
+            "message": note.message.chars().take(LONGEST).collect::<String>(),
+            "source": { "component": BRIDGE },
+            "firstTimestamp": time,
+            "lastTimestamp": time,
+            "count": 1,
+        });
+        let request = Request::new(EVENTS.path(Some(&note.namespace))).create(&PostParams::default(), event.to_string().into());
+        let written: Written = self.send(&call(note), request).await?;
+        Ok(Noted { name: written.metadata.name, count: 1 })
+    }
+
+    /// Counts an Event once more. One that has expired meanwhile is written anew.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn note_again(&self, note: &Note, noted: &Noted) -> Result<Noted, ClusterError> {
+        let count = noted.count.saturating_add(1);
+        let patch: Value = json!({ "count": count, "lastTimestamp": seconds(Timestamp::now()) });
+        let path = Request::new(EVENTS.path(Some(&note.namespace)));
+        let request = path.patch(&noted.name, &PatchParams::default(), &Patch::Merge(&patch));
+        match self.send::<Written>(&call(note), request).await {
+            Ok(_) => Ok(Noted { name: noted.name.clone(), count }),
+            Err(error) if error.is_not_found() => self.note(note).await,
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn call(note: &Note) -> String {
+    format!("write an event in namespace {}", note.namespace)
+}
+
+fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

@@ -1,0 +1,94 @@
+//! The Lease by which one of several replicas leads. Whoever writes it says which version was read, so of two who write at
+//! the same time one is refused.
+
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::Request;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::client::Cluster;
+use super::error::ClusterError;
+use super::kinds::{LEASES, Meta};
+use crate::bridge::names::{LEASE, MANAGED_BY, MANAGED_BY_LABEL};
+
+/// What we need of the Lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Guards every write.
+    pub version: String,
+    /// Who leads; empty when nobody does.
+    pub holder: String,
+    /// How long the holder leads after it has written the Lease, in seconds.
+    pub seconds: u64,
+    /// How often the holder changed.
+    pub transitions: u64,
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    metadata: Meta,
+    #[serde(default)]
+    spec: Spec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    holder_identity: Option<String>,
+    lease_duration_seconds: Option<u64>,
+    lease_transitions: Option<u64>,
+}
+
+impl Cluster {
+    /// The Lease of the bridge in a namespace, if there is one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn lease(&self, namespace: &str) -> Result<Option<Lease>, ClusterError> {
+        Ok(self.get::<Stored>(&LEASES, Some(namespace), LEASE).await?.map(Lease::from))
+    }
+
+    /// Writes the Lease; with an empty version it is created. The answer is the Lease as it is now; none if somebody else
+    /// has written it meanwhile.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn write_lease(&self, namespace: &str, lease: &Lease) -> Result<Option<Lease>, ClusterError> {
+        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+        let mut object = json!({
+            "apiVersion": LEASES.api_version(),
+            "kind": LEASES.name(),
+            "metadata": { "name": LEASE, "labels": { MANAGED_BY_LABEL: MANAGED_BY } },
+            "spec": {
+                "holderIdentity": lease.holder,
+                "leaseDurationSeconds": lease.seconds,
+                "leaseTransitions": lease.transitions,
+                "renewTime": now,
+            },
+        });
+        let path = Request::new(LEASES.path(Some(namespace)));
+        let request = if lease.version.is_empty() {
+            path.create(&PostParams::default(), object.to_string().into())
+        } else {
+            object["metadata"]["resourceVersion"] = json!(lease.version);
+            path.patch(LEASE, &PatchParams::default(), &Patch::Merge(&object))
+        };
+        match self.send::<Stored>(&format!("write {}", LEASES.one(Some(namespace), LEASE)), request).await {
+            Ok(written) => Ok(Some(written.into())),
+            Err(error) if error.is_conflict() || error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl From<Stored> for Lease {
+    fn from(Stored { metadata, spec }: Stored) -> Self {
+        Self {
+            version: metadata.resource_version,
+            holder: spec.holder_identity.unwrap_or_default(),
+            seconds: spec.lease_duration_seconds.unwrap_or_default(),
+            transitions: spec.lease_transitions.unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Connecting from a pod of the cluster, as the pod's service account.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use kube::Config;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use super::client::Options;
+use super::kubeconfig::{Choice, check, impersonate};
+
+/// Where a pod finds its service account (kubernetes.io, "Accessing the Kubernetes API from a Pod").
+pub(super) const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// What stands for the context's name.
+const CONTEXT: &str = "in-cluster";
+
+/// A pod with a service account.
+pub(super) struct Pod<'a> {
+    host: String,
+    port: String,
+    mount: &'a Path,
+}
+
+impl<'a> Pod<'a> {
+    /// The pod that this runs in, if it does. Every pod is told where the API server is; not every one has a token.
+    pub(super) fn of(variable: impl Fn(&str) -> Option<String>, mount: &'a Path) -> Option<Self> {
+        let (host, port) = (variable("KUBERNETES_SERVICE_HOST")?, variable("KUBERNETES_SERVICE_PORT")?);
+        mount.join("token").exists().then_some(Self { host, port, mount })
+    }
+
+    /// The cluster of the pod. The token, which is renewed within the hour, and the authority, which is renewed too, are
+    /// read again by kube.
+    pub(super) fn choice(&self, options: &Options) -> anyhow::Result<Choice> {
+        // An address of IPv6 stands in brackets.
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let url = format!("https://{host}:{}", self.port);
+        let mut config = Config::new(url.parse().with_context(|| format!("{url} is no address of an API server"))?);
+        let authority = self.mount.join("ca.crt");
+        config.root_cert = Some(certificates(&authority)?);
+        config.root_cert_file = Some(authority);
+        config.auth_info.token_file = Some(self.mount.join("token").display().to_string());
+        config.default_namespace = self.read("namespace")?;
+        let config = check(config).map_err(|problem| anyhow::anyhow!("{}: {problem}", self.mount.display()))?;
+        Ok(Choice { context: CONTEXT.into(), config: impersonate(config, options)?, is_in_pod: true })
+    }
+
+    fn read(&self, name: &str) -> anyhow::Result<String> {
+        let path = self.mount.join(name);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        Ok(text.trim().to_owned())
+    }
+}
+
+fn certificates(file: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
+    let mut certificates = Vec::new();
+    for certificate in CertificateDer::pem_file_iter(file).with_context(|| format!("{} cannot be read", file.display()))? {
+        match certificate {
+            Ok(certificate) => certificates.push(certificate.to_vec()),
+            Err(_) => bail!("{} holds a certificate that makes no sense", file.display()),
+        }
+    }
+    Ok(certificates)
+}

@@ -1,0 +1,129 @@
+//! The log on stderr: what is asked for, and nothing else. Bodies and headers, where tokens are, are never in it.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::cli::LogFormat;
+
+/// Starts the log. A command is silent unless it is asked not to be: what matters is in its report or its error. Then it
+/// tells our requests first, and those of the libraries. The bridge has no report, so it tells what it does.
+pub(crate) fn start(verbosity: u8, bridge: Option<LogFormat>) {
+    let filter = EnvFilter::new(match (verbosity, bridge) {
+        (0, None) => "off",
+        (0, Some(_)) => "oc_quay=info,warn",
+        (1, _) => "oc_quay=debug,warn",
+        (2, _) => "oc_quay=debug,kube=debug,warn",
+        (3, _) => "oc_quay=debug,kube=debug,info",
+        _ => "debug",
+    });
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    match bridge {
+        Some(LogFormat::Json) => log.event_format(Json).init(),
+        _ => log.init(),
+    }
+}
+
+/// An object a line: `time`, `level`, `target`, `message`, and the fields of the event beside them.
+struct Json;
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut fields = Fields(Map::new());
+        let about = event.metadata();
+        for (name, value) in [
+            ("time", Timestamp::now().to_string()),
+            ("level", about.level().to_string().to_lowercase()),
+            ("target", about.target().to_owned()),
+        ] {
+            fields.0.insert(name.to_owned(), Value::from(value));
+        }
+        event.record(&mut fields);
+        writeln!(writer, "{}", Value::Object(fields.0))
+    }
+}
+
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, format!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_is_an_object_with_the_fields_beside_the_message() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).event_format(Json).finish();
+        tracing::subscriber::with_default(log, || {
+            tracing::warn!(namespace = "shop", changes = 3, ok = true, "says \"no\"\nand stops");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["message"], "says \"no\"\nand stops");
+        assert_eq!((&line["namespace"], &line["changes"], &line["ok"]), (&"shop".into(), &3.into(), &true.into()));
+        assert_eq!((&line["level"], &line["target"]), (&"warn".into(), &"oc_quay::log::tests".into()));
+        assert!(line["time"].as_str().unwrap().parse::<Timestamp>().is_ok(), "{line}");
+    }
+}

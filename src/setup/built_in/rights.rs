@@ -1,0 +1,76 @@
+//! What the bridge may do in the cluster: what it does, and no more.
+
+use serde_json::{Value, json};
+
+use super::{BuiltIn, cluster_object};
+use crate::bridge::names::{BRIDGE, LEASE};
+use crate::cluster::OPERATOR_DEPLOYMENTS;
+
+const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
+
+/// A rule: what may be done with some kinds of one API group.
+struct Rule {
+    group: &'static str,
+    resources: &'static [&'static str],
+    verbs: &'static [&'static str],
+    /// Only objects of these names; any if there are none.
+    names: &'static [&'static str],
+}
+
+impl Rule {
+    const fn new(group: &'static str, resources: &'static [&'static str], verbs: &'static [&'static str]) -> Self {
+        Self { group, resources, verbs, names: &[] }
+    }
+
+    fn to_value(&self) -> Value {
+        let mut rule = json!({ "apiGroups": [self.group], "resources": self.resources, "verbs": self.verbs });
+        if !self.names.is_empty() {
+            rule["resourceNames"] = json!(self.names);
+        }
+        rule
+    }
+}
+
+/// In the whole cluster.
+///
+/// Kubernetes cannot grant secrets by their label or type, so the bridge may read all of them; it asks for those that hold
+/// registry logins, for its own, and for the one with Quay's token.
+const IN_CLUSTER: [Rule; 10] = [
+    Rule::new("", &["namespaces", "serviceaccounts"], &["get", "list", "watch", "patch"]),
+    Rule::new("", &["secrets"], &["get", "list", "watch", "create", "patch", "delete"]),
+    Rule::new("", &["events"], &["create", "patch"]),
+    Rule::new("image.openshift.io", &["imagestreams"], &["get", "list", "watch"]),
+    Rule::new("image.openshift.io", &["imagestreamimports"], &["create"]),
+    Rule::new("build.openshift.io", &["builds"], &["get", "list", "watch", "patch"]),
+    // Nobody may change a Build, be it an annotation, who may not build by its strategy
+    // (openshift-apiserver `pkg/build/apiserver/admission/strategyrestrictions/admission.go`).
+    Rule::new("build.openshift.io", &["builds/docker", "builds/optimizeddocker", "builds/source"], &["create"]),
+    Rule::new("quay.redhat.com", &["quayintegrations"], &["get", "list", "watch"]),
+    Rule::new("quay.redhat.com", &["quayintegrations/status"], &["patch"]),
+    Rule { names: &["cluster"], ..Rule::new("config.openshift.io", &["infrastructures"], &["get"]) },
+];
+
+/// Whether the operator runs, which is seen by its Deployment, wherever that is: a list of one name falls under a rule
+/// for that name.
+const OF_OPERATOR: Rule = Rule { names: &OPERATOR_DEPLOYMENTS, ..Rule::new("apps", &["deployments"], &["list", "watch"]) };
+
+/// In the bridge's own namespace: the Lease by which one replica leads. Who may create knows no names.
+const IN_NAMESPACE: [Rule; 2] = [
+    Rule::new("coordination.k8s.io", &["leases"], &["create"]),
+    Rule { names: &[LEASE], ..Rule::new("coordination.k8s.io", &["leases"], &["get", "patch"]) },
+];
+
+pub(super) fn manifests(bridge: &BuiltIn) -> [Value; 4] {
+    let in_cluster: Vec<_> = IN_CLUSTER.iter().chain([&OF_OPERATOR]).map(Rule::to_value).collect();
+    let in_namespace: Vec<_> = IN_NAMESPACE.iter().map(Rule::to_value).collect();
+    let api = format!("{RBAC_GROUP}/v1");
+    let subjects = json!([{ "kind": "ServiceAccount", "name": BRIDGE, "namespace": bridge.namespace }]);
+    let binding =
+        |kind: &str| json!({ "roleRef": { "apiGroup": RBAC_GROUP, "kind": kind, "name": BRIDGE }, "subjects": subjects });
+    [
+        cluster_object(&api, "ClusterRole", json!({ "rules": in_cluster })),
+        cluster_object(&api, "ClusterRoleBinding", binding("ClusterRole")),
+        bridge.object(&api, "Role", json!({ "rules": in_namespace })),
+        bridge.object(&api, "RoleBinding", binding("Role")),
+    ]
+}

@@ -1,0 +1,152 @@
+//! What runs, how it is reached, and what keeps it running.
+
+use serde_json::{Value, json};
+
+use super::{BuiltIn, cluster_object, labels};
+use crate::bridge::names::{BRIDGE, BRIDGE_WEBHOOK, BRIDGE_WEBHOOK_PATH};
+
+/// The port of `/healthz`, `/readyz` and `/metrics`.
+const LISTEN_PORT: u16 = 8080;
+
+/// The port of the webhook.
+const WEBHOOK_PORT: u16 = 8443;
+
+/// Where the serving certificate is mounted.
+const CERTIFICATES: &str = "/etc/oc-quay/tls";
+
+/// The Secret that OpenShift puts the serving certificate into.
+const CERTIFICATE_SECRET: &str = "oc-quay-tls";
+
+pub(super) fn manifests(bridge: &BuiltIn) -> [Value; 5] {
+    [service(bridge), deployment(bridge), disruption_budget(bridge), service_monitor(bridge), webhook(bridge)]
+}
+
+fn selector() -> Value {
+    json!({ "app.kubernetes.io/name": BRIDGE })
+}
+
+/// OpenShift issues the certificate and renews it ("Securing service traffic using service serving certificate secrets").
+fn service(bridge: &BuiltIn) -> Value {
+    let mut service = bridge.object(
+        "v1",
+        "Service",
+        json!({
+            "spec": {
+                "selector": selector(),
+                "ports": [
+                    { "name": "webhook", "port": 443, "targetPort": "webhook" },
+                    { "name": "metrics", "port": LISTEN_PORT, "targetPort": "metrics" },
+                ],
+            },
+        }),
+    );
+    service["metadata"]["annotations"] = json!({ "service.beta.openshift.io/serving-cert-secret-name": CERTIFICATE_SECRET });
+    service
+}
+
+fn deployment(bridge: &BuiltIn) -> Value {
+    bridge.object(
+        "apps/v1",
+        "Deployment",
+        json!({
+            "spec": {
+                "replicas": 2,
+                "selector": { "matchLabels": selector() },
+                "template": { "metadata": { "labels": labels() }, "spec": pod(bridge) },
+            },
+        }),
+    )
+}
+
+fn pod(bridge: &BuiltIn) -> Value {
+    json!({
+        "serviceAccountName": BRIDGE,
+        "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
+        // Both on one node would go with it.
+        "affinity": { "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
+            "weight": 100,
+            "podAffinityTerm": { "labelSelector": { "matchLabels": selector() }, "topologyKey": "kubernetes.io/hostname" },
+        }] } },
+        "containers": [container(bridge)],
+        "volumes": [{ "name": "tls", "secret": { "secretName": CERTIFICATE_SECRET } }],
+    })
+}
+
+fn container(bridge: &BuiltIn) -> Value {
+    let probe = |path: &str| json!({ "httpGet": { "path": path, "port": "metrics" } });
+    json!({
+        "name": BRIDGE,
+        "image": bridge.image,
+        "args": [
+            "run",
+            "--log-format=json",
+            "--leader-election",
+            format!("--listen=0.0.0.0:{LISTEN_PORT}"),
+            format!("--webhook-listen=0.0.0.0:{WEBHOOK_PORT}"),
+            format!("--webhook-certs={CERTIFICATES}"),
+        ],
+        "ports": [
+            { "name": "webhook", "containerPort": WEBHOOK_PORT },
+            { "name": "metrics", "containerPort": LISTEN_PORT },
+        ],
+        "livenessProbe": probe("/healthz"),
+        "readinessProbe": probe("/readyz"),
+        "resources": {
+            "requests": { "cpu": "20m", "memory": "64Mi" },
+            "limits": { "memory": "256Mi" },
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "capabilities": { "drop": ["ALL"] },
+            "readOnlyRootFilesystem": true,
+        },
+        "volumeMounts": [{ "name": "tls", "mountPath": CERTIFICATES, "readOnly": true }],
+    })
+}
+
+/// One replica is left while nodes are drained.
+fn disruption_budget(bridge: &BuiltIn) -> Value {
+    let spec = json!({ "minAvailable": 1, "selector": { "matchLabels": selector() } });
+    bridge.object("policy/v1", "PodDisruptionBudget", json!({ "spec": spec }))
+}
+
+fn service_monitor(bridge: &BuiltIn) -> Value {
+    let spec = json!({ "selector": { "matchLabels": selector() }, "endpoints": [{ "port": "metrics" }] });
+    bridge.object("monitoring.coreos.com/v1", "ServiceMonitor", json!({ "spec": spec }))
+}
+
+/// Builds are rewritten when they are created: afterwards their spec cannot be changed. A bridge that does not answer
+/// keeps no build from running. The control plane's own namespaces (`openshift.io/run-level`) are not asked about.
+fn webhook(bridge: &BuiltIn) -> Value {
+    let mut configuration = cluster_object(
+        "admissionregistration.k8s.io/v1",
+        "MutatingWebhookConfiguration",
+        json!({
+            "webhooks": [{
+                "name": BRIDGE_WEBHOOK,
+                "clientConfig": { "service": {
+                    "name": BRIDGE,
+                    "namespace": bridge.namespace,
+                    "path": BRIDGE_WEBHOOK_PATH,
+                    "port": 443,
+                } },
+                "rules": [{
+                    "apiGroups": ["build.openshift.io"],
+                    "apiVersions": ["v1"],
+                    "resources": ["builds"],
+                    "operations": ["CREATE"],
+                    "scope": "Namespaced",
+                }],
+                "namespaceSelector": { "matchExpressions": [
+                    { "key": "openshift.io/run-level", "operator": "NotIn", "values": ["0", "1"] },
+                ] },
+                "failurePolicy": "Ignore",
+                "timeoutSeconds": 3,
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1"],
+            }],
+        }),
+    );
+    configuration["metadata"]["annotations"] = json!({ "service.beta.openshift.io/inject-cabundle": "true" });
+    configuration
+}
