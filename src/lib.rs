@@ -8,6 +8,7 @@
 //! | [`cli`] | the command line; its doc comments are the help |
 //! | `commands` | a file per command: gather, judge, plan, ask, apply, report |
 //! | `session` | what commands share: the settings, both sides, gathering and applying |
+//! | [`controller`] | the bridge that runs by itself |
 //! | [`bridge`] | the domain, pure: names, scope, desired, snapshot, checks, plan |
 //! | [`cluster`] | the OpenShift side: reading and writing |
 //! | [`quay`] | the Quay side: reading and writing |
@@ -21,6 +22,7 @@ pub mod bridge;
 pub mod cli;
 pub mod cluster;
 mod commands;
+pub mod controller;
 pub mod error;
 mod log;
 pub mod observe;

@@ -19,6 +19,7 @@ pub mod order;
 pub mod plan;
 #[cfg(test)]
 mod properties;
+pub mod remember;
 pub mod scope;
 pub mod snapshot;
 

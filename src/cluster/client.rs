@@ -136,7 +136,7 @@ impl Cluster {
     }
 
     /// The API server's address as a person would type it.
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("{}://{}", self.inner.address.scheme_str().unwrap_or("https"), host_and_port(&self.inner.address))
     }
 

@@ -141,7 +141,7 @@ impl Kind {
 }
 
 /// `metadata` of any object.
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Meta {
     pub(super) name: String,
@@ -167,12 +167,12 @@ impl Meta {
 }
 
 /// A Namespace, or an OpenShift Project, which is the same object as its users may see it.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct Namespace {
     pub(super) metadata: Meta,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ServiceAccount {
     pub(super) metadata: Meta,
@@ -181,13 +181,13 @@ pub(super) struct ServiceAccount {
 }
 
 /// A reference to an object by name.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct Reference {
     #[serde(default)]
     pub(super) name: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct Secret {
     pub(super) metadata: Meta,
     #[serde(rename = "type", default)]
@@ -196,7 +196,7 @@ pub(super) struct Secret {
     pub(super) data: Option<BTreeMap<String, SecretString>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct ImageStream {
     pub(super) metadata: Meta,
     #[serde(default)]
@@ -205,30 +205,30 @@ pub(super) struct ImageStream {
     pub(super) status: ImageStreamStatus,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 pub(super) struct ImageStreamSpec {
     pub(super) tags: Option<Vec<SpecTag>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct SpecTag {
     pub(super) name: String,
     pub(super) from: Option<TagSource>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct TagSource {
     pub(super) kind: String,
     pub(super) name: String,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 pub(super) struct ImageStreamStatus {
     pub(super) tags: Option<Vec<StatusTag>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct StatusTag {
     pub(super) tag: String,
     /// `null` where no image was ever imported.
@@ -236,7 +236,7 @@ pub(super) struct StatusTag {
     pub(super) conditions: Option<Vec<TagCondition>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct TagCondition {
     #[serde(rename = "type")]
     pub(super) kind: String,
@@ -245,14 +245,14 @@ pub(super) struct TagCondition {
     pub(super) message: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct QuayIntegration {
     pub(super) metadata: Meta,
     #[serde(default)]
     pub(super) spec: QuayIntegrationSpec,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct QuayIntegrationSpec {
     #[serde(rename = "clusterID")]
@@ -265,7 +265,7 @@ pub(super) struct QuayIntegrationSpec {
     pub(super) credentials_secret: Option<CredentialsSecret>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct CredentialsSecret {
     pub(super) namespace: String,

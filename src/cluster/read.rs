@@ -58,6 +58,8 @@ struct Page<T> {
 struct PageMeta {
     #[serde(rename = "continue")]
     next: Option<String>,
+    #[serde(rename = "resourceVersion")]
+    version: Option<String>,
 }
 
 impl Cluster {
@@ -190,7 +192,8 @@ impl Cluster {
         Ok(objects)
     }
 
-    /// Hands over the objects of a kind one by one, holding one page of them at a time.
+    /// Hands over the objects of a kind one by one, holding one page of them at a time. Answers the version of the list,
+    /// from which it can be watched on; none where the cluster does not have this kind.
     ///
     /// Lists never ask for `resourceVersion=0`: the API server then ignores the limit and answers all objects at once
     /// (`computeListLimit` in Kubernetes' `apiserver/pkg/storage/cacher/cacher.go`).
@@ -200,18 +203,18 @@ impl Cluster {
         namespace: Option<&str>,
         mut params: ListParams,
         mut each: impl FnMut(T),
-    ) -> Result<(), ClusterError> {
+    ) -> Result<Option<String>, ClusterError> {
         params.limit = Some(PAGE);
         let (call, path) = (format!("list {}", kind.all(namespace)), Request::new(kind.path(namespace)));
         loop {
             let page: Page<T> = match self.send(&call, path.list(&params)).await {
-                Err(error) if kind.optional && error.is_not_found() => return Ok(()),
+                Err(error) if kind.optional && error.is_not_found() => return Ok(None),
                 page => page?,
             };
             page.items.into_iter().flatten().for_each(&mut each);
             params.continue_token = page.metadata.next.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
-                return Ok(());
+                return Ok(Some(page.metadata.version.unwrap_or_default()));
             }
         }
     }

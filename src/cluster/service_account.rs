@@ -9,7 +9,6 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
 use kube::api::{Patch, PatchParams};
 use kube::core::Request;
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::client::Cluster;
@@ -22,7 +21,7 @@ use crate::bridge::snapshot::ServiceAccount;
 
 impl Cluster {
     /// Edits a service account. The first try goes by what was `seen` of it, without reading it again; if that is no
-    /// longer so, it is read and tried anew. Writes nothing if there is nothing to edit.
+    /// longer so, it is read and tried anew. Writes nothing if there is nothing to edit; answers what it is after a write.
     ///
     /// # Errors
     /// Also when it is not there, unless there is nothing to add to it.
@@ -32,7 +31,7 @@ impl Cluster {
         name: &str,
         seen: Option<&ServiceAccount>,
         edit: &ServiceAccountEdit,
-    ) -> Result<(), ClusterError> {
+    ) -> Result<Option<ServiceAccount>, ClusterError> {
         let mut next = match seen {
             // OpenShift annotates every service account. Should this one have none, the first try is refused.
             Some(seen) => json_patch(seen, true, edit),
@@ -48,11 +47,11 @@ impl Cluster {
                         return Err(error);
                     }
                 }
-                Err(error) if error.is_not_found() && !adds(edit) => return Ok(()),
-                done => return done,
+                Err(error) if error.is_not_found() && !adds(edit) => return Ok(None),
+                done => return done.map(Some),
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// What is left to edit of the service account as it is now.
@@ -72,10 +71,10 @@ impl Cluster {
         }
     }
 
-    async fn apply(&self, namespace: &str, name: &str, patch: &json_patch::Patch) -> Result<(), ClusterError> {
+    async fn apply(&self, namespace: &str, name: &str, patch: &json_patch::Patch) -> Result<ServiceAccount, ClusterError> {
         let patch = Patch::Json::<()>(patch.clone());
         let request = Request::new(SERVICE_ACCOUNTS.path(Some(namespace))).patch(name, &PatchParams::default(), &patch);
-        self.send::<IgnoredAny>(&edit_call(namespace, name), request).await.map(|_| ())
+        Ok(self.send::<kinds::ServiceAccount>(&edit_call(namespace, name), request).await?.into())
     }
 }
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Request;
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
 use super::client::Cluster;
@@ -16,6 +16,7 @@ use super::tries::Tries;
 use crate::bridge::change::ScopeEdit;
 use crate::bridge::integration::QuayIntegration;
 use crate::bridge::names::{LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_FINALIZER};
+use crate::bridge::snapshot::Secret;
 
 impl Cluster {
     /// Edits the namespace lists of the one QuayIntegration. Writes nothing if they are as they should be.
@@ -70,10 +71,11 @@ impl Cluster {
     }
 
     /// Creates a secret of type `kubernetes.io/dockerconfigjson` with our label. One that is there already is updated.
+    /// Like all that write secrets, it answers what is there then.
     ///
     /// # Errors
     /// Also when one of another type is there already.
-    pub async fn create_secret(&self, namespace: &str, name: &str, content: &SecretString) -> Result<(), ClusterError> {
+    pub async fn create_secret(&self, namespace: &str, name: &str, content: &SecretString) -> Result<Secret, ClusterError> {
         let secret = json!({
             "apiVersion": "v1",
             "kind": "Secret",
@@ -81,9 +83,9 @@ impl Cluster {
             "type": DOCKERCONFIGJSON,
             "data": data(content),
         });
-        match self.create(&SECRETS, Some(namespace), name, &secret).await {
+        match self.create_as::<kinds::Secret>(&SECRETS, Some(namespace), name, &secret).await {
             Err(error) if error.is_conflict() => self.settle_secret(namespace, name, content).await,
-            done => done,
+            done => Ok(done?.into()),
         }
     }
 
@@ -98,11 +100,11 @@ impl Cluster {
         name: &str,
         content: &SecretString,
         version: &str,
-    ) -> Result<(), ClusterError> {
+    ) -> Result<Secret, ClusterError> {
         match self.put_content(namespace, name, content, version).await {
             Err(error) if error.is_conflict() => {
                 let secret = self.get::<kinds::Secret>(&SECRETS, Some(namespace), name).await?;
-                if secret.is_some_and(|secret| holds(&secret, content)) { Ok(()) } else { Err(error) }
+                secret.filter(|secret| holds(secret, content)).map(Secret::from).ok_or(error)
             }
             done => done,
         }
@@ -118,7 +120,7 @@ impl Cluster {
         name: &str,
         content: &SecretString,
         version: &str,
-    ) -> Result<(), ClusterError> {
+    ) -> Result<Secret, ClusterError> {
         let same = Preconditions { resource_version: Some(version.to_owned()), uid: None };
         match self.delete(&SECRETS, Some(namespace), name, &DeleteParams::default().preconditions(same)).await {
             // It was changed: whether it can stay is for `create_secret` to find out.
@@ -134,7 +136,7 @@ impl Cluster {
     }
 
     /// Brings a secret that others have written to `content`.
-    async fn settle_secret(&self, namespace: &str, name: &str, content: &SecretString) -> Result<(), ClusterError> {
+    async fn settle_secret(&self, namespace: &str, name: &str, content: &SecretString) -> Result<Secret, ClusterError> {
         let problem = |reason: String| ClusterError::other(format!("write {}", SECRETS.one(Some(namespace), name)), reason);
         let mut tries = Tries::default();
         loop {
@@ -145,7 +147,7 @@ impl Cluster {
                 return Err(problem(format!("there is one of type {}, which cannot be changed", secret.kind)));
             }
             if holds(&secret, content) {
-                return Ok(());
+                return Ok(secret.into());
             }
             match self.put_content(namespace, name, content, &secret.metadata.resource_version).await {
                 Err(error) if error.is_conflict() => tries.again(error).await?,
@@ -154,9 +156,15 @@ impl Cluster {
         }
     }
 
-    async fn put_content(&self, namespace: &str, name: &str, content: &SecretString, version: &str) -> Result<(), ClusterError> {
+    async fn put_content(
+        &self,
+        namespace: &str,
+        name: &str,
+        content: &SecretString,
+        version: &str,
+    ) -> Result<Secret, ClusterError> {
         let patch = json!({ "metadata": { "resourceVersion": version }, "data": data(content) });
-        self.merge(&SECRETS, Some(namespace), name, &patch).await
+        Ok(self.merge_as::<kinds::Secret>(&SECRETS, Some(namespace), name, &patch).await?.into())
     }
 
     /// Creates an object.
@@ -167,8 +175,18 @@ impl Cluster {
         name: &str,
         object: &Value,
     ) -> Result<(), ClusterError> {
+        self.create_as::<IgnoredAny>(kind, namespace, name, object).await.map(|_| ())
+    }
+
+    async fn create_as<T: DeserializeOwned>(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        name: &str,
+        object: &Value,
+    ) -> Result<T, ClusterError> {
         let request = Request::new(kind.path(namespace)).create(&PostParams::default(), object.to_string().into());
-        self.send::<IgnoredAny>(&format!("create {}", kind.one(namespace, name)), request).await.map(|_| ())
+        self.send(&format!("create {}", kind.one(namespace, name)), request).await
     }
 
     /// Merges a patch into an object. With a `resourceVersion` in it the API server refuses a stale one (409).
@@ -179,9 +197,18 @@ impl Cluster {
         name: &str,
         patch: &Value,
     ) -> Result<(), ClusterError> {
+        self.merge_as::<IgnoredAny>(kind, namespace, name, patch).await.map(|_| ())
+    }
+
+    async fn merge_as<T: DeserializeOwned>(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        name: &str,
+        patch: &Value,
+    ) -> Result<T, ClusterError> {
         let request = Request::new(kind.path(namespace)).patch(name, &PatchParams::default(), &Patch::Merge(patch));
-        let call = format!("update {}", kind.one(namespace, name));
-        self.send::<IgnoredAny>(&call, request).await.map(|_| ())
+        self.send(&format!("update {}", kind.one(namespace, name)), request).await
     }
 
     /// Deletes an object, if it is there.

@@ -115,7 +115,7 @@ impl ChangeSet {
             let work = self.plans.iter().map(|(judged, plan)| async move {
                 progress.at(&judged.snapshot.name);
                 let work = Work { changes: &plan.changes, snapshot: &judged.snapshot, desired: &judged.desired };
-                session.apply(target, &work, || progress.tick()).await
+                session.apply(target, &work, |_, _| progress.tick()).await
             });
             let made: Vec<_> = progress.during(futures::stream::iter(work).buffered(session.parallel).collect()).await;
             outcomes.extend(made.into_iter().flatten());

@@ -30,6 +30,14 @@ impl Quay {
         self.diagnosis().await;
     }
 
+    /// Whether Quay answers and accepts the token, as it did not a while ago. Costs a call, or two.
+    pub async fn is_back(&self) -> bool {
+        match self.whoami().await {
+            Ok(_) => true,
+            Err(error) => error.kind == ErrorKind::Unauthorized && self.is_token_accepted().await,
+        }
+    }
+
     pub(super) async fn diagnosis(&self) -> &Diagnosis {
         self.0.diagnosis.get_or_init(|| self.examine()).await
     }

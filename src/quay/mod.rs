@@ -154,7 +154,16 @@ impl Quay {
         if let Some(token) = &token {
             bearer(token).ok_or(OptionsError::Token)?;
         }
-        Ok(Self(Arc::new(Shared {
+        Ok(self.anew(token))
+    }
+
+    /// The same Quay, asked with the same token; what was learnt from failures is forgotten.
+    pub fn afresh(&self) -> Self {
+        self.anew(self.0.token.clone())
+    }
+
+    fn anew(&self, token: Option<SecretString>) -> Self {
+        Self(Arc::new(Shared {
             http: self.0.http.clone(),
             url: self.0.url.clone(),
             token,
@@ -169,7 +178,7 @@ impl Quay {
             diagnosis: OnceCell::new(),
             challenge: self.0.challenge.clone(),
             eye: self.0.eye.clone(),
-        })))
+        }))
     }
 
     /// Has every request told to an observer.
@@ -181,6 +190,11 @@ impl Quay {
     pub fn troubles(&self) -> Vec<Trouble> {
         let learnt = self.0.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.api.down().into_iter().chain(learnt.iter()).cloned().collect()
+    }
+
+    /// Why no call makes sense any more, if so.
+    pub fn down(&self) -> Option<Trouble> {
+        self.0.api.down().cloned()
     }
 
     fn learn(&self, trouble: Trouble) {

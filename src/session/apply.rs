@@ -13,7 +13,7 @@ use crate::bridge::change::Change;
 use crate::bridge::desired::Desired;
 use crate::bridge::dockerconfig;
 use crate::bridge::order::{After, after};
-use crate::bridge::snapshot::{Login, NamespaceSnapshot};
+use crate::bridge::snapshot::{Login, NamespaceSnapshot, Secret, ServiceAccount};
 
 /// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,18 @@ pub(crate) enum Outcome {
     Failed(String),
     /// Something it requires failed.
     Skipped,
+}
+
+/// What a change that was made left behind, for those who remember what is.
+pub(crate) enum Effect {
+    /// Nothing that the change does not say itself.
+    None,
+    /// The robot account's token from now on.
+    Token(SecretString),
+    /// The secret as it is now.
+    Secret(Secret),
+    /// The service account as it is now.
+    ServiceAccount(ServiceAccount),
 }
 
 /// The changes of one namespace and what is needed to make them.
@@ -37,30 +49,31 @@ pub(crate) struct Work<'a> {
 }
 
 impl Session {
-    /// Makes the changes; independent ones at the same time. Says what became of each, in the order of the plan.
-    pub(crate) async fn apply(&self, target: &Target, work: &Work<'_>, tick: impl Fn()) -> Vec<Outcome> {
+    /// Makes the changes; independent ones at the same time. Says what became of each, in the order of the plan. `each`
+    /// is told as soon as a change was made, or was not, which has no effect.
+    pub(crate) async fn apply(&self, target: &Target, work: &Work<'_>, each: impl Fn(&Change, Option<Effect>)) -> Vec<Outcome> {
         let tokens = Tokens::of(work.snapshot);
         let states: Vec<_> = work.changes.iter().map(|_| watch::Sender::new(None)).collect();
         let made = work.changes.iter().enumerate().map(|(index, change)| {
-            let (states, tokens, tick) = (&states, &tokens, &tick);
+            let (states, tokens, each) = (&states, &tokens, &each);
             async move {
-                let outcome = if may_run(work.changes, states, index).await {
+                let (outcome, effect) = if may_run(work.changes, states, index).await {
                     match self.make(target, work, tokens, change).await {
-                        Ok(()) => Outcome::Done,
-                        Err(error) => Outcome::Failed(format!("{error:#}")),
+                        Ok(effect) => (Outcome::Done, Some(effect)),
+                        Err(error) => (Outcome::Failed(format!("{error:#}")), None),
                     }
                 } else {
-                    Outcome::Skipped
+                    (Outcome::Skipped, None)
                 };
+                each(change, effect);
                 states[index].send_replace(Some(outcome == Outcome::Done));
-                tick();
                 outcome
             }
         });
         join_all(made).await
     }
 
-    async fn make(&self, target: &Target, work: &Work<'_>, tokens: &Tokens, change: &Change) -> anyhow::Result<()> {
+    async fn make(&self, target: &Target, work: &Work<'_>, tokens: &Tokens, change: &Change) -> anyhow::Result<Effect> {
         use Change::*;
         let (cluster, quay) = (&self.cluster, &target.quay);
         match change {
@@ -71,8 +84,12 @@ impl Session {
             Adopt { organization, mark } => quay.adopt(organization, mark).await?,
             CreateOrganization { organization } => quay.create_organization(organization).await?,
             DeleteOrganization { organization } => quay.delete_organization(organization).await?,
-            CreateRobot { organization, robot, mark } => tokens.learn(robot, quay.create_robot(organization, robot, mark).await?),
-            RotateRobot { organization, robot } => tokens.learn(robot, quay.rotate_robot(organization, robot).await?),
+            CreateRobot { organization, robot, mark } => {
+                return Ok(tokens.learn(robot, quay.create_robot(organization, robot, mark).await?));
+            }
+            RotateRobot { organization, robot } => {
+                return Ok(tokens.learn(robot, quay.rotate_robot(organization, robot).await?));
+            }
             DeleteRobot { organization, robot } => quay.delete_robot(organization, robot).await?,
             CreateDefaultPermission { organization, robot, role } => {
                 quay.create_default_permission(organization, robot, *role).await?;
@@ -84,21 +101,25 @@ impl Session {
                 quay.grant(organization, repository, robot, *role).await?;
             }
             CreateSecret { namespace, secret, robot } => {
-                cluster.create_secret(namespace, secret, &content(work, tokens, secret, robot)?).await?;
+                let content = content(work, tokens, secret, robot)?;
+                return Ok(Effect::Secret(cluster.create_secret(namespace, secret, &content).await?));
             }
             UpdateSecret { namespace, secret, robot, version } => {
-                cluster.update_secret(namespace, secret, &content(work, tokens, secret, robot)?, version).await?;
+                let content = content(work, tokens, secret, robot)?;
+                return Ok(Effect::Secret(cluster.update_secret(namespace, secret, &content, version).await?));
             }
             ReplaceSecret { namespace, secret, robot, version } => {
-                cluster.replace_secret(namespace, secret, &content(work, tokens, secret, robot)?, version).await?;
+                let content = content(work, tokens, secret, robot)?;
+                return Ok(Effect::Secret(cluster.replace_secret(namespace, secret, &content, version).await?));
             }
             DeleteSecret { namespace, secret } => cluster.delete_secret(namespace, secret).await?,
             EditServiceAccount { namespace, service_account, edit } => {
                 let seen = work.snapshot.service_account(service_account);
-                cluster.edit_service_account(namespace, service_account, seen, edit).await?;
+                let edited = cluster.edit_service_account(namespace, service_account, seen, edit).await?;
+                return Ok(edited.map_or(Effect::None, Effect::ServiceAccount));
             }
         }
-        Ok(())
+        Ok(Effect::None)
     }
 }
 
@@ -125,8 +146,9 @@ impl Tokens {
         Self(Mutex::new(robots.filter_map(|robot| Some((robot.name.clone(), robot.token.clone()?))).collect()))
     }
 
-    fn learn(&self, robot: &str, token: SecretString) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(robot.to_owned(), token);
+    fn learn(&self, robot: &str, token: SecretString) -> Effect {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(robot.to_owned(), token.clone());
+        Effect::Token(token)
     }
 
     fn get(&self, robot: &str) -> Option<SecretString> {

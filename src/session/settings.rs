@@ -16,6 +16,7 @@ use crate::cli::Global;
 use crate::error::Error;
 
 /// The settings that were given, with the token and the certificate authority themselves.
+#[derive(Clone)]
 pub(crate) struct Settings {
     /// What was given, and where.
     pub given: Given,

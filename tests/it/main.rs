@@ -17,6 +17,7 @@ mod page;
 #[cfg(unix)]
 mod prompts;
 mod repair;
+mod run;
 mod scope;
 mod setup_cluster;
 mod setup_extension;

@@ -1,13 +1,11 @@
 //! What changes do, on a snapshot instead of on servers.
 
-use std::collections::BTreeSet;
-
 use secrecy::ExposeSecret;
 
 use super::generate::{HOST, SECRET_TYPE, token};
 use crate::bridge::change::Change;
-use crate::bridge::mark::Mark;
 use crate::bridge::names::OPERATOR_FINALIZER;
+use crate::bridge::remember::remember;
 use crate::bridge::snapshot::*;
 
 /// What a change does, on a snapshot instead of on servers.
@@ -16,7 +14,6 @@ pub(super) fn apply(change: &Change, snapshot: &mut NamespaceSnapshot) {
     let organization = |snapshot: &NamespaceSnapshot| snapshot.organization.clone().unwrap().unwrap();
     match change {
         CreateOrganization { .. } => return snapshot.organization = Ok(Some(Organization::empty())),
-        DeleteOrganization { .. } => return snapshot.organization = Ok(None),
         ReleaseNamespace { .. } => {
             let namespace = snapshot.namespace.as_mut().unwrap().as_mut().unwrap();
             return namespace.finalizers.retain(|finalizer| finalizer != OPERATOR_FINALIZER);
@@ -49,52 +46,12 @@ pub(super) fn apply(change: &Change, snapshot: &mut NamespaceSnapshot) {
         }
         _ => {}
     }
-    let mut edited = organization(snapshot);
-    match change {
-        TakeOwnership { .. } => edited.administered = true,
-        Adopt { mark, .. } => edited.adopted_by = Mark::parse(mark),
-        CreateRobot { robot, mark, .. } => edited.robots.as_mut().unwrap().push(Robot {
-            name: robot.clone(),
-            mark: Mark::parse(mark),
-            token: Some(token(robot, 7).into()),
-            repositories: BTreeSet::new(),
-        }),
-        RotateRobot { robot, .. } => robot_mut(&mut edited, robot).token = Some(token(robot, 8).into()),
-        DeleteRobot { robot, .. } => {
-            edited.robots.as_mut().unwrap().retain(|existing| existing.name != *robot);
-            if let Ok(permissions) = &mut edited.default_permissions {
-                permissions.retain(|permission| permission.robot != *robot);
-            }
-        }
-        CreateDefaultPermission { robot, role, .. } => edited.default_permissions.as_mut().unwrap().push(DefaultPermission {
-            id: format!("new-{robot}"),
-            robot: robot.clone(),
-            role: *role,
-        }),
-        ChangeDefaultPermission { id, to, .. } => {
-            let permissions = edited.default_permissions.as_mut().unwrap();
-            permissions.iter_mut().find(|permission| permission.id == *id).unwrap().role = *to;
-        }
-        DeleteDefaultPermission { id, .. } => {
-            edited.default_permissions.as_mut().unwrap().retain(|permission| permission.id != *id)
-        }
-        CreateRepository { repository, .. } => {
-            edited.repositories.as_mut().unwrap().insert(repository.clone());
-            for permission in edited.default_permissions.clone().into_iter().flatten() {
-                if let Ok(robots) = &mut edited.robots {
-                    let robot = robots.iter_mut().find(|robot| robot.name == permission.robot);
-                    robot.map(|robot| robot.repositories.insert(repository.clone()));
-                }
-            }
-        }
-        GrantRepository { repository, robot, .. } => {
-            robot_mut(&mut edited, robot).repositories.insert(repository.clone());
-        }
-        other => panic!("not a change of an organization: {other:?}"),
-    }
-    snapshot.organization = Ok(Some(edited));
-}
-
-fn robot_mut<'a>(organization: &'a mut Organization, name: &str) -> &'a mut Robot {
-    organization.robots.as_mut().unwrap().iter_mut().find(|robot| robot.name == name).unwrap()
+    let mut edited = Some(organization(snapshot));
+    let made = match change {
+        CreateRobot { robot, .. } => Some(token(robot, 7).into()),
+        RotateRobot { robot, .. } => Some(token(robot, 8).into()),
+        _ => None,
+    };
+    remember(&mut edited, change, made);
+    snapshot.organization = Ok(edited);
 }

@@ -1,6 +1,7 @@
 //! What every test stands on: a world with a cluster and a Quay, and the program run in it.
 
 mod accidents;
+mod bridge;
 mod by_hand;
 mod cases;
 mod deaths;
@@ -14,6 +15,7 @@ mod world;
 mod wrong;
 
 pub(crate) use accidents::{ACCOUNTS, FOREIGN, STREAMS};
+pub(crate) use bridge::Bridge;
 pub(crate) use cases::{Side, play, play_apart};
 pub(crate) use deaths::Death;
 pub(crate) use run::{Command, Run};

@@ -277,6 +277,14 @@ impl World {
         self.secrets.lock().unwrap().insert(secret.to_owned());
     }
 
+    /// Whether a namespace has come so far that [`World::assert_linked`] can judge it.
+    pub(crate) fn is_linked(&self, namespace: &str, repositories: &[&str]) -> bool {
+        let mut found = self.sandbox.quay.repositories(&format!("openshift_{namespace}"));
+        found.sort();
+        let refers = |account| self.references(namespace, account, "imagePullSecrets").iter().any(|name| name.contains("-quay-"));
+        found == repositories && ["builder", "default", "deployer"].into_iter().all(refers)
+    }
+
     /// Whether a namespace is linked in full: everything is there once, and every secret holds the current token.
     #[track_caller]
     pub(crate) fn assert_linked(&self, namespace: &str, repositories: &[&str]) {

@@ -1,0 +1,257 @@
+//! Following the objects of a kind: a list of all there are, and then every change to them, for ever.
+//!
+//! Not with kube's own watcher: objects are reduced as they come off the wire, which keeps tens of thousands of them
+//! small, and what cannot be understood is quoted nowhere, since it may be a secret.
+
+use std::hash::{BuildHasher, RandomState};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::TryStreamExt as _;
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::core::{Request, Status};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::client::Cluster;
+use super::error::{Cause, ClusterError};
+use super::kinds::{self, IMAGE_STREAMS, Kind, Meta, NAMESPACES, QUAY_INTEGRATIONS, SECRETS, SERVICE_ACCOUNTS};
+use super::read::login_secrets;
+use crate::bridge::integration::{QuayIntegration, SecretKey};
+use crate::bridge::snapshot::{ImageStream, Namespace, Secret, ServiceAccount, Unread};
+
+/// How long the API server is to keep one watch, in seconds. Kubernetes' own clients ask for five to ten minutes.
+const WATCH: u32 = 290;
+
+/// A watch that is silent for so long has lost its connection: after its time it would have ended.
+const SILENCE: Duration = Duration::from_secs(300);
+
+/// The first pause after a failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How often a kind is looked for that the cluster does not have.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// What the API server answers when it no longer knows what happened since a version.
+const GONE: u16 = 410;
+
+/// An object with what tells it from others.
+#[derive(Clone, Debug)]
+pub struct Found<T> {
+    /// Its namespace; empty for what is in none.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its `resourceVersion` as a number, which grows with every change in the cluster; 0 if it is none.
+    pub version: u64,
+    /// What is needed of it.
+    pub object: T,
+}
+
+/// What is new about the objects of a kind.
+#[derive(Clone, Debug)]
+pub enum News<T> {
+    /// All there are, as of a version.
+    All(u64, Vec<Found<T>>),
+    /// One came or was changed.
+    Changed(Found<T>),
+    /// One is gone.
+    Gone(Found<()>),
+    /// They could not be read, which is tried again. What is known of them may be outdated.
+    Unread(Unread),
+}
+
+impl Cluster {
+    /// Follows the namespaces. Never ends; none of these do.
+    pub async fn follow_namespaces(&self, tell: impl FnMut(News<Namespace>)) {
+        let everything = ListParams::default();
+        let feed = Feed::new(&NAMESPACES, None, everything, |object: &mut kinds::Namespace| &mut object.metadata);
+        self.follow(&feed, tell).await;
+    }
+
+    /// Follows the service accounts of all namespaces.
+    pub async fn follow_service_accounts(&self, tell: impl FnMut(News<ServiceAccount>)) {
+        let everything = ListParams::default();
+        let feed = Feed::new(&SERVICE_ACCOUNTS, None, everything, |object: &mut kinds::ServiceAccount| &mut object.metadata);
+        self.follow(&feed, tell).await;
+    }
+
+    /// Follows the secrets with registry logins of all namespaces.
+    pub async fn follow_login_secrets(&self, tell: impl FnMut(News<Secret>)) {
+        let feed = Feed::new(&SECRETS, None, login_secrets(), |object: &mut kinds::Secret| &mut object.metadata);
+        self.follow(&feed, tell).await;
+    }
+
+    /// Follows the one Secret that holds a key.
+    pub async fn follow_secret(&self, key: &SecretKey, tell: impl FnMut(News<Secret>)) {
+        let one = ListParams::default().fields(&format!("metadata.name={}", key.name));
+        let feed = Feed::new(&SECRETS, Some(&key.namespace), one, |object: &mut kinds::Secret| &mut object.metadata);
+        self.follow(&feed, tell).await;
+    }
+
+    /// Follows the image streams of all namespaces.
+    pub async fn follow_image_streams(&self, tell: impl FnMut(News<ImageStream>)) {
+        let everything = ListParams::default();
+        let feed = Feed::new(&IMAGE_STREAMS, None, everything, |object: &mut kinds::ImageStream| &mut object.metadata);
+        self.follow(&feed, tell).await;
+    }
+
+    /// Follows the QuayIntegrations.
+    pub async fn follow_integrations(&self, tell: impl FnMut(News<QuayIntegration>)) {
+        let everything = ListParams::default();
+        let feed = Feed::new(&QUAY_INTEGRATIONS, None, everything, |object: &mut kinds::QuayIntegration| &mut object.metadata);
+        self.follow(&feed, tell).await;
+    }
+
+    async fn follow<T: Clone + DeserializeOwned, U: From<T>>(&self, feed: &Feed<'_, T>, mut tell: impl FnMut(News<U>)) {
+        let mut pause = Pause::default();
+        loop {
+            let mut objects = Vec::new();
+            let each = |object: T| objects.push(feed.found(object));
+            match self.each(feed.kind, feed.namespace, feed.params.clone(), each).await {
+                Ok(Some(version)) => {
+                    tell(News::All(number(&version), objects));
+                    self.watch_on(feed, version, &mut pause, &mut tell).await;
+                }
+                Ok(None) => {
+                    tell(News::All(0, vec![]));
+                    sleep(LOOK_AGAIN).await;
+                }
+                Err(error) => {
+                    tell(News::Unread(error.into()));
+                    pause.take().await;
+                }
+            }
+        }
+    }
+
+    /// Watches from a version on, one watch after the other, until only a list can tell what there is.
+    async fn watch_on<T: Clone + DeserializeOwned, U: From<T>>(
+        &self,
+        feed: &Feed<'_, T>,
+        mut version: String,
+        pause: &mut Pause,
+        tell: &mut impl FnMut(News<U>),
+    ) {
+        loop {
+            let started = Instant::now();
+            let ended = self.watch_once(feed, &mut version, |news| {
+                pause.end();
+                tell(news);
+            });
+            match ended.await {
+                Ok(()) if started.elapsed() > LONGEST_PAUSE => {}
+                Ok(()) => pause.take().await,
+                Err(Some(error)) => {
+                    tell(News::Unread(error.into()));
+                    pause.take().await;
+                }
+                Err(None) => return,
+            }
+        }
+    }
+
+    /// One watch. The version goes along with the events.
+    ///
+    /// # Errors
+    /// None if what happened since the version is no longer known, else what went wrong.
+    async fn watch_once<T: Clone + DeserializeOwned, U: From<T>>(
+        &self,
+        feed: &Feed<'_, T>,
+        version: &mut String,
+        mut tell: impl FnMut(News<U>),
+    ) -> Result<(), Option<ClusterError>> {
+        let call = format!("watch {}", feed.kind.all(feed.namespace));
+        let failed = |error: kube::Error| match error {
+            kube::Error::Api(status) => refused(&call, &status),
+            // Its own text may quote what it stumbled over.
+            kube::Error::SerdeError(_) => Some(ClusterError::other(&call, "an event cannot be understood")),
+            error => Some(ClusterError { call: call.clone(), cause: Cause::of_silence(&self.url(), &error) }),
+        };
+        let request = Request::new(feed.kind.path(feed.namespace)).watch(&feed.watch(), version);
+        let request = request.map_err(|_| Some(ClusterError::other(&call, "no such watch can be asked for")))?;
+        let silence = |_| Some(ClusterError::other(&call, "nothing came for too long"));
+        let events = timeout(SILENCE, self.watch_client().request_events::<T>(request)).await.map_err(silence)?;
+        let mut events = pin!(events.map_err(failed)?);
+        while let Some(event) = timeout(SILENCE, events.try_next()).await.map_err(silence)?.map_err(failed)? {
+            match event {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    let object = feed.found_at(object, version);
+                    tell(News::Changed(object));
+                }
+                WatchEvent::Deleted(object) => {
+                    let Found { namespace, name, version, .. } = feed.found_at::<U>(object, version);
+                    tell(News::Gone(Found { namespace, name, version, object: () }));
+                }
+                WatchEvent::Bookmark(bookmark) => *version = bookmark.metadata.resource_version,
+                WatchEvent::Error(status) => return Err(refused(&call, &status)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refused(call: &str, status: &Status) -> Option<ClusterError> {
+    let cause = Cause::Refused { status: status.code, message: status.message.clone() };
+    (status.code != GONE).then(|| ClusterError { call: call.to_owned(), cause })
+}
+
+/// The objects that are followed.
+struct Feed<'a, T> {
+    kind: &'a Kind,
+    namespace: Option<&'a str>,
+    params: ListParams,
+    meta: fn(&mut T) -> &mut Meta,
+}
+
+impl<'a, T> Feed<'a, T> {
+    fn new(kind: &'a Kind, namespace: Option<&'a str>, params: ListParams, meta: fn(&mut T) -> &mut Meta) -> Self {
+        Self { kind, namespace, params, meta }
+    }
+
+    fn watch(&self) -> WatchParams {
+        let mut watch = WatchParams::default().timeout(WATCH);
+        watch.field_selector.clone_from(&self.params.field_selector);
+        watch
+    }
+
+    fn found<U: From<T>>(&self, mut object: T) -> Found<U> {
+        let meta = (self.meta)(&mut object);
+        let (namespace, name) = (std::mem::take(&mut meta.namespace), meta.name.clone());
+        Found { namespace, name, version: number(&meta.resource_version), object: object.into() }
+    }
+
+    /// The object of an event, which also says how far the watch has come.
+    fn found_at<U: From<T>>(&self, mut object: T, version: &mut String) -> Found<U> {
+        version.clone_from(&(self.meta)(&mut object).resource_version);
+        self.found(object)
+    }
+}
+
+fn number(version: &str) -> u64 {
+    version.parse().unwrap_or_default()
+}
+
+/// The pauses between tries that fail one after the other.
+#[derive(Default)]
+struct Pause {
+    failed: u32,
+}
+
+impl Pause {
+    /// Pauses; for a part of the time that is drawn by lot, so that those who failed together do not come back together.
+    async fn take(&mut self) {
+        let longest = FIRST_PAUSE.saturating_mul(1 << self.failed.min(10)).min(LONGEST_PAUSE);
+        self.failed += 1;
+        let lot = RandomState::new().hash_one(self.failed) % 1000;
+        sleep(longest / 2 + longest / 2 * u32::try_from(lot).unwrap_or_default() / 1000).await;
+    }
+
+    /// It goes well again.
+    fn end(&mut self) {
+        self.failed = 0;
+    }
+}

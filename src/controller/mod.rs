@@ -1,0 +1,227 @@
+//! The bridge that runs by itself: `repair`, for ever, woken by watches.
+//!
+//! `cache` is what is known of the cluster, `queue` which namespace is next, `reconcile` what is done for one,
+//! `integration` which Quay is meant, `telemetry` what there is to tell; `shared` is what the webhook may see of it.
+//! Everything runs within one future and stops when that is dropped: every change can be interrupted.
+
+mod cache;
+mod integration;
+mod queue;
+mod reconcile;
+pub mod shared;
+pub mod telemetry;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
+
+use crate::cli::Global;
+use crate::cluster::{Cluster, News};
+use crate::session::settings::Settings;
+use crate::ui::Ui;
+use integration::Meant;
+use queue::Lane;
+use reconcile::Memory;
+use shared::Shared;
+use telemetry::{Event, Telemetry};
+
+/// How the bridge works.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How often everything is looked at, whether or not something happened: changes in Quay cannot be watched.
+    pub full_pass: Duration,
+}
+
+/// The bridge.
+pub struct Engine<'a> {
+    ui: &'a Ui,
+    global: &'a Global,
+    cluster: Cluster,
+    settings: Settings,
+    options: Options,
+    telemetry: Telemetry<'a>,
+    shared: Shared,
+    meant: watch::Sender<Meant>,
+    memories: Mutex<Memories>,
+    quay_is_down: Notify,
+    is_synced: watch::Sender<bool>,
+}
+
+/// What is remembered of the namespaces, while it holds.
+#[derive(Default)]
+struct Memories {
+    epoch: u64,
+    of: HashMap<String, Memory>,
+}
+
+impl<'a> Engine<'a> {
+    /// A bridge that does nothing yet.
+    pub(crate) fn new(
+        ui: &'a Ui,
+        global: &'a Global,
+        cluster: Cluster,
+        settings: Settings,
+        options: Options,
+        telemetry: Telemetry<'a>,
+    ) -> Self {
+        Self {
+            ui,
+            global,
+            cluster,
+            settings,
+            options,
+            telemetry,
+            shared: Shared::new(),
+            meant: watch::Sender::new(Meant::Unknown),
+            memories: Mutex::default(),
+            quay_is_down: Notify::new(),
+            is_synced: watch::Sender::new(false),
+        }
+    }
+
+    /// What the webhook works with.
+    pub fn shared(&self) -> Shared {
+        self.shared.clone()
+    }
+
+    /// Namespaces that are to be worked on or are being worked on, and those that wait for another try.
+    pub fn queue_depth(&self) -> (usize, usize) {
+        self.shared.queue().len()
+    }
+
+    /// Runs for ever. What is known is kept up to date all the time; namespaces are worked on while `lead` says so.
+    pub async fn run(&self, lead: watch::Receiver<bool>) {
+        let workers = join_all((0..self.global.parallel).map(|_| self.work(lead.clone())));
+        tokio::join!(
+            self.follow_cluster(),
+            self.follow_integration(),
+            self.look_after_quay(),
+            self.begin_to_lead(lead.clone()),
+            self.pass_through_everything(),
+            workers,
+        );
+    }
+
+    async fn follow_cluster(&self) {
+        let shared = &self.shared;
+        tokio::join!(
+            self.cluster.follow_namespaces(|news| self.absorb(news, |news| shared.cache().namespaces.absorb(news))),
+            self.cluster.follow_service_accounts(|news| self.absorb(news, |news| shared.cache().service_accounts.absorb(news))),
+            self.cluster.follow_login_secrets(|news| self.absorb(news, |news| shared.cache().secrets.absorb(news))),
+            self.cluster.follow_image_streams(|news| self.absorb(news, |news| shared.cache().image_streams.absorb(news))),
+        );
+    }
+
+    fn absorb<T>(&self, news: News<T>, into: impl FnOnce(News<T>) -> std::collections::BTreeSet<String>) {
+        if let News::Unread(unread) = &news {
+            self.tell(&Event::Unread(unread.clone()));
+        }
+        // A list is of what there was before, as a rule.
+        let lane = if matches!(news, News::All(..)) { Lane::Routine } else { Lane::Event };
+        for namespace in into(news) {
+            self.shared.queue().add(&namespace, lane);
+        }
+        if !*self.is_synced.borrow() && self.shared.is_synced() {
+            let (namespaces, image_streams) = {
+                let cache = self.shared.cache();
+                (cache.namespaces.len(), cache.image_streams.len())
+            };
+            self.tell(&Event::Synced { namespaces, image_streams });
+            self.is_synced.send_replace(true);
+        }
+    }
+
+    /// Works on one namespace after the other.
+    async fn work(&self, mut lead: watch::Receiver<bool>) {
+        let (mut synced, mut meant) = (self.is_synced.subscribe(), self.meant.subscribe());
+        loop {
+            // The senders live as long as this does.
+            let ready = async {
+                let _ = synced.wait_for(|synced| *synced).await;
+                let _ = meant.wait_for(|meant| !matches!(meant, Meant::Unknown)).await;
+            };
+            ready.await;
+            if lead.wait_for(|lead| *lead).await.is_err() {
+                return;
+            }
+            let namespace = tokio::select! {
+                namespace = self.shared.queue().next() => namespace,
+                _ = lead.changed() => continue,
+            };
+            let next = self.reconcile(&namespace).await;
+            self.shared.queue().done(&namespace, next);
+        }
+    }
+
+    /// Whoever begins to lead knows nothing of what others did.
+    async fn begin_to_lead(&self, mut lead: watch::Receiver<bool>) {
+        while lead.changed().await.is_ok() {
+            let leads = *lead.borrow_and_update();
+            self.tell(&Event::Leading(leads));
+            if leads {
+                self.forget_and_look_at_everything();
+            }
+        }
+    }
+
+    async fn pass_through_everything(&self) {
+        loop {
+            let lot = u32::try_from(RandomState::new().hash_one(()) % 1000).unwrap_or_default();
+            // Several bridges to one Quay do not all come at the same time.
+            sleep(self.options.full_pass + self.options.full_pass / 5 * lot / 1000).await;
+            self.forget_and_look_at_everything();
+        }
+    }
+
+    fn forget_and_look_at_everything(&self) {
+        self.memories().of.clear();
+        self.look_at_everything();
+    }
+
+    fn look_at_everything(&self) {
+        let namespaces = self.shared.cache().namespaces.namespaces();
+        namespaces.iter().for_each(|namespace| self.shared.queue().add(namespace, Lane::Routine));
+    }
+
+    fn meant(&self) -> Meant {
+        self.meant.borrow().clone()
+    }
+
+    fn publish(&self, meant: Meant) {
+        self.shared.set_integration(meant.bound().map(|bound| bound.target.integration.clone()));
+        self.meant.send_replace(meant);
+    }
+
+    /// Nothing that was learnt of Quay so far holds any longer.
+    fn begin_epoch(&self) -> u64 {
+        let mut memories = self.memories();
+        memories.of.clear();
+        memories.epoch += 1;
+        memories.epoch
+    }
+
+    fn recall(&self, namespace: &str, epoch: u64) -> Memory {
+        let mut memories = self.memories();
+        if memories.epoch == epoch { memories.of.remove(namespace).unwrap_or_default() } else { Memory::default() }
+    }
+
+    fn keep(&self, namespace: &str, epoch: u64, memory: Memory) {
+        let mut memories = self.memories();
+        if memories.epoch == epoch && memory.is_worth_keeping() {
+            memories.of.insert(namespace.to_owned(), memory);
+        }
+    }
+
+    fn memories(&self) -> MutexGuard<'_, Memories> {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, event: &Event) {
+        (self.telemetry)(event);
+    }
+}

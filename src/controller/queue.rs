@@ -1,0 +1,213 @@
+//! The work queue: which namespace is looked at next.
+//!
+//! A namespace is in it once, however much happens to it, and is worked on by one at a time: what happens meanwhile
+//! brings it back once more. One that fails waits, longer each time, and delays no other.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+/// The pause after a first failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause between two tries of a namespace that keeps failing.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+
+/// A namespace that fails is tried again so soon at the earliest, whatever happens to it.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Who goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lane {
+    /// Somebody waits for it.
+    Front,
+    /// Something happened to it.
+    Event,
+    /// It is looked at for order's sake.
+    Routine,
+}
+
+/// What is to become of a namespace that was worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing, until something happens.
+    Rest,
+    /// It is looked at again after this time, or as soon as something happens.
+    After(Duration),
+    /// It failed, and is tried again.
+    Retry,
+}
+
+/// The queue.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    ready: BTreeSet<(Lane, u64, String)>,
+    later: BTreeSet<(Instant, String)>,
+    places: HashMap<String, Place>,
+    /// Counts arrivals, so that who came first is served first.
+    arrivals: u64,
+}
+
+/// Where a namespace is.
+struct Place {
+    stage: Stage,
+    /// Failures in a row.
+    failures: u32,
+    /// When it may be tried again at the earliest, if it failed.
+    not_before: Option<Instant>,
+}
+
+enum Stage {
+    Resting,
+    Ready(Lane, u64),
+    Later(Instant),
+    Working { again: Option<Lane> },
+}
+
+impl Queue {
+    /// Something happened to a namespace.
+    pub(super) fn add(&self, namespace: &str, lane: Lane) {
+        self.lock().add(namespace, lane, Instant::now());
+        self.changed.notify_one();
+    }
+
+    /// Everything that waits after a failure is tried now: what it failed for is over.
+    pub(super) fn hurry(&self) {
+        let hurried = self.lock().hurry();
+        (0..hurried).for_each(|_| self.changed.notify_one());
+    }
+
+    /// The next namespace to work on, as soon as there is one.
+    pub(super) async fn next(&self) -> String {
+        loop {
+            let changed = self.changed.notified();
+            let due = match self.lock().next(Instant::now()) {
+                Ok(namespace) => return namespace,
+                Err(due) => due,
+            };
+            match due {
+                Some(due) => tokio::select! { () = changed => {}, () = sleep_until(due) => {} },
+                None => changed.await,
+            }
+        }
+    }
+
+    /// A namespace from [`Queue::next`] was worked on.
+    pub(super) fn done(&self, namespace: &str, next: Next) {
+        self.lock().done(namespace, next, Instant::now());
+        self.changed.notify_one();
+    }
+
+    /// Namespaces that are to be worked on now or are being worked on, and those that wait.
+    pub(super) fn len(&self) -> (usize, usize) {
+        let state = self.lock();
+        let working = state.places.values().filter(|place| matches!(place.stage, Stage::Working { .. })).count();
+        (state.ready.len() + working, state.later.len())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, namespace: &str, lane: Lane, now: Instant) {
+        let place =
+            self.places.entry(namespace.to_owned()).or_insert(Place { stage: Stage::Resting, failures: 0, not_before: None });
+        let not_before = place.not_before.filter(|&time| time > now && lane != Lane::Front);
+        match &mut place.stage {
+            Stage::Working { again } => *again = Some(again.map_or(lane, |before| before.min(lane))),
+            Stage::Ready(before, _) if *before <= lane => {}
+            Stage::Later(due) if not_before.is_some_and(|time| time >= *due) => {}
+            _ => match not_before {
+                Some(time) => self.put_later(namespace, time),
+                None => self.put_ready(namespace, lane),
+            },
+        }
+    }
+
+    fn hurry(&mut self) -> usize {
+        let waiting: Vec<String> = self.later.iter().map(|(_, namespace)| namespace.clone()).collect();
+        waiting.iter().for_each(|namespace| self.put_ready(namespace, Lane::Event));
+        waiting.len()
+    }
+
+    fn next(&mut self, now: Instant) -> Result<String, Option<Instant>> {
+        while let Some((due, namespace)) = self.later.first().filter(|(due, _)| *due <= now).cloned() {
+            self.later.remove(&(due, namespace.clone()));
+            self.put_ready(&namespace, Lane::Event);
+        }
+        match self.ready.pop_first() {
+            Some((_, _, namespace)) => {
+                if let Some(place) = self.places.get_mut(&namespace) {
+                    place.stage = Stage::Working { again: None };
+                }
+                Ok(namespace)
+            }
+            None => Err(self.later.first().map(|(due, _)| *due)),
+        }
+    }
+
+    fn done(&mut self, namespace: &str, next: Next, now: Instant) {
+        let Some(place) = self.places.get_mut(namespace) else { return };
+        let again = match place.stage {
+            Stage::Working { again } => again,
+            _ => None,
+        };
+        place.stage = Stage::Resting;
+        place.not_before = None;
+        place.failures = if next == Next::Retry { place.failures + 1 } else { 0 };
+        let pause = match next {
+            Next::Rest => None,
+            Next::After(pause) => Some(pause),
+            Next::Retry => {
+                let pause = pause_after(place.failures);
+                place.not_before = Some(now + pause.min(SHORTEST_PAUSE));
+                Some(pause)
+            }
+        };
+        match (again, pause) {
+            (Some(lane), _) => self.add(namespace, lane, now),
+            (None, Some(pause)) => self.put_later(namespace, now + pause),
+            (None, None) => drop(self.places.remove(namespace)),
+        }
+    }
+
+    fn put_ready(&mut self, namespace: &str, lane: Lane) {
+        self.arrivals += 1;
+        self.put(namespace, Stage::Ready(lane, self.arrivals));
+        self.ready.insert((lane, self.arrivals, namespace.to_owned()));
+    }
+
+    fn put_later(&mut self, namespace: &str, due: Instant) {
+        self.put(namespace, Stage::Later(due));
+        self.later.insert((due, namespace.to_owned()));
+    }
+
+    fn put(&mut self, namespace: &str, stage: Stage) {
+        let Some(place) = self.places.get_mut(namespace) else { return };
+        match std::mem::replace(&mut place.stage, stage) {
+            Stage::Ready(lane, arrival) => drop(self.ready.remove(&(lane, arrival, namespace.to_owned()))),
+            Stage::Later(due) => drop(self.later.remove(&(due, namespace.to_owned()))),
+            Stage::Resting | Stage::Working { .. } => {}
+        }
+    }
+}
+
+/// The pause after so many failures in a row, for a part of the time drawn by lot, so that those who failed together do
+/// not come back together.
+fn pause_after(failures: u32) -> Duration {
+    let longest = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_PAUSE);
+    let lot = u32::try_from(RandomState::new().hash_one(failures) % 1000).unwrap_or_default();
+    longest / 2 + longest / 2 * lot / 1000
+}

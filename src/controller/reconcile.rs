@@ -1,0 +1,244 @@
+//! One namespace, looked at and put right: the same snapshot, plan and apply as `repair`, with what is remembered of
+//! Quay in the place of reading it each time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Engine;
+use super::integration::Bound;
+use super::queue::Next;
+use super::telemetry::{Event, Verdict};
+use crate::bridge::change::Change;
+use crate::bridge::checks::{self, Subject};
+use crate::bridge::desired::{DEFAULT_ACCOUNTS, Desired};
+use crate::bridge::finding::{Code, Finding};
+use crate::bridge::names;
+use crate::bridge::plan::{self, Options, Plan};
+use crate::bridge::remember::remember;
+use crate::bridge::snapshot::{Namespace, NamespaceSnapshot, Organization};
+use crate::cluster::{Found, Secrets};
+use crate::quay::Depth;
+use crate::session::apply::{Effect, Outcome, Work};
+
+/// How long a new namespace's service accounts are waited for. OpenShift takes a few seconds.
+const FURNISHED: Duration = Duration::from_secs(60);
+
+/// What is remembered of a namespace between two looks at it.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// Its organization, as it was read and as it was made since.
+    organization: Option<Organization>,
+    /// Since when its service accounts are waited for.
+    waiting_since: Option<Instant>,
+    /// What was known last time led to a failure, so both sides are read anew.
+    failed: bool,
+}
+
+impl Memory {
+    pub(super) fn is_worth_keeping(&self) -> bool {
+        self.organization.is_some() || self.waiting_since.is_some() || self.failed
+    }
+}
+
+/// How a look at a namespace went.
+struct Look {
+    verdict: Verdict,
+    changes: Vec<(Change, Option<String>)>,
+    findings: Vec<Finding>,
+}
+
+impl Look {
+    fn without_work(verdict: Verdict) -> Self {
+        Self { verdict, changes: vec![], findings: vec![] }
+    }
+}
+
+impl Engine<'_> {
+    /// Looks at a namespace and puts right what can be. Says when it is to be looked at again.
+    pub(super) async fn reconcile(&self, name: &str) -> Next {
+        let started = Instant::now();
+        let bound = self.meant().bound().cloned();
+        let epoch = bound.as_ref().map_or(0, |bound| bound.epoch);
+        let mut memory = self.recall(name, epoch);
+        let snapshot = match memory.failed {
+            true => self.read_anew(name, bound.as_deref()).await,
+            false => self.shared.snapshot(name),
+        };
+        let uid = snapshot.namespace.iter().flatten().map(|namespace| namespace.uid.clone()).next().unwrap_or_default();
+        let exists = !matches!(snapshot.namespace, Ok(None));
+        let look = match &bound {
+            Some(bound) if exists => self.look(bound, snapshot, &mut memory).await,
+            _ => Look::without_work(Verdict::NotOurs),
+        };
+        if bound.is_some_and(|bound| bound.target.quay.down().is_some()) {
+            self.quay_is_down.notify_one();
+        }
+        let next = match &look.verdict {
+            Verdict::Settled | Verdict::NotOurs => Next::Rest,
+            Verdict::Waiting(_) => Next::After(FURNISHED),
+            Verdict::Failed(_) => Next::Retry,
+        };
+        memory.failed = next == Next::Retry;
+        if look.verdict == Verdict::NotOurs {
+            memory = Memory::default();
+        }
+        self.keep(name, epoch, memory);
+        let Look { verdict, changes, findings } = look;
+        self.tell(&Event::Reconciled { namespace: name.to_owned(), uid, verdict, changes, findings, took: started.elapsed() });
+        next
+    }
+
+    async fn look(&self, bound: &Bound, mut snapshot: NamespaceSnapshot, memory: &mut Memory) -> Look {
+        let integration = &bound.target.integration;
+        let desired = Desired::of(integration, &snapshot, &BTreeMap::new());
+        let is_to_be_linked = Subject { integration, troubles: &[], snapshot: &snapshot, desired: &desired }.is_to_be_linked();
+        if !is_to_be_linked {
+            return Look::without_work(Verdict::NotOurs);
+        }
+        if let Some(what) = still_to_come(&snapshot) {
+            let since = *memory.waiting_since.get_or_insert_with(Instant::now);
+            if since.elapsed() < FURNISHED {
+                return Look::without_work(Verdict::Waiting(what));
+            }
+        }
+        memory.waiting_since = None;
+        let remembered = memory.organization.take();
+        let is_remembered = remembered.is_some();
+        match remembered {
+            Some(organization) => snapshot.organization = Ok(Some(organization)),
+            None => self.ask_quay(bound, &mut snapshot, &desired).await,
+        }
+        let mut plan = self.plan(bound, &snapshot, &desired);
+        if is_remembered && !plan.changes.iter().all(|change| may_be_planned_from_memory(change, &plan)) {
+            self.ask_quay(bound, &mut snapshot, &desired).await;
+            plan = self.plan(bound, &snapshot, &desired);
+        }
+        let troubles = bound.target.quay.troubles();
+        let subject = Subject { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
+        let findings = checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect();
+        let changes = self.apply(bound, &snapshot, &desired, &plan, memory).await;
+        let unread = plan.blocked.iter().find(|finding| finding.code == Code::CouldNotRead);
+        let failed = changes.iter().find_map(|(_, failed)| failed.clone()).or_else(|| Some(unread?.message.clone()));
+        if failed.is_some() {
+            memory.organization = None;
+        }
+        Look { verdict: failed.map_or(Verdict::Settled, Verdict::Failed), changes, findings }
+    }
+
+    fn plan(&self, bound: &Bound, snapshot: &NamespaceSnapshot, desired: &Desired) -> Plan {
+        let subject = Subject { integration: &bound.target.integration, troubles: &[], snapshot, desired };
+        plan::repair(&subject, Options::default())
+    }
+
+    async fn ask_quay(&self, bound: &Bound, snapshot: &mut NamespaceSnapshot, desired: &Desired) {
+        if names::organization(&desired.organization).is_err() {
+            return;
+        }
+        let robots: Vec<_> = desired.accounts.iter().map(|account| account.name.clone()).collect();
+        // A namespace without any secret of ours was most likely never linked.
+        let depth = if snapshot.secrets.as_ref().is_ok_and(Vec::is_empty) { Depth::New } else { Depth::Lean };
+        let quay = &bound.target.quay;
+        snapshot.organization =
+            quay.organization(&desired.organization, &desired.repositories, &robots, depth, &desired.mark).await;
+    }
+
+    /// Makes the changes, and remembers what they make of both sides.
+    async fn apply(
+        &self,
+        bound: &Bound,
+        snapshot: &NamespaceSnapshot,
+        desired: &Desired,
+        plan: &Plan,
+        memory: &mut Memory,
+    ) -> Vec<(Change, Option<String>)> {
+        let organization = Mutex::new(snapshot.organization().cloned());
+        let work = Work { changes: &plan.changes, snapshot, desired };
+        let outcomes = bound.session.apply(&bound.target, &work, |change, effect| {
+            let token = match effect {
+                None => return,
+                Some(Effect::None) => None,
+                Some(Effect::Token(token)) => Some(token),
+                Some(Effect::Secret(secret)) => {
+                    self.shared.cache().secrets.put(written(
+                        &snapshot.name,
+                        &secret.name,
+                        &secret.resource_version,
+                        secret.clone(),
+                    ));
+                    None
+                }
+                Some(Effect::ServiceAccount(account)) => {
+                    let found = written(&snapshot.name, &account.name, &account.resource_version, account.clone());
+                    self.shared.cache().service_accounts.put(found);
+                    None
+                }
+            };
+            remember(&mut organization.lock().unwrap_or_else(PoisonError::into_inner), change, token);
+        });
+        let outcomes = outcomes.await;
+        memory.organization = organization.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let failed = |outcome| match outcome {
+            Outcome::Done => None,
+            Outcome::Failed(reason) => Some(reason),
+            Outcome::Skipped => Some("what it needs could not be done".to_owned()),
+        };
+        plan.changes.iter().cloned().zip(outcomes.into_iter().map(failed)).collect()
+    }
+
+    /// The cluster's side as it is now, whatever the watches told.
+    async fn read_anew(&self, name: &str, bound: Option<&Bound>) -> NamespaceSnapshot {
+        let parts = self.cluster.namespace_parts(name, None, Secrets::Always).await;
+        let parts = match bound {
+            Some(bound) => {
+                let id = &bound.target.integration.cluster_id.value;
+                self.cluster.complete_secrets(parts, |account| id.secret(account)).await
+            }
+            None => parts,
+        };
+        NamespaceSnapshot {
+            namespace: parts.namespace,
+            service_accounts: parts.service_accounts,
+            secrets: parts.secrets.unwrap_or_else(|| Ok(vec![])),
+            image_streams: parts.image_streams,
+            ..self.shared.snapshot(name)
+        }
+    }
+}
+
+fn written<T>(namespace: &str, name: &str, version: &str, object: T) -> Found<T> {
+    Found { namespace: namespace.into(), name: name.into(), version: version.parse().unwrap_or_default(), object }
+}
+
+/// What a new namespace does not have yet. Linking it piece by piece would cost Quay more.
+fn still_to_come(snapshot: &NamespaceSnapshot) -> Option<&'static str> {
+    let namespace: &Namespace = snapshot.namespace.as_ref().ok()?.as_ref()?;
+    if !namespace.is_new {
+        return None;
+    }
+    if namespace.awaits_annotations {
+        return Some("OpenShift's annotations");
+    }
+    let accounts: BTreeSet<_> = snapshot.service_accounts.as_ref().ok()?.iter().map(|account| account.name.as_str()).collect();
+    let all = DEFAULT_ACCOUNTS.iter().all(|(name, _)| accounts.contains(name));
+    (!all).then_some("its service accounts")
+}
+
+/// Whether a change may be made by what is remembered of Quay. A robot account's token may have been renewed since, and
+/// of a default permission that we made the id is not known.
+fn may_be_planned_from_memory(change: &Change, plan: &Plan) -> bool {
+    use Change::*;
+    match change {
+        CreateSecret { robot, .. } | UpdateSecret { robot, .. } | ReplaceSecret { robot, .. } => {
+            plan.changes.iter().any(|change| matches!(change, CreateRobot { robot: made, .. } if made == robot))
+        }
+        CreateRepository { .. }
+        | GrantRepository { .. }
+        | CreateRobot { .. }
+        | CreateDefaultPermission { .. }
+        | EditServiceAccount { .. } => true,
+        _ => false,
+    }
+}

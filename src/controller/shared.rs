@@ -1,0 +1,84 @@
+//! What the reconciler and the webhook share: what is known, and which namespace is next.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::cache::Cache;
+use super::queue::{Lane, Queue};
+use crate::bridge::integration::Integration;
+use crate::bridge::scope::{Scope, is_there};
+use crate::bridge::snapshot::{NamespaceSnapshot, Unread, UnreadKind};
+
+/// What is known, and which namespace is next. Clones are the same.
+#[derive(Clone)]
+pub struct Shared(Arc<Inner>);
+
+struct Inner {
+    cache: Mutex<Cache>,
+    queue: Queue,
+    integration: Mutex<Option<Arc<Integration>>>,
+}
+
+impl Shared {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Inner { cache: Mutex::new(Cache::new()), queue: Queue::default(), integration: Mutex::default() }))
+    }
+
+    /// The integration; none while there is none, or several, or one that cannot be worked with.
+    pub fn integration(&self) -> Option<Arc<Integration>> {
+        self.0.integration.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_integration(&self, integration: Option<Integration>) {
+        *self.0.integration.lock().unwrap_or_else(PoisonError::into_inner) = integration.map(Arc::new);
+    }
+
+    /// Whether everything in the cluster was read once.
+    pub fn is_synced(&self) -> bool {
+        self.cache().is_complete()
+    }
+
+    /// Whether a namespace is there and to be linked, as far as is known.
+    pub fn is_to_be_linked(&self, namespace: &str) -> bool {
+        let Some(integration) = self.integration() else { return false };
+        let namespace_object = self.cache().namespaces.of(namespace).map(|mut found| found.pop());
+        is_there(&namespace_object) && Scope::of_read(namespace, &namespace_object, integration.resource.as_ref()).is_in()
+    }
+
+    /// Whether a service account of a namespace refers to its secret for Quay, and the secret is there.
+    pub fn is_linked(&self, namespace: &str, service_account: &str) -> bool {
+        let Some(integration) = self.integration() else { return false };
+        let secret = integration.cluster_id.value.secret(service_account);
+        let cache = self.cache();
+        let accounts = cache.service_accounts.of(namespace).unwrap_or_default();
+        let account = accounts.iter().find(|account| account.name == service_account);
+        account.is_some_and(|account| account.mountable.contains(&secret))
+            && cache.secrets.of(namespace).is_ok_and(|secrets| secrets.iter().any(|found| found.name == secret))
+    }
+
+    /// Somebody waits for a namespace to be linked: it goes before all others.
+    pub fn nudge(&self, namespace: &str) {
+        self.0.queue.add(namespace, Lane::Front);
+    }
+
+    /// The cluster's side of a namespace. Quay's was not looked into.
+    pub(super) fn snapshot(&self, namespace: &str) -> NamespaceSnapshot {
+        let cache = self.cache();
+        NamespaceSnapshot {
+            name: namespace.to_owned(),
+            namespace: cache.namespaces.of(namespace).map(|mut found| found.pop()),
+            service_accounts: cache.service_accounts.of(namespace),
+            secrets: cache.secrets.of(namespace),
+            image_streams: cache.image_streams.of(namespace),
+            organization: Err(Unread { call: "ask Quay".into(), reason: "it was not asked".into(), kind: UnreadKind::Skipped }),
+            probes: vec![],
+        }
+    }
+
+    pub(super) fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn queue(&self) -> &Queue {
+        &self.0.queue
+    }
+}

@@ -1,0 +1,104 @@
+//! What the bridge has to tell, as plain values: logs, metrics and Events are made of them elsewhere.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::bridge::change::Change;
+use crate::bridge::finding::Finding;
+use crate::bridge::snapshot::Unread;
+
+/// Takes every event, at once and without waiting for anything.
+pub type Telemetry<'a> = &'a (dyn Fn(&Event) + Send + Sync);
+
+/// Something that is worth telling.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Everything there is in the cluster was read for the first time.
+    Synced {
+        /// Namespaces there are.
+        namespaces: usize,
+        /// Image streams there are.
+        image_streams: usize,
+    },
+    /// Objects of the cluster could not be read, which is tried again.
+    Unread(Unread),
+    /// Which Quay is meant was found out anew.
+    Integration {
+        /// The address of the Quay, or why there is nothing to do.
+        quay: Result<String, String>,
+    },
+    /// Quay stopped answering, or accepting the token; or does again.
+    Quay {
+        /// Why nothing can be done in it.
+        trouble: Option<String>,
+    },
+    /// The work on a namespace began to be this bridge's, or ceased to be.
+    Leading(bool),
+    /// A namespace was looked at and, where there was something to do, worked on.
+    Reconciled {
+        /// The namespace.
+        namespace: String,
+        /// Its uid; empty if it is gone.
+        uid: String,
+        /// How it went.
+        verdict: Verdict,
+        /// The changes that were tried, each with the reason why it was not made.
+        changes: Vec<(Change, Option<String>)>,
+        /// What was found, before the changes.
+        findings: Vec<Finding>,
+        /// How long it took.
+        took: Duration,
+    },
+}
+
+/// How the work on a namespace went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is as it should be, or as far as it can be brought for now.
+    Settled,
+    /// It is not to be linked, or is gone.
+    NotOurs,
+    /// Something is still to come, such as its service accounts: it is looked at again after a while, or when it comes.
+    Waiting(&'static str),
+    /// It failed, for the first of possibly several reasons, and is tried again.
+    Failed(String),
+}
+
+impl fmt::Display for Event {
+    /// One line for a person.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Synced { namespaces, image_streams } => {
+                write!(f, "following {namespaces} namespaces and {image_streams} image streams")
+            }
+            Event::Unread(unread) => write!(f, "{unread}"),
+            Event::Integration { quay: Ok(quay) } => write!(f, "working with {quay}"),
+            Event::Integration { quay: Err(why) } => write!(f, "nothing is changed: {why}"),
+            Event::Quay { trouble: Some(trouble) } => write!(f, "Quay cannot be worked with: {trouble}"),
+            Event::Quay { trouble: None } => f.write_str("Quay can be worked with again"),
+            Event::Leading(true) => f.write_str("at work"),
+            Event::Leading(false) => f.write_str("standing by"),
+            Event::Reconciled { namespace, verdict, changes, .. } => {
+                write!(f, "namespace {namespace}: {verdict}")?;
+                for (change, failed) in changes {
+                    match failed {
+                        None => write!(f, "\n  {}", change.summary())?,
+                        Some(reason) => write!(f, "\n  could not {}: {reason}", change.summary())?,
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Settled => f.write_str("as it should be"),
+            Verdict::NotOurs => f.write_str("not to be linked"),
+            Verdict::Waiting(what) => write!(f, "waiting for {what}"),
+            Verdict::Failed(reason) => write!(f, "failed: {reason}"),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The bridge, running beside a test.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Child;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::World;
+
+/// How long nothing may happen for the bridge to have nothing more to do.
+const QUIET: Duration = Duration::from_millis(400);
+
+/// A running `oc quay run`. It is killed when dropped.
+pub(crate) struct Bridge<'a> {
+    world: &'a World,
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl<'a> Bridge<'a> {
+    /// Starts it and waits until it follows the cluster and has looked at everything there is.
+    pub(crate) fn start(world: &'a World, arguments: &[&str]) -> Self {
+        let mut child = world.oc_quay(&[&["run"], arguments].concat()).spawn();
+        let log: Arc<Mutex<Vec<String>>> = Arc::default();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let written = Arc::clone(&log);
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| written.lock().unwrap().push(line)));
+        let bridge = Self { world, child, log };
+        bridge.waits_until("it follows the cluster", || bridge.says("following "));
+        bridge.settles();
+        bridge
+    }
+
+    /// Whether a line it wrote holds these words.
+    pub(crate) fn says(&self, words: &str) -> bool {
+        self.log.lock().unwrap().iter().any(|line| line.contains(words))
+    }
+
+    /// Waits until something is so.
+    #[track_caller]
+    pub(crate) fn waits_until(&self, what: &str, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "waited in vain until {what}: {:#?}", self.log.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until it has asked nobody for a while.
+    pub(crate) fn settles(&self) {
+        let (mut asked, mut since) = (self.requests(), Instant::now());
+        while since.elapsed() < QUIET {
+            std::thread::sleep(Duration::from_millis(20));
+            if self.requests() != asked {
+                (asked, since) = (self.requests(), Instant::now());
+            }
+        }
+    }
+
+    /// How many requests it sent to Quay since the traffic was forgotten.
+    pub(crate) fn requests_to_quay(&self) -> usize {
+        self.world.quay_traffic().entries().len()
+    }
+
+    fn requests(&self) -> usize {
+        self.requests_to_quay() + self.world.cluster_traffic().entries().len()
+    }
+}
+
+impl Drop for Bridge<'_> {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
