@@ -6,7 +6,7 @@ use super::Role;
 use super::integration::Integration;
 use super::mark::Mark;
 use super::names;
-use super::snapshot::{ImageStream, NamespaceSnapshot, ServiceAccount};
+use super::snapshot::{ImageStream, NamespaceSnapshot, ServiceAccount, StreamTag};
 
 /// The service accounts that every namespace has linked, and the roles of their robot accounts (QBO
 /// `pkg/constants`: builder pushes, the others pull).
@@ -88,21 +88,22 @@ pub fn role(account: &ServiceAccount) -> Option<Role> {
 /// Whether an image stream gets a repository: one that only follows images of other registries has no use for it,
 /// unless it asks.
 pub fn wants_repository(stream: &ImageStream, host: &str) -> bool {
-    let follows_us = |source: &String| source.split('/').next() == Some(host);
-    stream.wants_repository.unwrap_or_else(|| stream.holds_own_tags || stream.sources.iter().any(follows_us))
+    let follows_us = |tag: &StreamTag| tag.follows().is_some_and(|image| image.split('/').next() == Some(host));
+    stream.wants_repository.unwrap_or_else(|| stream.holds_own_tags() || stream.tags.iter().any(follows_us))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::snapshot::TagSource;
     use super::*;
 
     #[test]
     fn streams_that_only_follow_other_registries_get_no_repository_unless_asked() {
-        let stream = |own, sources: &[&str], asked| ImageStream {
-            holds_own_tags: own,
-            sources: sources.iter().map(|&source| source.to_owned()).collect(),
-            wants_repository: asked,
-            ..Default::default()
+        let stream = |own: bool, sources: &[&str], asked| {
+            let source = |&name: &&str| Some(TagSource { kind: "DockerImage".into(), name: name.into() });
+            let mut tags: Vec<_> = sources.iter().map(|name| StreamTag { from: source(name), ..StreamTag::default() }).collect();
+            tags.extend(own.then(StreamTag::default));
+            ImageStream { tags, wants_repository: asked, ..Default::default() }
         };
         assert!(wants_repository(&stream(true, &[], None), "q"));
         assert!(wants_repository(&stream(true, &["docker.io/x/y"], None), "q"));

@@ -1,5 +1,7 @@
 //! What is: one namespace as the cluster and Quay hold it, each part present, absent, or unknown with the cause.
 
+mod tags;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::SecretString;
@@ -7,6 +9,7 @@ use secrecy::SecretString;
 use super::Role;
 use super::dockerconfig;
 use super::mark::Mark;
+pub use tags::{RepositoryTag, StreamTag, TagImage, TagSource};
 
 /// A part of a snapshot: what was read, or why it could not be. `Ok(None)` is absent.
 pub type Read<T> = Result<T, Unread>;
@@ -120,23 +123,10 @@ pub struct Login {
 pub struct ImageStream {
     /// Its name.
     pub name: String,
-    /// The images outside that its tags follow (`spec.tags[].from` of kind `DockerImage`).
-    pub sources: Vec<String>,
-    /// It has, or can get, a tag that follows no image outside: pushed or tagged from another stream.
-    pub holds_own_tags: bool,
+    /// Its tags, by name.
+    pub tags: Vec<StreamTag>,
     /// The value of [`super::names::REPOSITORY_ANNOTATION`].
     pub wants_repository: Option<bool>,
-    /// Tags whose last import failed.
-    pub failed_imports: Vec<FailedImport>,
-}
-
-/// A tag whose condition `ImportSuccess` is `False`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailedImport {
-    /// The tag.
-    pub tag: String,
-    /// OpenShift's message.
-    pub message: String,
 }
 
 /// An organization in Quay.
@@ -153,6 +143,11 @@ pub struct Organization {
     /// Its repositories. Where the robot accounts' own lists already show every repository of an image stream, only
     /// those are read: a repository list costs Quay another request.
     pub repositories: Read<BTreeSet<String>>,
+    /// When each repository was last pushed to, in seconds since 1970, where their list was read; none for one without
+    /// tags.
+    pub pushed: Option<BTreeMap<String, Option<i64>>>,
+    /// The tags of the repositories that were looked into.
+    pub tags: BTreeMap<String, Read<Vec<RepositoryTag>>>,
 }
 
 /// A robot account.
@@ -225,6 +220,18 @@ impl NamespaceSnapshot {
     }
 }
 
+impl ImageStream {
+    /// It has, or can get, a tag that follows no image outside.
+    pub fn holds_own_tags(&self) -> bool {
+        self.tags.iter().all(|tag| tag.follows().is_none()) || self.tags.iter().any(StreamTag::holds_its_own)
+    }
+
+    /// The tag of that name.
+    pub fn tag(&self, name: &str) -> Option<&StreamTag> {
+        self.tags.iter().find(|tag| tag.name == name)
+    }
+}
+
 impl Secret {
     /// The login it has for a host; one under exactly the host's name goes first.
     pub fn login_for(&self, host: &str) -> Option<&Login> {
@@ -243,6 +250,8 @@ impl Organization {
             robots: Ok(vec![]),
             default_permissions: Ok(vec![]),
             repositories: Ok(BTreeSet::new()),
+            pushed: None,
+            tags: BTreeMap::new(),
         }
     }
 

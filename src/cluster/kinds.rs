@@ -231,9 +231,29 @@ pub(super) struct ImageStreamStatus {
 #[derive(Clone, Deserialize)]
 pub(super) struct StatusTag {
     pub(super) tag: String,
-    /// `null` where no image was ever imported.
-    pub(super) items: Option<Vec<serde::de::IgnoredAny>>,
+    /// Newest first; `null` where no image was ever imported.
+    pub(super) items: Option<Newest>,
     pub(super) conditions: Option<Vec<TagCondition>>,
+}
+
+/// The first of a list; the others are skipped while the answer is read.
+#[derive(Clone, Deserialize)]
+#[serde(from = "Vec<TagEvent>")]
+pub(super) struct Newest(pub(super) Option<TagEvent>);
+
+/// An image that a tag got.
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct TagEvent {
+    pub(super) created: Option<String>,
+    pub(super) docker_image_reference: String,
+    pub(super) image: String,
+}
+
+impl From<Vec<TagEvent>> for Newest {
+    fn from(items: Vec<TagEvent>) -> Self {
+        Self(items.into_iter().next())
+    }
 }
 
 #[derive(Clone, Deserialize)]

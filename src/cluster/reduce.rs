@@ -1,18 +1,17 @@
 //! From objects as the API server holds them to what the domain needs of them. Pure, but for the age of a namespace.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::IgnoredAny;
 
 use super::kinds;
 use crate::bridge::dockerconfig;
 use crate::bridge::integration::{OPERATOR_TOKEN_KEY, QuayIntegration, SecretKey, StoredToken};
 use crate::bridge::names::{LINKED_ANNOTATION, REPOSITORY_ANNOTATION, ROLE_ANNOTATION};
-use crate::bridge::snapshot::{FailedImport, ImageStream, Login, Namespace, Secret, ServiceAccount};
+use crate::bridge::snapshot::{ImageStream, Login, Namespace, Secret, ServiceAccount, StreamTag, TagImage, TagSource};
 
 /// Type of the secrets that hold registry logins.
 pub(super) const DOCKERCONFIGJSON: &str = "kubernetes.io/dockerconfigjson";
@@ -102,31 +101,38 @@ impl kinds::Secret {
 
 impl From<kinds::ImageStream> for ImageStream {
     fn from(stream: kinds::ImageStream) -> Self {
-        let spec_tags = stream.spec.tags.unwrap_or_default();
-        let status_tags = stream.status.tags.unwrap_or_default();
-        let followed = |tag: &kinds::SpecTag| tag.from.as_ref().is_some_and(|from| from.kind == "DockerImage");
-        let named: BTreeSet<&str> = spec_tags.iter().map(|tag| tag.name.as_str()).collect();
-        let pushed = |tag: &kinds::StatusTag| tag.holds_images() && !named.contains(tag.tag.as_str());
+        let mut tags: BTreeMap<String, StreamTag> = BTreeMap::new();
+        for tag in stream.spec.tags.into_iter().flatten() {
+            let from = tag.from.map(|from| TagSource { kind: from.kind, name: from.name });
+            tags.insert(tag.name.clone(), StreamTag { name: tag.name, from, ..StreamTag::default() });
+        }
+        for tag in stream.status.tags.into_iter().flatten() {
+            let image = tag.items.and_then(|items| items.0).map(TagImage::from);
+            let failure = failure(tag.conditions);
+            // A status without either says nothing.
+            if image.is_some() || failure.is_some() {
+                let known = tags.entry(tag.tag.clone()).or_insert_with(|| StreamTag { name: tag.tag, ..StreamTag::default() });
+                (known.image, known.failure) = (image, failure);
+            }
+        }
         Self {
-            holds_own_tags: spec_tags.is_empty() || !spec_tags.iter().all(followed) || status_tags.iter().any(pushed),
             wants_repository: stream.metadata.annotation(REPOSITORY_ANNOTATION).and_then(|value| value.parse().ok()),
             name: stream.metadata.name,
-            sources: spec_tags.into_iter().filter(followed).filter_map(|tag| Some(tag.from?.name)).collect(),
-            failed_imports: status_tags.into_iter().filter_map(failed_import).collect(),
+            tags: tags.into_values().collect(),
         }
     }
 }
 
-impl kinds::StatusTag {
-    fn holds_images(&self) -> bool {
-        self.items.as_ref().is_some_and(|items: &Vec<IgnoredAny>| !items.is_empty())
+impl From<kinds::TagEvent> for TagImage {
+    fn from(event: kinds::TagEvent) -> Self {
+        let created = event.created.and_then(|created| created.parse::<Timestamp>().ok());
+        Self { digest: event.image, reference: event.docker_image_reference, created: created.map(Timestamp::as_second) }
     }
 }
 
-fn failed_import(tag: kinds::StatusTag) -> Option<FailedImport> {
-    let mut conditions = tag.conditions.into_iter().flatten();
-    let failed = conditions.find(|condition| condition.kind == "ImportSuccess" && condition.status == "False")?;
-    Some(FailedImport { tag: tag.tag, message: failed.message })
+fn failure(conditions: Option<Vec<kinds::TagCondition>>) -> Option<String> {
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.find(|condition| condition.kind == "ImportSuccess" && condition.status == "False").map(|failed| failed.message)
 }
 
 impl From<kinds::QuayIntegration> for QuayIntegration {
@@ -318,29 +324,39 @@ mod tests {
         let inside = json!({ "name": "2", "from": { "kind": "ImageStreamTag", "name": "other:2" } });
         let image = |tag: &str| json!({ "tag": tag, "items": [{ "image": "sha256:0" }] });
 
-        assert!(stream(Value::Null, Value::Null).holds_own_tags);
-        assert!(stream(json!([]), json!([image("latest")])).holds_own_tags);
-        assert!(stream(json!([outside, inside]), Value::Null).holds_own_tags);
-        assert!(stream(json!([{ "name": "3" }]), Value::Null).holds_own_tags);
-        assert!(stream(json!([outside]), json!([image("1"), image("pushed")])).holds_own_tags);
+        assert!(stream(Value::Null, Value::Null).holds_own_tags());
+        assert!(stream(json!([]), json!([image("latest")])).holds_own_tags());
+        assert!(stream(json!([outside, inside]), Value::Null).holds_own_tags());
+        assert!(stream(json!([{ "name": "3" }]), Value::Null).holds_own_tags());
+        assert!(stream(json!([outside]), json!([image("1"), image("pushed")])).holds_own_tags());
         let follower = stream(json!([outside]), json!([image("1"), { "tag": "tried", "items": null }]));
-        assert!(!follower.holds_own_tags);
-        assert_eq!(follower.sources, ["docker.io/library/app:1"]);
-        assert_eq!(follower.failed_imports, []);
+        assert!(!follower.holds_own_tags());
+        assert_eq!(follower.tags.iter().map(StreamTag::follows).collect::<Vec<_>>(), [Some("docker.io/library/app:1")]);
     }
 
     #[test]
-    fn streams_tell_which_imports_failed() {
+    fn tags_tell_their_newest_image_and_which_imports_failed() {
         let condition = |kind: &str, status: &str| json!([{ "type": kind, "status": status, "message": "not found" }]);
         let stream: ImageStream = reduced::<kinds::ImageStream, _>(json!({
             "metadata": { "name": "app" },
+            "spec": { "tags": [{ "name": "good", "from": { "kind": "DockerImage", "name": "q/org/app:good" } }] },
             "status": { "tags": [
                 { "tag": "bad", "items": null, "conditions": condition("ImportSuccess", "False") },
-                { "tag": "good", "items": null, "conditions": condition("ImportSuccess", "True") },
+                { "tag": "good", "conditions": condition("ImportSuccess", "True"), "items": [
+                    { "created": "2026-11-22T10:00:00Z", "dockerImageReference": "q/org/app@sha256:2", "image": "sha256:2" },
+                    { "created": "2026-11-21T10:00:00Z", "dockerImageReference": "q/org/app@sha256:1", "image": "sha256:1" },
+                ] },
                 { "tag": "else", "items": null, "conditions": condition("Other", "False") },
             ] },
         }));
-        assert_eq!(stream.failed_imports, [FailedImport { tag: "bad".into(), message: "not found".into() }]);
+        let image = TagImage { digest: "sha256:2".into(), reference: "q/org/app@sha256:2".into(), created: Some(1_795_341_600) };
+        let from = TagSource { kind: "DockerImage".into(), name: "q/org/app:good".into() };
+        let tag = |name: &str| StreamTag { name: name.into(), ..StreamTag::default() };
+        let expected = [
+            StreamTag { failure: Some("not found".into()), ..tag("bad") },
+            StreamTag { from: Some(from), image: Some(image), ..tag("good") },
+        ];
+        assert_eq!(stream.tags, expected);
     }
 
     #[test]

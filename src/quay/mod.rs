@@ -2,7 +2,7 @@
 //!
 //! [`Quay`] is the client. A call goes through `call` (permits, deadline, retries) and comes back as an answer or as a
 //! [`QuayError`] (`error`); `connection` puts the failures of the layers below into words and remembers when asking
-//! has become pointless. `read`, `write`, `diagnose` and `registry` hold the operations, `wire` the bodies.
+//! has become pointless. `read`, `tags`, `write`, `diagnose` and `registry` hold the operations, `wire` the bodies.
 //!
 //! What comes before there is a token to work with: `inspect` and `certificates` look at a Quay from the outside,
 //! `sign_in` and `issue` get a token from user name and password (`visit` is the cookie and the CSRF token in between,
@@ -21,6 +21,7 @@ mod read;
 mod registry;
 mod scope;
 mod sign_in;
+mod tags;
 mod trial;
 mod visit;
 mod wire;

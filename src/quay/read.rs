@@ -1,6 +1,6 @@
 //! Reading: an organization in as few calls as tell the truth about it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use futures::join;
@@ -13,9 +13,6 @@ use super::error::{ErrorKind, QuayError};
 use super::wire;
 use crate::bridge::mark::{ADOPTION_TEAM, Mark};
 use crate::bridge::snapshot::{DefaultPermission, Organization, Read, Robot, Unread, UnreadKind};
-
-/// The most tags on a page (Quay `endpoints/api/tag.py`).
-const TAGS_PER_PAGE: &str = "100";
 
 /// How an organization is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +31,11 @@ struct Look {
     robots: Result<Vec<wire::Robot>, QuayError>,
     view: Option<Result<Option<wire::Organization>, QuayError>>,
     permissions: Option<Result<Vec<DefaultPermission>, QuayError>>,
-    repositories: Option<Result<BTreeSet<String>, QuayError>>,
+    repositories: Option<Result<Listed, QuayError>>,
 }
+
+/// What is in a list, by name; of repositories with the time of the last push.
+pub(super) type Listed = BTreeMap<String, Option<i64>>;
 
 /// What the first answers prove.
 enum Proof {
@@ -115,16 +115,13 @@ impl Quay {
         let shown = look.shown_repositories();
         let repositories = async {
             let listed = match look.repositories {
-                Some(repositories) => repositories,
-                None if wanted.is_subset(&shown) => Ok(BTreeSet::new()),
-                None => self.repositories(name).await,
+                Some(repositories) => repositories?,
+                None if wanted.is_subset(&shown) => return Ok((shown, None)),
+                None => self.repositories(name).await?,
             };
             // To a token that expires meanwhile Quay lists what is public (sample 104); what a robot account has a right
             // on exists all the same.
-            listed.map(|mut repositories| {
-                repositories.extend(shown);
-                repositories
-            })
+            Ok::<_, QuayError>((listed.keys().cloned().chain(shown).collect(), Some(listed)))
         };
         let permissions = async {
             match look.permissions {
@@ -152,12 +149,18 @@ impl Quay {
         // To a read-only superuser Quay says that it may administer, but it shows no tokens (sample 666).
         let hides_tokens = matter.iter().any(|robot| robot.token.is_none());
         let administered = !(hides_tokens && self.diagnosis().await.is_readonly_superuser());
+        let (repositories, pushed) = match repositories {
+            Ok((repositories, pushed)) => (Ok(repositories), pushed),
+            Err(error) => (Err(error.into()), None),
+        };
         Ok(Some(Organization {
             administered,
             adopted_by: view.as_ref().and_then(adopted_by),
             robots: robots.map_err(Unread::from),
             default_permissions: default_permissions.map_err(Unread::from),
-            repositories: repositories.map_err(Unread::from),
+            repositories,
+            pushed,
+            tags: BTreeMap::new(),
         }))
     }
 
@@ -175,6 +178,8 @@ impl Quay {
             robots: Err(forbidden("robot accounts")),
             default_permissions: Err(forbidden("default permissions")),
             repositories: Err(forbidden("repositories")),
+            pushed: None,
+            tags: BTreeMap::new(),
         }
     }
 
@@ -256,10 +261,10 @@ impl Quay {
         Ok(permissions.collect())
     }
 
-    async fn repositories(&self, organization: &str) -> Result<BTreeSet<String>, QuayError> {
+    pub(super) async fn repositories(&self, organization: &str) -> Result<Listed, QuayError> {
         let call = || {
             let what = format!("list repositories of organization {organization}");
-            self.api(Method::GET, &["repository"], what).query("namespace", organization)
+            self.api(Method::GET, &["repository"], what).query("namespace", organization).query("last_modified", "true")
         };
         self.pages(call).await
     }
@@ -272,7 +277,7 @@ impl Quay {
 
     pub(super) async fn all_organizations(&self) -> Result<BTreeSet<String>, QuayError> {
         let call = || self.api(Method::GET, &["superuser", "organizations", ""], "list all organizations".into());
-        self.pages(call).await
+        Ok(self.pages(call).await?.into_keys().collect())
     }
 
     /// The marks in an organization's robot accounts, none twice: whose it is. One call.
@@ -288,43 +293,15 @@ impl Quay {
         Ok(marks)
     }
 
-    /// The repositories of an organization with the number of their tags: what is lost with it.
-    ///
-    /// # Errors
-    /// When any part of it cannot be read.
-    pub async fn contents(&self, organization: &str) -> Result<Vec<(String, usize)>, QuayError> {
-        let repositories = self.repositories(organization).await?.into_iter();
-        try_join_all(repositories.map(async |repository| {
-            let tags = self.tags(organization, &repository).await?;
-            Ok((repository, tags))
-        }))
-        .await
-    }
-
-    async fn tags(&self, organization: &str, repository: &str) -> Result<usize, QuayError> {
-        let path: Vec<&str> = ["repository", organization].into_iter().chain(repository.split('/')).chain(["tag", ""]).collect();
-        let mut count = 0;
-        for page in 1.. {
-            let call = self.api(Method::GET, &path, format!("list tags of repository {organization}/{repository}"));
-            let call = call.query("limit", TAGS_PER_PAGE).query("page", &page.to_string()).query("onlyActiveTags", "true");
-            let found: wire::Tags = self.fetch(&call).await?;
-            count += found.tags.len();
-            if !found.has_additional || found.tags.is_empty() {
-                break;
-            }
-        }
-        Ok(count)
-    }
-
-    /// All names in a list that comes in pages (samples 363, 364). A page token that Quay does not understand gives the
-    /// first page again (sample 362), which must not go on for ever.
-    async fn pages(&self, first: impl Fn() -> Call) -> Result<BTreeSet<String>, QuayError> {
-        let mut names = BTreeSet::new();
+    /// All of a list that comes in pages (samples 363, 364). A page token that Quay does not understand gives the first
+    /// page again (sample 362), which must not go on for ever.
+    async fn pages(&self, first: impl Fn() -> Call) -> Result<Listed, QuayError> {
+        let mut names = Listed::new();
         let mut call = first();
         loop {
             let page: wire::Page = self.fetch(&call).await?;
             let known = names.len();
-            names.extend(page.items.into_iter().map(|item| item.name));
+            names.extend(page.items.into_iter().map(|item| (item.name, item.last_modified)));
             let Some(next) = page.next_page else { return Ok(names) };
             if names.len() == known {
                 return Err(QuayError::new(call.what(), ErrorKind::Unexpected, "Quay gives the same page again and again"));

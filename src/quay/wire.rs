@@ -97,15 +97,32 @@ pub(super) struct Team {
 #[derive(Debug, Deserialize)]
 pub(super) struct Page {
     #[serde(alias = "repositories", alias = "organizations")]
-    pub(super) items: Vec<Named>,
+    pub(super) items: Vec<Item>,
     pub(super) next_page: Option<String>,
 }
 
-/// `GET …/tag/` (sample 365).
+#[derive(Debug, Deserialize)]
+pub(super) struct Item {
+    pub(super) name: String,
+    /// Of a repository, where it was asked for: when it was last pushed to, in seconds since 1970; `null` while it has no
+    /// tag (samples 356, 484).
+    pub(super) last_modified: Option<i64>,
+}
+
+/// `GET …/tag/` (samples 365, 482).
 #[derive(Debug, Deserialize)]
 pub(super) struct Tags {
-    pub(super) tags: Vec<IgnoredAny>,
+    pub(super) tags: Vec<Tag>,
     pub(super) has_additional: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Tag {
+    pub(super) name: String,
+    pub(super) manifest_digest: String,
+    #[serde(default)]
+    pub(super) is_manifest_list: bool,
+    pub(super) start_ts: i64,
 }
 
 /// `GET /api/v1/user/` (sample 100); with the scope `user:read` alone much is left out (sample 110).

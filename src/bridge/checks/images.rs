@@ -14,10 +14,10 @@ pub(super) fn check(subject: &Subject) -> Check {
     };
     let findings = streams
         .iter()
-        .flat_map(|stream| stream.failed_imports.iter().map(move |failed| (stream, failed)))
-        .map(|(stream, failed)| {
-            let message = format!("Import of {}:{} failed: {}", stream.name, failed.tag, in_words(&failed.message));
-            subject.finding(Code::ImportFailed, subject.object(KIND, &stream.name), message)
+        .flat_map(|stream| stream.tags.iter().map(move |tag| (stream, tag)))
+        .filter_map(|(stream, tag)| {
+            let message = format!("Import of {}:{} failed: {}", stream.name, tag.name, in_words(tag.failure.as_ref()?));
+            Some(subject.finding(Code::ImportFailed, subject.object(KIND, &stream.name), message))
         })
         .collect();
     Check::new(TITLE, count(streams.len(), "image stream"), findings)

@@ -55,7 +55,7 @@ pub(super) fn golden() -> NamespaceSnapshot {
         secrets: Ok(accounts
             .map(|name| secret(name, SECRET_TYPE, HOST, &format!("parity_golden+{name}"), token(name, 0)))
             .into()),
-        image_streams: Ok(vec![ImageStream { name: "app".into(), holds_own_tags: true, ..Default::default() }]),
+        image_streams: Ok(vec![ImageStream { name: "app".into(), ..Default::default() }]),
         organization: Ok(Some(Organization {
             robots: Ok(accounts
                 .map(|name| Robot {
@@ -166,6 +166,7 @@ fn organization() -> impl Strategy<Value = Option<Organization>> {
             robots,
             default_permissions,
             repositories: repositories.map(|names| names.into_iter().map(Into::into).collect()),
+            ..Organization::empty()
         })
     });
     prop_oneof![1 => Just(None), 5 => known]
@@ -181,7 +182,7 @@ pub(super) fn any_namespace() -> impl Strategy<Value = NamespaceSnapshot> {
     let secrets = (any_secret("builder"), any_secret("default"), any_secret("deployer"), any_secret("pipeline"))
         .prop_map(|(a, b, c, d)| [a, b, c, d].into_iter().flatten().collect::<Vec<_>>());
     let streams = subsequence(STREAMS.to_vec(), 0..=3).prop_map(|names| {
-        let stream = |name: &str| ImageStream { name: name.into(), holds_own_tags: true, ..Default::default() };
+        let stream = |name: &str| ImageStream { name: name.into(), ..Default::default() };
         names.into_iter().map(stream).collect::<Vec<_>>()
     });
     let namespace = Namespace { uid: "uid-1".into(), ..Default::default() };
