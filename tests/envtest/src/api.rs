@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Method, StatusCode};
+use sandbox::openshift::builds;
 use serde_json::{Value, json};
 
 /// The API server at `url` as one user sees it.
@@ -93,6 +94,13 @@ impl Api {
         let body = response.bytes().await?;
         // /readyz answers with plain text.
         Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+    }
+}
+
+impl builds::Client for Api {
+    async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+        let (status, body) = self.send(method.parse()?, path, body).await?;
+        Ok((status.as_u16(), body))
     }
 }
 

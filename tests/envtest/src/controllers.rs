@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use sandbox::openshift::builds;
 use serde_json::{Value, json};
 
 use crate::api::Api;
@@ -62,6 +63,14 @@ pub(crate) async fn run(api: Api, shared: Shared) {
         }
         let trouble = trouble.map(|error| format!("{error:#}")).or_else(|| olms_trouble.clone());
         *shared.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Plays the build controller, whose pods may take their time, until the task is aborted.
+pub(crate) async fn build(api: Api) {
+    loop {
+        builds::round(&api).await;
         tokio::time::sleep(INTERVAL).await;
     }
 }

@@ -71,6 +71,7 @@ pub(crate) async fn install_roles(api: &Api) -> Result<()> {
             rule("", &["events", "namespaces"], &read),
             rule("apps", &["deployments"], &all),
             rule("build.openshift.io", &["buildconfigs", "builds"], &all),
+            rule("build.openshift.io", &["buildconfigs/instantiate"], &["create"]),
             rule("image.openshift.io", &["imagestreams"], &all),
             rule("image.openshift.io", &["imagestreamimports"], &["create"]),
             rule(

@@ -3,6 +3,7 @@
 //!
 //! `tests/envtest/build` makes the servers; `KUBEBUILDER_ASSETS` names the folder they are in.
 
+mod aggregated;
 mod api;
 mod controllers;
 mod fixtures;
@@ -27,6 +28,7 @@ use controllers::Shared;
 use process::Server;
 pub use proxy::Proxy;
 use sandbox::openshift::{definitions, olm};
+use sandbox::quay::Quay;
 
 /// Names the folder with the servers, as for every program that tests against a real API server.
 const ASSETS: &str = "KUBEBUILDER_ASSETS";
@@ -97,6 +99,7 @@ impl Envtest {
             fixtures::install_roles(&api).await?;
             fixtures::install(&api).await?;
             tokio::spawn(controllers::run(api.clone(), shared.clone()));
+            tokio::spawn(controllers::build(api.clone()));
             settled(&api, &shared).await
         })?;
         Ok(Envtest { runtime, api, shared, url, ca_pem, _api_server: api_server, _etcd: etcd, _dir: dir })
@@ -122,12 +125,13 @@ impl Envtest {
     }
 
     /// Starts a proxy in front of the API server that logs, counts, delays and faults requests, and writes a
-    /// kubeconfig for it to `dir`.
+    /// kubeconfig for it to `dir`. What OpenShift's own API server would do it does itself: imports find their images in
+    /// `quay`.
     ///
     /// # Errors
     /// When no port can be had or `dir` cannot be written.
-    pub fn proxy(&self, dir: &Path) -> Result<Proxy> {
-        self.runtime.block_on(Proxy::start(&self.url, &self.ca_pem, &self.api, dir))
+    pub fn proxy(&self, dir: &Path, quay: Option<&Quay>) -> Result<Proxy> {
+        self.runtime.block_on(Proxy::start(&self.url, &self.ca_pem, &self.api, quay, dir))
     }
 
     /// Makes `user` project administrator of `namespace` until the next reset: now, when it exists, and whenever it

@@ -11,15 +11,17 @@ use axum::extract::{Path as PathOf, RawQuery, State};
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use base64::Engine;
 use futures::future::join_all;
 use reqwest::Client;
 use sandbox::openshift;
+use sandbox::quay::Quay;
 use sandbox::tls::Authority;
 use sandbox::traffic::{Server, Traffic, serve};
 use serde_json::{Value, json};
 
+use crate::aggregated::{import, instantiate};
 use crate::api::{Api, http_client};
 use crate::{USERS, token};
 
@@ -36,11 +38,13 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    pub(crate) async fn start(url: &str, ca_pem: &str, api: &Api, dir: &Path) -> Result<Proxy> {
-        let upstream = Upstream { http: http_client(ca_pem)?, url: url.to_owned(), api: api.clone() };
+    pub(crate) async fn start(url: &str, ca_pem: &str, api: &Api, quay: Option<&Quay>, dir: &Path) -> Result<Proxy> {
+        let upstream = Upstream { http: http_client(ca_pem)?, url: url.to_owned(), api: api.clone(), quay: quay.cloned() };
         let router = Router::new()
             .route("/apis/project.openshift.io/v1/projects", get(projects))
             .route("/apis/project.openshift.io/v1/projects/{name}", get(project))
+            .route("/apis/build.openshift.io/v1/namespaces/{namespace}/buildconfigs/{name}/instantiate", post(instantiate))
+            .route("/apis/image.openshift.io/v1/namespaces/{namespace}/imagestreamimports", post(import))
             .fallback(forward)
             .with_state(Arc::new(upstream));
         let authority = Authority::new()?;
@@ -72,16 +76,24 @@ fn kubeconfig_for(url: &str, ca_pem: &str) -> Value {
 }
 
 /// What the handlers reach the API server with.
-struct Upstream {
+pub(crate) struct Upstream {
     http: Client,
     url: String,
     /// The administrator, who sees all namespaces.
-    api: Api,
+    pub(crate) api: Api,
+    /// Where imports find images.
+    pub(crate) quay: Option<Quay>,
 }
 
 impl Upstream {
     /// Sends a request as `headers` say, so with the caller's identity.
-    async fn send(&self, method: Method, path: &str, headers: &HeaderMap, body: Bytes) -> reqwest::Result<reqwest::Response> {
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> reqwest::Result<reqwest::Response> {
         let mut headers = headers.clone();
         for name in [HOST, CONNECTION, TRANSFER_ENCODING, CONTENT_LENGTH] {
             headers.remove(name);
@@ -97,10 +109,16 @@ impl Upstream {
     }
 }
 
-type Answer = std::result::Result<Response<Body>, BadGateway>;
+pub(crate) type Answer = std::result::Result<Response<Body>, BadGateway>;
 
 /// Passes a request on as it is and the answer back as it comes, so a watch streams.
-async fn forward(State(upstream): State<Arc<Upstream>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Answer {
+pub(crate) async fn forward(
+    State(upstream): State<Arc<Upstream>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let answer = upstream.send(method, path, &headers, body).await?;
     let mut response = Response::new(Body::empty());
@@ -130,13 +148,13 @@ async fn projects(upstream: State<Arc<Upstream>>, RawQuery(query): RawQuery, uri
     list["kind"] = json!("ProjectList");
     list["apiVersion"] = json!("project.openshift.io/v1");
     list["items"] = items.collect();
-    Ok(json_response(&list))
+    Ok(json_response(200, &list))
 }
 
 /// One project; where the caller cannot see it, the server's own refusal.
 async fn project(upstream: State<Arc<Upstream>>, PathOf(name): PathOf<String>, uri: Uri, headers: HeaderMap) -> Answer {
     match upstream.api.get(&format!("/api/v1/namespaces/{name}")).await? {
-        Some(namespace) if upstream.may_see(&namespace, &headers).await => Ok(json_response(&as_project(&namespace))),
+        Some(namespace) if upstream.may_see(&namespace, &headers).await => Ok(json_response(200, &as_project(&namespace))),
         _ => forward(upstream, Method::GET, uri, headers, Bytes::new()).await,
     }
 }
@@ -148,12 +166,13 @@ fn as_project(namespace: &Value) -> Value {
     project
 }
 
-fn json_response(body: &Value) -> Response<Body> {
-    ([(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+pub(crate) fn json_response(status: u16, body: &Value) -> Response<Body> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
 /// The API server could not be reached, or did not answer as the administrator may expect.
-struct BadGateway(String);
+pub(crate) struct BadGateway(String);
 
 impl<E: Into<anyhow::Error>> From<E> for BadGateway {
     fn from(error: E) -> Self {

@@ -85,7 +85,7 @@ impl World {
             server.reset().unwrap();
             let dir = sandbox.dir().join("real");
             std::fs::create_dir_all(&dir).unwrap();
-            Real { proxy: server.proxy(&dir).unwrap(), server }
+            Real { proxy: server.proxy(&dir, Some(&sandbox.quay)).unwrap(), server }
         });
         let http = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod builds;
 mod operators;
 
 use std::path::Path;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use envtest::{Envtest, Proxy};
 use reqwest::{Certificate, Client, Method};
 use sandbox::traffic::Fault;
+use sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -28,7 +30,8 @@ fn a_real_api_server_plays_openshift() {
     };
     eprintln!("started in {:?}", started.elapsed());
     let dir = tempfile::tempdir().unwrap();
-    let proxy = envtest.proxy(dir.path()).unwrap();
+    let sandbox = Sandbox::start(Options::default()).unwrap();
+    let proxy = envtest.proxy(dir.path(), Some(&sandbox.quay)).unwrap();
     let caller = Caller::new(&proxy);
 
     a_new_namespace_is_furnished(&caller);
@@ -40,6 +43,7 @@ fn a_real_api_server_plays_openshift() {
     a_finalizer_holds_a_namespace_but_not_its_content(&caller);
     the_proxy_logs_and_faults(&proxy, &caller);
     a_watch_streams(&caller);
+    builds::a_build_is_pushed_and_imported(&sandbox.quay, &caller);
     operators::olm_installs_the_operator(&caller);
     operators::olm_tells_its_trouble(&caller);
     operators::the_definition_comes_and_goes(&caller);

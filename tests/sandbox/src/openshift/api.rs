@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::access::{Access, User};
-use super::builds::{self, instantiate::instantiate};
+use super::builds;
 use super::kinds::{self, BUILD, BUILD_CONFIG, Kind, SERVICE_ACCOUNT};
 use super::lists::{ListQuery, Shape};
 use super::patch::PatchType;
@@ -205,7 +205,7 @@ impl Call<'_> {
             let mut store = self.openshift.store();
             let config = store.get(BUILD_CONFIG, target.namespace, target.name).cloned();
             let config = config.ok_or_else(|| Refusal::not_found(BUILD_CONFIG, target.name))?;
-            let (counted, build) = instantiate(&config, &request).map_err(Refusal::bad_request)?;
+            let (counted, build) = builds::instantiate(&config, &request).map_err(Refusal::bad_request)?;
             let account = build["spec"]["serviceAccount"].as_str().unwrap_or_default();
             if store.get(SERVICE_ACCOUNT, target.namespace, account).is_none() {
                 return Err(Refusal::no_build_account(target.namespace, account));

@@ -46,8 +46,8 @@ async fn advance(client: &impl Client, build: &Value, builds: &[Value]) -> anyho
         _ if build["status"]["cancelled"] == true => {
             Some(ended(build, "Cancelled", "CancelledBuild", "The build was cancelled by the user."))
         }
-        "New" if !is_runnable(build, builds) => None,
-        "New" => start(client, build).await?,
+        "New" | "" if !is_runnable(build, builds) => None,
+        "New" | "" => start(client, build).await?,
         "Pending" => Some(run(client, build).await?),
         _ => Some(finish(client, build).await?),
     };

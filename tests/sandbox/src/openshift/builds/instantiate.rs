@@ -26,7 +26,7 @@ pub(crate) const BUILDER: &str = "builder";
 ///
 /// # Errors
 /// With the API's message, for a BuildConfig that is paused or whose last build has another number than the request says.
-pub(crate) fn instantiate(config: &Value, request: &Value) -> Result<(Value, Value), String> {
+pub fn instantiate(config: &Value, request: &Value) -> Result<(Value, Value), String> {
     let (namespace, name) = (meta::namespace(config), meta::name(config));
     if config["metadata"]["annotations"]["openshift.io/build-config.paused"] == "true" {
         return Err(format!("can't instantiate from BuildConfig {namespace}/{name}: BuildConfig is paused"));

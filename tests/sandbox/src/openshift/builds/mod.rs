@@ -1,6 +1,6 @@
 //! Builds: from a BuildConfig to an image in a registry.
 //!
-//! [`instantiate`](instantiate::instantiate) is what `oc start-build` asks for, [`validate`] what the API refuses, and
+//! [`instantiate`] is what `oc start-build` asks for, [`validate`] what the API refuses, and
 //! [`round`] the build controller with the pods it starts. The controller is a client of the API as on a real cluster, so
 //! webhooks see what it writes, and it plays on any API server that knows Builds. Rules and messages are those of
 //! openshift-apiserver `pkg/build` and openshift-controller-manager `pkg/build/controller/build`.
@@ -8,7 +8,7 @@
 //! What is not played: sources and base images (every build makes the same small image), triggers, and Jenkins.
 
 mod controller;
-pub(crate) mod instantiate;
+mod instantiate;
 mod pod;
 mod push_secret;
 mod registry;
@@ -18,6 +18,7 @@ pub(crate) mod validate;
 use serde_json::Value;
 
 pub use controller::{Client, Round, round};
+pub use instantiate::instantiate;
 
 use super::kinds::BUILD;
 use super::{OpenShift, api};

@@ -1,0 +1,120 @@
+//! What OpenShift's own API server does and a definition cannot: Builds made of BuildConfigs, and imports. The rules are
+//! the sandbox's.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use sandbox::openshift::builds::{self, Client as _};
+use sandbox::openshift::imports::{self, Surroundings};
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::proxy::{Answer, Upstream, forward, json_response};
+
+/// What `oc start-build` asks for. The server knows no such subresource, but whether the caller may use it.
+pub(crate) async fn instantiate(
+    State(upstream): State<Arc<Upstream>>,
+    Path((namespace, name)): Path<(String, String)>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
+    let answer = forward(State(Arc::clone(&upstream)), Method::POST, uri, headers, body.clone()).await?;
+    if answer.status() != StatusCode::NOT_FOUND {
+        return Ok(answer);
+    }
+    let path = format!("/apis/build.openshift.io/v1/namespaces/{namespace}");
+    let config_path = format!("{path}/buildconfigs/{name}");
+    let Some(config) = upstream.api.get(&config_path).await? else {
+        let message = format!("buildconfigs.build.openshift.io \"{name}\" not found");
+        return Ok(refusal(404, "NotFound", &message));
+    };
+    let request = serde_json::from_slice(&body)?;
+    let (counted, build) = match builds::instantiate(&config, &request) {
+        Ok(made) => made,
+        Err(message) => return Ok(refusal(400, "BadRequest", &message)),
+    };
+    upstream.api.replace(&config_path, &counted).await?;
+    let (status, build) = upstream.api.call("POST", &format!("{path}/builds"), Some(&build)).await?;
+    Ok(json_response(status, &build))
+}
+
+/// An ImageStreamImport. Tried on the server first, which knows who may import and what is well-formed.
+pub(crate) async fn import(
+    State(upstream): State<Arc<Upstream>>,
+    Path(namespace): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
+    let tried = format!("{}?dryRun=All", uri.path());
+    let answer = upstream.send(Method::POST, &tried, &headers, body.clone()).await?;
+    if !answer.status().is_success() {
+        let status = answer.status().as_u16();
+        return Ok(json_response(status, &answer.json().await?));
+    }
+    let mut request: Value = serde_json::from_slice(&body)?;
+    let name = request["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let api = &upstream.api;
+    let path = format!("/apis/image.openshift.io/v1/namespaces/{namespace}/imagestreams");
+    let stream = api.get(&format!("{path}/{name}")).await?;
+    let version = request["metadata"]["resourceVersion"].clone();
+    match &stream {
+        None if version.is_string() => {
+            return Ok(refusal(404, "NotFound", &format!("imagestreams.image.openshift.io \"{name}\" not found")));
+        }
+        Some(stream) if version.is_string() && version != stream["metadata"]["resourceVersion"] => {
+            let why = "the object has been modified; please apply your changes to the latest version and try again";
+            let message = format!("Operation cannot be fulfilled on imagestreams.image.openshift.io \"{name}\": {why}");
+            return Ok(refusal(409, "Conflict", &message));
+        }
+        _ => {}
+    }
+    let secrets = api.list(&format!("/api/v1/namespaces/{namespace}/secrets")).await?;
+    let surroundings = Surroundings { secrets: secrets.iter().collect(), authorities: authorities(api).await? };
+    let results = imports::results(upstream.quay.as_ref(), &surroundings, &request);
+    if request["spec"]["import"] == true {
+        let stream = match stream {
+            Some(stream) => stream,
+            None => api.create(&path, &json!({ "metadata": { "name": name } })).await?,
+        };
+        let mut updated = stream.clone();
+        imports::record(&mut updated, &request, &results);
+        request["status"]["import"] = write(api, &format!("{path}/{name}"), &stream, updated).await?;
+    }
+    request["status"]["images"] = json!(results);
+    Ok(json_response(201, &request))
+}
+
+/// The certificate authorities that the image configuration names, by registry.
+async fn authorities(api: &Api) -> Result<Value> {
+    let configuration = api.get("/apis/config.openshift.io/v1/images/cluster").await?.unwrap_or_default();
+    let Some(name) = configuration["spec"]["additionalTrustedCA"]["name"].as_str().filter(|name| !name.is_empty()) else {
+        return Ok(Value::Null);
+    };
+    let map = api.get(&format!("/api/v1/namespaces/openshift-config/configmaps/{name}")).await?;
+    Ok(map.map_or(Value::Null, |mut map| map["data"].take()))
+}
+
+/// Stores a stream's new spec and status, each where it differs.
+async fn write(api: &Api, path: &str, stream: &Value, updated: Value) -> Result<Value> {
+    let mut stored = stream.clone();
+    if updated["spec"] != stream["spec"] {
+        stored = api.replace(path, &updated).await?;
+    }
+    if updated["status"] != stream["status"] {
+        stored["status"] = updated["status"].clone();
+        stored = api.replace(&format!("{path}/status"), &stored).await?;
+    }
+    Ok(stored)
+}
+
+fn refusal(code: u16, reason: &str, message: &str) -> axum::http::Response<axum::body::Body> {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code,
+    });
+    json_response(code, &status)
+}
