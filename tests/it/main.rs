@@ -5,6 +5,7 @@
 mod support;
 
 mod bad_input;
+mod building;
 mod cost;
 mod docs;
 mod faults;

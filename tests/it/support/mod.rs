@@ -2,6 +2,7 @@
 
 mod accidents;
 mod bridge;
+mod builds;
 mod by_hand;
 mod cases;
 mod deaths;

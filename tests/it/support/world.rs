@@ -352,6 +352,8 @@ fn collection(kind: &str, namespace: &str) -> String {
         "Secret" => ("api/v1", "secrets"),
         "ConfigMap" => ("api/v1", "configmaps"),
         "ImageStream" => ("apis/image.openshift.io/v1", "imagestreams"),
+        "Build" => ("apis/build.openshift.io/v1", "builds"),
+        "BuildConfig" => ("apis/build.openshift.io/v1", "buildconfigs"),
         "QuayIntegration" => ("apis/quay.redhat.com/v1", "quayintegrations"),
         "ClusterVersion" => ("apis/config.openshift.io/v1", "clusterversions"),
         "Image" => ("apis/config.openshift.io/v1", "images"),

@@ -1,0 +1,51 @@
+//! Builds, made as people make them.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::World;
+
+impl World {
+    /// Makes a BuildConfig of the docker strategy with this `output`.
+    pub(crate) fn build_config(&self, namespace: &str, name: &str, output: &Value) {
+        self.create(&json!({
+            "apiVersion": "build.openshift.io/v1",
+            "kind": "BuildConfig",
+            "metadata": { "name": name, "namespace": namespace },
+            "spec": { "source": { "dockerfile": "FROM scratch" }, "strategy": { "dockerStrategy": {} }, "output": output },
+        }));
+    }
+
+    /// Starts a build of a BuildConfig, as `oc start-build` does, and returns its name.
+    #[track_caller]
+    pub(crate) fn start_build(&self, namespace: &str, config: &str) -> String {
+        let path = format!("/apis/build.openshift.io/v1/namespaces/{namespace}/buildconfigs/{config}/instantiate");
+        let request = json!({ "apiVersion": "build.openshift.io/v1", "kind": "BuildRequest", "metadata": { "name": config } });
+        let (status, build) = self.api(Method::POST, &path, Some(&request));
+        assert_eq!(status, 201, "{build}");
+        build["metadata"]["name"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until a build is in a phase, and returns it.
+    #[track_caller]
+    pub(crate) fn wait_for_build(&self, namespace: &str, name: &str, phase: &str) -> Value {
+        let build = || self.get("Build", namespace, name).unwrap();
+        self.wait_for(&format!("the build {name} to be {phase}"), || build()["status"]["phase"] == phase);
+        build()
+    }
+
+    /// The digest that a tag of a repository has in Quay, if it is there.
+    pub(crate) fn quay_digest(&self, organization: &str, repository: &str, tag: &str) -> Option<String> {
+        let quay = &self.sandbox.quay;
+        let token = quay.admin_token();
+        let pulled = quay.pull(&format!("{organization}/{repository}"), tag, Some(("$oauthtoken", &token)));
+        pulled.ok().map(|pulled| pulled.digest)
+    }
+
+    /// The newest item that a tag has in an image stream, if there is one.
+    pub(crate) fn newest_item(&self, namespace: &str, stream: &str, tag: &str) -> Option<Value> {
+        let stream = self.get("ImageStream", namespace, stream)?;
+        let tag = stream["status"]["tags"].as_array()?.iter().find(|known| known["tag"] == tag)?.clone();
+        tag["items"].as_array()?.first().cloned()
+    }
+}
