@@ -79,7 +79,10 @@ pub(crate) async fn import(
     if request["spec"]["import"] == true {
         let stream = match stream {
             Some(stream) => stream,
-            None => api.create(&path, &json!({ "metadata": { "name": name } })).await?,
+            None => {
+                let new = json!({ "apiVersion": "image.openshift.io/v1", "kind": "ImageStream", "metadata": { "name": name } });
+                api.create(&path, &new).await?
+            }
         };
         let mut updated = stream.clone();
         imports::record(&mut updated, &request, &results);
