@@ -20,6 +20,10 @@ pub const BRIDGE: &str = "oc-quay";
 /// The Lease by which one replica of our bridge leads.
 pub const LEASE: &str = "oc-quay";
 
+/// The name of the operator's webhook inside its MutatingWebhookConfiguration, whose own name OLM makes up (QBO
+/// `config/webhook/manifests.yaml`).
+pub const OPERATOR_WEBHOOK: &str = "quayintegration.quay.redhat.com";
+
 /// The name of our bridge's webhook inside its MutatingWebhookConfiguration.
 pub const BRIDGE_WEBHOOK: &str = "builds.bridge.oc-quay";
 
@@ -34,6 +38,9 @@ pub const LINKED_ANNOTATION: &str = "oc-quay/linked";
 
 /// Annotation on an image stream: `true` asks for a repository, `false` for none, whatever the stream refers to.
 pub const REPOSITORY_ANNOTATION: &str = "oc-quay/repository";
+
+/// Annotation on a BuildConfig that `builds rewrite` made push to Quay: where it pushed before, as JSON.
+pub const FORMER_OUTPUT_ANNOTATION: &str = "oc-quay/former-output";
 
 /// The `clusterID` of the integration: what tells this cluster's organizations from another's in one Quay.
 #[derive(Clone, Debug, PartialEq, Eq)]

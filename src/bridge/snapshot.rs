@@ -1,5 +1,6 @@
 //! What is: one namespace as the cluster and Quay hold it, each part present, absent, or unknown with the cause.
 
+mod builds;
 mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +10,7 @@ use secrecy::SecretString;
 use super::Role;
 use super::dockerconfig;
 use super::mark::Mark;
+pub use builds::*;
 pub use tags::{RepositoryTag, StreamTag, TagImage, TagSource};
 
 /// A part of a snapshot: what was read, or why it could not be. `Ok(None)` is absent.
@@ -55,6 +57,12 @@ pub struct NamespaceSnapshot {
     pub secrets: Read<Vec<Secret>>,
     /// Its image streams.
     pub image_streams: Read<Vec<ImageStream>>,
+    /// Its BuildConfigs; none where the cluster has no Build API.
+    pub build_configs: Read<Vec<BuildConfig>>,
+    /// Its builds, likewise.
+    pub builds: Read<Vec<Build>>,
+    /// Who rewrites the output of its builds on the way.
+    pub webhooks: Read<Vec<BuildWebhook>>,
     /// Its organization in Quay.
     pub organization: Read<Option<Organization>>,
     /// What the registry granted to the credentials in the secrets; empty unless it was asked.
@@ -123,6 +131,8 @@ pub struct Login {
 pub struct ImageStream {
     /// Its name.
     pub name: String,
+    /// OpenShift's own registry has a place for its images; there is none where that registry is off.
+    pub in_registry: bool,
     /// Its tags, by name.
     pub tags: Vec<StreamTag>,
     /// The value of [`super::names::REPOSITORY_ANNOTATION`].
@@ -212,6 +222,11 @@ impl NamespaceSnapshot {
     /// The service account of that name, if it is known to exist.
     pub fn service_account(&self, name: &str) -> Option<&ServiceAccount> {
         self.service_accounts.as_ref().ok()?.iter().find(|account| account.name == name)
+    }
+
+    /// The BuildConfig of that name, if it is known to exist.
+    pub fn build_config(&self, name: &str) -> Option<&BuildConfig> {
+        self.build_configs.as_ref().ok()?.iter().find(|config| config.name == name)
     }
 
     /// The secret of that name, if it is known to exist.

@@ -6,10 +6,11 @@ use futures::join;
 use kube::api::ListParams;
 use serde::de::DeserializeOwned;
 
+use super::builds::{StoredBuild, StoredBuildConfig};
 use super::client::Cluster;
-use super::kinds::{self, IMAGE_STREAMS, Kind, Meta, SECRETS, SERVICE_ACCOUNTS};
-use super::read::{Parts, login_secrets};
-use crate::bridge::snapshot::{ImageStream, Namespace, Read, Secret, ServiceAccount};
+use super::kinds::{self, BUILD_CONFIGS, BUILDS, IMAGE_STREAMS, Kind, Meta, SECRETS, SERVICE_ACCOUNTS};
+use super::read::{Builds, Parts, login_secrets, not_wanted};
+use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, Read, Secret, ServiceAccount};
 
 type ByNamespace<T> = Read<HashMap<String, Vec<T>>>;
 
@@ -19,6 +20,8 @@ pub struct AllParts {
     service_accounts: ByNamespace<ServiceAccount>,
     secrets: ByNamespace<Secret>,
     image_streams: ByNamespace<ImageStream>,
+    build_configs: ByNamespace<BuildConfig>,
+    builds: ByNamespace<Build>,
 }
 
 impl AllParts {
@@ -30,6 +33,8 @@ impl AllParts {
             service_accounts: take(&mut self.service_accounts, name),
             secrets: Some(take(&mut self.secrets, name)),
             image_streams: take(&mut self.image_streams, name),
+            build_configs: take(&mut self.build_configs, name),
+            builds: take(&mut self.builds, name),
         }
     }
 }
@@ -42,16 +47,30 @@ fn take<T>(part: &mut ByNamespace<T>, namespace: &str) -> Read<Vec<T>> {
 }
 
 impl Cluster {
-    /// Reads the service accounts, secrets with logins and image streams of all namespaces, page by page, keeping only
-    /// what the domain needs of each.
-    pub async fn all_parts(&self) -> AllParts {
+    /// Reads the service accounts, secrets with logins, image streams and builds of all namespaces, page by page, keeping
+    /// only what the domain needs of each.
+    pub async fn all_parts(&self, builds: Builds) -> AllParts {
         let everything = ListParams::default();
-        let (service_accounts, secrets, image_streams) = join!(
+        let (service_accounts, secrets, image_streams, (build_configs, builds)) = join!(
             self.by_namespace(&SERVICE_ACCOUNTS, everything.clone(), |object: &mut kinds::ServiceAccount| &mut object.metadata),
             self.by_namespace(&SECRETS, login_secrets(), |object: &mut kinds::Secret| &mut object.metadata),
             self.by_namespace(&IMAGE_STREAMS, everything, |object: &mut kinds::ImageStream| &mut object.metadata),
+            async {
+                match builds {
+                    Builds::Read => self.all_builds().await,
+                    Builds::Leave => (Err(not_wanted()), Err(not_wanted())),
+                }
+            },
         );
-        AllParts { service_accounts, secrets, image_streams }
+        AllParts { service_accounts, secrets, image_streams, build_configs, builds }
+    }
+
+    async fn all_builds(&self) -> (ByNamespace<BuildConfig>, ByNamespace<Build>) {
+        let everything = ListParams::default();
+        join!(
+            self.by_namespace(&BUILD_CONFIGS, everything.clone(), |object: &mut StoredBuildConfig| &mut object.metadata),
+            self.by_namespace(&BUILDS, everything, |object: &mut StoredBuild| &mut object.metadata),
+        )
     }
 
     async fn by_namespace<T: DeserializeOwned, U: From<T>>(

@@ -30,6 +30,9 @@ pub(super) const IMAGE_STREAMS: Kind =
     Kind::v1("image.openshift.io", "ImageStream", "imagestreams", "image stream").namespaced().optional();
 pub(super) const IMAGE_STREAM_IMPORTS: Kind =
     Kind::v1("image.openshift.io", "ImageStreamImport", "imagestreamimports", "image stream import").namespaced();
+pub(super) const BUILD_CONFIGS: Kind =
+    Kind::v1("build.openshift.io", "BuildConfig", "buildconfigs", "BuildConfig").namespaced().optional();
+pub(super) const BUILDS: Kind = Kind::v1("build.openshift.io", "Build", "builds", "build").namespaced().optional();
 pub(super) const QUAY_INTEGRATIONS: Kind =
     Kind::v1("quay.redhat.com", "QuayIntegration", "quayintegrations", "QuayIntegration").optional();
 pub(super) const CLUSTER_VERSIONS: Kind = Kind::v1("config.openshift.io", "ClusterVersion", "clusterversions", "cluster version");
@@ -153,6 +156,17 @@ pub(super) struct Meta {
     pub(super) annotations: Option<BTreeMap<String, String>>,
     pub(super) labels: Option<BTreeMap<String, String>>,
     pub(super) finalizers: Option<Vec<String>>,
+    pub(super) owner_references: Option<Vec<Owner>>,
+}
+
+/// An object that another one belongs to.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Owner {
+    pub(super) kind: String,
+    pub(super) name: String,
+    /// It keeps the object as it is.
+    pub(super) controller: bool,
 }
 
 impl Meta {
@@ -224,7 +238,10 @@ pub(super) struct TagSource {
 }
 
 #[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct ImageStreamStatus {
+    #[serde(default)]
+    pub(super) docker_image_repository: String,
     pub(super) tags: Option<Vec<StatusTag>>,
 }
 

@@ -7,6 +7,7 @@
 
 mod access;
 mod all;
+mod builds;
 mod client;
 mod credentials;
 mod error;
@@ -32,6 +33,7 @@ mod tests;
 mod tries;
 mod trust;
 mod watch;
+mod webhooks;
 mod write;
 
 pub use access::Right;
@@ -52,5 +54,6 @@ pub use operator::{
 pub use packages::{Channel, Package};
 pub use platform::Platform;
 pub use problem::Condition;
-pub use read::{Parts, Secrets};
+pub(crate) use read::not_wanted;
+pub use read::{Builds, Parts, Secrets};
 pub use trust::{ConfigMap, ImageConfig, NodeTrust, TRUST_NAMESPACE};

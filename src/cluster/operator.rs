@@ -14,6 +14,7 @@ use super::kinds::{
 };
 use super::olm::{Csv, StoredSubscription, Subscription};
 use super::problem::{Condition, Problem};
+use crate::bridge::names::OPERATOR_WEBHOOK;
 use crate::bridge::snapshot::Read;
 
 /// The operator's package in the catalogs (QBO `bundle/downstream/metadata/annotations.yaml`).
@@ -32,10 +33,6 @@ pub const OPERATOR_DEPLOYMENTS: [&str; 2] = ["quay-bridge-operator", "quay-bridg
 
 /// OLM v1 installs on behalf of this service account, which has a ClusterRoleBinding of the same name.
 pub const INSTALLER: &str = "quay-bridge-operator-installer";
-
-/// The name of the operator's webhook inside its MutatingWebhookConfiguration, whose own name OLM makes up (QBO
-/// `config/webhook/manifests.yaml`).
-const WEBHOOK_NAME: &str = "quayintegration.quay.redhat.com";
 
 /// What there is of the operator. What only describes it may be unread by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,7 +201,7 @@ impl Cluster {
     async fn webhook(&self) -> Read<Option<String>> {
         let mut found = None;
         self.each(&MUTATING_WEBHOOKS, None, ListParams::default(), |configuration: WebhookConfiguration| {
-            if configuration.webhooks.iter().flatten().any(|webhook| webhook.name == WEBHOOK_NAME) {
+            if configuration.webhooks.iter().flatten().any(|webhook| webhook.name == OPERATOR_WEBHOOK) {
                 found = Some(configuration.metadata.name);
             }
         })

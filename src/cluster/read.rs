@@ -16,7 +16,7 @@ use super::reduce::DOCKERCONFIGJSON;
 use crate::bridge::desired;
 use crate::bridge::integration::QuayIntegration;
 use crate::bridge::names;
-use crate::bridge::snapshot::{ImageStream, Namespace, Read, Secret, ServiceAccount};
+use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, Read, Secret, ServiceAccount, Unread, UnreadKind};
 
 /// Objects asked for at a time, as `kubectl` does.
 const PAGE: u32 = 500;
@@ -35,6 +35,10 @@ pub struct Parts {
     pub secrets: Option<Read<Vec<Secret>>>,
     /// Its image streams.
     pub image_streams: Read<Vec<ImageStream>>,
+    /// Its BuildConfigs.
+    pub build_configs: Read<Vec<BuildConfig>>,
+    /// Its builds.
+    pub builds: Read<Vec<Build>>,
 }
 
 /// Whether the secrets of a namespace are worth a call.
@@ -45,6 +49,15 @@ pub enum Secrets {
     /// Only if a service account refers to one of ours. A fresh namespace has none, and if there is one nevertheless,
     /// creating it says so.
     IfReferenced,
+}
+
+/// Whether the builds of a namespace, and what makes them, are worth two calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Builds {
+    /// They are.
+    Read,
+    /// They have no part in what is done.
+    Leave,
 }
 
 #[derive(Deserialize)]
@@ -90,8 +103,8 @@ impl Cluster {
 
     /// Reads the cluster's side of a namespace, its kinds at the same time. `known` is the namespace where it was
     /// read already.
-    pub async fn namespace_parts(&self, name: &str, known: Option<Namespace>, secrets: Secrets) -> Parts {
-        let (namespace, service_accounts, secrets, image_streams) = join!(
+    pub async fn namespace_parts(&self, name: &str, known: Option<Namespace>, secrets: Secrets, builds: Builds) -> Parts {
+        let (namespace, service_accounts, secrets, image_streams, (build_configs, builds)) = join!(
             self.namespace_object(name, known),
             self.service_accounts(name),
             async {
@@ -101,8 +114,14 @@ impl Cluster {
                 }
             },
             self.image_streams(name),
+            async {
+                match builds {
+                    Builds::Read => join!(self.build_configs(name), self.builds(name)),
+                    Builds::Leave => (Err(not_wanted()), Err(not_wanted())),
+                }
+            },
         );
-        Parts { name: name.to_owned(), namespace, service_accounts, secrets, image_streams }
+        Parts { name: name.to_owned(), namespace, service_accounts, secrets, image_streams, build_configs, builds }
     }
 
     /// Reads the secrets that turn out to be worth a call once the cluster ID, and so the name of each service account's
@@ -218,6 +237,11 @@ impl Cluster {
             }
         }
     }
+}
+
+/// Why builds are not known to who did not want to know.
+pub(crate) fn not_wanted() -> Unread {
+    Unread { call: "list builds".into(), reason: "they have no part in this".into(), kind: UnreadKind::Skipped }
 }
 
 /// Selects the secrets that hold registry logins: OpenShift's own have another type.

@@ -118,6 +118,7 @@ impl From<kinds::ImageStream> for ImageStream {
         Self {
             wants_repository: stream.metadata.annotation(REPOSITORY_ANNOTATION).and_then(|value| value.parse().ok()),
             name: stream.metadata.name,
+            in_registry: !stream.status.docker_image_repository.is_empty(),
             tags: tags.into_values().collect(),
         }
     }

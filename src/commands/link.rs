@@ -14,7 +14,7 @@ use crate::bridge::desired::DEFAULT_ACCOUNTS;
 use crate::bridge::plan::{self, Options, Plan};
 use crate::bridge::scope::{NeedsForce, bring_in};
 use crate::cli::Link;
-use crate::cluster::{Cluster, Parts, Secrets};
+use crate::cluster::{Builds, Cluster, Parts, Secrets};
 use crate::error::{Error, ExitStatus};
 use crate::quay::Depth;
 use crate::report::{ChangeReport, Format, manifests};
@@ -101,7 +101,7 @@ impl<'a> Linking<'a> {
         let deadline = Instant::now() + self.args.wait;
         let mut said = false;
         loop {
-            let parts = gather::parts(cluster, &self.which, Secrets::IfReferenced, parallel).await?;
+            let parts = gather::parts(cluster, &self.which, Secrets::IfReferenced, Builds::Leave, parallel).await?;
             let missing: Vec<_> = parts.iter().flat_map(|parts| self.still_to_come(parts)).collect();
             if missing.is_empty() || Instant::now() + LOOK_AGAIN > deadline {
                 return Ok(parts);

@@ -9,7 +9,7 @@ use crate::bridge::checks::{self, Check, Subject};
 use crate::bridge::finding::{Code, Finding, Level};
 use crate::bridge::plan::{self, Options};
 use crate::cli::Repair;
-use crate::cluster::{Parts, Secrets};
+use crate::cluster::{Builds, Parts, Secrets};
 use crate::error::{Error, ExitStatus};
 use crate::quay::Depth;
 use crate::report::ChangeReport;
@@ -22,11 +22,12 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
     let settings = Settings::read(global)?;
     let cluster = session::connect(global).await?;
     let which = Which::of(&args.target, global, &cluster)?;
-    let (session, parts) = tokio::join!(
+    let (session, parts, webhooks) = tokio::join!(
         Session::open(context.ui, global, cluster.clone(), settings),
-        gather::parts(&cluster, &which, Secrets::Always, usize::from(global.parallel))
+        gather::parts(&cluster, &which, Secrets::Always, Builds::Read, usize::from(global.parallel)),
+        cluster.build_webhooks(),
     );
-    let session = session?;
+    let session = session?.with_webhooks(webhooks);
     let target = session.target()?;
     let depth = if which.is_many() { Depth::Lean } else { Depth::Full };
     let look = Look { quay: Some(depth), probe: args.probe, beyond_scope: false };
@@ -66,7 +67,8 @@ struct Repairing<'a> {
 
 impl Repairing<'_> {
     async fn look_again(&self, options: Options) -> Result<(ChangeSet, Vec<Finding>), Error> {
-        let parts = gather::parts(&self.session.cluster, self.which, Secrets::Always, self.session.parallel).await?;
+        let parts =
+            gather::parts(&self.session.cluster, self.which, Secrets::Always, Builds::Read, self.session.parallel).await?;
         Ok(self.plan(parts, options).await)
     }
 

@@ -13,7 +13,7 @@ use super::Context;
 use crate::bridge::checks;
 use crate::bridge::finding::Level;
 use crate::cli::{self, FailOn, Status};
-use crate::cluster::{Cluster, Secrets};
+use crate::cluster::{Builds, Cluster, Secrets};
 use crate::error::{Error, ExitStatus};
 use crate::quay::Depth;
 use crate::report::{Format, IntegrationReport, NamespaceReport, StatusReport, Style};
@@ -59,17 +59,18 @@ pub(super) async fn look(
     let global = context.global;
     let which = Which::of(target, global, cluster)?;
     let parallel = usize::from(global.parallel);
-    let (session, parts) = context
+    let (session, parts, webhooks) = context
         .ui
         .progress("Reading the cluster", 0)
         .during(async {
             tokio::join!(
                 Session::open(context.ui, global, cluster.clone(), settings),
-                gather::parts(cluster, &which, Secrets::Always, parallel)
+                gather::parts(cluster, &which, Secrets::Always, Builds::Read, parallel),
+                cluster.build_webhooks(),
             )
         })
         .await;
-    let session = session?;
+    let session = session?.with_webhooks(webhooks);
     let depth = if which.is_many() { Depth::Lean } else { Depth::Full };
     let look = Look { quay: Some(depth), probe, beyond_scope: false };
     let mut namespaces = Vec::new();

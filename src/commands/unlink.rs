@@ -8,7 +8,7 @@ use crate::bridge::checks::Subject;
 use crate::bridge::plan::{self, UnlinkOptions};
 use crate::bridge::scope::take_out;
 use crate::cli::Unlink;
-use crate::cluster::Secrets;
+use crate::cluster::{Builds, Secrets};
 use crate::error::{Error, ExitStatus};
 use crate::quay::Depth;
 use crate::report::ChangeReport;
@@ -27,7 +27,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
     let parallel = usize::from(global.parallel);
     let (session, parts) = tokio::join!(
         Session::open(context.ui, global, cluster.clone(), settings),
-        gather::parts(&cluster, &which, Secrets::Always, parallel)
+        gather::parts(&cluster, &which, Secrets::Always, Builds::Leave, parallel)
     );
     let session = session?;
     let options = UnlinkOptions { delete_robots: args.delete_robots, delete_organization: args.delete_organization };

@@ -19,7 +19,7 @@ use crate::bridge::names;
 use crate::bridge::plan::{self, Options, Plan};
 use crate::bridge::remember::remember;
 use crate::bridge::snapshot::{Namespace, NamespaceSnapshot, Organization};
-use crate::cluster::{Found, Secrets};
+use crate::cluster::{Builds, Found, Secrets};
 use crate::quay::Depth;
 use crate::session::apply::{Effect, Outcome, Work};
 
@@ -190,7 +190,7 @@ impl Engine<'_> {
 
     /// The cluster's side as it is now, whatever the watches told.
     async fn read_anew(&self, name: &str, bound: Option<&Bound>) -> NamespaceSnapshot {
-        let parts = self.cluster.namespace_parts(name, None, Secrets::Always).await;
+        let parts = self.cluster.namespace_parts(name, None, Secrets::Always, Builds::Leave).await;
         let parts = match bound {
             Some(bound) => {
                 let id = &bound.target.integration.cluster_id.value;

@@ -7,6 +7,7 @@ use super::queue::{Lane, Queue};
 use crate::bridge::integration::Integration;
 use crate::bridge::scope::{Scope, is_there};
 use crate::bridge::snapshot::{NamespaceSnapshot, Unread, UnreadKind};
+use crate::cluster::not_wanted;
 
 /// What is known, and which namespace is next. Clones are the same.
 #[derive(Clone)]
@@ -69,6 +70,9 @@ impl Shared {
             service_accounts: cache.service_accounts.of(namespace),
             secrets: cache.secrets.of(namespace),
             image_streams: cache.image_streams.of(namespace),
+            build_configs: Err(not_wanted()),
+            builds: Err(not_wanted()),
+            webhooks: Err(not_wanted()),
             organization: Err(Unread { call: "ask Quay".into(), reason: "it was not asked".into(), kind: UnreadKind::Skipped }),
             probes: vec![],
         }

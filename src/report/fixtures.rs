@@ -33,6 +33,7 @@ pub(super) fn snapshot(hostname: &str) -> IntegrationSnapshot {
             ..QuayIntegration::default()
         }]),
         stored_token: None,
+        webhooks: None,
         cluster: "api.example.com:6443".into(),
     }
 }

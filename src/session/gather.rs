@@ -14,7 +14,7 @@ use crate::bridge::names;
 use crate::bridge::scope::{Scope, is_there};
 use crate::bridge::snapshot::{Namespace, NamespaceSnapshot, Probe, Unread, UnreadKind};
 use crate::cli;
-use crate::cluster::{Cluster, Parts, Secrets};
+use crate::cluster::{Builds, Cluster, Parts, Secrets, not_wanted};
 use crate::error::Error;
 use crate::quay::Depth;
 use crate::ui::Ui;
@@ -71,14 +71,20 @@ impl std::fmt::Display for Which {
 
 /// What the cluster holds for the namespaces that are meant. Nothing in it depends on the integration, so it is read
 /// while that is found out.
-pub(crate) async fn parts(cluster: &Cluster, which: &Which, secrets: Secrets, parallel: usize) -> Result<Vec<Parts>, Error> {
+pub(crate) async fn parts(
+    cluster: &Cluster,
+    which: &Which,
+    secrets: Secrets,
+    builds: Builds,
+    parallel: usize,
+) -> Result<Vec<Parts>, Error> {
     let (selector, all) = match which {
         Which::Named(names) => {
-            let read = |name| cluster.namespace_parts(name, None, secrets);
+            let read = |name| cluster.namespace_parts(name, None, secrets, builds);
             return Ok(futures::stream::iter(names).map(|name| read(name)).buffered(parallel).collect().await);
         }
         Which::Selected(selector) => (Some(selector.as_str()), None),
-        Which::All => (None, Some(cluster.all_parts())),
+        Which::All => (None, Some(cluster.all_parts(builds))),
     };
     let (namespaces, all) = tokio::join!(cluster.namespaces(selector), OptionFuture::from(all));
     let namespaces = match (namespaces, all) {
@@ -90,7 +96,8 @@ pub(crate) async fn parts(cluster: &Cluster, which: &Which, secrets: Secrets, pa
         (namespaces, _) => namespaces,
     };
     let namespaces = namespaces.map_err(|unread| Error::new(unread.to_string()))?;
-    let read = |(name, namespace): (String, _)| async move { cluster.namespace_parts(&name, Some(namespace), secrets).await };
+    let read =
+        |(name, namespace): (String, _)| async move { cluster.namespace_parts(&name, Some(namespace), secrets, builds).await };
     Ok(futures::stream::iter(namespaces).map(read).buffered(parallel).collect().await)
 }
 
@@ -186,6 +193,9 @@ impl Session {
             service_accounts: parts.service_accounts,
             secrets: parts.secrets.unwrap_or_else(|| Ok(vec![])),
             image_streams: parts.image_streams,
+            build_configs: parts.build_configs,
+            builds: parts.builds,
+            webhooks: self.snapshot.webhooks.clone().unwrap_or_else(|| Err(not_wanted())),
             organization: Err(not_asked),
             probes: vec![],
         };

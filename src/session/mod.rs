@@ -9,7 +9,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::bridge::integration::{Integration, IntegrationSnapshot, SecretKey, Source, StoredToken};
-use crate::bridge::snapshot::{Read, Unread, UnreadKind};
+use crate::bridge::snapshot::{BuildWebhook, Read, Unread, UnreadKind};
 use crate::cli::Global;
 use crate::cluster::{self, CA_KEY, Cluster, Credentials};
 use crate::error::Error;
@@ -72,8 +72,13 @@ impl Session {
     /// If a given setting cannot be used, or nobody can say which Quay is meant.
     pub(crate) async fn open(ui: &Ui, global: &Global, cluster: Cluster, settings: Settings) -> Result<Self, Error> {
         let resources = cluster.integrations().await;
-        let mut snapshot =
-            IntegrationSnapshot { given: settings.given, resources, stored_token: None, cluster: cluster.server() };
+        let mut snapshot = IntegrationSnapshot {
+            given: settings.given,
+            resources,
+            stored_token: None,
+            webhooks: None,
+            cluster: cluster.server(),
+        };
         let mut token = settings.token;
         let mut stored_ca = None;
         if token.is_none()
@@ -112,6 +117,12 @@ impl Session {
             return Err(nobody_says_which_quay(unread));
         }
         Ok(Self { cluster, snapshot, target, parallel })
+    }
+
+    /// The same, knowing who rewrites builds.
+    pub(crate) fn with_webhooks(mut self, webhooks: Read<Vec<BuildWebhook>>) -> Self {
+        self.snapshot.webhooks = Some(webhooks);
+        self
     }
 
     /// The settings, with possible names.

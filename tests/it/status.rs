@@ -82,6 +82,6 @@ fn all_namespaces_are_read_with_a_few_lists() {
     world.oc_quay(&["link", "-A", "--yes"]).succeeds();
     world.forget_traffic();
     world.oc_quay(&["status", "-A"]).succeeds();
-    // The QuayIntegration, its Secret, and a list of each kind.
-    assert_eq!(world.cluster_traffic().entries().len(), 6, "{:#?}", world.cluster_traffic().entries());
+    // The QuayIntegration, its Secret, the webhooks, and a list of each kind.
+    assert_eq!(world.cluster_traffic().entries().len(), 9, "{:#?}", world.cluster_traffic().entries());
 }

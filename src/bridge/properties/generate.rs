@@ -56,6 +56,9 @@ pub(super) fn golden() -> NamespaceSnapshot {
             .map(|name| secret(name, SECRET_TYPE, HOST, &format!("parity_golden+{name}"), token(name, 0)))
             .into()),
         image_streams: Ok(vec![ImageStream { name: "app".into(), ..Default::default() }]),
+        build_configs: Ok(vec![]),
+        builds: Ok(vec![]),
+        webhooks: Ok(vec![]),
         organization: Ok(Some(Organization {
             robots: Ok(accounts
                 .map(|name| Robot {
@@ -193,6 +196,9 @@ pub(super) fn any_namespace() -> impl Strategy<Value = NamespaceSnapshot> {
         service_accounts,
         secrets,
         image_streams,
+        build_configs: Ok(vec![]),
+        builds: Ok(vec![]),
+        webhooks: Ok(vec![]),
         organization,
         probes: vec![],
     })

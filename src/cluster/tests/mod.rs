@@ -20,7 +20,7 @@ use sandbox::openshift::OpenShift;
 use sandbox::{Options as SandboxOptions, Sandbox, manifests};
 use serde_json::Value;
 
-use super::{Cluster, Options, Parts, Secrets};
+use super::{Builds, Cluster, Options, Parts, Secrets};
 use crate::bridge::snapshot::Namespace;
 
 /// A sandbox with the namespace `myproj`, settled, and a runtime to call it from.
@@ -93,7 +93,7 @@ impl Stage {
         secrets: Secrets,
     ) -> Parts {
         self.run(async {
-            let parts = cluster.namespace_parts(name, known, secrets).await;
+            let parts = cluster.namespace_parts(name, known, secrets, Builds::Leave).await;
             cluster.complete_secrets(parts, secret_of).await
         })
     }

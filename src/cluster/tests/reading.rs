@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Stage, secret_of};
 use crate::bridge::snapshot::{Namespace, Secret, UnreadKind};
-use crate::cluster::Secrets;
+use crate::cluster::{Builds, Secrets};
 
 fn login_secret(namespace: &str, name: &str) -> serde_json::Value {
     json!({
@@ -137,7 +137,7 @@ fn everything_is_read_in_pages_and_sorted_by_namespace() {
         stage.openshift().put(login_secret(if number % 2 == 0 { "even" } else { "odd" }, &format!("s{number}")));
     }
     let cluster = stage.cluster("admin");
-    let mut all = stage.run(cluster.all_parts());
+    let mut all = stage.run(cluster.all_parts(Builds::Read));
     assert_eq!(stage.openshift().traffic().count("list secrets"), 3);
     let requests = stage.openshift().traffic().entries();
     assert!(requests.iter().all(|entry| entry.path.contains("limit=500") && !entry.path.contains("resourceVersion")));
@@ -152,7 +152,7 @@ fn everything_is_read_in_pages_and_sorted_by_namespace() {
 fn what_may_not_be_read_of_all_is_unknown_of_each() {
     let stage = Stage::new();
     let cluster = stage.cluster("dev");
-    let mut all = stage.run(cluster.all_parts());
+    let mut all = stage.run(cluster.all_parts(Builds::Read));
     let parts = all.take("myproj", Namespace::default());
     assert_eq!(parts.secrets.unwrap().unwrap_err().call, "list secrets in all namespaces");
     assert_eq!(parts.service_accounts.unwrap_err().kind, UnreadKind::Forbidden);

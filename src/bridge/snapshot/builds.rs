@@ -1,0 +1,149 @@
+//! Builds, what makes them, and who rewrites their output on the way.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::bridge::builds::{CommonSpec, Destination};
+
+/// What we need of a BuildConfig.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BuildConfig {
+    /// Its name.
+    pub name: String,
+    /// Guards every write.
+    pub resource_version: String,
+    /// What its builds are made to be.
+    pub spec: CommonSpec,
+    /// Where they push, as it is written.
+    pub output: WrittenOutput,
+    /// What `builds rewrite` kept of it, or why that cannot be understood.
+    pub former: Option<Result<FormerOutput, String>>,
+    /// Who would undo a change to it: `Argo CD`, `Deployer shop`.
+    pub owner: Option<String>,
+}
+
+/// The parts of `spec.output` that are rewritten, as they are written; null where they are not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WrittenOutput {
+    /// `to`.
+    pub to: Value,
+    /// `pushSecret`.
+    pub push_secret: Value,
+}
+
+/// The output of a BuildConfig before it was rewritten, to be put back as it was; the value of
+/// [`crate::bridge::names::FORMER_OUTPUT_ANNOTATION`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FormerOutput {
+    /// What was there.
+    #[serde(flatten)]
+    pub output: WrittenOutput,
+    /// The image that took its place. Another one there now is somebody else's work.
+    pub image: String,
+}
+
+/// What we need of a Build.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Build {
+    /// Its name.
+    pub name: String,
+    /// Guards every write.
+    pub resource_version: String,
+    /// The BuildConfig that it was made from; none if it was made by hand.
+    pub config: Option<String>,
+    /// How it builds, and where it pushes.
+    pub spec: CommonSpec,
+    /// `status.phase`.
+    pub phase: Phase,
+    /// `status.reason`: `InvalidOutputReference`.
+    pub reason: String,
+    /// `status.message`.
+    pub message: String,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// When it ended.
+    pub completed: Option<Timestamp>,
+    /// The digest of what it pushed, `sha256:…` (`status.output.to.imageDigest`).
+    pub digest: Option<String>,
+    /// A webhook rewrote it: [`crate::bridge::builds::MANAGED_ANNOTATION`].
+    pub managed: bool,
+    /// Where its image is to be imported to:
+    /// [`crate::bridge::builds::DESTINATION_ANNOTATION`].
+    pub destination: Option<Destination>,
+    /// Its image was imported: [`crate::bridge::builds::IMPORTED_ANNOTATION`].
+    pub imported: bool,
+}
+
+/// The phases of a Build (openshift/api `build/v1/types.go`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// It waits for its turn, or for what it lacks.
+    #[default]
+    New,
+    /// Its pod is about to start.
+    Pending,
+    /// It is under way.
+    Running,
+    /// It ended, and its image is pushed.
+    Complete,
+    /// It ended in vain.
+    Failed,
+    /// It could not be tried.
+    Error,
+    /// Somebody stopped it.
+    Cancelled,
+    /// One that this plugin does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Phase {
+    /// The phase as OpenShift spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::New => "New",
+            Phase::Pending => "Pending",
+            Phase::Running => "Running",
+            Phase::Complete => "Complete",
+            Phase::Failed => "Failed",
+            Phase::Error => "Error",
+            Phase::Cancelled => "Cancelled",
+            Phase::Unknown => "Unknown",
+        }
+    }
+
+    /// Whether nothing becomes of the build any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Phase::Complete | Phase::Failed | Phase::Error | Phase::Cancelled)
+    }
+}
+
+/// A webhook that the API server calls for builds, and that rewrites their output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildWebhook {
+    /// Its MutatingWebhookConfiguration.
+    pub configuration: String,
+    /// Whose it is.
+    pub rewriter: Rewriter,
+    /// A build is refused when the webhook cannot be called (`failurePolicy: Fail`).
+    pub fails_closed: bool,
+    /// It is called for changes to builds too, whose spec cannot be changed.
+    pub on_update: bool,
+    /// Where it is: `service openshift-operators/quay-bridge-operator-service`, or a URL.
+    pub address: String,
+    /// Why the API server cannot trust it, as far as its `caBundle` tells.
+    pub untrusted: Option<&'static str>,
+}
+
+/// Who rewrites the output of builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rewriter {
+    /// The operator.
+    Operator,
+    /// `oc quay run`.
+    Bridge,
+}

@@ -1,0 +1,213 @@
+//! Builds and BuildConfigs, as the API server holds them and as the domain needs them.
+
+use kube::api::ListParams;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::client::Cluster;
+use super::kinds::{BUILD_CONFIGS, BUILDS, Meta, Reference};
+use crate::bridge::builds::{CommonSpec, DESTINATION_ANNOTATION, IMPORTED_ANNOTATION, MANAGED, MANAGED_ANNOTATION};
+use crate::bridge::names::FORMER_OUTPUT_ANNOTATION;
+use crate::bridge::snapshot::{Build, BuildConfig, Phase, Read, WrittenOutput};
+
+/// What GitOps tools leave on the objects that they keep as they are written elsewhere, as annotation or label, and who
+/// does. Argo CD's default label, `app.kubernetes.io/instance`, is everybody's and tells nothing.
+const KEEPERS: [(&str, &str); 4] = [
+    ("argocd.argoproj.io/tracking-id", "Argo CD"),
+    ("argocd.argoproj.io/instance", "Argo CD"),
+    ("kustomize.toolkit.fluxcd.io/name", "Flux"),
+    ("helm.toolkit.fluxcd.io/name", "Flux"),
+];
+
+#[derive(Deserialize)]
+pub(super) struct StoredBuildConfig {
+    pub(super) metadata: Meta,
+    #[serde(default)]
+    spec: Value,
+}
+
+#[derive(Deserialize)]
+pub(super) struct StoredBuild {
+    pub(super) metadata: Meta,
+    #[serde(default)]
+    spec: CommonSpec,
+    #[serde(default)]
+    status: BuildStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct BuildStatus {
+    phase: Phase,
+    reason: String,
+    message: String,
+    config: Option<Reference>,
+    completion_timestamp: Option<String>,
+    output: BuildStatusOutput,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct BuildStatusOutput {
+    to: Option<Pushed>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Pushed {
+    image_digest: String,
+}
+
+impl From<StoredBuildConfig> for BuildConfig {
+    fn from(StoredBuildConfig { metadata, spec }: StoredBuildConfig) -> Self {
+        let kept = |text: &String| serde_json::from_str(text).map_err(|error| error.to_string());
+        Self {
+            former: metadata.annotation(FORMER_OUTPUT_ANNOTATION).map(kept),
+            owner: owner(&metadata),
+            name: metadata.name,
+            resource_version: metadata.resource_version,
+            output: WrittenOutput::deserialize(&spec["output"]).unwrap_or_default(),
+            // One that makes no sense has no strategy that we know, which the rule leaves alone.
+            spec: CommonSpec::deserialize(&spec).unwrap_or_default(),
+        }
+    }
+}
+
+/// Who would undo a change to an object: a GitOps tool, or the controller that it belongs to.
+fn owner(metadata: &Meta) -> Option<String> {
+    let controller = metadata.owner_references.iter().flatten().find(|owner| owner.controller);
+    let marked = |key: &str| {
+        let label = metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(key));
+        label || metadata.annotation(key).is_some()
+    };
+    let keeper = || KEEPERS.iter().find(|(key, _)| marked(key)).map(|(_, keeper)| (*keeper).to_owned());
+    controller.map(|owner| format!("{} {}", owner.kind, owner.name)).or_else(keeper)
+}
+
+impl From<StoredBuild> for Build {
+    fn from(StoredBuild { metadata, spec, status }: StoredBuild) -> Self {
+        let time = |text: Option<String>| text.and_then(|text| text.parse().ok());
+        let says = |annotation: &str| metadata.annotation(annotation).is_some_and(|value| value == MANAGED);
+        Self {
+            managed: says(MANAGED_ANNOTATION),
+            imported: says(IMPORTED_ANNOTATION),
+            destination: metadata.annotation(DESTINATION_ANNOTATION).and_then(|text| text.parse().ok()),
+            config: status.config.map(|config| config.name),
+            name: metadata.name,
+            resource_version: metadata.resource_version,
+            created: time(metadata.creation_timestamp),
+            spec,
+            phase: status.phase,
+            reason: status.reason,
+            message: status.message,
+            completed: time(status.completion_timestamp),
+            digest: status.output.to.map(|pushed| pushed.image_digest).filter(|digest| !digest.is_empty()),
+        }
+    }
+}
+
+impl Cluster {
+    pub(super) async fn build_configs(&self, namespace: &str) -> Read<Vec<BuildConfig>> {
+        Ok(self.list::<StoredBuildConfig, _>(&BUILD_CONFIGS, Some(namespace), ListParams::default()).await?)
+    }
+
+    pub(super) async fn builds(&self, namespace: &str) -> Read<Vec<Build>> {
+        Ok(self.list::<StoredBuild, _>(&BUILDS, Some(namespace), ListParams::default()).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::bridge::builds::Strategy;
+    use crate::bridge::snapshot::{FormerOutput, WrittenOutput};
+
+    fn config(object: Value) -> BuildConfig {
+        serde_json::from_value::<StoredBuildConfig>(object).unwrap().into()
+    }
+
+    fn build(object: Value) -> Build {
+        serde_json::from_value::<StoredBuild>(object).unwrap().into()
+    }
+
+    #[test]
+    fn a_build_config_keeps_its_output_as_it_is_written() {
+        let to = json!({ "kind": "ImageStreamTag", "name": "app:latest", "uid": "odd" });
+        let found = config(json!({
+            "metadata": { "name": "app", "namespace": "shop", "resourceVersion": "7" },
+            "spec": {
+                "strategy": { "type": "Source", "sourceStrategy": { "from": { "kind": "ImageStreamTag", "name": "nodejs" } } },
+                "output": { "to": to }, "nodeSelector": null, "triggers": [{ "type": "ConfigChange" }],
+            },
+            "status": { "lastVersion": 3 },
+        }));
+        assert_eq!((found.name.as_str(), found.resource_version.as_str()), ("app", "7"));
+        assert_eq!(found.spec.strategy, Some(Strategy::Source));
+        assert_eq!(found.spec.output.to.unwrap().name, "app:latest");
+        assert_eq!(found.output, WrittenOutput { to, push_secret: Value::Null });
+        assert_eq!((found.former, found.owner), (None, None));
+        assert_eq!(config(json!({ "metadata": {}, "spec": { "output": 7 } })), BuildConfig::default());
+    }
+
+    #[test]
+    fn what_was_rewritten_tells_what_was_there() {
+        let former = |text: &str| config(json!({ "metadata": { "annotations": { FORMER_OUTPUT_ANNOTATION: text } } })).former;
+        let output = WrittenOutput { to: json!({ "kind": "ImageStreamTag", "name": "app:1" }), push_secret: Value::Null };
+        let kept = FormerOutput { output, image: "quay.example.com/openshift_shop/app:1".into() };
+        assert_eq!(former(&serde_json::to_string(&kept).unwrap()), Some(Ok(kept)));
+        assert!(former("somebody's").unwrap().is_err());
+    }
+
+    #[test]
+    fn whoever_would_undo_a_change_is_named() {
+        let owner = |metadata: Value| config(json!({ "metadata": metadata })).owner;
+        let key = "argocd.argoproj.io/tracking-id";
+        assert_eq!(owner(json!({ "annotations": { key: "shop:build.openshift.io/BuildConfig:shop/app" } })).unwrap(), "Argo CD");
+        assert_eq!(owner(json!({ "labels": { "kustomize.toolkit.fluxcd.io/name": "apps" } })).unwrap(), "Flux");
+        let reference =
+            |controller: bool| json!({ "ownerReferences": [{ "kind": "App", "name": "shop", "controller": controller }] });
+        assert_eq!(owner(reference(true)).unwrap(), "App shop");
+        assert_eq!(owner(reference(false)), None);
+        assert_eq!(owner(json!({ "labels": { "app.kubernetes.io/instance": "shop" } })), None);
+    }
+
+    /// A build that the operator's webhook rewrote, recorded on OpenShift 4.21.
+    #[test]
+    fn a_build_tells_how_far_it_came() {
+        let found = build(json!({
+            "metadata": {
+                "name": "app-3", "creationTimestamp": "2026-11-22T10:00:00Z",
+                "annotations": {
+                    "openshift.io/build-config.name": "app", "openshift.io/build.number": "3",
+                    MANAGED_ANNOTATION: "true", DESTINATION_ANNOTATION: "shop/app:latest", IMPORTED_ANNOTATION: "true",
+                },
+            },
+            "spec": {
+                "serviceAccount": "builder", "strategy": { "type": "Docker", "dockerStrategy": {} },
+                "output": { "to": { "kind": "DockerImage", "name": "quay.example.com/openshift_shop/app:latest" } },
+            },
+            "status": {
+                "phase": "Complete", "completionTimestamp": "2026-11-22T10:02:00Z",
+                "config": { "kind": "BuildConfig", "namespace": "shop", "name": "app" },
+                "output": { "to": { "imageDigest": "sha256:0a" } },
+                "outputDockerImageReference": "quay.example.com/openshift_shop/app:latest",
+            },
+        }));
+        assert_eq!(
+            (found.phase, found.config.as_deref(), found.digest.as_deref()),
+            (Phase::Complete, Some("app"), Some("sha256:0a"))
+        );
+        assert!(found.managed && found.imported && found.created < found.completed);
+        assert_eq!(found.destination.unwrap().to_string(), "shop/app:latest");
+
+        let fresh = build(json!({ "metadata": { "name": "app-4", "annotations": { MANAGED_ANNOTATION: "no" } }, "status": {} }));
+        assert_eq!(fresh, Build { name: "app-4".into(), ..Build::default() });
+        let waits = build(json!({ "metadata": {}, "status": { "phase": "New", "reason": "InvalidOutputReference" } }));
+        assert_eq!((waits.phase, waits.reason.as_str()), (Phase::New, "InvalidOutputReference"));
+        assert_eq!(build(json!({ "metadata": {}, "status": { "phase": "Sleeping" } })).phase, Phase::Unknown);
+    }
+}
