@@ -11,6 +11,7 @@
 //! | [`controller`] | the bridge that runs by itself |
 //! | [`bridge`] | the domain, pure: names, scope, desired, snapshot, checks, plan |
 //! | [`cluster`] | the OpenShift side: reading and writing |
+//! | [`controller`] | the bridge that runs by itself |
 //! | [`quay`] | the Quay side: reading and writing |
 //! | [`setup`] | the steps of the set-up, each with what it finds, plans, does and verifies |
 //! | [`observe`] | a look at every request to both sides |

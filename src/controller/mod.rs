@@ -10,6 +10,7 @@ mod queue;
 mod reconcile;
 pub mod shared;
 pub mod telemetry;
+pub mod webhook;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

@@ -1,10 +1,12 @@
 //! A certificate authority of the sandbox's own, so that clients have to be told whom to trust.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -48,9 +50,7 @@ impl Authority {
     /// # Errors
     /// When no certificate can be made.
     pub fn server_config(&self, http2: bool, whole_chain: bool) -> anyhow::Result<Arc<ServerConfig>> {
-        let key = KeyPair::generate().context("no key for the sandbox's server")?;
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let certificate = valid_now(CertificateParams::new(names)?, "localhost").signed_by(&key, &self.issuer)?;
+        let (certificate, key) = self.certify(&["localhost", "127.0.0.1"])?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
 
         let mut chain = vec![certificate.der().clone()];
@@ -68,6 +68,24 @@ impl Authority {
             false => vec![b"http/1.1".to_vec()],
         };
         Ok(Arc::new(config))
+    }
+
+    /// Writes a fresh certificate for a server of that name, `tls.crt`, and its key, `tls.key`, as in a secret of type
+    /// `kubernetes.io/tls`.
+    ///
+    /// # Errors
+    /// When no certificate can be made or the folder cannot be written.
+    pub fn write_server_files(&self, name: &str, folder: &Path) -> anyhow::Result<()> {
+        let (certificate, key) = self.certify(&[name])?;
+        fs::write(folder.join("tls.key"), key.serialize_pem())?;
+        Ok(fs::write(folder.join("tls.crt"), certificate.pem())?)
+    }
+
+    fn certify(&self, names: &[&str]) -> anyhow::Result<(Certificate, KeyPair)> {
+        let key = KeyPair::generate().context("no key for the sandbox's server")?;
+        let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+        let certificate = valid_now(CertificateParams::new(names)?, "server").signed_by(&key, &self.issuer)?;
+        Ok((certificate, key))
     }
 }
 

@@ -1,0 +1,121 @@
+//! The admission webhook: what a build's output becomes is decided while the build is created.
+//!
+//! It answers out of memory and never asks anybody, neither the cluster nor Quay, so it is as fast as it is small and works
+//! while they do not. What it needs to know it is told through a [`View`].
+
+mod certificates;
+mod listener;
+mod patch;
+mod review;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use tokio::net::TcpListener;
+
+use crate::bridge::integration::Integration;
+use crate::bridge::scope::Scope;
+use certificates::Certificates;
+use listener::TlsListener;
+pub use review::{Answer, NoReview, Outcome, review};
+
+/// The path that the API server calls.
+pub const PATH: &str = "/builds";
+
+/// The largest review that is read; the API server takes objects of 3 MiB (controller-runtime's limit).
+const LARGEST: usize = 7 << 20;
+
+/// What the webhook knows. Every answer comes from memory.
+pub trait View: Send + Sync {
+    /// The integration, if it can be worked with.
+    fn integration(&self) -> Option<Arc<Integration>>;
+
+    /// The scope of a namespace, if it is known.
+    fn scope(&self, namespace: &str) -> Option<Scope>;
+
+    /// Whether a build of that service account will find a login with which it may push to the namespace's organization.
+    fn can_push(&self, namespace: &str, service_account: &str) -> bool;
+
+    /// Has a namespace looked at before others.
+    fn nudge(&self, namespace: &str);
+}
+
+/// What the webhook has to tell.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// A build was reviewed.
+    Reviewed {
+        /// The build's namespace.
+        namespace: String,
+        /// What came of it.
+        outcome: Outcome,
+        /// From the request to the answer, without the network.
+        took: Duration,
+    },
+    /// The serving certificate's files cannot be used; what was read before is served with.
+    CertificateUnusable {
+        /// What is wrong with them.
+        reason: String,
+    },
+}
+
+/// Gets what the webhook has to tell.
+pub type Observer = Arc<dyn Fn(&Told) + Send + Sync>;
+
+/// The webhook with its certificate.
+pub struct Webhook {
+    certificates: Arc<Certificates>,
+    view: Arc<dyn View>,
+    observer: Observer,
+}
+
+#[derive(Clone)]
+struct Shared {
+    view: Arc<dyn View>,
+    observer: Observer,
+}
+
+impl Webhook {
+    /// A webhook that serves with `tls.crt` and `tls.key` out of a folder.
+    ///
+    /// # Errors
+    /// What is wrong with the files, without quoting any of them.
+    pub fn new(certificates: &Path, view: Arc<dyn View>, observer: Observer) -> Result<Self, String> {
+        Ok(Self { certificates: Arc::new(Certificates::read(certificates)?), view, observer })
+    }
+
+    /// Answers the API server, for ever. A connection that fails is the end of that connection only.
+    pub async fn serve(self, listener: TcpListener) {
+        let Self { certificates, view, observer } = self;
+        let listener = TlsListener::new(listener, certificates, Arc::clone(&observer));
+        // It never ends, so there is no error.
+        let _ = axum::serve(listener, router(view, observer)).await;
+    }
+}
+
+fn router(view: Arc<dyn View>, observer: Observer) -> Router {
+    let state = Shared { view, observer };
+    Router::new().route(PATH, post(handle)).layer(DefaultBodyLimit::max(LARGEST)).with_state(state)
+}
+
+async fn handle(State(Shared { view, observer }): State<Shared>, body: Bytes) -> Response {
+    let started = Instant::now();
+    let Ok(answer) = review(&body, view.as_ref()) else {
+        return (StatusCode::BAD_REQUEST, "this is no AdmissionReview\n").into_response();
+    };
+    if answer.outcome == Outcome::NotLinked && !answer.dry_run {
+        view.nudge(&answer.namespace);
+    }
+    let Answer { body, outcome, namespace, .. } = answer;
+    observer(&Told::Reviewed { namespace, outcome, took: started.elapsed() });
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}

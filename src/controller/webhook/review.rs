@@ -1,0 +1,227 @@
+//! The review of one build, a function of the request and of what is known: bytes in, answer out.
+//!
+//! It only ever admits. What it does not understand or cannot know it leaves alone and says so in a warning, which `oc`
+//! prints: a build is better off with its old output than not there.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::View;
+use super::patch;
+use crate::bridge::builds::{CommonSpec, IMPORTED_ANNOTATION, Rewriting, Rewritten, Unchanged, rewrite};
+use crate::bridge::desired::DEFAULT_ACCOUNTS;
+
+/// What comes of a review.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The build pushes to Quay.
+    Rewritten,
+    /// The build is none of ours, or pushes where it should already.
+    Unchanged,
+    /// Its service account cannot push yet; the namespace is to be looked at first.
+    NotLinked,
+    /// It was left alone although it may be one of ours.
+    Unknown,
+}
+
+impl Outcome {
+    /// In a word, for metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Rewritten => "rewritten",
+            Outcome::Unchanged => "unchanged",
+            Outcome::NotLinked => "not_linked",
+            Outcome::Unknown => "unknown",
+        }
+    }
+}
+
+/// The answer to a review.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The AdmissionReview to send back.
+    pub body: Vec<u8>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The build's namespace.
+    pub namespace: String,
+    /// The request was for a trial (`dryRun`): nothing may come of it.
+    pub dry_run: bool,
+}
+
+/// What was sent is no AdmissionReview, so there is nobody to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoReview;
+
+#[derive(Deserialize)]
+struct Review {
+    request: Request,
+}
+
+/// An AdmissionRequest (`admission.k8s.io/v1`), as far as we need it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    uid: String,
+    #[serde(default)]
+    resource: Resource,
+    #[serde(default)]
+    sub_resource: String,
+    #[serde(default)]
+    operation: String,
+    #[serde(default)]
+    namespace: String,
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(default)]
+    object: Value,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Resource {
+    group: String,
+    resource: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Reply<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    response: Response<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<[String; 1]>,
+}
+
+/// Reviews a build that is to be created.
+///
+/// # Errors
+/// [`NoReview`] for anything but an AdmissionReview with a request.
+pub fn review(body: &[u8], view: &dyn View) -> Result<Answer, NoReview> {
+    let Review { request } = serde_json::from_slice(body).map_err(|_| NoReview)?;
+    let verdict = if request.is_new_build() { judge(&request, view) } else { Verdict::silent(Outcome::Unchanged) };
+    let patch = verdict.patch.filter(|patch| !patch.is_empty()).and_then(|patch| serde_json::to_vec(&patch).ok());
+    let reply = Reply {
+        api_version: "admission.k8s.io/v1",
+        kind: "AdmissionReview",
+        response: Response {
+            uid: &request.uid,
+            allowed: true,
+            patch_type: patch.as_ref().map(|_| "JSONPatch"),
+            patch: patch.map(|patch| STANDARD.encode(patch)),
+            warnings: verdict.warning.map(|warning| [format!("oc-quay: {warning}")]),
+        },
+    };
+    let body = serde_json::to_vec(&reply).map_err(|_| NoReview)?;
+    Ok(Answer { body, outcome: verdict.outcome, namespace: request.namespace, dry_run: request.dry_run })
+}
+
+impl Request {
+    /// A build's `spec` cannot be changed, so only a new one can be rewritten. The operator tries it on every update, and
+    /// a build that began before its namespace came into scope hangs for ever.
+    fn is_new_build(&self) -> bool {
+        self.operation == "CREATE"
+            && self.sub_resource.is_empty()
+            && (self.resource.group.as_str(), self.resource.resource.as_str()) == ("build.openshift.io", "builds")
+    }
+}
+
+struct Verdict {
+    outcome: Outcome,
+    patch: Option<json_patch::Patch>,
+    warning: Option<String>,
+}
+
+impl Verdict {
+    fn silent(outcome: Outcome) -> Self {
+        Self { outcome, patch: None, warning: None }
+    }
+
+    fn left_alone(outcome: Outcome, why: &str) -> Self {
+        Self { warning: Some(format!("the output of this build stays as it is: {why}")), ..Self::silent(outcome) }
+    }
+}
+
+fn judge(request: &Request, view: &dyn View) -> Verdict {
+    let Some((annotations, spec)) = parts(&request.object) else {
+        return Verdict::left_alone(Outcome::Unknown, "it is no build that could be understood");
+    };
+    let Some(integration) = view.integration() else {
+        return match spec.output.to {
+            Some(to) if to.kind != "DockerImage" => Verdict::left_alone(Outcome::Unknown, "no QuayIntegration can be used now"),
+            _ => Verdict::silent(Outcome::Unchanged),
+        };
+    };
+    match rewrite(&integration, &request.namespace, &spec, |namespace| view.scope(namespace)) {
+        Rewriting::Rewritten(rewritten) if !has_login(&request.namespace, &spec, &rewritten, view) => {
+            Verdict::left_alone(Outcome::NotLinked, &not_linked(&request.namespace, spec.pusher()))
+        }
+        Rewriting::Rewritten(rewritten) => Verdict {
+            outcome: Outcome::Rewritten,
+            warning: replaced(&spec, &rewritten),
+            patch: Some(patch::rewritten(annotations, &rewritten)),
+        },
+        Rewriting::Unchanged(Unchanged::InQuay) => Verdict {
+            // A clone (`oc start-build --from-build`) has all the annotations of the build that it is made from
+            // (openshift-apiserver `pkg/build/apiserver/buildgenerator`), so it would pass for imported.
+            patch: annotations.is_some_and(|map| map.contains_key(IMPORTED_ANNOTATION)).then(patch::not_imported),
+            ..Verdict::silent(Outcome::Unchanged)
+        },
+        Rewriting::Unchanged(why) => unchanged(&request.namespace, &why),
+    }
+}
+
+/// The annotations and the spec of a build; `None` where what came is not one.
+fn parts(object: &Value) -> Option<(Option<&Map<String, Value>>, CommonSpec)> {
+    let annotations = match object.get("metadata")?.as_object()?.get("annotations") {
+        None | Some(Value::Null) => None,
+        Some(annotations) => Some(annotations.as_object()?),
+    };
+    Some((annotations, CommonSpec::deserialize(object.get("spec")?).ok()?))
+}
+
+/// Whether the build will have a login to push with: one that it names itself, or else its service account's.
+fn has_login(namespace: &str, spec: &CommonSpec, rewritten: &Rewritten, view: &dyn View) -> bool {
+    let names_its_own = spec.output.push_secret.is_some() && rewritten.push_secret.is_none();
+    names_its_own || view.can_push(namespace, spec.pusher())
+}
+
+fn not_linked(namespace: &str, account: &str) -> String {
+    if DEFAULT_ACCOUNTS.iter().any(|(usual, _)| *usual == account) {
+        format!("service account {account} has no login to push to Quay yet")
+    } else {
+        let command = format!("oc quay link -n {namespace} --service-account {account}=write");
+        format!("service account {account} has no login to push to Quay: {command}")
+    }
+}
+
+fn replaced(spec: &CommonSpec, rewritten: &Rewritten) -> Option<String> {
+    let (named, own) = (spec.output.push_secret.as_ref()?, rewritten.push_secret.as_ref()?);
+    Some(format!("the build pushes to Quay, so secret {own} takes the place of push secret {named}"))
+}
+
+/// Says why only where somebody may have expected the image to go to Quay.
+fn unchanged(namespace: &str, why: &Unchanged) -> Verdict {
+    match why {
+        Unchanged::UnknownNamespace(_) => Verdict::left_alone(Outcome::Unknown, &why.to_string()),
+        Unchanged::OutOfScope { namespace: other, .. } if other == namespace => Verdict::silent(Outcome::Unchanged),
+        Unchanged::OutOfScope { .. } | Unchanged::OtherOrganization(_) | Unchanged::Impossible(_) => {
+            Verdict::left_alone(Outcome::Unchanged, &why.to_string())
+        }
+        _ => Verdict::silent(Outcome::Unchanged),
+    }
+}
