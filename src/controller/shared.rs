@@ -4,9 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cache::Cache;
 use super::queue::{Lane, Queue};
+use super::webhook::View;
 use crate::bridge::integration::Integration;
-use crate::bridge::scope::{Scope, is_there};
+use crate::bridge::scope::Scope;
 use crate::bridge::snapshot::{NamespaceSnapshot, Unread, UnreadKind};
+use crate::bridge::{Role, desired};
 use crate::cluster::not_wanted;
 
 /// What is known, and which namespace is next. Clones are the same.
@@ -24,11 +26,6 @@ impl Shared {
         Self(Arc::new(Inner { cache: Mutex::new(Cache::new()), queue: Queue::default(), integration: Mutex::default() }))
     }
 
-    /// The integration; none while there is none, or several, or one that cannot be worked with.
-    pub fn integration(&self) -> Option<Arc<Integration>> {
-        self.0.integration.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     pub(super) fn set_integration(&self, integration: Option<Integration>) {
         *self.0.integration.lock().unwrap_or_else(PoisonError::into_inner) = integration.map(Arc::new);
     }
@@ -36,29 +33,6 @@ impl Shared {
     /// Whether everything in the cluster was read once.
     pub fn is_synced(&self) -> bool {
         self.cache().is_complete()
-    }
-
-    /// Whether a namespace is there and to be linked, as far as is known.
-    pub fn is_to_be_linked(&self, namespace: &str) -> bool {
-        let Some(integration) = self.integration() else { return false };
-        let namespace_object = self.cache().namespaces.of(namespace).map(|mut found| found.pop());
-        is_there(&namespace_object) && Scope::of_read(namespace, &namespace_object, integration.resource.as_ref()).is_in()
-    }
-
-    /// Whether a service account of a namespace refers to its secret for Quay, and the secret is there.
-    pub fn is_linked(&self, namespace: &str, service_account: &str) -> bool {
-        let Some(integration) = self.integration() else { return false };
-        let secret = integration.cluster_id.value.secret(service_account);
-        let cache = self.cache();
-        let accounts = cache.service_accounts.of(namespace).unwrap_or_default();
-        let account = accounts.iter().find(|account| account.name == service_account);
-        account.is_some_and(|account| account.mountable.contains(&secret))
-            && cache.secrets.of(namespace).is_ok_and(|secrets| secrets.iter().any(|found| found.name == secret))
-    }
-
-    /// Somebody waits for a namespace to be linked: it goes before all others.
-    pub fn nudge(&self, namespace: &str) {
-        self.0.queue.add(namespace, Lane::Front);
     }
 
     /// The cluster's side of a namespace. Quay's was not looked into.
@@ -84,5 +58,34 @@ impl Shared {
 
     pub(super) fn queue(&self) -> &Queue {
         &self.0.queue
+    }
+}
+
+impl View for Shared {
+    /// None while there is none, or several, or one that cannot be worked with.
+    fn integration(&self) -> Option<Arc<Integration>> {
+        self.0.integration.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn scope(&self, namespace: &str) -> Option<Scope> {
+        let integration = self.integration()?;
+        let object = self.cache().namespaces.of(namespace).ok()?.pop()?;
+        Some(Scope::of(namespace, object.linked_on_request, integration.resource.as_ref()))
+    }
+
+    /// It may once it refers to the secret with its login, and the secret is there.
+    fn can_push(&self, namespace: &str, service_account: &str) -> bool {
+        let Some(integration) = self.integration() else { return false };
+        let secret = integration.cluster_id.value.secret(service_account);
+        let cache = self.cache();
+        let accounts = cache.service_accounts.of(namespace).unwrap_or_default();
+        let account = accounts.iter().find(|account| account.name == service_account);
+        account.is_some_and(|account| desired::role(account) >= Some(Role::Write) && account.mountable.contains(&secret))
+            && cache.secrets.of(namespace).is_ok_and(|secrets| secrets.iter().any(|found| found.name == secret))
+    }
+
+    /// Somebody waits for it to be linked: it goes before all others.
+    fn nudge(&self, namespace: &str) {
+        self.0.queue.add(namespace, Lane::Front);
     }
 }

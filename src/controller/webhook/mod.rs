@@ -56,8 +56,12 @@ pub enum Told {
     Reviewed {
         /// The build's namespace.
         namespace: String,
+        /// The build.
+        name: String,
         /// What came of it.
         outcome: Outcome,
+        /// What somebody should know about it.
+        warning: Option<String>,
         /// From the request to the answer, without the network.
         took: Duration,
     },
@@ -115,7 +119,7 @@ async fn handle(State(Shared { view, observer }): State<Shared>, body: Bytes) ->
     if answer.outcome == Outcome::NotLinked && !answer.dry_run {
         view.nudge(&answer.namespace);
     }
-    let Answer { body, outcome, namespace, .. } = answer;
-    observer(&Told::Reviewed { namespace, outcome, took: started.elapsed() });
+    let Answer { body, outcome, warning, namespace, name, .. } = answer;
+    observer(&Told::Reviewed { namespace, name, outcome, warning, took: started.elapsed() });
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

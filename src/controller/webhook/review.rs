@@ -45,8 +45,13 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// What came of it.
     pub outcome: Outcome,
+    /// What is to be known about it, as `oc create` prints it. OpenShift itself creates the builds of a BuildConfig, so
+    /// whoever starts one of those does not see it.
+    pub warning: Option<String>,
     /// The build's namespace.
     pub namespace: String,
+    /// The build.
+    pub name: String,
     /// The request was for a trial (`dryRun`): nothing may come of it.
     pub dry_run: bool,
 }
@@ -71,6 +76,8 @@ struct Request {
     sub_resource: String,
     #[serde(default)]
     operation: String,
+    #[serde(default)]
+    name: String,
     #[serde(default)]
     namespace: String,
     #[serde(default)]
@@ -114,7 +121,7 @@ struct Response<'a> {
 pub fn review(body: &[u8], view: &dyn View) -> Result<Answer, NoReview> {
     let Review { request } = serde_json::from_slice(body).map_err(|_| NoReview)?;
     let verdict = if request.is_new_build() { judge(&request, view) } else { Verdict::silent(Outcome::Unchanged) };
-    let patch = verdict.patch.filter(|patch| !patch.is_empty()).and_then(|patch| serde_json::to_vec(&patch).ok());
+    let patch = verdict.patch.as_ref().and_then(|patch| serde_json::to_vec(patch).ok());
     let reply = Reply {
         api_version: "admission.k8s.io/v1",
         kind: "AdmissionReview",
@@ -123,11 +130,13 @@ pub fn review(body: &[u8], view: &dyn View) -> Result<Answer, NoReview> {
             allowed: true,
             patch_type: patch.as_ref().map(|_| "JSONPatch"),
             patch: patch.map(|patch| STANDARD.encode(patch)),
-            warnings: verdict.warning.map(|warning| [format!("oc-quay: {warning}")]),
+            warnings: verdict.warning.as_ref().map(|warning| [format!("oc-quay: {warning}")]),
         },
     };
     let body = serde_json::to_vec(&reply).map_err(|_| NoReview)?;
-    Ok(Answer { body, outcome: verdict.outcome, namespace: request.namespace, dry_run: request.dry_run })
+    let Verdict { outcome, warning, .. } = verdict;
+    let Request { namespace, name, dry_run, .. } = request;
+    Ok(Answer { body, outcome, warning, namespace, name, dry_run })
 }
 
 impl Request {

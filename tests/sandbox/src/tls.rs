@@ -70,13 +70,13 @@ impl Authority {
         Ok(Arc::new(config))
     }
 
-    /// Writes a fresh certificate for a server of that name, `tls.crt`, and its key, `tls.key`, as in a secret of type
+    /// Writes a fresh certificate for a server of those names, `tls.crt`, and its key, `tls.key`, as in a secret of type
     /// `kubernetes.io/tls`.
     ///
     /// # Errors
     /// When no certificate can be made or the folder cannot be written.
-    pub fn write_server_files(&self, name: &str, folder: &Path) -> anyhow::Result<()> {
-        let (certificate, key) = self.certify(&[name])?;
+    pub fn write_server_files(&self, names: &[&str], folder: &Path) -> anyhow::Result<()> {
+        let (certificate, key) = self.certify(names)?;
         fs::write(folder.join("tls.key"), key.serialize_pem())?;
         Ok(fs::write(folder.join("tls.crt"), certificate.pem())?)
     }

@@ -27,7 +27,7 @@ struct Served {
 /// A new certificate of a new authority, written where the webhook finds it; the authority's own is returned.
 fn certify(folder: &Path) -> Certificate {
     let authority = Authority::new().unwrap();
-    authority.write_server_files("127.0.0.1", folder).unwrap();
+    authority.write_server_files(&["127.0.0.1"], folder).unwrap();
     Certificate::from_pem(authority.pem().as_bytes()).unwrap()
 }
 

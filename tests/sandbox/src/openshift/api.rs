@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::access::{Access, User};
+use super::admission::{self, Admitted};
 use super::builds;
 use super::kinds::{self, BUILD, BUILD_CONFIG, Kind, SERVICE_ACCOUNT};
 use super::lists::{ListQuery, Shape};
@@ -15,6 +16,7 @@ use super::patch::PatchType;
 use super::path::ResourcePath;
 use super::refusal::{Cause, Refusal};
 use super::verbs::{self, Deleted, Target};
+use super::webhooks::Written;
 use super::{OpenShift, definitions, discovery, images, lists, meta, projects, reviews, watch};
 
 /// What the API server reads, of which the stand-in knows but the first.
@@ -25,15 +27,15 @@ const INSTANTIATE: &str = "instantiate";
 
 /// Answers every request.
 pub(crate) async fn handle(State(openshift): State<OpenShift>, parts: Parts, body: Bytes) -> Response<Body> {
-    respond(&openshift, &parts, &body).unwrap_or_else(|refusal| json_response(refusal.code, &refusal.status()))
+    respond(&openshift, &parts, &body).await.unwrap_or_else(|refusal| json_response(refusal.code, &refusal.status()))
 }
 
-fn respond(openshift: &OpenShift, parts: &Parts, body: &Bytes) -> Result<Response<Body>, Refusal> {
+async fn respond(openshift: &OpenShift, parts: &Parts, body: &Bytes) -> Result<Response<Body>, Refusal> {
     let user = openshift.users().authenticate(&parts.headers)?;
-    respond_to(openshift, &user, parts, body)
+    respond_to(openshift, &user, parts, body).await
 }
 
-fn respond_to(openshift: &OpenShift, user: &User, parts: &Parts, body: &Bytes) -> Result<Response<Body>, Refusal> {
+async fn respond_to(openshift: &OpenShift, user: &User, parts: &Parts, body: &Bytes) -> Result<Response<Body>, Refusal> {
     let Some(path) = ResourcePath::parse(parts.uri.path()) else {
         openshift.users().check_path(user, parts.uri.path())?;
         return Ok(discover(openshift, parts));
@@ -65,10 +67,10 @@ fn respond_to(openshift: &OpenShift, user: &User, parts: &Parts, body: &Bytes) -
         "get" => call.get(),
         "list" => call.list(),
         "watch" => watch::watch(openshift, kind, call.namespace(), &call.query()?, shape),
-        "create" if path.subresource == INSTANTIATE => call.instantiate(),
-        "create" => call.create(),
-        "update" => call.update(),
-        "patch" => call.patch(),
+        "create" if path.subresource == INSTANTIATE => call.instantiate().await,
+        "create" => call.create().await,
+        "update" => call.update().await,
+        "patch" => call.patch().await,
         _ => call.delete(),
     }
 }
@@ -85,7 +87,7 @@ impl builds::Client for InProcess<'_> {
         let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
         let (parts, ()) = request.body(())?.into_parts();
         let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
-        match respond_to(self.0, &user, &parts, &body) {
+        match respond_to(self.0, &user, &parts, &body).await {
             Ok(response) => {
                 let status = response.status().as_u16();
                 let body = to_bytes(response.into_body(), usize::MAX).await?;
@@ -172,7 +174,7 @@ impl Call<'_> {
         Ok(json_response(200, &list))
     }
 
-    fn create(&self) -> Result<Response<Body>, Refusal> {
+    async fn create(&self) -> Result<Response<Body>, Refusal> {
         let target = self.target(self.query::<WriteQuery>()?.dry_run.as_deref())?;
         let mut object = self.json_body()?;
         let cluster = self.openshift.cluster();
@@ -182,6 +184,10 @@ impl Call<'_> {
         if definitions::of(&self.openshift.store(), self.kind.group).is_some_and(definitions::is_terminating) {
             return Err(Refusal::definition_terminating());
         }
+        if self.kind.namespaced {
+            object["metadata"]["namespace"] = json!(target.namespace);
+        }
+        let Admitted { object, warnings } = self.admit(&target, &object, None).await?;
         let object = match self.kind.kind {
             "ImageStreamImport" => {
                 let quay = self.openshift.shared.quay.get();
@@ -190,11 +196,11 @@ impl Call<'_> {
             kind if self.kind.is_review() => reviews::review(&self.openshift.users(), self.user, kind, object)?,
             _ => Value::clone(&*verbs::create(&mut self.openshift.store(), cluster, &target, object)?),
         };
-        Ok(self.answer(201, &object))
+        Ok(with_warnings(self.answer(201, &object), &warnings))
     }
 
     /// Makes the next Build of a BuildConfig. Its number is used up whether or not the Build is accepted then.
-    fn instantiate(&self) -> Result<Response<Body>, Refusal> {
+    async fn instantiate(&self) -> Result<Response<Body>, Refusal> {
         let target = self.target(self.query::<WriteQuery>()?.dry_run.as_deref())?;
         let request = self.json_body()?;
         if request["kind"].as_str().is_some_and(|kind| kind != "BuildRequest") || meta::name(&request) != target.name {
@@ -214,17 +220,24 @@ impl Call<'_> {
             build
         };
         let target = Target { kind: BUILD, name: "", ..target };
+        // What is warned of then is for OpenShift's own client, which makes the Build: the person never sees it.
+        let Admitted { object: build, .. } = self.admit(&target, &build, None).await?;
         let build = verbs::create(&mut self.openshift.store(), cluster, &target, build)?;
         Ok(self.answer(201, &build))
     }
 
-    fn update(&self) -> Result<Response<Body>, Refusal> {
+    async fn update(&self) -> Result<Response<Body>, Refusal> {
         let target = self.target(self.query::<WriteQuery>()?.dry_run.as_deref())?;
-        let object = verbs::update(&mut self.openshift.store(), &target, self.json_body()?)?;
-        Ok(self.answer(200, &object))
+        let object = self.json_body()?;
+        verbs::check_body(&target, &object)?;
+        let old = self.openshift.store().get(self.kind, target.namespace, target.name).cloned();
+        let old = old.ok_or_else(|| Refusal::not_found(self.kind, target.name))?;
+        let Admitted { object, warnings } = self.admit(&target, &object, Some(&old)).await?;
+        let object = verbs::update(&mut self.openshift.store(), &target, object)?;
+        Ok(with_warnings(self.answer(200, &object), &warnings))
     }
 
-    fn patch(&self) -> Result<Response<Body>, Refusal> {
+    async fn patch(&self) -> Result<Response<Body>, Refusal> {
         let query: WriteQuery = self.query()?;
         let target = self.target(query.dry_run.as_deref())?;
         let patch_type = PatchType::parse(content_type(&self.parts.headers), self.kind)?;
@@ -240,10 +253,26 @@ impl Call<'_> {
         if let Some(cause) = cause {
             return Err(Refusal::invalid_options("PatchOptions", cause));
         }
-        let mut store = self.openshift.store();
-        let is_new = store.get(self.kind, self.path.namespace, self.path.name).is_none();
-        let object = verbs::patch(&mut store, self.openshift.cluster(), &target, patch_type, self.body)?;
-        Ok(self.answer(if is_new { 201 } else { 200 }, &object))
+        loop {
+            let mut patched = verbs::patched(&self.openshift.store(), &target, patch_type, self.body)?;
+            let status = if patched.current.is_none() { 201 } else { 200 };
+            let admitted = self.admit(&target, &patched.object, patched.current.as_deref()).await?;
+            patched.object = admitted.object;
+            // Webhooks take their time: what somebody else has written by then is patched again.
+            if let Some(object) = patched.store(&mut self.openshift.store(), self.openshift.cluster(), &target)? {
+                return Ok(with_warnings(self.answer(status, &object), &admitted.warnings));
+            }
+        }
+    }
+
+    /// What webhooks make of an object that is to be created, or to be put in place of an `old` one.
+    async fn admit(&self, target: &Target<'_>, object: &Value, old: Option<&Value>) -> Result<Admitted, Refusal> {
+        let Target { kind, namespace, is_status, dry_run, .. } = *target;
+        let operation = if old.is_some() { "UPDATE" } else { "CREATE" };
+        let subresource = if is_status { "status" } else { "" };
+        let written = Written { kind, operation, subresource, namespace, object };
+        let name = meta::name(object);
+        admission::admit(self.openshift, admission::Request { written, name, old, user: self.user, dry_run }).await
     }
 
     fn delete(&self) -> Result<Response<Body>, Refusal> {
@@ -325,6 +354,14 @@ fn json_response(status: u16, body: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Adds what webhooks warn of, as the API server does (RFC 7234, code 299).
+fn with_warnings(mut response: Response<Body>, warnings: &[String]) -> Response<Body> {
+    let quoted = warnings.iter().map(|warning| json!(warning).to_string());
+    let values = quoted.filter_map(|quoted| HeaderValue::from_str(&format!("299 - {quoted}")).ok());
+    response.headers_mut().extend(values.map(|value| (header::WARNING, value)));
     response
 }
 

@@ -1,11 +1,13 @@
 //! An OpenShift API server with its controllers, as far as the bridge to Quay touches them.
 //!
 //! A request goes through [`api`]: authentication and access ([`access`]), then a verb ([`verbs`], [`lists`],
-//! [`watch`]) on the [`store`], with what the server fills in ([`strategy`]) and refuses ([`validate`], [`refusal`]).
+//! [`watch`]) on the [`store`], with what the server fills in ([`strategy`]) and refuses ([`validate`], [`refusal`]), and
+//! what webhooks make of it before ([`admission`]).
 //! [`namespaces`] and [`controllers`] play the controllers, [`builds`] that of builds, [`olm`] the Operator Lifecycle
 //! Manager. [`images`] answers imports: [`imports`] has their rules, [`keyring`] the logins they use.
 
 mod access;
+mod admission;
 mod api;
 pub mod builds;
 mod cluster;
@@ -33,7 +35,9 @@ mod strategy;
 mod validate;
 mod verbs;
 mod watch;
+mod webhooks;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::Router;
@@ -42,6 +46,7 @@ use serde_json::{Value, json};
 use crate::quay::Quay;
 use crate::traffic::Traffic;
 use access::{Denial, Users};
+use admission::Services;
 pub use cluster::{Cluster, Olm};
 pub use furnishing::infrastructure;
 use kinds::{Kind, QUAY_INTEGRATION};
@@ -66,6 +71,7 @@ struct Shared {
     store: Mutex<Store>,
     users: Mutex<Users>,
     traffic: Traffic,
+    services: Mutex<Services>,
     url: OnceLock<String>,
     quay: OnceLock<Quay>,
 }
@@ -79,7 +85,15 @@ impl OpenShift {
         let mut users = Users::new();
         users.grant("dev", "myproj");
         let (store, users) = (Mutex::new(store), Mutex::new(users));
-        let shared = Shared { cluster, store, users, traffic: Traffic::default(), url: OnceLock::new(), quay: OnceLock::new() };
+        let shared = Shared {
+            cluster,
+            store,
+            users,
+            traffic: Traffic::default(),
+            services: Mutex::default(),
+            url: OnceLock::new(),
+            quay: OnceLock::new(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -106,6 +120,20 @@ impl OpenShift {
     /// Where the API is served, e.g. `https://127.0.0.1:43210`.
     pub fn url(&self) -> String {
         self.shared.url.get().cloned().unwrap_or_default()
+    }
+
+    /// Tells where a service listens that webhooks are called through, whichever port they name. Of any other the API says
+    /// that it is not there.
+    pub fn serve_service(&self, namespace: &str, name: &str, address: SocketAddr) {
+        self.services().insert(format!("{name}.{namespace}.svc"), address);
+    }
+
+    fn service(&self, host: &str) -> Option<SocketAddr> {
+        self.services().get(host).copied()
+    }
+
+    fn services(&self) -> MutexGuard<'_, Services> {
+        self.shared.services.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The request log and fault rules of the API.

@@ -198,6 +198,20 @@ impl Refusal {
         Self::new(500, "InternalError", format!("Internal error occurred: {message}"))
     }
 
+    /// A webhook that has to agree could not be asked.
+    pub(crate) fn webhook_failed(webhook: &str, why: &str) -> Self {
+        let why = format!("failed calling webhook \"{webhook}\": failed to call webhook: {why}");
+        let mut refusal = Self::new(500, "InternalError", format!("Internal error occurred: {why}"));
+        refusal.details = json!({"causes": [{"message": why}]});
+        refusal
+    }
+
+    /// A webhook does not agree.
+    pub(crate) fn denied(webhook: &str, code: u16, why: &str) -> Self {
+        let why = if why.is_empty() { " without explanation".to_owned() } else { format!(": {why}") };
+        Self::new(code.max(400), "", format!("admission webhook \"{webhook}\" denied the request{why}"))
+    }
+
     /// The body of the answer.
     pub(crate) fn status(&self) -> Value {
         let mut status = json!({

@@ -43,6 +43,23 @@ impl Selectors {
         Ok(Self { labels, fields })
     }
 
+    /// Reads a `LabelSelector`, as objects carry one; `null` selects every object.
+    pub(crate) fn of(selector: &Value) -> Self {
+        let equal = selector["matchLabels"].as_object().into_iter().flatten();
+        let equal = equal.map(|(key, value)| Label { key: key.clone(), test: Test::In(texts(std::slice::from_ref(value))) });
+        let expressions = selector["matchExpressions"].as_array().into_iter().flatten().map(|expression| {
+            let values = texts(expression["values"].as_array().map_or(&[], Vec::as_slice));
+            let test = match expression["operator"].as_str() {
+                Some("In") => Test::In(values),
+                Some("NotIn") => Test::NotIn(values),
+                Some("DoesNotExist") => Test::Absent,
+                _ => Test::Exists,
+            };
+            Label { key: expression["key"].as_str().unwrap_or_default().to_owned(), test }
+        });
+        Self { labels: equal.chain(expressions).collect(), fields: Vec::new() }
+    }
+
     /// Whether every object is selected.
     pub(crate) fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
@@ -72,6 +89,10 @@ impl Field {
         let value = object.pointer(&format!("/{}", self.path.replace('.', "/"))).and_then(Value::as_str);
         (value.unwrap_or_default() == self.value) == self.equal
     }
+}
+
+fn texts(values: &[Value]) -> Vec<String> {
+    values.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// Splits at the commas that are not inside parentheses.

@@ -8,7 +8,7 @@ use super::Cluster;
 use super::builds::strategy as builds;
 use super::kinds::{BUILD, Kind};
 use super::meta;
-use super::schemas;
+use super::{schemas, webhooks};
 
 /// The fields of ObjectMeta.
 const METADATA: [&str; 14] = [
@@ -114,8 +114,10 @@ fn repository(cluster: &Cluster, stream: &Value) -> String {
 fn normalize(kind: &Kind, object: &mut Value) {
     object["apiVersion"] = json!(kind.api_version());
     object["kind"] = json!(kind.kind);
-    if kind.kind == "Secret" {
-        normalize_secret(object);
+    match kind.kind {
+        "Secret" => normalize_secret(object),
+        "MutatingWebhookConfiguration" => webhooks::complete(object),
+        _ => {}
     }
     drop_nulls(object);
     drop_unknown(kind, object);

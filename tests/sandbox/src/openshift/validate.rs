@@ -8,7 +8,7 @@ use super::builds::validate as builds;
 use super::kinds::{BUILD, Kind};
 use super::meta;
 use super::refusal::{Cause, Refusal};
-use super::schemas;
+use super::{schemas, webhooks};
 
 // The words of k8s.io/apimachinery `pkg/util/validation`.
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
@@ -42,6 +42,7 @@ pub(crate) fn validate(kind: &'static Kind, old: Option<&Value>, object: &Value)
         "Secret" => check_secret(old, object, &mut causes),
         "ConfigMap" => check_keys("data", &object["data"], &mut causes),
         "CustomResourceDefinition" => check_definition(object, &mut causes),
+        "MutatingWebhookConfiguration" => webhooks::check(object, &mut causes),
         "BuildConfig" => builds::check_spec(&object["spec"], &mut causes),
         "Build" if *kind == *BUILD => match old {
             Some(old) => builds::check_update(old, object, &mut causes),

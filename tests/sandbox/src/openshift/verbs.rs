@@ -110,17 +110,20 @@ fn replace(store: &mut Store, target: &Target<'_>, old: &Arc<Value>, mut object:
     Ok(store.write(kind, object))
 }
 
-/// Patches an object; an apply creates it when it does not exist.
+/// A patch that was applied to an object and is not stored yet.
+pub(crate) struct Patched {
+    /// `None` for an apply that makes a new object.
+    pub(crate) current: Option<Arc<Value>>,
+    pub(crate) object: Value,
+    /// The patch names the version it is for.
+    is_guarded: bool,
+}
+
+/// Applies a patch to an object; an apply makes one that does not exist.
 ///
 /// # Errors
-/// 404, as for [`update`], and 400 or 422 for a patch that does not fit.
-pub(crate) fn patch(
-    store: &mut Store,
-    cluster: &Cluster,
-    target: &Target<'_>,
-    patch_type: PatchType,
-    body: &[u8],
-) -> Result<Arc<Value>, Refusal> {
+/// 404, and 400 or 422 for a patch that does not fit.
+pub(crate) fn patched(store: &Store, target: &Target<'_>, patch_type: PatchType, body: &[u8]) -> Result<Patched, Refusal> {
     let Target { kind, namespace, name, .. } = *target;
     let Some(current) = store.get(kind, namespace, name).cloned() else {
         if patch_type != PatchType::Apply {
@@ -129,7 +132,7 @@ pub(crate) fn patch(
         let mut object = patch_type.apply(&json!({}), body)?;
         check_types(kind, &object)?;
         object["metadata"]["name"] = json!(name);
-        return create(store, cluster, target, object);
+        return Ok(Patched { current: None, object, is_guarded: false });
     };
     let mut object = patch_type.apply(&current, body)?;
     if let Err(refusal) = check_types(kind, &object) {
@@ -137,11 +140,28 @@ pub(crate) fn patch(
         return Err(Refusal::invalid(kind, "", &[cause]));
     }
     check_body(target, &object)?;
-    if meta::resource_version(&object).is_empty() {
-        // A patch that names no version is made again on the newest one until it fits.
+    let unnamed = meta::resource_version(&object).is_empty();
+    if unnamed {
         object["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"].clone();
     }
-    replace(store, target, &current, object)
+    let is_guarded = object["metadata"]["resourceVersion"] != current["metadata"]["resourceVersion"];
+    Ok(Patched { current: Some(current), object, is_guarded })
+}
+
+impl Patched {
+    /// Stores it; `None` where the object has changed in between and the patch is to be made again, on the newest one.
+    ///
+    /// # Errors
+    /// As for [`create`] and [`update`].
+    pub(crate) fn store(self, store: &mut Store, cluster: &Cluster, target: &Target<'_>) -> Result<Option<Arc<Value>>, Refusal> {
+        let Some(current) = self.current else { return create(store, cluster, target, self.object).map(Some) };
+        let latest = store.get(target.kind, target.namespace, target.name).cloned();
+        let latest = latest.ok_or_else(|| Refusal::not_found(target.kind, target.name))?;
+        match latest == current || self.is_guarded {
+            true => replace(store, target, &latest, self.object).map(Some),
+            false => Ok(None),
+        }
+    }
 }
 
 /// What a delete removed, or only marked because of its finalizers.
