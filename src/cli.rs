@@ -1,16 +1,20 @@
 //! The command line. The doc comments are the help text.
 
+mod completion;
+mod help;
 mod run;
 mod setup;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, RangedI64ValueParser};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::bridge::Role;
 use crate::report::Format;
+pub use completion::{Completion, Shell};
+pub(crate) use help::{called, nearest};
 pub use run::{LogFormat, Run};
 pub use setup::{Setup, Teardown};
 
@@ -45,6 +49,8 @@ pub enum Command {
     Run(Run),
     /// Explain a finding code
     Explain(Explain),
+    /// Print what completes commands, flags and names in a shell
+    Completion(Completion),
     /// Print the versions of this plugin, the cluster and Quay
     Version(Version),
 }
@@ -76,22 +82,22 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub quay_token_file: Option<PathBuf>,
     /// Certificate authority of the Quay, PEM (OC_QUAY_CA_FILE); the system's are trusted too
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub quay_ca_file: Option<PathBuf>,
     /// Cluster ID (OC_QUAY_CLUSTER_ID), instead of the QuayIntegration's
-    #[arg(long, global = true, value_name = "ID")]
+    #[arg(long, global = true, value_name = "ID", hide_short_help = true)]
     pub cluster_id: Option<String>,
     /// Do not verify Quay's certificate; allow plain http
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     pub insecure: bool,
     /// Requests in flight at once, to each side
-    #[arg(long, global = true, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, global = true, value_name = "N", default_value_t = 8, value_parser = at_once(), hide_short_help = true)]
     pub parallel: u16,
     /// Ask nothing
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     pub no_input: bool,
     /// Use colors
-    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN", hide_short_help = true)]
     pub color: ColorChoice,
     /// Show the requests on stderr: -v those to Quay, -vv those to the cluster too, up to -vvvv
     #[arg(short, long, global = true, action = ArgAction::Count)]
@@ -297,6 +303,11 @@ pub struct Version {
     /// Only this plugin's version
     #[arg(long)]
     pub client: bool,
+}
+
+/// How many requests may be in flight at once.
+fn at_once() -> RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=64)
 }
 
 /// A time as kubectl writes it: a number with `ms`, `s`, `m` or `h`, several of them, or just seconds.

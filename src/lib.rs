@@ -10,6 +10,7 @@
 //! | `session` | what commands share: the settings, both sides, gathering and applying |
 //! | [`controller`] | the bridge that runs by itself |
 //! | [`bridge`] | the domain, pure: names, scope, desired, snapshot, checks, plan |
+//! | `completion` | what could stand at the cursor, for shells, `oc` and `kubectl` |
 //! | [`cluster`] | the OpenShift side: reading and writing |
 //! | [`controller`] | the bridge that runs by itself |
 //! | [`quay`] | the Quay side: reading and writing |
@@ -23,6 +24,7 @@ pub mod bridge;
 pub mod cli;
 pub mod cluster;
 mod commands;
+mod completion;
 pub mod controller;
 pub mod error;
 mod log;
@@ -36,7 +38,7 @@ pub mod ui;
 use std::ffi::OsString;
 use std::path::Path;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
 
 use cli::Cli;
 use commands::Context;
@@ -47,7 +49,14 @@ use ui::{Ui, UiOptions};
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitStatus {
     let args: Vec<_> = args.into_iter().collect();
     let program = program(args.first());
-    let parsed = Cli::command().bin_name(program).try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    if let Some(words) = completion::asked(&args) {
+        let ui = Ui::new(UiOptions { color: ColorChoice::Never, no_input: true });
+        // A closed pipe leaves nobody to tell.
+        let _ = ui.out(&completion::candidates(words));
+        return ExitStatus::Success;
+    }
+    let command = cli::called(Cli::command(), program);
+    let parsed = command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)).map_err(cli::nearest);
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {

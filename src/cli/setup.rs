@@ -45,23 +45,36 @@ pub struct Setup {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Token")]
 pub struct Token {
-    /// Sign in to Quay as this user and have a token issued (OC_QUAY_USERNAME)
+    /// Sign in as this user and have a token issued (OC_QUAY_USERNAME)
     #[arg(long, value_name = "NAME", env = "OC_QUAY_USERNAME", hide_env = true)]
     pub quay_username: Option<String>,
     /// File with the user's password, `-` for stdin (or the password itself in OC_QUAY_PASSWORD)
     #[arg(long, value_name = "FILE", requires = "quay_username")]
     pub quay_password_file: Option<PathBuf>,
     /// Create the user first: only an empty Quay allows it; an e-mail address comes with it (OC_QUAY_FIRST_USER_EMAIL)
-    #[arg(long, value_name = "ADDRESS", requires = "quay_username", env = "OC_QUAY_FIRST_USER_EMAIL", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        requires = "quay_username",
+        env = "OC_QUAY_FIRST_USER_EMAIL",
+        hide_env = true,
+        hide_short_help = true
+    )]
     pub first_user_email: Option<String>,
-    /// Sign in with the browser, and wait for the token (OC_QUAY_BROWSER)
-    #[arg(long, conflicts_with = "quay_username", env = "OC_QUAY_BROWSER", hide_env = true, value_parser = FalseyValueParser::new())]
+    /// Sign in with the browser, wait for the token (OC_QUAY_BROWSER)
+    #[arg(
+        long,
+        conflicts_with = "quay_username",
+        env = "OC_QUAY_BROWSER",
+        hide_env = true,
+        value_parser = FalseyValueParser::new()
+    )]
     pub browser: bool,
     /// Print the address instead of opening the browser (OC_QUAY_NO_BROWSER)
-    #[arg(long, env = "OC_QUAY_NO_BROWSER", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "OC_QUAY_NO_BROWSER", hide_env = true, value_parser = FalseyValueParser::new(), hide_short_help = true)]
     pub no_browser: bool,
     /// Client ID of an OAuth application that exists (OC_QUAY_CLIENT_ID)
-    #[arg(long, value_name = "ID", env = "OC_QUAY_CLIENT_ID", hide_env = true)]
+    #[arg(long, value_name = "ID", env = "OC_QUAY_CLIENT_ID", hide_env = true, hide_short_help = true)]
     pub client_id: Option<String>,
     /// Organization of the OAuth application (OC_QUAY_TOKEN_ORGANIZATION)
     #[arg(
@@ -69,17 +82,40 @@ pub struct Token {
         value_name = "NAME",
         default_value = TOKEN_ORGANIZATION,
         env = "OC_QUAY_TOKEN_ORGANIZATION",
-        hide_env = true
+        hide_env = true,
+        hide_short_help = true
     )]
     pub token_organization: String,
     /// Name of the OAuth application (OC_QUAY_TOKEN_APPLICATION)
-    #[arg(long, value_name = "NAME", default_value = TOKEN_APPLICATION, env = "OC_QUAY_TOKEN_APPLICATION", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = TOKEN_APPLICATION,
+        env = "OC_QUAY_TOKEN_APPLICATION",
+        hide_env = true,
+        hide_short_help = true
+    )]
     pub token_application: String,
     /// How long the token lives, such as 8760h; without it, ten years (OC_QUAY_TOKEN_EXPIRY; Quay 3.18 and later)
-    #[arg(long, value_name = "TIME", value_parser = duration, env = "OC_QUAY_TOKEN_EXPIRY", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = duration,
+        env = "OC_QUAY_TOKEN_EXPIRY",
+        hide_env = true,
+        hide_short_help = true
+    )]
     pub token_expiry: Option<Duration>,
     /// What the token may do: all that the documentation ticks, or the least that works (OC_QUAY_SCOPES)
-    #[arg(long, value_enum, default_value_t = Scopes::All, value_name = "WHICH", env = "OC_QUAY_SCOPES", hide_env = true)]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = Scopes::All,
+        value_name = "WHICH",
+        env = "OC_QUAY_SCOPES",
+        hide_env = true,
+        hide_short_help = true
+    )]
     pub scopes: Scopes,
 }
 
@@ -91,16 +127,24 @@ pub struct Operator {
     #[arg(long, env = "OC_QUAY_WITHOUT_OPERATOR", hide_env = true, value_parser = FalseyValueParser::new())]
     pub without_operator: bool,
     /// Catalog to install the operator from (OC_QUAY_OPERATOR_CATALOG)
-    #[arg(long, value_name = "NAME", env = "OC_QUAY_OPERATOR_CATALOG", hide_env = true)]
+    #[arg(long, value_name = "NAME", env = "OC_QUAY_OPERATOR_CATALOG", hide_env = true, hide_short_help = true)]
     pub operator_catalog: Option<String>,
     /// Channel to follow, instead of the catalog's default (OC_QUAY_OPERATOR_CHANNEL)
-    #[arg(long, value_name = "NAME", env = "OC_QUAY_OPERATOR_CHANNEL", hide_env = true)]
+    #[arg(long, value_name = "NAME", env = "OC_QUAY_OPERATOR_CHANNEL", hide_env = true, hide_short_help = true)]
     pub operator_channel: Option<String>,
     /// Who approves the operator's updates (OC_QUAY_OPERATOR_APPROVAL)
-    #[arg(long, value_enum, value_name = "HOW", env = "OC_QUAY_OPERATOR_APPROVAL", hide_env = true)]
+    #[arg(long, value_enum, value_name = "HOW", env = "OC_QUAY_OPERATOR_APPROVAL", hide_env = true, hide_short_help = true)]
     pub operator_approval: Option<Approval>,
     /// How long to wait for the operator (OC_QUAY_OPERATOR_WAIT)
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration, env = "OC_QUAY_OPERATOR_WAIT", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "10m",
+        value_parser = duration,
+        env = "OC_QUAY_OPERATOR_WAIT",
+        hide_env = true,
+        hide_short_help = true
+    )]
     pub operator_wait: Duration,
 }
 
@@ -109,22 +153,30 @@ pub struct Operator {
 #[command(next_help_heading = "Integration")]
 pub struct Integration {
     /// Name of the Secret with the token (OC_QUAY_SECRET_NAME); quay-integration if nothing says otherwise
-    #[arg(long, value_name = "NAME", env = "OC_QUAY_SECRET_NAME", hide_env = true)]
+    #[arg(long, value_name = "NAME", env = "OC_QUAY_SECRET_NAME", hide_env = true, hide_short_help = true)]
     pub secret_name: Option<String>,
     /// Namespace of that Secret (OC_QUAY_SECRET_NAMESPACE); openshift-operators if nothing says otherwise
-    #[arg(long, value_name = "NAME", env = "OC_QUAY_SECRET_NAMESPACE", hide_env = true)]
+    #[arg(long, value_name = "NAME", env = "OC_QUAY_SECRET_NAMESPACE", hide_env = true, hide_short_help = true)]
     pub secret_namespace: Option<String>,
     /// Key of the token in that Secret (OC_QUAY_SECRET_KEY); the operator reads no other than `token`
-    #[arg(long, value_name = "KEY", env = "OC_QUAY_SECRET_KEY", hide_env = true)]
+    #[arg(long, value_name = "KEY", env = "OC_QUAY_SECRET_KEY", hide_env = true, hide_short_help = true)]
     pub secret_key: Option<String>,
     /// Replace another token that the Secret holds (OC_QUAY_REPLACE_TOKEN)
-    #[arg(long, env = "OC_QUAY_REPLACE_TOKEN", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "OC_QUAY_REPLACE_TOKEN", hide_env = true, value_parser = FalseyValueParser::new(), hide_short_help = true)]
     pub replace_token: bool,
     /// With -o yaml: an ExternalSecret for this store and key in the Secret's place
-    #[arg(long, value_name = "STORE/KEY", value_parser = store_and_key, requires = "dry_run")]
+    #[arg(long, value_name = "STORE/KEY", value_parser = store_and_key, requires = "dry_run", hide_short_help = true)]
     pub external_secret: Option<(String, String)>,
     /// Have OpenShift follow imported tags (OC_QUAY_SCHEDULED_IMPORT)
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", env = "OC_QUAY_SCHEDULED_IMPORT", hide_env = true)]
+    #[arg(
+        long,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_name = "BOOL",
+        env = "OC_QUAY_SCHEDULED_IMPORT",
+        hide_env = true,
+        hide_short_help = true
+    )]
     pub scheduled_import: Option<bool>,
     /// The only namespaces to link; may be repeated (OC_QUAY_ALLOW)
     #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', env = "OC_QUAY_ALLOW", hide_env = true)]
@@ -133,7 +185,7 @@ pub struct Integration {
     #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', env = "OC_QUAY_DENY", hide_env = true)]
     pub deny: Option<Vec<String>>,
     /// Take over organizations of this cluster ID that carry another cluster's mark
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub adopt: bool,
     /// Have the nodes trust Quay's certificate authority; they are updated one after the other (OC_QUAY_NODE_TRUST)
     #[arg(long, value_enum, value_name = "HOW", env = "OC_QUAY_NODE_TRUST", hide_env = true)]

@@ -39,6 +39,31 @@ pub(super) async fn choose(options: &Options) -> anyhow::Result<Choice> {
     Ok(Choice { context, config: impersonate(config, options)?, is_in_pod: false })
 }
 
+/// The names in a kubeconfig.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entries {
+    /// Of its contexts.
+    pub contexts: Vec<String>,
+    /// Of its clusters.
+    pub clusters: Vec<String>,
+    /// Of its users.
+    pub users: Vec<String>,
+}
+
+/// What can be chosen from in the kubeconfig: the one that is given, else what `KUBECONFIG` lists, else
+/// `~/.kube/config`.
+///
+/// # Errors
+/// One sentence that names the file at fault.
+pub fn entries(given: Option<&Path>) -> anyhow::Result<Entries> {
+    let kubeconfig = Files::of(given, std::env::var_os("KUBECONFIG"), std::env::home_dir()).read()?.unwrap_or_default();
+    Ok(Entries {
+        contexts: kubeconfig.contexts.into_iter().map(|context| context.name).collect(),
+        clusters: kubeconfig.clusters.into_iter().map(|cluster| cluster.name).collect(),
+        users: kubeconfig.auth_infos.into_iter().map(|user| user.name).collect(),
+    })
+}
+
 /// The files a kubeconfig is read from. Of several the first that sets something wins (kubernetes.io, "Organizing
 /// Cluster Access Using kubeconfig Files").
 #[derive(Debug, PartialEq)]

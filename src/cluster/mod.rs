@@ -18,6 +18,7 @@ mod imports;
 mod kinds;
 mod kubeconfig;
 mod lease;
+mod names;
 mod objects;
 mod olm;
 mod operator;
@@ -44,7 +45,9 @@ pub use error::{Cause, ClusterError};
 pub use event::{Note, Noted};
 pub use extension::Extension;
 pub use follow::{Found, News};
+pub use kubeconfig::{Entries, entries};
 pub use lease::Lease;
+pub use names::Named;
 pub use objects::ObjectKind;
 pub use olm::{Csv, InstallPlan, Subscription};
 pub use operator::{

@@ -1,6 +1,7 @@
 //! The commands: each gathers, judges, plans, asks, applies and reports. No rule of the domain is here.
 
 mod changes;
+mod completion;
 mod explain;
 mod link;
 mod repair;
@@ -48,6 +49,7 @@ pub(crate) async fn run(context: &Context<'_>, cli: &Cli) -> Result<ExitStatus, 
         Command::Teardown(args) => setup::teardown::run(context, args).await,
         Command::Run(args) => run::run(context, args).await,
         Command::Explain(args) => explain::run(context, args),
+        Command::Completion(args) => completion::run(context, args),
         Command::Version(args) => version::run(context, args).await,
     }
 }

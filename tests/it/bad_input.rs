@@ -219,7 +219,7 @@ fn flags_that_do_not_exist_or_contradict_each_other() {
         (
             "stauts",
             &[],
-            "error: unrecognized subcommand 'stauts'\n\n  tip: some similar subcommands exist: 'setup', 'status'\n\nUsage: oc quay [OPTIONS] <COMMAND>\n\nFor more information, try '--help'.\n",
+            "error: unrecognized subcommand 'stauts'\n\n  tip: a similar subcommand exists: 'status'\n\nUsage: oc quay [OPTIONS] <COMMAND>\n\nFor more information, try '--help'.\n",
         ),
         (
             "status -A shop",

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod commands;
+mod examples;
 mod findings;
 mod krew;
 mod links;
 mod markdown;
+mod reference;
 mod rights;
 // Some sessions are at a terminal.
 #[cfg(unix)]
@@ -18,7 +20,8 @@ use std::path::Path;
 
 /// The pages for users, by their path in the project.
 fn pages() -> Vec<(String, String)> {
-    let mut paths = vec!["README.md".to_owned(), "CHANGELOG.md".to_owned(), "krew/README.md".to_owned()];
+    let others = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "krew/README.md"];
+    let mut paths = others.map(str::to_owned).to_vec();
     for entry in fs::read_dir(in_project("docs")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         paths.extend(name.ends_with(".md").then(|| format!("docs/{name}")));

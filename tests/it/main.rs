@@ -6,6 +6,8 @@ mod support;
 
 mod bad_input;
 mod building;
+#[cfg(unix)]
+mod completion;
 mod cost;
 mod docs;
 mod faults;

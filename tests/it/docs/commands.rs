@@ -42,7 +42,9 @@ fn problem(arguments: &[String]) -> Option<String> {
     let stand_in = |word: &String| word.replace("NAMESPACE", "shop").replace("NAME", "shop");
     let line = std::iter::once("oc-quay".to_owned()).chain(arguments.iter().map(stand_in));
     let error = Cli::try_parse_from(line).err()?;
-    (error.kind() != ErrorKind::DisplayHelp).then(|| error.to_string())
+    // A command by its name alone is spoken of, not called.
+    let is_name = arguments.len() == 1 && error.kind() == ErrorKind::MissingRequiredArgument;
+    (error.kind() != ErrorKind::DisplayHelp && !is_name).then(|| error.to_string())
 }
 
 #[test]

@@ -87,6 +87,12 @@ impl<'a> Command<'a> {
         self.user(user).env("OC_QUAY_URL", url).env("OC_QUAY_CLUSTER_ID", "openshift").env("OC_QUAY_TOKEN", token)
     }
 
+    /// Runs it in the world's folder, where it may leave files.
+    pub(crate) fn in_folder(mut self) -> Self {
+        self.command.current_dir(self.world.dir());
+        self
+    }
+
     /// What stdin holds.
     pub(crate) fn stdin(mut self, text: &str) -> Self {
         self.stdin = Some(text.to_owned());

@@ -1,0 +1,18 @@
+# Completion of `oc-quay` for PowerShell. Have it read in your $PROFILE:
+# oc-quay completion powershell | Out-String | Invoke-Expression
+Register-ArgumentCompleter -Native -CommandName 'oc-quay' -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+    $words = @($commandAst.CommandElements | Where-Object { $_.Extent.EndOffset -le $cursorPosition } |
+        ForEach-Object { $_.ToString() })
+    if ($wordToComplete -eq '') {
+        # An empty word got lost on its way to a program before PowerShell 7.3.
+        $isLegacy = $PSVersionTable.PSVersion -lt [version]'7.3' -or $PSNativeCommandArgumentPassing -eq 'Legacy'
+        $words += if ($isLegacy) { '""' } else { '' }
+    }
+    $program, $rest = $words
+    & $program __complete @rest 2>$null | Where-Object { $_ -notmatch '^:\d+$' } | ForEach-Object {
+        $value, $help = $_ -split "`t", 2
+        if (-not $help) { $help = $value }
+        [System.Management.Automation.CompletionResult]::new($value, $value, 'ParameterValue', $help)
+    }
+}

@@ -1,0 +1,120 @@
+//! Which values have names to choose from, and where these are.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use clap::Command;
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+
+use crate::bridge::Role;
+use crate::bridge::finding::Code;
+use crate::cli::Global;
+use crate::cluster::{self, Named};
+use crate::session;
+
+/// How long is waited for names that others know. The rest of the 300 ms is for the program to start and the shell to
+/// show them.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// What a value is the name of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    Namespace,
+    Context,
+    Cluster,
+    User,
+    /// With a role behind it: `NAME=ROLE`.
+    ServiceAccount,
+    Code,
+}
+
+/// The arguments whose values have names to choose from, by the field that takes them. A new one goes in here.
+const NAMES: &[(&str, Name)] = &[
+    ("namespace", Name::Namespace),
+    ("namespaces", Name::Namespace),
+    ("allow", Name::Namespace),
+    ("deny", Name::Namespace),
+    ("link", Name::Namespace),
+    ("secret_namespace", Name::Namespace),
+    ("context", Name::Context),
+    ("cluster", Name::Cluster),
+    ("user", Name::User),
+    ("service_accounts", Name::ServiceAccount),
+    ("code", Name::Code),
+];
+
+/// Has the command and those below it complete their values. `global` is what was typed so far: it says which cluster
+/// and namespace are meant.
+pub(super) fn attach(command: Command, global: &Arc<Global>) -> Command {
+    let command = command.mut_args(|arg| match NAMES.iter().find(|(field, _)| arg.get_id() == field) {
+        Some((_, name)) => {
+            let global = Arc::clone(global);
+            arg.add(ArgValueCompleter::new(move |start: &OsStr| name.candidates(&global, start)))
+        }
+        None => arg,
+    });
+    command.mut_subcommands(|subcommand| attach(subcommand, global))
+}
+
+impl Name {
+    fn candidates(self, global: &Arc<Global>, start: &OsStr) -> Vec<CompletionCandidate> {
+        // A flag that is being typed might be a value too, for all that clap knows; no name starts like one.
+        let Some(start) = start.to_str().filter(|start| !start.starts_with('-')) else { return vec![] };
+        let mut found = match self {
+            Name::Code => Code::ALL.iter().map(|code| titled(code.as_str(), code.entry().title)).collect(),
+            Name::Context => plain(entries(global).map(|entries| entries.contexts)),
+            Name::Cluster => plain(entries(global).map(|entries| entries.clusters)),
+            Name::User => plain(entries(global).map(|entries| entries.users)),
+            Name::Namespace => plain(asked(namespaces(Arc::clone(global)))),
+            Name::ServiceAccount => match start.split_once('=') {
+                Some((name, _)) => {
+                    [Role::Read, Role::Write, Role::Admin].iter().map(|role| format!("{name}={role}").into()).collect()
+                }
+                None => plain(asked(of_namespace(Arc::clone(global), Named::ServiceAccounts))),
+            },
+        };
+        found.retain(|candidate| candidate.get_value().to_str().is_some_and(|value| value.starts_with(start)));
+        found
+    }
+}
+
+fn titled(value: &str, title: &'static str) -> CompletionCandidate {
+    CompletionCandidate::new(value).help(Some(title.into()))
+}
+
+fn plain(names: Option<Vec<String>>) -> Vec<CompletionCandidate> {
+    names.unwrap_or_default().into_iter().map(CompletionCandidate::new).collect()
+}
+
+fn entries(global: &Global) -> Option<cluster::Entries> {
+    cluster::entries(global.kubeconfig.as_deref()).ok()
+}
+
+async fn namespaces(global: Arc<Global>) -> Option<Vec<String>> {
+    let cluster = session::connect(&global).await.ok()?;
+    match cluster.names(Named::Namespaces, None).await {
+        Ok(names) => Some(names),
+        // Somebody without cluster rights sees the own projects.
+        Err(_) => cluster.names(Named::Projects, None).await.ok(),
+    }
+}
+
+async fn of_namespace(global: Arc<Global>, named: Named) -> Option<Vec<String>> {
+    let cluster = session::connect(&global).await.ok()?;
+    let namespace = global.namespace.as_deref().unwrap_or(cluster.namespace());
+    cluster.names(named, Some(namespace)).await.ok()
+}
+
+/// What the cluster answers, if it does so in time. It is asked in a thread of its own, since credential plugins and the
+/// look-up of addresses block; the program ends without it.
+fn asked(question: impl Future<Output = Option<Vec<String>>> + Send + 'static) -> Option<Vec<String>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+        sender.send(runtime.block_on(question)).ok()
+    });
+    receiver.recv_timeout(PATIENCE).ok().flatten()
+}
