@@ -95,3 +95,49 @@ fn checksums_that_are_none_are_marked() {
     let text = read("plugin.yaml");
     assert_eq!(text.contains("PLACEHOLDER"), text.contains(NO_CHECKSUM), "mark the checksums of zeros, and only those");
 }
+
+/// The targets of a release, as `krew/package` lists them.
+fn targets() -> Vec<String> {
+    let package = read("krew/package");
+    let (_, list) = package.split_once("platforms=(\n").unwrap();
+    let list = list.split_once("\n)").unwrap().0;
+    list.lines().map(|line| line.trim().split_once('=').unwrap().1.to_owned()).collect()
+}
+
+#[test]
+fn every_target_is_released_and_its_dependencies_are_judged() {
+    let (workflow, deny) = (read(".github/workflows/release.yml"), read("deny.toml"));
+    for target in targets() {
+        assert!(workflow.contains(&format!("target: {target}")), "{target} is not released");
+        assert!(deny.contains(&format!("\"{target}\"")), "{target} is not judged");
+    }
+    assert!(targets().len() > 7);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_manifest_is_filled_in_from_the_archives_that_are_there() {
+    let folder = std::env::temp_dir().join(format!("oc-quay-index-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let archives = ["linux-amd64.tar.gz", "linux-s390x.tar.gz", "windows-arm64.zip"];
+    for archive in archives {
+        std::fs::write(folder.join(format!("oc-quay-v9.8.7-{archive}")), archive).unwrap();
+    }
+    let made = std::process::Command::new(in_project("krew/index")).arg("v9.8.7").arg(&folder).status().unwrap();
+    assert!(made.success());
+    let text = std::fs::read_to_string(folder.join("index/plugins/quay.yaml")).unwrap();
+    let sums = std::fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+
+    let filled: Value = serde_saphyr::from_str(&text).unwrap();
+    assert_eq!(problems(&filled), ["version is that of the package"]);
+    let platforms = filled["spec"]["platforms"].as_array().unwrap();
+    // krew has no s390x.
+    assert_eq!(platforms.iter().map(name).collect::<Vec<_>>(), ["linux-amd64", "windows-arm64"]);
+    for platform in platforms {
+        let (sum, uri) = (platform["sha256"].as_str().unwrap(), platform["uri"].as_str().unwrap());
+        assert!(sums.contains(&format!("{sum}  {}\n", uri.rsplit('/').next().unwrap())), "{sums}\n{text}");
+    }
+    assert!(!text.contains("PLACEHOLDER") && !text.contains(NO_CHECKSUM) && !text.contains("0.1.0"), "{text}");
+    assert_eq!(sums.lines().count(), archives.len());
+}
