@@ -37,5 +37,6 @@ mod status;
 mod teardown;
 mod together;
 mod unlink;
+mod webhook;
 #[cfg(unix)]
 mod wizard;

@@ -1,0 +1,127 @@
+//! The build webhook, called by the API server: the stand-in's and the real one.
+
+use std::cell::Cell;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use oc_quay::bridge::builds::{DESTINATION_ANNOTATION, MANAGED_ANNOTATION};
+use oc_quay::bridge::integration::{Integration, Setting, Source};
+use oc_quay::bridge::names::{ClusterId, QuayUrl};
+use oc_quay::bridge::scope::Scope;
+use oc_quay::controller::webhook::{Outcome, PATH, Told, View, Webhook};
+use sandbox::tls::Authority;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::support::World;
+
+/// A webhook that knows one thing: everybody but `robot` can push.
+struct Known {
+    integration: Arc<Integration>,
+    nudged: Mutex<Vec<String>>,
+}
+
+impl View for Known {
+    fn integration(&self) -> Option<Arc<Integration>> {
+        Some(Arc::clone(&self.integration))
+    }
+
+    fn scope(&self, namespace: &str) -> Option<Scope> {
+        Some(Scope::of(namespace, false, None))
+    }
+
+    fn can_push(&self, _namespace: &str, service_account: &str) -> bool {
+        service_account != "robot"
+    }
+
+    fn nudge(&self, namespace: &str) {
+        self.nudged.lock().unwrap().push(namespace.into());
+    }
+}
+
+impl Known {
+    fn of(world: &World) -> Self {
+        let source = Source::Resource("quay".into());
+        let integration = Integration {
+            url: Setting { value: QuayUrl::parse(&world.sandbox.quay.url()).unwrap().0, source: source.clone() },
+            cluster_id: Setting { value: ClusterId::new("openshift"), source },
+            resource: None,
+            insecure: false,
+            cluster: "api.example.com:6443".into(),
+        };
+        Self { integration: Arc::new(integration), nudged: Mutex::default() }
+    }
+}
+
+fn build(name: &str, output: &Value) -> Value {
+    json!({
+        "apiVersion": "build.openshift.io/v1", "kind": "Build", "metadata": { "name": name, "namespace": "shop" },
+        "spec": { "source": { "dockerfile": "FROM scratch" }, "strategy": { "dockerStrategy": {} }, "output": output },
+    })
+}
+
+#[test]
+fn the_api_server_has_builds_rewritten() {
+    let world = World::new();
+    let authority = Authority::new().unwrap();
+    authority.write_server_files(&["127.0.0.1"], world.dir()).unwrap();
+    let (known, outcomes) = (Arc::new(Known::of(&world)), Arc::new(Mutex::new(Vec::new())));
+    let told = Arc::clone(&outcomes);
+    let observer = Arc::new(move |event: &Told| {
+        if let Told::Reviewed { outcome, .. } = event {
+            told.lock().unwrap().push(*outcome);
+        }
+    });
+    let webhook = Webhook::new(world.dir(), known.clone(), observer).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let url = format!("https://{}{PATH}", listener.local_addr().unwrap());
+    runtime.spawn(webhook.serve(listener));
+    world.create(&json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration", "metadata": { "name": "bridge" },
+        "webhooks": [{
+            "name": "builds.bridge.oc-quay", "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Fail",
+            "clientConfig": { "url": url, "caBundle": STANDARD.encode(authority.pem()) },
+            // The operator registers for updates too. Ours lets them pass.
+            "rules": [{
+                "operations": ["CREATE", "UPDATE"], "apiGroups": ["build.openshift.io"], "apiVersions": ["v1"],
+                "resources": ["builds"],
+            }],
+        }],
+    }));
+
+    // A real API server takes a moment to learn of a webhook.
+    let image = |name: &str| format!("{}/openshift_shop/{name}", world.sandbox.quay.host());
+    world.build_config("shop", "app", &json!({ "to": { "kind": "ImageStreamTag", "name": "app:1.0" } }));
+    let name = Cell::new(String::new());
+    world.wait_for("the webhook to be called", || {
+        name.set(world.start_build("shop", "app"));
+        !outcomes.lock().unwrap().is_empty()
+    });
+    let started = world.get("Build", "shop", &name.take()).unwrap();
+    assert_eq!(started["spec"]["output"], json!({ "to": { "kind": "DockerImage", "name": image("app:1.0") } }));
+    let annotations = &started["metadata"]["annotations"];
+    assert_eq!(
+        (&annotations[MANAGED_ANNOTATION], &annotations[DESTINATION_ANNOTATION]),
+        (&json!("true"), &json!("shop/app:1.0"))
+    );
+    assert_eq!(annotations["openshift.io/build-config.name"], "app");
+
+    // No tag, no annotations, and a push secret for another registry.
+    let output = json!({ "to": { "kind": "ImageStreamTag", "name": "web" }, "pushSecret": { "name": "builder-dockercfg-x" } });
+    let created = world.create(&build("by-hand", &output));
+    let pushed = json!({ "to": { "kind": "DockerImage", "name": image("web:latest") }, "pushSecret": { "name": "builder-quay-openshift" } });
+    assert_eq!(created["spec"]["output"], pushed);
+    assert_eq!(
+        created["metadata"]["annotations"],
+        json!({ MANAGED_ANNOTATION: "true", DESTINATION_ANNOTATION: "shop/web:latest" })
+    );
+    world.merge("Build", "shop", "by-hand", &json!({ "metadata": { "labels": { "touched": "true" } } }));
+
+    let mut unlinked = build("unlinked", &json!({ "to": { "kind": "ImageStreamTag", "name": "app:1" } }));
+    unlinked["spec"]["serviceAccount"] = json!("robot");
+    assert_eq!(world.create(&unlinked)["spec"]["output"], unlinked["spec"]["output"]);
+    assert_eq!(*known.nudged.lock().unwrap(), ["shop"]);
+    assert!(outcomes.lock().unwrap().contains(&Outcome::NotLinked));
+}
