@@ -2,6 +2,8 @@
 //! printed beside what they should be, and fail nothing, since they depend on the computer.
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
+mod webhook;
+
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -30,6 +32,7 @@ fn main() -> Result<()> {
     requests()?;
     waiting()?;
     memory()?;
+    webhook::latency()?;
     start_up()
 }
 
