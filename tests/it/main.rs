@@ -10,6 +10,7 @@ mod building;
 mod completion;
 mod cost;
 mod docs;
+mod endurance;
 mod faults;
 mod findings;
 mod interrupted;

@@ -14,7 +14,7 @@ use sandbox::openshift::builds;
 use serde_json::{Value, json};
 
 use crate::api::Api;
-pub(crate) use deletion::empty;
+pub(crate) use deletion::{Content, empty};
 pub(crate) use furnishing::is_furnished;
 
 /// How often the loop looks.
@@ -80,13 +80,16 @@ async fn round(api: &Api, shared: &Shared, first_seen: &mut HashMap<String, Inst
     let accounts = api.list("/api/v1/serviceaccounts").await?;
     first_seen.retain(|uid, _| namespaces.iter().any(|namespace| namespace["metadata"]["uid"] == uid.as_str()));
 
+    let is_deleting = |namespace: &&Value| !namespace["metadata"]["deletionTimestamp"].is_null();
+    let content = if namespaces.iter().any(|namespace| is_deleting(&namespace)) { Some(Content::read(api).await?) } else { None };
+
     // One namespace's trouble is not the others'.
     let mut outcome = Ok(());
     for namespace in &namespaces {
         let seen = *first_seen.entry(text(&namespace["metadata"]["uid"])).or_insert_with(Instant::now);
-        let done = match namespace["metadata"]["deletionTimestamp"] {
-            Value::Null => furnishing::furnish(api, namespace, &accounts, seen.elapsed() >= SETTLE).await,
-            _ => deletion::finish(api, namespace).await,
+        let done = match content.as_ref().filter(|_| is_deleting(&namespace)) {
+            Some(content) => deletion::finish(api, content, namespace).await,
+            None => furnishing::furnish(api, namespace, &accounts, seen.elapsed() >= SETTLE).await,
         };
         outcome = outcome.and(done);
     }

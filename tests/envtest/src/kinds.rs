@@ -110,22 +110,31 @@ impl Kind {
     }
 }
 
-/// The objects of one kind in one namespace.
+/// Where the objects of one kind are that namespaces may hold.
 pub(crate) struct Collection {
     /// `<plural>.<group>`, as the namespace controller writes it in conditions.
     pub(crate) resource: String,
-    /// Where they are listed and deleted.
-    pub(crate) path: String,
+    api: String,
+    plural: &'static str,
 }
 
-/// Everything that `namespace` may hold.
-pub(crate) fn content(namespace: &str) -> impl Iterator<Item = Collection> {
+impl Collection {
+    /// Where those of all namespaces are listed.
+    pub(crate) fn everywhere(&self) -> String {
+        format!("{}/{}", self.api, self.plural)
+    }
+
+    /// Where those of one namespace are listed and deleted.
+    pub(crate) fn in_namespace(&self, namespace: &str) -> String {
+        format!("{}/namespaces/{namespace}/{}", self.api, self.plural)
+    }
+}
+
+/// Everything that namespaces may hold.
+pub(crate) fn content() -> impl Iterator<Item = Collection> {
     let added = KINDS.iter().filter(|kind| kind.scope == Namespaced).map(|kind| (kind.group, kind.version, kind.plural));
-    BUILT_IN_CONTENT.into_iter().chain(added).map(move |(group, version, plural)| {
-        let api = match group {
-            "" => format!("/api/{version}"),
-            _ => format!("/apis/{group}/{version}"),
-        };
-        Collection { resource: format!("{plural}.{group}"), path: format!("{api}/namespaces/{namespace}/{plural}") }
+    BUILT_IN_CONTENT.into_iter().chain(added).map(|(group, version, plural)| {
+        let api = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+        Collection { resource: format!("{plural}.{group}"), api, plural }
     })
 }

@@ -14,6 +14,7 @@ mod proxy;
 use std::env;
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -24,7 +25,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use api::Api;
-use controllers::Shared;
+use controllers::{Content, Shared};
 use process::Server;
 pub use proxy::Proxy;
 use sandbox::openshift::{definitions, olm};
@@ -57,7 +58,7 @@ pub struct Envtest {
     shared: Shared,
     url: String,
     ca_pem: String,
-    _api_server: Server,
+    api_server: Mutex<Server>,
     _etcd: Server,
     _dir: TempDir,
 }
@@ -102,7 +103,7 @@ impl Envtest {
             tokio::spawn(controllers::build(api.clone()));
             settled(&api, &shared).await
         })?;
-        Ok(Envtest { runtime, api, shared, url, ca_pem, _api_server: api_server, _etcd: etcd, _dir: dir })
+        Ok(Envtest { runtime, api, shared, url, ca_pem, api_server: Mutex::new(api_server), _etcd: etcd, _dir: dir })
     }
 
     /// The API server's own address, past any proxy.
@@ -132,6 +133,20 @@ impl Envtest {
     /// When no port can be had or `dir` cannot be written.
     pub fn proxy(&self, dir: &Path, quay: Option<&Quay>) -> Result<Proxy> {
         self.runtime.block_on(Proxy::start(&self.url, &self.ca_pem, &self.api, quay, dir))
+    }
+
+    /// Kills the API server and starts it again on what it had stored. It knows nothing of what happened before: whoever
+    /// watches from back then is told that it is gone.
+    ///
+    /// # Errors
+    /// When it does not become ready again.
+    pub fn restart_api_server(&self) -> Result<()> {
+        self.api_server.lock().unwrap_or_else(PoisonError::into_inner).restart()?;
+        let is_ready = || async { Ok(self.api.is_ready().await) };
+        self.runtime.block_on(async {
+            eventually("the API server to be back", &self.shared, is_ready).await?;
+            served(&self.api, &self.shared).await
+        })
     }
 
     /// Makes `user` project administrator of `namespace` until the next reset: now, when it exists, and whenever it
@@ -175,7 +190,7 @@ impl Envtest {
             }
             let bare = json!({ "metadata": { "annotations": null, "finalizers": null, "labels": null } });
             self.api.merge("/api/v1/namespaces/default", &bare).await?;
-            controllers::empty(&self.api, "default").await?;
+            controllers::empty(&self.api, &Content::read(&self.api).await?, "default").await?;
             eventually("the namespaces to be gone", &self.shared, || async { Ok(self.foreign_namespaces().await?.is_empty()) })
                 .await?;
             fixtures::remove_foreign_roles(&self.api).await?;
@@ -270,6 +285,11 @@ async fn ready(url: &str, dir: &Path, etcd: &mut Server, api_server: &mut Server
 async fn install_kinds(api: &Api, shared: &Shared) -> Result<()> {
     let created: Vec<Value> = kinds::KINDS.iter().map(kinds::Kind::definition).collect();
     try_join_all(created.iter().map(|definition| api.create(DEFINITIONS, definition))).await?;
+    served(api, shared).await
+}
+
+/// Waits until all kinds of OpenShift and OLM are served.
+async fn served(api: &Api, shared: &Shared) -> Result<()> {
     for kind in &kinds::KINDS {
         // 404 until it is served, then 429 while its storage is made.
         eventually(&kind.path(), shared, || async { Ok(api.list(&kind.path()).await.is_ok()) }).await?;

@@ -26,7 +26,8 @@ const QUOTED_LOG_LINES: usize = 15;
 
 /// A running server. It is killed when this is dropped, and when this process ends in any other way.
 pub(crate) struct Server {
-    name: String,
+    program: PathBuf,
+    arguments: Vec<String>,
     leash: Child,
     log: PathBuf,
 }
@@ -39,17 +40,23 @@ impl Server {
     pub(crate) fn start(program: &Path, arguments: &[String], dir: &Path) -> Result<Server> {
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let log = dir.join(format!("{name}.log"));
-        let output = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
-        let leash = Command::new("sh")
-            .args(["-c", LEASH, "leash"])
-            .arg(program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
-        Ok(Server { name, leash, log })
+        let leash = start(program, arguments, &log)?;
+        Ok(Server { program: program.to_owned(), arguments: arguments.to_vec(), leash, log })
+    }
+
+    /// Kills it and starts it anew, with a new log.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        self.kill();
+        self.leash = start(&self.program, &self.arguments, &self.log)?;
+        Ok(())
+    }
+
+    fn kill(&mut self) {
+        // Waiting closes our end of the leash first.
+        let _ = self.leash.wait();
     }
 
     /// Fails, with the end of its log, when the server is no longer running.
@@ -59,7 +66,7 @@ impl Server {
     pub(crate) fn check(&mut self) -> Result<()> {
         match self.leash.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!("{} ended ({status}):\n{}", self.name, self.end_of_log()),
+            Some(status) => bail!("{} ended ({status}):\n{}", self.program.display(), self.end_of_log()),
         }
     }
 
@@ -73,9 +80,21 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Waiting closes our end of the leash first.
-        let _ = self.leash.wait();
+        self.kill();
     }
+}
+
+fn start(program: &Path, arguments: &[String], log: &Path) -> Result<Child> {
+    let output = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
+    Command::new("sh")
+        .args(["-c", LEASH, "leash"])
+        .arg(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .spawn()
+        .with_context(|| format!("cannot start {}", program.display()))
 }
 
 /// `N` different TCP ports on loopback that nobody listens on.

@@ -130,6 +130,16 @@ impl World {
         }
     }
 
+    /// Whether its cluster is a real API server.
+    pub(crate) fn is_real(&self) -> bool {
+        self.real.is_some()
+    }
+
+    /// Kills the real API server and starts it again; false, and nothing, where there is but the stand-in.
+    pub(crate) fn restart_api_server(&self) -> bool {
+        self.real.as_ref().map(|real| real.server.restart_api_server().unwrap()).is_some()
+    }
+
     /// Waits until something is so, for at most half a minute.
     pub(crate) fn wait_for(&self, what: &str, is_so: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(30);

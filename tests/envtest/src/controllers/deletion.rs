@@ -1,14 +1,15 @@
 //! What happens to a namespace that is being deleted, as the namespace controller does it
 //! (k8s.io/kubernetes, pkg/controller/namespace/deletion).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use super::text;
 use crate::api::Api;
-use crate::kinds;
+use crate::kinds::{self, Collection};
 
 /// The start of Unix time: nothing depends on when a condition changed.
 const LONG_AGO: &str = "1970-01-01T00:00:00Z";
@@ -29,15 +30,28 @@ impl Remains {
     }
 }
 
+/// What namespaces hold, each kind by the namespaces it is in: a list of everything is one request, however many there are.
+pub(crate) struct Content(Vec<(Collection, BTreeSet<String>)>);
+
+impl Content {
+    /// Reads it.
+    pub(crate) async fn read(api: &Api) -> Result<Self> {
+        let lists = kinds::content().map(|collection| async {
+            let objects = api.list(&collection.everywhere()).await?;
+            let namespaces = objects.iter().map(|object| text(&object["metadata"]["namespace"])).collect();
+            anyhow::Ok((collection, namespaces))
+        });
+        Ok(Self(try_join_all(lists).await?))
+    }
+}
+
 /// Deletes all that `namespace` holds.
-pub(crate) async fn empty(api: &Api, namespace: &str) -> Result<Remains> {
+pub(crate) async fn empty(api: &Api, content: &Content, namespace: &str) -> Result<Remains> {
     let mut remains = Remains::default();
-    for collection in kinds::content(namespace) {
-        if api.list(&collection.path).await?.is_empty() {
-            continue;
-        }
-        api.delete(&collection.path).await?;
-        for object in api.list(&collection.path).await? {
+    for (collection, _) in content.0.iter().filter(|(_, namespaces)| namespaces.contains(namespace)) {
+        let path = collection.in_namespace(namespace);
+        api.delete(&path).await?;
+        for object in api.list(&path).await? {
             remains.note(&collection.resource, &object);
         }
     }
@@ -46,13 +60,13 @@ pub(crate) async fn empty(api: &Api, namespace: &str) -> Result<Remains> {
 
 /// Takes the deletion of `namespace` a step on. The API server removes it once its content is gone, which we say by
 /// taking `kubernetes` off `spec.finalizers`, and `metadata.finalizers` is empty, which is up to whoever is in there.
-pub(super) async fn finish(api: &Api, namespace: &Value) -> Result<()> {
+pub(super) async fn finish(api: &Api, content: &Content, namespace: &Value) -> Result<()> {
     if namespace["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty) {
         return Ok(());
     }
     let name = text(&namespace["metadata"]["name"]);
     let path = format!("/api/v1/namespaces/{name}");
-    let remains = empty(api, &name).await?;
+    let remains = empty(api, content, &name).await?;
 
     let mut namespace = namespace.clone();
     namespace["status"]["conditions"] = conditions(&remains);

@@ -1,0 +1,127 @@
+//! What the bridge lives through: nothing is lost and nothing done twice. The counts are printed.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use sandbox::manifests;
+use sandbox::traffic::{Entry, Fault, Traffic};
+use serde_json::Value;
+
+use crate::support::{Bridge, World};
+
+/// How many requests of each kind were answered well.
+fn answered(traffic: &Traffic) -> BTreeMap<String, usize> {
+    let went_well = |entry: &Entry| entry.status.is_some_and(|status| status.is_success());
+    let mut counts = BTreeMap::new();
+    for entry in traffic.entries().into_iter().filter(went_well) {
+        *counts.entry(entry.kind).or_default() += 1;
+    }
+    counts
+}
+
+/// Prints what the bridge asked both sides for.
+fn print_counts(what: &str, world: &World) {
+    for (side, traffic) in [("cluster", world.cluster_traffic()), ("Quay", world.quay_traffic())] {
+        let (all, writes) = (traffic.entries().len(), traffic.writes().len());
+        println!("{what}: {all} requests to {side}, {writes} of them writes; answered well: {:?}", answered(traffic));
+    }
+}
+
+/// Whether Quay was written to just as often as so many fresh namespaces with so many image streams take.
+#[track_caller]
+fn assert_written_once(world: &World, namespaces: usize, streams: usize) {
+    let counts = answered(world.quay_traffic());
+    let count = |kind: &str| counts.get(kind).copied().unwrap_or_default();
+    let found = ["POST organization", "PUT robot", "POST prototype", "POST repository"].map(count);
+    assert_eq!(found, [namespaces, 3 * namespaces, 3 * namespaces, streams], "{counts:?}");
+}
+
+#[test]
+fn the_api_server_is_restarted_and_what_was_watched_is_forgotten() {
+    let world = World::new();
+    let bridge = Bridge::start(&world, &[]);
+    world.assert_linked("shop", &["app", "base", "web"]);
+    world.forget_traffic();
+    world.cluster_traffic().fault(Fault::on("GET", "watch=").status(503));
+    if !world.restart_api_server() {
+        world.sandbox.openshift.expire_history();
+    }
+    world.namespace("late");
+    world.image_stream("late", "app");
+    world.delete("Secret", "shop", "builder-quay-openshift");
+    world.delete("ImageStream", "shop", "web");
+    world.clear_faults();
+    bridge.waits_until("late is linked", || world.is_linked("late", &["app"]));
+    bridge.waits_until("the secret is back", || world.get("Secret", "shop", "builder-quay-openshift").is_some());
+    bridge.settles();
+    print_counts("after a restart of the API server", &world);
+    world.assert_linked("late", &["app"]);
+    world.assert_linked("shop", &["app", "base", "web"]);
+    assert_written_once(&world, 1, 1);
+    let relisted = world.cluster_traffic().count("list namespaces");
+    assert!((1..=3).contains(&relisted), "namespaces were listed {relisted} times");
+}
+
+#[test]
+fn quay_is_away_for_a_while() {
+    let names = ["east", "north", "west"];
+    let world = World::bare();
+    world.integration();
+    let bridge = Bridge::start(&world, &[]);
+    world.forget_traffic();
+    world.quay_traffic().fault(Fault::on("*", "/").drop_before());
+    for name in names {
+        world.namespace(name);
+        world.image_stream(name, "app");
+    }
+    // Not every namespace asks Quay: while it is away, one at a time finds out whether it is back.
+    let has_failed = |name: &&str| bridge.says(&format!("namespace {name}: failed"));
+    bridge.waits_until("all were tried", || names.iter().all(has_failed));
+    print_counts("while Quay is away", &world);
+    world.clear_faults();
+    bridge.waits_until("all are linked", || names.iter().all(|name| world.is_linked(name, &["app"])));
+    bridge.settles();
+    print_counts("with Quay back", &world);
+    names.iter().for_each(|name| world.assert_linked(name, &["app"]));
+    assert_written_once(&world, names.len(), names.len());
+}
+
+#[test]
+fn five_hundred_namespaces_come_at_once() {
+    let world = World::bare();
+    // The stand-in's are for those who try what they have written.
+    let many = if world.is_real() { 500 } else { 50 };
+    world.integration();
+    let bridge = Bridge::start(&world, &[]);
+    world.forget_traffic();
+    let started = Instant::now();
+    for number in 0..many {
+        world.create(&manifests::namespace(&format!("team-{number:03}")));
+    }
+    let mut linked = 0;
+    while linked < 3 * many {
+        // However long all of them take, some are always linked before long.
+        bridge.waits_until(&format!("more than {linked} service accounts are linked"), || linked_accounts(&world) > linked);
+        linked = linked_accounts(&world);
+    }
+    println!("{many} namespaces at once: linked after {:.1} s", started.elapsed().as_secs_f32());
+    bridge.settles();
+    print_counts(&format!("{many} namespaces at once"), &world);
+    assert_written_once(&world, many, 0);
+    assert_eq!(answered(world.cluster_traffic())["create secrets"], 3 * many);
+    for name in [0, many / 2, many - 1].map(|number| format!("team-{number:03}")) {
+        let own = |account: &str| world.references(&name, account, "secrets").iter().any(|secret| secret.contains("dockercfg"));
+        bridge.waits_until("OpenShift has made its own secrets", || ["builder", "default", "deployer"].into_iter().all(own));
+        world.assert_linked(&name, &[]);
+    }
+}
+
+/// How many service accounts refer to their secret for Quay, in all namespaces.
+fn linked_accounts(world: &World) -> usize {
+    let refers = |account: &&Value| {
+        let secret = format!("{}-quay-openshift", account["metadata"]["name"].as_str().unwrap());
+        let mut references = account["imagePullSecrets"].as_array().into_iter().flatten();
+        references.any(|reference| reference["name"] == secret.as_str())
+    };
+    world.list("ServiceAccount", "").iter().filter(refers).count()
+}
