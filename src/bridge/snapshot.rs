@@ -38,6 +38,8 @@ impl std::fmt::Display for Unread {
 pub enum UnreadKind {
     /// The server refused.
     Forbidden,
+    /// There is nobody at the address.
+    Unreachable,
     /// No answer, or one that could not be understood.
     Failed,
     /// Not asked, because something else that is reported by itself stands in the way.

@@ -17,6 +17,7 @@ use tower::retry::RetryLayer;
 
 use super::error::{Cause, ClusterError, credentials_problem};
 use super::kubeconfig;
+use super::proxy;
 use crate::bridge::integration::Step;
 use crate::observe::{self, Eye, Observer, Side, cluster_kind};
 
@@ -69,6 +70,7 @@ struct Inner {
     /// What other clients call the API server, where that is not its address: in the cluster.
     public_server: Option<String>,
     eye: Eye,
+    proxy: Option<Uri>,
 }
 
 impl Cluster {
@@ -102,7 +104,7 @@ impl Cluster {
         // kube's own retries go on for more than a minute (measured).
         config.default_retry = false;
         let namespace = config.default_namespace.clone();
-        let address = config.cluster_url.clone();
+        let (address, proxy) = (config.cluster_url.clone(), config.proxy_url.clone());
         let builder = ClientBuilder::try_from(config).map_err(|error| match error {
             kube::Error::Auth(error) => anyhow::anyhow!("context {context}: {}", credentials_problem(&error)),
             kube::Error::ProxyProtocolUnsupported { .. } => {
@@ -116,7 +118,8 @@ impl Cluster {
             .build();
         let in_flight = Semaphore::new(options.parallel.max(1));
         let (timeout, public_server, eye) = (options.timeout, None, Eye::default());
-        Ok(Self { inner: Arc::new(Inner { client, in_flight, timeout, context, namespace, address, public_server, eye }) })
+        let inner = Inner { client, in_flight, timeout, context, namespace, address, proxy, public_server, eye };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The context's namespace.
@@ -143,6 +146,17 @@ impl Cluster {
     /// Has every request told to an observer, but for watches, which are one that lasts.
     pub fn observe(&self, observer: Observer) {
         self.inner.eye.open(observer);
+    }
+
+    /// The same, with the proxy that it is reached by.
+    fn way(&self) -> String {
+        let by = self.inner.proxy.as_ref().map(|proxy| format!(" by way of proxy {}", proxy::shown(proxy)));
+        format!("{}{}", self.url(), by.unwrap_or_default())
+    }
+
+    /// Whether a proxy stands before it.
+    pub fn is_behind_proxy(&self) -> bool {
+        self.inner.proxy.is_some()
     }
 
     /// For watches, which last: they neither count as calls under way nor end with the timeout.
@@ -179,7 +193,7 @@ impl Cluster {
             return work.await;
         }
         let too_late = |_| Cause::NoAnswer {
-            server: self.url(),
+            server: self.way(),
             step: Step::Http,
             reason: format!("nothing came within {} s", timeout.as_secs_f32()),
         };
@@ -198,7 +212,7 @@ impl Cluster {
     async fn exchange_once(&self, request: Request<Vec<u8>>) -> Result<(u16, Vec<u8>), Cause> {
         let (method, path, started) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
         let answer = async {
-            let silence = |error: kube::Error| Cause::of_silence(&self.url(), &error);
+            let silence = |error: kube::Error| Cause::of_silence(&self.way(), &error);
             let response = self.inner.client.send(request.map(Body::from)).await.map_err(silence)?;
             let status = response.status().as_u16();
             let body = response.into_body().collect_bytes().await.map_err(silence)?;

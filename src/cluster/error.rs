@@ -83,7 +83,11 @@ impl ClusterError {
 
 impl From<ClusterError> for Unread {
     fn from(error: ClusterError) -> Self {
-        let kind = if error.status() == Some(403) { UnreadKind::Forbidden } else { UnreadKind::Failed };
+        let kind = match error.cause {
+            Cause::Refused { status: 403, .. } => UnreadKind::Forbidden,
+            Cause::NoAnswer { step: Step::Name | Step::Connect, .. } => UnreadKind::Unreachable,
+            _ => UnreadKind::Failed,
+        };
         Self { reason: error.cause.to_string(), call: error.call, kind }
     }
 }

@@ -10,6 +10,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::client::Options;
 use super::pod::{MOUNT, Pod};
+use super::proxy;
 
 /// A context and what it says about the cluster and the user.
 pub(super) struct Choice {
@@ -32,9 +33,15 @@ pub(super) async fn choose(options: &Options) -> anyhow::Result<Choice> {
     let context = choose_context(&kubeconfig, &files, options)?;
     let choice =
         KubeConfigOptions { context: Some(context.clone()), cluster: options.cluster.clone(), user: options.user.clone() };
-    let config = Config::from_custom_kubeconfig(kubeconfig, &choice)
+    let own_proxy = own_proxy(&kubeconfig, &context, options);
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &choice)
         .await
         .map_err(|error| anyhow!("{files}, context {context}: {error}"))?;
+    let proxy = match own_proxy {
+        Some(own) => proxy::address(&own).map(Some).ok_or_else(|| "its proxy-url is no address of a proxy".to_owned()),
+        None => proxy::of(&config.cluster_url, |name| std::env::var(name).ok()),
+    };
+    config.proxy_url = proxy.map_err(|problem| anyhow!("{files}, context {context}: {problem}"))?;
     let config = check(config).map_err(|problem| anyhow!("{files}, context {context}: {problem}"))?;
     Ok(Choice { context, config: impersonate(config, options)?, is_in_pod: false })
 }
@@ -150,6 +157,14 @@ fn choose_context(kubeconfig: &Kubeconfig, files: &Files, options: &Options) -> 
         bail!("{files} has no user {user}: choose one that it has with --user");
     }
     Ok(name.to_owned())
+}
+
+/// The proxy that the kubeconfig names for the cluster. It is used whatever the environment says, as `oc` does.
+fn own_proxy(kubeconfig: &Kubeconfig, context: &str, options: &Options) -> Option<String> {
+    let context = kubeconfig.contexts.iter().find(|known| known.name == context)?.context.as_ref()?;
+    let name = options.cluster.as_ref().unwrap_or(&context.cluster);
+    let cluster = kubeconfig.clusters.iter().find(|known| known.name == *name)?.cluster.as_ref()?;
+    cluster.proxy_url.clone().filter(|proxy| !proxy.is_empty())
 }
 
 /// What kube accepts and yet cannot work.

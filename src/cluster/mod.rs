@@ -26,6 +26,7 @@ mod packages;
 mod platform;
 mod pod;
 mod problem;
+mod proxy;
 mod read;
 mod reduce;
 mod service_account;

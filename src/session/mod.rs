@@ -114,7 +114,7 @@ impl Session {
         if target.is_none()
             && let Err(unread) = &snapshot.resources
         {
-            return Err(nobody_says_which_quay(unread));
+            return Err(nobody_says_which_quay(unread, &cluster));
         }
         Ok(Self { cluster, snapshot, target, parallel })
     }
@@ -199,13 +199,22 @@ fn usable_token(key: &SecretKey, found: Read<Credentials>) -> (Read<StoredToken>
     }
 }
 
-/// Somebody without cluster rights: both ways out, in full.
-fn nobody_says_which_quay(unread: &Unread) -> Error {
+/// Somebody without cluster rights: both ways out, in full. Somebody whose cluster is not there: the likeliest reason.
+fn nobody_says_which_quay(unread: &Unread, cluster: &Cluster) -> Error {
     let error = Error::new(unread.to_string());
-    if unread.kind != UnreadKind::Forbidden {
-        return error;
+    match unread.kind {
+        UnreadKind::Forbidden => error
+            .hint("name the Quay yourself: --quay-url, --cluster-id and, to look into Quay, --quay-token-file")
+            .hint("or ask a cluster administrator to let you read QuayIntegrations and the Secret with the token"),
+        UnreadKind::Unreachable if cluster.is_behind_proxy() => {
+            error.hint("if it is to be reached without the proxy, put its name into NO_PROXY")
+        }
+        UnreadKind::Unreachable => {
+            let context = cluster.context();
+            error.hint(format!(
+                "context {context} leads there: choose another with --context; `oc config get-contexts` lists them"
+            ))
+        }
+        UnreadKind::Failed | UnreadKind::Skipped => error,
     }
-    error
-        .hint("name the Quay yourself: --quay-url, --cluster-id and, to look into Quay, --quay-token-file")
-        .hint("or ask a cluster administrator to let you read QuayIntegrations and the Secret with the token")
 }

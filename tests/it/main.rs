@@ -13,6 +13,7 @@ mod docs;
 mod endurance;
 mod faults;
 mod findings;
+mod first_run;
 mod interrupted;
 mod leaks;
 mod link;

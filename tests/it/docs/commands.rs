@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 use oc_quay::cli::Cli;
+use serde_json::Value;
 
 use super::markdown::{Piece, code_spans, commands, pieces};
 use super::{pages, read};
@@ -32,10 +33,28 @@ fn command_lines(page: &str) -> Vec<(usize, String)> {
             Piece::Block { language: "sh", lines } => {
                 found.extend(lines.join("\n").replace("\\\n", " ").lines().map(|line| (number, line.to_owned())));
             }
+            Piece::Block { language: "yaml", lines } => {
+                let documents = lines.join("\n");
+                let documents = documents.split("---\n").map(|text| serde_saphyr::from_str(text).unwrap());
+                found.extend(documents.flat_map(|document| in_manifest(&document)).map(|line| (number, line)));
+            }
             Piece::Block { .. } => {}
         }
     }
     found
+}
+
+/// The command lines of a manifest: a container's command, and lines of scripts.
+fn in_manifest(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(words) if words.first().is_some_and(|word| word == "oc-quay") => {
+            vec![words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")]
+        }
+        Value::Array(values) => values.iter().flat_map(in_manifest).collect(),
+        Value::Object(fields) => fields.values().flat_map(in_manifest).collect(),
+        Value::String(script) => script.lines().filter(|line| line.starts_with("oc-quay ")).map(str::to_owned).collect(),
+        _ => vec![],
+    }
 }
 
 fn problem(arguments: &[String]) -> Option<String> {
@@ -66,10 +85,11 @@ fn command_lines_parse() {
 
 #[test]
 fn what_does_not_parse_is_noticed() {
-    let page = "Try `oc quay status --nonsense`.\n```sh\nFOO=1 kubectl quay link \\\n  --bar | cat\n```\n```console\n$ oc-quay nothing\n```\n";
+    let page = "Try `oc quay status --nonsense`.\n```sh\nFOO=1 kubectl quay link \\\n  --bar | cat\n```\n\
+                ```console\n$ oc-quay nothing\n```\n```yaml\nsteps: [{command: [oc-quay, fix]}, {run: 'oc-quay link --baz'}]\n```\n";
     let problems =
         command_lines(page).iter().flat_map(|(_, line)| commands(line)).filter_map(|words| problem(arguments(&words)?)).count();
-    assert_eq!(problems, 3);
+    assert_eq!(problems, 5);
 }
 
 #[test]

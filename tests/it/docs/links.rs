@@ -73,11 +73,23 @@ fn files_that_the_text_names_are_there() {
 }
 
 #[test]
-fn the_index_leads_to_every_page() {
-    let linked = links_of(&read("docs/README.md"));
-    for (path, _) in pages() {
-        if let Some(name) = path.strip_prefix("docs/").filter(|name| *name != "README.md") {
-            assert!(linked.iter().any(|link| link == name), "docs/README.md does not lead to {name}");
+fn the_index_and_the_book_lead_to_every_page() {
+    let own = ["README.md", "SUMMARY.md"];
+    for index in ["docs/README.md", "docs/SUMMARY.md"] {
+        let linked = links_of(&read(index));
+        for (path, _) in pages() {
+            if let Some(name) = path.strip_prefix("docs/").filter(|name| !own.contains(name)) {
+                assert!(linked.iter().any(|link| link == name), "{index} does not lead to {name}");
+            }
         }
+    }
+}
+
+/// A book holds `docs/` alone.
+#[test]
+fn no_page_of_the_book_leads_out_of_it() {
+    for (path, page) in pages().into_iter().filter(|(path, _)| path.starts_with("docs/")) {
+        let out: Vec<_> = links_of(&page).into_iter().filter(|link| link.starts_with("..")).collect();
+        assert!(out.is_empty(), "{path}: {out:?}");
     }
 }

@@ -1,30 +1,28 @@
-//! The roles in `docs/setup.md` hold the rights that a set-up uses: none less, none more.
+//! The roles on the pages hold the rights that are used: none less, none more.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use sandbox::Options;
 use sandbox::tls::Authority;
-use sandbox::traffic::Entry;
-use serde_json::Value;
+use sandbox::traffic::{Entry, Fault};
+use serde_json::{Value, json};
 
 use super::markdown::{Piece, pieces};
 use super::read;
 use crate::support::World;
 
-/// The rights of the roles on the page, as `VERB RESOURCE.GROUP in NAMESPACE`.
-fn listed() -> BTreeSet<String> {
-    let page = read("docs/setup.md");
+/// The rights of the roles on a page whose names begin so, as `VERB RESOURCE.GROUP in NAMESPACE`.
+fn listed(page: &str, name: &str) -> BTreeSet<String> {
+    let page = read(page);
     let blocks = pieces(&page).into_iter().filter_map(|(_, piece)| match piece {
         Piece::Block { language: "yaml", lines } => Some(lines.join("\n")),
         _ => None,
     });
     let roles = blocks.filter(|block| block.contains("kind: ClusterRole\n"));
-    roles
-        .flat_map(|roles| {
-            roles.split("---\n").flat_map(|role| rights(&serde_saphyr::from_str(role).unwrap())).collect::<Vec<_>>()
-        })
-        .collect()
+    let roles = roles
+        .flat_map(|roles| roles.split("---\n").map(|role| serde_saphyr::from_str::<Value>(role).unwrap()).collect::<Vec<_>>());
+    roles.filter(|role| role["metadata"]["name"].as_str().unwrap().starts_with(name)).flat_map(|role| rights(&role)).collect()
 }
 
 fn rights(role: &Value) -> Vec<String> {
@@ -66,7 +64,8 @@ fn used(entry: &Entry) -> Option<String> {
         ("GET", false) => "list",
         ("POST", _) => "create",
         ("PATCH", _) => "patch",
-        (other, _) => panic!("a set-up does not {other} {path}"),
+        ("DELETE", _) => "delete",
+        (other, _) => panic!("there is no verb for {other} {path}"),
     };
     Some(right(verb, &resource, &group, &namespace))
 }
@@ -84,5 +83,32 @@ fn the_roles_hold_the_rights_that_a_set_up_uses() {
     let again = ["setup", "--yes", "--node-trust", "apply", "--allow", "shop", "--quay-ca-file"];
     world.oc_quay(&again).args(&[other.to_str().unwrap()]).succeeds();
     let used: BTreeSet<_> = world.cluster_traffic().entries().iter().filter_map(used).collect();
-    assert_eq!(listed(), used);
+    assert_eq!(listed("docs/setup.md", "oc-quay-setup"), used);
+}
+
+#[test]
+fn the_administrators_role_holds_the_rights_that_the_commands_use() {
+    let Some(world) = World::stand_in("its roles are tried with its namespaces") else { return };
+    let run = |command: &str| world.oc_quay(&command.split(' ').collect::<Vec<_>>()).succeeds();
+    run("link -A --yes");
+    run("status -A");
+    world.merge("Namespace", "", "shop", &json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } }));
+    run("unlink -n shop --yes");
+    run("link -n shop --yes");
+    world.damage("shop");
+    // Somebody else is quicker, so the service account is read again.
+    let conflict = json!({ "kind": "Status", "status": "Failure", "message": "stale", "reason": "Conflict", "code": 409 });
+    let conflict = Fault::on("PATCH", "serviceaccounts").status(409).body(&conflict.to_string()).times(1);
+    world.cluster_traffic().fault(conflict);
+    run("repair -n shop --yes");
+    run("status -n shop");
+    let used = world.cluster_traffic().entries();
+    let used: BTreeSet<_> = used.iter().filter_map(used_anywhere).collect();
+    assert_eq!(listed("docs/security.md", "oc-quay-admin"), used);
+}
+
+/// The same right in all namespaces.
+fn used_anywhere(entry: &Entry) -> Option<String> {
+    let right = used(entry)?;
+    Some(right.split_once(" in ").map_or(right.clone(), |(right, _)| format!("{right} in ")))
 }

@@ -33,6 +33,7 @@ impl<'a> Command<'a> {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_oc-quay"));
         command
             .args(arguments)
+            .current_dir(world.dir())
             .env_clear()
             .env("HOME", world.dir())
             .env("KUBECONFIG", world.kubeconfig())

@@ -23,9 +23,6 @@ const USUAL: (u16, u16) = (80, 24);
 /// How long the person waits for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often what is waited for is looked at again although nothing was written.
-const A_MOMENT: Duration = Duration::from_millis(100);
-
 /// Keys that are no letters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Key {
@@ -147,8 +144,7 @@ impl<'a> Terminal<'a> {
         while !is_so(&contents(&shown)) {
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "{}: waited in vain for {what:?}, saw:\n{}", self.line, contents(&shown));
-            // Not only when something is written: a condition may depend on the time.
-            shown = self.screen.1.wait_timeout(shown, left.min(A_MOMENT)).unwrap().0;
+            shown = self.screen.1.wait_timeout(shown, left).unwrap().0;
         }
         drop(shown);
         self
