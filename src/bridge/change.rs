@@ -14,6 +14,8 @@ pub enum Change {
     MarkNamespace { namespace: String, linked: bool },
     /// Remove the operator's finalizer from a namespace, so that deleting it does not delete its organization.
     ReleaseNamespace { namespace: String, organization: String },
+    /// Put our finalizer on a namespace, so that its organization goes with it, or take it off.
+    GuardNamespace { namespace: String, organization: String, guarded: bool },
     /// Become an owner of an organization (superusers only).
     TakeOwnership { organization: String },
     /// Record in an organization marked by another cluster that it is this cluster's now.
@@ -95,7 +97,9 @@ impl Change {
         use Change::*;
         match self {
             EditScope(_) => ObjectRef::cluster("QuayIntegration", ""),
-            MarkNamespace { namespace, .. } | ReleaseNamespace { namespace, .. } => ObjectRef::cluster("Namespace", namespace),
+            MarkNamespace { namespace, .. } | ReleaseNamespace { namespace, .. } | GuardNamespace { namespace, .. } => {
+                ObjectRef::cluster("Namespace", namespace)
+            }
             TakeOwnership { organization }
             | Adopt { organization, .. }
             | CreateOrganization { organization }
@@ -145,6 +149,10 @@ impl Change {
             ReleaseNamespace { namespace, organization } => {
                 format!("remove the operator's finalizer from namespace {namespace}, so that organization {organization} stays")
             }
+            GuardNamespace { namespace, organization, guarded: true } => {
+                format!("put our finalizer on namespace {namespace}, so that organization {organization} goes with it")
+            }
+            GuardNamespace { namespace, .. } => format!("take our finalizer off namespace {namespace}"),
             TakeOwnership { organization } => format!("become owner of organization {organization}"),
             Adopt { organization, .. } => {
                 format!("take over organization {organization}, which another cluster marked as its own")
@@ -179,6 +187,7 @@ impl Change {
         Some(match self.clone() {
             EditScope(edit) => EditScope(edit.inverse()),
             MarkNamespace { namespace, linked } => MarkNamespace { namespace, linked: !linked },
+            GuardNamespace { namespace, organization, guarded } => GuardNamespace { namespace, organization, guarded: !guarded },
             CreateOrganization { organization } => DeleteOrganization { organization },
             CreateRobot { organization, robot, .. } => DeleteRobot { organization, robot },
             ChangeDefaultPermission { organization, id, robot, from, to } => {

@@ -144,12 +144,12 @@ codes! {
         "A new project gets its annotations openshift.io/sa.scc.* after a moment; the operator waits for them.",
         "Look again in a few seconds.",
         "oc quay status -n {namespace}";
-    HangsOnFinalizer "OQ123" Error "The namespace hangs on the operator's finalizer",
-        "It was deleted, but the operator's finalizer quay.redhat.com/quayintegrations was not taken off, so it stays Terminating. That happens when the operator is gone or cannot work.",
+    HangsOnFinalizer "OQ123" Error "The namespace hangs on a finalizer",
+        "It was deleted, but the operator's finalizer quay.redhat.com/quayintegrations, or the bridge's oc-quay/organization, was not taken off, so it stays Terminating. That happens when the operator, or the bridge, is gone or cannot work.",
         "Repair takes the finalizer off. The organization and its images stay.",
         "oc quay repair -n {namespace}";
     CarriesOperatorFinalizer "OQ124" Info "Deleting the namespace deletes its images",
-        "The namespace carries the operator's finalizer: when it is deleted, the operator deletes the whole organization in Quay, with every image.",
+        "The namespace carries the operator's finalizer, or the bridge's: when it is deleted, the whole organization in Quay is deleted with it, with every image.",
         "Unlink the namespace before deleting it if the images shall stay.",
         "oc quay unlink -n {namespace}";
     OrganizationMissing "OQ201" Error "The organization is missing",

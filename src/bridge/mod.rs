@@ -8,6 +8,7 @@ pub mod builds;
 pub mod change;
 pub mod checks;
 mod code;
+pub mod deletion;
 pub mod desired;
 pub mod dockerconfig;
 pub mod finding;

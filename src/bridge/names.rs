@@ -8,6 +8,12 @@ use url::Url;
 /// `pkg/constants`).
 pub const OPERATOR_FINALIZER: &str = "quay.redhat.com/quayintegrations";
 
+/// Name of our finalizer: the organization of a namespace that carries it is to go with the namespace.
+pub const FINALIZER: &str = "oc-quay/organization";
+
+/// Annotation on a namespace: `delete` lets its organization go with it, `retain` keeps it, whatever goes for others.
+pub const ON_DELETION_ANNOTATION: &str = "oc-quay/on-deletion";
+
 /// Label that we put on every object we create in the cluster, with the value [`MANAGED_BY`].
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 

@@ -38,6 +38,8 @@ pub fn after(later: &Change, earlier: &Change) -> Option<After> {
         ) if *written == edit.secret => Some(Requires),
         // No service account ever refers to a secret that is gone.
         (EditServiceAccount { edit, .. }, DeleteSecret { secret, .. }) if edit.secret == *secret => Some(Requires),
+        // As long as the organization is there, the namespace waits for it.
+        (DeleteOrganization { .. }, GuardNamespace { .. } | ReleaseNamespace { .. }) => Some(Requires),
         (_, DeleteRobot { .. } | DeleteOrganization { .. }) => Some(Requires),
         _ => None,
     }
@@ -48,7 +50,12 @@ fn is_in_quay(change: &Change) -> bool {
     use Change::*;
     !matches!(
         change,
-        EditScope(_) | MarkNamespace { .. } | ReleaseNamespace { .. } | EditServiceAccount { .. } | DeleteSecret { .. }
+        EditScope(_)
+            | MarkNamespace { .. }
+            | ReleaseNamespace { .. }
+            | GuardNamespace { .. }
+            | EditServiceAccount { .. }
+            | DeleteSecret { .. }
     )
 }
 

@@ -1,7 +1,9 @@
 //! Plans: the changes that make what is into what should be, in an order in which every prefix is safe.
 
+mod deletion;
 mod unlink;
 
+pub use deletion::{Farewell, farewell, guard};
 pub use unlink::{UnlinkOptions, unlink};
 
 use super::change::{Change, ServiceAccountEdit};
@@ -51,11 +53,15 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     fn release(&mut self, namespace: Option<&Namespace>) {
-        if namespace.is_some_and(|namespace| namespace.finalizers.iter().any(|finalizer| finalizer == OPERATOR_FINALIZER)) {
-            self.plan.changes.push(Change::ReleaseNamespace {
-                namespace: self.subject.snapshot.name.clone(),
-                organization: self.subject.desired.organization.clone(),
-            });
+        let (name, organization) = (&self.subject.snapshot.name, &self.subject.desired.organization);
+        let carries_operators = |namespace: &Namespace| namespace.finalizers.iter().any(|found| found == OPERATOR_FINALIZER);
+        if namespace.is_some_and(carries_operators) {
+            let (namespace, organization) = (name.clone(), organization.clone());
+            self.plan.changes.push(Change::ReleaseNamespace { namespace, organization });
+        }
+        if namespace.is_some_and(Namespace::is_guarded) {
+            let (namespace, organization) = (name.clone(), organization.clone());
+            self.plan.changes.push(Change::GuardNamespace { namespace, organization, guarded: false });
         }
     }
 

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use super::Role;
 use super::dockerconfig;
 use super::mark::Mark;
+use super::names::FINALIZER;
 pub use builds::*;
 pub use tags::{RepositoryTag, StreamTag, TagImage, TagSource};
 
@@ -85,6 +86,8 @@ pub struct Namespace {
     pub awaits_annotations: bool,
     /// It carries [`super::names::LINKED_ANNOTATION`].
     pub linked_on_request: bool,
+    /// The value of [`super::names::ON_DELETION_ANNOTATION`].
+    pub on_deletion: Option<String>,
     /// It was made less than a minute ago: service accounts may still be to come.
     pub is_new: bool,
 }
@@ -213,6 +216,13 @@ pub struct Grant {
     pub pull: bool,
     /// It may push.
     pub push: bool,
+}
+
+impl Namespace {
+    /// It carries our finalizer, and its organization is to go with it.
+    pub fn is_guarded(&self) -> bool {
+        self.finalizers.iter().any(|finalizer| finalizer == FINALIZER)
+    }
 }
 
 impl NamespaceSnapshot {

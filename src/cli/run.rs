@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::duration;
+use crate::bridge::deletion::OnDeletion;
 
 /// `run`
 #[derive(Debug, Args)]
@@ -41,6 +42,10 @@ pub struct Run {
     /// How often everything is looked at without being asked
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     pub full_pass: Duration,
+    /// What becomes of the organization of a namespace that is deleted, retain or delete, unless the namespace's annotation
+    /// oc-quay/on-deletion says (OC_QUAY_ON_DELETION)
+    #[arg(long, value_name = "POLICY", default_value_t, env = "OC_QUAY_ON_DELETION", hide_env = true)]
+    pub on_deletion: OnDeletion,
     /// How to write the log on stderr
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,

@@ -9,6 +9,7 @@ mod access;
 mod all;
 mod builds;
 mod client;
+mod conditions;
 mod credentials;
 mod error;
 mod event;

@@ -1,9 +1,9 @@
 //! What stands in the way of an operator, in OLM's own words and what they mean.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A condition in the status of an object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Condition {
     /// Its type.

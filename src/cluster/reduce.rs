@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::kinds;
 use crate::bridge::dockerconfig;
 use crate::bridge::integration::{OPERATOR_TOKEN_KEY, QuayIntegration, SecretKey, StoredToken};
-use crate::bridge::names::{LINKED_ANNOTATION, REPOSITORY_ANNOTATION, ROLE_ANNOTATION};
+use crate::bridge::names::{LINKED_ANNOTATION, ON_DELETION_ANNOTATION, REPOSITORY_ANNOTATION, ROLE_ANNOTATION};
 use crate::bridge::snapshot::{ImageStream, Login, Namespace, Secret, ServiceAccount, StreamTag, TagImage, TagSource};
 
 /// Type of the secrets that hold registry logins.
@@ -31,6 +31,7 @@ impl From<kinds::Namespace> for Namespace {
             terminating: metadata.deletion_timestamp.is_some(),
             awaits_annotations: has(DISPLAY_NAME) && has(DESCRIPTION) && !has(SCC_MCS),
             linked_on_request: has(LINKED_ANNOTATION),
+            on_deletion: metadata.annotation(ON_DELETION_ANNOTATION).cloned(),
             is_new: metadata.creation_timestamp.is_some_and(|created| is_new(&created, Timestamp::now())),
             uid: metadata.uid,
             finalizers: metadata.finalizers.unwrap_or_default(),

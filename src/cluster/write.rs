@@ -15,7 +15,7 @@ use super::reduce::{DOCKERCONFIGJSON, DOCKERCONFIGJSON_KEY};
 use super::tries::Tries;
 use crate::bridge::change::ScopeEdit;
 use crate::bridge::integration::QuayIntegration;
-use crate::bridge::names::{LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_FINALIZER};
+use crate::bridge::names::{FINALIZER, LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_FINALIZER};
 use crate::bridge::snapshot::Secret;
 
 impl Cluster {
@@ -53,15 +53,28 @@ impl Cluster {
 
     /// Takes the operator's finalizer off a namespace, and no other.
     pub async fn release_namespace(&self, name: &str) -> Result<(), ClusterError> {
+        self.edit_finalizer(name, OPERATOR_FINALIZER, false).await
+    }
+
+    /// Puts our finalizer on a namespace, or takes it off.
+    ///
+    /// # Errors
+    /// Also when it is to be put on a namespace that is being deleted.
+    pub async fn guard_namespace(&self, name: &str, guarded: bool) -> Result<(), ClusterError> {
+        self.edit_finalizer(name, FINALIZER, guarded).await
+    }
+
+    async fn edit_finalizer(&self, name: &str, finalizer: &str, wanted: bool) -> Result<(), ClusterError> {
         let mut tries = Tries::default();
         loop {
             let Some(namespace) = self.get::<kinds::Namespace>(&NAMESPACES, None, name).await? else { return Ok(()) };
-            let finalizers = namespace.metadata.finalizers.unwrap_or_default();
-            let kept: Vec<_> = finalizers.iter().filter(|finalizer| *finalizer != OPERATOR_FINALIZER).collect();
-            if kept.len() == finalizers.len() {
+            let mut finalizers = namespace.metadata.finalizers.unwrap_or_default();
+            if finalizers.iter().any(|found| found == finalizer) == wanted {
                 return Ok(());
             }
-            let metadata = json!({ "resourceVersion": namespace.metadata.resource_version, "finalizers": kept });
+            finalizers.retain(|found| found != finalizer);
+            finalizers.extend(wanted.then(|| finalizer.to_owned()));
+            let metadata = json!({ "resourceVersion": namespace.metadata.resource_version, "finalizers": finalizers });
             match self.merge(&NAMESPACES, None, name, &json!({ "metadata": metadata })).await {
                 Err(error) if error.is_conflict() => tries.again(error).await?,
                 Err(error) if error.is_not_found() => return Ok(()),

@@ -108,7 +108,12 @@ impl Repairing<'_> {
 
 /// A namespace that hung and was released is gone, and that is no finding.
 fn is_gone_as_it_should(set: &ChangeSet, finding: &Finding) -> bool {
-    let is_released = |change: &Change| matches!(change, Change::ReleaseNamespace { namespace, .. } if finding.namespace.as_ref() == Some(namespace));
+    let is_released = |change: &Change| match change {
+        Change::ReleaseNamespace { namespace, .. } | Change::GuardNamespace { namespace, guarded: false, .. } => {
+            finding.namespace.as_ref() == Some(namespace)
+        }
+        _ => false,
+    };
     finding.code == Code::NamespaceMissing && set.plans.iter().any(|(_, plan)| plan.changes.iter().any(is_released))
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<ExitStatus,
     }
     let settings = Settings::read(context.global)?;
     let cluster = session::connect(context.global).await?;
-    let options = Options { full_pass: args.full_pass };
+    let options = Options { full_pass: args.full_pass, on_deletion: args.on_deletion };
     let told = |event: &Event| tell(context.ui, event);
     let engine = Engine::new(context.ui, context.global, cluster, settings, options, &told);
     let (_lead, leads) = watch::channel(true);

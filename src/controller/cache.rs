@@ -25,10 +25,10 @@ pub(super) struct Cache {
 impl Cache {
     pub(super) fn new() -> Self {
         Self {
-            namespaces: Kept::new(|_| true),
-            service_accounts: Kept::new(|account| desired::role(account).is_some()),
-            secrets: Kept::new(|secret| secret.name.contains(OUR_SECRETS)),
-            image_streams: Kept::new(|_| true),
+            namespaces: Kept::new(Some),
+            service_accounts: Kept::new(|account| desired::role(&account).is_some().then_some(account)),
+            secrets: Kept::new(|secret: Secret| secret.name.contains(OUR_SECRETS).then_some(secret)),
+            image_streams: Kept::new(|stream| Some(without_images(stream))),
         }
     }
 
@@ -46,7 +46,8 @@ impl Cache {
 pub(super) struct Kept<T> {
     /// None before the first answer.
     known: Option<Read<HashMap<String, Vec<Held<T>>>>>,
-    is_kept: fn(&T) -> bool,
+    /// What is worth keeping of an object; none if nothing is.
+    reduce: fn(T) -> Option<T>,
 }
 
 #[derive(Debug)]
@@ -57,18 +58,16 @@ struct Held<T> {
 }
 
 impl<T: Clone> Kept<T> {
-    fn new(is_kept: fn(&T) -> bool) -> Self {
-        Self { known: None, is_kept }
+    fn new(reduce: fn(T) -> Option<T>) -> Self {
+        Self { known: None, reduce }
     }
 
     /// Takes in what is new; answers the namespaces in which that changes something.
     pub(super) fn absorb(&mut self, news: News<T>) -> BTreeSet<String> {
         match news {
             News::All(version, found) => self.replace(version, found),
-            News::Changed(found) if (self.is_kept)(&found.object) => self.put(found).into_iter().collect(),
-            News::Changed(Found { namespace, name, version, .. }) | News::Gone(Found { namespace, name, version, .. }) => {
-                self.remove(namespace, &name, version).into_iter().collect()
-            }
+            News::Changed(found) => self.put(found).into_iter().collect(),
+            News::Gone(gone) => self.remove(&gone.namespace, &gone.name, gone.version).into_iter().collect(),
             News::Unread(unread) => {
                 let is_final = unread.kind == UnreadKind::Forbidden;
                 if matches!(self.known, Some(Err(_))) || (self.known.is_none() && is_final) {
@@ -81,9 +80,12 @@ impl<T: Clone> Kept<T> {
 
     /// Takes in one object; what is older than what is known changes nothing.
     pub(super) fn put(&mut self, found: Found<T>) -> Option<String> {
+        let Some(object) = (self.reduce)(found.object) else {
+            return self.remove(&found.namespace, &found.name, found.version);
+        };
         let Some(Ok(known)) = &mut self.known else { return None };
         let place = place(&found.namespace, &found.name);
-        let held = Held { name: found.name.into(), version: found.version, object: found.object };
+        let held = Held { name: found.name.into(), version: found.version, object };
         let others = known.entry(place.clone()).or_default();
         match others.iter_mut().find(|other| other.name == held.name) {
             Some(other) if other.version >= held.version && held.version > 0 => return None,
@@ -93,9 +95,9 @@ impl<T: Clone> Kept<T> {
         Some(place)
     }
 
-    fn remove(&mut self, namespace: String, name: &str, version: u64) -> Option<String> {
+    fn remove(&mut self, namespace: &str, name: &str, version: u64) -> Option<String> {
         let Some(Ok(known)) = &mut self.known else { return None };
-        let place = place(&namespace, name);
+        let place = place(namespace, name);
         let others = known.get_mut(&place)?;
         let index = others.iter().position(|other| *other.name == *name)?;
         // What was made anew since is not what is gone.
@@ -118,8 +120,7 @@ impl<T: Clone> Kept<T> {
         let versions = |known: &HashMap<String, Vec<Held<T>>>, place: &String| -> BTreeMap<Box<str>, u64> {
             known.get(place).into_iter().flatten().map(|held| (held.name.clone(), held.version)).collect()
         };
-        let kept = found.into_iter().filter(|found| (self.is_kept)(&found.object)).collect::<Vec<_>>();
-        for found in kept {
+        for found in found {
             self.put(found);
         }
         let Some(Ok(known)) = &mut self.known else { return BTreeSet::new() };
@@ -159,7 +160,76 @@ impl<T: Clone> Kept<T> {
     }
 }
 
+/// Which images its tags have is more than the rest of an image stream, and nothing that is planned depends on it.
+fn without_images(mut stream: ImageStream) -> ImageStream {
+    for image in stream.tags.iter_mut().filter_map(|tag| tag.image.as_mut()) {
+        (image.digest, image.reference) = (String::new(), String::new());
+    }
+    stream.tags.shrink_to_fit();
+    stream
+}
+
 /// Where an object is kept: what is in no namespace, under its own name.
 fn place(namespace: &str, name: &str) -> String {
     if namespace.is_empty() { name.to_owned() } else { namespace.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn found(namespace: &str, name: &str, version: u64) -> Found<u64> {
+        Found { namespace: namespace.into(), name: name.into(), version, object: version }
+    }
+
+    fn gone(namespace: &str, name: &str, version: u64) -> News<u64> {
+        News::Gone(Found { namespace: namespace.into(), name: name.into(), version, object: () })
+    }
+
+    fn all(version: u64, found: Vec<Found<u64>>) -> News<u64> {
+        News::All(version, found)
+    }
+
+    #[test]
+    fn only_what_changes_something_is_told() {
+        let mut kept = Kept::new(Some);
+        let names = |changed: BTreeSet<String>| changed.into_iter().collect::<Vec<_>>();
+        assert_eq!(names(kept.absorb(all(5, vec![found("a", "x", 1), found("b", "x", 2)]))), ["a", "b"]);
+        assert_eq!(names(kept.absorb(News::Changed(found("a", "x", 6)))), ["a"]);
+        // The echo of a write of ours, and what happened before it.
+        kept.put(found("a", "x", 9));
+        assert!(kept.absorb(News::Changed(found("a", "x", 8))).is_empty());
+        assert!(kept.absorb(News::Changed(found("a", "x", 9))).is_empty());
+        assert!(kept.absorb(gone("a", "x", 8)).is_empty(), "it was made anew since");
+        assert_eq!(kept.of("a").unwrap(), [9]);
+        assert_eq!(names(kept.absorb(gone("a", "x", 10))), ["a"]);
+        assert!(kept.absorb(gone("a", "x", 10)).is_empty());
+        assert_eq!(kept.namespaces(), ["b"]);
+    }
+
+    #[test]
+    fn a_new_list_takes_away_what_is_gone_but_not_what_came_since() {
+        let mut kept = Kept::new(Some);
+        kept.absorb(all(5, vec![found("a", "x", 1), found("b", "x", 2), found("c", "x", 3)]));
+        kept.put(found("c", "y", 9));
+        let changed = kept.absorb(all(8, vec![found("a", "x", 1), found("b", "x", 7)]));
+        assert_eq!(changed.into_iter().collect::<Vec<_>>(), ["b", "c"]);
+        assert_eq!((kept.of("a").unwrap(), kept.of("b").unwrap(), kept.of("c").unwrap()), (vec![1], vec![7], vec![9]));
+        assert_eq!(kept.len(), 3);
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_unknown_and_what_fails_once_is_as_it_was() {
+        let unread = |kind| News::<u64>::Unread(Unread { call: "list".into(), reason: "no".into(), kind });
+        let mut kept = Kept::new(Some);
+        kept.absorb(unread(UnreadKind::Failed));
+        assert!(kept.known.is_none(), "it is still to come");
+        kept.absorb(unread(UnreadKind::Forbidden));
+        assert_eq!(kept.of("a").unwrap_err().kind, UnreadKind::Forbidden);
+        kept.absorb(all(1, vec![found("a", "x", 1)]));
+        kept.absorb(unread(UnreadKind::Forbidden));
+        assert_eq!(kept.of("a").unwrap(), [1]);
+    }
 }

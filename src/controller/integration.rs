@@ -9,9 +9,10 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::Engine;
+use super::conditions::in_words;
 use super::queue::Lane;
 use super::telemetry::Event;
-use crate::bridge::integration::{Integration, QuayIntegration, Trouble};
+use crate::bridge::integration::{Integration, QuayIntegration};
 use crate::bridge::scope::Scope;
 use crate::cluster::News;
 use crate::error::Error;
@@ -39,16 +40,28 @@ pub(super) enum Meant {
     /// Nothing yet.
     Unknown,
     /// That nothing can be done.
-    Nothing,
+    Nothing(Arc<Obstacle>),
     /// What to work with.
     Quay(Arc<Bound>),
+}
+
+/// Why nothing can be done.
+pub(super) struct Obstacle {
+    /// In one word, as conditions have it.
+    pub(super) reason: &'static str,
+    /// For a person.
+    pub(super) why: String,
+    /// It is the token that is missing.
+    pub(super) token_is_missing: bool,
+    /// The QuayIntegrations there are.
+    pub(super) resources: Vec<String>,
 }
 
 impl Meant {
     pub(super) fn bound(&self) -> Option<&Arc<Bound>> {
         match self {
             Meant::Quay(bound) => Some(bound),
-            Meant::Unknown | Meant::Nothing => None,
+            Meant::Unknown | Meant::Nothing(_) => None,
         }
     }
 }
@@ -121,7 +134,7 @@ impl Engine<'_> {
             _ => None,
         };
         let Some(key) = key else {
-            self.open_until_it_works().await;
+            self.open_until_it_works(resources).await;
             return std::future::pending().await;
         };
         let (tell, mut told) = watch::channel(0);
@@ -133,7 +146,7 @@ impl Engine<'_> {
                 () = &mut follow => return,
                 _ = told.changed() => {}
             }
-            let mut open = pin!(self.open_until_it_works());
+            let mut open = pin!(self.open_until_it_works(resources));
             tokio::select! {
                 () = &mut follow => return,
                 () = &mut open => {}
@@ -141,38 +154,34 @@ impl Engine<'_> {
         }
     }
 
-    async fn open_until_it_works(&self) {
-        while let Err(error) = self.open().await {
-            self.give_up(error.messages().join(": "));
+    async fn open_until_it_works(&self, resources: &[QuayIntegration]) {
+        let names = || resources.iter().map(|resource| resource.name.clone()).collect();
+        while let Err(error) = self.open(names()).await {
+            let why = error.messages().join(": ");
+            self.give_up(Obstacle { reason: "Unreadable", why, token_is_missing: false, resources: names() });
             sleep(TRY_AGAIN).await;
         }
     }
 
-    async fn open(&self) -> Result<(), Error> {
+    async fn open(&self, resources: Vec<String>) -> Result<(), Error> {
         let mut session = Session::open(self.ui, self.global, self.cluster.clone(), self.settings.clone()).await?;
-        // With flags alone a command can work; who may be linked is the QuayIntegration's to say.
-        let usable = match session.snapshot.resource() {
-            Some(_) => session.target().map(|_| ()),
-            None => Err(no_single_integration(&session)),
+        let obstacle = obstacle(&session, resources);
+        let Some(target) = session.target.take().filter(|_| obstacle.is_none()) else {
+            obstacle.into_iter().for_each(|obstacle| self.give_up(obstacle));
+            return Ok(());
         };
-        match (usable, session.target.take()) {
-            (Ok(()), Some(target)) => {
-                let quay = Ok(target.integration.url.value.to_string());
-                let epoch = self.begin_epoch();
-                self.publish(Meant::Quay(Arc::new(Bound { session: Arc::new(session), target, epoch })));
-                self.tell(&Event::Integration { quay });
-                self.look_at_everything();
-            }
-            (Err(error), _) => self.give_up(error.messages().join(": ")),
-            (Ok(()), None) => {}
-        }
+        let quay = Ok(target.integration.url.value.to_string());
+        let epoch = self.begin_epoch();
+        self.publish(Meant::Quay(Arc::new(Bound { session: Arc::new(session), target, epoch })));
+        self.tell(&Event::Integration { quay });
+        self.look_at_everything();
         Ok(())
     }
 
-    fn give_up(&self, why: String) {
+    fn give_up(&self, obstacle: Obstacle) {
         self.begin_epoch();
-        self.publish(Meant::Nothing);
-        self.tell(&Event::Integration { quay: Err(why) });
+        self.tell(&Event::Integration { quay: Err(obstacle.why.clone()) });
+        self.publish(Meant::Nothing(Arc::new(obstacle)));
         self.look_at_everything();
     }
 
@@ -207,23 +216,29 @@ impl Engine<'_> {
     /// What stands in the way of every call to the Quay that is meant.
     fn trouble(&self) -> Option<(Arc<Bound>, String)> {
         let bound = self.meant().bound().cloned()?;
-        let trouble = match bound.target.quay.down()? {
-            Trouble::Unreachable { step, reason } => format!("it does not answer ({step}: {reason})"),
-            Trouble::Untrusted { reason } => reason,
-            _ => "it does not accept the token".to_owned(),
-        };
-        Some((bound, trouble))
+        let trouble = bound.target.quay.down()?;
+        Some((bound, in_words(&trouble)))
     }
 }
 
-fn no_single_integration(session: &Session) -> Error {
-    match session.snapshot.resources.as_deref() {
-        Ok([]) => Error::new("the cluster has no QuayIntegration"),
-        Ok(several) => {
-            Error::new(format!("the cluster has {} QuayIntegrations, and nobody can say which one is meant", several.len()))
+/// Why there is nothing to work with. With flags alone a command can work; who may be linked is the QuayIntegration's to
+/// say.
+fn obstacle(session: &Session, resources: Vec<String>) -> Option<Obstacle> {
+    let (reason, why, token_is_missing) = match session.snapshot.resources.as_deref() {
+        Ok([_]) => {
+            let error = session.target().err()?;
+            let token_is_missing = session.settings().is_ok();
+            let reason = if token_is_missing { "TokenMissing" } else { "NotUsable" };
+            (reason, error.messages().join(": "), token_is_missing)
         }
-        Err(unread) => Error::new(unread.to_string()),
-    }
+        Ok([]) => ("NoIntegration", "the cluster has no QuayIntegration".to_owned(), false),
+        Ok(several) => {
+            let why = format!("there are {} QuayIntegrations, and nobody can say which one is meant", several.len());
+            ("SeveralIntegrations", why, false)
+        }
+        Err(unread) => ("Unreadable", unread.to_string(), false),
+    };
+    Some(Obstacle { reason, why, token_is_missing, resources })
 }
 
 fn absorb(found: &mut BTreeMap<String, QuayIntegration>, news: News<QuayIntegration>) {

@@ -1,10 +1,12 @@
 //! The bridge that runs by itself: `repair`, for ever, woken by watches.
 //!
 //! `cache` is what is known of the cluster, `queue` which namespace is next, `reconcile` what is done for one,
-//! `integration` which Quay is meant, `telemetry` what there is to tell; `shared` is what the webhook may see of it.
+//! `integration` which Quay is meant, `conditions` what is written into its QuayIntegration, `telemetry` what there is to
+//! tell; `shared` is what the webhook may see of it.
 //! Everything runs within one future and stops when that is dropped: every change can be interrupted.
 
 mod cache;
+mod conditions;
 mod integration;
 mod queue;
 mod reconcile;
@@ -21,10 +23,12 @@ use futures::future::join_all;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
+use crate::bridge::deletion::OnDeletion;
 use crate::cli::Global;
 use crate::cluster::{Cluster, News};
 use crate::session::settings::Settings;
 use crate::ui::Ui;
+use conditions::Standings;
 use integration::Meant;
 use queue::Lane;
 use reconcile::Memory;
@@ -36,6 +40,8 @@ use telemetry::{Event, Telemetry};
 pub struct Options {
     /// How often everything is looked at, whether or not something happened: changes in Quay cannot be watched.
     pub full_pass: Duration,
+    /// What becomes of the organizations of namespaces that are deleted and do not say themselves.
+    pub on_deletion: OnDeletion,
 }
 
 /// The bridge.
@@ -49,7 +55,10 @@ pub struct Engine<'a> {
     shared: Shared,
     meant: watch::Sender<Meant>,
     memories: Mutex<Memories>,
+    standings: Mutex<Standings>,
     quay_is_down: Notify,
+    /// Something that conditions tell of.
+    something_changed: Notify,
     is_synced: watch::Sender<bool>,
 }
 
@@ -80,7 +89,9 @@ impl<'a> Engine<'a> {
             shared: Shared::new(),
             meant: watch::Sender::new(Meant::Unknown),
             memories: Mutex::default(),
+            standings: Mutex::default(),
             quay_is_down: Notify::new(),
+            something_changed: Notify::new(),
             is_synced: watch::Sender::new(false),
         }
     }
@@ -103,6 +114,7 @@ impl<'a> Engine<'a> {
             self.follow_integration(),
             self.look_after_quay(),
             self.begin_to_lead(lead.clone()),
+            self.keep_conditions(lead.clone()),
             self.pass_through_everything(),
             workers,
         );
@@ -164,6 +176,7 @@ impl<'a> Engine<'a> {
         while lead.changed().await.is_ok() {
             let leads = *lead.borrow_and_update();
             self.tell(&Event::Leading(leads));
+            self.something_changed.notify_one();
             if leads {
                 self.forget_and_look_at_everything();
             }
@@ -196,6 +209,7 @@ impl<'a> Engine<'a> {
     fn publish(&self, meant: Meant) {
         self.shared.set_integration(meant.bound().map(|bound| bound.target.integration.clone()));
         self.meant.send_replace(meant);
+        self.something_changed.notify_one();
     }
 
     /// Nothing that was learnt of Quay so far holds any longer.
@@ -216,6 +230,10 @@ impl<'a> Engine<'a> {
         if memories.epoch == epoch && memory.is_worth_keeping() {
             memories.of.insert(namespace.to_owned(), memory);
         }
+    }
+
+    fn standings(&self) -> MutexGuard<'_, Standings> {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn memories(&self) -> MutexGuard<'_, Memories> {

@@ -211,3 +211,99 @@ fn pause_after(failures: u32) -> Duration {
     let lot = u32::try_from(RandomState::new().hash_one(failures) % 1000).unwrap_or_default();
     longest / 2 + longest / 2 * lot / 1000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(state: &mut State, now: Instant) -> Option<String> {
+        state.next(now).ok()
+    }
+
+    fn all(state: &mut State, now: Instant) -> Vec<String> {
+        std::iter::from_fn(|| next(state, now)).collect()
+    }
+
+    #[test]
+    fn who_is_waited_for_goes_first_and_routine_last() {
+        let (mut state, now) = (State::default(), Instant::now());
+        for (name, lane) in [("a", Lane::Routine), ("b", Lane::Event), ("c", Lane::Event), ("d", Lane::Front)] {
+            state.add(name, lane, now);
+        }
+        state.add("a", Lane::Routine, now);
+        assert_eq!(all(&mut state, now), ["d", "b", "c", "a"]);
+
+        let mut state = State::default();
+        state.add("a", Lane::Routine, now);
+        state.add("b", Lane::Event, now);
+        state.add("a", Lane::Front, now);
+        state.add("b", Lane::Routine, now);
+        assert_eq!(all(&mut state, now), ["a", "b"]);
+    }
+
+    #[test]
+    fn what_happens_during_the_work_brings_a_namespace_back_once() {
+        let (mut state, now) = (State::default(), Instant::now());
+        state.add("a", Lane::Event, now);
+        assert_eq!(next(&mut state, now).as_deref(), Some("a"));
+        state.add("a", Lane::Routine, now);
+        state.add("a", Lane::Event, now);
+        assert_eq!(next(&mut state, now), None, "it is being worked on");
+        state.done("a", Next::Rest, now);
+        assert_eq!(next(&mut state, now).as_deref(), Some("a"));
+        state.done("a", Next::Rest, now);
+        assert_eq!(next(&mut state, now), None);
+        assert!(state.places.is_empty() && state.ready.is_empty() && state.later.is_empty());
+    }
+
+    #[test]
+    fn who_fails_waits_longer_each_time_and_delays_nobody() {
+        let (mut state, mut now) = (State::default(), Instant::now());
+        state.add("a", Lane::Event, now);
+        let mut pauses = Vec::new();
+        for _ in 0..12 {
+            assert_eq!(next(&mut state, now).as_deref(), Some("a"));
+            state.done("a", Next::Retry, now);
+            state.add("b", Lane::Routine, now);
+            assert_eq!(next(&mut state, now).as_deref(), Some("b"));
+            state.done("b", Next::Rest, now);
+            let due = state.next(now).unwrap_err().unwrap_or(now);
+            pauses.push(due - now);
+            now = due;
+        }
+        assert!(pauses[0] <= FIRST_PAUSE && pauses.iter().all(|pause| *pause <= LONGEST_PAUSE), "{pauses:?}");
+        assert!(pauses[11] >= LONGEST_PAUSE / 2, "{pauses:?}");
+        assert_eq!(next(&mut state, now).as_deref(), Some("a"));
+        state.done("a", Next::Rest, now);
+        state.add("a", Lane::Event, now);
+        next(&mut state, now);
+        state.done("a", Next::Retry, now);
+        assert!(state.next(now).unwrap_err().is_some_and(|due| due <= now + FIRST_PAUSE), "a success is a new beginning");
+    }
+
+    #[test]
+    fn an_event_shortens_a_long_pause_and_ends_a_wait() {
+        let (mut state, mut now) = (State::default(), Instant::now());
+        state.add("a", Lane::Event, now);
+        for _ in 0..10 {
+            next(&mut state, now);
+            state.done("a", Next::Retry, now);
+            now = state.next(now).unwrap_err().unwrap_or(now);
+        }
+        next(&mut state, now);
+        state.done("a", Next::Retry, now);
+        state.add("a", Lane::Event, now);
+        let due = state.next(now).unwrap_err().unwrap_or(now);
+        assert!(due > now && due <= now + SHORTEST_PAUSE);
+        state.add("a", Lane::Front, now);
+        assert_eq!(next(&mut state, now).as_deref(), Some("a"));
+
+        state.done("a", Next::After(LONGEST_PAUSE), now);
+        assert_eq!(next(&mut state, now), None);
+        state.add("a", Lane::Event, now);
+        assert_eq!(next(&mut state, now).as_deref(), Some("a"));
+        state.done("a", Next::Retry, now);
+        assert_eq!(state.hurry(), 1);
+        assert_eq!(next(&mut state, now).as_deref(), Some("a"));
+    }
+}

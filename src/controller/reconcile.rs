@@ -16,7 +16,7 @@ use crate::bridge::checks::{self, Subject};
 use crate::bridge::desired::{DEFAULT_ACCOUNTS, Desired};
 use crate::bridge::finding::{Code, Finding};
 use crate::bridge::names;
-use crate::bridge::plan::{self, Options, Plan};
+use crate::bridge::plan::{self, Farewell, Options, Plan};
 use crate::bridge::remember::remember;
 use crate::bridge::snapshot::{Namespace, NamespaceSnapshot, Organization};
 use crate::cluster::{Builds, Found, Secrets};
@@ -26,6 +26,9 @@ use crate::session::apply::{Effect, Outcome, Work};
 /// How long a new namespace's service accounts are waited for. OpenShift takes a few seconds.
 const FURNISHED: Duration = Duration::from_secs(60);
 
+/// So often the deletion of an organization is tried; a namespace never waits for it for long.
+const FAREWELLS: u32 = 3;
+
 /// What is remembered of a namespace between two looks at it.
 #[derive(Default)]
 pub(super) struct Memory {
@@ -33,6 +36,8 @@ pub(super) struct Memory {
     organization: Option<Organization>,
     /// Since when its service accounts are waited for.
     waiting_since: Option<Instant>,
+    /// How often in a row the deletion of its organization failed.
+    failed_farewells: u32,
     /// What was known last time led to a failure, so both sides are read anew.
     failed: bool,
 }
@@ -56,6 +61,14 @@ impl Look {
     }
 }
 
+impl Plan {
+    /// The first reason why a namespace is not as planned: a change that failed, or what could not be read.
+    fn failure(&self, changes: &[(Change, Option<String>)]) -> Option<String> {
+        let unread = || self.blocked.iter().find(|finding| finding.code == Code::CouldNotRead);
+        changes.iter().find_map(|(_, failed)| failed.clone()).or_else(|| Some(unread()?.message.clone()))
+    }
+}
+
 impl Engine<'_> {
     /// Looks at a namespace and puts right what can be. Says when it is to be looked at again.
     pub(super) async fn reconcile(&self, name: &str) -> Next {
@@ -67,13 +80,14 @@ impl Engine<'_> {
             true => self.read_anew(name, bound.as_deref()).await,
             false => self.shared.snapshot(name),
         };
-        let uid = snapshot.namespace.iter().flatten().map(|namespace| namespace.uid.clone()).next().unwrap_or_default();
+        let uid = uid(&snapshot);
         let exists = !matches!(snapshot.namespace, Ok(None));
         let look = match &bound {
             Some(bound) if exists => self.look(bound, snapshot, &mut memory).await,
+            _ if bound.is_none() => self.let_go_without_quay(&snapshot).await,
             _ => Look::without_work(Verdict::NotOurs),
         };
-        if bound.is_some_and(|bound| bound.target.quay.down().is_some()) {
+        if bound.as_ref().is_some_and(|bound| bound.target.quay.down().is_some()) {
             self.quay_is_down.notify_one();
         }
         let next = match &look.verdict {
@@ -82,6 +96,7 @@ impl Engine<'_> {
             Verdict::Failed(_) => Next::Retry,
         };
         memory.failed = next == Next::Retry;
+        self.note(name, &look.verdict, bound.as_deref());
         if look.verdict == Verdict::NotOurs {
             memory = Memory::default();
         }
@@ -91,12 +106,27 @@ impl Engine<'_> {
         next
     }
 
+    /// Keeps account of how the namespaces are.
+    fn note(&self, name: &str, verdict: &Verdict, bound: Option<&Bound>) {
+        let mut standings = self.standings();
+        let before = match verdict {
+            Verdict::NotOurs => standings.of.remove(name),
+            verdict => standings.of.insert(name.to_owned(), verdict.clone()),
+        };
+        if let (Verdict::Settled, Some(bound)) = (verdict, bound) {
+            standings.left_behind.remove(&bound.target.integration.cluster_id.value.organization(name));
+        }
+        if before.as_ref() != Some(verdict) {
+            self.something_changed.notify_one();
+        }
+    }
+
     async fn look(&self, bound: &Bound, mut snapshot: NamespaceSnapshot, memory: &mut Memory) -> Look {
         let integration = &bound.target.integration;
         let desired = Desired::of(integration, &snapshot, &BTreeMap::new());
         let is_to_be_linked = Subject { integration, troubles: &[], snapshot: &snapshot, desired: &desired }.is_to_be_linked();
         if !is_to_be_linked {
-            return Look::without_work(Verdict::NotOurs);
+            return self.let_go(bound, snapshot, &desired, memory).await;
         }
         if let Some(what) = still_to_come(&snapshot) {
             let since = *memory.waiting_since.get_or_insert_with(Instant::now);
@@ -120,8 +150,7 @@ impl Engine<'_> {
         let subject = Subject { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
         let findings = checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect();
         let changes = self.apply(bound, &snapshot, &desired, &plan, memory).await;
-        let unread = plan.blocked.iter().find(|finding| finding.code == Code::CouldNotRead);
-        let failed = changes.iter().find_map(|(_, failed)| failed.clone()).or_else(|| Some(unread?.message.clone()));
+        let failed = plan.failure(&changes);
         if failed.is_some() {
             memory.organization = None;
         }
@@ -130,7 +159,64 @@ impl Engine<'_> {
 
     fn plan(&self, bound: &Bound, snapshot: &NamespaceSnapshot, desired: &Desired) -> Plan {
         let subject = Subject { integration: &bound.target.integration, troubles: &[], snapshot, desired };
-        plan::repair(&subject, Options::default())
+        let mut plan = plan::repair(&subject, Options::default());
+        plan.changes.splice(0..0, plan::guard(&subject, self.options.on_deletion));
+        plan
+    }
+
+    /// A namespace that is not to be linked: our finalizer comes off, and the organization of one that is being deleted
+    /// goes if that was asked for.
+    async fn let_go(&self, bound: &Bound, mut snapshot: NamespaceSnapshot, desired: &Desired, memory: &mut Memory) -> Look {
+        let (integration, all) = (&bound.target.integration, self.options.on_deletion);
+        let farewell =
+            |snapshot: &NamespaceSnapshot| plan::farewell(&Subject { integration, troubles: &[], snapshot, desired }, all);
+        let mut planned = farewell(&snapshot);
+        if !planned.plan.blocked.is_empty() {
+            self.ask_quay(bound, &mut snapshot, desired).await;
+            planned = farewell(&snapshot);
+        }
+        let guard = plan::guard(&Subject { integration, troubles: &[], snapshot: &snapshot, desired }, all);
+        planned.plan.changes.extend(guard);
+        let mut changes = self.apply(bound, &snapshot, desired, &planned.plan, memory).await;
+        let mut failed = planned.plan.failure(&changes);
+        if let Some(why) = failed.clone() {
+            memory.failed_farewells += 1;
+            if memory.failed_farewells >= FAREWELLS {
+                // As if there were none left to delete.
+                snapshot.organization = Ok(None);
+                planned = Farewell { left_behind: Some(why), ..farewell(&snapshot) };
+                let freed = self.apply(bound, &snapshot, desired, &planned.plan, memory).await;
+                failed = planned.plan.failure(&freed);
+                changes.extend(freed);
+            }
+        }
+        if let Some(why) = planned.left_behind.filter(|_| failed.is_none()) {
+            self.leave_behind(&snapshot, &desired.organization, why);
+        }
+        Look { verdict: failed.map_or(Verdict::NotOurs, Verdict::Failed), changes, findings: vec![] }
+    }
+
+    /// Nobody can say which organization would have to go, and the namespace does not wait until somebody can.
+    async fn let_go_without_quay(&self, snapshot: &NamespaceSnapshot) -> Look {
+        let namespace = snapshot.namespace.iter().flatten().next();
+        if !namespace.is_some_and(|namespace| namespace.terminating && namespace.is_guarded()) {
+            return Look::without_work(Verdict::NotOurs);
+        }
+        match self.cluster.guard_namespace(&snapshot.name, false).await {
+            Ok(()) => {
+                self.leave_behind(snapshot, "", "nobody says which Quay it is in".to_owned());
+                Look::without_work(Verdict::NotOurs)
+            }
+            Err(error) => Look::without_work(Verdict::Failed(error.to_string())),
+        }
+    }
+
+    fn leave_behind(&self, snapshot: &NamespaceSnapshot, organization: &str, why: String) {
+        if !organization.is_empty() {
+            self.standings().left_behind.insert(organization.to_owned());
+        }
+        let (namespace, organization) = (snapshot.name.clone(), organization.to_owned());
+        self.tell(&Event::LeftBehind { namespace, uid: uid(snapshot), organization, why });
     }
 
     async fn ask_quay(&self, bound: &Bound, snapshot: &mut NamespaceSnapshot, desired: &Desired) {
@@ -208,6 +294,10 @@ impl Engine<'_> {
     }
 }
 
+fn uid(snapshot: &NamespaceSnapshot) -> String {
+    snapshot.namespace.iter().flatten().map(|namespace| namespace.uid.clone()).next().unwrap_or_default()
+}
+
 fn written<T>(namespace: &str, name: &str, version: &str, object: T) -> Found<T> {
     Found { namespace: namespace.into(), name: name.into(), version: version.parse().unwrap_or_default(), object }
 }
@@ -234,7 +324,8 @@ fn may_be_planned_from_memory(change: &Change, plan: &Plan) -> bool {
         CreateSecret { robot, .. } | UpdateSecret { robot, .. } | ReplaceSecret { robot, .. } => {
             plan.changes.iter().any(|change| matches!(change, CreateRobot { robot: made, .. } if made == robot))
         }
-        CreateRepository { .. }
+        GuardNamespace { .. }
+        | CreateRepository { .. }
         | GrantRepository { .. }
         | CreateRobot { .. }
         | CreateDefaultPermission { .. }

@@ -34,6 +34,17 @@ pub enum Event {
     },
     /// The work on a namespace began to be this bridge's, or ceased to be.
     Leading(bool),
+    /// An organization was to go with its namespace and stays, since the namespace does not wait.
+    LeftBehind {
+        /// The namespace.
+        namespace: String,
+        /// Its uid.
+        uid: String,
+        /// The organization; empty if nobody can say what it is called.
+        organization: String,
+        /// Why it stays.
+        why: String,
+    },
     /// A namespace was looked at and, where there was something to do, worked on.
     Reconciled {
         /// The namespace.
@@ -78,6 +89,9 @@ impl fmt::Display for Event {
             Event::Quay { trouble: None } => f.write_str("Quay can be worked with again"),
             Event::Leading(true) => f.write_str("at work"),
             Event::Leading(false) => f.write_str("standing by"),
+            Event::LeftBehind { namespace, organization, why, .. } => {
+                write!(f, "namespace {namespace} goes, organization {organization} stays: {why}")
+            }
             Event::Reconciled { namespace, verdict, changes, .. } => {
                 write!(f, "namespace {namespace}: {verdict}")?;
                 for (change, failed) in changes {

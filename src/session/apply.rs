@@ -80,6 +80,7 @@ impl Session {
             EditScope(edit) => cluster.edit_scope(edit).await?,
             MarkNamespace { namespace, linked } => cluster.mark_namespace(namespace, *linked).await?,
             ReleaseNamespace { namespace, .. } => cluster.release_namespace(namespace).await?,
+            GuardNamespace { namespace, guarded, .. } => cluster.guard_namespace(namespace, *guarded).await?,
             TakeOwnership { organization } => quay.take_ownership(organization).await?,
             Adopt { organization, mark } => quay.adopt(organization, mark).await?,
             CreateOrganization { organization } => quay.create_organization(organization).await?,

@@ -1,6 +1,6 @@
 //! `run`: the bridge keeps namespaces linked by itself.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Bridge, World};
 
@@ -38,4 +38,91 @@ fn a_new_namespace_is_linked_and_what_is_lost_is_put_back_at_the_least_cost_to_q
     bridge.settles();
     assert_eq!(bridge.requests_to_quay(), 0, "{:#?}", world.quay_traffic().entries());
     world.assert_nothing_written();
+}
+
+#[test]
+fn the_integration_may_come_change_and_go_while_the_bridge_runs() {
+    let world = World::bare();
+    let bridge = Bridge::start(&world, &[]);
+    world.namespace("shop");
+    bridge.settles();
+    assert!(bridge.says("the cluster has no QuayIntegration"));
+    assert_eq!(bridge.requests_to_quay(), 0);
+
+    world.integration();
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &[]));
+
+    // Two at once mean none, and say so.
+    let mut second = sandbox::manifests::quay_integration(&world.sandbox.quay.url());
+    second["metadata"]["name"] = json!("second");
+    world.create(&second);
+    bridge.waits_until("the second one is noticed", || bridge.says("there are 2 QuayIntegrations"));
+    world.delete("Secret", "shop", "builder-quay-openshift");
+    bridge.waits_until("the conditions", || condition(&world, "second", "Ready")["reason"] == "SeveralIntegrations");
+    assert_eq!(condition(&world, "quay", "Ready")["status"], "False");
+    assert_eq!(world.get("Secret", "shop", "builder-quay-openshift"), None);
+    world.delete("QuayIntegration", "", "second");
+    bridge.waits_until("the secret", || world.get("Secret", "shop", "builder-quay-openshift").is_some());
+
+    // A namespace that is taken out of scope is left as it is, and one that comes in is linked.
+    world.namespace("late");
+    bridge.waits_until("late is linked", || world.is_linked("late", &[]));
+    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "denylistNamespaces": ["shop"] } }));
+    bridge.settles();
+    world.delete("Secret", "shop", "builder-quay-openshift");
+    world.image_stream("shop", "app");
+    bridge.settles();
+    assert_eq!(world.get("Secret", "shop", "builder-quay-openshift"), None);
+    world.forget_traffic();
+    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "denylistNamespaces": [] } }));
+    bridge.waits_until("shop is linked again", || world.is_linked("shop", &["app"]));
+    bridge.settles();
+    world.assert_linked("shop", &["app"]);
+    let of_late = world.quay_traffic().entries().iter().filter(|entry| entry.path.contains("openshift_late")).count();
+    assert_eq!(of_late, 0, "the lists changed nothing for it");
+
+    // A token that is revoked, and a new one in its place.
+    let token = world.sandbox.quay.admin_token();
+    world.merge("Secret", "openshift-operators", "quay-integration", &json!({ "stringData": { "token": "revoked" } }));
+    world.image_stream("shop", "web");
+    bridge.waits_until("the token is refused", || bridge.says("does not accept the token"));
+    world.merge("Secret", "openshift-operators", "quay-integration", &json!({ "stringData": { "token": token } }));
+    bridge.waits_until("shop is as it should be", || world.is_linked("shop", &["app", "web"]));
+}
+
+#[test]
+fn an_organization_goes_with_its_namespace_only_where_that_was_asked_for_and_no_namespace_ever_hangs() {
+    let world = World::bare();
+    world.integration();
+    for name in ["keep", "drop", "away"] {
+        world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "annotations":
+            if name == "keep" { json!({}) } else { json!({ "oc-quay/on-deletion": "delete" }) } } }));
+    }
+    let bridge = Bridge::start(&world, &[]);
+    for name in ["keep", "drop", "away"] {
+        bridge.waits_until("it is linked", || world.is_linked(name, &[]));
+    }
+    let finalizers = |name: &str| world.get("Namespace", "", name).map(|namespace| namespace["metadata"]["finalizers"].clone());
+    assert_eq!(finalizers("drop"), Some(json!(["oc-quay/organization"])));
+    assert_eq!(finalizers("keep"), Some(json!(null)));
+
+    world.delete("Namespace", "", "keep");
+    world.delete("Namespace", "", "drop");
+    bridge.waits_until("both are gone", || finalizers("keep").is_none() && finalizers("drop").is_none());
+    let organizations = world.sandbox.quay.organizations();
+    assert!(organizations.contains(&"openshift_keep".to_owned()) && !organizations.contains(&"openshift_drop".to_owned()));
+
+    world.quay_traffic().fault(sandbox::traffic::Fault::on("DELETE", "openshift_away").status(500));
+    world.delete("Namespace", "", "away");
+    bridge.waits_until("it goes all the same", || finalizers("away").is_none());
+    assert!(bridge.says("organization openshift_away stays"));
+    let left_behind = || condition(&world, "quay", "OrganizationsLeftBehind")["message"] == "openshift_away";
+    bridge.waits_until("it is recorded", left_behind);
+}
+
+/// A condition of a QuayIntegration.
+fn condition(world: &World, integration: &str, kind: &str) -> Value {
+    let integration = world.get("QuayIntegration", "", integration).unwrap();
+    let mut conditions = integration["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.find(|condition| condition["type"] == kind).cloned().unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 
 use super::{Check, Subject};
 use crate::bridge::finding::Code;
-use crate::bridge::names::OPERATOR_FINALIZER;
+use crate::bridge::names::{FINALIZER, OPERATOR_FINALIZER};
 use crate::bridge::scope::Scope;
 
 const TITLE: &str = "Namespace";
@@ -19,11 +19,12 @@ pub(super) fn check(subject: &Subject) -> Check {
         }
         Err(unread) => return subject.unread(TITLE, object, unread),
     };
-    let carries_finalizer = namespace.finalizers.iter().any(|finalizer| finalizer == OPERATOR_FINALIZER);
+    let ours = [(OPERATOR_FINALIZER, "the operator"), (FINALIZER, "the bridge")];
+    let carried = ours.iter().find(|(name, _)| namespace.finalizers.iter().any(|finalizer| finalizer == name));
     let mut findings = Vec::new();
     if namespace.terminating {
-        if carries_finalizer {
-            let message = format!("Namespace {name} is being deleted and waits for {OPERATOR_FINALIZER}");
+        if let Some((finalizer, _)) = carried {
+            let message = format!("Namespace {name} is being deleted and waits for {finalizer}");
             findings.push(subject.finding(Code::HangsOnFinalizer, object, message));
         }
         return Check::new(TITLE, "being deleted", findings);
@@ -40,9 +41,8 @@ pub(super) fn check(subject: &Subject) -> Check {
         let message = format!("Namespace {name} has no openshift.io/sa.scc.mcs annotation yet");
         findings.push(subject.finding(Code::AwaitsAnnotations, object.clone(), message));
     }
-    if carries_finalizer {
-        let message =
-            format!("Deleting namespace {name} makes the operator delete organization {}", subject.desired.organization);
+    if let Some((_, who)) = carried {
+        let message = format!("Deleting namespace {name} makes {who} delete organization {}", subject.desired.organization);
         findings.push(subject.finding(Code::CarriesOperatorFinalizer, object, message));
     }
     Check::new(TITLE, format!("in scope: {scope}"), findings)

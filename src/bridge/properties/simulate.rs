@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 
 use super::generate::{HOST, SECRET_TYPE, token};
 use crate::bridge::change::Change;
-use crate::bridge::names::OPERATOR_FINALIZER;
+use crate::bridge::names::{FINALIZER, OPERATOR_FINALIZER};
 use crate::bridge::remember::remember;
 use crate::bridge::snapshot::*;
 
@@ -17,6 +17,11 @@ pub(super) fn apply(change: &Change, snapshot: &mut NamespaceSnapshot) {
         ReleaseNamespace { .. } => {
             let namespace = snapshot.namespace.as_mut().unwrap().as_mut().unwrap();
             return namespace.finalizers.retain(|finalizer| finalizer != OPERATOR_FINALIZER);
+        }
+        GuardNamespace { guarded, .. } => {
+            let namespace = snapshot.namespace.as_mut().unwrap().as_mut().unwrap();
+            namespace.finalizers.retain(|finalizer| finalizer != FINALIZER);
+            return namespace.finalizers.extend(guarded.then(|| FINALIZER.to_owned()));
         }
         CreateSecret { secret, robot, .. } | UpdateSecret { secret, robot, .. } | ReplaceSecret { secret, robot, .. } => {
             let current = organization(snapshot).robot(robot).unwrap().token.clone().unwrap();

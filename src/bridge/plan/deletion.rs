@@ -1,0 +1,70 @@
+//! Plans around the deletion of a namespace whose organization is to go with it.
+
+use super::{Options, Plan, Planner};
+use crate::bridge::change::Change;
+use crate::bridge::checks::Subject;
+use crate::bridge::deletion::OnDeletion;
+use crate::bridge::snapshot::Organization;
+
+/// What is to be done, and the organization that stays against what was asked for, with the reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Farewell {
+    /// The changes, and what could not be read.
+    pub plan: Plan,
+    /// Why the organization stays although it was to go.
+    pub left_behind: Option<String>,
+}
+
+/// Plans our finalizer: on a namespace whose organization is to go with it, off any other.
+pub fn guard(subject: &Subject, all: OnDeletion) -> Option<Change> {
+    let namespace = subject.snapshot.namespace.as_ref().ok()?.as_ref()?;
+    let wanted = subject.is_to_be_linked() && OnDeletion::of(namespace, all) == OnDeletion::Delete;
+    (wanted != namespace.is_guarded() && !namespace.terminating).then(|| Change::GuardNamespace {
+        namespace: subject.snapshot.name.clone(),
+        organization: subject.desired.organization.clone(),
+        guarded: wanted,
+    })
+}
+
+/// Plans what a namespace that is being deleted waits for: the organization goes if that was asked for and it is
+/// certain that it was made for this namespace, then the finalizers.
+pub fn farewell(subject: &Subject, all: OnDeletion) -> Farewell {
+    let mut planner = Planner { subject, options: Options::default(), plan: Plan::default() };
+    let Some(namespace) = subject.snapshot.namespace.iter().flatten().next().filter(|namespace| namespace.terminating) else {
+        return Farewell::default();
+    };
+    let mut left_behind = None;
+    let is_to_go = namespace.is_guarded() && subject.scope().is_in() && OnDeletion::of(namespace, all) == OnDeletion::Delete;
+    if is_to_go {
+        let name = subject.desired.organization.clone();
+        match &subject.snapshot.organization {
+            Ok(None) => {}
+            Ok(Some(organization)) => match stays(organization, subject) {
+                None => planner.plan.changes.push(Change::DeleteOrganization { organization: name }),
+                why => left_behind = why.map(str::to_owned),
+            },
+            unread => {
+                planner.block_unread("Organization", &name, unread);
+                return Farewell { plan: planner.plan, left_behind };
+            }
+        }
+    }
+    planner.release(Some(namespace));
+    Farewell { plan: planner.plan, left_behind }
+}
+
+/// Why an organization is not deleted, whatever was asked for.
+fn stays(organization: &Organization, subject: &Subject) -> Option<&'static str> {
+    let ours = &subject.desired.mark;
+    let mut marks = organization.robots.iter().flatten().filter_map(|robot| robot.mark.as_ref());
+    if !organization.administered {
+        return Some("the token may not administer it");
+    }
+    match &organization.adopted_by {
+        Some(mark) if mark.is_foreign_to(ours) => Some("another cluster took it over"),
+        Some(_) => None,
+        None if marks.clone().any(|mark| mark.is_foreign_to(ours)) => Some("another cluster marked it as its own"),
+        None if marks.next().is_none() => Some("nothing in it says that it was made for this namespace"),
+        None => None,
+    }
+}

@@ -1,0 +1,106 @@
+//! The conditions in the status of a QuayIntegration, which the operator leaves empty.
+
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::core::Request;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::client::Cluster;
+use super::error::ClusterError;
+use super::kinds::{Meta, QUAY_INTEGRATIONS};
+use super::problem::Condition;
+use super::tries::Tries;
+
+#[derive(Deserialize)]
+struct Stored {
+    metadata: Meta,
+    #[serde(default)]
+    status: StoredStatus,
+}
+
+#[derive(Default, Deserialize)]
+struct StoredStatus {
+    conditions: Option<Vec<StoredCondition>>,
+}
+
+/// A condition as the API keeps it (Kubernetes, `metav1.Condition`).
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredCondition {
+    #[serde(flatten)]
+    condition: Condition,
+    #[serde(default)]
+    last_transition_time: String,
+}
+
+impl Cluster {
+    /// Puts conditions into the status of a QuayIntegration, in the place of those of the same types; others stay.
+    /// `wanted` is told what stands there. Writes nothing if that is what it wants.
+    ///
+    /// # Errors
+    /// When it cannot be read or written. One that is gone is fine.
+    pub async fn write_conditions(
+        &self,
+        name: &str,
+        wanted: impl Fn(&[Condition]) -> Vec<Condition>,
+    ) -> Result<(), ClusterError> {
+        let mut tries = Tries::default();
+        loop {
+            let Some(stored) = self.get::<Stored>(&QUAY_INTEGRATIONS, None, name).await? else { return Ok(()) };
+            let before = stored.status.conditions.unwrap_or_default();
+            let known: Vec<_> = before.iter().map(|stored| stored.condition.clone()).collect();
+            let wanted = wanted(&known);
+            if wanted.iter().all(|wanted| known.contains(wanted)) {
+                return Ok(());
+            }
+            let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+            let status = json!({ "conditions": merged(&before, wanted, &now), "lastUpdate": now });
+            let patch = json!({ "metadata": { "resourceVersion": stored.metadata.resource_version }, "status": status });
+            let path = Request::new(QUAY_INTEGRATIONS.path(None));
+            let request = path.patch_subresource("status", name, &PatchParams::default(), &Patch::Merge(patch));
+            let call = format!("write the conditions of {}", QUAY_INTEGRATIONS.one(None, name));
+            match self.send::<IgnoredAny>(&call, request).await {
+                Err(error) if error.is_conflict() => tries.again(error).await?,
+                Err(error) if error.is_not_found() => return Ok(()),
+                written => return written.map(|_| ()),
+            }
+        }
+    }
+}
+
+/// All conditions: those of other types as they are, and of ours the time since when they have been so.
+fn merged(before: &[StoredCondition], wanted: Vec<Condition>, now: &str) -> Vec<StoredCondition> {
+    let others = before.iter().filter(|stored| wanted.iter().all(|wanted| wanted.kind != stored.condition.kind)).cloned();
+    let ours = wanted.iter().map(|wanted| {
+        let same = before.iter().find(|stored| stored.condition.kind == wanted.kind && stored.condition.status == wanted.status);
+        let since = same.map_or(now, |stored| &stored.last_transition_time);
+        StoredCondition { condition: wanted.clone(), last_transition_time: since.to_owned() }
+    });
+    others.chain(ours).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_of_others_stay_and_ours_keep_the_time_since_when_they_are_so() {
+        let condition = |kind: &str, status: &str, reason: &str| Condition {
+            kind: kind.into(),
+            status: status.into(),
+            reason: reason.into(),
+            message: String::new(),
+        };
+        let stored = |condition: Condition| StoredCondition { condition, last_transition_time: "long ago".into() };
+        let before = [stored(condition("Theirs", "True", "A")), stored(condition("Ready", "True", "A"))];
+        let wanted = vec![condition("Ready", "True", "B"), condition("Progressing", "False", "A")];
+        let merged = merged(&before, wanted, "now");
+        let seen: Vec<_> = merged
+            .iter()
+            .map(|one| (one.condition.kind.as_str(), one.condition.reason.as_str(), one.last_transition_time.as_str()))
+            .collect();
+        assert_eq!(seen, [("Theirs", "A", "long ago"), ("Ready", "B", "long ago"), ("Progressing", "A", "now")]);
+    }
+}

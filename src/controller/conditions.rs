@@ -1,0 +1,227 @@
+//! The conditions that the bridge writes into the QuayIntegration: whether it works, whether the token is valid, whether
+//! there is work left, and which organizations stayed behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::Engine;
+use super::integration::{Meant, Obstacle};
+use super::telemetry::{Event, Verdict};
+use crate::bridge::integration::Trouble;
+use crate::cluster::Condition;
+
+/// What happens at once is told together; most of it is over by then.
+const TOGETHER: Duration = Duration::from_secs(1);
+
+/// How long a first look at everything may take before it is told that it is under way.
+const FIRST_LOOK: Duration = Duration::from_secs(60);
+
+/// The pause after writing, so that a busy time does not become a busy API server too.
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// So many namespaces that fail are named.
+const WORST: usize = 3;
+
+/// The type of the condition that lists organizations that were to be deleted and were not.
+const LEFT_BEHIND: &str = "OrganizationsLeftBehind";
+
+/// What is known of the namespaces.
+#[derive(Default)]
+pub(super) struct Standings {
+    pub(super) of: BTreeMap<String, Verdict>,
+    /// Organizations that stayed although they were to go.
+    pub(super) left_behind: BTreeSet<String>,
+}
+
+/// What the conditions are made of.
+struct State<'a> {
+    trouble: Option<Trouble>,
+    standings: &'a Standings,
+    /// Namespaces that are still to be looked at.
+    left: usize,
+    /// The organizations of namespaces that are linked.
+    in_use: BTreeSet<String>,
+}
+
+impl Engine<'_> {
+    pub(super) async fn keep_conditions(&self, mut lead: watch::Receiver<bool>) {
+        let first_look = async {
+            while self.first_look_is_under_way() {
+                sleep(TOGETHER / 4).await;
+            }
+        };
+        // Whoever starts and finds everything well has nothing to tell.
+        let _ = timeout(FIRST_LOOK, first_look).await;
+        let mut told = None;
+        loop {
+            self.something_changed.notified().await;
+            if lead.wait_for(|lead| *lead).await.is_err() {
+                return;
+            }
+            sleep(TOGETHER).await;
+            let failed = self.write_conditions().await.err();
+            if let Some(error) = &failed {
+                self.something_changed.notify_one();
+                if told.as_ref() != Some(error) {
+                    self.tell(&Event::Unread(error.clone().into()));
+                }
+                sleep(FIRST_LOOK).await;
+            }
+            told = failed;
+            sleep(PAUSE).await;
+        }
+    }
+
+    fn first_look_is_under_way(&self) -> bool {
+        !*self.is_synced.borrow() || matches!(self.meant(), Meant::Unknown) || self.queue_depth().0 > 0
+    }
+
+    async fn write_conditions(&self) -> Result<(), crate::cluster::ClusterError> {
+        match self.meant() {
+            Meant::Unknown => Ok(()),
+            Meant::Nothing(obstacle) => {
+                for name in &obstacle.resources {
+                    self.cluster.write_conditions(name, |_| hindered(&obstacle)).await?;
+                }
+                Ok(())
+            }
+            Meant::Quay(bound) => {
+                let integration = &bound.target.integration;
+                let Some(resource) = &integration.resource else { return Ok(()) };
+                let wanted = |before: &[Condition]| {
+                    let standings = self.standings();
+                    let linked = standings.of.iter().filter(|(_, verdict)| **verdict == Verdict::Settled);
+                    let in_use = linked.map(|(name, _)| integration.cluster_id.value.organization(name)).collect();
+                    let state =
+                        State { trouble: bound.target.quay.down(), standings: &standings, left: self.queue_depth().0, in_use };
+                    state.conditions(before)
+                };
+                self.cluster.write_conditions(&resource.name, wanted).await
+            }
+        }
+    }
+}
+
+/// The conditions while nothing can be done.
+fn hindered(obstacle: &Obstacle) -> Vec<Condition> {
+    let message = format!("Nothing is changed: {}", obstacle.why);
+    let token = match obstacle.token_is_missing {
+        true => condition("TokenValid", "False", "TokenMissing", &obstacle.why),
+        false => condition("TokenValid", "Unknown", "NotAsked", "Quay was not asked"),
+    };
+    vec![condition("Ready", "False", obstacle.reason, &message), token, condition("Progressing", "False", "Hindered", &message)]
+}
+
+impl State<'_> {
+    fn conditions(&self, before: &[Condition]) -> Vec<Condition> {
+        let mut conditions = vec![self.ready(), self.token(), self.progressing()];
+        conditions.extend(self.left_behind(before));
+        conditions
+    }
+
+    fn ready(&self) -> Condition {
+        let verdicts = || self.standings.of.iter();
+        let failing: Vec<_> = verdicts()
+            .filter_map(|(name, verdict)| match verdict {
+                Verdict::Failed(reason) => Some((name, reason)),
+                _ => None,
+            })
+            .collect();
+        let linked = verdicts().filter(|(_, verdict)| **verdict == Verdict::Settled).count();
+        if let Some(trouble) = &self.trouble {
+            return condition("Ready", "False", "QuayUnusable", &in_words(trouble));
+        }
+        if failing.is_empty() {
+            return condition("Ready", "True", "Linked", &format!("{linked} namespaces are linked"));
+        }
+        let worst = failing.iter().take(WORST).map(|(name, reason)| format!("{name}: {reason}")).collect::<Vec<_>>().join("; ");
+        let more = failing.len().saturating_sub(WORST);
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        let message = format!("{} of {} namespaces fail: {worst}{more}", failing.len(), linked + failing.len());
+        condition("Ready", "False", "NamespacesFail", &message)
+    }
+
+    fn token(&self) -> Condition {
+        match &self.trouble {
+            None => condition("TokenValid", "True", "Accepted", "Quay accepts the token"),
+            Some(Trouble::TokenRefused { reason }) => condition("TokenValid", "False", "Refused", reason),
+            Some(trouble) => condition("TokenValid", "Unknown", "QuayUnusable", &in_words(trouble)),
+        }
+    }
+
+    fn progressing(&self) -> Condition {
+        match self.left {
+            0 => condition("Progressing", "False", "Done", "Nothing is left to do"),
+            left => condition("Progressing", "True", "Working", &format!("{left} namespaces are still to be looked at")),
+        }
+    }
+
+    /// The list grows, also over a restart, until the organizations are in use again. Whoever has dealt with them takes
+    /// the condition away.
+    fn left_behind(&self, before: &[Condition]) -> Option<Condition> {
+        let known = before.iter().find(|condition| condition.kind == LEFT_BEHIND);
+        let listed = known.into_iter().filter(|condition| condition.status == "True");
+        let listed = listed.flat_map(|condition| condition.message.split(", ").map(str::to_owned));
+        let mut all: BTreeSet<String> = listed.chain(self.standings.left_behind.iter().cloned()).collect();
+        all.retain(|organization| !self.in_use.contains(organization));
+        let names: Vec<_> = all.into_iter().collect();
+        match (known, names.is_empty()) {
+            (None, true) => None,
+            (Some(_), true) => Some(condition(LEFT_BEHIND, "False", "None", "")),
+            (_, false) => Some(condition(LEFT_BEHIND, "True", "NotDeleted", &names.join(", "))),
+        }
+    }
+}
+
+pub(super) fn in_words(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Unreachable { step, reason } => format!("Quay does not answer ({step}: {reason})"),
+        Trouble::Untrusted { reason } => reason.clone(),
+        _ => "Quay does not accept the token".to_owned(),
+    }
+}
+
+fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Condition {
+    // The API takes no more (CustomResourceDefinition of the operator).
+    let message = message.chars().take(8000).collect();
+    Condition { kind: kind.into(), status: status.into(), reason: reason.into(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conditions(standings: &Standings, before: &[Condition]) -> Vec<(String, String, String)> {
+        let in_use = BTreeSet::from(["openshift_back".to_owned()]);
+        let state = State { trouble: None, standings, left: 0, in_use };
+        let told = state.conditions(before).into_iter();
+        told.map(|condition| (condition.kind, condition.status, condition.message)).collect()
+    }
+
+    #[test]
+    fn the_worst_namespaces_are_named_and_the_rest_counted() {
+        let mut standings = Standings::default();
+        for name in ["a", "b", "c", "d", "e"] {
+            standings.of.insert(name.into(), Verdict::Failed("Quay says no".into()));
+        }
+        standings.of.insert("fine".into(), Verdict::Settled);
+        let ready = &conditions(&standings, &[])[0];
+        assert_eq!(ready.1, "False");
+        assert_eq!(ready.2, "5 of 6 namespaces fail: a: Quay says no; b: Quay says no; c: Quay says no; and 2 more");
+    }
+
+    #[test]
+    fn organizations_left_behind_are_listed_until_they_are_in_use_again() {
+        let mut standings = Standings::default();
+        assert_eq!(conditions(&standings, &[]).len(), 3);
+        standings.left_behind.insert("openshift_gone".into());
+        let before = [condition(LEFT_BEHIND, "True", "NotDeleted", "openshift_back, openshift_former")];
+        let listed = &conditions(&standings, &before)[3];
+        assert_eq!(listed.2, "openshift_former, openshift_gone");
+        let before = [condition(LEFT_BEHIND, "True", "NotDeleted", "openshift_back")];
+        assert_eq!(conditions(&Standings::default(), &before)[3].1, "False");
+    }
+}
