@@ -2,6 +2,7 @@
 //! printed beside what they should be, and fail nothing, since they depend on the computer.
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
+mod bridge;
 mod webhook;
 
 use std::fs;
@@ -30,8 +31,10 @@ const PARALLEL: usize = 8;
 
 fn main() -> Result<()> {
     requests()?;
+    bridge::requests()?;
     waiting()?;
     memory()?;
+    bridge::memory()?;
     webhook::latency()?;
     start_up()
 }
@@ -105,10 +108,15 @@ impl World {
         command
     }
 
-    /// Runs a command, which has to succeed, with empty logs.
-    fn run(&self, arguments: &[&str]) -> Result<Duration> {
+    /// Forgets what either side was asked.
+    fn forget(&self) {
         self.sandbox.openshift.traffic().clear();
         self.sandbox.quay_traffic().clear();
+    }
+
+    /// Runs a command, which has to succeed, with empty logs.
+    fn run(&self, arguments: &[&str]) -> Result<Duration> {
+        self.forget();
         let started = Instant::now();
         let status = self.oc_quay(arguments).status()?;
         ensure!(status.success(), "oc quay {}: {status}", arguments.join(" "));

@@ -43,8 +43,8 @@ pub struct Run {
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     pub full_pass: Duration,
     /// What becomes of the organization of a namespace that is deleted, retain or delete, unless the namespace's annotation
-    /// oc-quay/on-deletion says (OC_QUAY_ON_DELETION)
-    #[arg(long, value_name = "POLICY", default_value_t, env = "OC_QUAY_ON_DELETION", hide_env = true)]
+    /// oc-quay/on-deletion says
+    #[arg(long, value_name = "POLICY", default_value_t)]
     pub on_deletion: OnDeletion,
     /// How to write the log on stderr
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]

@@ -2,9 +2,10 @@
 
 use kube::api::ListParams;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::Cluster;
+use super::error::ClusterError;
 use super::kinds::{BUILD_CONFIGS, BUILDS, Meta, Reference};
 use crate::bridge::builds::{CommonSpec, DESTINATION_ANNOTATION, IMPORTED_ANNOTATION, MANAGED, MANAGED_ANNOTATION};
 use crate::bridge::names::FORMER_OUTPUT_ANNOTATION;
@@ -26,7 +27,7 @@ pub(super) struct StoredBuildConfig {
     spec: Value,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct StoredBuild {
     pub(super) metadata: Meta,
     #[serde(default)]
@@ -35,7 +36,7 @@ pub(super) struct StoredBuild {
     status: BuildStatus,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct BuildStatus {
     phase: Phase,
@@ -46,13 +47,13 @@ struct BuildStatus {
     output: BuildStatusOutput,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 struct BuildStatusOutput {
     to: Option<Pushed>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Pushed {
     image_digest: String,
@@ -109,6 +110,18 @@ impl From<StoredBuild> for Build {
 impl Cluster {
     pub(super) async fn build_configs(&self, namespace: &str) -> Read<Vec<BuildConfig>> {
         Ok(self.list::<StoredBuildConfig, _>(&BUILD_CONFIGS, Some(namespace), ListParams::default()).await?)
+    }
+
+    /// Notes on a build that its image was imported, and answers what it is then; none if it is gone.
+    ///
+    /// # Errors
+    /// Also when its strategy is not one that we may create: OpenShift asks for that right at every change of a build.
+    pub async fn note_imported(&self, namespace: &str, name: &str) -> Result<Option<Build>, ClusterError> {
+        let patch = json!({ "metadata": { "annotations": { IMPORTED_ANNOTATION: MANAGED } } });
+        match self.merge_as::<StoredBuild>(&BUILDS, Some(namespace), name, &patch).await {
+            Err(error) if error.is_not_found() => Ok(None),
+            noted => Ok(Some(noted?.into())),
+        }
     }
 
     pub(super) async fn builds(&self, namespace: &str) -> Read<Vec<Build>> {

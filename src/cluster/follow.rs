@@ -13,12 +13,13 @@ use kube::core::{Request, Status};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::builds::StoredBuild;
 use super::client::Cluster;
 use super::error::{Cause, ClusterError};
-use super::kinds::{self, IMAGE_STREAMS, Kind, Meta, NAMESPACES, QUAY_INTEGRATIONS, SECRETS, SERVICE_ACCOUNTS};
+use super::kinds::{self, BUILDS, IMAGE_STREAMS, Kind, Meta, NAMESPACES, QUAY_INTEGRATIONS, SECRETS, SERVICE_ACCOUNTS};
 use super::read::login_secrets;
 use crate::bridge::integration::{QuayIntegration, SecretKey};
-use crate::bridge::snapshot::{ImageStream, Namespace, Secret, ServiceAccount, Unread};
+use crate::bridge::snapshot::{Build, ImageStream, Namespace, Secret, ServiceAccount, Unread};
 
 /// How long the API server is to keep one watch, in seconds. Kubernetes' own clients ask for five to ten minutes.
 const WATCH: u32 = 290;
@@ -96,6 +97,12 @@ impl Cluster {
     pub async fn follow_image_streams(&self, tell: impl FnMut(News<ImageStream>)) {
         let everything = ListParams::default();
         let feed = Feed::new(&IMAGE_STREAMS, None, everything, |object: &mut kinds::ImageStream| &mut object.metadata);
+        self.follow(&feed, tell).await;
+    }
+
+    /// Follows the builds of all namespaces.
+    pub async fn follow_builds(&self, tell: impl FnMut(News<Build>)) {
+        let feed = Feed::new(&BUILDS, None, ListParams::default(), |object: &mut StoredBuild| &mut object.metadata);
         self.follow(&feed, tell).await;
     }
 

@@ -213,7 +213,7 @@ impl Cluster {
         self.merge_as::<IgnoredAny>(kind, namespace, name, patch).await.map(|_| ())
     }
 
-    async fn merge_as<T: DeserializeOwned>(
+    pub(super) async fn merge_as<T: DeserializeOwned>(
         &self,
         kind: &Kind,
         namespace: Option<&str>,

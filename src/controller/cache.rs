@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::bridge::desired;
-use crate::bridge::snapshot::{ImageStream, Namespace, Read, Secret, ServiceAccount, Unread, UnreadKind};
+use crate::bridge::snapshot::{Build, ImageStream, Namespace, Phase, Read, Secret, ServiceAccount, Unread, UnreadKind};
 use crate::cluster::{Found, News};
 
 /// What is in the name of every secret of ours (QBO `pkg/utils/utils.go:60`), whatever the cluster ID.
@@ -20,6 +20,8 @@ pub(super) struct Cache {
     pub(super) secrets: Kept<Secret>,
     /// The image streams.
     pub(super) image_streams: Kept<ImageStream>,
+    /// The builds that pushed an image to a registry outside which was not imported yet.
+    pub(super) builds: Kept<Build>,
 }
 
 impl Cache {
@@ -29,6 +31,7 @@ impl Cache {
             service_accounts: Kept::new(|account| desired::role(&account).is_some().then_some(account)),
             secrets: Kept::new(|secret: Secret| secret.name.contains(OUR_SECRETS).then_some(secret)),
             image_streams: Kept::new(|stream| Some(without_images(stream))),
+            builds: Kept::new(|build| is_to_be_imported(&build).then_some(build)),
         }
     }
 
@@ -38,6 +41,7 @@ impl Cache {
             && self.service_accounts.known.is_some()
             && self.secrets.known.is_some()
             && self.image_streams.known.is_some()
+            && self.builds.known.is_some()
     }
 }
 
@@ -158,6 +162,11 @@ impl<T: Clone> Kept<T> {
     pub(super) fn len(&self) -> usize {
         self.known.iter().flatten().flat_map(HashMap::values).map(Vec::len).sum()
     }
+}
+
+fn is_to_be_imported(build: &Build) -> bool {
+    let is_outside = build.spec.output.to.as_ref().is_some_and(|to| to.kind == "DockerImage");
+    build.phase == Phase::Complete && !build.imported && is_outside
 }
 
 /// Which images its tags have is more than the rest of an image stream, and nothing that is planned depends on it.

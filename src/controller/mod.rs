@@ -1,12 +1,14 @@
 //! The bridge that runs by itself: `repair`, for ever, woken by watches.
 //!
-//! `cache` is what is known of the cluster, `queue` which namespace is next, `reconcile` what is done for one,
+//! `cache` is what is known of the cluster, `queue` which namespace is next, `reconcile` what is done for one, `imports`
+//! what is done once its builds are complete,
 //! `integration` which Quay is meant, `conditions` what is written into its QuayIntegration, `telemetry` what there is to
 //! tell; `shared` is what the webhook may see of it.
 //! Everything runs within one future and stops when that is dropped: every change can be interrupted.
 
 mod cache;
 mod conditions;
+mod imports;
 mod integration;
 mod queue;
 mod reconcile;
@@ -20,6 +22,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
@@ -50,6 +53,8 @@ pub struct Engine<'a> {
     global: &'a Global,
     cluster: Cluster,
     settings: Settings,
+    /// Builds from before are not ours to bring home, unless nothing else did.
+    started: Timestamp,
     options: Options,
     telemetry: Telemetry<'a>,
     shared: Shared,
@@ -84,6 +89,7 @@ impl<'a> Engine<'a> {
             global,
             cluster,
             settings,
+            started: Timestamp::now(),
             options,
             telemetry,
             shared: Shared::new(),
@@ -126,6 +132,7 @@ impl<'a> Engine<'a> {
             self.cluster.follow_namespaces(|news| self.absorb(news, |news| shared.cache().namespaces.absorb(news))),
             self.cluster.follow_service_accounts(|news| self.absorb(news, |news| shared.cache().service_accounts.absorb(news))),
             self.cluster.follow_login_secrets(|news| self.absorb(news, |news| shared.cache().secrets.absorb(news))),
+            self.cluster.follow_builds(|news| self.absorb(news, |news| shared.cache().builds.absorb(news))),
             self.cluster.follow_image_streams(|news| self.absorb(news, |news| shared.cache().image_streams.absorb(news))),
         );
     }

@@ -96,12 +96,18 @@ impl Engine<'_> {
             Verdict::Failed(_) => Next::Retry,
         };
         memory.failed = next == Next::Retry;
-        self.note(name, &look.verdict, bound.as_deref());
-        if look.verdict == Verdict::NotOurs {
+        let not_imported = match &bound {
+            Some(bound) if look.verdict == Verdict::Settled => self.import(bound, name, &uid).await,
+            _ => None,
+        };
+        let next = if not_imported.is_some() { Next::Retry } else { next };
+        let verdict = not_imported.map_or(look.verdict, Verdict::Failed);
+        self.note(name, &verdict, bound.as_deref());
+        if verdict == Verdict::NotOurs {
             memory = Memory::default();
         }
         self.keep(name, epoch, memory);
-        let Look { verdict, changes, findings } = look;
+        let Look { changes, findings, .. } = look;
         self.tell(&Event::Reconciled { namespace: name.to_owned(), uid, verdict, changes, findings, took: started.elapsed() });
         next
     }
@@ -298,7 +304,7 @@ fn uid(snapshot: &NamespaceSnapshot) -> String {
     snapshot.namespace.iter().flatten().map(|namespace| namespace.uid.clone()).next().unwrap_or_default()
 }
 
-fn written<T>(namespace: &str, name: &str, version: &str, object: T) -> Found<T> {
+pub(super) fn written<T>(namespace: &str, name: &str, version: &str, object: T) -> Found<T> {
     Found { namespace: namespace.into(), name: name.into(), version: version.parse().unwrap_or_default(), object }
 }
 

@@ -45,6 +45,19 @@ pub enum Event {
         /// Why it stays.
         why: String,
     },
+    /// What builds pushed to Quay was imported, or could not be, which is tried again.
+    Imported {
+        /// The builds' namespace.
+        namespace: String,
+        /// Its uid.
+        uid: String,
+        /// The builds.
+        builds: Vec<String>,
+        /// The image stream tag, `namespace/stream:tag`.
+        destination: String,
+        /// The image's digest, or why it is not there.
+        outcome: Result<String, String>,
+    },
     /// A namespace was looked at and, where there was something to do, worked on.
     Reconciled {
         /// The namespace.
@@ -91,6 +104,12 @@ impl fmt::Display for Event {
             Event::Leading(false) => f.write_str("standing by"),
             Event::LeftBehind { namespace, organization, why, .. } => {
                 write!(f, "namespace {namespace} goes, organization {organization} stays: {why}")
+            }
+            Event::Imported { builds, destination, outcome: Ok(digest), .. } => {
+                write!(f, "build {} is imported into {destination}: {digest}", builds.join(", "))
+            }
+            Event::Imported { builds, destination, outcome: Err(reason), .. } => {
+                write!(f, "could not import build {} into {destination}: {reason}", builds.join(", "))
             }
             Event::Reconciled { namespace, verdict, changes, .. } => {
                 write!(f, "namespace {namespace}: {verdict}")?;

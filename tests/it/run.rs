@@ -126,3 +126,40 @@ fn condition(world: &World, integration: &str, kind: &str) -> Value {
     let mut conditions = integration["status"]["conditions"].as_array().into_iter().flatten();
     conditions.find(|condition| condition["type"] == kind).cloned().unwrap_or_default()
 }
+
+#[test]
+fn what_a_build_pushed_is_imported_once_and_no_rollback_is_undone() {
+    let world = World::new();
+    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "insecureRegistry": true } }));
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &["app", "base", "web"]));
+    let image = format!("{}/openshift_shop/app:latest", world.sandbox.quay.host());
+    let output = json!({ "to": { "kind": "DockerImage", "name": image }, "pushSecret": { "name": "builder-quay-openshift" } });
+    world.build_config("shop", "app", &output);
+    let newest = || world.newest_item("shop", "app", "latest").map(|item| item["image"].clone());
+    let in_quay = || world.quay_digest("openshift_shop", "app", "latest").map(Value::from);
+    let is_noted = |build: &str| {
+        let build = world.get("Build", "shop", build).unwrap();
+        build["metadata"]["annotations"]["quay-registry-operator.quay.redhat.com/destination-imagestreamtag-imported"] == "true"
+    };
+
+    let first = world.start_build("shop", "app");
+    bridge.waits_until("the build is imported", || newest().is_some() && is_noted(&first));
+    assert_eq!(newest(), in_quay());
+    bridge.settles();
+    let imports = world.cluster_traffic().entries().iter().filter(|entry| entry.path.contains("imagestreamimports")).count();
+    assert_eq!(imports, 1);
+
+    // What is complete before the bridge starts may have been rolled back on purpose.
+    drop(bridge);
+    let before = newest();
+    let second = world.start_build("shop", "app");
+    world.wait_for_build("shop", &second, "Complete");
+    assert_ne!(in_quay(), before, "a weak test: both builds pushed the same");
+    let bridge = Bridge::start(&world, &[]);
+    bridge.settles();
+    assert_eq!(newest(), before);
+    let third = world.start_build("shop", "app");
+    bridge.waits_until("the next build is imported", || is_noted(&third));
+    assert_eq!(newest(), in_quay());
+}
