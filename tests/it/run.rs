@@ -115,7 +115,7 @@ fn an_organization_goes_with_its_namespace_only_where_that_was_asked_for_and_no_
     world.quay_traffic().fault(sandbox::traffic::Fault::on("DELETE", "openshift_away").status(500));
     world.delete("Namespace", "", "away");
     bridge.waits_until("it goes all the same", || finalizers("away").is_none());
-    assert!(bridge.says("organization openshift_away stays"));
+    bridge.waits_until("it is told", || bridge.says("organization openshift_away stays"));
     let left_behind = || condition(&world, "quay", "OrganizationsLeftBehind")["message"] == "openshift_away";
     bridge.waits_until("it is recorded", left_behind);
 }
