@@ -3,8 +3,6 @@
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use oc_quay::bridge::builds::{DESTINATION_ANNOTATION, MANAGED_ANNOTATION};
 use oc_quay::bridge::integration::{Integration, Setting, Source};
 use oc_quay::bridge::names::{ClusterId, QuayUrl};
@@ -78,18 +76,7 @@ fn the_api_server_has_builds_rewritten() {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let url = format!("https://{}{PATH}", listener.local_addr().unwrap());
     runtime.spawn(webhook.serve(listener));
-    world.create(&json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration", "metadata": { "name": "bridge" },
-        "webhooks": [{
-            "name": "builds.bridge.oc-quay", "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Fail",
-            "clientConfig": { "url": url, "caBundle": STANDARD.encode(authority.pem()) },
-            // The operator registers for updates too. Ours lets them pass.
-            "rules": [{
-                "operations": ["CREATE", "UPDATE"], "apiGroups": ["build.openshift.io"], "apiVersions": ["v1"],
-                "resources": ["builds"],
-            }],
-        }],
-    }));
+    world.webhook(&url, &authority);
 
     // A real API server takes a moment to learn of a webhook.
     let image = |name: &str| format!("{}/openshift_shop/{name}", world.sandbox.quay.host());

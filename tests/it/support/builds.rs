@@ -1,6 +1,9 @@
 //! Builds, made as people make them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
+use sandbox::tls::Authority;
 use serde_json::{Value, json};
 
 use super::World;
@@ -13,6 +16,29 @@ impl World {
             "kind": "BuildConfig",
             "metadata": { "name": name, "namespace": namespace },
             "spec": { "source": { "dockerfile": "FROM scratch" }, "strategy": { "dockerStrategy": {} }, "output": output },
+        }));
+    }
+
+    /// Has the API server call a webhook for new builds, and for changed ones, as the operator has it; ours lets these pass.
+    /// It fails what the webhook does not answer.
+    pub(crate) fn webhook(&self, url: &str, authority: &Authority) {
+        self.create(&json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingWebhookConfiguration",
+            "metadata": { "name": "bridge" },
+            "webhooks": [{
+                "name": "builds.bridge.oc-quay",
+                "admissionReviewVersions": ["v1"],
+                "sideEffects": "None",
+                "failurePolicy": "Fail",
+                "clientConfig": { "url": url, "caBundle": STANDARD.encode(authority.pem()) },
+                "rules": [{
+                    "operations": ["CREATE", "UPDATE"],
+                    "apiGroups": ["build.openshift.io"],
+                    "apiVersions": ["v1"],
+                    "resources": ["builds"],
+                }],
+            }],
         }));
     }
 

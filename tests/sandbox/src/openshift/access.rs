@@ -39,7 +39,11 @@ static PROJECT_ADMIN: [Rule; 7] = [
     Rule { verbs: &["get"], groups: &["project.openshift.io"], resources: &["projects"] },
     Rule { verbs: WRITE, groups: &[""], resources: &["configmaps", "events", "secrets", "serviceaccounts"] },
     Rule { verbs: WRITE, groups: &["image.openshift.io"], resources: &["imagestreamimports", "imagestreams"] },
-    Rule { verbs: WRITE, groups: &["build.openshift.io"], resources: &["buildconfigs", "buildconfigs/instantiate", "builds"] },
+    Rule {
+        verbs: WRITE,
+        groups: &["build.openshift.io"],
+        resources: &["buildconfigs", "buildconfigs/instantiate", "builds", "builds/clone"],
+    },
     // OLM's ClusterRoles `aggregate-olm-edit` and `packagemanifests-v1-view`.
     Rule {
         verbs: &["get", "list", "watch"],

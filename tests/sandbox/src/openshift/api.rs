@@ -24,6 +24,8 @@ const JSON_TYPES: [&str; 3] = ["application/json", "application/yaml", "applicat
 
 /// The subresource of a BuildConfig that makes a Build of it.
 const INSTANTIATE: &str = "instantiate";
+/// The subresource of a Build that makes another one of it.
+const CLONE: &str = "clone";
 
 /// Answers every request.
 pub(crate) async fn handle(State(openshift): State<OpenShift>, parts: Parts, body: Bytes) -> Response<Body> {
@@ -53,7 +55,7 @@ async fn respond_to(openshift: &OpenShift, user: &User, parts: &Parts, body: &By
         };
     };
     let has_place = match verb {
-        "create" if path.subresource == INSTANTIATE => true,
+        "create" if matches!(path.subresource, INSTANTIATE | CLONE) => true,
         "create" => path.name.is_empty() && kind.namespaced != path.namespace.is_empty(),
         "update" | "patch" => !path.name.is_empty(),
         _ => true,
@@ -67,7 +69,7 @@ async fn respond_to(openshift: &OpenShift, user: &User, parts: &Parts, body: &By
         "get" => call.get(),
         "list" => call.list(),
         "watch" => watch::watch(openshift, kind, call.namespace(), &call.query()?, shape),
-        "create" if path.subresource == INSTANTIATE => call.instantiate().await,
+        "create" if matches!(path.subresource, INSTANTIATE | CLONE) => call.instantiate().await,
         "create" => call.create().await,
         "update" => call.update().await,
         "patch" => call.patch().await,
@@ -123,6 +125,7 @@ fn served(openshift: &OpenShift, path: &ResourcePath<'_>) -> Option<&'static Kin
         "" => true,
         "status" => kind.status,
         INSTANTIATE => *kind == *BUILD_CONFIG,
+        CLONE => *kind == *BUILD,
         _ => false,
     };
     (openshift.serves(kind.group) && is_in_scope && has_subresource).then_some(kind)
@@ -199,7 +202,7 @@ impl Call<'_> {
         Ok(with_warnings(self.answer(201, &object), &warnings))
     }
 
-    /// Makes the next Build of a BuildConfig. Its number is used up whether or not the Build is accepted then.
+    /// Makes the next Build of a BuildConfig, anew or like one there was. Its number is used up whether or not the Build is accepted then.
     async fn instantiate(&self) -> Result<Response<Body>, Refusal> {
         let target = self.target(self.query::<WriteQuery>()?.dry_run.as_deref())?;
         let request = self.json_body()?;
@@ -209,14 +212,22 @@ impl Call<'_> {
         let cluster = self.openshift.cluster();
         let build = {
             let mut store = self.openshift.store();
-            let config = store.get(BUILD_CONFIG, target.namespace, target.name).cloned();
-            let config = config.ok_or_else(|| Refusal::not_found(BUILD_CONFIG, target.name))?;
-            let (counted, build) = builds::instantiate(&config, &request).map_err(Refusal::bad_request)?;
+            let source = store.get(self.kind, target.namespace, target.name).cloned();
+            let source = source.ok_or_else(|| Refusal::not_found(self.kind, target.name))?;
+            let (counted, build) = match self.path.subresource {
+                CLONE => {
+                    let name = source["status"]["config"]["name"].as_str().unwrap_or_default();
+                    let config = store.get(BUILD_CONFIG, target.namespace, name);
+                    builds::repeat(config.ok_or_else(|| Refusal::not_found(BUILD_CONFIG, name))?, &source)
+                }
+                _ => builds::instantiate(&source, &request).map_err(Refusal::bad_request)?,
+            };
             let account = build["spec"]["serviceAccount"].as_str().unwrap_or_default();
             if store.get(SERVICE_ACCOUNT, target.namespace, account).is_none() {
                 return Err(Refusal::no_build_account(target.namespace, account));
             }
-            verbs::update(&mut store, &target, counted)?;
+            let config = Target { kind: BUILD_CONFIG, name: meta::name(&counted), ..target };
+            verbs::update(&mut store, &config, counted.clone())?;
             build
         };
         let target = Target { kind: BUILD, name: "", ..target };

@@ -63,6 +63,28 @@ fn a_build_has_the_number_the_marks_and_the_spec_of_its_build_config() {
 }
 
 #[test]
+fn a_repeated_build_is_the_same_under_the_next_number() {
+    let api = Api::asleep();
+    api.send_json("POST", ACCOUNTS, &json!({"metadata": {"name": "builder"}})).expect(201, &json!({}));
+    api.send_json("POST", CONFIGS, &config(&stream_tag("app:latest"))).expect(201, &json!({}));
+    start(&api).expect(201, &json!({}));
+    let image = json!({"kind": "DockerImage", "name": "quay.example.com/openshift_myproj/app:latest"});
+    api.patch("merge", &format!("{CONFIGS}/app"), &json!({"spec": {"output": {"to": image}}})).expect(200, &json!({}));
+    let noted = json!({"metadata": {"annotations": {"example.com/noted": "true"}}});
+    api.patch("merge", &format!("{BUILDS}/app-1"), &noted).expect(200, &json!({}));
+    let request = json!({"kind": "BuildRequest", "metadata": {"name": "app-1"}});
+    let annotations = json!({
+        "example.com/noted": "true", "openshift.io/build.number": "2", "openshift.io/build.clone-of": "app-1",
+    });
+    let expected = json!({
+        "metadata": {"name": "app-2", "annotations": annotations},
+        "spec": {"output": {"to": stream_tag("app:latest")}},
+        "status": {"phase": "New"},
+    });
+    api.send_json("POST", &format!("{BUILDS}/app-1/clone"), &request).expect(201, &expected);
+}
+
+#[test]
 fn a_refused_build_uses_up_its_number() {
     let api = Api::asleep();
     api.send_json("POST", ACCOUNTS, &json!({"metadata": {"name": "builder"}})).expect(201, &json!({}));

@@ -78,6 +78,29 @@ fn build(config: &Value, request: &Value, number: u64) -> Value {
     })
 }
 
+/// What `oc start-build --from-build` asks for: the BuildConfig with its next number, and the same build under that number.
+/// All annotations go along.
+pub fn repeat(config: &Value, build: &Value) -> (Value, Value) {
+    let number = config["status"]["lastVersion"].as_u64().unwrap_or_default() + 1;
+    let mut counted = config.clone();
+    counted["status"]["lastVersion"] = json!(number);
+    let own = json!({ NUMBER: number.to_string(), "openshift.io/build.clone-of": meta::name(build) });
+    let repeated = json!({
+        "apiVersion": "build.openshift.io/v1",
+        "kind": "Build",
+        "metadata": {
+            "name": format!("{}-{number}", meta::name(config)),
+            "namespace": meta::namespace(build),
+            "labels": build["metadata"]["labels"],
+            "annotations": merged(&[&build["metadata"]["annotations"], &own]),
+            "ownerReferences": build["metadata"]["ownerReferences"],
+        },
+        "spec": build["spec"],
+        "status": { "phase": "New", "config": build["status"]["config"] },
+    });
+    (counted, repeated)
+}
+
 /// All entries of some maps; later ones win.
 fn merged(maps: &[&Value]) -> Value {
     let entries = maps.iter().filter_map(|map| map.as_object()).flatten();

@@ -18,7 +18,7 @@ pub(crate) mod validate;
 use serde_json::Value;
 
 pub use controller::{Client, Round, round};
-pub use instantiate::instantiate;
+pub use instantiate::{instantiate, repeat};
 
 use super::kinds::BUILD;
 use super::{OpenShift, api};
