@@ -2,6 +2,7 @@
 
 mod completion;
 mod help;
+mod import;
 mod run;
 mod setup;
 
@@ -15,6 +16,7 @@ use crate::bridge::Role;
 use crate::report::Format;
 pub use completion::{Completion, Shell};
 pub(crate) use help::{called, nearest};
+pub use import::Import;
 pub use run::{LogFormat, Run};
 pub use setup::{Setup, Teardown};
 
@@ -43,6 +45,8 @@ pub enum Command {
     Repair(Repair),
     /// Take a link back; organization and images stay
     Unlink(Unlink),
+    /// Import what Quay has into image streams, now
+    Import(Import),
     /// Take the integration out of the cluster; organizations and images stay
     Teardown(Teardown),
     /// Keep namespaces linked for as long as it runs: the bridge

@@ -268,6 +268,22 @@ codes! {
         "OpenShift tried to import the image and could not; the image stream does not follow Quay until it can.",
         "See what it says: credentials, a rival secret, the certificate, or no such image.",
         "oc describe imagestreams -n {namespace}";
+    TagNotImported "OQ521" Warning "A build's image did not come into its image stream",
+        "A build pushed its image to Quay, but the image stream tag that it was meant for never had that image: it was not imported, or the import failed.",
+        "Import it.",
+        "oc quay import --missing -n {namespace}";
+    TagBehindQuay "OQ522" Warning "Quay has another image than the image stream",
+        "The tag follows Quay, and somebody pushed another image there since it was imported. OpenShift asks Quay again only when it is told to, or every 15 minutes where the tag is scheduled.",
+        "Import it.",
+        "oc quay import --missing -n {namespace}";
+    TagGone "OQ523" Warning "Quay no longer has a tag that an image stream follows",
+        "The tag was deleted in Quay, or has expired there. The image stream still refers to its image, which can be pulled only until Quay clears it away.",
+        "Push it again, or delete the tag of the image stream.",
+        "oc describe imagestreams -n {namespace}";
+    TagOfOthers "OQ524" Info "Something else than Quay decides over a tag",
+        "Quay has a tag of this name, but the tag of the image stream follows something else or was pushed to OpenShift's own registry. An import would put Quay's image in its place, so it is only done for tags that are named.",
+        "Nothing, or import it by name.",
+        "";
     CouldNotRead "OQ901" Unknown "Could not be checked",
         "A call failed or was refused, so this part is neither right nor wrong as far as we know. Nothing is repaired on a guess.",
         "Get the right to read it, or try again.",

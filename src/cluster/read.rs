@@ -155,11 +155,13 @@ impl Cluster {
         Ok(self.list::<kinds::ServiceAccount, _>(&SERVICE_ACCOUNTS, Some(namespace), ListParams::default()).await?)
     }
 
-    async fn login_secrets(&self, namespace: &str) -> Read<Vec<Secret>> {
+    /// The secrets of a namespace of type `kubernetes.io/dockerconfigjson`.
+    pub async fn login_secrets(&self, namespace: &str) -> Read<Vec<Secret>> {
         Ok(self.list::<kinds::Secret, _>(&SECRETS, Some(namespace), login_secrets()).await?)
     }
 
-    async fn image_streams(&self, namespace: &str) -> Read<Vec<ImageStream>> {
+    /// The image streams of a namespace; none where the cluster has no such kind.
+    pub async fn image_streams(&self, namespace: &str) -> Read<Vec<ImageStream>> {
         Ok(self.list::<kinds::ImageStream, _>(&IMAGE_STREAMS, Some(namespace), ListParams::default()).await?)
     }
 

@@ -77,27 +77,12 @@ impl ChangeSet {
         ChangeReport::new(context.program, self.command, dry_run, self.entries(), self.blocked())
     }
 
-    /// Shows the plan and asks, unless that was answered beforehand. Gives the format of the report that is to follow:
-    /// who has just read the plan is only told what became of it.
+    /// Shows the plan and asks: see [`confirm`].
     ///
     /// # Errors
-    /// [`Stopped`] if the answer is no; a failure if nobody can be asked.
+    /// As there.
     pub(super) fn confirm(&self, context: &Context, changing: Changing) -> Result<Format, Error> {
-        let format = context.global.output;
-        if changing.yes || self.len() == 0 {
-            return Ok(format);
-        }
-        if !context.ui.can_prompt() {
-            let what = if self.len() == 1 { "1 change" } else { "the changes" };
-            return Err(Error::new(format!("{what} cannot be confirmed without a terminal"))
-                .hint("--yes makes them without asking, --dry-run shows them"));
-        }
-        let plan = self.planned(context, false).render(Format::Human, &context.style())?;
-        context.ui.status(&plan);
-        if !context.ui.confirm("Make these changes?", false)? {
-            return Err(Stopped.into());
-        }
-        Ok(if format == Format::Human { Format::Short } else { format })
+        confirm(context, changing, &self.planned(context, false))
     }
 
     /// Makes the changes.
@@ -130,6 +115,29 @@ impl ChangeSet {
         }
         entries
     }
+}
+
+/// Shows what is planned and asks, unless that was answered beforehand. Gives the format of the report that is to follow:
+/// who has just read the plan is only told what became of it.
+///
+/// # Errors
+/// [`Stopped`] if the answer is no; a failure if nobody can be asked.
+pub(super) fn confirm(context: &Context, changing: Changing, planned: &ChangeReport) -> Result<Format, Error> {
+    let format = context.global.output;
+    let changes = planned.changes.len();
+    if changing.yes || changes == 0 {
+        return Ok(format);
+    }
+    if !context.ui.can_prompt() {
+        let what = if changes == 1 { "1 change" } else { "the changes" };
+        return Err(Error::new(format!("{what} cannot be confirmed without a terminal"))
+            .hint("--yes makes them without asking, --dry-run shows them"));
+    }
+    context.ui.status(&planned.render(Format::Human, &context.style())?);
+    if !context.ui.confirm("Make these changes?", false)? {
+        return Err(Stopped.into());
+    }
+    Ok(if format == Format::Human { Format::Short } else { format })
 }
 
 /// Prints the report; whether everything in it went well.

@@ -3,6 +3,7 @@
 mod changes;
 mod completion;
 mod explain;
+mod import;
 mod link;
 mod repair;
 mod run;
@@ -11,7 +12,9 @@ mod status;
 mod unlink;
 mod version;
 
-use crate::cli::{Cli, Command};
+use crate::bridge::names;
+use crate::cli::{Cli, Command, Global};
+use crate::cluster::Cluster;
 use crate::error::{Error, ExitStatus};
 use crate::report::{Format, Style};
 use crate::ui::Ui;
@@ -21,7 +24,7 @@ pub(crate) struct Context<'a> {
     /// The door to the terminal.
     pub ui: &'a Ui,
     /// The flags of every command.
-    pub global: &'a crate::cli::Global,
+    pub global: &'a Global,
     /// What the person typed: `oc quay` or `kubectl quay`.
     pub program: &'a str,
 }
@@ -46,10 +49,18 @@ pub(crate) async fn run(context: &Context<'_>, cli: &Cli) -> Result<ExitStatus, 
         Command::Status(args) => status::run(context, args).await,
         Command::Repair(args) => repair::run(context, args).await,
         Command::Unlink(args) => unlink::run(context, args).await,
+        Command::Import(args) => import::run(context, args).await,
         Command::Teardown(args) => setup::teardown::run(context, args).await,
         Command::Run(args) => run::run(context, args).await,
         Command::Explain(args) => explain::run(context, args),
         Command::Completion(args) => completion::run(context, args),
         Command::Version(args) => version::run(context, args).await,
     }
+}
+
+/// The one namespace of a command whose arguments are something else: that of `-n`, or of the context.
+fn namespace(global: &Global, cluster: &Cluster) -> Result<String, Error> {
+    let name = global.namespace.as_deref().unwrap_or_else(|| cluster.namespace());
+    names::kubernetes_name(name).map_err(|problem| Error::new(format!("no namespace can be called that: {problem}")))?;
+    Ok(name.to_owned())
 }

@@ -92,6 +92,11 @@ impl ChangeReportEntry {
         Self { namespace: None, verb, object, summary, state: ChangeState::Planned, error: None, undo: None }
     }
 
+    /// The same in a namespace.
+    pub fn in_namespace(self, namespace: &str) -> Self {
+        Self { namespace: Some(namespace.to_owned()), ..self }
+    }
+
     /// The same, done.
     pub fn done(self) -> Self {
         Self { state: ChangeState::Done, ..self }

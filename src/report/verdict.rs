@@ -142,6 +142,7 @@ fn done(report: &ChangeReport) -> String {
         several => format!("{} namespaces", several.len()),
     };
     let did = match report.command {
+        "import" => "Imported into",
         "link" => "Linked",
         "unlink" => "Unlinked",
         _ => "Repaired",

@@ -2,7 +2,8 @@
 
 use super::{Check, Subject, count};
 use crate::bridge::finding::Code;
-use crate::bridge::imports::in_words;
+use crate::bridge::imports::{in_words, in_words_knowing};
+use crate::bridge::snapshot::StreamTag;
 
 const TITLE: &str = "Image streams";
 const KIND: &str = "ImageStream";
@@ -16,9 +17,20 @@ pub(super) fn check(subject: &Subject) -> Check {
         .iter()
         .flat_map(|stream| stream.tags.iter().map(move |tag| (stream, tag)))
         .filter_map(|(stream, tag)| {
-            let message = format!("Import of {}:{} failed: {}", stream.name, tag.name, in_words(tag.failure.as_ref()?));
+            let message = format!("Import of {}:{} failed: {}", stream.name, tag.name, why(subject, tag)?);
             Some(subject.finding(Code::ImportFailed, subject.object(KIND, &stream.name), message))
         })
         .collect();
     Check::new(TITLE, count(streams.len(), "image stream"), findings)
+}
+
+/// Why a tag's last import failed, if it did. The secrets explain a refusal of Quay's; of other registries they may hold
+/// logins of types that are not read.
+fn why(subject: &Subject, tag: &StreamTag) -> Option<String> {
+    let (message, host) = (tag.failure.as_ref()?, &subject.desired.host);
+    let is_of_quay = tag.follows().is_some_and(|image| image.split('/').next() == Some(host));
+    Some(match &subject.snapshot.secrets {
+        Ok(secrets) if is_of_quay => in_words_knowing(message, host, secrets),
+        _ => in_words(message),
+    })
 }

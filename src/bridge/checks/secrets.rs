@@ -5,6 +5,7 @@ use secrecy::ExposeSecret;
 use super::{Check, Subject};
 use crate::bridge::desired::{Account, Desired};
 use crate::bridge::finding::{Code, Finding};
+use crate::bridge::imports::tried;
 use crate::bridge::snapshot::{Login, NamespaceSnapshot};
 
 const TITLE: &str = "Secrets";
@@ -94,17 +95,15 @@ fn finding(subject: &Subject, account: &Account, state: SecretState) -> Option<F
     Some(subject.finding(code, subject.object(KIND, secret), message))
 }
 
-/// Imports try the secrets in the order of their names, linked or not (measured), so the first one for the host
-/// decides.
+/// The secret that imports try, where it is none of ours although there is one.
 fn rival(subject: &Subject) -> Option<Finding> {
     let desired = subject.desired;
     let ours = |name: &str| desired.accounts.iter().any(|account| account.secret == name);
     let own_login = |login: &Login| login.username.strip_prefix(&format!("{}+", desired.organization)).is_some();
-    let mut secrets: Vec<_> =
-        subject.snapshot.secrets.iter().flatten().filter(|secret| secret.login_for(&desired.host).is_some()).collect();
-    secrets.sort_by(|a, b| a.name.cmp(&b.name));
-    let first = secrets.first().filter(|secret| !ours(&secret.name))?;
-    if !secrets.iter().any(|secret| ours(&secret.name)) || first.login_for(&desired.host).is_some_and(own_login) {
+    let secrets = subject.snapshot.secrets.as_deref().ok()?;
+    let (first, login) = tried(&desired.host, secrets).filter(|(first, _)| !ours(&first.name))?;
+    let has_ours = secrets.iter().any(|secret| ours(&secret.name) && secret.login_for(&desired.host).is_some());
+    if !has_ours || own_login(login) {
         return None;
     }
     let message = format!("Secret {} has a login for {} too and comes before ours by name", first.name, desired.host);

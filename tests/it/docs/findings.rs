@@ -21,6 +21,7 @@ const INTRODUCTION: &str = "\
 | OQ2xx | the organization, its robot accounts and default permissions |
 | OQ3xx | secrets and service accounts |
 | OQ4xx | image streams and repositories |
+| OQ5xx | builds, and the tags that they leave in image streams |
 | OQ9xx | what could not be checked |
 
 | level | meaning |

@@ -53,6 +53,17 @@ impl World {
         }));
     }
 
+    /// Has the cluster trust this world's Quay, for imports and for the nodes.
+    pub(crate) fn trust_quay(&self) {
+        let ca = std::fs::read_to_string(self.sandbox.ca_file()).unwrap();
+        self.create(&json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": "registry-cas", "namespace": "openshift-config" },
+            "data": { self.sandbox.quay.host().replace(':', ".."): ca },
+        }));
+        self.merge("Image", "", "cluster", &json!({ "spec": { "additionalTrustedCA": { "name": "registry-cas" } } }));
+    }
+
     /// The docker configuration in a secret.
     pub(crate) fn content(&self, namespace: &str, secret: &str) -> Value {
         let secret = self.get("Secret", namespace, secret).unwrap();

@@ -1,6 +1,14 @@
 //! Imports: what OpenShift is asked to fetch from Quay into an image stream, and what came of it.
 
+mod choice;
+mod standing;
+mod words;
+
 use std::fmt;
+
+pub use choice::{Choice, Chosen, LeftAlone, Named, Wanted};
+pub use standing::{Standing, follows, standing};
+pub use words::{in_words, in_words_knowing, is_refused, tried};
 
 /// Tags of one image stream, to be imported with one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,25 +56,4 @@ impl fmt::Display for ImportFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&in_words(&self.message))
     }
-}
-
-/// An import's error message, with what it means where that is known.
-pub fn in_words(message: &str) -> String {
-    let message = message.trim_end_matches('.');
-    match cause(message) {
-        Some(cause) => format!("{message} ({cause})"),
-        None => message.to_owned(),
-    }
-}
-
-/// What OpenShift's import errors mean, by the texts measured on a real one.
-fn cause(message: &str) -> Option<&'static str> {
-    let known = [
-        ("you may not have access", "no secret of the namespace may read it, or another secret for the host comes first"),
-        ("not found", "Quay has no such image"),
-        ("x509", "the cluster does not trust Quay's certificate"),
-        ("server gave HTTP response to HTTPS client", "Quay answers plain http there"),
-        ("connection refused", "nothing listens there"),
-    ];
-    known.iter().find(|(text, _)| message.contains(text)).map(|(_, cause)| *cause)
 }

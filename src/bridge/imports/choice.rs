@@ -1,0 +1,209 @@
+//! Which tags an import takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use super::standing::{Standing, follows, standing};
+use crate::bridge::names;
+use crate::bridge::snapshot::{ImageStream, RepositoryTag, StreamTag};
+
+/// An image stream, or one of its tags, as a person names it: `STREAM[:TAG]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The image stream.
+    pub stream: String,
+    /// The tag; without one all that Quay has.
+    pub tag: Option<String>,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// What was named; nothing for every image stream.
+    pub named: &'a [Named],
+    /// Only tags that the image stream has not, or of which Quay has a newer image.
+    pub missing: bool,
+}
+
+/// A tag that is to be imported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// The image stream.
+    pub stream: String,
+    /// The tag.
+    pub tag: String,
+    /// The image stream has it already.
+    pub exists: bool,
+    /// What it follows so far, where that is something else.
+    pub instead_of: Option<String>,
+}
+
+/// A tag that is not imported, although Quay has it, unless it is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftAlone {
+    /// The image stream.
+    pub stream: String,
+    /// The tag.
+    pub tag: String,
+    /// What decides over it instead.
+    pub why: String,
+}
+
+/// What an import takes and what it leaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// The tags to import; those of one image stream in one piece, none twice.
+    pub chosen: Vec<Chosen>,
+    /// The tags that are left alone.
+    pub left_alone: Vec<LeftAlone>,
+}
+
+impl FromStr for Named {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (stream, tag) = match text.split_once(':') {
+            Some((stream, tag)) => (stream, Some(tag)),
+            None => (text, None),
+        };
+        names::repository(stream)?;
+        tag.map_or(Ok(()), names::tag)?;
+        Ok(Self { stream: stream.to_owned(), tag: tag.map(str::to_owned) })
+    }
+}
+
+impl Wanted<'_> {
+    /// The image streams whose tags in Quay have to be known; `all` are those that have a repository. A tag that is named
+    /// is imported whether Quay has it or not: the import says so.
+    pub fn to_look_up(&self, all: &BTreeSet<String>) -> BTreeSet<String> {
+        if self.named.is_empty() {
+            return all.clone();
+        }
+        let wanted = self.named.iter().filter(|named| self.missing || named.tag.is_none());
+        wanted.map(|named| named.stream.clone()).collect()
+    }
+
+    /// The tags to import. `tags` are those that Quay has in each repository that was looked up; `image` is the name under
+    /// which it serves a tag of one.
+    pub fn choose(
+        &self,
+        streams: &[ImageStream],
+        tags: &BTreeMap<String, Vec<RepositoryTag>>,
+        image: impl Fn(&str, &str) -> String,
+    ) -> Choice {
+        let mut choice = Choice::default();
+        let names: BTreeSet<&str> = match self.named {
+            [] => tags.keys().map(String::as_str).collect(),
+            named => named.iter().map(|named| named.stream.as_str()).collect(),
+        };
+        for stream in names {
+            let known = streams.iter().find(|known| known.name == stream);
+            let all = tags.get(stream).map(Vec::as_slice).unwrap_or_default();
+            for (tag, by_name) in self.tags_of(stream, all) {
+                let known = known.and_then(|known| known.tag(&tag));
+                let image = image(stream, &tag);
+                let now = all.iter().find(|now| now.name == tag);
+                match now.map(|now| standing(known, &image, now)) {
+                    Some(Standing::Current) if self.missing => {}
+                    Some(Standing::Elsewhere(why)) if !by_name => {
+                        choice.left_alone.push(LeftAlone { stream: stream.to_owned(), tag, why });
+                    }
+                    _ => choice.chosen.push(Chosen {
+                        stream: stream.to_owned(),
+                        exists: known.is_some(),
+                        instead_of: known.and_then(|known| instead_of(known, &image)),
+                        tag,
+                    }),
+                }
+            }
+        }
+        choice
+    }
+
+    /// The tags of an image stream that come into question, and whether each was named.
+    fn tags_of(&self, stream: &str, in_quay: &[RepositoryTag]) -> BTreeMap<String, bool> {
+        let mut tags = BTreeMap::new();
+        let named = self.named.iter().filter(|named| named.stream == stream);
+        if self.named.is_empty() || named.clone().any(|named| named.tag.is_none()) {
+            tags.extend(in_quay.iter().map(|tag| (tag.name.clone(), false)));
+        }
+        tags.extend(named.filter_map(|named| Some((named.tag.clone()?, true))));
+        tags
+    }
+}
+
+fn instead_of(tag: &StreamTag, image: &str) -> Option<String> {
+    tag.from.as_ref().filter(|_| !follows(tag, image)).map(ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::standing::tests::{in_quay, stream_tag};
+    use super::*;
+
+    fn image(stream: &str, tag: &str) -> String {
+        format!("q/openshift_shop/{stream}:{tag}")
+    }
+
+    /// `app` follows Quay with `current`, `stale` and `foreign`, which follows another registry; Quay has `new` besides.
+    /// `web` is not in the cluster.
+    fn choose(named: &[&str], missing: bool) -> (Vec<String>, Vec<String>) {
+        let stream = ImageStream {
+            name: "app".into(),
+            tags: vec![
+                stream_tag("current", Some(&image("app", "current")), Some("sha256:1")),
+                stream_tag("foreign", Some("docker.io/app:1"), Some("sha256:0")),
+                stream_tag("stale", Some(&image("app", "stale")), Some("sha256:0")),
+            ],
+            wants_repository: None,
+        };
+        let tags = ["current", "foreign", "new", "stale"].map(|tag| in_quay(tag, "sha256:1")).to_vec();
+        let tags = BTreeMap::from([("app".to_owned(), tags), ("web".to_owned(), vec![in_quay("1", "sha256:1")])]);
+        let named: Vec<Named> = named.iter().map(|named| named.parse().unwrap()).collect();
+        let choice = Wanted { named: &named, missing }.choose(&[stream], &tags, image);
+        let chosen = choice.chosen.iter().map(|chosen| format!("{}:{}", chosen.stream, chosen.tag)).collect();
+        (chosen, choice.left_alone.iter().map(|left| format!("{}:{}", left.stream, left.tag)).collect())
+    }
+
+    #[test]
+    fn all_tags_of_quay_are_taken_but_those_that_something_else_decides_over() {
+        let foreign = vec!["app:foreign".to_owned()];
+        let all = ["app:current", "app:new", "app:stale", "web:1"].map(str::to_owned);
+        assert_eq!(choose(&[], false), (all.to_vec(), foreign.clone()));
+        assert_eq!(choose(&["app"], false), (all[..3].to_vec(), foreign.clone()));
+        assert_eq!(choose(&[], true), (["app:new", "app:stale", "web:1"].map(str::to_owned).to_vec(), foreign));
+    }
+
+    #[test]
+    fn what_is_named_is_taken_whatever_it_follows_and_whether_or_not_quay_has_it() {
+        let chosen = |named: &[&str], missing| choose(named, missing).0;
+        assert_eq!(chosen(&["app:foreign", "app:absent", "app:current"], false), ["app:absent", "app:current", "app:foreign"]);
+        assert_eq!(chosen(&["app:foreign", "app:absent", "app:current"], true), ["app:absent", "app:foreign"]);
+        assert_eq!(chosen(&["web:1", "web:1", "web"], false), ["web:1"]);
+    }
+
+    #[test]
+    fn quay_is_asked_for_tags_that_are_not_named() {
+        let all = BTreeSet::from(["app".to_owned(), "base".to_owned()]);
+        let looked_up = |named: &[&str], missing| {
+            let named: Vec<Named> = named.iter().map(|named| named.parse().unwrap()).collect();
+            Wanted { named: &named, missing }.to_look_up(&all).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(looked_up(&[], false), ["app", "base"]);
+        assert_eq!(looked_up(&["app:1", "web"], false), ["web"]);
+        assert_eq!(looked_up(&["app:1"], false), Vec::<String>::new());
+        assert_eq!(looked_up(&["app:1"], true), ["app"]);
+    }
+
+    #[test]
+    fn names_are_checked() {
+        for text in ["app", "app:1.0", "app:Latest_x"] {
+            assert!(text.parse::<Named>().is_ok(), "{text}");
+        }
+        for text in ["", ":1", "app:", "app:-1", "App", "a/b", "app@sha256:00", "app:1:2"] {
+            assert!(text.parse::<Named>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! How a tag of an image stream stands to the tag of the same name in Quay.
+
+use crate::bridge::snapshot::{RepositoryTag, StreamTag, TagImage};
+
+/// How a tag of an image stream stands to the tag of the same name in Quay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It does not follow the tag in Quay, and nothing is lost when it does: there is no such tag, or it has the same
+    /// image in OpenShift's own registry.
+    Absent,
+    /// It follows the tag in Quay and has its image.
+    Current,
+    /// It follows the tag in Quay and has another image, or none yet.
+    Stale,
+    /// Something else decides which image it has: what, in words.
+    Elsewhere(String),
+}
+
+/// How `tag`, if there is one, stands to what Quay has `now`. `image` is the name under which Quay serves it.
+pub fn standing(tag: Option<&StreamTag>, image: &str, now: &RepositoryTag) -> Standing {
+    let Some(tag) = tag else { return Standing::Absent };
+    match (&tag.from, &tag.image) {
+        (Some(_), has) if follows(tag, image) => match has {
+            Some(has) if is_current(has, now) => Standing::Current,
+            _ => Standing::Stale,
+        },
+        (Some(from), _) => Standing::Elsewhere(format!("it follows {from}")),
+        (None, Some(has)) if has.digest != now.digest => Standing::Elsewhere("it was pushed to OpenShift's own registry".into()),
+        (None, _) => Standing::Absent,
+    }
+}
+
+/// Whether a tag follows an image of a registry, which `latest` need not be written behind.
+pub fn follows(tag: &StreamTag, image: &str) -> bool {
+    tag.follows().is_some_and(|followed| followed == image || image.strip_suffix(":latest") == Some(followed))
+}
+
+/// Of a list of images OpenShift has the one for its platform, with a digest of its own. There only the time tells: what
+/// came after the list was pushed was taken out of it.
+fn is_current(has: &TagImage, now: &RepositoryTag) -> bool {
+    has.digest == now.digest || (now.is_list && has.created.is_some_and(|created| created >= now.pushed))
+}
+
+#[cfg(test)]
+pub(in crate::bridge) mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::bridge::snapshot::TagSource;
+
+    pub(in crate::bridge) const IMAGE: &str = "quay.example.com/openshift_shop/app:latest";
+
+    /// A tag that follows an image and has one.
+    pub(in crate::bridge) fn stream_tag(name: &str, follows: Option<&str>, digest: Option<&str>) -> StreamTag {
+        let source = |name: &str| TagSource { kind: "DockerImage".into(), name: name.into() };
+        let image = |digest: &str| TagImage { digest: digest.into(), reference: String::new(), created: Some(100) };
+        StreamTag { name: name.into(), from: follows.map(source), image: digest.map(image), failure: None }
+    }
+
+    pub(in crate::bridge) fn in_quay(name: &str, digest: &str) -> RepositoryTag {
+        RepositoryTag { name: name.into(), digest: digest.into(), is_list: false, pushed: 200 }
+    }
+
+    #[test]
+    fn a_tag_is_current_when_it_follows_quay_and_has_its_image() {
+        let standing = |from, digest| standing(Some(&stream_tag("latest", from, digest)), IMAGE, &in_quay("latest", "sha256:2"));
+        assert_eq!(standing(Some(IMAGE), Some("sha256:2")), Standing::Current);
+        assert_eq!(standing(Some("quay.example.com/openshift_shop/app"), Some("sha256:2")), Standing::Current);
+        assert_eq!(standing(Some(IMAGE), Some("sha256:1")), Standing::Stale);
+        assert_eq!(standing(Some(IMAGE), None), Standing::Stale);
+    }
+
+    #[test]
+    fn what_something_else_decides_over_is_told_apart_from_what_is_not_there() {
+        let now = in_quay("latest", "sha256:2");
+        let of = |from, digest| standing(Some(&stream_tag("latest", from, digest)), IMAGE, &now);
+        assert_eq!(standing(None, IMAGE, &now), Standing::Absent);
+        assert_eq!(of(None, Some("sha256:2")), Standing::Absent, "it was copied from OpenShift's own registry");
+        assert_eq!(of(None, None), Standing::Absent);
+        for from in ["docker.io/library/app:1", "quay.example.com/openshift_shop/app:other", "quay.example.com/other/app"] {
+            assert_eq!(of(Some(from), Some("sha256:2")), Standing::Elsewhere(format!("it follows {from}")));
+        }
+        assert!(matches!(of(None, Some("sha256:1")), Standing::Elsewhere(_)), "a push would be undone");
+        let from = Some(TagSource { kind: "ImageStreamTag".into(), name: "base:1".into() });
+        let tagged = StreamTag { from, ..StreamTag::default() };
+        assert_eq!(standing(Some(&tagged), IMAGE, &now), Standing::Elsewhere("it follows ImageStreamTag base:1".into()));
+    }
+
+    #[test]
+    fn of_a_list_of_images_the_time_tells() {
+        let tag = stream_tag("latest", Some(IMAGE), Some("sha256:of-a-platform"));
+        let list = |pushed| RepositoryTag { is_list: true, pushed, ..in_quay("latest", "sha256:list") };
+        assert_eq!(standing(Some(&tag), IMAGE, &list(99)), Standing::Current);
+        assert_eq!(standing(Some(&tag), IMAGE, &list(101)), Standing::Stale);
+        assert_eq!(standing(Some(&stream_tag("latest", Some(IMAGE), Some("sha256:list"))), IMAGE, &list(101)), Standing::Current);
+    }
+}

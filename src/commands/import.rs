@@ -1,0 +1,174 @@
+//! `import`: what Quay has now comes into the image streams.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt as _;
+
+use super::changes::{confirm, finish};
+use super::{Context, namespace};
+use crate::bridge::builds::Destination;
+use crate::bridge::change::Verb;
+use crate::bridge::desired::wants_repository;
+use crate::bridge::finding::{Code, Finding, ObjectRef};
+use crate::bridge::imports::{Chosen, ImportFailure, LeftAlone, StreamImport, TagImport, Wanted, in_words_knowing, is_refused};
+use crate::bridge::integration::QuayIntegration;
+use crate::bridge::names;
+use crate::bridge::snapshot::{ImageStream, RepositoryTag, Secret, Unread};
+use crate::cli::Import;
+use crate::error::{Error, ExitStatus};
+use crate::report::{ChangeReport, ChangeReportEntry};
+use crate::session::settings::Settings;
+use crate::session::{self, Session, Target};
+use crate::ui::Ui;
+
+const COMMAND: &str = "import";
+
+pub(super) async fn run(context: &Context<'_>, args: &Import) -> Result<ExitStatus, Error> {
+    let settings = Settings::read(context.global)?;
+    let cluster = session::connect(context.global).await?;
+    let namespace = namespace(context.global, &cluster)?;
+    let (session, streams) =
+        tokio::join!(Session::open(context.ui, context.global, cluster.clone(), settings), cluster.image_streams(&namespace),);
+    let session = session?;
+    let streams = streams.map_err(|unread| Error::new(unread.to_string()))?;
+    let importing = Importing { session: &session, target: session.settings()?, namespace: &namespace, args };
+
+    let wanted = Wanted { named: &args.named, missing: args.missing };
+    let tags = importing.look_up(&wanted, &streams).await?;
+    let choice = wanted.choose(&streams, &tags, |stream, tag| importing.image(stream, tag));
+    let findings: Vec<Finding> = choice.left_alone.iter().map(|left| importing.finding(left)).collect();
+    let entries: Vec<_> = choice.chosen.iter().map(|chosen| importing.entry(chosen)).collect();
+    let planned = ChangeReport::new(context.program, COMMAND, args.changing.dry_run, entries.clone(), findings.clone());
+    if args.changing.dry_run {
+        return finish(context, &planned, context.global.output);
+    }
+    let format = confirm(context, args.changing, &planned)?;
+    let outcomes = importing.import(context.ui, &choice.chosen).await;
+    let entries = entries.into_iter().zip(outcomes).map(|(entry, outcome)| match outcome {
+        Ok(()) => entry.done(),
+        Err(why) => entry.failed(why),
+    });
+    finish(context, &ChangeReport::new(context.program, COMMAND, false, entries.collect(), findings), format)
+}
+
+struct Importing<'a> {
+    session: &'a Session,
+    target: &'a Target,
+    namespace: &'a str,
+    args: &'a Import,
+}
+
+impl Importing<'_> {
+    fn organization(&self) -> String {
+        self.target.integration.cluster_id.value.organization(self.namespace)
+    }
+
+    fn host(&self) -> String {
+        self.target.integration.url.value.host()
+    }
+
+    /// Under which name Quay serves a tag.
+    fn image(&self, stream: &str, tag: &str) -> String {
+        let destination = Destination { namespace: self.namespace.to_owned(), stream: stream.to_owned(), tag: tag.to_owned() };
+        destination.image(&self.target.integration)
+    }
+
+    /// The tags that Quay has, where they have to be known. Repositories that nobody has pushed to are not asked.
+    async fn look_up(&self, wanted: &Wanted<'_>, streams: &[ImageStream]) -> Result<BTreeMap<String, Vec<RepositoryTag>>, Error> {
+        let has_repository =
+            |stream: &&ImageStream| wants_repository(stream, &self.host()) && names::repository(&stream.name).is_ok();
+        let all = streams.iter().filter(has_repository).map(|stream| stream.name.clone()).collect();
+        let mut repositories = wanted.to_look_up(&all);
+        if repositories.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let quay = &self.session.target().map_err(|error| error.hint("tags that are named are imported without a token"))?.quay;
+        let organization = &self.organization();
+        let unread = |unread: Unread| Error::new(unread.to_string());
+        let pushed = quay.pushed(organization).await.map_err(unread)?;
+        if let Some(missing) = repositories.iter().find(|name| !self.args.named.is_empty() && !pushed.contains_key(*name)) {
+            return Err(Error::new(format!("Quay has no repository {organization}/{missing}"))
+                .hint(format!("oc quay status -n {} says what is missing", self.namespace)));
+        }
+        repositories.retain(|name| pushed.get(name).is_some_and(Option::is_some));
+        let work = repositories.into_iter().map(|name| async move {
+            let tags = quay.tags(organization, &name).await.map_err(unread)?;
+            Ok((name, tags.unwrap_or_default()))
+        });
+        let found: Vec<Result<_, Error>> = futures::stream::iter(work).buffered(self.session.parallel).collect().await;
+        found.into_iter().collect()
+    }
+
+    fn finding(&self, left: &LeftAlone) -> Finding {
+        let LeftAlone { stream, tag, why } = left;
+        let message = format!("{stream}:{tag} is left alone, since {why}; it is imported when it is named");
+        Finding::new(Code::TagOfOthers, self.object(stream, tag), message).in_namespace(self.namespace)
+    }
+
+    fn entry(&self, chosen: &Chosen) -> ChangeReportEntry {
+        let Chosen { stream, tag, exists, instead_of } = chosen;
+        let verb = if *exists { Verb::Update } else { Verb::Create };
+        let instead = instead_of.as_ref().map(|other| format!(", instead of following {other}")).unwrap_or_default();
+        let summary = format!("import {stream}:{tag} from {}{instead}", self.image(stream, tag));
+        ChangeReportEntry::of(verb, self.object(stream, tag), summary).in_namespace(self.namespace)
+    }
+
+    fn object(&self, stream: &str, tag: &str) -> ObjectRef {
+        ObjectRef::namespaced("ImageStreamTag", self.namespace, &format!("{stream}:{tag}"))
+    }
+
+    /// Imports the tags, those of one image stream with one request; what came of each, in their order.
+    async fn import(&self, ui: &Ui, chosen: &[Chosen]) -> Vec<Result<(), String>> {
+        let progress = &ui.progress("Importing", chosen.len());
+        let work = chosen.chunk_by(|a, b| a.stream == b.stream).map(|tags| async move {
+            let import = self.request(tags);
+            progress.at(&import.stream);
+            let outcomes = match self.session.cluster.import_stream(&import).await {
+                Ok(imported) => imported.into_iter().map(|tag| tag.outcome.map(drop).map_err(Trouble::Tag)).collect(),
+                Err(error) => vec![Err(Trouble::Request(error.to_string())); tags.len()],
+            };
+            tags.iter().for_each(|_| progress.tick());
+            outcomes
+        });
+        let work = futures::stream::iter(work).buffered(self.session.parallel).collect::<Vec<_>>();
+        let outcomes = progress.during(work).await.concat();
+        let is_refused =
+            |outcome: &Result<(), Trouble>| matches!(outcome, Err(Trouble::Tag(failure)) if is_refused(&failure.message));
+        // A refusal is the one failure that the secrets explain.
+        let secrets = match outcomes.iter().any(is_refused) {
+            true => self.session.cluster.login_secrets(self.namespace).await.ok(),
+            false => None,
+        };
+        outcomes.into_iter().map(|outcome| outcome.map_err(|trouble| self.in_words(trouble, secrets.as_deref()))).collect()
+    }
+
+    fn request(&self, tags: &[Chosen]) -> StreamImport {
+        let integration = &self.target.integration;
+        let is_scheduled = |resource: &QuayIntegration| resource.scheduled;
+        let tag = |chosen: &Chosen| TagImport { tag: chosen.tag.clone(), from: self.image(&chosen.stream, &chosen.tag) };
+        StreamImport {
+            namespace: self.namespace.to_owned(),
+            stream: tags.first().map(|chosen| chosen.stream.clone()).unwrap_or_default(),
+            tags: tags.iter().map(tag).collect(),
+            scheduled: self.args.scheduled || integration.resource.as_ref().is_some_and(is_scheduled),
+            insecure: integration.insecure,
+        }
+    }
+
+    fn in_words(&self, trouble: Trouble, secrets: Option<&[Secret]>) -> String {
+        match (trouble, secrets) {
+            (Trouble::Request(why), _) => why,
+            (Trouble::Tag(failure), Some(secrets)) => in_words_knowing(&failure.message, &self.host(), secrets),
+            (Trouble::Tag(failure), None) => failure.to_string(),
+        }
+    }
+}
+
+/// Why a tag was not imported.
+#[derive(Clone)]
+enum Trouble {
+    /// The request for its image stream failed.
+    Request(String),
+    /// OpenShift could not fetch it.
+    Tag(ImportFailure),
+}
