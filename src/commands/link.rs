@@ -133,7 +133,7 @@ impl<'a> Linking<'a> {
         target: &Target,
         parts: Vec<Parts>,
     ) -> Result<ChangeSet, Error> {
-        let look = Look { quay: Some(Depth::New), probe: false, beyond_scope: true };
+        let look = Look { quay: Some(Depth::New), tags: false, probe: false, beyond_scope: true };
         let mut set = ChangeSet::new("link");
         for judged in session.judge_each(context.ui, target, parts, look, &self.requests, |judged| judged).await {
             if matches!(self.which, Which::All) && !judged.is_to_be_linked(target) {

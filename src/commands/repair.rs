@@ -30,7 +30,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
     let session = session?.with_webhooks(webhooks);
     let target = session.target()?;
     let depth = if which.is_many() { Depth::Lean } else { Depth::Full };
-    let look = Look { quay: Some(depth), probe: args.probe, beyond_scope: false };
+    let look = Look { quay: Some(depth), tags: true, probe: args.probe, beyond_scope: false };
     let repairing = Repairing { context, session: &session, target, which: &which, look };
 
     let options = Options { adopt: args.adopt, rotate: args.rotate };

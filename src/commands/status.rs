@@ -72,7 +72,7 @@ pub(super) async fn look(
         .await;
     let session = session?.with_webhooks(webhooks);
     let depth = if which.is_many() { Depth::Lean } else { Depth::Full };
-    let look = Look { quay: Some(depth), probe, beyond_scope: false };
+    let look = Look { quay: Some(depth), tags: true, probe, beyond_scope: false };
     let mut namespaces = Vec::new();
     let mut troubles = Vec::new();
     if let Some(target) = &session.target {

@@ -111,7 +111,9 @@ pub(super) fn change(report: &ChangeReport) -> String {
     let changes = count(report.changes.len(), "change");
     if failed > 0 {
         let skipped = if skipped > 0 { format!(", {skipped} not tried") } else { String::new() };
-        return format!("{failed} of {changes} failed{skipped}. Run the command again to finish");
+        // Running an import again would not help by itself.
+        let again = if report.command == "import" { "" } else { ". Run the command again to finish" };
+        return format!("{failed} of {changes} failed{skipped}{again}");
     }
     if skipped > 0 {
         return format!("{} of {changes} done. Run the command again to finish", report.changes.len() - skipped);

@@ -10,6 +10,7 @@ use crate::bridge::Role;
 use crate::bridge::checks::{self, Check, Subject};
 use crate::bridge::desired::Desired;
 use crate::bridge::finding::Level;
+use crate::bridge::imports;
 use crate::bridge::names;
 use crate::bridge::scope::{Scope, is_there};
 use crate::bridge::snapshot::{Namespace, NamespaceSnapshot, Probe, Unread, UnreadKind};
@@ -106,6 +107,8 @@ pub(crate) async fn parts(
 pub(crate) struct Look {
     /// How much of each organization is read; none if Quay is not asked at all.
     pub quay: Option<Depth>,
+    /// Whether tags of image streams are compared with Quay's.
+    pub tags: bool,
     /// Whether the registry is asked what the logins may do.
     pub probe: bool,
     /// Whether namespaces out of scope are looked into too.
@@ -209,6 +212,9 @@ impl Session {
                 target.quay.organization(&desired.organization, &desired.repositories, &robots, depth, &desired.mark).await
             };
         }
+        if look.tags {
+            compare_tags(target, &mut snapshot).await;
+        }
         if look.probe && worth_a_look {
             snapshot.probes = probes(target, &snapshot, &desired).await;
         }
@@ -224,6 +230,25 @@ impl Session {
         }
         Judged { snapshot, desired, scope, checks }
     }
+}
+
+/// Reads Quay's tags of the repositories that image streams follow and that were pushed to since.
+async fn compare_tags(target: &QuayTarget, snapshot: &mut NamespaceSnapshot) {
+    let (Ok(Some(organization)), Ok(streams)) = (&mut snapshot.organization, &snapshot.image_streams) else { return };
+    let (integration, quay, namespace) = (&target.integration, &target.quay, snapshot.name.as_str());
+    if !organization.administered || imports::followed(integration, namespace, streams).next().is_none() {
+        return;
+    }
+    let name = &integration.cluster_id.value.organization(namespace);
+    if organization.pushed.is_none() {
+        organization.pushed = quay.pushed(name).await.ok();
+    }
+    let wanted = imports::pushed_since(integration, namespace, streams, organization);
+    let work = wanted.into_iter().map(|repository| async move {
+        let tags = quay.tags(name, &repository).await;
+        (repository, tags.map(Option::unwrap_or_default))
+    });
+    organization.tags = futures::future::join_all(work).await.into_iter().collect();
 }
 
 /// Logs in to the registry with what the secrets really hold.

@@ -10,6 +10,8 @@ mod wire;
 use serde::Deserialize;
 
 pub use destination::Destination;
+#[cfg(test)]
+pub(super) use rewrite::tests::integration;
 pub use rewrite::{Rewriting, Rewritten, Unchanged, rewrite};
 
 /// Annotation on a build whose output was rewritten; its value is [`MANAGED`] (QBO `pkg/constants`).

@@ -162,7 +162,7 @@ impl fmt::Display for Unchanged {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::bridge) mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::super::super::integration::{Setting, Source};
@@ -170,7 +170,7 @@ pub(super) mod tests {
     use super::super::{Output, Target};
     use super::*;
 
-    pub(in super::super) fn integration() -> Integration {
+    pub(in crate::bridge) fn integration() -> Integration {
         let source = Source::Resource("quay".into());
         Integration {
             url: Setting { value: QuayUrl::parse("https://quay.example.com:8443").unwrap().0, source: source.clone() },

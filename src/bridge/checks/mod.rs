@@ -2,6 +2,7 @@
 
 mod default_permissions;
 mod images;
+mod imports;
 mod integration;
 mod namespace;
 mod organization;
@@ -78,6 +79,7 @@ pub fn namespace(subject: &Subject) -> Vec<Check> {
         service_accounts::check(subject),
         images::check(subject),
     ];
+    checks.extend(imports::check(subject));
     checks.extend(registry::check(subject));
     checks
 }

@@ -157,7 +157,7 @@ mod tests {
                 stream_tag("foreign", Some("docker.io/app:1"), Some("sha256:0")),
                 stream_tag("stale", Some(&image("app", "stale")), Some("sha256:0")),
             ],
-            wants_repository: None,
+            ..ImageStream::default()
         };
         let tags = ["current", "foreign", "new", "stale"].map(|tag| in_quay(tag, "sha256:1")).to_vec();
         let tags = BTreeMap::from([("app".to_owned(), tags), ("web".to_owned(), vec![in_quay("1", "sha256:1")])]);

@@ -7,7 +7,7 @@ mod words;
 use std::fmt;
 
 pub use choice::{Choice, Chosen, LeftAlone, Named, Wanted};
-pub use standing::{Standing, follows, standing};
+pub use standing::{Standing, followed, follows, pushed_since, standing};
 pub use words::{in_words, in_words_knowing, is_refused, tried};
 
 /// Tags of one image stream, to be imported with one request.

@@ -1,6 +1,10 @@
 //! How a tag of an image stream stands to the tag of the same name in Quay.
 
-use crate::bridge::snapshot::{RepositoryTag, StreamTag, TagImage};
+use std::collections::BTreeSet;
+
+use crate::bridge::builds::Destination;
+use crate::bridge::integration::Integration;
+use crate::bridge::snapshot::{ImageStream, Organization, RepositoryTag, StreamTag, TagImage};
 
 /// How a tag of an image stream stands to the tag of the same name in Quay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +39,38 @@ pub fn follows(tag: &StreamTag, image: &str) -> bool {
     tag.follows().is_some_and(|followed| followed == image || image.strip_suffix(":latest") == Some(followed))
 }
 
+/// The tags that follow the namespace's organization in Quay, each with its image stream and what it follows there.
+pub fn followed<'a>(
+    integration: &'a Integration,
+    namespace: &'a str,
+    streams: &'a [ImageStream],
+) -> impl Iterator<Item = (&'a ImageStream, &'a StreamTag, Destination)> {
+    let tags = streams.iter().flat_map(|stream| stream.tags.iter().map(move |tag| (stream, tag)));
+    tags.filter_map(move |(stream, tag)| {
+        let source = Destination::of_image(tag.follows()?, integration)?;
+        (source.namespace == namespace).then_some((stream, tag, source))
+    })
+}
+
+/// The repositories whose tags have to be read to tell whether those that follow them are current: somebody pushed to them
+/// since. That costs one request to Quay each.
+pub fn pushed_since(
+    integration: &Integration,
+    namespace: &str,
+    streams: &[ImageStream],
+    organization: &Organization,
+) -> BTreeSet<String> {
+    let Some(pushed) = &organization.pushed else { return BTreeSet::new() };
+    followed(integration, namespace, streams)
+        .filter(|(_, tag, source)| {
+            let came = tag.image.as_ref().and_then(|image| image.created);
+            // Without any tag there is nothing that the image stream could have.
+            pushed.get(&source.stream).is_some_and(|pushed| pushed.is_none() || *pushed >= came)
+        })
+        .map(|(_, _, source)| source.stream)
+        .collect()
+}
+
 /// Of a list of images OpenShift has the one for its platform, with a digest of its own. There only the time tells: what
 /// came after the list was pushed was taken out of it.
 fn is_current(has: &TagImage, now: &RepositoryTag) -> bool {
@@ -46,6 +82,7 @@ pub(in crate::bridge) mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::bridge::builds::integration;
     use crate::bridge::snapshot::TagSource;
 
     pub(in crate::bridge) const IMAGE: &str = "quay.example.com/openshift_shop/app:latest";
@@ -84,6 +121,28 @@ pub(in crate::bridge) mod tests {
         let from = Some(TagSource { kind: "ImageStreamTag".into(), name: "base:1".into() });
         let tagged = StreamTag { from, ..StreamTag::default() };
         assert_eq!(standing(Some(&tagged), IMAGE, &now), Standing::Elsewhere("it follows ImageStreamTag base:1".into()));
+    }
+
+    #[test]
+    fn only_repositories_that_were_pushed_to_since_are_looked_into() {
+        let integration = integration();
+        let image = |name: &str| Destination::new("shop", name).image(&integration);
+        let stream = |name: &str, tags| ImageStream { name: name.into(), tags, ..ImageStream::default() };
+        let streams = [
+            stream("app", vec![stream_tag("1", Some(&image("app:1")), Some("sha256:1"))]),
+            stream("new", vec![stream_tag("1", Some(&image("new:1")), None)]),
+            stream("web", vec![stream_tag("1", Some("docker.io/web:1"), Some("sha256:1"))]),
+        ];
+        let looked_into = |app: Option<i64>| {
+            let pushed = [("app", app), ("new", Some(1)), ("web", Some(900))];
+            let pushed = Some(pushed.map(|(name, pushed)| (name.to_owned(), pushed)).into());
+            let organization = Organization { pushed, ..Organization::empty() };
+            pushed_since(&integration, "shop", &streams, &organization).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(looked_into(Some(99)), ["new"], "app came at 100");
+        assert_eq!(looked_into(Some(100)), ["app", "new"]);
+        assert_eq!(looked_into(None), ["app", "new"]);
+        assert!(pushed_since(&integration, "shop", &streams, &Organization::empty()).is_empty(), "nobody knows");
     }
 
     #[test]

@@ -49,7 +49,7 @@ const fn fresh(case: Case) -> Case {
 
 const SECRETS: [&str; 3] = ["OQ301 Secret/*-quay-openshift", "OQ312 ServiceAccount/*", "OQ313 ServiceAccount/*"];
 
-pub(super) static CASES: [Case; 29] = [
+pub(super) static CASES: [Case; 32] = [
     mended("stale", &["OQ306 Secret/builder-quay-openshift"], |world, ns| regenerate(world, ns, "builder")),
     probed(mended("refused", &["OQ306 Secret/builder-quay-openshift", "OQ321 Secret/builder-quay-openshift"], |world, ns| {
         regenerate(world, ns, "builder")
@@ -91,6 +91,19 @@ pub(super) static CASES: [Case; 29] = [
         world.sandbox.quay.add_repository(&format!("openshift_{ns}"), "extra", "quayadmin");
     }),
     left("failed-import", &["OQ406 ImageStream/app"], fail_import),
+    left("not-imported", &["OQ521 ImageStreamTag/app:latest"], |world, ns| {
+        let image = format!("{}/openshift_{ns}/app:latest", world.sandbox.quay.host());
+        let output =
+            json!({ "to": { "kind": "DockerImage", "name": image }, "pushSecret": { "name": "builder-quay-openshift" } });
+        world.build_config(ns, "app", &output);
+        let build = world.start_build(ns, "app");
+        world.wait_for_build(ns, &build, "Complete");
+    }),
+    left("behind-quay", &["OQ522 ImageStreamTag/app:latest"], |world, ns| {
+        world.sandbox.quay.push_tag(&format!("openshift_{ns}"), "app", "latest").unwrap();
+        follow(world, ns, "latest");
+    }),
+    left("gone-in-quay", &["OQ523 ImageStreamTag/app:gone"], |world, ns| follow(world, ns, "gone")),
     mended("duplicate", &["OQ223 DefaultPermission/openshift_{ns}+builder"], |world, ns| {
         let organization = format!("openshift_{ns}");
         world.sandbox.quay.add_prototype(&organization, &format!("{organization}+builder"), RepoRole::Write);
@@ -281,6 +294,18 @@ fn ask_role(world: &World, namespace: &str, account: &str, role: &str) {
 fn set_right(world: &World, namespace: &str, account: &str, role: Option<RepoRole>) {
     let organization = format!("openshift_{namespace}");
     world.sandbox.quay.set_permission(&organization, "app", &format!("{organization}+{account}"), role);
+}
+
+/// A tag of the image stream `app` follows Quay and has an image from long ago.
+fn follow(world: &World, namespace: &str, tag: &str) {
+    let path = format!("{}/openshift_{namespace}/app", world.sandbox.quay.host());
+    let from = json!({ "kind": "DockerImage", "name": format!("{path}:{tag}") });
+    world.merge("ImageStream", namespace, "app", &json!({ "spec": { "tags": [{ "name": tag, "from": from }] } }));
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let item = json!({
+        "created": "2020-01-01T00:00:00Z", "image": digest, "dockerImageReference": format!("{path}@{digest}"), "generation": 1,
+    });
+    world.merge("ImageStream", namespace, "app/status", &json!({ "status": { "tags": [{ "tag": tag, "items": [item] }] } }));
 }
 
 fn fail_import(world: &World, namespace: &str) {
