@@ -43,10 +43,10 @@ pub enum Command {
     Status(Status),
     /// Put right what can be put right without losing anything
     Repair(Repair),
-    /// Take a link back; organization and images stay
-    Unlink(Unlink),
     /// Import what Quay has into image streams, now
     Import(Import),
+    /// Take a link back; organization and images stay
+    Unlink(Unlink),
     /// Take the integration out of the cluster; organizations and images stay
     Teardown(Teardown),
     /// Keep namespaces linked for as long as it runs: the bridge
