@@ -83,8 +83,9 @@ impl Authority {
 
     fn certify(&self, names: &[&str]) -> anyhow::Result<(Certificate, KeyPair)> {
         let key = KeyPair::generate().context("no key for the sandbox's server")?;
+        let common_name = names.first().copied().unwrap_or_default();
         let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
-        let certificate = valid_now(CertificateParams::new(names)?, "server").signed_by(&key, &self.issuer)?;
+        let certificate = valid_now(CertificateParams::new(names)?, common_name).signed_by(&key, &self.issuer)?;
         Ok((certificate, key))
     }
 }
