@@ -44,13 +44,13 @@ impl Authority {
         &self.pem
     }
 
-    /// What a server on loopback needs: a fresh certificate for `localhost` and `127.0.0.1`, and HTTP/2 offered
-    /// or not (Quay's nginx offers it). It presents the authority too if it is to present the whole chain.
+    /// What a server on loopback needs: a fresh certificate for `localhost`, `127.0.0.1` and the service `hook` in namespace
+    /// `tools`, and HTTP/2 offered or not (Quay's nginx offers it). It presents the authority too if it is to present the whole chain.
     ///
     /// # Errors
     /// When no certificate can be made.
     pub fn server_config(&self, http2: bool, whole_chain: bool) -> anyhow::Result<Arc<ServerConfig>> {
-        let (certificate, key) = self.certify(&["localhost", "127.0.0.1"])?;
+        let (certificate, key) = self.certify(&["localhost", "127.0.0.1", "hook.tools.svc"])?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
 
         let mut chain = vec![certificate.der().clone()];

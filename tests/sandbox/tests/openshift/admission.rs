@@ -1,6 +1,8 @@
 //! Admission webhooks: asked over TLS about what their rules name, and what comes of their answers.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::routing::post;
 use axum::{Json, Router};
@@ -22,6 +24,7 @@ struct Stage {
     authority: Authority,
     reviews: Arc<Mutex<Vec<Value>>>,
     response: Arc<Mutex<Value>>,
+    traffic: Traffic,
     server: Server,
     builds: usize,
 }
@@ -45,8 +48,8 @@ impl Stage {
             )
         };
         let (tls, traffic) = (authority.server_config(false, false).unwrap(), Traffic::default());
-        let server = api.runtime.block_on(serve(router, classify, tls, traffic)).unwrap();
-        Self { api, authority, reviews, response, server, builds: 0 }
+        let server = api.runtime.block_on(serve(router, classify, tls, traffic.clone())).unwrap();
+        Self { api, authority, reviews, response, traffic, server, builds: 0 }
     }
 
     /// Registers the webhook for new builds, with some fields set to something else.
@@ -116,6 +119,14 @@ fn what_a_webhook_says_is_applied_before_an_object_is_stored() {
     );
     assert_eq!(review["resource"], json!({"group": "build.openshift.io", "version": "v1", "resource": "builds"}));
     assert_eq!(review["object"]["metadata"]["namespace"], "myproj");
+
+    // The same through a service, whichever port it listens on.
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, stage.server.port));
+    stage.api.sandbox.openshift.serve_service("tools", "hook", address);
+    let service = json!({"namespace": "tools", "name": "hook", "path": "/review"});
+    stage.register(&json!({"clientConfig": {"service": service, "caBundle": STANDARD.encode(stage.authority.pem())}}));
+    let (answer, _) = stage.build(&patch(&operations));
+    answer.expect(201, &json!({"metadata": {"annotations": {"a": "b"}}}));
 
     // An update is not among its rules until it is.
     let (path, change) = (format!("{BUILDS}/app-1"), json!({"metadata": {"labels": {"c": "d"}}}));
@@ -188,6 +199,19 @@ fn a_webhook_that_denies_or_fails_is_told_in_kubernetes_words() {
         answer.expect(201, &json!({}));
         assert!(!asked);
     }
+}
+
+#[test]
+fn a_webhook_that_takes_too_long_is_not_waited_for() {
+    let mut stage = Stage::new();
+    stage.register(&json!({"timeoutSeconds": 1}));
+    stage.traffic.set_latency(Duration::from_secs(60));
+    let (answer, asked) = stage.build(&json!({"allowed": true}));
+    assert!(asked);
+    let why = format!("Post \"{}/review?timeout=1s\": context deadline exceeded", stage.server.url);
+    let message =
+        format!("Internal error occurred: failed calling webhook \"builds.example.com\": failed to call webhook: {why}");
+    answer.refused(500, "InternalError", &message);
 }
 
 #[test]
