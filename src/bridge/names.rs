@@ -48,6 +48,18 @@ pub const REPOSITORY_ANNOTATION: &str = "oc-quay/repository";
 /// Annotation on a BuildConfig that `builds rewrite` made push to Quay: where it pushed before, as JSON.
 pub const FORMER_OUTPUT_ANNOTATION: &str = "oc-quay/former-output";
 
+/// The service account under which OpenShift Pipelines and Shipwright build.
+const PIPELINE: &str = "pipeline";
+
+/// Annotation on a secret, with the value `true`: Shipwright looks again at the builds that refer to it when it changes
+/// (Shipwright `docs/development/authentication.md`).
+pub const SHIPWRIGHT_ANNOTATION: &str = "build.shipwright.io/referenced.secret";
+
+/// Whether this is the name of the secret that Shipwright's builds refer to, whatever the cluster ID.
+pub fn is_referenced_by_shipwright(secret: &str) -> bool {
+    secret.strip_prefix(PIPELINE).is_some_and(|rest| rest.starts_with("-quay-"))
+}
+
 /// The `clusterID` of the integration: what tells this cluster's organizations from another's in one Quay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterId(String);

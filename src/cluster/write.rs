@@ -15,7 +15,10 @@ use super::reduce::{DOCKERCONFIGJSON, DOCKERCONFIGJSON_KEY};
 use super::tries::Tries;
 use crate::bridge::change::ScopeEdit;
 use crate::bridge::integration::QuayIntegration;
-use crate::bridge::names::{FINALIZER, LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_FINALIZER};
+use crate::bridge::names::{
+    FINALIZER, LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_FINALIZER, SHIPWRIGHT_ANNOTATION,
+    is_referenced_by_shipwright,
+};
 use crate::bridge::snapshot::Secret;
 
 impl Cluster {
@@ -92,7 +95,7 @@ impl Cluster {
         let secret = json!({
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": { "name": name, "labels": { MANAGED_BY_LABEL: MANAGED_BY } },
+            "metadata": { "name": name, "labels": { MANAGED_BY_LABEL: MANAGED_BY }, "annotations": annotations(name) },
             "type": DOCKERCONFIGJSON,
             "data": data(content),
         });
@@ -176,7 +179,8 @@ impl Cluster {
         content: &SecretString,
         version: &str,
     ) -> Result<Secret, ClusterError> {
-        let patch = json!({ "metadata": { "resourceVersion": version }, "data": data(content) });
+        let metadata = json!({ "resourceVersion": version, "annotations": annotations(name) });
+        let patch = json!({ "metadata": metadata, "data": data(content) });
         Ok(self.merge_as::<kinds::Secret>(&SECRETS, Some(namespace), name, &patch).await?.into())
     }
 
@@ -243,6 +247,10 @@ impl Cluster {
 
 fn holds(secret: &kinds::Secret, content: &SecretString) -> bool {
     secret.value(DOCKERCONFIGJSON_KEY).ok().flatten().is_some_and(|now| now.expose_secret() == content.expose_secret())
+}
+
+fn annotations(secret: &str) -> Value {
+    if is_referenced_by_shipwright(secret) { json!({ SHIPWRIGHT_ANNOTATION: "true" }) } else { json!({}) }
 }
 
 fn data(content: &SecretString) -> Value {

@@ -53,6 +53,9 @@ fn another_service_account_is_linked_with_its_role_which_is_remembered_and_can_c
     }
     let secret = "pipeline-quay-openshift";
     assert_eq!(world.login("shop", secret).1, quay.robot_token("openshift_shop", "pipeline").unwrap());
+    let annotations = |secret: &str| world.get("Secret", "shop", secret).unwrap()["metadata"]["annotations"].clone();
+    assert_eq!(annotations(secret)["build.shipwright.io/referenced.secret"], "true", "Shipwright builds with it");
+    assert!(annotations("builder-quay-openshift").is_null());
     for list in ["secrets", "imagePullSecrets"] {
         assert!(world.references("shop", "pipeline", list).contains(&secret.to_owned()));
     }
