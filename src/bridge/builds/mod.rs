@@ -1,7 +1,7 @@
 //! Builds: where they push to, and what becomes of that where images live in Quay.
 //!
 //! A Build and the BuildConfig that it is made from have this part of their `spec` in common, so one rule
-//! ([`rewrite`]) serves the admission webhook, which sees builds, and the command that writes BuildConfigs.
+//! ([`rewrite()`]) serves the admission webhook, which sees builds, and the command that writes BuildConfigs.
 
 mod destination;
 mod rewrite;

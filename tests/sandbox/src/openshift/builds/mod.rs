@@ -1,6 +1,6 @@
 //! Builds: from a BuildConfig to an image in a registry.
 //!
-//! [`instantiate`] is what `oc start-build` asks for, [`validate`] what the API refuses, and
+//! [`instantiate()`] is what `oc start-build` asks for, [`validate`] what the API refuses, and
 //! [`round`] the build controller with the pods it starts. The controller is a client of the API as on a real cluster, so
 //! webhooks see what it writes, and it plays on any API server that knows Builds. Rules and messages are those of
 //! openshift-apiserver `pkg/build` and openshift-controller-manager `pkg/build/controller/build`.
