@@ -1,4 +1,8 @@
 //! Reports to test with, made from the words the real checks use.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+use std::fs;
+use std::path::Path;
 
 use crate::bridge::Role;
 use crate::bridge::change::{Change, ServiceAccountEdit};
@@ -16,6 +20,16 @@ pub(super) fn style(width: usize) -> Style {
 
 pub(super) fn strip(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
+}
+
+/// Insists that a text is what a file of the project holds. `UPDATE_DOCS=1` writes it anew; read it before it is committed.
+pub(super) fn assert_written(file: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, text).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == text, "{file} is stale, UPDATE_DOCS=1 writes it anew; it should hold:\n{text}");
 }
 
 pub(super) fn snapshot(hostname: &str) -> IntegrationSnapshot {

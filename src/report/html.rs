@@ -112,8 +112,8 @@ fn row(namespace: &NamespaceReport, findings: &[Finding], rank: Option<usize>) -
     codes.sort();
     codes.dedup();
     let state = namespace.state();
-    let level = if namespace.linked { namespace.level.max(Level::Info) } else { namespace.level };
-    let class = if state == "ok" { Level::Ok.as_str() } else { level.as_str() };
+    // Every other state is called as its level is.
+    let class = if state == "not linked" { Level::Info.as_str() } else { state };
     let organization = namespace.organization.as_deref().filter(|_| namespace.linked).unwrap_or_default();
     format!(
         "<tr data-namespace=\"{name}\" data-state=\"{state}\"><th scope=\"row\">{name}</th>\
@@ -189,7 +189,7 @@ impl fmt::Display for Text<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixtures::{finding, missing, one, several, thirty};
+    use crate::report::fixtures::{assert_written, finding, missing, one, several, thirty};
 
     fn page(report: &StatusReport) -> String {
         status(report, Timestamp::UNIX_EPOCH)
@@ -212,6 +212,11 @@ mod tests {
             }
             assert!(page.contains(&format!("<article id=\"{}\">", entry.code)), "{}", entry.code);
         }
+    }
+
+    #[test]
+    fn it_is_as_it_was_looked_at() {
+        assert_written("src/report/html/thirty.html", &page(&thirty()));
     }
 
     #[test]

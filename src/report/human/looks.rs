@@ -2,9 +2,6 @@
 //! before they are committed.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
-use std::fs;
-use std::path::Path;
-
 use crate::report::fixtures::*;
 use crate::report::{Format, Style};
 
@@ -20,16 +17,10 @@ fn look(name: &str, render: impl Fn(Format, &Style) -> anyhow::Result<String>) {
         ("log", Format::Human, Style { width: None, ascii: false }),
         ("wide", Format::Wide, width(80)),
     ];
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/human/looks");
     for (view, format, style) in views {
         let text = render(format, &style).unwrap();
         let text = if view == "80-color" { text.replace('\x1b', "␛") } else { strip(&text) };
-        let file = folder.join(format!("{name}.{view}.txt"));
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(&file, &text).unwrap();
-        }
-        assert_eq!(text, fs::read_to_string(&file).unwrap_or_default(), "{}", file.display());
+        assert_written(&format!("src/report/human/looks/{name}.{view}.txt"), &text);
     }
 }
 

@@ -10,8 +10,8 @@ use crate::bridge::finding::{Finding, Level};
 use crate::report::status::{NamespaceReport, StatusReport};
 use crate::report::style::{Page, Style, columns, paint, plain};
 
-/// So many namespaces with problems have a row. Those without have theirs if there are no more of them than this; else
-/// they are only counted.
+/// So many namespaces with problems have a row. Where there are more of them, or of those without problems, the latter are
+/// only counted.
 const MOST_ROWS: usize = 20;
 /// The findings of this many namespaces are shown.
 const MOST_DETAILED: usize = 10;
@@ -26,7 +26,7 @@ pub(super) fn show(page: &mut Page, style: &Style, report: &StatusReport, listin
     let (telling, quiet): (Vec<_>, Vec<_>) =
         groups.iter().partition(|(_, findings)| concerning(findings, false).next().is_some());
     let most_telling = if wide { usize::MAX } else { MOST_ROWS };
-    let most_quiet = if wide || quiet.len() <= MOST_ROWS { usize::MAX } else { 0 };
+    let most_quiet = if wide || telling.len().max(quiet.len()) <= MOST_ROWS { usize::MAX } else { 0 };
     let shown: Vec<_> = telling.iter().take(most_telling).chain(quiet.iter().take(most_quiet)).copied().collect();
 
     if !shown.is_empty() {
