@@ -29,3 +29,27 @@ pub(crate) fn nearest(mut error: Error) -> Error {
     }
     error
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn usage_and_examples_show_the_name_that_was_typed() {
+        let mut program = called(Cli::command(), "kubectl quay");
+        program.build();
+        let help = program.find_subcommand_mut("link").map(|link| link.render_help().to_string()).unwrap_or_default();
+        assert!(help.contains("Usage: kubectl quay link") && help.contains("\n  kubectl quay link -n shop"), "{help}");
+        assert!(!help.replace("kubectl quay", "").contains("quay link"), "{help}");
+    }
+
+    #[test]
+    fn of_several_words_that_are_near_the_nearest_is_suggested() {
+        let error = Cli::command().try_get_matches_from(["oc-quay", "stauts"]).map_err(nearest);
+        let said = error.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(said.contains("'status'") && !said.contains("'setup'"), "{said}");
+    }
+}

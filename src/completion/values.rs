@@ -28,6 +28,7 @@ enum Name {
     User,
     /// With a role behind it: `NAME=ROLE`.
     ServiceAccount,
+    ImageStream,
     Code,
 }
 
@@ -43,6 +44,7 @@ const NAMES: &[(&str, Name)] = &[
     ("cluster", Name::Cluster),
     ("user", Name::User),
     ("service_accounts", Name::ServiceAccount),
+    ("named", Name::ImageStream),
     ("code", Name::Code),
 ];
 
@@ -75,6 +77,7 @@ impl Name {
                 }
                 None => plain(asked(of_namespace(Arc::clone(global), Named::ServiceAccounts))),
             },
+            Name::ImageStream => plain(asked(of_namespace(Arc::clone(global), Named::ImageStreams))),
         };
         found.retain(|candidate| candidate.get_value().to_str().is_some_and(|value| value.starts_with(start)));
         found
@@ -117,4 +120,27 @@ fn asked(question: impl Future<Output = Option<Vec<String>>> + Send + 'static) -
         sender.send(runtime.block_on(question)).ok()
     });
     receiver.recv_timeout(PATIENCE).ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn fields(command: &Command) -> BTreeSet<String> {
+        let own = command.get_arguments().map(|arg| arg.get_id().to_string());
+        own.chain(command.get_subcommands().flat_map(fields)).collect()
+    }
+
+    #[test]
+    fn every_name_belongs_to_an_argument_that_there_is() {
+        let fields = fields(&Cli::command());
+        for (field, _) in NAMES {
+            assert!(fields.contains(*field), "no argument is called {field}");
+        }
+    }
 }
