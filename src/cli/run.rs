@@ -21,7 +21,7 @@ use crate::bridge::deletion::OnDeletion;
   # The same with an image of your own, in a namespace of your own
   oc quay run --manifests --image registry.example.com/oc-quay:v1 -n quay-bridge")]
 pub struct Run {
-    /// Print the objects that make it run in the cluster, in the namespace of -n or `oc-quay`, and end
+    /// Print the objects that make it run in the cluster, in a namespace `oc-quay` or in that of -n, and end
     #[arg(long, conflicts_with_all = ["listen", "webhook_listen", "leader_election"])]
     pub manifests: bool,
     /// The image that they name, instead of this version's

@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use super::{Changing, duration};
-use crate::setup::{Approval, NodeTrust, Scopes, TOKEN_APPLICATION, TOKEN_ORGANIZATION};
+use crate::setup::{Approval, Bridge, NodeTrust, Scopes, TOKEN_APPLICATION, TOKEN_ORGANIZATION};
 
 /// `setup`
 #[derive(Debug, Args)]
@@ -17,6 +17,9 @@ use crate::setup::{Approval, NodeTrust, Scopes, TOKEN_APPLICATION, TOKEN_ORGANIZ
 
   # Without a terminal, for a pipeline
   oc quay setup --yes --quay-url https://quay.example.com --quay-token-file - --cluster-id prod
+
+  # The same, with this program in the cluster in place of the operator
+  oc quay setup --yes --bridge built-in --quay-url https://quay.example.com --quay-token-file -
 
   # The objects, for a Git repository
   oc quay setup --dry-run -o yaml --quay-url https://quay.example.com
@@ -123,7 +126,16 @@ pub struct Token {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Operator")]
 pub struct Operator {
-    /// Do without the operator; only its QuayIntegration resource is installed (OC_QUAY_WITHOUT_OPERATOR)
+    /// Who keeps namespaces linked (OC_QUAY_BRIDGE); the operator if nothing says otherwise
+    #[arg(long, value_enum, value_name = "WHICH", conflicts_with = "without_operator", env = "OC_QUAY_BRIDGE", hide_env = true)]
+    pub bridge: Option<Bridge>,
+    /// Image of the built-in bridge, instead of this version's (OC_QUAY_BRIDGE_IMAGE)
+    #[arg(long, value_name = "IMAGE", env = "OC_QUAY_BRIDGE_IMAGE", hide_env = true)]
+    pub bridge_image: Option<String>,
+    /// Remove the operator once the built-in bridge runs; what it has linked stays as it is
+    #[arg(long)]
+    pub take_over: bool,
+    /// The same as `--bridge none` (OC_QUAY_WITHOUT_OPERATOR)
     #[arg(long, env = "OC_QUAY_WITHOUT_OPERATOR", hide_env = true, value_parser = FalseyValueParser::new())]
     pub without_operator: bool,
     /// Catalog to install the operator from (OC_QUAY_OPERATOR_CATALOG)

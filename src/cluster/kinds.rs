@@ -39,8 +39,15 @@ pub(super) const CLUSTER_VERSIONS: Kind = Kind::v1("config.openshift.io", "Clust
 pub(super) const INFRASTRUCTURES: Kind = Kind::v1("config.openshift.io", "Infrastructure", "infrastructures", "infrastructure");
 pub(super) const IMAGE_CONFIGS: Kind = Kind::v1("config.openshift.io", "Image", "images", "image configuration");
 pub(super) const CONFIG_MAPS: Kind = Kind::core("ConfigMap", "configmaps", "config map").namespaced();
-pub(super) const CLUSTER_ROLE_BINDINGS: Kind =
-    Kind::v1("rbac.authorization.k8s.io", "ClusterRoleBinding", "clusterrolebindings", "cluster role binding");
+pub(super) const CLUSTER_ROLES: Kind = Kind::rbac("ClusterRole", "clusterroles", "cluster role");
+pub(super) const CLUSTER_ROLE_BINDINGS: Kind = Kind::rbac("ClusterRoleBinding", "clusterrolebindings", "cluster role binding");
+pub(super) const ROLES: Kind = Kind::rbac("Role", "roles", "role").namespaced();
+pub(super) const ROLE_BINDINGS: Kind = Kind::rbac("RoleBinding", "rolebindings", "role binding").namespaced();
+pub(super) const SERVICES: Kind = Kind::core("Service", "services", "service").namespaced();
+pub(super) const DISRUPTION_BUDGETS: Kind =
+    Kind::v1("policy", "PodDisruptionBudget", "poddisruptionbudgets", "PodDisruptionBudget").namespaced();
+pub(super) const SERVICE_MONITORS: Kind =
+    Kind::v1(MONITORING_GROUP, "ServiceMonitor", "servicemonitors", "ServiceMonitor").namespaced().optional();
 pub(super) const LEASES: Kind = Kind::v1("coordination.k8s.io", "Lease", "leases", "lease").namespaced();
 pub(super) const EVENTS: Kind = Kind::core("Event", "events", "event").namespaced();
 pub(super) const DEPLOYMENTS: Kind = Kind::v1("apps", "Deployment", "deployments", "deployment").namespaced();
@@ -74,6 +81,9 @@ pub(super) const PACKAGES_GROUP: &str = "packages.operators.coreos.com";
 /// The API group of its successor, OLM v1.
 pub(super) const OLM_V1_GROUP: &str = "olm.operatorframework.io";
 
+/// The API group of the Prometheus Operator, which OpenShift's monitoring is.
+pub(super) const MONITORING_GROUP: &str = "monitoring.coreos.com";
+
 impl Kind {
     const fn core(kind: &'static str, plural: &'static str, words: &'static str) -> Self {
         Self::v1("", kind, plural, words)
@@ -85,6 +95,10 @@ impl Kind {
 
     const fn olm(kind: &'static str, plural: &'static str) -> Self {
         Self { version: "v1alpha1", ..Self::v1(OLM_GROUP, kind, plural, kind).namespaced().optional() }
+    }
+
+    const fn rbac(kind: &'static str, plural: &'static str, words: &'static str) -> Self {
+        Self::v1("rbac.authorization.k8s.io", kind, plural, words)
     }
 
     const fn namespaced(self) -> Self {

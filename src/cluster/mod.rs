@@ -50,7 +50,7 @@ pub use follow::{Found, News};
 pub use kubeconfig::{Entries, entries};
 pub use lease::Lease;
 pub use names::Named;
-pub use objects::ObjectKind;
+pub use objects::{ObjectKind, holds};
 pub use olm::{Csv, InstallPlan, Subscription};
 pub use operator::{
     Crd, Deployment, INSTALLER, OPERATOR_DEPLOYMENTS, OPERATOR_NAMESPACE, Operator, PACKAGE, QUAY_INTEGRATION_CRD_NAME,

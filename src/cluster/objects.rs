@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::client::Cluster;
 use super::error::{CHANGED_MEANWHILE, ClusterError};
 use super::kinds::{self, Kind};
+use crate::bridge::snapshot::Read;
 
 /// A kind of object that is written as planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +20,24 @@ pub enum ObjectKind {
     ConfigMap,
     /// A ServiceAccount.
     ServiceAccount,
+    /// A ClusterRole.
+    ClusterRole,
     /// A ClusterRoleBinding.
     ClusterRoleBinding,
+    /// A Role.
+    Role,
+    /// A RoleBinding.
+    RoleBinding,
+    /// A Service.
+    Service,
+    /// A Deployment.
+    Deployment,
+    /// A PodDisruptionBudget.
+    PodDisruptionBudget,
+    /// A ServiceMonitor of the Prometheus Operator.
+    ServiceMonitor,
+    /// A MutatingWebhookConfiguration.
+    MutatingWebhookConfiguration,
     /// The Image of `config.openshift.io`, which says what nodes trust.
     ImageConfig,
     /// A CustomResourceDefinition.
@@ -54,7 +71,15 @@ impl ObjectKind {
             ObjectKind::Secret => &kinds::SECRETS,
             ObjectKind::ConfigMap => &kinds::CONFIG_MAPS,
             ObjectKind::ServiceAccount => &kinds::SERVICE_ACCOUNTS,
+            ObjectKind::ClusterRole => &kinds::CLUSTER_ROLES,
             ObjectKind::ClusterRoleBinding => &kinds::CLUSTER_ROLE_BINDINGS,
+            ObjectKind::Role => &kinds::ROLES,
+            ObjectKind::RoleBinding => &kinds::ROLE_BINDINGS,
+            ObjectKind::Service => &kinds::SERVICES,
+            ObjectKind::Deployment => &kinds::DEPLOYMENTS,
+            ObjectKind::PodDisruptionBudget => &kinds::DISRUPTION_BUDGETS,
+            ObjectKind::ServiceMonitor => &kinds::SERVICE_MONITORS,
+            ObjectKind::MutatingWebhookConfiguration => &kinds::MUTATING_WEBHOOKS,
             ObjectKind::ImageConfig => &kinds::IMAGE_CONFIGS,
             ObjectKind::CustomResourceDefinition => &kinds::CUSTOM_RESOURCE_DEFINITIONS,
             ObjectKind::QuayIntegration => &kinds::QUAY_INTEGRATIONS,
@@ -67,6 +92,14 @@ impl ObjectKind {
 }
 
 impl Cluster {
+    /// A whole object, if there is one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn object(&self, kind: ObjectKind, namespace: Option<&str>, name: &str) -> Read<Option<Value>> {
+        Ok(self.get(kind.kind(), namespace, name).await?)
+    }
+
     /// Creates an object. One that is there already and says the same, whatever its metadata, is as good.
     ///
     /// # Errors
@@ -154,7 +187,7 @@ fn says(found: &Value, wanted: &Value) -> bool {
 
 /// Whether `found` holds everything that `wanted` says; the API server may have added to it. What is `null` in
 /// `wanted` must not be there.
-fn holds(found: &Value, wanted: &Value) -> bool {
+pub fn holds(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         // What is absent holds an object of which nothing is to be there.
         (Value::Object(_) | Value::Null, Value::Object(wanted)) => {

@@ -228,6 +228,12 @@ impl Operator {
         self.subscription.is_some() || self.csv.is_some() || self.extension.is_some() || known(&self.deployment).is_some()
     }
 
+    /// Whether it has pods, or is about to have some.
+    pub fn is_running(&self) -> bool {
+        let has_pods = known(&self.deployment).is_some_and(|deployment| deployment.wanted > 0 || deployment.available > 0);
+        has_pods || self.csv.is_some() || self.subscription.is_some() || self.extension.is_some()
+    }
+
     /// Whether it is installed, its pods work and QuayIntegrations can be written.
     pub fn is_healthy(&self) -> bool {
         // A Subscription without a ClusterServiceVersion has not come to anything yet.

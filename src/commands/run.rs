@@ -29,7 +29,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<ExitStatus,
 }
 
 fn manifests(context: &Context<'_>, bridge: &BuiltIn) -> Result<ExitStatus, Error> {
-    context.ui.out(&report::stream(bridge.manifests().into_iter())?)?;
+    context.ui.out(&report::stream(bridge.manifests())?)?;
     Ok(ExitStatus::Success)
 }
 

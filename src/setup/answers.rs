@@ -35,8 +35,12 @@ pub struct Answers {
     pub opens_browser: bool,
     /// The OAuth application a token is issued for.
     pub application: Application,
-    /// Do without the operator.
-    pub without_operator: bool,
+    /// Who keeps namespaces linked.
+    pub bridge: Option<Bridge>,
+    /// The image of the built-in bridge.
+    pub bridge_image: Option<String>,
+    /// The operator is removed once the built-in bridge runs.
+    pub take_over: bool,
     /// The catalog to install it from.
     pub catalog: Option<String>,
     /// The channel to follow.
@@ -115,6 +119,17 @@ pub struct Application {
     pub expiry: Option<Duration>,
 }
 
+/// Who keeps namespaces linked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Bridge {
+    /// The Quay Bridge Operator
+    Operator,
+    /// This program, in the cluster
+    BuiltIn,
+    /// Nobody: it is done with commands; only the QuayIntegration resource is installed
+    None,
+}
+
 /// What the token may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scopes {
@@ -189,7 +204,9 @@ impl Answers {
             login: Login::default(),
             opens_browser: false,
             application: Application { organization, name, client_id: None, scopes: Scopes::All, expiry: None },
-            without_operator: false,
+            bridge: None,
+            bridge_image: None,
+            take_over: false,
             catalog: None,
             channel: None,
             approval: None,

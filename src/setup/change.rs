@@ -28,6 +28,17 @@ pub enum Change {
     ReleaseNamespace(String),
     /// Writes nothing: somebody else is at work, and the step is done when they are.
     Wait(String),
+    /// Writes nothing, and lasts until something has come or gone that the next changes need.
+    Await(Awaited),
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// The built-in bridge runs.
+    Bridge,
+    /// The operator does not run any more.
+    OperatorGone,
 }
 
 /// A write to an object of the cluster.
@@ -66,7 +77,8 @@ impl Change {
             }
             Change::WriteSecret { key, .. } => ObjectRef::namespaced("Secret", &key.namespace, &key.name),
             Change::ReleaseNamespace(name) => ObjectRef::cluster("Namespace", name),
-            Change::Wait(_) => ObjectRef::cluster("Operator", ""),
+            Change::Wait(_) | Change::Await(Awaited::OperatorGone) => ObjectRef::cluster("Operator", ""),
+            Change::Await(Awaited::Bridge) => ObjectRef::cluster("Bridge", ""),
         }
     }
 
@@ -74,7 +86,7 @@ impl Change {
     pub fn verb(&self) -> Verb {
         match self {
             Change::IssueToken(_) | Change::WriteSecret { version: None, .. } => Verb::Create,
-            Change::WriteSecret { .. } | Change::ReleaseNamespace(_) | Change::Wait(_) => Verb::Update,
+            Change::WriteSecret { .. } | Change::ReleaseNamespace(_) | Change::Wait(_) | Change::Await(_) => Verb::Update,
             Change::Object(change) => match change.write {
                 Write::Create(_) => Verb::Create,
                 Write::Merge(_) => Verb::Update,
@@ -94,6 +106,8 @@ impl Change {
             Change::WriteSecret { key, what, .. } => {
                 format!("put {what} into secret {} in namespace {}", key.name, key.namespace)
             }
+            Change::Await(Awaited::Bridge) => "wait until the bridge runs".into(),
+            Change::Await(Awaited::OperatorGone) => "wait until the operator is gone".into(),
             Change::ReleaseNamespace(name) => format!("remove the operator's finalizer from namespace {name}"),
         }
     }

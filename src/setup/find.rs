@@ -6,7 +6,8 @@ use futures::future::OptionFuture;
 use futures::join;
 use secrecy::SecretString;
 
-use super::{Login, Setup, steps};
+use super::built_in::FoundBridge;
+use super::{Answers, Bridge, Login, Setup, steps};
 use crate::bridge::integration::QuayIntegration;
 use crate::bridge::mark::Mark;
 use crate::bridge::snapshot::{Namespace, Read, Unread, UnreadKind};
@@ -28,6 +29,8 @@ pub struct Found {
     pub operator: Read<Operator>,
     /// Where the operator can be had.
     pub packages: Read<Vec<Package>>,
+    /// The built-in bridge.
+    pub bridge: Read<FoundBridge>,
     /// What nodes trust.
     pub trust: Read<NodeTrust>,
     /// The namespaces.
@@ -55,6 +58,7 @@ impl Default for Found {
             credentials: Err(not_asked()),
             operator: Err(not_asked()),
             packages: Err(not_asked()),
+            bridge: Err(not_asked()),
             trust: Err(not_asked()),
             namespaces: Err(not_asked()),
             unusable: None,
@@ -94,8 +98,12 @@ impl Setup {
         let cluster = &self.cluster;
         let operator = async {
             let platform = cluster.platform().await;
-            let (operator, packages) = join!(operator_on(cluster, &platform), packages_on(cluster, &platform));
-            (platform, operator, packages)
+            let (operator, packages, bridge) = join!(
+                operator_on(cluster, &platform),
+                packages_on(cluster, &platform),
+                bridge_on(cluster, &platform, &self.answers),
+            );
+            (platform, operator, packages, bridge)
         };
         let integrations = async {
             let integrations = cluster.integrations().await;
@@ -103,12 +111,13 @@ impl Setup {
             let credentials = cluster.credentials(&self.answers.secret(existing)).await;
             (integrations, credentials)
         };
-        let ((platform, operator, packages), (integrations, credentials), trust, namespaces) =
+        let ((platform, operator, packages, bridge), (integrations, credentials), trust, namespaces) =
             join!(operator, integrations, cluster.node_trust(steps::trust::CONFIG_MAP), cluster.namespaces(None));
         self.found = Found {
             platform,
             operator,
             packages,
+            bridge,
             integrations,
             credentials,
             trust,
@@ -161,6 +170,10 @@ impl Setup {
 
     pub(super) async fn find_packages(&mut self) {
         self.found.packages = packages_on(&self.cluster, &self.found.platform).await;
+    }
+
+    pub(super) async fn find_bridge(&mut self) {
+        self.found.bridge = bridge_on(&self.cluster, &self.found.platform, &self.answers).await;
     }
 
     pub(super) async fn find_secret(&mut self) {
@@ -222,6 +235,12 @@ async fn operator_on(cluster: &Cluster, platform: &Read<Platform>) -> Read<Opera
 /// Where the operator can be had, which takes the same.
 async fn packages_on(cluster: &Cluster, platform: &Read<Platform>) -> Read<Vec<Package>> {
     cluster.packages(&platform.as_ref().map_err(Unread::clone)?.groups).await
+}
+
+/// Our own bridge, and whether the cluster can watch over it.
+async fn bridge_on(cluster: &Cluster, platform: &Read<Platform>, answers: &Answers) -> Read<FoundBridge> {
+    let groups = &platform.as_ref().map_err(Unread::clone)?.groups;
+    FoundBridge::find(cluster, groups, answers.bridge == Some(Bridge::BuiltIn), answers.bridge_image.as_deref()).await
 }
 
 async fn ask_quay(quay: &Quay, token: Option<&SecretString>) -> (Inspection, Option<Result<TokenTrial, QuayError>>) {

@@ -19,9 +19,10 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use answers::{
-    Answers, Application, Approval, CLUSTER_ID, Login, NodeTrust, Scopes, TOKEN_APPLICATION, TOKEN_ORGANIZATION, TokenFrom,
+    Answers, Application, Approval, Bridge, CLUSTER_ID, Login, NodeTrust, Scopes, TOKEN_APPLICATION, TOKEN_ORGANIZATION,
+    TokenFrom,
 };
-pub use change::{Change, ObjectChange, Write};
+pub use change::{Awaited, Change, ObjectChange, Write};
 pub use find::Found;
 pub use manifests::{manifests, trust_manifests};
 pub use plan::{Fact, Need, Obstacle, Plan};
@@ -151,6 +152,7 @@ impl Setup {
             Step::Operator => {
                 self.find_operator().await;
                 self.find_packages().await;
+                self.find_bridge().await;
             }
             Step::Secret => self.find_secret().await,
             Step::Integration => self.find_integration().await,
@@ -195,6 +197,7 @@ impl Setup {
         let cluster = &self.cluster;
         let done = match change {
             Change::IssueToken(_) => return steps::token::issue(self, ui).await,
+            Change::Await(awaited) => return steps::bridge::wait(self, ui, *awaited).await,
             Change::Object(ObjectChange { kind, namespace, name, write, .. }) => {
                 let namespace = namespace.as_deref();
                 match write {
@@ -294,6 +297,12 @@ impl Setup {
             (None, _) => self.usable_token().is_some(),
             (Some(_), None) => false,
         }
+    }
+
+    /// Whether the built-in bridge is the one that is wanted: somebody says so, or it is there and nobody says otherwise.
+    fn wants_built_in(&self) -> bool {
+        let is_there = self.found.bridge.as_ref().is_ok_and(|bridge| bridge.is_there);
+        self.answers.bridge.map_or(is_there, |bridge| bridge == Bridge::BuiltIn)
     }
 
     /// Whether the cluster serves an API group.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::steps::trust;
 use super::{Change, ObjectChange, Plan, Setup, Step, Write};
 use crate::bridge::finding::Level;
-use crate::bridge::names::OPERATOR_FINALIZER;
+use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_FINALIZER};
 use crate::bridge::snapshot::Read;
 use crate::cluster::{
     ConfigMap, INSTALLER, ImageConfig, OPERATOR_NAMESPACE, ObjectKind, PACKAGE, QUAY_INTEGRATION_CRD_NAME, TRUST_NAMESPACE,
@@ -20,6 +20,8 @@ use crate::cluster::{
 /// interrupted run can be run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
+    /// Our own bridge, which would put back what the others take away.
+    Bridge,
     /// The operator's finalizers.
     Finalizers,
     /// What nodes trust.
@@ -34,11 +36,12 @@ pub enum Part {
 
 impl Part {
     /// All of them.
-    pub const ALL: [Part; 5] = [Part::Finalizers, Part::NodeTrust, Part::Secret, Part::Integration, Part::Operator];
+    pub const ALL: [Part; 6] = [Part::Bridge, Part::Finalizers, Part::NodeTrust, Part::Secret, Part::Integration, Part::Operator];
 
     /// Its name in reports, and for people.
     pub fn names(self) -> (&'static str, &'static str) {
         match self {
+            Part::Bridge => ("bridge", "Bridge"),
             Part::Finalizers => ("finalizers", "Namespaces"),
             _ => (self.step().name(), self.step().title()),
         }
@@ -50,7 +53,7 @@ impl Part {
             Part::Finalizers | Part::Integration => Step::Integration,
             Part::NodeTrust => Step::NodeTrust,
             Part::Secret => Step::Secret,
-            Part::Operator => Step::Operator,
+            Part::Bridge | Part::Operator => Step::Operator,
         }
     }
 }
@@ -59,6 +62,7 @@ impl Part {
 pub fn plan(setup: &Setup, part: Part) -> Plan {
     let mut plan = Plan::default();
     let done = match part {
+        Part::Bridge => bridge(setup, &mut plan),
         Part::Finalizers => finalizers(setup, &mut plan),
         Part::NodeTrust => node_trust(setup, &mut plan),
         Part::Secret => secret(setup, &mut plan),
@@ -92,6 +96,25 @@ fn delete(kind: ObjectKind, namespace: Option<&str>, name: &str, version: Option
         write: Write::Delete(version.map(str::to_owned)),
         summary,
     })
+}
+
+/// The webhook goes first, so that nobody asks a bridge that is gone; the binding, by which the rest is found again, last.
+fn bridge(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
+    let found = read(&setup.found.bridge)?;
+    for (object, found) in found.objects.iter().rev() {
+        let Some(found) = found.as_ref().filter(|found| found["metadata"]["deletionTimestamp"].is_null()) else { continue };
+        if found["metadata"]["labels"][MANAGED_BY_LABEL] != MANAGED_BY {
+            continue;
+        }
+        let within = object.namespace().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+        let all = if object.kind == ObjectKind::Namespace { ", with all that is in it" } else { "" };
+        let summary = format!("delete {} {}{within}{all}", object.kind.as_str(), object.name());
+        plan.changes.push(delete(object.kind, object.namespace(), object.name(), None, summary));
+    }
+    if plan.changes.is_empty() {
+        plan.fact(Level::Ok, "the built-in bridge is not installed");
+    }
+    Ok(())
 }
 
 fn finalizers(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {

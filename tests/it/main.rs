@@ -25,6 +25,7 @@ mod prompts;
 mod repair;
 mod run;
 mod scope;
+mod setup_bridge;
 mod setup_cluster;
 mod setup_extension;
 mod setup_faults;

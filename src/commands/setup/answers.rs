@@ -9,7 +9,7 @@ use crate::bridge::names::QuayUrl;
 use crate::cli::{self, Global};
 use crate::error::Error;
 use crate::session::settings::{self, Settings};
-use crate::setup::{Answers, Application, Login, TokenFrom};
+use crate::setup::{Answers, Application, Bridge, Login, TokenFrom};
 
 /// Reads them.
 ///
@@ -41,7 +41,9 @@ pub(super) fn read(global: &Global, args: &cli::Setup) -> Result<Answers, Error>
             scopes: args.token.scopes,
             expiry: args.token.token_expiry,
         },
-        without_operator: args.operator.without_operator,
+        bridge: if args.operator.without_operator { Some(Bridge::None) } else { args.operator.bridge },
+        bridge_image: said(&args.operator.bridge_image),
+        take_over: args.operator.take_over,
         catalog: said(&args.operator.operator_catalog),
         channel: said(&args.operator.operator_channel),
         approval: args.operator.operator_approval,

@@ -1,7 +1,7 @@
 //! The same set-up as one command that asks nothing.
 
 use crate::commands::Context;
-use crate::setup::{Approval, CLUSTER_ID, NodeTrust, Scopes, Setup, TOKEN_APPLICATION, TOKEN_ORGANIZATION, TokenFrom};
+use crate::setup::{Approval, Bridge, CLUSTER_ID, NodeTrust, Scopes, Setup, TOKEN_APPLICATION, TOKEN_ORGANIZATION, TokenFrom};
 
 /// The command line, without any secret: where one is needed, a file stands.
 pub(super) fn of(context: &Context<'_>, setup: &Setup) -> String {
@@ -47,6 +47,8 @@ pub(super) fn of(context: &Context<'_>, setup: &Setup) -> String {
         ("--token-organization", unusual(&application.organization, TOKEN_ORGANIZATION)),
         ("--token-application", unusual(&application.name, TOKEN_APPLICATION)),
         ("--token-expiry", expiry.as_deref()),
+        ("--bridge", answers.bridge.map(bridge)),
+        ("--bridge-image", answers.bridge_image.as_deref()),
         ("--operator-catalog", answers.catalog.as_deref()),
         ("--operator-channel", answers.channel.as_deref()),
         ("--operator-approval", answers.approval.filter(|approval| *approval == Approval::Manual).map(|_| "manual")),
@@ -73,7 +75,6 @@ pub(super) fn of(context: &Context<'_>, setup: &Setup) -> String {
     }
     let switches = [
         ("--insecure", answers.insecure),
-        ("--without-operator", answers.without_operator),
         ("--replace-token", answers.replace_token == Some(true)),
         ("--adopt", answers.adopt),
         ("--browser", matches!(answers.token, Some(TokenFrom::Browser))),
@@ -86,6 +87,14 @@ pub(super) fn of(context: &Context<'_>, setup: &Setup) -> String {
 /// A value that has to be said.
 fn unusual<'a>(value: &'a str, usual: &str) -> Option<&'a str> {
     Some(value).filter(|value| *value != usual)
+}
+
+fn bridge(choice: Bridge) -> &'static str {
+    match choice {
+        Bridge::Operator => "operator",
+        Bridge::BuiltIn => "built-in",
+        Bridge::None => "none",
+    }
 }
 
 fn node_trust(choice: NodeTrust) -> &'static str {

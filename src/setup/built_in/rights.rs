@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{BuiltIn, cluster_object};
+use super::{BuiltIn, Object, cluster_object};
 use crate::bridge::names::{BRIDGE, LEASE};
-use crate::cluster::OPERATOR_DEPLOYMENTS;
+use crate::cluster::{OPERATOR_DEPLOYMENTS, ObjectKind};
 
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
@@ -60,17 +60,25 @@ const IN_NAMESPACE: [Rule; 2] = [
     Rule { names: &[LEASE], ..Rule::new("coordination.k8s.io", &["leases"], &["get", "patch"]) },
 ];
 
-pub(super) fn manifests(bridge: &BuiltIn) -> [Value; 4] {
-    let in_cluster: Vec<_> = IN_CLUSTER.iter().chain([&OF_OPERATOR]).map(Rule::to_value).collect();
-    let in_namespace: Vec<_> = IN_NAMESPACE.iter().map(Rule::to_value).collect();
-    let api = format!("{RBAC_GROUP}/v1");
-    let subjects = json!([{ "kind": "ServiceAccount", "name": BRIDGE, "namespace": bridge.namespace }]);
-    let binding =
-        |kind: &str| json!({ "roleRef": { "apiGroup": RBAC_GROUP, "kind": kind, "name": BRIDGE }, "subjects": subjects });
+pub(super) fn in_cluster(bridge: &BuiltIn) -> [Object; 2] {
+    let rules: Vec<_> = IN_CLUSTER.iter().chain([&OF_OPERATOR]).map(Rule::to_value).collect();
     [
-        cluster_object(&api, "ClusterRole", json!({ "rules": in_cluster })),
-        cluster_object(&api, "ClusterRoleBinding", binding("ClusterRole")),
-        bridge.object(&api, "Role", json!({ "rules": in_namespace })),
-        bridge.object(&api, "RoleBinding", binding("Role")),
+        cluster_object(ObjectKind::ClusterRole, json!({ "rules": rules })),
+        cluster_object(ObjectKind::ClusterRoleBinding, binding(bridge, ObjectKind::ClusterRole)),
     ]
+}
+
+pub(super) fn in_namespace(bridge: &BuiltIn) -> [Object; 2] {
+    let rules: Vec<_> = IN_NAMESPACE.iter().map(Rule::to_value).collect();
+    [
+        bridge.object(ObjectKind::Role, json!({ "rules": rules })),
+        bridge.object(ObjectKind::RoleBinding, binding(bridge, ObjectKind::Role)),
+    ]
+}
+
+fn binding(bridge: &BuiltIn, role: ObjectKind) -> Value {
+    json!({
+        "roleRef": { "apiGroup": RBAC_GROUP, "kind": role.as_str(), "name": BRIDGE },
+        "subjects": [{ "kind": "ServiceAccount", "name": BRIDGE, "namespace": bridge.namespace }],
+    })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 
 fn manifests() -> Vec<Value> {
-    BuiltIn::new(None, Some("registry.example.com/oc-quay:v1")).manifests()
+    BuiltIn::new(None, Some("registry.example.com/oc-quay:v1")).manifests().collect()
 }
 
 fn of_kind<'a>(manifests: &'a [Value], kind: &str) -> &'a Value {
@@ -17,10 +17,10 @@ fn all_that_the_bridge_needs_is_there_once_and_carries_our_label() {
     let manifests = manifests();
     let kinds: Vec<_> = manifests.iter().map(|object| object["kind"].as_str().unwrap()).collect();
     let expected = [
-        "Namespace",
-        "ServiceAccount",
         "ClusterRole",
         "ClusterRoleBinding",
+        "Namespace",
+        "ServiceAccount",
         "Role",
         "RoleBinding",
         "Service",
@@ -39,8 +39,8 @@ fn all_that_the_bridge_needs_is_there_once_and_carries_our_label() {
 #[test]
 fn the_namespace_and_the_image_are_those_that_are_named() {
     let bridge = BuiltIn::new(Some("quay-bridge"), Some("registry.example.com/oc-quay:v1"));
-    let manifests = bridge.manifests();
-    assert_eq!(of_kind(&manifests, "Namespace")["metadata"]["name"], "quay-bridge");
+    let manifests: Vec<_> = bridge.manifests().collect();
+    assert!(manifests.iter().all(|object| object["kind"] != "Namespace"), "others may live there");
     let text = serde_json::to_string(&manifests).unwrap();
     assert!(!text.contains(r#""namespace":"oc-quay""#), "{text}");
     assert_eq!(of_kind(&manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"], bridge.image);

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{BuiltIn, cluster_object, labels};
+use super::{BuiltIn, Object, cluster_object, labels};
 use crate::bridge::names::{BRIDGE, BRIDGE_WEBHOOK, BRIDGE_WEBHOOK_PATH};
+use crate::cluster::ObjectKind;
 
 /// The port of `/healthz`, `/readyz` and `/metrics`.
 const LISTEN_PORT: u16 = 8080;
@@ -17,7 +18,7 @@ const CERTIFICATES: &str = "/etc/oc-quay/tls";
 /// The Secret that OpenShift puts the serving certificate into.
 const CERTIFICATE_SECRET: &str = "oc-quay-tls";
 
-pub(super) fn manifests(bridge: &BuiltIn) -> [Value; 5] {
+pub(super) fn objects(bridge: &BuiltIn) -> [Object; 5] {
     [service(bridge), deployment(bridge), disruption_budget(bridge), service_monitor(bridge), webhook(bridge)]
 }
 
@@ -26,10 +27,9 @@ fn selector() -> Value {
 }
 
 /// OpenShift issues the certificate and renews it ("Securing service traffic using service serving certificate secrets").
-fn service(bridge: &BuiltIn) -> Value {
+fn service(bridge: &BuiltIn) -> Object {
     let mut service = bridge.object(
-        "v1",
-        "Service",
+        ObjectKind::Service,
         json!({
             "spec": {
                 "selector": selector(),
@@ -40,14 +40,14 @@ fn service(bridge: &BuiltIn) -> Value {
             },
         }),
     );
-    service["metadata"]["annotations"] = json!({ "service.beta.openshift.io/serving-cert-secret-name": CERTIFICATE_SECRET });
+    service.value["metadata"]["annotations"] =
+        json!({ "service.beta.openshift.io/serving-cert-secret-name": CERTIFICATE_SECRET });
     service
 }
 
-fn deployment(bridge: &BuiltIn) -> Value {
+fn deployment(bridge: &BuiltIn) -> Object {
     bridge.object(
-        "apps/v1",
-        "Deployment",
+        ObjectKind::Deployment,
         json!({
             "spec": {
                 "replicas": 2,
@@ -105,22 +105,21 @@ fn container(bridge: &BuiltIn) -> Value {
 }
 
 /// One replica is left while nodes are drained.
-fn disruption_budget(bridge: &BuiltIn) -> Value {
+fn disruption_budget(bridge: &BuiltIn) -> Object {
     let spec = json!({ "minAvailable": 1, "selector": { "matchLabels": selector() } });
-    bridge.object("policy/v1", "PodDisruptionBudget", json!({ "spec": spec }))
+    bridge.object(ObjectKind::PodDisruptionBudget, json!({ "spec": spec }))
 }
 
-fn service_monitor(bridge: &BuiltIn) -> Value {
+fn service_monitor(bridge: &BuiltIn) -> Object {
     let spec = json!({ "selector": { "matchLabels": selector() }, "endpoints": [{ "port": "metrics" }] });
-    bridge.object("monitoring.coreos.com/v1", "ServiceMonitor", json!({ "spec": spec }))
+    bridge.object(ObjectKind::ServiceMonitor, json!({ "spec": spec }))
 }
 
 /// Builds are rewritten when they are created: afterwards their spec cannot be changed. A bridge that does not answer
 /// keeps no build from running. The control plane's own namespaces (`openshift.io/run-level`) are not asked about.
-fn webhook(bridge: &BuiltIn) -> Value {
+fn webhook(bridge: &BuiltIn) -> Object {
     let mut configuration = cluster_object(
-        "admissionregistration.k8s.io/v1",
-        "MutatingWebhookConfiguration",
+        ObjectKind::MutatingWebhookConfiguration,
         json!({
             "webhooks": [{
                 "name": BRIDGE_WEBHOOK,
@@ -147,6 +146,6 @@ fn webhook(bridge: &BuiltIn) -> Value {
             }],
         }),
     );
-    configuration["metadata"]["annotations"] = json!({ "service.beta.openshift.io/inject-cabundle": "true" });
+    configuration.value["metadata"]["annotations"] = json!({ "service.beta.openshift.io/inject-cabundle": "true" });
     configuration
 }

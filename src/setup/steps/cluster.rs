@@ -2,7 +2,7 @@
 
 use crate::bridge::finding::Level;
 use crate::cluster::{Credentials, OPERATOR_NAMESPACE, Right, TRUST_NAMESPACE};
-use crate::setup::{Approval, NodeTrust, Plan, Setup};
+use crate::setup::{Approval, Bridge, NodeTrust, Plan, Setup};
 
 /// The API groups without which something of the integration is missing, and what. Builds are a capability of its own
 /// (OpenShift, "Cluster capabilities").
@@ -104,7 +104,11 @@ pub(in crate::setup) fn rights(setup: &Setup) -> Vec<Right> {
         rights.push(within("patch", "", "serviceaccounts", namespace));
     }
     let Ok(operator) = &setup.found.operator else { return rights };
-    if setup.answers.without_operator {
+    let does_without = setup.answers.bridge == Some(Bridge::None) || setup.wants_built_in();
+    if setup.wants_built_in() {
+        rights.extend(super::bridge::rights(setup));
+    }
+    if does_without {
         if operator.crd.is_none() {
             rights.push(anywhere("create", "apiextensions.k8s.io", "customresourcedefinitions"));
         }

@@ -1,5 +1,6 @@
 //! The steps: what each asks, and what it plans from what was found.
 
+pub(super) mod bridge;
 pub(super) mod cluster;
 pub(super) mod integration;
 pub(super) mod operator;

@@ -10,7 +10,8 @@ use crate::cluster::{
     INSTALLER, OPERATOR_NAMESPACE, ObjectKind, Operator, PACKAGE, Package, QUAY_INTEGRATION_CRD_NAME, quay_integration_crd,
 };
 use crate::error::Error;
-use crate::setup::{Approval, Change, ObjectChange, Obstacle, Plan, Setup, Write};
+use crate::setup::built_in::BuiltIn;
+use crate::setup::{Approval, Bridge, Change, ObjectChange, Obstacle, Plan, Setup, Write};
 use crate::ui::Ui;
 
 /// How often it is looked whether OLM is done.
@@ -22,6 +23,9 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
         Ok(operator) => operator,
         Err(unread) => return plan.blocked(unread.to_string()),
     };
+    if setup.wants_built_in() {
+        return super::bridge::plan(setup, operator, plan);
+    }
     if operator.is_installed() {
         return there(setup, operator, plan);
     }
@@ -43,7 +47,7 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
 fn is_done_without(setup: &Setup, operator: &Operator) -> bool {
     let answers = &setup.answers;
     let is_asked_for = answers.catalog.is_some() || answers.channel.is_some() || answers.approval.is_some();
-    answers.without_operator || (operator.crd.as_ref().is_some_and(|crd| crd.ours) && !is_asked_for)
+    answers.bridge == Some(Bridge::None) || (operator.crd.as_ref().is_some_and(|crd| crd.ours) && !is_asked_for)
 }
 
 fn there(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
@@ -65,7 +69,7 @@ fn there(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
         if !matches!(operator.webhook, Ok(Some(_))) {
             plan.fact(Level::Info, "its webhook for builds is not there, or may not be read");
         }
-        if setup.answers.without_operator {
+        if setup.answers.bridge == Some(Bridge::None) {
             plan.fact(Level::Info, "it stays, although you asked to do without it: this command removes nothing");
         }
         return plan;
@@ -121,10 +125,19 @@ fn pending(operator: &Operator) -> Option<&str> {
 
 fn without(operator: &Operator, mut plan: Plan) -> Plan {
     plan.fact(Level::Info, "without the operator namespaces are linked by oc quay link and kept right by oc quay repair");
+    match define(operator, &mut plan) {
+        Ok(()) => plan,
+        Err(reason) => plan.blocked(reason).hint("run it again when that is over"),
+    }
+}
+
+/// Has the cluster know QuayIntegrations.
+///
+/// # Errors
+/// Why that cannot be now.
+pub(super) fn define(operator: &Operator, plan: &mut Plan) -> Result<(), &'static str> {
     match &operator.crd {
-        Some(crd) if crd.deleting => {
-            return plan.blocked("the QuayIntegration resource is being deleted").hint("run it again when that is over");
-        }
+        Some(crd) if crd.deleting => return Err("the QuayIntegration resource is being deleted"),
         Some(crd) if crd.established => plan.fact(Level::Ok, "the QuayIntegration resource is installed"),
         Some(_) => plan.changes.push(Change::Wait("wait until the cluster serves the QuayIntegration resource".into())),
         None => plan.changes.push(Change::Object(ObjectChange {
@@ -135,7 +148,7 @@ fn without(operator: &Operator, mut plan: Plan) -> Plan {
             summary: "install the QuayIntegration resource (CustomResourceDefinition)".into(),
         })),
     }
-    plan
+    Ok(())
 }
 
 fn subscribe(setup: &Setup, mut plan: Plan) -> Plan {
@@ -196,8 +209,15 @@ pub(in crate::setup) fn manifests(setup: &Setup) -> Vec<Value> {
     if operator.extension.as_ref().is_some_and(|extension| extension.ours) {
         return created(extend(setup, Plan::default()));
     }
-    if setup.answers.without_operator && operator.crd.as_ref().is_none_or(|crd| crd.ours) {
-        return vec![quay_integration_crd()];
+    let definition = || operator.crd.as_ref().is_none_or(|crd| crd.ours).then(quay_integration_crd);
+    if setup.wants_built_in() {
+        let bridge = setup.found.bridge.as_ref().map(|found| found.bridge.clone()).ok();
+        return definition().into_iter().chain(bridge.iter().flat_map(BuiltIn::manifests)).collect();
+    }
+    if setup.answers.bridge == Some(Bridge::None)
+        && let Some(definition) = definition()
+    {
+        return vec![definition];
     }
     created(plan(setup))
 }
@@ -283,13 +303,13 @@ fn extend(setup: &Setup, mut plan: Plan) -> Plan {
 
 /// Asks from which catalog and channel, with whose approval; or whether to go on without the operator.
 pub(in crate::setup) fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
-    let is_settled = |operator: &Operator| operator.is_installed() || is_done_without(setup, operator);
+    let is_settled = |operator: &Operator| setup.wants_built_in() || operator.is_installed() || is_done_without(setup, operator);
     if setup.found.operator.as_ref().map_or(true, is_settled) {
         return Ok(());
     }
     if let Some(Obstacle::Blocked { reason, .. }) = plan(setup).obstacle {
         ui.warn(&reason);
-        setup.answers.without_operator = ui.confirm("Go on without the operator?", true)?;
+        setup.answers.bridge = ui.confirm("Go on without the operator?", true)?.then_some(Bridge::None);
         return Ok(());
     }
     let packages = setup.found.packages.clone().unwrap_or_default();
@@ -313,6 +333,9 @@ pub(in crate::setup) fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
 
 /// Waits until OLM is done, approving the one InstallPlan that is ours to approve.
 pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+    if setup.wants_built_in() {
+        return super::bridge::settle(setup, ui).await;
+    }
     let deadline = Instant::now() + setup.answers.operator_wait;
     let waiting = ui.waiting("Waiting for the operator");
     loop {

@@ -47,13 +47,17 @@ pub(crate) const KINDS: [Kind; 17] = [
 ];
 
 /// What the suite puts into namespaces of the kinds that plain Kubernetes has: group, version, plural.
-const BUILT_IN_CONTENT: [(&str, &str, &str); 6] = [
+const BUILT_IN_CONTENT: [(&str, &str, &str); 10] = [
     ("", "v1", "configmaps"),
     ("", "v1", "events"),
     ("", "v1", "secrets"),
     ("", "v1", "serviceaccounts"),
     ("apps", "v1", "deployments"),
     ("rbac.authorization.k8s.io", "v1", "rolebindings"),
+    ("rbac.authorization.k8s.io", "v1", "roles"),
+    ("", "v1", "services"),
+    ("policy", "v1", "poddisruptionbudgets"),
+    ("coordination.k8s.io", "v1", "leases"),
 ];
 
 impl Kind {

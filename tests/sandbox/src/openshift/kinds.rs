@@ -117,7 +117,7 @@ pub(crate) static BUILD: &Kind = &TABLE[7];
 pub(crate) static BUILD_CONFIG: &Kind = &TABLE[8];
 
 /// Every kind served. The first rows are those named above.
-pub(crate) static TABLE: [Kind; 32] = [
+pub(crate) static TABLE: [Kind; 38] = [
     Kind::new("", "v1", "Namespace", "namespaces").status(),
     Kind::new("", "v1", "ServiceAccount", "serviceaccounts").namespaced(),
     Kind::new("", "v1", "Secret", "secrets").namespaced(),
@@ -131,6 +131,12 @@ pub(crate) static TABLE: [Kind; 32] = [
     Kind::new("", "v1", "ConfigMap", "configmaps").namespaced(),
     Kind::new("", "v1", "Event", "events").namespaced(),
     Kind::new("image.openshift.io", "v1", "ImageStreamImport", "imagestreamimports").namespaced().verbs(CREATE),
+    Kind::new("coordination.k8s.io", "v1", "Lease", "leases").namespaced(),
+    Kind::new("", "v1", "Service", "services").namespaced().status(),
+    Kind::new("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets").namespaced().status(),
+    Kind::new("rbac.authorization.k8s.io", "v1", "Role", "roles").namespaced(),
+    Kind::new("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings").namespaced(),
+    Kind::new("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors").namespaced().custom(),
     Kind::new("project.openshift.io", "v1", "Project", "projects").verbs(READ),
     Kind::new("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
     Kind::new("apps", "v1", "Deployment", "deployments").namespaced().status(),

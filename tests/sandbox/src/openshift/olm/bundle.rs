@@ -10,6 +10,9 @@ use super::{Trouble, Write};
 /// The package's name in the catalogs.
 pub const PACKAGE: &str = "quay-bridge-operator";
 
+/// Our own bridge's Deployment.
+const OUR_DEPLOYMENT: &str = "oc-quay";
+
 /// The operator's Deployment, and its service account. (`make deploy` of the operator's sources names it
 /// `quay-bridge-operator-controller-manager`; both bundles call it so.)
 pub const DEPLOYMENT: &str = "quay-bridge-operator";
@@ -178,10 +181,11 @@ pub(super) fn unavailable(view: &View<'_>, namespace: &str) -> Option<String> {
     })
 }
 
-/// The Deployment controller, as far as the operator goes: as many pods as there are to be, at once or never.
+/// The Deployment controller, as far as the operator and our own bridge go: as many pods as there are to be, at once or never.
 pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
     let troubles = ["CatalogSource", "ClusterCatalog"].map(|catalogs| view.trouble(catalogs));
-    for deployment in view.of("Deployment").filter(|deployment| meta::name(deployment) == DEPLOYMENT) {
+    let is_played = |name: &str| name == DEPLOYMENT || name == OUR_DEPLOYMENT;
+    for deployment in view.of("Deployment").filter(|deployment| is_played(meta::name(deployment))) {
         let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
         let was_available = deployment["status"]["availableReplicas"].as_u64().unwrap_or_default();
         let never = was_available == 0 && troubles.contains(&Some(Trouble::NeverFinishes));

@@ -1,0 +1,204 @@
+//! Our own bridge in the operator's place: `oc quay run` in the cluster.
+
+use serde_json::{Map, Value, json};
+use tokio::time::{Duration, Instant, sleep};
+
+use super::operator::define;
+use crate::bridge::finding::Level;
+use crate::bridge::names::OPERATOR_FINALIZER;
+use crate::bridge::snapshot::Read;
+use crate::cluster::{ObjectKind, Operator, Right, holds};
+use crate::error::Error;
+use crate::setup::built_in::{BuiltIn, FoundBridge, Object};
+use crate::setup::{Awaited, Change, ObjectChange, Obstacle, Plan, Setup, Step, Write};
+use crate::ui::Ui;
+
+/// How often it is looked whether something has come or gone.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+pub(super) fn plan(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
+    let found = match &setup.found.bridge {
+        Ok(found) => found,
+        Err(unread) => return plan.blocked(unread.to_string()),
+    };
+    if setup.answers.take_over && operator.extension.is_some() {
+        // What OLM v1 installed goes as a whole (operator-framework/operator-controller, `docs/concepts`).
+        return plan
+            .blocked("OLM v1 would remove the QuayIntegration together with the operator, so it cannot be taken over in one step")
+            .hint("save it (oc get quayintegration -o yaml), run oc quay teardown, and then this again");
+    }
+    if let Err(reason) = define(operator, &mut plan) {
+        return plan.blocked(reason).hint("run it again when that is over");
+    }
+    plan.changes.extend(found.objects.iter().filter_map(|(wanted, found)| change(wanted, found.as_ref())));
+    match found.pods() {
+        Some((ready, wanted)) if found.runs() => {
+            let BuiltIn { namespace, image } = &found.bridge;
+            plan.fact(Level::Ok, format!("the bridge runs in namespace {namespace} ({ready} of {wanted} pods, image {image})"));
+        }
+        _ => plan.changes.push(Change::Await(Awaited::Bridge)),
+    }
+    if setup.answers.take_over {
+        take_over(setup, operator, &mut plan);
+    } else if operator.is_installed() {
+        plan.fact(Level::Warning, "the Quay Bridge Operator is installed too: the bridge stands by until it is gone");
+        plan.fact(Level::Info, "--take-over removes the operator, and leaves everything that it has linked as it is");
+    }
+    plan
+}
+
+/// What makes an object as it is to be; none if it is.
+fn change(wanted: &Object, found: Option<&Value>) -> Option<Change> {
+    let write = match found {
+        None => Write::Create(wanted.value.clone()),
+        Some(found) => Write::Merge(difference(found, wanted)?),
+    };
+    let verb = if found.is_some() { "change" } else { "create" };
+    let (kind, name) = (wanted.kind.as_str(), wanted.name());
+    let within = wanted.namespace().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+    Some(Change::Object(ObjectChange {
+        kind: wanted.kind,
+        namespace: wanted.namespace().map(str::to_owned),
+        name: name.to_owned(),
+        write,
+        summary: format!("{verb} {kind} {name}{within}"),
+    }))
+}
+
+/// The merge patch from what is there; none if it holds all that is wanted.
+fn difference(found: &Value, wanted: &Object) -> Option<Value> {
+    let wanted = wanted.value.as_object()?;
+    let is_different = |(key, value): &(&String, &Value)| !holds(&found[key.as_str()], value);
+    let mut patch: Map<_, _> = wanted.iter().filter(is_different).map(|(key, value)| (key.clone(), value.clone())).collect();
+    if patch.is_empty() {
+        return None;
+    }
+    // OpenShift's, who would put it there again; but builds go by meanwhile.
+    if let Some(webhooks) = patch.get_mut("webhooks").and_then(Value::as_array_mut) {
+        for (webhook, found) in webhooks.iter_mut().zip(found["webhooks"].as_array().into_iter().flatten()) {
+            webhook["clientConfig"]["caBundle"] = found["clientConfig"]["caBundle"].clone();
+        }
+    }
+    let mut patch = Value::Object(patch);
+    patch["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
+    Some(patch)
+}
+
+/// Moves everything from the operator to the bridge, which is at work as soon as the operator is gone. Until then builds
+/// are rewritten by both, to the same. The finalizers go last, as the operator would put them back.
+fn take_over(setup: &Setup, operator: &Operator, plan: &mut Plan) {
+    let mut remove = |kind: ObjectKind, namespace: Option<&str>, name: &str, write, summary: String| {
+        let namespace = namespace.map(str::to_owned);
+        plan.changes.push(Change::Object(ObjectChange { kind, namespace, name: name.to_owned(), write, summary }));
+    };
+    if let Some(subscription) = &operator.subscription {
+        let summary = format!("delete Subscription {}, so that OLM does not install the operator again", subscription.name);
+        remove(ObjectKind::Subscription, Some(&subscription.namespace), &subscription.name, Write::Delete(None), summary);
+    }
+    if let Some(csv) = &operator.csv {
+        let summary = format!("delete ClusterServiceVersion {}, and with it the operator and its webhook", csv.name);
+        remove(ObjectKind::ClusterServiceVersion, Some(&csv.namespace), &csv.name, Write::Delete(None), summary);
+    } else if let Ok(Some(deployment)) = &operator.deployment {
+        let stopped = Write::Merge(json!({ "spec": { "replicas": 0 } }));
+        let summary = format!("stop the operator: no pods for Deployment {} in {}", deployment.name, deployment.namespace);
+        if deployment.wanted > 0 {
+            remove(ObjectKind::Deployment, Some(&deployment.namespace), &deployment.name, stopped, summary);
+        }
+        if let Ok(Some(webhook)) = &operator.webhook {
+            let summary = format!("delete MutatingWebhookConfiguration {webhook}, which nobody answers any more");
+            remove(ObjectKind::MutatingWebhookConfiguration, None, webhook, Write::Delete(None), summary);
+        }
+    }
+    if operator.is_running() {
+        plan.changes.push(Change::Await(Awaited::OperatorGone));
+    }
+    let namespaces = setup.found.namespaces.as_deref().unwrap_or_default();
+    let held = namespaces.iter().filter(|(_, namespace)| namespace.finalizers.iter().any(|name| name == OPERATOR_FINALIZER));
+    plan.changes.extend(held.map(|(name, _)| Change::ReleaseNamespace(name.clone())));
+}
+
+/// What it takes to make those of its objects that are missing. Kubernetes lets nobody grant rights that they do not have.
+pub(super) fn rights(setup: &Setup) -> Vec<Right> {
+    let objects = setup.found.bridge.as_ref().map(|found| found.objects.as_slice()).unwrap_or_default();
+    let missing = |kind| objects.iter().any(|(object, found)| object.kind == kind && found.is_none());
+    let kinds = [
+        (ObjectKind::Namespace, "", "namespaces"),
+        (ObjectKind::ClusterRole, "rbac.authorization.k8s.io", "clusterroles"),
+        (ObjectKind::ClusterRoleBinding, "rbac.authorization.k8s.io", "clusterrolebindings"),
+        (ObjectKind::Deployment, "apps", "deployments"),
+        (ObjectKind::MutatingWebhookConfiguration, "admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+    ];
+    let needed = kinds.into_iter().filter(|(kind, ..)| missing(*kind));
+    needed.map(|(_, group, resource)| Right { verb: "create", group, resource, namespace: None, name: None }).collect()
+}
+
+/// Looks until all of it is as planned.
+pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+    let deadline = Instant::now() + setup.answers.operator_wait;
+    let waiting = ui.waiting("Waiting for the bridge");
+    loop {
+        setup.find_operator().await;
+        setup.find_bridge().await;
+        if setup.answers.take_over {
+            setup.find_integration().await;
+        }
+        let plan = setup.plan(Step::Operator);
+        match (plan.obstacle, plan.changes.first()) {
+            (Some(Obstacle::Blocked { reason, hints }), _) => {
+                return Err(hints.into_iter().fold(Error::new(reason), Error::hint));
+            }
+            (_, None) => return Ok(()),
+            (_, Some(left)) if Instant::now() + LOOK_AGAIN > deadline => {
+                return Err(Error::new(format!("it was done, but is still to be done: {}", left.summary()))
+                    .hint("somebody else may be at the same work; run it again"));
+            }
+            (_, Some(left)) => waiting.say(&left.summary()),
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Waits for what others do.
+pub(in crate::setup) async fn wait(setup: &mut Setup, ui: &Ui, awaited: Awaited) -> Result<(), Error> {
+    let deadline = Instant::now() + setup.answers.operator_wait;
+    let waiting = ui.waiting(match awaited {
+        Awaited::Bridge => "Waiting for the bridge",
+        Awaited::OperatorGone => "Waiting for the operator to go",
+    });
+    loop {
+        setup.find_operator().await;
+        setup.find_bridge().await;
+        let state = match awaited {
+            Awaited::Bridge => bridge_state(&setup.found.bridge),
+            Awaited::OperatorGone => operator_state(&setup.found.operator),
+        };
+        let Some(state) = state else { return Ok(()) };
+        if Instant::now() + LOOK_AGAIN > deadline {
+            return Err(Error::new(state).hint("the same command goes on where it stopped; --operator-wait waits longer"));
+        }
+        waiting.say(&state);
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// How far the bridge has come; none if it runs.
+fn bridge_state(found: &Read<FoundBridge>) -> Option<String> {
+    match found {
+        Ok(found) if found.runs() => None,
+        Ok(found) => {
+            let (ready, wanted) = found.pods().unwrap_or_default();
+            let namespace = &found.bridge.namespace;
+            Some(format!("the bridge is not running yet: {ready} of {wanted} pods are ready (oc describe pods -n {namespace})"))
+        }
+        Err(unread) => Some(unread.to_string()),
+    }
+}
+
+/// What there still is of the operator; none if it does not run any more.
+fn operator_state(found: &Read<Operator>) -> Option<String> {
+    match found {
+        Ok(operator) if operator.is_running() => Some("the operator still runs".into()),
+        Ok(_) => None,
+        Err(unread) => Some(unread.to_string()),
+    }
+}

@@ -1,0 +1,147 @@
+//! `setup` with our own bridge in the operator's place, taking over from the operator, and the way back.
+
+use sandbox::openshift::olm;
+use serde_json::{Value, json};
+
+use crate::support::World;
+
+const OPERATORS: &str = "openshift-operators";
+const FINALIZER: &str = "quay.redhat.com/quayintegrations";
+
+/// The bridge's objects that are looked at: kind and namespace; all have its name.
+const OBJECTS: [(&str, &str); 10] = [
+    ("ClusterRole", ""),
+    ("ClusterRoleBinding", ""),
+    ("Namespace", ""),
+    ("ServiceAccount", "oc-quay"),
+    ("Role", "oc-quay"),
+    ("RoleBinding", "oc-quay"),
+    ("Service", "oc-quay"),
+    ("Deployment", "oc-quay"),
+    ("PodDisruptionBudget", "oc-quay"),
+    ("MutatingWebhookConfiguration", ""),
+];
+
+fn bridge_objects(world: &World) -> Vec<&'static str> {
+    let is_there = |(kind, namespace): &(&str, &str)| world.get(kind, namespace, "oc-quay").is_some();
+    OBJECTS.into_iter().filter(is_there).map(|(kind, _)| kind).collect()
+}
+
+fn bridge_runs(world: &World) -> bool {
+    world.get("Deployment", "oc-quay", "oc-quay").is_some_and(|deployment| deployment["status"]["availableReplicas"] == 2)
+}
+
+/// Whether the same set-up once more finds nothing to do.
+#[track_caller]
+fn assert_nothing_to_do(world: &World, arguments: &[&str]) {
+    world.forget_traffic();
+    let run = world.setup(arguments).args(&["-o", "json"]).succeeds();
+    assert_eq!(run.json()["verdict"], "Everything is set up; nothing was written", "{}", run.stdout);
+    world.assert_nothing_written();
+}
+
+#[test]
+fn the_built_in_bridge_takes_the_operators_place_and_goes_again() {
+    let world = World::bare();
+    let run = world.setup(&["--bridge", "built-in", "--dry-run", "-o", "yaml"]).succeeds();
+    assert!(run.stdout.contains("image: quay.io/oc-quay/oc-quay:v"), "{}", run.stdout);
+    assert_eq!(bridge_objects(&world), Vec::<&str>::new());
+
+    let run = world.setup(&["--bridge", "built-in", "-o", "json"]).succeeds();
+    assert_eq!(run.state("operator"), "done", "{}", run.stdout);
+    assert_eq!(bridge_objects(&world).len(), OBJECTS.len(), "{:?}", bridge_objects(&world));
+    assert!(bridge_runs(&world));
+    assert_eq!(world.subscriptions(), 0, "the operator is not installed too");
+    assert_nothing_to_do(&world, &["--bridge", "built-in"]);
+    // It is found again without being named.
+    assert_nothing_to_do(&world, &[]);
+
+    // What somebody changed is put right, another image is an update, and OpenShift's own is left alone.
+    let image = json!({ "spec": { "replicas": 1 } });
+    world.merge("Deployment", "oc-quay", "oc-quay", &image);
+    world.forget_traffic();
+    world.setup(&["--bridge-image", "registry.example.com/oc-quay:v2"]).succeeds();
+    let writes: Vec<_> = world.cluster_traffic().writes().into_iter().map(|entry| entry.kind).collect();
+    assert_eq!(writes, ["patch deployments"]);
+    let deployment = world.get("Deployment", "oc-quay", "oc-quay").unwrap();
+    assert_eq!(deployment["spec"]["replicas"], 2);
+    assert_eq!(deployment["spec"]["template"]["spec"]["containers"][0]["image"], "registry.example.com/oc-quay:v2");
+    assert_nothing_to_do(&world, &[]);
+
+    let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
+    assert_eq!((run.state("bridge"), run.state("integration")), ("done".into(), "done".into()), "{}", run.stdout);
+    world.wait_for("the bridge to go", || bridge_objects(&world).is_empty());
+    world.forget_traffic();
+    let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
+    assert_eq!(run.json()["verdict"], "There is nothing to take back");
+    world.assert_nothing_written();
+}
+
+#[test]
+fn the_bridge_takes_over_from_the_operator_once_it_runs() {
+    let world = World::bare();
+    world.setup(&[]).succeeds();
+    world.namespace("shop");
+    world.merge("Namespace", "", "shop", &json!({ "metadata": { "finalizers": ["example.com/other", FINALIZER] } }));
+    let integration = world.get("QuayIntegration", "", "quay").unwrap();
+
+    let run = world.setup(&["--bridge", "built-in", "-o", "json"]).succeeds();
+    assert!(run.said().contains("the bridge stands by until it is gone"), "{}", run.stdout);
+    assert!(bridge_runs(&world) && world.operator_runs(), "both are there");
+
+    let run = world.setup(&["--bridge", "built-in", "--take-over", "-o", "json"]).succeeds();
+    assert_eq!(run.state("operator"), "done", "{}", run.stdout);
+    assert!(bridge_runs(&world));
+    assert_eq!(world.subscriptions(), 0);
+    assert_eq!(world.get("Deployment", OPERATORS, olm::DEPLOYMENT), None);
+    let webhooks: Vec<Value> = world.list("MutatingWebhookConfiguration", "");
+    assert_eq!(webhooks.len(), 1, "{webhooks:#?}");
+    assert_eq!(world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"], json!(["example.com/other"]));
+    assert_eq!(world.get("QuayIntegration", "", "quay"), Some(integration), "nothing of the integration changes");
+    assert_nothing_to_do(&world, &["--bridge", "built-in", "--take-over"]);
+}
+
+#[test]
+fn an_operator_without_olm_is_stopped_and_its_webhook_goes() {
+    let world = World::bare();
+    world.create(&json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": olm::DEPLOYMENT, "namespace": OPERATORS },
+        "spec": {
+            "replicas": 1,
+            "selector": { "matchLabels": { "app": "operator" } },
+            "template": {
+                "metadata": { "labels": { "app": "operator" } },
+                "spec": { "containers": [{ "name": "manager", "image": "operator" }] },
+            },
+        },
+    }));
+    world.create(&json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": { "name": "operators" },
+        "webhooks": [{
+            "name": "quayintegration.quay.redhat.com",
+            "clientConfig": { "url": "https://127.0.0.1:1/admissionwebhook" },
+            "rules": [{ "apiGroups": ["example.com"], "apiVersions": ["v1"], "resources": ["none"], "operations": ["CREATE"] }],
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }],
+    }));
+    world.setup(&["--bridge", "built-in", "--take-over"]).succeeds();
+    assert_eq!(world.get("Deployment", OPERATORS, olm::DEPLOYMENT).unwrap()["spec"]["replicas"], 0);
+    assert_eq!(world.get("MutatingWebhookConfiguration", "", "operators"), None);
+    assert!(bridge_runs(&world));
+    assert_nothing_to_do(&world, &["--take-over"]);
+}
+
+#[test]
+fn a_bridge_that_does_not_come_to_run_takes_nothing_over() {
+    let world = World::bare();
+    world.setup(&[]).succeeds();
+    world.trouble(Some(&olm::Trouble::NeverFinishes));
+    let run = world.setup(&["--bridge", "built-in", "--take-over", "--operator-wait", "2s", "-o", "json"]).ends_with(1);
+    assert!(run.said().contains("0 of 2 pods are ready (oc describe pods -n oc-quay)"), "{}", run.stdout);
+    assert!(world.operator_runs(), "the operator works on");
+}
