@@ -18,9 +18,6 @@ use crate::setup::{Approval, Bridge, NodeTrust, Scopes, TOKEN_APPLICATION, TOKEN
   # Without a terminal, for a pipeline
   oc quay setup --yes --quay-url https://quay.example.com --quay-token-file - --cluster-id prod
 
-  # The same, with this program in the cluster in place of the operator
-  oc quay setup --yes --bridge built-in --quay-url https://quay.example.com --quay-token-file -
-
   # The objects, for a Git repository
   oc quay setup --dry-run -o yaml --quay-url https://quay.example.com
 
@@ -130,13 +127,19 @@ pub struct Operator {
     #[arg(long, value_enum, value_name = "WHICH", conflicts_with = "without_operator", env = "OC_QUAY_BRIDGE", hide_env = true)]
     pub bridge: Option<Bridge>,
     /// Image of the built-in bridge, instead of this version's (OC_QUAY_BRIDGE_IMAGE)
-    #[arg(long, value_name = "IMAGE", env = "OC_QUAY_BRIDGE_IMAGE", hide_env = true)]
+    #[arg(long, value_name = "IMAGE", env = "OC_QUAY_BRIDGE_IMAGE", hide_env = true, hide_short_help = true)]
     pub bridge_image: Option<String>,
     /// Remove the operator once the built-in bridge runs; what it has linked stays as it is
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub take_over: bool,
     /// The same as `--bridge none` (OC_QUAY_WITHOUT_OPERATOR)
-    #[arg(long, env = "OC_QUAY_WITHOUT_OPERATOR", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(
+        long,
+        env = "OC_QUAY_WITHOUT_OPERATOR",
+        hide_env = true,
+        hide_short_help = true,
+        value_parser = FalseyValueParser::new()
+    )]
     pub without_operator: bool,
     /// Catalog to install the operator from (OC_QUAY_OPERATOR_CATALOG)
     #[arg(long, value_name = "NAME", env = "OC_QUAY_OPERATOR_CATALOG", hide_env = true, hide_short_help = true)]

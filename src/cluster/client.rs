@@ -66,6 +66,7 @@ struct Inner {
     timeout: Duration,
     context: String,
     namespace: String,
+    is_in_pod: bool,
     address: Uri,
     /// What other clients call the API server, where that is not its address: in the cluster.
     public_server: Option<String>,
@@ -86,9 +87,8 @@ impl Cluster {
     }
 
     pub(super) async fn of_choice(choice: kubeconfig::Choice, options: &Options) -> anyhow::Result<Self> {
-        let is_in_pod = choice.is_in_pod;
         let mut cluster = Self::new(choice, options)?;
-        if is_in_pod {
+        if cluster.is_in_pod() {
             let public_server = cluster.read_public_server().await?;
             if let Some(inner) = Arc::get_mut(&mut cluster.inner) {
                 inner.public_server = public_server;
@@ -98,7 +98,7 @@ impl Cluster {
     }
 
     fn new(choice: kubeconfig::Choice, options: &Options) -> anyhow::Result<Self> {
-        let kubeconfig::Choice { context, mut config, .. } = choice;
+        let kubeconfig::Choice { context, mut config, is_in_pod } = choice;
         config.headers.push((header::USER_AGENT, HeaderValue::from_static(concat!("oc-quay/", env!("CARGO_PKG_VERSION")))));
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         // kube's own retries go on for more than a minute (measured).
@@ -118,13 +118,18 @@ impl Cluster {
             .build();
         let in_flight = Semaphore::new(options.parallel.max(1));
         let (timeout, public_server, eye) = (options.timeout, None, Eye::default());
-        let inner = Inner { client, in_flight, timeout, context, namespace, address, proxy, public_server, eye };
+        let inner = Inner { client, in_flight, timeout, context, namespace, is_in_pod, address, proxy, public_server, eye };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The context's namespace.
     pub fn namespace(&self) -> &str {
         &self.inner.namespace
+    }
+
+    /// Whether this runs in a pod of the cluster, as the pod's service account.
+    pub fn is_in_pod(&self) -> bool {
+        self.inner.is_in_pod
     }
 
     /// The context's name.

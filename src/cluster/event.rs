@@ -19,7 +19,7 @@ const LONGEST: usize = 1024;
 pub struct Note {
     /// The namespace that it happened to.
     pub namespace: String,
-    /// The namespace's uid.
+    /// The namespace's uid; empty where it is not known.
     pub uid: String,
     /// Something went wrong.
     pub is_warning: bool,

@@ -170,6 +170,9 @@ impl Engine<'_> {
             obstacle.into_iter().for_each(|obstacle| self.give_up(obstacle));
             return Ok(());
         };
+        if let Some(observer) = &self.options.observer {
+            target.quay.observe(observer.clone());
+        }
         let quay = Ok(target.integration.url.value.to_string());
         let epoch = self.begin_epoch();
         self.publish(Meant::Quay(Arc::new(Bound { session: Arc::new(session), target, epoch })));

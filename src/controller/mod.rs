@@ -4,16 +4,24 @@
 //! what is done once its builds are complete,
 //! `integration` which Quay is meant, `conditions` what is written into its QuayIntegration, `telemetry` what there is to
 //! tell; `shared` is what the webhook may see of it.
+//! `told`, `metrics` and `events` are what becomes of what is told; `election` and `standby` say whether to work at all;
+//! `health` answers those who watch over it.
 //! Everything runs within one future and stops when that is dropped: every change can be interrupted.
 
 mod cache;
 mod conditions;
+pub(crate) mod election;
+pub(crate) mod events;
+pub(crate) mod health;
 mod imports;
 mod integration;
+pub(crate) mod metrics;
 mod queue;
 mod reconcile;
 pub mod shared;
+pub(crate) mod standby;
 pub mod telemetry;
+pub(crate) mod told;
 pub mod webhook;
 
 use std::collections::HashMap;
@@ -29,6 +37,7 @@ use tokio::time::sleep;
 use crate::bridge::deletion::OnDeletion;
 use crate::cli::Global;
 use crate::cluster::{Cluster, News};
+use crate::observe::Observer;
 use crate::session::settings::Settings;
 use crate::ui::Ui;
 use conditions::Standings;
@@ -39,12 +48,14 @@ use shared::Shared;
 use telemetry::{Event, Telemetry};
 
 /// How the bridge works.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// How often everything is looked at, whether or not something happened: changes in Quay cannot be watched.
     pub full_pass: Duration,
     /// What becomes of the organizations of namespaces that are deleted and do not say themselves.
     pub on_deletion: OnDeletion,
+    /// Is told of every request to Quay.
+    pub observer: Option<Observer>,
 }
 
 /// The bridge.
@@ -105,11 +116,6 @@ impl<'a> Engine<'a> {
     /// What the webhook works with.
     pub fn shared(&self) -> Shared {
         self.shared.clone()
-    }
-
-    /// Namespaces that are to be worked on or are being worked on, and those that wait for another try.
-    pub fn queue_depth(&self) -> (usize, usize) {
-        self.shared.queue().len()
     }
 
     /// Runs for ever. What is known is kept up to date all the time; namespaces are worked on while `lead` says so.

@@ -35,6 +35,11 @@ impl Shared {
         self.cache().is_complete()
     }
 
+    /// Namespaces that are to be worked on now or are being worked on, and those that wait for another try.
+    pub fn queue_depth(&self) -> (usize, usize) {
+        self.queue().len()
+    }
+
     /// The cluster's side of a namespace. Quay's was not looked into.
     pub(super) fn snapshot(&self, namespace: &str) -> NamespaceSnapshot {
         let cache = self.cache();

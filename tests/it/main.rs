@@ -24,6 +24,7 @@ mod page;
 mod prompts;
 mod repair;
 mod run;
+mod run_in_cluster;
 mod scope;
 mod setup_bridge;
 mod setup_cluster;

@@ -23,13 +23,14 @@ use axum::routing::post;
 use tokio::net::TcpListener;
 
 use crate::bridge::integration::Integration;
+use crate::bridge::names::BRIDGE_WEBHOOK_PATH;
 use crate::bridge::scope::Scope;
 use certificates::Certificates;
 use listener::TlsListener;
 pub use review::{Answer, NoReview, Outcome, review};
 
 /// The path that the API server calls.
-pub const PATH: &str = "/builds";
+pub const PATH: &str = BRIDGE_WEBHOOK_PATH;
 
 /// The largest review that is read; the API server takes objects of 3 MiB (controller-runtime's limit).
 const LARGEST: usize = 7 << 20;

@@ -1,6 +1,7 @@
 //! The bridge, running beside a test.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Child;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -34,6 +35,31 @@ impl<'a> Bridge<'a> {
     /// Whether a line it wrote holds these words.
     pub(crate) fn says(&self, words: &str) -> bool {
         self.log.lock().unwrap().iter().any(|line| line.contains(words))
+    }
+
+    /// The lines that it wrote.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Asks it for one of the pages that it serves beside its work: the status and the text.
+    pub(crate) fn page(&self, path: &str) -> (u16, String) {
+        let address = |line: &String| Some(line.split_once("\"address\":\"")?.1.split_once('"')?.0.to_owned());
+        let address = self.lines().iter().find_map(address).unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: bridge\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    /// Ends it as Kubernetes ends a pod, and waits until it has; its exit code.
+    #[cfg(unix)]
+    pub(crate) fn end(mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.child.wait().unwrap().code()
     }
 
     /// Waits until something is so.

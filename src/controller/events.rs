@@ -1,0 +1,139 @@
+//! Events in the namespaces: what was done there, and what could not be.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::telemetry::{Event, Verdict};
+use super::webhook::Told;
+use crate::cluster::{Cluster, Note, Noted};
+
+/// What waits to be written. Rather than keep the bridge waiting, more than that is dropped.
+const WAITING: usize = 1000;
+
+/// An Event that happens again within this time is not counted again: a namespace that fails is tried often.
+const QUIET: Duration = Duration::from_secs(5 * 60);
+
+/// So many changes are named in one Event.
+const NAMED: usize = 5;
+
+/// Where Events are handed in.
+#[derive(Clone)]
+pub(crate) struct Notebook(mpsc::Sender<Note>);
+
+impl Notebook {
+    /// A notebook, and the work of writing what is noted in it, which lasts as long as it does.
+    pub(crate) fn new(cluster: Cluster) -> (Self, impl Future<Output = ()>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Self(sender), write(cluster, receiver))
+    }
+
+    /// Notes what is of interest to those who work in a namespace.
+    pub(crate) fn note(&self, event: &Event) {
+        note(event).into_iter().for_each(|note| self.take(note));
+    }
+
+    /// Notes what the webhook warned of: a build is created by OpenShift, not by the person who started it, so nobody
+    /// sees the warning in the answer.
+    pub(crate) fn note_review(&self, told: &Told) {
+        if let Told::Reviewed { namespace, name, warning: Some(warning), .. } = told {
+            let (namespace, message) = (namespace.clone(), format!("build {name}: {warning}"));
+            self.take(Note { namespace, uid: String::new(), is_warning: true, reason: "QuayBuildNotPushed", message });
+        }
+    }
+
+    fn take(&self, note: Note) {
+        // With a thousand waiting, one more says nothing new.
+        let _ = self.0.try_send(note);
+    }
+}
+
+async fn write(cluster: Cluster, mut notes: mpsc::Receiver<Note>) {
+    let mut known: HashMap<String, (Note, Noted, Instant)> = HashMap::new();
+    while let Some(note) = notes.recv().await {
+        let before = known.get(&note.namespace).filter(|(before, ..)| *before == note);
+        let written = match before {
+            Some((_, _, at)) if at.elapsed() < QUIET => continue,
+            Some((_, noted, _)) => cluster.note_again(&note, noted).await,
+            None => cluster.note(&note).await,
+        };
+        match written {
+            Ok(noted) => drop(known.insert(note.namespace.clone(), (note, noted, Instant::now()))),
+            // A namespace that is going takes none.
+            Err(error) if matches!(error.status(), Some(403 | 404)) => drop(known.remove(&note.namespace)),
+            Err(error) => tracing::warn!(%error, "an event was not written"),
+        }
+    }
+}
+
+fn note(event: &Event) -> Option<Note> {
+    let (namespace, uid, verdict, changes) = match event {
+        Event::Reconciled { namespace, uid, verdict, changes, .. } => (namespace, uid, verdict, changes),
+        Event::Imported { namespace, uid, outcome, .. } => {
+            let (namespace, uid, message) = (namespace.clone(), uid.clone(), event.to_string());
+            let reason = if outcome.is_ok() { "QuayImported" } else { "QuayImportFailed" };
+            return Some(Note { namespace, uid, is_warning: outcome.is_err(), reason, message });
+        }
+        // A namespace that goes takes no Events.
+        _ => return None,
+    };
+    if uid.is_empty() {
+        return None;
+    }
+    let (is_warning, reason, message) = match verdict {
+        Verdict::Failed(why) => (true, "QuayFailed", format!("could not be put right, and is tried again: {why}")),
+        _ if changes.is_empty() => return None,
+        _ => {
+            let named: Vec<_> = changes.iter().take(NAMED).map(|(change, _)| change.summary()).collect();
+            let more = changes.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+            (false, "QuayRepaired", format!("{}{more}", named.join("; ")))
+        }
+    };
+    Some(Note { namespace: namespace.clone(), uid: uid.clone(), is_warning, reason, message })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::bridge::change::Change;
+
+    fn reconciled(verdict: Verdict, changes: usize) -> Event {
+        let change = |number| Change::DeleteSecret { namespace: "shop".into(), secret: format!("s{number}") };
+        Event::Reconciled {
+            namespace: "shop".into(),
+            uid: "1".into(),
+            verdict,
+            changes: (0..changes).map(|number| (change(number), None)).collect(),
+            findings: vec![],
+            took: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn what_was_done_is_named_and_a_long_list_cut() {
+        let note = note(&reconciled(Verdict::Settled, 7)).unwrap();
+        assert_eq!((note.is_warning, note.reason), (false, "QuayRepaired"));
+        assert!(note.message.contains("s4") && !note.message.contains("s5"), "{}", note.message);
+        assert!(note.message.ends_with("; and 2 more"), "{}", note.message);
+    }
+
+    #[test]
+    fn a_failure_is_a_warning_with_its_reason() {
+        let note = note(&reconciled(Verdict::Failed("Quay is read-only".into()), 0)).unwrap();
+        assert_eq!((note.is_warning, note.reason), (true, "QuayFailed"));
+        assert!(note.message.ends_with("Quay is read-only"), "{}", note.message);
+    }
+
+    #[test]
+    fn where_nothing_happened_nothing_is_noted() {
+        for verdict in [Verdict::Settled, Verdict::NotOurs, Verdict::Waiting("its service accounts")] {
+            assert_eq!(note(&reconciled(verdict, 0)), None);
+        }
+        assert_eq!(note(&Event::Leading(true)), None);
+    }
+}

@@ -1,0 +1,114 @@
+use std::time::Duration;
+
+use super::*;
+use crate::bridge::change::Change;
+use crate::bridge::finding::{Code, ObjectRef};
+use crate::controller::webhook::Outcome;
+use crate::observe::Side;
+
+fn reconciled(verdict: Verdict, changes: Vec<(Change, Option<String>)>, findings: Vec<Code>) -> Event {
+    let finding = |code| Finding::new(code, ObjectRef::cluster("Namespace", "shop"), "m").in_namespace("shop");
+    Event::Reconciled {
+        namespace: "shop".into(),
+        uid: "1".into(),
+        verdict,
+        changes,
+        findings: findings.into_iter().map(finding).collect(),
+        took: Duration::from_millis(20),
+    }
+}
+
+fn delete() -> Change {
+    Change::DeleteSecret { namespace: "shop".into(), secret: "builder-quay-openshift".into() }
+}
+
+/// Whether the metrics hold these lines.
+#[track_caller]
+fn assert_lines(metrics: &Metrics, lines: &[&str]) {
+    let text = metrics.text();
+    for line in lines {
+        assert!(text.lines().any(|known| known == *line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn namespaces_are_counted_by_result_and_changes_by_kind() {
+    let metrics = Metrics::new();
+    metrics.count(&reconciled(Verdict::Settled, vec![], vec![]));
+    metrics.count(&reconciled(Verdict::Settled, vec![(delete(), None)], vec![]));
+    metrics.count(&reconciled(Verdict::Failed("no".into()), vec![(delete(), Some("no".into()))], vec![]));
+    assert_lines(
+        &metrics,
+        &[
+            r#"oc_quay_reconciles_total{result="unchanged"} 1"#,
+            r#"oc_quay_reconciles_total{result="repaired"} 1"#,
+            r#"oc_quay_reconciles_total{result="failed"} 1"#,
+            r#"oc_quay_changes_total{change="delete Secret",result="done"} 1"#,
+            r#"oc_quay_changes_total{change="delete Secret",result="failed"} 1"#,
+            "oc_quay_drifts_total 2",
+            "oc_quay_reconcile_duration_seconds_count 3",
+        ],
+    );
+}
+
+#[test]
+fn a_finding_counts_for_as_long_as_it_is_there() {
+    let metrics = Metrics::new();
+    let missing = r#"oc_quay_findings{code="OQ301",level="error"}"#;
+    metrics.count(&reconciled(Verdict::Failed("no".into()), vec![], vec![Code::SecretMissing, Code::SecretMissing]));
+    assert_lines(&metrics, &[&format!("{missing} 2")]);
+    metrics.count(&reconciled(Verdict::Failed("no".into()), vec![], vec![Code::SecretMissing]));
+    assert_lines(&metrics, &[&format!("{missing} 1")]);
+    metrics.count(&reconciled(Verdict::Settled, vec![(delete(), None)], vec![Code::SecretMissing, Code::RivalSecret]));
+    assert_lines(&metrics, &[&format!("{missing} 0"), r#"oc_quay_findings{code="OQ308",level="warning"} 1"#]);
+    metrics.count(&reconciled(Verdict::NotOurs, vec![], vec![Code::OutOfScope]));
+    assert_lines(&metrics, &[r#"oc_quay_findings{code="OQ308",level="warning"} 0"#]);
+    assert!(!metrics.text().contains("OQ120"), "what is not ours is not found");
+}
+
+#[test]
+fn requests_are_counted_by_side_kind_and_status() {
+    let metrics = Metrics::new();
+    for (side, kind, status) in [(Side::Cluster, "list secrets", Some(200)), (Side::Quay, "PUT organization/*/robots/*", None)] {
+        metrics.count_request(&Request { side, kind: kind.into(), status, took: Duration::from_millis(3) });
+    }
+    assert_lines(
+        &metrics,
+        &[
+            r#"oc_quay_requests_total{side="cluster",kind="list secrets",code="200"} 1"#,
+            r#"oc_quay_requests_total{side="quay",kind="PUT organization/*/robots/*",code="none"} 1"#,
+            r#"oc_quay_request_duration_seconds_count{side="quay"} 1"#,
+        ],
+    );
+}
+
+#[test]
+fn the_state_of_this_replica_is_there() {
+    let metrics = Metrics::new();
+    assert_lines(&metrics, &["oc_quay_ready 0", "oc_quay_leading 0", "# EOF"]);
+    metrics.count(&Event::Synced { namespaces: 3, image_streams: 4 });
+    metrics.count(&Event::Leading(true));
+    metrics.count(&Event::Integration { quay: Ok("https://quay.example.com".into()) });
+    metrics.measure_queue(3, 1);
+    metrics.count_review(&Told::Reviewed {
+        namespace: "shop".into(),
+        name: "app-1".into(),
+        outcome: Outcome::Rewritten,
+        warning: None,
+        took: Duration::from_micros(200),
+    });
+    let build = format!(r#"oc_quay_build_info{{version="{}"}} 1"#, env!("CARGO_PKG_VERSION"));
+    assert_lines(
+        &metrics,
+        &[
+            "oc_quay_ready 1",
+            "oc_quay_leading 1",
+            "oc_quay_integration_usable 1",
+            "oc_quay_queue_depth 3",
+            "oc_quay_queue_later 1",
+            r#"oc_quay_webhook_reviews_total{result="rewritten"} 1"#,
+            r#"oc_quay_webhook_duration_seconds_bucket{le="0.00025"} 1"#,
+            &build,
+        ],
+    );
+}
