@@ -76,7 +76,7 @@ impl Engine<'_> {
     }
 
     fn first_look_is_under_way(&self) -> bool {
-        !*self.is_synced.borrow() || matches!(self.meant(), Meant::Unknown) || self.queue_depth().0 > 0
+        !*self.is_synced.borrow() || matches!(self.meant(), Meant::Unknown) || self.shared.queue_depth().0 > 0
     }
 
     async fn write_conditions(&self) -> Result<(), crate::cluster::ClusterError> {
@@ -95,8 +95,12 @@ impl Engine<'_> {
                     let standings = self.standings();
                     let linked = standings.of.iter().filter(|(_, verdict)| **verdict == Verdict::Settled);
                     let in_use = linked.map(|(name, _)| integration.cluster_id.value.organization(name)).collect();
-                    let state =
-                        State { trouble: bound.target.quay.down(), standings: &standings, left: self.queue_depth().0, in_use };
+                    let state = State {
+                        trouble: bound.target.quay.down(),
+                        standings: &standings,
+                        left: self.shared.queue_depth().0,
+                        in_use,
+                    };
                     state.conditions(before)
                 };
                 self.cluster.write_conditions(&resource.name, wanted).await

@@ -5,6 +5,8 @@ use serde_json::Value;
 use crate::bridge::change::Verb;
 use crate::bridge::finding::ObjectRef;
 use crate::bridge::integration::SecretKey;
+use crate::bridge::names::{FINALIZER, OPERATOR_FINALIZER};
+use crate::bridge::snapshot::Namespace;
 use crate::cluster::ObjectKind;
 
 /// One thing to do.
@@ -24,12 +26,46 @@ pub enum Change {
         /// What is put there: the token, the certificate authority, or both.
         what: &'static str,
     },
-    /// Takes the operator's finalizer off a namespace, and no other.
-    ReleaseNamespace(String),
+    /// Takes a finalizer off a namespace, and no other.
+    ReleaseNamespace {
+        /// The namespace.
+        name: String,
+        /// Whose finalizer it is.
+        holder: Holder,
+    },
     /// Writes nothing: somebody else is at work, and the step is done when they are.
     Wait(String),
     /// Writes nothing, and lasts until something has come or gone that the next changes need.
     Await(Awaited),
+}
+
+/// Who may hold a namespace with a finalizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// The operator.
+    Operator,
+    /// Our own bridge.
+    Bridge,
+}
+
+impl Holder {
+    /// All of them.
+    pub const ALL: [Holder; 2] = [Holder::Operator, Holder::Bridge];
+
+    /// Its finalizer.
+    pub fn finalizer(self) -> &'static str {
+        match self {
+            Holder::Operator => OPERATOR_FINALIZER,
+            Holder::Bridge => FINALIZER,
+        }
+    }
+
+    /// The namespaces that it holds.
+    pub fn held(self, namespaces: &[(String, Namespace)]) -> impl Iterator<Item = Change> {
+        let holds = move |namespace: &Namespace| namespace.finalizers.iter().any(|found| found == self.finalizer());
+        let held = namespaces.iter().filter(move |(_, namespace)| holds(namespace));
+        held.map(move |(name, _)| Change::ReleaseNamespace { name: name.clone(), holder: self })
+    }
 }
 
 /// What is waited for.
@@ -76,7 +112,7 @@ impl Change {
                 ObjectRef { kind: change.kind.as_str(), namespace: change.namespace.clone(), name: change.name.clone() }
             }
             Change::WriteSecret { key, .. } => ObjectRef::namespaced("Secret", &key.namespace, &key.name),
-            Change::ReleaseNamespace(name) => ObjectRef::cluster("Namespace", name),
+            Change::ReleaseNamespace { name, .. } => ObjectRef::cluster("Namespace", name),
             Change::Wait(_) | Change::Await(Awaited::OperatorGone) => ObjectRef::cluster("Operator", ""),
             Change::Await(Awaited::Bridge) => ObjectRef::cluster("Bridge", ""),
         }
@@ -86,7 +122,7 @@ impl Change {
     pub fn verb(&self) -> Verb {
         match self {
             Change::IssueToken(_) | Change::WriteSecret { version: None, .. } => Verb::Create,
-            Change::WriteSecret { .. } | Change::ReleaseNamespace(_) | Change::Wait(_) | Change::Await(_) => Verb::Update,
+            Change::WriteSecret { .. } | Change::ReleaseNamespace { .. } | Change::Wait(_) | Change::Await(_) => Verb::Update,
             Change::Object(change) => match change.write {
                 Write::Create(_) => Verb::Create,
                 Write::Merge(_) => Verb::Update,
@@ -108,7 +144,12 @@ impl Change {
             }
             Change::Await(Awaited::Bridge) => "wait until the bridge runs".into(),
             Change::Await(Awaited::OperatorGone) => "wait until the operator is gone".into(),
-            Change::ReleaseNamespace(name) => format!("remove the operator's finalizer from namespace {name}"),
+            Change::ReleaseNamespace { name, holder: Holder::Operator } => {
+                format!("remove the operator's finalizer from namespace {name}")
+            }
+            Change::ReleaseNamespace { name, holder: Holder::Bridge } => {
+                format!("remove the bridge's finalizer from namespace {name}; its organization stays")
+            }
         }
     }
 }

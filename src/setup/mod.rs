@@ -22,7 +22,7 @@ pub use answers::{
     Answers, Application, Approval, Bridge, CLUSTER_ID, Login, NodeTrust, Scopes, TOKEN_APPLICATION, TOKEN_ORGANIZATION,
     TokenFrom,
 };
-pub use change::{Awaited, Change, ObjectChange, Write};
+pub use change::{Awaited, Change, Holder, ObjectChange, Write};
 pub use find::Found;
 pub use manifests::{manifests, trust_manifests};
 pub use plan::{Fact, Need, Obstacle, Plan};
@@ -215,7 +215,8 @@ impl Setup {
                 let token = token.ok_or_else(|| Error::new("there is no token to store"))?;
                 cluster.write_credentials(key, token, self.ca().map(Vec::as_slice), version.as_deref()).await
             }
-            Change::ReleaseNamespace(name) => cluster.release_namespace(name).await,
+            Change::ReleaseNamespace { name, holder: Holder::Operator } => cluster.release_namespace(name).await,
+            Change::ReleaseNamespace { name, holder: Holder::Bridge } => cluster.guard_namespace(name, false).await,
             Change::Wait(_) => Ok(()),
         };
         done.map_err(|error| anyhow::Error::from(error).into())

@@ -6,9 +6,9 @@
 use serde_json::{Value, json};
 
 use super::steps::trust;
-use super::{Change, ObjectChange, Plan, Setup, Step, Write};
+use super::{Change, Holder, ObjectChange, Plan, Setup, Step, Write};
 use crate::bridge::finding::Level;
-use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_FINALIZER};
+use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::bridge::snapshot::Read;
 use crate::cluster::{
     ConfigMap, INSTALLER, ImageConfig, OPERATOR_NAMESPACE, ObjectKind, PACKAGE, QUAY_INTEGRATION_CRD_NAME, TRUST_NAMESPACE,
@@ -22,7 +22,7 @@ use crate::cluster::{
 pub enum Part {
     /// Our own bridge, which would put back what the others take away.
     Bridge,
-    /// The operator's finalizers.
+    /// The operator's finalizers, and the bridge's.
     Finalizers,
     /// What nodes trust.
     NodeTrust,
@@ -119,8 +119,7 @@ fn bridge(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
 
 fn finalizers(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
     let namespaces = read(&setup.found.namespaces)?;
-    let held = namespaces.iter().filter(|(_, namespace)| namespace.finalizers.iter().any(|name| name == OPERATOR_FINALIZER));
-    plan.changes.extend(held.map(|(name, _)| Change::ReleaseNamespace(name.clone())));
+    plan.changes.extend(Holder::ALL.into_iter().flat_map(|holder| holder.held(namespaces)));
     if plan.changes.is_empty() {
         plan.fact(Level::Ok, "no namespace waits for the operator");
     }

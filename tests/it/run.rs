@@ -118,6 +118,7 @@ fn an_organization_goes_with_its_namespace_only_where_that_was_asked_for_and_no_
     bridge.waits_until("it is told", || bridge.says("organization openshift_away stays"));
     let left_behind = || condition(&world, "quay", "OrganizationsLeftBehind")["message"] == "openshift_away";
     bridge.waits_until("it is recorded", left_behind);
+    world.assert_within_the_bridges_rights();
 }
 
 /// A condition of a QuayIntegration.
@@ -162,4 +163,5 @@ fn what_a_build_pushed_is_imported_once_and_no_rollback_is_undone() {
     let third = world.start_build("shop", "app");
     bridge.waits_until("the next build is imported", || is_noted(&third));
     assert_eq!(newest(), in_quay());
+    world.assert_within_the_bridges_rights();
 }

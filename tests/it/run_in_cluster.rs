@@ -1,10 +1,6 @@
 //! `run` as it runs in the cluster: what it tells, who of several works, beside the operator, and with which rights.
 
-use std::collections::BTreeSet;
-
-use oc_quay::setup::built_in::BuiltIn;
 use sandbox::openshift::olm;
-use sandbox::traffic::Entry;
 use serde_json::{Value, json};
 
 use crate::support::{Bridge, STREAMS, World};
@@ -62,7 +58,7 @@ fn a_replica_tells_what_it_does_keeps_to_its_rights_and_hands_over_in_order() {
     assert_eq!((&about["kind"], &about["name"]), (&json!("Namespace"), &json!("shop")));
     assert_eq!(about["uid"], world.get("Namespace", "", "shop").unwrap()["metadata"]["uid"]);
 
-    assert_has_the_rights(&world.cluster_traffic().entries());
+    world.assert_within_the_bridges_rights();
 
     // A second one waits, and takes over as soon as the first has ended.
     let second = Bridge::start(&world, &REPLICA);
@@ -114,69 +110,4 @@ fn an_address_that_is_taken_is_refused_before_anything_is_done() {
     let run = world.oc_quay(&["run", "--listen", &address]).ends_with(2);
     assert!(run.said().contains(&format!("--listen: cannot listen on {address}")), "{run:#?}");
     assert!(world.cluster_traffic().entries().is_empty());
-}
-
-/// What the roles of the manifests allow: API group, resource, verb, and a name if just that one.
-fn allowed() -> BTreeSet<(String, String, String, Option<String>)> {
-    let mut allowed = BTreeSet::new();
-    for object in BuiltIn::new(Some("default"), None).manifests() {
-        let words = |list: &Value| -> Vec<String> {
-            list.as_array().into_iter().flatten().map(|word| word.as_str().unwrap().to_owned()).collect()
-        };
-        for rule in object["rules"].as_array().into_iter().flatten() {
-            let mut names: Vec<_> = words(&rule["resourceNames"]).into_iter().map(Some).collect();
-            if names.is_empty() {
-                names.push(None);
-            }
-            for (group, resource) in words(&rule["apiGroups"])
-                .iter()
-                .flat_map(|group| words(&rule["resources"]).into_iter().map(move |resource| (group.clone(), resource)))
-            {
-                for verb in words(&rule["verbs"]) {
-                    allowed.extend(names.iter().map(|name| (group.clone(), resource.clone(), verb.clone(), name.clone())));
-                }
-            }
-        }
-    }
-    allowed
-}
-
-/// Whether each request is one that the roles allow.
-#[track_caller]
-fn assert_has_the_rights(entries: &[Entry]) {
-    let allowed = allowed();
-    let mut asked = BTreeSet::new();
-    for entry in entries {
-        let (path, query) = entry.path.split_once('?').unwrap_or((&entry.path, ""));
-        let mut segments: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-        let group = match segments.first() {
-            Some(&"api") => segments.drain(..2).next().map(|_| ""),
-            Some(&"apis") if segments.len() > 3 => segments.drain(..3).nth(1),
-            // What everybody may ask, such as the version.
-            _ => None,
-        };
-        let Some(group) = group else { continue };
-        if segments.len() > 2 && segments[0] == "namespaces" {
-            segments.drain(..2);
-        }
-        let subresource = segments.get(2).map(|name| format!("/{name}")).unwrap_or_default();
-        let by_field = query.split('&').find_map(|pair| pair.strip_prefix("fieldSelector=metadata.name%3D"));
-        let name = segments.get(1).copied().or(by_field).map(str::to_owned);
-        let verb = match (entry.method.as_str(), segments.len()) {
-            ("GET", 1) if query.contains("watch=") => "watch",
-            ("GET", 1) => "list",
-            ("GET", _) => "get",
-            ("POST", _) => "create",
-            ("PATCH", _) => "patch",
-            ("DELETE", _) => "delete",
-            other => panic!("{other:?}"),
-        };
-        asked.insert((group.to_owned(), format!("{}{subresource}", segments[0]), verb.to_owned(), name));
-    }
-    assert!(asked.len() > 15, "{asked:#?}");
-    for (group, resource, verb, name) in &asked {
-        let is_allowed =
-            [None, name.clone()].into_iter().any(|name| allowed.contains(&(group.clone(), resource.clone(), verb.clone(), name)));
-        assert!(is_allowed, "no rule allows to {verb} {resource}.{group} {name:?}");
-    }
 }

@@ -68,7 +68,11 @@ fn the_built_in_bridge_takes_the_operators_place_and_goes_again() {
     assert_eq!(deployment["spec"]["template"]["spec"]["containers"][0]["image"], "registry.example.com/oc-quay:v2");
     assert_nothing_to_do(&world, &[]);
 
+    // Without a bridge nobody would take its finalizer off a namespace that is deleted.
+    world.namespace("shop");
+    world.merge("Namespace", "", "shop", &json!({ "metadata": { "finalizers": ["example.com/other", "oc-quay/organization"] } }));
     let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
+    assert_eq!(world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"], json!(["example.com/other"]));
     assert_eq!((run.state("bridge"), run.state("integration")), ("done".into(), "done".into()), "{}", run.stdout);
     world.wait_for("the bridge to go", || bridge_objects(&world).is_empty());
     world.forget_traffic();

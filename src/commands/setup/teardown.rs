@@ -86,7 +86,7 @@ async fn take_back(context: &Context<'_>, setup: &mut Setup, part: Part, planned
         let mut plan = teardown::plan(setup, part);
         if sweep > 0 {
             // Nothing that was not shown before, but for finalizers that the operator has put back.
-            plan.changes.retain(|change| matches!(change, Change::ReleaseNamespace(_)));
+            plan.changes.retain(|change| matches!(change, Change::ReleaseNamespace { .. }));
         }
         for (change, entry) in plan.changes.iter().zip(plan.report_as(part.names()).changes) {
             if is_installer(change) {

@@ -5,12 +5,11 @@ use tokio::time::{Duration, Instant, sleep};
 
 use super::operator::define;
 use crate::bridge::finding::Level;
-use crate::bridge::names::OPERATOR_FINALIZER;
 use crate::bridge::snapshot::Read;
 use crate::cluster::{ObjectKind, Operator, Right, holds};
 use crate::error::Error;
 use crate::setup::built_in::{BuiltIn, FoundBridge, Object};
-use crate::setup::{Awaited, Change, ObjectChange, Obstacle, Plan, Setup, Step, Write};
+use crate::setup::{Awaited, Change, Holder, ObjectChange, Obstacle, Plan, Setup, Step, Write};
 use crate::ui::Ui;
 
 /// How often it is looked whether something has come or gone.
@@ -113,8 +112,7 @@ fn take_over(setup: &Setup, operator: &Operator, plan: &mut Plan) {
         plan.changes.push(Change::Await(Awaited::OperatorGone));
     }
     let namespaces = setup.found.namespaces.as_deref().unwrap_or_default();
-    let held = namespaces.iter().filter(|(_, namespace)| namespace.finalizers.iter().any(|name| name == OPERATOR_FINALIZER));
-    plan.changes.extend(held.map(|(name, _)| Change::ReleaseNamespace(name.clone())));
+    plan.changes.extend(Holder::Operator.held(namespaces));
 }
 
 /// What it takes to make those of its objects that are missing. Kubernetes lets nobody grant rights that they do not have.
