@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use crate::support::World;
 
 /// A kubeconfig whose one context leads to a server, with a token.
@@ -59,12 +61,8 @@ fn whoever_has_no_cluster_is_told_the_next_step() {
 #[test]
 fn an_expired_login_names_the_command_with_the_server() {
     let world = World::bare();
-    let text = fs::read_to_string(world.kubeconfig()).unwrap();
-    let server = text
-        .lines()
-        .find_map(|line| line.trim().trim_start_matches("- ").strip_prefix("server: "))
-        .map(|server| server.trim_matches('"').to_owned());
-    let server = server.unwrap_or_else(|| panic!("no server in {text}"));
+    let own: Value = serde_saphyr::from_str(&fs::read_to_string(world.kubeconfig()).unwrap()).unwrap();
+    let server = own["clusters"][0]["cluster"]["server"].as_str().unwrap().to_owned();
     let run = world.oc_quay(&["status"]).env("KUBECONFIG", kubeconfig(&world, &server)).ends_with(2);
     assert_eq!(
         run.stderr,
