@@ -98,7 +98,8 @@ pub(super) fn requests() -> Result<()> {
     drop(bridge);
     let bridge = Bridge::start(&world)?;
     let [to_quay, to_cluster] = [world.sandbox.quay_traffic(), openshift.traffic()].map(Requests::of);
-    println!("{:34}{} + {:20}{} + {}", "restart", to_quay.reads, to_quay.writes, to_cluster.reads, to_cluster.writes);
+    let of_quay = format!("{} + {}", to_quay.reads, to_quay.writes);
+    println!("{:34}{of_quay:24}{} + {}", "restart", to_cluster.reads, to_cluster.writes);
     ensure!(to_quay.writes + to_cluster.writes == 0, "a restart wrote something: {:#?}", openshift.traffic().writes());
     drop(bridge);
     Ok(())

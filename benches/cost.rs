@@ -161,8 +161,8 @@ fn requests() -> Result<()> {
     println!("{:34}{:24}cluster", "", "Quay");
     let world = World::new()?;
     world.namespaces(&names(1))?;
-    let look = [Requests { reads: 3, writes: 0 }, Requests { reads: 6, writes: 0 }];
-    let all = [Requests { reads: 2 * MANY + 1, writes: 0 }, Requests { reads: 6, writes: 0 }];
+    let look = [Requests { reads: 3, writes: 0 }, Requests { reads: 9, writes: 0 }];
+    let all = [Requests { reads: 2 * MANY + 1, writes: 0 }, Requests { reads: 9, writes: 0 }];
     let count = |work: &str, arguments: &[&str], [quay, cluster]: [Requests; 2]| -> Result<()> {
         world.run(arguments)?;
         let [to_quay, to_cluster] = [world.sandbox.quay_traffic(), world.sandbox.openshift.traffic()].map(Requests::of);

@@ -33,6 +33,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// After so many failures in a row a watch is given up for a list.
+const PATIENCE: u32 = 5;
+
 /// How often a kind is looked for that the cluster does not have.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -155,6 +158,10 @@ impl Cluster {
                 Err(Some(error)) => {
                     tell(News::Unread(error.into()));
                     pause.take().await;
+                    // The API server may know nothing of the version any more, as after it was restored.
+                    if pause.failed > PATIENCE {
+                        return;
+                    }
                 }
                 Err(None) => return,
             }

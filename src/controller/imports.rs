@@ -105,3 +105,69 @@ fn requests(pending: &Pending, integration: &Integration) -> Vec<(StreamImport, 
     }
     requests.into_values().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::builds::{CommonSpec, Output, Target};
+    use crate::bridge::integration::{QuayIntegration, Setting, Source};
+    use crate::bridge::names::{ClusterId, QuayUrl};
+
+    fn integration() -> Integration {
+        let source = Source::Resource("quay".into());
+        let (url, _) = QuayUrl::parse("https://quay.example.com").expect("an address");
+        Integration {
+            url: Setting { value: url, source: source.clone() },
+            cluster_id: Setting { value: ClusterId::new("openshift"), source },
+            resource: Some(QuayIntegration { scheduled: true, ..Default::default() }),
+            insecure: false,
+            cluster: "api.example.com:6443".into(),
+        }
+    }
+
+    fn build(name: &str, image: &str) -> Build {
+        let to = Some(Target { kind: "DockerImage".into(), namespace: None, name: image.into() });
+        let spec = CommonSpec { output: Output { to, push_secret: None }, ..Default::default() };
+        Build { name: name.into(), phase: Phase::Complete, spec, ..Default::default() }
+    }
+
+    #[test]
+    fn tags_of_one_stream_are_one_request_and_builds_of_one_tag_one_import() {
+        let app = |tag: &str| format!("quay.example.com/openshift_shop/app:{tag}");
+        let elsewhere = build("elsewhere", "docker.io/shop/app:1");
+        let other_cluster = build("other-cluster", "quay.example.com/staging_shop/app:1");
+        let running = Build { phase: Phase::Running, ..build("running", &app("2")) };
+        let imported = Build { imported: true, ..build("imported", &app("2")) };
+        let web = build("web", "quay.example.com/openshift_shop/web:latest");
+        let builds = [
+            build("a", &app("1")),
+            build("b", &app("1")),
+            build("c", &app("2")),
+            web,
+            elsewhere,
+            other_cluster,
+            running,
+            imported,
+        ];
+        let pending = pending(&builds, &integration(), |_, _| true);
+        let requests = requests(&pending, &integration());
+        let seen: Vec<_> = requests
+            .iter()
+            .map(|(import, _)| (import.stream.as_str(), import.tags.iter().map(|tag| tag.from.clone()).collect::<Vec<_>>()))
+            .collect();
+        assert_eq!(
+            seen,
+            [("app", vec![app("1"), app("2")]), ("web", vec!["quay.example.com/openshift_shop/web:latest".to_owned()])]
+        );
+        assert!(requests.iter().all(|(import, _)| import.scheduled && !import.insecure && import.namespace == "shop"));
+        assert_eq!(pending.values().next().map(|builds| builds.len()), Some(2));
+    }
+
+    #[test]
+    fn what_a_build_claims_of_its_destination_counts_for_nothing() {
+        let claim = Destination::new("victim", "app:latest");
+        let build = Build { destination: Some(claim), managed: true, ..build("a", "quay.example.com/openshift_shop/app:1") };
+        let pending = pending(&[build], &integration(), |_, _| true);
+        assert_eq!(pending.keys().map(ToString::to_string).collect::<Vec<_>>(), ["shop/app:1"]);
+    }
+}

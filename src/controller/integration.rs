@@ -69,20 +69,20 @@ impl Meant {
 impl Engine<'_> {
     /// Follows the QuayIntegrations and the Secret that the one among them names; never ends.
     pub(super) async fn follow_integration(&self) {
-        let (tell, mut told) = watch::channel(None);
+        let mut told = self.integrations.subscribe();
         let mut found = BTreeMap::new();
         let follow = self.cluster.follow_integrations(|news| {
-            if let News::Unread(unread) = &news {
-                self.tell(&Event::Unread(unread.clone()));
+            if let News::Unread(unread) = news {
+                return self.tell(&Event::Unread(unread));
             }
             absorb(&mut found, news);
             let now: Vec<QuayIntegration> = found.values().cloned().collect();
-            tell.send_if_modified(|before| before.replace(now.clone()).is_none_or(|before| before != now));
+            self.integrations.send_if_modified(|before| before.replace(now.clone()).is_none_or(|before| before != now));
         });
         let serve = async {
             loop {
                 let Some(resources) = told.borrow_and_update().clone() else {
-                    // The sender lives as long as this does.
+                    // The sender lives as long as the bridge.
                     let _ = told.changed().await;
                     continue;
                 };
@@ -166,12 +166,16 @@ impl Engine<'_> {
     async fn open(&self, resources: Vec<String>) -> Result<(), Error> {
         let mut session = Session::open(self.ui, self.global, self.cluster.clone(), self.settings.clone()).await?;
         let obstacle = obstacle(&session, resources);
-        let Some(target) = session.target.take().filter(|_| obstacle.is_none()) else {
+        let Some(mut target) = session.target.take().filter(|_| obstacle.is_none()) else {
             obstacle.into_iter().for_each(|obstacle| self.give_up(obstacle));
             return Ok(());
         };
         if let Some(observer) = &self.options.observer {
             target.quay.observe(observer.clone());
+        }
+        if let Some([newest]) = self.integrations.borrow().as_deref() {
+            // The lists may have changed since they were read.
+            target.integration.resource = Some(newest.clone());
         }
         let quay = Ok(target.integration.url.value.to_string());
         let epoch = self.begin_epoch();

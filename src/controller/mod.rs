@@ -35,6 +35,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
 use crate::bridge::deletion::OnDeletion;
+use crate::bridge::integration::QuayIntegration;
 use crate::cli::Global;
 use crate::cluster::{Cluster, News};
 use crate::observe::Observer;
@@ -69,6 +70,8 @@ pub struct Engine<'a> {
     options: Options,
     telemetry: Telemetry<'a>,
     shared: Shared,
+    /// The QuayIntegrations there are, once that is known.
+    integrations: watch::Sender<Option<Vec<QuayIntegration>>>,
     meant: watch::Sender<Meant>,
     memories: Mutex<Memories>,
     standings: Mutex<Standings>,
@@ -104,6 +107,7 @@ impl<'a> Engine<'a> {
             options,
             telemetry,
             shared: Shared::new(),
+            integrations: watch::Sender::new(None),
             meant: watch::Sender::new(Meant::Unknown),
             memories: Mutex::default(),
             standings: Mutex::default(),
@@ -177,7 +181,7 @@ impl<'a> Engine<'a> {
             }
             let namespace = tokio::select! {
                 namespace = self.shared.queue().next() => namespace,
-                _ = lead.changed() => continue,
+                Ok(()) = lead.changed() => continue,
             };
             let next = self.reconcile(&namespace).await;
             self.shared.queue().done(&namespace, next);

@@ -23,8 +23,9 @@ use crate::cluster::{Builds, Found, Secrets};
 use crate::quay::Depth;
 use crate::session::apply::{Effect, Outcome, Work};
 
-/// How long a new namespace's service accounts are waited for. OpenShift takes a few seconds.
-const FURNISHED: Duration = Duration::from_secs(60);
+/// How long a new namespace's service accounts are waited for. OpenShift takes a few seconds; where the Build capability is
+/// off, some never come.
+const FURNISHED: Duration = Duration::from_secs(20);
 
 /// So often the deletion of an organization is tried; a namespace never waits for it for long.
 const FAREWELLS: u32 = 3;
@@ -87,15 +88,17 @@ impl Engine<'_> {
             _ if bound.is_none() => self.let_go_without_quay(&snapshot).await,
             _ => Look::without_work(Verdict::NotOurs),
         };
-        if bound.as_ref().is_some_and(|bound| bound.target.quay.down().is_some()) {
-            self.quay_is_down.notify_one();
-        }
         let next = match &look.verdict {
             Verdict::Settled | Verdict::NotOurs => Next::Rest,
             Verdict::Waiting(_) => Next::After(FURNISHED),
             Verdict::Failed(_) => Next::Retry,
         };
-        memory.failed = next == Next::Retry;
+        let is_down = bound.as_ref().is_some_and(|bound| bound.target.quay.down().is_some());
+        // While Quay is away there is nothing wrong with what is known.
+        memory.failed = next == Next::Retry && !is_down;
+        if is_down {
+            self.quay_is_down.notify_one();
+        }
         let not_imported = match &bound {
             Some(bound) if look.verdict == Verdict::Settled => self.import(bound, name, &uid).await,
             _ => None,

@@ -39,6 +39,10 @@ pub fn farewell(subject: &Subject, all: OnDeletion) -> Farewell {
         let name = subject.desired.organization.clone();
         match &subject.snapshot.organization {
             Ok(None) => {}
+            Ok(Some(organization)) if organization.administered && organization.robots.is_err() => {
+                planner.block_unread("RobotAccount", &name, &organization.robots);
+                return Farewell { plan: planner.plan, left_behind };
+            }
             Ok(Some(organization)) => match stays(organization, subject) {
                 None => planner.plan.changes.push(Change::DeleteOrganization { organization: name }),
                 why => left_behind = why.map(str::to_owned),

@@ -9,8 +9,11 @@ use proptest::prelude::*;
 
 use super::change::Change;
 use super::checks::{self, Subject};
+use super::deletion::OnDeletion;
 use super::desired::Desired;
 use super::finding::{Code, Level};
+use super::mark::Mark;
+use super::names::{FINALIZER, OPERATOR_FINALIZER};
 use super::plan::{self, Options, Plan, UnlinkOptions};
 use super::snapshot::*;
 use generate::{ACCOUNTS, any_namespace, golden, integration, options};
@@ -130,6 +133,40 @@ proptest! {
                 prop_assert_eq!(summaries(&undone), planned, "{:?}", change);
             }
         }
+    }
+
+    #[test]
+    fn a_namespace_that_goes_takes_only_what_was_made_for_it_and_never_hangs(
+        mut snapshot in any_namespace(), guarded in any::<bool>(), policy in 0..3, away in any::<bool>(),
+    ) {
+        let word = [None, Some("delete"), Some("remove, please")][policy].map(str::to_owned);
+        let finalizers = [Some(OPERATOR_FINALIZER), guarded.then_some(FINALIZER)].into_iter().flatten().map(str::to_owned).collect();
+        let namespace = Namespace { uid: "uid-1".into(), terminating: true, finalizers, on_deletion: word, ..Default::default() };
+        snapshot.namespace = Ok(Some(namespace));
+        let planned = |snapshot: &NamespaceSnapshot| with_subject(snapshot, |subject| plan::farewell(subject, OnDeletion::Retain));
+        let mut farewell = planned(&snapshot);
+        if !farewell.plan.blocked.is_empty() || away {
+            prop_assert!(away || farewell.plan.changes.is_empty(), "nothing is done before it is known what there is");
+            // As the bridge does once its patience is over.
+            snapshot.organization = Ok(None);
+            farewell = planned(&snapshot);
+        }
+        let ours = |mark: &Mark| mark.uid == "uid-1";
+        for change in &farewell.plan.changes {
+            if let Change::DeleteOrganization { .. } = change {
+                prop_assert!(guarded && policy == 1);
+                let organization = snapshot.organization().unwrap();
+                let marks: Vec<_> = organization.robots.iter().flatten().filter_map(|robot| robot.mark.as_ref()).collect();
+                let adopted = organization.adopted_by.as_ref().is_some_and(ours);
+                prop_assert!(adopted || (!marks.is_empty() && marks.into_iter().all(ours)));
+                prop_assert!(farewell.left_behind.is_none());
+            }
+        }
+        for change in &farewell.plan.changes {
+            apply(change, &mut snapshot);
+        }
+        let namespace = snapshot.namespace.unwrap().unwrap();
+        prop_assert_eq!(namespace.finalizers, Vec::<String>::new());
     }
 
     #[test]
