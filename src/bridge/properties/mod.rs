@@ -137,9 +137,10 @@ proptest! {
 
     #[test]
     fn a_namespace_that_goes_takes_only_what_was_made_for_it_and_never_hangs(
-        mut snapshot in any_namespace(), guarded in any::<bool>(), policy in 0..3, away in any::<bool>(),
+        mut snapshot in any_namespace(), guarded in any::<bool>(), policy in 0..3_usize, away in any::<bool>(),
     ) {
-        let word = [None, Some("delete"), Some("remove, please")][policy].map(str::to_owned);
+        let word = ["", "delete", "remove, please"][policy];
+        let word = (!word.is_empty()).then(|| word.to_owned());
         let finalizers = [Some(OPERATOR_FINALIZER), guarded.then_some(FINALIZER)].into_iter().flatten().map(str::to_owned).collect();
         let namespace = Namespace { uid: "uid-1".into(), terminating: true, finalizers, on_deletion: word, ..Default::default() };
         snapshot.namespace = Ok(Some(namespace));
