@@ -1,18 +1,92 @@
 //! The whole way of a build: from `oc start-build` to a tag in the image stream that points at Quay.
 
-use serde_json::json;
+use std::net::TcpListener;
 
-use crate::support::World;
+use oc_quay::bridge::builds::{DESTINATION_ANNOTATION, IMPORTED_ANNOTATION, MANAGED_ANNOTATION};
+use oc_quay::controller::webhook;
+use reqwest::Method;
+use sandbox::tls::Authority;
+use serde_json::{Value, json};
 
+use crate::support::{Bridge, World};
+
+/// Nodes, and so builds and imports, need not trust Quay's certificate.
+fn trust_everybody(world: &World) {
+    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "insecureRegistry": true } }));
+}
+
+fn to_stream() -> Value {
+    json!({ "to": { "kind": "ImageStreamTag", "name": "app:latest" } })
+}
+
+/// Whether the newest image of `app:latest` in the stream is the one that Quay has, and is to be pulled from there.
+#[track_caller]
+fn assert_points_at_quay(world: &World, namespace: &str) {
+    let digest = world.quay_digest(&format!("openshift_{namespace}"), "app", "latest").expect("the tag is in Quay");
+    let newest = world.newest_item(namespace, "app", "latest").expect("the tag is in the stream");
+    assert_eq!(newest["image"], digest.as_str());
+    let reference = format!("{}/openshift_{namespace}/app@{digest}", world.sandbox.quay.host());
+    assert_eq!(newest["dockerImageReference"], reference.as_str());
+}
+
+/// What the operator's own end-to-end test expects, of the bridge in its place: secrets soon after the project, an output
+/// in Quay, a build that completes, and a stream whose newest image is in Quay.
 #[test]
-fn a_build_config_that_names_quay_and_the_builders_secret_needs_no_webhook() {
-    let world = World::new();
-    world.oc_quay(&["link", "shop", "--yes"]).succeeds();
-    let image = format!("{}/openshift_shop/app:latest", world.sandbox.quay.host());
-    let output = json!({ "to": { "kind": "DockerImage", "name": image }, "pushSecret": { "name": "builder-quay-openshift" } });
-    world.build_config("shop", "app", &output);
-    let name = world.start_build("shop", "app");
-    let build = world.wait_for_build("shop", &name, "Complete");
-    assert_eq!(build["status"]["output"]["to"]["imageDigest"], json!(world.quay_digest("openshift_shop", "app", "latest")));
-    assert_eq!(world.newest_item("shop", "app", "latest"), None, "nobody has imported it");
+fn the_bridge_takes_a_build_from_its_start_to_a_tag_that_points_at_quay() {
+    let world = World::bare();
+    world.integration();
+    trust_everybody(&world);
+    let (bridge, url) = with_webhook(&world);
+    world.namespace("e2e");
+    world.image_stream("e2e", "app");
+    bridge.waits_until("e2e is linked", || world.is_linked("e2e", &["app"]));
+    world.wait_for("the webhook to be called", || is_rewritten(&world, "e2e"));
+    world.build_config("e2e", "app", &to_stream());
+    bridge.settles();
+    world.forget_traffic();
+
+    let name = world.start_build("e2e", "app");
+    let image = format!("{}/openshift_e2e/app:latest", world.sandbox.quay.host());
+    let started = world.get("Build", "e2e", &name).unwrap();
+    assert_eq!(started["spec"]["output"]["to"], json!({ "kind": "DockerImage", "name": image }), "by {url}");
+    let noted = |build: &Value, annotation: &str| build["metadata"]["annotations"][annotation].clone();
+    assert_eq!(noted(&started, MANAGED_ANNOTATION), "true");
+    assert_eq!(noted(&started, DESTINATION_ANNOTATION), "e2e/app:latest");
+    let complete = world.wait_for_build("e2e", &name, "Complete");
+    assert_eq!(complete["spec"]["output"]["pushSecret"]["name"], "builder-quay-openshift", "chosen by the build controller");
+    let build = || world.get("Build", "e2e", &name).unwrap();
+    bridge.waits_until("the build is imported", || noted(&build(), IMPORTED_ANNOTATION) == "true");
+    assert_points_at_quay(&world, "e2e");
+    bridge.settles();
+    println!(
+        "a build, from its start to its tag: {} requests to Quay, {} writes to the cluster",
+        bridge.requests_to_quay(),
+        world.cluster_traffic().writes().len()
+    );
+    let imports = world.cluster_traffic().writes().iter().filter(|entry| entry.path.contains("imagestreamimports")).count();
+    assert_eq!((bridge.requests_to_quay(), imports), (0, 1), "OpenShift fetches the tag; the bridge asks Quay for nothing");
+}
+
+/// The bridge with its webhook, which the API server is told of; and where that is.
+fn with_webhook(world: &World) -> (Bridge<'_>, String) {
+    let authority = Authority::new().unwrap();
+    authority.write_server_files(&["127.0.0.1"], world.dir()).unwrap();
+    // Free a moment ago; nobody else has a reason to take it.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let folder = world.dir().to_str().unwrap();
+    let bridge = Bridge::start(world, &["--webhook-listen", &address, "--webhook-certs", folder]);
+    let url = format!("https://{address}{}", webhook::PATH);
+    world.webhook(&url, &authority);
+    (bridge, url)
+}
+
+/// Whether a build that is only tried comes out rewritten: a real API server takes a moment to learn of a webhook.
+fn is_rewritten(world: &World, namespace: &str) -> bool {
+    let build = json!({
+        "apiVersion": "build.openshift.io/v1", "kind": "Build", "metadata": { "name": "tried" },
+        "spec": { "source": { "dockerfile": "FROM scratch" }, "strategy": { "dockerStrategy": {} }, "output": to_stream() },
+    });
+    let path = format!("/apis/build.openshift.io/v1/namespaces/{namespace}/builds?dryRun=All");
+    let (status, tried) = world.api(Method::POST, &path, Some(&build));
+    status == 201 && tried["spec"]["output"]["to"]["kind"] == "DockerImage"
 }

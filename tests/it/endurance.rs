@@ -109,11 +109,17 @@ fn five_hundred_namespaces_come_at_once() {
     print_counts(&format!("{many} namespaces at once"), &world);
     assert_written_once(&world, many, 0);
     assert_eq!(answered(world.cluster_traffic())["create secrets"], 3 * many);
-    for name in [0, many / 2, many - 1].map(|number| format!("team-{number:03}")) {
-        let own = |account: &str| world.references(&name, account, "secrets").iter().any(|secret| secret.contains("dockercfg"));
-        bridge.waits_until("OpenShift has made its own secrets", || ["builder", "default", "deployer"].into_iter().all(own));
-        world.assert_linked(&name, &[]);
+    for number in [0, many / 2, many - 1] {
+        assert_linked_in_time(&world, &bridge, &format!("team-{number:03}"));
     }
+}
+
+/// Whether a namespace is linked, once OpenShift too has done its part.
+#[track_caller]
+fn assert_linked_in_time(world: &World, bridge: &Bridge<'_>, namespace: &str) {
+    let own = |account: &str| world.references(namespace, account, "secrets").iter().any(|secret| secret.contains("dockercfg"));
+    bridge.waits_until("OpenShift has made its own secrets", || ["builder", "default", "deployer"].into_iter().all(own));
+    world.assert_linked(namespace, &[]);
 }
 
 /// How many service accounts refer to their secret for Quay, in all namespaces.
@@ -124,4 +130,34 @@ fn linked_accounts(world: &World) -> usize {
         references.any(|reference| reference["name"] == secret.as_str())
     };
     world.list("ServiceAccount", "").iter().filter(refers).count()
+}
+
+#[test]
+fn the_leader_is_killed_and_the_other_replica_goes_on_where_it_was() {
+    let names: Vec<String> = (0..20).map(|number| format!("team-{number:02}")).collect();
+    let world = World::bare();
+    world.integration();
+    let leader = Bridge::start(&world, &["--leader-election", "-n", "default"]);
+    let other = Bridge::start(&world, &["--leader-election", "-n", "default"]);
+    world.forget_traffic();
+    for name in &names {
+        world.create(&manifests::namespace(name));
+    }
+    leader.waits_until("some are linked", || linked_accounts(&world) > 10);
+    let started = Instant::now();
+    drop(leader);
+    let linked = linked_accounts(&world);
+    // The Lease of who is dead has to run out.
+    other.waits_until("the other one goes on", || linked_accounts(&world) > linked);
+    println!(
+        "the leader was killed at {linked} of {} service accounts; another went on after {:?}",
+        3 * names.len(),
+        started.elapsed()
+    );
+    other.waits_until("all are linked", || linked_accounts(&world) == 3 * names.len());
+    other.settles();
+    print_counts("two replicas, the leader killed", &world);
+    for name in &names {
+        assert_linked_in_time(&world, &other, name);
+    }
 }
