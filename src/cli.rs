@@ -2,6 +2,7 @@
 
 mod completion;
 mod help;
+mod images;
 mod import;
 mod run;
 mod setup;
@@ -16,6 +17,7 @@ use crate::bridge::Role;
 use crate::report::Format;
 pub use completion::{Completion, Shell};
 pub(crate) use help::{called, nearest};
+pub use images::Images;
 pub use import::Import;
 pub use run::{LogFormat, Run};
 pub use setup::{Setup, Teardown};
@@ -45,6 +47,8 @@ pub enum Command {
     Repair(Repair),
     /// Import what Quay has into image streams, now
     Import(Import),
+    /// List what is still in OpenShift's own registry, and how it gets to Quay
+    Images(Images),
     /// Take a link back; organization and images stay
     Unlink(Unlink),
     /// Take the integration out of the cluster; organizations and images stay

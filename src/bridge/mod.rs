@@ -20,6 +20,7 @@ pub mod order;
 pub mod plan;
 #[cfg(test)]
 mod properties;
+pub mod registry;
 pub mod remember;
 pub mod scope;
 pub mod snapshot;

@@ -18,6 +18,7 @@ mod follow;
 mod imports;
 mod kinds;
 mod kubeconfig;
+mod layers;
 mod lease;
 mod names;
 mod objects;

@@ -3,6 +3,7 @@
 mod changes;
 mod completion;
 mod explain;
+mod images;
 mod import;
 mod link;
 mod repair;
@@ -43,6 +44,9 @@ pub(crate) async fn run(context: &Context<'_>, cli: &Cli) -> Result<ExitStatus, 
     if context.global.output == Format::Html && !matches!(cli.command, Command::Status(_)) {
         return Err(Error::new("-o html is for status alone").hint(format!("{} status -A -o html", context.program)));
     }
+    if context.global.output == Format::Mirror && !matches!(cli.command, Command::Images(_)) {
+        return Err(Error::new("-o mirror is for images alone").hint(format!("{} images -o mirror", context.program)));
+    }
     match &cli.command {
         Command::Setup(args) => setup::run(context, args).await,
         Command::Link(args) => link::run(context, args).await,
@@ -50,6 +54,7 @@ pub(crate) async fn run(context: &Context<'_>, cli: &Cli) -> Result<ExitStatus, 
         Command::Repair(args) => repair::run(context, args).await,
         Command::Unlink(args) => unlink::run(context, args).await,
         Command::Import(args) => import::run(context, args).await,
+        Command::Images(args) => images::run(context, args).await,
         Command::Teardown(args) => setup::teardown::run(context, args).await,
         Command::Run(args) => run::run(context, args).await,
         Command::Explain(args) => explain::run(context, args),

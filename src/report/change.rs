@@ -157,7 +157,7 @@ impl ChangeReport {
     /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Human | Format::Html => human::change(self, style, false),
+            Format::Human | Format::Html | Format::Mirror => human::change(self, style, false),
             Format::Wide => human::change(self, style, true),
             Format::Short => short::change(self, style),
             Format::Json => machine::json(self)?,

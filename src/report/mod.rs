@@ -8,6 +8,7 @@ mod explanation;
 mod fixtures;
 mod html;
 mod human;
+mod images;
 mod machine;
 mod manifests;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod version;
 
 pub use change::{ChangeReport, ChangeReportEntry, ChangeState};
 pub use explanation::explanation;
+pub use images::{ImageReport, ImagesReport};
 pub use manifests::{manifests, stream};
 pub use setup::{FactReport, NamespacePreview, SetupReport, StepReport, StepState};
 pub use status::{CheckReport, IntegrationReport, NamespaceReport, SettingReport, StatusReport, Summary};
@@ -50,6 +52,8 @@ pub enum Format {
     Name,
     /// A page for a browser, of `status` alone
     Html,
+    /// What `oc image mirror -f` reads; for `images` alone
+    Mirror,
 }
 
 /// Counts of what is wrong, in words: `2 errors, 1 warning, 1 unknown`. Empty if nothing is.

@@ -23,6 +23,7 @@ const REPORTS: &[fn(&mut SchemaGenerator) -> Schema] = &[
     SchemaGenerator::subschema_for::<StatusReport>,
     SchemaGenerator::subschema_for::<ChangeReport>,
     SchemaGenerator::subschema_for::<SetupReport>,
+    SchemaGenerator::subschema_for::<ImagesReport>,
     SchemaGenerator::subschema_for::<VersionReport>,
     SchemaGenerator::subschema_for::<Explanation>,
     SchemaGenerator::subschema_for::<Vec<Explanation>>,

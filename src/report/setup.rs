@@ -182,7 +182,7 @@ impl SetupReport {
     /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Human | Format::Html => human::setup(self, style, false),
+            Format::Human | Format::Html | Format::Mirror => human::setup(self, style, false),
             Format::Wide => human::setup(self, style, true),
             Format::Short => short::setup(self, style),
             Format::Json => machine::json(self)?,

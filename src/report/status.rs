@@ -183,7 +183,7 @@ impl StatusReport {
     /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Human => human::status(self, style, false),
+            Format::Human | Format::Mirror => human::status(self, style, false),
             Format::Wide => human::status(self, style, true),
             Format::Short => short::status(self, style),
             Format::Json => machine::json(self)?,

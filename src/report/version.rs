@@ -39,7 +39,7 @@ impl VersionReport {
         match format {
             Format::Json => machine::json(self),
             Format::Yaml => machine::yaml(self),
-            Format::Human | Format::Wide | Format::Short | Format::Name | Format::Html => {
+            Format::Human | Format::Wide | Format::Short | Format::Name | Format::Html | Format::Mirror => {
                 let mut text = format!("oc-quay {}\n", self.client);
                 for (name, version) in [("Cluster", &self.cluster), ("Quay", &self.quay)] {
                     text.extend(version.iter().map(|version| format!("{name}: {version}\n")));

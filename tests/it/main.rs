@@ -14,6 +14,7 @@ mod endurance;
 mod faults;
 mod findings;
 mod first_run;
+mod images;
 mod import;
 mod interrupted;
 mod leaks;

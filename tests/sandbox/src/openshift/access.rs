@@ -38,7 +38,11 @@ static PROJECT_ADMIN: [Rule; 7] = [
     Rule { verbs: &["get"], groups: &[""], resources: &["namespaces"] },
     Rule { verbs: &["get"], groups: &["project.openshift.io"], resources: &["projects"] },
     Rule { verbs: WRITE, groups: &[""], resources: &["configmaps", "events", "secrets", "serviceaccounts"] },
-    Rule { verbs: WRITE, groups: &["image.openshift.io"], resources: &["imagestreamimports", "imagestreams"] },
+    Rule {
+        verbs: WRITE,
+        groups: &["image.openshift.io"],
+        resources: &["imagestreamimports", "imagestreams", "imagestreams/layers"],
+    },
     Rule {
         verbs: WRITE,
         groups: &["build.openshift.io"],

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::access::{Access, User};
 use super::admission::{self, Admitted};
 use super::builds;
-use super::kinds::{self, BUILD, BUILD_CONFIG, Kind, SERVICE_ACCOUNT};
+use super::kinds::{self, BUILD, BUILD_CONFIG, IMAGE_STREAM, Kind, SERVICE_ACCOUNT};
 use super::lists::{ListQuery, Shape};
 use super::patch::PatchType;
 use super::path::ResourcePath;
@@ -24,6 +24,8 @@ const JSON_TYPES: [&str; 3] = ["application/json", "application/yaml", "applicat
 
 /// The subresource of a BuildConfig that makes a Build of it.
 const INSTANTIATE: &str = "instantiate";
+/// The subresource of an ImageStream that tells what its images are made of.
+const LAYERS: &str = "layers";
 /// The subresource of a Build that makes another one of it.
 const CLONE: &str = "clone";
 
@@ -126,6 +128,7 @@ fn served(openshift: &OpenShift, path: &ResourcePath<'_>) -> Option<&'static Kin
         "status" => kind.status,
         INSTANTIATE => *kind == *BUILD_CONFIG,
         CLONE => *kind == *BUILD,
+        LAYERS => *kind == *IMAGE_STREAM,
         _ => false,
     };
     (openshift.serves(kind.group) && is_in_scope && has_subresource).then_some(kind)
@@ -164,6 +167,10 @@ impl Call<'_> {
             return Ok(self.answer(200, &projects::get(&store, self.kind, name)?));
         }
         let object = store.get(self.kind, self.path.namespace, name);
+        if self.path.subresource == LAYERS {
+            let stream = object.ok_or_else(|| Refusal::not_found(self.kind, name))?;
+            return Ok(self.answer(200, &images::layers(stream)));
+        }
         object.map(|object| self.answer(200, object)).ok_or_else(|| Refusal::not_found(self.kind, name))
     }
 

@@ -74,3 +74,16 @@ fn new_stream(cluster: &Cluster, namespace: &str, name: &str) -> Value {
     stream["metadata"]["generation"] = json!(0);
     stream
 }
+
+/// What the images of a stream are made of (`ImageStreamLayers`): here each of one layer of its own.
+pub(crate) fn layers(stream: &Value) -> Value {
+    const LAYER_BYTES: u64 = 10 << 20;
+    let mut layers = json!({"kind": "ImageStreamLayers", "apiVersion": "image.openshift.io/v1", "metadata": stream["metadata"]});
+    let tags = stream["status"]["tags"].as_array().into_iter().flatten();
+    for image in tags.flat_map(|tag| tag["items"].as_array().into_iter().flatten()).filter_map(|item| item["image"].as_str()) {
+        let layer = format!("{image}-layer");
+        layers["blobs"][&layer] = json!({"size": LAYER_BYTES, "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip"});
+        layers["images"][image] = json!({"layers": [layer], "config": null});
+    }
+    layers
+}

@@ -1,0 +1,65 @@
+//! OpenShift's own registry, and what of it has not moved to Quay.
+
+use std::collections::BTreeMap;
+
+use super::snapshot::{ImageStream, StreamTag, TagImage};
+
+/// What an image stream's images are made of: which blobs each has, and how large each blob is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layers {
+    /// The size of each blob in bytes, by digest.
+    pub blobs: BTreeMap<String, u64>,
+    /// The blobs of each image, by digest.
+    pub images: BTreeMap<String, Vec<String>>,
+}
+
+impl Layers {
+    /// The size of an image in bytes, each of its blobs counted once; none if it is not known.
+    pub fn size(&self, digest: &str) -> Option<u64> {
+        let mut blobs = self.images.get(digest)?.clone();
+        blobs.sort_unstable();
+        blobs.dedup();
+        blobs.iter().map(|blob| self.blobs.get(blob)).sum()
+    }
+}
+
+/// The tags of an image stream whose newest image is in OpenShift's own registry, with that image.
+pub fn tags_in_registry(stream: &ImageStream) -> impl Iterator<Item = (&StreamTag, &TagImage)> {
+    let images = stream.tags.iter().filter_map(|tag| Some((tag, tag.image.as_ref()?)));
+    images.filter(|(_, image)| is_in_registry(&image.reference))
+}
+
+/// That registry is a service of the cluster: `image-registry.openshift-image-registry.svc:5000`.
+fn is_in_registry(reference: &str) -> bool {
+    let host = reference.split(['/', ':']).next().unwrap_or_default();
+    host.ends_with(".svc")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_that_an_image_has_twice_is_counted_once_and_an_unknown_one_makes_the_size_unknown() {
+        let blobs = BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 20)]);
+        let image = |blobs: &[&str]| blobs.iter().map(|&blob| blob.to_owned()).collect();
+        let images = BTreeMap::from([("one".to_owned(), image(&["a", "b", "a"])), ("other".to_owned(), image(&["a", "c"]))]);
+        let layers = Layers { blobs, images };
+        assert_eq!([layers.size("one"), layers.size("other"), layers.size("none")], [Some(21), None, None]);
+    }
+
+    #[test]
+    fn a_tag_is_in_the_registry_when_its_newest_image_is() {
+        let tag = |name: &str, reference: &str| {
+            let image = TagImage { reference: reference.into(), ..TagImage::default() };
+            StreamTag { name: name.into(), image: Some(image), ..StreamTag::default() }
+        };
+        let tags = vec![
+            tag("inside", "image-registry.openshift-image-registry.svc:5000/shop/app@sha256:1"),
+            tag("outside", "quay.example.com/openshift_shop/app@sha256:1"),
+            StreamTag { name: "empty".into(), ..StreamTag::default() },
+        ];
+        let stream = ImageStream { tags, ..ImageStream::default() };
+        assert_eq!(tags_in_registry(&stream).map(|(tag, _)| tag.name.as_str()).collect::<Vec<_>>(), ["inside"]);
+    }
+}

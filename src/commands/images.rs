@@ -1,0 +1,46 @@
+//! `images`: what is still in OpenShift's own registry, and how it gets to Quay.
+
+use futures::StreamExt as _;
+
+use super::{Context, namespace};
+use crate::bridge::builds::Destination;
+use crate::bridge::registry::tags_in_registry;
+use crate::bridge::snapshot::{StreamTag, TagImage};
+use crate::cli::Images;
+use crate::error::{Error, ExitStatus};
+use crate::report::{ImageReport, ImagesReport};
+use crate::session::settings::Settings;
+use crate::session::{self, Session};
+
+pub(super) async fn run(context: &Context<'_>, args: &Images) -> Result<ExitStatus, Error> {
+    let settings = Settings::read(context.global)?;
+    let cluster = session::connect(context.global).await?;
+    let namespace = &namespace(context.global, &cluster)?;
+    let (session, streams) =
+        tokio::join!(Session::open(context.ui, context.global, cluster.clone(), settings), cluster.image_streams(namespace));
+    let session = session?;
+    let integration = &session.settings()?.integration;
+    let streams = streams.map_err(|unread| Error::new(unread.to_string()))?;
+
+    let cluster = &session.cluster;
+    let concerned = streams.iter().filter(|stream| tags_in_registry(stream).next().is_some());
+    let reports = concerned.map(|stream| async move {
+        // A size that cannot be read is not worth a failure.
+        let layers = cluster.layers(namespace, &stream.name).await.unwrap_or_default();
+        let report = |(tag, image): (&StreamTag, &TagImage)| {
+            let name = Destination { namespace: namespace.clone(), stream: stream.name.clone(), tag: tag.name.clone() };
+            ImageReport {
+                tag: name.name(),
+                image: image.reference.clone(),
+                size: layers.size(&image.digest),
+                target: name.image(integration),
+            }
+        };
+        tags_in_registry(stream).map(report).collect::<Vec<_>>()
+    });
+    let images = futures::stream::iter(reports).buffered(session.parallel).collect::<Vec<_>>().await.concat();
+    let report = ImagesReport::new(context.program, namespace, images);
+    let text = if args.oc_adm { report.commands() } else { report.render(context.global.output)? };
+    context.ui.out(&text)?;
+    Ok(ExitStatus::Success)
+}
