@@ -1,5 +1,6 @@
 //! The command line. The doc comments are the help text.
 
+mod builds;
 mod completion;
 mod help;
 mod images;
@@ -15,6 +16,7 @@ use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::bridge::Role;
 use crate::report::Format;
+pub use builds::{BuildConfigs, Builds, BuildsCommand};
 pub use completion::{Completion, Shell};
 pub(crate) use help::{called, nearest};
 pub use images::Images;
@@ -45,6 +47,8 @@ pub enum Command {
     Status(Status),
     /// Put right what can be put right without losing anything
     Repair(Repair),
+    /// List BuildConfigs and their last builds, and have them push to Quay
+    Builds(Builds),
     /// Import what Quay has into image streams, now
     Import(Import),
     /// List what is still in OpenShift's own registry, and how it gets to Quay

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Role;
 use super::finding::ObjectRef;
+use super::snapshot::FormerOutput;
 
 /// One change. Each is idempotent: applied to a state that already has its effect, it does nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,10 @@ pub enum Change {
     DeleteSecret { namespace: String, secret: String },
     /// Bring a service account's references to its secret, and the role asked for, into shape.
     EditServiceAccount { namespace: String, service_account: String, edit: ServiceAccountEdit },
+    /// Have a BuildConfig push to Quay by itself, and keep on it where it pushed. `version` guards it.
+    RewriteBuildConfig { namespace: String, build_config: String, version: String, former: FormerOutput, secret: String },
+    /// Have a BuildConfig push where it did before. `version` guards it.
+    RestoreBuildConfig { namespace: String, build_config: String, version: String, former: FormerOutput },
 }
 
 /// What is added to and removed from the lists of a QuayIntegration.
@@ -122,6 +127,9 @@ impl Change {
             EditServiceAccount { namespace, service_account, .. } => {
                 ObjectRef::namespaced("ServiceAccount", namespace, service_account)
             }
+            RewriteBuildConfig { namespace, build_config, .. } | RestoreBuildConfig { namespace, build_config, .. } => {
+                ObjectRef::namespaced("BuildConfig", namespace, build_config)
+            }
         }
     }
 
@@ -178,6 +186,15 @@ impl Change {
             ReplaceSecret { secret, .. } => format!("replace secret {secret}, which has the wrong type"),
             DeleteSecret { secret, .. } => format!("delete secret {secret}"),
             EditServiceAccount { service_account, edit, .. } => edit.summary(service_account),
+            RewriteBuildConfig { build_config, former, secret, .. } => {
+                format!(
+                    "have BuildConfig {build_config} push to {} with secret {secret}, instead of {}",
+                    former.image, former.output
+                )
+            }
+            RestoreBuildConfig { build_config, former, .. } => {
+                format!("have BuildConfig {build_config} push to {} again, instead of {}", former.output, former.image)
+            }
         }
     }
 
@@ -197,6 +214,9 @@ impl Change {
             CreateSecret { namespace, secret, .. } => DeleteSecret { namespace, secret },
             EditServiceAccount { namespace, service_account, edit } => {
                 EditServiceAccount { namespace, service_account, edit: edit.inverse() }
+            }
+            RewriteBuildConfig { namespace, build_config, version, former, .. } => {
+                RestoreBuildConfig { namespace, build_config, version, former }
             }
             _ => return None,
         })

@@ -268,6 +268,46 @@ codes! {
         "OpenShift tried to import the image and could not; the image stream does not follow Quay until it can.",
         "See what it says: credentials, a rival secret, the certificate, or no such image.",
         "oc describe imagestreams -n {namespace}";
+    SeveralRewriters "OQ501" Warning "Two webhooks rewrite builds",
+        "The operator's webhook and that of oc quay run are both registered. They agree on where images go, but not on what is refused and imported.",
+        "Take one of them away: the operator, or the bridge.",
+        "oc get mutatingwebhookconfigurations";
+    WebhookOutOfReach "OQ502" Error "The API server cannot call the webhook that rewrites builds",
+        "A webhook is registered that the API server cannot call. Where it fails closed, as the operator's does, every build in the cluster is refused.",
+        "See whether its pods run and its certificate is the one that the API server was told to trust. Until then, deleting the MutatingWebhookConfiguration lets builds through.",
+        "oc get mutatingwebhookconfigurations";
+    BuildToInternalRegistry "OQ505" Warning "A BuildConfig pushes to OpenShift's own registry",
+        "No webhook rewrites its builds and it does not name Quay itself, so its images end up in OpenShift's own registry.",
+        "Have it push to Quay by itself, or run a bridge that rewrites builds.",
+        "oc quay builds rewrite -n {namespace}";
+    BuildGoesNowhere "OQ506" Error "A build has no place to push to",
+        "Its output is an image stream that OpenShift's own registry has no place for, since that registry is off or the image stream is missing. Builds stay New with the reason InvalidOutputReference.",
+        "Have it push to Quay by itself, or run a bridge that rewrites builds.",
+        "oc quay builds rewrite -n {namespace}";
+    BuildRefused "OQ507" Error "The operator's webhook refuses builds",
+        "The operator refuses every build of a namespace whose builder has no secret for Quay yet, and crashes over an output without a tag and over builds without any output.",
+        "Repair the namespace; give the output a tag.",
+        "oc quay repair -n {namespace}";
+    BuildHangs "OQ508" Error "A build hangs, as its spec is immutable",
+        "It was there before its namespace came into scope. Each time OpenShift notes how far it is, the operator's webhook rewrites its spec, and the change is refused. It cannot even be cancelled.",
+        "Delete it and start another one.",
+        "oc get builds -n {namespace}";
+    OrganizationOfAnotherNamespace "OQ509" Warning "A build belongs in another namespace's organization",
+        "Its output is an image stream of another namespace. Quay gives robot accounts no right on repositories of other organizations, so the login of this namespace cannot push there.",
+        "Give the BuildConfig a pushSecret with the login of a robot account of that organization, or push here and tag the image into the other namespace.",
+        "oc quay builds -n {namespace}";
+    RewritingOutdated "OQ510" Warning "A BuildConfig was rewritten to another place",
+        "It was made to push to Quay by itself, but the address of the Quay or the cluster ID has changed since.",
+        "Rewrite it again.",
+        "oc quay builds rewrite -n {namespace}";
+    OutputLeft "OQ511" Info "The output of a BuildConfig is left as it is",
+        "It has no image that belongs in Quay, or pushes there already.",
+        "Nothing needs doing.",
+        "";
+    OutputNotOurs "OQ512" Error "The output of a BuildConfig cannot be changed",
+        "What was asked for cannot be done: somebody else keeps the BuildConfig as it is, its image cannot be in Quay, or no login may push it there.",
+        "The finding says what stands in the way.",
+        "oc quay builds -n {namespace}";
     TagNotImported "OQ521" Warning "A build's image did not come into its image stream",
         "A build pushed its image to Quay, but the image stream tag that it was meant for never had that image: it was not imported, or the import failed.",
         "Import it.",

@@ -56,6 +56,8 @@ fn is_in_quay(change: &Change) -> bool {
             | GuardNamespace { .. }
             | EditServiceAccount { .. }
             | DeleteSecret { .. }
+            | RewriteBuildConfig { .. }
+            | RestoreBuildConfig { .. }
     )
 }
 

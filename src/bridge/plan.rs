@@ -1,8 +1,10 @@
 //! Plans: the changes that make what is into what should be, in an order in which every prefix is safe.
 
+mod builds;
 mod deletion;
 mod unlink;
 
+pub use builds::{BuildsPlan, restore_builds, rewrite_builds};
 pub use deletion::{Farewell, farewell, guard};
 pub use unlink::{UnlinkOptions, unlink};
 

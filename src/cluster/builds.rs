@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use super::client::Cluster;
 use super::error::ClusterError;
 use super::kinds::{BUILD_CONFIGS, BUILDS, Meta, Reference};
+use super::objects::ObjectKind;
 use crate::bridge::builds::{CommonSpec, DESTINATION_ANNOTATION, IMPORTED_ANNOTATION, MANAGED, MANAGED_ANNOTATION};
 use crate::bridge::names::FORMER_OUTPUT_ANNOTATION;
-use crate::bridge::snapshot::{Build, BuildConfig, Phase, Read, WrittenOutput};
+use crate::bridge::snapshot::{Build, BuildConfig, FormerOutput, Phase, Read, WrittenOutput};
 
 /// What GitOps tools leave on the objects that they keep as they are written elsewhere, as annotation or label, and who
 /// does. Argo CD's default label, `app.kubernetes.io/instance`, is everybody's and tells nothing.
@@ -124,20 +125,70 @@ impl Cluster {
         }
     }
 
+    /// Has a BuildConfig push to an image, with a secret, and keeps on it where it pushed before.
+    ///
+    /// # Errors
+    /// Also when it was changed meanwhile.
+    pub async fn rewrite_build_config(
+        &self,
+        namespace: &str,
+        name: &str,
+        version: &str,
+        former: &FormerOutput,
+        secret: &str,
+    ) -> Result<(), ClusterError> {
+        let kept = json!(former).to_string();
+        let to = instead_of(&former.output.to, json!({ "kind": "DockerImage", "name": former.image }));
+        let push_secret = instead_of(&former.output.push_secret, json!({ "name": secret }));
+        let patch = output_patch(version, &json!(kept), &to, &push_secret);
+        self.merge_object(ObjectKind::BuildConfig, Some(namespace), name, &patch).await
+    }
+
+    /// Puts the output of a BuildConfig back as it was.
+    ///
+    /// # Errors
+    /// Also when it was changed meanwhile.
+    pub async fn restore_build_config(
+        &self,
+        namespace: &str,
+        name: &str,
+        version: &str,
+        former: &FormerOutput,
+    ) -> Result<(), ClusterError> {
+        let FormerOutput { output, .. } = former;
+        let to = instead_of(&json!({ "kind": "", "name": "" }), output.to.clone());
+        let push_secret = instead_of(&json!({ "name": "" }), output.push_secret.clone());
+        let patch = output_patch(version, &Value::Null, &to, &push_secret);
+        self.merge_object(ObjectKind::BuildConfig, Some(namespace), name, &patch).await
+    }
+
     pub(super) async fn builds(&self, namespace: &str) -> Read<Vec<Build>> {
         Ok(self.list::<StoredBuild, _>(&BUILDS, Some(namespace), ListParams::default()).await?)
     }
+}
+
+fn output_patch(version: &str, kept: &Value, to: &Value, push_secret: &Value) -> Value {
+    json!({
+        "metadata": { "resourceVersion": version, "annotations": { FORMER_OUTPUT_ANNOTATION: kept } },
+        "spec": { "output": { "to": to, "pushSecret": push_secret } },
+    })
+}
+
+/// An object as a merge patch (RFC 7396) that leaves nothing of the one before it.
+fn instead_of(before: &Value, after: Value) -> Value {
+    let Value::Object(mut after) = after else { return after };
+    for key in before.as_object().into_iter().flat_map(|before| before.keys()) {
+        after.entry(key).or_insert(Value::Null);
+    }
+    Value::Object(after)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use serde_json::json;
-
     use super::*;
     use crate::bridge::builds::Strategy;
-    use crate::bridge::snapshot::{FormerOutput, WrittenOutput};
 
     fn config(object: Value) -> BuildConfig {
         serde_json::from_value::<StoredBuildConfig>(object).unwrap().into()

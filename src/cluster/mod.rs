@@ -32,6 +32,7 @@ mod proxy;
 mod read;
 mod reduce;
 mod service_account;
+mod shipwright;
 #[cfg(test)]
 mod tests;
 mod tries;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::client::Cluster;
 use super::error::ClusterError;
-use super::kinds::{IMAGE_STREAMS, Kind, Meta, NAMESPACES, PROJECTS, SERVICE_ACCOUNTS};
+use super::kinds::{BUILD_CONFIGS, IMAGE_STREAMS, Kind, Meta, NAMESPACES, PROJECTS, SERVICE_ACCOUNTS};
 use super::read::Page;
 
 /// A kind of object that is chosen by its name.
@@ -20,6 +20,8 @@ pub enum Named {
     ServiceAccounts,
     /// Image streams of a namespace.
     ImageStreams,
+    /// BuildConfigs of a namespace.
+    BuildConfigs,
 }
 
 #[derive(Deserialize)]
@@ -33,6 +35,7 @@ impl Named {
             Named::Namespaces => &NAMESPACES,
             Named::Projects => &PROJECTS,
             Named::ServiceAccounts => &SERVICE_ACCOUNTS,
+            Named::BuildConfigs => &BUILD_CONFIGS,
             Named::ImageStreams => &IMAGE_STREAMS,
         }
     }

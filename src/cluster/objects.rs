@@ -44,6 +44,8 @@ pub enum ObjectKind {
     CustomResourceDefinition,
     /// A QuayIntegration.
     QuayIntegration,
+    /// A BuildConfig.
+    BuildConfig,
     /// OLM's Subscription.
     Subscription,
     /// OLM's InstallPlan.
@@ -83,6 +85,7 @@ impl ObjectKind {
             ObjectKind::ImageConfig => &kinds::IMAGE_CONFIGS,
             ObjectKind::CustomResourceDefinition => &kinds::CUSTOM_RESOURCE_DEFINITIONS,
             ObjectKind::QuayIntegration => &kinds::QUAY_INTEGRATIONS,
+            ObjectKind::BuildConfig => &kinds::BUILD_CONFIGS,
             ObjectKind::Subscription => &kinds::SUBSCRIPTIONS,
             ObjectKind::InstallPlan => &kinds::INSTALL_PLANS,
             ObjectKind::ClusterServiceVersion => &kinds::CLUSTER_SERVICE_VERSIONS,

@@ -1,5 +1,6 @@
 //! The commands: each gathers, judges, plans, asks, applies and reports. No rule of the domain is here.
 
+mod builds;
 mod changes;
 mod completion;
 mod explain;
@@ -56,6 +57,7 @@ pub(crate) async fn run(context: &Context<'_>, cli: &Cli) -> Result<ExitStatus, 
         Command::Import(args) => import::run(context, args).await,
         Command::Images(args) => images::run(context, args).await,
         Command::Teardown(args) => setup::teardown::run(context, args).await,
+        Command::Builds(args) => builds::run(context, args).await,
         Command::Run(args) => run::run(context, args).await,
         Command::Explain(args) => explain::run(context, args),
         Command::Completion(args) => completion::run(context, args),

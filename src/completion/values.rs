@@ -29,6 +29,7 @@ enum Name {
     /// With a role behind it: `NAME=ROLE`.
     ServiceAccount,
     ImageStream,
+    BuildConfig,
     Code,
 }
 
@@ -45,6 +46,7 @@ const NAMES: &[(&str, Name)] = &[
     ("user", Name::User),
     ("service_accounts", Name::ServiceAccount),
     ("named", Name::ImageStream),
+    ("build_configs", Name::BuildConfig),
     ("code", Name::Code),
 ];
 
@@ -71,6 +73,7 @@ impl Name {
             Name::Cluster => plain(entries(global).map(|entries| entries.clusters)),
             Name::User => plain(entries(global).map(|entries| entries.users)),
             Name::Namespace => plain(asked(namespaces(Arc::clone(global)))),
+            Name::BuildConfig => plain(asked(of_namespace(Arc::clone(global), Named::BuildConfigs))),
             Name::ServiceAccount => match start.split_once('=') {
                 Some((name, _)) => {
                     [Role::Read, Role::Write, Role::Admin].iter().map(|role| format!("{name}={role}").into()).collect()

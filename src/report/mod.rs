@@ -2,6 +2,7 @@
 //!
 //! A report is complete when it is made: rendering adds nothing, so every format tells the same.
 
+mod builds;
 mod change;
 mod explanation;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod style;
 mod verdict;
 mod version;
 
+pub use builds::{BuildConfigReport, BuildReport, BuildsReport, SentBy, ShipwrightReport};
 pub use change::{ChangeReport, ChangeReportEntry, ChangeState};
 pub use explanation::explanation;
 pub use images::{ImageReport, ImagesReport};

@@ -22,6 +22,7 @@ const ID: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/raw/main/docs/oc-quay-v
 const REPORTS: &[fn(&mut SchemaGenerator) -> Schema] = &[
     SchemaGenerator::subschema_for::<StatusReport>,
     SchemaGenerator::subschema_for::<ChangeReport>,
+    SchemaGenerator::subschema_for::<BuildsReport>,
     SchemaGenerator::subschema_for::<SetupReport>,
     SchemaGenerator::subschema_for::<ImagesReport>,
     SchemaGenerator::subschema_for::<VersionReport>,

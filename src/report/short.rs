@@ -4,6 +4,7 @@ use owo_colors::OwoColorize as _;
 
 use crate::bridge::finding::{Finding, Level};
 
+use super::builds::BuildsReport;
 use super::change::{ChangeReport, ChangeState};
 use super::setup::{SetupReport, StepState};
 use super::status::StatusReport;
@@ -24,6 +25,13 @@ pub(super) fn change(report: &ChangeReport, style: &Style) -> String {
         let glyph = style.glyph(Level::Error);
         page.line(&one_line(&format!("{glyph} {} {place}{}: {error}", paint(Level::Error, "failed"), change.summary)));
     }
+    problems(&mut page, style, &report.findings);
+    page.line(&report.verdict);
+    page.finish()
+}
+
+pub(super) fn builds(report: &BuildsReport, style: &Style) -> String {
+    let mut page = Page::new(style);
     problems(&mut page, style, &report.findings);
     page.line(&report.verdict);
     page.finish()

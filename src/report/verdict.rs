@@ -147,6 +147,8 @@ fn done(report: &ChangeReport) -> String {
         "import" => "Imported into",
         "link" => "Linked",
         "unlink" => "Unlinked",
+        "builds rewrite" => "Rewrote the BuildConfigs of",
+        "builds restore" => "Restored the BuildConfigs of",
         _ => "Repaired",
     };
     format!("{did} {what}")

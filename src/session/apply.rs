@@ -119,6 +119,12 @@ impl Session {
                 let edited = cluster.edit_service_account(namespace, service_account, seen, edit).await?;
                 return Ok(edited.map_or(Effect::None, Effect::ServiceAccount));
             }
+            RewriteBuildConfig { namespace, build_config, version, former, secret } => {
+                cluster.rewrite_build_config(namespace, build_config, version, former, secret).await?;
+            }
+            RestoreBuildConfig { namespace, build_config, version, former } => {
+                cluster.restore_build_config(namespace, build_config, version, former).await?;
+            }
         }
         Ok(Effect::None)
     }

@@ -142,10 +142,15 @@ impl Judged {
         self.snapshot.namespace.as_ref().ok()?.as_ref()
     }
 
+    /// What the checks and the plans look at.
+    pub(crate) fn subject<'a>(&'a self, target: &'a QuayTarget) -> Subject<'a> {
+        let integration = &target.integration;
+        Subject { integration, troubles: &[], snapshot: &self.snapshot, desired: &self.desired }
+    }
+
     /// Whether the namespace is in scope, exists as far as is known, and is not being deleted.
     pub(crate) fn is_to_be_linked(&self, target: &QuayTarget) -> bool {
-        let integration = &target.integration;
-        Subject { integration, troubles: &[], snapshot: &self.snapshot, desired: &self.desired }.is_to_be_linked()
+        self.subject(target).is_to_be_linked()
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::support::Run;
 
 /// Codes that no row of the two tables can produce, and the test that does.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 19] = [
     ("OQ108", "forbidden: it needs a refusal"),
     ("OQ121", "namespaces: there is nothing to arrange"),
     ("OQ122", "namespaces: it needs a cluster that takes its time"),
@@ -22,6 +22,16 @@ const ELSEWHERE: [(&str, &str); 9] = [
     ("OQ311", "link: OpenShift makes the service accounts anew, unless a capability is off"),
     ("OQ524", "import: only an import comes upon it"),
     ("OQ402", "namespaces: no API server takes such a name, but one that did may have it in store"),
+    ("OQ501", "builds: webhooks and builds are arranged"),
+    ("OQ502", "builds: webhooks and builds are arranged"),
+    ("OQ505", "builds: webhooks and builds are arranged"),
+    ("OQ506", "builds: webhooks and builds are arranged"),
+    ("OQ507", "builds: webhooks and builds are arranged"),
+    ("OQ508", "builds: webhooks and builds are arranged"),
+    ("OQ509", "builds: webhooks and builds are arranged"),
+    ("OQ510", "builds: webhooks and builds are arranged"),
+    ("OQ511", "builds: webhooks and builds are arranged"),
+    ("OQ512", "builds: webhooks and builds are arranged"),
 ];
 
 #[test]

@@ -6,6 +6,7 @@ mod support;
 
 mod bad_input;
 mod building;
+mod builds;
 #[cfg(unix)]
 mod completion;
 mod cost;

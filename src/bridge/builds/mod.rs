@@ -4,12 +4,14 @@
 //! ([`rewrite()`]) serves the admission webhook, which sees builds, and the command that writes BuildConfigs.
 
 mod destination;
+mod outlook;
 mod rewrite;
 mod wire;
 
 use serde::Deserialize;
 
 pub use destination::Destination;
+pub use outlook::{Outlook, hangs, outdated, refusal};
 #[cfg(test)]
 pub(super) use rewrite::tests::integration;
 pub use rewrite::{Rewriting, Rewritten, Unchanged, rewrite};

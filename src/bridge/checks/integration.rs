@@ -1,6 +1,6 @@
 //! The integration itself: its resource, the address, the cluster ID, the token, and Quay's answers.
 
-use super::Check;
+use super::{Check, webhooks};
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::integration::{IntegrationSnapshot, OPERATOR_TOKEN_KEY, Source, StoredToken, Trouble};
 use crate::bridge::names::{ClusterId, QuayUrl, UrlProblem};
@@ -8,7 +8,11 @@ use crate::bridge::snapshot::UnreadKind;
 
 /// The checks of the integration, in the order they are shown in.
 pub fn integration(snapshot: &IntegrationSnapshot, troubles: &[Trouble]) -> Vec<Check> {
-    vec![resource(snapshot), settings(snapshot), token(snapshot, troubles), quay(snapshot, troubles)]
+    let mut checks = vec![resource(snapshot), settings(snapshot), token(snapshot, troubles), quay(snapshot, troubles)];
+    if let Some(Ok(webhooks)) = &snapshot.webhooks {
+        checks.push(webhooks::check(webhooks));
+    }
+    checks
 }
 
 fn object(snapshot: &IntegrationSnapshot) -> ObjectRef {

@@ -1,5 +1,6 @@
 //! Checks: they turn what should be and what is into findings. A file per check.
 
+mod builds;
 mod default_permissions;
 mod images;
 mod imports;
@@ -11,6 +12,7 @@ mod repositories;
 mod robots;
 mod secrets;
 mod service_accounts;
+mod webhooks;
 
 pub use default_permissions::default_permissions_of;
 pub use integration::integration;
@@ -18,6 +20,7 @@ pub use organization::foreign_mark;
 pub use registry::has_too_little_right;
 pub use secrets::{SecretState, secret_state};
 
+use super::builds::{CommonSpec, Rewriting, rewrite};
 use super::desired::Desired;
 use super::finding::{Code, Finding, Level, ObjectRef};
 use super::integration::{Integration, Trouble};
@@ -79,6 +82,7 @@ pub fn namespace(subject: &Subject) -> Vec<Check> {
         service_accounts::check(subject),
         images::check(subject),
     ];
+    checks.extend(builds::check(subject));
     checks.extend(imports::check(subject));
     checks.extend(registry::check(subject));
     checks
@@ -88,6 +92,15 @@ impl Subject<'_> {
     /// Why the namespace is in or out of scope.
     pub fn scope(&self) -> Scope {
         Scope::of_read(&self.snapshot.name, &self.snapshot.namespace, self.integration.resource.as_ref())
+    }
+
+    /// What becomes of the output of a build, as the rule has it.
+    pub fn rewriting(&self, spec: &CommonSpec) -> Rewriting {
+        let own = &self.snapshot.name;
+        let resource = self.integration.resource.as_ref();
+        // Whether another namespace was linked on request is not known here.
+        let scope = |name: &str| Some(if name == own { self.scope() } else { Scope::of(name, false, resource) });
+        rewrite(self.integration, own, spec, scope)
     }
 
     /// Whether the namespace is in scope, exists as far as is known, and is not being deleted.

@@ -1,8 +1,10 @@
 //! Builds, what makes them, and who rewrites their output on the way.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bridge::builds::{CommonSpec, Destination};
 
@@ -43,6 +45,31 @@ pub struct FormerOutput {
     pub output: WrittenOutput,
     /// The image that took its place. Another one there now is somebody else's work.
     pub image: String,
+}
+
+impl BuildConfig {
+    /// What was kept of its output, if it still pushes to the image that took its place.
+    pub fn still_rewritten(&self) -> Option<&FormerOutput> {
+        let former = self.former.as_ref()?.as_ref().ok()?;
+        self.spec.output.to.as_ref().is_some_and(|to| to.name == former.image).then_some(former)
+    }
+}
+
+/// The image stream tag or image in words: `ImageStreamTag shop/app:latest`.
+impl fmt::Display for WrittenOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |key: &str| self.to[key].as_str().unwrap_or_default();
+        let place = if text("namespace").is_empty() { String::new() } else { format!("{}/", text("namespace")) };
+        write!(f, "{} {place}{}", text("kind"), text("name"))
+    }
+}
+
+impl FormerOutput {
+    /// The spec with this output in it.
+    pub fn spec(&self, now: &CommonSpec) -> CommonSpec {
+        let former = CommonSpec::deserialize(&json!({ "output": self.output })).unwrap_or_default();
+        CommonSpec { output: former.output, ..now.clone() }
+    }
 }
 
 /// What we need of a Build.
@@ -119,6 +146,19 @@ impl Phase {
     pub fn is_over(self) -> bool {
         matches!(self, Phase::Complete | Phase::Failed | Phase::Error | Phase::Cancelled)
     }
+}
+
+/// What we need of a Build of Shipwright (`shipwright.io/v1beta1`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShipwrightBuild {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// `spec.output.image`.
+    pub image: String,
+    /// `spec.output.pushSecret`.
+    pub push_secret: Option<String>,
 }
 
 /// A webhook that the API server calls for builds, and that rewrites their output.

@@ -1,5 +1,6 @@
 //! Text to read. One namespace is shown check by check, several as a table; changes by namespace and by side.
 
+mod builds;
 mod changes;
 mod findings;
 mod namespace;
@@ -13,6 +14,7 @@ use crate::bridge::finding::Level;
 use super::status::{IntegrationReport, SettingReport, StatusReport};
 use super::style::{Page, Style, paint};
 use super::verdict::RUN;
+pub(super) use builds::builds;
 pub(super) use changes::change;
 use findings::Listing;
 pub(super) use setup::{made, setup, step};

@@ -21,6 +21,7 @@ fn furnished() -> Option<World> {
     let world = World::stand_in_bare(Options::default(), "the examples are run once")?;
     world.namespace("shop");
     world.image_stream("shop", "app");
+    world.build_config("shop", "app", &json!({ "to": { "kind": "ImageStreamTag", "name": "app:latest" } }));
     world.create(
         &json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "pipeline", "namespace": "shop" } }),
     );

@@ -94,6 +94,17 @@ impl Shell {
                 self.world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
                 return format!("serviceaccount/{name} created\n");
             }
+            ["oc", "create", "buildconfig", name, "-n", namespace] => {
+                let to = json!({ "kind": "ImageStreamTag", "name": format!("{name}:latest") });
+                self.world.build_config(namespace, name, &json!({ "to": to }));
+                self.last_code = 0;
+                return format!("buildconfig.build.openshift.io/{name} created\n");
+            }
+            ["oc", "start-build", name, "-n", namespace, "--wait"] => {
+                let build = self.world.start_build(namespace, name);
+                self.world.wait_for_build(namespace, &build, "Complete");
+                return format!("build.build.openshift.io/{build} started\n");
+            }
             ["oc", "wait", "--for=delete", "deployment", name, "-n", namespace] => {
                 self.world.wait_for(name, || self.world.get("Deployment", namespace, name).is_none());
                 self.last_code = 0;

@@ -1,11 +1,16 @@
 //! The operator as its bundle has it (quay/quay-bridge-operator 78a6944a,
 //! `bundle/downstream/manifests/quay-bridge-operator.clusterserviceversion.yaml`): versions, and the objects it consists of.
 
+use std::sync::OnceLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::super::{definitions, meta};
 use super::view::{View, owned_by};
 use super::{Trouble, Write};
+use crate::tls::Authority;
 
 /// The package's name in the catalogs.
 pub const PACKAGE: &str = "quay-bridge-operator";
@@ -151,14 +156,23 @@ pub(super) fn webhook(owner: &Value, namespace: &str) -> Value {
         "webhooks": [{
             "name": WEBHOOK,
             "admissionReviewVersions": ["v1"],
-            "clientConfig": { "service": {
-                "name": format!("{DEPLOYMENT}-service"), "namespace": namespace, "path": WEBHOOK_PATH, "port": 443,
-            } },
+            "clientConfig": {
+                "service": {
+                    "name": format!("{DEPLOYMENT}-service"), "namespace": namespace, "path": WEBHOOK_PATH, "port": 443,
+                },
+                "caBundle": authority(),
+            },
             "failurePolicy": "Fail",
             "sideEffects": "None",
             "rules": webhook_rules(),
         }],
     })
+}
+
+/// The authority that OLM makes for webhooks, in base64. Nothing that it signed is ever presented.
+fn authority() -> &'static str {
+    static AUTHORITY: OnceLock<String> = OnceLock::new();
+    AUTHORITY.get_or_init(|| Authority::new().map(|made| STANDARD.encode(made.pem())).unwrap_or_default())
 }
 
 /// The webhook that `owner` brought, if it is there.

@@ -1,0 +1,134 @@
+//! What becomes of the next build of a BuildConfig, with the webhooks that there are.
+
+use super::super::checks::Subject;
+use super::super::scope::Scope;
+use super::super::snapshot::{BuildConfig, BuildWebhook, Rewriter, Unread};
+use super::{CommonSpec, Destination, Rewriting, Strategy, Unchanged};
+
+/// Where the image of a build goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// To this Quay, since that is what is written.
+    Quay(String),
+    /// To this Quay, since a webhook sends it there.
+    Rewritten(Rewriter, String),
+    /// Where it is written, which is no business of the integration's.
+    AsWritten(Unchanged),
+    /// Into OpenShift's own registry, although it belongs there in Quay: nobody sends it.
+    Internal(String),
+    /// Nowhere: nobody sends it there in Quay, and there is no other place for it. The build waits for ever.
+    Nowhere(String),
+    /// To there in Quay or into OpenShift's own registry: who rewrites builds could not be read.
+    Unknown(String, Unread),
+}
+
+impl Outlook {
+    /// The outlook of a build, or of the builds of a BuildConfig.
+    pub fn of(subject: &Subject, spec: &CommonSpec) -> Self {
+        let right = match subject.rewriting(spec) {
+            Rewriting::Unchanged(Unchanged::InQuay) => return Outlook::Quay(target(spec)),
+            Rewriting::Rewritten(right) => Ok(right),
+            Rewriting::Unchanged(why) => Err(why),
+        };
+        let webhooks = match &subject.snapshot.webhooks {
+            Ok(webhooks) => webhooks,
+            Err(unread) => return right.map_or_else(Outlook::AsWritten, |right| Outlook::Unknown(right.image, unread.clone())),
+        };
+        let is_there = |rewriter: Rewriter| webhooks.iter().any(|webhook| webhook.rewriter == rewriter);
+        if is_there(Rewriter::Operator)
+            && let Some(image) = by_operator(subject, spec)
+        {
+            return Outlook::Rewritten(Rewriter::Operator, image);
+        }
+        match right {
+            Ok(right) if is_there(Rewriter::Bridge) => Outlook::Rewritten(Rewriter::Bridge, right.image),
+            Ok(right) if has_place(subject, &right.destination) => Outlook::Internal(right.image),
+            Ok(right) => Outlook::Nowhere(right.image),
+            Err(why) => Outlook::AsWritten(why),
+        }
+    }
+
+    /// Whether the image ends up in this Quay.
+    pub fn is_quay(&self) -> bool {
+        matches!(self, Outlook::Quay(_) | Outlook::Rewritten(..))
+    }
+}
+
+/// Why the operator's webhook would refuse a build made now, if it would. First it looks for the secret of `builder` in
+/// that service account, whatever the build is (QBO `pkg/webhook/webhook.go:62-100`), then it takes an output with a
+/// tag for granted; without one it crashes, which refuses the build if the webhook fails closed.
+pub fn refusal(subject: &Subject, spec: &CommonSpec) -> Option<String> {
+    let webhook = operators(subject)?;
+    let secret = subject.integration.cluster_id.value.secret(super::BUILDER);
+    if subject.snapshot.service_accounts.is_ok() {
+        let builder = subject.snapshot.service_account(super::BUILDER);
+        if !builder.is_some_and(|builder| builder.mountable.contains(&secret)) {
+            return Some(format!("service account {} does not name secret {secret}", super::BUILDER));
+        }
+    }
+    if !webhook.fails_closed || !is_operators_to_rewrite(spec) {
+        return None;
+    }
+    match &spec.output.to {
+        None => Some("it has no output, and the operator's webhook crashes over that".into()),
+        Some(to) if is_stream_tag(spec) && !to.name.contains(':') => {
+            Some(format!("output {} has no tag, and the operator's webhook crashes over that", to.name))
+        }
+        Some(_) => None,
+    }
+}
+
+/// Where the builds of a BuildConfig that was rewritten belong now, if that is not where they go: the address of the Quay
+/// or the cluster ID has changed since.
+pub fn outdated(subject: &Subject, config: &BuildConfig) -> Option<String> {
+    let former = config.still_rewritten()?;
+    match subject.rewriting(&former.spec(&config.spec)) {
+        Rewriting::Rewritten(right) if right.image != former.image => Some(right.image),
+        _ => None,
+    }
+}
+
+/// Whether each change to a build would be refused (422): the operator's webhook wants to rewrite its spec then, which
+/// cannot be changed.
+pub fn hangs(subject: &Subject, spec: &CommonSpec) -> bool {
+    operators(subject).is_some_and(|webhook| webhook.on_update) && by_operator(subject, spec).is_some()
+}
+
+/// The operator's webhook, where the namespace is its business: it does not know of links on request.
+fn operators<'a>(subject: &'a Subject) -> Option<&'a BuildWebhook> {
+    let is_its_business = subject.scope().is_in() && subject.scope() != Scope::Requested;
+    let mut webhooks = subject.snapshot.webhooks.iter().flatten();
+    webhooks.find(|webhook| webhook.rewriter == Rewriter::Operator && is_its_business)
+}
+
+/// What the operator's webhook makes of an output. It does not ask whether the namespace that is pushed to is in
+/// scope, nor whether anybody may push there.
+fn by_operator(subject: &Subject, spec: &CommonSpec) -> Option<String> {
+    operators(subject)?;
+    let to =
+        spec.output.to.as_ref().filter(|to| is_operators_to_rewrite(spec) && is_stream_tag(spec) && to.name.contains(':'))?;
+    let namespace = to.namespace.as_deref().unwrap_or(&subject.snapshot.name);
+    Some(Destination::new(namespace, &to.name).image(subject.integration))
+}
+
+fn is_operators_to_rewrite(spec: &CommonSpec) -> bool {
+    matches!(spec.strategy, Some(Strategy::Docker | Strategy::Source))
+}
+
+fn is_stream_tag(spec: &CommonSpec) -> bool {
+    spec.output.to.as_ref().is_some_and(|to| to.kind == "ImageStreamTag")
+}
+
+fn target(spec: &CommonSpec) -> String {
+    spec.output.to.as_ref().map(|to| to.name.clone()).unwrap_or_default()
+}
+
+/// Whether OpenShift's own registry has a place for an image. Of image streams in other namespaces nothing is known,
+/// but that registry is there for all of them or for none.
+fn has_place(subject: &Subject, destination: &Destination) -> bool {
+    let Ok(streams) = &subject.snapshot.image_streams else { return true };
+    if destination.namespace == subject.snapshot.name {
+        return streams.iter().any(|stream| stream.name == destination.stream && stream.in_registry);
+    }
+    streams.is_empty() || streams.iter().any(|stream| stream.in_registry)
+}

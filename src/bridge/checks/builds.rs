@@ -1,0 +1,97 @@
+//! Builds: does what they push end up in Quay, and does anything keep them from it.
+
+use super::{Check, Subject, count};
+use crate::bridge::builds::{CommonSpec, Outlook, Rewriting, Unchanged, hangs, outdated, refusal};
+use crate::bridge::finding::{Code, Finding};
+use crate::bridge::snapshot::{Build, BuildConfig, Phase, Unread, UnreadKind};
+
+const TITLE: &str = "Builds";
+const CONFIG: &str = "BuildConfig";
+const BUILD: &str = "Build";
+
+/// OpenShift's reason for a build whose output is no place to push to (openshift/api `build/v1/consts.go`).
+const INVALID_OUTPUT: &str = "InvalidOutputReference";
+
+/// None where there are no builds, or nobody asked about them.
+pub(super) fn check(subject: &Subject) -> Option<Check> {
+    let (configs, builds) = match (&subject.snapshot.build_configs, &subject.snapshot.builds) {
+        (Ok(configs), Ok(builds)) => (configs, builds),
+        (Err(unread), _) | (_, Err(unread)) if unread.kind == UnreadKind::Skipped => return None,
+        (Err(unread), _) => return Some(subject.unread(TITLE, subject.object(CONFIG, ""), unread)),
+        (_, Err(unread)) => return Some(subject.unread(TITLE, subject.object(BUILD, ""), unread)),
+    };
+    if configs.is_empty() && builds.is_empty() {
+        return None;
+    }
+    let outlooks: Vec<_> = configs.iter().map(|config| (config, Outlook::of(subject, &config.spec))).collect();
+    let to_quay = outlooks.iter().filter(|(_, outlook)| outlook.is_quay()).count();
+    let mut findings = Vec::new();
+    findings.extend(outlooks.iter().find_map(|(_, outlook)| unknown(subject, outlook)));
+    for (config, outlook) in &outlooks {
+        findings.extend(of_config(subject, config, outlook));
+    }
+    findings.extend(builds.iter().filter_map(|build| of_build(subject, build)));
+    Some(Check::new(TITLE, format!("{to_quay} of {} to Quay", count(configs.len(), CONFIG)), findings))
+}
+
+/// One finding, however many builds depend on it.
+fn unknown(subject: &Subject, outlook: &Outlook) -> Option<Finding> {
+    let Outlook::Unknown(_, Unread { call, reason, .. }) = outlook else { return None };
+    let object = subject.object("MutatingWebhookConfiguration", "");
+    Some(subject.finding(Code::CouldNotRead, object, format!("Who rewrites builds is not known. Could not {call}: {reason}")))
+}
+
+fn of_config(subject: &Subject, config: &BuildConfig, outlook: &Outlook) -> Vec<Finding> {
+    let name = &config.name;
+    let mut findings = Vec::new();
+    let mut find = |code, message: String| findings.push(subject.finding(code, subject.object(CONFIG, name), message));
+    match outlook {
+        Outlook::Internal(image) => find(
+            Code::BuildToInternalRegistry,
+            format!("BuildConfig {name} pushes to OpenShift's own registry, and nobody sends it to {image}"),
+        ),
+        Outlook::Nowhere(image) => {
+            find(Code::BuildGoesNowhere, format!("BuildConfig {name} has no place to push to, and nobody sends it to {image}"));
+        }
+        _ => {}
+    }
+    if let Some(reason) = refusal(subject, &config.spec) {
+        find(Code::BuildRefused, format!("The operator's webhook refuses builds of {name}: {reason}"));
+    }
+    if let Some(organization) = closed_organization(subject, &config.spec) {
+        let message = format!("No login of this namespace may push to {organization}, where BuildConfig {name} belongs");
+        find(Code::OrganizationOfAnotherNamespace, message);
+    }
+    if let Some(image) = outdated(subject, config) {
+        find(Code::RewritingOutdated, format!("BuildConfig {name} was rewritten, but not to {image}, where it belongs now"));
+    }
+    findings
+}
+
+/// The organization of another namespace that a build belongs in and cannot push to.
+fn closed_organization(subject: &Subject, spec: &CommonSpec) -> Option<String> {
+    let Rewriting::Unchanged(Unchanged::OtherOrganization(namespace)) = subject.rewriting(spec) else { return None };
+    Some(subject.integration.cluster_id.value.organization(&namespace))
+}
+
+fn of_build(subject: &Subject, build: &Build) -> Option<Finding> {
+    let name = &build.name;
+    let find = |code, message: String| Some(subject.finding(code, subject.object(BUILD, name), message));
+    if build.phase.is_over() {
+        return None;
+    }
+    if hangs(subject, &build.spec) {
+        let phase = build.phase.as_str();
+        return find(
+            Code::BuildHangs,
+            format!("Build {name} hangs in {phase}: each change to it is refused, as its spec is immutable"),
+        );
+    }
+    if build.phase == Phase::New && build.reason == INVALID_OUTPUT {
+        return find(
+            Code::BuildGoesNowhere,
+            format!("Build {name} waits for a place to push to: {}", build.message.trim_end_matches('.')),
+        );
+    }
+    None
+}

@@ -1,0 +1,47 @@
+//! The webhooks that rewrite builds: who has one, and what it does to builds beside that.
+
+use super::Check;
+use crate::bridge::finding::{Code, Finding, ObjectRef};
+use crate::bridge::snapshot::{BuildWebhook, Rewriter};
+
+pub(super) fn check(webhooks: &[BuildWebhook]) -> Check {
+    let mut findings: Vec<_> = webhooks.iter().filter_map(of_one).collect();
+    if let [first, second, ..] = webhooks
+        && webhooks.iter().any(|webhook| webhook.rewriter != first.rewriter)
+    {
+        let message = format!("Both {} and {} rewrite builds", first.configuration, second.configuration);
+        findings.insert(0, Finding::new(Code::SeveralRewriters, object(second), message));
+    }
+    Check::new("Builds", fact(webhooks), findings)
+}
+
+/// Who rewrites builds, and what that does to them beside: it is no fault that anybody here could mend.
+fn fact(webhooks: &[BuildWebhook]) -> String {
+    let words = |webhook: &BuildWebhook| {
+        let whose = match webhook.rewriter {
+            Rewriter::Operator => "the operator's webhook",
+            Rewriter::Bridge => "the webhook of oc quay run",
+        };
+        let closed = webhook.fails_closed.then_some("refuses all builds while it is away");
+        let update = webhook.on_update.then_some("is called for changes too");
+        match [closed, update].into_iter().flatten().collect::<Vec<_>>().join(", and ").as_str() {
+            "" => whose.to_owned(),
+            effects => format!("{whose}, which {effects}"),
+        }
+    };
+    match webhooks {
+        [] => "rewritten by no webhook".into(),
+        some => format!("rewritten by {}", some.iter().map(words).collect::<Vec<_>>().join("; and by ")),
+    }
+}
+
+fn of_one(webhook: &BuildWebhook) -> Option<Finding> {
+    let problem = webhook.untrusted?;
+    let effect = if webhook.fails_closed { "every build is refused" } else { "no build is rewritten" };
+    let message = format!("The API server cannot trust {}: {problem}; {effect}", webhook.address);
+    Some(Finding::new(Code::WebhookOutOfReach, object(webhook), message))
+}
+
+fn object(webhook: &BuildWebhook) -> ObjectRef {
+    ObjectRef::cluster("MutatingWebhookConfiguration", &webhook.configuration)
+}

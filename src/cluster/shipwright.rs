@@ -1,0 +1,41 @@
+//! Builds for OpenShift (Shipwright): they push where they are written, and no webhook rewrites them.
+
+use kube::api::ListParams;
+use serde::Deserialize;
+
+use super::client::Cluster;
+use super::kinds::{Meta, SHIPWRIGHT_BUILDS};
+use crate::bridge::snapshot::{Read, ShipwrightBuild};
+
+#[derive(Deserialize)]
+struct Stored {
+    metadata: Meta,
+    #[serde(default)]
+    spec: Spec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Spec {
+    output: Output,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Output {
+    image: String,
+    push_secret: Option<String>,
+}
+
+impl From<Stored> for ShipwrightBuild {
+    fn from(Stored { metadata, spec: Spec { output } }: Stored) -> Self {
+        Self { namespace: metadata.namespace, name: metadata.name, image: output.image, push_secret: output.push_secret }
+    }
+}
+
+impl Cluster {
+    /// The Builds of Shipwright in a namespace, or in all; none where the cluster does not have it.
+    pub async fn shipwright_builds(&self, namespace: Option<&str>) -> Read<Vec<ShipwrightBuild>> {
+        Ok(self.list::<Stored, _>(&SHIPWRIGHT_BUILDS, namespace, ListParams::default()).await?)
+    }
+}

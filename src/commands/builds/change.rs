@@ -1,0 +1,83 @@
+//! `builds rewrite` and `builds restore`: plan, ask, apply.
+
+use super::super::Context;
+use super::super::changes::{ChangeSet, finish};
+use super::{look, which};
+use crate::bridge::plan::{self, BuildsPlan};
+use crate::cli::BuildConfigs;
+use crate::error::{Error, ExitStatus};
+use crate::report::ChangeReport;
+use crate::session;
+use crate::session::gather::{Judged, Which};
+use crate::session::settings::Settings;
+
+/// Which way the BuildConfigs go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// They push to Quay by themselves.
+    ToQuay,
+    /// They push where they did before.
+    Back,
+}
+
+impl Way {
+    fn command(self) -> &'static str {
+        match self {
+            Way::ToQuay => "builds rewrite",
+            Way::Back => "builds restore",
+        }
+    }
+}
+
+pub(super) async fn run(context: &Context<'_>, configs: &BuildConfigs, way: Way) -> Result<ExitStatus, Error> {
+    let global = context.global;
+    let settings = Settings::read(global)?;
+    let cluster = session::connect(global).await?;
+    let which = which(context, configs.all_namespaces, &cluster)?;
+    let (session, all) = look(context, &cluster, settings, &which, |target, judged| {
+        let plan = match way {
+            Way::ToQuay => plan::rewrite_builds(&judged.subject(target), &configs.build_configs),
+            Way::Back => plan::restore_builds(&judged.snapshot, &configs.build_configs),
+        };
+        (judged, plan)
+    })
+    .await?;
+    let mut set = ChangeSet::new(way.command());
+    let mut left = Vec::new();
+    for (judged, plan) in all {
+        insist_on_names(&judged, &configs.build_configs)?;
+        // Of all namespaces, only those that have something to do with Quay are worth a word.
+        let BuildsPlan { plan, left: untouched } = plan;
+        let is_meant = !matches!(which, Which::All) || judged.scope.is_in();
+        if is_meant || way == Way::Back {
+            left.extend(untouched);
+            set.add(judged, vec![], plan);
+        }
+    }
+    let report = |dry_run, entries, set: &ChangeSet| {
+        ChangeReport::new(context.program, way.command(), dry_run, entries, [set.blocked(), left.clone()].concat())
+    };
+    if configs.changing.dry_run {
+        return Ok(set.refused_or(finish(context, &report(true, set.entries(), &set), global.output)?));
+    }
+    let format = set.confirm(context, configs.changing)?;
+    let entries = set.apply(context, &session, session.settings()?).await;
+    let status = set.refused_or(finish(context, &report(false, entries, &set), format)?);
+    if way == Way::ToQuay && set.len() > 0 {
+        context.ui.status(&format!(
+            "Nothing imports what such builds push: {program} import does, and {program} import --scheduled lets OpenShift follow",
+            program = context.program
+        ));
+    }
+    Ok(status)
+}
+
+/// A name that nothing has is a mistake, which shall not pass for nothing to do.
+fn insist_on_names(judged: &Judged, names: &[String]) -> Result<(), Error> {
+    let snapshot = &judged.snapshot;
+    let Some(missing) = names.iter().find(|name| snapshot.build_config(name).is_none()) else { return Ok(()) };
+    match &snapshot.build_configs {
+        Ok(_) => Err(Error::new(format!("there is no BuildConfig {missing} in namespace {}", snapshot.name))),
+        Err(unread) => Err(Error::new(unread.to_string())),
+    }
+}

@@ -1,0 +1,83 @@
+//! `builds`: BuildConfigs and their last builds, and whether they push to Quay.
+
+mod change;
+
+use std::collections::BTreeMap;
+
+use super::Context;
+use crate::bridge::finding::Finding;
+use crate::cli::{self, Builds, BuildsCommand};
+use crate::cluster::{self, Cluster, Secrets};
+use crate::error::{Error, ExitStatus};
+use crate::report::{BuildConfigReport, BuildsReport, ShipwrightReport};
+use crate::session::gather::{self, Judged, Look, Which};
+use crate::session::settings::Settings;
+use crate::session::{self, Session, Target};
+
+pub(super) async fn run(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error> {
+    match &args.command {
+        None => list(context, args).await,
+        Some(BuildsCommand::Rewrite(configs)) => change::run(context, configs, change::Way::ToQuay).await,
+        Some(BuildsCommand::Restore(configs)) => change::run(context, configs, change::Way::Back).await,
+    }
+}
+
+async fn list(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error> {
+    let global = context.global;
+    let settings = Settings::read(global)?;
+    let cluster = session::connect(global).await?;
+    let which = which(context, args.all_namespaces, &cluster)?;
+    let namespace = match &which {
+        Which::Named(names) => names.first().map(String::as_str),
+        _ => None,
+    };
+    let (look, shipwright) =
+        tokio::join!(look(context, &cluster, settings, &which, |_, judged| judged), cluster.shipwright_builds(namespace));
+    let (session, all) = look?;
+    let target = session.settings()?;
+    let mut configs = Vec::new();
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut images = Vec::new();
+    for judged in &all {
+        let subject = judged.subject(target);
+        let found = judged.snapshot.build_configs.iter().flatten();
+        configs.extend(found.map(|config| BuildConfigReport::new(&subject, config)));
+        let about_builds = judged.checks.iter().filter(|check| ["Builds", "Namespace"].contains(&check.title));
+        findings.extend(about_builds.flat_map(|check| check.findings.clone()));
+        let builds = shipwright.iter().flatten().filter(|build| build.namespace == judged.snapshot.name);
+        images.extend(builds.map(|build| ShipwrightReport::new(&subject, build)));
+    }
+    if let Err(unread) = shipwright {
+        context.ui.warn(&unread.to_string());
+    }
+    let report = BuildsReport::new(context.program, &which.to_string(), configs, images, findings);
+    context.ui.out(&report.render(global.output, &context.style())?)?;
+    Ok(ExitStatus::Success)
+}
+
+/// Which namespaces are meant.
+fn which(context: &Context, all_namespaces: bool, cluster: &Cluster) -> Result<Which, Error> {
+    let target = cli::Target { namespaces: vec![], all_namespaces, selector: None };
+    Which::of(&target, context.global, cluster)
+}
+
+/// What the cluster holds for the namespaces, judged; Quay is not asked. `each` takes what it needs.
+async fn look<T>(
+    context: &Context<'_>,
+    cluster: &Cluster,
+    settings: Settings,
+    which: &Which,
+    each: impl Fn(&Target, Judged) -> T,
+) -> Result<(Session, Vec<T>), Error> {
+    let parallel = usize::from(context.global.parallel);
+    let (session, parts, webhooks) = tokio::join!(
+        Session::open(context.ui, context.global, cluster.clone(), settings),
+        gather::parts(cluster, which, Secrets::Always, cluster::Builds::Read, parallel),
+        cluster.build_webhooks(),
+    );
+    let session = session?.with_webhooks(webhooks);
+    let look = Look { quay: None, tags: false, probe: false, beyond_scope: true };
+    let target = session.settings()?;
+    let all = session.judge_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| each(target, judged)).await;
+    Ok((session, all))
+}

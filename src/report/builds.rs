@@ -1,0 +1,263 @@
+//! What `builds` has to say: BuildConfigs, where they push, and what became of their last builds.
+
+use serde::Serialize;
+
+use super::style::Style;
+use super::{API_VERSION, Format, address_hint, human, machine, short};
+use crate::bridge::Role;
+use crate::bridge::builds::{BUILDER, Destination, Outlook, Strategy};
+use crate::bridge::checks::Subject;
+use crate::bridge::finding::{Code, Finding, ObjectRef};
+use crate::bridge::snapshot::{Build, BuildConfig, Rewriter, ShipwrightBuild};
+use crate::ui::printable;
+
+/// BuildConfigs and their last builds.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct BuildsReport {
+    /// The version of this format.
+    #[cfg_attr(test, schemars(extend("const" = API_VERSION)))]
+    pub api_version: &'static str,
+    /// What this is.
+    #[cfg_attr(test, schemars(extend("const" = "BuildsReport")))]
+    pub kind: &'static str,
+    /// The BuildConfigs, by namespace and name.
+    pub build_configs: Vec<BuildConfigReport>,
+    /// The Builds of Shipwright, where the cluster has that.
+    pub shipwright_builds: Vec<ShipwrightReport>,
+    /// What is wrong with builds.
+    pub findings: Vec<Finding>,
+    /// How many push to Quay, in one line.
+    pub verdict: String,
+    /// The command to go on with, which ends the verdict too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A BuildConfig.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct BuildConfigReport {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// How it builds: `Docker`, `Source`, `Custom`, `JenkinsPipeline`.
+    pub strategy: &'static str,
+    /// Where it pushes as it is written: `ImageStreamTag app:latest`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// The image in Quay where that belongs, or goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Who sees to it that it goes there.
+    pub sent_by: SentBy,
+    /// `builds rewrite` made it push there, and `builds restore` takes that back.
+    pub rewritten: bool,
+    /// Why it is no business of the integration's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Its last build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_build: Option<BuildReport>,
+}
+
+/// Who sends the images of a BuildConfig to Quay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum SentBy {
+    /// It does so itself.
+    Itself,
+    /// The operator's webhook.
+    Operator,
+    /// The webhook of `oc quay run`.
+    Bridge,
+    /// Nobody, although they belong there.
+    Nobody,
+    /// Nobody, and they do not belong there.
+    None,
+    /// Whether somebody does could not be read.
+    Unknown,
+}
+
+/// A build.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct BuildReport {
+    /// Its name.
+    pub name: String,
+    /// How far it came.
+    pub phase: &'static str,
+    /// Why, in one word of OpenShift's.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The digest of what it pushed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Whether the image stream tag has what it pushed to Quay; none if it pushed nothing there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imported: Option<bool>,
+}
+
+/// A Build of Shipwright, which pushes where it is written.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ShipwrightReport {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Where it pushes.
+    pub output: String,
+    /// The image in Quay where that belongs.
+    pub image: String,
+    /// The secret with the login for it.
+    pub push_secret: String,
+    /// It pushes to Quay with a secret.
+    pub to_quay: bool,
+}
+
+impl BuildConfigReport {
+    /// What there is to tell of a BuildConfig.
+    pub fn new(subject: &Subject, config: &BuildConfig) -> Self {
+        let (image, sent_by, reason) = match Outlook::of(subject, &config.spec) {
+            Outlook::Quay(image) => (Some(image), SentBy::Itself, None),
+            Outlook::Rewritten(Rewriter::Operator, image) => (Some(image), SentBy::Operator, None),
+            Outlook::Rewritten(Rewriter::Bridge, image) => (Some(image), SentBy::Bridge, None),
+            Outlook::Internal(image) | Outlook::Nowhere(image) => (Some(image), SentBy::Nobody, None),
+            Outlook::Unknown(image, unread) => (Some(image), SentBy::Unknown, Some(unread.to_string())),
+            Outlook::AsWritten(why) => (None, SentBy::None, Some(why.to_string())),
+        };
+        let builds = subject.snapshot.builds.iter().flatten().filter(|build| build.config.as_ref() == Some(&config.name));
+        Self {
+            namespace: subject.snapshot.name.clone(),
+            name: config.name.clone(),
+            strategy: strategy(config.spec.strategy),
+            output: config.spec.output.to.is_some().then(|| printable(&config.output.to_string())),
+            image: image.map(|image| printable(&image)),
+            sent_by,
+            rewritten: config.still_rewritten().is_some(),
+            reason: reason.map(|reason| printable(&reason)),
+            last_build: builds.max_by_key(|build| build.created).map(|build| BuildReport::new(subject, build)),
+        }
+    }
+
+    /// Whether its images end up in Quay.
+    pub(super) fn is_to_quay(&self) -> bool {
+        matches!(self.sent_by, SentBy::Itself | SentBy::Operator | SentBy::Bridge)
+    }
+}
+
+fn strategy(strategy: Option<Strategy>) -> &'static str {
+    match strategy {
+        Some(Strategy::Docker) => "Docker",
+        Some(Strategy::Source) => "Source",
+        Some(Strategy::Custom) => "Custom",
+        Some(Strategy::JenkinsPipeline) => "JenkinsPipeline",
+        None => "unknown",
+    }
+}
+
+impl BuildReport {
+    fn new(subject: &Subject, build: &Build) -> Self {
+        Self {
+            name: build.name.clone(),
+            phase: build.phase.as_str(),
+            reason: printable(&build.reason),
+            digest: build.digest.clone(),
+            imported: build.digest.as_deref().and_then(|digest| imported(subject, build, digest)),
+        }
+    }
+}
+
+/// Whether the image stream tag that a build pushed for has its image.
+fn imported(subject: &Subject, build: &Build, digest: &str) -> Option<bool> {
+    let pushed_to = build.spec.output.to.as_ref().filter(|to| to.kind == "DockerImage")?;
+    let destination = Destination::of_image(&pushed_to.name, subject.integration)?;
+    if destination.namespace != subject.snapshot.name {
+        return build.imported.then_some(true);
+    }
+    let streams = subject.snapshot.image_streams.as_ref().ok()?;
+    let stream = streams.iter().find(|stream| stream.name == destination.stream);
+    let tag = stream.and_then(|stream| stream.tags.iter().find(|tag| tag.name == destination.tag));
+    Some(tag.and_then(|tag| tag.image.as_ref()).is_some_and(|image| image.digest == digest))
+}
+
+impl ShipwrightReport {
+    /// What there is to tell of a Build of Shipwright, whose usual service account is `pipeline`.
+    pub fn new(subject: &Subject, build: &ShipwrightBuild) -> Self {
+        let may_push = |name: &str| subject.desired.account(name).is_some_and(|account| account.role >= Role::Write);
+        let account = if may_push("pipeline") { "pipeline" } else { BUILDER };
+        let host = &subject.desired.host;
+        let to_quay = build.image.split_once('/').is_some_and(|(registry, _)| registry == host);
+        // The same name in this namespace's organization.
+        let last = build.image.rsplit('/').next().filter(|last| !last.is_empty()).unwrap_or(&build.name);
+        let image =
+            if to_quay { build.image.clone() } else { Destination::new(&build.namespace, last).image(subject.integration) };
+        let push_secret = build.push_secret.clone().filter(|_| to_quay);
+        Self {
+            namespace: build.namespace.clone(),
+            name: build.name.clone(),
+            output: printable(&build.image),
+            to_quay: to_quay && push_secret.is_some(),
+            image: printable(&image),
+            push_secret: push_secret.unwrap_or_else(|| subject.integration.cluster_id.value.secret(account)),
+        }
+    }
+}
+
+impl BuildsReport {
+    /// Puts a report together. `program` is what the person typed, `selection` how they named the namespaces.
+    pub fn new(
+        program: &str,
+        selection: &str,
+        build_configs: Vec<BuildConfigReport>,
+        shipwright_builds: Vec<ShipwrightReport>,
+        mut findings: Vec<Finding>,
+    ) -> Self {
+        for finding in &mut findings {
+            finding.message = printable(&finding.message);
+            address_hint(finding, program);
+        }
+        let to_quay = build_configs.iter().filter(|config| config.is_to_quay()).count();
+        let mends = [Code::BuildToInternalRegistry, Code::BuildGoesNowhere, Code::RewritingOutdated];
+        let next = findings
+            .iter()
+            .any(|finding| mends.contains(&finding.code) && finding.object.kind == "BuildConfig")
+            .then(|| format!("{program} builds rewrite {selection}"));
+        let answer = match build_configs.len() {
+            0 => "There are no BuildConfigs".to_owned(),
+            1 if to_quay == 1 => "The BuildConfig pushes to Quay".into(),
+            1 => "The BuildConfig does not push to Quay".into(),
+            all => format!("{to_quay} of {all} BuildConfigs push to Quay"),
+        };
+        let verdict = match &next {
+            Some(next) => format!("{answer}. Run: {next}"),
+            None => answer,
+        };
+        Self { api_version: API_VERSION, kind: "BuildsReport", build_configs, shipwright_builds, findings, verdict, next }
+    }
+
+    /// The report in a format. Colors are always in it, for [`crate::ui::Ui`] to strip.
+    ///
+    /// # Errors
+    /// If a machine-readable format cannot be written, which is a mistake in this program.
+    pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
+        Ok(match format {
+            Format::Human | Format::Html | Format::Mirror => human::builds(self, style, false),
+            Format::Wide => human::builds(self, style, true),
+            Format::Short => short::builds(self, style),
+            Format::Json => machine::json(self)?,
+            Format::Yaml => machine::yaml(self)?,
+            Format::Name => {
+                let object = |config: &BuildConfigReport| ObjectRef::namespaced("BuildConfig", &config.namespace, &config.name);
+                machine::names(self.build_configs.iter().map(object).collect::<Vec<_>>().iter())
+            }
+        })
+    }
+}

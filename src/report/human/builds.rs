@@ -1,0 +1,83 @@
+//! BuildConfigs: where each pushes, where that ends up, and its last build.
+
+use owo_colors::OwoColorize as _;
+
+use super::findings::Listing;
+use crate::bridge::finding::Level;
+use crate::report::builds::{BuildConfigReport, BuildReport, BuildsReport, SentBy, ShipwrightReport};
+use crate::report::style::{Page, Style, plain};
+
+pub(in crate::report) fn builds(report: &BuildsReport, style: &Style, wide: bool) -> String {
+    let mut page = Page::new(style);
+    for group in report.build_configs.chunk_by(|a, b| a.namespace == b.namespace) {
+        page.gap();
+        page.line(&group.first().map_or("", |first| &first.namespace).bold().to_string());
+        group.iter().for_each(|config| one(&mut page, style, config));
+    }
+    for build in &report.shipwright_builds {
+        page.gap();
+        shipwright(&mut page, style, build);
+    }
+    page.gap();
+    let listing = Listing::new(report.next.as_deref(), wide);
+    listing.show(&mut page, 0, &report.findings.iter().collect::<Vec<_>>(), usize::MAX);
+    page.gap();
+    let worst = report.findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
+    super::verdict(&mut page, &report.verdict, worst);
+    page.finish()
+}
+
+fn one(page: &mut Page, style: &Style, config: &BuildConfigReport) {
+    let level = match config.sent_by {
+        SentBy::Nobody => Level::Warning,
+        SentBy::Unknown => Level::Unknown,
+        SentBy::None => Level::Info,
+        SentBy::Itself | SentBy::Operator | SentBy::Bridge => Level::Ok,
+    };
+    page.line(&format!("  {} {} {}", style.glyph(level), config.name, format!("({})", config.strategy).dimmed()));
+    let mut row = |label: &str, text: &str| page.prose(&format!("      {label:<8}"), text, plain);
+    row("output", config.output.as_deref().unwrap_or("none"));
+    match (&config.image, &config.reason) {
+        (Some(image), None) => row("in Quay", &format!("{image}, {}", sent_by(config))),
+        (Some(image), Some(reason)) => row("in Quay", &format!("{image}, perhaps: {reason}")),
+        (None, reason) => row("in Quay", &format!("nothing: {}", reason.as_deref().unwrap_or_default())),
+    }
+    if let Some(build) = &config.last_build {
+        row("last", &last(build));
+    }
+}
+
+fn sent_by(config: &BuildConfigReport) -> &'static str {
+    match config.sent_by {
+        SentBy::Itself if config.rewritten => "since it was rewritten",
+        SentBy::Itself => "as it says itself",
+        SentBy::Operator => "sent there by the operator's webhook",
+        SentBy::Bridge => "sent there by the webhook of oc quay run",
+        SentBy::Nobody | SentBy::None | SentBy::Unknown => "but nobody sends it there",
+    }
+}
+
+/// `app-3 Complete, imported`
+fn last(build: &BuildReport) -> String {
+    let reason = if build.reason.is_empty() { String::new() } else { format!(" ({})", build.reason) };
+    let imported = match build.imported {
+        Some(true) => ", imported",
+        Some(false) => ", not imported",
+        None => "",
+    };
+    format!("{} {}{reason}{imported}", build.name, build.phase)
+}
+
+/// A Build of Shipwright, with the stanza to paste into it where it does not push to Quay yet.
+fn shipwright(page: &mut Page, style: &Style, build: &ShipwrightReport) {
+    let level = if build.to_quay { Level::Ok } else { Level::Info };
+    let kind = format!("(Shipwright, {})", build.namespace);
+    page.line(&format!("  {} {} {}", style.glyph(level), build.name, kind.dimmed()));
+    page.prose("      output  ", &build.output, plain);
+    if !build.to_quay {
+        page.line("      To have it push to Quay, its spec needs:");
+        for line in ["output:".to_owned(), format!("  image: {}", build.image), format!("  pushSecret: {}", build.push_secret)] {
+            page.line(&format!("        {line}"));
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! `builds`: what BuildConfigs push, and where; and what `status` says about it.
+
+use serde_json::{Value, json};
+
+use crate::support::World;
+
+fn stream_tag(name: &str) -> Value {
+    json!({ "to": { "kind": "ImageStreamTag", "name": name } })
+}
+
+fn output(world: &World, config: &str) -> Value {
+    world.get("BuildConfig", "shop", config).unwrap()["spec"]["output"].clone()
+}
+
+/// The codes of a report's findings with the names of their objects, sorted.
+fn found(report: &Value, from: &str) -> Vec<String> {
+    let findings = report["findings"].as_array().unwrap().iter();
+    let line = |finding: &Value| {
+        format!("{} {}", finding["code"].as_str().unwrap(), finding["object"]["name"].as_str().unwrap_or_default())
+    };
+    let mut lines: Vec<_> = findings.map(line).filter(|line| line.starts_with(from)).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn build_configs_push_to_quay_without_a_webhook_and_are_put_back_as_they_were() {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let odd = json!({
+        "to": { "kind": "ImageStreamTag", "name": "web:1.0", "namespace": "shop" },
+        "pushSecret": { "name": "builder-dockercfg" },
+        "imageLabels": [{ "name": "a", "value": "b" }],
+    });
+    world.build_config("shop", "app", &stream_tag("app:latest"));
+    world.build_config("shop", "web", &odd);
+    world.build_config("shop", "elsewhere", &json!({ "to": { "kind": "DockerImage", "name": "docker.io/acme/app:1" } }));
+    world.build_config("shop", "silent", &json!({}));
+    world.build_config("shop", "kept", &stream_tag("base:1"));
+    let kept = json!({ "metadata": { "annotations": { "argocd.argoproj.io/tracking-id": "shop:build.openshift.io/BuildConfig:shop/kept" } } });
+    world.merge("BuildConfig", "shop", "kept", &kept);
+    let before = ["app", "web"].map(|config| output(&world, config));
+    world.forget_traffic();
+
+    let dry = world.oc_quay(&["builds", "rewrite", "app", "web", "-n", "shop", "--dry-run", "-o", "json"]).succeeds();
+    assert_eq!(dry.json()["changes"].as_array().unwrap().len(), 2);
+    world.assert_nothing_written();
+
+    // All that can be is rewritten; what Argo CD keeps is not, and makes the exit code.
+    let run = world.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
+    assert_eq!(found(&run.json(), "OQ51"), ["OQ511 elsewhere", "OQ511 silent", "OQ512 kept"]);
+    assert!(
+        run.stdout.contains("Argo CD would undo it; write there spec.output: {to: {kind: DockerImage, name: "),
+        "{}",
+        run.stdout
+    );
+    let host = world.sandbox.quay.host();
+    let rewritten = json!({
+        "to": { "kind": "DockerImage", "name": format!("{host}/openshift_shop/web:1.0") },
+        "pushSecret": { "name": "builder-quay-openshift" },
+        "imageLabels": [{ "name": "a", "value": "b" }],
+    });
+    assert_eq!(output(&world, "web"), rewritten);
+    assert_eq!(output(&world, "kept"), stream_tag("base:1"));
+    world.forget_traffic();
+    world.oc_quay(&["builds", "rewrite", "app", "web", "-n", "shop", "--yes"]).succeeds();
+    world.assert_nothing_written();
+
+    let name = world.start_build("shop", "app");
+    world.wait_for_build("shop", &name, "Complete");
+    let list = world.oc_quay(&["builds", "-n", "shop", "-o", "json"]).succeeds().json();
+    let app = &list["buildConfigs"][0];
+    assert_eq!((&app["name"], &app["sentBy"], &app["rewritten"]), (&json!("app"), &json!("itself"), &json!(true)));
+    assert_eq!((&app["lastBuild"]["phase"], &app["lastBuild"]["imported"]), (&json!("Complete"), &json!(false)));
+    let text = world.oc_quay(&["builds", "-n", "shop"]).succeeds().stdout;
+    assert!(text.contains(&format!("{name} Complete, not imported")), "{text}");
+
+    // What somebody changed since is theirs.
+    world.merge("BuildConfig", "shop", "web", &json!({ "spec": { "output": { "to": { "name": "quay.example.com/a/b:1" } } } }));
+    world.oc_quay(&["builds", "restore", "web", "-n", "shop", "--yes"]).ends_with(2);
+    world.merge("BuildConfig", "shop", "web", &json!({ "spec": { "output": rewritten } }));
+    world.oc_quay(&["builds", "restore", "-n", "shop", "--yes"]).succeeds();
+    assert_eq!(["app", "web"].map(|config| output(&world, config)), before);
+    let annotations = world.get("BuildConfig", "shop", "web").unwrap()["metadata"]["annotations"].clone();
+    assert!(!annotations.to_string().contains("former-output"), "{annotations}");
+
+    world.oc_quay(&["builds", "rewrite", "nothing", "-n", "shop", "--yes"]).ends_with(2);
+    world.delete("Secret", "shop", "builder-quay-openshift");
+    let run = world.oc_quay(&["builds", "rewrite", "app", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
+    assert!(run.stdout.contains("there is no secret builder-quay-openshift"), "{}", run.stdout);
+}
+
+#[test]
+fn status_tells_where_builds_go_and_what_keeps_them_from_it() {
+    let Some(world) = World::stand_in("its webhooks and builds are arranged") else { return };
+    world.namespace("images");
+    world.oc_quay(&["link", "shop", "images", "--yes"]).succeeds();
+    world.build_config("shop", "app", &stream_tag("app:latest"));
+    world.build_config("shop", "lost", &stream_tag("unknown:latest"));
+    let elsewhere = json!({ "to": { "kind": "ImageStreamTag", "namespace": "images", "name": "app:1" } });
+    world.build_config("shop", "cross", &elsewhere);
+    world.build_config("shop", "silent", &json!({}));
+    let status = || world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run().json();
+    assert_eq!(found(&status(), "OQ5"), ["OQ505 app", "OQ506 lost", "OQ509 cross"]);
+
+    // Rewritten to the Quay of before.
+    world.oc_quay(&["builds", "rewrite", "app", "-n", "shop", "--yes"]).succeeds();
+    let moved = ["status", "-n", "shop", "-o", "json", "--cluster-id", "other"];
+    assert_eq!(found(&world.oc_quay(&moved).run().json(), "OQ510"), ["OQ510 app"]);
+    world.oc_quay(&["builds", "restore", "app", "-n", "shop", "--yes"]).succeeds();
+
+    let waits = world.start_build("shop", "lost");
+    world.wait_for("the build to be told that it has no place to push to", || {
+        world.get("Build", "shop", &waits).unwrap()["status"]["reason"] == "InvalidOutputReference"
+    });
+    assert_eq!(found(&status(), "OQ506"), ["OQ506 lost".to_owned(), format!("OQ506 {waits}")]);
+
+    let webhook = |name: &str, hook: &str, policy: &str, operations: Value| {
+        world.create(&json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration", "metadata": { "name": name },
+            "webhooks": [{
+                "name": hook, "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": policy,
+                "clientConfig": { "service": { "namespace": "openshift-operators", "name": "bridge" } },
+                "rules": [{ "apiGroups": ["build.openshift.io"], "apiVersions": ["v1"], "operations": operations, "resources": ["builds"] }],
+            }],
+        }));
+    };
+    webhook("operator", "quayintegration.quay.redhat.com", "Fail", json!(["CREATE", "UPDATE"]));
+    let report = status();
+    assert_eq!(found(&report, "OQ5"), ["OQ502 operator", "OQ507 silent", &format!("OQ508 {waits}"), "OQ509 cross"]);
+    assert!(report.to_string().contains("rewritten by the operator's webhook"), "{report}");
+    let list = world.oc_quay(&["builds", "-n", "shop", "-o", "json"]).succeeds().json();
+    assert_eq!(list["buildConfigs"][0]["sentBy"], "operator");
+
+    world.remove_from_list("shop", "builder", "secrets", "builder-quay-openshift");
+    assert_eq!(found(&status(), "OQ507").len(), 4, "the operator refuses every build of an unlinked builder");
+    webhook("bridge", "builds.bridge.oc-quay", "Ignore", json!(["CREATE"]));
+    assert_eq!(found(&status(), "OQ501"), ["OQ501 operator"]);
+}
+
+#[test]
+fn who_may_not_read_webhooks_is_told_what_that_means_for_builds_alone() {
+    let world = World::new();
+    world.grant("dev", "shop");
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let status = || world.oc_quay(&["status", "-n", "shop", "-o", "json"]).guest("dev").succeeds();
+    assert_eq!(status().codes(), ["OQ901"], "the QuayIntegration");
+    world.build_config("shop", "app", &stream_tag("app:latest"));
+    assert_eq!(status().codes(), ["OQ901", "OQ901"]);
+    // What needs no webhook can be done all the same.
+    world.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes"]).guest("dev").succeeds();
+    assert_eq!(status().codes(), ["OQ901"]);
+}
+
+#[test]
+fn builds_of_shipwright_are_listed_with_what_to_paste_into_them() {
+    let cluster = sandbox::openshift::Cluster { shipwright: true, ..Default::default() };
+    let options = sandbox::Options { cluster, ..Default::default() };
+    let Some(world) = World::stand_in_bare(options, "it has no Shipwright") else { return };
+    world.integration();
+    world.namespace("shop");
+    world.sandbox.openshift.put(json!({
+        "apiVersion": "shipwright.io/v1beta1", "kind": "Build", "metadata": { "name": "app", "namespace": "shop" },
+        "spec": { "output": { "image": "image-registry.openshift-image-registry.svc:5000/shop/app:1" } },
+    }));
+    let text = world.oc_quay(&["builds", "-n", "shop"]).succeeds().stdout;
+    let host = world.sandbox.quay.host();
+    let stanza = format!("output:\n          image: {host}/openshift_shop/app:1\n          pushSecret: builder-quay-openshift");
+    assert!(text.contains(&stanza), "{text}");
+}
