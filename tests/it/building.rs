@@ -29,6 +29,27 @@ fn assert_points_at_quay(world: &World, namespace: &str) {
     assert_eq!(newest["dockerImageReference"], reference.as_str());
 }
 
+#[test]
+fn a_rewritten_build_config_pushes_to_quay_and_an_import_brings_the_tag() {
+    let world = World::new();
+    trust_everybody(&world);
+    world.oc_quay(&["link", "shop", "--yes"]).succeeds();
+    world.build_config("shop", "app", &to_stream());
+    world.oc_quay(&["builds", "rewrite", "app", "-n", "shop", "--yes"]).succeeds();
+    let name = world.start_build("shop", "app");
+    let build = world.wait_for_build("shop", &name, "Complete");
+    assert_eq!(build["spec"]["output"]["pushSecret"]["name"], "builder-quay-openshift");
+    assert_eq!(build["status"]["output"]["to"]["imageDigest"], json!(world.quay_digest("openshift_shop", "app", "latest")));
+    assert_eq!(world.newest_item("shop", "app", "latest"), None, "nobody has imported it");
+    world.oc_quay(&["import", "app", "-n", "shop", "--yes"]).succeeds();
+    assert_points_at_quay(&world, "shop");
+
+    // Put back, the next build goes where the first would have gone.
+    world.oc_quay(&["builds", "restore", "app", "-n", "shop", "--yes"]).succeeds();
+    let name = world.start_build("shop", "app");
+    assert_eq!(world.get("Build", "shop", &name).unwrap()["spec"]["output"], to_stream());
+}
+
 /// What the operator's own end-to-end test expects, of the bridge in its place: secrets soon after the project, an output
 /// in Quay, a build that completes, and a stream whose newest image is in Quay.
 #[test]
