@@ -146,3 +146,80 @@ fn is_so(config: &BuildConfig, image: &str, secret: &str) -> bool {
         && output.to.as_ref().is_some_and(|to| to.name == image)
         && output.push_secret.as_deref() == Some(secret)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::bridge::builds::integration;
+    use crate::bridge::desired::Desired;
+    use crate::bridge::properties::golden;
+    use crate::bridge::snapshot::{Login, Secret, WrittenOutput};
+
+    const HOST: &str = "quay.example.com:8443";
+
+    fn secret(name: &str, username: &str) -> Secret {
+        let login = Login { username: username.into(), password: "hidden".into() };
+        let kind = "kubernetes.io/dockerconfigjson".to_owned();
+        let logins = Ok(vec![(HOST.to_owned(), login)]);
+        Secret { name: name.into(), resource_version: "1".into(), kind, managed: true, logins }
+    }
+
+    /// What is made of a BuildConfig with this spec in namespace `golden`: the image and the secret, or why not.
+    fn rewritten(spec: Value) -> Result<(String, String), String> {
+        let mut snapshot = golden();
+        snapshot.secrets = Ok(vec![secret("builder-quay-Prod", "prod_golden+builder"), secret("images", "prod_images+pusher")]);
+        let config = BuildConfig {
+            name: "app".into(),
+            output: WrittenOutput::deserialize(&spec["output"]).unwrap_or_default(),
+            spec: CommonSpec::deserialize(&spec).unwrap(),
+            ..BuildConfig::default()
+        };
+        snapshot.build_configs = Ok(vec![config]);
+        let integration = integration();
+        let desired = Desired::of(&integration, &snapshot, &BTreeMap::new());
+        let subject = Subject { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &desired };
+        let made = rewrite_builds(&subject, &[]);
+        match made.plan.changes.as_slice() {
+            [Change::RewriteBuildConfig { former, secret, .. }] => Ok((former.image.clone(), secret.clone())),
+            _ => Err(made.plan.blocked.iter().chain(&made.left).map(|finding| finding.message.clone()).collect()),
+        }
+    }
+
+    #[test]
+    fn every_strategy_and_every_output_has_its_answer() {
+        let spec = |strategy: &str, to: Value| json!({ "strategy": { strategy: {} }, "output": { "to": to } });
+        let tag = |name: &str| json!({ "kind": "ImageStreamTag", "name": name });
+        let own = |image: &str| Ok((format!("{HOST}/prod_golden/{image}"), "builder-quay-Prod".to_owned()));
+        for strategy in ["dockerStrategy", "sourceStrategy", "customStrategy"] {
+            assert_eq!(rewritten(spec(strategy, tag("app:1"))), own("app:1"), "{strategy}");
+        }
+        assert_eq!(rewritten(spec("dockerStrategy", tag("app"))), own("app:latest"));
+        let why = |spec: Value| rewritten(spec).unwrap_err();
+        assert!(why(spec("jenkinsPipelineStrategy", tag("app:1"))).contains("is left as it is: a Jenkins pipeline"));
+        assert!(why(spec("dockerStrategy", Value::Null)).contains("it has no output"));
+        let there = json!({ "kind": "DockerImage", "name": format!("{HOST}/prod_golden/app:1") });
+        assert!(why(spec("dockerStrategy", there)).contains("it pushes to this Quay already"));
+        let platform = json!({ "kind": "ImageStreamTag", "namespace": "openshift", "name": "app:1" });
+        assert!(why(spec("dockerStrategy", platform)).contains("stays as it is: namespace openshift is not in the integration"));
+    }
+
+    #[test]
+    fn into_another_namespace_only_a_login_of_its_organization_helps() {
+        let spec = |push_secret: Value| {
+            let to = json!({ "kind": "ImageStreamTag", "namespace": "images", "name": "app:1" });
+            json!({ "strategy": { "dockerStrategy": {} }, "output": { "to": to, "pushSecret": push_secret } })
+        };
+        assert_eq!(rewritten(spec(json!({ "name": "images" }))), Ok((format!("{HOST}/prod_images/app:1"), "images".into())));
+        let why = |push_secret: Value| rewritten(spec(push_secret)).unwrap_err();
+        assert!(why(Value::Null).contains("no robot account of this namespace may push"));
+        assert!(why(json!({ "name": "builder-quay-Prod" })).contains("no robot account of this namespace may push"));
+        assert!(why(json!({ "name": "gone" })).contains("there is no secret gone"));
+    }
+}

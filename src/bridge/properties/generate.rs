@@ -42,7 +42,7 @@ fn login(username: &str, password: String) -> Login {
 }
 
 /// A namespace as the operator leaves it, recorded on OpenShift 4.21: with its finalizer and without any mark of ours.
-pub(super) fn golden() -> NamespaceSnapshot {
+pub(in crate::bridge) fn golden() -> NamespaceSnapshot {
     let accounts = ["builder", "default", "deployer"];
     let lists = |name: &str| vec![format!("{name}-dockercfg-h5hq5"), format!("{name}-quay-parity")];
     let role = |name: &str| if name == "builder" { Role::Write } else { Role::Read };

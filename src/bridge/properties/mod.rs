@@ -16,7 +16,8 @@ use super::mark::Mark;
 use super::names::{FINALIZER, OPERATOR_FINALIZER};
 use super::plan::{self, Options, Plan, UnlinkOptions};
 use super::snapshot::*;
-use generate::{ACCOUNTS, any_namespace, golden, integration, options};
+pub(super) use generate::golden;
+use generate::{ACCOUNTS, any_namespace, integration, options};
 use simulate::apply;
 
 fn with_subject<T>(snapshot: &NamespaceSnapshot, work: impl FnOnce(&Subject) -> T) -> T {

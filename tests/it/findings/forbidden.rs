@@ -70,7 +70,9 @@ fn somebody_with_no_rights_at_all_sees_only_unknowns() {
         .env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token())
         .user("nobody")
         .run();
-    let unknown = ["OQ901 QuayIntegration", "OQ901 ServiceAccount", "OQ901 Secret", "OQ901 ImageStream", "OQ901 Namespace/shop"];
+    let kinds = ["QuayIntegration", "ServiceAccount", "Secret", "ImageStream", "BuildConfig", "Namespace/shop"];
+    let unknown = kinds.map(|kind| format!("OQ901 {kind}"));
+    let unknown = unknown.each_ref().map(String::as_str);
     let mut expected = expected(&unknown, "shop");
     expected.push("OQ201 Organization/openshift_shop".to_owned());
     expected.sort();
