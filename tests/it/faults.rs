@@ -49,6 +49,9 @@ impl Request {
             () if has("quayintegrations") => "QuayIntegration",
             () if has("imagestreams") => "image stream",
             () if has("serviceaccounts") => "service account",
+            () if has("mutatingwebhookconfigurations") => "MutatingWebhookConfiguration",
+            () if has("buildconfigs") => "BuildConfig",
+            () if has("/builds") => "build",
             () if has("/secrets") => "secret",
             () if has("/namespaces/{namespace}") => "namespace",
             () if has("/config") => "configuration",
@@ -72,9 +75,14 @@ impl Case {
         self.wrong.inject(world, self.request.side, fault, self.lasting);
     }
 
-    /// Quay lists repositories to anybody (sample 104); those that matter show elsewhere too.
+    /// Quay lists repositories to anybody (sample 104); those that matter show elsewhere too. That somebody may not read
+    /// webhooks is told only where builds depend on them.
     fn is_answered_anyway(&self) -> bool {
-        self.wrong == Wrong::TokenExpires && self.request.path.starts_with("/api/v1/repository?")
+        match self.wrong {
+            Wrong::TokenExpires => self.request.path.starts_with("/api/v1/repository?"),
+            Wrong::Forbidden => self.request.subject() == "MutatingWebhookConfiguration",
+            _ => false,
+        }
     }
 
     /// Everything is as before the fault, but for what the command did.

@@ -2,9 +2,25 @@
 
 use super::Check;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::snapshot::{BuildWebhook, Rewriter};
+use crate::bridge::snapshot::{BuildWebhook, Read, Rewriter, UnreadKind};
 
-pub(super) fn check(webhooks: &[BuildWebhook]) -> Check {
+const TITLE: &str = "Builds";
+const KIND: &str = "MutatingWebhookConfiguration";
+
+/// None for somebody who may not read them: where that matters to a build, it is told there.
+pub(super) fn check(webhooks: &Read<Vec<BuildWebhook>>) -> Option<Check> {
+    match webhooks {
+        Ok(webhooks) => Some(known(webhooks)),
+        Err(unread) if unread.kind == UnreadKind::Forbidden => None,
+        Err(unread) => {
+            let message = format!("Could not {}: {}", unread.call, unread.reason);
+            let finding = Finding::new(Code::CouldNotRead, ObjectRef::cluster(KIND, ""), message);
+            Some(Check::new(TITLE, "could not be read", vec![finding]))
+        }
+    }
+}
+
+fn known(webhooks: &[BuildWebhook]) -> Check {
     let mut findings: Vec<_> = webhooks.iter().filter_map(of_one).collect();
     if let [first, second, ..] = webhooks
         && webhooks.iter().any(|webhook| webhook.rewriter != first.rewriter)
@@ -12,7 +28,7 @@ pub(super) fn check(webhooks: &[BuildWebhook]) -> Check {
         let message = format!("Both {} and {} rewrite builds", first.configuration, second.configuration);
         findings.insert(0, Finding::new(Code::SeveralRewriters, object(second), message));
     }
-    Check::new("Builds", fact(webhooks), findings)
+    Check::new(TITLE, fact(webhooks), findings)
 }
 
 /// Who rewrites builds, and what that does to them beside: it is no fault that anybody here could mend.
@@ -43,5 +59,5 @@ fn of_one(webhook: &BuildWebhook) -> Option<Finding> {
 }
 
 fn object(webhook: &BuildWebhook) -> ObjectRef {
-    ObjectRef::cluster("MutatingWebhookConfiguration", &webhook.configuration)
+    ObjectRef::cluster(KIND, &webhook.configuration)
 }
