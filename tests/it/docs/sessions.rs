@@ -6,6 +6,7 @@
 //! terminal to questions of the next command that start so; to all others it is the Enter key.
 
 use std::fs;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use sandbox::Options;
@@ -21,6 +22,9 @@ const BARE: &str = "<!-- a cluster without the integration -->";
 
 /// The width of the terminal, in columns, and a height at which nothing of a session scrolls away, in rows.
 const WINDOW: (u16, u16) = (100, 500);
+
+/// So many pages at once; a session waits more than it works.
+const AT_ONCE: usize = 6;
 
 /// How long is waited for a question.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -202,10 +206,14 @@ fn bare(why: &str) -> Option<World> {
 fn sessions_end_as_shown() {
     let pages: Vec<_> = pages().into_iter().filter(|(_, page)| page.contains("```console")).collect();
     assert!(pages.len() >= 9, "the README and a page per command show sessions");
+    let replay = |(path, page): &(String, String)| Some((path.clone(), replayed(page, &mut Shell::new(page)?)));
     let mut fresh = Vec::new();
-    for (path, page) in pages {
-        let Some(mut shell) = Shell::new(&page) else { return };
-        fresh.push((path, replayed(&page, &mut shell)));
+    for some in pages.chunks(AT_ONCE) {
+        let played: Vec<_> = thread::scope(|scope| {
+            let played: Vec<_> = some.iter().map(|page| scope.spawn(|| replay(page))).collect();
+            played.into_iter().map(|page| page.join().unwrap()).collect()
+        });
+        fresh.extend(played.into_iter().flatten());
     }
     assert_fresh(&fresh);
 }
