@@ -23,7 +23,7 @@ fn without_an_operator_to_be_had_the_set_up_can_go_on() {
     world.namespace("shop");
     let (left, asked) = person(&world).finishes(0);
     assert!(asked.contains(&WITHOUT) && !asked.contains(&CHANNEL), "{asked:?}");
-    assert!(left.screen.contains(" --without-operator"), "{}", left.screen);
+    assert!(left.screen.contains(" --bridge none"), "{}", left.screen);
     world.oc_quay(&["setup", "--check", "--without-operator"]).succeeds();
     world.assert_linked("shop", &[]);
 }
