@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use sandbox::{Sandbox, manifests};
 use serde_json::json;
 
-use super::{Requests, STREAMS, World, names};
+use super::{ACCOUNTS, LATENCY, Requests, STREAMS, World, names};
 
 /// Watches that the bridge keeps: namespaces, service accounts, secrets, image streams, builds, QuayIntegrations, and the
 /// Secret with the token.
@@ -103,6 +103,35 @@ pub(super) fn requests() -> Result<()> {
     ensure!(to_quay.writes + to_cluster.writes == 0, "a restart wrote something: {:#?}", openshift.traffic().writes());
     drop(bridge);
     Ok(())
+}
+
+/// How long a namespace waits for the bridge, from when OpenShift has furnished it.
+pub(super) fn waiting() -> Result<()> {
+    // A look at the organization, then making it, a robot account, its default permission, a repository that takes its
+    // rights from that.
+    const LEAST: u32 = 5;
+    let world = World::new()?;
+    let _bridge = Bridge::start(&world)?;
+    world.set_latency(LATENCY);
+    world.namespaces(&names(1))?;
+    let furnished = Instant::now();
+    while !is_linked(&world, "shop-1") {
+        ensure!(furnished.elapsed() < Duration::from_secs(120), "the namespace was not linked");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    super::print_waiting("a namespace until run has linked it", furnished.elapsed(), LATENCY * LEAST);
+    Ok(())
+}
+
+fn is_linked(world: &World, namespace: &str) -> bool {
+    let Sandbox { openshift, quay, .. } = &world.sandbox;
+    let refers = |account: &str| {
+        let object = openshift.get("ServiceAccount", namespace, account).unwrap_or_default();
+        let secret = json!({ "name": format!("{account}-quay-openshift") });
+        object["imagePullSecrets"].as_array().is_some_and(|list| list.contains(&secret))
+    };
+    ACCOUNTS.iter().all(|(account, _)| refers(account))
+        && quay.repositories(&format!("openshift_{namespace}")).len() == STREAMS.len()
 }
 
 /// What the bridge holds of a large cluster.

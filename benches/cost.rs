@@ -33,6 +33,7 @@ fn main() -> Result<()> {
     requests()?;
     bridge::requests()?;
     waiting()?;
+    bridge::waiting()?;
     memory()?;
     bridge::memory()?;
     webhook::latency()?;
@@ -187,9 +188,8 @@ fn waiting() -> Result<()> {
     let world = World::new()?;
     world.namespaces(&names(1))?;
     world.set_latency(LATENCY);
-    let measure = |work: &str, arguments: &[&str], least: usize| -> Result<()> {
-        let (time, least) = (world.run(arguments)?.as_secs_f64(), least as f64 * LATENCY.as_secs_f64());
-        println!("{work:34}{time:6.2} s {least:8.2} s {:8.2}", time / least);
+    let measure = |work: &str, arguments: &[&str], least: u32| -> Result<()> {
+        print_waiting(work, world.run(arguments)?, LATENCY * least);
         Ok(())
     };
     // The longest chain of requests that each need the answer of the one before: QuayIntegration, token, organization,
@@ -203,8 +203,13 @@ fn waiting() -> Result<()> {
     names(MANY)[1..].iter().try_for_each(|name| world.link(name))?;
     world.set_latency(LATENCY);
     // QuayIntegration, token, the list of organizations, and then two requests for each of them, so many at a time.
-    let rounds = (2 * MANY).div_ceil(PARALLEL);
+    let rounds = u32::try_from((2 * MANY).div_ceil(PARALLEL))?;
     measure(&format!("status -A of {MANY} namespaces"), &["status", "-A"], 3 + rounds)
+}
+
+fn print_waiting(work: &str, time: Duration, least: Duration) {
+    let (time, least) = (time.as_secs_f64(), least.as_secs_f64());
+    println!("{work:36}{time:6.2} s {least:8.2} s {:8.2}", time / least);
 }
 
 fn memory() -> Result<()> {
