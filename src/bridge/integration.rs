@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::names::{ClusterId, QuayUrl};
-use super::snapshot::{BuildWebhook, Read};
+use super::snapshot::{Read, Rewriters};
 
 /// What we need of a QuayIntegration (`quay.redhat.com/v1`, QBO `api/v1/quayintegration_types.go`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,8 +103,8 @@ pub struct IntegrationSnapshot {
     pub resources: Read<Vec<QuayIntegration>>,
     /// The token in the Secret that the QuayIntegration names; `None` if it was not looked for.
     pub stored_token: Option<Read<StoredToken>>,
-    /// The webhooks that rewrite builds; `None` if they were not looked for.
-    pub webhooks: Option<Read<Vec<BuildWebhook>>>,
+    /// Who rewrites builds; `None` if nobody asked.
+    pub rewriters: Option<Rewriters>,
     /// This cluster's API server, `host:port`.
     pub cluster: String,
 }

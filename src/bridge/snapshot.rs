@@ -66,6 +66,8 @@ pub struct NamespaceSnapshot {
     pub builds: Read<Vec<Build>>,
     /// Who rewrites the output of its builds on the way.
     pub webhooks: Read<Vec<BuildWebhook>>,
+    /// What became of a build that was tried here, if one was.
+    pub trial: Option<TrialOutcome>,
     /// Its organization in Quay.
     pub organization: Read<Option<Organization>>,
     /// What the registry granted to the credentials in the secrets; empty unless it was asked.

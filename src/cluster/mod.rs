@@ -35,6 +35,7 @@ mod service_account;
 mod shipwright;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod tries;
 mod trust;
 mod watch;

@@ -8,6 +8,7 @@ use crate::bridge::change::Change;
 use crate::bridge::checks::{self, Check, Subject};
 use crate::bridge::finding::{Code, Finding, Level};
 use crate::bridge::plan::{self, Options};
+use crate::bridge::snapshot::Rewriters;
 use crate::cli::Repair;
 use crate::cluster::{Builds, Parts, Secrets};
 use crate::error::{Error, ExitStatus};
@@ -27,7 +28,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
         gather::parts(&cluster, &which, Secrets::Always, Builds::Read, usize::from(global.parallel)),
         cluster.build_webhooks(),
     );
-    let session = session?.with_webhooks(webhooks);
+    let session = session?.with_rewriters(Rewriters { webhooks, trial: None });
     let target = session.target()?;
     let depth = if which.is_many() { Depth::Lean } else { Depth::Full };
     let look = Look { quay: Some(depth), tags: true, probe: args.probe, beyond_scope: false };

@@ -13,7 +13,7 @@ use super::Context;
 use crate::bridge::checks;
 use crate::bridge::finding::Level;
 use crate::cli::{self, FailOn, Status};
-use crate::cluster::{Builds, Cluster, Secrets};
+use crate::cluster::Cluster;
 use crate::error::{Error, ExitStatus};
 use crate::quay::Depth;
 use crate::report::{Format, IntegrationReport, NamespaceReport, StatusReport, Style};
@@ -59,18 +59,17 @@ pub(super) async fn look(
     let global = context.global;
     let which = Which::of(target, global, cluster)?;
     let parallel = usize::from(global.parallel);
-    let (session, parts, webhooks) = context
+    let (session, (parts, rewriters)) = context
         .ui
         .progress("Reading the cluster", 0)
         .during(async {
             tokio::join!(
                 Session::open(context.ui, global, cluster.clone(), settings),
-                gather::parts(cluster, &which, Secrets::Always, Builds::Read, parallel),
-                cluster.build_webhooks(),
+                gather::parts_and_rewriters(cluster, &which, parallel),
             )
         })
         .await;
-    let session = session?.with_webhooks(webhooks);
+    let session = session?.with_rewriters(rewriters);
     let depth = if which.is_many() { Depth::Lean } else { Depth::Full };
     let look = Look { quay: Some(depth), tags: true, probe, beyond_scope: false };
     let mut namespaces = Vec::new();

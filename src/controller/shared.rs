@@ -52,6 +52,7 @@ impl Shared {
             build_configs: Err(not_wanted()),
             builds: Err(not_wanted()),
             webhooks: Err(not_wanted()),
+            trial: None,
             organization: Err(Unread { call: "ask Quay".into(), reason: "it was not asked".into(), kind: UnreadKind::Skipped }),
             probes: vec![],
         }

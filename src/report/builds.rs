@@ -75,6 +75,8 @@ pub enum SentBy {
     Operator,
     /// The webhook of `oc quay run`.
     Bridge,
+    /// A webhook; whose could not be read.
+    Webhook,
     /// Nobody, although they belong there.
     Nobody,
     /// Nobody, and they do not belong there.
@@ -129,6 +131,7 @@ impl BuildConfigReport {
             Outlook::Quay(image) => (Some(image), SentBy::Itself, None),
             Outlook::Rewritten(Rewriter::Operator, image) => (Some(image), SentBy::Operator, None),
             Outlook::Rewritten(Rewriter::Bridge, image) => (Some(image), SentBy::Bridge, None),
+            Outlook::Tried(image) => (Some(image), SentBy::Webhook, None),
             Outlook::Internal(image) | Outlook::Nowhere(image) => (Some(image), SentBy::Nobody, None),
             Outlook::Unknown(image, unread) => (Some(image), SentBy::Unknown, Some(unread.to_string())),
             Outlook::AsWritten(why) => (None, SentBy::None, Some(why.to_string())),
@@ -149,7 +152,7 @@ impl BuildConfigReport {
 
     /// Whether its images end up in Quay.
     pub(super) fn is_to_quay(&self) -> bool {
-        matches!(self.sent_by, SentBy::Itself | SentBy::Operator | SentBy::Bridge)
+        matches!(self.sent_by, SentBy::Itself | SentBy::Operator | SentBy::Bridge | SentBy::Webhook)
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn snapshot(hostname: &str) -> IntegrationSnapshot {
             ..QuayIntegration::default()
         }]),
         stored_token: None,
-        webhooks: None,
+        rewriters: None,
         cluster: "api.example.com:6443".into(),
     }
 }

@@ -13,7 +13,7 @@ use crate::bridge::finding::Level;
 use crate::bridge::imports;
 use crate::bridge::names;
 use crate::bridge::scope::{Scope, is_there};
-use crate::bridge::snapshot::{Namespace, NamespaceSnapshot, Probe, Unread, UnreadKind};
+use crate::bridge::snapshot::{BuildWebhook, Namespace, NamespaceSnapshot, Probe, Read, Rewriters, Trial, Unread, UnreadKind};
 use crate::cli;
 use crate::cluster::{Builds, Cluster, Parts, Secrets, not_wanted};
 use crate::error::Error;
@@ -100,6 +100,31 @@ pub(crate) async fn parts(
     let read =
         |(name, namespace): (String, _)| async move { cluster.namespace_parts(&name, Some(namespace), secrets, builds).await };
     Ok(futures::stream::iter(namespaces).map(read).buffered(parallel).collect().await)
+}
+
+/// The same with all that is to be known of their builds, and who rewrites these.
+pub(crate) async fn parts_and_rewriters(
+    cluster: &Cluster,
+    which: &Which,
+    parallel: usize,
+) -> (Result<Vec<Parts>, Error>, Rewriters) {
+    let (parts, webhooks) =
+        tokio::join!(parts(cluster, which, Secrets::Always, Builds::Read, parallel), cluster.build_webhooks());
+    let trial = trial(cluster, parts.as_deref().unwrap_or_default(), &webhooks).await;
+    (parts, Rewriters { webhooks, trial })
+}
+
+/// Has the API server try a build where there are builds; one namespace stands for all. Somebody who may not read webhooks
+/// learns so what they do; where there are none, there is nothing to learn.
+async fn trial(cluster: &Cluster, parts: &[Parts], webhooks: &Read<Vec<BuildWebhook>>) -> Option<Trial> {
+    let may_be_there = match webhooks {
+        Ok(webhooks) => !webhooks.is_empty(),
+        Err(unread) => unread.kind == UnreadKind::Forbidden,
+    };
+    let has_builds = |parts: &&Parts| parts.build_configs.as_ref().is_ok_and(|configs| !configs.is_empty());
+    let namespace = &parts.iter().find(has_builds).filter(|_| may_be_there)?.name;
+    let outcome = cluster.try_build(namespace).await?;
+    Some(Trial { namespace: namespace.clone(), outcome })
 }
 
 /// How Quay is looked into.
@@ -195,17 +220,19 @@ impl Session {
         let secret_of = |account: &str| integration.cluster_id.value.secret(account);
         let parts = if worth_a_look { self.cluster.complete_secrets(parts, secret_of).await } else { parts };
         let not_asked = Unread { call: "ask Quay".into(), reason: "there is no token for it".into(), kind: UnreadKind::Skipped };
+        let rewriters = self.snapshot.rewriters.as_ref();
         let mut snapshot = NamespaceSnapshot {
-            name: parts.name,
             namespace: parts.namespace,
             service_accounts: parts.service_accounts,
             secrets: parts.secrets.unwrap_or_else(|| Ok(vec![])),
             image_streams: parts.image_streams,
             build_configs: parts.build_configs,
             builds: parts.builds,
-            webhooks: self.snapshot.webhooks.clone().unwrap_or_else(|| Err(not_wanted())),
+            webhooks: rewriters.map_or_else(|| Err(not_wanted()), |rewriters| rewriters.webhooks.clone()),
+            trial: rewriters.and_then(|rewriters| rewriters.trial_in(&parts.name)).cloned(),
             organization: Err(not_asked),
             probes: vec![],
+            name: parts.name,
         };
         let desired = Desired::of(integration, &snapshot, requests);
         let name_is_possible = names::organization(&desired.organization).is_ok();

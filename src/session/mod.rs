@@ -9,7 +9,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::bridge::integration::{Integration, IntegrationSnapshot, SecretKey, Source, StoredToken};
-use crate::bridge::snapshot::{BuildWebhook, Read, Unread, UnreadKind};
+use crate::bridge::snapshot::{Read, Rewriters, Unread, UnreadKind};
 use crate::cli::Global;
 use crate::cluster::{self, CA_KEY, Cluster, Credentials};
 use crate::error::Error;
@@ -76,7 +76,7 @@ impl Session {
             given: settings.given,
             resources,
             stored_token: None,
-            webhooks: None,
+            rewriters: None,
             cluster: cluster.server(),
         };
         let mut token = settings.token;
@@ -120,8 +120,8 @@ impl Session {
     }
 
     /// The same, knowing who rewrites builds.
-    pub(crate) fn with_webhooks(mut self, webhooks: Read<Vec<BuildWebhook>>) -> Self {
-        self.snapshot.webhooks = Some(webhooks);
+    pub(crate) fn with_rewriters(mut self, rewriters: Rewriters) -> Self {
+        self.snapshot.rewriters = Some(rewriters);
         self
     }
 

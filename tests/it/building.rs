@@ -89,7 +89,7 @@ fn the_bridge_takes_a_build_from_its_start_to_a_tag_that_points_at_quay() {
 }
 
 /// The bridge with its webhook, which the API server is told of; and where that is.
-fn with_webhook(world: &World) -> (Bridge<'_>, String) {
+pub(crate) fn with_webhook(world: &World) -> (Bridge<'_>, String) {
     let authority = Authority::new().unwrap();
     authority.write_server_files(&["127.0.0.1"], world.dir()).unwrap();
     // Free a moment ago; nobody else has a reason to take it.

@@ -1,7 +1,12 @@
 //! `builds`: what BuildConfigs push, and where; and what `status` says about it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sandbox::tls::Authority;
+use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
+use crate::building::with_webhook;
 use crate::support::World;
 
 fn stream_tag(name: &str) -> Value {
@@ -146,10 +151,55 @@ fn who_may_not_read_webhooks_is_told_what_that_means_for_builds_alone() {
     let status = || world.oc_quay(&["status", "-n", "shop", "-o", "json"]).guest("dev").succeeds();
     assert_eq!(status().codes(), ["OQ901"], "the QuayIntegration");
     world.build_config("shop", "app", &stream_tag("app:latest"));
+    assert_eq!(status().codes(), ["OQ901", "OQ505"], "a build that was tried came back as it was");
+    world.cluster_traffic().fault(Fault::on("POST", "/namespaces/shop/builds").html(403).times(1));
     assert_eq!(status().codes(), ["OQ901", "OQ901"]);
     // What needs no webhook can be done all the same.
     world.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes"]).guest("dev").succeeds();
     assert_eq!(status().codes(), ["OQ901"]);
+}
+
+/// That a webhook is registered does not say that it can be called; only a build does.
+#[test]
+fn a_webhook_that_cannot_be_called_is_found_by_trying_a_build() {
+    let world = World::new();
+    world.grant("dev", "shop");
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world.build_config("shop", "app", &stream_tag("app:latest"));
+    let (bridge, _) = with_webhook(&world);
+    let dev = |command: &[&str]| world.oc_quay(&[command, &["-n", "shop", "-o", "json"]].concat()).guest("dev").run().json();
+    // A real API server takes a moment to learn of a webhook, and of every change to it.
+    let waits = |what: &str, is_so: &dyn Fn() -> bool| world.wait_for(what, is_so);
+    waits("builds are rewritten", &|| found(&dev(&["status"]), "OQ").len() == 1);
+    assert_eq!(dev(&["builds"])["buildConfigs"][0]["sentBy"], "webhook");
+    let admin = || world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run().json();
+    bridge.settles();
+    world.forget_traffic();
+    assert_eq!(found(&admin(), "OQ"), [""; 0]);
+    world.assert_nothing_written();
+    assert_eq!(world.list("Build", "shop").len(), 0);
+
+    let words = |report: &Value| report["findings"][0]["message"].as_str().unwrap_or_default().to_owned();
+    let change = |webhook: Value| {
+        let mut hook = world.get("MutatingWebhookConfiguration", "", "bridge").unwrap()["webhooks"][0].clone();
+        hook.as_object_mut().unwrap().extend(webhook.as_object().unwrap().clone());
+        world.merge("MutatingWebhookConfiguration", "", "bridge", &json!({ "webhooks": [hook] }));
+    };
+    let client = world.get("MutatingWebhookConfiguration", "", "bridge").unwrap()["webhooks"][0]["clientConfig"].clone();
+    let stranger = STANDARD.encode(Authority::new().unwrap().pem());
+    change(json!({ "clientConfig": { "url": client["url"], "caBundle": stranger } }));
+    waits("its authority is another", &|| words(&admin()).contains("certificate signed by unknown authority"));
+    change(json!({ "clientConfig": client }));
+    waits("its authority is the right one", &|| found(&admin(), "OQ").is_empty());
+
+    drop(bridge);
+    let report = admin();
+    assert_eq!(found(&report, "OQ"), ["OQ502 bridge"]);
+    assert!(words(&report).contains("Every build is refused") && words(&report).contains("connection refused"), "{report}");
+    assert_eq!(found(&dev(&["status"]), "OQ502"), ["OQ502 "], "whoever may not read webhooks is told too");
+    change(json!({ "failurePolicy": "Ignore" }));
+    waits("it fails open", &|| words(&admin()).contains("came back as it was"));
+    assert_eq!(found(&dev(&["status"]), "OQ505"), ["OQ505 app"]);
 }
 
 #[test]

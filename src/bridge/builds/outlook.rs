@@ -2,7 +2,7 @@
 
 use super::super::checks::Subject;
 use super::super::scope::Scope;
-use super::super::snapshot::{BuildConfig, BuildWebhook, Rewriter, Unread};
+use super::super::snapshot::{BuildConfig, BuildWebhook, NamespaceSnapshot, Rewriter, TrialOutcome, Unread};
 use super::{CommonSpec, Destination, Rewriting, Strategy, Unchanged};
 
 /// Where the image of a build goes.
@@ -12,6 +12,8 @@ pub enum Outlook {
     Quay(String),
     /// To this Quay, since a webhook sends it there.
     Rewritten(Rewriter, String),
+    /// To this Quay, since one that was tried was sent there; by whom could not be read.
+    Tried(String),
     /// Where it is written, which is no business of the integration's.
     AsWritten(Unchanged),
     /// Into OpenShift's own registry, although it belongs there in Quay: nobody sends it.
@@ -30,9 +32,16 @@ impl Outlook {
             Rewriting::Rewritten(right) => Ok(right),
             Rewriting::Unchanged(why) => Err(why),
         };
-        let webhooks = match &subject.snapshot.webhooks {
-            Ok(webhooks) => webhooks,
-            Err(unread) => return right.map_or_else(Outlook::AsWritten, |right| Outlook::Unknown(right.image, unread.clone())),
+        let webhooks = match (&subject.snapshot.webhooks, &subject.snapshot.trial) {
+            (Ok(webhooks), _) => webhooks.as_slice(),
+            // Webhooks leave a builder alone that has no login yet.
+            (Err(_), Some(TrialOutcome::Unchanged)) if has_login(subject) => &[],
+            (Err(_), Some(TrialOutcome::Rewritten)) => {
+                return right.map_or_else(Outlook::AsWritten, |right| Outlook::Tried(right.image));
+            }
+            (Err(unread), _) => {
+                return right.map_or_else(Outlook::AsWritten, |right| Outlook::Unknown(right.image, unread.clone()));
+            }
         };
         let is_there = |rewriter: Rewriter| webhooks.iter().any(|webhook| webhook.rewriter == rewriter);
         if is_there(Rewriter::Operator)
@@ -50,7 +59,7 @@ impl Outlook {
 
     /// Whether the image ends up in this Quay.
     pub fn is_quay(&self) -> bool {
-        matches!(self, Outlook::Quay(_) | Outlook::Rewritten(..))
+        matches!(self, Outlook::Quay(_) | Outlook::Rewritten(..) | Outlook::Tried(_))
     }
 }
 
@@ -59,12 +68,9 @@ impl Outlook {
 /// tag for granted; without one it crashes, which refuses the build if the webhook fails closed.
 pub fn refusal(subject: &Subject, spec: &CommonSpec) -> Option<String> {
     let webhook = operators(subject)?;
-    let secret = subject.integration.cluster_id.value.secret(super::BUILDER);
-    if subject.snapshot.service_accounts.is_ok() {
-        let builder = subject.snapshot.service_account(super::BUILDER);
-        if !builder.is_some_and(|builder| builder.mountable.contains(&secret)) {
-            return Some(format!("service account {} does not name secret {secret}", super::BUILDER));
-        }
+    if subject.snapshot.service_accounts.is_ok() && !has_login(subject) {
+        let secret = subject.integration.cluster_id.value.secret(super::BUILDER);
+        return Some(format!("service account {} does not name secret {secret}", super::BUILDER));
     }
     if !webhook.fails_closed || !is_operators_to_rewrite(spec) {
         return None;
@@ -76,6 +82,21 @@ pub fn refusal(subject: &Subject, spec: &CommonSpec) -> Option<String> {
         }
         Some(_) => None,
     }
+}
+
+/// Whether the service account of builds is known to name the secret with its login.
+fn has_login(subject: &Subject) -> bool {
+    let secret = subject.integration.cluster_id.value.secret(super::BUILDER);
+    subject.snapshot.service_account(super::BUILDER).is_some_and(|builder| builder.mountable.contains(&secret))
+}
+
+/// The webhook that should have sent a build which was tried to Quay, and did not: it does not answer, which lets builds
+/// through where it fails open, or it is not asked about this namespace.
+pub fn silent<'a>(subject: &'a Subject) -> Option<&'a BuildWebhook> {
+    let NamespaceSnapshot { webhooks: Ok(webhooks), trial: Some(TrialOutcome::Unchanged), .. } = subject.snapshot else {
+        return None;
+    };
+    webhooks.iter().find(|webhook| webhook.untrusted.is_none()).filter(|_| has_login(subject) && subject.is_to_be_linked())
 }
 
 /// Where the builds of a BuildConfig that was rewritten belong now, if that is not where they go: the address of the Quay

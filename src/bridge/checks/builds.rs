@@ -1,9 +1,9 @@
 //! Builds: does what they push end up in Quay, and does anything keep them from it.
 
 use super::{Check, Subject, count};
-use crate::bridge::builds::{CommonSpec, Outlook, Rewriting, Unchanged, hangs, outdated, refusal};
-use crate::bridge::finding::{Code, Finding};
-use crate::bridge::snapshot::{Build, BuildConfig, Phase, Unread, UnreadKind};
+use crate::bridge::builds::{BUILDER, CommonSpec, Outlook, Rewriting, Unchanged, hangs, outdated, refusal, silent};
+use crate::bridge::finding::{Code, Finding, ObjectRef};
+use crate::bridge::snapshot::{Build, BuildConfig, Phase, TrialOutcome, Unread, UnreadKind};
 
 const TITLE: &str = "Builds";
 const CONFIG: &str = "BuildConfig";
@@ -27,6 +27,7 @@ pub(super) fn check(subject: &Subject) -> Option<Check> {
     let to_quay = outlooks.iter().filter(|(_, outlook)| outlook.is_quay()).count();
     let mut findings = Vec::new();
     findings.extend(outlooks.iter().find_map(|(_, outlook)| unknown(subject, outlook)));
+    findings.extend(of_trial(subject));
     for (config, outlook) in &outlooks {
         findings.extend(of_config(subject, config, outlook));
     }
@@ -39,6 +40,26 @@ fn unknown(subject: &Subject, outlook: &Outlook) -> Option<Finding> {
     let Outlook::Unknown(_, Unread { call, reason, .. }) = outlook else { return None };
     let object = subject.object("MutatingWebhookConfiguration", "");
     Some(subject.finding(Code::CouldNotRead, object, format!("Who rewrites builds is not known. Could not {call}: {reason}")))
+}
+
+/// What a build that was tried tells beyond the webhook's registration. That one cannot be called at all is told there.
+fn of_trial(subject: &Subject) -> Option<Finding> {
+    if let Some(webhook) = silent(subject) {
+        let message = format!(
+            "A build that was tried came back as it was: {} does not answer the API server, or is not asked about this namespace",
+            webhook.address
+        );
+        let object = ObjectRef::cluster("MutatingWebhookConfiguration", &webhook.configuration);
+        return Some(subject.finding(Code::WebhookOutOfReach, object, message));
+    }
+    match &subject.snapshot.trial {
+        // Whoever sees the webhook is told so for each BuildConfig that it concerns.
+        Some(TrialOutcome::Refused(reason)) if subject.snapshot.webhooks.is_err() => {
+            let message = format!("A build that was tried is refused: {reason}");
+            Some(subject.finding(Code::BuildRefused, subject.object("ServiceAccount", BUILDER), message))
+        }
+        _ => None,
+    }
 }
 
 fn of_config(subject: &Subject, config: &BuildConfig, outlook: &Outlook) -> Vec<Finding> {

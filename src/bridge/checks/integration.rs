@@ -9,7 +9,7 @@ use crate::bridge::snapshot::UnreadKind;
 /// The checks of the integration, in the order they are shown in.
 pub fn integration(snapshot: &IntegrationSnapshot, troubles: &[Trouble]) -> Vec<Check> {
     let mut checks = vec![resource(snapshot), settings(snapshot), token(snapshot, troubles), quay(snapshot, troubles)];
-    checks.extend(snapshot.webhooks.as_ref().and_then(webhooks::check));
+    checks.extend(snapshot.rewriters.as_ref().and_then(webhooks::check));
     checks
 }
 

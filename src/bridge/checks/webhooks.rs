@@ -2,16 +2,21 @@
 
 use super::Check;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::snapshot::{BuildWebhook, Read, Rewriter, UnreadKind};
+use crate::bridge::snapshot::{BuildWebhook, Rewriter, Rewriters, Trial, TrialOutcome, UnreadKind};
 
 const TITLE: &str = "Builds";
 const KIND: &str = "MutatingWebhookConfiguration";
 
-/// None for somebody who may not read them: where that matters to a build, it is told there.
-pub(super) fn check(webhooks: &Read<Vec<BuildWebhook>>) -> Option<Check> {
+/// None for somebody who may not read them, unless a build that was tried tells of them: where they matter to a build, it
+/// is told there.
+pub(super) fn check(rewriters: &Rewriters) -> Option<Check> {
+    let Rewriters { webhooks, trial } = rewriters;
     match webhooks {
-        Ok(webhooks) => Some(known(webhooks)),
-        Err(unread) if unread.kind == UnreadKind::Forbidden => None,
+        Ok(webhooks) => Some(known(webhooks, trial.as_ref())),
+        Err(unread) if unread.kind == UnreadKind::Forbidden => {
+            let finding = out_of_reach(&[], trial.as_ref()?)?;
+            Some(Check::new(TITLE, "rewritten by nobody knows whom", vec![finding]))
+        }
         Err(unread) => {
             let message = format!("Could not {}: {}", unread.call, unread.reason);
             let finding = Finding::new(Code::CouldNotRead, ObjectRef::cluster(KIND, ""), message);
@@ -20,8 +25,11 @@ pub(super) fn check(webhooks: &Read<Vec<BuildWebhook>>) -> Option<Check> {
     }
 }
 
-fn known(webhooks: &[BuildWebhook]) -> Check {
-    let mut findings: Vec<_> = webhooks.iter().filter_map(of_one).collect();
+fn known(webhooks: &[BuildWebhook], trial: Option<&Trial>) -> Check {
+    let mut findings: Vec<_> = webhooks.iter().filter_map(untrusted).collect();
+    if findings.is_empty() {
+        findings.extend(trial.and_then(|trial| out_of_reach(webhooks, trial)));
+    }
     if let [first, second, ..] = webhooks
         && webhooks.iter().any(|webhook| webhook.rewriter != first.rewriter)
     {
@@ -51,11 +59,20 @@ fn fact(webhooks: &[BuildWebhook]) -> String {
     }
 }
 
-fn of_one(webhook: &BuildWebhook) -> Option<Finding> {
+fn untrusted(webhook: &BuildWebhook) -> Option<Finding> {
     let problem = webhook.untrusted?;
     let effect = if webhook.fails_closed { "every build is refused" } else { "no build is rewritten" };
     let message = format!("The API server cannot trust {}: {problem}; {effect}", webhook.address);
     Some(Finding::new(Code::WebhookOutOfReach, object(webhook), message))
+}
+
+/// The server names the webhook, which may be anybody's: every build is refused all the same.
+fn out_of_reach(webhooks: &[BuildWebhook], trial: &Trial) -> Option<Finding> {
+    let TrialOutcome::OutOfReach(reason) = &trial.outcome else { return None };
+    let failed = webhooks.iter().find(|webhook| reason.contains(webhook.rewriter.webhook()));
+    let object = failed.map_or_else(|| ObjectRef::cluster(KIND, ""), object);
+    let message = format!("Every build is refused; one that was tried in {}: {reason}", trial.namespace);
+    Some(Finding::new(Code::WebhookOutOfReach, object, message))
 }
 
 fn object(webhook: &BuildWebhook) -> ObjectRef {

@@ -59,6 +59,7 @@ pub(in crate::bridge) fn golden() -> NamespaceSnapshot {
         build_configs: Ok(vec![]),
         builds: Ok(vec![]),
         webhooks: Ok(vec![]),
+        trial: None,
         organization: Ok(Some(Organization {
             robots: Ok(accounts
                 .map(|name| Robot {
@@ -199,6 +200,7 @@ pub(super) fn any_namespace() -> impl Strategy<Value = NamespaceSnapshot> {
         build_configs: Ok(vec![]),
         builds: Ok(vec![]),
         webhooks: Ok(vec![]),
+        trial: None,
         organization,
         probes: vec![],
     })

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::Read;
 use crate::bridge::builds::{CommonSpec, Destination};
+use crate::bridge::names::{BRIDGE_WEBHOOK, OPERATOR_WEBHOOK};
 
 /// What we need of a BuildConfig.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -161,6 +163,44 @@ pub struct ShipwrightBuild {
     pub push_secret: Option<String>,
 }
 
+/// Who rewrites the output of builds, as far as can be seen.
+#[derive(Clone, Debug)]
+pub struct Rewriters {
+    /// The webhooks that do.
+    pub webhooks: Read<Vec<BuildWebhook>>,
+    /// What became of a build that was tried; none if none was, or nothing can be told from it.
+    pub trial: Option<Trial>,
+}
+
+impl Rewriters {
+    /// What became of a build that was tried in a namespace.
+    pub fn trial_in(&self, namespace: &str) -> Option<&TrialOutcome> {
+        self.trial.as_ref().filter(|trial| trial.namespace == namespace).map(|trial| &trial.outcome)
+    }
+}
+
+/// A build that the API server was asked to try and not to make (`dryRun=All`), as it has every webhook called for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// Where.
+    pub namespace: String,
+    /// What became of it.
+    pub outcome: TrialOutcome,
+}
+
+/// Outcome of a [`Trial`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrialOutcome {
+    /// A webhook had it push to Quay.
+    Rewritten,
+    /// It came back as it was.
+    Unchanged,
+    /// A webhook refused it, in these words of the API server's.
+    Refused(String),
+    /// A webhook could not be called, which refused it.
+    OutOfReach(String),
+}
+
 /// A webhook that the API server calls for builds, and that rewrites their output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildWebhook {
@@ -186,4 +226,14 @@ pub enum Rewriter {
     Operator,
     /// `oc quay run`.
     Bridge,
+}
+
+impl Rewriter {
+    /// The name of its webhook inside the MutatingWebhookConfiguration.
+    pub fn webhook(self) -> &'static str {
+        match self {
+            Rewriter::Operator => OPERATOR_WEBHOOK,
+            Rewriter::Bridge => BRIDGE_WEBHOOK,
+        }
+    }
 }

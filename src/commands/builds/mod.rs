@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::Context;
 use crate::bridge::finding::Finding;
 use crate::cli::{self, Builds, BuildsCommand};
-use crate::cluster::{self, Cluster, Secrets};
+use crate::cluster::Cluster;
 use crate::error::{Error, ExitStatus};
 use crate::report::{BuildConfigReport, BuildsReport, ShipwrightReport};
 use crate::session::gather::{self, Judged, Look, Which};
@@ -70,12 +70,11 @@ async fn look<T>(
     each: impl Fn(&Target, Judged) -> T,
 ) -> Result<(Session, Vec<T>), Error> {
     let parallel = usize::from(context.global.parallel);
-    let (session, parts, webhooks) = tokio::join!(
+    let (session, (parts, rewriters)) = tokio::join!(
         Session::open(context.ui, context.global, cluster.clone(), settings),
-        gather::parts(cluster, which, Secrets::Always, cluster::Builds::Read, parallel),
-        cluster.build_webhooks(),
+        gather::parts_and_rewriters(cluster, which, parallel),
     );
-    let session = session?.with_webhooks(webhooks);
+    let session = session?.with_rewriters(rewriters);
     let look = Look { quay: None, tags: false, probe: false, beyond_scope: true };
     let target = session.settings()?;
     let all = session.judge_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| each(target, judged)).await;

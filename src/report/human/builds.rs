@@ -32,7 +32,7 @@ fn one(page: &mut Page, style: &Style, config: &BuildConfigReport) {
         SentBy::Nobody => Level::Warning,
         SentBy::Unknown => Level::Unknown,
         SentBy::None => Level::Info,
-        SentBy::Itself | SentBy::Operator | SentBy::Bridge => Level::Ok,
+        SentBy::Itself | SentBy::Operator | SentBy::Bridge | SentBy::Webhook => Level::Ok,
     };
     page.line(&format!("  {} {} {}", style.glyph(level), config.name, format!("({})", config.strategy).dimmed()));
     let mut row = |label: &str, text: &str| page.prose(&format!("      {label:<8}"), text, plain);
@@ -53,6 +53,7 @@ fn sent_by(config: &BuildConfigReport) -> &'static str {
         SentBy::Itself => "as it says itself",
         SentBy::Operator => "sent there by the operator's webhook",
         SentBy::Bridge => "sent there by the webhook of oc quay run",
+        SentBy::Webhook => "sent there by a webhook, as one that was tried",
         SentBy::Nobody | SentBy::None | SentBy::Unknown => "but nobody sends it there",
     }
 }

@@ -35,10 +35,11 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether the request asks for a change. Access reviews are asked with POST and change nothing.
+    /// Whether the request asks for a change. Access reviews, and what is only tried, are asked with POST and change nothing.
     fn is_write(&self) -> bool {
         let review = ["/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/"];
-        !matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS") && !review.iter().any(|prefix| self.path.starts_with(prefix))
+        let changes_nothing = self.path.contains("dryRun=All") || review.iter().any(|prefix| self.path.starts_with(prefix));
+        !matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS") && !changes_nothing
     }
 }
 
@@ -65,7 +66,7 @@ impl Traffic {
         self.lock().entries.iter().map(|(_, entry)| entry.clone()).collect()
     }
 
-    /// The requests that ask for a change: POST, PUT, PATCH and DELETE, access reviews excepted.
+    /// The requests that ask for a change: POST, PUT, PATCH and DELETE; access reviews and dry runs excepted.
     pub fn writes(&self) -> Vec<Entry> {
         self.entries().into_iter().filter(Entry::is_write).collect()
     }
