@@ -5,7 +5,7 @@ use std::thread;
 use sandbox::traffic::Traffic;
 
 use super::World;
-use super::world::real_server;
+use super::real;
 
 /// One of the two servers that the program talks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,8 +29,8 @@ impl Side {
 /// So many worlds at once; most of the time each of them waits.
 const WORLDS: usize = 6;
 
-/// Plays every case in a fresh namespace, several at once in worlds of their own. On the one real API server there is
-/// time for a sample only: every `sample`th case, one after another.
+/// Plays every case in a fresh namespace, several at once in worlds of their own. On real API servers there is
+/// time for a sample only: every `sample`th case.
 pub(crate) fn play<T: Sync>(cases: &[T], sample: usize, act: impl Fn(&World, &str, &T) + Sync) {
     share(cases, [1, sample], |mine| {
         let world = World::bare();
@@ -51,11 +51,10 @@ pub(crate) fn play_apart<T: Sync>(cases: &[T], samples: [usize; 2], make: fn() -
 
 /// Shares the cases, numbered, among those who play them.
 fn share<T: Sync>(cases: &[T], samples: [usize; 2], play_some: impl Fn(Vec<(usize, &T)>) + Sync) {
-    let (worlds, step) = if real_server().is_some() { (1, samples[1]) } else { (WORLDS, samples[0]) };
+    let (worlds, step) = if real::is_real() { (real::SERVERS, samples[1]) } else { (WORLDS, samples[0]) };
     let sampled: Vec<_> = cases.iter().step_by(step).enumerate().collect();
     let play_share = |first: usize| play_some(sampled.iter().skip(first).step_by(worlds).copied().collect());
     thread::scope(|scope| {
-        // Not on a real one: the guard of its turn stays with the thread that took it.
         (1..worlds).for_each(|first| drop(scope.spawn(move || play_share(first))));
         play_share(0);
     });

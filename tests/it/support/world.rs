@@ -1,21 +1,18 @@
 //! A world: a cluster, a Quay, and a way to arrange both.
 
-use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use envtest::{Envtest, Proxy};
+use envtest::Proxy;
 use reqwest::Method;
 use sandbox::traffic::Traffic;
 use sandbox::{Options, Sandbox, manifests};
 use serde_json::{Value, json};
 
+use super::real::{self, Turn};
 use super::run::Command;
-
-/// The one real API server of the suite. Tests take turns on it, each from its initial state.
-static REAL: OnceLock<Option<Mutex<Envtest>>> = OnceLock::new();
 
 /// A cluster with a Quay beside it.
 pub(crate) struct World {
@@ -29,19 +26,9 @@ pub(crate) struct World {
 }
 
 struct Real {
+    // Goes before the server that it stands in front of.
     proxy: Proxy,
-    server: MutexGuard<'static, Envtest>,
-}
-
-thread_local! {
-    /// This thread has its turn on the real API server; waiting for a second one would never end.
-    static HAS_TURN: Cell<bool> = const { Cell::new(false) };
-}
-
-impl Drop for Real {
-    fn drop(&mut self) {
-        HAS_TURN.set(false);
-    }
+    server: Turn,
 }
 
 impl World {
@@ -64,7 +51,7 @@ impl World {
 
     /// The same on another kind of cluster, without any integration.
     pub(crate) fn stand_in_bare(options: Options, why: &str) -> Option<Self> {
-        if real_server().is_some() {
+        if real::is_real() {
             println!("skipped on the real API server: {why}");
             return None;
         }
@@ -79,10 +66,7 @@ impl World {
 
     fn start(options: Options, may_be_real: bool) -> Self {
         let sandbox = Sandbox::start(options).unwrap();
-        let real = real_server().filter(|_| may_be_real).map(|server| {
-            assert!(!HAS_TURN.replace(true), "on the real API server a test has one world at a time: drop the first one");
-            let server = server.lock().unwrap_or_else(PoisonError::into_inner);
-            server.reset().unwrap();
+        let real = may_be_real.then(Turn::take).flatten().map(|server| {
             let dir = sandbox.dir().join("real");
             std::fs::create_dir_all(&dir).unwrap();
             Real { proxy: server.proxy(&dir, Some(&sandbox.quay)).unwrap(), server }
@@ -349,11 +333,6 @@ impl World {
         let config = json!({ "auths": { self.sandbox.quay.host(): { "auth": encode(login) } } }).to_string();
         self.merge("Secret", namespace, secret, &json!({ "data": { ".dockerconfigjson": encode(&config) } }));
     }
-}
-
-/// The one real API server, if there is one.
-pub(super) fn real_server() -> Option<&'static Mutex<Envtest>> {
-    REAL.get_or_init(|| Envtest::from_env().unwrap().map(Mutex::new)).as_ref()
 }
 
 /// The path of a kind's objects.
