@@ -97,9 +97,13 @@ fn a_browser_shows_sorts_and_filters() {
     let (before, after) = page.split_once("<meta http-equiv=\"Content-Security-Policy\"").unwrap();
     let after = after.split_once('\n').unwrap().1.replace("</body>", &format!("{VISIT}</body>"));
     fs::write(world.dir().join("visit.html"), format!("{before}{after}")).unwrap();
-    let seen = visit("visit.html", &[]);
-    let seen = seen.split_once("<pre id=\"seen\">").unwrap().1.split_once("</pre>").unwrap().0;
-    let seen: Value = serde_json::from_str(seen).unwrap();
+    let seen = |arguments: &[&str]| -> Value {
+        let shown = visit("visit.html", arguments);
+        let seen = shown.split_once("<pre id=\"seen\">").unwrap().1.split_once("</pre>").unwrap().0;
+        serde_json::from_str(seen).unwrap()
+    };
+    let dark = seen(&["--force-dark-mode"]);
+    let seen = seen(&[]);
     let platform = ["default", "kube-system", "openshift", "openshift-config", "openshift-marketplace", "openshift-operators"];
     let with_platform = |first: &[&str], last: &[&str]| json!([first, &platform[..], last].concat());
     assert_eq!(seen["title"], "1 of 9 namespaces has errors - oc quay status");
@@ -114,7 +118,7 @@ fn a_browser_shows_sorts_and_filters() {
     assert_eq!(seen["shown"], "1 of 9 namespaces");
     assert_eq!((&seen["fine"], &seen["again"]), (&json!(["a-fine"]), &9.into()));
     assert_eq!((&seen["target"], &seen["fits"]), (&"OQ301".into(), &true.into()));
-    assert_eq!(seen["paper"], "rgb(255, 255, 255)");
+    assert_eq!((&seen["paper"], &dark["paper"]), (&"rgb(255, 255, 255)".into(), &"rgb(20, 22, 26)".into()));
 }
 
 fn browser() -> Option<PathBuf> {
