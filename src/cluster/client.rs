@@ -178,12 +178,19 @@ impl Cluster {
         call: &str,
         request: Result<Request<Vec<u8>>, request::Error>,
     ) -> Result<T, ClusterError> {
+        let _permit = self.inner.in_flight.acquire().await;
+        self.send_now(call, request).await
+    }
+
+    /// The same without a place in the line: for what must not come too late, however slowly other calls are answered.
+    pub(super) async fn send_now<T: DeserializeOwned>(
+        &self,
+        call: &str,
+        request: Result<Request<Vec<u8>>, request::Error>,
+    ) -> Result<T, ClusterError> {
         let request = request.map_err(|_| ClusterError::other(call, "a name in it is not one that an object can have"))?;
-        let answer = async {
-            let _permit = self.inner.in_flight.acquire().await;
-            self.within_timeout(self.exchange(request)).await
-        };
-        let (status, body) = answer.await.map_err(|cause| ClusterError { call: call.to_owned(), cause })?;
+        let answer = self.within_timeout(self.exchange(request)).await;
+        let (status, body) = answer.map_err(|cause| ClusterError { call: call.to_owned(), cause })?;
         if !(200..300).contains(&status) {
             return Err(ClusterError { call: call.to_owned(), cause: Cause::of_answer(&self.url(), status, &body) });
         }

@@ -1,8 +1,8 @@
 //! The Lease by which one of several replicas leads. Whoever writes it says which version was read, so of two who write at
-//! the same time one is refused.
+//! the same time one is refused. It stands in no line with other calls: a lead that is not renewed in time is lost.
 
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{GetParams, Patch, PatchParams, PostParams};
 use kube::core::Request;
 use serde::Deserialize;
 use serde_json::json;
@@ -46,7 +46,12 @@ impl Cluster {
     /// # Errors
     /// When it cannot be read.
     pub async fn lease(&self, namespace: &str) -> Result<Option<Lease>, ClusterError> {
-        Ok(self.get::<Stored>(&LEASES, Some(namespace), LEASE).await?.map(Lease::from))
+        let request = Request::new(LEASES.path(Some(namespace))).get(LEASE, &GetParams::default());
+        match self.send_now::<Stored>(&format!("read {}", LEASES.one(Some(namespace), LEASE)), request).await {
+            Ok(found) => Ok(Some(found.into())),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes the Lease; with an empty version it is created. The answer is the Lease as it is now; none if somebody else
@@ -74,7 +79,7 @@ impl Cluster {
             object["metadata"]["resourceVersion"] = json!(lease.version);
             path.patch(LEASE, &PatchParams::default(), &Patch::Merge(&object))
         };
-        match self.send::<Stored>(&format!("write {}", LEASES.one(Some(namespace), LEASE)), request).await {
+        match self.send_now::<Stored>(&format!("write {}", LEASES.one(Some(namespace), LEASE)), request).await {
             Ok(written) => Ok(Some(written.into())),
             Err(error) if error.is_conflict() || error.is_not_found() => Ok(None),
             Err(error) => Err(error),
