@@ -12,10 +12,10 @@
 //! | [`bridge`] | the domain, pure: names, scope, desired, snapshot, checks, plan |
 //! | `completion` | what could stand at the cursor, for shells, `oc` and `kubectl` |
 //! | [`cluster`] | the OpenShift side: reading and writing |
-//! | [`controller`] | the bridge that runs by itself |
 //! | [`quay`] | the Quay side: reading and writing |
 //! | [`setup`] | the steps of the set-up, each with what it finds, plans, does and verifies |
 //! | [`observe`] | a look at every request to both sides |
+//! | `pause` | how long to wait before something is tried again |
 //! | [`report`] | one report value, rendered for people and programs |
 //! | [`ui`] | the only door to stdout, stderr and prompts |
 //! | [`error`] | kinds of error and their exit codes |
@@ -29,6 +29,7 @@ pub mod controller;
 pub mod error;
 mod log;
 pub mod observe;
+mod pause;
 pub mod quay;
 pub mod report;
 mod session;

@@ -9,6 +9,9 @@ use clap::{Args, ValueEnum};
 use super::duration;
 use crate::bridge::deletion::OnDeletion;
 
+/// The shortest time between two passes through everything.
+const SHORTEST_PASS: Duration = Duration::from_secs(60);
+
 /// `run`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -39,8 +42,8 @@ pub struct Run {
     /// Work only while this replica holds the Lease in the namespace of -n or of the context
     #[arg(long)]
     pub leader_election: bool,
-    /// How often everything is looked at without being asked
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    /// How often everything is looked at without being asked, a minute at the least
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = full_pass)]
     pub full_pass: Duration,
     /// What becomes of the organization of a namespace that is deleted, retain or delete, unless the namespace's annotation
     /// oc-quay/on-deletion says
@@ -59,4 +62,13 @@ pub enum LogFormat {
     Text,
     /// A JSON object a line
     Json,
+}
+
+/// A time between two passes. Each of them asks Quay about every namespace.
+fn full_pass(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < SHORTEST_PASS {
+        return Err(format!("{text} is too often: everything is looked at once a minute at the most"));
+    }
+    Ok(time)
 }

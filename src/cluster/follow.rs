@@ -3,7 +3,6 @@
 //! Not with kube's own watcher: objects are reduced as they come off the wire, which keeps tens of thousands of them
 //! small, and what cannot be understood is quoted nowhere, since it may be a secret.
 
-use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use super::kinds::{self, BUILDS, IMAGE_STREAMS, Kind, Meta, NAMESPACES, QUAY_INT
 use super::read::login_secrets;
 use crate::bridge::integration::{QuayIntegration, SecretKey};
 use crate::bridge::snapshot::{Build, ImageStream, Namespace, Secret, ServiceAccount, Unread};
+use crate::pause;
 
 /// How long the API server is to keep one watch, in seconds. Kubernetes' own clients ask for five to ten minutes.
 const WATCH: u32 = 290;
@@ -33,7 +33,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// After so many failures in a row a watch is given up for a list.
+/// After so many failures of it in a row a watch is given up for a list.
 const PATIENCE: u32 = 5;
 
 /// How often a kind is looked for that the cluster does not have.
@@ -53,6 +53,13 @@ pub struct Found<T> {
     pub version: u64,
     /// What is needed of it.
     pub object: T,
+}
+
+impl<T> Found<T> {
+    /// An object that was written at a version.
+    pub(crate) fn new(namespace: &str, name: &str, version: &str, object: T) -> Self {
+        Self { namespace: namespace.into(), name: name.into(), version: number(version), object }
+    }
 }
 
 /// What is new about the objects of a kind.
@@ -117,14 +124,14 @@ impl Cluster {
     }
 
     async fn follow<T: Clone + DeserializeOwned, U: From<T>>(&self, feed: &Feed<'_, T>, mut tell: impl FnMut(News<U>)) {
-        let mut pause = Pause::default();
+        let mut pauses = Pauses::default();
         loop {
             let mut objects = Vec::new();
             let each = |object: T| objects.push(feed.found(object));
             match self.each(feed.kind, feed.namespace, feed.params.clone(), each).await {
                 Ok(Some(version)) => {
                     tell(News::All(number(&version), objects));
-                    self.watch_on(feed, version, &mut pause, &mut tell).await;
+                    self.watch_on(feed, version, &mut pauses, &mut tell).await;
                 }
                 Ok(None) => {
                     tell(News::All(0, vec![]));
@@ -132,7 +139,7 @@ impl Cluster {
                 }
                 Err(error) => {
                     tell(News::Unread(error.into()));
-                    pause.take().await;
+                    pauses.take().await;
                 }
             }
         }
@@ -143,27 +150,39 @@ impl Cluster {
         &self,
         feed: &Feed<'_, T>,
         mut version: String,
-        pause: &mut Pause,
+        pauses: &mut Pauses,
         tell: &mut impl FnMut(News<U>),
     ) {
+        let mut failures = 0;
         loop {
-            let started = Instant::now();
+            let (started, mut heard) = (Instant::now(), false);
             let ended = self.watch_once(feed, &mut version, |news| {
-                pause.end();
+                heard = true;
                 tell(news);
             });
-            match ended.await {
-                Ok(()) if started.elapsed() > LONGEST_PAUSE => {}
-                Ok(()) => pause.take().await,
+            let ended = ended.await;
+            // One that lasted did well, also where nothing happened.
+            let lasted = started.elapsed() > LONGEST_PAUSE;
+            if heard || lasted {
+                pauses.end();
+                failures = 0;
+            }
+            match ended {
+                Ok(()) if lasted => {}
+                Ok(()) => {
+                    failures = 0;
+                    pauses.take().await;
+                }
                 Err(Some(error)) => {
                     tell(News::Unread(error.into()));
-                    pause.take().await;
+                    pauses.take().await;
+                    failures += 1;
                     // The API server may know nothing of the version any more, as after it was restored.
-                    if pause.failed > PATIENCE {
+                    if failures > PATIENCE {
                         return;
                     }
                 }
-                Err(None) => return,
+                Err(None) => return pauses.take().await,
             }
         }
     }
@@ -251,17 +270,14 @@ fn number(version: &str) -> u64 {
 
 /// The pauses between tries that fail one after the other.
 #[derive(Default)]
-struct Pause {
+struct Pauses {
     failed: u32,
 }
 
-impl Pause {
-    /// Pauses; for a part of the time that is drawn by lot, so that those who failed together do not come back together.
+impl Pauses {
     async fn take(&mut self) {
-        let longest = FIRST_PAUSE.saturating_mul(1 << self.failed.min(10)).min(LONGEST_PAUSE);
         self.failed += 1;
-        let lot = RandomState::new().hash_one(self.failed) % 1000;
-        sleep(longest / 2 + longest / 2 * u32::try_from(lot).unwrap_or_default() / 1000).await;
+        sleep(pause::after(self.failed, FIRST_PAUSE, LONGEST_PAUSE)).await;
     }
 
     /// It goes well again.

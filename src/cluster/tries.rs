@@ -1,16 +1,16 @@
 //! Trying again where several write to one object.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use super::error::ClusterError;
+use crate::pause;
 
 /// How often a write is tried in all.
 const TRIES: u32 = 20;
 
-/// The longest first pause, which doubles with each further one, and the longest of all; in milliseconds.
-const FIRST_PAUSE: u64 = 20;
-const LONGEST_PAUSE: u64 = 1000;
+/// The longest first pause, which doubles with each further one, and the longest of all.
+const FIRST_PAUSE: Duration = Duration::from_millis(40);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is left of the tries of one write.
 #[derive(Default)]
@@ -28,9 +28,7 @@ impl Tries {
         if self.failed == TRIES {
             return Err(error);
         }
-        let longest = FIRST_PAUSE.saturating_mul(1 << self.failed).min(LONGEST_PAUSE);
-        let random = RandomState::new().hash_one(self.failed);
-        tokio::time::sleep(Duration::from_millis(random % longest)).await;
+        tokio::time::sleep(pause::after(self.failed, FIRST_PAUSE, LONGEST_PAUSE)).await;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! One call: how it is made, when it is made again, and what an answer is.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +18,7 @@ use super::{Quay, bearer};
 use crate::bridge::integration::{Step, Trouble};
 use crate::bridge::snapshot::Login;
 use crate::observe::{Request, Side, quay_kind};
+use crate::pause;
 
 /// The pauses after the first tries of a call. The last try has none.
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
@@ -226,7 +227,8 @@ impl Quay {
             let outcome = self.attempt(call, authorization.clone(), deadline).await;
             let Some(pause) = pauses.next().filter(|_| call.is_worth_repeating(&outcome)) else { break outcome };
             let asked = outcome.as_ref().ok().and_then(Answer::retry_after);
-            let pause = asked.map_or_else(|| jittered(pause), |seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE));
+            let pause = asked
+                .map_or_else(|| pause + pause::part_of(pause / 2), |seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE));
             if Instant::now() + pause >= deadline {
                 break outcome;
             }
@@ -307,11 +309,4 @@ fn basic(login: &Login) -> Option<HeaderValue> {
     let mut header = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))).ok()?;
     header.set_sensitive(true);
     Some(header)
-}
-
-/// A pause made up to half as long again, so that those who failed together do not come back together. The clock is
-/// random enough for that.
-fn jittered(pause: Duration) -> Duration {
-    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
-    pause + pause / 2 * (nanos % 1000) / 1000
 }
