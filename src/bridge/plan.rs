@@ -33,6 +33,15 @@ pub struct Plan {
     pub blocked: Vec<Finding>,
 }
 
+impl Plan {
+    /// The first reason why a namespace is not as planned, given what became of the changes: one that failed, or what
+    /// could not be read.
+    pub fn failure(&self, changes: &[(Change, Option<String>)]) -> Option<String> {
+        let unread = || self.blocked.iter().find(|finding| finding.code == Code::CouldNotRead);
+        changes.iter().find_map(|(_, failed)| failed.clone()).or_else(|| Some(unread()?.message.clone()))
+    }
+}
+
 /// Plans what a namespace in scope needs. Nothing is planned for a part that could not be read, and nothing of the
 /// user's is ever deleted.
 pub fn repair(subject: &Subject, options: Options) -> Plan {

@@ -5,6 +5,7 @@ mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
 use super::Role;
@@ -90,8 +91,16 @@ pub struct Namespace {
     pub linked_on_request: bool,
     /// The value of [`super::names::ON_DELETION_ANNOTATION`].
     pub on_deletion: Option<String>,
-    /// It was made less than a minute ago: service accounts may still be to come.
-    pub is_new: bool,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+}
+
+impl Namespace {
+    /// Whether it is so young that service accounts may be still to come. The cluster's clock and ours may differ, so one
+    /// that is made a moment from now is as new.
+    pub fn is_new(&self, now: Timestamp) -> bool {
+        self.created.is_some_and(|created| now.duration_since(created).abs() < SignedDuration::from_mins(1))
+    }
 }
 
 /// What we need of a ServiceAccount.
@@ -287,5 +296,25 @@ impl Organization {
     /// The robot account of that name, if it is known to exist.
     pub fn robot(&self, name: &str) -> Option<&Robot> {
         self.robots.as_ref().ok()?.iter().find(|robot| robot.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_namespace_is_new_for_a_minute() {
+        let is_new = |created: Option<&str>, now: &str| {
+            let created = created.map(|time| time.parse().unwrap());
+            Namespace { created, ..Namespace::default() }.is_new(now.parse().unwrap())
+        };
+        let noon = Some("2026-11-22T12:00:00Z");
+        assert!(is_new(noon, "2026-11-22T12:00:59Z") && is_new(noon, "2026-11-22T11:59:55Z"));
+        // It ages while it is kept.
+        assert!(!is_new(noon, "2026-11-22T12:01:00Z") && !is_new(noon, "2026-11-22T11:00:00Z"));
+        assert!(!is_new(None, "2026-11-22T12:00:00Z"));
     }
 }

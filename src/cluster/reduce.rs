@@ -1,10 +1,10 @@
-//! From objects as the API server holds them to what the domain needs of them. Pure, but for the age of a namespace.
+//! From objects as the API server holds them to what the domain needs of them. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::kinds;
@@ -32,18 +32,11 @@ impl From<kinds::Namespace> for Namespace {
             awaits_annotations: has(DISPLAY_NAME) && has(DESCRIPTION) && !has(SCC_MCS),
             linked_on_request: has(LINKED_ANNOTATION),
             on_deletion: metadata.annotation(ON_DELETION_ANNOTATION).cloned(),
-            is_new: metadata.creation_timestamp.is_some_and(|created| is_new(&created, Timestamp::now())),
+            created: metadata.creation_timestamp.as_ref().and_then(|created| created.parse().ok()),
             uid: metadata.uid,
             finalizers: metadata.finalizers.unwrap_or_default(),
         }
     }
-}
-
-/// Whether a namespace is so young that service accounts may be still to come. The cluster's clock and ours may differ,
-/// so one that is made a moment from now is as new.
-fn is_new(created: &str, now: Timestamp) -> bool {
-    let age = created.parse::<Timestamp>().map(|created| now.duration_since(created));
-    age.is_ok_and(|age| age.abs() < SignedDuration::from_mins(1))
 }
 
 impl From<kinds::ServiceAccount> for ServiceAccount {
@@ -272,15 +265,11 @@ mod tests {
         assert!(!namespace(&[DISPLAY_NAME]).awaits_annotations);
         assert!(!namespace(&[]).awaits_annotations);
         assert!(namespace(&[LINKED_ANNOTATION]).linked_on_request);
+        let created = json!({ "metadata": { "name": "a", "creationTimestamp": "2026-11-22T10:00:00Z" } });
+        let created = reduced::<kinds::Namespace, Namespace>(created).created;
+        assert_eq!(created, "2026-11-22T10:00:00Z".parse().ok());
         let dying = json!({ "metadata": { "name": "a", "deletionTimestamp": "2026-11-22T10:00:00Z" } });
         assert!(reduced::<kinds::Namespace, Namespace>(dying).terminating);
-    }
-
-    #[test]
-    fn a_namespace_is_new_for_a_minute() {
-        let now = "2026-11-22T10:00:00Z".parse().unwrap();
-        assert!(is_new("2026-11-22T09:59:01Z", now) && is_new("2026-11-22T10:00:05Z", now));
-        assert!(!is_new("2026-11-22T09:59:00Z", now) && !is_new("2026-11-22T11:00:00Z", now) && !is_new("", now));
     }
 
     #[test]

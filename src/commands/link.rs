@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::Context;
@@ -121,7 +122,7 @@ impl<'a> Linking<'a> {
         if namespace.terminating {
             return vec![];
         }
-        let usual = DEFAULT_ACCOUNTS.iter().map(|(name, _)| *name).filter(|_| namespace.is_new);
+        let usual = DEFAULT_ACCOUNTS.iter().map(|(name, _)| *name).filter(|_| namespace.is_new(Timestamp::now()));
         let wanted = usual.chain(self.requests.keys().map(String::as_str));
         wanted.filter(|name| existing.iter().all(|account| account.name != *name)).map(str::to_owned).collect()
     }

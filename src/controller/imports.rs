@@ -6,12 +6,12 @@ use jiff::Timestamp;
 
 use super::Engine;
 use super::integration::Bound;
-use super::reconcile::written;
 use super::telemetry::Event;
 use crate::bridge::builds::Destination;
 use crate::bridge::imports::{StreamImport, TagImport};
 use crate::bridge::integration::Integration;
 use crate::bridge::snapshot::{Build, Phase};
+use crate::cluster::Found;
 use crate::controller::webhook::View as _;
 
 /// What builds pushed and nobody imported: by tag, the builds that pushed it.
@@ -71,7 +71,7 @@ impl Engine<'_> {
             let noted = self.cluster.note_imported(namespace, name).await.map_err(|error| error.to_string())?;
             if let Some(build) = noted {
                 let version = build.resource_version.clone();
-                self.shared.cache().builds.put(written(namespace, name, &version, build));
+                self.shared.cache().builds.put(Found::new(namespace, name, &version, build));
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Engine;
@@ -14,7 +15,7 @@ use super::telemetry::{Event, Verdict};
 use crate::bridge::change::Change;
 use crate::bridge::checks::{self, Subject};
 use crate::bridge::desired::{DEFAULT_ACCOUNTS, Desired};
-use crate::bridge::finding::{Code, Finding};
+use crate::bridge::finding::Finding;
 use crate::bridge::names;
 use crate::bridge::plan::{self, Farewell, Options, Plan};
 use crate::bridge::remember::remember;
@@ -59,14 +60,6 @@ struct Look {
 impl Look {
     fn without_work(verdict: Verdict) -> Self {
         Self { verdict, changes: vec![], findings: vec![] }
-    }
-}
-
-impl Plan {
-    /// The first reason why a namespace is not as planned: a change that failed, or what could not be read.
-    fn failure(&self, changes: &[(Change, Option<String>)]) -> Option<String> {
-        let unread = || self.blocked.iter().find(|finding| finding.code == Code::CouldNotRead);
-        changes.iter().find_map(|(_, failed)| failed.clone()).or_else(|| Some(unread()?.message.clone()))
     }
 }
 
@@ -137,13 +130,16 @@ impl Engine<'_> {
         if !is_to_be_linked {
             return self.let_go(bound, snapshot, &desired, memory).await;
         }
-        if let Some(what) = still_to_come(&snapshot) {
-            let since = *memory.waiting_since.get_or_insert_with(Instant::now);
-            if since.elapsed() < FURNISHED {
-                return Look::without_work(Verdict::Waiting(what));
+        match still_to_come(&snapshot) {
+            Some(what) => {
+                // Stays: what never comes is waited for once.
+                let since = *memory.waiting_since.get_or_insert_with(Instant::now);
+                if since.elapsed() < FURNISHED {
+                    return Look::without_work(Verdict::Waiting(what));
+                }
             }
+            None => memory.waiting_since = None,
         }
-        memory.waiting_since = None;
         let remembered = memory.organization.take();
         let is_remembered = remembered.is_some();
         match remembered {
@@ -257,16 +253,12 @@ impl Engine<'_> {
                 Some(Effect::None) => None,
                 Some(Effect::Token(token)) => Some(token),
                 Some(Effect::Secret(secret)) => {
-                    self.shared.cache().secrets.put(written(
-                        &snapshot.name,
-                        &secret.name,
-                        &secret.resource_version,
-                        secret.clone(),
-                    ));
+                    let found = Found::new(&snapshot.name, &secret.name, &secret.resource_version, secret.clone());
+                    self.shared.cache().secrets.put(found);
                     None
                 }
                 Some(Effect::ServiceAccount(account)) => {
-                    let found = written(&snapshot.name, &account.name, &account.resource_version, account.clone());
+                    let found = Found::new(&snapshot.name, &account.name, &account.resource_version, account.clone());
                     self.shared.cache().service_accounts.put(found);
                     None
                 }
@@ -307,14 +299,10 @@ fn uid(snapshot: &NamespaceSnapshot) -> String {
     snapshot.namespace.iter().flatten().map(|namespace| namespace.uid.clone()).next().unwrap_or_default()
 }
 
-pub(super) fn written<T>(namespace: &str, name: &str, version: &str, object: T) -> Found<T> {
-    Found { namespace: namespace.into(), name: name.into(), version: version.parse().unwrap_or_default(), object }
-}
-
 /// What a new namespace does not have yet. Linking it piece by piece would cost Quay more.
 fn still_to_come(snapshot: &NamespaceSnapshot) -> Option<&'static str> {
     let namespace: &Namespace = snapshot.namespace.as_ref().ok()?.as_ref()?;
-    if !namespace.is_new {
+    if !namespace.is_new(Timestamp::now()) {
         return None;
     }
     if namespace.awaits_annotations {
