@@ -40,8 +40,6 @@ impl View for Known {
     fn can_push(&self, _namespace: &str, _service_account: &str) -> bool {
         true
     }
-
-    fn nudge(&self, _namespace: &str) {}
 }
 
 pub(super) fn latency() -> Result<()> {

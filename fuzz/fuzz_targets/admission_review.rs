@@ -38,8 +38,6 @@ impl View for Known {
     fn can_push(&self, _namespace: &str, service_account: &str) -> bool {
         service_account == "builder"
     }
-
-    fn nudge(&self, _namespace: &str) {}
 }
 
 /// The patch in an answer.

@@ -23,6 +23,9 @@ pub const MANAGED_BY: &str = "oc-quay";
 /// What our own bridge and its objects in the cluster are called.
 pub const BRIDGE: &str = "oc-quay";
 
+/// The environment variable that tells a replica in a pod which pod that is.
+pub const POD_NAME: &str = "POD_NAME";
+
 /// The Lease by which one replica of our bridge leads.
 pub const LEASE: &str = "oc-quay";
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use kube::api::{ApiResource, GroupVersionKind};
 use secrecy::SecretString;
 use serde::Deserialize;
+use url::form_urlencoded::byte_serialize;
 
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
 
@@ -136,7 +137,11 @@ impl Kind {
             group => format!("/apis/{group}/{}", self.version),
         };
         match namespace {
-            Some(namespace) => format!("{api}/namespaces/{namespace}/{}", self.plural),
+            // A name has nothing to encode; what is none shall not become another path.
+            Some(namespace) => {
+                let namespace: String = byte_serialize(namespace.as_bytes()).collect();
+                format!("{api}/namespaces/{namespace}/{}", self.plural)
+            }
             None => format!("{api}/{}", self.plural),
         }
     }

@@ -1,14 +1,18 @@
 //! `run`: the bridge, in the foreground, or what makes it run in the cluster.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::OptionFuture;
 use futures::join;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::Context;
+use crate::bridge::names::POD_NAME;
 use crate::cli::Run;
 use crate::cluster::Cluster;
 use crate::controller::events::Notebook;
@@ -22,6 +26,9 @@ use crate::session::settings::Settings;
 use crate::setup::built_in::BuiltIn;
 use crate::{report, session};
 
+/// How long the webhook answers after the end began: so long it may take until no API server asks it any more.
+const LASTS: Duration = Duration::from_secs(10);
+
 pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<ExitStatus, Error> {
     if args.manifests {
         let bridge = BuiltIn::new(context.global.namespace.as_deref(), args.image.as_deref());
@@ -32,19 +39,11 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<ExitStatus,
     let cluster = session::connect(context.global).await?;
     let ports = Ports::take(args).await?;
     let replica = args.leader_election.then(|| Replica::new(context, &cluster));
-    tokio::select! {
-        ended = work(context, args, settings, &cluster, replica.as_ref(), ports) => ended?,
-        () = told_to_end() => tracing::info!("told to end"),
-    }
-    if let Some(Replica { namespace, name }) = &replica
-        && let Err(error) = election::release(&cluster, namespace, name).await
-    {
-        tracing::warn!(%error, "others have to wait until the Lease runs out");
-    }
+    work(context, args, settings, &cluster, replica.as_ref(), ports).await?;
     Ok(ExitStatus::Success)
 }
 
-/// Runs the bridge and all that goes with it, for ever.
+/// Runs the bridge and all that goes with it until it is told to end, and ends in order.
 ///
 /// # Errors
 /// When the webhook's certificate cannot be used.
@@ -66,18 +65,24 @@ async fn work(
         metrics.count(event);
         notebook.note(event);
     };
-    let options = Options { full_pass: args.full_pass, on_deletion: args.on_deletion, observer: Some(observer) };
-    let engine = Engine::new(context.ui, context.global, cluster.clone(), settings, options, &tell);
+    let options = Options {
+        full_pass: args.full_pass,
+        on_deletion: args.on_deletion,
+        observer: Some(observer),
+        reviews_builds: ports.webhook.is_some(),
+    };
+    let lasts = if ports.webhook.is_some() { LASTS } else { Duration::ZERO };
+    let engine = Engine::new(context.global, cluster.clone(), settings, options, &tell);
 
     let (elected, free, leads) = (watch::Sender::new(replica.is_none()), watch::Sender::new(false), watch::Sender::new(false));
-    let election = replica.map(|replica| election::run(cluster, &replica.namespace, &replica.name, &elected));
-    let health = ports.health.map(|listener| health::serve(listener, engine.shared(), Arc::clone(&metrics)));
+    let ending = watch::Sender::new(false);
+    let election = replica.map(|replica| replica.take_part(cluster, &elected, ending.subscribe()));
+    let health = ports.health.map(|listener| health::serve(listener, engine.shared(), Arc::clone(&metrics), ending.subscribe()));
     let reviewed = {
-        let (metrics, notebook) = (Arc::clone(&metrics), notebook.clone());
+        let metrics = Arc::clone(&metrics);
         move |told: &Told| {
             told::log_review(told);
             metrics.count_review(told);
-            notebook.note_review(told);
         }
     };
     let webhook = match ports.webhook.zip(args.webhook_certs.as_deref()) {
@@ -87,15 +92,31 @@ async fn work(
         }
         None => None,
     };
-    join!(
-        engine.run(leads.subscribe()),
-        notes,
-        standby::run(cluster, &free),
-        standby::both(elected.subscribe(), free.subscribe(), &leads),
-        OptionFuture::from(election),
-        OptionFuture::from(health),
-        OptionFuture::from(webhook),
-    );
+    let work = async {
+        join!(
+            engine.run(leads.subscribe()),
+            notes,
+            standby::run(cluster, &free),
+            standby::both(elected.subscribe(), free.subscribe(), &leads),
+            OptionFuture::from(election),
+            OptionFuture::from(health),
+            OptionFuture::from(webhook),
+        );
+    };
+    let end = async {
+        told_to_end().await;
+        tracing::info!("told to end");
+        // The election ends with it, and then the work.
+        ending.send_replace(true);
+        elected.send_replace(false);
+        // The sender lives as long as this does.
+        let _ = leads.subscribe().wait_for(|leads| !*leads).await;
+        join!(OptionFuture::from(replica.map(|replica| replica.resign(cluster))), sleep(lasts));
+    };
+    tokio::select! {
+        () = work => {}
+        () = end => {}
+    }
     Ok(())
 }
 
@@ -136,10 +157,31 @@ struct Replica {
 impl Replica {
     /// In a pod, the name is the pod's, which the next container in it takes over; elsewhere the process is part of it.
     fn new(context: &Context<'_>, cluster: &Cluster) -> Self {
-        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "replica".into());
-        let name = if cluster.is_in_pod() { host } else { format!("{host}-{}", std::process::id()) };
+        let pod = std::env::var(POD_NAME).ok().filter(|_| cluster.is_in_pod());
+        // In a container all processes have the same number, and on one machine all have the same host.
+        let unlike_others = || {
+            let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "replica".into());
+            format!("{host}-{}-{:08x}", std::process::id(), RandomState::new().hash_one(()) >> 32)
+        };
         let namespace = context.global.namespace.clone().unwrap_or_else(|| cluster.namespace().to_owned());
-        Self { namespace, name }
+        Self { namespace, name: pod.unwrap_or_else(unlike_others) }
+    }
+
+    /// Takes part in the election until the end begins.
+    async fn take_part(&self, cluster: &Cluster, elected: &watch::Sender<bool>, mut ending: watch::Receiver<bool>) {
+        tokio::select! {
+            // First, so that nobody is elected any more once it began.
+            biased;
+            _ = ending.wait_for(|ending| *ending) => {}
+            () = election::run(cluster, &self.namespace, &self.name, elected) => {}
+        }
+    }
+
+    /// Lets another one lead.
+    async fn resign(&self, cluster: &Cluster) {
+        if let Err(error) = election::release(cluster, &self.namespace, &self.name).await {
+            tracing::warn!(%error, "others have to wait until the Lease runs out");
+        }
     }
 }
 

@@ -48,6 +48,9 @@ struct State<'a> {
 
 impl Engine<'_> {
     pub(super) async fn keep_conditions(&self, mut lead: watch::Receiver<bool>) {
+        if lead.wait_for(|lead| *lead).await.is_err() {
+            return;
+        }
         let first_look = async {
             while self.first_look_is_under_way() {
                 sleep(TOGETHER / 4).await;
@@ -66,7 +69,7 @@ impl Engine<'_> {
             if let Some(error) = &failed {
                 self.something_changed.notify_one();
                 if told.as_ref() != Some(error) {
-                    self.tell(&Event::Unread(error.clone().into()));
+                    self.tell(&Event::ConditionsUnwritten { why: error.to_string() });
                 }
                 sleep(FIRST_LOOK).await;
             }
@@ -76,7 +79,7 @@ impl Engine<'_> {
     }
 
     fn first_look_is_under_way(&self) -> bool {
-        !*self.is_synced.borrow() || matches!(self.meant(), Meant::Unknown) || self.shared.queue_depth().0 > 0
+        !self.leads() || !*self.is_synced.borrow() || matches!(self.meant(), Meant::Unknown) || self.shared.queue_depth().0 > 0
     }
 
     async fn write_conditions(&self) -> Result<(), crate::cluster::ClusterError> {

@@ -7,7 +7,6 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::telemetry::{Event, Verdict};
-use super::webhook::Told;
 use crate::cluster::{Cluster, Note, Noted};
 
 /// What waits to be written. Rather than keep the bridge waiting, more than that is dropped.
@@ -33,15 +32,6 @@ impl Notebook {
     /// Notes what is of interest to those who work in a namespace.
     pub(crate) fn note(&self, event: &Event) {
         note(event).into_iter().for_each(|note| self.take(note));
-    }
-
-    /// Notes what the webhook warned of: a build is created by OpenShift, not by the person who started it, so nobody
-    /// sees the warning in the answer.
-    pub(crate) fn note_review(&self, told: &Told) {
-        if let Told::Reviewed { namespace, name, warning: Some(warning), .. } = told {
-            let (namespace, message) = (namespace.clone(), format!("build {name}: {warning}"));
-            self.take(Note { namespace, uid: String::new(), is_warning: true, reason: "QuayBuildNotPushed", message });
-        }
     }
 
     fn take(&self, note: Note) {
@@ -75,6 +65,11 @@ fn note(event: &Event) -> Option<Note> {
             let (namespace, uid, message) = (namespace.clone(), uid.clone(), event.to_string());
             let reason = if outcome.is_ok() { "QuayImported" } else { "QuayImportFailed" };
             return Some(Note { namespace, uid, is_warning: outcome.is_err(), reason, message });
+        }
+        // OpenShift creates the build, and not the person who started it, who so sees no warning of the webhook's.
+        Event::BuildNotPushed { namespace, uid, build, why } => {
+            let (namespace, uid, message) = (namespace.clone(), uid.clone(), format!("build {build}: {why}"));
+            return Some(Note { namespace, uid, is_warning: true, reason: "QuayBuildNotPushed", message });
         }
         // A namespace that goes takes no Events.
         _ => return None,

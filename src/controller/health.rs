@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::metrics::Metrics;
 use super::shared::Shared;
@@ -14,19 +15,20 @@ use super::shared::Shared;
 /// The text format of OpenMetrics 1.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Answers for as long as the program runs.
-pub(crate) async fn serve(listener: TcpListener, shared: Shared, metrics: Arc<Metrics>) {
-    if let Err(error) = axum::serve(listener, router(shared, metrics)).await {
+/// Answers for as long as the program runs; `ending` says that it will not do so for long.
+pub(crate) async fn serve(listener: TcpListener, shared: Shared, metrics: Arc<Metrics>, ending: watch::Receiver<bool>) {
+    if let Err(error) = axum::serve(listener, router(shared, metrics, ending)).await {
         tracing::error!(%error, "/healthz, /readyz and /metrics are not served any more");
     }
 }
 
-/// `/healthz` says that the program runs; `/readyz`, that it has read what there is in the cluster.
-fn router(shared: Shared, metrics: Arc<Metrics>) -> Router {
+/// `/healthz` says that the program runs; `/readyz`, that it has read what there is in the cluster and goes on running.
+fn router(shared: Shared, metrics: Arc<Metrics>, ending: watch::Receiver<bool>) -> Router {
     let state = shared.clone();
-    let ready = async move || match state.is_synced() {
-        true => (StatusCode::OK, "ok\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "still reading what there is in the cluster\n"),
+    let ready = async move || match (state.is_synced(), *ending.borrow()) {
+        (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "told to end\n"),
+        (true, _) => (StatusCode::OK, "ok\n"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "still reading what there is in the cluster\n"),
     };
     let text = async move || {
         let (now, later) = shared.queue_depth();

@@ -1,12 +1,11 @@
 //! Which Quay is meant right now: found out again whenever the QuayIntegration or the Secret with the token changes.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::Engine;
 use super::conditions::in_words;
@@ -14,12 +13,15 @@ use super::queue::Lane;
 use super::telemetry::Event;
 use crate::bridge::integration::{Integration, QuayIntegration};
 use crate::bridge::scope::Scope;
+use crate::bridge::snapshot::Read;
 use crate::cluster::News;
-use crate::error::Error;
 use crate::session::{Session, Target};
 
 /// How often an integration that could not be read is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(15);
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long nothing is done while it was never read: a namespace that is being deleted does not wait for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The pauses after which a Quay that stopped answering is asked whether it does again: the first one, which doubles,
 /// and the longest.
@@ -37,7 +39,7 @@ pub(super) struct Bound {
 /// What is known of the integration.
 #[derive(Clone)]
 pub(super) enum Meant {
-    /// Nothing yet.
+    /// Nothing: it was not read yet, or what is meant now could not be.
     Unknown,
     /// That nothing can be done.
     Nothing(Arc<Obstacle>),
@@ -55,6 +57,12 @@ pub(super) struct Obstacle {
     pub(super) token_is_missing: bool,
     /// The QuayIntegrations there are.
     pub(super) resources: Vec<String>,
+}
+
+impl Obstacle {
+    fn new(reason: &'static str, why: String, resources: Vec<String>) -> Self {
+        Self { reason, why, token_is_missing: false, resources }
+    }
 }
 
 impl Meant {
@@ -122,7 +130,7 @@ impl Engine<'_> {
             let object = self.shared.snapshot(&name).namespace;
             let scope = |resource| Scope::of_read(&name, &object, resource);
             if scope(before.as_ref()) != scope(Some(resource)) {
-                self.shared.queue().add(&name, Lane::Event);
+                self.line_up(&name, Lane::Event);
             }
         }
     }
@@ -137,35 +145,78 @@ impl Engine<'_> {
             self.open_until_it_works(resources).await;
             return std::future::pending().await;
         };
-        let (tell, mut told) = watch::channel(0);
-        let follow =
-            self.cluster.follow_secret(&key, |news| tell.send_modify(|version| *version = version_of(&news, *version + 1)));
-        let mut follow = pin!(follow);
-        loop {
-            tokio::select! {
-                () = &mut follow => return,
-                _ = told.changed() => {}
+        let (tell, mut told) = watch::channel(None);
+        let follow = self.cluster.follow_secret(&key, |news| {
+            tell.send_if_modified(|seen| Seen::take(seen, &news));
+        });
+        let open = async {
+            // The sender lives as long as this does.
+            let _ = told.changed().await;
+            loop {
+                let open = async {
+                    self.open_until_it_works(resources).await;
+                    std::future::pending().await
+                };
+                tokio::select! {
+                    () = open => {}
+                    _ = told.changed() => {}
+                }
             }
-            let mut open = pin!(self.open_until_it_works(resources));
-            tokio::select! {
-                () = &mut follow => return,
-                () = &mut open => {}
-            }
+        };
+        tokio::select! {
+            () = follow => {}
+            () = open => {}
         }
     }
 
+    /// Tries until it is known what there is to work with, or that there is nothing. What held before does so until then:
+    /// that something could not be read says nothing about it.
     async fn open_until_it_works(&self, resources: &[QuayIntegration]) {
         let names = || resources.iter().map(|resource| resource.name.clone()).collect();
-        while let Err(error) = self.open(names()).await {
-            let why = error.messages().join(": ");
-            self.give_up(Obstacle { reason: "Unreadable", why, token_is_missing: false, resources: names() });
+        let (started, mut told) = (Instant::now(), None);
+        while let Err(unread) = self.open(names()).await {
+            if !self.holds(resources) {
+                self.tell(&Event::Integration { quay: Err(unread.to_string()) });
+                self.publish(Meant::Unknown);
+            }
+            if matches!(self.meant(), Meant::Unknown) && started.elapsed() > PATIENCE {
+                self.give_up(Obstacle::new("Unreadable", unread.to_string(), names()));
+            }
+            if told.as_ref() != Some(&unread) {
+                self.tell(&Event::Unread(unread.clone()));
+            }
+            told = Some(unread);
             sleep(TRY_AGAIN).await;
         }
     }
 
-    async fn open(&self, resources: Vec<String>) -> Result<(), Error> {
-        let mut session = Session::open(self.ui, self.global, self.cluster.clone(), self.settings.clone()).await?;
-        let obstacle = obstacle(&session, resources);
+    /// Whether what is meant is what these QuayIntegrations mean, whatever their lists say. That there is nothing to work
+    /// with holds until something is found.
+    fn holds(&self, resources: &[QuayIntegration]) -> bool {
+        let meant = self.meant();
+        let Some(bound) = meant.bound() else { return true };
+        match (&bound.target.integration.resource, resources) {
+            (Some(before), [now]) => without_lists(before) == without_lists(now),
+            _ => false,
+        }
+    }
+
+    /// # Errors
+    /// What could not be read, so that nobody knows.
+    async fn open(&self, resources: Vec<String>) -> Read<()> {
+        let session = Session::read(self.global, self.cluster.clone(), self.settings.clone()).await;
+        let mut session = match session {
+            Ok(session) => session,
+            Err(error) => {
+                self.give_up(Obstacle::new("NotUsable", error.messages().join(": "), resources));
+                return Ok(());
+            }
+        };
+        self.warn_once(&session.warnings);
+        if let Some(Err(unread)) = &session.snapshot.stored_token {
+            return Err(unread.clone());
+        }
+        let obstacle = obstacle(&session, session.snapshot.resources.as_deref().map_err(Clone::clone)?, resources);
         let Some(mut target) = session.target.take().filter(|_| obstacle.is_none()) else {
             obstacle.into_iter().for_each(|obstacle| self.give_up(obstacle));
             return Ok(());
@@ -183,6 +234,15 @@ impl Engine<'_> {
         self.tell(&Event::Integration { quay });
         self.look_at_everything();
         Ok(())
+    }
+
+    /// The integration is found out anew again and again, and what there is to know about it stays the same.
+    fn warn_once(&self, warnings: &[String]) {
+        for warning in warnings {
+            if self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(warning.clone()) {
+                self.tell(&Event::Warning(warning.clone()));
+            }
+        }
     }
 
     fn give_up(&self, obstacle: Obstacle) {
@@ -207,15 +267,12 @@ impl Engine<'_> {
                 if !quay.is_back().await {
                     continue;
                 }
-                let target = Target { integration: bound.target.integration.clone(), quay, has_token: true };
-                // Unless another one is meant by now.
-                let is_same = |meant: &Meant| meant.bound().is_some_and(|now| now.epoch == bound.epoch);
-                let bound = Bound { session: Arc::clone(&bound.session), target, epoch: bound.epoch };
-                if is_same(&self.meant()) {
-                    self.publish(Meant::Quay(Arc::new(bound)));
-                    self.tell(&Event::Quay { trouble: None });
-                    self.shared.queue().hurry();
-                }
+                // What is meant by now: the lists may have changed meanwhile, or another Quay have taken its place.
+                let Some(now) = self.meant().bound().filter(|now| now.epoch == bound.epoch).cloned() else { continue };
+                let target = Target { integration: now.target.integration.clone(), quay, has_token: true };
+                self.publish(Meant::Quay(Arc::new(Bound { session: Arc::clone(&now.session), target, epoch: now.epoch })));
+                self.tell(&Event::Quay { trouble: None });
+                self.shared.queue().hurry();
             }
         }
     }
@@ -230,22 +287,18 @@ impl Engine<'_> {
 
 /// Why there is nothing to work with. With flags alone a command can work; who may be linked is the QuayIntegration's to
 /// say.
-fn obstacle(session: &Session, resources: Vec<String>) -> Option<Obstacle> {
-    let (reason, why, token_is_missing) = match session.snapshot.resources.as_deref() {
-        Ok([_]) => {
-            let error = session.target().err()?;
+fn obstacle(session: &Session, found: &[QuayIntegration], resources: Vec<String>) -> Option<Obstacle> {
+    let several = || format!("there are {} QuayIntegrations, and nobody can say which one is meant", found.len());
+    Some(match found {
+        [_] => {
+            let why = session.target().err()?.messages().join(": ");
             let token_is_missing = session.settings().is_ok();
             let reason = if token_is_missing { "TokenMissing" } else { "NotUsable" };
-            (reason, error.messages().join(": "), token_is_missing)
+            Obstacle { token_is_missing, ..Obstacle::new(reason, why, resources) }
         }
-        Ok([]) => ("NoIntegration", "the cluster has no QuayIntegration".to_owned(), false),
-        Ok(several) => {
-            let why = format!("there are {} QuayIntegrations, and nobody can say which one is meant", several.len());
-            ("SeveralIntegrations", why, false)
-        }
-        Err(unread) => ("Unreadable", unread.to_string(), false),
-    };
-    Some(Obstacle { reason, why, token_is_missing, resources })
+        [] => Obstacle::new("NoIntegration", "the cluster has no QuayIntegration".to_owned(), resources),
+        _ => Obstacle::new("SeveralIntegrations", several(), resources),
+    })
 }
 
 fn absorb(found: &mut BTreeMap<String, QuayIntegration>, news: News<QuayIntegration>) {
@@ -263,11 +316,51 @@ fn without_lists(resource: &QuayIntegration) -> QuayIntegration {
     QuayIntegration { allow: vec![], deny: vec![], ..resource.clone() }
 }
 
-/// Something that changes whenever the content may have.
-fn version_of<T>(news: &News<T>, otherwise: u64) -> u64 {
-    match news {
-        News::All(_, all) => all.first().map_or(otherwise, |one| one.version),
-        News::Changed(one) => one.version,
-        News::Gone(_) | News::Unread(_) => otherwise,
+/// What was seen of the Secret last.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    Version(u64),
+    Absent,
+    Unread,
+}
+
+impl Seen {
+    /// Takes in what is new; answers whether the content may be another one than before. What cannot be read is as it was.
+    fn take<T>(seen: &mut Option<Self>, news: &News<T>) -> bool {
+        let now = match news {
+            News::All(_, all) => all.first().map_or(Self::Absent, |one| Self::Version(one.version)),
+            News::Changed(one) => Self::Version(one.version),
+            News::Gone(_) => Self::Absent,
+            News::Unread(_) => Self::Unread,
+        };
+        let is_new = seen.is_none() || (now != Self::Unread && seen.as_ref() != Some(&now));
+        if is_new {
+            *seen = Some(now);
+        }
+        is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::snapshot::{Unread, UnreadKind};
+    use crate::cluster::Found;
+
+    #[test]
+    fn the_secret_is_read_anew_when_it_changed_and_at_no_hiccup_of_its_watch() {
+        let found = |version: &str| Found::new("openshift-operators", "quay-integration", version, ());
+        let unread = || News::Unread(Unread { call: "watch".into(), reason: "no".into(), kind: UnreadKind::Failed });
+        let mut seen = None;
+        let mut take = |news: News<()>| Seen::take(&mut seen, &news);
+        assert!(take(unread()), "whoever may not watch it may read it all the same");
+        assert!(!take(unread()));
+        assert!(take(News::All(7, vec![found("5")])));
+        assert!(!take(unread()));
+        assert!(!take(News::All(9, vec![found("5")])), "the watch began anew");
+        assert!(take(News::Changed(found("11"))));
+        assert!(take(News::Gone(found("12"))));
+        assert!(!take(News::All(15, vec![])));
+        assert!(take(News::All(20, vec![found("18")])));
     }
 }

@@ -174,7 +174,7 @@ impl Metrics {
             Event::Integration { quay } => {
                 self.integrated.set(i64::from(quay.is_ok()));
             }
-            Event::Quay { .. } => {}
+            Event::Quay { .. } | Event::Warning(_) | Event::ConditionsUnwritten { .. } | Event::BuildNotPushed { .. } => {}
             Event::Leading(leading) => {
                 self.leading.set(i64::from(*leading));
             }

@@ -24,8 +24,8 @@ pub mod telemetry;
 pub(crate) mod told;
 pub mod webhook;
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,14 +36,15 @@ use tokio::time::sleep;
 
 use crate::bridge::deletion::OnDeletion;
 use crate::bridge::integration::QuayIntegration;
+use crate::bridge::snapshot::{Build, Phase};
 use crate::cli::Global;
-use crate::cluster::{Cluster, News};
+use crate::cluster::{Cluster, Found, News};
 use crate::observe::Observer;
+use crate::pause;
 use crate::session::settings::Settings;
-use crate::ui::Ui;
 use conditions::Standings;
 use integration::Meant;
-use queue::Lane;
+use queue::{Lane, Next};
 use reconcile::Memory;
 use shared::Shared;
 use telemetry::{Event, Telemetry};
@@ -57,11 +58,12 @@ pub struct Options {
     pub on_deletion: OnDeletion,
     /// Is told of every request to Quay.
     pub observer: Option<Observer>,
+    /// Builds are to push to Quay: their webhook is served.
+    pub reviews_builds: bool,
 }
 
 /// The bridge.
 pub struct Engine<'a> {
-    ui: &'a Ui,
     global: &'a Global,
     cluster: Cluster,
     settings: Settings,
@@ -79,6 +81,10 @@ pub struct Engine<'a> {
     /// Something that conditions tell of.
     something_changed: Notify,
     is_synced: watch::Sender<bool>,
+    /// The work is this bridge's.
+    leads: AtomicBool,
+    /// Warnings that were told.
+    warned: Mutex<BTreeSet<String>>,
 }
 
 /// What is remembered of the namespaces, while it holds.
@@ -91,7 +97,6 @@ struct Memories {
 impl<'a> Engine<'a> {
     /// A bridge that does nothing yet.
     pub(crate) fn new(
-        ui: &'a Ui,
         global: &'a Global,
         cluster: Cluster,
         settings: Settings,
@@ -99,7 +104,6 @@ impl<'a> Engine<'a> {
         telemetry: Telemetry<'a>,
     ) -> Self {
         Self {
-            ui,
             global,
             cluster,
             settings,
@@ -114,6 +118,8 @@ impl<'a> Engine<'a> {
             quay_is_down: Notify::new(),
             something_changed: Notify::new(),
             is_synced: watch::Sender::new(false),
+            leads: AtomicBool::new(false),
+            warned: Mutex::default(),
         }
     }
 
@@ -142,19 +148,22 @@ impl<'a> Engine<'a> {
             self.cluster.follow_namespaces(|news| self.absorb(news, |news| shared.cache().namespaces.absorb(news))),
             self.cluster.follow_service_accounts(|news| self.absorb(news, |news| shared.cache().service_accounts.absorb(news))),
             self.cluster.follow_login_secrets(|news| self.absorb(news, |news| shared.cache().secrets.absorb(news))),
-            self.cluster.follow_builds(|news| self.absorb(news, |news| shared.cache().builds.absorb(news))),
+            self.cluster.follow_builds(|news| {
+                self.notice_build(&news);
+                self.absorb(news, |news| shared.cache().builds.absorb(news));
+            }),
             self.cluster.follow_image_streams(|news| self.absorb(news, |news| shared.cache().image_streams.absorb(news))),
         );
     }
 
-    fn absorb<T>(&self, news: News<T>, into: impl FnOnce(News<T>) -> std::collections::BTreeSet<String>) {
+    fn absorb<T>(&self, news: News<T>, into: impl FnOnce(News<T>) -> BTreeSet<String>) {
         if let News::Unread(unread) = &news {
             self.tell(&Event::Unread(unread.clone()));
         }
         // A list is of what there was before, as a rule.
         let lane = if matches!(news, News::All(..)) { Lane::Routine } else { Lane::Event };
         for namespace in into(news) {
-            self.shared.queue().add(&namespace, lane);
+            self.line_up(&namespace, lane);
         }
         if !*self.is_synced.borrow() && self.shared.is_synced() {
             let (namespaces, image_streams) = {
@@ -164,6 +173,22 @@ impl<'a> Engine<'a> {
             self.tell(&Event::Synced { namespaces, image_streams });
             self.is_synced.send_replace(true);
         }
+    }
+
+    /// Tells of a build that just began and will not push to Quay, and sees to it that the next one does. This is learnt
+    /// from the cluster and not from the webhook, whom anybody may ask.
+    fn notice_build(&self, news: &News<Build>) {
+        let News::Changed(Found { namespace, name, object: build, .. }) = news else { return };
+        if !self.options.reviews_builds || !self.leads() || build.phase != Phase::New {
+            return;
+        }
+        let Some((outcome, why)) = webhook::unwritten(namespace, &build.spec, &self.shared) else { return };
+        if outcome == webhook::Outcome::NotLinked {
+            self.line_up(namespace, Lane::Front);
+        }
+        let object = self.shared.snapshot(namespace).namespace;
+        let uid = object.into_iter().flatten().map(|namespace| namespace.uid).next().unwrap_or_default();
+        self.tell(&Event::BuildNotPushed { namespace: namespace.clone(), uid, build: name.clone(), why });
     }
 
     /// Works on one namespace after the other.
@@ -182,8 +207,17 @@ impl<'a> Engine<'a> {
             let namespace = tokio::select! {
                 namespace = self.shared.queue().next() => namespace,
                 Ok(()) = lead.changed() => continue,
+                Ok(()) = meant.changed() => continue,
             };
-            let next = self.reconcile(&namespace).await;
+            if matches!(self.meant(), Meant::Unknown) {
+                self.shared.queue().done(&namespace, Next::Retry);
+                continue;
+            }
+            let next = tokio::select! {
+                next = self.reconcile(&namespace) => next,
+                // Whoever leads next looks at everything. What is under way can be interrupted anywhere.
+                _ = lead.wait_for(|lead| !*lead) => Next::Rest,
+            };
             self.shared.queue().done(&namespace, next);
         }
     }
@@ -192,19 +226,21 @@ impl<'a> Engine<'a> {
     async fn begin_to_lead(&self, mut lead: watch::Receiver<bool>) {
         while lead.changed().await.is_ok() {
             let leads = *lead.borrow_and_update();
+            self.leads.store(leads, Ordering::Relaxed);
             self.tell(&Event::Leading(leads));
             self.something_changed.notify_one();
-            if leads {
-                self.forget_and_look_at_everything();
+            match leads {
+                true => self.forget_and_look_at_everything(),
+                false => self.shared.queue().clear(),
             }
         }
     }
 
     async fn pass_through_everything(&self) {
         loop {
-            let lot = u32::try_from(RandomState::new().hash_one(()) % 1000).unwrap_or_default();
             // Several bridges to one Quay do not all come at the same time.
-            sleep(self.options.full_pass + self.options.full_pass / 5 * lot / 1000).await;
+            let more = pause::part_of(self.options.full_pass / 5);
+            sleep(self.options.full_pass.saturating_add(more)).await;
             self.forget_and_look_at_everything();
         }
     }
@@ -216,7 +252,18 @@ impl<'a> Engine<'a> {
 
     fn look_at_everything(&self) {
         let namespaces = self.shared.cache().namespaces.namespaces();
-        namespaces.iter().for_each(|namespace| self.shared.queue().add(namespace, Lane::Routine));
+        namespaces.iter().for_each(|namespace| self.line_up(namespace, Lane::Routine));
+    }
+
+    /// Has a namespace looked at. Whoever begins to lead looks at all of them, so until then none waits.
+    fn line_up(&self, namespace: &str, lane: Lane) {
+        if self.leads() {
+            self.shared.queue().add(namespace, lane);
+        }
+    }
+
+    fn leads(&self) -> bool {
+        self.leads.load(Ordering::Relaxed)
     }
 
     fn meant(&self) -> Meant {

@@ -4,12 +4,13 @@
 //! brings it back once more. One that fails waits, longer each time, and delays no other.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
+
+use crate::pause;
 
 /// The pause after a first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -19,6 +20,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// A namespace that fails is tried again so soon at the earliest, whatever happens to it.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The same of one that somebody waits for.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Who goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,8 +67,8 @@ struct Place {
     stage: Stage,
     /// Failures in a row.
     failures: u32,
-    /// When it may be tried again at the earliest, if it failed.
-    not_before: Option<Instant>,
+    /// When it failed, and the pause that it was to make then.
+    failed: Option<(Instant, Duration)>,
 }
 
 enum Stage {
@@ -85,6 +89,11 @@ impl Queue {
     pub(super) fn hurry(&self) {
         let hurried = self.lock().hurry();
         (0..hurried).for_each(|_| self.changed.notify_one());
+    }
+
+    /// Nobody works any more. What is being worked on is still to be [`Queue::done`].
+    pub(super) fn clear(&self) {
+        self.lock().clear();
     }
 
     /// The next namespace to work on, as soon as there is one.
@@ -122,9 +131,9 @@ impl Queue {
 
 impl State {
     fn add(&mut self, namespace: &str, lane: Lane, now: Instant) {
-        let place =
-            self.places.entry(namespace.to_owned()).or_insert(Place { stage: Stage::Resting, failures: 0, not_before: None });
-        let not_before = place.not_before.filter(|&time| time > now && lane != Lane::Front);
+        let place = self.places.entry(namespace.to_owned()).or_insert(Place { stage: Stage::Resting, failures: 0, failed: None });
+        let least = if lane == Lane::Front { SHORTEST_WAIT } else { SHORTEST_PAUSE };
+        let not_before = place.failed.map(|(failed, pause)| failed + pause.min(least)).filter(|&time| time > now);
         match &mut place.stage {
             Stage::Working { again } => *again = Some(again.map_or(lane, |before| before.min(lane))),
             Stage::Ready(before, _) if *before <= lane => {}
@@ -140,6 +149,12 @@ impl State {
         let waiting: Vec<String> = self.later.iter().map(|(_, namespace)| namespace.clone()).collect();
         waiting.iter().for_each(|namespace| self.put_ready(namespace, Lane::Event));
         waiting.len()
+    }
+
+    fn clear(&mut self) {
+        self.ready.clear();
+        self.later.clear();
+        self.places.retain(|_, place| matches!(place.stage, Stage::Working { .. }));
     }
 
     fn next(&mut self, now: Instant) -> Result<String, Option<Instant>> {
@@ -165,14 +180,14 @@ impl State {
             _ => None,
         };
         place.stage = Stage::Resting;
-        place.not_before = None;
+        place.failed = None;
         place.failures = if next == Next::Retry { place.failures + 1 } else { 0 };
         let pause = match next {
             Next::Rest => None,
             Next::After(pause) => Some(pause),
             Next::Retry => {
-                let pause = pause_after(place.failures);
-                place.not_before = Some(now + pause.min(SHORTEST_PAUSE));
+                let pause = pause::after(place.failures, FIRST_PAUSE, LONGEST_PAUSE);
+                place.failed = Some((now, pause));
                 Some(pause)
             }
         };
@@ -202,14 +217,6 @@ impl State {
             Stage::Resting | Stage::Working { .. } => {}
         }
     }
-}
-
-/// The pause after so many failures in a row, for a part of the time drawn by lot, so that those who failed together do
-/// not come back together.
-fn pause_after(failures: u32) -> Duration {
-    let longest = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_PAUSE);
-    let lot = u32::try_from(RandomState::new().hash_one(failures) % 1000).unwrap_or_default();
-    longest / 2 + longest / 2 * lot / 1000
 }
 
 #[cfg(test)]
@@ -296,6 +303,8 @@ mod tests {
         let due = state.next(now).unwrap_err().unwrap_or(now);
         assert!(due > now && due <= now + SHORTEST_PAUSE);
         state.add("a", Lane::Front, now);
+        assert_eq!(next(&mut state, now), None, "nobody makes it come without a pause");
+        now += SHORTEST_WAIT;
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
 
         state.done("a", Next::After(LONGEST_PAUSE), now);
@@ -305,5 +314,18 @@ mod tests {
         state.done("a", Next::Retry, now);
         assert_eq!(state.hurry(), 1);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn who_works_no_more_leaves_nothing_waiting() {
+        let (mut state, now) = (State::default(), Instant::now());
+        for name in ["working", "ready"] {
+            state.add(name, Lane::Event, now);
+        }
+        assert_eq!(next(&mut state, now).as_deref(), Some("working"));
+        state.clear();
+        assert_eq!(next(&mut state, now), None);
+        state.done("working", Next::Rest, now);
+        assert!(state.places.is_empty() && state.ready.is_empty() && state.later.is_empty());
     }
 }

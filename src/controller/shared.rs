@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cache::Cache;
-use super::queue::{Lane, Queue};
+use super::queue::Queue;
 use super::webhook::View;
 use crate::bridge::integration::Integration;
 use crate::bridge::scope::Scope;
@@ -88,10 +88,5 @@ impl View for Shared {
         let account = accounts.iter().find(|account| account.name == service_account);
         account.is_some_and(|account| desired::role(account) >= Some(Role::Write) && account.mountable.contains(&secret))
             && cache.secrets.of(namespace).is_ok_and(|secrets| secrets.iter().any(|found| found.name == secret))
-    }
-
-    /// Somebody waits for it to be linked: it goes before all others.
-    fn nudge(&self, namespace: &str) {
-        self.0.queue.add(namespace, Lane::Front);
     }
 }

@@ -12,19 +12,21 @@ use crate::cluster::Cluster;
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Looks, whenever its Deployment changes, whether the operator runs, for ever; `free` says whether we may work. As long
-/// as that is not known, we may not.
+/// as that was never known, we may not; after that, what was seen last holds until something else is seen.
 pub(crate) async fn run(cluster: &Cluster, free: &watch::Sender<bool>) {
     let mut changes = cluster.watch_operator();
     let mut before = None;
     loop {
         let running = cluster.running_operator().await;
-        let is_free = matches!(running, Ok(None));
-        free.send_if_modified(|free| std::mem::replace(free, is_free) != is_free);
+        if let Ok(found) = &running {
+            let is_free = found.is_none();
+            free.send_if_modified(|free| std::mem::replace(free, is_free) != is_free);
+        }
         if before.as_ref() != Some(&running) {
             match &running {
                 Ok(Some(deployment)) => tracing::warn!(deployment, "the Quay Bridge Operator runs: standing by"),
                 Ok(None) => tracing::info!("the Quay Bridge Operator does not run"),
-                Err(unread) => tracing::warn!(reason = %unread, "whether the operator runs is not known: standing by"),
+                Err(unread) => tracing::warn!(reason = %unread, "whether the operator runs is not known now"),
             }
             before = Some(running.clone());
         }

@@ -22,6 +22,13 @@ pub enum Event {
     },
     /// Objects of the cluster could not be read, which is tried again.
     Unread(Unread),
+    /// The conditions of the QuayIntegration could not be written, which is tried again.
+    ConditionsUnwritten {
+        /// Why.
+        why: String,
+    },
+    /// Something that somebody should know about the integration.
+    Warning(String),
     /// Which Quay is meant was found out anew.
     Integration {
         /// The address of the Quay, or why there is nothing to do.
@@ -43,6 +50,17 @@ pub enum Event {
         /// The organization; empty if nobody can say what it is called.
         organization: String,
         /// Why it stays.
+        why: String,
+    },
+    /// A build began whose image will not be in Quay, although somebody may expect it there.
+    BuildNotPushed {
+        /// The build's namespace.
+        namespace: String,
+        /// Its uid.
+        uid: String,
+        /// The build.
+        build: String,
+        /// Why not.
         why: String,
     },
     /// What builds pushed to Quay was imported, or could not be, which is tried again.
@@ -95,7 +113,9 @@ impl fmt::Display for Event {
             Event::Synced { namespaces, image_streams } => {
                 write!(f, "following {namespaces} namespaces and {image_streams} image streams")
             }
+            Event::Warning(text) => f.write_str(text),
             Event::Unread(unread) => write!(f, "{unread}"),
+            Event::ConditionsUnwritten { why } => write!(f, "the QuayIntegration's conditions are not up to date: {why}"),
             Event::Integration { quay: Ok(quay) } => write!(f, "working with {quay}"),
             Event::Integration { quay: Err(why) } => write!(f, "nothing is changed: {why}"),
             Event::Quay { trouble: Some(trouble) } => write!(f, "Quay cannot be worked with: {trouble}"),
@@ -105,6 +125,7 @@ impl fmt::Display for Event {
             Event::LeftBehind { namespace, organization, why, .. } => {
                 write!(f, "namespace {namespace} goes, organization {organization} stays: {why}")
             }
+            Event::BuildNotPushed { namespace, build, why, .. } => write!(f, "build {build} in namespace {namespace}: {why}"),
             Event::Imported { builds, destination, outcome: Ok(digest), .. } => {
                 write!(f, "build {} is imported into {destination}: {digest}", builds.join(", "))
             }

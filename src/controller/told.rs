@@ -14,6 +14,7 @@ pub(crate) fn log(event: &Event) {
             tracing::info!(namespace, changes = changes.len(), milliseconds = took.as_millis() as u64, "{message}");
         }
         Event::Reconciled { namespace, .. } => tracing::debug!(namespace, "{message}"),
+        Event::BuildNotPushed { namespace, build, .. } => tracing::warn!(namespace, build, "{message}"),
         Event::Imported { namespace, destination, outcome: Ok(digest), .. } => {
             tracing::info!(namespace, destination, digest, "{message}");
         }
@@ -23,7 +24,11 @@ pub(crate) fn log(event: &Event) {
         Event::LeftBehind { namespace, organization, why, .. } => {
             tracing::warn!(namespace, organization, reason = why, "{message}");
         }
-        Event::Unread(_) | Event::Integration { quay: Err(_) } | Event::Quay { trouble: Some(_) } => {
+        Event::Unread(_)
+        | Event::Warning(_)
+        | Event::ConditionsUnwritten { .. }
+        | Event::Integration { quay: Err(_) }
+        | Event::Quay { trouble: Some(_) } => {
             tracing::warn!("{message}");
         }
         Event::Synced { .. } | Event::Integration { quay: Ok(_) } | Event::Quay { trouble: None } | Event::Leading(_) => {

@@ -32,6 +32,8 @@ pub(crate) struct Session {
     pub target: Option<Target>,
     /// Requests in flight at once.
     pub parallel: usize,
+    /// What somebody should know about it.
+    pub warnings: Vec<String>,
 }
 
 /// The integration and a client for its Quay.
@@ -66,11 +68,25 @@ pub(crate) fn timeout(global: &Global) -> Duration {
 }
 
 impl Session {
-    /// Finds out which Quay to work with.
+    /// Finds out which Quay to work with, and warns of what there is to know about it.
     ///
     /// # Errors
     /// If a given setting cannot be used, or nobody can say which Quay is meant.
     pub(crate) async fn open(ui: &Ui, global: &Global, cluster: Cluster, settings: Settings) -> Result<Self, Error> {
+        let session = Self::read(global, cluster, settings).await?;
+        session.warnings.iter().for_each(|warning| ui.warn(warning));
+        match &session.snapshot.resources {
+            Err(unread) if session.target.is_none() => Err(nobody_says_which_quay(unread, &session.cluster)),
+            _ => Ok(session),
+        }
+    }
+
+    /// The same for who deals with what could not be read by themselves.
+    ///
+    /// # Errors
+    /// If a setting cannot be used.
+    pub(crate) async fn read(global: &Global, cluster: Cluster, settings: Settings) -> Result<Self, Error> {
+        let mut warnings = Vec::new();
         let resources = cluster.integrations().await;
         let mut snapshot = IntegrationSnapshot {
             given: settings.given,
@@ -95,7 +111,7 @@ impl Session {
             Some(integration) => {
                 settings::refuse_plain_http(&integration.url.value, integration.insecure)?;
                 if integration.insecure {
-                    ui.warn(&format!("the certificate of {} is not verified", integration.url.value));
+                    warnings.push(format!("the certificate of {} is not verified", integration.url.value));
                 }
                 let has_token = token.is_some();
                 let options = quay::Options {
@@ -106,17 +122,12 @@ impl Session {
                     parallel,
                     timeout: timeout(global),
                 };
-                let quay = client(ui, options, stored_ca).map_err(anyhow::Error::from)?;
+                let quay = client(options, stored_ca, &mut warnings).map_err(anyhow::Error::from)?;
                 Some(Target { integration, quay, has_token })
             }
             None => None,
         };
-        if target.is_none()
-            && let Err(unread) = &snapshot.resources
-        {
-            return Err(nobody_says_which_quay(unread, &cluster));
-        }
-        Ok(Self { cluster, snapshot, target, parallel })
+        Ok(Self { cluster, snapshot, target, parallel, warnings })
     }
 
     /// The same, knowing who rewrites builds.
@@ -172,11 +183,11 @@ impl Session {
 
 /// A client for Quay. The authority that is stored beside the token counts where none was given; one that cannot be
 /// used is nobody's fault who runs a command, so it only means that it is not trusted.
-fn client(ui: &Ui, options: quay::Options, stored_ca: Option<Vec<u8>>) -> Result<Quay, OptionsError> {
+fn client(options: quay::Options, stored_ca: Option<Vec<u8>>, warnings: &mut Vec<String>) -> Result<Quay, OptionsError> {
     if options.ca.is_none() && stored_ca.is_some() {
         match Quay::new(quay::Options { ca: stored_ca, ..options.clone() }) {
             Err(OptionsError::Ca(problem)) => {
-                ui.warn(&format!("{CA_KEY} in the Secret with the token is not used, as it cannot be: {problem}"));
+                warnings.push(format!("{CA_KEY} in the Secret with the token is not used, as it cannot be: {problem}"));
             }
             made => return made,
         }

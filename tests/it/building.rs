@@ -57,7 +57,7 @@ fn the_bridge_takes_a_build_from_its_start_to_a_tag_that_points_at_quay() {
     let world = World::bare();
     world.integration();
     trust_everybody(&world);
-    let (bridge, url) = with_webhook(&world);
+    let (bridge, url) = with_webhook(&world, &[]);
     world.namespace("e2e");
     world.image_stream("e2e", "app");
     bridge.waits_until("e2e is linked", || world.is_linked("e2e", &["app"]));
@@ -88,21 +88,64 @@ fn the_bridge_takes_a_build_from_its_start_to_a_tag_that_points_at_quay() {
     assert_eq!((bridge.requests_to_quay(), imports), (0, 1), "OpenShift fetches the tag; the bridge asks Quay for nothing");
 }
 
+#[test]
+fn a_build_that_does_not_push_to_quay_is_told_of_where_it_is_and_no_stranger_has_anything_told() {
+    let world = World::bare();
+    world.integration();
+    let (bridge, url) = with_webhook(&world, &[]);
+    world.namespace("e2e");
+    bridge.waits_until("e2e is linked", || world.is_linked("e2e", &[]));
+    let events = || {
+        let events = world.list("Event", "e2e").into_iter().filter(|event| event["reason"] == "QuayBuildNotPushed");
+        events.map(|event| event["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+
+    // Whoever reaches the webhook may ask it, and gets an answer, and that is all.
+    let stranger = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().build().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    world.forget_traffic();
+    for namespace in ["e2e", "a/STRANGE/b"] {
+        let review = json!({ "request": {
+            "uid": "1", "operation": "CREATE", "namespace": namespace, "name": "STRANGE",
+            "resource": { "group": "build.openshift.io", "resource": "builds" },
+            "object": { "metadata": {}, "spec": {
+                "serviceAccount": "deployer", "strategy": { "dockerStrategy": {} }, "output": to_stream(),
+            } },
+        } });
+        let answer = runtime.block_on(stranger.post(&url).body(review.to_string()).send()).unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    bridge.settles();
+    let asked = world.cluster_traffic().entries().into_iter().filter(|entry| entry.path.contains("/events"));
+    assert_eq!((events(), asked.count()), (vec![], 0));
+
+    world.create(&json!({
+        "apiVersion": "build.openshift.io/v1", "kind": "Build", "metadata": { "name": "by-hand", "namespace": "e2e" },
+        "spec": {
+            "serviceAccount": "deployer", "source": { "dockerfile": "FROM scratch" }, "strategy": { "dockerStrategy": {} },
+            "output": to_stream(),
+        },
+    }));
+    let why = "build by-hand: the output of this build stays as it is: service account deployer has no login to push to Quay yet";
+    bridge.waits_until("it is told", || events() == [why]);
+    world.assert_within_the_bridges_rights();
+}
+
 /// The bridge with its webhook, which the API server is told of; and where that is.
-pub(crate) fn with_webhook(world: &World) -> (Bridge<'_>, String) {
+pub(crate) fn with_webhook<'a>(world: &'a World, arguments: &[&str]) -> (Bridge<'a>, String) {
     let authority = Authority::new().unwrap();
     authority.write_server_files(&["127.0.0.1"], world.dir()).unwrap();
     // Free a moment ago; nobody else has a reason to take it.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let folder = world.dir().to_str().unwrap();
-    let bridge = Bridge::start(world, &["--webhook-listen", &address, "--webhook-certs", folder]);
+    let bridge = Bridge::start(world, &[&["--webhook-listen", &address, "--webhook-certs", folder], arguments].concat());
     let url = format!("https://{address}{}", webhook::PATH);
     world.webhook(&url, &authority);
     (bridge, url)
 }
 
 /// Whether a build that is only tried comes out rewritten: a real API server takes a moment to learn of a webhook.
-fn is_rewritten(world: &World, namespace: &str) -> bool {
+pub(crate) fn is_rewritten(world: &World, namespace: &str) -> bool {
     let build = json!({
         "apiVersion": "build.openshift.io/v1", "kind": "Build", "metadata": { "name": "tried" },
         "spec": { "source": { "dockerfile": "FROM scratch" }, "strategy": { "dockerStrategy": {} }, "output": to_stream() },

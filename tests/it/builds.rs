@@ -171,7 +171,7 @@ fn a_webhook_that_cannot_be_called_is_found_by_trying_a_build() {
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.build_config("shop", "app", &stream_tag("app:latest"));
-    let (bridge, _) = with_webhook(&world);
+    let (bridge, _) = with_webhook(&world, &[]);
     let dev = |command: &[&str]| world.oc_quay(&[command, &["-n", "shop", "-o", "json"]].concat()).guest("dev").run().json();
     // A real API server takes a moment to learn of a webhook, and of every change to it.
     let waits = |what: &str, is_so: &dyn Fn() -> bool| world.wait_for(what, is_so);

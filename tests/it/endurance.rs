@@ -1,11 +1,12 @@
 //! What the bridge lives through: nothing is lost and nothing done twice. The counts are printed.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use sandbox::manifests;
 use sandbox::traffic::{Entry, Fault, Traffic};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Bridge, World};
 
@@ -160,4 +161,56 @@ fn the_leader_is_killed_and_the_other_replica_goes_on_where_it_was() {
     for name in &names {
         assert_linked_in_time(&world, &other, name);
     }
+}
+
+#[test]
+fn the_token_cannot_be_read_for_a_while() {
+    let world = World::bare();
+    world.integration();
+    let unreadable = || world.cluster_traffic().fault(Fault::on("GET", "/secrets/quay-integration").status(500));
+    unreadable();
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it says so", || bridge.says("quay-integration in namespace openshift-operators"));
+    world.create(&json!({ "apiVersion": "v1", "kind": "Namespace",
+        "metadata": { "name": "going", "annotations": { "oc-quay/on-deletion": "delete" } } }));
+    bridge.settles();
+    assert_eq!(bridge.requests_to_quay(), 0);
+    world.clear_faults();
+    bridge.waits_until("going is linked, once it is tried again", || world.is_linked("going", &[]));
+    bridge.settles();
+
+    // What was read before holds, for what is to be linked and for what goes.
+    unreadable();
+    world.forget_traffic();
+    let touched = json!({ "metadata": { "labels": { "touched": "true" } } });
+    world.merge("Secret", "openshift-operators", "quay-integration", &touched);
+    let is_asked_for = || world.cluster_traffic().entries().iter().any(|entry| entry.path.ends_with("/secrets/quay-integration"));
+    bridge.waits_until("it has tried", is_asked_for);
+    world.namespace("late");
+    world.delete("Namespace", "", "going");
+    bridge.waits_until("late is linked", || world.is_linked("late", &[]));
+    bridge.waits_until("going is gone", || world.get("Namespace", "", "going").is_none());
+    assert!(!world.sandbox.quay.organizations().contains(&"openshift_going".to_owned()), "it was left behind");
+}
+
+#[test]
+fn lists_that_change_while_quay_is_away_hold_when_it_is_back() {
+    let world = World::bare();
+    world.integration();
+    let bridge = Bridge::start(&world, &[]);
+    world.namespace("shop");
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &[]));
+    world.quay_traffic().fault(Fault::on("*", "/").drop_before());
+    world.image_stream("shop", "app");
+    bridge.waits_until("it is noticed", || bridge.says("Quay cannot be worked with"));
+    // In the middle of the second pause, of two seconds.
+    sleep(Duration::from_millis(1500));
+    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "denylistNamespaces": ["shop"] } }));
+    sleep(Duration::from_millis(300));
+    world.clear_faults();
+    bridge.waits_until("Quay is back", || bridge.says("Quay can be worked with again"));
+    world.delete("Secret", "shop", "builder-quay-openshift");
+    bridge.settles();
+    assert_eq!(world.get("Secret", "shop", "builder-quay-openshift"), None);
+    assert_eq!(world.sandbox.quay.repositories("openshift_shop"), Vec::<String>::new());
 }

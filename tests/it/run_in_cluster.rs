@@ -1,8 +1,13 @@
 //! `run` as it runs in the cluster: what it tells, who of several works, beside the operator, and with which rights.
 
+use std::time::{Duration, Instant};
+
 use sandbox::openshift::olm;
+use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
+#[cfg(unix)]
+use crate::building::{is_rewritten, with_webhook};
 use crate::support::{Bridge, STREAMS, World};
 
 /// The flags of a replica. Ports are free ones.
@@ -27,7 +32,7 @@ fn a_replica_tells_what_it_does_keeps_to_its_rights_and_hands_over_in_order() {
     let world = World::bare();
     world.integration();
     world.forget_traffic();
-    let bridge = Bridge::start(&world, &REPLICA);
+    let bridge = Bridge::start(&world, &[&REPLICA[..], &["--insecure"]].concat());
     furnish(&world);
     bridge.waits_until("shop is linked", || world.is_linked("shop", &STREAMS));
     bridge.waits_until("it is told in the namespace", || !world.list("Event", "shop").is_empty());
@@ -48,6 +53,7 @@ fn a_replica_tells_what_it_does_keeps_to_its_rights_and_hands_over_in_order() {
     ] {
         assert!(metrics.lines().any(|known| known == line), "{line} is not in\n{metrics}");
     }
+    assert!(bridge.says("is not verified"), "a weak test: there is no warning");
     for line in bridge.lines() {
         let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line} is no object"));
         assert!(line["time"].is_string() && line["level"].is_string() && line["message"].is_string(), "{line}");
@@ -64,7 +70,8 @@ fn a_replica_tells_what_it_does_keeps_to_its_rights_and_hands_over_in_order() {
     let second = Bridge::start(&world, &REPLICA);
     let first_holder = holder(&world).unwrap();
     assert!(second.page("/metrics").1.contains("oc_quay_leading 0"));
-    assert_eq!(bridge.end(), Some(0));
+    bridge.told_to_end();
+    assert_eq!(bridge.ends(), Some(0));
     assert_eq!(holder(&world), None, "it lets the Lease go");
     second.waits_until("the second one works", || second.page("/metrics").1.contains("oc_quay_leading 1"));
     assert_ne!(holder(&world).unwrap(), first_holder);
@@ -72,11 +79,57 @@ fn a_replica_tells_what_it_does_keeps_to_its_rights_and_hands_over_in_order() {
     second.waits_until("the secret is back", || world.is_linked("shop", &STREAMS));
 }
 
+#[cfg(unix)]
 #[test]
-fn while_the_operator_runs_the_bridge_stands_by() {
+fn a_replica_that_is_told_to_end_gives_up_the_work_and_answers_the_webhook_for_a_while() {
     let world = World::bare();
     world.integration();
-    world.create(&json!({
+    let (bridge, _) = with_webhook(&world, &REPLICA);
+    furnish(&world);
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &STREAMS));
+    world.wait_for("the webhook to be called", || is_rewritten(&world, "shop"));
+    let started = Instant::now();
+    bridge.told_to_end();
+    bridge.waits_until("it is not ready", || bridge.page("/readyz") == (503, "told to end\n".into()));
+    bridge.waits_until("it lets the Lease go", || holder(&world).is_none());
+    world.delete("Secret", "shop", "builder-quay-openshift");
+    bridge.settles();
+    assert_eq!(world.get("Secret", "shop", "builder-quay-openshift"), None, "it works no more");
+    assert_eq!(holder(&world), None);
+    let build = json!({
+        "apiVersion": "build.openshift.io/v1", "kind": "Build", "metadata": { "name": "late", "namespace": "shop" },
+        "spec": {
+            "serviceAccount": "deployer", "source": { "dockerfile": "FROM scratch" }, "strategy": { "dockerStrategy": {} },
+            "output": { "to": { "kind": "ImageStreamTag", "name": "app:1" } },
+        },
+    });
+    // A webhook that is not reached fails it.
+    world.create(&build);
+    assert_eq!(bridge.ends(), Some(0));
+    assert!((9..20).contains(&started.elapsed().as_secs()), "it ended after {:?}", started.elapsed());
+}
+
+#[test]
+fn slow_answers_keep_no_replica_from_renewing_its_lease() {
+    let world = World::bare();
+    world.integration();
+    let bridge = Bridge::start(&world, &["--leader-election", "-n", "default", "--parallel=1", "--request-timeout=60s"]);
+    let renewed = || world.get("Lease", "default", "oc-quay").unwrap()["spec"]["renewTime"].clone();
+    world.cluster_traffic().fault(Fault::on("POST", "/namespaces/shop/secrets").delay(Duration::from_secs(30)));
+    world.namespace("shop");
+    let is_slow = || world.cluster_traffic().entries().iter().any(|entry| entry.kind == "create secrets");
+    bridge.waits_until("it writes a secret", is_slow);
+    for _ in 0..2 {
+        let (before, since) = (renewed(), Instant::now());
+        bridge.waits_until("the Lease is renewed", || renewed() != before);
+        assert!(since.elapsed() < Duration::from_secs(12), "it took {:?}", since.elapsed());
+    }
+    assert!(!world.is_linked("shop", &[]), "a weak test: nothing was slow");
+}
+
+/// The operator's Deployment.
+fn operator() -> Value {
+    json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": { "name": olm::DEPLOYMENT, "namespace": "openshift-operators" },
@@ -87,7 +140,43 @@ fn while_the_operator_runs_the_bridge_stands_by() {
                 "spec": { "containers": [{ "name": "manager", "image": "operator" }] },
             },
         },
-    }));
+    })
+}
+
+#[test]
+fn whoever_may_not_work_any_more_stops_in_the_middle_of_it() {
+    let world = World::bare();
+    world.integration();
+    let bridge = Bridge::start(&world, &[]);
+    let slow = Duration::from_millis(800);
+    world.quay_traffic().set_latency(slow);
+    furnish(&world);
+    bridge.waits_until("it is at work", || !world.quay_traffic().writes().is_empty());
+    world.create(&operator());
+    bridge.waits_until("it says so", || bridge.says("the Quay Bridge Operator runs: standing by"));
+    std::thread::sleep(slow);
+    let begun = world.quay_traffic().entries().len();
+    std::thread::sleep(3 * slow);
+    assert_eq!(world.quay_traffic().entries().len(), begun);
+    assert!(!world.is_linked("shop", &STREAMS), "a weak test: it was done");
+
+    world.quay_traffic().set_latency(Duration::ZERO);
+    world.merge("Deployment", "openshift-operators", olm::DEPLOYMENT, &json!({ "spec": { "replicas": 0 } }));
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &STREAMS));
+
+    // Not to know whether it runs is not to know that it does.
+    world.cluster_traffic().fault(Fault::on("GET", "/apis/apps/v1/deployments?").status(500));
+    world.merge("Deployment", "openshift-operators", olm::DEPLOYMENT, &json!({ "metadata": { "labels": { "team": "red" } } }));
+    bridge.waits_until("it has looked", || bridge.says("whether the operator runs is not known now"));
+    world.delete("Secret", "shop", "builder-quay-openshift");
+    bridge.waits_until("the secret is back", || world.is_linked("shop", &STREAMS));
+}
+
+#[test]
+fn while_the_operator_runs_the_bridge_stands_by() {
+    let world = World::bare();
+    world.integration();
+    world.create(&operator());
     furnish(&world);
     world.forget_traffic();
     let bridge = Bridge::start(&world, &[]);
@@ -101,7 +190,7 @@ fn while_the_operator_runs_the_bridge_stands_by() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_refused_before_anything_is_done() {
+fn what_cannot_be_listened_on_and_passes_without_a_pause_are_refused_before_anything_is_done() {
     let world = World::bare();
     world.integration();
     world.forget_traffic();
@@ -109,5 +198,7 @@ fn an_address_that_is_taken_is_refused_before_anything_is_done() {
     let address = taken.local_addr().unwrap().to_string();
     let run = world.oc_quay(&["run", "--listen", &address]).ends_with(2);
     assert!(run.said().contains(&format!("--listen: cannot listen on {address}")), "{run:#?}");
+    let run = world.oc_quay(&["run", "--full-pass", "59s"]).ends_with(2);
+    assert!(run.said().contains("everything is looked at once a minute at the most"), "{run:#?}");
     assert!(world.cluster_traffic().entries().is_empty());
 }

@@ -17,7 +17,6 @@ use crate::support::World;
 /// A webhook that knows one thing: everybody but `robot` can push.
 struct Known {
     integration: Arc<Integration>,
-    nudged: Mutex<Vec<String>>,
 }
 
 impl View for Known {
@@ -32,10 +31,6 @@ impl View for Known {
     fn can_push(&self, _namespace: &str, service_account: &str) -> bool {
         service_account != "robot"
     }
-
-    fn nudge(&self, namespace: &str) {
-        self.nudged.lock().unwrap().push(namespace.into());
-    }
 }
 
 impl Known {
@@ -48,7 +43,7 @@ impl Known {
             insecure: false,
             cluster: "api.example.com:6443".into(),
         };
-        Self { integration: Arc::new(integration), nudged: Mutex::default() }
+        Self { integration: Arc::new(integration) }
     }
 }
 
@@ -109,6 +104,5 @@ fn the_api_server_has_builds_rewritten() {
     let mut unlinked = build("unlinked", &json!({ "to": { "kind": "ImageStreamTag", "name": "app:1" } }));
     unlinked["spec"]["serviceAccount"] = json!("robot");
     assert_eq!(world.create(&unlinked)["spec"]["output"], unlinked["spec"]["output"]);
-    assert_eq!(*known.nudged.lock().unwrap(), ["shop"]);
     assert!(outcomes.lock().unwrap().contains(&Outcome::NotLinked));
 }

@@ -2,14 +2,18 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::serve::Listener;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -18,6 +22,13 @@ use super::{Observer, Told};
 
 /// How long a client may take to agree on TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// So many connections there may be at once. The API servers of a cluster need a few; whoever else comes waits.
+const CONNECTIONS: usize = 256;
+
+/// How long a client may take to its next request. The API server gives up connections that idle for 90 seconds
+/// (`idleConnsPerHost` in Kubernetes' `client-go/transport/cache.go`).
+const BETWEEN: Duration = Duration::from_secs(100);
 
 /// How long to wait when no connection can be accepted, which is when the process has too many files open.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -29,7 +40,46 @@ pub(super) struct TlsListener {
     _accepting: JoinSet<()>,
 }
 
-type Connection = (TlsStream<TcpStream>, SocketAddr);
+type Connection = (Line, SocketAddr);
+
+/// A connection, which ends when a client keeps it and asks nothing.
+pub(super) struct Line {
+    stream: TlsStream<TcpStream>,
+    /// When it ends unless something is answered.
+    end: Pin<Box<Sleep>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Line {
+    fn new(stream: TlsStream<TcpStream>, place: OwnedSemaphorePermit) -> Self {
+        Self { stream, end: Box::pin(sleep(BETWEEN)), _place: place }
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.end.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        pin!(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(pin!(&mut self.stream).poll_write(context, bytes));
+        self.end.as_mut().reset(Instant::now() + BETWEEN);
+        Poll::Ready(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pin!(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pin!(&mut self.stream).poll_shutdown(context)
+    }
+}
 
 impl TlsListener {
     pub(super) fn new(listener: TcpListener, certificates: Arc<Certificates>, observer: Observer) -> Self {
@@ -44,7 +94,10 @@ impl TlsListener {
 async fn accept(listener: TcpListener, certificates: Arc<Certificates>, observer: Observer, agree: Sender<Connection>) {
     // Owned here, so that what is half agreed ends with the listener.
     let mut handshakes = JoinSet::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
+        // It is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((socket, peer)) = listener.accept().await else {
             sleep(PAUSE).await;
             continue;
@@ -59,7 +112,7 @@ async fn accept(listener: TcpListener, certificates: Arc<Certificates>, observer
             let _ = socket.set_nodelay(true);
             // A client that does not trust us hangs up here; there is nobody to tell.
             if let Ok(Ok(stream)) = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(socket)).await {
-                let _ = agree.send((stream, peer)).await;
+                let _ = agree.send((Line::new(stream, place), peer)).await;
             }
         });
         while handshakes.try_join_next().is_some() {}
@@ -67,7 +120,7 @@ async fn accept(listener: TcpListener, certificates: Arc<Certificates>, observer
 }
 
 impl Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
+    type Io = Line;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> Connection {

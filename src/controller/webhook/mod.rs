@@ -2,6 +2,9 @@
 //!
 //! It answers out of memory and never asks anybody, neither the cluster nor Quay, so it is as fast as it is small and works
 //! while they do not. What it needs to know it is told through a [`View`].
+//!
+//! Whoever reaches it may ask: it does not know the API server from others. So nothing comes of a review but its answer,
+//! and no client gets more of the process than its share. What is to become of a build is learnt from the cluster.
 
 mod certificates;
 mod listener;
@@ -15,25 +18,35 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::bridge::integration::Integration;
 use crate::bridge::names::BRIDGE_WEBHOOK_PATH;
 use crate::bridge::scope::Scope;
 use certificates::Certificates;
 use listener::TlsListener;
+pub(super) use review::unwritten;
 pub use review::{Answer, NoReview, Outcome, review};
 
 /// The path that the API server calls.
 pub const PATH: &str = BRIDGE_WEBHOOK_PATH;
 
-/// The largest review that is read; the API server takes objects of 3 MiB (controller-runtime's limit).
-const LARGEST: usize = 7 << 20;
+/// The largest review that is read: an object of 3 MiB, which is all that the API server takes
+/// (`MaxRequestBodyBytes` in Kubernetes' `apiserver/pkg/server/config.go`), and what stands around it.
+const LARGEST: usize = 7 << 19;
+
+/// So many reviews are read at once: all of them at their largest fit into the memory that the manifest grants.
+const AT_ONCE: usize = 16;
+
+/// How long a review may take to arrive. The API server waits no longer for its answer (`timeoutSeconds` in the manifest).
+const ARRIVES: Duration = Duration::from_secs(3);
 
 /// What the webhook knows. Every answer comes from memory.
 pub trait View: Send + Sync {
@@ -45,9 +58,6 @@ pub trait View: Send + Sync {
 
     /// Whether a build of that service account will find a login with which it may push to the namespace's organization.
     fn can_push(&self, namespace: &str, service_account: &str) -> bool;
-
-    /// Has a namespace looked at before others.
-    fn nudge(&self, namespace: &str);
 }
 
 /// What the webhook has to tell.
@@ -87,6 +97,7 @@ pub struct Webhook {
 struct Shared {
     view: Arc<dyn View>,
     observer: Observer,
+    places: Arc<Semaphore>,
 }
 
 impl Webhook {
@@ -108,19 +119,28 @@ impl Webhook {
 }
 
 fn router(view: Arc<dyn View>, observer: Observer) -> Router {
-    let state = Shared { view, observer };
-    Router::new().route(PATH, post(handle)).layer(DefaultBodyLimit::max(LARGEST)).with_state(state)
+    let state = Shared { view, observer, places: Arc::new(Semaphore::new(AT_ONCE)) };
+    Router::new().route(PATH, post(handle)).with_state(state)
 }
 
-async fn handle(State(Shared { view, observer }): State<Shared>, body: Bytes) -> Response {
+async fn handle(State(Shared { view, observer, places }): State<Shared>, body: Body) -> Response {
+    let arriving = async {
+        let place = places.acquire().await;
+        (place, to_bytes(body, LARGEST).await)
+    };
+    let (_place, body) = match timeout(ARRIVES, arriving).await {
+        Ok((place, Ok(body))) => (place, body),
+        Ok((_, Err(_))) => {
+            let words = format!("a review has to arrive whole, in no more than {LARGEST} bytes\n");
+            return (StatusCode::PAYLOAD_TOO_LARGE, words).into_response();
+        }
+        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "the review did not arrive in time\n").into_response(),
+    };
     let started = Instant::now();
     let Ok(answer) = review(&body, view.as_ref()) else {
         return (StatusCode::BAD_REQUEST, "this is no AdmissionReview\n").into_response();
     };
-    if answer.outcome == Outcome::NotLinked && !answer.dry_run {
-        view.nudge(&answer.namespace);
-    }
-    let Answer { body, outcome, warning, namespace, name, .. } = answer;
+    let Answer { body, outcome, warning, namespace, name } = answer;
     observer(&Told::Reviewed { namespace, name, outcome, warning, took: started.elapsed() });
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -52,8 +52,6 @@ pub struct Answer {
     pub namespace: String,
     /// The build.
     pub name: String,
-    /// The request was for a trial (`dryRun`): nothing may come of it.
-    pub dry_run: bool,
 }
 
 /// What was sent is no AdmissionReview, so there is nobody to answer.
@@ -80,8 +78,6 @@ struct Request {
     name: String,
     #[serde(default)]
     namespace: String,
-    #[serde(default)]
-    dry_run: bool,
     #[serde(default)]
     object: Value,
 }
@@ -120,7 +116,11 @@ struct Response<'a> {
 /// [`NoReview`] for anything but an AdmissionReview with a request.
 pub fn review(body: &[u8], view: &dyn View) -> Result<Answer, NoReview> {
     let Review { request } = serde_json::from_slice(body).map_err(|_| NoReview)?;
-    let verdict = if request.is_new_build() { judge(&request, view) } else { Verdict::silent(Outcome::Unchanged) };
+    let verdict = match parts(&request.object) {
+        _ if !request.is_new_build() => Verdict::silent(Outcome::Unchanged),
+        Some((annotations, spec)) => judge(&request.namespace, annotations, &spec, view),
+        None => Verdict::left_alone(Outcome::Unknown, "it is no build that could be understood"),
+    };
     let patch = verdict.patch.as_ref().and_then(|patch| serde_json::to_vec(patch).ok());
     let reply = Reply {
         api_version: "admission.k8s.io/v1",
@@ -135,8 +135,19 @@ pub fn review(body: &[u8], view: &dyn View) -> Result<Answer, NoReview> {
     };
     let body = serde_json::to_vec(&reply).map_err(|_| NoReview)?;
     let Verdict { outcome, warning, .. } = verdict;
-    let Request { namespace, name, dry_run, .. } = request;
-    Ok(Answer { body, outcome, warning, namespace, name, dry_run })
+    let Request { namespace, name, .. } = request;
+    Ok(Answer { body, outcome, warning, namespace, name })
+}
+
+/// Why the output of a build, as it was created, is not in Quay although somebody may have expected it there; with what
+/// the webhook would say of it now.
+pub(in crate::controller) fn unwritten(namespace: &str, spec: &CommonSpec, view: &dyn View) -> Option<(Outcome, String)> {
+    let Verdict { outcome, warning, .. } = judge(namespace, None, spec, view);
+    let why = match outcome {
+        Outcome::Rewritten => "the output of this build stays as it is: the bridge was not asked, or not ready yet".to_owned(),
+        _ => warning?,
+    };
+    Some((outcome, why))
 }
 
 impl Request {
@@ -165,23 +176,20 @@ impl Verdict {
     }
 }
 
-fn judge(request: &Request, view: &dyn View) -> Verdict {
-    let Some((annotations, spec)) = parts(&request.object) else {
-        return Verdict::left_alone(Outcome::Unknown, "it is no build that could be understood");
-    };
+fn judge(namespace: &str, annotations: Option<&Map<String, Value>>, spec: &CommonSpec, view: &dyn View) -> Verdict {
     let Some(integration) = view.integration() else {
-        return match spec.output.to {
+        return match &spec.output.to {
             Some(to) if to.kind != "DockerImage" => Verdict::left_alone(Outcome::Unknown, "no QuayIntegration can be used now"),
             _ => Verdict::silent(Outcome::Unchanged),
         };
     };
-    match rewrite(&integration, &request.namespace, &spec, |namespace| view.scope(namespace)) {
-        Rewriting::Rewritten(rewritten) if !has_login(&request.namespace, &spec, &rewritten, view) => {
-            Verdict::left_alone(Outcome::NotLinked, &not_linked(&request.namespace, spec.pusher()))
+    match rewrite(&integration, namespace, spec, |namespace| view.scope(namespace)) {
+        Rewriting::Rewritten(rewritten) if !has_login(namespace, spec, &rewritten, view) => {
+            Verdict::left_alone(Outcome::NotLinked, &not_linked(namespace, spec.pusher()))
         }
         Rewriting::Rewritten(rewritten) => Verdict {
             outcome: Outcome::Rewritten,
-            warning: replaced(&spec, &rewritten),
+            warning: replaced(spec, &rewritten),
             patch: Some(patch::rewritten(annotations, &rewritten)),
         },
         Rewriting::Unchanged(Unchanged::InQuay) => Verdict {
@@ -190,7 +198,7 @@ fn judge(request: &Request, view: &dyn View) -> Verdict {
             patch: annotations.is_some_and(|map| map.contains_key(IMPORTED_ANNOTATION)).then(patch::not_imported),
             ..Verdict::silent(Outcome::Unchanged)
         },
-        Rewriting::Unchanged(why) => unchanged(&request.namespace, &why),
+        Rewriting::Unchanged(why) => unchanged(namespace, &why),
     }
 }
 

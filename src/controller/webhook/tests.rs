@@ -3,7 +3,7 @@
 mod answers;
 mod serving;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,6 @@ use crate::bridge::scope::Scope;
 #[derive(Default)]
 struct Known {
     without_integration: bool,
-    nudged: Mutex<Vec<String>>,
 }
 
 impl View for Known {
@@ -38,10 +37,6 @@ impl View for Known {
 
     fn can_push(&self, _namespace: &str, service_account: &str) -> bool {
         service_account == "builder"
-    }
-
-    fn nudge(&self, namespace: &str) {
-        self.nudged.lock().unwrap().push(namespace.into());
     }
 }
 

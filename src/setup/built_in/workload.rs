@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{BuiltIn, Object, cluster_object, labels};
-use crate::bridge::names::{BRIDGE, BRIDGE_WEBHOOK, BRIDGE_WEBHOOK_PATH};
+use crate::bridge::names::{BRIDGE, BRIDGE_WEBHOOK, BRIDGE_WEBHOOK_PATH, POD_NAME};
 use crate::cluster::ObjectKind;
 
 /// The port of `/healthz`, `/readyz` and `/metrics`.
@@ -61,6 +61,8 @@ fn deployment(bridge: &BuiltIn) -> Object {
 fn pod(bridge: &BuiltIn) -> Value {
     json!({
         "serviceAccountName": BRIDGE,
+        // It goes on answering the webhook for ten seconds after it was told to end.
+        "terminationGracePeriodSeconds": 30,
         "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
         // Both on one node would go with it.
         "affinity": { "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
@@ -85,6 +87,8 @@ fn container(bridge: &BuiltIn) -> Value {
             format!("--webhook-listen=0.0.0.0:{WEBHOOK_PORT}"),
             format!("--webhook-certs={CERTIFICATES}"),
         ],
+        // What tells replicas apart.
+        "env": [{ "name": POD_NAME, "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }],
         "ports": [
             { "name": "webhook", "containerPort": WEBHOOK_PORT },
             { "name": "metrics", "containerPort": LISTEN_PORT },

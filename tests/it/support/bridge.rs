@@ -54,11 +54,16 @@ impl<'a> Bridge<'a> {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
-    /// Ends it as Kubernetes ends a pod, and waits until it has; its exit code.
+    /// Tells it to end as Kubernetes tells a pod.
     #[cfg(unix)]
-    pub(crate) fn end(mut self) -> Option<i32> {
+    pub(crate) fn told_to_end(&self) {
         let id = self.child.id().to_string();
         assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    }
+
+    /// Waits until it has ended; its exit code.
+    #[cfg(unix)]
+    pub(crate) fn ends(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 

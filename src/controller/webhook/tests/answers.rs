@@ -122,7 +122,7 @@ fn what_may_be_expected_in_quay_and_does_not_go_there_is_told() {
 
 #[test]
 fn without_an_integration_only_builds_that_might_go_to_quay_are_told() {
-    let view = Known { without_integration: true, ..Known::default() };
+    let view = Known { without_integration: true };
     assert_eq!(created(&view, build(stream_tag("app:1"))).outcome, Outcome::Unknown);
     assert_eq!(created(&view, build(Value::Null)).warning, None);
     assert_eq!(created(&view, build(json!({ "kind": "DockerImage", "name": "docker.io/x/y" }))).warning, None);

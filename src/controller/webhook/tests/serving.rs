@@ -1,18 +1,23 @@
 //! The server: TLS, certificates that change, and what is not a review.
 
+use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use axum::body::{Body, Bytes};
+use axum::response::Response;
 use reqwest::{Certificate, Client, StatusCode};
 use sandbox::tls::Authority;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tower::Service as _;
 
-use super::super::{Observer, Outcome, PATH, Told, Webhook};
+use super::super::{ARRIVES, AT_ONCE, LARGEST, Observer, Outcome, PATH, Told, Webhook, router};
 use super::{Known, build, sent, stream_tag};
 
 /// A webhook that is served, and what it told.
@@ -20,7 +25,6 @@ struct Served {
     runtime: Runtime,
     folder: tempfile::TempDir,
     address: SocketAddr,
-    view: Arc<Known>,
     told: Arc<Mutex<Vec<Told>>>,
 }
 
@@ -35,17 +39,17 @@ impl Served {
     fn start() -> (Self, Certificate) {
         let folder = tempfile::tempdir().unwrap();
         let certificate = certify(folder.path());
-        let (view, told) = (Arc::new(Known::default()), Arc::new(Mutex::new(Vec::new())));
+        let told = Arc::new(Mutex::new(Vec::new()));
         let observer: Observer = {
             let told = Arc::clone(&told);
             Arc::new(move |event: &Told| told.lock().unwrap().push(event.clone()))
         };
-        let webhook = Webhook::new(folder.path(), view.clone(), observer).unwrap();
+        let webhook = Webhook::new(folder.path(), Arc::new(Known::default()), observer).unwrap();
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(webhook.serve(listener));
-        (Self { runtime, folder, address, view, told }, certificate)
+        (Self { runtime, folder, address, told }, certificate)
     }
 
     /// Posts a body over a new connection that trusts one certificate.
@@ -67,16 +71,11 @@ fn a_review_is_answered_over_tls_and_told() {
     assert_eq!((status, &answer["response"]["patchType"]), (StatusCode::OK, &json!("JSONPatch")));
 
     object["spec"]["serviceAccount"] = json!("deployer");
-    let mut request = sent("CREATE", "shop", &object);
-    served.post(&certificate, PATH, request.to_string()).unwrap();
-    request["request"]["dryRun"] = json!(true);
-    served.post(&certificate, PATH, request.to_string()).unwrap();
-    // A trial has no effect.
-    assert_eq!(*served.view.nudged.lock().unwrap(), ["shop"]);
+    served.post(&certificate, PATH, sent("CREATE", "shop", &object).to_string()).unwrap();
 
     for (path, body, status) in [
         (PATH, String::new(), StatusCode::BAD_REQUEST),
-        (PATH, "x".repeat(super::super::LARGEST + 1), StatusCode::PAYLOAD_TOO_LARGE),
+        (PATH, "x".repeat(LARGEST + 1), StatusCode::PAYLOAD_TOO_LARGE),
         ("/", String::new(), StatusCode::NOT_FOUND),
     ] {
         assert_eq!(served.post(&certificate, path, body).unwrap().0, status);
@@ -86,7 +85,7 @@ fn a_review_is_answered_over_tls_and_told() {
         Told::Reviewed { namespace, outcome, .. } => Some((namespace.as_str(), *outcome)),
         Told::CertificateUnusable { .. } => None,
     });
-    let expected = [Outcome::Rewritten, Outcome::NotLinked, Outcome::NotLinked].map(|outcome| ("shop", outcome));
+    let expected = [Outcome::Rewritten, Outcome::NotLinked].map(|outcome| ("shop", outcome));
     assert_eq!(outcomes.collect::<Vec<_>>(), expected);
 }
 
@@ -131,6 +130,24 @@ fn a_client_that_says_nothing_holds_up_no_other() {
     });
     assert!(served.post(&certificate, PATH, sent("CREATE", "shop", &build(stream_tag("app:1"))).to_string()).is_ok());
     drop(silent);
+}
+
+#[test]
+fn a_review_that_does_not_arrive_is_not_waited_for_and_delays_no_other() {
+    let runtime = Runtime::new().unwrap();
+    let router = router(Arc::new(Known::default()), Arc::new(|_: &Told| ()));
+    let post = |body: Body| {
+        let request = axum::http::Request::post(PATH).body(body).unwrap();
+        runtime.spawn(router.clone().call(request))
+    };
+    let answered = |answer: JoinHandle<Result<Response, Infallible>>| runtime.block_on(answer).unwrap().unwrap().status();
+    let silent = || Body::from_stream(futures::stream::pending::<std::io::Result<Bytes>>());
+    let review = || Body::from(sent("CREATE", "shop", &build(stream_tag("app:1"))).to_string());
+    let slow: Vec<_> = (0..AT_ONCE).map(|_| post(silent())).collect();
+    std::thread::sleep(ARRIVES / 2);
+    let waiting = post(review());
+    slow.into_iter().for_each(|slow| assert_eq!(answered(slow), StatusCode::REQUEST_TIMEOUT));
+    assert_eq!(answered(waiting), StatusCode::OK);
 }
 
 #[test]
