@@ -364,3 +364,14 @@ pub(super) struct Update {
     pub(super) state: String,
     pub(super) version: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_name_makes_no_other_path() {
+        assert_eq!(EVENTS.path(Some("shop-1")), "/api/v1/namespaces/shop-1/events");
+        assert_eq!(EVENTS.path(Some("a/x/b?c")), "/api/v1/namespaces/a%2Fx%2Fb%3Fc/events");
+    }
+}

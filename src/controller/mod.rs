@@ -182,7 +182,7 @@ impl<'a> Engine<'a> {
         if !self.options.reviews_builds || !self.leads() || build.phase != Phase::New {
             return;
         }
-        let Some((outcome, why)) = webhook::unwritten(namespace, &build.spec, &self.shared) else { return };
+        let Some((outcome, why)) = webhook::not_rewritten(namespace, &build.spec, &self.shared) else { return };
         if outcome == webhook::Outcome::NotLinked {
             self.line_up(namespace, Lane::Front);
         }

@@ -64,6 +64,26 @@ fn the_api_server_is_restarted_and_what_was_watched_is_forgotten() {
 }
 
 #[test]
+fn what_was_watched_is_forgotten_again_and_again() {
+    let world = World::bare();
+    world.integration();
+    let bridge = Bridge::start(&world, &[]);
+    world.cluster_traffic().fault(Fault::on("GET", "watch=").status(410));
+    if !world.restart_api_server() {
+        world.sandbox.openshift.expire_history();
+    }
+    let is_listed = || world.cluster_traffic().count("list namespaces") > 0;
+    bridge.waits_until("it is listed anew", is_listed);
+    world.forget_traffic();
+    sleep(Duration::from_secs(3));
+    let relisted = world.cluster_traffic().count("list namespaces");
+    assert!(relisted <= 5, "namespaces were listed {relisted} times");
+    world.clear_faults();
+    world.namespace("late");
+    bridge.waits_until("late is linked", || world.is_linked("late", &[]));
+}
+
+#[test]
 fn quay_is_away_for_a_while() {
     let names = ["east", "north", "west"];
     let world = World::bare();

@@ -69,7 +69,8 @@ fn a_replica_tells_what_it_does_keeps_to_its_rights_and_hands_over_in_order() {
     // A second one waits, and takes over as soon as the first has ended.
     let second = Bridge::start(&world, &REPLICA);
     let first_holder = holder(&world).unwrap();
-    assert!(second.page("/metrics").1.contains("oc_quay_leading 0"));
+    let waits = second.page("/metrics").1;
+    assert!(waits.contains("oc_quay_leading 0") && waits.contains("oc_quay_queue_depth 0"), "{waits}");
     bridge.told_to_end();
     assert_eq!(bridge.ends(), Some(0));
     assert_eq!(holder(&world), None, "it lets the Lease go");

@@ -32,7 +32,7 @@ use crate::bridge::names::BRIDGE_WEBHOOK_PATH;
 use crate::bridge::scope::Scope;
 use certificates::Certificates;
 use listener::TlsListener;
-pub(super) use review::unwritten;
+pub(super) use review::not_rewritten;
 pub use review::{Answer, NoReview, Outcome, review};
 
 /// The path that the API server calls.

@@ -141,7 +141,7 @@ pub fn review(body: &[u8], view: &dyn View) -> Result<Answer, NoReview> {
 
 /// Why the output of a build, as it was created, is not in Quay although somebody may have expected it there; with what
 /// the webhook would say of it now.
-pub(in crate::controller) fn unwritten(namespace: &str, spec: &CommonSpec, view: &dyn View) -> Option<(Outcome, String)> {
+pub(in crate::controller) fn not_rewritten(namespace: &str, spec: &CommonSpec, view: &dyn View) -> Option<(Outcome, String)> {
     let Verdict { outcome, warning, .. } = judge(namespace, None, spec, view);
     let why = match outcome {
         Outcome::Rewritten => "the output of this build stays as it is: the bridge was not asked, or not ready yet".to_owned(),
