@@ -1,5 +1,9 @@
 //! `run`: the bridge keeps namespaces linked by itself.
 
+use std::time::{Duration, Instant};
+
+use sandbox::Options;
+use sandbox::openshift::Cluster;
 use serde_json::{Value, json};
 
 use crate::support::{Bridge, World};
@@ -164,4 +168,20 @@ fn what_a_build_pushed_is_imported_once_and_no_rollback_is_undone() {
     bridge.waits_until("the next build is imported", || is_noted(&third));
     assert_eq!(newest(), in_quay());
     world.assert_within_the_bridges_rights();
+}
+
+#[test]
+fn service_accounts_that_never_come_are_waited_for_once() {
+    let without = vec!["build.openshift.io".to_owned(), "apps.openshift.io".to_owned()];
+    let options = Options { cluster: Cluster { without, ..Cluster::default() }, ..Options::default() };
+    let Some(world) = World::stand_in_bare(options, "its capabilities are all on") else { return };
+    world.integration();
+    let bridge = Bridge::start(&world, &[]);
+    world.create(&sandbox::manifests::namespace("shop"));
+    let pulls = || world.references("shop", "default", "imagePullSecrets").iter().any(|secret| secret.contains("-quay-"));
+    bridge.waits_until("shop is linked as far as it goes", pulls);
+    let since = Instant::now();
+    world.image_stream("shop", "app");
+    bridge.waits_until("the repository", || world.sandbox.quay.repositories("openshift_shop").contains(&"app".to_owned()));
+    assert!(since.elapsed() < Duration::from_secs(10), "it took {:?}", since.elapsed());
 }
