@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use oc_quay::setup::built_in::BuiltIn;
 use serde_json::{Value, json};
 
 use super::{in_project, read};
@@ -139,5 +140,36 @@ fn the_manifest_is_filled_in_from_the_archives_that_are_there() {
         assert!(sums.contains(&format!("{sum}  {}\n", uri.rsplit('/').next().unwrap())), "{sums}\n{text}");
     }
     assert!(!text.contains("PLACEHOLDER") && !text.contains(NO_CHECKSUM) && !text.contains("0.1.0"), "{text}");
-    assert_eq!(sums.lines().count(), archives.len());
+    assert!(sums.contains("  quay.yaml\n"), "{sums}");
+    assert_eq!(sums.lines().count(), archives.len() + 1);
+}
+
+/// The image that the bridge runs from where nobody names another.
+#[test]
+fn the_image_that_is_asked_for_is_the_one_that_is_released() {
+    let workflow = read(".github/workflows/release.yml");
+    let released = workflow.lines().find_map(|line| line.strip_prefix("  IMAGE: ")).unwrap();
+    let asked_for = BuiltIn::new(None, None).image;
+    // A tag of the project is `v` and the version, which the workflow insists on.
+    assert_eq!(asked_for, format!("{released}:v{}", env!("CARGO_PKG_VERSION")));
+    assert!(workflow.contains("tagged=$IMAGE:$GITHUB_REF_NAME\n"), "the image has the tag of the project");
+    assert!(!workflow.contains("GITHUB_REF_NAME#v"), "no image goes without its v");
+    let pages = super::pages();
+    let tags = pages.iter().flat_map(|(path, page)| page.split("/oc-quay:").skip(1).map(move |rest| (path, rest)));
+    for (path, rest) in tags {
+        assert!(rest.starts_with("v1") || rest.starts_with(concat!("v", env!("CARGO_PKG_VERSION"))), "{path}: {rest:.20}");
+    }
+}
+
+/// Steps of pipelines name the program without its folder.
+#[test]
+fn the_image_holds_the_program_on_its_path() {
+    let file = read("Containerfile");
+    for line in ["/src/target/release/oc-quay /usr/local/bin/oc-quay", "ENV PATH=/usr/local/bin", "[\"/usr/local/bin/oc-quay\"]"]
+    {
+        assert!(file.contains(line), "{line}");
+    }
+    let toolchain = read("rust-toolchain.toml");
+    let version = file.split_once("rust:").and_then(|(_, rest)| rest.split_once("-alpine")).unwrap().0;
+    assert!(toolchain.contains(&format!("channel = \"{version}.")), "{version} builds the image, and not the rest");
 }
