@@ -126,7 +126,7 @@ fn what_may_not_be_read_is_not_guessed() {
     use Outcome::{Done, Refused};
     let cases = [
         ("list", "", "namespaces", Refused("may not list namespaces")),
-        ("get", "", "secrets", Refused("may not get secrets in namespace openshift-operators")),
+        ("get", "", "secrets", Refused("may not get secrets quay-integration in namespace openshift-operators")),
         ("list", "quay.redhat.com", "quayintegrations", Refused("may not list quayintegrations.quay.redhat.com")),
         ("get", "", "configmaps", Refused("could not read config map")),
         ("get", "config.openshift.io", "images", Refused("could not read image configuration")),

@@ -81,22 +81,25 @@ pub(in crate::setup) fn rights(setup: &Setup) -> Vec<Right> {
         namespace: Some(namespace.to_owned()),
         name: None,
     };
+    // Roles may be held to names, but for creating.
+    let named = |right: Right, name: &str| Right { name: (right.verb != "create").then(|| name.to_owned()), ..right };
     let secret = setup.secret();
     let write = |exists: bool| if exists { "patch" } else { "create" };
     let has_secret = setup.found.credentials.as_ref().is_ok_and(Credentials::exists);
     let mut rights = vec![
         anywhere("list", "", "namespaces"),
-        within("get", "", "secrets", &secret.namespace),
-        within(write(has_secret), "", "secrets", &secret.namespace),
+        named(within("get", "", "secrets", &secret.namespace), &secret.name),
+        named(within(write(has_secret), "", "secrets", &secret.namespace), &secret.name),
         anywhere("list", "quay.redhat.com", "quayintegrations"),
         anywhere(write(setup.existing().is_some()), "quay.redhat.com", "quayintegrations"),
     ];
     if setup.answers.node_trust == Some(NodeTrust::Apply) {
         let trust = setup.found.trust.as_ref().ok();
-        let has_map = trust.is_some_and(|trust| trust.config_map.is_some());
-        rights.push(within(write(has_map), "", "configmaps", TRUST_NAMESPACE));
+        let map = trust.and_then(|trust| trust.config_map.as_ref());
+        let name = map.map_or("", |map| &map.name);
+        rights.push(named(within(write(map.is_some()), "", "configmaps", TRUST_NAMESPACE), name));
         if trust.is_some_and(|trust| trust.image_config.as_ref().is_some_and(|config| config.config_map.is_none())) {
-            rights.push(anywhere("patch", "config.openshift.io", "images"));
+            rights.push(named(anywhere("patch", "config.openshift.io", "images"), "cluster"));
         }
     }
     for namespace in setup.answers.link.iter().flatten() {

@@ -12,7 +12,8 @@ use super::markdown::{Piece, pieces};
 use super::read;
 use crate::support::World;
 
-/// The rights of the roles on a page whose names begin so, as `VERB RESOURCE.GROUP in NAMESPACE`.
+/// The rights of the roles on a page whose names begin so, as `VERB RESOURCE.GROUP in NAMESPACE`, and `named NAME` where a
+/// rule is held to one.
 fn listed(page: &str, name: &str) -> BTreeSet<String> {
     let page = read(page);
     let blocks = pieces(&page).into_iter().filter_map(|(_, piece)| match piece {
@@ -32,7 +33,13 @@ fn rights(role: &Value) -> Vec<String> {
     for rule in role["rules"].as_array().unwrap() {
         for group in texts(&rule["apiGroups"]) {
             for resource in texts(&rule["resources"]) {
-                rights.extend(texts(&rule["verbs"]).iter().map(|verb| right(verb, &resource, &group, namespace)));
+                for verb in texts(&rule["verbs"]) {
+                    let right = right(&verb, &resource, &group, namespace);
+                    match rule.get("resourceNames").map(texts) {
+                        Some(names) => rights.extend(names.iter().map(|name| named(&right, name))),
+                        None => rights.push(right),
+                    }
+                }
             }
         }
     }
@@ -41,6 +48,19 @@ fn rights(role: &Value) -> Vec<String> {
 
 fn right(verb: &str, resource: &str, group: &str, namespace: &str) -> String {
     format!("{verb} {resource}.{group} in {namespace}")
+}
+
+fn named(right: &str, name: &str) -> String {
+    format!("{right} named {name}")
+}
+
+/// The right that a request needs, held to its object's name where one of those that are listed is; none for what everybody
+/// may ask.
+fn used_of(listed: &BTreeSet<String>, entry: &Entry) -> Option<String> {
+    let right = used(entry)?;
+    let name = entry.path.split('?').next()?.rsplit('/').next()?;
+    let named = named(&right, name);
+    Some(if listed.contains(&named) { named } else { right })
 }
 
 /// The right that a request needs; none for what everybody may ask.
@@ -55,6 +75,9 @@ fn used(entry: &Entry) -> Option<String> {
         return None;
     }
     let (namespace, resource, is_one) = match rest.split('/').collect::<Vec<_>>().as_slice() {
+        ["namespaces", namespace, resource, _, subresource] => {
+            ((*namespace).to_owned(), format!("{resource}/{subresource}"), true)
+        }
         ["namespaces", namespace, resource, name @ ..] => ((*namespace).to_owned(), (*resource).to_owned(), !name.is_empty()),
         [resource, name @ ..] => (String::new(), (*resource).to_owned(), !name.is_empty()),
         [] => return None,
@@ -82,8 +105,9 @@ fn the_roles_hold_the_rights_that_a_set_up_uses() {
     // Now everything is there and has to be changed.
     let again = ["setup", "--yes", "--node-trust", "apply", "--allow", "shop", "--quay-ca-file"];
     world.oc_quay(&again).args(&[other.to_str().unwrap()]).succeeds();
-    let used: BTreeSet<_> = world.cluster_traffic().entries().iter().filter_map(used).collect();
-    assert_eq!(listed("docs/setup.md", "oc-quay-setup"), used);
+    let listed = listed("docs/setup.md", "oc-quay-setup");
+    let used: BTreeSet<_> = world.cluster_traffic().entries().iter().filter_map(|entry| used_of(&listed, entry)).collect();
+    assert_eq!(listed, used);
 }
 
 #[test]
@@ -105,6 +129,25 @@ fn the_administrators_role_holds_the_rights_that_the_commands_use() {
     let used = world.cluster_traffic().entries();
     let used: BTreeSet<_> = used.iter().filter_map(used_anywhere).collect();
     assert_eq!(listed("docs/security.md", "oc-quay-admin"), used);
+}
+
+#[test]
+fn the_role_for_builds_holds_what_the_administrators_lacks_for_them() {
+    let Some(world) = World::stand_in("its roles are tried with its namespaces") else { return };
+    let run = |command: &str| world.oc_quay(&command.split(' ').collect::<Vec<_>>()).succeeds();
+    world.trust_quay();
+    run("link -n shop --yes");
+    let digest = world.sandbox.quay.push_tag("openshift_shop", "web", "1").unwrap();
+    let inside = format!("image-registry.openshift-image-registry.svc:5000/shop/web@{digest}");
+    let item = json!({ "created": "2020-01-01T00:00:00Z", "image": digest, "dockerImageReference": inside, "generation": 1 });
+    world.merge("ImageStream", "shop", "web/status", &json!({ "status": { "tags": [{ "tag": "1", "items": [item] }] } }));
+    world.build_config("shop", "app", &json!({ "to": { "kind": "ImageStreamTag", "name": "app:latest" } }));
+    for command in ["images", "builds", "builds rewrite --yes", "builds restore --yes", "import --missing --yes"] {
+        run(&format!("{command} -n shop"));
+    }
+    let used: BTreeSet<_> = world.cluster_traffic().entries().iter().filter_map(used_anywhere).collect();
+    let lacking: BTreeSet<_> = used.difference(&listed("docs/security.md", "oc-quay-admin")).cloned().collect();
+    assert_eq!(listed("docs/security.md", "oc-quay-builds"), lacking);
 }
 
 /// The same right in all namespaces.
