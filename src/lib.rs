@@ -8,7 +8,6 @@
 //! | [`cli`] | the command line; its doc comments are the help |
 //! | `commands` | a file per command: gather, judge, plan, ask, apply, report |
 //! | `session` | what commands share: the settings, both sides, gathering and applying |
-//! | [`controller`] | the bridge that runs by itself |
 //! | [`bridge`] | the domain, pure: names, scope, desired, snapshot, checks, plan |
 //! | `completion` | what could stand at the cursor, for shells, `oc` and `kubectl` |
 //! | [`cluster`] | the OpenShift side: reading and writing |

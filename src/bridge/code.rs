@@ -188,7 +188,7 @@ codes! {
         "The robot account gets too little or too much right on repositories that are created later.",
         "Repair changes it.",
         "oc quay repair -n {namespace}";
-    DefaultPermissionDuplicated "OQ223" Warning "A default permission stands there more than once",
+    DefaultPermissionDuplicated "OQ223" Warning "A default permission exists more than once",
         "Quay adds another one each time it is asked. Which of them applies to a new repository is left to chance.",
         "Repair deletes the superfluous ones.",
         "oc quay repair -n {namespace}";
@@ -200,7 +200,7 @@ codes! {
         "A secret has the right name but is not of type kubernetes.io/dockerconfigjson, so neither pods nor builds use it. A secret's type cannot be changed.",
         "Repair replaces it if we made it; one that somebody else made is replaced with --adopt.",
         "oc quay repair --adopt -n {namespace}";
-    SecretUnreadable "OQ303" Error "A secret's content makes no sense",
+    SecretUnreadable "OQ303" Error "A secret's content is invalid",
         "The secret does not hold a docker configuration with logins.",
         "Repair writes it anew.",
         "oc quay repair -n {namespace}";
@@ -216,7 +216,7 @@ codes! {
         "The robot account's token was renewed in Quay, the secret still holds the old one: logins fail.",
         "Repair puts the current token into it.",
         "oc quay repair -n {namespace}";
-    TokenNotReadable "OQ307" Unknown "A robot account's token is not shown to us",
+    TokenNotReadable "OQ307" Unknown "Quay does not show a robot account's token",
         "Quay lists the robot account without its token, as it does for read-only superusers and, in newer releases, for superusers who do not own the organization. Whether the secret holds the current one cannot be told from here.",
         "Let the registry say it: --probe logs in with what the secret holds.",
         "oc quay status --probe -n {namespace}";

@@ -13,7 +13,7 @@ const INTRODUCTION: &str = "\
 # Command reference
 
 Every command with all of its own flags. Those of every command come last. `--help` behind a command says the same, and
-`-h` the most of it on one screen.
+`-h` shows most of it on one screen.
 ";
 
 /// The columns that a help is wrapped at.
