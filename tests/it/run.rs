@@ -164,6 +164,8 @@ fn what_a_build_pushed_is_imported_once_and_no_rollback_is_undone() {
     let bridge = Bridge::start(&world, &[]);
     bridge.settles();
     assert_eq!(newest(), before);
+    let custom = json!({ "dockerStrategy": null, "customStrategy": { "from": { "kind": "DockerImage", "name": "builder" } } });
+    world.merge("BuildConfig", "shop", "app", &json!({ "spec": { "strategy": custom } }));
     let third = world.start_build("shop", "app");
     bridge.waits_until("the next build is imported", || is_noted(&third));
     assert_eq!(newest(), in_quay());

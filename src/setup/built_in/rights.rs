@@ -43,8 +43,9 @@ const IN_CLUSTER: [Rule; 10] = [
     Rule::new("image.openshift.io", &["imagestreamimports"], &["create"]),
     Rule::new("build.openshift.io", &["builds"], &["get", "list", "watch", "patch"]),
     // Nobody may change a Build, be it an annotation, who may not build by its strategy
-    // (openshift-apiserver `pkg/build/apiserver/admission/strategyrestrictions/admission.go`).
-    Rule::new("build.openshift.io", &["builds/docker", "builds/optimizeddocker", "builds/source"], &["create"]),
+    // (openshift-apiserver `pkg/build/apiserver/admission/strategyrestrictions/admission.go`). These are the strategies that
+    // the webhook rewrites. It creates no Build itself: that would take the right to create `builds` as well.
+    Rule::new("build.openshift.io", &["builds/custom", "builds/docker", "builds/optimizeddocker", "builds/source"], &["create"]),
     Rule::new("quay.redhat.com", &["quayintegrations"], &["get", "list", "watch"]),
     Rule::new("quay.redhat.com", &["quayintegrations/status"], &["patch"]),
     Rule { names: &["cluster"], ..Rule::new("config.openshift.io", &["infrastructures"], &["get"]) },

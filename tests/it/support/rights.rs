@@ -66,6 +66,20 @@ fn asked(entries: &[Entry]) -> BTreeSet<(String, String, String, Option<String>)
     asked
 }
 
+/// By which right the builds that were changed are made: OpenShift asks for it at every change.
+fn strategies(world: &World, entries: &[Entry]) -> BTreeSet<String> {
+    let changed = entries.iter().filter(|entry| entry.method == "PATCH").filter_map(|entry| {
+        let path = entry.path.strip_prefix("/apis/build.openshift.io/v1/namespaces/")?;
+        let (namespace, build) = path.split('?').next()?.split_once("/builds/")?;
+        world.get("Build", namespace, build)
+    });
+    let strategy = |build: Value| {
+        let fields = build["spec"]["strategy"].as_object().unwrap().clone();
+        fields.keys().find_map(|field| field.strip_suffix("Strategy").map(str::to_lowercase)).unwrap()
+    };
+    changed.map(|build| format!("builds/{}", strategy(build))).collect()
+}
+
 impl World {
     /// Whether each request since [`World::forget_traffic`] is one that the bridge's roles allow.
     #[track_caller]
@@ -75,6 +89,10 @@ impl World {
         for (group, resource, verb, name) in &asked {
             let may = |name| allowed.contains(&(group.clone(), resource.clone(), verb.clone(), name));
             assert!(may(None) || may(name.clone()), "no rule allows to {verb} {resource}.{group} {name:?}");
+        }
+        for right in strategies(self, &self.cluster_traffic().entries()) {
+            let needed = ("build.openshift.io".to_owned(), right.clone(), "create".to_owned(), None);
+            assert!(allowed.contains(&needed), "no rule allows to create {right}");
         }
     }
 }

@@ -21,13 +21,19 @@ pub(crate) struct Rule {
 static CLUSTER_ADMIN: [Rule; 1] = [Rule { verbs: ALL, groups: ALL, resources: ALL }];
 
 /// What everybody with a token may do.
-static EVERYBODY: [Rule; 2] = [
+static EVERYBODY: [Rule; 3] = [
     Rule {
         verbs: &["create"],
         groups: &["authorization.k8s.io"],
         resources: &["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
     },
     Rule { verbs: &["create"], groups: &["authentication.k8s.io"], resources: &["selfsubjectreviews"] },
+    // The ClusterRoles `system:build-strategy-*`; there is one for custom builds too, which nobody is bound to.
+    Rule {
+        verbs: &["create"],
+        groups: &["build.openshift.io"],
+        resources: &["builds/docker", "builds/jenkinspipeline", "builds/optimizeddocker", "builds/source"],
+    },
 ];
 
 /// What people with a project may do outside of it, of OpenShift's `basic-user`.

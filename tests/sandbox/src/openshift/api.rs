@@ -221,6 +221,7 @@ impl Call<'_> {
             let mut store = self.openshift.store();
             let source = store.get(self.kind, target.namespace, target.name).cloned();
             let source = source.ok_or_else(|| Refusal::not_found(self.kind, target.name))?;
+            builds::check_strategy(&self.openshift.users(), self.user, self.kind, &source, None)?;
             let (counted, build) = match self.path.subresource {
                 CLONE => {
                     let name = source["status"]["config"]["name"].as_str().unwrap_or_default();
@@ -283,14 +284,17 @@ impl Call<'_> {
         }
     }
 
-    /// What webhooks make of an object that is to be created, or to be put in place of an `old` one.
+    /// What webhooks make of an object that is to be created, or to be put in place of an `old` one, if it may be.
     async fn admit(&self, target: &Target<'_>, object: &Value, old: Option<&Value>) -> Result<Admitted, Refusal> {
         let Target { kind, namespace, is_status, dry_run, .. } = *target;
         let operation = if old.is_some() { "UPDATE" } else { "CREATE" };
         let subresource = if is_status { "status" } else { "" };
         let written = Written { kind, operation, subresource, namespace, object };
         let name = meta::name(object);
-        admission::admit(self.openshift, admission::Request { written, name, old, user: self.user, dry_run }).await
+        let request = admission::Request { written, name, old, user: self.user, dry_run };
+        let admitted = admission::admit(self.openshift, request).await?;
+        builds::check_strategy(&self.openshift.users(), self.user, kind, &admitted.object, old)?;
+        Ok(admitted)
     }
 
     fn delete(&self) -> Result<Response<Body>, Refusal> {

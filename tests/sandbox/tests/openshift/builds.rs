@@ -267,3 +267,31 @@ fn shipwright_has_builds_of_its_own() {
     assert_eq!(api.sandbox.openshift.list("Build.shipwright.io", "myproj").len(), 1);
     assert_eq!(Api::asleep().call("admin", "GET", path).status, 404);
 }
+
+#[test]
+fn nobody_changes_what_they_may_not_build() {
+    let api = Api::asleep();
+    api.sandbox.openshift.grant("dev", "myproj");
+    api.send_json("POST", ACCOUNTS, &json!({"metadata": {"name": "builder"}})).expect(201, &json!({}));
+    let dev = |method: &str, path: &str, body: &Value| {
+        let content_type = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        api.send(api.request("dev", method, path).header("Content-Type", content_type).body(body.to_string()))
+    };
+    dev("POST", CONFIGS, &config(&stream_tag("app:latest"))).expect(201, &json!({}));
+
+    let mut custom = config(&stream_tag("app:latest"));
+    custom["metadata"]["name"] = json!("own");
+    custom["spec"]["strategy"] = json!({"customStrategy": {"from": {"kind": "DockerImage", "name": "builder"}}});
+    let refused = "buildconfigs.build.openshift.io \"own\" is forbidden: build strategy Custom is not allowed";
+    dev("POST", CONFIGS, &custom).refused(403, "Forbidden", refused);
+    api.send_json("POST", CONFIGS, &custom).expect(201, &json!({}));
+    let request = json!({"kind": "BuildRequest", "metadata": {"name": "own"}});
+    dev("POST", &format!("{CONFIGS}/own/instantiate"), &request).refused(403, "Forbidden", refused);
+    api.send_json("POST", &format!("{CONFIGS}/own/instantiate"), &request).expect(201, &json!({}));
+
+    let build = format!("{BUILDS}/own-1");
+    let refused = "builds.build.openshift.io \"own-1\" is forbidden: build strategy Custom is not allowed";
+    dev("PATCH", &build, &json!({"metadata": {"annotations": {"a": "b"}}})).refused(403, "Forbidden", refused);
+    // What garbage collection changes is nobody's privilege.
+    dev("PATCH", &build, &json!({"metadata": {"finalizers": ["a/b"]}})).expect(200, &json!({}));
+}

@@ -12,6 +12,7 @@ mod instantiate;
 mod pod;
 mod push_secret;
 mod registry;
+mod rights;
 pub(crate) mod strategy;
 pub(crate) mod validate;
 
@@ -19,6 +20,7 @@ use serde_json::Value;
 
 pub use controller::{Client, Round, round};
 pub use instantiate::{instantiate, repeat};
+pub(crate) use rights::check_strategy;
 
 use super::kinds::BUILD;
 use super::{OpenShift, api};
