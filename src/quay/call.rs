@@ -124,6 +124,11 @@ impl Call {
         self
     }
 
+    #[cfg(test)]
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
     pub(super) fn what(&self) -> &str {
         &self.what
     }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::header::WWW_AUTHENTICATE;
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::Quay;
 use super::call::{Answer, Call, Credentials};
@@ -15,8 +15,11 @@ use super::error::{ErrorKind, QuayError, message};
 use super::wire;
 use crate::bridge::snapshot::{Grant, Login, ProbeOutcome};
 
-/// The most characters of scopes in one request; web servers refuse lines of more than 8 KiB.
-const LONGEST_QUERY: usize = 6000;
+/// The most characters of scopes in one request, as they are sent. Quay's web server refuses request lines of more than 4094
+/// (gunicorn `limit_request_line`); the rest is for the address and the service's name.
+const LONGEST_QUERY: usize = 3500;
+
+const SCOPE: &str = "scope";
 
 /// Where the registry sends those who want to log in (sample 460).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +51,7 @@ impl Quay {
         let what = format!("log in to the registry as {}", login.username);
         let mut call = Call::new(Method::GET, realm.clone(), Credentials::Login(login.clone()), what).query("service", service);
         for scope in scopes {
-            call = call.query("scope", scope);
+            call = call.query(SCOPE, scope);
         }
         let answer = self.exchange(&call, &self.0.registry).await?;
         match answer.status {
@@ -95,16 +98,23 @@ fn queries(wanted: &[(String, bool)]) -> Vec<Vec<String>> {
     let mut length = 0;
     for (repository, push) in wanted {
         let scope = format!("repository:{repository}:{}", if *push { "pull,push" } else { "pull" });
-        length += scope.len();
+        let more = length_sent(&scope);
+        length += more;
         if length > LONGEST_QUERY {
             queries.push(Vec::new());
-            length = scope.len();
+            length = more;
         }
         if let Some(query) = queries.last_mut() {
             query.push(scope);
         }
     }
     queries
+}
+
+/// How long a scope is in a request: `&scope=repository%3Aacme%2Fapp%3Apull%2Cpush`.
+fn length_sent(scope: &str) -> usize {
+    let encoded: usize = form_urlencoded::byte_serialize(scope.as_bytes()).map(str::len).sum();
+    "&=".len() + SCOPE.len() + encoded
 }
 
 /// Reads `Bearer realm="https://quay/v2/auth",service="quay"`.
@@ -195,7 +205,12 @@ mod tests {
         let many: Vec<_> = (0..100).map(|n| (format!("acme/{n}{}", "x".repeat(200)), true)).collect();
         let split = queries(&many);
         assert_eq!(split.iter().map(Vec::len).sum::<usize>(), 100);
-        assert!(split.iter().all(|query| query.iter().map(String::len).sum::<usize>() <= LONGEST_QUERY));
-        assert!(split.len() < 6, "{}", split.len());
+        let sent = |query: &Vec<String>| {
+            let call = Call::new(Method::GET, Url::parse("https://q/v2/auth").unwrap(), Credentials::Nobody, String::new());
+            let call = query.iter().fold(call, |call, scope| call.query(SCOPE, scope));
+            call.url().query().unwrap_or_default().len()
+        };
+        assert!(split.iter().all(|query| sent(query) <= LONGEST_QUERY));
+        assert!(split.len() < 9, "{}", split.len());
     }
 }

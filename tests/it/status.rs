@@ -85,3 +85,14 @@ fn all_namespaces_are_read_with_a_few_lists() {
     // The QuayIntegration, its Secret, the webhooks, and a list of each kind.
     assert_eq!(world.cluster_traffic().entries().len(), 9, "{:#?}", world.cluster_traffic().entries());
 }
+
+/// Quay's web server refuses request lines of more than 4094 bytes, and every character that is not a letter counts three.
+#[test]
+fn many_repositories_with_long_names_are_asked_for_in_requests_that_quay_takes() {
+    let world = World::new();
+    for number in 0..20 {
+        world.image_stream("shop", &format!("{number}-{}", "a-long.name".repeat(18)));
+    }
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world.oc_quay(&["status", "-n", "shop", "--probe", "--fail-on", "warning"]).succeeds();
+}

@@ -176,6 +176,15 @@ pub(crate) fn crash() -> Response {
     reply::text(StatusCode::INTERNAL_SERVER_ERROR, "text/html", page.to_owned())
 }
 
+/// gunicorn's page for a request line that is longer than it takes (`gunicorn/util.py`, `write_error`).
+pub(crate) fn request_line_too_large(length: usize, limit: usize) -> Response {
+    let page = format!(
+        "<html>\n  <head>\n    <title>Bad Request</title>\n  </head>\n  <body>\n    <h1><p>Bad Request</p></h1>\n    \
+         Request Line is too large ({length} &gt; {limit})\n  </body>\n</html>\n"
+    );
+    reply::text(StatusCode::BAD_REQUEST, "text/html", page)
+}
+
 /// The redirect to the same address with a slash, which Quay answers before it knows whether there is
 /// anything (113, 161, 607).
 pub(crate) fn redirect_to_slash(url: &str, path: &str) -> Response {

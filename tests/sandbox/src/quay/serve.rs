@@ -16,8 +16,16 @@ use super::{
     robots, sessions, superuser, teams, users,
 };
 
+/// The longest request line that Quay's web server takes, gunicorn's default of `limit_request_line`.
+const LONGEST_REQUEST_LINE: usize = 4094;
+
 /// Answers one request.
 pub(crate) fn answer(state: &mut State, method: &Method, uri: &Uri, headers: HeaderMap, body: Bytes) -> Response {
+    // The proxy in front of it speaks HTTP/1.0 to it.
+    let request_line = format!("{method} {uri} HTTP/1.0").len();
+    if request_line > LONGEST_REQUEST_LINE {
+        return errors::request_line_too_large(request_line, LONGEST_REQUEST_LINE);
+    }
     // HEAD is GET without the body, for every endpoint.
     if method == Method::HEAD {
         return answer(state, &Method::GET, uri, headers, body).map(|_| Body::empty());

@@ -179,3 +179,17 @@ fn what_is_refused_is_not_done() {
         assert_eq!(picture(&world), before, "{method} {path}");
     }
 }
+
+#[test]
+fn the_web_server_takes_request_lines_of_4094_bytes() {
+    let world = World::new();
+    let answer = |length: usize| {
+        let before = "/api/v1/discovery?x=";
+        let path = format!("{before}{}", "x".repeat(length - before.len() - "GET  HTTP/1.0".len()));
+        world.ask("", "GET", &path, &json!(null))
+    };
+    assert_eq!(answer(4094).status, StatusCode::OK);
+    let refused = answer(4095);
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(refused.body.contains("Request Line is too large (4095 &gt; 4094)"));
+}
