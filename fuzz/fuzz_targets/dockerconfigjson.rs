@@ -2,13 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use oc_quay::bridge::dockerconfig::{parse, render};
+use oc_quay::bridge::dockerconfig::{Entry, Place, parse};
 use secrecy::ExposeSecret as _;
 
 fuzz_target!(|content: &[u8]| {
     let Ok(logins) = parse(content) else { return };
     let Some((host, login)) = logins.first() else { return };
-    let written = render(host, login, &logins);
+    let written = Entry { place: Place { host, organization: "org" }, login }.render(&logins);
     let again = parse(written.expose_secret().as_bytes()).unwrap();
     let (_, read) = again.iter().find(|(key, _)| key == host).unwrap();
     // The user name ends at the first colon.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Role;
+use super::dockerconfig::Place;
 use super::integration::Integration;
 use super::mark::Mark;
 use super::names;
@@ -70,6 +71,11 @@ impl Desired {
     /// The account of that service account.
     pub fn account(&self, name: &str) -> Option<&Account> {
         self.accounts.iter().find(|account| account.name == name)
+    }
+
+    /// Where its images are.
+    pub fn place(&self) -> Place<'_> {
+        Place { host: &self.host, organization: &self.organization }
     }
 
     /// The user name a robot account logs in with.

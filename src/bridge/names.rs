@@ -1,5 +1,6 @@
 //! Names in Quay and in the cluster, and the rules they obey.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use url::Url;
@@ -58,9 +59,10 @@ const PIPELINE: &str = "pipeline";
 /// (Shipwright `docs/development/authentication.md`).
 pub const SHIPWRIGHT_ANNOTATION: &str = "build.shipwright.io/referenced.secret";
 
-/// Whether this is the name of the secret that Shipwright's builds refer to, whatever the cluster ID.
-pub fn is_referenced_by_shipwright(secret: &str) -> bool {
-    secret.strip_prefix(PIPELINE).is_some_and(|rest| rest.starts_with("-quay-"))
+/// The annotations of our secret of that name: one for the secret that Shipwright's builds refer to, whatever the cluster ID.
+pub fn secret_annotations(secret: &str) -> BTreeMap<&'static str, &'static str> {
+    let is_referenced = secret.strip_prefix(PIPELINE).is_some_and(|rest| rest.starts_with("-quay-"));
+    is_referenced.then_some((SHIPWRIGHT_ANNOTATION, "true")).into_iter().collect()
 }
 
 /// The `clusterID` of the integration: what tells this cluster's organizations from another's in one Quay.

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
 use super::Role;
-use super::dockerconfig;
+use super::dockerconfig::Place;
 use super::mark::Mark;
 use super::names::FINALIZER;
 pub use builds::*;
@@ -271,11 +271,11 @@ impl ImageStream {
 }
 
 impl Secret {
-    /// The login it has for a host; one under exactly the host's name goes first.
-    pub fn login_for(&self, host: &str) -> Option<&Login> {
+    /// The login it has for a place; one under exactly the host's name goes first.
+    pub fn login_for(&self, place: Place<'_>) -> Option<&Login> {
         let logins = self.logins.as_ref().ok()?;
-        let exact = logins.iter().find(|(key, _)| key == host);
-        exact.or_else(|| logins.iter().find(|(key, _)| dockerconfig::serves(key, host))).map(|(_, login)| login)
+        let exact = logins.iter().find(|(key, _)| key == place.host);
+        exact.or_else(|| logins.iter().find(|(key, _)| place.is_served_by(key))).map(|(_, login)| login)
     }
 }
 

@@ -64,7 +64,8 @@ impl From<kinds::Secret> for Secret {
     }
 }
 
-fn logins(secret: &kinds::Secret) -> Result<Vec<(String, Login)>, String> {
+/// The logins in a secret.
+pub(super) fn logins(secret: &kinds::Secret) -> Result<Vec<(String, Login)>, String> {
     let content = secret.value(DOCKERCONFIGJSON_KEY)?.ok_or_else(|| format!("it has no key {DOCKERCONFIGJSON_KEY}"))?;
     dockerconfig::parse(content.expose_secret().as_bytes())
 }

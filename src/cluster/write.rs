@@ -11,15 +11,13 @@ use serde_json::{Value, json};
 use super::client::Cluster;
 use super::error::ClusterError;
 use super::kinds::{self, Kind, NAMESPACES, QUAY_INTEGRATIONS, SECRETS};
-use super::reduce::{DOCKERCONFIGJSON, DOCKERCONFIGJSON_KEY};
+use super::reduce::{DOCKERCONFIGJSON, DOCKERCONFIGJSON_KEY, logins};
 use super::tries::Tries;
 use crate::bridge::change::ScopeEdit;
+use crate::bridge::dockerconfig::Entry;
 use crate::bridge::integration::QuayIntegration;
-use crate::bridge::names::{
-    FINALIZER, LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_FINALIZER, SHIPWRIGHT_ANNOTATION,
-    is_referenced_by_shipwright,
-};
-use crate::bridge::snapshot::Secret;
+use crate::bridge::names::{FINALIZER, LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_FINALIZER, secret_annotations};
+use crate::bridge::snapshot::{Login, Secret};
 
 impl Cluster {
     /// Edits the namespace lists of the one QuayIntegration. Writes nothing if they are as they should be.
@@ -86,21 +84,29 @@ impl Cluster {
         }
     }
 
-    /// Creates a secret of type `kubernetes.io/dockerconfigjson` with our label. One that is there already is updated.
-    /// Like all that write secrets, it answers what is there then.
+    /// Creates a secret of type `kubernetes.io/dockerconfigjson` with our label, with our entry beside what was in the
+    /// one it replaces. Where there is one already, the entry comes beside what is in that. Like all that write secrets, it
+    /// answers what is there then.
     ///
     /// # Errors
     /// Also when one of another type is there already.
-    pub async fn create_secret(&self, namespace: &str, name: &str, content: &SecretString) -> Result<Secret, ClusterError> {
+    pub async fn create_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        entry: &Entry<'_>,
+        before: &[(String, Login)],
+    ) -> Result<Secret, ClusterError> {
+        let content = &entry.render(before);
         let secret = json!({
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": { "name": name, "labels": { MANAGED_BY_LABEL: MANAGED_BY }, "annotations": annotations(name) },
+            "metadata": { "name": name, "labels": { MANAGED_BY_LABEL: MANAGED_BY }, "annotations": secret_annotations(name) },
             "type": DOCKERCONFIGJSON,
             "data": data(content),
         });
         match self.create_as::<kinds::Secret>(&SECRETS, Some(namespace), name, &secret).await {
-            Err(error) if error.is_conflict() => self.settle_secret(namespace, name, content).await,
+            Err(error) if error.is_conflict() => self.settle_secret(namespace, name, entry).await,
             done => Ok(done?.into()),
         }
     }
@@ -134,7 +140,8 @@ impl Cluster {
         &self,
         namespace: &str,
         name: &str,
-        content: &SecretString,
+        entry: &Entry<'_>,
+        before: &[(String, Login)],
         version: &str,
     ) -> Result<Secret, ClusterError> {
         let same = Preconditions { resource_version: Some(version.to_owned()), uid: None };
@@ -143,7 +150,7 @@ impl Cluster {
             Err(error) if error.is_conflict() => {}
             done => done?,
         }
-        self.create_secret(namespace, name, content).await
+        self.create_secret(namespace, name, entry, before).await
     }
 
     /// Deletes a secret, if it is there.
@@ -151,8 +158,8 @@ impl Cluster {
         self.delete(&SECRETS, Some(namespace), name, &DeleteParams::default()).await
     }
 
-    /// Brings a secret that others have written to `content`.
-    async fn settle_secret(&self, namespace: &str, name: &str, content: &SecretString) -> Result<Secret, ClusterError> {
+    /// Puts an entry into a secret that others have written, beside what they have in it.
+    async fn settle_secret(&self, namespace: &str, name: &str, entry: &Entry<'_>) -> Result<Secret, ClusterError> {
         let problem = |reason: String| ClusterError::other(format!("write {}", SECRETS.one(Some(namespace), name)), reason);
         let mut tries = Tries::default();
         loop {
@@ -162,10 +169,11 @@ impl Cluster {
             if secret.kind != DOCKERCONFIGJSON {
                 return Err(problem(format!("there is one of type {}, which cannot be changed", secret.kind)));
             }
-            if holds(&secret, content) {
+            let content = entry.render(&logins(&secret).unwrap_or_default());
+            if holds(&secret, &content) {
                 return Ok(secret.into());
             }
-            match self.put_content(namespace, name, content, &secret.metadata.resource_version).await {
+            match self.put_content(namespace, name, &content, &secret.metadata.resource_version).await {
                 Err(error) if error.is_conflict() => tries.again(error).await?,
                 done => return done,
             }
@@ -179,7 +187,7 @@ impl Cluster {
         content: &SecretString,
         version: &str,
     ) -> Result<Secret, ClusterError> {
-        let metadata = json!({ "resourceVersion": version, "annotations": annotations(name) });
+        let metadata = json!({ "resourceVersion": version, "annotations": secret_annotations(name) });
         let patch = json!({ "metadata": metadata, "data": data(content) });
         Ok(self.merge_as::<kinds::Secret>(&SECRETS, Some(namespace), name, &patch).await?.into())
     }
@@ -247,10 +255,6 @@ impl Cluster {
 
 fn holds(secret: &kinds::Secret, content: &SecretString) -> bool {
     secret.value(DOCKERCONFIGJSON_KEY).ok().flatten().is_some_and(|now| now.expose_secret() == content.expose_secret())
-}
-
-fn annotations(secret: &str) -> Value {
-    if is_referenced_by_shipwright(secret) { json!({ SHIPWRIGHT_ANNOTATION: "true" }) } else { json!({}) }
 }
 
 fn data(content: &SecretString) -> Value {

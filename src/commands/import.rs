@@ -9,6 +9,7 @@ use super::{Context, namespace};
 use crate::bridge::builds::Destination;
 use crate::bridge::change::Verb;
 use crate::bridge::desired::wants_repository;
+use crate::bridge::dockerconfig::Place;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::imports::{Chosen, ImportFailure, LeftAlone, StreamImport, TagImport, Wanted, in_words_knowing, is_refused};
 use crate::bridge::integration::QuayIntegration;
@@ -158,7 +159,10 @@ impl Importing<'_> {
     fn in_words(&self, trouble: Trouble, secrets: Option<&[Secret]>) -> String {
         match (trouble, secrets) {
             (Trouble::Request(why), _) => why,
-            (Trouble::Tag(failure), Some(secrets)) => in_words_knowing(&failure.message, &self.host(), secrets),
+            (Trouble::Tag(failure), Some(secrets)) => {
+                let place = Place { host: &self.host(), organization: &self.organization() };
+                in_words_knowing(&failure.message, place, secrets)
+            }
             (Trouble::Tag(failure), None) => failure.to_string(),
         }
     }

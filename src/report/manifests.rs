@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::bridge::change::Change;
-use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL, ROLE_ANNOTATION};
+use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL, ROLE_ANNOTATION, secret_annotations};
 use crate::bridge::snapshot::NamespaceSnapshot;
 
 use super::machine;
@@ -33,13 +33,20 @@ fn object(snapshot: &NamespaceSnapshot, change: &Change) -> Option<Value> {
     match change {
         Change::CreateSecret { namespace, secret, .. }
         | Change::UpdateSecret { namespace, secret, .. }
-        | Change::ReplaceSecret { namespace, secret, .. } => Some(json!({
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": { "name": secret, "namespace": namespace, "labels": { MANAGED_BY_LABEL: MANAGED_BY } },
-            "type": "kubernetes.io/dockerconfigjson",
-            "stringData": { ".dockerconfigjson": PLACEHOLDER },
-        })),
+        | Change::ReplaceSecret { namespace, secret, .. } => {
+            let mut metadata = json!({ "name": secret, "namespace": namespace, "labels": { MANAGED_BY_LABEL: MANAGED_BY } });
+            let annotations = secret_annotations(secret);
+            if !annotations.is_empty() {
+                metadata["annotations"] = json!(annotations);
+            }
+            Some(json!({
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": metadata,
+                "type": "kubernetes.io/dockerconfigjson",
+                "stringData": { ".dockerconfigjson": PLACEHOLDER },
+            }))
+        }
         Change::EditServiceAccount { namespace, service_account, edit } => {
             let account = snapshot.service_account(service_account)?;
             let list = |present: &[String], add: Option<bool>| -> Vec<Value> {

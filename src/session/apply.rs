@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::{Session, Target};
 use crate::bridge::change::Change;
 use crate::bridge::desired::Desired;
-use crate::bridge::dockerconfig;
+use crate::bridge::dockerconfig::Entry;
 use crate::bridge::order::{After, after};
 use crate::bridge::snapshot::{Login, NamespaceSnapshot, Secret, ServiceAccount};
 
@@ -102,16 +102,19 @@ impl Session {
                 quay.grant(organization, repository, robot, *role).await?;
             }
             CreateSecret { namespace, secret, robot } => {
-                let content = content(work, tokens, secret, robot)?;
-                return Ok(Effect::Secret(cluster.create_secret(namespace, secret, &content).await?));
+                let (login, before) = (login(work, tokens, robot)?, logins(work, secret));
+                let entry = Entry { place: work.desired.place(), login: &login };
+                return Ok(Effect::Secret(cluster.create_secret(namespace, secret, &entry, before).await?));
             }
             UpdateSecret { namespace, secret, robot, version } => {
-                let content = content(work, tokens, secret, robot)?;
+                let login = login(work, tokens, robot)?;
+                let content = Entry { place: work.desired.place(), login: &login }.render(logins(work, secret));
                 return Ok(Effect::Secret(cluster.update_secret(namespace, secret, &content, version).await?));
             }
             ReplaceSecret { namespace, secret, robot, version } => {
-                let content = content(work, tokens, secret, robot)?;
-                return Ok(Effect::Secret(cluster.replace_secret(namespace, secret, &content, version).await?));
+                let (login, before) = (login(work, tokens, robot)?, logins(work, secret));
+                let entry = Entry { place: work.desired.place(), login: &login };
+                return Ok(Effect::Secret(cluster.replace_secret(namespace, secret, &entry, before, version).await?));
             }
             DeleteSecret { namespace, secret } => cluster.delete_secret(namespace, secret).await?,
             EditServiceAccount { namespace, service_account, edit } => {
@@ -163,10 +166,13 @@ impl Tokens {
     }
 }
 
-/// The content of an account's secret: the current login, beside what else is in it.
-fn content(work: &Work, tokens: &Tokens, secret: &str, robot: &str) -> anyhow::Result<SecretString> {
+/// A robot account's current login.
+fn login(work: &Work, tokens: &Tokens, robot: &str) -> anyhow::Result<Login> {
     let password = tokens.get(robot).with_context(|| format!("the token of robot account {robot} is not known"))?;
-    let login = Login { username: work.desired.login_name(robot), password };
-    let before = work.snapshot.secret(secret).and_then(|secret| secret.logins.as_deref().ok()).unwrap_or_default();
-    Ok(dockerconfig::render(&work.desired.host, &login, before))
+    Ok(Login { username: work.desired.login_name(robot), password })
+}
+
+/// What is in a secret, as far as it was read.
+fn logins<'a>(work: &Work<'a>, secret: &str) -> &'a [(String, Login)] {
+    work.snapshot.secret(secret).and_then(|secret| secret.logins.as_deref().ok()).unwrap_or_default()
 }

@@ -287,7 +287,7 @@ async fn compare_tags(target: &QuayTarget, snapshot: &mut NamespaceSnapshot) {
 async fn probes(target: &QuayTarget, snapshot: &NamespaceSnapshot, desired: &Desired) -> Vec<Probe> {
     let existing = snapshot.organization().and_then(|organization| organization.repositories.as_ref().ok());
     let work = desired.accounts.iter().filter_map(|account| {
-        let login = snapshot.secret(&account.secret)?.login_for(&desired.host)?;
+        let login = snapshot.secret(&account.secret)?.login_for(desired.place())?;
         // Asking for push creates a repository that does not exist, so it is asked only of those that do.
         let wanted: Vec<_> = desired
             .repositories

@@ -1,9 +1,11 @@
 //! `link`: a fresh namespace, again, others' service accounts, and what it refuses.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sandbox::Options;
 use sandbox::openshift::Cluster;
 use sandbox::quay::RepoRole;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::World;
 
@@ -23,6 +25,28 @@ fn a_fresh_namespace_is_linked_with_the_least_calls_and_a_second_time_with_none_
     assert_eq!(run.stdout, "Nothing to do\n");
     world.assert_nothing_written();
     assert!(world.quay_traffic().reads().len() <= 3);
+}
+
+#[test]
+fn a_secret_of_our_name_that_nobody_refers_to_keeps_its_other_logins() {
+    let world = World::new();
+    let auth = |user: &str| json!({ "auth": STANDARD.encode(format!("{user}:secret")) });
+    let host = world.sandbox.quay.host();
+    let theirs =
+        json!({ "auths": { "other.example.com": auth("a"), format!("{host}/other"): auth("b"), host.clone(): auth("c") } });
+    world.create(&json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
+        "metadata": { "name": "builder-quay-openshift", "namespace": "shop" },
+        "stringData": { ".dockerconfigjson": theirs.to_string() },
+    }));
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world.assert_linked("shop", &["app", "base", "web"]);
+    let secret = world.get("Secret", "shop", "builder-quay-openshift").unwrap();
+    let content = STANDARD.decode(secret["data"][".dockerconfigjson"].as_str().unwrap()).unwrap();
+    let auths = serde_json::from_slice::<Value>(&content).unwrap()["auths"].clone();
+    for key in ["other.example.com".to_owned(), format!("{host}/other")] {
+        assert_eq!(auths[&key], theirs["auths"][&key], "{key}");
+    }
 }
 
 fn create_account(world: &World, name: &str) {
@@ -161,6 +185,12 @@ fn a_dry_run_shows_everything_and_writes_nothing() {
     assert_eq!(manifests.matches("\nkind: ServiceAccount\n").count(), 3, "{manifests}");
     // What OpenShift put into the lists stays in them.
     assert!(manifests.contains("dockercfg"), "{manifests}");
+    create_account(&world, "pipeline");
+    let pipeline = ["link", "-n", "shop", "--service-account", "pipeline=write", "--dry-run", "-o", "yaml"];
+    let manifests = world.oc_quay(&pipeline).succeeds().stdout;
+    assert_eq!(manifests.matches("build.shipwright.io/referenced.secret: \"true\"\n").count(), 1, "{manifests}");
+    world.delete("ServiceAccount", "shop", "pipeline");
+    world.forget_traffic();
     world.assert_nothing_written();
 }
 

@@ -1,6 +1,7 @@
 //! Image streams: did the imports of their tags work.
 
 use super::{Check, Subject, count};
+use crate::bridge::dockerconfig::Place;
 use crate::bridge::finding::Code;
 use crate::bridge::imports::{in_words, in_words_knowing};
 use crate::bridge::snapshot::StreamTag;
@@ -27,10 +28,10 @@ pub(super) fn check(subject: &Subject) -> Check {
 /// Why a tag's last import failed, if it did. The secrets explain a refusal of Quay's; of other registries they may hold
 /// logins of types that are not read.
 fn why(subject: &Subject, tag: &StreamTag) -> Option<String> {
-    let (message, host) = (tag.failure.as_ref()?, &subject.desired.host);
-    let is_of_quay = tag.follows().is_some_and(|image| image.split('/').next() == Some(host));
-    Some(match &subject.snapshot.secrets {
-        Ok(secrets) if is_of_quay => in_words_knowing(message, host, secrets),
+    let message = tag.failure.as_ref()?;
+    let in_quay = tag.follows().and_then(Place::of_image).filter(|place| place.host == subject.desired.host);
+    Some(match (&subject.snapshot.secrets, in_quay) {
+        (Ok(secrets), Some(place)) => in_words_knowing(message, place, secrets),
         _ => in_words(message),
     })
 }

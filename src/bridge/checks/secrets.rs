@@ -45,7 +45,7 @@ pub fn secret_state(desired: &Desired, account: &Account, snapshot: &NamespaceSn
     if let Err(reason) = &secret.logins {
         return Some(SecretState::Unreadable(reason.clone()));
     }
-    let Some(login) = secret.login_for(&desired.host) else { return Some(SecretState::WrongHost) };
+    let Some(login) = secret.login_for(desired.place()) else { return Some(SecretState::WrongHost) };
     if login.username != desired.login_name(&account.name) {
         return Some(SecretState::WrongRobot(login.username.clone()));
     }
@@ -101,8 +101,8 @@ fn rival(subject: &Subject) -> Option<Finding> {
     let ours = |name: &str| desired.accounts.iter().any(|account| account.secret == name);
     let own_login = |login: &Login| login.username.strip_prefix(&format!("{}+", desired.organization)).is_some();
     let secrets = subject.snapshot.secrets.as_deref().ok()?;
-    let (first, login) = tried(&desired.host, secrets).filter(|(first, _)| !ours(&first.name))?;
-    let has_ours = secrets.iter().any(|secret| ours(&secret.name) && secret.login_for(&desired.host).is_some());
+    let (first, login) = tried(desired.place(), secrets).filter(|(first, _)| !ours(&first.name))?;
+    let has_ours = secrets.iter().any(|secret| ours(&secret.name) && secret.login_for(desired.place()).is_some());
     if !has_ours || own_login(login) {
         return None;
     }

@@ -1,5 +1,6 @@
 //! Why an import failed, in words that lead on.
 
+use crate::bridge::dockerconfig::Place;
 use crate::bridge::snapshot::{Login, Secret};
 
 /// An import's error message, with what it means where that is known.
@@ -7,9 +8,9 @@ pub fn in_words(message: &str) -> String {
     with_cause(message, cause(message).map(str::to_owned))
 }
 
-/// The same for an image of a registry whose logins are known: `secrets` are the pull secrets of the namespace.
-pub fn in_words_knowing(message: &str, host: &str, secrets: &[Secret]) -> String {
-    if is_refused(message) { with_cause(message, Some(refused(host, secrets))) } else { in_words(message) }
+/// The same for an image at a place whose logins are known: `secrets` are the pull secrets of the namespace.
+pub fn in_words_knowing(message: &str, place: Place<'_>, secrets: &[Secret]) -> String {
+    if is_refused(message) { with_cause(message, Some(refused(place, secrets))) } else { in_words(message) }
 }
 
 fn with_cause(message: &str, cause: Option<String>) -> String {
@@ -37,9 +38,9 @@ fn cause(message: &str) -> Option<&'static str> {
     known.iter().find(|(text, _)| message.contains(text)).map(|(_, cause)| *cause)
 }
 
-fn refused(host: &str, secrets: &[Secret]) -> String {
-    match tried(host, secrets) {
-        None => format!("no pull secret of the namespace has a login for {host}"),
+fn refused(place: Place<'_>, secrets: &[Secret]) -> String {
+    match tried(place, secrets) {
+        None => format!("no pull secret of the namespace has a login for {}", place.host),
         Some((secret, login)) => {
             format!("secret {} is tried, and no other; its login {} is refused or may not read it", secret.name, login.username)
         }
@@ -48,9 +49,9 @@ fn refused(host: &str, secrets: &[Secret]) -> String {
 
 /// The login that an import tries: of all pull secrets of the namespace, linked to a service account or not, the first by
 /// name (measured).
-pub fn tried<'a>(host: &str, secrets: &'a [Secret]) -> Option<(&'a Secret, &'a Login)> {
+pub fn tried<'a>(place: Place<'_>, secrets: &'a [Secret]) -> Option<(&'a Secret, &'a Login)> {
     let fitting = secrets.iter().filter(|secret| secret.kind.starts_with("kubernetes.io/dockerc"));
-    let mut fitting: Vec<_> = fitting.filter_map(|secret| Some((secret, secret.login_for(host)?))).collect();
+    let mut fitting: Vec<_> = fitting.filter_map(|secret| Some((secret, secret.login_for(place)?))).collect();
     fitting.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     fitting.into_iter().next()
 }
@@ -59,6 +60,7 @@ pub fn tried<'a>(host: &str, secrets: &'a [Secret]) -> Option<(&'a Secret, &'a L
 mod tests {
     use super::*;
 
+    const PLACE: Place<'_> = Place { host: "q:443", organization: "org" };
     const REFUSED: &str = "you may not have access to the container image \"q:443/org/app:1\"";
 
     fn secret(name: &str, registry: &str) -> Secret {
@@ -75,8 +77,11 @@ mod tests {
     #[test]
     fn a_refusal_names_the_secret_that_is_tried() {
         let words =
-            |secrets: &[Secret]| in_words_knowing(REFUSED, "q:443", secrets).split_once(" (").unwrap_or_default().1.to_owned();
-        assert_eq!(words(&[secret("a", "other")]), "no pull secret of the namespace has a login for q:443)");
+            |secrets: &[Secret]| in_words_knowing(REFUSED, PLACE, secrets).split_once(" (").unwrap_or_default().1.to_owned();
+        assert_eq!(
+            words(&[secret("a", "other"), secret("b", "q:443/theirs")]),
+            "no pull secret of the namespace has a login for q:443)"
+        );
         let expected = "secret a is tried, and no other; its login org+a is refused or may not read it)";
         assert_eq!(words(&[secret("b", "q:443"), secret("a", "https://q:443/v2/")]), expected);
         let opaque = Secret { kind: "Opaque".into(), ..secret("0", "q:443") };
@@ -87,7 +92,7 @@ mod tests {
     fn every_measured_text_has_its_meaning() {
         let not_found = "dockerimage.image.openshift.io \"q/org/app:1\" not found";
         assert_eq!(in_words(not_found), format!("{not_found} (Quay has no such image)"));
-        assert_eq!(in_words_knowing(not_found, "q", &[]), in_words(not_found));
+        assert_eq!(in_words_knowing(not_found, PLACE, &[]), in_words(not_found));
         for text in ["x509: unknown authority", "http: server gave HTTP response to HTTPS client", "connect: connection refused"]
         {
             assert!(in_words(text).starts_with(&format!("{text} (")), "{text}");

@@ -5,6 +5,7 @@ use crate::bridge::Role;
 use crate::bridge::builds::{BUILDER, CommonSpec, Rewriting, Rewritten, Unchanged};
 use crate::bridge::change::Change;
 use crate::bridge::checks::Subject;
+use crate::bridge::dockerconfig::Place;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::snapshot::{BuildConfig, FormerOutput, NamespaceSnapshot};
 
@@ -130,7 +131,7 @@ fn push_secret(subject: &Subject, spec: &CommonSpec, right: &Rewritten) -> Resul
     };
     let organization = subject.integration.cluster_id.value.organization(&right.destination.namespace);
     let opens = |username: &str| username.split_once('+').is_none_or(|(of, _)| of == organization);
-    match found.login_for(&subject.desired.host) {
+    match found.login_for(Place { host: &subject.desired.host, organization: &organization }) {
         None => Err(Answer::Refused(format!("secret {secret} has no login for {}", subject.desired.host))),
         Some(login) if is_foreign && !opens(&login.username) => Err(Answer::Refused(format!(
             "secret {secret} logs in as {}, which may not push to organization {organization}",

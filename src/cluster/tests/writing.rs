@@ -7,9 +7,25 @@ use serde_json::{Value, json};
 
 use super::Stage;
 use crate::bridge::change::ScopeEdit;
+use crate::bridge::dockerconfig::{Entry, Place};
+use crate::bridge::snapshot::{Login, Secret};
+use crate::cluster::{Cluster, ClusterError};
 
-const OLD: &str = r#"{"auths":{"q":{"auth":"b2xk"}}}"#;
-const NEW: &str = r#"{"auths":{"q":{"auth":"bmV3"}}}"#;
+const OLD: &str = r#"{"auths":{"q":{"auth":"YTpvbGQ="}}}"#;
+const NEW: &str = r#"{"auths":{"q":{"auth":"YTpuZXc="}}}"#;
+
+/// Creates the secret with [`NEW`] in it.
+async fn create(cluster: &Cluster) -> Result<Secret, ClusterError> {
+    cluster.create_secret("myproj", "s", &entry(&login("new")), &[]).await
+}
+
+fn login(password: &str) -> Login {
+    Login { username: "a".into(), password: password.into() }
+}
+
+fn entry(login: &Login) -> Entry<'_> {
+    Entry { place: Place { host: "q", organization: "o" }, login }
+}
 
 fn content(text: &str) -> SecretString {
     text.into()
@@ -34,12 +50,12 @@ fn version(object: &Value) -> &str {
 fn a_secret_is_created_once_with_our_label() {
     let stage = Stage::new();
     let cluster = stage.cluster("dev");
-    stage.run(cluster.create_secret("myproj", "s", &content(NEW))).unwrap();
+    stage.run(create(&cluster)).unwrap();
     let first = stored(&stage);
     assert_eq!(first["type"], "kubernetes.io/dockerconfigjson");
     assert_eq!(first["metadata"]["labels"], json!({ "app.kubernetes.io/managed-by": "oc-quay" }));
     assert_eq!(first["data"], json!({ ".dockerconfigjson": STANDARD.encode(NEW) }));
-    stage.run(cluster.create_secret("myproj", "s", &content(NEW))).unwrap();
+    stage.run(create(&cluster)).unwrap();
     assert_eq!(stored(&stage), first);
     assert_eq!(stage.requests(), ["create secrets", "create secrets", "get secrets"]);
 }
@@ -49,17 +65,31 @@ fn a_secret_that_is_there_is_updated_unless_its_type_forbids_it() {
     let stage = Stage::new();
     stage.openshift().create(secret("kubernetes.io/dockerconfigjson", OLD));
     let cluster = stage.cluster("dev");
-    stage.run(cluster.create_secret("myproj", "s", &content(NEW))).unwrap();
+    stage.run(create(&cluster)).unwrap();
     let data = json!({ ".dockerconfigjson": STANDARD.encode(NEW), "kept": STANDARD.encode("x") });
     assert_eq!(stored(&stage)["data"], data);
 
     stage.openshift().delete("Secret", "myproj", "s");
     stage.openshift().create(secret("Opaque", OLD));
     let before = stored(&stage);
-    let error = stage.run(cluster.create_secret("myproj", "s", &content(NEW))).unwrap_err();
+    let error = stage.run(create(&cluster)).unwrap_err();
     let expected = "could not write secret s in namespace myproj: there is one of type Opaque, which cannot be changed";
     assert_eq!(error.to_string(), expected);
     assert_eq!(stored(&stage), before);
+}
+
+#[test]
+fn creating_a_secret_that_is_there_keeps_what_else_is_in_it() {
+    let stage = Stage::new();
+    let theirs = r#"{"auths":{"https://q/v2/":{"auth":"YTpvbGQ="},"other":{"username":"b","password":"c"}}}"#;
+    stage.openshift().create(secret("kubernetes.io/dockerconfigjson", theirs));
+    let cluster = stage.cluster("dev");
+    stage.run(create(&cluster)).unwrap();
+    let both = r#"{"auths":{"other":{"auth":"Yjpj"},"q":{"auth":"YTpuZXc="}}}"#;
+    let merged = stored(&stage);
+    assert_eq!(merged["data"][".dockerconfigjson"], STANDARD.encode(both));
+    stage.run(create(&cluster)).unwrap();
+    assert_eq!(stored(&stage), merged, "a second time there is nothing to write");
 }
 
 #[test]
@@ -90,15 +120,15 @@ fn a_secret_of_the_wrong_type_is_replaced_if_it_is_still_the_same() {
     let stage = Stage::new();
     stage.openshift().create(secret("Opaque", OLD));
     let cluster = stage.cluster("dev");
-    let error = stage.run(cluster.replace_secret("myproj", "s", &content(NEW), "1")).unwrap_err();
+    let error = stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &[], "1")).unwrap_err();
     assert!(error.to_string().contains("of type Opaque"), "{error}");
     assert_eq!(stored(&stage)["type"], "Opaque");
 
     let seen = version(&stored(&stage)).to_owned();
-    stage.run(cluster.replace_secret("myproj", "s", &content(NEW), &seen)).unwrap();
+    stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &[], &seen)).unwrap();
     let replaced = stored(&stage);
     assert_eq!(replaced["type"], "kubernetes.io/dockerconfigjson");
-    stage.run(cluster.replace_secret("myproj", "s", &content(NEW), &seen)).unwrap();
+    stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &[], &seen)).unwrap();
     assert_eq!(stored(&stage), replaced, "the second time there is nothing to replace");
 }
 
@@ -119,11 +149,11 @@ fn an_answer_that_is_lost_does_no_harm() {
     let stage = Stage::new();
     let traffic = stage.openshift().traffic();
     let cluster = stage.cluster("dev");
-    for (text, method) in [(OLD, "POST"), (NEW, "PATCH"), (NEW, "DELETE")] {
+    for (text, method) in [(NEW, "POST"), (OLD, "PATCH"), (OLD, "DELETE")] {
         traffic.clear_faults();
         traffic.fault(Fault::on(method, "/secrets").nth(1).drop_after());
         match method {
-            "POST" => drop(stage.run(cluster.create_secret("myproj", "s", &content(text))).unwrap()),
+            "POST" => drop(stage.run(create(&cluster)).unwrap()),
             "PATCH" => {
                 let seen = version(&stored(&stage)).to_owned();
                 stage.run(cluster.update_secret("myproj", "s", &content(text), &seen)).unwrap();
