@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::change::{Change, ScopeEdit};
 use super::integration::QuayIntegration;
+use super::names::BRIDGE;
 use super::snapshot::{Namespace, Read};
 
 /// Why a namespace is in or out of scope. The order of the rules is the operator's (QBO
@@ -78,9 +79,10 @@ pub fn is_there(namespace: &Read<Option<Namespace>>) -> bool {
     }
 }
 
-/// Namespaces that the operator leaves alone unless the allowlist names them.
+/// Namespaces that the operator leaves alone unless the allowlist names them, and the one of our own bridge, which is as
+/// little anybody's project as the operator's `openshift-operators`.
 pub fn is_built_in(namespace: &str) -> bool {
-    matches!(namespace, "default" | "openshift" | "management-infra")
+    matches!(namespace, "default" | "openshift" | "management-infra" | BRIDGE)
         || namespace.starts_with("openshift-")
         || namespace.starts_with("kube-")
 }
@@ -171,6 +173,9 @@ mod tests {
             ("kube-system", &["shop"], &[], Scope::BuiltIn),
             ("openshift-x", &["openshift-x"], &[], Scope::Allowed),
             ("openshiftx", &[], &[], Scope::Open),
+            ("oc-quay", &[], &[], Scope::BuiltIn),
+            ("oc-quay", &["oc-quay"], &[], Scope::Allowed),
+            ("oc-quay-2", &[], &[], Scope::Open),
         ];
         for (namespace, allow, deny, scope) in table {
             assert_eq!(Scope::of(namespace, false, Some(&resource(allow, deny))), scope, "{namespace} {allow:?} {deny:?}");
