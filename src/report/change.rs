@@ -1,4 +1,4 @@
-//! What `link`, `repair` and `unlink` have to say: before they write, and after.
+//! What a command that changes something has to say: before it writes, and after.
 
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ pub struct ChangeReport {
     pub kind: &'static str,
     /// No change failed or was left out, and no finding is an error.
     pub ok: bool,
-    /// `link`, `repair`, `unlink`.
+    /// `link`, `repair`, `unlink`, `import`, `builds rewrite`, `builds restore`.
     pub command: &'static str,
     /// Nothing was written because of `--dry-run`.
     pub dry_run: bool,
@@ -80,16 +80,16 @@ impl ChangeReportEntry {
             namespace: namespace.map(str::to_owned),
             verb: change.verb(),
             object: change.object(),
-            summary: change.summary(),
+            summary: printable(&change.summary()),
             state: ChangeState::Planned,
             error: None,
-            undo: change.inverse().map(|inverse| inverse.summary()),
+            undo: change.inverse().map(|inverse| printable(&inverse.summary())),
         }
     }
 
     /// A change outside of any namespace's plan that is planned.
     pub fn of(verb: Verb, object: ObjectRef, summary: String) -> Self {
-        Self { namespace: None, verb, object, summary, state: ChangeState::Planned, error: None, undo: None }
+        Self { namespace: None, verb, object, summary: printable(&summary), state: ChangeState::Planned, error: None, undo: None }
     }
 
     /// The same in a namespace.

@@ -223,3 +223,20 @@ fn builds_of_shipwright_are_listed_with_what_to_paste_into_them() {
     let stanza = format!("output:\n          image: {host}/openshift_shop/app:1\n          pushSecret: builder-quay-openshift");
     assert!(text.contains(&stanza), "{text}");
 }
+
+/// A tenant writes the annotation; who restores may be an administrator.
+#[test]
+fn what_a_namespace_says_never_steers_the_terminal() {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world.build_config("shop", "app", &json!({ "to": { "kind": "DockerImage", "name": "q/a/b:1" } }));
+    let former = json!({ "to": { "kind": "ImageStreamTag", "name": "\u{1b}[2J\u{7}app:1" }, "image": "q/a/b:1" }).to_string();
+    let annotations = json!({ "metadata": { "annotations": { "oc-quay/former-output": former } } });
+    world.merge("BuildConfig", "shop", "app", &annotations);
+    for format in ["human", "wide", "json"] {
+        let arguments = ["builds", "restore", "app", "-n", "shop", "--dry-run", "--color", "always", "-o", format];
+        let run = world.oc_quay(&arguments).succeeds();
+        assert!(run.stdout.contains("ImageStreamTag"), "{}", run.stdout);
+        assert!(!run.stdout.contains("[2J") && !run.stdout.contains('\u{7}'), "{format}: {:?}", run.stdout);
+    }
+}
