@@ -23,16 +23,17 @@ impl Layers {
     }
 }
 
-/// The tags of an image stream whose newest image is in OpenShift's own registry, with that image.
-pub fn tags_in_registry(stream: &ImageStream) -> impl Iterator<Item = (&StreamTag, &TagImage)> {
+/// The tags of an image stream whose newest image is in OpenShift's own registry, with that image. `quay` is Quay's host.
+pub fn tags_in_registry<'a>(stream: &'a ImageStream, quay: &str) -> impl Iterator<Item = (&'a StreamTag, &'a TagImage)> {
     let images = stream.tags.iter().filter_map(|tag| Some((tag, tag.image.as_ref()?)));
-    images.filter(|(_, image)| is_in_registry(&image.reference))
+    images.filter(move |(_, image)| is_in_registry(&image.reference, quay))
 }
 
-/// That registry is a service of the cluster: `image-registry.openshift-image-registry.svc:5000`.
-fn is_in_registry(reference: &str) -> bool {
-    let host = reference.split(['/', ':']).next().unwrap_or_default();
-    host.ends_with(".svc")
+/// That registry is a service of the cluster: `image-registry.openshift-image-registry.svc:5000`. Quay may be one as well.
+fn is_in_registry(reference: &str, quay: &str) -> bool {
+    let registry = reference.split('/').next().unwrap_or_default();
+    let host = registry.split(':').next().unwrap_or_default();
+    host.ends_with(".svc") && registry != quay
 }
 
 #[cfg(test)]
@@ -57,9 +58,11 @@ mod tests {
         let tags = vec![
             tag("inside", "image-registry.openshift-image-registry.svc:5000/shop/app@sha256:1"),
             tag("outside", "quay.example.com/openshift_shop/app@sha256:1"),
+            tag("quay", "quay.quay.svc:8443/openshift_shop/app@sha256:1"),
             StreamTag { name: "empty".into(), ..StreamTag::default() },
         ];
         let stream = ImageStream { tags, ..ImageStream::default() };
-        assert_eq!(tags_in_registry(&stream).map(|(tag, _)| tag.name.as_str()).collect::<Vec<_>>(), ["inside"]);
+        let inside = tags_in_registry(&stream, "quay.quay.svc:8443");
+        assert_eq!(inside.map(|(tag, _)| tag.name.as_str()).collect::<Vec<_>>(), ["inside"]);
     }
 }

@@ -6,9 +6,7 @@ use super::Changing;
 
 /// `builds`
 #[derive(Debug, Args)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "Examples:
+#[command(after_help = "Examples:
   # The builds of the namespace of the current context
   oc quay builds
 
@@ -16,8 +14,7 @@ use super::Changing;
   oc quay builds rewrite -n shop
 
   # Have them push where they did before
-  oc quay builds restore -n shop"
-)]
+  oc quay builds restore -n shop")]
 pub struct Builds {
     /// What to do; without it, BuildConfigs and their last builds are listed.
     #[command(subcommand)]
@@ -43,6 +40,16 @@ pub enum BuildsCommand {
   # All that were rewritten in a namespace
   oc quay builds restore -n shop")]
     Restore(BuildConfigs),
+}
+
+impl BuildsCommand {
+    /// What it is called.
+    pub fn name(&self) -> &'static str {
+        match self {
+            BuildsCommand::Rewrite(_) => "rewrite",
+            BuildsCommand::Restore(_) => "restore",
+        }
+    }
 }
 
 /// Which BuildConfigs to change, and how to go about it.

@@ -147,8 +147,13 @@ impl Cluster {
     async fn namespace_object(&self, name: &str, known: Option<Namespace>) -> Read<Option<Namespace>> {
         match known {
             Some(namespace) => Ok(Some(namespace)),
-            None => Ok(self.get::<kinds::Namespace>(&NAMESPACES, None, name).await?.map(Namespace::from)),
+            None => self.find_namespace(name).await,
         }
+    }
+
+    /// A namespace, if there is one of that name.
+    pub async fn find_namespace(&self, name: &str) -> Read<Option<Namespace>> {
+        Ok(self.get::<kinds::Namespace>(&NAMESPACES, None, name).await?.map(Namespace::from))
     }
 
     async fn service_accounts(&self, namespace: &str) -> Read<Vec<ServiceAccount>> {

@@ -2,7 +2,7 @@
 
 use futures::StreamExt as _;
 
-use super::{Context, namespace};
+use super::{Context, image_streams, namespace};
 use crate::bridge::builds::Destination;
 use crate::bridge::registry::tags_in_registry;
 use crate::bridge::snapshot::{StreamTag, TagImage};
@@ -17,13 +17,14 @@ pub(super) async fn run(context: &Context<'_>, args: &Images) -> Result<ExitStat
     let cluster = session::connect(context.global).await?;
     let namespace = &namespace(context.global, &cluster)?;
     let (session, streams) =
-        tokio::join!(Session::open(context.ui, context.global, cluster.clone(), settings), cluster.image_streams(namespace));
+        tokio::join!(Session::open(context.ui, context.global, cluster.clone(), settings), image_streams(&cluster, namespace));
     let session = session?;
     let integration = &session.settings()?.integration;
-    let streams = streams.map_err(|unread| Error::new(unread.to_string()))?;
+    let streams = streams?;
 
     let cluster = &session.cluster;
-    let concerned = streams.iter().filter(|stream| tags_in_registry(stream).next().is_some());
+    let quay = &integration.url.value.host();
+    let concerned = streams.iter().filter(|stream| tags_in_registry(stream, quay).next().is_some());
     let reports = concerned.map(|stream| async move {
         // A size that cannot be read is not worth a failure.
         let layers = cluster.layers(namespace, &stream.name).await.unwrap_or_default();
@@ -36,11 +37,11 @@ pub(super) async fn run(context: &Context<'_>, args: &Images) -> Result<ExitStat
                 target: name.image(integration),
             }
         };
-        tags_in_registry(stream).map(report).collect::<Vec<_>>()
+        tags_in_registry(stream, quay).map(report).collect::<Vec<_>>()
     });
     let images = futures::stream::iter(reports).buffered(session.parallel).collect::<Vec<_>>().await.concat();
     let report = ImagesReport::new(context.program, namespace, images);
-    let text = if args.oc_adm { report.commands() } else { report.render(context.global.output)? };
+    let text = if args.oc_adm { report.commands() } else { report.render(context.global.output, &context.style())? };
     context.ui.out(&text)?;
     Ok(ExitStatus::Success)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::StreamExt as _;
 
 use super::changes::{confirm, finish};
-use super::{Context, namespace};
+use super::{Context, image_streams, namespace};
 use crate::bridge::builds::Destination;
 use crate::bridge::change::Verb;
 use crate::bridge::desired::wants_repository;
@@ -29,9 +29,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Import) -> Result<ExitStat
     let cluster = session::connect(context.global).await?;
     let namespace = namespace(context.global, &cluster)?;
     let (session, streams) =
-        tokio::join!(Session::open(context.ui, context.global, cluster.clone(), settings), cluster.image_streams(&namespace),);
+        tokio::join!(Session::open(context.ui, context.global, cluster.clone(), settings), image_streams(&cluster, &namespace),);
     let session = session?;
-    let streams = streams.map_err(|unread| Error::new(unread.to_string()))?;
+    let streams = streams?;
     let importing = Importing { session: &session, target: session.settings()?, namespace: &namespace, args };
 
     let wanted = Wanted { named: &args.named, missing: args.missing };

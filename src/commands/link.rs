@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-use super::Context;
 use super::changes::{ChangeSet, finish};
+use super::{Context, refuse_missing};
 use crate::bridge::Role;
 use crate::bridge::change::Change;
 use crate::bridge::checks::Subject;
@@ -149,10 +149,9 @@ impl<'a> Linking<'a> {
 
     fn refuse_impossible(&self, judged: &Judged) -> Result<(), Error> {
         let name = &judged.snapshot.name;
-        match &judged.snapshot.namespace {
-            Ok(None) => return Err(Error::new(format!("there is no namespace {name}")).hint("check the name and the context")),
-            _ if judged.is_going() => return Err(Error::new(format!("namespace {name} is being deleted"))),
-            _ => {}
+        refuse_missing(name, &judged.snapshot.namespace)?;
+        if judged.is_going() {
+            return Err(Error::new(format!("namespace {name} is being deleted")));
         }
         let Ok(existing) = &judged.snapshot.service_accounts else { return Ok(()) };
         match self.requests.keys().find(|wanted| existing.iter().all(|account| account.name != **wanted)) {

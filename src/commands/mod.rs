@@ -15,6 +15,7 @@ mod unlink;
 mod version;
 
 use crate::bridge::names;
+use crate::bridge::snapshot::{ImageStream, Namespace, Read};
 use crate::cli::{Cli, Command, Global};
 use crate::cluster::Cluster;
 use crate::error::{Error, ExitStatus};
@@ -63,6 +64,24 @@ pub(crate) async fn run(context: &Context<'_>, cli: &Cli) -> Result<ExitStatus, 
         Command::Completion(args) => completion::run(context, args),
         Command::Version(args) => version::run(context, args).await,
     }
+}
+
+/// Refuses a namespace that is known not to exist: a slip of the pen shall not pass for nothing to do.
+fn refuse_missing(name: &str, namespace: &Read<Option<Namespace>>) -> Result<(), Error> {
+    match namespace {
+        Ok(None) => Err(Error::new(format!("there is no namespace {name}")).hint("check the name and the context")),
+        Ok(Some(_)) | Err(_) => Ok(()),
+    }
+}
+
+/// The image streams of a namespace; none in one that exists.
+async fn image_streams(cluster: &Cluster, namespace: &str) -> Result<Vec<ImageStream>, Error> {
+    let streams = cluster.image_streams(namespace).await.map_err(|unread| Error::new(unread.to_string()))?;
+    if streams.is_empty() {
+        // The API server lists what is in a namespace that does not exist, too.
+        refuse_missing(namespace, &cluster.find_namespace(namespace).await)?;
+    }
+    Ok(streams)
 }
 
 /// The one namespace of a command whose arguments are something else: that of `-n`, or of the context.

@@ -28,6 +28,9 @@ pub struct BuildsReport {
     pub shipwright_builds: Vec<ShipwrightReport>,
     /// What is wrong with builds.
     pub findings: Vec<Finding>,
+    /// Which BuildConfigs could not be read, and why: there may be more than are listed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
     /// How many push to Quay, in one line.
     pub verdict: String,
     /// The command to go on with, which ends the verdict too.
@@ -222,7 +225,9 @@ impl BuildsReport {
         build_configs: Vec<BuildConfigReport>,
         shipwright_builds: Vec<ShipwrightReport>,
         mut findings: Vec<Finding>,
+        unread: Vec<String>,
     ) -> Self {
+        let unread: Vec<_> = unread.iter().map(|why| printable(why)).collect();
         for finding in &mut findings {
             finding.message = printable(&finding.message);
             address_hint(finding, program);
@@ -234,16 +239,23 @@ impl BuildsReport {
             .any(|finding| mends.contains(&finding.code) && finding.object.kind == "BuildConfig")
             .then(|| format!("{program} builds rewrite {selection}"));
         let answer = match build_configs.len() {
+            0 if !unread.is_empty() => "Which BuildConfigs there are is not known".to_owned(),
             0 => "There are no BuildConfigs".to_owned(),
             1 if to_quay == 1 => "The BuildConfig pushes to Quay".into(),
             1 => "The BuildConfig does not push to Quay".into(),
             all => format!("{to_quay} of {all} BuildConfigs push to Quay"),
         };
+        let answer = match unread.first() {
+            Some(why) if build_configs.is_empty() => format!("{answer}: {why}"),
+            Some(why) => format!("{answer}, of those that could be read: {why}"),
+            None => answer,
+        };
         let verdict = match &next {
             Some(next) => format!("{answer}. Run: {next}"),
             None => answer,
         };
-        Self { api_version: API_VERSION, kind: "BuildsReport", build_configs, shipwright_builds, findings, verdict, next }
+        let kind = "BuildsReport";
+        Self { api_version: API_VERSION, kind, build_configs, shipwright_builds, findings, unread, verdict, next }
     }
 
     /// The report in a format. Colors are always in it, for [`crate::ui::Ui`] to strip.

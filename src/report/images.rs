@@ -3,6 +3,7 @@
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
 
+use super::style::{Page, Style};
 use super::{API_VERSION, Format, client, count, machine};
 
 /// The images of a namespace that are in OpenShift's own registry.
@@ -45,13 +46,12 @@ pub struct ImageReport {
 impl ImagesReport {
     /// Puts a report together. `program` is what the person typed, `oc quay` or `kubectl quay`.
     pub fn new(program: &str, namespace: &str, images: Vec<ImageReport>) -> Self {
-        let known: u64 = images.iter().filter_map(|image| image.size).sum();
+        let size = total(&images).map(|size| format!(" ({size})")).unwrap_or_default();
         let verdict = match images.len() {
             0 => format!("No tag of {namespace} has its image in OpenShift's own registry"),
-            1 => format!("1 tag of {namespace} has its image in OpenShift's own registry ({})", in_words(known)),
+            1 => format!("1 tag of {namespace} has its image in OpenShift's own registry{size}"),
             several => {
-                let tags = count(several, "tag");
-                format!("{tags} of {namespace} have their images in OpenShift's own registry ({})", in_words(known))
+                format!("{} of {namespace} have their images in OpenShift's own registry{size}", count(several, "tag"))
             }
         };
         let (client, namespace) = (client(program).to_owned(), namespace.to_owned());
@@ -62,14 +62,14 @@ impl ImagesReport {
     ///
     /// # Errors
     /// If a machine-readable format cannot be written, which is a mistake in this program.
-    pub fn render(&self, format: Format) -> anyhow::Result<String> {
+    pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
             Format::Json => machine::json(self)?,
             Format::Yaml => machine::yaml(self)?,
             Format::Mirror => self.lines(|image| format!("{}={}", image.image, image.target)),
             Format::Name => self.lines(|image| format!("imagestreamtag/{}", image.tag)),
             Format::Short => format!("{}\n", self.verdict),
-            Format::Human | Format::Wide | Format::Html => self.table(),
+            Format::Human | Format::Wide | Format::Html => self.table(style),
         })
     }
 
@@ -83,17 +83,35 @@ impl ImagesReport {
         self.images.iter().map(|image| line(image) + "\n").collect()
     }
 
-    fn table(&self) -> String {
+    /// A row each; where the window is too narrow for that, the address in Quay stands below.
+    fn table(&self, style: &Style) -> String {
         let width = self.images.iter().map(|image| image.tag.len()).max().unwrap_or_default().max("TAG".len());
-        let row = |tag: &str, size: &str, target: &str| format!("{tag:<width$}   {size:>10}   {target}");
+        let widest = self.images.iter().map(|image| image.target.len()).max().unwrap_or_default();
+        let is_narrow = style.width.is_some_and(|window| width + "   123.4 MiB   ".len() + widest > window);
+        let between = if is_narrow { "\n    " } else { "   " };
+        let row = |tag: &str, size: &str, target: &str| format!("{tag:<width$}   {size:>10}{between}{target}");
         let size = |image: &ImageReport| image.size.map_or("unknown".to_owned(), in_words);
-        let mut text = String::new();
+        let mut page = Page::new(style);
         if !self.images.is_empty() {
-            text = format!("{}\n", row("TAG", "SIZE", "IN QUAY").dimmed());
-            text += &self.lines(|image| row(&image.tag, &size(image), &image.target));
-            text.push('\n');
+            row("TAG", "SIZE", "IN QUAY").lines().for_each(|line| page.line(&line.dimmed().to_string()));
+            for image in &self.images {
+                row(&image.tag, &size(image), &image.target).lines().for_each(|line| page.line(line));
+            }
+            page.gap();
         }
-        text + &format!("{}\n", self.verdict.bold())
+        page.prose("", &self.verdict, |line| line.bold().to_string());
+        page.finish()
+    }
+}
+
+/// The size of all images as people read it, as far as it is known; none where nothing is.
+fn total(images: &[ImageReport]) -> Option<String> {
+    let known: Vec<_> = images.iter().filter_map(|image| image.size).collect();
+    let sum = in_words(known.iter().fold(0, |sum, size| sum.saturating_add(*size)));
+    match known.len() {
+        0 => None,
+        all if all == images.len() => Some(sum),
+        _ => Some(format!("at least {sum}")),
     }
 }
 
@@ -113,6 +131,38 @@ fn in_words(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn images(sizes: &[Option<u64>]) -> Vec<ImageReport> {
+        let image = |size: &Option<u64>| ImageReport {
+            tag: "app:latest".into(),
+            image: "image-registry.openshift-image-registry.svc:5000/shop/app@sha256:0".into(),
+            size: *size,
+            target: "quay.example.com/openshift_shop/app:latest".into(),
+        };
+        sizes.iter().map(image).collect()
+    }
+
+    #[test]
+    fn the_sizes_that_are_not_known_are_not_taken_for_nothing() {
+        let (one, two) = (Some(1 << 20), Some(2 << 20));
+        let table = [(&[one, two][..], Some("3.0 MiB")), (&[one, None], Some("at least 1.0 MiB")), (&[None, None], None)];
+        for (sizes, expected) in table {
+            assert_eq!(total(&images(sizes)).as_deref(), expected, "{sizes:?}");
+        }
+        let verdict = |sizes| ImagesReport::new("oc quay", "shop", images(sizes)).verdict;
+        assert_eq!(verdict(&[None]), "1 tag of shop has its image in OpenShift's own registry");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_window() {
+        let report = ImagesReport::new("oc quay", "shop", images(&[Some(10 << 20), None]));
+        for (window, rows) in [(None, 3), (Some(80), 3), (Some(50), 6)] {
+            let style = Style { width: window, ascii: false };
+            let text = anstream::adapter::strip_str(&report.table(&style)).to_string();
+            assert!(text.lines().all(|line| line.len() <= window.unwrap_or(80)), "{text}");
+            assert_eq!(text.lines().take_while(|line| !line.is_empty()).count(), rows, "{text}");
+        }
+    }
 
     #[test]
     fn sizes_are_read_by_people() {

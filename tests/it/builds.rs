@@ -240,3 +240,22 @@ fn what_a_namespace_says_never_steers_the_terminal() {
         assert!(!run.stdout.contains("[2J") && !run.stdout.contains('\u{7}'), "{format}: {:?}", run.stdout);
     }
 }
+
+#[test]
+fn what_may_not_be_listed_is_not_taken_for_nothing() {
+    let Some(world) = World::stand_in("its rights are taken away") else { return };
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world.build_config("shop", "app", &stream_tag("app:latest"));
+    let before = world.oc_quay(&["builds", "-n", "shop", "-o", "short"]).succeeds();
+    assert!(before.stdout.contains("The BuildConfig does not push to Quay"), "{}", before.stdout);
+    // Flags of every command may stand before what a command has below it.
+    world.oc_quay(&["builds", "-n", "shop", "-o", "json", "rewrite", "--dry-run"]).succeeds();
+
+    world.sandbox.openshift.deny("admin", "list", "build.openshift.io", "buildconfigs");
+    for format in ["human", "short", "json"] {
+        let run = world.oc_quay(&["builds", "-n", "shop", "-o", format]).ends_with(2);
+        let said = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains("Which BuildConfigs there are is not known: could not list"), "{said}");
+        assert!(!said.contains("There are no BuildConfigs"), "{said}");
+    }
+}

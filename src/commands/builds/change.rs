@@ -1,7 +1,7 @@
 //! `builds rewrite` and `builds restore`: plan, ask, apply.
 
-use super::super::Context;
 use super::super::changes::{ChangeSet, finish};
+use super::super::{Context, refuse_missing};
 use super::{look, which};
 use crate::bridge::plan::{self, BuildsPlan};
 use crate::cli::BuildConfigs;
@@ -45,6 +45,7 @@ pub(super) async fn run(context: &Context<'_>, configs: &BuildConfigs, way: Way)
     let mut set = ChangeSet::new(way.command());
     let mut left = Vec::new();
     for (judged, plan) in all {
+        refuse_missing(&judged.snapshot.name, &judged.snapshot.namespace)?;
         insist_on_names(&judged, &configs.build_configs)?;
         // Of all namespaces, only those that have something to do with Quay are worth a word.
         let BuildsPlan { plan, left: untouched } = plan;

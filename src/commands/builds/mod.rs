@@ -4,7 +4,7 @@ mod change;
 
 use std::collections::BTreeMap;
 
-use super::Context;
+use super::{Context, refuse_missing};
 use crate::bridge::finding::Finding;
 use crate::cli::{self, Builds, BuildsCommand};
 use crate::cluster::Cluster;
@@ -15,6 +15,11 @@ use crate::session::settings::Settings;
 use crate::session::{self, Session, Target};
 
 pub(super) async fn run(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error> {
+    if let (true, Some(command)) = (args.all_namespaces, &args.command) {
+        let name = command.name();
+        return Err(Error::new(format!("-A of `builds` is for the list: `{name}` has its own"))
+            .hint(format!("{} builds {name} -A", context.program)));
+    }
     match &args.command {
         None => list(context, args).await,
         Some(BuildsCommand::Rewrite(configs)) => change::run(context, configs, change::Way::ToQuay).await,
@@ -38,9 +43,12 @@ async fn list(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error>
     let mut configs = Vec::new();
     let mut findings: Vec<Finding> = Vec::new();
     let mut images = Vec::new();
+    let mut unread = Vec::new();
     for judged in &all {
+        refuse_missing(&judged.snapshot.name, &judged.snapshot.namespace)?;
         let subject = judged.subject(target);
         let found = judged.snapshot.build_configs.iter().flatten();
+        unread.extend(judged.snapshot.build_configs.as_ref().err().map(ToString::to_string));
         configs.extend(found.map(|config| BuildConfigReport::new(&subject, config)));
         let about_builds = judged.checks.iter().filter(|check| ["Builds", "Namespace"].contains(&check.title));
         findings.extend(about_builds.flat_map(|check| check.findings.clone()));
@@ -50,9 +58,9 @@ async fn list(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error>
     if let Err(unread) = shipwright {
         context.ui.warn(&unread.to_string());
     }
-    let report = BuildsReport::new(context.program, &which.to_string(), configs, images, findings);
+    let report = BuildsReport::new(context.program, &which.to_string(), configs, images, findings, unread);
     context.ui.out(&report.render(global.output, &context.style())?)?;
-    Ok(ExitStatus::Success)
+    Ok(if report.unread.is_empty() { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
 /// Which namespaces are meant.

@@ -22,7 +22,8 @@ pub(in crate::report) fn builds(report: &BuildsReport, style: &Style, wide: bool
     let listing = Listing::new(report.next.as_deref(), wide);
     listing.show(&mut page, 0, &report.findings.iter().collect::<Vec<_>>(), usize::MAX);
     page.gap();
-    let worst = report.findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
+    let best = if report.unread.is_empty() { Level::Ok } else { Level::Unknown };
+    let worst = report.findings.iter().map(|finding| finding.level).max().unwrap_or(best).max(best);
     super::verdict(&mut page, &report.verdict, worst);
     page.finish()
 }
