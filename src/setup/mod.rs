@@ -169,7 +169,7 @@ impl Setup {
             Step::Cluster => Ok(()),
             Step::Quay => steps::quay::ask(self, ui).await,
             Step::Token => steps::token::ask(self, ui).await,
-            Step::Operator => steps::operator::ask(self, ui),
+            Step::Operator => steps::operator::ask(self, ui).await,
             Step::Secret => steps::secret::ask(self, ui),
             Step::Integration => steps::integration::ask(self, ui).await,
             Step::NodeTrust => steps::trust::ask(self, ui),

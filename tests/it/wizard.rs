@@ -20,14 +20,15 @@ const USER: Question = QUESTIONS[2];
 const PASSWORD: Question = QUESTIONS[3];
 const ISSUE: Question = QUESTIONS[4];
 const STORE: Question = QUESTIONS[5];
-const CHANNEL: Question = QUESTIONS[6];
-const APPROVAL: Question = QUESTIONS[7];
-const INSTALL: Question = QUESTIONS[8];
-const CLUSTER_ID: Question = QUESTIONS[9];
-const INTEGRATE: Question = QUESTIONS[10];
-const NODES: Question = QUESTIONS[11];
-const TRUST: Question = QUESTIONS[12];
-const LINK: Question = QUESTIONS[13];
+const BRIDGE: Question = QUESTIONS[6];
+const CHANNEL: Question = QUESTIONS[7];
+const APPROVAL: Question = QUESTIONS[8];
+const INSTALL: Question = QUESTIONS[9];
+const CLUSTER_ID: Question = QUESTIONS[10];
+const INTEGRATE: Question = QUESTIONS[11];
+const NODES: Question = QUESTIONS[12];
+const TRUST: Question = QUESTIONS[13];
+const LINK: Question = QUESTIONS[14];
 
 /// A cluster without an integration, and namespace `shop` in it.
 fn shop() -> World {

@@ -9,11 +9,45 @@ use crate::bridge::snapshot::Read;
 use crate::cluster::{ObjectKind, Operator, Right, holds};
 use crate::error::Error;
 use crate::setup::built_in::{BuiltIn, FoundBridge, Object};
-use crate::setup::{Awaited, Change, Holder, ObjectChange, Obstacle, Plan, Setup, Step, Write};
+use crate::setup::{Awaited, Bridge, Change, Holder, ObjectChange, Obstacle, Plan, Setup, Step, Write};
 use crate::ui::Ui;
 
 /// How often it is looked whether something has come or gone.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Asks who keeps namespaces linked. Where the operator cannot be installed now, choosing it all the same means to look again.
+pub(super) async fn choose(setup: &mut Setup, ui: &Ui, has_operator: bool) -> Result<(), Error> {
+    let operator =
+        if has_operator { "the Quay Bridge Operator, installed through OLM" } else { "look again whether it can be had" };
+    let options = [
+        (Bridge::Operator, ("Operator", operator)),
+        (Bridge::BuiltIn, ("Built-in bridge", "this program, as a Deployment in the cluster")),
+        (Bridge::None, ("Nobody", "namespaces are linked and repaired by command")),
+    ];
+    // A cluster that has no catalog with the operator may be one that cannot pull this version's image either.
+    let usual = match has_operator {
+        _ if setup.answers.bridge_image.is_some() => Bridge::BuiltIn,
+        true => Bridge::Operator,
+        false => Bridge::None,
+    };
+    let default = options.iter().position(|(bridge, _)| *bridge == usual).unwrap_or_default();
+    let chosen = ui.select("Who keeps namespaces linked?", &options.map(|(_, words)| words), default)?;
+    setup.answers.bridge = options.get(chosen).map(|(bridge, _)| *bridge);
+    if setup.wants_built_in() {
+        setup.find_bridge().await;
+        tell_lacking(setup, ui).await;
+    }
+    Ok(())
+}
+
+/// What the built-in bridge takes was not asked for in the first step: nobody knew that it would be wanted.
+async fn tell_lacking(setup: &mut Setup, ui: &Ui) {
+    let lacking = setup.cluster.lacking(&rights(setup)).await;
+    let user = setup.found.platform.as_ref().map(|platform| platform.user.clone()).unwrap_or_default();
+    for right in lacking.iter().flatten() {
+        ui.warn(&format!("{user} may not {right}"));
+    }
+}
 
 pub(super) fn plan(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
     let found = match &setup.found.bridge {

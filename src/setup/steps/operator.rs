@@ -45,9 +45,14 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
 /// Whether the operator is not wanted: somebody says so, or has said so before, when its resource was installed by itself,
 /// and nobody now says how the operator should come.
 fn is_done_without(setup: &Setup, operator: &Operator) -> bool {
+    let has_been_said = operator.crd.as_ref().is_some_and(|crd| crd.ours) && !is_asked_for(setup);
+    setup.answers.bridge == Some(Bridge::None) || has_been_said
+}
+
+/// Whether somebody says how the operator should come.
+fn is_asked_for(setup: &Setup) -> bool {
     let answers = &setup.answers;
-    let is_asked_for = answers.catalog.is_some() || answers.channel.is_some() || answers.approval.is_some();
-    answers.bridge == Some(Bridge::None) || (operator.crd.as_ref().is_some_and(|crd| crd.ours) && !is_asked_for)
+    answers.catalog.is_some() || answers.channel.is_some() || answers.approval.is_some()
 }
 
 fn there(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
@@ -301,15 +306,20 @@ fn extend(setup: &Setup, mut plan: Plan) -> Plan {
     plan
 }
 
-/// Asks from which catalog and channel, with whose approval; or whether to go on without the operator.
-pub(in crate::setup) fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+/// Asks who keeps namespaces linked; and if it is the operator, from which channel it comes and with whose approval.
+pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
     let is_settled = |operator: &Operator| setup.wants_built_in() || operator.is_installed() || is_done_without(setup, operator);
     if setup.found.operator.as_ref().map_or(true, is_settled) {
         return Ok(());
     }
     if let Some(Obstacle::Blocked { reason, .. }) = plan(setup).obstacle {
         ui.warn(&reason);
-        setup.answers.bridge = ui.confirm("Go on without the operator?", true)?.then_some(Bridge::None);
+        return super::bridge::choose(setup, ui, false).await;
+    }
+    if setup.answers.bridge.is_none() && !is_asked_for(setup) {
+        super::bridge::choose(setup, ui, true).await?;
+    }
+    if matches!(setup.answers.bridge, Some(Bridge::BuiltIn | Bridge::None)) {
         return Ok(());
     }
     let packages = setup.found.packages.clone().unwrap_or_default();

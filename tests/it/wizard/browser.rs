@@ -13,9 +13,9 @@ use super::{ISSUE, Question, WAY, assert_healthy, person, shop};
 use crate::support::{Key, World};
 
 const REDIRECT: &str = "http://localhost:17895/";
-const CLIENT_ID: Question = MORE[14];
-const HERE: Question = MORE[15];
-const PASTE: Question = MORE[16];
+const CLIENT_ID: Question = MORE[13];
+const HERE: Question = MORE[14];
+const PASTE: Question = MORE[15];
 const TRY_AGAIN: Question = MORE[9];
 
 /// There is only one such port.

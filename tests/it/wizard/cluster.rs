@@ -6,15 +6,14 @@ use sandbox::openshift::{Cluster, Olm};
 use serde_json::{Value, json};
 
 use super::person::MORE;
-use super::{APPROVAL, CHANNEL, CLUSTER_ID, INTEGRATE, LINK, NODES, Person, Question, TRUST, made, person, shop};
+use super::{APPROVAL, BRIDGE, CHANNEL, CLUSTER_ID, INTEGRATE, LINK, NODES, Person, Question, TRUST, made, person, shop};
 use crate::support::World;
 
 /// What another cluster leaves in its organizations.
 const MARK: &str = "oc-quay cluster=elsewhere.example.com:6443 namespace=web uid=0123";
 
-const WITHOUT: Question = MORE[10];
-const TRY_AGAIN: Question = MORE[12];
-const ONLY_THESE: Question = MORE[13];
+const TRY_AGAIN: Question = MORE[11];
+const ONLY_THESE: Question = MORE[12];
 
 #[test]
 fn without_an_operator_to_be_had_the_set_up_can_go_on() {
@@ -22,7 +21,7 @@ fn without_an_operator_to_be_had_the_set_up_can_go_on() {
     let Some(world) = World::stand_in_bare(options, "the real one has OLM") else { return };
     world.namespace("shop");
     let (left, asked) = person(&world).finishes(0);
-    assert!(asked.contains(&WITHOUT) && !asked.contains(&CHANNEL), "{asked:?}");
+    assert!(asked.contains(&BRIDGE) && !asked.contains(&CHANNEL), "{asked:?}");
     assert!(left.screen.contains(" --bridge none"), "{}", left.screen);
     world.oc_quay(&["setup", "--check", "--without-operator"]).succeeds();
     world.assert_linked("shop", &[]);
@@ -36,12 +35,32 @@ fn who_wants_the_operator_can_wait_for_its_catalog() {
     let package = "/apis/packages.operators.coreos.com/v1/namespaces/openshift-marketplace/packagemanifests/quay-bridge-operator";
     world.wait_for("the end of the package", || world.api(reqwest::Method::GET, package, None).0 == 404);
     let mut person = person(&world);
-    person.types(WITHOUT, "n").goes_to(TRY_AGAIN);
+    person.chooses(BRIDGE, "Operator").goes_to(TRY_AGAIN);
     world.trouble(None);
     world.wait_for("the package", || world.api(reqwest::Method::GET, package, None).0 == 200);
     let (_, asked) = person.finishes(0);
     assert!(asked.contains(&CHANNEL), "{asked:?}");
     assert!(world.operator_runs());
+}
+
+#[test]
+fn namespaces_are_kept_linked_by_whom_the_person_chooses() {
+    for (choice, flag, runs) in [("Built-in", "built-in", true), ("Nobody", "none", false)] {
+        let world = shop();
+        // Nobody here gives the bridge's webhook a certificate, which a status would find fault with.
+        let (left, asked) = person(&world).will_choose(BRIDGE, choice).will_type(LINK, "none").finishes(0);
+        assert!(!asked.contains(&CHANNEL) && !asked.contains(&APPROVAL), "{asked:?}");
+        assert!(left.screen.contains(&format!(" --bridge {flag}")), "{}", left.screen);
+        assert_eq!(world.subscriptions(), 0);
+        let deployment = world.get("Deployment", "oc-quay", "oc-quay");
+        assert_eq!(deployment.is_some_and(|deployment| deployment["status"]["availableReplicas"] == 2), runs);
+        if runs {
+            // It is found again, so nobody is asked a second time.
+            let (left, asked) = person(&world).will_type(LINK, "none").finishes(0);
+            assert_eq!(asked, [LINK]);
+            assert!(left.screen.ends_with("Everything is set up; nothing was written"), "{}", left.screen);
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What was said beforehand is not asked.
 
-use super::{ADDRESS, APPROVAL, CHANNEL, CLUSTER_ID, LINK, NODES, PASSWORD, Person, QUESTIONS, Question, USER, WAY, shop};
+use super::{
+    ADDRESS, APPROVAL, BRIDGE, CHANNEL, CLUSTER_ID, LINK, NODES, PASSWORD, Person, QUESTIONS, Question, USER, WAY, shop,
+};
 use crate::support::{Command, World};
 
 /// Which questions are not asked, and what makes that so: arguments and a variable.
@@ -16,16 +18,17 @@ fn password(world: &World) -> String {
 
 const NONE: (&str, fn(&World) -> String) = ("UNUSED", |_| String::new());
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 14] = [
     (&[ADDRESS], &[], ("OC_QUAY_URL", url)),
     (&[WAY, USER, PASSWORD, super::ISSUE], &[], ("OC_QUAY_TOKEN", |world| world.sandbox.quay.admin_token())),
     (&[WAY, USER], &["--quay-username", "quayadmin"], NONE),
     (&[WAY, USER], &[], ("OC_QUAY_USERNAME", |_| "quayadmin".into())),
     (&[WAY, USER, PASSWORD], &["--quay-username", "quayadmin"], ("OC_QUAY_PASSWORD", password)),
     (&[PASSWORD], &[], ("OC_QUAY_PASSWORD", password)),
-    (&[CHANNEL], &["--operator-channel", "stable-3.18"], NONE),
-    (&[APPROVAL], &["--operator-approval", "manual"], NONE),
-    (&[CHANNEL, APPROVAL], &["--without-operator"], NONE),
+    (&[BRIDGE], &["--bridge", "operator"], NONE),
+    (&[BRIDGE, CHANNEL], &["--operator-channel", "stable-3.18"], NONE),
+    (&[BRIDGE, APPROVAL], &["--operator-approval", "manual"], NONE),
+    (&[BRIDGE, CHANNEL, APPROVAL], &["--without-operator"], NONE),
     (&[CLUSTER_ID], &["--cluster-id", "openshift"], NONE),
     (&[CLUSTER_ID], &[], ("OC_QUAY_CLUSTER_ID", |_| "openshift".into())),
     (&[NODES, super::TRUST], &["--node-trust", "skip"], NONE),

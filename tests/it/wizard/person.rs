@@ -22,13 +22,14 @@ pub(super) enum Answer {
 pub(super) type Question = (&'static str, &'static str);
 
 /// The questions of a fresh set-up, in their order.
-pub(super) const QUESTIONS: [Question; 14] = [
+pub(super) const QUESTIONS: [Question; 15] = [
     ("Quay", "Address of Quay (such as quay.example.com):"),
     ("Token", "Where does the token for Quay come from?"),
     ("Token", "User name in Quay:"),
     ("Token", "Password:"),
     ("Token", "Do this?"),
     ("Secret", "Do this?"),
+    ("Operator", "Who keeps namespaces linked?"),
     ("Operator", "Channel of the operator:"),
     ("Operator", "Approval of its updates:"),
     ("Operator", "Do this?"),
@@ -56,7 +57,7 @@ impl<'a> Person<'a> {
             (QUESTIONS[0], quay.url()),
             (QUESTIONS[2], "quayadmin".to_owned()),
             (QUESTIONS[3], quay.password("quayadmin").unwrap_or_default()),
-            (QUESTIONS[13], "shop".to_owned()),
+            (QUESTIONS[14], "shop".to_owned()),
         ];
         let answers = answers.map(|(question, text)| (question, Answer::Text(text)));
         Self { terminal: command.in_window(columns, ROWS), answers: answers.into(), asked: vec![] }
@@ -196,7 +197,7 @@ fn question(screen: &str, answered: usize) -> Option<Question> {
 }
 
 /// The questions that are asked only where something is not as usual.
-pub(super) const MORE: [Question; 17] = [
+pub(super) const MORE: [Question; 16] = [
     ("Quay", "Go on all the same?"),
     ("Quay", "Quay's certificate is not trusted here. What now?"),
     ("Quay", "File with the certificate authority:"),
@@ -207,7 +208,6 @@ pub(super) const MORE: [Question; 17] = [
     ("Token", "New password (8 characters or more):"),
     ("Token", "The same password again:"),
     ("Token", "Try again?"),
-    ("Operator", "Go on without the operator?"),
     ("Secret", "Replace it?"),
     ("Operator", "Try again?"),
     ("QuayIntegration", "Only these instead (such as a,b; Enter for all):"),

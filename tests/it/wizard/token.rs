@@ -9,7 +9,7 @@ const EMAIL: Question = MORE[6];
 const NEW_PASSWORD: Question = MORE[7];
 const AGAIN: Question = MORE[8];
 const TRY_AGAIN: Question = MORE[9];
-const REPLACE: Question = MORE[11];
+const REPLACE: Question = MORE[10];
 
 #[test]
 fn a_wrong_password_is_said_and_asked_for_again() {
