@@ -7,6 +7,7 @@ mod images;
 mod import;
 mod run;
 mod setup;
+mod time;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub use images::Images;
 pub use import::Import;
 pub use run::{LogFormat, Run};
 pub use setup::{Setup, Teardown};
+use time::duration;
 
 /// Link OpenShift namespaces to Red Hat Quay, see what is wrong, put it right.
 #[derive(Debug, Parser)]
@@ -322,31 +324,6 @@ fn at_once() -> RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(1..=64)
 }
 
-/// A time as kubectl writes it: a number with `ms`, `s`, `m` or `h`, several of them, or just seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no time: write for example 10s or 1m30s");
-    if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    let mut rest = text;
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let unit = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |length| digits + length);
-        let number: u32 = rest[..digits].parse().map_err(|_| wrong())?;
-        let one = match &rest[digits..unit] {
-            "ms" => Duration::from_millis(1),
-            "s" => Duration::from_secs(1),
-            "m" => Duration::from_secs(60),
-            "h" => Duration::from_secs(3600),
-            _ => return Err(wrong()),
-        };
-        total = one.checked_mul(number).and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
-        rest = &rest[unit..];
-    }
-    if text.is_empty() { Err(wrong()) } else { Ok(total) }
-}
-
 /// `NAME` or `NAME=ROLE`.
 fn request(text: &str) -> Result<(String, Role), String> {
     let (name, role) = match text.split_once('=') {
@@ -365,17 +342,6 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn times_are_kubectls() {
-        let table = [("30", 30_000), ("10s", 10_000), ("1m30s", 90_000), ("2h", 7_200_000), ("250ms", 250), ("0", 0)];
-        for (text, milliseconds) in table {
-            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
-        }
-        for text in ["", "s", "10x", "-1s", "1.5s", "99999999999h"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
     }
 
     #[test]

@@ -56,6 +56,14 @@ impl Error {
         self
     }
 
+    /// The same, with the commands in its hints as the person began theirs: `oc quay` or `kubectl quay`.
+    pub fn addressed(mut self, program: &str) -> Self {
+        for hint in &mut self.hints {
+            *hint = hint.replace("oc quay", program);
+        }
+        self
+    }
+
     /// The hints, in the order they were added.
     pub fn hints(&self) -> &[String] {
         &self.hints
@@ -151,5 +159,6 @@ mod tests {
     fn hints_keep_their_order() {
         let error = Error::new("no token").hint("oc quay status").hint("or give --quay-token-file");
         assert_eq!(error.hints(), ["oc quay status", "or give --quay-token-file"]);
+        assert_eq!(error.addressed("kubectl quay").hints(), ["kubectl quay status", "or give --quay-token-file"]);
     }
 }

@@ -71,6 +71,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitStatus {
     match execute(&context, &cli) {
         Ok(status) => status,
         Err(error) => {
+            let error = error.addressed(program);
             ui.error(&error);
             error.exit_status()
         }

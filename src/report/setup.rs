@@ -129,6 +129,13 @@ impl StepReport {
         self
     }
 
+    /// The same, with the commands that it names as the person began theirs: `oc quay` or `kubectl quay`.
+    pub fn addressed(mut self, program: &str) -> Self {
+        let texts = self.reason.iter_mut().chain(&mut self.hints).chain(self.facts.iter_mut().map(|fact| &mut fact.text));
+        texts.for_each(|text| *text = text.replace("oc quay", program));
+        self
+    }
+
     /// The step by itself, as text to read.
     pub fn render(&self, style: &Style) -> String {
         human::step(self, style)
@@ -149,6 +156,7 @@ impl StepReport {
 impl SetupReport {
     /// Puts a report together; the verdict is made from the steps.
     pub fn new(program: &str, command: &'static str, dry_run: bool, is_check: bool, steps: Vec<StepReport>) -> Self {
+        let steps: Vec<_> = steps.into_iter().map(|step| step.addressed(program)).collect();
         let is_open = |step: &&StepReport| match step.state {
             StepState::Failed | StepState::NotReached => true,
             StepState::Planned => is_check,

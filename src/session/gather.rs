@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt as _;
 use futures::future::OptionFuture;
 
+use super::shell::quoted;
 use super::{Session, Target as QuayTarget};
 use crate::bridge::Role;
 use crate::bridge::checks::{self, Check, Subject};
@@ -64,7 +65,7 @@ impl std::fmt::Display for Which {
         match self {
             Which::Named(names) if names.len() == 1 => write!(f, "-n {}", names[0]),
             Which::Named(names) => f.write_str(&names.join(" ")),
-            Which::Selected(selector) => write!(f, "-l {selector}"),
+            Which::Selected(selector) => write!(f, "-l {}", quoted(selector)),
             Which::All => f.write_str("-A"),
         }
     }

@@ -247,6 +247,11 @@ fn flags_that_do_not_exist_or_contradict_each_other() {
             "error: invalid value '1.5s' for '--wait <TIME>': `1.5s` is no time: write for example 10s or 1m30s\n\nFor more information, try '--help'.\n",
         ),
         (
+            "link -n shop --wait 18446744073709551615",
+            &[],
+            "error: invalid value '18446744073709551615' for '--wait <TIME>': `18446744073709551615` is more than a hundred years\n\nFor more information, try '--help'.\n",
+        ),
+        (
             "status -n shop --parallel 0",
             &[],
             "error: invalid value '0' for '--parallel <N>': 0 is not in 1..=64\n\nFor more information, try '--help'.\n",
@@ -269,8 +274,36 @@ fn flags_that_do_not_exist_or_contradict_each_other() {
             &[],
             "error: the argument '--watch' cannot be used with '--output-file <FILE>'\n\nUsage: oc quay status --watch [NAMESPACE]...\n\nFor more information, try '--help'.\n",
         ),
+        (
+            "builds -A rewrite --yes",
+            &[],
+            "error: -A of `builds` is for the list: `rewrite` has its own\nhint: oc quay builds rewrite -A\n",
+        ),
         ("unlink -A --delete-organization --yes", &[], "error: --delete-organization works on one namespace at a time\n"),
     ]);
+}
+
+/// Nothing to do, exit code 0, would be a good answer for a namespace that is there.
+#[test]
+fn a_namespace_that_is_not_there_is_no_namespace_with_nothing_to_do() {
+    let world = World::new();
+    let commands = [
+        "link --yes",
+        "builds",
+        "builds -o json",
+        "builds rewrite --yes",
+        "builds restore --dry-run",
+        "images",
+        "images -o json",
+        "import --missing --yes",
+        "import app:1 --dry-run",
+    ];
+    for command in commands {
+        let run = world.oc_quay(&command.split(' ').collect::<Vec<_>>()).args(&["-n", "shpo"]).ends_with(2);
+        let expected = "error: there is no namespace shpo\nhint: check the name and the context\n";
+        assert_eq!((run.stderr.as_str(), run.stdout.as_str()), (expected, ""), "{}", run.line);
+    }
+    world.assert_nothing_written();
 }
 
 #[test]

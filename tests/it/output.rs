@@ -202,3 +202,24 @@ fn interrupt(child: &Child) {
         std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).stdin(Stdio::null()).status().unwrap();
     assert!(killed.success());
 }
+
+#[test]
+fn hints_begin_as_the_person_began() {
+    let world = World::bare();
+    world.namespace("shop");
+    let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).called("kubectl-quay").ends_with(2);
+    assert!(run.stderr.contains("hint: kubectl quay status says"), "{}", run.stderr);
+    let run = world.setup(&["--link", "kube-system"]).called("kubectl-quay").ends_with(2);
+    assert!(run.stderr.contains("kubectl quay link -n kube-system --force"), "{}", run.stderr);
+    let run = world.setup(&["--link", "shop", "--dry-run"]).called("kubectl-quay").succeeds();
+    assert!(run.said().contains("kubectl quay link shop --dry-run shows how"), "{}", run.stdout);
+    assert!(!run.stdout.contains("oc quay"), "{}", run.stdout);
+}
+
+#[test]
+fn a_command_that_is_shown_can_be_pasted_into_a_shell() {
+    let world = World::new();
+    world.merge("Namespace", "", "shop", &serde_json::json!({ "metadata": { "labels": { "env": "a" } } }));
+    let run = world.oc_quay(&["status", "-l", "env in (a,b)", "-o", "short"]).ends_with(1);
+    assert!(run.stdout.contains("oc quay repair -l 'env in (a,b)'"), "{}", run.stdout);
+}

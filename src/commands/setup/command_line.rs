@@ -1,6 +1,7 @@
 //! The same set-up as one command that asks nothing.
 
 use crate::commands::Context;
+use crate::session::shell::quoted;
 use crate::setup::{Approval, Bridge, CLUSTER_ID, NodeTrust, Scopes, Setup, TOKEN_APPLICATION, TOKEN_ORGANIZATION, TokenFrom};
 
 /// The command line, without any secret: where one is needed, a file stands.
@@ -102,23 +103,5 @@ fn node_trust(choice: NodeTrust) -> &'static str {
         NodeTrust::Apply => "apply",
         NodeTrust::Print => "print",
         NodeTrust::Skip => "skip",
-    }
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_where_a_shell_would_take_them_apart() {
-        assert_eq!(quoted("https://quay.example.com:8443"), "https://quay.example.com:8443");
-        assert_eq!(quoted("o'neil & co"), r"'o'\''neil & co'");
-        assert_eq!(quoted(""), "''");
     }
 }

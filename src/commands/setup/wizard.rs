@@ -18,7 +18,7 @@ pub(super) async fn run(context: &Context<'_>, mut setup: Setup) -> Result<ExitS
     headline(context, Step::ALL.len() + 1, proof::TITLE);
     proof::ask(context, &mut setup)?;
     let proof = proof::run(context, &setup, &steps).await?;
-    context.ui.status(&without_changes(&proof.step).render(&context.style()));
+    context.ui.status(&without_changes(&proof.step).addressed(context.program).render(&context.style()));
     steps.push(proof.step);
     let mut report = SetupReport::new(context.program, "setup", false, false, steps);
     report.namespaces = setup::preview(&setup);
@@ -46,7 +46,7 @@ async fn take(context: &Context<'_>, setup: &mut Setup, step: Step) -> Result<St
     loop {
         setup.ask(step, context.ui).await?;
         let plan = setup.plan(step);
-        let report = plan.report(step);
+        let report = plan.report(step).addressed(context.program);
         context.ui.status(&report.render(&context.style()));
         if !is_obstacle(&plan) {
             if report.state != StepState::Planned {
@@ -57,13 +57,13 @@ async fn take(context: &Context<'_>, setup: &mut Setup, step: Step) -> Result<St
             }
             let done = carry_out(context, setup, step, &plan).await;
             if done.state == StepState::Done {
-                let mut news = without_changes(&done);
+                let mut news = without_changes(&done).addressed(context.program);
                 news.facts.retain(|fact| report.facts.iter().all(|known| known.text != fact.text));
                 context.ui.status(&news.render(&context.style()));
                 return Ok(done);
             }
             let failure = StepReport { facts: vec![], changes: vec![], ..done };
-            context.ui.status(&failure.render(&context.style()));
+            context.ui.status(&failure.addressed(context.program).render(&context.style()));
         }
         if !context.ui.confirm("Try again?", true)? {
             return Err(Stopped.into());
