@@ -13,7 +13,7 @@ use super::dockerconfig::Place;
 use super::mark::Mark;
 use super::names::FINALIZER;
 pub use builds::*;
-pub use tags::{RepositoryTag, StreamTag, TagImage, TagSource};
+pub use tags::{ImportPolicy, RepositoryTag, StreamTag, TagImage, TagSource};
 
 /// A part of a snapshot: what was read, or why it could not be. `Ok(None)` is absent.
 pub type Read<T> = Result<T, Unread>;

@@ -20,7 +20,7 @@ pub struct Import {
     /// Image streams, or single tags of them; without any, every image stream that has a repository
     #[arg(value_name = "STREAM[:TAG]")]
     pub named: Vec<Named>,
-    /// Only tags that the image stream has not, or of which Quay has a newer image
+    /// Only tags that the image stream has not, or of which Quay has another image
     #[arg(long)]
     pub missing: bool,
     /// Have OpenShift ask Quay every 15 minutes from now on, whatever the QuayIntegration says

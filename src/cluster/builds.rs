@@ -8,7 +8,7 @@ use super::client::Cluster;
 use super::error::ClusterError;
 use super::kinds::{BUILD_CONFIGS, BUILDS, Meta, Reference};
 use super::objects::ObjectKind;
-use crate::bridge::builds::{CommonSpec, DESTINATION_ANNOTATION, IMPORTED_ANNOTATION, MANAGED, MANAGED_ANNOTATION};
+use crate::bridge::builds::{CommonSpec, IMPORTED_ANNOTATION, MANAGED, MANAGED_ANNOTATION};
 use crate::bridge::names::FORMER_OUTPUT_ANNOTATION;
 use crate::bridge::snapshot::{Build, BuildConfig, FormerOutput, Phase, Read, WrittenOutput};
 
@@ -93,7 +93,6 @@ impl From<StoredBuild> for Build {
         Self {
             managed: says(MANAGED_ANNOTATION),
             imported: says(IMPORTED_ANNOTATION),
-            destination: metadata.annotation(DESTINATION_ANNOTATION).and_then(|text| text.parse().ok()),
             config: status.config.map(|config| config.name),
             name: metadata.name,
             resource_version: metadata.resource_version,
@@ -188,7 +187,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::bridge::builds::Strategy;
+    use crate::bridge::builds::{DESTINATION_ANNOTATION, Strategy};
 
     fn config(object: Value) -> BuildConfig {
         serde_json::from_value::<StoredBuildConfig>(object).unwrap().into()
@@ -266,7 +265,6 @@ mod tests {
             (Phase::Complete, Some("app"), Some("sha256:0a"))
         );
         assert!(found.managed && found.imported && found.created < found.completed);
-        assert_eq!(found.destination.unwrap().to_string(), "shop/app:latest");
 
         let fresh = build(json!({ "metadata": { "name": "app-4", "annotations": { MANAGED_ANNOTATION: "no" } }, "status": {} }));
         assert_eq!(fresh, Build { name: "app-4".into(), ..Build::default() });

@@ -9,7 +9,8 @@ use super::client::Cluster;
 use super::error::ClusterError;
 use super::kinds::{IMAGE_STREAM_IMPORTS, IMAGE_STREAMS};
 use super::tries::Tries;
-use crate::bridge::imports::{ImportFailure, ImportedTag, StreamImport};
+use super::reduce::PRESERVE_ORIGINAL;
+use crate::bridge::imports::{ImportFailure, Outcome, StreamImport, TagImport};
 
 /// What OpenShift answers: a request that is never stored, with a result for each image in the order asked.
 #[derive(Deserialize)]
@@ -54,13 +55,13 @@ impl Cluster {
     /// Has OpenShift import tags into an image stream, at once and with one request. Says of each in the order given what
     /// came of it: the request itself succeeds although none of its imports did (measured on OpenShift 4.21).
     ///
-    /// The reference policy is only for tags that are new; OpenShift keeps that of others (openshift-apiserver
+    /// The reference policy is only for tags that are new; OpenShift keeps that of others, but not their import policy (openshift-apiserver
     /// `pkg/image/apiserver/registry/imagestreamimport/rest.go`, `ensureSpecTag`). What the image stream had before stays
     /// when an import fails.
     ///
     /// # Errors
     /// When the request as a whole failed, so that nothing was imported.
-    pub async fn import_stream(&self, import: &StreamImport) -> Result<Vec<ImportedTag>, ClusterError> {
+    pub async fn import_stream(&self, import: &StreamImport) -> Result<Vec<Outcome>, ClusterError> {
         let namespace = Some(import.namespace.as_str());
         let call = format!("import into {}", IMAGE_STREAMS.one(namespace, &import.stream));
         let path = Request::new(IMAGE_STREAM_IMPORTS.path(namespace));
@@ -77,18 +78,22 @@ impl Cluster {
         if results.len() != import.tags.len() {
             return Err(ClusterError::other(call, "the answer does not say what came of each tag"));
         }
-        let outcomes = results.into_iter().map(outcome);
-        Ok(import.tags.iter().zip(outcomes).map(|(tag, outcome)| ImportedTag { tag: tag.tag.clone(), outcome }).collect())
+        Ok(results.into_iter().map(outcome).collect())
     }
 }
 
 /// As the operator asks it after a build (QBO `controllers/build_controller.go:120`), but for all tags together.
 fn request_for(import: &StreamImport) -> Value {
-    let images = import.tags.iter().map(|tag| {
+    let images = import.tags.iter().map(|TagImport { tag, from, policy }| {
+        let mut import_policy = json!({ "insecure": import.insecure, "scheduled": policy.scheduled });
+        // OpenShift before 4.12 does not know the field.
+        if policy.keeps_lists {
+            import_policy["importMode"] = json!(PRESERVE_ORIGINAL);
+        }
         json!({
-            "from": { "kind": "DockerImage", "name": tag.from },
-            "to": { "name": tag.tag },
-            "importPolicy": { "insecure": import.insecure, "scheduled": import.scheduled },
+            "from": { "kind": "DockerImage", "name": from },
+            "to": { "name": tag },
+            "importPolicy": import_policy,
             "referencePolicy": { "type": "Source" },
         })
     });
@@ -100,7 +105,7 @@ fn request_for(import: &StreamImport) -> Value {
     })
 }
 
-fn outcome(ImageResult { status, image }: ImageResult) -> Result<String, ImportFailure> {
+fn outcome(ImageResult { status, image }: ImageResult) -> Outcome {
     match image {
         Some(image) if status.status == "Success" => Ok(image.metadata.name),
         // openshift-apiserver's own words where a failure comes without any.

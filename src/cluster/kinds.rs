@@ -246,9 +246,19 @@ pub(super) struct ImageStreamSpec {
 }
 
 #[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct SpecTag {
     pub(super) name: String,
     pub(super) from: Option<TagSource>,
+    #[serde(default)]
+    pub(super) import_policy: TagImportPolicy,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct TagImportPolicy {
+    pub(super) scheduled: bool,
+    pub(super) import_mode: String,
 }
 
 #[derive(Clone, Default, Deserialize)]

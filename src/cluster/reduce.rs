@@ -11,13 +11,16 @@ use super::kinds;
 use crate::bridge::dockerconfig;
 use crate::bridge::integration::{OPERATOR_TOKEN_KEY, QuayIntegration, SecretKey, StoredToken};
 use crate::bridge::names::{LINKED_ANNOTATION, ON_DELETION_ANNOTATION, REPOSITORY_ANNOTATION, ROLE_ANNOTATION};
-use crate::bridge::snapshot::{ImageStream, Login, Namespace, Secret, ServiceAccount, StreamTag, TagImage, TagSource};
+use crate::bridge::snapshot::{ImageStream, ImportPolicy, Login, Namespace, Secret, ServiceAccount, StreamTag, TagImage, TagSource};
 
 /// Type of the secrets that hold registry logins.
 pub(super) const DOCKERCONFIGJSON: &str = "kubernetes.io/dockerconfigjson";
 
 /// The one key of a secret of type [`DOCKERCONFIGJSON`].
 pub(super) const DOCKERCONFIGJSON_KEY: &str = ".dockerconfigjson";
+
+/// The import mode of tags that keep lists of images (openshift/api `image/v1/types.go`); the other one is the default.
+pub(super) const PRESERVE_ORIGINAL: &str = "PreserveOriginal";
 
 /// The annotations that the operator looks at before it takes up a namespace (QBO `pkg/utils/utils.go:86`).
 const DISPLAY_NAME: &str = "openshift.io/display-name";
@@ -99,7 +102,8 @@ impl From<kinds::ImageStream> for ImageStream {
         let mut tags: BTreeMap<String, StreamTag> = BTreeMap::new();
         for tag in stream.spec.tags.into_iter().flatten() {
             let from = tag.from.map(|from| TagSource { kind: from.kind, name: from.name });
-            tags.insert(tag.name.clone(), StreamTag { name: tag.name, from, ..StreamTag::default() });
+            let policy = ImportPolicy::from(tag.import_policy);
+            tags.insert(tag.name.clone(), StreamTag { name: tag.name, from, policy, ..StreamTag::default() });
         }
         for tag in stream.status.tags.into_iter().flatten() {
             let image = tag.items.and_then(|items| items.0).map(TagImage::from);
@@ -116,6 +120,12 @@ impl From<kinds::ImageStream> for ImageStream {
             in_registry: !stream.status.docker_image_repository.is_empty(),
             tags: tags.into_values().collect(),
         }
+    }
+}
+
+impl From<kinds::TagImportPolicy> for ImportPolicy {
+    fn from(policy: kinds::TagImportPolicy) -> Self {
+        Self { scheduled: policy.scheduled, keeps_lists: policy.import_mode == PRESERVE_ORIGINAL }
     }
 }
 
@@ -331,7 +341,10 @@ mod tests {
         let condition = |kind: &str, status: &str| json!([{ "type": kind, "status": status, "message": "not found" }]);
         let stream: ImageStream = reduced::<kinds::ImageStream, _>(json!({
             "metadata": { "name": "app" },
-            "spec": { "tags": [{ "name": "good", "from": { "kind": "DockerImage", "name": "q/org/app:good" } }] },
+            "spec": { "tags": [{
+                "name": "good", "from": { "kind": "DockerImage", "name": "q/org/app:good" },
+                "importPolicy": { "importMode": "PreserveOriginal", "insecure": true, "scheduled": true },
+            }] },
             "status": { "tags": [
                 { "tag": "bad", "items": null, "conditions": condition("ImportSuccess", "False") },
                 { "tag": "good", "conditions": condition("ImportSuccess", "True"), "items": [
@@ -344,9 +357,10 @@ mod tests {
         let image = TagImage { digest: "sha256:2".into(), reference: "q/org/app@sha256:2".into(), created: Some(1_795_341_600) };
         let from = TagSource { kind: "DockerImage".into(), name: "q/org/app:good".into() };
         let tag = |name: &str| StreamTag { name: name.into(), ..StreamTag::default() };
+        let policy = ImportPolicy { scheduled: true, keeps_lists: true };
         let expected = [
             StreamTag { failure: Some("not found".into()), ..tag("bad") },
-            StreamTag { from: Some(from), image: Some(image), ..tag("good") },
+            StreamTag { from: Some(from), policy, image: Some(image), ..tag("good") },
         ];
         assert_eq!(stream.tags, expected);
     }

@@ -12,7 +12,6 @@ use crate::bridge::desired::wants_repository;
 use crate::bridge::dockerconfig::Place;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::imports::{Chosen, ImportFailure, LeftAlone, StreamImport, TagImport, Wanted, in_words_knowing, is_refused};
-use crate::bridge::integration::QuayIntegration;
 use crate::bridge::names;
 use crate::bridge::snapshot::{ImageStream, RepositoryTag, Secret, Unread};
 use crate::cli::Import;
@@ -107,7 +106,7 @@ impl Importing<'_> {
     }
 
     fn entry(&self, chosen: &Chosen) -> ChangeReportEntry {
-        let Chosen { stream, tag, exists, instead_of } = chosen;
+        let Chosen { stream, tag, exists, instead_of, .. } = chosen;
         let verb = if *exists { Verb::Update } else { Verb::Create };
         let instead = instead_of.as_ref().map(|other| format!(", instead of following {other}")).unwrap_or_default();
         let summary = format!("import {stream}:{tag} from {}{instead}", self.image(stream, tag));
@@ -125,7 +124,7 @@ impl Importing<'_> {
             let import = self.request(tags);
             progress.at(&import.stream);
             let outcomes = match self.session.cluster.import_stream(&import).await {
-                Ok(imported) => imported.into_iter().map(|tag| tag.outcome.map(drop).map_err(Trouble::Tag)).collect(),
+                Ok(imported) => imported.into_iter().map(|outcome| outcome.map(drop).map_err(Trouble::Tag)).collect(),
                 Err(error) => vec![Err(Trouble::Request(error.to_string())); tags.len()],
             };
             tags.iter().for_each(|_| progress.tick());
@@ -144,15 +143,19 @@ impl Importing<'_> {
     }
 
     fn request(&self, tags: &[Chosen]) -> StreamImport {
-        let integration = &self.target.integration;
-        let is_scheduled = |resource: &QuayIntegration| resource.scheduled;
-        let tag = |chosen: &Chosen| TagImport { tag: chosen.tag.clone(), from: self.image(&chosen.stream, &chosen.tag) };
+        let resource = self.target.integration.resource.as_ref();
+        let scheduled = self.args.scheduled || resource.is_some_and(|resource| resource.scheduled);
+        let tag = |chosen: &Chosen| TagImport {
+            tag: chosen.tag.clone(),
+            from: self.image(&chosen.stream, &chosen.tag),
+            policy: chosen.policy.or_scheduled(scheduled),
+        };
         StreamImport {
             namespace: self.namespace.to_owned(),
             stream: tags.first().map(|chosen| chosen.stream.clone()).unwrap_or_default(),
             tags: tags.iter().map(tag).collect(),
-            scheduled: self.args.scheduled || integration.resource.as_ref().is_some_and(is_scheduled),
-            insecure: integration.insecure,
+            // `--insecure` is about what this client verifies, and the tag outlives it.
+            insecure: resource.is_some_and(|resource| resource.insecure),
         }
     }
 

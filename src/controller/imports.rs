@@ -10,9 +10,8 @@ use super::telemetry::Event;
 use crate::bridge::builds::Destination;
 use crate::bridge::imports::{StreamImport, TagImport};
 use crate::bridge::integration::Integration;
-use crate::bridge::snapshot::{Build, Phase};
+use crate::bridge::snapshot::{Build, ImageStream, Phase, StreamTag};
 use crate::cluster::Found;
-use crate::controller::webhook::View as _;
 
 /// What builds pushed and nobody imported: by tag, the builds that pushed it.
 type Pending = BTreeMap<Destination, BTreeSet<String>>;
@@ -23,11 +22,17 @@ impl Engine<'_> {
     pub(super) async fn import(&self, bound: &Bound, namespace: &str, uid: &str) -> Option<String> {
         let integration = &bound.target.integration;
         let builds = self.shared.cache().builds.of(namespace).unwrap_or_default();
-        let pending = pending(&builds, integration, |destination, completed| self.is_wanted(namespace, destination, completed));
+        let streams = self.shared.cache().image_streams.of(namespace).unwrap_or_default();
+        let is_wanted = |destination: &Destination, completed: Option<Timestamp>| {
+            let is_recent = completed.is_some_and(|completed| completed >= self.started);
+            // A build from before our time may have been overtaken, by a rollback above all.
+            is_recent || tag_of(&streams, destination).is_none_or(|tag| tag.image.is_none())
+        };
+        let pending = pending(&builds, namespace, integration, is_wanted);
         let mut failed = None;
-        for (import, destinations) in requests(&pending, integration) {
+        for (import, destinations) in requests(&pending, &streams, integration) {
             let outcomes = match self.cluster.import_stream(&import).await {
-                Ok(imported) => imported.into_iter().map(|tag| tag.outcome.map_err(|failure| failure.to_string())).collect(),
+                Ok(imported) => imported.into_iter().map(|outcome| outcome.map_err(|failure| failure.to_string())).collect(),
                 Err(error) => vec![Err(error.to_string()); destinations.len()],
             };
             for (destination, outcome) in destinations.into_iter().zip(outcomes) {
@@ -51,21 +56,6 @@ impl Engine<'_> {
         failed
     }
 
-    /// Whether a build's image belongs into a tag: its namespace is in scope, and a build from before our time has not
-    /// been overtaken, by a rollback above all.
-    fn is_wanted(&self, namespace: &str, destination: &Destination, completed: Option<Timestamp>) -> bool {
-        let in_scope =
-            destination.namespace == namespace || self.shared.scope(&destination.namespace).is_some_and(|scope| scope.is_in());
-        let is_recent = completed.is_some_and(|completed| completed >= self.started);
-        in_scope && (is_recent || !self.has_image(destination))
-    }
-
-    fn has_image(&self, destination: &Destination) -> bool {
-        let streams = self.shared.cache().image_streams.of(&destination.namespace).unwrap_or_default();
-        let mut tags = streams.iter().filter(|stream| stream.name == destination.stream).flat_map(|stream| &stream.tags);
-        tags.any(|tag| tag.name == destination.tag && tag.image.is_some())
-    }
-
     async fn note_imported(&self, namespace: &str, builds: &BTreeSet<String>) -> Result<(), String> {
         for name in builds {
             let noted = self.cluster.note_imported(namespace, name).await.map_err(|error| error.to_string())?;
@@ -78,13 +68,20 @@ impl Engine<'_> {
     }
 }
 
-/// What builds pushed and nobody imported, as far as it is wanted. Where a build's image goes is said by where it was
-/// pushed to: whoever makes a build can write into its annotations what they like.
-fn pending(builds: &[Build], integration: &Integration, is_wanted: impl Fn(&Destination, Option<Timestamp>) -> bool) -> Pending {
+/// What builds of a namespace pushed for its own image streams and nobody imported, as far as it is wanted. Where a build's
+/// image goes is said by where it was pushed to: whoever makes a build can write into its annotations what they like. They
+/// can write into its status, too, that it pushed to another namespace's organization, so other namespaces' tags are left
+/// alone.
+fn pending(
+    builds: &[Build],
+    namespace: &str,
+    integration: &Integration,
+    is_wanted: impl Fn(&Destination, Option<Timestamp>) -> bool,
+) -> Pending {
     let mut pending = Pending::new();
     for build in builds.iter().filter(|build| build.phase == Phase::Complete && !build.imported) {
         let image = build.spec.output.to.as_ref().map(|to| to.name.as_str()).unwrap_or_default();
-        let destination = Destination::of_image(image, integration);
+        let destination = Destination::of_image(image, integration).filter(|destination| destination.namespace == namespace);
         if let Some(destination) = destination.filter(|destination| is_wanted(destination, build.completed)) {
             pending.entry(destination).or_default().insert(build.name.clone());
         }
@@ -92,15 +89,20 @@ fn pending(builds: &[Build], integration: &Integration, is_wanted: impl Fn(&Dest
     pending
 }
 
+fn tag_of<'a>(streams: &'a [ImageStream], destination: &Destination) -> Option<&'a StreamTag> {
+    streams.iter().find(|stream| stream.name == destination.stream)?.tag(&destination.tag)
+}
+
 /// A request for each image stream, with the tags in its order.
-fn requests(pending: &Pending, integration: &Integration) -> Vec<(StreamImport, Vec<Destination>)> {
+fn requests(pending: &Pending, streams: &[ImageStream], integration: &Integration) -> Vec<(StreamImport, Vec<Destination>)> {
     let (scheduled, insecure) = integration.resource.as_ref().map_or((false, false), |found| (found.scheduled, found.insecure));
     let mut requests: BTreeMap<(&str, &str), (StreamImport, Vec<Destination>)> = BTreeMap::new();
     for destination in pending.keys() {
         let (namespace, stream) = (destination.namespace.clone(), destination.stream.clone());
-        let new = || (StreamImport { namespace, stream, tags: vec![], scheduled, insecure }, vec![]);
+        let new = || (StreamImport { namespace, stream, tags: vec![], insecure }, vec![]);
         let (import, destinations) = requests.entry((&destination.namespace, &destination.stream)).or_insert_with(new);
-        import.tags.push(TagImport { tag: destination.tag.clone(), from: destination.image(integration) });
+        let policy = tag_of(streams, destination).map(|tag| tag.policy).unwrap_or_default().or_scheduled(scheduled);
+        import.tags.push(TagImport { tag: destination.tag.clone(), from: destination.image(integration), policy });
         destinations.push(destination.clone());
     }
     requests.into_values().collect()
@@ -112,6 +114,7 @@ mod tests {
     use crate::bridge::builds::{CommonSpec, Output, Target};
     use crate::bridge::integration::{QuayIntegration, Setting, Source};
     use crate::bridge::names::{ClusterId, QuayUrl};
+    use crate::bridge::snapshot::ImportPolicy;
 
     fn integration() -> Integration {
         let source = Source::Resource("quay".into());
@@ -149,8 +152,11 @@ mod tests {
             running,
             imported,
         ];
-        let pending = pending(&builds, &integration(), |_, _| true);
-        let requests = requests(&pending, &integration());
+        let pending = pending(&builds, "shop", &integration(), |_, _| true);
+        let policy = ImportPolicy { scheduled: false, keeps_lists: true };
+        let kept = StreamTag { name: "2".into(), policy, ..StreamTag::default() };
+        let streams = [ImageStream { name: "app".into(), tags: vec![kept], ..ImageStream::default() }];
+        let requests = requests(&pending, &streams, &integration());
         let seen: Vec<_> = requests
             .iter()
             .map(|(import, _)| (import.stream.as_str(), import.tags.iter().map(|tag| tag.from.clone()).collect::<Vec<_>>()))
@@ -159,15 +165,17 @@ mod tests {
             seen,
             [("app", vec![app("1"), app("2")]), ("web", vec!["quay.example.com/openshift_shop/web:latest".to_owned()])]
         );
-        assert!(requests.iter().all(|(import, _)| import.scheduled && !import.insecure && import.namespace == "shop"));
+        assert!(requests.iter().all(|(import, _)| !import.insecure && import.namespace == "shop"));
+        let policies = requests.iter().flat_map(|(import, _)| import.tags.iter().map(|tag| tag.policy));
+        let policies: Vec<_> = policies.map(|policy| (policy.scheduled, policy.keeps_lists)).collect();
+        assert_eq!(policies, [(true, false), (true, true), (true, false)], "what a tag has of its own stays");
         assert_eq!(pending.values().next().map(|builds| builds.len()), Some(2));
     }
 
     #[test]
-    fn what_a_build_claims_of_its_destination_counts_for_nothing() {
-        let claim = Destination::new("victim", "app:latest");
-        let build = Build { destination: Some(claim), managed: true, ..build("a", "quay.example.com/openshift_shop/app:1") };
-        let pending = pending(&[build], &integration(), |_, _| true);
+    fn no_build_brings_an_image_into_another_namespace() {
+        let builds = [build("a", "quay.example.com/openshift_victim/app:1"), build("b", "quay.example.com/openshift_shop/app:1")];
+        let pending = pending(&builds, "shop", &integration(), |_, _| true);
         assert_eq!(pending.keys().map(ToString::to_string).collect::<Vec<_>>(), ["shop/app:1"]);
     }
 }

@@ -59,6 +59,24 @@ fn what_quay_has_comes_into_the_image_streams_and_then_nothing_is_missing() {
     assert_eq!(spec["referencePolicy"]["type"], "Source");
 }
 
+/// An import puts its own policy in the place of the tag's.
+#[test]
+fn a_tag_stays_scheduled_and_the_certificate_is_the_integrations_business() {
+    let world = linked();
+    push(&world, "app", "latest");
+    world.oc_quay(&["import", "app:latest", "-n", "shop", "--scheduled", "--yes"]).succeeds();
+    let image = spec(&world, "app", "latest")["from"].clone();
+    let policy = json!({ "importMode": "PreserveOriginal", "scheduled": true });
+    let tags = json!([{ "name": "latest", "from": image, "importPolicy": policy, "referencePolicy": { "type": "Source" } }]);
+    world.merge("ImageStream", "shop", "app", &json!({ "spec": { "tags": tags } }));
+    let newer = push(&world, "app", "latest");
+    world.oc_quay(&["import", "-n", "shop", "--missing", "--insecure", "--yes"]).succeeds();
+    assert_eq!(has(&world, "app", "latest"), newer);
+    let policy = spec(&world, "app", "latest")["importPolicy"].clone();
+    assert_eq!((&policy["scheduled"], &policy["importMode"]), (&json!(true), &json!("PreserveOriginal")));
+    assert_ne!(policy["insecure"], true, "--insecure is about this client");
+}
+
 #[test]
 fn an_import_that_fails_says_why_and_the_others_succeed() {
     let world = linked();

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::standing::{Standing, follows, standing};
 use crate::bridge::names;
-use crate::bridge::snapshot::{ImageStream, RepositoryTag, StreamTag};
+use crate::bridge::snapshot::{ImageStream, ImportPolicy, RepositoryTag, StreamTag};
 
 /// An image stream, or one of its tags, as a person names it: `STREAM[:TAG]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Named {
 pub struct Wanted<'a> {
     /// What was named; nothing for every image stream.
     pub named: &'a [Named],
-    /// Only tags that the image stream has not, or of which Quay has a newer image.
+    /// Only tags that the image stream has not, or of which Quay has another image.
     pub missing: bool,
 }
 
@@ -34,6 +34,8 @@ pub struct Chosen {
     pub tag: String,
     /// The image stream has it already.
     pub exists: bool,
+    /// How it follows what it does so far.
+    pub policy: ImportPolicy,
     /// What it follows so far, where that is something else.
     pub instead_of: Option<String>,
 }
@@ -111,6 +113,7 @@ impl Wanted<'_> {
                     _ => choice.chosen.push(Chosen {
                         stream: stream.to_owned(),
                         exists: known.is_some(),
+                        policy: known.map(|known| known.policy).unwrap_or_default(),
                         instead_of: known.and_then(|known| instead_of(known, &image)),
                         tag,
                     }),

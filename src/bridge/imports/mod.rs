@@ -6,6 +6,8 @@ mod words;
 
 use std::fmt;
 
+use crate::bridge::snapshot::ImportPolicy;
+
 pub use choice::{Choice, Chosen, LeftAlone, Named, Wanted};
 pub use standing::{Standing, followed, follows, pushed_since, standing};
 pub use words::{in_words, in_words_knowing, is_refused, tried};
@@ -19,8 +21,6 @@ pub struct StreamImport {
     pub stream: String,
     /// The tags, none twice.
     pub tags: Vec<TagImport>,
-    /// OpenShift is to ask Quay again every 15 minutes (`spec.scheduledImageStreamImport`).
-    pub scheduled: bool,
     /// Quay's certificate is not to be verified (`spec.insecureRegistry`).
     pub insecure: bool,
 }
@@ -32,16 +32,22 @@ pub struct TagImport {
     pub tag: String,
     /// The image it is to follow: `quay.example.com/openshift_shop/app:latest`.
     pub from: String,
+    /// How it is to follow that.
+    pub policy: ImportPolicy,
 }
 
-/// What came of one tag.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImportedTag {
-    /// The tag in the image stream.
-    pub tag: String,
-    /// The digest of the image that the tag has now, or why it has not.
-    pub outcome: Result<String, ImportFailure>,
+impl ImportPolicy {
+    /// The policy to import a tag with that has this one so far. An import puts the policy it names in the place of the
+    /// tag's own (openshift-apiserver `pkg/image/apiserver/registry/imagestreamimport/rest.go`, `importSuccessful`), so what
+    /// somebody asked of the tag has to be asked again.
+    #[must_use]
+    pub fn or_scheduled(self, scheduled: bool) -> Self {
+        Self { scheduled: self.scheduled || scheduled, ..self }
+    }
 }
+
+/// The digest of the image that a tag has after its import, or why it has not.
+pub type Outcome = Result<String, ImportFailure>;
 
 /// Why OpenShift could not import an image.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -91,7 +91,7 @@ pub(in crate::bridge) mod tests {
     pub(in crate::bridge) fn stream_tag(name: &str, follows: Option<&str>, digest: Option<&str>) -> StreamTag {
         let source = |name: &str| TagSource { kind: "DockerImage".into(), name: name.into() };
         let image = |digest: &str| TagImage { digest: digest.into(), reference: String::new(), created: Some(100) };
-        StreamTag { name: name.into(), from: follows.map(source), image: digest.map(image), failure: None }
+        StreamTag { name: name.into(), from: follows.map(source), image: digest.map(image), ..StreamTag::default() }
     }
 
     pub(in crate::bridge) fn in_quay(name: &str, digest: &str) -> RepositoryTag {

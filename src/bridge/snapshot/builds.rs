@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Read;
-use crate::bridge::builds::{CommonSpec, Destination};
+use crate::bridge::builds::CommonSpec;
 use crate::bridge::names::{BRIDGE_WEBHOOK, OPERATOR_WEBHOOK};
 
 /// What we need of a BuildConfig.
@@ -99,9 +99,6 @@ pub struct Build {
     pub digest: Option<String>,
     /// A webhook rewrote it: [`crate::bridge::builds::MANAGED_ANNOTATION`].
     pub managed: bool,
-    /// Where its image is to be imported to:
-    /// [`crate::bridge::builds::DESTINATION_ANNOTATION`].
-    pub destination: Option<Destination>,
     /// Its image was imported: [`crate::bridge::builds::IMPORTED_ANNOTATION`].
     pub imported: bool,
 }

@@ -9,10 +9,23 @@ pub struct StreamTag {
     pub name: String,
     /// What it follows (`spec.tags[].from`); none for a tag that images are pushed to.
     pub from: Option<TagSource>,
+    /// How it follows that.
+    pub policy: ImportPolicy,
     /// Its newest image; none before the first one came.
     pub image: Option<TagImage>,
     /// Why its last import failed (condition `ImportSuccess` is `False`): OpenShift's message.
     pub failure: Option<String>,
+}
+
+/// How a tag of an image stream follows an image outside (`spec.tags[].importPolicy`), beside whether the certificate is
+/// verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportPolicy {
+    /// OpenShift asks the registry again every 15 minutes (`scheduled`).
+    pub scheduled: bool,
+    /// Of a list of images the tag has the list itself, not the one for the cluster's platform (`importMode:
+    /// PreserveOriginal`).
+    pub keeps_lists: bool,
 }
 
 /// What a tag of an image stream follows.

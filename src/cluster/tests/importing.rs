@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::bridge::imports::{StreamImport, TagImport};
+use crate::bridge::snapshot::ImportPolicy;
 
 /// A stage with tags in `openshift_myproj/app`, which the one pull secret may read.
 fn stage(tags: &[&str]) -> (Stage, Vec<String>) {
@@ -23,11 +24,11 @@ fn stage(tags: &[&str]) -> (Stage, Vec<String>) {
 
 fn import(stage: &Stage, tags: &[&str]) -> StreamImport {
     let from = |tag: &str| format!("{}/openshift_myproj/app:{tag}", stage.sandbox.quay.host());
+    let policy = ImportPolicy { scheduled: true, keeps_lists: true };
     StreamImport {
         namespace: "myproj".into(),
         stream: "app".into(),
-        tags: tags.iter().map(|tag| TagImport { tag: (*tag).into(), from: from(tag) }).collect(),
-        scheduled: true,
+        tags: tags.iter().map(|tag| TagImport { tag: (*tag).into(), from: from(tag), policy }).collect(),
         insecure: true,
     }
 }
@@ -39,15 +40,15 @@ fn all_tags_of_a_stream_are_one_request_and_each_has_its_result() {
     let imported = stage.run(cluster.import_stream(&import(&stage, &["1", "absent", "2"]))).unwrap();
     assert_eq!(stage.requests(), ["create imagestreamimports"]);
     let [first, absent, second] = imported.as_slice() else { panic!("{imported:?}") };
-    assert_eq!((first.tag.as_str(), &first.outcome), ("1", &Ok(digests[0].clone())));
-    assert_eq!((second.tag.as_str(), &second.outcome), ("2", &Ok(digests[1].clone())));
-    let failure = absent.outcome.as_ref().unwrap_err();
+    assert_eq!(first, &Ok(digests[0].clone()));
+    assert_eq!(second, &Ok(digests[1].clone()));
+    let failure = absent.as_ref().unwrap_err();
     assert_eq!(failure.code, 404);
     assert!(failure.to_string().ends_with("not found (Quay has no such image)"), "{failure}");
 
     let stream = stage.openshift().get("ImageStream", "myproj", "app").unwrap();
     let tag = &stream["spec"]["tags"][0];
-    assert_eq!(tag["importPolicy"], json!({ "insecure": true, "scheduled": true }));
+    assert_eq!(tag["importPolicy"], json!({ "importMode": "PreserveOriginal", "insecure": true, "scheduled": true }));
     assert_eq!(tag["referencePolicy"], json!({ "type": "Source" }));
 }
 
