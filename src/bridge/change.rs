@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Role;
 use super::finding::ObjectRef;
-use super::snapshot::FormerOutput;
+use super::snapshot::{FormerOutput, WrittenOutput};
 
 /// One change. Each is idempotent: applied to a state that already has its effect, it does nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,9 +52,10 @@ pub enum Change {
     /// Bring a service account's references to its secret, and the role asked for, into shape.
     EditServiceAccount { namespace: String, service_account: String, edit: ServiceAccountEdit },
     /// Have a BuildConfig push to Quay by itself, and keep on it where it pushed. `version` guards it.
-    RewriteBuildConfig { namespace: String, build_config: String, version: String, former: FormerOutput, secret: String },
+    RewriteBuildConfig { namespace: String, build_config: String, version: String, former: FormerOutput },
     /// Have a BuildConfig push where it did before. `version` guards it.
-    RestoreBuildConfig { namespace: String, build_config: String, version: String, former: FormerOutput },
+    /// `undoes` says of what this is the end: `instead of IMAGE`.
+    RestoreBuildConfig { namespace: String, build_config: String, version: String, output: WrittenOutput, undoes: String },
 }
 
 /// What is added to and removed from the lists of a QuayIntegration.
@@ -186,14 +187,14 @@ impl Change {
             ReplaceSecret { secret, .. } => format!("replace secret {secret}, which has the wrong type"),
             DeleteSecret { secret, .. } => format!("delete secret {secret}"),
             EditServiceAccount { service_account, edit, .. } => edit.summary(service_account),
-            RewriteBuildConfig { build_config, former, secret, .. } => {
+            RewriteBuildConfig { build_config, former, .. } => {
                 format!(
-                    "have BuildConfig {build_config} push to {} with secret {secret}, instead of {}",
-                    former.image, former.output
+                    "have BuildConfig {build_config} push to {} with secret {}, instead of {}",
+                    former.image, former.secret, former.output
                 )
             }
-            RestoreBuildConfig { build_config, former, .. } => {
-                format!("have BuildConfig {build_config} push to {} again, instead of {}", former.output, former.image)
+            RestoreBuildConfig { build_config, output, undoes, .. } => {
+                format!("have BuildConfig {build_config} push to {output} again, {undoes}")
             }
         }
     }
@@ -215,9 +216,13 @@ impl Change {
             EditServiceAccount { namespace, service_account, edit } => {
                 EditServiceAccount { namespace, service_account, edit: edit.inverse() }
             }
-            RewriteBuildConfig { namespace, build_config, version, former, .. } => {
-                RestoreBuildConfig { namespace, build_config, version, former }
-            }
+            RewriteBuildConfig { namespace, build_config, version, former } => RestoreBuildConfig {
+                namespace,
+                build_config,
+                version,
+                undoes: format!("instead of {}", former.image),
+                output: former.output,
+            },
             _ => return None,
         })
     }

@@ -282,11 +282,11 @@ codes! {
         "oc quay builds rewrite -n {namespace}";
     BuildGoesNowhere "OQ506" Error "A build has no place to push to",
         "Its output is an image stream that OpenShift's own registry has no place for, since that registry is off or the image stream is missing. Builds stay New with the reason InvalidOutputReference.",
-        "Have it push to Quay by itself, or run a bridge that rewrites builds.",
+        "Have it push to Quay by itself, or run a bridge that rewrites builds. A build that waits already stays as it was made: cancel it and start another one.",
         "oc quay builds rewrite -n {namespace}";
     BuildRefused "OQ507" Error "The operator's webhook refuses builds",
         "The operator refuses every build of a namespace whose builder has no secret for Quay yet, and crashes over an output without a tag and over builds without any output.",
-        "Repair the namespace; give the output a tag.",
+        "Repair the namespace; give the BuildConfig an output with a tag.",
         "oc quay repair -n {namespace}";
     BuildHangs "OQ508" Error "A build hangs, as its spec is immutable",
         "It was there before its namespace came into scope. Each time OpenShift notes how far it is, the operator's webhook rewrites its spec, and the change is refused. It cannot even be cancelled.",
@@ -308,6 +308,10 @@ codes! {
         "What was asked for cannot be done: somebody else keeps the BuildConfig as it is, its image cannot be in Quay, or no login may push it there.",
         "The finding says what stands in the way.",
         "oc quay builds -n {namespace}";
+    PushSecretMissing "OQ513" Error "A BuildConfig names a push secret that does not exist",
+        "It pushes to Quay by itself, with a secret that is gone: its builds wait for it, or fail to push.",
+        "Repair makes the secrets of linked service accounts anew. Otherwise name another secret, or have the BuildConfig push where it did before.",
+        "oc quay repair -n {namespace}";
     TagNotImported "OQ521" Warning "A build's image did not come into its image stream",
         "A build pushed its image to Quay, but the image stream tag that it was meant for never had that image: it was not imported, or the import failed.",
         "Import it.",

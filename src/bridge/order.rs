@@ -38,6 +38,8 @@ pub fn after(later: &Change, earlier: &Change) -> Option<After> {
         ) if *written == edit.secret => Some(Requires),
         // No service account ever refers to a secret that is gone.
         (EditServiceAccount { edit, .. }, DeleteSecret { secret, .. }) if edit.secret == *secret => Some(Requires),
+        // Nor does a BuildConfig that can be put back.
+        (RestoreBuildConfig { .. }, DeleteSecret { .. }) => Some(Requires),
         // As long as the organization is there, the namespace waits for it.
         (DeleteOrganization { .. }, GuardNamespace { .. } | ReleaseNamespace { .. }) => Some(Requires),
         (_, DeleteRobot { .. } | DeleteOrganization { .. }) => Some(Requires),

@@ -57,7 +57,8 @@ impl Cluster {
             self.by_namespace(&IMAGE_STREAMS, everything, |object: &mut kinds::ImageStream| &mut object.metadata),
             async {
                 match builds {
-                    Builds::Read => self.all_builds().await,
+                    Builds::Read => join!(self.all_build_configs(), self.all_builds()),
+                    Builds::Configs => (self.all_build_configs().await, Err(not_wanted())),
                     Builds::Leave => (Err(not_wanted()), Err(not_wanted())),
                 }
             },
@@ -65,12 +66,12 @@ impl Cluster {
         AllParts { service_accounts, secrets, image_streams, build_configs, builds }
     }
 
-    async fn all_builds(&self) -> (ByNamespace<BuildConfig>, ByNamespace<Build>) {
-        let everything = ListParams::default();
-        join!(
-            self.by_namespace(&BUILD_CONFIGS, everything.clone(), |object: &mut StoredBuildConfig| &mut object.metadata),
-            self.by_namespace(&BUILDS, everything, |object: &mut StoredBuild| &mut object.metadata),
-        )
+    async fn all_build_configs(&self) -> ByNamespace<BuildConfig> {
+        self.by_namespace(&BUILD_CONFIGS, ListParams::default(), |object: &mut StoredBuildConfig| &mut object.metadata).await
+    }
+
+    async fn all_builds(&self) -> ByNamespace<Build> {
+        self.by_namespace(&BUILDS, ListParams::default(), |object: &mut StoredBuild| &mut object.metadata).await
     }
 
     async fn by_namespace<T: DeserializeOwned, U: From<T>>(

@@ -134,11 +134,10 @@ impl Cluster {
         name: &str,
         version: &str,
         former: &FormerOutput,
-        secret: &str,
     ) -> Result<(), ClusterError> {
         let kept = json!(former).to_string();
         let to = instead_of(&former.output.to, json!({ "kind": "DockerImage", "name": former.image }));
-        let push_secret = instead_of(&former.output.push_secret, json!({ "name": secret }));
+        let push_secret = instead_of(&former.output.push_secret, json!({ "name": former.secret }));
         let patch = output_patch(version, &json!(kept), &to, &push_secret);
         self.merge_object(ObjectKind::BuildConfig, Some(namespace), name, &patch).await
     }
@@ -152,16 +151,19 @@ impl Cluster {
         namespace: &str,
         name: &str,
         version: &str,
-        former: &FormerOutput,
+        output: &WrittenOutput,
     ) -> Result<(), ClusterError> {
-        let FormerOutput { output, .. } = former;
         let to = instead_of(&json!({ "kind": "", "name": "" }), output.to.clone());
         let push_secret = instead_of(&json!({ "name": "" }), output.push_secret.clone());
         let patch = output_patch(version, &Value::Null, &to, &push_secret);
         self.merge_object(ObjectKind::BuildConfig, Some(namespace), name, &patch).await
     }
 
-    pub(super) async fn builds(&self, namespace: &str) -> Read<Vec<Build>> {
+    /// The builds of a namespace; none where the cluster has no such kind.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn builds(&self, namespace: &str) -> Read<Vec<Build>> {
         Ok(self.list::<StoredBuild, _>(&BUILDS, Some(namespace), ListParams::default()).await?)
     }
 }
@@ -220,8 +222,12 @@ mod tests {
     fn what_was_rewritten_tells_what_was_there() {
         let former = |text: &str| config(json!({ "metadata": { "annotations": { FORMER_OUTPUT_ANNOTATION: text } } })).former;
         let output = WrittenOutput { to: json!({ "kind": "ImageStreamTag", "name": "app:1" }), push_secret: Value::Null };
-        let kept = FormerOutput { output, image: "quay.example.com/openshift_shop/app:1".into() };
-        assert_eq!(former(&serde_json::to_string(&kept).unwrap()), Some(Ok(kept)));
+        let kept = |secret: &str| FormerOutput { output: output.clone(), image: "q/o/app:1".into(), secret: secret.into() };
+        for kept in [kept("builder-quay-openshift"), kept("")] {
+            assert_eq!(former(&serde_json::to_string(&kept).unwrap()), Some(Ok(kept)));
+        }
+        let before_it_was_kept = r#"{"to":{"kind":"ImageStreamTag","name":"app:1"},"pushSecret":null,"image":"q/o/app:1"}"#;
+        assert_eq!(former(before_it_was_kept), Some(Ok(kept(""))));
         assert!(former("somebody's").unwrap().is_err());
     }
 

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::client::Cluster;
 use super::error::ClusterError;
 use super::kinds::{IMAGE_STREAM_IMPORTS, IMAGE_STREAMS};
-use super::tries::Tries;
 use super::reduce::PRESERVE_ORIGINAL;
+use super::tries::Tries;
 use crate::bridge::imports::{ImportFailure, Outcome, StreamImport, TagImport};
 
 /// What OpenShift answers: a request that is never stored, with a result for each image in the order asked.

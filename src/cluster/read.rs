@@ -51,11 +51,13 @@ pub enum Secrets {
     IfReferenced,
 }
 
-/// Whether the builds of a namespace, and what makes them, are worth two calls.
+/// Which of a namespace's builds, and of what makes them, are worth a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Builds {
-    /// They are.
+    /// Both.
     Read,
+    /// What makes them.
+    Configs,
     /// They have no part in what is done.
     Leave,
 }
@@ -117,6 +119,7 @@ impl Cluster {
             async {
                 match builds {
                     Builds::Read => join!(self.build_configs(name), self.builds(name)),
+                    Builds::Configs => (self.build_configs(name).await, Err(not_wanted())),
                     Builds::Leave => (Err(not_wanted()), Err(not_wanted())),
                 }
             },

@@ -11,7 +11,9 @@ use super::kinds;
 use crate::bridge::dockerconfig;
 use crate::bridge::integration::{OPERATOR_TOKEN_KEY, QuayIntegration, SecretKey, StoredToken};
 use crate::bridge::names::{LINKED_ANNOTATION, ON_DELETION_ANNOTATION, REPOSITORY_ANNOTATION, ROLE_ANNOTATION};
-use crate::bridge::snapshot::{ImageStream, ImportPolicy, Login, Namespace, Secret, ServiceAccount, StreamTag, TagImage, TagSource};
+use crate::bridge::snapshot::{
+    ImageStream, ImportPolicy, Login, Namespace, Secret, ServiceAccount, StreamTag, TagImage, TagSource,
+};
 
 /// Type of the secrets that hold registry logins.
 pub(super) const DOCKERCONFIGJSON: &str = "kubernetes.io/dockerconfigjson";

@@ -11,9 +11,11 @@ use crate::bridge::change::Verb;
 use crate::bridge::desired::wants_repository;
 use crate::bridge::dockerconfig::Place;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::imports::{Chosen, ImportFailure, LeftAlone, StreamImport, TagImport, Wanted, in_words_knowing, is_refused};
+use crate::bridge::imports::{
+    Chosen, ImportFailure, LeftAlone, StreamImport, TagImport, Wanted, built, in_words_knowing, is_refused,
+};
 use crate::bridge::names;
-use crate::bridge::snapshot::{ImageStream, RepositoryTag, Secret, Unread};
+use crate::bridge::snapshot::{Build, ImageStream, RepositoryTag, Secret, Unread};
 use crate::cli::Import;
 use crate::error::{Error, ExitStatus};
 use crate::report::{ChangeReport, ChangeReportEntry};
@@ -27,13 +29,21 @@ pub(super) async fn run(context: &Context<'_>, args: &Import) -> Result<ExitStat
     let settings = Settings::read(context.global)?;
     let cluster = session::connect(context.global).await?;
     let namespace = namespace(context.global, &cluster)?;
-    let (session, streams) =
-        tokio::join!(Session::open(context.ui, context.global, cluster.clone(), settings), image_streams(&cluster, &namespace),);
+    let (session, streams, builds) = tokio::join!(
+        Session::open(context.ui, context.global, cluster.clone(), settings),
+        image_streams(&cluster, &namespace),
+        async {
+            // They matter only to tags that are not named themselves.
+            let by_name = !args.named.is_empty() && args.named.iter().all(|named| named.tag.is_some());
+            if by_name { Ok(vec![]) } else { cluster.builds(&namespace).await }
+        },
+    );
     let session = session?;
     let streams = streams?;
     let importing = Importing { session: &session, target: session.settings()?, namespace: &namespace, args };
 
-    let wanted = Wanted { named: &args.named, missing: args.missing };
+    let built = importing.built(builds.iter().flatten());
+    let wanted = Wanted { named: &args.named, missing: args.missing, built: &built };
     let tags = importing.look_up(&wanted, &streams).await?;
     let choice = wanted.choose(&streams, &tags, |stream, tag| importing.image(stream, tag));
     let findings: Vec<Finding> = choice.left_alone.iter().map(|left| importing.finding(left)).collect();
@@ -71,6 +81,13 @@ impl Importing<'_> {
     fn image(&self, stream: &str, tag: &str) -> String {
         let destination = Destination { namespace: self.namespace.to_owned(), stream: stream.to_owned(), tag: tag.to_owned() };
         destination.image(&self.target.integration)
+    }
+
+    /// The images that builds pushed to Quay, each with when the newest of its builds ended.
+    fn built<'b>(&self, builds: impl IntoIterator<Item = &'b Build>) -> BTreeMap<String, i64> {
+        let integration = &self.target.integration;
+        let built = built(integration, self.namespace, builds);
+        built.into_iter().filter_map(|(to, build)| Some((to.image(integration), build.completed?.as_second()))).collect()
     }
 
     /// The tags that Quay has, where they have to be known. Repositories that nobody has pushed to are not asked.

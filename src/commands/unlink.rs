@@ -27,7 +27,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
     let parallel = usize::from(global.parallel);
     let (session, parts) = tokio::join!(
         Session::open(context.ui, global, cluster.clone(), settings),
-        gather::parts(&cluster, &which, Secrets::Always, Builds::Leave, parallel)
+        gather::parts(&cluster, &which, Secrets::Always, Builds::Configs, parallel)
     );
     let session = session?;
     let options = UnlinkOptions { delete_robots: args.delete_robots, delete_organization: args.delete_organization };

@@ -5,9 +5,10 @@ use serde::Serialize;
 use super::style::Style;
 use super::{API_VERSION, Format, address_hint, human, machine, short};
 use crate::bridge::Role;
-use crate::bridge::builds::{BUILDER, Destination, Outlook, Strategy};
+use crate::bridge::builds::{BUILDER, Destination, Outlook, Strategy, lacks_secret};
 use crate::bridge::checks::Subject;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
+use crate::bridge::imports::has_come;
 use crate::bridge::snapshot::{Build, BuildConfig, Rewriter, ShipwrightBuild};
 use crate::ui::printable;
 
@@ -57,6 +58,9 @@ pub struct BuildConfigReport {
     pub image: Option<String>,
     /// Who sees to it that it goes there.
     pub sent_by: SentBy,
+    /// The push secret that it names, if that does not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing_secret: Option<String>,
     /// `builds rewrite` made it push there, and `builds restore` takes that back.
     pub rewritten: bool,
     /// Why it is no business of the integration's.
@@ -103,7 +107,8 @@ pub struct BuildReport {
     /// The digest of what it pushed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// Whether the image stream tag has what it pushed to Quay; none if it pushed nothing there.
+    /// Whether what it pushed to Quay came into the image stream tag, or something newer did; none if it pushed nothing
+    /// there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imported: Option<bool>,
 }
@@ -130,7 +135,9 @@ pub struct ShipwrightReport {
 impl BuildConfigReport {
     /// What there is to tell of a BuildConfig.
     pub fn new(subject: &Subject, config: &BuildConfig) -> Self {
-        let (image, sent_by, reason) = match Outlook::of(subject, &config.spec) {
+        let outlook = Outlook::of(subject, &config.spec);
+        let missing_secret = lacks_secret(subject, config, &outlook).map(printable);
+        let (image, sent_by, reason) = match outlook {
             Outlook::Quay(image) => (Some(image), SentBy::Itself, None),
             Outlook::Rewritten(Rewriter::Operator, image) => (Some(image), SentBy::Operator, None),
             Outlook::Rewritten(Rewriter::Bridge, image) => (Some(image), SentBy::Bridge, None),
@@ -147,6 +154,7 @@ impl BuildConfigReport {
             output: config.spec.output.to.is_some().then(|| printable(&config.output.to_string())),
             image: image.map(|image| printable(&image)),
             sent_by,
+            missing_secret,
             rewritten: config.still_rewritten().is_some(),
             reason: reason.map(|reason| printable(&reason)),
             last_build: builds.max_by_key(|build| build.created).map(|build| BuildReport::new(subject, build)),
@@ -155,7 +163,8 @@ impl BuildConfigReport {
 
     /// Whether its images end up in Quay.
     pub(super) fn is_to_quay(&self) -> bool {
-        matches!(self.sent_by, SentBy::Itself | SentBy::Operator | SentBy::Bridge | SentBy::Webhook)
+        let is_sent = matches!(self.sent_by, SentBy::Itself | SentBy::Operator | SentBy::Bridge | SentBy::Webhook);
+        is_sent && self.missing_secret.is_none()
     }
 }
 
@@ -176,13 +185,13 @@ impl BuildReport {
             phase: build.phase.as_str(),
             reason: printable(&build.reason),
             digest: build.digest.clone(),
-            imported: build.digest.as_deref().and_then(|digest| imported(subject, build, digest)),
+            imported: imported(subject, build),
         }
     }
 }
 
-/// Whether the image stream tag that a build pushed for has its image.
-fn imported(subject: &Subject, build: &Build, digest: &str) -> Option<bool> {
+/// Whether what a build pushed to Quay came into its image stream tag.
+fn imported(subject: &Subject, build: &Build) -> Option<bool> {
     let pushed_to = build.spec.output.to.as_ref().filter(|to| to.kind == "DockerImage")?;
     let destination = Destination::of_image(&pushed_to.name, subject.integration)?;
     if destination.namespace != subject.snapshot.name {
@@ -190,8 +199,7 @@ fn imported(subject: &Subject, build: &Build, digest: &str) -> Option<bool> {
     }
     let streams = subject.snapshot.image_streams.as_ref().ok()?;
     let stream = streams.iter().find(|stream| stream.name == destination.stream);
-    let tag = stream.and_then(|stream| stream.tags.iter().find(|tag| tag.name == destination.tag));
-    Some(tag.and_then(|tag| tag.image.as_ref()).is_some_and(|image| image.digest == digest))
+    has_come(stream.and_then(|stream| stream.tag(&destination.tag)), build)
 }
 
 impl ShipwrightReport {

@@ -122,11 +122,11 @@ impl Session {
                 let edited = cluster.edit_service_account(namespace, service_account, seen, edit).await?;
                 return Ok(edited.map_or(Effect::None, Effect::ServiceAccount));
             }
-            RewriteBuildConfig { namespace, build_config, version, former, secret } => {
-                cluster.rewrite_build_config(namespace, build_config, version, former, secret).await?;
+            RewriteBuildConfig { namespace, build_config, version, former } => {
+                cluster.rewrite_build_config(namespace, build_config, version, former).await?;
             }
-            RestoreBuildConfig { namespace, build_config, version, former } => {
-                cluster.restore_build_config(namespace, build_config, version, former).await?;
+            RestoreBuildConfig { namespace, build_config, version, output, .. } => {
+                cluster.restore_build_config(namespace, build_config, version, output).await?;
             }
         }
         Ok(Effect::None)

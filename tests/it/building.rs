@@ -1,10 +1,12 @@
 //! The whole way of a build: from `oc start-build` to a tag in the image stream that points at Quay.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use oc_quay::bridge::builds::{DESTINATION_ANNOTATION, IMPORTED_ANNOTATION, MANAGED_ANNOTATION};
 use oc_quay::controller::webhook;
 use reqwest::Method;
+use sandbox::quay::RepoRole;
 use sandbox::tls::Authority;
 use serde_json::{Value, json};
 
@@ -48,6 +50,51 @@ fn a_rewritten_build_config_pushes_to_quay_and_an_import_brings_the_tag() {
     world.oc_quay(&["builds", "restore", "app", "-n", "shop", "--yes"]).succeeds();
     let name = world.start_build("shop", "app");
     assert_eq!(world.get("Build", "shop", &name).unwrap()["spec"]["output"], to_stream());
+}
+
+/// An image stream that builds pushed to in OpenShift's own registry, before they pushed to Quay.
+#[test]
+fn tags_of_the_time_before_follow_quay_once_a_build_has_pushed_there() {
+    let world = World::new();
+    trust_everybody(&world);
+    world.oc_quay(&["link", "shop", "--yes"]).succeeds();
+    let build = |name: &str| {
+        let build = world.start_build("shop", name);
+        world.wait_for_build("shop", &build, "Complete");
+    };
+    for name in ["app", "web"] {
+        world.build_config("shop", name, &json!({ "to": { "kind": "ImageStreamTag", "name": format!("{name}:latest") } }));
+        build(name);
+        assert!(world.newest_item("shop", name, "latest").is_some(), "it was pushed to OpenShift's own registry");
+    }
+    // Which of two is the later one shows to the second.
+    std::thread::sleep(Duration::from_millis(1100));
+    // What has no image stream yet has no repository either, unless somebody makes it.
+    world.build_config("shop", "fresh", &json!({ "to": { "kind": "ImageStreamTag", "name": "fresh:latest" } }));
+    world.sandbox.quay.add_repository("openshift_shop", "fresh", "quayadmin");
+    for (robot, role) in [("builder", RepoRole::Write), ("default", RepoRole::Read), ("deployer", RepoRole::Read)] {
+        world.sandbox.quay.set_permission("openshift_shop", "fresh", &format!("openshift_shop+{robot}"), Some(role));
+    }
+
+    let told = world.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes"]).succeeds().stderr;
+    assert!(told.contains("oc quay import app:latest fresh:latest web:latest -n shop"), "{told}");
+    ["app", "fresh", "web"].into_iter().for_each(build);
+    let status = || world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run().json();
+    let hints = |report: &Value| {
+        let findings = report["findings"].as_array().unwrap().iter().filter(|finding| finding["code"] == "OQ521");
+        findings.map(|finding| finding["hint"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let by_name = ["app", "fresh", "web"].map(|name| format!("oc quay import {name}:latest -n shop"));
+    assert_eq!(hints(&status()), by_name);
+    for hint in &by_name[..2] {
+        let command: Vec<&str> = hint.split(' ').skip(2).chain(["--yes"]).collect();
+        world.oc_quay(&command).succeeds();
+    }
+    assert_eq!(hints(&status()), by_name[2..]);
+    world.oc_quay(&["import", "--missing", "-n", "shop", "--yes"]).succeeds();
+    assert_eq!(hints(&status()), [""; 0]);
+    assert_points_at_quay(&world, "shop");
+    assert!(world.newest_item("shop", "fresh", "latest").is_some(), "the import made the image stream");
 }
 
 /// What the operator's own end-to-end test expects, of the bridge in its place: secrets soon after the project, an output

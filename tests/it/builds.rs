@@ -89,7 +89,19 @@ fn build_configs_push_to_quay_without_a_webhook_and_are_put_back_as_they_were() 
     world.merge("BuildConfig", "shop", "web", &json!({ "spec": { "output": { "to": { "name": "quay.example.com/a/b:1" } } } }));
     world.oc_quay(&["builds", "restore", "web", "-n", "shop", "--yes"]).ends_with(2);
     world.merge("BuildConfig", "shop", "web", &json!({ "spec": { "output": rewritten } }));
-    world.oc_quay(&["builds", "restore", "-n", "shop", "--yes"]).succeeds();
+    world.merge("BuildConfig", "shop", "web", &json!({ "spec": { "output": { "pushSecret": { "name": "my-own" } } } }));
+    world.oc_quay(&["builds", "restore", "web", "-n", "shop", "--yes"]).ends_with(2);
+    world.oc_quay(&["builds", "rewrite", "web", "-n", "shop", "--yes"]).succeeds();
+    assert_eq!(output(&world, "web")["pushSecret"]["name"], "my-own");
+    world.merge("BuildConfig", "shop", "web", &json!({ "spec": { "output": rewritten } }));
+
+    // Applying the file that a BuildConfig came from leaves a secret alone that was never in it.
+    world.merge("BuildConfig", "shop", "app", &json!({ "spec": { "output": { "to": before[0]["to"] } } }));
+    world.oc_quay(&["builds", "rewrite", "app", "-n", "shop", "--yes"]).succeeds();
+    world.merge("BuildConfig", "shop", "app", &json!({ "spec": { "output": { "to": before[0]["to"] } } }));
+    let run = world.oc_quay(&["builds", "restore", "-n", "shop", "--yes"]).succeeds();
+    let words = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("again, without secret builder-quay-openshift"), "{words}");
     assert_eq!(["app", "web"].map(|config| output(&world, config)), before);
     let annotations = world.get("BuildConfig", "shop", "web").unwrap()["metadata"]["annotations"].clone();
     assert!(!annotations.to_string().contains("former-output"), "{annotations}");
@@ -98,6 +110,27 @@ fn build_configs_push_to_quay_without_a_webhook_and_are_put_back_as_they_were() 
     world.delete("Secret", "shop", "builder-quay-openshift");
     let run = world.oc_quay(&["builds", "rewrite", "app", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
     assert!(run.stdout.contains("there is no secret builder-quay-openshift"), "{}", run.stdout);
+}
+
+#[test]
+fn a_push_secret_that_is_gone_is_found_and_repair_makes_it_anew() {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world.build_config("shop", "app", &stream_tag("app:latest"));
+    world.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes"]).succeeds();
+    world.delete("Secret", "shop", "builder-quay-openshift");
+    let list = world.oc_quay(&["builds", "-n", "shop", "-o", "json"]).succeeds().json();
+    assert_eq!(list["buildConfigs"][0]["missingSecret"], "builder-quay-openshift");
+    assert_eq!(
+        (found(&list, "OQ51"), &list["verdict"]),
+        (vec!["OQ513 app".into()], &json!("The BuildConfig does not push to Quay"))
+    );
+    let text = world.oc_quay(&["builds", "-n", "shop"]).succeeds().stdout;
+    assert!(text.contains("but there is no secret"), "{text}");
+    let status = || world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run().json();
+    assert_eq!(found(&status(), "OQ51"), ["OQ513 app"]);
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+    assert_eq!(found(&status(), "OQ5"), [""; 0]);
 }
 
 #[test]
@@ -123,7 +156,14 @@ fn status_tells_where_builds_go_and_what_keeps_them_from_it() {
     world.wait_for("the build to be told that it has no place to push to", || {
         world.get("Build", "shop", &waits).unwrap()["status"]["reason"] == "InvalidOutputReference"
     });
-    assert_eq!(found(&status(), "OQ506"), ["OQ506 lost".to_owned(), format!("OQ506 {waits}")]);
+    let report = status();
+    assert_eq!(found(&report, "OQ506"), ["OQ506 lost".to_owned(), format!("OQ506 {waits}")]);
+    let hint = |report: &Value, code: &str, name: &str| {
+        let findings = report["findings"].as_array().unwrap();
+        findings.iter().find(|one| one["code"] == code && one["object"]["name"] == name).unwrap()["hint"].clone()
+    };
+    assert_eq!(hint(&report, "OQ506", "lost"), "oc quay builds rewrite -n shop");
+    assert_eq!(hint(&report, "OQ506", &waits), format!("oc cancel-build {waits} -n shop"), "it stays as it was made");
 
     let webhook = |name: &str, hook: &str, policy: &str, operations: Value| {
         world.create(&json!({
@@ -139,11 +179,14 @@ fn status_tells_where_builds_go_and_what_keeps_them_from_it() {
     let report = status();
     assert_eq!(found(&report, "OQ5"), ["OQ502 operator", "OQ507 silent", &format!("OQ508 {waits}"), "OQ509 cross"]);
     assert!(report.to_string().contains("rewritten by the operator's webhook"), "{report}");
+    assert_eq!(hint(&report, "OQ507", "silent"), "oc edit buildconfigs silent -n shop", "no repair gives it an output");
     let list = world.oc_quay(&["builds", "-n", "shop", "-o", "json"]).succeeds().json();
     assert_eq!(list["buildConfigs"][0]["sentBy"], "operator");
 
     world.remove_from_list("shop", "builder", "secrets", "builder-quay-openshift");
-    assert_eq!(found(&status(), "OQ507").len(), 4, "the operator refuses every build of an unlinked builder");
+    let report = status();
+    assert_eq!(found(&report, "OQ507").len(), 4, "the operator refuses every build of an unlinked builder");
+    assert_eq!(hint(&report, "OQ507", "app"), "oc quay repair -n shop");
     webhook("bridge", "builds.bridge.oc-quay", "Ignore", json!(["CREATE"]));
     assert_eq!(found(&status(), "OQ501"), ["OQ501 operator"]);
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::support::Run;
 
 /// Codes that no row of the two tables can produce, and the test that does.
-const ELSEWHERE: [(&str, &str); 19] = [
+const ELSEWHERE: [(&str, &str); 20] = [
     ("OQ108", "forbidden: it needs a refusal"),
     ("OQ121", "namespaces: there is nothing to arrange"),
     ("OQ122", "namespaces: it needs a cluster that takes its time"),
@@ -32,6 +32,7 @@ const ELSEWHERE: [(&str, &str); 19] = [
     ("OQ510", "builds: webhooks and builds are arranged"),
     ("OQ511", "builds: webhooks and builds are arranged"),
     ("OQ512", "builds: webhooks and builds are arranged"),
+    ("OQ513", "builds: a BuildConfig is arranged"),
 ];
 
 #[test]

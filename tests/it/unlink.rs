@@ -81,6 +81,31 @@ fn other_service_accounts_are_unlinked_too() {
 }
 
 #[test]
+fn build_configs_push_where_they_did_before_their_secret_goes() {
+    let world = linked();
+    let output = json!({ "to": { "kind": "ImageStreamTag", "name": "app:latest" } });
+    world.build_config("shop", "app", &output);
+    world.build_config("shop", "kept", &output);
+    world.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes"]).succeeds();
+    let tracked = json!({ "argocd.argoproj.io/tracking-id": "shop:build.openshift.io/BuildConfig:shop/kept" });
+    world.merge("BuildConfig", "shop", "kept", &json!({ "metadata": { "annotations": tracked } }));
+    world.forget_traffic();
+    let run = world.oc_quay(&["unlink", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
+    assert_eq!(run.codes(), ["OQ512"]);
+    let message = "BuildConfig kept names secret builder-quay-openshift, which goes. BuildConfig kept stays as it is: Argo CD";
+    assert!(run.stdout.contains(message), "{}", run.stdout);
+    let place = |method: &str, path: &str| {
+        let writes = world.cluster_traffic().writes();
+        writes.iter().position(|entry| entry.method == method && entry.path.contains(path)).unwrap()
+    };
+    assert!(place("PATCH", "/buildconfigs/app") < place("DELETE", "/secrets/builder-quay-openshift"));
+    assert_eq!(world.get("BuildConfig", "shop", "app").unwrap()["spec"]["output"], output);
+    assert_unlinked(&world, "shop");
+    let again = world.oc_quay(&["unlink", "-n", "shop", "--yes"]).succeeds();
+    assert!(again.stdout.contains("Nothing to do"), "{}", again.stdout);
+}
+
+#[test]
 fn a_quay_that_is_gone_does_not_hold_up_an_unlink() {
     let world = linked();
     world.oc_quay(&["unlink", "-n", "shop", "--yes"]).env("OC_QUAY_URL", "https://127.0.0.1:1").succeeds();

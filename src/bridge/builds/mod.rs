@@ -11,7 +11,7 @@ mod wire;
 use serde::Deserialize;
 
 pub use destination::Destination;
-pub use outlook::{Outlook, hangs, outdated, refusal, silent};
+pub use outlook::{Outlook, Refusal, hangs, lacks_secret, outdated, refusal, silent};
 #[cfg(test)]
 pub(super) use rewrite::tests::integration;
 pub use rewrite::{Rewriting, Rewritten, Unchanged, rewrite};

@@ -1,5 +1,7 @@
 //! What becomes of the next build of a BuildConfig, with the webhooks that there are.
 
+use std::fmt;
+
 use super::super::checks::Subject;
 use super::super::scope::Scope;
 use super::super::snapshot::{BuildConfig, BuildWebhook, NamespaceSnapshot, Rewriter, TrialOutcome, Unread};
@@ -63,25 +65,53 @@ impl Outlook {
     }
 }
 
+/// Why the operator's webhook would refuse a build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The service account [`super::BUILDER`] does not name this secret, with its login for Quay.
+    NoLogin(String),
+    /// There is no output, over which it crashes.
+    NoOutput,
+    /// This output has no tag, over which it crashes.
+    NoTag(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NoLogin(secret) => write!(f, "service account {} does not name secret {secret}", super::BUILDER),
+            Refusal::NoOutput => f.write_str("it has no output, and the operator's webhook crashes over that"),
+            Refusal::NoTag(output) => write!(f, "output {output} has no tag, and the operator's webhook crashes over that"),
+        }
+    }
+}
+
 /// Why the operator's webhook would refuse a build made now, if it would. First it looks for the secret of `builder` in
 /// that service account, whatever the build is (QBO `pkg/webhook/webhook.go:62-100`), then it takes an output with a
 /// tag for granted; without one it crashes, which refuses the build if the webhook fails closed.
-pub fn refusal(subject: &Subject, spec: &CommonSpec) -> Option<String> {
+pub fn refusal(subject: &Subject, spec: &CommonSpec) -> Option<Refusal> {
     let webhook = operators(subject)?;
     if subject.snapshot.service_accounts.is_ok() && !has_login(subject) {
         let secret = subject.integration.cluster_id.value.secret(super::BUILDER);
-        return Some(format!("service account {} does not name secret {secret}", super::BUILDER));
+        return Some(Refusal::NoLogin(secret));
     }
     if !webhook.fails_closed || !is_operators_to_rewrite(spec) {
         return None;
     }
     match &spec.output.to {
-        None => Some("it has no output, and the operator's webhook crashes over that".into()),
-        Some(to) if is_stream_tag(spec) && !to.name.contains(':') => {
-            Some(format!("output {} has no tag, and the operator's webhook crashes over that", to.name))
-        }
+        None => Some(Refusal::NoOutput),
+        Some(to) if is_stream_tag(spec) && !to.name.contains(':') => Some(Refusal::NoTag(to.name.clone())),
         Some(_) => None,
     }
+}
+
+/// The push secret that a BuildConfig names for this Quay, if that does not exist. Only of secrets of our making can that be
+/// told, and of those that were looked at when the BuildConfig was rewritten: others may be of a type that is not read.
+pub fn lacks_secret<'a>(subject: &Subject, config: &'a BuildConfig, outlook: &Outlook) -> Option<&'a str> {
+    let secret = config.spec.output.push_secret.as_deref().filter(|_| matches!(outlook, Outlook::Quay(_)))?;
+    let is_known = subject.integration.cluster_id.value.names_secret(secret) || config.still_rewritten().is_some();
+    let is_there = subject.snapshot.secrets.is_err() || subject.snapshot.secret(secret).is_some();
+    (is_known && !is_there).then_some(secret)
 }
 
 /// Whether the service account of builds is known to name the secret with its login.
@@ -103,7 +133,7 @@ pub fn silent<'a>(subject: &'a Subject) -> Option<&'a BuildWebhook> {
 /// or the cluster ID has changed since.
 pub fn outdated(subject: &Subject, config: &BuildConfig) -> Option<String> {
     let former = config.still_rewritten()?;
-    match subject.rewriting(&former.spec(&config.spec)) {
+    match subject.rewriting(&former.output.spec(&config.spec)) {
         Rewriting::Rewritten(right) if right.image != former.image => Some(right.image),
         _ => None,
     }

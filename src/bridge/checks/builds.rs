@@ -1,7 +1,9 @@
 //! Builds: does what they push end up in Quay, and does anything keep them from it.
 
 use super::{Check, Subject, count};
-use crate::bridge::builds::{BUILDER, CommonSpec, Outlook, Rewriting, Unchanged, hangs, outdated, refusal, silent};
+use crate::bridge::builds::{
+    BUILDER, CommonSpec, Outlook, Refusal, Rewriting, Unchanged, hangs, lacks_secret, outdated, refusal, silent,
+};
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::snapshot::{Build, BuildConfig, Phase, TrialOutcome, Unread, UnreadKind};
 
@@ -65,26 +67,40 @@ fn of_trial(subject: &Subject) -> Option<Finding> {
 fn of_config(subject: &Subject, config: &BuildConfig, outlook: &Outlook) -> Vec<Finding> {
     let name = &config.name;
     let mut findings = Vec::new();
-    let mut find = |code, message: String| findings.push(subject.finding(code, subject.object(CONFIG, name), message));
+    let mut find = |code, message: String, hint: Option<String>| {
+        let mut finding = subject.finding(code, subject.object(CONFIG, name), message);
+        finding.hint = hint.or(finding.hint);
+        findings.push(finding);
+    };
     match outlook {
         Outlook::Internal(image) => find(
             Code::BuildToInternalRegistry,
             format!("BuildConfig {name} pushes to OpenShift's own registry, and nobody sends it to {image}"),
+            None,
         ),
         Outlook::Nowhere(image) => {
-            find(Code::BuildGoesNowhere, format!("BuildConfig {name} has no place to push to, and nobody sends it to {image}"));
+            let message = format!("BuildConfig {name} has no place to push to, and nobody sends it to {image}");
+            find(Code::BuildGoesNowhere, message, None);
         }
         _ => {}
     }
-    if let Some(reason) = refusal(subject, &config.spec) {
-        find(Code::BuildRefused, format!("The operator's webhook refuses builds of {name}: {reason}"));
+    let edit = || format!("oc edit buildconfigs {name} -n {}", subject.snapshot.name);
+    if let Some(refusal) = refusal(subject, &config.spec) {
+        let hint = (!matches!(refusal, Refusal::NoLogin(_))).then(edit);
+        find(Code::BuildRefused, format!("The operator's webhook refuses builds of {name}: {refusal}"), hint);
+    }
+    if let Some(secret) = lacks_secret(subject, config, outlook) {
+        let hint = (!subject.integration.cluster_id.value.names_secret(secret)).then(edit);
+        let message = format!("BuildConfig {name} pushes to Quay with secret {secret}, which does not exist");
+        find(Code::PushSecretMissing, message, hint);
     }
     if let Some(organization) = closed_organization(subject, &config.spec) {
         let message = format!("No login of this namespace may push to {organization}, where BuildConfig {name} belongs");
-        find(Code::OrganizationOfAnotherNamespace, message);
+        find(Code::OrganizationOfAnotherNamespace, message, None);
     }
     if let Some(image) = outdated(subject, config) {
-        find(Code::RewritingOutdated, format!("BuildConfig {name} was rewritten, but not to {image}, where it belongs now"));
+        let message = format!("BuildConfig {name} was rewritten, but not to {image}, where it belongs now");
+        find(Code::RewritingOutdated, message, None);
     }
     findings
 }
@@ -109,10 +125,10 @@ fn of_build(subject: &Subject, build: &Build) -> Option<Finding> {
         );
     }
     if build.phase == Phase::New && build.reason == INVALID_OUTPUT {
-        return find(
-            Code::BuildGoesNowhere,
-            format!("Build {name} waits for a place to push to: {}", build.message.trim_end_matches('.')),
-        );
+        let message = format!("Build {name} waits for a place to push to: {}", build.message.trim_end_matches('.'));
+        // What becomes of its BuildConfig does not change a build that is made.
+        let hint = Some(format!("oc cancel-build {name} -n {}", subject.snapshot.name));
+        return find(Code::BuildGoesNowhere, message).map(|finding| Finding { hint, ..finding });
     }
     None
 }

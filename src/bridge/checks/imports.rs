@@ -1,12 +1,10 @@
 //! Imports: do the tags that follow Quay have its images, and did builds' images come into their image streams.
 
-use std::collections::BTreeMap;
-
 use super::{Check, Subject, count};
 use crate::bridge::builds::Destination;
 use crate::bridge::finding::{Code, Finding};
-use crate::bridge::imports::{Standing, followed, standing};
-use crate::bridge::snapshot::{Build, ImageStream, Phase, StreamTag};
+use crate::bridge::imports::{Standing, built, followed, has_come, standing};
+use crate::bridge::snapshot::{Build, ImageStream, StreamTag};
 
 const TITLE: &str = "Imports";
 const KIND: &str = "ImageStreamTag";
@@ -15,7 +13,7 @@ const KIND: &str = "ImageStreamTag";
 pub(super) fn check(subject: &Subject) -> Option<Check> {
     let streams = subject.snapshot.image_streams.as_ref().ok()?;
     let following: Vec<_> = followed(subject.integration, &subject.snapshot.name, streams).collect();
-    let built = built(subject);
+    let built = built(subject.integration, &subject.snapshot.name, subject.snapshot.builds.iter().flatten());
     if following.is_empty() && built.is_empty() {
         return None;
     }
@@ -33,35 +31,18 @@ pub(super) fn check(subject: &Subject) -> Option<Check> {
     Some(Check::new(TITLE, fact, findings))
 }
 
-/// The newest build that pushed to Quay for each tag of an image stream of this namespace. The image it pushed says which,
-/// whatever its annotations claim.
-fn built<'a>(subject: &Subject<'a>) -> BTreeMap<Destination, &'a Build> {
-    let mut newest: BTreeMap<Destination, &Build> = BTreeMap::new();
-    for build in subject.snapshot.builds.iter().flatten().filter(|build| build.phase == Phase::Complete) {
-        let image = build.spec.output.to.as_ref().filter(|to| to.kind == "DockerImage");
-        let to = image.and_then(|to| Destination::of_image(&to.name, subject.integration));
-        let Some(to) = to.filter(|to| to.namespace == subject.snapshot.name) else { continue };
-        match newest.get(&to) {
-            Some(known) if known.completed >= build.completed => {}
-            _ => drop(newest.insert(to, build)),
-        }
-    }
-    newest
-}
-
-/// What came into the tag after the build ended is newer, or a person's choice. An import that failed is told already.
+/// An import that failed is told already.
 fn not_imported(subject: &Subject, streams: &[ImageStream], to: &Destination, build: &Build) -> Option<Finding> {
-    let (digest, completed) = (build.digest.as_ref()?, build.completed?.as_second());
     let tag = streams.iter().find(|stream| stream.name == to.stream).and_then(|stream| stream.tag(&to.tag));
-    if tag.is_some_and(|tag| tag.failure.is_some()) {
+    if tag.is_some_and(|tag| tag.failure.is_some()) || has_come(tag, build)? {
         return None;
     }
-    let image = tag.and_then(|tag| tag.image.as_ref());
-    if image.is_some_and(|image| image.digest == *digest || image.created >= Some(completed)) {
-        return None;
-    }
-    let message = format!("Build {} pushed {} to Quay, and {} does not have it", build.name, short(digest), to.name());
-    Some(subject.finding(Code::TagNotImported, subject.object(KIND, &to.name()), message))
+    let digest = short(build.digest.as_deref()?);
+    let message = format!("Build {} pushed {digest} to Quay, and {} does not have it", build.name, to.name());
+    let mut finding = subject.finding(Code::TagNotImported, subject.object(KIND, &to.name()), message);
+    // By name it is imported whatever the tag followed so far, and whoever may not read builds or has no token.
+    finding.hint = Some(format!("oc quay import {} -n {}", to.name(), to.namespace));
+    Some(finding)
 }
 
 fn behind(subject: &Subject, name: &str, tag: &StreamTag, source: &Destination) -> Option<Finding> {

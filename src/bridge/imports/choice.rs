@@ -23,6 +23,9 @@ pub struct Wanted<'a> {
     pub named: &'a [Named],
     /// Only tags that the image stream has not, or of which Quay has another image.
     pub missing: bool,
+    /// The images in Quay that builds of the namespace pushed, with when the newest build of each ended, in seconds since
+    /// 1970. What was pushed to OpenShift's own registry before that gives way: since then the builds push to Quay.
+    pub built: &'a BTreeMap<String, i64>,
 }
 
 /// A tag that is to be imported.
@@ -110,6 +113,10 @@ impl Wanted<'_> {
                     Some(Standing::Elsewhere(why)) if !by_name => {
                         choice.left_alone.push(LeftAlone { stream: stream.to_owned(), tag, why });
                     }
+                    Some(Standing::Pushed) if !by_name && !self.is_overtaken(known, &image) => {
+                        let why = "it was pushed to OpenShift's own registry".to_owned();
+                        choice.left_alone.push(LeftAlone { stream: stream.to_owned(), tag, why });
+                    }
                     _ => choice.chosen.push(Chosen {
                         stream: stream.to_owned(),
                         exists: known.is_some(),
@@ -121,6 +128,12 @@ impl Wanted<'_> {
             }
         }
         choice
+    }
+
+    /// Whether a build pushed this image to Quay after the tag got the one that it has.
+    fn is_overtaken(&self, tag: Option<&StreamTag>, image: &str) -> bool {
+        let came = tag.and_then(|tag| tag.image.as_ref()).and_then(|image| image.created);
+        came.is_some_and(|came| self.built.get(image).is_some_and(|built| *built > came))
     }
 
     /// The tags of an image stream that come into question, and whether each was named.
@@ -165,7 +178,7 @@ mod tests {
         let tags = ["current", "foreign", "new", "stale"].map(|tag| in_quay(tag, "sha256:1")).to_vec();
         let tags = BTreeMap::from([("app".to_owned(), tags), ("web".to_owned(), vec![in_quay("1", "sha256:1")])]);
         let named: Vec<Named> = named.iter().map(|named| named.parse().unwrap()).collect();
-        let choice = Wanted { named: &named, missing }.choose(&[stream], &tags, image);
+        let choice = Wanted { named: &named, missing, built: &BTreeMap::new() }.choose(&[stream], &tags, image);
         let chosen = choice.chosen.iter().map(|chosen| format!("{}:{}", chosen.stream, chosen.tag)).collect();
         (chosen, choice.left_alone.iter().map(|left| format!("{}:{}", left.stream, left.tag)).collect())
     }
@@ -192,12 +205,26 @@ mod tests {
         let all = BTreeSet::from(["app".to_owned(), "base".to_owned()]);
         let looked_up = |named: &[&str], missing| {
             let named: Vec<Named> = named.iter().map(|named| named.parse().unwrap()).collect();
-            Wanted { named: &named, missing }.to_look_up(&all).into_iter().collect::<Vec<_>>()
+            Wanted { named: &named, missing, built: &BTreeMap::new() }.to_look_up(&all).into_iter().collect::<Vec<_>>()
         };
         assert_eq!(looked_up(&[], false), ["app", "base"]);
         assert_eq!(looked_up(&["app:1", "web"], false), ["web"]);
         assert_eq!(looked_up(&["app:1"], false), Vec::<String>::new());
         assert_eq!(looked_up(&["app:1"], true), ["app"]);
+    }
+
+    #[test]
+    fn what_was_pushed_to_the_own_registry_gives_way_to_a_later_build() {
+        // It has had its image since 100.
+        let streams =
+            [ImageStream { name: "app".into(), tags: vec![stream_tag("1", None, Some("sha256:0"))], ..Default::default() }];
+        let tags = BTreeMap::from([("app".to_owned(), vec![in_quay("1", "sha256:1")])]);
+        let chosen = |built: Option<i64>| {
+            let built = built.map(|ended| (image("app", "1"), ended)).into_iter().collect();
+            let choice = Wanted { named: &[], missing: true, built: &built }.choose(&streams, &tags, image);
+            (choice.chosen.len(), choice.left_alone.len())
+        };
+        assert_eq!([chosen(None), chosen(Some(100)), chosen(Some(101))], [(0, 1), (0, 1), (1, 0)]);
     }
 
     #[test]

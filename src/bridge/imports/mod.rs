@@ -1,5 +1,6 @@
 //! Imports: what OpenShift is asked to fetch from Quay into an image stream, and what came of it.
 
+mod built;
 mod choice;
 mod standing;
 mod words;
@@ -8,6 +9,7 @@ use std::fmt;
 
 use crate::bridge::snapshot::ImportPolicy;
 
+pub use built::{built, has_come};
 pub use choice::{Choice, Chosen, LeftAlone, Named, Wanted};
 pub use standing::{Standing, followed, follows, pushed_since, standing};
 pub use words::{in_words, in_words_knowing, is_refused, tried};

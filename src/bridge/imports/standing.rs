@@ -18,6 +18,8 @@ pub enum Standing {
     Stale,
     /// Something else decides which image it has: what, in words.
     Elsewhere(String),
+    /// It follows nothing, and has another image, which was pushed to OpenShift's own registry.
+    Pushed,
 }
 
 /// How `tag`, if there is one, stands to what Quay has `now`. `image` is the name under which Quay serves it.
@@ -29,7 +31,7 @@ pub fn standing(tag: Option<&StreamTag>, image: &str, now: &RepositoryTag) -> St
             _ => Standing::Stale,
         },
         (Some(from), _) => Standing::Elsewhere(format!("it follows {from}")),
-        (None, Some(has)) if has.digest != now.digest => Standing::Elsewhere("it was pushed to OpenShift's own registry".into()),
+        (None, Some(has)) if has.digest != now.digest => Standing::Pushed,
         (None, _) => Standing::Absent,
     }
 }
@@ -117,7 +119,7 @@ pub(in crate::bridge) mod tests {
         for from in ["docker.io/library/app:1", "quay.example.com/openshift_shop/app:other", "quay.example.com/other/app"] {
             assert_eq!(of(Some(from), Some("sha256:2")), Standing::Elsewhere(format!("it follows {from}")));
         }
-        assert!(matches!(of(None, Some("sha256:1")), Standing::Elsewhere(_)), "a push would be undone");
+        assert_eq!(of(None, Some("sha256:1")), Standing::Pushed, "a push would be undone");
         let from = Some(TagSource { kind: "ImageStreamTag".into(), name: "base:1".into() });
         let tagged = StreamTag { from, ..StreamTag::default() };
         assert_eq!(standing(Some(&tagged), IMAGE, &now), Standing::Elsewhere("it follows ImageStreamTag base:1".into()));

@@ -24,33 +24,53 @@ pub struct BuildsPlan {
 pub fn rewrite_builds(subject: &Subject, names: &[String]) -> BuildsPlan {
     let snapshot = subject.snapshot;
     each(snapshot, names, |config| match rewriting(subject, config)? {
-        (former, secret) if is_so(config, &former.image, &secret) => Err(Answer::Nothing),
-        (former, secret) => Ok(Change::RewriteBuildConfig {
+        former if is_so(config, &former) => Err(Answer::Nothing),
+        former => Ok(Change::RewriteBuildConfig {
             namespace: snapshot.name.clone(),
             build_config: config.name.clone(),
             version: config.resource_version.clone(),
             former,
-            secret,
         }),
     })
 }
 
 /// Plans that the BuildConfigs of these names, or all of them without any, push where they did before.
-pub fn restore_builds(snapshot: &NamespaceSnapshot, names: &[String]) -> BuildsPlan {
-    each(snapshot, names, |config| match &config.former {
-        None if names.is_empty() => Err(Answer::Nothing),
-        None => Err(Answer::Left("it was not rewritten".into())),
-        Some(Err(problem)) => Err(Answer::Refused(format!("what was kept of its output cannot be understood ({problem})"))),
-        Some(Ok(_)) => match config.still_rewritten() {
-            None => Err(Answer::Refused("its output was changed since by somebody else".into())),
-            Some(former) => Ok(Change::RestoreBuildConfig {
-                namespace: snapshot.name.clone(),
-                build_config: config.name.clone(),
-                version: config.resource_version.clone(),
-                former: former.clone(),
-            }),
-        },
+pub fn restore_builds(subject: &Subject, names: &[String]) -> BuildsPlan {
+    let snapshot = subject.snapshot;
+    each(snapshot, names, |config| {
+        let undoes = match &config.former {
+            None if names.is_empty() => return Err(Answer::Nothing),
+            None => return Err(Answer::Left("it was not rewritten".into())),
+            Some(Err(problem)) => {
+                return Err(Answer::Refused(format!("what was kept of its output cannot be understood ({problem})")));
+            }
+            Some(Ok(former)) => undoing(subject, config, former)?,
+        };
+        Ok(Change::RestoreBuildConfig {
+            namespace: snapshot.name.clone(),
+            build_config: config.name.clone(),
+            version: config.resource_version.clone(),
+            output: config.own_output(is_ours(subject)),
+            undoes,
+        })
     })
+}
+
+/// What putting a BuildConfig back undoes, in words, if it may be put back.
+fn undoing(subject: &Subject, config: &BuildConfig, former: &FormerOutput) -> Result<String, Answer> {
+    match (config.still_rewritten(), config.leftover(is_ours(subject)), &config.owner) {
+        // Had it another output where its owner keeps it, that would be back already.
+        (Some(_), _, Some(owner)) => Err(Answer::Refused(format!("{owner} would undo it"))),
+        (Some(_), _, None) => Ok(format!("instead of {}", former.image)),
+        (None, Some(secret), _) => Ok(format!("without secret {secret}")),
+        (None, None, _) if config.output == former.output => Err(Answer::Nothing),
+        (None, None, _) => Err(Answer::Refused("its output was changed since by somebody else".into())),
+    }
+}
+
+/// Knows the secrets of our making by their names.
+fn is_ours(subject: &Subject) -> impl Fn(&str) -> bool {
+    |secret| subject.integration.cluster_id.value.names_secret(secret)
 }
 
 /// Why nothing is planned for a BuildConfig.
@@ -92,10 +112,10 @@ fn each(snapshot: &NamespaceSnapshot, names: &[String], plan: impl Fn(&BuildConf
     made
 }
 
-/// The output that a BuildConfig is to have, beside the one to keep, and the secret with the login for it.
-fn rewriting(subject: &Subject, config: &BuildConfig) -> Result<(FormerOutput, String), Answer> {
-    let kept = config.still_rewritten();
-    let spec = kept.map_or_else(|| config.spec.clone(), |former| former.spec(&config.spec));
+/// The output that a BuildConfig is to have, with the secret for it, beside the one to keep.
+fn rewriting(subject: &Subject, config: &BuildConfig) -> Result<FormerOutput, Answer> {
+    let output = config.own_output(is_ours(subject));
+    let spec = output.spec(&config.spec);
     let right = match subject.rewriting(&spec) {
         Rewriting::Rewritten(right) => right,
         Rewriting::Unchanged(
@@ -107,14 +127,14 @@ fn rewriting(subject: &Subject, config: &BuildConfig) -> Result<(FormerOutput, S
         Rewriting::Unchanged(why) => return Err(Answer::Left(why.to_string())),
     };
     let secret = push_secret(subject, &spec, &right)?;
-    let former = FormerOutput { output: kept.map_or(&config.output, |former| &former.output).clone(), image: right.image };
-    if let Some(owner) = config.owner.as_ref().filter(|_| !is_so(config, &former.image, &secret)) {
+    let former = FormerOutput { output, image: right.image, secret };
+    if let Some(owner) = config.owner.as_ref().filter(|_| !is_so(config, &former)) {
         return Err(Answer::Refused(format!(
-            "{owner} would undo it; write there spec.output: {{to: {{kind: DockerImage, name: {}}}, pushSecret: {{name: {secret}}}}}",
-            former.image
+            "{owner} would undo it; write there spec.output: {{to: {{kind: DockerImage, name: {}}}, pushSecret: {{name: {}}}}}",
+            former.image, former.secret
         )));
     }
-    Ok((former, secret))
+    Ok(former)
 }
 
 /// The secret of the service account that builds, if that one may push, else the builder's. In another organization only
@@ -141,11 +161,11 @@ fn push_secret(subject: &Subject, spec: &CommonSpec, right: &Rewritten) -> Resul
     }
 }
 
-fn is_so(config: &BuildConfig, image: &str, secret: &str) -> bool {
+fn is_so(config: &BuildConfig, right: &FormerOutput) -> bool {
     let output = &config.spec.output;
     config.still_rewritten().is_some()
-        && output.to.as_ref().is_some_and(|to| to.name == image)
-        && output.push_secret.as_deref() == Some(secret)
+        && output.to.as_ref().is_some_and(|to| to.name == right.image)
+        && output.push_secret.as_ref() == Some(&right.secret)
 }
 
 #[cfg(test)]
@@ -188,7 +208,7 @@ mod tests {
         let subject = Subject { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &desired };
         let made = rewrite_builds(&subject, &[]);
         match made.plan.changes.as_slice() {
-            [Change::RewriteBuildConfig { former, secret, .. }] => Ok((former.image.clone(), secret.clone())),
+            [Change::RewriteBuildConfig { former, .. }] => Ok((former.image.clone(), former.secret.clone())),
             _ => Err(made.plan.blocked.iter().chain(&made.left).map(|finding| finding.message.clone()).collect()),
         }
     }
@@ -209,6 +229,69 @@ mod tests {
         assert!(why(spec("dockerStrategy", there)).contains("it pushes to this Quay already"));
         let platform = json!({ "kind": "ImageStreamTag", "namespace": "openshift", "name": "app:1" });
         assert!(why(spec("dockerStrategy", platform)).contains("stays as it is: namespace openshift is not in the integration"));
+    }
+
+    /// What is made of BuildConfig `app`, whose `app:1` was rewritten while it named a push secret, and which has this output
+    /// now: restored, and rewritten. The first word of a refusal stands for it.
+    fn after_rewriting(to: &Value, push_secret: &str, owner: Option<&str>) -> [String; 2] {
+        let mut snapshot = golden();
+        snapshot.secrets = Ok(vec![secret("builder-quay-Prod", "prod_golden+builder")]);
+        let output = |to: &Value, secret: &str| WrittenOutput { to: to.clone(), push_secret: json!({ "name": secret }) };
+        let former = FormerOutput {
+            output: output(&json!({ "kind": "ImageStreamTag", "name": "app:1" }), "mine"),
+            image: format!("{HOST}/prod_golden/app:1"),
+            secret: "builder-quay-Prod".into(),
+        };
+        let output = output(to, push_secret);
+        let spec = json!({ "strategy": { "dockerStrategy": {} }, "output": output });
+        snapshot.build_configs = Ok(vec![BuildConfig {
+            name: "app".into(),
+            spec: CommonSpec::deserialize(&spec).unwrap(),
+            output,
+            former: Some(Ok(former)),
+            owner: owner.map(str::to_owned),
+            ..BuildConfig::default()
+        }]);
+        let integration = integration();
+        let desired = Desired::of(&integration, &snapshot, &BTreeMap::new());
+        let subject = Subject { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &desired };
+        [restore_builds(&subject, &[]), rewrite_builds(&subject, &[])].map(|made| {
+            let output = |output: &WrittenOutput| format!("{output} {}", output.push_secret["name"].as_str().unwrap_or_default());
+            match (made.plan.changes.as_slice(), made.plan.blocked.as_slice(), made.left.as_slice()) {
+                ([Change::RewriteBuildConfig { former, .. }], ..) => output(&former.output),
+                ([Change::RestoreBuildConfig { output: restored, undoes, .. }], ..) => format!("{}, {undoes}", output(restored)),
+                (_, [refused], _) => refused.message.clone(),
+                (_, _, [left]) => left.message.clone(),
+                _ => "nothing".into(),
+            }
+        })
+    }
+
+    #[test]
+    fn only_what_a_rewriting_made_is_undone_and_only_what_was_there_is_kept() {
+        let image = json!({ "kind": "DockerImage", "name": format!("{HOST}/prod_golden/app:1") });
+        let tag = |name: &str| json!({ "kind": "ImageStreamTag", "name": name });
+        let ours = "builder-quay-Prod";
+        let refused = |why: &str| format!("BuildConfig app stays as it is: {why}");
+        let left = "BuildConfig app is left as it is: it pushes to this Quay already".to_owned();
+
+        let restored = format!("ImageStreamTag app:1 mine, instead of {HOST}/prod_golden/app:1");
+        assert_eq!(after_rewriting(&image, ours, None), [restored, "nothing".into()]);
+        assert_eq!(after_rewriting(&image, ours, Some("Argo CD")), [refused("Argo CD would undo it"), "nothing".into()]);
+        // A secret that somebody named since is theirs.
+        assert_eq!(after_rewriting(&image, "new", None), [refused("its output was changed since by somebody else"), left]);
+        // `oc apply` of what it was made from, or of something newer, where the secret was named by hand.
+        for name in ["app:1", "app:2"] {
+            let was = format!("ImageStreamTag {name} mine");
+            let restored = format!("{was}, without secret {ours}");
+            assert_eq!(after_rewriting(&tag(name), ours, None), [restored, was]);
+        }
+        assert_eq!(after_rewriting(&tag("app:1"), "mine", None), ["nothing", "ImageStreamTag app:1 mine"]);
+        let [restored, rewritten] = after_rewriting(&tag("app:2"), "mine", None);
+        assert_eq!(
+            (restored, rewritten),
+            (refused("its output was changed since by somebody else"), "ImageStreamTag app:2 mine".into())
+        );
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::builds::{BuildsPlan, restore_builds};
 use super::{Options, Plan, Planner};
 use crate::bridge::change::{Change, ServiceAccountEdit};
 use crate::bridge::checks::{Subject, foreign_mark};
 use crate::bridge::finding::Code;
-use crate::bridge::snapshot::Robot;
+use crate::bridge::snapshot::{Robot, UnreadKind};
 
 /// What a person asked to be taken away beyond the link itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,8 +18,8 @@ pub struct UnlinkOptions {
     pub delete_organization: bool,
 }
 
-/// Plans the reverse of a link, after [`crate::bridge::scope::take_out`]: the operator's finalizer off, references out of the
-/// service accounts, our secrets away. The organization with its images stays unless asked for.
+/// Plans the reverse of a link, after [`crate::bridge::scope::take_out`]: the operator's finalizer off, rewritten BuildConfigs
+/// back, references out of the service accounts, our secrets away. The organization with its images stays unless asked for.
 pub fn unlink(subject: &Subject, options: UnlinkOptions) -> Plan {
     let mut planner = Planner { subject, options: Options::default(), plan: Plan::default() };
     planner.release(subject.snapshot.namespace.as_ref().ok().and_then(Option::as_ref));
@@ -31,6 +32,7 @@ impl Planner<'_> {
     fn unlink_cluster(&mut self) {
         let snapshot = self.subject.snapshot;
         let secrets = self.our_secrets();
+        self.restore_builds(&secrets);
         for service_account in snapshot.service_accounts.iter().flatten() {
             let own = self.subject.integration.cluster_id.value.secret(&service_account.name);
             let edit = ServiceAccountEdit {
@@ -46,6 +48,30 @@ impl Planner<'_> {
         }
         let namespace = || snapshot.name.clone();
         self.plan.changes.extend(secrets.into_iter().map(|secret| Change::DeleteSecret { namespace: namespace(), secret }));
+    }
+
+    /// BuildConfigs that were rewritten push where they did before; those that name a secret which goes and cannot be put back
+    /// are told.
+    fn restore_builds(&mut self, going: &BTreeSet<String>) {
+        let snapshot = self.subject.snapshot;
+        let configs = match &snapshot.build_configs {
+            Ok(configs) => configs,
+            // Nobody asked.
+            Err(unread) if unread.kind == UnreadKind::Skipped => return,
+            unread @ Err(_) => return self.block_unread("BuildConfig", "", unread),
+        };
+        let BuildsPlan { plan, .. } = restore_builds(self.subject, &[]);
+        for config in configs {
+            let is_restored = |change: &Change| change.object().name == config.name;
+            let Some(secret) = config.spec.output.push_secret.as_ref().filter(|secret| going.contains(*secret)) else { continue };
+            if !plan.changes.iter().any(is_restored) {
+                let refused = plan.blocked.iter().find(|finding| finding.object.name == config.name);
+                let why = refused.map(|finding| format!(". {}", finding.message)).unwrap_or_default();
+                let message = format!("BuildConfig {} names secret {secret}, which goes{why}", config.name);
+                self.block(Code::OutputNotOurs, "BuildConfig", &config.name, message);
+            }
+        }
+        self.plan.changes.extend(plan.changes);
     }
 
     /// Secrets of the name of one of ours that carry our label or log in as a robot account of the organization.

@@ -47,13 +47,49 @@ pub struct FormerOutput {
     pub output: WrittenOutput,
     /// The image that took its place. Another one there now is somebody else's work.
     pub image: String,
+    /// The push secret that came with it; empty where it was not kept, as it once was not.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub secret: String,
 }
 
 impl BuildConfig {
-    /// What was kept of its output, if it still pushes to the image that took its place.
+    /// What was kept of its output, if it still pushes to the image that took its place, with the secret that came with it.
     pub fn still_rewritten(&self) -> Option<&FormerOutput> {
-        let former = self.former.as_ref()?.as_ref().ok()?;
-        self.spec.output.to.as_ref().is_some_and(|to| to.name == former.image).then_some(former)
+        let former = self.kept()?;
+        let has_secret = former.secret.is_empty() || self.spec.output.push_secret.as_ref() == Some(&former.secret);
+        (self.pushes_to(&former.image) && has_secret).then_some(former)
+    }
+
+    /// The push secret of a rewriting that is left after somebody put the rest back, as `oc apply` of the file that the
+    /// BuildConfig came from does: a field that was never in the file stays. Who names an image, wherever, may mean the secret
+    /// for it. `is_ours` knows the secrets of our making by their names.
+    pub fn leftover(&self, is_ours: impl Fn(&str) -> bool) -> Option<&str> {
+        let former = self.kept()?;
+        if self.spec.output.to.as_ref().is_some_and(|to| to.kind == "DockerImage") {
+            return None;
+        }
+        let secret = self.spec.output.push_secret.as_deref()?;
+        let was_there = former.output.push_secret["name"] == secret;
+        (!was_there && (secret == former.secret || is_ours(secret))).then_some(secret)
+    }
+
+    /// Its output without what a rewriting made of it.
+    pub fn own_output(&self, is_ours: impl Fn(&str) -> bool) -> WrittenOutput {
+        match (self.kept(), self.still_rewritten()) {
+            (_, Some(former)) => former.output.clone(),
+            (Some(former), None) if self.leftover(is_ours).is_some() => {
+                WrittenOutput { push_secret: former.output.push_secret.clone(), ..self.output.clone() }
+            }
+            _ => self.output.clone(),
+        }
+    }
+
+    fn kept(&self) -> Option<&FormerOutput> {
+        self.former.as_ref()?.as_ref().ok()
+    }
+
+    fn pushes_to(&self, image: &str) -> bool {
+        self.spec.output.to.as_ref().is_some_and(|to| to.name == image)
     }
 }
 
@@ -66,11 +102,11 @@ impl fmt::Display for WrittenOutput {
     }
 }
 
-impl FormerOutput {
+impl WrittenOutput {
     /// The spec with this output in it.
     pub fn spec(&self, now: &CommonSpec) -> CommonSpec {
-        let former = CommonSpec::deserialize(&json!({ "output": self.output })).unwrap_or_default();
-        CommonSpec { output: former.output, ..now.clone() }
+        let this = CommonSpec::deserialize(&json!({ "output": self })).unwrap_or_default();
+        CommonSpec { output: this.output, ..now.clone() }
     }
 }
 

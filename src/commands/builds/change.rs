@@ -1,8 +1,13 @@
 //! `builds rewrite` and `builds restore`: plan, ask, apply.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::super::changes::{ChangeSet, finish};
 use super::super::{Context, refuse_missing};
 use super::{look, which};
+use crate::bridge::builds::Destination;
+use crate::bridge::change::Change;
+use crate::bridge::integration::Integration;
 use crate::bridge::plan::{self, BuildsPlan};
 use crate::cli::BuildConfigs;
 use crate::error::{Error, ExitStatus};
@@ -37,7 +42,7 @@ pub(super) async fn run(context: &Context<'_>, configs: &BuildConfigs, way: Way)
     let (session, all) = look(context, &cluster, settings, &which, |target, judged| {
         let plan = match way {
             Way::ToQuay => plan::rewrite_builds(&judged.subject(target), &configs.build_configs),
-            Way::Back => plan::restore_builds(&judged.snapshot, &configs.build_configs),
+            Way::Back => plan::restore_builds(&judged.subject(target), &configs.build_configs),
         };
         (judged, plan)
     })
@@ -65,12 +70,30 @@ pub(super) async fn run(context: &Context<'_>, configs: &BuildConfigs, way: Way)
     let entries = set.apply(context, &session, session.settings()?).await;
     let status = set.refused_or(finish(context, &report(false, entries, &set), format)?);
     if way == Way::ToQuay && set.len() > 0 {
-        context.ui.status(&format!(
-            "Nothing imports what such builds push: {program} import does, and {program} import --scheduled lets OpenShift follow",
-            program = context.program
-        ));
+        context
+            .ui
+            .status("Nothing imports what such builds push. Once they are complete, this does (with --scheduled for good):");
+        for command in imports(context.program, &set, &session.settings()?.integration) {
+            context.ui.status(&format!("  {command}"));
+        }
     }
     Ok(status)
+}
+
+/// What imports the images that rewritten BuildConfigs push: a command for each namespace that they are for. Tags are named,
+/// since one that was pushed to OpenShift's own registry is left alone otherwise, and one that is named needs no image stream.
+fn imports(program: &str, set: &ChangeSet, integration: &Integration) -> Vec<String> {
+    let mut tags: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for change in set.plans.iter().flat_map(|(_, plan)| &plan.changes) {
+        let Change::RewriteBuildConfig { former, .. } = change else { continue };
+        if let Some(to) = Destination::of_image(&former.image, integration) {
+            tags.entry(to.namespace.clone()).or_default().insert(to.name());
+        }
+    }
+    let command = |(namespace, tags): (String, BTreeSet<String>)| {
+        format!("{program} import {} -n {namespace}", tags.into_iter().collect::<Vec<_>>().join(" "))
+    };
+    tags.into_iter().map(command).collect()
 }
 
 /// A name that nothing has is a mistake, which shall not pass for nothing to do.

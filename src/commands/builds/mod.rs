@@ -5,7 +5,7 @@ mod change;
 use std::collections::BTreeMap;
 
 use super::{Context, refuse_missing};
-use crate::bridge::finding::Finding;
+use crate::bridge::finding::{Code, Finding};
 use crate::cli::{self, Builds, BuildsCommand};
 use crate::cluster::Cluster;
 use crate::error::{Error, ExitStatus};
@@ -50,8 +50,8 @@ async fn list(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error>
         let found = judged.snapshot.build_configs.iter().flatten();
         unread.extend(judged.snapshot.build_configs.as_ref().err().map(ToString::to_string));
         configs.extend(found.map(|config| BuildConfigReport::new(&subject, config)));
-        let about_builds = judged.checks.iter().filter(|check| ["Builds", "Namespace"].contains(&check.title));
-        findings.extend(about_builds.flat_map(|check| check.findings.clone()));
+        let all = judged.checks.iter().flat_map(|check| &check.findings);
+        findings.extend(all.filter(|finding| is_about_builds(finding)).cloned());
         let builds = shipwright.iter().flatten().filter(|build| build.namespace == judged.snapshot.name);
         images.extend(builds.map(|build| ShipwrightReport::new(&subject, build)));
     }
@@ -61,6 +61,14 @@ async fn list(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error>
     let report = BuildsReport::new(context.program, &which.to_string(), configs, images, findings, unread);
     context.ui.out(&report.render(global.output, &context.style())?)?;
     Ok(if report.unread.is_empty() { ExitStatus::Success } else { ExitStatus::Failure })
+}
+
+/// Whether a finding matters to whoever asks about builds: it is about one, its image, or the namespace.
+fn is_about_builds(finding: &Finding) -> bool {
+    let builds = Code::SeveralRewriters..=Code::TagNotImported;
+    let namespace = Code::OutOfScope..=Code::CarriesOperatorFinalizer;
+    let unread = ["Namespace", "BuildConfig", "Build", "MutatingWebhookConfiguration"].contains(&finding.object.kind);
+    builds.contains(&finding.code) || namespace.contains(&finding.code) || (finding.code == Code::CouldNotRead && unread)
 }
 
 /// Which namespaces are meant.

@@ -30,6 +30,7 @@ pub(in crate::report) fn builds(report: &BuildsReport, style: &Style, wide: bool
 
 fn one(page: &mut Page, style: &Style, config: &BuildConfigReport) {
     let level = match config.sent_by {
+        _ if config.missing_secret.is_some() => Level::Error,
         SentBy::Nobody => Level::Warning,
         SentBy::Unknown => Level::Unknown,
         SentBy::None => Level::Info,
@@ -39,6 +40,10 @@ fn one(page: &mut Page, style: &Style, config: &BuildConfigReport) {
     let mut row = |label: &str, text: &str| page.prose(&format!("      {label:<8}"), text, plain);
     row("output", config.output.as_deref().unwrap_or("none"));
     match (&config.image, &config.reason) {
+        (Some(image), None) if config.missing_secret.is_some() => {
+            let secret = config.missing_secret.as_deref().unwrap_or_default();
+            row("in Quay", &format!("{image}, but there is no secret {secret} to push with"));
+        }
         (Some(image), None) => row("in Quay", &format!("{image}, {}", sent_by(config))),
         (Some(image), Some(reason)) => row("in Quay", &format!("{image}, perhaps: {reason}")),
         (None, reason) => row("in Quay", &format!("nothing: {}", reason.as_deref().unwrap_or_default())),
