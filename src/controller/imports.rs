@@ -22,7 +22,8 @@ impl Engine<'_> {
     pub(super) async fn import(&self, bound: &Bound, namespace: &str, uid: &str) -> Option<String> {
         let integration = &bound.target.integration;
         let builds = self.shared.cache().builds.of(namespace).unwrap_or_default();
-        let streams = self.shared.cache().image_streams.of(namespace).unwrap_or_default();
+        // Neither a rollback nor a tag's own import policy would show; the namespace is looked at again once they are read.
+        let streams = self.shared.cache().image_streams.of(namespace).ok()?;
         let is_wanted = |destination: &Destination, completed: Option<Timestamp>| {
             let is_recent = completed.is_some_and(|completed| completed >= self.started);
             // A build from before our time may have been overtaken, by a rollback above all.
