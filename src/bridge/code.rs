@@ -168,6 +168,10 @@ codes! {
         "Its robot accounts were made for another cluster: two clusters use the same cluster ID with one Quay. Working on it from both would mix their images, and deleting one namespace would delete the other's.",
         "Give one of the clusters another cluster ID. If the other cluster is gone, adopt the organization.",
         "oc quay repair --adopt -n {namespace}";
+    OrganizationOfFormerNamespace "OQ205" Error "The organization was made for an earlier namespace of this name",
+        "Its robot accounts were made for a namespace that was deleted since, or lost and restored, and its images were kept. Who may create a namespace of that name need not be who owns these images, so nobody gets them by the name alone.",
+        "If they belong together, adopt the organization. If not, use another name, or have Quay's administrator delete or rename the organization.",
+        "oc quay repair --adopt -n {namespace}";
     RobotMissing "OQ211" Error "A robot account is missing",
         "A linked service account has no robot account in the organization.",
         "Repair creates it.",

@@ -34,13 +34,31 @@ impl Mark {
         Some(Self { cluster: field("cluster=")?, namespace: field("namespace=")?, uid: field("uid=")? })
     }
 
-    /// Whether what carries `self` is another cluster's, seen from `ours`.
+    /// Whose it is that carries `self`, seen from `ours`.
     ///
-    /// The same uid is the same namespace whatever the address; another uid under the same address is a former
-    /// namespace of that name in this cluster, whose organization was kept.
-    pub fn is_foreign_to(&self, ours: &Mark) -> bool {
-        self.namespace != ours.namespace || (self.uid != ours.uid && self.cluster != ours.cluster)
+    /// The same uid is the same namespace whatever the address. Another uid under the same address is a namespace of that
+    /// name that was deleted: who makes one of that name now may be anybody, and has no right to what the other one left.
+    /// Where our own uid could not be read, the name in this cluster has to do.
+    pub fn owner(&self, ours: &Mark) -> Owner {
+        let is_unknown = ours.uid.is_empty();
+        let is_here = self.cluster == ours.cluster;
+        match self.namespace == ours.namespace {
+            true if (is_unknown && is_here) || (!is_unknown && self.uid == ours.uid) => Owner::Ours,
+            true if is_here => Owner::Former,
+            _ => Owner::Foreign,
+        }
     }
+}
+
+/// Whose something in Quay is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// This very namespace's.
+    Ours,
+    /// That of an earlier namespace of this name in this cluster.
+    Former,
+    /// Another cluster's, or another namespace's.
+    Foreign,
 }
 
 impl std::fmt::Display for Mark {
@@ -64,12 +82,23 @@ mod tests {
     }
 
     #[test]
-    fn foreign_is_another_cluster_not_another_address_or_a_former_namespace() {
-        let ours = Mark::new("api.a:6443", "ns", "1");
-        assert!(!Mark::new("api.a:6443", "ns", "1").is_foreign_to(&ours));
-        assert!(!Mark::new("kubernetes.default.svc", "ns", "1").is_foreign_to(&ours));
-        assert!(!Mark::new("api.a:6443", "ns", "0").is_foreign_to(&ours));
-        assert!(Mark::new("api.b:6443", "ns", "2").is_foreign_to(&ours));
-        assert!(Mark::new("api.a:6443", "other", "3").is_foreign_to(&ours));
+    fn a_namespace_is_known_by_its_uid_and_a_name_may_be_anybodys() {
+        let (here, service, there) = ("api.a:6443", "kubernetes.default.svc", "api.b:6443");
+        let rows = [
+            (here, "ns", "1", "1", Owner::Ours),
+            (service, "ns", "1", "1", Owner::Ours),
+            (here, "ns", "0", "1", Owner::Former),
+            // Made by somebody who could not read the uid.
+            (here, "ns", "", "1", Owner::Former),
+            (here, "ns", "1", "", Owner::Ours),
+            (here, "ns", "", "", Owner::Ours),
+            (there, "ns", "", "", Owner::Foreign),
+            (there, "ns", "2", "1", Owner::Foreign),
+            (here, "other", "1", "1", Owner::Foreign),
+        ];
+        for (cluster, namespace, theirs, ours, owner) in rows {
+            let found = Mark::new(cluster, namespace, theirs).owner(&Mark::new(here, "ns", ours));
+            assert_eq!(found, owner, "{cluster} {namespace} {theirs:?} seen from {ours:?}");
+        }
     }
 }

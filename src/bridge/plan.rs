@@ -9,7 +9,7 @@ pub use deletion::{Farewell, farewell, guard};
 pub use unlink::{UnlinkOptions, unlink};
 
 use super::change::{Change, ServiceAccountEdit};
-use super::checks::{SecretState, Subject, default_permissions_of, foreign_mark, has_too_little_right, secret_state};
+use super::checks::{SecretState, Subject, default_permissions_of, has_too_little_right, made_for_others, secret_state};
 use super::desired::{self, Account};
 use super::finding::{Code, Finding, ObjectRef};
 use super::names::{self, OPERATOR_FINALIZER};
@@ -34,11 +34,21 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The first reason why a namespace is not as planned, given what became of the changes: one that failed, or what
-    /// could not be read.
+    /// The first reason why a namespace is not as planned: a change that failed, what could not be read, or an
+    /// organization that only a person can hand over.
     pub fn failure(&self, changes: &[(Change, Option<String>)]) -> Option<String> {
-        let unread = || self.blocked.iter().find(|finding| finding.code == Code::CouldNotRead);
-        changes.iter().find_map(|(_, failed)| failed.clone()).or_else(|| Some(unread()?.message.clone()))
+        let blocked = || {
+            self.blocked.iter().find_map(|finding| match finding.code {
+                Code::CouldNotRead => Some(finding.message.clone()),
+                Code::OrganizationNotAdministered
+                | Code::OrganizationOfAnotherCluster
+                | Code::OrganizationOfFormerNamespace => {
+                    Some(format!("{}; see oc quay explain {}", finding.message, finding.code.as_str()))
+                }
+                _ => None,
+            })
+        };
+        changes.iter().find_map(|(_, failed)| failed.clone()).or_else(blocked)
     }
 }
 
@@ -116,11 +126,9 @@ impl Planner<'_> {
                 }
             }
             Ok(Some(organization)) => {
-                if let Some(mark) = foreign_mark(organization, self.subject.desired) {
+                if let Some((code, message)) = made_for_others(organization, self.subject.desired) {
                     if !self.options.adopt {
-                        let message =
-                            format!("Organization {name} was marked by namespace {} of cluster {}", mark.namespace, mark.cluster);
-                        return self.block(Code::OrganizationOfAnotherCluster, "Organization", &name, message);
+                        return self.block(code, "Organization", &name, message);
                     }
                     let mark = self.subject.desired.mark.to_string();
                     self.plan.changes.push(Change::Adopt { organization: name, mark });
@@ -315,7 +323,7 @@ impl Planner<'_> {
     }
 
     fn may_use(&self, organization: &Organization) -> bool {
-        organization.administered && (self.options.adopt || foreign_mark(organization, self.subject.desired).is_none())
+        organization.administered && (self.options.adopt || made_for_others(organization, self.subject.desired).is_none())
     }
 
     fn service_account(&mut self, account: &Account) {

@@ -11,7 +11,7 @@ use super::Quay;
 use super::call::Call;
 use super::error::{ErrorKind, QuayError};
 use super::wire;
-use crate::bridge::mark::{ADOPTION_TEAM, Mark};
+use crate::bridge::mark::{ADOPTION_TEAM, Mark, Owner};
 use crate::bridge::snapshot::{DefaultPermission, Organization, Read, Robot, Unread, UnreadKind};
 
 /// How an organization is read.
@@ -140,9 +140,10 @@ impl Quay {
         let (robots, default_permissions, repositories) = join!(robots, permissions, repositories);
 
         let matter: Vec<&Robot> = robots.iter().flatten().filter(|robot| needed.contains(&robot.name)).collect();
-        let is_marked_by_others = matter.iter().any(|robot| robot.mark.as_ref().is_some_and(|mark| mark.is_foreign_to(ours)));
+        let is_marked_by_others =
+            matter.iter().any(|robot| robot.mark.as_ref().is_some_and(|mark| mark.owner(ours) != Owner::Ours));
         let view = match view {
-            // Only this call shows who adopted it, and only a foreign mark makes anybody ask.
+            // Only this call shows who adopted it, and only the mark of others makes anybody ask.
             None if is_marked_by_others => self.view(name).await?,
             view => view,
         };

@@ -16,7 +16,7 @@ mod webhooks;
 
 pub use default_permissions::default_permissions_of;
 pub use integration::integration;
-pub use organization::foreign_mark;
+pub use organization::made_for_others;
 pub use registry::has_too_little_right;
 pub use secrets::{SecretState, secret_state};
 

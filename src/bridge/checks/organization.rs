@@ -3,7 +3,7 @@
 use super::{Check, Subject};
 use crate::bridge::desired::Desired;
 use crate::bridge::finding::Code;
-use crate::bridge::mark::Mark;
+use crate::bridge::mark::Owner;
 use crate::bridge::names;
 use crate::bridge::snapshot::Organization;
 
@@ -35,21 +35,31 @@ pub(super) fn check(subject: &Subject) -> Check {
         let message = format!("Organization {name} exists, but the token may not administer it");
         findings.push(subject.finding(Code::OrganizationNotAdministered, object.clone(), message));
     }
-    if let Some(mark) = foreign_mark(organization, subject.desired) {
-        let message = format!("Organization {name} was marked by namespace {} of cluster {}", mark.namespace, mark.cluster);
-        findings.push(subject.finding(Code::OrganizationOfAnotherCluster, object, message));
+    if let Some((code, message)) = made_for_others(organization, subject.desired) {
+        findings.push(subject.finding(code, object, message));
     }
     Check::new(TITLE, name, findings)
 }
 
-/// The mark of another cluster on a robot account we would use, unless this cluster adopted the organization.
-pub fn foreign_mark<'a>(organization: &'a Organization, desired: &Desired) -> Option<&'a Mark> {
-    if organization.adopted_by.as_ref().is_some_and(|mark| !mark.is_foreign_to(&desired.mark)) {
+/// What to say of an organization in which a robot account that we would use was made for another namespace, unless it
+/// was adopted for this one.
+pub fn made_for_others(organization: &Organization, desired: &Desired) -> Option<(Code, String)> {
+    if organization.adopted_by.as_ref().is_some_and(|mark| mark.owner(&desired.mark) == Owner::Ours) {
         return None;
     }
-    let robots = organization.robots.iter().flatten();
-    robots
-        .filter(|robot| desired.account(&robot.name).is_some())
-        .filter_map(|robot| robot.mark.as_ref())
-        .find(|mark| mark.is_foreign_to(&desired.mark))
+    let robots = organization.robots.iter().flatten().filter(|robot| desired.account(&robot.name).is_some());
+    let others = robots.filter_map(|robot| robot.mark.as_ref()).filter(|mark| mark.owner(&desired.mark) != Owner::Ours);
+    // Another cluster may still be at work in it.
+    let mark = others.max_by_key(|mark| mark.owner(&desired.mark) == Owner::Foreign)?;
+    let name = &desired.organization;
+    Some(match mark.owner(&desired.mark) {
+        Owner::Former => (
+            Code::OrganizationOfFormerNamespace,
+            format!("Organization {name} was made for an earlier namespace {}, uid {}", mark.namespace, mark.uid),
+        ),
+        _ => (
+            Code::OrganizationOfAnotherCluster,
+            format!("Organization {name} was marked by namespace {} of cluster {}", mark.namespace, mark.cluster),
+        ),
+    })
 }

@@ -4,6 +4,7 @@ use super::{Options, Plan, Planner};
 use crate::bridge::change::Change;
 use crate::bridge::checks::Subject;
 use crate::bridge::deletion::OnDeletion;
+use crate::bridge::mark::{Mark, Owner};
 use crate::bridge::snapshot::Organization;
 
 /// What is to be done, and the organization that stays against what was asked for, with the reason.
@@ -59,15 +60,15 @@ pub fn farewell(subject: &Subject, all: OnDeletion) -> Farewell {
 
 /// Why an organization is not deleted, whatever was asked for.
 fn stays(organization: &Organization, subject: &Subject) -> Option<&'static str> {
-    let ours = &subject.desired.mark;
+    let is_ours = |mark: &Mark| mark.owner(&subject.desired.mark) == Owner::Ours;
     let mut marks = organization.robots.iter().flatten().filter_map(|robot| robot.mark.as_ref());
     if !organization.administered {
         return Some("the token may not administer it");
     }
     match &organization.adopted_by {
-        Some(mark) if mark.is_foreign_to(ours) => Some("another cluster took it over"),
+        Some(mark) if !is_ours(mark) => Some("it was taken over for another namespace, or an earlier one of this name"),
         Some(_) => None,
-        None if marks.clone().any(|mark| mark.is_foreign_to(ours)) => Some("another cluster marked it as its own"),
+        None if !marks.clone().all(is_ours) => Some("it was made for another namespace, or an earlier one of this name"),
         None if marks.next().is_none() => Some("nothing in it says that it was made for this namespace"),
         None => None,
     }

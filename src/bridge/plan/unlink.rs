@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::builds::{BuildsPlan, restore_builds};
 use super::{Options, Plan, Planner};
 use crate::bridge::change::{Change, ServiceAccountEdit};
-use crate::bridge::checks::{Subject, foreign_mark};
+use crate::bridge::checks::{Subject, made_for_others};
 use crate::bridge::finding::Code;
 use crate::bridge::snapshot::{Robot, UnreadKind};
 
@@ -95,9 +95,8 @@ impl Planner<'_> {
             let message = format!("Organization {name} exists, but the token may not administer it");
             return self.block(Code::OrganizationNotAdministered, "Organization", &name, message);
         }
-        if let Some(mark) = foreign_mark(organization, self.subject.desired).filter(|_| asked) {
-            let message = format!("Organization {name} was marked by namespace {} of cluster {}", mark.namespace, mark.cluster);
-            return self.block(Code::OrganizationOfAnotherCluster, "Organization", &name, message);
+        if let Some((code, message)) = made_for_others(organization, self.subject.desired).filter(|_| asked) {
+            return self.block(code, "Organization", &name, message);
         }
         if options.delete_organization {
             self.plan.changes.push(Change::DeleteOrganization { organization: name });

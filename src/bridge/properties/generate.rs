@@ -132,11 +132,12 @@ fn any_secret(name: &'static str) -> impl Strategy<Value = Option<Secret>> {
 }
 
 prop_compose! {
-    fn robot(name: &'static str)(shown in any::<bool>(), mark in 0..4, rights in subsequence(STREAMS.to_vec(), 0..=3)) -> Robot {
+    fn robot(name: &'static str)(shown in any::<bool>(), mark in 0..8, rights in subsequence(STREAMS.to_vec(), 0..=3)) -> Robot {
         let foreign = Mark::new("api.two:6443", NAMESPACE, "uid-2");
+        let former = Mark::new("api.one:6443", NAMESPACE, "uid-0");
         Robot {
             name: name.into(),
-            mark: match mark { 0 => Some(foreign), 1 => None, _ => Some(our_mark()) },
+            mark: match mark { 0 => Some(foreign), 1 => Some(former), 2 => None, _ => Some(our_mark()) },
             token: shown.then(|| token(name, 0).into()),
             repositories: rights.into_iter().map(Into::into).collect(),
         }

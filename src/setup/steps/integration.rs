@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::bridge::finding::Level;
 use crate::bridge::integration::QuayIntegration;
-use crate::bridge::mark::Mark;
+use crate::bridge::mark::{Mark, Owner};
 use crate::bridge::names::{ClusterId, MANAGED_BY, MANAGED_BY_LABEL, QuayUrl, UrlProblem, kubernetes_name};
 use crate::bridge::scope::Scope;
 use crate::cluster::{Cluster, ObjectKind};
@@ -272,7 +272,7 @@ fn collisions(plan: &mut Plan, setup: &Setup, id: &ClusterId) -> Option<String> 
             .map(|(_, namespace)| namespace.uid.clone())
             .unwrap_or_default()
     };
-    let is_foreign = |mark: &&Mark| mark.is_foreign_to(&Mark::new(&ours, &mark.namespace, &uids(mark)));
+    let is_foreign = |mark: &&Mark| mark.owner(&Mark::new(&ours, &mark.namespace, &uids(mark))) == Owner::Foreign;
     for (organization, marks) in setup.found.marks.iter().filter(|(name, _)| name.starts_with(&id.organization(""))) {
         if let Some(mark) = marks.iter().find(is_foreign) {
             let text = format!("organization {organization} belongs to namespace {} of cluster {}", mark.namespace, mark.cluster);

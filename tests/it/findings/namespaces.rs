@@ -49,7 +49,7 @@ const fn fresh(case: Case) -> Case {
 
 const SECRETS: [&str; 3] = ["OQ301 Secret/*-quay-openshift", "OQ312 ServiceAccount/*", "OQ313 ServiceAccount/*"];
 
-pub(super) static CASES: [Case; 32] = [
+pub(super) static CASES: [Case; 33] = [
     mended("stale", &["OQ306 Secret/builder-quay-openshift"], |world, ns| regenerate(world, ns, "builder")),
     probed(mended("refused", &["OQ306 Secret/builder-quay-openshift", "OQ321 Secret/builder-quay-openshift"], |world, ns| {
         regenerate(world, ns, "builder")
@@ -159,6 +159,12 @@ pub(super) static CASES: [Case; 32] = [
             world.sandbox.quay.add_robot(&organization, "builder", &mark).unwrap();
         },
     )),
+    left("earlier", &["OQ205 Organization/openshift_{ns}", SECRETS[0], SECRETS[1], SECRETS[2]], |world, ns| {
+        world.delete("Namespace", "", ns);
+        world.wait_for("the namespace to go", || world.get("Namespace", "", ns).is_none());
+        world.namespace(ns);
+        world.image_stream(ns, "app");
+    }),
     fresh(left("odd--name", &["OQ202 Organization/openshift_{ns}", SECRETS[0], SECRETS[1], SECRETS[2]], |_, _| ())),
     mended("healthy", &[], |_, _| ()),
 ];
