@@ -36,6 +36,13 @@ pub struct Noted {
     count: u32,
 }
 
+#[cfg(test)]
+impl Noted {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), count: 1 }
+    }
+}
+
 #[derive(Deserialize)]
 struct Written {
     metadata: Meta,

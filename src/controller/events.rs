@@ -15,6 +15,9 @@ const WAITING: usize = 1000;
 /// An Event that happens again within this time is not counted again: a namespace that fails is tried often.
 const QUIET: Duration = Duration::from_secs(5 * 60);
 
+/// So long Kubernetes keeps an Event (kube-apiserver `--event-ttl`); with the Event goes what we know of it.
+const KEPT: Duration = Duration::from_secs(60 * 60);
+
 /// So many changes are named in one Event.
 const NAMED: usize = 5;
 
@@ -41,20 +44,49 @@ impl Notebook {
 }
 
 async fn write(cluster: Cluster, mut notes: mpsc::Receiver<Note>) {
-    let mut known: HashMap<String, (Note, Noted, Instant)> = HashMap::new();
+    let mut book = Book::default();
     while let Some(note) = notes.recv().await {
-        let before = known.get(&note.namespace).filter(|(before, ..)| *before == note);
-        let written = match before {
-            Some((_, _, at)) if at.elapsed() < QUIET => continue,
-            Some((_, noted, _)) => cluster.note_again(&note, noted).await,
-            None => cluster.note(&note).await,
+        let written = match book.what_to_do(&note, Instant::now()) {
+            Entry::Nothing => continue,
+            Entry::Again(noted) => cluster.note_again(&note, &noted).await,
+            Entry::Anew => cluster.note(&note).await,
         };
         match written {
-            Ok(noted) => drop(known.insert(note.namespace.clone(), (note, noted, Instant::now()))),
+            Ok(noted) => drop(book.0.insert(note, (noted, Instant::now()))),
             // A namespace that is going takes none.
-            Err(error) if matches!(error.status(), Some(403 | 404)) => drop(known.remove(&note.namespace)),
+            Err(error) if matches!(error.status(), Some(403 | 404)) => book.forget(&note.namespace),
             Err(error) => tracing::warn!(%error, "an event was not written"),
         }
+    }
+}
+
+/// What was written, and when.
+#[derive(Default)]
+struct Book(HashMap<Note, (Noted, Instant)>);
+
+/// What becomes of a note.
+#[derive(Debug, PartialEq)]
+enum Entry {
+    /// It was written a moment ago.
+    Nothing,
+    /// It is counted once more.
+    Again(Noted),
+    /// It is news.
+    Anew,
+}
+
+impl Book {
+    fn what_to_do(&mut self, note: &Note, now: Instant) -> Entry {
+        self.0.retain(|_, (_, at)| now.duration_since(*at) < KEPT);
+        match self.0.get(note) {
+            Some((_, at)) if now.duration_since(*at) < QUIET => Entry::Nothing,
+            Some((noted, _)) => Entry::Again(noted.clone()),
+            None => Entry::Anew,
+        }
+    }
+
+    fn forget(&mut self, namespace: &str) {
+        self.0.retain(|note, _| note.namespace != namespace);
     }
 }
 
@@ -130,5 +162,34 @@ mod tests {
             assert_eq!(note(&reconciled(verdict, 0)), None);
         }
         assert_eq!(note(&Event::Leading(true)), None);
+    }
+
+    #[test]
+    fn what_was_noted_is_known_by_all_of_it_and_for_as_long_as_it_is_there() {
+        let noted = |name: &str| Noted::new(name);
+        let about = |reason: &'static str, message: &str, uid: &str| Note {
+            namespace: "shop".into(),
+            uid: uid.into(),
+            is_warning: true,
+            reason,
+            message: message.into(),
+        };
+        let (failed, not_imported) = (about("QuayFailed", "no", "1"), about("QuayImportFailed", "no", "1"));
+        let (mut book, start) = (Book::default(), Instant::now());
+        assert_eq!(book.what_to_do(&failed, start), Entry::Anew);
+        book.0.insert(failed.clone(), (noted("a"), start));
+        book.0.insert(not_imported.clone(), (noted("b"), start));
+        // Two troubles that come in turns are not news each time.
+        for note in [&failed, &not_imported, &failed] {
+            assert_eq!(book.what_to_do(note, start), Entry::Nothing);
+        }
+        assert_eq!(book.what_to_do(&about("QuayFailed", "why", "1"), start), Entry::Anew);
+        assert_eq!(book.what_to_do(&about("QuayFailed", "no", "2"), start), Entry::Anew, "another namespace of the name");
+        assert_eq!(book.what_to_do(&failed, start + QUIET), Entry::Again(noted("a")));
+        assert_eq!(book.what_to_do(&failed, start + KEPT), Entry::Anew);
+        assert!(book.0.is_empty());
+        book.0.insert(failed.clone(), (noted("a"), start));
+        book.forget("shop");
+        assert!(book.0.is_empty());
     }
 }
