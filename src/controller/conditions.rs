@@ -2,6 +2,7 @@
 //! there is work left, and which organizations stayed behind.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -28,11 +29,17 @@ const WORST: usize = 3;
 /// The type of the condition that lists organizations that were to be deleted and were not.
 const LEFT_BEHIND: &str = "OrganizationsLeftBehind";
 
+/// What stands before the number of the organizations that the condition has no room for.
+const MORE: &str = "; and more: ";
+
+/// The API takes no more (CustomResourceDefinition of the operator).
+const LONGEST_MESSAGE: usize = 8000;
+
 /// What is known of the namespaces.
 #[derive(Default)]
 pub(super) struct Standings {
     pub(super) of: BTreeMap<String, Verdict>,
-    /// Organizations that stayed although they were to go.
+    /// Organizations that stayed although they were to go, and that no condition lists yet.
     pub(super) left_behind: BTreeSet<String>,
 }
 
@@ -87,7 +94,9 @@ impl Engine<'_> {
             Meant::Unknown => Ok(()),
             Meant::Nothing(obstacle) => {
                 for name in &obstacle.resources {
-                    self.cluster.write_conditions(name, |_| hindered(&obstacle)).await?;
+                    let listed = |before: &[Condition]| self.standings().left_behind(before, &BTreeSet::new());
+                    let wanted = |before: &[Condition]| hindered(&obstacle).into_iter().chain(listed(before)).collect();
+                    self.write(name, wanted).await?;
                 }
                 Ok(())
             }
@@ -106,9 +115,28 @@ impl Engine<'_> {
                     };
                     state.conditions(before)
                 };
-                self.cluster.write_conditions(&resource.name, wanted).await
+                self.write(&resource.name, wanted).await
             }
         }
+    }
+
+    /// Writes conditions. What they list of organizations that stayed is theirs to keep from then on: who has dealt with
+    /// them takes the condition away, and it does not come back.
+    async fn write(
+        &self,
+        name: &str,
+        wanted: impl Fn(&[Condition]) -> Vec<Condition>,
+    ) -> Result<(), crate::cluster::ClusterError> {
+        let last = Mutex::new(vec![]);
+        let keep = |before: &[Condition]| {
+            let conditions = wanted(before);
+            last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&conditions);
+            conditions
+        };
+        self.cluster.write_conditions(name, keep).await?;
+        let written = listed(&last.into_inner().unwrap_or_else(PoisonError::into_inner));
+        self.standings().left_behind.retain(|organization| !written.contains(organization));
+        Ok(())
     }
 }
 
@@ -125,7 +153,7 @@ fn hindered(obstacle: &Obstacle) -> Vec<Condition> {
 impl State<'_> {
     fn conditions(&self, before: &[Condition]) -> Vec<Condition> {
         let mut conditions = vec![self.ready(), self.token(), self.progressing()];
-        conditions.extend(self.left_behind(before));
+        conditions.extend(self.standings.left_behind(before, &self.in_use));
         conditions
     }
 
@@ -165,22 +193,42 @@ impl State<'_> {
             left => condition("Progressing", "True", "Working", &format!("{left} namespaces are still to be looked at")),
         }
     }
+}
 
+impl Standings {
     /// The list grows, also over a restart, until the organizations are in use again. Whoever has dealt with them takes
     /// the condition away.
-    fn left_behind(&self, before: &[Condition]) -> Option<Condition> {
-        let known = before.iter().find(|condition| condition.kind == LEFT_BEHIND);
-        let listed = known.into_iter().filter(|condition| condition.status == "True");
-        let listed = listed.flat_map(|condition| condition.message.split(", ").map(str::to_owned));
-        let mut all: BTreeSet<String> = listed.chain(self.standings.left_behind.iter().cloned()).collect();
-        all.retain(|organization| !self.in_use.contains(organization));
-        let names: Vec<_> = all.into_iter().collect();
-        match (known, names.is_empty()) {
-            (None, true) => None,
-            (Some(_), true) => Some(condition(LEFT_BEHIND, "False", "None", "")),
-            (_, false) => Some(condition(LEFT_BEHIND, "True", "NotDeleted", &names.join(", "))),
+    fn left_behind(&self, before: &[Condition], in_use: &BTreeSet<String>) -> Option<Condition> {
+        let known = before.iter().any(|condition| condition.kind == LEFT_BEHIND);
+        let mut all: BTreeSet<String> = listed(before).into_iter().chain(self.left_behind.iter().cloned()).collect();
+        all.retain(|organization| !in_use.contains(organization));
+        match (known, all.is_empty()) {
+            (false, true) => None,
+            (true, true) => Some(condition(LEFT_BEHIND, "False", "None", "")),
+            (_, false) => Some(condition(LEFT_BEHIND, "True", "NotDeleted", &list(&all))),
         }
     }
+}
+
+/// The names, as many as there is room for, and how many more there are.
+fn list(names: &BTreeSet<String>) -> String {
+    let mut text = String::new();
+    for (index, name) in names.iter().enumerate() {
+        let separator = if index > 0 { ", " } else { "" };
+        if text.len() + separator.len() + name.len() > LONGEST_MESSAGE - MORE.len() - 10 {
+            return format!("{text}{MORE}{}", names.len() - index);
+        }
+        text = text + separator + name;
+    }
+    text
+}
+
+/// The names that [`list`] has room for.
+fn listed(conditions: &[Condition]) -> BTreeSet<String> {
+    let known = conditions.iter().find(|condition| condition.kind == LEFT_BEHIND && condition.status == "True");
+    let text = known.map(|condition| condition.message.as_str()).unwrap_or_default();
+    let names = text.split_once(MORE).map_or(text, |(names, _)| names).split(", ");
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 pub(super) fn in_words(trouble: &Trouble) -> String {
@@ -192,8 +240,7 @@ pub(super) fn in_words(trouble: &Trouble) -> String {
 }
 
 fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Condition {
-    // The API takes no more (CustomResourceDefinition of the operator).
-    let message = message.chars().take(8000).collect();
+    let message = message.chars().take(LONGEST_MESSAGE).collect();
     Condition { kind: kind.into(), status: status.into(), reason: reason.into(), message }
 }
 
@@ -230,5 +277,20 @@ mod tests {
         assert_eq!(listed.2, "openshift_former, openshift_gone");
         let before = [condition(LEFT_BEHIND, "True", "NotDeleted", "openshift_back")];
         assert_eq!(conditions(&Standings::default(), &before)[3].1, "False");
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_is_cut_between_names_and_reads_back_as_whole_ones() {
+        let mut standings = Standings::default();
+        standings.left_behind.extend((0..400).map(|number| format!("openshift_a-rather-long-name-{number:04}")));
+        let told = standings.left_behind(&[], &BTreeSet::new());
+        let conditions: Vec<_> = told.into_iter().collect();
+        let read = listed(&conditions);
+        assert!(conditions[0].message.len() <= LONGEST_MESSAGE && read.len() > 200);
+        assert!(read.is_subset(&standings.left_behind));
+        assert!(conditions[0].message.ends_with(&format!("{MORE}{}", 400 - read.len())), "{}", conditions[0].message);
+        // What had no room is listed once there is some.
+        standings.left_behind.retain(|organization| !read.contains(organization));
+        assert_eq!(listed(&standings.left_behind(&[], &BTreeSet::new()).into_iter().collect::<Vec<_>>()), standings.left_behind);
     }
 }

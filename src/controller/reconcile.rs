@@ -16,7 +16,7 @@ use crate::bridge::change::Change;
 use crate::bridge::checks::{self, Subject};
 use crate::bridge::desired::{DEFAULT_ACCOUNTS, Desired};
 use crate::bridge::finding::Finding;
-use crate::bridge::names;
+use crate::bridge::names::{self, ClusterId};
 use crate::bridge::plan::{self, Farewell, Options, Plan};
 use crate::bridge::remember::remember;
 use crate::bridge::snapshot::{Namespace, NamespaceSnapshot, Organization};
@@ -46,7 +46,7 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn is_worth_keeping(&self) -> bool {
-        self.organization.is_some() || self.waiting_since.is_some() || self.failed
+        self.organization.is_some() || self.waiting_since.is_some() || self.failed_farewells > 0 || self.failed
     }
 }
 
@@ -209,11 +209,19 @@ impl Engine<'_> {
         }
         match self.cluster.guard_namespace(&snapshot.name, false).await {
             Ok(()) => {
-                self.leave_behind(snapshot, "", "nobody says which Quay it is in".to_owned());
+                self.leave_behind(snapshot, &self.organization_of(&snapshot.name), "nobody says which Quay it is in".to_owned());
                 Look::without_work(Verdict::NotOurs)
             }
             Err(error) => Look::without_work(Verdict::Failed(error.to_string())),
         }
+    }
+
+    /// What a namespace's organization is called, as far as is known without any Quay; empty if it is not.
+    fn organization_of(&self, namespace: &str) -> String {
+        let integrations = self.integrations.borrow();
+        let [integration] = integrations.as_deref().unwrap_or_default() else { return String::new() };
+        let given = self.settings.given.cluster_id.as_ref().map(|setting| setting.value.as_str());
+        ClusterId::new(given.unwrap_or(&integration.cluster_id)).organization(namespace)
     }
 
     fn leave_behind(&self, snapshot: &NamespaceSnapshot, organization: &str, why: String) {
