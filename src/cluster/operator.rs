@@ -75,6 +75,8 @@ pub struct Deployment {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// Guards every write.
+    pub resource_version: String,
     /// How many pods it is to have.
     pub wanted: i64,
     /// How many are ready to work.
@@ -133,8 +135,28 @@ struct WebhookConfiguration {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Webhook {
     name: String,
+    #[serde(default)]
+    client_config: ClientConfig,
+}
+
+#[derive(Default, Deserialize)]
+struct ClientConfig {
+    service: Option<Service>,
+}
+
+#[derive(Deserialize)]
+struct Service {
+    namespace: String,
+}
+
+/// The operator's MutatingWebhookConfiguration.
+struct Registered {
+    name: String,
+    /// The namespace of the Service that the API server calls.
+    namespace: Option<String>,
 }
 
 impl Cluster {
@@ -142,14 +164,15 @@ impl Cluster {
     /// it is.
     pub async fn operator(&self, groups: &BTreeSet<String>) -> Read<Operator> {
         let has = |group: &str| groups.contains(group);
-        let (subscriptions, extension, installer, crd, deployment, webhook) = join!(
+        let (subscriptions, extension, installer, crd, deployments, webhook) = join!(
             async { if has(OLM_GROUP) { self.subscriptions(PACKAGE).await } else { Ok(vec![]) } },
             async { if has(OLM_V1_GROUP) { self.extension(PACKAGE).await } else { Ok(None) } },
             async { if has(OLM_V1_GROUP) { self.installer().await } else { Ok(false) } },
             self.get::<StoredCrd>(&CUSTOM_RESOURCE_DEFINITIONS, None, QUAY_INTEGRATION_CRD_NAME),
-            self.deployment(),
+            self.deployments(),
             self.webhook(),
         );
+        let deployment = deployments.and_then(|found| operators(found, &webhook));
         let mut subscriptions = subscriptions?;
         let (install_plan, csv) = join!(
             async { if let Some(first) = subscriptions.first() { self.install_plan(first).await } else { Ok(None) } },
@@ -164,7 +187,7 @@ impl Cluster {
             installer: installer?,
             crd: crd?.map(Crd::from),
             deployment,
-            webhook,
+            webhook: webhook.map(|webhook| webhook.map(|registered| registered.name)),
         })
     }
 
@@ -186,27 +209,49 @@ impl Cluster {
 
     /// The operator's Deployment, as `namespace/name`, if it is to have pods.
     pub async fn running_operator(&self) -> Read<Option<String>> {
-        let found = self.deployment().await?.filter(|deployment| deployment.wanted > 0);
-        Ok(found.map(|deployment| format!("{}/{}", deployment.namespace, deployment.name)))
+        let mut found = self.deployments().await?;
+        found.retain(|deployment| deployment.wanted > 0);
+        let webhook = if found.is_empty() { Ok(None) } else { self.webhook().await };
+        Ok(operators(found, &webhook)?.map(|deployment| format!("{}/{}", deployment.namespace, deployment.name)))
     }
 
-    async fn deployment(&self) -> Read<Option<Deployment>> {
+    /// The Deployments of the operator's names, whoever made them.
+    async fn deployments(&self) -> Read<Vec<Deployment>> {
         let found = future::try_join_all(OPERATOR_DEPLOYMENTS.map(|name| async move {
             let named = ListParams::default().fields(&format!("metadata.name={name}"));
             self.list::<StoredDeployment, Deployment>(&DEPLOYMENTS, None, named).await
         }));
-        Ok(found.await?.into_iter().flatten().next())
+        Ok(found.await?.into_iter().flatten().collect())
     }
 
-    async fn webhook(&self) -> Read<Option<String>> {
+    async fn webhook(&self) -> Read<Option<Registered>> {
         let mut found = None;
         self.each(&MUTATING_WEBHOOKS, None, ListParams::default(), |configuration: WebhookConfiguration| {
-            if configuration.webhooks.iter().flatten().any(|webhook| webhook.name == OPERATOR_WEBHOOK) {
-                found = Some(configuration.metadata.name);
+            let mut webhooks = configuration.webhooks.into_iter().flatten();
+            if let Some(webhook) = webhooks.find(|webhook| webhook.name == OPERATOR_WEBHOOK) {
+                let namespace = webhook.client_config.service.map(|service| service.namespace);
+                found = Some(Registered { name: configuration.metadata.name, namespace });
             }
         })
         .await?;
         Ok(found)
+    }
+}
+
+/// The operator's own among Deployments of its names: one in a namespace that OpenShift lets nobody request as a project
+/// (openshift-apiserver `pkg/project/apiserver/registry/projectrequest/delegated/delegated.go`), or in that of the Service
+/// behind the operator's webhook, which only administrators register. Any other may be anybody's, who could stop the bridge
+/// by it or hide the operator.
+fn operators(found: Vec<Deployment>, webhook: &Read<Option<Registered>>) -> Read<Option<Deployment>> {
+    let is_reserved = |namespace: &str| namespace.starts_with("openshift-") || namespace.starts_with("kube-");
+    let called = known(webhook).and_then(|registered| registered.namespace.as_deref());
+    let is_its_own =
+        |deployment: &Deployment| is_reserved(&deployment.namespace) || called == Some(deployment.namespace.as_str());
+    let (own, others): (Vec<_>, Vec<_>) = found.into_iter().partition(is_its_own);
+    let own = own.into_iter().max_by_key(|deployment| deployment.wanted > 0);
+    match webhook {
+        Err(unread) if !others.is_empty() && own.as_ref().is_none_or(|deployment| deployment.wanted == 0) => Err(unread.clone()),
+        _ => Ok(own),
     }
 }
 
@@ -335,6 +380,7 @@ impl From<StoredDeployment> for Deployment {
         Self {
             namespace: metadata.namespace,
             name: metadata.name,
+            resource_version: metadata.resource_version,
             // The API server's default.
             wanted: spec.replicas.unwrap_or(1),
             available: status.available_replicas,

@@ -96,7 +96,7 @@ async fn work(
         join!(
             engine.run(leads.subscribe()),
             notes,
-            standby::run(cluster, &free),
+            standby::run(cluster, engine.shared(), &free),
             standby::both(elected.subscribe(), free.subscribe(), &leads),
             OptionFuture::from(election),
             OptionFuture::from(health),

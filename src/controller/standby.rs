@@ -6,14 +6,21 @@ use futures::StreamExt as _;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::shared::Shared;
 use crate::cluster::Cluster;
 
 /// How long after a failure it is looked again.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// How often it is looked whether a namespace that is being deleted waits for us while we stand by.
+const LOOK: Duration = Duration::from_secs(10);
+
 /// Looks, whenever its Deployment changes, whether the operator runs, for ever; `free` says whether we may work. As long
 /// as that was never known, we may not; after that, what was seen last holds until something else is seen.
-pub(crate) async fn run(cluster: &Cluster, free: &watch::Sender<bool>) {
+///
+/// No namespace waits for a bridge that stands by: while the operator runs, it is for that to say what becomes of an
+/// organization, and our finalizer comes off.
+pub(crate) async fn run(cluster: &Cluster, shared: Shared, free: &watch::Sender<bool>) {
     let mut changes = cluster.watch_operator();
     let mut before = None;
     loop {
@@ -30,10 +37,35 @@ pub(crate) async fn run(cluster: &Cluster, free: &watch::Sender<bool>) {
             }
             before = Some(running.clone());
         }
+        let release = async {
+            while let Ok(Some(_)) = running {
+                release(cluster, &shared).await;
+                sleep(LOOK).await;
+            }
+            std::future::pending::<()>().await;
+        };
         if running.is_err() {
             sleep(PAUSE).await;
-        } else if changes.next().await.is_none() {
-            return;
+            continue;
+        }
+        tokio::select! {
+            () = release => {}
+            changed = changes.next() => if changed.is_none() { return },
+        }
+    }
+}
+
+/// Takes our finalizer off namespaces that are being deleted.
+async fn release(cluster: &Cluster, shared: &Shared) {
+    let names = shared.cache().namespaces.namespaces();
+    let waits = |name: &String| {
+        let namespace = shared.snapshot(name).namespace.ok().flatten();
+        namespace.is_some_and(|namespace| namespace.terminating && namespace.is_guarded())
+    };
+    for name in names.into_iter().filter(waits) {
+        match cluster.guard_namespace(&name, false).await {
+            Ok(()) => tracing::warn!(namespace = name, "the namespace goes, what becomes of its organization is the operator's"),
+            Err(error) => tracing::warn!(namespace = name, %error, "our finalizer could not be taken off"),
         }
     }
 }

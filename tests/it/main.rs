@@ -42,6 +42,7 @@ mod setup_token;
 mod setup_trust;
 mod status;
 mod teardown;
+mod tenants;
 mod together;
 mod unlink;
 mod webhook;

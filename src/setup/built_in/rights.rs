@@ -35,7 +35,7 @@ impl Rule {
 ///
 /// Kubernetes cannot grant secrets by their label or type, so the bridge may read all of them; it asks for those that hold
 /// registry logins, for its own, and for the one with Quay's token.
-const IN_CLUSTER: [Rule; 10] = [
+const IN_CLUSTER: [Rule; 11] = [
     Rule::new("", &["namespaces", "serviceaccounts"], &["get", "list", "watch", "patch"]),
     Rule::new("", &["secrets"], &["get", "list", "watch", "create", "patch", "delete"]),
     Rule::new("", &["events"], &["create", "patch"]),
@@ -49,6 +49,8 @@ const IN_CLUSTER: [Rule; 10] = [
     Rule::new("quay.redhat.com", &["quayintegrations"], &["get", "list", "watch"]),
     Rule::new("quay.redhat.com", &["quayintegrations/status"], &["patch"]),
     Rule { names: &["cluster"], ..Rule::new("config.openshift.io", &["infrastructures"], &["get"]) },
+    // Where the operator's webhook is answered: a Deployment of its name may be anybody's.
+    Rule::new("admissionregistration.k8s.io", &["mutatingwebhookconfigurations"], &["list"]),
 ];
 
 /// Whether the operator runs, which is seen by its Deployment, wherever that is: a list of one name falls under a rule
