@@ -199,7 +199,7 @@ pub struct Integration {
     /// Namespaces never to link; may be repeated (OC_QUAY_DENY)
     #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', env = "OC_QUAY_DENY", hide_env = true)]
     pub deny: Option<Vec<String>>,
-    /// Take over organizations of this cluster ID that carry another cluster's mark
+    /// Take over what others made: organizations that carry the mark of another cluster, and objects in the place of the bridge's
     #[arg(long, hide_short_help = true)]
     pub adopt: bool,
     /// Have the nodes trust Quay's certificate authority; they are updated one after the other (OC_QUAY_NODE_TRUST)

@@ -61,6 +61,12 @@ impl FoundBridge {
         })
     }
 
+    /// The first of its objects that is there but was not made by us.
+    pub fn foreign(&self) -> Option<&Object> {
+        let is_foreign = |(_, found): &&(Object, Option<Value>)| found.as_ref().is_some_and(|found| !is_ours(found));
+        self.objects.iter().find(is_foreign).map(|(object, _)| object)
+    }
+
     /// Whether all of its pods are ready to work.
     pub fn runs(&self) -> bool {
         self.pods().is_some_and(|(ready, wanted)| ready >= wanted && wanted > 0)

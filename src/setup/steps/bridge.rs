@@ -5,7 +5,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use super::operator::define;
 use crate::bridge::finding::Level;
-use crate::bridge::snapshot::Read;
+use crate::bridge::snapshot::{Read, UnreadKind};
 use crate::cluster::{ObjectKind, Operator, Right, holds};
 use crate::error::Error;
 use crate::setup::built_in::{BuiltIn, FoundBridge, Object};
@@ -59,6 +59,13 @@ pub(super) fn plan(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
         return plan
             .blocked("OLM v1 would remove the QuayIntegration together with the operator, so it cannot be taken over in one step")
             .hint("save it (oc get quayintegration -o yaml), run oc quay teardown, and then this again");
+    }
+    if let Some(object) = found.foreign().filter(|_| !setup.answers.adopt) {
+        let within = object.namespace().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+        let (kind, name) = (object.kind.as_str(), object.name());
+        return plan
+            .blocked(format!("there is a {kind} {name}{within} already that does not carry our label"))
+            .hint("--adopt takes it over; what it holds beyond what the bridge needs stays");
     }
     if let Err(reason) = define(operator, &mut plan) {
         return plan.blocked(reason).hint("run it again when that is over");
@@ -132,7 +139,8 @@ fn take_over(setup: &Setup, operator: &Operator, plan: &mut Plan) {
         let summary = format!("delete ClusterServiceVersion {}, and with it the operator and its webhook", csv.name);
         remove(ObjectKind::ClusterServiceVersion, Some(&csv.namespace), &csv.name, Write::Delete(None), summary);
     } else if let Ok(Some(deployment)) = &operator.deployment {
-        let stopped = Write::Merge(json!({ "spec": { "replicas": 0 } }));
+        let version = json!({ "resourceVersion": deployment.resource_version });
+        let stopped = Write::Merge(json!({ "metadata": version, "spec": { "replicas": 0 } }));
         let summary = format!("stop the operator: no pods for Deployment {} in {}", deployment.name, deployment.namespace);
         if deployment.wanted > 0 {
             remove(ObjectKind::Deployment, Some(&deployment.namespace), &deployment.name, stopped, summary);
@@ -174,6 +182,11 @@ pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), E
         if setup.answers.take_over {
             setup.find_integration().await;
         }
+        if let Some(unread) = unread_for_now(setup).filter(|_| Instant::now() + LOOK_AGAIN <= deadline) {
+            waiting.say(&unread);
+            sleep(LOOK_AGAIN).await;
+            continue;
+        }
         let plan = setup.plan(Step::Operator);
         match (plan.obstacle, plan.changes.first()) {
             (Some(Obstacle::Blocked { reason, hints }), _) => {
@@ -188,6 +201,14 @@ pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), E
         }
         sleep(LOOK_AGAIN).await;
     }
+}
+
+/// What could not be read just now. One answer that is missing among hundreds is no reason to give up; a right that lacks
+/// does not come by itself.
+fn unread_for_now(setup: &Setup) -> Option<String> {
+    let found = &setup.found;
+    let mut unread = found.operator.as_ref().err().into_iter().chain(found.bridge.as_ref().err());
+    unread.find(|unread| unread.kind != UnreadKind::Forbidden).map(|unread| unread.reason.clone())
 }
 
 /// Waits for what others do.
