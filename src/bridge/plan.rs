@@ -40,9 +40,7 @@ impl Plan {
         let blocked = || {
             self.blocked.iter().find_map(|finding| match finding.code {
                 Code::CouldNotRead => Some(finding.message.clone()),
-                Code::OrganizationNotAdministered
-                | Code::OrganizationOfAnotherCluster
-                | Code::OrganizationOfFormerNamespace => {
+                Code::OrganizationNotAdministered | Code::OrganizationOfAnotherCluster | Code::OrganizationOfFormerNamespace => {
                     Some(format!("{}; see oc quay explain {}", finding.message, finding.code.as_str()))
                 }
                 _ => None,

@@ -15,6 +15,9 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// How often it is looked whether a namespace that is being deleted waits for us while we stand by.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// How often it is looked whatever happens: where the operator's webhook is answered is not watched.
+const AGAIN: Duration = Duration::from_secs(5 * 60);
+
 /// Looks, whenever its Deployment changes, whether the operator runs, for ever; `free` says whether we may work. As long
 /// as that was never known, we may not; after that, what was seen last holds until something else is seen.
 ///
@@ -50,6 +53,7 @@ pub(crate) async fn run(cluster: &Cluster, shared: Shared, free: &watch::Sender<
         }
         tokio::select! {
             () = release => {}
+            () = sleep(AGAIN) => {}
             changed = changes.next() => if changed.is_none() { return },
         }
     }

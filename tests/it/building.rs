@@ -150,6 +150,8 @@ fn a_build_that_does_not_push_to_quay_is_told_of_where_it_is_and_no_stranger_has
     // Whoever reaches the webhook may ask it, and gets an answer, and that is all.
     let stranger = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().build().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    // That it was linked is told a moment later.
+    bridge.settles();
     world.forget_traffic();
     for namespace in ["e2e", "a/STRANGE/b"] {
         let review = json!({ "request": {

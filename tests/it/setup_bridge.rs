@@ -141,6 +141,52 @@ fn an_operator_without_olm_is_stopped_and_its_webhook_goes() {
 }
 
 #[test]
+fn what_others_made_in_the_bridges_place_is_changed_only_when_asked_for() {
+    let world = World::bare();
+    world.create(&json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": { "name": "oc-quay" },
+        "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] }],
+    }));
+    let run = world.setup(&["--bridge", "built-in", "-o", "json"]).ends_with(2);
+    assert!(run.said().contains("there is a ClusterRole oc-quay already that does not carry our label"), "{run:#?}");
+    assert!(run.said().contains("--adopt"), "{run:#?}");
+    assert_eq!(bridge_objects(&world), ["ClusterRole"]);
+    assert_eq!(world.get("ClusterRole", "", "oc-quay").unwrap()["rules"][0]["resources"], json!(["pods"]));
+    world.setup(&["--bridge", "built-in", "--adopt"]).succeeds();
+    assert!(bridge_runs(&world));
+    assert_nothing_to_do(&world, &["--bridge", "built-in"]);
+}
+
+#[test]
+fn a_take_over_stops_the_operator_and_not_what_only_has_its_name() {
+    let world = World::bare();
+    world.namespace("mallory");
+    let deployment = |namespace: &str, replicas: u32| {
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": { "name": olm::DEPLOYMENT, "namespace": namespace },
+            "spec": {
+                "replicas": replicas,
+                "selector": { "matchLabels": { "app": "operator" } },
+                "template": {
+                    "metadata": { "labels": { "app": "operator" } },
+                    "spec": { "containers": [{ "name": "manager", "image": "operator" }] },
+                },
+            },
+        })
+    };
+    world.create(&deployment("mallory", 0));
+    world.create(&deployment(OPERATORS, 1));
+    world.setup(&["--bridge", "built-in", "--take-over"]).succeeds();
+    assert_eq!(world.get("Deployment", OPERATORS, olm::DEPLOYMENT).unwrap()["spec"]["replicas"], 0);
+    world.merge("Deployment", "mallory", olm::DEPLOYMENT, &json!({ "spec": { "replicas": 1 } }));
+    assert_nothing_to_do(&world, &["--take-over"]);
+}
+
+#[test]
 fn a_bridge_that_does_not_come_to_run_takes_nothing_over() {
     let world = World::bare();
     world.setup(&[]).succeeds();
