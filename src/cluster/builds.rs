@@ -95,6 +95,7 @@ impl From<StoredBuild> for Build {
             imported: says(IMPORTED_ANNOTATION),
             config: status.config.map(|config| config.name),
             name: metadata.name,
+            uid: metadata.uid,
             resource_version: metadata.resource_version,
             created: time(metadata.creation_timestamp),
             spec,

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::imports::is_to_be_imported;
 use crate::bridge::desired;
-use crate::bridge::snapshot::{Build, ImageStream, Namespace, Phase, Read, Secret, ServiceAccount, Unread, UnreadKind};
+use crate::bridge::snapshot::{Build, ImageStream, Namespace, Read, Secret, ServiceAccount, Unread, UnreadKind};
 use crate::cluster::{Found, News};
 
 /// What is in the name of every secret of ours (QBO `pkg/utils/utils.go:60`), whatever the cluster ID.
@@ -20,7 +21,7 @@ pub(super) struct Cache {
     pub(super) secrets: Kept<Secret>,
     /// The image streams.
     pub(super) image_streams: Kept<ImageStream>,
-    /// The builds that pushed an image to a registry outside which was not imported yet.
+    /// The builds whose images were not imported yet.
     pub(super) builds: Kept<Build>,
 }
 
@@ -162,11 +163,6 @@ impl<T: Clone> Kept<T> {
     pub(super) fn len(&self) -> usize {
         self.known.iter().flatten().flat_map(HashMap::values).map(Vec::len).sum()
     }
-}
-
-fn is_to_be_imported(build: &Build) -> bool {
-    let is_outside = build.spec.output.to.as_ref().is_some_and(|to| to.kind == "DockerImage");
-    build.phase == Phase::Complete && !build.imported && is_outside
 }
 
 /// Which images its tags have is more than the rest of an image stream, and nothing that is planned depends on it.

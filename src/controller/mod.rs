@@ -43,6 +43,7 @@ use crate::observe::Observer;
 use crate::pause;
 use crate::session::settings::Settings;
 use conditions::Standings;
+use imports::Errands;
 use integration::Meant;
 use queue::{Lane, Next};
 use reconcile::Memory;
@@ -77,6 +78,7 @@ pub struct Engine<'a> {
     meant: watch::Sender<Meant>,
     memories: Mutex<Memories>,
     standings: Mutex<Standings>,
+    errands: Mutex<HashMap<String, Errands>>,
     quay_is_down: Notify,
     /// Something that conditions tell of.
     something_changed: Notify,
@@ -115,6 +117,7 @@ impl<'a> Engine<'a> {
             meant: watch::Sender::new(Meant::Unknown),
             memories: Mutex::default(),
             standings: Mutex::default(),
+            errands: Mutex::default(),
             quay_is_down: Notify::new(),
             something_changed: Notify::new(),
             is_synced: watch::Sender::new(false),

@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep_until};
 use crate::pause;
 
 /// The pause after a first failure; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause between two tries of a namespace that keeps failing.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// A namespace that fails is tried again so soon at the earliest, whatever happens to it.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
@@ -44,6 +44,17 @@ pub(super) enum Next {
     After(Duration),
     /// It failed, and is tried again.
     Retry,
+}
+
+impl Next {
+    /// The same, but when something else has to be done in the namespace, if that is sooner.
+    pub(super) fn or_sooner(self, other: Next) -> Next {
+        match (self, other) {
+            (Next::Rest, other) => other,
+            (Next::After(one), Next::After(other)) => Next::After(one.min(other)),
+            (next, _) => next,
+        }
+    }
 }
 
 /// The queue.

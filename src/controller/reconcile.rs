@@ -92,18 +92,22 @@ impl Engine<'_> {
         if is_down {
             self.quay_is_down.notify_one();
         }
-        let not_imported = match &bound {
-            Some(bound) if look.verdict == Verdict::Settled => self.import(bound, name, &uid).await,
-            _ => None,
+        // Whether builds come home says nothing of whether the namespace is linked, and the other way round.
+        let imports = match &bound {
+            Some(_) if look.verdict == Verdict::NotOurs => {
+                self.forget_imports(name);
+                Next::Rest
+            }
+            Some(bound) => self.import(bound, name, &uid).await,
+            None => Next::Rest,
         };
-        let next = if not_imported.is_some() { Next::Retry } else { next };
-        let verdict = not_imported.map_or(look.verdict, Verdict::Failed);
+        let next = next.or_sooner(imports);
+        let Look { verdict, changes, findings } = look;
         self.note(name, &verdict, bound.as_deref());
         if verdict == Verdict::NotOurs {
             memory = Memory::default();
         }
         self.keep(name, epoch, memory);
-        let Look { changes, findings, .. } = look;
         self.tell(&Event::Reconciled { namespace: name.to_owned(), uid, verdict, changes, findings, took: started.elapsed() });
         next
     }

@@ -63,7 +63,7 @@ pub enum Event {
         /// Why not.
         why: String,
     },
-    /// What builds pushed to Quay was imported, or could not be, which is tried again.
+    /// What builds pushed to Quay was imported, or could not be.
     Imported {
         /// The builds' namespace.
         namespace: String,

@@ -26,6 +26,7 @@ mod page;
 mod prompts;
 mod repair;
 mod run;
+mod run_imports;
 mod run_in_cluster;
 mod scope;
 mod setup_bridge;

@@ -148,7 +148,14 @@ fn what_a_build_pushed_is_imported_once_and_no_rollback_is_undone() {
         build["metadata"]["annotations"]["quay-registry-operator.quay.redhat.com/destination-imagestreamtag-imported"] == "true"
     };
 
-    let first = world.start_build("shop", "app");
+    // As a webhook leaves it.
+    let start = || {
+        let build = world.start_build("shop", "app");
+        let managed = "quay-registry-operator.quay.redhat.com/quay-registry-operator-managed";
+        world.merge("Build", "shop", &build, &json!({ "metadata": { "annotations": { managed: "true" } } }));
+        build
+    };
+    let first = start();
     bridge.waits_until("the build is imported", || newest().is_some() && is_noted(&first));
     assert_eq!(newest(), in_quay());
     bridge.settles();
@@ -158,7 +165,7 @@ fn what_a_build_pushed_is_imported_once_and_no_rollback_is_undone() {
     // What is complete before the bridge starts may have been rolled back on purpose.
     drop(bridge);
     let before = newest();
-    let second = world.start_build("shop", "app");
+    let second = start();
     world.wait_for_build("shop", &second, "Complete");
     assert_ne!(in_quay(), before, "a weak test: both builds pushed the same");
     let bridge = Bridge::start(&world, &[]);
@@ -166,7 +173,7 @@ fn what_a_build_pushed_is_imported_once_and_no_rollback_is_undone() {
     assert_eq!(newest(), before);
     let custom = json!({ "dockerStrategy": null, "customStrategy": { "from": { "kind": "DockerImage", "name": "builder" } } });
     world.merge("BuildConfig", "shop", "app", &json!({ "spec": { "strategy": custom } }));
-    let third = world.start_build("shop", "app");
+    let third = start();
     bridge.waits_until("the next build is imported", || is_noted(&third));
     assert_eq!(newest(), in_quay());
     world.assert_within_the_bridges_rights();

@@ -115,6 +115,8 @@ impl WrittenOutput {
 pub struct Build {
     /// Its name.
     pub name: String,
+    /// Its uid: a name may be used again.
+    pub uid: String,
     /// Guards every write.
     pub resource_version: String,
     /// The BuildConfig that it was made from; none if it was made by hand.

@@ -1,0 +1,128 @@
+//! What the bridge imports, and what it leaves.
+
+use sandbox::traffic::Fault;
+use serde_json::{Value, json};
+
+use crate::support::{Bridge, World};
+
+const MANAGED: &str = "quay-registry-operator.quay.redhat.com/quay-registry-operator-managed";
+const IMPORTED: &str = "quay-registry-operator.quay.redhat.com/destination-imagestreamtag-imported";
+
+fn world() -> World {
+    let world = World::new();
+    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "insecureRegistry": true } }));
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world
+}
+
+/// A build that is complete, whatever it did.
+fn complete(world: &World, name: &str, tag: &str, annotations: &Value) {
+    let image = format!("{}/openshift_shop/app:{tag}", world.sandbox.quay.host());
+    world.create(&json!({
+        "apiVersion": "build.openshift.io/v1",
+        "kind": "Build",
+        "metadata": { "name": name, "namespace": "shop", "annotations": annotations },
+        "spec": {
+            "source": { "dockerfile": "FROM scratch" },
+            "strategy": { "dockerStrategy": {} },
+            "output": { "to": { "kind": "DockerImage", "name": image } },
+        },
+        "status": { "phase": "Complete", "completionTimestamp": now() },
+    }));
+}
+
+fn now() -> String {
+    // Surely after the bridge has started.
+    (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(5)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn imports(world: &World) -> usize {
+    world.cluster_traffic().entries().iter().filter(|entry| entry.path.contains("imagestreamimports")).count()
+}
+
+fn has_image(world: &World, tag: &str) -> bool {
+    world.newest_item("shop", "app", tag).is_some()
+}
+
+fn is_noted(world: &World, build: &str) -> bool {
+    world.get("Build", "shop", build).unwrap()["metadata"]["annotations"][IMPORTED] == "true"
+}
+
+fn is_ready(world: &World) -> bool {
+    let integration = world.get("QuayIntegration", "", "quay").unwrap();
+    let mut conditions = integration["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+#[test]
+fn an_import_that_cannot_be_noted_is_not_done_again() {
+    let world = world();
+    world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
+    world.cluster_traffic().fault(Fault::on("PATCH", "/builds/").status(403));
+    let bridge = Bridge::start(&world, &[]);
+    complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
+    bridge.waits_until("it is imported", || has_image(&world, "1"));
+    bridge.waits_until("it says what it could not do", || bridge.says("could not be noted"));
+    let tries = || world.cluster_traffic().entries().iter().filter(|entry| entry.kind == "patch builds").count();
+    bridge.waits_until("it tries again", || tries() > 1);
+    assert_eq!((imports(&world), is_noted(&world, "app-1")), (1, false));
+    world.namespace("next");
+    bridge.waits_until("no namespace fails for it", || world.is_linked("next", &[]) && is_ready(&world));
+    world.clear_faults();
+    bridge.waits_until("it is noted at last", || is_noted(&world, "app-1"));
+    assert_eq!(imports(&world), 1);
+}
+
+#[test]
+fn what_is_not_in_quay_is_told_once_and_fails_nothing() {
+    let world = world();
+    let bridge = Bridge::start(&world, &[]);
+    complete(&world, "forged", "nowhere", &json!({ MANAGED: "true" }));
+    bridge.waits_until("it says so", || bridge.says("it is not tried again"));
+    bridge.waits_until("it is told in the namespace", || {
+        world.list("Event", "shop").iter().any(|event| event["reason"] == "QuayImportFailed")
+    });
+    world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
+    complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
+    bridge.waits_until("others are imported", || is_noted(&world, "app-1"));
+    world.namespace("next");
+    bridge.waits_until("no namespace fails for it", || world.is_linked("next", &[]) && is_ready(&world));
+    assert_eq!(imports(&world), 2);
+    let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run();
+    assert!(!status.stdout.contains("QuayFailed"), "{}", status.stdout);
+}
+
+#[test]
+fn imports_go_on_while_the_namespace_itself_fails() {
+    let world = world();
+    world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
+    world.quay_traffic().fault(Fault::on("*", "/robots").status(500));
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("the namespace fails", || bridge.says("namespace shop: failed"));
+    complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
+    bridge.waits_until("it is imported", || is_noted(&world, "app-1"));
+}
+
+#[test]
+fn a_tag_that_was_taken_away_stays_away_and_what_no_webhook_rewrote_is_left() {
+    let world = world();
+    for tag in ["old", "by-hand"] {
+        world.sandbox.quay.push_tag("openshift_shop", "app", tag).unwrap();
+    }
+    // From before the bridge's time: the tag has an image already.
+    complete(&world, "old", "old", &json!({ MANAGED: "true" }));
+    let long_ago = json!({ "status": { "completionTimestamp": "2020-01-01T00:00:00Z" } });
+    world.merge("Build", "shop", "old", &long_ago);
+    world.oc_quay(&["import", "app:old", "-n", "shop", "--yes"]).succeeds();
+    let bridge = Bridge::start(&world, &[]);
+    complete(&world, "by-hand", "by-hand", &json!({}));
+    world.forget_traffic();
+    world.merge("ImageStream", "shop", "app", &json!({ "spec": { "tags": [] } }));
+    world.merge("ImageStream", "shop", "app/status", &json!({ "status": { "tags": [] } }));
+    bridge.settles();
+    // Something else happens in the namespace.
+    world.image_stream("shop", "cron");
+    bridge.waits_until("it is looked at", || world.is_linked("shop", &["app", "base", "cron", "web"]));
+    bridge.settles();
+    assert_eq!((imports(&world), has_image(&world, "old"), has_image(&world, "by-hand")), (0, false, false));
+}
