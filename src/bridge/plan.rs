@@ -97,6 +97,10 @@ impl Planner<'_> {
     }
 
     fn quay_side(&mut self) {
+        if self.subject.snapshot.namespace.is_err() {
+            // What is made there is marked with the namespace's uid; without it, it would be nobody's.
+            return self.block_unread("Namespace", &self.subject.snapshot.name, &self.subject.snapshot.namespace);
+        }
         let name = self.subject.desired.organization.clone();
         if let Err(problem) = names::organization(&name) {
             return self.block(

@@ -122,7 +122,8 @@ impl Cluster {
         }
     }
 
-    /// Merges a patch (RFC 7396) into an object. The patch holds the `metadata.resourceVersion` that it was planned for.
+    /// Merges a patch (RFC 7396) into an object. The patch holds the `metadata.resourceVersion`, or the
+    /// `metadata.uid`, that it was planned for.
     ///
     /// # Errors
     /// Also when the object was changed meanwhile, unless to what the patch says.

@@ -75,8 +75,8 @@ pub struct Deployment {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Guards every write.
-    pub resource_version: String,
+    /// Guards every write: its version changes with every pod that comes and goes.
+    pub uid: String,
     /// How many pods it is to have.
     pub wanted: i64,
     /// How many are ready to work.
@@ -380,7 +380,7 @@ impl From<StoredDeployment> for Deployment {
         Self {
             namespace: metadata.namespace,
             name: metadata.name,
-            resource_version: metadata.resource_version,
+            uid: metadata.uid,
             // The API server's default.
             wanted: spec.replicas.unwrap_or(1),
             available: status.available_replicas,

@@ -97,7 +97,7 @@ pub struct ObjectChange {
 pub enum Write {
     /// It is created.
     Create(Value),
-    /// A merge patch, guarded by the object's version.
+    /// A merge patch, guarded by the object's version or uid.
     Merge(Value),
     /// It is deleted; if a version is given, only that one.
     Delete(Option<String>),

@@ -139,8 +139,7 @@ fn take_over(setup: &Setup, operator: &Operator, plan: &mut Plan) {
         let summary = format!("delete ClusterServiceVersion {}, and with it the operator and its webhook", csv.name);
         remove(ObjectKind::ClusterServiceVersion, Some(&csv.namespace), &csv.name, Write::Delete(None), summary);
     } else if let Ok(Some(deployment)) = &operator.deployment {
-        let version = json!({ "resourceVersion": deployment.resource_version });
-        let stopped = Write::Merge(json!({ "metadata": version, "spec": { "replicas": 0 } }));
+        let stopped = Write::Merge(json!({ "metadata": { "uid": deployment.uid }, "spec": { "replicas": 0 } }));
         let summary = format!("stop the operator: no pods for Deployment {} in {}", deployment.name, deployment.namespace);
         if deployment.wanted > 0 {
             remove(ObjectKind::Deployment, Some(&deployment.namespace), &deployment.name, stopped, summary);
