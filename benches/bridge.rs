@@ -105,7 +105,7 @@ pub(super) fn requests() -> Result<()> {
     Ok(())
 }
 
-/// How long a namespace waits for the bridge, from when OpenShift has furnished it.
+/// How long a namespace waits for the bridge. OpenShift furnishes it while the bridge takes its first look.
 pub(super) fn waiting() -> Result<()> {
     // A look at the organization, then making it, a robot account, its default permission, a repository that takes its
     // rights from that.
@@ -113,13 +113,13 @@ pub(super) fn waiting() -> Result<()> {
     let world = World::new()?;
     let _bridge = Bridge::start(&world)?;
     world.set_latency(LATENCY);
+    let made = Instant::now();
     world.namespaces(&names(1))?;
-    let furnished = Instant::now();
     while !is_linked(&world, "shop-1") {
-        ensure!(furnished.elapsed() < Duration::from_secs(120), "the namespace was not linked");
+        ensure!(made.elapsed() < Duration::from_secs(120), "the namespace was not linked");
         std::thread::sleep(Duration::from_millis(5));
     }
-    super::print_waiting("a namespace until run has linked it", furnished.elapsed(), LATENCY * LEAST);
+    super::print_waiting("a namespace until run has linked it", made.elapsed(), LATENCY * LEAST);
     Ok(())
 }
 
