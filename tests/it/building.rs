@@ -56,7 +56,7 @@ fn a_rewritten_build_config_pushes_to_quay_and_an_import_brings_the_tag() {
 /// An image stream that builds pushed to in OpenShift's own registry, before they pushed to Quay.
 #[test]
 fn tags_of_the_time_before_follow_quay_once_a_build_has_pushed_there() {
-    let world = World::new();
+    let Some(world) = World::stand_in("OpenShift's own registry is not there") else { return };
     trust_everybody(&world);
     world.oc_quay(&["link", "shop", "--yes"]).succeeds();
     let build = |name: &str| {
