@@ -107,9 +107,9 @@ pub(super) fn requests() -> Result<()> {
 
 /// How long a namespace waits for the bridge. OpenShift furnishes it while the bridge takes its first look.
 pub(super) fn waiting() -> Result<()> {
-    // A look at the organization, then making it, a robot account, its default permission, a repository that takes its
-    // rights from that.
-    const LEAST: u32 = 5;
+    // A look at the organization, then making it, a robot account and its default permission, of which the answers are
+    // needed; the repository, which takes its rights from that, is there before its answer is.
+    const LEAST: u32 = 4;
     let world = World::new()?;
     let _bridge = Bridge::start(&world)?;
     world.set_latency(LATENCY);
