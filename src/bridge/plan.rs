@@ -324,8 +324,10 @@ impl Planner<'_> {
         }
     }
 
+    /// Whether what is in an organization is this namespace's to have. Without the namespace's uid nobody knows.
     fn may_use(&self, organization: &Organization) -> bool {
-        organization.administered && (self.options.adopt || made_for_others(organization, self.subject.desired).is_none())
+        let is_ours = self.options.adopt || made_for_others(organization, self.subject.desired).is_none();
+        organization.administered && self.subject.snapshot.namespace.is_ok() && is_ours
     }
 
     fn service_account(&mut self, account: &Account) {

@@ -116,6 +116,15 @@ proptest! {
     }
 
     #[test]
+    fn nobody_gets_a_login_while_the_namespace_is_not_known(before in any_namespace(), options in options()) {
+        let unread = Unread { call: "read namespace shop".into(), reason: "no answer".into(), kind: UnreadKind::Failed };
+        let before = NamespaceSnapshot { namespace: Err(unread), ..before };
+        for change in repair(&before, options).changes {
+            prop_assert!(matches!(change, Change::EditServiceAccount { .. }), "{:?}", change);
+        }
+    }
+
+    #[test]
     fn what_is_healthy_is_left_alone(before in any_namespace()) {
         if worst(&before) <= Level::Info && is_fully_read(&before) {
             prop_assert_eq!(repair(&before, Options::default()).changes, vec![]);
