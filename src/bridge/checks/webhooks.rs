@@ -15,7 +15,7 @@ pub(super) fn check(rewriters: &Rewriters) -> Option<Check> {
         Ok(webhooks) => Some(known(webhooks, trial.as_ref())),
         Err(unread) if unread.kind == UnreadKind::Forbidden => {
             let finding = out_of_reach(&[], trial.as_ref()?)?;
-            Some(Check::new(TITLE, "rewritten by nobody knows whom", vec![finding]))
+            Some(Check::new(TITLE, "who rewrites them may not be read", vec![finding]))
         }
         Err(unread) => {
             let message = format!("Could not {}: {}", unread.call, unread.reason);
