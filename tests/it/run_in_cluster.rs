@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use sandbox::manifests;
 use sandbox::openshift::olm;
 use sandbox::traffic::Fault;
 use serde_json::{Value, json};
@@ -128,22 +129,6 @@ fn slow_answers_keep_no_replica_from_renewing_its_lease() {
     assert!(!world.is_linked("shop", &[]), "a weak test: nothing was slow");
 }
 
-/// The operator's Deployment.
-fn operator() -> Value {
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": { "name": olm::DEPLOYMENT, "namespace": "openshift-operators" },
-        "spec": {
-            "selector": { "matchLabels": { "app": "operator" } },
-            "template": {
-                "metadata": { "labels": { "app": "operator" } },
-                "spec": { "containers": [{ "name": "manager", "image": "operator" }] },
-            },
-        },
-    })
-}
-
 #[test]
 fn whoever_may_not_work_any_more_stops_in_the_middle_of_it() {
     let world = World::bare();
@@ -153,7 +138,7 @@ fn whoever_may_not_work_any_more_stops_in_the_middle_of_it() {
     world.quay_traffic().set_latency(slow);
     furnish(&world);
     bridge.waits_until("it is at work", || !world.quay_traffic().writes().is_empty());
-    world.create(&operator());
+    world.create(&manifests::operator_deployment("openshift-operators", 1));
     bridge.waits_until("it says so", || bridge.says("the Quay Bridge Operator runs: standing by"));
     std::thread::sleep(slow);
     let begun = world.quay_traffic().entries().len();
@@ -177,7 +162,7 @@ fn whoever_may_not_work_any_more_stops_in_the_middle_of_it() {
 fn while_the_operator_runs_the_bridge_stands_by() {
     let world = World::bare();
     world.integration();
-    world.create(&operator());
+    world.create(&manifests::operator_deployment("openshift-operators", 1));
     furnish(&world);
     world.forget_traffic();
     let bridge = Bridge::start(&world, &[]);

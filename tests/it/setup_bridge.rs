@@ -1,5 +1,6 @@
 //! `setup` with our own bridge in the operator's place, taking over from the operator, and the way back.
 
+use sandbox::manifests;
 use sandbox::openshift::olm;
 use serde_json::{Value, json};
 
@@ -108,19 +109,7 @@ fn the_bridge_takes_over_from_the_operator_once_it_runs() {
 #[test]
 fn an_operator_without_olm_is_stopped_and_its_webhook_goes() {
     let world = World::bare();
-    world.create(&json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": { "name": olm::DEPLOYMENT, "namespace": OPERATORS },
-        "spec": {
-            "replicas": 1,
-            "selector": { "matchLabels": { "app": "operator" } },
-            "template": {
-                "metadata": { "labels": { "app": "operator" } },
-                "spec": { "containers": [{ "name": "manager", "image": "operator" }] },
-            },
-        },
-    }));
+    world.create(&manifests::operator_deployment(OPERATORS, 1));
     world.create(&json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
@@ -163,23 +152,8 @@ fn what_others_made_in_the_bridges_place_is_changed_only_when_asked_for() {
 fn a_take_over_stops_the_operator_and_not_what_only_has_its_name() {
     let world = World::bare();
     world.namespace("mallory");
-    let deployment = |namespace: &str, replicas: u32| {
-        json!({
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": { "name": olm::DEPLOYMENT, "namespace": namespace },
-            "spec": {
-                "replicas": replicas,
-                "selector": { "matchLabels": { "app": "operator" } },
-                "template": {
-                    "metadata": { "labels": { "app": "operator" } },
-                    "spec": { "containers": [{ "name": "manager", "image": "operator" }] },
-                },
-            },
-        })
-    };
-    world.create(&deployment("mallory", 0));
-    world.create(&deployment(OPERATORS, 1));
+    world.create(&manifests::operator_deployment("mallory", 0));
+    world.create(&manifests::operator_deployment(OPERATORS, 1));
     world.setup(&["--bridge", "built-in", "--take-over"]).succeeds();
     assert_eq!(world.get("Deployment", OPERATORS, olm::DEPLOYMENT).unwrap()["spec"]["replicas"], 0);
     world.merge("Deployment", "mallory", olm::DEPLOYMENT, &json!({ "spec": { "replicas": 1 } }));

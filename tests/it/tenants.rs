@@ -1,5 +1,6 @@
 //! What those who share a cluster can and cannot do to each other, and to the bridge.
 
+use sandbox::manifests;
 use sandbox::openshift::olm;
 use sandbox::traffic::Fault;
 use serde_json::{Value, json};
@@ -27,23 +28,6 @@ fn condition(world: &World, kind: &str) -> Value {
     let integration = world.get("QuayIntegration", "", "quay").unwrap();
     let mut conditions = integration["status"]["conditions"].as_array().into_iter().flatten();
     conditions.find(|condition| condition["type"] == kind).cloned().unwrap_or_default()
-}
-
-/// A Deployment of the operator's name.
-fn operator(namespace: &str, replicas: u32) -> Value {
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": { "name": olm::DEPLOYMENT, "namespace": namespace },
-        "spec": {
-            "replicas": replicas,
-            "selector": { "matchLabels": { "app": "operator" } },
-            "template": {
-                "metadata": { "labels": { "app": "operator" } },
-                "spec": { "containers": [{ "name": "manager", "image": "operator" }] },
-            },
-        },
-    })
 }
 
 /// The operator's webhook, answered in a namespace. It is called for nothing.
@@ -131,7 +115,7 @@ fn a_deployment_of_the_operators_name_counts_only_where_nobody_else_can_have_mad
     world.integration();
     world.namespace("mallory");
     world.namespace("operators");
-    world.create(&operator("mallory", 1));
+    world.create(&manifests::operator_deployment("mallory", 1));
     let bridge = Bridge::start(&world, &[]);
     bridge.waits_until("it works", || world.is_linked("mallory", &[]));
     assert!(!bridge.says("standing by"), "{:#?}", bridge.lines());
@@ -142,7 +126,7 @@ fn a_deployment_of_the_operators_name_counts_only_where_nobody_else_can_have_mad
         "name": "guarded", "annotations": { "oc-quay/on-deletion": "delete" } } }));
     bridge.waits_until("guarded is linked", || world.is_linked("guarded", &[]));
     world.create(&operators_webhook("operators"));
-    world.create(&operator("operators", 1));
+    world.create(&manifests::operator_deployment("operators", 1));
     bridge.waits_until("it stands by", || bridge.says("the Quay Bridge Operator runs: standing by"));
     world.delete("Namespace", "", "guarded");
     bridge.waits_until("no namespace waits for one that stands by", || !is_there(&world, "guarded"));

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::openshift::olm::DEPLOYMENT;
+
 /// The Secret with the token that [`quay_integration`] names.
 pub fn credentials(token: &str) -> Value {
     json!({
@@ -10,6 +12,23 @@ pub fn credentials(token: &str) -> Value {
         "metadata": { "name": "quay-integration", "namespace": "openshift-operators" },
         "type": "Opaque",
         "stringData": { "token": token },
+    })
+}
+
+/// A Deployment of the operator's name, as somebody makes it by hand.
+pub fn operator_deployment(namespace: &str, replicas: u32) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": DEPLOYMENT, "namespace": namespace },
+        "spec": {
+            "replicas": replicas,
+            "selector": { "matchLabels": { "app": "operator" } },
+            "template": {
+                "metadata": { "labels": { "app": "operator" } },
+                "spec": { "containers": [{ "name": "manager", "image": "operator" }] },
+            },
+        },
     })
 }
 
