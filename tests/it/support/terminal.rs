@@ -136,12 +136,13 @@ impl<'a> Terminal<'a> {
         self.waits_for(text, |screen| screen.contains(text))
     }
 
-    /// Reads until the screen is as it should be.
+    /// Reads until the screen is as it should be. While the cursor is hidden the program is drawing: what stands there
+    /// then is half the old and half the new.
     #[track_caller]
     pub(crate) fn waits_for(&self, what: &str, mut is_so: impl FnMut(&str) -> bool) -> &Self {
         let deadline = Instant::now() + PATIENCE;
         let mut shown = self.shown();
-        while !is_so(&contents(&shown)) {
+        while shown.parser.screen().hide_cursor() || !is_so(&contents(&shown)) {
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "{}: waited in vain for {what:?}, saw:\n{}", self.line, contents(&shown));
             shown = self.screen.1.wait_timeout(shown, left).unwrap().0;

@@ -1,15 +1,11 @@
 //! Whoever answers the questions, one after the other.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use crate::support::{Command, Key, Left, Terminal, World};
 
 /// The rows of a window in which the whole set-up can be read.
 const ROWS: u16 = 200;
-
-/// Nobody waits longer than this before pressing Enter again.
-const IMPATIENCE: Duration = Duration::from_secs(4);
 
 /// What is answered at a question. An empty text is just Enter.
 #[derive(Clone, Debug)]
@@ -146,16 +142,7 @@ impl<'a> Person<'a> {
     fn next(&mut self) -> Option<Question> {
         let answered = self.asked.len();
         let mut next = None;
-        let mut shown_since = Instant::now();
         self.terminal.waits_for("a question or the end", |screen| {
-            // On a busy machine a key that comes the moment a question appears may be taken for one that came before it.
-            let is_open_still = answered > 0 && question(screen, answered - 1) == self.asked.last().copied();
-            if is_open_still && shown_since.elapsed() > IMPATIENCE {
-                self.terminal.press(Key::Enter);
-            }
-            if !is_open_still || shown_since.elapsed() > IMPATIENCE {
-                shown_since = Instant::now();
-            }
             next = question(screen, answered);
             next.is_some() || screen.contains("without questions:\n")
         });
@@ -165,8 +152,7 @@ impl<'a> Person<'a> {
 
     fn moves_to(&self, option: &str) -> &Terminal<'a> {
         let is_option = |line: &&str| line.starts_with("> ") || line.starts_with("  ") && !line.starts_with("    ");
-        // It stands below the options and is drawn last.
-        let screen = self.terminal.sees("[arrow keys to move").screen();
+        let screen = self.terminal.screen();
         let below = screen.lines().skip_while(|line| !line.starts_with("? ")).skip(1);
         let options: Vec<_> = below.filter(is_option).collect();
         let from = options.iter().position(|line| line.starts_with("> ")).unwrap();
@@ -190,10 +176,7 @@ fn question(screen: &str, answered: usize) -> Option<Question> {
     }
     let title = above.lines().rev().find_map(|line| Some(line.split_once(" of 8 ")?.1))?;
     let mut known = QUESTIONS.iter().chain(&MORE).filter(|(step, text)| *step == title && !text.is_empty());
-    let asked = *known.find(|(_, text)| open.starts_with(text)).unwrap_or_else(|| panic!("an unknown question:\n{screen}"));
-    // Beside its own answer it is just about to be wiped away.
-    let is_answered = above.lines().last().and_then(|line| line.strip_prefix("> ")).is_some_and(|line| line.starts_with(asked.1));
-    (!is_answered).then_some(asked)
+    Some(*known.find(|(_, text)| open.starts_with(text)).unwrap_or_else(|| panic!("an unknown question:\n{screen}")))
 }
 
 /// The questions that are asked only where something is not as usual.
