@@ -249,7 +249,8 @@ codes! {
         "Repair compares it with the robot account's current token; if that says nothing, renew the token with --rotate.",
         "oc quay repair -n {namespace}";
     RepositoryMissing "OQ401" Error "A repository is missing",
-        "The image stream has no repository in Quay. The builder's robot account may not create one by pushing.",
+        "An image stream, or one that a BuildConfig pushes to, has no repository in Quay. The builder's robot account may \
+         not create one by pushing.",
         "Repair creates it, private.",
         "oc quay repair -n {namespace}";
     RepositoryNameImpossible "OQ402" Warning "An image stream's name cannot be a repository",

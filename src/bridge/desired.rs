@@ -59,8 +59,10 @@ impl Desired {
                 .map(|(name, role)| Account { secret: cluster_id.secret(&name), name, role })
                 .collect(),
             repositories: streams
-                .filter(|stream| wants_repository(stream, &host) && names::repository(&stream.name).is_ok())
+                .filter(|stream| wants_repository(stream, &host))
                 .map(|stream| stream.name.clone())
+                .chain(built(integration, snapshot))
+                .filter(|name| names::repository(name).is_ok())
                 .collect(),
             mark: Mark::new(&integration.cluster, &snapshot.name, uid),
             organization,
@@ -91,6 +93,15 @@ pub fn role(account: &ServiceAccount) -> Option<Role> {
     asked.or_else(|| DEFAULT_ACCOUNTS.iter().find(|(name, _)| *name == account.name).map(|(_, role)| *role))
 }
 
+/// The image streams that builds are for. The stream itself may come with the first import, but nothing can be pushed to a
+/// repository that does not exist: robot accounts may create none.
+fn built(integration: &Integration, snapshot: &NamespaceSnapshot) -> impl Iterator<Item = String> {
+    let configs = snapshot.build_configs.iter().flatten();
+    let destinations = configs.filter_map(|config| config.spec.destination(&snapshot.name, integration));
+    let own = destinations.filter(|destination| destination.namespace == snapshot.name).map(|destination| destination.stream);
+    own.filter(|name| snapshot.image_stream(name).is_none_or(|stream| stream.wants_repository != Some(false)))
+}
+
 /// Whether an image stream gets a repository: one that only follows images of other registries has no use for it,
 /// unless it asks.
 pub fn wants_repository(stream: &ImageStream, host: &str) -> bool {
@@ -100,7 +111,14 @@ pub fn wants_repository(stream: &ImageStream, host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::snapshot::TagSource;
+    #![allow(clippy::unwrap_used)]
+
+    use serde::Deserialize as _;
+    use serde_json::json;
+
+    use super::super::builds::{CommonSpec, integration};
+    use super::super::properties::golden;
+    use super::super::snapshot::{BuildConfig, TagSource};
     use super::*;
 
     #[test]
@@ -117,6 +135,37 @@ mod tests {
         assert!(!wants_repository(&stream(false, &["docker.io/x/y"], None), "q"));
         assert!(wants_repository(&stream(false, &["docker.io/x/y"], Some(true)), "q"));
         assert!(!wants_repository(&stream(true, &[], Some(false)), "q"));
+    }
+
+    #[test]
+    fn what_is_built_gets_a_repository_with_the_image_stream_or_before_it() {
+        let config = |kind: &str, name: &str| {
+            let spec = json!({ "strategy": { "dockerStrategy": {} }, "output": { "to": { "kind": kind, "name": name } } });
+            BuildConfig { spec: CommonSpec::deserialize(&spec).unwrap(), ..BuildConfig::default() }
+        };
+        let follower = || StreamTag {
+            from: Some(TagSource { kind: "DockerImage".into(), name: "docker.io/x/y".into() }),
+            ..StreamTag::default()
+        };
+        let stream = |name: &str, asked| ImageStream {
+            name: name.into(),
+            tags: vec![follower()],
+            wants_repository: asked,
+            ..ImageStream::default()
+        };
+        let mut snapshot = golden();
+        snapshot.image_streams = Ok(vec![stream("base", None), stream("follower", None), stream("private", Some(false))]);
+        snapshot.build_configs = Ok(vec![
+            config("ImageStreamTag", "base:1"),
+            config("ImageStreamTag", "new"),
+            config("ImageStreamTag", "private:1"),
+            config("ImageStreamTag", "No_Repository:1"),
+            config("DockerImage", "quay.example.com:8443/prod_golden/rewritten:1"),
+            config("DockerImage", "quay.example.com:8443/prod_images/other:1"),
+            config("DockerImage", "docker.io/x/y:1"),
+        ]);
+        let desired = Desired::of(&integration(), &snapshot, &BTreeMap::new());
+        assert_eq!(desired.repositories.iter().map(String::as_str).collect::<Vec<_>>(), ["base", "new", "rewritten"]);
     }
 
     #[test]

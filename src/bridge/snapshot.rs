@@ -252,6 +252,11 @@ impl NamespaceSnapshot {
         self.build_configs.as_ref().ok()?.iter().find(|config| config.name == name)
     }
 
+    /// The image stream of that name, if it is known to exist.
+    pub fn image_stream(&self, name: &str) -> Option<&ImageStream> {
+        self.image_streams.as_ref().ok()?.iter().find(|stream| stream.name == name)
+    }
+
     /// The secret of that name, if it is known to exist.
     pub fn secret(&self, name: &str) -> Option<&Secret> {
         self.secrets.as_ref().ok()?.iter().find(|secret| secret.name == name)

@@ -6,7 +6,6 @@ use std::time::Duration;
 use oc_quay::bridge::builds::{DESTINATION_ANNOTATION, IMPORTED_ANNOTATION, MANAGED_ANNOTATION};
 use oc_quay::controller::webhook;
 use reqwest::Method;
-use sandbox::quay::RepoRole;
 use sandbox::tls::Authority;
 use serde_json::{Value, json};
 
@@ -70,12 +69,9 @@ fn tags_of_the_time_before_follow_quay_once_a_build_has_pushed_there() {
     }
     // Which of two is the later one shows to the second.
     std::thread::sleep(Duration::from_millis(1100));
-    // What has no image stream yet has no repository either, unless somebody makes it.
     world.build_config("shop", "fresh", &json!({ "to": { "kind": "ImageStreamTag", "name": "fresh:latest" } }));
-    world.sandbox.quay.add_repository("openshift_shop", "fresh", "quayadmin");
-    for (robot, role) in [("builder", RepoRole::Write), ("default", RepoRole::Read), ("deployer", RepoRole::Read)] {
-        world.sandbox.quay.set_permission("openshift_shop", "fresh", &format!("openshift_shop+{robot}"), Some(role));
-    }
+    let repaired = world.oc_quay(&["repair", "-n", "shop", "--yes"]).run().stdout;
+    assert!(repaired.contains("create private repository openshift_shop/fresh"), "{repaired}");
 
     let told = world.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes"]).succeeds().stderr;
     assert!(told.contains("oc quay import app:latest fresh:latest web:latest -n shop"), "{told}");

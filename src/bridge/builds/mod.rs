@@ -10,6 +10,7 @@ mod wire;
 
 use serde::Deserialize;
 
+use super::integration::Integration;
 pub use destination::Destination;
 pub use outlook::{Outlook, Refusal, hangs, lacks_secret, outdated, refusal, silent};
 #[cfg(test)]
@@ -48,6 +49,17 @@ impl CommonSpec {
     pub fn pusher(&self) -> &str {
         self.service_account.as_deref().unwrap_or(BUILDER)
     }
+
+    /// The image stream tag that the image is for, of a build or a BuildConfig in `namespace`: the one that is written, or
+    /// the one whose image lives where it is written. Neither has what goes to another registry.
+    pub fn destination(&self, namespace: &str, integration: &Integration) -> Option<Destination> {
+        let to = self.output.to.as_ref()?;
+        match to.kind.as_str() {
+            _ if to.is_stream_tag() => Some(to.stream_tag(namespace)),
+            "DockerImage" => Destination::of_image(&to.name, integration),
+            _ => None,
+        }
+    }
 }
 
 /// How an image is built.
@@ -83,4 +95,17 @@ pub struct Target {
     pub namespace: Option<String>,
     /// `stream:tag`, or an image.
     pub name: String,
+}
+
+impl Target {
+    /// Whether it is an image stream tag. The API server takes two older spellings for that
+    /// (`pkg/build/apis/build/v1/conversion.go`).
+    fn is_stream_tag(&self) -> bool {
+        ["ImageStreamTag", "ImageStream", ""].contains(&self.kind.as_str())
+    }
+
+    /// The image stream tag, of a build in `namespace`.
+    fn stream_tag(&self, namespace: &str) -> Destination {
+        Destination::new(self.namespace.as_deref().unwrap_or(namespace), &self.name)
+    }
 }

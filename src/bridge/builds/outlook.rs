@@ -158,8 +158,7 @@ fn by_operator(subject: &Subject, spec: &CommonSpec) -> Option<String> {
     operators(subject)?;
     let to =
         spec.output.to.as_ref().filter(|to| is_operators_to_rewrite(spec) && is_stream_tag(spec) && to.name.contains(':'))?;
-    let namespace = to.namespace.as_deref().unwrap_or(&subject.snapshot.name);
-    Some(Destination::new(namespace, &to.name).image(subject.integration))
+    Some(to.stream_tag(&subject.snapshot.name).image(subject.integration))
 }
 
 fn is_operators_to_rewrite(spec: &CommonSpec) -> bool {

@@ -88,13 +88,12 @@ fn try_rewrite(
     }
     let to = spec.output.to.as_ref().ok_or(Unchanged::NoOutput)?;
     match to.kind.as_str() {
-        // The API server takes the two older spellings for this one (`pkg/build/apis/build/v1/conversion.go`).
-        "ImageStreamTag" | "ImageStream" | "" => {}
+        _ if to.is_stream_tag() => {}
         "DockerImage" if is_at(&to.name, &integration.url.value.host()) => return Err(Unchanged::InQuay),
         "DockerImage" => return Err(Unchanged::Elsewhere(to.name.clone())),
         _ => return Err(Unchanged::UnknownKind(to.kind.clone())),
     }
-    let destination = Destination::new(to.namespace.as_deref().unwrap_or(namespace), &to.name);
+    let destination = to.stream_tag(namespace);
     in_scope(namespace, &scope)?;
     in_scope(&destination.namespace, &scope)?;
     possible(integration, &destination).map_err(Unchanged::Impossible)?;

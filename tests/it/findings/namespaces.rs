@@ -49,7 +49,7 @@ const fn fresh(case: Case) -> Case {
 
 const SECRETS: [&str; 3] = ["OQ301 Secret/*-quay-openshift", "OQ312 ServiceAccount/*", "OQ313 ServiceAccount/*"];
 
-pub(super) static CASES: [Case; 33] = [
+pub(super) static CASES: [Case; 34] = [
     mended("stale", &["OQ306 Secret/builder-quay-openshift"], |world, ns| regenerate(world, ns, "builder")),
     probed(mended("refused", &["OQ306 Secret/builder-quay-openshift", "OQ321 Secret/builder-quay-openshift"], |world, ns| {
         regenerate(world, ns, "builder")
@@ -83,6 +83,10 @@ pub(super) static CASES: [Case; 33] = [
         world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
     }),
     mended("new-stream", &["OQ401 Repository/openshift_{ns}/late"], |world, ns| world.image_stream(ns, "late")),
+    mended("new-build", &["OQ401 Repository/openshift_{ns}/new"], |world, ns| {
+        let image = format!("{}/openshift_{ns}/new:1", world.sandbox.quay.host());
+        world.build_config(ns, "new", &json!({ "to": { "kind": "DockerImage", "name": image } }));
+    }),
     mended("no-right", &["OQ403 Repository/openshift_{ns}/app"], |world, ns| set_right(world, ns, "deployer", None)),
     probed(mended("little-right", &["OQ404 Repository/openshift_{ns}/app"], |world, ns| {
         set_right(world, ns, "builder", Some(RepoRole::Read));
