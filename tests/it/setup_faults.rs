@@ -112,7 +112,7 @@ fn meet(
         println!("{case:?}");
         let others = world.others();
         case.wrong.inject(world, case.request.side, case.request.fault(), case.lasting);
-        let run = command(world).args(&["-o", "json", "--request-timeout", "2s"]).run();
+        let run = command(world).args(&["-o", "json", "--request-timeout", case.wrong.patience()]).run();
         world.clear_faults();
         assert!(matches!(run.code, Some(0..=2)) && !run.stderr.contains("panicked"), "{case:?}: {run:#?}");
         assert!(run.code == Some(0) || case.request.is_explained(&run), "{case:?}: {run:#?}");

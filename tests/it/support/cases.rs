@@ -1,5 +1,6 @@
 //! Many cases of one test, each in a namespace of its own.
 
+use std::sync::{Condvar, Mutex};
 use std::thread;
 
 use sandbox::traffic::Traffic;
@@ -29,6 +30,12 @@ impl Side {
 /// So many worlds at once; most of the time each of them waits.
 const WORLDS: usize = 6;
 
+/// So many cases at once, of all tests together: where more compete, what is meant to come in time comes late.
+const TURNS: usize = 8;
+
+/// The turns that are left.
+static LEFT: (Mutex<usize>, Condvar) = (Mutex::new(TURNS), Condvar::new());
+
 /// Plays every case in a fresh namespace, several at once in worlds of their own. On real API servers there is
 /// time for a sample only: every `sample`th case.
 pub(crate) fn play<T: Sync>(cases: &[T], sample: usize, act: impl Fn(&World, &str, &T) + Sync) {
@@ -36,6 +43,7 @@ pub(crate) fn play<T: Sync>(cases: &[T], sample: usize, act: impl Fn(&World, &st
         let world = World::bare();
         world.integration();
         for (number, case) in mine {
+            let _turn = Turn::take();
             let namespace = format!("case-{number}");
             world.shared_namespace(&namespace);
             act(&world, &namespace, case);
@@ -46,7 +54,29 @@ pub(crate) fn play<T: Sync>(cases: &[T], sample: usize, act: impl Fn(&World, &st
 /// Plays cases in fresh worlds, for what there is one of in a cluster. `make` makes the world. That takes time, so only every
 /// so manyth case is played, on the stand-in and on the real API server.
 pub(crate) fn play_apart<T: Sync>(cases: &[T], samples: [usize; 2], make: fn() -> World, act: impl Fn(&World, &T) + Sync) {
-    share(cases, samples, |mine| mine.into_iter().for_each(|(_, case)| act(&make(), case)));
+    share(cases, samples, |mine| {
+        for (_, case) in mine {
+            let _turn = Turn::take();
+            act(&make(), case);
+        }
+    });
+}
+
+/// The right to play a case now.
+struct Turn;
+
+impl Turn {
+    fn take() -> Self {
+        *LEFT.1.wait_while(LEFT.0.lock().unwrap(), |left| *left == 0).unwrap() -= 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *LEFT.0.lock().unwrap() += 1;
+        LEFT.1.notify_one();
+    }
 }
 
 /// Shares the cases, numbered, among those who play them.

@@ -42,6 +42,12 @@ impl Wrong {
         !matches!(self, Wrong::Html | Wrong::Forbidden | Wrong::TooLate | Wrong::TokenExpires)
     }
 
+    /// How long a command has to wait for an answer: no longer than needed where none comes in time, and long enough for the
+    /// others on a busy machine.
+    pub(crate) fn patience(self) -> &'static str {
+        if self == Wrong::TooLate { "1s" } else { "30s" }
+    }
+
     /// Lets it go wrong with requests to a side: each time, or only the first time.
     pub(crate) fn inject(self, world: &World, side: Side, requests: Fault, lasting: bool) {
         let quay = world.sandbox.quay.clone();
