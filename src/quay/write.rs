@@ -15,7 +15,8 @@ use super::wire;
 use crate::bridge::Role;
 use crate::bridge::mark::ADOPTION_TEAM;
 
-/// How long somebody who came first is left to finish.
+/// How long a default permission that may be under way is waited for: somebody else's who came first, or our own whose
+/// answer was lost.
 const PATIENCE: [Duration; 3] = [Duration::from_millis(250), Duration::from_millis(500), Duration::from_millis(750)];
 
 impl Quay {
@@ -138,8 +139,8 @@ impl Quay {
     }
 
     /// Gives a robot account a role on repositories created later. Each such call makes another default permission
-    /// (sample 252), so after a failure that leaves it open the list decides whether to try again, and whoever came
-    /// second to create the robot account leaves its default permission to the first for a while.
+    /// (sample 252), so after a failure that leaves it open the list decides after a while whether to try again, and
+    /// whoever came second to create the robot account leaves its default permission to the first for as long.
     ///
     /// # Errors
     /// When Quay refuses.
@@ -151,22 +152,28 @@ impl Quay {
             call.body(json!({"role": role.as_str(), "delegate": delegate}))
         };
         let was_outrun = self.outrun().contains(&format!("{organization}+{robot}"));
-        if was_outrun {
-            for pause in PATIENCE {
-                if self.has_default_permission(organization, robot, role).await? {
-                    return Ok(());
-                }
-                sleep(pause).await;
-            }
+        if was_outrun && self.default_permission_comes(organization, robot, role).await? {
+            return Ok(());
         }
         match self.perform(&create()).await {
             Err(error) if error.kind.is_uncertain() => {}
             outcome => return outcome,
         }
-        if self.has_default_permission(organization, robot, role).await? {
+        if self.default_permission_comes(organization, robot, role).await? {
             return Ok(());
         }
         self.perform(&create()).await
+    }
+
+    /// Whether a default permission that is under way, so far as is known, is there within a while.
+    async fn default_permission_comes(&self, organization: &str, robot: &str, role: Role) -> Result<bool, QuayError> {
+        for pause in PATIENCE {
+            if self.has_default_permission(organization, robot, role).await? {
+                return Ok(true);
+            }
+            sleep(pause).await;
+        }
+        Ok(false)
     }
 
     async fn has_default_permission(&self, organization: &str, robot: &str, role: Role) -> Result<bool, QuayError> {
