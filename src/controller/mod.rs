@@ -1,11 +1,11 @@
 //! The bridge that runs by itself: `repair`, for ever, woken by watches.
 //!
 //! `cache` is what is known of the cluster, `queue` which namespace is next, `reconcile` what is done for one, `imports`
-//! what is done once its builds are complete,
-//! `integration` which Quay is meant, `conditions` what is written into its QuayIntegration, `telemetry` what there is to
-//! tell; `shared` is what the webhook may see of it.
-//! `told`, `metrics` and `events` are what becomes of what is told; `election` and `standby` say whether to work at all;
-//! `health` answers those who watch over it.
+//! what is done once its builds are complete, `integration` which Quay is meant, `conditions` what is written into its
+//! QuayIntegration, `telemetry` what there is to tell; `shared` is what the webhook may see of it. `told`, `metrics` and
+//! `events` are what becomes of what is told; `election` and `standby` say whether to work at all; `health` answers those
+//! who watch over it.
+//!
 //! Everything runs within one future and stops when that is dropped: every change can be interrupted.
 
 mod cache;

@@ -96,7 +96,7 @@ fn no_more_requests_are_under_way_than_was_allowed() {
     let names: Vec<_> = (0..8).map(|number| format!("shop-{number}")).collect();
     names.iter().for_each(|name| world.shared_namespace(name));
     for traffic in [world.cluster_traffic(), world.quay_traffic()] {
-        traffic.set_latency(std::time::Duration::from_millis(20));
+        traffic.set_latency(std::time::Duration::from_millis(60));
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for (parallel, command) in [("1", &["link"][..]), ("3", &["repair", "--rotate"]), ("8", &["repair", "--rotate"])] {

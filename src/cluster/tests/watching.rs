@@ -7,9 +7,14 @@ use serde_json::json;
 
 use super::Stage;
 
-/// Whether something comes within a while that is long for what comes and short for what does not.
+/// Whether something comes, however long that takes on a busy machine.
 async fn yields(changes: &mut (impl Stream<Item = ()> + Unpin)) -> bool {
-    tokio::time::timeout(Duration::from_millis(1500), changes.next()).await.is_ok()
+    tokio::time::timeout(Duration::from_secs(30), changes.next()).await.is_ok()
+}
+
+/// Whether nothing comes for a while.
+async fn rests(changes: &mut (impl Stream<Item = ()> + Unpin)) -> bool {
+    tokio::time::timeout(Duration::from_millis(1500), changes.next()).await.is_err()
 }
 
 #[test]
@@ -40,7 +45,7 @@ fn every_change_of_what_matters_wakes_and_nothing_else_does() {
         assert!(yields(&mut changes).await, "a service account");
         openshift.create(secret("other", "Opaque"));
         openshift.create(manifests::namespace("elsewhere"));
-        assert!(!yields(&mut changes).await, "another type, another namespace");
+        assert!(rests(&mut changes).await, "another type, another namespace");
     });
     assert!(stage.openshift().traffic().entries().iter().all(|entry| entry.path.contains("/namespaces/myproj/")));
 }

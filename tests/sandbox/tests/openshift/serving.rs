@@ -125,7 +125,7 @@ fn answers_are_held_back() {
 
     // A client that does not wait cannot know that the request was applied.
     traffic.fault(Fault::on("POST", "/secrets").nth(1).delay(Duration::from_secs(60)));
-    let impatient = api.request("admin", "POST", SECRETS).json(&secret("c")).timeout(Duration::from_millis(50));
+    let impatient = api.request("admin", "POST", SECRETS).json(&secret("c")).timeout(Duration::from_secs(1));
     assert!(api.open(impatient).unwrap_err().is_timeout());
     assert!(exists(&api, "c"));
 }
@@ -134,7 +134,7 @@ fn answers_are_held_back() {
 fn requests_in_flight_are_counted() {
     let api = Api::asleep();
     let traffic = api.sandbox.openshift.traffic();
-    traffic.set_latency(Duration::from_millis(200));
+    traffic.set_latency(Duration::from_secs(1));
     api.runtime.block_on(async {
         let requests = (0..5).map(|_| api.request("admin", "GET", SECRETS).send());
         futures::future::join_all(requests).await;
