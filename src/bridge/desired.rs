@@ -111,12 +111,7 @@ pub fn wants_repository(stream: &ImageStream, host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use serde::Deserialize as _;
-    use serde_json::json;
-
-    use super::super::builds::{CommonSpec, integration};
+    use super::super::builds::{CommonSpec, Output, Strategy, Target, integration};
     use super::super::properties::golden;
     use super::super::snapshot::{BuildConfig, TagSource};
     use super::*;
@@ -139,10 +134,12 @@ mod tests {
 
     #[test]
     fn what_is_built_gets_a_repository_with_the_image_stream_or_before_it() {
-        let config = |kind: &str, name: &str| {
-            let spec = json!({ "strategy": { "dockerStrategy": {} }, "output": { "to": { "kind": kind, "name": name } } });
-            BuildConfig { spec: CommonSpec::deserialize(&spec).unwrap(), ..BuildConfig::default() }
+        let by = |strategy, kind: &str, name: &str| {
+            let output = Output { to: Some(Target { kind: kind.into(), namespace: None, name: name.into() }), push_secret: None };
+            let spec = CommonSpec { strategy: Some(strategy), output, service_account: None };
+            BuildConfig { spec, ..BuildConfig::default() }
         };
+        let config = |kind: &str, name: &str| by(Strategy::Docker, kind, name);
         let follower = || StreamTag {
             from: Some(TagSource { kind: "DockerImage".into(), name: "docker.io/x/y".into() }),
             ..StreamTag::default()
@@ -163,6 +160,7 @@ mod tests {
             config("DockerImage", "quay.example.com:8443/prod_golden/rewritten:1"),
             config("DockerImage", "quay.example.com:8443/prod_images/other:1"),
             config("DockerImage", "docker.io/x/y:1"),
+            by(Strategy::JenkinsPipeline, "ImageStreamTag", "pipeline:1"),
         ]);
         let desired = Desired::of(&integration(), &snapshot, &BTreeMap::new());
         assert_eq!(desired.repositories.iter().map(String::as_str).collect::<Vec<_>>(), ["base", "new", "rewritten"]);

@@ -17,7 +17,8 @@ use crate::bridge::mark::ADOPTION_TEAM;
 
 /// How long a default permission that may be under way is waited for: somebody else's who came first, or our own whose
 /// answer was lost.
-const PATIENCE: [Duration; 3] = [Duration::from_millis(250), Duration::from_millis(500), Duration::from_millis(750)];
+const PATIENCE: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(250), Duration::from_millis(500), Duration::from_millis(750)];
 
 impl Quay {
     /// Creates an organization. One that is there already and ours to administer is as good: somebody was faster, or an
@@ -168,10 +169,10 @@ impl Quay {
     /// Whether a default permission that is under way, so far as is known, is there within a while.
     async fn default_permission_comes(&self, organization: &str, robot: &str, role: Role) -> Result<bool, QuayError> {
         for pause in PATIENCE {
+            sleep(pause).await;
             if self.has_default_permission(organization, robot, role).await? {
                 return Ok(true);
             }
-            sleep(pause).await;
         }
         Ok(false)
     }

@@ -51,9 +51,10 @@ impl CommonSpec {
     }
 
     /// The image stream tag that the image is for, of a build or a BuildConfig in `namespace`: the one that is written, or
-    /// the one whose image lives where it is written. Neither has what goes to another registry.
+    /// the one whose image lives where it is written. None has what goes to another registry, or a pipeline, which pushes
+    /// nothing itself.
     pub fn destination(&self, namespace: &str, integration: &Integration) -> Option<Destination> {
-        let to = self.output.to.as_ref()?;
+        let to = self.output.to.as_ref().filter(|_| self.strategy != Some(Strategy::JenkinsPipeline))?;
         match to.kind.as_str() {
             _ if to.is_stream_tag() => Some(to.stream_tag(namespace)),
             "DockerImage" => Destination::of_image(&to.name, integration),

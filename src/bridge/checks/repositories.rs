@@ -22,13 +22,15 @@ pub(super) fn check(subject: &Subject) -> Check {
     };
     for name in desired.repositories.difference(repositories) {
         let full_name = format!("{}/{name}", desired.organization);
-        let user = if subject.snapshot.image_stream(name).is_some() { "Image stream" } else { "What is built for" };
-        let message = format!("{user} {name} has no repository {full_name}");
+        let message = match subject.snapshot.image_stream(name) {
+            Some(_) => format!("Image stream {name} has no repository {full_name}"),
+            None => format!("A BuildConfig pushes to image stream {name}, which has no repository {full_name}"),
+        };
         findings.push(subject.finding(Code::RepositoryMissing, subject.remote(KIND, &full_name), message));
     }
     findings.extend(missing_rights(subject, organization));
-    if let Ok(streams) = &subject.snapshot.image_streams {
-        let belongs = |name: &String| streams.iter().any(|stream| stream.name == *name) || desired.repositories.contains(name);
+    if subject.snapshot.image_streams.is_ok() {
+        let belongs = |name: &String| subject.snapshot.image_stream(name).is_some() || desired.repositories.contains(name);
         for name in repositories.iter().filter(|name| !belongs(name)) {
             let full_name = format!("{}/{name}", desired.organization);
             let message = format!("No image stream belongs to repository {full_name}");
