@@ -223,8 +223,8 @@ impl Users {
 }
 
 /// Paths that the role `system:discovery` opens to everybody.
-pub(crate) fn is_discovery(path: &str) -> bool {
-    ["/api", "/apis", "/version"].contains(&path) || path.starts_with("/api/") || path.starts_with("/apis/")
+fn is_discovery(path: &str) -> bool {
+    matches!(path.split('/').nth(1), Some("api" | "apis" | "openapi" | "version"))
 }
 
 fn is_admin(user: &User) -> bool {

@@ -17,10 +17,10 @@ use super::path::ResourcePath;
 use super::refusal::{Cause, Refusal};
 use super::verbs::{self, Deleted, Target};
 use super::webhooks::Written;
-use super::{OpenShift, definitions, discovery, images, lists, meta, projects, reviews, watch};
+use super::{OpenShift, definitions, discovery, images, lists, meta, projects, protobuf, reviews, watch};
 
-/// What the API server reads, of which the stand-in knows but the first.
-const JSON_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+/// What the API server reads. The stand-in reads JSON, and protobuf for some kinds.
+const BODY_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 /// The subresource of a BuildConfig that makes a Build of it.
 const INSTANTIATE: &str = "instantiate";
@@ -186,7 +186,7 @@ impl Call<'_> {
 
     async fn create(&self) -> Result<Response<Body>, Refusal> {
         let target = self.target(self.query::<WriteQuery>()?.dry_run.as_deref())?;
-        let mut object = self.json_body()?;
+        let mut object = self.read_body()?;
         let cluster = self.openshift.cluster();
         verbs::check_body(&target, &object)?;
         object["kind"] = json!(self.kind.kind);
@@ -212,7 +212,7 @@ impl Call<'_> {
     /// Makes the next Build of a BuildConfig, anew or like one there was. Its number is used up whether or not the Build is accepted then.
     async fn instantiate(&self) -> Result<Response<Body>, Refusal> {
         let target = self.target(self.query::<WriteQuery>()?.dry_run.as_deref())?;
-        let request = self.json_body()?;
+        let request = self.read_body()?;
         if request["kind"].as_str().is_some_and(|kind| kind != "BuildRequest") || meta::name(&request) != target.name {
             return Err(Refusal::bad_request("the body is no BuildRequest with the name on the URL"));
         }
@@ -247,7 +247,7 @@ impl Call<'_> {
 
     async fn update(&self) -> Result<Response<Body>, Refusal> {
         let target = self.target(self.query::<WriteQuery>()?.dry_run.as_deref())?;
-        let object = self.json_body()?;
+        let object = self.read_body()?;
         verbs::check_body(&target, &object)?;
         let old = self.openshift.store().get(self.kind, target.namespace, target.name).cloned();
         let old = old.ok_or_else(|| Refusal::not_found(self.kind, target.name))?;
@@ -300,7 +300,7 @@ impl Call<'_> {
     fn delete(&self) -> Result<Response<Body>, Refusal> {
         let options = match self.body.is_empty() {
             true => Value::Null,
-            false => self.json_body()?,
+            false => self.read_body()?,
         };
         let in_body = options["dryRun"].as_array().and_then(|list| list.first()).and_then(Value::as_str);
         let query: WriteQuery = self.query()?;
@@ -335,9 +335,13 @@ impl Call<'_> {
         parse_query(&self.parts.uri)
     }
 
-    fn json_body(&self) -> Result<Value, Refusal> {
-        if !matches!(content_type(&self.parts.headers), "" | "application/json") {
-            return Err(Refusal::unsupported_media_type(&JSON_TYPES));
+    fn read_body(&self) -> Result<Value, Refusal> {
+        match content_type(&self.parts.headers) {
+            "" | "application/json" => {}
+            "application/vnd.kubernetes.protobuf" if let Some(object) = protobuf::decode(self.kind, self.body) => {
+                return Ok(object);
+            }
+            _ => return Err(Refusal::unsupported_media_type(&BODY_TYPES)),
         }
         serde_json::from_slice(self.body).map_err(|error| {
             let kind = self.kind.kind;

@@ -1,9 +1,9 @@
-//! What the server has to offer: versions, groups and resources, in the old form and the aggregated one.
+//! What the server has to offer: versions, groups and resources, aggregated and one by one, and the least of OpenAPI v3.
 
 use std::collections::BTreeSet;
 
 use axum::http::{HeaderMap, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::kinds::Kind;
 
@@ -13,31 +13,42 @@ type Kinds<'a> = &'a [&'static Kind];
 /// The content type that aggregated discovery is asked for and answered with.
 pub(crate) const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
+/// What `oc get all` lists.
+const IN_ALL: [&str; 5] = ["buildconfigs", "builds", "deployments", "imagestreams", "services"];
+
 /// The document at a path, and whether it is an aggregated one; `None` where there is nothing.
 pub(crate) fn document(kinds: Kinds<'_>, path: &str, headers: &HeaderMap) -> Option<(Value, bool)> {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let aggregated = accept.contains("as=APIGroupDiscoveryList");
+    // kubectl before 1.30 understands v2beta1 alone, and is answered with the other documents.
+    let aggregated = accept.contains(AGGREGATED);
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    // The core group has no name and no path among the others.
+    let groups = || {
+        let names: BTreeSet<_> = kinds.iter().map(|kind| kind.group).filter(|name| !name.is_empty()).collect();
+        names.into_iter().map(|name| group(kinds, name)).collect::<Vec<_>>()
+    };
     let document = match segments.as_slice() {
         ["version"] => version(),
-        ["api"] if aggregated => return Some((aggregate(kinds, &["".to_owned()].into()), true)),
-        ["apis"] if aggregated => return Some((aggregate(kinds, &groups(kinds)), true)),
+        ["api"] if aggregated => group_list(&[group(kinds, "")]),
+        ["apis"] if aggregated => group_list(&groups()),
         ["api"] => json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}),
         ["apis"] => {
-            let groups: Vec<Value> = groups(kinds).iter().map(|name| group(kinds, name)).collect();
+            let groups: Vec<Value> = groups().iter().map(api_group).collect();
             json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
         }
-        ["api", version] => resources(kinds, "", version)?,
-        ["apis", name] if groups(kinds).contains(*name) => {
-            let mut group = group(kinds, name);
+        ["apis", name] => {
+            let mut group = api_group(groups().iter().find(|group| group["metadata"]["name"] == *name)?);
             group["kind"] = json!("APIGroup");
             group["apiVersion"] = json!("v1");
             group
         }
-        ["apis", group, version] => resources(kinds, group, version)?,
+        ["api", version] => resources(&group(kinds, ""), version, version)?,
+        ["apis", name, version] => resources(&group(kinds, name), version, &format!("{name}/{version}"))?,
+        ["openapi", "v3"] => schemas(kinds),
+        ["openapi", "v3", "all"] => operations(kinds),
         _ => return None,
     };
-    Some((document, false))
+    Some((document, aggregated && matches!(segments[..], ["api" | "apis"])))
 }
 
 fn version() -> Value {
@@ -54,84 +65,121 @@ fn version() -> Value {
     })
 }
 
-fn served<'a>(kinds: Kinds<'a>, group: &'a str) -> impl Iterator<Item = &'static Kind> + 'a {
-    kinds.iter().copied().filter(move |kind| kind.group == group)
+fn group_list(groups: &[Value]) -> Value {
+    json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": groups})
 }
 
-/// The names of the groups, the core group excepted.
-fn groups(kinds: Kinds<'_>) -> BTreeSet<String> {
-    let named = kinds.iter().map(|kind| kind.group).filter(|group| !group.is_empty());
-    named.map(str::to_owned).collect()
-}
-
-fn versions(kinds: Kinds<'_>, group: &str) -> BTreeSet<&'static str> {
-    served(kinds, group).map(|kind| kind.version).collect()
-}
-
+/// An `APIGroupDiscovery`, which all other documents repeat in part.
 fn group(kinds: Kinds<'_>, name: &str) -> Value {
-    let versions: Vec<Value> = versions(kinds, name)
-        .into_iter()
-        .map(|version| json!({"groupVersion": format!("{name}/{version}"), "version": version}))
-        .collect();
+    let of_group = || kinds.iter().filter(|kind| kind.group == name);
+    let versions: BTreeSet<_> = of_group().map(|kind| kind.version).collect();
+    let version = |version: &str| {
+        let resources: Vec<Value> = of_group().filter(|kind| kind.version == version).map(|kind| resource(kind)).collect();
+        json!({"version": version, "resources": resources, "freshness": "Current"})
+    };
+    let metadata = if name.is_empty() { json!({}) } else { json!({"name": name}) };
+    json!({"metadata": metadata, "versions": versions.into_iter().map(version).collect::<Vec<_>>()})
+}
+
+fn resource(kind: &Kind) -> Value {
+    let response_kind = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
+    let status = json!({"subresource": "status", "responseKind": response_kind, "verbs": ["get", "patch", "update"]});
+    json!({
+        "resource": kind.plural,
+        "responseKind": response_kind,
+        "scope": if kind.namespaced { "Namespaced" } else { "Cluster" },
+        "singularResource": kind.kind.to_lowercase(),
+        "shortNames": short_names(kind.plural),
+        "categories": if !kind.custom && IN_ALL.contains(&kind.plural) { vec!["all"] } else { vec![] },
+        "verbs": kind.verbs,
+        "subresources": if kind.status { vec![status] } else { vec![] },
+    })
+}
+
+fn short_names(plural: &str) -> &'static [&'static str] {
+    match plural {
+        "buildconfigs" => &["bc"],
+        "catalogsources" => &["catsrc"],
+        "clusterserviceversions" => &["csv", "csvs"],
+        "configmaps" => &["cm"],
+        "customresourcedefinitions" => &["crd", "crds"],
+        "deployments" => &["deploy"],
+        "events" => &["ev"],
+        "imagestreams" => &["is"],
+        "installplans" => &["ip"],
+        "namespaces" => &["ns"],
+        "operatorgroups" => &["og"],
+        "poddisruptionbudgets" => &["pdb"],
+        "serviceaccounts" => &["sa"],
+        "services" => &["svc"],
+        "subscriptions" => &["sub", "subs"],
+        _ => &[],
+    }
+}
+
+/// An `APIGroup`.
+fn api_group(group: &Value) -> Value {
+    let name = group["metadata"]["name"].as_str().unwrap_or_default();
+    let version = |version: &Value| {
+        let version = version["version"].as_str().unwrap_or_default();
+        json!({"groupVersion": format!("{name}/{version}"), "version": version})
+    };
+    let versions: Vec<Value> = items(&group["versions"]).map(version).collect();
     json!({"name": name, "versions": versions, "preferredVersion": versions.first()})
 }
 
-fn resources(kinds: Kinds<'_>, group: &str, version: &str) -> Option<Value> {
-    let of_version: Vec<&Kind> = served(kinds, group).filter(|kind| kind.version == version).collect();
-    let resource = |kind: &&Kind| {
+/// An `APIResourceList`.
+fn resources(group: &Value, version: &str, group_version: &str) -> Option<Value> {
+    let resource = |resource: &Value| {
         json!({
-            "name": kind.plural,
-            "singularName": kind.kind.to_lowercase(),
-            "namespaced": kind.namespaced,
-            "kind": kind.kind,
-            "verbs": kind.verbs,
+            "name": resource["resource"],
+            "singularName": resource["singularResource"],
+            "shortNames": resource["shortNames"],
+            "categories": resource["categories"],
+            "namespaced": resource["scope"] == "Namespaced",
+            "kind": resource["responseKind"]["kind"],
+            "verbs": resource["verbs"],
         })
     };
-    let status = |kind: &&Kind| {
-        json!({
-            "name": format!("{}/status", kind.plural),
-            "singularName": "",
-            "namespaced": kind.namespaced,
-            "kind": kind.kind,
-            "verbs": ["get", "patch", "update"],
-        })
-    };
-    let statuses = of_version.iter().filter(|kind| kind.status).map(status);
-    let resources: Vec<Value> = of_version.iter().map(resource).chain(statuses).collect();
-    let group_version = of_version.first()?.api_version();
-    Some(json!({
-        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources,
-    }))
+    let found = items(&group["versions"]).find(|each| each["version"] == version)?;
+    let mut list: Vec<Value> = items(&found["resources"]).map(resource).collect();
+    for parent in items(&found["resources"]) {
+        let subresource = |subresource: &Value| {
+            let names = [&parent["resource"], &subresource["subresource"]].map(|name| name.as_str().unwrap_or_default());
+            json!({
+                "name": names.join("/"),
+                "singularName": "",
+                "namespaced": parent["scope"] == "Namespaced",
+                "kind": subresource["responseKind"]["kind"],
+                "verbs": subresource["verbs"],
+            })
+        };
+        list.extend(items(&parent["subresources"]).map(subresource));
+    }
+    Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": list}))
 }
 
-fn aggregate(kinds: Kinds<'_>, groups: &BTreeSet<String>) -> Value {
-    let resource = |kind: &Kind| {
-        let response_kind = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
-        let mut resource = json!({
-            "resource": kind.plural,
-            "responseKind": response_kind,
-            "scope": if kind.namespaced { "Namespaced" } else { "Cluster" },
-            "singularResource": kind.kind.to_lowercase(),
-            "verbs": kind.verbs,
-        });
-        if kind.status {
-            resource["subresources"] = json!([{
-                "subresource": "status", "responseKind": response_kind, "verbs": ["get", "patch", "update"],
-            }]);
-        }
-        resource
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+/// The OpenAPI v3 documents: the same one for every group.
+fn schemas(kinds: Kinds<'_>) -> Value {
+    let path = |kind: &&Kind| if kind.group.is_empty() { "api" } else { "apis" };
+    let paths = kinds
+        .iter()
+        .map(|kind| (format!("{}/{}", path(kind), kind.api_version()), json!({"serverRelativeURL": "/openapi/v3/all"})));
+    json!({"paths": paths.collect::<Map<_, _>>()})
+}
+
+/// For every kind, that a patch takes `fieldValidation`: then a client leaves validation to the server
+/// (k8s.io/cli-runtime `pkg/resource/query_param_verifier_v3.go`).
+fn operations(kinds: Kinds<'_>) -> Value {
+    let operation = |kind: &&Kind| {
+        let group_version_kind = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
+        let parameters = json!([{"name": "fieldValidation", "in": "query"}]);
+        let patch = json!({"x-kubernetes-group-version-kind": group_version_kind, "parameters": parameters});
+        (format!("/{}", kind.resource()), json!({"patch": patch}))
     };
-    let version = |group: &str, version: &str| {
-        let of_version = served(kinds, group).filter(|kind| kind.version == version);
-        json!({"version": version, "resources": of_version.map(resource).collect::<Vec<_>>(), "freshness": "Current"})
-    };
-    let item = |group: &String| {
-        let versions: Vec<Value> = versions(kinds, group).iter().map(|each| version(group, each)).collect();
-        let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
-        json!({"metadata": metadata, "versions": versions})
-    };
-    let items: Vec<Value> = groups.iter().map(item).collect();
-    json!({
-        "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
-    })
+    json!({"openapi": "3.0.0", "paths": kinds.iter().map(operation).collect::<Map<_, _>>()})
 }

@@ -26,6 +26,7 @@ pub mod olm;
 mod patch;
 mod path;
 mod projects;
+mod protobuf;
 mod refusal;
 mod reviews;
 pub mod schemas;

@@ -146,14 +146,14 @@ fn parse_field(kind: &Kind, text: &str) -> Result<Field, Refusal> {
         (None, Some((path, value))) => (path, true, value.strip_prefix('=').unwrap_or(value)),
         (None, None) => return Err(Refusal::bad_request(format!("invalid selector: '{text}'; can't understand '{text}'"))),
     };
-    let indexed: &[&str] = match kind.kind {
-        "Secret" => &["type"],
-        "Namespace" => &["status.phase"],
-        "Event" => &["involvedObject.kind", "involvedObject.name", "involvedObject.uid", "reason", "type"],
-        _ => &[],
+    let indexed = match kind.kind {
+        "Secret" => path == "type",
+        "Namespace" => path == "status.phase",
+        "Event" => matches!(path, "reason" | "type") || path.starts_with("involvedObject."),
+        _ => false,
     };
     let everywhere = path == "metadata.name" || (path == "metadata.namespace" && kind.namespaced);
-    match everywhere || indexed.contains(&path) {
+    match everywhere || indexed {
         true => Ok(Field { path: path.to_owned(), equal, value: value.to_owned() }),
         false => Err(Refusal::bad_request(format!("field label not supported: {path}"))),
     }

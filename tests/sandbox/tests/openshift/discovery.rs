@@ -24,10 +24,14 @@ fn groups_and_resources_are_listed() {
     assert_eq!(find(&core["resources"], "name", "namespaces")["namespaced"], false);
     let secrets = find(&core["resources"], "name", "secrets");
     assert_eq!((&secrets["kind"], &secrets["namespaced"]), (&json!("Secret"), &json!(true)));
+    let status = find(&core["resources"], "name", "namespaces/status");
+    assert_eq!((&status["shortNames"], &status["categories"]), (&Value::Null, &Value::Null));
     let quay = api.get("/apis/quay.redhat.com/v1");
     assert_eq!(quay["groupVersion"], "quay.redhat.com/v1");
     assert_eq!(find(&quay["resources"], "name", "quayintegrations/status")["kind"], "QuayIntegration");
     let images = api.get("/apis/image.openshift.io/v1");
+    let streams = find(&images["resources"], "name", "imagestreams");
+    assert_eq!((&streams["shortNames"], &streams["categories"]), (&json!(["is"]), &json!(["all"])));
     assert_eq!(find(&images["resources"], "name", "imagestreamimports")["verbs"], json!(["create"]));
 }
 
@@ -50,8 +54,39 @@ fn aggregated_discovery_says_the_same() {
                     all.filter(|name| !name.contains('/')).collect()
                 };
                 assert_eq!(names(&version["resources"], "resource"), names(&plain["resources"], "name"));
+                for field in ["shortNames", "categories", "verbs"] {
+                    let all = |list: &Value| -> Vec<Value> {
+                        let rows = list.as_array().unwrap().iter().filter(|row| !row["name"].to_string().contains('/'));
+                        rows.map(|row| row[field].clone()).collect()
+                    };
+                    assert_eq!(all(&version["resources"]), all(&plain["resources"]), "{field}");
+                }
             }
         }
+    }
+}
+
+#[test]
+fn other_versions_of_aggregated_discovery_are_not_served() {
+    let api = Api::asleep();
+    let beta = AGGREGATED.replace("v=v2", "v=v2beta1");
+    let answer = api.send(api.request("dev", "GET", "/apis").header("Accept", format!("{beta},application/json")));
+    answer.expect(200, &json!({"kind": "APIGroupList"}));
+}
+
+#[test]
+fn every_kind_is_validated_by_the_server() {
+    let api = Api::asleep();
+    let documents = api.call("dev", "GET", "/openapi/v3").expect(200, &json!({}));
+    for group_version in ["api/v1", "apis/image.openshift.io/v1", "apis/quay.redhat.com/v1"] {
+        let document = api.get(documents["paths"][group_version]["serverRelativeURL"].as_str().unwrap());
+        let mut operations = document["paths"].as_object().unwrap().values().map(|path| &path["patch"]);
+        let (group, version) = group_version.split_once('/').unwrap().1.split_once('/').unwrap_or(("", "v1"));
+        let found = operations.find(|patch| {
+            let kind = &patch["x-kubernetes-group-version-kind"];
+            (&kind["group"], &kind["version"]) == (&json!(group), &json!(version))
+        });
+        assert_eq!(found.unwrap()["parameters"], json!([{"name": "fieldValidation", "in": "query"}]), "{group_version}");
     }
 }
 

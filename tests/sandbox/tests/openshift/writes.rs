@@ -71,6 +71,25 @@ fn creates_are_refused_in_the_servers_words() {
 }
 
 #[test]
+fn protobuf_is_read_for_what_kubectl_creates() {
+    let api = Api::asleep();
+    let field = |number: u8, content: &[u8]| [&[number << 3 | 2, u8::try_from(content.len()).unwrap()], content].concat();
+    let entry = [field(1, b"key"), field(2, b"value")].concat();
+    let metadata = [field(1, b"a"), field(2, b""), field(11, &entry), vec![7 << 3, 0]].concat();
+    let object = [field(1, &metadata), field(2, &entry), field(3, b"Opaque")].concat();
+    let types = [field(1, b"v1"), field(2, b"Secret")].concat();
+    let body = [b"k8s\0".as_slice(), &field(1, &types), &field(2, &object)].concat();
+    let send = |path: &str, body: &[u8]| {
+        let request = api.request("admin", "POST", path).header("Content-Type", "application/vnd.kubernetes.protobuf");
+        api.send(request.body(body.to_vec()))
+    };
+    let metadata = json!({"name": "a", "labels": {"key": "value"}, "generateName": null});
+    send(SECRETS, &body).expect(201, &json!({"kind": "Secret", "metadata": metadata, "data": {"key": "dmFsdWU="}}));
+    send("/api/v1/namespaces/myproj/events", &body).expect(415, &json!({"reason": "UnsupportedMediaType"}));
+    assert_eq!(send(SECRETS, &body[..body.len() - 1]).status, 415, "a body that is cut off");
+}
+
+#[test]
 fn pull_secrets_hold_json_and_keep_their_type() {
     let api = Api::asleep();
     let pull_secret = |content: &str| {
