@@ -76,8 +76,9 @@ impl<'a> Folder<'a> {
              Address of Quay  {url}\n  \
              CA file          {}\n  \
              User name        {SUPERUSER}\n  \
-             Password         {password}\n\n\
-             The web page of this Quay asks for the same user name and password.\n",
+             Password         {password}\n  \
+             Namespaces       {SHOP}\n\n\
+             Press Enter at all other questions. Use the same user on the web page of this Quay.\n",
             ca.display()
         ))
     }
