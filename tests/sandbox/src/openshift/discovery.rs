@@ -1,6 +1,9 @@
-//! What the server has to offer: versions, groups and resources, aggregated and one by one, and the least of OpenAPI v3.
+//! What the server has to offer: versions, groups and resources, and the least of OpenAPI v3.
+//!
+//! Groups and resources have the fields of both forms, aggregated (`APIGroupDiscovery`) and one by one (`APIGroup` and
+//! `APIResource`). Clients read those that they know.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::{HeaderMap, header};
 use serde_json::{Map, Value, json};
@@ -22,7 +25,6 @@ pub(crate) fn document(kinds: Kinds<'_>, path: &str, headers: &HeaderMap) -> Opt
     // kubectl before 1.30 understands v2beta1 alone, and is answered with the other documents.
     let aggregated = accept.contains(AGGREGATED);
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-    // The core group has no name and no path among the others.
     let groups = || {
         let names: BTreeSet<_> = kinds.iter().map(|kind| kind.group).filter(|name| !name.is_empty()).collect();
         names.into_iter().map(|name| group(kinds, name)).collect::<Vec<_>>()
@@ -32,18 +34,9 @@ pub(crate) fn document(kinds: Kinds<'_>, path: &str, headers: &HeaderMap) -> Opt
         ["api"] if aggregated => group_list(&[group(kinds, "")]),
         ["apis"] if aggregated => group_list(&groups()),
         ["api"] => json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}),
-        ["apis"] => {
-            let groups: Vec<Value> = groups().iter().map(api_group).collect();
-            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
-        }
-        ["apis", name] => {
-            let mut group = api_group(groups().iter().find(|group| group["metadata"]["name"] == *name)?);
-            group["kind"] = json!("APIGroup");
-            group["apiVersion"] = json!("v1");
-            group
-        }
-        ["api", version] => resources(&group(kinds, ""), version, version)?,
-        ["apis", name, version] => resources(&group(kinds, name), version, &format!("{name}/{version}"))?,
+        ["apis"] => json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups()}),
+        ["api", version] => resources(&group(kinds, ""), version)?,
+        ["apis", name, version] => resources(&group(kinds, name), version)?,
         ["openapi", "v3"] => schemas(kinds),
         ["openapi", "v3", "all"] => operations(kinds),
         _ => return None,
@@ -69,31 +62,44 @@ fn group_list(groups: &[Value]) -> Value {
     json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": groups})
 }
 
-/// An `APIGroupDiscovery`, which all other documents repeat in part.
 fn group(kinds: Kinds<'_>, name: &str) -> Value {
-    let of_group = || kinds.iter().filter(|kind| kind.group == name);
-    let versions: BTreeSet<_> = of_group().map(|kind| kind.version).collect();
-    let version = |version: &str| {
-        let resources: Vec<Value> = of_group().filter(|kind| kind.version == version).map(|kind| resource(kind)).collect();
-        json!({"version": version, "resources": resources, "freshness": "Current"})
-    };
-    let metadata = if name.is_empty() { json!({}) } else { json!({"name": name}) };
-    json!({"metadata": metadata, "versions": versions.into_iter().map(version).collect::<Vec<_>>()})
+    let mut versions: BTreeMap<_, Vec<Value>> = BTreeMap::new();
+    for kind in kinds.iter().filter(|kind| kind.group == name) {
+        versions.entry((kind.version, kind.api_version())).or_default().push(resource(kind));
+    }
+    let preferred = versions.keys().next().map(|(version, full)| json!({"version": version, "groupVersion": full}));
+    let versions: Vec<Value> = versions
+        .into_iter()
+        .map(|((version, full), resources)| json!({"version": version, "groupVersion": full, "resources": resources}))
+        .collect();
+    json!({"metadata": {"name": name}, "name": name, "versions": versions, "preferredVersion": preferred})
 }
 
 fn resource(kind: &Kind) -> Value {
     let response_kind = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
     let status = json!({"subresource": "status", "responseKind": response_kind, "verbs": ["get", "patch", "update"]});
+    let singular = kind.kind.to_lowercase();
     json!({
         "resource": kind.plural,
+        "name": kind.plural,
         "responseKind": response_kind,
+        "kind": kind.kind,
         "scope": if kind.namespaced { "Namespaced" } else { "Cluster" },
-        "singularResource": kind.kind.to_lowercase(),
+        "namespaced": kind.namespaced,
+        "singularResource": singular,
+        "singularName": singular,
         "shortNames": short_names(kind.plural),
         "categories": if !kind.custom && IN_ALL.contains(&kind.plural) { vec!["all"] } else { vec![] },
         "verbs": kind.verbs,
         "subresources": if kind.status { vec![status] } else { vec![] },
     })
+}
+
+/// The `APIResourceList` of a version.
+fn resources(group: &Value, version: &str) -> Option<Value> {
+    let found = group["versions"].as_array()?.iter().find(|each| each["version"] == version)?;
+    let (version, resources) = (&found["groupVersion"], &found["resources"]);
+    Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}))
 }
 
 fn short_names(plural: &str) -> &'static [&'static str] {
@@ -115,52 +121,6 @@ fn short_names(plural: &str) -> &'static [&'static str] {
         "subscriptions" => &["sub", "subs"],
         _ => &[],
     }
-}
-
-/// An `APIGroup`.
-fn api_group(group: &Value) -> Value {
-    let name = group["metadata"]["name"].as_str().unwrap_or_default();
-    let version = |version: &Value| {
-        let version = version["version"].as_str().unwrap_or_default();
-        json!({"groupVersion": format!("{name}/{version}"), "version": version})
-    };
-    let versions: Vec<Value> = items(&group["versions"]).map(version).collect();
-    json!({"name": name, "versions": versions, "preferredVersion": versions.first()})
-}
-
-/// An `APIResourceList`.
-fn resources(group: &Value, version: &str, group_version: &str) -> Option<Value> {
-    let resource = |resource: &Value| {
-        json!({
-            "name": resource["resource"],
-            "singularName": resource["singularResource"],
-            "shortNames": resource["shortNames"],
-            "categories": resource["categories"],
-            "namespaced": resource["scope"] == "Namespaced",
-            "kind": resource["responseKind"]["kind"],
-            "verbs": resource["verbs"],
-        })
-    };
-    let found = items(&group["versions"]).find(|each| each["version"] == version)?;
-    let mut list: Vec<Value> = items(&found["resources"]).map(resource).collect();
-    for parent in items(&found["resources"]) {
-        let subresource = |subresource: &Value| {
-            let names = [&parent["resource"], &subresource["subresource"]].map(|name| name.as_str().unwrap_or_default());
-            json!({
-                "name": names.join("/"),
-                "singularName": "",
-                "namespaced": parent["scope"] == "Namespaced",
-                "kind": subresource["responseKind"]["kind"],
-                "verbs": subresource["verbs"],
-            })
-        };
-        list.extend(items(&parent["subresources"]).map(subresource));
-    }
-    Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": list}))
-}
-
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().into_iter().flatten()
 }
 
 /// The OpenAPI v3 documents: the same one for every group.

@@ -8,19 +8,18 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::kinds::Kind;
-use Field::{Bytes, Flag, List, Object, Text};
+use Field::{Bytes, Object, Text, Texts};
 
 /// What every message begins with (k8s.io/apimachinery `pkg/runtime/serializer/protobuf`).
 const PREFIX: &[u8] = b"k8s\0";
 
-/// The fields of a message, with their numbers in `generated.proto` of k8s.io/api. Other fields are dropped.
+/// The fields of a message, with their numbers in `generated.proto` of k8s.io/api. Fields that kubectl does not set when
+/// it creates an object are not named, and dropped.
 type Message = &'static [(u64, &'static str, Field)];
 
 enum Field {
     Text,
-    Flag,
     Object(Message),
-    List(Message),
     /// A map of texts.
     Texts,
     /// A map of bytes, base64 in JSON.
@@ -34,19 +33,12 @@ const METADATA: (u64, &str, Field) = (
         (1, "name", Text),
         (2, "generateName", Text),
         (3, "namespace", Text),
-        (11, "labels", Field::Texts),
-        (12, "annotations", Field::Texts),
+        (11, "labels", Texts),
+        (12, "annotations", Texts),
     ]),
 );
-const CONFIG_MAP: Message = &[METADATA, (2, "data", Field::Texts), (3, "binaryData", Bytes), (4, "immutable", Flag)];
-const SECRET: Message =
-    &[METADATA, (2, "data", Bytes), (3, "type", Text), (4, "stringData", Field::Texts), (5, "immutable", Flag)];
-const SERVICE_ACCOUNT: Message = &[
-    METADATA,
-    (2, "secrets", List(&[(3, "name", Text)])),
-    (3, "imagePullSecrets", List(&[(1, "name", Text)])),
-    (4, "automountServiceAccountToken", Flag),
-];
+const CONFIG_MAP: Message = &[METADATA, (2, "data", Texts), (3, "binaryData", Bytes)];
+const SECRET: Message = &[METADATA, (2, "data", Bytes), (3, "type", Text), (4, "stringData", Texts)];
 const RESOURCE_ATTRIBUTES: Message = &[
     (1, "namespace", Text),
     (2, "verb", Text),
@@ -64,17 +56,16 @@ const ACCESS: Message = &[
 /// The JSON of an object, or `None` for a kind or a body that is not understood.
 pub(crate) fn decode(kind: &Kind, body: &[u8]) -> Option<Value> {
     let message: Message = match kind.kind {
-        "Namespace" | "SelfSubjectReview" => &[METADATA],
+        "Namespace" | "ServiceAccount" | "SelfSubjectReview" => &[METADATA],
         "ConfigMap" => CONFIG_MAP,
         "Secret" => SECRET,
-        "ServiceAccount" => SERVICE_ACCOUNT,
         "SelfSubjectAccessReview" => &[METADATA, (2, "spec", Object(ACCESS))],
         "SelfSubjectRulesReview" => &[METADATA, (2, "spec", Object(&[(1, "namespace", Text)]))],
         _ => return None,
     };
     // runtime.Unknown: the type, and the bytes of the object.
     let unknown = fields(body.strip_prefix(PREFIX)?)?;
-    let content = |number| unknown.iter().find(|(known, ..)| *known == number).map(|(.., content)| *content);
+    let content = |number| unknown.iter().find(|(known, _)| *known == number).map(|(_, content)| *content);
     let mut object = read(message, content(2)?)?;
     let type_meta = read(&[(1, "apiVersion", Text), (2, "kind", Text)], content(1)?)?;
     json_patch::merge(&mut object, &type_meta);
@@ -84,18 +75,13 @@ pub(crate) fn decode(kind: &Kind, body: &[u8]) -> Option<Value> {
 /// The JSON of a message. Go writes empty texts, which JSON omits.
 fn read(message: Message, bytes: &[u8]) -> Option<Value> {
     let mut object = json!({});
-    for (number, value, content) in fields(bytes)? {
+    for (number, content) in fields(bytes)? {
         match message.iter().find(|(known, ..)| *known == number) {
-            Some((_, name, Flag)) => object[name] = json!(value == 1),
             Some((_, name, Text)) if !content.is_empty() => object[name] = text(content)?,
             Some((_, name, Object(message))) => object[name] = read(message, content)?,
-            Some((_, name, List(message))) => match object[name].as_array_mut() {
-                Some(list) => list.push(read(message, content)?),
-                None => object[name] = json!([read(message, content)?]),
-            },
-            Some((_, name, field @ (Field::Texts | Bytes))) => {
+            Some((_, name, field @ (Texts | Bytes))) => {
                 let entry = fields(content)?;
-                let [(_, _, key), (_, _, value)] = entry[..] else { return None };
+                let [(_, key), (_, value)] = entry[..] else { return None };
                 object[name][std::str::from_utf8(key).ok()?] = match field {
                     Bytes => json!(STANDARD.encode(value)),
                     _ => text(value)?,
@@ -111,17 +97,16 @@ fn text(bytes: &[u8]) -> Option<Value> {
     std::str::from_utf8(bytes).ok().map(Into::into)
 }
 
-/// The number of each field, with its value or its length, and its bytes. Numbers of fixed size occur in no field above.
-fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, u64, &[u8])>> {
+/// The fields that have bytes, with their numbers. Numbers of fixed size occur in none of the types above.
+fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, &[u8])>> {
     let mut fields = Vec::new();
     while !bytes.is_empty() {
         let (key, value) = (varint(&mut bytes)?, varint(&mut bytes)?);
-        let content: &[u8] = match key & 7 {
-            0 => &[],
-            2 => bytes.split_off(..usize::try_from(value).ok()?)?,
+        match key & 7 {
+            0 => {}
+            2 => fields.push((key >> 3, bytes.split_off(..usize::try_from(value).ok()?)?)),
             _ => return None,
-        };
-        fields.push((key >> 3, value, content));
+        }
     }
     Some(fields)
 }
