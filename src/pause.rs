@@ -1,8 +1,32 @@
 //! How long to wait before something is tried again, for a part of the time drawn by lot, so that those who failed together
 //! do not come back together.
 
+use std::env;
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::OnceLock;
 use std::time::Duration;
+
+/// Shortens every pause between two attempts to this many percent. For tests: a release build does not read it.
+/// Time-outs, leases and what a user waits for with a flag are not pauses and stay as they are.
+const PAUSE_PERCENT_VARIABLE: &str = "OC_QUAY_TEST_PAUSE_PERCENT";
+
+/// Sleeps between two attempts.
+pub(crate) async fn sleep(pause: Duration) {
+    tokio::time::sleep(shortened(pause)).await;
+}
+
+/// A pause as long as it is in this process: see CONTRIBUTING.md, `OC_QUAY_TEST_PAUSE_PERCENT`.
+pub(crate) fn shortened(pause: Duration) -> Duration {
+    static PERCENT: OnceLock<u32> = OnceLock::new();
+    let percent = *PERCENT.get_or_init(|| percent(env::var(PAUSE_PERCENT_VARIABLE).ok().as_deref()));
+    pause.checked_mul(percent).map_or(pause, |product| product / 100)
+}
+
+/// From 0 to 100; anything else shortens nothing.
+fn percent(variable: Option<&str>) -> u32 {
+    let given = variable.filter(|_| cfg!(debug_assertions)).and_then(|text| text.parse().ok());
+    given.filter(|percent| *percent <= 100).unwrap_or(100)
+}
 
 /// The pause after so many failures in a row: `first` at the most, then twice as long each time up to `longest`, and no
 /// less than half of that.
@@ -19,6 +43,15 @@ pub(crate) fn part_of(time: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percent_shortens_only_within_its_range() {
+        for (variable, expected) in [(None, 100), (Some(""), 100), (Some("101"), 100), (Some("-1"), 100), (Some("x"), 100)] {
+            assert_eq!(percent(variable), expected, "{variable:?}");
+        }
+        assert_eq!([percent(Some("0")), percent(Some("5"))], [0, 5]);
+        assert_eq!(shortened(Duration::MAX), Duration::MAX);
+    }
 
     #[test]
     fn pauses_grow_up_to_the_longest() {

@@ -20,6 +20,12 @@ use super::kubeconfig;
 use super::proxy;
 use crate::bridge::integration::Step;
 use crate::observe::{self, Eye, Observer, Side, cluster_kind};
+use crate::pause;
+
+/// The pauses before a call is made again that was answered with 429, 503 or 504: the first one, which doubles, and the
+/// longest. As in `RetryPolicy::default`.
+const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
+const MAX_RETRIES: u32 = 3;
 
 /// How long a connection may take to come about, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -112,10 +118,8 @@ impl Cluster {
             }
             error => anyhow::anyhow!("context {context}: {error}"),
         })?;
-        let client = builder
-            .with_layer(&BufferLayer::new(options.parallel.max(1)))
-            .with_layer(&RetryLayer::new(RetryPolicy::default()))
-            .build();
+        let client =
+            builder.with_layer(&BufferLayer::new(options.parallel.max(1))).with_layer(&RetryLayer::new(retry_policy())).build();
         let in_flight = Semaphore::new(options.parallel.max(1));
         let (timeout, public_server, eye) = (options.timeout, None, Eye::default());
         let inner = Inner { client, in_flight, timeout, context, namespace, is_in_pod, address, proxy, public_server, eye };
@@ -239,6 +243,11 @@ impl Cluster {
         });
         answer
     }
+}
+
+fn retry_policy() -> RetryPolicy {
+    let [first, longest] = RETRY_PAUSES.map(pause::shortened);
+    RetryPolicy::new(first, longest, MAX_RETRIES, false).unwrap_or_default()
 }
 
 pub(super) fn host_and_port(address: &Uri) -> String {

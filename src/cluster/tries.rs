@@ -28,7 +28,7 @@ impl Tries {
         if self.failed == TRIES {
             return Err(error);
         }
-        tokio::time::sleep(pause::after(self.failed, FIRST_PAUSE, LONGEST_PAUSE)).await;
+        pause::sleep(pause::after(self.failed, FIRST_PAUSE, LONGEST_PAUSE)).await;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::changes::{ChangeSet, finish};
 use super::{Context, refuse_missing};
@@ -17,6 +17,7 @@ use crate::bridge::scope::{NeedsForce, bring_in};
 use crate::cli::Link;
 use crate::cluster::{Builds, Cluster, Parts, Secrets};
 use crate::error::{Error, ExitStatus};
+use crate::pause;
 use crate::quay::Depth;
 use crate::report::{ChangeReport, Format, manifests};
 use crate::session::gather::{self, Judged, Look, Which};
@@ -111,7 +112,7 @@ impl<'a> Linking<'a> {
                 context.ui.status(&format!("Waiting for service account {}", missing.join(", ")));
                 said = true;
             }
-            sleep(LOOK_AGAIN).await;
+            pause::sleep(LOOK_AGAIN).await;
         }
     }
 

@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::connection::{Failure, Line, failure};
@@ -234,10 +234,10 @@ impl Quay {
             let asked = outcome.as_ref().ok().and_then(Answer::retry_after);
             let pause = asked
                 .map_or_else(|| pause + pause::part_of(pause / 2), |seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE));
-            if Instant::now() + pause >= deadline {
+            if Instant::now() + pause::shortened(pause) >= deadline {
                 break outcome;
             }
-            sleep(pause).await;
+            pause::sleep(pause).await;
         };
         match outcome {
             Ok(answer) if answer.is_of_a_gateway() => {

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
-
 use super::{connection, finish};
 use crate::bridge::names::QuayUrl;
 use crate::cli::Teardown;
 use crate::cluster::{ObjectKind, Operator};
 use crate::commands::Context;
 use crate::error::{Error, ExitStatus, Stopped};
+use crate::pause;
 use crate::report::{Format, SetupReport, StepReport, StepState};
 use crate::session;
 use crate::session::settings::Settings;
@@ -71,7 +70,7 @@ async fn wait_until_gone(context: &Context<'_>, setup: &mut Setup) {
             return;
         }
         waiting.say("OLM removes it");
-        sleep(Duration::from_secs(1)).await;
+        pause::sleep(Duration::from_secs(1)).await;
         setup.find(Step::Operator).await;
     }
 }

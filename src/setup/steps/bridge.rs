@@ -1,13 +1,14 @@
 //! Our own bridge in the operator's place: `oc quay run` in the cluster.
 
 use serde_json::{Map, Value, json};
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Duration, Instant};
 
 use super::operator::define;
 use crate::bridge::finding::Level;
 use crate::bridge::snapshot::{Read, UnreadKind};
 use crate::cluster::{ObjectKind, Operator, Right, holds};
 use crate::error::Error;
+use crate::pause;
 use crate::setup::built_in::{BuiltIn, FoundBridge, Object};
 use crate::setup::{Awaited, Bridge, Change, Holder, ObjectChange, Obstacle, Plan, Setup, Step, Write};
 use crate::ui::Ui;
@@ -183,7 +184,7 @@ pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), E
         }
         if let Some(unread) = unread_for_now(setup).filter(|_| Instant::now() + LOOK_AGAIN <= deadline) {
             waiting.say(&unread);
-            sleep(LOOK_AGAIN).await;
+            pause::sleep(LOOK_AGAIN).await;
             continue;
         }
         let plan = setup.plan(Step::Operator);
@@ -198,7 +199,7 @@ pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), E
             }
             (_, Some(left)) => waiting.say(&left.summary()),
         }
-        sleep(LOOK_AGAIN).await;
+        pause::sleep(LOOK_AGAIN).await;
     }
 }
 
@@ -229,7 +230,7 @@ pub(in crate::setup) async fn wait(setup: &mut Setup, ui: &Ui, awaited: Awaited)
             return Err(Error::new(state).hint("the same command goes on where it stopped; --operator-wait waits longer"));
         }
         waiting.say(&state);
-        sleep(LOOK_AGAIN).await;
+        pause::sleep(LOOK_AGAIN).await;
     }
 }
 

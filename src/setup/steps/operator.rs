@@ -1,7 +1,7 @@
 //! The Quay Bridge Operator: whether it is there and healthy, or how to get it.
 
 use serde_json::{Value, json};
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Duration, Instant};
 
 use crate::bridge::finding::Level;
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
@@ -10,6 +10,7 @@ use crate::cluster::{
     INSTALLER, OPERATOR_NAMESPACE, ObjectKind, Operator, PACKAGE, Package, QUAY_INTEGRATION_CRD_NAME, quay_integration_crd,
 };
 use crate::error::Error;
+use crate::pause;
 use crate::setup::built_in::BuiltIn;
 use crate::setup::{Approval, Bridge, Change, ObjectChange, Obstacle, Plan, Setup, Write};
 use crate::ui::Ui;
@@ -355,7 +356,7 @@ pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), E
             // One answer that is missing among hundreds is no reason to give up; a right that lacks does not come by itself.
             Err(unread) if unread.kind != UnreadKind::Forbidden && Instant::now() + LOOK_AGAIN <= deadline => {
                 waiting.say(&unread.reason);
-                sleep(LOOK_AGAIN).await;
+                pause::sleep(LOOK_AGAIN).await;
                 continue;
             }
             Err(unread) => return Err(Error::new(unread.to_string())),
@@ -369,7 +370,7 @@ pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), E
             // OLM writes to it all the time; what fails now is looked at again.
             match Box::pin(setup.apply(ui, &change)).await {
                 Err(error) if Instant::now() + LOOK_AGAIN > deadline => return Err(error),
-                _ => sleep(LOOK_AGAIN).await,
+                _ => pause::sleep(LOOK_AGAIN).await,
             }
             continue;
         }
@@ -386,6 +387,6 @@ pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), E
                 .hint("the same command goes on where it stopped; --operator-wait waits longer"));
         }
         waiting.say(&operator.progress());
-        sleep(LOOK_AGAIN).await;
+        pause::sleep(LOOK_AGAIN).await;
     }
 }
