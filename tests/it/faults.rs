@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sandbox::traffic::{Entry, Fault};
 use serde_json::json;
 
-use crate::support::{ACCOUNTS, STREAMS, Side, WRONGS, World, Wrong, play};
+use crate::support::{ACCOUNTS, STREAMS, Side, Stage, WRONGS, World, Wrong, play};
 
 /// On the real API server every so many-th case is played.
 const SAMPLE: usize = 37;
@@ -97,12 +97,15 @@ impl Case {
     }
 }
 
-/// Every fault on every request that a command makes in a namespace that was prepared so.
-fn cases(command: &[&str], prepare: fn(&World, &str)) -> Vec<Case> {
+/// Every fault on every request that a command makes in a namespace of this stage, after `before`.
+fn cases(command: &[&str], stage: Stage, before: fn(&World, &str)) -> Vec<Case> {
     let world = World::bare();
     world.integration();
     world.shared_namespace("fresh");
-    prepare(&world, "fresh");
+    if let Stage::Reused(prepare) = stage {
+        prepare(&world, "fresh");
+    }
+    before(&world, "fresh");
     world.forget_traffic();
     world.oc_quay(&[command, &["-n", "fresh"]].concat()).run();
     let mut requests: BTreeSet<_> = [Side::Cluster, Side::Quay]
@@ -121,11 +124,6 @@ fn linked(world: &World, namespace: &str) {
     world.oc_quay(&["link", "-n", namespace, "--yes"]).succeeds();
 }
 
-fn damaged(world: &World, namespace: &str) {
-    linked(world, namespace);
-    world.damage(namespace);
-}
-
 /// The password in each pull secret that exists.
 fn passwords(world: &World, namespace: &str) -> BTreeMap<&'static str, String> {
     let exists = |account: &&&str| world.get("Secret", namespace, &format!("{account}-quay-openshift")).is_some();
@@ -141,15 +139,15 @@ fn is_explained(output: &str, request: &Request) -> bool {
     output.to_lowercase().contains(&request.subject().to_lowercase()) || general.iter().any(|words| output.contains(words))
 }
 
-/// A command that changes something meets every fault, and is run again without.
-fn changes(command: &[&str], prepare: fn(&World, &str)) {
-    let cases = cases(command, prepare);
+/// A command that changes something meets every fault after `before`, and is run again without.
+fn changes(command: &[&str], stage: Stage, before: fn(&World, &str)) {
+    let cases = cases(command, stage, before);
     assert!(cases.len() > 200, "{}", cases.len());
-    play(&cases, SAMPLE, |world, namespace, case| {
+    play(&cases, SAMPLE, stage, |world, namespace, case| {
         println!("{command:?} in {namespace}: {case:?}");
-        prepare(world, namespace);
+        before(world, namespace);
         let organization = format!("openshift_{namespace}");
-        let before = passwords(world, namespace);
+        let earlier = passwords(world, namespace);
         let permissions = world.sandbox.quay.prototypes(&organization).len().max(ACCOUNTS.len());
         case.inject(world, namespace);
         let run = world.oc_quay(&[command, &["-n", namespace, "--request-timeout", case.wrong.patience()]].concat()).run();
@@ -164,7 +162,7 @@ fn changes(command: &[&str], prepare: fn(&World, &str)) {
         assert!(world.sandbox.quay.prototypes(&organization).len() <= permissions, "{case:?}: a doubled default permission");
         for (account, password) in passwords(world, namespace) {
             let current = world.sandbox.quay.robot_token(&organization, account);
-            let is_no_worse = current.as_ref() == Some(&password) || before.get(account) == Some(&password);
+            let is_no_worse = current.as_ref() == Some(&password) || earlier.get(account) == Some(&password);
             assert!(is_no_worse, "{case:?}: the secret of {account} holds another password");
         }
         world.assert_foreign_references(namespace);
@@ -177,20 +175,20 @@ fn changes(command: &[&str], prepare: fn(&World, &str)) {
 
 #[test]
 fn a_link_that_meets_any_fault_says_so_and_is_finished_by_the_next() {
-    changes(&["link", "--yes"], |_, _| {});
+    changes(&["link", "--yes"], Stage::Fresh, |_, _| {});
 }
 
 #[test]
 fn a_repair_that_meets_any_fault_says_so_and_is_finished_by_the_next() {
-    changes(&["repair", "--yes"], damaged);
+    changes(&["repair", "--yes"], Stage::Reused(linked), World::damage);
 }
 
 #[test]
 fn a_status_that_meets_any_fault_never_calls_missing_what_it_could_not_read() {
-    let cases = cases(&["status"], linked);
+    let stage = Stage::Reused(linked);
+    let cases = cases(&["status"], stage, |_, _| {});
     assert!(cases.len() > 100, "{}", cases.len());
-    play(&cases, SAMPLE, |world, namespace, case| {
-        linked(world, namespace);
+    play(&cases, SAMPLE, stage, |world, namespace, case| {
         case.inject(world, namespace);
         let patience = case.wrong.patience();
         let run = world.oc_quay(&["status", "-n", namespace, "-o", "json", "--request-timeout", patience]).run();

@@ -27,8 +27,8 @@ impl Side {
     }
 }
 
-/// So many worlds at once; most of the time each of them waits.
-const WORLDS: usize = 6;
+/// So many worlds at once in one test; most of the time each of them waits.
+const WORLDS: usize = 4;
 
 /// So many cases at once, of all tests together: where more compete, what is meant to come in time comes late.
 const TURNS: usize = 8;
@@ -36,17 +36,46 @@ const TURNS: usize = 8;
 /// The turns that are left.
 static LEFT: (Mutex<usize>, Condvar) = (Mutex::new(TURNS), Condvar::new());
 
-/// Plays every case in a fresh namespace, several at once in worlds of their own. On real API servers there is
-/// time for a sample only: every `sample`th case.
-pub(crate) fn play<T: Sync>(cases: &[T], sample: usize, act: impl Fn(&World, &str, &T) + Sync) {
+/// The namespace that a case is played in.
+#[derive(Clone, Copy)]
+pub(crate) enum Stage {
+    /// One that was just made.
+    Fresh,
+    /// One for all cases of a world, prepared once: each case leaves it as it found it.
+    Reused(fn(&World, &str)),
+}
+
+impl Stage {
+    /// The namespace for the next case of a world.
+    fn set(self, world: &World, number: usize, is_first: bool) -> String {
+        match self {
+            Stage::Fresh => {
+                let namespace = format!("case-{number}");
+                world.shared_namespace(&namespace);
+                namespace
+            }
+            Stage::Reused(prepare) => {
+                if is_first {
+                    world.shared_namespace("shop");
+                    prepare(world, "shop");
+                }
+                "shop".to_owned()
+            }
+        }
+    }
+}
+
+/// Plays every case, several at once in worlds of their own. On real API servers there is time for a sample only: every
+/// `sample`th case.
+pub(crate) fn play<T: Sync>(cases: &[T], sample: usize, stage: Stage, act: impl Fn(&World, &str, &T) + Sync) {
     share(cases, [1, sample], |mine| {
         let world = World::bare();
         world.integration();
-        for (number, case) in mine {
+        for (place, (number, case)) in mine.into_iter().enumerate() {
             let _turn = Turn::take();
-            let namespace = format!("case-{number}");
-            world.shared_namespace(&namespace);
+            let namespace = stage.set(&world, number, place == 0);
             act(&world, &namespace, case);
+            world.forget_traffic();
         }
     });
 }

@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use sandbox::traffic::Fault;
+use sandbox::traffic::{Entry, Fault};
 
 use super::{Command, Side, World};
 
@@ -17,13 +17,15 @@ pub(crate) struct Death {
 }
 
 impl Death {
-    /// Every death that a run can die which made the requests that this world has logged.
+    /// Every death of a run that made the requests which this world has logged: at each write before and after it was
+    /// applied, at each read once, since a read leaves nothing behind.
     pub(crate) fn all(world: &World) -> Vec<Self> {
-        let deaths = [Side::Cluster, Side::Quay].into_iter().flat_map(|side| {
-            let requests = 1..=side.traffic(world).entries().len();
-            requests.flat_map(move |request| [false, true].map(|applied| Death { side, request, applied }))
-        });
-        deaths.collect()
+        let at = |side, (place, entry): (usize, Entry)| {
+            let outcomes: &[bool] = if entry.is_write() { &[false, true] } else { &[false] };
+            outcomes.iter().map(move |&applied| Death { side, request: place + 1, applied })
+        };
+        let sides = [Side::Cluster, Side::Quay].into_iter();
+        sides.flat_map(|side| side.traffic(world).entries().into_iter().enumerate().flat_map(move |it| at(side, it))).collect()
     }
 
     /// Runs a command and kills it where it is to die. Some are over before: the exit code.

@@ -19,7 +19,7 @@ mod wrong;
 
 pub(crate) use accidents::{ACCOUNTS, FOREIGN, STREAMS};
 pub(crate) use bridge::Bridge;
-pub(crate) use cases::{Side, play, play_apart};
+pub(crate) use cases::{Side, Stage, play, play_apart};
 pub(crate) use deaths::Death;
 pub(crate) use run::{Command, Run};
 pub(crate) use setup_state::CONFIG_MAP_OF_OTHERS;

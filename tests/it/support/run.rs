@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::{World, schema};
 
+/// Pauses between two attempts are this much of what they are for users. Those that tests count are counted, not timed.
+const PAUSE_PERCENT: &str = "10";
+
 /// The program with its arguments and environment, ready to run.
 pub(crate) struct Command<'a> {
     pub(super) world: &'a World,
@@ -38,6 +41,8 @@ impl<'a> Command<'a> {
             .env("HOME", world.dir())
             .env("KUBECONFIG", world.kubeconfig())
             .env("OC_QUAY_CA_FILE", world.sandbox.ca_file())
+            .env("OC_QUAY_TEST_PAUSE_PERCENT", PAUSE_PERCENT)
+            .env("SSL_CERT_FILE", world.system_ca_file())
             .env("LC_ALL", "C.UTF-8");
         Self { world, line: format!("oc quay {}", arguments.join(" ")), command, stdin: None }
     }

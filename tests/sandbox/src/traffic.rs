@@ -36,7 +36,7 @@ pub struct Entry {
 
 impl Entry {
     /// Whether the request asks for a change. Access reviews, and what is only tried, are asked with POST and change nothing.
-    fn is_write(&self) -> bool {
+    pub fn is_write(&self) -> bool {
         let review = ["/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/"];
         let changes_nothing = self.path.contains("dryRun=All") || review.iter().any(|prefix| self.path.starts_with(prefix));
         !matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS") && !changes_nothing
