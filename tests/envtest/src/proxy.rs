@@ -127,7 +127,7 @@ pub(crate) async fn forward(
     for name in [CONNECTION, TRANSFER_ENCODING] {
         response.headers_mut().remove(name);
     }
-    *response.body_mut() = Body::from_stream(answer.bytes_stream());
+    *response.body_mut() = Body::new(reqwest::Body::from(answer));
     Ok(response)
 }
 
