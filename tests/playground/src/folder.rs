@@ -19,7 +19,7 @@ pub(crate) struct Folder<'a> {
 }
 
 impl<'a> Folder<'a> {
-    /// Removes the `env` of an earlier playground: whoever waits for the file waits for this one.
+    /// Removes the `env` of an earlier playground, so that a script can wait for the file of this one.
     pub(crate) fn clear(dir: &Path) -> io::Result<()> {
         remove_if_exists(&dir.join("env"))
     }

@@ -41,7 +41,7 @@ struct Args {
     /// Number of namespaces
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     namespaces: u16,
-    /// Number of image streams in each namespace
+    /// Number of image streams per namespace
     #[arg(long, value_name = "M", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     image_streams: u16,
 }
@@ -70,7 +70,7 @@ fn play(args: Args) -> anyhow::Result<()> {
     let cluster = Cluster { without: vec!["quay.redhat.com".into()], ..Cluster::default() };
     let sandbox = Sandbox::start(Options { dir, cluster, ..Options::default() })?;
     println!("  OpenShift API  {}\n  Quay           {}", sandbox.openshift.url(), sandbox.quay.url());
-    println!("Creating {} namespaces, each with {} image streams", args.namespaces, args.image_streams);
+    println!("Creating namespaces: {}, image streams per namespace: {}", args.namespaces, args.image_streams);
     create_namespaces(&sandbox, args.namespaces, args.image_streams)?;
     let folder = Folder::create(&sandbox)?;
     println!("Running oc quay\n");

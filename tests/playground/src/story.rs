@@ -29,7 +29,7 @@ pub(crate) fn run(folder: &Folder) -> anyhow::Result<()> {
     say("A second repair has nothing to do.");
     folder.run(&["repair", "-n", SHOP, "--yes"], 0)?;
 
-    say("Preview what it takes to unlink the namespace and to remove the integration.");
+    say("Preview how to unlink the namespace and how to remove the integration.");
     folder.run(&["unlink", "-n", SHOP, "--dry-run"], 0)?;
     folder.run(&["teardown", "--dry-run"], 0)
 }

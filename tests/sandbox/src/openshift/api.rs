@@ -19,7 +19,7 @@ use super::verbs::{self, Deleted, Target};
 use super::webhooks::Written;
 use super::{OpenShift, definitions, discovery, images, lists, meta, projects, protobuf, reviews, watch};
 
-/// What the API server reads. The stand-in reads JSON, and protobuf for some kinds.
+/// The media types that the API server reads. The stand-in reads JSON, and protobuf for some kinds.
 const BODY_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 /// The subresource of a BuildConfig that makes a Build of it.

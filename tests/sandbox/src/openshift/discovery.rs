@@ -1,4 +1,4 @@
-//! What the server has to offer: versions, groups and resources, and the least of OpenAPI v3.
+//! Discovery: versions, groups and resources, and the part of OpenAPI v3 that kubectl needs.
 //!
 //! Groups and resources have the fields of both forms, aggregated (`APIGroupDiscovery`) and one by one (`APIGroup` and
 //! `APIResource`). Clients read those that they know.
@@ -16,7 +16,7 @@ type Kinds<'a> = &'a [&'static Kind];
 /// The content type that aggregated discovery is asked for and answered with.
 pub(crate) const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
-/// What `oc get all` lists.
+/// The resources of `oc get all`.
 const IN_ALL: [&str; 5] = ["buildconfigs", "builds", "deployments", "imagestreams", "services"];
 
 /// The document at a path, and whether it is an aggregated one; `None` where there is nothing.
@@ -132,7 +132,7 @@ fn schemas(kinds: Kinds<'_>) -> Value {
     json!({"paths": paths.collect::<Map<_, _>>()})
 }
 
-/// For every kind, that a patch takes `fieldValidation`: then a client leaves validation to the server
+/// Every kind has a patch with the parameter `fieldValidation`, so a client leaves validation to the server
 /// (k8s.io/cli-runtime `pkg/resource/query_param_verifier_v3.go`).
 fn operations(kinds: Kinds<'_>) -> Value {
     let operation = |kind: &&Kind| {

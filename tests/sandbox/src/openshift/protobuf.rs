@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::kinds::Kind;
 use Field::{Bytes, Object, Text, Texts};
 
-/// What every message begins with (k8s.io/apimachinery `pkg/runtime/serializer/protobuf`).
+/// The first bytes of every body (k8s.io/apimachinery `pkg/runtime/serializer/protobuf`).
 const PREFIX: &[u8] = b"k8s\0";
 
 /// The fields of a message, with their numbers in `generated.proto` of k8s.io/api. Fields that kubectl does not set when

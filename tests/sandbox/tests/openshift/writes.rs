@@ -71,7 +71,7 @@ fn creates_are_refused_in_the_servers_words() {
 }
 
 #[test]
-fn protobuf_is_read_for_what_kubectl_creates() {
+fn reads_protobuf_of_kinds_that_kubectl_creates() {
     let api = Api::asleep();
     let field = |number: u8, content: &[u8]| [&[number << 3 | 2, u8::try_from(content.len()).unwrap()], content].concat();
     let entry = [field(1, b"key"), field(2, b"value")].concat();
