@@ -1,16 +1,14 @@
 use std::io::Write;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sandbox::traffic::Fault;
-use tracing_subscriber::fmt::MakeWriter;
 
-use super::{Stage, secret_of};
+use super::Stage;
 use crate::bridge::integration::Step;
 use crate::bridge::snapshot::UnreadKind;
 use crate::cluster::pod::Pod;
-use crate::cluster::{Cause, Cluster, Options, Secrets};
+use crate::cluster::{Cause, Cluster, Options};
 
 #[test]
 fn a_client_knows_where_it_is_and_says_who_it_is() {
@@ -33,18 +31,6 @@ fn acting_as_somebody_is_left_to_the_server() {
     let unread = stage.run(cluster.namespaces(None)).unwrap_err();
     assert_eq!(unread.kind, UnreadKind::Forbidden);
     assert!(unread.reason.contains("nobody"), "{}", unread.reason);
-}
-
-#[test]
-fn no_more_calls_are_under_way_than_allowed() {
-    let stage = Stage::new();
-    let options = Options { parallel: 2, ..stage.options("admin") };
-    let cluster = stage.run(Cluster::connect(&options)).unwrap();
-    stage.openshift().traffic().clear();
-    stage.openshift().traffic().set_latency(Duration::from_millis(20));
-    stage.run(async { futures::future::join_all((0..8).map(|_| cluster.integrations())).await });
-    assert_eq!(stage.openshift().traffic().count("list quayintegrations"), 8);
-    assert_eq!(stage.openshift().traffic().max_in_flight(), 2);
 }
 
 #[cfg(unix)]
@@ -127,78 +113,6 @@ fn what_may_pass_is_tried_again() {
         assert_eq!(stage.run(cluster.integrations()), Ok(vec![]));
         assert_eq!(traffic.count("list quayintegrations"), 2);
     }
-}
-
-#[test]
-fn what_does_not_pass_is_unknown_and_never_absent() {
-    let stage = Stage::new();
-    let cluster = stage.cluster("admin");
-    let faults = [
-        Fault::on("GET", "/apis/").html(404),
-        Fault::on("GET", "/apis/").html(502),
-        Fault::on("GET", "/apis/").html(200),
-        Fault::on("GET", "/apis/").status(500),
-        Fault::on("GET", "/apis/").status(200).body("[]"),
-        Fault::on("GET", "/apis/").drop_before(),
-        Fault::on("GET", "/apis/").drop_after(),
-    ];
-    for fault in faults {
-        stage.openshift().traffic().clear_faults();
-        stage.openshift().traffic().fault(fault);
-        let unread = stage.run(cluster.integrations()).unwrap_err();
-        assert_eq!((unread.call.as_str(), unread.kind), ("list QuayIntegrations", UnreadKind::Failed));
-        let parts = stage.parts(&cluster, "myproj", None, secret_of, Secrets::Always);
-        assert!(parts.image_streams.is_err() && parts.namespace.is_ok() && parts.service_accounts.is_ok());
-    }
-}
-
-#[test]
-fn an_expired_login_says_how_to_log_in() {
-    let stage = Stage::new();
-    let cluster = stage.cluster("admin");
-    stage.openshift().expire_tokens();
-    let error = stage.run(cluster.delete_secret("myproj", "a")).unwrap_err();
-    assert_eq!(error.status(), Some(401));
-    assert!(error.to_string().ends_with(&format!("log in again: oc login {}", stage.openshift().url())), "{error}");
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend(text);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-#[test]
-fn an_answer_that_cannot_be_read_is_not_logged_either() {
-    let stage = Stage::new();
-    let cluster = stage.cluster("admin");
-    let body = r#"{"items":[{"metadata":{"name":"HIDDEN"},"data":"HIDDEN"}]}"#;
-    stage.openshift().traffic().fault(Fault::on("GET", "/secrets").status(200).body(body));
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
-    let parts =
-        tracing::subscriber::with_default(subscriber, || stage.parts(&cluster, "myproj", None, secret_of, Secrets::Always));
-    let unread = parts.secrets.unwrap().unwrap_err();
-    assert!(!format!("{unread:?}").contains("HIDDEN"), "{unread:?}");
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(logged.contains("requesting"), "a weak test: {logged}");
-    assert!(!logged.contains("HIDDEN"), "{logged}");
 }
 
 /// What a pod of the sandbox's cluster finds as its service account's.

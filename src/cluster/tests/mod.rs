@@ -4,13 +4,11 @@
 
 mod connection;
 mod credentials;
-mod importing;
 mod objects;
 mod operator;
 mod platform;
 mod reading;
 mod service_accounts;
-mod trust;
 mod watching;
 mod writing;
 

@@ -5,8 +5,7 @@ use sandbox::openshift::{Cluster as SandboxCluster, Olm};
 use serde_json::{Value, json};
 
 use super::Stage;
-use crate::bridge::snapshot::UnreadKind;
-use crate::cluster::{ObjectKind, Operator};
+use crate::cluster::Operator;
 
 const OPERATORS: &str = "openshift-operators";
 const CSV: &str = "quay-bridge-operator.v3.18.0";
@@ -44,20 +43,6 @@ fn problem(operator: &Operator) -> String {
 }
 
 #[test]
-fn an_operator_that_runs_is_healthy_whoever_installed_it() {
-    for olm in [Olm::V0, Olm::V1] {
-        let stage = stage(olm, true);
-        let operator = until(&stage, Operator::is_healthy);
-        assert!(operator.is_installed() && !operator.has_failed(), "{olm:?}");
-        assert_eq!((operator.version(), operator.problems().len()), (Some("3.18.0"), 0), "{olm:?}");
-        let deployment = operator.deployment.unwrap().unwrap();
-        assert_eq!((deployment.namespace.as_str(), deployment.wanted, deployment.available), (OPERATORS, 1, 1));
-        assert!(operator.webhook.unwrap().unwrap().starts_with("quayintegration.quay.redhat.com"));
-        assert_eq!((operator.subscription.is_some(), operator.extension.is_some()), (olm == Olm::V0, olm == Olm::V1));
-    }
-}
-
-#[test]
 fn a_cluster_without_operator_is_asked_once_about_each_part_that_it_can_have() {
     for (olm, parts) in [(Olm::Both, 7), (Olm::V0, 5), (Olm::V1, 6), (Olm::None, 4)] {
         let stage = stage(olm, false);
@@ -65,66 +50,6 @@ fn a_cluster_without_operator_is_asked_once_about_each_part_that_it_can_have() {
         assert_eq!(stage.requests().len(), parts, "{olm:?}: {:?}", stage.requests());
         assert!(!operator.is_installed() && !operator.is_healthy() && !operator.has_failed(), "{olm:?}");
         assert_eq!((operator.problems().len(), operator.crd.is_some()), (0, olm != Olm::V1), "{olm:?}");
-    }
-}
-
-#[test]
-fn a_subscription_tells_how_it_is_installed() {
-    let stage = stage(Olm::Both, false);
-    subscribe(&stage, "Automatic");
-    let operator = until(&stage, Operator::is_healthy);
-    let subscription = operator.subscription.unwrap();
-    assert_eq!((subscription.channel.as_str(), subscription.approval.as_str()), ("stable-3.18", "Automatic"));
-    let catalog = (subscription.catalog.as_str(), subscription.catalog_namespace.as_str());
-    assert_eq!(catalog, ("redhat-operators", "openshift-marketplace"));
-    assert_eq!(subscription.installed_csv.as_deref(), Some(CSV));
-    assert!(subscription.others.is_empty() && !subscription.ours);
-    let plan = subscription.install_plan.unwrap();
-    assert_eq!((plan.phase.as_str(), plan.approved, plan.csvs), ("Complete", true, vec![CSV.to_owned()]));
-    let csv = operator.csv.unwrap();
-    assert_eq!((csv.name.as_str(), csv.namespace.as_str(), csv.phase.as_str()), (CSV, OPERATORS, "Succeeded"));
-}
-
-#[test]
-fn an_install_plan_waits_for_its_approval() {
-    let stage = stage(Olm::V0, false);
-    subscribe(&stage, "Manual");
-    let waits = |operator: &Operator| {
-        operator.subscription.as_ref().and_then(|it| it.install_plan.as_ref()).is_some_and(|plan| plan.needs_approval())
-    };
-    let operator = until(&stage, waits);
-    assert!(!operator.is_healthy() && !operator.has_failed());
-    let plan = operator.subscription.as_ref().unwrap().install_plan.clone().unwrap();
-    assert_eq!(problem(&operator), format!("InstallPlan {OPERATORS}/{}: it waits for approval", plan.name));
-    assert_eq!(operator.progress(), format!("InstallPlan {}: RequiresApproval", plan.name));
-    let patch = json!({ "metadata": { "resourceVersion": plan.resource_version }, "spec": { "approved": true } });
-    let cluster = stage.cluster("admin");
-    stage.run(cluster.merge_object(ObjectKind::InstallPlan, Some(OPERATORS), &plan.name, &patch)).unwrap();
-    until(&stage, Operator::is_healthy);
-}
-
-#[test]
-fn what_olm_gives_up_on_is_told_in_its_words_and_in_ours() {
-    let resolution = "Subscription openshift-operators/quay-bridge-operator: ResolutionFailed (ConstraintsNotSatisfiable): ";
-    let plan = "InstallPlan openshift-operators/install-";
-    let csv = format!("ClusterServiceVersion openshift-operators/{CSV}: Failed (");
-    let fails = |reason: &str, message: &str| Trouble::OperatorFails { reason: reason.into(), message: message.into() };
-    let table = [
-        (Trouble::PackageMissing, resolution, "quay-bridge-operator", "the catalog may lack the package"),
-        (Trouble::ResolutionFails("x requires y".into()), resolution, "x requires y", "no version of the operator fits"),
-        (Trouble::InstallPlanFails("quota exceeded".into()), plan, "quota exceeded", "could not be created"),
-        (fails("InstallCheckFailed", "install timeout"), csv.as_str(), "install timeout", "look at its Deployment"),
-        (fails("TooManyOperatorGroups", "found 2"), csv.as_str(), "found 2", "may have just one"),
-    ];
-    for (trouble, of, message, meaning) in table {
-        let stage = stage(Olm::V0, false);
-        stage.openshift().trouble(Some(&trouble));
-        subscribe(&stage, "Automatic");
-        let operator = until(&stage, Operator::has_failed);
-        let problems = operator.problems();
-        let told = |text: &String| text.starts_with(of) && text.contains(message) && text.contains(meaning);
-        assert!(problems.iter().any(told), "{trouble:?}: {problems:#?}");
-        assert!(!operator.is_healthy(), "{trouble:?}");
     }
 }
 
@@ -151,29 +76,6 @@ fn install(stage: &Stage, olm: Olm) {
         Olm::V1 => drop(olm::extension().into_iter().map(|object| stage.openshift().create(object)).collect::<Vec<_>>()),
         _ => subscribe(stage, "Automatic"),
     }
-}
-
-#[test]
-fn an_extension_is_followed_to_its_end() {
-    let stage = stage(Olm::V1, false);
-    install(&stage, Olm::V1);
-    let operator = until(&stage, Operator::is_healthy);
-    let extension = operator.extension.as_ref().unwrap();
-    assert_eq!((extension.name.as_str(), extension.namespace.as_str()), ("quay-bridge-operator", OPERATORS));
-    assert_eq!(extension.service_account, "quay-bridge-operator-installer");
-    assert_eq!(extension.channels, ["stable-3.18"]);
-    assert_eq!(operator.progress(), "ClusterExtension quay-bridge-operator: Succeeded");
-
-    let blocked = stage_blocked();
-    let operator = until(&blocked, Operator::has_failed);
-    assert!(operator.problems()[0].contains("does not try again"), "{:?}", operator.problems());
-}
-
-fn stage_blocked() -> Stage {
-    let stage = stage(Olm::V1, false);
-    stage.openshift().trouble(Some(&Trouble::OperatorFails { reason: "x".into(), message: "y".into() }));
-    install(&stage, Olm::V1);
-    stage
 }
 
 #[test]
@@ -211,23 +113,6 @@ fn an_operator_that_was_deleted_under_its_subscription_does_not_come_back() {
     let operator = until(&stage, |operator| operator.csv.is_none());
     assert!(operator.has_failed() && !operator.is_healthy() && operator.is_installed());
     assert!(problem(&operator).contains(&format!("gone: {CSV}. That is: somebody deleted it")), "{}", problem(&operator));
-}
-
-#[test]
-fn what_decides_is_unknown_as_a_whole_and_what_describes_by_itself() {
-    let stage = stage(Olm::V0, true);
-    until(&stage, Operator::is_healthy);
-    stage.openshift().deny("admin", "list", "apps", "deployments");
-    stage.openshift().deny("admin", "list", "admissionregistration.k8s.io", "*");
-    let operator = look(&stage);
-    assert_eq!(operator.deployment.as_ref().unwrap_err().kind, UnreadKind::Forbidden);
-    assert_eq!(operator.webhook.as_ref().unwrap_err().kind, UnreadKind::Forbidden);
-    assert!(operator.is_healthy());
-
-    stage.openshift().deny("admin", "list", "operators.coreos.com", "subscriptions");
-    let groups = groups(&stage);
-    let unread = stage.run(stage.cluster("admin").operator(&groups)).unwrap_err();
-    assert_eq!(unread.call, "list Subscriptions in all namespaces");
 }
 
 #[test]

@@ -79,20 +79,6 @@ fn a_secret_that_is_there_is_updated_unless_its_type_forbids_it() {
 }
 
 #[test]
-fn creating_a_secret_that_is_there_keeps_what_else_is_in_it() {
-    let stage = Stage::new();
-    let theirs = r#"{"auths":{"https://q/v2/":{"auth":"YTpvbGQ="},"other":{"username":"b","password":"c"}}}"#;
-    stage.openshift().create(secret("kubernetes.io/dockerconfigjson", theirs));
-    let cluster = stage.cluster("dev");
-    stage.run(create(&cluster)).unwrap();
-    let both = r#"{"auths":{"other":{"auth":"Yjpj"},"q":{"auth":"YTpuZXc="}}}"#;
-    let merged = stored(&stage);
-    assert_eq!(merged["data"][".dockerconfigjson"], STANDARD.encode(both));
-    stage.run(create(&cluster)).unwrap();
-    assert_eq!(stored(&stage), merged, "a second time there is nothing to write");
-}
-
-#[test]
 fn an_update_never_writes_over_what_others_have_put_there_meanwhile() {
     let stage = Stage::new();
     stage.openshift().create(secret("kubernetes.io/dockerconfigjson", OLD));
@@ -133,39 +119,6 @@ fn a_secret_of_the_wrong_type_is_replaced_if_it_is_still_the_same() {
 }
 
 #[test]
-fn deleting_what_is_gone_is_fine_and_what_is_forbidden_is_not() {
-    let stage = Stage::new();
-    stage.openshift().create(secret("Opaque", OLD));
-    let error = stage.run(stage.cluster("nobody").delete_secret("myproj", "s")).unwrap_err();
-    assert_eq!(error.status(), Some(403));
-    let cluster = stage.cluster("dev");
-    stage.run(cluster.delete_secret("myproj", "s")).unwrap();
-    assert_eq!(stage.openshift().get("Secret", "myproj", "s"), None);
-    stage.run(cluster.delete_secret("myproj", "s")).unwrap();
-}
-
-#[test]
-fn an_answer_that_is_lost_does_no_harm() {
-    let stage = Stage::new();
-    let traffic = stage.openshift().traffic();
-    let cluster = stage.cluster("dev");
-    for (text, method) in [(NEW, "POST"), (OLD, "PATCH"), (OLD, "DELETE")] {
-        traffic.clear_faults();
-        traffic.fault(Fault::on(method, "/secrets").nth(1).drop_after());
-        match method {
-            "POST" => drop(stage.run(create(&cluster)).unwrap()),
-            "PATCH" => {
-                let seen = version(&stored(&stage)).to_owned();
-                stage.run(cluster.update_secret("myproj", "s", &content(text), &seen)).unwrap();
-            }
-            _ => stage.run(cluster.delete_secret("myproj", "s")).unwrap(),
-        }
-        let now = stage.openshift().get("Secret", "myproj", "s").map(|secret| secret["data"][".dockerconfigjson"].clone());
-        assert_eq!(now, (method != "DELETE").then(|| json!(STANDARD.encode(text))), "{method}");
-    }
-}
-
-#[test]
 fn the_lists_of_the_integration_are_edited_beside_others() {
     let stage = Stage::new();
     let mut resource = manifests::quay_integration("https://q");
@@ -192,28 +145,6 @@ fn the_lists_of_the_integration_are_edited_beside_others() {
 }
 
 #[test]
-fn without_the_one_integration_there_are_no_lists_to_edit() {
-    let stage = Stage::new();
-    let cluster = stage.cluster("admin");
-    let edit = ScopeEdit { deny: vec!["myproj".into()], ..ScopeEdit::default() };
-    let error = stage.run(cluster.edit_scope(&edit)).unwrap_err();
-    assert!(error.to_string().ends_with("there must be one QuayIntegration, and there are 0"), "{error}");
-}
-
-#[test]
-fn a_namespace_is_marked_and_unmarked() {
-    let stage = Stage::new();
-    let cluster = stage.cluster("admin");
-    let mark = || stage.openshift().get("Namespace", "", "myproj").unwrap()["metadata"]["annotations"]["oc-quay/linked"].clone();
-    stage.run(cluster.mark_namespace("myproj", true)).unwrap();
-    assert_eq!(mark(), "true");
-    stage.run(cluster.mark_namespace("myproj", false)).unwrap();
-    assert_eq!(mark(), Value::Null);
-    stage.run(cluster.mark_namespace("nowhere", false)).unwrap();
-    assert_eq!(stage.run(cluster.mark_namespace("nowhere", true)).unwrap_err().status(), Some(404));
-}
-
-#[test]
 fn only_the_operators_finalizer_is_taken_off() {
     let stage = Stage::new();
     let finalizers = |list: Value| {
@@ -235,16 +166,4 @@ fn only_the_operators_finalizer_is_taken_off() {
     stage.run(cluster.release_namespace("myproj")).unwrap();
     assert_eq!(stage.requests(), ["get namespaces"]);
     stage.run(cluster.release_namespace("nowhere")).unwrap();
-}
-
-#[test]
-fn a_namespace_that_hangs_on_the_finalizer_goes() {
-    let stage = Stage::new();
-    Stage::modify(stage.openshift(), "Namespace", "", "myproj", |namespace| {
-        namespace["metadata"]["finalizers"] = json!(["quay.redhat.com/quayintegrations"]);
-    });
-    stage.openshift().delete("Namespace", "", "myproj");
-    let cluster = stage.cluster("admin");
-    stage.run(cluster.release_namespace("myproj")).unwrap();
-    stage.eventually(|openshift| openshift.get("Namespace", "", "myproj").is_none());
 }

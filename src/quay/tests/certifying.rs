@@ -1,32 +1,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
 use sandbox::tls::Authority;
-use tokio::net::TcpListener;
 
 use super::*;
-use crate::bridge::integration::Step;
-use crate::quay::{Certificate, ErrorKind, OptionsError, QuayError, describe_pem, presented_chain};
-
-const TIMEOUT: Duration = Duration::from_secs(5);
-
-fn chain_at(scene: &Scene, url: &str) -> Result<Vec<Certificate>, QuayError> {
-    scene.run(presented_chain(&QuayUrl::parse(url).unwrap().0, TIMEOUT))
-}
-
-#[test]
-fn a_certificate_that_nobody_trusts_is_shown_and_nothing_is_sent() {
-    let scene = Scene::new();
-    let chain = chain_at(&scene, &scene.sandbox.quay.url()).unwrap();
-    let [leaf] = &chain[..] else { panic!("{chain:?}") };
-    assert_eq!((leaf.subject.as_str(), leaf.issuer.as_str()), ("CN=localhost", "CN=oc-quay sandbox CA"));
-    assert!(!leaf.is_ca);
-    let now = Timestamp::now();
-    assert!(leaf.not_before < now && now < leaf.not_after);
-    assert_eq!(scene.requests(), 0);
-    // What was seen is what the file says.
-    assert_eq!(describe_pem(leaf.pem.as_bytes()).unwrap(), chain);
-}
+use crate::quay::{OptionsError, describe_pem};
 
 #[test]
 fn a_file_of_certificates_is_described_one_by_one() {
@@ -66,21 +43,5 @@ fn what_is_no_certificate_is_refused() {
     let broken = "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
     for pem in ["", "nothing", "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", broken] {
         assert!(matches!(describe_pem(pem.as_bytes()), Err(OptionsError::Ca(_))), "{pem}");
-    }
-}
-
-#[test]
-fn who_presents_no_certificate_is_told_by_the_step() {
-    let scene = Scene::new();
-    let listener = scene.run(TcpListener::bind("127.0.0.1:0")).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    let table = [
-        ("https://quay.invalid".to_owned(), ErrorKind::Unreachable(Step::Name)),
-        (format!("https://127.0.0.1:{port}"), ErrorKind::Unreachable(Step::Connect)),
-        (format!("http://127.0.0.1:{port}"), ErrorKind::PlainHttp),
-    ];
-    for (url, kind) in table {
-        assert_eq!(chain_at(&scene, &url).unwrap_err().kind, kind, "{url}");
     }
 }

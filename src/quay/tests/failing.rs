@@ -171,60 +171,6 @@ fn retries_end_with_the_time_of_the_call() {
     assert_eq!(scene.requests(), 1);
 }
 
-#[test]
-fn a_quay_that_is_down_behind_its_proxy_is_unreachable() {
-    let scene = Scene::linked();
-    scene.traffic().fault(Fault::on("*", "/").html(502));
-    let client = scene.client();
-    assert_eq!(scene.read(&client, Depth::Full).unwrap_err().kind, UnreadKind::Skipped);
-    let reason = "a proxy answered 502 Bad Gateway in Quay's place".to_owned();
-    assert_eq!(client.troubles(), [Trouble::Unreachable { step: Step::Http, reason }]);
-}
-
-#[test]
-fn another_program_under_the_address_is_not_a_missing_organization() {
-    let scene = Scene::linked();
-    for status in [200, 308, 404] {
-        scene.traffic().clear_faults();
-        scene.traffic().fault(Fault::on("*", "/").html(status));
-        for depth in [Depth::Full, Depth::Lean, Depth::New] {
-            let unread = scene.read(&scene.client(), depth).unwrap_err();
-            assert_eq!(unread.kind, UnreadKind::Failed, "{status} {depth:?}");
-            assert!(unread.reason.starts_with("the address answered something that is not Quay's API"), "{}", unread.reason);
-        }
-    }
-    let client = scene.client();
-    scene.traffic().clear_faults();
-    scene.traffic().fault(Fault::on("POST", "/").html(200));
-    let error = scene.run(client.create_organization("new")).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Unexpected, "a page is no success");
-}
-
-#[test]
-fn any_single_failure_leaves_no_half_truth() {
-    let faults: [Harm; 5] =
-        [|fault| fault.html(500), |fault| fault.html(200), |fault| fault.html(404), |fault| fault.html(403), Fault::drop_before];
-    at_once(["/robots", "/prototypes", "/repository", "/organization/prod_app"], |path| {
-        let scene = Scene::linked();
-        for (number, fault) in faults.into_iter().enumerate() {
-            for depth in [Depth::Full, Depth::Lean, Depth::New] {
-                scene.traffic().clear_faults();
-                scene.traffic().fault(fault(Fault::on("GET", path)));
-                let client = scene.client();
-                scene.run(client.about()).unwrap();
-                let context = format!("{path} {number} {depth:?}");
-                let Ok(read) = scene.read(&client, depth) else { continue };
-                let organization = read.unwrap_or_else(|| panic!("{context}: called missing"));
-                assert!(organization.robots.is_err() || organization.robots.unwrap().len() == 3, "{context}");
-                let permissions = organization.default_permissions;
-                assert!(permissions.is_err() || permissions.unwrap().len() == 3, "{context}");
-                let repositories = organization.repositories;
-                assert!(repositories.is_err() || repositories.unwrap().len() == 3, "{context}");
-            }
-        }
-    });
-}
-
 /// A port that leads to the stand-in, and how many connections came through it.
 async fn counting_port(target: String) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -253,25 +199,4 @@ fn one_http2_connection_serves_all_calls() {
         scene.run(futures::future::join_all((0..20).map(|_| client.robot_token(ORGANIZATION, ROBOTS[0]))));
     }
     assert_eq!(connections.load(Ordering::Relaxed), at_first);
-}
-
-#[test]
-fn no_more_are_in_flight_than_allowed() {
-    let scene = Scene::linked();
-    scene.traffic().set_latency(Duration::from_millis(20));
-    let client = Quay::new(Options { parallel: 2, ..scene.options() }).unwrap();
-    scene.run(futures::future::join_all((0..10).map(|_| client.robot_token(ORGANIZATION, ROBOTS[0]))));
-    assert_eq!(scene.traffic().max_in_flight(), 2);
-}
-
-#[test]
-fn neither_the_client_nor_its_errors_show_the_token() {
-    let scene = Scene::linked();
-    let client = scene.client();
-    let token = scene.sandbox.quay.admin_token();
-    assert!(!format!("{client:?} {:?}", scene.options()).contains(&token));
-    scene.traffic().fault(Fault::on("*", "/").status(400).body(r#"{"message":"no"}"#));
-    let error = scene.run(client.create_organization("new")).unwrap_err();
-    assert!(!format!("{error} {error:?}").contains(&token));
-    assert!(scene.traffic().entries().iter().all(|entry| entry.user_agent == format!("oc-quay/{}", env!("CARGO_PKG_VERSION"))));
 }

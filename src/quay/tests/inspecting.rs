@@ -15,22 +15,6 @@ fn try_token(scene: &Scene, token: &str, known: Option<&[Scope]>) -> TokenTrial 
 }
 
 #[test]
-fn the_first_look_costs_two_calls_and_no_token() {
-    let scene = Scene::new();
-    let client = Quay::new(Options { token: None, ..scene.options() }).unwrap();
-    let seen = scene.run(client.inspect());
-    assert_eq!(seen.health.unwrap(), Vec::<String>::new());
-    let about = seen.about.unwrap();
-    assert_eq!(about.own_host, Some(scene.sandbox.quay.host()));
-    assert_eq!(about.features, Features { user_initialize: Some(false), ..Features::default() });
-    assert_eq!(scene.requests(), 2);
-    // Its configuration is remembered, also by who asks with another token.
-    let other = client.with_token(Some(SecretString::from("abc"))).unwrap();
-    scene.run(other.about()).unwrap();
-    assert_eq!(scene.requests(), 0);
-}
-
-#[test]
 fn every_release_says_what_it_can() {
     let table = [
         (Release::V3_12, None),
@@ -72,29 +56,6 @@ fn features_that_are_not_named_have_quays_defaults() {
 }
 
 #[test]
-fn services_that_are_down_are_named_at_once() {
-    let scene = Scene::new();
-    scene.sandbox.quay.set_down(&["database", "auth"]);
-    let client = scene.client();
-    let seen = scene.run(client.inspect());
-    assert_eq!(seen.health.unwrap(), ["auth", "database"]);
-    assert_eq!(scene.requests(), 2, "a 503 that says what is wrong is an answer");
-    assert_eq!(client.troubles(), []);
-}
-
-#[test]
-fn a_page_in_place_of_the_health_is_no_health() {
-    let scene = Scene::new();
-    for (status, kind) in [(200, ErrorKind::Unexpected), (404, ErrorKind::Unexpected), (502, ErrorKind::Server)] {
-        scene.traffic().clear_faults();
-        scene.traffic().fault(Fault::on("GET", "/health").html(status));
-        let seen = scene.run(scene.client().inspect());
-        assert_eq!(seen.health.unwrap_err().kind, kind);
-        assert!(seen.about.is_ok());
-    }
-}
-
-#[test]
 fn another_token_starts_without_the_troubles_of_the_old_one() {
     let scene = Scene::new();
     scene.sandbox.quay.set_flags(|flags| flags.readonly = true);
@@ -121,28 +82,6 @@ fn a_token_of_a_superuser_sees_everything() {
     };
     assert_eq!(trial, expected);
     assert_eq!(scene.requests(), 2 + 1, "the third is the configuration");
-}
-
-#[test]
-fn a_token_of_a_plain_user_sees_their_own_organizations() {
-    let scene = Scene::linked();
-    let quay = &scene.sandbox.quay;
-    quay.add_organization("mine", "alice");
-    let client = scene.client_with(&quay.add_full_token("alice"));
-    scene.run(client.about()).unwrap();
-    scene.requests();
-    let trial = scene.run(client.try_token(None)).unwrap();
-    let expected = TokenTrial {
-        user: Some("alice".into()),
-        superuser: None,
-        lacks: vec![],
-        organizations: Some(names(&["mine"])),
-        sees_all: false,
-    };
-    assert_eq!(trial, expected);
-    assert_eq!(scene.requests(), 2);
-    scene.run(client.diagnose());
-    assert_eq!(scene.requests(), 0, "what is known is not asked again");
 }
 
 #[test]
@@ -188,35 +127,9 @@ fn what_is_known_of_a_token_is_not_tried() {
 }
 
 #[test]
-fn where_only_superusers_create_organizations_others_are_told() {
-    for change in [|flags: &mut Flags| flags.org_creation_only = true, |flags: &mut Flags| flags.restricted_users = true] {
-        let scene = Scene::new();
-        scene.sandbox.quay.set_flags(change);
-        let right = Trouble::UserLacksRight { user: "alice".into(), right: "create organizations".into() };
-        assert_eq!(try_token(&scene, &scene.sandbox.quay.add_full_token("alice"), None).lacks, [right]);
-        assert_eq!(try_token(&scene, &scene.sandbox.quay.admin_token(), None).lacks, []);
-    }
-}
-
-#[test]
 fn a_superuser_who_may_change_nothing_is_none() {
     let scene = Scene::linked();
     scene.sandbox.quay.add_user("auditor", true);
     scene.sandbox.quay.set_flags(|flags| flags.readonly_superusers = names(&["auditor"]));
     assert_eq!(try_token(&scene, &scene.sandbox.quay.add_full_token("auditor"), None).superuser, Some(false));
-}
-
-#[test]
-fn the_marks_of_an_organization_tell_whose_it_is() {
-    let scene = Scene::linked();
-    let quay = &scene.sandbox.quay;
-    let theirs = Mark::new("api.other:6443", "app", "uid-2");
-    quay.add_robot(ORGANIZATION, "another", &theirs.to_string());
-    quay.add_robot(ORGANIZATION, "unmarked", "made by hand");
-    let mut marks = scene.run(scene.client().marks(ORGANIZATION)).unwrap();
-    marks.sort_by_key(|mark| mark.uid.clone());
-    assert_eq!(marks, [ours(), theirs]);
-    assert_eq!(scene.requests(), 1);
-    let stranger = scene.client_with(&quay.add_full_token("alice"));
-    assert_eq!(scene.run(stranger.marks(ORGANIZATION)).unwrap_err().kind, ErrorKind::Forbidden);
 }

@@ -1,5 +1,4 @@
-use jiff::{SignedDuration, Timestamp};
-use sandbox::quay::{ApplicationView, Flags, Release};
+use sandbox::quay::{ApplicationView, Release};
 
 use super::*;
 use crate::quay::{ErrorKind, Issued, QuayError, Scope, TokenRequest};
@@ -45,46 +44,6 @@ fn only_application(scene: &Scene) -> ApplicationView {
 }
 
 #[test]
-fn every_release_issues_a_token_and_finds_the_application_again() {
-    for release in RELEASES {
-        let scene = at(release);
-        let form_calls = if has_json_api(release) { 0 } else { 2 };
-        let first = issue(&scene, ADMIN, &wanted()).unwrap();
-        assert!(first.organization_made && first.application_made);
-        assert_eq!(first.scopes, Scope::ALL);
-        // The form needs Quay's own name, from its configuration.
-        assert_eq!(scene.requests(), 4 + form_calls, "{release:?}");
-        let second = issue(&scene, ADMIN, &wanted()).unwrap();
-        assert!(!second.organization_made && !second.application_made);
-        assert_eq!(scene.requests(), 2 + form_calls, "{release:?}");
-        assert_eq!(second.client_id, first.client_id);
-
-        let application = only_application(&scene);
-        assert_eq!(application.redirect_uri, "");
-        let tokens: Vec<&str> = application.tokens.iter().map(|token| token.token.as_str()).collect();
-        assert_eq!(tokens, [first.token.expose_secret(), second.token.expose_secret()]);
-        assert!(application.tokens.iter().all(|token| token.user == ADMIN && token.scope == Scope::list(&Scope::ALL)));
-        scene.assert_no_secret_in(&format!("{first:?}"));
-
-        let client = scene.nobody().with_token(Some(first.token)).unwrap();
-        let trial = scene.run(client.try_token(Some(&first.scopes))).unwrap();
-        assert_eq!((trial.user.as_deref(), trial.superuser, trial.lacks), (Some(ADMIN), Some(true), vec![]));
-    }
-}
-
-#[test]
-fn what_is_half_done_is_finished() {
-    for release in RELEASES {
-        let scene = at(release);
-        scene.sandbox.quay.add_organization(HOME, "alice");
-        scene.sandbox.quay.add_application(HOME, "another", "");
-        let issued = issue(&scene, "alice", &wanted()).unwrap();
-        assert!(!issued.organization_made && issued.application_made, "{release:?}");
-        assert_eq!(scene.sandbox.quay.applications(HOME).len(), 2);
-    }
-}
-
-#[test]
 fn of_several_applications_of_the_name_the_first_is_used_unless_one_is_given() {
     let scene = Scene::new();
     let quay = &scene.sandbox.quay;
@@ -106,24 +65,6 @@ fn an_application_that_is_not_there_is_named() {
         let kind = if has_json_api(release) { ErrorKind::NotFound } else { ErrorKind::Forbidden };
         assert_eq!(error.kind, kind, "{release:?} {error}");
         assert!(error.reason.contains("no application NOSUCHCLIENT"), "{error}");
-    }
-}
-
-#[test]
-fn an_expiry_is_kept_or_refused_but_never_dropped() {
-    let expiring = TokenRequest { expiry: Some(Duration::from_secs(30 * 86_400)), ..wanted() };
-    for release in RELEASES {
-        let scene = at(release);
-        let issued = issue(&scene, ADMIN, &expiring);
-        if has_json_api(release) {
-            issued.unwrap();
-            let tokens = only_application(&scene).tokens;
-            let lifetime = tokens[0].expires.duration_since(Timestamp::now());
-            assert!((lifetime - SignedDuration::from_hours(30 * 24)).abs() < SignedDuration::from_mins(1), "{lifetime}");
-        } else {
-            assert_eq!(issued.unwrap_err().kind, ErrorKind::Unsupported);
-            assert_eq!(scene.sandbox.quay.applications(HOME), []);
-        }
     }
 }
 
@@ -151,19 +92,6 @@ fn a_name_that_is_not_ours_to_use_is_refused_with_the_reason() {
             assert_eq!(error.kind, ErrorKind::Exists, "{release:?} {error}");
         }
         assert_eq!(scene.sandbox.quay.applications(HOME), []);
-    }
-}
-
-#[test]
-fn where_only_superusers_create_organizations_a_plain_user_needs_one_that_is_there() {
-    for change in [|flags: &mut Flags| flags.org_creation_only = true, |flags: &mut Flags| flags.restricted_users = true] {
-        let scene = Scene::new();
-        scene.sandbox.quay.set_flags(change);
-        let error = issue(&scene, "alice", &wanted()).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Forbidden);
-        assert!(error.reason.contains("alice may not create organizations"), "{error}");
-        scene.sandbox.quay.add_organization(HOME, "alice");
-        issue(&scene, "alice", &wanted()).unwrap();
     }
 }
 
@@ -239,18 +167,6 @@ fn a_token_whose_answer_was_lost_is_not_asked_for_twice() {
 }
 
 #[test]
-fn a_session_that_ended_is_said_to_have_ended() {
-    for release in RELEASES {
-        let scene = at(release);
-        let mut session = scene.session(ADMIN);
-        scene.sandbox.quay.end_sessions();
-        let error = scene.run(session.issue(&wanted())).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Unauthorized, "{error}");
-        assert!(error.reason.contains("sign in again"), "{error}");
-    }
-}
-
-#[test]
 fn a_password_alone_gets_a_token_where_nobody_can_sign_in() {
     for release in RELEASES {
         for direct_login in [true, false] {
@@ -268,23 +184,4 @@ fn a_password_alone_gets_a_token_where_nobody_can_sign_in() {
             assert_eq!(quay.open_sessions("alice"), 0);
         }
     }
-}
-
-#[test]
-fn a_password_alone_is_refused_with_the_reason() {
-    let scene = Scene::new();
-    let quay = &scene.sandbox.quay;
-    quay.add_organization(HOME, ADMIN);
-    let client_id = quay.add_application(HOME, APPLICATION, "");
-    let ask = |user: &str, password: &str, client_id: &str| {
-        let password = SecretString::from(password);
-        let error = scene.run(scene.nobody().issue_with_password(user, &password, client_id, &Scope::ALL)).unwrap_err();
-        scene.assert_no_secret_in(&format!("{error} {error:?}"));
-        error.kind
-    };
-    let (admin, alice) = (quay.password(ADMIN).unwrap(), quay.password("alice").unwrap());
-    assert_eq!(ask(ADMIN, &admin, "NOSUCHCLIENT"), ErrorKind::Forbidden);
-    assert_eq!(ask("alice", &alice, &client_id), ErrorKind::Forbidden);
-    assert_eq!(ask(ADMIN, "wr0ng-password", &client_id), ErrorKind::WrongPassword);
-    assert_eq!(scene.traffic().count("POST authorizeapp"), 3);
 }

@@ -34,27 +34,6 @@ fn a_login_shows_what_it_may_do() {
 }
 
 #[test]
-fn a_stale_login_is_refused() {
-    let scene = Scene::linked();
-    let client = scene.client();
-    let stale = login("builder", &scene.current_token("builder"));
-    scene.sandbox.quay.regenerate(ORGANIZATION, "builder").unwrap();
-    for login in [stale, login("nosuch", "x"), login("builder", "")] {
-        let outcome = scene.run(client.probe(&login, &wanted(&[("api", true)])));
-        assert!(matches!(&outcome, ProbeOutcome::Refused(why) if why.contains("robot")), "{outcome:?}");
-    }
-    assert_eq!(client.troubles(), [], "that is no fault of our own token");
-}
-
-#[test]
-fn logging_in_alone_is_a_probe_too() {
-    let scene = Scene::linked();
-    let client = scene.client();
-    let outcome = scene.run(client.probe(&login("builder", &scene.current_token("builder")), &[]));
-    assert_eq!(outcome, granted(&[]));
-}
-
-#[test]
 fn a_registry_that_cannot_be_asked_is_unknown() {
     let scene = Scene::linked();
     let client = scene.client();

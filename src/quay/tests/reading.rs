@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::bridge::Role;
 
@@ -133,19 +131,6 @@ fn what_the_list_of_3_12_holds_back_is_asked_one_by_one() {
 }
 
 #[test]
-fn the_list_of_all_organizations_is_for_superusers() {
-    let scene = Scene::linked();
-    let quay = &scene.sandbox.quay;
-    quay.add_organization("other", "alice");
-    assert_eq!(scene.run(scene.client().organizations()), Some(names(&["other", ORGANIZATION])));
-    assert_eq!(scene.requests(), 1);
-    let plain = scene.client_with(&quay.add_full_token("alice"));
-    assert_eq!(scene.run(plain.organizations()), None);
-    let without_scope = scene.client_with(&quay.add_token(ADMIN, &["org:admin", "user:admin"]));
-    assert_eq!(scene.run(without_scope.organizations()), None);
-}
-
-#[test]
 fn the_contents_of_an_organization_are_counted() {
     let scene = Scene::linked();
     let quay = &scene.sandbox.quay;
@@ -158,43 +143,6 @@ fn the_contents_of_an_organization_are_counted() {
     let contents = scene.run(scene.client().contents(ORGANIZATION)).unwrap();
     let expected = [("api", 1), ("team/nested", 1), ("web", 120), ("worker", 0)];
     assert_eq!(contents, expected.map(|(name, tags)| (name.to_owned(), tags)));
-}
-
-#[test]
-fn tags_come_with_their_digests_and_repositories_with_their_last_push() {
-    let scene = Scene::linked();
-    let quay = &scene.sandbox.quay;
-    let digest = quay.push_tag(ORGANIZATION, "web", "latest").unwrap();
-    let client = scene.client();
-    let tags = scene.run(client.tags(ORGANIZATION, "web")).unwrap().unwrap();
-    assert_eq!(scene.requests(), 1);
-    let [latest] = tags.as_slice() else { panic!("{tags:?}") };
-    assert_eq!((latest.name.as_str(), &latest.digest, latest.is_list), ("latest", &digest, false));
-    assert_eq!(scene.run(client.tags(ORGANIZATION, "worker")).unwrap(), Some(vec![]));
-    assert_eq!(scene.run(client.tags(ORGANIZATION, "absent")).unwrap(), None);
-    scene.requests();
-
-    let expected = [("api", None), ("web", Some(latest.pushed)), ("worker", None)];
-    let expected = BTreeMap::from(expected.map(|(name, pushed)| (name.to_owned(), pushed)));
-    assert_eq!(scene.run(client.pushed(ORGANIZATION)).unwrap(), expected);
-    assert_eq!(scene.requests(), 1);
-    let full = scene.read(&client, Depth::Full).unwrap().unwrap();
-    assert_eq!(full.pushed, Some(expected));
-    assert_eq!(scene.requests(), 3, "the list of repositories is read anyway");
-    assert_eq!(scene.read(&client, Depth::Lean).unwrap().unwrap().pushed, None);
-}
-
-#[test]
-fn quay_tells_its_version_without_a_token() {
-    let scene = Scene::new();
-    let client = Quay::new(Options { token: None, ..scene.options() }).unwrap();
-    let about = scene.run(client.about()).unwrap();
-    assert!(about.version.unwrap().starts_with("Quay v"));
-    assert!(!about.read_only);
-    assert_eq!(scene.requests(), 1);
-    let unread = scene.read(&client, Depth::Full).unwrap_err();
-    assert_eq!(unread.reason, "not asked, since there is no token for Quay");
-    assert_eq!(scene.requests(), 0);
 }
 
 #[test]

@@ -18,17 +18,6 @@ fn assert_refused(scene: &Scene, client: &Quay, depth: Depth) {
 }
 
 #[test]
-fn an_organization_of_others_is_not_administered() {
-    let scene = Scene::linked();
-    let token = scene.sandbox.quay.add_full_token("alice");
-    for depth in DEPTHS {
-        let client = scene.client_with(&token);
-        assert_refused(&scene, &client, depth);
-        assert_eq!(client.troubles(), [], "a stranger's token lacks nothing");
-    }
-}
-
-#[test]
 fn members_of_a_team_see_robot_accounts_but_administer_nothing() {
     let scene = Scene::linked();
     let quay = &scene.sandbox.quay;
@@ -85,18 +74,6 @@ fn a_token_that_is_not_accepted_ends_it_all() {
 }
 
 #[test]
-fn the_diagnosis_tells_a_bad_token_from_one_that_may_not_read_its_user() {
-    let scene = Scene::new();
-    let client = scene.client_with(&scene.sandbox.quay.add_token(ADMIN, &["org:admin"]));
-    scene.run(client.diagnose());
-    assert_eq!(client.troubles(), [lacks("user:admin")]);
-
-    let client = scene.client_with("0123456789012345678901234567890123456789");
-    scene.run(client.diagnose());
-    assert!(matches!(client.troubles()[..], [Trouble::TokenRefused { .. }]), "{:?}", client.troubles());
-}
-
-#[test]
 fn the_diagnosis_tells_what_keeps_organizations_from_being_created() {
     let scene = Scene::new();
     let quay = &scene.sandbox.quay;
@@ -141,26 +118,4 @@ fn read_only_mode_is_noticed_in_the_configuration_and_in_a_refusal() {
     assert_eq!(client.troubles(), [Trouble::ReadOnly]);
     assert_eq!(scene.requests(), 1, "waiting does not help");
     assert!(scene.read(&client, Depth::Full).unwrap().unwrap().administered, "reading still works");
-}
-
-#[test]
-fn a_read_only_superuser_administers_nothing() {
-    let scene = Scene::linked();
-    let quay = &scene.sandbox.quay;
-    quay.add_user("auditor", true);
-    quay.set_flags(|flags| flags.readonly_superusers = names(&["auditor"]));
-    let client = scene.client_with(&quay.add_full_token("auditor"));
-    let organization = scene.read(&client, Depth::Full).unwrap().unwrap();
-    assert!(!organization.administered);
-    assert_eq!(token(organization.robot("builder").unwrap()), None);
-}
-
-#[test]
-fn robot_accounts_that_are_switched_off_are_a_trouble() {
-    let scene = Scene::linked();
-    scene.sandbox.quay.set_flags(|flags| flags.robots_disallow = true);
-    let client = scene.client();
-    let error = scene.run(client.create_robot(ORGANIZATION, "new", "")).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::RobotsDisallowed);
-    assert_eq!(client.troubles(), [Trouble::RobotsDisallowed]);
 }

@@ -28,51 +28,6 @@ fn refused(scene: &Scene, user: &str, password: &str) -> QuayError {
 }
 
 #[test]
-fn signing_in_costs_two_calls_and_signing_out_one() {
-    let scene = Scene::new();
-    let session = scene.session("alice");
-    assert_eq!((session.user(), scene.requests()), ("alice", 2));
-    assert_eq!(scene.sandbox.quay.open_sessions("alice"), 1);
-    scene.assert_no_secret_in(&format!("{session:?}"));
-    scene.run(session.sign_out()).unwrap();
-    assert_eq!((scene.sandbox.quay.open_sessions("alice"), scene.requests()), (0, 1));
-}
-
-#[test]
-fn a_wrong_password_is_tried_once_and_not_shown() {
-    let scene = Scene::new();
-    for (user, password) in [("alice", "wr0ng-password"), ("nobody-of-this-name", "wr0ng-password")] {
-        let error = refused(&scene, user, password);
-        assert_eq!(error.kind, ErrorKind::WrongPassword);
-        let reason = format!("cannot sign in to Quay as {user}: Quay does not accept the user name or the password");
-        assert_eq!(error.to_string(), reason);
-        assert!(!format!("{error:?}").contains(password));
-    }
-    assert_eq!(scene.traffic().count("POST signin"), 2);
-    assert_eq!(scene.sandbox.quay.wrong_passwords("alice"), Some(1));
-}
-
-#[test]
-fn who_is_throttled_is_told_how_long_and_not_tried_again() {
-    let scene = Scene::new();
-    scene.sandbox.quay.throttle("alice", Duration::from_secs(40));
-    let error = refused(&scene, "alice", &scene.sandbox.quay.password("alice").unwrap());
-    let ErrorKind::Throttled { seconds } = error.kind else { panic!("{error:?}") };
-    assert!((38..=40).contains(&seconds), "{seconds}");
-    assert!(error.reason.contains(&format!("in {seconds} s")), "{error}");
-    assert_eq!(scene.traffic().count("POST signin"), 1);
-}
-
-#[test]
-fn a_quay_that_takes_no_passwords_says_so() {
-    let scene = Scene::new();
-    scene.sandbox.quay.set_flags(|flags| flags.direct_login = false);
-    let error = refused(&scene, "alice", &scene.sandbox.quay.password("alice").unwrap());
-    assert_eq!(error.kind, ErrorKind::DirectLoginOff);
-    scene.assert_no_secret_in(&format!("{error} {error:?}"));
-}
-
-#[test]
 fn nothing_is_sent_over_plain_http() {
     let scene = Scene::new();
     let url = scene.sandbox.quay.url().replace("https://", "http://");
@@ -104,16 +59,6 @@ fn a_sign_in_without_an_answer_is_not_repeated() {
 }
 
 #[test]
-fn another_program_under_the_address_is_no_sign_in() {
-    let scene = Scene::new();
-    for path in ["/csrf_token", "/signin"] {
-        scene.traffic().clear_faults();
-        scene.traffic().fault(Fault::on("*", path).html(200));
-        assert_eq!(refused(&scene, "alice", "password").kind, ErrorKind::Unexpected, "{path}");
-    }
-}
-
-#[test]
 fn whether_a_quay_is_empty_is_asked_without_creating_anything() {
     let table = [(true, true, true), (true, false, false), (false, true, false), (false, false, false)];
     for (feature, empty, expected) in table {
@@ -138,30 +83,6 @@ fn empty() -> Scene {
     scene.sandbox.quay.set_flags(|flags| flags.user_initialize = true);
     scene.sandbox.quay.empty();
     scene
-}
-
-#[test]
-fn the_first_user_is_signed_in_at_once() {
-    let scene = empty();
-    let password = SecretString::from("correct-horse");
-    let session = scene.run(scene.nobody().initialize("admin", &password, "admin@example.com")).unwrap();
-    assert_eq!(scene.requests(), 1);
-    assert_eq!(scene.sandbox.quay.open_sessions("admin"), 1);
-    scene.run(session.sign_out()).unwrap();
-    assert_eq!(scene.sandbox.quay.open_sessions("admin"), 0);
-    // A second one is not made.
-    let error = scene.run(scene.nobody().initialize("other", &password, "other@example.com")).unwrap_err();
-    assert!(error.reason.contains("non-empty database"), "{error}");
-}
-
-#[test]
-fn a_first_user_that_quay_does_not_take_is_quoted() {
-    let scene = empty();
-    for (user, password) in [("admin", "sh0rt"), ("Bad Name", "correct-horse")] {
-        let error = scene.run(scene.nobody().initialize(user, &SecretString::from(password), "a@example.com")).unwrap_err();
-        assert!(error.reason.contains("Failed to initialize user: Invalid "), "{error}");
-        assert!(!format!("{error:?}").contains(password), "{error}");
-    }
 }
 
 #[test]

@@ -18,65 +18,6 @@ fn acquainted(scene: &Scene) -> Quay {
 }
 
 #[test]
-fn an_organization_is_built_up_and_a_second_time_changes_nothing() {
-    let scene = Scene::new();
-    let quay = &scene.sandbox.quay;
-    let client = scene.client();
-    let tokens: Vec<String> = (0..2)
-        .map(|_| {
-            scene.run(async {
-                client.create_organization(ORGANIZATION).await.unwrap();
-                let token = client.create_robot(ORGANIZATION, "builder", &ours().to_string()).await.unwrap();
-                client.create_repository(ORGANIZATION, "api").await.unwrap();
-                client.grant(ORGANIZATION, "api", "builder", Role::Write).await.unwrap();
-                client.adopt(ORGANIZATION, &ours().to_string()).await.unwrap();
-                token.expose_secret().to_owned()
-            })
-        })
-        .collect();
-    assert_eq!(tokens, [scene.current_token("builder"), scene.current_token("builder")]);
-    assert_eq!(quay.robots(ORGANIZATION)[0].description, ours().to_string());
-    assert_eq!(quay.repositories(ORGANIZATION), ["api"]);
-    assert_eq!(quay.permissions(ORGANIZATION, "api")["prod_app+builder"], RepoRole::Write);
-    assert_eq!(quay.teams(ORGANIZATION).len(), 2);
-}
-
-#[test]
-fn an_organization_is_taken_down_and_a_second_time_is_fine() {
-    let scene = Scene::linked();
-    let quay = &scene.sandbox.quay;
-    let id = quay.prototypes(ORGANIZATION)[0].id.clone();
-    let client = scene.client();
-    for _ in 0..2 {
-        scene.run(async {
-            client.delete_default_permission(ORGANIZATION, &id).await.unwrap();
-            client.delete_robot(ORGANIZATION, "deployer").await.unwrap();
-        });
-    }
-    assert_eq!(quay.robots(ORGANIZATION).len(), 2);
-    assert_eq!(quay.prototypes(ORGANIZATION).len(), 1);
-    for _ in 0..2 {
-        scene.run(client.delete_organization(ORGANIZATION)).unwrap();
-        assert!(quay.organizations().is_empty());
-    }
-    quay.set_flags(|flags| flags.full_access = true);
-    scene.run(client.delete_organization(ORGANIZATION)).unwrap();
-}
-
-#[test]
-fn an_organization_of_others_is_neither_created_nor_deleted() {
-    let scene = Scene::new();
-    scene.sandbox.quay.add_organization(ORGANIZATION, "alice");
-    let client = scene.client();
-    let error = scene.run(client.create_organization(ORGANIZATION)).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Exists);
-    assert_eq!(error.reason, "the name is taken by an organization that this token may not administer");
-    let error = scene.run(client.delete_organization(ORGANIZATION)).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Forbidden);
-    assert_eq!(scene.sandbox.quay.organizations(), [ORGANIZATION]);
-}
-
-#[test]
 fn a_name_that_is_not_free_is_explained() {
     let scene = Scene::linked();
     let client = scene.client();
@@ -100,46 +41,6 @@ fn ownership_is_taken_of_organizations_only() {
     // Quay itself would turn the person into an organization.
     assert_eq!(scene.run(client.take_ownership("alice")).unwrap_err().kind, ErrorKind::NotFound);
     assert!(!quay.organizations().contains(&"alice".to_owned()));
-}
-
-#[test]
-fn a_token_is_read_and_renewed() {
-    let scene = Scene::linked();
-    let client = scene.client();
-    let old = scene.run(client.robot_token(ORGANIZATION, "builder")).unwrap();
-    let new = scene.run(client.rotate_robot(ORGANIZATION, "builder")).unwrap();
-    assert_ne!(old.expose_secret(), new.expose_secret());
-    assert_eq!(new.expose_secret(), scene.current_token("builder"));
-    assert_eq!(scene.run(client.robot_token(ORGANIZATION, "nosuch")).unwrap_err().kind, ErrorKind::NotFound);
-    assert_eq!(scene.run(client.rotate_robot(ORGANIZATION, "nosuch")).unwrap_err().kind, ErrorKind::NotFound);
-}
-
-#[test]
-fn a_token_that_quay_does_not_show_is_an_error() {
-    let scene = Scene::linked();
-    let quay = &scene.sandbox.quay;
-    quay.add_user("auditor", true);
-    quay.set_flags(|flags| flags.readonly_superusers = names(&["auditor"]));
-    let client = scene.client_with(&quay.add_full_token("auditor"));
-    let error = scene.run(client.robot_token(ORGANIZATION, "builder")).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Forbidden);
-}
-
-#[test]
-fn default_permissions_are_made_changed_and_deleted() {
-    let scene = Scene::linked();
-    let quay = &scene.sandbox.quay;
-    quay.add_robot(ORGANIZATION, "pipeline", "");
-    let client = scene.client();
-    scene.run(client.create_default_permission(ORGANIZATION, "pipeline", Role::Write)).unwrap();
-    assert_eq!(roles(&scene, "pipeline"), [RepoRole::Write]);
-    let id = quay.prototypes(ORGANIZATION).last().unwrap().id.clone();
-    scene.run(client.change_default_permission(ORGANIZATION, &id, Role::Read)).unwrap();
-    assert_eq!(roles(&scene, "pipeline"), [RepoRole::Read]);
-    scene.run(client.delete_default_permission(ORGANIZATION, &id)).unwrap();
-    assert!(roles(&scene, "pipeline").is_empty());
-    let gone = scene.run(client.change_default_permission(ORGANIZATION, &id, Role::Read)).unwrap_err();
-    assert_eq!(gone.kind, ErrorKind::NotFound);
 }
 
 /// Whether the answer to the first try is lost, or the request itself.
@@ -231,17 +132,4 @@ fn the_loser_of_a_race_for_the_first_right_tries_again() {
     let error = scene.run(client.grant(ORGANIZATION, "nosuch", "default", Role::Write)).unwrap_err();
     assert_eq!((error.kind, error.status), (ErrorKind::Server, Some(500)));
     assert_eq!(error.reason, "Quay answered 500 Internal Server Error");
-}
-
-#[test]
-fn a_token_that_expires_halfway_is_noticed_at_the_next_write() {
-    let scene = Scene::linked();
-    let client = scene.client();
-    scene.run(client.create_repository(ORGANIZATION, "one")).unwrap();
-    scene.sandbox.quay.expire_tokens();
-    let error = scene.run(client.create_repository(ORGANIZATION, "two")).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Unauthorized);
-    assert_eq!(error.to_string(), "cannot create repository prod_app/two: Quay does not accept the token (403)");
-    let error = scene.run(client.create_repository(ORGANIZATION, "three")).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Skipped);
 }
