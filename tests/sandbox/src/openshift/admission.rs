@@ -74,6 +74,9 @@ impl Request<'_> {
             "dryRun": self.dry_run,
             "options": {"kind": match operation { "CREATE" => "CreateOptions", _ => "UpdateOptions" }, "apiVersion": "meta.k8s.io/v1"},
         });
+        if self.dry_run {
+            request["options"]["dryRun"] = json!(["All"]);
+        }
         for (field, value) in [("namespace", namespace), ("subResource", subresource), ("requestSubResource", subresource)] {
             if !value.is_empty() {
                 request[field] = json!(value);

@@ -192,7 +192,7 @@ impl Call<'_> {
         object["kind"] = json!(self.kind.kind);
         object["apiVersion"] = json!(self.kind.api_version());
         if definitions::of(&self.openshift.store(), self.kind.group).is_some_and(definitions::is_terminating) {
-            return Err(Refusal::definition_terminating());
+            return Err(Refusal::definition_terminating(self.kind, meta::name(&object)));
         }
         if self.kind.namespaced {
             object["metadata"]["namespace"] = json!(target.namespace);

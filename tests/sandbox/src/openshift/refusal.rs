@@ -155,8 +155,9 @@ impl Refusal {
     }
 
     /// A new object of a kind whose definition is being deleted.
-    pub(crate) fn definition_terminating() -> Self {
-        Self::new(405, "MethodNotAllowed", "create not allowed while custom resource definition is terminating")
+    pub(crate) fn definition_terminating(kind: &Kind, name: &str) -> Self {
+        let why = "create not allowed while custom resource definition is terminating";
+        Self::forbidden(kind.plural, kind.group, name, why)
     }
 
     pub(crate) fn not_acceptable() -> Self {
