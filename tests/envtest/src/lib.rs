@@ -13,7 +13,7 @@ mod proxy;
 
 use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -58,6 +58,9 @@ pub struct Envtest {
     shared: Shared,
     url: String,
     ca_pem: String,
+    etcd_url: String,
+    /// Whether the kinds of OpenShift and OLM are there.
+    is_openshift: bool,
     api_server: Mutex<Server>,
     _etcd: Server,
     _dir: TempDir,
@@ -69,10 +72,16 @@ impl Envtest {
     /// # Errors
     /// As [`Envtest::start`].
     pub fn from_env() -> Result<Option<Envtest>> {
-        match env::var_os(ASSETS).filter(|assets| !assets.is_empty()) {
-            Some(assets) => Envtest::start(Path::new(&assets)).map(Some),
-            None => Ok(None),
-        }
+        assets().map(|assets| Envtest::start(&assets)).transpose()
+    }
+
+    /// Starts the servers in the folder that `KUBEBUILDER_ASSETS` names without OpenShift's kinds and controllers: what
+    /// answers is Kubernetes alone. `None` when the variable is unset or empty.
+    ///
+    /// # Errors
+    /// As [`Envtest::start`].
+    pub fn plain_from_env() -> Result<Option<Envtest>> {
+        assets().map(|assets| Envtest::launch(&assets)).transpose()
     }
 
     /// Starts the servers in `assets` and brings the cluster into its initial state.
@@ -80,6 +89,22 @@ impl Envtest {
     /// # Errors
     /// When a server is missing, ends or does not become ready; the message quotes its log.
     pub fn start(assets: &Path) -> Result<Envtest> {
+        let envtest = Envtest { is_openshift: true, ..Envtest::launch(assets)? };
+        let (api, shared) = (&envtest.api, &envtest.shared);
+        shared.grants().insert((FIRST_GRANT.0.to_owned(), FIRST_GRANT.1.to_owned()));
+        envtest.runtime.block_on(async {
+            install_kinds(api, shared).await?;
+            fixtures::install_roles(api).await?;
+            fixtures::install(api).await?;
+            tokio::spawn(controllers::run(api.clone(), shared.clone()));
+            tokio::spawn(controllers::build(api.clone()));
+            settled(api, shared).await
+        })?;
+        Ok(envtest)
+    }
+
+    /// Starts the servers and waits until they are ready.
+    fn launch(assets: &Path) -> Result<Envtest> {
         let dir = tempfile::Builder::new().prefix("envtest-").tempdir()?;
         let [port, etcd_port, peer_port] = process::free_ports()?;
         let (client_url, peer_url) = (format!("http://127.0.0.1:{etcd_port}"), format!("http://127.0.0.1:{peer_port}"));
@@ -92,18 +117,19 @@ impl Envtest {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let url = format!("https://127.0.0.1:{port}");
         let (api, ca_pem) = runtime.block_on(ready(&url, dir.path(), &mut etcd, &mut api_server))?;
-
         let shared = Shared::default();
-        shared.grants().insert((FIRST_GRANT.0.to_owned(), FIRST_GRANT.1.to_owned()));
-        runtime.block_on(async {
-            install_kinds(&api, &shared).await?;
-            fixtures::install_roles(&api).await?;
-            fixtures::install(&api).await?;
-            tokio::spawn(controllers::run(api.clone(), shared.clone()));
-            tokio::spawn(controllers::build(api.clone()));
-            settled(&api, &shared).await
-        })?;
-        Ok(Envtest { runtime, api, shared, url, ca_pem, api_server: Mutex::new(api_server), _etcd: etcd, _dir: dir })
+        Ok(Envtest {
+            runtime,
+            api,
+            shared,
+            url,
+            ca_pem,
+            etcd_url: client_url,
+            is_openshift: false,
+            api_server: Mutex::new(api_server),
+            _etcd: etcd,
+            _dir: dir,
+        })
     }
 
     /// The API server's own address, past any proxy.
@@ -116,6 +142,12 @@ impl Envtest {
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// Where etcd is served, over plain HTTP.
+    #[must_use]
+    pub fn etcd_url(&self) -> &str {
+        &self.etcd_url
     }
 
     /// The bearer token of `admin` (everything), `dev` (project administrator where granted) or `nobody` (nothing).
@@ -145,7 +177,10 @@ impl Envtest {
         let is_ready = || async { Ok(self.api.is_ready().await) };
         self.runtime.block_on(async {
             eventually("the API server to be back", &self.shared, is_ready).await?;
-            served(&self.api, &self.shared).await
+            match self.is_openshift {
+                true => served(&self.api, &self.shared).await,
+                false => Ok(()),
+            }
         })
     }
 
@@ -219,6 +254,11 @@ impl Envtest {
         let names = namespaces.iter().filter_map(|namespace| namespace["metadata"]["name"].as_str());
         Ok(names.filter(|name| !BUILT_IN.contains(name)).map(str::to_owned).collect())
     }
+}
+
+/// The folder with the servers, if one is named.
+fn assets() -> Option<PathBuf> {
+    env::var_os(ASSETS).filter(|assets| !assets.is_empty()).map(PathBuf::from)
 }
 
 fn etcd_arguments(dir: &Path, client_url: &str, peer_url: &str) -> Vec<String> {
