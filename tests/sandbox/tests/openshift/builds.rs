@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use sandbox::openshift::Cluster;
-use sandbox::quay::RepoRole;
 use serde_json::{Value, json};
 
-use super::{ACCOUNTS, Api, SECRETS, STREAMS};
+use super::{ACCOUNTS, Api, STREAMS};
 
 const BUILDS: &str = "/apis/build.openshift.io/v1/namespaces/myproj/builds";
 const CONFIGS: &str = "/apis/build.openshift.io/v1/namespaces/myproj/buildconfigs";
@@ -213,59 +210,6 @@ fn builds_of_one_build_config_go_one_after_another_and_a_cancelled_one_makes_way
     api.patch("merge", &format!("{BUILDS}/app-1"), &json!({"status": {"cancelled": true}})).expect(200, &json!({}));
     api.eventually(&format!("{BUILDS}/app-1"), 200, &json!({"status": {"phase": "Cancelled"}}));
     api.eventually(&format!("{BUILDS}/app-2"), 200, &json!({"status": {"reason": "InvalidOutputReference"}}));
-}
-
-#[test]
-fn a_build_is_pushed_to_quay_with_the_login_of_the_linked_secret() {
-    let api = furnished(true);
-    let quay = &api.sandbox.quay;
-    quay.add_organization("openshift_myproj", "quayadmin");
-    let token = quay.add_robot("openshift_myproj", "builder", "").unwrap();
-    quay.add_repository("openshift_myproj", "app", "quayadmin");
-    let image = format!("{}/openshift_myproj/app:latest", quay.host());
-    api.send_json("POST", CONFIGS, &config(&json!({"kind": "DockerImage", "name": image}))).expect(201, &json!({}));
-
-    // Nobody's login for Quay is linked: the build takes the one for the internal registry, and fails.
-    start(&api).expect(201, &json!({}));
-    let failed = json!({"phase": "Failed", "reason": "PushImageToRegistryFailed"});
-    let build = api.eventually(&format!("{BUILDS}/app-1"), 200, &json!({"status": failed}));
-    assert!(build["status"]["logSnippet"].as_str().unwrap().contains("401"), "{build}");
-
-    let auth = STANDARD.encode(format!("openshift_myproj+builder:{token}"));
-    let logins = json!({"auths": {quay.host(): {"auth": auth}}}).to_string();
-    let secret = json!({
-        "metadata": {"name": "builder-quay-openshift"}, "type": "kubernetes.io/dockerconfigjson",
-        "stringData": {".dockerconfigjson": logins},
-    });
-    api.send_json("POST", SECRETS, &secret).expect(201, &json!({}));
-    let link = json!({"secrets": [{"name": "builder-quay-openshift"}]});
-    api.patch("strategic", &format!("{ACCOUNTS}/builder"), &link).expect(200, &json!({}));
-
-    // It is the right one, but may not push.
-    start(&api).expect(201, &json!({}));
-    api.eventually(&format!("{BUILDS}/app-2"), 200, &json!({"status": failed}));
-    quay.set_permission("openshift_myproj", "app", "openshift_myproj+builder", Some(RepoRole::Write));
-    start(&api).expect(201, &json!({}));
-    let expected =
-        json!({"spec": {"output": {"pushSecret": {"name": "builder-quay-openshift"}}}, "status": {"phase": "Complete"}});
-    let build = api.eventually(&format!("{BUILDS}/app-3"), 200, &expected);
-    let auth = ("openshift_myproj+builder", &*token);
-    let pulled = quay.pull("openshift_myproj/app", "latest", Some(auth)).unwrap();
-    assert_eq!(build["status"]["output"]["to"]["imageDigest"], *pulled.digest);
-}
-
-#[test]
-fn shipwright_has_builds_of_its_own() {
-    let api = Api::with(Cluster { shipwright: true, settle: Duration::from_secs(3600), ..Cluster::default() });
-    let path = "/apis/shipwright.io/v1beta1/namespaces/myproj/builds";
-    let build = json!({
-        "apiVersion": "shipwright.io/v1beta1", "kind": "Build", "metadata": {"name": "app"},
-        "spec": {"output": {"image": "quay.example.com/openshift_myproj/app:latest"}},
-    });
-    api.send_json("POST", path, &build).expect(201, &build);
-    assert_eq!(api.get(BUILDS)["items"], json!([]));
-    assert_eq!(api.sandbox.openshift.list("Build.shipwright.io", "myproj").len(), 1);
-    assert_eq!(Api::asleep().call("admin", "GET", path).status, 404);
 }
 
 #[test]

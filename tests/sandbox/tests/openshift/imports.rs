@@ -134,41 +134,14 @@ fn an_import_brings_the_image_that_quay_has_now() {
 }
 
 #[test]
-fn an_import_uses_the_first_secret_for_the_host_and_no_other() {
-    let stage = Stage::new();
-    stage.push("1");
-    let refused = format!("you may not have access to the container image \"{}\"", stage.image("1"));
-    let expected = json!({"status": "Failure", "code": 401, "reason": "Unauthorized", "message": refused});
-    let result = |stage: &Stage| stage.import(&stage.request("1"))["status"].clone();
-
-    assert_eq!(differences("no secret", &result(&stage), &expected), Vec::<String>::new());
-    stage.secret("b-right", &stage.token);
-    assert_eq!(result(&stage)["status"], "Success", "linked to no service account, and used");
-    stage.secret("a-wrong", "outdated");
-    assert_eq!(differences("a rival", &result(&stage), &expected), Vec::<String>::new());
-}
-
-#[test]
-fn an_import_trusts_the_authorities_of_the_image_configuration() {
-    let stage = Stage::new();
-    let (openshift, host) = (&stage.api.sandbox.openshift, stage.api.sandbox.quay.host());
-    stage.secret("pull", &stage.token);
-    stage.push("1");
-    let mut request = stage.request("1");
-    request["spec"]["images"][0]["importPolicy"] = json!({});
-    let message = format!(
-        "Internal error occurred: {host}: Get \"https://{host}/v2/\": tls: failed to verify certificate: x509: certificate \
-         signed by unknown authority"
-    );
-    let expected = json!({"status": "Failure", "code": 500, "reason": "InternalError", "message": message});
-    assert_eq!(differences("", &stage.import(&request)["status"], &expected), Vec::<String>::new());
-
-    openshift.create(json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cas", "namespace": "openshift-config"},
-        "data": {host.replace(':', ".."): "-----BEGIN CERTIFICATE-----"},
-    }));
-    let mut configuration = openshift.get("Image", "", "cluster").unwrap();
-    configuration["spec"]["additionalTrustedCA"] = json!({"name": "cas"});
-    openshift.put(configuration);
-    assert_eq!(stage.import(&request)["status"]["status"], "Success");
+fn names_internal_repository_of_image_streams() {
+    let api = Api::asleep();
+    let expected = json!({"status": {
+        "dockerImageRepository": "image-registry.openshift-image-registry.svc:5000/myproj/app",
+    }});
+    api.send_json("POST", STREAMS, &json!({"metadata": {"name": "app"}})).expect(201, &expected);
+    for (name, status) in [("a--b", 201), ("a__b", 201), ("a.b_c", 201), ("a..b", 422), ("a___b", 422), ("A", 422)] {
+        let answer = api.send_json("POST", STREAMS, &json!({"metadata": {"name": name}}));
+        assert_eq!(answer.status, status, "{name}: {}", answer.body);
+    }
 }

@@ -1,21 +1,14 @@
-//! The stand-in for the OpenShift API, asked over HTTP: what it must answer, and what it must refuse, as a real
-//! cluster does. No Kubernetes client is needed, only the CA and a token.
+//! The stand-in for the OpenShift API, asked over HTTP: what is OpenShift's, the Operator Lifecycle Manager's or the
+//! stand-in's own. What it has in common with Kubernetes is held to the real API server in `tests/envtest`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
-mod admission;
 mod builds;
-mod definitions;
-mod deletion;
 mod discovery;
 mod imports;
-mod lists;
 mod namespaces;
 mod olm;
-mod patches;
 mod serving;
-mod watches;
-mod writes;
 
 use std::time::{Duration, Instant};
 
@@ -162,17 +155,6 @@ fn differences(path: &str, actual: &Value, expected: &Value) -> Vec<String> {
 /// A Secret to create.
 fn secret(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"token": "t"}})
-}
-
-/// A QuayIntegration that its schema takes.
-fn integration(name: &str) -> Value {
-    json!({
-        "apiVersion": "quay.redhat.com/v1", "kind": "QuayIntegration", "metadata": {"name": name},
-        "spec": {
-            "clusterID": "openshift", "quayHostname": "https://quay.example.com",
-            "credentialsSecret": {"namespace": "openshift-operators", "name": "quay-integration"},
-        },
-    })
 }
 
 const SECRETS: &str = "/api/v1/namespaces/myproj/secrets";

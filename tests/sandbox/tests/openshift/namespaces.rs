@@ -35,20 +35,8 @@ fn account_names(api: &Api) -> Vec<String> {
 #[test]
 fn a_new_namespace_has_default_at_once() {
     let api = Api::asleep();
-    let expected = json!({
-        "metadata": {"labels": {"kubernetes.io/metadata.name": "myproj"}, "annotations": null},
-        "spec": {"finalizers": ["kubernetes"]},
-        "status": {"phase": "Active"},
-    });
-    api.call("admin", "GET", NAMESPACE).expect(200, &expected);
     assert_eq!(account_names(&api), ["default"]);
     assert_eq!(api.get(&format!("{ACCOUNTS}/default"))["secrets"], Value::Null);
-    let long = json!({"metadata": {"name": "a".repeat(64)}});
-    assert_eq!(api.send_json("POST", "/api/v1/namespaces", &long).status, 422);
-    let message = "namespaces \"default\" is forbidden: this namespace may not be deleted";
-    api.call("admin", "DELETE", "/api/v1/namespaces/default").refused(403, "Forbidden", message);
-    let dotted = json!({"metadata": {"name": "a.b"}});
-    assert_eq!(api.send_json("POST", "/api/v1/namespaces", &dotted).status, 422);
 }
 
 #[test]
@@ -110,17 +98,6 @@ fn capabilities_that_are_off_leave_things_out() {
     stream.expect(201, &json!({"status": {"dockerImageRepository": ""}}));
     assert_eq!(api.call("admin", "GET", INTEGRATIONS).status, 404);
     assert_eq!(api.call("admin", "GET", "/apis/build.openshift.io/v1/builds").status, 404);
-}
-
-#[test]
-fn a_deleted_namespace_takes_its_content_along() {
-    let api = Api::start();
-    api.send_json("POST", SECRETS, &secret("a")).expect(201, &json!({}));
-    let marked = api.call("admin", "DELETE", NAMESPACE).expect(200, &json!({"status": {"phase": "Terminating"}}));
-    assert!(marked["metadata"]["deletionTimestamp"].is_string());
-    api.eventually(NAMESPACE, 404, &json!({"message": "namespaces \"myproj\" not found"}));
-    assert_eq!(api.sandbox.openshift.list("Secret", "myproj"), Vec::<Value>::new());
-    assert_eq!(api.sandbox.openshift.list("ServiceAccount", "myproj"), Vec::<Value>::new());
 }
 
 #[test]

@@ -49,54 +49,6 @@ fn only(api: &Api, kind: &str) -> Value {
 }
 
 #[test]
-fn the_catalog_offers_the_operator() {
-    let api = cluster(Olm::V0);
-    let path = "/apis/packages.operators.coreos.com/v1/namespaces/openshift-marketplace/packagemanifests/quay-bridge-operator";
-    let manifest = api.get(path);
-    assert_eq!(manifest["status"]["defaultChannel"], "stable-3.18");
-    let channels: Vec<&str> =
-        manifest["status"]["channels"].as_array().unwrap().iter().map(|channel| channel["name"].as_str().unwrap()).collect();
-    assert_eq!(channels, ["stable-3.15", "stable-3.16", "stable-3.17", "stable-3.18"]);
-    assert_eq!(manifest["status"]["channels"][3]["currentCSV"], CSV);
-    let modes = manifest["status"]["channels"][3]["currentCSVDesc"]["installModes"].as_array().unwrap();
-    let supported: Vec<&Value> = modes.iter().filter(|mode| mode["supported"] == true).map(|mode| &mode["type"]).collect();
-    assert_eq!(supported, [&json!("AllNamespaces")]);
-
-    let catalog = api.sandbox.openshift.get("CatalogSource", "openshift-marketplace", "redhat-operators").unwrap();
-    assert_eq!(catalog["status"]["connectionState"]["lastObservedState"], "READY");
-    api.sandbox.openshift.trouble(Some(&Trouble::PackageMissing));
-    api.eventually(path, 404, &json!({"reason": "NotFound"}));
-    api.sandbox.openshift.trouble(None);
-    api.eventually(path, 200, &json!({}));
-}
-
-#[test]
-fn a_subscription_installs_the_operator() {
-    let api = Api::with(Cluster {
-        settle: Duration::from_millis(10),
-        without: vec!["quay.redhat.com".to_owned()],
-        ..Cluster::default()
-    });
-    subscribe(&api, &json!({}));
-    let csv = wait(&api, "ClusterServiceVersion", CSV, |csv| csv["status"]["phase"] == "Succeeded");
-    let mut phases: Vec<&str> =
-        csv["status"]["conditions"].as_array().unwrap().iter().map(|each| each["phase"].as_str().unwrap()).collect();
-    phases.dedup();
-    assert_eq!(phases, ["Pending", "InstallReady", "Installing", "Succeeded"]);
-
-    let subscription =
-        wait(&api, "Subscription", "quay-bridge-operator", |subscription| subscription["status"]["state"] == "AtLatestKnown");
-    assert_eq!((&subscription["status"]["installedCSV"], &subscription["status"]["currentCSV"]), (&json!(CSV), &json!(CSV)));
-    assert_eq!(condition(&subscription, "CatalogSourcesUnhealthy")["reason"], "AllCatalogSourcesHealthy");
-    let plan = only(&api, "InstallPlan");
-    assert_eq!(subscription["status"]["installPlanRef"]["name"], plan["metadata"]["name"]);
-    assert_eq!((&plan["status"]["phase"], &plan["spec"]["approved"]), (&json!("Complete"), &json!(true)));
-    assert_eq!(only(&api, "Deployment")["status"]["availableReplicas"], 1);
-    assert_eq!(only(&api, "MutatingWebhookConfiguration")["webhooks"][0]["failurePolicy"], "Fail");
-    api.get("/apis/quay.redhat.com/v1/quayintegrations");
-}
-
-#[test]
 fn what_is_installed_stays_as_it_is() {
     let api = Api::with(Cluster { settle: Duration::from_millis(10), operator: true, ..Cluster::default() });
     assert_eq!(only(&api, "ClusterServiceVersion")["status"]["phase"], "Succeeded");
@@ -111,26 +63,6 @@ fn what_is_installed_stays_as_it_is() {
     wait(&api, "ServiceAccount", "builder", Value::is_object);
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(versions(), before);
-}
-
-#[test]
-fn approval_by_hand_is_waited_for() {
-    let api = cluster(Olm::V0);
-    subscribe(&api, &json!({"spec": {"installPlanApproval": "Manual"}}));
-    let subscription = wait(&api, "Subscription", "quay-bridge-operator", |subscription| {
-        condition(subscription, "InstallPlanPending")["reason"] == "RequiresApproval"
-    });
-    assert_eq!(subscription["status"]["state"], "UpgradePending");
-    assert!(subscription["status"]["installedCSV"].is_null());
-    let plan = only(&api, "InstallPlan");
-    assert_eq!((&plan["spec"]["approval"], &plan["spec"]["approved"]), (&json!("Manual"), &json!(false)));
-    assert!(api.sandbox.openshift.list("ClusterServiceVersion", "").is_empty());
-
-    let name = plan["metadata"]["name"].as_str().unwrap();
-    let path = format!("/apis/operators.coreos.com/v1alpha1/namespaces/{NAMESPACE}/installplans/{name}");
-    api.patch("merge", &path, &json!({"spec": {"approved": true}})).expect(200, &json!({}));
-    wait(&api, "ClusterServiceVersion", CSV, |csv| csv["status"]["phase"] == "Succeeded");
-    wait(&api, "Subscription", "quay-bridge-operator", |subscription| condition(subscription, "InstallPlanPending").is_null());
 }
 
 #[test]
@@ -248,38 +180,6 @@ fn the_operator_goes_and_its_definition_stays() {
 }
 
 #[test]
-fn an_installation_fails_in_olms_words() {
-    let failed = |reason: &str, message: &str| Trouble::OperatorFails { reason: reason.to_owned(), message: message.to_owned() };
-    let api = cluster(Olm::V0);
-    let openshift = &api.sandbox.openshift;
-    openshift.trouble(Some(&failed("InstallCheckFailed", "install timeout")));
-    subscribe(&api, &json!({}));
-    let csv = wait(&api, "ClusterServiceVersion", CSV, |csv| csv["status"]["phase"] == "Failed");
-    assert_eq!((&csv["status"]["reason"], &csv["status"]["message"]), (&json!("InstallCheckFailed"), &json!("install timeout")));
-    // OLM calls the version installed as soon as its ClusterServiceVersion is there.
-    wait(&api, "Subscription", "quay-bridge-operator", |subscription| subscription["status"]["installedCSV"] == CSV);
-
-    openshift.trouble(Some(&Trouble::NeverFinishes));
-    openshift.delete("Deployment", NAMESPACE, olm::DEPLOYMENT);
-    let csv = wait(&api, "ClusterServiceVersion", CSV, |csv| csv["status"]["reason"] == "InstallWaiting");
-    assert_eq!(csv["status"]["phase"], "Installing");
-    openshift.trouble(None);
-    wait(&api, "ClusterServiceVersion", CSV, |csv| csv["status"]["phase"] == "Succeeded");
-
-    let api = cluster(Olm::V0);
-    api.sandbox.openshift.trouble(Some(&Trouble::InstallPlanFails("deployments.apps is forbidden".to_owned())));
-    subscribe(&api, &json!({}));
-    let subscription = wait(&api, "Subscription", "quay-bridge-operator", |subscription| {
-        !condition(subscription, "InstallPlanFailed").is_null()
-    });
-    let failure = condition(&subscription, "InstallPlanFailed");
-    assert_eq!(
-        (&failure["reason"], &failure["message"]),
-        (&json!("InstallComponentFailed"), &json!("deployments.apps is forbidden"))
-    );
-}
-
-#[test]
 fn the_group_of_operators_matters() {
     let api = cluster(Olm::V0);
     let openshift = &api.sandbox.openshift;
@@ -299,52 +199,36 @@ fn the_group_of_operators_matters() {
 }
 
 #[test]
-fn the_successor_installs_an_extension() {
-    let api = cluster(Olm::V1);
-    let openshift = &api.sandbox.openshift;
-    assert_eq!(api.call("admin", "GET", "/apis/operators.coreos.com/v1alpha1/subscriptions").status, 404);
-    let [account, binding, extension] = olm::extension().try_into().unwrap();
-    openshift.create(extension);
-    let message = |wanted: &'static str| {
-        move |extension: &Value| condition(extension, "Progressing")["message"].as_str().is_some_and(|text| text.contains(wanted))
-    };
-    let name = "quay-bridge-operator";
-    wait(&api, "ClusterExtension", name, message("service account \"quay-bridge-operator-installer\" not found in namespace"));
-    openshift.create(account);
-    wait(&api, "ClusterExtension", name, message("pre-authorization failed"));
-    openshift.trouble(Some(&Trouble::PackageMissing));
-    openshift.create(binding);
-    let extension = wait(
-        &api,
-        "ClusterExtension",
-        name,
-        message("no bundles found for package \"quay-bridge-operator\" in channels [stable-3.18]"),
-    );
-    assert_eq!(condition(&extension, "Installed")["reason"], "Failed");
-    openshift.trouble(None);
-    let extension = wait(&api, "ClusterExtension", name, |extension| condition(extension, "Installed")["status"] == "True");
-    assert_eq!(extension["status"]["install"]["bundle"], json!({"name": CSV, "version": "3.18.0"}));
-    assert_eq!(condition(&extension, "Progressing")["reason"], "Succeeded");
-    assert_eq!(only(&api, "Deployment")["status"]["availableReplicas"], 1);
-    api.get("/apis/quay.redhat.com/v1/quayintegrations");
-
-    // With the extension goes everything that it brought.
-    openshift.delete("ClusterExtension", "", name);
-    api.eventually("/apis/quay.redhat.com/v1/quayintegrations", 404, &json!("404 page not found\n"));
-    assert!(openshift.list("MutatingWebhookConfiguration", "").is_empty());
-}
-
-#[test]
-fn a_cluster_can_have_either_olm_both_or_none() {
-    for (olm, v0, v1) in [(Olm::Both, true, true), (Olm::V0, true, false), (Olm::V1, false, true), (Olm::None, false, false)] {
-        let api = Api::with(Cluster { settle: Duration::from_secs(3600), olm, operator: olm == Olm::V1, ..Cluster::default() });
-        let groups = api.get("/apis")["groups"].to_string();
-        assert_eq!((groups.contains("\"operators.coreos.com\""), groups.contains("\"olm.operatorframework.io\"")), (v0, v1));
-        let version = api.get("/apis/config.openshift.io/v1/clusterversions/version");
-        let enabled = version["status"]["capabilities"]["enabledCapabilities"].to_string();
-        assert_eq!((enabled.contains("\"OperatorLifecycleManager\""), enabled.contains("V1")), (v0, v1));
-        assert!(version["status"]["capabilities"]["knownCapabilities"].to_string().contains("OperatorLifecycleManagerV1"));
-        assert_eq!(api.call("admin", "GET", "/apis/quay.redhat.com/v1/quayintegrations").status, 200);
-        api.get("/apis/config.openshift.io/v1/infrastructures/cluster");
+fn enforces_schemas_of_olm() {
+    let api = Api::asleep();
+    let subscriptions = "/apis/operators.coreos.com/v1alpha1/namespaces/openshift-operators/subscriptions";
+    let subscription = json!({
+        "apiVersion": "operators.coreos.com/v1alpha1", "kind": "Subscription", "metadata": {"name": "quay-bridge-operator"},
+        "spec": {"name": "quay-bridge-operator", "channel": 3.18},
+    });
+    let refused = api.send_json("POST", subscriptions, &subscription).expect(422, &json!({}));
+    for part in
+        ["spec.source: Required value", "spec.sourceNamespace: Required value", "spec.channel in body must be of type string"]
+    {
+        assert!(refused["message"].as_str().unwrap().contains(part), "{part}: {refused}");
     }
+
+    let extensions = "/apis/olm.operatorframework.io/v1/clusterextensions";
+    let extension = |source_type: &str| {
+        json!({
+            "apiVersion": "olm.operatorframework.io/v1", "kind": "ClusterExtension", "metadata": {"name": "quay-bridge-operator"},
+            "spec": {
+                "namespace": "openshift-operators", "serviceAccount": {"name": "installer"},
+                "source": {"sourceType": source_type, "catalog": {"packageName": "quay-bridge-operator", "colour": "red"}},
+            },
+        })
+    };
+    let refused = api.send_json("POST", extensions, &extension("Image")).expect(422, &json!({}));
+    let message = r#"spec.source.sourceType: Unsupported value: "Image": supported values: "Catalog""#;
+    assert!(refused["message"].as_str().unwrap().contains(message), "{refused}");
+    let stored = api.send_json("POST", extensions, &extension("Catalog")).expect(201, &json!({}));
+    assert!(stored["spec"]["source"]["catalog"]["colour"].is_null(), "unknown fields are dropped");
+    let elsewhere = json!({"spec": {"namespace": "default"}});
+    let refused = api.patch("merge", &format!("{extensions}/quay-bridge-operator"), &elsewhere).expect(422, &json!({}));
+    assert!(refused["message"].as_str().unwrap().contains("namespace is immutable"), "{refused}");
 }
