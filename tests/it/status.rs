@@ -72,20 +72,6 @@ fn a_project_administrator_looks_with_a_quay_of_her_own_choice() {
     assert!(names.contains(&json!("shop")), "{names:?}");
 }
 
-#[test]
-fn all_namespaces_are_read_with_a_few_lists() {
-    let world = World::new();
-    for name in ["one", "two", "three"] {
-        world.namespace(name);
-        world.image_stream(name, "app");
-    }
-    world.oc_quay(&["link", "-A", "--yes"]).succeeds();
-    world.forget_traffic();
-    world.oc_quay(&["status", "-A"]).succeeds();
-    // The QuayIntegration, its Secret, the webhooks, and a list of each kind.
-    assert_eq!(world.cluster_traffic().entries().len(), 9, "{:#?}", world.cluster_traffic().entries());
-}
-
 /// Quay's web server refuses request lines of more than 4094 bytes, and every character that is not a letter counts three.
 #[test]
 fn many_repositories_with_long_names_are_asked_for_in_requests_that_quay_takes() {
