@@ -36,6 +36,7 @@ const COLLECTIONS: &str = "the stand-in deletes no collections";
 const MEDIA_TYPES: &str = "the real server has two messages for it";
 const OPTIONS: &str = "one message for all verbs";
 const STREAMING: &str = "as servers without WatchList, so that clients fall back to lists";
+const BOTH_FORMS: &str = "groups carry the fields of both forms of discovery here";
 const EMPTY: &str = "empty fields are left out here";
 
 #[rustfmt::skip]
@@ -51,9 +52,13 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference { script: "creates", request: "dryRun=Some", at: "/body", reason: OPTIONS },
     Difference { script: "creates", request: "\"pullSecrets\"", at: "/warnings", reason: FIELDS },
     Difference { script: "custom-resources", request: "\"quayHostnames\"", at: "/warnings", reason: FIELDS },
+    Difference { script: "definitions", request: "GET /apis", at: "/body//groups/", reason: BOTH_FORMS },
     Difference { script: "deletion", request: "\"preconditions\"", at: "/body", reason: "the stand-in names the resource, not the kind" },
     Difference { script: "deletion", request: "example.com/more", at: "/body/details/causes", reason: ONCE },
     Difference { script: "discovery", request: "", at: "/body//resources/", reason: COLLECTIONS },
+    Difference { script: "discovery", request: "GET /apis", at: "/body//groups/", reason: BOTH_FORMS },
+    Difference { script: "discovery", request: "GET /apis/quay.redhat.com as", at: "/body/metadata", reason: BOTH_FORMS },
+    Difference { script: "discovery", request: "GET /apis/quay.redhat.com as", at: "/body/versions/0/resources", reason: BOTH_FORMS },
     Difference { script: "discovery", request: "GET /api accept", at: "/body//items/0/versions/0/resources", reason: COLLECTIONS },
     Difference { script: "discovery", request: "PUT /apis/quay.redhat.com", at: "", reason: "405 for every write to a collection" },
     Difference { script: "discovery", request: "accept: text/plain", at: "/body", reason: MEDIA_TYPES },

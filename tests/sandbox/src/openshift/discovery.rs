@@ -35,6 +35,11 @@ pub(crate) fn document(kinds: Kinds<'_>, path: &str, headers: &HeaderMap) -> Opt
         ["apis"] if aggregated => group_list(&groups()),
         ["api"] => json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}),
         ["apis"] => json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups()}),
+        ["apis", name] if kinds.iter().any(|kind| kind.group == *name) => {
+            let mut group = group(kinds, name);
+            json_patch::merge(&mut group, &json!({"kind": "APIGroup", "apiVersion": "v1"}));
+            group
+        }
         ["api", version] => resources(&group(kinds, ""), version)?,
         ["apis", name, version] => resources(&group(kinds, name), version)?,
         ["openapi", "v3"] => schemas(kinds),
