@@ -242,15 +242,33 @@ impl ScopeEdit {
         self.undeny.extend(other.undeny);
     }
 
-    /// Edits the two lists; names that are there, or gone, already are left alone.
+    /// Edits the two lists; names that are already there, or already removed, are left alone.
+    ///
+    /// An allowlist is neither emptied nor started, whatever the lists were when the edit was planned: without a name on
+    /// it every namespace is in scope, and with the first name every other one is out. Where no other name would be left,
+    /// the allowlist is kept and the names are denied instead.
     pub fn apply(&self, allow: &mut Vec<String>, deny: &mut Vec<String>) {
-        for (list, added, removed) in [(allow, &self.allow, &self.disallow), (deny, &self.deny, &self.undeny)] {
-            list.retain(|name| !removed.contains(name));
-            for name in added {
-                if !list.contains(name) {
-                    list.push(name.clone());
-                }
-            }
+        let kept: Vec<String> = allow.iter().filter(|name| !self.disallow.contains(name)).cloned().collect();
+        deny.retain(|name| !self.undeny.contains(name));
+        if kept.is_empty() {
+            add_missing(deny, &self.disallow);
+        } else {
+            *allow = kept;
+        }
+        add_missing(deny, &self.deny);
+        if !allow.is_empty() {
+            add_missing(allow, &self.allow);
+        }
+    }
+
+    /// The edit that makes the first two lists (allowlist, denylist) into the second two.
+    pub fn between(before: [&[String]; 2], after: [&[String]; 2]) -> Self {
+        let missing = |from: &[String], of: &[String]| of.iter().filter(|name| !from.contains(name)).cloned().collect();
+        Self {
+            allow: missing(before[0], after[0]),
+            disallow: missing(after[0], before[0]),
+            deny: missing(before[1], after[1]),
+            undeny: missing(after[1], before[1]),
         }
     }
 
@@ -267,6 +285,14 @@ impl ScopeEdit {
             part(&self.deny, "put on the denylist:"),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
+}
+
+fn add_missing(list: &mut Vec<String>, names: &[String]) {
+    for name in names {
+        if !list.contains(name) {
+            list.push(name.clone());
+        }
     }
 }
 

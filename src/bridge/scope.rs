@@ -152,6 +152,16 @@ pub fn take_out(namespace: &str, linked_on_request: bool, resource: Option<&Quay
     changes
 }
 
+/// Makes the edits among `changes`, so that the next namespace of a command is planned with the lists as they are then.
+pub fn apply_edits(changes: &[Change], resource: Option<&mut QuayIntegration>) {
+    let Some(resource) = resource else { return };
+    for change in changes {
+        if let Change::EditScope(edit) = change {
+            edit.apply(&mut resource.allow, &mut resource.deny);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +214,49 @@ mod tests {
             }
         }
         assert_eq!(bring_in("openshift-x", false, Some(&resource(&[], &[])), false), Err(NeedsForce));
+    }
+
+    #[test]
+    fn keeps_allowlist_when_last_namespaces_are_unlinked() {
+        for names in [&["shop", "billing"][..], &["billing", "shop"], &["shop", "billing", "shop"]] {
+            let before = resource(&["shop", "billing"], &[]);
+            let (mut planned, mut edit) = (before.clone(), ScopeEdit::default());
+            for name in names {
+                let changes = take_out(name, false, Some(&planned));
+                apply_edits(&changes, Some(&mut planned));
+                for change in changes {
+                    let Change::EditScope(one) = change else { panic!("{change:?}") };
+                    edit.extend(one);
+                }
+            }
+            let (written, _) = applied(&before, false, vec![Change::EditScope(edit)]);
+            assert_eq!(written, planned, "one write has the effect of all edits");
+            assert_eq!(written.allow, names[1..2], "{written:?}");
+            for name in ["shop", "billing", "other"] {
+                assert!(!Scope::of(name, false, Some(&written)).is_in(), "{name}: {written:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn denies_instead_of_emptying_an_edited_allowlist() {
+        // Planned while there were other names, or any, on the allowlist.
+        let edit = ScopeEdit { disallow: vec!["shop".into()], ..ScopeEdit::default() };
+        for allow in [&["shop"][..], &[]] {
+            let before = resource(allow, &[]);
+            let (written, _) = applied(&before, false, vec![Change::EditScope(edit.clone())]);
+            assert_eq!(written, resource(allow, &["shop"]));
+            assert_eq!(applied(&written, false, vec![Change::EditScope(edit.clone())]).0, written, "a second time");
+            let made = ScopeEdit::between([&before.allow, &before.deny], [&written.allow, &written.deny]);
+            assert_eq!(made, ScopeEdit { deny: vec!["shop".into()], ..ScopeEdit::default() });
+        }
+    }
+
+    #[test]
+    fn starts_no_allowlist_when_it_was_emptied_meanwhile() {
+        let edit = ScopeEdit { allow: vec!["shop".into()], ..ScopeEdit::default() };
+        let (written, _) = applied(&resource(&[], &[]), false, vec![Change::EditScope(edit)]);
+        assert_eq!(written, resource(&[], &[]));
     }
 
     fn applied(resource: &QuayIntegration, mut marked: bool, changes: Vec<Change>) -> (QuayIntegration, bool) {

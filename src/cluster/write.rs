@@ -20,11 +20,12 @@ use crate::bridge::names::{FINALIZER, LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_
 use crate::bridge::snapshot::{Login, Secret};
 
 impl Cluster {
-    /// Edits the namespace lists of the one QuayIntegration. Writes nothing if they are as they should be.
+    /// Edits the namespace lists of the one QuayIntegration. Writes nothing if they are as they should be. Returns the edit
+    /// that was made, which differs from `edit` if the lists were changed since it was planned.
     ///
     /// # Errors
     /// Also when there is no QuayIntegration, or more than one.
-    pub async fn edit_scope(&self, edit: &ScopeEdit) -> Result<(), ClusterError> {
+    pub async fn edit_scope(&self, edit: &ScopeEdit) -> Result<ScopeEdit, ClusterError> {
         let mut tries = Tries::default();
         loop {
             let found: Vec<QuayIntegration> =
@@ -33,11 +34,14 @@ impl Cluster {
                 let reason = format!("there must be one QuayIntegration, and there are {}", found.len());
                 return Err(ClusterError::other("edit the namespace lists of the QuayIntegration", reason));
             };
-            let Some(spec) = edited_lists(resource, edit) else { return Ok(()) };
+            let (made, spec) = edited_lists(resource, edit);
+            if made.is_empty() {
+                return Ok(made);
+            }
             let patch = json!({ "metadata": { "resourceVersion": resource.resource_version }, "spec": spec });
             match self.merge(&QUAY_INTEGRATIONS, None, &resource.name, &patch).await {
                 Err(error) if error.is_conflict() => tries.again(error).await?,
-                done => return done,
+                done => return done.map(|()| made),
             }
         }
     }
@@ -261,10 +265,11 @@ fn data(content: &SecretString) -> Value {
     json!({ DOCKERCONFIGJSON_KEY: STANDARD.encode(content.expose_secret()) })
 }
 
-/// The lists of `resource` that `edit` changes; none if it changes nothing.
-fn edited_lists(resource: &QuayIntegration, edit: &ScopeEdit) -> Option<Value> {
+/// What `edit` changes in the lists of `resource`, and the lists that it changes.
+fn edited_lists(resource: &QuayIntegration, edit: &ScopeEdit) -> (ScopeEdit, Value) {
     let (mut allow, mut deny) = (resource.allow.clone(), resource.deny.clone());
     edit.apply(&mut allow, &mut deny);
+    let made = ScopeEdit::between([&resource.allow, &resource.deny], [&allow, &deny]);
     let mut lists = serde_json::Map::new();
     if allow != resource.allow {
         lists.insert("allowlistNamespaces".into(), json!(allow));
@@ -272,5 +277,5 @@ fn edited_lists(resource: &QuayIntegration, edit: &ScopeEdit) -> Option<Value> {
     if deny != resource.deny {
         lists.insert("denylistNamespaces".into(), json!(deny));
     }
-    (!lists.is_empty()).then_some(Value::Object(lists))
+    (made, Value::Object(lists))
 }

@@ -93,7 +93,11 @@ impl ChangeSet {
         if !self.scope.is_empty() {
             let edited = progress.during(session.cluster.edit_scope(&self.scope)).await;
             progress.tick();
-            outcomes.push(edited.map_or_else(|error| Outcome::Failed(error.to_string()), |()| Outcome::Done));
+            if let Some(made) = edited.as_ref().ok().filter(|made| !made.is_empty()) {
+                // The lists may have been changed since the plan.
+                entries[0] = ChangeReportEntry::new(None, &Change::EditScope(made.clone()));
+            }
+            outcomes.push(edited.map_or_else(|error| Outcome::Failed(error.to_string()), |_| Outcome::Done));
         }
         if outcomes.iter().all(|outcome| *outcome == Outcome::Done) {
             let progress = &progress;

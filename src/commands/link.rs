@@ -12,8 +12,9 @@ use crate::bridge::Role;
 use crate::bridge::change::Change;
 use crate::bridge::checks::Subject;
 use crate::bridge::desired::DEFAULT_ACCOUNTS;
+use crate::bridge::integration::{Integration, QuayIntegration};
 use crate::bridge::plan::{self, Options, Plan};
-use crate::bridge::scope::{NeedsForce, bring_in};
+use crate::bridge::scope::{NeedsForce, apply_edits, bring_in};
 use crate::cli::Link;
 use crate::cluster::{Builds, Cluster, Parts, Secrets};
 use crate::error::{Error, ExitStatus};
@@ -137,12 +138,13 @@ impl<'a> Linking<'a> {
     ) -> Result<ChangeSet, Error> {
         let look = Look { quay: Some(Depth::New), tags: false, probe: false, beyond_scope: true };
         let mut set = ChangeSet::new("link");
+        let mut resource = target.integration.resource.clone();
         for judged in session.judge_each(context.ui, target, parts, look, &self.requests, |judged| judged).await {
             if matches!(self.which, Which::All) && !judged.is_to_be_linked(target) {
                 continue;
             }
             self.refuse_impossible(&judged)?;
-            let (scope, plan) = self.plan_one(target, &judged)?;
+            let (scope, plan) = self.plan_one(target, &mut resource, &judged)?;
             set.add(judged, scope, plan);
         }
         Ok(set)
@@ -162,28 +164,25 @@ impl<'a> Linking<'a> {
         }
     }
 
-    /// The changes that bring the namespace into scope, and the plan as it is once they are made.
-    fn plan_one(&self, target: &Target, judged: &Judged) -> Result<(Vec<Change>, Plan), Error> {
-        let mut integration = target.integration.clone();
+    /// The changes that bring the namespace into scope, and the plan as it is once they are made. They are made on `resource`,
+    /// the QuayIntegration as it will be.
+    fn plan_one(
+        &self,
+        target: &Target,
+        resource: &mut Option<QuayIntegration>,
+        judged: &Judged,
+    ) -> Result<(Vec<Change>, Plan), Error> {
         let mut snapshot = judged.snapshot.clone();
         let name = &snapshot.name;
-        let scope =
-            bring_in(name, judged.is_on_request(), integration.resource.as_ref(), self.args.force).map_err(|NeedsForce| {
-                Error::new(format!("namespace {name} is excluded by its name")).hint("--force links it all the same")
-            })?;
-        for change in &scope {
-            match change {
-                Change::EditScope(edit) => {
-                    if let Some(resource) = &mut integration.resource {
-                        edit.apply(&mut resource.allow, &mut resource.deny);
-                    }
-                }
-                _ => {
-                    if let Ok(Some(namespace)) = &mut snapshot.namespace {
-                        namespace.linked_on_request = true;
-                    }
-                }
-            }
+        let scope = bring_in(name, judged.is_on_request(), resource.as_ref(), self.args.force).map_err(|NeedsForce| {
+            Error::new(format!("namespace {name} is excluded by its name")).hint("--force links it all the same")
+        })?;
+        apply_edits(&scope, resource.as_mut());
+        let integration = Integration { resource: resource.clone(), ..target.integration.clone() };
+        if scope.iter().any(|change| matches!(change, Change::MarkNamespace { .. }))
+            && let Ok(Some(namespace)) = &mut snapshot.namespace
+        {
+            namespace.linked_on_request = true;
         }
         let subject = Subject { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &judged.desired };
         Ok((scope, plan::repair(&subject, Options { adopt: self.args.adopt, rotate: false })))

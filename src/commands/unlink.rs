@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::Context;
 use super::changes::{ChangeSet, finish};
 use crate::bridge::checks::Subject;
+use crate::bridge::integration::QuayIntegration;
 use crate::bridge::plan::{self, UnlinkOptions};
-use crate::bridge::scope::take_out;
+use crate::bridge::scope::{apply_edits, take_out};
 use crate::cli::Unlink;
 use crate::cluster::{Builds, Secrets};
 use crate::error::{Error, ExitStatus};
@@ -35,8 +36,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
     let target = if touches_quay { session.target()? } else { session.settings()? };
     let look = Look { quay: touches_quay.then_some(Depth::Full), tags: false, probe: false, beyond_scope: true };
     let mut set = ChangeSet::new("unlink");
+    let mut resource = target.integration.resource.clone();
     for judged in session.judge_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| judged).await {
-        add(&mut set, &which, target, judged, options)?;
+        add(&mut set, &which, target, &mut resource, judged, options)?;
     }
     if args.changing.dry_run {
         return Ok(set.refused_or(finish(context, &set.planned(context, true), global.output)?));
@@ -50,7 +52,15 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
     Ok(set.refused_or(finish(context, &report, format)?))
 }
 
-fn add(set: &mut ChangeSet, which: &Which, target: &Target, judged: Judged, options: UnlinkOptions) -> Result<(), Error> {
+/// Plans a namespace. `resource` is the QuayIntegration as the namespaces before it leave it.
+fn add(
+    set: &mut ChangeSet,
+    which: &Which,
+    target: &Target,
+    resource: &mut Option<QuayIntegration>,
+    judged: Judged,
+    options: UnlinkOptions,
+) -> Result<(), Error> {
     let name = &judged.snapshot.name;
     if matches!(judged.snapshot.namespace, Ok(None)) {
         return Err(Error::new(format!("there is no namespace {name}")).hint("check the name and the context"));
@@ -58,7 +68,8 @@ fn add(set: &mut ChangeSet, which: &Which, target: &Target, judged: Judged, opti
     if matches!(which, Which::All) && !judged.is_to_be_linked(target) {
         return Ok(());
     }
-    let scope = take_out(name, judged.is_on_request(), target.integration.resource.as_ref());
+    let scope = take_out(name, judged.is_on_request(), resource.as_ref());
+    apply_edits(&scope, resource.as_mut());
     let subject =
         Subject { integration: &target.integration, troubles: &[], snapshot: &judged.snapshot, desired: &judged.desired };
     let plan = plan::unlink(&subject, options);

@@ -77,7 +77,7 @@ impl Session {
         use Change::*;
         let (cluster, quay) = (&self.cluster, &target.quay);
         match change {
-            EditScope(edit) => cluster.edit_scope(edit).await?,
+            EditScope(edit) => drop(cluster.edit_scope(edit).await?),
             MarkNamespace { namespace, linked } => cluster.mark_namespace(namespace, *linked).await?,
             ReleaseNamespace { namespace, .. } => cluster.release_namespace(namespace).await?,
             GuardNamespace { namespace, guarded, .. } => cluster.guard_namespace(namespace, *guarded).await?,

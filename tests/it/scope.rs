@@ -132,6 +132,20 @@ fn several_namespaces_are_brought_in_with_one_edit() {
     assert_eq!(world.cluster_traffic().count("patch quayintegrations"), 1, "{:#?}", world.cluster_traffic().writes());
 }
 
+#[test]
+fn keeps_allowlist_when_its_last_namespaces_are_unlinked() {
+    let world = World::new();
+    world.namespace("one");
+    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "allowlistNamespaces": ["shop", "one"] } }));
+    let run = world.oc_quay(&["unlink", "shop", "one", "--yes", "-o", "json"]).succeeds();
+    let summary = run.json()["changes"][0]["summary"].clone();
+    assert_eq!(summary, "take off the allowlist: shop; put on the denylist: one");
+    assert_eq!(lists_of(&world), [&["one"], &["one"]]);
+    for namespace in ["shop", "one", "default"] {
+        assert!(!scope(&world, namespace).0, "{namespace}");
+    }
+}
+
 /// Whether a namespace is to be linked, and why or why not.
 fn scope(world: &World, namespace: &str) -> (bool, String) {
     let report = world.oc_quay(&["status", "-n", namespace, "-o", "json", "--fail-on", "never"]).succeeds().json();

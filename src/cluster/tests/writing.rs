@@ -123,6 +123,7 @@ fn the_lists_of_the_integration_are_edited_beside_others() {
     let stage = Stage::new();
     let mut resource = manifests::quay_integration("https://q");
     resource["spec"]["denylistNamespaces"] = json!(["myproj", "kept"]);
+    resource["spec"]["allowlistNamespaces"] = json!(["other"]);
     resource["spec"]["organizationPrefix"] = json!("unused");
     stage.openshift().create(resource);
     let cluster = stage.cluster("admin");
@@ -133,15 +134,35 @@ fn the_lists_of_the_integration_are_edited_beside_others() {
         });
     }));
     let edit = ScopeEdit { undeny: vec!["myproj".into()], allow: vec!["myproj".into()], ..ScopeEdit::default() };
-    stage.run(cluster.edit_scope(&edit)).unwrap();
+    assert_eq!(stage.run(cluster.edit_scope(&edit)).unwrap(), edit);
     let spec = stage.openshift().get("QuayIntegration", "", "quay").unwrap()["spec"].clone();
     assert_eq!(spec["denylistNamespaces"], json!(["kept", "theirs"]));
-    assert_eq!(spec["allowlistNamespaces"], json!(["myproj"]));
+    assert_eq!(spec["allowlistNamespaces"], json!(["other", "myproj"]));
     assert_eq!((&spec["clusterID"], &spec["organizationPrefix"]), (&json!("openshift"), &json!("unused")));
 
     stage.openshift().traffic().clear();
     stage.run(cluster.edit_scope(&edit)).unwrap();
     assert_eq!(stage.requests(), ["list quayintegrations"]);
+}
+
+#[test]
+fn denies_when_others_shorten_the_allowlist_meanwhile() {
+    let stage = Stage::new();
+    let mut resource = manifests::quay_integration("https://q");
+    resource["spec"]["allowlistNamespaces"] = json!(["shop", "billing"]);
+    stage.openshift().create(resource);
+    let cluster = stage.cluster("admin");
+    let openshift = stage.openshift().clone();
+    stage.openshift().traffic().fault(Fault::on("PATCH", "quayintegrations").nth(1).before(move || {
+        Stage::modify(&openshift, "QuayIntegration", "", "quay", |resource| {
+            resource["spec"]["allowlistNamespaces"] = json!(["shop"]);
+        });
+    }));
+    let edit = ScopeEdit { disallow: vec!["shop".into()], ..ScopeEdit::default() };
+    let made = stage.run(cluster.edit_scope(&edit)).unwrap();
+    assert_eq!(made, ScopeEdit { deny: vec!["shop".into()], ..ScopeEdit::default() });
+    let spec = stage.openshift().get("QuayIntegration", "", "quay").unwrap()["spec"].clone();
+    assert_eq!((&spec["allowlistNamespaces"], &spec["denylistNamespaces"]), (&json!(["shop"]), &json!(["shop"])));
 }
 
 #[test]
