@@ -228,6 +228,10 @@ codes! {
         "Imports use every pull secret of the namespace, in the order of their names, linked or not. A login for the same host that comes before ours and may not read the image makes the import fail with 401.",
         "Delete or rename that secret, or correct its login.",
         "oc get secrets -n {namespace} --field-selector type=kubernetes.io/dockerconfigjson";
+    TokenNotRenewed "OQ309" Error "A token was not renewed",
+        "--rotate renews a token only together with the secret that holds it, since the old token is invalid at once. Here the secret, or what is in Quay, could not be read, or you are not allowed to write the secret. The tokens are as they were.",
+        "The finding says what is in the way. Then rotate again.",
+        "oc quay repair --rotate -n {namespace}";
     ServiceAccountMissing "OQ311" Warning "A service account is missing",
         "OpenShift makes default, builder and deployer in every namespace; builder and deployer are absent where the Build or DeploymentConfig capability is off.",
         "Nothing, if nothing builds or deploys here. Otherwise create the service account and repair.",

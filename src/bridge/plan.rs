@@ -11,7 +11,7 @@ pub use unlink::{UnlinkOptions, unlink};
 use super::change::{Change, ServiceAccountEdit};
 use super::checks::{SecretState, Subject, default_permissions_of, has_too_little_right, made_for_others, secret_state};
 use super::desired::{self, Account};
-use super::finding::{Code, Finding, ObjectRef};
+use super::finding::{Code, Finding, Level, ObjectRef};
 use super::names::{self, OPERATOR_FINALIZER};
 use super::snapshot::{Namespace, Organization, Read};
 
@@ -60,8 +60,16 @@ pub fn repair(subject: &Subject, options: Options) -> Plan {
     } else if subject.is_to_be_linked() {
         planner.quay_side();
         planner.cluster_side();
+        planner.report_unrenewed();
     }
     planner.plan
+}
+
+/// What to say of tokens that were to be renewed and are not.
+pub fn not_renewed(subject: &Subject, reason: &str) -> Finding {
+    let name = &subject.desired.organization;
+    let message = format!("Tokens of robot accounts in organization {name} are not renewed: {reason}");
+    Finding::new(Code::TokenNotRenewed, ObjectRef::cluster("Organization", name), message).in_namespace(&subject.snapshot.name)
 }
 
 struct Planner<'a> {
@@ -256,12 +264,7 @@ impl Planner<'_> {
         let snapshot = self.subject.snapshot;
         let existing = snapshot.secret(&account.secret);
         let token = self.token(account);
-        if self.options.rotate && token == Token::Exists {
-            self.plan.changes.push(Change::RotateRobot {
-                organization: self.subject.desired.organization.clone(),
-                robot: account.name.clone(),
-            });
-        } else if token == Token::Unknown {
+        if token == Token::Unknown {
             self.report_hidden_token(account);
             return existing.is_some();
         }
@@ -273,9 +276,9 @@ impl Planner<'_> {
         };
         let (namespace, secret, robot) = (snapshot.name.clone(), account.secret.clone(), account.name.clone());
         let version = existing.map(|secret| secret.resource_version.clone()).unwrap_or_default();
-        match state {
-            SecretState::Current | SecretState::Unverified if !self.options.rotate => {}
-            SecretState::Missing => self.plan.changes.push(Change::CreateSecret { namespace, secret, robot }),
+        let write = match state {
+            SecretState::Current | SecretState::Unverified if !self.options.rotate => return true,
+            SecretState::Missing => Change::CreateSecret { namespace, secret, robot },
             SecretState::WrongType(kind) => {
                 let ours = existing.is_some_and(|secret| secret.managed);
                 if !ours && !self.options.adopt {
@@ -287,11 +290,40 @@ impl Planner<'_> {
                     );
                     return true;
                 }
-                self.plan.changes.push(Change::ReplaceSecret { namespace, secret, robot, version });
+                Change::ReplaceSecret { namespace, secret, robot, version }
             }
-            _ => self.plan.changes.push(Change::UpdateSecret { namespace, secret, robot, version }),
+            _ => Change::UpdateSecret { namespace, secret, robot, version },
+        };
+        // A new token makes the old one invalid at once, so it is planned only together with the write of its secret.
+        if self.options.rotate && token == Token::Exists {
+            self.plan.changes.push(Change::RotateRobot {
+                organization: self.subject.desired.organization.clone(),
+                robot: account.name.clone(),
+            });
         }
+        self.plan.changes.push(write);
         true
+    }
+
+    /// Reports tokens that were to be renewed and are not, unless an error says why already.
+    fn report_unrenewed(&mut self) {
+        let has_new_token = |account: &Account| {
+            let gives_token = |change: &Change| matches!(change, Change::RotateRobot { robot, .. } | Change::CreateRobot { robot, .. } if *robot == account.name);
+            self.plan.changes.iter().any(gives_token)
+        };
+        let are_all_renewed =
+            self.subject.snapshot.service_accounts.is_ok() && self.subject.desired.accounts.iter().all(has_new_token);
+        if !self.options.rotate || are_all_renewed || self.plan.blocked.iter().any(|finding| finding.level == Level::Error) {
+            return;
+        }
+        let is_taken_over = self.plan.changes.iter().any(|change| matches!(change, Change::TakeOwnership { .. }));
+        let unread = self.plan.blocked.iter().find(|finding| finding.code == Code::CouldNotRead);
+        let reason = match unread {
+            _ if is_taken_over => "the organization is taken over first".to_owned(),
+            Some(finding) => lowercase_first(&finding.message),
+            None => "what is needed for it is not known".to_owned(),
+        };
+        self.plan.blocked.push(not_renewed(self.subject, &reason));
     }
 
     /// A secret that is wrong stays wrong if the robot account is there but its token is not shown to us: a good
@@ -347,6 +379,11 @@ impl Planner<'_> {
             });
         }
     }
+}
+
+fn lowercase_first(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
 /// Whether a robot account's current token can be put into a secret.

@@ -53,6 +53,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
             findings = repairing.look_again(once_is_enough).await?.1;
         }
         findings.retain(|finding| !is_gone_as_it_should(&set, finding));
+        // The later plans renew nothing, so they do not say it.
+        findings.extend(set.blocked().into_iter().filter(|finding| finding.code == Code::TokenNotRenewed));
     }
     findings.splice(0..0, repairing.integration_findings());
     finish(context, &ChangeReport::new(context.program, "repair", false, entries, findings), format)

@@ -47,6 +47,29 @@ fn a_token_that_cannot_be_renewed_is_named_and_every_secret_still_logs_in() {
 }
 
 #[test]
+fn renews_no_token_whose_secret_cannot_be_written() {
+    let world = linked();
+    let before = tokens(&world);
+    let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"No"}"#;
+    world.cluster_traffic().fault(Fault::on("GET", "namespaces/shop/secrets").status(403).body(refusal));
+    world.forget_traffic();
+    let run = world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes", "-o", "json"]).ends_with(1);
+    assert_eq!(run.codes(), ["OQ901", "OQ309"]);
+    world.assert_nothing_written();
+    world.clear_faults();
+
+    world.delete("Secret", "shop", "default-quay-openshift");
+    let metadata = json!({ "name": "default-quay-openshift", "namespace": "shop" });
+    world.create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque" }));
+    let run = world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes", "-o", "json"]).ends_with(1);
+    assert_eq!(run.codes(), ["OQ302"]);
+    let after = tokens(&world);
+    let renewed: Vec<_> = ACCOUNTS.into_iter().filter(|account| before[*account] != after[*account]).collect();
+    assert_eq!(renewed.len(), 2, "{renewed:?}");
+    assert!(!renewed.contains(&"default"), "its secret is of others");
+}
+
+#[test]
 fn a_secret_that_cannot_be_rewritten_is_named_and_the_next_run_mends_it() {
     let world = linked();
     let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422,"message":"Not today"}"#;

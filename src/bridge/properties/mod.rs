@@ -116,6 +116,27 @@ proptest! {
     }
 
     #[test]
+    fn renews_no_token_without_the_write_of_its_secret(before in any_namespace(), options in options()) {
+        let plan = repair(&before, Options { rotate: true, ..options });
+        let mut renewed = BTreeSet::new();
+        for pair in plan.changes.windows(2) {
+            if let Change::RotateRobot { robot, .. } = &pair[0] {
+                let written = match &pair[1] {
+                    Change::CreateSecret { robot, .. } | Change::UpdateSecret { robot, .. } | Change::ReplaceSecret { robot, .. } => Some(robot),
+                    _ => None,
+                };
+                prop_assert_eq!(written, Some(robot), "{:?}", plan);
+                renewed.insert(robot.clone());
+            }
+        }
+        prop_assert!(!matches!(plan.changes.last(), Some(Change::RotateRobot { .. })), "{:?}", plan);
+        let created = plan.changes.iter().filter(|change| matches!(change, Change::CreateRobot { .. })).count();
+        let accounts = with_subject(&before, |subject| subject.desired.accounts.len());
+        let has_error = plan.blocked.iter().any(|finding| finding.level == Level::Error);
+        prop_assert!(has_error || renewed.len() + created == accounts, "what is not renewed is said: {:?}", plan);
+    }
+
+    #[test]
     fn nobody_gets_a_login_while_the_namespace_is_not_known(before in any_namespace(), options in options()) {
         let unread = Unread { call: "read namespace shop".into(), reason: "no answer".into(), kind: UnreadKind::Failed };
         let before = NamespaceSnapshot { namespace: Err(unread), ..before };
