@@ -148,6 +148,11 @@ impl Change {
         }
     }
 
+    /// Whether it writes a robot account's login into a secret.
+    pub fn is_secret_write(&self) -> bool {
+        matches!(self, Change::CreateSecret { .. } | Change::UpdateSecret { .. } | Change::ReplaceSecret { .. })
+    }
+
     /// One sentence for a person, without a full stop.
     pub fn summary(&self) -> String {
         use Change::*;

@@ -7,6 +7,8 @@ use super::change::Change;
 pub enum After {
     /// It waits, and is skipped if the earlier one failed.
     Requires,
+    /// It waits, and is skipped if the earlier one was tried and failed.
+    StopsOnFailure,
     /// It waits, whatever becomes of the earlier one.
     Follows,
 }
@@ -30,8 +32,9 @@ pub fn after(later: &Change, earlier: &Change) -> Option<After> {
         (CreateRobot { .. }, CreateRepository { .. }) => Some(Follows),
         (ChangeDefaultPermission { robot: kept, .. }, DeleteDefaultPermission { robot, .. }) if kept == robot => Some(Requires),
         (CreateRepository { repository: made, .. }, GrantRepository { repository, .. }) if made == repository => Some(Requires),
-        // One robot account is without a good secret at a time.
-        (CreateSecret { .. } | UpdateSecret { .. } | ReplaceSecret { .. }, RotateRobot { .. }) => Some(Follows),
+        // One robot account is without a good secret at a time. After a secret that could not be written, the next one most
+        // likely cannot be written either; one that was left out, as its token was not renewed, still holds a good login.
+        (CreateSecret { .. } | UpdateSecret { .. } | ReplaceSecret { .. }, RotateRobot { .. }) => Some(StopsOnFailure),
         (
             CreateSecret { secret: written, .. } | UpdateSecret { secret: written, .. } | ReplaceSecret { secret: written, .. },
             EditServiceAccount { edit, .. },
@@ -101,7 +104,7 @@ mod tests {
     #[test]
     fn tokens_are_renewed_one_by_one() {
         let rotate = |name: &str| Change::RotateRobot { organization: "o".into(), robot: name.into() };
-        assert_eq!(after(&rotate("default"), &secret("builder")), Some(After::Follows));
+        assert_eq!(after(&rotate("default"), &secret("builder")), Some(After::StopsOnFailure));
         assert_eq!(after(&secret("default"), &rotate("default")), Some(After::Requires));
     }
 }

@@ -8,6 +8,8 @@ pub use builds::{BuildsPlan, restore_builds, rewrite_builds};
 pub use deletion::{Farewell, farewell, guard};
 pub use unlink::{UnlinkOptions, unlink};
 
+use std::collections::BTreeSet;
+
 use super::change::{Change, ServiceAccountEdit};
 use super::checks::{SecretState, Subject, default_permissions_of, has_too_little_right, made_for_others, secret_state};
 use super::desired::{self, Account};
@@ -34,6 +36,22 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether a token is renewed.
+    pub fn has_rotation(&self) -> bool {
+        self.changes.iter().any(|change| matches!(change, Change::RotateRobot { .. }))
+    }
+
+    /// The verbs that its writes of secrets take.
+    pub fn secret_verbs(&self) -> BTreeSet<&'static str> {
+        let verbs = |change: &Change| match change {
+            Change::CreateSecret { .. } => &["create"][..],
+            Change::UpdateSecret { .. } => &["patch"],
+            Change::ReplaceSecret { .. } => &["create", "delete"],
+            _ => &[],
+        };
+        self.changes.iter().flat_map(|change| verbs(change).iter().copied()).collect()
+    }
+
     /// The first reason why a namespace is not as planned: a change that failed, what could not be read, or an
     /// organization that only a person can hand over.
     pub fn failure(&self, changes: &[(Change, Option<String>)]) -> Option<String> {

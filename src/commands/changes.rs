@@ -1,5 +1,7 @@
 //! What every command that changes something has in common: show the plan, ask, apply, report.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures::StreamExt as _;
 
 use super::Context;
@@ -101,10 +103,21 @@ impl ChangeSet {
         }
         if outcomes.iter().all(|outcome| *outcome == Outcome::Done) {
             let progress = &progress;
+            // Once a secret could not be written, no further namespace loses its tokens.
+            let has_unwritten_secret = &AtomicBool::new(false);
             let work = self.plans.iter().map(|(judged, plan)| async move {
                 progress.at(&judged.snapshot.name);
+                if plan.has_rotation() && has_unwritten_secret.load(Ordering::Relaxed) {
+                    plan.changes.iter().for_each(|_| progress.tick());
+                    return vec![Outcome::Skipped; plan.changes.len()];
+                }
                 let work = Work { changes: &plan.changes, snapshot: &judged.snapshot, desired: &judged.desired };
-                session.apply(target, &work, |_, _| progress.tick()).await
+                let outcomes = session.apply(target, &work, |_, _| progress.tick()).await;
+                let mut made = plan.changes.iter().zip(&outcomes);
+                if made.any(|(change, outcome)| change.is_secret_write() && matches!(outcome, Outcome::Failed(_))) {
+                    has_unwritten_secret.store(true, Ordering::Relaxed);
+                }
+                outcomes
             });
             let made: Vec<_> = progress.during(futures::stream::iter(work).buffered(session.parallel).collect()).await;
             outcomes.extend(made.into_iter().flatten());

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::StreamExt as _;
+
 use super::Context;
 use super::changes::{ChangeSet, finish};
 use crate::bridge::change::Change;
 use crate::bridge::checks::{self, Check, Subject};
 use crate::bridge::finding::{Code, Finding, Level};
-use crate::bridge::plan::{self, Options};
+use crate::bridge::plan::{self, Options, Plan};
 use crate::bridge::snapshot::Rewriters;
 use crate::cli::Repair;
-use crate::cluster::{Builds, Parts, Secrets};
+use crate::cluster::{Builds, Parts, Right, Secrets};
 use crate::error::{Error, ExitStatus};
 use crate::quay::Depth;
 use crate::report::ChangeReport;
@@ -95,11 +97,37 @@ impl Repairing<'_> {
                 set.add(judged, vec![], plan);
             }
         }
+        if options.rotate {
+            self.withhold_rotations(&mut set, options).await;
+        }
         let about =
             |finding: &Finding| (finding.code, finding.namespace.clone(), finding.object.kind, finding.object.name.clone());
         let told: BTreeSet<_> = findings.iter().map(about).collect();
         findings.extend(set.blocked().into_iter().filter(|blocked| !told.contains(&about(blocked))));
         (set, findings)
+    }
+
+    /// Plans anew, without rotations, where the secrets are not allowed to be written: a token that is renewed cannot be
+    /// had back.
+    async fn withhold_rotations(&self, set: &mut ChangeSet, options: Options) {
+        let rotating = set.plans.iter_mut().filter(|(_, plan)| plan.has_rotation());
+        let work = rotating.map(|(judged, plan)| async move {
+            let Some(reason) = self.write_obstacle(&judged.snapshot.name, plan).await else { return };
+            let subject = judged.subject(self.target);
+            *plan = plan::repair(&subject, Options { rotate: false, ..options });
+            plan.blocked.push(plan::not_renewed(&subject, &reason));
+        });
+        futures::stream::iter(work).buffered(self.session.parallel).collect::<()>().await;
+    }
+
+    /// Why the secrets of a plan cannot be written; one question for each verb, which is one in most cases.
+    async fn write_obstacle(&self, namespace: &str, plan: &Plan) -> Option<String> {
+        let right = |verb| Right { verb, group: "", resource: "secrets", namespace: Some(namespace.to_owned()), name: None };
+        let rights: Vec<_> = plan.secret_verbs().into_iter().map(right).collect();
+        match self.session.cluster.lacking(&rights).await {
+            Ok(lacking) => lacking.first().map(|right| format!("you are not allowed to {right}")),
+            Err(unread) => Some(unread.to_string()),
+        }
     }
 
     /// What is wrong with the integration as a whole: where Quay does not let us in, there is nothing to do in a

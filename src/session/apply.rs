@@ -66,7 +66,7 @@ impl Session {
                     (Outcome::Skipped, None)
                 };
                 each(change, effect);
-                states[index].send_replace(Some(outcome == Outcome::Done));
+                states[index].send_replace(Some(outcome.clone()));
                 outcome
             }
         });
@@ -134,13 +134,18 @@ impl Session {
 }
 
 /// Waits for all that a change comes after; whether everything it requires was done.
-async fn may_run(changes: &[Change], states: &[watch::Sender<Option<bool>>], index: usize) -> bool {
+async fn may_run(changes: &[Change], states: &[watch::Sender<Option<Outcome>>], index: usize) -> bool {
     for (earlier, state) in changes[..index].iter().zip(states) {
         let Some(after) = after(&changes[index], earlier) else { continue };
         let mut state = state.subscribe();
         // The sender lives in the caller as long as this future does.
-        let done = state.wait_for(Option::is_some).await.is_ok_and(|done| *done == Some(true));
-        if !done && after == After::Requires {
+        let Ok(outcome) = state.wait_for(Option::is_some).await else { return false };
+        let may_go_on = match after {
+            After::Requires => *outcome == Some(Outcome::Done),
+            After::StopsOnFailure => !matches!(*outcome, Some(Outcome::Failed(_))),
+            After::Follows => true,
+        };
+        if !may_go_on {
             return false;
         }
     }

@@ -17,9 +17,13 @@ fn linked() -> World {
 }
 
 fn tokens(world: &World) -> BTreeMap<String, String> {
+    tokens_in(world, "openshift_shop")
+}
+
+fn tokens_in(world: &World, organization: &str) -> BTreeMap<String, String> {
     // What is renewed must not be printed either.
     world.secrets();
-    world.sandbox.quay.robots("openshift_shop").into_iter().map(|robot| (robot.short, robot.token)).collect()
+    world.sandbox.quay.robots(organization).into_iter().map(|robot| (robot.short, robot.token)).collect()
 }
 
 #[test]
@@ -67,6 +71,45 @@ fn renews_no_token_whose_secret_cannot_be_written() {
     let renewed: Vec<_> = ACCOUNTS.into_iter().filter(|account| before[*account] != after[*account]).collect();
     assert_eq!(renewed.len(), 2, "{renewed:?}");
     assert!(!renewed.contains(&"default"), "its secret is of others");
+}
+
+#[test]
+fn stops_rotation_at_the_first_secret_not_written() {
+    let world = linked();
+    world.namespace("other");
+    world.oc_quay(&["link", "-n", "other", "--yes"]).succeeds();
+    let before = [tokens(&world), tokens_in(&world, "openshift_other")];
+    let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"No"}"#;
+    world.cluster_traffic().fault(Fault::on("PATCH", "secrets/").status(403).body(refusal));
+    let rotate = ["repair", "shop", "other", "--rotate", "--yes", "--parallel", "1"];
+    world.oc_quay(&rotate).ends_with(1);
+    let after = [tokens(&world), tokens_in(&world, "openshift_other")];
+    let renewed = before[0].iter().filter(|(robot, token)| after[0][*robot] != **token).count();
+    assert_eq!(renewed, 1, "one secret was tried");
+    assert_eq!(before[1], after[1], "the next namespace is left alone");
+    world.clear_faults();
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+    world.assert_linked("shop", &["app", "base", "web"]);
+}
+
+#[test]
+fn asks_for_the_permission_before_the_first_rotation() {
+    let world = linked();
+    let denied = json!({ "kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1",
+        "spec": {}, "status": { "allowed": false } });
+    world.cluster_traffic().fault(Fault::on("POST", "selfsubjectaccessreviews").status(201).body(&denied.to_string()));
+    for flag in ["--dry-run", "--yes"] {
+        world.forget_traffic();
+        let run = world.oc_quay(&["repair", "-n", "shop", "--rotate", "-o", "json", flag]).ends_with(1);
+        assert_eq!(run.codes(), ["OQ309"]);
+        assert!(run.stdout.contains("you are not allowed to patch secrets in namespace shop"), "{}", run.stdout);
+        world.assert_nothing_written();
+        assert_eq!(world.cluster_traffic().count("create selfsubjectaccessreviews"), 1);
+    }
+    world.clear_faults();
+    world.forget_traffic();
+    world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes"]).succeeds();
+    assert_eq!(world.cluster_traffic().count("create selfsubjectaccessreviews"), 1);
 }
 
 #[test]
