@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 
 use super::Context;
 use crate::bridge::change::{Change, ScopeEdit};
-use crate::bridge::finding::Finding;
+use crate::bridge::finding::{Code, Finding};
 use crate::bridge::plan::Plan;
 use crate::cli::Changing;
 use crate::error::{Error, ExitStatus, Stopped};
@@ -57,6 +57,13 @@ impl ChangeSet {
     /// The exit code of a command that was asked for just this: what cannot be done is a refusal, not a finding.
     pub(super) fn refused_or(&self, otherwise: ExitStatus) -> ExitStatus {
         if self.blocked().is_empty() { otherwise } else { ExitStatus::Failure }
+    }
+
+    /// The exit code of a command of which a part is not done since something could not be read: that is no refusal.
+    pub(super) fn unfinished_or_refused_or(&self, otherwise: ExitStatus) -> ExitStatus {
+        let blocked = self.blocked();
+        let is_unread = |finding: &Finding| finding.code == Code::CouldNotRead;
+        if !blocked.is_empty() && blocked.iter().all(is_unread) { ExitStatus::Findings } else { self.refused_or(otherwise) }
     }
 
     /// Whether an organization is taken over: what it holds shows only afterwards.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::Context;
 use super::changes::{ChangeSet, finish};
+use crate::bridge::change::Change;
 use crate::bridge::checks::Subject;
 use crate::bridge::integration::QuayIntegration;
-use crate::bridge::plan::{self, UnlinkOptions};
+use crate::bridge::plan::{self, Plan, UnlinkOptions};
 use crate::bridge::scope::{apply_edits, take_out};
 use crate::cli::Unlink;
 use crate::cluster::{Builds, Secrets};
@@ -41,7 +42,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
         add(&mut set, &which, target, &mut resource, judged, options)?;
     }
     if args.changing.dry_run {
-        return Ok(set.refused_or(finish(context, &set.planned(context, true), global.output)?));
+        return Ok(set.unfinished_or_refused_or(finish(context, &set.planned(context, true), global.output)?));
     }
     if args.delete_organization {
         confirm_deletion(context, target, &set, args).await?;
@@ -49,7 +50,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
     let format = set.confirm(context, args.changing)?;
     let entries = set.apply(context, &session, target).await;
     let report = ChangeReport::new(context.program, "unlink", false, entries, set.blocked());
-    Ok(set.refused_or(finish(context, &report, format)?))
+    Ok(set.unfinished_or_refused_or(finish(context, &report, format)?))
 }
 
 /// Plans a namespace. `resource` is the QuayIntegration as the namespaces before it leave it.
@@ -79,9 +80,8 @@ fn add(
 
 /// Shows what would be lost and has the organization named.
 async fn confirm_deletion(context: &Context<'_>, target: &Target, set: &ChangeSet, args: &Unlink) -> Result<(), Error> {
-    let Some((judged, _)) = set.plans.first().filter(|(judged, _)| judged.snapshot.organization().is_some()) else {
-        return Ok(());
-    };
+    let deletes = |plan: &Plan| plan.changes.iter().any(|change| matches!(change, Change::DeleteOrganization { .. }));
+    let Some((judged, _)) = set.plans.first().filter(|(_, plan)| deletes(plan)) else { return Ok(()) };
     let organization = &judged.desired.organization;
     let contents = target.quay.contents(organization).await.map_err(anyhow::Error::from)?;
     let tags: usize = contents.iter().map(|(_, tags)| tags).sum();

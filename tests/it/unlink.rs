@@ -1,5 +1,6 @@
 //! `unlink`: everything of the link is taken back, and nothing else.
 
+use sandbox::traffic::Fault;
 use serde_json::json;
 
 use crate::support::{ACCOUNTS, World};
@@ -156,6 +157,30 @@ fn what_is_another_clusters_is_not_deleted() {
         world.oc_quay(&["unlink", "-n", "shop", "--yes"]).args(flags).ends_with(2);
         assert_eq!(world.sandbox.quay.robots("openshift_shop").len(), 1);
     }
+}
+
+#[test]
+fn keeps_what_depends_on_something_unread_and_says_so() {
+    let world = linked();
+    let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"No"}"#;
+    let unlink = ["unlink", "-n", "shop", "--yes", "-o", "json"];
+    for resource in ["serviceaccounts", "secrets"] {
+        world.cluster_traffic().fault(Fault::on("GET", &format!("namespaces/shop/{resource}")).status(403).body(refusal));
+        let run = world.oc_quay(&unlink).args(&["--delete-robots"]).ends_with(1);
+        assert_eq!(run.codes(), ["OQ901", "OQ901"], "{resource}: {}", run.stdout);
+        assert!(world.get("Secret", "shop", "builder-quay-openshift").is_some(), "{resource}");
+        assert_eq!(world.sandbox.quay.robots("openshift_shop").len(), 3, "{resource}");
+        world.clear_faults();
+    }
+    world.quay_traffic().fault(Fault::on("*", "").drop_before());
+    let delete = ["--delete-organization", "--confirm-organization", "openshift_shop"];
+    let run = world.oc_quay(&unlink).args(&delete).ends_with(1);
+    assert_eq!(run.codes(), ["OQ901"]);
+    assert_unlinked(&world, "shop");
+    world.clear_faults();
+    assert_eq!(world.sandbox.quay.organizations(), ["openshift_shop"]);
+    world.oc_quay(&unlink).args(&delete).succeeds();
+    assert_eq!(world.sandbox.quay.organizations(), Vec::<String>::new());
 }
 
 #[test]

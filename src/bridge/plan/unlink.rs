@@ -7,6 +7,7 @@ use super::{Options, Plan, Planner};
 use crate::bridge::change::{Change, ServiceAccountEdit};
 use crate::bridge::checks::{Subject, made_for_others};
 use crate::bridge::finding::Code;
+use crate::bridge::names;
 use crate::bridge::snapshot::{Robot, UnreadKind};
 
 /// What a person asked to be taken away beyond the link itself.
@@ -20,8 +21,11 @@ pub struct UnlinkOptions {
 
 /// Plans the reverse of a link, after [`crate::bridge::scope::take_out`]: the operator's finalizer off, rewritten BuildConfigs
 /// back, references out of the service accounts, our secrets away. The organization with its images stays unless asked for.
+/// What could not be read blocks what depends on it: no secret is deleted that something unknown may refer to, and nothing in
+/// Quay while a part of the link is unknown.
 pub fn unlink(subject: &Subject, options: UnlinkOptions) -> Plan {
     let mut planner = Planner { subject, options: Options::default(), plan: Plan::default() };
+    planner.block_unread("Namespace", &subject.snapshot.name, &subject.snapshot.namespace);
     planner.release(subject.snapshot.namespace.as_ref().ok().and_then(Option::as_ref));
     planner.unlink_cluster();
     planner.unlink_quay(options);
@@ -31,6 +35,8 @@ pub fn unlink(subject: &Subject, options: UnlinkOptions) -> Plan {
 impl Planner<'_> {
     fn unlink_cluster(&mut self) {
         let snapshot = self.subject.snapshot;
+        self.block_unread("ServiceAccount", "", &snapshot.service_accounts);
+        self.block_unread("Secret", "", &snapshot.secrets);
         let secrets = self.our_secrets();
         self.restore_builds(&secrets);
         for service_account in snapshot.service_accounts.iter().flatten() {
@@ -45,6 +51,10 @@ impl Planner<'_> {
                 let (namespace, service_account) = (snapshot.name.clone(), service_account.name.clone());
                 self.plan.changes.push(Change::EditServiceAccount { namespace, service_account, edit });
             }
+        }
+        let are_builds_unread = matches!(&snapshot.build_configs, Err(unread) if unread.kind != UnreadKind::Skipped);
+        if snapshot.service_accounts.is_err() || are_builds_unread {
+            return;
         }
         let namespace = || snapshot.name.clone();
         self.plan.changes.extend(secrets.into_iter().map(|secret| Change::DeleteSecret { namespace: namespace(), secret }));
@@ -88,15 +98,27 @@ impl Planner<'_> {
     }
 
     fn unlink_quay(&mut self, options: UnlinkOptions) {
-        let Some(organization) = self.subject.snapshot.organization() else { return };
         let name = self.subject.desired.organization.clone();
-        let asked = options.delete_robots || options.delete_organization;
-        if asked && !organization.administered {
+        let is_asked = options.delete_robots || options.delete_organization;
+        if !is_asked || names::organization(&name).is_err() {
+            return;
+        }
+        let organization = match &self.subject.snapshot.organization {
+            Ok(Some(organization)) => organization,
+            Ok(None) => return,
+            unread @ Err(_) => return self.block_unread("Organization", &name, unread),
+        };
+        if !organization.administered {
             let message = format!("Organization {name} exists, but the token may not administer it");
             return self.block(Code::OrganizationNotAdministered, "Organization", &name, message);
         }
-        if let Some((code, message)) = made_for_others(organization, self.subject.desired).filter(|_| asked) {
+        if let Some((code, message)) = made_for_others(organization, self.subject.desired) {
             return self.block(code, "Organization", &name, message);
+        }
+        self.block_unread("RobotAccount", "", &organization.robots);
+        if self.plan.blocked.iter().any(|finding| finding.code == Code::CouldNotRead) {
+            let message = format!("Nothing in organization {name} is deleted: a part of the link could not be read");
+            return self.block(Code::CouldNotRead, "Organization", &name, message);
         }
         if options.delete_organization {
             self.plan.changes.push(Change::DeleteOrganization { organization: name });
