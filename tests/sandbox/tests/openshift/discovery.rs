@@ -1,6 +1,6 @@
 //! Versions, groups and resources.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Api;
 
