@@ -129,7 +129,7 @@ pub struct Integration {
     pub url: Setting<QuayUrl>,
     /// The cluster ID.
     pub cluster_id: Setting<ClusterId>,
-    /// The one QuayIntegration, where there is one and it could be read.
+    /// The one QuayIntegration, where there is one, it could be read, and it is about this Quay and cluster ID.
     pub resource: Option<QuayIntegration>,
     /// Certificates are not verified.
     pub insecure: bool,
@@ -161,6 +161,19 @@ impl IntegrationSnapshot {
         self.given.token.clone().or_else(|| Some(Source::Secret(self.resource()?.credentials.clone()?)))
     }
 
+    /// Where the settings came from that differ from the QuayIntegration's. With any, the QuayIntegration is about another Quay
+    /// or cluster ID, and its namespace lists are neither read nor written. A value of the QuayIntegration that is empty or
+    /// cannot be used does not differ.
+    pub fn differing(&self) -> Vec<&Source> {
+        let Some(resource) = self.resource() else { return vec![] };
+        let host = |text: &str| QuayUrl::parse(text).ok().map(|(url, _)| url.host());
+        let own_host = host(&resource.hostname);
+        let own_id = resource.cluster_id.trim();
+        let url = self.given.url.as_ref().filter(|given| own_host.is_some() && host(&given.value) != own_host);
+        let cluster_id = self.given.cluster_id.as_ref().filter(|given| !own_id.is_empty() && given.value != own_id);
+        [url, cluster_id].into_iter().flatten().map(|setting| &setting.source).collect()
+    }
+
     /// What to work with, if the settings that are known suffice for it.
     pub fn resolve(&self) -> Option<Integration> {
         let url = self.url()?;
@@ -168,7 +181,7 @@ impl IntegrationSnapshot {
         Some(Integration {
             url: Setting { value: QuayUrl::parse(&url.value).ok()?.0, source: url.source },
             cluster_id: Setting { value: ClusterId::new(cluster_id.value), source: cluster_id.source },
-            resource: self.resource().cloned(),
+            resource: self.resource().filter(|_| self.differing().is_empty()).cloned(),
             insecure: self.insecure(),
             cluster: self.cluster.clone(),
         })
@@ -228,5 +241,55 @@ impl fmt::Display for Step {
             Step::Tls => "agreeing on TLS",
             Step::Http => "waiting for an answer",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(url: Option<&str>, cluster_id: Option<&str>) -> IntegrationSnapshot {
+        let given =
+            |value: Option<&str>, name| value.map(|value| Setting { value: value.to_owned(), source: Source::Flag(name) });
+        let resource = QuayIntegration {
+            hostname: "https://quay.example.com".into(),
+            cluster_id: "prod".into(),
+            deny: vec!["shop".into()],
+            ..QuayIntegration::default()
+        };
+        IntegrationSnapshot {
+            given: Given { url: given(url, "--quay-url"), cluster_id: given(cluster_id, "--cluster-id"), ..Given::default() },
+            resources: Ok(vec![resource]),
+            stored_token: None,
+            rewriters: None,
+            cluster: "api.one:6443".into(),
+        }
+    }
+
+    #[test]
+    fn ignores_namespace_lists_of_another_quay_or_cluster_id() {
+        let table = [
+            (None, None, &[][..]),
+            (Some("quay.example.com"), Some("prod"), &[]),
+            (Some("https://quay.example.com:443/"), None, &[]),
+            (Some("https://other.example.com"), None, &["--quay-url"]),
+            (Some("https://quay.example.com:8443"), None, &["--quay-url"]),
+            (None, Some("test"), &["--cluster-id"]),
+            (Some("other.example.com"), Some("test"), &["--quay-url", "--cluster-id"]),
+        ];
+        for (url, cluster_id, differing) in table {
+            let snapshot = snapshot(url, cluster_id);
+            let sources: Vec<_> = snapshot.differing().iter().map(ToString::to_string).collect();
+            assert_eq!(sources, differing, "{url:?} {cluster_id:?}");
+            let resource = snapshot.resolve().and_then(|integration| integration.resource);
+            assert_eq!(resource.is_some(), differing.is_empty(), "{url:?} {cluster_id:?}");
+        }
+    }
+
+    #[test]
+    fn completes_an_integration_without_usable_settings() {
+        let mut snapshot = snapshot(Some("https://other.example.com"), Some("test"));
+        snapshot.resources = Ok(vec![QuayIntegration::default()]);
+        assert!(snapshot.differing().is_empty());
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct ChangeSet {
     pub command: &'static str,
     /// What is edited in the namespace lists, for all namespaces in one write, before anything else.
     pub scope: ScopeEdit,
+    /// Why the namespace lists cannot be edited.
+    pub scope_obstacle: Option<Finding>,
     /// The namespaces and their plans.
     pub plans: Vec<(Judged, Plan)>,
 }
@@ -28,7 +30,7 @@ pub(super) struct ChangeSet {
 impl ChangeSet {
     /// Without any plan.
     pub(super) fn new(command: &'static str) -> Self {
-        Self { command, scope: ScopeEdit::default(), plans: vec![] }
+        Self { command, scope: ScopeEdit::default(), scope_obstacle: None, plans: vec![] }
     }
 
     /// Adds a namespace's plan, with the changes that bring it into (or out of) scope in front.
@@ -51,7 +53,8 @@ impl ChangeSet {
 
     /// What cannot be done.
     pub(super) fn blocked(&self) -> Vec<Finding> {
-        self.plans.iter().flat_map(|(_, plan)| plan.blocked.clone()).collect()
+        let of_plans = self.plans.iter().flat_map(|(_, plan)| plan.blocked.clone());
+        self.scope_obstacle.iter().cloned().chain(of_plans).collect()
     }
 
     /// The exit code of a command that was asked for just this: what cannot be done is a refusal, not a finding.

@@ -82,6 +82,9 @@ impl<'a> Linking<'a> {
             self.parts(context, cluster, usize::from(context.global.parallel))
         )?;
         let set = self.plan(context, &session, session.target()?, parts).await?;
+        if let Some(obstacle) = session.scope_obstacle() {
+            context.ui.warn(&obstacle.message);
+        }
         Ok((session, set))
     }
 

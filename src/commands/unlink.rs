@@ -41,6 +41,10 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
     for judged in session.judge_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| judged).await {
         add(&mut set, &which, target, &mut resource, judged, options)?;
     }
+    if !set.plans.is_empty() {
+        // Without its edit, the next resync links the namespaces again.
+        set.scope_obstacle = session.scope_obstacle();
+    }
     if args.changing.dry_run {
         return Ok(set.unfinished_or_refused_or(finish(context, &set.planned(context, true), global.output)?));
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::integration::{Integration, IntegrationSnapshot, SecretKey, Source, StoredToken};
 use crate::bridge::snapshot::{Read, Rewriters, Unread, UnreadKind};
 use crate::cli::Global;
@@ -76,6 +77,9 @@ impl Session {
     pub(crate) async fn open(ui: &Ui, global: &Global, cluster: Cluster, settings: Settings) -> Result<Self, Error> {
         let session = Self::read(global, cluster, settings).await?;
         session.warnings.iter().for_each(|warning| ui.warn(warning));
+        if let Some(warning) = unused_lists(&session.snapshot) {
+            ui.warn(&warning);
+        }
         match &session.snapshot.resources {
             Err(unread) if session.target.is_none() => Err(nobody_says_which_quay(unread, &session.cluster)),
             _ => Ok(session),
@@ -157,6 +161,23 @@ impl Session {
         Ok(target)
     }
 
+    /// Why the namespace lists are unknown, if they are: nobody knows then whether a namespace is in scope.
+    pub(crate) fn scope_obstacle(&self) -> Option<Finding> {
+        let object = ObjectRef::cluster("QuayIntegration", "");
+        match self.snapshot.resources.as_deref() {
+            Ok([] | [_]) => None,
+            Ok(several) => {
+                let message =
+                    format!("There are {} QuayIntegrations: their namespace lists are neither read nor changed", several.len());
+                Some(Finding::new(Code::SeveralIntegrations, object, message))
+            }
+            Err(unread) => {
+                let message = format!("The namespace lists are not changed: {unread}");
+                Some(Finding::new(Code::CouldNotRead, object, message))
+            }
+        }
+    }
+
     /// The settings and a token to act with.
     ///
     /// # Errors
@@ -180,6 +201,19 @@ impl Session {
             .hint("ask for the right to read it, or for the token to be put there")
             .hint(by_hand))
     }
+}
+
+/// That the namespace lists are neither read nor written, as they are about another Quay or cluster ID.
+fn unused_lists(snapshot: &IntegrationSnapshot) -> Option<String> {
+    let sources: Vec<_> = snapshot.differing().iter().map(ToString::to_string).collect();
+    let name = &snapshot.resource()?.name;
+    let verb = match sources.as_slice() {
+        [] => return None,
+        [_] => "differs",
+        _ => "differ",
+    };
+    let sources = sources.join(" and ");
+    Some(format!("{sources} {verb} from QuayIntegration {name}: its namespace lists are neither read nor changed"))
 }
 
 /// A client for Quay. The authority that is stored beside the token counts where none was given; one that cannot be

@@ -146,6 +146,29 @@ fn keeps_allowlist_when_its_last_namespaces_are_unlinked() {
     }
 }
 
+#[test]
+fn leaves_namespace_lists_of_another_cluster_id_alone() {
+    let world = World::new();
+    world.merge(
+        "QuayIntegration",
+        "",
+        "quay",
+        &json!({ "spec": { "allowlistNamespaces": ["b"], "denylistNamespaces": ["shop"] } }),
+    );
+    let said = "--cluster-id differs from QuayIntegration quay: its namespace lists are neither read nor changed";
+    let other = |command: &[&str]| world.oc_quay(command).args(&["-n", "shop", "--cluster-id", "other"]).succeeds();
+    let run = other(&["link", "--yes"]);
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+    let status = other(&["status", "-o", "json"]);
+    assert!(status.stderr.contains(said), "{}", status.stderr);
+    let report = status.json();
+    assert_eq!(report["namespaces"][0]["linked"], true, "as it was linked a moment ago");
+    assert!(status.stdout.contains("its namespace lists are not used"), "{}", status.stdout);
+    assert!(other(&["unlink", "--yes"]).stderr.contains(said));
+    assert_eq!(world.get("Secret", "shop", "builder-quay-other"), None);
+    assert_eq!(lists_of(&world), [&["b"], &["shop"]]);
+}
+
 /// Whether a namespace is to be linked, and why or why not.
 fn scope(world: &World, namespace: &str) -> (bool, String) {
     let report = world.oc_quay(&["status", "-n", namespace, "-o", "json", "--fail-on", "never"]).succeeds().json();

@@ -114,6 +114,19 @@ fn a_quay_that_is_gone_does_not_hold_up_an_unlink() {
 }
 
 #[test]
+fn reports_that_unread_namespace_lists_are_not_changed() {
+    let world = linked();
+    world.grant("dev", "shop");
+    for flag in ["--dry-run", "--yes"] {
+        let run = world.oc_quay(&["unlink", "-n", "shop", "-o", "json", flag]).guest("dev").ends_with(1);
+        assert_eq!(run.codes(), ["OQ901"]);
+        assert!(run.stdout.contains("The namespace lists are not changed: could not list"), "{}", run.stdout);
+    }
+    assert_unlinked(&world, "shop");
+    world.oc_quay(&["unlink", "-n", "shop", "--yes"]).succeeds();
+}
+
+#[test]
 fn robot_accounts_go_only_when_asked_for() {
     let world = linked();
     world.sandbox.quay.add_robot("openshift_shop", "mine", "").unwrap();

@@ -21,6 +21,11 @@ fn resource(snapshot: &IntegrationSnapshot) -> Check {
     let title = "Integration";
     let settings_are_given = snapshot.given.url.is_some() && snapshot.given.cluster_id.is_some();
     match snapshot.resources.as_deref() {
+        Ok([one]) if !snapshot.differing().is_empty() => {
+            let fact =
+                format!("QuayIntegration {}, about another Quay or cluster ID; its namespace lists are not used", one.name);
+            Check::new(title, fact, vec![])
+        }
         Ok([one]) => Check::new(title, format!("QuayIntegration {}", one.name), vec![]),
         Ok([]) if settings_are_given => Check::new(title, "none in the cluster; flags and environment say what to use", vec![]),
         Ok([]) => {
