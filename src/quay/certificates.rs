@@ -1,5 +1,6 @@
 //! The certificates that a server presents, and those in a file, described so that a person can compare them.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -104,6 +105,27 @@ pub fn describe_pem(pem: &[u8]) -> Result<Vec<Certificate>, OptionsError> {
         Ok(found) if found.is_empty() => Err(OptionsError::Ca("it holds no certificate in PEM form".into())),
         found => found,
     }
+}
+
+/// The certificates of a PEM file, in PEM again, and the labels of the blocks that are left out, such as `PRIVATE KEY`. None
+/// if it holds no certificate, or a broken one.
+pub fn certificates_only(content: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
+    let certificates = CertificateDer::pem_slice_iter(content).collect::<Result<Vec<_>, _>>().ok()?;
+    if certificates.is_empty() {
+        return None;
+    }
+    // Written anew from what was parsed: nothing between the certificates gets through.
+    let certificates: String = certificates.iter().map(|der| pem(der)).collect();
+    let text = String::from_utf8_lossy(content);
+    let labels = text.lines().filter_map(|line| line.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----"));
+    let left_out: BTreeSet<_> = labels.filter(|label| *label != "CERTIFICATE").map(str::to_owned).collect();
+    Some((certificates.into_bytes(), left_out.into_iter().collect()))
+}
+
+/// Says that only the certificates of a file are used; none if there is nothing else in it.
+pub fn left_out_warning(file: &str, labels: &[String]) -> Option<String> {
+    let labels = Some(labels.join(", ")).filter(|labels| !labels.is_empty())?;
+    Some(format!("{file} holds more than certificates, which is left out: {labels}"))
 }
 
 /// Takes down the certificates and trusts none, which ends the handshake.

@@ -45,7 +45,7 @@ use connection::Line;
 use diagnose::Diagnosis;
 use registry::Challenge;
 
-pub use certificates::{Certificate, describe_pem, presented_chain};
+pub use certificates::{Certificate, certificates_only, describe_pem, left_out_warning, presented_chain};
 pub use error::{ErrorKind, OptionsError, QuayError};
 pub use inspect::{About, Features, Inspection};
 pub use issue::{Issued, TokenRequest};

@@ -91,7 +91,7 @@ impl Session {
     /// # Errors
     /// If a setting cannot be used.
     pub(crate) async fn read(global: &Global, cluster: Cluster, settings: Settings) -> Result<Self, Error> {
-        let mut warnings = Vec::new();
+        let mut warnings = settings.warnings;
         let resources = cluster.integrations().await;
         let mut snapshot = IntegrationSnapshot {
             given: settings.given,

@@ -14,6 +14,7 @@ use crate::bridge::integration::{Given, Setting, Source};
 use crate::bridge::names::{ClusterId, QuayUrl};
 use crate::cli::Global;
 use crate::error::Error;
+use crate::quay::{certificates_only, left_out_warning};
 
 /// The settings that were given, with the token and the certificate authority themselves.
 #[derive(Clone)]
@@ -22,14 +23,16 @@ pub(crate) struct Settings {
     pub given: Given,
     /// The token.
     pub token: Option<SecretString>,
-    /// PEM.
+    /// PEM, with certificates alone.
     pub ca: Option<Vec<u8>>,
+    /// What somebody should know about them.
+    pub warnings: Vec<String>,
 }
 
 impl Settings {
     /// None: what the cluster says is what counts.
     pub(crate) fn none() -> Self {
-        Self { given: Given::default(), token: None, ca: None }
+        Self { given: Given::default(), token: None, ca: None, warnings: vec![] }
     }
 
     /// Reads them.
@@ -49,13 +52,18 @@ impl Settings {
             return Err(Error::new(format!("{}: cluster ID `{}` cannot be used: {problem}", id.source, id.value)));
         }
         let ca_file = global.quay_ca_file.as_ref().map(|path| path.display().to_string());
+        let mut warnings = Vec::new();
         let ca = match given(ca_file.as_deref(), "--quay-ca-file", "OC_QUAY_CA_FILE")? {
-            Some(file) => Some(read_ca(&file)?),
+            Some(file) => {
+                let (ca, left_out) = read_ca(&file)?;
+                warnings.extend(left_out_warning(&format!("{}: {}", file.source, file.value), &left_out));
+                Some(ca)
+            }
             None => None,
         };
         let token = read_token(global.quay_token_file.as_deref())?;
         let (token, source) = token.map_or((None, None), |(token, source)| (Some(token), Some(source)));
-        Ok(Self { given: Given { url, cluster_id, token: source, insecure: global.insecure }, token, ca })
+        Ok(Self { given: Given { url, cluster_id, token: source, insecure: global.insecure }, token, ca, warnings })
     }
 }
 
@@ -83,7 +91,9 @@ fn given(flag: Option<&str>, name: &'static str, variable: &'static str) -> Resu
     }
 }
 
-fn read_ca(file: &Setting<String>) -> Result<Vec<u8>, Error> {
+/// The certificates, and the labels of what else is in the file: it may be a key, and what is read here is stored in the
+/// cluster and printed.
+fn read_ca(file: &Setting<String>) -> Result<(Vec<u8>, Vec<String>), Error> {
     let failure = |reason: String| Error::new(format!("{}: {reason} in {}", file.source, file.value));
     let ca = fs::read(&file.value).map_err(|error| failure(format!("could not read the certificate authority ({error})")))?;
     let mut authorities = RootCertStore::empty();
@@ -93,10 +103,7 @@ fn read_ca(file: &Setting<String>) -> Result<Vec<u8>, Error> {
             return Err(failure("there is a certificate that makes no sense".into()));
         }
     }
-    if authorities.is_empty() {
-        return Err(failure("there is no PEM certificate".into()));
-    }
-    Ok(ca)
+    certificates_only(&ca).filter(|_| !authorities.is_empty()).ok_or_else(|| failure("there is no PEM certificate".into()))
 }
 
 fn read_token(file: Option<&Path>) -> Result<Option<(SecretString, Source)>, Error> {

@@ -8,11 +8,11 @@ use secrecy::SecretString;
 
 use super::built_in::FoundBridge;
 use super::{Answers, Bridge, Login, Setup, steps};
-use crate::bridge::integration::QuayIntegration;
+use crate::bridge::integration::{QuayIntegration, SecretKey};
 use crate::bridge::mark::Mark;
 use crate::bridge::snapshot::{Namespace, Read, Unread, UnreadKind};
 use crate::cluster::{Cluster, Credentials, NodeTrust, Operator, Package, Platform, Right};
-use crate::quay::{Certificate, ErrorKind, Inspection, Quay, QuayError, TokenTrial, presented_chain};
+use crate::quay::{Certificate, ErrorKind, Inspection, Quay, QuayError, TokenTrial, certificates_only, presented_chain};
 
 /// What was found.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Setup {
         let integrations = async {
             let integrations = cluster.integrations().await;
             let existing = integrations.as_ref().ok().and_then(|found| found.first().filter(|_| found.len() == 1));
-            let credentials = cluster.credentials(&self.answers.secret(existing)).await;
+            let credentials = stored_credentials(cluster, &self.answers.secret(existing)).await;
             (integrations, credentials)
         };
         let ((platform, operator, packages, bridge), (integrations, credentials), trust, namespaces) =
@@ -177,7 +177,7 @@ impl Setup {
     }
 
     pub(super) async fn find_secret(&mut self) {
-        self.found.credentials = self.cluster.credentials(&self.secret()).await;
+        self.found.credentials = stored_credentials(&self.cluster, &self.secret()).await;
     }
 
     pub(super) async fn find_integration(&mut self) {
@@ -228,6 +228,16 @@ impl Setup {
 }
 
 /// The operator, which nobody can look for who does not know which APIs the cluster serves.
+/// What the Secret with the token holds. Of a file that a person put there, only the certificates get any further: nodes'
+/// trust is a ConfigMap, which many may read.
+async fn stored_credentials(cluster: &Cluster, key: &SecretKey) -> Read<Credentials> {
+    let mut credentials = cluster.credentials(key).await?;
+    if let Some((ca, _)) = credentials.ca.as_deref().and_then(certificates_only) {
+        credentials.ca = Some(ca);
+    }
+    Ok(credentials)
+}
+
 async fn operator_on(cluster: &Cluster, platform: &Read<Platform>) -> Read<Operator> {
     cluster.operator(&platform.as_ref().map_err(Unread::clone)?.groups).await
 }

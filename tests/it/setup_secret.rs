@@ -79,6 +79,27 @@ fn the_authority_that_is_stored_beside_the_token_is_trusted() {
 }
 
 #[test]
+fn stores_only_the_certificates_of_the_authority_file() {
+    let world = World::new();
+    let authority = std::fs::read_to_string(world.sandbox.ca_file()).unwrap();
+    let key = "-----BEGIN PRIVATE KEY-----\nbm90IGZvciBvdGhlcnM=\n-----END PRIVATE KEY-----\n";
+    let file = world.dir().join("both.pem");
+    std::fs::write(&file, format!("{key}{authority}")).unwrap();
+    let path = file.to_str().unwrap();
+    let setup = |arguments: &[&str]| world.setup(arguments).args(&["--quay-ca-file", path, "--node-trust", "apply"]);
+    let printed = world.oc_quay(&["setup", "--without-operator", "--dry-run", "-o", "yaml", "--quay-ca-file", path]);
+    let printed = printed.env("OC_QUAY_URL", world.sandbox.quay.url()).env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token());
+    for run in [printed.succeeds(), setup(&["--without-operator", "-o", "json"]).succeeds()] {
+        assert!(!run.stdout.contains("bm90IGZvciBvdGhlcnM") && !run.stdout.contains("PRIVATE KEY"), "{}", run.stdout);
+        let said = format!("--quay-ca-file: {path} holds more than certificates, which is left out: PRIVATE KEY");
+        assert!(run.stderr.contains(&said), "{}", run.stderr);
+    }
+    assert_eq!(data(&secret(&world), "ca.crt"), Some(authority));
+    let maps = world.list("ConfigMap", "openshift-config");
+    assert!(!maps.is_empty() && maps.iter().all(|map| !map.to_string().contains("PRIVATE KEY")), "{maps:#?}");
+}
+
+#[test]
 fn another_token_is_replaced_only_if_that_is_said() {
     let (world, other) = set_up();
     let run = world.setup(&["--without-operator"]).env("OC_QUAY_TOKEN", &other).ends_with(2);

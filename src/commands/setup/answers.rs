@@ -12,10 +12,11 @@ use crate::session::settings::{self, Settings};
 use crate::setup::{Answers, Application, Bridge, Login, TokenFrom};
 
 /// Reads them.
+/// Also what somebody should know about them.
 ///
 /// # Errors
 /// For what cannot be used, before anything is connected to.
-pub(super) fn read(global: &Global, args: &cli::Setup) -> Result<Answers, Error> {
+pub(super) fn read(global: &Global, args: &cli::Setup) -> Result<(Answers, Vec<String>), Error> {
     let uses_stdin = |file: &Option<std::path::PathBuf>| file.as_deref().is_some_and(|file| file.as_os_str() == "-");
     if uses_stdin(&global.quay_token_file) && uses_stdin(&args.token.quay_password_file) {
         return Err(Error::new("the token and the password cannot both be read from stdin"));
@@ -27,7 +28,7 @@ pub(super) fn read(global: &Global, args: &cli::Setup) -> Result<Answers, Error>
         password: password(args.token.quay_password_file.as_deref())?,
         first_user_email: said(&args.token.first_user_email),
     };
-    Ok(Answers {
+    let answers = Answers {
         url,
         ca: settings.ca,
         insecure: settings.given.insecure,
@@ -59,7 +60,8 @@ pub(super) fn read(global: &Global, args: &cli::Setup) -> Result<Answers, Error>
         adopt: args.integration.adopt,
         node_trust: args.integration.node_trust,
         link: names(&args.integration.link).or_else(|| global.namespace.clone().map(|name| vec![name])),
-    })
+    };
+    Ok((answers, settings.warnings))
 }
 
 /// Where the token comes from. What is typed goes before what somebody has exported once.

@@ -21,7 +21,8 @@ pub(super) async fn run(context: &Context<'_>, args: &cli::Setup) -> Result<Exit
             .hint("--yes does it without asking, --dry-run shows what it would do, --check looks what is done")
             .hint("with --yes, give at least --quay-url and --quay-token-file"));
     }
-    let answers = answers::read(context.global, args)?;
+    let (answers, warnings) = answers::read(context.global, args)?;
+    warnings.iter().for_each(|warning| context.ui.warn(warning));
     let cluster = session::connect(context.global).await?;
     let mut setup = Setup::new(cluster, answers, connection(context.global));
     setup.find_all().await;

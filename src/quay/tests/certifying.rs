@@ -3,7 +3,7 @@ use base64::engine::general_purpose::STANDARD;
 use sandbox::tls::Authority;
 
 use super::*;
-use crate::quay::{OptionsError, describe_pem};
+use crate::quay::{OptionsError, certificates_only, describe_pem};
 
 #[test]
 fn a_file_of_certificates_is_described_one_by_one() {
@@ -24,6 +24,21 @@ fn a_file_of_certificates_is_described_one_by_one() {
     assert_eq!(der(&found[1].pem), der(other.pem()));
     assert!(found[1].pem.lines().all(|line| line.len() <= 64));
     Quay::new(Options { ca: Some(found[0].pem.clone().into_bytes()), ..scene.options() }).unwrap();
+}
+
+#[test]
+fn keeps_only_the_certificates_of_a_pem_file() {
+    let (one, two) = (Authority::new().unwrap(), Authority::new().unwrap());
+    let key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n";
+    let parameters = "-----BEGIN DH PARAMETERS-----\nc2VjcmV0\n-----END DH PARAMETERS-----\n";
+    let both = format!("{}{}", one.pem(), two.pem());
+    let kept = |text: &str| certificates_only(text.as_bytes()).unwrap();
+    assert_eq!(kept(&both), (both.clone().into_bytes(), vec![]));
+    let mixed = format!("password: secret\n{key}{}\n{key}{parameters}{}# the end", one.pem(), two.pem());
+    let labels = vec!["DH PARAMETERS".to_owned(), "PRIVATE KEY".to_owned()];
+    assert_eq!(kept(&mixed), (both.clone().into_bytes(), labels.clone()));
+    assert_eq!(kept(&mixed.replace('\n', "\r\n")), (both.into_bytes(), labels));
+    assert_eq!([key, "", "no PEM"].map(|text| certificates_only(text.as_bytes())), [None, None, None]);
 }
 
 #[test]

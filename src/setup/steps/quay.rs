@@ -5,7 +5,7 @@ use std::fs;
 use crate::bridge::finding::Level;
 use crate::bridge::names::QuayUrl;
 use crate::error::{Error, Stopped};
-use crate::quay::{About, Certificate, ErrorKind, QuayError, describe_pem};
+use crate::quay::{About, Certificate, ErrorKind, QuayError, certificates_only, describe_pem, left_out_warning};
 use crate::setup::find::is_untrusted;
 use crate::setup::{Plan, Setup};
 use crate::ui::Ui;
@@ -151,7 +151,12 @@ async fn ask_to_trust(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
                 describe_pem(&pem).map(|_| ()).map_err(|error| error.to_string())
             };
             let path = ui.text("File with the certificate authority:", None, &good)?;
-            setup.answers.ca = Some(fs::read(path.trim())?);
+            let content = fs::read(path.trim())?;
+            let (ca, left_out) = certificates_only(&content).unwrap_or((content, vec![]));
+            if let Some(warning) = left_out_warning(path.trim(), &left_out) {
+                ui.warn(&warning);
+            }
+            setup.answers.ca = Some(ca);
         }
         ("Trust the last of these certificates", Some(authority)) => {
             if ui.confirm("Does the owner of the Quay name the same SHA-256?", false)? {
