@@ -285,10 +285,17 @@ impl Ui {
     }
 }
 
-/// The text without what would steer the terminal; for words that a server, or anyone else, chose.
+/// The text without what would steer the terminal, or have it show the text in another order; for words that a server, or
+/// anyone else, chose.
 pub fn printable(text: &str) -> String {
-    let steer = |char: char| char.is_control() && char != '\n';
+    let reorders = |char: char| matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let steer = |char: char| (char.is_control() && char != '\n') || reorders(char);
     strip_str(text).to_string().replace(steer, " ")
+}
+
+/// The same in one line: a line break would begin another entry of a list, or another command.
+pub fn printable_line(text: &str) -> String {
+    printable(text).replace('\n', " ")
 }
 
 fn is_dumb() -> bool {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::names;
 use super::snapshot::{ImageStream, StreamTag, TagImage};
 
 /// What an image stream's images are made of: which blobs each has, and how large each blob is.
@@ -29,6 +30,22 @@ pub fn tags_in_registry<'a>(stream: &'a ImageStream, quay: &str) -> impl Iterato
     images.filter(move |(_, image)| is_in_registry(&image.reference, quay))
 }
 
+/// Why an image cannot be copied under the name of its tag: whoever may edit the image stream chooses both, and the API server
+/// takes tags that no registry has.
+///
+/// # Errors
+/// The sentence that says which rule is broken, without quoting the name.
+pub fn is_copyable(tag: &StreamTag, image: &TagImage) -> Result<(), &'static str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+    if names::tag(&tag.name).is_err() {
+        Err("a tag has 1 to 128 letters, digits, `_`, `.` and `-`, and begins with neither `.` nor `-`")
+    } else if !image.reference.chars().all(is_plain) {
+        Err("the address of its image has characters that no address has")
+    } else {
+        Ok(())
+    }
+}
+
 /// That registry is a service of the cluster: `image-registry.openshift-image-registry.svc:5000`. Quay may be one as well.
 fn is_in_registry(reference: &str, quay: &str) -> bool {
     let registry = reference.split('/').next().unwrap_or_default();
@@ -47,6 +64,24 @@ mod tests {
         let images = BTreeMap::from([("one".to_owned(), image(&["a", "b", "a"])), ("other".to_owned(), image(&["a", "c"]))]);
         let layers = Layers { blobs, images };
         assert_eq!([layers.size("one"), layers.size("other"), layers.size("none")], [Some(21), None, None]);
+    }
+
+    #[test]
+    fn refuses_tags_and_addresses_that_cannot_be_one() {
+        let check = |tag: &str, reference: &str| {
+            let image = TagImage { reference: reference.into(), ..TagImage::default() };
+            is_copyable(&StreamTag { name: tag.into(), ..StreamTag::default() }, &image)
+        };
+        let good = "image-registry.openshift-image-registry.svc:5000/shop/app@sha256:1";
+        for tag in ["latest", "v1.2_3-x", "_"] {
+            assert_eq!(check(tag, good), Ok(()));
+        }
+        for tag in ["", "-x", "x\ny", "x;y", "$(id)", "x y", "x=y", "\u{1b}[2J", "x\u{202e}", &"x".repeat(129)] {
+            assert!(check(tag, good).is_err(), "{tag:?}");
+        }
+        for reference in ["a.svc/x y", "a.svc/x\nb", "a.svc/x=y", "a.svc/$(id)", "a.svc/x;y", "a.svc/'"] {
+            assert!(check("latest", reference).is_err(), "{reference:?}");
+        }
     }
 
     #[test]

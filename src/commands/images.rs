@@ -4,7 +4,7 @@ use futures::StreamExt as _;
 
 use super::{Context, image_streams, namespace};
 use crate::bridge::builds::Destination;
-use crate::bridge::registry::tags_in_registry;
+use crate::bridge::registry::{is_copyable, tags_in_registry};
 use crate::bridge::snapshot::{StreamTag, TagImage};
 use crate::cli::Images;
 use crate::error::{Error, ExitStatus};
@@ -24,6 +24,16 @@ pub(super) async fn run(context: &Context<'_>, args: &Images) -> Result<ExitStat
 
     let cluster = &session.cluster;
     let quay = &integration.url.value.host();
+    let mut is_complete = true;
+    for stream in &streams {
+        for (tag, image) in tags_in_registry(stream, quay) {
+            if let Err(rule) = is_copyable(tag, image) {
+                // Escaped: a line break in it would look like another line of ours.
+                context.ui.warn(&format!("tag {:?} of image stream {} is left out: {rule}", tag.name, stream.name));
+                is_complete = false;
+            }
+        }
+    }
     let concerned = streams.iter().filter(|stream| tags_in_registry(stream, quay).next().is_some());
     let reports = concerned.map(|stream| async move {
         // A size that cannot be read is not worth a failure.
@@ -37,11 +47,12 @@ pub(super) async fn run(context: &Context<'_>, args: &Images) -> Result<ExitStat
                 target: name.image(integration),
             }
         };
-        tags_in_registry(stream, quay).map(report).collect::<Vec<_>>()
+        let copyable = tags_in_registry(stream, quay).filter(|(tag, image)| is_copyable(tag, image).is_ok());
+        copyable.map(report).collect::<Vec<_>>()
     });
     let images = futures::stream::iter(reports).buffered(session.parallel).collect::<Vec<_>>().await.concat();
     let report = ImagesReport::new(context.program, namespace, images);
     let text = if args.oc_adm { report.commands() } else { report.render(context.global.output, &context.style())? };
     context.ui.out(&text)?;
-    Ok(ExitStatus::Success)
+    Ok(if is_complete { ExitStatus::Success } else { ExitStatus::Findings })
 }

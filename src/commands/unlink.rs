@@ -17,6 +17,7 @@ use crate::report::ChangeReport;
 use crate::session::gather::{self, Judged, Look, Which};
 use crate::session::settings::Settings;
 use crate::session::{self, Session, Target};
+use crate::ui::printable_line;
 
 pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStatus, Error> {
     let global = context.global;
@@ -94,7 +95,7 @@ async fn confirm_deletion(context: &Context<'_>, target: &Target, set: &ChangeSe
         contents.len()
     ));
     for (repository, tags) in &contents {
-        context.ui.status(&format!("  {organization}/{repository}: {tags} tags"));
+        context.ui.status(&printable_line(&format!("  {organization}/{repository}: {tags} tags")));
     }
     let named = match &args.confirm_organization {
         Some(name) => name.clone(),

@@ -10,7 +10,7 @@ use crate::bridge::checks::Subject;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::imports::has_come;
 use crate::bridge::snapshot::{Build, BuildConfig, Rewriter, ShipwrightBuild};
-use crate::ui::printable;
+use crate::ui::{printable, printable_line};
 
 /// BuildConfigs and their last builds.
 #[derive(Clone, Debug, Serialize)]
@@ -136,7 +136,7 @@ impl BuildConfigReport {
     /// What there is to tell of a BuildConfig.
     pub fn new(subject: &Subject, config: &BuildConfig) -> Self {
         let outlook = Outlook::of(subject, &config.spec);
-        let missing_secret = lacks_secret(subject, config, &outlook).map(printable);
+        let missing_secret = lacks_secret(subject, config, &outlook).map(printable_line);
         let (image, sent_by, reason) = match outlook {
             Outlook::Quay(image) => (Some(image), SentBy::Itself, None),
             Outlook::Rewritten(Rewriter::Operator, image) => (Some(image), SentBy::Operator, None),
@@ -151,12 +151,12 @@ impl BuildConfigReport {
             namespace: subject.snapshot.name.clone(),
             name: config.name.clone(),
             strategy: strategy(config.spec.strategy),
-            output: config.spec.output.to.is_some().then(|| printable(&config.output.to_string())),
-            image: image.map(|image| printable(&image)),
+            output: config.spec.output.to.is_some().then(|| printable_line(&config.output.to_string())),
+            image: image.map(|image| printable_line(&image)),
             sent_by,
             missing_secret,
             rewritten: config.still_rewritten().is_some(),
-            reason: reason.map(|reason| printable(&reason)),
+            reason: reason.map(|reason| printable_line(&reason)),
             last_build: builds.max_by_key(|build| build.created).map(|build| BuildReport::new(subject, build)),
         }
     }
@@ -183,7 +183,7 @@ impl BuildReport {
         Self {
             name: build.name.clone(),
             phase: build.phase.as_str(),
-            reason: printable(&build.reason),
+            reason: printable_line(&build.reason),
             digest: build.digest.clone(),
             imported: imported(subject, build),
         }
@@ -217,9 +217,9 @@ impl ShipwrightReport {
         Self {
             namespace: build.namespace.clone(),
             name: build.name.clone(),
-            output: printable(&build.image),
+            output: printable_line(&build.image),
             to_quay: to_quay && push_secret.is_some(),
-            image: printable(&image),
+            image: printable_line(&image),
             push_secret: push_secret.unwrap_or_else(|| subject.integration.cluster_id.value.secret(account)),
         }
     }

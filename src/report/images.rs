@@ -5,6 +5,8 @@ use serde::Serialize;
 
 use super::style::{Page, Style};
 use super::{API_VERSION, Format, client, count, machine};
+use crate::session::shell::quoted;
+use crate::ui::printable_line;
 
 /// The images of a namespace that are in OpenShift's own registry.
 #[derive(Clone, Debug, Serialize)]
@@ -66,8 +68,8 @@ impl ImagesReport {
         Ok(match format {
             Format::Json => machine::json(self)?,
             Format::Yaml => machine::yaml(self)?,
-            Format::Mirror => self.lines(|image| format!("{}={}", image.image, image.target)),
-            Format::Name => self.lines(|image| format!("imagestreamtag/{}", image.tag)),
+            Format::Mirror => self.lines(|image| printable_line(&format!("{}={}", image.image, image.target))),
+            Format::Name => self.lines(|image| printable_line(&format!("imagestreamtag/{}", image.tag))),
             Format::Short => format!("{}\n", self.verdict),
             Format::Human | Format::Wide | Format::Html => self.table(style),
         })
@@ -76,7 +78,10 @@ impl ImagesReport {
     /// The commands that copy the images, with all platforms that they are for.
     pub fn commands(&self) -> String {
         let client = &self.client;
-        self.lines(|image| format!("{client} image mirror --keep-manifest-list=true {} {}", image.image, image.target))
+        self.lines(|image| {
+            let (from, to) = (quoted(&printable_line(&image.image)), quoted(&printable_line(&image.target)));
+            format!("{client} image mirror --keep-manifest-list=true {from} {to}")
+        })
     }
 
     fn lines(&self, line: impl Fn(&ImageReport) -> String) -> String {
@@ -95,7 +100,9 @@ impl ImagesReport {
         if !self.images.is_empty() {
             row("TAG", "SIZE", "IN QUAY").lines().for_each(|line| page.line(&line.dimmed().to_string()));
             for image in &self.images {
-                row(&image.tag, &size(image), &image.target).lines().for_each(|line| page.line(line));
+                row(&printable_line(&image.tag), &size(image), &printable_line(&image.target))
+                    .lines()
+                    .for_each(|line| page.line(line));
             }
             page.gap();
         }
@@ -151,6 +158,24 @@ mod tests {
         }
         let verdict = |sizes| ImagesReport::new("oc quay", "shop", images(sizes)).verdict;
         assert_eq!(verdict(&[None]), "1 tag of shop has its image in OpenShift's own registry");
+    }
+
+    #[test]
+    fn quotes_words_of_commands_and_prints_one_line_for_each_image() {
+        let mut report = ImagesReport::new("oc quay", "shop", images(&[None]));
+        report.images[0].tag = "app:x\n\x1b[2Jimagestreamtag/other:y".into();
+        report.images[0].image = "registry.svc/shop/app@sha256:0\nregistry.svc/evil/app".into();
+        report.images[0].target = "quay.example.com/openshift_shop/app:$(id);'".into();
+        let style = Style { width: None, ascii: false };
+        for format in [Format::Mirror, Format::Name] {
+            let text = report.render(format, &style).unwrap();
+            assert_eq!(text.lines().count(), 1, "{text}");
+            assert!(!text.contains('\x1b'), "{text:?}");
+        }
+        let expected = r"oc image mirror --keep-manifest-list=true 'registry.svc/shop/app@sha256:0 registry.svc/evil/app' 'quay.example.com/openshift_shop/app:$(id);'\'''";
+        assert_eq!(report.commands(), format!("{expected}\n"));
+        let table = anstream::adapter::strip_str(&report.table(&style)).to_string();
+        assert_eq!(table.lines().take_while(|line| !line.is_empty()).count(), 2, "{table}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::bridge::finding::ObjectRef;
+use crate::ui::printable_line;
 
 pub(super) fn json(report: &impl Serialize) -> anyhow::Result<String> {
     let mut text = serde_json::to_string_pretty(report).context("could not write the report as JSON")?;
@@ -23,9 +24,22 @@ pub(super) fn names<'a>(objects: impl Iterator<Item = &'a ObjectRef>) -> String 
         text.push_str(&object.kind.to_lowercase());
         if !object.name.is_empty() {
             text.push('/');
-            text.push_str(&object.name);
+            text.push_str(&printable_line(&object.name));
         }
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_one_harmless_line_for_each_name() {
+        let names = ["app:x\nsecret/token", "app:\x1b[2Jx", "app:x"];
+        let objects = names.map(|name| ObjectRef::namespaced("ImageStreamTag", "shop", name));
+        let expected = "imagestreamtag/app:x secret/token\nimagestreamtag/app:x\nimagestreamtag/app:x\n";
+        assert_eq!(super::names(objects.iter()), expected);
+    }
 }

@@ -9,7 +9,7 @@ use crate::bridge::checks::Check;
 use crate::bridge::finding::{Code, Finding, Level};
 use crate::bridge::integration::{IntegrationSnapshot, Setting};
 use crate::bridge::names::QuayUrl;
-use crate::ui::printable;
+use crate::ui::{printable, printable_line};
 
 use super::style::Style;
 use super::{API_VERSION, Format, address_hint, html, human, machine, of_level, short, verdict};
@@ -227,7 +227,10 @@ impl Summary {
 impl IntegrationReport {
     /// The settings of an integration. [`StatusReport::new`] adds the checks.
     pub fn new(snapshot: &IntegrationSnapshot) -> Self {
-        let report = |setting: Setting<String>| SettingReport { value: Some(setting.value), source: setting.source.to_string() };
+        let report = |setting: Setting<String>| SettingReport {
+            value: Some(printable_line(&setting.value)),
+            source: printable_line(&setting.source.to_string()),
+        };
         let mut quay = snapshot.url().map(report);
         if let Some(quay) = &mut quay {
             quay.value.take_if(|url| QuayUrl::parse(url).is_err());
@@ -235,7 +238,9 @@ impl IntegrationReport {
         Self {
             quay,
             cluster_id: snapshot.cluster_id().map(report),
-            token: snapshot.token_source().map(|source| SettingReport { value: None, source: source.to_string() }),
+            token: snapshot
+                .token_source()
+                .map(|source| SettingReport { value: None, source: printable_line(&source.to_string()) }),
             checks: vec![],
         }
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{API_VERSION, Format, machine};
+use crate::ui::printable_line;
 
 /// The versions on all sides.
 #[derive(Clone, Debug, Serialize)]
@@ -42,7 +43,7 @@ impl VersionReport {
             Format::Human | Format::Wide | Format::Short | Format::Name | Format::Html | Format::Mirror => {
                 let mut text = format!("oc-quay {}\n", self.client);
                 for (name, version) in [("Cluster", &self.cluster), ("Quay", &self.quay)] {
-                    text.extend(version.iter().map(|version| format!("{name}: {version}\n")));
+                    text.extend(version.iter().map(|version| format!("{name}: {}\n", printable_line(version))));
                 }
                 Ok(text)
             }

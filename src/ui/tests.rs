@@ -41,6 +41,8 @@ fn flags_decide_about_color_for_both_streams() {
 
 #[test]
 fn what_steers_a_terminal_does_not_get_through() {
+    assert_eq!(printable("a\u{202e}b\u{2066}c"), "a b c");
+    assert_eq!(printable_line("a\x1b[2Jb\nsecret/c\r"), "ab secret/c ");
     assert_eq!(printable("a\x1b[2Jb\x07c\td\ne \u{9b}31m√"), "abc d\ne  31m√");
 }
 

@@ -34,3 +34,25 @@ fn what_is_still_in_openshifts_registry_is_listed_and_moves_to_quay() {
     let after = world.oc_quay(&["images", "-n", "shop", "-o", "name"]).succeeds();
     assert_eq!(after.stdout, "");
 }
+
+#[test]
+fn leaves_out_tags_that_cannot_be_one_and_says_so() {
+    let Some(world) = World::stand_in("its API server has no images") else { return };
+    let registry = "image-registry.openshift-image-registry.svc:5000/shop/web";
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let item = json!({ "created": "2020-01-01T00:00:00Z", "image": digest, "dockerImageReference": format!("{registry}@{digest}"),
+        "generation": 1 });
+    let spoofed = format!("x\n{registry}/evil={}/victim/app:latest", world.sandbox.quay.host());
+    let names = ["good", &spoofed, "x;$(id)", "\u{1b}[2Jx"];
+    let tags = names.map(|name| json!({ "tag": name, "items": [item] }));
+    world.merge("ImageStream", "shop", "web/status", &json!({ "status": { "tags": tags } }));
+    for format in [&["-o", "mirror"][..], &["-o", "name"], &["--oc-adm"], &[]] {
+        let run = world.oc_quay(&["images", "-n", "shop"]).args(format).ends_with(1);
+        assert_eq!(run.stdout.lines().filter(|line| line.contains("web")).count(), 1, "{format:?}: {}", run.stdout);
+        for part in ["evil", "$(id)", "\u{1b}"] {
+            assert!(!run.stdout.contains(part), "{format:?}: {}", run.stdout);
+        }
+        assert_eq!(run.stderr.matches("of image stream web is left out").count(), 3, "{}", run.stderr);
+        assert_eq!(run.stderr.lines().count(), 3, "{}", run.stderr);
+    }
+}

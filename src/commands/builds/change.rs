@@ -15,6 +15,8 @@ use crate::report::ChangeReport;
 use crate::session;
 use crate::session::gather::{Judged, Which};
 use crate::session::settings::Settings;
+use crate::session::shell::quoted;
+use crate::ui::printable_line;
 
 /// Which way the BuildConfigs go.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,7 +93,8 @@ fn imports(program: &str, set: &ChangeSet, integration: &Integration) -> Vec<Str
         }
     }
     let command = |(namespace, tags): (String, BTreeSet<String>)| {
-        format!("{program} import {} -n {namespace}", tags.into_iter().collect::<Vec<_>>().join(" "))
+        let tags: Vec<_> = tags.iter().map(|tag| quoted(&printable_line(tag))).collect();
+        format!("{program} import {} -n {namespace}", tags.join(" "))
     };
     tags.into_iter().map(command).collect()
 }
