@@ -172,7 +172,7 @@ impl Ui {
     pub fn confirm(&self, question: &str, default: bool) -> Result<bool, Error> {
         self.line.clear();
         match &self.person {
-            Person::Real => prompt::confirm(self.prompt_colors(), question, default),
+            Person::Real => prompt::confirm(self.prompt_colors(), &printable(question), default),
             #[cfg(test)]
             Person::Played(rehearsal) => rehearsal.confirm(question, default),
         }
@@ -192,7 +192,7 @@ impl Ui {
         loop {
             self.line.clear();
             let line = match &self.person {
-                Person::Real => prompt::text(self.prompt_colors(), question, default)?,
+                Person::Real => prompt::text(self.prompt_colors(), &printable(question), default.map(printable_line).as_deref())?,
                 #[cfg(test)]
                 Person::Played(rehearsal) => rehearsal.text(question, default)?,
             };
@@ -213,7 +213,11 @@ impl Ui {
     pub fn select(&self, question: &str, options: &[(&str, &str)], default: usize) -> Result<usize, Error> {
         self.line.clear();
         match &self.person {
-            Person::Real => prompt::select(self.prompt_colors(), question, options, default),
+            Person::Real => {
+                let options: Vec<_> = options.iter().map(|(label, help)| (printable_line(label), printable_line(help))).collect();
+                let options: Vec<_> = options.iter().map(|(label, help)| (label.as_str(), help.as_str())).collect();
+                prompt::select(self.prompt_colors(), &printable(question), &options, default)
+            }
             #[cfg(test)]
             Person::Played(rehearsal) => rehearsal.select(question, options, default),
         }
@@ -226,7 +230,7 @@ impl Ui {
     pub fn password(&self, question: &str) -> Result<SecretString, Error> {
         self.line.clear();
         match &self.person {
-            Person::Real => prompt::password(self.prompt_colors(), question),
+            Person::Real => prompt::password(self.prompt_colors(), &printable(question)),
             #[cfg(test)]
             Person::Played(rehearsal) => rehearsal.password(question),
         }

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::pause;
 use crate::setup::built_in::BuiltIn;
 use crate::setup::{Approval, Bridge, Change, ObjectChange, Obstacle, Plan, Setup, Write};
-use crate::ui::Ui;
+use crate::ui::{Ui, printable};
 
 /// How often it is looked whether OLM is done.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -366,7 +366,7 @@ pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), E
             return Ok(());
         }
         if let Some(change) = approval(setup, operator) {
-            ui.status(&change.summary());
+            ui.status(&printable(&change.summary()));
             // OLM writes to it all the time; what fails now is looked at again.
             match Box::pin(setup.apply(ui, &change)).await {
                 Err(error) if Instant::now() + LOOK_AGAIN > deadline => return Err(error),

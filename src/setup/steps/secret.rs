@@ -9,7 +9,7 @@ use crate::cluster::{Credentials, ObjectKind};
 use crate::error::Error;
 use crate::quay::{ErrorKind, QuayError, TokenTrial};
 use crate::setup::{Change, ObjectChange, Plan, Setup, TokenFrom, Write};
-use crate::ui::Ui;
+use crate::ui::{Ui, printable};
 
 pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     let mut plan = Plan::default();
@@ -111,7 +111,7 @@ fn namespace_exists(setup: &Setup, name: &str) -> bool {
 pub(in crate::setup) fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
     let needs_answer = matches!(plan(setup).obstacle, Some(crate::setup::Obstacle::Needs(_)));
     if needs_answer && let Ok(credentials) = &setup.found.credentials {
-        ui.status(&describe(setup, credentials));
+        ui.status(&printable(&describe(setup, credentials)));
         setup.answers.replace_token = Some(ui.confirm("Replace it?", true)?);
     }
     Ok(())
