@@ -30,7 +30,7 @@ pub fn tags_in_registry<'a>(stream: &'a ImageStream, quay: &str) -> impl Iterato
     images.filter(move |(_, image)| is_in_registry(&image.reference, quay))
 }
 
-/// Why an image cannot be copied under the name of its tag: whoever may edit the image stream chooses both, and the API server
+/// Why an image cannot be copied under the name of its tag: an editor of the image stream chooses both, and the API server
 /// takes tags that no registry has.
 ///
 /// # Errors

@@ -107,8 +107,8 @@ impl Repairing<'_> {
         (set, findings)
     }
 
-    /// Plans anew, without rotations, where the secrets are not allowed to be written: a token that is renewed cannot be
-    /// had back.
+    /// Plans again, without rotations, where the user is not allowed to write the secrets: the old token is invalid as
+    /// soon as it is renewed.
     async fn withhold_rotations(&self, set: &mut ChangeSet, options: Options) {
         let rotating = set.plans.iter_mut().filter(|(_, plan)| plan.has_rotation());
         let work = rotating.map(|(judged, plan)| async move {

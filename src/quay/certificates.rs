@@ -114,7 +114,7 @@ pub fn certificates_only(content: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
     if certificates.is_empty() {
         return None;
     }
-    // Written anew from what was parsed: nothing between the certificates gets through.
+    // Written from the parsed certificates, so that nothing between the certificates gets through.
     let certificates: String = certificates.iter().map(|der| pem(der)).collect();
     let text = String::from_utf8_lossy(content);
     let labels = text.lines().filter_map(|line| line.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----"));

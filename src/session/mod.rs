@@ -161,7 +161,7 @@ impl Session {
         Ok(target)
     }
 
-    /// Why the namespace lists are unknown, if they are: nobody knows then whether a namespace is in scope.
+    /// Why the namespace lists are unknown, if they are: then it is unknown whether a namespace is in scope.
     pub(crate) fn scope_obstacle(&self) -> Option<Finding> {
         let object = ObjectRef::cluster("QuayIntegration", "");
         match self.snapshot.resources.as_deref() {

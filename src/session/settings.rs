@@ -25,7 +25,7 @@ pub(crate) struct Settings {
     pub token: Option<SecretString>,
     /// PEM, with certificates alone.
     pub ca: Option<Vec<u8>>,
-    /// What somebody should know about them.
+    /// The warnings to print about them.
     pub warnings: Vec<String>,
 }
 

@@ -11,8 +11,7 @@ use crate::error::Error;
 use crate::session::settings::{self, Settings};
 use crate::setup::{Answers, Application, Bridge, Login, TokenFrom};
 
-/// Reads them.
-/// Also what somebody should know about them.
+/// Reads the answers, and the warnings to print about them.
 ///
 /// # Errors
 /// For what cannot be used, before anything is connected to.
