@@ -55,9 +55,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitStatus {
         let _ = ui.out(&completion::candidates(words));
         return ExitStatus::Success;
     }
-    let command = cli::called(Cli::command(), program);
-    let parsed = command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)).map_err(cli::nearest);
-    let cli = match parsed {
+    let cli = match parse(args, program) {
         Ok(cli) => cli,
         Err(error) => {
             // A closed pipe leaves nobody to tell.
@@ -67,15 +65,54 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitStatus {
     };
     let ui = Ui::new(UiOptions { color: cli.global.color, no_input: cli.global.no_input });
     log::start(cli.global.verbose, cli.command.log_format());
-    let context = Context { ui: &ui, global: &cli.global, program };
-    match execute(&context, &cli) {
-        Ok(status) => status,
-        Err(error) => {
-            let error = error.addressed(program);
-            ui.error(&error);
-            error.exit_status()
-        }
-    }
+    let interruption = async { drop(tokio::signal::ctrl_c().await) };
+    end(&ui, program, execute(&ui, &cli, program, interruption))
+}
+
+/// A run within the process of a test.
+#[derive(Debug)]
+pub struct CapturedRun {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+/// Runs a command line without a terminal and without a log, and keeps what it writes. For tests that play thousands of runs: the
+/// rest of the environment is the process's own. Pauses between two attempts are shortened to `pause_percent`, for the
+/// whole process.
+///
+/// # Errors
+/// A command line that clap refuses.
+pub fn run_captured(
+    args: impl IntoIterator<Item = OsString>,
+    pause_percent: u32,
+    interruption: impl Future<Output = ()>,
+) -> Result<CapturedRun, clap::Error> {
+    pause::shorten(pause_percent);
+    let args: Vec<_> = args.into_iter().collect();
+    let program = program(args.first());
+    let cli = parse(args, program)?;
+    let ui = Ui::in_memory();
+    let status = end(&ui, program, execute(&ui, &cli, program, interruption));
+    let [stdout, stderr] = ui.streams();
+    Ok(CapturedRun { status, stdout, stderr })
+}
+
+fn parse(args: Vec<OsString>, program: &'static str) -> Result<Cli, clap::Error> {
+    let matches = cli::called(Cli::command(), program).try_get_matches_from(args);
+    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(cli::nearest)
+}
+
+/// The exit status of a run, whose error is printed.
+fn end(ui: &Ui, program: &str, result: Result<ExitStatus, Error>) -> ExitStatus {
+    result.unwrap_or_else(|error| {
+        let error = error.addressed(program);
+        ui.error(&error);
+        error.exit_status()
+    })
 }
 
 /// The name the person typed: `kubectl quay` under a link `kubectl-quay`, else `oc quay`.
@@ -84,14 +121,15 @@ fn program(argument: Option<&OsString>) -> &'static str {
     if name.starts_with("kubectl") { "kubectl quay" } else { "oc quay" }
 }
 
-/// Runs the command, until it ends or a person interrupts it. Every change can be interrupted; the next run goes on.
-fn execute(context: &Context, cli: &Cli) -> Result<ExitStatus, Error> {
+/// Runs the command, until it ends or is interrupted. Every change can be interrupted; the next run goes on.
+fn execute(ui: &Ui, cli: &Cli, program: &str, interruption: impl Future<Output = ()>) -> Result<ExitStatus, Error> {
+    let context = Context { ui, global: &cli.global, program };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(async {
         tokio::select! {
-            result = commands::run(context, cli) => result,
-            _ = tokio::signal::ctrl_c() => {
-                context.ui.interrupted();
+            result = commands::run(&context, cli) => result,
+            () = interruption => {
+                ui.interrupted();
                 Err(Stopped.into())
             }
         }

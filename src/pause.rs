@@ -10,6 +10,13 @@ use std::time::Duration;
 /// Time-outs, leases and what a user waits for with a flag are not pauses and stay as they are.
 const PAUSE_PERCENT_VARIABLE: &str = "OC_QUAY_TEST_PAUSE_PERCENT";
 
+static PERCENT: OnceLock<u32> = OnceLock::new();
+
+/// Shortens every pause of this process, unless one was made already.
+pub(crate) fn shorten(percent: u32) {
+    let _ = PERCENT.set(percent.min(100));
+}
+
 /// Sleeps between two attempts.
 pub(crate) async fn sleep(pause: Duration) {
     tokio::time::sleep(shortened(pause)).await;
@@ -17,7 +24,6 @@ pub(crate) async fn sleep(pause: Duration) {
 
 /// A pause as long as it is in this process: see CONTRIBUTING.md, `OC_QUAY_TEST_PAUSE_PERCENT`.
 pub(crate) fn shortened(pause: Duration) -> Duration {
-    static PERCENT: OnceLock<u32> = OnceLock::new();
     let percent = *PERCENT.get_or_init(|| percent(env::var(PAUSE_PERCENT_VARIABLE).ok().as_deref()));
     pause.checked_mul(percent).map_or(pause, |product| product / 100)
 }

@@ -10,6 +10,7 @@ mod prompt;
 mod rehearsal;
 #[cfg(test)]
 mod tests;
+mod transcript;
 
 use std::env;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -26,6 +27,7 @@ use progress::Line;
 pub use progress::{Progress, Waiting};
 #[cfg(test)]
 pub(crate) use rehearsal::Answer;
+use transcript::Transcript;
 
 /// The columns of a terminal that does not tell.
 const UNKNOWN_WIDTH: usize = 80;
@@ -58,6 +60,8 @@ pub struct Ui {
 enum Person {
     /// Whoever is at the process's own streams.
     Real,
+    /// None: both streams are kept in memory, and no question can be asked.
+    Absent(Transcript),
     /// The one that a test plays.
     #[cfg(test)]
     Played(rehearsal::Rehearsal),
@@ -82,6 +86,27 @@ impl Ui {
             ascii: !cfg!(windows) && !is_utf8(|name| env::var(name).ok()),
             width: width(env::var("COLUMNS").ok(), stdout.is_terminal(), terminal_size::terminal_size_of(&stdout)),
             line: Line::new(moves),
+        }
+    }
+
+    /// Keeps both streams in memory, for [`Ui::streams`]. They are those of a run without a terminal.
+    pub(crate) fn in_memory() -> Self {
+        Self {
+            person: Person::Absent(Transcript::default()),
+            out: ColorChoice::Never,
+            err: ColorChoice::Never,
+            can_prompt: false,
+            ascii: false,
+            width: None,
+            line: Line::new(false),
+        }
+    }
+
+    /// Stdout and stderr of a run in memory; empty of any other.
+    pub(crate) fn streams(&self) -> [String; 2] {
+        match &self.person {
+            Person::Absent(transcript) => transcript.streams().clone(),
+            _ => Default::default(),
         }
     }
 
@@ -154,7 +179,7 @@ impl Ui {
 
     /// Ends the line in which a terminal shows `^C`.
     pub fn interrupted(&self) {
-        if io::stderr().is_terminal() {
+        if matches!(self.person, Person::Real) && io::stderr().is_terminal() {
             self.write_err("");
         }
     }
@@ -173,6 +198,7 @@ impl Ui {
         self.line.clear();
         match &self.person {
             Person::Real => prompt::confirm(self.prompt_colors(), &printable(question), default),
+            Person::Absent(_) => Err(no_terminal()),
             #[cfg(test)]
             Person::Played(rehearsal) => rehearsal.confirm(question, default),
         }
@@ -193,6 +219,7 @@ impl Ui {
             self.line.clear();
             let line = match &self.person {
                 Person::Real => prompt::text(self.prompt_colors(), &printable(question), default.map(printable_line).as_deref())?,
+                Person::Absent(_) => return Err(no_terminal()),
                 #[cfg(test)]
                 Person::Played(rehearsal) => rehearsal.text(question, default)?,
             };
@@ -218,6 +245,7 @@ impl Ui {
                 let options: Vec<_> = options.iter().map(|(label, help)| (label.as_str(), help.as_str())).collect();
                 prompt::select(self.prompt_colors(), &printable(question), &options, default)
             }
+            Person::Absent(_) => Err(no_terminal()),
             #[cfg(test)]
             Person::Played(rehearsal) => rehearsal.select(question, options, default),
         }
@@ -231,6 +259,7 @@ impl Ui {
         self.line.clear();
         match &self.person {
             Person::Real => prompt::password(self.prompt_colors(), &printable(question)),
+            Person::Absent(_) => Err(no_terminal()),
             #[cfg(test)]
             Person::Played(rehearsal) => rehearsal.password(question),
         }
@@ -260,6 +289,10 @@ impl Ui {
                 stdout.write_all(text.as_bytes())?;
                 stdout.flush()
             }
+            Person::Absent(transcript) => {
+                transcript.print_out(text);
+                Ok(())
+            }
             #[cfg(test)]
             Person::Played(rehearsal) => {
                 rehearsal.print_out(text);
@@ -274,6 +307,7 @@ impl Ui {
         let text = text.trim_end_matches('\n');
         match &self.person {
             Person::Real => drop(writeln!(AutoStream::new(io::stderr(), self.err), "{text}")),
+            Person::Absent(transcript) => transcript.print_err(&format!("{text}\n")),
             #[cfg(test)]
             Person::Played(rehearsal) => rehearsal.print_err(&format!("{text}\n")),
         }
@@ -300,6 +334,10 @@ pub fn printable(text: &str) -> String {
 /// The same in one line: a line break would begin another entry of a list, or another command.
 pub fn printable_line(text: &str) -> String {
     printable(text).replace('\n', " ")
+}
+
+fn no_terminal() -> Error {
+    Error::new("there is no terminal to ask at")
 }
 
 fn is_dumb() -> bool {
@@ -355,7 +393,7 @@ impl Ui {
     fn rehearsal(&self) -> &rehearsal::Rehearsal {
         match &self.person {
             Person::Played(rehearsal) => rehearsal,
-            Person::Real => panic!("this is no rehearsal"),
+            other => panic!("{other:?} is no rehearsal"),
         }
     }
 }

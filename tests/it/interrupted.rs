@@ -28,7 +28,7 @@ fn survive(command: &[&str], next: &[&str], stage: Stage, before: fn(&World, &st
         before(world, namespace);
         let survivor = death.strike(world, world.oc_quay(&[command, &["-n", namespace]].concat()));
         assert_eq!(survivor, None, "{death:?} was survived");
-        world.oc_quay(&[next, &["-n", namespace]].concat()).succeeds();
+        world.oc_quay(&[next, &["-n", namespace]].concat()).in_process().succeeds();
         check(world, namespace);
     });
 }
@@ -42,7 +42,7 @@ fn is_healthy(world: &World, namespace: &str) {
     world.assert_linked(namespace, &STREAMS);
     world.assert_foreign_references(namespace);
     world.forget_traffic();
-    let run = world.oc_quay(&["repair", "-n", namespace, "--yes"]).succeeds();
+    let run = world.oc_quay(&["repair", "-n", namespace, "--yes"]).in_process().succeeds();
     assert_eq!(run.stdout, "Nothing to do\n");
     world.assert_nothing_written();
 }
@@ -84,7 +84,7 @@ fn an_unlink_that_is_killed_anywhere_is_finished_by_the_next_and_keeps_the_image
             let mut repositories = world.sandbox.quay.repositories(&format!("openshift_{namespace}"));
             repositories.sort();
             assert_eq!(repositories, STREAMS);
-            world.oc_quay(&["link", "-n", namespace, "--yes"]).succeeds();
+            world.oc_quay(&["link", "-n", namespace, "--yes"]).in_process().succeeds();
             is_healthy(world, namespace);
         },
     );

@@ -112,7 +112,7 @@ fn meet(
         println!("{case:?}");
         let others = world.others();
         case.wrong.inject(world, case.request.side, case.request.fault(), case.lasting);
-        let run = command(world).args(&["-o", "json", "--request-timeout", case.wrong.patience()]).run();
+        let run = command(world).args(&["-o", "json", "--request-timeout", case.wrong.patience()]).in_process().run();
         world.clear_faults();
         assert!(matches!(run.code, Some(0..=2)) && !run.stderr.contains("panicked"), "{case:?}: {run:#?}");
         assert!(run.code == Some(0) || case.request.is_explained(&run), "{case:?}: {run:#?}");
@@ -161,7 +161,7 @@ fn is_set_up(world: &World, step: &str) -> bool {
 fn set_up(world: &World) {
     let token = world.sandbox.quay.add_full_token("quayadmin");
     world.note_secret(&token);
-    everything(world).args(&["--link", "shop", "--replace-token"]).env("OC_QUAY_TOKEN", token).succeeds();
+    everything(world).args(&["--link", "shop", "--replace-token"]).env("OC_QUAY_TOKEN", token).in_process().succeeds();
     world.assert_set_up();
     assert!(world.operator_runs());
 }
@@ -174,7 +174,7 @@ fn a_setup_meets_every_fault_and_is_finished_by_the_next() {
 #[test]
 fn a_setup_that_signs_in_meets_every_fault_and_is_finished_by_the_next() {
     meet(&[Side::Quay], fresh, signed_in, is_set_up, |world| {
-        signed_in(world).args(&["--link", "shop", "--replace-token"]).succeeds();
+        signed_in(world).args(&["--link", "shop", "--replace-token"]).in_process().succeeds();
         world.assert_set_up();
         let applications = world.sandbox.quay.applications("openshift-integration");
         assert_eq!(applications.len(), 1, "{applications:#?}");
@@ -185,7 +185,7 @@ fn a_setup_that_signs_in_meets_every_fault_and_is_finished_by_the_next() {
 fn a_teardown_meets_every_fault_and_is_finished_by_the_next() {
     let installed = || {
         let world = fresh();
-        everything(&world).args(&["--link", "shop"]).succeeds();
+        everything(&world).args(&["--link", "shop"]).in_process().succeeds();
         world.merge("Namespace", "", "shop", &json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } }));
         world
     };
@@ -203,7 +203,7 @@ fn a_teardown_meets_every_fault_and_is_finished_by_the_next() {
         |world| world.oc_quay(&["teardown", "--yes"]),
         is_taken_back,
         |world| {
-            world.oc_quay(&["teardown", "--yes"]).succeeds();
+            world.oc_quay(&["teardown", "--yes"]).in_process().succeeds();
             world.assert_taken_back();
             assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
         },

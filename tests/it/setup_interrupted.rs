@@ -50,10 +50,10 @@ fn survive(make: fn() -> World, command: fn(&World) -> Command<'_>, check: fn(&W
         // The operator is asked after as long as it takes, so some runs make fewer requests.
         let survivor = death.strike(world, command(world));
         assert!(matches!(survivor, None | Some(0)), "{death:?}: {survivor:?}");
-        command(world).succeeds();
+        command(world).in_process().succeeds();
         check(world);
         world.forget_traffic();
-        command(world).succeeds();
+        command(world).in_process().succeeds();
         world.assert_nothing_written();
         assert_eq!(world.others(), others);
     });
@@ -94,7 +94,7 @@ const FINALIZER_OF_OTHERS: &str = "example.com/others";
 /// A world in which everything is set up, and the operator holds on to namespace `shop`.
 fn set_up() -> World {
     let world = fresh();
-    everything(&world).succeeds();
+    everything(&world).in_process().succeeds();
     let finalizers = json!({ "metadata": { "finalizers": [FINALIZER, FINALIZER_OF_OTHERS] } });
     world.merge("Namespace", "", "shop", &finalizers);
     world
@@ -151,7 +151,7 @@ fn a_setup_that_is_interrupted_ends_with_130_and_is_finished_by_the_next() {
         println!("{interruption:?}");
         let code = interruption.interrupt(world, everything(world));
         assert!(matches!(code, Some(0 | 130)), "{interruption:?}: {code:?}");
-        everything(world).succeeds();
+        everything(world).in_process().succeeds();
         world.assert_set_up();
     });
 }

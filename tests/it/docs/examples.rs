@@ -37,7 +37,7 @@ fn run(world: &World, arguments: &[String]) {
     let quay = &world.sandbox.quay;
     let arguments: Vec<_> = arguments.iter().map(|word| word.replace("quay.example.com", &quay.host())).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let mut command = world.oc_quay(&arguments).in_folder().stdin(&quay.admin_token());
+    let mut command = world.oc_quay(&arguments).stdin(&quay.admin_token());
     if !arguments.contains(&"--check") {
         command = command.env("OC_QUAY_YES", "true");
     }

@@ -1,6 +1,10 @@
-//! The program, run in a world.
+//! The program, run in a world: as a process, or as a call within the test's own.
 
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
 use serde_json::Value;
@@ -8,14 +12,21 @@ use serde_json::Value;
 use super::{World, schema};
 
 /// Pauses between two attempts are this much of what they are for users. Those that tests count are counted, not timed.
-const PAUSE_PERCENT: &str = "10";
+const PAUSE_PERCENT: u32 = 10;
+
+/// As much as the main thread of a process has, in bytes.
+const MAIN_STACK_SIZE: usize = 8 << 20;
 
 /// The program with its arguments and environment, ready to run.
 pub(crate) struct Command<'a> {
     pub(super) world: &'a World,
-    pub(super) line: String,
-    pub(super) command: std::process::Command,
+    pub(super) program: PathBuf,
+    /// What its process is called.
+    pub(super) name: String,
+    pub(super) arguments: Vec<String>,
+    pub(super) environment: BTreeMap<String, OsString>,
     pub(super) stdin: Option<String>,
+    pub(super) is_in_process: bool,
 }
 
 /// What a run ended with.
@@ -33,24 +44,39 @@ pub(crate) struct Run {
 
 impl<'a> Command<'a> {
     pub(super) fn new(world: &'a World, arguments: &[&str]) -> Self {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_oc-quay"));
+        let command = Self {
+            world,
+            program: env!("CARGO_BIN_EXE_oc-quay").into(),
+            name: "oc-quay".to_owned(),
+            arguments: vec![],
+            environment: BTreeMap::new(),
+            stdin: None,
+            is_in_process: false,
+        };
         command
-            .args(arguments)
-            .current_dir(world.dir())
-            .env_clear()
             .env("HOME", world.dir())
             .env("KUBECONFIG", world.kubeconfig())
             .env("OC_QUAY_CA_FILE", world.sandbox.ca_file())
-            .env("OC_QUAY_TEST_PAUSE_PERCENT", PAUSE_PERCENT)
+            .env("OC_QUAY_TEST_PAUSE_PERCENT", PAUSE_PERCENT.to_string())
             .env("SSL_CERT_FILE", world.system_ca_file())
-            .env("LC_ALL", "C.UTF-8");
-        Self { world, line: format!("oc quay {}", arguments.join(" ")), command, stdin: None }
+            .env("LC_ALL", "C.UTF-8")
+            .args(arguments)
+    }
+
+    /// The command line, for messages.
+    pub(super) fn line(&self) -> String {
+        format!("oc quay {}", self.arguments.join(" "))
+    }
+
+    /// Runs it as a call of the library, for tests that play thousands of runs.
+    pub(crate) fn in_process(mut self) -> Self {
+        self.is_in_process = true;
+        self
     }
 
     /// Adds arguments.
     pub(crate) fn args(mut self, arguments: &[&str]) -> Self {
-        self.line = format!("{} {}", self.line, arguments.join(" "));
-        self.command.args(arguments);
+        self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
         self
     }
 
@@ -63,27 +89,25 @@ impl<'a> Command<'a> {
 
     /// Calls it by another name, as a link of that name does.
     pub(crate) fn called(mut self, name: &str) -> Self {
-        use std::os::unix::process::CommandExt as _;
-        self.command.arg0(name);
+        self.name = name.to_owned();
         self
     }
 
     /// Sets an environment variable.
-    pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
-        self.command.env(name, value);
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.environment.insert(name.to_owned(), value.as_ref().to_owned());
         self
     }
 
     /// Removes an environment variable.
     pub(crate) fn without_env(mut self, name: &str) -> Self {
-        self.command.env_remove(name);
+        self.environment.remove(name);
         self
     }
 
     /// Runs as another user of the cluster, `dev` or `nobody`.
-    pub(crate) fn user(mut self, user: &str) -> Self {
-        self.command.args(["--context", user]);
-        self
+    pub(crate) fn user(self, user: &str) -> Self {
+        self.args(&["--context", user])
     }
 
     /// Runs as somebody who may not read the integration and says instead which Quay to use.
@@ -93,44 +117,85 @@ impl<'a> Command<'a> {
         self.user(user).env("OC_QUAY_URL", url).env("OC_QUAY_CLUSTER_ID", "openshift").env("OC_QUAY_TOKEN", token)
     }
 
-    /// Runs it in the world's folder, where it may leave files.
-    pub(crate) fn in_folder(mut self) -> Self {
-        self.command.current_dir(self.world.dir());
-        self
-    }
-
     /// What stdin holds.
     pub(crate) fn stdin(mut self, text: &str) -> Self {
         self.stdin = Some(text.to_owned());
         self
     }
 
+    /// The process, ready to be spawned in the world's folder.
+    pub(super) fn process(&self) -> std::process::Command {
+        let mut process = std::process::Command::new(&self.program);
+        process.arg0(&self.name).args(&self.arguments).current_dir(self.world.dir());
+        process.env_clear().envs(&self.environment);
+        process
+    }
+
     /// Starts it, for tests that do something to it while it runs.
-    pub(crate) fn spawn(mut self) -> Child {
-        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    pub(crate) fn spawn(self) -> Child {
+        self.process().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Calls the library; where `interruption` comes true first, the run is interrupted.
+    pub(super) fn call(&self, interruption: impl Future<Output = ()> + Send) -> Run {
+        let foreign = std::env::vars_os().find(|(name, _)| name.as_encoded_bytes().starts_with(b"OC_QUAY_"));
+        assert_eq!(foreign, None, "unset this: it reaches the runs within the process of the tests");
+        let arguments = [&self.name].into_iter().chain(&self.arguments).map(OsString::from);
+        let arguments = arguments.chain(self.environment.iter().flat_map(|(name, value)| self.flag(name, value)));
+        let arguments: Vec<_> = arguments.collect();
+        let call = || oc_quay::run_captured(arguments, PAUSE_PERCENT, interruption).unwrap();
+        let run = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(MAIN_STACK_SIZE).spawn_scoped(scope, call);
+            thread.unwrap().join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        Run { line: self.line(), code: Some(run.status as i32), stdout: run.stdout, stderr: run.stderr }
+    }
+
+    /// The flag that says what an environment variable does, which is not set in the test's own process.
+    fn flag(&self, name: &str, value: &OsStr) -> Vec<OsString> {
+        let flag = match name {
+            "KUBECONFIG" => "--kubeconfig",
+            "OC_QUAY_CA_FILE" => "--quay-ca-file",
+            "OC_QUAY_URL" => "--quay-url",
+            "OC_QUAY_CLUSTER_ID" => "--cluster-id",
+            "OC_QUAY_TOKEN" => "--quay-token-file",
+            "OC_QUAY_PASSWORD" => "--quay-password-file",
+            "HOME" | "OC_QUAY_TEST_PAUSE_PERCENT" | "SSL_CERT_FILE" | "LC_ALL" => return vec![],
+            _ => panic!("{name} has no flag"),
+        };
+        if !flag.ends_with("-token-file") && !flag.ends_with("-password-file") {
+            return vec![flag.into(), value.into()];
+        }
+        let file = self.world.dir().join(name);
+        std::fs::write(&file, value.as_encoded_bytes()).unwrap();
+        vec![flag.into(), file.into()]
     }
 
     /// Runs it to its end and makes sure that it printed no secret.
     #[track_caller]
-    pub(crate) fn run(mut self) -> Run {
+    pub(crate) fn run(self) -> Run {
         let before = self.world.secrets();
+        let run = if self.is_in_process { self.call(std::future::pending()) } else { self.run_process() };
+        for secret in before.union(&self.world.secrets()) {
+            assert!(!run.stdout.contains(secret) && !run.stderr.contains(secret), "a secret was printed: {run:#?}");
+        }
+        run
+    }
+
+    fn run_process(&self) -> Run {
         let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
-        let mut child = self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self.process().stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         if let (Some(text), Some(mut pipe)) = (&self.stdin, child.stdin.take()) {
             // A program that does not read it is fine.
             let _ = pipe.write_all(text.as_bytes());
         }
         let output = child.wait_with_output().unwrap();
-        let run = Run {
-            line: self.line,
+        Run {
+            line: self.line(),
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
-        };
-        for secret in before.union(&self.world.secrets()) {
-            assert!(!run.stdout.contains(secret) && !run.stderr.contains(secret), "a secret was printed: {run:#?}");
         }
-        run
     }
 
     /// Runs it and insists on an exit code.

@@ -75,9 +75,11 @@ struct Shown {
 impl<'a> Command<'a> {
     /// Not the program but a test of this suite that is usually ignored.
     pub(crate) fn test(world: &'a World, name: &str) -> Self {
-        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-        command.args([name, "--exact", "--ignored", "--nocapture"]).env_clear().env("LC_ALL", "C.UTF-8");
-        Self { world, line: name.to_owned(), command, stdin: None }
+        Self {
+            program: std::env::current_exe().unwrap(),
+            environment: [("LC_ALL".to_owned(), "C.UTF-8".into())].into(),
+            ..Self::new(world, &[name, "--exact", "--ignored", "--nocapture"])
+        }
     }
 
     /// Runs it at a terminal of the usual size.
@@ -107,7 +109,7 @@ impl<'a> Terminal<'a> {
         pty.resize(Size::new(rows, columns)).unwrap();
         let modes = tcgetattr(&end).unwrap();
         let kept = end.as_fd().try_clone_to_owned().unwrap();
-        let mut program = command.command;
+        let mut program = command.process();
         if program.get_envs().all(|(name, _)| name != "TERM") {
             program.env("TERM", "xterm-256color");
         }
@@ -127,7 +129,7 @@ impl<'a> Terminal<'a> {
             let (pty, screen) = (Arc::clone(&keyboard), Arc::clone(&screen));
             move || show(&pty, &screen)
         });
-        Self { world: command.world, line: command.line, program, keyboard, end: kept, modes, screen, reader }
+        Self { world: command.world, line: command.line(), program, keyboard, end: kept, modes, screen, reader }
     }
 
     /// Reads until the screen shows a text.

@@ -1,0 +1,24 @@
+//! Both streams in memory, for runs within the process of a test.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anstream::adapter::strip_str;
+
+/// What was written to stdout and stderr so far, without colors.
+#[derive(Debug, Default)]
+pub(super) struct Transcript(Mutex<[String; 2]>);
+
+impl Transcript {
+    pub(super) fn print_out(&self, text: &str) {
+        self.streams()[0].push_str(&strip_str(text).to_string());
+    }
+
+    pub(super) fn print_err(&self, text: &str) {
+        self.streams()[1].push_str(&strip_str(text).to_string());
+    }
+
+    /// Stdout and stderr.
+    pub(super) fn streams(&self) -> MutexGuard<'_, [String; 2]> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
