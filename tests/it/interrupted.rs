@@ -1,12 +1,18 @@
 //! A run that is killed at any of its requests leaves a state from which the next run finishes the work.
 
-use crate::support::{ACCOUNTS, Death, FOREIGN, STREAMS, Stage, World, play};
+use crate::support::{ACCOUNTS, Command, Death, FOREIGN, STREAMS, Stage, World, play};
 
 /// On the real API server every so many-th case is played.
 const SAMPLE: usize = 13;
 
+/// A command in a namespace, whose name stands in its words for `{namespace}`.
+fn command<'a>(world: &'a World, words: &[&str], namespace: &str) -> Command<'a> {
+    let words: Vec<_> = words.iter().map(|word| word.replace("{namespace}", namespace)).collect();
+    world.oc_quay(&words.iter().map(String::as_str).chain(["-n", namespace]).collect::<Vec<_>>())
+}
+
 /// Every death that a command can die in a namespace of this stage, after `before`.
-fn deaths(command: &[&str], stage: Stage, before: fn(&World, &str)) -> Vec<Death> {
+fn deaths(words: &[&str], stage: Stage, before: fn(&World, &str)) -> Vec<Death> {
     let world = World::bare();
     world.integration();
     world.shared_namespace("shop");
@@ -15,26 +21,26 @@ fn deaths(command: &[&str], stage: Stage, before: fn(&World, &str)) -> Vec<Death
     }
     before(&world, "shop");
     world.forget_traffic();
-    world.oc_quay(&[command, &["-n", "shop"]].concat()).succeeds();
+    command(&world, words, "shop").succeeds();
     Death::all(&world)
 }
 
 /// Lets a command die every death after `before`, and then runs `next`; `check` looks at the namespace in the end.
-fn survive(command: &[&str], next: &[&str], stage: Stage, before: fn(&World, &str), check: fn(&World, &str)) {
-    let deaths = deaths(command, stage, before);
+fn survive(words: &[&str], next: &[&str], stage: Stage, before: fn(&World, &str), check: fn(&World, &str)) {
+    let deaths = deaths(words, stage, before);
     assert!(deaths.len() > 15, "{deaths:?}");
     play(&deaths, SAMPLE, stage, |world, namespace, death| {
-        println!("{command:?} in {namespace}: {death:?}");
+        println!("{words:?} in {namespace}: {death:?}");
         before(world, namespace);
-        let survivor = death.strike(world, world.oc_quay(&[command, &["-n", namespace]].concat()));
+        let survivor = death.strike(world, command(world, words, namespace));
         assert_eq!(survivor, None, "{death:?} was survived");
-        world.oc_quay(&[next, &["-n", namespace]].concat()).in_process().succeeds();
+        command(world, next, namespace).in_process().succeeds();
         check(world, namespace);
     });
 }
 
 fn linked(world: &World, namespace: &str) {
-    world.oc_quay(&["link", "-n", namespace, "--yes"]).succeeds();
+    world.oc_quay(&["link", "-n", namespace, "--yes"]).in_process().succeeds();
     world.sandbox.quay.push_tag(&format!("openshift_{namespace}"), "app", "v1").unwrap();
 }
 
@@ -45,6 +51,19 @@ fn is_healthy(world: &World, namespace: &str) {
     let run = world.oc_quay(&["repair", "-n", namespace, "--yes"]).in_process().succeeds();
     assert_eq!(run.stdout, "Nothing to do\n");
     world.assert_nothing_written();
+}
+
+fn is_unlinked(world: &World, namespace: &str) {
+    world.assert_foreign_references(namespace);
+    for account in ACCOUNTS {
+        let secret = format!("{account}-quay-openshift");
+        assert_eq!(world.get("Secret", namespace, &secret), None, "{secret} is still there");
+        for list in ["secrets", "imagePullSecrets"] {
+            let references = world.references(namespace, account, list);
+            assert!(!references.contains(&secret), "{account} {list}: {references:?}");
+            assert!(references.iter().any(|name| name == FOREIGN), "{account} {list}: {references:?}");
+        }
+    }
 }
 
 #[test]
@@ -71,16 +90,7 @@ fn an_unlink_that_is_killed_anywhere_is_finished_by_the_next_and_keeps_the_image
         stage,
         |_, _| {},
         |world, namespace| {
-            world.assert_foreign_references(namespace);
-            for account in ACCOUNTS {
-                let secret = format!("{account}-quay-openshift");
-                assert_eq!(world.get("Secret", namespace, &secret), None, "{secret} is still there");
-                for list in ["secrets", "imagePullSecrets"] {
-                    let references = world.references(namespace, account, list);
-                    assert!(!references.contains(&secret), "{account} {list}: {references:?}");
-                    assert!(references.iter().any(|name| name == FOREIGN), "{account} {list}: {references:?}");
-                }
-            }
+            is_unlinked(world, namespace);
             let mut repositories = world.sandbox.quay.repositories(&format!("openshift_{namespace}"));
             repositories.sort();
             assert_eq!(repositories, STREAMS);
@@ -88,4 +98,38 @@ fn an_unlink_that_is_killed_anywhere_is_finished_by_the_next_and_keeps_the_image
             is_healthy(world, namespace);
         },
     );
+}
+
+#[test]
+fn a_killed_adoption_is_finished_by_the_next() {
+    let before = |world: &World, namespace: &str| {
+        let organization = format!("openshift_{namespace}");
+        world.sandbox.quay.add_organization(&organization, "quayadmin");
+        let mark = "oc-quay cluster=other namespace=shop uid=other";
+        world.sandbox.quay.add_robot(&organization, "builder", mark).unwrap();
+    };
+    let command = &["repair", "--adopt", "--yes"];
+    survive(command, command, Stage::Fresh, before, is_healthy);
+}
+
+#[test]
+fn a_killed_deletion_of_robots_is_finished_by_the_next_and_keeps_the_images() {
+    let command = &["unlink", "--delete-robots", "--yes"];
+    survive(command, command, Stage::Reused(linked), linked, |world, namespace| {
+        is_unlinked(world, namespace);
+        let organization = format!("openshift_{namespace}");
+        assert_eq!(world.sandbox.quay.robots(&organization).len(), 0);
+        assert_eq!(world.sandbox.quay.repositories(&organization).len(), STREAMS.len());
+    });
+}
+
+#[test]
+fn a_killed_deletion_of_the_organization_is_finished_by_the_next() {
+    let command = &["unlink", "--delete-organization", "--confirm-organization", "openshift_{namespace}", "--yes"];
+    // Quay does not free the name of a deleted organization at once.
+    survive(command, command, Stage::Fresh, linked, |world, namespace| {
+        is_unlinked(world, namespace);
+        let organizations = world.sandbox.quay.organizations();
+        assert!(!organizations.contains(&format!("openshift_{namespace}")), "{organizations:?}");
+    });
 }
