@@ -1,6 +1,6 @@
 //! OpenShift's own registry, and what of it has not moved to Quay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::names;
 use super::snapshot::{ImageStream, StreamTag, TagImage};
@@ -10,17 +10,32 @@ use super::snapshot::{ImageStream, StreamTag, TagImage};
 pub struct Layers {
     /// The size of each blob in bytes, by digest.
     pub blobs: BTreeMap<String, u64>,
-    /// The blobs of each image, by digest.
-    pub images: BTreeMap<String, Vec<String>>,
+    /// What each image is made of, by digest.
+    pub images: BTreeMap<String, ImageParts>,
+}
+
+/// What an image is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageParts {
+    /// The digests of its blobs.
+    pub blobs: Vec<String>,
+    /// The digests of the images that a manifest list names.
+    pub images: Vec<String>,
 }
 
 impl Layers {
     /// The size of an image in bytes, each of its blobs counted once; none if it is not known.
     pub fn size(&self, digest: &str) -> Option<u64> {
-        let mut blobs = self.images.get(digest)?.clone();
-        blobs.sort_unstable();
-        blobs.dedup();
-        blobs.iter().map(|blob| self.blobs.get(blob)).sum()
+        let image = self.images.get(digest)?;
+        let mut blobs: BTreeSet<_> = image.blobs.iter().collect();
+        for part in &image.images {
+            // A manifest list names images, never another list.
+            blobs.extend(&self.images.get(part)?.blobs);
+        }
+        if blobs.is_empty() {
+            return None;
+        }
+        blobs.into_iter().try_fold(0u64, |sum, blob| sum.checked_add(*self.blobs.get(blob)?))
     }
 }
 
@@ -60,7 +75,10 @@ mod tests {
     #[test]
     fn a_blob_that_an_image_has_twice_is_counted_once_and_an_unknown_one_makes_the_size_unknown() {
         let blobs = BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 20)]);
-        let image = |blobs: &[&str]| blobs.iter().map(|&blob| blob.to_owned()).collect();
+        let image = |blobs: &[&str]| {
+            let blobs = blobs.iter().map(|&blob| blob.to_owned()).collect();
+            ImageParts { blobs, ..ImageParts::default() }
+        };
         let images = BTreeMap::from([("one".to_owned(), image(&["a", "b", "a"])), ("other".to_owned(), image(&["a", "c"]))]);
         let layers = Layers { blobs, images };
         assert_eq!([layers.size("one"), layers.size("other"), layers.size("none")], [Some(21), None, None]);

@@ -4,7 +4,7 @@ use futures::StreamExt as _;
 
 use super::{Context, image_streams, namespace};
 use crate::bridge::builds::Destination;
-use crate::bridge::registry::{is_copyable, tags_in_registry};
+use crate::bridge::registry::{Layers, is_copyable, tags_in_registry};
 use crate::bridge::snapshot::{StreamTag, TagImage};
 use crate::cli::Images;
 use crate::error::{Error, ExitStatus};
@@ -37,7 +37,10 @@ pub(super) async fn run(context: &Context<'_>, args: &Images) -> Result<ExitStat
     let concerned = streams.iter().filter(|stream| tags_in_registry(stream, quay).next().is_some());
     let reports = concerned.map(|stream| async move {
         // A size that cannot be read is not worth a failure.
-        let layers = cluster.layers(namespace, &stream.name).await.unwrap_or_default();
+        let layers = cluster.layers(namespace, &stream.name).await.unwrap_or_else(|unread| {
+            context.ui.warn(&format!("the sizes of image stream {} are unknown: {unread}", stream.name));
+            Layers::default()
+        });
         let report = |(tag, image): (&StreamTag, &TagImage)| {
             let name = Destination { namespace: namespace.clone(), stream: stream.name.clone(), tag: tag.name.clone() };
             ImageReport {

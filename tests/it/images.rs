@@ -56,3 +56,16 @@ fn leaves_out_tags_that_cannot_be_one_and_says_so() {
         assert_eq!(run.stderr.lines().count(), 3, "{}", run.stderr);
     }
 }
+
+#[test]
+fn says_why_a_size_is_unknown() {
+    let Some(world) = World::stand_in("its API server does not tell what images are made of") else { return };
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let inside = format!("image-registry.openshift-image-registry.svc:5000/shop/web@{digest}");
+    let item = json!({ "created": "2020-01-01T00:00:00Z", "image": digest, "dockerImageReference": inside, "generation": 1 });
+    world.merge("ImageStream", "shop", "web/status", &json!({ "status": { "tags": [{ "tag": "1", "items": [item] }] } }));
+    world.cluster_traffic().fault(sandbox::traffic::Fault::on("GET", "/layers").status(403));
+    let run = world.oc_quay(&["images", "-n", "shop"]).succeeds();
+    assert!(run.stderr.contains("the sizes of image stream web are unknown"), "{}", run.stderr);
+    assert!(run.stdout.contains("web:1"), "{}", run.stdout);
+}

@@ -75,7 +75,8 @@ fn new_stream(cluster: &Cluster, namespace: &str, name: &str) -> Value {
     stream
 }
 
-/// What the images of a stream are made of (`ImageStreamLayers`): here each of one layer of its own.
+/// What the images of a stream are made of (`ImageStreamLayers`): here each of one layer of its own. As on a real OpenShift
+/// 4.21, the size of manifests and configurations is null.
 pub(crate) fn layers(stream: &Value) -> Value {
     const LAYER_BYTES: u64 = 10 << 20;
     let mut layers = json!({"kind": "ImageStreamLayers", "apiVersion": "image.openshift.io/v1", "metadata": stream["metadata"]});
@@ -83,7 +84,10 @@ pub(crate) fn layers(stream: &Value) -> Value {
     for image in tags.flat_map(|tag| tag["items"].as_array().into_iter().flatten()).filter_map(|item| item["image"].as_str()) {
         let layer = format!("{image}-layer");
         layers["blobs"][&layer] = json!({"size": LAYER_BYTES, "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip"});
-        layers["images"][image] = json!({"layers": [layer], "config": null});
+        let config = format!("{image}-config");
+        layers["blobs"][&config] = json!({"size": null, "mediaType": "application/vnd.oci.image.config.v1+json"});
+        layers["blobs"][image] = json!({"size": null, "mediaType": "application/vnd.oci.image.manifest.v1+json"});
+        layers["images"][image] = json!({"layers": [layer], "config": config});
     }
     layers
 }
