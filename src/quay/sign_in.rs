@@ -11,7 +11,8 @@ use super::error::{ErrorKind, QuayError, message};
 use super::visit::Visit;
 use super::wire;
 
-/// A user who has signed in. It reaches as far as the user does.
+/// A user who has signed in. It reaches as far as the user does. There is no sign-out: Quay's ends all sessions of the user,
+/// also those in browsers (sample 846c). A session ends when its cookie is dropped, and in Quay by itself.
 #[derive(Debug)]
 pub struct Session {
     pub(super) quay: Quay,
@@ -99,15 +100,6 @@ impl Session {
     /// The user who signed in.
     pub fn user(&self) -> &str {
         &self.user
-    }
-
-    /// Ends the session (sample 606).
-    ///
-    /// # Errors
-    /// When Quay does not answer, or refuses; the session then ends by itself, some day.
-    pub async fn sign_out(self) -> Result<(), QuayError> {
-        let call = self.api(Method::POST, &["signout"], format!("sign out of Quay as {}", self.user));
-        self.quay.perform(&self.visit.equip(call)).await.map_err(of_session)
     }
 
     /// A call to the API as the user who signed in.

@@ -203,12 +203,11 @@ async fn sign_in(
     let request = application.request(&features);
     let mut issued = session.issue(&request).await;
     if issued.as_ref().is_err_and(|error| error.kind == ErrorKind::Unauthorized) {
-        // Whoever signs out ends all sessions of the user, also those of a set-up beside this one.
+        // A sign-out of the user elsewhere has ended all sessions of that user, this one too.
         session = quay.sign_in(user, password).await?;
         issued = session.issue(&request).await;
     }
-    // The token is there or not; a session that stays behind ends by itself.
-    let _ = session.sign_out().await;
+    // The session's cookie is dropped with it. Signing out would end the user's sessions in browsers too (sample 846c).
     let issued = issued?;
     let made = [
         (issued.organization_made, format!("made organization {}", application.organization)),
