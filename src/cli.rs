@@ -28,7 +28,7 @@ use time::duration;
 
 /// Link OpenShift namespaces to Red Hat Quay, see what is wrong, put it right.
 #[derive(Debug, Parser)]
-#[command(name = "oc-quay", version, propagate_version = false, disable_version_flag = true)]
+#[command(name = "oc-quay", version, propagate_version = false)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

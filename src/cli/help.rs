@@ -17,17 +17,53 @@ fn with_examples(command: Command, program: &str) -> Command {
     }
 }
 
-/// The error with the nearest of the words that it suggests alone. clap suggests all that are near, the nearest last
-/// (`did_you_mean` in clap_builder's `src/parser/features/suggestions.rs`).
+/// The most edits between a word and the one that was meant, as in oc and kubectl (spf13/cobra
+/// `SuggestionsMinimumDistance`).
+const MAX_EDITS: usize = 2;
+
+/// The error with the nearest of the words that it suggests, if that is a likely one. clap suggests all that are near, the
+/// nearest last (`did_you_mean` in clap_builder's `src/parser/features/suggestions.rs`).
 pub(crate) fn nearest(mut error: Error) -> Error {
-    for kind in [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue] {
-        if let Some(ContextValue::Strings(words)) = error.get(kind)
-            && let Some(nearest) = words.last().cloned()
-        {
-            error.insert(kind, ContextValue::Strings(vec![nearest]));
+    let kinds = [
+        (ContextKind::SuggestedSubcommand, ContextKind::InvalidSubcommand),
+        (ContextKind::SuggestedArg, ContextKind::InvalidArg),
+        (ContextKind::SuggestedValue, ContextKind::InvalidValue),
+    ];
+    for (suggested, invalid) in kinds {
+        let nearest = match error.get(suggested) {
+            Some(ContextValue::String(word)) => word.clone(),
+            Some(ContextValue::Strings(words)) => words.last().cloned().unwrap_or_default(),
+            _ => continue,
+        };
+        let Some(ContextValue::String(typed)) = error.get(invalid) else { continue };
+        if nearest.starts_with(typed.as_str()) || edits(typed, &nearest) <= MAX_EDITS {
+            if matches!(error.get(suggested), Some(ContextValue::Strings(_))) {
+                error.insert(suggested, ContextValue::Strings(vec![nearest]));
+            }
+        } else {
+            error.remove(suggested);
+            if suggested == ContextKind::SuggestedArg {
+                // The usage of the command with the argument that is not suggested any more.
+                error.remove(ContextKind::SuggestedCommand);
+            }
         }
     }
     error
+}
+
+/// The Levenshtein distance: how many characters are added, left out or replaced.
+fn edits(from: &str, to: &str) -> usize {
+    let to: Vec<_> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (place, from) in from.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], place + 1);
+        for (column, to) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
 }
 
 #[cfg(test)]
@@ -51,5 +87,25 @@ mod tests {
         let error = Cli::command().try_get_matches_from(["oc-quay", "stauts"]).map_err(nearest);
         let said = error.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(said.contains("'status'") && !said.contains("'setup'"), "{said}");
+    }
+
+    #[test]
+    fn suggests_no_word_that_is_far() {
+        let said = |args: &[&str]| {
+            let error = Cli::command().try_get_matches_from([&["oc-quay"], args].concat()).map_err(nearest);
+            error.err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert!(!said(&["login"]).contains("similar"), "{}", said(&["login"]));
+        assert!(said(&["unlnik"]).contains("'unlink'"), "{}", said(&["unlnik"]));
+        assert!(said(&["tear"]).contains("'teardown'"), "{}", said(&["tear"]));
+        assert!(said(&["link", "--dry-rnu"]).contains("'--dry-run'"), "{}", said(&["link", "--dry-rnu"]));
+        assert!(said(&["status", "-o", "jsn"]).contains("'json'"), "{}", said(&["status", "-o", "jsn"]));
+    }
+
+    #[test]
+    fn counts_edits() {
+        for (from, to, distance) in [("", "ab", 2), ("link", "link", 0), ("stauts", "status", 2), ("login", "link", 3)] {
+            assert_eq!(edits(from, to), distance, "{from} {to}");
+        }
     }
 }
