@@ -93,6 +93,9 @@ pub struct Finding {
     pub hint: Option<String>,
     /// Where it is explained, relative to the project.
     pub docs: String,
+    /// The command that explains it.
+    #[serde(skip)]
+    pub explained_by: String,
 }
 
 impl Finding {
@@ -100,7 +103,16 @@ impl Finding {
     pub fn new(code: Code, object: ObjectRef, message: impl Into<String>) -> Self {
         let entry = code.entry();
         let hint = (!entry.hint.is_empty()).then(|| entry.hint.to_owned());
-        Self { code, level: entry.level, namespace: None, object, message: message.into(), hint, docs: code.docs() }
+        Self {
+            code,
+            level: entry.level,
+            namespace: None,
+            object,
+            message: message.into(),
+            hint,
+            docs: code.docs(),
+            explained_by: format!("oc quay explain {}", entry.code),
+        }
     }
 
     /// The same about one namespace.

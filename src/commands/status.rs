@@ -85,7 +85,7 @@ pub(super) async fn look(
             .await;
         troubles = target.quay.troubles();
     }
-    let integration = IntegrationReport::new(&session.snapshot);
+    let integration = IntegrationReport::new(&session.snapshot, &cluster.server(), cluster.context());
     let checks = checks::integration(&session.snapshot, &troubles);
     Ok(StatusReport::new(context.program, &which.to_string(), integration, checks, namespaces))
 }

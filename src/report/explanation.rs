@@ -41,10 +41,22 @@ pub fn explanation(code: Option<Code>, program: &str, format: Format, style: &St
         (Format::Yaml, [one]) => machine::yaml(one),
         (Format::Yaml, all) => machine::yaml(&all),
         (Format::Human | Format::Wide, [one]) => Ok(text(one, style)),
-        (_, all) => {
-            Ok(all.iter().map(|entry| format!("{}  {:<7}  {}\n", entry.code, entry.level.as_str(), entry.title)).collect())
+        (Format::Name, all) => Ok(all.iter().map(|entry| format!("{}\n", entry.code)).collect()),
+        (_, all) => Ok(list(all, format, style)),
+    }
+}
+
+/// A line for each; where people read it, as wide as their terminal.
+fn list(all: &[Explanation], format: Format, style: &Style) -> String {
+    let mut page = Page::new(style);
+    for entry in all {
+        let lead = format!("{}  {:<7}  ", entry.code, entry.level.as_str());
+        match format {
+            Format::Human if style.width.is_some() => page.prose(&lead, entry.title, plain),
+            _ => page.line(&format!("{lead}{}", entry.title)),
         }
     }
+    page.finish()
 }
 
 fn entry(code: Code, program: &str) -> Explanation {

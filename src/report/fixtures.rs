@@ -53,7 +53,7 @@ pub(super) fn snapshot(hostname: &str) -> IntegrationSnapshot {
 }
 
 fn integration() -> IntegrationReport {
-    IntegrationReport::new(&snapshot("https://quay.example.com"))
+    IntegrationReport::new(&snapshot("https://quay.example.com"), "api.example.com:6443", "admin")
 }
 
 fn integration_checks() -> Vec<Check> {

@@ -52,9 +52,9 @@ fn heading(report: &StatusReport, answer: &str, read: Timestamp) -> String {
 }
 
 fn integration(report: &StatusReport) -> String {
-    let IntegrationReport { quay, cluster_id, token, checks } = &report.integration;
+    let IntegrationReport { cluster, quay, cluster_id, token, checks } = &report.integration;
     let mut text = "<section>\n<h2>Integration</h2>\n<dl>\n".to_owned();
-    for (name, setting) in [("Quay", quay), ("Cluster ID", cluster_id), ("Token", token)] {
+    for (name, setting) in [("Cluster", cluster), ("Quay", quay), ("Cluster ID", cluster_id), ("Token", token)] {
         let value = match setting {
             None => "<span class=\"quiet\">not known</span>".to_owned(),
             Some(SettingReport { value: None, source }) => Text(source).to_string(),

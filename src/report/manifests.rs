@@ -29,6 +29,14 @@ pub fn stream(objects: impl Iterator<Item = Value>) -> anyhow::Result<String> {
     Ok(documents.iter().map(|document| format!("---\n{document}")).collect())
 }
 
+/// Objects as one JSON List.
+///
+/// # Errors
+/// If JSON cannot be written, which is a mistake in this program.
+pub fn list(objects: impl Iterator<Item = Value>) -> anyhow::Result<String> {
+    machine::json(&json!({ "apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<_>>() }))
+}
+
 fn object(snapshot: &NamespaceSnapshot, change: &Change) -> Option<Value> {
     match change {
         Change::CreateSecret { namespace, secret, .. }

@@ -25,7 +25,7 @@ pub use builds::{BuildConfigReport, BuildReport, BuildsReport, SentBy, Shipwrigh
 pub use change::{ChangeReport, ChangeReportEntry, ChangeState};
 pub use explanation::explanation;
 pub use images::{ImageReport, ImagesReport};
-pub use manifests::{manifests, stream};
+pub use manifests::{list, manifests, stream};
 pub use setup::{FactReport, NamespacePreview, SetupReport, StepReport, StepState};
 pub use status::{CheckReport, IntegrationReport, NamespaceReport, SettingReport, StatusReport, Summary};
 pub use style::Style;
@@ -85,6 +85,7 @@ fn client(program: &str) -> &str {
 /// Has the hint begin as the person began: hints are kept for `oc`, and kubectl knows the same commands. A namespace
 /// that the hint asks for is not named where the finding is about the integration as a whole.
 fn address_hint(finding: &mut Finding, program: &str) {
+    finding.explained_by = finding.explained_by.replace("oc quay", program);
     if let Some(hint) = &mut finding.hint {
         *hint = hint.replace(" -n {namespace}", "");
         if let Some(arguments) = hint.strip_prefix("oc ") {

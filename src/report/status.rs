@@ -70,6 +70,8 @@ pub struct Summary {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrationReport {
+    /// The API server as `host:port`, and the context that names it.
+    pub cluster: Option<SettingReport>,
     /// The address of the Quay.
     pub quay: Option<SettingReport>,
     /// The cluster ID.
@@ -225,8 +227,10 @@ impl Summary {
 }
 
 impl IntegrationReport {
-    /// The settings of an integration. [`StatusReport::new`] adds the checks.
-    pub fn new(snapshot: &IntegrationSnapshot) -> Self {
+    /// The settings of an integration in a cluster: its API server, and the context that names it, if one does.
+    /// [`StatusReport::new`] adds the checks.
+    pub fn new(snapshot: &IntegrationSnapshot, server: &str, context: &str) -> Self {
+        let from = if context.is_empty() { "the pod's".to_owned() } else { format!("context {}", printable_line(context)) };
         let report = |setting: Setting<String>| SettingReport {
             value: Some(printable_line(&setting.value)),
             source: printable_line(&setting.source.to_string()),
@@ -236,6 +240,7 @@ impl IntegrationReport {
             quay.value.take_if(|url| QuayUrl::parse(url).is_err());
         }
         Self {
+            cluster: Some(SettingReport { value: Some(printable_line(server)), source: from }),
             quay,
             cluster_id: snapshot.cluster_id().map(report),
             token: snapshot

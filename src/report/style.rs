@@ -20,11 +20,22 @@ pub struct Style {
 }
 
 impl Style {
-    /// The glyph of a level: one column, in its color.
+    /// How many columns a mark in front of a line has. In ASCII, `ok` has two, so that it is not the `+` of what is created.
+    pub(super) fn mark_width(&self) -> usize {
+        if self.ascii { 2 } else { 1 }
+    }
+
+    /// A mark in front of a line, as wide as all are.
+    pub(super) fn mark(&self, mark: &str) -> String {
+        let rest = self.mark_width().saturating_sub(columns(mark));
+        format!("{mark}{:rest$}", "")
+    }
+
+    /// The glyph of a level, in its color.
     pub(super) fn glyph(&self, level: Level) -> String {
         let glyph = match (level, self.ascii) {
             (Level::Ok, false) => "√",
-            (Level::Ok, true) => "+",
+            (Level::Ok, true) => "ok",
             (Level::Info, _) => "i",
             (Level::Unknown, _) => "?",
             (Level::Warning, false) => "‼",
@@ -32,7 +43,7 @@ impl Style {
             (Level::Error, false) => "×",
             (Level::Error, true) => "x",
         };
-        paint(level, glyph)
+        self.mark(&paint(level, glyph))
     }
 }
 
@@ -165,12 +176,15 @@ mod tests {
     }
 
     #[test]
-    fn every_glyph_is_one_column_and_the_fallback_is_ascii() {
-        for level in [Level::Ok, Level::Info, Level::Unknown, Level::Warning, Level::Error] {
-            for ascii in [false, true] {
-                let glyph = Style { width: None, ascii }.glyph(level);
-                assert_eq!(columns(&glyph), 1);
-                assert!(!ascii || glyph.is_ascii());
+    fn glyphs_are_as_wide_as_each_other_and_the_fallback_is_ascii() {
+        for ascii in [false, true] {
+            let style = Style { width: None, ascii };
+            let marks = [Level::Ok, Level::Info, Level::Unknown, Level::Warning, Level::Error].map(|level| style.glyph(level));
+            let shown = marks.map(|mark| anstream::adapter::strip_str(&mark).to_string());
+            for mark in &shown {
+                assert_eq!(columns(mark), style.mark_width());
+                assert!(!ascii || mark.is_ascii());
+                assert!(!["+", "~", "-"].contains(&mark.trim()), "{mark} is the mark of a change");
             }
         }
     }

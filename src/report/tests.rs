@@ -89,9 +89,9 @@ fn a_finding_belongs_to_the_namespace_it_was_found_in() {
 
 #[test]
 fn an_address_that_hides_a_password_is_not_shown() {
-    let report = IntegrationReport::new(&snapshot("https://ann:hunter2@quay.example.com"));
+    let report = IntegrationReport::new(&snapshot("https://ann:hunter2@quay.example.com"), "api.example.com:6443", "admin");
     assert_eq!(report.quay.unwrap().value, None);
-    let report = IntegrationReport::new(&snapshot("quay.example.com"));
+    let report = IntegrationReport::new(&snapshot("quay.example.com"), "api.example.com:6443", "admin");
     assert_eq!(report.quay.unwrap().value.as_deref(), Some("quay.example.com"));
 }
 
@@ -172,7 +172,7 @@ fn yaml_is_the_same_as_json() {
 #[test]
 fn json_holds_all_that_the_text_says() {
     let form = "Quay Cluster ID Token -> √ × ‼ ? i + ~ - . > see Run: Remaining in failed: (not tried) undone by: NAMESPACE \
-                STATE ORGANIZATION SCOPE FINDINGS not linked namespaces: with errors, warnings, unknown, ok, 24 1";
+                STATE ORGANIZATION SCOPE FINDINGS not linked namespaces: with errors, warnings, unknown, ok, explain 24 1";
     let form: HashSet<_> = form.split_whitespace().collect();
     let missing_words = |text: String, value: Value| {
         let json = value.to_string().replace("\\\"", "\"");

@@ -70,7 +70,7 @@ pub(super) fn entry(page: &mut Page, style: &Style, indent: usize, change: &Chan
         (_, Verb::Update) => "~".yellow().to_string(),
         (_, Verb::Delete) => "-".red().to_string(),
     };
-    let lead = format!("{:indent$}{symbol} ", "");
+    let lead = format!("{:indent$}{} ", "", style.mark(&symbol));
     if change.state == ChangeState::Skipped {
         page.prose(&lead, &format!("{} (not tried)", change.summary), |text| text.dimmed().to_string());
     } else {

@@ -35,7 +35,7 @@ impl<'a> Listing<'a> {
                 page.line(&format!("{:below$}> {}", "", hint.cyan()));
             }
             if self.wide {
-                page.line(&format!("{:below$}{}", "", format!("see {}", finding.docs).dimmed()));
+                page.line(&format!("{:below$}{}", "", format!("see {}", finding.explained_by).dimmed()));
             }
         }
         let more = findings.len().saturating_sub(limit);

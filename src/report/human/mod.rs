@@ -50,6 +50,7 @@ fn settings(page: &mut Page, integration: &IntegrationReport) {
             }
         }
     };
+    row("Cluster", &integration.cluster);
     row("Quay", &integration.quay);
     row("Cluster ID", &integration.cluster_id);
     row("Token", &integration.token);

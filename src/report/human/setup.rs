@@ -19,7 +19,7 @@ pub(in crate::report) fn setup(report: &SetupReport, style: &Style, wide: bool) 
         let width = report.namespaces.iter().map(|namespace| namespace.name.len()).max().unwrap_or_default();
         for namespace in &report.namespaces {
             let fate = if namespace.in_scope { "in " } else { "out" };
-            page.line(&format!("{:<width$}  {fate}  {}", namespace.name, namespace.why));
+            page.prose(&format!("{:<width$}  {fate}  ", namespace.name), &namespace.why, plain);
         }
     }
     if let Some(status) = &report.status {

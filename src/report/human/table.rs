@@ -77,8 +77,8 @@ impl Column {
         format!("{text:<width$}{GUTTER}", width = self.width)
     }
 
-    fn taken(all: &[Column]) -> usize {
-        all.iter().map(|column| column.width + GUTTER.len()).sum::<usize>() + "× ".chars().count()
+    fn taken(all: &[Column], style: &Style) -> usize {
+        all.iter().map(|column| column.width + GUTTER.len()).sum::<usize>() + style.mark_width() + " ".len()
     }
 }
 
@@ -99,13 +99,13 @@ fn rows(page: &mut Page, style: &Style, groups: &[&Group], wide: bool) {
     let widest = codes.iter().map(|codes| codes.join(" ").len()).max().unwrap_or_default().max("FINDINGS".len());
     let room = style.width.filter(|_| !wide).unwrap_or(usize::MAX);
     // The organization can be told from the name; the codes cannot.
-    if Column::taken(&all) + widest > room {
+    if Column::taken(&all, style) + widest > room {
         all.truncate(STATE + 1);
     }
-    let room = room.saturating_sub(Column::taken(&all));
+    let room = room.saturating_sub(Column::taken(&all, style));
 
     let titles: String = all.iter().map(|column| column.pad(column.title)).collect();
-    page.line(&format!("  {titles}FINDINGS").dimmed().to_string());
+    page.line(&format!("{} {titles}FINDINGS", style.mark("")).dimmed().to_string());
     for ((namespace, _), codes) in groups.iter().zip(codes) {
         let mut line = format!("{} ", glyph(style, namespace));
         for (place, column) in all.iter().enumerate() {
@@ -133,7 +133,7 @@ fn fit(codes: &[&str], room: usize) -> String {
 
 fn glyph(style: &Style, namespace: &NamespaceReport) -> String {
     match namespace.level {
-        Level::Ok | Level::Info if !namespace.linked => "-".dimmed().to_string(),
+        Level::Ok | Level::Info if !namespace.linked => style.mark(&"-".dimmed().to_string()),
         Level::Info => style.glyph(Level::Ok),
         level => style.glyph(level),
     }

@@ -5,6 +5,7 @@ use crate::report::fixtures::*;
 use crate::report::{ChangeReport, ChangeReportEntry, Format, StatusReport, Style};
 
 const SETTINGS: &str = "\
+Cluster      api.example.com:6443 (context admin)
 Quay         https://quay.example.com (QuayIntegration quay)
 Cluster ID   openshift (QuayIntegration quay)
 Token        Secret openshift-operators/quay-integration, key token
@@ -56,6 +57,7 @@ myproj -> openshift_myproj
 #[test]
 fn a_narrow_terminal() {
     let expected = "\
+Cluster      api.example.com:6443 (context admin)
 Quay         https://quay.example.com (QuayIntegration quay)
 Cluster ID   openshift (QuayIntegration quay)
 Token        Secret openshift-operators/quay-integration,
@@ -151,7 +153,7 @@ fn wide_leaves_nothing_out() {
         "√ app-24      ok           openshift_app-24    nothing excludes it",
         "- sandbox     not linked                       the denylist names it   OQ120",
         "                > oc quay repair -n carts",
-        "                see docs/findings.md#oq308",
+        "                see oc quay explain OQ308",
     ] {
         assert!(text.lines().any(|other| other == line), "{line}\n{text}");
     }
@@ -186,7 +188,7 @@ fn many_findings_of_a_kind_are_cut_short() {
     let text = text(&report, 80);
     assert_eq!(text.matches("OQ401").count(), 10);
     assert!(text.contains("\n      and 40 more, shown by -o wide\n"), "{text}");
-    assert_eq!(strip(&report.render(Format::Wide, &style(80)).unwrap()).matches("OQ401").count(), 50);
+    assert_eq!(strip(&report.render(Format::Wide, &style(80)).unwrap()).matches("OQ401 error").count(), 50);
 }
 
 #[test]
@@ -233,7 +235,7 @@ fn ascii_is_ascii() {
         assert!(text.is_ascii(), "{text}");
     }
     let text = strip(&one(vec![stale("myproj")]).render(Format::Human, &ascii).unwrap());
-    assert!(text.contains("\n  + Namespace         in scope") && text.contains("\n  x Secrets           1 of 3"), "{text}");
+    assert!(text.contains("\n  ok Namespace         in scope") && text.contains("\n  x  Secrets           1 of 3"), "{text}");
     assert!(failed().render(Format::Human, &ascii).unwrap().is_ascii());
 }
 
