@@ -73,7 +73,7 @@ struct Repairing<'a> {
 impl Repairing<'_> {
     async fn look_again(&self, options: Options) -> Result<(ChangeSet, Vec<Finding>), Error> {
         let parts =
-            gather::parts(&self.session.cluster, self.which, Secrets::Always, Builds::Read, self.session.parallel).await?;
+            gather::parts_left(&self.session.cluster, self.which, Secrets::Always, Builds::Read, self.session.parallel).await?;
         Ok(self.plan(parts, options).await)
     }
 

@@ -73,7 +73,29 @@ impl std::fmt::Display for Which {
 
 /// What the cluster holds for the namespaces that are meant. Nothing in it depends on the integration, so it is read
 /// while that is found out.
+///
+/// # Errors
+/// When namespaces cannot be listed, or none has the labels that were asked for: a typing error is not nothing to do.
 pub(crate) async fn parts(
+    cluster: &Cluster,
+    which: &Which,
+    secrets: Secrets,
+    builds: Builds,
+    parallel: usize,
+) -> Result<Vec<Parts>, Error> {
+    let parts = parts_left(cluster, which, secrets, builds, parallel).await?;
+    match which {
+        Which::Selected(selector) if parts.is_empty() => Err(Error::new(format!("no namespace has the labels {selector}"))
+            .hint(format!("check them: oc get namespaces -l {} --show-labels", quoted(selector)))),
+        _ => Ok(parts),
+    }
+}
+
+/// The same for who has found namespaces before, which may be deleted since.
+///
+/// # Errors
+/// When namespaces cannot be listed.
+pub(crate) async fn parts_left(
     cluster: &Cluster,
     which: &Which,
     secrets: Secrets,
