@@ -4,6 +4,7 @@
 //! else goes to stderr.
 
 mod frame;
+mod input;
 mod progress;
 mod prompt;
 #[cfg(test)]
@@ -17,7 +18,6 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
-use inquire::ui::{RenderConfig, Styled};
 use owo_colors::OwoColorize as _;
 use secrecy::SecretString;
 use terminal_size::{Height, Width};
@@ -197,7 +197,7 @@ impl Ui {
     pub fn confirm(&self, question: &str, default: bool) -> Result<bool, Error> {
         self.line.clear();
         match &self.person {
-            Person::Real => prompt::confirm(self.prompt_colors(), &printable(question), default),
+            Person::Real => prompt::confirm(self.prompts_in_color(), &printable(question), default),
             Person::Absent(_) => Err(no_terminal()),
             #[cfg(test)]
             Person::Played(rehearsal) => rehearsal.confirm(question, default),
@@ -218,7 +218,9 @@ impl Ui {
         loop {
             self.line.clear();
             let line = match &self.person {
-                Person::Real => prompt::text(self.prompt_colors(), &printable(question), default.map(printable_line).as_deref())?,
+                Person::Real => {
+                    prompt::text(self.prompts_in_color(), &printable(question), default.map(printable_line).as_deref())?
+                }
                 Person::Absent(_) => return Err(no_terminal()),
                 #[cfg(test)]
                 Person::Played(rehearsal) => rehearsal.text(question, default)?,
@@ -243,7 +245,7 @@ impl Ui {
             Person::Real => {
                 let options: Vec<_> = options.iter().map(|(label, help)| (printable_line(label), printable_line(help))).collect();
                 let options: Vec<_> = options.iter().map(|(label, help)| (label.as_str(), help.as_str())).collect();
-                prompt::select(self.prompt_colors(), &printable(question), &options, default)
+                prompt::select(self.prompts_in_color(), &printable(question), &options, default)
             }
             Person::Absent(_) => Err(no_terminal()),
             #[cfg(test)]
@@ -258,7 +260,7 @@ impl Ui {
     pub fn password(&self, question: &str) -> Result<SecretString, Error> {
         self.line.clear();
         match &self.person {
-            Person::Real => prompt::password(self.prompt_colors(), &printable(question)),
+            Person::Real => prompt::password(self.prompts_in_color(), &printable(question)),
             Person::Absent(_) => Err(no_terminal()),
             #[cfg(test)]
             Person::Played(rehearsal) => rehearsal.password(question),
@@ -278,7 +280,7 @@ impl Ui {
 
     /// Says what is wrong with an answer, as prompts do.
     fn refuse(&self, message: &str) {
-        self.write_err(&format!("{} {}", "#".red(), printable(message)));
+        self.write_err(&format!("{} {}", "#".red(), input::wrap(&printable(message), 2)));
     }
 
     fn write_out(&self, text: &str) -> io::Result<()> {
@@ -313,13 +315,8 @@ impl Ui {
         }
     }
 
-    fn prompt_colors(&self) -> RenderConfig<'static> {
-        if self.err == ColorChoice::Never {
-            // Where no color tells what was answered, the mark does, as it does beside the color.
-            RenderConfig { answered_prompt_prefix: Styled::new(">"), ..RenderConfig::empty() }
-        } else {
-            RenderConfig::default_colored()
-        }
+    fn prompts_in_color(&self) -> bool {
+        self.err != ColorChoice::Never
     }
 }
 

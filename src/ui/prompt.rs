@@ -10,12 +10,11 @@ use std::time::Duration;
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crossterm::terminal;
 use inquire::list_option::ListOption;
-use inquire::parser::DEFAULT_BOOL_PARSER;
-use inquire::ui::RenderConfig;
-use inquire::validator::Validation;
-use inquire::{Confirm, CustomUserError, InquireError, Password, PasswordDisplayMode, Select, Text};
+use inquire::ui::{RenderConfig, Styled};
+use inquire::{InquireError, Select};
 use secrecy::SecretString;
 
+use super::input::{self, Question, Refusal};
 use crate::error::{Error, Stopped};
 
 /// The rest of a paste follows within this time. No person types as fast as that after Enter.
@@ -31,43 +30,73 @@ const PAGE: usize = 7;
 const MARK: usize = 2;
 const INDENT: usize = 4;
 
-pub(super) fn confirm(colors: RenderConfig, question: &str, default: bool) -> Result<bool, Error> {
-    let prompt = Confirm::new(question).with_default(default).with_parser(&|answer| DEFAULT_BOOL_PARSER(answer.trim()));
-    ask(|| prompt.with_render_config(colors).prompt())
+/// What is said of an answer that is neither yes nor no.
+const YES_OR_NO: &str = "Invalid answer, try typing 'y' for yes or 'n' for no";
+
+pub(super) fn confirm(is_colored: bool, question: &str, default: bool) -> Result<bool, Error> {
+    let usual = Some(if default { "Y/n" } else { "y/N" });
+    let question = Question { text: question, usual, help: None, is_hidden: false, is_colored };
+    let check = |answer: &str| {
+        Ok(match answer.trim().to_lowercase().as_str() {
+            "" => Ok(default),
+            "y" | "yes" => Ok(true),
+            "n" | "no" => Ok(false),
+            _ => Err(Refusal { message: YES_OR_NO.into(), stays: false }),
+        })
+    };
+    let shown = |answer: &bool| if *answer { "Yes" } else { "No" }.to_owned();
+    ask(|| input::ask(&question, check, shown))
 }
 
-/// The line as it was typed.
-pub(super) fn text(colors: RenderConfig, question: &str, default: Option<&str>) -> Result<String, Error> {
-    let prompt = Text { default, ..Text::new(question) };
-    ask(|| prompt.with_validator(|_: &str| validation(!rest_of_paste()?)).with_render_config(colors).prompt())
+/// The line as it was typed. An empty default is none: there would be nothing to show.
+pub(super) fn text(is_colored: bool, question: &str, default: Option<&str>) -> Result<String, Error> {
+    let default = default.filter(|default| !default.is_empty());
+    let question = Question { text: question, usual: default, help: None, is_hidden: false, is_colored };
+    let check = |answer: &str| {
+        if rest_of_paste()? {
+            return Ok(Err(Refusal { message: ONE_LINE.into(), stays: true }));
+        }
+        Ok(Ok(if answer.is_empty() { default.unwrap_or_default() } else { answer }.to_owned()))
+    };
+    let shown = |answer: &String| super::printable_line(answer).trim().to_owned();
+    ask(|| input::ask(&question, check, shown))
 }
 
 /// The place of the option that was chosen.
-pub(super) fn select(colors: RenderConfig, question: &str, options: &[(&str, &str)], default: usize) -> Result<usize, Error> {
+pub(super) fn select(is_colored: bool, question: &str, options: &[(&str, &str)], default: usize) -> Result<usize, Error> {
     let width = terminal::size().map_or(super::UNKNOWN_WIDTH, |(columns, _)| columns.into());
     let formatter = |chosen: ListOption<&String>| options.get(chosen.index).map_or("", |(label, _)| *label).to_owned();
-    let prompt = Select::new(question, options.iter().map(|option| describe(*option, width)).collect())
+    let question = input::wrap(question, MARK);
+    let prompt = Select::new(&question, options.iter().map(|option| describe(*option, width)).collect())
         .with_starting_cursor(default)
         .with_page_size(PAGE)
         .with_help_message("arrow keys to move, Enter to choose")
         .with_formatter(&formatter)
         .without_filtering();
-    ask(|| prompt.with_render_config(colors).raw_prompt()).map(|chosen| chosen.index)
+    ask(|| prompt.with_render_config(colors(is_colored)).raw_prompt()).map(|chosen| chosen.index)
+}
+
+fn colors(is_colored: bool) -> RenderConfig<'static> {
+    if is_colored {
+        RenderConfig::default_colored()
+    } else {
+        // Where no color tells what was answered, the mark does, as it does beside the color.
+        RenderConfig { answered_prompt_prefix: Styled::new(">"), ..RenderConfig::empty() }
+    }
 }
 
 /// Never shows anything of the answer, not even its length.
-pub(super) fn password(colors: RenderConfig, question: &str) -> Result<SecretString, Error> {
-    let is_one_line = |answer: &str| {
+pub(super) fn password(is_colored: bool, question: &str) -> Result<SecretString, Error> {
+    let help = Some("not shown while you type or paste it");
+    let question = Question { text: question, usual: None, help, is_hidden: true, is_colored };
+    let check = |answer: &str| {
         let rest = rest_of_paste()?;
-        validation(!rest && !answer.trim().is_empty() && is_plain(answer))
+        if rest || answer.trim().is_empty() || !is_plain(answer) {
+            return Ok(Err(Refusal { message: ONE_LINE.into(), stays: false }));
+        }
+        Ok(Ok(SecretString::from(answer.trim())))
     };
-    let prompt = Password::new(question)
-        .with_display_mode(PasswordDisplayMode::Hidden)
-        .with_help_message("not shown while you type or paste it")
-        .with_validator(is_one_line)
-        .without_confirmation();
-    let answer = ask(|| prompt.with_render_config(colors).prompt())?;
-    Ok(answer.trim().into())
+    ask(|| input::ask(&question, check, |_| input::hidden()))
 }
 
 /// Whether an answer is one line, without anything that would steer a terminal.
@@ -146,10 +175,6 @@ fn discard_unread() -> io::Result<()> {
 /// A terminal in raw mode sends a line feed as Ctrl-J.
 fn is_newline(key: KeyEvent) -> bool {
     key.code == KeyCode::Enter || (key.code == KeyCode::Char('j') && key.modifiers == KeyModifiers::CONTROL)
-}
-
-fn validation(is_good: bool) -> Result<Validation, CustomUserError> {
-    Ok(if is_good { Validation::Valid } else { Validation::Invalid(ONE_LINE.into()) })
 }
 
 fn prompt_error(error: InquireError) -> Error {

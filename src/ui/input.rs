@@ -1,0 +1,448 @@
+//! A line that a person types, with the keys of a shell's line.
+
+use std::io::{self, Write as _};
+
+use crossterm::cursor::{Hide, MoveToColumn, MoveUp, Show};
+use crossterm::event::{self, DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::terminal::{self, Clear, ClearType};
+use crossterm::{execute, queue};
+use inquire::InquireError;
+use owo_colors::OwoColorize as _;
+
+use super::UNKNOWN_WIDTH;
+
+/// What a hidden answer is shown as, however long it is.
+const HIDDEN: &str = "********";
+
+/// What a question looks like.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    /// The question.
+    pub text: &'a str,
+    /// What is shown in parentheses: the default, or the answers there are.
+    pub usual: Option<&'a str>,
+    /// A line below.
+    pub help: Option<&'a str>,
+    /// Nothing of the answer is shown.
+    pub is_hidden: bool,
+    /// In colors.
+    pub is_colored: bool,
+}
+
+/// An answer that is none.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// What is wrong with it.
+    pub message: String,
+    /// It stays, to be edited.
+    pub stays: bool,
+}
+
+/// Asks until `check` takes the answer, and leaves the question with the answer as it is `shown`. The terminal has to be raw.
+///
+/// # Errors
+/// When the person leaves, or the terminal does not work.
+pub(super) fn ask<T>(
+    question: &Question<'_>,
+    check: impl Fn(&str) -> io::Result<Result<T, Refusal>>,
+    shown: impl Fn(&T) -> String,
+) -> Result<T, InquireError> {
+    execute!(io::stderr(), EnableBracketedPaste)?;
+    let answer = read(question, check, shown);
+    execute!(io::stderr(), DisableBracketedPaste)?;
+    answer
+}
+
+fn read<T>(
+    question: &Question<'_>,
+    check: impl Fn(&str) -> io::Result<Result<T, Refusal>>,
+    shown: impl Fn(&T) -> String,
+) -> Result<T, InquireError> {
+    let mut input = Input::default();
+    let mut frame = Frame::default();
+    let mut refused = None;
+    loop {
+        frame.draw(&question.open(&input, refused.as_deref(), question.help))?;
+        let pressed = match event::read()? {
+            Event::Key(key) if key.kind != KeyEventKind::Release => input.press(key),
+            Event::Paste(text) => {
+                input.insert(&text);
+                Pressed::Edited
+            }
+            _ => Pressed::Edited,
+        };
+        match pressed {
+            Pressed::Edited => {}
+            Pressed::Done => match check(&input.text())? {
+                Ok(answer) => {
+                    frame.finish(&question.closed(&shown(&answer), ">"))?;
+                    return Ok(answer);
+                }
+                Err(Refusal { message, stays }) => {
+                    refused = Some(message);
+                    if !stays {
+                        input = Input::default();
+                    }
+                }
+            },
+            Pressed::Canceled => {
+                frame.finish(&question.closed("<canceled>", "?"))?;
+                return Err(InquireError::OperationCanceled);
+            }
+            Pressed::Interrupted => {
+                input.cursor = input.chars.len();
+                frame.draw(&question.open(&input, None, None))?;
+                return Err(InquireError::OperationInterrupted);
+            }
+        }
+    }
+}
+
+/// What a person has typed so far.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Input {
+    chars: Vec<char>,
+    cursor: usize,
+}
+
+/// What a key did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pressed {
+    Edited,
+    Done,
+    Canceled,
+    Interrupted,
+}
+
+impl Input {
+    fn text(&self) -> String {
+        self.chars.iter().collect()
+    }
+
+    fn insert(&mut self, text: &str) {
+        let before = self.chars.len();
+        self.chars.splice(self.cursor..self.cursor, text.chars());
+        self.cursor += self.chars.len() - before;
+    }
+
+    fn press(&mut self, key: KeyEvent) -> Pressed {
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        let alt = key.modifiers.contains(KeyModifiers::ALT);
+        let by_word = control || alt;
+        match key.code {
+            KeyCode::Enter => return Pressed::Done,
+            KeyCode::Esc => return Pressed::Canceled,
+            // Both are AltGr on Windows, which types a character.
+            KeyCode::Char(char) if control && !alt => return self.control(char.to_ascii_lowercase()),
+            KeyCode::Char('b') if alt && !control => self.cursor = self.word_before(),
+            KeyCode::Char('f') if alt && !control => self.cursor = self.word_after(),
+            KeyCode::Char('d') if alt && !control => self.delete(self.cursor, self.word_after()),
+            KeyCode::Char(_) if alt && !control => {}
+            KeyCode::Char(char) => self.insert(char.encode_utf8(&mut [0; 4])),
+            KeyCode::Backspace if by_word => self.delete(self.word_before(), self.cursor),
+            KeyCode::Backspace => self.delete(self.cursor.saturating_sub(1), self.cursor),
+            KeyCode::Delete if by_word => self.delete(self.cursor, self.word_after()),
+            KeyCode::Delete => self.delete(self.cursor, self.cursor + 1),
+            KeyCode::Left if by_word => self.cursor = self.word_before(),
+            KeyCode::Left => self.cursor = self.cursor.saturating_sub(1),
+            KeyCode::Right if by_word => self.cursor = self.word_after(),
+            KeyCode::Right => self.cursor = self.chars.len().min(self.cursor + 1),
+            KeyCode::Home => self.cursor = 0,
+            KeyCode::End => self.cursor = self.chars.len(),
+            _ => {}
+        }
+        Pressed::Edited
+    }
+
+    /// The keys of GNU Readline (`readline(3)`, "Emacs Standard bindings"). All others type nothing.
+    fn control(&mut self, char: char) -> Pressed {
+        match char {
+            'a' => self.cursor = 0,
+            'b' => self.cursor = self.cursor.saturating_sub(1),
+            'c' => return Pressed::Interrupted,
+            'd' => self.delete(self.cursor, self.cursor + 1),
+            'e' => self.cursor = self.chars.len(),
+            'f' => self.cursor = self.chars.len().min(self.cursor + 1),
+            'h' => self.delete(self.cursor.saturating_sub(1), self.cursor),
+            // A terminal in raw mode sends a line feed as Ctrl-J.
+            'j' | 'm' => return Pressed::Done,
+            'k' => self.delete(self.cursor, self.chars.len()),
+            'u' => self.delete(0, self.cursor),
+            'w' => self.delete(self.word_before(), self.cursor),
+            _ => {}
+        }
+        Pressed::Edited
+    }
+
+    fn delete(&mut self, from: usize, to: usize) {
+        self.chars.drain(from..to.min(self.chars.len()));
+        self.cursor = from;
+    }
+
+    /// Where the word begins that ends before the cursor.
+    fn word_before(&self) -> usize {
+        let before = &self.chars[..self.cursor];
+        let end = before.iter().rposition(|char| !char.is_whitespace()).map_or(0, |place| place + 1);
+        before[..end].iter().rposition(|char| char.is_whitespace()).map_or(0, |place| place + 1)
+    }
+
+    /// Where the word ends that begins after the cursor.
+    fn word_after(&self) -> usize {
+        let after = &self.chars[self.cursor..];
+        let start = after.iter().position(|char| !char.is_whitespace()).unwrap_or(after.len());
+        let length = after[start..].iter().position(|char| char.is_whitespace()).unwrap_or(after.len() - start);
+        self.cursor + start + length
+    }
+}
+
+/// What is to be seen, in two ways: as it is printed, and without colors, in which the cursor has its place.
+#[derive(Debug, Default)]
+struct View {
+    printed: String,
+    plain: Vec<char>,
+    cursor: usize,
+}
+
+impl View {
+    fn add(&mut self, plain: &str, paint: impl Fn(&str) -> String) {
+        self.printed += &paint(plain);
+        self.plain.extend(plain.chars());
+    }
+}
+
+impl Question<'_> {
+    fn paint(&self, text: &str, paint: impl Fn(&str) -> String) -> String {
+        if self.is_colored { paint(text) } else { text.to_owned() }
+    }
+
+    /// The question as it waits for an answer.
+    fn open(&self, input: &Input, refused: Option<&str>, help: Option<&str>) -> View {
+        let mut view = View::default();
+        if let Some(message) = refused {
+            view.add("# ", |text| self.paint(text, |text| text.bright_red().to_string()));
+            view.add(&format!("{}\n", wrap(message, 2)), |text| self.paint(text, |text| text.bright_red().to_string()));
+        }
+        view.add("? ", |text| self.paint(text, |text| text.bright_green().to_string()));
+        let usual = self.usual.map(|usual| format!(" ({usual})")).unwrap_or_default();
+        view.add(&format!("{} ", wrap(&format!("{}{usual}", self.text), 2)), str::to_owned);
+        view.cursor = view.plain.len();
+        if !self.is_hidden {
+            // A pasted line break, or what steers a terminal, is not for the screen.
+            let typed: String = input.chars.iter().map(|char| if char.is_control() { ' ' } else { *char }).collect();
+            view.cursor += input.cursor;
+            view.add(&typed, str::to_owned);
+        }
+        // A place for the cursor behind the last character.
+        view.add(" ", str::to_owned);
+        if let Some(help) = help {
+            view.add(&format!("\n{}", wrap(&format!("[{help}]"), 1)), |text| {
+                self.paint(text, |text| text.bright_cyan().to_string())
+            });
+        }
+        view
+    }
+
+    /// The question with its answer.
+    fn closed(&self, answer: &str, mark: &str) -> View {
+        let mut view = View::default();
+        view.add(&format!("{mark} "), |text| self.paint(text, |text| text.bright_green().to_string()));
+        let whole = wrap(&format!("{} {answer}", self.text), 2);
+        let question = wrap(self.text, 2);
+        match whole.strip_prefix(&question) {
+            Some(answer) => {
+                view.add(&question, str::to_owned);
+                view.add(answer, |text| self.paint(text, |text| text.bright_cyan().to_string()));
+            }
+            None => view.add(&whole, str::to_owned),
+        }
+        view.cursor = view.plain.len();
+        view
+    }
+}
+
+/// What a hidden answer is shown as.
+pub(super) fn hidden() -> String {
+    HIDDEN.to_owned()
+}
+
+/// A text that goes on below itself, `indent` columns from the left, and breaks between words.
+pub(super) fn wrap(text: &str, indent: usize) -> String {
+    wrap_at(text, indent, columns())
+}
+
+fn wrap_at(text: &str, indent: usize, width: usize) -> String {
+    let room = width.saturating_sub(indent + 1).max(1);
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        let Some(line) = lines.last_mut() else { break };
+        if used > 0 && used + 1 + length > room {
+            lines.push(word.to_owned());
+            used = length;
+        } else {
+            if used > 0 || !line.is_empty() {
+                line.push(' ');
+                used += 1;
+            }
+            line.push_str(word);
+            used += length;
+        }
+    }
+    lines.join(&format!("\n{:indent$}", ""))
+}
+
+fn columns() -> usize {
+    terminal::size().map_or(UNKNOWN_WIDTH, |(columns, _)| columns.max(1).into())
+}
+
+/// What stands on the screen: drawing takes its place.
+#[derive(Debug, Default)]
+struct Frame {
+    /// How many rows the cursor is below the first.
+    row: usize,
+}
+
+impl Frame {
+    fn draw(&mut self, view: &View) -> io::Result<()> {
+        let columns = columns();
+        let mut stderr = io::stderr().lock();
+        self.print(&mut stderr, view)?;
+        let (row, column) = place(&view.plain, view.cursor, columns);
+        let (last_row, _) = place(&view.plain, view.plain.len().saturating_sub(1), columns);
+        up(&mut stderr, last_row.saturating_sub(row))?;
+        queue!(stderr, MoveToColumn(u16::try_from(column).unwrap_or(u16::MAX)), Show)?;
+        self.row = row;
+        stderr.flush()
+    }
+
+    /// Draws it for the last time.
+    fn finish(&mut self, view: &View) -> io::Result<()> {
+        let mut stderr = io::stderr().lock();
+        self.print(&mut stderr, view)?;
+        stderr.write_all(b"\r\n")?;
+        queue!(stderr, Show)?;
+        stderr.flush()
+    }
+
+    /// Prints it in the place of what stood there before.
+    fn print(&self, stderr: &mut io::StderrLock<'_>, view: &View) -> io::Result<()> {
+        queue!(stderr, Hide, MoveToColumn(0))?;
+        up(stderr, self.row)?;
+        queue!(stderr, Clear(ClearType::FromCursorDown))?;
+        // A raw terminal does not go back to the left by itself.
+        stderr.write_all(view.printed.replace('\n', "\r\n").as_bytes())
+    }
+}
+
+fn up(stderr: &mut io::StderrLock<'_>, rows: usize) -> io::Result<()> {
+    if rows > 0 { queue!(stderr, MoveUp(u16::try_from(rows).unwrap_or(u16::MAX))) } else { Ok(()) }
+}
+
+/// The row and the column of a character on a screen of so many columns.
+fn place(text: &[char], at: usize, columns: usize) -> (usize, usize) {
+    let (mut row, mut column) = (0, 0);
+    for (index, char) in text.iter().enumerate() {
+        if *char != '\n' && column == columns {
+            (row, column) = (row + 1, 0);
+        }
+        if index == at {
+            break;
+        }
+        if *char == '\n' {
+            (row, column) = (row + 1, 0);
+        } else {
+            column += 1;
+        }
+    }
+    (row, column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(text: &str, cursor: usize) -> Input {
+        Input { chars: text.chars().collect(), cursor }
+    }
+
+    fn press(input: &mut Input, code: KeyCode, modifiers: KeyModifiers) -> Pressed {
+        input.press(KeyEvent::new(code, modifiers))
+    }
+
+    #[test]
+    fn edits_with_the_keys_of_a_shell() {
+        const CONTROL: KeyModifiers = KeyModifiers::CONTROL;
+        const ALT: KeyModifiers = KeyModifiers::ALT;
+        const NONE: KeyModifiers = KeyModifiers::NONE;
+        // `|` is the cursor.
+        let table = [
+            ("one two|", 'u', CONTROL, "|"),
+            ("one| two", 'u', CONTROL, "| two"),
+            ("one two |", 'w', CONTROL, "one |"),
+            ("one tw|o", 'w', CONTROL, "one |o"),
+            ("one| two", 'k', CONTROL, "one|"),
+            ("one two|", 'a', CONTROL, "|one two"),
+            ("|one two", 'e', CONTROL, "one two|"),
+            ("one|", 'b', CONTROL, "on|e"),
+            ("|one", 'f', CONTROL, "o|ne"),
+            ("o|ne", 'd', CONTROL, "o|e"),
+            ("on|e", 'h', CONTROL, "o|e"),
+            ("one|", 'd', CONTROL, "one|"),
+            ("|one", 'h', CONTROL, "|one"),
+            ("one two|", 'b', ALT, "one |two"),
+            ("|one two", 'f', ALT, "one| two"),
+            ("|one two", 'd', ALT, "| two"),
+            ("one|", 'x', CONTROL, "one|"),
+            ("one|", 'x', ALT, "one|"),
+            ("one|", '@', CONTROL.union(ALT), "one@|"),
+            ("on|e", 'U', KeyModifiers::SHIFT, "onU|e"),
+            ("one|", 'é', NONE, "oneé|"),
+        ];
+        for (before, char, modifiers, after) in table {
+            let line = |text: &str| typed(&text.replace('|', ""), text.chars().position(|char| char == '|').unwrap_or_default());
+            let mut edited = line(before);
+            assert_eq!(press(&mut edited, KeyCode::Char(char), modifiers), Pressed::Edited, "{before} {char}");
+            assert_eq!(edited, line(after), "{before} {char} {modifiers:?}");
+        }
+    }
+
+    #[test]
+    fn ends_with_enter_esc_and_ctrl_c() {
+        let table = [
+            (KeyCode::Enter, KeyModifiers::NONE, Pressed::Done),
+            (KeyCode::Char('j'), KeyModifiers::CONTROL, Pressed::Done),
+            (KeyCode::Esc, KeyModifiers::NONE, Pressed::Canceled),
+            (KeyCode::Char('c'), KeyModifiers::CONTROL, Pressed::Interrupted),
+        ];
+        for (code, modifiers, pressed) in table {
+            assert_eq!(press(&mut typed("one", 3), code, modifiers), pressed, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn breaks_a_long_question_between_words() {
+        let question = "Do this in the cluster of context default/api-example-com:6443/kube:admin? (Y/n)";
+        let wrapped = wrap_at(question, 2, 60);
+        assert_eq!(wrapped, "Do this in the cluster of context\n  default/api-example-com:6443/kube:admin? (Y/n)");
+        assert_eq!(wrap_at("short", 2, 60), "short");
+    }
+
+    #[test]
+    fn knows_where_the_cursor_is() {
+        let text: Vec<char> = "? ab\ncdefg ".chars().collect();
+        assert_eq!(place(&text, 3, 4), (0, 3));
+        assert_eq!(place(&text, 5, 4), (1, 0));
+        assert_eq!(place(&text, 9, 4), (2, 0));
+        assert_eq!(place(&text, 10, 4), (2, 1));
+    }
+
+    #[test]
+    fn shows_nothing_of_a_hidden_answer() {
+        let question = Question { text: "Password:", usual: None, help: Some("hidden"), is_hidden: true, is_colored: false };
+        let empty = question.open(&Input::default(), None, question.help);
+        let view = question.open(&typed("s3cret", 6), None, question.help);
+        assert_eq!((view.printed.as_str(), view.cursor), (empty.printed.as_str(), empty.cursor));
+        assert_eq!(question.closed(&hidden(), ">").printed, "> Password: ********");
+    }
+}
