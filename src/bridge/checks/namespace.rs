@@ -32,7 +32,8 @@ pub(super) fn check(subject: &Subject) -> Check {
     if !scope.is_in() {
         let mut finding = subject.finding(Code::OutOfScope, object, format!("Namespace {name} is not linked: {scope}"));
         if scope == Scope::BuiltIn {
-            finding.hint = Some(format!("oc quay link --force -n {name}"));
+            // Nothing is proposed: what the platform runs there is not for an integration to change.
+            finding.hint = None;
         }
         findings.push(finding);
         return Check::new(TITLE, format!("out of scope: {scope}"), findings);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{Context, refuse_missing};
 use crate::bridge::finding::{Code, Finding};
+use crate::bridge::scope::Scope;
 use crate::cli::{self, Builds, BuildsCommand};
 use crate::cluster::Cluster;
 use crate::error::{Error, ExitStatus};
@@ -44,7 +45,8 @@ async fn list(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error>
     let mut findings: Vec<Finding> = Vec::new();
     let mut images = Vec::new();
     let mut unread = Vec::new();
-    for judged in &all {
+    // The platform's own namespaces are of interest to who names one.
+    for judged in all.iter().filter(|judged| !matches!(which, Which::All) || judged.scope != Scope::BuiltIn) {
         refuse_missing(&judged.snapshot.name, &judged.snapshot.namespace)?;
         let subject = judged.subject(target);
         let found = judged.snapshot.build_configs.iter().flatten();
