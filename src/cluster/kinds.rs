@@ -34,8 +34,9 @@ pub(super) const IMAGE_STREAM_IMPORTS: Kind =
 pub(super) const BUILD_CONFIGS: Kind =
     Kind::v1("build.openshift.io", "BuildConfig", "buildconfigs", "BuildConfig").namespaced().optional();
 pub(super) const BUILDS: Kind = Kind::v1("build.openshift.io", "Build", "builds", "build").namespaced().optional();
+pub(super) const SHIPWRIGHT_GROUP: &str = "shipwright.io";
 pub(super) const SHIPWRIGHT_BUILDS: Kind =
-    Kind { version: "v1beta1", ..Kind::v1("shipwright.io", "Build", "builds", "Shipwright build").namespaced().optional() };
+    Kind { version: "v1beta1", ..Kind::v1(SHIPWRIGHT_GROUP, "Build", "builds", "Shipwright build").namespaced().optional() };
 pub(super) const QUAY_INTEGRATIONS: Kind =
     Kind::v1("quay.redhat.com", "QuayIntegration", "quayintegrations", "QuayIntegration").optional();
 pub(super) const CLUSTER_VERSIONS: Kind = Kind::v1("config.openshift.io", "ClusterVersion", "clusterversions", "cluster version");

@@ -134,6 +134,11 @@ impl Cluster {
         self.get(&CLUSTER_VERSIONS, None, "version").await
     }
 
+    /// Whether the cluster serves an API group, as far as it tells.
+    pub(super) async fn serves(&self, group: &str) -> bool {
+        self.groups().await.map_or(true, |groups| groups.contains(group))
+    }
+
     async fn groups(&self) -> Result<BTreeSet<String>, ClusterError> {
         let request = Request::new("").get("apis", &GetParams::default());
         let answer: Groups = self.send("list the API groups of the cluster", request).await?;
