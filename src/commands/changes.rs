@@ -14,6 +14,7 @@ use crate::report::{ChangeReport, ChangeReportEntry, ChangeState, Format};
 use crate::session::apply::{Outcome, Work};
 use crate::session::gather::Judged;
 use crate::session::{Session, Target};
+use crate::ui::printable_line;
 
 /// The plans of a command.
 pub(super) struct ChangeSet {
@@ -93,8 +94,8 @@ impl ChangeSet {
     ///
     /// # Errors
     /// As there.
-    pub(super) fn confirm(&self, context: &Context, changing: Changing) -> Result<Format, Error> {
-        confirm(context, changing, &self.planned(context, false))
+    pub(super) fn confirm(&self, context: &Context, session: &Session, changing: Changing) -> Result<Format, Error> {
+        confirm(context, session, changing, &self.planned(context, false))
     }
 
     /// Makes the changes.
@@ -149,7 +150,7 @@ impl ChangeSet {
 ///
 /// # Errors
 /// [`Stopped`] if the answer is no; a failure if nobody can be asked.
-pub(super) fn confirm(context: &Context, changing: Changing, planned: &ChangeReport) -> Result<Format, Error> {
+pub(super) fn confirm(context: &Context, session: &Session, changing: Changing, planned: &ChangeReport) -> Result<Format, Error> {
     let format = context.global.output;
     let changes = planned.changes.len();
     if changing.yes || changes == 0 {
@@ -161,6 +162,7 @@ pub(super) fn confirm(context: &Context, changing: Changing, planned: &ChangeRep
             .hint("--yes makes them without asking, --dry-run shows them"));
     }
     context.ui.status(&planned.render(Format::Human, &context.style())?);
+    context.ui.status(&printable_line(&session.place()));
     if !context.ui.confirm("Make these changes?", false)? {
         return Err(Stopped.into());
     }

@@ -52,7 +52,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Import) -> Result<ExitStat
     if args.changing.dry_run {
         return finish(context, &planned, context.global.output);
     }
-    let format = confirm(context, args.changing, &planned)?;
+    let format = confirm(context, &session, args.changing, &planned)?;
     let outcomes = importing.import(context.ui, &choice.chosen).await;
     let entries = entries.into_iter().zip(outcomes).map(|(entry, outcome)| match outcome {
         Ok(()) => entry.done(),

@@ -40,7 +40,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Link) -> Result<ExitStatus
         }
         return Ok(set.refused_or(finish(context, &set.planned(context, true), context.global.output)?));
     }
-    let format = set.confirm(context, args.changing)?;
+    let format = set.confirm(context, &session, args.changing)?;
     let report = linking.carry_out(context, &session, set).await?;
     let ended = finish(context, &report, format)?;
     // What cannot be done is a refusal, not a finding.

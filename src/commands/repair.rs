@@ -43,7 +43,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
         let report = ChangeReport::new(context.program, "repair", true, set.entries(), findings);
         return finish(context, &report, global.output);
     }
-    let format = set.confirm(context, args.changing)?;
+    let format = set.confirm(context, &session, args.changing)?;
     let mut entries = set.apply(context, &session, target).await;
     if set.len() > 0 {
         let once_is_enough = Options { rotate: false, ..options };

@@ -52,7 +52,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
     if args.delete_organization {
         confirm_deletion(context, target, &set, args).await?;
     }
-    let format = set.confirm(context, args.changing)?;
+    let format = set.confirm(context, &session, args.changing)?;
     let entries = set.apply(context, &session, target).await;
     let report = ChangeReport::new(context.program, "unlink", false, entries, set.blocked());
     Ok(set.unfinished_or_refused_or(finish(context, &report, format)?))

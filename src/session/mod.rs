@@ -64,6 +64,11 @@ pub(crate) async fn connect(global: &Global) -> Result<Cluster, Error> {
     Ok(Cluster::connect(&options).await?)
 }
 
+/// Which cluster it is: its API server, and the context that names it.
+pub(crate) fn cluster_place(cluster: &Cluster) -> String {
+    format!("Cluster {} (context {})", cluster.server(), cluster.context())
+}
+
 /// How long one request to Quay may take.
 pub(crate) fn timeout(global: &Global) -> Duration {
     if global.request_timeout.is_zero() { NO_LIMIT } else { global.request_timeout }
@@ -133,6 +138,12 @@ impl Session {
             None => None,
         };
         Ok(Self { cluster, snapshot, target, parallel, warnings })
+    }
+
+    /// Where a change is made, for who is asked whether to make it.
+    pub(crate) fn place(&self) -> String {
+        let quay = self.target.as_ref().map(|target| format!(", Quay {}", target.integration.url.value)).unwrap_or_default();
+        format!("{}{quay}", cluster_place(&self.cluster))
     }
 
     /// The same, knowing who rewrites builds.

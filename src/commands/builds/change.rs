@@ -68,7 +68,7 @@ pub(super) async fn run(context: &Context<'_>, configs: &BuildConfigs, way: Way)
     if configs.changing.dry_run {
         return Ok(set.refused_or(finish(context, &report(true, set.entries(), &set), global.output)?));
     }
-    let format = set.confirm(context, configs.changing)?;
+    let format = set.confirm(context, &session, configs.changing)?;
     let entries = set.apply(context, &session, session.settings()?).await;
     let status = set.refused_or(finish(context, &report(false, entries, &set), format)?);
     if way == Way::ToQuay && set.len() > 0 {

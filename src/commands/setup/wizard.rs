@@ -77,3 +77,11 @@ async fn take(context: &Context<'_>, setup: &mut Setup, step: Step) -> Result<St
 fn without_changes(step: &StepReport) -> StepReport {
     StepReport { changes: vec![], ..step.clone() }
 }
+/// Where a step writes. The first step has shown the server of the context.
+fn place(setup: &Setup, step: Step) -> String {
+    match setup.url() {
+        Some(url) if step == Step::Token => format!("in Quay {}", url.host()),
+        _ => format!("in the cluster of context {}", setup.cluster.context()),
+    }
+}
+

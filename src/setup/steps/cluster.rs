@@ -19,7 +19,8 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     };
     let on = platform.kind.as_deref().filter(|kind| *kind != "None").map(|kind| format!(" on {kind}")).unwrap_or_default();
     let user = platform.user.as_str();
-    plan.fact(Level::Ok, format!("{}{on}, context {}, as {user}", platform.version, setup.cluster.context()));
+    let (context, server) = (setup.cluster.context(), setup.cluster.server());
+    plan.fact(Level::Ok, format!("{}{on}, context {context} ({server}), as {user}", platform.version));
     for (_, consequence) in GROUPS.into_iter().filter(|(group, _)| !platform.groups.contains(*group)) {
         plan.fact(Level::Warning, consequence);
     }
