@@ -205,7 +205,7 @@ pub struct Integration {
     /// Have the nodes trust Quay's certificate authority; they are updated one after the other (OC_QUAY_NODE_TRUST)
     #[arg(long, value_enum, value_name = "HOW", env = "OC_QUAY_NODE_TRUST", hide_env = true)]
     pub node_trust: Option<NodeTrust>,
-    /// Namespaces to link in the end; may be repeated (OC_QUAY_LINK)
+    /// Namespaces to link in the end, or none; may be repeated (OC_QUAY_LINK)
     #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', env = "OC_QUAY_LINK", hide_env = true)]
     pub link: Option<Vec<String>>,
 }

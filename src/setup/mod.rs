@@ -117,6 +117,8 @@ pub struct Setup {
     token: Option<SecretString>,
     /// What was made in Quay on the way to the token.
     made: Vec<String>,
+    /// The user name that was given with a password that Quay does not take: only these two are asked for again.
+    refused_user: Option<String>,
     /// The address that is known did not work: it is asked for, whatever the QuayIntegration says.
     doubts_url: bool,
 }
@@ -139,6 +141,7 @@ impl Setup {
             quay: None,
             token,
             made: vec![],
+            refused_user: None,
             doubts_url: false,
         }
     }
@@ -238,6 +241,11 @@ impl Setup {
                 .hint("somebody else may be at the same work; run it again")),
             _ => Ok(()),
         }
+    }
+
+    /// Whether a user name and a password are asked for again, and nothing else.
+    pub fn asks_login_again(&self) -> bool {
+        self.refused_user.is_some()
     }
 
     /// The one QuayIntegration, if there is exactly one.

@@ -58,7 +58,7 @@ pub(super) fn read(global: &Global, args: &cli::Setup) -> Result<(Answers, Vec<S
         deny: names(&args.integration.deny),
         adopt: args.integration.adopt,
         node_trust: args.integration.node_trust,
-        link: names(&args.integration.link).or_else(|| global.namespace.clone().map(|name| vec![name])),
+        link: link(&args.integration.link).or_else(|| global.namespace.clone().map(|name| vec![name])),
     };
     Ok((answers, settings.warnings))
 }
@@ -87,6 +87,12 @@ fn names(values: &Option<Vec<String>>) -> Option<Vec<String>> {
     let names: Vec<_> =
         values.iter().flatten().map(|name| name.trim()).filter(|name| !name.is_empty()).map(str::to_owned).collect();
     Some(names).filter(|names| !names.is_empty())
+}
+
+/// The namespaces to link; `none` is an answer too.
+fn link(values: &Option<Vec<String>>) -> Option<Vec<String>> {
+    let names = names(values)?;
+    Some(names.into_iter().filter(|name| name != "none").collect())
 }
 
 /// The password, from its file or from the environment.

@@ -43,16 +43,21 @@ fn headline(context: &Context<'_>, number: usize, title: &str) {
 
 /// Goes through one step until it is done or the person leaves.
 async fn take(context: &Context<'_>, setup: &mut Setup, step: Step) -> Result<StepReport, Error> {
+    // What was agreed to and failed for a wrong password alone.
+    let mut agreed = None;
     loop {
         setup.ask(step, context.ui).await?;
         let plan = setup.plan(step);
         let report = plan.report(step).addressed(context.program);
-        context.ui.status(&report.render(&context.style()));
+        let is_agreed = agreed.take().is_some_and(|agreed| agreed == plan.changes);
+        if !is_agreed {
+            context.ui.status(&report.render(&context.style()));
+        }
         if !is_obstacle(&plan) {
             if report.state != StepState::Planned {
                 return Ok(report);
             }
-            if !context.ui.confirm("Do this?", true)? {
+            if !is_agreed && !context.ui.confirm(&format!("Do this {}?", place(setup, step)), true)? {
                 return Err(Stopped.into());
             }
             let done = carry_out(context, setup, step, &plan).await;
@@ -65,7 +70,9 @@ async fn take(context: &Context<'_>, setup: &mut Setup, step: Step) -> Result<St
             let failure = StepReport { facts: vec![], changes: vec![], ..done };
             context.ui.status(&failure.addressed(context.program).render(&context.style()));
         }
-        if !context.ui.confirm("Try again?", true)? {
+        if setup.asks_login_again() {
+            agreed = Some(plan.changes);
+        } else if !context.ui.confirm("Try again?", true)? {
             return Err(Stopped.into());
         }
         setup.forget(step);
@@ -73,10 +80,6 @@ async fn take(context: &Context<'_>, setup: &mut Setup, step: Step) -> Result<St
     }
 }
 
-/// Without what was shown before it was done, or is shown in the end.
-fn without_changes(step: &StepReport) -> StepReport {
-    StepReport { changes: vec![], ..step.clone() }
-}
 /// Where a step writes. The first step has shown the server of the context.
 fn place(setup: &Setup, step: Step) -> String {
     match setup.url() {
@@ -85,3 +88,7 @@ fn place(setup: &Setup, step: Step) -> String {
     }
 }
 
+/// Without what was shown before it was done, or is shown in the end.
+fn without_changes(step: &StepReport) -> StepReport {
+    StepReport { changes: vec![], ..step.clone() }
+}

@@ -1,13 +1,14 @@
 //! Which Quay, and whether it can be reached and trusted.
 
 use std::fs;
+use std::path::PathBuf;
 
 use crate::bridge::finding::Level;
 use crate::bridge::names::QuayUrl;
 use crate::error::{Error, Stopped};
 use crate::quay::{About, Certificate, ErrorKind, QuayError, certificates_only, describe_pem, left_out_warning};
 use crate::setup::find::is_untrusted;
-use crate::setup::{Plan, Setup};
+use crate::setup::{Plan, Setup, Step};
 use crate::ui::Ui;
 
 pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
@@ -66,12 +67,19 @@ fn features(plan: &mut Plan, about: &About) {
     if !features.direct_login {
         plan.fact(Level::Info, "signing in with user name and password is switched off (FEATURE_DIRECT_LOGIN)");
     }
+    // 3.12, where superusers are restricted too, does not tell its version.
+    let restricts_superusers = features.restricted_users && about.version.is_none();
     let only_superusers = [
         (features.superusers_org_creation_only, "FEATURE_SUPERUSERS_ORG_CREATION_ONLY"),
-        (features.restricted_users, "FEATURE_RESTRICTED_USERS"),
+        (features.restricted_users && !restricts_superusers, "FEATURE_RESTRICTED_USERS"),
     ];
     for (_, name) in only_superusers.into_iter().filter(|(is_on, _)| *is_on) {
         plan.fact(Level::Info, format!("only superusers may create organizations ({name})"));
+    }
+    if restricts_superusers {
+        let text = "users are restricted (FEATURE_RESTRICTED_USERS): in Quay 3.12 superusers may not create organizations \
+                    either, unless RESTRICTED_USERS_WHITELIST names them";
+        plan.fact(Level::Warning, text);
     }
     if !features.superusers_full_access {
         let text = "superusers have no rights in organizations of others (FEATURE_SUPERUSERS_FULL_ACCESS is off): \
@@ -104,31 +112,45 @@ fn describe(certificate: &Certificate) -> Vec<crate::setup::Fact> {
 }
 
 pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
-    if std::mem::take(&mut setup.doubts_url) || setup.url().is_none() {
-        let known = setup.url().map(|url| url.to_string());
-        let good = |text: &str| QuayUrl::parse(text).map(|_| ());
-        let answer = ui.text("Address of Quay (such as quay.example.com):", known.as_deref(), &good)?;
-        setup.answers.url = QuayUrl::parse(&answer).ok().map(|(url, _)| url);
-        setup.find_quay().await;
-    }
-    if setup.url().is_some_and(|url| url.is_plain_http()) && !setup.insecure() {
-        ui.warn("the address is plain http, so the token would travel unprotected");
-        if !ui.confirm("Go on all the same?", false)? {
-            return Err(Stopped.into());
+    loop {
+        if std::mem::take(&mut setup.doubts_url) || setup.url().is_none() {
+            let known = setup.url().map(|url| url.to_string());
+            let good = |text: &str| QuayUrl::parse(text).map(|_| ());
+            let answer = ui.text("Address of Quay (such as quay.example.com):", known.as_deref(), &good)?;
+            setup.answers.url = QuayUrl::parse(&answer).ok().map(|(url, _)| url);
+            setup.find_quay().await;
         }
-        setup.answers.insecure = true;
-        setup.find_quay().await;
+        if setup.url().is_some_and(|url| url.is_plain_http()) && !setup.insecure() {
+            ui.warn("the address is plain http, so the token would travel unprotected");
+            if !ui.confirm("Go on all the same?", false)? {
+                setup.forget(Step::Quay);
+                continue;
+            }
+            setup.answers.insecure = true;
+            setup.find_quay().await;
+        }
+        while setup.found.quay.as_ref().is_some_and(is_untrusted) {
+            ask_to_trust(setup, ui).await?;
+            if setup.doubts_url {
+                break;
+            }
+            setup.find_quay().await;
+        }
+        if !setup.doubts_url {
+            return Ok(());
+        }
     }
-    while setup.found.quay.as_ref().is_some_and(is_untrusted) {
-        ask_to_trust(setup, ui).await?;
-        setup.find_quay().await;
-    }
-    Ok(())
 }
 
 /// The last of the certificates, if it has issued one of them: many a server presents just its own.
 fn presented_authority(chain: &[Certificate]) -> Option<&Certificate> {
     chain.last().filter(|last| chain.len() > 1 || last.issuer == last.subject)
+}
+
+/// A path as a shell takes it: `~/` is the home directory.
+fn in_home(path: &str) -> PathBuf {
+    let home = path.strip_prefix("~/").and_then(|rest| Some(std::env::home_dir()?.join(rest)));
+    home.unwrap_or_else(|| path.into())
 }
 
 async fn ask_to_trust(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
@@ -144,16 +166,20 @@ async fn ask_to_trust(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
         options.insert(1, ("Trust the last of these certificates", "after comparing its SHA-256 with its owner's"));
     }
     options.insert(options.len() - 1, ("Go on without verifying it", "insecure; written into the QuayIntegration"));
+    options.insert(options.len() - 1, ("Enter another address", ""));
     match (options[ui.select("Quay's certificate is not trusted here. What now?", &options, 0)?].0, authority) {
         ("Read its certificate authority from a file", _) => {
             let good = |path: &str| {
-                let pem = fs::read(path.trim()).map_err(|error| format!("{}: {error}", path.trim()))?;
+                if path.is_empty() {
+                    return Err("name a file; Esc leaves".to_owned());
+                }
+                let pem = fs::read(in_home(path)).map_err(|error| format!("{path}: {error}"))?;
                 describe_pem(&pem).map(|_| ()).map_err(|error| error.to_string())
             };
             let path = ui.text("File with the certificate authority:", None, &good)?;
-            let content = fs::read(path.trim())?;
+            let content = fs::read(in_home(&path))?;
             let (ca, left_out) = certificates_only(&content).unwrap_or((content, vec![]));
-            if let Some(warning) = left_out_warning(path.trim(), &left_out) {
+            if let Some(warning) = left_out_warning(&path, &left_out) {
                 ui.warn(&warning);
             }
             setup.answers.ca = Some(ca);
@@ -164,6 +190,7 @@ async fn ask_to_trust(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
             }
         }
         ("Go on without verifying it", _) => setup.answers.insecure = true,
+        ("Enter another address", _) => setup.forget(Step::Quay),
         _ => return Err(Stopped.into()),
     }
     Ok(())

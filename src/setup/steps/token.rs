@@ -159,8 +159,11 @@ pub(in crate::setup) async fn issue(setup: &mut Setup, ui: &Ui) -> Result<(), Er
     let wanted = scopes(setup);
     let (token, scopes) = match setup.answers.token.clone() {
         Some(TokenFrom::SignIn { user, password, first_user_email }) => {
-            let (token, scopes, made) =
-                sign_in(setup, &quay, &user, &password, first_user_email.as_deref()).await.map_err(hinted)?;
+            let signed_in = sign_in(setup, &quay, &user, &password, first_user_email.as_deref()).await;
+            if signed_in.as_ref().is_err_and(|error| error.kind == ErrorKind::WrongPassword) {
+                setup.refused_user = Some(user);
+            }
+            let (token, scopes, made) = signed_in.map_err(hinted)?;
             setup.made = made;
             (token, scopes)
         }
@@ -269,6 +272,11 @@ pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Erro
             return Ok(());
         }
         setup.answers.replace_token = Some(true);
+    }
+    if let Some(user) = setup.refused_user.take() {
+        let user = ui.text("User name in Quay:", Some(&user), &not_empty)?;
+        let password = ui.password("Password:")?;
+        setup.answers.token = Some(TokenFrom::SignIn { user, password, first_user_email: None });
     }
     if setup.answers.token.is_none() {
         let is_empty = features(setup).user_initialize != Some(false) && quay.is_empty().await.unwrap_or(false);

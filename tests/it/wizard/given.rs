@@ -63,6 +63,6 @@ fn everything(world: &World) -> Command<'_> {
 fn who_has_said_everything_is_only_asked_whether_to_go_on() {
     let world = shop();
     let (_, asked) = Person::begins(&world, everything(&world), 100).finishes(0);
-    let confirmed = ["Secret", "Operator", "QuayIntegration", "Node trust"].map(|step| (step, "Do this?"));
+    let confirmed = ["Secret", "Operator", "QuayIntegration", "Node trust"].map(|step| (step, "Do this"));
     assert_eq!(asked, confirmed);
 }

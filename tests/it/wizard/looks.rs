@@ -18,6 +18,8 @@ fn set_up(columns: u16, (variable, value): (&str, &str)) -> Option<(Left, String
     let port = world.sandbox.quay.host().split(':').nth(1).unwrap().to_owned();
     // Ports have as many digits as this has letters.
     let screen = left.screen.replace(&port, "PORTS");
+    let url = world.sandbox.openshift.url();
+    let screen = screen.replace(url.rsplit(':').next().unwrap(), "SPORT");
     Some((left, format!("{}\n", screen.trim_start())))
 }
 

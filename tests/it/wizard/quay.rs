@@ -104,3 +104,28 @@ fn an_address_that_is_no_quay_is_asked_for_again() {
     assert_eq!(world.get("QuayIntegration", "", "quay").unwrap()["spec"]["insecureRegistry"], serde_json::Value::Null);
     assert_healthy(&world);
 }
+
+#[test]
+fn leads_back_to_the_address() {
+    let world = shop();
+    let mut person = distrustful(&world);
+    person.types(ADDRESS, "http://127.0.0.1:1").types(ALL_THE_SAME, "n").goes_to(ADDRESS);
+    person.chooses(UNTRUSTED, "Enter another address").goes_to(ADDRESS);
+    assert_eq!(person.asked, [ADDRESS, ALL_THE_SAME, ADDRESS, UNTRUSTED]);
+    person.terminal.press(Key::Esc);
+    person.terminal.ends_with(130);
+}
+
+#[test]
+fn takes_a_file_in_the_home_directory_and_asks_again_for_none() {
+    let world = shop();
+    std::fs::copy(world.sandbox.ca_file(), world.dir().join("quay-ca.pem")).unwrap();
+    let command = world.oc_quay(&["setup"]).without_env("OC_QUAY_CA_FILE").env("HOME", world.dir().to_str().unwrap());
+    let mut person = Person::begins(&world, command, 100);
+    person.chooses(UNTRUSTED, "Read").types(FILE, "").goes_to(FILE);
+    let screen = person.terminal.screen();
+    assert!(screen.contains("# name a file") && !screen.contains("# :"), "{screen}");
+    person.types(FILE, "~/quay-ca.pem").goes_to(super::WAY);
+    person.terminal.press(Key::Esc);
+    person.terminal.ends_with(130);
+}
