@@ -105,8 +105,8 @@ codes! {
         "Set the integration up again: it asks for a new token and puts it in the place of the one that is refused.",
         "oc quay setup";
     UserLacksRight "OQ110" Error "The token's user lacks a right",
-        "This Quay lets only superusers create organizations (FEATURE_SUPERUSERS_ORG_CREATION_ONLY or FEATURE_RESTRICTED_USERS), and the token's user is none.",
-        "Use a superuser's token, or have the organization created by one and your user made its owner.",
+        "This Quay lets only superusers create organizations (FEATURE_SUPERUSERS_ORG_CREATION_ONLY or FEATURE_RESTRICTED_USERS), and the token's user is none. Quay 3.12 with FEATURE_RESTRICTED_USERS refuses superusers too, unless RESTRICTED_USERS_WHITELIST names them.",
+        "Use a superuser's token, or have the organization created by one and your user made its owner. In Quay 3.12, have the user put on RESTRICTED_USERS_WHITELIST.",
         "";
     TokenLacksScope "OQ111" Error "The token lacks a scope",
         "The token's user has the right, but the token was made without the scope: org:admin for robot accounts and default permissions, user:admin to create organizations, repo:create for repositories, repo:admin for rights on them.",
@@ -152,6 +152,14 @@ codes! {
         "The namespace carries the operator's finalizer, or the bridge's: when it is deleted, the whole organization in Quay is deleted with it, with every image.",
         "Unlink the namespace before deleting it if the images shall stay.",
         "oc quay unlink -n {namespace}";
+    TokenUnusable "OQ127" Error "The stored token cannot be one",
+        "The Secret that the QuayIntegration names holds something else under the key: with spaces, line breaks or characters that no token has. A manifest with a placeholder may have been applied over the token.",
+        "Set the integration up again: it asks for a token and stores it there. Keep the Secret out of manifests.",
+        "oc quay setup";
+    ControllerDown "OQ128" Warning "Nothing runs behind a webhook for builds",
+        "The operator or the bridge registered a webhook for builds, and its Deployment has no pod that works. Namespaces are not linked by themselves, and new builds are refused or pushed elsewhere.",
+        "See why its pods do not run; a Deployment that was scaled to 0 has none.",
+        "oc get deployments -n openshift-operators";
     OrganizationMissing "OQ201" Error "The organization is missing",
         "Quay has no organization for this namespace.",
         "Repair creates it.",

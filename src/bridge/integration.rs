@@ -122,6 +122,8 @@ pub enum StoredToken {
     Empty,
 }
 
+    /// What is under the key cannot be a token.
+    Unusable,
 /// What a command needs to know to work on namespaces.
 #[derive(Clone, Debug)]
 pub struct Integration {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::integration::{Integration, IntegrationSnapshot, SecretKey, Source, StoredToken};
+use crate::bridge::integration::{Integration, IntegrationSnapshot, Source, StoredToken};
 use crate::bridge::snapshot::{Read, Rewriters, Unread, UnreadKind};
 use crate::cli::Global;
 use crate::cluster::{self, CA_KEY, Cluster, Credentials};
@@ -112,7 +112,7 @@ impl Session {
         {
             let mut found = cluster.credentials(&key).await;
             stored_ca = found.as_mut().ok().and_then(|credentials| credentials.ca.take());
-            let (stored, found) = usable_token(&key, found);
+            let (stored, found) = usable_token(found);
             snapshot.stored_token = Some(stored);
             token = found;
         }
@@ -206,6 +206,7 @@ impl Session {
             Some(Err(unread)) => unread.to_string(),
             Some(Ok(StoredToken::SecretMissing)) => format!("{key}: there is no such Secret"),
             Some(Ok(StoredToken::KeyMissing)) => format!("{key}: the Secret has no such key"),
+            Some(Ok(StoredToken::Unusable)) => format!("{key}: what it holds cannot be a token"),
             _ => format!("{key}: it is empty"),
         };
         Err(Error::new(format!("there is no token for Quay: {reason}"))
@@ -242,14 +243,11 @@ fn client(options: quay::Options, stored_ca: Option<Vec<u8>>, warnings: &mut Vec
 }
 
 /// The token that was found, if it is one that can be sent.
-fn usable_token(key: &SecretKey, found: Read<Credentials>) -> (Read<StoredToken>, Option<SecretString>) {
+fn usable_token(found: Read<Credentials>) -> (Read<StoredToken>, Option<SecretString>) {
     match found {
         Ok(Credentials { token: Some(content), .. }) => match settings::token(content.expose_secret()) {
             Ok(token) => (Ok(StoredToken::Present), Some(token)),
-            Err(problem) => {
-                let unread = Unread { call: format!("use {key}"), reason: problem.into(), kind: UnreadKind::Failed };
-                (Err(unread), None)
-            }
+            Err(_) => (Ok(StoredToken::Unusable), None),
         },
         Ok(credentials) => (Ok(credentials.stored), None),
         Err(unread) => (Err(unread), None),

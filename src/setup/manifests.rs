@@ -7,26 +7,47 @@ use super::{NodeTrust, Setup};
 use crate::bridge::integration::SecretKey;
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::cluster::CA_KEY;
+use crate::ui::printable_line;
 
 /// Stands where the token goes.
 const PLACEHOLDER: &str = "the OAuth token for Quay";
 
-/// The objects of the set-up, those that are there already too: a repository holds all of them. The operator is left out
-/// where somebody has installed it. `external` is store and key of an ExternalSecret (External Secrets Operator,
+/// The objects of the set-up, those that are there already too: a repository holds all of them. Left out are the operator
+/// where somebody has installed it, and the Secret unless it is known to be missing: see [`left_out`]. `external` is store and key of an ExternalSecret (External Secrets Operator,
 /// `external-secrets.io/v1`) that takes the Secret's place.
 pub fn manifests(setup: &Setup, external: Option<&(String, String)>) -> Vec<Value> {
     let key = setup.secret();
     let secret = match external {
-        None => secret(setup, &key),
-        Some((store, remote)) => external_secret(&key, store, remote),
+        None => is_missing(setup).then(|| secret(setup, &key)),
+        Some((store, remote)) => Some(external_secret(&key, store, remote)),
     };
     let mut objects = operator::manifests(setup);
-    objects.push(secret);
+    objects.extend(secret);
     objects.extend(integration::manifest(setup));
     if matches!(setup.answers.node_trust, Some(NodeTrust::Apply | NodeTrust::Print)) {
         objects.extend(trust::manifests(setup));
     }
     objects
+}
+
+/// The comment, in YAML, that the Secret with the token is left out: whoever applied one with a placeholder would lose the
+/// token. None if it is there, or `external` takes its place.
+pub fn left_out(setup: &Setup, external: Option<&(String, String)>) -> Option<String> {
+    if external.is_some() || is_missing(setup) {
+        return None;
+    }
+    let key = setup.secret();
+    let why = match &setup.found.credentials {
+        Ok(_) => "exists: applying one with a placeholder would overwrite its token".to_owned(),
+        Err(unread) => format!("might exist ({unread}): applying one with a placeholder would overwrite its token"),
+    };
+    let comment = format!("Secret {} in namespace {} is left out, since it {why}", key.name, key.namespace);
+    Some(format!("# {}\n", printable_line(&comment)))
+}
+
+/// Whether the Secret with the token is known to be missing.
+fn is_missing(setup: &Setup) -> bool {
+    setup.found.credentials.as_ref().is_ok_and(|credentials| !credentials.exists())
 }
 
 /// What has to be written for nodes to trust Quay.

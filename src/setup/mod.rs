@@ -24,7 +24,7 @@ pub use answers::{
 };
 pub use change::{Awaited, Change, Holder, ObjectChange, Write};
 pub use find::Found;
-pub use manifests::{manifests, trust_manifests};
+pub use manifests::{left_out, manifests, trust_manifests};
 pub use plan::{Fact, Need, Obstacle, Plan};
 pub use steps::cluster::ask_for;
 pub use steps::integration::{names, preview};

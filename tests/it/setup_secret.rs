@@ -168,3 +168,22 @@ fn a_secret_that_is_made_meanwhile_is_not_written_over() {
     world.setup(&["--without-operator"]).ends_with(1);
     assert_eq!(data(&secret(&world), "token").as_deref(), Some("somebody-elses"));
 }
+
+#[test]
+fn shows_in_a_dry_run_that_a_token_would_be_replaced() {
+    let world = World::bare();
+    world.setup(&["--without-operator"]).succeeds();
+    let other = world.sandbox.quay.add_full_token("quayadmin");
+    let setup = |arguments: &[&str]| {
+        world
+            .oc_quay(&["setup", "--without-operator"])
+            .args(arguments)
+            .env("OC_QUAY_URL", world.sandbox.quay.url())
+            .env("OC_QUAY_TOKEN", &other)
+    };
+    let run = setup(&["--dry-run"]).succeeds();
+    assert!(run.stderr.contains("--replace-token is needed"), "{}", run.stderr);
+    assert!(run.stdout.contains("put the token into secret quay-integration"), "{}", run.stdout);
+    setup(&["--yes"]).ends_with(2);
+    setup(&["--yes", "--replace-token"]).succeeds();
+}

@@ -94,6 +94,12 @@ fn token(snapshot: &IntegrationSnapshot, troubles: &[Trouble]) -> Check {
     if let (Some(Source::Secret(key)), Some(stored)) = (&source, &snapshot.stored_token) {
         let missing = match stored {
             Ok(StoredToken::Present) => None,
+            Ok(StoredToken::Unusable) => {
+                let message =
+                    format!("Secret {}/{} holds something under {} that cannot be a token", key.namespace, key.name, key.key);
+                findings.push(Finding::new(Code::TokenUnusable, object.clone(), message));
+                None
+            }
             Ok(StoredToken::SecretMissing) => Some(format!("Secret {}/{} does not exist", key.namespace, key.name)),
             Ok(StoredToken::KeyMissing) => Some(format!("Secret {}/{} has no key {}", key.namespace, key.name, key.key)),
             Ok(StoredToken::Empty) => Some(format!("Secret {}/{} has nothing under {}", key.namespace, key.name, key.key)),

@@ -43,13 +43,19 @@ pub(super) fn dry_run(context: &Context<'_>, mut setup: Setup, args: &cli::Setup
     if matches!(setup.plan(Step::Token).obstacle, Some(Obstacle::Needs(_))) {
         setup.answers.token = Some(TokenFrom::Later);
     }
+    if matches!(setup.plan(Step::Secret).obstacle, Some(Obstacle::Needs(_))) {
+        // What would be done is shown; only who does it has to say it.
+        context.ui.warn("the Secret holds another token: without --dry-run, --replace-token is needed to replace it");
+        setup.answers.replace_token = Some(true);
+    }
     proof::refuse_impossible(&setup)?;
     let plans = plans(&setup);
     refuse_missing(&plans)?;
     if context.global.output == Format::Yaml {
         refuse_blocked(&plans)?;
-        let objects = setup::manifests(&setup, args.integration.external_secret.as_ref());
-        context.ui.out(&crate::report::stream(objects.into_iter())?)?;
+        let external = args.integration.external_secret.as_ref();
+        let objects = crate::report::stream(setup::manifests(&setup, external).into_iter())?;
+        context.ui.out(&format!("{}{objects}", setup::left_out(&setup, external).unwrap_or_default()))?;
         return Ok(ExitStatus::Success);
     }
     let mut steps: Vec<_> = plans.iter().map(|(step, plan)| plan.report(*step)).collect();

@@ -38,7 +38,7 @@ const fn in_fresh(case: Case) -> Case {
     Case { namespace: "fresh", ..case }
 }
 
-pub(super) static CASES: [Case; 22] = [
+pub(super) static CASES: [Case; 23] = [
     arranged("no QuayIntegration", &["OQ101 QuayIntegration"], [1, 2], |world| world.delete("QuayIntegration", "", "quay")),
     arranged("two QuayIntegrations", &["OQ102 QuayIntegration"], [1, 2], |world| {
         let mut second = manifests::quay_integration(&world.sandbox.quay.url());
@@ -68,6 +68,9 @@ pub(super) static CASES: [Case; 22] = [
         set_token(world, json!({ "token": null, "other": "dG9rZW4=" }));
     }),
     arranged("an empty key", &["OQ107 Secret/quay-integration"], [1, 2], |world| set_token(world, json!({ "token": "" }))),
+    arranged("a placeholder for the token", &["OQ127 Secret/quay-integration"], [1, 2], |world| {
+        set_token(world, json!({ "token": "dGhlIE9BdXRoIHRva2VuIGZvciBRdWF5" }));
+    }),
     arranged("no Secret named", &["OQ107 QuayIntegration/quay"], [1, 2], |world| {
         world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "credentialsSecret": { "name": "" } } }));
     }),
