@@ -224,6 +224,11 @@ impl Cluster {
         Ok(found.await?.into_iter().flatten().collect())
     }
 
+    /// The Deployments of a namespace.
+    pub(super) async fn deployments_in(&self, namespace: &str) -> Read<Vec<Deployment>> {
+        Ok(self.list::<StoredDeployment, Deployment>(&DEPLOYMENTS, Some(namespace), ListParams::default()).await?)
+    }
+
     async fn webhook(&self) -> Read<Option<Registered>> {
         let mut found = None;
         self.each(&MUTATING_WEBHOOKS, None, ListParams::default(), |configuration: WebhookConfiguration| {

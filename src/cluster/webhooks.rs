@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures::future::join_all;
 use kube::api::ListParams;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -9,8 +10,12 @@ use serde::Deserialize;
 
 use super::client::Cluster;
 use super::kinds::{MUTATING_WEBHOOKS, Meta};
-use crate::bridge::names::{BRIDGE_WEBHOOK, OPERATOR_WEBHOOK};
-use crate::bridge::snapshot::{BuildWebhook, Read, Rewriter};
+use super::operator::{Deployment, OPERATOR_DEPLOYMENTS};
+use crate::bridge::names::{BRIDGE, BRIDGE_WEBHOOK, OPERATOR_WEBHOOK};
+use crate::bridge::snapshot::{BuildWebhook, Down, Read, Rewriter};
+
+/// What stands in front of a service that a webhook calls.
+const SERVICE: &str = "service ";
 
 /// The API group of builds.
 const BUILD_GROUP: &str = "build.openshift.io";
@@ -66,7 +71,24 @@ impl Cluster {
             found.extend(configuration.webhooks.into_iter().flatten().filter_map(|webhook| webhook.reduce(name)));
         })
         .await?;
+        let down = join_all(found.iter().map(|webhook| self.down(webhook))).await;
+        for (webhook, down) in found.iter_mut().zip(down) {
+            webhook.down = down;
+        }
         Ok(found)
+    }
+
+    /// The Deployment behind a webhook, if none of its pods works. Somebody who may not read it learns nothing of it.
+    async fn down(&self, webhook: &BuildWebhook) -> Option<Down> {
+        let (namespace, _) = webhook.address.strip_prefix(SERVICE)?.split_once('/')?;
+        let names: &[&str] = match webhook.rewriter {
+            Rewriter::Operator => &OPERATOR_DEPLOYMENTS,
+            Rewriter::Bridge => &[BRIDGE],
+        };
+        let found = self.deployments_in(namespace).await.ok()?;
+        let deployment = found.into_iter().find(|deployment| names.contains(&deployment.name.as_str()))?;
+        let Deployment { namespace, name, wanted, available, .. } = deployment;
+        (available == 0).then_some(Down { namespace, name, wanted })
     }
 }
 
@@ -86,6 +108,7 @@ impl Webhook {
             on_update: is_called_to("UPDATE"),
             untrusted: self.client_config.distrust(),
             address: self.client_config.address(),
+            down: None,
         })
     }
 }
@@ -100,7 +123,7 @@ impl Rule {
 impl ClientConfig {
     fn address(&self) -> String {
         match (&self.service, &self.url) {
-            (Some(service), _) => format!("service {}/{}", service.namespace, service.name),
+            (Some(service), _) => format!("{SERVICE}{}/{}", service.namespace, service.name),
             (None, Some(url)) => url.clone(),
             (None, None) => "nowhere".into(),
         }
@@ -153,6 +176,7 @@ mod tests {
             on_update: true,
             address: "service openshift-operators/quay-bridge-operator-service".into(),
             untrusted: None,
+            down: None,
         };
         assert_eq!(found, expected);
     }

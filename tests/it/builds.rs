@@ -303,3 +303,54 @@ fn what_may_not_be_listed_is_not_taken_for_nothing() {
         assert!(!said.contains("There are no BuildConfigs"), "{said}");
     }
 }
+
+#[test]
+fn says_that_nothing_runs_behind_a_webhook() {
+    let Some(world) = World::stand_in("its webhook is called by nobody") else { return };
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world.create(&json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": { "name": "operator" },
+        "webhooks": [{
+            "name": "quayintegration.quay.redhat.com",
+            "clientConfig": {
+                "service": { "namespace": "openshift-operators", "name": "quay-bridge-operator-service" },
+                "caBundle": "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1BQT0KLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=",
+            },
+            "rules": [{ "apiGroups": ["build.openshift.io"], "apiVersions": ["v1"], "resources": ["builds"], "operations": ["CREATE"] }],
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }],
+    }));
+    let codes = || {
+        let report = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run().json();
+        let findings = report["findings"].as_array().unwrap().clone();
+        findings.into_iter().filter(|finding| finding["code"] == "OQ128").collect::<Vec<_>>()
+    };
+    assert_eq!(codes(), Vec::<Value>::new(), "no Deployment of the operator's is known");
+    world.create(&sandbox::manifests::operator_deployment("openshift-operators", 0));
+    let [down] = codes().try_into().unwrap();
+    assert_eq!(down["object"]["name"], "quay-bridge-operator", "{down}");
+    assert!(down["message"].as_str().unwrap().contains("is scaled to 0"), "{down}");
+    assert!(down["hint"].as_str().unwrap().starts_with("oc describe deployment quay-bridge-operator"), "{down}");
+}
+
+#[test]
+fn says_nothing_of_shipwright_where_it_is_not() {
+    let Some(world) = World::stand_in("the user lacks rights") else { return };
+    let user = world.oc_quay(&["builds", "-n", "shop"]).args(&["--as", "dev"]);
+    world.grant("dev", "shop");
+    let run = user.run();
+    assert!(!run.stderr.to_lowercase().contains("shipwright"), "{}", run.stderr);
+}
+
+#[test]
+fn passes_over_platform_namespaces() {
+    let world = World::new();
+    let all = world.oc_quay(&["builds", "-A"]).run();
+    assert!(!all.stdout.contains("kube-system") && !all.stdout.contains("--force"), "{}", all.stdout);
+    let one = world.oc_quay(&["status", "-n", "default"]).run();
+    assert!(one.stdout.contains("default is not linked: its name is one of the platform's own"), "{}", one.stdout);
+    assert!(!one.stdout.contains("--force"), "{}", one.stdout);
+}

@@ -251,6 +251,19 @@ pub struct BuildWebhook {
     pub address: String,
     /// Why the API server cannot trust it, as far as its `caBundle` tells.
     pub untrusted: Option<&'static str>,
+    /// The Deployment behind it, if that has no pod that works; none also where it could not be read.
+    pub down: Option<Down>,
+}
+
+/// A Deployment without a pod that works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Down {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// How many pods it is to have.
+    pub wanted: i64,
 }
 
 /// Who rewrites the output of builds.
