@@ -26,6 +26,8 @@ pub struct QuayIntegration {
     pub deny: Vec<String>,
     /// `spec.credentialsSecret`.
     pub credentials: Option<SecretKey>,
+    /// The annotation `oc-quay/controller`, as written.
+    pub controller: Option<String>,
 }
 
 /// A key in a Secret.
@@ -120,10 +122,10 @@ pub enum StoredToken {
     KeyMissing,
     /// Nothing is under the key.
     Empty,
-}
-
     /// What is under the key cannot be a token.
     Unusable,
+}
+
 /// What a command needs to know to work on namespaces.
 #[derive(Clone, Debug)]
 pub struct Integration {

@@ -46,6 +46,10 @@ pub const ROLE_ANNOTATION: &str = "oc-quay/role";
 /// Annotation on a namespace that was linked by request although it is excluded by name (`link --force`).
 pub const LINKED_ANNOTATION: &str = "oc-quay/linked";
 
+/// Annotation on a QuayIntegration: who keeps namespaces linked, as it was chosen in the set-up: `operator`, `built-in` or
+/// `none`.
+pub const CONTROLLER_ANNOTATION: &str = "oc-quay/controller";
+
 /// Annotation on an image stream: `true` asks for a repository, `false` for none, whatever the stream refers to.
 pub const REPOSITORY_ANNOTATION: &str = "oc-quay/repository";
 

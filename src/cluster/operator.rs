@@ -284,21 +284,30 @@ impl Operator {
         has_pods || self.csv.is_some() || self.subscription.is_some() || self.extension.is_some()
     }
 
-    /// Whether it is installed, its pods work and QuayIntegrations can be written.
-    pub fn is_healthy(&self) -> bool {
+    /// Whether whoever installs it is done.
+    pub fn is_brought(&self) -> bool {
         // A Subscription without a ClusterServiceVersion has not come to anything yet.
-        let brought = match (&self.csv, &self.extension) {
+        match (&self.csv, &self.extension) {
             (Some(csv), _) => csv.has_succeeded(),
             (None, Some(extension)) => extension.installed,
             (None, None) => self.subscription.is_none(),
-        };
+        }
+    }
+
+    /// Its Deployment, if somebody has scaled it to no pods.
+    pub fn stopped(&self) -> Option<&Deployment> {
+        known(&self.deployment).filter(|deployment| deployment.wanted == 0)
+    }
+
+    /// Whether it is installed, its pods work and QuayIntegrations can be written.
+    pub fn is_healthy(&self) -> bool {
         let works = match &self.deployment {
             Ok(Some(deployment)) => deployment.is_available(),
             Ok(None) => false,
             // OLM has said that it does; who else has installed it, nobody can say.
             Err(_) => self.csv.is_some() || self.extension.is_some(),
         };
-        brought && works && self.crd.as_ref().is_some_and(|crd| crd.established)
+        self.is_brought() && works && self.crd.as_ref().is_some_and(|crd| crd.established)
     }
 
     /// Whether an operator that is not healthy will not become so by itself.

@@ -10,7 +10,9 @@ use secrecy::{ExposeSecret, SecretString};
 use super::kinds;
 use crate::bridge::dockerconfig;
 use crate::bridge::integration::{OPERATOR_TOKEN_KEY, QuayIntegration, SecretKey, StoredToken};
-use crate::bridge::names::{LINKED_ANNOTATION, ON_DELETION_ANNOTATION, REPOSITORY_ANNOTATION, ROLE_ANNOTATION};
+use crate::bridge::names::{
+    CONTROLLER_ANNOTATION, LINKED_ANNOTATION, ON_DELETION_ANNOTATION, REPOSITORY_ANNOTATION, ROLE_ANNOTATION,
+};
 use crate::bridge::snapshot::{
     ImageStream, ImportPolicy, Login, Namespace, Secret, ServiceAccount, StreamTag, TagImage, TagSource,
 };
@@ -146,6 +148,7 @@ fn failure(conditions: Option<Vec<kinds::TagCondition>>) -> Option<String> {
 impl From<kinds::QuayIntegration> for QuayIntegration {
     fn from(kinds::QuayIntegration { metadata, spec }: kinds::QuayIntegration) -> Self {
         Self {
+            controller: metadata.annotation(CONTROLLER_ANNOTATION).cloned(),
             name: metadata.name,
             resource_version: metadata.resource_version,
             cluster_id: spec.cluster_id,

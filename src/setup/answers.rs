@@ -130,6 +130,22 @@ pub enum Bridge {
     None,
 }
 
+impl Bridge {
+    /// As it is written on the command line, and into the QuayIntegration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Bridge::Operator => "operator",
+            Bridge::BuiltIn => "built-in",
+            Bridge::None => "none",
+        }
+    }
+
+    /// The one that is written so.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Bridge::Operator, Bridge::BuiltIn, Bridge::None].into_iter().find(|bridge| bridge.as_str() == text)
+    }
+}
+
 /// What the token may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scopes {

@@ -308,10 +308,18 @@ impl Setup {
         }
     }
 
+    /// Who is to keep namespaces linked: as was said, else as was chosen in an earlier set-up.
+    fn bridge(&self) -> Option<Bridge> {
+        self.answers.bridge.or_else(|| self.existing()?.controller.as_deref().and_then(Bridge::parse))
+    }
+
     /// Whether the built-in bridge is the one that is wanted: somebody says so, or it is there and nobody says otherwise.
     fn wants_built_in(&self) -> bool {
         let is_there = self.found.bridge.as_ref().is_ok_and(|bridge| bridge.is_there);
-        self.answers.bridge.map_or(is_there, |bridge| bridge == Bridge::BuiltIn)
+        match self.answers.bridge {
+            Some(bridge) => bridge == Bridge::BuiltIn,
+            None => is_there || self.bridge() == Some(Bridge::BuiltIn),
+        }
     }
 
     /// Whether the cluster serves an API group.

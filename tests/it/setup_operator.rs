@@ -361,3 +361,33 @@ fn a_cluster_without_olm_says_so_and_needs_none() {
     world.setup(&["--without-operator"]).succeeds();
     assert_nothing_to_do(&world, &["--without-operator"]);
 }
+
+/// The set-up, only looked at.
+fn look<'a>(world: &'a World, arguments: &[&str]) -> crate::support::Command<'a> {
+    let quay = &world.sandbox.quay;
+    let command = world.oc_quay(&["setup"]).args(arguments);
+    command.env("OC_QUAY_URL", quay.url()).env("OC_QUAY_TOKEN", quay.admin_token())
+}
+
+#[test]
+fn keeps_the_choice_to_do_without_a_controller() {
+    let world = World::bare();
+    let integration = || world.get("QuayIntegration", "", "quay").unwrap();
+    world.setup(&["--bridge", "none"]).succeeds();
+    assert_eq!(integration()["metadata"]["annotations"]["oc-quay/controller"], "none");
+    let run = look(&world, &["--check", "--node-trust", "skip", "-o", "json"]).succeeds();
+    assert_eq!(run.state("operator"), "alreadyDone");
+    assert_nothing_to_do(&world, &[]);
+    world.setup(&["--bridge", "operator"]).succeeds();
+    assert_eq!(integration()["metadata"]["annotations"]["oc-quay/controller"], "operator");
+}
+
+#[test]
+fn says_that_a_stopped_operator_does_not_run() {
+    let world = World::bare();
+    world.create(&sandbox::manifests::operator_deployment("openshift-operators", 0));
+    let run = look(&world, &["--check", "-o", "json"]).ends_with(1);
+    let step = run.step("operator");
+    assert_says(&step, &["does not run", "is scaled to 0", "oc scale deployment quay-bridge-operator"]);
+    assert!(!step.to_string().contains("is being installed"), "{step}");
+}

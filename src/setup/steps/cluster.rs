@@ -108,7 +108,7 @@ pub(in crate::setup) fn rights(setup: &Setup) -> Vec<Right> {
         rights.push(within("patch", "", "serviceaccounts", namespace));
     }
     let Ok(operator) = &setup.found.operator else { return rights };
-    let does_without = setup.answers.bridge == Some(Bridge::None) || setup.wants_built_in();
+    let does_without = setup.bridge() == Some(Bridge::None) || setup.wants_built_in();
     if setup.wants_built_in() {
         rights.extend(super::bridge::rights(setup));
     }

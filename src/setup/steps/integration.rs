@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 use crate::bridge::finding::Level;
 use crate::bridge::integration::QuayIntegration;
 use crate::bridge::mark::{Mark, Owner};
-use crate::bridge::names::{ClusterId, MANAGED_BY, MANAGED_BY_LABEL, QuayUrl, UrlProblem, kubernetes_name};
+use crate::bridge::names::{
+    CONTROLLER_ANNOTATION, ClusterId, MANAGED_BY, MANAGED_BY_LABEL, QuayUrl, UrlProblem, kubernetes_name,
+};
 use crate::bridge::scope::Scope;
 use crate::cluster::{Cluster, ObjectKind};
 use crate::error::Error;
@@ -95,6 +97,7 @@ fn wanted(setup: &Setup) -> Option<QuayIntegration> {
         allow: with_linked(answers.allow.clone().unwrap_or(before.allow), answers.link.as_deref().unwrap_or_default()),
         deny: answers.deny.clone().unwrap_or(before.deny),
         credentials: Some(setup.secret()),
+        controller: answers.bridge.map(|bridge| bridge.as_str().to_owned()).or(before.controller),
         name: before.name,
         resource_version: before.resource_version,
     })
@@ -145,12 +148,11 @@ pub(in crate::setup) fn manifest(setup: &Setup) -> Option<Value> {
 fn object(wanted: &QuayIntegration) -> Value {
     let is_said = |value: &Value| *value != json!([]) && *value != json!(false);
     let spec: Map<_, _> = fields(wanted).into_iter().filter(|(_, value)| is_said(value)).collect();
-    json!({
-        "apiVersion": "quay.redhat.com/v1",
-        "kind": "QuayIntegration",
-        "metadata": { "name": wanted.name, "labels": { MANAGED_BY_LABEL: MANAGED_BY } },
-        "spec": spec,
-    })
+    let mut metadata = json!({ "name": wanted.name, "labels": { MANAGED_BY_LABEL: MANAGED_BY } });
+    if let Some(controller) = &wanted.controller {
+        metadata["annotations"] = json!({ CONTROLLER_ANNOTATION: controller });
+    }
+    json!({ "apiVersion": "quay.redhat.com/v1", "kind": "QuayIntegration", "metadata": metadata, "spec": spec })
 }
 
 /// Shows and plans what is different, guarded by the version that was read.
@@ -164,20 +166,31 @@ fn edit(plan: &mut Plan, existing: &QuayIntegration, wanted: &QuayIntegration) {
             wanted
         })
         .collect();
-    if different.is_empty() {
+    let controller = wanted.controller.as_ref().filter(|_| wanted.controller != existing.controller);
+    if different.is_empty() && controller.is_none() {
         plan.fact(
             Level::Ok,
             format!("QuayIntegration {}, cluster ID {}, {}", existing.name, existing.cluster_id, existing.hostname),
         );
         return;
     }
-    let names: Vec<_> = different.keys().map(String::as_str).collect();
+    let mut names: Vec<_> = different.keys().map(String::as_str).collect();
+    let mut patch = json!({ "metadata": { "resourceVersion": existing.resource_version } });
+    if !different.is_empty() {
+        patch["spec"] = json!(different);
+    }
+    if let Some(controller) = controller {
+        let before = existing.controller.as_deref().unwrap_or("not set");
+        plan.fact(Level::Info, format!("annotation {CONTROLLER_ANNOTATION}: {before} becomes {controller}"));
+        names.push(CONTROLLER_ANNOTATION);
+        patch["metadata"]["annotations"] = json!({ CONTROLLER_ANNOTATION: controller });
+    }
     plan.changes.push(Change::Object(ObjectChange {
         kind: ObjectKind::QuayIntegration,
         namespace: None,
         name: existing.name.clone(),
         summary: format!("change {} of QuayIntegration {}", names.join(", "), existing.name),
-        write: Write::Merge(json!({ "metadata": { "resourceVersion": existing.resource_version }, "spec": different })),
+        write: Write::Merge(patch),
     }));
 }
 

@@ -43,11 +43,12 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     }
 }
 
-/// Whether the operator is not wanted: somebody says so, or has said so before, when its resource was installed by itself,
-/// and nobody now says how the operator should come.
+/// Whether the operator is not wanted: somebody says so, or has said so before, which the QuayIntegration tells, or that its
+/// resource was installed by itself; and nobody now says how the operator should come.
 fn is_done_without(setup: &Setup, operator: &Operator) -> bool {
-    let has_been_said = operator.crd.as_ref().is_some_and(|crd| crd.ours) && !is_asked_for(setup);
-    setup.answers.bridge == Some(Bridge::None) || has_been_said
+    let is_alone = setup.bridge().is_none() && operator.crd.as_ref().is_some_and(|crd| crd.ours);
+    let has_been_said = is_alone || setup.bridge() == Some(Bridge::None);
+    setup.answers.bridge == Some(Bridge::None) || (has_been_said && !is_asked_for(setup))
 }
 
 /// Whether somebody says how the operator should come.
@@ -80,7 +81,16 @@ fn there(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
         }
         return plan;
     }
-    plan.fact(Level::Info, format!("the Quay Bridge Operator is being installed ({version}{through})"));
+    if let Some(stopped) = operator.stopped() {
+        let (namespace, name) = (&stopped.namespace, &stopped.name);
+        plan.fact(Level::Warning, format!("the Quay Bridge Operator is installed ({version}{through}), and does not run"));
+        return plan
+            .blocked(format!("Deployment {name} in namespace {namespace} is scaled to 0"))
+            .hint(format!("start it: oc scale deployment {name} -n {namespace} --replicas 1"))
+            .hint("or have the built-in bridge take its place: --bridge built-in --take-over");
+    }
+    let state = if operator.is_brought() { "is installed, and does not work" } else { "is being installed" };
+    plan.fact(Level::Info, format!("the Quay Bridge Operator {state} ({version}{through})"));
     for problem in operator.problems() {
         plan.fact(Level::Warning, problem);
     }
@@ -209,21 +219,22 @@ fn package<'a>(setup: &Setup, packages: &'a [Package]) -> Option<&'a Package> {
 /// The objects that install the operator, those that are there already too, unless somebody else has installed it.
 pub(in crate::setup) fn manifests(setup: &Setup) -> Vec<Value> {
     let Ok(operator) = &setup.found.operator else { return vec![] };
+    let definition = || operator.crd.as_ref().is_none_or(|crd| crd.ours).then(quay_integration_crd);
+    if setup.wants_built_in() {
+        let bridge = setup.found.bridge.as_ref().map(|found| found.bridge.clone()).ok();
+        return definition().into_iter().chain(bridge.iter().flat_map(BuiltIn::manifests)).collect();
+    }
+    if setup.answers.bridge == Some(Bridge::None) {
+        return definition().into_iter().collect();
+    }
     if let Some(found) = operator.subscription.as_ref().filter(|subscription| subscription.ours) {
         return vec![subscription(&found.catalog, &found.catalog_namespace, &found.channel, &found.approval)];
     }
     if operator.extension.as_ref().is_some_and(|extension| extension.ours) {
         return created(extend(setup, Plan::default()));
     }
-    let definition = || operator.crd.as_ref().is_none_or(|crd| crd.ours).then(quay_integration_crd);
-    if setup.wants_built_in() {
-        let bridge = setup.found.bridge.as_ref().map(|found| found.bridge.clone()).ok();
-        return definition().into_iter().chain(bridge.iter().flat_map(BuiltIn::manifests)).collect();
-    }
-    if setup.answers.bridge == Some(Bridge::None)
-        && let Some(definition) = definition()
-    {
-        return vec![definition];
+    if is_done_without(setup, operator) {
+        return definition().into_iter().collect();
     }
     created(plan(setup))
 }
@@ -317,7 +328,7 @@ pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Erro
         ui.warn(&reason);
         return super::bridge::choose(setup, ui, false).await;
     }
-    if setup.answers.bridge.is_none() && !is_asked_for(setup) {
+    if setup.bridge().is_none() && !is_asked_for(setup) {
         super::bridge::choose(setup, ui, true).await?;
     }
     if matches!(setup.answers.bridge, Some(Bridge::BuiltIn | Bridge::None)) {

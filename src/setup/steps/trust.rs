@@ -49,8 +49,11 @@ pub(in crate::setup) fn changes(setup: &Setup) -> Result<Plan, Box<Plan>> {
                 plan.fact(Level::Warning, "nodes verify Quay's certificate all the same; pods can pull only if they trust it");
                 plan.skipped("there is no certificate authority to trust")
             }
-            false => plan.skipped(
+            false if is_trusted_here(setup) => plan.skipped(
                 "this machine trusts Quay's certificate, and nodes were not asked; if its authority is private, name it: --quay-ca-file",
+            ),
+            false => plan.skipped(
+                "whether nodes trust Quay is not known: no connection here was trusted, and no certificate authority was given",
             ),
         }));
     };
@@ -140,6 +143,11 @@ fn beside(known: Option<&String>, ca: &str) -> String {
         Some(known) if !known.trim().is_empty() => format!("{}\n{ca}", known.trim_end()),
         _ => ca.to_owned(),
     }
+}
+
+/// Whether Quay was reached with a certificate that this machine trusts.
+fn is_trusted_here(setup: &Setup) -> bool {
+    setup.found.quay.as_ref().is_some_and(|quay| quay.about.is_ok()) && setup.url().is_some_and(|url| !url.is_plain_http())
 }
 
 /// Whether nodes take any certificate from this Quay.
