@@ -270,6 +270,12 @@ fn the_objects_come_as_a_stream_that_holds_no_token_and_that_the_cluster_takes()
     let run = world.setup(&["--without-operator", "-o", "json"]).succeeds();
     assert_eq!((run.state("secret").as_str(), run.state("integration").as_str()), ("done", "alreadyDone"));
 
+    // What holds the real token is not overwritten by who applies the objects again.
+    let again = look(&world, &["--dry-run", "-o", "yaml"]).succeeds();
+    let (comment, objects) = again.stdout.split_once('\n').unwrap();
+    assert!(comment.starts_with("# Secret quay-integration in namespace openshift-operators is left out"), "{comment}");
+    assert_eq!(documents(objects).iter().filter(|object| object["kind"] == "Secret").count(), 0);
+
     let external = look(&world, &["--dry-run", "-o", "yaml", "--external-secret", "vault/quay/token"]).succeeds();
     let [secret, _] = documents(&external.stdout).try_into().unwrap();
     assert_eq!((&secret["kind"], &secret["spec"]["secretStoreRef"]["name"]), (&json!("ExternalSecret"), &json!("vault")));
@@ -335,4 +341,43 @@ fn the_report_says_of_every_step_what_became_of_it() {
         .collect();
     assert_eq!(found, [("secret", "failed"), ("integration", "notReached"), ("proof", "notReached")]);
     assert_eq!(run.json()["ok"], false);
+}
+
+#[test]
+fn prints_the_objects_of_the_chosen_controller() {
+    let world = World::bare();
+    world.setup(&[]).succeeds();
+    let kinds = |bridge: &str| {
+        let command = world.oc_quay(&["setup", "--dry-run", "-o", "yaml", "--bridge", bridge]);
+        let run = command.env("OC_QUAY_URL", world.sandbox.quay.url()).succeeds();
+        let objects = run.stdout[run.stdout.find("---\n").unwrap()..].to_owned();
+        documents(&objects).iter().map(|object| object["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let has = |kinds: &[String], kind: &str| kinds.iter().any(|found| found == kind);
+    let (built_in, none, operator) = (kinds("built-in"), kinds("none"), kinds("operator"));
+    assert!(has(&built_in, "Deployment") && !has(&built_in, "Subscription"), "{built_in:?}");
+    assert!(!has(&none, "Deployment") && !has(&none, "Subscription"), "{none:?}");
+    assert!(!has(&operator, "Deployment") && has(&operator, "Subscription"), "{operator:?}");
+}
+
+#[test]
+fn repeats_every_flag_in_the_command_line() {
+    let world = World::bare();
+    let flags =
+        ["--operator-wait 300s", "--request-timeout 20s", "--parallel 4", "--as admin", "--as-group system:masters", "--adopt"];
+    let given: Vec<_> = flags.iter().flat_map(|flag| flag.split(' ')).collect();
+    let run = world.setup(&["--without-operator"]).args(&given).succeeds();
+    let line = run.stdout.lines().find(|line| line.starts_with("  oc quay setup --yes")).unwrap();
+    for flag in flags {
+        assert!(line.contains(flag), "{flag}: {line}");
+    }
+    assert!(!world.setup(&["--without-operator"]).succeeds().stdout.contains("--operator-wait"), "defaults are left out");
+}
+
+#[test]
+fn says_only_what_is_known_of_trust() {
+    let world = World::bare();
+    let run = look(&world, &["--check"]).without_env("OC_QUAY_CA_FILE").ends_with(1);
+    assert!(run.stdout.contains("not trusted"), "{}", run.stdout);
+    assert!(!run.stdout.contains("this machine trusts Quay's certificate"), "{}", run.stdout);
 }

@@ -1,34 +1,97 @@
 //! The same set-up as one command that asks nothing.
 
+use std::time::Duration;
+
+use crate::cli::Global;
 use crate::commands::Context;
 use crate::session::shell::quoted;
-use crate::setup::{Approval, Bridge, CLUSTER_ID, NodeTrust, Scopes, Setup, TOKEN_APPLICATION, TOKEN_ORGANIZATION, TokenFrom};
+use crate::setup::{
+    Answers, Application, Approval, Bridge, CLUSTER_ID, NodeTrust, Scopes, Setup, TOKEN_APPLICATION, TOKEN_ORGANIZATION,
+    TokenFrom,
+};
 
-/// The command line, without any secret: where one is needed, a file stands.
+/// The defaults of `--request-timeout`, `--operator-wait` and `--parallel`.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const OPERATOR_WAIT: Duration = Duration::from_secs(600);
+const PARALLEL: u16 = 8;
+
+/// The command line, without any secret: where one is needed, a file stands. Every field is named, so that the compiler
+/// asks about a new one.
 pub(super) fn of(context: &Context<'_>, setup: &Setup) -> String {
-    let (answers, global) = (&setup.answers, context.global);
+    let Global {
+        kubeconfig,
+        context: _,
+        cluster,
+        user,
+        impersonate,
+        impersonate_groups,
+        impersonate_uid,
+        request_timeout,
+        parallel,
+        // The answers have them.
+        namespace: _,
+        quay_url: _,
+        quay_token_file: _,
+        quay_ca_file: _,
+        cluster_id: _,
+        insecure: _,
+        // How it is shown.
+        output: _,
+        color: _,
+        verbose: _,
+        no_input: _,
+    } = context.global;
+    let Answers {
+        url: _,
+        ca,
+        insecure,
+        token,
+        login: _,
+        opens_browser,
+        application: Application { organization, name, client_id, scopes, expiry },
+        bridge,
+        bridge_image,
+        take_over,
+        catalog,
+        channel,
+        approval,
+        operator_wait,
+        secret_name,
+        secret_namespace,
+        secret_key,
+        replace_token,
+        cluster_id,
+        scheduled,
+        allow,
+        deny,
+        adopt,
+        node_trust,
+        link,
+    } = &setup.answers;
     let mut words = vec![context.program.to_owned(), "setup".into(), "--yes".into()];
     let mut add = |flag: &str, value: &str| words.push(format!("{flag} {}", quoted(value)));
-    let kubeconfig = global.kubeconfig.as_ref().map(|path| path.to_string_lossy());
+    let kubeconfig = kubeconfig.as_ref().map(|path| path.to_string_lossy());
     let cluster = [
         ("--kubeconfig", kubeconfig.as_deref()),
         ("--context", Some(setup.cluster.context()).filter(|context| !context.is_empty())),
-        ("--cluster", global.cluster.as_deref()),
-        ("--user", global.user.as_deref()),
-        ("--as", global.impersonate.as_deref()),
+        ("--cluster", cluster.as_deref()),
+        ("--user", user.as_deref()),
+        ("--as", impersonate.as_deref()),
+        ("--as-uid", impersonate_uid.as_deref()),
     ];
     for (flag, value) in cluster {
         if let Some(value) = value {
             add(flag, value);
         }
     }
+    impersonate_groups.iter().for_each(|group| add("--as-group", group));
     if let Some(url) = setup.url() {
         add("--quay-url", &url.to_string());
     }
-    if answers.ca.is_some() {
+    if ca.is_some() {
         add("--quay-ca-file", "FILE");
     }
-    match &answers.token {
+    match token {
         Some(TokenFrom::SignIn { user, first_user_email, .. }) => {
             add("--quay-username", user);
             add("--quay-password-file", "FILE");
@@ -39,50 +102,63 @@ pub(super) fn of(context: &Context<'_>, setup: &Setup) -> String {
         Some(TokenFrom::Given(_)) => add("--quay-token-file", "FILE"),
         Some(TokenFrom::Browser | TokenFrom::Later) | None => {}
     }
-    let application = &answers.application;
-    let expiry = application.expiry.map(|expiry| format!("{}s", expiry.as_secs()));
+    let expiry = expiry.map(time);
+    let request_timeout = (*request_timeout != REQUEST_TIMEOUT).then(|| time(*request_timeout));
+    let operator_wait = (*operator_wait != OPERATOR_WAIT).then(|| time(*operator_wait));
+    let parallel = (*parallel != PARALLEL).then(|| parallel.to_string());
     let existing = setup.existing().map(|existing| existing.cluster_id.as_str());
-    let cluster_id = answers.cluster_id.as_deref().or(existing).unwrap_or(CLUSTER_ID);
+    let cluster_id = cluster_id.as_deref().or(existing).unwrap_or(CLUSTER_ID);
     let options = [
-        ("--client-id", application.client_id.as_deref()),
-        ("--token-organization", unusual(&application.organization, TOKEN_ORGANIZATION)),
-        ("--token-application", unusual(&application.name, TOKEN_APPLICATION)),
+        ("--client-id", client_id.as_deref()),
+        ("--token-organization", unusual(organization, TOKEN_ORGANIZATION)),
+        ("--token-application", unusual(name, TOKEN_APPLICATION)),
         ("--token-expiry", expiry.as_deref()),
-        ("--bridge", answers.bridge.map(bridge)),
-        ("--bridge-image", answers.bridge_image.as_deref()),
-        ("--operator-catalog", answers.catalog.as_deref()),
-        ("--operator-channel", answers.channel.as_deref()),
-        ("--operator-approval", answers.approval.filter(|approval| *approval == Approval::Manual).map(|_| "manual")),
-        ("--secret-name", answers.secret_name.as_deref()),
-        ("--secret-namespace", answers.secret_namespace.as_deref()),
-        ("--secret-key", answers.secret_key.as_deref()),
-        ("--scopes", (application.scopes == Scopes::Least).then_some("least")),
+        ("--bridge", bridge.map(Bridge::as_str)),
+        ("--bridge-image", bridge_image.as_deref()),
+        ("--operator-catalog", catalog.as_deref()),
+        ("--operator-channel", channel.as_deref()),
+        ("--operator-approval", approval.filter(|approval| *approval == Approval::Manual).map(|_| "manual")),
+        ("--operator-wait", operator_wait.as_deref()),
+        ("--secret-name", secret_name.as_deref()),
+        ("--secret-namespace", secret_namespace.as_deref()),
+        ("--secret-key", secret_key.as_deref()),
+        ("--scopes", (*scopes == Scopes::Least).then_some("least")),
         ("--cluster-id", Some(cluster_id)),
-        ("--node-trust", answers.node_trust.map(node_trust)),
+        ("--node-trust", node_trust.map(node_trust_word)),
+        ("--request-timeout", request_timeout.as_deref()),
+        ("--parallel", parallel.as_deref()),
     ];
     for (flag, value) in options {
         if let Some(value) = value {
             add(flag, value);
         }
     }
-    let lists = [("--allow", &answers.allow), ("--deny", &answers.deny), ("--link", &answers.link)];
-    for (flag, names) in lists {
+    for (flag, names) in [("--allow", allow), ("--deny", deny), ("--link", link)] {
         if let Some(names) = names.as_ref().filter(|names| !names.is_empty()) {
             add(flag, &names.join(","));
         }
     }
-    if let Some(scheduled) = answers.scheduled {
+    if let Some(scheduled) = scheduled {
         add("--scheduled-import", &scheduled.to_string());
     }
     let switches = [
-        ("--insecure", answers.insecure),
-        ("--replace-token", answers.replace_token == Some(true)),
-        ("--adopt", answers.adopt),
-        ("--browser", matches!(answers.token, Some(TokenFrom::Browser))),
-        ("--no-browser", !answers.opens_browser),
+        ("--insecure", *insecure),
+        ("--replace-token", *replace_token == Some(true)),
+        ("--take-over", *take_over),
+        ("--adopt", *adopt),
+        ("--browser", matches!(token, Some(TokenFrom::Browser))),
+        ("--no-browser", !opens_browser),
     ];
     words.extend(switches.into_iter().filter(|(_, is_on)| *is_on).map(|(flag, _)| flag.to_owned()));
     words.join(" ")
+}
+
+/// A time as a flag takes it.
+fn time(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{}s", time.as_secs()),
+        milliseconds => format!("{}s{milliseconds}ms", time.as_secs()),
+    }
 }
 
 /// A value that has to be said.
@@ -90,15 +166,7 @@ fn unusual<'a>(value: &'a str, usual: &str) -> Option<&'a str> {
     Some(value).filter(|value| *value != usual)
 }
 
-fn bridge(choice: Bridge) -> &'static str {
-    match choice {
-        Bridge::Operator => "operator",
-        Bridge::BuiltIn => "built-in",
-        Bridge::None => "none",
-    }
-}
-
-fn node_trust(choice: NodeTrust) -> &'static str {
+fn node_trust_word(choice: NodeTrust) -> &'static str {
     match choice {
         NodeTrust::Apply => "apply",
         NodeTrust::Print => "print",
