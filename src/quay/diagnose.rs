@@ -30,6 +30,17 @@ impl Quay {
         self.diagnosis().await;
     }
 
+    /// The same after an organization was not allowed to be created. Quay 3.12 refuses superusers too while users are
+    /// restricted, unless its whitelist names them, which only a try shows (`is_restricted_user` of
+    /// `data/users/__init__.py`; newer releases: sample 591).
+    pub(super) async fn diagnose_creation(&self) {
+        let (diagnosis, config) = join!(self.diagnosis(), self.config());
+        let is_restricted = config.is_ok_and(|config| config.features.restricted_users);
+        if let Some(user) = diagnosis.user.as_ref().filter(|user| is_restricted && user.super_user == Some(true)) {
+            self.learn(may_not_create_organizations(user));
+        }
+    }
+
     /// Whether Quay answers and accepts the token, as it did not a while ago. Costs a call, or two.
     pub async fn is_back(&self) -> bool {
         match self.whoami().await {
@@ -88,9 +99,13 @@ pub(super) fn user_troubles(user: &wire::User, features: &Features) -> Vec<Troub
     }
     // Samples 560-562, 590, 591.
     if features.keeps_organizations_to_superusers() && user.super_user != Some(true) {
-        troubles.push(Trouble::UserLacksRight { user: user.username.clone(), right: "create organizations".into() });
+        troubles.push(may_not_create_organizations(user));
     }
     troubles
+}
+
+fn may_not_create_organizations(user: &wire::User) -> Trouble {
+    Trouble::UserLacksRight { user: user.username.clone(), right: "create organizations".into() }
 }
 
 /// Whether the user may administer the organization and just the token may not. Quay answers `is_admin` and

@@ -73,7 +73,8 @@ impl Default for Features {
 }
 
 impl Features {
-    /// Whether only superusers create organizations.
+    /// Whether only superusers create organizations, as far as the configuration tells. While users are restricted, 3.12
+    /// refuses superusers too unless its whitelist names them.
     pub fn keeps_organizations_to_superusers(&self) -> bool {
         self.superusers_org_creation_only || self.restricted_users
     }

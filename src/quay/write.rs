@@ -40,7 +40,7 @@ impl Quay {
                 }
                 None => error.reason = "the name is taken by a user".into(),
             },
-            ErrorKind::Forbidden => self.diagnose().await,
+            ErrorKind::Forbidden => self.diagnose_creation().await,
             _ => {}
         }
         Err(error)
