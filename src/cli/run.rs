@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::duration;
+use super::{Changing, duration};
 use crate::bridge::deletion::OnDeletion;
 
 /// The shortest time between two passes through everything.
@@ -15,7 +15,10 @@ const SHORTEST_PASS: Duration = Duration::from_secs(60);
 /// `run`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  # Try it against the cluster of the current context; Ctrl-C ends it
+  # See what it would do at first, in the cluster of the current context
+  oc quay run --dry-run
+
+  # Do that and keep to it, after a question; Ctrl-C ends it
   oc quay run
 
   # What makes it run in the cluster
@@ -49,6 +52,9 @@ pub struct Run {
     /// oc-quay/on-deletion says
     #[arg(long, value_name = "POLICY", default_value_t)]
     pub on_deletion: OnDeletion,
+    /// How to go about it; in a pod it begins at once
+    #[command(flatten)]
+    pub changing: Changing,
     /// How to write the log on stderr
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,

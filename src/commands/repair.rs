@@ -12,7 +12,7 @@ use crate::bridge::finding::{Code, Finding, Level};
 use crate::bridge::plan::{self, Options, Plan};
 use crate::bridge::snapshot::Rewriters;
 use crate::cli::Repair;
-use crate::cluster::{Builds, Parts, Right, Secrets};
+use crate::cluster::{Builds, Cluster, Parts, Right, Secrets};
 use crate::error::{Error, ExitStatus};
 use crate::quay::Depth;
 use crate::report::ChangeReport;
@@ -60,6 +60,30 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
     }
     findings.splice(0..0, repairing.integration_findings());
     finish(context, &ChangeReport::new(context.program, "repair", false, entries, findings), format)
+}
+
+/// What the bridge would do at first, and where: what a repair of all namespaces does.
+///
+/// # Errors
+/// If it cannot be planned.
+pub(super) async fn plan_all(
+    context: &Context<'_>,
+    cluster: &Cluster,
+    settings: Settings,
+    dry_run: bool,
+) -> Result<(String, ChangeReport), Error> {
+    let which = Which::All;
+    let (session, parts) = tokio::join!(
+        Session::open(context.ui, context.global, cluster.clone(), settings),
+        gather::parts(cluster, &which, Secrets::Always, Builds::Leave, usize::from(context.global.parallel)),
+    );
+    let session = session?;
+    let target = session.target()?;
+    let look = Look { quay: Some(Depth::Lean), tags: false, probe: false, beyond_scope: false };
+    let repairing = Repairing { context, session: &session, target, which: &which, look };
+    let (set, _) = repairing.plan(parts?, Options::default()).await;
+    let findings = [repairing.integration_findings(), set.blocked()].concat();
+    Ok((session.place(), ChangeReport::new(context.program, "run", dry_run, set.entries(), findings)))
 }
 
 struct Repairing<'a> {

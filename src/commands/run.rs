@@ -11,7 +11,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::Context;
+use super::changes::finish;
+use super::{Context, repair};
 use crate::bridge::names::POD_NAME;
 use crate::cli::Run;
 use crate::cluster::Cluster;
@@ -20,10 +21,12 @@ use crate::controller::metrics::Metrics;
 use crate::controller::telemetry::Event;
 use crate::controller::webhook::{Told, Webhook};
 use crate::controller::{Engine, Options, election, health, standby, told};
-use crate::error::{Error, ExitStatus};
+use crate::error::{Error, ExitStatus, Stopped};
 use crate::observe::Observer;
+use crate::report::Format;
 use crate::session::settings::Settings;
 use crate::setup::built_in::BuiltIn;
+use crate::ui::printable_line;
 use crate::{report, session};
 
 /// How long the webhook answers after the end began: so long it may take until no API server asks it any more.
@@ -32,11 +35,28 @@ const LASTS: Duration = Duration::from_secs(10);
 pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<ExitStatus, Error> {
     if args.manifests {
         let bridge = BuiltIn::new(context.global.namespace.as_deref(), args.image.as_deref());
-        context.ui.out(&report::stream(bridge.manifests())?)?;
+        let text = match context.global.output {
+            Format::Human | Format::Yaml => report::stream(bridge.manifests())?,
+            Format::Json => report::list(bridge.manifests())?,
+            _ => return Err(Error::new("the manifests are printed with -o yaml or -o json")),
+        };
+        context.ui.out(&text)?;
         return Ok(ExitStatus::Success);
     }
     let settings = Settings::read(context.global)?;
     let cluster = session::connect(context.global).await?;
+    let is_asked = context.ui.can_prompt() && !cluster.is_in_pod() && !args.changing.yes;
+    if args.changing.dry_run || is_asked {
+        let (place, planned) = repair::plan_all(context, &cluster, settings.clone(), args.changing.dry_run).await?;
+        if args.changing.dry_run {
+            return finish(context, &planned, context.global.output);
+        }
+        context.ui.status(&planned.render(Format::Human, &context.style())?);
+        context.ui.status(&printable_line(&place));
+        if !context.ui.confirm("Make these changes, and keep making them until Ctrl-C?", false)? {
+            return Err(Stopped.into());
+        }
+    }
     let ports = Ports::take(args).await?;
     let replica = args.leader_election.then(|| Replica::new(context, &cluster));
     work(context, args, settings, &cluster, replica.as_ref(), ports).await?;

@@ -223,3 +223,44 @@ fn a_command_that_is_shown_can_be_pasted_into_a_shell() {
     let run = world.oc_quay(&["status", "-l", "env in (a,b)", "-o", "short"]).ends_with(1);
     assert!(run.stdout.contains("oc quay repair -l 'env in (a,b)'"), "{}", run.stdout);
 }
+
+#[test]
+fn tells_its_version_by_a_flag() {
+    let world = World::bare();
+    let run = world.oc_quay(&["--version"]).succeeds();
+    assert!(run.stdout.contains(env!("CARGO_PKG_VERSION")), "{}", run.stdout);
+}
+
+#[test]
+fn refuses_labels_that_no_namespace_has() {
+    let world = World::new();
+    for command in ["status", "link", "repair", "unlink"] {
+        let run = world.oc_quay(&[command, "-l", "team=typo"]).ends_with(2);
+        assert!(run.stderr.contains("no namespace has the labels team=typo"), "{}", run.stderr);
+    }
+    world.assert_nothing_written();
+}
+
+#[test]
+fn prints_each_format_that_is_asked_for() {
+    let world = World::bare();
+    let list = world.oc_quay(&["run", "--manifests", "-o", "json"]).succeeds().json();
+    assert_eq!(list["kind"], "List");
+    assert!(list["items"].as_array().unwrap().iter().any(|object| object["kind"] == "Deployment"), "{list}");
+    world.oc_quay(&["run", "--manifests", "-o", "wide"]).ends_with(2);
+    let names = world.oc_quay(&["explain", "-o", "name"]).succeeds().stdout;
+    assert!(names.lines().all(|line| line.len() == 5 && line.starts_with("OQ")), "{names}");
+    assert_eq!(world.oc_quay(&["explain", "OQ301", "-o", "name"]).succeeds().stdout, "OQ301\n");
+}
+
+#[test]
+fn says_which_cluster_a_status_is_of() {
+    let world = World::new();
+    let server = world.sandbox.openshift.url().trim_start_matches("https://").to_owned();
+    let run = world.oc_quay(&["status", "-n", "shop"]).run();
+    assert!(run.stdout.starts_with(&format!("Cluster      {server} (context ")), "{}", run.stdout);
+    let report = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run().json();
+    assert_eq!(report["integration"]["cluster"]["value"], server.as_str());
+    let page = world.oc_quay(&["status", "-n", "shop", "-o", "html"]).run().stdout;
+    assert!(page.contains(&format!("<dt>Cluster</dt><dd>{server}")), "{page}");
+}

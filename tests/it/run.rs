@@ -194,3 +194,17 @@ fn service_accounts_that_never_come_are_waited_for_once() {
     bridge.waits_until("the repository", || world.sandbox.quay.repositories("openshift_shop").contains(&"app".to_owned()));
     assert!(since.elapsed() < Duration::from_secs(10), "it took {:?}", since.elapsed());
 }
+
+#[test]
+fn shows_a_plan_and_asks_at_a_terminal() {
+    let world = World::new();
+    let dry = world.oc_quay(&["run", "--dry-run"]).succeeds();
+    assert!(dry.stdout.contains("create organization openshift_shop"), "{}", dry.stdout);
+    assert!(dry.stdout.contains("Nothing was written (--dry-run)"), "{}", dry.stdout);
+    let terminal = world.oc_quay(&["run"]).in_window(100, 60);
+    terminal.sees("Make these changes, and keep making them until Ctrl-C? (y/N)");
+    assert!(terminal.screen().contains("create organization openshift_shop"), "{}", terminal.screen());
+    terminal.press(crate::support::Key::Enter);
+    terminal.ends_with(130);
+    world.assert_nothing_written();
+}
