@@ -121,7 +121,7 @@ impl fmt::Display for Event {
             Event::Quay { trouble: Some(trouble) } => write!(f, "Quay cannot be worked with: {trouble}"),
             Event::Quay { trouble: None } => f.write_str("Quay can be worked with again"),
             Event::Leading(true) => f.write_str("at work"),
-            Event::Leading(false) => f.write_str("standing by"),
+            Event::Leading(false) => f.write_str("stopped working on namespaces"),
             Event::LeftBehind { namespace, organization, why, .. } => {
                 write!(f, "namespace {namespace} goes, organization {organization} stays: {why}")
             }
