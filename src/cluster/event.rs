@@ -29,6 +29,13 @@ pub struct Note {
     pub message: String,
 }
 
+impl Note {
+    /// The sentence, as long as an Event may have it.
+    fn message(&self) -> String {
+        self.message.chars().take(LONGEST).collect()
+    }
+}
+
 /// An Event that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Noted {
@@ -71,7 +78,7 @@ impl Cluster {
             },
             "type": if note.is_warning { "Warning" } else { "Normal" },
             "reason": note.reason,
-            "message": note.message.chars().take(LONGEST).collect::<String>(),
+            "message": note.message(),
             "source": { "component": BRIDGE },
             "firstTimestamp": time,
             "lastTimestamp": time,
@@ -82,13 +89,13 @@ impl Cluster {
         Ok(Noted { name: written.metadata.name, count: 1 })
     }
 
-    /// Counts an Event once more. One that has expired meanwhile is written anew.
+    /// Counts an Event once more, with the message that it has now. One that has expired meanwhile is written anew.
     ///
     /// # Errors
     /// When it cannot be written.
     pub async fn note_again(&self, note: &Note, noted: &Noted) -> Result<Noted, ClusterError> {
         let count = noted.count.saturating_add(1);
-        let patch: Value = json!({ "count": count, "lastTimestamp": seconds(Timestamp::now()) });
+        let patch: Value = json!({ "count": count, "message": note.message(), "lastTimestamp": seconds(Timestamp::now()) });
         let path = Request::new(EVENTS.path(Some(&note.namespace)));
         let request = path.patch(&noted.name, &PatchParams::default(), &Patch::Merge(&patch));
         match self.send::<Written>(&call(note), request).await {

@@ -18,6 +18,9 @@ const QUIET: Duration = Duration::from_secs(5 * 60);
 /// So long Kubernetes keeps an Event (kube-apiserver `--event-ttl`); with the Event goes what we know of it.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 
+/// The reason of an Event about a namespace that could not be put right.
+const FAILED: &str = "QuayFailed";
+
 /// So many changes are named in one Event.
 const NAMED: usize = 5;
 
@@ -52,7 +55,7 @@ async fn write(cluster: Cluster, mut notes: mpsc::Receiver<Note>) {
             Entry::Anew => cluster.note(&note).await,
         };
         match written {
-            Ok(noted) => drop(book.0.insert(note, (noted, Instant::now()))),
+            Ok(noted) => book.keep(&note, noted, Instant::now()),
             // A namespace that is going takes none.
             Err(error) if matches!(error.status(), Some(403 | 404)) => book.forget(&note.namespace),
             Err(error) => tracing::warn!(%error, "an event was not written"),
@@ -62,7 +65,32 @@ async fn write(cluster: Cluster, mut notes: mpsc::Receiver<Note>) {
 
 /// What was written, and when.
 #[derive(Default)]
-struct Book(HashMap<Note, (Noted, Instant)>);
+struct Book(HashMap<Key, Kept>);
+
+/// What tells Events apart.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    namespace: String,
+    uid: String,
+    reason: &'static str,
+    /// None where a namespace has one Event of that reason at a time. What a failure is called may change with each try,
+    /// as more is learnt of its cause: its Event then gets the new message.
+    message: Option<String>,
+}
+
+/// An Event that was written.
+struct Kept {
+    noted: Noted,
+    message: String,
+    at: Instant,
+}
+
+impl Key {
+    fn of(note: &Note) -> Self {
+        let message = (note.reason != FAILED).then(|| note.message.clone());
+        Self { namespace: note.namespace.clone(), uid: note.uid.clone(), reason: note.reason, message }
+    }
+}
 
 /// What becomes of a note.
 #[derive(Debug, PartialEq)]
@@ -77,16 +105,20 @@ enum Entry {
 
 impl Book {
     fn what_to_do(&mut self, note: &Note, now: Instant) -> Entry {
-        self.0.retain(|_, (_, at)| now.duration_since(*at) < KEPT);
-        match self.0.get(note) {
-            Some((_, at)) if now.duration_since(*at) < QUIET => Entry::Nothing,
-            Some((noted, _)) => Entry::Again(noted.clone()),
+        self.0.retain(|_, kept| now.duration_since(kept.at) < KEPT);
+        match self.0.get(&Key::of(note)) {
+            Some(kept) if kept.message == note.message && now.duration_since(kept.at) < QUIET => Entry::Nothing,
+            Some(kept) => Entry::Again(kept.noted.clone()),
             None => Entry::Anew,
         }
     }
 
+    fn keep(&mut self, note: &Note, noted: Noted, at: Instant) {
+        self.0.insert(Key::of(note), Kept { noted, message: note.message.clone(), at });
+    }
+
     fn forget(&mut self, namespace: &str) {
-        self.0.retain(|note, _| note.namespace != namespace);
+        self.0.retain(|key, _| key.namespace != namespace);
     }
 }
 
@@ -110,7 +142,7 @@ fn note(event: &Event) -> Option<Note> {
         return None;
     }
     let (is_warning, reason, message) = match verdict {
-        Verdict::Failed(why) => (true, "QuayFailed", format!("could not be put right, and is tried again: {why}")),
+        Verdict::Failed(why) => (true, FAILED, format!("could not be put right, and is tried again: {why}")),
         _ if changes.is_empty() => return None,
         _ => {
             let named: Vec<_> = changes.iter().take(NAMED).map(|(change, _)| change.summary()).collect();
@@ -177,18 +209,20 @@ mod tests {
         let (failed, not_imported) = (about("QuayFailed", "no", "1"), about("QuayImportFailed", "no", "1"));
         let (mut book, start) = (Book::default(), Instant::now());
         assert_eq!(book.what_to_do(&failed, start), Entry::Anew);
-        book.0.insert(failed.clone(), (noted("a"), start));
-        book.0.insert(not_imported.clone(), (noted("b"), start));
+        book.keep(&failed, noted("a"), start);
+        book.keep(&not_imported, noted("b"), start);
         // Two troubles that come in turns are not news each time.
         for note in [&failed, &not_imported, &failed] {
             assert_eq!(book.what_to_do(note, start), Entry::Nothing);
         }
-        assert_eq!(book.what_to_do(&about("QuayFailed", "why", "1"), start), Entry::Anew);
+        let said_otherwise = about("QuayFailed", "why", "1");
+        assert_eq!(book.what_to_do(&said_otherwise, start), Entry::Again(noted("a")), "one Event for one cause");
+        assert_eq!(book.what_to_do(&about("QuayImportFailed", "why", "1"), start), Entry::Anew);
         assert_eq!(book.what_to_do(&about("QuayFailed", "no", "2"), start), Entry::Anew, "another namespace of the name");
         assert_eq!(book.what_to_do(&failed, start + QUIET), Entry::Again(noted("a")));
         assert_eq!(book.what_to_do(&failed, start + KEPT), Entry::Anew);
         assert!(book.0.is_empty());
-        book.0.insert(failed.clone(), (noted("a"), start));
+        book.keep(&failed, noted("a"), start);
         book.forget("shop");
         assert!(book.0.is_empty());
     }
