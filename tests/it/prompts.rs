@@ -328,3 +328,26 @@ fn an_option_is_chosen_with_the_arrow_keys() {
         terminal.ends_with(0);
     }
 }
+
+/// The keys of a shell's line, in a text and in a hidden answer.
+#[test]
+fn edits_an_answer_with_the_keys_of_a_shell() {
+    let world = World::bare();
+    let terminal = asked(&world, "name token").at_terminal();
+    terminal.sees("Name: (prod)").types("wrong word\x17\x15stagin\x01\x04\x0bst");
+    terminal.types("\x15stage\x05d\x08").press(Key::Enter).sees("name is stage");
+    terminal.sees("Token:").types("typing error\x15").types(TOKEN).press(Key::Enter).sees("token is true");
+    terminal.ends_with(0);
+}
+
+#[test]
+fn names_cluster_and_quay_before_changes_are_confirmed() {
+    let world = World::new();
+    let server = world.sandbox.openshift.url().trim_start_matches("https://").to_owned();
+    let terminal = world.oc_quay(&["link", "-n", "shop"]).in_window(120, 60);
+    terminal.sees(SURE);
+    let place = format!("Cluster {server} (context admin), Quay {}\n? {SURE}", world.sandbox.quay.url());
+    assert!(terminal.screen().contains(&place), "{}", terminal.screen());
+    terminal.press(Key::Esc);
+    terminal.ends_with(130);
+}
