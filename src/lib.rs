@@ -15,6 +15,7 @@
 //! | [`setup`] | the steps of the set-up, each with what it finds, plans, does and verifies |
 //! | [`observe`] | a look at every request to both sides |
 //! | `pause` | how long to wait before something is tried again |
+//! | `proxy`, `tls` | the way to both sides, and whom to trust there |
 //! | [`report`] | one report value, rendered for people and programs |
 //! | [`ui`] | the only door to stdout, stderr and prompts |
 //! | [`error`] | kinds of error and their exit codes |
@@ -29,10 +30,12 @@ pub mod error;
 mod log;
 pub mod observe;
 mod pause;
+mod proxy;
 pub mod quay;
 pub mod report;
 mod session;
 pub mod setup;
+mod tls;
 pub mod ui;
 
 use std::ffi::OsString;

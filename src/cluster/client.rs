@@ -6,29 +6,20 @@ use std::time::Duration;
 
 use http::{HeaderValue, Request, Uri, header};
 use kube::Client;
-use kube::client::retry::RetryPolicy;
-use kube::client::{Body, ClientBuilder};
+use kube::client::Body;
 use kube::core::request;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tower::buffer::BufferLayer;
-use tower::retry::RetryLayer;
 
-use super::error::{Cause, ClusterError, credentials_problem};
+use super::authorization::{Authorization, Authorizer};
+use super::error::{Cause, ClusterError};
 use super::kubeconfig;
-use super::proxy;
+use super::transport;
 use crate::bridge::integration::Step;
 use crate::observe::{self, Eye, Observer, Side, cluster_kind};
-use crate::pause;
-
-/// The pauses before a call is made again that was answered with 429, 503 or 504: the first one, which doubles, and the
-/// longest. As in `RetryPolicy::default`.
-const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
-const MAX_RETRIES: u32 = 3;
-
-/// How long a connection may take to come about, TLS included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::proxy;
+use crate::ui::printable_line;
 
 /// Which cluster, as whom, and how hard to try.
 #[derive(Clone, Debug)]
@@ -89,11 +80,11 @@ impl Cluster {
     /// # Errors
     /// One sentence that names the file or context at fault and, where there is one, the way out.
     pub async fn connect(options: &Options) -> anyhow::Result<Self> {
-        Self::of_choice(kubeconfig::choose(options).await?, options).await
+        Self::of_choice(kubeconfig::choose(options)?, options).await
     }
 
     pub(super) async fn of_choice(choice: kubeconfig::Choice, options: &Options) -> anyhow::Result<Self> {
-        let mut cluster = Self::new(choice, options)?;
+        let mut cluster = Self::new(choice, options).await?;
         if cluster.is_in_pod() {
             let public_server = cluster.read_public_server().await?;
             if let Some(inner) = Arc::get_mut(&mut cluster.inner) {
@@ -103,23 +94,19 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn new(choice: kubeconfig::Choice, options: &Options) -> anyhow::Result<Self> {
-        let kubeconfig::Choice { context, mut config, is_in_pod } = choice;
+    async fn new(choice: kubeconfig::Choice, options: &Options) -> anyhow::Result<Self> {
+        let kubeconfig::Choice { context, mut config, authorization, identity, is_in_pod } = choice;
         config.headers.push((header::USER_AGENT, HeaderValue::from_static(concat!("oc-quay/", env!("CARGO_PKG_VERSION")))));
-        config.connect_timeout = Some(CONNECT_TIMEOUT);
-        // kube's own retries go on for more than a minute (measured).
-        config.default_retry = false;
         let namespace = config.default_namespace.clone();
         let (address, proxy) = (config.cluster_url.clone(), config.proxy_url.clone());
-        let builder = ClientBuilder::try_from(config).map_err(|error| match error {
-            kube::Error::Auth(error) => anyhow::anyhow!("context {context}: {}", credentials_problem(&error)),
-            kube::Error::ProxyProtocolUnsupported { .. } => {
-                anyhow::anyhow!("context {context}: its proxy is none of http, https and socks5")
-            }
-            error => anyhow::anyhow!("context {context}: {error}"),
-        })?;
-        let client =
-            builder.with_layer(&BufferLayer::new(options.parallel.max(1))).with_layer(&RetryLayer::new(retry_policy())).build();
+        let problem = |problem: String| anyhow::anyhow!("context {}: {problem}", printable_line(&context));
+        let answer = match &authorization {
+            Authorization::Plugin(plugin) => Some(plugin.ask().await.map_err(|error| problem(error.to_string()))?),
+            _ => None,
+        };
+        let identity = identity.or_else(|| answer.as_ref()?.identity.clone());
+        let authorizer = Authorizer::new(authorization, answer);
+        let client = transport::client(&config, identity.as_ref(), authorizer, options.parallel).map_err(problem)?;
         let in_flight = Semaphore::new(options.parallel.max(1));
         let (timeout, public_server, eye) = (options.timeout, None, Eye::default());
         let inner = Inner { client, in_flight, timeout, context, namespace, is_in_pod, address, proxy, public_server, eye };
@@ -243,11 +230,6 @@ impl Cluster {
         });
         answer
     }
-}
-
-fn retry_policy() -> RetryPolicy {
-    let [first, longest] = RETRY_PAUSES.map(pause::shortened);
-    RetryPolicy::new(first, longest, MAX_RETRIES, false).unwrap_or_default()
 }
 
 pub(super) fn host_and_port(address: &Uri) -> String {

@@ -7,6 +7,7 @@
 
 mod access;
 mod all;
+mod authorization;
 mod builds;
 mod client;
 mod conditions;
@@ -28,13 +29,13 @@ mod packages;
 mod platform;
 mod pod;
 mod problem;
-mod proxy;
 mod read;
 mod reduce;
 mod service_account;
 mod shipwright;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod trial;
 mod tries;
 mod trust;
@@ -44,13 +45,14 @@ mod write;
 
 pub use access::Right;
 pub use all::AllParts;
+pub use authorization::{Authorization, Plugin, TokenFile};
 pub use client::{Cluster, Options};
 pub use credentials::{CA_KEY, Credentials};
 pub use error::{Cause, ClusterError};
 pub use event::{Note, Noted};
 pub use extension::Extension;
 pub use follow::{Found, News};
-pub use kubeconfig::{Entries, entries};
+pub use kubeconfig::{Choice, Entries, Exec, Variable, choice, entries};
 pub use lease::Lease;
 pub use names::Named;
 pub use objects::{ObjectKind, holds};

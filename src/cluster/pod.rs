@@ -7,8 +7,9 @@ use kube::Config;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::authorization::Authorization;
 use super::client::Options;
-use super::kubeconfig::{Choice, check, impersonate};
+use super::kubeconfig::{Choice, impersonate};
 
 /// Where a pod finds its service account (kubernetes.io, "Accessing the Kubernetes API from a Pod").
 pub(super) const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -30,8 +31,7 @@ impl<'a> Pod<'a> {
         mount.join("token").exists().then_some(Self { host, port, mount })
     }
 
-    /// The cluster of the pod. The token, which is renewed within the hour, and the authority, which is renewed too, are
-    /// read again by kube.
+    /// The cluster of the pod. The token, which is renewed within the hour, is read again, and so is the authority by kube.
     pub(super) fn choice(&self, options: &Options) -> anyhow::Result<Choice> {
         // An address of IPv6 stands in brackets.
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
@@ -40,10 +40,11 @@ impl<'a> Pod<'a> {
         let authority = self.mount.join("ca.crt");
         config.root_cert = Some(certificates(&authority)?);
         config.root_cert_file = Some(authority);
-        config.auth_info.token_file = Some(self.mount.join("token").display().to_string());
-        config.default_namespace = self.read("namespace")?;
-        let config = check(config).map_err(|problem| anyhow::anyhow!("{}: {problem}", self.mount.display()))?;
-        Ok(Choice { context: CONTEXT.into(), config: impersonate(config, options)?, is_in_pod: true })
+        config.default_namespace = Some(self.read("namespace")?).filter(|name| !name.is_empty()).unwrap_or("default".into());
+        let authorization = Authorization::of_token(None, &self.mount.join("token").display().to_string());
+        let authorization = authorization.map_err(|problem| anyhow::anyhow!("{}: {problem}", self.mount.display()))?;
+        let config = impersonate(config, options)?;
+        Ok(Choice { context: CONTEXT.into(), config, authorization, identity: None, is_in_pod: true })
     }
 
     fn read(&self, name: &str) -> anyhow::Result<String> {
@@ -60,6 +61,9 @@ fn certificates(file: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
             Ok(certificate) => certificates.push(certificate.to_vec()),
             Err(_) => bail!("{} holds a certificate that makes no sense", file.display()),
         }
+    }
+    if certificates.is_empty() {
+        bail!("{} holds no certificate", file.display());
     }
     Ok(certificates)
 }

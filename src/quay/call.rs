@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::connection::{Failure, Line, failure};
+use super::connection::{Failure, Line, by_proxy, failure};
 use super::error::{ErrorKind, QuayError, is_readonly};
 use super::{Quay, bearer};
 use crate::bridge::integration::{Step, Trouble};
@@ -287,8 +287,11 @@ impl Quay {
         });
         let outcome = match answer.await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(failure(&error, &call.url, deadline).await),
-            Err(_) => Err(Failure::Unreachable(Step::Http, format!("no answer within {:?}", self.0.timeout))),
+            Ok(Err(error)) => Err(failure(&error, &call.url, &self.0.proxies, deadline).await),
+            Err(_) => {
+                let way = by_proxy(&call.url, &self.0.proxies);
+                Err(Failure::Unreachable(Step::Http, format!("no answer within {:?}{way}", self.0.timeout)))
+            }
         };
         // The query is left out: it is long, and it may hold what is nobody's business.
         let (status, path) = (outcome.as_ref().ok().map(|answer| answer.status.as_u16()), call.url.path());

@@ -23,6 +23,7 @@ use super::connection::{self, Failure, failure};
 use super::error::{ErrorKind, OptionsError, QuayError};
 use crate::bridge::integration::Step;
 use crate::bridge::names::QuayUrl;
+use crate::proxy::Rules;
 
 /// The characters of a line of PEM (RFC 7468).
 const PEM_WIDTH: usize = 64;
@@ -74,7 +75,8 @@ pub async fn presented_chain(url: &QuayUrl, timeout: Duration) -> Result<Vec<Cer
         return Err(refused(ErrorKind::PlainHttp, "the address is http://, which has none".into()));
     }
     let witness = Arc::new(Witness::new());
-    let http = client(Arc::clone(&witness), timeout).map_err(|reason| refused(ErrorKind::Unexpected, reason))?;
+    let proxies = Rules::of(|name| std::env::var(name).ok());
+    let http = client(Arc::clone(&witness), &proxies, timeout).map_err(|reason| refused(ErrorKind::Unexpected, reason))?;
     let deadline = Instant::now() + timeout;
     let outcome = http.get(url.as_url().clone()).timeout(timeout).send().await;
     let seen = std::mem::take(&mut *witness.seen.lock().unwrap_or_else(PoisonError::into_inner));
@@ -85,7 +87,7 @@ pub async fn presented_chain(url: &QuayUrl, timeout: Duration) -> Result<Vec<Cer
     let Err(error) = outcome else {
         return Err(refused(ErrorKind::Unexpected, "the connection showed none".into()));
     };
-    Err(match failure(&error, url.as_url(), deadline).await {
+    Err(match failure(&error, url.as_url(), &proxies, deadline).await {
         Failure::Unreachable(step, reason) => refused(ErrorKind::Unreachable(step), reason),
         Failure::Untrusted(reason) | Failure::Broken(reason) => refused(ErrorKind::Unreachable(Step::Tls), reason),
     })
@@ -179,14 +181,15 @@ impl ServerCertVerifier for Witness {
 }
 
 /// The HTTP client is asked, and no bare connection, since it knows the way through a proxy.
-fn client(witness: Arc<Witness>, timeout: Duration) -> Result<reqwest::Client, String> {
+fn client(witness: Arc<Witness>, proxies: &Rules, timeout: Duration) -> Result<reqwest::Client, String> {
     let config = ClientConfig::builder_with_provider(Arc::clone(&witness.provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .dangerous()
         .with_custom_certificate_verifier(witness)
         .with_no_client_auth();
-    let builder = reqwest::Client::builder().tls_backend_preconfigured(config).connect_timeout(timeout * 2 / 3);
+    let builder = connection::by_proxies(reqwest::Client::builder(), proxies);
+    let builder = builder.tls_backend_preconfigured(config).connect_timeout(timeout * 2 / 3);
     builder.build().map_err(|error| connection::deepest(&error))
 }
 

@@ -5,15 +5,20 @@ use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use reqwest::{ClientBuilder, Proxy};
 use rustls::{CertificateError, Error as TlsError};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::bridge::integration::{Step, Trouble};
+use crate::proxy::{self, Rules};
 
 /// So many calls in a row without an answer mean that nobody is there.
 const PATIENCE: usize = 3;
+
+/// Stands for a proxy whose address is none: TCP's port 0, to which nothing connects.
+const NOT_A_PROXY: &str = "http://127.0.0.1:0";
 
 /// Why a request got no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +31,36 @@ pub(super) enum Failure {
     Broken(String),
 }
 
+/// Has a client go by the proxies that the environment names, as `oc` does.
+pub(super) fn by_proxies(builder: ClientBuilder, proxies: &Rules) -> ClientBuilder {
+    let proxies = proxies.clone();
+    builder.no_proxy().proxy(Proxy::custom(move |url| {
+        let proxy = proxies.proxy(&url.as_str().parse().ok()?);
+        // One that is no address must not be passed over, as if none were named: nobody listens there.
+        let address = proxy.map_or_else(|_| Some(NOT_A_PROXY.to_owned()), |proxy| proxy.map(|proxy| proxy.to_string()))?;
+        // Go leaves it to the proxy to look up the name.
+        Some(address.strip_prefix("socks5:").map_or(address.clone(), |rest| format!("socks5h:{rest}")))
+    }))
+}
+
+/// The proxy on the way to an address, for a sentence about a failure; empty if there is none.
+pub(super) fn by_proxy(url: &Url, proxies: &Rules) -> String {
+    match url.as_str().parse().map(|url| proxies.proxy(&url)) {
+        Ok(Ok(Some(proxy))) => format!(" by way of proxy {}", proxy::shown(&proxy)),
+        Ok(Err(problem)) => format!(": {problem}"),
+        _ => String::new(),
+    }
+}
+
 /// Reads the chain of causes of an error of the HTTP client.
-pub(super) async fn failure(error: &reqwest::Error, url: &Url, deadline: Instant) -> Failure {
+pub(super) async fn failure(error: &reqwest::Error, url: &Url, proxies: &Rules, deadline: Instant) -> Failure {
+    match failure_of_connection(error, url, proxies, deadline).await {
+        Failure::Unreachable(step, reason) => Failure::Unreachable(step, format!("{reason}{}", by_proxy(url, proxies))),
+        failure => failure,
+    }
+}
+
+async fn failure_of_connection(error: &reqwest::Error, url: &Url, proxies: &Rules, deadline: Instant) -> Failure {
     if !error.is_connect() {
         return Failure::Broken(format!("the connection broke before Quay answered ({})", deepest(error)));
     }
@@ -42,7 +75,9 @@ pub(super) async fn failure(error: &reqwest::Error, url: &Url, deadline: Instant
         None => {}
     }
     if error.is_timeout() {
-        return Failure::Unreachable(locate(url, deadline).await, "no connection in time".into());
+        let is_straight = by_proxy(url, proxies).is_empty();
+        let step = if is_straight { locate(url, deadline).await } else { Step::Connect };
+        return Failure::Unreachable(step, "no connection in time".into());
     }
     // The connector's error type is private; its texts are these.
     let says = |words: &str| causes(error).any(|cause| cause.to_string().starts_with(words));

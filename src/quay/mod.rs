@@ -35,12 +35,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::bridge::integration::Trouble;
 use crate::bridge::names::QuayUrl;
 use crate::observe::{Eye, Observer};
+use crate::proxy::Rules;
+use crate::tls::{self, Trust};
 use connection::Line;
 use diagnose::Diagnosis;
 use registry::Challenge;
@@ -84,6 +89,7 @@ pub struct Quay(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     http: reqwest::Client,
+    proxies: Rules,
     url: QuayUrl,
     token: Option<SecretString>,
     insecure: bool,
@@ -115,21 +121,21 @@ impl Quay {
         if let Some(token) = &options.token {
             bearer(token).ok_or(OptionsError::Token)?;
         }
-        let certificates = options.ca.as_deref().map(certificates).transpose()?.unwrap_or_default();
-        let has_ca = !certificates.is_empty();
-        let http = reqwest::Client::builder()
+        let authorities = options.ca.as_deref().map(certificates).transpose()?.unwrap_or_default();
+        let trust = if options.insecure { Trust::Anyone } else { Trust::SystemAnd(authorities) };
+        let mut tls = tls::client_config(trust, None).map_err(OptionsError::Client)?;
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let proxies = Rules::of(|name| std::env::var(name).ok());
+        let http = connection::by_proxies(reqwest::Client::builder(), &proxies)
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT.min(options.timeout * 2 / 3))
-            .tls_danger_accept_invalid_certs(options.insecure)
-            .tls_certs_merge(certificates)
+            .tls_backend_preconfigured(tls)
             .build()
-            .map_err(|error| match has_ca {
-                true => OptionsError::Ca(connection::deepest(&error)),
-                false => OptionsError::Client(connection::deepest(&error)),
-            })?;
+            .map_err(|error| OptionsError::Client(connection::deepest(&error)))?;
         Ok(Self(Arc::new(Shared {
             http,
+            proxies,
             url: options.url,
             token: options.token,
             insecure: options.insecure,
@@ -166,6 +172,7 @@ impl Quay {
     fn anew(&self, token: Option<SecretString>) -> Self {
         Self(Arc::new(Shared {
             http: self.0.http.clone(),
+            proxies: self.0.proxies.clone(),
             url: self.0.url.clone(),
             token,
             insecure: self.0.insecure,
@@ -224,10 +231,12 @@ fn bearer(token: &SecretString) -> Option<HeaderValue> {
 }
 
 /// The certificates in a PEM file.
-fn certificates(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, OptionsError> {
-    match reqwest::Certificate::from_pem_bundle(pem) {
-        Ok(certificates) if certificates.is_empty() => Err(OptionsError::Ca("it holds no certificate in PEM form".into())),
-        Ok(certificates) => Ok(certificates),
-        Err(error) => Err(OptionsError::Ca(connection::deepest(&error))),
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, OptionsError> {
+    let broken = |error: &dyn std::fmt::Display| OptionsError::Ca(format!("a certificate in it is broken ({error})"));
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| broken(&error))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in &certificates {
+        roots.add(certificate.clone()).map_err(|error| broken(&error))?;
     }
+    if certificates.is_empty() { Err(OptionsError::Ca("it holds no certificate in PEM form".into())) } else { Ok(certificates) }
 }

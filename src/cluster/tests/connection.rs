@@ -43,7 +43,71 @@ fn a_credential_plugin_that_fails_is_not_quoted() {
     let path = stage.sandbox.dir().join("exec");
     std::fs::write(&path, kubeconfig).unwrap();
     let error = stage.run(Cluster::connect(&Options { kubeconfig: Some(path), ..stage.options("dev") })).err().unwrap();
-    assert_eq!(format!("{error:#}"), "context dev: the credential plugin of the kubeconfig failed (exit status: 3)");
+    assert_eq!(format!("{error:#}"), "context dev: credential plugin sh failed (exit status: 3)");
+}
+
+/// A kubeconfig whose user has a plugin instead of a token; `{dir}` in it stands for a folder.
+#[cfg(unix)]
+fn with_plugin(stage: &Stage, exec: &str) -> Options {
+    let token = format!("token: {}", stage.openshift().token("dev"));
+    let exec = exec.replace("{dir}", &stage.sandbox.dir().display().to_string());
+    let kubeconfig = std::fs::read_to_string(stage.sandbox.kubeconfig()).unwrap().replace(&token, &format!("exec: {{{exec}}}"));
+    let path = stage.sandbox.dir().join("exec");
+    std::fs::write(&path, kubeconfig).unwrap();
+    Options { kubeconfig: Some(path), ..stage.options("dev") }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_credential_plugin_runs_once_and_knows_that_nobody_is_there() {
+    let stage = Stage::new();
+    let version = "client.authentication.k8s.io/v1";
+    let status = format!(r#"{{"apiVersion":"{version}","kind":"ExecCredential","status":{{"token":"$T"}}}}"#);
+    std::fs::write(stage.sandbox.dir().join("answer"), status.replace("$T", &stage.openshift().token("dev"))).unwrap();
+    let script = "echo $KUBERNETES_EXEC_INFO >> {dir}/asked; cat {dir}/answer";
+    let exec = format!(
+        "apiVersion: {version}, interactiveMode: IfAvailable, command: sh, args: [-c, '{script}'], provideClusterInfo: true"
+    );
+    let cluster = stage.run(Cluster::connect(&with_plugin(&stage, &exec))).unwrap();
+    stage.run(cluster.version()).unwrap();
+    stage.run(cluster.version()).unwrap();
+    let asked = std::fs::read_to_string(stage.sandbox.dir().join("asked")).unwrap();
+    assert_eq!(asked.lines().count(), 1, "{asked}");
+    let info: serde_json::Value = serde_json::from_str(&asked).unwrap();
+    assert_eq!(info["apiVersion"], version);
+    let cluster = &info["spec"]["cluster"];
+    assert_eq!(cluster["server"], stage.openshift().url());
+    assert!(cluster["certificate-authority-data"].is_string(), "{info}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_wrong_with_a_credential_plugin_is_said_without_its_words() {
+    let stage = Stage::new();
+    let version = "client.authentication.k8s.io/v1";
+    let says = |mode: &str, command: &str, rest: &str| {
+        let exec = format!("apiVersion: {version}, interactiveMode: {mode}, command: {command}, {rest}");
+        format!("{:#}", stage.run(Cluster::connect(&with_plugin(&stage, &exec))).err().unwrap())
+    };
+    let answer = |status: &str| {
+        let answer = format!(r#"{{"apiVersion":"{version}","kind":"ExecCredential","status":{status}}}"#);
+        std::fs::write(stage.sandbox.dir().join("answer"), answer).unwrap();
+        says("Never", "cat", "args: ['{dir}/answer']")
+    };
+    let hinted = says("Never", "no-such-plugin", "installHint: 'brew install it'");
+    assert_eq!(hinted, "context dev: credential plugin no-such-plugin is not installed: brew install it");
+    let terminal = says("Always", "cat", "");
+    assert_eq!(terminal, "context dev: credential plugin cat has to ask, and stdin is no terminal");
+    for (status, expected) in [
+        (r#"{"token":"HIDDEN\n"}"#, "its token holds a line break or another character that cannot be sent"),
+        (r#"{"token":""}"#, "it has neither a token nor a certificate with its key"),
+        (r#"{"clientKeyData":"HIDDEN"}"#, "it has a certificate or a key, and not both"),
+        (r#"{"token":"HIDDEN","expirationTimestamp":"soon"}"#, "its expirationTimestamp is no time"),
+        ("[HIDDEN]", "it is no ExecCredential"),
+    ] {
+        let expected = format!("context dev: the answer of credential plugin cat cannot be used: {expected}");
+        assert_eq!(answer(status), expected);
+    }
 }
 
 /// Why a call to `server` got no answer.

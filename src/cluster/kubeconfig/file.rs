@@ -1,0 +1,358 @@
+//! The file: its fields and its merging, as client-go reads them (`tools/clientcmd/api/v1/types.go` and
+//! `tools/clientcmd/loader.go`). A field that is missing, null or empty is the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{MAIN_SEPARATOR, Path, absolute};
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_saphyr::DuplicateKeyPolicy;
+
+use crate::ui::printable_line;
+
+/// Base64 as Go decodes it: the bits behind the last byte do not count.
+const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+
+/// The extension of a cluster that a credential plugin gets (`clusterExtensionKey` in client-go's `client_config.go`).
+const PLUGIN_EXTENSION: &str = "client.authentication.k8s.io/exec";
+
+/// A kubeconfig, or several that were merged.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct File {
+    #[serde(deserialize_with = "or_default")]
+    kind: String,
+    #[serde(rename = "apiVersion", deserialize_with = "or_default")]
+    api_version: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) current_context: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) contexts: Vec<NamedContext>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) clusters: Vec<NamedCluster>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) users: Vec<NamedUser>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct NamedContext {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) name: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) context: Context,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct NamedCluster {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) name: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) cluster: Cluster,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct NamedUser {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) name: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) user: User,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Context {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) cluster: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) user: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) namespace: String,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(in crate::cluster) struct Cluster {
+    #[serde(deserialize_with = "or_default")]
+    pub(in crate::cluster) server: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) tls_server_name: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) insecure_skip_tls_verify: bool,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) certificate_authority: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) certificate_authority_data: Data,
+    #[serde(deserialize_with = "or_default")]
+    pub(in crate::cluster) proxy_url: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(in crate::cluster) disable_compression: bool,
+    #[serde(deserialize_with = "or_default")]
+    extensions: Vec<Extension>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+struct Extension {
+    #[serde(deserialize_with = "or_default")]
+    name: String,
+    extension: Value,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct User {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) client_certificate: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) client_certificate_data: Data,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) client_key: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) client_key_data: Data,
+    #[serde(deserialize_with = "or_default")]
+    token: SecretString,
+    #[serde(rename = "tokenFile", deserialize_with = "or_default")]
+    pub(super) token_file: String,
+    #[serde(rename = "as", deserialize_with = "or_default")]
+    pub(super) impersonate: String,
+    #[serde(rename = "as-uid", deserialize_with = "or_default")]
+    pub(super) impersonate_uid: String,
+    #[serde(rename = "as-groups", deserialize_with = "or_default")]
+    pub(super) impersonate_groups: Vec<String>,
+    #[serde(rename = "as-user-extra", deserialize_with = "or_default")]
+    pub(super) impersonate_extra: BTreeMap<String, Vec<String>>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) username: String,
+    #[serde(deserialize_with = "or_default")]
+    password: SecretString,
+    pub(super) auth_provider: Option<AuthProvider>,
+    pub(super) exec: Option<Exec>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AuthProvider {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) name: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) config: BTreeMap<String, String>,
+}
+
+/// A credential plugin.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Exec {
+    /// The program.
+    #[serde(deserialize_with = "or_default")]
+    pub command: String,
+    /// Its arguments.
+    #[serde(deserialize_with = "or_default")]
+    pub args: Vec<String>,
+    /// What is added to its environment.
+    #[serde(deserialize_with = "or_default")]
+    pub env: Vec<Variable>,
+    /// The version of what it reads and writes.
+    #[serde(deserialize_with = "or_default")]
+    pub api_version: String,
+    /// How to install it.
+    #[serde(deserialize_with = "or_default")]
+    pub install_hint: String,
+    /// Whether it may ask: `Never`, `IfAvailable` or `Always`.
+    #[serde(deserialize_with = "or_default")]
+    pub interactive_mode: String,
+    /// It wants to know about the cluster.
+    #[serde(deserialize_with = "or_default")]
+    pub provide_cluster_info: bool,
+}
+
+/// A variable of a plugin's environment.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Variable {
+    /// Its name.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// Its value.
+    #[serde(deserialize_with = "or_default")]
+    pub value: String,
+}
+
+/// Bytes in base64, which may be wrapped.
+#[derive(Clone, Default)]
+pub(super) struct Data(SecretSlice<u8>);
+
+impl Data {
+    pub(super) fn is_empty(&self) -> bool {
+        self.get().is_empty()
+    }
+
+    pub(super) fn get(&self) -> &[u8] {
+        self.0.expose_secret()
+    }
+}
+
+impl<'de> Deserialize<'de> for Data {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        // Go passes over line breaks, and over nothing else.
+        let text = text.replace(['\r', '\n'], "");
+        BASE64.decode(text.as_bytes()).map(|bytes| Self(bytes.into())).map_err(|_| D::Error::custom("invalid base64"))
+    }
+}
+
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Why bytes are no kubeconfig. A YAML error's own text would quote lines of it, which may hold a token.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Invalid {
+    /// At this line and column.
+    At(u64, u64),
+    /// It is no text in a Unicode encoding.
+    NoText,
+    /// It is YAML of something else.
+    OtherKind,
+    /// No place is known.
+    Somewhere,
+    /// Two entries of one list have one name.
+    Duplicate(String),
+}
+
+impl std::fmt::Display for Invalid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Invalid::At(line, column) => write!(f, "is not valid: look at line {line}, column {column}"),
+            Invalid::NoText => f.write_str("is not text"),
+            Invalid::OtherKind => f.write_str("is not a Config of version v1"),
+            Invalid::Somewhere => f.write_str("is not valid YAML"),
+            Invalid::Duplicate(name) => write!(f, "names {name} twice in one list"),
+        }
+    }
+}
+
+impl File {
+    /// Reads the first document of some bytes. No bytes are a kubeconfig without anything in it.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
+        let text = text(bytes).ok_or(Invalid::NoText)?;
+        let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins, with_snippet: false };
+        let documents: Vec<Option<Self>> =
+            serde_saphyr::from_multiple_with_options(&text, options).map_err(|error| match error.location() {
+                Some(at) => Invalid::At(at.line(), at.column()),
+                None => Invalid::Somewhere,
+            })?;
+        let file = documents.into_iter().next().flatten().unwrap_or_default();
+        if !matches!(file.kind.as_str(), "" | "Config") || !matches!(file.api_version.as_str(), "" | "v1") {
+            return Err(Invalid::OtherKind);
+        }
+        let duplicate = duplicate(file.contexts.iter().map(|entry| &entry.name))
+            .or_else(|| duplicate(file.clusters.iter().map(|entry| &entry.name)))
+            .or_else(|| duplicate(file.users.iter().map(|entry| &entry.name)));
+        match duplicate {
+            Some(name) => Err(Invalid::Duplicate(printable_line(name))),
+            None => Ok(file),
+        }
+    }
+
+    /// Makes the paths in it absolute: they are relative to the folder of `path`, the file that it was read from.
+    pub(super) fn resolve_paths(&mut self, path: &Path) {
+        let path = absolute(path).unwrap_or_else(|_| path.to_owned());
+        let folder = path.parent().unwrap_or(&path);
+        let resolve = |path: &mut String| {
+            if !path.is_empty() && Path::new(path.as_str()).is_relative() {
+                *path = folder.join(path.as_str()).display().to_string();
+            }
+        };
+        for NamedCluster { cluster, .. } in &mut self.clusters {
+            resolve(&mut cluster.certificate_authority);
+        }
+        for NamedUser { user, .. } in &mut self.users {
+            [&mut user.client_certificate, &mut user.client_key, &mut user.token_file].into_iter().for_each(resolve);
+            // One without a separator is looked up in PATH.
+            if let Some(exec) = user.exec.as_mut().filter(|exec| exec.command.contains(MAIN_SEPARATOR)) {
+                resolve(&mut exec.command);
+            }
+        }
+    }
+
+    /// Adds what another file has and this one has not: the first that sets something wins.
+    pub(super) fn merge(&mut self, next: Self) {
+        if self.current_context.is_empty() {
+            self.current_context = next.current_context;
+        }
+        append(&mut self.contexts, next.contexts, |entry| &entry.name);
+        append(&mut self.clusters, next.clusters, |entry| &entry.name);
+        append(&mut self.users, next.users, |entry| &entry.name);
+    }
+
+    /// Whether nothing in it says anything about a cluster.
+    pub(super) fn is_empty(&self) -> bool {
+        self.current_context.is_empty() && self.contexts.is_empty() && self.clusters.is_empty() && self.users.is_empty()
+    }
+
+    pub(super) fn context(&self, name: &str) -> Option<&Context> {
+        self.contexts.iter().find(|entry| entry.name == name).map(|entry| &entry.context)
+    }
+
+    pub(super) fn cluster(&self, name: &str) -> Option<&Cluster> {
+        self.clusters.iter().find(|entry| entry.name == name).map(|entry| &entry.cluster)
+    }
+
+    pub(super) fn user(&self, name: &str) -> Option<&User> {
+        self.users.iter().find(|entry| entry.name == name).map(|entry| &entry.user)
+    }
+}
+
+impl User {
+    pub(super) fn token(&self) -> Option<&SecretString> {
+        Some(&self.token).filter(|token| !token.expose_secret().is_empty())
+    }
+
+    pub(super) fn password(&self) -> Option<&SecretString> {
+        Some(&self.password).filter(|password| !password.expose_secret().is_empty())
+    }
+}
+
+impl Cluster {
+    /// What a plugin is told about the cluster beside its fields.
+    pub(in crate::cluster) fn plugin_config(&self) -> Option<&Value> {
+        let extension = self.extensions.iter().find(|extension| extension.name == PLUGIN_EXTENSION)?;
+        Some(&extension.extension)
+    }
+}
+
+fn append<T>(entries: &mut Vec<T>, next: Vec<T>, name: fn(&T) -> &String) {
+    for entry in next {
+        if !entries.iter().any(|known| name(known) == name(&entry)) {
+            entries.push(entry);
+        }
+    }
+}
+
+fn duplicate<'a>(names: impl Iterator<Item = &'a String>) -> Option<&'a str> {
+    let mut seen = BTreeSet::new();
+    names.map(String::as_str).find(|name| !seen.insert(*name))
+}
+
+/// UTF-8, or UTF-16 with a byte order mark, as Windows' shell writes it.
+fn text(bytes: &[u8]) -> Option<String> {
+    let units = |from: fn([u8; 2]) -> u16| {
+        let (units, rest) = bytes.get(2..)?.as_chunks::<2>();
+        let units: Vec<u16> = units.iter().copied().map(from).collect();
+        String::from_utf16(&units).ok().filter(|_| rest.is_empty())
+    };
+    match bytes {
+        [0xFF, 0xFE, ..] => units(u16::from_le_bytes),
+        [0xFE, 0xFF, ..] => units(u16::from_be_bytes),
+        [0xEF, 0xBB, 0xBF, rest @ ..] => str::from_utf8(rest).ok().map(str::to_owned),
+        _ => str::from_utf8(bytes).ok().map(str::to_owned),
+    }
+}

@@ -1,0 +1,191 @@
+//! TLS as a client, for the cluster and for Quay alike: whom to trust, and what to show.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme};
+use rustls_platform_verifier::Verifier;
+use secrecy::{ExposeSecret as _, SecretSlice};
+use x509_cert::der::Decode as _;
+
+/// Whom to trust.
+pub(crate) enum Trust {
+    /// The system's authorities, and these.
+    SystemAnd(Vec<CertificateDer<'static>>),
+    /// These authorities alone.
+    Only(Vec<CertificateDer<'static>>),
+    /// Anyone: certificates are not verified.
+    Anyone,
+}
+
+/// A certificate with which the client shows who it is, and its key.
+#[derive(Clone)]
+pub struct Identity(Arc<CertifiedKey>);
+
+impl Identity {
+    /// Reads both from PEM; what else is there is passed over.
+    ///
+    /// # Errors
+    /// What is wrong with them, without quoting the key.
+    pub(crate) fn from_pem(certificate: &[u8], key: &SecretSlice<u8>) -> Result<Self, String> {
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate).filter_map(Result::ok).collect();
+        if chain.is_empty() {
+            return Err("there is no certificate in PEM".into());
+        }
+        let key = PrivateKeyDer::from_pem_slice(key.expose_secret()).map_err(|_| "there is no private key in PEM")?;
+        let pair = CertifiedKey::from_der(chain, key, &default_provider());
+        pair.map(|pair| Self(Arc::new(pair))).map_err(|error| format!("certificate and key cannot be used together: {error}"))
+    }
+
+    /// The certificates, the client's own first.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.0.cert
+    }
+}
+
+/// A configuration for connections to a server.
+///
+/// # Errors
+/// What is wrong with the authorities.
+pub(crate) fn client_config(trust: Trust, identity: Option<&Identity>) -> Result<ClientConfig, String> {
+    let provider = Arc::new(default_provider());
+    let verifier = verifier(trust, &provider)?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    Ok(match identity {
+        Some(Identity(pair)) => {
+            builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(Arc::clone(pair))))
+        }
+        None => builder.with_no_client_auth(),
+    })
+}
+
+fn verifier(trust: Trust, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
+    let provider = Arc::clone(provider);
+    Ok(match trust {
+        Trust::Anyone => Arc::new(NoVerifier(provider)),
+        Trust::SystemAnd(extra) if extra.is_empty() => Arc::new(Verifier::new(provider).map_err(|error| error.to_string())?),
+        Trust::SystemAnd(extra) => {
+            let verifier = Verifier::new_with_extra_roots(extra.iter().cloned(), provider).map_err(|error| error.to_string())?;
+            Arc::new(OwnAuthority { verifier: Arc::new(verifier), trusted: extra })
+        }
+        Trust::Only(authorities) => {
+            let mut roots = RootCertStore::empty();
+            for authority in &authorities {
+                roots.add(authority.clone()).map_err(|error| error.to_string())?;
+            }
+            let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+            let verifier = builder.build().map_err(|error| error.to_string())?;
+            Arc::new(OwnAuthority { verifier, trusted: authorities })
+        }
+    })
+}
+
+/// Accepts a server's certificate that is, byte for byte, one of the trusted ones: `openssl req -x509` makes one that is its
+/// own authority, which webpki refuses as a server's. Go, curl and OpenShift's nodes accept it.
+#[derive(Debug)]
+struct OwnAuthority {
+    verifier: Arc<dyn ServerCertVerifier>,
+    trusted: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for OwnAuthority {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        if !self.trusted.contains(end_entity) {
+            return self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        }
+        verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+        verify_validity(end_entity, now)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.verifier.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.verifier.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}
+
+fn verify_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
+    let parsed = x509_cert::Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    let validity = parsed.tbs_certificate.validity;
+    if now.as_secs() < validity.not_before.to_unix_duration().as_secs() {
+        return Err(CertificateError::NotValidYet);
+    }
+    if now.as_secs() > validity.not_after.to_unix_duration().as_secs() {
+        return Err(CertificateError::Expired);
+    }
+    Ok(())
+}
+
+/// Accepts any certificate, which was asked for.
+#[derive(Debug)]
+struct NoVerifier(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for NoVerifier {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
