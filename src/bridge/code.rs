@@ -256,6 +256,10 @@ codes! {
         "Its annotation oc-quay/role must be read, write or admin.",
         "Link it again with the role it shall have.",
         "oc quay link --service-account default=read -n {namespace}";
+    SecretEntryUndecodable "OQ315" Error "A secret has an entry that nodes cannot decode",
+        "Beside the login for Quay, the secret has an entry for another registry whose auth is not the base64 of user:password. Nodes then use no entry of the secret, and pods fail to pull. Repair keeps the entry, since it was added by others.",
+        "Correct or remove that entry.",
+        "oc get secrets -n {namespace} --field-selector type=kubernetes.io/dockerconfigjson";
     LoginRefused "OQ321" Error "The registry refuses the login in a secret",
         "Logging in with what the secret really holds failed.",
         "Repair compares it with the robot account's current token; if that says nothing, renew the token with --rotate.",

@@ -69,6 +69,11 @@ pub fn secret_annotations(secret: &str) -> BTreeMap<&'static str, &'static str> 
     is_referenced.then_some((SHIPWRIGHT_ANNOTATION, "true")).into_iter().collect()
 }
 
+/// Where the successor of a secret is stored until it has its name.
+pub fn spare_secret(secret: &str) -> String {
+    format!("{secret}-spare")
+}
+
 /// The `clusterID` of the integration: what tells this cluster's organizations from another's in one Quay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterId(String);

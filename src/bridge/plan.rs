@@ -11,7 +11,9 @@ pub use unlink::{UnlinkOptions, unlink};
 use std::collections::BTreeSet;
 
 use super::change::{Change, ServiceAccountEdit};
-use super::checks::{SecretState, Subject, default_permissions_of, has_too_little_right, made_for_others, secret_state};
+use super::checks::{
+    SECRET_TYPE, SecretState, Subject, default_permissions_of, has_too_little_right, made_for_others, secret_state,
+};
 use super::desired::{self, Account};
 use super::finding::{Code, Finding, Level, ObjectRef};
 use super::names::{self, OPERATOR_FINALIZER};
@@ -294,7 +296,12 @@ impl Planner<'_> {
         };
         let (namespace, secret, robot) = (snapshot.name.clone(), account.secret.clone(), account.name.clone());
         let version = existing.map(|secret| secret.resource_version.clone()).unwrap_or_default();
+        let spare = snapshot.secret(&names::spare_secret(&secret)).filter(|spare| spare.managed);
+        if let Some(spare) = spare.filter(|_| existing.is_some_and(|secret| secret.kind == SECRET_TYPE)) {
+            self.plan.changes.push(Change::DeleteSecret { namespace: namespace.clone(), secret: spare.name.clone() });
+        }
         let write = match state {
+            SecretState::Missing if spare.is_some() => Change::ReplaceSecret { namespace, secret, robot, version },
             SecretState::Current | SecretState::Unverified if !self.options.rotate => return true,
             SecretState::Missing => Change::CreateSecret { namespace, secret, robot },
             SecretState::WrongType(kind) => {

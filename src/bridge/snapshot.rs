@@ -6,7 +6,7 @@ mod tags;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Role;
 use super::dockerconfig::Place;
@@ -131,6 +131,8 @@ pub struct Secret {
     pub managed: bool,
     /// The logins in it with the registry each is for, or why they could not be read.
     pub logins: Result<Vec<(String, Login)>, String>,
+    /// The registries whose entry in it kubelet cannot decode.
+    pub undecodable: Vec<String>,
 }
 
 /// A user name and password for a registry.
@@ -140,6 +142,13 @@ pub struct Login {
     pub username: String,
     /// For a robot account its token.
     pub password: SecretString,
+}
+
+impl Login {
+    /// Whether it is the same one.
+    pub fn is(&self, other: &Login) -> bool {
+        self.username == other.username && self.password.expose_secret() == other.password.expose_secret()
+    }
 }
 
 /// What we need of an ImageStream.

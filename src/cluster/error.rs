@@ -74,8 +74,14 @@ impl ClusterError {
     }
 
     /// A stale `resourceVersion`, or an object that exists already.
-    pub(super) fn is_conflict(&self) -> bool {
+    pub(crate) fn is_conflict(&self) -> bool {
         self.status() == Some(409)
+    }
+
+    /// No more objects of the kind fit into the namespace. The API server says so before it looks whether there is one of the
+    /// name (kube-apiserver `plugin/pkg/admission/resourcequota/controller.go`).
+    pub(crate) fn is_over_quota(&self) -> bool {
+        matches!(&self.cause, Cause::Refused { status: 403, message } if message.contains("exceeded quota"))
     }
 
     /// What the API server answers when the `test` of a JSON patch fails, and for content it refuses alike

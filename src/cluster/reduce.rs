@@ -13,9 +13,7 @@ use crate::bridge::integration::{OPERATOR_TOKEN_KEY, QuayIntegration, SecretKey,
 use crate::bridge::names::{
     CONTROLLER_ANNOTATION, LINKED_ANNOTATION, ON_DELETION_ANNOTATION, REPOSITORY_ANNOTATION, ROLE_ANNOTATION,
 };
-use crate::bridge::snapshot::{
-    ImageStream, ImportPolicy, Login, Namespace, Secret, ServiceAccount, StreamTag, TagImage, TagSource,
-};
+use crate::bridge::snapshot::{ImageStream, ImportPolicy, Namespace, Secret, ServiceAccount, StreamTag, TagImage, TagSource};
 
 /// Type of the secrets that hold registry logins.
 pub(super) const DOCKERCONFIGJSON: &str = "kubernetes.io/dockerconfigjson";
@@ -61,8 +59,13 @@ impl From<kinds::ServiceAccount> for ServiceAccount {
 
 impl From<kinds::Secret> for Secret {
     fn from(secret: kinds::Secret) -> Self {
+        let (logins, undecodable) = match logins(&secret) {
+            Ok(parsed) => (Ok(parsed.logins), parsed.undecodable),
+            Err(reason) => (Err(reason), vec![]),
+        };
         Self {
-            logins: logins(&secret),
+            logins,
+            undecodable,
             managed: secret.metadata.is_ours(),
             name: secret.metadata.name,
             resource_version: secret.metadata.resource_version,
@@ -72,7 +75,7 @@ impl From<kinds::Secret> for Secret {
 }
 
 /// The logins in a secret.
-pub(super) fn logins(secret: &kinds::Secret) -> Result<Vec<(String, Login)>, String> {
+fn logins(secret: &kinds::Secret) -> Result<dockerconfig::Parsed, String> {
     let content = secret.value(DOCKERCONFIGJSON_KEY)?.ok_or_else(|| format!("it has no key {DOCKERCONFIGJSON_KEY}"))?;
     dockerconfig::parse(content.expose_secret().as_bytes())
 }

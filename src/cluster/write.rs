@@ -11,13 +11,15 @@ use serde_json::{Value, json};
 use super::client::Cluster;
 use super::error::ClusterError;
 use super::kinds::{self, Kind, NAMESPACES, QUAY_INTEGRATIONS, SECRETS};
-use super::reduce::{DOCKERCONFIGJSON, DOCKERCONFIGJSON_KEY, logins};
+use super::reduce::{DOCKERCONFIGJSON, DOCKERCONFIGJSON_KEY};
 use super::tries::Tries;
 use crate::bridge::change::ScopeEdit;
 use crate::bridge::dockerconfig::Entry;
 use crate::bridge::integration::QuayIntegration;
-use crate::bridge::names::{FINALIZER, LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_FINALIZER, secret_annotations};
-use crate::bridge::snapshot::{Login, Secret};
+use crate::bridge::names::{
+    FINALIZER, LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_FINALIZER, secret_annotations, spare_secret,
+};
+use crate::bridge::snapshot::Secret;
 
 impl Cluster {
     /// Edits the namespace lists of the one QuayIntegration. Writes nothing if they are as they should be. Returns the edit
@@ -88,35 +90,23 @@ impl Cluster {
         }
     }
 
-    /// Creates a secret of type `kubernetes.io/dockerconfigjson` with our label, with our entry beside what was in the
-    /// one it replaces. Where there is one already, the entry comes beside what is in that. Like all that write secrets, it
-    /// answers what is there then.
-    ///
-    /// # Errors
-    /// Also when one of another type is there already.
-    pub async fn create_secret(
-        &self,
-        namespace: &str,
-        name: &str,
-        entry: &Entry<'_>,
-        before: &[(String, Login)],
-    ) -> Result<Secret, ClusterError> {
-        let content = &entry.render(before);
-        let secret = json!({
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": { "name": name, "labels": { MANAGED_BY_LABEL: MANAGED_BY }, "annotations": secret_annotations(name) },
-            "type": DOCKERCONFIGJSON,
-            "data": data(content),
-        });
-        match self.create_as::<kinds::Secret>(&SECRETS, Some(namespace), name, &secret).await {
-            Err(error) if error.is_conflict() => self.settle_secret(namespace, name, entry).await,
-            done => Ok(done?.into()),
-        }
+    /// A secret, if there is one of that name.
+    pub async fn find_secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, ClusterError> {
+        Ok(self.get::<kinds::Secret>(&SECRETS, Some(namespace), name).await?.map(Secret::from))
     }
 
-    /// Puts `content` into a secret that is still at `version`. What others have put there meanwhile may be newer than
-    /// `content`, so it is never written over: the next run looks at it and decides.
+    /// Creates a secret of type `kubernetes.io/dockerconfigjson` with our label and our entry. Like all that write secrets,
+    /// it answers what is there then.
+    ///
+    /// # Errors
+    /// Also when there is one already: what is in it may be newer than the entry.
+    pub async fn create_secret(&self, namespace: &str, name: &str, entry: &Entry<'_>) -> Result<Secret, ClusterError> {
+        let secret = successor(json!({}), name, entry);
+        Ok(self.create_as::<kinds::Secret>(&SECRETS, Some(namespace), name, &secret).await?.into())
+    }
+
+    /// Puts an entry into a secret that is still at `version`, and keeps everything else in it. What others have put there
+    /// meanwhile may be newer than the entry, so it is never written over: the next run looks at it and decides.
     ///
     /// # Errors
     /// Also when it has gone, or was changed to something else meanwhile.
@@ -124,76 +114,65 @@ impl Cluster {
         &self,
         namespace: &str,
         name: &str,
-        content: &SecretString,
+        entry: &Entry<'_>,
         version: &str,
     ) -> Result<Secret, ClusterError> {
-        match self.put_content(namespace, name, content, version).await {
+        let content = |secret: &kinds::Secret| secret.value(DOCKERCONFIGJSON_KEY).ok().flatten();
+        let has_entry = |secret: &kinds::Secret| content(secret).is_some_and(|content| entry.is_in(&content));
+        let found = self.get::<kinds::Secret>(&SECRETS, Some(namespace), name).await?;
+        let before = found.as_ref().and_then(content);
+        if let Some(found) = found.filter(has_entry) {
+            return Ok(found.into());
+        }
+        let metadata = json!({ "resourceVersion": version, "annotations": secret_annotations(name) });
+        let patch = json!({ "metadata": metadata, "data": { DOCKERCONFIGJSON_KEY: encoded(&entry.render(before.as_ref())) } });
+        match self.merge_as::<kinds::Secret>(&SECRETS, Some(namespace), name, &patch).await {
             Err(error) if error.is_conflict() => {
                 let secret = self.get::<kinds::Secret>(&SECRETS, Some(namespace), name).await?;
-                secret.filter(|secret| holds(secret, content)).map(Secret::from).ok_or(error)
+                secret.filter(has_entry).map(Secret::from).ok_or(error)
             }
-            done => done,
+            done => Ok(done?.into()),
         }
     }
 
-    /// Deletes a secret that is still at `version` and creates it anew: a secret's type cannot be changed.
+    /// Replaces a secret of the wrong type that is still at `version`: a secret's type cannot be changed. Its successor has
+    /// all that was in it, and is stored under another name before the secret is deleted: whoever is interrupted loses
+    /// nothing, and the next run goes on from there.
     ///
     /// # Errors
-    /// Also when it was changed meanwhile and still has a wrong type.
+    /// Also when it was changed meanwhile.
     pub async fn replace_secret(
         &self,
         namespace: &str,
         name: &str,
         entry: &Entry<'_>,
-        before: &[(String, Login)],
         version: &str,
     ) -> Result<Secret, ClusterError> {
-        let same = Preconditions { resource_version: Some(version.to_owned()), uid: None };
-        match self.delete(&SECRETS, Some(namespace), name, &DeleteParams::default().preconditions(same)).await {
-            // It was changed: whether it can stay is for `create_secret` to find out.
-            Err(error) if error.is_conflict() => {}
-            done => done?,
+        let (kind, place, spare) = (&SECRETS, Some(namespace), &spare_secret(name));
+        let found = self.get::<Value>(kind, place, name).await?;
+        let is_in_place = found.as_ref().is_some_and(|secret| secret["type"] == DOCKERCONFIGJSON);
+        if let Some(old) = found.filter(|_| !is_in_place) {
+            self.delete(kind, place, spare, &DeleteParams::default()).await?;
+            self.create(kind, place, spare, &successor(old, spare, entry)).await?;
+            let same = Preconditions { resource_version: Some(version.to_owned()), uid: None };
+            if let Err(error) = self.delete(kind, place, name, &DeleteParams::default().preconditions(same)).await {
+                self.delete(kind, place, spare, &DeleteParams::default()).await?;
+                return Err(error);
+            }
         }
-        self.create_secret(namespace, name, entry, before).await
+        let written = if is_in_place {
+            self.update_secret(namespace, name, entry, version).await?
+        } else {
+            let stored = self.get::<Value>(kind, place, spare).await?.unwrap_or_default();
+            self.create_as::<kinds::Secret>(kind, place, name, &successor(stored, name, entry)).await?.into()
+        };
+        self.delete(kind, place, spare, &DeleteParams::default()).await?;
+        Ok(written)
     }
 
     /// Deletes a secret, if it is there.
     pub async fn delete_secret(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
         self.delete(&SECRETS, Some(namespace), name, &DeleteParams::default()).await
-    }
-
-    /// Puts an entry into a secret that others have written, beside what they have in it.
-    async fn settle_secret(&self, namespace: &str, name: &str, entry: &Entry<'_>) -> Result<Secret, ClusterError> {
-        let problem = |reason: String| ClusterError::other(format!("write {}", SECRETS.one(Some(namespace), name)), reason);
-        let mut tries = Tries::default();
-        loop {
-            let Some(secret) = self.get::<kinds::Secret>(&SECRETS, Some(namespace), name).await? else {
-                return Err(problem("it was deleted meanwhile".into()));
-            };
-            if secret.kind != DOCKERCONFIGJSON {
-                return Err(problem(format!("there is one of type {}, which cannot be changed", secret.kind)));
-            }
-            let content = entry.render(&logins(&secret).unwrap_or_default());
-            if holds(&secret, &content) {
-                return Ok(secret.into());
-            }
-            match self.put_content(namespace, name, &content, &secret.metadata.resource_version).await {
-                Err(error) if error.is_conflict() => tries.again(error).await?,
-                done => return done,
-            }
-        }
-    }
-
-    async fn put_content(
-        &self,
-        namespace: &str,
-        name: &str,
-        content: &SecretString,
-        version: &str,
-    ) -> Result<Secret, ClusterError> {
-        let metadata = json!({ "resourceVersion": version, "annotations": secret_annotations(name) });
-        let patch = json!({ "metadata": metadata, "data": data(content) });
-        Ok(self.merge_as::<kinds::Secret>(&SECRETS, Some(namespace), name, &patch).await?.into())
     }
 
     /// Creates an object.
@@ -257,12 +236,28 @@ impl Cluster {
     }
 }
 
-fn holds(secret: &kinds::Secret, content: &SecretString) -> bool {
-    secret.value(DOCKERCONFIGJSON_KEY).ok().flatten().is_some_and(|now| now.expose_secret() == content.expose_secret())
+/// The secret of type `kubernetes.io/dockerconfigjson` that takes the place of another one: with our label and our entry, and
+/// everything that people put there.
+fn successor(mut secret: Value, name: &str, entry: &Entry<'_>) -> Value {
+    let before = secret["data"][DOCKERCONFIGJSON_KEY].as_str();
+    let before = before.and_then(|text| String::from_utf8(STANDARD.decode(text).ok()?).ok()).map(SecretString::from);
+    let mut data = secret["data"].take();
+    let mut metadata = json!({ "name": name });
+    for kept in ["labels", "annotations", "ownerReferences"] {
+        if let Some(value) = secret["metadata"].get_mut(kept) {
+            metadata[kept] = value.take();
+        }
+    }
+    metadata["labels"][MANAGED_BY_LABEL] = json!(MANAGED_BY);
+    for (annotation, value) in secret_annotations(name) {
+        metadata["annotations"][annotation] = json!(value);
+    }
+    data[DOCKERCONFIGJSON_KEY] = encoded(&entry.render(before.as_ref()));
+    json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": DOCKERCONFIGJSON, "data": data })
 }
 
-fn data(content: &SecretString) -> Value {
-    json!({ DOCKERCONFIGJSON_KEY: STANDARD.encode(content.expose_secret()) })
+fn encoded(content: &SecretString) -> Value {
+    json!(STANDARD.encode(content.expose_secret()))
 }
 
 /// What `edit` changes in the lists of `resource`, and the lists that it changes.

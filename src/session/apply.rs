@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::{Session, Target};
 use crate::bridge::change::Change;
+use crate::bridge::checks::SECRET_TYPE;
 use crate::bridge::desired::Desired;
 use crate::bridge::dockerconfig::Entry;
 use crate::bridge::order::{After, after};
@@ -101,20 +102,16 @@ impl Session {
             GrantRepository { organization, repository, robot, role } => {
                 quay.grant(organization, repository, robot, *role).await?;
             }
-            CreateSecret { namespace, secret, robot } => {
-                let (login, before) = (login(work, tokens, robot)?, logins(work, secret));
-                let entry = Entry { place: work.desired.place(), login: &login };
-                return Ok(Effect::Secret(cluster.create_secret(namespace, secret, &entry, before).await?));
-            }
+            CreateSecret { secret, robot, .. } => return self.create_secret(target, work, tokens, [secret, robot]).await,
             UpdateSecret { namespace, secret, robot, version } => {
                 let login = login(work, tokens, robot)?;
-                let content = Entry { place: work.desired.place(), login: &login }.render(logins(work, secret));
-                return Ok(Effect::Secret(cluster.update_secret(namespace, secret, &content, version).await?));
+                let entry = entry(work, &login);
+                return Ok(Effect::Secret(cluster.update_secret(namespace, secret, &entry, version).await?));
             }
             ReplaceSecret { namespace, secret, robot, version } => {
-                let (login, before) = (login(work, tokens, robot)?, logins(work, secret));
-                let entry = Entry { place: work.desired.place(), login: &login };
-                return Ok(Effect::Secret(cluster.replace_secret(namespace, secret, &entry, before, version).await?));
+                let login = login(work, tokens, robot)?;
+                let entry = entry(work, &login);
+                return Ok(Effect::Secret(cluster.replace_secret(namespace, secret, &entry, version).await?));
             }
             DeleteSecret { namespace, secret } => cluster.delete_secret(namespace, secret).await?,
             EditServiceAccount { namespace, service_account, edit } => {
@@ -130,6 +127,44 @@ impl Session {
             }
         }
         Ok(Effect::None)
+    }
+}
+
+/// How often a secret that others write too is looked at.
+const LOOKS: usize = 3;
+
+impl Session {
+    /// Creates a secret. One that is there although none was seen may hold a newer token than the one that is known: the
+    /// current one is asked for after the secret was read, and written only into the secret as it was read.
+    async fn create_secret(
+        &self,
+        target: &Target,
+        work: &Work<'_>,
+        tokens: &Tokens,
+        [secret, robot]: [&str; 2],
+    ) -> anyhow::Result<Effect> {
+        let (cluster, namespace) = (&self.cluster, work.snapshot.name.as_str());
+        let known = login(work, tokens, robot)?;
+        let mut refusal = match cluster.create_secret(namespace, secret, &entry(work, &known)).await {
+            Err(error) if error.is_conflict() || error.is_over_quota() => error,
+            done => return Ok(Effect::Secret(done?)),
+        };
+        for _ in 0..LOOKS {
+            let Some(found) = cluster.find_secret(namespace, secret).await? else { break };
+            if found.kind != SECRET_TYPE {
+                anyhow::bail!("there is a secret {secret} of type {}, which cannot be changed", found.kind);
+            }
+            if found.login_for(work.desired.place()).is_some_and(|login| login.is(&known)) {
+                return Ok(Effect::Secret(found));
+            }
+            tokens.learn(robot, target.quay.robot_token(&work.desired.organization, robot).await?);
+            let current = login(work, tokens, robot)?;
+            match cluster.update_secret(namespace, secret, &entry(work, &current), &found.resource_version).await {
+                Err(error) if error.is_conflict() => refusal = error,
+                done => return Ok(Effect::Secret(done?)),
+            }
+        }
+        Err(refusal.into())
     }
 }
 
@@ -177,7 +212,7 @@ fn login(work: &Work, tokens: &Tokens, robot: &str) -> anyhow::Result<Login> {
     Ok(Login { username: work.desired.login_name(robot), password })
 }
 
-/// What is in a secret, as far as it was read.
-fn logins<'a>(work: &Work<'a>, secret: &str) -> &'a [(String, Login)] {
-    work.snapshot.secret(secret).and_then(|secret| secret.logins.as_deref().ok()).unwrap_or_default()
+/// The entry that a secret is to have.
+fn entry<'a>(work: &'a Work<'_>, login: &'a Login) -> Entry<'a> {
+    Entry { place: work.desired.place(), login }
 }

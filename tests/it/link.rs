@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use sandbox::Options;
 use sandbox::openshift::Cluster;
 use sandbox::quay::RepoRole;
+use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
 use crate::support::World;
@@ -203,6 +204,25 @@ fn nobody_to_ask_and_no_answer_is_refused_naming_the_flag() {
     world.assert_nothing_written();
     // kubectl's users know it by another name.
     world.oc_quay(&["link", "-n", "shop", "--confirm"]).succeeds();
+}
+
+#[test]
+fn links_with_the_secrets_there_are_when_the_quota_is_used_up() {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    for account in ["builder", "default", "deployer"] {
+        for list in ["secrets", "imagePullSecrets"] {
+            world.remove_from_list("shop", account, list, &format!("{account}-quay-openshift"));
+        }
+    }
+    let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,
+        "message":"secrets \"builder-quay-openshift\" is forbidden: exceeded quota: q, requested: secrets=1, used: secrets=9, limited: secrets=9"}"#;
+    world.cluster_traffic().fault(Fault::on("POST", "/secrets").status(403).body(refusal));
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world.assert_linked("shop", &["app", "base", "web"]);
+    world.delete("Secret", "shop", "builder-quay-openshift");
+    let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(1);
+    assert!(run.stdout.contains("is forbidden: exceeded"), "{}", run.stdout);
 }
 
 #[test]

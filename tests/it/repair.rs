@@ -217,16 +217,76 @@ fn when_something_fails_the_rest_is_repaired() {
 }
 
 #[test]
-fn logins_for_other_registries_in_our_secret_are_kept() {
+fn keeps_all_that_others_put_into_our_secret() {
     let world = linked();
     let (host, auth) = (world.sandbox.quay.host(), "b3BlbnNoaWZ0X3Nob3ArYnVpbGRlcjpvbGQ=");
-    let auths = json!({ "auths": { "registry.example.com": { "auth": "bWU6cGFzc3dvcmQ=" }, host: { "auth": auth } } });
-    world.set_content("shop", "builder-quay-openshift", &auths);
+    let others = json!({
+        "a.example.com": {},
+        "b.example.com": { "auth": "bWU6cGFzc3dvcmQ", "email": "me@example.com" },
+        "c.example.com": { "identitytoken": "t", "more": [1.50] },
+    });
+    let mut before = json!({ "auths": others, "credsStore": "x" });
+    world.set_content("shop", "builder-quay-openshift", &before);
+    let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(1);
+    assert_eq!(status.codes(), ["OQ304"]);
+    before["auths"][host.as_str()] = json!({ "auth": auth });
+    world.set_content("shop", "builder-quay-openshift", &before);
     let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(1);
     assert_eq!(status.codes(), ["OQ306"]);
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
     world.assert_linked("shop", &["app", "base", "web"]);
-    assert_eq!(world.content("shop", "builder-quay-openshift")["auths"]["registry.example.com"]["auth"], "bWU6cGFzc3dvcmQ=");
+    let mut after = world.content("shop", "builder-quay-openshift");
+    after["auths"].as_object_mut().unwrap().remove(&host);
+    assert_eq!(after, json!({ "auths": others, "credsStore": "x" }));
+    world.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).succeeds();
+}
+
+#[test]
+fn writes_no_older_token_over_a_newer_one() {
+    let world = linked();
+    world.secrets();
+    world.delete("Secret", "shop", "builder-quay-openshift");
+    let (quay, openshift) = (world.sandbox.quay.clone(), world.sandbox.openshift.clone());
+    let newer = Arc::new(Mutex::new(String::new()));
+    let noted = Arc::clone(&newer);
+    // Others renew the token and write it after this run has read both sides.
+    world.cluster_traffic().fault(Fault::on("POST", "/secrets").nth(1).before(move || {
+        let token = quay.regenerate("openshift_shop", "builder").unwrap();
+        let config = json!({ "auths": { quay.host(): { "auth": STANDARD.encode(format!("openshift_shop+builder:{token}")) } } });
+        openshift.create(json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
+            "metadata": { "name": "builder-quay-openshift", "namespace": "shop" },
+            "stringData": { ".dockerconfigjson": config.to_string() },
+        }));
+        *noted.lock().unwrap() = token;
+    }));
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+    assert_eq!(world.login("shop", "builder-quay-openshift").1, *newer.lock().unwrap());
+    world.assert_linked("shop", &["app", "base", "web"]);
+}
+
+#[test]
+fn finishes_a_replacement_that_was_interrupted() {
+    let world = linked();
+    let secret = "default-quay-openshift";
+    let others = json!({ "auths": { "quay.io": {} } });
+    world.delete("Secret", "shop", secret);
+    world.create(&json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": { "name": secret, "namespace": "shop" },
+        "stringData": { ".dockerconfigjson": others.to_string() },
+    }));
+    let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422,"message":"Not today"}"#;
+    world.cluster_traffic().fault(Fault::on("POST", "/secrets").nth(2).status(422).body(refusal));
+    world.oc_quay(&["repair", "-n", "shop", "--adopt", "--yes"]).ends_with(1);
+    assert!(world.get("Secret", "shop", secret).is_none());
+    world.clear_faults();
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+    assert_eq!(world.content("shop", secret)["auths"]["quay.io"], json!({}));
+    assert!(world.get("Secret", "shop", &format!("{secret}-spare")).is_none());
+    world.assert_linked("shop", &["app", "base", "web"]);
+    world.forget_traffic();
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+    world.assert_nothing_written();
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub use default_permissions::default_permissions_of;
 pub use integration::integration;
 pub use organization::made_for_others;
 pub use registry::has_too_little_right;
-pub use secrets::{SecretState, secret_state};
+pub use secrets::{SECRET_TYPE, SecretState, secret_state};
 
 use super::builds::{CommonSpec, Rewriting, rewrite};
 use super::desired::Desired;

@@ -12,7 +12,7 @@ const TITLE: &str = "Secrets";
 const KIND: &str = "Secret";
 
 /// The only type in which pods, builds and imports read what we write.
-pub(super) const SECRET_TYPE: &str = "kubernetes.io/dockerconfigjson";
+pub const SECRET_TYPE: &str = "kubernetes.io/dockerconfigjson";
 
 /// The state of an account's secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +70,7 @@ pub(super) fn check(subject: &Subject) -> Check {
     let current = states.iter().filter(|(_, state)| *state == Some(SecretState::Current)).count();
     let compared = states.iter().filter(|(_, state)| state.is_some()).count();
     let mut findings: Vec<_> = states.into_iter().filter_map(|(account, state)| finding(subject, account, state?)).collect();
+    findings.extend(undecodable(subject));
     findings.extend(rival(subject));
     let fact = match accounts.len() - compared {
         0 => format!("{current} of {} current", accounts.len()),
@@ -93,6 +94,20 @@ fn finding(subject: &Subject, account: &Account, state: SecretState) -> Option<F
         SecretState::Unverified => (Code::TokenNotReadable, format!("Quay does not show the token of robot account {robot}")),
     };
     Some(subject.finding(code, subject.object(KIND, secret), message))
+}
+
+/// Entries of others in our secrets for which kubelet uses none of what is in them. They are not ours to delete.
+fn undecodable(subject: &Subject) -> Vec<Finding> {
+    let place = subject.desired.place();
+    let secrets = subject.desired.accounts.iter().filter_map(|account| subject.snapshot.secret(&account.secret));
+    let entries = secrets.flat_map(|secret| secret.undecodable.iter().map(move |key| (secret, key)));
+    let of_others = entries.filter(|(_, key)| !place.is_served_by(key));
+    of_others
+        .map(|(secret, key)| {
+            let message = format!("Secret {} has an entry for {key} that nodes cannot decode", secret.name);
+            subject.finding(Code::SecretEntryUndecodable, subject.object(KIND, &secret.name), message)
+        })
+        .collect()
 }
 
 /// The secret that imports try, where it is none of ours although there is one.

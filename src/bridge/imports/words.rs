@@ -71,6 +71,7 @@ mod tests {
             kind: "kubernetes.io/dockerconfigjson".into(),
             managed: false,
             logins: Ok(vec![(registry.into(), login)]),
+            undecodable: vec![],
         }
     }
 

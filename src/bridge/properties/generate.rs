@@ -86,6 +86,7 @@ pub(super) fn secret(account: &str, kind: &str, host: &str, username: &str, pass
         kind: kind.into(),
         managed: false,
         logins: Ok(vec![(host.into(), login(username, password))]),
+        undecodable: vec![],
     }
 }
 

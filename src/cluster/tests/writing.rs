@@ -2,7 +2,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sandbox::manifests;
 use sandbox::traffic::Fault;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::Stage;
@@ -16,7 +15,7 @@ const NEW: &str = r#"{"auths":{"q":{"auth":"YTpuZXc="}}}"#;
 
 /// Creates the secret with [`NEW`] in it.
 async fn create(cluster: &Cluster) -> Result<Secret, ClusterError> {
-    cluster.create_secret("myproj", "s", &entry(&login("new")), &[]).await
+    cluster.create_secret("myproj", "s", &entry(&login("new"))).await
 }
 
 fn login(password: &str) -> Login {
@@ -25,10 +24,6 @@ fn login(password: &str) -> Login {
 
 fn entry(login: &Login) -> Entry<'_> {
     Entry { place: Place { host: "q", organization: "o" }, login }
-}
-
-fn content(text: &str) -> SecretString {
-    text.into()
 }
 
 fn secret(kind: &str, text: &str) -> Value {
@@ -47,7 +42,7 @@ fn version(object: &Value) -> &str {
 }
 
 #[test]
-fn a_secret_is_created_once_with_our_label() {
+fn creates_a_secret_with_our_label_where_there_is_none() {
     let stage = Stage::new();
     let cluster = stage.cluster("dev");
     stage.run(create(&cluster)).unwrap();
@@ -55,27 +50,10 @@ fn a_secret_is_created_once_with_our_label() {
     assert_eq!(first["type"], "kubernetes.io/dockerconfigjson");
     assert_eq!(first["metadata"]["labels"], json!({ "app.kubernetes.io/managed-by": "oc-quay" }));
     assert_eq!(first["data"], json!({ ".dockerconfigjson": STANDARD.encode(NEW) }));
-    stage.run(create(&cluster)).unwrap();
-    assert_eq!(stored(&stage), first);
-    assert_eq!(stage.requests(), ["create secrets", "create secrets", "get secrets"]);
-}
-
-#[test]
-fn a_secret_that_is_there_is_updated_unless_its_type_forbids_it() {
-    let stage = Stage::new();
-    stage.openshift().create(secret("kubernetes.io/dockerconfigjson", OLD));
-    let cluster = stage.cluster("dev");
-    stage.run(create(&cluster)).unwrap();
-    let data = json!({ ".dockerconfigjson": STANDARD.encode(NEW), "kept": STANDARD.encode("x") });
-    assert_eq!(stored(&stage)["data"], data);
-
-    stage.openshift().delete("Secret", "myproj", "s");
-    stage.openshift().create(secret("Opaque", OLD));
-    let before = stored(&stage);
-    let error = stage.run(create(&cluster)).unwrap_err();
-    let expected = "could not write secret s in namespace myproj: there is one of type Opaque, which cannot be changed";
-    assert_eq!(error.to_string(), expected);
-    assert_eq!(stored(&stage), before);
+    let error = stage.run(cluster.create_secret("myproj", "s", &entry(&login("older")))).unwrap_err();
+    assert!(error.is_conflict(), "{error}");
+    assert_eq!(stored(&stage), first, "what is there may be newer");
+    assert_eq!(stage.requests(), ["create secrets", "create secrets"]);
 }
 
 #[test]
@@ -84,38 +62,64 @@ fn an_update_never_writes_over_what_others_have_put_there_meanwhile() {
     stage.openshift().create(secret("kubernetes.io/dockerconfigjson", OLD));
     let cluster = stage.cluster("dev");
     let stale = version(&stored(&stage)).to_owned();
-    stage.run(cluster.update_secret("myproj", "s", &content(NEW), &stale)).unwrap();
-    assert_eq!(stored(&stage)["data"][".dockerconfigjson"], STANDARD.encode(NEW));
-    assert_eq!(stage.requests(), ["patch secrets"]);
+    stage.run(cluster.update_secret("myproj", "s", &entry(&login("new")), &stale)).unwrap();
+    let data = json!({ ".dockerconfigjson": STANDARD.encode(NEW), "kept": STANDARD.encode("x") });
+    assert_eq!(stored(&stage)["data"], data);
+    assert_eq!(stage.requests(), ["get secrets", "patch secrets"]);
 
     let done = stored(&stage);
-    stage.run(cluster.update_secret("myproj", "s", &content(NEW), &stale)).unwrap();
+    stage.run(cluster.update_secret("myproj", "s", &entry(&login("new")), &stale)).unwrap();
     assert_eq!(stored(&stage), done, "what is there already is not written again");
 
-    let error = stage.run(cluster.update_secret("myproj", "s", &content(OLD), &stale)).unwrap_err();
+    let error = stage.run(cluster.update_secret("myproj", "s", &entry(&login("old")), &stale)).unwrap_err();
     assert_eq!(error.status(), Some(409));
     assert_eq!(stored(&stage), done, "somebody else's newer content");
 
     stage.openshift().delete("Secret", "myproj", "s");
-    let error = stage.run(cluster.update_secret("myproj", "s", &content(NEW), &stale)).unwrap_err();
+    let error = stage.run(cluster.update_secret("myproj", "s", &entry(&login("new")), &stale)).unwrap_err();
     assert_eq!(error.status(), Some(404));
 }
 
 #[test]
-fn a_secret_of_the_wrong_type_is_replaced_if_it_is_still_the_same() {
+fn replaces_a_secret_of_the_wrong_type_only_if_unchanged() {
     let stage = Stage::new();
     stage.openshift().create(secret("Opaque", OLD));
     let cluster = stage.cluster("dev");
-    let error = stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &[], "1")).unwrap_err();
-    assert!(error.to_string().contains("of type Opaque"), "{error}");
+    let error = stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), "1")).unwrap_err();
+    assert!(error.is_conflict(), "{error}");
     assert_eq!(stored(&stage)["type"], "Opaque");
+    assert_eq!(stage.openshift().get("Secret", "myproj", "s-spare"), None);
 
     let seen = version(&stored(&stage)).to_owned();
-    stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &[], &seen)).unwrap();
+    stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &seen)).unwrap();
     let replaced = stored(&stage);
     assert_eq!(replaced["type"], "kubernetes.io/dockerconfigjson");
-    stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &[], &seen)).unwrap();
+    stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &seen)).unwrap();
     assert_eq!(stored(&stage), replaced, "the second time there is nothing to replace");
+}
+
+#[test]
+fn keeps_all_of_a_replaced_secret_wherever_it_is_interrupted() {
+    const OTHERS: &str = r#"{"auths":{"quay.io":{},"q":{"auth":"YTpvbGQ="},"r":{"auth":"YTpi","email":"e"}}}"#;
+    for (method, nth) in [("POST", 1), ("DELETE", 2), ("POST", 2), ("DELETE", 3)] {
+        let stage = Stage::new();
+        let mut old = secret("Opaque", OTHERS);
+        old["metadata"]["annotations"] = json!({ "team": "web" });
+        stage.openshift().create(old);
+        let cluster = stage.cluster("dev");
+        let seen = version(&stored(&stage)).to_owned();
+        let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","code":422,"message":"Not today"}"#;
+        stage.openshift().traffic().fault(Fault::on(method, "/secrets").nth(nth).status(422).body(refusal));
+        stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &seen)).unwrap_err();
+        stage.openshift().traffic().clear_faults();
+        stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &seen)).unwrap();
+        let replaced = stored(&stage);
+        assert_eq!(replaced["type"], "kubernetes.io/dockerconfigjson");
+        assert_eq!(replaced["metadata"]["annotations"], json!({ "team": "web" }), "{method} {nth}");
+        let kept = r#"{"auths":{"quay.io":{},"q":{"auth":"YTpuZXc="},"r":{"auth":"YTpi","email":"e"}}}"#;
+        assert_eq!(replaced["data"], json!({ ".dockerconfigjson": STANDARD.encode(kept), "kept": STANDARD.encode("x") }));
+        assert_eq!(stage.openshift().get("Secret", "myproj", "s-spare"), None, "{method} {nth}");
+    }
 }
 
 #[test]

@@ -49,7 +49,7 @@ const fn fresh(case: Case) -> Case {
 
 const SECRETS: [&str; 3] = ["OQ301 Secret/*-quay-openshift", "OQ312 ServiceAccount/*", "OQ313 ServiceAccount/*"];
 
-pub(super) static CASES: [Case; 34] = [
+pub(super) static CASES: [Case; 35] = [
     mended("stale", &["OQ306 Secret/builder-quay-openshift"], |world, ns| regenerate(world, ns, "builder")),
     probed(mended("refused", &["OQ306 Secret/builder-quay-openshift", "OQ321 Secret/builder-quay-openshift"], |world, ns| {
         regenerate(world, ns, "builder")
@@ -63,6 +63,11 @@ pub(super) static CASES: [Case; 34] = [
     left("opaque-theirs", &["OQ302 Secret/default-quay-openshift"], |world, ns| opaque(world, ns, json!({}))),
     mended("broken", &["OQ303 Secret/builder-quay-openshift"], |world, ns| {
         world.set_content(ns, "builder-quay-openshift", &json!({ "logins": {} }));
+    }),
+    left("undecodable", &["OQ315 Secret/builder-quay-openshift"], |world, ns| {
+        let mut content = world.content(ns, "builder-quay-openshift");
+        content["auths"]["quay.example.com"] = json!({ "auth": "!" });
+        world.set_content(ns, "builder-quay-openshift", &content);
     }),
     mended("other-host", &["OQ304 Secret/builder-quay-openshift"], |world, ns| {
         world.set_content(ns, "builder-quay-openshift", &json!({ "auths": { "quay.example.com": { "auth": "YTpi" } } }));
