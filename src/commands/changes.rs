@@ -14,7 +14,6 @@ use crate::report::{ChangeReport, ChangeReportEntry, ChangeState, Format};
 use crate::session::apply::{Outcome, Work};
 use crate::session::gather::Judged;
 use crate::session::{Session, Target};
-use crate::ui::printable_line;
 
 /// The plans of a command.
 pub(super) struct ChangeSet {
@@ -162,7 +161,7 @@ pub(super) fn confirm(context: &Context, session: &Session, changing: Changing, 
             .hint("--yes makes them without asking, --dry-run shows them"));
     }
     context.ui.status(&planned.render(Format::Human, &context.style())?);
-    context.ui.status(&printable_line(&session.place()));
+    context.ui.status(&session.place());
     if !context.ui.confirm("Make these changes?", false)? {
         return Err(Stopped.into());
     }

@@ -26,7 +26,6 @@ use crate::observe::Observer;
 use crate::report::Format;
 use crate::session::settings::Settings;
 use crate::setup::built_in::BuiltIn;
-use crate::ui::printable_line;
 use crate::{report, session};
 
 /// How long the webhook answers after the end began: so long it may take until no API server asks it any more.
@@ -52,7 +51,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<ExitStatus,
             return finish(context, &planned, context.global.output);
         }
         context.ui.status(&planned.render(Format::Human, &context.style())?);
-        context.ui.status(&printable_line(&place));
+        context.ui.status(&place);
         if !context.ui.confirm("Make these changes, and keep making them until Ctrl-C?", false)? {
             return Err(Stopped.into());
         }

@@ -11,12 +11,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::integration::{Integration, IntegrationSnapshot, Source, StoredToken};
+use crate::bridge::names::QuayUrl;
 use crate::bridge::snapshot::{Read, Rewriters, Unread, UnreadKind};
 use crate::cli::Global;
 use crate::cluster::{self, CA_KEY, Cluster, Credentials};
 use crate::error::Error;
 use crate::quay::{self, OptionsError, Quay};
-use crate::ui::Ui;
+use crate::ui::{Ui, printable_line};
 use settings::Settings;
 
 const BY_FLAGS: &str = "name the Quay yourself: --quay-url, --cluster-id and --quay-token-file";
@@ -64,9 +65,11 @@ pub(crate) async fn connect(global: &Global) -> Result<Cluster, Error> {
     Ok(Cluster::connect(&options).await?)
 }
 
-/// Which cluster it is: its API server, and the context that names it.
-pub(crate) fn cluster_place(cluster: &Cluster) -> String {
-    format!("Cluster {} (context {})", cluster.server(), cluster.context())
+/// Which cluster it is, by its API server and the context that names it, and which Quay: a line for each.
+pub(crate) fn place(cluster: &Cluster, quay: Option<&QuayUrl>) -> String {
+    let context = printable_line(cluster.context());
+    let quay = quay.map(|url| format!("\nQuay     {url}")).unwrap_or_default();
+    format!("Cluster  {} (context {context}){quay}", cluster.server())
 }
 
 /// How long one request to Quay may take.
@@ -140,10 +143,9 @@ impl Session {
         Ok(Self { cluster, snapshot, target, parallel, warnings })
     }
 
-    /// Where a change is made, for who is asked whether to make it.
+    /// Where a change is made, for who is asked whether to make it: a line for each side.
     pub(crate) fn place(&self) -> String {
-        let quay = self.target.as_ref().map(|target| format!(", Quay {}", target.integration.url.value)).unwrap_or_default();
-        format!("{}{quay}", cluster_place(&self.cluster))
+        place(&self.cluster, self.target.as_ref().map(|target| &target.integration.url.value))
     }
 
     /// The same, knowing who rewrites builds.

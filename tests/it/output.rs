@@ -244,7 +244,8 @@ fn refuses_labels_that_no_namespace_has() {
 #[test]
 fn prints_each_format_that_is_asked_for() {
     let world = World::bare();
-    let list = world.oc_quay(&["run", "--manifests", "-o", "json"]).succeeds().json();
+    let list = world.oc_quay(&["run", "--manifests", "-o", "json"]).succeeds().stdout;
+    let list: Value = serde_json::from_str(&list).unwrap();
     assert_eq!(list["kind"], "List");
     assert!(list["items"].as_array().unwrap().iter().any(|object| object["kind"] == "Deployment"), "{list}");
     world.oc_quay(&["run", "--manifests", "-o", "wide"]).ends_with(2);

@@ -346,7 +346,7 @@ fn names_cluster_and_quay_before_changes_are_confirmed() {
     let server = world.sandbox.openshift.url().trim_start_matches("https://").to_owned();
     let terminal = world.oc_quay(&["link", "-n", "shop"]).in_window(120, 60);
     terminal.sees(SURE);
-    let place = format!("Cluster {server} (context admin), Quay {}\n? {SURE}", world.sandbox.quay.url());
+    let place = format!("Cluster  {server} (context admin)\nQuay     {}\n? {SURE}", world.sandbox.quay.url());
     assert!(terminal.screen().contains(&place), "{}", terminal.screen());
     terminal.press(Key::Esc);
     terminal.ends_with(130);

@@ -9,6 +9,7 @@ use crate::cli::{Changing, Link, Target};
 use crate::commands::{Context, link, status};
 use crate::error::Error;
 use crate::report::{ChangeState, FactReport, StatusReport, StepReport, StepState};
+use crate::session;
 use crate::session::settings::Settings;
 use crate::setup::{self, Setup};
 
@@ -33,6 +34,7 @@ pub(super) fn ask(context: &Context<'_>, setup: &mut Setup) -> Result<(), Error>
     }
     let current = setup.cluster.namespace();
     let default = if is_built_in(current) { "" } else { current };
+    context.ui.status(&session::place(&setup.cluster, setup.url().as_ref()));
     let good = |text: &str| setup::names(text).iter().try_for_each(|name| names::kubernetes_name(name));
     let answer = context.ui.text("Namespaces to link now (such as a,b, or none):", Some(default), &good)?;
     setup.answers.link = Some(setup::names(&answer).into_iter().filter(|name| name != "none").collect());

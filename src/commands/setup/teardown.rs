@@ -14,7 +14,6 @@ use crate::session;
 use crate::session::settings::Settings;
 use crate::setup::teardown::{self, Part};
 use crate::setup::{Answers, Change, ObjectChange, Setup, Step};
-use crate::ui::printable_line;
 
 /// So many seconds the operator may take to go; nothing is wrong if it takes longer.
 const PATIENCE_S: u32 = 60;
@@ -43,8 +42,7 @@ pub(in crate::commands) async fn run(context: &Context<'_>, args: &Teardown) -> 
                 .hint("--yes makes them without asking, --dry-run shows them"));
         }
         context.ui.status(&report.render(Format::Human, &context.style())?);
-        let quay = setup.url().map(|url| format!(", Quay {url}")).unwrap_or_default();
-        context.ui.status(&printable_line(&format!("{}{quay}", session::cluster_place(&setup.cluster))));
+        context.ui.status(&session::place(&setup.cluster, setup.url().as_ref()));
         if !context.ui.confirm("Take this back?", false)? {
             return Err(Stopped.into());
         }

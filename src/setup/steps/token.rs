@@ -160,7 +160,8 @@ pub(in crate::setup) async fn issue(setup: &mut Setup, ui: &Ui) -> Result<(), Er
     let (token, scopes) = match setup.answers.token.clone() {
         Some(TokenFrom::SignIn { user, password, first_user_email }) => {
             let signed_in = sign_in(setup, &quay, &user, &password, first_user_email.as_deref()).await;
-            if signed_in.as_ref().is_err_and(|error| error.kind == ErrorKind::WrongPassword) {
+            let is_refused = |error: &QuayError| matches!(error.kind, ErrorKind::WrongPassword | ErrorKind::Throttled { .. });
+            if signed_in.as_ref().is_err_and(is_refused) {
                 setup.refused_user = Some(user);
             }
             let (token, scopes, made) = signed_in.map_err(hinted)?;
