@@ -50,7 +50,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
         return Ok(set.unfinished_or_refused_or(finish(context, &set.planned(context, true), global.output)?));
     }
     if args.delete_organization {
-        confirm_deletion(context, target, &set, args).await?;
+        confirm_deletion(context, &session, target, &set, args).await?;
     }
     let format = set.confirm(context, &session, args.changing)?;
     let entries = set.apply(context, &session, target).await;
@@ -84,7 +84,13 @@ fn add(
 }
 
 /// Shows what would be lost and has the organization named.
-async fn confirm_deletion(context: &Context<'_>, target: &Target, set: &ChangeSet, args: &Unlink) -> Result<(), Error> {
+async fn confirm_deletion(
+    context: &Context<'_>,
+    session: &Session,
+    target: &Target,
+    set: &ChangeSet,
+    args: &Unlink,
+) -> Result<(), Error> {
     let deletes = |plan: &Plan| plan.changes.iter().any(|change| matches!(change, Change::DeleteOrganization { .. }));
     let Some((judged, _)) = set.plans.first().filter(|(_, plan)| deletes(plan)) else { return Ok(()) };
     let organization = &judged.desired.organization;
@@ -99,7 +105,10 @@ async fn confirm_deletion(context: &Context<'_>, target: &Target, set: &ChangeSe
     }
     let named = match &args.confirm_organization {
         Some(name) => name.clone(),
-        None if context.ui.can_prompt() => context.ui.text("Name of the organization to delete:", None, &|_| Ok(()))?,
+        None if context.ui.can_prompt() => {
+            context.ui.status(&session.place());
+            context.ui.text("Name of the organization to delete:", None, &|_| Ok(()))?
+        }
         None => {
             return Err(Error::new("deleting an organization must be confirmed with its name")
                 .hint(format!("--confirm-organization {organization}")));
