@@ -157,7 +157,7 @@ codes! {
         "Set the integration up again: it asks for a token and stores it there. Keep the Secret out of manifests.",
         "oc quay setup";
     ControllerDown "OQ128" Warning "Nothing runs behind a webhook for builds",
-        "The operator or the bridge registered a webhook for builds, and its Deployment has no pod that works. Namespaces are not linked by themselves, and new builds are refused or pushed elsewhere.",
+        "The operator or the bridge registered a webhook for builds, and its Deployment has no pod that works. Namespaces are not linked automatically, and new builds are refused or pushed elsewhere.",
         "See why its pods do not run; a Deployment that was scaled to 0 has none.",
         "oc get deployments -n openshift-operators";
     OrganizationMissing "OQ201" Error "The organization is missing",

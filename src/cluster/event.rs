@@ -89,7 +89,7 @@ impl Cluster {
         Ok(Noted { name: written.metadata.name, count: 1 })
     }
 
-    /// Counts an Event once more, with the message that it has now. One that has expired meanwhile is written anew.
+    /// Counts an Event once more, with the message that it has now. One that has expired is written again.
     ///
     /// # Errors
     /// When it cannot be written.

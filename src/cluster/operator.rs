@@ -284,8 +284,8 @@ impl Operator {
         has_pods || self.csv.is_some() || self.subscription.is_some() || self.extension.is_some()
     }
 
-    /// Whether whoever installs it is done.
-    pub fn is_brought(&self) -> bool {
+    /// Whether its installation is complete.
+    pub fn is_installation_complete(&self) -> bool {
         // A Subscription without a ClusterServiceVersion has not come to anything yet.
         match (&self.csv, &self.extension) {
             (Some(csv), _) => csv.has_succeeded(),
@@ -294,7 +294,7 @@ impl Operator {
         }
     }
 
-    /// Its Deployment, if somebody has scaled it to no pods.
+    /// Its Deployment, if that is scaled to 0.
     pub fn stopped(&self) -> Option<&Deployment> {
         known(&self.deployment).filter(|deployment| deployment.wanted == 0)
     }
@@ -307,7 +307,7 @@ impl Operator {
             // OLM has said that it does; who else has installed it, nobody can say.
             Err(_) => self.csv.is_some() || self.extension.is_some(),
         };
-        self.is_brought() && works && self.crd.as_ref().is_some_and(|crd| crd.established)
+        self.is_installation_complete() && works && self.crd.as_ref().is_some_and(|crd| crd.established)
     }
 
     /// Whether an operator that is not healthy will not become so by itself.

@@ -39,7 +39,7 @@ impl Cluster {
         let found: Read<_> =
             self.list::<Stored, _>(&SHIPWRIGHT_BUILDS, namespace, ListParams::default()).await.map_err(Into::into);
         match found {
-            // Rights are asked for first: what the cluster does not have is forbidden to who may not list it.
+            // The API server checks permissions first: a resource that does not exist is forbidden to a user without them.
             Err(unread) if unread.kind == UnreadKind::Forbidden && !self.serves(SHIPWRIGHT_GROUP).await => Ok(vec![]),
             found => found,
         }

@@ -12,7 +12,7 @@ use super::client::Cluster;
 use super::kinds::{MUTATING_WEBHOOKS, Meta};
 use super::operator::{Deployment, OPERATOR_DEPLOYMENTS};
 use crate::bridge::names::{BRIDGE, BRIDGE_WEBHOOK, OPERATOR_WEBHOOK};
-use crate::bridge::snapshot::{BuildWebhook, Down, Read, Rewriter};
+use crate::bridge::snapshot::{BuildWebhook, IdleDeployment, Read, Rewriter};
 
 /// What stands in front of a service that a webhook calls.
 const SERVICE: &str = "service ";
@@ -71,15 +71,15 @@ impl Cluster {
             found.extend(configuration.webhooks.into_iter().flatten().filter_map(|webhook| webhook.reduce(name)));
         })
         .await?;
-        let down = join_all(found.iter().map(|webhook| self.down(webhook))).await;
-        for (webhook, down) in found.iter_mut().zip(down) {
-            webhook.down = down;
+        let idle = join_all(found.iter().map(|webhook| self.idle_deployment(webhook))).await;
+        for (webhook, idle) in found.iter_mut().zip(idle) {
+            webhook.idle_deployment = idle;
         }
         Ok(found)
     }
 
-    /// The Deployment behind a webhook, if none of its pods works. Somebody who may not read it learns nothing of it.
-    async fn down(&self, webhook: &BuildWebhook) -> Option<Down> {
+    /// The Deployment behind a webhook, if none of its pods is available. None where it cannot be read.
+    async fn idle_deployment(&self, webhook: &BuildWebhook) -> Option<IdleDeployment> {
         let (namespace, _) = webhook.address.strip_prefix(SERVICE)?.split_once('/')?;
         let names: &[&str] = match webhook.rewriter {
             Rewriter::Operator => &OPERATOR_DEPLOYMENTS,
@@ -88,7 +88,7 @@ impl Cluster {
         let found = self.deployments_in(namespace).await.ok()?;
         let deployment = found.into_iter().find(|deployment| names.contains(&deployment.name.as_str()))?;
         let Deployment { namespace, name, wanted, available, .. } = deployment;
-        (available == 0).then_some(Down { namespace, name, wanted })
+        (available == 0).then_some(IdleDeployment { namespace, name, wanted })
     }
 }
 
@@ -108,7 +108,7 @@ impl Webhook {
             on_update: is_called_to("UPDATE"),
             untrusted: self.client_config.distrust(),
             address: self.client_config.address(),
-            down: None,
+            idle_deployment: None,
         })
     }
 }
@@ -176,7 +176,7 @@ mod tests {
             on_update: true,
             address: "service openshift-operators/quay-bridge-operator-service".into(),
             untrusted: None,
-            down: None,
+            idle_deployment: None,
         };
         assert_eq!(found, expected);
     }

@@ -12,7 +12,7 @@ use super::visit::Visit;
 use super::wire;
 
 /// A user who has signed in. It reaches as far as the user does. There is no sign-out: Quay's ends all sessions of the user,
-/// also those in browsers (sample 846c). A session ends when its cookie is dropped, and in Quay by itself.
+/// also those in browsers (sample 846c). A session is over when its cookie is dropped; Quay expires it.
 #[derive(Debug)]
 pub struct Session {
     pub(super) quay: Quay,

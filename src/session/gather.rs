@@ -75,7 +75,7 @@ impl std::fmt::Display for Which {
 /// while that is found out.
 ///
 /// # Errors
-/// When namespaces cannot be listed, or none has the labels that were asked for: a typing error is not nothing to do.
+/// When namespaces cannot be listed, or none has the labels that were asked for: a typing error must not pass for nothing to do.
 pub(crate) async fn parts(
     cluster: &Cluster,
     which: &Which,

@@ -30,7 +30,7 @@ pub fn manifests(setup: &Setup, external: Option<&(String, String)>) -> Vec<Valu
     objects
 }
 
-/// The comment, in YAML, that the Secret with the token is left out: whoever applied one with a placeholder would lose the
+/// The comment, in YAML, that the Secret with the token is left out: applying one with a placeholder would overwrite the
 /// token. None if it is there, or `external` takes its place.
 pub fn left_out(setup: &Setup, external: Option<&(String, String)>) -> Option<String> {
     if external.is_some() || is_missing(setup) {

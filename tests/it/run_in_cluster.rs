@@ -94,6 +94,7 @@ fn a_replica_that_is_told_to_end_gives_up_the_work_and_answers_the_webhook_for_a
     bridge.told_to_end();
     bridge.waits_until("it is not ready", || bridge.page("/readyz") == (503, "told to end\n".into()));
     bridge.waits_until("it lets the Lease go", || holder(&world).is_none());
+    assert!(!bridge.says("standing by"), "{:#?}", bridge.lines());
     world.delete("Secret", "shop", "builder-quay-openshift");
     bridge.settles();
     assert_eq!(world.get("Secret", "shop", "builder-quay-openshift"), None, "it works no more");

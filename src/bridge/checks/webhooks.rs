@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::snapshot::{BuildWebhook, Down, Rewriter, Rewriters, Trial, TrialOutcome, UnreadKind};
+use crate::bridge::snapshot::{BuildWebhook, IdleDeployment, Rewriter, Rewriters, Trial, TrialOutcome, UnreadKind};
 
 const TITLE: &str = "Builds";
 const KIND: &str = "MutatingWebhookConfiguration";
@@ -30,7 +30,7 @@ fn known(webhooks: &[BuildWebhook], trial: Option<&Trial>) -> Check {
     if findings.is_empty() {
         findings.extend(trial.and_then(|trial| out_of_reach(webhooks, trial)));
     }
-    findings.extend(webhooks.iter().filter_map(down));
+    findings.extend(webhooks.iter().filter_map(idle));
     if let [first, second, ..] = webhooks
         && webhooks.iter().any(|webhook| webhook.rewriter != first.rewriter)
     {
@@ -60,8 +60,8 @@ fn fact(webhooks: &[BuildWebhook]) -> String {
     }
 }
 
-fn down(webhook: &BuildWebhook) -> Option<Finding> {
-    let Down { namespace, name, wanted } = webhook.down.as_ref()?;
+fn idle(webhook: &BuildWebhook) -> Option<Finding> {
+    let IdleDeployment { namespace, name, wanted } = webhook.idle_deployment.as_ref()?;
     let state = if *wanted == 0 { "is scaled to 0".to_owned() } else { format!("has 0 of {wanted} pods that work") };
     let object = ObjectRef::namespaced("Deployment", namespace, name);
     let message = format!("Deployment {name} in namespace {namespace} {state}: it keeps no namespace linked");

@@ -251,13 +251,13 @@ pub struct BuildWebhook {
     pub address: String,
     /// Why the API server cannot trust it, as far as its `caBundle` tells.
     pub untrusted: Option<&'static str>,
-    /// The Deployment behind it, if that has no pod that works; none also where it could not be read.
-    pub down: Option<Down>,
+    /// The Deployment behind it, if none of its pods is available; none also where it could not be read.
+    pub idle_deployment: Option<IdleDeployment>,
 }
 
-/// A Deployment without a pod that works.
+/// A Deployment without an available pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Down {
+pub struct IdleDeployment {
     /// Its namespace.
     pub namespace: String,
     /// Its name.

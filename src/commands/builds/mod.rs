@@ -45,7 +45,7 @@ async fn list(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error>
     let mut findings: Vec<Finding> = Vec::new();
     let mut images = Vec::new();
     let mut unread = Vec::new();
-    // The platform's own namespaces are of interest to who names one.
+    // The platform's own namespaces are listed only where they are named.
     for judged in all.iter().filter(|judged| !matches!(which, Which::All) || judged.scope != Scope::BuiltIn) {
         refuse_missing(&judged.snapshot.name, &judged.snapshot.namespace)?;
         let subject = judged.subject(target);

@@ -43,8 +43,8 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     }
 }
 
-/// Whether the operator is not wanted: somebody says so, or has said so before, which the QuayIntegration tells, or that its
-/// resource was installed by itself; and nobody now says how the operator should come.
+/// Whether the operator is not wanted: it is said now, or was chosen before (the QuayIntegration holds that, or its resource
+/// definition is ours), and no flag says how to install the operator.
 fn is_done_without(setup: &Setup, operator: &Operator) -> bool {
     let is_alone = setup.bridge().is_none() && operator.crd.as_ref().is_some_and(|crd| crd.ours);
     let has_been_said = is_alone || setup.bridge() == Some(Bridge::None);
@@ -89,7 +89,7 @@ fn there(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
             .hint(format!("start it: oc scale deployment {name} -n {namespace} --replicas 1"))
             .hint("or have the built-in bridge take its place: --bridge built-in --take-over");
     }
-    let state = if operator.is_brought() { "is installed, and does not work" } else { "is being installed" };
+    let state = if operator.is_installation_complete() { "is installed, and does not work" } else { "is being installed" };
     plan.fact(Level::Info, format!("the Quay Bridge Operator {state} ({version}{through})"));
     for problem in operator.problems() {
         plan.fact(Level::Warning, problem);

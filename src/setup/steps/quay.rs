@@ -77,8 +77,8 @@ fn features(plan: &mut Plan, about: &About) {
         plan.fact(Level::Info, format!("only superusers may create organizations ({name})"));
     }
     if restricts_superusers {
-        let text = "users are restricted (FEATURE_RESTRICTED_USERS): in Quay 3.12 superusers may not create organizations \
-                    either, unless RESTRICTED_USERS_WHITELIST names them";
+        let text = "users are restricted (FEATURE_RESTRICTED_USERS): in Quay 3.12 superusers are not allowed to create \
+                    organizations either, unless RESTRICTED_USERS_WHITELIST names them";
         plan.fact(Level::Warning, text);
     }
     if !features.superusers_full_access {
@@ -148,7 +148,7 @@ fn presented_authority(chain: &[Certificate]) -> Option<&Certificate> {
 }
 
 /// A path as a shell takes it: `~/` is the home directory.
-fn in_home(path: &str) -> PathBuf {
+fn expand_home(path: &str) -> PathBuf {
     let home = path.strip_prefix("~/").and_then(|rest| Some(std::env::home_dir()?.join(rest)));
     home.unwrap_or_else(|| path.into())
 }
@@ -173,11 +173,11 @@ async fn ask_to_trust(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
                 if path.is_empty() {
                     return Err("name a file; Esc leaves".to_owned());
                 }
-                let pem = fs::read(in_home(path)).map_err(|error| format!("{path}: {error}"))?;
+                let pem = fs::read(expand_home(path)).map_err(|error| format!("{path}: {error}"))?;
                 describe_pem(&pem).map(|_| ()).map_err(|error| error.to_string())
             };
             let path = ui.text("File with the certificate authority:", None, &good)?;
-            let content = fs::read(in_home(&path))?;
+            let content = fs::read(expand_home(&path))?;
             let (ca, left_out) = certificates_only(&content).unwrap_or((content, vec![]));
             if let Some(warning) = left_out_warning(&path, &left_out) {
                 ui.warn(&warning);
