@@ -71,8 +71,13 @@ impl ChangeSet {
 
     /// Whether an organization is taken over: what it holds shows only afterwards.
     pub(super) fn takes_over(&self) -> bool {
-        let takes_over = |change: &Change| matches!(change, Change::TakeOwnership { .. });
-        self.plans.iter().any(|(_, plan)| plan.changes.iter().any(takes_over))
+        self.plans.iter().any(|(_, plan)| takes_over(plan))
+    }
+
+    /// Leaves out what is to be taken over. Once it was tried, it is not tried again.
+    pub(super) fn without_takeovers(mut self) -> Self {
+        self.plans.retain(|(_, plan)| !takes_over(plan));
+        self
     }
 
     /// The changes as they are planned.
@@ -142,6 +147,10 @@ impl ChangeSet {
         }
         entries
     }
+}
+
+fn takes_over(plan: &Plan) -> bool {
+    plan.changes.iter().any(|change| matches!(change, Change::TakeOwnership { .. }))
 }
 
 /// Shows what is planned and asks, unless that was answered beforehand. Gives the format of the report that is to follow:

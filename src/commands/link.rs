@@ -96,7 +96,7 @@ impl<'a> Linking<'a> {
         if last.takes_over() {
             // What an organization holds shows only once it is ours.
             let parts = self.parts(context, &session.cluster, session.parallel).await?;
-            last = self.plan(context, session, target, parts).await?;
+            last = self.plan(context, session, target, parts).await?.without_takeovers();
             entries.extend(last.apply(context, session, target).await);
         }
         Ok(ChangeReport::new(context.program, "link", false, entries, last.blocked()))

@@ -15,7 +15,7 @@ use crate::cli::Repair;
 use crate::cluster::{Builds, Cluster, Parts, Right, Secrets};
 use crate::error::{Error, ExitStatus};
 use crate::quay::Depth;
-use crate::report::ChangeReport;
+use crate::report::{ChangeReport, ChangeReportEntry, ChangeState};
 use crate::session::gather::{self, Judged, Look, Which};
 use crate::session::settings::Settings;
 use crate::session::{self, Session, Target};
@@ -49,12 +49,14 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
         let once_is_enough = Options { rotate: false, ..options };
         let (next, remaining) = repairing.look_again(once_is_enough).await?;
         findings = remaining;
+        // What an organization holds shows only once it is ours.
+        let next = next.without_takeovers();
         if set.takes_over() && next.len() > 0 {
-            // What an organization holds shows only once it is ours.
             entries.extend(next.apply(context, &session, target).await);
             findings = repairing.look_again(once_is_enough).await?.1;
         }
         findings.retain(|finding| !is_gone_as_it_should(&set, finding));
+        forget_hints_of_refusals(&entries, &mut findings);
         // The later plans renew nothing, so they do not say it.
         findings.extend(set.blocked().into_iter().filter(|finding| finding.code == Code::TokenNotRenewed));
     }
@@ -159,6 +161,16 @@ impl Repairing<'_> {
     fn integration_findings(&self) -> Vec<Finding> {
         checks::integration(&self.session.snapshot, &self.target.quay.troubles()).iter().flat_map(remaining).collect()
     }
+}
+
+/// What was refused to this user is not worth another try.
+fn forget_hints_of_refusals(entries: &[ChangeReportEntry], findings: &mut [Finding]) {
+    let is_refused = |finding: &Finding| {
+        let mut failed = entries.iter().filter(|entry| entry.state == ChangeState::Failed);
+        failed.any(|entry| entry.namespace == finding.namespace && entry.object == finding.object)
+    };
+    let not_administered = findings.iter_mut().filter(|finding| finding.code == Code::OrganizationNotAdministered);
+    not_administered.filter(|finding| is_refused(finding)).for_each(|finding| finding.hint = None);
 }
 
 /// A namespace that hung and was released is gone, and that is no finding.
