@@ -19,8 +19,8 @@ pub enum Change {
     GuardNamespace { namespace: String, organization: String, guarded: bool },
     /// Become an owner of an organization (superusers only).
     TakeOwnership { organization: String },
-    /// Record in an organization marked by another cluster that it is this cluster's now.
-    Adopt { organization: String, mark: String },
+    /// Record in an organization that it is the namespace's of this mark now. `former` says what it was: `made for ...`.
+    Adopt { organization: String, mark: String, former: String },
     /// Create an organization.
     CreateOrganization { organization: String },
     /// Delete an organization with all its images. Never planned unless named and confirmed by a person.
@@ -168,9 +168,7 @@ impl Change {
             }
             GuardNamespace { namespace, .. } => format!("take our finalizer off namespace {namespace}"),
             TakeOwnership { organization } => format!("become owner of organization {organization}"),
-            Adopt { organization, .. } => {
-                format!("take over organization {organization}, which another cluster marked as its own")
-            }
+            Adopt { organization, former, .. } => format!("take over organization {organization}, {former}"),
             CreateOrganization { organization } => format!("create organization {organization}"),
             DeleteOrganization { organization } => format!("delete organization {organization} and every image in it"),
             CreateRobot { organization, robot, .. } => format!("create robot account {organization}+{robot}"),

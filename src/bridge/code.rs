@@ -55,6 +55,19 @@ impl Code {
         format!("docs/findings.md#{}", self.as_str().to_lowercase())
     }
 
+    /// Whether repair does nothing in a namespace with this finding, so that its other findings stay too.
+    pub fn blocks_repair(self) -> bool {
+        use Code::*;
+        matches!(
+            self,
+            OrganizationNameImpossible
+                | OrganizationNotAdministered
+                | OrganizationOfAnotherCluster
+                | OrganizationOfFormerNamespace
+                | OrganizationNotProven
+        )
+    }
+
     /// The code written `OQ301`, in any case.
     pub fn parse(text: &str) -> Option<Code> {
         Code::ALL.iter().copied().find(|code| code.as_str().eq_ignore_ascii_case(text.trim()))
@@ -179,6 +192,14 @@ codes! {
     OrganizationOfFormerNamespace "OQ205" Error "The organization was made for an earlier namespace of this name",
         "Its robot accounts were made for a namespace that was deleted since, or lost and restored, and its images were kept. Who may create a namespace of that name need not be who owns these images, so nobody gets them by the name alone.",
         "If they belong together, adopt the organization. If not, use another name, or have Quay's administrator delete or rename the organization.",
+        "oc quay repair --adopt -n {namespace}";
+    OrganizationNotProven "OQ206" Error "Nothing shows that the organization was made for this namespace",
+        "The organization exists and carries no mark of oc-quay. The namespace does not have the operator's finalizer and holds no login to the organization, so it was not linked with it. Somebody might have created the organization before the namespace, and would read every image that is pushed there.",
+        "If they belong together, adopt the organization. If not, use another name, or have Quay's administrator delete or rename the organization.",
+        "oc quay repair --adopt -n {namespace}";
+    RobotNotProven "OQ207" Error "A robot account was not made for the service account",
+        "The organization has a robot account with the name of a linked service account. It carries no mark of oc-quay, and the namespace does not hold its token. Its token is not given to the namespace, and its permissions are kept as they are.",
+        "If it is for the service account, adopt it. If not, link a service account with another name.",
         "oc quay repair --adopt -n {namespace}";
     RobotMissing "OQ211" Error "A robot account is missing",
         "A linked service account has no robot account in the organization.",

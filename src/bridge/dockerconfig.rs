@@ -200,6 +200,14 @@ impl<'de> Deserialize<'de> for Fields {
     }
 }
 
+/// Whether a docker configuration holds one login and nothing else, byte for byte as it is rendered here.
+pub fn is_plain(content: &SecretString) -> bool {
+    let Ok(Parsed { logins, .. }) = parse(content.expose_secret().as_bytes()) else { return false };
+    let [(host, login)] = logins.as_slice() else { return false };
+    let entry = Entry { place: Place { host, organization: "" }, login };
+    entry.render(None).expose_secret() == content.expose_secret()
+}
+
 fn auth(login: &Login) -> String {
     STANDARD.encode(format!("{}:{}", login.username, login.password.expose_secret()))
 }
@@ -223,6 +231,21 @@ mod tests {
             entry("localhost:18443", &login).render(None).expose_secret(),
             r#"{"auths":{"localhost:18443":{"auth":"cGFyaXR5X2dvbGRlbitidWlsZGVyOlRPS0VO"}}}"#
         );
+    }
+
+    #[test]
+    fn plain_is_what_holds_one_login_as_it_is_rendered() {
+        let login = Login { username: "openshift_shop+builder".into(), password: "TOKEN".into() };
+        let plain = entry("quay.example.com", &login).render(None);
+        assert!(is_plain(&plain));
+        for other in [
+            entry("quay.example.com", &login).render(Some(&r#"{"auths":{"docker.io":{}}}"#.to_owned().into())),
+            plain.expose_secret().replace(':', ": ").into(),
+            plain.expose_secret().replace("\"}}}", "\",\"email\":\"me\"}}}").into(),
+            SecretString::from("{}"),
+        ] {
+            assert!(!is_plain(&other), "{}", other.expose_secret());
+        }
     }
 
     #[test]

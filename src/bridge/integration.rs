@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::mark::ClusterIdentity;
 use super::names::{ClusterId, QuayUrl};
 use super::snapshot::{Read, Rewriters};
 
@@ -10,6 +11,8 @@ use super::snapshot::{Read, Rewriters};
 pub struct QuayIntegration {
     /// Its name.
     pub name: String,
+    /// Its uid.
+    pub uid: String,
     /// Guards every write.
     pub resource_version: String,
     /// `spec.clusterID`.
@@ -108,7 +111,7 @@ pub struct IntegrationSnapshot {
     /// Who rewrites builds; `None` if nobody asked.
     pub rewriters: Option<Rewriters>,
     /// This cluster's API server, `host:port`.
-    pub cluster: String,
+    pub server: String,
 }
 
 /// What the Secret with the token holds.
@@ -137,8 +140,8 @@ pub struct Integration {
     pub resource: Option<QuayIntegration>,
     /// Certificates are not verified.
     pub insecure: bool,
-    /// This cluster's API server, `host:port`.
-    pub cluster: String,
+    /// This cluster.
+    pub cluster: ClusterIdentity,
 }
 
 impl IntegrationSnapshot {
@@ -187,8 +190,14 @@ impl IntegrationSnapshot {
             cluster_id: Setting { value: ClusterId::new(cluster_id.value), source: cluster_id.source },
             resource: self.resource().filter(|_| self.differing().is_empty()).cloned(),
             insecure: self.insecure(),
-            cluster: self.cluster.clone(),
+            cluster: self.cluster(),
         })
+    }
+
+    /// This cluster as marks name it. It is the same whichever Quay is worked with.
+    pub fn cluster(&self) -> ClusterIdentity {
+        let id = self.resource().map(|resource| resource.uid.clone()).unwrap_or_default();
+        ClusterIdentity { id, server: self.server.clone() }
     }
 
     /// Whether certificates are not to be verified.
@@ -266,7 +275,7 @@ mod tests {
             resources: Ok(vec![resource]),
             stored_token: None,
             rewriters: None,
-            cluster: "api.one:6443".into(),
+            server: "api.one:6443".into(),
         }
     }
 

@@ -17,6 +17,7 @@ pub mod integration;
 pub mod mark;
 pub mod names;
 pub mod order;
+pub mod ownership;
 pub mod plan;
 #[cfg(test)]
 mod properties;

@@ -11,12 +11,12 @@ pub use unlink::{UnlinkOptions, unlink};
 use std::collections::BTreeSet;
 
 use super::change::{Change, ServiceAccountEdit};
-use super::checks::{
-    SECRET_TYPE, SecretState, Subject, default_permissions_of, has_too_little_right, made_for_others, secret_state,
-};
+use super::checks::{SECRET_TYPE, SecretState, Subject, default_permissions_of, has_too_little_right, not_ours, secret_state};
 use super::desired::{self, Account};
 use super::finding::{Code, Finding, Level, ObjectRef};
+use super::mark::{Mark, Owner};
 use super::names::{self, OPERATOR_FINALIZER};
+use super::ownership::{Claim, Standing};
 use super::snapshot::{Namespace, Organization, Read};
 
 /// What a person allowed beyond the safe changes.
@@ -60,9 +60,11 @@ impl Plan {
         let blocked = || {
             self.blocked.iter().find_map(|finding| match finding.code {
                 Code::CouldNotRead => Some(finding.message.clone()),
-                Code::OrganizationNotAdministered | Code::OrganizationOfAnotherCluster | Code::OrganizationOfFormerNamespace => {
-                    Some(format!("{}; see oc quay explain {}", finding.message, finding.code.as_str()))
-                }
+                Code::OrganizationNotAdministered
+                | Code::OrganizationOfAnotherCluster
+                | Code::OrganizationOfFormerNamespace
+                | Code::OrganizationNotProven
+                | Code::RobotNotProven => Some(format!("{}; see oc quay explain {}", finding.message, finding.code.as_str())),
                 _ => None,
             })
         };
@@ -73,7 +75,7 @@ impl Plan {
 /// Plans what a namespace in scope needs. Nothing is planned for a part that could not be read, and nothing of the
 /// user's is ever deleted.
 pub fn repair(subject: &Subject, options: Options) -> Plan {
-    let mut planner = Planner { subject, options, plan: Plan::default() };
+    let mut planner = Planner::new(subject, options);
     let namespace = subject.snapshot.namespace.as_ref().ok().and_then(Option::as_ref);
     if namespace.is_some_and(|namespace| namespace.terminating) {
         planner.release(namespace);
@@ -96,9 +98,29 @@ struct Planner<'a> {
     subject: &'a Subject<'a>,
     options: Options,
     plan: Plan,
+    claim: Claim,
+    /// The linked service accounts whose robot accounts are the namespace's to use, or were asked to be taken over.
+    accounts: Vec<&'a Account>,
+    /// Whose the organization is, if there is one.
+    standing: Option<Standing>,
+    /// What is in the organization is this namespace's to have. Without the namespace's uid nobody knows.
+    may_use: bool,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    fn new(subject: &'a Subject<'a>, options: Options) -> Self {
+        let (claim, organization) = (subject.claim(), subject.snapshot.organization());
+        let is_usable = |account: &&Account| options.adopt || organization.is_none_or(|found| claim.allows_robot(found, account));
+        let accounts = subject.desired.accounts.iter().filter(is_usable).collect();
+        let standing = organization.map(|found| claim.standing(found));
+        let is_free = matches!(standing, Some(Standing::Ours | Standing::Linked | Standing::Blank));
+        let may_use = organization.is_some_and(|found| {
+            let is_known = found.administered && found.robots.is_ok() && subject.snapshot.namespace.is_ok();
+            is_known && (options.adopt || is_free)
+        });
+        Self { subject, options, plan: Plan::default(), claim, accounts, standing, may_use }
+    }
+
     fn release(&mut self, namespace: Option<&Namespace>) {
         let (name, organization) = (&self.subject.snapshot.name, &self.subject.desired.organization);
         let carries_operators = |namespace: &Namespace| namespace.finalizers.iter().any(|found| found == OPERATOR_FINALIZER);
@@ -156,16 +178,41 @@ impl Planner<'_> {
                 }
             }
             Ok(Some(organization)) => {
-                if let Some((code, message)) = made_for_others(organization, self.subject.desired) {
-                    if !self.options.adopt {
-                        return self.block(code, "Organization", &name, message);
-                    }
-                    let mark = self.subject.desired.mark.to_string();
-                    self.plan.changes.push(Change::Adopt { organization: name, mark });
+                if organization.robots.is_err() {
+                    // Whose it is shows in their marks.
+                    return self.block_unread("RobotAccount", "", &organization.robots);
+                }
+                if self.options.adopt {
+                    self.adopt(organization);
+                } else if let Some((code, message)) = self.claim.obstacle(organization, &name) {
+                    return self.block(code, "Organization", &name, message);
+                } else if self.standing == Some(Standing::Hidden) {
+                    // The check of the secrets reports it.
+                    return;
                 }
                 self.contents(organization);
             }
         }
+    }
+
+    /// Marks an organization as this namespace's, unless it is.
+    fn adopt(&mut self, organization: &Organization) {
+        let former = match self.claim.standing(organization) {
+            Standing::Ours => return,
+            // The mark of its first robot account does it.
+            Standing::Blank if organization.robots.as_ref().is_ok_and(Vec::is_empty) => return,
+            Standing::Others(mark, Owner::Former) => format!("which was made for an earlier namespace {}", mark.namespace),
+            Standing::Others(mark, Owner::Unclear) => {
+                format!("which was made for another namespace {}, uid {}", mark.namespace, mark.uid)
+            }
+            Standing::Others(mark, _) => {
+                format!("which namespace {} of cluster {} marked as its own", mark.namespace, mark.cluster.server)
+            }
+            _ => "which carries no mark".to_owned(),
+        };
+        let mark = Mark { created: organization.is_created(), ..self.claim.mark.clone() }.to_string();
+        let organization = self.subject.desired.organization.clone();
+        self.plan.changes.push(Change::Adopt { organization, mark, former });
     }
 
     /// Robot accounts, then their default permissions, then the repositories, which take their rights from these.
@@ -183,11 +230,21 @@ impl Planner<'_> {
 
     fn robots(&mut self, organization: &Organization) {
         let desired = self.subject.desired;
-        for account in desired.accounts.iter().filter(|account| organization.robot(&account.name).is_none()) {
+        if !self.options.adopt {
+            let refused = desired.accounts.iter().filter(|account| !self.claim.allows_robot(organization, account));
+            self.plan.blocked.extend(refused.map(|account| not_ours(self.subject, account)));
+        }
+        // An empty organization that the token's user alone owns is as good as created.
+        let is_created = organization.is_created()
+            || (organization.is_blank
+                && organization.adopted_by.is_none()
+                && organization.robots.as_ref().is_ok_and(Vec::is_empty));
+        let mark = Mark { created: is_created, ..self.claim.mark.clone() }.to_string();
+        for account in self.accounts.iter().filter(|account| organization.robot(&account.name).is_none()) {
             self.plan.changes.push(Change::CreateRobot {
                 organization: desired.organization.clone(),
                 robot: account.name.clone(),
-                mark: desired.mark.to_string(),
+                mark: mark.clone(),
             });
         }
     }
@@ -195,7 +252,7 @@ impl Planner<'_> {
     fn default_permissions(&mut self, organization: &Organization) {
         let (Ok(_), Ok(permissions)) = (&organization.robots, &organization.default_permissions) else { return };
         let name = &self.subject.desired.organization;
-        for account in &self.subject.desired.accounts {
+        for account in self.accounts.clone() {
             let mut of_account = default_permissions_of(permissions, &account.name);
             // The one that is kept: with the right role, if one has it.
             of_account.sort_by_key(|permission| permission.role != account.role);
@@ -241,7 +298,7 @@ impl Planner<'_> {
         let desired = self.subject.desired;
         for repository in &desired.repositories {
             let is_new = !existing.contains(repository);
-            for account in &desired.accounts {
+            for account in self.accounts.clone() {
                 let has_right = if is_new {
                     organization.default_permissions.is_ok()
                 } else {
@@ -271,7 +328,7 @@ impl Planner<'_> {
         self.block_unread("ServiceAccount", "", &self.subject.snapshot.service_accounts);
         self.block_unread("Secret", "", &self.subject.snapshot.secrets);
         self.block_unread("ImageStream", "", &self.subject.snapshot.image_streams);
-        for account in &self.subject.desired.accounts {
+        for account in self.accounts.clone() {
             let secret_will_exist = self.secret(account);
             if secret_will_exist {
                 self.service_account(account);
@@ -289,6 +346,7 @@ impl Planner<'_> {
             return existing.is_some();
         }
         let robot_is_new = token == Token::Planned;
+        let is_renewed = token == Token::Exists && self.renews(account);
         let Some(state) = secret_state(self.subject.desired, account, snapshot)
             .or_else(|| (robot_is_new && existing.is_some()).then_some(SecretState::Stale))
         else {
@@ -302,7 +360,7 @@ impl Planner<'_> {
         }
         let write = match state {
             SecretState::Missing if spare.is_some() => Change::ReplaceSecret { namespace, secret, robot, version },
-            SecretState::Current | SecretState::Unverified if !self.options.rotate => return true,
+            SecretState::Current | SecretState::Unverified if !is_renewed => return true,
             SecretState::Missing => Change::CreateSecret { namespace, secret, robot },
             SecretState::WrongType(kind) => {
                 let ours = existing.is_some_and(|secret| secret.managed);
@@ -320,7 +378,7 @@ impl Planner<'_> {
             _ => Change::UpdateSecret { namespace, secret, robot, version },
         };
         // A new token makes the old one invalid at once, so it is planned only together with the write of its secret.
-        if self.options.rotate && token == Token::Exists {
+        if is_renewed {
             self.plan.changes.push(Change::RotateRobot {
                 organization: self.subject.desired.organization.clone(),
                 robot: account.name.clone(),
@@ -343,20 +401,31 @@ impl Planner<'_> {
         }
         let is_taken_over = self.plan.changes.iter().any(|change| matches!(change, Change::TakeOwnership { .. }));
         let unread = self.plan.blocked.iter().find(|finding| finding.code == Code::CouldNotRead);
+        let unmarked = self.unmarked_robots();
         let reason = match unread {
             _ if is_taken_over => "the organization is taken over first".to_owned(),
             Some(finding) => lowercase_first(&finding.message),
+            None if !unmarked.is_empty() => {
+                format!("oc-quay did not create {}; --adopt takes the organization over", unmarked.join(", "))
+            }
             None => "what is needed for it is not known".to_owned(),
         };
         self.plan.blocked.push(not_renewed(self.subject, &reason));
     }
 
+    /// The namespace's robot accounts that are not ours to renew.
+    fn unmarked_robots(&self) -> Vec<String> {
+        let organization = self.subject.snapshot.organization();
+        let exists = |account: &&Account| organization.is_some_and(|found| found.robot(&account.name).is_some());
+        let unmarked = self.accounts.iter().copied().filter(exists).filter(|account| !self.renews(account));
+        unmarked.map(|account| account.name.clone()).collect()
+    }
+
     /// A secret that is wrong stays wrong if the robot account is there but its token is not shown to us: a good
     /// secret is never overwritten with a worse one, so only a new token would help.
     fn report_hidden_token(&mut self, account: &Account) {
-        let Some(organization) = self.subject.snapshot.organization().filter(|organization| self.may_use(organization)) else {
-            return;
-        };
+        let is_visible = self.may_use || self.standing == Some(Standing::Hidden);
+        let Some(organization) = self.subject.snapshot.organization().filter(|_| is_visible) else { return };
         let is_fine = [Some(SecretState::Current), Some(SecretState::Unverified), None];
         let state = secret_state(self.subject.desired, account, self.subject.snapshot);
         if organization.robot(&account.name).is_some() && !is_fine.contains(&state) {
@@ -369,22 +438,23 @@ impl Planner<'_> {
         }
     }
 
+    /// Whether the token of a robot account is renewed: only of one that we made, or that is taken over.
+    fn renews(&self, account: &Account) -> bool {
+        let organization = self.subject.snapshot.organization();
+        let is_ours = |found: &Organization| found.robot(&account.name).is_some_and(|robot| found.is_robot_ours(robot));
+        self.options.rotate && (self.options.adopt || organization.is_some_and(is_ours))
+    }
+
     fn token(&self, account: &Account) -> Token {
         let planned = |change: &Change| matches!(change, Change::CreateRobot { robot, .. } if *robot == account.name);
         if self.plan.changes.iter().any(planned) {
             return Token::Planned;
         }
-        let organization = self.subject.snapshot.organization().filter(|organization| self.may_use(organization));
+        let organization = self.subject.snapshot.organization().filter(|_| self.may_use);
         match organization.and_then(|organization| organization.robot(&account.name)) {
-            Some(robot) if robot.token.is_some() || self.options.rotate => Token::Exists,
+            Some(robot) if robot.token.is_some() || self.renews(account) => Token::Exists,
             _ => Token::Unknown,
         }
-    }
-
-    /// Whether what is in an organization is this namespace's to have. Without the namespace's uid nobody knows.
-    fn may_use(&self, organization: &Organization) -> bool {
-        let is_ours = self.options.adopt || made_for_others(organization, self.subject.desired).is_none();
-        organization.administered && self.subject.snapshot.namespace.is_ok() && is_ours
     }
 
     fn service_account(&mut self, account: &Account) {

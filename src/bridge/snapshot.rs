@@ -129,6 +129,8 @@ pub struct Secret {
     pub kind: String,
     /// It carries our label.
     pub managed: bool,
+    /// It holds one login and nothing else, byte for byte as we and the operator write it.
+    pub is_plain: bool,
     /// The logins in it with the registry each is for, or why they could not be read.
     pub logins: Result<Vec<(String, Login)>, String>,
     /// The registries whose entry in it kubelet cannot decode.
@@ -169,8 +171,10 @@ pub struct ImageStream {
 pub struct Organization {
     /// The token may administer it.
     pub administered: bool,
-    /// The mark of the cluster that adopted it.
+    /// Who adopted it; read only where somebody did, or another mark does not say whose it is.
     pub adopted_by: Option<Mark>,
+    /// The token's user alone owns it, and it has no repository; read only where no mark says whose it is.
+    pub is_blank: bool,
     /// Its robot accounts.
     pub robots: Read<Vec<Robot>>,
     /// Its default permissions for robot accounts.
@@ -299,6 +303,7 @@ impl Organization {
         Self {
             administered: true,
             adopted_by: None,
+            is_blank: true,
             robots: Ok(vec![]),
             default_permissions: Ok(vec![]),
             repositories: Ok(BTreeSet::new()),

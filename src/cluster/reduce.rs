@@ -64,6 +64,7 @@ impl From<kinds::Secret> for Secret {
             Err(reason) => (Err(reason), vec![]),
         };
         Self {
+            is_plain: is_plain(&secret),
             logins,
             undecodable,
             managed: secret.metadata.is_ours(),
@@ -72,6 +73,13 @@ impl From<kinds::Secret> for Secret {
             kind: secret.kind,
         }
     }
+}
+
+/// Whether a secret holds one login and nothing else, as we write it.
+fn is_plain(secret: &kinds::Secret) -> bool {
+    let is_alone = secret.data.as_ref().is_some_and(|data| data.len() == 1);
+    let content = secret.value(DOCKERCONFIGJSON_KEY).ok().flatten();
+    is_alone && content.is_some_and(|content| dockerconfig::is_plain(&content))
 }
 
 /// The logins in a secret.
@@ -153,6 +161,7 @@ impl From<kinds::QuayIntegration> for QuayIntegration {
         Self {
             controller: metadata.annotation(CONTROLLER_ANNOTATION).cloned(),
             name: metadata.name,
+            uid: metadata.uid,
             resource_version: metadata.resource_version,
             cluster_id: spec.cluster_id,
             hostname: spec.quay_hostname,

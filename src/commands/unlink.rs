@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
     let options = UnlinkOptions { delete_robots: args.delete_robots, delete_organization: args.delete_organization };
     let touches_quay = options.delete_robots || options.delete_organization;
     let target = if touches_quay { session.target()? } else { session.settings()? };
-    let look = Look { quay: touches_quay.then_some(Depth::Full), tags: false, probe: false, beyond_scope: true };
+    let look = Look { quay: touches_quay.then_some(Depth::Owner), tags: false, probe: false, beyond_scope: true };
     let mut set = ChangeSet::new("unlink");
     let mut resource = target.integration.resource.clone();
     for judged in session.judge_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| judged).await {

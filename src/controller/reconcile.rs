@@ -17,6 +17,7 @@ use crate::bridge::checks::{self, Subject};
 use crate::bridge::desired::{DEFAULT_ACCOUNTS, Desired};
 use crate::bridge::finding::Finding;
 use crate::bridge::names::{self, ClusterId};
+use crate::bridge::ownership::Claim;
 use crate::bridge::plan::{self, Farewell, Options, Plan};
 use crate::bridge::remember::remember;
 use crate::bridge::snapshot::{Namespace, NamespaceSnapshot, Organization};
@@ -242,10 +243,14 @@ impl Engine<'_> {
         }
         let robots: Vec<_> = desired.accounts.iter().map(|account| account.name.clone()).collect();
         // A namespace without any secret of ours was most likely never linked.
-        let depth = if snapshot.secrets.as_ref().is_ok_and(Vec::is_empty) { Depth::New } else { Depth::Lean };
-        let quay = &bound.target.quay;
-        snapshot.organization =
-            quay.organization(&desired.organization, &desired.repositories, &robots, depth, &desired.mark).await;
+        let is_going = snapshot.namespace.iter().flatten().any(|namespace| namespace.terminating);
+        let depth = match snapshot.secrets.as_ref() {
+            _ if is_going => Depth::Owner,
+            Ok(secrets) if secrets.is_empty() => Depth::New,
+            _ => Depth::Lean,
+        };
+        let (quay, claim) = (&bound.target.quay, Claim::of(snapshot, desired));
+        snapshot.organization = quay.organization(&desired.organization, &desired.repositories, &robots, depth, &claim).await;
     }
 
     /// Makes the changes, and remembers what they make of both sides.

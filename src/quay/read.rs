@@ -11,7 +11,8 @@ use super::Quay;
 use super::call::Call;
 use super::error::{ErrorKind, QuayError};
 use super::wire;
-use crate::bridge::mark::{ADOPTION_TEAM, Mark, Owner};
+use crate::bridge::mark::{Mark, OWNER_TEAMS, Owner};
+use crate::bridge::ownership::Claim;
 use crate::bridge::snapshot::{DefaultPermission, Organization, Read, Robot, Unread, UnreadKind};
 
 /// How an organization is read.
@@ -24,6 +25,17 @@ pub enum Depth {
     Lean,
     /// Robot accounts and the organization itself, the rest only if it exists: fewest calls where it may not.
     New,
+    /// Robot accounts and the organization itself, and nothing else: whose it is. For deletions.
+    Owner,
+}
+
+/// What is looked for in an organization.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    repositories: &'a BTreeSet<String>,
+    robots: &'a [String],
+    claim: &'a Claim,
+    depth: Depth,
 }
 
 /// The first answers about an organization; `None` was not asked.
@@ -47,19 +59,20 @@ enum Proof {
 impl Quay {
     /// Reads an organization, `Ok(None)` if there is none.
     ///
-    /// `wanted` are the repositories that should be there, `robots` the short names of the robot accounts that matter:
-    /// what a list does not tell about these is asked one by one. `ours` is the mark of the namespace.
+    /// `repositories` are those that should be there, `robots` the short names of the robot accounts that matter: what a
+    /// list does not tell about these is asked one by one. `claim` is what the namespace has to show for it.
     ///
     /// # Errors
     /// When not even its existence could be told. What else could not be read is [`Unread`] by itself.
     pub async fn organization(
         &self,
         name: &str,
-        wanted: &BTreeSet<String>,
+        repositories: &BTreeSet<String>,
         robots: &[String],
         depth: Depth,
-        ours: &Mark,
+        claim: &Claim,
     ) -> Read<Option<Organization>> {
+        let wanted = Wanted { repositories, robots, claim, depth };
         let mut look = self.look(name, depth).await;
         if let Err(error) = &look.robots
             && error.kind.is_general()
@@ -69,7 +82,7 @@ impl Quay {
         let view = match (look.view.take(), look.proof()) {
             (Some(view), _) => view?,
             (None, Proof::Missing) => return Ok(None),
-            (None, Proof::Administered) => return self.administered(name, wanted, robots, ours, look, None).await,
+            (None, Proof::Administered) => return self.administered(name, wanted, look, None).await,
             (None, Proof::Nothing) => self.view(name).await?,
         };
         let Some(view) = view else { return Ok(None) };
@@ -78,7 +91,7 @@ impl Quay {
             look.permissions = Some(self.default_permissions(name).await);
         }
         if view.is_admin || matches!(look.permissions, Some(Ok(_))) {
-            self.administered(name, wanted, robots, ours, look, Some(view)).await
+            self.administered(name, wanted, look, Some(view)).await
         } else {
             Ok(Some(self.not_administered(name, &view).await))
         }
@@ -95,7 +108,7 @@ impl Quay {
                 let (robots, permissions) = join!(robots, self.default_permissions(name));
                 Look { robots, view: None, permissions: Some(permissions), repositories: None }
             }
-            Depth::New => {
+            Depth::New | Depth::Owner => {
                 let (robots, view) = join!(robots, self.view(name));
                 Look { robots, view: Some(view), permissions: None, repositories: None }
             }
@@ -106,17 +119,16 @@ impl Quay {
     async fn administered(
         &self,
         name: &str,
-        wanted: &BTreeSet<String>,
-        needed: &[String],
-        ours: &Mark,
+        wanted: Wanted<'_>,
         look: Look,
         view: Option<wire::Organization>,
     ) -> Read<Option<Organization>> {
+        let Wanted { repositories: expected, robots: needed, claim, depth } = wanted;
         let shown = look.shown_repositories();
         let repositories = async {
             let listed = match look.repositories {
                 Some(repositories) => repositories?,
-                None if wanted.is_subset(&shown) => return Ok((shown, None)),
+                None if depth == Depth::Owner || expected.is_subset(&shown) => return Ok((shown, None)),
                 None => self.repositories(name).await?,
             };
             // To a token that expires meanwhile Quay lists what is public (sample 104); what a robot account has a right
@@ -126,6 +138,7 @@ impl Quay {
         let permissions = async {
             match look.permissions {
                 Some(permissions) => permissions,
+                None if depth == Depth::Owner => Ok(vec![]),
                 None => self.default_permissions(name).await,
             }
         };
@@ -138,14 +151,30 @@ impl Quay {
             self.complete(name, listed, needed).await
         };
         let (robots, default_permissions, repositories) = join!(robots, permissions, repositories);
-
+        let (robots, is_adopted) = match robots {
+            Ok((robots, is_adopted)) => (Ok(robots), is_adopted),
+            Err(error) => (Err(error), false),
+        };
         let matter: Vec<&Robot> = robots.iter().flatten().filter(|robot| needed.contains(&robot.name)).collect();
-        let is_marked_by_others =
-            matter.iter().any(|robot| robot.mark.as_ref().is_some_and(|mark| mark.owner(ours) != Owner::Ours));
+        let mut marks = robots.iter().flatten().filter_map(|robot| robot.mark.as_ref()).peekable();
+        let is_unmarked = marks.peek().is_none();
+        let is_marked_by_others = marks.any(|mark| mark.owner(&claim.mark) != Owner::Ours);
+        let is_unproven = is_unmarked && robots.as_ref().is_ok_and(|robots| !claim.is_linked(robots));
         let view = match view {
-            // Only this call shows who adopted it, and only the mark of others makes anybody ask.
-            None if is_marked_by_others => self.view(name).await?,
+            // Only this call shows who adopted it, and who owns it. Version 0 has nothing in the list that tells of it.
+            None if is_adopted || is_marked_by_others || is_unproven => self.view(name).await?,
             view => view,
+        };
+        let repositories = match repositories {
+            Ok((shown, None)) if is_unproven && depth != Depth::Owner => {
+                let listed = self.repositories(name).await;
+                listed.map(|listed| (listed.keys().cloned().chain(shown).collect(), Some(listed)))
+            }
+            repositories => repositories,
+        };
+        let is_blank = match (&view, &repositories) {
+            (Some(view), Ok((_, Some(listed)))) if is_unproven && listed.is_empty() => self.is_sole_owner(name, view).await,
+            _ => false,
         };
         // To a read-only superuser Quay says that it may administer, but it shows no tokens (sample 666).
         let hides_tokens = matter.iter().any(|robot| robot.token.is_none());
@@ -157,6 +186,7 @@ impl Quay {
         Ok(Some(Organization {
             administered,
             adopted_by: view.as_ref().and_then(adopted_by),
+            is_blank,
             robots: robots.map_err(Unread::from),
             default_permissions: default_permissions.map_err(Unread::from),
             repositories,
@@ -176,6 +206,7 @@ impl Quay {
         Organization {
             administered: false,
             adopted_by: adopted_by(view),
+            is_blank: false,
             robots: Err(forbidden("robot accounts")),
             default_permissions: Err(forbidden("default permissions")),
             repositories: Err(forbidden("repositories")),
@@ -184,9 +215,22 @@ impl Quay {
         }
     }
 
-    /// Robot accounts as the snapshot has them; what the list held back about the needed ones is asked one by one, as
+    /// Whether nobody but the token's user is in an organization. Quay says to a superuser with full access that it is a
+    /// member (sample 733e), so the user's own list of organizations has to say so too.
+    pub(super) async fn is_sole_owner(&self, name: &str, view: &wire::Organization) -> bool {
+        let is_alone = view.teams.len() == 1 && view.teams.get("owners").is_some_and(|team| team.member_count == Some(1));
+        is_alone && self.diagnosis().await.user.as_ref().is_some_and(|user| user.organization_names().contains(name))
+    }
+
+    /// Robot accounts as the snapshot has them, and whether one is in a team of [`OWNER_TEAMS`]; what the list held back about the needed ones is asked one by one, as
     /// 3.12 wants it for organizations of others (`VERSIONS.md`).
-    async fn complete(&self, organization: &str, listed: Vec<wire::Robot>, needed: &[String]) -> Result<Vec<Robot>, QuayError> {
+    async fn complete(
+        &self,
+        organization: &str,
+        listed: Vec<wire::Robot>,
+        needed: &[String],
+    ) -> Result<(Vec<Robot>, bool), QuayError> {
+        let is_adopted = listed.iter().any(wire::Robot::is_in_owner_team);
         let robots = listed.into_iter().filter_map(|mut listed| {
             let name = short_name(organization, &listed.name)?.to_owned();
             let mark = listed.description.as_deref().and_then(Mark::parse);
@@ -205,7 +249,7 @@ impl Quay {
                 Ok(Robot { name, mark, token, repositories })
             })
         });
-        try_join_all(robots).await
+        Ok((try_join_all(robots).await?, is_adopted))
     }
 
     async fn shown_token(&self, organization: &str, robot: &str) -> Result<Option<SecretString>, QuayError> {
@@ -223,7 +267,7 @@ impl Quay {
         Ok(found.permissions.into_iter().map(|permission| permission.repository.name).collect())
     }
 
-    async fn robots(&self, organization: &str) -> Result<Vec<wire::Robot>, QuayError> {
+    pub(super) async fn robots(&self, organization: &str) -> Result<Vec<wire::Robot>, QuayError> {
         let what = format!("list robot accounts of organization {organization}");
         let call = self.api(Method::GET, &["organization", organization, "robots"], what);
         let mut found: wire::Robots = self.fetch(&call.query("token", "true").query("permissions", "true")).await?;
@@ -281,13 +325,20 @@ impl Quay {
         Ok(self.pages(call).await?.into_keys().collect())
     }
 
-    /// The marks in an organization's robot accounts, none twice: whose it is. One call.
+    /// The marks in an organization's robot accounts, none twice, or that of who adopted it: whose it is. One call, and
+    /// another one for one that was adopted.
     ///
     /// # Errors
     /// When it may not be looked into, or is not there: Quay says the same of both (samples 206-208).
     pub async fn marks(&self, organization: &str) -> Result<Vec<Mark>, QuayError> {
+        let robots = self.robots(organization).await?;
+        if robots.iter().any(wire::Robot::is_in_owner_team)
+            && let Some(adopter) = self.view(organization).await?.as_ref().and_then(adopted_by)
+        {
+            return Ok(vec![adopter]);
+        }
         let mut marks = Vec::new();
-        for robot in self.robots(organization).await? {
+        for robot in robots {
             let mark = robot.description.as_deref().and_then(Mark::parse);
             marks.extend(mark.filter(|mark| !marks.contains(mark)));
         }
@@ -335,6 +386,6 @@ fn short_name<'a>(organization: &str, name: &'a str) -> Option<&'a str> {
     name.strip_prefix(organization)?.strip_prefix('+')
 }
 
-fn adopted_by(view: &wire::Organization) -> Option<Mark> {
-    Mark::parse(view.teams.get(ADOPTION_TEAM)?.description.as_deref()?)
+pub(super) fn adopted_by(view: &wire::Organization) -> Option<Mark> {
+    OWNER_TEAMS.iter().find_map(|team| Mark::parse(view.teams.get(*team)?.description.as_deref()?))
 }

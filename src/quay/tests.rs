@@ -22,8 +22,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::runtime::Runtime;
 
 use super::{Depth, Options, Quay};
-use crate::bridge::mark::Mark;
+use crate::bridge::mark::{ClusterIdentity, Mark};
 use crate::bridge::names::QuayUrl;
+use crate::bridge::ownership::Claim;
 use crate::bridge::snapshot::{Organization, Read, Robot};
 
 /// The organization of the tests, its robot accounts and its repositories.
@@ -105,12 +106,12 @@ impl Scene {
 
     /// Reads the organization of the tests.
     fn read(&self, client: &Quay, depth: Depth) -> Read<Option<Organization>> {
-        self.read_for(client, depth, &ours(), &REPOSITORIES)
+        self.read_for(client, depth, &claim_of(ours()), &REPOSITORIES)
     }
 
-    fn read_for(&self, client: &Quay, depth: Depth, ours: &Mark, wanted: &[&str]) -> Read<Option<Organization>> {
+    fn read_for(&self, client: &Quay, depth: Depth, claim: &Claim, wanted: &[&str]) -> Read<Option<Organization>> {
         let robots = ROBOTS.map(str::to_owned);
-        self.run(client.organization(ORGANIZATION, &names(wanted), &robots, depth, ours))
+        self.run(client.organization(ORGANIZATION, &names(wanted), &robots, depth, claim))
     }
 
     /// The token that logs a robot account in now.
@@ -120,7 +121,16 @@ impl Scene {
 }
 
 fn ours() -> Mark {
-    Mark::new("api.prod:6443", "app", "uid-1")
+    mark_of("integration-1", "api.prod:6443", "uid-1")
+}
+
+fn mark_of(cluster: &str, server: &str, uid: &str) -> Mark {
+    Mark::new(&ClusterIdentity { id: cluster.into(), server: server.into() }, "app", uid)
+}
+
+/// The claim of a namespace that has nothing but its mark to show.
+fn claim_of(mark: Mark) -> Claim {
+    Claim::without_logins(mark)
 }
 
 fn names(names: &[&str]) -> BTreeSet<String> {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::inspect::Features;
+use crate::bridge::mark::OWNER_TEAMS;
 
 /// `GET …/robots` (samples 231, 387).
 #[derive(Debug, Deserialize)]
@@ -22,11 +23,18 @@ pub(super) struct Robot {
     pub(super) name: String,
     pub(super) description: Option<String>,
     token: Option<SecretString>,
+    /// The teams that it is a member of (sample 728b); in a list alone.
+    teams: Option<Vec<Named>>,
     /// Names of repositories of its organization; absent if this Quay holds them back (`VERSIONS.md`, 3.12).
     pub(super) repositories: Option<Vec<String>>,
 }
 
 impl Robot {
+    /// Whether it is a member of a team that says who adopted its organization.
+    pub(super) fn is_in_owner_team(&self) -> bool {
+        self.teams.iter().flatten().any(|team| OWNER_TEAMS.contains(&team.name.as_str()))
+    }
+
     /// Its token, if this Quay shows it to us (sample 666). An empty one is none.
     pub(super) fn token(self) -> Option<SecretString> {
         self.token.filter(|token| !token.expose_secret().is_empty())
@@ -88,6 +96,8 @@ pub(super) struct Organization {
 pub(super) struct Team {
     pub(super) role: String,
     pub(super) description: Option<String>,
+    /// Users and robot accounts (sample 724a).
+    pub(super) member_count: Option<usize>,
     /// The user is in it, or administers the organization (samples 67a, 67i).
     #[serde(default)]
     pub(super) can_view: bool,

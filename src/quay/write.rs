@@ -13,7 +13,7 @@ use super::Quay;
 use super::error::{ErrorKind, QuayError};
 use super::wire;
 use crate::bridge::Role;
-use crate::bridge::mark::ADOPTION_TEAM;
+use crate::bridge::mark::{Mark, OWNER_TEAMS};
 
 /// How long a default permission that may be under way is waited for: somebody else's who came first, or our own whose
 /// answer was lost.
@@ -21,18 +21,21 @@ const PATIENCE: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(250), Duration::from_millis(500), Duration::from_millis(750)];
 
 impl Quay {
-    /// Creates an organization. One that is there already and ours to administer is as good: somebody was faster, or an
-    /// earlier try had got through.
+    /// Creates an organization. One that is there already and nobody else's is as good: another run was faster, or an earlier
+    /// try had got through.
     ///
     /// # Errors
-    /// Also when the name is taken by an organization of others, by a user, or by one that was just deleted.
+    /// Also when the name is taken by an organization that others own, by a user, or by one that was just deleted.
     pub async fn create_organization(&self, name: &str) -> Result<(), QuayError> {
         let call =
             self.api(Method::POST, &["organization", ""], format!("create organization {name}")).body(json!({"name": name}));
         let Err(mut error) = self.perform(&call).await else { return Ok(()) };
         match error.kind {
             ErrorKind::Exists => match self.view(name).await? {
-                Some(view) if view.is_admin => return Ok(()),
+                Some(view) if view.is_admin && self.is_sole_owner(name, &view).await => return Ok(()),
+                Some(view) if view.is_admin => {
+                    error.reason = "the name is taken by an organization that others own, too".into();
+                }
                 Some(_) => error.reason = "the name is taken by an organization that this token may not administer".into(),
                 // Sample 196.
                 None if error.reason.contains("not available") => {
@@ -69,7 +72,13 @@ impl Quay {
         if self.view(name).await?.is_none() {
             return Err(QuayError::new(call.what(), ErrorKind::NotFound, "there is no such organization"));
         }
-        self.perform(&call).await
+        let outcome = self.perform(&call).await;
+        outcome.map_err(|error| match error.kind {
+            ErrorKind::Forbidden => {
+                QuayError { reason: "only a superuser of Quay can, with a token that has the scope super:user".into(), ..error }
+            }
+            _ => error,
+        })
     }
 
     /// Writes into an organization that it is the namespace's of this mark now.
@@ -77,9 +86,28 @@ impl Quay {
     /// # Errors
     /// When Quay refuses.
     pub async fn adopt(&self, organization: &str, mark: &str) -> Result<(), QuayError> {
-        let path = ["organization", organization, "team", ADOPTION_TEAM];
-        let call = self.api(Method::PUT, &path, format!("mark organization {organization} as adopted"));
-        self.perform(&call.body(json!({"role": "member", "description": mark}))).await
+        let what = format!("mark organization {organization} as adopted");
+        let Some(view) = self.view(organization).await? else {
+            return Err(QuayError::new(&what, ErrorKind::NotFound, "there is no such organization"));
+        };
+        let is_marked = |team: &wire::Team| team.description.as_deref().and_then(Mark::parse).is_some();
+        let team = OWNER_TEAMS.into_iter().find(|name| view.teams.get(*name).is_none_or(is_marked));
+        let Some(team) = team else {
+            let reason = format!("it has teams {} that oc-quay did not create; rename one", OWNER_TEAMS.join(" and "));
+            return Err(QuayError::new(&what, ErrorKind::Exists, reason));
+        };
+        let call = self.api(Method::PUT, &["organization", organization, "team", team], what);
+        self.perform(&call.body(json!({"role": "member", "description": mark}))).await?;
+        for robot in self.robots(organization).await?.into_iter().filter(|robot| !robot.is_in_owner_team()) {
+            let path = ["organization", organization, "team", team, "members", &robot.name];
+            let call = self.api(Method::PUT, &path, format!("add robot account {} to team {team}", robot.name));
+            match self.perform(&call).await {
+                // One that is a member already (sample 723c).
+                Err(error) if error.status == Some(400) => {}
+                outcome => outcome?,
+            }
+        }
+        Ok(())
     }
 
     /// Creates a robot account with this mark as its description, which can never be changed, and returns its token.

@@ -48,7 +48,7 @@ pub(super) fn snapshot(hostname: &str) -> IntegrationSnapshot {
         }]),
         stored_token: None,
         rewriters: None,
-        cluster: "api.example.com:6443".into(),
+        server: "api.example.com:6443".into(),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::bridge::desired::Desired;
 use crate::bridge::finding::Level;
 use crate::bridge::imports;
 use crate::bridge::names;
+use crate::bridge::ownership::Claim;
 use crate::bridge::scope::{Scope, is_there};
 use crate::bridge::snapshot::{BuildWebhook, Namespace, NamespaceSnapshot, Probe, Read, Rewriters, Trial, Unread, UnreadKind};
 use crate::cli;
@@ -264,7 +265,10 @@ impl Session {
                 Ok(None)
             } else {
                 let robots: Vec<_> = desired.accounts.iter().map(|account| account.name.clone()).collect();
-                target.quay.organization(&desired.organization, &desired.repositories, &robots, depth, &desired.mark).await
+                target
+                    .quay
+                    .organization(&desired.organization, &desired.repositories, &robots, depth, &Claim::of(&snapshot, &desired))
+                    .await
             };
         }
         if look.tags {

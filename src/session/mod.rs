@@ -106,7 +106,7 @@ impl Session {
             resources,
             stored_token: None,
             rewriters: None,
-            cluster: cluster.server(),
+            server: cluster.server(),
         };
         let mut token = settings.token;
         let mut stored_ca = None;

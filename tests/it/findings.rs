@@ -12,12 +12,14 @@ use serde_json::Value;
 use crate::support::Run;
 
 /// Codes that no row of the two tables can produce, and the test that does.
-const ELSEWHERE: [(&str, &str); 22] = [
+const ELSEWHERE: [(&str, &str); 24] = [
     ("OQ108", "forbidden: it needs a refusal"),
     ("OQ121", "namespaces: there is nothing to arrange"),
     ("OQ122", "namespaces: it needs a cluster that takes its time"),
     ("OQ123", "repair: the namespace goes when it is repaired"),
     ("OQ128", "builds: a webhook is arranged, and a Deployment behind it"),
+    ("OQ206", "ownership: the organization is there before the namespace"),
+    ("OQ207", "ownership: a robot account of others"),
     ("OQ212", "integration: only an attempt to make a robot account shows it"),
     ("OQ307", "namespaces: Quay must hide it"),
     ("OQ309", "repair: only a rotation comes upon it"),

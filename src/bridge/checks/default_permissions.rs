@@ -18,7 +18,7 @@ pub(super) fn check(subject: &Subject) -> Check {
         Err(unread) => return subject.unread(TITLE, subject.remote(KIND, ""), unread),
     };
     let mut findings = Vec::new();
-    for account in desired.accounts.iter().filter(|account| organization.robot(&account.name).is_some()) {
+    for account in subject.usable_accounts().into_iter().filter(|account| organization.robot(&account.name).is_some()) {
         let object = subject.remote(KIND, &desired.login_name(&account.name));
         let name = &account.name;
         let of_account = default_permissions_of(permissions, name);

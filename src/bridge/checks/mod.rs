@@ -16,14 +16,15 @@ mod webhooks;
 
 pub use default_permissions::default_permissions_of;
 pub use integration::integration;
-pub use organization::made_for_others;
 pub use registry::has_too_little_right;
+pub use robots::not_ours;
 pub use secrets::{SECRET_TYPE, SecretState, secret_state};
 
 use super::builds::{CommonSpec, Rewriting, rewrite};
-use super::desired::Desired;
+use super::desired::{Account, Desired};
 use super::finding::{Code, Finding, Level, ObjectRef};
 use super::integration::{Integration, Trouble};
+use super::ownership::Claim;
 use super::scope::{Scope, is_there};
 use super::snapshot::{NamespaceSnapshot, Organization, Unread, UnreadKind};
 
@@ -85,7 +86,21 @@ pub fn namespace(subject: &Subject) -> Vec<Check> {
     checks.extend(builds::check(subject));
     checks.extend(imports::check(subject));
     checks.extend(registry::check(subject));
+    lead_to_what_helps(&mut checks);
     checks
+}
+
+/// Where something keeps repair from doing anything, what repair would mend otherwise is mended with that.
+fn lead_to_what_helps(checks: &mut [Check]) {
+    let findings = || checks.iter().flat_map(|check| &check.findings);
+    let Some(hint) = findings().find(|finding| finding.code.blocks_repair()).and_then(|finding| finding.hint.clone()) else {
+        return;
+    };
+    for finding in checks.iter_mut().flat_map(|check| &mut check.findings).filter(|finding| !finding.code.blocks_repair()) {
+        if finding.code.entry().hint.starts_with("oc quay repair") {
+            finding.hint = Some(hint.clone());
+        }
+    }
 }
 
 impl Subject<'_> {
@@ -106,6 +121,18 @@ impl Subject<'_> {
     /// Whether the namespace is in scope, exists as far as is known, and is not being deleted.
     pub fn is_to_be_linked(&self) -> bool {
         is_there(&self.snapshot.namespace) && self.scope().is_in()
+    }
+
+    /// What the namespace has to show for its organization.
+    pub fn claim(&self) -> Claim {
+        Claim::of(self.snapshot, self.desired)
+    }
+
+    /// The linked service accounts whose robot accounts are the namespace's to use, or can be created for it.
+    fn usable_accounts(&self) -> Vec<&Account> {
+        let (claim, organization) = (self.claim(), self.snapshot.organization());
+        let is_usable = |account: &&Account| organization.is_none_or(|found| claim.allows_robot(found, account));
+        self.desired.accounts.iter().filter(is_usable).collect()
     }
 
     fn finding(&self, code: Code, object: ObjectRef, message: impl Into<String>) -> Finding {

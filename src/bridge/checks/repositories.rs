@@ -59,9 +59,10 @@ fn impossible_names(subject: &Subject) -> Vec<Finding> {
 fn missing_rights(subject: &Subject, organization: &Organization) -> Vec<Finding> {
     let desired = subject.desired;
     let existing = organization.repositories.iter().flatten().filter(|name| desired.repositories.contains(*name));
+    let accounts = subject.usable_accounts();
     let mut findings = Vec::new();
     for name in existing {
-        for account in &desired.accounts {
+        for account in &accounts {
             if organization.robot(&account.name).is_some_and(|robot| !robot.repositories.contains(name)) {
                 let full_name = format!("{}/{name}", desired.organization);
                 let message =

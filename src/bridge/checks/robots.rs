@@ -1,8 +1,8 @@
 //! Robot accounts: one per linked service account.
 
 use super::{Check, Subject};
-use crate::bridge::desired;
-use crate::bridge::finding::Code;
+use crate::bridge::desired::{self, Account};
+use crate::bridge::finding::{Code, Finding};
 use crate::bridge::integration::Trouble;
 use crate::bridge::names;
 
@@ -19,9 +19,14 @@ pub(super) fn check(subject: &Subject) -> Check {
         Ok(robots) => robots,
         Err(unread) => return subject.unread(TITLE, subject.remote(KIND, ""), unread),
     };
+    let claim = subject.claim();
     let mut findings = impossible_names(subject);
     let mut present = Vec::new();
     for account in &desired.accounts {
+        if !claim.allows_robot(organization, account) {
+            findings.push(not_ours(subject, account));
+            continue;
+        }
         if robots.iter().any(|robot| robot.name == account.name) {
             present.push(format!("{} ({})", account.name, account.role));
             continue;
@@ -38,7 +43,15 @@ pub(super) fn check(subject: &Subject) -> Check {
     Check::new(TITLE, if present.is_empty() { "none".into() } else { present.join(", ") }, findings)
 }
 
-fn impossible_names(subject: &Subject) -> Vec<crate::bridge::finding::Finding> {
+/// That the robot account of a linked service account is somebody else's.
+pub fn not_ours(subject: &Subject, account: &Account) -> Finding {
+    let full_name = subject.desired.login_name(&account.name);
+    let message =
+        format!("Robot account {full_name} exists, and nothing shows that it was made for service account {}", account.name);
+    subject.finding(Code::RobotNotProven, subject.remote(KIND, &full_name), message)
+}
+
+fn impossible_names(subject: &Subject) -> Vec<Finding> {
     let accounts = subject.snapshot.service_accounts.iter().flatten();
     accounts
         .filter(|account| desired::role(account).is_some())

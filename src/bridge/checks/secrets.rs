@@ -64,9 +64,9 @@ pub(super) fn check(subject: &Subject) -> Check {
     if subject.lacks_organization() {
         return Check::skipped(TITLE, "the organization is missing");
     }
-    let accounts = &subject.desired.accounts;
+    let accounts = subject.usable_accounts();
     let states: Vec<_> =
-        accounts.iter().map(|account| (account, secret_state(subject.desired, account, subject.snapshot))).collect();
+        accounts.iter().map(|account| (*account, secret_state(subject.desired, account, subject.snapshot))).collect();
     let current = states.iter().filter(|(_, state)| *state == Some(SecretState::Current)).count();
     let compared = states.iter().filter(|(_, state)| state.is_some()).count();
     let mut findings: Vec<_> = states.into_iter().filter_map(|(account, state)| finding(subject, account, state?)).collect();

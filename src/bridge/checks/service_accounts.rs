@@ -22,6 +22,7 @@ pub(super) fn check(subject: &Subject) -> Check {
             ));
         }
     }
+    let usable = subject.usable_accounts();
     let mut linked = 0;
     for account in accounts {
         let object = subject.object(KIND, &account.name);
@@ -31,7 +32,8 @@ pub(super) fn check(subject: &Subject) -> Check {
             finding.hint = Some(format!("oc quay link --service-account {}=read -n {}", account.name, subject.snapshot.name));
             findings.push(finding);
         }
-        let Some(wanted) = subject.desired.account(&account.name).filter(|_| !subject.lacks_organization()) else { continue };
+        let wanted = usable.iter().find(|wanted| wanted.name == account.name);
+        let Some(wanted) = wanted.filter(|_| !subject.lacks_organization()) else { continue };
         let mountable = account.mountable.contains(&wanted.secret);
         let pull = account.pull.contains(&wanted.secret);
         linked += usize::from(mountable && pull);
@@ -44,5 +46,5 @@ pub(super) fn check(subject: &Subject) -> Check {
             findings.push(subject.finding(Code::SecretNotPullSecret, object, message));
         }
     }
-    Check::new(TITLE, format!("{linked} of {} linked", count(subject.desired.accounts.len(), "service account")), findings)
+    Check::new(TITLE, format!("{linked} of {} linked", count(usable.len(), "service account")), findings)
 }

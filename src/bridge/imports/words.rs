@@ -70,6 +70,7 @@ mod tests {
             resource_version: String::new(),
             kind: "kubernetes.io/dockerconfigjson".into(),
             managed: false,
+            is_plain: true,
             logins: Ok(vec![(registry.into(), login)]),
             undecodable: vec![],
         }

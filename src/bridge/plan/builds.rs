@@ -189,7 +189,15 @@ mod tests {
         let login = Login { username: username.into(), password: "hidden".into() };
         let kind = "kubernetes.io/dockerconfigjson".to_owned();
         let logins = Ok(vec![(HOST.to_owned(), login)]);
-        Secret { name: name.into(), resource_version: "1".into(), kind, managed: true, logins, undecodable: vec![] }
+        Secret {
+            name: name.into(),
+            resource_version: "1".into(),
+            kind,
+            managed: true,
+            is_plain: true,
+            logins,
+            undecodable: vec![],
+        }
     }
 
     /// What is made of a BuildConfig with this spec in namespace `golden`: the image and the secret, or why not.

@@ -4,7 +4,7 @@ use super::{Options, Plan, Planner};
 use crate::bridge::change::Change;
 use crate::bridge::checks::Subject;
 use crate::bridge::deletion::OnDeletion;
-use crate::bridge::mark::{Mark, Owner};
+use crate::bridge::ownership::Standing;
 use crate::bridge::snapshot::Organization;
 
 /// What is to be done, and the organization that stays against what was asked for, with the reason.
@@ -30,7 +30,7 @@ pub fn guard(subject: &Subject, all: OnDeletion) -> Option<Change> {
 /// Plans what a namespace that is being deleted waits for: the organization goes if that was asked for and it is
 /// certain that it was made for this namespace, then the finalizers.
 pub fn farewell(subject: &Subject, all: OnDeletion) -> Farewell {
-    let mut planner = Planner { subject, options: Options::default(), plan: Plan::default() };
+    let mut planner = Planner::new(subject, Options::default());
     let Some(namespace) = subject.snapshot.namespace.iter().flatten().next().filter(|namespace| namespace.terminating) else {
         return Farewell::default();
     };
@@ -60,16 +60,15 @@ pub fn farewell(subject: &Subject, all: OnDeletion) -> Farewell {
 
 /// Why an organization is not deleted, whatever was asked for.
 fn stays(organization: &Organization, subject: &Subject) -> Option<&'static str> {
-    let is_ours = |mark: &Mark| mark.owner(&subject.desired.mark) == Owner::Ours;
-    let mut marks = organization.robots.iter().flatten().filter_map(|robot| robot.mark.as_ref());
     if !organization.administered {
         return Some("the token may not administer it");
     }
-    match &organization.adopted_by {
-        Some(mark) if !is_ours(mark) => Some("it was taken over for another namespace, or an earlier one of this name"),
-        Some(_) => None,
-        None if !marks.clone().all(is_ours) => Some("it was made for another namespace, or an earlier one of this name"),
-        None if marks.next().is_none() => Some("nothing in it says that it was made for this namespace"),
-        None => None,
+    match subject.claim().standing(organization) {
+        Standing::Others(..) if organization.adopted_by.is_some() => {
+            Some("it was taken over for another namespace, or an earlier one of this name")
+        }
+        Standing::Others(..) => Some("it was made for another namespace, or an earlier one of this name"),
+        Standing::Ours if organization.is_created() => None,
+        _ => Some("nothing in it shows that oc-quay created it"),
     }
 }

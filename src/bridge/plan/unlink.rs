@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use super::builds::{BuildsPlan, restore_builds};
 use super::{Options, Plan, Planner};
 use crate::bridge::change::{Change, ServiceAccountEdit};
-use crate::bridge::checks::{Subject, made_for_others};
+use crate::bridge::checks::Subject;
 use crate::bridge::finding::Code;
 use crate::bridge::names;
-use crate::bridge::snapshot::{Robot, UnreadKind};
+use crate::bridge::ownership::Standing;
+use crate::bridge::snapshot::{Login, Robot, UnreadKind};
 
 /// What a person asked to be taken away beyond the link itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,7 +25,7 @@ pub struct UnlinkOptions {
 /// What could not be read blocks what depends on it: no secret is deleted that something unknown may refer to, and nothing in
 /// Quay while a part of the link is unknown.
 pub fn unlink(subject: &Subject, options: UnlinkOptions) -> Plan {
-    let mut planner = Planner { subject, options: Options::default(), plan: Plan::default() };
+    let mut planner = Planner::new(subject, Options::default());
     planner.block_unread("Namespace", &subject.snapshot.name, &subject.snapshot.namespace);
     planner.release(subject.snapshot.namespace.as_ref().ok().and_then(Option::as_ref));
     planner.unlink_cluster();
@@ -84,14 +85,17 @@ impl Planner<'_> {
         self.plan.changes.extend(plan.changes);
     }
 
-    /// Secrets of the name of one of ours that carry our label or log in as a robot account of the organization.
+    /// Secrets of the name of one of ours that carry our label, or hold the login of the robot account that they are named
+    /// after and nothing else, as the operator writes it.
     fn our_secrets(&self) -> BTreeSet<String> {
         let suffix = self.subject.integration.cluster_id.value.secret("");
-        let login = format!("{}+", self.subject.desired.organization);
+        let desired = self.subject.desired;
         let secrets = self.subject.snapshot.secrets.iter().flatten().filter(|secret| secret.name.ends_with(&suffix));
         secrets
             .filter(|secret| {
-                secret.managed || secret.logins.iter().flatten().any(|(_, entry)| entry.username.starts_with(&login))
+                let login = secret.name.strip_suffix(&suffix).map(|account| desired.login_name(account));
+                let is_own = |(host, entry): &(String, Login)| *host == desired.host && Some(&entry.username) == login.as_ref();
+                secret.managed || (secret.is_plain && secret.logins.iter().flatten().all(is_own))
             })
             .map(|secret| secret.name.clone())
             .collect()
@@ -112,7 +116,10 @@ impl Planner<'_> {
             let message = format!("Organization {name} exists, but the token may not administer it");
             return self.block(Code::OrganizationNotAdministered, "Organization", &name, message);
         }
-        if let Some((code, message)) = made_for_others(organization, self.subject.desired) {
+        // One without any mark can be named by a person, and holds no robot account of ours.
+        if let Standing::Others(..) = self.claim.standing(organization)
+            && let Some((code, message)) = self.claim.obstacle(organization, &name)
+        {
             return self.block(code, "Organization", &name, message);
         }
         self.block_unread("RobotAccount", "", &organization.robots);
@@ -123,7 +130,7 @@ impl Planner<'_> {
         if options.delete_organization {
             self.plan.changes.push(Change::DeleteOrganization { organization: name });
         } else if options.delete_robots {
-            let ours = |robot: &&Robot| robot.mark.is_some() || self.subject.desired.account(&robot.name).is_some();
+            let ours = |robot: &&Robot| organization.is_robot_ours(robot);
             let robots: Vec<_> = organization.robots.iter().flatten().filter(ours).map(|robot| robot.name.clone()).collect();
             let delete = |robot| Change::DeleteRobot { organization: name.clone(), robot };
             self.plan.changes.extend(robots.into_iter().map(delete));

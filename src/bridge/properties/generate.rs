@@ -7,7 +7,7 @@ use proptest::sample::{select, subsequence};
 
 use crate::bridge::Role;
 use crate::bridge::integration::{Integration, QuayIntegration, Setting, Source};
-use crate::bridge::mark::Mark;
+use crate::bridge::mark::{ClusterIdentity, Mark};
 use crate::bridge::names::{ClusterId, OPERATOR_FINALIZER, QuayUrl};
 use crate::bridge::plan::Options;
 use crate::bridge::snapshot::*;
@@ -25,12 +25,16 @@ pub(super) fn integration() -> Integration {
         cluster_id: Setting { value: ClusterId::new("parity"), source },
         resource: Some(QuayIntegration { name: "quay".into(), ..Default::default() }),
         insecure: false,
-        cluster: "api.one:6443".into(),
+        cluster: cluster("integration-1", "api.one:6443"),
     }
 }
 
-fn our_mark() -> Mark {
-    Mark::new("api.one:6443", NAMESPACE, "uid-1")
+fn cluster(id: &str, server: &str) -> ClusterIdentity {
+    ClusterIdentity { id: id.into(), server: server.into() }
+}
+
+fn our_mark(created: bool) -> Mark {
+    Mark { created, ..Mark::new(&cluster("integration-1", "api.one:6443"), NAMESPACE, "uid-1") }
 }
 
 pub(super) fn token(robot: &str, generation: usize) -> String {
@@ -73,6 +77,7 @@ pub(in crate::bridge) fn golden() -> NamespaceSnapshot {
                 .map(|name| DefaultPermission { id: format!("id-{name}"), robot: name.into(), role: role(name) })
                 .into()),
             repositories: Ok(BTreeSet::from(["app".into()])),
+            is_blank: false,
             ..Organization::empty()
         })),
         probes: vec![],
@@ -85,6 +90,7 @@ pub(super) fn secret(account: &str, kind: &str, host: &str, username: &str, pass
         resource_version: "1".into(),
         kind: kind.into(),
         managed: false,
+        is_plain: true,
         logins: Ok(vec![(host.into(), login(username, password))]),
         undecodable: vec![],
     }
@@ -133,12 +139,13 @@ fn any_secret(name: &'static str) -> impl Strategy<Value = Option<Secret>> {
 }
 
 prop_compose! {
-    fn robot(name: &'static str)(shown in any::<bool>(), mark in 0..8, rights in subsequence(STREAMS.to_vec(), 0..=3)) -> Robot {
-        let foreign = Mark::new("api.two:6443", NAMESPACE, "uid-2");
-        let former = Mark::new("api.one:6443", NAMESPACE, "uid-0");
+    fn robot(name: &'static str)(shown in any::<bool>(), mark in 0..12, rights in subsequence(STREAMS.to_vec(), 0..=3)) -> Robot {
+        let foreign = Mark::new(&cluster("integration-2", "api.one:6443"), NAMESPACE, "uid-2");
+        let former = Mark::new(&cluster("integration-1", "api.one:6443"), NAMESPACE, "uid-0");
+        let before = Mark::new(&cluster("", "api.one:6443"), NAMESPACE, "uid-1");
         Robot {
             name: name.into(),
-            mark: match mark { 0 => Some(foreign), 1 => Some(former), 2 => None, _ => Some(our_mark()) },
+            mark: match mark { 0 => Some(foreign), 1 => Some(former), 2..=5 => None, 6 => Some(before), _ => Some(our_mark(mark > 7)) },
             token: shown.then(|| token(name, 0).into()),
             repositories: rights.into_iter().map(Into::into).collect(),
         }
@@ -160,15 +167,16 @@ fn organization() -> impl Strategy<Value = Option<Organization>> {
         kept.into_iter().map(|index: usize| all[index].clone()).collect::<Vec<_>>()
     });
     let repositories = subsequence(vec!["app", "base", "web", "left-behind"], 0..=4);
-    let parts = (maybe_read(robots), maybe_read(default_permissions()), maybe_read(repositories), 0..8);
-    let known = parts.prop_map(|(robots, mut default_permissions, repositories, adopted)| {
+    let parts = (maybe_read(robots), maybe_read(default_permissions()), maybe_read(repositories), 0..8, any::<bool>());
+    let known = parts.prop_map(|(robots, mut default_permissions, repositories, adopted, is_owned)| {
         if let (Ok(robots), Ok(permissions)) = (&robots, &mut default_permissions) {
             // Deleting a robot account deletes its default permissions (sample 611).
             permissions.retain(|permission| robots.iter().any(|robot: &Robot| robot.name == permission.robot));
         }
         Some(Organization {
             administered: true,
-            adopted_by: (adopted == 0).then(our_mark),
+            adopted_by: (adopted < 2).then(|| our_mark(adopted == 0)),
+            is_blank: is_owned && repositories.as_ref().is_ok_and(|names| names.is_empty()),
             robots,
             default_permissions,
             repositories: repositories.map(|names| names.into_iter().map(Into::into).collect()),

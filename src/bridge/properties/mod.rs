@@ -6,6 +6,7 @@ mod simulate;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use secrecy::ExposeSecret;
 
 use super::change::Change;
 use super::checks::{self, Subject};
@@ -17,7 +18,7 @@ use super::names::{FINALIZER, OPERATOR_FINALIZER};
 use super::plan::{self, Options, Plan, UnlinkOptions};
 use super::snapshot::*;
 pub(super) use generate::golden;
-use generate::{ACCOUNTS, any_namespace, integration, options};
+use generate::{ACCOUNTS, any_namespace, integration, options, token};
 use simulate::apply;
 
 fn with_subject<T>(snapshot: &NamespaceSnapshot, work: impl FnOnce(&Subject) -> T) -> T {
@@ -95,6 +96,39 @@ proptest! {
                 other => other.verb() != super::change::Verb::Delete,
             };
             prop_assert!(ours, "{:?}", change);
+        }
+    }
+
+    #[test]
+    fn nothing_without_our_mark_is_renewed_or_deleted(before in any_namespace()) {
+        let is_marked = |name: &str| before.organization().is_some_and(|organization| {
+            let robot = organization.robot(name);
+            organization.adopted_by.is_some() || robot.is_some_and(|robot| robot.mark.as_ref().is_some_and(|mark| mark.uid == "uid-1"))
+        });
+        let all = UnlinkOptions { delete_robots: true, delete_organization: false };
+        let plans = [repair(&before, Options { adopt: false, rotate: true }), with_subject(&before, |subject| plan::unlink(subject, all))];
+        for change in plans.iter().flat_map(|plan| &plan.changes) {
+            if let Change::RotateRobot { robot, .. } | Change::DeleteRobot { robot, .. } = change {
+                prop_assert!(is_marked(robot), "{:?}", change);
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_gets_a_login_that_is_not_shown_to_be_theirs(before in any_namespace()) {
+        let Some(organization) = before.organization() else { return Ok(()) };
+        let marks: Vec<_> = organization.robots.iter().flatten().filter_map(|robot| robot.mark.as_ref()).collect();
+        let is_others = organization.adopted_by.is_none() && marks.iter().any(|mark| mark.uid != "uid-1");
+        let held = |robot: &str| before.secrets.iter().flatten().flat_map(|secret| secret.logins.iter().flatten()).any(|(_, login)| {
+            login.username == format!("parity_golden+{robot}") && login.password.expose_secret() == token(robot, 0)
+        });
+        let is_known = |robot: &Robot| robot.token.is_some() && held(&robot.name);
+        let is_linked = organization.robots.iter().flatten().any(is_known);
+        let is_proven = organization.adopted_by.is_some() || !marks.is_empty() || is_linked || organization.is_blank;
+        for change in repair(&before, Options::default()).changes.iter().filter(|change| change.is_secret_write()) {
+            prop_assert!(!is_others && is_proven, "{:?}", change);
+            let pipeline = organization.robot("pipeline").filter(|_| change.object().name.starts_with("pipeline"));
+            prop_assert!(pipeline.is_none_or(|robot| robot.mark.is_some() || is_known(robot)), "{:?}", change);
         }
     }
 
@@ -190,6 +224,7 @@ proptest! {
                 let organization = snapshot.organization().unwrap();
                 let marks: Vec<_> = organization.robots.iter().flatten().filter_map(|robot| robot.mark.as_ref()).collect();
                 let adopted = organization.adopted_by.as_ref().is_some_and(ours);
+                prop_assert!(marks.iter().copied().chain(&organization.adopted_by).any(|mark| mark.created), "it was created by us");
                 prop_assert!(adopted || (!marks.is_empty() && marks.into_iter().all(ours)));
                 prop_assert!(farewell.left_behind.is_none());
             }

@@ -1,3 +1,5 @@
+use sandbox::quay::TeamRole;
+
 use super::*;
 use crate::bridge::Role;
 
@@ -54,7 +56,7 @@ fn a_missing_organization_is_missing_to_a_superuser_with_full_access() {
 fn repositories_that_no_robot_account_shows_are_looked_for() {
     let scene = Scene::linked();
     for (depth, requests) in [(Depth::Lean, 3), (Depth::New, 4)] {
-        let organization = scene.read_for(&scene.client(), depth, &ours(), &["api", "new"]).unwrap().unwrap();
+        let organization = scene.read_for(&scene.client(), depth, &claim_of(ours()), &["api", "new"]).unwrap().unwrap();
         assert_eq!(organization.repositories, Ok(names(&REPOSITORIES)), "{depth:?}");
         assert_eq!(scene.requests(), requests, "{depth:?}");
     }
@@ -95,22 +97,84 @@ fn default_permissions_of_people_are_not_ours() {
 }
 
 #[test]
-fn a_foreign_mark_makes_us_ask_who_adopted_it() {
+fn shows_an_adoption_to_everybody_who_reads_the_robot_accounts() {
     let scene = Scene::linked();
-    let stranger = Mark::new("api.other:6443", "app", "uid-2");
+    let stranger = mark_of("integration-2", "api.prod:6443", "uid-2");
+    let next = mark_of("integration-3", "api.prod:6443", "uid-3");
     let client = scene.client();
-    let organization = scene.read_for(&client, Depth::Full, &stranger, &REPOSITORIES).unwrap().unwrap();
-    assert_eq!((organization.adopted_by, scene.requests()), (None, 4));
+    for adopter in [&stranger, &stranger, &next] {
+        scene.run(client.adopt(ORGANIZATION, &adopter.to_string())).unwrap();
+        scene.requests();
+        for mark in [&stranger, &ours()] {
+            let organization = scene.read_for(&client, Depth::Lean, &claim_of(mark.clone()), &REPOSITORIES).unwrap().unwrap();
+            assert_eq!((organization.adopted_by.as_ref(), scene.requests()), (Some(adopter), 3));
+        }
+        assert_eq!(scene.run(client.marks(ORGANIZATION)).unwrap(), std::slice::from_ref(adopter));
+        scene.requests();
+    }
+}
 
+#[test]
+fn an_adoption_keeps_teams_of_others() {
+    let scene = Scene::linked();
+    let (client, quay) = (scene.client(), &scene.sandbox.quay);
+    let stranger = mark_of("integration-2", "api.prod:6443", "uid-2");
+    quay.add_team(ORGANIZATION, "oc-quay", TeamRole::Admin, &["alice"]);
     scene.run(client.adopt(ORGANIZATION, &stranger.to_string())).unwrap();
-    scene.requests();
-    for depth in [Depth::Full, Depth::Lean, Depth::New] {
-        let organization = scene.read_for(&client, depth, &stranger, &REPOSITORIES).unwrap().unwrap();
+    assert_eq!(scene.read(&client, Depth::Lean).unwrap().unwrap().adopted_by, Some(stranger));
+    assert!(quay.teams(ORGANIZATION).contains(&("oc-quay".to_owned(), TeamRole::Admin)));
+
+    quay.describe_team(ORGANIZATION, "oc-quay-owner", "of people, too");
+    let error = scene.run(client.adopt(ORGANIZATION, &ours().to_string())).unwrap_err();
+    assert!(error.to_string().contains("oc-quay did not create"), "{error}");
+}
+
+#[test]
+fn reads_an_adoption_of_version_0_where_it_can_matter() {
+    let scene = Scene::linked();
+    let (client, quay) = (scene.client(), &scene.sandbox.quay);
+    let stranger = mark_of("", "api.other:6443", "uid-2");
+    let organization = scene.read_for(&client, Depth::Full, &claim_of(stranger.clone()), &REPOSITORIES).unwrap().unwrap();
+    assert_eq!((organization.adopted_by, scene.requests()), (None, 4), "a foreign mark makes us ask");
+
+    quay.add_team(ORGANIZATION, "oc-quay", TeamRole::Member, &[]);
+    quay.describe_team(ORGANIZATION, "oc-quay", "oc-quay cluster=api.other:6443 namespace=app uid=uid-2");
+    for depth in [Depth::Full, Depth::Lean, Depth::New, Depth::Owner] {
+        let organization = scene.read_for(&client, depth, &claim_of(stranger.clone()), &REPOSITORIES).unwrap().unwrap();
         assert_eq!(organization.adopted_by, Some(stranger.clone()), "{depth:?}");
     }
     scene.requests();
     let organization = scene.read(&client, Depth::Lean).unwrap().unwrap();
-    assert_eq!((organization.adopted_by, scene.requests()), (None, 2), "nobody else asks");
+    assert_eq!((organization.adopted_by, scene.requests()), (None, 2), "a healthy namespace costs no more");
+    // Whoever deletes it is told.
+    let organization = scene.read(&client, Depth::Owner).unwrap().unwrap();
+    assert_eq!((organization.adopted_by, scene.requests()), (Some(stranger), 2));
+}
+
+#[test]
+fn an_unmarked_organization_is_blank_only_where_it_is_empty_and_nobody_elses() {
+    let blank = |arrange: &dyn Fn(&sandbox::quay::Quay)| {
+        let scene = Scene::new();
+        scene.sandbox.quay.set_flags(|flags| flags.full_access = true);
+        arrange(&scene.sandbox.quay);
+        let answers = [Depth::Full, Depth::Lean, Depth::New].map(|depth| {
+            let organization = scene.read_for(&scene.client(), depth, &claim_of(ours()), &[]).unwrap().unwrap();
+            assert!(organization.administered, "{depth:?}");
+            organization.is_blank
+        });
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+        answers[0]
+    };
+    assert!(blank(&|quay| quay.add_organization(ORGANIZATION, ADMIN)));
+    assert!(!blank(&|quay| quay.add_organization(ORGANIZATION, "alice")), "a superuser with full access is no owner");
+    assert!(!blank(&|quay| {
+        quay.add_organization(ORGANIZATION, ADMIN);
+        quay.add_repository(ORGANIZATION, "images", ADMIN);
+    }));
+    assert!(!blank(&|quay| {
+        quay.add_organization(ORGANIZATION, ADMIN);
+        quay.add_team(ORGANIZATION, "people", TeamRole::Member, &["alice"]);
+    }));
 }
 
 #[test]

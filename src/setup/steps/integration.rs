@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::bridge::finding::Level;
 use crate::bridge::integration::QuayIntegration;
-use crate::bridge::mark::{Mark, Owner};
+use crate::bridge::mark::{ClusterIdentity, Mark, Owner};
 use crate::bridge::names::{
     CONTROLLER_ANNOTATION, ClusterId, MANAGED_BY, MANAGED_BY_LABEL, QuayUrl, UrlProblem, kubernetes_name,
 };
@@ -99,6 +99,7 @@ fn wanted(setup: &Setup) -> Option<QuayIntegration> {
         credentials: Some(setup.secret()),
         controller: answers.bridge.map(|bridge| bridge.as_str().to_owned()).or(before.controller),
         name: before.name,
+        uid: before.uid,
         resource_version: before.resource_version,
     })
 }
@@ -276,7 +277,10 @@ fn collisions(plan: &mut Plan, setup: &Setup, id: &ClusterId) -> Option<String> 
     if setup.existing().is_some_and(|existing| existing.cluster_id == id.as_str()) {
         return None;
     }
-    let ours = setup.cluster.server();
+    let ours = ClusterIdentity {
+        id: setup.existing().map(|existing| existing.uid.clone()).unwrap_or_default(),
+        server: setup.cluster.server(),
+    };
     let uids = |mark: &Mark| {
         let namespaces = setup.found.namespaces.as_deref().unwrap_or_default();
         namespaces
@@ -288,12 +292,13 @@ fn collisions(plan: &mut Plan, setup: &Setup, id: &ClusterId) -> Option<String> 
     let is_foreign = |mark: &&Mark| mark.owner(&Mark::new(&ours, &mark.namespace, &uids(mark))) == Owner::Foreign;
     for (organization, marks) in setup.found.marks.iter().filter(|(name, _)| name.starts_with(&id.organization(""))) {
         if let Some(mark) = marks.iter().find(is_foreign) {
-            let text = format!("organization {organization} belongs to namespace {} of cluster {}", mark.namespace, mark.cluster);
+            let text =
+                format!("organization {organization} belongs to namespace {} of cluster {}", mark.namespace, mark.cluster.server);
             plan.fact(Level::Warning, text);
             if !setup.answers.adopt {
                 return Some(format!(
                     "cluster ID {id} is in use by cluster {}: both would write to the same organizations",
-                    mark.cluster
+                    mark.cluster.server
                 ));
             }
         }

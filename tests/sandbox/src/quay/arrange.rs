@@ -148,6 +148,15 @@ impl Quay {
         }
     }
 
+    /// Sets what a team's description says.
+    pub fn describe_team(&self, organization: &str, name: &str, description: &str) {
+        let mut state = self.state();
+        let teams = state.organizations.get_mut(organization).map(|found| &mut found.teams);
+        if let Some(team) = teams.into_iter().flatten().find(|team| team.name == name) {
+            team.description = description.to_owned();
+        }
+    }
+
     /// The names of all organizations.
     pub fn organizations(&self) -> Vec<String> {
         self.state().organizations.keys().cloned().collect()

@@ -1,0 +1,157 @@
+//! Whose an organization is, and what in it a namespace is allowed to use. `docs/security.md` has the rule in words.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::desired::{Account, DEFAULT_ACCOUNTS, Desired};
+use super::finding::Code;
+use super::mark::{Mark, Owner};
+use super::names::OPERATOR_FINALIZER;
+use super::snapshot::{NamespaceSnapshot, Organization, Robot};
+
+/// What a namespace has to show for an organization.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The mark that we would write.
+    pub mark: Mark,
+    /// The namespace carries the operator's finalizer. Only somebody who administers namespaces can have put it there.
+    is_operators: bool,
+    /// The logins to robot accounts of the organization that the namespace's secrets hold, by short name; none where the
+    /// secrets could not be read.
+    logins: Option<Vec<(String, SecretString)>>,
+}
+
+/// Whose an organization is that the token administers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A mark says that it is this namespace's.
+    Ours,
+    /// It carries no mark, and the namespace was linked with it already: it has the operator's finalizer, or holds the
+    /// current token of one of its robot accounts.
+    Linked,
+    /// It carries no mark and holds nothing of anybody's: the token's user alone owns it, and there is no repository.
+    Blank,
+    /// It carries no mark, and nothing says whose it is.
+    Unproven,
+    /// It carries the mark of others.
+    Others(Mark, Owner),
+    /// It carries no mark, and Quay does not show the tokens of robot accounts that the namespace holds logins for.
+    Hidden,
+    /// Its robot accounts could not be read, or it carries no mark and the secrets could not be read.
+    Unknown,
+}
+
+impl Claim {
+    /// The claim of a namespace.
+    pub fn of(snapshot: &NamespaceSnapshot, desired: &Desired) -> Self {
+        let namespace = snapshot.namespace.iter().flatten().next();
+        let prefix = desired.login_name("");
+        let login =
+            |username: &str, password: &SecretString| Some((username.strip_prefix(&prefix)?.to_owned(), password.clone()));
+        let logins = snapshot.secrets.as_ref().ok().map(|secrets| {
+            let all = secrets.iter().flat_map(|secret| secret.logins.iter().flatten());
+            all.filter_map(|(_, entry)| login(&entry.username, &entry.password)).collect()
+        });
+        Self {
+            mark: desired.mark.clone(),
+            is_operators: namespace.is_some_and(|found| found.finalizers.iter().any(|name| name == OPERATOR_FINALIZER)),
+            logins,
+        }
+    }
+
+    /// The claim of a namespace that was never linked.
+    #[cfg(test)]
+    pub(crate) fn without_logins(mark: Mark) -> Self {
+        Self { mark, is_operators: false, logins: Some(vec![]) }
+    }
+
+    /// Whose an organization is. An adoption counts before the marks of its robot accounts, and any one of these that is
+    /// not ours before all that are.
+    pub fn standing(&self, organization: &Organization) -> Standing {
+        let of_mark = |mark: &Mark| match mark.owner(&self.mark) {
+            Owner::Ours => Standing::Ours,
+            owner => Standing::Others(mark.clone(), owner),
+        };
+        if let Some(mark) = &organization.adopted_by {
+            return of_mark(mark);
+        }
+        let Ok(robots) = &organization.robots else { return Standing::Unknown };
+        let marks = robots.iter().filter_map(|robot| robot.mark.as_ref());
+        match marks.max_by_key(|mark| mark.owner(&self.mark)) {
+            Some(mark) => of_mark(mark),
+            None if self.is_linked(robots) => Standing::Linked,
+            None if organization.is_blank => Standing::Blank,
+            None if self.logins.is_none() => Standing::Unknown,
+            None if robots.iter().any(|robot| self.holds_hidden_token(robot)) => Standing::Hidden,
+            None => Standing::Unproven,
+        }
+    }
+
+    /// Whether the namespace was linked already with the organization of these robot accounts.
+    pub fn is_linked(&self, robots: &[Robot]) -> bool {
+        self.is_operators || robots.iter().any(|robot| self.holds_token(robot))
+    }
+
+    /// Whether the namespace holds the robot account's current token, so that nothing is given away by giving it again.
+    fn holds_token(&self, robot: &Robot) -> bool {
+        let Some(token) = &robot.token else { return false };
+        let mut logins = self.logins.iter().flatten();
+        logins.any(|(name, password)| *name == robot.name && password.expose_secret() == token.expose_secret())
+    }
+
+    fn holds_hidden_token(&self, robot: &Robot) -> bool {
+        robot.token.is_none() && self.logins.iter().flatten().any(|(name, _)| *name == robot.name)
+    }
+
+    /// What keeps the namespace from using the organization; none where it is free to, or where that is reported by itself.
+    pub fn obstacle(&self, organization: &Organization, name: &str) -> Option<(Code, String)> {
+        Some(match self.standing(organization) {
+            Standing::Ours | Standing::Linked | Standing::Blank => return None,
+            Standing::Hidden => return None,
+            Standing::Unknown if organization.robots.is_err() => return None,
+            Standing::Unknown => {
+                (Code::CouldNotRead, format!("Organization {name} carries no mark, and whose it is shows in the secrets alone"))
+            }
+            Standing::Unproven => (
+                Code::OrganizationNotProven,
+                format!("Organization {name} exists, and nothing shows that it was made for this namespace"),
+            ),
+            Standing::Others(Mark { namespace, uid, .. }, Owner::Former) => (
+                Code::OrganizationOfFormerNamespace,
+                format!("Organization {name} was made for an earlier namespace {namespace}, uid {uid}"),
+            ),
+            Standing::Others(Mark { namespace, uid, cluster, .. }, Owner::Unclear) => (
+                Code::OrganizationOfFormerNamespace,
+                format!(
+                    "Organization {name} was made for another namespace {namespace}, uid {uid}: an earlier one, or one of \
+                     another cluster at {}",
+                    cluster.server
+                ),
+            ),
+            Standing::Others(Mark { namespace, cluster, .. }, _) => (
+                Code::OrganizationOfAnotherCluster,
+                format!("Organization {name} was marked by namespace {namespace} of cluster {}", cluster.server),
+            ),
+        })
+    }
+
+    /// Whether the robot account of a linked service account is the namespace's to use, in an organization that is. Beyond
+    /// the three that every namespace has, it must carry a mark, or its current token be in the namespace already.
+    pub fn allows_robot(&self, organization: &Organization, account: &Account) -> bool {
+        let is_usual = DEFAULT_ACCOUNTS.iter().any(|(name, _)| *name == account.name);
+        organization.robot(&account.name).is_none_or(|robot| is_usual || robot.mark.is_some() || self.holds_token(robot))
+    }
+}
+
+impl Organization {
+    /// Whether a mark shows that we created it.
+    pub fn is_created(&self) -> bool {
+        let robots = self.robots.iter().flatten().filter_map(|robot| robot.mark.as_ref());
+        robots.chain(&self.adopted_by).any(|mark| mark.created)
+    }
+
+    /// Whether a robot account of an organization that is ours was made by us, or was taken over with it.
+    pub fn is_robot_ours(&self, robot: &Robot) -> bool {
+        let is_usual = DEFAULT_ACCOUNTS.iter().any(|(name, _)| *name == robot.name);
+        robot.mark.is_some() || (is_usual && self.adopted_by.is_some())
+    }
+}
