@@ -1,5 +1,7 @@
 //! The last line of a report: it answers the question the person came with, or names the next command.
 
+use std::collections::BTreeSet;
+
 use crate::bridge::finding::{Finding, Level};
 
 use super::change::{ChangeReport, ChangeState};
@@ -92,9 +94,12 @@ fn host(report: &StatusReport) -> String {
 
 /// Repair, if it mends anything and can work at all; else what the first of the worst findings says.
 fn next_command(report: &StatusReport, program: &str, selection: &str) -> Option<String> {
+    let blocking = report.findings.iter().filter(|finding| finding.code.blocks_repair());
+    let blocked: BTreeSet<_> = blocking.map(|finding| &finding.namespace).collect();
     let repairable = |finding: &Finding| {
         let repair = finding.namespace.as_ref().map(|namespace| format!("{program} repair -n {namespace}"));
-        finding.level >= Level::Warning && finding.hint.is_some() && finding.hint == repair
+        let is_repair = finding.hint.is_some() && finding.hint == repair;
+        finding.level >= Level::Warning && is_repair && !blocked.contains(&finding.namespace)
     };
     let integration_works = of_level(report.integration_findings(), Level::Error) == 0;
     if integration_works && report.findings.iter().any(repairable) {
@@ -187,7 +192,7 @@ mod tests {
     fn what_repair_does_not_mend_leads_elsewhere() {
         let adopt = finding(Code::OrganizationOfAnotherCluster, "myproj", "o", "m");
         assert_eq!(one(vec![adopt.clone()]).verdict, "1 error. Run: oc quay repair --adopt -n myproj");
-        assert_eq!(one(vec![adopt, missing("myproj")]).verdict, "2 errors. Run: oc quay repair -n myproj");
+        assert_eq!(one(vec![adopt, missing("myproj")]).verdict, "2 errors. Run: oc quay repair --adopt -n myproj");
         let disallowed = finding(Code::RobotsDisallowed, "myproj", "o", "m");
         assert_eq!(one(vec![disallowed]).verdict, "1 error. Run: oc quay explain OQ212");
     }
