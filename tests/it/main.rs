@@ -21,6 +21,7 @@ mod interrupted;
 mod leaks;
 mod link;
 mod output;
+mod ownership;
 mod page;
 #[cfg(unix)]
 mod prompts;

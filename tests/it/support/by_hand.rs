@@ -13,18 +13,27 @@ const ROLES: [(&str, RepoRole); 3] = [("builder", RepoRole::Write), ("default", 
 impl World {
     /// Makes the robot accounts of a namespace in its organization, as the operator does.
     pub(crate) fn robots_by_hand(&self, namespace: &str) {
+        self.robots_by_hand_with_mark(namespace, "");
+    }
+
+    fn robots_by_hand_with_mark(&self, namespace: &str, mark: &str) {
         let organization = format!("openshift_{namespace}");
         self.sandbox.quay.add_organization(&organization, "quayadmin");
         for account in ACCOUNTS {
-            self.sandbox.quay.add_robot(&organization, account, "").unwrap();
+            self.sandbox.quay.add_robot(&organization, account, mark).unwrap();
         }
     }
 
     /// Makes of a namespace what the operator makes of it, as recorded on the real thing: nothing of it carries our
     /// label or our mark.
     pub(crate) fn link_by_hand(&self, namespace: &str, image_stream: &str) {
+        self.link_by_hand_with_mark(namespace, image_stream, "");
+    }
+
+    /// The same with robot accounts that carry a mark.
+    pub(crate) fn link_by_hand_with_mark(&self, namespace: &str, image_stream: &str, mark: &str) {
         let organization = format!("openshift_{namespace}");
-        self.robots_by_hand(namespace);
+        self.robots_by_hand_with_mark(namespace, mark);
         for (account, role) in ROLES {
             self.sandbox.quay.add_prototype(&organization, &format!("{organization}+{account}"), role);
         }
