@@ -362,14 +362,18 @@ codes! {
         "The tag follows Quay, and somebody pushed another image there since it was imported. OpenShift asks Quay again only when it is told to, or every 15 minutes where the tag is scheduled.",
         "Import it.",
         "oc quay import --missing -n {namespace}";
-    TagGone "OQ523" Warning "Quay no longer has a tag that an image stream follows",
-        "The tag was deleted in Quay, or has expired there. The image stream still refers to its image, which can be pulled only until Quay clears it away.",
+    TagGone "OQ523" Warning "Quay does not have a tag that an image stream follows",
+        "The tag was never pushed to Quay, was deleted, or has expired there. Where the image stream has an image of it, that can be pulled only until Quay removes it.",
         "Push it again, or delete the tag of the image stream.",
         "oc describe imagestreams -n {namespace}";
     TagOfOthers "OQ524" Info "Something else than Quay decides over a tag",
         "Quay has a tag of this name, but the tag of the image stream follows something else or was pushed to OpenShift's own registry. An import would put Quay's image in its place, so it is only done for tags that are named.",
         "Nothing, or import it by name.",
         "";
+    TagPushedOver "OQ525" Warning "A tag that follows Quay has an image of OpenShift's own registry",
+        "The tag follows Quay, but its newest image was pushed to OpenShift's own registry, so pods pull that one. It may be the newer one, so no import replaces it unless the tag is named. Where the tag is scheduled, OpenShift replaces it within 15 minutes.",
+        "Push the image to Quay, or import Quay's image by name.",
+        "oc describe imagestreams -n {namespace}";
     CouldNotRead "OQ901" Unknown "Could not be checked",
         "A call failed or was refused, so this part is neither right nor wrong as far as we know. Nothing is repaired on a guess.",
         "Get the right to read it, or try again.",

@@ -158,6 +158,8 @@ impl Login {
 pub struct ImageStream {
     /// Its name.
     pub name: String,
+    /// Guards an import.
+    pub resource_version: String,
     /// OpenShift's own registry has a place for its images; there is none where that registry is off.
     pub in_registry: bool,
     /// Its tags, by name.

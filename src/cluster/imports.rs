@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use super::client::Cluster;
 use super::error::ClusterError;
-use super::kinds::{IMAGE_STREAM_IMPORTS, IMAGE_STREAMS};
+use super::kinds::{self, IMAGE_STREAM_IMPORTS, IMAGE_STREAMS};
 use super::reduce::PRESERVE_ORIGINAL;
 use super::tries::Tries;
 use crate::bridge::imports::{ImportFailure, Outcome, StreamImport, TagImport};
+use crate::bridge::snapshot::ImageStream;
 
 /// What OpenShift answers: a request that is never stored, with a result for each image in the order asked.
 #[derive(Deserialize)]
@@ -52,26 +53,39 @@ struct ImageMeta {
 }
 
 impl Cluster {
-    /// Has OpenShift import tags into an image stream, at once and with one request. Says of each in the order given what
-    /// came of it: the request itself succeeds although none of its imports did (measured on OpenShift 4.21).
+    /// Has OpenShift import tags into an image stream, at once and with one request. Which ones `choose` says, of the image
+    /// stream as it is now; one that changes until they are imported is chosen from again, so that no import takes the
+    /// place of what came meanwhile. OpenShift makes an image stream that is not there yet. Says of each tag in their
+    /// order what came of it: the request itself succeeds although none of its imports did (measured on OpenShift 4.21).
     ///
     /// The reference policy is only for tags that are new; OpenShift keeps that of others, but not their import policy (openshift-apiserver
     /// `pkg/image/apiserver/registry/imagestreamimport/rest.go`, `ensureSpecTag`). What the image stream had before stays
     /// when an import fails.
     ///
     /// # Errors
-    /// When the request as a whole failed, so that nothing was imported.
-    pub async fn import_stream(&self, import: &StreamImport) -> Result<Vec<Outcome>, ClusterError> {
-        let namespace = Some(import.namespace.as_str());
-        let call = format!("import into {}", IMAGE_STREAMS.one(namespace, &import.stream));
-        let path = Request::new(IMAGE_STREAM_IMPORTS.path(namespace));
+    /// When the image stream could not be read, or the request as a whole failed. After a time-out the tags may be
+    /// imported.
+    pub async fn import_stream(
+        &self,
+        namespace: &str,
+        stream: &str,
+        mut choose: impl FnMut(Option<&ImageStream>) -> StreamImport,
+    ) -> Result<Vec<Outcome>, ClusterError> {
+        let call = format!("import into {}", IMAGE_STREAMS.one(Some(namespace), stream));
+        let path = Request::new(IMAGE_STREAM_IMPORTS.path(Some(namespace)));
         let mut tries = Tries::default();
-        let answer: Answer = loop {
-            let request = path.create(&PostParams::default(), request_for(import).to_string().into());
-            match self.send(&call, request).await {
-                // Somebody else changed the image stream while OpenShift fetched.
+        let (import, answer): (StreamImport, Answer) = loop {
+            let found = self.get::<kinds::ImageStream>(&IMAGE_STREAMS, Some(namespace), stream).await?.map(ImageStream::from);
+            let import = choose(found.as_ref());
+            if import.tags.is_empty() {
+                return Ok(vec![]);
+            }
+            let version = found.as_ref().map(|found| found.resource_version.as_str());
+            let body = request_for(namespace, stream, version, &import).to_string();
+            match self.send(&call, path.create(&PostParams::default(), body.into())).await {
+                // Somebody else changed the image stream since it was read.
                 Err(error) if error.is_conflict() => tries.again(error).await?,
-                answer => break answer?,
+                answer => break (import, answer?),
             }
         };
         let results = answer.status.images.unwrap_or_default();
@@ -82,8 +96,9 @@ impl Cluster {
     }
 }
 
-/// As the operator asks it after a build (QBO `controllers/build_controller.go:120`), but for all tags together.
-fn request_for(import: &StreamImport) -> Value {
+/// As the operator asks it after a build (QBO `controllers/build_controller.go:120`), but for all tags together, and only
+/// of an image stream of this version: OpenShift answers 409 for another one.
+fn request_for(namespace: &str, stream: &str, version: Option<&str>, import: &StreamImport) -> Value {
     let images = import.tags.iter().map(|TagImport { tag, from, policy }| {
         let mut import_policy = json!({ "insecure": import.insecure, "scheduled": policy.scheduled });
         // OpenShift before 4.12 does not know the field.
@@ -97,10 +112,14 @@ fn request_for(import: &StreamImport) -> Value {
             "referencePolicy": { "type": "Source" },
         })
     });
+    let mut metadata = json!({ "name": stream, "namespace": namespace });
+    if let Some(version) = version {
+        metadata["resourceVersion"] = json!(version);
+    }
     json!({
         "apiVersion": IMAGE_STREAM_IMPORTS.api_version(),
         "kind": IMAGE_STREAM_IMPORTS.name(),
-        "metadata": { "name": import.stream, "namespace": import.namespace },
+        "metadata": metadata,
         "spec": { "import": true, "images": images.collect::<Vec<_>>() },
     })
 }

@@ -253,6 +253,9 @@ pub(super) struct SpecTag {
     pub(super) from: Option<TagSource>,
     #[serde(default)]
     pub(super) import_policy: TagImportPolicy,
+    #[serde(default)]
+    pub(super) reference: bool,
+    pub(super) generation: Option<i64>,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -297,6 +300,7 @@ pub(super) struct TagEvent {
     pub(super) created: Option<String>,
     pub(super) docker_image_reference: String,
     pub(super) image: String,
+    pub(super) generation: Option<i64>,
 }
 
 impl From<Vec<TagEvent>> for Newest {

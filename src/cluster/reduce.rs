@@ -118,7 +118,9 @@ impl From<kinds::ImageStream> for ImageStream {
         for tag in stream.spec.tags.into_iter().flatten() {
             let from = tag.from.map(|from| TagSource { kind: from.kind, name: from.name });
             let policy = ImportPolicy::from(tag.import_policy);
-            tags.insert(tag.name.clone(), StreamTag { name: tag.name, from, policy, ..StreamTag::default() });
+            let (reference, generation) = (tag.reference, tag.generation.unwrap_or_default());
+            let known = StreamTag { name: tag.name.clone(), from, policy, reference, generation, ..StreamTag::default() };
+            tags.insert(tag.name, known);
         }
         for tag in stream.status.tags.into_iter().flatten() {
             let image = tag.items.and_then(|items| items.0).map(TagImage::from);
@@ -132,6 +134,7 @@ impl From<kinds::ImageStream> for ImageStream {
         Self {
             wants_repository: stream.metadata.annotation(REPOSITORY_ANNOTATION).and_then(|value| value.parse().ok()),
             name: stream.metadata.name,
+            resource_version: stream.metadata.resource_version,
             in_registry: !stream.status.docker_image_repository.is_empty(),
             tags: tags.into_values().collect(),
         }
@@ -147,7 +150,12 @@ impl From<kinds::TagImportPolicy> for ImportPolicy {
 impl From<kinds::TagEvent> for TagImage {
     fn from(event: kinds::TagEvent) -> Self {
         let created = event.created.and_then(|created| created.parse::<Timestamp>().ok());
-        Self { digest: event.image, reference: event.docker_image_reference, created: created.map(Timestamp::as_second) }
+        Self {
+            digest: event.image,
+            reference: event.docker_image_reference,
+            created: created.map(Timestamp::as_second),
+            generation: event.generation.unwrap_or_default(),
+        }
     }
 }
 
@@ -361,23 +369,32 @@ mod tests {
             "spec": { "tags": [{
                 "name": "good", "from": { "kind": "DockerImage", "name": "q/org/app:good" },
                 "importPolicy": { "importMode": "PreserveOriginal", "insecure": true, "scheduled": true },
+                "reference": true, "generation": 2,
             }] },
             "status": { "tags": [
                 { "tag": "bad", "items": null, "conditions": condition("ImportSuccess", "False") },
                 { "tag": "good", "conditions": condition("ImportSuccess", "True"), "items": [
-                    { "created": "2026-11-22T10:00:00Z", "dockerImageReference": "q/org/app@sha256:2", "image": "sha256:2" },
+                    {
+                        "created": "2026-11-22T10:00:00Z", "dockerImageReference": "q/org/app@sha256:2",
+                        "image": "sha256:2", "generation": 3,
+                    },
                     { "created": "2026-11-21T10:00:00Z", "dockerImageReference": "q/org/app@sha256:1", "image": "sha256:1" },
                 ] },
                 { "tag": "else", "items": null, "conditions": condition("Other", "False") },
             ] },
         }));
-        let image = TagImage { digest: "sha256:2".into(), reference: "q/org/app@sha256:2".into(), created: Some(1_795_341_600) };
+        let image = TagImage {
+            digest: "sha256:2".into(),
+            reference: "q/org/app@sha256:2".into(),
+            created: Some(1_795_341_600),
+            generation: 3,
+        };
         let from = TagSource { kind: "DockerImage".into(), name: "q/org/app:good".into() };
         let tag = |name: &str| StreamTag { name: name.into(), ..StreamTag::default() };
         let policy = ImportPolicy { scheduled: true, keeps_lists: true };
         let expected = [
             StreamTag { failure: Some("not found".into()), ..tag("bad") },
-            StreamTag { from: Some(from), policy, image: Some(image), ..tag("good") },
+            StreamTag { from: Some(from), policy, reference: true, generation: 2, image: Some(image), ..tag("good") },
         ];
         assert_eq!(stream.tags, expected);
     }

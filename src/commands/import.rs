@@ -12,7 +12,7 @@ use crate::bridge::desired::wants_repository;
 use crate::bridge::dockerconfig::Place;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::imports::{
-    Chosen, ImportFailure, LeftAlone, StreamImport, TagImport, Wanted, built, in_words_knowing, is_refused,
+    Chosen, ImportFailure, LeftAlone, Outcome, StreamImport, TagImport, Wanted, built, in_words_knowing, is_refused,
 };
 use crate::bridge::names;
 use crate::bridge::snapshot::{Build, ImageStream, RepositoryTag, Secret, Unread};
@@ -123,8 +123,8 @@ impl Importing<'_> {
     }
 
     fn entry(&self, chosen: &Chosen) -> ChangeReportEntry {
-        let Chosen { stream, tag, exists, instead_of, .. } = chosen;
-        let verb = if *exists { Verb::Update } else { Verb::Create };
+        let Chosen { stream, tag, seen, instead_of } = chosen;
+        let verb = if seen.is_some() { Verb::Update } else { Verb::Create };
         let instead = instead_of.as_ref().map(|other| format!(", instead of following {other}")).unwrap_or_default();
         let summary = format!("import {stream}:{tag} from {}{instead}", self.image(stream, tag));
         ChangeReportEntry::of(verb, self.object(stream, tag), summary).in_namespace(self.namespace)
@@ -138,10 +138,16 @@ impl Importing<'_> {
     async fn import(&self, ui: &Ui, chosen: &[Chosen]) -> Vec<Result<(), String>> {
         let progress = &ui.progress("Importing", chosen.len());
         let work = chosen.chunk_by(|a, b| a.stream == b.stream).map(|tags| async move {
-            let import = self.request(tags);
-            progress.at(&import.stream);
-            let outcomes = match self.session.cluster.import_stream(&import).await {
-                Ok(imported) => imported.into_iter().map(|outcome| outcome.map(drop).map_err(Trouble::Tag)).collect(),
+            let stream = tags.first().map(|chosen| chosen.stream.as_str()).unwrap_or_default();
+            progress.at(stream);
+            let mut still = vec![];
+            let choose = |found: Option<&ImageStream>| {
+                let is_still = |chosen: &Chosen| chosen.is_still(found.and_then(|found| found.tag(&chosen.tag)));
+                still = tags.iter().map(is_still).collect();
+                self.request(tags.iter().zip(&still).filter(|(_, still)| **still).map(|(chosen, _)| chosen))
+            };
+            let outcomes = match self.session.cluster.import_stream(self.namespace, stream, choose).await {
+                Ok(imported) => outcomes(&still, imported),
                 Err(error) => vec![Err(Trouble::Request(error.to_string())); tags.len()],
             };
             tags.iter().for_each(|_| progress.tick());
@@ -159,18 +165,16 @@ impl Importing<'_> {
         outcomes.into_iter().map(|outcome| outcome.map_err(|trouble| self.in_words(trouble, secrets.as_deref()))).collect()
     }
 
-    fn request(&self, tags: &[Chosen]) -> StreamImport {
+    fn request<'c>(&self, tags: impl Iterator<Item = &'c Chosen>) -> StreamImport {
         let resource = self.target.integration.resource.as_ref();
         let scheduled = self.args.scheduled || resource.is_some_and(|resource| resource.scheduled);
         let tag = |chosen: &Chosen| TagImport {
             tag: chosen.tag.clone(),
             from: self.image(&chosen.stream, &chosen.tag),
-            policy: chosen.policy.or_scheduled(scheduled),
+            policy: chosen.seen.as_ref().map(|seen| seen.policy).unwrap_or_default().or_scheduled(scheduled),
         };
         StreamImport {
-            namespace: self.namespace.to_owned(),
-            stream: tags.first().map(|chosen| chosen.stream.clone()).unwrap_or_default(),
-            tags: tags.iter().map(tag).collect(),
+            tags: tags.map(tag).collect(),
             // `--insecure` is about what this client verifies, and the tag outlives it.
             insecure: resource.is_some_and(|resource| resource.insecure),
         }
@@ -188,10 +192,17 @@ impl Importing<'_> {
     }
 }
 
+/// What came of tags, of which those were imported that `still` were what they had been.
+fn outcomes(still: &[bool], imported: Vec<Outcome>) -> Vec<Result<(), Trouble>> {
+    let mut imported = imported.into_iter().map(|outcome| outcome.map(drop).map_err(Trouble::Tag));
+    let changed = || Err(Trouble::Request("the tag was changed after this was planned".to_owned()));
+    still.iter().map(|still| if *still { imported.next().unwrap_or_else(changed) } else { changed() }).collect()
+}
+
 /// Why a tag was not imported.
 #[derive(Clone)]
 enum Trouble {
-    /// The request for its image stream failed.
+    /// It was not asked for, or the request for its image stream failed.
     Request(String),
     /// OpenShift could not fetch it.
     Tag(ImportFailure),

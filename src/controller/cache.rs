@@ -165,8 +165,10 @@ impl<T: Clone> Kept<T> {
     }
 }
 
-/// Which images its tags have is more than the rest of an image stream, and nothing that is planned depends on it.
+/// Which images its tags have is more than the rest of an image stream, and nothing that is planned depends on it: what
+/// is imported is decided by the image stream as it is then.
 fn without_images(mut stream: ImageStream) -> ImageStream {
+    stream.resource_version = String::new();
     for image in stream.tags.iter_mut().filter_map(|tag| tag.image.as_mut()) {
         (image.digest, image.reference) = (String::new(), String::new());
     }

@@ -1,10 +1,10 @@
 //! Images that builds pushed to Quay, imported once into the tags that the builds are for.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::PoisonError;
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Engine;
@@ -12,20 +12,20 @@ use super::integration::Bound;
 use super::queue::{FIRST_PAUSE, LONGEST_PAUSE, Next};
 use super::telemetry::Event;
 use crate::bridge::builds::Destination;
-use crate::bridge::imports::{ImportFailure, StreamImport, TagImport};
+use crate::bridge::imports::{Due, ImportFailure, StreamImport, TagImport, due};
 use crate::bridge::integration::Integration;
-use crate::bridge::snapshot::{Build, ImageStream, Phase, StreamTag};
+use crate::bridge::snapshot::{Build, ImageStream, Phase};
 use crate::cluster::{ClusterError, Found};
 use crate::pause;
 
-/// What is to be imported now: by tag, the uids of the builds that pushed it.
-type Due = BTreeMap<Destination, BTreeSet<String>>;
+/// What is to be looked at now: by image stream and tag, the builds that pushed it, the newest first.
+type DueBuilds = BTreeMap<String, BTreeMap<Destination, Vec<Build>>>;
 
 /// What is to be done for the builds of a namespace, by their uids.
 pub(super) type Errands = HashMap<String, Errand>;
 
-/// What is to be done for a build. What was decided or done once is not decided or done again, whatever becomes of the
-/// tag later: a deletion or a rollback is not ours to undo.
+/// What is to be done for a build. What is done once is not done again, whatever becomes of the tag later: a deletion or a
+/// rollback is not ours to undo.
 #[derive(Debug)]
 pub(super) struct Errand {
     build: String,
@@ -39,9 +39,9 @@ pub(super) struct Errand {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Its image is to be imported.
+    /// Its image is to be imported, unless its tag has that or something newer.
     Import,
-    /// That was done, and is to be noted on the build.
+    /// It is in its tag, or something newer is, and that is to be noted on the build.
     Note,
     /// Nothing is left to do.
     Done,
@@ -67,31 +67,27 @@ impl Engine<'_> {
     /// tried again. May be interrupted anywhere: what was done is kept at once.
     pub(super) async fn import(&self, bound: &Bound, namespace: &str, uid: &str) -> Next {
         let integration = &bound.target.integration;
-        // Neither a rollback nor a tag's own import policy would show; the namespace is looked at again once they are read.
-        let Ok(streams) = self.shared.cache().image_streams.of(namespace) else { return Next::Rest };
+        // The namespace is looked at again once they are read.
         let Ok(builds) = self.shared.cache().builds.of(namespace) else { return Next::Rest };
-        let is_wanted = |destination: &Destination, completed: Option<Timestamp>| {
-            let is_recent = completed.is_some_and(|completed| completed >= self.started);
-            // A build from before our time may have been overtaken, by a rollback above all.
-            is_recent || tag_of(&streams, destination).is_none_or(|tag| tag.image.is_none())
-        };
         let due = self.errands_of(namespace, |errands| {
-            take_up(errands, &builds, namespace, integration, is_wanted);
-            due(errands)
+            take_up(errands, &builds, namespace, integration);
+            due_builds(errands, &builds)
         });
-        for (import, destinations) in requests(&due, &streams, integration) {
-            let outcomes = match self.cluster.import_stream(&import).await {
-                Ok(imported) => imported.into_iter().map(|outcome| outcome.map_err(Failure::from)).collect(),
-                Err(error) => vec![Err(Failure { reason: error.to_string(), is_final: false }); destinations.len()],
-            };
-            for (destination, outcome) in destinations.into_iter().zip(outcomes) {
+        for (stream, due) in due {
+            for (destination, outcome) in self.import_into(integration, namespace, &stream, &due).await {
                 let builds = self.errands_of(namespace, |errands| settle(errands, &due[&destination], &outcome));
+                let outcome = match outcome {
+                    Ok(Imported::Now(digest)) => Ok(digest),
+                    // What was done before is told already, or by who did it.
+                    Ok(Imported::Before) => continue,
+                    Err(failure) => Err(failure.to_string()),
+                };
                 self.tell(&Event::Imported {
                     namespace: namespace.to_owned(),
                     uid: uid.to_owned(),
                     builds,
                     destination: destination.to_string(),
-                    outcome: outcome.map_err(|failure| failure.to_string()),
+                    outcome,
                 });
             }
         }
@@ -106,6 +102,32 @@ impl Engine<'_> {
             });
         }
         self.errands_of(namespace, |errands| next(errands))
+    }
+
+    /// Imports into an image stream what builds pushed for its tags, as far as these are older. What came of each.
+    async fn import_into(
+        &self,
+        integration: &Integration,
+        namespace: &str,
+        stream: &str,
+        builds: &BTreeMap<Destination, Vec<Build>>,
+    ) -> BTreeMap<Destination, Result<Imported, Failure>> {
+        let (mut asked, mut settled) = (vec![], BTreeMap::new());
+        let choose = |found: Option<&ImageStream>| {
+            let (import, destinations, others) = request(integration, found, builds);
+            (asked, settled) = (destinations, others);
+            import
+        };
+        let outcomes = match self.cluster.import_stream(namespace, stream, choose).await {
+            Ok(imported) => imported.into_iter().map(|outcome| outcome.map(Imported::Now).map_err(Failure::from)).collect(),
+            Err(error) => {
+                // The image stream may not even have been read.
+                asked = builds.keys().filter(|destination| !settled.contains_key(*destination)).cloned().collect();
+                vec![Err(Failure { reason: error.to_string(), is_final: false }); asked.len()]
+            }
+        };
+        settled.extend(asked.into_iter().zip(outcomes));
+        settled
     }
 
     /// A namespace that is not linked, or gone, has nothing to import.
@@ -135,20 +157,14 @@ impl Engine<'_> {
 /// Takes up builds of a namespace that are new to us and pushed for its own image streams. Where a build's image goes is
 /// said by where it was pushed to: whoever makes a build can write into its annotations what they like. They can write into
 /// its status, too, that it pushed to another namespace's organization, so other namespaces' tags are left alone.
-fn take_up(
-    errands: &mut Errands,
-    builds: &[Build],
-    namespace: &str,
-    integration: &Integration,
-    is_wanted: impl Fn(&Destination, Option<Timestamp>) -> bool,
-) {
+fn take_up(errands: &mut Errands, builds: &[Build], namespace: &str, integration: &Integration) {
     errands.retain(|uid, _| builds.iter().any(|build| build.uid == *uid));
     for build in builds.iter().filter(|build| is_to_be_imported(build)) {
         let image = build.spec.output.to.as_ref().map(|to| to.name.as_str()).unwrap_or_default();
         let destination = Destination::of_image(image, integration).filter(|destination| destination.namespace == namespace);
         let Some(destination) = destination.filter(|_| !errands.contains_key(&build.uid)) else { continue };
-        let stage = if is_wanted(&destination, build.completed) { Stage::Import } else { Stage::Done };
-        let errand = Errand { build: build.name.clone(), destination, stage, failures: 0, due: Instant::now() };
+        let (build_name, due) = (build.name.clone(), Instant::now());
+        let errand = Errand { build: build_name, destination, stage: Stage::Import, failures: 0, due };
         errands.insert(build.uid.clone(), errand);
     }
 }
@@ -156,29 +172,35 @@ fn take_up(
 /// Whether a build pushed an image by a webhook's doing that nobody has imported. The output of any other is what somebody
 /// wrote, and whether a tag is to follow it is theirs to say.
 pub(super) fn is_to_be_imported(build: &Build) -> bool {
-    let is_outside = build.spec.output.to.as_ref().is_some_and(|to| to.kind == "DockerImage");
-    build.managed && build.phase == Phase::Complete && !build.imported && is_outside
+    build.managed && build.phase == Phase::Complete && !build.imported && is_outside(build)
 }
 
-fn due(errands: &Errands) -> Due {
-    let mut due = Due::new();
-    for (uid, errand) in errands.iter().filter(|(_, errand)| errand.is_due(Stage::Import)) {
-        due.entry(errand.destination.clone()).or_default().insert(uid.clone());
+fn is_outside(build: &Build) -> bool {
+    build.spec.output.to.as_ref().is_some_and(|to| to.kind == "DockerImage")
+}
+
+fn due_builds(errands: &Errands, builds: &[Build]) -> DueBuilds {
+    let mut due = DueBuilds::new();
+    for build in builds {
+        let errand = errands.get(&build.uid).filter(|errand| errand.is_due(Stage::Import));
+        let Some(Errand { destination, .. }) = errand else { continue };
+        due.entry(destination.stream.clone()).or_default().entry(destination.clone()).or_default().push(build.clone());
     }
+    due.values_mut().flat_map(BTreeMap::values_mut).for_each(|builds| builds.sort_by_key(|build| Reverse(build.completed)));
     due
 }
 
-/// Keeps what came of an import; the names of the builds that it was for.
-fn settle(errands: &mut Errands, uids: &BTreeSet<String>, outcome: &Result<String, Failure>) -> Vec<String> {
-    let mut names = Vec::new();
-    for (_, errand) in errands.iter_mut().filter(|(uid, _)| uids.contains(*uid)) {
-        names.push(errand.build.clone());
+/// Keeps what came of the imports of builds; their names.
+fn settle(errands: &mut Errands, builds: &[Build], outcome: &Result<Imported, Failure>) -> Vec<String> {
+    for build in builds {
+        let Some(errand) = errands.get_mut(&build.uid) else { continue };
         match outcome {
             Ok(_) => errand.go_on(Stage::Note),
             Err(failure) if failure.is_final => errand.go_on(Stage::Done),
             Err(_) => errand.wait(),
         }
     }
+    let mut names: Vec<_> = builds.iter().map(|build| build.name.clone()).collect();
     names.sort();
     names
 }
@@ -194,6 +216,15 @@ fn next(errands: &Errands) -> Next {
     let left = errands.values().filter(|errand| errand.stage != Stage::Done);
     let pause = left.map(|errand| errand.due.saturating_duration_since(Instant::now())).min();
     pause.map_or(Next::Rest, Next::After)
+}
+
+/// What became of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Imported {
+    /// It is in its tag now, with this digest.
+    Now(String),
+    /// It was there before, or something newer is.
+    Before,
 }
 
 /// Why an image was not imported.
@@ -218,23 +249,33 @@ impl fmt::Display for Failure {
     }
 }
 
-fn tag_of<'a>(streams: &'a [ImageStream], destination: &Destination) -> Option<&'a StreamTag> {
-    streams.iter().find(|stream| stream.name == destination.stream)?.tag(&destination.tag)
-}
-
-/// A request for each image stream, with the tags in its order.
-fn requests(due: &Due, streams: &[ImageStream], integration: &Integration) -> Vec<(StreamImport, Vec<Destination>)> {
+/// What to import into an image stream as it is now, with the tags in their order, and what is settled without.
+fn request(
+    integration: &Integration,
+    stream: Option<&ImageStream>,
+    builds: &BTreeMap<Destination, Vec<Build>>,
+) -> (StreamImport, Vec<Destination>, BTreeMap<Destination, Result<Imported, Failure>>) {
     let (scheduled, insecure) = integration.resource.as_ref().map_or((false, false), |found| (found.scheduled, found.insecure));
-    let mut requests: BTreeMap<(&str, &str), (StreamImport, Vec<Destination>)> = BTreeMap::new();
-    for destination in due.keys() {
-        let (namespace, stream) = (destination.namespace.clone(), destination.stream.clone());
-        let new = || (StreamImport { namespace, stream, tags: vec![], insecure }, vec![]);
-        let (import, destinations) = requests.entry((&destination.namespace, &destination.stream)).or_insert_with(new);
-        let policy = tag_of(streams, destination).map(|tag| tag.policy).unwrap_or_default().or_scheduled(scheduled);
-        import.tags.push(TagImport { tag: destination.tag.clone(), from: destination.image(integration), policy });
-        destinations.push(destination.clone());
+    let mut import = StreamImport { tags: vec![], insecure };
+    let (mut asked, mut settled) = (vec![], BTreeMap::new());
+    for (destination, builds) in builds {
+        let Some(newest) = builds.first() else { continue };
+        let tag = stream.and_then(|stream| stream.tag(&destination.tag));
+        let from = destination.image(integration);
+        match due(tag, newest, &from) {
+            Due::Import => {
+                let policy = tag.map(|tag| tag.policy).unwrap_or_default().or_scheduled(scheduled);
+                import.tags.push(TagImport { tag: destination.tag.clone(), from, policy });
+                asked.push(destination.clone());
+            }
+            Due::Nothing => drop(settled.insert(destination.clone(), Ok(Imported::Before))),
+            Due::Left(why) => {
+                let reason = format!("{why}, so it stays as it is unless it is imported by name");
+                drop(settled.insert(destination.clone(), Err(Failure { reason, is_final: true })));
+            }
+        }
     }
-    requests.into_values().collect()
+    (import, asked, settled)
 }
 
 #[cfg(test)]
@@ -243,7 +284,7 @@ mod tests {
     use crate::bridge::builds::{CommonSpec, Output, Target};
     use crate::bridge::integration::{QuayIntegration, Setting, Source};
     use crate::bridge::names::{ClusterId, QuayUrl};
-    use crate::bridge::snapshot::ImportPolicy;
+    use crate::bridge::snapshot::{ImportPolicy, StreamTag, TagImage, TagSource};
 
     fn integration() -> Integration {
         let source = Source::Resource("quay".into());
@@ -268,88 +309,108 @@ mod tests {
         format!("quay.example.com/openshift_shop/app:{tag}")
     }
 
-    fn taken_up(builds: &[Build], is_wanted: bool) -> Errands {
+    fn taken_up(builds: &[Build]) -> Errands {
         let mut errands = Errands::new();
-        take_up(&mut errands, builds, "shop", &integration(), |_, _| is_wanted);
+        take_up(&mut errands, builds, "shop", &integration());
         errands
     }
 
+    /// The tags that are due, as `stream:tag` with the names of their builds.
+    fn due_tags(errands: &Errands, builds: &[Build]) -> Vec<(String, Vec<String>)> {
+        let due = due_builds(errands, builds);
+        let names = |builds: &Vec<Build>| builds.iter().map(|build| build.name.clone()).collect();
+        due.values().flatten().map(|(destination, builds)| (destination.to_string(), names(builds))).collect()
+    }
+
+    /// The image stream `app` with these tags.
+    fn stream(tags: Vec<StreamTag>) -> ImageStream {
+        ImageStream { name: "app".into(), tags, ..ImageStream::default() }
+    }
+
     #[test]
-    fn tags_of_one_stream_are_one_request_and_builds_of_one_tag_one_import() {
+    fn builds_of_one_tag_are_one_import_and_those_of_others_none() {
         let elsewhere = build("elsewhere", "docker.io/shop/app:1");
         let other_cluster = build("other-cluster", "quay.example.com/staging_shop/app:1");
         let running = Build { phase: Phase::Running, ..build("running", &app("2")) };
         let imported = Build { imported: true, ..build("imported", &app("2")) };
         let by_hand = Build { managed: false, ..build("by-hand", &app("3")) };
         let web = build("web", "quay.example.com/openshift_shop/web:latest");
-        let same = [build("a", &app("1")), build("b", &app("1")), build("c", &app("2"))];
+        let at = |second, build| Build { completed: jiff::Timestamp::from_second(second).ok(), ..build };
+        let same = [at(1, build("a", &app("1"))), at(2, build("b", &app("1"))), build("c", &app("2"))];
         let builds = [same.as_slice(), &[web, elsewhere, other_cluster, running, imported, by_hand]].concat();
-        let due = due(&taken_up(&builds, true));
+        let expected = [("shop/app:1", vec!["b", "a"]), ("shop/app:2", vec!["c"]), ("shop/web:latest", vec!["web"])];
+        let expected = expected.map(|(tag, names)| (tag.to_owned(), names.into_iter().map(str::to_owned).collect()));
+        assert_eq!(due_tags(&taken_up(&builds), &builds), expected);
+    }
+
+    #[test]
+    fn tags_of_one_stream_are_one_request_with_the_policies_that_they_have() {
+        let builds = [build("a", &app("1")), build("b", &app("2"))];
+        let due = due_builds(&taken_up(&builds), &builds).remove("app").expect("its builds");
         let policy = ImportPolicy { scheduled: false, keeps_lists: true };
         let kept = StreamTag { name: "2".into(), policy, ..StreamTag::default() };
-        let streams = [ImageStream { name: "app".into(), tags: vec![kept], ..ImageStream::default() }];
-        let requests = requests(&due, &streams, &integration());
-        let seen: Vec<_> = requests
-            .iter()
-            .map(|(import, _)| (import.stream.as_str(), import.tags.iter().map(|tag| tag.from.clone()).collect::<Vec<_>>()))
-            .collect();
-        assert_eq!(
-            seen,
-            [("app", vec![app("1"), app("2")]), ("web", vec!["quay.example.com/openshift_shop/web:latest".to_owned()])]
-        );
-        assert!(requests.iter().all(|(import, _)| !import.insecure && import.namespace == "shop"));
-        let policies = requests.iter().flat_map(|(import, _)| import.tags.iter().map(|tag| tag.policy));
-        let policies: Vec<_> = policies.map(|policy| (policy.scheduled, policy.keeps_lists)).collect();
-        assert_eq!(policies, [(true, false), (true, true), (true, false)], "what a tag has of its own stays");
-        assert_eq!(due.values().next().map(BTreeSet::len), Some(2));
+        let (import, asked, settled) = request(&integration(), Some(&stream(vec![kept])), &due);
+        assert_eq!(asked.iter().map(ToString::to_string).collect::<Vec<_>>(), ["shop/app:1", "shop/app:2"]);
+        assert!(!import.insecure && settled.is_empty());
+        let tags: Vec<_> =
+            import.tags.iter().map(|tag| (tag.from.clone(), tag.policy.scheduled, tag.policy.keeps_lists)).collect();
+        assert_eq!(tags, [(app("1"), true, false), (app("2"), true, true)], "what a tag has of its own stays");
     }
 
     #[test]
     fn no_build_brings_an_image_into_another_namespace() {
-        let errands = taken_up(&[build("a", "quay.example.com/openshift_victim/app:1"), build("b", &app("1"))], true);
-        assert_eq!(due(&errands).keys().map(ToString::to_string).collect::<Vec<_>>(), ["shop/app:1"]);
+        let builds = [build("a", "quay.example.com/openshift_victim/app:1"), build("b", &app("1"))];
+        assert_eq!(due_tags(&taken_up(&builds), &builds), [("shop/app:1".to_owned(), vec!["b".to_owned()])]);
     }
 
     #[test]
-    fn whether_an_image_is_wanted_is_decided_once() {
-        let builds = [build("a", &app("1"))];
-        for first in [false, true] {
-            let mut errands = taken_up(&builds, first);
-            take_up(&mut errands, &builds, "shop", &integration(), |_, _| !first);
-            assert_eq!(!due(&errands).is_empty(), first);
-        }
-        // One that was made anew under the name of another is another.
-        let mut errands = taken_up(&builds, false);
-        let anew = Build { uid: "another".into(), ..builds[0].clone() };
-        take_up(&mut errands, &[anew], "shop", &integration(), |_, _| true);
-        assert_eq!((errands.len(), due(&errands).len()), (1, 1));
+    fn what_is_newer_or_follows_something_else_is_settled_without_an_import() {
+        let at = jiff::Timestamp::from_second(100).ok();
+        let digest = Some("sha256:1".to_owned());
+        let builds = ["1", "2", "3"].map(|tag| Build { completed: at, digest: digest.clone(), ..build(tag, &app(tag)) });
+        let due = due_builds(&taken_up(&builds), &builds).remove("app").expect("its builds");
+        let tag = |name: &str, image| StreamTag { name: name.into(), image, ..StreamTag::default() };
+        let newer = TagImage { digest: "sha256:0".into(), created: Some(101), ..TagImage::default() };
+        let other = TagSource { kind: "ImageStreamTag".into(), name: "base:1".into() };
+        let tags = vec![tag("2", Some(newer)), StreamTag { from: Some(other), ..tag("3", None) }];
+        let (import, asked, settled) = request(&integration(), Some(&stream(tags)), &due);
+        assert_eq!((import.tags.len(), asked.len()), (1, 1));
+        let said: Vec<_> = settled.values().map(|outcome| outcome.clone().map_err(|failure| failure.to_string())).collect();
+        let left = "it follows ImageStreamTag base:1, so it stays as it is unless it is imported by name; it is not tried again";
+        assert_eq!(said, [Ok(Imported::Before), Err(left.to_owned())]);
     }
 
     #[test]
     fn an_import_is_done_once_and_tried_again_only_where_that_may_help() {
         let failure = |code| Err(Failure::from(ImportFailure { code, message: "no".into() }));
         for (outcome, is_noted, is_left) in [
-            (Ok("sha256:1".to_owned()), true, true),
+            (Ok(Imported::Now("sha256:1".to_owned())), true, true),
+            (Ok(Imported::Before), true, true),
             (failure(500), false, true),
             (failure(401), false, true),
             (failure(404), false, false),
         ] {
             let builds = [build("a", &app("1"))];
-            let mut errands = taken_up(&builds, true);
-            let names = settle(&mut errands, &BTreeSet::from(["uid of a".to_owned()]), &outcome);
+            let mut errands = taken_up(&builds);
+            let names = settle(&mut errands, &builds, &outcome);
             assert_eq!(names, ["a"]);
-            assert!(due(&errands).is_empty(), "{outcome:?}: at once it is not tried again");
+            take_up(&mut errands, &builds, "shop", &integration());
+            assert!(due_tags(&errands, &builds).is_empty(), "{outcome:?}: at once it is not tried again");
             assert_eq!((!to_note(&errands).is_empty(), next(&errands) != Next::Rest), (is_noted, is_left), "{outcome:?}");
+            // One that was made later under the name of another is another.
+            let later = [Build { uid: "another".into(), ..builds[0].clone() }];
+            take_up(&mut errands, &later, "shop", &integration());
+            assert_eq!((errands.len(), due_tags(&errands, &later).len()), (1, 1));
         }
     }
 
     #[test]
     fn a_note_that_cannot_be_written_waits_and_nothing_is_imported_again() {
-        let mut errands = taken_up(&[build("a", &app("1"))], true);
-        let uid = "uid of a".to_owned();
-        settle(&mut errands, &BTreeSet::from([uid.clone()]), &Ok("sha256:1".into()));
-        errands.get_mut(&uid).expect("it").wait();
-        assert!(due(&errands).is_empty() && to_note(&errands).is_empty());
+        let builds = [build("a", &app("1"))];
+        let mut errands = taken_up(&builds);
+        settle(&mut errands, &builds, &Ok(Imported::Now("sha256:1".into())));
+        errands.get_mut("uid of a").expect("it").wait();
+        assert!(due_tags(&errands, &builds).is_empty() && to_note(&errands).is_empty());
         assert!(matches!(next(&errands), Next::After(pause) if !pause.is_zero()));
     }
 }

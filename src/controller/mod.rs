@@ -30,7 +30,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
@@ -68,8 +67,6 @@ pub struct Engine<'a> {
     global: &'a Global,
     cluster: Cluster,
     settings: Settings,
-    /// Builds from before are not ours to bring home, unless nothing else did.
-    started: Timestamp,
     options: Options,
     telemetry: Telemetry<'a>,
     shared: Shared,
@@ -109,7 +106,6 @@ impl<'a> Engine<'a> {
             global,
             cluster,
             settings,
-            started: Timestamp::now(),
             options,
             telemetry,
             shared: Shared::new(),

@@ -199,7 +199,7 @@ fn imported(subject: &Subject, build: &Build) -> Option<bool> {
     }
     let streams = subject.snapshot.image_streams.as_ref().ok()?;
     let stream = streams.iter().find(|stream| stream.name == destination.stream);
-    has_come(stream.and_then(|stream| stream.tag(&destination.tag)), build)
+    has_come(stream.and_then(|stream| stream.tag(&destination.tag)), build, &destination.image(subject.integration))
 }
 
 impl ShipwrightReport {

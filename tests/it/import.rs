@@ -1,5 +1,6 @@
 //! `import`: what Quay has comes into the image streams, and what does not says why.
 
+use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
 use crate::support::World;
@@ -121,6 +122,74 @@ fn what_something_else_decides_over_is_left_alone_until_it_is_named() {
     assert!(words.contains("instead of following registry.example.com/ubi:9"), "{words}");
     assert_eq!(has(&world, "base", "ubi"), digest);
     assert_eq!(spec(&world, "base", "ubi")["referencePolicy"]["type"], "Local", "OpenShift keeps it");
+}
+
+#[test]
+fn an_image_pushed_into_the_cluster_stays_until_its_tag_is_named() {
+    let world = linked();
+    let older = push(&world, "app", "latest");
+    world.oc_quay(&["import", "app:latest", "-n", "shop", "--yes"]).succeeds();
+    let newer = json!(world.push_inside("shop", "app", "latest"));
+    let insists = |when: &str| {
+        let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
+        assert_eq!(status.codes(), ["OQ525"], "{when}");
+        assert_eq!(status.json()["findings"][0]["hint"], "oc quay import app:latest -n shop", "{when}");
+        let run = world.oc_quay(&["import", "-n", "shop", "--missing", "--yes", "-o", "json"]).succeeds();
+        let run = (run.codes(), run.json()["changes"].clone());
+        (run.0, run.1.as_array().unwrap().iter().all(|change| change["object"]["name"] != "app:latest"))
+    };
+    let left = (vec!["OQ524".to_owned()], true);
+    assert_eq!(insists("before anything else happens in Quay"), left);
+    // Another tag has the repository looked into.
+    push(&world, "app", "other");
+    assert_eq!(insists("after a push of another tag"), left);
+    assert_eq!(has(&world, "app", "latest"), newer);
+    world.oc_quay(&["import", "app:latest", "-n", "shop", "--yes"]).succeeds();
+    assert_eq!(has(&world, "app", "latest"), older);
+    world.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).succeeds();
+}
+
+#[test]
+fn a_tag_that_only_points_at_quay_is_not_imported() {
+    let world = linked();
+    push(&world, "app", "latest");
+    let image = format!("{}/openshift_shop/app:latest", world.sandbox.quay.host());
+    let tag = json!({ "name": "latest", "from": { "kind": "DockerImage", "name": image }, "reference": true });
+    world.merge("ImageStream", "shop", "app", &json!({ "spec": { "tags": [tag] } }));
+    world.forget_traffic();
+    world.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).succeeds();
+    let asked = world.quay_traffic().entries();
+    assert!(asked.iter().all(|entry| !entry.path.contains("/tag/")), "{asked:?}");
+    for command in [&["import", "-n", "shop", "--missing", "--yes"][..], &["import", "-n", "shop", "--yes"]] {
+        assert_eq!(world.oc_quay(command).succeeds().stdout, "Nothing to do\n");
+    }
+    assert_eq!(has(&world, "app", "latest"), Value::Null);
+}
+
+/// It is pushed to while its import is on the way.
+#[test]
+fn a_tag_that_changed_after_the_plan_is_not_imported() {
+    let Some(world) = World::stand_in("what happens between two requests is arranged") else { return };
+    world.trust_quay();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    push(&world, "app", "latest");
+    world.oc_quay(&["import", "app:latest", "-n", "shop", "--yes"]).succeeds();
+    for tag in ["latest", "other"] {
+        push(&world, "app", tag);
+    }
+    let before = world.sandbox.openshift.get("ImageStream", "shop", "app").unwrap();
+    let newer = json!(world.push_inside("shop", "app", "latest"));
+    let after = world.sandbox.openshift.get("ImageStream", "shop", "app").unwrap();
+    world.sandbox.openshift.put(before);
+    let openshift = world.sandbox.openshift.clone();
+    let pushed = move || openshift.put(after.clone());
+    world.cluster_traffic().fault(Fault::on("POST", "/imagestreamimports").times(1).before(pushed));
+    let run = world.oc_quay(&["import", "-n", "shop", "--missing", "--yes", "-o", "json"]).ends_with(1);
+    let report = run.json();
+    let states: Vec<_> = report["changes"].as_array().unwrap().iter().map(|change| &change["state"]).collect();
+    assert_eq!(states, ["failed", "done"], "{}", run.stdout);
+    assert!(run.stdout.contains("the tag was changed after this was planned"), "{}", run.stdout);
+    assert_eq!(has(&world, "app", "latest"), newer);
 }
 
 #[test]

@@ -126,3 +126,41 @@ fn a_tag_that_was_taken_away_stays_away_and_what_no_webhook_rewrote_is_left() {
     bridge.settles();
     assert_eq!((imports(&world), has_image(&world, "old"), has_image(&world, "by-hand")), (0, false, false));
 }
+
+#[test]
+fn a_build_that_ended_before_the_bridge_started_comes_into_its_tag() {
+    let world = world();
+    let image = format!("{}/openshift_shop/app", world.sandbox.quay.host());
+    let older = format!("sha256:{}", "0".repeat(64));
+    let from = json!({ "kind": "DockerImage", "name": format!("{image}:1") });
+    world.merge("ImageStream", "shop", "app", &json!({ "spec": { "tags": [{ "name": "1", "from": from }] } }));
+    let item = json!({
+        "created": "2020-01-01T00:00:00Z", "image": older, "dockerImageReference": format!("{image}@{older}"), "generation": 2,
+    });
+    world.merge("ImageStream", "shop", "app/status", &json!({ "status": { "tags": [{ "tag": "1", "items": [item] }] } }));
+    let pushed = world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
+    complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
+    world.merge("Build", "shop", "app-1", &json!({ "status": { "completionTimestamp": "2020-01-02T00:00:00Z" } }));
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it is imported", || is_noted(&world, "app-1"));
+    assert_eq!(world.newest_item("shop", "app", "1").unwrap()["image"], pushed.as_str());
+}
+
+#[test]
+fn a_rollback_stays_after_an_import_that_was_not_noted() {
+    let world = world();
+    world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
+    world.cluster_traffic().fault(Fault::on("PATCH", "/builds/").status(403));
+    complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
+    world.merge("Build", "shop", "app-1", &json!({ "status": { "completionTimestamp": "2020-01-02T00:00:00Z" } }));
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it is imported", || has_image(&world, "1"));
+    drop(bridge);
+    let rolled_back = world.push_inside("shop", "app", "1");
+    let from = json!({ "kind": "ImageStreamImage", "name": format!("app@{rolled_back}") });
+    world.merge("ImageStream", "shop", "app", &json!({ "spec": { "tags": [{ "name": "1", "from": from }] } }));
+    world.clear_faults();
+    let _bridge = Bridge::start(&world, &[]);
+    world.wait_for("it to be noted", || is_noted(&world, "app-1"));
+    assert_eq!((imports(&world), world.newest_item("shop", "app", "1").unwrap()["image"].clone()), (1, json!(rolled_back)));
+}

@@ -3,7 +3,8 @@
 use super::{Check, Subject, count};
 use crate::bridge::builds::Destination;
 use crate::bridge::finding::{Code, Finding};
-use crate::bridge::imports::{Standing, built, followed, has_come, standing};
+use crate::bridge::imports::{Due, Standing, built, due, followed, standing};
+use crate::bridge::names;
 use crate::bridge::snapshot::{Build, ImageStream, StreamTag};
 
 const TITLE: &str = "Imports";
@@ -19,9 +20,10 @@ pub(super) fn check(subject: &Subject) -> Option<Check> {
     }
     let mut findings: Vec<_> = built.iter().filter_map(|(to, build)| not_imported(subject, streams, to, build)).collect();
     for (stream, tag, source) in &following {
-        let name = format!("{}:{}", stream.name, tag.name);
-        if findings.iter().all(|finding| finding.object.name != name) {
-            findings.extend(behind(subject, &name, tag, source));
+        let namespace = subject.snapshot.name.clone();
+        let to = Destination { namespace, stream: stream.name.clone(), tag: tag.name.clone() };
+        if findings.iter().all(|finding| finding.object.name != to.name()) {
+            findings.extend(behind(subject, &to, tag, source).or_else(|| pushed_over(subject, &to, tag, source)));
         }
     }
     let fact = match following.len() {
@@ -34,18 +36,20 @@ pub(super) fn check(subject: &Subject) -> Option<Check> {
 /// An import that failed is told already.
 fn not_imported(subject: &Subject, streams: &[ImageStream], to: &Destination, build: &Build) -> Option<Finding> {
     let tag = streams.iter().find(|stream| stream.name == to.stream).and_then(|stream| stream.tag(&to.tag));
-    if tag.is_some_and(|tag| tag.failure.is_some()) || has_come(tag, build)? {
+    let digest = short(build.digest.as_deref()?);
+    let is_due = due(tag, build, &to.image(subject.integration)) == Due::Import;
+    if tag.is_some_and(|tag| tag.failure.is_some()) || !is_due {
         return None;
     }
-    let digest = short(build.digest.as_deref()?);
     let message = format!("Build {} pushed {digest} to Quay, and {} does not have it", build.name, to.name());
     let mut finding = subject.finding(Code::TagNotImported, subject.object(KIND, &to.name()), message);
     // By name it is imported whatever the tag followed so far, and whoever may not read builds or has no token.
-    finding.hint = Some(format!("oc quay import {} -n {}", to.name(), to.namespace));
+    finding.hint = by_name(to, to).or(finding.hint);
     Some(finding)
 }
 
-fn behind(subject: &Subject, name: &str, tag: &StreamTag, source: &Destination) -> Option<Finding> {
+fn behind(subject: &Subject, to: &Destination, tag: &StreamTag, source: &Destination) -> Option<Finding> {
+    let name = &to.name();
     let full_name = format!("{}/{}", subject.desired.organization, source.stream);
     let tags = match subject.snapshot.organization()?.tags.get(&source.stream)? {
         Ok(tags) => tags,
@@ -56,7 +60,7 @@ fn behind(subject: &Subject, name: &str, tag: &StreamTag, source: &Destination) 
     };
     let object = subject.object(KIND, name);
     let Some(now) = tags.iter().find(|now| now.name == source.tag) else {
-        let message = format!("{name} follows {full_name}:{}, which Quay does not have any more", source.tag);
+        let message = format!("{name} follows {full_name}:{}, which Quay does not have", source.tag);
         return Some(subject.finding(Code::TagGone, object, message));
     };
     if tag.failure.is_some() || standing(Some(tag), &source.image(subject.integration), now) != Standing::Stale {
@@ -66,7 +70,36 @@ fn behind(subject: &Subject, name: &str, tag: &StreamTag, source: &Destination) 
         Some(image) => format!("{name} has {}, and Quay has {}", short(&image.digest), short(&now.digest)),
         None => format!("{name} has no image yet, and Quay has {}", short(&now.digest)),
     };
-    Some(subject.finding(Code::TagBehindQuay, object, message))
+    let mut finding = subject.finding(Code::TagBehindQuay, object, message);
+    if to != source {
+        finding.hint = by_name(to, source).or(finding.hint);
+    }
+    Some(finding)
+}
+
+/// Quay need not be asked for that, unless it is known to have the same image.
+fn pushed_over(subject: &Subject, to: &Destination, tag: &StreamTag, source: &Destination) -> Option<Finding> {
+    let name = &to.name();
+    let image = tag.pushed_over().filter(|_| !tag.reference)?;
+    let read = subject.snapshot.organization().and_then(|organization| organization.tags.get(&source.stream));
+    let mut in_quay = read.into_iter().flatten().flatten();
+    if in_quay.any(|now| now.name == source.tag && now.digest == image.digest) {
+        return None;
+    }
+    let followed = format!("{}/{}:{}", subject.desired.organization, source.stream, source.tag);
+    let message =
+        format!("{name} follows {followed} in Quay, and {} was pushed to OpenShift's own registry", short(&image.digest));
+    let mut finding = subject.finding(Code::TagPushedOver, subject.object(KIND, name), message);
+    finding.hint = by_name(to, source).or(finding.hint);
+    Some(finding)
+}
+
+/// The command that imports what a tag follows, whatever it has. Ours is for tags that follow the one of their own name in
+/// Quay. None for a name that no tag in Quay has: whoever may edit an image stream chooses it, and a shell is to read it.
+fn by_name(to: &Destination, source: &Destination) -> Option<String> {
+    names::repository(&to.stream).and_then(|()| names::tag(&to.tag)).ok()?;
+    let command = if to == source { "oc quay import" } else { "oc import-image" };
+    Some(format!("{command} {} -n {}", to.name(), to.namespace))
 }
 
 /// As much of a digest as tells it from others.

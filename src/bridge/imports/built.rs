@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::standing::follows;
 use crate::bridge::builds::Destination;
 use crate::bridge::integration::Integration;
 use crate::bridge::snapshot::{Build, Phase, StreamTag};
@@ -26,30 +27,91 @@ pub fn built<'a>(
     newest
 }
 
-/// Whether what a build pushed came into its tag, or something else did after the build ended, which is newer, or a person's
-/// choice. None where the build does not say enough.
-pub fn has_come(tag: Option<&StreamTag>, build: &Build) -> Option<bool> {
-    let (digest, completed) = (build.digest.as_ref()?, build.completed?.as_second());
-    let image = tag.and_then(|tag| tag.image.as_ref());
-    Some(image.is_some_and(|image| image.digest == *digest || image.created >= Some(completed)))
+/// What is to be done about the image that a build pushed to Quay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Its tag has an older image, or none: it is to be imported.
+    Import,
+    /// It is in its tag, or something newer is: a later build's image, or a person's choice.
+    Nothing,
+    /// Which of the two is newer cannot be told, so the tag stays as it is, for this reason.
+    Left(String),
+}
+
+/// What is to be done about the image that a build pushed to Quay, under the name `image`, by the tag alone that it is for:
+/// whoever decides may have missed any number of imports, pushes and rollbacks.
+pub fn due(tag: Option<&StreamTag>, build: &Build, image: &str) -> Due {
+    let Some(tag) = tag else { return Due::Import };
+    let other = tag.from.as_ref().filter(|_| !follows(tag, image));
+    match (other, &tag.image) {
+        (None, _) if tag.reference => Due::Nothing,
+        // Pods pull that, whatever images the tag once had.
+        (Some(other), _) if tag.reference => Due::Left(format!("it follows {other}")),
+        (None, None) => Due::Import,
+        (_, Some(has)) if build.digest.as_ref() == Some(&has.digest) => Due::Nothing,
+        // It was told so after it got that image. Since when is written nowhere.
+        (Some(other), Some(has)) if has.generation < tag.generation => Due::Left(format!("it follows {other}")),
+        (_, Some(has)) => match (has.created, build.completed) {
+            (Some(came), Some(completed)) if came >= completed.as_second() => Due::Nothing,
+            (Some(_), Some(_)) => Due::Import,
+            _ => Due::Left("whether its image is the older one is not known".to_owned()),
+        },
+        (Some(other), None) => Due::Left(format!("it follows {other}")),
+    }
+}
+
+/// Whether what a build pushed to Quay, under the name `image`, came into its tag, or something newer did. None where the
+/// build does not say enough.
+pub fn has_come(tag: Option<&StreamTag>, build: &Build, image: &str) -> Option<bool> {
+    let says_enough = build.digest.is_some() && build.completed.is_some();
+    says_enough.then(|| due(tag, build, image) == Due::Nothing)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::standing::tests::stream_tag;
+    use super::super::standing::tests::{IMAGE, pushed_over, stream_tag};
     use super::*;
 
     #[test]
-    fn what_came_later_than_a_build_stands_for_it() {
+    fn the_tag_alone_tells_what_is_to_be_done_about_a_build() {
         let at = |second| jiff::Timestamp::from_second(second).ok();
         let build = |second| Build { digest: Some("sha256:1".into()), completed: at(second), ..Build::default() };
-        // This tag has had its image since 100.
-        let tag = |digest| stream_tag("latest", None, digest);
-        assert_eq!(has_come(None, &build(50)), Some(false));
-        assert_eq!(has_come(Some(&tag(None)), &build(50)), Some(false));
-        assert_eq!(has_come(Some(&tag(Some("sha256:1"))), &build(200)), Some(true));
-        assert_eq!(has_come(Some(&tag(Some("sha256:0"))), &build(99)), Some(true), "it was rolled back");
-        assert_eq!(has_come(Some(&tag(Some("sha256:0"))), &build(101)), Some(false));
-        assert_eq!(has_come(None, &Build { digest: None, ..build(50) }), None);
+        // A tag with an image has had it since 100.
+        let quay = |digest| Some(stream_tag("latest", Some(IMAGE), digest));
+        let own = |digest| Some(stream_tag("latest", None, digest));
+        let other = |digest| Some(stream_tag("latest", Some("docker.io/app:1"), digest));
+        let reference = |tag: Option<StreamTag>| tag.map(|tag| StreamTag { reference: true, ..tag });
+        let told_since = other(Some("sha256:0")).map(|tag| StreamTag { generation: 1, ..tag });
+        let left = |why: &str| Due::Left(why.into());
+        let unknown = left("whether its image is the older one is not known");
+        let table = [
+            ("nothing is there", None, build(101), Due::Import),
+            ("it was told to follow Quay", quay(None), build(99), Due::Import),
+            ("nothing was pushed to it", own(None), build(99), Due::Import),
+            ("it was told to follow something else", other(None), build(101), left("it follows docker.io/app:1")),
+            ("it was imported, here or elsewhere", quay(Some("sha256:1")), build(101), Due::Nothing),
+            ("it was imported by another name", other(Some("sha256:1")), build(101), Due::Nothing),
+            ("a later one was imported", quay(Some("sha256:2")), build(99), Due::Nothing),
+            ("an earlier one was imported", quay(Some("sha256:0")), build(101), Due::Import),
+            ("it was rolled back since", other(Some("sha256:0")), build(99), Due::Nothing),
+            ("it was rolled back before", other(Some("sha256:0")), build(101), Due::Import),
+            ("it was told to follow something else since it had one", told_since, build(101), left("it follows docker.io/app:1")),
+            ("it was pushed to since", own(Some("sha256:0")), build(100), Due::Nothing),
+            ("it was pushed to before", own(Some("sha256:0")), build(101), Due::Import),
+            ("it was pushed over since", quay(None).map(|tag| pushed_over(tag, "sha256:0")), build(99), Due::Nothing),
+            ("it was pushed over before", quay(None).map(|tag| pushed_over(tag, "sha256:0")), build(101), Due::Import),
+            ("it points at Quay", reference(quay(None)), build(101), Due::Nothing),
+            ("it points at Quay since", reference(quay(Some("sha256:0"))), build(101), Due::Nothing),
+            ("it points elsewhere", reference(other(None)), build(101), left("it follows docker.io/app:1")),
+            ("it points elsewhere since", reference(other(Some("sha256:0"))), build(101), left("it follows docker.io/app:1")),
+            ("when it ended is not known", own(Some("sha256:0")), Build { completed: None, ..build(0) }, unknown),
+        ];
+        for (what, tag, build, expected) in table {
+            assert_eq!(due(tag.as_ref(), &build, IMAGE), expected, "{what}");
+            let come = build.completed.map(|_| expected == Due::Nothing);
+            assert_eq!(has_come(tag.as_ref(), &build, IMAGE), come, "{what}");
+        }
+        assert_eq!(has_come(None, &Build { digest: None, ..build(50) }, IMAGE), None);
+        assert_eq!(due(own(Some("sha256:0")).as_ref(), &Build { digest: None, ..build(101) }, IMAGE), Due::Import);
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::standing::{Standing, follows, standing};
 use crate::bridge::names;
-use crate::bridge::snapshot::{ImageStream, ImportPolicy, RepositoryTag, StreamTag};
+use crate::bridge::snapshot::{ImageStream, RepositoryTag, StreamTag};
 
 /// An image stream, or one of its tags, as a person names it: `STREAM[:TAG]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Wanted<'a> {
     /// Only tags that the image stream has not, or of which Quay has another image.
     pub missing: bool,
     /// The images in Quay that builds of the namespace pushed, with when the newest build of each ended, in seconds since
-    /// 1970. What was pushed to OpenShift's own registry before that gives way: since then the builds push to Quay.
+    /// 1970. What was pushed to OpenShift's own registry before that gives way to it, for it is newer.
     pub built: &'a BTreeMap<String, i64>,
 }
 
@@ -35,10 +35,8 @@ pub struct Chosen {
     pub stream: String,
     /// The tag.
     pub tag: String,
-    /// The image stream has it already.
-    pub exists: bool,
-    /// How it follows what it does so far.
-    pub policy: ImportPolicy,
+    /// What the image stream has there so far.
+    pub seen: Option<StreamTag>,
     /// What it follows so far, where that is something else.
     pub instead_of: Option<String>,
 }
@@ -61,6 +59,14 @@ pub struct Choice {
     pub chosen: Vec<Chosen>,
     /// The tags that are left alone.
     pub left_alone: Vec<LeftAlone>,
+}
+
+impl Chosen {
+    /// Whether a tag still is what it was when it was chosen: it has the same image, and follows the same.
+    pub fn is_still(&self, now: Option<&StreamTag>) -> bool {
+        let what = |tag: &StreamTag| (tag.from.clone(), tag.reference, tag.image.clone());
+        self.seen.as_ref().map(what) == now.map(what)
+    }
 }
 
 impl FromStr for Named {
@@ -108,8 +114,9 @@ impl Wanted<'_> {
                 let known = known.and_then(|known| known.tag(&tag));
                 let image = image(stream, &tag);
                 let now = all.iter().find(|now| now.name == tag);
+                let is_reference = known.is_some_and(|known| known.reference);
                 match now.map(|now| standing(known, &image, now)) {
-                    Some(Standing::Current) if self.missing => {}
+                    Some(Standing::Current) if self.missing || (is_reference && !by_name) => {}
                     Some(Standing::Elsewhere(why)) if !by_name => {
                         choice.left_alone.push(LeftAlone { stream: stream.to_owned(), tag, why });
                     }
@@ -119,9 +126,8 @@ impl Wanted<'_> {
                     }
                     _ => choice.chosen.push(Chosen {
                         stream: stream.to_owned(),
-                        exists: known.is_some(),
-                        policy: known.map(|known| known.policy).unwrap_or_default(),
                         instead_of: known.and_then(|known| instead_of(known, &image)),
+                        seen: known.cloned(),
                         tag,
                     }),
                 }
@@ -156,7 +162,7 @@ fn instead_of(tag: &StreamTag, image: &str) -> Option<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::standing::tests::{in_quay, stream_tag};
+    use super::super::standing::tests::{in_quay, pushed_over, stream_tag};
     use super::*;
 
     fn image(stream: &str, tag: &str) -> String {
@@ -225,6 +231,40 @@ mod tests {
             (choice.chosen.len(), choice.left_alone.len())
         };
         assert_eq!([chosen(None), chosen(Some(100)), chosen(Some(101))], [(0, 1), (0, 1), (1, 0)]);
+    }
+
+    #[test]
+    fn what_was_pushed_over_or_only_points_at_quay_is_taken_by_name_alone() {
+        let follower = |tag: &str| stream_tag(tag, Some(&image("app", tag)), Some("sha256:0"));
+        let pushed = pushed_over(follower("pushed"), "sha256:2");
+        let reference = StreamTag { reference: true, image: None, ..follower("reference") };
+        let streams = [ImageStream { name: "app".into(), tags: vec![pushed, reference], ..Default::default() }];
+        let tags = BTreeMap::from([("app".to_owned(), ["pushed", "reference"].map(|tag| in_quay(tag, "sha256:1")).to_vec())]);
+        let choose = |named: &[&str], missing| {
+            let named: Vec<Named> = named.iter().map(|named| named.parse().unwrap()).collect();
+            let choice = Wanted { named: &named, missing, built: &BTreeMap::new() }.choose(&streams, &tags, image);
+            let left: Vec<_> = choice.left_alone.into_iter().map(|left| left.tag).collect();
+            (choice.chosen.into_iter().map(|chosen| chosen.tag).collect::<Vec<_>>(), left)
+        };
+        for missing in [true, false] {
+            assert_eq!(choose(&[], missing), (vec![], vec!["pushed".to_owned()]), "{missing}");
+        }
+        assert_eq!(choose(&["app:pushed", "app:reference"], false), (vec!["pushed".to_owned(), "reference".to_owned()], vec![]));
+    }
+
+    #[test]
+    fn what_changed_since_it_was_chosen_is_seen() {
+        let seen = stream_tag("1", Some("q/a/app:1"), Some("sha256:1"));
+        let chosen =
+            |seen: Option<&StreamTag>| Chosen { stream: "app".into(), tag: "1".into(), seen: seen.cloned(), instead_of: None };
+        assert!(chosen(None).is_still(None) && chosen(Some(&seen)).is_still(Some(&seen)));
+        assert!(chosen(Some(&seen)).is_still(Some(&StreamTag { failure: Some("no".into()), ..seen.clone() })));
+        let told = StreamTag { reference: true, ..seen.clone() };
+        let moved = stream_tag("1", Some("q/a/app:2"), Some("sha256:1"));
+        for other in [None, Some(&pushed_over(seen.clone(), "sha256:2")), Some(&told), Some(&moved)] {
+            assert!(!chosen(Some(&seen)).is_still(other), "{other:?}");
+        }
+        assert!(!chosen(None).is_still(Some(&seen)));
     }
 
     #[test]

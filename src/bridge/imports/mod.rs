@@ -9,18 +9,14 @@ use std::fmt;
 
 use crate::bridge::snapshot::ImportPolicy;
 
-pub use built::{built, has_come};
+pub use built::{Due, built, due, has_come};
 pub use choice::{Choice, Chosen, LeftAlone, Named, Wanted};
 pub use standing::{Standing, followed, follows, pushed_since, standing};
 pub use words::{in_words, in_words_knowing, is_refused, tried};
 
 /// Tags of one image stream, to be imported with one request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamImport {
-    /// The image stream's namespace.
-    pub namespace: String,
-    /// The image stream. OpenShift makes one that is not there yet.
-    pub stream: String,
     /// The tags, none twice.
     pub tags: Vec<TagImport>,
     /// Quay's certificate is not to be verified (`spec.insecureRegistry`).

@@ -12,13 +12,14 @@ pub enum Standing {
     /// It does not follow the tag in Quay, and nothing is lost when it does: there is no such tag, or it has the same
     /// image in OpenShift's own registry.
     Absent,
-    /// It follows the tag in Quay and has its image.
+    /// It follows the tag in Quay and has its image, or only points at the tag, so that pods pull what Quay has.
     Current,
     /// It follows the tag in Quay and has another image, or none yet.
     Stale,
     /// Something else decides which image it has: what, in words.
     Elsewhere(String),
-    /// It follows nothing, and has another image, which was pushed to OpenShift's own registry.
+    /// It has another image, which was pushed to OpenShift's own registry: it follows nothing, or the tag in Quay, which
+    /// such a push leaves as it is. Quay's clock is not the cluster's, so which of the two is newer is not told by the time.
     Pushed,
 }
 
@@ -27,7 +28,10 @@ pub fn standing(tag: Option<&StreamTag>, image: &str, now: &RepositoryTag) -> St
     let Some(tag) = tag else { return Standing::Absent };
     match (&tag.from, &tag.image) {
         (Some(_), has) if follows(tag, image) => match has {
-            Some(has) if is_current(has, now) => Standing::Current,
+            _ if tag.reference => Standing::Current,
+            Some(has) if has.digest == now.digest => Standing::Current,
+            Some(_) if tag.pushed_over().is_some() => Standing::Pushed,
+            Some(has) if is_of_list(has, now) => Standing::Current,
             _ => Standing::Stale,
         },
         (Some(from), _) => Standing::Elsewhere(format!("it follows {from}")),
@@ -55,7 +59,7 @@ pub fn followed<'a>(
 }
 
 /// The repositories whose tags have to be read to tell whether those that follow them are current: somebody pushed to them
-/// since. That costs one request to Quay each.
+/// since. That costs one request to Quay each. What only points at Quay is current whatever Quay has.
 pub fn pushed_since(
     integration: &Integration,
     namespace: &str,
@@ -67,7 +71,7 @@ pub fn pushed_since(
         .filter(|(_, tag, source)| {
             let came = tag.image.as_ref().and_then(|image| image.created);
             // Without any tag there is nothing that the image stream could have.
-            pushed.get(&source.stream).is_some_and(|pushed| pushed.is_none() || *pushed >= came)
+            !tag.reference && pushed.get(&source.stream).is_some_and(|pushed| pushed.is_none() || *pushed >= came)
         })
         .map(|(_, _, source)| source.stream)
         .collect()
@@ -75,8 +79,8 @@ pub fn pushed_since(
 
 /// Of a list of images OpenShift has the one for its platform, with a digest of its own. There only the time tells: what
 /// came after the list was pushed was taken out of it.
-fn is_current(has: &TagImage, now: &RepositoryTag) -> bool {
-    has.digest == now.digest || (now.is_list && has.created.is_some_and(|created| created >= now.pushed))
+fn is_of_list(has: &TagImage, now: &RepositoryTag) -> bool {
+    now.is_list && has.created.is_some_and(|created| created >= now.pushed)
 }
 
 #[cfg(test)]
@@ -89,11 +93,23 @@ pub(in crate::bridge) mod tests {
 
     pub(in crate::bridge) const IMAGE: &str = "quay.example.com/openshift_shop/app:latest";
 
-    /// A tag that follows an image and has one.
+    /// A tag that follows an image and has one from there, or follows nothing and has one that was pushed.
     pub(in crate::bridge) fn stream_tag(name: &str, follows: Option<&str>, digest: Option<&str>) -> StreamTag {
         let source = |name: &str| TagSource { kind: "DockerImage".into(), name: name.into() };
-        let image = |digest: &str| TagImage { digest: digest.into(), reference: String::new(), created: Some(100) };
+        let registry = "image-registry.openshift-image-registry.svc:5000/shop/app";
+        let reference = |digest: &str| format!("{}@{digest}", follows.unwrap_or(registry));
+        let image = |digest: &str| TagImage {
+            digest: digest.into(),
+            reference: reference(digest),
+            created: Some(100),
+            ..TagImage::default()
+        };
         StreamTag { name: name.into(), from: follows.map(source), image: digest.map(image), ..StreamTag::default() }
+    }
+
+    /// The same after a push to OpenShift's own registry.
+    pub(in crate::bridge) fn pushed_over(tag: StreamTag, digest: &str) -> StreamTag {
+        StreamTag { image: stream_tag("", None, Some(digest)).image, ..tag }
     }
 
     pub(in crate::bridge) fn in_quay(name: &str, digest: &str) -> RepositoryTag {
@@ -154,5 +170,38 @@ pub(in crate::bridge) mod tests {
         assert_eq!(standing(Some(&tag), IMAGE, &list(99)), Standing::Current);
         assert_eq!(standing(Some(&tag), IMAGE, &list(101)), Standing::Stale);
         assert_eq!(standing(Some(&stream_tag("latest", Some(IMAGE), Some("sha256:list"))), IMAGE, &list(101)), Standing::Current);
+    }
+
+    #[test]
+    fn a_push_into_the_cluster_is_not_taken_back() {
+        let follower = || stream_tag("latest", Some(IMAGE), Some("sha256:1"));
+        let standing = |tag: &StreamTag, pushed, is_list| {
+            standing(Some(tag), IMAGE, &RepositoryTag { pushed, is_list, ..in_quay("latest", "sha256:2") })
+        };
+        let pushed = pushed_over(follower(), "sha256:3");
+        // Its image came at 100, by the cluster's clock.
+        for (at, is_list) in [(99, false), (101, false), (99, true), (101, true)] {
+            assert_eq!(standing(&pushed, at, is_list), Standing::Pushed, "{at} {is_list}");
+        }
+        assert_eq!(standing(&pushed_over(follower(), "sha256:2"), 99, false), Standing::Current, "it is the same image");
+        // Somebody told it to follow Quay after that push, and OpenShift has not come to it.
+        let mut told = StreamTag { generation: 4, ..pushed };
+        told.image.as_mut().unwrap().generation = 3;
+        assert_eq!(standing(&told, 99, false), Standing::Stale);
+    }
+
+    #[test]
+    fn a_tag_that_only_points_at_quay_is_current() {
+        let now = in_quay("latest", "sha256:2");
+        let reference = |from, digest| StreamTag { reference: true, ..stream_tag("latest", Some(from), digest) };
+        for digest in [None, Some("sha256:1")] {
+            assert_eq!(standing(Some(&reference(IMAGE, digest)), IMAGE, &now), Standing::Current);
+        }
+        assert!(matches!(standing(Some(&reference("docker.io/app:1", None)), IMAGE, &now), Standing::Elsewhere(_)));
+        let integration = integration();
+        let image = Destination::new("shop", "app:1").image(&integration);
+        let streams = [ImageStream { name: "app".into(), tags: vec![reference(&image, None)], ..ImageStream::default() }];
+        let organization = Organization { pushed: Some([("app".to_owned(), Some(900))].into()), ..Organization::empty() };
+        assert!(pushed_since(&integration, "shop", &streams, &organization).is_empty(), "it costs Quay no request");
     }
 }

@@ -1,6 +1,7 @@
 //! Properties that hold for every namespace, on generated ones.
 
 mod generate;
+mod imports;
 mod simulate;
 
 use std::collections::{BTreeMap, BTreeSet};

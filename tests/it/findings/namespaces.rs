@@ -113,6 +113,11 @@ pub(super) static CASES: [Case; 35] = [
         follow(world, ns, "latest");
     }),
     left("gone-in-quay", &["OQ523 ImageStreamTag/app:gone"], |world, ns| follow(world, ns, "gone")),
+    left("pushed-over", &["OQ525 ImageStreamTag/app:latest"], |world, ns| {
+        world.sandbox.quay.push_tag(&format!("openshift_{ns}"), "app", "latest").unwrap();
+        follow(world, ns, "latest");
+        world.push_inside(ns, "app", "latest");
+    }),
     mended("duplicate", &["OQ223 DefaultPermission/openshift_{ns}+builder"], |world, ns| {
         let organization = format!("openshift_{ns}");
         world.sandbox.quay.add_prototype(&organization, &format!("{organization}+builder"), RepoRole::Write);

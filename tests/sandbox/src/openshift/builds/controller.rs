@@ -162,7 +162,8 @@ async fn finish(client: &impl Client, build: &Value) -> anyhow::Result<Value> {
     })
 }
 
-/// Enters an image of the internal registry in its stream, as that registry does when it is pushed to.
+/// Enters an image of the internal registry in its stream, as that registry does when it is pushed to: what the tag
+/// follows stays (openshift-apiserver `pkg/image/apiserver/registry/imagestreammapping/rest.go`).
 async fn record(client: &impl Client, build: &Value, digest: &str) -> anyhow::Result<()> {
     let image = build["status"]["outputDockerImageReference"].as_str().unwrap_or_default();
     let (repository, tag) = image.rsplit_once(':').unwrap_or((image, "latest"));
@@ -171,7 +172,8 @@ async fn record(client: &impl Client, build: &Value, digest: &str) -> anyhow::Re
     let path = format!("{STREAMS}/namespaces/{namespace}/imagestreams/{name}");
     let (_, mut stream) = client.call("GET", &path, None).await?;
     let reference = format!("{repository}@{digest}");
-    let item = json!({ "created": meta::now(), "dockerImageReference": reference, "image": digest, "generation": 1 });
+    let generation = stream["metadata"]["generation"].clone();
+    let item = json!({ "created": meta::now(), "dockerImageReference": reference, "image": digest, "generation": generation });
     let mut tags = stream["status"]["tags"].as_array().cloned().unwrap_or_default();
     match tags.iter_mut().find(|known| known["tag"] == tag) {
         Some(known) => {
