@@ -76,6 +76,7 @@ fn integration() -> Result<Integration> {
         url: Setting { value: url, source: source.clone() },
         cluster_id: Setting { value: ClusterId::new("openshift"), source },
         resource: None,
+        lists_unread: false,
         insecure: false,
         cluster: "api.example.com:6443".into(),
     })

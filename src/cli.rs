@@ -234,6 +234,8 @@ pub struct Status {
 /// The level that makes the exit code 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
+    /// What could not be checked, warnings and errors
+    Unknown,
     /// Warnings and errors
     Warning,
     /// Errors

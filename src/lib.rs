@@ -69,7 +69,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitStatus {
     let ui = Ui::new(UiOptions { color: cli.global.color, no_input: cli.global.no_input });
     log::start(cli.global.verbose, cli.command.log_format());
     let interruption = async { drop(tokio::signal::ctrl_c().await) };
-    end(&ui, program, execute(&ui, &cli, program, interruption))
+    execute(&ui, &cli, program, interruption)
 }
 
 /// A run within the process of a test.
@@ -99,7 +99,7 @@ pub fn run_captured(
     let program = program(args.first());
     let cli = parse(args, program)?;
     let ui = Ui::in_memory();
-    let status = end(&ui, program, execute(&ui, &cli, program, interruption));
+    let status = execute(&ui, &cli, program, interruption);
     let [stdout, stderr] = ui.streams();
     Ok(CapturedRun { status, stdout, stderr })
 }
@@ -109,30 +109,31 @@ fn parse(args: Vec<OsString>, program: &'static str) -> Result<Cli, clap::Error>
     matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(cli::nearest)
 }
 
-/// The exit status of a run, whose error is printed.
-fn end(ui: &Ui, program: &str, result: Result<ExitStatus, Error>) -> ExitStatus {
-    result.unwrap_or_else(|error| {
-        let error = error.addressed(program);
-        ui.error(&error);
-        error.exit_status()
-    })
-}
-
 /// The name the person typed: `kubectl quay` under a link `kubectl-quay`, else `oc quay`.
 fn program(argument: Option<&OsString>) -> &'static str {
     let name = argument.and_then(|argument| Path::new(argument).file_name()).and_then(|name| name.to_str()).unwrap_or_default();
     if name.starts_with("kubectl") { "kubectl quay" } else { "oc quay" }
 }
 
-/// Runs the command, until it ends or is interrupted. Every change can be interrupted; the next run goes on.
-fn execute(ui: &Ui, cli: &Cli, program: &str, interruption: impl Future<Output = ()>) -> Result<ExitStatus, Error> {
-    let context = Context { ui, global: &cli.global, program };
+/// Runs the command, until it ends or is interrupted, and says why it failed. Every change can be interrupted; the next run goes
+/// on.
+fn execute(ui: &Ui, cli: &Cli, program: &str, interruption: impl Future<Output = ()>) -> ExitStatus {
+    let invocation = commands::invocation(program, &cli.global);
+    let context = Context { ui, global: &cli.global, program, invocation: &invocation };
+    run_command(&context, cli, interruption).unwrap_or_else(|error| {
+        let error = error.addressed(&invocation.to_string());
+        ui.error(&error);
+        error.exit_status()
+    })
+}
+
+fn run_command(context: &Context, cli: &Cli, interruption: impl Future<Output = ()>) -> Result<ExitStatus, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(async {
         tokio::select! {
-            result = commands::run(&context, cli) => result,
+            result = commands::run(context, cli) => result,
             () = interruption => {
-                ui.interrupted();
+                context.ui.interrupted();
                 Err(Stopped.into())
             }
         }

@@ -21,6 +21,7 @@ static INTEGRATION: LazyLock<Arc<Integration>> = LazyLock::new(|| {
         url: Setting { value: QuayUrl::parse("https://quay.example.com").unwrap().0, source: source.clone() },
         cluster_id: Setting { value: ClusterId::new("openshift"), source },
         resource: None,
+        lists_unread: false,
         insecure: false,
         cluster: "api.example.com:6443".into(),
     })

@@ -50,6 +50,20 @@ impl Code {
         self.entry().code
     }
 
+    /// Whether it stands in the way of changes in Quay, whichever namespace they are for.
+    pub fn stops_changes(self) -> bool {
+        matches!(
+            self,
+            Code::TokenRefused
+                | Code::UserLacksRight
+                | Code::TokenLacksScope
+                | Code::QuayUnreachable
+                | Code::QuayReadOnly
+                | Code::CertificateUntrusted
+                | Code::RobotsDisallowed
+        )
+    }
+
     /// The page and heading that explain it.
     pub fn docs(self) -> String {
         format!("docs/findings.md#{}", self.as_str().to_lowercase())
@@ -109,10 +123,10 @@ codes! {
         "The Secret that the QuayIntegration names, or the key in it, does not exist or is empty. Without a token nothing can be done in Quay.",
         "Set the integration up again: it asks for a token and stores it there, and leaves alone what is fine.",
         "oc quay setup";
-    CredentialsUnreadable "OQ108" Unknown "The token for Quay may not be read",
-        "You may not read the Secret with the token, so nothing in Quay could be checked.",
-        "Ask for the right to read that Secret, or give a token of your own with --quay-token-file.",
-        "oc auth can-i get secrets -n openshift-operators";
+    CredentialsUnreadable "OQ108" Info "The token for Quay is for administrators",
+        "You are not allowed to read the Secret with the token, as is usual in a project. What Quay holds is not compared; what your project holds is.",
+        "With --probe the registry itself says whether it accepts the logins in your project. A token of your own, given with --quay-token-file, shows the rest. Do not ask for the stored token: it administers every organization.",
+        "oc quay status --probe -n {namespace}";
     TokenRefused "OQ109" Error "Quay refuses the token",
         "Quay does not know the token: it was revoked, has expired, or its application or user is gone. (Quay answers the same to a token without any scope that reads.)",
         "Set the integration up again: it asks for a new token and puts it in the place of the one that is refused.",
@@ -173,6 +187,14 @@ codes! {
         "The operator or the bridge registered a webhook for builds, and its Deployment has no pod that works. Namespaces are not linked automatically, and new builds are refused or pushed elsewhere.",
         "See why its pods do not run; a Deployment that was scaled to 0 has none.",
         "oc get deployments -n openshift-operators";
+    PlainHttpRefused "OQ125" Error "Quay's address is plain http",
+        "spec.quayHostname begins with http://, and nothing allows that. The token would travel unprotected, so Quay is not asked.",
+        "Use https://. Where the Quay has no certificate, insecureRegistry: true in the QuayIntegration, or --insecure, accepts the risk.",
+        "oc edit quayintegrations.quay.redhat.com";
+    PlatformNamespace "OQ126" Info "The namespace belongs to the platform",
+        "Namespaces such as default, openshift-* and kube-* are not linked unless the allowlist of the QuayIntegration names them.",
+        "Nothing needs doing. oc quay link --force links one nevertheless.",
+        "";
     OrganizationMissing "OQ201" Error "The organization is missing",
         "Quay has no organization for this namespace.",
         "Repair creates it.",
@@ -281,6 +303,14 @@ codes! {
         "Beside the login for Quay, the secret has an entry for another registry whose auth is not the base64 of user:password. Nodes then use no entry of the secret, and pods fail to pull. Repair keeps the entry, since it was added by others.",
         "Correct or remove that entry.",
         "oc get secrets -n {namespace} --field-selector type=kubernetes.io/dockerconfigjson";
+    PodWaits "OQ317" Error "A pod cannot pull its image from Quay",
+        "Kubernetes gives a pod the pull secrets of its service account when the pod is created, and only if the pod names none itself. A pod that was there before the link, that names pull secrets of its own, or that runs under a service account that is not linked has no login for Quay.",
+        "The finding says which of these it is. Restart what created the pod, or link its service account.",
+        "oc get pods -n {namespace}";
+    ServiceAccountOfOthers "OQ319" Warning "Somebody else keeps a service account as it is",
+        "A GitOps tool or another controller owns the service account, whose lists lack the secret. It may remove the secret again each time that it is added.",
+        "Write the secret where the service account is kept, in secrets and imagePullSecrets.",
+        "oc get serviceaccounts -o yaml -n {namespace}";
     LoginRefused "OQ321" Error "The registry refuses the login in a secret",
         "Logging in with what the secret really holds failed.",
         "Repair compares it with the robot account's current token; if that says nothing, renew the token with --rotate.",
@@ -376,7 +406,7 @@ codes! {
         "oc describe imagestreams -n {namespace}";
     CouldNotRead "OQ901" Unknown "Could not be checked",
         "A call failed or was refused, so this part is neither right nor wrong as far as we know. Nothing is repaired on a guess.",
-        "Get the right to read it, or try again.",
+        "Try again. Where a right is missing, the finding has the command with which a cluster administrator gives it.",
         "oc quay status -n {namespace}";
 }
 

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::Serialize;
 
 pub use super::code::{Code, Entry};
+use super::rights::grant;
+use super::snapshot::Unread;
 
 /// How bad a finding is. Ordered from fine to broken; `Unknown` stands between what is fine and what is wrong,
 /// since it is neither.
@@ -34,6 +36,23 @@ impl Level {
             Level::Warning => "warning",
             Level::Error => "error",
         }
+    }
+}
+
+/// Somebody who may do what the person at hand may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Administrator {
+    /// An administrator of the cluster.
+    Cluster,
+}
+
+impl fmt::Display for Administrator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Administrator::Cluster => "a cluster administrator",
+        })
     }
 }
 
@@ -91,6 +110,9 @@ pub struct Finding {
     /// One command to copy, if a command helps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Who is to be asked to run that command; none where the person can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask: Option<Administrator>,
     /// Where it is explained, relative to the project.
     pub docs: String,
     /// The command that explains it.
@@ -110,9 +132,24 @@ impl Finding {
             object,
             message: message.into(),
             hint,
+            ask: None,
             docs: code.docs(),
             explained_by: format!("oc quay explain {}", entry.code),
         }
+    }
+
+    /// That something could not be read; where rights are missing, with the command that gives them.
+    pub fn unread(object: ObjectRef, unread: &Unread) -> Self {
+        let finding = Self::new(Code::CouldNotRead, object, format!("Could not {}: {}", unread.call, unread.reason));
+        match grant(unread) {
+            Some(command) => finding.asking(Administrator::Cluster, command),
+            None => finding,
+        }
+    }
+
+    /// The same, with a command that somebody else has to run.
+    pub fn asking(self, ask: Administrator, command: String) -> Self {
+        Self { hint: Some(command), ask: Some(ask), ..self }
     }
 
     /// The same about one namespace.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::mark::ClusterIdentity;
 use super::names::{ClusterId, QuayUrl};
-use super::snapshot::{Read, Rewriters};
+use super::snapshot::{Read, Rewriters, Unread, UnreadKind};
 
 /// What we need of a QuayIntegration (`quay.redhat.com/v1`, QBO `api/v1/quayintegration_types.go`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,6 +138,8 @@ pub struct Integration {
     pub cluster_id: Setting<ClusterId>,
     /// The one QuayIntegration, where there is one, it could be read, and it is about this Quay and cluster ID.
     pub resource: Option<QuayIntegration>,
+    /// The namespace lists could not be read: whether a namespace is in scope is unknown.
+    pub lists_unread: bool,
     /// Certificates are not verified.
     pub insecure: bool,
     /// This cluster.
@@ -168,6 +170,15 @@ impl IntegrationSnapshot {
         self.given.token.clone().or_else(|| Some(Source::Secret(self.resource()?.credentials.clone()?)))
     }
 
+    /// Whether there is no token since the person is not allowed to read what says which one: as everybody in a project,
+    /// who is no administrator.
+    pub fn is_for_administrators(&self) -> bool {
+        let is_forbidden = |unread: &Unread| unread.kind == UnreadKind::Forbidden;
+        let has_unread_token = matches!(&self.stored_token, Some(Err(unread)) if is_forbidden(unread));
+        let has_unread_resource = self.resources.as_ref().is_err_and(is_forbidden);
+        self.given.token.is_none() && (has_unread_token || has_unread_resource)
+    }
+
     /// Where the settings came from that differ from the QuayIntegration's. With any, the QuayIntegration is about another Quay
     /// or cluster ID, and its namespace lists are neither read nor written. A value of the QuayIntegration that is empty or
     /// cannot be used does not differ.
@@ -189,6 +200,7 @@ impl IntegrationSnapshot {
             url: Setting { value: QuayUrl::parse(&url.value).ok()?.0, source: url.source },
             cluster_id: Setting { value: ClusterId::new(cluster_id.value), source: cluster_id.source },
             resource: self.resource().filter(|_| self.differing().is_empty()).cloned(),
+            lists_unread: self.differing().is_empty() && !matches!(self.resources.as_deref(), Ok([] | [_])),
             insecure: self.insecure(),
             cluster: self.cluster(),
         })

@@ -23,6 +23,7 @@ pub mod plan;
 mod properties;
 pub mod registry;
 pub mod remember;
+mod rights;
 pub mod scope;
 pub mod snapshot;
 

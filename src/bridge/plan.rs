@@ -11,7 +11,9 @@ pub use unlink::{UnlinkOptions, unlink};
 use std::collections::BTreeSet;
 
 use super::change::{Change, ServiceAccountEdit};
-use super::checks::{SECRET_TYPE, SecretState, Subject, default_permissions_of, has_too_little_right, not_ours, secret_state};
+use super::checks::{
+    SECRET_TYPE, SecretState, Subject, default_permissions_of, has_too_little_right, kept_by_others, not_ours, secret_state,
+};
 use super::desired::{self, Account};
 use super::finding::{Code, Finding, Level, ObjectRef};
 use super::mark::{Mark, Owner};
@@ -35,6 +37,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What stands in the way; nothing is planned for it.
     pub blocked: Vec<Finding>,
+    /// What is worth knowing about the changes before they are made.
+    pub warnings: Vec<Finding>,
 }
 
 impl Plan {
@@ -466,6 +470,9 @@ impl<'a> Planner<'a> {
             pull: missing(&service_account.pull),
             role: self.role_changes(account).then_some(Some(account.role)),
         };
+        if edit.mountable.or(edit.pull).is_some() {
+            self.plan.warnings.extend(kept_by_others(self.subject, service_account, &account.secret));
+        }
         if edit.changes_something() {
             self.plan.changes.push(Change::EditServiceAccount {
                 namespace: self.subject.snapshot.name.clone(),

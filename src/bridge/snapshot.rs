@@ -116,6 +116,8 @@ pub struct ServiceAccount {
     pub pull: Vec<String>,
     /// The value of [`super::names::ROLE_ANNOTATION`].
     pub role: Option<String>,
+    /// Who would undo a change to it: `Argo CD`, `Tenant shop`.
+    pub owner: Option<String>,
 }
 
 /// What we need of a Secret.

@@ -12,15 +12,6 @@ use crate::bridge::builds::{CommonSpec, IMPORTED_ANNOTATION, MANAGED, MANAGED_AN
 use crate::bridge::names::FORMER_OUTPUT_ANNOTATION;
 use crate::bridge::snapshot::{Build, BuildConfig, FormerOutput, Phase, Read, WrittenOutput};
 
-/// What GitOps tools leave on the objects that they keep as they are written elsewhere, as annotation or label, and who
-/// does. Argo CD's default label, `app.kubernetes.io/instance`, is everybody's and tells nothing.
-const KEEPERS: [(&str, &str); 4] = [
-    ("argocd.argoproj.io/tracking-id", "Argo CD"),
-    ("argocd.argoproj.io/instance", "Argo CD"),
-    ("kustomize.toolkit.fluxcd.io/name", "Flux"),
-    ("helm.toolkit.fluxcd.io/name", "Flux"),
-];
-
 #[derive(Deserialize)]
 pub(super) struct StoredBuildConfig {
     pub(super) metadata: Meta,
@@ -65,7 +56,7 @@ impl From<StoredBuildConfig> for BuildConfig {
         let kept = |text: &String| serde_json::from_str(text).map_err(|error| error.to_string());
         Self {
             former: metadata.annotation(FORMER_OUTPUT_ANNOTATION).map(kept),
-            owner: owner(&metadata),
+            owner: metadata.owner(),
             name: metadata.name,
             resource_version: metadata.resource_version,
             output: WrittenOutput::deserialize(&spec["output"]).unwrap_or_default(),
@@ -73,17 +64,6 @@ impl From<StoredBuildConfig> for BuildConfig {
             spec: CommonSpec::deserialize(&spec).unwrap_or_default(),
         }
     }
-}
-
-/// Who would undo a change to an object: a GitOps tool, or the controller that it belongs to.
-fn owner(metadata: &Meta) -> Option<String> {
-    let controller = metadata.owner_references.iter().flatten().find(|owner| owner.controller);
-    let marked = |key: &str| {
-        let label = metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(key));
-        label || metadata.annotation(key).is_some()
-    };
-    let keeper = || KEEPERS.iter().find(|(key, _)| marked(key)).map(|(_, keeper)| (*keeper).to_owned());
-    controller.map(|owner| format!("{} {}", owner.kind, owner.name)).or_else(keeper)
 }
 
 impl From<StoredBuild> for Build {

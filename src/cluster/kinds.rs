@@ -165,6 +165,15 @@ impl Kind {
     }
 }
 
+/// What GitOps tools leave on the objects that they keep as they are written elsewhere, as annotation or label, and who
+/// does. Argo CD's default label, `app.kubernetes.io/instance`, is everybody's and tells nothing.
+const KEEPERS: [(&str, &str); 4] = [
+    ("argocd.argoproj.io/tracking-id", "Argo CD"),
+    ("argocd.argoproj.io/instance", "Argo CD"),
+    ("kustomize.toolkit.fluxcd.io/name", "Flux"),
+    ("helm.toolkit.fluxcd.io/name", "Flux"),
+];
+
 /// `metadata` of any object.
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -194,6 +203,17 @@ pub(super) struct Owner {
 impl Meta {
     pub(super) fn annotation(&self, key: &str) -> Option<&String> {
         self.annotations.as_ref()?.get(key)
+    }
+
+    /// Who would undo a change to the object: a GitOps tool, or the controller that it belongs to.
+    pub(super) fn owner(&self) -> Option<String> {
+        let controller = self.owner_references.iter().flatten().find(|owner| owner.controller);
+        let marked = |key: &str| {
+            let label = self.labels.as_ref().is_some_and(|labels| labels.contains_key(key));
+            label || self.annotation(key).is_some()
+        };
+        let keeper = || KEEPERS.iter().find(|(key, _)| marked(key)).map(|(_, keeper)| (*keeper).to_owned());
+        controller.map(|owner| format!("{} {}", owner.kind, owner.name)).or_else(keeper)
     }
 
     /// Whether the object carries our label.

@@ -49,6 +49,7 @@ impl From<kinds::ServiceAccount> for ServiceAccount {
         let names = |list: Option<Vec<kinds::Reference>>| list.into_iter().flatten().map(|reference| reference.name).collect();
         Self {
             role: account.metadata.annotation(ROLE_ANNOTATION).cloned(),
+            owner: account.metadata.owner(),
             name: account.metadata.name,
             resource_version: account.metadata.resource_version,
             mountable: names(account.secrets),
@@ -250,7 +251,10 @@ mod tests {
         }));
         let lists = ["builder-dockercfg-h5hq5", "builder-quay-parity"].map(str::to_owned).to_vec();
         let (name, resource_version) = ("builder".to_owned(), "1502".to_owned());
-        assert_eq!(account, ServiceAccount { name, resource_version, mountable: lists.clone(), pull: lists, role: None });
+        assert_eq!(
+            account,
+            ServiceAccount { name, resource_version, mountable: lists.clone(), pull: lists, ..Default::default() }
+        );
 
         let secret: Secret = reduced::<kinds::Secret, _>(json!({
             "apiVersion": "v1", "kind": "Secret",

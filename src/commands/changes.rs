@@ -6,6 +6,7 @@ use futures::StreamExt as _;
 
 use super::Context;
 use crate::bridge::change::{Change, ScopeEdit};
+use crate::bridge::checks;
 use crate::bridge::finding::{Code, Finding};
 use crate::bridge::plan::Plan;
 use crate::cli::Changing;
@@ -23,6 +24,8 @@ pub(super) struct ChangeSet {
     pub scope: ScopeEdit,
     /// Why the namespace lists cannot be edited.
     pub scope_obstacle: Option<Finding>,
+    /// What stands in the way of changes in Quay.
+    pub obstacles: Vec<Finding>,
     /// The namespaces and their plans.
     pub plans: Vec<(Judged, Plan)>,
 }
@@ -30,7 +33,7 @@ pub(super) struct ChangeSet {
 impl ChangeSet {
     /// Without any plan.
     pub(super) fn new(command: &'static str) -> Self {
-        Self { command, scope: ScopeEdit::default(), scope_obstacle: None, plans: vec![] }
+        Self { command, scope: ScopeEdit::default(), scope_obstacle: None, obstacles: vec![], plans: vec![] }
     }
 
     /// Adds a namespace's plan, with the changes that bring it into (or out of) scope in front.
@@ -54,7 +57,13 @@ impl ChangeSet {
     /// What cannot be done.
     pub(super) fn blocked(&self) -> Vec<Finding> {
         let of_plans = self.plans.iter().flat_map(|(_, plan)| plan.blocked.clone());
-        self.scope_obstacle.iter().cloned().chain(of_plans).collect()
+        self.obstacles.iter().chain(&self.scope_obstacle).cloned().chain(of_plans).collect()
+    }
+
+    /// What cannot be done, and what is worth knowing about what can.
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        let warnings = self.plans.iter().flat_map(|(_, plan)| plan.warnings.clone());
+        self.blocked().into_iter().chain(warnings).collect()
     }
 
     /// The exit code of a command that was asked for just this: what cannot be done is a refusal, not a finding.
@@ -91,7 +100,7 @@ impl ChangeSet {
 
     /// The report of a plan that was not applied.
     pub(super) fn planned(&self, context: &Context, dry_run: bool) -> ChangeReport {
-        ChangeReport::new(context.program, self.command, dry_run, self.entries(), self.blocked())
+        ChangeReport::new(context.invocation, self.command, dry_run, self.entries(), self.findings())
     }
 
     /// Shows the plan and asks: see [`confirm`].
@@ -151,6 +160,21 @@ impl ChangeSet {
 
 fn takes_over(plan: &Plan) -> bool {
     plan.changes.iter().any(|change| matches!(change, Change::TakeOwnership { .. }))
+}
+
+/// What stands in the way of changes in Quay, as far as is known: what the integration's checks say of it.
+pub(super) fn obstacles(session: &Session, target: &Target) -> Vec<Finding> {
+    let checks = checks::integration(&session.snapshot, Some(&target.quay.troubles()));
+    checks.into_iter().flat_map(|check| check.findings).filter(|finding| finding.code.stops_changes()).collect()
+}
+
+/// The same after changes, where one of them failed: Quay is asked why.
+pub(super) async fn obstacles_after(session: &Session, target: &Target, made: &[ChangeReportEntry]) -> Vec<Finding> {
+    if !made.iter().any(|change| change.state == ChangeState::Failed) {
+        return vec![];
+    }
+    tokio::join!(target.quay.diagnose(), target.quay.check_state());
+    obstacles(session, target)
 }
 
 /// Shows what is planned and asks, unless that was answered beforehand. Gives the format of the report that is to follow:

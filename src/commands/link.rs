@@ -6,12 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::changes::{ChangeSet, finish};
+use super::changes::{ChangeSet, finish, obstacles, obstacles_after};
 use super::{Context, refuse_missing};
 use crate::bridge::Role;
 use crate::bridge::change::Change;
 use crate::bridge::checks::Subject;
 use crate::bridge::desired::DEFAULT_ACCOUNTS;
+use crate::bridge::finding::{Code, Finding, Level};
 use crate::bridge::integration::{Integration, QuayIntegration};
 use crate::bridge::plan::{self, Options, Plan};
 use crate::bridge::scope::{NeedsForce, apply_edits, bring_in};
@@ -43,8 +44,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Link) -> Result<ExitStatus
     let format = set.confirm(context, &session, args.changing)?;
     let report = linking.carry_out(context, &session, set).await?;
     let ended = finish(context, &report, format)?;
-    // What cannot be done is a refusal, not a finding.
-    Ok(if report.findings.is_empty() { ended } else { ExitStatus::Failure })
+    // What cannot be done is a refusal, not a finding; a warning is neither.
+    let is_refusal = |finding: &Finding| finding.level != Level::Warning || finding.code.stops_changes();
+    Ok(if report.findings.iter().any(is_refusal) { ExitStatus::Failure } else { ended })
 }
 
 /// Links namespaces without asking.
@@ -99,7 +101,13 @@ impl<'a> Linking<'a> {
             last = self.plan(context, session, target, parts).await?.without_takeovers();
             entries.extend(last.apply(context, session, target).await);
         }
-        Ok(ChangeReport::new(context.program, "link", false, entries, last.blocked()))
+        let mut findings = obstacles_after(session, target, &entries).await;
+        for finding in last.findings() {
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
+        }
+        Ok(ChangeReport::new(context.invocation, "link", false, entries, findings))
     }
 
     /// What the cluster holds, once the service accounts that are to be linked have appeared or the patience is over.
@@ -142,11 +150,18 @@ impl<'a> Linking<'a> {
         let look = Look { quay: Some(Depth::New), tags: false, probe: false, beyond_scope: true };
         let mut set = ChangeSet::new("link");
         let mut resource = target.integration.resource.clone();
-        for judged in session.judge_each(context.ui, target, parts, look, &self.requests, |judged| judged).await {
-            if matches!(self.which, Which::All) && !judged.is_to_be_linked(target) {
+        let mut all = session.judge_each(context.ui, target, parts, look, &self.requests, |judged| judged).await;
+        all.retain(|judged| !matches!(self.which, Which::All) || judged.is_to_be_linked(target));
+        all.iter().try_for_each(|judged| self.refuse_impossible(judged))?;
+        if all.iter().any(lacks_organization) {
+            // Before the first change: an organization without robot accounts is of no use.
+            target.quay.diagnose().await;
+        }
+        set.obstacles = obstacles(session, target);
+        for judged in all {
+            if set.obstacles.iter().any(|obstacle| stops(obstacle.code, &judged)) {
                 continue;
             }
-            self.refuse_impossible(&judged)?;
             let (scope, plan) = self.plan_one(target, &mut resource, &judged)?;
             set.add(judged, scope, plan);
         }
@@ -190,4 +205,14 @@ impl<'a> Linking<'a> {
         let subject = Subject { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &judged.desired };
         Ok((scope, plan::repair(&subject, Options { adopt: self.args.adopt, rotate: false })))
     }
+}
+
+fn lacks_organization(judged: &Judged) -> bool {
+    matches!(judged.snapshot.organization, Ok(None))
+}
+
+/// Whether what stands in the way of changes in Quay keeps a namespace from being linked. Some of it only concerns
+/// organizations that are still to be created.
+fn stops(obstacle: Code, judged: &Judged) -> bool {
+    !matches!(obstacle, Code::UserLacksRight | Code::TokenLacksScope) || lacks_organization(judged)
 }

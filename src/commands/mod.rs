@@ -14,12 +14,15 @@ mod status;
 mod unlink;
 mod version;
 
+use std::path::PathBuf;
+
 use crate::bridge::names;
 use crate::bridge::snapshot::{ImageStream, Namespace, Read};
 use crate::cli::{Cli, Command, Global};
 use crate::cluster::Cluster;
 use crate::error::{Error, ExitStatus};
-use crate::report::{Format, Style};
+use crate::report::{Format, Invocation, Style};
+use crate::session::shell::quoted;
 use crate::ui::Ui;
 
 /// What every command has at hand.
@@ -30,12 +33,43 @@ pub(crate) struct Context<'a> {
     pub global: &'a Global,
     /// What the person typed: `oc quay` or `kubectl quay`.
     pub program: &'a str,
+    /// How the commands begin that are shown.
+    pub invocation: &'a Invocation,
 }
 
 impl Context<'_> {
     fn style(&self) -> Style {
         Style { width: self.ui.width(), ascii: self.ui.ascii() }
     }
+}
+
+/// How the commands begin that are shown: with what was said about where to connect to, and with no secret.
+pub(crate) fn invocation(program: &str, global: &Global) -> Invocation {
+    let text = |value: &Option<String>| value.clone();
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+    // What came from stdin is gone.
+    let token_file = path(&global.quay_token_file).filter(|path| path != "-");
+    let flags = |given: &[(&str, Option<String>)]| -> Vec<String> {
+        let flag = |(flag, value): &(&str, Option<String>)| Some(format!("{flag} {}", quoted(value.as_ref()?)));
+        given.iter().filter_map(flag).collect()
+    };
+    let mut cluster = flags(&[
+        ("--kubeconfig", path(&global.kubeconfig)),
+        ("--context", text(&global.context)),
+        ("--cluster", text(&global.cluster)),
+        ("--user", text(&global.user)),
+        ("--as", text(&global.impersonate)),
+        ("--as-uid", text(&global.impersonate_uid)),
+    ]);
+    cluster.extend(global.impersonate_groups.iter().map(|group| format!("--as-group {}", quoted(group))));
+    let mut quay = flags(&[
+        ("--quay-url", text(&global.quay_url)),
+        ("--cluster-id", text(&global.cluster_id)),
+        ("--quay-ca-file", path(&global.quay_ca_file)),
+        ("--quay-token-file", token_file),
+    ]);
+    quay.extend(global.insecure.then(|| "--insecure".to_owned()));
+    Invocation::new(program, &cluster, &quay)
 }
 
 /// Runs the command.

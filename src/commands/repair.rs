@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt as _;
 
 use super::Context;
-use super::changes::{ChangeSet, finish};
+use super::changes::{ChangeSet, finish, obstacles_after};
 use crate::bridge::change::Change;
 use crate::bridge::checks::{self, Check, Subject};
 use crate::bridge::finding::{Code, Finding, Level};
@@ -40,7 +40,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
     let (set, mut findings) = repairing.plan(parts?, options).await;
     if args.changing.dry_run {
         let findings = [repairing.integration_findings(), set.blocked()].concat();
-        let report = ChangeReport::new(context.program, "repair", true, set.entries(), findings);
+        let report = ChangeReport::new(context.invocation, "repair", true, set.entries(), findings);
         return finish(context, &report, global.output);
     }
     let format = set.confirm(context, &session, args.changing)?;
@@ -60,8 +60,14 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
         // The later plans renew nothing, so they do not say it.
         findings.extend(set.blocked().into_iter().filter(|finding| finding.code == Code::TokenNotRenewed));
     }
+    obstacles_after(&session, target, &entries).await;
     findings.splice(0..0, repairing.integration_findings());
-    finish(context, &ChangeReport::new(context.program, "repair", false, entries, findings), format)
+    for warning in set.plans.iter().flat_map(|(_, plan)| &plan.warnings) {
+        if !findings.contains(warning) {
+            findings.push(warning.clone());
+        }
+    }
+    finish(context, &ChangeReport::new(context.invocation, "repair", false, entries, findings), format)
 }
 
 /// What the bridge would do at first, and where: what a repair of all namespaces does.
@@ -85,7 +91,7 @@ pub(super) async fn plan_all(
     let repairing = Repairing { context, session: &session, target, which: &which, look };
     let (set, _) = repairing.plan(parts?, Options::default()).await;
     let findings = [repairing.integration_findings(), set.blocked()].concat();
-    Ok((session.place(), ChangeReport::new(context.program, "run", dry_run, set.entries(), findings)))
+    Ok((session.place(), ChangeReport::new(context.invocation, "run", dry_run, set.entries(), findings)))
 }
 
 struct Repairing<'a> {
@@ -159,7 +165,7 @@ impl Repairing<'_> {
     /// What is wrong with the integration as a whole: where Quay does not let us in, there is nothing to do in a
     /// namespace, and still it is not as it should be.
     fn integration_findings(&self) -> Vec<Finding> {
-        checks::integration(&self.session.snapshot, &self.target.quay.troubles()).iter().flat_map(remaining).collect()
+        checks::integration(&self.session.snapshot, Some(&self.target.quay.troubles())).iter().flat_map(remaining).collect()
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) async fn look(
     let depth = if which.is_many() { Depth::Lean } else { Depth::Full };
     let look = Look { quay: Some(depth), tags: true, probe, beyond_scope: false };
     let mut namespaces = Vec::new();
-    let mut troubles = Vec::new();
+    let mut troubles = None;
     if let Some(target) = &session.target {
         namespaces = session
             .judge_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| {
@@ -83,16 +83,21 @@ pub(super) async fn look(
                 (NamespaceReport::new(judged.snapshot.name, organization, linked, why), judged.checks)
             })
             .await;
-        troubles = target.quay.troubles();
+        let is_asked = target.has_token && namespaces.iter().any(|(namespace, _)| namespace.linked);
+        troubles = is_asked.then(|| target.quay.troubles());
     }
     let integration = IntegrationReport::new(&session.snapshot, &cluster.server(), cluster.context());
-    let checks = checks::integration(&session.snapshot, &troubles);
-    Ok(StatusReport::new(context.program, &which.to_string(), integration, checks, namespaces))
+    let checks = checks::integration(&session.snapshot, troubles.as_deref());
+    Ok(StatusReport::new(context.invocation, &which.to_string(), integration, checks, namespaces))
 }
 
 fn exit_status(report: &StatusReport, fail_on: FailOn) -> ExitStatus {
+    if report.is_unreadable() {
+        return ExitStatus::Failure;
+    }
     let limit = match fail_on {
         FailOn::Never => return ExitStatus::Success,
+        FailOn::Unknown => Level::Unknown,
         FailOn::Warning => Level::Warning,
         FailOn::Error => Level::Error,
     };

@@ -54,7 +54,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
     }
     let format = set.confirm(context, &session, args.changing)?;
     let entries = set.apply(context, &session, target).await;
-    let report = ChangeReport::new(context.program, "unlink", false, entries, set.blocked());
+    let report = ChangeReport::new(context.invocation, "unlink", false, entries, set.blocked());
     Ok(set.unfinished_or_refused_or(finish(context, &report, format)?))
 }
 

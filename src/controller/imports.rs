@@ -293,6 +293,7 @@ mod tests {
             url: Setting { value: url, source: source.clone() },
             cluster_id: Setting { value: ClusterId::new("openshift"), source },
             resource: Some(QuayIntegration { scheduled: true, ..Default::default() }),
+            lists_unread: false,
             insecure: false,
             cluster: "api.example.com:6443".into(),
         }

@@ -23,7 +23,7 @@ pub enum Depth {
     /// Robot accounts and default permissions at once, repositories only if the robot accounts' lists do not show every
     /// wanted one: fewest calls. For many namespaces.
     Lean,
-    /// Robot accounts and the organization itself, the rest only if it exists: fewest calls where it may not.
+    /// The organization itself, the rest only if it exists: fewest calls where it may not.
     New,
     /// Robot accounts and the organization itself, and nothing else: whose it is. For deletions.
     Owner,
@@ -109,7 +109,8 @@ impl Quay {
                 Look { robots, view: None, permissions: Some(permissions), repositories: None }
             }
             Depth::New | Depth::Owner => {
-                let (robots, view) = join!(robots, self.view(name));
+                let view = self.view(name).await;
+                let robots = if matches!(view, Ok(Some(_))) { robots.await } else { Ok(vec![]) };
                 Look { robots, view: Some(view), permissions: None, repositories: None }
             }
         }

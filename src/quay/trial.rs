@@ -83,7 +83,7 @@ impl Quay {
 
     /// Whether the user administers an organization and just the token may not. To user:admin Quay says of each
     /// organization of the user whether the token may (`org_view` of `endpoints/api/user.py`); else one of them is tried.
-    async fn keeps_org_admin_back(&self, user: &wire::User) -> bool {
+    pub(super) async fn keeps_org_admin_back(&self, user: &wire::User) -> bool {
         let Some(first) = user.organizations.first() else { return false };
         if user.organizations.iter().any(|organization| organization.is_org_admin == Some(true)) {
             return false;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::style::Style;
-use super::{API_VERSION, Format, address_hint, human, machine, short};
+use super::{API_VERSION, Format, Invocation, address_hint, human, machine, short};
 use crate::bridge::Role;
 use crate::bridge::builds::{BUILDER, Destination, Outlook, Strategy, lacks_secret};
 use crate::bridge::checks::Subject;
@@ -226,9 +226,9 @@ impl ShipwrightReport {
 }
 
 impl BuildsReport {
-    /// Puts a report together. `program` is what the person typed, `selection` how they named the namespaces.
+    /// Puts a report together. `invocation` is how the commands in it begin, `selection` how they named the namespaces.
     pub fn new(
-        program: &str,
+        invocation: &Invocation,
         selection: &str,
         build_configs: Vec<BuildConfigReport>,
         shipwright_builds: Vec<ShipwrightReport>,
@@ -238,14 +238,14 @@ impl BuildsReport {
         let unread: Vec<_> = unread.iter().map(|why| printable(why)).collect();
         for finding in &mut findings {
             finding.message = printable(&finding.message);
-            address_hint(finding, program);
+            address_hint(finding, invocation);
         }
         let to_quay = build_configs.iter().filter(|config| config.is_to_quay()).count();
         let mends = [Code::BuildToInternalRegistry, Code::BuildGoesNowhere, Code::RewritingOutdated];
         let next = findings
             .iter()
             .any(|finding| mends.contains(&finding.code) && finding.object.kind == "BuildConfig")
-            .then(|| format!("{program} builds rewrite {selection}"));
+            .then(|| format!("{invocation} builds rewrite {selection}"));
         let answer = match build_configs.len() {
             0 if !unread.is_empty() => "Which BuildConfigs there are is not known".to_owned(),
             0 => "There are no BuildConfigs".to_owned(),

@@ -7,7 +7,7 @@ use crate::bridge::finding::{Finding, Level, ObjectRef};
 use crate::ui::printable;
 
 use super::style::Style;
-use super::{API_VERSION, Format, address_hint, human, machine, of_level, short, verdict};
+use super::{API_VERSION, Format, Invocation, address_hint, human, machine, of_level, short, verdict};
 
 /// The changes of a command, planned or done.
 #[derive(Clone, Debug, Serialize)]
@@ -119,9 +119,9 @@ impl ChangeReportEntry {
 }
 
 impl ChangeReport {
-    /// Puts a report together. `program` is what the person typed, `oc quay` or `kubectl quay`.
+    /// Puts a report together. `invocation` is how the commands in it begin.
     pub fn new(
-        program: &str,
+        invocation: &Invocation,
         command: &'static str,
         dry_run: bool,
         changes: Vec<ChangeReportEntry>,
@@ -129,7 +129,7 @@ impl ChangeReport {
     ) -> Self {
         for finding in &mut findings {
             finding.message = printable(&finding.message);
-            address_hint(finding, program);
+            address_hint(finding, invocation);
         }
         let went_well = |change: &ChangeReportEntry| matches!(change.state, ChangeState::Planned | ChangeState::Done);
         let mut report = Self {

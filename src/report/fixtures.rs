@@ -10,9 +10,14 @@ use crate::bridge::checks::Check;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::integration::{Given, IntegrationSnapshot, QuayIntegration, SecretKey};
 
-use super::{ChangeReport, ChangeReportEntry, IntegrationReport, NamespaceReport, StatusReport, Style};
+use super::{ChangeReport, ChangeReportEntry, IntegrationReport, Invocation, NamespaceReport, StatusReport, Style};
 
 pub(super) const PROGRAM: &str = "oc quay";
+
+/// The program without any flag.
+pub(super) fn plain() -> Invocation {
+    Invocation::new(PROGRAM, &[], &[])
+}
 
 pub(super) fn style(width: usize) -> Style {
     Style { width: Some(width), ascii: false }
@@ -113,13 +118,13 @@ pub(super) fn one(findings: Vec<Finding>) -> StatusReport {
 
 /// The status of namespaces.
 pub(super) fn several(selection: &str, namespaces: Vec<(NamespaceReport, Vec<Check>)>) -> StatusReport {
-    StatusReport::new(PROGRAM, selection, integration(), integration_checks(), namespaces)
+    StatusReport::new(&plain(), selection, integration(), integration_checks(), namespaces)
 }
 
 /// The status of a namespace while something is wrong with the integration.
 pub(super) fn with_integration(finding: Finding) -> StatusReport {
     let checks = vec![Check::new("Token", "Secret openshift-operators/quay-integration, key token", vec![finding])];
-    StatusReport::new(PROGRAM, "-n myproj", integration(), checks, [(namespace("myproj"), super::fixtures::checks(vec![]))])
+    StatusReport::new(&plain(), "-n myproj", integration(), checks, [(namespace("myproj"), super::fixtures::checks(vec![]))])
 }
 
 /// Thirty namespaces: two with errors, one with a warning, one unknown, 24 fine, two not linked.
@@ -183,7 +188,7 @@ pub(super) fn planned(namespace: &str) -> Vec<ChangeReportEntry> {
 }
 
 pub(super) fn change(command: &'static str, dry_run: bool, changes: Vec<ChangeReportEntry>) -> ChangeReport {
-    ChangeReport::new(PROGRAM, command, dry_run, changes, vec![])
+    ChangeReport::new(&plain(), command, dry_run, changes, vec![])
 }
 
 /// Changes of which one failed, so that another was not tried; and what remains.
@@ -196,5 +201,5 @@ pub(super) fn failed() -> ChangeReport {
             _ => entry.done(),
         });
     }
-    ChangeReport::new(PROGRAM, "link", false, changes, vec![missing("myproj"), rival("myproj")])
+    ChangeReport::new(&plain(), "link", false, changes, vec![missing("myproj"), rival("myproj")])
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::problems;
 use super::status::{CheckReport, IntegrationReport, NamespaceReport, SettingReport, StatusReport};
-use super::verdict::RUN;
+use super::verdict::{ASK, RUN};
 use crate::bridge::finding::{Code, Finding, Level};
 
 const LOOKS: &str = include_str!("html/page.css");
@@ -18,7 +18,11 @@ const SCRIPT: &str = include_str!("html/page.js");
 
 /// The page of a status that was read at a time.
 pub(super) fn status(report: &StatusReport, read: Timestamp) -> String {
-    let answer = report.verdict.rsplit_once(RUN).map_or(report.verdict.as_str(), |(answer, _)| answer);
+    let answer = report
+        .verdict
+        .rsplit_once(RUN)
+        .or_else(|| report.verdict.rsplit_once(ASK))
+        .map_or(report.verdict.as_str(), |(answer, _)| answer);
     let mut page = String::new();
     page += "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
     page += &format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n", policy());
@@ -52,7 +56,7 @@ fn heading(report: &StatusReport, answer: &str, read: Timestamp) -> String {
 }
 
 fn integration(report: &StatusReport) -> String {
-    let IntegrationReport { cluster, quay, cluster_id, token, checks } = &report.integration;
+    let IntegrationReport { cluster, quay, cluster_id, token, checks, .. } = &report.integration;
     let mut text = "<section>\n<h2>Integration</h2>\n<dl>\n".to_owned();
     for (name, setting) in [("Cluster", cluster), ("Quay", quay), ("Cluster ID", cluster_id), ("Token", token)] {
         let value = match setting {
@@ -151,7 +155,8 @@ fn of_code(code: Code, all: &[Finding]) -> String {
     for finding in all.iter().filter(|finding| finding.code == code) {
         let namespace = finding.namespace.as_deref().unwrap_or_default();
         let place = finding.namespace.as_ref().map(|name| format!("<b>{}</b> ", Text(name))).unwrap_or_default();
-        let command = finding.hint.as_deref().map(command).unwrap_or_default();
+        let ask = finding.ask.map(|who| format!(" Ask {who} to run:")).unwrap_or_default();
+        let command = finding.hint.as_deref().map(|hint| ask + &command(hint)).unwrap_or_default();
         text += &format!("<li data-of=\"{}\">{place}{}{command}</li>\n", Text(namespace), Text(&finding.message));
     }
     text + "</ul>\n</article>\n"

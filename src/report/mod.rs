@@ -10,6 +10,7 @@ mod fixtures;
 mod html;
 mod human;
 mod images;
+mod invocation;
 mod machine;
 mod manifests;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use builds::{BuildConfigReport, BuildReport, BuildsReport, SentBy, Shipwrigh
 pub use change::{ChangeReport, ChangeReportEntry, ChangeState};
 pub use explanation::explanation;
 pub use images::{ImageReport, ImagesReport};
+pub use invocation::Invocation;
 pub use manifests::{list, manifests, stream};
 pub use setup::{FactReport, NamespacePreview, SetupReport, StepReport, StepState};
 pub use status::{CheckReport, IntegrationReport, NamespaceReport, SettingReport, StatusReport, Summary};
@@ -82,16 +84,16 @@ fn client(program: &str) -> &str {
     program.split(' ').next().unwrap_or(program)
 }
 
-/// Has the hint begin as the person began: hints are kept for `oc`, and kubectl knows the same commands. A namespace
-/// that the hint asks for is not named where the finding is about the integration as a whole.
-fn address_hint(finding: &mut Finding, program: &str) {
-    finding.explained_by = finding.explained_by.replace("oc quay", program);
-    if let Some(hint) = &mut finding.hint {
-        *hint = hint.replace(" -n {namespace}", "");
-        if let Some(arguments) = hint.strip_prefix("oc ") {
-            *hint = format!("{} {arguments}", client(program));
-        }
-    }
+/// Has the hint begin as the person began, or as whoever is to be asked will. A namespace that the hint asks for is not
+/// named where the finding is about the integration as a whole.
+fn address_hint(finding: &mut Finding, invocation: &Invocation) {
+    finding.explained_by = invocation.begin(&finding.explained_by);
+    let Some(hint) = &mut finding.hint else { return };
+    *hint = hint.replace(" -n {namespace}", "");
+    *hint = match finding.ask {
+        None => invocation.begin(hint),
+        Some(_) => invocation.of_others().begin(hint),
+    };
 }
 
 #[cfg(test)]

@@ -5,14 +5,14 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::bridge::checks::Check;
-use crate::bridge::finding::{Code, Finding, Level};
+use crate::bridge::checks::{Check, REGISTRY};
+use crate::bridge::finding::{Administrator, Code, Finding, Level};
 use crate::bridge::integration::{IntegrationSnapshot, Setting};
 use crate::bridge::names::QuayUrl;
 use crate::ui::{printable, printable_line};
 
 use super::style::Style;
-use super::{API_VERSION, Format, address_hint, html, human, machine, of_level, short, verdict};
+use super::{API_VERSION, Format, Invocation, address_hint, html, human, machine, of_level, short, verdict};
 
 /// The state of the integration and of the namespaces that were asked for.
 #[derive(Clone, Debug, Serialize)]
@@ -78,6 +78,9 @@ pub struct IntegrationReport {
     pub cluster_id: Option<SettingReport>,
     /// The token, without its value.
     pub token: Option<SettingReport>,
+    /// The person has no token and is not allowed to read the stored one: what takes a token is for administrators.
+    #[serde(skip)]
+    pub(super) is_for_administrators: bool,
     /// The checks.
     pub checks: Vec<CheckReport>,
 }
@@ -132,10 +135,10 @@ pub struct CheckReport {
 }
 
 impl StatusReport {
-    /// Puts a report together. `program` is what the person typed, `oc quay` or `kubectl quay`; `selection` is how they
-    /// named the namespaces, as a command line: `-n shop`, `-A`, `-l team=web`, `shop web`.
+    /// Puts a report together. `invocation` is how the commands in it begin; `selection` is how the person named the
+    /// namespaces, as a command line: `-n shop`, `-A`, `-l team=web`, `shop web`.
     pub fn new(
-        program: &str,
+        invocation: &Invocation,
         selection: &str,
         mut integration: IntegrationReport,
         integration_checks: Vec<Check>,
@@ -156,7 +159,15 @@ impl StatusReport {
             namespaces.push(namespace);
             findings.extend(its_findings);
         }
-        findings.iter_mut().for_each(|finding| address_hint(finding, program));
+        for finding in &mut findings {
+            if let ([only], Some(hint)) = (namespaces.as_slice(), &mut finding.hint) {
+                *hint = hint.replace("{namespace}", &only.name);
+            }
+            if integration.is_for_administrators && finding.hint.as_deref().is_some_and(is_for_administrators) {
+                finding.ask = Some(Administrator::Cluster);
+            }
+            address_hint(finding, invocation);
+        }
 
         let mut report = Self {
             api_version: API_VERSION,
@@ -169,7 +180,7 @@ impl StatusReport {
             verdict: String::new(),
             next: None,
         };
-        (report.verdict, report.next) = verdict::status(&report, program, selection);
+        (report.verdict, report.next) = verdict::status(&report, invocation, selection);
         report
     }
 
@@ -177,6 +188,23 @@ impl StatusReport {
     pub fn worst(&self) -> Level {
         let checks = self.integration.checks.iter().map(|check| check.level);
         checks.chain(self.namespaces.iter().map(|namespace| namespace.level)).max().unwrap_or(Level::Ok)
+    }
+
+    /// Whether nothing could be read of any namespace: then there is no answer to what was asked.
+    pub fn is_unreadable(&self) -> bool {
+        let is_unread = |namespace: &NamespaceReport| {
+            !namespace.checks.is_empty() && namespace.checks.iter().all(|check| check.level == Level::Unknown)
+        };
+        self.summary.error == 0 && self.unchecked() > 0 && self.namespaces.iter().all(is_unread)
+    }
+
+    /// How many things could not be checked: the findings that say so, and the checks that something else stood in the way of.
+    pub(super) fn unchecked(&self) -> usize {
+        let checks = self.namespaces.iter().flat_map(|namespace| &namespace.checks).chain(&self.integration.checks);
+        let skipped = checks.filter(|check| {
+            check.level == Level::Unknown && !check.findings.iter().any(|code| code.entry().level == Level::Unknown)
+        });
+        self.summary.unknown + skipped.count()
     }
 
     /// The report in a format. Colors are always in it, for [`crate::ui::Ui`] to strip.
@@ -246,6 +274,7 @@ impl IntegrationReport {
             token: snapshot
                 .token_source()
                 .map(|source| SettingReport { value: None, source: printable_line(&source.to_string()) }),
+            is_for_administrators: snapshot.is_for_administrators(),
             checks: vec![],
         }
     }
@@ -276,6 +305,16 @@ impl NamespaceReport {
         self.level > Level::Info
     }
 
+    /// Whether the registry was asked.
+    pub(super) fn is_probed(&self) -> bool {
+        self.checks.iter().any(|check| check.title == REGISTRY)
+    }
+
+    /// Whether the registry was asked and accepts every login.
+    pub(super) fn has_working_logins(&self) -> bool {
+        self.checks.iter().any(|check| check.title == REGISTRY && check.level == Level::Ok)
+    }
+
     /// How it is, in a word or two.
     pub(super) fn state(&self) -> &'static str {
         match self.level {
@@ -288,6 +327,12 @@ impl NamespaceReport {
     fn rank(&self) -> (Reverse<Level>, bool, &str) {
         (Reverse(self.level.max(Level::Info)), !self.linked, &self.name)
     }
+}
+
+/// Whether a command takes a token, or rights in the whole cluster.
+fn is_for_administrators(hint: &str) -> bool {
+    let commands = ["quay repair", "quay link", "quay unlink", "quay setup", "edit quayintegrations", "get mutatingwebhook"];
+    commands.iter().any(|command| hint.strip_prefix("oc ").is_some_and(|rest| rest.starts_with(command)))
 }
 
 /// Checks as they are reported, and their findings. What a server chose of the words is made printable here, once.

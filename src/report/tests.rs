@@ -18,7 +18,7 @@ fn json(report: &StatusReport) -> Value {
 fn hints_begin_as_the_person_began() {
     let hint = |code, program| {
         let mut finding = Finding::new(code, ObjectRef::cluster("Namespace", "shop"), "m").in_namespace("shop");
-        address_hint(&mut finding, program);
+        address_hint(&mut finding, &Invocation::new(program, &[], &[]));
         finding.hint
     };
     assert_eq!(hint(Code::RobotMissing, "kubectl quay").as_deref(), Some("kubectl quay repair -n shop"));
@@ -31,9 +31,15 @@ fn hints_begin_as_the_person_began() {
 fn kubectl_is_named_throughout() {
     let findings = vec![missing("myproj"), rival("myproj")];
     let namespaces = [(namespace("myproj"), checks(findings.clone()))];
-    let report = StatusReport::new("kubectl quay", "-n myproj", IntegrationReport::default(), vec![], namespaces);
+    let report = StatusReport::new(
+        &Invocation::new("kubectl quay", &[], &[]),
+        "-n myproj",
+        IntegrationReport::default(),
+        vec![],
+        namespaces,
+    );
     assert_eq!(report.verdict, "1 error, 1 warning. Run: kubectl quay repair -n myproj");
-    let changes = ChangeReport::new("kubectl quay", "repair", true, vec![], findings);
+    let changes = ChangeReport::new(&Invocation::new("kubectl quay", &[], &[]), "repair", true, vec![], findings);
     for text in [report.render(Format::Wide, &style(80)).unwrap(), changes.render(Format::Wide, &style(80)).unwrap()] {
         assert!(text.contains("kubectl get secrets") && !strip(&text).contains("> oc "), "{text}");
     }

@@ -2,30 +2,45 @@
 
 use std::collections::BTreeSet;
 
-use crate::bridge::finding::{Finding, Level};
+use crate::bridge::finding::{Administrator, Code, Finding, Level};
 
 use super::change::{ChangeReport, ChangeState};
 use super::status::{NamespaceReport, StatusReport};
-use super::{count, of_level, problems};
+use super::{Invocation, count, of_level, problems};
 
 /// What stands between the answer and the next command.
 pub(super) const RUN: &str = ". Run: ";
 
+/// What stands there where somebody else has to run the command.
+pub(super) const ASK: &str = ". Ask a cluster administrator to run: ";
+
+/// A command that helps, and who runs it.
+type Next = (String, Option<Administrator>);
+
 /// The verdict on a status, and the next command where there is one.
-pub(super) fn status(report: &StatusReport, program: &str, selection: &str) -> (String, Option<String>) {
-    let next = next_command(report, program, selection);
+pub(super) fn status(report: &StatusReport, invocation: &Invocation, selection: &str) -> (String, Option<String>) {
+    let next = next_command(report, invocation, selection);
     let (answer, next) = match report.namespaces.as_slice() {
         _ if of_level(report.integration_findings(), Level::Error) > 0 => (integration(report), next),
-        [] if report.summary.unknown > 0 => ("Nothing could be checked".to_owned(), hint(report.findings.first())),
+        _ if report.is_unreadable() => (unreadable(report), report.findings.iter().find_map(hint)),
         [] => ("No namespaces were found".to_owned(), None),
         [one] => single(report, one, next),
         _ => several(report, next),
     };
-    let verdict = match &next {
-        Some(next) => format!("{answer}{RUN}{next}"),
-        None => answer,
-    };
-    (verdict, next)
+    let next = next.or_else(|| probe(report, invocation, selection));
+    match next {
+        Some((command, None)) => (format!("{answer}{RUN}{command}"), Some(command)),
+        Some((command, Some(Administrator::Cluster))) => (format!("{answer}{ASK}{command}"), Some(command)),
+        None => (answer, None),
+    }
+}
+
+fn unreadable(report: &StatusReport) -> String {
+    match report.namespaces.as_slice() {
+        [] => "Nothing could be checked".to_owned(),
+        [one] => format!("Nothing could be checked in {}", one.name),
+        several => format!("Nothing could be checked in {} namespaces", several.len()),
+    }
 }
 
 fn integration(report: &StatusReport) -> String {
@@ -33,16 +48,18 @@ fn integration(report: &StatusReport) -> String {
     format!("The integration has {}", count(errors, "error"))
 }
 
-fn single(report: &StatusReport, namespace: &NamespaceReport, next: Option<String>) -> (String, Option<String>) {
+fn single(report: &StatusReport, namespace: &NamespaceReport, next: Option<Next>) -> (String, Option<Next>) {
     let name = &namespace.name;
     let summary = &report.summary;
-    let unknown = summary.unknown > 0 || namespace.level == Level::Unknown;
-    if summary.error > 0 || (summary.warning > 0 && unknown) {
+    let unchecked = report.unchecked();
+    if summary.error > 0 || (summary.warning > 0 && unchecked > 0) {
         (problems(summary.error, summary.warning, summary.unknown), next)
     } else if !namespace.linked {
-        (format!("{name} is not linked: {}", namespace.scope), hint(report.namespace_findings().first()))
-    } else if unknown {
-        (format!("Nothing wrong was found, but {}", unchecked(summary.unknown)), None)
+        (format!("{name} is not linked: {}", namespace.scope), report.namespace_findings().first().and_then(hint))
+    } else if unchecked > 0 && namespace.has_working_logins() {
+        (format!("{} accepts the logins of {name}, but {}", host(report), left_open(unchecked)), None)
+    } else if unchecked > 0 {
+        (format!("Nothing wrong was found, but {}", left_open(unchecked)), None)
     } else if summary.warning > 0 {
         (format!("Pods in {name} can pull from {}, with {}", host(report), count(summary.warning, "warning")), next)
     } else {
@@ -50,7 +67,7 @@ fn single(report: &StatusReport, namespace: &NamespaceReport, next: Option<Strin
     }
 }
 
-fn several(report: &StatusReport, next: Option<String>) -> (String, Option<String>) {
+fn several(report: &StatusReport, next: Option<Next>) -> (String, Option<Next>) {
     let total = report.namespaces.len();
     let of_level = |level| report.namespaces.iter().filter(|namespace| namespace.level == level).count();
     let (errors, unknown) = (of_level(Level::Error), of_level(Level::Unknown));
@@ -58,9 +75,9 @@ fn several(report: &StatusReport, next: Option<String>) -> (String, Option<Strin
     if errors > 0 {
         let have = if errors == 1 { "has" } else { "have" };
         (format!("{errors} of {total} namespaces {have} errors"), next)
-    } else if unknown > 0 || report.summary.unknown > 0 {
+    } else if report.unchecked() > 0 {
         let what = match unknown {
-            0 => unchecked(report.summary.unknown),
+            0 => left_open(report.unchecked()),
             some => format!("{some} of {total} namespaces could not be checked in full"),
         };
         (format!("No errors were found, but {what}"), None)
@@ -75,17 +92,22 @@ fn several(report: &StatusReport, next: Option<String>) -> (String, Option<Strin
     }
 }
 
-/// Nothing was found unknown where a check was skipped because of something that is reported elsewhere.
-fn unchecked(unknown: usize) -> String {
-    match unknown {
-        0 => "not everything could be checked".to_owned(),
+fn left_open(unchecked: usize) -> String {
+    match unchecked {
         1 => "1 thing could not be checked".to_owned(),
         several => format!("{several} things could not be checked"),
     }
 }
 
-fn hint(finding: Option<&Finding>) -> Option<String> {
-    finding?.hint.clone()
+/// What is left to the person who has no token: to ask the registry.
+fn probe(report: &StatusReport, invocation: &Invocation, selection: &str) -> Option<Next> {
+    let lacks_token = report.integration_findings().iter().any(|finding| finding.code == Code::CredentialsUnreadable);
+    let can_tell = report.summary.linked > 0 && !report.namespaces.iter().any(NamespaceReport::is_probed);
+    (lacks_token && can_tell).then(|| (format!("{invocation} status {selection} --probe"), None))
+}
+
+fn hint(finding: &Finding) -> Option<Next> {
+    Some((finding.hint.clone()?, finding.ask))
 }
 
 fn host(report: &StatusReport) -> String {
@@ -93,43 +115,51 @@ fn host(report: &StatusReport) -> String {
 }
 
 /// Repair, if it mends anything and can work at all; else what the first of the worst findings says.
-fn next_command(report: &StatusReport, program: &str, selection: &str) -> Option<String> {
+fn next_command(report: &StatusReport, invocation: &Invocation, selection: &str) -> Option<Next> {
+    let ask = report.integration.is_for_administrators.then_some(Administrator::Cluster);
+    let invocation = if ask.is_some() { &invocation.of_others() } else { invocation };
     let blocking = report.findings.iter().filter(|finding| finding.code.blocks_repair());
     let blocked: BTreeSet<_> = blocking.map(|finding| &finding.namespace).collect();
     let repairable = |finding: &Finding| {
-        let repair = finding.namespace.as_ref().map(|namespace| format!("{program} repair -n {namespace}"));
+        let repair = finding.namespace.as_ref().map(|namespace| format!("{invocation} repair -n {namespace}"));
         let is_repair = finding.hint.is_some() && finding.hint == repair;
         finding.level >= Level::Warning && is_repair && !blocked.contains(&finding.namespace)
     };
     let integration_works = of_level(report.integration_findings(), Level::Error) == 0;
     if integration_works && report.findings.iter().any(repairable) {
-        return Some(format!("{program} repair {selection}"));
+        return Some((format!("{invocation} repair {selection}"), ask));
     }
     let worst = report.findings.iter().map(|finding| finding.level).max().filter(|&level| level >= Level::Warning)?;
     let first = report.findings.iter().find(|finding| finding.level == worst)?;
-    Some(first.hint.clone().unwrap_or_else(|| format!("{program} explain {}", first.code.as_str())))
+    hint(first).or_else(|| Some((invocation.begin(&format!("oc quay explain {}", first.code.as_str())), None)))
 }
 
 /// The verdict on changes.
 pub(super) fn change(report: &ChangeReport) -> String {
     let (failed, skipped) = (report.count(ChangeState::Failed), report.count(ChangeState::Skipped));
     let changes = count(report.changes.len(), "change");
+    let obstacle = report.findings.iter().find(|finding| finding.namespace.is_none() && finding.code.stops_changes());
+    // Running it again would not help by itself, nor an import.
+    let again = match obstacle {
+        Some(obstacle) => format!(": {}", obstacle.message),
+        None if report.command == "import" => String::new(),
+        None => ". Run the command again to finish".to_owned(),
+    };
     if failed > 0 {
         let skipped = if skipped > 0 { format!(", {skipped} not tried") } else { String::new() };
-        // Running an import again would not help by itself.
-        let again = if report.command == "import" { "" } else { ". Run the command again to finish" };
         return format!("{failed} of {changes} failed{skipped}{again}");
     }
     if skipped > 0 {
-        return format!("{} of {changes} done. Run the command again to finish", report.changes.len() - skipped);
+        return format!("{} of {changes} done{again}", report.changes.len() - skipped);
     }
-    let outcome = if report.changes.is_empty() {
-        "Nothing to do".to_owned()
-    } else if report.count(ChangeState::Planned) > 0 {
-        let nothing_written = if report.dry_run { ". Nothing was written (--dry-run)" } else { "" };
-        format!("{changes} planned{nothing_written}")
-    } else {
-        format!("{}: {changes}", done(report))
+    let outcome = match obstacle {
+        Some(obstacle) if report.changes.is_empty() => return format!("Not done: {}", obstacle.message),
+        _ if report.changes.is_empty() => "Nothing to do".to_owned(),
+        _ if report.count(ChangeState::Planned) > 0 => {
+            let nothing_written = if report.dry_run { ". Nothing was written (--dry-run)" } else { "" };
+            format!("{changes} planned{nothing_written}")
+        }
+        _ => format!("{}: {changes}", done(report)),
     };
     let remaining = problems(of_level(&report.findings, Level::Error), 0, of_level(&report.findings, Level::Unknown));
     match remaining.as_str() {
@@ -213,7 +243,7 @@ mod tests {
         let refused = Finding::new(Code::TokenRefused, ObjectRef::cluster("Quay", "q"), "Quay refuses the token");
         let check = Check::new("Token", "OC_QUAY_TOKEN", vec![refused]);
         let namespaces = [(namespace("myproj"), checks(vec![missing("myproj")]))];
-        let report = StatusReport::new(PROGRAM, "-n myproj", IntegrationReport::default(), vec![check], namespaces);
+        let report = StatusReport::new(&plain(), "-n myproj", IntegrationReport::default(), vec![check], namespaces);
         assert_eq!(report.verdict, "The integration has 1 error. Run: oc quay setup");
     }
 
@@ -255,7 +285,7 @@ mod tests {
     fn nothing_found_is_not_nothing_there() {
         let unread = Finding::new(Code::CouldNotRead, ObjectRef::cluster("QuayIntegration", ""), "Could not list");
         let check = Check::new("Integration", "could not be read", vec![unread]);
-        let report = StatusReport::new(PROGRAM, "-A", IntegrationReport::default(), vec![check], []);
+        let report = StatusReport::new(&plain(), "-A", IntegrationReport::default(), vec![check], []);
         assert_eq!(report.verdict, "Nothing could be checked. Run: oc quay status");
     }
 
@@ -278,7 +308,7 @@ mod tests {
 
     #[test]
     fn what_remains_is_counted() {
-        let with = |changes, findings| ChangeReport::new(PROGRAM, "repair", false, changes, findings);
+        let with = |changes, findings| ChangeReport::new(&plain(), "repair", false, changes, findings);
         let report = with(vec![], vec![missing("a")]);
         assert_eq!((report.verdict.as_str(), report.ok), ("Nothing to do. 1 error remains", false));
         let done = planned("a").into_iter().map(ChangeReportEntry::done).collect();

@@ -121,8 +121,9 @@ impl Session {
         }
         let parallel = usize::from(global.parallel);
         let target = match snapshot.resolve() {
+            // One that was given is refused before; another one is a finding, and nothing is sent there.
+            Some(integration) if integration.url.value.is_plain_http() && !integration.insecure => None,
             Some(integration) => {
-                settings::refuse_plain_http(&integration.url.value, integration.insecure)?;
                 if integration.insecure {
                     warnings.push(format!("the certificate of {} is not verified", integration.url.value));
                 }
@@ -160,6 +161,9 @@ impl Session {
     /// What is missing and how to give it.
     pub(crate) fn settings(&self) -> Result<&Target, Error> {
         let Some(target) = &self.target else {
+            if let Some(integration) = self.snapshot.resolve() {
+                settings::refuse_plain_http(&integration.url.value, integration.insecure)?;
+            }
             let error = match self.snapshot.resources.as_deref() {
                 Ok([]) => Error::new("the cluster has no QuayIntegration, so nobody says which Quay to use"),
                 Ok([_]) => Error::new("the QuayIntegration has no usable quayHostname or clusterID"),

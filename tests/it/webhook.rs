@@ -40,6 +40,7 @@ impl Known {
             url: Setting { value: QuayUrl::parse(&world.sandbox.quay.url()).unwrap().0, source: source.clone() },
             cluster_id: Setting { value: ClusterId::new("openshift"), source },
             resource: None,
+            lists_unread: false,
             insecure: false,
             cluster: "api.example.com:6443".into(),
         };

@@ -175,6 +175,7 @@ pub(in crate::bridge) mod tests {
             url: Setting { value: QuayUrl::parse("https://quay.example.com:8443").unwrap().0, source: source.clone() },
             cluster_id: Setting { value: ClusterId::new("Prod"), source },
             resource: None,
+            lists_unread: false,
             insecure: false,
             cluster: "api.example.com:6443".into(),
         }

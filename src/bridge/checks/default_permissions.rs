@@ -17,6 +17,12 @@ pub(super) fn check(subject: &Subject) -> Check {
         Ok(permissions) => permissions,
         Err(unread) => return subject.unread(TITLE, subject.remote(KIND, ""), unread),
     };
+    if let Some(check) = subject.without_accounts(TITLE) {
+        return check;
+    }
+    if organization.robots.is_err() {
+        return Check::skipped(TITLE, "the robot accounts could not be read");
+    }
     let mut findings = Vec::new();
     for account in subject.usable_accounts().into_iter().filter(|account| organization.robot(&account.name).is_some()) {
         let object = subject.remote(KIND, &desired.login_name(&account.name));

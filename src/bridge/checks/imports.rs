@@ -30,7 +30,21 @@ pub(super) fn check(subject: &Subject) -> Option<Check> {
         1 => "1 tag follows Quay".to_owned(),
         several => format!("{} follow Quay", count(several, "tag")),
     };
-    Some(Check::new(TITLE, fact, findings))
+    Some(match uncompared(subject).filter(|_| !following.is_empty()) {
+        Some(why) => Check::new(TITLE, format!("{fact}, not compared: {why}"), findings).incomplete(),
+        None => Check::new(TITLE, fact, findings),
+    })
+}
+
+/// Why the tags that follow Quay were not compared with its tags, if they were not.
+fn uncompared(subject: &Subject) -> Option<&'static str> {
+    match &subject.snapshot.organization {
+        Ok(Some(organization)) if !organization.administered => Some("the organization is not ours to administer"),
+        Ok(Some(organization)) if organization.pushed.is_none() => Some("the repositories could not be read"),
+        Ok(Some(_)) => None,
+        Ok(None) => Some("the organization is missing"),
+        Err(_) => Some("the organization could not be read"),
+    }
 }
 
 /// An import that failed is told already.

@@ -6,9 +6,11 @@ use crate::bridge::integration::{IntegrationSnapshot, OPERATOR_TOKEN_KEY, Source
 use crate::bridge::names::{ClusterId, QuayUrl, UrlProblem};
 use crate::bridge::snapshot::UnreadKind;
 
-/// The checks of the integration, in the order they are shown in.
-pub fn integration(snapshot: &IntegrationSnapshot, troubles: &[Trouble]) -> Vec<Check> {
-    let mut checks = vec![resource(snapshot), settings(snapshot), token(snapshot, troubles), quay(snapshot, troubles)];
+/// The checks of the integration, in the order they are shown in. `troubles` is what the calls to Quay met; none if Quay was
+/// not asked.
+pub fn integration(snapshot: &IntegrationSnapshot, troubles: Option<&[Trouble]>) -> Vec<Check> {
+    let met = troubles.unwrap_or_default();
+    let mut checks = vec![resource(snapshot), settings(snapshot), token(snapshot, met), quay(snapshot, troubles)];
     checks.extend(snapshot.rewriters.as_ref().and_then(webhooks::check));
     checks
 }
@@ -37,10 +39,7 @@ fn resource(snapshot: &IntegrationSnapshot) -> Check {
             let message = format!("There are {}: {}", several.len(), names.join(", "));
             Check::new(title, "more than one", vec![Finding::new(Code::SeveralIntegrations, object(snapshot), message)])
         }
-        Err(unread) => {
-            let message = format!("Could not {}: {}", unread.call, unread.reason);
-            Check::new(title, "could not be read", vec![Finding::new(Code::CouldNotRead, object(snapshot), message)])
-        }
+        Err(unread) => Check::new(title, "could not be read", vec![Finding::unread(object(snapshot), unread)]),
     }
 }
 
@@ -79,6 +78,10 @@ fn url_finding(snapshot: &IntegrationSnapshot, text: &str, source: &Source, prob
             (Code::HostnameWithoutScheme, format!("`{text}` has no scheme; the operator cannot work with it"))
         }
         UrlProblem::Path => (Code::HostnameWithPath, format!("`{text}` has something behind the host, which is ignored")),
+        UrlProblem::PlainHttp if !snapshot.insecure() => (
+            Code::PlainHttpRefused,
+            format!("`{text}` is plain http: Quay is not asked, since the token would travel unprotected"),
+        ),
         UrlProblem::PlainHttp => (Code::HostnamePlainHttp, format!("`{text}` is plain http")),
     };
     Some(Finding::new(code, object(snapshot), message))
@@ -122,7 +125,9 @@ fn token(snapshot: &IntegrationSnapshot, troubles: &[Trouble]) -> Check {
     }
     for trouble in troubles {
         let (code, message) = match trouble {
-            Trouble::TokenRefused { reason } => (Code::TokenRefused, format!("Quay refuses the token: {reason}")),
+            Trouble::TokenRefused { reason } => {
+                (Code::TokenRefused, format!("Quay refuses the token{}: {reason}", given_by(snapshot)))
+            }
             Trouble::UserLacksRight { user, right } => {
                 (Code::UserLacksRight, format!("User {user} may not {right} in this Quay"))
             }
@@ -131,12 +136,27 @@ fn token(snapshot: &IntegrationSnapshot, troubles: &[Trouble]) -> Check {
             }
             _ => continue,
         };
-        findings.push(Finding::new(code, object.clone(), message));
+        let mut finding = Finding::new(code, object.clone(), message);
+        if code == Code::TokenRefused && snapshot.given.token.is_some() {
+            // A set-up stores another token, and changes nothing about the one that was given.
+            finding.hint = Some(format!("oc quay explain {}", code.as_str()));
+        }
+        findings.push(finding);
     }
-    Check::new("Token", source.map_or("none".into(), |source| source.to_string()), findings)
+    match source {
+        Some(source) => Check::new("Token", source.to_string(), findings),
+        None if snapshot.resources.is_err() => Check::new("Token", "unknown", findings).incomplete(),
+        None => Check::new("Token", "none", findings),
+    }
 }
 
-fn quay(snapshot: &IntegrationSnapshot, troubles: &[Trouble]) -> Check {
+/// ` of --quay-token-file`; nothing for the stored one.
+fn given_by(snapshot: &IntegrationSnapshot) -> String {
+    snapshot.given.token.as_ref().map(|source| format!(" of {source}")).unwrap_or_default()
+}
+
+fn quay(snapshot: &IntegrationSnapshot, troubles: Option<&[Trouble]>) -> Check {
+    let Some(troubles) = troubles else { return Check::skipped("Quay", "it was not asked") };
     let url = snapshot.url().map(|url| url.value).unwrap_or_default();
     let object = ObjectRef::cluster("Quay", &url);
     let findings: Vec<_> = troubles

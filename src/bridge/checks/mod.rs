@@ -16,9 +16,10 @@ mod webhooks;
 
 pub use default_permissions::default_permissions_of;
 pub use integration::integration;
-pub use registry::has_too_little_right;
+pub use registry::{REGISTRY, has_too_little_right};
 pub use robots::not_ours;
 pub use secrets::{SECRET_TYPE, SecretState, secret_state};
+pub use service_accounts::kept_by_others;
 
 use super::builds::{CommonSpec, Rewriting, rewrite};
 use super::desired::{Account, Desired};
@@ -46,6 +47,11 @@ impl Check {
     pub fn new(title: &'static str, fact: impl Into<String>, findings: Vec<Finding>) -> Self {
         let level = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
         Self { title, level, fact: fact.into(), findings }
+    }
+
+    /// The same, where something was left to compare: it is at least unknown.
+    fn incomplete(self) -> Self {
+        Self { level: self.level.max(Level::Unknown), ..self }
     }
 
     /// A check that something else, which is reported by itself, stands in the way of.
@@ -153,13 +159,24 @@ impl Subject<'_> {
         if unread.kind == UnreadKind::Skipped {
             return Check::skipped(title, &unread.reason);
         }
-        let message = format!("Could not {}: {}", unread.call, unread.reason);
-        Check::new(title, "could not be read", vec![self.finding(Code::CouldNotRead, object, message)])
+        let finding = Finding::unread(object, unread).in_namespace(&self.snapshot.name);
+        Check::new(title, "could not be read", vec![finding])
+    }
+
+    /// Whether nothing that can be trusted answers at the address of the Quay: it may be the wrong one.
+    fn is_address_in_doubt(&self) -> bool {
+        self.troubles.iter().any(|trouble| matches!(trouble, Trouble::Unreachable { .. } | Trouble::Untrusted { .. }))
     }
 
     /// Without an organization there is no login, so nothing is said about the secrets that would hold one.
     fn lacks_organization(&self) -> bool {
         matches!(self.snapshot.organization, Ok(None))
+    }
+
+    /// The check to give while the service accounts, and so what should be there for them, are unknown.
+    fn without_accounts(&self, title: &'static str) -> Option<Check> {
+        let unread = self.snapshot.service_accounts.is_err();
+        unread.then(|| Check::skipped(title, "the service accounts could not be read"))
     }
 
     /// The organization, or the check to give while there is none to look into.

@@ -30,12 +30,8 @@ pub(super) fn check(subject: &Subject) -> Check {
         return Check::new(TITLE, "being deleted", findings);
     }
     if !scope.is_in() {
-        let mut finding = subject.finding(Code::OutOfScope, object, format!("Namespace {name} is not linked: {scope}"));
-        if scope == Scope::BuiltIn {
-            // Nothing is proposed: what the platform runs there is not for an integration to change.
-            finding.hint = None;
-        }
-        findings.push(finding);
+        let code = if scope == Scope::BuiltIn { Code::PlatformNamespace } else { Code::OutOfScope };
+        findings.push(subject.finding(code, object, format!("Namespace {name} is not linked: {scope}")));
         return Check::new(TITLE, format!("out of scope: {scope}"), findings);
     }
     if namespace.awaits_annotations {
@@ -45,6 +41,10 @@ pub(super) fn check(subject: &Subject) -> Check {
     if let Some((_, who)) = carried {
         let message = format!("Deleting namespace {name} makes {who} delete organization {}", subject.desired.organization);
         findings.push(subject.finding(Code::CarriesOperatorFinalizer, object, message));
+    }
+    if subject.integration.lists_unread {
+        // Why they could not be read is a finding of the integration.
+        return Check::new(TITLE, "whether it is in scope is unknown", findings).incomplete();
     }
     Check::new(TITLE, format!("in scope: {scope}"), findings)
 }

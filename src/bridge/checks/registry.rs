@@ -6,7 +6,8 @@ use crate::bridge::desired::{Account, Desired};
 use crate::bridge::finding::Code;
 use crate::bridge::snapshot::{NamespaceSnapshot, ProbeOutcome};
 
-const TITLE: &str = "Registry";
+/// The title of the check.
+pub const REGISTRY: &str = "Registry";
 
 /// None unless the registry was asked.
 pub(super) fn check(subject: &Subject) -> Option<Check> {
@@ -41,7 +42,7 @@ pub(super) fn check(subject: &Subject) -> Option<Check> {
             }
         }
     }
-    Some(Check::new(TITLE, format!("{granted} of {} logins accepted", probes.len()), findings))
+    Some(Check::new(REGISTRY, format!("{granted} of {} logins accepted", probes.len()), findings))
 }
 
 /// Robot accounts without any right are the repositories check's to report.

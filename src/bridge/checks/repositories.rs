@@ -37,11 +37,10 @@ pub(super) fn check(subject: &Subject) -> Check {
             findings.push(subject.finding(Code::RepositoryWithoutImageStream, subject.remote(KIND, &full_name), message));
         }
     }
-    Check::new(
-        TITLE,
-        if repositories.len() == 1 { "1 repository".into() } else { count(repositories.len(), "repository") },
-        findings,
-    )
+    let check = Check::new(TITLE, count(repositories.len(), "repository"), findings);
+    let is_complete =
+        subject.snapshot.image_streams.is_ok() && subject.snapshot.service_accounts.is_ok() && organization.robots.is_ok();
+    if is_complete { check } else { check.incomplete() }
 }
 
 fn impossible_names(subject: &Subject) -> Vec<Finding> {

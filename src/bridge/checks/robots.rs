@@ -20,6 +20,9 @@ pub(super) fn check(subject: &Subject) -> Check {
         Err(unread) => return subject.unread(TITLE, subject.remote(KIND, ""), unread),
     };
     let claim = subject.claim();
+    if let Some(check) = subject.without_accounts(TITLE) {
+        return check;
+    }
     let mut findings = impossible_names(subject);
     let mut present = Vec::new();
     for account in &desired.accounts {

@@ -2,7 +2,8 @@
 
 use super::{Check, Subject, count};
 use crate::bridge::desired::DEFAULT_ACCOUNTS;
-use crate::bridge::finding::Code;
+use crate::bridge::finding::{Code, Finding};
+use crate::bridge::snapshot::ServiceAccount;
 
 const TITLE: &str = "Service accounts";
 const KIND: &str = "ServiceAccount";
@@ -45,6 +46,23 @@ pub(super) fn check(subject: &Subject) -> Check {
             let message = format!("The imagePullSecrets of service account {} do not name {}", account.name, wanted.secret);
             findings.push(subject.finding(Code::SecretNotPullSecret, object, message));
         }
+        if !mountable || !pull {
+            findings.extend(kept_by_others(subject, account, &wanted.secret));
+        }
+    }
+    if subject.lacks_organization() {
+        return Check::new(TITLE, "not checked: the organization is missing", findings).incomplete();
     }
     Check::new(TITLE, format!("{linked} of {} linked", count(usable.len(), "service account")), findings)
+}
+
+/// That somebody else would undo what is added to the lists of a service account.
+pub fn kept_by_others(subject: &Subject, account: &ServiceAccount, secret: &str) -> Option<Finding> {
+    let owner = account.owner.as_ref()?;
+    let name = &account.name;
+    let message = format!(
+        "{owner} keeps service account {name} as it is written elsewhere and may undo the link; name {secret} there, in \
+         secrets and imagePullSecrets"
+    );
+    Some(subject.finding(Code::ServiceAccountOfOthers, subject.object(KIND, name), message))
 }

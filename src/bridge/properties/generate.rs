@@ -24,6 +24,7 @@ pub(super) fn integration() -> Integration {
         url: Setting { value: QuayUrl::parse("https://localhost:18443").unwrap().0, source: source.clone() },
         cluster_id: Setting { value: ClusterId::new("parity"), source },
         resource: Some(QuayIntegration { name: "quay".into(), ..Default::default() }),
+        lists_unread: false,
         insecure: false,
         cluster: cluster("integration-1", "api.one:6443"),
     }
@@ -122,6 +123,7 @@ prop_compose! {
             mountable: list(mountable),
             pull: list(pull),
             role: (name == "pipeline").then(|| role.to_string()),
+            ..ServiceAccount::default()
         }
     }
 }

@@ -60,7 +60,7 @@ async fn list(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error>
     if let Err(unread) = shipwright {
         context.ui.warn(&unread.to_string());
     }
-    let report = BuildsReport::new(context.program, &which.to_string(), configs, images, findings, unread);
+    let report = BuildsReport::new(context.invocation, &which.to_string(), configs, images, findings, unread);
     context.ui.out(&report.render(global.output, &context.style())?)?;
     Ok(if report.unread.is_empty() { ExitStatus::Success } else { ExitStatus::Failure })
 }

@@ -25,6 +25,7 @@ impl View for Known {
             url: Setting { value: QuayUrl::parse("https://quay.example.com").unwrap().0, source: source.clone() },
             cluster_id: Setting { value: ClusterId::new("openshift"), source },
             resource: None,
+            lists_unread: false,
             insecure: false,
             cluster: "api.example.com:6443".into(),
         };

@@ -32,7 +32,8 @@ impl<'a> Listing<'a> {
             if let Some(hint) = &finding.hint
                 && self.is_shown(hint, next.and_then(|next| next.hint.as_deref()))
             {
-                page.line(&format!("{:below$}> {}", "", hint.cyan()));
+                let ask = finding.ask.map(|who| format!("ask {who} to run: ")).unwrap_or_default();
+                page.line(&format!("{:below$}> {ask}{}", "", hint.cyan()));
             }
             if self.wide {
                 page.line(&format!("{:below$}{}", "", format!("see {}", finding.explained_by).dimmed()));

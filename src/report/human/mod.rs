@@ -13,7 +13,7 @@ use crate::bridge::finding::Level;
 
 use super::status::{IntegrationReport, SettingReport, StatusReport};
 use super::style::{Page, Style, paint};
-use super::verdict::RUN;
+use super::verdict::{ASK, RUN};
 pub(super) use builds::builds;
 pub(super) use changes::change;
 use findings::Listing;
@@ -60,13 +60,16 @@ fn settings(page: &mut Page, integration: &IntegrationReport) {
 fn verdict(page: &mut Page, verdict: &str, level: Level) {
     let level = if level == Level::Info { Level::Ok } else { level };
     let bold = |text: &str| paint(level, text).bold().to_string();
-    match verdict.rsplit_once(RUN) {
-        Some((answer, command)) if page.fits(verdict) => page.line(&format!("{}{RUN}{}", bold(answer), command.cyan())),
-        Some((answer, command)) => {
-            page.prose("", answer, bold);
-            page.line(&format!("Run: {}", command.cyan()));
-        }
-        None => page.prose("", verdict, bold),
+    let Some((separator, (answer, command))) =
+        [RUN, ASK].into_iter().find_map(|separator| Some((separator, verdict.rsplit_once(separator)?)))
+    else {
+        return page.prose("", verdict, bold);
+    };
+    if page.fits(verdict) {
+        page.line(&format!("{}{separator}{}", bold(answer), command.cyan()));
+    } else {
+        page.prose("", answer, bold);
+        page.line(&format!("{}{}", separator.trim_start_matches(". "), command.cyan()));
     }
 }
 
