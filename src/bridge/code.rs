@@ -159,6 +159,14 @@ codes! {
         "spec.credentialsSecret.key names a key other than token. This plugin honors it; the operator checks that it exists and then reads token all the same.",
         "If the operator is in use, keep the token under the key token.",
         "";
+    PullsNotAllowed "OQ118" Error "The cluster's image policy does not allow the Quay",
+        "spec.registrySources of the Image cluster (config.openshift.io) has the Quay among its blockedRegistries, or has allowedRegistries without it. Nodes pull nothing from it, and builds cannot push to it.",
+        "Put the Quay on the list of allowed registries, or take it off the list of blocked ones. The nodes restart one after another.",
+        "oc edit images.config.openshift.io cluster";
+    ImportsNotAllowed "OQ119" Error "Imports from the Quay are not allowed",
+        "spec.allowedRegistriesForImport of the Image cluster (config.openshift.io) has registries, and the Quay is not one of them. The API server refuses image streams and imports that name it.",
+        "Add the Quay to the list, with its port if it has one.",
+        "oc edit images.config.openshift.io cluster";
     OutOfScope "OQ120" Info "The namespace is out of scope",
         "The namespace lists of the QuayIntegration, or its name, exclude it, so it is not linked.",
         "Link it, if it should be.",

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::image_policy::ImagePolicy;
 use super::mark::ClusterIdentity;
 use super::names::{ClusterId, QuayUrl};
 use super::snapshot::{Read, Rewriters, Unread, UnreadKind};
@@ -110,6 +111,8 @@ pub struct IntegrationSnapshot {
     pub stored_token: Option<Read<StoredToken>>,
     /// Who rewrites builds; `None` if nobody asked.
     pub rewriters: Option<Rewriters>,
+    /// Which registries the cluster uses; `None` if nobody asked, or the cluster has no such policy.
+    pub image_policy: Option<Read<ImagePolicy>>,
     /// This cluster's API server, `host:port`.
     pub server: String,
 }
@@ -287,6 +290,7 @@ mod tests {
             resources: Ok(vec![resource]),
             stored_token: None,
             rewriters: None,
+            image_policy: None,
             server: "api.one:6443".into(),
         }
     }

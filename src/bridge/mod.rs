@@ -12,6 +12,7 @@ pub mod deletion;
 pub mod desired;
 pub mod dockerconfig;
 pub mod finding;
+pub mod image_policy;
 pub mod imports;
 pub mod integration;
 pub mod mark;

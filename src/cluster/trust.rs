@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::client::Cluster;
 use super::kinds::{CONFIG_MAPS, IMAGE_CONFIGS, Meta, Reference};
+use crate::bridge::image_policy::{ImagePolicy, ImportRegistry};
 use crate::bridge::snapshot::Read;
 
 /// The namespace of the ConfigMap that the Image `cluster` names.
@@ -60,12 +61,22 @@ struct ImageConfigSpec {
     #[serde(rename = "additionalTrustedCA")]
     additional_trusted_ca: Option<Reference>,
     registry_sources: RegistrySources,
+    allowed_registries_for_import: Option<Vec<StoredImportRegistry>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct StoredImportRegistry {
+    domain_name: String,
+    insecure: bool,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct RegistrySources {
     insecure_registries: Option<Vec<String>>,
+    allowed_registries: Option<Vec<String>>,
+    blocked_registries: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +86,11 @@ struct StoredConfigMap {
 }
 
 impl Cluster {
+    /// Which registries the cluster uses; none where it is not OpenShift.
+    pub async fn image_policy(&self) -> Read<Option<ImagePolicy>> {
+        Ok(self.get::<StoredImageConfig>(&IMAGE_CONFIGS, None, "cluster").await?.map(|found| found.spec.into()))
+    }
+
     /// Reads what the nodes trust. Where no ConfigMap is named, the one called `usual` is of interest: a run that was
     /// interrupted may have left it.
     pub async fn node_trust(&self, usual: &str) -> Read<NodeTrust> {
@@ -85,6 +101,17 @@ impl Cluster {
         let name = image_config.config_map.as_deref().unwrap_or(usual);
         let config_map = self.get::<StoredConfigMap>(&CONFIG_MAPS, Some(TRUST_NAMESPACE), name).await?;
         Ok(NodeTrust { image_config: Some(image_config), config_map: config_map.map(ConfigMap::from) })
+    }
+}
+
+impl From<ImageConfigSpec> for ImagePolicy {
+    fn from(spec: ImageConfigSpec) -> Self {
+        let import = |stored: StoredImportRegistry| ImportRegistry { domain: stored.domain_name, insecure: stored.insecure };
+        Self {
+            allowed: spec.registry_sources.allowed_registries.unwrap_or_default(),
+            blocked: spec.registry_sources.blocked_registries.unwrap_or_default(),
+            allowed_for_import: spec.allowed_registries_for_import.into_iter().flatten().map(import).collect(),
+        }
     }
 }
 

@@ -59,17 +59,18 @@ pub(super) async fn look(
     let global = context.global;
     let which = Which::of(target, global, cluster)?;
     let parallel = usize::from(global.parallel);
-    let (session, (parts, rewriters)) = context
+    let (session, (parts, rewriters), policy) = context
         .ui
         .progress("Reading the cluster", 0)
         .during(async {
             tokio::join!(
                 Session::open(context.ui, global, cluster.clone(), settings),
                 gather::parts_and_rewriters(cluster, &which, parallel),
+                cluster.image_policy(),
             )
         })
         .await;
-    let session = session?.with_rewriters(rewriters);
+    let session = session?.with_rewriters(rewriters).with_image_policy(policy);
     let depth = if which.is_many() { Depth::Lean } else { Depth::Full };
     let look = Look { quay: Some(depth), tags: true, probe, beyond_scope: false };
     let mut namespaces = Vec::new();

@@ -53,6 +53,7 @@ pub(super) fn snapshot(hostname: &str) -> IntegrationSnapshot {
         }]),
         stored_token: None,
         rewriters: None,
+        image_policy: None,
         server: "api.example.com:6443".into(),
     }
 }

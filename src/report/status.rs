@@ -331,7 +331,15 @@ impl NamespaceReport {
 
 /// Whether a command takes a token, or rights in the whole cluster.
 fn is_for_administrators(hint: &str) -> bool {
-    let commands = ["quay repair", "quay link", "quay unlink", "quay setup", "edit quayintegrations", "get mutatingwebhook"];
+    let commands = [
+        "quay repair",
+        "quay link",
+        "quay unlink",
+        "quay setup",
+        "edit quayintegrations",
+        "edit images.config",
+        "get mutatingwebhook",
+    ];
     commands.iter().any(|command| hint.strip_prefix("oc ").is_some_and(|rest| rest.starts_with(command)))
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::bridge::finding::{Code, Finding, ObjectRef};
+use crate::bridge::image_policy::ImagePolicy;
 use crate::bridge::integration::{Integration, IntegrationSnapshot, Source, StoredToken};
 use crate::bridge::names::QuayUrl;
 use crate::bridge::snapshot::{Read, Rewriters, Unread, UnreadKind};
@@ -106,6 +107,7 @@ impl Session {
             resources,
             stored_token: None,
             rewriters: None,
+            image_policy: None,
             server: cluster.server(),
         };
         let mut token = settings.token;
@@ -152,6 +154,12 @@ impl Session {
     /// The same, knowing who rewrites builds.
     pub(crate) fn with_rewriters(mut self, rewriters: Rewriters) -> Self {
         self.snapshot.rewriters = Some(rewriters);
+        self
+    }
+
+    /// The same, knowing which registries the cluster uses.
+    pub(crate) fn with_image_policy(mut self, policy: Read<Option<ImagePolicy>>) -> Self {
+        self.snapshot.image_policy = policy.transpose();
         self
     }
 

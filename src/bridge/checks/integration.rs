@@ -11,6 +11,7 @@ use crate::bridge::snapshot::UnreadKind;
 pub fn integration(snapshot: &IntegrationSnapshot, troubles: Option<&[Trouble]>) -> Vec<Check> {
     let met = troubles.unwrap_or_default();
     let mut checks = vec![resource(snapshot), settings(snapshot), token(snapshot, met), quay(snapshot, troubles)];
+    checks.extend(image_policy(snapshot));
     checks.extend(snapshot.rewriters.as_ref().and_then(webhooks::check));
     checks
 }
@@ -179,6 +180,29 @@ fn quay(snapshot: &IntegrationSnapshot, troubles: Option<&[Trouble]>) -> Check {
         None => "no trouble met".to_owned(),
     };
     Check::new("Quay", fact, findings)
+}
+
+/// None for somebody who is not allowed to read it: it is the administrators' to care about.
+fn image_policy(snapshot: &IntegrationSnapshot) -> Option<Check> {
+    let title = "Image policy";
+    let object = ObjectRef::cluster("Image", "cluster");
+    let policy = match snapshot.image_policy.as_ref()? {
+        Ok(policy) => policy,
+        Err(unread) if unread.kind == UnreadKind::Forbidden => return None,
+        Err(unread) => return Some(Check::new(title, "could not be read", vec![Finding::unread(object, unread)])),
+    };
+    let host = QuayUrl::parse(&snapshot.url()?.value).ok()?.0.host();
+    let mut findings = Vec::new();
+    if let Some(why) = policy.refuses_pulls(&host) {
+        let message = format!("The nodes do not pull from {host}, and builds do not push there: {why}");
+        findings.push(Finding::new(Code::PullsNotAllowed, object.clone(), message));
+    }
+    if policy.refuses_imports(&host) {
+        let message = format!("Images cannot be imported from {host}: allowedRegistriesForImport does not name it");
+        findings.push(Finding::new(Code::ImportsNotAllowed, object, message));
+    }
+    let fact = if findings.is_empty() { format!("allows {host}") } else { format!("does not allow {host}") };
+    Some(Check::new(title, fact, findings))
 }
 
 fn capitalized(text: &str) -> String {
