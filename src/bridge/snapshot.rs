@@ -69,6 +69,8 @@ pub struct NamespaceSnapshot {
     pub webhooks: Read<Vec<BuildWebhook>>,
     /// What became of a build that was tried here, if one was.
     pub trial: Option<TrialOutcome>,
+    /// Its pods that wait for an image; none where they were not asked for, or could not be read.
+    pub pods: Vec<WaitingPod>,
     /// Its organization in Quay.
     pub organization: Read<Option<Organization>>,
     /// What the registry granted to the credentials in the secrets; empty unless it was asked.
@@ -168,6 +170,32 @@ pub struct ImageStream {
     pub tags: Vec<StreamTag>,
     /// The value of [`super::names::REPOSITORY_ANNOTATION`].
     pub wants_repository: Option<bool>,
+}
+
+/// A pod that waits for an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WaitingPod {
+    /// Its name.
+    pub name: String,
+    /// What made it, as kind and name: `Deployment`, `app`.
+    pub workload: Option<(String, String)>,
+    /// The service account that it runs under.
+    pub service_account: String,
+    /// Names in its `imagePullSecrets`: its own, or its service account's as they were when it was created.
+    pub pull_secrets: Vec<String>,
+    /// The images that could not be pulled so far.
+    pub waits_for: Vec<WaitingImage>,
+}
+
+/// An image that could not be pulled so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WaitingImage {
+    /// As the pod names it.
+    pub image: String,
+    /// The kubelet's reason: `ImagePullBackOff`.
+    pub reason: String,
+    /// The kubelet's message.
+    pub message: String,
 }
 
 /// An organization in Quay.

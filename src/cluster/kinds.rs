@@ -53,6 +53,7 @@ pub(super) const DISRUPTION_BUDGETS: Kind =
 pub(super) const SERVICE_MONITORS: Kind =
     Kind::v1(MONITORING_GROUP, "ServiceMonitor", "servicemonitors", "ServiceMonitor").namespaced().optional();
 pub(super) const LEASES: Kind = Kind::v1("coordination.k8s.io", "Lease", "leases", "lease").namespaced();
+pub(super) const PODS: Kind = Kind::core("Pod", "pods", "pod").namespaced();
 pub(super) const EVENTS: Kind = Kind::core("Event", "events", "event").namespaced();
 pub(super) const DEPLOYMENTS: Kind = Kind::v1("apps", "Deployment", "deployments", "deployment").namespaced();
 pub(super) const CUSTOM_RESOURCE_DEFINITIONS: Kind =

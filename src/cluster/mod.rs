@@ -28,6 +28,7 @@ mod operator;
 mod packages;
 mod platform;
 mod pod;
+mod pods;
 mod problem;
 mod read;
 mod reduce;

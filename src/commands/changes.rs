@@ -1,5 +1,6 @@
 //! What every command that changes something has in common: show the plan, ask, apply, report.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt as _;
@@ -7,8 +8,10 @@ use futures::StreamExt as _;
 use super::Context;
 use crate::bridge::change::{Change, ScopeEdit};
 use crate::bridge::checks;
+use crate::bridge::dockerconfig::Place;
 use crate::bridge::finding::{Code, Finding};
 use crate::bridge::plan::Plan;
+use crate::bridge::snapshot::WaitingPod;
 use crate::cli::Changing;
 use crate::error::{Error, ExitStatus, Stopped};
 use crate::report::{ChangeReport, ChangeReportEntry, ChangeState, Format};
@@ -160,6 +163,24 @@ impl ChangeSet {
 
 fn takes_over(plan: &Plan) -> bool {
     plan.changes.iter().any(|change| matches!(change, Change::TakeOwnership { .. }))
+}
+
+/// Says which pods still wait for an image although their service accounts have a login by now: a pod keeps the pull secrets
+/// that it was created with. A namespace that is as new as its pods has none from before.
+pub(super) async fn tell_waiting_pods(context: &Context<'_>, session: &Session, set: &ChangeSet) {
+    let edits = |change: &Change| matches!(change, Change::EditServiceAccount { .. });
+    let edited = set.plans.iter().filter(|(judged, plan)| !judged.is_new() && plan.changes.iter().any(edits));
+    for (judged, _) in edited {
+        let name = &judged.snapshot.name;
+        let pods = session.cluster.waiting_pods(Some(name)).await.unwrap_or_default();
+        let of_ours = |pod: &&WaitingPod| {
+            pod.waits_for.iter().any(|waiting| Place::of_image(&waiting.image) == Some(judged.desired.place()))
+        };
+        let commands: BTreeSet<_> = pods.values().flatten().filter(of_ours).map(|pod| checks::restart(pod, name)).collect();
+        for command in commands {
+            context.ui.status(&format!("Pods from before still wait for images. Run: {}", context.invocation.begin(&command)));
+        }
+    }
 }
 
 /// What stands in the way of changes in Quay, as far as is known: what the integration's checks say of it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::changes::{ChangeSet, finish, obstacles, obstacles_after};
+use super::changes::{ChangeSet, finish, obstacles, obstacles_after, tell_waiting_pods};
 use super::{Context, refuse_missing};
 use crate::bridge::Role;
 use crate::bridge::change::Change;
@@ -101,6 +101,7 @@ impl<'a> Linking<'a> {
             last = self.plan(context, session, target, parts).await?.without_takeovers();
             entries.extend(last.apply(context, session, target).await);
         }
+        tell_waiting_pods(context, session, &last).await;
         let mut findings = obstacles_after(session, target, &entries).await;
         for finding in last.findings() {
             if !findings.contains(&finding) {

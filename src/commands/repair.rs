@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt as _;
 
 use super::Context;
-use super::changes::{ChangeSet, finish, obstacles_after};
+use super::changes::{ChangeSet, finish, obstacles_after, tell_waiting_pods};
 use crate::bridge::change::Change;
 use crate::bridge::checks::{self, Check, Subject};
 use crate::bridge::finding::{Code, Finding, Level};
@@ -60,6 +60,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
         // The later plans renew nothing, so they do not say it.
         findings.extend(set.blocked().into_iter().filter(|finding| finding.code == Code::TokenNotRenewed));
     }
+    tell_waiting_pods(context, &session, &set).await;
     obstacles_after(&session, target, &entries).await;
     findings.splice(0..0, repairing.integration_findings());
     for warning in set.plans.iter().flat_map(|(_, plan)| &plan.warnings) {

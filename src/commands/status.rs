@@ -59,7 +59,7 @@ pub(super) async fn look(
     let global = context.global;
     let which = Which::of(target, global, cluster)?;
     let parallel = usize::from(global.parallel);
-    let (session, (parts, rewriters), policy) = context
+    let (session, (parts, rewriters), policy, pods) = context
         .ui
         .progress("Reading the cluster", 0)
         .during(async {
@@ -67,10 +67,11 @@ pub(super) async fn look(
                 Session::open(context.ui, global, cluster.clone(), settings),
                 gather::parts_and_rewriters(cluster, &which, parallel),
                 cluster.image_policy(),
+                gather::waiting_pods(cluster, &which, parallel),
             )
         })
         .await;
-    let session = session?.with_rewriters(rewriters).with_image_policy(policy);
+    let session = session?.with_rewriters(rewriters).with_image_policy(policy).with_pods(pods);
     let depth = if which.is_many() { Depth::Lean } else { Depth::Full };
     let look = Look { quay: Some(depth), tags: true, probe, beyond_scope: false };
     let mut namespaces = Vec::new();

@@ -24,7 +24,7 @@ impl Invocation {
     }
 
     /// A command that is kept as `oc …` or `oc quay …`, beginning as the person began. Any other text stays as it is.
-    pub(super) fn begin(&self, command: &str) -> String {
+    pub fn begin(&self, command: &str) -> String {
         // `kubectl` has no such command, and these are for administrators, who have their own context.
         if command.contains("policy add-") {
             return command.to_owned();

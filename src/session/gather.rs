@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 use futures::future::OptionFuture;
+use jiff::Timestamp;
 
 use super::shell::quoted;
 use super::{Session, Target as QuayTarget};
@@ -15,7 +16,9 @@ use crate::bridge::imports;
 use crate::bridge::names;
 use crate::bridge::ownership::Claim;
 use crate::bridge::scope::{Scope, is_there};
-use crate::bridge::snapshot::{BuildWebhook, Namespace, NamespaceSnapshot, Probe, Read, Rewriters, Trial, Unread, UnreadKind};
+use crate::bridge::snapshot::{
+    BuildWebhook, Namespace, NamespaceSnapshot, Probe, Read, Rewriters, Trial, Unread, UnreadKind, WaitingPod,
+};
 use crate::cli;
 use crate::cluster::{Builds, Cluster, Parts, Secrets, not_wanted};
 use crate::error::Error;
@@ -126,6 +129,14 @@ pub(crate) async fn parts_left(
     Ok(futures::stream::iter(namespaces).map(read).buffered(parallel).collect().await)
 }
 
+/// The pods that wait for an image, where they can be read. Of namespaces that are not named, one list shows all.
+pub(crate) async fn waiting_pods(cluster: &Cluster, which: &Which, parallel: usize) -> BTreeMap<String, Vec<WaitingPod>> {
+    let Which::Named(names) = which else { return cluster.waiting_pods(None).await.unwrap_or_default() };
+    let lists = futures::stream::iter(names).map(|name| cluster.waiting_pods(Some(name)));
+    let lists: Vec<_> = lists.buffered(parallel).collect().await;
+    lists.into_iter().filter_map(Result::ok).flatten().collect()
+}
+
 /// The same with all that is to be known of their builds, and who rewrites these.
 pub(crate) async fn parts_and_rewriters(
     cluster: &Cluster,
@@ -185,6 +196,11 @@ impl Judged {
     /// Whether the namespace was linked on request.
     pub(crate) fn is_on_request(&self) -> bool {
         self.namespace().is_some_and(|namespace| namespace.linked_on_request)
+    }
+
+    /// Whether the namespace is so young that nothing in it is older than what is done now.
+    pub(crate) fn is_new(&self) -> bool {
+        self.namespace().is_some_and(|namespace| namespace.is_new(Timestamp::now()))
     }
 
     fn namespace(&self) -> Option<&Namespace> {
@@ -254,6 +270,7 @@ impl Session {
             builds: parts.builds,
             webhooks: rewriters.map_or_else(|| Err(not_wanted()), |rewriters| rewriters.webhooks.clone()),
             trial: rewriters.and_then(|rewriters| rewriters.trial_in(&parts.name)).cloned(),
+            pods: self.pods.get(&parts.name).cloned().unwrap_or_default(),
             organization: Err(not_asked),
             probes: vec![],
             name: parts.name,

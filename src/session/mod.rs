@@ -5,6 +5,7 @@ pub(crate) mod gather;
 pub(crate) mod settings;
 pub(crate) mod shell;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -13,7 +14,7 @@ use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::image_policy::ImagePolicy;
 use crate::bridge::integration::{Integration, IntegrationSnapshot, Source, StoredToken};
 use crate::bridge::names::QuayUrl;
-use crate::bridge::snapshot::{Read, Rewriters, Unread, UnreadKind};
+use crate::bridge::snapshot::{Read, Rewriters, Unread, UnreadKind, WaitingPod};
 use crate::cli::Global;
 use crate::cluster::{self, CA_KEY, Cluster, Credentials};
 use crate::error::Error;
@@ -36,6 +37,8 @@ pub(crate) struct Session {
     pub target: Option<Target>,
     /// Requests in flight at once.
     pub parallel: usize,
+    /// Pods that wait for an image, by namespace, as far as they were asked for.
+    pub pods: BTreeMap<String, Vec<WaitingPod>>,
     /// What somebody should know about it.
     pub warnings: Vec<String>,
 }
@@ -143,7 +146,7 @@ impl Session {
             }
             None => None,
         };
-        Ok(Self { cluster, snapshot, target, parallel, warnings })
+        Ok(Self { cluster, snapshot, target, parallel, pods: BTreeMap::new(), warnings })
     }
 
     /// Where a change is made, for who is asked whether to make it: a line for each side.
@@ -154,6 +157,12 @@ impl Session {
     /// The same, knowing who rewrites builds.
     pub(crate) fn with_rewriters(mut self, rewriters: Rewriters) -> Self {
         self.snapshot.rewriters = Some(rewriters);
+        self
+    }
+
+    /// The same, knowing which pods wait for an image.
+    pub(crate) fn with_pods(mut self, pods: BTreeMap<String, Vec<WaitingPod>>) -> Self {
+        self.pods = pods;
         self
     }
 

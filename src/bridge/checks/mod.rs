@@ -7,6 +7,7 @@ mod imports;
 mod integration;
 mod namespace;
 mod organization;
+mod pods;
 mod registry;
 mod repositories;
 mod robots;
@@ -16,6 +17,7 @@ mod webhooks;
 
 pub use default_permissions::default_permissions_of;
 pub use integration::integration;
+pub use pods::restart;
 pub use registry::{REGISTRY, has_too_little_right};
 pub use robots::not_ours;
 pub use secrets::{SECRET_TYPE, SecretState, secret_state};
@@ -89,6 +91,7 @@ pub fn namespace(subject: &Subject) -> Vec<Check> {
         service_accounts::check(subject),
         images::check(subject),
     ];
+    checks.extend(pods::check(subject));
     checks.extend(builds::check(subject));
     checks.extend(imports::check(subject));
     checks.extend(registry::check(subject));

@@ -13,7 +13,7 @@ use crate::bridge::plan::Options;
 use crate::bridge::snapshot::*;
 
 pub(super) const NAMESPACE: &str = "golden";
-pub(super) const HOST: &str = "localhost:18443";
+pub(in crate::bridge) const HOST: &str = "localhost:18443";
 pub(super) const SECRET_TYPE: &str = "kubernetes.io/dockerconfigjson";
 pub(super) const ACCOUNTS: [&str; 4] = ["builder", "default", "deployer", "pipeline"];
 const STREAMS: [&str; 3] = ["app", "base", "web"];
@@ -65,6 +65,7 @@ pub(in crate::bridge) fn golden() -> NamespaceSnapshot {
         builds: Ok(vec![]),
         webhooks: Ok(vec![]),
         trial: None,
+        pods: vec![],
         organization: Ok(Some(Organization {
             robots: Ok(accounts
                 .map(|name| Robot {
@@ -213,6 +214,7 @@ pub(super) fn any_namespace() -> impl Strategy<Value = NamespaceSnapshot> {
         builds: Ok(vec![]),
         webhooks: Ok(vec![]),
         trial: None,
+        pods: vec![],
         organization,
         probes: vec![],
     })

@@ -18,11 +18,11 @@ use super::mark::Mark;
 use super::names::{FINALIZER, OPERATOR_FINALIZER};
 use super::plan::{self, Options, Plan, UnlinkOptions};
 use super::snapshot::*;
-pub(super) use generate::golden;
 use generate::{ACCOUNTS, any_namespace, integration, options, token};
+pub(super) use generate::{HOST, golden};
 use simulate::apply;
 
-fn with_subject<T>(snapshot: &NamespaceSnapshot, work: impl FnOnce(&Subject) -> T) -> T {
+pub(in crate::bridge) fn with_subject<T>(snapshot: &NamespaceSnapshot, work: impl FnOnce(&Subject) -> T) -> T {
     let integration = integration();
     let desired = Desired::of(&integration, snapshot, &BTreeMap::new());
     work(&Subject { integration: &integration, troubles: &[], snapshot, desired: &desired })

@@ -375,6 +375,7 @@ fn collection(kind: &str, namespace: &str) -> String {
         "RoleBinding" => ("apis/rbac.authorization.k8s.io/v1", "rolebindings"),
         "Service" => ("api/v1", "services"),
         "Event" => ("api/v1", "events"),
+        "Pod" => ("api/v1", "pods"),
         "Lease" => ("apis/coordination.k8s.io/v1", "leases"),
         "PodDisruptionBudget" => ("apis/policy/v1", "poddisruptionbudgets"),
         "CatalogSource" => ("apis/operators.coreos.com/v1alpha1", "catalogsources"),

@@ -117,7 +117,7 @@ pub(crate) static BUILD: &Kind = &TABLE[7];
 pub(crate) static BUILD_CONFIG: &Kind = &TABLE[8];
 
 /// Every kind served. The first rows are those named above.
-pub(crate) static TABLE: [Kind; 38] = [
+pub(crate) static TABLE: [Kind; 39] = [
     Kind::new("", "v1", "Namespace", "namespaces").status(),
     Kind::new("", "v1", "ServiceAccount", "serviceaccounts").namespaced(),
     Kind::new("", "v1", "Secret", "secrets").namespaced(),
@@ -130,6 +130,7 @@ pub(crate) static TABLE: [Kind; 38] = [
     Kind::new("build.openshift.io", "v1", "BuildConfig", "buildconfigs").namespaced(),
     Kind::new("", "v1", "ConfigMap", "configmaps").namespaced(),
     Kind::new("", "v1", "Event", "events").namespaced(),
+    Kind::new("", "v1", "Pod", "pods").namespaced().status(),
     Kind::new("image.openshift.io", "v1", "ImageStreamImport", "imagestreamimports").namespaced().verbs(CREATE),
     Kind::new("coordination.k8s.io", "v1", "Lease", "leases").namespaced(),
     Kind::new("", "v1", "Service", "services").namespaced().status(),

@@ -149,6 +149,7 @@ fn parse_field(kind: &Kind, text: &str) -> Result<Field, Refusal> {
     let indexed = match kind.kind {
         "Secret" => path == "type",
         "Namespace" => path == "status.phase",
+        "Pod" => matches!(path, "status.phase" | "spec.nodeName" | "spec.serviceAccountName"),
         "Event" => matches!(path, "reason" | "type") || path.starts_with("involvedObject."),
         _ => false,
     };

@@ -1,0 +1,112 @@
+//! Pods: does any wait for an image of this namespace's organization, and why.
+
+use std::collections::BTreeMap;
+
+use super::{Check, Subject, count};
+use crate::bridge::dockerconfig::Place;
+use crate::bridge::finding::{Code, Finding};
+use crate::bridge::snapshot::{WaitingImage, WaitingPod};
+
+const TITLE: &str = "Pods";
+
+/// None where no pod waits, or pods could not be read: then nothing is said about them.
+pub(super) fn check(subject: &Subject) -> Option<Check> {
+    let waiting = subject.snapshot.pods.iter().filter_map(|pod| Some((pod, image_of_ours(subject, pod)?)));
+    // One finding for all pods of a Deployment: they wait for the same.
+    let by_workload: BTreeMap<_, _> =
+        waiting.map(|(pod, image)| (pod.workload.clone().unwrap_or(("Pod".into(), pod.name.clone())), (pod, image))).collect();
+    if by_workload.is_empty() {
+        return None;
+    }
+    let findings: Vec<_> = by_workload.into_values().map(|(pod, image)| finding(subject, pod, image)).collect();
+    Some(Check::new(TITLE, format!("{} waiting for images", count(findings.len(), "workload")), findings))
+}
+
+fn image_of_ours<'a>(subject: &Subject, pod: &'a WaitingPod) -> Option<&'a WaitingImage> {
+    pod.waits_for.iter().find(|waiting| Place::of_image(&waiting.image) == Some(subject.desired.place()))
+}
+
+fn finding(subject: &Subject, pod: &WaitingPod, image: &WaitingImage) -> Finding {
+    let WaitingPod { name, service_account, pull_secrets, .. } = pod;
+    let (namespace, host, image_name) = (&subject.snapshot.name, &subject.desired.host, &image.image);
+    let place = subject.desired.place();
+    let has_login = |secret: &String| subject.snapshot.secret(secret).is_some_and(|secret| secret.login_for(place).is_some());
+    let account = subject.snapshot.service_account(service_account);
+    let is_linked = account.is_some_and(|account| account.pull.iter().any(has_login));
+    let is_from_account = |secret: &String| account.is_some_and(|account| account.pull.contains(secret));
+    let (why, hint) = if subject.snapshot.secrets.is_err() || pull_secrets.iter().any(has_login) {
+        let message = if image.message.is_empty() { &image.reason } else { &image.message };
+        (message.clone(), format!("oc describe pod {name} -n {namespace}"))
+    } else if !is_linked {
+        let hint = format!("oc quay link --service-account {service_account} -n {namespace}");
+        (format!("its service account {service_account} has no login for {host}"), hint)
+    } else if !pull_secrets.iter().all(is_from_account) {
+        let hint = match &pod.workload {
+            Some((kind, workload)) => format!("oc edit {} {workload} -n {namespace}", kind.to_lowercase()),
+            None => format!("oc describe pod {name} -n {namespace}"),
+        };
+        (format!("it names pull secrets of its own, and none of them has a login for {host}"), hint)
+    } else {
+        ("it was created before its service account was linked".to_owned(), restart(pod, namespace))
+    };
+    let message = format!("Pod {name} cannot pull {image_name}: {why}");
+    Finding { hint: Some(hint), ..subject.finding(Code::PodWaits, subject.object("Pod", name), message) }
+}
+
+/// The command that creates pods anew, with the pull secrets that the service account has by now.
+pub fn restart(pod: &WaitingPod, namespace: &str) -> String {
+    match pod.workload.as_ref().map(|(kind, name)| (kind.as_str(), name)) {
+        Some(("DeploymentConfig", name)) => format!("oc rollout latest dc/{name} -n {namespace}"),
+        Some((kind @ ("Deployment" | "StatefulSet" | "DaemonSet"), name)) => {
+            format!("oc rollout restart {}/{name} -n {namespace}", kind.to_lowercase())
+        }
+        // What made it makes another one.
+        Some(_) => format!("oc delete pod {} -n {namespace}", pod.name),
+        None => format!("oc describe pod {} -n {namespace}", pod.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::properties::{HOST, golden, with_subject};
+
+    fn found(arrange: impl Fn(&mut WaitingPod)) -> Option<(String, String)> {
+        let mut snapshot = golden();
+        let image = WaitingImage {
+            image: format!("{HOST}/parity_golden/app:1"),
+            reason: "ErrImagePull".into(),
+            message: "manifest unknown".into(),
+        };
+        let mut pod = WaitingPod {
+            name: "app-1".into(),
+            workload: Some(("Deployment".into(), "app".into())),
+            service_account: "default".into(),
+            pull_secrets: vec!["default-dockercfg-h5hq5".into()],
+            waits_for: vec![image],
+        };
+        arrange(&mut pod);
+        snapshot.pods = vec![pod];
+        let finding = with_subject(&snapshot, check)?.findings.remove(0);
+        Some((finding.message, finding.hint.unwrap_or_default()))
+    }
+
+    #[test]
+    fn says_why_a_pod_waits_and_what_helps() {
+        let says = |arrange: &dyn Fn(&mut WaitingPod), why: &str, hint: &str| {
+            let (message, command) = found(arrange).unwrap_or_default();
+            assert!(message.contains(why), "{message}");
+            assert_eq!(command, hint);
+        };
+        says(&|_| (), "before its service account was linked", "oc rollout restart deployment/app -n golden");
+        says(&|pod| pod.pull_secrets = vec!["mine".into()], "names pull secrets of its own", "oc edit deployment app -n golden");
+        says(
+            &|pod| pod.service_account = "web".into(),
+            "service account web has no login",
+            "oc quay link --service-account web -n golden",
+        );
+        says(&|pod| pod.pull_secrets = vec!["default-quay-parity".into()], "manifest unknown", "oc describe pod app-1 -n golden");
+        assert_eq!(found(|pod| pod.waits_for[0].image = "docker.io/library/app:1".into()), None);
+        assert_eq!(found(|pod| pod.waits_for.clear()), None);
+    }
+}

@@ -1,0 +1,144 @@
+//! Pods that wait for an image.
+
+use std::collections::BTreeMap;
+
+use kube::api::ListParams;
+use serde::Deserialize;
+
+use super::client::Cluster;
+use super::kinds::{Meta, PODS, Reference};
+use crate::bridge::snapshot::{Read, WaitingImage, WaitingPod};
+
+/// The reasons that the kubelet gives while it cannot pull an image (kubernetes `pkg/kubelet/images/types.go`).
+const REASONS: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
+
+#[derive(Deserialize)]
+struct StoredPod {
+    metadata: Meta,
+    #[serde(default)]
+    spec: PodSpec,
+    #[serde(default)]
+    status: PodStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodSpec {
+    service_account_name: String,
+    image_pull_secrets: Option<Vec<Reference>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodStatus {
+    container_statuses: Option<Vec<ContainerStatus>>,
+    init_container_statuses: Option<Vec<ContainerStatus>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ContainerStatus {
+    image: String,
+    state: ContainerState,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ContainerState {
+    waiting: Option<Waiting>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Waiting {
+    reason: String,
+    message: String,
+}
+
+impl Cluster {
+    /// The pods that wait for an image, by namespace: of one namespace, or of all. Only pods that have not started are asked for.
+    pub async fn waiting_pods(&self, namespace: Option<&str>) -> Read<BTreeMap<String, Vec<WaitingPod>>> {
+        let mut found: BTreeMap<String, Vec<WaitingPod>> = BTreeMap::new();
+        let pending = ListParams::default().fields("status.phase=Pending");
+        self.each(&PODS, namespace, pending, |mut pod: StoredPod| {
+            let namespace = std::mem::take(&mut pod.metadata.namespace);
+            let pod = WaitingPod::from(pod);
+            if !pod.waits_for.is_empty() {
+                found.entry(namespace).or_default().push(pod);
+            }
+        })
+        .await?;
+        Ok(found)
+    }
+}
+
+impl From<StoredPod> for WaitingPod {
+    fn from(StoredPod { metadata, spec, status }: StoredPod) -> Self {
+        let statuses = status.init_container_statuses.into_iter().chain(status.container_statuses).flatten();
+        let waiting = |container: ContainerStatus| {
+            let waiting = container.state.waiting.filter(|waiting| REASONS.contains(&waiting.reason.as_str()))?;
+            Some(WaitingImage { image: container.image, reason: waiting.reason, message: waiting.message })
+        };
+        Self {
+            workload: workload(&metadata),
+            waits_for: statuses.filter_map(waiting).collect(),
+            service_account: spec.service_account_name,
+            pull_secrets: spec.image_pull_secrets.into_iter().flatten().map(|reference| reference.name).collect(),
+            name: metadata.name,
+        }
+    }
+}
+
+/// What made the pod, as kind and name: the Deployment behind its ReplicaSet, the DeploymentConfig behind its
+/// ReplicationController.
+fn workload(metadata: &Meta) -> Option<(String, String)> {
+    let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller)?;
+    let label = |key: &str| metadata.labels.as_ref().and_then(|labels| labels.get(key));
+    let behind = match owner.kind.as_str() {
+        "ReplicaSet" => label("pod-template-hash")
+            .and_then(|hash| owner.name.strip_suffix(hash)?.strip_suffix('-'))
+            .map(|name| ("Deployment".to_owned(), name.to_owned())),
+        "ReplicationController" => label("deploymentconfig").map(|name| ("DeploymentConfig".to_owned(), name.clone())),
+        _ => None,
+    };
+    Some(behind.unwrap_or_else(|| (owner.kind.clone(), owner.name.clone())))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(owner: &Value, labels: &Value, state: &Value) -> WaitingPod {
+        let pod = json!({
+            "metadata": { "name": "app-1", "namespace": "shop", "ownerReferences": [owner], "labels": labels },
+            "spec": { "serviceAccountName": "default", "imagePullSecrets": [{ "name": "mine" }] },
+            "status": { "phase": "Pending", "containerStatuses": [{ "image": "quay.example.com/a/b:1", "state": state }] },
+        });
+        serde_json::from_value::<StoredPod>(pod).unwrap().into()
+    }
+
+    #[test]
+    fn names_what_to_restart() {
+        let waiting = json!({ "waiting": { "reason": "ImagePullBackOff", "message": "back-off" } });
+        let workload = |kind: &str, name: &str, labels: Value| {
+            let owner = json!({ "kind": kind, "name": name, "controller": true });
+            pod(&owner, &labels, &waiting).workload.map(|(kind, name)| format!("{kind} {name}")).unwrap()
+        };
+        assert_eq!(workload("ReplicaSet", "app-5d4f", json!({ "pod-template-hash": "5d4f" })), "Deployment app");
+        assert_eq!(workload("ReplicaSet", "app", json!({})), "ReplicaSet app");
+        assert_eq!(workload("ReplicationController", "app-3", json!({ "deploymentconfig": "app" })), "DeploymentConfig app");
+        assert_eq!(workload("StatefulSet", "db", json!({})), "StatefulSet db");
+    }
+
+    #[test]
+    fn keeps_only_images_that_cannot_be_pulled() {
+        let waits = |state: Value| pod(&json!({}), &json!({}), &state).waits_for.len();
+        assert_eq!(waits(json!({ "waiting": { "reason": "ErrImagePull" } })), 1);
+        assert_eq!(waits(json!({ "waiting": { "reason": "ContainerCreating" } })), 0);
+        assert_eq!(waits(json!({ "running": {} })), 0);
+    }
+}
