@@ -243,6 +243,14 @@ codes! {
         "Robot accounts are named after their service accounts, but Quay refuses doubled separators and names of one letter.",
         "Link another service account.",
         "";
+    QuotaNearlyUsedUp "OQ216" Warning "The organization's quota is nearly used up",
+        "Four fifths of what the organization is allowed to hold are used. At the limit Quay refuses pushes.",
+        "Delete images that are not needed, or ask Quay's administrator for a larger quota.",
+        "";
+    QuotaUsedUp "OQ217" Error "The organization's quota is used up",
+        "The organization holds as much as its quota allows, and Quay refuses pushes to it. Pulls work. Bytes of refused pushes count until Quay clears them away.",
+        "Delete images that are not needed, or ask Quay's administrator for a larger quota.",
+        "";
     DefaultPermissionMissing "OQ221" Error "A default permission is missing",
         "The robot account gets no right on repositories that are created later.",
         "Repair creates it.",

@@ -217,8 +217,31 @@ pub struct Organization {
     /// When each repository was last pushed to, in seconds since 1970, where their list was read; none for one without
     /// tags.
     pub pushed: Option<BTreeMap<String, Option<i64>>>,
+    /// Its quota, where much of it is used.
+    pub quota: Option<Quota>,
     /// The tags of the repositories that were looked into.
     pub tags: BTreeMap<String, Read<Vec<RepositoryTag>>>,
+}
+
+/// How much an organization may hold, and holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Bytes that it holds. What was refused counts (sample 744i).
+    pub used: u64,
+    /// Bytes at which pushes are refused.
+    pub limit: u64,
+}
+
+impl Quota {
+    /// Whether pushes are refused.
+    pub fn is_used_up(self) -> bool {
+        self.used >= self.limit
+    }
+
+    /// Whether a few more images use it up: four fifths of it are used.
+    pub fn is_nearly_used_up(self) -> bool {
+        self.used >= self.limit / 5 * 4
+    }
 }
 
 /// A robot account.
@@ -340,6 +363,7 @@ impl Organization {
             default_permissions: Ok(vec![]),
             repositories: Ok(BTreeSet::new()),
             pushed: None,
+            quota: None,
             tags: BTreeMap::new(),
         }
     }

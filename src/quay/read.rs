@@ -13,7 +13,7 @@ use super::error::{ErrorKind, QuayError};
 use super::wire;
 use crate::bridge::mark::{Mark, OWNER_TEAMS, Owner};
 use crate::bridge::ownership::Claim;
-use crate::bridge::snapshot::{DefaultPermission, Organization, Read, Robot, Unread, UnreadKind};
+use crate::bridge::snapshot::{DefaultPermission, Organization, Quota, Read, Robot, Unread, UnreadKind};
 
 /// How an organization is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +43,19 @@ struct Look {
     robots: Result<Vec<wire::Robot>, QuayError>,
     view: Option<Result<Option<wire::Organization>, QuayError>>,
     permissions: Option<Result<Vec<DefaultPermission>, QuayError>>,
-    repositories: Option<Result<Listed, QuayError>>,
+    repositories: Option<Result<Listing, QuayError>>,
 }
 
 /// What is in a list, by name; of repositories with the time of the last push.
 pub(super) type Listed = BTreeMap<String, Option<i64>>;
+
+/// A list with what it tells about the organization's quota.
+#[derive(Default)]
+pub(super) struct Listing {
+    pub(super) items: Listed,
+    /// None where there is no quota. What is allowed is the whole of it: at which part pushes are refused is not in the list.
+    usage: Option<Quota>,
+}
 
 /// What the first answers prove.
 enum Proof {
@@ -134,7 +142,7 @@ impl Quay {
             };
             // To a token that expires meanwhile Quay lists what is public (sample 104); what a robot account has a right
             // on exists all the same.
-            Ok::<_, QuayError>((listed.keys().cloned().chain(shown).collect(), Some(listed)))
+            Ok::<_, QuayError>((listed.items.keys().cloned().chain(shown).collect(), Some(listed)))
         };
         let permissions = async {
             match look.permissions {
@@ -180,9 +188,15 @@ impl Quay {
         // To a read-only superuser Quay says that it may administer, but it shows no tokens (sample 666).
         let hides_tokens = matter.iter().any(|robot| robot.token.is_none());
         let administered = !(hides_tokens && self.diagnosis().await.is_readonly_superuser());
-        let (repositories, pushed) = match repositories {
-            Ok((repositories, pushed)) => (Ok(repositories), pushed),
+        let (repositories, listing) = match repositories {
+            Ok((repositories, listing)) => (Ok(repositories), listing),
             Err(error) => (Err(error.into()), None),
+        };
+        let is_much_used = listing.as_ref().and_then(|listing| listing.usage).is_some_and(Quota::is_nearly_used_up);
+        let view = match view {
+            // Only this call shows at which part of the quota pushes are refused.
+            None if is_much_used => self.view(name).await.unwrap_or_default(),
+            view => view,
         };
         Ok(Some(Organization {
             administered,
@@ -191,7 +205,8 @@ impl Quay {
             robots: robots.map_err(Unread::from),
             default_permissions: default_permissions.map_err(Unread::from),
             repositories,
-            pushed,
+            pushed: listing.map(|listing| listing.items),
+            quota: view.as_ref().and_then(quota),
             tags: BTreeMap::new(),
         }))
     }
@@ -212,6 +227,7 @@ impl Quay {
             default_permissions: Err(forbidden("default permissions")),
             repositories: Err(forbidden("repositories")),
             pushed: None,
+            quota: None,
             tags: BTreeMap::new(),
         }
     }
@@ -307,7 +323,7 @@ impl Quay {
         Ok(permissions.collect())
     }
 
-    pub(super) async fn repositories(&self, organization: &str) -> Result<Listed, QuayError> {
+    pub(super) async fn repositories(&self, organization: &str) -> Result<Listing, QuayError> {
         let call = || {
             let what = format!("list repositories of organization {organization}");
             self.api(Method::GET, &["repository"], what).query("namespace", organization).query("last_modified", "true")
@@ -323,7 +339,7 @@ impl Quay {
 
     pub(super) async fn all_organizations(&self) -> Result<BTreeSet<String>, QuayError> {
         let call = || self.api(Method::GET, &["superuser", "organizations", ""], "list all organizations".into());
-        Ok(self.pages(call).await?.into_keys().collect())
+        Ok(self.pages(call).await?.items.into_keys().collect())
     }
 
     /// The marks in an organization's robot accounts, none twice, or that of who adopted it: whose it is. One call, and
@@ -348,20 +364,42 @@ impl Quay {
 
     /// All of a list that comes in pages (samples 363, 364). A page token that Quay does not understand gives the first
     /// page again (sample 362), which must not go on for ever.
-    async fn pages(&self, first: impl Fn() -> Call) -> Result<Listed, QuayError> {
-        let mut names = Listed::new();
+    async fn pages(&self, first: impl Fn() -> Call) -> Result<Listing, QuayError> {
+        let mut listing = Listing::default();
         let mut call = first();
         loop {
             let page: wire::Page = self.fetch(&call).await?;
-            let known = names.len();
-            names.extend(page.items.into_iter().map(|item| (item.name, item.last_modified)));
-            let Some(next) = page.next_page else { return Ok(names) };
-            if names.len() == known {
+            let known = listing.items.len();
+            for item in page.items {
+                listing.count(item.quota_report);
+                listing.items.insert(item.name, item.last_modified);
+            }
+            let Some(next) = page.next_page else { return Ok(listing) };
+            if listing.items.len() == known {
                 return Err(QuayError::new(call.what(), ErrorKind::Unexpected, "Quay gives the same page again and again"));
             }
             call = first().query("next_page", &next);
         }
     }
+}
+
+impl Listing {
+    fn count(&mut self, report: Option<wire::QuotaReport>) {
+        let Some(wire::QuotaReport { quota_bytes, configured_quota: Some(limit) }) = report else { return };
+        let usage = self.usage.get_or_insert(Quota { used: 0, limit });
+        usage.used = usage.used.saturating_add(quota_bytes.unwrap_or_default());
+    }
+}
+
+/// The quota at which pushes are refused, where that is near. Without a limit of that type none is (sample 745c).
+fn quota(view: &wire::Organization) -> Option<Quota> {
+    let used = view.quota_report?.quota_bytes?;
+    let rejects = |quota: &wire::Quota| {
+        let percent = quota.limits.iter().filter(|limit| limit.kind == "Reject").map(|limit| limit.limit_percent).min()?;
+        Some(quota.limit_bytes / 100 * percent)
+    };
+    let quota = Quota { used, limit: view.quotas.iter().filter_map(rejects).min()? };
+    quota.is_nearly_used_up().then_some(quota)
 }
 
 impl Look {

@@ -31,7 +31,7 @@ impl Quay {
     /// # Errors
     /// When the list cannot be read.
     pub async fn pushed(&self, organization: &str) -> Read<BTreeMap<String, Option<i64>>> {
-        Ok(self.repositories(organization).await?)
+        Ok(self.repositories(organization).await?.items)
     }
 
     /// The repositories of an organization with the number of their tags: what is lost with it.
@@ -39,7 +39,7 @@ impl Quay {
     /// # Errors
     /// When any part of it cannot be read.
     pub async fn contents(&self, organization: &str) -> Result<Vec<(String, usize)>, QuayError> {
-        let repositories = self.repositories(organization).await?.into_keys();
+        let repositories = self.repositories(organization).await?.items.into_keys();
         try_join_all(repositories.map(async |repository| {
             let tags = self.all_tags(organization, &repository).await?;
             Ok((repository, tags.len()))

@@ -90,6 +90,10 @@ pub(super) struct Organization {
     /// Shown to members only.
     #[serde(default)]
     pub(super) teams: BTreeMap<String, Team>,
+    /// Where Quay manages quotas (sample 744c).
+    #[serde(default)]
+    pub(super) quotas: Vec<Quota>,
+    pub(super) quota_report: Option<QuotaReport>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,6 +121,33 @@ pub(super) struct Item {
     /// Of a repository, where it was asked for: when it was last pushed to, in seconds since 1970; `null` while it has no
     /// tag (samples 356, 484).
     pub(super) last_modified: Option<i64>,
+    /// Of a repository, where Quay manages quotas (sample 744d).
+    pub(super) quota_report: Option<QuotaReport>,
+}
+
+/// How much of a quota is used (samples 744c, 744d).
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct QuotaReport {
+    pub(super) quota_bytes: Option<u64>,
+    /// The organization's quota; none where it has none.
+    pub(super) configured_quota: Option<u64>,
+}
+
+/// A quota of an organization (sample 744c).
+#[derive(Debug, Deserialize)]
+pub(super) struct Quota {
+    pub(super) limit_bytes: u64,
+    #[serde(default)]
+    pub(super) limits: Vec<QuotaLimit>,
+}
+
+/// What happens at a part of a quota.
+#[derive(Debug, Deserialize)]
+pub(super) struct QuotaLimit {
+    /// `Warning` or `Reject`.
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) limit_percent: u64,
 }
 
 /// `GET …/tag/` (samples 365, 482).

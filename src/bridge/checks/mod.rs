@@ -8,6 +8,7 @@ mod integration;
 mod namespace;
 mod organization;
 mod pods;
+mod quota;
 mod registry;
 mod repositories;
 mod robots;
@@ -91,6 +92,7 @@ pub fn namespace(subject: &Subject) -> Vec<Check> {
         service_accounts::check(subject),
         images::check(subject),
     ];
+    checks.extend(quota::check(subject));
     checks.extend(pods::check(subject));
     checks.extend(builds::check(subject));
     checks.extend(imports::check(subject));
