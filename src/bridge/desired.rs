@@ -37,6 +37,8 @@ pub struct Account {
     pub role: Role,
     /// The secret.
     pub secret: String,
+    /// The role is what a person asks for now.
+    pub is_requested: bool,
 }
 
 impl Desired {
@@ -56,7 +58,12 @@ impl Desired {
                     Some((account.name.clone(), requests.get(&account.name).copied().or_else(|| role(account))?))
                 })
                 .filter(|(name, _)| names::robot(&organization, name).is_ok())
-                .map(|(name, role)| Account { secret: cluster_id.secret(&name), name, role })
+                .map(|(name, role)| Account {
+                    secret: cluster_id.secret(&name),
+                    is_requested: requests.contains_key(&name),
+                    name,
+                    role,
+                })
                 .collect(),
             repositories: streams
                 .filter(|stream| wants_repository(stream, &host))

@@ -10,6 +10,7 @@ pub use unlink::{UnlinkOptions, unlink};
 
 use std::collections::BTreeSet;
 
+use super::Role;
 use super::change::{Change, ServiceAccountEdit};
 use super::checks::{
     SECRET_TYPE, SecretState, Subject, default_permissions_of, has_too_little_right, kept_by_others, not_ours, secret_state,
@@ -19,7 +20,7 @@ use super::finding::{Code, Finding, Level, ObjectRef};
 use super::mark::{Mark, Owner};
 use super::names::{self, OPERATOR_FINALIZER};
 use super::ownership::{Claim, Standing};
-use super::snapshot::{Namespace, Organization, Read};
+use super::snapshot::{Namespace, Organization, Read, ServiceAccount};
 
 /// What a person allowed beyond the safe changes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -468,7 +469,7 @@ impl<'a> Planner<'a> {
             secret: account.secret.clone(),
             mountable: missing(&service_account.mountable),
             pull: missing(&service_account.pull),
-            role: self.role_changes(account).then_some(Some(account.role)),
+            role: (self.role_changes(account) || is_corrected(service_account, account)).then_some(Some(account.role)),
         };
         if edit.mountable.or(edit.pull).is_some() {
             self.plan.warnings.extend(kept_by_others(self.subject, service_account, &account.secret));
@@ -481,6 +482,11 @@ impl<'a> Planner<'a> {
             });
         }
     }
+}
+
+/// Whether a person replaces an annotation that is no role. By itself it counts as none.
+fn is_corrected(service_account: &ServiceAccount, account: &Account) -> bool {
+    account.is_requested && service_account.role.as_deref().is_some_and(|role| role.parse::<Role>().is_err())
 }
 
 fn lowercase_first(text: &str) -> String {

@@ -177,12 +177,12 @@ impl Quay {
         let repositories = match repositories {
             Ok((shown, None)) if is_unproven && depth != Depth::Owner => {
                 let listed = self.repositories(name).await;
-                listed.map(|listed| (listed.keys().cloned().chain(shown).collect(), Some(listed)))
+                listed.map(|listed| (listed.items.keys().cloned().chain(shown).collect(), Some(listed)))
             }
             repositories => repositories,
         };
         let is_blank = match (&view, &repositories) {
-            (Some(view), Ok((_, Some(listed)))) if is_unproven && listed.is_empty() => self.is_sole_owner(name, view).await,
+            (Some(view), Ok((_, Some(listed)))) if is_unproven && listed.items.is_empty() => self.is_sole_owner(name, view).await,
             _ => false,
         };
         // To a read-only superuser Quay says that it may administer, but it shows no tokens (sample 666).

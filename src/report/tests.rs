@@ -207,8 +207,24 @@ fn five_thousand_healthy_namespaces_make_a_short_page() {
 
 #[test]
 fn a_namespace_that_was_not_checked_is_not_called_fine() {
-    let skipped = Check { level: Level::Unknown, ..Check::new("Secrets", "not checked: Quay was not asked", vec![]) };
-    let report = several("-n myproj", vec![(namespace("myproj"), vec![skipped])]);
-    assert_eq!(report.summary.ok, 0);
-    assert_eq!(report.verdict, "Nothing wrong was found, but not everything could be checked");
+    let skipped = || Check { level: Level::Unknown, ..Check::new("Secrets", "not checked: Quay was not asked", vec![]) };
+    let read = Check::new("Service accounts", "3 of 3 service accounts linked", vec![]);
+    let report = several("-n myproj", vec![(namespace("myproj"), vec![skipped(), read])]);
+    assert_eq!((report.summary.ok, report.is_unreadable()), (0, false));
+    assert_eq!(report.verdict, "Nothing wrong was found, but 1 thing could not be checked");
+
+    let report = several("-n myproj", vec![(namespace("myproj"), vec![skipped(), skipped()])]);
+    assert!(report.is_unreadable());
+    assert_eq!(report.verdict, "Nothing could be checked in myproj");
+    assert_eq!(report.worst(), Level::Unknown);
+    let healthy = (namespace("b"), checks(vec![]));
+    assert!(!several("a b", vec![(namespace("a"), vec![skipped()]), healthy]).is_unreadable());
+}
+
+#[test]
+fn claims_what_the_registry_says_where_quay_was_not_asked() {
+    let skipped = Check { level: Level::Unknown, ..Check::new("Organization", "not checked: ask Quay", vec![]) };
+    let asked = Check::new(crate::bridge::checks::REGISTRY, "3 of 3 logins accepted", vec![]);
+    let report = several("-n myproj", vec![(namespace("myproj"), vec![skipped, asked])]);
+    assert_eq!(report.verdict, "quay.example.com accepts the logins of myproj, but 1 thing could not be checked");
 }

@@ -264,7 +264,7 @@ fn flags_that_do_not_exist_or_contradict_each_other() {
         (
             "status -n shop --fail-on info",
             &[],
-            "error: invalid value 'info' for '--fail-on <LEVEL>'\n  [possible values: warning, error, never]\n\nFor more information, try '--help'.\n",
+            "error: invalid value 'info' for '--fail-on <LEVEL>'\n  [possible values: unknown, warning, error, never]\n\nFor more information, try '--help'.\n",
         ),
         ("status -A --watch", &[], "error: --watch looks at one namespace\nhint: name it with -n\n"),
         ("status -n shop --watch -o html", &[], "error: --watch shows text, not a page\nhint: leave out -o html\n"),

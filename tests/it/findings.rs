@@ -1,6 +1,7 @@
 //! Every finding code, produced by the built program: what is arranged, what `status` says, what `repair` makes of it.
 
 mod forbidden;
+mod hints;
 mod integration;
 mod namespaces;
 
@@ -12,8 +13,14 @@ use serde_json::Value;
 use crate::support::Run;
 
 /// Codes that no row of the two tables can produce, and the test that does.
-const ELSEWHERE: [(&str, &str); 24] = [
+const ELSEWHERE: [(&str, &str); 27] = [
     ("OQ108", "forbidden: it needs a refusal"),
+    ("OQ118", "status: the image policy of the cluster is arranged"),
+    ("OQ119", "status: the image policy of the cluster is arranged"),
+    ("OQ126", "status: a namespace of the platform is there already"),
+    ("OQ216", "status: Quay manages quotas"),
+    ("OQ217", "status: Quay manages quotas"),
+    ("OQ317", "status: a pod is arranged"),
     ("OQ121", "namespaces: there is nothing to arrange"),
     ("OQ122", "namespaces: it needs a cluster that takes its time"),
     ("OQ123", "repair: the namespace goes when it is repaired"),

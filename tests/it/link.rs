@@ -267,3 +267,42 @@ fn an_organization_that_was_just_deleted_is_told_apart() {
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.assert_linked("shop", &["app", "base", "web"]);
 }
+
+#[test]
+fn creates_nothing_with_a_token_that_cannot_finish() {
+    let world = World::new();
+    // An organization that the user owns shows what the token is good for.
+    world.sandbox.quay.add_organization("theirs", "quayadmin");
+    let table: [(&str, &[&str], &str); 3] = [
+        ("quayadmin", &["repo:admin", "repo:create", "user:admin", "user:read"], "org:admin"),
+        ("quayadmin", &["org:admin", "repo:admin", "repo:create", "user:read"], "user:admin"),
+        ("alice", &["org:admin", "repo:admin", "repo:create", "user:admin", "user:read"], "may not create organizations"),
+    ];
+    for (user, scopes, why) in table {
+        world.sandbox.quay.set_flags(|flags| flags.org_creation_only = user == "alice");
+        world.forget_traffic();
+        let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).token_of(user, scopes).ends_with(2);
+        assert!(run.stdout.contains("Not done") && run.stdout.contains(why), "{why}: {}", run.stdout);
+        assert!(!run.stdout.contains("again"), "{}", run.stdout);
+        world.assert_nothing_written();
+    }
+    world.sandbox.quay.set_flags(|flags| flags.org_creation_only = false);
+}
+
+#[test]
+fn says_why_quay_refuses_changes_instead_of_run_it_again() {
+    let world = World::new();
+    world.sandbox.quay.set_flags(|flags| flags.readonly = true);
+    let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
+    assert!(run.stdout.contains("read-only") && !run.stdout.contains("again"), "{}", run.stdout);
+    world.sandbox.quay.set_flags(|flags| {
+        flags.readonly = false;
+        flags.robots_disallow = true;
+    });
+    let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
+    assert!(run.stdout.contains("allows no robot accounts") && !run.stdout.contains("again"), "{}", run.stdout);
+    world.sandbox.quay.set_flags(|flags| flags.robots_disallow = false);
+    world.sandbox.quay.expire_tokens();
+    let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
+    assert!(run.stdout.contains("Not done: Quay refuses the token"), "{}", run.stdout);
+}

@@ -64,16 +64,16 @@ fn the_level_that_fails_can_be_chosen() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let codes = |world: &World| {
-        ["warning", "error", "never"]
+        ["unknown", "warning", "error", "never"]
             .map(|level| world.oc_quay(&["status", "-n", "shop", "--fail-on", level]).run().code.unwrap())
     };
-    assert_eq!(codes(&world), [0, 0, 0]);
+    assert_eq!(codes(&world), [0, 0, 0, 0]);
     world.sandbox.quay.add_repository("openshift_shop", "extra", "quayadmin");
-    assert_eq!(codes(&world), [0, 0, 0], "info");
+    assert_eq!(codes(&world), [0, 0, 0, 0], "info");
     world.create_login("shop", "a-rival", "somebody:password");
-    assert_eq!(codes(&world), [1, 0, 0], "warning");
+    assert_eq!(codes(&world), [1, 1, 0, 0], "warning");
     world.delete("Secret", "shop", "default-quay-openshift");
-    assert_eq!(codes(&world), [1, 1, 0], "error");
+    assert_eq!(codes(&world), [1, 1, 1, 0], "error");
     world.oc_quay(&["status", "-n", "shop", "--fail-on", "info"]).ends_with(2);
 }
 

@@ -1,5 +1,6 @@
 //! `status`: what a namespace is found to be.
 
+use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
 use crate::support::World;
@@ -81,4 +82,110 @@ fn many_repositories_with_long_names_are_asked_for_in_requests_that_quay_takes()
     }
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.oc_quay(&["status", "-n", "shop", "--probe", "--fail-on", "warning"]).succeeds();
+}
+
+#[test]
+fn tells_an_image_policy_that_keeps_the_cluster_from_quay() {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let host = world.sandbox.quay.host();
+    let sources = |sources: Value| json!({ "spec": { "registrySources": sources, "allowedRegistriesForImport": null } });
+    let none = json!({ "allowedRegistries": null, "blockedRegistries": null });
+    let table = [
+        (sources(json!({ "allowedRegistries": ["registry.redhat.io"] })), Some("OQ118")),
+        (sources(json!({ "allowedRegistries": ["registry.redhat.io", host] })), None),
+        (sources(json!({ "allowedRegistries": null, "blockedRegistries": [host] })), Some("OQ118")),
+        (
+            json!({ "spec": { "registrySources": none, "allowedRegistriesForImport": [{ "domainName": "registry.redhat.io" }] } }),
+            Some("OQ119"),
+        ),
+        (
+            json!({ "spec": { "allowedRegistriesForImport": [{ "domainName": "registry.redhat.io" }, { "domainName": host }] } }),
+            None,
+        ),
+    ];
+    for (policy, code) in table {
+        world.merge("Image", "", "cluster", &policy);
+        let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(i32::from(code.is_some()));
+        assert_eq!(status.codes(), code.into_iter().collect::<Vec<_>>(), "{policy}");
+        let claims = status.json()["verdict"].as_str().unwrap().contains("can pull");
+        assert_eq!(claims, code.is_none(), "{policy}");
+    }
+}
+
+#[test]
+fn tells_a_pod_that_is_older_than_the_link_and_how_to_restart_it() {
+    let world = World::new();
+    let image = format!("{}/openshift_shop/app:1", world.sandbox.quay.host());
+    let owner = json!({ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "app-5d4f", "uid": "1", "controller": true });
+    let labels = json!({ "pod-template-hash": "5d4f" });
+    world.create(&json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "app-5d4f-x", "namespace": "shop", "labels": labels, "ownerReferences": [owner] },
+        "spec": { "serviceAccountName": "default", "containers": [{ "name": "app", "image": image }] },
+    }));
+    let waiting = json!({ "waiting": { "reason": "ImagePullBackOff", "message": "Back-off pulling image" } });
+    let container = json!({
+        "name": "app", "image": image, "imageID": "", "ready": false, "restartCount": 0, "state": waiting,
+    });
+    let status = json!({ "status": { "phase": "Pending", "containerStatuses": [container] } });
+    world.merge("Pod", "shop", "app-5d4f-x/status", &status);
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(1);
+    assert_eq!(status.codes(), ["OQ317"]);
+    assert_eq!(status.json()["next"], "oc rollout restart deployment/app -n shop");
+    assert!(!status.json()["verdict"].as_str().unwrap().contains("can pull"), "{}", status.stdout);
+    let all = world.oc_quay(&["status", "-A", "-o", "json"]).ends_with(1);
+    assert!(all.codes().contains(&"OQ317".to_owned()), "{}", all.stdout);
+}
+
+#[test]
+fn tells_a_quota_before_and_when_it_is_used_up() {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let organization = "/api/v1/organization/openshift_shop";
+    for (used, reject, expected) in
+        [(2_500_000, true, Some("OQ216")), (4_002_116, true, Some("OQ217")), (2_500_000, false, None), (1_000, true, None)]
+    {
+        // Samples 744c and 744d.
+        let report = json!({ "quota_bytes": used, "configured_quota": 3_000_000 });
+        let repositories = ["app", "base", "web"].map(|name| {
+            let report = if name == "app" { report.clone() } else { json!({ "quota_bytes": 0, "configured_quota": 3_000_000 }) };
+            json!({ "namespace": "openshift_shop", "name": name, "last_modified": null, "quota_report": report })
+        });
+        let limits = if reject { json!([{ "id": 1, "type": "Reject", "limit_percent": 100 }]) } else { json!([]) };
+        let view = json!({
+            "name": "openshift_shop", "is_admin": true, "is_member": true, "teams": {}, "quota_report": report,
+            "quotas": [{ "id": 1, "limit_bytes": 3_000_000, "limits": limits }],
+        });
+        let quay = world.quay_traffic();
+        quay.fault(
+            Fault::on("GET", "/api/v1/repository?").status(200).body(&json!({ "repositories": repositories }).to_string()),
+        );
+        quay.fault(Fault::on("GET", organization).whole_path().status(200).body(&view.to_string()));
+        world.forget_traffic();
+        let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run();
+        assert_eq!(status.codes(), expected.into_iter().collect::<Vec<_>>(), "{used} {reject}");
+        let views = world.quay_traffic().entries().iter().filter(|entry| entry.path == organization).count();
+        assert_eq!(views, usize::from(used > 1_000), "only a quota that is near costs a request");
+        world.quay_traffic().clear_faults();
+    }
+}
+
+#[test]
+fn passes_over_platform_namespaces() {
+    let world = World::new();
+    let status = world.oc_quay(&["status", "-n", "default", "-o", "json"]).succeeds();
+    assert_eq!(status.codes(), ["OQ126"]);
+    assert_eq!(status.json()["next"], Value::Null);
+}
+
+#[test]
+fn ends_with_2_where_nothing_could_be_read() {
+    let world = World::new();
+    let url = world.sandbox.quay.url();
+    let arguments = ["status", "-n", "shop", "--cluster-id", "openshift", "--quay-url", &url, "--fail-on", "never"];
+    let run = world.oc_quay(&arguments).user("nobody").ends_with(2);
+    assert!(run.stdout.contains("Nothing could be checked in shop"), "{}", run.stdout);
+    assert!(!run.stdout.contains('√'), "{}", run.stdout);
 }

@@ -14,6 +14,7 @@ use super::checks::{self, Subject};
 use super::deletion::OnDeletion;
 use super::desired::Desired;
 use super::finding::{Code, Level};
+use super::integration::{Integration, Step, Trouble};
 use super::mark::Mark;
 use super::names::{FINALIZER, OPERATOR_FINALIZER};
 use super::plan::{self, Options, Plan, UnlinkOptions};
@@ -280,4 +281,75 @@ proptest! {
 
 fn summaries(snapshot: &NamespaceSnapshot) -> BTreeSet<String> {
     repair(snapshot, Options::default()).changes.iter().map(Change::summary).collect()
+}
+
+/// What could not be read, and the checks that have nothing to compare then.
+type Unreadable<'a> = (&'a str, fn(&mut NamespaceSnapshot), &'a [&'a str]);
+
+#[test]
+fn calls_nothing_ok_that_was_not_compared() {
+    fn unread() -> Unread {
+        Unread { call: "read it".into(), reason: "refused".into(), kind: UnreadKind::Failed }
+    }
+    let in_quay = ["Organization", "Robot accounts", "Default permissions", "Repositories", "Secrets", "Imports"];
+    let without = ["Robot accounts", "Default permissions", "Repositories", "Secrets", "Service accounts", "Imports"];
+    let table: [Unreadable; 7] = [
+        ("organization", |snapshot| snapshot.organization = Err(unread()), &in_quay),
+        (
+            "no token",
+            |snapshot| {
+                snapshot.organization = Err(Unread { kind: UnreadKind::Skipped, ..unread() });
+            },
+            &in_quay,
+        ),
+        ("no organization", |snapshot| snapshot.organization = Ok(None), &without),
+        ("service accounts", |snapshot| snapshot.service_accounts = Err(unread()), &without[..5]),
+        ("image streams", |snapshot| snapshot.image_streams = Err(unread()), &["Repositories", "Image streams"]),
+        (
+            "robot accounts",
+            |snapshot| {
+                if let Ok(Some(organization)) = &mut snapshot.organization {
+                    organization.robots = Err(unread());
+                }
+            },
+            &["Robot accounts", "Default permissions", "Repositories", "Secrets"],
+        ),
+        ("secrets", |snapshot| snapshot.secrets = Err(unread()), &["Secrets"]),
+    ];
+    for (name, arrange, titles) in table {
+        let mut snapshot = golden();
+        let from = TagSource { kind: "DockerImage".into(), name: format!("{HOST}/parity_golden/app:1") };
+        let tag = StreamTag { name: "1".into(), from: Some(from), ..StreamTag::default() };
+        snapshot.image_streams = Ok(vec![ImageStream { name: "app".into(), tags: vec![tag], ..ImageStream::default() }]);
+        arrange(&mut snapshot);
+        for check in with_subject(&snapshot, checks::namespace) {
+            let is_compared = !titles.contains(&check.title);
+            assert!(is_compared || check.level != Level::Ok, "{name}: {check:?}");
+        }
+    }
+    let (snapshot, integration) = (golden(), Integration { lists_unread: true, resource: None, ..integration() });
+    let desired = Desired::of(&integration, &snapshot, &BTreeMap::new());
+    let subject = Subject { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &desired };
+    assert_eq!(checks::namespace(&subject)[0].level, Level::Unknown);
+}
+
+#[test]
+fn does_not_blame_secrets_for_a_wrong_address() {
+    let mut snapshot = golden();
+    snapshot.organization = Err(Unread { call: "ask Quay".into(), reason: "down".into(), kind: UnreadKind::Skipped });
+    if let Ok(secrets) = &mut snapshot.secrets {
+        for secret in secrets {
+            secret.logins.iter_mut().flatten().for_each(|(registry, _)| "quay.other.com".clone_into(registry));
+        }
+    }
+    let reason = "no such name".to_owned();
+    let trouble = Trouble::Unreachable { step: Step::Name, reason };
+    let integration = integration();
+    let desired = Desired::of(&integration, &snapshot, &BTreeMap::new());
+    let found = |troubles: &[Trouble]| {
+        let checks = checks::namespace(&Subject { integration: &integration, troubles, snapshot: &snapshot, desired: &desired });
+        checks.into_iter().flat_map(|check| check.findings).map(|finding| finding.code).collect::<Vec<_>>()
+    };
+    assert!(found(&[]).contains(&Code::SecretWrongHost));
+    assert!(!found(&[trouble]).contains(&Code::SecretWrongHost));
 }

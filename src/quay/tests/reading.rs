@@ -32,9 +32,9 @@ fn a_healthy_organization_costs_three_requests_or_two() {
 }
 
 #[test]
-fn a_missing_organization_costs_two_requests_to_who_expects_it() {
+fn a_missing_organization_costs_one_request_to_who_expects_it() {
     let scene = Scene::new();
-    for (depth, requests) in [(Depth::Full, 4), (Depth::Lean, 3), (Depth::New, 2)] {
+    for (depth, requests) in [(Depth::Full, 4), (Depth::Lean, 3), (Depth::New, 1)] {
         let client = scene.client();
         assert!(scene.read(&client, depth).unwrap().is_none(), "{depth:?}");
         assert_eq!(scene.requests(), requests, "{depth:?}");
@@ -46,7 +46,7 @@ fn a_missing_organization_costs_two_requests_to_who_expects_it() {
 fn a_missing_organization_is_missing_to_a_superuser_with_full_access() {
     let scene = Scene::new();
     scene.sandbox.quay.set_flags(|flags| flags.full_access = true);
-    for (depth, requests) in [(Depth::Full, 3), (Depth::Lean, 2), (Depth::New, 2)] {
+    for (depth, requests) in [(Depth::Full, 3), (Depth::Lean, 2), (Depth::New, 1)] {
         assert!(scene.read(&scene.client(), depth).unwrap().is_none(), "{depth:?}");
         assert_eq!(scene.requests(), requests, "{depth:?}");
     }

@@ -115,7 +115,7 @@ fn read_only_mode_is_noticed_in_the_configuration_and_in_a_refusal() {
     let scene = Scene::linked();
     scene.sandbox.quay.set_flags(|flags| flags.readonly = true);
     let client = scene.client();
-    scene.run(client.diagnose());
+    scene.run(client.check_state());
     assert_eq!(client.troubles(), [Trouble::ReadOnly]);
     assert!(scene.run(client.about()).unwrap().read_only);
 

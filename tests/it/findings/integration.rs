@@ -60,6 +60,9 @@ pub(super) static CASES: [Case; 23] = [
             |world| set(world, "quayHostname", &format!("http://{}", world.sandbox.quay.host())),
         )
     },
+    arranged("plain http that nothing allows", &["OQ125 QuayIntegration/quay"], [1, 2], |world| {
+        set(world, "quayHostname", &format!("http://{}", world.sandbox.quay.host()));
+    }),
     arranged("a capital", &["OQ106 QuayIntegration/quay"], [1, 2], |world| set(world, "clusterID", "Prod")),
     arranged("no Secret", &["OQ107 Secret/quay-integration"], [1, 2], |world| {
         world.delete("Secret", "openshift-operators", "quay-integration");
@@ -192,7 +195,9 @@ fn a_quay_without_robot_accounts_is_told_when_one_is_to_be_made() {
 fn plain_http_is_refused_unless_the_person_insists() {
     let world = World::new();
     set(&world, "quayHostname", &format!("http://{}", world.sandbox.quay.host()));
-    let run = world.oc_quay(&["status", "-n", "shop"]).ends_with(2);
+    let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
     assert!(run.stderr.contains("--insecure"), "{}", run.stderr);
+    let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(1);
+    assert_eq!(found(&status), ["OQ125 QuayIntegration/quay"]);
     assert!(world.quay_traffic().entries().is_empty());
 }

@@ -8,7 +8,7 @@ use sandbox::quay::RepoRole;
 use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
-use super::{expected, found, has_error};
+use super::{expected, found, has_error, hints};
 use crate::support::{ACCOUNTS, World};
 
 /// One thing that is wrong.
@@ -81,6 +81,11 @@ pub(super) static CASES: [Case; 36] = [
     }),
     mended("not-pull", &["OQ313 ServiceAccount/default"], |world, ns| {
         world.remove_from_list(ns, "default", "imagePullSecrets", "default-quay-openshift");
+    }),
+    mended("kept-elsewhere", &["OQ312 ServiceAccount/default", "OQ319 ServiceAccount/default"], |world, ns| {
+        let annotations = json!({ "argocd.argoproj.io/tracking-id": "shop:/ServiceAccount:shop/default" });
+        world.merge("ServiceAccount", ns, "default", &json!({ "metadata": { "annotations": annotations } }));
+        world.remove_from_list(ns, "default", "secrets", "default-quay-openshift");
     }),
     left("bad-role", &["OQ314 ServiceAccount/default"], |world, ns| ask_role(world, ns, "default", "owner")),
     left("odd-account", &["OQ213 ServiceAccount/a--b"], |world, ns| {
@@ -187,6 +192,7 @@ pub(super) static CASES: [Case; 36] = [
 fn what_is_wrong_in_a_namespace_is_found_and_what_is_ours_to_repair_is_repaired() {
     let world = World::bare();
     world.integration();
+    world.trust_quay();
     for case in &CASES {
         world.namespace(case.namespace);
         world.image_stream(case.namespace, "app");
@@ -227,7 +233,7 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
     let again = run(&["repair", "--yes"]);
     insist("what a second repair changes", &again.json()["changes"], &Value::Array(vec![]))?;
     world.assert_nothing_written();
-    Ok(())
+    hints::run_all(world, namespace)
 }
 
 #[test]
