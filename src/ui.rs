@@ -15,6 +15,7 @@ mod transcript;
 
 use std::env;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
 
 use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
@@ -52,7 +53,7 @@ pub struct Ui {
     ascii: bool,
     width: Option<usize>,
     /// The progress line on stderr, which all other output there has to clear first.
-    line: Line,
+    line: Arc<Line>,
 }
 
 /// Who reads and answers.
@@ -85,7 +86,7 @@ impl Ui {
             can_prompt: !options.no_input && io::stdin().is_terminal() && stderr.is_terminal(),
             ascii: !cfg!(windows) && !is_utf8(|name| env::var(name).ok()),
             width: width(env::var("COLUMNS").ok(), stdout.is_terminal(), terminal_size::terminal_size_of(&stdout)),
-            line: Line::new(moves),
+            line: Arc::new(Line::new(moves)),
         }
     }
 
@@ -303,6 +304,15 @@ impl Ui {
         }
     }
 
+    /// A way to say a line on stderr for who knows nothing of this.
+    pub fn teller(&self) -> Arc<dyn Fn(&str) + Send + Sync> {
+        let (line, color) = (Arc::clone(&self.line), self.err);
+        Arc::new(move |text| {
+            line.clear();
+            drop(writeln!(AutoStream::new(io::stderr(), color), "{}", printable(text)));
+        })
+    }
+
     /// When stderr is gone there is nobody left to be told, so errors are dropped.
     fn write_err(&self, text: &str) {
         self.line.clear();
@@ -368,7 +378,7 @@ impl Ui {
             can_prompt: !options.no_input,
             ascii: false,
             width: Some(UNKNOWN_WIDTH),
-            line: Line::new(false),
+            line: Arc::new(Line::new(false)),
         }
     }
 

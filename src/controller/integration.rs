@@ -221,6 +221,7 @@ impl Engine<'_> {
             obstacle.into_iter().for_each(|obstacle| self.give_up(obstacle));
             return Ok(());
         };
+        target.quay.tell(Arc::new(|text| tracing::info!("{text}")));
         if let Some(observer) = &self.options.observer {
             target.quay.observe(observer.clone());
         }

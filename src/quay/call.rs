@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
@@ -22,9 +24,6 @@ use crate::pause;
 
 /// The pauses after the first tries of a call. The last try has none.
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
-
-/// The longest pause that a server may ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A call to Quay.
 pub(super) struct Call {
@@ -137,14 +136,24 @@ impl Call {
         self.repeat == Repeat::Freely
     }
 
-    /// Whether an answer, or the lack of one, is worth another try.
-    fn is_worth_repeating(&self, outcome: &Result<Answer, Failure>) -> bool {
+    /// Whether an answer, or the lack of one, is worth another try before the time of the call is over.
+    fn is_worth_repeating(&self, outcome: &Result<Answer, Failure>, line: &Line) -> bool {
         match outcome {
-            // The proxy in front of Quay counts requests; the one it refuses was not applied (sample 586).
-            Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => self.repeat != Repeat::Never,
             Ok(answer) => self.is_repeatable() && answer.is_of_a_gateway(),
             Err(Failure::Broken(_)) => self.is_repeatable(),
+            // Nothing was sent. A server that has answered before may be back in a moment.
+            Err(Failure::Unreachable(..)) => line.has_answered(),
             Err(_) => false,
+        }
+    }
+
+    /// Whether the call may be made again after a pause that an answer asks for.
+    fn may_be_repeated_after(&self, answer: &Answer) -> bool {
+        match self.repeat {
+            Repeat::Freely => true,
+            // The proxy in front of Quay counts requests; the one it refuses was not applied (sample 586).
+            Repeat::IfRefused => answer.status == StatusCode::TOO_MANY_REQUESTS,
+            Repeat::Never => false,
         }
     }
 }
@@ -155,9 +164,20 @@ impl Answer {
         matches!(self.status.as_u16(), 502..=504) && !is_readonly(&self.body)
     }
 
-    /// The pause in seconds that it asks for.
+    /// Whether it asks for a pause before the next request, and how long that is to be, if it says so.
+    fn asks_for_a_pause(&self) -> Option<Option<Duration>> {
+        let asked = self.retry_after().map(Duration::from_secs);
+        let asks = self.status == StatusCode::TOO_MANY_REQUESTS || (self.is_of_a_gateway() && asked.is_some());
+        asks.then_some(asked)
+    }
+
+    /// The pause in seconds that it asks for, which is a number or a date (RFC 9110, 10.2.3).
     pub(super) fn retry_after(&self) -> Option<u64> {
-        self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
+        let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        value.parse().ok().or_else(|| {
+            let date = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
+            Some(u64::try_from(date.duration_since(Timestamp::now()).as_secs()).unwrap_or_default())
+        })
     }
 }
 
@@ -218,31 +238,44 @@ impl Quay {
 
     /// Makes a call as often as it takes and may; the answer is of any status.
     ///
-    /// The permit is kept over the pauses: a server that asks for a pause gets one from all of us.
+    /// The place is kept over the pauses. The pauses that Quay asks for are no part of the call's time.
     pub(super) async fn exchange(&self, call: &Call, line: &Line) -> Result<Answer, QuayError> {
         let authorization = self.authorization(call)?;
-        let _permit = self.0.permits.acquire().await;
-        // Looked at only now: others may have found out while this one waited.
-        if let Some(trouble) = line.down() {
-            return Err(QuayError::skipped(&call.what, trouble));
-        }
-        let deadline = Instant::now() + self.0.timeout;
-        let mut pauses = PAUSES.into_iter();
-        let outcome = loop {
-            let outcome = self.attempt(call, authorization.clone(), deadline).await;
-            let Some(pause) = pauses.next().filter(|_| call.is_worth_repeating(&outcome)) else { break outcome };
-            let asked = outcome.as_ref().ok().and_then(Answer::retry_after);
-            let pause = asked
-                .map_or_else(|| pause + pause::part_of(pause / 2), |seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE));
-            if Instant::now() + pause::shortened(pause) >= deadline {
-                break outcome;
+        let throttle = &self.0.throttle;
+        let _place = throttle.enter().await;
+        let (mut left, mut pauses) = (self.0.timeout, PAUSES.into_iter());
+        let (outcome, began) = loop {
+            throttle.wait().await;
+            // Looked at only now: others may have found out while this one waited.
+            if let Some(trouble) = line.down() {
+                return Err(QuayError::skipped(&call.what, trouble));
             }
+            let began = Instant::now();
+            let outcome = self.attempt(call, authorization.clone(), began + left).await;
+            let took = began.elapsed();
+            left = left.saturating_sub(took);
+            match &outcome {
+                Ok(answer) => match answer.asks_for_a_pause() {
+                    Some(asked) if call.may_be_repeated_after(answer) && throttle.refused(began, asked) => continue,
+                    Some(_) => {}
+                    None => throttle.answered(began, took, self.0.timeout),
+                },
+                Err(Failure::Overdue(_)) => throttle.overdue(began),
+                Err(_) => {}
+            }
+            let is_worth_repeating = call.is_worth_repeating(&outcome, line);
+            let Some(pause) = pauses.next().filter(|_| is_worth_repeating) else { break (outcome, began) };
+            let pause = pause + pause::part_of(pause / 2);
+            if pause::shortened(pause) >= left {
+                break (outcome, began);
+            }
+            left -= pause::shortened(pause);
             pause::sleep(pause).await;
         };
         match outcome {
             Ok(answer) if answer.is_of_a_gateway() => {
                 let reason = format!("a proxy answered {} in Quay's place", answer.status);
-                if call.is_repeatable() && line.unanswered(&reason) {
+                if call.is_repeatable() && line.unanswered(&reason, began) {
                     return Err(QuayError::new(&call.what, ErrorKind::Unreachable(Step::Http), reason));
                 }
                 Ok(answer)
@@ -253,7 +286,12 @@ impl Quay {
             }
             Err(Failure::Broken(reason)) => {
                 // A single try proves little: with HTTP/2 all calls under way break together.
-                let is_down = call.is_repeatable() && line.unanswered(&reason);
+                let is_down = call.is_repeatable() && line.unanswered(&reason, began);
+                let kind = if is_down { ErrorKind::Unreachable(Step::Http) } else { ErrorKind::Server };
+                Err(QuayError::new(&call.what, kind, reason))
+            }
+            Err(Failure::Overdue(reason)) => {
+                let is_down = line.unanswered(&reason, began);
                 let kind = if is_down { ErrorKind::Unreachable(Step::Http) } else { ErrorKind::Server };
                 Err(QuayError::new(&call.what, kind, reason))
             }
@@ -290,7 +328,7 @@ impl Quay {
             Ok(Err(error)) => Err(failure(&error, &call.url, &self.0.proxies, deadline).await),
             Err(_) => {
                 let way = by_proxy(&call.url, &self.0.proxies);
-                Err(Failure::Unreachable(Step::Http, format!("no answer within {:?}{way}", self.0.timeout)))
+                Err(Failure::Overdue(format!("no answer within {:?}{way}", self.0.timeout)))
             }
         };
         // The query is left out: it is long, and it may hold what is nobody's business.

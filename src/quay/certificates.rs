@@ -89,7 +89,9 @@ pub async fn presented_chain(url: &QuayUrl, timeout: Duration) -> Result<Vec<Cer
     };
     Err(match failure(&error, url.as_url(), &proxies, deadline).await {
         Failure::Unreachable(step, reason) => refused(ErrorKind::Unreachable(step), reason),
-        Failure::Untrusted(reason) | Failure::Broken(reason) => refused(ErrorKind::Unreachable(Step::Tls), reason),
+        Failure::Untrusted(reason) | Failure::Broken(reason) | Failure::Overdue(reason) => {
+            refused(ErrorKind::Unreachable(Step::Tls), reason)
+        }
     })
 }
 

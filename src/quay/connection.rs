@@ -2,8 +2,7 @@
 
 use std::error::Error;
 use std::io;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use reqwest::{ClientBuilder, Proxy};
 use rustls::{CertificateError, Error as TlsError};
@@ -23,12 +22,14 @@ const NOT_A_PROXY: &str = "http://127.0.0.1:0";
 /// Why a request got no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// No connection, or no answer in time; how far it came, and why no further. The next call fares no better.
+    /// No connection; how far it came, and why no further. The next call fares no better.
     Unreachable(Step, String),
     /// The certificate is not trusted: whose, and why. The next call fares no better.
     Untrusted(String),
     /// A connection that broke before the whole answer was there. The request may have been applied.
     Broken(String),
+    /// No answer before the time of the call was over, although there was a connection. The request may have been applied.
+    Overdue(String),
 }
 
 /// Has a client go by the proxies that the environment names, as `oc` does.
@@ -136,15 +137,24 @@ fn distrust(why: &CertificateError, host: &str) -> String {
 /// What is known about a server that may have stopped answering, so that thousands of calls do not each find out.
 #[derive(Debug)]
 pub(super) struct Line {
-    /// Calls in a row that got no answer.
-    silent: AtomicUsize,
+    silence: Mutex<Silence>,
     down: OnceLock<Trouble>,
+}
+
+#[derive(Debug)]
+struct Silence {
+    has_answered: bool,
+    /// Calls in a row that got no answer. Those under way together count once.
+    calls: usize,
+    /// When the last one was counted.
+    counted: Option<Instant>,
 }
 
 impl Default for Line {
     fn default() -> Self {
         // Who has never answered gets no patience.
-        Self { silent: AtomicUsize::new(PATIENCE - 1), down: OnceLock::new() }
+        let silence = Silence { has_answered: false, calls: PATIENCE - 1, counted: None };
+        Self { silence: Mutex::new(silence), down: OnceLock::new() }
     }
 }
 
@@ -161,12 +171,28 @@ impl Line {
 
     /// There was an answer.
     pub(super) fn answered(&self) {
-        self.silent.store(0, Ordering::Relaxed);
+        *self.silence() = Silence { has_answered: true, calls: 0, counted: None };
     }
 
-    /// A call got no answer, although there was a connection. Returns whether that makes one too many.
-    pub(super) fn unanswered(&self, reason: &str) -> bool {
-        let is_one_too_many = self.silent.fetch_add(1, Ordering::Relaxed) + 1 >= PATIENCE;
+    /// Whether there ever was an answer.
+    pub(super) fn has_answered(&self) -> bool {
+        self.silence().has_answered
+    }
+
+    fn silence(&self) -> MutexGuard<'_, Silence> {
+        self.silence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call whose last try began then got no answer, although there was a connection. Returns whether that makes one too
+    /// many.
+    pub(super) fn unanswered(&self, reason: &str, began: Instant) -> bool {
+        let is_one_too_many = {
+            let mut silence = self.silence();
+            if silence.counted.is_none_or(|counted| began >= counted) {
+                (silence.calls, silence.counted) = (silence.calls + 1, Some(Instant::now()));
+            }
+            silence.calls >= PATIENCE
+        };
         if is_one_too_many {
             self.cut(Trouble::Unreachable { step: Step::Http, reason: reason.into() });
         }
@@ -189,17 +215,24 @@ mod tests {
     #[test]
     fn silence_is_borne_only_from_those_who_have_answered_before() {
         let stranger = Line::default();
-        assert!(stranger.unanswered("closed"));
+        assert!(stranger.unanswered("closed", Instant::now()));
         assert_eq!(stranger.down(), Some(&Trouble::Unreachable { step: Step::Http, reason: "closed".into() }));
 
         let known = Line::default();
         known.answered();
-        assert_eq!([(); 3].map(|()| known.unanswered("closed")), [false, false, true]);
+        assert!(known.has_answered() && !stranger.has_answered());
+        assert_eq!([(); 3].map(|()| known.unanswered("closed", Instant::now())), [false, false, true]);
         let known = Line::default();
         for _ in 0..10 {
             known.answered();
-            assert!(!known.unanswered("closed"));
+            assert!(!known.unanswered("closed", Instant::now()));
         }
         assert_eq!(known.down(), None);
+        known.answered();
+        let began = Instant::now();
+        for _ in 0..20 {
+            assert!(!known.unanswered("closed", began), "those under way together count once");
+        }
+        assert_eq!([(); 2].map(|()| known.unanswered("closed", Instant::now())), [false, true]);
     }
 }

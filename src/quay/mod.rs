@@ -1,6 +1,6 @@
 //! The Quay side: its API and its registry, turned into values of [`crate::bridge`].
 //!
-//! [`Quay`] is the client. A call goes through `call` (permits, deadline, retries) and comes back as an answer or as a
+//! [`Quay`] is the client. A call goes through `call` (deadline, retries) and `throttle` (how many at once) and comes back as an answer or as a
 //! [`QuayError`] (`error`); `connection` puts the failures of the layers below into words and remembers when asking
 //! has become pointless. `read`, `tags`, `write`, `diagnose` and `registry` hold the operations, `wire` the bodies.
 //!
@@ -22,6 +22,7 @@ mod registry;
 mod scope;
 mod sign_in;
 mod tags;
+mod throttle;
 mod trial;
 mod visit;
 mod wire;
@@ -39,7 +40,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 
 use crate::bridge::integration::Trouble;
 use crate::bridge::names::QuayUrl;
@@ -49,6 +50,7 @@ use crate::tls::{self, Trust};
 use connection::Line;
 use diagnose::Diagnosis;
 use registry::Challenge;
+use throttle::Throttle;
 
 pub use certificates::{Certificate, certificates_only, describe_pem, left_out_warning, presented_chain};
 pub use error::{ErrorKind, OptionsError, QuayError};
@@ -57,6 +59,7 @@ pub use issue::{Issued, TokenRequest};
 pub use read::Depth;
 pub use scope::Scope;
 pub use sign_in::Session;
+pub use throttle::Teller;
 pub use trial::TokenTrial;
 
 /// How we name ourselves. Quay refuses API calls from what looks like a browser (sample 090).
@@ -78,7 +81,7 @@ pub struct Options {
     pub insecure: bool,
     /// The most requests in flight.
     pub parallel: usize,
-    /// The most time one call may take, retries included; waiting for its turn does not count.
+    /// The most time one call may take, retries included; waiting for its turn, and pauses that Quay asks for, do not count.
     pub timeout: Duration,
 }
 
@@ -93,7 +96,7 @@ struct Shared {
     url: QuayUrl,
     token: Option<SecretString>,
     insecure: bool,
-    permits: Arc<Semaphore>,
+    throttle: Arc<Throttle>,
     timeout: Duration,
     /// Whether calls to the API still make sense.
     api: Line,
@@ -139,7 +142,7 @@ impl Quay {
             url: options.url,
             token: options.token,
             insecure: options.insecure,
-            permits: Arc::new(Semaphore::new(options.parallel.max(1))),
+            throttle: Arc::new(Throttle::new(options.parallel)),
             timeout: options.timeout,
             api: Line::default(),
             registry: Line::default(),
@@ -176,7 +179,7 @@ impl Quay {
             url: self.0.url.clone(),
             token,
             insecure: self.0.insecure,
-            permits: Arc::clone(&self.0.permits),
+            throttle: Arc::clone(&self.0.throttle),
             timeout: self.0.timeout,
             api: Line::default(),
             registry: Line::default(),
@@ -187,6 +190,11 @@ impl Quay {
             challenge: self.0.challenge.clone(),
             eye: self.0.eye.clone(),
         }))
+    }
+
+    /// Has it told why nothing happens while Quay wants a pause.
+    pub fn tell(&self, teller: Teller) {
+        self.0.throttle.tell(teller);
     }
 
     /// Has every request told to an observer.

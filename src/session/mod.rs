@@ -89,6 +89,7 @@ impl Session {
     pub(crate) async fn open(ui: &Ui, global: &Global, cluster: Cluster, settings: Settings) -> Result<Self, Error> {
         let session = Self::read(global, cluster, settings).await?;
         session.warnings.iter().for_each(|warning| ui.warn(warning));
+        session.target.iter().for_each(|target| target.quay.tell(ui.teller()));
         if let Some(warning) = unused_lists(&session.snapshot) {
             ui.warn(&warning);
         }

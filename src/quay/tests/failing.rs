@@ -112,14 +112,7 @@ fn a_quay_that_does_not_answer_in_time_is_not_asked_again() {
 
 #[test]
 fn what_may_pass_is_tried_three_times() {
-    let faults: [Harm; 6] = [
-        |fault| fault.html(502),
-        |fault| fault.html(503),
-        |fault| fault.html(504),
-        |fault| fault.html(429),
-        |fault| fault.html(429).header("Retry-After", "0"),
-        Fault::drop_before,
-    ];
+    let faults: [Harm; 4] = [|fault| fault.html(502), |fault| fault.html(503), |fault| fault.html(504), Fault::drop_before];
     at_once(faults, |fault| {
         let scene = Scene::linked();
         for (times, works) in [(2, true), (3, false)] {
@@ -163,7 +156,41 @@ fn a_pause_that_the_server_asks_for_is_kept() {
 }
 
 #[test]
-fn retries_end_with_the_time_of_the_call() {
+fn waits_out_a_limit_for_longer_than_the_time_of_a_call() {
+    for header in [Some("1".to_owned()), Some(in_a_moment()), None] {
+        let scene = Scene::linked();
+        let fault = Fault::on("GET", "/config").times(4).html(429);
+        scene.traffic().fault(header.iter().fold(fault, |fault, value| fault.header("Retry-After", value)));
+        let client = Quay::new(Options { timeout: Duration::from_millis(900), ..scene.options() }).unwrap();
+        scene.run(client.about()).unwrap();
+        assert_eq!(scene.requests(), 5, "{header:?}");
+        assert_eq!(client.troubles(), []);
+    }
+}
+
+/// A date as HTTP has it, two seconds from now.
+fn in_a_moment() -> String {
+    let now = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2);
+    jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&now).unwrap()
+}
+
+#[test]
+fn a_slow_answer_fails_its_call_and_no_other() {
+    let scene = Scene::linked();
+    let client = Quay::new(Options { timeout: Duration::from_millis(500), ..scene.options() }).unwrap();
+    scene.run(client.about()).unwrap();
+    scene.traffic().fault(Fault::on("GET", "/robots").delay(Duration::from_secs(5)));
+    let organization = scene.read(&client, Depth::Full).unwrap().unwrap();
+    assert_eq!(organization.robots.unwrap_err().kind, UnreadKind::Failed);
+    assert!(organization.default_permissions.is_ok() && client.down().is_none());
+    for _ in 0..3 {
+        scene.run(client.robot_token(ORGANIZATION, ROBOTS[0])).unwrap_err();
+    }
+    assert!(client.down().is_some(), "several in a row mean that nobody is there");
+}
+
+#[test]
+fn waits_for_no_limit_that_lasts_for_an_hour() {
     let scene = Scene::linked();
     scene.traffic().fault(Fault::on("GET", "/config").status(429).header("Retry-After", "3600"));
     let client = Quay::new(Options { timeout: Duration::from_secs(1), ..scene.options() }).unwrap();

@@ -71,10 +71,19 @@ fn is_issued_by_form(setup: &Setup, from: &TokenFrom) -> bool {
 }
 
 fn refused(plan: Plan, error: &QuayError, which: &str) -> Plan {
-    let plan = plan.blocked(format!("{which} cannot be used: {}", error.reason));
     match error.kind {
-        ErrorKind::Unauthorized => plan.hint("have a new one issued: oc quay setup on a terminal, or with --quay-username"),
-        _ => plan.hint("run it again when Quay answers"),
+        ErrorKind::Unreachable(_) | ErrorKind::Server | ErrorKind::RateLimited | ErrorKind::Skipped => plan
+            .blocked(format!("Quay could not be asked whether {which} can be used: {}", error.reason))
+            .hint("run it again when Quay answers"),
+        _ => {
+            let plan = plan.blocked(format!("{which} cannot be used: {}", error.reason));
+            match error.kind {
+                ErrorKind::Unauthorized => {
+                    plan.hint("have a new one issued: oc quay setup on a terminal, or with --quay-username")
+                }
+                _ => plan.hint("run it again when Quay answers"),
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ mod fault;
 mod serve;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::http::{Method, StatusCode, Uri};
@@ -58,6 +58,26 @@ struct Shared {
     max_in_flight: usize,
     latency: Duration,
     faults: Vec<Fault>,
+    rate: Option<Rate>,
+}
+
+/// So many requests are let through in a window of time, and the rest refused.
+struct Rate {
+    requests: usize,
+    window: Duration,
+    refusal: Fault,
+    began: Instant,
+    let_through: usize,
+}
+
+impl Rate {
+    fn lets_through(&mut self) -> bool {
+        if self.began.elapsed() >= self.window {
+            (self.began, self.let_through) = (Instant::now(), 0);
+        }
+        self.let_through += 1;
+        self.let_through <= self.requests
+    }
 }
 
 impl Traffic {
@@ -98,6 +118,14 @@ impl Traffic {
         self.lock().latency = latency;
     }
 
+    /// Lets so many requests through in a window of time, as proxies and gateways in front of a Quay do, and refuses the rest
+    /// with 429 and a page, as Quay's own nginx does (sample 586), and with this `Retry-After`, as Quay does where it counts
+    /// itself (sample 099).
+    pub fn limit_rate(&self, requests: usize, window: Duration, retry_after: &str) {
+        let refusal = Fault::on("*", "").html(429).header("Retry-After", retry_after);
+        self.lock().rate = Some(Rate { requests, window, refusal, began: Instant::now(), let_through: 0 });
+    }
+
     /// Adds a rule. All rules that match a request take effect; of several that answer it, the oldest does.
     pub fn fault(&self, fault: Fault) {
         self.lock().faults.push(fault);
@@ -111,6 +139,11 @@ impl Traffic {
     fn arrive(&self, entry: Entry) -> (InFlight, Effects) {
         let mut shared = self.lock();
         let mut effects = Effects::default();
+        if let Some(rate) = &mut shared.rate
+            && !rate.lets_through()
+        {
+            rate.refusal.meet(&entry.method, &entry.path, &mut effects);
+        }
         for fault in &mut shared.faults {
             fault.meet(&entry.method, &entry.path, &mut effects);
         }
