@@ -80,12 +80,10 @@ impl Cluster {
         params: ListParams,
         meta: fn(&mut T) -> &mut Meta,
     ) -> ByNamespace<U> {
-        let mut found: HashMap<String, Vec<U>> = HashMap::new();
-        self.each(kind, None, params, |mut object: T| {
+        let add = |found: &mut HashMap<String, Vec<U>>, mut object: T| {
             let namespace = std::mem::take(&mut meta(&mut object).namespace);
             found.entry(namespace).or_default().push(object.into());
-        })
-        .await?;
-        Ok(found)
+        };
+        Ok(self.each(kind, None, params, add).await?)
     }
 }

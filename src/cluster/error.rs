@@ -13,6 +13,9 @@ use crate::bridge::snapshot::{Unread, UnreadKind};
 /// What every core server answers for a path that it does not serve: a kind that this cluster does not have.
 const UNKNOWN_PATH: &[u8] = b"404 page not found";
 
+/// What the API server answers when it no longer knows a version.
+pub(super) const GONE: u16 = 410;
+
 /// Why a write was refused whose object is no longer as it was read.
 pub(super) const CHANGED_MEANWHILE: &str = "it was changed meanwhile; run the command again to go on from what is there now";
 
@@ -71,6 +74,11 @@ impl ClusterError {
 
     pub(super) fn is_not_found(&self) -> bool {
         self.status() == Some(404)
+    }
+
+    /// What happened since a version, or what was there at it, is no longer known.
+    pub(super) fn is_gone(&self) -> bool {
+        self.status() == Some(GONE)
     }
 
     /// A stale `resourceVersion`, or an object that exists already.

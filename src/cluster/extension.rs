@@ -85,14 +85,12 @@ struct Bundle {
 impl Cluster {
     /// The ClusterExtension of a package.
     pub(super) async fn extension(&self, package: &str) -> Read<Option<Extension>> {
-        let mut found = None;
-        self.each(&CLUSTER_EXTENSIONS, None, ListParams::default(), |stored: StoredExtension| {
+        let add = |found: &mut Option<Extension>, stored: StoredExtension| {
             if stored.spec.source.catalog.as_ref().is_some_and(|catalog| catalog.package_name == package) {
-                found = Some(stored.into());
+                *found = Some(stored.into());
             }
-        })
-        .await?;
-        Ok(found)
+        };
+        Ok(self.each(&CLUSTER_EXTENSIONS, None, ListParams::default(), add).await?)
     }
 }
 

@@ -3,20 +3,23 @@
 //! Not with kube's own watcher: objects are reduced as they come off the wire, which keeps tens of thousands of them
 //! small, and what cannot be understood is quoted nowhere, since it may be a secret.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::pin::pin;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::{Request, Status};
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::builds::StoredBuild;
 use super::client::Cluster;
-use super::error::{Cause, ClusterError};
+use super::error::{Cause, ClusterError, GONE};
 use super::kinds::{self, BUILDS, IMAGE_STREAMS, Kind, Meta, NAMESPACES, QUAY_INTEGRATIONS, SECRETS, SERVICE_ACCOUNTS};
-use super::read::login_secrets;
+use super::read::{login_secrets, other_secrets};
 use crate::bridge::integration::{QuayIntegration, SecretKey};
 use crate::bridge::snapshot::{Build, ImageStream, Namespace, Secret, ServiceAccount, Unread};
 use crate::pause;
@@ -39,9 +42,6 @@ const PATIENCE: u32 = 5;
 /// How often a kind is looked for that the cluster does not have.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// What the API server answers when it no longer knows what happened since a version.
-const GONE: u16 = 410;
-
 /// An object with what tells it from others.
 #[derive(Clone, Debug)]
 pub struct Found<T> {
@@ -59,6 +59,39 @@ impl<T> Found<T> {
     /// An object that was written at a version.
     pub(crate) fn new(namespace: &str, name: &str, version: &str, object: T) -> Self {
         Self { namespace: namespace.into(), name: name.into(), version: number(version), object }
+    }
+}
+
+/// A secret of which nothing but the name is known.
+#[derive(Clone, Debug)]
+pub struct OtherSecret {
+    /// Its name.
+    pub name: String,
+}
+
+/// An object of which no more than its metadata is read.
+#[derive(Clone, Deserialize)]
+struct Bare {
+    metadata: Meta,
+}
+
+impl From<Bare> for OtherSecret {
+    fn from(secret: Bare) -> Self {
+        Self { name: secret.metadata.name }
+    }
+}
+
+/// What tells the content of a secret from another one, and no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content(u64);
+
+impl From<kinds::Secret> for Content {
+    fn from(secret: kinds::Secret) -> Self {
+        let mut hasher = DefaultHasher::new();
+        for (key, value) in secret.data.iter().flatten() {
+            (key, value.expose_secret()).hash(&mut hasher);
+        }
+        Self(hasher.finish())
     }
 }
 
@@ -90,14 +123,27 @@ impl Cluster {
         self.follow(&feed, tell).await;
     }
 
+    /// The same of one namespace.
+    pub async fn follow_service_accounts_in(&self, namespace: &str, tell: impl FnMut(News<ServiceAccount>)) {
+        let (namespace, everything) = (Some(namespace), ListParams::default());
+        let feed = Feed::new(&SERVICE_ACCOUNTS, namespace, everything, |object: &mut kinds::ServiceAccount| &mut object.metadata);
+        self.follow(&feed, tell).await;
+    }
+
     /// Follows the secrets with registry logins of all namespaces.
     pub async fn follow_login_secrets(&self, tell: impl FnMut(News<Secret>)) {
         let feed = Feed::new(&SECRETS, None, login_secrets(), |object: &mut kinds::Secret| &mut object.metadata);
         self.follow(&feed, tell).await;
     }
 
-    /// Follows the one Secret that holds a key.
-    pub async fn follow_secret(&self, key: &SecretKey, tell: impl FnMut(News<Secret>)) {
+    /// Follows the names of the secrets of other types, of all namespaces. What is in them is not read.
+    pub async fn follow_other_secrets(&self, tell: impl FnMut(News<OtherSecret>)) {
+        let feed = Feed::new(&SECRETS, None, other_secrets(), |object: &mut Bare| &mut object.metadata).by_metadata();
+        self.follow(&feed, tell).await;
+    }
+
+    /// Follows what is in the one Secret that holds a key.
+    pub async fn follow_secret(&self, key: &SecretKey, tell: impl FnMut(News<Content>)) {
         let one = ListParams::default().fields(&format!("metadata.name={}", key.name));
         let feed = Feed::new(&SECRETS, Some(&key.namespace), one, |object: &mut kinds::Secret| &mut object.metadata);
         self.follow(&feed, tell).await;
@@ -126,10 +172,9 @@ impl Cluster {
     async fn follow<T: Clone + DeserializeOwned, U: From<T>>(&self, feed: &Feed<'_, T>, mut tell: impl FnMut(News<U>)) {
         let mut pauses = Pauses::default();
         loop {
-            let mut objects = Vec::new();
-            let each = |object: T| objects.push(feed.found(object));
-            match self.each(feed.kind, feed.namespace, feed.params.clone(), each).await {
-                Ok(Some(version)) => {
+            let add = |found: &mut Vec<_>, object: T| found.push(feed.found(object));
+            match self.each_of(feed.kind, feed.namespace, feed.params.clone(), feed.by_metadata, add).await {
+                Ok(Some((objects, version))) => {
                     tell(News::All(number(&version), objects));
                     self.watch_on(feed, version, &mut pauses, &mut tell).await;
                 }
@@ -204,7 +249,11 @@ impl Cluster {
             kube::Error::SerdeError(_) => Some(ClusterError::other(&call, "an event cannot be understood")),
             error => Some(ClusterError { call: call.clone(), cause: Cause::of_silence(&self.url(), &error) }),
         };
-        let request = Request::new(feed.kind.path(feed.namespace)).watch(&feed.watch(), version);
+        let path = Request::new(feed.kind.path(feed.namespace));
+        let request = match feed.by_metadata {
+            true => path.watch_metadata(&feed.watch(), version),
+            false => path.watch(&feed.watch(), version),
+        };
         let request = request.map_err(|_| Some(ClusterError::other(&call, "no such watch can be asked for")))?;
         let silence = |_| Some(ClusterError::other(&call, "nothing came for too long"));
         let events = timeout(SILENCE, self.watch_client().request_events::<T>(request)).await.map_err(silence)?;
@@ -238,11 +287,17 @@ struct Feed<'a, T> {
     namespace: Option<&'a str>,
     params: ListParams,
     meta: fn(&mut T) -> &mut Meta,
+    /// Nothing but their metadata is asked for.
+    by_metadata: bool,
 }
 
 impl<'a, T> Feed<'a, T> {
     fn new(kind: &'a Kind, namespace: Option<&'a str>, params: ListParams, meta: fn(&mut T) -> &mut Meta) -> Self {
-        Self { kind, namespace, params, meta }
+        Self { kind, namespace, params, meta, by_metadata: false }
+    }
+
+    fn by_metadata(self) -> Self {
+        Self { by_metadata: true, ..self }
     }
 
     fn watch(&self) -> WatchParams {

@@ -52,7 +52,7 @@ pub use credentials::{CA_KEY, Credentials};
 pub use error::{Cause, ClusterError};
 pub use event::{Note, Noted};
 pub use extension::Extension;
-pub use follow::{Found, News};
+pub use follow::{Content, Found, News, OtherSecret};
 pub use kubeconfig::{Choice, Entries, Exec, Variable, choice, entries};
 pub use lease::Lease;
 pub use names::Named;

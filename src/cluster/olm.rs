@@ -164,13 +164,12 @@ struct CsvStatus {
 impl Cluster {
     /// The Subscriptions to a package, the one where the documentation has it first.
     pub(super) async fn subscriptions(&self, package: &str) -> Read<Vec<StoredSubscription>> {
-        let mut found = Vec::new();
-        self.each(&SUBSCRIPTIONS, None, ListParams::default(), |stored: StoredSubscription| {
+        let add = |found: &mut Vec<_>, stored: StoredSubscription| {
             if stored.spec.name == package {
                 found.push(stored);
             }
-        })
-        .await?;
+        };
+        let mut found = self.each(&SUBSCRIPTIONS, None, ListParams::default(), add).await?;
         found.sort_by_key(|stored| stored.metadata.namespace != OPERATOR_NAMESPACE);
         Ok(found)
     }

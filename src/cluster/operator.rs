@@ -230,16 +230,14 @@ impl Cluster {
     }
 
     async fn webhook(&self) -> Read<Option<Registered>> {
-        let mut found = None;
-        self.each(&MUTATING_WEBHOOKS, None, ListParams::default(), |configuration: WebhookConfiguration| {
+        let add = |found: &mut Option<Registered>, configuration: WebhookConfiguration| {
             let mut webhooks = configuration.webhooks.into_iter().flatten();
             if let Some(webhook) = webhooks.find(|webhook| webhook.name == OPERATOR_WEBHOOK) {
                 let namespace = webhook.client_config.service.map(|service| service.namespace);
-                found = Some(Registered { name: configuration.metadata.name, namespace });
+                *found = Some(Registered { name: configuration.metadata.name, namespace });
             }
-        })
-        .await?;
-        Ok(found)
+        };
+        Ok(self.each(&MUTATING_WEBHOOKS, None, ListParams::default(), add).await?)
     }
 }
 

@@ -86,14 +86,12 @@ impl Cluster {
         }
         // Without the name this would be some megabytes.
         let named = ListParams::default().fields(&format!("metadata.name={PACKAGE}"));
-        let mut found = Vec::new();
-        self.each(&PACKAGE_MANIFESTS, None, named, |PackageManifest { status }: PackageManifest| {
+        let add = |found: &mut Vec<Package>, PackageManifest { status }: PackageManifest| {
             if [GLOBAL_CATALOGS, OPERATOR_NAMESPACE].contains(&status.catalog_source_namespace.as_str()) {
                 found.push(status.into());
             }
-        })
-        .await?;
-        Ok(found)
+        };
+        Ok(self.each(&PACKAGE_MANIFESTS, None, named, add).await?)
     }
 }
 

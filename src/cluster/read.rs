@@ -95,12 +95,10 @@ impl Cluster {
 
     async fn named_namespaces(&self, kind: &Kind, selector: Option<&str>) -> Read<Vec<(String, Namespace)>> {
         let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
-        let mut found = Vec::new();
-        self.each(kind, None, params, |mut object: kinds::Namespace| {
+        let add = |found: &mut Vec<_>, mut object: kinds::Namespace| {
             found.push((std::mem::take(&mut object.metadata.name), object.into()));
-        })
-        .await?;
-        Ok(found)
+        };
+        Ok(self.each(kind, None, params, add).await?)
     }
 
     /// Reads the cluster's side of a namespace, its kinds at the same time. `known` is the namespace where it was
@@ -216,34 +214,54 @@ impl Cluster {
         namespace: Option<&str>,
         params: ListParams,
     ) -> Result<Vec<U>, ClusterError> {
-        let mut objects = Vec::new();
-        self.each(kind, namespace, params, |object: T| objects.push(object.into())).await?;
-        Ok(objects)
+        self.each(kind, namespace, params, |found: &mut Vec<U>, object: T| found.push(object.into())).await
     }
 
-    /// Hands over the objects of a kind one by one, holding one page of them at a time. Answers the version of the list,
-    /// from which it can be watched on; none where the cluster does not have this kind.
+    /// Takes in the objects of a kind one by one, holding one page of them at a time; nothing where the cluster does not have
+    /// this kind.
+    pub(super) async fn each<T: DeserializeOwned, A: Default>(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        params: ListParams,
+        add: impl FnMut(&mut A, T),
+    ) -> Result<A, ClusterError> {
+        Ok(self.each_of(kind, namespace, params, false, add).await?.map(|(found, _)| found).unwrap_or_default())
+    }
+
+    /// The same, by their metadata alone if that is enough, with the version of the list, from which it can be watched on;
+    /// none where the cluster does not have this kind.
+    ///
+    /// An API server that no longer knows the version of the first page (410) is asked for all objects at once, as client-go
+    /// does (`tools/pager/pager.go`).
     ///
     /// Lists never ask for `resourceVersion=0`: the API server then ignores the limit and answers all objects at once
     /// (`computeListLimit` in Kubernetes' `apiserver/pkg/storage/cacher/cacher.go`).
-    pub(super) async fn each<T: DeserializeOwned>(
+    pub(super) async fn each_of<T: DeserializeOwned, A: Default>(
         &self,
         kind: &Kind,
         namespace: Option<&str>,
         mut params: ListParams,
-        mut each: impl FnMut(T),
-    ) -> Result<Option<String>, ClusterError> {
+        by_metadata: bool,
+        mut add: impl FnMut(&mut A, T),
+    ) -> Result<Option<(A, String)>, ClusterError> {
         params.limit = Some(PAGE);
         let (call, path) = (format!("list {}", kind.all(namespace)), Request::new(kind.path(namespace)));
+        let mut found = A::default();
         loop {
-            let page: Page<T> = match self.send(&call, path.list(&params)).await {
+            let request = if by_metadata { path.list_metadata(&params) } else { path.list(&params) };
+            let page: Page<T> = match self.send(&call, request).await {
                 Err(error) if kind.optional && error.is_not_found() => return Ok(None),
+                Err(error) if error.is_gone() && params.continue_token.is_some() => {
+                    (params.limit, params.continue_token, found) = (None, None, A::default());
+                    continue;
+                }
                 page => page?,
             };
-            page.items.into_iter().flatten().for_each(&mut each);
+            page.items.into_iter().flatten().for_each(|object| add(&mut found, object));
             params.continue_token = page.metadata.next.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
-                return Ok(Some(page.metadata.version.unwrap_or_default()));
+                return Ok(Some((found, page.metadata.version.unwrap_or_default())));
             }
         }
     }
@@ -257,6 +275,11 @@ pub(crate) fn not_wanted() -> Unread {
 /// Selects the secrets that hold registry logins: OpenShift's own have another type.
 pub(super) fn login_secrets() -> ListParams {
     ListParams::default().fields(&format!("type={DOCKERCONFIGJSON}"))
+}
+
+/// Selects the other ones.
+pub(super) fn other_secrets() -> ListParams {
+    ListParams::default().fields(&format!("type!={DOCKERCONFIGJSON}"))
 }
 
 /// Whether one of the service accounts refers to the secret of one of them.

@@ -65,12 +65,11 @@ struct Rule {
 impl Cluster {
     /// The webhooks that rewrite builds: the operator's and our bridge's, where they are registered.
     pub async fn build_webhooks(&self) -> Read<Vec<BuildWebhook>> {
-        let mut found = Vec::new();
-        self.each(&MUTATING_WEBHOOKS, None, ListParams::default(), |configuration: Configuration| {
+        let add = |found: &mut Vec<_>, configuration: Configuration| {
             let name = &configuration.metadata.name;
             found.extend(configuration.webhooks.into_iter().flatten().filter_map(|webhook| webhook.reduce(name)));
-        })
-        .await?;
+        };
+        let mut found: Vec<BuildWebhook> = self.each(&MUTATING_WEBHOOKS, None, ListParams::default(), add).await?;
         let idle = join_all(found.iter().map(|webhook| self.idle_deployment(webhook))).await;
         for (webhook, idle) in found.iter_mut().zip(idle) {
             webhook.idle_deployment = idle;

@@ -1,3 +1,4 @@
+use sandbox::traffic::Fault;
 use serde_json::json;
 
 use super::{Stage, secret_of};
@@ -93,4 +94,24 @@ fn what_may_not_be_read_of_all_is_unknown_of_each() {
     assert_eq!(parts.secrets.unwrap().unwrap_err().call, "list secrets in all namespaces");
     assert_eq!(parts.service_accounts.unwrap_err().kind, UnreadKind::Forbidden);
     assert!(all.take("other", Namespace::default()).image_streams.is_err());
+}
+
+#[test]
+fn starts_a_list_over_whose_version_is_forgotten() {
+    let stage = Stage::new();
+    let cluster = stage.cluster("admin");
+    let first = r#"{"kind":"ServiceAccountList","apiVersion":"v1","metadata":{"resourceVersion":"1","continue":"more"},
+        "items":[{"metadata":{"name":"gone-since","namespace":"myproj"}}]}"#;
+    let expired = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410,
+        "message":"The provided continue parameter is too old to display a consistent list result."}"#;
+    let traffic = stage.openshift().traffic();
+    traffic.fault(Fault::on("GET", "/serviceaccounts").nth(1).status(200).body(first));
+    traffic.fault(Fault::on("GET", "/serviceaccounts").nth(2).status(410).body(expired));
+    let parts = stage.parts(&cluster, "myproj", None, secret_of, Secrets::IfReferenced);
+    let mut names: Vec<_> = parts.service_accounts.unwrap().into_iter().map(|account| account.name).collect();
+    names.sort();
+    assert_eq!(names, ["builder", "default", "deployer"]);
+    let lists = stage.openshift().traffic().entries().into_iter().filter(|entry| entry.kind == "list serviceaccounts");
+    let limited: Vec<_> = lists.map(|entry| entry.path.contains("limit=")).collect();
+    assert_eq!(limited, [true, true, false]);
 }
