@@ -319,6 +319,10 @@ codes! {
         "Beside the login for Quay, the secret has an entry for another registry whose auth is not the base64 of user:password. Nodes then use no entry of the secret, and pods fail to pull. Repair keeps the entry, since it was added by others.",
         "Correct or remove that entry.",
         "oc get secrets -n {namespace} --field-selector type=kubernetes.io/dockerconfigjson";
+    TooManyAccounts "OQ316" Error "The namespace asks for too many linked service accounts",
+        "At most 50 service accounts of a namespace are linked: its own three, then those that link was asked for, then by name. Each takes a robot account, and a permission on every repository.",
+        "Remove the annotation oc-quay/role from service accounts that do not need a login of their own.",
+        "oc get serviceaccounts -n {namespace} -o yaml";
     PodWaits "OQ317" Error "A pod cannot pull its image from Quay",
         "Kubernetes gives a pod the pull secrets of its service account when the pod is created, and only if the pod names none itself. A pod that was there before the link, that names pull secrets of its own, or that runs under a service account that is not linked has no login for Quay.",
         "The finding says which of these it is. Restart what created the pod, or link its service account.",
@@ -356,6 +360,10 @@ codes! {
         "OpenShift tried to import the image and could not; the image stream does not follow Quay until it can.",
         "See what it says: credentials, a rival secret, the certificate, or no such image.",
         "oc describe imagestreams -n {namespace}";
+    TooManyRepositories "OQ407" Error "The namespace asks for too many repositories",
+        "At most 1000 image streams of a namespace get a repository, in the order of their names.",
+        "Split the namespace, or annotate image streams that need no repository with oc-quay/repository=false.",
+        "oc get imagestreams -n {namespace}";
     SeveralRewriters "OQ501" Warning "Two webhooks rewrite builds",
         "The operator's webhook and that of oc quay run are both registered. They agree on where images go, but not on what is refused and imported.",
         "Take one of them away: the operator, or the bridge.",

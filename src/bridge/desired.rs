@@ -13,6 +13,13 @@ use super::snapshot::{ImageStream, NamespaceSnapshot, ServiceAccount, StreamTag}
 /// `pkg/constants`: builder pushes, the others pull).
 pub const DEFAULT_ACCOUNTS: [(&str, Role); 3] = [("builder", Role::Write), ("default", Role::Read), ("deployer", Role::Read)];
 
+/// So many service accounts of one namespace are linked at the most. Whoever may edit a namespace can make any number, and
+/// each of them takes a robot account, a default permission, a secret, and a right on every repository.
+pub const MAX_ACCOUNTS: usize = 50;
+
+/// So many repositories one namespace has at the most.
+pub const MAX_REPOSITORIES: usize = 1000;
+
 /// What a linked namespace has on both sides, as far as the snapshot tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
@@ -24,8 +31,19 @@ pub struct Desired {
     pub accounts: Vec<Account>,
     /// A private repository each.
     pub repositories: BTreeSet<String>,
+    /// What is asked for beyond [`MAX_ACCOUNTS`] and [`MAX_REPOSITORIES`], and is not made.
+    pub surplus: Surplus,
     /// The mark on every robot account we make.
     pub mark: Mark,
+}
+
+/// So much is asked for and not made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Surplus {
+    /// Service accounts.
+    pub accounts: usize,
+    /// Repositories.
+    pub repositories: usize,
 }
 
 /// What a linked service account has: a robot account of its own name with a role, and a secret with its login.
@@ -52,29 +70,36 @@ impl Desired {
         let uid = snapshot.namespace.as_ref().ok().and_then(Option::as_ref).map_or("", |namespace| &namespace.uid);
         let accounts = snapshot.service_accounts.iter().flatten();
         let streams = snapshot.image_streams.iter().flatten();
-        Self {
-            accounts: accounts
-                .filter_map(|account| {
-                    Some((account.name.clone(), requests.get(&account.name).copied().or_else(|| role(account))?))
-                })
-                .filter(|(name, _)| names::robot(&organization, name).is_ok())
-                .map(|(name, role)| Account {
-                    secret: cluster_id.secret(&name),
-                    is_requested: requests.contains_key(&name),
-                    name,
-                    role,
-                })
-                .collect(),
-            repositories: streams
-                .filter(|stream| wants_repository(stream, &host))
-                .map(|stream| stream.name.clone())
-                .chain(built(integration, snapshot))
-                .filter(|name| names::repository(name).is_ok())
-                .collect(),
-            mark: Mark::new(&integration.cluster, &snapshot.name, uid),
-            organization,
-            host,
+        let mut accounts: Vec<_> = accounts
+            .filter_map(|account| Some((account.name.clone(), requests.get(&account.name).copied().or_else(|| role(account))?)))
+            .filter(|(name, _)| names::robot(&organization, name).is_ok())
+            .map(|(name, role)| Account {
+                secret: cluster_id.secret(&name),
+                is_requested: requests.contains_key(&name),
+                name,
+                role,
+            })
+            .collect();
+        let mut repositories: BTreeSet<_> = streams
+            .filter(|stream| wants_repository(stream, &host))
+            .map(|stream| stream.name.clone())
+            .chain(built(integration, snapshot))
+            .filter(|name| names::repository(name).is_ok())
+            .collect();
+        let surplus = Surplus {
+            accounts: accounts.len().saturating_sub(MAX_ACCOUNTS),
+            repositories: repositories.len().saturating_sub(MAX_REPOSITORIES),
+        };
+        if surplus.accounts > 0 {
+            // Every namespace's own and those that were asked for by a person come first, then it goes by name.
+            let is_usual = |name: &str| DEFAULT_ACCOUNTS.iter().any(|(usual, _)| *usual == name);
+            accounts.sort_by_cached_key(|Account { name, is_requested, .. }| (!is_usual(name), !is_requested, name.clone()));
+            accounts.truncate(MAX_ACCOUNTS);
         }
+        if let Some(first) = repositories.iter().nth(MAX_REPOSITORIES).cloned() {
+            repositories.split_off(&first);
+        }
+        Self { accounts, repositories, surplus, mark: Mark::new(&integration.cluster, &snapshot.name, uid), organization, host }
     }
 
     /// The account of that service account.
@@ -106,7 +131,10 @@ fn built(integration: &Integration, snapshot: &NamespaceSnapshot) -> impl Iterat
     let configs = snapshot.build_configs.iter().flatten();
     let destinations = configs.filter_map(|config| config.spec.destination(&snapshot.name, integration));
     let own = destinations.filter(|destination| destination.namespace == snapshot.name).map(|destination| destination.stream);
-    own.filter(|name| snapshot.image_stream(name).is_none_or(|stream| stream.wants_repository != Some(false)))
+    let streams = snapshot.image_streams.iter().flatten();
+    let without: BTreeSet<_> =
+        streams.filter(|stream| stream.wants_repository == Some(false)).map(|stream| stream.name.as_str()).collect();
+    own.filter(move |name| !without.contains(name.as_str()))
 }
 
 /// Whether an image stream gets a repository: one that only follows images of other registries has no use for it,
@@ -171,6 +199,25 @@ mod tests {
         ]);
         let desired = Desired::of(&integration(), &snapshot, &BTreeMap::new());
         assert_eq!(desired.repositories.iter().map(String::as_str).collect::<Vec<_>>(), ["base", "new", "rewritten"]);
+    }
+
+    #[test]
+    fn links_no_more_of_a_namespace_than_its_share() {
+        let mut snapshot = golden();
+        let account = |number: usize| ServiceAccount {
+            name: format!("a{number:03}"),
+            role: Some("read".into()),
+            ..ServiceAccount::default()
+        };
+        snapshot.service_accounts.as_mut().unwrap().extend((0..300).map(account));
+        let stream = |number: usize| ImageStream { name: format!("app{number:04}"), ..ImageStream::default() };
+        snapshot.image_streams = Ok((0..1300).map(stream).collect());
+        let requests = BTreeMap::from([("a299".to_owned(), Role::Write)]);
+        let desired = Desired::of(&integration(), &snapshot, &requests);
+        assert_eq!((desired.accounts.len(), desired.repositories.len()), (MAX_ACCOUNTS, MAX_REPOSITORIES));
+        assert_eq!(desired.surplus, Surplus { accounts: 253, repositories: 300 });
+        let names: Vec<_> = desired.accounts.iter().map(|account| account.name.as_str()).take(5).collect();
+        assert_eq!(names, ["builder", "default", "deployer", "a299", "a000"]);
     }
 
     #[test]

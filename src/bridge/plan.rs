@@ -14,6 +14,7 @@ use super::Role;
 use super::change::{Change, ServiceAccountEdit};
 use super::checks::{
     SECRET_TYPE, SecretState, Subject, default_permissions_of, has_too_little_right, kept_by_others, not_ours, secret_state,
+    surplus,
 };
 use super::desired::{self, Account};
 use super::finding::{Code, Finding, Level, ObjectRef};
@@ -87,6 +88,7 @@ pub fn repair(subject: &Subject, options: Options) -> Plan {
     } else if subject.is_to_be_linked() {
         planner.quay_side();
         planner.cluster_side();
+        planner.plan.blocked.extend(surplus(subject));
         planner.report_unrenewed();
     }
     planner.plan
@@ -301,14 +303,17 @@ impl<'a> Planner<'a> {
     fn rights(&mut self, organization: &Organization) {
         let (Ok(_), Ok(existing)) = (&organization.robots, &organization.repositories) else { return };
         let desired = self.subject.desired;
+        let accounts = self.accounts.iter().copied();
+        let accounts: Vec<_> = accounts
+            .map(|account| (account, organization.robot(&account.name).filter(|_| !self.role_changes(account))))
+            .collect();
         for repository in &desired.repositories {
             let is_new = !existing.contains(repository);
-            for account in self.accounts.clone() {
+            for (account, settled) in &accounts {
                 let has_right = if is_new {
                     organization.default_permissions.is_ok()
                 } else {
-                    organization.robot(&account.name).is_some_and(|robot| robot.repositories.contains(repository))
-                        && !self.role_changes(account)
+                    settled.is_some_and(|robot| robot.repositories.contains(repository))
                         && !has_too_little_right(self.subject.snapshot, desired, account, repository)
                 };
                 if !has_right {

@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures::StreamExt as _;
-
 use super::Context;
 use crate::bridge::change::{Change, ScopeEdit};
 use crate::bridge::checks;
@@ -17,7 +15,7 @@ use crate::error::{Error, ExitStatus, Stopped};
 use crate::report::{ChangeReport, ChangeReportEntry, ChangeState, Format};
 use crate::session::apply::{Outcome, Work};
 use crate::session::gather::Judged;
-use crate::session::{Session, Target};
+use crate::session::{Session, Target, side_by_side};
 
 /// The plans of a command.
 pub(super) struct ChangeSet {
@@ -146,7 +144,7 @@ impl ChangeSet {
                 }
                 outcomes
             });
-            let made: Vec<_> = progress.during(futures::stream::iter(work).buffered(session.parallel).collect()).await;
+            let made = progress.during(side_by_side(work, session.parallel)).await;
             outcomes.extend(made.into_iter().flatten());
         }
         outcomes.resize(entries.len(), Outcome::Skipped);

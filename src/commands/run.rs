@@ -9,6 +9,7 @@ use futures::future::OptionFuture;
 use futures::join;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::changes::finish;
@@ -94,9 +95,18 @@ async fn work(
     let engine = Engine::new(context.global, cluster.clone(), settings, options, &tell);
 
     let (elected, free, leads) = (watch::Sender::new(replica.is_none()), watch::Sender::new(false), watch::Sender::new(false));
+    let elected = Arc::new(elected);
     let ending = watch::Sender::new(false);
-    let election = replica.map(|replica| replica.take_part(cluster, &elected, ending.subscribe()));
-    let health = ports.health.map(|listener| health::serve(listener, engine.shared(), Arc::clone(&metrics), ending.subscribe()));
+    // What must not come too late runs beside the work, on other threads, until this is dropped: however long a look at a
+    // crowded namespace takes, the Lease is kept and everybody answered.
+    let mut beside = JoinSet::new();
+    if let Some(replica) = replica.cloned() {
+        let (cluster, elected, ending) = (cluster.clone(), Arc::clone(&elected), ending.subscribe());
+        beside.spawn(async move { replica.take_part(&cluster, &elected, ending).await });
+    }
+    if let Some(listener) = ports.health {
+        beside.spawn(health::serve(listener, engine.shared(), Arc::clone(&metrics), ending.subscribe()));
+    }
     let reviewed = {
         let metrics = Arc::clone(&metrics);
         move |told: &Told| {
@@ -104,22 +114,16 @@ async fn work(
             metrics.count_review(told);
         }
     };
-    let webhook = match ports.webhook.zip(args.webhook_certs.as_deref()) {
-        Some((listener, certificates)) => {
-            let webhook = Webhook::new(certificates, Arc::new(engine.shared()), Arc::new(reviewed));
-            Some(webhook.map_err(|problem| Error::new(format!("--webhook-certs: {problem}")))?.serve(listener))
-        }
-        None => None,
-    };
+    if let Some((listener, certificates)) = ports.webhook.zip(args.webhook_certs.as_deref()) {
+        let webhook = Webhook::new(certificates, Arc::new(engine.shared()), Arc::new(reviewed));
+        beside.spawn(webhook.map_err(|problem| Error::new(format!("--webhook-certs: {problem}")))?.serve(listener));
+    }
     let work = async {
         join!(
             engine.run(leads.subscribe()),
             notes,
             standby::run(cluster, engine.shared(), &free),
             standby::both(elected.subscribe(), free.subscribe(), &leads),
-            OptionFuture::from(election),
-            OptionFuture::from(health),
-            OptionFuture::from(webhook),
         );
     };
     let end = async {
@@ -166,6 +170,7 @@ async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Error> {
 }
 
 /// One of several bridges.
+#[derive(Clone)]
 struct Replica {
     /// Where the Lease is.
     namespace: String,

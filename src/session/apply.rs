@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
-use futures::future::join_all;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use secrecy::SecretString;
-use tokio::sync::watch;
 
 use super::{Session, Target};
 use crate::bridge::change::Change;
 use crate::bridge::checks::SECRET_TYPE;
 use crate::bridge::desired::Desired;
 use crate::bridge::dockerconfig::Entry;
-use crate::bridge::order::{After, after};
+use crate::bridge::order::{End, Schedule, Step};
 use crate::bridge::snapshot::{Login, NamespaceSnapshot, Secret, ServiceAccount};
 
 /// What became of a change.
@@ -50,28 +50,36 @@ pub(crate) struct Work<'a> {
 }
 
 impl Session {
-    /// Makes the changes; independent ones at the same time. Says what became of each, in the order of the plan. `each`
+    /// Makes the changes; independent ones at the same time, as many as requests may be under way. Says what became of each, in the order of the plan. `each`
     /// is told as soon as a change was made, or was not, which has no effect.
     pub(crate) async fn apply(&self, target: &Target, work: &Work<'_>, each: impl Fn(&Change, Option<Effect>)) -> Vec<Outcome> {
-        let tokens = Tokens::of(work.snapshot);
-        let states: Vec<_> = work.changes.iter().map(|_| watch::Sender::new(None)).collect();
-        let made = work.changes.iter().enumerate().map(|(index, change)| {
-            let (states, tokens, each) = (&states, &tokens, &each);
-            async move {
-                let (outcome, effect) = if may_run(work.changes, states, index).await {
-                    match self.make(target, work, tokens, change).await {
-                        Ok(effect) => (Outcome::Done, Some(effect)),
-                        Err(error) => (Outcome::Failed(format!("{error:#}")), None),
+        let tokens = &Tokens::of(work.snapshot);
+        let mut schedule = Schedule::new(work.changes);
+        let mut outcomes = vec![Outcome::Skipped; work.changes.len()];
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            while under_way.len() < self.parallel
+                && let Some(step) = schedule.next()
+            {
+                match step {
+                    Step::Make(index) => {
+                        under_way.push(async move { (index, self.make(target, work, tokens, &work.changes[index]).await) });
                     }
-                } else {
-                    (Outcome::Skipped, None)
-                };
-                each(change, effect);
-                states[index].send_replace(Some(outcome.clone()));
-                outcome
+                    Step::Skip(index) => {
+                        each(&work.changes[index], None);
+                        schedule.end(index, End::Skipped);
+                    }
+                }
             }
-        });
-        join_all(made).await
+            let Some((index, made)) = under_way.next().await else { return outcomes };
+            let (outcome, effect, end) = match made {
+                Ok(effect) => (Outcome::Done, Some(effect), End::Done),
+                Err(error) => (Outcome::Failed(format!("{error:#}")), None, End::Failed),
+            };
+            each(&work.changes[index], effect);
+            outcomes[index] = outcome;
+            schedule.end(index, end);
+        }
     }
 
     async fn make(&self, target: &Target, work: &Work<'_>, tokens: &Tokens, change: &Change) -> anyhow::Result<Effect> {
@@ -166,25 +174,6 @@ impl Session {
         }
         Err(refusal.into())
     }
-}
-
-/// Waits for all that a change comes after; whether everything it requires was done.
-async fn may_run(changes: &[Change], states: &[watch::Sender<Option<Outcome>>], index: usize) -> bool {
-    for (earlier, state) in changes[..index].iter().zip(states) {
-        let Some(after) = after(&changes[index], earlier) else { continue };
-        let mut state = state.subscribe();
-        // The sender lives in the caller as long as this future does.
-        let Ok(outcome) = state.wait_for(Option::is_some).await else { return false };
-        let may_go_on = match after {
-            After::Requires => *outcome == Some(Outcome::Done),
-            After::StopsOnFailure => !matches!(*outcome, Some(Outcome::Failed(_))),
-            After::Follows => true,
-        };
-        if !may_go_on {
-            return false;
-        }
-    }
-    true
 }
 
 /// The robot accounts' current tokens, as they were read and as they are made.

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::StreamExt as _;
 use futures::future::OptionFuture;
 use jiff::Timestamp;
 
 use super::shell::quoted;
-use super::{Session, Target as QuayTarget};
+use super::{Session, Target as QuayTarget, side_by_side};
 use crate::bridge::Role;
 use crate::bridge::checks::{self, Check, Subject};
 use crate::bridge::desired::Desired;
@@ -109,7 +108,7 @@ pub(crate) async fn parts_left(
     let (selector, all) = match which {
         Which::Named(names) => {
             let read = |name| cluster.namespace_parts(name, None, secrets, builds);
-            return Ok(futures::stream::iter(names).map(|name| read(name)).buffered(parallel).collect().await);
+            return Ok(side_by_side(names.iter().map(|name| read(name)), parallel).await);
         }
         Which::Selected(selector) => (Some(selector.as_str()), None),
         Which::All => (None, Some(cluster.all_parts(builds))),
@@ -126,7 +125,7 @@ pub(crate) async fn parts_left(
     let namespaces = namespaces.map_err(|unread| Error::new(unread.to_string()))?;
     let read =
         |(name, namespace): (String, _)| async move { cluster.namespace_parts(&name, Some(namespace), secrets, builds).await };
-    Ok(futures::stream::iter(namespaces).map(read).buffered(parallel).collect().await)
+    Ok(side_by_side(namespaces.into_iter().map(read), parallel).await)
 }
 
 /// The pods that wait for an image, where they can be read. Of namespaces that are not named, one list shows all.
@@ -243,7 +242,7 @@ impl Session {
                 each(judged)
             }
         });
-        progress.during(futures::stream::iter(work).buffered(self.parallel).collect()).await
+        progress.during(side_by_side(work, self.parallel)).await
     }
 
     async fn judge(

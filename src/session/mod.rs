@@ -8,6 +8,7 @@ pub(crate) mod shell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::bridge::finding::{Code, Finding, ObjectRef};
@@ -26,6 +27,15 @@ const BY_FLAGS: &str = "name the Quay yourself: --quay-url, --cluster-id and --q
 
 /// `--request-timeout 0`, as kubectl has it.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Does so many pieces of work at a time and gives what came of each, in their order. One that takes long holds up none but
+/// itself, unlike with `buffered`.
+pub(crate) async fn side_by_side<T>(work: impl IntoIterator<Item: Future<Output = T>>, parallel: usize) -> Vec<T> {
+    let numbered = work.into_iter().enumerate().map(|(index, work)| async move { (index, work.await) });
+    let mut done: Vec<_> = futures::stream::iter(numbered).buffer_unordered(parallel).collect().await;
+    done.sort_unstable_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, outcome)| outcome).collect()
+}
 
 /// What a command works with once it knows where.
 pub(crate) struct Session {
@@ -295,5 +305,28 @@ fn nobody_says_which_quay(unread: &Unread, cluster: &Cluster) -> Error {
             ))
         }
         UnreadKind::Failed | UnreadKind::Skipped => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_takes_long_holds_up_nothing_else() {
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let (mut end, mut ended) = (Some(end), Some(ended));
+        let work = (0..20).map(|index| {
+            // The first one waits for the last one.
+            let (ended, end) = (ended.take(), if index == 19 { end.take() } else { None });
+            async move {
+                if let Some(ended) = ended {
+                    let _ = ended.await;
+                }
+                let _ = end.map(|end| end.send(()));
+                index
+            }
+        });
+        assert_eq!(side_by_side(work, 2).await, (0..20).collect::<Vec<_>>());
     }
 }

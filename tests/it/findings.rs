@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::support::Run;
 
 /// Codes that no row of the two tables can produce, and the test that does.
-const ELSEWHERE: [(&str, &str); 27] = [
+const ELSEWHERE: [(&str, &str); 28] = [
     ("OQ108", "forbidden: it needs a refusal"),
     ("OQ118", "status: the image policy of the cluster is arranged"),
     ("OQ119", "status: the image policy of the cluster is arranged"),
@@ -32,6 +32,8 @@ const ELSEWHERE: [(&str, &str); 27] = [
     ("OQ309", "repair: only a rotation comes upon it"),
     ("OQ311", "link: OpenShift makes the service accounts anew, unless a capability is off"),
     ("OQ524", "import: only an import comes upon it"),
+    ("OQ316", "run: it needs a crowded namespace"),
+    ("OQ407", "the check of a crowded namespace: a thousand image streams take their time"),
     ("OQ402", "namespaces: no API server takes such a name, but one that did may have it in store"),
     ("OQ501", "builds: webhooks and builds are arranged"),
     ("OQ502", "builds: webhooks and builds are arranged"),

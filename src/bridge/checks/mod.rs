@@ -25,7 +25,7 @@ pub use secrets::{SECRET_TYPE, SecretState, secret_state};
 pub use service_accounts::kept_by_others;
 
 use super::builds::{CommonSpec, Rewriting, rewrite};
-use super::desired::{Account, Desired};
+use super::desired::{Account, Desired, MAX_ACCOUNTS, MAX_REPOSITORIES, Surplus};
 use super::finding::{Code, Finding, Level, ObjectRef};
 use super::integration::{Integration, Trouble};
 use super::ownership::Claim;
@@ -83,7 +83,7 @@ pub fn namespace(subject: &Subject) -> Vec<Check> {
         return vec![first];
     }
     let mut checks = vec![
-        first,
+        Check::new(first.title, first.fact, [first.findings, surplus(subject)].concat()),
         organization::check(subject),
         robots::check(subject),
         default_permissions::check(subject),
@@ -193,6 +193,19 @@ impl Subject<'_> {
             Err(_) => Err(Check::skipped(title, "the organization could not be read")),
         }
     }
+}
+
+/// What a namespace asks for beyond its share.
+pub fn surplus(subject: &Subject) -> Vec<Finding> {
+    let Surplus { accounts, repositories } = subject.desired.surplus;
+    let object = || ObjectRef::cluster("Namespace", &subject.snapshot.name);
+    let about = |code, surplus: usize, what: &str, most: usize| {
+        let all = surplus + most;
+        (surplus > 0).then(|| subject.finding(code, object(), format!("{all} {what} are asked for; {most} is the limit")))
+    };
+    let of_accounts = about(Code::TooManyAccounts, accounts, "linked service accounts", MAX_ACCOUNTS);
+    let of_repositories = about(Code::TooManyRepositories, repositories, "repositories", MAX_REPOSITORIES);
+    of_accounts.into_iter().chain(of_repositories).collect()
 }
 
 /// `1 secret`, `2 secrets`.

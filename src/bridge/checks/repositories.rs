@@ -1,5 +1,7 @@
 //! Repositories: one per image stream, each with the rights of the robot accounts.
 
+use std::collections::BTreeSet;
+
 use super::{Check, Subject, count};
 use crate::bridge::desired::wants_repository;
 use crate::bridge::finding::{Code, Finding};
@@ -30,7 +32,8 @@ pub(super) fn check(subject: &Subject) -> Check {
     }
     findings.extend(missing_rights(subject, organization));
     if subject.snapshot.image_streams.is_ok() {
-        let belongs = |name: &String| subject.snapshot.image_stream(name).is_some() || desired.repositories.contains(name);
+        let streams: BTreeSet<_> = subject.snapshot.image_streams.iter().flatten().map(|stream| &stream.name).collect();
+        let belongs = |name: &String| streams.contains(name) || desired.repositories.contains(name);
         for name in repositories.iter().filter(|name| !belongs(name)) {
             let full_name = format!("{}/{name}", desired.organization);
             let message = format!("No image stream belongs to repository {full_name}");
@@ -59,10 +62,12 @@ fn missing_rights(subject: &Subject, organization: &Organization) -> Vec<Finding
     let desired = subject.desired;
     let existing = organization.repositories.iter().flatten().filter(|name| desired.repositories.contains(*name));
     let accounts = subject.usable_accounts();
+    let robots: Vec<_> =
+        accounts.into_iter().filter_map(|account| Some((account, organization.robot(&account.name)?))).collect();
     let mut findings = Vec::new();
     for name in existing {
-        for account in &accounts {
-            if organization.robot(&account.name).is_some_and(|robot| !robot.repositories.contains(name)) {
+        for (account, robot) in &robots {
+            if !robot.repositories.contains(name) {
                 let full_name = format!("{}/{name}", desired.organization);
                 let message =
                     format!("Robot account {} has no right on repository {full_name} ({} is right)", account.name, account.role);

@@ -57,6 +57,29 @@ fn what_the_operator_leaves_is_healthy() {
     assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), [Code::CarriesOperatorFinalizer]);
 }
 
+#[test]
+fn says_what_is_beyond_the_share_of_a_namespace() {
+    let mut snapshot = golden();
+    let stream = |number: usize| ImageStream { name: format!("app{number:04}"), ..ImageStream::default() };
+    snapshot.image_streams = Ok((0..1100).map(stream).collect());
+    let account = |number: usize| {
+        let role = Some("read".to_owned());
+        ServiceAccount { name: format!("a{number:03}"), role, ..ServiceAccount::default() }
+    };
+    snapshot.service_accounts.as_mut().unwrap().extend((0..300).map(account));
+    let codes = |findings: Vec<super::finding::Finding>| {
+        let of_surplus = [Code::TooManyAccounts, Code::TooManyRepositories];
+        findings.into_iter().map(|finding| finding.code).filter(|code| of_surplus.contains(code)).collect::<Vec<_>>()
+    };
+    let expected = [Code::TooManyAccounts, Code::TooManyRepositories];
+    let found = with_subject(&snapshot, checks::namespace).into_iter().flat_map(|check| check.findings).collect();
+    assert_eq!(codes(found), expected);
+    let plan = repair(&snapshot, Options::default());
+    assert_eq!(codes(plan.blocked), expected);
+    // A robot account, a default permission, a secret and an edit each for the accounts, and the repositories.
+    assert!(plan.changes.len() <= 4 * 50 + 1000 + 50, "{}", plan.changes.len());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
