@@ -29,12 +29,21 @@ pub(super) struct ChangeSet {
     pub obstacles: Vec<Finding>,
     /// The namespaces and their plans.
     pub plans: Vec<(Judged, Plan)>,
+    /// Why namespaces among several are left out.
+    pub left_out: Vec<Finding>,
 }
 
 impl ChangeSet {
     /// Without any plan.
     pub(super) fn new(command: &'static str) -> Self {
-        Self { command, scope: ScopeEdit::default(), scope_obstacle: None, obstacles: vec![], plans: vec![] }
+        Self {
+            command,
+            scope: ScopeEdit::default(),
+            scope_obstacle: None,
+            obstacles: vec![],
+            plans: vec![],
+            left_out: vec![],
+        }
     }
 
     /// Adds a namespace's plan, with the changes that bring it into (or out of) scope in front.
@@ -58,7 +67,7 @@ impl ChangeSet {
     /// What cannot be done.
     pub(super) fn blocked(&self) -> Vec<Finding> {
         let of_plans = self.plans.iter().flat_map(|(_, plan)| plan.blocked.clone());
-        self.obstacles.iter().chain(&self.scope_obstacle).cloned().chain(of_plans).collect()
+        self.obstacles.iter().chain(&self.scope_obstacle).chain(&self.left_out).cloned().chain(of_plans).collect()
     }
 
     /// What cannot be done, and what is worth knowing about what can.
@@ -69,7 +78,12 @@ impl ChangeSet {
 
     /// The exit code of a command that was asked for just this: what cannot be done is a refusal, not a finding.
     pub(super) fn refused_or(&self, otherwise: ExitStatus) -> ExitStatus {
-        if self.blocked().is_empty() { otherwise } else { ExitStatus::Failure }
+        match self.blocked() {
+            blocked if blocked.is_empty() => otherwise,
+            // The rest is done, or could be.
+            blocked if blocked.len() == self.left_out.len() => ExitStatus::Findings,
+            _ => ExitStatus::Failure,
+        }
     }
 
     /// The exit code of a command of which a part is not done since something could not be read: that is no refusal.

@@ -1,10 +1,11 @@
 //! `link`: into scope, and then what a repair does.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::join_all;
 use jiff::Timestamp;
-use tokio::time::Instant;
+use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::changes::{ChangeSet, finish, obstacles, obstacles_after, tell_waiting_pods};
 use super::{Context, refuse_missing};
@@ -12,22 +13,19 @@ use crate::bridge::Role;
 use crate::bridge::change::Change;
 use crate::bridge::checks::Subject;
 use crate::bridge::desired::DEFAULT_ACCOUNTS;
-use crate::bridge::finding::{Code, Finding, Level};
+use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::integration::{Integration, QuayIntegration};
 use crate::bridge::plan::{self, Options, Plan};
-use crate::bridge::scope::{NeedsForce, apply_edits, bring_in};
+use crate::bridge::scope::{NeedsForce, Scope, apply_edits, bring_in};
+use crate::bridge::snapshot::ServiceAccount;
 use crate::cli::Link;
-use crate::cluster::{Builds, Cluster, Parts, Secrets};
+use crate::cluster::{Builds, Cluster, Found, News, Parts, Secrets};
 use crate::error::{Error, ExitStatus};
-use crate::pause;
 use crate::quay::Depth;
 use crate::report::{ChangeReport, Format, manifests};
 use crate::session::gather::{self, Judged, Look, Which};
 use crate::session::settings::Settings;
 use crate::session::{self, Session, Target};
-
-/// How often service accounts that are still to appear are looked for.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(context: &Context<'_>, args: &Link) -> Result<ExitStatus, Error> {
     let settings = Settings::read(context.global)?;
@@ -42,11 +40,11 @@ pub(super) async fn run(context: &Context<'_>, args: &Link) -> Result<ExitStatus
         return Ok(set.refused_or(finish(context, &set.planned(context, true), context.global.output)?));
     }
     let format = set.confirm(context, &session, args.changing)?;
-    let report = linking.carry_out(context, &session, set).await?;
+    let (report, set) = linking.carry_out(context, &session, set).await?;
     let ended = finish(context, &report, format)?;
-    // What cannot be done is a refusal, not a finding; a warning is neither.
-    let is_refusal = |finding: &Finding| finding.level != Level::Warning || finding.code.stops_changes();
-    Ok(if report.findings.iter().any(is_refusal) { ExitStatus::Failure } else { ended })
+    // Some of what stands in the way shows only when a change failed.
+    let is_stopped = report.findings.iter().any(|finding| finding.code.stops_changes());
+    Ok(if is_stopped { ExitStatus::Failure } else { set.refused_or(ended) })
 }
 
 /// Links namespaces without asking.
@@ -61,7 +59,7 @@ pub(super) async fn link(
 ) -> Result<ChangeReport, Error> {
     let linking = Linking::of(context, cluster, args)?;
     let (session, set) = linking.begin(context, cluster, settings).await?;
-    linking.carry_out(context, &session, set).await
+    Ok(linking.carry_out(context, &session, set).await?.0)
 }
 
 struct Linking<'a> {
@@ -78,12 +76,13 @@ impl<'a> Linking<'a> {
 
     /// Reads both sides and plans.
     async fn begin(&self, context: &Context<'_>, cluster: &Cluster, settings: Settings) -> Result<(Session, ChangeSet), Error> {
-        // A session that cannot be opened is not worth the wait for service accounts.
         let (session, parts) = tokio::try_join!(
             Session::open(context.ui, context.global, cluster.clone(), settings),
-            self.parts(context, cluster, usize::from(context.global.parallel))
+            self.parts(cluster, usize::from(context.global.parallel))
         )?;
-        let set = self.plan(context, &session, session.target()?, parts).await?;
+        let target = session.target()?;
+        let parts = self.wait(context, &session, target, parts).await?;
+        let set = self.plan(context, &session, target, parts).await?;
         if let Some(obstacle) = session.scope_obstacle() {
             context.ui.warn(&obstacle.message);
         }
@@ -91,13 +90,18 @@ impl<'a> Linking<'a> {
     }
 
     /// Makes the changes. An organization that is taken over is looked into and linked once it is ours.
-    async fn carry_out(&self, context: &Context<'_>, session: &Session, set: ChangeSet) -> Result<ChangeReport, Error> {
+    async fn carry_out(
+        &self,
+        context: &Context<'_>,
+        session: &Session,
+        set: ChangeSet,
+    ) -> Result<(ChangeReport, ChangeSet), Error> {
         let target = session.target()?;
         let mut entries = set.apply(context, session, target).await;
         let mut last = set;
         if last.takes_over() {
             // What an organization holds shows only once it is ours.
-            let parts = self.parts(context, &session.cluster, session.parallel).await?;
+            let parts = self.parts(&session.cluster, session.parallel).await?;
             last = self.plan(context, session, target, parts).await?.without_takeovers();
             entries.extend(last.apply(context, session, target).await);
         }
@@ -108,25 +112,59 @@ impl<'a> Linking<'a> {
                 findings.push(finding);
             }
         }
-        Ok(ChangeReport::new(context.invocation, "link", false, entries, findings))
+        Ok((ChangeReport::new(context.invocation, "link", false, entries, findings), last))
     }
 
-    /// What the cluster holds, once the service accounts that are to be linked have appeared or the patience is over.
-    async fn parts(&self, context: &Context<'_>, cluster: &Cluster, parallel: usize) -> Result<Vec<Parts>, Error> {
-        let deadline = Instant::now() + self.args.wait;
-        let mut said = false;
-        loop {
-            let parts = gather::parts(cluster, &self.which, Secrets::IfReferenced, Builds::Leave, parallel).await?;
-            let missing: Vec<_> = parts.iter().flat_map(|parts| self.still_to_come(parts)).collect();
-            if missing.is_empty() || Instant::now() + LOOK_AGAIN > deadline {
-                return Ok(parts);
-            }
-            if !said {
-                context.ui.status(&format!("Waiting for service account {}", missing.join(", ")));
-                said = true;
-            }
-            pause::sleep(LOOK_AGAIN).await;
+    async fn parts(&self, cluster: &Cluster, parallel: usize) -> Result<Vec<Parts>, Error> {
+        gather::parts(cluster, &self.which, Secrets::IfReferenced, Builds::Leave, parallel).await
+    }
+
+    /// Waits until the service accounts that are to be linked have appeared, or the patience is over; what the cluster holds
+    /// then.
+    async fn wait(
+        &self,
+        context: &Context<'_>,
+        session: &Session,
+        target: &Target,
+        mut parts: Vec<Parts>,
+    ) -> Result<Vec<Parts>, Error> {
+        let resource = target.integration.resource.as_ref();
+        let is_meant =
+            |parts: &&Parts| !matches!(self.which, Which::All) || Scope::of_read(&parts.name, &parts.namespace, resource).is_in();
+        let missing = parts.iter().filter(is_meant).map(|parts| (parts.name.clone(), self.still_to_come(parts)));
+        let missing: BTreeMap<_, _> = missing.filter(|(_, accounts)| !accounts.is_empty()).collect();
+        if missing.is_empty() || self.args.wait.is_zero() {
+            return Ok(parts);
         }
+        let accounts: BTreeSet<&str> = missing.values().flatten().map(String::as_str).collect();
+        let accounts = accounts.into_iter().collect::<Vec<_>>().join(", ");
+        let namespaces = match missing.len() {
+            1 => missing.keys().next().map_or_else(String::new, |name| format!("namespace {name}")),
+            several => format!("{several} namespaces"),
+        };
+        context.ui.status(&format!("Waiting for service account {accounts} in {namespaces}"));
+        let waited_for: Vec<String> = missing.keys().cloned().collect();
+        let missing = watch::Sender::new(missing);
+        let follow = async {
+            match self.which {
+                Which::All => session.cluster.follow_service_accounts(|news| take(&missing, news)).await,
+                _ => {
+                    let follow = |name| session.cluster.follow_service_accounts_in(name, |news| take(&missing, news));
+                    join_all(waited_for.iter().map(|name| follow(name))).await;
+                }
+            }
+        };
+        let mut all_there = missing.subscribe();
+        tokio::select! {
+            () = follow => {}
+            _ = all_there.wait_for(BTreeMap::is_empty) => {}
+            () = sleep(self.args.wait) => {}
+        }
+        let which = Which::Named(waited_for);
+        for read in gather::parts(&session.cluster, &which, Secrets::IfReferenced, Builds::Leave, session.parallel).await? {
+            parts.iter_mut().filter(|parts| parts.name == read.name).for_each(|parts| *parts = read.clone());
+        }
+        Ok(parts)
     }
 
     /// Service accounts that were asked for, and those that every new namespace gets after a moment. In an older one
@@ -163,22 +201,31 @@ impl<'a> Linking<'a> {
             if set.obstacles.iter().any(|obstacle| stops(obstacle.code, &judged)) {
                 continue;
             }
-            let (scope, plan) = self.plan_one(target, &mut resource, &judged)?;
-            set.add(judged, scope, plan);
+            // One among several does not keep the others from being linked.
+            match self.refuse_impossible(&judged).and_then(|()| self.plan_one(target, &mut resource, &judged)) {
+                Ok((scope, plan)) => set.add(judged, scope, plan),
+                Err(Refusal { finding, .. }) if self.which.is_many() => set.left_out.push(finding),
+                Err(Refusal { error, .. }) => return Err(error),
+            }
         }
         Ok(set)
     }
 
-    fn refuse_impossible(&self, judged: &Judged) -> Result<(), Error> {
+    fn refuse_impossible(&self, judged: &Judged) -> Result<(), Refusal> {
         let name = &judged.snapshot.name;
-        refuse_missing(name, &judged.snapshot.namespace)?;
+        let of_namespace = |error| Refusal::new(error, Code::NamespaceMissing, ObjectRef::cluster("Namespace", name), name);
+        refuse_missing(name, &judged.snapshot.namespace).map_err(of_namespace)?;
         if judged.is_going() {
-            return Err(Error::new(format!("namespace {name} is being deleted")));
+            return Err(of_namespace(Error::new(format!("namespace {name} is being deleted"))));
         }
         let Ok(existing) = &judged.snapshot.service_accounts else { return Ok(()) };
         match self.requests.keys().find(|wanted| existing.iter().all(|account| account.name != **wanted)) {
-            Some(missing) => Err(Error::new(format!("there is no service account {missing} in namespace {name}"))
-                .hint(format!("create it first: oc create serviceaccount {missing} -n {name}"))),
+            Some(missing) => {
+                let error = Error::new(format!("there is no service account {missing} in namespace {name}"))
+                    .hint(format!("create it first: oc create serviceaccount {missing} -n {name}"));
+                let object = ObjectRef::namespaced("ServiceAccount", name, missing);
+                Err(Refusal::new(error, Code::ServiceAccountMissing, object, name))
+            }
             None => Ok(()),
         }
     }
@@ -190,11 +237,12 @@ impl<'a> Linking<'a> {
         target: &Target,
         resource: &mut Option<QuayIntegration>,
         judged: &Judged,
-    ) -> Result<(Vec<Change>, Plan), Error> {
+    ) -> Result<(Vec<Change>, Plan), Refusal> {
         let mut snapshot = judged.snapshot.clone();
         let name = &snapshot.name;
         let scope = bring_in(name, judged.is_on_request(), resource.as_ref(), self.args.force).map_err(|NeedsForce| {
-            Error::new(format!("namespace {name} is excluded by its name")).hint("--force links it all the same")
+            let error = Error::new(format!("namespace {name} is excluded by its name")).hint("--force links it all the same");
+            Refusal::new(error, Code::OutOfScope, ObjectRef::cluster("Namespace", name), name)
         })?;
         apply_edits(&scope, resource.as_mut());
         let integration = Integration { resource: resource.clone(), ..target.integration.clone() };
@@ -216,4 +264,35 @@ fn lacks_organization(judged: &Judged) -> bool {
 /// organizations that are still to be created.
 fn stops(obstacle: Code, judged: &Judged) -> bool {
     !matches!(obstacle, Code::UserLacksRight | Code::TokenLacksScope) || lacks_organization(judged)
+}
+
+/// Why a namespace cannot be linked: an error where it is the only one, a finding among several.
+struct Refusal {
+    error: Error,
+    finding: Finding,
+}
+
+impl Refusal {
+    fn new(error: Error, code: Code, object: ObjectRef, namespace: &str) -> Self {
+        let reason = error.messages().join(": ");
+        let message = format!("Namespace {namespace} is not linked: {reason}");
+        Self { finding: Finding::new(code, object, message).in_namespace(namespace), error }
+    }
+}
+
+/// Takes service accounts that have appeared off the list of those that are missing.
+fn take(missing: &watch::Sender<BTreeMap<String, Vec<String>>>, news: News<ServiceAccount>) {
+    let found = match news {
+        News::All(_, all) => all,
+        News::Changed(one) => vec![one],
+        News::Gone(_) | News::Unread(_) => return,
+    };
+    missing.send_modify(|missing| {
+        for Found { namespace, name, .. } in found {
+            if let Some(accounts) = missing.get_mut(&namespace) {
+                accounts.retain(|account| *account != name);
+            }
+        }
+        missing.retain(|_, accounts| !accounts.is_empty());
+    });
 }

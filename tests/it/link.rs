@@ -1,5 +1,7 @@
 //! `link`: a fresh namespace, again, others' service accounts, and what it refuses.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sandbox::Options;
@@ -8,7 +10,7 @@ use sandbox::quay::RepoRole;
 use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::support::{STREAMS, World};
 
 #[test]
 fn a_fresh_namespace_is_linked_with_the_least_calls_and_a_second_time_with_none_that_write() {
@@ -51,7 +53,11 @@ fn a_secret_of_our_name_that_nobody_refers_to_keeps_its_other_logins() {
 }
 
 fn create_account(world: &World, name: &str) {
-    let metadata = json!({ "name": name, "namespace": "shop" });
+    create_account_in(world, "shop", name);
+}
+
+fn create_account_in(world: &World, namespace: &str, name: &str) {
+    let metadata = json!({ "name": name, "namespace": namespace });
     world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
 }
 
@@ -109,6 +115,49 @@ fn a_service_account_that_is_not_there_is_waited_for_and_then_refused() {
     let output = waiting.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(world.get("Secret", "shop", "pipeline-quay-openshift").is_some());
+}
+
+#[test]
+fn links_the_others_when_one_of_several_cannot_be_linked() {
+    let world = World::new();
+    for name in ["one", "two", "going"] {
+        world.namespace(name);
+        world.merge("Namespace", "", name, &json!({ "metadata": { "labels": { "team": "web" } } }));
+    }
+    create_account(&world, "pipeline");
+    create_account_in(&world, "one", "pipeline");
+    let all = ["link", "-A", "--service-account", "pipeline=write", "--yes", "--wait", "0s", "-o", "json"];
+    world.forget_traffic();
+    let run = world.oc_quay(&all).ends_with(1);
+    assert_eq!(run.codes(), ["OQ311", "OQ311"]);
+    assert!(run.stdout.contains("Namespace two is not linked"), "{}", run.stdout);
+    assert_eq!(world.cluster_traffic().count("list serviceaccounts"), 1);
+    let is_linked = |name: &str| world.get("Secret", name, "pipeline-quay-openshift").is_some();
+    assert_eq!(["shop", "one", "two"].map(is_linked), [true, true, false]);
+
+    world.merge("Namespace", "", "going", &json!({ "metadata": { "finalizers": ["example.com/stays"] } }));
+    world.delete("Namespace", "", "going");
+    let run = world.oc_quay(&["link", "-l", "team=web", "--yes", "-o", "json"]).ends_with(1);
+    assert_eq!(run.codes(), ["OQ121"]);
+    assert!(world.get("Secret", "two", "builder-quay-openshift").is_some());
+    world.merge("Namespace", "", "going", &json!({ "metadata": { "finalizers": null } }));
+}
+
+#[test]
+fn waits_by_a_watch_and_only_for_namespaces_in_scope() {
+    let world = World::new();
+    world.namespace("later");
+    create_account(&world, "pipeline");
+    world.forget_traffic();
+    let waiting = world.oc_quay(&["link", "-A", "--service-account", "pipeline=write", "--yes"]).spawn();
+    world.wait_for("the program to follow", || world.cluster_traffic().count("watch serviceaccounts") > 0);
+    create_account_in(&world, "later", "pipeline");
+    let output = waiting.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("Waiting for service account pipeline in namespace later"), "{said}");
+    assert!(world.get("Secret", "later", "pipeline-quay-openshift").is_some());
+    assert!(world.cluster_traffic().count("list serviceaccounts") <= 3);
 }
 
 #[test]
@@ -204,6 +253,22 @@ fn nobody_to_ask_and_no_answer_is_refused_naming_the_flag() {
     world.assert_nothing_written();
     // kubectl's users know it by another name.
     world.oc_quay(&["link", "-n", "shop", "--confirm"]).succeeds();
+}
+
+#[test]
+fn waits_for_a_quay_that_takes_few_requests_and_says_why() {
+    let Some(world) = World::stand_in("thirty namespaces take their time") else { return };
+    let names: Vec<String> = (0..30).map(|number| format!("shop-{number}")).collect();
+    names.iter().for_each(|name| world.shared_namespace(name));
+    world.forget_traffic();
+    // Pauses are a tenth as long in tests, and so is the window.
+    world.quay_traffic().limit_rate(60, Duration::from_secs(3), "30");
+    let run = world.oc_quay(&["link", "-A", "--yes"]).succeeds();
+    let said: Vec<_> = run.stderr.lines().filter(|line| line.contains("429 Too Many Requests): waiting 30 s")).collect();
+    assert!(!said.is_empty() && said.len() < 20, "{}", run.stderr);
+    names.iter().for_each(|name| world.assert_linked(name, &STREAMS));
+    let refused = world.quay_traffic().entries().into_iter().filter(|entry| entry.status.is_some_and(|status| status == 429));
+    assert!(refused.count() < 100, "all wait together");
 }
 
 #[test]
