@@ -13,7 +13,7 @@ use super::snapshot::{ImageStream, NamespaceSnapshot, ServiceAccount, StreamTag}
 /// `pkg/constants`: builder pushes, the others pull).
 pub const DEFAULT_ACCOUNTS: [(&str, Role); 3] = [("builder", Role::Write), ("default", Role::Read), ("deployer", Role::Read)];
 
-/// So many service accounts of one namespace are linked at the most. Whoever may edit a namespace can make any number, and
+/// So many service accounts of one namespace are linked at the most. An editor of a namespace can make any number, and
 /// each of them takes a robot account, a default permission, a secret, and a right on every repository.
 pub const MAX_ACCOUNTS: usize = 50;
 

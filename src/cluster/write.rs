@@ -136,7 +136,7 @@ impl Cluster {
     }
 
     /// Replaces a secret of the wrong type that is still at `version`: a secret's type cannot be changed. Its successor has
-    /// all that was in it, and is stored under another name before the secret is deleted: whoever is interrupted loses
+    /// all that was in it, and is stored under another name before the secret is deleted: a run that is interrupted loses
     /// nothing, and the next run goes on from there.
     ///
     /// # Errors
@@ -152,11 +152,11 @@ impl Cluster {
         let found = self.get::<Value>(kind, place, name).await?;
         let is_in_place = found.as_ref().is_some_and(|secret| secret["type"] == DOCKERCONFIGJSON);
         if let Some(old) = found.filter(|_| !is_in_place) {
-            self.delete(kind, place, spare, &DeleteParams::default()).await?;
+            self.delete_spare(namespace, spare).await?;
             self.create(kind, place, spare, &successor(old, spare, entry)).await?;
             let same = Preconditions { resource_version: Some(version.to_owned()), uid: None };
             if let Err(error) = self.delete(kind, place, name, &DeleteParams::default().preconditions(same)).await {
-                self.delete(kind, place, spare, &DeleteParams::default()).await?;
+                self.delete_spare(namespace, spare).await?;
                 return Err(error);
             }
         }
@@ -166,8 +166,23 @@ impl Cluster {
             let stored = self.get::<Value>(kind, place, spare).await?.unwrap_or_default();
             self.create_as::<kinds::Secret>(kind, place, name, &successor(stored, name, entry)).await?.into()
         };
-        self.delete(kind, place, spare, &DeleteParams::default()).await?;
+        self.delete_spare(namespace, spare).await?;
         Ok(written)
+    }
+
+    /// Deletes the stored successor of a secret, if it is there.
+    ///
+    /// # Errors
+    /// Also when there is a secret of that name that is not ours.
+    async fn delete_spare(&self, namespace: &str, spare: &str) -> Result<(), ClusterError> {
+        match self.get::<kinds::Secret>(&SECRETS, Some(namespace), spare).await? {
+            None => Ok(()),
+            Some(found) if found.metadata.is_ours() => self.delete_secret(namespace, spare).await,
+            Some(_) => {
+                let call = format!("delete {}", SECRETS.one(Some(namespace), spare));
+                Err(ClusterError::other(call, "it does not carry our label; its name is needed to replace another secret"))
+            }
+        }
     }
 
     /// Deletes a secret, if it is there.

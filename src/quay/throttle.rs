@@ -208,6 +208,6 @@ mod tests {
         assert_eq!(told.lock().unwrap_or_else(PoisonError::into_inner).len(), 1);
         assert_eq!(throttle.lock().limit, 4);
         throttle.answered(began, SOON, TIME);
-        assert!(!throttle.refused(Instant::now(), Some(Duration::from_secs(3600))), "nobody waits for an hour");
+        assert!(!throttle.refused(Instant::now(), Some(Duration::from_secs(3600))), "an hour is too long");
     }
 }

@@ -186,7 +186,7 @@ fn a_slow_answer_fails_its_call_and_no_other() {
     for _ in 0..3 {
         scene.run(client.robot_token(ORGANIZATION, ROBOTS[0])).unwrap_err();
     }
-    assert!(client.down().is_some(), "several in a row mean that nobody is there");
+    assert!(client.down().is_some(), "several in a row mean that it is down");
 }
 
 #[test]
