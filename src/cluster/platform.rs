@@ -24,6 +24,9 @@ pub struct Platform {
     /// What it runs on, for example `AWS`; `None` stands for bare metal and the like (`status.platformStatus.type` of the
     /// Infrastructure `cluster`, `config/v1/types_infrastructure.go` of openshift/api). None if it may not be read.
     pub kind: Option<String>,
+    /// Its control plane runs in another cluster, whose HostedCluster holds its configuration: what is written here is refused
+    /// or undone (`status.controlPlaneTopology` of the Infrastructure is `External`).
+    pub is_hosted: bool,
     /// The API groups that it serves.
     pub groups: BTreeSet<String>,
     /// The optional parts of OpenShift that are switched off, for example `Build` (`status.capabilities` of the
@@ -52,6 +55,7 @@ struct Infrastructure {
 #[serde(rename_all = "camelCase", default)]
 struct InfrastructureStatus {
     platform_status: Option<PlatformStatus>,
+    control_plane_topology: String,
     #[serde(rename = "apiServerURL")]
     api_server_url: String,
 }
@@ -97,10 +101,12 @@ impl Cluster {
             self.get::<Infrastructure>(&INFRASTRUCTURES, None, "cluster"),
         );
         let openshift = openshift.ok().flatten();
+        let infrastructure = infrastructure.ok().flatten().map(|found| found.status).unwrap_or_default();
         Ok(Platform {
             user: user?,
             version: version(&kubernetes?, openshift.as_ref()),
-            kind: infrastructure.ok().flatten().and_then(|found| found.status.platform_status).map(|platform| platform.kind),
+            is_hosted: infrastructure.control_plane_topology == "External",
+            kind: infrastructure.platform_status.map(|platform| platform.kind),
             groups: groups?,
             disabled: openshift.map(kinds::ClusterVersion::disabled),
         })

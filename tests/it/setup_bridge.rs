@@ -83,6 +83,31 @@ fn the_built_in_bridge_takes_the_operators_place_and_goes_again() {
 }
 
 #[test]
+fn a_second_setup_keeps_edits_of_the_deployment() {
+    let world = World::bare();
+    world.setup(&["--bridge", "built-in"]).succeeds();
+    let container =
+        || world.get("Deployment", "oc-quay", "oc-quay").unwrap()["spec"]["template"]["spec"]["containers"][0].clone();
+    let mut edited = container();
+    let arguments = edited["args"].as_array_mut().unwrap();
+    arguments.extend(["--on-deletion=delete", "--full-pass", "2h"].map(Value::from));
+    edited["resources"]["limits"]["memory"] = json!("1Gi");
+    let patch = json!({ "spec": { "template": { "spec": { "containers": [edited] } } } });
+    world.merge("Deployment", "oc-quay", "oc-quay", &patch);
+    assert_nothing_to_do(&world, &["--bridge", "built-in"]);
+    // An update changes the image and nothing else; a flag of ours that was changed is as it was.
+    edited["args"][1] = json!("--log-format=text");
+    let patch = json!({ "spec": { "template": { "spec": { "containers": [edited] } } } });
+    world.merge("Deployment", "oc-quay", "oc-quay", &patch);
+    world.setup(&["--bridge-image", "registry.example.com/oc-quay:v2"]).succeeds();
+    let updated = container();
+    assert_eq!((&updated["image"], &updated["resources"]), (&json!("registry.example.com/oc-quay:v2"), &edited["resources"]));
+    let arguments: Vec<_> = updated["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(arguments[1], "--log-format=json");
+    assert!(arguments.ends_with(&["--on-deletion=delete", "--full-pass", "2h"]), "{arguments:?}");
+}
+
+#[test]
 fn the_bridge_takes_over_from_the_operator_once_it_runs() {
     let world = World::bare();
     world.setup(&[]).succeeds();

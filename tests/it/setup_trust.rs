@@ -60,6 +60,22 @@ fn the_authority_is_put_where_the_nodes_look_for_it_and_a_second_run_writes_noth
 }
 
 #[test]
+fn writes_nothing_where_the_control_plane_is_hosted_and_names_the_fields() {
+    let Some(world) = World::stand_in_bare(sandbox::Options::default(), "its control plane is its own") else { return };
+    let external = json!({ "status": { "controlPlaneTopology": "External" } });
+    world.merge("Infrastructure", "", "cluster/status", &external);
+    let run = world.setup(&APPLY).args(&["-o", "json"]).succeeds();
+    let step = run.step("nodeTrust");
+    assert_eq!(step["state"], "skipped");
+    let reason = step["reason"].as_str().unwrap();
+    assert!(reason.contains("spec.configuration.image.additionalTrustedCA.name"), "{reason}");
+    assert!(step["facts"].to_string().contains("pods cannot pull from it"), "{step:#}");
+    assert_eq!(writes(&world), Vec::<String>::new());
+    let run = world.setup(&["--without-operator", "--node-trust", "print", "--dry-run", "-o", "yaml"]).succeeds();
+    assert!(!run.stdout.contains("kind: ConfigMap"), "{}", run.stdout);
+}
+
+#[test]
 fn nodes_are_left_alone_unless_somebody_says_otherwise() {
     for (arguments, variable, reason) in [
         (&[][..], "", "nodes are not updated unless somebody asks for it: --node-trust apply"),

@@ -1,5 +1,7 @@
 //! Our own bridge in the operator's place: `oc quay run` in the cluster.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 use tokio::time::{Duration, Instant};
 
@@ -92,7 +94,7 @@ pub(super) fn plan(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
 fn change(wanted: &Object, found: Option<&Value>) -> Option<Change> {
     let write = match found {
         None => Write::Create(wanted.value.clone()),
-        Some(found) => Write::Merge(difference(found, wanted)?),
+        Some(found) => Write::Merge(difference(found, &with_edits(wanted, found))?),
     };
     let verb = if found.is_some() { "change" } else { "create" };
     let (kind, name) = (wanted.kind.as_str(), wanted.name());
@@ -104,6 +106,33 @@ fn change(wanted: &Object, found: Option<&Value>) -> Option<Change> {
         write,
         summary: format!("{verb} {kind} {name}{within}"),
     }))
+}
+
+/// The object with what people set in its Deployment and is theirs to set: the resources of our container, and flags of `run`
+/// beside ours.
+fn with_edits(wanted: &Object, found: &Value) -> Object {
+    let mut wanted = wanted.clone();
+    let ours = wanted.value.pointer_mut("/spec/template/spec/containers/0").filter(|_| wanted.kind == ObjectKind::Deployment);
+    let Some(ours) = ours else { return wanted };
+    let containers = found["spec"]["template"]["spec"]["containers"].as_array();
+    let Some(found) = containers.and_then(|all| all.iter().find(|found| found["name"] == ours["name"])) else { return wanted };
+    if found["resources"].is_object() {
+        ours["resources"] = found["resources"].clone();
+    }
+    let flag = |argument: &Value| argument.as_str().and_then(|text| text.split('=').next()).unwrap_or_default().to_owned();
+    let Some(arguments) = ours["args"].as_array_mut() else { return wanted };
+    let known: BTreeSet<String> = arguments.iter().map(flag).collect();
+    let mut is_theirs = false;
+    for argument in found["args"].as_array().into_iter().flatten() {
+        // A value of its own belongs to the flag before it.
+        if argument.as_str().is_some_and(|text| text.starts_with('-')) {
+            is_theirs = !known.contains(&flag(argument));
+        }
+        if is_theirs {
+            arguments.push(argument.clone());
+        }
+    }
+    wanted
 }
 
 /// The merge patch from what is there; none if it holds all that is wanted.

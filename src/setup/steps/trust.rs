@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::bridge::finding::Level;
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL, QuayUrl};
-use crate::cluster::{ObjectKind, TRUST_NAMESPACE};
+use crate::cluster::{NodeTrust as ClusterTrust, ObjectKind, TRUST_NAMESPACE};
 use crate::error::Error;
 use crate::setup::{Change, NodeTrust, ObjectChange, Plan, Setup, Write};
 use crate::ui::Ui;
@@ -67,6 +67,9 @@ pub(in crate::setup) fn changes(setup: &Setup) -> Result<Plan, Box<Plan>> {
     let mut plan = plan;
     let key = key(&url.host());
     let ca = String::from_utf8_lossy(ca);
+    if setup.found.platform.as_ref().is_ok_and(|platform| platform.is_hosted) {
+        return Err(Box::new(on_hosted_cluster(trust, &key, &ca)));
+    }
     match &trust.config_map {
         Some(config_map) if config_map.data.get(&key).is_some_and(|known| holds(known, &ca)) => {
             if image_config.config_map.is_some() {
@@ -100,9 +103,30 @@ pub(in crate::setup) fn changes(setup: &Setup) -> Result<Plan, Box<Plan>> {
     Ok(plan)
 }
 
+/// Where the control plane is hosted in another cluster, the HostedCluster there says what nodes trust (HyperShift
+/// `api/hypershift/v1beta1/hostedcluster_types.go`, `spec.configuration.image`); what is written here is refused.
+fn on_hosted_cluster(trust: &ClusterTrust, key: &str, ca: &str) -> Plan {
+    let mut plan = Plan::default();
+    let is_named = trust.image_config.as_ref().is_some_and(|config| config.config_map.is_some());
+    let known = trust.config_map.as_ref().filter(|_| is_named).and_then(|found| found.data.get(key));
+    if known.is_some_and(|known| holds(known, ca)) {
+        plan.fact(Level::Ok, format!("nodes trust it: the HostedCluster names a ConfigMap with key {key}"));
+        return plan;
+    }
+    plan.fact(Level::Warning, "nodes do not trust Quay's certificate authority yet, so pods cannot pull from it");
+    plan.fact(Level::Info, "the control plane is hosted: the HostedCluster in the management cluster says what nodes trust");
+    plan.skipped(format!(
+        "in the management cluster, put the certificate authority under key {key} of a ConfigMap in the namespace of the \
+         HostedCluster, and its name into spec.configuration.image.additionalTrustedCA.name of the HostedCluster"
+    ))
+}
+
 /// The objects as they are to be, with what others have put into them: whoever applies them takes nothing away.
 pub(in crate::setup) fn manifests(setup: &Setup) -> Vec<Value> {
     let (Some(ca), Some(url), Ok(trust)) = (setup.ca(), setup.url(), &setup.found.trust) else { return vec![] };
+    if setup.found.platform.as_ref().is_ok_and(|platform| platform.is_hosted) {
+        return vec![];
+    }
     let Some(image_config) = &trust.image_config else { return vec![] };
     let name = image_config.config_map.as_deref().unwrap_or(CONFIG_MAP);
     let (key, ca) = (key(&url.host()), String::from_utf8_lossy(ca));
