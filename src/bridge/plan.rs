@@ -60,21 +60,19 @@ impl Plan {
         self.changes.iter().flat_map(|change| verbs(change).iter().copied()).collect()
     }
 
-    /// The first reason why a namespace is not as planned: a change that failed, what could not be read, or an
-    /// organization that only a person can hand over.
+    /// The first reason why a namespace is not as planned that may be gone the next time: a change that failed, or what
+    /// could not be read.
     pub fn failure(&self, changes: &[(Change, Option<String>)]) -> Option<String> {
-        let blocked = || {
-            self.blocked.iter().find_map(|finding| match finding.code {
-                Code::CouldNotRead => Some(finding.message.clone()),
-                Code::OrganizationNotAdministered
-                | Code::OrganizationOfAnotherCluster
-                | Code::OrganizationOfFormerNamespace
-                | Code::OrganizationNotProven
-                | Code::RobotNotProven => Some(format!("{}; see oc quay explain {}", finding.message, finding.code.as_str())),
-                _ => None,
-            })
+        let unread = || {
+            let finding = self.blocked.iter().find(|finding| finding.code == Code::CouldNotRead)?;
+            Some(finding.message.clone())
         };
-        changes.iter().find_map(|(_, failed)| failed.clone()).or_else(blocked)
+        changes.iter().find_map(|(_, failed)| failed.clone()).or_else(unread)
+    }
+
+    /// The first of what only a person can do.
+    pub fn obstacle(&self) -> Option<&Finding> {
+        self.blocked.iter().find(|finding| finding.code != Code::CouldNotRead)
     }
 }
 

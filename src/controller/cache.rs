@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::imports::is_to_be_imported;
 use crate::bridge::desired;
 use crate::bridge::snapshot::{Build, ImageStream, Namespace, Read, Secret, ServiceAccount, Unread, UnreadKind};
-use crate::cluster::{Found, News};
+use crate::cluster::{Found, News, OtherSecret};
 
 /// What is in the name of every secret of ours (QBO `pkg/utils/utils.go:60`), whatever the cluster ID.
 const OUR_SECRETS: &str = "-quay-";
@@ -19,6 +19,8 @@ pub(super) struct Cache {
     pub(super) service_accounts: Kept<ServiceAccount>,
     /// The secrets that may be ours. Those of others are none of our business.
     pub(super) secrets: Kept<Secret>,
+    /// That there are secrets of other types whose names may be ours: they block us.
+    pub(super) other_secrets: Kept<OtherSecret>,
     /// The image streams.
     pub(super) image_streams: Kept<ImageStream>,
     /// The builds whose images were not imported yet.
@@ -31,6 +33,7 @@ impl Cache {
             namespaces: Kept::new(Some),
             service_accounts: Kept::new(|account| desired::role(&account).is_some().then_some(account)),
             secrets: Kept::new(|secret: Secret| secret.name.contains(OUR_SECRETS).then_some(secret)),
+            other_secrets: Kept::new(|secret: OtherSecret| secret.name.contains(OUR_SECRETS).then_some(secret)),
             image_streams: Kept::new(|stream| Some(without_images(stream))),
             builds: Kept::new(|build| is_to_be_imported(&build).then_some(build)),
         }
@@ -41,6 +44,7 @@ impl Cache {
         self.namespaces.known.is_some()
             && self.service_accounts.known.is_some()
             && self.secrets.known.is_some()
+            && self.other_secrets.known.is_some()
             && self.image_streams.known.is_some()
             && self.builds.known.is_some()
     }

@@ -159,12 +159,7 @@ impl State<'_> {
 
     fn ready(&self) -> Condition {
         let verdicts = || self.standings.of.iter();
-        let failing: Vec<_> = verdicts()
-            .filter_map(|(name, verdict)| match verdict {
-                Verdict::Failed(reason) => Some((name, reason)),
-                _ => None,
-            })
-            .collect();
+        let failing: Vec<_> = verdicts().filter_map(|(name, verdict)| Some((name, verdict.problem()?))).collect();
         let linked = verdicts().filter(|(_, verdict)| **verdict == Verdict::Settled).count();
         if let Some(trouble) = &self.trouble {
             return condition("Ready", "False", "QuayUnusable", &in_words(trouble));
@@ -262,6 +257,8 @@ mod tests {
             standings.of.insert(name.into(), Verdict::Failed("Quay says no".into()));
         }
         standings.of.insert("fine".into(), Verdict::Settled);
+        standings.of.insert("b".into(), Verdict::Blocked("Quay says no".into()));
+        standings.of.insert("hindered".into(), Verdict::Hindered("Quay is away".into()));
         let ready = &conditions(&standings, &[])[0];
         assert_eq!(ready.1, "False");
         assert_eq!(ready.2, "5 of 6 namespaces fail: a: Quay says no; b: Quay says no; c: Quay says no; and 2 more");

@@ -143,6 +143,8 @@ fn note(event: &Event) -> Option<Note> {
     }
     let (is_warning, reason, message) = match verdict {
         Verdict::Failed(why) => (true, FAILED, format!("could not be put right, and is tried again: {why}")),
+        Verdict::Blocked(why) => (true, FAILED, format!("needs a person: {why}")),
+        Verdict::Hindered(_) => return None,
         _ if changes.is_empty() => return None,
         _ => {
             let named: Vec<_> = changes.iter().take(NAMED).map(|(change, _)| change.summary()).collect();
@@ -190,7 +192,8 @@ mod tests {
 
     #[test]
     fn where_nothing_happened_nothing_is_noted() {
-        for verdict in [Verdict::Settled, Verdict::NotOurs, Verdict::Waiting("its service accounts")] {
+        let hindered = Verdict::Hindered("Quay does not answer".into());
+        for verdict in [Verdict::Settled, Verdict::NotOurs, Verdict::Waiting("its service accounts"), hindered] {
             assert_eq!(note(&reconciled(verdict, 0)), None);
         }
         assert_eq!(note(&Event::Leading(true)), None);

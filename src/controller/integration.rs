@@ -24,7 +24,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The pauses after which a Quay that stopped answering is asked whether it does again: the first one, which doubles,
-/// and the longest.
+/// and the longest. One that answers no longer than that goes on with them.
 const FIRST_VISIT: Duration = Duration::from_secs(1);
 const RAREST_VISIT: Duration = Duration::from_secs(60);
 
@@ -255,12 +255,17 @@ impl Engine<'_> {
 
     /// Asks a Quay that stopped answering, or accepting the token, whether it does again; never ends.
     pub(super) async fn look_after_quay(&self) {
+        let (mut pause, mut back) = (FIRST_VISIT, None);
         loop {
             self.quay_is_down.notified().await;
-            let mut pause = FIRST_VISIT;
+            if back.is_none_or(|back: Instant| back.elapsed() > RAREST_VISIT) {
+                pause = FIRST_VISIT;
+            }
+            let mut is_told = false;
             while let Some((bound, trouble)) = self.trouble() {
-                if pause == FIRST_VISIT {
+                if !is_told {
                     self.tell(&Event::Quay { trouble: Some(trouble) });
+                    is_told = true;
                 }
                 sleep(pause).await;
                 pause = (pause * 2).min(RAREST_VISIT);
@@ -273,6 +278,7 @@ impl Engine<'_> {
                 let target = Target { integration: now.target.integration.clone(), quay, has_token: true };
                 self.publish(Meant::Quay(Arc::new(Bound { session: Arc::clone(&now.session), target, epoch: now.epoch })));
                 self.tell(&Event::Quay { trouble: None });
+                back = Some(Instant::now());
                 self.shared.queue().hurry();
             }
         }
@@ -319,18 +325,18 @@ fn without_lists(resource: &QuayIntegration) -> QuayIntegration {
 
 /// What was seen of the Secret last.
 #[derive(Debug, PartialEq, Eq)]
-enum Seen {
-    Version(u64),
+enum Seen<T> {
+    Content(T),
     Absent,
     Unread,
 }
 
-impl Seen {
+impl<T: Copy + PartialEq> Seen<T> {
     /// Takes in what is new; answers whether the content may be another one than before. What cannot be read is as it was.
-    fn take<T>(seen: &mut Option<Self>, news: &News<T>) -> bool {
+    fn take(seen: &mut Option<Self>, news: &News<T>) -> bool {
         let now = match news {
-            News::All(_, all) => all.first().map_or(Self::Absent, |one| Self::Version(one.version)),
-            News::Changed(one) => Self::Version(one.version),
+            News::All(_, all) => all.first().map_or(Self::Absent, |one| Self::Content(one.object)),
+            News::Changed(one) => Self::Content(one.object),
             News::Gone(_) => Self::Absent,
             News::Unread(_) => Self::Unread,
         };
@@ -350,18 +356,20 @@ mod tests {
 
     #[test]
     fn the_secret_is_read_anew_when_it_changed_and_at_no_hiccup_of_its_watch() {
-        let found = |version: &str| Found::new("openshift-operators", "quay-integration", version, ());
+        let found = |content: u64| Found::new("openshift-operators", "quay-integration", "5", content);
+        let gone = || Found::new("openshift-operators", "quay-integration", "12", ());
         let unread = || News::Unread(Unread { call: "watch".into(), reason: "no".into(), kind: UnreadKind::Failed });
         let mut seen = None;
-        let mut take = |news: News<()>| Seen::take(&mut seen, &news);
+        let mut take = |news: News<u64>| Seen::take(&mut seen, &news);
         assert!(take(unread()), "whoever may not watch it may read it all the same");
         assert!(!take(unread()));
-        assert!(take(News::All(7, vec![found("5")])));
+        assert!(take(News::All(7, vec![found(5)])));
         assert!(!take(unread()));
-        assert!(!take(News::All(9, vec![found("5")])), "the watch began anew");
-        assert!(take(News::Changed(found("11"))));
-        assert!(take(News::Gone(found("12"))));
+        assert!(!take(News::All(9, vec![found(5)])), "the watch began anew");
+        assert!(!take(News::Changed(found(5))), "its metadata was changed");
+        assert!(take(News::Changed(found(11))));
+        assert!(take(News::Gone(gone())));
         assert!(!take(News::All(15, vec![])));
-        assert!(take(News::All(20, vec![found("18")])));
+        assert!(take(News::All(20, vec![found(11)])));
     }
 }

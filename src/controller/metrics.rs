@@ -254,6 +254,8 @@ fn result(verdict: &Verdict, changes: usize) -> &'static str {
         Verdict::NotOurs => "not_ours",
         Verdict::Waiting(_) => "waiting",
         Verdict::Failed(_) => "failed",
+        Verdict::Hindered(_) => "hindered",
+        Verdict::Blocked(_) => "blocked",
     }
 }
 

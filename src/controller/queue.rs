@@ -44,6 +44,8 @@ pub(super) enum Next {
     After(Duration),
     /// It failed, and is tried again.
     Retry,
+    /// The same, but sooner if what hinders all is over: [`Queue::hurry`].
+    Hindered,
 }
 
 impl Next {
@@ -80,6 +82,8 @@ struct Place {
     failures: u32,
     /// When it failed, and the pause that it was to make then.
     failed: Option<(Instant, Duration)>,
+    /// It failed for something that hinders all.
+    is_hindered: bool,
 }
 
 enum Stage {
@@ -96,7 +100,7 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Everything that waits after a failure is tried now: what it failed for is over.
+    /// Everything that was hindered is tried now: what it failed for is over.
     pub(super) fn hurry(&self) {
         let hurried = self.lock().hurry();
         (0..hurried).for_each(|_| self.changed.notify_one());
@@ -142,7 +146,8 @@ impl Queue {
 
 impl State {
     fn add(&mut self, namespace: &str, lane: Lane, now: Instant) {
-        let place = self.places.entry(namespace.to_owned()).or_insert(Place { stage: Stage::Resting, failures: 0, failed: None });
+        let new = Place { stage: Stage::Resting, failures: 0, failed: None, is_hindered: false };
+        let place = self.places.entry(namespace.to_owned()).or_insert(new);
         let least = if lane == Lane::Front { SHORTEST_WAIT } else { SHORTEST_PAUSE };
         let not_before = place.failed.map(|(failed, pause)| failed + pause.min(least)).filter(|&time| time > now);
         match &mut place.stage {
@@ -157,7 +162,9 @@ impl State {
     }
 
     fn hurry(&mut self) -> usize {
-        let waiting: Vec<String> = self.later.iter().map(|(_, namespace)| namespace.clone()).collect();
+        let is_hindered = |namespace: &String| self.places.get(namespace).is_some_and(|place| place.is_hindered);
+        let waiting = self.later.iter().map(|(_, namespace)| namespace);
+        let waiting: Vec<String> = waiting.filter(|namespace| is_hindered(namespace)).cloned().collect();
         waiting.iter().for_each(|namespace| self.put_ready(namespace, Lane::Event));
         waiting.len()
     }
@@ -192,11 +199,12 @@ impl State {
         };
         place.stage = Stage::Resting;
         place.failed = None;
-        place.failures = if next == Next::Retry { place.failures + 1 } else { 0 };
+        place.failures = if matches!(next, Next::Retry | Next::Hindered) { place.failures + 1 } else { 0 };
+        place.is_hindered = next == Next::Hindered;
         let pause = match next {
             Next::Rest => None,
             Next::After(pause) => Some(pause),
-            Next::Retry => {
+            Next::Retry | Next::Hindered => {
                 let pause = pause::after(place.failures, FIRST_PAUSE, LONGEST_PAUSE);
                 place.failed = Some((now, pause));
                 Some(pause)
@@ -323,6 +331,10 @@ mod tests {
         state.add("a", Lane::Event, now);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
         state.done("a", Next::Retry, now);
+        assert_eq!(state.hurry(), 0, "its own failure is not over");
+        now += FIRST_PAUSE;
+        assert_eq!(next(&mut state, now).as_deref(), Some("a"));
+        state.done("a", Next::Hindered, now);
         assert_eq!(state.hurry(), 1);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
     }

@@ -15,7 +15,7 @@ use super::telemetry::{Event, Verdict};
 use crate::bridge::change::Change;
 use crate::bridge::checks::{self, Subject};
 use crate::bridge::desired::{DEFAULT_ACCOUNTS, Desired};
-use crate::bridge::finding::Finding;
+use crate::bridge::finding::{Finding, Level};
 use crate::bridge::names::{self, ClusterId};
 use crate::bridge::ownership::Claim;
 use crate::bridge::plan::{self, Farewell, Options, Plan};
@@ -28,6 +28,12 @@ use crate::session::apply::{Effect, Outcome, Work};
 /// How long a new namespace's service accounts are waited for. OpenShift takes a few seconds; where the Build capability is
 /// off, some never come.
 const FURNISHED: Duration = Duration::from_secs(20);
+
+/// So many changes are made in a namespace before others have their turn. Every prefix of a plan can be the last of it.
+const ROUND: usize = 100;
+
+/// What a namespace waits for whose plan takes more than one round.
+const NEXT_ROUND: &str = "its next round";
 
 /// So often the deletion of an organization is tried; a namespace never waits for it for long.
 const FAREWELLS: u32 = 3;
@@ -71,28 +77,33 @@ impl Engine<'_> {
         let bound = self.meant().bound().cloned();
         let epoch = bound.as_ref().map_or(0, |bound| bound.epoch);
         let mut memory = self.recall(name, epoch);
-        let snapshot = match memory.failed {
+        let snapshot = match memory.failed || self.has_mistyped_secret(name, bound.as_deref()) {
             true => self.read_anew(name, bound.as_deref()).await,
             false => self.shared.snapshot(name),
         };
         let uid = uid(&snapshot);
         let exists = !matches!(snapshot.namespace, Ok(None));
-        let look = match &bound {
+        let mut look = match &bound {
             Some(bound) if exists => self.look(bound, snapshot, &mut memory).await,
             _ if bound.is_none() => self.let_go_without_quay(&snapshot).await,
             _ => Look::without_work(Verdict::NotOurs),
         };
-        let next = match &look.verdict {
-            Verdict::Settled | Verdict::NotOurs => Next::Rest,
-            Verdict::Waiting(_) => Next::After(FURNISHED),
-            Verdict::Failed(_) => Next::Retry,
-        };
         let is_down = bound.as_ref().is_some_and(|bound| bound.target.quay.down().is_some());
-        // While Quay is away there is nothing wrong with what is known.
-        memory.failed = next == Next::Retry && !is_down;
         if is_down {
             self.quay_is_down.notify_one();
+            if let Verdict::Failed(reason) = look.verdict {
+                look.verdict = Verdict::Hindered(reason);
+            }
         }
+        let next = match &look.verdict {
+            Verdict::Settled | Verdict::NotOurs | Verdict::Blocked(_) => Next::Rest,
+            Verdict::Waiting(NEXT_ROUND) => Next::After(Duration::ZERO),
+            Verdict::Waiting(_) => Next::After(FURNISHED),
+            Verdict::Failed(_) => Next::Retry,
+            Verdict::Hindered(_) => Next::Hindered,
+        };
+        // While Quay is away there is nothing wrong with what is known.
+        memory.failed = next == Next::Retry;
         // Whether builds come home says nothing of whether the namespace is linked, and the other way round.
         let imports = match &bound {
             Some(_) if look.verdict == Verdict::NotOurs => {
@@ -151,27 +162,66 @@ impl Engine<'_> {
             Some(organization) => snapshot.organization = Ok(Some(organization)),
             None => self.ask_quay(bound, &mut snapshot, &desired).await,
         }
-        let mut plan = self.plan(bound, &snapshot, &desired);
+        let (mut plan, mut is_last) = self.plan_round(bound, &snapshot, &desired);
         if is_remembered && !plan.changes.iter().all(|change| may_be_planned_from_memory(change, &plan)) {
             self.ask_quay(bound, &mut snapshot, &desired).await;
-            plan = self.plan(bound, &snapshot, &desired);
+            (plan, is_last) = self.plan_round(bound, &snapshot, &desired);
         }
         let troubles = bound.target.quay.troubles();
         let subject = Subject { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
-        let findings = checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect();
+        let findings: Vec<_> = checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect();
         let changes = self.apply(bound, &snapshot, &desired, &plan, memory).await;
-        let failed = plan.failure(&changes);
-        if failed.is_some() {
+        let verdict = if let Some(reason) = plan.failure(&changes) {
             memory.organization = None;
-        }
-        Look { verdict: failed.map_or(Verdict::Settled, Verdict::Failed), changes, findings }
+            Verdict::Failed(reason)
+        } else if !is_last {
+            Verdict::Waiting(NEXT_ROUND)
+        } else {
+            let left = if changes.is_empty() { &findings } else { &self.findings_left(bound, &snapshot.name, memory) };
+            let obstacle = plan.obstacle().or_else(|| left.iter().find(|finding| finding.level == Level::Error));
+            obstacle.map_or(Verdict::Settled, |finding| {
+                Verdict::Blocked(format!("{}; see oc quay explain {}", finding.message, finding.code.as_str()))
+            })
+        };
+        Look { verdict, changes, findings }
     }
 
-    fn plan(&self, bound: &Bound, snapshot: &NamespaceSnapshot, desired: &Desired) -> Plan {
+    /// What is wrong after the changes, as far as is remembered of both sides.
+    fn findings_left(&self, bound: &Bound, name: &str, memory: &Memory) -> Vec<Finding> {
+        let integration = &bound.target.integration;
+        let snapshot = NamespaceSnapshot { organization: Ok(memory.organization.clone()), ..self.shared.snapshot(name) };
+        let desired = Desired::of(integration, &snapshot, &BTreeMap::new());
+        if !self.plan_round(bound, &snapshot, &desired).0.changes.is_empty() {
+            // Something was changed meanwhile, which brings the namespace back.
+            return vec![];
+        }
+        let troubles = bound.target.quay.troubles();
+        let subject = Subject { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
+        checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect()
+    }
+
+    /// The next changes, and whether they are the last ones.
+    fn plan_round(&self, bound: &Bound, snapshot: &NamespaceSnapshot, desired: &Desired) -> (Plan, bool) {
         let subject = Subject { integration: &bound.target.integration, troubles: &[], snapshot, desired };
         let mut plan = plan::repair(&subject, Options::default());
         plan.changes.splice(0..0, plan::guard(&subject, self.options.on_deletion));
-        plan
+        let is_last = plan.changes.len() <= ROUND;
+        plan.changes.truncate(ROUND);
+        (plan, is_last)
+    }
+
+    /// Whether a secret of another type bears the name of one of ours. Of such a secret no more is followed than that it is
+    /// there.
+    fn has_mistyped_secret(&self, name: &str, bound: Option<&Bound>) -> bool {
+        let Some(bound) = bound else { return false };
+        let cache = self.shared.cache();
+        let others = cache.other_secrets.of(name).unwrap_or_default();
+        let id = &bound.target.integration.cluster_id.value;
+        !others.is_empty()
+            && cache.service_accounts.of(name).iter().flatten().any(|account| {
+                let secret = id.secret(&account.name);
+                others.iter().any(|other| other.name == secret)
+            })
     }
 
     /// A namespace that is not to be linked: our finalizer comes off, and the organization of one that is being deleted

@@ -104,6 +104,21 @@ pub enum Verdict {
     Waiting(&'static str),
     /// It failed, for the first of possibly several reasons, and is tried again.
     Failed(String),
+    /// It failed since Quay cannot be worked with, which is told by itself. It is tried again once it can.
+    Hindered(String),
+    /// Only a person can do what is left, for the first of possibly several reasons. It is looked at again when something
+    /// changes, and when everything is.
+    Blocked(String),
+}
+
+impl Verdict {
+    /// Why the namespace is not as it should be, though it could be.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        match self {
+            Verdict::Failed(reason) | Verdict::Blocked(reason) => Some(reason),
+            Verdict::Settled | Verdict::NotOurs | Verdict::Waiting(_) | Verdict::Hindered(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Event {
@@ -152,7 +167,8 @@ impl fmt::Display for Verdict {
             Verdict::Settled => f.write_str("as it should be"),
             Verdict::NotOurs => f.write_str("not to be linked"),
             Verdict::Waiting(what) => write!(f, "waiting for {what}"),
-            Verdict::Failed(reason) => write!(f, "failed: {reason}"),
+            Verdict::Failed(reason) | Verdict::Hindered(reason) => write!(f, "failed: {reason}"),
+            Verdict::Blocked(reason) => write!(f, "needs a person: {reason}"),
         }
     }
 }

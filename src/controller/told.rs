@@ -7,7 +7,9 @@ use super::webhook::Told;
 pub(crate) fn log(event: &Event) {
     let message = event.to_string();
     match event {
-        Event::Reconciled { namespace, verdict: Verdict::Failed(reason), changes, .. } => {
+        // One line tells of Quay, not one for each namespace.
+        Event::Reconciled { namespace, verdict: Verdict::Hindered(_), .. } => tracing::debug!(namespace, "{message}"),
+        Event::Reconciled { namespace, verdict: Verdict::Failed(reason) | Verdict::Blocked(reason), changes, .. } => {
             tracing::warn!(namespace, reason, changes = changes.len(), "{message}");
         }
         Event::Reconciled { namespace, changes, took, .. } if !changes.is_empty() => {

@@ -125,6 +125,102 @@ fn an_organization_goes_with_its_namespace_only_where_that_was_asked_for_and_no_
     world.assert_within_the_bridges_rights();
 }
 
+#[test]
+fn what_needs_a_person_is_told_until_it_is_gone_and_costs_nothing() {
+    let world = World::bare();
+    world.integration();
+    for name in ["a--b", "shop", "theirs"] {
+        world.namespace(name);
+    }
+    let opaque = |world: &World| {
+        let metadata = json!({ "name": "default-quay-openshift", "namespace": "shop" });
+        world.create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque" }));
+    };
+    opaque(&world);
+    world.sandbox.quay.add_organization("openshift_theirs", "quayadmin");
+    let mark = "oc-quay cluster=other namespace=theirs uid=other";
+    world.sandbox.quay.add_robot("openshift_theirs", "builder", mark).unwrap();
+    let bridge = Bridge::start(&world, &[]);
+    for words in ["a--b: needs a person", "shop: needs a person", "theirs: needs a person"] {
+        bridge.waits_until("each is told", || bridge.says(words));
+    }
+    let ready = || condition(&world, "quay", "Ready");
+    bridge.waits_until("the condition", || ready()["message"].as_str().is_some_and(|text| text.contains("3 of 3 namespaces")));
+    bridge.settles();
+    let message = ready()["message"].as_str().unwrap().to_owned();
+    for code in ["OQ202", "OQ302", "OQ204"] {
+        assert!(message.contains(code), "{message}");
+    }
+    let status = world.oc_quay(&["status", "-A", "-o", "json"]).ends_with(1);
+    assert!(status.codes().contains(&"OQ302".to_owned()));
+    let blocked = || {
+        let events = world.sandbox.openshift.list("Event", "shop").into_iter();
+        events.filter(|event| event["reason"] == "QuayFailed").count()
+    };
+    bridge.waits_until("the event", || blocked() == 1);
+
+    // Nothing happens, so Quay is not asked again and again.
+    world.forget_traffic();
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(bridge.requests_to_quay(), 0, "{:#?}", world.quay_traffic().entries());
+
+    // What stands in the way is followed, whatever its type.
+    world.delete("Secret", "shop", "default-quay-openshift");
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &[]));
+    bridge.waits_until("the condition", || ready()["message"].as_str().is_some_and(|text| text.contains("2 of 3 namespaces")));
+    world.assert_within_the_bridges_rights();
+}
+
+#[test]
+fn a_slow_quay_is_asked_on_and_told_of_once() {
+    let Some(world) = World::stand_in("its answers are held back") else { return };
+    let names: Vec<String> = (0..10).map(|number| format!("slow-{number}")).collect();
+    let bridge = Bridge::start(&world, &["--request-timeout", "2s"]);
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &["app", "base", "web"]));
+    // Three calls among many take too long, one after the other, and each answer takes its time.
+    world.quay_traffic().set_latency(Duration::from_millis(200));
+    for nth in [3, 20, 40] {
+        world.quay_traffic().fault(sandbox::traffic::Fault::on("*", "openshift_slow").nth(nth).delay(Duration::from_secs(4)));
+    }
+    names.iter().for_each(|name| world.shared_namespace(name));
+    for name in &names {
+        bridge.waits_until("it is linked", || world.is_linked(name, &["app", "base", "web"]));
+    }
+    assert!(!bridge.says("Quay cannot be worked with"), "{:#?}", bridge.lines());
+    let warnings = bridge.lines().iter().filter(|line| line.contains("WARN")).count();
+    assert!(warnings <= 10, "{:#?}", bridge.lines());
+}
+
+#[test]
+fn a_crowded_namespace_takes_no_more_than_its_share() {
+    let Some(world) = World::stand_in("thousands of objects take their time") else { return };
+    world.namespace("crowd");
+    for number in 0..300 {
+        let annotations = json!({ "oc-quay/role": "write" });
+        let metadata = json!({ "name": format!("a{number:03}"), "namespace": "crowd", "annotations": annotations });
+        world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
+        world.image_stream("crowd", &format!("app{number:03}"));
+    }
+    let names: Vec<String> = (0..50).map(|number| format!("small-{number}")).collect();
+    names.iter().for_each(|name| world.shared_namespace(name));
+    world.forget_traffic();
+    let bridge = Bridge::start_now(&world, &["--listen", "127.0.0.1:0", "--log-format", "json"]);
+    let of = |words: &str| world.quay_traffic().entries().iter().filter(|entry| concerns(entry, words)).count();
+    for name in &names {
+        bridge.waits_until("it is linked", || world.is_linked(name, &["app", "base", "web"]));
+        assert_eq!(bridge.page("/healthz").0, 200);
+    }
+    let (small, crowd) = (of("openshift_small"), of("openshift_crowd"));
+    assert!(small <= 50 * 13 && crowd <= small, "{crowd} requests for one, {small} for fifty");
+    let status = world.oc_quay(&["status", "-n", "crowd", "-o", "json"]).ends_with(1);
+    assert!(status.codes().contains(&"OQ316".to_owned()), "{:?}", status.codes());
+}
+
+/// Whether a request is about an organization whose name begins so.
+fn concerns(entry: &sandbox::traffic::Entry, organization: &str) -> bool {
+    entry.path.contains(organization) || String::from_utf8_lossy(&entry.body).contains(organization)
+}
+
 /// A condition of a QuayIntegration.
 fn condition(world: &World, integration: &str, kind: &str) -> Value {
     let integration = world.get("QuayIntegration", "", integration).unwrap();

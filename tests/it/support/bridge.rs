@@ -21,6 +21,13 @@ pub(crate) struct Bridge<'a> {
 impl<'a> Bridge<'a> {
     /// Starts it and waits until it follows the cluster and has looked at everything there is.
     pub(crate) fn start(world: &'a World, arguments: &[&str]) -> Self {
+        let bridge = Self::start_now(world, arguments);
+        bridge.settles();
+        bridge
+    }
+
+    /// Starts it and waits until it follows the cluster.
+    pub(crate) fn start_now(world: &'a World, arguments: &[&str]) -> Self {
         let mut child = world.oc_quay(&[&["run"], arguments].concat()).spawn();
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -28,7 +35,6 @@ impl<'a> Bridge<'a> {
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| written.lock().unwrap().push(line)));
         let bridge = Self { world, child, log };
         bridge.waits_until("it follows the cluster", || bridge.says("following "));
-        bridge.settles();
         bridge
     }
 
