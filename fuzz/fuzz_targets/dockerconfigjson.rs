@@ -3,14 +3,15 @@
 
 use libfuzzer_sys::fuzz_target;
 use oc_quay::bridge::dockerconfig::{Entry, Place, parse};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 fuzz_target!(|content: &[u8]| {
-    let Ok(logins) = parse(content) else { return };
-    let Some((host, login)) = logins.first() else { return };
-    let written = Entry { place: Place { host, organization: "org" }, login }.render(&logins);
+    let Ok(parsed) = parse(content) else { return };
+    let Some((host, login)) = parsed.logins.first() else { return };
+    let before = String::from_utf8(content.to_vec()).ok().map(SecretString::from);
+    let written = Entry { place: Place { host, organization: "org" }, login }.render(before.as_ref());
     let again = parse(written.expose_secret().as_bytes()).unwrap();
-    let (_, read) = again.iter().find(|(key, _)| key == host).unwrap();
+    let (_, read) = again.logins.iter().find(|(key, _)| key == host).unwrap();
     // The user name ends at the first colon.
     let joined = |username: &str, password: &str| format!("{username}:{password}");
     assert_eq!(

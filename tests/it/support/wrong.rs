@@ -55,6 +55,8 @@ impl Wrong {
         let fault = match self {
             Wrong::BadGateway => fault.html(502),
             Wrong::Unavailable => fault.html(503),
+            // A limit that lasts for minutes would be waited for.
+            Wrong::TooMany if lasting && side == Side::Quay => fault.html(429).header("Retry-After", "3600"),
             Wrong::TooMany => fault.html(429).header("Retry-After", if lasting { "1" } else { "0" }),
             Wrong::Html => fault.html(200),
             Wrong::Crash => fault.html(500),
