@@ -46,6 +46,8 @@ pub(super) enum Next {
     Retry,
     /// The same, but sooner if what hinders all is over: [`Queue::hurry`].
     Hindered,
+    /// Nothing, until something happens, and not at once then: only a person can do what is left.
+    Blocked,
 }
 
 impl Next {
@@ -53,6 +55,7 @@ impl Next {
     pub(super) fn or_sooner(self, other: Next) -> Next {
         match (self, other) {
             (Next::Rest, other) => other,
+            (Next::Blocked, other) if other != Next::Rest => other,
             (Next::After(one), Next::After(other)) => Next::After(one.min(other)),
             (next, _) => next,
         }
@@ -203,6 +206,10 @@ impl State {
         place.is_hindered = next == Next::Hindered;
         let pause = match next {
             Next::Rest => None,
+            Next::Blocked => {
+                place.failed = Some((now, SHORTEST_PAUSE));
+                None
+            }
             Next::After(pause) => Some(pause),
             Next::Retry | Next::Hindered => {
                 let pause = pause::after(place.failures, FIRST_PAUSE, LONGEST_PAUSE);
@@ -213,6 +220,7 @@ impl State {
         match (again, pause) {
             (Some(lane), _) => self.add(namespace, lane, now),
             (None, Some(pause)) => self.put_later(namespace, now + pause),
+            (None, None) if next == Next::Blocked => {}
             (None, None) => drop(self.places.remove(namespace)),
         }
     }
@@ -337,6 +345,19 @@ mod tests {
         state.done("a", Next::Hindered, now);
         assert_eq!(state.hurry(), 1);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn who_is_blocked_comes_back_with_a_change_and_after_a_pause() {
+        let (mut state, now) = (State::default(), Instant::now());
+        state.add("a", Lane::Event, now);
+        assert_eq!(next(&mut state, now).as_deref(), Some("a"));
+        state.done("a", Next::Blocked, now);
+        assert_eq!(state.next(now), Err(None), "it is not tried again by itself");
+        state.add("a", Lane::Event, now);
+        state.add("a", Lane::Event, now);
+        assert_eq!(state.next(now), Err(Some(now + SHORTEST_PAUSE)));
+        assert_eq!(next(&mut state, now + SHORTEST_PAUSE).as_deref(), Some("a"));
     }
 
     #[test]

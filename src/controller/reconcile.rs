@@ -96,7 +96,8 @@ impl Engine<'_> {
             }
         }
         let next = match &look.verdict {
-            Verdict::Settled | Verdict::NotOurs | Verdict::Blocked(_) => Next::Rest,
+            Verdict::Settled | Verdict::NotOurs => Next::Rest,
+            Verdict::Blocked(_) => Next::Blocked,
             Verdict::Waiting(NEXT_ROUND) => Next::After(Duration::ZERO),
             Verdict::Waiting(_) => Next::After(FURNISHED),
             Verdict::Failed(_) => Next::Retry,
@@ -183,6 +184,10 @@ impl Engine<'_> {
                 Verdict::Blocked(format!("{}; see oc quay explain {}", finding.message, finding.code.as_str()))
             })
         };
+        if matches!(verdict, Verdict::Blocked(_)) {
+            // The person may do it in Quay, which cannot be watched.
+            memory.organization = None;
+        }
         Look { verdict, changes, findings }
     }
 
