@@ -159,6 +159,10 @@ codes! {
         "spec.credentialsSecret.key names a key other than token. This plugin honors it; the operator checks that it exists and then reads token all the same.",
         "If the operator is in use, keep the token under the key token.",
         "";
+    TokenOfAnotherQuay "OQ117" Unknown "The stored token is for another Quay",
+        "A flag or an environment variable names another Quay than the QuayIntegration. The token in the Secret is not sent there, so nothing in that Quay could be checked.",
+        "Give a token for that Quay, or leave its address out.",
+        "oc quay status --quay-token-file FILE";
     PullsNotAllowed "OQ118" Error "The cluster's image policy does not allow the Quay",
         "spec.registrySources of the Image cluster (config.openshift.io) has the Quay among its blockedRegistries, or has allowedRegistries without it. Nodes pull nothing from it, and builds cannot push to it.",
         "Put the Quay on the list of allowed registries, or take it off the list of blocked ones. The nodes restart one after another.",

@@ -170,7 +170,20 @@ impl IntegrationSnapshot {
 
     /// Where the token comes from, whether or not there is one.
     pub fn token_source(&self) -> Option<Source> {
-        self.given.token.clone().or_else(|| Some(Source::Secret(self.resource()?.credentials.clone()?)))
+        self.given.token.clone().or_else(|| self.secret().map(Source::Secret))
+    }
+
+    /// The Secret with the token and the certificate authority, if it is for the Quay that is worked with: what is stored for
+    /// one Quay is sent to no other.
+    pub fn secret(&self) -> Option<SecretKey> {
+        self.resource()?.credentials.clone().filter(|_| self.names_its_quay())
+    }
+
+    /// Whether the address, where one was given, is that of the QuayIntegration.
+    pub fn names_its_quay(&self) -> bool {
+        let host = |text: &str| QuayUrl::parse(text).ok().map(|(url, _)| url.host());
+        let own = self.resource().and_then(|resource| host(&resource.hostname));
+        self.given.url.as_ref().is_none_or(|given| own.is_some() && host(&given.value) == own)
     }
 
     /// Whether there is no token since the person is not allowed to read what says which one: as everybody in a project,
@@ -313,6 +326,26 @@ mod tests {
             let resource = snapshot.resolve().and_then(|integration| integration.resource);
             assert_eq!(resource.is_some(), differing.is_empty(), "{url:?} {cluster_id:?}");
         }
+    }
+
+    #[test]
+    fn sends_a_stored_token_only_to_its_quay() {
+        let key = SecretKey { namespace: "a".into(), name: "b".into(), key: "token".into() };
+        let source = |url: Option<&str>, hostname: &str| {
+            let mut snapshot = snapshot(url, None);
+            let resource = QuayIntegration { hostname: hostname.into(), credentials: Some(key.clone()), ..Default::default() };
+            snapshot.resources = Ok(vec![resource]);
+            snapshot.token_source()
+        };
+        let stored = Some(Source::Secret(key.clone()));
+        for url in [None, Some("quay.example.com"), Some("https://quay.example.com:443/")] {
+            assert_eq!(source(url, "https://quay.example.com"), stored, "{url:?}");
+        }
+        for url in ["https://other.example.com", "https://quay.example.com:8443", "https://quay.example.com.evil.example"] {
+            assert_eq!(source(Some(url), "https://quay.example.com"), None, "{url}");
+        }
+        assert_eq!(source(Some("https://quay.example.com"), ""), None, "nobody knows which Quay it is for");
+        assert_eq!(source(Some("https://quay.example.com"), "ftp://quay.example.com"), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::image_policy::ImagePolicy;
-use crate::bridge::integration::{Integration, IntegrationSnapshot, Source, StoredToken};
+use crate::bridge::integration::{Integration, IntegrationSnapshot, StoredToken};
 use crate::bridge::names::QuayUrl;
 use crate::bridge::snapshot::{Read, Rewriters, Unread, UnreadKind, WaitingPod};
 use crate::cli::Global;
@@ -126,14 +126,17 @@ impl Session {
         };
         let mut token = settings.token;
         let mut stored_ca = None;
-        if token.is_none()
-            && let Some(Source::Secret(key)) = snapshot.token_source()
+        // The authority is the Quay's, whoever the token belongs to.
+        if (token.is_none() || settings.ca.is_none())
+            && let Some(key) = snapshot.secret()
         {
             let mut found = cluster.credentials(&key).await;
             stored_ca = found.as_mut().ok().and_then(|credentials| credentials.ca.take());
-            let (stored, found) = usable_token(found);
-            snapshot.stored_token = Some(stored);
-            token = found;
+            if token.is_none() {
+                let (stored, found) = usable_token(found);
+                snapshot.stored_token = Some(stored);
+                token = found;
+            }
         }
         let parallel = usize::from(global.parallel);
         let target = match snapshot.resolve() {
@@ -233,8 +236,14 @@ impl Session {
             return Ok(target);
         }
         let by_hand = "give one yourself: --quay-token-file FILE, or OC_QUAY_TOKEN";
-        let Some(Source::Secret(key)) = self.snapshot.token_source() else {
-            return Err(Error::new("there is no token for Quay").hint(by_hand));
+        let Some(key) = self.snapshot.secret() else {
+            let reason = match &self.snapshot.given.url {
+                Some(url) if !self.snapshot.names_its_quay() => {
+                    format!(": {} names another Quay than the QuayIntegration, whose token is not sent there", url.source)
+                }
+                _ => String::new(),
+            };
+            return Err(Error::new(format!("there is no token for Quay{reason}")).hint(by_hand));
         };
         let reason = match &self.snapshot.stored_token {
             Some(Err(unread)) => unread.to_string(),

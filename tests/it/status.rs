@@ -1,5 +1,7 @@
 //! `status`: what a namespace is found to be.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
@@ -188,4 +190,36 @@ fn ends_with_2_where_nothing_could_be_read() {
     let run = world.oc_quay(&arguments).user("nobody").ends_with(2);
     assert!(run.stdout.contains("Nothing could be checked in shop"), "{}", run.stdout);
     assert!(!run.stdout.contains('√'), "{}", run.stdout);
+}
+
+#[test]
+fn sends_the_stored_token_to_no_other_quay() {
+    let (world, other) = (World::new(), World::new());
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    other.forget_traffic();
+    let url = other.sandbox.quay.url();
+    let run = world.oc_quay(&["status", "-n", "shop", "-o", "json", "--quay-url", &url]).args(&["--insecure"]).run();
+    assert!(run.codes().contains(&"OQ117".to_owned()), "{}", run.stdout);
+    let asked: Vec<_> = other.quay_traffic().entries().into_iter().map(|entry| entry.path).collect();
+    assert!(!asked.iter().any(|path| path.starts_with("/api/v1/organization") || path.starts_with("/api/v1/user")), "{asked:?}");
+    let run = world.oc_quay(&["repair", "-n", "shop", "--yes", "--quay-url", &url, "--insecure"]).ends_with(2);
+    assert!(run.stderr.contains("whose token is not sent there"), "{}", run.stderr);
+}
+
+#[test]
+fn trusts_the_stored_authority_whoever_the_token_belongs_to() {
+    let world = World::new();
+    let ca = STANDARD.encode(std::fs::read(world.sandbox.ca_file()).unwrap());
+    world.merge("Secret", "openshift-operators", "quay-integration", &json!({ "data": { "ca.crt": ca } }));
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let status = world.oc_quay(&["status", "-n", "shop"]).without_env("OC_QUAY_CA_FILE");
+    status.env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token()).succeeds();
+}
+
+#[test]
+fn names_the_proxy_that_does_not_answer() {
+    let world = World::new();
+    let command = world.oc_quay(&["status", "-n", "shop", "--quay-url", "https://quay.example.com", "-o", "wide"]);
+    let run = command.env("OC_QUAY_TOKEN", "a-token").env("HTTPS_PROXY", "http://ann:hush@127.0.0.1:1").run();
+    assert!(run.stdout.contains("by way of proxy http://127.0.0.1:1") && !run.stdout.contains("hush"), "{}", run.stdout);
 }

@@ -121,8 +121,13 @@ fn token(snapshot: &IntegrationSnapshot, troubles: &[Trouble]) -> Check {
         }
     }
     if source.is_none() && snapshot.resource().is_some() {
-        let message = "The QuayIntegration names no credentialsSecret";
-        findings.push(Finding::new(Code::CredentialsMissing, object.clone(), message));
+        let (code, message) = match &snapshot.given.url {
+            Some(url) if !snapshot.names_its_quay() => {
+                (Code::TokenOfAnotherQuay, format!("{} names another Quay, to which the stored token is not sent", url.source))
+            }
+            _ => (Code::CredentialsMissing, "The QuayIntegration names no credentialsSecret".to_owned()),
+        };
+        findings.push(Finding::new(code, object.clone(), message));
     }
     for trouble in troubles {
         let (code, message) = match trouble {
