@@ -50,6 +50,8 @@ pub(super) const ROLE_BINDINGS: Kind = Kind::rbac("RoleBinding", "rolebindings",
 pub(super) const SERVICES: Kind = Kind::core("Service", "services", "service").namespaced();
 pub(super) const DISRUPTION_BUDGETS: Kind =
     Kind::v1("policy", "PodDisruptionBudget", "poddisruptionbudgets", "PodDisruptionBudget").namespaced();
+pub(super) const NETWORK_POLICIES: Kind =
+    Kind::v1("networking.k8s.io", "NetworkPolicy", "networkpolicies", "NetworkPolicy").namespaced();
 pub(super) const SERVICE_MONITORS: Kind =
     Kind::v1(MONITORING_GROUP, "ServiceMonitor", "servicemonitors", "ServiceMonitor").namespaced().optional();
 pub(super) const LEASES: Kind = Kind::v1("coordination.k8s.io", "Lease", "leases", "lease").namespaced();

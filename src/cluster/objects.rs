@@ -34,6 +34,8 @@ pub enum ObjectKind {
     Deployment,
     /// A PodDisruptionBudget.
     PodDisruptionBudget,
+    /// A NetworkPolicy.
+    NetworkPolicy,
     /// A ServiceMonitor of the Prometheus Operator.
     ServiceMonitor,
     /// A MutatingWebhookConfiguration.
@@ -80,6 +82,7 @@ impl ObjectKind {
             ObjectKind::Service => &kinds::SERVICES,
             ObjectKind::Deployment => &kinds::DEPLOYMENTS,
             ObjectKind::PodDisruptionBudget => &kinds::DISRUPTION_BUDGETS,
+            ObjectKind::NetworkPolicy => &kinds::NETWORK_POLICIES,
             ObjectKind::ServiceMonitor => &kinds::SERVICE_MONITORS,
             ObjectKind::MutatingWebhookConfiguration => &kinds::MUTATING_WEBHOOKS,
             ObjectKind::ImageConfig => &kinds::IMAGE_CONFIGS,

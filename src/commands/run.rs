@@ -20,6 +20,7 @@ use crate::cluster::Cluster;
 use crate::controller::events::Notebook;
 use crate::controller::metrics::Metrics;
 use crate::controller::telemetry::Event;
+use crate::controller::told::ReviewLog;
 use crate::controller::webhook::{Told, Webhook};
 use crate::controller::{Engine, Options, election, health, standby, told};
 use crate::error::{Error, ExitStatus, Stopped};
@@ -108,9 +109,9 @@ async fn work(
         beside.spawn(health::serve(listener, engine.shared(), Arc::clone(&metrics), ending.subscribe()));
     }
     let reviewed = {
-        let metrics = Arc::clone(&metrics);
+        let (metrics, log) = (Arc::clone(&metrics), ReviewLog::default());
         move |told: &Told| {
-            told::log_review(told);
+            log.log(told);
             metrics.count_review(told);
         }
     };

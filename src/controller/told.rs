@@ -1,5 +1,8 @@
 //! The log: a line for each thing that the bridge tells.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use super::telemetry::{Event, Verdict};
 use super::webhook::Told;
 
@@ -39,13 +42,79 @@ pub(crate) fn log(event: &Event) {
     }
 }
 
-/// The same of the webhook.
-pub(crate) fn log_review(told: &Told) {
-    match told {
-        Told::Reviewed { namespace, name, outcome, warning, .. } => {
-            let (outcome, warning) = (outcome.as_str(), warning.as_deref().unwrap_or_default());
-            tracing::info!(namespace, build = name, outcome, warning, "a build was reviewed");
+/// So many reviews are logged in each such time; the rest are counted. Anyone in the cluster can send some.
+const MAX_LOGGED_REVIEWS: u32 = 60;
+const LOG_PERIOD: Duration = Duration::from_secs(60);
+
+/// What is logged of the webhook.
+#[derive(Default)]
+pub(crate) struct ReviewLog(Mutex<Period>);
+
+#[derive(Default)]
+struct Period {
+    began: Option<Instant>,
+    logged: u32,
+    left_out: u64,
+}
+
+/// Whether to log something.
+#[derive(Debug, PartialEq, Eq)]
+enum Share {
+    /// Yes, after so many that were left out.
+    Log {
+        left_out: u64,
+    },
+    LeaveOut,
+}
+
+impl Period {
+    fn share(&mut self, now: Instant) -> Share {
+        let mut left_out = 0;
+        if self.began.is_none_or(|began| now.duration_since(began) >= LOG_PERIOD) {
+            left_out = std::mem::take(self).left_out;
+            self.began = Some(now);
         }
-        Told::CertificateUnusable { reason } => tracing::error!(reason, "the webhook's certificate cannot be used"),
+        if self.logged < MAX_LOGGED_REVIEWS {
+            self.logged += 1;
+            return Share::Log { left_out };
+        }
+        self.left_out += 1;
+        Share::LeaveOut
+    }
+}
+
+impl ReviewLog {
+    /// Logs what the webhook tells, or a sample of it where that is much.
+    pub(crate) fn log(&self, told: &Told) {
+        let share = self.0.lock().unwrap_or_else(PoisonError::into_inner).share(Instant::now());
+        let Share::Log { left_out } = share else { return };
+        if left_out > 0 {
+            tracing::info!(left_out, "more reviews than are logged one by one");
+        }
+        match told {
+            Told::Reviewed { namespace, name, outcome, warning, .. } => {
+                let (outcome, warning) = (outcome.as_str(), warning.as_deref().unwrap_or_default());
+                tracing::info!(namespace, build = name, outcome, warning, "a build was reviewed");
+            }
+            Told::CertificateUnusable { reason } => tracing::error!(reason, "the webhook's certificate cannot be used"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_a_sample_of_many_reviews_and_counts_the_rest() {
+        let (mut period, start) = (Period::default(), Instant::now());
+        for _ in 0..MAX_LOGGED_REVIEWS {
+            assert_eq!(period.share(start), Share::Log { left_out: 0 });
+        }
+        for _ in 0..5 {
+            assert_eq!(period.share(start), Share::LeaveOut);
+        }
+        assert_eq!(period.share(start + LOG_PERIOD), Share::Log { left_out: 5 });
+        assert_eq!(period.share(start + LOG_PERIOD), Share::Log { left_out: 0 });
     }
 }

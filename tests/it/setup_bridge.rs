@@ -10,13 +10,14 @@ const OPERATORS: &str = "openshift-operators";
 const FINALIZER: &str = "quay.redhat.com/quayintegrations";
 
 /// The bridge's objects that are looked at: kind and namespace; all have its name.
-const OBJECTS: [(&str, &str); 10] = [
+const OBJECTS: [(&str, &str); 11] = [
     ("ClusterRole", ""),
     ("ClusterRoleBinding", ""),
     ("Namespace", ""),
     ("ServiceAccount", "oc-quay"),
     ("Role", "oc-quay"),
     ("RoleBinding", "oc-quay"),
+    ("NetworkPolicy", "oc-quay"),
     ("Service", "oc-quay"),
     ("Deployment", "oc-quay"),
     ("PodDisruptionBudget", "oc-quay"),

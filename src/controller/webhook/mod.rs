@@ -18,13 +18,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use futures::StreamExt as _;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::bridge::integration::Integration;
@@ -42,8 +43,11 @@ pub const PATH: &str = BRIDGE_WEBHOOK_PATH;
 /// (`MaxRequestBodyBytes` in Kubernetes' `apiserver/pkg/server/config.go`), and what stands around it.
 const LARGEST: usize = 7 << 19;
 
-/// So many reviews are read at once: all of them at their largest fit into the memory that the manifest grants.
+/// So many reviews are read at once.
 const AT_ONCE: usize = 16;
+
+/// The most bytes of a review that is read beside others; of those that are larger, one is read at a time. Most are smaller.
+const MAX_CONCURRENT_BODY_BYTES: usize = 256 << 10;
 
 /// How long a review may take to arrive. The API server waits no longer for its answer (`timeoutSeconds` in the manifest).
 const ARRIVES: Duration = Duration::from_secs(3);
@@ -98,6 +102,8 @@ struct Shared {
     view: Arc<dyn View>,
     observer: Observer,
     places: Arc<Semaphore>,
+    /// The place of the one large review.
+    large: Arc<Semaphore>,
 }
 
 impl Webhook {
@@ -119,18 +125,19 @@ impl Webhook {
 }
 
 fn router(view: Arc<dyn View>, observer: Observer) -> Router {
-    let state = Shared { view, observer, places: Arc::new(Semaphore::new(AT_ONCE)) };
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let state = Shared { view, observer, places, large: Arc::new(Semaphore::new(1)) };
     Router::new().route(PATH, post(handle)).with_state(state)
 }
 
-async fn handle(State(Shared { view, observer, places }): State<Shared>, body: Body) -> Response {
+async fn handle(State(Shared { view, observer, places, large }): State<Shared>, body: Body) -> Response {
     let arriving = async {
         let place = places.acquire().await;
-        (place, to_bytes(body, LARGEST).await)
+        (place, read(body, &large).await)
     };
-    let (_place, body) = match timeout(ARRIVES, arriving).await {
-        Ok((place, Ok(body))) => (place, body),
-        Ok((_, Err(_))) => {
+    let (_place, (body, _large)) = match timeout(ARRIVES, arriving).await {
+        Ok((place, Some(read))) => (place, read),
+        Ok((_, None)) => {
             let words = format!("a review has to arrive whole, in no more than {LARGEST} bytes\n");
             return (StatusCode::PAYLOAD_TOO_LARGE, words).into_response();
         }
@@ -143,4 +150,22 @@ async fn handle(State(Shared { view, observer, places }): State<Shared>, body: B
     let Answer { body, outcome, warning, namespace, name } = answer;
     observer(&Told::Reviewed { namespace, name, outcome, warning, took: started.elapsed() });
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// Reads a body, with the place of a large one if it is; none if it is too large or breaks off.
+async fn read(body: Body, large: &Semaphore) -> Option<(Vec<u8>, Option<SemaphorePermit<'_>>)> {
+    let mut chunks = body.into_data_stream();
+    let (mut read, mut place) = (Vec::new(), None);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.ok()?;
+        if read.len() + chunk.len() > LARGEST {
+            return None;
+        }
+        if read.len() + chunk.len() > MAX_CONCURRENT_BODY_BYTES && place.is_none() {
+            // It is never closed.
+            place = large.acquire().await.ok();
+        }
+        read.extend_from_slice(&chunk);
+    }
+    Some((read, place))
 }

@@ -4,10 +4,12 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::{Map, Value, json};
 
+use super::review::Annotations;
+
 use crate::bridge::builds::{DESTINATION_ANNOTATION, IMPORTED_ANNOTATION, MANAGED, MANAGED_ANNOTATION, Rewritten};
 
 /// Makes a build push to Quay. `annotations` are those that it has.
-pub(super) fn rewritten(annotations: Option<&Map<String, Value>>, rewritten: &Rewritten) -> Patch {
+pub(super) fn rewritten(annotations: Option<Annotations>, rewritten: &Rewritten) -> Patch {
     let to = json!({ "kind": "DockerImage", "name": rewritten.image });
     let mut operations = vec![replace(&["spec", "output", "to"], to)];
     if let Some(secret) = &rewritten.push_secret {
@@ -22,7 +24,7 @@ pub(super) fn not_imported() -> Patch {
     Patch(vec![remove(&annotation(IMPORTED_ANNOTATION))])
 }
 
-fn annotate(annotations: Option<&Map<String, Value>>, destination: &str) -> Vec<PatchOperation> {
+fn annotate(annotations: Option<Annotations>, destination: &str) -> Vec<PatchOperation> {
     let wanted = [(MANAGED_ANNOTATION, MANAGED), (DESTINATION_ANNOTATION, destination)];
     // Nothing can be added to a map that is not there. The operator tries to, and such a build is refused.
     let Some(annotations) = annotations else {
@@ -30,7 +32,7 @@ fn annotate(annotations: Option<&Map<String, Value>>, destination: &str) -> Vec<
         return vec![add(&["metadata", "annotations"], Value::Object(map))];
     };
     let mut operations: Vec<_> = wanted.iter().map(|(key, value)| add(&annotation(key), json!(value))).collect();
-    if annotations.contains_key(IMPORTED_ANNOTATION) {
+    if annotations.is_imported {
         operations.push(remove(&annotation(IMPORTED_ANNOTATION)));
     }
     operations

@@ -3,10 +3,14 @@
 //! It only ever admits. What it does not understand or cannot know it leaves alone and says so in a warning, which `oc`
 //! prints: a build is better off with its old output than not there.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::View;
 use super::patch;
@@ -58,9 +62,12 @@ pub struct Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoReview;
 
+/// The longest name of an object or a namespace (Kubernetes' `apimachinery/pkg/util/validation`). A uid is shorter.
+const MAX_NAME_LENGTH: usize = 253;
+
 #[derive(Deserialize)]
-struct Review {
-    request: Request,
+struct Review<T> {
+    request: T,
 }
 
 /// An AdmissionRequest (`admission.k8s.io/v1`), as far as we need it.
@@ -78,8 +85,70 @@ struct Request {
     name: String,
     #[serde(default)]
     namespace: String,
-    #[serde(default)]
-    object: Value,
+}
+
+/// The build in the request. It is read by itself, so that one that makes no sense spoils nothing else; and no more of it
+/// than is needed, so that its size costs no memory.
+#[derive(Deserialize)]
+struct RequestObject {
+    object: Object<Build>,
+}
+
+#[derive(Deserialize)]
+struct Build {
+    metadata: Object<Metadata>,
+    spec: Object<CommonSpec>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    annotations: Option<Annotations>,
+}
+
+/// What matters of a build's annotations.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Annotations {
+    /// They say that the image was imported.
+    pub(super) is_imported: bool,
+}
+
+/// A JSON object: serde takes a struct from an array as well, in which no patch would fit.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfMap<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OfMap<T> {
+            type Value = T;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(OfMap(PhantomData)).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Annotations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfMap;
+        impl<'de> Visitor<'de> for OfMap {
+            type Value = Annotations;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("annotations")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Annotations, A::Error> {
+                let mut found = Annotations::default();
+                while let Some((key, IgnoredAny)) = map.next_entry::<String, _>()? {
+                    found.is_imported |= key == IMPORTED_ANNOTATION;
+                }
+                Ok(found)
+            }
+        }
+        deserializer.deserialize_map(OfMap)
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -115,11 +184,17 @@ struct Response<'a> {
 /// # Errors
 /// [`NoReview`] for anything but an AdmissionReview with a request.
 pub fn review(body: &[u8], view: &dyn View) -> Result<Answer, NoReview> {
-    let Review { request } = serde_json::from_slice(body).map_err(|_| NoReview)?;
-    let verdict = match parts(&request.object) {
-        _ if !request.is_new_build() => Verdict::silent(Outcome::Unchanged),
-        Some((annotations, spec)) => judge(&request.namespace, annotations, &spec, view),
-        None => Verdict::left_alone(Outcome::Unknown, "it is no build that could be understood"),
+    let Review::<Request> { request } = serde_json::from_slice(body).map_err(|_| NoReview)?;
+    if [&request.uid, &request.name, &request.namespace].into_iter().any(|name| name.len() > MAX_NAME_LENGTH) {
+        return Err(NoReview);
+    }
+    let verdict = if request.is_new_build() {
+        match build(body) {
+            Some((annotations, spec)) => judge(&request.namespace, annotations, &spec, view),
+            None => Verdict::left_alone(Outcome::Unknown, "it is no build that could be understood"),
+        }
+    } else {
+        Verdict::silent(Outcome::Unchanged)
     };
     let patch = verdict.patch.as_ref().and_then(|patch| serde_json::to_vec(patch).ok());
     let reply = Reply {
@@ -176,7 +251,7 @@ impl Verdict {
     }
 }
 
-fn judge(namespace: &str, annotations: Option<&Map<String, Value>>, spec: &CommonSpec, view: &dyn View) -> Verdict {
+fn judge(namespace: &str, annotations: Option<Annotations>, spec: &CommonSpec, view: &dyn View) -> Verdict {
     let Some(integration) = view.integration() else {
         return match &spec.output.to {
             Some(to) if to.kind != "DockerImage" => Verdict::left_alone(Outcome::Unknown, "no QuayIntegration can be used now"),
@@ -195,7 +270,7 @@ fn judge(namespace: &str, annotations: Option<&Map<String, Value>>, spec: &Commo
         Rewriting::Unchanged(Unchanged::InQuay) => Verdict {
             // A clone (`oc start-build --from-build`) has all the annotations of the build that it is made from
             // (openshift-apiserver `pkg/build/apiserver/buildgenerator`), so it would pass for imported.
-            patch: annotations.is_some_and(|map| map.contains_key(IMPORTED_ANNOTATION)).then(patch::not_imported),
+            patch: annotations.is_some_and(|annotations| annotations.is_imported).then(patch::not_imported),
             ..Verdict::silent(Outcome::Unchanged)
         },
         Rewriting::Unchanged(why) => unchanged(namespace, &why),
@@ -203,12 +278,9 @@ fn judge(namespace: &str, annotations: Option<&Map<String, Value>>, spec: &Commo
 }
 
 /// The annotations and the spec of a build; `None` where what came is not one.
-fn parts(object: &Value) -> Option<(Option<&Map<String, Value>>, CommonSpec)> {
-    let annotations = match object.get("metadata")?.as_object()?.get("annotations") {
-        None | Some(Value::Null) => None,
-        Some(annotations) => Some(annotations.as_object()?),
-    };
-    Some((annotations, CommonSpec::deserialize(object.get("spec")?).ok()?))
+fn build(review: &[u8]) -> Option<(Option<Annotations>, CommonSpec)> {
+    let Review { request: RequestObject { object: Object(build) } } = serde_json::from_slice(review).ok()?;
+    Some((build.metadata.0.annotations, build.spec.0))
 }
 
 /// Whether the build will have a login to push with: one that it names itself, or else its service account's.

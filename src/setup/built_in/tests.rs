@@ -23,6 +23,7 @@ fn all_that_the_bridge_needs_is_there_once_and_carries_our_label() {
         "ServiceAccount",
         "Role",
         "RoleBinding",
+        "NetworkPolicy",
         "Service",
         "Deployment",
         "PodDisruptionBudget",
@@ -33,6 +34,17 @@ fn all_that_the_bridge_needs_is_there_once_and_carries_our_label() {
     for object in &manifests {
         assert_eq!(object["metadata"]["name"], "oc-quay", "{object}");
         assert_eq!(object["metadata"]["labels"][MANAGED_BY_LABEL], MANAGED_BY, "{object}");
+    }
+}
+
+#[test]
+fn metrics_are_for_the_monitoring_alone() {
+    let manifests = manifests();
+    let policy = &of_kind(&manifests, "NetworkPolicy")["spec"];
+    assert_eq!(policy["podSelector"], of_kind(&manifests, "Deployment")["spec"]["selector"]);
+    for rule in policy["ingress"].as_array().unwrap() {
+        let is_metrics = rule["ports"] == json!([{ "protocol": "TCP", "port": 8080 }]);
+        assert_eq!(rule["from"].is_array(), is_metrics, "{rule}");
     }
 }
 

@@ -18,8 +18,9 @@ const CERTIFICATES: &str = "/etc/oc-quay/tls";
 /// The Secret that OpenShift puts the serving certificate into.
 const CERTIFICATE_SECRET: &str = "oc-quay-tls";
 
-pub(super) fn objects(bridge: &BuiltIn) -> [Object; 5] {
-    [service(bridge), deployment(bridge), disruption_budget(bridge), service_monitor(bridge), webhook(bridge)]
+pub(super) fn objects(bridge: &BuiltIn) -> [Object; 6] {
+    let (budget, policy) = (disruption_budget(bridge), network_policy(bridge));
+    [policy, service(bridge), deployment(bridge), budget, service_monitor(bridge), webhook(bridge)]
 }
 
 fn selector() -> Value {
@@ -112,6 +113,23 @@ fn container(bridge: &BuiltIn) -> Value {
 fn disruption_budget(bridge: &BuiltIn) -> Object {
     let spec = json!({ "minAvailable": 1, "selector": { "matchLabels": selector() } });
     bridge.object(ObjectKind::PodDisruptionBudget, json!({ "spec": spec }))
+}
+
+/// What the bridge tells without asking who wants to know is for the monitoring alone; the kubelet, on the pod's own node, is
+/// let in always. API servers come from the nodes' network, which no policy can name, so the webhook's port is open.
+fn network_policy(bridge: &BuiltIn) -> Object {
+    let port = |port: u16| json!([{ "protocol": "TCP", "port": port }]);
+    // OpenShift puts this label on its monitoring's namespaces ("About network policy").
+    let monitoring = json!({ "namespaceSelector": { "matchLabels": { "network.openshift.io/policy-group": "monitoring" } } });
+    let spec = json!({
+        "podSelector": { "matchLabels": selector() },
+        "policyTypes": ["Ingress"],
+        "ingress": [
+            { "ports": port(WEBHOOK_PORT) },
+            { "ports": port(LISTEN_PORT), "from": [monitoring] },
+        ],
+    });
+    bridge.object(ObjectKind::NetworkPolicy, json!({ "spec": spec }))
 }
 
 fn service_monitor(bridge: &BuiltIn) -> Object {

@@ -47,7 +47,7 @@ pub(crate) const KINDS: [Kind; 17] = [
 ];
 
 /// What the suite puts into namespaces of the kinds that plain Kubernetes has: group, version, plural.
-const BUILT_IN_CONTENT: [(&str, &str, &str); 10] = [
+const BUILT_IN_CONTENT: [(&str, &str, &str); 11] = [
     ("", "v1", "configmaps"),
     ("", "v1", "events"),
     ("", "v1", "secrets"),
@@ -56,6 +56,7 @@ const BUILT_IN_CONTENT: [(&str, &str, &str); 10] = [
     ("rbac.authorization.k8s.io", "v1", "rolebindings"),
     ("rbac.authorization.k8s.io", "v1", "roles"),
     ("", "v1", "services"),
+    ("networking.k8s.io", "v1", "networkpolicies"),
     ("policy", "v1", "poddisruptionbudgets"),
     ("coordination.k8s.io", "v1", "leases"),
 ];

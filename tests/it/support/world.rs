@@ -377,6 +377,7 @@ fn collection(kind: &str, namespace: &str) -> String {
         "Event" => ("api/v1", "events"),
         "Pod" => ("api/v1", "pods"),
         "Lease" => ("apis/coordination.k8s.io/v1", "leases"),
+        "NetworkPolicy" => ("apis/networking.k8s.io/v1", "networkpolicies"),
         "PodDisruptionBudget" => ("apis/policy/v1", "poddisruptionbudgets"),
         "CatalogSource" => ("apis/operators.coreos.com/v1alpha1", "catalogsources"),
         "OperatorGroup" => ("apis/operators.coreos.com/v1", "operatorgroups"),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
+use futures::StreamExt as _;
 use reqwest::{Certificate, Client, StatusCode};
 use sandbox::tls::Authority;
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tower::Service as _;
 
-use super::super::{ARRIVES, AT_ONCE, LARGEST, Observer, Outcome, PATH, Told, Webhook, router};
+use super::super::{ARRIVES, AT_ONCE, LARGEST, MAX_CONCURRENT_BODY_BYTES, Observer, Outcome, PATH, Told, Webhook, router};
 use super::{Known, build, sent, stream_tag};
 
 /// A webhook that is served, and what it told.
@@ -148,6 +149,30 @@ fn a_review_that_does_not_arrive_is_not_waited_for_and_delays_no_other() {
     let waiting = post(review());
     slow.into_iter().for_each(|slow| assert_eq!(answered(slow), StatusCode::REQUEST_TIMEOUT));
     assert_eq!(answered(waiting), StatusCode::OK);
+}
+
+#[test]
+fn of_large_reviews_one_is_read_at_a_time_and_delays_no_small_one() {
+    let runtime = Runtime::new().unwrap();
+    let router = router(Arc::new(Known::default()), Arc::new(|_: &Told| ()));
+    let post = |body: Body| {
+        let request = axum::http::Request::post(PATH).body(body).unwrap();
+        runtime.spawn(router.clone().call(request))
+    };
+    let answered = |answer: JoinHandle<Result<Response, Infallible>>| runtime.block_on(answer).unwrap().unwrap().status();
+    // It has sent more than a small one has, and no more comes.
+    let part = Bytes::from(vec![b' '; MAX_CONCURRENT_BODY_BYTES + 1]);
+    let stuck = futures::stream::iter([Ok::<_, std::io::Error>(part)]).chain(futures::stream::pending());
+    let stuck = post(Body::from_stream(stuck));
+    std::thread::sleep(ARRIVES / 10);
+    let mut object = build(stream_tag("app:1"));
+    let small = post(Body::from(sent("CREATE", "shop", &object).to_string()));
+    object["spec"]["revision"] = json!("x".repeat(MAX_CONCURRENT_BODY_BYTES));
+    let large = post(Body::from(sent("CREATE", "shop", &object).to_string()));
+    assert_eq!(answered(small), StatusCode::OK);
+    assert!(!large.is_finished(), "its turn has not come");
+    assert_eq!(answered(stuck), StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(answered(large), StatusCode::OK);
 }
 
 #[test]

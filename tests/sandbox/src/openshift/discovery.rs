@@ -119,6 +119,7 @@ fn short_names(plural: &str) -> &'static [&'static str] {
         "imagestreams" => &["is"],
         "installplans" => &["ip"],
         "namespaces" => &["ns"],
+        "networkpolicies" => &["netpol"],
         "operatorgroups" => &["og"],
         "poddisruptionbudgets" => &["pdb"],
         "serviceaccounts" => &["sa"],

@@ -134,6 +134,7 @@ pub(crate) static TABLE: [Kind; 39] = [
     Kind::new("image.openshift.io", "v1", "ImageStreamImport", "imagestreamimports").namespaced().verbs(CREATE),
     Kind::new("coordination.k8s.io", "v1", "Lease", "leases").namespaced(),
     Kind::new("", "v1", "Service", "services").namespaced().status(),
+    Kind::new("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies").namespaced(),
     Kind::new("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets").namespaced().status(),
     Kind::new("rbac.authorization.k8s.io", "v1", "Role", "roles").namespaced(),
     Kind::new("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings").namespaced(),
