@@ -121,19 +121,27 @@ impl Ui {
         self.width
     }
 
-    /// Writes a report, or a part of one, to stdout.
+    /// Writes a report, or a part of one, to stdout. A reader that closes the pipe has seen enough: what the command found or did
+    /// counts all the same.
     ///
     /// # Errors
-    /// If stdout cannot be written to; a closed pipe too, which [`Error::exit_status`] knows.
+    /// If stdout cannot be written to.
     pub fn out(&self, text: &str) -> io::Result<()> {
         let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
         self.write_out(&format!("{text}{newline}"))
+        match self.write_line(text) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
     }
 
     /// Shows a text instead of the one before: on a terminal in its place, elsewhere after a line with `---`.
     ///
     /// # Errors
-    /// As [`Ui::out`].
+    /// If stdout cannot be written to; a closed pipe too, which [`Error::exit_status`] knows: it ends the watching.
     pub fn redraw(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout();
         if matches!(self.person, Person::Real) && stdout.is_terminal() && !is_dumb() {
@@ -145,7 +153,7 @@ impl Ui {
             stdout.flush()
         } else {
             self.write_out("---\n")?;
-            self.out(text)
+            self.write_line(text)
         }
     }
 

@@ -35,7 +35,7 @@ impl From<kinds::Namespace> for Namespace {
         Self {
             terminating: metadata.deletion_timestamp.is_some(),
             awaits_annotations: has(DISPLAY_NAME) && has(DESCRIPTION) && !has(SCC_MCS),
-            linked_on_request: has(LINKED_ANNOTATION),
+            linked_on_request: metadata.annotation(LINKED_ANNOTATION).is_some_and(|value| value == "true"),
             on_deletion: metadata.annotation(ON_DELETION_ANNOTATION).cloned(),
             created: metadata.creation_timestamp.as_ref().and_then(|created| created.parse().ok()),
             uid: metadata.uid,
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn a_project_waits_for_openshifts_annotations_and_a_plain_namespace_does_not() {
         let namespace = |annotations: &[&str]| {
-            let annotations: std::collections::BTreeMap<_, _> = annotations.iter().map(|name| (*name, "")).collect();
+            let annotations: std::collections::BTreeMap<_, _> = annotations.iter().map(|name| (*name, "true")).collect();
             reduced::<kinds::Namespace, Namespace>(json!({ "metadata": { "name": "a", "annotations": annotations } }))
         };
         assert!(namespace(&[DISPLAY_NAME, DESCRIPTION]).awaits_annotations);
@@ -305,6 +305,8 @@ mod tests {
         assert!(!namespace(&[DISPLAY_NAME]).awaits_annotations);
         assert!(!namespace(&[]).awaits_annotations);
         assert!(namespace(&[LINKED_ANNOTATION]).linked_on_request);
+        let annotated = json!({ "metadata": { "name": "a", "annotations": { LINKED_ANNOTATION: "false" } } });
+        assert!(!reduced::<kinds::Namespace, Namespace>(annotated).linked_on_request);
         let created = json!({ "metadata": { "name": "a", "creationTimestamp": "2026-11-22T10:00:00Z" } });
         let created = reduced::<kinds::Namespace, Namespace>(created).created;
         assert_eq!(created, "2026-11-22T10:00:00Z".parse().ok());

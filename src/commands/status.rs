@@ -1,6 +1,8 @@
 //! `status`: snapshot, checks, report.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
@@ -43,9 +45,27 @@ fn write(context: &Context, report: &StatusReport, file: &Path) -> Result<(), Er
     let style = Style { width: None, ..context.style() };
     let text = report.render(context.global.output, &style)?;
     let shown = file.display();
-    std::fs::write(file, strip_str(&text).to_string()).with_context(|| format!("could not write {shown}"))?;
+    replace(file, strip_str(&text).to_string().as_bytes()).with_context(|| format!("could not write {shown}"))?;
     context.ui.status(&format!("Wrote {shown}. {}", report.verdict));
     Ok(())
+}
+
+/// Puts a file with this content in the place of one that may be there, all at once: whoever reads it sees the one or the other,
+/// and a link there leads nowhere any more. What is no file, such as `/dev/null` or a pipe, is written to.
+fn replace(file: &Path, content: &[u8]) -> std::io::Result<()> {
+    if std::fs::metadata(file).is_ok_and(|found| !found.is_file()) {
+        return std::fs::write(file, content);
+    }
+    let mut name = file.file_name().ok_or(ErrorKind::InvalidInput)?.to_owned();
+    name.push(format!(".{:08x}", RandomState::new().hash_one(()) >> 32));
+    let beside = file.with_file_name(name);
+    let mut new = std::fs::File::create_new(&beside)?;
+    let written = new.write_all(content).and_then(|()| std::fs::rename(&beside, file));
+    if written.is_err() {
+        // It is the failure before that counts.
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
 }
 
 /// Looks at the namespaces that are meant; with `probe`, the registry is asked too what their logins may do.
@@ -119,9 +139,12 @@ async fn watch(context: &Context<'_>, args: &Status) -> Result<ExitStatus, Error
     }
     let mut events = pin!(cluster.watch(&watched));
     let mut shown = String::new();
+    // What comes from stdin comes once.
+    let from_stdin = context.global.quay_token_file.as_deref() == Some(Path::new("-"));
+    let first = if from_stdin { Some(Settings::read(context.global)?) } else { None };
     loop {
         // Read anew every time: a file may hold another token by now.
-        let settings = Settings::read(context.global)?;
+        let settings = first.clone().map_or_else(|| Settings::read(context.global), Ok)?;
         let report = look(context, &cluster, settings, &args.target, args.probe).await?;
         let text = report.render(context.global.output, &context.style())?;
         if text != shown {
@@ -130,5 +153,27 @@ async fn watch(context: &Context<'_>, args: &Status) -> Result<ExitStatus, Error
         }
         // Without events the timer alone goes on.
         let _ = tokio::time::timeout(LOOK_AGAIN, events.next()).await;
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_report_takes_the_place_of_a_link_and_leaves_its_target_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("report"));
+        fs::write(&target, "precious").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        replace(&link, b"one").unwrap();
+        replace(&link, b"two").unwrap();
+        assert_eq!((fs::read_to_string(&target).unwrap(), fs::read_to_string(&link).unwrap()), ("precious".into(), "two".into()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        replace(Path::new("/dev/null"), b"gone").unwrap();
     }
 }

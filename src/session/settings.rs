@@ -114,14 +114,15 @@ fn read_token(file: Option<&Path>) -> Result<Option<(SecretString, Source)>, Err
     }
 }
 
-/// A secret as it was given: in a file, `-` for stdin, or in an environment variable.
+/// A secret as it was given: in a file, `-` for stdin, or in an environment variable; an empty variable counts as none.
 pub(crate) fn secret(
     file: Option<&Path>,
     flag: &'static str,
     variable: &'static str,
 ) -> Result<Option<(SecretString, Source)>, Error> {
     let Some(file) = file else {
-        return Ok(env::var(variable).ok().map(|content| (content.into(), Source::Environment(variable))));
+        let content = env::var(variable).ok().filter(|content| !content.is_empty());
+        return Ok(content.map(|content| (content.into(), Source::Environment(variable))));
     };
     let mut content = String::new();
     let read = if file.as_os_str() == "-" {

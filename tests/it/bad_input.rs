@@ -153,7 +153,7 @@ fn files_that_are_not_what_they_should_be() {
             "error: --quay-token-file: what is given is more than a token: it has spaces, line breaks or other characters in it\n",
         ),
         ("status -n shop --quay-token-file -", &[], "error: --quay-token-file: the token is empty\n"),
-        ("status -n shop", &[("OC_QUAY_TOKEN", "")], "error: OC_QUAY_TOKEN: the token is empty\n"),
+        ("status -n shop", &[("OC_QUAY_TOKEN", "\n")], "error: OC_QUAY_TOKEN: the token is empty\n"),
         (
             "status -n shop",
             &[("OC_QUAY_TOKEN", "hush-hush\nhush-hush-too")],

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
 use oc_quay::bridge::finding::Code;
+use sandbox::traffic::Fault;
 use serde_json::Value;
 
 use crate::support::{Run, World};
@@ -197,6 +198,20 @@ fn a_watch_shows_what_changes_until_it_is_interrupted() {
     assert!(output.stderr.is_empty(), "{output:?}");
 }
 
+#[test]
+fn a_watch_uses_the_token_from_stdin_for_every_look() {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let watch = world.oc_quay(&["status", "-n", "shop", "--watch", "-o", "short", "--quay-token-file", "-"]);
+    let mut watch = watch.stdin(&world.sandbox.quay.admin_token()).spawn();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.nth(1).unwrap().starts_with("Pods in shop can pull"));
+    world.delete("Secret", "shop", "default-quay-openshift");
+    assert!(lines.nth(1).unwrap().contains("OQ301"));
+    interrupt(&watch);
+    assert_eq!(watch.wait().unwrap().code(), Some(130));
+}
+
 fn interrupt(child: &Child) {
     let killed =
         std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).stdin(Stdio::null()).status().unwrap();
@@ -222,6 +237,22 @@ fn a_command_that_is_shown_can_be_pasted_into_a_shell() {
     world.merge("Namespace", "", "shop", &serde_json::json!({ "metadata": { "labels": { "env": "a" } } }));
     let run = world.oc_quay(&["status", "-l", "env in (a,b)", "-o", "short"]).ends_with(1);
     assert!(run.stdout.contains("oc quay repair -l 'env in (a,b)'"), "{}", run.stdout);
+}
+
+#[test]
+fn a_closed_pipe_is_quiet_and_keeps_the_exit_code() {
+    let world = World::new();
+    let closed = |arguments: &[&str]| {
+        let mut child = world.oc_quay(arguments).spawn();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("pipe"), "{output:?}");
+        output.status.code()
+    };
+    assert_eq!(closed(&["explain"]), Some(0));
+    assert_eq!(closed(&["status", "-n", "shop"]), Some(1), "it is not linked yet");
+    world.cluster_traffic().fault(Fault::on("POST", "/secrets").status(403));
+    assert_eq!(closed(&["link", "-n", "shop", "--yes"]), Some(1), "changes failed");
 }
 
 #[test]

@@ -132,8 +132,14 @@ impl<'a> Command<'a> {
     }
 
     /// Starts it, for tests that do something to it while it runs.
-    pub(crate) fn spawn(self) -> Child {
-        self.process().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    pub(crate) fn spawn(&self) -> Child {
+        let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+        let mut child = self.process().stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        if let (Some(text), Some(mut pipe)) = (&self.stdin, child.stdin.take()) {
+            // A program that does not read it is fine.
+            let _ = pipe.write_all(text.as_bytes());
+        }
+        child
     }
 
     /// Calls the library; where `interruption` comes true first, the run is interrupted.
@@ -183,13 +189,7 @@ impl<'a> Command<'a> {
     }
 
     fn run_process(&self) -> Run {
-        let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
-        let mut child = self.process().stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        if let (Some(text), Some(mut pipe)) = (&self.stdin, child.stdin.take()) {
-            // A program that does not read it is fine.
-            let _ = pipe.write_all(text.as_bytes());
-        }
-        let output = child.wait_with_output().unwrap();
+        let output = self.spawn().wait_with_output().unwrap();
         Run {
             line: self.line(),
             code: output.status.code(),
