@@ -205,7 +205,9 @@ impl Gate {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         match (request.method.as_str(), path) {
             ("GET", "/") => match field(query, "error") {
-                Some(error) if self.knows(query) || field(query, "state").is_none() => {
+                // Quay leaves the state out of a refusal (sample 055). Any page can send one without, so it has to be what the
+                // person sees in the browser, and nothing that another page loads in silence.
+                Some(error) if self.knows(query) || (field(query, "state").is_none() && request.is_visible) => {
                     (Reply::Refused, Some(Err(refused(&error))))
                 }
                 Some(_) => (Reply::Forbidden, None),

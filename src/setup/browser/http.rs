@@ -17,6 +17,8 @@ pub(super) struct Request {
     pub(super) target: String,
     pub(super) host: String,
     pub(super) origin: Option<String>,
+    /// It is of a page that the browser goes to in a window, as far as it says (Fetch Metadata Request Headers).
+    pub(super) is_visible: bool,
     pub(super) body: String,
 }
 
@@ -55,6 +57,9 @@ impl Request {
             target: words.next()?.to_owned(),
             host: header("host")?,
             origin: header("origin"),
+            is_visible: [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")]
+                .iter()
+                .all(|(name, wanted)| header(name).is_none_or(|value| value == *wanted)),
             body: String::from_utf8(body).ok()?,
         })
     }

@@ -68,6 +68,8 @@ fn what_is_not_the_answer_is_refused_and_the_waiting_goes_on() {
             ("403", request("POST", "/token", &[&host, &origin], &format!("access_token={TOKEN}"))),
             ("403", request("POST", "/token", &[&host, &origin], &format!("access_token=&state={state}"))),
             ("403", request("GET", "/?error=access_denied&state=guessed", &[&host], "")),
+            ("403", request("GET", "/?error=access_denied", &[&host, "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image"], "")),
+            ("403", request("GET", "/?error=access_denied", &[&host, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe"], "")),
         ];
         for (status, request) in table {
             let answer = ask(port, &request).await;
