@@ -27,7 +27,7 @@ pub(crate) enum Trust {
 
 /// A certificate with which the client shows who it is, and its key.
 #[derive(Clone)]
-pub struct Identity(Arc<CertifiedKey>);
+pub(crate) struct Identity(Arc<CertifiedKey>);
 
 impl Identity {
     /// Reads both from PEM; what else is there is passed over.
@@ -45,7 +45,8 @@ impl Identity {
     }
 
     /// The certificates, the client's own first.
-    pub fn chain(&self) -> &[CertificateDer<'static>] {
+    #[cfg(test)]
+    pub(crate) fn chain(&self) -> &[CertificateDer<'static>] {
         &self.0.cert
     }
 }
@@ -187,5 +188,39 @@ impl ServerCertVerifier for NoVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Duration;
+
+    use super::*;
+
+    /// `openssl req -x509 -subj /CN=quay.example.com -addext subjectAltName=DNS:quay.example.com`, valid for a hundred years.
+    const OWN: &[u8] = include_bytes!("tls/own-authority.pem");
+    const OTHER: &[u8] = include_bytes!("cluster/tests/clientcmd/ca.pem");
+
+    #[test]
+    fn a_certificate_that_is_its_own_trusted_authority_is_accepted() {
+        let provider = Arc::new(default_provider());
+        let read = |pem: &[u8]| CertificateDer::from_pem_slice(pem).unwrap();
+        let now = UnixTime::now();
+        let verified = |trust: Trust, name: &'static str, now: UnixTime| {
+            let name = ServerName::try_from(name).unwrap();
+            let verified = verifier(trust, &provider).unwrap().verify_server_cert(&read(OWN), &[], &name, &[], now);
+            verified.map(drop).map_err(|error| error.to_string())
+        };
+        let own = || vec![read(OTHER), read(OWN)];
+        assert_eq!(verified(Trust::Only(own()), "quay.example.com", now), Ok(()));
+        assert_eq!(verified(Trust::SystemAnd(own()), "quay.example.com", now), Ok(()));
+        assert!(verified(Trust::Only(own()), "other.example.com", now).unwrap_err().contains("not valid for name"));
+        let in_centuries = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs() * 10));
+        assert!(verified(Trust::Only(own()), "quay.example.com", in_centuries).unwrap_err().contains("expired"));
+        let too_early = UnixTime::since_unix_epoch(Duration::from_secs(1));
+        assert!(verified(Trust::Only(own()), "quay.example.com", too_early).unwrap_err().contains("not valid yet"));
+        assert!(verified(Trust::Only(vec![read(OTHER)]), "quay.example.com", now).is_err());
     }
 }

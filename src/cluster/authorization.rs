@@ -54,7 +54,7 @@ const V1_BETA: &str = "client.authentication.k8s.io/v1beta1";
 
 /// What a user shows in a request.
 #[derive(Clone)]
-pub enum Authorization {
+pub(super) enum Authorization {
     /// Nothing, or nothing that concerns requests.
     None,
     /// The same in each request.
@@ -67,7 +67,7 @@ pub enum Authorization {
 
 /// A file with a token.
 #[derive(Clone)]
-pub struct TokenFile {
+pub(super) struct TokenFile {
     path: PathBuf,
     last: HeaderValue,
 }
@@ -101,7 +101,8 @@ impl Authorization {
     }
 
     /// The header of the first request, if no plugin has to be asked for it.
-    pub fn header(&self) -> Option<&HeaderValue> {
+    #[cfg(test)]
+    pub(super) fn header(&self) -> Option<&HeaderValue> {
         match self {
             Authorization::Fixed(header) | Authorization::File(TokenFile { last: header, .. }) => Some(header),
             Authorization::None | Authorization::Plugin(_) => None,
@@ -132,7 +133,7 @@ fn read_token(path: &Path) -> Result<HeaderValue, String> {
 
 /// A credential plugin.
 #[derive(Clone)]
-pub struct Plugin {
+pub(super) struct Plugin {
     exec: Exec,
     /// What it is told about the cluster, if it wants to know.
     cluster: Option<Value>,
@@ -206,7 +207,8 @@ impl Plugin {
     }
 
     /// What it is, as the kubeconfig has it.
-    pub fn exec(&self) -> &Exec {
+    #[cfg(test)]
+    pub(super) fn exec(&self) -> &Exec {
         &self.exec
     }
 

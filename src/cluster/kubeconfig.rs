@@ -25,19 +25,21 @@ use crate::proxy::{self, Rules};
 use crate::tls::Identity;
 use crate::ui::printable_line;
 pub(super) use file::Cluster;
-pub use file::{Exec, Variable};
+pub(super) use file::Exec;
 use file::{File, User};
 
+const TWO_WAYS: &str = "its user has a token and a user name with a password: only one of them can be used";
+
 /// A context and what it says about the cluster and the user.
-pub struct Choice {
+pub(super) struct Choice {
     /// The context's name; empty where a cluster was named instead.
-    pub context: String,
+    pub(super) context: String,
     /// Where the cluster is, whom to trust, and whom to act as.
-    pub config: Config,
+    pub(super) config: Config,
     /// What the user shows for itself in each request.
-    pub authorization: Authorization,
+    pub(super) authorization: Authorization,
     /// The certificate that the user shows for itself in TLS.
-    pub identity: Option<Identity>,
+    pub(super) identity: Option<Identity>,
     /// It was not a kubeconfig that said so, but the pod that this runs in.
     pub(super) is_in_pod: bool,
 }
@@ -58,11 +60,12 @@ pub(super) fn choose(options: &Options) -> anyhow::Result<Choice> {
     resolve(&file, &files, options, &proxies)
 }
 
-/// What some bytes, as a kubeconfig, say about the cluster and the user.
+/// What some kubeconfigs say together about the cluster and the user. `variable` looks up environment variables.
 ///
 /// # Errors
 /// One sentence, which quotes nothing that may be a secret.
-pub fn choice(paths: &[PathBuf], options: &Options, variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Choice> {
+#[cfg(test)]
+pub(super) fn choice(paths: &[PathBuf], options: &Options, variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Choice> {
     let files = Files { paths: paths.to_vec(), required: false };
     let file = files.read()?.unwrap_or_default();
     resolve(&file, &files, options, &Rules::of(variable))
@@ -219,12 +222,12 @@ fn resolve(file: &File, files: &Files, options: &Options, proxies: &Rules) -> an
     config.default_namespace = namespace;
     config.disable_compression = cluster.disable_compression;
     config.proxy_url = proxy(&cluster, &config.cluster_url, proxies).map_err(problem)?;
-    let authorities = authorities(&cluster).map_err(problem)?;
     let (mut authorization, mut identity) = (Authorization::None, None);
-    let certificate = certificate(&user).map_err(problem)?;
+    check_cluster(&cluster).map_err(problem)?;
     // Over plain http client-go trusts nobody and shows nothing.
     if config.cluster_url.scheme_str() == Some("https") {
-        config.root_cert = authorities;
+        let certificate = certificate(&user).map_err(problem)?;
+        config.root_cert = authorities(&cluster).map_err(problem)?;
         config.accept_invalid_certs = cluster.insecure_skip_tls_verify;
         config.tls_server_name = Some(cluster.tls_server_name.clone()).filter(|name| !name.is_empty());
         authorization = self::authorization(&user, &cluster, &mut config, certificate.is_some()).map_err(problem)?;
@@ -241,11 +244,31 @@ fn resolve(file: &File, files: &Files, options: &Options, proxies: &Rules) -> an
 
 /// What client-go refuses in a user (`validateAuthInfo` in `tools/clientcmd/validation.go`).
 fn check_user(user: &User, options: &Options) -> Result<(), String> {
-    let has_basic = !user.username.is_empty() || user.password().is_some();
-    if has_basic && (user.token().is_some() || !user.token_file.is_empty()) {
-        return Err("its user has a token and a user name with a password: only one of them can be used".into());
+    if user.token().is_some() && (!user.username.is_empty() || user.password().is_some()) {
+        return Err(TWO_WAYS.into());
+    }
+    let (cert_path, cert_data) = (&user.client_certificate, &user.client_certificate_data);
+    let (key_path, key_data) = (&user.client_key, &user.client_key_data);
+    if !cert_path.is_empty() || !cert_data.is_empty() {
+        if !cert_path.is_empty() && !cert_data.is_empty() || !key_path.is_empty() && !key_data.is_empty() {
+            return Err("its user's certificate or key is given as a file and as data: remove one of them".into());
+        }
+        if key_path.is_empty() && key_data.is_empty() {
+            return Err("its user has a certificate without a key".into());
+        }
+        can_be_read(cert_path, "client certificate")?;
+        can_be_read(key_path, "client key")?;
     }
     if let Some(exec) = &user.exec {
+/// What client-go refuses in a cluster (`validateClusterInfo` in `tools/clientcmd/validation.go`).
+fn check_cluster(cluster: &Cluster) -> Result<(), String> {
+    let (path, data) = (&cluster.certificate_authority, &cluster.certificate_authority_data);
+    if !path.is_empty() && !data.is_empty() {
+        return Err("its certificate authority is given as a file and as data: remove one of them".into());
+    }
+    can_be_read(path, "certificate authority")
+}
+
         check_plugin(exec)?;
         if user.auth_provider.is_some() {
             return Err("its user has an auth-provider and a credential plugin: only one of them can be used".into());
@@ -300,13 +323,10 @@ fn proxy(cluster: &Cluster, server: &Uri, proxies: &Rules) -> Result<Option<Uri>
 /// The authorities that sign the server's certificate; none for the system's.
 fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>, String> {
     let (path, data) = (&cluster.certificate_authority, cluster.certificate_authority_data.get());
-    if !path.is_empty() && !data.is_empty() {
-        return Err("its certificate authority is given as a file and as data: remove one of them".into());
-    }
     if path.is_empty() && data.is_empty() {
         return Ok(None);
     }
-    if cluster.insecure_skip_tls_verify && server(&cluster.server).is_ok_and(|uri| uri.scheme_str() == Some("https")) {
+    if cluster.insecure_skip_tls_verify {
         return Err("it has a certificate authority and insecure-skip-tls-verify: remove one of them".into());
     }
     let pem = if data.is_empty() { read(path, "certificate authority")? } else { data.to_vec() };
@@ -324,21 +344,14 @@ fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>, String> {
 /// The user's certificate and its key.
 fn certificate(user: &User) -> Result<Option<Identity>, String> {
     let (cert_path, cert_data) = (&user.client_certificate, &user.client_certificate_data);
-    let (key_path, key_data) = (&user.client_key, &user.client_key_data);
     if cert_path.is_empty() && cert_data.is_empty() {
         return Ok(None);
-    }
-    if !cert_path.is_empty() && !cert_data.is_empty() || !key_path.is_empty() && !key_data.is_empty() {
-        return Err("its user's certificate or key is given as a file and as data: remove one of them".into());
-    }
-    if key_path.is_empty() && key_data.is_empty() {
-        return Err("its user has a certificate without a key".into());
     }
     let content = |data: &file::Data, path: &str, what: &str| {
         if data.is_empty() { read(path, what) } else { Ok(data.get().to_vec()) }
     };
     let certificate = content(cert_data, cert_path, "client certificate")?;
-    let key = content(key_data, key_path, "client key")?.into();
+    let key = content(&user.client_key_data, &user.client_key, "client key")?.into();
     Identity::from_pem(&certificate, &key).map(Some).map_err(|problem| format!("its user's certificate: {problem}"))
 }
 
@@ -352,6 +365,9 @@ fn authorization(user: &User, cluster: &Cluster, config: &mut Config, has_certif
     }
     if let Some(provider) = &user.auth_provider {
         if provider.name != "oidc" {
+        if !user.username.is_empty() {
+            return Err(TWO_WAYS.into());
+        }
             let name = printable_line(&provider.name);
             return Err(format!("auth-provider {name} is not supported: it has been removed from Kubernetes' clients"));
         }
@@ -366,12 +382,21 @@ fn authorization(user: &User, cluster: &Cluster, config: &mut Config, has_certif
 }
 
 fn read(path: &str, what: &str) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("its {what} {} cannot be read: {error}", printable_line(path)))
+    std::fs::read(path).map_err(|error| unreadable(path, what, &error))
 }
 
 pub(super) fn impersonate(mut config: Config, options: &Options) -> anyhow::Result<Config> {
     let user = &mut config.auth_info;
     user.impersonate = options.impersonate.clone().or_else(|| user.impersonate.take());
+/// Whether a file that is named can be read.
+fn can_be_read(path: &str, what: &str) -> Result<(), String> {
+    if path.is_empty() { Ok(()) } else { std::fs::File::open(path).map(drop).map_err(|error| unreadable(path, what, &error)) }
+}
+
+fn unreadable(path: &str, what: &str, error: &std::io::Error) -> String {
+    format!("its {what} {} cannot be read: {error}", printable_line(path))
+}
+
     user.impersonate_uid = options.impersonate_uid.clone().or_else(|| user.impersonate_uid.take());
     if !options.impersonate_groups.is_empty() {
         user.impersonate_groups = Some(options.impersonate_groups.clone());

@@ -46,14 +46,13 @@ mod write;
 
 pub use access::Right;
 pub use all::AllParts;
-pub use authorization::{Authorization, Plugin, TokenFile};
 pub use client::{Cluster, Options};
 pub use credentials::{CA_KEY, Credentials};
 pub use error::{Cause, ClusterError};
 pub use event::{Note, Noted};
 pub use extension::Extension;
 pub use follow::{Content, Found, News, OtherSecret};
-pub use kubeconfig::{Choice, Entries, Exec, Variable, choice, entries};
+pub use kubeconfig::{Entries, entries};
 pub use lease::Lease;
 pub use names::Named;
 pub use objects::{ObjectKind, holds};

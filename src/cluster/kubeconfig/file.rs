@@ -2,7 +2,7 @@
 //! `tools/clientcmd/loader.go`). A field that is missing, null or empty is the same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{MAIN_SEPARATOR, Path, absolute};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf, absolute};
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -149,40 +149,40 @@ pub(super) struct AuthProvider {
 /// A credential plugin.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct Exec {
+pub(in crate::cluster) struct Exec {
     /// The program.
     #[serde(deserialize_with = "or_default")]
-    pub command: String,
+    pub(in crate::cluster) command: String,
     /// Its arguments.
     #[serde(deserialize_with = "or_default")]
-    pub args: Vec<String>,
+    pub(in crate::cluster) args: Vec<String>,
     /// What is added to its environment.
     #[serde(deserialize_with = "or_default")]
-    pub env: Vec<Variable>,
+    pub(in crate::cluster) env: Vec<Variable>,
     /// The version of what it reads and writes.
     #[serde(deserialize_with = "or_default")]
-    pub api_version: String,
+    pub(in crate::cluster) api_version: String,
     /// How to install it.
     #[serde(deserialize_with = "or_default")]
-    pub install_hint: String,
+    pub(in crate::cluster) install_hint: String,
     /// Whether it may ask: `Never`, `IfAvailable` or `Always`.
     #[serde(deserialize_with = "or_default")]
-    pub interactive_mode: String,
+    pub(in crate::cluster) interactive_mode: String,
     /// It wants to know about the cluster.
     #[serde(deserialize_with = "or_default")]
-    pub provide_cluster_info: bool,
+    pub(in crate::cluster) provide_cluster_info: bool,
 }
 
 /// A variable of a plugin's environment.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Variable {
+pub(in crate::cluster) struct Variable {
     /// Its name.
     #[serde(deserialize_with = "or_default")]
-    pub name: String,
+    pub(in crate::cluster) name: String,
     /// Its value.
     #[serde(deserialize_with = "or_default")]
-    pub value: String,
+    pub(in crate::cluster) value: String,
 }
 
 /// Bytes in base64, which may be wrapped.
@@ -268,7 +268,8 @@ impl File {
         let folder = path.parent().unwrap_or(&path);
         let resolve = |path: &mut String| {
             if !path.is_empty() && Path::new(path.as_str()).is_relative() {
-                *path = folder.join(path.as_str()).display().to_string();
+                // Without the dots in it.
+                *path = folder.join(path.as_str()).components().collect::<PathBuf>().display().to_string();
             }
         };
         for NamedCluster { cluster, .. } in &mut self.clusters {

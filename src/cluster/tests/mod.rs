@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+// Paths are Unix'.
+#[cfg(unix)]
+mod clientcmd;
 mod connection;
 mod credentials;
 mod objects;
