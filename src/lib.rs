@@ -37,6 +37,8 @@ mod session;
 pub mod setup;
 mod tls;
 pub mod ui;
+#[cfg(any(test, fuzzing))]
+pub mod untrusted;
 
 use std::ffi::OsString;
 use std::path::Path;

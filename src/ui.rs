@@ -12,6 +12,8 @@ mod rehearsal;
 #[cfg(test)]
 mod tests;
 mod transcript;
+#[cfg(any(test, fuzzing))]
+pub mod untrusted;
 
 use std::env;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -127,8 +129,6 @@ impl Ui {
     /// # Errors
     /// If stdout cannot be written to.
     pub fn out(&self, text: &str) -> io::Result<()> {
-        let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-        self.write_out(&format!("{text}{newline}"))
         match self.write_line(text) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => written,
@@ -136,6 +136,8 @@ impl Ui {
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {
+        let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        self.write_out(&format!("{text}{newline}"))
     }
 
     /// Shows a text instead of the one before: on a terminal in its place, elsewhere after a line with `---`.

@@ -71,6 +71,13 @@ pub(super) fn choice(paths: &[PathBuf], options: &Options, variable: impl Fn(&st
     resolve(&file, &files, options, &Rules::of(variable))
 }
 
+/// What some bytes, as a kubeconfig, say about the cluster and the user: see [`crate::untrusted`].
+#[cfg(any(test, fuzzing))]
+pub(super) fn choice_in(content: &[u8], options: &Options) -> anyhow::Result<Choice> {
+    let file = File::parse(content).map_err(|invalid| anyhow!("{invalid}"))?;
+    resolve(&file, &Files { paths: vec![], required: false }, options, &Rules::of(|_| None))
+}
+
 /// The names in a kubeconfig.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Entries {
@@ -217,13 +224,13 @@ fn resolve(file: &File, files: &Files, options: &Options, proxies: &Rules) -> an
         "" => anyhow!("{files}: {problem}"),
         context => anyhow!("{files}, context {}: {problem}", printable_line(context)),
     };
+    check_cluster(&cluster).map_err(problem)?;
     check_user(&user, options).map_err(problem)?;
     let mut config = Config::new(server(&cluster.server).map_err(problem)?);
     config.default_namespace = namespace;
     config.disable_compression = cluster.disable_compression;
     config.proxy_url = proxy(&cluster, &config.cluster_url, proxies).map_err(problem)?;
     let (mut authorization, mut identity) = (Authorization::None, None);
-    check_cluster(&cluster).map_err(problem)?;
     // Over plain http client-go trusts nobody and shows nothing.
     if config.cluster_url.scheme_str() == Some("https") {
         let certificate = certificate(&user).map_err(problem)?;
@@ -240,6 +247,15 @@ fn resolve(file: &File, files: &Files, options: &Options, proxies: &Rules) -> an
     impersonation.impersonate_user_extra = Some(user.impersonate_extra.into_iter().collect::<HashMap<_, _>>());
     let config = impersonate(config, options)?;
     Ok(Choice { context, config, authorization, identity, is_in_pod: false })
+}
+
+/// What client-go refuses in a cluster (`validateClusterInfo` in `tools/clientcmd/validation.go`).
+fn check_cluster(cluster: &Cluster) -> Result<(), String> {
+    let (path, data) = (&cluster.certificate_authority, &cluster.certificate_authority_data);
+    if !path.is_empty() && !data.is_empty() {
+        return Err("its certificate authority is given as a file and as data: remove one of them".into());
+    }
+    can_be_read(path, "certificate authority")
 }
 
 /// What client-go refuses in a user (`validateAuthInfo` in `tools/clientcmd/validation.go`).
@@ -260,15 +276,6 @@ fn check_user(user: &User, options: &Options) -> Result<(), String> {
         can_be_read(key_path, "client key")?;
     }
     if let Some(exec) = &user.exec {
-/// What client-go refuses in a cluster (`validateClusterInfo` in `tools/clientcmd/validation.go`).
-fn check_cluster(cluster: &Cluster) -> Result<(), String> {
-    let (path, data) = (&cluster.certificate_authority, &cluster.certificate_authority_data);
-    if !path.is_empty() && !data.is_empty() {
-        return Err("its certificate authority is given as a file and as data: remove one of them".into());
-    }
-    can_be_read(path, "certificate authority")
-}
-
         check_plugin(exec)?;
         if user.auth_provider.is_some() {
             return Err("its user has an auth-provider and a credential plugin: only one of them can be used".into());
@@ -358,6 +365,9 @@ fn certificate(user: &User) -> Result<Option<Identity>, String> {
 /// What the user shows in a request. A token goes before a plugin, as for client-go, and so does a certificate.
 fn authorization(user: &User, cluster: &Cluster, config: &mut Config, has_certificate: bool) -> Result<Authorization, String> {
     if user.token().is_some() || !user.token_file.is_empty() {
+        if !user.username.is_empty() {
+            return Err(TWO_WAYS.into());
+        }
         return Authorization::of_token(user.token(), &user.token_file);
     }
     if !user.username.is_empty() {
@@ -365,9 +375,6 @@ fn authorization(user: &User, cluster: &Cluster, config: &mut Config, has_certif
     }
     if let Some(provider) = &user.auth_provider {
         if provider.name != "oidc" {
-        if !user.username.is_empty() {
-            return Err(TWO_WAYS.into());
-        }
             let name = printable_line(&provider.name);
             return Err(format!("auth-provider {name} is not supported: it has been removed from Kubernetes' clients"));
         }
@@ -381,13 +388,6 @@ fn authorization(user: &User, cluster: &Cluster, config: &mut Config, has_certif
     }
 }
 
-fn read(path: &str, what: &str) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| unreadable(path, what, &error))
-}
-
-pub(super) fn impersonate(mut config: Config, options: &Options) -> anyhow::Result<Config> {
-    let user = &mut config.auth_info;
-    user.impersonate = options.impersonate.clone().or_else(|| user.impersonate.take());
 /// Whether a file that is named can be read.
 fn can_be_read(path: &str, what: &str) -> Result<(), String> {
     if path.is_empty() { Ok(()) } else { std::fs::File::open(path).map(drop).map_err(|error| unreadable(path, what, &error)) }
@@ -397,6 +397,13 @@ fn unreadable(path: &str, what: &str, error: &std::io::Error) -> String {
     format!("its {what} {} cannot be read: {error}", printable_line(path))
 }
 
+fn read(path: &str, what: &str) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| unreadable(path, what, &error))
+}
+
+pub(super) fn impersonate(mut config: Config, options: &Options) -> anyhow::Result<Config> {
+    let user = &mut config.auth_info;
+    user.impersonate = options.impersonate.clone().or_else(|| user.impersonate.take());
     user.impersonate_uid = options.impersonate_uid.clone().or_else(|| user.impersonate_uid.take());
     if !options.impersonate_groups.is_empty() {
         user.impersonate_groups = Some(options.impersonate_groups.clone());

@@ -40,6 +40,8 @@ mod transport;
 mod trial;
 mod tries;
 mod trust;
+#[cfg(any(test, fuzzing))]
+pub mod untrusted;
 mod watch;
 mod webhooks;
 mod write;

@@ -24,6 +24,8 @@ mod sign_in;
 mod tags;
 mod throttle;
 mod trial;
+#[cfg(any(test, fuzzing))]
+pub mod untrusted;
 mod visit;
 mod wire;
 mod write;

@@ -118,7 +118,7 @@ fn length_sent(scope: &str) -> usize {
 }
 
 /// Reads `Bearer realm="https://quay/v2/auth",service="quay"`.
-fn parse_challenge(header: &str) -> Option<Challenge> {
+pub(super) fn parse_challenge(header: &str) -> Option<Challenge> {
     let fields = header.strip_prefix("Bearer ")?;
     let field = |name: &str| {
         let (_, rest) = fields.split_once(&format!("{name}=\""))?;
@@ -128,7 +128,7 @@ fn parse_challenge(header: &str) -> Option<Challenge> {
 }
 
 /// What the registry's token grants, if there is one in the answer.
-fn granted(answer: &Answer) -> Option<BTreeMap<String, Grant>> {
+pub(super) fn granted(answer: &Answer) -> Option<BTreeMap<String, Grant>> {
     let token: wire::RegistryToken = serde_json::from_str(&answer.body).ok()?;
     let may = |access: &wire::Access, what: &str| access.actions.iter().any(|action| action == what || action == "*");
     let grants = claims(&token.token)?.access.into_iter().map(|access| {

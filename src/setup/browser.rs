@@ -154,6 +154,17 @@ fn has_screen() -> bool {
     ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
+/// A request to the port, from a browser or anyone else: see [`crate::untrusted`].
+#[cfg(any(test, fuzzing))]
+pub fn browser_request(bytes: &[u8]) {
+    use futures::FutureExt as _;
+    let gate = Gate { port: 1, state: "y".into() };
+    // All of it is there, so nothing is waited for.
+    if let Some(request) = Request::read(&mut &bytes[..]).now_or_never().flatten() {
+        let _ = gate.judge(&request);
+    }
+}
+
 fn redirect_to(port: u16) -> String {
     format!("http://localhost:{port}/")
 }

@@ -1,0 +1,6 @@
+//! An answer of an API server, as each of the objects that it may be.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| oc_quay::untrusted::api_server(bytes));

@@ -1,0 +1,6 @@
+//! A kubeconfig, up to the client that is made of it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| oc_quay::untrusted::kubeconfig(bytes));

@@ -1,0 +1,6 @@
+//! An answer of a Quay, as each of those that it may be.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| oc_quay::untrusted::quay(bytes));

@@ -1,0 +1,6 @@
+//! A challenge or a token of a registry.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| oc_quay::untrusted::registry(bytes));
