@@ -21,8 +21,8 @@ pub(crate) enum Trust {
     SystemAnd(Vec<CertificateDer<'static>>),
     /// These authorities alone.
     Only(Vec<CertificateDer<'static>>),
-    /// Anyone: certificates are not verified.
-    Anyone,
+    /// Every server: certificates are not verified.
+    Every,
 }
 
 /// A certificate with which the client shows who it is, and its key.
@@ -74,7 +74,7 @@ pub(crate) fn client_config(trust: Trust, identity: Option<&Identity>) -> Result
 fn verifier(trust: Trust, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
     let provider = Arc::clone(provider);
     Ok(match trust {
-        Trust::Anyone => Arc::new(NoVerifier(provider)),
+        Trust::Every => Arc::new(NoVerifier(provider)),
         Trust::SystemAnd(extra) if extra.is_empty() => Arc::new(Verifier::new(provider).map_err(|error| error.to_string())?),
         Trust::SystemAnd(extra) => {
             let verifier = Verifier::new_with_extra_roots(extra.iter().cloned(), provider).map_err(|error| error.to_string())?;

@@ -123,8 +123,8 @@ impl Ui {
         self.width
     }
 
-    /// Writes a report, or a part of one, to stdout. A reader that closes the pipe has seen enough: what the command found or did
-    /// counts all the same.
+    /// Writes a report, or a part of one, to stdout. A reader that closes the pipe has seen enough: the exit code still tells what
+    /// the command found or did.
     ///
     /// # Errors
     /// If stdout cannot be written to.

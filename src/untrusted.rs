@@ -1,5 +1,5 @@
 //! What reads bytes from outside, each by itself and without a connection, for the fuzzer and for the tests below: no bytes may
-//! end in a panic, whoever they come from.
+//! end in a panic.
 
 use crate::bridge::dockerconfig;
 pub use crate::cluster::untrusted::{api_server, kubeconfig};

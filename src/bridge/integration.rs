@@ -344,7 +344,7 @@ mod tests {
         for url in ["https://other.example.com", "https://quay.example.com:8443", "https://quay.example.com.evil.example"] {
             assert_eq!(source(Some(url), "https://quay.example.com"), None, "{url}");
         }
-        assert_eq!(source(Some("https://quay.example.com"), ""), None, "nobody knows which Quay it is for");
+        assert_eq!(source(Some("https://quay.example.com"), ""), None, "the Quay that it is for is not known");
         assert_eq!(source(Some("https://quay.example.com"), "ftp://quay.example.com"), None);
     }
 

@@ -35,7 +35,7 @@ use crate::ui::printable_line;
 /// How long a token that was read from a file is good; client-go's period (`transport/token_source.go`).
 const TOKEN_FILE_PERIOD: Duration = Duration::from_secs(60);
 
-/// How long a plugin may take, and how long where somebody may be logging in, in a browser or on the terminal.
+/// How long a plugin may take, and how long at a terminal, where a person may be logging in.
 const PLUGIN_TIMEOUT: Duration = Duration::from_secs(60);
 const INTERACTIVE_PLUGIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
@@ -226,7 +226,7 @@ impl Plugin {
         printable_line(&self.exec.command)
     }
 
-    /// Runs it, on a thread where that harms nobody.
+    /// Runs it, on a thread that may block.
     pub(super) async fn ask(&self) -> Result<Answer, CredentialsError> {
         let plugin = self.clone();
         let asked = tokio::task::spawn_blocking(move || plugin.run()).await;
@@ -262,7 +262,7 @@ impl Plugin {
             thread::spawn(move || {
                 let mut content = Vec::new();
                 let read = stdout.take(MAX_PLUGIN_ANSWER_BYTES).read_to_end(&mut content);
-                // Nobody is there any more if it took too long.
+                // The receiver is gone if it took too long.
                 let _ = send.send(read.map(|_| content));
             });
         }

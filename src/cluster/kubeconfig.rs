@@ -189,7 +189,7 @@ fn names(file: &File, files: &Files, options: &Options) -> anyhow::Result<Names>
     let known = if names.is_empty() { "has none".to_owned() } else { format!("has {}", printable_line(&names.join(", "))) };
     let name = options.context.as_deref().unwrap_or(&file.current_context);
     let found = file.context(name);
-    // Whoever names a cluster needs no context.
+    // With a cluster by name, no context is needed.
     if name.is_empty() && options.cluster.is_none() {
         bail!("{files} has no current context: choose one with --context or `oc config use-context NAME` (it {known})");
     }
@@ -231,7 +231,7 @@ fn resolve(file: &File, files: &Files, options: &Options, proxies: &Rules) -> an
     config.disable_compression = cluster.disable_compression;
     config.proxy_url = proxy(&cluster, &config.cluster_url, proxies).map_err(problem)?;
     let (mut authorization, mut identity) = (Authorization::None, None);
-    // Over plain http client-go trusts nobody and shows nothing.
+    // Over plain http client-go verifies nothing and shows nothing.
     if config.cluster_url.scheme_str() == Some("https") {
         let certificate = certificate(&user).map_err(problem)?;
         config.root_cert = authorities(&cluster).map_err(problem)?;

@@ -87,7 +87,7 @@ impl Tls {
             return Ok(Self { config, server_name });
         }
         let trust = match &config.root_cert {
-            _ if config.accept_invalid_certs => Trust::Anyone,
+            _ if config.accept_invalid_certs => Trust::Every,
             Some(authorities) => Trust::Only(authorities.iter().cloned().map(CertificateDer::from).collect()),
             None => Trust::SystemAnd(vec![]),
         };

@@ -50,8 +50,8 @@ fn write(context: &Context, report: &StatusReport, file: &Path) -> Result<(), Er
     Ok(())
 }
 
-/// Puts a file with this content in the place of one that may be there, all at once: whoever reads it sees the one or the other,
-/// and a link there leads nowhere any more. What is no file, such as `/dev/null` or a pipe, is written to.
+/// Puts a file with this content in the place of one that may be there, all at once: a reader sees the one or the other, and a
+/// link there is replaced. What is no file, such as `/dev/null` or a pipe, is written to.
 fn replace(file: &Path, content: &[u8]) -> std::io::Result<()> {
     if std::fs::metadata(file).is_ok_and(|found| !found.is_file()) {
         return std::fs::write(file, content);

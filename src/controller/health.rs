@@ -1,7 +1,7 @@
 //! What the cluster asks the bridge itself: whether it lives, whether it is ready, and its metrics.
 //!
-//! Anyone in the cluster may connect, so a connection has its limits: whoever opens more than there are places loses the oldest
-//! of them, and a probe of the kubelet always finds one.
+//! Every pod of the cluster can connect, so a connection has its limits: a client that opens more than there are places loses the
+//! oldest of them, and a probe of the kubelet always finds one.
 
 use std::collections::VecDeque;
 use std::io;

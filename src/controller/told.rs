@@ -42,7 +42,7 @@ pub(crate) fn log(event: &Event) {
     }
 }
 
-/// So many reviews are logged in each such time; the rest are counted. Anyone in the cluster can send some.
+/// So many reviews are logged in each such time; the rest are counted. Every pod of the cluster can send some.
 const MAX_LOGGED_REVIEWS: u32 = 60;
 const LOG_PERIOD: Duration = Duration::from_secs(60);
 

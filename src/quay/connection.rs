@@ -37,7 +37,7 @@ pub(super) fn by_proxies(builder: ClientBuilder, proxies: &Rules) -> ClientBuild
     let proxies = proxies.clone();
     builder.no_proxy().proxy(Proxy::custom(move |url| {
         let proxy = proxies.proxy(&url.as_str().parse().ok()?);
-        // One that is no address must not be passed over, as if none were named: nobody listens there.
+        // One that is no address must not be passed over, as if none were named: nothing listens there.
         let address = proxy.map_or_else(|_| Some(NOT_A_PROXY.to_owned()), |proxy| proxy.map(|proxy| proxy.to_string()))?;
         // Go leaves it to the proxy to look up the name.
         Some(address.strip_prefix("socks5:").map_or(address.clone(), |rest| format!("socks5h:{rest}")))

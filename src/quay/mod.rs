@@ -127,7 +127,7 @@ impl Quay {
             bearer(token).ok_or(OptionsError::Token)?;
         }
         let authorities = options.ca.as_deref().map(certificates).transpose()?.unwrap_or_default();
-        let trust = if options.insecure { Trust::Anyone } else { Trust::SystemAnd(authorities) };
+        let trust = if options.insecure { Trust::Every } else { Trust::SystemAnd(authorities) };
         let mut tls = tls::client_config(trust, None).map_err(OptionsError::Client)?;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let proxies = Rules::of(|name| std::env::var(name).ok());

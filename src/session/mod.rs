@@ -126,7 +126,7 @@ impl Session {
         };
         let mut token = settings.token;
         let mut stored_ca = None;
-        // The authority is the Quay's, whoever the token belongs to.
+        // The authority is the Quay's, and does not depend on the token.
         if (token.is_none() || settings.ca.is_none())
             && let Some(key) = snapshot.secret()
         {

@@ -154,7 +154,7 @@ fn has_screen() -> bool {
     ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
-/// A request to the port, from a browser or anyone else: see [`crate::untrusted`].
+/// A request to the port, from a browser or another client: see [`crate::untrusted`].
 #[cfg(any(test, fuzzing))]
 pub fn browser_request(bytes: &[u8]) {
     use futures::FutureExt as _;

@@ -2,7 +2,7 @@
 
 use super::{frame, printable, printable_line, prompt};
 
-/// Words that a server, or anyone else, chose, on their way to the terminal.
+/// Words of a server, or of another user, on their way to the terminal.
 ///
 /// # Panics
 /// If something of them would steer it.

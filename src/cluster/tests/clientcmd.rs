@@ -68,7 +68,7 @@ fn wrapped(text: &str) -> String {
 
 const SERVER: &str = "server: 'https://api.one:6443'";
 
-/// The cases that somebody thought of.
+/// The cases that were picked by hand.
 fn picked() -> Vec<Case> {
     let (ca, certificate, key) = (STANDARD.encode(CA), STANDARD.encode(CERTIFICATE), STANDARD.encode(KEY));
     let exec = "exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: ";
@@ -150,7 +150,7 @@ fn picked() -> Vec<Case> {
         user("as, empty", "token: t, as: '', as-groups: []"),
         user("null everywhere", "token: null, username: ~, exec: null, client-certificate-data:"),
         user("a number as a token", "token: 12345"),
-        user("fields that nobody knows", "token: t, color: blue, extensions: [{name: x, extension: {a: [1]}}]"),
+        user("unknown fields", "token: t, color: blue, extensions: [{name: x, extension: {a: [1]}}]"),
         cluster("server without a scheme", "server: 'api.one:6443'"),
         cluster("server over http", "server: 'http://localhost:8001'"),
         cluster("server with a path", "server: 'https://rancher/k8s/clusters/c-1'"),
@@ -231,7 +231,7 @@ fn picked() -> Vec<Case> {
             ],
         ),
         case(
-            "a user that nobody describes",
+            "a user without an entry",
             &[
                 "current-context: a\ncontexts: [{name: a, context: {cluster: b, user: z}}]\nclusters: [{name: b, cluster: {server: 'https://one'}}]\n",
             ],
