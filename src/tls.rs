@@ -211,16 +211,17 @@ mod tests {
         let verified = |trust: Trust, name: &'static str, now: UnixTime| {
             let name = ServerName::try_from(name).unwrap();
             let verified = verifier(trust, &provider).unwrap().verify_server_cert(&read(OWN), &[], &name, &[], now);
-            verified.map(drop).map_err(|error| error.to_string())
+            verified.map(drop)
         };
         let own = || vec![read(OTHER), read(OWN)];
         assert_eq!(verified(Trust::Only(own()), "quay.example.com", now), Ok(()));
         assert_eq!(verified(Trust::SystemAnd(own()), "quay.example.com", now), Ok(()));
-        assert!(verified(Trust::Only(own()), "other.example.com", now).unwrap_err().contains("not valid for name"));
+        let refused = |error| Err(TlsError::InvalidCertificate(error));
+        assert!(verified(Trust::Only(own()), "other.example.com", now).is_err());
         let in_centuries = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs() * 10));
-        assert!(verified(Trust::Only(own()), "quay.example.com", in_centuries).unwrap_err().contains("expired"));
+        assert_eq!(verified(Trust::Only(own()), "quay.example.com", in_centuries), refused(CertificateError::Expired));
         let too_early = UnixTime::since_unix_epoch(Duration::from_secs(1));
-        assert!(verified(Trust::Only(own()), "quay.example.com", too_early).unwrap_err().contains("not valid yet"));
+        assert_eq!(verified(Trust::Only(own()), "quay.example.com", too_early), refused(CertificateError::NotValidYet));
         assert!(verified(Trust::Only(vec![read(OTHER)]), "quay.example.com", now).is_err());
     }
 }
