@@ -222,10 +222,13 @@ impl Cluster {
             Ok((status, body.into()))
         };
         let answer: Result<(u16, Vec<u8>), Cause> = answer.await;
+        let status = answer.as_ref().ok().map(|(status, _)| *status);
+        // Among what kube tells, which is asked for apart. The query is left out: it is long.
+        tracing::debug!(target: "kube", %method, path, status, elapsed = ?started.elapsed(), "cluster");
         self.inner.eye.tell(|| observe::Request {
             side: Side::Cluster,
             kind: cluster_kind(method.as_str(), &path),
-            status: answer.as_ref().ok().map(|(status, _)| *status),
+            status,
             took: started.elapsed(),
         });
         answer

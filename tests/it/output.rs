@@ -117,9 +117,7 @@ fn hints_and_usage_name_the_program_as_it_was_called() {
 #[test]
 fn a_reader_who_has_seen_enough_is_no_failure() {
     let world = World::new();
-    for arguments in
-        [&["explain"][..], &["status", "-n", "shop", "-o", "json"], &["link", "-n", "shop", "--dry-run"], &["--help"]]
-    {
+    for arguments in [&["explain"][..], &["version", "--client"], &["link", "-n", "shop", "--dry-run"], &["--help"]] {
         let mut child = world.oc_quay(arguments).spawn();
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
@@ -210,6 +208,13 @@ fn a_watch_uses_the_token_from_stdin_for_every_look() {
     assert!(lines.nth(1).unwrap().contains("OQ301"));
     interrupt(&watch);
     assert_eq!(watch.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn requests_are_shown_as_often_as_v_is_given() {
+    let world = World::new();
+    let shown = |flag: &str| world.oc_quay(&["status", "-n", "shop", flag]).run().stderr.contains("quayintegrations");
+    assert!(!shown("-v") && shown("-vv"));
 }
 
 fn interrupt(child: &Child) {

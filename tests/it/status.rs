@@ -219,7 +219,7 @@ fn trusts_the_stored_authority_whoever_the_token_belongs_to() {
 #[test]
 fn names_the_proxy_that_does_not_answer() {
     let world = World::new();
-    let command = world.oc_quay(&["status", "-n", "shop", "--quay-url", "https://quay.example.com", "-o", "wide"]);
+    let command = world.oc_quay(&["status", "-n", "shop", "--quay-url", "https://quay.example.com", "-o", "json"]);
     let run = command.env("OC_QUAY_TOKEN", "a-token").env("HTTPS_PROXY", "http://ann:hush@127.0.0.1:1").run();
     assert!(run.stdout.contains("by way of proxy http://127.0.0.1:1") && !run.stdout.contains("hush"), "{}", run.stdout);
 }

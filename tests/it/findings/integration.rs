@@ -101,7 +101,7 @@ pub(super) static CASES: [Case; 23] = [
     given("no such name", &["OQ112 Quay/https://quay.invalid"], [1, 1], |command| {
         command.env("OC_QUAY_URL", "https://quay.invalid").env("OC_QUAY_TOKEN", "a-token")
     }),
-    given("a token of another Quay", &["OQ117 QuayIntegration/quay"], [0, 2], |command| {
+    given("a token of another Quay", &["OQ117 QuayIntegration/quay"], [1, 2], |command| {
         command.env("OC_QUAY_URL", "https://quay.invalid")
     }),
     in_fresh(arranged("read-only", &["OQ113 Quay/https://{host}"], [1, 0], |world| {
