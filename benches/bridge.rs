@@ -10,9 +10,9 @@ use serde_json::json;
 
 use super::{ACCOUNTS, LATENCY, Requests, STREAMS, World, names};
 
-/// Watches that the bridge keeps: namespaces, service accounts, secrets, image streams, builds, QuayIntegrations, and the
-/// Secret with the token.
-const WATCHES: usize = 7;
+/// Watches that the bridge keeps: namespaces, service accounts, secrets, image streams, BuildConfigs, builds,
+/// QuayIntegrations, and the Secret with the token.
+const WATCHES: usize = 8;
 
 /// The bridge, running. It is killed when dropped.
 struct Bridge<'a> {

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Role;
+use super::builds::CommonSpec;
 use super::dockerconfig::Place;
 use super::integration::Integration;
 use super::mark::Mark;
 use super::names;
-use super::snapshot::{ImageStream, NamespaceSnapshot, ServiceAccount, StreamTag};
+use super::snapshot::{Build, ImageStream, NamespaceSnapshot, ServiceAccount, StreamTag};
 
 /// The service accounts that every namespace has linked, and the roles of their robot accounts (QBO
 /// `pkg/constants`: builder pushes, the others pull).
@@ -83,8 +84,8 @@ impl Desired {
         let mut repositories: BTreeSet<_> = streams
             .filter(|stream| wants_repository(stream, &host))
             .map(|stream| stream.name.clone())
-            .chain(built(integration, snapshot))
             .filter(|name| names::repository(name).is_ok())
+            .chain(built(integration, snapshot, snapshot.build_configs.iter().flatten().map(|config| &config.spec)))
             .collect();
         let surplus = Surplus {
             accounts: accounts.len().saturating_sub(MAX_ACCOUNTS),
@@ -100,6 +101,14 @@ impl Desired {
             repositories.split_off(&first);
         }
         Self { accounts, repositories, surplus, mark: Mark::new(&integration.cluster, &snapshot.name, uid), organization, host }
+    }
+
+    /// The same while builds are under way: what they push to has to be there before they have built.
+    #[must_use]
+    pub fn with_builds(mut self, integration: &Integration, snapshot: &NamespaceSnapshot, builds: &[Build]) -> Self {
+        let under_way = builds.iter().filter(|build| !build.phase.is_over());
+        self.repositories.extend(built(integration, snapshot, under_way.map(|build| &build.spec)));
+        self
     }
 
     /// The account of that service account.
@@ -127,14 +136,17 @@ pub fn role(account: &ServiceAccount) -> Option<Role> {
 
 /// The image streams that builds are for. The stream itself may come with the first import, but nothing can be pushed to a
 /// repository that does not exist: robot accounts may create none.
-fn built(integration: &Integration, snapshot: &NamespaceSnapshot) -> impl Iterator<Item = String> {
-    let configs = snapshot.build_configs.iter().flatten();
-    let destinations = configs.filter_map(|config| config.spec.destination(&snapshot.name, integration));
+fn built<'a>(
+    integration: &Integration,
+    snapshot: &NamespaceSnapshot,
+    specs: impl Iterator<Item = &'a CommonSpec>,
+) -> impl Iterator<Item = String> {
+    let destinations = specs.filter_map(|spec| spec.destination(&snapshot.name, integration));
     let own = destinations.filter(|destination| destination.namespace == snapshot.name).map(|destination| destination.stream);
     let streams = snapshot.image_streams.iter().flatten();
     let without: BTreeSet<_> =
         streams.filter(|stream| stream.wants_repository == Some(false)).map(|stream| stream.name.as_str()).collect();
-    own.filter(move |name| !without.contains(name.as_str()))
+    own.filter(move |name| !without.contains(name.as_str()) && names::repository(name).is_ok())
 }
 
 /// Whether an image stream gets a repository: one that only follows images of other registries has no use for it,
@@ -148,7 +160,7 @@ pub fn wants_repository(stream: &ImageStream, host: &str) -> bool {
 mod tests {
     use super::super::builds::{CommonSpec, Output, Strategy, Target, integration};
     use super::super::properties::golden;
-    use super::super::snapshot::{BuildConfig, TagSource};
+    use super::super::snapshot::{BuildConfig, Phase, TagSource};
     use super::*;
 
     #[test]
@@ -199,6 +211,20 @@ mod tests {
         ]);
         let desired = Desired::of(&integration(), &snapshot, &BTreeMap::new());
         assert_eq!(desired.repositories.iter().map(String::as_str).collect::<Vec<_>>(), ["base", "new", "rewritten"]);
+
+        let build = |phase, name: &str| {
+            let spec = config("DockerImage", &format!("quay.example.com:8443/{name}")).spec;
+            Build { phase, spec, ..Build::default() }
+        };
+        let builds = [
+            build(Phase::Running, "prod_golden/by-hand:1"),
+            build(Phase::Complete, "prod_golden/over:1"),
+            build(Phase::New, "prod_golden/private:1"),
+            build(Phase::New, "prod_images/other:1"),
+        ];
+        snapshot.build_configs = Ok(vec![]);
+        let desired = Desired::of(&integration(), &snapshot, &BTreeMap::new()).with_builds(&integration(), &snapshot, &builds);
+        assert_eq!(desired.repositories, BTreeSet::from(["by-hand".to_owned()]));
     }
 
     #[test]

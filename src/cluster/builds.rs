@@ -12,7 +12,7 @@ use crate::bridge::builds::{CommonSpec, IMPORTED_ANNOTATION, MANAGED, MANAGED_AN
 use crate::bridge::names::FORMER_OUTPUT_ANNOTATION;
 use crate::bridge::snapshot::{Build, BuildConfig, FormerOutput, Phase, Read, WrittenOutput};
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct StoredBuildConfig {
     pub(super) metadata: Meta,
     #[serde(default)]

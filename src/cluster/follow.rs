@@ -15,13 +15,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::builds::StoredBuild;
+use super::builds::{StoredBuild, StoredBuildConfig};
 use super::client::Cluster;
 use super::error::{Cause, ClusterError, GONE};
-use super::kinds::{self, BUILDS, IMAGE_STREAMS, Kind, Meta, NAMESPACES, QUAY_INTEGRATIONS, SECRETS, SERVICE_ACCOUNTS};
+use super::kinds::{
+    self, BUILD_CONFIGS, BUILDS, IMAGE_STREAMS, Kind, Meta, NAMESPACES, QUAY_INTEGRATIONS, SECRETS, SERVICE_ACCOUNTS,
+};
 use super::read::{login_secrets, other_secrets};
 use crate::bridge::integration::{QuayIntegration, SecretKey};
-use crate::bridge::snapshot::{Build, ImageStream, Namespace, Secret, ServiceAccount, Unread};
+use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, Secret, ServiceAccount, Unread};
 use crate::pause;
 
 /// How long the API server is to keep one watch, in seconds. Kubernetes' own clients ask for five to ten minutes.
@@ -153,6 +155,13 @@ impl Cluster {
     pub async fn follow_image_streams(&self, tell: impl FnMut(News<ImageStream>)) {
         let everything = ListParams::default();
         let feed = Feed::new(&IMAGE_STREAMS, None, everything, |object: &mut kinds::ImageStream| &mut object.metadata);
+        self.follow(&feed, tell).await;
+    }
+
+    /// Follows the BuildConfigs of all namespaces.
+    pub async fn follow_build_configs(&self, tell: impl FnMut(News<BuildConfig>)) {
+        let everything = ListParams::default();
+        let feed = Feed::new(&BUILD_CONFIGS, None, everything, |object: &mut StoredBuildConfig| &mut object.metadata);
         self.follow(&feed, tell).await;
     }
 

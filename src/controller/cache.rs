@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::imports::is_to_be_imported;
+use super::imports::{is_to_be_imported, is_under_way};
+use crate::bridge::builds::{CommonSpec, Output};
 use crate::bridge::desired;
-use crate::bridge::snapshot::{Build, ImageStream, Namespace, Read, Secret, ServiceAccount, Unread, UnreadKind};
+use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, Read, Secret, ServiceAccount, Unread, UnreadKind};
 use crate::cluster::{Found, News, OtherSecret};
 
 /// What is in the name of every secret of ours (QBO `pkg/utils/utils.go:60`), whatever the cluster ID.
@@ -23,7 +24,9 @@ pub(super) struct Cache {
     pub(super) other_secrets: Kept<OtherSecret>,
     /// The image streams.
     pub(super) image_streams: Kept<ImageStream>,
-    /// The builds whose images were not imported yet.
+    /// Where BuildConfigs push.
+    pub(super) build_configs: Kept<BuildConfig>,
+    /// The builds that a webhook rewrote, until their images are imported.
     pub(super) builds: Kept<Build>,
 }
 
@@ -35,7 +38,8 @@ impl Cache {
             secrets: Kept::new(|secret: Secret| secret.name.contains(OUR_SECRETS).then_some(secret)),
             other_secrets: Kept::new(|secret: OtherSecret| secret.name.contains(OUR_SECRETS).then_some(secret)),
             image_streams: Kept::new(|stream| Some(without_images(stream))),
-            builds: Kept::new(|build| is_to_be_imported(&build).then_some(build)),
+            build_configs: Kept::new(|config| Some(with_output_alone(config))),
+            builds: Kept::new(|build| (is_under_way(&build) || is_to_be_imported(&build)).then_some(build)),
         }
     }
 
@@ -46,6 +50,7 @@ impl Cache {
             && self.secrets.known.is_some()
             && self.other_secrets.known.is_some()
             && self.image_streams.known.is_some()
+            && self.build_configs.known.is_some()
             && self.builds.known.is_some()
     }
 }
@@ -178,6 +183,12 @@ fn without_images(mut stream: ImageStream) -> ImageStream {
     }
     stream.tags.shrink_to_fit();
     stream
+}
+
+/// Only where it pushes matters: that needs a repository.
+fn with_output_alone(config: BuildConfig) -> BuildConfig {
+    let spec = CommonSpec { output: Output { push_secret: None, ..config.spec.output }, service_account: None, ..config.spec };
+    BuildConfig { name: config.name, spec, ..BuildConfig::default() }
 }
 
 /// Where an object is kept: what is in no namespace, under its own name.

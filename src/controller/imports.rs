@@ -169,6 +169,11 @@ fn take_up(errands: &mut Errands, builds: &[Build], namespace: &str, integration
     }
 }
 
+/// Whether a build is to push an image by a webhook's doing.
+pub(super) fn is_under_way(build: &Build) -> bool {
+    build.managed && !build.phase.is_over() && is_outside(build)
+}
+
 /// Whether a build pushed an image by a webhook's doing that nobody has imported. The output of any other is what somebody
 /// wrote, and whether a tag is to follow it is theirs to say.
 pub(super) fn is_to_be_imported(build: &Build) -> bool {

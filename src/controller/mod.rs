@@ -148,6 +148,7 @@ impl<'a> Engine<'a> {
             self.cluster.follow_service_accounts(|news| self.absorb(news, |news| shared.cache().service_accounts.absorb(news))),
             self.cluster.follow_login_secrets(|news| self.absorb(news, |news| shared.cache().secrets.absorb(news))),
             self.cluster.follow_other_secrets(|news| self.absorb(news, |news| shared.cache().other_secrets.absorb(news))),
+            self.cluster.follow_build_configs(|news| self.absorb(news, |news| shared.cache().build_configs.absorb(news))),
             self.cluster.follow_builds(|news| {
                 self.notice_build(&news);
                 self.absorb(news, |news| shared.cache().builds.absorb(news));

@@ -142,7 +142,8 @@ impl Engine<'_> {
 
     async fn look(&self, bound: &Bound, mut snapshot: NamespaceSnapshot, memory: &mut Memory) -> Look {
         let integration = &bound.target.integration;
-        let desired = Desired::of(integration, &snapshot, &BTreeMap::new());
+        let builds = self.shared.cache().builds.of(&snapshot.name).unwrap_or_default();
+        let desired = Desired::of(integration, &snapshot, &BTreeMap::new()).with_builds(integration, &snapshot, &builds);
         let is_to_be_linked = Subject { integration, troubles: &[], snapshot: &snapshot, desired: &desired }.is_to_be_linked();
         if !is_to_be_linked {
             return self.let_go(bound, snapshot, &desired, memory).await;

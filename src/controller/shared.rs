@@ -49,7 +49,7 @@ impl Shared {
             service_accounts: cache.service_accounts.of(namespace),
             secrets: cache.secrets.of(namespace),
             image_streams: cache.image_streams.of(namespace),
-            build_configs: Err(not_wanted()),
+            build_configs: cache.build_configs.of(namespace),
             builds: Err(not_wanted()),
             webhooks: Err(not_wanted()),
             trial: None,

@@ -132,6 +132,27 @@ fn the_bridge_takes_a_build_from_its_start_to_a_tag_that_points_at_quay() {
     assert_eq!((bridge.requests_to_quay(), imports), (0, 1), "OpenShift fetches the tag; the bridge asks Quay for nothing");
 }
 
+/// What is pushed to has to be there: robot accounts may create no repository.
+#[test]
+fn a_build_config_without_an_image_stream_has_a_repository() {
+    let world = World::bare();
+    world.integration();
+    trust_everybody(&world);
+    let (bridge, _) = with_webhook(&world, &[]);
+    world.namespace("e2e");
+    bridge.waits_until("e2e is linked", || world.is_linked("e2e", &[]));
+    world.wait_for("the webhook to be called", || is_rewritten(&world, "e2e"));
+    world.build_config("e2e", "app", &json!({ "to": { "kind": "ImageStreamTag", "name": "fresh:1" } }));
+    let has_repository = || world.sandbox.quay.repositories("openshift_e2e") == ["fresh"];
+    bridge.waits_until("its repository is there", has_repository);
+    let name = world.start_build("e2e", "app");
+    world.wait_for_build("e2e", &name, "Complete");
+    bridge.waits_until("the build is imported", || world.newest_item("e2e", "fresh", "1").is_some());
+    world.assert_within_the_bridges_rights();
+    let status = world.oc_quay(&["status", "-n", "e2e", "-o", "json"]).run();
+    assert!(!status.codes().contains(&"OQ401".to_owned()), "{}", status.stdout);
+}
+
 #[test]
 fn a_build_that_does_not_push_to_quay_is_told_of_where_it_is_and_no_stranger_has_anything_told() {
     let world = World::bare();

@@ -35,12 +35,13 @@ impl Rule {
 ///
 /// Kubernetes cannot grant secrets by their label or type, so the bridge may read all of them; it asks for those that hold
 /// registry logins, for its own, and for the one with Quay's token.
-const IN_CLUSTER: [Rule; 11] = [
+const IN_CLUSTER: [Rule; 12] = [
     Rule::new("", &["namespaces", "serviceaccounts"], &["get", "list", "watch", "patch"]),
     Rule::new("", &["secrets"], &["get", "list", "watch", "create", "patch", "delete"]),
     Rule::new("", &["events"], &["create", "patch"]),
     Rule::new("image.openshift.io", &["imagestreams"], &["get", "list", "watch"]),
     Rule::new("image.openshift.io", &["imagestreamimports"], &["create"]),
+    Rule::new("build.openshift.io", &["buildconfigs"], &["list", "watch"]),
     Rule::new("build.openshift.io", &["builds"], &["get", "list", "watch", "patch"]),
     // Nobody may change a Build, be it an annotation, who may not build by its strategy
     // (openshift-apiserver `pkg/build/apiserver/admission/strategyrestrictions/admission.go`). These are the strategies that
