@@ -73,7 +73,7 @@ pub(in crate::setup) fn changes(setup: &Setup) -> Result<Plan, Box<Plan>> {
     match &trust.config_map {
         Some(config_map) if config_map.data.get(&key).is_some_and(|known| holds(known, &ca)) => {
             if image_config.config_map.is_some() {
-                plan.fact(Level::Ok, format!("nodes trust it: ConfigMap {} in {TRUST_NAMESPACE}, key {key}", config_map.name));
+                plan.fact(Level::Ok, format!("nodes are to trust it: ConfigMap {} in {TRUST_NAMESPACE}, key {key}", config_map.name));
             }
         }
         Some(config_map) => plan.changes.push(write(
