@@ -385,8 +385,8 @@ codes! {
         "Have it push to Quay by itself, or run a bridge that rewrites builds. A build that waits already stays as it was made: cancel it and start another one.",
         "oc quay builds rewrite -n {namespace}";
     BuildRefused "OQ507" Error "The operator's webhook refuses builds",
-        "The operator refuses every build of a namespace whose builder has no secret for Quay yet, and crashes over an output without a tag and over builds without any output.",
-        "Repair the namespace; give the BuildConfig an output with a tag.",
+        "The operator refuses every build of a namespace whose builder has no secret for Quay yet, and crashes over builds without any output.",
+        "Repair the namespace; give the BuildConfig an output.",
         "oc quay repair -n {namespace}";
     BuildHangs "OQ508" Error "A build hangs, as its spec is immutable",
         "It was there before its namespace came into scope. Each time OpenShift notes how far it is, the operator's webhook rewrites its spec, and the change is refused. It cannot even be cancelled.",

@@ -72,8 +72,6 @@ pub enum Refusal {
     NoLogin(String),
     /// There is no output, over which it crashes.
     NoOutput,
-    /// This output has no tag, over which it crashes.
-    NoTag(String),
 }
 
 impl fmt::Display for Refusal {
@@ -81,28 +79,22 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::NoLogin(secret) => write!(f, "service account {} does not name secret {secret}", super::BUILDER),
             Refusal::NoOutput => f.write_str("it has no output, and the operator's webhook crashes over that"),
-            Refusal::NoTag(output) => write!(f, "output {output} has no tag, and the operator's webhook crashes over that"),
         }
     }
 }
 
 /// Why the operator's webhook would refuse a build made now, if it would. First it looks for the secret of `builder` in
-/// that service account, whatever the build is (QBO `pkg/webhook/webhook.go:62-100`), then it takes an output with a
-/// tag for granted; without one it crashes, which refuses the build if the webhook fails closed.
+/// that service account, whatever the build is (QBO `pkg/webhook/webhook.go:62-100`), then it takes an output for granted;
+/// without one it crashes, which refuses the build if the webhook fails closed. It crashes over one without a tag, too, but
+/// the API server takes no BuildConfig with such an output (openshift-apiserver `validation.go`, `validateToImageReference`).
 pub fn refusal(subject: &Subject, spec: &CommonSpec) -> Option<Refusal> {
     let webhook = operators(subject)?;
     if subject.snapshot.service_accounts.is_ok() && !has_login(subject) {
         let secret = subject.integration.cluster_id.value.secret(super::BUILDER);
         return Some(Refusal::NoLogin(secret));
     }
-    if !webhook.fails_closed || !is_operators_to_rewrite(spec) {
-        return None;
-    }
-    match &spec.output.to {
-        None => Some(Refusal::NoOutput),
-        Some(to) if is_stream_tag(spec) && !to.name.contains(':') => Some(Refusal::NoTag(to.name.clone())),
-        Some(_) => None,
-    }
+    let is_refused = webhook.fails_closed && is_operators_to_rewrite(spec) && spec.output.to.is_none();
+    is_refused.then_some(Refusal::NoOutput)
 }
 
 /// The push secret that a BuildConfig names for this Quay, if that does not exist. Only of secrets of our making can that be
