@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::style::Style;
 use super::{API_VERSION, Format, Invocation, address_hint, human, machine, short};
 use crate::bridge::Role;
-use crate::bridge::builds::{BUILDER, Destination, Outlook, Strategy, lacks_secret};
+use crate::bridge::builds::{BUILDER, Destination, Outlook, Strategy, lacks_secret, refusal};
 use crate::bridge::checks::Subject;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::imports::has_come;
@@ -61,6 +61,9 @@ pub struct BuildConfigReport {
     /// The push secret that it names, if that does not exist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_secret: Option<String>,
+    /// Why the operator's webhook refuses its builds, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// `builds rewrite` made it push there, and `builds restore` takes that back.
     pub rewritten: bool,
     /// Why it is no business of the integration's.
@@ -155,6 +158,7 @@ impl BuildConfigReport {
             image: image.map(|image| printable_line(&image)),
             sent_by,
             missing_secret,
+            refused: refusal(subject, &config.spec).map(|why| printable_line(&why.to_string())),
             rewritten: config.still_rewritten().is_some(),
             reason: reason.map(|reason| printable_line(&reason)),
             last_build: builds.max_by_key(|build| build.created).map(|build| BuildReport::new(subject, build)),
@@ -162,10 +166,19 @@ impl BuildConfigReport {
     }
 
     /// Whether its images end up in Quay.
-    pub(super) fn is_to_quay(&self) -> bool {
-        let is_sent = matches!(self.sent_by, SentBy::Itself | SentBy::Operator | SentBy::Bridge | SentBy::Webhook);
-        is_sent && self.missing_secret.is_none()
+    fn is_to_quay(&self, webhook_answers: bool) -> bool {
+        let is_sent = match self.sent_by {
+            SentBy::Itself => true,
+            SentBy::Operator | SentBy::Bridge | SentBy::Webhook => webhook_answers,
+            SentBy::Nobody | SentBy::None | SentBy::Unknown => false,
+        };
+        is_sent && self.missing_secret.is_none() && self.refused.is_none()
     }
+}
+
+/// Whether the API server can call the webhook that rewrites builds, as far as was found.
+pub(super) fn webhook_answers(findings: &[Finding]) -> bool {
+    findings.iter().all(|finding| finding.code != Code::WebhookOutOfReach)
 }
 
 fn strategy(strategy: Option<Strategy>) -> &'static str {
@@ -240,7 +253,8 @@ impl BuildsReport {
             finding.message = printable(&finding.message);
             address_hint(finding, invocation);
         }
-        let to_quay = build_configs.iter().filter(|config| config.is_to_quay()).count();
+        let webhook_answers = webhook_answers(&findings);
+        let to_quay = build_configs.iter().filter(|config| config.is_to_quay(webhook_answers)).count();
         let mends = [Code::BuildToInternalRegistry, Code::BuildGoesNowhere, Code::RewritingOutdated];
         let next = findings
             .iter()
@@ -252,6 +266,10 @@ impl BuildsReport {
             1 if to_quay == 1 => "The BuildConfig pushes to Quay".into(),
             1 => "The BuildConfig does not push to Quay".into(),
             all => format!("{to_quay} of {all} BuildConfigs push to Quay"),
+        };
+        let answer = match webhook_answers {
+            true => answer,
+            false => format!("{answer}, and the API server cannot call the webhook that rewrites builds"),
         };
         let answer = match unread.first() {
             Some(why) if build_configs.is_empty() => format!("{answer}: {why}"),

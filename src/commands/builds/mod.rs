@@ -5,7 +5,8 @@ mod change;
 use std::collections::BTreeMap;
 
 use super::{Context, refuse_missing};
-use crate::bridge::finding::{Code, Finding};
+use crate::bridge::checks;
+use crate::bridge::finding::{Code, Finding, Level};
 use crate::bridge::scope::Scope;
 use crate::cli::{self, Builds, BuildsCommand};
 use crate::cluster::Cluster;
@@ -42,7 +43,9 @@ async fn list(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error>
     let (session, all) = look?;
     let target = session.settings()?;
     let mut configs = Vec::new();
-    let mut findings: Vec<Finding> = Vec::new();
+    // Who rewrites builds is a matter of the whole cluster.
+    let of_cluster = checks::integration(&session.snapshot, &[]).into_iter().flat_map(|check| check.findings);
+    let mut findings: Vec<Finding> = of_cluster.filter(is_about_builds).collect();
     let mut images = Vec::new();
     let mut unread = Vec::new();
     // The platform's own namespaces are listed only where they are named.
@@ -62,7 +65,11 @@ async fn list(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error>
     }
     let report = BuildsReport::new(context.invocation, &which.to_string(), configs, images, findings, unread);
     context.ui.out(&report.render(global.output, &context.style())?)?;
-    Ok(if report.unread.is_empty() { ExitStatus::Success } else { ExitStatus::Failure })
+    Ok(match report.findings.iter().any(|finding| finding.level == Level::Error) {
+        _ if !report.unread.is_empty() => ExitStatus::Failure,
+        true => ExitStatus::Findings,
+        false => ExitStatus::Success,
+    })
 }
 
 /// Whether a finding matters to whoever asks about builds: it is about one, its image, or the namespace.

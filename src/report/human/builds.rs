@@ -4,7 +4,7 @@ use owo_colors::OwoColorize as _;
 
 use super::findings::Listing;
 use crate::bridge::finding::Level;
-use crate::report::builds::{BuildConfigReport, BuildReport, BuildsReport, SentBy, ShipwrightReport};
+use crate::report::builds::{BuildConfigReport, BuildReport, BuildsReport, SentBy, ShipwrightReport, webhook_answers};
 use crate::report::style::{Page, Style, plain};
 
 pub(in crate::report) fn builds(report: &BuildsReport, style: &Style, wide: bool) -> String {
@@ -12,7 +12,7 @@ pub(in crate::report) fn builds(report: &BuildsReport, style: &Style, wide: bool
     for group in report.build_configs.chunk_by(|a, b| a.namespace == b.namespace) {
         page.gap();
         page.line(&group.first().map_or("", |first| &first.namespace).bold().to_string());
-        group.iter().for_each(|config| one(&mut page, style, config));
+        group.iter().for_each(|config| one(&mut page, style, config, webhook_answers(&report.findings)));
     }
     for build in &report.shipwright_builds {
         page.gap();
@@ -28,9 +28,10 @@ pub(in crate::report) fn builds(report: &BuildsReport, style: &Style, wide: bool
     page.finish()
 }
 
-fn one(page: &mut Page, style: &Style, config: &BuildConfigReport) {
+fn one(page: &mut Page, style: &Style, config: &BuildConfigReport, webhook_answers: bool) {
     let level = match config.sent_by {
-        _ if config.missing_secret.is_some() => Level::Error,
+        _ if config.missing_secret.is_some() || config.refused.is_some() => Level::Error,
+        SentBy::Operator | SentBy::Bridge | SentBy::Webhook if !webhook_answers => Level::Error,
         SentBy::Nobody => Level::Warning,
         SentBy::Unknown => Level::Unknown,
         SentBy::None => Level::Info,
@@ -43,6 +44,9 @@ fn one(page: &mut Page, style: &Style, config: &BuildConfigReport) {
         (Some(image), None) if config.missing_secret.is_some() => {
             let secret = config.missing_secret.as_deref().unwrap_or_default();
             row("in Quay", &format!("{image}, but there is no secret {secret} to push with"));
+        }
+        (Some(image), None) if config.refused.is_some() => {
+            row("in Quay", &format!("{image}, but its builds are refused"));
         }
         (Some(image), None) => row("in Quay", &format!("{image}, {}", sent_by(config))),
         (Some(image), Some(reason)) => row("in Quay", &format!("{image}, perhaps: {reason}")),
