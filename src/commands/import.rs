@@ -12,7 +12,7 @@ use crate::bridge::desired::wants_repository;
 use crate::bridge::dockerconfig::Place;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::imports::{
-    Chosen, ImportFailure, LeftAlone, Outcome, StreamImport, TagImport, Wanted, built, in_words_knowing, is_refused,
+    Chosen, ImportFailure, LeftAlone, Outcome, Since, StreamImport, TagImport, Wanted, built, in_words_knowing, is_refused,
 };
 use crate::bridge::names;
 use crate::bridge::snapshot::{Build, ImageStream, RepositoryTag, Secret, Unread};
@@ -107,7 +107,10 @@ impl Importing<'_> {
             return Err(Error::new(format!("Quay has no repository {organization}/{missing}"))
                 .hint(format!("oc quay status -n {} says what is missing", self.namespace)));
         }
-        repositories.retain(|name| pushed.get(name).is_some_and(Option::is_some));
+        // Quay lists repositories to anybody, private ones to whose token is good (sample 104). Asked for one that is not in
+        // the list, it says whether the token is.
+        let missing = repositories.iter().find(|name| !pushed.contains_key(*name)).cloned();
+        repositories.retain(|name| Some(name) == missing.as_ref() || pushed.get(name).is_some_and(Option::is_some));
         let work = repositories.into_iter().map(|name| async move {
             let tags = quay.tags(organization, &name).await.map_err(unread)?;
             Ok((name, tags.unwrap_or_default()))
@@ -140,14 +143,14 @@ impl Importing<'_> {
         let work = chosen.chunk_by(|a, b| a.stream == b.stream).map(|tags| async move {
             let stream = tags.first().map(|chosen| chosen.stream.as_str()).unwrap_or_default();
             progress.at(stream);
-            let mut still = vec![];
+            let mut since = vec![];
             let choose = |found: Option<&ImageStream>| {
-                let is_still = |chosen: &Chosen| chosen.is_still(found.and_then(|found| found.tag(&chosen.tag)));
-                still = tags.iter().map(is_still).collect();
-                self.request(tags.iter().zip(&still).filter(|(_, still)| **still).map(|(chosen, _)| chosen))
+                let now = |chosen: &Chosen| found.and_then(|found| found.tag(&chosen.tag));
+                since = tags.iter().map(|chosen| chosen.since(now(chosen), &self.image(stream, &chosen.tag))).collect();
+                self.request(tags.iter().zip(&since).filter(|(_, since)| **since == Since::Unchanged).map(|(chosen, _)| chosen))
             };
             let outcomes = match self.session.cluster.import_stream(self.namespace, stream, choose).await {
-                Ok(imported) => outcomes(&still, imported),
+                Ok(imported) => outcomes(&since, imported),
                 Err(error) => vec![Err(Trouble::Request(error.to_string())); tags.len()],
             };
             tags.iter().for_each(|_| progress.tick());
@@ -192,11 +195,16 @@ impl Importing<'_> {
     }
 }
 
-/// What came of tags, of which those were imported that `still` were what they had been.
-fn outcomes(still: &[bool], imported: Vec<Outcome>) -> Vec<Result<(), Trouble>> {
+/// What came of tags, of which those were imported that had not changed.
+fn outcomes(since: &[Since], imported: Vec<Outcome>) -> Vec<Result<(), Trouble>> {
     let mut imported = imported.into_iter().map(|outcome| outcome.map(drop).map_err(Trouble::Tag));
     let changed = || Err(Trouble::Request("the tag was changed after this was planned".to_owned()));
-    still.iter().map(|still| if *still { imported.next().unwrap_or_else(changed) } else { changed() }).collect()
+    let outcome = |since: &Since| match since {
+        Since::Unchanged => imported.next().unwrap_or_else(changed),
+        Since::Imported => Ok(()),
+        Since::Changed => changed(),
+    };
+    since.iter().map(outcome).collect()
 }
 
 /// Why a tag was not imported.

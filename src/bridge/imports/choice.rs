@@ -61,11 +61,28 @@ pub struct Choice {
     pub left_alone: Vec<LeftAlone>,
 }
 
+/// What became of a tag between its choice and its import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// It still is what it was.
+    Unchanged,
+    /// It was imported: by somebody else, or by a request of ours whose answer was lost.
+    Imported,
+    /// It has another image, or follows something else.
+    Changed,
+}
+
 impl Chosen {
-    /// Whether a tag still is what it was when it was chosen: it has the same image, and follows the same.
-    pub fn is_still(&self, now: Option<&StreamTag>) -> bool {
+    /// What became of the tag, by what it is now. `image` is the one in Quay that it is to follow.
+    pub fn since(&self, now: Option<&StreamTag>, image: &str) -> Since {
         let what = |tag: &StreamTag| (tag.from.clone(), tag.reference, tag.image.clone());
-        self.seen.as_ref().map(what) == now.map(what)
+        let is_imported =
+            |now: &StreamTag| follows(now, image) && now.image.is_some() && !now.reference && now.pushed_over().is_none();
+        match now {
+            now if self.seen.as_ref().map(what) == now.map(what) => Since::Unchanged,
+            Some(now) if is_imported(now) && self.seen.as_ref().is_none_or(|seen| seen.image != now.image) => Since::Imported,
+            _ => Since::Changed,
+        }
     }
 }
 
@@ -257,14 +274,16 @@ mod tests {
         let seen = stream_tag("1", Some("q/a/app:1"), Some("sha256:1"));
         let chosen =
             |seen: Option<&StreamTag>| Chosen { stream: "app".into(), tag: "1".into(), seen: seen.cloned(), instead_of: None };
-        assert!(chosen(None).is_still(None) && chosen(Some(&seen)).is_still(Some(&seen)));
-        assert!(chosen(Some(&seen)).is_still(Some(&StreamTag { failure: Some("no".into()), ..seen.clone() })));
+        let since = |seen: Option<&StreamTag>, now: Option<&StreamTag>| chosen(seen).since(now, "q/a/app:1");
+        assert_eq!((since(None, None), since(Some(&seen), Some(&seen))), (Since::Unchanged, Since::Unchanged));
+        assert_eq!(since(Some(&seen), Some(&StreamTag { failure: Some("no".into()), ..seen.clone() })), Since::Unchanged);
         let told = StreamTag { reference: true, ..seen.clone() };
         let moved = stream_tag("1", Some("q/a/app:2"), Some("sha256:1"));
         for other in [None, Some(&pushed_over(seen.clone(), "sha256:2")), Some(&told), Some(&moved)] {
-            assert!(!chosen(Some(&seen)).is_still(other), "{other:?}");
+            assert_eq!(since(Some(&seen), other), Since::Changed, "{other:?}");
         }
-        assert!(!chosen(None).is_still(Some(&seen)));
+        let imported = stream_tag("1", Some("q/a/app:1"), Some("sha256:2"));
+        assert_eq!((since(None, Some(&seen)), since(Some(&seen), Some(&imported))), (Since::Imported, Since::Imported));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::fmt;
 use crate::bridge::snapshot::ImportPolicy;
 
 pub use built::{Due, built, due, has_come};
-pub use choice::{Choice, Chosen, LeftAlone, Named, Wanted};
+pub use choice::{Choice, Chosen, LeftAlone, Named, Since, Wanted};
 pub use standing::{Standing, followed, follows, pushed_since, standing};
 pub use words::{in_words, in_words_knowing, is_refused, tried};
 
