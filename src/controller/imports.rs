@@ -14,6 +14,7 @@ use super::telemetry::Event;
 use crate::bridge::builds::Destination;
 use crate::bridge::imports::{Due, ImportFailure, StreamImport, TagImport, due};
 use crate::bridge::integration::Integration;
+use crate::bridge::names;
 use crate::bridge::snapshot::{Build, ImageStream, Phase};
 use crate::cluster::{ClusterError, Found};
 use crate::pause;
@@ -162,6 +163,8 @@ fn take_up(errands: &mut Errands, builds: &[Build], namespace: &str, integration
     for build in builds.iter().filter(|build| is_to_be_imported(build)) {
         let image = build.spec.output.to.as_ref().map(|to| to.name.as_str()).unwrap_or_default();
         let destination = Destination::of_image(image, integration).filter(|destination| destination.namespace == namespace);
+        // What is no name can be in no path, and not in Quay either.
+        let destination = destination.filter(|to| names::repository(&to.stream).is_ok() && names::tag(&to.tag).is_ok());
         let Some(destination) = destination.filter(|_| !errands.contains_key(&build.uid)) else { continue };
         let (build_name, due) = (build.name.clone(), Instant::now());
         let errand = Errand { build: build_name, destination, stage: Stage::Import, failures: 0, due };
@@ -340,10 +343,12 @@ mod tests {
         let running = Build { phase: Phase::Running, ..build("running", &app("2")) };
         let imported = Build { imported: true, ..build("imported", &app("2")) };
         let by_hand = Build { managed: false, ..build("by-hand", &app("3")) };
+        let forged =
+            ["app?dryRun=All:1", "..:1", "app:a b"].map(|name| build(name, &format!("quay.example.com/openshift_shop/{name}")));
         let web = build("web", "quay.example.com/openshift_shop/web:latest");
         let at = |second, build| Build { completed: jiff::Timestamp::from_second(second).ok(), ..build };
         let same = [at(1, build("a", &app("1"))), at(2, build("b", &app("1"))), build("c", &app("2"))];
-        let builds = [same.as_slice(), &[web, elsewhere, other_cluster, running, imported, by_hand]].concat();
+        let builds = [same.as_slice(), &forged, &[web, elsewhere, other_cluster, running, imported, by_hand]].concat();
         let expected = [("shop/app:1", vec!["b", "a"]), ("shop/app:2", vec!["c"]), ("shop/web:latest", vec!["web"])];
         let expected = expected.map(|(tag, names)| (tag.to_owned(), names.into_iter().map(str::to_owned).collect()));
         assert_eq!(due_tags(&taken_up(&builds), &builds), expected);
