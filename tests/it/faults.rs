@@ -47,6 +47,7 @@ impl Request {
             () if has("/api/v1/organization/") => "organization",
             () if has("/api/v1/repository") => "repositor",
             () if has("quayintegrations") => "QuayIntegration",
+            () if has("imagestreamimports") => "import into",
             () if has("imagestreams") => "image stream",
             () if has("serviceaccounts") => "service account",
             () if has("mutatingwebhookconfigurations") => "MutatingWebhookConfiguration",
@@ -272,6 +273,23 @@ fn deletion_of_the_organization_under_any_fault_is_true() {
     };
     // Quay does not free the name of a deleted organization at once.
     Trial { command, stage: Stage::Fresh, before: linked, check }.play();
+}
+
+#[test]
+fn import_under_any_fault_is_finished_by_the_next() {
+    let command = &["import", "--missing", "--yes"];
+    let prepare = |world: &World, namespace: &str| {
+        world.trust_quay();
+        linked(world, namespace);
+    };
+    let before = |world: &World, namespace: &str| {
+        world.sandbox.quay.push_tag(&format!("openshift_{namespace}"), "app", "latest").unwrap();
+    };
+    let check = |world: &World, namespace: &str| {
+        let digest = world.quay_digest(&format!("openshift_{namespace}"), "app", "latest").unwrap();
+        assert_eq!(world.newest_item(namespace, "app", "latest").unwrap()["image"], digest.as_str());
+    };
+    Trial { command, stage: Stage::Reused(prepare), before, check }.play();
 }
 
 #[test]

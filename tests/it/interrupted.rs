@@ -133,3 +133,27 @@ fn a_killed_deletion_of_the_organization_is_finished_by_the_next() {
         assert!(!organizations.contains(&format!("openshift_{namespace}")), "{organizations:?}");
     });
 }
+
+#[test]
+fn an_import_that_is_killed_anywhere_is_finished_by_the_next() {
+    let stage = Stage::Reused(|world, namespace| {
+        world.trust_quay();
+        linked(world, namespace);
+    });
+    let push = |world: &World, namespace: &str| {
+        for stream in STREAMS {
+            world.sandbox.quay.push_tag(&format!("openshift_{namespace}"), stream, "latest").unwrap();
+        }
+    };
+    let command = ["import", "--missing", "--yes"];
+    survive(&command, &command, stage, push, |world, namespace| {
+        for stream in STREAMS {
+            let digest = world.quay_digest(&format!("openshift_{namespace}"), stream, "latest").unwrap();
+            assert_eq!(world.newest_item(namespace, stream, "latest").unwrap()["image"], digest.as_str(), "{stream}");
+        }
+        world.forget_traffic();
+        let again = world.oc_quay(&["import", "--missing", "--yes", "-n", namespace]).in_process().succeeds();
+        assert_eq!(again.stdout, "Nothing to do\n");
+        world.assert_nothing_written();
+    });
+}
