@@ -149,7 +149,7 @@ impl World {
                 self.last = Last::Cluster;
             }
             Step::FollowElsewhere { imported } => {
-                let image = imported.then(|| ("docker.io/library/app", digest));
+                let image = imported.then_some(("docker.io/library/app", digest));
                 self.tag(Some(("DockerImage", "docker.io/library/app:1")), image);
                 self.last = Last::Cluster;
             }
@@ -243,7 +243,7 @@ fn play(world: &mut World, step: Step) {
         let is_open = before.as_ref().is_none_or(|tag| {
             let is_pending = tag.image.as_ref().is_none_or(|image| image.generation < tag.generation);
             let is_elsewhere = tag.from.is_some() && tag.follows() != Some(IMAGE);
-            !(is_elsewhere && is_pending) && !tag.reference
+            !(tag.reference || is_elsewhere && is_pending)
         });
         let is_answered = matches!(step, Step::Controller { answer_lost: false, .. });
         if world.last == Last::Build && is_open && is_answered {
