@@ -52,6 +52,7 @@ pub fn due(tag: Option<&StreamTag>, build: &Build, image: &str) -> Due {
         // It was told so after it got that image. Since when is written nowhere.
         (Some(other), Some(has)) if has.generation < tag.generation => Due::Left(format!("it follows {other}")),
         (_, Some(has)) => match (has.created, build.completed) {
+            // A build ends after its push, so an image of that very second is the newer one.
             (Some(came), Some(completed)) if came >= completed.as_second() => Due::Nothing,
             (Some(_), Some(_)) => Due::Import,
             _ => Due::Left("whether its image is the older one is not known".to_owned()),
