@@ -19,8 +19,9 @@ pub enum Change {
     GuardNamespace { namespace: String, organization: String, guarded: bool },
     /// Become an owner of an organization (superusers only).
     TakeOwnership { organization: String },
-    /// Record in an organization that it is the namespace's of this mark now. `former` says what it was: `made for ...`.
-    Adopt { organization: String, mark: String, former: String },
+    /// Record in an organization that it and these robot accounts are the namespace's of this mark now. `former` says what it
+    /// was, `which was made for ...`; it is empty where only the robot accounts are taken over.
+    Adopt { organization: String, mark: String, former: String, robots: Vec<String> },
     /// Create an organization.
     CreateOrganization { organization: String },
     /// Delete an organization with all its images. Never planned unless named and confirmed by a person.
@@ -168,6 +169,9 @@ impl Change {
             }
             GuardNamespace { namespace, .. } => format!("take our finalizer off namespace {namespace}"),
             TakeOwnership { organization } => format!("become owner of organization {organization}"),
+            Adopt { organization, former, robots, .. } if former.is_empty() => {
+                format!("take over {} in organization {organization}", robots.join(", "))
+            }
             Adopt { organization, former, .. } => format!("take over organization {organization}, {former}"),
             CreateOrganization { organization } => format!("create organization {organization}"),
             DeleteOrganization { organization } => format!("delete organization {organization} and every image in it"),

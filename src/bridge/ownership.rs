@@ -135,10 +135,10 @@ impl Claim {
     }
 
     /// Whether the robot account of a linked service account is the namespace's to use, in an organization that is. Beyond
-    /// the three that every namespace has, it must carry a mark, or its current token be in the namespace already.
+    /// the three that every namespace has, it must be ours, or its current token be in the namespace already.
     pub fn allows_robot(&self, organization: &Organization, account: &Account) -> bool {
         let is_usual = DEFAULT_ACCOUNTS.iter().any(|(name, _)| *name == account.name);
-        organization.robot(&account.name).is_none_or(|robot| is_usual || robot.mark.is_some() || self.holds_token(robot))
+        organization.robot(&account.name).is_none_or(|robot| is_usual || robot.is_ours() || self.holds_token(robot))
     }
 }
 
@@ -148,10 +148,11 @@ impl Organization {
         let robots = self.robots.iter().flatten().filter_map(|robot| robot.mark.as_ref());
         robots.chain(&self.adopted_by).any(|mark| mark.created)
     }
+}
 
-    /// Whether a robot account of an organization that is ours was made by us, or was taken over with it.
-    pub fn is_robot_ours(&self, robot: &Robot) -> bool {
-        let is_usual = DEFAULT_ACCOUNTS.iter().any(|(name, _)| *name == robot.name);
-        robot.mark.is_some() || (is_usual && self.adopted_by.is_some())
+impl Robot {
+    /// Whether we made it or it was taken over, in an organization that is ours.
+    pub fn is_ours(&self) -> bool {
+        self.mark.is_some() || self.is_adopted
     }
 }

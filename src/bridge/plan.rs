@@ -21,7 +21,7 @@ use super::finding::{Code, Finding, Level, ObjectRef};
 use super::mark::{Mark, Owner};
 use super::names::{self, OPERATOR_FINALIZER};
 use super::ownership::{Claim, Standing};
-use super::snapshot::{Namespace, Organization, Read, ServiceAccount};
+use super::snapshot::{Namespace, Organization, Read, Robot, ServiceAccount};
 
 /// What a person allowed beyond the safe changes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -191,19 +191,29 @@ impl<'a> Planner<'a> {
                     self.adopt(organization);
                 } else if let Some((code, message)) = self.claim.obstacle(organization, &name) {
                     return self.block(code, "Organization", &name, message);
-                } else if self.standing == Some(Standing::Hidden) {
-                    // The check of the secrets reports it.
-                    return;
                 }
+                let planned = self.plan.changes.len();
                 self.contents(organization);
+                if self.standing == Some(Standing::Hidden) && !self.options.adopt && self.plan.changes.len() > planned {
+                    self.plan.changes.truncate(planned);
+                    let message =
+                        format!("Organization {name} carries no mark, and Quay does not show the tokens that tell whose it is");
+                    self.block(Code::CouldNotRead, "Organization", &name, message);
+                }
             }
         }
     }
 
-    /// Marks an organization as this namespace's, unless it is.
+    /// Marks an organization and its robot accounts as this namespace's, unless they are.
     fn adopt(&mut self, organization: &Organization) {
-        let former = match self.claim.standing(organization) {
-            Standing::Ours => return,
+        let standing = self.claim.standing(organization);
+        // The list of robot accounts shows to others that those with their marks were taken over.
+        let is_taken = |robot: &Robot| !robot.is_adopted && (standing != Standing::Ours || robot.mark.is_none());
+        let existing = self.accounts.iter().filter(|account| organization.robot(&account.name).is_some_and(is_taken));
+        let robots: Vec<_> = existing.map(|account| account.name.clone()).collect();
+        let former = match standing {
+            Standing::Ours if robots.is_empty() => return,
+            Standing::Ours => String::new(),
             // The mark of its first robot account does it.
             Standing::Blank if organization.robots.as_ref().is_ok_and(Vec::is_empty) => return,
             Standing::Others(mark, Owner::Former) => format!("which was made for an earlier namespace {}", mark.namespace),
@@ -217,7 +227,7 @@ impl<'a> Planner<'a> {
         };
         let mark = Mark { created: organization.is_created(), ..self.claim.mark.clone() }.to_string();
         let organization = self.subject.desired.organization.clone();
-        self.plan.changes.push(Change::Adopt { organization, mark, former });
+        self.plan.changes.push(Change::Adopt { organization, mark, former, robots });
     }
 
     /// Robot accounts, then their default permissions, then the repositories, which take their rights from these.
@@ -449,7 +459,7 @@ impl<'a> Planner<'a> {
     /// Whether the token of a robot account is renewed: only of one that we made, or that is taken over.
     fn renews(&self, account: &Account) -> bool {
         let organization = self.subject.snapshot.organization();
-        let is_ours = |found: &Organization| found.robot(&account.name).is_some_and(|robot| found.is_robot_ours(robot));
+        let is_ours = |found: &Organization| found.robot(&account.name).is_some_and(Robot::is_ours);
         self.options.rotate && (self.options.adopt || organization.is_some_and(is_ours))
     }
 

@@ -20,13 +20,17 @@ pub fn remember(organization: &mut Option<Organization>, change: &Change, token:
     let Some(organization) = organization else { return };
     match change {
         TakeOwnership { .. } => organization.administered = true,
-        Adopt { mark, .. } => organization.adopted_by = Mark::parse(mark),
+        Adopt { mark, robots, .. } => {
+            organization.adopted_by = Mark::parse(mark);
+            robots.iter().for_each(|robot| with_robot(organization, robot, |robot| robot.is_adopted = true));
+        }
         CreateRobot { robot, mark, .. } => {
             let (name, mark) = (robot.clone(), Mark::parse(mark));
             organization.robots.iter_mut().for_each(|robots| {
                 robots.push(Robot {
                     name: name.clone(),
                     mark: mark.clone(),
+                    is_adopted: false,
                     token: token.clone(),
                     repositories: BTreeSet::new(),
                 });

@@ -251,6 +251,8 @@ pub struct Robot {
     pub name: String,
     /// Who it was made for, if its description says so.
     pub mark: Option<Mark>,
+    /// It was taken over with its organization, or for it.
+    pub is_adopted: bool,
     /// Its token; none if this Quay did not show it to us.
     pub token: Option<SecretString>,
     /// The repositories it has any right on. Quay does not list which right (sample 387).

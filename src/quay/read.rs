@@ -157,12 +157,17 @@ impl Quay {
                 Err(error) if error.kind == ErrorKind::Forbidden => self.robots(name).await?,
                 listed => listed?,
             };
-            self.complete(name, listed, needed).await
+            let members: Vec<_> = listed
+                .iter()
+                .filter_map(|robot| Some((short_name(name, &robot.name)?.to_owned(), robot.owner_teams().collect::<Vec<_>>())))
+                .filter(|(_, teams)| !teams.is_empty())
+                .collect();
+            Ok::<_, QuayError>((self.complete(name, listed, needed).await?, members))
         };
         let (robots, default_permissions, repositories) = join!(robots, permissions, repositories);
-        let (robots, is_adopted) = match robots {
-            Ok((robots, is_adopted)) => (Ok(robots), is_adopted),
-            Err(error) => (Err(error), false),
+        let (mut robots, members) = match robots {
+            Ok((robots, members)) => (Ok(robots), members),
+            Err(error) => (Err(error), vec![]),
         };
         let matter: Vec<&Robot> = robots.iter().flatten().filter(|robot| needed.contains(&robot.name)).collect();
         let mut marks = robots.iter().flatten().filter_map(|robot| robot.mark.as_ref()).peekable();
@@ -171,7 +176,7 @@ impl Quay {
         let is_unproven = is_unmarked && robots.as_ref().is_ok_and(|robots| !claim.is_linked(robots));
         let view = match view {
             // Only this call shows who adopted it, and who owns it. Version 0 has nothing in the list that tells of it.
-            None if is_adopted || is_marked_by_others || is_unproven => self.view(name).await?,
+            None if !members.is_empty() || is_marked_by_others || is_unproven => self.view(name).await?,
             view => view,
         };
         let repositories = match repositories {
@@ -198,9 +203,14 @@ impl Quay {
             None if is_much_used => self.view(name).await.unwrap_or_default(),
             view => view,
         };
+        let adoption = view.as_ref().and_then(adoption);
+        for robot in robots.iter_mut().flatten() {
+            let is_member = |team: &str| members.iter().any(|(name, teams)| *name == robot.name && teams.contains(&team));
+            robot.is_adopted = adoption.as_ref().is_some_and(|(team, _)| is_member(team));
+        }
         Ok(Some(Organization {
             administered,
-            adopted_by: view.as_ref().and_then(adopted_by),
+            adopted_by: adoption.map(|(_, mark)| mark),
             is_blank,
             robots: robots.map_err(Unread::from),
             default_permissions: default_permissions.map_err(Unread::from),
@@ -221,7 +231,7 @@ impl Quay {
         };
         Organization {
             administered: false,
-            adopted_by: adopted_by(view),
+            adopted_by: adoption(view).map(|(_, mark)| mark),
             is_blank: false,
             robots: Err(forbidden("robot accounts")),
             default_permissions: Err(forbidden("default permissions")),
@@ -239,15 +249,9 @@ impl Quay {
         is_alone && self.diagnosis().await.user.as_ref().is_some_and(|user| user.organization_names().contains(name))
     }
 
-    /// Robot accounts as the snapshot has them, and whether one is in a team of [`OWNER_TEAMS`]; what the list held back about the needed ones is asked one by one, as
+    /// Robot accounts as the snapshot has them; what the list held back about the needed ones is asked one by one, as
     /// 3.12 wants it for organizations of others (`VERSIONS.md`).
-    async fn complete(
-        &self,
-        organization: &str,
-        listed: Vec<wire::Robot>,
-        needed: &[String],
-    ) -> Result<(Vec<Robot>, bool), QuayError> {
-        let is_adopted = listed.iter().any(wire::Robot::is_in_owner_team);
+    async fn complete(&self, organization: &str, listed: Vec<wire::Robot>, needed: &[String]) -> Result<Vec<Robot>, QuayError> {
         let robots = listed.into_iter().filter_map(|mut listed| {
             let name = short_name(organization, &listed.name)?.to_owned();
             let mark = listed.description.as_deref().and_then(Mark::parse);
@@ -263,10 +267,10 @@ impl Quay {
                     None if is_needed => self.repositories_of_robot(organization, &name).await?,
                     repositories => repositories.into_iter().flatten().collect(),
                 };
-                Ok(Robot { name, mark, token, repositories })
+                Ok(Robot { name, mark, is_adopted: false, token, repositories })
             })
         });
-        Ok((try_join_all(robots).await?, is_adopted))
+        try_join_all(robots).await
     }
 
     async fn shown_token(&self, organization: &str, robot: &str) -> Result<Option<SecretString>, QuayError> {
@@ -284,7 +288,7 @@ impl Quay {
         Ok(found.permissions.into_iter().map(|permission| permission.repository.name).collect())
     }
 
-    pub(super) async fn robots(&self, organization: &str) -> Result<Vec<wire::Robot>, QuayError> {
+    async fn robots(&self, organization: &str) -> Result<Vec<wire::Robot>, QuayError> {
         let what = format!("list robot accounts of organization {organization}");
         let call = self.api(Method::GET, &["organization", organization, "robots"], what);
         let mut found: wire::Robots = self.fetch(&call.query("token", "true").query("permissions", "true")).await?;
@@ -349,8 +353,8 @@ impl Quay {
     /// When it may not be looked into, or is not there: Quay says the same of both (samples 206-208).
     pub async fn marks(&self, organization: &str) -> Result<Vec<Mark>, QuayError> {
         let robots = self.robots(organization).await?;
-        if robots.iter().any(wire::Robot::is_in_owner_team)
-            && let Some(adopter) = self.view(organization).await?.as_ref().and_then(adopted_by)
+        if robots.iter().any(|robot| robot.owner_teams().next().is_some())
+            && let Some((_, adopter)) = self.view(organization).await?.as_ref().and_then(adoption)
         {
             return Ok(vec![adopter]);
         }
@@ -425,6 +429,7 @@ fn short_name<'a>(organization: &str, name: &'a str) -> Option<&'a str> {
     name.strip_prefix(organization)?.strip_prefix('+')
 }
 
-pub(super) fn adopted_by(view: &wire::Organization) -> Option<Mark> {
-    OWNER_TEAMS.iter().find_map(|team| Mark::parse(view.teams.get(*team)?.description.as_deref()?))
+/// The team that says who adopted an organization, and its mark.
+fn adoption(view: &wire::Organization) -> Option<(&'static str, Mark)> {
+    OWNER_TEAMS.iter().find_map(|team| Some((*team, Mark::parse(view.teams.get(*team)?.description.as_deref()?)?)))
 }

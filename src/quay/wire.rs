@@ -30,9 +30,9 @@ pub(super) struct Robot {
 }
 
 impl Robot {
-    /// Whether it is a member of a team that says who adopted its organization.
-    pub(super) fn is_in_owner_team(&self) -> bool {
-        self.teams.iter().flatten().any(|team| OWNER_TEAMS.contains(&team.name.as_str()))
+    /// The teams that can say who adopted its organization, and that it is a member of.
+    pub(super) fn owner_teams(&self) -> impl Iterator<Item = &'static str> {
+        OWNER_TEAMS.into_iter().filter(|name| self.teams.iter().flatten().any(|team| team.name == *name))
     }
 
     /// Its token, if this Quay shows it to us (sample 666). An empty one is none.

@@ -81,11 +81,11 @@ impl Quay {
         })
     }
 
-    /// Writes into an organization that it is the namespace's of this mark now.
+    /// Writes into an organization that it and these robot accounts are the namespace's of this mark now.
     ///
     /// # Errors
     /// When Quay refuses.
-    pub async fn adopt(&self, organization: &str, mark: &str) -> Result<(), QuayError> {
+    pub async fn adopt(&self, organization: &str, mark: &str, robots: &[String]) -> Result<(), QuayError> {
         let what = format!("mark organization {organization} as adopted");
         let Some(view) = self.view(organization).await? else {
             return Err(QuayError::new(&what, ErrorKind::NotFound, "there is no such organization"));
@@ -98,9 +98,10 @@ impl Quay {
         };
         let call = self.api(Method::PUT, &["organization", organization, "team", team], what);
         self.perform(&call.body(json!({"role": "member", "description": mark}))).await?;
-        for robot in self.robots(organization).await?.into_iter().filter(|robot| !robot.is_in_owner_team()) {
-            let path = ["organization", organization, "team", team, "members", &robot.name];
-            let call = self.api(Method::PUT, &path, format!("add robot account {} to team {team}", robot.name));
+        for robot in robots {
+            let member = format!("{organization}+{robot}");
+            let path = ["organization", organization, "team", team, "members", &member];
+            let call = self.api(Method::PUT, &path, format!("add robot account {member} to team {team}"));
             match self.perform(&call).await {
                 // One that is a member already (sample 723c).
                 Err(error) if error.status == Some(400) => {}

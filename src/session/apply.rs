@@ -91,7 +91,7 @@ impl Session {
             ReleaseNamespace { namespace, .. } => cluster.release_namespace(namespace).await?,
             GuardNamespace { namespace, guarded, .. } => cluster.guard_namespace(namespace, *guarded).await?,
             TakeOwnership { organization } => quay.take_ownership(organization).await?,
-            Adopt { organization, mark, .. } => quay.adopt(organization, mark).await?,
+            Adopt { organization, mark, robots, .. } => quay.adopt(organization, mark, robots).await?,
             CreateOrganization { organization } => quay.create_organization(organization).await?,
             DeleteOrganization { organization } => quay.delete_organization(organization).await?,
             CreateRobot { organization, robot, mark } => {

@@ -267,7 +267,7 @@ fn what_helps_with_an_earlier_namespaces_organization_is_its_adoption() {
     let short = world.oc_quay(&["status", "-n", "shop", "-o", "short"]).ends_with(1).stdout;
     assert!(short.ends_with("Run: oc quay repair --adopt -n shop\n"), "{short}");
     let plan = world.oc_quay(&["repair", "-n", "shop", "--adopt", "--dry-run", "-o", "wide"]).succeeds().stdout;
-    assert!(plan.contains("which was made for an earlier namespace shop") && !plan.contains("another cluster"), "{plan}");
+    assert!(plan.contains("which was made for an earlier") && !plan.contains("another cluster"), "{plan}");
     world.oc_quay(&["repair", "--adopt", "-n", "shop", "--yes"]).succeeds();
     world.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).succeeds();
 }

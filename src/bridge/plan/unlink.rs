@@ -130,7 +130,7 @@ impl Planner<'_> {
         if options.delete_organization {
             self.plan.changes.push(Change::DeleteOrganization { organization: name });
         } else if options.delete_robots {
-            let ours = |robot: &&Robot| organization.is_robot_ours(robot);
+            let ours = |robot: &&Robot| robot.is_ours();
             let robots: Vec<_> = organization.robots.iter().flatten().filter(ours).map(|robot| robot.name.clone()).collect();
             let delete = |robot| Change::DeleteRobot { organization: name.clone(), robot };
             self.plan.changes.extend(robots.into_iter().map(delete));

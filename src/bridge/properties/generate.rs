@@ -71,6 +71,7 @@ pub(in crate::bridge) fn golden() -> NamespaceSnapshot {
                 .map(|name| Robot {
                     name: name.into(),
                     mark: None,
+                    is_adopted: false,
                     token: Some(token(name, 0).into()),
                     repositories: BTreeSet::from(["app".into()]),
                 })
@@ -149,6 +150,7 @@ prop_compose! {
         Robot {
             name: name.into(),
             mark: match mark { 0 => Some(foreign), 1 => Some(former), 2..=5 => None, 6 => Some(before), _ => Some(our_mark(mark > 7)) },
+            is_adopted: false,
             token: shown.then(|| token(name, 0).into()),
             repositories: rights.into_iter().map(Into::into).collect(),
         }
@@ -170,8 +172,11 @@ fn organization() -> impl Strategy<Value = Option<Organization>> {
         kept.into_iter().map(|index: usize| all[index].clone()).collect::<Vec<_>>()
     });
     let repositories = subsequence(vec!["app", "base", "web", "left-behind"], 0..=4);
-    let parts = (maybe_read(robots), maybe_read(default_permissions()), maybe_read(repositories), 0..8, any::<bool>());
-    let known = parts.prop_map(|(robots, mut default_permissions, repositories, adopted, is_owned)| {
+    let parts = (maybe_read(robots), maybe_read(default_permissions()), maybe_read(repositories), 0..8_usize, any::<bool>());
+    let known = parts.prop_map(|(mut robots, mut default_permissions, repositories, adopted, is_owned)| {
+        // Robot accounts are taken over with their organization only.
+        let count = [0, 2].get(adopted).copied().unwrap_or_default();
+        robots.iter_mut().flatten().take(count).for_each(|robot| robot.is_adopted = true);
         if let (Ok(robots), Ok(permissions)) = (&robots, &mut default_permissions) {
             // Deleting a robot account deletes its default permissions (sample 611).
             permissions.retain(|permission| robots.iter().any(|robot: &Robot| robot.name == permission.robot));

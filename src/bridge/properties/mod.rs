@@ -128,7 +128,8 @@ proptest! {
     fn nothing_without_our_mark_is_renewed_or_deleted(before in any_namespace()) {
         let is_marked = |name: &str| before.organization().is_some_and(|organization| {
             let robot = organization.robot(name);
-            organization.adopted_by.is_some() || robot.is_some_and(|robot| robot.mark.as_ref().is_some_and(|mark| mark.uid == "uid-1"))
+            let is_adopted = organization.adopted_by.is_some();
+            robot.is_some_and(|robot| robot.is_adopted || robot.mark.as_ref().is_some_and(|mark| is_adopted || mark.uid == "uid-1"))
         });
         let all = UnlinkOptions { delete_robots: true, delete_organization: false };
         let plans = [repair(&before, Options { adopt: false, rotate: true }), with_subject(&before, |subject| plan::unlink(subject, all))];
@@ -153,7 +154,7 @@ proptest! {
         for change in repair(&before, Options::default()).changes.iter().filter(|change| change.is_secret_write()) {
             prop_assert!(!is_others && is_proven, "{:?}", change);
             let pipeline = organization.robot("pipeline").filter(|_| change.object().name.starts_with("pipeline"));
-            prop_assert!(pipeline.is_none_or(|robot| robot.mark.is_some() || is_known(robot)), "{:?}", change);
+            prop_assert!(pipeline.is_none_or(|robot| robot.is_ours() || is_known(robot)), "{:?}", change);
         }
     }
 

@@ -103,7 +103,7 @@ fn shows_an_adoption_to_everybody_who_reads_the_robot_accounts() {
     let next = mark_of("integration-3", "api.prod:6443", "uid-3");
     let client = scene.client();
     for adopter in [&stranger, &stranger, &next] {
-        scene.run(client.adopt(ORGANIZATION, &adopter.to_string())).unwrap();
+        scene.run(client.adopt(ORGANIZATION, &adopter.to_string(), &["builder".to_owned()])).unwrap();
         scene.requests();
         for mark in [&stranger, &ours()] {
             let organization = scene.read_for(&client, Depth::Lean, &claim_of(mark.clone()), &REPOSITORIES).unwrap().unwrap();
@@ -119,13 +119,16 @@ fn an_adoption_keeps_teams_of_others() {
     let scene = Scene::linked();
     let (client, quay) = (scene.client(), &scene.sandbox.quay);
     let stranger = mark_of("integration-2", "api.prod:6443", "uid-2");
-    quay.add_team(ORGANIZATION, "oc-quay", TeamRole::Admin, &["alice"]);
-    scene.run(client.adopt(ORGANIZATION, &stranger.to_string())).unwrap();
-    assert_eq!(scene.read(&client, Depth::Lean).unwrap().unwrap().adopted_by, Some(stranger));
+    quay.add_team(ORGANIZATION, "oc-quay", TeamRole::Admin, &["alice", &format!("{ORGANIZATION}+default")]);
+    scene.run(client.adopt(ORGANIZATION, &stranger.to_string(), &["builder".to_owned()])).unwrap();
+    let organization = scene.read(&client, Depth::Lean).unwrap().unwrap();
+    assert_eq!(organization.adopted_by, Some(stranger));
+    let adopted: Vec<_> = organization.robots.unwrap().into_iter().filter(|robot| robot.is_adopted).collect();
+    assert_eq!(adopted.iter().map(|robot| robot.name.as_str()).collect::<Vec<_>>(), ["builder"]);
     assert!(quay.teams(ORGANIZATION).contains(&("oc-quay".to_owned(), TeamRole::Admin)));
 
     quay.describe_team(ORGANIZATION, "oc-quay-owner", "of people, too");
-    let error = scene.run(client.adopt(ORGANIZATION, &ours().to_string())).unwrap_err();
+    let error = scene.run(client.adopt(ORGANIZATION, &ours().to_string(), &[])).unwrap_err();
     assert!(error.to_string().contains("oc-quay did not create"), "{error}");
 }
 
