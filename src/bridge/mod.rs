@@ -14,6 +14,7 @@ pub mod dockerconfig;
 pub mod finding;
 pub mod image_policy;
 pub mod imports;
+pub mod inferred;
 pub mod integration;
 pub mod mark;
 pub mod names;
@@ -24,7 +25,7 @@ pub mod plan;
 mod properties;
 pub mod registry;
 pub mod remember;
-mod rights;
+pub mod rights;
 pub mod scope;
 pub mod snapshot;
 

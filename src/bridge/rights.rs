@@ -4,7 +4,7 @@ use super::snapshot::{Unread, UnreadKind};
 
 /// The command by which an administrator lets the person read what could not be read, with the fewest rights that have a name;
 /// none if the refusal does not say what is missing.
-pub(super) fn grant(unread: &Unread) -> Option<String> {
+pub fn grant(unread: &Unread) -> Option<String> {
     if unread.kind != UnreadKind::Forbidden {
         return None;
     }

@@ -72,12 +72,15 @@ fn replace(file: &Path, content: &[u8]) -> std::io::Result<()> {
 pub(super) async fn look(
     context: &Context<'_>,
     cluster: &Cluster,
-    settings: Settings,
+    mut settings: Settings,
     target: &cli::Target,
     probe: bool,
 ) -> Result<StatusReport, Error> {
     let global = context.global;
     let which = Which::of(target, global, cluster)?;
+    if let Which::Named(names) = &which {
+        settings.namespace = names.first().cloned();
+    }
     let parallel = usize::from(global.parallel);
     let (session, (parts, rewriters), policy, pods) = context
         .ui

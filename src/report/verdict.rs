@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::bridge::finding::{Administrator, Code, Finding, Level};
+use crate::bridge::finding::{Administrator, Finding, Level};
 
 use super::change::{ChangeReport, ChangeState};
 use super::status::{NamespaceReport, StatusReport};
@@ -101,7 +101,7 @@ fn left_open(unchecked: usize) -> String {
 
 /// What is left to the person who has no token: to ask the registry.
 fn probe(report: &StatusReport, invocation: &Invocation, selection: &str) -> Option<Next> {
-    let lacks_token = report.integration_findings().iter().any(|finding| finding.code == Code::CredentialsUnreadable);
+    let lacks_token = report.integration.is_for_administrators;
     let can_tell = report.summary.linked > 0 && !report.namespaces.iter().any(NamespaceReport::is_probed);
     (lacks_token && can_tell).then(|| (format!("{invocation} status {selection} --probe"), None))
 }

@@ -13,8 +13,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::image_policy::ImagePolicy;
-use crate::bridge::integration::{Integration, IntegrationSnapshot, StoredToken};
+use crate::bridge::inferred::Inferred;
+use crate::bridge::integration::{Integration, IntegrationSnapshot, Setting, Source, StoredToken};
 use crate::bridge::names::QuayUrl;
+use crate::bridge::rights::grant;
 use crate::bridge::snapshot::{Read, Rewriters, Unread, UnreadKind, WaitingPod};
 use crate::cli::Global;
 use crate::cluster::{self, CA_KEY, Cluster, Credentials};
@@ -124,6 +126,10 @@ impl Session {
             image_policy: None,
             server: cluster.server(),
         };
+        if settings.token.is_none() && snapshot.resources.as_ref().is_err_and(|unread| unread.kind == UnreadKind::Forbidden) {
+            let namespace = settings.namespace.as_deref().unwrap_or_else(|| cluster.namespace());
+            infer(&mut snapshot, namespace, &cluster).await;
+        }
         let mut token = settings.token;
         let mut stored_ca = None;
         // The authority is the Quay's, and does not depend on the token.
@@ -237,13 +243,17 @@ impl Session {
         }
         let by_hand = "give one yourself: --quay-token-file FILE, or OC_QUAY_TOKEN";
         let Some(key) = self.snapshot.secret() else {
-            let reason = match &self.snapshot.given.url {
-                Some(url) if !self.snapshot.names_its_quay() => {
-                    format!(": {} names another Quay than the QuayIntegration, whose token is not sent there", url.source)
-                }
-                _ => String::new(),
-            };
-            return Err(Error::new(format!("there is no token for Quay{reason}")).hint(by_hand));
+            let foreign = self.snapshot.given.url.as_ref().filter(|_| !self.snapshot.names_its_quay());
+            return Err(match foreign {
+                Some(url) => Error::new(format!(
+                    "there is no token for Quay: {} names another Quay than the QuayIntegration, whose token is not sent there",
+                    url.source
+                )),
+                None => Error::new("there is no token for Quay").hint(
+                    "ask a cluster administrator to run this command; `oc quay status` shows what you can see yourself",
+                ),
+            }
+            .hint(by_hand));
         };
         let reason = match &self.snapshot.stored_token {
             Some(Err(unread)) => unread.to_string(),
@@ -253,9 +263,29 @@ impl Session {
             _ => format!("{key}: it is empty"),
         };
         Err(Error::new(format!("there is no token for Quay: {reason}"))
-            .hint("ask for the right to read it, or for the token to be put there")
+            .hint(
+                "the token is for administrators: ask one to run this command; `oc quay status` shows what you can see yourself",
+            )
             .hint(by_hand))
     }
+}
+
+/// Takes what was not given from the namespace's own pull secrets. A token that was given is never sent where they say.
+async fn infer(snapshot: &mut IntegrationSnapshot, namespace: &str, cluster: &Cluster) {
+    if snapshot.given.url.is_some() && snapshot.given.cluster_id.is_some() {
+        return;
+    }
+    let Ok(secrets) = cluster.login_secrets(namespace).await else { return };
+    let Some((told, secret)) = Inferred::of(namespace, &secrets) else { return };
+    let url = format!("https://{}", told.host);
+    let is_given = |given: &Setting<String>| QuayUrl::parse(&given.value).is_ok_and(|(url, _)| url.host() == told.host);
+    if QuayUrl::parse(&url).is_err() || !snapshot.given.url.as_ref().is_none_or(is_given) {
+        return;
+    }
+    let source = Source::Secret(SecretKey { namespace: namespace.to_owned(), name: secret, key: ".dockerconfigjson".to_owned() });
+    let given = &mut snapshot.given;
+    given.url.get_or_insert_with(|| Setting { value: url, source: source.clone() });
+    given.cluster_id.get_or_insert(Setting { value: told.cluster_id, source });
 }
 
 /// That the namespace lists are neither read nor written, as they are about another Quay or cluster ID.
@@ -303,7 +333,10 @@ fn nobody_says_which_quay(unread: &Unread, cluster: &Cluster) -> Error {
     match unread.kind {
         UnreadKind::Forbidden => error
             .hint("name the Quay yourself: --quay-url, --cluster-id and, to look into Quay, --quay-token-file")
-            .hint("or ask a cluster administrator to let you read QuayIntegrations and the Secret with the token"),
+            .hint(match grant(unread) {
+                Some(command) => format!("or ask a cluster administrator to let you read which Quay the cluster uses: {command}"),
+                None => "or ask a cluster administrator to let you list quayintegrations.quay.redhat.com".to_owned(),
+            }),
         UnreadKind::Unreachable if cluster.is_behind_proxy() => {
             error.hint("if it is to be reached without the proxy, put its name into NO_PROXY")
         }

@@ -25,6 +25,8 @@ pub(crate) struct Settings {
     pub token: Option<SecretString>,
     /// PEM, with certificates alone.
     pub ca: Option<Vec<u8>>,
+    /// The namespace whose pull secrets say which Quay, where nothing else does; none for the context's.
+    pub namespace: Option<String>,
     /// The warnings to print about them.
     pub warnings: Vec<String>,
 }
@@ -32,7 +34,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// None: what the cluster says is what counts.
     pub(crate) fn none() -> Self {
-        Self { given: Given::default(), token: None, ca: None, warnings: vec![] }
+        Self { given: Given::default(), token: None, ca: None, namespace: None, warnings: vec![] }
     }
 
     /// Reads them.
@@ -63,7 +65,13 @@ impl Settings {
         };
         let token = read_token(global.quay_token_file.as_deref())?;
         let (token, source) = token.map_or((None, None), |(token, source)| (Some(token), Some(source)));
-        Ok(Self { given: Given { url, cluster_id, token: source, insecure: global.insecure }, token, ca, warnings })
+        Ok(Self {
+            given: Given { url, cluster_id, token: source, insecure: global.insecure },
+            token,
+            ca,
+            namespace: global.namespace.clone(),
+            warnings,
+        })
     }
 }
 

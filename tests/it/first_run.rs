@@ -81,7 +81,9 @@ fn whoever_has_no_integration_or_no_rights_is_told_the_next_step() {
         hints,
         [
             "hint: name the Quay yourself: --quay-url, --cluster-id and, to look into Quay, --quay-token-file",
-            "hint: or ask a cluster administrator to let you read QuayIntegrations and the Secret with the token"
+            "hint: or ask a cluster administrator to let you read which Quay the cluster uses: oc create clusterrole \
+             oc-quay-read-quayintegrations --verb=get,list --resource=quayintegrations.quay.redhat.com && oc adm policy \
+             add-cluster-role-to-user oc-quay-read-quayintegrations nobody"
         ]
     );
     world.delete("QuayIntegration", "", "quay");
@@ -112,7 +114,8 @@ fn files_from_windows_are_read() {
     fs::write(&authority, fs::read_to_string(world.sandbox.ca_file()).unwrap().replace('\n', "\r\n")).unwrap();
     let run = world.oc_quay(&["status", "-n", "shop", "--kubeconfig", file.to_str().unwrap()]);
     let run = run.env("OC_QUAY_CA_FILE", authority).ends_with(1);
-    assert!(run.stdout.ends_with("Run: oc quay repair -n shop\n"), "{}", run.stdout);
+    let next = format!("Run: oc quay --kubeconfig {} repair -n shop\n", file.display());
+    assert!(run.stdout.ends_with(&next), "{}", run.stdout);
 }
 
 #[test]

@@ -10,7 +10,8 @@ use crate::bridge::snapshot::UnreadKind;
 /// not asked.
 pub fn integration(snapshot: &IntegrationSnapshot, troubles: Option<&[Trouble]>) -> Vec<Check> {
     let met = troubles.unwrap_or_default();
-    let mut checks = vec![resource(snapshot), settings(snapshot), token(snapshot, met), quay(snapshot, troubles)];
+    let mut checks = vec![resource(snapshot), settings(snapshot), token(snapshot, met)];
+    checks.extend(quay(snapshot, troubles));
     checks.extend(image_policy(snapshot));
     checks.extend(snapshot.rewriters.as_ref().and_then(webhooks::check));
     checks
@@ -161,8 +162,12 @@ fn given_by(snapshot: &IntegrationSnapshot) -> String {
     snapshot.given.token.as_ref().map(|source| format!(" of {source}")).unwrap_or_default()
 }
 
-fn quay(snapshot: &IntegrationSnapshot, troubles: Option<&[Trouble]>) -> Check {
-    let Some(troubles) = troubles else { return Check::skipped("Quay", "it was not asked") };
+/// None where there was no reason to ask.
+fn quay(snapshot: &IntegrationSnapshot, troubles: Option<&[Trouble]>) -> Option<Check> {
+    let Some(troubles) = troubles else {
+        let has_token = snapshot.given.token.is_some() || matches!(snapshot.stored_token, Some(Ok(StoredToken::Present)));
+        return (!has_token).then(|| Check::skipped("Quay", "there is no token for it"));
+    };
     let url = snapshot.url().map(|url| url.value).unwrap_or_default();
     let object = ObjectRef::cluster("Quay", &url);
     let findings: Vec<_> = troubles
@@ -184,7 +189,7 @@ fn quay(snapshot: &IntegrationSnapshot, troubles: Option<&[Trouble]>) -> Check {
         Some(finding) => finding.code.entry().title.to_owned(),
         None => "no trouble met".to_owned(),
     };
-    Check::new("Quay", fact, findings)
+    Some(Check::new("Quay", fact, findings))
 }
 
 /// None for somebody who is not allowed to read it: it is the administrators' to care about.

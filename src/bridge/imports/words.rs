@@ -30,6 +30,9 @@ pub fn is_refused(message: &str) -> bool {
 fn cause(message: &str) -> Option<&'static str> {
     let known = [
         ("you may not have access", "no secret of the namespace may read it, or another secret for the host comes first"),
+        ("not allowed by whitelist", "allowedRegistriesForImport of the cluster's image policy does not name it"),
+        ("rejected by policy", "the cluster's image policy does not allow it"),
+        ("is blocked in", "blockedRegistries of the cluster's image policy names it"),
         ("not found", "Quay has no such image"),
         ("x509", "the cluster does not trust Quay's certificate"),
         ("server gave HTTP response to HTTPS client", "Quay answers plain http there"),

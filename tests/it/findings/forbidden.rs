@@ -62,6 +62,39 @@ fn somebody_who_may_read_neither_the_integration_nor_the_token_is_told_both_ways
 }
 
 #[test]
+fn works_from_own_pull_secrets_without_any_cluster_right() {
+    let world = World::new();
+    world.grant("dev", "shop");
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world.forget_traffic();
+    for namespace in [&["-n", "shop"][..], &["shop"]] {
+        let status = world.oc_quay(&[&["status", "-o", "json"], namespace].concat()).user("dev").succeeds();
+        let report = status.json();
+        assert_eq!(report["integration"]["quay"]["value"], world.sandbox.quay.url(), "{report}");
+        assert_eq!(report["integration"]["clusterId"]["value"], "openshift");
+        assert!(report["next"].as_str().unwrap().ends_with("--probe"), "{report}");
+    }
+    assert!(world.quay_traffic().entries().is_empty(), "there is no token");
+    let probe = world.oc_quay(&["status", "-n", "shop", "--probe"]).user("dev").succeeds();
+    assert!(probe.stdout.contains("3 of 3 logins accepted"), "{}", probe.stdout);
+    world.remove_from_list("shop", "default", "imagePullSecrets", "default-quay-openshift");
+    let status = world.oc_quay(&["status", "-n", "shop"]).user("dev").ends_with(1);
+    assert!(status.stdout.contains("Ask a cluster administrator to run: oc quay repair -n shop"), "{}", status.stdout);
+}
+
+#[test]
+fn sends_no_token_where_a_pull_secret_says() {
+    let world = World::new();
+    world.grant("dev", "shop");
+    // Whoever has the role `edit` in a project can write this.
+    world.create_login("shop", "builder-quay-openshift", "openshift_shop+builder:password");
+    let token = world.sandbox.quay.admin_token();
+    let run = world.oc_quay(&["status", "-n", "shop"]).user("dev").env("OC_QUAY_TOKEN", token).ends_with(2);
+    assert!(run.stderr.contains("--quay-url"), "{}", run.stderr);
+    assert!(world.quay_traffic().entries().is_empty());
+}
+
+#[test]
 fn somebody_with_no_rights_at_all_sees_only_unknowns() {
     let world = World::new();
     let status = world

@@ -98,3 +98,33 @@ fn repeats_connection_flags_in_hints() {
     command.without_env("KUBECONFIG").succeeds();
     assert!(world.get("Secret", "shop", "default-quay-openshift").is_some());
 }
+
+#[test]
+fn leads_from_a_given_token_to_no_set_up() {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let file = world.dir().join("token.txt");
+    std::fs::write(&file, "x".repeat(40)).unwrap();
+    let arguments = ["status", "-n", "shop", "-o", "json", "--quay-token-file", file.to_str().unwrap()];
+    let status = world.oc_quay(&arguments).ends_with(1);
+    assert_eq!(status.json()["next"], "oc quay explain OQ109", "{}", status.stdout);
+    assert!(status.stdout.contains("--quay-token-file"), "{}", status.stdout);
+}
+
+#[test]
+fn sets_up_what_a_set_up_is_hinted_for() {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let damages: [(&str, fn(&World)); 2] = [
+        ("OQ101", |world| world.delete("QuayIntegration", "", "quay")),
+        ("OQ107", |world| world.delete("Secret", "openshift-operators", "quay-integration")),
+    ];
+    for (code, damage) in damages {
+        damage(&world);
+        let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(1);
+        assert_eq!((status.codes()[0].as_str(), &status.json()["next"]), (code, &"oc quay setup".into()));
+        world.setup(&["--without-operator"]).succeeds();
+        let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
+        assert!(!status.codes().contains(&code.to_owned()), "{}", status.stdout);
+    }
+}
