@@ -157,6 +157,12 @@ fn an_operator_without_olm_is_stopped_and_its_webhook_goes() {
     assert_eq!(world.get("MutatingWebhookConfiguration", "", "operators"), None);
     assert!(bridge_runs(&world));
     assert_nothing_to_do(&world, &["--take-over"]);
+    let again = world.setup(&[]).succeeds();
+    assert!(
+        again.said().contains("scaled to 0: the bridge does not stand by") && !again.said().contains("stands by until"),
+        "{}",
+        again.stdout
+    );
 }
 
 #[test]

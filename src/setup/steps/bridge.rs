@@ -83,6 +83,8 @@ pub(super) fn plan(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
     }
     if setup.answers.take_over {
         take_over(setup, operator, &mut plan);
+    } else if operator.stopped().is_some() {
+        plan.fact(Level::Info, "the Quay Bridge Operator is installed too, and scaled to 0: the bridge does not stand by for it");
     } else if operator.is_installed() {
         plan.fact(Level::Warning, "the Quay Bridge Operator is installed too: the bridge stands by until it is gone");
         plan.fact(Level::Info, "--take-over removes the operator, and leaves everything that it has linked as it is");
