@@ -214,6 +214,7 @@ fn asks() {
             "name" => ui.text("Name:", Some("prod"), &|name| {
                 if name.contains(' ') { Err(format!("`{name}` has a space")) } else { Ok(()) }
             }),
+            "free" => ui.text("Anything:", Some(""), &|_| Ok(())).map(|text| format!("`{text}`")),
             "way" => ui.select("Which way?", &WAYS, 1).map(|way| way.to_string()),
             other => panic!("no question {other}"),
         };
@@ -327,6 +328,15 @@ fn an_option_is_chosen_with_the_arrow_keys() {
         terminal.sees(help).press(key).sees("way is stopped");
         terminal.ends_with(0);
     }
+}
+
+#[test]
+fn shows_no_empty_default() {
+    let world = World::bare();
+    let terminal = asked(&world, "free").at_terminal();
+    terminal.sees("? Anything:").press(Key::Enter).sees("free is ``");
+    let left = terminal.ends_with(0);
+    assert!(!left.written.contains("()"), "{}", left.written);
 }
 
 /// The keys of a shell's line, in a text and in a hidden answer.

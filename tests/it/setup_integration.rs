@@ -361,6 +361,13 @@ fn prints_the_objects_of_the_chosen_controller() {
 }
 
 #[test]
+fn takes_none_for_the_namespaces_to_link() {
+    let world = World::bare();
+    let run = world.setup(&["--without-operator", "--link", "none", "-o", "json"]).succeeds();
+    assert_eq!(run.state("proof"), "skipped");
+}
+
+#[test]
 fn repeats_every_flag_in_the_command_line() {
     let world = World::bare();
     let flags =

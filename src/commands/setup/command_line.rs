@@ -173,3 +173,36 @@ fn node_trust_word(choice: NodeTrust) -> &'static str {
         NodeTrust::Skip => "skip",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use crate::cli::Cli;
+
+    /// Flags that say how the set-up is looked at, and those that another one stands for.
+    const LEFT_OUT: [&str; 12] = [
+        "check",
+        "color",
+        "dry-run",
+        "external-secret",
+        "help",
+        "namespace",
+        "no-input",
+        "output",
+        "verbose",
+        "version",
+        "without-operator",
+        "yes",
+    ];
+
+    #[test]
+    fn knows_every_flag() {
+        let code = include_str!("command_line.rs");
+        let command = Cli::command();
+        let setup = command.find_subcommand("setup").map(|setup| setup.get_arguments()).into_iter().flatten();
+        let flags = command.get_arguments().chain(setup).filter_map(|argument| argument.get_long());
+        let missing: Vec<_> = flags.filter(|flag| !LEFT_OUT.contains(flag) && !code.contains(&format!("\"--{flag}\""))).collect();
+        assert_eq!(missing, Vec::<&str>::new());
+    }
+}
