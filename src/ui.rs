@@ -101,7 +101,7 @@ impl Ui {
             can_prompt: false,
             ascii: false,
             width: None,
-            line: Line::new(false),
+            line: Arc::new(Line::new(false)),
         }
     }
 

@@ -49,6 +49,8 @@ mod tests {
     fn secret(name: &str, host: &str, username: &str) -> Secret {
         let login = Login { username: username.into(), password: "token".into() };
         Secret {
+            is_plain: true,
+            undecodable: vec![],
             name: name.into(),
             resource_version: "1".into(),
             kind: "kubernetes.io/dockerconfigjson".into(),

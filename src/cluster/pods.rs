@@ -58,17 +58,15 @@ struct Waiting {
 impl Cluster {
     /// The pods that wait for an image, by namespace: of one namespace, or of all. Only pods that have not started are asked for.
     pub async fn waiting_pods(&self, namespace: Option<&str>) -> Read<BTreeMap<String, Vec<WaitingPod>>> {
-        let mut found: BTreeMap<String, Vec<WaitingPod>> = BTreeMap::new();
         let pending = ListParams::default().fields("status.phase=Pending");
-        self.each(&PODS, namespace, pending, |mut pod: StoredPod| {
+        let add = |found: &mut BTreeMap<String, Vec<WaitingPod>>, mut pod: StoredPod| {
             let namespace = std::mem::take(&mut pod.metadata.namespace);
             let pod = WaitingPod::from(pod);
             if !pod.waits_for.is_empty() {
                 found.entry(namespace).or_default().push(pod);
             }
-        })
-        .await?;
-        Ok(found)
+        };
+        Ok(self.each(&PODS, namespace, pending, add).await?)
     }
 }
 

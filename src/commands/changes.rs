@@ -36,14 +36,7 @@ pub(super) struct ChangeSet {
 impl ChangeSet {
     /// Without any plan.
     pub(super) fn new(command: &'static str) -> Self {
-        Self {
-            command,
-            scope: ScopeEdit::default(),
-            scope_obstacle: None,
-            obstacles: vec![],
-            plans: vec![],
-            left_out: vec![],
-        }
+        Self { command, scope: ScopeEdit::default(), scope_obstacle: None, obstacles: vec![], plans: vec![], left_out: vec![] }
     }
 
     /// Adds a namespace's plan, with the changes that bring it into (or out of) scope in front.

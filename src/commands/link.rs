@@ -191,7 +191,6 @@ impl<'a> Linking<'a> {
         let mut resource = target.integration.resource.clone();
         let mut all = session.judge_each(context.ui, target, parts, look, &self.requests, |judged| judged).await;
         all.retain(|judged| !matches!(self.which, Which::All) || judged.is_to_be_linked(target));
-        all.iter().try_for_each(|judged| self.refuse_impossible(judged))?;
         if all.iter().any(lacks_organization) {
             // Before the first change: an organization without robot accounts is of no use.
             target.quay.diagnose().await;

@@ -131,8 +131,7 @@ pub(crate) async fn parts_left(
 /// The pods that wait for an image, where they can be read. Of namespaces that are not named, one list shows all.
 pub(crate) async fn waiting_pods(cluster: &Cluster, which: &Which, parallel: usize) -> BTreeMap<String, Vec<WaitingPod>> {
     let Which::Named(names) = which else { return cluster.waiting_pods(None).await.unwrap_or_default() };
-    let lists = futures::stream::iter(names).map(|name| cluster.waiting_pods(Some(name)));
-    let lists: Vec<_> = lists.buffered(parallel).collect().await;
+    let lists = side_by_side(names.iter().map(|name| cluster.waiting_pods(Some(name))), parallel).await;
     lists.into_iter().filter_map(Result::ok).flatten().collect()
 }
 

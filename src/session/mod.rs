@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::image_policy::ImagePolicy;
 use crate::bridge::inferred::Inferred;
-use crate::bridge::integration::{Integration, IntegrationSnapshot, Setting, Source, StoredToken};
+use crate::bridge::integration::{Integration, IntegrationSnapshot, SecretKey, Setting, Source, StoredToken};
 use crate::bridge::names::QuayUrl;
 use crate::bridge::rights::grant;
 use crate::bridge::snapshot::{Read, Rewriters, Unread, UnreadKind, WaitingPod};
@@ -249,9 +249,8 @@ impl Session {
                     "there is no token for Quay: {} names another Quay than the QuayIntegration, whose token is not sent there",
                     url.source
                 )),
-                None => Error::new("there is no token for Quay").hint(
-                    "ask a cluster administrator to run this command; `oc quay status` shows what you can see yourself",
-                ),
+                None => Error::new("there is no token for Quay")
+                    .hint("ask a cluster administrator to run this command; `oc quay status` shows what you can see yourself"),
             }
             .hint(by_hand));
         };

@@ -62,8 +62,7 @@ fn missing_rights(subject: &Subject, organization: &Organization) -> Vec<Finding
     let desired = subject.desired;
     let existing = organization.repositories.iter().flatten().filter(|name| desired.repositories.contains(*name));
     let accounts = subject.usable_accounts();
-    let robots: Vec<_> =
-        accounts.into_iter().filter_map(|account| Some((account, organization.robot(&account.name)?))).collect();
+    let robots: Vec<_> = accounts.into_iter().filter_map(|account| Some((account, organization.robot(&account.name)?))).collect();
     let mut findings = Vec::new();
     for name in existing {
         for (account, robot) in &robots {

@@ -44,7 +44,7 @@ async fn list(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error>
     let target = session.settings()?;
     let mut configs = Vec::new();
     // Who rewrites builds is a matter of the whole cluster.
-    let of_cluster = checks::integration(&session.snapshot, &[]).into_iter().flat_map(|check| check.findings);
+    let of_cluster = checks::integration(&session.snapshot, None).into_iter().flat_map(|check| check.findings);
     let mut findings: Vec<Finding> = of_cluster.filter(is_about_builds).collect();
     let mut images = Vec::new();
     let mut unread = Vec::new();

@@ -38,7 +38,7 @@ const fn in_fresh(case: Case) -> Case {
     Case { namespace: "fresh", ..case }
 }
 
-pub(super) static CASES: [Case; 23] = [
+pub(super) static CASES: &[Case] = &[
     arranged("no QuayIntegration", &["OQ101 QuayIntegration"], [1, 2], |world| world.delete("QuayIntegration", "", "quay")),
     arranged("two QuayIntegrations", &["OQ102 QuayIntegration"], [1, 2], |world| {
         let mut second = manifests::quay_integration(&world.sandbox.quay.url());

@@ -49,7 +49,7 @@ const fn fresh(case: Case) -> Case {
 
 const SECRETS: [&str; 3] = ["OQ301 Secret/*-quay-openshift", "OQ312 ServiceAccount/*", "OQ313 ServiceAccount/*"];
 
-pub(super) static CASES: [Case; 36] = [
+pub(super) static CASES: &[Case] = &[
     mended("stale", &["OQ306 Secret/builder-quay-openshift"], |world, ns| regenerate(world, ns, "builder")),
     probed(mended("refused", &["OQ306 Secret/builder-quay-openshift", "OQ321 Secret/builder-quay-openshift"], |world, ns| {
         regenerate(world, ns, "builder")
@@ -193,7 +193,7 @@ fn what_is_wrong_in_a_namespace_is_found_and_what_is_ours_to_repair_is_repaired(
     let world = World::bare();
     world.integration();
     world.trust_quay();
-    for case in &CASES {
+    for case in CASES {
         world.namespace(case.namespace);
         world.image_stream(case.namespace, "app");
     }

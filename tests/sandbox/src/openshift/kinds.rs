@@ -117,7 +117,7 @@ pub(crate) static BUILD: &Kind = &TABLE[7];
 pub(crate) static BUILD_CONFIG: &Kind = &TABLE[8];
 
 /// Every kind served. The first rows are those named above.
-pub(crate) static TABLE: [Kind; 39] = [
+pub(crate) static TABLE: [Kind; 40] = [
     Kind::new("", "v1", "Namespace", "namespaces").status(),
     Kind::new("", "v1", "ServiceAccount", "serviceaccounts").namespaced(),
     Kind::new("", "v1", "Secret", "secrets").namespaced(),
