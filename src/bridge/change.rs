@@ -20,7 +20,7 @@ pub enum Change {
     /// Become an owner of an organization (superusers only).
     TakeOwnership { organization: String },
     /// Record in an organization that it and these robot accounts are the namespace's of this mark now. `former` says what it
-    /// was, `which was made for ...`; it is empty where only the robot accounts are taken over.
+    /// was, `which was made for ...`; it is empty where only the robot accounts are taken over, or nothing is.
     Adopt { organization: String, mark: String, former: String, robots: Vec<String> },
     /// Create an organization.
     CreateOrganization { organization: String },
@@ -169,6 +169,9 @@ impl Change {
             }
             GuardNamespace { namespace, .. } => format!("take our finalizer off namespace {namespace}"),
             TakeOwnership { organization } => format!("become owner of organization {organization}"),
+            Adopt { organization, former, robots, .. } if former.is_empty() && robots.is_empty() => {
+                format!("record in organization {organization} which namespace it belongs to")
+            }
             Adopt { organization, former, robots, .. } if former.is_empty() => {
                 format!("take over {} in organization {organization}", robots.join(", "))
             }

@@ -7,6 +7,7 @@ use super::{Options, Plan, Planner};
 use crate::bridge::change::{Change, ServiceAccountEdit};
 use crate::bridge::checks::Subject;
 use crate::bridge::finding::Code;
+use crate::bridge::mark::Mark;
 use crate::bridge::names;
 use crate::bridge::ownership::Standing;
 use crate::bridge::snapshot::{Login, Robot, UnreadKind};
@@ -132,6 +133,12 @@ impl Planner<'_> {
         } else if options.delete_robots {
             let ours = |robot: &&Robot| robot.is_ours();
             let robots: Vec<_> = organization.robots.iter().flatten().filter(ours).map(|robot| robot.name.clone()).collect();
+            if !robots.is_empty() && organization.adopted_by.is_none() {
+                // Their marks go with them, and the next link has to see whose it is.
+                let mark = Mark { created: organization.is_created(), ..self.claim.mark.clone() }.to_string();
+                let (organization, former) = (name.clone(), String::new());
+                self.plan.changes.push(Change::Adopt { organization, mark, former, robots: vec![] });
+            }
             let delete = |robot| Change::DeleteRobot { organization: name.clone(), robot };
             self.plan.changes.extend(robots.into_iter().map(delete));
         }
