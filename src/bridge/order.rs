@@ -188,7 +188,7 @@ impl Schedule {
 
     /// The first change of the plan of which is known now what is to become of it; none while all that are left wait. Each
     /// has to be ended with [`Schedule::end`].
-    pub fn next(&mut self) -> Option<Step> {
+    pub fn step(&mut self) -> Option<Step> {
         let index = self.ready.pop_first()?;
         Some(if self.nodes[index].is_skipped { Step::Skip(index) } else { Step::Make(index) })
     }
@@ -368,7 +368,7 @@ mod tests {
             let mut ends: Vec<Option<End>> = vec![None; changes.len()];
             let mut running = Vec::new();
             for next in order {
-                while let Some(step) = schedule.next() {
+                while let Some(step) = schedule.step() {
                     let (Step::Make(index) | Step::Skip(index)) = step;
                     let mut is_to_be_made = true;
                     for (earlier, end) in changes[..index].iter().zip(&ends) {

@@ -203,7 +203,7 @@ impl<'a> Linking<'a> {
             // One among several does not keep the others from being linked.
             match self.refuse_impossible(&judged).and_then(|()| self.plan_one(target, &mut resource, &judged)) {
                 Ok((scope, plan)) => set.add(judged, scope, plan),
-                Err(Refusal { finding, .. }) if self.which.is_many() => set.left_out.push(finding),
+                Err(Refusal { finding, .. }) if self.which.is_many() => set.left_out.push(*finding),
                 Err(Refusal { error, .. }) => return Err(error),
             }
         }
@@ -268,14 +268,14 @@ fn stops(obstacle: Code, judged: &Judged) -> bool {
 /// Why a namespace cannot be linked: an error where it is the only one, a finding among several.
 struct Refusal {
     error: Error,
-    finding: Finding,
+    finding: Box<Finding>,
 }
 
 impl Refusal {
     fn new(error: Error, code: Code, object: ObjectRef, namespace: &str) -> Self {
         let reason = error.messages().join(": ");
         let message = format!("Namespace {namespace} is not linked: {reason}");
-        Self { finding: Finding::new(code, object, message).in_namespace(namespace), error }
+        Self { finding: Box::new(Finding::new(code, object, message).in_namespace(namespace)), error }
     }
 }
 

@@ -59,7 +59,7 @@ impl Session {
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < self.parallel
-                && let Some(step) = schedule.next()
+                && let Some(step) = schedule.step()
             {
                 match step {
                     Step::Make(index) => {
