@@ -69,8 +69,8 @@ pub struct NamespaceSnapshot {
     pub webhooks: Read<Vec<BuildWebhook>>,
     /// What became of a build that was tried here, if one was.
     pub trial: Option<TrialOutcome>,
-    /// Its pods that wait for an image; none where they were not asked for, or could not be read.
-    pub pods: Vec<WaitingPod>,
+    /// Its pods that wait for an image.
+    pub pods: Read<Vec<WaitingPod>>,
     /// Its organization in Quay.
     pub organization: Read<Option<Organization>>,
     /// What the registry granted to the credentials in the secrets; empty unless it was asked.

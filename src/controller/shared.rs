@@ -53,7 +53,7 @@ impl Shared {
             builds: Err(not_wanted()),
             webhooks: Err(not_wanted()),
             trial: None,
-            pods: vec![],
+            pods: Err(not_wanted()),
             organization: Err(Unread { call: "ask Quay".into(), reason: "it was not asked".into(), kind: UnreadKind::Skipped }),
             probes: vec![],
         }

@@ -128,11 +128,38 @@ pub(crate) async fn parts_left(
     Ok(side_by_side(namespaces.into_iter().map(read), parallel).await)
 }
 
-/// The pods that wait for an image, where they can be read. Of namespaces that are not named, one list shows all.
-pub(crate) async fn waiting_pods(cluster: &Cluster, which: &Which, parallel: usize) -> BTreeMap<String, Vec<WaitingPod>> {
-    let Which::Named(names) = which else { return cluster.waiting_pods(None).await.unwrap_or_default() };
-    let lists = side_by_side(names.iter().map(|name| cluster.waiting_pods(Some(name))), parallel).await;
-    lists.into_iter().filter_map(Result::ok).flatten().collect()
+/// The pods that wait for an image, by namespace. Of namespaces that are not named, one list shows all.
+pub(crate) async fn waiting_pods(cluster: &Cluster, which: &Which, parallel: usize) -> WaitingPods {
+    let Which::Named(names) = which else {
+        return WaitingPods { named: BTreeMap::new(), others: cluster.waiting_pods(None).await };
+    };
+    let read = async |name: &String| {
+        let found = cluster.waiting_pods(Some(name)).await;
+        (name.clone(), found.map(|mut found| found.remove(name).unwrap_or_default()))
+    };
+    let named = side_by_side(names.iter().map(read), parallel).await.into_iter().collect();
+    WaitingPods { named, others: Err(not_wanted()) }
+}
+
+/// Pods that wait for an image.
+pub(crate) struct WaitingPods {
+    /// Those of namespaces that were asked for one by one.
+    named: BTreeMap<String, Read<Vec<WaitingPod>>>,
+    /// Those of all others.
+    others: Read<BTreeMap<String, Vec<WaitingPod>>>,
+}
+
+impl WaitingPods {
+    /// Nobody asked.
+    pub(crate) fn not_wanted() -> Self {
+        Self { named: BTreeMap::new(), others: Err(not_wanted()) }
+    }
+
+    /// Those of a namespace.
+    fn of(&self, namespace: &str) -> Read<Vec<WaitingPod>> {
+        let other = || self.others.as_ref().map(|all| all.get(namespace).cloned().unwrap_or_default()).map_err(Clone::clone);
+        self.named.get(namespace).cloned().unwrap_or_else(other)
+    }
 }
 
 /// The same with all that is to be known of their builds, and who rewrites these.
@@ -268,7 +295,7 @@ impl Session {
             builds: parts.builds,
             webhooks: rewriters.map_or_else(|| Err(not_wanted()), |rewriters| rewriters.webhooks.clone()),
             trial: rewriters.and_then(|rewriters| rewriters.trial_in(&parts.name)).cloned(),
-            pods: self.pods.get(&parts.name).cloned().unwrap_or_default(),
+            pods: self.pods.of(&parts.name),
             organization: Err(not_asked),
             probes: vec![],
             name: parts.name,

@@ -5,7 +5,6 @@ pub(crate) mod gather;
 pub(crate) mod settings;
 pub(crate) mod shell;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -17,12 +16,13 @@ use crate::bridge::inferred::Inferred;
 use crate::bridge::integration::{Integration, IntegrationSnapshot, SecretKey, Setting, Source, StoredToken};
 use crate::bridge::names::QuayUrl;
 use crate::bridge::rights::grant;
-use crate::bridge::snapshot::{Read, Rewriters, Unread, UnreadKind, WaitingPod};
+use crate::bridge::snapshot::{Read, Rewriters, Unread, UnreadKind};
 use crate::cli::Global;
 use crate::cluster::{self, CA_KEY, Cluster, Credentials};
 use crate::error::Error;
 use crate::quay::{self, OptionsError, Quay};
 use crate::ui::{Ui, printable_line};
+use gather::WaitingPods;
 use settings::Settings;
 
 const BY_FLAGS: &str = "name the Quay yourself: --quay-url, --cluster-id and --quay-token-file";
@@ -49,8 +49,8 @@ pub(crate) struct Session {
     pub target: Option<Target>,
     /// Requests in flight at once.
     pub parallel: usize,
-    /// Pods that wait for an image, by namespace, as far as they were asked for.
-    pub pods: BTreeMap<String, Vec<WaitingPod>>,
+    /// Pods that wait for an image.
+    pub pods: WaitingPods,
     /// What somebody should know about it.
     pub warnings: Vec<String>,
 }
@@ -166,7 +166,7 @@ impl Session {
             }
             None => None,
         };
-        Ok(Self { cluster, snapshot, target, parallel, pods: BTreeMap::new(), warnings })
+        Ok(Self { cluster, snapshot, target, parallel, pods: WaitingPods::not_wanted(), warnings })
     }
 
     /// Where a change is made, for who is asked whether to make it: a line for each side.
@@ -181,7 +181,7 @@ impl Session {
     }
 
     /// The same, knowing which pods wait for an image.
-    pub(crate) fn with_pods(mut self, pods: BTreeMap<String, Vec<WaitingPod>>) -> Self {
+    pub(crate) fn with_pods(mut self, pods: WaitingPods) -> Self {
         self.pods = pods;
         self
     }
@@ -249,7 +249,10 @@ impl Session {
                     "there is no token for Quay: {} names another Quay than the QuayIntegration, whose token is not sent there",
                     url.source
                 )),
-                None => Error::new("there is no token for Quay")
+                None => Error::new(format!(
+                    "there is no token for Quay{}",
+                    self.snapshot.resources.as_ref().err().map(|unread| format!(": {unread}")).unwrap_or_default()
+                ))
                     .hint("ask a cluster administrator to run this command; `oc quay status` shows what you can see yourself"),
             }
             .hint(by_hand));

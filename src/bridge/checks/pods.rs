@@ -5,13 +5,18 @@ use std::collections::BTreeMap;
 use super::{Check, Subject, count};
 use crate::bridge::dockerconfig::Place;
 use crate::bridge::finding::{Code, Finding};
-use crate::bridge::snapshot::{WaitingImage, WaitingPod};
+use crate::bridge::snapshot::{UnreadKind, WaitingImage, WaitingPod};
 
 const TITLE: &str = "Pods";
 
-/// None where no pod waits, or pods could not be read: then nothing is said about them.
+/// None where no pod waits, nobody asked, or pods are not for the person to see: then nothing is said about them.
 pub(super) fn check(subject: &Subject) -> Option<Check> {
-    let waiting = subject.snapshot.pods.iter().filter_map(|pod| Some((pod, image_of_ours(subject, pod)?)));
+    let pods = match &subject.snapshot.pods {
+        Ok(pods) => pods,
+        Err(unread) if matches!(unread.kind, UnreadKind::Forbidden | UnreadKind::Skipped) => return None,
+        Err(unread) => return Some(subject.unread(TITLE, subject.object("Pod", ""), unread)),
+    };
+    let waiting = pods.iter().filter_map(|pod| Some((pod, image_of_ours(subject, pod)?)));
     // One finding for all pods of a Deployment: they wait for the same.
     let by_workload: BTreeMap<_, _> =
         waiting.map(|(pod, image)| (pod.workload.clone().unwrap_or(("Pod".into(), pod.name.clone())), (pod, image))).collect();
@@ -86,7 +91,7 @@ mod tests {
             waits_for: vec![image],
         };
         arrange(&mut pod);
-        snapshot.pods = vec![pod];
+        snapshot.pods = Ok(vec![pod]);
         let finding = with_subject(&snapshot, check)?.findings.remove(0);
         Some((finding.message, finding.hint.unwrap_or_default()))
     }

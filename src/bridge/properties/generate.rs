@@ -65,7 +65,7 @@ pub(in crate::bridge) fn golden() -> NamespaceSnapshot {
         builds: Ok(vec![]),
         webhooks: Ok(vec![]),
         trial: None,
-        pods: vec![],
+        pods: Ok(vec![]),
         organization: Ok(Some(Organization {
             robots: Ok(accounts
                 .map(|name| Robot {
@@ -219,7 +219,7 @@ pub(super) fn any_namespace() -> impl Strategy<Value = NamespaceSnapshot> {
         builds: Ok(vec![]),
         webhooks: Ok(vec![]),
         trial: None,
-        pods: vec![],
+        pods: Ok(vec![]),
         organization,
         probes: vec![],
     })

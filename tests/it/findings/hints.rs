@@ -115,12 +115,9 @@ fn leads_from_a_given_token_to_no_set_up() {
 fn sets_up_what_a_set_up_is_hinted_for() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let damages: [(&str, fn(&World)); 2] = [
-        ("OQ101", |world| world.delete("QuayIntegration", "", "quay")),
-        ("OQ107", |world| world.delete("Secret", "openshift-operators", "quay-integration")),
-    ];
-    for (code, damage) in damages {
-        damage(&world);
+    let damages = [("OQ101", ["QuayIntegration", "", "quay"]), ("OQ107", ["Secret", "openshift-operators", "quay-integration"])];
+    for (code, [kind, namespace, name]) in damages {
+        world.delete(kind, namespace, name);
         let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(1);
         assert_eq!((status.codes()[0].as_str(), &status.json()["next"]), (code, &"oc quay setup".into()));
         world.setup(&["--without-operator"]).succeeds();
