@@ -191,14 +191,6 @@ codes! {
         "The namespace carries the operator's finalizer, or the bridge's: when it is deleted, the whole organization in Quay is deleted with it, with every image.",
         "Unlink the namespace before deleting it if the images shall stay.",
         "oc quay unlink -n {namespace}";
-    TokenUnusable "OQ127" Error "The stored token cannot be one",
-        "The Secret that the QuayIntegration names holds something else under the key: with spaces, line breaks or characters that no token has. A manifest with a placeholder may have been applied over the token.",
-        "Set the integration up again: it asks for a token and stores it there. Keep the Secret out of manifests.",
-        "oc quay setup";
-    ControllerDown "OQ128" Warning "Nothing runs behind a webhook for builds",
-        "The operator or the bridge registered a webhook for builds, and its Deployment has no pod that works. Namespaces are not linked automatically, and new builds are refused or pushed elsewhere.",
-        "See why its pods do not run; a Deployment that was scaled to 0 has none.",
-        "oc get deployments -n openshift-operators";
     PlainHttpRefused "OQ125" Error "Quay's address is plain http",
         "spec.quayHostname begins with http://, and nothing allows that. The token would travel unprotected, so Quay is not asked.",
         "Use https://. Where the Quay has no certificate, insecureRegistry: true in the QuayIntegration, or --insecure, accepts the risk.",
@@ -207,6 +199,14 @@ codes! {
         "Namespaces such as default, openshift-* and kube-* are not linked unless the allowlist of the QuayIntegration names them.",
         "Nothing needs doing. oc quay link --force links one nevertheless.",
         "";
+    TokenUnusable "OQ127" Error "The stored token cannot be one",
+        "The Secret that the QuayIntegration names holds something else under the key: with spaces, line breaks or characters that no token has. A manifest with a placeholder may have been applied over the token.",
+        "Set the integration up again: it asks for a token and stores it there. Keep the Secret out of manifests.",
+        "oc quay setup";
+    ControllerDown "OQ128" Warning "Nothing runs behind a webhook for builds",
+        "The operator or the bridge registered a webhook for builds, and its Deployment has no pod that works. Namespaces are not linked automatically, and new builds are refused or pushed elsewhere.",
+        "See why its pods do not run; a Deployment that was scaled to 0 has none.",
+        "oc get deployments -n openshift-operators";
     OrganizationMissing "OQ201" Error "The organization is missing",
         "Quay has no organization for this namespace.",
         "Repair creates it.",

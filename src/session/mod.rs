@@ -253,7 +253,7 @@ impl Session {
                     "there is no token for Quay{}",
                     self.snapshot.resources.as_ref().err().map(|unread| format!(": {unread}")).unwrap_or_default()
                 ))
-                    .hint("ask a cluster administrator to run this command; `oc quay status` shows what you can see yourself"),
+                .hint("ask a cluster administrator to run this command; `oc quay status` shows what you can see yourself"),
             }
             .hint(by_hand));
         };

@@ -52,6 +52,12 @@ impl Check {
         Self { title, level, fact: fact.into(), findings }
     }
 
+    /// The same with more findings.
+    fn and(self, findings: Vec<Finding>) -> Self {
+        let level = findings.iter().map(|finding| finding.level).fold(self.level, Level::max);
+        Self { level, findings: [self.findings, findings].concat(), ..self }
+    }
+
     /// The same, where something was left to compare: it is at least unknown.
     fn incomplete(self) -> Self {
         Self { level: self.level.max(Level::Unknown), ..self }
@@ -83,7 +89,7 @@ pub fn namespace(subject: &Subject) -> Vec<Check> {
         return vec![first];
     }
     let mut checks = vec![
-        Check::new(first.title, first.fact, [first.findings, surplus(subject)].concat()),
+        first.and(surplus(subject)),
         organization::check(subject),
         robots::check(subject),
         default_permissions::check(subject),
