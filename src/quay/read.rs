@@ -246,7 +246,8 @@ impl Quay {
     /// member (sample 733e), so the user's own list of organizations has to say so too.
     pub(super) async fn is_sole_owner(&self, name: &str, view: &wire::Organization) -> bool {
         let is_alone = view.teams.len() == 1 && view.teams.get("owners").is_some_and(|team| team.member_count == Some(1));
-        is_alone && self.diagnosis().await.user.as_ref().is_some_and(|user| user.organization_names().contains(name))
+        // Not as diagnosed earlier: the organization may be as new as that.
+        is_alone && self.whoami().await.is_ok_and(|user| user.organization_names().contains(name))
     }
 
     /// Robot accounts as the snapshot has them; what the list held back about the needed ones is asked one by one, as

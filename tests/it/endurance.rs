@@ -96,8 +96,7 @@ fn quay_is_away_for_a_while() {
         world.image_stream(name, "app");
     }
     // Not every namespace asks Quay: while it is away, one at a time finds out whether it is back.
-    let has_failed = |name: &&str| bridge.says(&format!("namespace {name}: failed"));
-    bridge.waits_until("all were tried", || names.iter().all(has_failed));
+    bridge.waits_until("it is noticed", || bridge.says("Quay cannot be worked with"));
     print_counts("while Quay is away", &world);
     world.clear_faults();
     bridge.waits_until("all are linked", || names.iter().all(|name| world.is_linked(name, &["app"])));
@@ -202,7 +201,7 @@ fn the_token_cannot_be_read_for_a_while() {
     // What was read before holds, for what is to be linked and for what goes.
     unreadable();
     world.forget_traffic();
-    let touched = json!({ "metadata": { "labels": { "touched": "true" } } });
+    let touched = json!({ "stringData": { "touched": "true" } });
     world.merge("Secret", "openshift-operators", "quay-integration", &touched);
     let is_asked_for = || world.cluster_traffic().entries().iter().any(|entry| entry.path.ends_with("/secrets/quay-integration"));
     bridge.waits_until("it has tried", is_asked_for);

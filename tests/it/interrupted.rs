@@ -115,7 +115,7 @@ fn a_killed_adoption_is_finished_by_the_next() {
 #[test]
 fn a_killed_deletion_of_robots_is_finished_by_the_next_and_keeps_the_images() {
     let command = &["unlink", "--delete-robots", "--yes"];
-    survive(command, command, Stage::Reused(linked), linked, |world, namespace| {
+    survive(command, command, Stage::Fresh, linked, |world, namespace| {
         is_unlinked(world, namespace);
         let organization = format!("openshift_{namespace}");
         assert_eq!(world.sandbox.quay.robots(&organization).len(), 0);

@@ -7,8 +7,9 @@ use serde_json::Value;
 use crate::support::{Run, World};
 
 /// Codes whose command shows what a person has to decide on, and why no command decides it.
-const LOOKS: [(&str, &str); 3] = [
+const LOOKS: [(&str, &str); 4] = [
     ("OQ308", "which of two logins is right is not known"),
+    ("OQ315", "what others meant by their entry is not known"),
     ("OQ406", "why an import fails is known to OpenShift alone"),
     ("OQ523", "whether the tag is to be pushed or deleted is not known"),
 ];

@@ -63,8 +63,9 @@ impl World {
     /// The digest that a tag of a repository has in Quay, if it is there.
     pub(crate) fn quay_digest(&self, organization: &str, repository: &str, tag: &str) -> Option<String> {
         let quay = &self.sandbox.quay;
-        let token = quay.admin_token();
-        let pulled = quay.pull(&format!("{organization}/{repository}"), tag, Some(("$oauthtoken", &token)));
+        let token = quay.robot_token(organization, "builder")?;
+        let login = format!("{organization}+builder");
+        let pulled = quay.pull(&format!("{organization}/{repository}"), tag, Some((&login, &token)));
         pulled.ok().map(|pulled| pulled.digest)
     }
 

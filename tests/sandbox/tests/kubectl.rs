@@ -133,7 +133,7 @@ fn reads_by_short_name_and_category() {
         ("get ns -l kubernetes.io/metadata.name=team -o jsonpath={.items[*].status.phase}", &["Active"]),
         ("get cm -n team", &["No resources found in team namespace."]),
         ("get ns gone", &["Error from server (NotFound): namespaces \"gone\" not found"]),
-        ("get pods", &["error: the server doesn't have a resource type \"pods\""]),
+        ("get widgets", &["error: the server doesn't have a resource type \"widgets\""]),
         (
             "get secrets -n team --context nobody",
             &["Error from server (Forbidden): secrets is forbidden: User \"nobody\" cannot"],
