@@ -58,6 +58,9 @@ pub enum ObjectKind {
     ClusterExtension,
 }
 
+/// How often a patch is sent at most while nothing but the status of its object changes.
+const MAX_MERGES: usize = 5;
+
 impl ObjectKind {
     /// As manifests spell it.
     pub fn as_str(self) -> &'static str {
@@ -126,7 +129,8 @@ impl Cluster {
     }
 
     /// Merges a patch (RFC 7396) into an object. The patch holds the `metadata.resourceVersion`, or the
-    /// `metadata.uid`, that it was planned for.
+    /// `metadata.uid`, that it was planned for. With the `metadata.generation` too, which is not sent, a change of the status alone
+    /// is no conflict: that of a Deployment changes with its pods.
     ///
     /// # Errors
     /// Also when the object was changed meanwhile, unless to what the patch says.
@@ -138,21 +142,26 @@ impl Cluster {
         patch: &Value,
     ) -> Result<(), ClusterError> {
         let kind = kind.kind();
-        match self.merge(kind, namespace, name, patch).await {
-            Err(error) if error.is_conflict() => {
-                let found = self.get::<Value>(kind, namespace, name).await?;
-                let mut wanted = patch.clone();
-                wanted["metadata"]["resourceVersion"].take();
-                if found.is_some_and(|mut found| {
-                    found["metadata"]["resourceVersion"].take();
-                    holds(&found, &wanted)
-                }) {
-                    return Ok(());
-                }
-                Err(error.explained(CHANGED_MEANWHILE))
+        let mut patch = patch.clone();
+        let generation = patch["metadata"].as_object_mut().and_then(|metadata| metadata.remove("generation"));
+        for _ in 1..MAX_MERGES {
+            let error = match self.merge(kind, namespace, name, &patch).await {
+                Err(error) if error.is_conflict() => error,
+                merged => return merged,
+            };
+            let Some(found) = self.get::<Value>(kind, namespace, name).await? else {
+                return Err(error.explained(CHANGED_MEANWHILE));
+            };
+            let version = found["metadata"]["resourceVersion"].clone();
+            if holds(&without_version(found.clone()), &without_version(patch.clone())) {
+                return Ok(());
             }
-            merged => merged,
+            if generation.as_ref() != Some(&found["metadata"]["generation"]) {
+                return Err(error.explained(CHANGED_MEANWHILE));
+            }
+            patch["metadata"]["resourceVersion"] = version;
         }
+        self.merge(kind, namespace, name, &patch).await
     }
 
     /// Deletes an object; with `version`, only if it is still at that. One that is not there, or is being deleted
@@ -180,6 +189,11 @@ impl Cluster {
             deleted => deleted,
         }
     }
+}
+
+fn without_version(mut object: Value) -> Value {
+    object["metadata"]["resourceVersion"].take();
+    object
 }
 
 fn is_being_deleted(object: &Value) -> bool {

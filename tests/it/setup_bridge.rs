@@ -109,6 +109,22 @@ fn a_second_setup_keeps_edits_of_the_deployment() {
 }
 
 #[test]
+fn a_status_that_changes_meanwhile_is_no_conflict() {
+    let world = World::bare();
+    world.setup(&["--bridge", "built-in"]).succeeds();
+    let update = || world.setup(&["--bridge-image", "registry.example.com/oc-quay:v2"]);
+    let change = |path: &str, patch: Value| drop(world.merge("Deployment", "oc-quay", path, &patch));
+    let edited = json!({ "spec": { "replicas": 1 } });
+    let run = world.interfere("PATCH", "/deployments/oc-quay", update(), || change("oc-quay", edited));
+    assert!(run.code == Some(1) && run.said().contains("it was changed meanwhile"), "{run:#?}");
+    let status = json!({ "status": { "observedGeneration": 9 } });
+    let run = world.interfere("PATCH", "/deployments/oc-quay", update(), || change("oc-quay/status", status));
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    let deployment = world.get("Deployment", "oc-quay", "oc-quay").unwrap();
+    assert_eq!(deployment["spec"]["template"]["spec"]["containers"][0]["image"], "registry.example.com/oc-quay:v2");
+}
+
+#[test]
 fn the_bridge_takes_over_from_the_operator_once_it_runs() {
     let world = World::bare();
     world.setup(&[]).succeeds();

@@ -152,7 +152,11 @@ fn difference(found: &Value, wanted: &Object) -> Option<Value> {
         }
     }
     let mut patch = Value::Object(patch);
-    patch["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
+    for guard in ["resourceVersion", "generation"] {
+        if let Some(value) = found["metadata"].get(guard) {
+            patch["metadata"][guard] = value.clone();
+        }
+    }
     Some(patch)
 }
 
