@@ -188,7 +188,7 @@ codes! {
         "Repair takes the finalizer off. The organization and its images stay.",
         "oc quay repair -n {namespace}";
     CarriesOperatorFinalizer "OQ124" Info "Deleting the namespace deletes its images",
-        "The namespace carries the operator's finalizer, or the bridge's: when it is deleted, the whole organization in Quay is deleted with it, with every image.",
+        "The namespace carries the operator's finalizer, or the bridge's: when it is deleted, the operator deletes the whole organization in Quay with it, with every image. The bridge does so only where oc quay created the organization.",
         "Unlink the namespace before deleting it if the images shall stay.",
         "oc quay unlink -n {namespace}";
     PlainHttpRefused "OQ125" Error "Quay's address is plain http",
@@ -228,7 +228,7 @@ codes! {
         "If they belong together, adopt the organization. If not, use another name, or have Quay's administrator delete or rename the organization.",
         "oc quay repair --adopt -n {namespace}";
     OrganizationNotProven "OQ206" Error "Nothing shows that the organization was made for this namespace",
-        "The organization exists and carries no mark of oc-quay. The namespace does not have the operator's finalizer and holds no login to the organization, so it was not linked with it. Somebody might have created the organization before the namespace, and would read every image that is pushed there.",
+        "The organization exists and carries no mark of oc-quay. The namespace does not hold the current token of its robot account builder, so nothing shows that it was linked with it. Somebody might have created the organization before the namespace, and would read every image that is pushed there.",
         "If they belong together, adopt the organization. If not, use another name, or have Quay's administrator delete or rename the organization.",
         "oc quay repair --adopt -n {namespace}";
     RobotNotProven "OQ207" Error "A robot account was not made for the service account",

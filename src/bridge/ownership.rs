@@ -2,10 +2,10 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::Role;
 use super::desired::{Account, DEFAULT_ACCOUNTS, Desired};
 use super::finding::Code;
 use super::mark::{Mark, Owner};
-use super::names::OPERATOR_FINALIZER;
 use super::snapshot::{NamespaceSnapshot, Organization, Robot};
 
 /// What a namespace has to show for an organization.
@@ -13,8 +13,6 @@ use super::snapshot::{NamespaceSnapshot, Organization, Robot};
 pub struct Claim {
     /// The mark that we would write.
     pub mark: Mark,
-    /// The namespace carries the operator's finalizer. Only somebody who administers namespaces can have put it there.
-    is_operators: bool,
     /// The logins to robot accounts of the organization that the namespace's secrets hold, by short name; none where the
     /// secrets could not be read.
     logins: Option<Vec<(String, SecretString)>>,
@@ -25,10 +23,10 @@ pub struct Claim {
 pub enum Standing {
     /// A mark says that it is this namespace's.
     Ours,
-    /// It carries no mark, and the namespace was linked with it already: it has the operator's finalizer, or holds the
-    /// current token of one of its robot accounts.
+    /// It carries no mark, and the namespace was linked with it already: it holds the current token of the robot account that
+    /// pushes.
     Linked,
-    /// It carries no mark and holds nothing of anybody's: the token's user alone owns it, and there is no repository.
+    /// It carries no mark and is empty, and the token's user alone owns it.
     Blank,
     /// It carries no mark, and nothing says whose it is.
     Unproven,
@@ -43,7 +41,6 @@ pub enum Standing {
 impl Claim {
     /// The claim of a namespace.
     pub fn of(snapshot: &NamespaceSnapshot, desired: &Desired) -> Self {
-        let namespace = snapshot.namespace.iter().flatten().next();
         let prefix = desired.login_name("");
         let login =
             |username: &str, password: &SecretString| Some((username.strip_prefix(&prefix)?.to_owned(), password.clone()));
@@ -51,17 +48,13 @@ impl Claim {
             let all = secrets.iter().flat_map(|secret| secret.logins.iter().flatten());
             all.filter_map(|(_, entry)| login(&entry.username, &entry.password)).collect()
         });
-        Self {
-            mark: desired.mark.clone(),
-            is_operators: namespace.is_some_and(|found| found.finalizers.iter().any(|name| name == OPERATOR_FINALIZER)),
-            logins,
-        }
+        Self { mark: desired.mark.clone(), logins }
     }
 
     /// The claim of a namespace that was never linked.
     #[cfg(test)]
     pub(crate) fn without_logins(mark: Mark) -> Self {
-        Self { mark, is_operators: false, logins: Some(vec![]) }
+        Self { mark, logins: Some(vec![]) }
     }
 
     /// Whose an organization is. An adoption counts before the marks of its robot accounts, and any one of these that is
@@ -86,9 +79,11 @@ impl Claim {
         }
     }
 
-    /// Whether the namespace was linked already with the organization of these robot accounts.
+    /// Whether the namespace was linked already with the organization of these robot accounts: it holds the login that pushes,
+    /// and so whatever a link gives. The operator's finalizer proves nothing, since a project's administrator can set it.
     pub fn is_linked(&self, robots: &[Robot]) -> bool {
-        self.is_operators || robots.iter().any(|robot| self.holds_token(robot))
+        let pushes = |robot: &&Robot| DEFAULT_ACCOUNTS.iter().any(|(name, role)| *name == robot.name && *role == Role::Write);
+        robots.iter().filter(pushes).any(|robot| self.holds_token(robot))
     }
 
     /// Whether the namespace holds the robot account's current token, so that nothing is given away by giving it again.

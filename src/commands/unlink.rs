@@ -33,9 +33,15 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
         gather::parts(&cluster, &which, Secrets::Always, Builds::Configs, parallel)
     );
     let session = session?;
-    let options = UnlinkOptions { delete_robots: args.delete_robots, delete_organization: args.delete_organization };
-    let touches_quay = options.delete_robots || options.delete_organization;
+    let touches_quay = args.delete_robots || args.delete_organization;
     let target = if touches_quay { session.target()? } else { session.settings()? };
+    if touches_quay && target.integration.lists_unread {
+        // The namespaces would stay in scope, and be linked again without their images.
+        context.ui.warn("nothing is deleted in Quay, since the namespace lists could not be read");
+    }
+    let deletes = |asked: bool| asked && !target.integration.lists_unread;
+    let options =
+        UnlinkOptions { delete_robots: deletes(args.delete_robots), delete_organization: deletes(args.delete_organization) };
     let look = Look { quay: touches_quay.then_some(Depth::Owner), tags: false, probe: false, beyond_scope: true };
     let mut set = ChangeSet::new("unlink");
     let mut resource = target.integration.resource.clone();

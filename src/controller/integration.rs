@@ -297,6 +297,11 @@ impl Engine<'_> {
 fn obstacle(session: &Session, found: &[QuayIntegration], resources: Vec<String>) -> Option<Obstacle> {
     let several = || format!("there are {} QuayIntegrations, and nobody can say which one is meant", found.len());
     Some(match found {
+        [one] if !session.snapshot.differing().is_empty() => {
+            let why =
+                format!("the lists of QuayIntegration {} are about another Quay or cluster ID than the one given", one.name);
+            Obstacle::new("NotUsable", why, resources)
+        }
         [_] => {
             let why = session.target().err()?.messages().join(": ");
             let token_is_missing = session.settings().is_ok();

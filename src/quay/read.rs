@@ -42,7 +42,7 @@ struct Wanted<'a> {
 struct Look {
     robots: Result<Vec<wire::Robot>, QuayError>,
     view: Option<Result<Option<wire::Organization>, QuayError>>,
-    permissions: Option<Result<Vec<DefaultPermission>, QuayError>>,
+    prototypes: Option<Result<Vec<wire::Prototype>, QuayError>>,
     repositories: Option<Result<Listing, QuayError>>,
 }
 
@@ -62,6 +62,17 @@ enum Proof {
     Missing,
     Administered,
     Nothing,
+}
+
+/// The default permissions of the organization's own robot accounts. Those for what one user creates, of people, of
+/// teams and of roles that a newer Quay may have are not ours to judge.
+fn own_permissions(organization: &str, prototypes: Vec<wire::Prototype>) -> Vec<DefaultPermission> {
+    let permissions = prototypes.into_iter().filter_map(|prototype| {
+        let is_ours = prototype.delegate.kind == "user" && prototype.activating_user.is_none();
+        let robot = short_name(organization, &prototype.delegate.name).filter(|_| is_ours)?;
+        Some(DefaultPermission { robot: robot.to_owned(), role: prototype.role.parse().ok()?, id: prototype.id })
+    });
+    permissions.collect()
 }
 
 impl Quay {
@@ -94,11 +105,11 @@ impl Quay {
             (None, Proof::Nothing) => self.view(name).await?,
         };
         let Some(view) = view else { return Ok(None) };
-        if !view.is_admin && look.robots.is_ok() && look.permissions.is_none() {
+        if !view.is_admin && look.robots.is_ok() && look.prototypes.is_none() {
             // 3.12 does not say that a superuser with full access may administer, but it obeys (`VERSIONS.md`).
-            look.permissions = Some(self.default_permissions(name).await);
+            look.prototypes = Some(self.prototypes(name).await);
         }
-        if view.is_admin || matches!(look.permissions, Some(Ok(_))) {
+        if view.is_admin || matches!(look.prototypes, Some(Ok(_))) {
             self.administered(name, wanted, look, Some(view)).await
         } else {
             Ok(Some(self.not_administered(name, &view).await))
@@ -109,17 +120,17 @@ impl Quay {
         let robots = self.robots(name);
         match depth {
             Depth::Full => {
-                let (robots, permissions, repositories) = join!(robots, self.default_permissions(name), self.repositories(name));
-                Look { robots, view: None, permissions: Some(permissions), repositories: Some(repositories) }
+                let (robots, prototypes, repositories) = join!(robots, self.prototypes(name), self.repositories(name));
+                Look { robots, view: None, prototypes: Some(prototypes), repositories: Some(repositories) }
             }
             Depth::Lean => {
-                let (robots, permissions) = join!(robots, self.default_permissions(name));
-                Look { robots, view: None, permissions: Some(permissions), repositories: None }
+                let (robots, prototypes) = join!(robots, self.prototypes(name));
+                Look { robots, view: None, prototypes: Some(prototypes), repositories: None }
             }
             Depth::New | Depth::Owner => {
                 let view = self.view(name).await;
                 let robots = if matches!(view, Ok(Some(_))) { robots.await } else { Ok(vec![]) };
-                Look { robots, view: Some(view), permissions: None, repositories: None }
+                Look { robots, view: Some(view), prototypes: None, repositories: None }
             }
         }
     }
@@ -144,11 +155,11 @@ impl Quay {
             // on exists all the same.
             Ok::<_, QuayError>((listed.items.keys().cloned().chain(shown).collect(), Some(listed)))
         };
-        let permissions = async {
-            match look.permissions {
-                Some(permissions) => permissions,
+        let prototypes = async {
+            match look.prototypes {
+                Some(prototypes) => prototypes,
                 None if depth == Depth::Owner => Ok(vec![]),
-                None => self.default_permissions(name).await,
+                None => self.prototypes(name).await,
             }
         };
         let robots = async {
@@ -164,7 +175,7 @@ impl Quay {
                 .collect();
             Ok::<_, QuayError>((self.complete(name, listed, needed).await?, members))
         };
-        let (robots, default_permissions, repositories) = join!(robots, permissions, repositories);
+        let (robots, prototypes, repositories) = join!(robots, prototypes, repositories);
         let (mut robots, members) = match robots {
             Ok((robots, members)) => (Ok(robots), members),
             Err(error) => (Err(error), vec![]),
@@ -186,8 +197,12 @@ impl Quay {
             }
             repositories => repositories,
         };
+        // A robot account or a default permission of others in it would read and write what is pushed later.
+        let is_empty = robots.as_ref().is_ok_and(Vec::is_empty) && prototypes.as_ref().is_ok_and(Vec::is_empty);
         let is_blank = match (&view, &repositories) {
-            (Some(view), Ok((_, Some(listed)))) if is_unproven && listed.items.is_empty() => self.is_sole_owner(name, view).await,
+            (Some(view), Ok((_, Some(listed)))) if is_unproven && is_empty && listed.items.is_empty() => {
+                self.is_sole_owner(name, view).await
+            }
             _ => false,
         };
         // To a read-only superuser Quay says that it may administer, but it shows no tokens (sample 666).
@@ -213,7 +228,7 @@ impl Quay {
             adopted_by: adoption.map(|(_, mark)| mark),
             is_blank,
             robots: robots.map_err(Unread::from),
-            default_permissions: default_permissions.map_err(Unread::from),
+            default_permissions: prototypes.map(|all| own_permissions(name, all)).map_err(Unread::from),
             repositories,
             pushed: listing.map(|listing| listing.items),
             quota: view.as_ref().and_then(quota),
@@ -314,18 +329,16 @@ impl Quay {
         }
     }
 
-    /// The default permissions of the organization's own robot accounts. Those for what one user creates, of people, of
-    /// teams and of roles that a newer Quay may have are not ours to judge.
     pub(super) async fn default_permissions(&self, organization: &str) -> Result<Vec<DefaultPermission>, QuayError> {
+        Ok(own_permissions(organization, self.prototypes(organization).await?))
+    }
+
+    /// The default permissions of an organization, whoever they are for.
+    async fn prototypes(&self, organization: &str) -> Result<Vec<wire::Prototype>, QuayError> {
         let what = format!("list default permissions of organization {organization}");
         let found: wire::Prototypes =
             self.fetch(&self.api(Method::GET, &["organization", organization, "prototypes"], what)).await?;
-        let permissions = found.prototypes.into_iter().filter_map(|prototype| {
-            let is_ours = prototype.delegate.kind == "user" && prototype.activating_user.is_none();
-            let robot = short_name(organization, &prototype.delegate.name).filter(|_| is_ours)?;
-            Some(DefaultPermission { robot: robot.to_owned(), role: prototype.role.parse().ok()?, id: prototype.id })
-        });
-        Ok(permissions.collect())
+        Ok(found.prototypes)
     }
 
     pub(super) async fn repositories(&self, organization: &str) -> Result<Listing, QuayError> {
@@ -409,7 +422,7 @@ fn quota(view: &wire::Organization) -> Option<Quota> {
 
 impl Look {
     fn proof(&self) -> Proof {
-        match (&self.robots, &self.permissions) {
+        match (&self.robots, &self.prototypes) {
             // With FEATURE_SUPERUSERS_FULL_ACCESS a missing organization has an empty list of robot accounts, but no
             // default permissions (samples 520, 524).
             (Ok(robots), Some(Err(error))) if robots.is_empty() && error.kind == ErrorKind::NotFound => Proof::Missing,

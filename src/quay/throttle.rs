@@ -116,8 +116,11 @@ impl Throttle {
             let is_new = state.not_before <= now;
             state.pauses += u32::from(is_new);
             let pause = asked.unwrap_or_else(|| pause::after(state.pauses, FIRST_PAUSE, LONGEST_PAUSE));
+            if pause > MAX_WAIT {
+                return false;
+            }
             let until = now + pause::shortened(pause);
-            if pause > MAX_WAIT || until > since + pause::shortened(MAX_WAIT) {
+            if until > since + pause::shortened(MAX_WAIT) {
                 return false;
             }
             state.not_before = state.not_before.max(until);
@@ -191,6 +194,14 @@ mod tests {
             throttle.answered(Instant::now(), SOON, TIME);
         }
         assert_eq!((throttle.lock().limit, throttle.permits.available_permits()), (8, 8));
+    }
+
+    #[test]
+    fn takes_no_pause_that_is_out_of_all_reason() {
+        let throttle = Throttle::new(8);
+        for pause in [MAX_WAIT + SOON, Duration::from_secs(u64::MAX), Duration::MAX] {
+            assert!(!throttle.refused(Instant::now(), Some(pause)), "{pause:?}");
+        }
     }
 
     #[tokio::test]

@@ -145,11 +145,39 @@ fn images_without_a_mark_are_nobodys_to_link_by_name_alone() {
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
     assert!(run.said().contains("OQ206"), "{run:#?}");
     assert_eq!(world.get("Secret", "shop", "builder-quay-openshift"), None);
-    // What the operator linked shows it by its finalizer.
+    // A project's administrator can set the operator's finalizer, and be given a login that only reads.
     let finalizers = json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } });
     world.merge("Namespace", "", "shop", &finalizers);
+    let login = |account: &str| {
+        let token = world.sandbox.quay.robot_token(ORGANIZATION, account).unwrap();
+        let secret = format!("{account}-quay-openshift");
+        world.create_login("shop", &secret, &format!("{ORGANIZATION}+{account}:{token}"));
+        world.add_reference("shop", account, &secret);
+    };
+    login("default");
+    let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
+    assert!(run.said().contains("OQ206"), "{run:#?}");
+    // Who has the login that pushes has all that a link gives.
+    login("builder");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.assert_linked("shop", &STREAMS);
+}
+
+#[test]
+fn empty_organization_with_a_way_in_for_others_is_not_linked() {
+    let ways: [fn(&World); 2] = [
+        |world| drop(world.sandbox.quay.add_robot(ORGANIZATION, "builder", "").unwrap()),
+        |world| drop(world.sandbox.quay.add_prototype(ORGANIZATION, "alice", RepoRole::Read)),
+    ];
+    for way_in in ways {
+        let world = World::new();
+        world.sandbox.quay.add_organization(ORGANIZATION, "quayadmin");
+        way_in(&world);
+        world.forget_traffic();
+        let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
+        assert!(run.said().contains("OQ206"), "{run:#?}");
+        world.assert_nothing_written();
+    }
 }
 
 #[test]

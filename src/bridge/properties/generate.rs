@@ -184,7 +184,10 @@ fn organization() -> impl Strategy<Value = Option<Organization>> {
         Some(Organization {
             administered: true,
             adopted_by: (adopted < 2).then(|| our_mark(adopted == 0)),
-            is_blank: is_owned && repositories.as_ref().is_ok_and(|names| names.is_empty()),
+            is_blank: is_owned
+                && robots.as_ref().is_ok_and(Vec::is_empty)
+                && default_permissions.as_ref().is_ok_and(Vec::is_empty)
+                && repositories.as_ref().is_ok_and(|names| names.is_empty()),
             robots,
             default_permissions,
             repositories: repositories.map(|names| names.into_iter().map(Into::into).collect()),

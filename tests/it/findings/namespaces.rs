@@ -143,13 +143,13 @@ pub(super) static CASES: &[Case] = &[
     fresh(mended(
         "no-default-permissions",
         &["OQ221 DefaultPermission/openshift_{ns}+*", "OQ401 Repository/openshift_{ns}/app", SECRETS[0], SECRETS[1], SECRETS[2]],
-        |world, ns| world.robots_by_hand(ns),
+        |world, ns| world.marked_robots_by_hand(ns),
     )),
     fresh(mended(
         "wrong-roles",
         &["OQ222 DefaultPermission/openshift_{ns}+*", "OQ401 Repository/openshift_{ns}/app", SECRETS[0], SECRETS[1], SECRETS[2]],
         |world, ns| {
-            world.robots_by_hand(ns);
+            world.marked_robots_by_hand(ns);
             let organization = format!("openshift_{ns}");
             for account in ACCOUNTS {
                 world.sandbox.quay.add_prototype(&organization, &format!("{organization}+{account}"), RepoRole::Admin);

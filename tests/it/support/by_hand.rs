@@ -16,6 +16,12 @@ impl World {
         self.robots_by_hand_with_mark(namespace, "");
     }
 
+    /// The same with the mark that version 0 wrote.
+    pub(crate) fn marked_robots_by_hand(&self, namespace: &str) {
+        let uid = self.get("Namespace", "", namespace).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
+        self.robots_by_hand_with_mark(namespace, &format!("oc-quay cluster=api.old:6443 namespace={namespace} uid={uid}"));
+    }
+
     fn robots_by_hand_with_mark(&self, namespace: &str, mark: &str) {
         let organization = format!("openshift_{namespace}");
         self.sandbox.quay.add_organization(&organization, "quayadmin");
