@@ -5,30 +5,35 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::LogFormat;
 
 /// Starts the log. A command is silent unless it is asked not to be: what matters is in its report or its error. Then it
 /// tells our requests first, and those of the libraries. The bridge has no report, so it tells what it does.
 pub(crate) fn start(verbosity: u8, bridge: Option<LogFormat>) {
-    let filter = EnvFilter::new(match (verbosity, bridge) {
-        (0, None) => "off",
-        (0, Some(_)) => "oc_quay=info,warn",
-        (1, _) => "oc_quay=debug,warn",
-        (2, _) => "oc_quay=debug,kube=debug,warn",
-        (3, _) => "oc_quay=debug,kube=debug,info",
-        _ => "debug",
-    });
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
-    match bridge {
-        Some(LogFormat::Json) => log.event_format(Json).init(),
-        _ => log.init(),
-    }
+    let ours = |level| Targets::new().with_target("oc_quay", level).with_default(Level::WARN);
+    let filter = match (verbosity, bridge) {
+        (0, None) => Targets::new(),
+        (0, Some(_)) => ours(Level::INFO),
+        (1, _) => ours(Level::DEBUG),
+        (2, _) => ours(Level::DEBUG).with_target("kube", Level::DEBUG),
+        (3, _) => ours(Level::DEBUG).with_target("kube", Level::DEBUG).with_default(Level::INFO),
+        _ => Targets::new().with_default(Level::DEBUG),
+    };
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let log = match bridge {
+        Some(LogFormat::Json) => log.event_format(Json).boxed(),
+        _ => log.boxed(),
+    };
+    tracing_subscriber::registry().with(log.with_filter(filter)).init();
 }
 
 /// An object a line: `time`, `level`, `target`, `message`, and the fields of the event beside them.
