@@ -154,7 +154,7 @@ fn what_needs_a_person_is_told_until_it_is_gone_and_costs_nothing() {
     let status = world.oc_quay(&["status", "-A", "-o", "json"]).ends_with(1);
     assert!(status.codes().contains(&"OQ302".to_owned()));
     let blocked = || {
-        let events = world.sandbox.openshift.list("Event", "shop").into_iter();
+        let events = world.list("Event", "shop").into_iter();
         events.filter(|event| event["reason"] == "QuayFailed").count()
     };
     bridge.waits_until("the event", || blocked() == 1);
