@@ -24,6 +24,9 @@ use crate::pause;
 
 /// The pauses after the first tries of a call. The last try has none.
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
+/// More than any list of Quay's holds: a page has at most 100 repositories or tags, and robot accounts with their permissions
+/// take some 200 bytes each.
+const MAX_BODY_BYTES: usize = 32 << 20;
 
 /// A call to Quay.
 pub(super) struct Call {
@@ -319,12 +322,23 @@ impl Quay {
         };
         let started = Instant::now();
         let answer = timeout_at(deadline, async {
-            let response = request.send().await?;
+            let mut response = request.send().await?;
             let (status, headers) = (response.status(), response.headers().clone());
-            Ok(Answer { status, headers, body: response.text().await? })
+            let mut body = Vec::new();
+            while let Some(chunk) = response.chunk().await? {
+                if body.len() + chunk.len() > MAX_BODY_BYTES {
+                    return Ok(None);
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Some(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() }))
         });
         let outcome = match answer.await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(Some(answer))) => Ok(answer),
+            Ok(Ok(None)) => {
+                let most = MAX_BODY_BYTES >> 20;
+                Err(Failure::Broken(format!("the answer is larger than {most} MiB, and was not read to its end")))
+            }
             Ok(Err(error)) => Err(failure(&error, &call.url, &self.0.proxies, deadline).await),
             Err(_) => {
                 let way = by_proxy(&call.url, &self.0.proxies);

@@ -43,6 +43,25 @@ fn a_closed_port_stops_at_the_connection() {
 }
 
 #[test]
+fn reads_no_answer_without_an_end() {
+    let scene = Scene::new();
+    let listener = scene.run(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    scene.runtime.spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = socket.read(&mut [0; 1024]).await;
+                let _ = socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+                while socket.write_all(&[b' '; 1 << 16]).await.is_ok() {}
+            });
+        }
+    });
+    let options = Options { insecure: true, timeout: Duration::from_secs(30), ..at(&url, &scene) };
+    let (error, _) = about(&scene, options);
+    assert!(error.reason.contains("larger than 32 MiB"), "{error}");
+}
+
+#[test]
 fn who_does_not_speak_tls_stops_there() {
     let scene = Scene::new();
     let listener = scene.run(TcpListener::bind("127.0.0.1:0")).unwrap();
