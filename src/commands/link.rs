@@ -240,7 +240,7 @@ impl<'a> Linking<'a> {
         let mut snapshot = judged.snapshot.clone();
         let name = &snapshot.name;
         let scope = bring_in(name, judged.is_on_request(), resource.as_ref(), self.args.force).map_err(|NeedsForce| {
-            let error = Error::new(format!("namespace {name} is excluded by its name")).hint("--force links it all the same");
+            let error = Error::new(format!("namespace {name} is excluded by its name")).hint("--force links it anyway");
             Refusal::new(error, Code::OutOfScope, ObjectRef::cluster("Namespace", name), name)
         })?;
         apply_edits(&scope, resource.as_mut());

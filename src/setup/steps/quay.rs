@@ -122,7 +122,7 @@ pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Erro
         }
         if setup.url().is_some_and(|url| url.is_plain_http()) && !setup.insecure() {
             ui.warn("the address is plain http, so the token would travel unprotected");
-            if !ui.confirm("Go on all the same?", false)? {
+            if !ui.confirm("Continue anyway?", false)? {
                 setup.forget(Step::Quay);
                 continue;
             }

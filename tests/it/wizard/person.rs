@@ -181,7 +181,7 @@ fn question(screen: &str, answered: usize) -> Option<Question> {
 
 /// The questions that are asked only where something is not as usual.
 pub(super) const MORE: [Question; 16] = [
-    ("Quay", "Go on all the same?"),
+    ("Quay", "Continue anyway?"),
     ("Quay", "Quay's certificate is not trusted here. What now?"),
     ("Quay", "File with the certificate authority:"),
     ("Quay", "Does the owner of the Quay name the same SHA-256?"),
