@@ -228,7 +228,7 @@ codes! {
         "If they belong together, adopt the organization. If not, use another name, or have Quay's administrator delete or rename the organization.",
         "oc quay repair --adopt -n {namespace}";
     OrganizationNotProven "OQ206" Error "Nothing shows that the organization was made for this namespace",
-        "The organization exists and carries no mark of oc-quay. The namespace does not hold the current token of its robot account builder, so nothing shows that it was linked with it. Somebody might have created the organization before the namespace, and would read every image that is pushed there.",
+        "The organization exists and carries no mark of oc-quay. The namespace does not hold the current token of its robot account builder, so nothing shows that it was linked with it. Another user might have created the organization before the namespace, and would read every image that is pushed there.",
         "If they belong together, adopt the organization. If not, use another name, or have Quay's administrator delete or rename the organization.",
         "oc quay repair --adopt -n {namespace}";
     RobotNotProven "OQ207" Error "A robot account was not made for the service account",
@@ -331,7 +331,11 @@ codes! {
         "Kubernetes gives a pod the pull secrets of its service account when the pod is created, and only if the pod names none itself. A pod that was there before the link, that names pull secrets of its own, or that runs under a service account that is not linked has no login for Quay.",
         "The finding says which of these it is. Restart what created the pod, or link its service account.",
         "oc get pods -n {namespace}";
-    ServiceAccountOfOthers "OQ319" Warning "Somebody else keeps a service account as it is",
+    SecretKept "OQ318" Warning "A secret holds logins of others too",
+        "The namespace is unlinked, and others have added logins for further registries to the pull secret. Deleting it would delete those, so it is kept, and so are the references to it.",
+        "Remove the login for Quay from the secret, or delete the secret.",
+        "oc get secrets -n {namespace} --field-selector type=kubernetes.io/dockerconfigjson";
+    ServiceAccountOfOthers "OQ319" Warning "A service account is managed elsewhere",
         "A GitOps tool or another controller owns the service account, whose lists lack the secret. It may remove the secret again each time that it is added.",
         "Write the secret where the service account is kept, in secrets and imagePullSecrets.",
         "oc get serviceaccounts -o yaml -n {namespace}";

@@ -39,7 +39,7 @@ impl Level {
     }
 }
 
-/// Somebody who may do what the person at hand may not.
+/// Who is allowed to do what the user is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]

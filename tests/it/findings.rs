@@ -45,6 +45,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("OQ510", "builds: webhooks and builds are arranged"),
     ("OQ511", "builds: webhooks and builds are arranged"),
     ("OQ512", "builds: webhooks and builds are arranged"),
+    ("OQ318", "unlink: others add a login to a secret"),
     ("OQ513", "builds: a BuildConfig is arranged"),
 ];
 

@@ -1,5 +1,7 @@
 //! `unlink`: everything of the link is taken back, and nothing else.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sandbox::traffic::Fault;
 use serde_json::json;
 
@@ -124,6 +126,23 @@ fn reports_that_unread_namespace_lists_are_not_changed() {
     }
     assert_unlinked(&world, "shop");
     world.oc_quay(&["unlink", "-n", "shop", "--yes"]).succeeds();
+}
+
+#[test]
+fn keeps_secrets_that_hold_logins_of_others() {
+    let world = linked();
+    let secret = "builder-quay-openshift";
+    let config = json!({ "auths": {
+        world.sandbox.quay.host(): { "auth": STANDARD.encode(world.login("shop", secret).0 + ":token") },
+        "registry.example.com": { "auth": STANDARD.encode("me:password") },
+    } });
+    world.merge("Secret", "shop", secret, &json!({ "data": { ".dockerconfigjson": STANDARD.encode(config.to_string()) } }));
+    let run = world.oc_quay(&["unlink", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
+    assert_eq!(run.codes(), ["OQ318"]);
+    let kept = world.get("Secret", "shop", secret).unwrap();
+    assert_eq!(kept["data"][".dockerconfigjson"], STANDARD.encode(config.to_string()));
+    assert!(world.references("shop", "builder", "imagePullSecrets").contains(&secret.to_owned()));
+    assert_eq!(world.get("Secret", "shop", "default-quay-openshift"), None);
 }
 
 #[test]

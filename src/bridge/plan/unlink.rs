@@ -10,7 +10,7 @@ use crate::bridge::finding::Code;
 use crate::bridge::mark::Mark;
 use crate::bridge::names;
 use crate::bridge::ownership::Standing;
-use crate::bridge::snapshot::{Login, Robot, UnreadKind};
+use crate::bridge::snapshot::{Login, Robot, Secret, UnreadKind};
 
 /// What a person asked to be taken away beyond the link itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,13 +39,20 @@ impl Planner<'_> {
         let snapshot = self.subject.snapshot;
         self.block_unread("ServiceAccount", "", &snapshot.service_accounts);
         self.block_unread("Secret", "", &snapshot.secrets);
-        let secrets = self.our_secrets();
+        let (kept, secrets) = self.our_secrets();
+        for name in &kept {
+            let message = format!(
+                "Secret {name} holds logins of others too and is kept with the references to it; remove the one for {} from it",
+                self.subject.desired.host
+            );
+            self.block(Code::SecretKept, "Secret", name, message);
+        }
         self.restore_builds(&secrets);
         for service_account in snapshot.service_accounts.iter().flatten() {
             let own = self.subject.integration.cluster_id.value.secret(&service_account.name);
             let edit = ServiceAccountEdit {
-                mountable: service_account.mountable.contains(&own).then_some(false),
-                pull: service_account.pull.contains(&own).then_some(false),
+                mountable: (service_account.mountable.contains(&own) && !kept.contains(&own)).then_some(false),
+                pull: (service_account.pull.contains(&own) && !kept.contains(&own)).then_some(false),
                 role: service_account.role.is_some().then_some(None),
                 secret: own,
             };
@@ -87,19 +94,23 @@ impl Planner<'_> {
     }
 
     /// Secrets of the name of one of ours that carry our label, or hold the login of the robot account that they are named
-    /// after and nothing else, as the operator writes it.
-    fn our_secrets(&self) -> BTreeSet<String> {
+    /// after and nothing else, as the operator writes it: first those to which others added logins, then all others.
+    fn our_secrets(&self) -> (BTreeSet<String>, BTreeSet<String>) {
         let suffix = self.subject.integration.cluster_id.value.secret("");
         let desired = self.subject.desired;
         let secrets = self.subject.snapshot.secrets.iter().flatten().filter(|secret| secret.name.ends_with(&suffix));
-        secrets
-            .filter(|secret| {
-                let login = secret.name.strip_suffix(&suffix).map(|account| desired.login_name(account));
-                let is_own = |(host, entry): &(String, Login)| *host == desired.host && Some(&entry.username) == login.as_ref();
-                secret.managed || (secret.is_plain && secret.logins.iter().flatten().all(is_own))
-            })
-            .map(|secret| secret.name.clone())
-            .collect()
+        let ours = secrets.filter(|secret| {
+            let login = secret.name.strip_suffix(&suffix).map(|account| desired.login_name(account));
+            let is_own = |(host, entry): &(String, Login)| *host == desired.host && Some(&entry.username) == login.as_ref();
+            secret.managed || (secret.is_plain && secret.logins.iter().flatten().all(is_own))
+        });
+        let holds_others = |secret: &&Secret| {
+            let is_elsewhere = |(host, _): &(String, Login)| *host != desired.host;
+            !secret.is_plain && (!secret.undecodable.is_empty() || secret.logins.iter().flatten().any(is_elsewhere))
+        };
+        let (kept, going): (Vec<_>, Vec<_>) = ours.partition(holds_others);
+        let names = |secrets: Vec<&Secret>| secrets.into_iter().map(|secret| secret.name.clone()).collect();
+        (names(kept), names(going))
     }
 
     fn unlink_quay(&mut self, options: UnlinkOptions) {
