@@ -29,8 +29,12 @@ fn bridge_objects(world: &World) -> Vec<&'static str> {
     OBJECTS.into_iter().filter(is_there).map(|(kind, _)| kind).collect()
 }
 
+/// Whether the Deployment is rolled out as it is specified now.
 fn bridge_runs(world: &World) -> bool {
-    world.get("Deployment", "oc-quay", "oc-quay").is_some_and(|deployment| deployment["status"]["availableReplicas"] == 2)
+    world.get("Deployment", "oc-quay", "oc-quay").is_some_and(|deployment| {
+        let status = &deployment["status"];
+        status["observedGeneration"] == deployment["metadata"]["generation"] && status["availableReplicas"] == 2
+    })
 }
 
 /// Whether the same set-up once more finds nothing to do.
@@ -95,6 +99,8 @@ fn a_second_setup_keeps_edits_of_the_deployment() {
     edited["resources"]["limits"]["memory"] = json!("1Gi");
     let patch = json!({ "spec": { "template": { "spec": { "containers": [edited] } } } });
     world.merge("Deployment", "oc-quay", "oc-quay", &patch);
+    // Until the edit is rolled out, `setup` waits for it, which is a change of its own.
+    world.wait_for("the edit to be rolled out", || bridge_runs(&world));
     assert_nothing_to_do(&world, &["--bridge", "built-in"]);
     // An update changes the image and nothing else; a flag of ours that was changed is as it was.
     edited["args"][1] = json!("--log-format=text");
