@@ -98,6 +98,11 @@ impl Shell {
                 self.world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
                 return format!("serviceaccount/{name} created\n");
             }
+            ["oc", "adm", "policy", "add-role-to-user", "admin", user, "-n", namespace] => {
+                self.world.grant(user, namespace);
+                self.last_code = 0;
+                return format!("clusterrole.rbac.authorization.k8s.io/admin added: \"{user}\"\n");
+            }
             ["oc", "create", "buildconfig", name, "-n", namespace] => {
                 let to = json!({ "kind": "ImageStreamTag", "name": format!("{name}:latest") });
                 self.world.build_config(namespace, name, &json!({ "to": to }));
