@@ -129,6 +129,17 @@ impl Claim {
         })
     }
 
+    /// Why an organization that appeared while one was to be created is not taken for the namespace's; none where it is.
+    /// Nothing in it may be of others, as far as nothing proves that it is the namespace's.
+    pub fn refusal(&self, organization: &Organization, name: &str) -> Option<String> {
+        if matches!(self.standing(organization), Standing::Ours | Standing::Linked | Standing::Blank) {
+            return None;
+        }
+        let unknown = || format!("Organization {name} exists by now, and whose it is could not be read");
+        let of_others = |(code, message): (Code, String)| format!("{message}; see oc quay explain {}", code.as_str());
+        Some(self.obstacle(organization, name).map_or_else(unknown, of_others))
+    }
+
     /// Whether the robot account of a linked service account is the namespace's to use, in an organization that is. Beyond
     /// the three that every namespace has, it must be ours, or its current token be in the namespace already.
     pub fn allows_robot(&self, organization: &Organization, account: &Account) -> bool {

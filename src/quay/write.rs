@@ -9,11 +9,12 @@ use secrecy::SecretString;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::Quay;
 use super::error::{ErrorKind, QuayError};
-use super::wire;
+use super::{Depth, Quay, wire};
 use crate::bridge::Role;
 use crate::bridge::mark::{Mark, OWNER_TEAMS};
+use crate::bridge::ownership::{Claim, Standing};
+use crate::bridge::snapshot::{Organization, Read};
 
 /// How long a default permission that may be under way is waited for: somebody else's who came first, or our own whose
 /// answer was lost.
@@ -21,21 +22,21 @@ const PATIENCE: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(250), Duration::from_millis(500), Duration::from_millis(750)];
 
 impl Quay {
-    /// Creates an organization. One that is there already and nobody else's is as good: another run was faster, or an earlier
-    /// try had got through.
+    /// Creates an organization. One that exists by now is as good where `claim` covers it: another run was faster, or an
+    /// earlier try had got through.
     ///
     /// # Errors
-    /// Also when the name is taken by an organization that others own, by a user, or by one that was just deleted.
-    pub async fn create_organization(&self, name: &str) -> Result<(), QuayError> {
+    /// Also when the name is taken by an organization that may be of others, by a user, or by one that was just deleted.
+    pub async fn create_organization(&self, name: &str, claim: &Claim) -> Result<(), QuayError> {
         let call =
             self.api(Method::POST, &["organization", ""], format!("create organization {name}")).body(json!({"name": name}));
         let Err(mut error) = self.perform(&call).await else { return Ok(()) };
         match error.kind {
-            ErrorKind::Exists => match self.view(name).await? {
-                Some(view) if view.is_admin && self.is_sole_owner(name, &view).await => return Ok(()),
-                Some(view) if view.is_admin => {
-                    error.reason = "the name is taken by an organization that others own, too".into();
-                }
+            ErrorKind::Exists => match self.rival(name, claim).await? {
+                Some(rival) if rival.administered => match claim.refusal(&rival, name) {
+                    None => return Ok(()),
+                    Some(refusal) => error.reason = refusal,
+                },
                 Some(_) => error.reason = "the name is taken by an organization that this token may not administer".into(),
                 // Sample 196.
                 None if error.reason.contains("not available") => {
@@ -47,6 +48,17 @@ impl Quay {
             _ => {}
         }
         Err(error)
+    }
+
+    /// An organization that appeared while it was to be created. The run that was faster may be at work in it: its robot
+    /// accounts, which say whose it is, come first, so a look that found none of them is followed by one that does.
+    async fn rival(&self, name: &str, claim: &Claim) -> Result<Option<Organization>, QuayError> {
+        let repositories = BTreeSet::new();
+        let look = || self.organization(name, &repositories, &[], Depth::New, claim);
+        let read = |found: Read<_>| found.map_err(|unread| QuayError::new(&unread.call, ErrorKind::Unexpected, unread.reason));
+        let found = read(look().await)?;
+        let is_unproven = |found: &Organization| claim.standing(found) == Standing::Unproven;
+        if found.as_ref().is_some_and(is_unproven) { read(look().await) } else { Ok(found) }
     }
 
     /// Deletes an organization with all its images. Quay has no undo.

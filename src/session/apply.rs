@@ -14,6 +14,7 @@ use crate::bridge::checks::SECRET_TYPE;
 use crate::bridge::desired::Desired;
 use crate::bridge::dockerconfig::Entry;
 use crate::bridge::order::{End, Schedule, Step};
+use crate::bridge::ownership::Claim;
 use crate::bridge::snapshot::{Login, NamespaceSnapshot, Secret, ServiceAccount};
 
 /// What became of a change.
@@ -92,7 +93,9 @@ impl Session {
             GuardNamespace { namespace, guarded, .. } => cluster.guard_namespace(namespace, *guarded).await?,
             TakeOwnership { organization } => quay.take_ownership(organization).await?,
             Adopt { organization, mark, robots, .. } => quay.adopt(organization, mark, robots).await?,
-            CreateOrganization { organization } => quay.create_organization(organization).await?,
+            CreateOrganization { organization } => {
+                quay.create_organization(organization, &Claim::of(work.snapshot, work.desired)).await?;
+            }
             DeleteOrganization { organization } => quay.delete_organization(organization).await?,
             CreateRobot { organization, robot, mark } => {
                 return Ok(tokens.learn(robot, quay.create_robot(organization, robot, mark).await?));

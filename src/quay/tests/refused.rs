@@ -98,14 +98,14 @@ fn the_diagnosis_tells_what_keeps_organizations_from_being_created() {
     assert_eq!(diagnose(&quay.admin_token()), []);
 
     let client = scene.client_with(&full);
-    assert_eq!(scene.run(client.create_organization("new")).unwrap_err().kind, ErrorKind::Forbidden);
+    assert_eq!(scene.run(client.create_organization("new", &claim_of(ours()))).unwrap_err().kind, ErrorKind::Forbidden);
     assert_eq!(client.troubles(), [right], "a refusal is explained");
 
     quay.set_flags(|flags| flags.release = sandbox::quay::Release::V3_12);
     let client = scene.client_with(&quay.admin_token());
     scene.run(client.diagnose());
     assert_eq!(client.troubles(), [], "the whitelist may name the superuser");
-    assert_eq!(scene.run(client.create_organization("new")).unwrap_err().kind, ErrorKind::Forbidden);
+    assert_eq!(scene.run(client.create_organization("new", &claim_of(ours()))).unwrap_err().kind, ErrorKind::Forbidden);
     let right = Trouble::UserLacksRight { user: "quayadmin".into(), right: "create organizations".into() };
     assert_eq!(client.troubles(), [right], "3.12 refuses superusers too");
 }

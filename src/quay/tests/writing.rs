@@ -1,3 +1,5 @@
+use sandbox::quay::TeamRole;
+
 use super::*;
 use crate::bridge::Role;
 use crate::quay::ErrorKind;
@@ -21,11 +23,55 @@ fn acquainted(scene: &Scene) -> Quay {
 fn a_name_that_is_not_free_is_explained() {
     let scene = Scene::linked();
     let client = scene.client();
-    let error = scene.run(client.create_organization("alice")).unwrap_err();
+    let error = scene.run(client.create_organization("alice", &claim_of(ours()))).unwrap_err();
     assert_eq!(error.reason, "the name is taken by a user");
     scene.run(client.delete_organization(ORGANIZATION)).unwrap();
-    let error = scene.run(client.create_organization(ORGANIZATION)).unwrap_err();
+    let error = scene.run(client.create_organization(ORGANIZATION, &claim_of(ours()))).unwrap_err();
     assert!(error.reason.contains("was just deleted"), "{error}");
+}
+
+#[test]
+fn takes_an_organization_that_appeared_only_where_nothing_is_of_others() {
+    let is_taken = |furnish: &dyn Fn(&Scene)| {
+        let scene = Scene::new();
+        scene.sandbox.quay.add_organization(ORGANIZATION, ADMIN);
+        furnish(&scene);
+        let outcome = scene.run(scene.client().create_organization(ORGANIZATION, &claim_of(ours())));
+        outcome.map_err(|error| error.reason)
+    };
+    let robot = |mark: Mark| {
+        move |scene: &Scene| {
+            scene.sandbox.quay.add_robot(ORGANIZATION, "builder", &mark.to_string()).unwrap();
+            scene.sandbox.quay.add_repository(ORGANIZATION, "api", ADMIN);
+        }
+    };
+    assert_eq!(is_taken(&|_| ()), Ok(()), "another run was faster, or the answer to ours was lost");
+    assert_eq!(is_taken(&robot(ours())), Ok(()), "another run is at work in it");
+    let refusals: [(&dyn Fn(&Scene), &str); 6] = [
+        (&|scene| scene.sandbox.quay.add_repository(ORGANIZATION, "theirs", ADMIN), "OQ206"),
+        (&|scene| drop(scene.sandbox.quay.add_robot(ORGANIZATION, "theirs", "")), "OQ206"),
+        (&|scene| drop(scene.sandbox.quay.add_prototype(ORGANIZATION, "alice", RepoRole::Read)), "OQ206"),
+        (&|scene| scene.sandbox.quay.add_team(ORGANIZATION, "theirs", TeamRole::Member, &[]), "OQ206"),
+        (&robot(mark_of("integration-1", "api.prod:6443", "uid-0")), "OQ205"),
+        (&robot(mark_of("integration-2", "api.other:6443", "uid-2")), "OQ204"),
+    ];
+    for (furnish, code) in refusals {
+        let refusal = is_taken(furnish).unwrap_err();
+        assert!(refusal.contains(&format!("oc quay explain {code}")), "{refusal}");
+    }
+}
+
+#[test]
+fn looks_again_at_an_organization_that_another_run_furnishes() {
+    let scene = Scene::new();
+    let quay = scene.sandbox.quay.clone();
+    quay.add_organization(ORGANIZATION, ADMIN);
+    let furnish = move || {
+        quay.add_robot(ORGANIZATION, "builder", &ours().to_string()).unwrap();
+        quay.add_repository(ORGANIZATION, "api", ADMIN);
+    };
+    scene.traffic().fault(Fault::on("GET", "/robots").nth(1).after(furnish));
+    scene.run(scene.client().create_organization(ORGANIZATION, &claim_of(ours()))).unwrap();
 }
 
 #[test]
@@ -89,7 +135,7 @@ fn a_lost_answer_harms_nothing() {
         scene.traffic().fault(lose(Fault::on("POST", "/repository").nth(1)));
         scene.traffic().fault(lose(Fault::on("PUT", "/permissions/").nth(1)));
         scene.run(async {
-            client.create_organization(ORGANIZATION).await.unwrap();
+            client.create_organization(ORGANIZATION, &claim_of(ours())).await.unwrap();
             let token = client.create_robot(ORGANIZATION, "builder", "").await.unwrap();
             assert_eq!(token.expose_secret(), scene.current_token("builder"), "{what}");
             client.create_repository(ORGANIZATION, "api").await.unwrap();
