@@ -25,6 +25,9 @@ pub struct Note {
     pub is_warning: bool,
     /// One word for programs, such as `Repaired`.
     pub reason: &'static str,
+    /// The object in the namespace that it is about, or what was done there. Events of one reason are told apart by it, and
+    /// not by their sentence: that of a failure may change with each try.
+    pub subject: String,
     /// A sentence for people.
     pub message: String,
 }

@@ -73,9 +73,7 @@ struct Key {
     namespace: String,
     uid: String,
     reason: &'static str,
-    /// None where a namespace has one Event of that reason at a time. What a failure is called may change with each try,
-    /// as more is learnt of its cause: its Event then gets the new message.
-    message: Option<String>,
+    subject: String,
 }
 
 /// An Event that was written.
@@ -87,8 +85,8 @@ struct Kept {
 
 impl Key {
     fn of(note: &Note) -> Self {
-        let message = (note.reason != FAILED).then(|| note.message.clone());
-        Self { namespace: note.namespace.clone(), uid: note.uid.clone(), reason: note.reason, message }
+        let Note { namespace, uid, reason, subject, .. } = note;
+        Self { namespace: namespace.clone(), uid: uid.clone(), reason, subject: subject.clone() }
     }
 }
 
@@ -125,15 +123,25 @@ impl Book {
 fn note(event: &Event) -> Option<Note> {
     let (namespace, uid, verdict, changes) = match event {
         Event::Reconciled { namespace, uid, verdict, changes, .. } => (namespace, uid, verdict, changes),
-        Event::Imported { namespace, uid, outcome, .. } => {
+        Event::Imported { namespace, uid, destination, outcome, .. } => {
             let (namespace, uid, message) = (namespace.clone(), uid.clone(), event.to_string());
-            let reason = if outcome.is_ok() { "QuayImported" } else { "QuayImportFailed" };
-            return Some(Note { namespace, uid, is_warning: outcome.is_err(), reason, message });
+            let (reason, subject) = match outcome {
+                Ok(_) => ("QuayImported", message.clone()),
+                Err(_) => ("QuayImportFailed", destination.clone()),
+            };
+            return Some(Note { namespace, uid, is_warning: outcome.is_err(), reason, subject, message });
         }
         // OpenShift creates the build, and not the person who started it, who so sees no warning of the webhook's.
         Event::BuildNotPushed { namespace, uid, build, why } => {
             let (namespace, uid, message) = (namespace.clone(), uid.clone(), format!("build {build}: {why}"));
-            return Some(Note { namespace, uid, is_warning: true, reason: "QuayBuildNotPushed", message });
+            return Some(Note {
+                namespace,
+                uid,
+                is_warning: true,
+                reason: "QuayBuildNotPushed",
+                subject: build.clone(),
+                message,
+            });
         }
         // A namespace that goes takes no Events.
         _ => return None,
@@ -141,19 +149,22 @@ fn note(event: &Event) -> Option<Note> {
     if uid.is_empty() {
         return None;
     }
-    let (is_warning, reason, message) = match verdict {
-        Verdict::Failed(why) => (true, FAILED, format!("could not be put right, and is tried again: {why}")),
-        Verdict::Blocked(why) => (true, FAILED, format!("needs a person: {why}")),
+    let (reason, message) = match verdict {
+        Verdict::Failed(why) => (FAILED, format!("could not be put right, and is tried again: {why}")),
+        Verdict::Blocked(why) => (FAILED, format!("needs a person: {why}")),
         Verdict::Hindered(_) => return None,
         _ if changes.is_empty() => return None,
         _ => {
             let named: Vec<_> = changes.iter().take(NAMED).map(|(change, _)| change.summary()).collect();
             let more = changes.len().saturating_sub(NAMED);
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            (false, "QuayRepaired", format!("{}{more}", named.join("; ")))
+            ("QuayRepaired", format!("{}{more}", named.join("; ")))
         }
     };
-    Some(Note { namespace: namespace.clone(), uid: uid.clone(), is_warning, reason, message })
+    let is_warning = reason == FAILED;
+    // A namespace fails as a whole, and what was done in it is something else each time.
+    let subject = if is_warning { String::new() } else { message.clone() };
+    Some(Note { namespace: namespace.clone(), uid: uid.clone(), is_warning, reason, subject, message })
 }
 
 #[cfg(test)]
@@ -191,6 +202,17 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_import_is_about_its_tag_however_it_is_worded() {
+        let failed = |destination: &str, why: &str| {
+            let (namespace, uid, builds) = ("shop".into(), "1".into(), vec!["app-1".into()]);
+            note(&Event::Imported { namespace, uid, builds, destination: destination.into(), outcome: Err(why.into()) }).unwrap()
+        };
+        let (first, second) = (failed("shop/app:1", "the call to q failed"), failed("shop/app:1", "another call to q failed"));
+        assert!(first.message != second.message && Key::of(&first) == Key::of(&second));
+        assert!(Key::of(&first) != Key::of(&failed("shop/app:2", "the call to q failed")));
+    }
+
+    #[test]
     fn where_nothing_happened_nothing_is_noted() {
         let hindered = Verdict::Hindered("Quay does not answer".into());
         for verdict in [Verdict::Settled, Verdict::NotOurs, Verdict::Waiting("its service accounts"), hindered] {
@@ -202,14 +224,15 @@ mod tests {
     #[test]
     fn what_was_noted_is_known_by_all_of_it_and_for_as_long_as_it_is_there() {
         let noted = |name: &str| Noted::new(name);
-        let about = |reason: &'static str, message: &str, uid: &str| Note {
+        let about = |reason: &'static str, subject: &str, message: &str, uid: &str| Note {
             namespace: "shop".into(),
             uid: uid.into(),
             is_warning: true,
             reason,
+            subject: subject.into(),
             message: message.into(),
         };
-        let (failed, not_imported) = (about("QuayFailed", "no", "1"), about("QuayImportFailed", "no", "1"));
+        let (failed, not_imported) = (about("QuayFailed", "", "no", "1"), about("QuayImportFailed", "app:1", "no", "1"));
         let (mut book, start) = (Book::default(), Instant::now());
         assert_eq!(book.what_to_do(&failed, start), Entry::Anew);
         book.keep(&failed, noted("a"), start);
@@ -218,10 +241,12 @@ mod tests {
         for note in [&failed, &not_imported, &failed] {
             assert_eq!(book.what_to_do(note, start), Entry::Nothing);
         }
-        let said_otherwise = about("QuayFailed", "why", "1");
-        assert_eq!(book.what_to_do(&said_otherwise, start), Entry::Again(noted("a")), "one Event for one cause");
-        assert_eq!(book.what_to_do(&about("QuayImportFailed", "why", "1"), start), Entry::Anew);
-        assert_eq!(book.what_to_do(&about("QuayFailed", "no", "2"), start), Entry::Anew, "another namespace of the name");
+        let said_otherwise = about("QuayFailed", "", "why", "1");
+        assert_eq!(book.what_to_do(&said_otherwise, start), Entry::Again(noted("a")), "one Event for one object");
+        let said_otherwise = about("QuayImportFailed", "app:1", "why", "1");
+        assert_eq!(book.what_to_do(&said_otherwise, start), Entry::Again(noted("b")), "one Event for one object");
+        assert_eq!(book.what_to_do(&about("QuayImportFailed", "app:2", "no", "1"), start), Entry::Anew, "another tag");
+        assert_eq!(book.what_to_do(&about("QuayFailed", "", "no", "2"), start), Entry::Anew, "another namespace of the name");
         assert_eq!(book.what_to_do(&failed, start + QUIET), Entry::Again(noted("a")));
         assert_eq!(book.what_to_do(&failed, start + KEPT), Entry::Anew);
         assert!(book.0.is_empty());
