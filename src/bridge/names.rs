@@ -56,6 +56,10 @@ pub const REPOSITORY_ANNOTATION: &str = "oc-quay/repository";
 /// Annotation on a BuildConfig that `builds rewrite` made push to Quay: where it pushed before, as JSON.
 pub const FORMER_OUTPUT_ANNOTATION: &str = "oc-quay/former-output";
 
+/// Annotation on a Build: how far the controller is with the import of its image, and the Build's uid, since a clone of a
+/// Build has its annotations.
+pub const IMPORT_ANNOTATION: &str = "oc-quay/import";
+
 /// The service account under which OpenShift Pipelines and Shipwright build.
 const PIPELINE: &str = "pipeline";
 

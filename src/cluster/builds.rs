@@ -9,8 +9,8 @@ use super::error::ClusterError;
 use super::kinds::{BUILD_CONFIGS, BUILDS, Meta, Reference};
 use super::objects::ObjectKind;
 use crate::bridge::builds::{CommonSpec, IMPORTED_ANNOTATION, MANAGED, MANAGED_ANNOTATION};
-use crate::bridge::names::FORMER_OUTPUT_ANNOTATION;
-use crate::bridge::snapshot::{Build, BuildConfig, FormerOutput, Phase, Read, WrittenOutput};
+use crate::bridge::names::{FORMER_OUTPUT_ANNOTATION, IMPORT_ANNOTATION};
+use crate::bridge::snapshot::{Build, BuildConfig, FormerOutput, ImportNote, Phase, Read, WrittenOutput};
 
 #[derive(Clone, Deserialize)]
 pub(super) struct StoredBuildConfig {
@@ -70,9 +70,11 @@ impl From<StoredBuild> for Build {
     fn from(StoredBuild { metadata, spec, status }: StoredBuild) -> Self {
         let time = |text: Option<String>| text.and_then(|text| text.parse().ok());
         let says = |annotation: &str| metadata.annotation(annotation).is_some_and(|value| value == MANAGED);
+        let note = |text: &String| ImportNote::parse(text, &metadata.uid);
         Self {
             managed: says(MANAGED_ANNOTATION),
             imported: says(IMPORTED_ANNOTATION),
+            import_note: metadata.annotation(IMPORT_ANNOTATION).map_or_else(ImportNote::default, note),
             config: status.config.map(|config| config.name),
             name: metadata.name,
             uid: metadata.uid,
@@ -98,7 +100,25 @@ impl Cluster {
     /// # Errors
     /// Also when its strategy is not one that we may create: OpenShift asks for that right at every change of a build.
     pub async fn note_imported(&self, namespace: &str, name: &str) -> Result<Option<Build>, ClusterError> {
-        let patch = json!({ "metadata": { "annotations": { IMPORTED_ANNOTATION: MANAGED } } });
+        self.annotate_build(namespace, name, &json!({ IMPORTED_ANNOTATION: MANAGED, IMPORT_ANNOTATION: null })).await
+    }
+
+    /// Notes on a build how far its import is, and answers what the build is then; none if it is gone.
+    ///
+    /// # Errors
+    /// As [`Cluster::note_imported`].
+    pub async fn note_import(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        note: ImportNote,
+    ) -> Result<Option<Build>, ClusterError> {
+        self.annotate_build(namespace, name, &json!({ IMPORT_ANNOTATION: note.written(uid) })).await
+    }
+
+    async fn annotate_build(&self, namespace: &str, name: &str, annotations: &Value) -> Result<Option<Build>, ClusterError> {
+        let patch = json!({ "metadata": { "annotations": annotations } });
         match self.merge_as::<StoredBuild>(&BUILDS, Some(namespace), name, &patch).await {
             Err(error) if error.is_not_found() => Ok(None),
             noted => Ok(Some(noted?.into())),

@@ -15,7 +15,7 @@ use crate::bridge::builds::Destination;
 use crate::bridge::imports::{Due, ImportFailure, StreamImport, TagImport, due};
 use crate::bridge::integration::Integration;
 use crate::bridge::names;
-use crate::bridge::snapshot::{Build, ImageStream, Phase};
+use crate::bridge::snapshot::{Build, ImageStream, ImportNote, Phase};
 use crate::cluster::{ClusterError, Found};
 use crate::pause;
 
@@ -31,6 +31,7 @@ pub(super) type Errands = HashMap<String, Errand>;
 pub(super) struct Errand {
     build: String,
     destination: Destination,
+    begun: Begun,
     stage: Stage,
     /// Failures in a row.
     failures: u32,
@@ -43,9 +44,21 @@ enum Stage {
     /// Its image is to be imported, unless its tag has that or something newer.
     Import,
     /// It is in its tag, or something newer is, and that is to be noted on the build.
-    Note,
+    NoteImported,
+    /// It is left to a person, and that is to be noted on the build.
+    NoteLeft,
     /// Nothing is left to do.
     Done,
+}
+
+/// Whether the build bears the note that its import is begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    No,
+    /// What came of it is known here.
+    Here,
+    /// By a controller that ran before: it may have been done.
+    Before,
 }
 
 impl Errand {
@@ -74,7 +87,11 @@ impl Engine<'_> {
             take_up(errands, &builds, namespace, integration);
             due_builds(errands, &builds)
         });
-        for (stream, due) in due {
+        for (stream, mut due) in due {
+            self.note_begun(namespace, &mut due).await;
+            if due.is_empty() {
+                continue;
+            }
             for (destination, outcome) in self.import_into(integration, namespace, &stream, &due).await {
                 let builds = self.errands_of(namespace, |errands| settle(errands, &due[&destination], &outcome));
                 let outcome = match outcome {
@@ -92,11 +109,14 @@ impl Engine<'_> {
                 });
             }
         }
-        for (uid, build) in self.errands_of(namespace, |errands| to_note(errands)) {
-            let noted = self.note_imported(namespace, &build).await;
+        for (uid, build, stage) in self.errands_of(namespace, |errands| to_note(errands)) {
+            let noted = match stage {
+                Stage::NoteLeft => self.note_import(namespace, &build, &uid, ImportNote::Left).await,
+                _ => self.note_imported(namespace, &build).await,
+            };
             if let Err(error) = &noted {
                 let reason = error.to_string();
-                tracing::warn!(namespace, build, reason, "the build is imported, but that could not be noted on it");
+                tracing::warn!(namespace, build, reason, "what came of the build's import could not be noted on it");
             }
             self.errands_of(namespace, |errands| {
                 errands.get_mut(&uid).map(|errand| if noted.is_ok() { errand.go_on(Stage::Done) } else { errand.wait() })
@@ -146,12 +166,54 @@ impl Engine<'_> {
         done
     }
 
-    async fn note_imported(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
-        if let Some(build) = self.cluster.note_imported(namespace, name).await? {
-            let version = build.resource_version.clone();
-            self.shared.cache().builds.put(Found::new(namespace, name, &version, build));
+    /// Notes on the newest build of each tag that its import is begun. Where the note on what came of it is lost, the next
+    /// controller so imports no tag again that a person deleted: an import leaves a tag behind even where it fails
+    /// (openshift-apiserver `pkg/image/apiserver/registry/imagestreamimport/rest.go`). A build on which nothing can be noted
+    /// waits.
+    async fn note_begun(&self, namespace: &str, due: &mut BTreeMap<Destination, Vec<Build>>) {
+        let mut waiting = vec![];
+        for (destination, builds) in &*due {
+            let Some(newest) = builds.first() else { continue };
+            let begun = |errands: &mut Errands| errands.get(&newest.uid).map(|errand| errand.begun);
+            if self.errands_of(namespace, begun) != Some(Begun::No) {
+                continue;
+            }
+            let noted = self.note_import(namespace, &newest.name, &newest.uid, ImportNote::Begun).await;
+            if let Err(error) = &noted {
+                let (build, reason) = (&newest.name, error.to_string());
+                tracing::warn!(namespace, build, reason, "the build is not imported, since that could not be noted on it");
+                waiting.push(destination.clone());
+            }
+            self.errands_of(namespace, |errands| {
+                for build in builds {
+                    let Some(errand) = errands.get_mut(&build.uid) else { continue };
+                    match &noted {
+                        Ok(()) if build.uid == newest.uid => errand.begun = Begun::Here,
+                        Ok(()) => {}
+                        Err(_) => errand.wait(),
+                    }
+                }
+            });
         }
+        due.retain(|destination, _| !waiting.contains(destination));
+    }
+
+    async fn note_imported(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
+        self.keep_build(namespace, self.cluster.note_imported(namespace, name).await?);
         Ok(())
+    }
+
+    async fn note_import(&self, namespace: &str, name: &str, uid: &str, note: ImportNote) -> Result<(), ClusterError> {
+        self.keep_build(namespace, self.cluster.note_import(namespace, name, uid, note).await?);
+        Ok(())
+    }
+
+    /// Keeps a build as it is after a write, unless it is gone.
+    fn keep_build(&self, namespace: &str, build: Option<Build>) {
+        if let Some(build) = build {
+            let (name, version) = (build.name.clone(), build.resource_version.clone());
+            self.shared.cache().builds.put(Found::new(namespace, &name, &version, build));
+        }
     }
 }
 
@@ -167,7 +229,8 @@ fn take_up(errands: &mut Errands, builds: &[Build], namespace: &str, integration
         let destination = destination.filter(|to| names::repository(&to.stream).is_ok() && names::tag(&to.tag).is_ok());
         let Some(destination) = destination.filter(|_| !errands.contains_key(&build.uid)) else { continue };
         let (build_name, due) = (build.name.clone(), Instant::now());
-        let errand = Errand { build: build_name, destination, stage: Stage::Import, failures: 0, due };
+        let begun = if build.import_note == ImportNote::Begun { Begun::Before } else { Begun::No };
+        let errand = Errand { build: build_name, destination, begun, stage: Stage::Import, failures: 0, due };
         errands.insert(build.uid.clone(), errand);
     }
 }
@@ -177,10 +240,11 @@ pub(super) fn is_under_way(build: &Build) -> bool {
     build.managed && !build.phase.is_over() && is_outside(build)
 }
 
-/// Whether a build pushed an image by a webhook's doing that nobody has imported. The output of any other is what somebody
-/// wrote, and whether a tag is to follow it is theirs to say.
+/// Whether a build pushed an image by a webhook's doing that is neither imported nor left to a person. The output of any
+/// other is what somebody wrote, and whether a tag is to follow it is theirs to say.
 pub(super) fn is_to_be_imported(build: &Build) -> bool {
-    build.managed && build.phase == Phase::Complete && !build.imported && is_outside(build)
+    let is_settled = build.imported || build.import_note == ImportNote::Left;
+    build.managed && build.phase == Phase::Complete && !is_settled && is_outside(build)
 }
 
 fn is_outside(build: &Build) -> bool {
@@ -191,8 +255,11 @@ fn due_builds(errands: &Errands, builds: &[Build]) -> DueBuilds {
     let mut due = DueBuilds::new();
     for build in builds {
         let errand = errands.get(&build.uid).filter(|errand| errand.is_due(Stage::Import));
-        let Some(Errand { destination, .. }) = errand else { continue };
-        due.entry(destination.stream.clone()).or_default().entry(destination.clone()).or_default().push(build.clone());
+        let Some(Errand { destination, begun, .. }) = errand else { continue };
+        // What came of an import that was begun here is known.
+        let import_note = if *begun == Begun::Before { ImportNote::Begun } else { ImportNote::Nothing };
+        let build = Build { import_note, ..build.clone() };
+        due.entry(destination.stream.clone()).or_default().entry(destination.clone()).or_default().push(build);
     }
     due.values_mut().flat_map(BTreeMap::values_mut).for_each(|builds| builds.sort_by_key(|build| Reverse(build.completed)));
     due
@@ -203,8 +270,8 @@ fn settle(errands: &mut Errands, builds: &[Build], outcome: &Result<Imported, Fa
     for build in builds {
         let Some(errand) = errands.get_mut(&build.uid) else { continue };
         match outcome {
-            Ok(_) => errand.go_on(Stage::Note),
-            Err(failure) if failure.is_final => errand.go_on(Stage::Done),
+            Ok(_) => errand.go_on(Stage::NoteImported),
+            Err(failure) if failure.is_final => errand.go_on(Stage::NoteLeft),
             Err(_) => errand.wait(),
         }
     }
@@ -213,10 +280,11 @@ fn settle(errands: &mut Errands, builds: &[Build], outcome: &Result<Imported, Fa
     names
 }
 
-/// The builds, by uid and name, whose import is to be noted on them now.
-fn to_note(errands: &Errands) -> Vec<(String, String)> {
-    let due = errands.iter().filter(|(_, errand)| errand.is_due(Stage::Note));
-    due.map(|(uid, errand)| (uid.clone(), errand.build.clone())).collect()
+/// The builds, by uid and name, on which it is to be noted now what came of their import.
+fn to_note(errands: &Errands) -> Vec<(String, String, Stage)> {
+    let is_due = |errand: &Errand| errand.is_due(Stage::NoteImported) || errand.is_due(Stage::NoteLeft);
+    let due = errands.iter().filter(|(_, errand)| is_due(errand));
+    due.map(|(uid, errand)| (uid.clone(), errand.build.clone(), errand.stage)).collect()
 }
 
 /// When the first of what is left to do is due.
@@ -399,7 +467,7 @@ mod tests {
             (Ok(Imported::Before), true, true),
             (failure(500), false, true),
             (failure(401), false, true),
-            (failure(404), false, false),
+            (failure(404), true, true),
         ] {
             let builds = [build("a", &app("1"))];
             let mut errands = taken_up(&builds);

@@ -54,11 +54,94 @@ fn is_ready(world: &World) -> bool {
     conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
+/// Has every note on a build refused from the next import on.
+fn lose_notes_after_an_import(world: &World) {
+    let traffic = world.cluster_traffic().clone();
+    let refuse = move || traffic.fault(Fault::on("PATCH", "/builds/").status(403));
+    world.cluster_traffic().fault(Fault::on("POST", "imagestreamimports").nth(1).after(refuse));
+}
+
+fn delete_tags(world: &World) {
+    world.merge("ImageStream", "shop", "app", &json!({ "spec": { "tags": [] } }));
+    world.merge("ImageStream", "shop", "app/status", &json!({ "status": { "tags": [] } }));
+}
+
+#[test]
+fn imports_no_build_on_which_nothing_can_be_noted() {
+    let world = world();
+    world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
+    world.cluster_traffic().fault(Fault::on("PATCH", "/builds/").status(403));
+    let bridge = Bridge::start(&world, &[]);
+    complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
+    bridge.waits_until("it says why", || bridge.says("the build is not imported"));
+    assert_eq!(imports(&world), 0);
+    world.clear_faults();
+    bridge.waits_until("it is imported at last", || is_noted(&world, "app-1"));
+    assert_eq!(imports(&world), 1);
+}
+
+#[test]
+fn imports_no_tag_again_that_was_deleted_before_a_restart() {
+    let world = world();
+    world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
+    lose_notes_after_an_import(&world);
+    complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it is imported", || has_image(&world, "1"));
+    drop(bridge);
+    assert!(!is_noted(&world, "app-1"));
+    delete_tags(&world);
+    world.clear_faults();
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it says so", || bridge.says("the tag is missing since its import was begun"));
+    bridge.settles();
+    assert_eq!((imports(&world), has_image(&world, "1")), (1, false));
+    drop(bridge);
+    let bridge = Bridge::start(&world, &[]);
+    assert!(!bridge.says("app:1"), "{:#?}", bridge.lines());
+    assert_eq!((imports(&world), has_image(&world, "1")), (1, false));
+    // The next build is the next person's choice.
+    complete(&world, "app-2", "1", &json!({ MANAGED: "true" }));
+    bridge.waits_until("it is imported", || is_noted(&world, "app-2") && has_image(&world, "1"));
+}
+
+#[test]
+fn tells_what_is_left_to_a_person_once_and_at_no_restart() {
+    let world = world();
+    let elsewhere = json!({ "kind": "DockerImage", "name": "docker.io/library/app:1" });
+    world.merge("ImageStream", "shop", "app", &json!({ "spec": { "tags": [{ "name": "1", "from": elsewhere }] } }));
+    complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
+    complete(&world, "forged", "nowhere", &json!({ MANAGED: "true" }));
+    let events = || world.list("Event", "shop").iter().filter(|event| event["reason"] == "QuayImportFailed").count();
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("both are told", || events() == 2);
+    bridge.settles();
+    drop(bridge);
+    let bridge = Bridge::start(&world, &[]);
+    assert!(!bridge.says("not tried again"), "{:#?}", bridge.lines());
+    assert_eq!((events(), imports(&world)), (2, 1));
+}
+
+#[test]
+fn an_import_that_failed_is_done_after_a_restart() {
+    let world = world();
+    world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
+    world.sandbox.quay.set_flags(|flags| flags.robots_disallow = true);
+    complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it fails", || bridge.says("it is tried again"));
+    bridge.settles();
+    drop(bridge);
+    world.sandbox.quay.set_flags(|flags| flags.robots_disallow = false);
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it is imported", || is_noted(&world, "app-1") && has_image(&world, "1"));
+}
+
 #[test]
 fn an_import_that_cannot_be_noted_is_not_done_again() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
-    world.cluster_traffic().fault(Fault::on("PATCH", "/builds/").status(403));
+    lose_notes_after_an_import(&world);
     let bridge = Bridge::start(&world, &[]);
     complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
     bridge.waits_until("it is imported", || has_image(&world, "1"));
@@ -117,8 +200,7 @@ fn a_tag_that_was_taken_away_stays_away_and_what_no_webhook_rewrote_is_left() {
     let bridge = Bridge::start(&world, &[]);
     complete(&world, "by-hand", "by-hand", &json!({}));
     world.forget_traffic();
-    world.merge("ImageStream", "shop", "app", &json!({ "spec": { "tags": [] } }));
-    world.merge("ImageStream", "shop", "app/status", &json!({ "status": { "tags": [] } }));
+    delete_tags(&world);
     bridge.settles();
     // Something else happens in the namespace.
     world.image_stream("shop", "cron");
@@ -150,7 +232,7 @@ fn a_build_that_ended_before_the_bridge_started_comes_into_its_tag() {
 fn a_rollback_stays_after_an_import_that_was_not_noted() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
-    world.cluster_traffic().fault(Fault::on("PATCH", "/builds/").status(403));
+    lose_notes_after_an_import(&world);
     complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
     world.merge("Build", "shop", "app-1", &json!({ "status": { "completionTimestamp": "2020-01-02T00:00:00Z" } }));
     let bridge = Bridge::start(&world, &[]);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::standing::follows;
 use crate::bridge::builds::Destination;
 use crate::bridge::integration::Integration;
-use crate::bridge::snapshot::{Build, Phase, StreamTag};
+use crate::bridge::snapshot::{Build, ImportNote, Phase, StreamTag};
 
 /// The newest build that pushed to Quay for each tag of an image stream of a namespace. The image it pushed says which,
 /// whatever its annotations claim.
@@ -34,14 +34,20 @@ pub enum Due {
     Import,
     /// It is in its tag, or something newer is: a later build's image, or a person's choice.
     Nothing,
-    /// Which of the two is newer cannot be told, so the tag stays as it is, for this reason.
+    /// It cannot be told whether it is to be imported, so the tag stays as it is, for this reason.
     Left(String),
 }
 
 /// What is to be done about the image that a build pushed to Quay, under the name `image`, by the tag alone that it is for:
 /// whoever decides may have missed any number of imports, pushes and rollbacks.
 pub fn due(tag: Option<&StreamTag>, build: &Build, image: &str) -> Due {
-    let Some(tag) = tag else { return Due::Import };
+    let Some(tag) = tag else {
+        return match build.import_note {
+            // Either the request for it was lost, or a person deleted the tag since.
+            ImportNote::Begun => Due::Left("the tag is missing since its import was begun".to_owned()),
+            ImportNote::Nothing | ImportNote::Left => Due::Import,
+        };
+    };
     let other = tag.from.as_ref().filter(|_| !follows(tag, image));
     match (other, &tag.image) {
         (None, _) if tag.reference => Due::Nothing,
@@ -77,6 +83,7 @@ mod tests {
     fn the_tag_alone_tells_what_is_to_be_done_about_a_build() {
         let at = |second| jiff::Timestamp::from_second(second).ok();
         let build = |second| Build { digest: Some("sha256:1".into()), completed: at(second), ..Build::default() };
+        let begun = |second| Build { import_note: ImportNote::Begun, ..build(second) };
         // A tag with an image has had it since 100.
         let quay = |digest| Some(stream_tag("latest", Some(IMAGE), digest));
         let own = |digest| Some(stream_tag("latest", None, digest));
@@ -87,6 +94,9 @@ mod tests {
         let unknown = left("whether its image is the older one is not known");
         let table = [
             ("nothing is there", None, build(101), Due::Import),
+            ("it was there, or never came", None, begun(101), left("the tag is missing since its import was begun")),
+            ("it came", quay(Some("sha256:1")), begun(101), Due::Nothing),
+            ("an import was begun, and an earlier one is there", quay(Some("sha256:0")), begun(101), Due::Import),
             ("it was told to follow Quay", quay(None), build(99), Due::Import),
             ("nothing was pushed to it", own(None), build(99), Due::Import),
             ("it was told to follow something else", other(None), build(101), left("it follows docker.io/app:1")),

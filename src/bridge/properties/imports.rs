@@ -31,6 +31,8 @@ enum Step {
     FollowElsewhere { imported: bool },
     /// `oc tag QUAY/app:latest app:latest`, with `--reference` or `--scheduled`.
     FollowQuay { reference: bool, scheduled: bool, keeps_lists: bool },
+    /// `oc tag -d app:latest`.
+    DeleteTag,
     /// OpenShift imports what it was told to, and what is scheduled.
     OpenShift,
     /// `oc quay import --missing`.
@@ -159,6 +161,13 @@ impl World {
                 self.tag = self.tag.take().map(|tag| StreamTag { reference, policy, ..tag });
                 self.last = Last::Quay;
             }
+            Step::DeleteTag => {
+                // A build that nobody came to import is as new as the deletion, for all that is known.
+                let is_known = |build: &Build| build.imported || build.import_note != ImportNote::Nothing;
+                if self.tag.take().is_some() {
+                    self.last = if self.builds.iter().all(is_known) { Last::Cluster } else { Last::Quay };
+                }
+            }
             Step::OpenShift => {
                 let follower = self.tag.clone().filter(|tag| tag.follows() == Some(IMAGE) && !tag.reference);
                 let wanted = follower.filter(|tag| tag.policy.scheduled || self.is_pending());
@@ -181,27 +190,32 @@ impl World {
         let choice = Wanted { named: &[], missing: true, built: &built }
             .choose(&streams, &tags, |stream, tag| Destination::new("golden", &format!("{stream}:{tag}")).image(&integration()));
         for chosen in choice.chosen {
+            // A person asks for what is missing.
+            self.last = if chosen.seen.is_none() { Last::Quay } else { self.last };
             assert!(self.import(chosen.seen.map(|seen| seen.policy).unwrap_or_default()));
         }
     }
 
     fn control(&mut self, answer_lost: bool, note_lost: bool) {
-        let left: Vec<_> = self.builds.iter().filter(|build| !build.imported && !self.settled.contains(&build.uid)).collect();
+        let is_settled =
+            |build: &&Build| build.imported || build.import_note == ImportNote::Left || self.settled.contains(&build.uid);
+        let left: Vec<_> = self.builds.iter().filter(|build| !is_settled(build)).collect();
         let Some(newest) = left.iter().max_by_key(|build| build.completed) else { return };
         let uids: Vec<String> = left.iter().map(|build| build.uid.clone()).collect();
-        let is_noted = match due(self.tag.as_ref(), newest, IMAGE) {
-            Due::Left(_) => false,
-            Due::Nothing => !note_lost,
-            Due::Import => {
-                self.import(self.tag.as_ref().map(|tag| tag.policy).unwrap_or_default());
-                if answer_lost {
-                    return;
-                }
-                !note_lost
+        let due = due(self.tag.as_ref(), newest, IMAGE);
+        if due == Due::Import {
+            let uid = newest.uid.clone();
+            self.builds.iter_mut().filter(|build| build.uid == uid).for_each(|build| build.import_note = ImportNote::Begun);
+            self.import(self.tag.as_ref().map(|tag| tag.policy).unwrap_or_default());
+            if answer_lost {
+                return;
             }
-        };
-        for build in self.builds.iter_mut().filter(|build| uids.contains(&build.uid)) {
-            build.imported = is_noted;
+        }
+        for build in self.builds.iter_mut().filter(|build| uids.contains(&build.uid) && !note_lost) {
+            match due {
+                Due::Left(_) => build.import_note = ImportNote::Left,
+                Due::Nothing | Due::Import => build.imported = true,
+            }
         }
         self.settled.extend(uids);
     }
@@ -240,7 +254,8 @@ fn play(world: &mut World, step: Step) {
             assert_eq!(content(after), content(before.as_ref()), "{step:?} undid what a person did last");
         }
         // Where a tag was told to follow something else and has no image of that, nobody knows when it was told so.
-        let is_open = before.as_ref().is_none_or(|tag| {
+        // A tag that is missing may have been there.
+        let is_open = before.as_ref().is_some_and(|tag| {
             let is_pending = tag.image.as_ref().is_none_or(|image| image.generation < tag.generation);
             let is_elsewhere = tag.from.is_some() && tag.follows() != Some(IMAGE);
             !(tag.reference || is_elsewhere && is_pending)
@@ -271,6 +286,7 @@ fn steps() -> impl Strategy<Value = Vec<(Step, i64)>> {
         1 => Just(Step::RollBack),
         1 => any::<bool>().prop_map(|imported| Step::FollowElsewhere { imported }),
         1 => follow.prop_map(|(reference, scheduled, keeps_lists)| Step::FollowQuay { reference, scheduled, keeps_lists }),
+        1 => Just(Step::DeleteTag),
         1 => Just(Step::OpenShift),
         2 => Just(Step::ImportMissing),
         3 => control.prop_map(|(answer_lost, note_lost)| Step::Controller { answer_lost, note_lost }),
@@ -299,7 +315,7 @@ fn imports_of_known_histories_never_go_back() {
     let reference = Step::FollowQuay { reference: true, scheduled: false, keeps_lists: false };
     let controller = |answer_lost, note_lost| Step::Controller { answer_lost, note_lost };
     let push = Step::PushToQuay { list: false };
-    let histories: [(&str, &[Step], Option<&str>); 8] = [
+    let histories: [(&str, &[Step], Option<&str>); 10] = [
         ("a push into the cluster", &[push, follow, Step::OpenShift, Step::PushToCluster, Step::ImportMissing], Some("cluster")),
         (
             "a push into the cluster, and another tag in Quay",
@@ -326,6 +342,16 @@ fn imports_of_known_histories_never_go_back() {
             "an import that is not noted, a rollback and a restart",
             &[Step::Build, controller(false, true), Step::RollBack, Step::Restart, controller(false, false)],
             Some("rollback"),
+        ),
+        (
+            "an import that is not noted, a deletion and a restart",
+            &[Step::Build, controller(false, true), Step::DeleteTag, Step::Restart, controller(false, false)],
+            None,
+        ),
+        (
+            "a deletion, and a build after it",
+            &[Step::Build, controller(false, true), Step::DeleteTag, Step::Build, controller(false, false)],
+            Some("quay"),
         ),
         (
             "a rollback, and a build after it",

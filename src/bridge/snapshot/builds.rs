@@ -139,6 +139,40 @@ pub struct Build {
     pub managed: bool,
     /// Its image was imported: [`crate::bridge::builds::IMPORTED_ANNOTATION`].
     pub imported: bool,
+    /// What the controller noted about the import before that.
+    pub import_note: ImportNote,
+}
+
+/// What the controller notes on a build about the import of its image ([`crate::bridge::names::IMPORT_ANNOTATION`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ImportNote {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// An import was begun. Without a later note it is not known whether it was done.
+    Begun,
+    /// Its tag is left to a person, which was told.
+    Left,
+}
+
+impl ImportNote {
+    /// Reads the note of the build with this uid.
+    pub fn parse(text: &str, uid: &str) -> Self {
+        match text.split_once(' ') {
+            Some(("begun", of)) if of == uid => Self::Begun,
+            Some(("left", of)) if of == uid => Self::Left,
+            _ => Self::Nothing,
+        }
+    }
+
+    /// The note as it is written; none where nothing is to be noted.
+    pub fn written(self, uid: &str) -> Option<String> {
+        match self {
+            Self::Nothing => None,
+            Self::Begun => Some(format!("begun {uid}")),
+            Self::Left => Some(format!("left {uid}")),
+        }
+    }
 }
 
 /// The phases of a Build (openshift/api `build/v1/types.go`).
