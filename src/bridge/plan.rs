@@ -70,6 +70,18 @@ impl Plan {
         changes.iter().find_map(|(_, failed)| failed.clone()).or_else(unread)
     }
 
+    /// Which of the obstacles to changes in Quay keeps the plan from being begun. An organization that cannot get robot
+    /// accounts is of no use, so none is created while an obstacle is known. What exists already is worked with as far as
+    /// Quay allows.
+    pub fn stopped_by<'a>(&self, obstacles: &'a [Finding]) -> Option<&'a Finding> {
+        obstacles.iter().find(|obstacle| obstacle.code.stops_changes() && self.creates_organization())
+    }
+
+    /// Whether it creates an organization.
+    pub fn creates_organization(&self) -> bool {
+        self.changes.iter().any(|change| matches!(change, Change::CreateOrganization { .. }))
+    }
+
     /// The first of what only a person can do.
     pub fn obstacle(&self) -> Option<&Finding> {
         self.blocked.iter().find(|finding| finding.code != Code::CouldNotRead)
@@ -516,4 +528,24 @@ enum Token {
     Exists,
     /// Nothing is known of it.
     Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn obstacles_stop_only_plans_that_create_an_organization() {
+        let organization = || "openshift_shop".to_owned();
+        let create = Change::CreateOrganization { organization: organization() };
+        let repository = Change::CreateRepository { organization: organization(), repository: "app".to_owned() };
+        let plan = |changes: &[&Change]| Plan { changes: changes.iter().copied().cloned().collect(), ..Plan::default() };
+        let finding = |code| Finding::new(code, ObjectRef::cluster("Quay", "q"), "no");
+        for code in Code::ALL.iter().copied() {
+            let obstacles = [finding(Code::OutOfScope), finding(code)];
+            let stops = |changes: &[&Change]| plan(changes).stopped_by(&obstacles) == Some(&obstacles[1]);
+            assert_eq!(stops(&[&create, &repository]), code.stops_changes(), "{code:?}");
+            assert!(!stops(&[&repository]) && !stops(&[]), "{code:?}");
+        }
+    }
 }

@@ -188,19 +188,13 @@ pub(super) async fn tell_waiting_pods(context: &Context<'_>, session: &Session, 
     }
 }
 
-/// What stands in the way of changes in Quay, as far as is known: what the integration's checks say of it.
-pub(super) fn obstacles(session: &Session, target: &Target) -> Vec<Finding> {
-    let checks = checks::integration(&session.snapshot, Some(&target.quay.troubles()));
-    checks.into_iter().flat_map(|check| check.findings).filter(|finding| finding.code.stops_changes()).collect()
-}
-
-/// The same after changes, where one of them failed: Quay is asked why.
+/// What stands in the way of changes in Quay, after changes of which one failed: Quay is asked why.
 pub(super) async fn obstacles_after(session: &Session, target: &Target, made: &[ChangeReportEntry]) -> Vec<Finding> {
     if !made.iter().any(|change| change.state == ChangeState::Failed) {
         return vec![];
     }
     tokio::join!(target.quay.diagnose(), target.quay.check_state());
-    obstacles(session, target)
+    session.obstacles(target)
 }
 
 /// Shows what is planned and asks, unless that was answered beforehand. Gives the format of the report that is to follow:

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::changes::{ChangeSet, finish, obstacles, obstacles_after, tell_waiting_pods};
+use super::changes::{ChangeSet, finish, obstacles_after, tell_waiting_pods};
 use super::{Context, refuse_missing};
 use crate::bridge::Role;
 use crate::bridge::change::Change;
@@ -195,14 +195,19 @@ impl<'a> Linking<'a> {
             // Before the first change: an organization without robot accounts is of no use.
             target.quay.diagnose().await;
         }
-        set.obstacles = obstacles(session, target);
+        set.obstacles = session.obstacles(target);
         for judged in all {
-            if set.obstacles.iter().any(|obstacle| stops(obstacle.code, &judged)) {
+            if !set.obstacles.is_empty() && judged.snapshot.organization.is_err() {
                 continue;
             }
+            let mut edited = resource.clone();
             // One among several does not keep the others from being linked.
-            match self.refuse_impossible(&judged).and_then(|()| self.plan_one(target, &mut resource, &judged)) {
-                Ok((scope, plan)) => set.add(judged, scope, plan),
+            match self.refuse_impossible(&judged).and_then(|()| self.plan_one(target, &mut edited, &judged)) {
+                Ok((_, plan)) if plan.stopped_by(&set.obstacles).is_some() => {}
+                Ok((scope, plan)) => {
+                    resource = edited;
+                    set.add(judged, scope, plan);
+                }
                 Err(Refusal { finding, .. }) if self.which.is_many() => set.left_out.push(*finding),
                 Err(Refusal { error, .. }) => return Err(error),
             }
@@ -257,12 +262,6 @@ impl<'a> Linking<'a> {
 
 fn lacks_organization(judged: &Judged) -> bool {
     matches!(judged.snapshot.organization, Ok(None))
-}
-
-/// Whether what stands in the way of changes in Quay keeps a namespace from being linked. Some of it only concerns
-/// organizations that are still to be created.
-fn stops(obstacle: Code, judged: &Judged) -> bool {
-    !matches!(obstacle, Code::UserLacksRight | Code::TokenLacksScope) || lacks_organization(judged)
 }
 
 /// Why a namespace cannot be linked: an error where it is the only one, a finding among several.

@@ -39,9 +39,10 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
     let options = Options { adopt: args.adopt, rotate: args.rotate };
     let (set, mut findings) = repairing.plan(parts?, options).await;
     if args.changing.dry_run {
-        let findings = [repairing.integration_findings(), set.blocked()].concat();
-        let report = ChangeReport::new(context.invocation, "repair", true, set.entries(), findings);
-        return finish(context, &report, global.output);
+        let findings = repairing.after_integration_findings(set.blocked());
+        let ended =
+            finish(context, &ChangeReport::new(context.invocation, "repair", true, set.entries(), findings), global.output)?;
+        return Ok(if set.obstacles.is_empty() { ended } else { ExitStatus::Findings });
     }
     let format = set.confirm(context, &session, args.changing)?;
     let mut entries = set.apply(context, &session, target).await;
@@ -62,7 +63,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
     }
     tell_waiting_pods(context, &session, &set).await;
     obstacles_after(&session, target, &entries).await;
-    findings.splice(0..0, repairing.integration_findings());
+    let mut findings = repairing.after_integration_findings(findings);
     for warning in set.plans.iter().flat_map(|(_, plan)| &plan.warnings) {
         if !findings.contains(warning) {
             findings.push(warning.clone());
@@ -91,7 +92,7 @@ pub(super) async fn plan_all(
     let look = Look { quay: Some(Depth::Lean), tags: false, probe: false, beyond_scope: false };
     let repairing = Repairing { context, session: &session, target, which: &which, look };
     let (set, _) = repairing.plan(parts?, Options::default()).await;
-    let findings = [repairing.integration_findings(), set.blocked()].concat();
+    let findings = repairing.after_integration_findings(set.blocked());
     Ok((session.place(), ChangeReport::new(context.invocation, "run", dry_run, set.entries(), findings)))
 }
 
@@ -130,6 +131,12 @@ impl Repairing<'_> {
                 set.add(judged, vec![], plan);
             }
         }
+        let obstacles = self.session.obstacles(self.target);
+        let planned = set.plans.len();
+        set.plans.retain(|(_, plan)| plan.stopped_by(&obstacles).is_none());
+        if set.plans.len() < planned {
+            set.obstacles = obstacles;
+        }
         if options.rotate {
             self.withhold_rotations(&mut set, options).await;
         }
@@ -163,10 +170,14 @@ impl Repairing<'_> {
         }
     }
 
-    /// What is wrong with the integration as a whole: where Quay does not let us in, there is nothing to do in a
-    /// namespace, and still it is not as it should be.
-    fn integration_findings(&self) -> Vec<Finding> {
-        checks::integration(&self.session.snapshot, Some(&self.target.quay.troubles())).iter().flat_map(remaining).collect()
+    /// The findings, after what is wrong with the integration as a whole: where Quay does not let us in, there is nothing to
+    /// do in a namespace, and still it is not as it should be.
+    fn after_integration_findings(&self, findings: Vec<Finding>) -> Vec<Finding> {
+        let checks = checks::integration(&self.session.snapshot, Some(&self.target.quay.troubles()));
+        let mut all: Vec<_> = checks.iter().flat_map(remaining).collect();
+        let others: Vec<_> = findings.into_iter().filter(|finding| !all.contains(finding)).collect();
+        all.extend(others);
+        all
     }
 }
 

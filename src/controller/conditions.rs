@@ -108,7 +108,7 @@ impl Engine<'_> {
                     let linked = standings.of.iter().filter(|(_, verdict)| **verdict == Verdict::Settled);
                     let in_use = linked.map(|(name, _)| integration.cluster_id.value.organization(name)).collect();
                     let state = State {
-                        trouble: bound.target.quay.down(),
+                        trouble: bound.target.quay.outage(),
                         standings: &standings,
                         left: self.shared.queue_depth().0,
                         in_use,
@@ -176,7 +176,7 @@ impl State<'_> {
 
     fn token(&self) -> Condition {
         match &self.trouble {
-            None => condition("TokenValid", "True", "Accepted", "Quay accepts the token"),
+            None | Some(Trouble::ReadOnly) => condition("TokenValid", "True", "Accepted", "Quay accepts the token"),
             Some(Trouble::TokenRefused { reason }) => condition("TokenValid", "False", "Refused", reason),
             Some(trouble) => condition("TokenValid", "Unknown", "QuayUnusable", &in_words(trouble)),
         }
@@ -230,6 +230,7 @@ pub(super) fn in_words(trouble: &Trouble) -> String {
     match trouble {
         Trouble::Unreachable { step, reason } => format!("Quay does not answer ({step}: {reason})"),
         Trouble::Untrusted { reason } => reason.clone(),
+        Trouble::ReadOnly => "Quay is in read-only mode".to_owned(),
         _ => "Quay does not accept the token".to_owned(),
     }
 }

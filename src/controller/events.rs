@@ -152,7 +152,7 @@ fn note(event: &Event) -> Option<Note> {
     let (reason, message) = match verdict {
         Verdict::Failed(why) => (FAILED, format!("could not be put right, and is tried again: {why}")),
         Verdict::Blocked(why) => (FAILED, format!("needs a person: {why}")),
-        Verdict::Hindered(_) => return None,
+        Verdict::Hindered(_) | Verdict::Stopped(_) => return None,
         _ if changes.is_empty() => return None,
         _ => {
             let named: Vec<_> = changes.iter().take(NAMED).map(|(change, _)| change.summary()).collect();
@@ -214,8 +214,9 @@ mod tests {
 
     #[test]
     fn where_nothing_happened_nothing_is_noted() {
-        let hindered = Verdict::Hindered("Quay does not answer".into());
-        for verdict in [Verdict::Settled, Verdict::NotOurs, Verdict::Waiting("its service accounts"), hindered] {
+        let of_quay = [Verdict::Hindered("Quay does not answer".into()), Verdict::Stopped("no robot accounts".into())];
+        let of_namespace = [Verdict::Settled, Verdict::NotOurs, Verdict::Waiting("its service accounts")];
+        for verdict in of_namespace.into_iter().chain(of_quay) {
             assert_eq!(note(&reconciled(verdict, 0)), None);
         }
         assert_eq!(note(&Event::Leading(true)), None);

@@ -11,10 +11,11 @@ use super::Engine;
 use super::conditions::in_words;
 use super::queue::Lane;
 use super::telemetry::Event;
-use crate::bridge::integration::{Integration, QuayIntegration};
+use crate::bridge::integration::{Integration, QuayIntegration, Trouble};
 use crate::bridge::scope::Scope;
 use crate::bridge::snapshot::Read;
 use crate::cluster::News;
+use crate::quay::Quay;
 use crate::session::{Session, Target};
 
 /// How often an integration that could not be read is tried again.
@@ -238,7 +239,7 @@ impl Engine<'_> {
     }
 
     /// The integration is found out anew again and again, and what there is to know about it stays the same.
-    fn warn_once(&self, warnings: &[String]) {
+    pub(super) fn warn_once(&self, warnings: &[String]) {
         for warning in warnings {
             if self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(warning.clone()) {
                 self.tell(&Event::Warning(warning.clone()));
@@ -253,30 +254,29 @@ impl Engine<'_> {
         self.look_at_everything();
     }
 
-    /// Asks a Quay that stopped answering, or accepting the token, whether it does again; never ends.
+    /// Asks a Quay that stopped answering, accepting the token or taking writes, whether it does again; never ends.
     pub(super) async fn look_after_quay(&self) {
         let (mut pause, mut back) = (FIRST_VISIT, None);
         loop {
-            self.quay_is_down.notified().await;
+            self.quay_has_outage.notified().await;
             if back.is_none_or(|back: Instant| back.elapsed() > RAREST_VISIT) {
                 pause = FIRST_VISIT;
             }
             let mut is_told = false;
-            while let Some((bound, trouble)) = self.trouble() {
+            while let Some((bound, outage)) = self.outage() {
                 if !is_told {
-                    self.tell(&Event::Quay { trouble: Some(trouble) });
+                    self.tell(&Event::Quay { trouble: Some(in_words(&outage)) });
                     is_told = true;
                 }
                 sleep(pause).await;
                 pause = (pause * 2).min(RAREST_VISIT);
                 let quay = bound.target.quay.afresh();
-                if !quay.is_back().await {
+                if !quay.is_over(&outage).await {
                     continue;
                 }
                 // What is meant by now: the lists may have changed meanwhile, or another Quay have taken its place.
                 let Some(now) = self.meant().bound().filter(|now| now.epoch == bound.epoch).cloned() else { continue };
-                let target = Target { integration: now.target.integration.clone(), quay, has_token: true };
-                self.publish(Meant::Quay(Arc::new(Bound { session: Arc::clone(&now.session), target, epoch: now.epoch })));
+                self.work_with(&now, quay);
                 self.tell(&Event::Quay { trouble: None });
                 back = Some(Instant::now());
                 self.shared.queue().hurry();
@@ -284,11 +284,27 @@ impl Engine<'_> {
         }
     }
 
-    /// What stands in the way of every call to the Quay that is meant.
-    fn trouble(&self) -> Option<(Arc<Bound>, String)> {
+    /// What keeps changes from being made in the Quay that is meant.
+    fn outage(&self) -> Option<(Arc<Bound>, Trouble)> {
         let bound = self.meant().bound().cloned()?;
-        let trouble = bound.target.quay.down()?;
-        Some((bound, in_words(&trouble)))
+        let outage = bound.target.quay.outage()?;
+        Some((bound, outage))
+    }
+
+    /// Forgets what was learnt of the Quay that is meant: an administrator may have changed its configuration, or what the
+    /// token's user is allowed to do, which cannot be watched. An outage is looked after by itself.
+    pub(super) fn forget_obstacles(&self) {
+        let Some(bound) = self.meant().bound().cloned() else { return };
+        let quay = &bound.target.quay;
+        if quay.outage().is_none() && !quay.troubles().is_empty() {
+            self.work_with(&bound, quay.afresh());
+        }
+    }
+
+    /// Goes on with another client of the same Quay.
+    fn work_with(&self, bound: &Bound, quay: Quay) {
+        let target = Target { integration: bound.target.integration.clone(), quay, has_token: true };
+        self.publish(Meant::Quay(Arc::new(Bound { session: Arc::clone(&bound.session), target, epoch: bound.epoch })));
     }
 }
 

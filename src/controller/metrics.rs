@@ -255,7 +255,7 @@ fn result(verdict: &Verdict, changes: usize) -> &'static str {
         Verdict::Waiting(_) => "waiting",
         Verdict::Failed(_) => "failed",
         Verdict::Hindered(_) => "hindered",
-        Verdict::Blocked(_) => "blocked",
+        Verdict::Stopped(_) | Verdict::Blocked(_) => "blocked",
     }
 }
 

@@ -76,7 +76,7 @@ pub struct Engine<'a> {
     memories: Mutex<Memories>,
     standings: Mutex<Standings>,
     errands: Mutex<HashMap<String, Errands>>,
-    quay_is_down: Notify,
+    quay_has_outage: Notify,
     /// Something that conditions tell of.
     something_changed: Notify,
     is_synced: watch::Sender<bool>,
@@ -114,7 +114,7 @@ impl<'a> Engine<'a> {
             memories: Mutex::default(),
             standings: Mutex::default(),
             errands: Mutex::default(),
-            quay_is_down: Notify::new(),
+            quay_has_outage: Notify::new(),
             something_changed: Notify::new(),
             is_synced: watch::Sender::new(false),
             leads: AtomicBool::new(false),
@@ -242,6 +242,7 @@ impl<'a> Engine<'a> {
             // Several bridges to one Quay do not all come at the same time.
             let more = pause::part_of(self.options.full_pass / 5);
             sleep(self.options.full_pass.saturating_add(more)).await;
+            self.forget_obstacles();
             self.forget_and_look_at_everything();
         }
     }

@@ -88,16 +88,15 @@ impl Engine<'_> {
             _ if bound.is_none() => self.let_go_without_quay(&snapshot).await,
             _ => Look::without_work(Verdict::NotOurs),
         };
-        let is_down = bound.as_ref().is_some_and(|bound| bound.target.quay.down().is_some());
-        if is_down {
-            self.quay_is_down.notify_one();
-            if let Verdict::Failed(reason) = look.verdict {
+        if bound.as_ref().is_some_and(|bound| bound.target.quay.outage().is_some()) {
+            self.quay_has_outage.notify_one();
+            if let Verdict::Failed(reason) | Verdict::Stopped(reason) = look.verdict {
                 look.verdict = Verdict::Hindered(reason);
             }
         }
         let next = match &look.verdict {
             Verdict::Settled | Verdict::NotOurs => Next::Rest,
-            Verdict::Blocked(_) => Next::Blocked,
+            Verdict::Blocked(_) | Verdict::Stopped(_) => Next::Blocked,
             Verdict::Waiting(NEXT_ROUND) => Next::After(Duration::ZERO),
             Verdict::Waiting(_) => Next::After(FURNISHED),
             Verdict::Failed(_) => Next::Retry,
@@ -169,9 +168,15 @@ impl Engine<'_> {
             self.ask_quay(bound, &mut snapshot, &desired).await;
             (plan, is_last) = self.plan_round(bound, &snapshot, &desired);
         }
+        if plan.creates_organization() {
+            bound.target.quay.diagnose().await;
+        }
         let troubles = bound.target.quay.troubles();
         let subject = Subject { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
         let findings: Vec<_> = checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect();
+        if let Some(obstacle) = plan.stopped_by(&bound.session.obstacles(&bound.target)) {
+            return Look { findings, ..Look::without_work(self.stop(bound, obstacle)) };
+        }
         let changes = self.apply(bound, &snapshot, &desired, &plan, memory).await;
         let verdict = if let Some(reason) = plan.failure(&changes) {
             memory.organization = None;
@@ -181,15 +186,23 @@ impl Engine<'_> {
         } else {
             let left = if changes.is_empty() { &findings } else { &self.findings_left(bound, &snapshot.name, memory) };
             let obstacle = plan.obstacle().or_else(|| left.iter().find(|finding| finding.level == Level::Error));
-            obstacle.map_or(Verdict::Settled, |finding| {
-                Verdict::Blocked(format!("{}; see oc quay explain {}", finding.message, finding.code.as_str()))
-            })
+            obstacle.map_or(Verdict::Settled, |finding| Verdict::Blocked(in_words(finding)))
         };
         if matches!(verdict, Verdict::Blocked(_)) {
             // The person may do it in Quay, which cannot be watched.
             memory.organization = None;
         }
         Look { verdict, changes, findings }
+    }
+
+    /// What becomes of a namespace whose organization is not created for now. What stands in the way concerns all of them, so
+    /// it is told once; an outage is told where it is looked after.
+    fn stop(&self, bound: &Bound, obstacle: &Finding) -> Verdict {
+        let reason = in_words(obstacle);
+        if bound.target.quay.outage().is_none() {
+            self.warn_once(&[format!("no organization is created: {reason}")]);
+        }
+        Verdict::Stopped(reason)
     }
 
     /// What is wrong after the changes, as far as is remembered of both sides.
@@ -366,6 +379,10 @@ impl Engine<'_> {
             ..self.shared.snapshot(name)
         }
     }
+}
+
+fn in_words(finding: &Finding) -> String {
+    format!("{}; see oc quay explain {}", finding.message, finding.code.as_str())
 }
 
 fn uid(snapshot: &NamespaceSnapshot) -> String {

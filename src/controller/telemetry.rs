@@ -106,6 +106,9 @@ pub enum Verdict {
     Failed(String),
     /// It failed since Quay cannot be worked with, which is told by itself. It is tried again once it can.
     Hindered(String),
+    /// Its organization is not created while something about Quay or the token stands in the way, which is told by itself. It
+    /// is looked at again like one that is blocked.
+    Stopped(String),
     /// Only a person can do what is left, for the first of possibly several reasons. It is looked at again when something
     /// changes, and when everything is.
     Blocked(String),
@@ -115,7 +118,7 @@ impl Verdict {
     /// Why the namespace is not as it should be, though it could be.
     pub(crate) fn problem(&self) -> Option<&str> {
         match self {
-            Verdict::Failed(reason) | Verdict::Blocked(reason) => Some(reason),
+            Verdict::Failed(reason) | Verdict::Stopped(reason) | Verdict::Blocked(reason) => Some(reason),
             Verdict::Settled | Verdict::NotOurs | Verdict::Waiting(_) | Verdict::Hindered(_) => None,
         }
     }
@@ -168,6 +171,7 @@ impl fmt::Display for Verdict {
             Verdict::NotOurs => f.write_str("not to be linked"),
             Verdict::Waiting(what) => write!(f, "waiting for {what}"),
             Verdict::Failed(reason) | Verdict::Hindered(reason) => write!(f, "failed: {reason}"),
+            Verdict::Stopped(reason) => write!(f, "not begun: {reason}"),
             Verdict::Blocked(reason) => write!(f, "needs a person: {reason}"),
         }
     }

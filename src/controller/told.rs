@@ -11,7 +11,9 @@ pub(crate) fn log(event: &Event) {
     let message = event.to_string();
     match event {
         // One line tells of Quay, not one for each namespace.
-        Event::Reconciled { namespace, verdict: Verdict::Hindered(_), .. } => tracing::debug!(namespace, "{message}"),
+        Event::Reconciled { namespace, verdict: Verdict::Hindered(_) | Verdict::Stopped(_), .. } => {
+            tracing::debug!(namespace, "{message}")
+        }
         Event::Reconciled { namespace, verdict: Verdict::Failed(reason) | Verdict::Blocked(reason), changes, .. } => {
             tracing::warn!(namespace, reason, changes = changes.len(), "{message}");
         }

@@ -41,8 +41,11 @@ impl Quay {
         }
     }
 
-    /// Whether Quay answers and accepts the token, as it did not a while ago. Costs a call, or two.
-    pub async fn is_back(&self) -> bool {
+    /// Whether an outage is over: Quay takes writes again, or answers and accepts the token. Costs a call, or two.
+    pub async fn is_over(&self, outage: &Trouble) -> bool {
+        if *outage == Trouble::ReadOnly {
+            return self.config().await.is_ok_and(|config| !config.is_readonly());
+        }
         match self.whoami().await {
             Ok(_) => true,
             Err(error) => error.kind == ErrorKind::Unauthorized && self.is_token_accepted().await,

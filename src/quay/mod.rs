@@ -108,6 +108,8 @@ struct Shared {
     troubles: Mutex<Vec<Trouble>>,
     /// Robot accounts that were there when we came to create them: somebody else is at the same work.
     outrun: Mutex<BTreeSet<String>>,
+    /// Organizations that this client created and that have no robot account yet.
+    created: Mutex<BTreeSet<String>>,
     config: Arc<OnceCell<wire::Config>>,
     diagnosis: OnceCell<Diagnosis>,
     challenge: OnceCell<Challenge>,
@@ -150,6 +152,7 @@ impl Quay {
             registry: Line::default(),
             troubles: Mutex::default(),
             outrun: Mutex::default(),
+            created: Mutex::default(),
             config: Arc::default(),
             diagnosis: OnceCell::new(),
             challenge: OnceCell::new(),
@@ -166,15 +169,15 @@ impl Quay {
         if let Some(token) = &token {
             bearer(token).ok_or(OptionsError::Token)?;
         }
-        Ok(self.anew(token))
+        Ok(self.anew(token, self.0.troubles_of_quay(), Arc::clone(&self.0.config)))
     }
 
-    /// The same Quay, asked with the same token; what was learnt from failures is forgotten.
+    /// The same Quay, asked with the same token; what was learnt is forgotten.
     pub fn afresh(&self) -> Self {
-        self.anew(self.0.token.clone())
+        self.anew(self.0.token.clone(), vec![], Arc::default())
     }
 
-    fn anew(&self, token: Option<SecretString>) -> Self {
+    fn anew(&self, token: Option<SecretString>, troubles: Vec<Trouble>, config: Arc<OnceCell<wire::Config>>) -> Self {
         Self(Arc::new(Shared {
             http: self.0.http.clone(),
             proxies: self.0.proxies.clone(),
@@ -185,9 +188,10 @@ impl Quay {
             timeout: self.0.timeout,
             api: Line::default(),
             registry: Line::default(),
-            troubles: Mutex::new(self.0.troubles_of_quay()),
+            troubles: Mutex::new(troubles),
             outrun: Mutex::default(),
-            config: Arc::clone(&self.0.config),
+            created: Mutex::default(),
+            config,
             diagnosis: OnceCell::new(),
             challenge: self.0.challenge.clone(),
             eye: self.0.eye.clone(),
@@ -210,9 +214,10 @@ impl Quay {
         self.0.api.down().into_iter().chain(learnt.iter()).cloned().collect()
     }
 
-    /// Why no call makes sense any more, if so.
-    pub fn down(&self) -> Option<Trouble> {
-        self.0.api.down().cloned()
+    /// What keeps changes from being made for a while: Quay cannot be worked with at all, or takes no writes.
+    pub fn outage(&self) -> Option<Trouble> {
+        let is_outage = |trouble: &Trouble| self.0.api.down() == Some(trouble) || *trouble == Trouble::ReadOnly;
+        self.troubles().into_iter().find(is_outage)
     }
 
     fn learn(&self, trouble: Trouble) {

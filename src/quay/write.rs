@@ -30,7 +30,10 @@ impl Quay {
     pub async fn create_organization(&self, name: &str, claim: &Claim) -> Result<(), QuayError> {
         let call =
             self.api(Method::POST, &["organization", ""], format!("create organization {name}")).body(json!({"name": name}));
-        let Err(mut error) = self.perform(&call).await else { return Ok(()) };
+        let Err(mut error) = self.perform(&call).await else {
+            self.created().insert(name.to_owned());
+            return Ok(());
+        };
         match error.kind {
             ErrorKind::Exists => match self.rival(name, claim).await? {
                 Some(rival) if rival.administered => match claim.refusal(&rival, name) {
@@ -132,13 +135,35 @@ impl Quay {
         let path = ["organization", organization, "robots", robot];
         let call = self.api(Method::PUT, &path, format!("create robot account {organization}+{robot}"));
         match self.fetch::<wire::Robot>(&call.body(json!({"description": mark}))).await {
-            Ok(created) => token_of(created, call_of(organization, robot)),
+            Ok(created) => {
+                self.created().remove(organization);
+                token_of(created, call_of(organization, robot))
+            }
             Err(error) if error.kind == ErrorKind::Exists => {
+                self.created().remove(organization);
                 self.outrun().insert(format!("{organization}+{robot}"));
                 self.robot_token(organization, robot).await
             }
+            Err(error) if error.kind == ErrorKind::RobotsDisallowed => Err(self.withdraw_organization(organization, error).await),
             Err(error) => Err(error),
         }
+    }
+
+    /// Deletes an organization that this client created a moment ago and in which Quay allows no robot accounts. No call
+    /// tells that beforehand (`ROBOTS_DISALLOW` is not in `/config`), and without them the organization is of no use.
+    async fn withdraw_organization(&self, name: &str, mut refusal: QuayError) -> QuayError {
+        if self.created().remove(name) {
+            let outcome = self.delete_organization(name).await.map_or_else(
+                |error| format!("; organization {name}, which is empty, was not deleted again: {error}"),
+                |()| format!("; organization {name}, which is empty, was deleted again"),
+            );
+            refusal.reason.push_str(&outcome);
+        }
+        refusal
+    }
+
+    fn created(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.created.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn outrun(&self) -> MutexGuard<'_, BTreeSet<String>> {

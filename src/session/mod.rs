@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::bridge::checks;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::image_policy::ImagePolicy;
 use crate::bridge::inferred::Inferred;
@@ -190,6 +191,12 @@ impl Session {
     pub(crate) fn with_image_policy(mut self, policy: Read<Option<ImagePolicy>>) -> Self {
         self.snapshot.image_policy = policy.transpose();
         self
+    }
+
+    /// What stands in the way of changes in Quay, as far as is known: what the integration's checks say of it.
+    pub(crate) fn obstacles(&self, target: &Target) -> Vec<Finding> {
+        let checks = checks::integration(&self.snapshot, Some(&target.quay.troubles()));
+        checks.into_iter().flat_map(|check| check.findings).filter(|finding| finding.code.stops_changes()).collect()
     }
 
     /// The settings, with possible names.

@@ -365,7 +365,8 @@ fn says_why_quay_refuses_changes_instead_of_run_it_again() {
         flags.robots_disallow = true;
     });
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
-    assert!(run.stdout.contains("allows no robot accounts") && !run.stdout.contains("again"), "{}", run.stdout);
+    assert!(run.stdout.contains("allows no robot accounts") && !run.stdout.contains("again to finish"), "{}", run.stdout);
+    assert!(!world.sandbox.quay.organizations().contains(&"openshift_shop".to_owned()), "an empty organization was left behind");
     world.sandbox.quay.set_flags(|flags| flags.robots_disallow = false);
     world.sandbox.quay.expire_tokens();
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use sandbox::quay::Flags;
 use sandbox::traffic::Fault;
 use serde_json::json;
 
@@ -304,4 +305,41 @@ fn every_namespace_with_something_to_repair_is_repaired_and_no_other_is_written_
     world.forget_traffic();
     world.oc_quay(&["repair", "-A", "--yes"]).succeeds();
     world.assert_nothing_written();
+}
+
+#[test]
+fn creates_no_organization_that_cannot_be_finished() {
+    let world = World::new();
+    // An organization that the user owns shows what the token is good for.
+    world.sandbox.quay.add_organization("theirs", "quayadmin");
+    let all = ["org:admin", "repo:admin", "repo:create", "user:admin", "user:read"];
+    let without = |scope: &str| all.into_iter().filter(|known| *known != scope).collect::<Vec<_>>();
+    let table: [(&str, Vec<&str>, fn(&mut Flags), &str); 4] = [
+        ("quayadmin", without("org:admin"), |_| (), "org:admin"),
+        ("quayadmin", without("user:admin"), |_| (), "user:admin"),
+        ("alice", all.to_vec(), |flags| flags.org_creation_only = true, "may not create organizations"),
+        ("quayadmin", all.to_vec(), |flags| flags.readonly = true, "read-only mode"),
+    ];
+    for (user, scopes, arrange, why) in table {
+        world.sandbox.quay.set_flags(arrange);
+        world.forget_traffic();
+        for way in ["--yes", "--dry-run"] {
+            let run = world.oc_quay(&["repair", "-n", "shop", way]).token_of(user, &scopes).ends_with(1);
+            assert!(run.stdout.contains("Not done") && run.stdout.contains(why), "{why}: {}", run.stdout);
+            assert_eq!(run.stdout.matches(why).count(), 2, "a finding and the verdict: {}", run.stdout);
+        }
+        world.assert_nothing_written();
+        world.sandbox.quay.set_flags(|flags| *flags = Flags::default());
+    }
+}
+
+#[test]
+fn repairs_what_needs_no_quay_while_it_is_read_only() {
+    let world = linked();
+    world.namespace("fresh");
+    world.delete("Secret", "shop", "builder-quay-openshift");
+    world.sandbox.quay.set_flags(|flags| flags.readonly = true);
+    world.oc_quay(&["repair", "shop", "fresh", "--yes"]).ends_with(1);
+    world.assert_linked("shop", &["app", "base", "web"]);
+    assert!(!world.sandbox.quay.organizations().contains(&"openshift_fresh".to_owned()));
 }

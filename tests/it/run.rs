@@ -312,3 +312,67 @@ fn shows_a_plan_and_asks_at_a_terminal() {
     terminal.ends_with(130);
     world.assert_nothing_written();
 }
+
+/// Whether the QuayIntegration says with these words why namespaces are not linked.
+fn is_told(world: &World, words: &str) -> bool {
+    let ready = condition(world, "quay", "Ready");
+    ready["status"] == "False" && ready["message"].as_str().is_some_and(|message| message.contains(words))
+}
+
+#[test]
+fn says_once_what_keeps_organizations_from_being_created() {
+    let all = ["org:admin", "repo:admin", "repo:create", "user:admin", "user:read"];
+    let table: [(&[&str], bool, &str); 2] = [
+        (&all, true, "allows no robot accounts"),
+        (&["repo:admin", "repo:create", "user:admin", "user:read"], false, "org:admin"),
+    ];
+    for (scopes, robots_disallow, why) in table {
+        let world = World::bare();
+        let quay = &world.sandbox.quay;
+        quay.set_flags(|flags| (flags.robots_disallow, flags.namespace_gc) = (robots_disallow, true));
+        quay.add_organization("theirs", "quayadmin");
+        world.create(&sandbox::manifests::credentials(&quay.add_token("quayadmin", scopes)));
+        world.create(&sandbox::manifests::quay_integration(&quay.url()));
+        ["a", "b", "c"].iter().for_each(|name| world.namespace(name));
+        let bridge = Bridge::start(&world, &[]);
+        bridge.waits_until("the condition", || is_told(&world, why));
+        bridge.settles();
+        assert_eq!(quay.organizations(), ["theirs"], "{why}");
+        let told = |words: &str| bridge.lines().iter().filter(|line| line.contains(words)).count();
+        assert_eq!(told("no organization is created"), 1, "{:#?}", bridge.lines());
+        assert!(told("WARN") <= 1 + told("failed"), "{:#?}", bridge.lines());
+
+        // A namespace that comes later finds out nothing new, and none is tried again by itself.
+        world.namespace("late");
+        bridge.settles();
+        world.forget_traffic();
+        std::thread::sleep(Duration::from_secs(2));
+        assert_eq!(bridge.requests_to_quay(), 0, "{why}: {:#?}", world.quay_traffic().entries());
+        assert_eq!(told("no organization is created"), 1, "{:#?}", bridge.lines());
+
+        quay.set_flags(|flags| flags.robots_disallow = false);
+        let token = json!({ "stringData": { "token": quay.admin_token() } });
+        world.merge("Secret", "openshift-operators", "quay-integration", &token);
+        if scopes == all {
+            // The same user's other token.
+            let token = json!({ "stringData": { "token": quay.add_token("quayadmin", scopes) } });
+            world.merge("Secret", "openshift-operators", "quay-integration", &token);
+        }
+        bridge.waits_until("all are linked", || ["a", "b", "c", "late"].iter().all(|name| world.is_linked(name, &[])));
+    }
+}
+
+#[test]
+fn goes_on_when_quay_takes_writes_again() {
+    let world = World::bare();
+    world.integration();
+    world.sandbox.quay.set_flags(|flags| flags.readonly = true);
+    world.namespace("shop");
+    let bridge = Bridge::start(&world, &[]);
+    bridge.waits_until("it is told", || is_told(&world, "Quay is in read-only mode"));
+    let told = || bridge.lines().iter().filter(|line| line.contains("read-only")).count();
+    assert_eq!(told(), 1, "{:#?}", bridge.lines());
+    world.sandbox.quay.set_flags(|flags| flags.readonly = false);
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &[]));
+    assert_eq!(told(), 1, "{:#?}", bridge.lines());
+}

@@ -201,11 +201,11 @@ fn a_slow_answer_fails_its_call_and_no_other() {
     scene.traffic().fault(Fault::on("GET", "/robots").delay(Duration::from_secs(5)));
     let organization = scene.read(&client, Depth::Full).unwrap().unwrap();
     assert_eq!(organization.robots.unwrap_err().kind, UnreadKind::Failed);
-    assert!(organization.default_permissions.is_ok() && client.down().is_none());
+    assert!(organization.default_permissions.is_ok() && client.outage().is_none());
     for _ in 0..3 {
         scene.run(client.robot_token(ORGANIZATION, ROBOTS[0])).unwrap_err();
     }
-    assert!(client.down().is_some(), "several in a row mean that it is down");
+    assert!(client.outage().is_some(), "several in a row mean that it is down");
 }
 
 #[test]

@@ -75,6 +75,25 @@ fn looks_again_at_an_organization_that_another_run_furnishes() {
 }
 
 #[test]
+fn leaves_no_organization_without_robot_accounts_behind() {
+    let scene = Scene::new();
+    let quay = &scene.sandbox.quay;
+    quay.set_flags(|flags| flags.robots_disallow = true);
+    let client = scene.client();
+    scene.run(client.create_organization(ORGANIZATION, &claim_of(ours()))).unwrap();
+    let error = scene.run(client.create_robot(ORGANIZATION, "builder", "")).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::RobotsDisallowed);
+    assert!(error.reason.contains("was deleted again"), "{error}");
+    assert_eq!(quay.organizations(), Vec::<String>::new());
+
+    // One that was there before is nobody's to delete.
+    quay.add_organization(ORGANIZATION, ADMIN);
+    let client = scene.client();
+    scene.run(client.create_robot(ORGANIZATION, "builder", "")).unwrap_err();
+    assert_eq!(quay.organizations(), [ORGANIZATION]);
+}
+
+#[test]
 fn ownership_is_taken_of_organizations_only() {
     let scene = Scene::new();
     let quay = &scene.sandbox.quay;

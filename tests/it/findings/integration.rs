@@ -104,7 +104,7 @@ pub(super) static CASES: &[Case] = &[
     given("a token of another Quay", &["OQ117 QuayIntegration/quay"], [1, 2], |command| {
         command.env("OC_QUAY_URL", "https://quay.invalid")
     }),
-    in_fresh(arranged("read-only", &["OQ113 Quay/https://{host}"], [1, 0], |world| {
+    in_fresh(arranged("read-only", &["OQ113 Quay/https://{host}"], [1, 1], |world| {
         world.sandbox.quay.set_flags(|flags| flags.readonly = true);
     })),
     given("an authority nobody trusts", &["OQ114 Quay/https://{host}"], [1, 1], |command| command.without_env("OC_QUAY_CA_FILE")),
@@ -189,6 +189,12 @@ fn a_quay_without_robot_accounts_is_told_when_one_is_to_be_made() {
     world.sandbox.quay.set_flags(|flags| flags.robots_disallow = true);
     let repair = world.oc_quay(&["repair", "-n", "shop", "--yes", "-o", "json"]).ends_with(1);
     let found = found(&repair);
+    assert!(found.contains(&format!("OQ212 Quay/{}", world.sandbox.quay.url())), "{found:?}");
+    assert!(!world.sandbox.quay.organizations().contains(&"openshift_shop".to_owned()), "an empty organization was left behind");
+
+    world.sandbox.quay.add_organization("openshift_shop", "quayadmin");
+    let repair = world.oc_quay(&["repair", "-n", "shop", "--yes", "-o", "json"]).ends_with(1);
+    let found = super::found(&repair);
     for robot in ["builder", "default", "deployer"] {
         assert!(found.contains(&format!("OQ212 RobotAccount/openshift_shop+{robot}")), "{found:?}");
     }
