@@ -130,7 +130,8 @@ fn execute(ui: &Ui, cli: &Cli, program: &str, interruption: impl Future<Output =
 }
 
 fn run_command(context: &Context, cli: &Cli, interruption: impl Future<Output = ()>) -> Result<ExitStatus, Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name(env!("CARGO_PKG_NAME")).enable_all().build()?;
     let result = runtime.block_on(async {
         tokio::select! {
             result = commands::run(context, cli) => result,

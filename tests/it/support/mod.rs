@@ -6,6 +6,7 @@ mod builds;
 mod by_hand;
 mod cases;
 mod deaths;
+mod panics;
 mod real;
 mod rights;
 mod run;

@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
-use super::{World, schema};
+use super::{World, panics, schema};
 
 /// Pauses between two attempts are this much of what they are for users. Those that tests count are counted, not timed.
 const PAUSE_PERCENT: u32 = 10;
@@ -150,10 +150,13 @@ impl<'a> Command<'a> {
         let arguments = arguments.chain(self.environment.iter().flat_map(|(name, value)| self.flag(name, value)));
         let arguments: Vec<_> = arguments.collect();
         let call = || oc_quay::run_captured(arguments, PAUSE_PERCENT, interruption).unwrap();
+        let panics = panics::count();
         let run = std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().stack_size(MAIN_STACK_SIZE).spawn_scoped(scope, call);
-            thread.unwrap().join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            let thread = std::thread::Builder::new().name(panics::THREAD_NAME.to_owned()).stack_size(MAIN_STACK_SIZE);
+            thread.spawn_scoped(scope, call).unwrap().join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
+        let panics = panics::after(panics);
+        assert!(panics.is_empty(), "{} panicked: {panics:#?}\n{run:#?}", self.line());
         Run { line: self.line(), code: Some(run.status as i32), stdout: run.stdout, stderr: run.stderr }
     }
 
