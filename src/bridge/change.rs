@@ -160,6 +160,11 @@ impl Change {
         match self {
             EditScope(edit) => edit.summary(),
             MarkNamespace { namespace, linked: true } => format!("mark namespace {namespace} as linked on request"),
+    /// Whether its failure can leave a robot account whose token no secret holds.
+    pub fn can_strand_token(&self) -> bool {
+        self.is_secret_write() || matches!(self, Change::RotateRobot { .. })
+    }
+
             MarkNamespace { namespace, linked: false } => format!("remove our mark from namespace {namespace}"),
             ReleaseNamespace { namespace, organization } => {
                 format!("remove the operator's finalizer from namespace {namespace}, so that organization {organization} stays")

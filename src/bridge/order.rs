@@ -30,6 +30,8 @@ enum Group<'a> {
     NewRobots,
     /// They make this robot account's current token.
     Token(&'a str),
+    /// They renew tokens.
+    Rotations,
     /// They are about default permissions.
     DefaultPermissions,
     /// They change the default permission of this robot account that is kept.
@@ -55,7 +57,7 @@ fn groups(change: &Change) -> Vec<Group<'_>> {
         TakeOwnership { .. } | Adopt { .. } | CreateOrganization { .. } => vec![Group::Organization],
         DeleteOrganization { .. } => vec![Group::OrganizationDeletion],
         CreateRobot { robot, .. } => vec![Group::NewRobots, Group::Token(robot)],
-        RotateRobot { robot, .. } => vec![Group::Token(robot)],
+        RotateRobot { robot, .. } => vec![Group::Rotations, Group::Token(robot)],
         CreateDefaultPermission { .. } | DeleteDefaultPermission { .. } => vec![Group::DefaultPermissions],
         ChangeDefaultPermission { robot, .. } => vec![Group::DefaultPermissions, Group::KeptDefaultPermission(robot)],
         CreateRepository { repository, .. } => vec![Group::Repository(repository)],
@@ -82,9 +84,9 @@ fn waits(change: &Change) -> Vec<(Group<'_>, After)> {
         CreateRepository { .. } => waits.extend([(Group::DefaultPermissions, Follows), (Group::NewRobots, Follows)]),
         DeleteDefaultPermission { robot, .. } => waits.push((Group::KeptDefaultPermission(robot), Requires)),
         GrantRepository { repository, .. } => waits.push((Group::Repository(repository), Requires)),
-        // One robot account is without a good secret at a time. After a secret that could not be written, the next one most
-        // likely cannot be written either; one that was left out, as its token was not renewed, still holds a good login.
-        RotateRobot { .. } => waits.push((Group::SecretWrites, StopsOnFailure)),
+        // At most one token is ever renewed without its secret. After a secret that could not be written, the next one most
+        // likely cannot be written either; of a renewal that failed without an answer, Quay may have made the new token.
+        RotateRobot { .. } => waits.extend([(Group::Rotations, StopsOnFailure), (Group::SecretWrites, StopsOnFailure)]),
         EditServiceAccount { edit, .. } => waits.push((Group::Secret(&edit.secret), Requires)),
         // No service account ever refers to a secret that is gone. Nor does a BuildConfig that can be put back.
         DeleteSecret { secret, .. } => {
@@ -309,6 +311,7 @@ mod tests {
     #[test]
     fn tokens_are_renewed_one_by_one() {
         assert_eq!(after(&rotate("default"), &secret("builder")), [After::StopsOnFailure]);
+        assert_eq!(after(&rotate("default"), &rotate("builder")), [After::StopsOnFailure]);
         assert_eq!(after(&secret("default"), &rotate("default")), [After::Requires]);
     }
 

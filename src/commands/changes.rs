@@ -1,7 +1,6 @@
 //! What every command that changes something has in common: show the plan, ask, apply, report.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Context;
 use crate::bridge::change::{Change, ScopeEdit};
@@ -16,6 +15,7 @@ use crate::report::{ChangeReport, ChangeReportEntry, ChangeState, Format};
 use crate::session::apply::{Outcome, Work};
 use crate::session::gather::Judged;
 use crate::session::{Session, Target, side_by_side};
+use crate::ui::Progress;
 
 /// The plans of a command.
 pub(super) struct ChangeSet {
@@ -134,24 +134,13 @@ impl ChangeSet {
             outcomes.push(edited.map_or_else(|error| Outcome::Failed(error.to_string()), |_| Outcome::Done));
         }
         if outcomes.iter().all(|outcome| *outcome == Outcome::Done) {
-            let progress = &progress;
-            // Once a secret could not be written, no further namespace loses its tokens.
-            let has_unwritten_secret = &AtomicBool::new(false);
-            let work = self.plans.iter().map(|(judged, plan)| async move {
-                progress.at(&judged.snapshot.name);
-                if plan.has_rotation() && has_unwritten_secret.load(Ordering::Relaxed) {
-                    plan.changes.iter().for_each(|_| progress.tick());
-                    return vec![Outcome::Skipped; plan.changes.len()];
+            let made = match self.plans.iter().any(|(_, plan)| plan.has_rotation()) {
+                true => progress.during(self.apply_in_turn(session, target, &progress)).await,
+                false => {
+                    let work = self.plans.iter().map(|(judged, plan)| apply_plan(session, target, judged, plan, &progress));
+                    progress.during(side_by_side(work, session.parallel)).await
                 }
-                let work = Work { changes: &plan.changes, snapshot: &judged.snapshot, desired: &judged.desired };
-                let outcomes = session.apply(target, &work, |_, _| progress.tick()).await;
-                let mut made = plan.changes.iter().zip(&outcomes);
-                if made.any(|(change, outcome)| change.is_secret_write() && matches!(outcome, Outcome::Failed(_))) {
-                    has_unwritten_secret.store(true, Ordering::Relaxed);
-                }
-                outcomes
-            });
-            let made = progress.during(side_by_side(work, session.parallel)).await;
+            };
             outcomes.extend(made.into_iter().flatten());
         }
         outcomes.resize(entries.len(), Outcome::Skipped);
@@ -171,6 +160,31 @@ fn takes_over(plan: &Plan) -> bool {
 }
 
 /// Says which pods still wait for an image although their service accounts have a login by now: a pod keeps the pull secrets
+
+    /// Makes the changes of one namespace after the other, and renews no token after one that may be left without its
+    /// secret: whatever fails then, at most one robot account of all namespaces is stranded.
+    async fn apply_in_turn(&self, session: &Session, target: &Target, progress: &Progress<'_>) -> Vec<Vec<Outcome>> {
+        let mut made = Vec::with_capacity(self.plans.len());
+        let mut is_stopped = false;
+        for (judged, plan) in &self.plans {
+            if is_stopped && plan.has_rotation() {
+                made.push(vec![Outcome::Skipped; plan.changes.len()]);
+                continue;
+            }
+            let outcomes = apply_plan(session, target, judged, plan, progress).await;
+            let mut ended = plan.changes.iter().zip(&outcomes);
+            is_stopped |= ended.any(|(change, end)| change.can_strand_token() && matches!(end, Outcome::Failed(_)));
+            made.push(outcomes);
+        }
+        made
+    }
+}
+
+/// Makes the changes of one namespace.
+async fn apply_plan(session: &Session, target: &Target, judged: &Judged, plan: &Plan, progress: &Progress<'_>) -> Vec<Outcome> {
+    progress.at(&judged.snapshot.name);
+    let work = Work { changes: &plan.changes, snapshot: &judged.snapshot, desired: &judged.desired };
+    session.apply(target, &work, |_, _| progress.tick()).await
 /// that it was created with. A namespace that is as new as its pods has none from before.
 pub(super) async fn tell_waiting_pods(context: &Context<'_>, session: &Session, set: &ChangeSet) {
     let edits = |change: &Change| matches!(change, Change::EditServiceAccount { .. });
