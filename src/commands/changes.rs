@@ -6,7 +6,7 @@ use super::Context;
 use crate::bridge::change::{Change, ScopeEdit};
 use crate::bridge::checks;
 use crate::bridge::dockerconfig::Place;
-use crate::bridge::finding::{Code, Finding};
+use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::plan::Plan;
 use crate::bridge::snapshot::WaitingPod;
 use crate::cli::Changing;
@@ -91,6 +91,13 @@ impl ChangeSet {
         self.plans.iter().any(|(_, plan)| takes_over(plan))
     }
 
+    /// Whether one was taken over, by what became of the changes.
+    pub(super) fn has_taken_over(&self, made: &[ChangeReportEntry]) -> bool {
+        let changes = self.plans.iter().flat_map(|(_, plan)| &plan.changes);
+        let made = made.iter().skip(usize::from(!self.scope.is_empty()));
+        changes.zip(made).any(|(change, entry)| is_takeover(change) && entry.state == ChangeState::Done)
+    }
+
     /// Leaves out what is to be taken over. Once it was tried, it is not tried again.
     pub(super) fn without_takeovers(mut self) -> Self {
         self.plans.retain(|(_, plan)| !takes_over(plan));
@@ -153,13 +160,6 @@ impl ChangeSet {
         }
         entries
     }
-}
-
-fn takes_over(plan: &Plan) -> bool {
-    plan.changes.iter().any(|change| matches!(change, Change::TakeOwnership { .. }))
-}
-
-/// Says which pods still wait for an image although their service accounts have a login by now: a pod keeps the pull secrets
 
     /// Makes the changes of one namespace after the other, and renews no token after one that may be left without its
     /// secret: whatever fails then, at most one robot account of all namespaces is stranded.
@@ -185,6 +185,23 @@ async fn apply_plan(session: &Session, target: &Target, judged: &Judged, plan: &
     progress.at(&judged.snapshot.name);
     let work = Work { changes: &plan.changes, snapshot: &judged.snapshot, desired: &judged.desired };
     session.apply(target, &work, |_, _| progress.tick()).await
+}
+
+fn takes_over(plan: &Plan) -> bool {
+    plan.changes.iter().any(is_takeover)
+}
+
+fn is_takeover(change: &Change) -> bool {
+    matches!(change, Change::TakeOwnership { .. })
+}
+
+/// That the namespaces could not be read again after changes, so that what is left to do is not known.
+pub(super) fn not_looked_again(error: &Error) -> Finding {
+    let message = format!("The namespaces could not be read again after the changes: {}", error.messages().join(": "));
+    Finding::new(Code::CouldNotRead, ObjectRef::cluster("Namespace", ""), message)
+}
+
+/// Says which pods still wait for an image although their service accounts have a login by now: a pod keeps the pull secrets
 /// that it was created with. A namespace that is as new as its pods has none from before.
 pub(super) async fn tell_waiting_pods(context: &Context<'_>, session: &Session, set: &ChangeSet) {
     let edits = |change: &Change| matches!(change, Change::EditServiceAccount { .. });

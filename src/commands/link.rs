@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::changes::{ChangeSet, finish, obstacles_after, tell_waiting_pods};
+use super::changes::{ChangeSet, finish, not_looked_again, obstacles_after, tell_waiting_pods};
 use super::{Context, refuse_missing};
 use crate::bridge::Role;
 use crate::bridge::change::Change;
@@ -82,14 +82,22 @@ impl<'a> Linking<'a> {
         )?;
         let target = session.target()?;
         let parts = self.wait(context, &session, target, parts).await?;
-        let set = self.plan(context, &session, target, parts).await?;
+        let (mut set, mut refusals) = self.plan(context, &session, target, target.integration.resource.clone(), parts).await;
+        if !self.which.is_many()
+            && let Some(refusal) = refusals.pop()
+        {
+            return Err(refusal.error);
+        }
+        // One among several does not keep the others from being linked.
+        set.left_out = refusals.into_iter().map(|refusal| *refusal.finding).collect();
         if let Some(obstacle) = session.scope_obstacle() {
             context.ui.warn(&obstacle.message);
         }
         Ok((session, set))
     }
 
-    /// Makes the changes. An organization that is taken over is looked into and linked once it is ours.
+    /// Makes the changes. An organization that is taken over is looked into and linked once it is ours. Whatever fails after
+    /// the first change is a finding, so that the report shows what was done.
     async fn carry_out(
         &self,
         context: &Context<'_>,
@@ -99,11 +107,22 @@ impl<'a> Linking<'a> {
         let target = session.target()?;
         let mut entries = set.apply(context, session, target).await;
         let mut last = set;
-        if last.takes_over() {
+        if last.has_taken_over(&entries) {
             // What an organization holds shows only once it is ours.
-            let parts = self.parts(&session.cluster, session.parallel).await?;
-            last = self.plan(context, session, target, parts).await?.without_takeovers();
-            entries.extend(last.apply(context, session, target).await);
+            match gather::parts_left(&session.cluster, &self.which, Secrets::IfReferenced, Builds::Leave, session.parallel).await
+            {
+                Ok(parts) => {
+                    let mut resource = target.integration.resource.clone();
+                    if let Some(resource) = &mut resource {
+                        last.scope.apply(&mut resource.allow, &mut resource.deny);
+                    }
+                    let (next, refusals) = self.plan(context, session, target, resource, parts).await;
+                    last = next.without_takeovers();
+                    last.left_out = refusals.into_iter().map(|refusal| *refusal.finding).collect();
+                    entries.extend(last.apply(context, session, target).await);
+                }
+                Err(error) => last.left_out.push(not_looked_again(&error)),
+            }
         }
         tell_waiting_pods(context, session, &last).await;
         let mut findings = obstacles_after(session, target, &entries).await;
@@ -179,16 +198,18 @@ impl<'a> Linking<'a> {
         wanted.filter(|name| existing.iter().all(|account| account.name != *name)).map(str::to_owned).collect()
     }
 
+    /// Plans with `resource`, the QuayIntegration as it is by now. Also says which namespaces cannot be linked.
     async fn plan(
         &self,
         context: &Context<'_>,
         session: &Session,
         target: &Target,
+        mut resource: Option<QuayIntegration>,
         parts: Vec<Parts>,
-    ) -> Result<ChangeSet, Error> {
+    ) -> (ChangeSet, Vec<Refusal>) {
         let look = Look { quay: Some(Depth::New), tags: false, probe: false, beyond_scope: true };
         let mut set = ChangeSet::new("link");
-        let mut resource = target.integration.resource.clone();
+        let mut refusals = Vec::new();
         let mut all = session.judge_each(context.ui, target, parts, look, &self.requests, |judged| judged).await;
         all.retain(|judged| !matches!(self.which, Which::All) || judged.is_to_be_linked(target));
         if all.iter().any(lacks_organization) {
@@ -201,18 +222,16 @@ impl<'a> Linking<'a> {
                 continue;
             }
             let mut edited = resource.clone();
-            // One among several does not keep the others from being linked.
             match self.refuse_impossible(&judged).and_then(|()| self.plan_one(target, &mut edited, &judged)) {
                 Ok((_, plan)) if plan.stopped_by(&set.obstacles).is_some() => {}
                 Ok((scope, plan)) => {
                     resource = edited;
                     set.add(judged, scope, plan);
                 }
-                Err(Refusal { finding, .. }) if self.which.is_many() => set.left_out.push(*finding),
-                Err(Refusal { error, .. }) => return Err(error),
+                Err(refusal) => refusals.push(refusal),
             }
         }
-        Ok(set)
+        (set, refusals)
     }
 
     fn refuse_impossible(&self, judged: &Judged) -> Result<(), Refusal> {

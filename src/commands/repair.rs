@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt as _;
 
 use super::Context;
-use super::changes::{ChangeSet, finish, obstacles_after, tell_waiting_pods};
+use super::changes::{ChangeSet, finish, not_looked_again, obstacles_after, tell_waiting_pods};
 use crate::bridge::change::Change;
 use crate::bridge::checks::{self, Check, Subject};
 use crate::bridge::finding::{Code, Finding, Level};
@@ -46,15 +46,17 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
     }
     let format = set.confirm(context, &session, args.changing)?;
     let mut entries = set.apply(context, &session, target).await;
+    let mut is_seen = true;
     if set.len() > 0 {
         let once_is_enough = Options { rotate: false, ..options };
-        let (next, remaining) = repairing.look_again(once_is_enough).await?;
-        findings = remaining;
+        let (next, remaining) = repairing.look_again(once_is_enough).await;
+        (is_seen, findings) = (next.is_some(), remaining);
         // What an organization holds shows only once it is ours.
-        let next = next.without_takeovers();
-        if set.takes_over() && next.len() > 0 {
+        let next = next.map(ChangeSet::without_takeovers);
+        if let Some(next) = next.filter(|next| set.takes_over() && next.len() > 0) {
             entries.extend(next.apply(context, &session, target).await);
-            findings = repairing.look_again(once_is_enough).await?.1;
+            let (last, remaining) = repairing.look_again(once_is_enough).await;
+            (is_seen, findings) = (last.is_some(), remaining);
         }
         findings.retain(|finding| !is_gone_as_it_should(&set, finding));
         forget_hints_of_refusals(&entries, &mut findings);
@@ -69,7 +71,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
             findings.push(warning.clone());
         }
     }
-    finish(context, &ChangeReport::new(context.invocation, "repair", false, entries, findings), format)
+    let ended = finish(context, &ChangeReport::new(context.invocation, "repair", false, entries, findings), format)?;
+    Ok(if is_seen { ended } else { ExitStatus::Findings })
 }
 
 /// What the bridge would do at first, and where: what a repair of all namespaces does.
@@ -105,12 +108,6 @@ struct Repairing<'a> {
 }
 
 impl Repairing<'_> {
-    async fn look_again(&self, options: Options) -> Result<(ChangeSet, Vec<Finding>), Error> {
-        let parts =
-            gather::parts_left(&self.session.cluster, self.which, Secrets::Always, Builds::Read, self.session.parallel).await?;
-        Ok(self.plan(parts, options).await)
-    }
-
     /// The plans, and the findings that they start from.
     async fn plan(&self, parts: Vec<Parts>, options: Options) -> (ChangeSet, Vec<Finding>) {
         let integration = &self.target.integration;
@@ -145,6 +142,19 @@ impl Repairing<'_> {
         let told: BTreeSet<_> = findings.iter().map(about).collect();
         findings.extend(set.blocked().into_iter().filter(|blocked| !told.contains(&about(blocked))));
         (set, findings)
+    }
+
+    /// The same after changes. That nothing could be read is a finding then, and no plan, so that the report shows what was
+    /// done.
+    async fn look_again(&self, options: Options) -> (Option<ChangeSet>, Vec<Finding>) {
+        let (cluster, parallel) = (&self.session.cluster, self.session.parallel);
+        match gather::parts_left(cluster, self.which, Secrets::Always, Builds::Read, parallel).await {
+            Ok(parts) => {
+                let (set, findings) = self.plan(parts, options).await;
+                (Some(set), findings)
+            }
+            Err(error) => (None, vec![not_looked_again(&error)]),
+        }
     }
 
     /// Plans again, without rotations, where the user is not allowed to write the secrets: the old token is invalid as

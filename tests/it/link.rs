@@ -209,6 +209,36 @@ fn an_image_stream_that_only_follows_another_registry_gets_a_repository_only_if_
 }
 
 #[test]
+fn edits_the_namespace_lists_once_when_it_adopts() {
+    let world = World::new();
+    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "denylistNamespaces": ["shop"] } }));
+    world.sandbox.quay.add_organization("openshift_shop", "alice");
+    let run = world.oc_quay(&["link", "-n", "shop", "--adopt", "--yes", "-o", "json"]).succeeds();
+    let report = run.json();
+    let changes = report["changes"].as_array().unwrap();
+    assert_eq!(changes.iter().filter(|change| change["object"]["kind"] == "QuayIntegration").count(), 1, "{}", run.stdout);
+    assert_eq!(world.cluster_traffic().count("patch quayintegrations"), 1);
+    world.assert_linked("shop", &["app", "base", "web"]);
+}
+
+#[test]
+fn reports_what_was_done_before_a_namespace_cannot_be_linked() {
+    let world = World::new();
+    world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "ci", "namespace": "shop" } }));
+    world.sandbox.quay.add_organization("openshift_shop", "alice");
+    let openshift = world.sandbox.openshift.clone();
+    let delete = move || openshift.delete("ServiceAccount", "shop", "ci");
+    world.quay_traffic().fault(Fault::on("POST", "takeownership").nth(1).after(delete));
+    let link = ["link", "-n", "shop", "--adopt", "--service-account", "ci=read", "--yes", "-o", "json"];
+    let run = world.oc_quay(&link).ends_with(1);
+    assert_eq!(run.codes(), ["OQ311"]);
+    let report = run.json();
+    let done: Vec<_> =
+        report["changes"].as_array().unwrap().iter().map(|change| (&change["object"]["name"], &change["state"])).collect();
+    assert_eq!(done, [(&json!("openshift_shop"), &json!("done"))], "{}", run.stdout);
+}
+
+#[test]
 fn an_organization_of_others_is_refused_unless_it_is_adopted() {
     for owner in ["alice", "quayadmin"] {
         let world = World::new();

@@ -298,6 +298,19 @@ fn finishes_a_replacement_that_was_interrupted() {
 }
 
 #[test]
+fn reports_what_was_done_when_nothing_can_be_read_again() {
+    let world = linked();
+    world.damage("shop");
+    let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422,"message":"Not today"}"#;
+    world.cluster_traffic().fault(Fault::on("GET", "/api/v1/namespaces?").nth(2).status(422).body(refusal));
+    let run = world.oc_quay(&["repair", "-A", "--yes", "-o", "json"]).ends_with(1);
+    assert_eq!(run.codes(), ["OQ901"]);
+    assert!(run.stdout.contains("could not be read again") && run.stdout.contains("Not today"), "{}", run.stdout);
+    assert!(run.json()["changes"].as_array().unwrap().iter().any(|change| change["state"] == "done"), "{}", run.stdout);
+    world.assert_linked("shop", &["app", "base", "web"]);
+}
+
+#[test]
 fn every_namespace_with_something_to_repair_is_repaired_and_no_other_is_written_to() {
     let world = World::new();
     world.namespace("well");
