@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Role;
 use super::finding::ObjectRef;
-use super::snapshot::{FormerOutput, WrittenOutput};
+use super::snapshot::{FormerOutput, Secret, WrittenOutput};
 
 /// One change. Each is idempotent: applied to a state that already has its effect, it does nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +48,8 @@ pub enum Change {
     UpdateSecret { namespace: String, secret: String, robot: String, version: String },
     /// Delete a secret of the wrong type and create it anew: a secret's type cannot be changed.
     ReplaceSecret { namespace: String, secret: String, robot: String, version: String },
-    /// Delete a secret.
-    DeleteSecret { namespace: String, secret: String },
+    /// Delete a secret. `uid` and `version` guard it: what others add meanwhile is not deleted with it.
+    DeleteSecret { namespace: String, secret: String, uid: String, version: String },
     /// Bring a service account's references to its secret, and the role asked for, into shape.
     EditServiceAccount { namespace: String, service_account: String, edit: ServiceAccountEdit },
     /// Have a BuildConfig push to Quay by itself, and keep on it where it pushed. `version` guards it.
@@ -99,6 +99,12 @@ pub enum Verb {
 }
 
 impl Change {
+    /// Deletes a secret as it was read.
+    pub fn delete_secret(namespace: &str, secret: &Secret) -> Self {
+        let Secret { name, uid, resource_version, .. } = secret.clone();
+        Change::DeleteSecret { namespace: namespace.to_owned(), secret: name, uid, version: resource_version }
+    }
+
     /// The object that is changed.
     pub fn object(&self) -> ObjectRef {
         use Change::*;
@@ -125,7 +131,7 @@ impl Change {
             CreateSecret { namespace, secret, .. }
             | UpdateSecret { namespace, secret, .. }
             | ReplaceSecret { namespace, secret, .. }
-            | DeleteSecret { namespace, secret } => ObjectRef::namespaced("Secret", namespace, secret),
+            | DeleteSecret { namespace, secret, .. } => ObjectRef::namespaced("Secret", namespace, secret),
             EditServiceAccount { namespace, service_account, .. } => {
                 ObjectRef::namespaced("ServiceAccount", namespace, service_account)
             }
@@ -154,17 +160,17 @@ impl Change {
         matches!(self, Change::CreateSecret { .. } | Change::UpdateSecret { .. } | Change::ReplaceSecret { .. })
     }
 
+    /// Whether its failure can leave a robot account whose token no secret holds.
+    pub fn can_strand_token(&self) -> bool {
+        self.is_secret_write() || matches!(self, Change::RotateRobot { .. })
+    }
+
     /// One sentence for a person, without a full stop.
     pub fn summary(&self) -> String {
         use Change::*;
         match self {
             EditScope(edit) => edit.summary(),
             MarkNamespace { namespace, linked: true } => format!("mark namespace {namespace} as linked on request"),
-    /// Whether its failure can leave a robot account whose token no secret holds.
-    pub fn can_strand_token(&self) -> bool {
-        self.is_secret_write() || matches!(self, Change::RotateRobot { .. })
-    }
-
             MarkNamespace { namespace, linked: false } => format!("remove our mark from namespace {namespace}"),
             ReleaseNamespace { namespace, organization } => {
                 format!("remove the operator's finalizer from namespace {namespace}, so that organization {organization} stays")
@@ -227,7 +233,9 @@ impl Change {
                 ChangeDefaultPermission { organization, id, robot, from: to, to: from }
             }
             DeleteDefaultPermission { organization, robot, role, .. } => CreateDefaultPermission { organization, robot, role },
-            CreateSecret { namespace, secret, .. } => DeleteSecret { namespace, secret },
+            CreateSecret { namespace, secret, .. } => {
+                DeleteSecret { namespace, secret, uid: String::new(), version: String::new() }
+            }
             EditServiceAccount { namespace, service_account, edit } => {
                 EditServiceAccount { namespace, service_account, edit: edit.inverse() }
             }

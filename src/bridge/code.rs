@@ -332,8 +332,8 @@ codes! {
         "The finding says which of these it is. Restart what created the pod, or link its service account.",
         "oc get pods -n {namespace}";
     SecretKept "OQ318" Warning "A secret holds logins of others too",
-        "The namespace is unlinked, and others have added logins for further registries to the pull secret. Deleting it would delete those, so it is kept, and so are the references to it.",
-        "Remove the login for Quay from the secret, or delete the secret.",
+        "Others have added logins for further registries to the pull secret. When the namespace is unlinked, deleting the secret would delete those, so it is kept, and so are the references to it. A secret whose name ends in -spare is a copy that an interrupted replacement of a secret of the wrong type left. It is kept while it may hold the only copy of such logins.",
+        "Remove the login for Quay from the secret, or delete the secret. Of a copy, move what is missing into the secret, then delete the copy.",
         "oc get secrets -n {namespace} --field-selector type=kubernetes.io/dockerconfigjson";
     ServiceAccountOfOthers "OQ319" Warning "A service account is managed elsewhere",
         "A GitOps tool or another controller owns the service account, whose lists lack the secret. It may remove the secret again each time that it is added.",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use base64::Engine;
 use base64::alphabet;
@@ -208,6 +209,34 @@ pub fn is_plain(content: &SecretString) -> bool {
     entry.render(None).expose_secret() == content.expose_secret()
 }
 
+/// A place in a secret.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Item {
+    /// An entry of its docker configuration, by registry as it is written there.
+    Registry(String),
+    /// Another field of its docker configuration.
+    Field(String),
+    /// A key beside its docker configuration.
+    Key(String),
+}
+
+/// All that a docker configuration holds, each with its [`fingerprint`]. What is no JSON object holds nothing.
+pub fn items(content: &SecretString) -> BTreeMap<Item, u64> {
+    let config = Fields::read(content).unwrap_or_default().0;
+    let (auths, fields): (Vec<_>, Vec<_>) = config.into_iter().partition(|(name, _)| name == "auths");
+    let entries = auths.iter().flat_map(|(_, auths)| serde_json::from_str::<Fields>(auths.get()).unwrap_or_default().0);
+    let entries = entries.map(|(registry, entry)| (Item::Registry(registry), fingerprint(entry.get())));
+    let fields = fields.into_iter().map(|(name, value)| (Item::Field(name), fingerprint(value.get())));
+    entries.chain(fields).collect()
+}
+
+/// Enough to tell whether two secrets hold the same, without keeping it.
+pub fn fingerprint(value: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
 fn auth(login: &Login) -> String {
     STANDARD.encode(format!("{}:{}", login.username, login.password.expose_secret()))
 }
@@ -312,6 +341,20 @@ mod tests {
             "{}",
         ] {
             assert!(!is_in(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn items_are_all_that_a_configuration_holds() {
+        let of = |content: &str| items(&content.into());
+        let found = of(r#"{"auths":{"q":{"auth":"dTpw"},"r":{"identitytoken":"t"}},"credsStore":"x"}"#);
+        let names = [Item::Registry("q".into()), Item::Registry("r".into()), Item::Field("credsStore".into())];
+        assert_eq!(found.keys().cloned().collect::<Vec<_>>(), names);
+        let changed = of(r#"{"auths":{"q":{"auth":"dTpw"},"r":{"identitytoken":"u"}},"credsStore":"x"}"#);
+        let is_same = |item: &Item| found.get(item) == changed.get(item);
+        assert_eq!(names.iter().map(is_same).collect::<Vec<_>>(), [true, false, true]);
+        for nothing in ["", "[]", r#"{"auths":[]}"#, "{}"] {
+            assert!(of(nothing).is_empty(), "{nothing}");
         }
     }
 

@@ -43,6 +43,8 @@ fn told_by(namespace: &str, secret: &Secret) -> Vec<(Inferred, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::bridge::snapshot::Login;
 
@@ -50,6 +52,8 @@ mod tests {
         let login = Login { username: username.into(), password: "token".into() };
         Secret {
             is_plain: true,
+            uid: String::new(),
+            items: BTreeMap::new(),
             undecodable: vec![],
             name: name.into(),
             resource_version: "1".into(),

@@ -73,9 +73,17 @@ pub fn secret_annotations(secret: &str) -> BTreeMap<&'static str, &'static str> 
     is_referenced.then_some((SHIPWRIGHT_ANNOTATION, "true")).into_iter().collect()
 }
 
+/// What stands behind the name of a secret whose successor is stored until it has its name.
+const SPARE: &str = "-spare";
+
 /// Where the successor of a secret is stored until it has its name.
 pub fn spare_secret(secret: &str) -> String {
-    format!("{secret}-spare")
+    format!("{secret}{SPARE}")
+}
+
+/// The secret whose successor is stored under a name.
+pub fn secret_of_spare(spare: &str) -> Option<&str> {
+    spare.strip_suffix(SPARE)
 }
 
 /// The `clusterID` of the integration: what tells this cluster's organizations from another's in one Quay.

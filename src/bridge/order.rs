@@ -353,7 +353,10 @@ mod tests {
             7 => grant(name, name),
             8 => secret(name),
             9 => account(name),
-            10 => Change::DeleteSecret { namespace: "n".into(), secret: format!("{name}-quay-c") },
+            10 => {
+                let secret = format!("{name}-quay-c");
+                Change::DeleteSecret { namespace: "n".into(), secret, uid: String::new(), version: String::new() }
+            }
             11 => Change::DeleteRobot { organization: organization(), robot: name.into() },
             _ => Change::MarkNamespace { namespace: "n".into(), linked: true },
         })

@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 use super::Role;
 use super::change::{Change, ServiceAccountEdit};
 use super::checks::{
-    SECRET_TYPE, SecretState, Subject, default_permissions_of, has_too_little_right, kept_by_others, not_ours, secret_state,
-    surplus,
+    SecretState, Spare, Subject, default_permissions_of, has_too_little_right, kept_by_others, not_ours, secret_state,
+    spare_kept, spares, surplus,
 };
 use super::desired::{self, Account};
 use super::finding::{Code, Finding, Level, ObjectRef};
@@ -364,6 +364,15 @@ impl<'a> Planner<'a> {
                 self.service_account(account);
             }
         }
+        self.spares();
+    }
+
+    /// Deletes what interrupted replacements left of secrets that are there again and hold all that is in it.
+    fn spares(&mut self) {
+        let host = &self.subject.desired.host;
+        let spares =
+            spares(self.subject).filter(|Spare { secret, replaced }| replaced.is_some() && secret.is_covered_by(*replaced, host));
+        self.plan.changes.extend(spares.map(|spare| Change::delete_secret(&self.subject.snapshot.name, spare.secret)));
     }
 
     /// Plans the secret; says whether it is there, or will be.
@@ -385,9 +394,6 @@ impl<'a> Planner<'a> {
         let (namespace, secret, robot) = (snapshot.name.clone(), account.secret.clone(), account.name.clone());
         let version = existing.map(|secret| secret.resource_version.clone()).unwrap_or_default();
         let spare = snapshot.secret(&names::spare_secret(&secret)).filter(|spare| spare.managed);
-        if let Some(spare) = spare.filter(|_| existing.is_some_and(|secret| secret.kind == SECRET_TYPE)) {
-            self.plan.changes.push(Change::DeleteSecret { namespace: namespace.clone(), secret: spare.name.clone() });
-        }
         let write = match state {
             SecretState::Missing if spare.is_some() => Change::ReplaceSecret { namespace, secret, robot, version },
             SecretState::Current | SecretState::Unverified if !is_renewed => return true,
@@ -401,6 +407,11 @@ impl<'a> Planner<'a> {
                         &secret,
                         format!("Secret {secret} is of type {kind} and not ours to replace"),
                     );
+                    return true;
+                }
+                // The replacement needs its name.
+                if let Some(spare) = spare.filter(|spare| !spare.is_covered_by(existing, &self.subject.desired.host)) {
+                    self.plan.blocked.push(spare_kept(self.subject, spare));
                     return true;
                 }
                 Change::ReplaceSecret { namespace, secret, robot, version }

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Role;
-use super::dockerconfig::Place;
+use super::dockerconfig::{Item, Place};
 use super::mark::Mark;
 use super::names::FINALIZER;
 pub use builds::*;
@@ -127,6 +127,8 @@ pub struct ServiceAccount {
 pub struct Secret {
     /// Its name.
     pub name: String,
+    /// Tells it from others of its name.
+    pub uid: String,
     /// Guards every write.
     pub resource_version: String,
     /// Its type, for example `kubernetes.io/dockerconfigjson`.
@@ -139,6 +141,8 @@ pub struct Secret {
     pub logins: Result<Vec<(String, Login)>, String>,
     /// The registries whose entry in it kubelet cannot decode.
     pub undecodable: Vec<String>,
+    /// All that is in it, with fingerprints.
+    pub items: BTreeMap<Item, u64>,
 }
 
 /// A user name and password for a registry.
@@ -346,6 +350,18 @@ impl ImageStream {
 }
 
 impl Secret {
+    /// Whether it holds more than the entry for a registry, which is ours.
+    pub fn holds_more_than(&self, host: &str) -> bool {
+        !self.is_covered_by(None, host)
+    }
+
+    /// Whether another secret, if there is one, holds all that is in it but for the entry for a registry, which is ours.
+    pub fn is_covered_by(&self, other: Option<&Secret>, host: &str) -> bool {
+        let is_ours = |item: &Item| matches!(item, Item::Registry(registry) if registry == host);
+        let is_there = |(item, value)| other.is_some_and(|other| other.items.get(item) == Some(value));
+        self.items.iter().filter(|(item, _)| !is_ours(item)).all(is_there)
+    }
+
     /// The login it has for a place; one under exactly the host's name goes first.
     pub fn login_for(&self, place: Place<'_>) -> Option<&Login> {
         let logins = self.logins.as_ref().ok()?;

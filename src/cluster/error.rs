@@ -54,6 +54,11 @@ impl ClusterError {
         Self { call: call.into(), cause: Cause::Other(reason.into()) }
     }
 
+    /// That an object is no longer as it was read, where no call is needed to see it.
+    pub(super) fn conflict(call: impl Into<String>) -> Self {
+        Self { call: call.into(), cause: Cause::Refused { status: 409, message: CHANGED_MEANWHILE.to_owned() } }
+    }
+
     /// The same refusal in words that say more than the API server's.
     pub(super) fn explained(self, message: &str) -> Self {
         let cause = match self.cause {

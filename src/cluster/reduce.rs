@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::kinds;
-use crate::bridge::dockerconfig;
+use crate::bridge::dockerconfig::{self, Item, fingerprint};
 use crate::bridge::integration::{OPERATOR_TOKEN_KEY, QuayIntegration, SecretKey, StoredToken};
 use crate::bridge::names::{
     CONTROLLER_ANNOTATION, LINKED_ANNOTATION, ON_DELETION_ANNOTATION, REPOSITORY_ANNOTATION, ROLE_ANNOTATION,
@@ -66,10 +66,12 @@ impl From<kinds::Secret> for Secret {
         };
         Self {
             is_plain: is_plain(&secret),
+            items: items(&secret),
             logins,
             undecodable,
             managed: secret.metadata.is_ours(),
             name: secret.metadata.name,
+            uid: secret.metadata.uid,
             resource_version: secret.metadata.resource_version,
             kind: secret.kind,
         }
@@ -81,6 +83,14 @@ fn is_plain(secret: &kinds::Secret) -> bool {
     let is_alone = secret.data.as_ref().is_some_and(|data| data.len() == 1);
     let content = secret.value(DOCKERCONFIGJSON_KEY).ok().flatten();
     is_alone && content.is_some_and(|content| dockerconfig::is_plain(&content))
+}
+
+/// All that is in a secret.
+fn items(secret: &kinds::Secret) -> BTreeMap<Item, u64> {
+    let content = secret.value(DOCKERCONFIGJSON_KEY).ok().flatten();
+    let keys = secret.data.iter().flatten().filter(|(key, _)| *key != DOCKERCONFIGJSON_KEY);
+    let keys = keys.map(|(key, value)| (Item::Key(key.clone()), fingerprint(value.expose_secret())));
+    keys.chain(content.iter().flat_map(dockerconfig::items)).collect()
 }
 
 /// The logins in a secret.

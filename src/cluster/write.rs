@@ -5,11 +5,12 @@ use base64::engine::general_purpose::STANDARD;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Request;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize as _;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
 use super::client::Cluster;
-use super::error::ClusterError;
+use super::error::{CHANGED_MEANWHILE, ClusterError};
 use super::kinds::{self, Kind, NAMESPACES, QUAY_INTEGRATIONS, SECRETS};
 use super::reduce::{DOCKERCONFIGJSON, DOCKERCONFIGJSON_KEY};
 use super::tries::Tries;
@@ -129,15 +130,16 @@ impl Cluster {
         match self.merge_as::<kinds::Secret>(&SECRETS, Some(namespace), name, &patch).await {
             Err(error) if error.is_conflict() => {
                 let secret = self.get::<kinds::Secret>(&SECRETS, Some(namespace), name).await?;
-                secret.filter(has_entry).map(Secret::from).ok_or(error)
+                secret.filter(has_entry).map(Secret::from).ok_or_else(|| error.explained(CHANGED_MEANWHILE))
             }
             done => Ok(done?.into()),
         }
     }
 
     /// Replaces a secret of the wrong type that is still at `version`: a secret's type cannot be changed. Its successor has
-    /// all that was in it, and is stored under another name before the secret is deleted: a run that is interrupted loses
-    /// nothing, and the next run goes on from there.
+    /// all that was in it, and is stored under another name before the secret is deleted. The stored copy is deleted only once
+    /// the successor has its name: after an error it may be the only copy of what others put there, whoever wrote meanwhile.
+    /// The next run compares the two and goes on from there.
     ///
     /// # Errors
     /// Also when it was changed meanwhile.
@@ -149,45 +151,68 @@ impl Cluster {
         version: &str,
     ) -> Result<Secret, ClusterError> {
         let (kind, place, spare) = (&SECRETS, Some(namespace), &spare_secret(name));
-        let found = self.get::<Value>(kind, place, name).await?;
-        let is_in_place = found.as_ref().is_some_and(|secret| secret["type"] == DOCKERCONFIGJSON);
-        if let Some(old) = found.filter(|_| !is_in_place) {
-            self.delete_spare(namespace, spare).await?;
-            self.create(kind, place, spare, &successor(old, spare, entry)).await?;
-            let same = Preconditions { resource_version: Some(version.to_owned()), uid: None };
-            if let Err(error) = self.delete(kind, place, name, &DeleteParams::default().preconditions(same)).await {
-                self.delete_spare(namespace, spare).await?;
-                return Err(error);
+        let stored = match self.get::<Value>(kind, place, name).await? {
+            Some(found) if found["type"] == DOCKERCONFIGJSON => {
+                return self.update_secret(namespace, name, entry, version).await;
             }
-        }
-        let written = if is_in_place {
-            self.update_secret(namespace, name, entry, version).await?
-        } else {
-            let stored = self.get::<Value>(kind, place, spare).await?.unwrap_or_default();
-            self.create_as::<kinds::Secret>(kind, place, name, &successor(stored, name, entry)).await?.into()
+            Some(old) if old["metadata"]["resourceVersion"] != version => {
+                return Err(ClusterError::conflict(format!("replace {}", kind.one(place, name))));
+            }
+            Some(old) => {
+                let stored = self.store_successor(namespace, &old, spare, entry).await?;
+                self.delete_as_read(namespace, &old).await?;
+                Some(stored)
+            }
+            None => self.get::<Value>(kind, place, spare).await?.filter(is_ours),
         };
-        self.delete_spare(namespace, spare).await?;
-        Ok(written)
+        let Some(stored) = stored else { return self.create_secret(namespace, name, entry).await };
+        let written = self.create_as::<kinds::Secret>(kind, place, name, &successor(stored.clone(), name, entry)).await?;
+        self.delete_as_read(namespace, &stored).await?;
+        Ok(written.into())
     }
 
-    /// Deletes the stored successor of a secret, if it is there.
+    /// Stores the successor of a secret under another name. An interrupted replacement may have left one there: it is used if
+    /// it is the same, and makes way if the secret holds all that is in it.
     ///
     /// # Errors
-    /// Also when there is a secret of that name that is not ours.
-    async fn delete_spare(&self, namespace: &str, spare: &str) -> Result<(), ClusterError> {
-        match self.get::<kinds::Secret>(&SECRETS, Some(namespace), spare).await? {
-            None => Ok(()),
-            Some(found) if found.metadata.is_ours() => self.delete_secret(namespace, spare).await,
-            Some(_) => {
-                let call = format!("delete {}", SECRETS.one(Some(namespace), spare));
-                Err(ClusterError::other(call, "it does not carry our label; its name is needed to replace another secret"))
+    /// Also when there is a secret of that name that is not ours, or that holds something else.
+    async fn store_successor(&self, namespace: &str, old: &Value, spare: &str, entry: &Entry<'_>) -> Result<Value, ClusterError> {
+        let (kind, place) = (&SECRETS, Some(namespace));
+        let wanted = successor(old.clone(), spare, entry);
+        if let Some(found) = self.get::<Value>(kind, place, spare).await? {
+            let refuse = |why: &str| Err(ClusterError::other(format!("delete {}", kind.one(place, spare)), why));
+            if !is_ours(&found) {
+                return refuse("it does not carry our label; its name is needed to replace another secret");
             }
+            if successor(found.clone(), spare, entry) == wanted {
+                return Ok(found);
+            }
+            let read = |secret: &Value| kinds::Secret::deserialize(secret).ok().map(Secret::from);
+            let is_covered = read(&found).is_some_and(|found| found.is_covered_by(read(old).as_ref(), entry.place.host));
+            if !is_covered {
+                return refuse("it holds what the secret that it is a copy of lacks");
+            }
+            self.delete_as_read(namespace, &found).await?;
+        }
+        self.create_as(kind, place, spare, &wanted).await
+    }
+
+    /// Deletes a secret that is still as it was read, if it is there.
+    ///
+    /// # Errors
+    /// Also when it was changed or made again meanwhile: others may have put something there.
+    pub async fn delete_secret(&self, namespace: &str, name: &str, uid: &str, version: &str) -> Result<(), ClusterError> {
+        let same = Preconditions { uid: Some(uid.to_owned()), resource_version: Some(version.to_owned()) };
+        let params = DeleteParams::default().preconditions(same);
+        match self.delete(&SECRETS, Some(namespace), name, &params).await {
+            Err(error) if error.is_conflict() => Err(error.explained(CHANGED_MEANWHILE)),
+            deleted => deleted,
         }
     }
 
-    /// Deletes a secret, if it is there.
-    pub async fn delete_secret(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
-        self.delete(&SECRETS, Some(namespace), name, &DeleteParams::default()).await
+    async fn delete_as_read(&self, namespace: &str, secret: &Value) -> Result<(), ClusterError> {
+        let field = |name: &str| secret["metadata"][name].as_str().unwrap_or_default();
+        self.delete_secret(namespace, field("name"), field("uid"), field("resourceVersion")).await
     }
 
     /// Creates an object.
@@ -269,6 +294,10 @@ fn successor(mut secret: Value, name: &str, entry: &Entry<'_>) -> Value {
     }
     data[DOCKERCONFIGJSON_KEY] = encoded(&entry.render(before.as_ref()));
     json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": DOCKERCONFIGJSON, "data": data })
+}
+
+fn is_ours(secret: &Value) -> bool {
+    secret["metadata"]["labels"][MANAGED_BY_LABEL] == MANAGED_BY
 }
 
 fn encoded(content: &SecretString) -> Value {

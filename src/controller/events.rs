@@ -175,7 +175,12 @@ mod tests {
     use crate::bridge::change::Change;
 
     fn reconciled(verdict: Verdict, changes: usize) -> Event {
-        let change = |number| Change::DeleteSecret { namespace: "shop".into(), secret: format!("s{number}") };
+        let change = |number| Change::DeleteSecret {
+            namespace: "shop".into(),
+            secret: format!("s{number}"),
+            uid: String::new(),
+            version: String::new(),
+        };
         Event::Reconciled {
             namespace: "shop".into(),
             uid: "1".into(),

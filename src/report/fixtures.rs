@@ -181,7 +181,12 @@ pub(super) fn planned(namespace: &str) -> Vec<ChangeReportEntry> {
             service_account: "builder".into(),
             edit: ServiceAccountEdit { secret, mountable: Some(true), pull: Some(true), role: None },
         },
-        Change::DeleteSecret { namespace: namespace.into(), secret: "old-quay-openshift".into() },
+        Change::DeleteSecret {
+            namespace: namespace.into(),
+            secret: "old-quay-openshift".into(),
+            uid: String::new(),
+            version: String::new(),
+        },
     ]
     .iter()
     .map(|change| ChangeReportEntry::new(Some(namespace), change))

@@ -124,7 +124,9 @@ impl Session {
                 let entry = entry(work, &login);
                 return Ok(Effect::Secret(cluster.replace_secret(namespace, secret, &entry, version).await?));
             }
-            DeleteSecret { namespace, secret } => cluster.delete_secret(namespace, secret).await?,
+            DeleteSecret { namespace, secret, uid, version } => {
+                cluster.delete_secret(namespace, secret, uid, version).await?;
+            }
             EditServiceAccount { namespace, service_account, edit } => {
                 let seen = work.snapshot.service_account(service_account);
                 let edited = cluster.edit_service_account(namespace, service_account, seen, edit).await?;

@@ -1,5 +1,7 @@
 //! A run that is killed at any of its requests leaves a state from which the next run finishes the work.
 
+use serde_json::json;
+
 use crate::support::{ACCOUNTS, Command, Death, FOREIGN, STREAMS, Stage, World, play};
 
 /// On the real API server every so many-th case is played.
@@ -79,6 +81,24 @@ fn a_repair_that_is_killed_anywhere_is_finished_by_the_next() {
 #[test]
 fn a_rotation_that_is_killed_anywhere_is_mended_by_a_repair() {
     survive(&["repair", "--rotate", "--yes"], &["repair", "--yes"], Stage::Reused(linked), |_, _| {}, is_healthy);
+}
+
+#[test]
+fn a_replacement_that_is_killed_anywhere_keeps_the_logins_of_others() {
+    const SECRET: &str = "default-quay-openshift";
+    let before = |world: &World, namespace: &str| {
+        world.delete("Secret", namespace, SECRET);
+        world.create(&json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": { "name": SECRET, "namespace": namespace },
+            "stringData": { ".dockerconfigjson": json!({ "auths": { "quay.io": { "identitytoken": "t" } } }).to_string() },
+        }));
+    };
+    let command = &["repair", "--adopt", "--yes"];
+    survive(command, command, Stage::Reused(linked), before, |world, namespace| {
+        is_healthy(world, namespace);
+        assert_eq!(world.content(namespace, SECRET)["auths"]["quay.io"], json!({ "identitytoken": "t" }));
+        assert_eq!(world.get("Secret", namespace, &format!("{SECRET}-spare")), None);
+    });
 }
 
 #[test]

@@ -298,6 +298,42 @@ fn finishes_a_replacement_that_was_interrupted() {
 }
 
 #[test]
+fn keeps_logins_of_a_secret_made_again_by_others() {
+    let world = linked();
+    let (secret, spare) = ("default-quay-openshift", "default-quay-openshift-spare");
+    let login = |registry: &str| json!({ "auths": { registry: { "auth": STANDARD.encode("me:password") } } }).to_string();
+    let of_others = move |kind: &str, registry: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": { "name": secret, "namespace": "shop" },
+            "stringData": { ".dockerconfigjson": login(registry) },
+        })
+    };
+    world.delete("Secret", "shop", secret);
+    world.create(&of_others("Opaque", "first.example.com"));
+    // The secret is deleted, and its successor does not have its name yet.
+    let openshift = world.sandbox.openshift.clone();
+    let later = of_others("kubernetes.io/dockerconfigjson", "later.example.com");
+    world.cluster_traffic().fault(Fault::on("POST", "/secrets").nth(2).before(move || drop(openshift.create(later.clone()))));
+    world.oc_quay(&["repair", "-n", "shop", "--adopt", "--yes"]).ends_with(1);
+    world.clear_faults();
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+    assert_eq!(world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds().codes(), ["OQ318"]);
+    let mut content = world.content("shop", secret);
+    assert!(content["auths"]["later.example.com"].is_object(), "{content}");
+    let kept = world.content("shop", spare)["auths"]["first.example.com"].clone();
+    assert!(kept.is_object());
+    world.forget_traffic();
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+    world.assert_nothing_written();
+
+    content["auths"]["first.example.com"] = kept;
+    world.set_content("shop", secret, &content);
+    world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
+    assert_eq!(world.get("Secret", "shop", spare), None);
+    assert_eq!(world.content("shop", secret), content);
+}
+
+#[test]
 fn reports_what_was_done_when_nothing_can_be_read_again() {
     let world = linked();
     world.damage("shop");

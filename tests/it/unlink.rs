@@ -146,6 +146,44 @@ fn keeps_secrets_that_hold_logins_of_others() {
 }
 
 #[test]
+fn keeps_a_login_added_after_the_plan() {
+    let world = linked();
+    let secret = "builder-quay-openshift";
+    let mut config = world.content("shop", secret);
+    config["auths"]["registry.example.com"] = json!({ "auth": STANDARD.encode("me:password") });
+    let openshift = world.sandbox.openshift.clone();
+    let data = STANDARD.encode(config.to_string());
+    world.cluster_traffic().fault(Fault::on("DELETE", "/secrets/builder-quay-openshift").nth(1).before(move || {
+        let mut object = openshift.get("Secret", "shop", secret).unwrap();
+        object["data"][".dockerconfigjson"] = json!(data);
+        openshift.put(object);
+    }));
+    let run = world.oc_quay(&["unlink", "-n", "shop", "--yes"]).ends_with(1);
+    assert!(run.stdout.contains("it was changed meanwhile"), "{}", run.stdout);
+    assert_eq!(world.content("shop", secret), config);
+    let run = world.oc_quay(&["unlink", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
+    assert_eq!(run.codes(), ["OQ318"]);
+    assert_eq!(world.content("shop", secret), config);
+}
+
+#[test]
+fn deletes_the_rest_of_an_interrupted_replacement() {
+    let world = linked();
+    let spares = ["builder-quay-openshift-spare", "default-quay-openshift-spare"];
+    for (spare, registry) in spares.into_iter().zip([world.sandbox.quay.host(), "registry.example.com".to_owned()]) {
+        world.create_login("shop", spare, "me:password");
+        world.merge("Secret", "shop", spare, &json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": "oc-quay" } } }));
+        let config = json!({ "auths": { registry: { "auth": STANDARD.encode("me:password") } } });
+        world.set_content("shop", spare, &config);
+    }
+    let run = world.oc_quay(&["unlink", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
+    assert_eq!(run.codes(), ["OQ318"]);
+    assert_unlinked(&world, "shop");
+    assert_eq!(world.get("Secret", "shop", spares[0]), None);
+    assert!(world.get("Secret", "shop", spares[1]).is_some(), "it holds a login of others");
+}
+
+#[test]
 fn robot_accounts_go_only_when_asked_for() {
     let world = linked();
     world.sandbox.quay.add_robot("openshift_shop", "mine", "").unwrap();

@@ -21,7 +21,7 @@ pub use integration::integration;
 pub use pods::restart;
 pub use registry::{REGISTRY, has_too_little_right};
 pub use robots::not_ours;
-pub use secrets::{SECRET_TYPE, SecretState, secret_state};
+pub use secrets::{SECRET_TYPE, SecretState, Spare, secret_state, spare_kept, spares};
 pub use service_accounts::kept_by_others;
 
 use super::builds::{CommonSpec, Rewriting, rewrite};

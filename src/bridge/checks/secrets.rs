@@ -6,7 +6,8 @@ use super::{Check, Subject};
 use crate::bridge::desired::{Account, Desired};
 use crate::bridge::finding::{Code, Finding};
 use crate::bridge::imports::tried;
-use crate::bridge::snapshot::{Login, NamespaceSnapshot};
+use crate::bridge::names;
+use crate::bridge::snapshot::{Login, NamespaceSnapshot, Secret};
 
 const TITLE: &str = "Secrets";
 const KIND: &str = "Secret";
@@ -76,6 +77,7 @@ pub(super) fn check(subject: &Subject) -> Check {
     let compared = states.iter().filter(|(_, state)| state.is_some()).count();
     let mut findings: Vec<_> = states.into_iter().filter_map(|(account, state)| finding(subject, account, state?)).collect();
     findings.extend(undecodable(subject));
+    findings.extend(kept_spares(subject));
     findings.extend(rival(subject));
     let fact = format!("{current} of {} current", accounts.len());
     match accounts.len() - compared {
@@ -113,6 +115,40 @@ fn undecodable(subject: &Subject) -> Vec<Finding> {
             subject.finding(Code::SecretEntryUndecodable, subject.object(KIND, &secret.name), message)
         })
         .collect()
+}
+
+/// The successor of a secret, as an interrupted replacement left it.
+pub struct Spare<'a> {
+    /// It.
+    pub secret: &'a Secret,
+    /// The secret that it is of, once that has the right type. One of the wrong type may be deleted by a replacement that is
+    /// under way, so it does not count.
+    pub replaced: Option<&'a Secret>,
+}
+
+/// The successors that interrupted replacements left.
+pub fn spares<'a>(subject: &Subject<'a>) -> impl Iterator<Item = Spare<'a>> {
+    let (id, snapshot) = (&subject.integration.cluster_id.value, subject.snapshot);
+    let ours = snapshot.secrets.iter().flatten().filter(|secret| secret.managed);
+    ours.filter_map(|secret| {
+        let name = names::secret_of_spare(&secret.name).filter(|name| id.names_secret(name))?;
+        let replaced = snapshot.secret(name).filter(|replaced| replaced.kind == SECRET_TYPE);
+        Some(Spare { secret, replaced })
+    })
+}
+
+/// Those of secrets that are there again and lack something that others had put into them.
+fn kept_spares(subject: &Subject) -> Vec<Finding> {
+    let is_kept = |spare: &Spare| spare.replaced.is_some() && !spare.secret.is_covered_by(spare.replaced, &subject.desired.host);
+    spares(subject).filter(is_kept).map(|spare| spare_kept(subject, spare.secret)).collect()
+}
+
+/// That a successor is kept.
+pub fn spare_kept(subject: &Subject, spare: &Secret) -> Finding {
+    let name = &spare.name;
+    let message =
+        format!("Secret {name} is left of a replacement and is kept, since it may hold the only copy of logins of others");
+    subject.finding(Code::SecretKept, subject.object(KIND, name), message)
 }
 
 /// The secret that imports try, where it is none of ours although there is one.

@@ -61,6 +61,8 @@ pub fn tried<'a>(place: Place<'_>, secrets: &'a [Secret]) -> Option<(&'a Secret,
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     const PLACE: Place<'_> = Place { host: "q:443", organization: "org" };
@@ -74,6 +76,8 @@ mod tests {
             kind: "kubernetes.io/dockerconfigjson".into(),
             managed: false,
             is_plain: true,
+            uid: String::new(),
+            items: BTreeMap::new(),
             logins: Ok(vec![(registry.into(), login)]),
             undecodable: vec![],
         }

@@ -195,6 +195,8 @@ mod tests {
             kind,
             managed: true,
             is_plain: true,
+            uid: String::new(),
+            items: BTreeMap::new(),
             logins,
             undecodable: vec![],
         }

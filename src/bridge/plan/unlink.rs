@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::builds::{BuildsPlan, restore_builds};
 use super::{Options, Plan, Planner};
 use crate::bridge::change::{Change, ServiceAccountEdit};
-use crate::bridge::checks::Subject;
+use crate::bridge::checks::{Spare, Subject, spare_kept, spares};
 use crate::bridge::finding::Code;
 use crate::bridge::mark::Mark;
 use crate::bridge::names;
@@ -65,8 +65,20 @@ impl Planner<'_> {
         if snapshot.service_accounts.is_err() || are_builds_unread {
             return;
         }
-        let namespace = || snapshot.name.clone();
-        self.plan.changes.extend(secrets.into_iter().map(|secret| Change::DeleteSecret { namespace: namespace(), secret }));
+        let going = snapshot.secrets.iter().flatten().filter(|secret| secrets.contains(&secret.name));
+        self.plan.changes.extend(going.map(|secret| Change::delete_secret(&snapshot.name, secret)));
+        self.unlink_spares();
+    }
+
+    /// What interrupted replacements left goes too, unless it may hold the only copy of something of others.
+    fn unlink_spares(&mut self) {
+        for Spare { secret, replaced } in spares(self.subject) {
+            if secret.is_covered_by(replaced, &self.subject.desired.host) {
+                self.plan.changes.push(Change::delete_secret(&self.subject.snapshot.name, secret));
+            } else {
+                self.plan.blocked.push(spare_kept(self.subject, secret));
+            }
+        }
     }
 
     /// BuildConfigs that were rewritten push where they did before; those that name a secret which goes and cannot be put back
@@ -104,10 +116,7 @@ impl Planner<'_> {
             let is_own = |(host, entry): &(String, Login)| *host == desired.host && Some(&entry.username) == login.as_ref();
             secret.managed || (secret.is_plain && secret.logins.iter().flatten().all(is_own))
         });
-        let holds_others = |secret: &&Secret| {
-            let is_elsewhere = |(host, _): &(String, Login)| *host != desired.host;
-            !secret.is_plain && (!secret.undecodable.is_empty() || secret.logins.iter().flatten().any(is_elsewhere))
-        };
+        let holds_others = |secret: &&Secret| !secret.is_plain && secret.holds_more_than(&desired.host);
         let (kept, going): (Vec<_>, Vec<_>) = ours.partition(holds_others);
         let names = |secrets: Vec<&Secret>| secrets.into_iter().map(|secret| secret.name.clone()).collect();
         (names(kept), names(going))

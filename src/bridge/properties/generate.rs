@@ -1,6 +1,6 @@
 //! Namespaces to try the properties on: the operator's own, and any that could be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -94,6 +94,8 @@ pub(super) fn secret(account: &str, kind: &str, host: &str, username: &str, pass
         kind: kind.into(),
         managed: false,
         is_plain: true,
+        uid: String::new(),
+        items: BTreeMap::new(),
         logins: Ok(vec![(host.into(), login(username, password))]),
         undecodable: vec![],
     }

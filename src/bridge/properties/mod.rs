@@ -3,6 +3,7 @@
 mod generate;
 mod imports;
 mod simulate;
+mod spare;
 mod tenant;
 
 use std::collections::{BTreeMap, BTreeSet};

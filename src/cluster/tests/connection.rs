@@ -116,7 +116,7 @@ fn silence(stage: &Stage, server: &str) -> (Step, String) {
     let path = stage.sandbox.dir().join("other");
     std::fs::write(&path, kubeconfig).unwrap();
     let cluster = stage.run(Cluster::connect(&Options { kubeconfig: Some(path), ..stage.options("admin") })).unwrap();
-    match stage.run(cluster.delete_secret("myproj", "a")).unwrap_err().cause {
+    match stage.run(cluster.delete_secret("myproj", "a", "uid", "1")).unwrap_err().cause {
         Cause::NoAnswer { step, reason, server: named } => {
             assert_eq!(named, server);
             (step, reason)

@@ -1,6 +1,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sandbox::manifests;
+use sandbox::openshift::OpenShift;
 use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
@@ -114,6 +115,96 @@ fn deletes_no_secret_of_others_to_replace_one() {
 }
 
 #[test]
+fn deletes_a_secret_only_as_it_was_read() {
+    let stage = Stage::new();
+    stage.openshift().create(secret("kubernetes.io/dockerconfigjson", OLD));
+    let cluster = stage.cluster("dev");
+    let delete = |seen: &Value| {
+        let uid = seen["metadata"]["uid"].as_str().unwrap();
+        stage.run(cluster.delete_secret("myproj", "s", uid, version(seen)))
+    };
+    let seen = stored(&stage);
+    Stage::modify(stage.openshift(), "Secret", "myproj", "s", |secret| secret["data"]["theirs"] = json!("eA=="));
+    let error = delete(&seen).unwrap_err();
+    assert!(error.is_conflict() && error.to_string().contains("changed meanwhile"), "{error}");
+    let mut another = stored(&stage);
+    another["metadata"]["uid"] = json!("another");
+    assert!(delete(&another).unwrap_err().is_conflict());
+    let seen = stored(&stage);
+    delete(&seen).unwrap();
+    assert_eq!(stage.openshift().get("Secret", "myproj", "s"), None);
+    delete(&seen).unwrap();
+}
+
+#[test]
+fn replacement_loses_nothing_to_another_writer() {
+    const BEFORE: &str = r#"{"auths":{"first.example.com":{"auth":"YTpi"}}}"#;
+    const LATER: &str = r#"{"auths":{"later.example.com":{"auth":"YTpi"}}}"#;
+    let writers: [fn(&OpenShift); 3] = [
+        |openshift| match openshift.get("Secret", "myproj", "s") {
+            Some(_) => Stage::modify(openshift, "Secret", "myproj", "s", |secret| {
+                secret["data"]["later.example.com"] = json!("eA==");
+            }),
+            None => drop(openshift.create(secret("kubernetes.io/dockerconfigjson", LATER))),
+        },
+        |openshift| make_again(openshift, "Opaque", LATER),
+        |openshift| make_again(openshift, "kubernetes.io/dockerconfigjson", LATER),
+    ];
+    for (method, nth) in [("POST", 1), ("DELETE", 1), ("POST", 2), ("DELETE", 2)] {
+        for (number, writer) in writers.into_iter().enumerate() {
+            let stage = Stage::new();
+            stage.openshift().create(secret("Opaque", BEFORE));
+            let cluster = stage.cluster("dev");
+            let seen = version(&stored(&stage)).to_owned();
+            let openshift = stage.openshift().clone();
+            stage.openshift().traffic().fault(Fault::on(method, "/secrets").nth(nth).before(move || writer(&openshift)));
+            let _ = stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &seen));
+            let held: String = ["s", "s-spare"].iter().filter_map(|name| held(stage.openshift(), name)).collect();
+            assert!(held.contains("later.example.com"), "{method} {nth}, writer {number}: {held}");
+            // Whoever deletes the finished secret deletes what is in it.
+            let is_deleted_by_others = (method, nth) == ("DELETE", 2) && number > 0;
+            assert!(held.contains("first.example.com") || is_deleted_by_others, "{method} {nth}, writer {number}: {held}");
+        }
+    }
+}
+
+/// Deletes the secret, if it is there, and creates another one of its name.
+fn make_again(openshift: &OpenShift, kind: &str, text: &str) {
+    if openshift.get("Secret", "myproj", "s").is_some() {
+        openshift.delete("Secret", "myproj", "s");
+    }
+    openshift.create(secret(kind, text));
+}
+
+/// What is in a secret, if it is there: the names of its keys and its docker configuration.
+fn held(openshift: &OpenShift, name: &str) -> Option<String> {
+    let secret = openshift.get("Secret", "myproj", name)?;
+    let content = STANDARD.decode(secret["data"][".dockerconfigjson"].as_str().unwrap()).unwrap();
+    Some(format!("{:?} {}", secret["data"].as_object().unwrap().keys(), String::from_utf8(content).unwrap()))
+}
+
+#[test]
+fn reuses_the_copy_of_an_interrupted_replacement() {
+    let stage = Stage::new();
+    stage.openshift().create(secret("Opaque", OLD));
+    let cluster = stage.cluster("dev");
+    let seen = version(&stored(&stage)).to_owned();
+    // The answer is lost, and with it whether the secret was deleted.
+    stage.openshift().traffic().fault(Fault::on("DELETE", "/secrets").drop_before());
+    stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &seen)).unwrap_err();
+    stage.openshift().traffic().clear_faults();
+    let copy = stage.openshift().get("Secret", "myproj", "s-spare").unwrap();
+    stage.openshift().traffic().fault(Fault::on("POST", "/secrets").drop_before());
+    stage.run(cluster.replace_secret("myproj", "s", &entry(&login("newer")), &seen)).unwrap_err();
+    assert_eq!(stage.openshift().get("Secret", "myproj", "s-spare"), Some(copy));
+    stage.openshift().traffic().clear_faults();
+    stage.run(cluster.replace_secret("myproj", "s", &entry(&login("newer")), &seen)).unwrap();
+    assert_eq!(stage.openshift().get("Secret", "myproj", "s-spare"), None);
+    let content = held(stage.openshift(), "s").unwrap();
+    assert!(content.contains(&STANDARD.encode("a:newer")), "{content}");
+}
+
+#[test]
 fn keeps_all_of_a_replaced_secret_wherever_it_is_interrupted() {
     const OTHERS: &str = r#"{"auths":{"quay.io":{},"q":{"auth":"YTpvbGQ="},"r":{"auth":"YTpi","email":"e"}}}"#;
     for (method, nth) in [("POST", 1), ("DELETE", 1), ("POST", 2), ("DELETE", 2)] {
@@ -133,7 +224,9 @@ fn keeps_all_of_a_replaced_secret_wherever_it_is_interrupted() {
         assert_eq!(replaced["metadata"]["annotations"], json!({ "team": "web" }), "{method} {nth}");
         let kept = r#"{"auths":{"quay.io":{},"q":{"auth":"YTpuZXc="},"r":{"auth":"YTpi","email":"e"}}}"#;
         assert_eq!(replaced["data"], json!({ ".dockerconfigjson": STANDARD.encode(kept), "kept": STANDARD.encode("x") }));
-        assert_eq!(stage.openshift().get("Secret", "myproj", "s-spare"), None, "{method} {nth}");
+        // After the last step it is the next plan that finds the copy.
+        let is_left = stage.openshift().get("Secret", "myproj", "s-spare").is_some();
+        assert_eq!(is_left, (method, nth) == ("DELETE", 2), "{method} {nth}");
     }
 }
 

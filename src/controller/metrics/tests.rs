@@ -19,7 +19,12 @@ fn reconciled(verdict: Verdict, changes: Vec<(Change, Option<String>)>, findings
 }
 
 fn delete() -> Change {
-    Change::DeleteSecret { namespace: "shop".into(), secret: "builder-quay-openshift".into() }
+    Change::DeleteSecret {
+        namespace: "shop".into(),
+        secret: "builder-quay-openshift".into(),
+        uid: String::new(),
+        version: String::new(),
+    }
 }
 
 /// Whether the metrics hold these lines.
