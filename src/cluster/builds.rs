@@ -95,12 +95,14 @@ impl Cluster {
         Ok(self.list::<StoredBuildConfig, _>(&BUILD_CONFIGS, Some(namespace), ListParams::default()).await?)
     }
 
-    /// Notes on a build that its image was imported, and answers what it is then; none if it is gone.
+    /// Notes on a build that its image was imported, and answers what it is then; none if it is gone. Once a BuildConfig is
+    /// made again, its builds have the names of earlier ones, which only their uids tell apart.
     ///
     /// # Errors
-    /// Also when its strategy is not one that we may create: OpenShift asks for that right at every change of a build.
-    pub async fn note_imported(&self, namespace: &str, name: &str) -> Result<Option<Build>, ClusterError> {
-        self.annotate_build(namespace, name, &json!({ IMPORTED_ANNOTATION: MANAGED, IMPORT_ANNOTATION: null })).await
+    /// Also when it was made again meanwhile, or its strategy is not one that we may create: OpenShift asks for that right at
+    /// every change of a build.
+    pub async fn note_imported(&self, namespace: &str, name: &str, uid: &str) -> Result<Option<Build>, ClusterError> {
+        self.annotate_build(namespace, name, uid, &json!({ IMPORTED_ANNOTATION: MANAGED, IMPORT_ANNOTATION: null })).await
     }
 
     /// Notes on a build how far its import is, and answers what the build is then; none if it is gone.
@@ -114,11 +116,17 @@ impl Cluster {
         uid: &str,
         note: ImportNote,
     ) -> Result<Option<Build>, ClusterError> {
-        self.annotate_build(namespace, name, &json!({ IMPORT_ANNOTATION: note.written(uid) })).await
+        self.annotate_build(namespace, name, uid, &json!({ IMPORT_ANNOTATION: note.written(uid) })).await
     }
 
-    async fn annotate_build(&self, namespace: &str, name: &str, annotations: &Value) -> Result<Option<Build>, ClusterError> {
-        let patch = json!({ "metadata": { "annotations": annotations } });
+    async fn annotate_build(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        annotations: &Value,
+    ) -> Result<Option<Build>, ClusterError> {
+        let patch = json!({ "metadata": { "uid": uid, "annotations": annotations } });
         match self.merge_as::<StoredBuild>(&BUILDS, Some(namespace), name, &patch).await {
             Err(error) if error.is_not_found() => Ok(None),
             noted => Ok(Some(noted?.into())),

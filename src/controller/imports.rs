@@ -112,7 +112,7 @@ impl Engine<'_> {
         for (uid, build, stage) in self.errands_of(namespace, |errands| to_note(errands)) {
             let noted = match stage {
                 Stage::NoteLeft => self.note_import(namespace, &build, &uid, ImportNote::Left).await,
-                _ => self.note_imported(namespace, &build).await,
+                _ => self.note_imported(namespace, &build, &uid).await,
             };
             if let Err(error) = &noted {
                 let reason = error.to_string();
@@ -198,8 +198,8 @@ impl Engine<'_> {
         due.retain(|destination, _| !waiting.contains(destination));
     }
 
-    async fn note_imported(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
-        self.keep_build(namespace, self.cluster.note_imported(namespace, name).await?);
+    async fn note_imported(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ClusterError> {
+        self.keep_build(namespace, self.cluster.note_imported(namespace, name, uid).await?);
         Ok(())
     }
 

@@ -231,6 +231,22 @@ fn keeps_all_of_a_replaced_secret_wherever_it_is_interrupted() {
 }
 
 #[test]
+fn notes_no_import_on_a_build_made_again() {
+    let stage = Stage::new();
+    stage.openshift().create(json!({
+        "apiVersion": "build.openshift.io/v1", "kind": "Build", "metadata": { "name": "app-1", "namespace": "myproj" },
+        "spec": { "source": { "dockerfile": "FROM app" }, "strategy": { "type": "Docker", "dockerStrategy": {} }, "output": {} },
+    }));
+    let cluster = stage.cluster("admin");
+    let build = || stage.openshift().get("Build", "myproj", "app-1").unwrap();
+    let before = build();
+    stage.run(cluster.note_imported("myproj", "app-1", "an-earlier-one")).unwrap_err();
+    assert_eq!(build(), before);
+    let uid = before["metadata"]["uid"].as_str().unwrap();
+    assert!(stage.run(cluster.note_imported("myproj", "app-1", uid)).unwrap().unwrap().imported);
+}
+
+#[test]
 fn the_lists_of_the_integration_are_edited_beside_others() {
     let stage = Stage::new();
     let mut resource = manifests::quay_integration("https://q");
