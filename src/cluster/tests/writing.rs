@@ -238,6 +238,7 @@ fn notes_no_import_on_a_build_made_again() {
         "spec": { "source": { "dockerfile": "FROM app" }, "strategy": { "type": "Docker", "dockerStrategy": {} }, "output": {} },
     }));
     let cluster = stage.cluster("admin");
+    stage.eventually(|openshift| openshift.get("Build", "myproj", "app-1").unwrap()["status"]["phase"] == "Complete");
     let build = || stage.openshift().get("Build", "myproj", "app-1").unwrap();
     let before = build();
     stage.run(cluster.note_imported("myproj", "app-1", "an-earlier-one")).unwrap_err();
