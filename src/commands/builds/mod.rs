@@ -72,12 +72,13 @@ async fn list(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error>
     })
 }
 
-/// Whether a finding matters to whoever asks about builds: it is about one, its image, or the namespace.
+/// Whether a finding matters to whoever asks about builds: it is about one, its image, who rewrites it, or the namespace.
 fn is_about_builds(finding: &Finding) -> bool {
     let builds = Code::SeveralRewriters..=Code::TagNotImported;
     let namespace = Code::OutOfScope..=Code::CarriesOperatorFinalizer;
     let unread = ["Namespace", "BuildConfig", "Build", "MutatingWebhookConfiguration"].contains(&finding.object.kind);
-    builds.contains(&finding.code) || namespace.contains(&finding.code) || (finding.code == Code::CouldNotRead && unread)
+    let is_about = builds.contains(&finding.code) || namespace.contains(&finding.code);
+    is_about || finding.code == Code::ControllerDown || (finding.code == Code::CouldNotRead && unread)
 }
 
 /// Which namespaces are meant.
