@@ -114,8 +114,8 @@ impl ChangeSet {
     }
 
     /// The report of a plan that was not applied.
-    pub(super) fn planned(&self, context: &Context, dry_run: bool) -> ChangeReport {
-        ChangeReport::new(context.invocation, self.command, dry_run, self.entries(), self.findings())
+    pub(super) fn planned(&self, context: &Context, session: &Session, dry_run: bool) -> ChangeReport {
+        ChangeReport::new(context.invocation, session.endpoints(), self.command, dry_run, self.entries(), self.findings())
     }
 
     /// Shows the plan and asks: see [`confirm`].
@@ -123,7 +123,7 @@ impl ChangeSet {
     /// # Errors
     /// As there.
     pub(super) fn confirm(&self, context: &Context, session: &Session, changing: Changing) -> Result<Format, Error> {
-        confirm(context, session, changing, &self.planned(context, false))
+        confirm(context, session, changing, &self.planned(context, session, false))
     }
 
     /// Makes the changes.

@@ -48,7 +48,14 @@ pub(super) async fn run(context: &Context<'_>, args: &Import) -> Result<ExitStat
     let choice = wanted.choose(&streams, &tags, |stream, tag| importing.image(stream, tag));
     let findings: Vec<Finding> = choice.left_alone.iter().map(|left| importing.finding(left)).collect();
     let entries: Vec<_> = choice.chosen.iter().map(|chosen| importing.entry(chosen)).collect();
-    let planned = ChangeReport::new(context.invocation, COMMAND, args.changing.dry_run, entries.clone(), findings.clone());
+    let planned = ChangeReport::new(
+        context.invocation,
+        session.endpoints(),
+        COMMAND,
+        args.changing.dry_run,
+        entries.clone(),
+        findings.clone(),
+    );
     if args.changing.dry_run {
         return finish(context, &planned, context.global.output);
     }
@@ -58,7 +65,11 @@ pub(super) async fn run(context: &Context<'_>, args: &Import) -> Result<ExitStat
         Ok(()) => entry.done(),
         Err(why) => entry.failed(why),
     });
-    finish(context, &ChangeReport::new(context.invocation, COMMAND, false, entries.collect(), findings), format)
+    finish(
+        context,
+        &ChangeReport::new(context.invocation, session.endpoints(), COMMAND, false, entries.collect(), findings),
+        format,
+    )
 }
 
 struct Importing<'a> {

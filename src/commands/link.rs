@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Link) -> Result<ExitStatus
             context.ui.out(&manifests(set.plans.iter().map(|(judged, plan)| (&judged.snapshot, plan.changes.as_slice())))?)?;
             return Ok(set.refused_or(ExitStatus::Success));
         }
-        return Ok(set.refused_or(finish(context, &set.planned(context, true), context.global.output)?));
+        return Ok(set.refused_or(finish(context, &set.planned(context, &session, true), context.global.output)?));
     }
     let format = set.confirm(context, &session, args.changing)?;
     let (report, set) = linking.carry_out(context, &session, set).await?;
@@ -131,7 +131,7 @@ impl<'a> Linking<'a> {
                 findings.push(finding);
             }
         }
-        Ok((ChangeReport::new(context.invocation, "link", false, entries, findings), last))
+        Ok((ChangeReport::new(context.invocation, session.endpoints(), "link", false, entries, findings), last))
     }
 
     async fn parts(&self, cluster: &Cluster, parallel: usize) -> Result<Vec<Parts>, Error> {

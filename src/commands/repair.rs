@@ -40,8 +40,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
     let (set, mut findings) = repairing.plan(parts?, options).await;
     if args.changing.dry_run {
         let findings = repairing.after_integration_findings(set.blocked());
-        let ended =
-            finish(context, &ChangeReport::new(context.invocation, "repair", true, set.entries(), findings), global.output)?;
+        let report = ChangeReport::new(context.invocation, session.endpoints(), "repair", true, set.entries(), findings);
+        let ended = finish(context, &report, global.output)?;
         return Ok(if set.obstacles.is_empty() { ended } else { ExitStatus::Findings });
     }
     let format = set.confirm(context, &session, args.changing)?;
@@ -71,7 +71,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
             findings.push(warning.clone());
         }
     }
-    let ended = finish(context, &ChangeReport::new(context.invocation, "repair", false, entries, findings), format)?;
+    let report = ChangeReport::new(context.invocation, session.endpoints(), "repair", false, entries, findings);
+    let ended = finish(context, &report, format)?;
     Ok(if is_seen { ended } else { ExitStatus::Findings })
 }
 
@@ -96,7 +97,7 @@ pub(super) async fn plan_all(
     let repairing = Repairing { context, session: &session, target, which: &which, look };
     let (set, _) = repairing.plan(parts?, Options::default()).await;
     let findings = repairing.after_integration_findings(set.blocked());
-    Ok((session.place(), ChangeReport::new(context.invocation, "run", dry_run, set.entries(), findings)))
+    Ok((session.place(), ChangeReport::new(context.invocation, session.endpoints(), "run", dry_run, set.entries(), findings)))
 }
 
 struct Repairing<'a> {

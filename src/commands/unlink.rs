@@ -53,14 +53,14 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
         set.scope_obstacle = session.scope_obstacle();
     }
     if args.changing.dry_run {
-        return Ok(set.unfinished_or_refused_or(finish(context, &set.planned(context, true), global.output)?));
+        return Ok(set.unfinished_or_refused_or(finish(context, &set.planned(context, &session, true), global.output)?));
     }
     if args.delete_organization {
         confirm_deletion(context, &session, target, &set, args).await?;
     }
     let format = set.confirm(context, &session, args.changing)?;
     let entries = set.apply(context, &session, target).await;
-    let report = ChangeReport::new(context.invocation, "unlink", false, entries, set.blocked());
+    let report = ChangeReport::new(context.invocation, session.endpoints(), "unlink", false, entries, set.blocked());
     Ok(set.unfinished_or_refused_or(finish(context, &report, format)?))
 }
 

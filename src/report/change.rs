@@ -1,11 +1,13 @@
 //! What a command that changes something has to say: before it writes, and after.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::bridge::change::{Change, Verb};
 use crate::bridge::finding::{Finding, Level, ObjectRef};
 use crate::ui::printable;
 
+use super::status::{Endpoints, SettingReport};
 use super::style::Style;
 use super::{API_VERSION, Format, Invocation, address_hint, human, machine, of_level, short, verdict};
 
@@ -26,6 +28,13 @@ pub struct ChangeReport {
     pub command: &'static str,
     /// Nothing was written because of `--dry-run`.
     pub dry_run: bool,
+    /// When the report was made, in UTC: `2026-12-01T09:30:00Z`.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
+    pub time: String,
+    /// The API server as `host:port`, and the context that names it.
+    pub cluster: Option<SettingReport>,
+    /// The address of the Quay.
+    pub quay: Option<SettingReport>,
     /// The changes, in the order they are made.
     pub changes: Vec<ChangeReportEntry>,
     /// What could not be planned, and what remains afterwards.
@@ -122,6 +131,7 @@ impl ChangeReport {
     /// Puts a report together. `invocation` is how the commands in it begin.
     pub fn new(
         invocation: &Invocation,
+        endpoints: Endpoints,
         command: &'static str,
         dry_run: bool,
         changes: Vec<ChangeReportEntry>,
@@ -138,6 +148,9 @@ impl ChangeReport {
             ok: changes.iter().all(went_well) && of_level(&findings, Level::Error) == 0,
             command,
             dry_run,
+            time: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            cluster: endpoints.cluster,
+            quay: endpoints.quay,
             changes,
             findings,
             verdict: String::new(),

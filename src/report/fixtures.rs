@@ -10,7 +10,7 @@ use crate::bridge::checks::Check;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::integration::{Given, IntegrationSnapshot, QuayIntegration, SecretKey};
 
-use super::{ChangeReport, ChangeReportEntry, IntegrationReport, Invocation, NamespaceReport, StatusReport, Style};
+use super::{ChangeReport, ChangeReportEntry, Endpoints, IntegrationReport, Invocation, NamespaceReport, StatusReport, Style};
 
 pub(super) const PROGRAM: &str = "oc quay";
 
@@ -56,6 +56,10 @@ pub(super) fn snapshot(hostname: &str) -> IntegrationSnapshot {
         image_policy: None,
         server: "api.example.com:6443".into(),
     }
+}
+
+fn endpoints() -> Endpoints {
+    Endpoints::new(&snapshot("https://quay.example.com"), "api.example.com:6443", "admin")
 }
 
 fn integration() -> IntegrationReport {
@@ -194,7 +198,7 @@ pub(super) fn planned(namespace: &str) -> Vec<ChangeReportEntry> {
 }
 
 pub(super) fn change(command: &'static str, dry_run: bool, changes: Vec<ChangeReportEntry>) -> ChangeReport {
-    ChangeReport::new(&plain(), command, dry_run, changes, vec![])
+    ChangeReport::new(&plain(), endpoints(), command, dry_run, changes, vec![])
 }
 
 /// Changes of which one failed, so that another was not tried; and what remains.
@@ -207,5 +211,5 @@ pub(super) fn failed() -> ChangeReport {
             _ => entry.done(),
         });
     }
-    ChangeReport::new(&plain(), "link", false, changes, vec![missing("myproj"), rival("myproj")])
+    ChangeReport::new(&plain(), endpoints(), "link", false, changes, vec![missing("myproj"), rival("myproj")])
 }

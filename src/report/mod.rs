@@ -29,7 +29,7 @@ pub use images::{ImageReport, ImagesReport};
 pub use invocation::Invocation;
 pub use manifests::{list, manifests, stream};
 pub use setup::{FactReport, NamespacePreview, SetupReport, StepReport, StepState};
-pub use status::{CheckReport, IntegrationReport, NamespaceReport, SettingReport, StatusReport, Summary};
+pub use status::{CheckReport, Endpoints, IntegrationReport, NamespaceReport, SettingReport, StatusReport, Summary};
 pub use style::Style;
 pub use version::VersionReport;
 

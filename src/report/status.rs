@@ -85,6 +85,15 @@ pub struct IntegrationReport {
     pub checks: Vec<CheckReport>,
 }
 
+/// Which cluster and which Quay a report is about.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints {
+    /// The API server as `host:port`, and the context that names it.
+    pub(super) cluster: Option<SettingReport>,
+    /// The address of the Quay.
+    pub(super) quay: Option<SettingReport>,
+}
+
 /// A setting and where it comes from.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -254,23 +263,33 @@ impl Summary {
     }
 }
 
+impl SettingReport {
+    fn new(setting: Setting<String>) -> Self {
+        Self { value: Some(printable_line(&setting.value)), source: printable_line(&setting.source.to_string()) }
+    }
+}
+
+impl Endpoints {
+    /// The API server of a cluster with the context that names it, if one does, and the Quay of an integration.
+    pub fn new(snapshot: &IntegrationSnapshot, server: &str, context: &str) -> Self {
+        let from = if context.is_empty() { "the pod's".to_owned() } else { format!("context {}", printable_line(context)) };
+        let mut quay = snapshot.url().map(SettingReport::new);
+        if let Some(quay) = &mut quay {
+            quay.value.take_if(|url| QuayUrl::parse(url).is_err());
+        }
+        Self { cluster: Some(SettingReport { value: Some(printable_line(server)), source: from }), quay }
+    }
+}
+
 impl IntegrationReport {
     /// The settings of an integration in a cluster: its API server, and the context that names it, if one does.
     /// [`StatusReport::new`] adds the checks.
     pub fn new(snapshot: &IntegrationSnapshot, server: &str, context: &str) -> Self {
-        let from = if context.is_empty() { "the pod's".to_owned() } else { format!("context {}", printable_line(context)) };
-        let report = |setting: Setting<String>| SettingReport {
-            value: Some(printable_line(&setting.value)),
-            source: printable_line(&setting.source.to_string()),
-        };
-        let mut quay = snapshot.url().map(report);
-        if let Some(quay) = &mut quay {
-            quay.value.take_if(|url| QuayUrl::parse(url).is_err());
-        }
+        let Endpoints { cluster, quay } = Endpoints::new(snapshot, server, context);
         Self {
-            cluster: Some(SettingReport { value: Some(printable_line(server)), source: from }),
+            cluster,
             quay,
-            cluster_id: snapshot.cluster_id().map(report),
+            cluster_id: snapshot.cluster_id().map(SettingReport::new),
             token: snapshot
                 .token_source()
                 .map(|source| SettingReport { value: None, source: printable_line(&source.to_string()) }),

@@ -39,7 +39,8 @@ fn kubectl_is_named_throughout() {
         namespaces,
     );
     assert_eq!(report.verdict, "1 error, 1 warning. Run: kubectl quay repair -n myproj");
-    let changes = ChangeReport::new(&Invocation::new("kubectl quay", &[], &[]), "repair", true, vec![], findings);
+    let changes =
+        ChangeReport::new(&Invocation::new("kubectl quay", &[], &[]), Endpoints::default(), "repair", true, vec![], findings);
     for text in [report.render(Format::Wide, &style(80)).unwrap(), changes.render(Format::Wide, &style(80)).unwrap()] {
         assert!(text.contains("kubectl get secrets") && !strip(&text).contains("> oc "), "{text}");
     }

@@ -194,7 +194,7 @@ mod tests {
     use crate::bridge::checks::Check;
     use crate::bridge::finding::{Code, Finding, ObjectRef};
     use crate::report::fixtures::*;
-    use crate::report::{ChangeReport, ChangeReportEntry, IntegrationReport, NamespaceReport, StatusReport};
+    use crate::report::{ChangeReport, ChangeReportEntry, Endpoints, IntegrationReport, NamespaceReport, StatusReport};
 
     #[test]
     fn one_namespace() {
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn what_remains_is_counted() {
-        let with = |changes, findings| ChangeReport::new(&plain(), "repair", false, changes, findings);
+        let with = |changes, findings| ChangeReport::new(&plain(), Endpoints::default(), "repair", false, changes, findings);
         let report = with(vec![], vec![missing("a")]);
         assert_eq!((report.verdict.as_str(), report.ok), ("Nothing to do. 1 error remains", false));
         let done = planned("a").into_iter().map(ChangeReportEntry::done).collect();

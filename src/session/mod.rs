@@ -22,6 +22,7 @@ use crate::cli::Global;
 use crate::cluster::{self, CA_KEY, Cluster, Credentials};
 use crate::error::Error;
 use crate::quay::{self, OptionsError, Quay};
+use crate::report::Endpoints;
 use crate::ui::{Ui, printable_line};
 use gather::WaitingPods;
 use settings::Settings;
@@ -173,6 +174,11 @@ impl Session {
     /// Where a change is made, for who is asked whether to make it: a line for each side.
     pub(crate) fn place(&self) -> String {
         place(&self.cluster, self.target.as_ref().map(|target| &target.integration.url.value))
+    }
+
+    /// The cluster and the Quay, for a report.
+    pub(crate) fn endpoints(&self) -> Endpoints {
+        Endpoints::new(&self.snapshot, &self.cluster.server(), self.cluster.context())
     }
 
     /// The same, knowing who rewrites builds.

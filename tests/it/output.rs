@@ -61,6 +61,21 @@ fn all_formats_tell_the_same_and_end_the_same() {
 }
 
 #[test]
+fn change_reports_name_cluster_quay_and_time() {
+    let world = World::new();
+    let before = jiff::Timestamp::now().as_second();
+    for command in ["link", "repair", "unlink"] {
+        let report = in_format(&world, &[command, "-n", "shop", "--yes"], "json").json();
+        assert_eq!(report["cluster"]["source"], "context admin", "{report:#}");
+        assert!(report["cluster"]["value"].as_str().unwrap().contains(':'), "{report:#}");
+        assert_eq!(report["quay"]["value"], world.sandbox.quay.url(), "{report:#}");
+        assert_eq!(report["quay"]["source"], "QuayIntegration quay", "{report:#}");
+        let time: jiff::Timestamp = report["time"].as_str().unwrap().parse().unwrap();
+        assert!((before..=before + 600).contains(&time.as_second()), "{report:#}");
+    }
+}
+
+#[test]
 fn the_level_that_fails_can_be_chosen() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();

@@ -63,7 +63,8 @@ pub(super) async fn run(context: &Context<'_>, configs: &BuildConfigs, way: Way)
         }
     }
     let report = |dry_run, entries, set: &ChangeSet| {
-        ChangeReport::new(context.invocation, way.command(), dry_run, entries, [set.blocked(), left.clone()].concat())
+        let findings = [set.blocked(), left.clone()].concat();
+        ChangeReport::new(context.invocation, session.endpoints(), way.command(), dry_run, entries, findings)
     };
     if configs.changing.dry_run {
         return Ok(set.refused_or(finish(context, &report(true, set.entries(), &set), global.output)?));

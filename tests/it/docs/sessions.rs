@@ -152,7 +152,7 @@ impl Shell {
         let host = sandbox.quay.host();
         // As a key, a host has dots for its colon.
         let shown = shown.replace(&host, "quay.example.com").replace(&host.replace(':', ".."), "quay.example.com");
-        same_digests(&shown.replace(&openshift, "api.example.com:6443").replace(&dir, ""))
+        same_times(&same_digests(&shown.replace(&openshift, "api.example.com:6443").replace(&dir, "")))
     }
 
     /// Runs the program at a terminal and answers its questions, with the Enter key where no answer is given, until all
@@ -216,6 +216,15 @@ fn same_digests(shown: &str) -> String {
         let digits = "0123456789abcdef".chars().cycle().take(part.len() - rest.len());
         text + "sha256:" + &digits.collect::<String>() + rest
     })
+}
+
+/// The time of a report in JSON is another one each time.
+fn same_times(shown: &str) -> String {
+    let line = |line: &str| match line.trim_start() {
+        field if field.starts_with("\"time\": ") => "  \"time\": \"2026-12-01T09:30:00Z\",\n".to_owned(),
+        _ => line.to_owned(),
+    };
+    shown.split_inclusive('\n').map(line).collect()
 }
 
 #[test]
