@@ -122,6 +122,9 @@ pub struct NamespaceReport {
     pub scope: String,
     /// The worst level among its checks.
     pub level: Level,
+    /// Tags whose image was not looked for in Quay.
+    #[serde(skip)]
+    pub(super) uncompared_tags: usize,
     /// Its checks, in the order they were made. Left out where several namespaces were asked for and nothing is wrong
     /// in this one: thousands of healthy namespaces must not fill the memory, or the page.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -308,11 +311,13 @@ impl IntegrationReport {
 impl NamespaceReport {
     /// A namespace, before its checks are looked at: [`StatusReport::new`] does that.
     pub fn new(name: impl Into<String>, organization: Option<String>, linked: bool, scope: impl Into<String>) -> Self {
-        Self { name: name.into(), organization, linked, scope: scope.into(), level: Level::Ok, checks: vec![] }
+        let (name, scope) = (name.into(), scope.into());
+        Self { name, organization, linked, scope, level: Level::Ok, uncompared_tags: 0, checks: vec![] }
     }
 
     fn judge(mut self, checks: Vec<Check>) -> (Self, Vec<Finding>) {
         let findings;
+        self.uncompared_tags = checks.iter().map(|check| check.uncompared_tags).sum();
         (self.checks, findings) = split(checks);
         self.level = self.checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok);
         let findings = findings.into_iter().map(|finding| finding.in_namespace(&self.name)).collect();

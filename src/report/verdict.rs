@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::bridge::finding::{Administrator, Finding, Level};
+use crate::bridge::finding::{Administrator, Code, Finding, Level};
 
 use super::change::{ChangeReport, ChangeState};
 use super::status::{NamespaceReport, StatusReport};
@@ -60,11 +60,31 @@ fn single(report: &StatusReport, namespace: &NamespaceReport, next: Option<Next>
         (format!("{} accepts the logins of {name}, but {}", host(report), left_open(unchecked)), None)
     } else if unchecked > 0 {
         (format!("Nothing wrong was found, but {}", left_open(unchecked)), None)
-    } else if summary.warning > 0 {
-        (format!("Pods in {name} can pull from {}, with {}", host(report), count(summary.warning, "warning")), next)
     } else {
-        (format!("Pods in {name} can pull from {}", host(report)), None)
+        (pods_in(name, report), next.filter(|_| summary.warning > 0))
     }
+}
+
+/// What pods can do, as far as that was checked: without its image in Quay, a tag that follows it cannot be pulled.
+fn pods_in(namespaces: &str, report: &StatusReport) -> String {
+    let host = host(report);
+    let gone = report.findings.iter().filter(|finding| finding.code == Code::TagGone).count();
+    let uncompared = report.namespaces.iter().map(|namespace| namespace.uncompared_tags).sum();
+    let can = if gone + uncompared > 0 { "can log in to" } else { "can pull from" };
+    let lacks = match gone {
+        0 => String::new(),
+        some => format!(", which does not have {} that image streams follow", count(some, "tag")),
+    };
+    let warnings = match report.summary.warning - gone {
+        0 => String::new(),
+        some => format!(", with {}", count(some, "warning")),
+    };
+    let open = match uncompared {
+        0 => String::new(),
+        1 => "; 1 tag that follows it was not compared".to_owned(),
+        some => format!("; {some} tags that follow it were not compared"),
+    };
+    format!("Pods in {namespaces} {can} {host}{lacks}{warnings}{open}")
 }
 
 fn several(report: &StatusReport, next: Option<Next>) -> (String, Option<Next>) {
@@ -84,11 +104,7 @@ fn several(report: &StatusReport, next: Option<Next>) -> (String, Option<Next>) 
     } else if linked == 0 {
         (format!("None of {total} namespaces is linked"), None)
     } else {
-        let answer = format!("Pods in {} can pull from {}", count(linked, "namespace"), host(report));
-        match report.summary.warning {
-            0 => (answer, None),
-            some => (format!("{answer}, with {}", count(some, "warning")), next),
-        }
+        (pods_in(&count(linked, "namespace"), report), next.filter(|_| report.summary.warning > 0))
     }
 }
 
@@ -99,11 +115,12 @@ fn left_open(unchecked: usize) -> String {
     }
 }
 
-/// What is left to the person who has no token: to ask the registry.
+/// What is left to the person who has no token: to ask the registry. It also looks for the images of one namespace.
 fn probe(report: &StatusReport, invocation: &Invocation, selection: &str) -> Option<Next> {
     let lacks_token = report.integration.is_for_administrators;
+    let is_uncompared = matches!(report.namespaces.as_slice(), [one] if one.linked && one.uncompared_tags > 0);
     let can_tell = report.summary.linked > 0 && !report.namespaces.iter().any(NamespaceReport::is_probed);
-    (lacks_token && can_tell).then(|| (format!("{invocation} status {selection} --probe"), None))
+    ((lacks_token || is_uncompared) && can_tell).then(|| (format!("{invocation} status {selection} --probe"), None))
 }
 
 fn hint(finding: &Finding) -> Option<Next> {
@@ -216,6 +233,43 @@ mod tests {
         );
         assert_eq!(verdict(vec![unread("myproj"), missing("myproj")]), "1 error, 1 unknown. Run: oc quay repair -n myproj");
         assert!(verdict(vec![unread("myproj"), rival("myproj")]).starts_with("1 warning, 1 unknown. Run: oc get secrets"));
+    }
+
+    #[test]
+    fn claims_no_pull_of_images_that_are_gone_or_were_not_compared() {
+        let gone = || finding(Code::TagGone, "myproj", "app:1", "app:1 follows openshift_myproj/app:1, which Quay does not have");
+        let verdict = |uncompared_tags, findings| {
+            let check = Check { uncompared_tags, ..Check::new("Imports", "2 tags follow Quay", findings) };
+            several("-n myproj", vec![(namespace("myproj"), vec![check])]).verdict
+        };
+        let look = "Run: oc describe imagestreams -n myproj";
+        let probe = "Run: oc quay status -n myproj --probe";
+        let table = [
+            (0, vec![], "Pods in myproj can pull from quay.example.com".to_owned()),
+            (
+                0,
+                vec![gone()],
+                format!(
+                    "Pods in myproj can log in to quay.example.com, which does not have 1 tag that image streams follow. {look}"
+                ),
+            ),
+            (
+                2,
+                vec![],
+                format!("Pods in myproj can log in to quay.example.com; 2 tags that follow it were not compared. {probe}"),
+            ),
+            (
+                1,
+                vec![gone(), gone(), rival("myproj")],
+                format!(
+                    "Pods in myproj can log in to quay.example.com, which does not have 2 tags that image streams follow, with \
+                     1 warning; 1 tag that follows it was not compared. {look}"
+                ),
+            ),
+        ];
+        for (uncompared_tags, findings, expected) in table {
+            assert_eq!(verdict(uncompared_tags, findings), expected);
+        }
     }
 
     #[test]

@@ -314,7 +314,7 @@ impl Session {
             };
         }
         if look.tags {
-            compare_tags(target, &mut snapshot).await;
+            compare_tags(target, &mut snapshot, look.probe).await;
         }
         if look.probe && worth_a_look {
             snapshot.probes = probes(target, &snapshot, &desired).await;
@@ -333,8 +333,8 @@ impl Session {
     }
 }
 
-/// Reads Quay's tags of the repositories that image streams follow and that were pushed to since.
-async fn compare_tags(target: &QuayTarget, snapshot: &mut NamespaceSnapshot) {
+/// Reads Quay's tags of the repositories that image streams follow: of all of them, or of those that were pushed to since.
+async fn compare_tags(target: &QuayTarget, snapshot: &mut NamespaceSnapshot, all: bool) {
     let (Ok(Some(organization)), Ok(streams)) = (&mut snapshot.organization, &snapshot.image_streams) else { return };
     let (integration, quay, namespace) = (&target.integration, &target.quay, snapshot.name.as_str());
     if !organization.administered || imports::followed(integration, namespace, streams).next().is_none() {
@@ -344,7 +344,8 @@ async fn compare_tags(target: &QuayTarget, snapshot: &mut NamespaceSnapshot) {
     if organization.pushed.is_none() {
         organization.pushed = quay.pushed(name).await.ok();
     }
-    let wanted = imports::pushed_since(integration, namespace, streams, organization);
+    let repositories = if all { imports::followed_repositories } else { imports::pushed_since };
+    let wanted = repositories(integration, namespace, streams, organization);
     let work = wanted.into_iter().map(|repository| async move {
         let tags = quay.tags(name, &repository).await;
         (repository, tags.map(Option::unwrap_or_default))

@@ -116,6 +116,40 @@ fn tells_an_image_policy_that_keeps_the_cluster_from_quay() {
 }
 
 #[test]
+fn claims_no_pull_of_a_tag_that_quay_does_not_have() {
+    let world = World::new();
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world.sandbox.quay.push_tag("openshift_shop", "app", "latest").unwrap();
+    let path = format!("{}/openshift_shop/app", world.sandbox.quay.host());
+    let from = json!({ "kind": "DockerImage", "name": format!("{path}:1") });
+    world.merge("ImageStream", "shop", "app", &json!({ "spec": { "tags": [{ "name": "1", "from": from }] } }));
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let imported = |created: &str| {
+        let item =
+            json!({ "created": created, "image": digest, "dockerImageReference": format!("{path}@{digest}"), "generation": 1 });
+        world.merge("ImageStream", "shop", "app/status", &json!({ "status": { "tags": [{ "tag": "1", "items": [item] }] } }));
+    };
+    let verdict = |arguments: &[&str]| {
+        let status = world.oc_quay(&["status", "-o", "json"]).args(arguments).succeeds();
+        (status.codes(), status.json()["verdict"].as_str().unwrap().to_owned())
+    };
+    let host = world.sandbox.quay.host();
+    // Nobody has pushed to the repository since the tag was imported.
+    imported("2099-01-01T00:00:00Z");
+    let open =
+        format!("Pods in shop can log in to {host}; 1 tag that follows it was not compared. Run: oc quay status -n shop --probe");
+    assert_eq!(verdict(&["-n", "shop"]), (vec![], open));
+    let gone = format!("Pods in shop can log in to {host}, which does not have 1 tag that image streams follow. Run: ");
+    let (codes, probed) = verdict(&["-n", "shop", "--probe"]);
+    assert!(codes == ["OQ523"] && probed.starts_with(&gone), "{codes:?} {probed}");
+    imported("2020-01-01T00:00:00Z");
+    let (codes, found) = verdict(&["-n", "shop"]);
+    assert!(codes == ["OQ523"] && found.starts_with(&gone), "{codes:?} {found}");
+    let (_, all) = verdict(&["-A"]);
+    assert!(all.starts_with(&gone.replace("in shop", "in 1 namespace")), "{all}");
+}
+
+#[test]
 fn tells_a_pod_that_is_older_than_the_link_and_how_to_restart_it() {
     let world = World::new();
     let image = format!("{}/openshift_shop/app:1", world.sandbox.quay.host());

@@ -5,7 +5,7 @@ use crate::bridge::builds::Destination;
 use crate::bridge::finding::{Code, Finding};
 use crate::bridge::imports::{Due, Standing, built, due, followed, standing};
 use crate::bridge::names;
-use crate::bridge::snapshot::{Build, ImageStream, StreamTag};
+use crate::bridge::snapshot::{Build, ImageStream, Organization, StreamTag};
 
 const TITLE: &str = "Imports";
 const KIND: &str = "ImageStreamTag";
@@ -32,8 +32,22 @@ pub(super) fn check(subject: &Subject) -> Option<Check> {
     };
     Some(match uncompared(subject).filter(|_| !following.is_empty()) {
         Some(why) => Check::new(TITLE, format!("{fact}, not compared: {why}"), findings).incomplete(),
-        None => Check::new(TITLE, fact, findings),
+        None => {
+            let sources = following.iter().map(|(_, _, source)| source);
+            let uncompared_tags = sources.filter(|source| !is_looked_for(subject, source)).count();
+            Check { uncompared_tags, ..Check::new(TITLE, fact, findings) }
+        }
     })
+}
+
+/// Whether it is known whether Quay has a tag: the tags of its repository were read, or there is no such repository.
+fn is_looked_for(subject: &Subject, source: &Destination) -> bool {
+    let organization = subject.snapshot.organization();
+    organization.is_some_and(|found| found.tags.contains_key(&source.stream) || lacks_repository(found, source))
+}
+
+fn lacks_repository(organization: &Organization, source: &Destination) -> bool {
+    organization.pushed.as_ref().is_some_and(|pushed| !pushed.contains_key(&source.stream))
 }
 
 /// Why the tags that follow Quay were not compared with its tags, if they were not.
@@ -65,7 +79,12 @@ fn not_imported(subject: &Subject, streams: &[ImageStream], to: &Destination, bu
 fn behind(subject: &Subject, to: &Destination, tag: &StreamTag, source: &Destination) -> Option<Finding> {
     let name = &to.name();
     let full_name = format!("{}/{}", subject.desired.organization, source.stream);
-    let tags = match subject.snapshot.organization()?.tags.get(&source.stream)? {
+    let organization = subject.snapshot.organization()?;
+    if lacks_repository(organization, source) {
+        let message = format!("{name} follows {full_name}:{}, and Quay has no such repository", source.tag);
+        return Some(subject.finding(Code::TagGone, subject.object(KIND, name), message));
+    }
+    let tags = match organization.tags.get(&source.stream)? {
         Ok(tags) => tags,
         Err(unread) => {
             let message = format!("Could not {}: {}", unread.call, unread.reason);

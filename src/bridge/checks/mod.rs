@@ -43,13 +43,15 @@ pub struct Check {
     pub fact: String,
     /// What was found.
     pub findings: Vec<Finding>,
+    /// Tags whose image was not looked for in Quay, as each repository costs a request: nothing is claimed about them.
+    pub uncompared_tags: usize,
 }
 
 impl Check {
     /// A check with the level of its worst finding.
     pub fn new(title: &'static str, fact: impl Into<String>, findings: Vec<Finding>) -> Self {
         let level = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
-        Self { title, level, fact: fact.into(), findings }
+        Self { title, level, fact: fact.into(), findings, uncompared_tags: 0 }
     }
 
     /// The same with more findings.
@@ -65,7 +67,7 @@ impl Check {
 
     /// A check that something else, which is reported by itself, stands in the way of.
     fn skipped(title: &'static str, why: impl std::fmt::Display) -> Self {
-        Self { title, level: Level::Unknown, fact: format!("not checked: {why}"), findings: vec![] }
+        Self { level: Level::Unknown, ..Self::new(title, format!("not checked: {why}"), vec![]) }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::bridge::snapshot::ImportPolicy;
 
 pub use built::{Due, built, due, has_come};
 pub use choice::{Choice, Chosen, LeftAlone, Named, Since, Wanted};
-pub use standing::{Standing, followed, follows, pushed_since, standing};
+pub use standing::{Standing, followed, followed_repositories, follows, pushed_since, standing};
 pub use words::{in_words, in_words_knowing, is_refused, tried};
 
 /// Tags of one image stream, to be imported with one request.

@@ -58,7 +58,19 @@ pub fn followed<'a>(
     })
 }
 
-/// The repositories whose tags have to be read to tell whether those that follow them are current: somebody pushed to them
+/// The repositories that tags follow and that Quay has.
+pub fn followed_repositories(
+    integration: &Integration,
+    namespace: &str,
+    streams: &[ImageStream],
+    organization: &Organization,
+) -> BTreeSet<String> {
+    let Some(pushed) = &organization.pushed else { return BTreeSet::new() };
+    let sources = followed(integration, namespace, streams).map(|(_, _, source)| source.stream);
+    sources.filter(|repository| pushed.contains_key(repository)).collect()
+}
+
+/// Those of them whose tags have to be read to tell whether the tags that follow are current: somebody pushed to them
 /// since. That costs one request to Quay each. What only points at Quay is current whatever Quay has.
 pub fn pushed_since(
     integration: &Integration,

@@ -101,8 +101,7 @@ pub(super) async fn run(context: &Context<'_>, setup: &Setup, before: &[StepRepo
         && status.ok
         && status.summary.ok == status.summary.namespaces
     {
-        let facts = vec![FactReport { level: Level::Ok, text: status.verdict.clone() }];
-        return Ok(Proof { step: report(StepState::AlreadyDone, None, facts), status: Some(status) });
+        return Ok(Proof { step: report(StepState::AlreadyDone, None, answer(&status)), status: Some(status) });
     }
     let linked = match link::link(context, &setup.cluster, Settings::none(), &args).await {
         Ok(linked) => linked,
@@ -121,9 +120,17 @@ pub(super) async fn run(context: &Context<'_>, setup: &Setup, before: &[StepRepo
         (true, true) => StepState::Done,
         (true, false) => StepState::AlreadyDone,
     };
-    let facts = vec![FactReport { level: if status.ok { Level::Ok } else { Level::Error }, text: status.verdict.clone() }];
     let reason = (!linked.ok).then(|| linked.verdict.clone());
-    Ok(Proof { step: StepReport { changes: linked.changes, ..report(state, reason, facts) }, status: Some(status) })
+    Ok(Proof { step: StepReport { changes: linked.changes, ..report(state, reason, answer(&status)) }, status: Some(status) })
+}
+
+/// The last line of a status, with the level of the worst that was found.
+fn answer(status: &StatusReport) -> Vec<FactReport> {
+    let level = match status.worst() {
+        Level::Info => Level::Ok,
+        worst => worst,
+    };
+    vec![FactReport { level, text: status.verdict.clone() }]
 }
 
 fn report(state: StepState, reason: Option<String>, facts: Vec<FactReport>) -> StepReport {
