@@ -14,6 +14,7 @@ mod report;
 mod steps;
 pub mod teardown;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -33,7 +34,7 @@ use crate::bridge::integration::{QuayIntegration, SecretKey};
 use crate::bridge::names::QuayUrl;
 use crate::cluster::{Cluster, ObjectKind};
 use crate::error::Error;
-use crate::quay::{self, OptionsError, Quay, TokenTrial};
+use crate::quay::{self, OptionsError, Quay, Teller, TokenTrial};
 use crate::ui::Ui;
 
 /// The steps, in their order. A token is stored as soon as it is there: the operator may take minutes, and a run that is
@@ -109,6 +110,8 @@ pub struct Setup {
     /// A person answers questions.
     pub is_asked: bool,
     connection: Connection,
+    /// Is told why nothing happens while Quay wants a pause.
+    teller: Teller,
     /// What was said of trusting Quay before anybody was asked: its certificate authority, and not to verify it.
     trust_given: (Option<Vec<u8>>, bool),
     /// The Quay, once it is known which.
@@ -125,7 +128,7 @@ pub struct Setup {
 
 impl Setup {
     /// A set-up that has not looked at anything yet.
-    pub fn new(cluster: Cluster, answers: Answers, connection: Connection) -> Self {
+    pub fn new(cluster: Cluster, answers: Answers, connection: Connection, teller: Teller) -> Self {
         let token = match &answers.token {
             Some(TokenFrom::Given(token)) => Some(token.clone()),
             _ => None,
@@ -137,6 +140,7 @@ impl Setup {
             found: Found::default(),
             is_asked: false,
             connection,
+            teller,
             trust_given,
             quay: None,
             token,
@@ -343,7 +347,9 @@ impl Setup {
             Err(OptionsError::Ca(_)) if self.answers.ca.is_none() => Quay::new(quay::Options { ca: None, ..options }),
             made => made,
         };
-        self.quay = Some(made.map_err(anyhow::Error::from)?);
+        let quay = made.map_err(anyhow::Error::from)?;
+        quay.tell(Arc::clone(&self.teller));
+        self.quay = Some(quay);
         Ok(())
     }
 }

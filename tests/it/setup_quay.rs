@@ -172,3 +172,13 @@ fn settings_of_quay_that_matter_are_named() {
         assert!(step.contains(name), "{name}: {step}");
     }
 }
+
+#[test]
+fn waits_when_quay_takes_no_more_requests_and_says_why() {
+    let world = World::bare();
+    // Pauses are a tenth as long in tests.
+    world.quay_traffic().fault(Fault::on("GET", "/api/v1/user/").status(429).header("Retry-After", "10").times(1));
+    let run = world.setup(&["--without-operator"]).succeeds();
+    let said = "Quay accepts no more requests for now (429 Too Many Requests): waiting 10 s";
+    assert_eq!(run.stderr.lines().filter(|line| *line == said).count(), 1, "{}", run.stderr);
+}

@@ -24,7 +24,7 @@ pub(super) async fn run(context: &Context<'_>, args: &cli::Setup) -> Result<Exit
     let (answers, warnings) = answers::read(context.global, args)?;
     warnings.iter().for_each(|warning| context.ui.warn(warning));
     let cluster = session::connect(context.global).await?;
-    let mut setup = Setup::new(cluster, answers, connection(context.global));
+    let mut setup = Setup::new(cluster, answers, connection(context.global), context.ui.teller());
     setup.find_all().await;
     if is_asked {
         return wizard::run(context, setup).await;

@@ -25,7 +25,7 @@ pub(in crate::commands) async fn run(context: &Context<'_>, args: &Teardown) -> 
     let settings = Settings::read(context.global)?;
     let cluster = session::connect(context.global).await?;
     let url = settings.given.url.and_then(|url| QuayUrl::parse(&url.value).ok()).map(|(url, _)| url);
-    let mut setup = Setup::new(cluster, Answers::none(url), connection(context.global));
+    let mut setup = Setup::new(cluster, Answers::none(url), connection(context.global), context.ui.teller());
     setup.find(Step::Cluster).await;
     let planned: Vec<_> = Part::ALL.iter().map(|part| teardown::plan(&setup, *part).report_as(part.names())).collect();
     let is_blocked = planned.iter().any(|step| step.state == StepState::Failed);
