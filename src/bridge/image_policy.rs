@@ -1,5 +1,7 @@
 //! Which registries the cluster lets its nodes and its imports use.
 
+use super::finding::Code;
+
 /// What the Image `cluster` of `config.openshift.io` says about registries (openshift/api `config/v1/types_image.go`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImagePolicy {
@@ -21,9 +23,21 @@ pub struct ImportRegistry {
 }
 
 impl ImagePolicy {
+    /// What the cluster does not do with a registry at a host (`host[:port]`): a code and one sentence for each.
+    pub fn refusals(&self, host: &str) -> Vec<(Code, String)> {
+        let pulls = self.refuses_pulls(host).map(|why| {
+            (Code::PullsNotAllowed, format!("the nodes do not pull from {host}, and builds do not push there: {why}"))
+        });
+        let imports = self.refuses_imports(host).then(|| {
+            let message = format!("images cannot be imported from {host}: allowedRegistriesForImport does not name it");
+            (Code::ImportsNotAllowed, message)
+        });
+        pulls.into_iter().chain(imports).collect()
+    }
+
     /// Why nodes do not pull from a host (`host[:port]`), if they do not. An entry with a path concerns a part of the registry
     /// alone, and is not held against it.
-    pub fn refuses_pulls(&self, host: &str) -> Option<String> {
+    fn refuses_pulls(&self, host: &str) -> Option<String> {
         if let Some(entry) = self.blocked.iter().find(|entry| is_blocked(entry, host)) {
             return Some(format!("blockedRegistries names {entry}"));
         }
@@ -32,7 +46,7 @@ impl ImagePolicy {
     }
 
     /// Whether images cannot be imported from a host.
-    pub fn refuses_imports(&self, host: &str) -> bool {
+    fn refuses_imports(&self, host: &str) -> bool {
         !self.allowed_for_import.is_empty() && !self.allowed_for_import.iter().any(|registry| registry.holds(host))
     }
 }

@@ -33,6 +33,8 @@ pub struct ImageConfig {
     pub config_map: Option<String>,
     /// `spec.registrySources.insecureRegistries`: their certificates are not verified.
     pub insecure_registries: Vec<String>,
+    /// Which registries the cluster uses.
+    pub policy: ImagePolicy,
 }
 
 /// What we need of a ConfigMap.
@@ -116,11 +118,13 @@ impl From<ImageConfigSpec> for ImagePolicy {
 }
 
 impl From<StoredImageConfig> for ImageConfig {
-    fn from(StoredImageConfig { metadata, spec }: StoredImageConfig) -> Self {
+    fn from(StoredImageConfig { metadata, mut spec }: StoredImageConfig) -> Self {
+        let config_map = spec.additional_trusted_ca.take().map(|reference| reference.name);
         Self {
             resource_version: metadata.resource_version,
-            config_map: spec.additional_trusted_ca.map(|reference| reference.name).filter(|name| !name.is_empty()),
-            insecure_registries: spec.registry_sources.insecure_registries.unwrap_or_default(),
+            config_map: config_map.filter(|name| !name.is_empty()),
+            insecure_registries: spec.registry_sources.insecure_registries.take().unwrap_or_default(),
+            policy: spec.into(),
         }
     }
 }

@@ -154,7 +154,11 @@ impl Setup {
     pub async fn find(&mut self, step: Step) {
         match step {
             Step::Cluster => self.find_cluster().await,
-            Step::Quay => self.find_quay().await,
+            Step::Quay => {
+                self.find_quay().await;
+                // The cluster's image policy may allow the Quay by now.
+                self.find_trust().await;
+            }
             Step::Token => self.find_token().await,
             Step::Operator => {
                 self.find_operator().await;

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use sandbox::traffic::Fault;
+use serde_json::{Value, json};
 
 use crate::support::{Command, World};
 
@@ -181,4 +182,37 @@ fn waits_when_quay_takes_no_more_requests_and_says_why() {
     let run = world.setup(&["--without-operator"]).succeeds();
     let said = "Quay accepts no more requests for now (429 Too Many Requests): waiting 10 s";
     assert_eq!(run.stderr.lines().filter(|line| *line == said).count(), 1, "{}", run.stderr);
+}
+
+#[test]
+fn refuses_a_quay_that_the_image_policy_does_not_allow() {
+    let world = World::bare();
+    let host = world.sandbox.quay.host();
+    let policy = |spec: Value| world.merge("Image", "", "cluster", &json!({ "spec": spec }));
+    let none = json!({ "registrySources": null, "allowedRegistriesForImport": null });
+    let cases = [
+        (json!({ "registrySources": { "allowedRegistries": ["registry.redhat.io"] } }), "allowedRegistries does not name it"),
+        (json!({ "registrySources": { "blockedRegistries": [host] } }), "blockedRegistries names"),
+        (json!({ "allowedRegistriesForImport": [{ "domainName": "registry.redhat.io" }] }), "images cannot be imported"),
+    ];
+    // Before it is set up, and after.
+    for _ in 0..2 {
+        for (spec, said) in &cases {
+            policy(none.clone());
+            policy(spec.clone());
+            world.forget_traffic();
+            let url = world.sandbox.quay.url();
+            let check = world.oc_quay(&["setup", "--check", "-o", "json"]).env("OC_QUAY_URL", url).ends_with(1);
+            let step = check.step("quay");
+            assert_eq!(step["state"], "failed", "{step}");
+            assert!(step["reason"].as_str().unwrap().contains(said), "{step}");
+            assert_eq!(step["hints"], json!(["change it: oc edit images.config.openshift.io cluster"]));
+            let run = world.setup(&["--without-operator"]).ends_with(2);
+            assert!(run.said().contains(said), "{run:#?}");
+            world.assert_nothing_written();
+        }
+        policy(none.clone());
+        policy(json!({ "registrySources": { "allowedRegistries": [host] } }));
+        world.setup(&["--without-operator"]).succeeds();
+    }
 }

@@ -202,15 +202,8 @@ fn image_policy(snapshot: &IntegrationSnapshot) -> Option<Check> {
         Err(unread) => return Some(Check::new(title, "could not be read", vec![Finding::unread(object, unread)])),
     };
     let host = QuayUrl::parse(&snapshot.url()?.value).ok()?.0.host();
-    let mut findings = Vec::new();
-    if let Some(why) = policy.refuses_pulls(&host) {
-        let message = format!("The nodes do not pull from {host}, and builds do not push there: {why}");
-        findings.push(Finding::new(Code::PullsNotAllowed, object.clone(), message));
-    }
-    if policy.refuses_imports(&host) {
-        let message = format!("Images cannot be imported from {host}: allowedRegistriesForImport does not name it");
-        findings.push(Finding::new(Code::ImportsNotAllowed, object, message));
-    }
+    let finding = |(code, refusal): (Code, String)| Finding::new(code, object.clone(), capitalized(&refusal));
+    let findings: Vec<_> = policy.refusals(&host).into_iter().map(finding).collect();
     let fact = if findings.is_empty() { format!("allows {host}") } else { format!("does not allow {host}") };
     Some(Check::new(title, fact, findings))
 }

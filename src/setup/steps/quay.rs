@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::bridge::finding::Level;
+use crate::bridge::finding::{Code, Level};
 use crate::bridge::names::QuayUrl;
 use crate::error::{Error, Stopped};
 use crate::quay::{About, Certificate, ErrorKind, QuayError, certificates_only, describe_pem, left_out_warning};
@@ -55,7 +55,25 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
         plan.fact(Level::Warning, text);
     }
     features(&mut plan, about);
-    plan
+    match refusals(setup, &url.host()) {
+        refusals if refusals.is_empty() => plan,
+        refusals => plan.blocked(refusals.join("; ")).hint(way_to_allow(setup)),
+    }
+}
+
+/// What the cluster's image policy keeps it from doing with the Quay. Builds of linked namespaces would be sent to a
+/// registry that the cluster does not use, so nothing is set up before that is changed.
+fn refusals(setup: &Setup, host: &str) -> Vec<String> {
+    let trust = setup.found.trust.as_ref().ok();
+    let policy = trust.and_then(|trust| trust.image_config.as_ref()).map(|config| &config.policy);
+    policy.into_iter().flat_map(|policy| policy.refusals(host)).map(|(_, refusal)| refusal).collect()
+}
+
+fn way_to_allow(setup: &Setup) -> String {
+    match setup.found.platform.as_ref().is_ok_and(|platform| platform.is_hosted) {
+        true => "change spec.configuration.image of the HostedCluster in the management cluster".to_owned(),
+        false => format!("change it: {}", Code::PullsNotAllowed.entry().hint),
+    }
 }
 
 /// What of Quay's configuration matters here.
