@@ -163,7 +163,7 @@ pub struct Operator {
     pub operator_wait: Duration,
 }
 
-/// Secret, QuayIntegration, node trust and the first namespaces.
+/// Secret, QuayIntegration, the role of projects' users, node trust and the first namespaces.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Integration")]
 pub struct Integration {
@@ -202,6 +202,17 @@ pub struct Integration {
     /// Take over what others made: organizations that carry the mark of another cluster, and objects in the place of the bridge's
     #[arg(long, hide_short_help = true)]
     pub adopt: bool,
+    /// Let users of projects see which Quay the cluster uses: ClusterRole oc-quay-user (OC_QUAY_USER_ROLE)
+    #[arg(
+        long,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_name = "BOOL",
+        env = "OC_QUAY_USER_ROLE",
+        hide_env = true,
+        hide_short_help = true
+    )]
+    pub user_role: Option<bool>,
     /// Have the nodes trust Quay's certificate authority; they are updated one after the other (OC_QUAY_NODE_TRUST)
     #[arg(long, value_enum, value_name = "HOW", env = "OC_QUAY_NODE_TRUST", hide_env = true)]
     pub node_trust: Option<NodeTrust>,

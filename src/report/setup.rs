@@ -50,7 +50,7 @@ pub struct SetupReport {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StepReport {
-    /// Its name: `cluster`, `quay`, `token`, `operator`, `secret`, `integration`, `nodeTrust`, `proof`.
+    /// Its name: `cluster`, `quay`, `token`, `operator`, `secret`, `integration`, `userRole`, `nodeTrust`, `proof`.
     pub step: &'static str,
     /// Its name for people.
     pub title: &'static str,

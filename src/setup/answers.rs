@@ -67,6 +67,8 @@ pub struct Answers {
     pub deny: Option<Vec<String>>,
     /// Organizations that carry another cluster's mark are no obstacle.
     pub adopt: bool,
+    /// Users of projects are to see which Quay the cluster uses.
+    pub user_role: Option<bool>,
     /// What to do about nodes that do not trust Quay.
     pub node_trust: Option<NodeTrust>,
     /// Namespaces to link in the end.
@@ -236,6 +238,7 @@ impl Answers {
             allow: None,
             deny: None,
             adopt: false,
+            user_role: None,
             node_trust: None,
             link: None,
         }

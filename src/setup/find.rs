@@ -7,6 +7,7 @@ use futures::join;
 use secrecy::SecretString;
 
 use super::built_in::FoundBridge;
+use super::steps::user_role::FoundUserRole;
 use super::{Answers, Bridge, Login, Setup, steps};
 use crate::bridge::integration::{QuayIntegration, SecretKey};
 use crate::bridge::mark::Mark;
@@ -31,6 +32,8 @@ pub struct Found {
     pub packages: Read<Vec<Package>>,
     /// The built-in bridge.
     pub bridge: Read<FoundBridge>,
+    /// The role of projects' users.
+    pub(super) user_role: Read<FoundUserRole>,
     /// What nodes trust.
     pub trust: Read<NodeTrust>,
     /// The namespaces.
@@ -59,6 +62,7 @@ impl Default for Found {
             operator: Err(not_asked()),
             packages: Err(not_asked()),
             bridge: Err(not_asked()),
+            user_role: Err(not_asked()),
             trust: Err(not_asked()),
             namespaces: Err(not_asked()),
             unusable: None,
@@ -111,8 +115,13 @@ impl Setup {
             let credentials = stored_credentials(cluster, &self.answers.secret(existing)).await;
             (integrations, credentials)
         };
-        let ((platform, operator, packages, bridge), (integrations, credentials), trust, namespaces) =
-            join!(operator, integrations, cluster.node_trust(steps::trust::CONFIG_MAP), cluster.namespaces(None));
+        let ((platform, operator, packages, bridge), (integrations, credentials), user_role, trust, namespaces) = join!(
+            operator,
+            integrations,
+            steps::user_role::find(cluster),
+            cluster.node_trust(steps::trust::CONFIG_MAP),
+            cluster.namespaces(None)
+        );
         self.found = Found {
             platform,
             operator,
@@ -120,6 +129,7 @@ impl Setup {
             bridge,
             integrations,
             credentials,
+            user_role,
             trust,
             namespaces,
             ..std::mem::take(&mut self.found)
@@ -183,6 +193,10 @@ impl Setup {
     pub(super) async fn find_integration(&mut self) {
         let (integrations, namespaces) = join!(self.cluster.integrations(), self.cluster.namespaces(None));
         (self.found.integrations, self.found.namespaces) = (integrations, namespaces);
+    }
+
+    pub(super) async fn find_user_role(&mut self) {
+        self.found.user_role = steps::user_role::find(&self.cluster).await;
     }
 
     pub(super) async fn find_trust(&mut self) {

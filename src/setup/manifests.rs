@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::steps::{integration, operator, trust};
+use super::steps::{integration, operator, trust, user_role};
 use super::{NodeTrust, Setup};
 use crate::bridge::integration::SecretKey;
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
@@ -24,6 +24,7 @@ pub fn manifests(setup: &Setup, external: Option<&(String, String)>) -> Vec<Valu
     let mut objects = operator::manifests(setup);
     objects.extend(secret);
     objects.extend(integration::manifest(setup));
+    objects.extend(user_role::manifests(setup));
     if matches!(setup.answers.node_trust, Some(NodeTrust::Apply | NodeTrust::Print)) {
         objects.extend(trust::manifests(setup));
     }

@@ -54,14 +54,24 @@ pub enum Step {
     Operator,
     /// The QuayIntegration.
     Integration,
+    /// Whether users of projects see which Quay it is.
+    UserRole,
     /// Whether nodes trust Quay.
     NodeTrust,
 }
 
 impl Step {
     /// All of them.
-    pub const ALL: [Step; 7] =
-        [Step::Cluster, Step::Quay, Step::Token, Step::Secret, Step::Operator, Step::Integration, Step::NodeTrust];
+    pub const ALL: [Step; 8] = [
+        Step::Cluster,
+        Step::Quay,
+        Step::Token,
+        Step::Secret,
+        Step::Operator,
+        Step::Integration,
+        Step::UserRole,
+        Step::NodeTrust,
+    ];
 
     /// Its name in reports.
     pub fn name(self) -> &'static str {
@@ -72,6 +82,7 @@ impl Step {
             Step::Operator => "operator",
             Step::Secret => "secret",
             Step::Integration => "integration",
+            Step::UserRole => "userRole",
             Step::NodeTrust => "nodeTrust",
         }
     }
@@ -85,6 +96,7 @@ impl Step {
             Step::Operator => "Operator",
             Step::Secret => "Secret",
             Step::Integration => "QuayIntegration",
+            Step::UserRole => "Users of projects",
             Step::NodeTrust => "Node trust",
         }
     }
@@ -167,6 +179,7 @@ impl Setup {
             }
             Step::Secret => self.find_secret().await,
             Step::Integration => self.find_integration().await,
+            Step::UserRole => self.find_user_role().await,
             Step::NodeTrust => self.find_trust().await,
         }
     }
@@ -183,6 +196,7 @@ impl Setup {
             Step::Operator => steps::operator::ask(self, ui).await,
             Step::Secret => steps::secret::ask(self, ui),
             Step::Integration => steps::integration::ask(self, ui).await,
+            Step::UserRole => steps::user_role::ask(self, ui),
             Step::NodeTrust => steps::trust::ask(self, ui),
         }
     }
@@ -196,6 +210,7 @@ impl Setup {
             Step::Operator => steps::operator::plan(self),
             Step::Secret => steps::secret::plan(self),
             Step::Integration => steps::integration::plan(self),
+            Step::UserRole => steps::user_role::plan(self),
             Step::NodeTrust => steps::trust::plan(self),
         }
     }

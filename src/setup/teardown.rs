@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::steps::trust;
+use super::steps::{trust, user_role};
 use super::{Change, Holder, ObjectChange, Plan, Setup, Step, Write};
 use crate::bridge::finding::Level;
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
@@ -30,13 +30,16 @@ pub enum Part {
     Secret,
     /// The QuayIntegration.
     Integration,
+    /// The role of projects' users.
+    UserRole,
     /// The operator.
     Operator,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Part; 6] = [Part::Bridge, Part::Finalizers, Part::NodeTrust, Part::Secret, Part::Integration, Part::Operator];
+    pub const ALL: [Part; 7] =
+        [Part::Bridge, Part::Finalizers, Part::NodeTrust, Part::Secret, Part::Integration, Part::UserRole, Part::Operator];
 
     /// Its name in reports, and for people.
     pub fn names(self) -> (&'static str, &'static str) {
@@ -52,6 +55,7 @@ impl Part {
         match self {
             Part::Finalizers | Part::Integration => Step::Integration,
             Part::NodeTrust => Step::NodeTrust,
+            Part::UserRole => Step::UserRole,
             Part::Secret => Step::Secret,
             Part::Bridge | Part::Operator => Step::Operator,
         }
@@ -67,6 +71,7 @@ pub fn plan(setup: &Setup, part: Part) -> Plan {
         Part::NodeTrust => node_trust(setup, &mut plan),
         Part::Secret => secret(setup, &mut plan),
         Part::Integration => integration(setup, &mut plan),
+        Part::UserRole => take_role(setup, &mut plan),
         Part::Operator => uninstall(setup, &mut plan),
     };
     match done {
@@ -208,6 +213,25 @@ fn secret(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
     let summary = format!("delete secret {} in namespace {}, with the token", key.name, key.namespace);
     plan.changes.push(delete(ObjectKind::Secret, Some(&key.namespace), &key.name, Some(version), summary));
     plan.fact(Level::Info, "the token itself lives on in Quay; deleting its OAuth application there ends it");
+    Ok(())
+}
+
+/// The binding before the role that it names.
+fn take_role(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
+    let found = read(&setup.found.user_role)?;
+    let there = found.iter().rev().filter_map(|(object, found)| Some((object, found.as_ref()?)));
+    let (ours, others): (Vec<_>, Vec<_>) = there.partition(|(_, found)| user_role::is_ours(found));
+    if let ([], [(object, _), ..]) = (ours.as_slice(), others.as_slice()) {
+        return Err(Stop::Stays(format!("{} {} was not made by oc quay", object.kind.as_str(), object.name())));
+    }
+    for (object, found) in ours {
+        let (kind, name) = (object.kind.as_str(), object.name());
+        let version = found["metadata"]["resourceVersion"].as_str();
+        plan.changes.push(delete(object.kind, None, name, version, format!("delete {kind} {name}")));
+    }
+    if plan.changes.is_empty() {
+        plan.fact(Level::Ok, "users of projects were given no role");
+    }
     Ok(())
 }
 

@@ -23,6 +23,7 @@ mod link;
 mod output;
 mod ownership;
 mod page;
+mod project_user;
 #[cfg(unix)]
 mod prompts;
 mod repair;

@@ -12,13 +12,14 @@ use crate::support::{Command, Run, STREAMS, Side, WRONGS, World, Wrong, play_apa
 const SAMPLES: [usize; 2] = [5, 151];
 
 /// What a message about a request has to name, in lower case and without spaces, by a part of its path; the first counts.
-const SUBJECTS: [(&str, &str); 24] = [
+const SUBJECTS: [(&str, &str); 25] = [
     ("/selfsubjectreviews", "whotheuseris"),
     ("/selfsubjectaccessreviews", "whethertheusermay"),
     ("/infrastructures", ""),
     ("/clusterversions", ""),
     ("/customresourcedefinitions", "customresourcedefinition"),
     ("/deployments", "deployment"),
+    ("/clusterroles/", "clusterrole"),
     ("/mutatingwebhookconfigurations", "webhook"),
     ("/packagemanifests", "packagemanifest"),
     ("/subscriptions", "subscription"),

@@ -23,7 +23,7 @@ fn states(run: &Run) -> Vec<(String, String)> {
 }
 
 #[track_caller]
-fn assert_states(run: &Run, expected: [(&str, &str); 8]) {
+fn assert_states(run: &Run, expected: [(&str, &str); 9]) {
     let expected: Vec<_> = expected.iter().map(|(step, state)| ((*step).to_owned(), (*state).to_owned())).collect();
     assert_eq!(states(run), expected, "{}", run.stdout);
 }
@@ -244,6 +244,7 @@ fn a_dry_run_writes_to_neither_side_in_any_format() {
             ("secret", "planned"),
             ("operator", "alreadyDone"),
             ("integration", "planned"),
+            ("userRole", "skipped"),
             ("nodeTrust", "skipped"),
             ("proof", "planned"),
         ],
@@ -317,6 +318,7 @@ fn the_report_says_of_every_step_what_became_of_it() {
             ("secret", state),
             ("operator", "alreadyDone"),
             ("integration", state),
+            ("userRole", "skipped"),
             ("nodeTrust", "skipped"),
             ("proof", state),
         ]

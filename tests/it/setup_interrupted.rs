@@ -26,7 +26,7 @@ fn with_trust() -> World {
 
 /// Everything there is to do, with a token that was given.
 fn everything(world: &World) -> Command<'_> {
-    world.setup(&["--node-trust", "apply", "--link", "shop"])
+    world.setup(&["--user-role", "--node-trust", "apply", "--link", "shop"])
 }
 
 /// Everything there is to do without the operator, with a token that Quay issues.

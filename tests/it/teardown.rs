@@ -14,7 +14,7 @@ const FINALIZER: &str = "quay.redhat.com/quayintegrations";
 fn set_up(arguments: &[&str]) -> World {
     let world = World::bare();
     world.shared_namespace("shop");
-    world.setup(&["--node-trust", "apply", "--link", "shop"]).args(arguments).succeeds();
+    world.setup(&["--user-role", "--node-trust", "apply", "--link", "shop"]).args(arguments).succeeds();
     world.sandbox.quay.push_tag("openshift_shop", "app", "latest").unwrap();
     hold(&world, "shop");
     world.forget_traffic();
@@ -48,7 +48,7 @@ fn assert_nothing_left(world: &World) {
 fn all_that_the_set_up_made_is_taken_back_in_order_and_quay_is_not_even_asked() {
     let world = set_up(&[]);
     let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
-    for step in ["finalizers", "nodeTrust", "secret", "integration", "operator"] {
+    for step in ["finalizers", "nodeTrust", "secret", "integration", "userRole", "operator"] {
         assert_eq!(run.state(step), "done", "{}", run.stdout);
     }
     let expected = [
@@ -57,12 +57,14 @@ fn all_that_the_set_up_made_is_taken_back_in_order_and_quay_is_not_even_asked() 
         "delete configmaps",
         "delete secrets",
         "delete quayintegrations",
+        "delete clusterrolebindings",
+        "delete clusterroles",
         "delete subscriptions",
         "delete clusterserviceversions",
     ];
     let mut done = writes(&world);
     // The operator's two are in either order.
-    done[5..].sort_by_key(|kind| *kind != "delete subscriptions");
+    done[7..].sort_by_key(|kind| *kind != "delete subscriptions");
     assert_eq!(done, expected);
     assert!(world.quay_traffic().entries().is_empty(), "{:#?}", world.quay_traffic().entries());
     assert_eq!(finalizers(&world, "shop"), json!(["example.com/other"]));
@@ -110,9 +112,17 @@ fn what_others_made_stays_and_is_named() {
         world.get("ClusterServiceVersion", OPERATORS, "quay-bridge-operator.v3.18.0").is_some_and(works)
     });
     world.trust_others();
+    // As docs/security.md has it.
+    world.create(&json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": { "name": "oc-quay-user" },
+        "rules": [{ "apiGroups": ["quay.redhat.com"], "resources": ["quayintegrations"], "verbs": ["list"] }],
+    }));
     world.forget_traffic();
     let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
     for (step, reason) in [
+        ("userRole", "ClusterRole oc-quay-user was not made by oc quay"),
         ("nodeTrust", "ConfigMap registries-of-others says nothing about this Quay"),
         ("secret", "secret quay-integration in namespace openshift-operators was not made by oc quay"),
         ("operator", "the operator was not installed by oc quay"),
@@ -162,7 +172,7 @@ fn nothing_is_written_by_a_dry_run_or_without_a_yes() {
     let run = world.oc_quay(&["teardown", "--dry-run", "-o", "json"]).succeeds();
     let report = run.json();
     assert_eq!(report["dryRun"], true);
-    assert_eq!(report["verdict"], "7 changes planned; nothing was written");
+    assert_eq!(report["verdict"], "9 changes planned; nothing was written");
     let run = world.oc_quay(&["teardown"]).ends_with(2);
     assert!(run.stderr.contains("--yes"), "{}", run.stderr);
     world.assert_nothing_written();

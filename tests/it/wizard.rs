@@ -26,9 +26,11 @@ const APPROVAL: Question = QUESTIONS[8];
 const INSTALL: Question = QUESTIONS[9];
 const CLUSTER_ID: Question = QUESTIONS[10];
 const INTEGRATE: Question = QUESTIONS[11];
-const NODES: Question = QUESTIONS[12];
-const TRUST: Question = QUESTIONS[13];
-const LINK: Question = QUESTIONS[14];
+const USERS: Question = QUESTIONS[12];
+const GRANT: Question = QUESTIONS[13];
+const NODES: Question = QUESTIONS[14];
+const TRUST: Question = QUESTIONS[15];
+const LINK: Question = QUESTIONS[16];
 
 /// A cluster without an integration, and namespace `shop` in it.
 fn shop() -> World {
@@ -74,6 +76,8 @@ fn made(world: &World) -> Vec<Value> {
         ("ConfigMap", "openshift-config", "oc-quay-registry-cas"),
         ("Image", "", "cluster"),
         ("Secret", "openshift-operators", "quay-integration"),
+        ("ClusterRole", "", "oc-quay-user"),
+        ("ClusterRoleBinding", "", "oc-quay-user"),
     ];
     let url = world.sandbox.quay.url();
     let (_, port) = url.rsplit_once(':').unwrap();
@@ -81,7 +85,8 @@ fn made(world: &World) -> Vec<Value> {
         let object = world.get(kind, namespace, name).unwrap_or_else(|| panic!("no {kind} {name}"));
         let keys = |field: &str| object[field].as_object().map(|map| map.keys().cloned().collect::<Vec<_>>());
         let labels = &object["metadata"]["labels"];
-        let text = serde_json::json!([kind, labels, object["spec"], keys("data")]).to_string();
+        let text =
+            serde_json::json!([kind, labels, object["spec"], object["rules"], object["subjects"], keys("data")]).to_string();
         serde_json::from_str(&text.replace(port, "PORT")).unwrap()
     });
     objects.into()

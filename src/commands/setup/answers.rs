@@ -57,6 +57,7 @@ pub(super) fn read(global: &Global, args: &cli::Setup) -> Result<(Answers, Vec<S
         allow: names(&args.integration.allow),
         deny: names(&args.integration.deny),
         adopt: args.integration.adopt,
+        user_role: args.integration.user_role,
         node_trust: args.integration.node_trust,
         link: link(&args.integration.link).or_else(|| global.namespace.clone().map(|name| vec![name])),
     };

@@ -65,6 +65,7 @@ pub(super) fn of(context: &Context<'_>, setup: &Setup) -> String {
         allow,
         deny,
         adopt,
+        user_role,
         node_trust,
         link,
     } = &setup.answers;
@@ -138,8 +139,10 @@ pub(super) fn of(context: &Context<'_>, setup: &Setup) -> String {
             add(flag, &names.join(","));
         }
     }
-    if let Some(scheduled) = scheduled {
-        add("--scheduled-import", &scheduled.to_string());
+    for (flag, choice) in [("--scheduled-import", scheduled), ("--user-role", user_role)] {
+        if let Some(choice) = choice {
+            add(flag, &choice.to_string());
+        }
     }
     let switches = [
         ("--insecure", *insecure),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{connection, finish};
 use crate::bridge::names::QuayUrl;
 use crate::cli::Teardown;
-use crate::cluster::{ObjectKind, Operator};
+use crate::cluster::{INSTALLER, ObjectKind, Operator};
 use crate::commands::Context;
 use crate::error::{Error, ExitStatus, Stopped};
 use crate::pause;
@@ -60,7 +60,7 @@ pub(in crate::commands) async fn run(context: &Context<'_>, args: &Teardown) -> 
 }
 
 fn is_installer(change: &Change) -> bool {
-    matches!(change, Change::Object(ObjectChange { kind: ObjectKind::ClusterRoleBinding, .. }))
+    matches!(change, Change::Object(ObjectChange { kind: ObjectKind::ClusterRoleBinding, name, .. }) if name == INSTALLER)
 }
 
 /// Waits for OLM to take the operator away, so that what is run next does not meet its remains.

@@ -93,7 +93,7 @@ pub(super) fn plan(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
 }
 
 /// What makes an object as it is to be; none if it is.
-fn change(wanted: &Object, found: Option<&Value>) -> Option<Change> {
+pub(super) fn change(wanted: &Object, found: Option<&Value>) -> Option<Change> {
     let write = match found {
         None => Write::Create(wanted.value.clone()),
         Some(found) => Write::Merge(difference(found, &with_edits(wanted, found))?),

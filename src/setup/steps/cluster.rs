@@ -103,6 +103,7 @@ pub(in crate::setup) fn rights(setup: &Setup) -> Vec<Right> {
             rights.push(named(anywhere("patch", "config.openshift.io", "images"), "cluster"));
         }
     }
+    rights.extend(super::user_role::rights(setup));
     for namespace in setup.answers.link.iter().flatten() {
         rights.push(within("create", "", "secrets", namespace));
         rights.push(within("patch", "", "serviceaccounts", namespace));

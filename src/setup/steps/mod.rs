@@ -8,3 +8,4 @@ pub(super) mod quay;
 pub(super) mod secret;
 pub(super) mod token;
 pub(super) mod trust;
+pub(super) mod user_role;

@@ -100,7 +100,7 @@ fn the_roles_hold_the_rights_that_a_set_up_uses() {
     let other = world.dir().join("other.crt");
     fs::write(&other, format!("{authority}{}", Authority::new().unwrap().pem())).unwrap();
     let token = world.sandbox.quay.admin_token();
-    let fresh = ["setup", "--yes", "--node-trust", "apply", "--operator-approval", "manual"];
+    let fresh = ["setup", "--yes", "--user-role", "--node-trust", "apply", "--operator-approval", "manual"];
     world.oc_quay(&fresh).env("OC_QUAY_URL", world.sandbox.quay.url()).env("OC_QUAY_TOKEN", token).succeeds();
     // Now everything is there and has to be changed.
     let again = ["setup", "--yes", "--node-trust", "apply", "--allow", "shop", "--quay-ca-file"];

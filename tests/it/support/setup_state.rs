@@ -101,6 +101,8 @@ impl World {
             ("ConfigMap", "openshift-config", "oc-quay-registry-cas"),
             ("Subscription", "openshift-operators", "quay-bridge-operator"),
             ("Deployment", "openshift-operators", "quay-bridge-operator"),
+            ("ClusterRole", "", "oc-quay-user"),
+            ("ClusterRoleBinding", "", "oc-quay-user"),
         ];
         for (kind, namespace, name) in left {
             // What OLM made it takes away by and by.

@@ -18,7 +18,7 @@ fn password(world: &World) -> String {
 
 const NONE: (&str, fn(&World) -> String) = ("UNUSED", |_| String::new());
 
-const CASES: [Case; 14] = [
+const CASES: [Case; 15] = [
     (&[ADDRESS], &[], ("OC_QUAY_URL", url)),
     (&[WAY, USER, PASSWORD, super::ISSUE], &[], ("OC_QUAY_TOKEN", |world| world.sandbox.quay.admin_token())),
     (&[WAY, USER], &["--quay-username", "quayadmin"], NONE),
@@ -31,6 +31,7 @@ const CASES: [Case; 14] = [
     (&[BRIDGE, CHANNEL, APPROVAL], &["--without-operator"], NONE),
     (&[CLUSTER_ID], &["--cluster-id", "openshift"], NONE),
     (&[CLUSTER_ID], &[], ("OC_QUAY_CLUSTER_ID", |_| "openshift".into())),
+    (&[super::USERS, super::GRANT], &["--user-role", "false"], NONE),
     (&[NODES, super::TRUST], &["--node-trust", "skip"], NONE),
     (&[LINK], &["--link", "shop"], NONE),
 ];
@@ -55,7 +56,7 @@ fn is_left(question: &Question, arguments: &[&str]) -> bool {
 fn everything(world: &World) -> Command<'_> {
     let arguments =
         ["setup", "--operator-channel", "stable-3.18", "--operator-approval", "automatic", "--cluster-id", "openshift"];
-    let command = world.oc_quay(&arguments).args(&["--node-trust", "apply", "--link", "shop"]);
+    let command = world.oc_quay(&arguments).args(&["--user-role", "--node-trust", "apply", "--link", "shop"]);
     command.env("OC_QUAY_URL", url(world)).env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token())
 }
 
@@ -63,6 +64,6 @@ fn everything(world: &World) -> Command<'_> {
 fn who_has_said_everything_is_only_asked_whether_to_go_on() {
     let world = shop();
     let (_, asked) = Person::begins(&world, everything(&world), 100).finishes(0);
-    let confirmed = ["Secret", "Operator", "QuayIntegration", "Node trust"].map(|step| (step, "Do this"));
+    let confirmed = ["Secret", "Operator", "QuayIntegration", "Users of projects", "Node trust"].map(|step| (step, "Do this"));
     assert_eq!(asked, confirmed);
 }

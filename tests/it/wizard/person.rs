@@ -18,7 +18,7 @@ pub(super) enum Answer {
 pub(super) type Question = (&'static str, &'static str);
 
 /// The questions of a fresh set-up, in their order.
-pub(super) const QUESTIONS: [Question; 15] = [
+pub(super) const QUESTIONS: [Question; 17] = [
     ("Quay", "Address of Quay (such as quay.example.com):"),
     ("Token", "Where does the token for Quay come from?"),
     ("Token", "User name in Quay:"),
@@ -31,6 +31,8 @@ pub(super) const QUESTIONS: [Question; 15] = [
     ("Operator", "Do this"),
     ("QuayIntegration", "Cluster ID, the start of organization names:"),
     ("QuayIntegration", "Do this"),
+    ("Users of projects", "Let users of projects see which Quay the cluster uses?"),
+    ("Users of projects", "Do this"),
     ("Node trust", "Nodes do not trust Quay yet. What now?"),
     ("Node trust", "Do this"),
     ("First namespaces", "Namespaces to link now (such as a,b, or none):"),
@@ -53,7 +55,7 @@ impl<'a> Person<'a> {
             (QUESTIONS[0], quay.url()),
             (QUESTIONS[2], "quayadmin".to_owned()),
             (QUESTIONS[3], quay.password("quayadmin").unwrap_or_default()),
-            (QUESTIONS[14], "shop".to_owned()),
+            (QUESTIONS[16], "shop".to_owned()),
         ];
         let answers = answers.map(|(question, text)| (question, Answer::Text(text)));
         Self { terminal: command.in_window(columns, ROWS), answers: answers.into(), asked: vec![] }
@@ -174,7 +176,7 @@ fn question(screen: &str, answered: usize) -> Option<Question> {
     if above.lines().filter(|line| line.starts_with("> ")).count() != answered {
         return None;
     }
-    let title = above.lines().rev().find_map(|line| Some(line.split_once(" of 8 ")?.1))?;
+    let title = above.lines().rev().find_map(|line| Some(line.split_once(" of 9 ")?.1))?;
     let mut known = QUESTIONS.iter().chain(&MORE).filter(|(step, text)| *step == title && !text.is_empty());
     Some(*known.find(|(_, text)| open.starts_with(text)).unwrap_or_else(|| panic!("an unknown question:\n{screen}")))
 }

@@ -3,9 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use axum::http::{HeaderMap, header};
+use serde_json::Value;
 
+use super::kinds::{CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING};
 use super::meta;
 use super::refusal::Refusal;
+use super::store::Store;
 
 const ALL: &[&str] = &["*"];
 const WRITE: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
@@ -100,12 +103,60 @@ impl Denial {
     }
 }
 
+/// A rule of a role that a binding in the store gives to somebody.
+pub(crate) struct Bound {
+    subject: Value,
+    rule: Value,
+    /// Empty for all namespaces.
+    namespace: String,
+}
+
+impl Bound {
+    /// All of them.
+    pub(crate) fn all(store: &Store) -> Vec<Self> {
+        let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let mut bound = Vec::new();
+        for binding in store.list(CLUSTER_ROLE_BINDING, None).chain(store.list(ROLE_BINDING, None)) {
+            let namespace = meta::namespace(binding);
+            let name = binding["roleRef"]["name"].as_str().unwrap_or_default();
+            let role = match binding["roleRef"]["kind"].as_str() {
+                Some("Role") => store.get(ROLE, namespace, name),
+                _ => store.get(CLUSTER_ROLE, "", name),
+            };
+            for rule in role.map(|role| items(&role["rules"])).unwrap_or_default() {
+                let subjects = items(&binding["subjects"]).into_iter();
+                bound.extend(subjects.map(|subject| Self { subject, rule: rule.clone(), namespace: namespace.to_owned() }));
+            }
+        }
+        bound
+    }
+
+    fn allows(&self, user: &User, access: &Access<'_>) -> bool {
+        let name = self.subject["name"].as_str().unwrap_or_default();
+        let is_theirs = match self.subject["kind"].as_str() {
+            Some("User") => user.name == name,
+            Some("Group") => user.groups.iter().any(|group| group == name),
+            _ => false,
+        };
+        let has = |field: &str, wanted: &str| {
+            let mut items = self.rule[field].as_array().into_iter().flatten();
+            items.any(|item| item == "*" || item == wanted)
+        };
+        let is_there = self.namespace.is_empty() || self.namespace == access.namespace;
+        let is_named = self.rule["resourceNames"].is_null() || has("resourceNames", access.name);
+        let is_allowed = has("verbs", access.verb) && has("apiGroups", access.group) && has("resources", access.resource);
+        is_theirs && is_there && is_named && is_allowed
+    }
+}
+
 /// Tokens and role bindings.
 pub(crate) struct Users {
     names_by_token: HashMap<String, String>,
     /// Namespaces that a user is project admin of.
     projects: HashMap<String, BTreeSet<String>>,
     denials: Vec<Denial>,
+    /// What ClusterRoleBindings give, as of the request that is answered.
+    bound: Vec<Bound>,
 }
 
 impl Users {
@@ -113,7 +164,7 @@ impl Users {
     pub(crate) fn new() -> Self {
         let token = || format!("sha256~{}", meta::suffix(43));
         let names_by_token = ["admin", "dev", "nobody"].map(|name| (token(), name.to_owned())).into();
-        Self { names_by_token, projects: HashMap::new(), denials: Vec::new() }
+        Self { names_by_token, projects: HashMap::new(), denials: Vec::new(), bound: Vec::new() }
     }
 
     /// The token of a user, empty when it has expired.
@@ -135,6 +186,11 @@ impl Users {
     /// Takes a right away.
     pub(crate) fn deny(&mut self, denial: Denial) {
         self.denials.push(denial);
+    }
+
+    /// Has ClusterRoleBindings count as they are now.
+    pub(crate) fn bind(&mut self, bound: Vec<Bound>) {
+        self.bound = bound;
     }
 
     /// Who is asking, after impersonation.
@@ -174,10 +230,13 @@ impl Users {
     pub(crate) fn may(&self, user: &User, access: &Access<'_>) -> bool {
         let has = |list: &[&str], item: &str| list.iter().any(|each| *each == "*" || *each == item);
         let is_denied = self.denials.iter().any(|denial| denial.is_about(user, access));
-        !is_denied
-            && self.rules(user, access.namespace).any(|rule| {
+        let is_bound = || self.bound.iter().any(|bound| bound.allows(user, access));
+        let has_rule = || {
+            self.rules(user, access.namespace).any(|rule| {
                 has(rule.verbs, access.verb) && has(rule.groups, access.group) && has(rule.resources, access.resource)
             })
+        };
+        !is_denied && (has_rule() || is_bound())
     }
 
     /// Lets the user, or not.

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, hea
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::access::{Access, User};
+use super::access::{Access, Bound, User};
 use super::admission::{self, Admitted};
 use super::builds;
 use super::kinds::{self, BUILD, BUILD_CONFIG, IMAGE_STREAM, Kind, SERVICE_ACCOUNT};
@@ -46,6 +46,8 @@ async fn respond_to(openshift: &OpenShift, user: &User, parts: &Parts, body: &By
     };
     let query = parts.uri.query().unwrap_or_default();
     let verb = path.verb(&parts.method, query).ok_or_else(Refusal::method_not_allowed)?;
+    let bound = Bound::all(&openshift.store());
+    openshift.users().bind(bound);
     openshift.users().check(
         user,
         &Access { verb, group: path.group, resource: &path.resource(), namespace: path.access_namespace(), name: path.name },

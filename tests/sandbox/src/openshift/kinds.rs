@@ -115,6 +115,10 @@ pub(crate) static QUAY_INTEGRATION: &Kind = &TABLE[5];
 pub(crate) static DEFINITION: &Kind = &TABLE[6];
 pub(crate) static BUILD: &Kind = &TABLE[7];
 pub(crate) static BUILD_CONFIG: &Kind = &TABLE[8];
+pub(crate) static CLUSTER_ROLE: &Kind = &TABLE[9];
+pub(crate) static CLUSTER_ROLE_BINDING: &Kind = &TABLE[10];
+pub(crate) static ROLE: &Kind = &TABLE[11];
+pub(crate) static ROLE_BINDING: &Kind = &TABLE[12];
 
 /// Every kind served. The first rows are those named above.
 pub(crate) static TABLE: [Kind; 40] = [
@@ -128,6 +132,10 @@ pub(crate) static TABLE: [Kind; 40] = [
     // A Build has no status subresource: the build controller updates the whole object.
     Kind::new("build.openshift.io", "v1", "Build", "builds").namespaced(),
     Kind::new("build.openshift.io", "v1", "BuildConfig", "buildconfigs").namespaced(),
+    Kind::new("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles"),
+    Kind::new("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings"),
+    Kind::new("rbac.authorization.k8s.io", "v1", "Role", "roles").namespaced(),
+    Kind::new("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings").namespaced(),
     Kind::new("", "v1", "ConfigMap", "configmaps").namespaced(),
     Kind::new("", "v1", "Event", "events").namespaced(),
     Kind::new("", "v1", "Pod", "pods").namespaced().status(),
@@ -136,16 +144,12 @@ pub(crate) static TABLE: [Kind; 40] = [
     Kind::new("", "v1", "Service", "services").namespaced().status(),
     Kind::new("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies").namespaced(),
     Kind::new("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets").namespaced().status(),
-    Kind::new("rbac.authorization.k8s.io", "v1", "Role", "roles").namespaced(),
-    Kind::new("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings").namespaced(),
     Kind::new("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors").namespaced().custom(),
     Kind::new("project.openshift.io", "v1", "Project", "projects").verbs(READ),
     Kind::new("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
     Kind::new("apps", "v1", "Deployment", "deployments").namespaced().status(),
     Kind::new("config.openshift.io", "v1", "ClusterVersion", "clusterversions").custom().status(),
     Kind::new("config.openshift.io", "v1", "Infrastructure", "infrastructures").custom().status(),
-    Kind::new("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles"),
-    Kind::new("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings"),
     Kind::new("shipwright.io", "v1beta1", "Build", "builds").namespaced().custom().status(),
     Kind::new("external-secrets.io", "v1", "ExternalSecret", "externalsecrets").namespaced().custom().status(),
     Kind::new("operators.coreos.com", "v1", "OperatorGroup", "operatorgroups").namespaced().custom().status(),

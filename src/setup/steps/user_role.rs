@@ -1,0 +1,120 @@
+//! The role with which users of projects see which Quay the cluster uses: a ClusterRole for `list quayintegrations`, bound to
+//! all who log in with OpenShift's OAuth server. Without it, commands know the Quay from a linked project's pull secrets alone.
+
+use serde_json::{Value, json};
+
+use super::bridge::change;
+use crate::bridge::finding::Level;
+use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
+use crate::bridge::snapshot::Read;
+use crate::cluster::{Cluster, ObjectKind, Right, holds};
+use crate::error::Error;
+use crate::setup::built_in::Object;
+use crate::setup::{Plan, Setup};
+use crate::ui::Ui;
+
+/// The name of both objects, which `docs/security.md` explains.
+const NAME: &str = "oc-quay-user";
+
+/// All who log in with OpenShift's OAuth server; service accounts are not among them.
+const GROUP: &str = "system:authenticated:oauth";
+
+const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
+
+/// The objects as they are to be, each with what there is.
+pub(in crate::setup) type FoundUserRole = Vec<(Object, Option<Value>)>;
+
+/// The role, and its binding.
+fn objects() -> [Object; 2] {
+    let rule = json!({ "apiGroups": ["quay.redhat.com"], "resources": ["quayintegrations"], "verbs": ["list"] });
+    let role_ref = json!({ "apiGroup": RBAC_GROUP, "kind": "ClusterRole", "name": NAME });
+    let subject = json!({ "apiGroup": RBAC_GROUP, "kind": "Group", "name": GROUP });
+    [
+        object(ObjectKind::ClusterRole, json!({ "rules": [rule] })),
+        object(ObjectKind::ClusterRoleBinding, json!({ "roleRef": role_ref, "subjects": [subject] })),
+    ]
+}
+
+fn object(kind: ObjectKind, mut value: Value) -> Object {
+    value["apiVersion"] = json!(kind.api_version());
+    value["kind"] = json!(kind.as_str());
+    value["metadata"] = json!({ "name": NAME, "labels": { MANAGED_BY_LABEL: MANAGED_BY } });
+    Object { kind, value }
+}
+
+pub(in crate::setup) async fn find(cluster: &Cluster) -> Read<FoundUserRole> {
+    let [role, binding] = objects();
+    let (found_role, found_binding) =
+        tokio::try_join!(cluster.object(role.kind, None, NAME), cluster.object(binding.kind, None, NAME))?;
+    Ok(vec![(role, found_role), (binding, found_binding)])
+}
+
+pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
+    let mut plan = Plan::default();
+    let is_wanted = setup.answers.user_role == Some(true);
+    let found = match &setup.found.user_role {
+        Ok(found) => found,
+        Err(unread) if is_wanted => return plan.blocked(unread.to_string()),
+        Err(unread) => return plan.skipped(unread.to_string()),
+    };
+    if found.iter().all(|(wanted, found)| found.as_ref().is_some_and(|found| grants_the_same(found, wanted))) {
+        plan.fact(Level::Ok, format!("users of projects can see which Quay the cluster uses (ClusterRole {NAME})"));
+        return plan;
+    }
+    if let Some(other) = found.iter().find_map(|(wanted, found)| found.as_ref().filter(|found| !is_ours(found)).map(|_| wanted)) {
+        return plan.skipped(format!("{} {NAME} was not made by oc quay, and is left as it is", other.kind.as_str()));
+    }
+    plan.changes.extend(found.iter().filter_map(|(wanted, found)| change(wanted, found.as_ref())));
+    match setup.answers.user_role {
+        Some(true) => {
+            plan.fact(Level::Info, format!("members of group {GROUP} are allowed to list QuayIntegrations, and nothing else"));
+            plan
+        }
+        Some(false) => plan.skipped("it is not wanted"),
+        None => plan.skipped("users of projects are given a role only if asked for: --user-role"),
+    }
+}
+
+/// Whether an object that others may have made grants what ours would.
+fn grants_the_same(found: &Value, wanted: &Object) -> bool {
+    ["rules", "roleRef", "subjects"].iter().all(|field| match wanted.value.get(field) {
+        Some(wanted) => holds(&found[field], wanted),
+        None => true,
+    })
+}
+
+/// Whether an object carries our label.
+pub(in crate::setup) fn is_ours(found: &Value) -> bool {
+    found["metadata"]["labels"][MANAGED_BY_LABEL] == MANAGED_BY
+}
+
+/// The permissions that it takes, if it is wanted.
+pub(super) fn rights(setup: &Setup) -> Vec<Right> {
+    if setup.answers.user_role != Some(true) {
+        return vec![];
+    }
+    let found = setup.found.user_role.as_deref().unwrap_or_default();
+    let is_there = |kind| found.iter().any(|(wanted, found)| wanted.kind == kind && found.is_some());
+    let kinds = [(ObjectKind::ClusterRole, "clusterroles"), (ObjectKind::ClusterRoleBinding, "clusterrolebindings")];
+    let rights = kinds.into_iter().flat_map(|(kind, resource)| {
+        let right = |verb| Right { verb, group: RBAC_GROUP, resource, namespace: None, name: None };
+        let get = Right { name: Some(NAME.to_owned()), ..right("get") };
+        [Some(get), (!is_there(kind)).then(|| right("create"))]
+    });
+    rights.flatten().collect()
+}
+
+/// The objects for a Git repository, if they are wanted.
+pub(in crate::setup) fn manifests(setup: &Setup) -> Vec<Value> {
+    let wanted = objects().into_iter().filter(|_| setup.answers.user_role == Some(true));
+    wanted.map(|object| object.value).collect()
+}
+
+pub(in crate::setup) fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+    let is_open = setup.answers.user_role.is_none() && !plan(setup).changes.is_empty();
+    if is_open {
+        let question = "Let users of projects see which Quay the cluster uses?";
+        setup.answers.user_role = Some(ui.confirm(question, true)?);
+    }
+    Ok(())
+}
