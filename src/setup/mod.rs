@@ -8,6 +8,7 @@ pub mod browser;
 pub mod built_in;
 mod change;
 mod find;
+mod grant;
 mod manifests;
 mod plan;
 mod report;

@@ -133,6 +133,5 @@ fn refuse_lacking(setup: &Setup, plans: &[(Step, Plan)]) -> Result<(), Error> {
     }
     let rights: Vec<_> = lacking.iter().map(ToString::to_string).collect();
     let user = setup.found.platform.as_ref().map(|platform| platform.user.clone()).unwrap_or_default();
-    let error = Error::new(format!("{user} may not {}", rights.join(", nor ")));
-    Err(setup::ask_for(lacking, &user).into_iter().fold(error, Error::hint))
+    Err(Error::new(format!("{user} may not {}", rights.join(", nor "))).hint(setup::ask_for(setup, lacking, &user)))
 }

@@ -73,7 +73,10 @@ fn state(state: StepState) -> &'static str {
 
 fn body(page: &mut Page, step: &StepReport, style: &Style, wide: bool) {
     for fact in &step.facts {
-        page.prose(&format!("  {} ", style.glyph(fact.level)), &fact.text, plain);
+        let (sentence, lines) = fact.text.split_once('\n').unwrap_or((&fact.text, ""));
+        page.prose(&format!("  {} ", style.glyph(fact.level)), sentence, plain);
+        // A command of several lines is there to be copied.
+        lines.lines().for_each(|line| page.line(line));
     }
     step.changes.iter().for_each(|change| entry(page, style, 2, change, wide));
     let level = step.level();

@@ -1,8 +1,9 @@
 //! Which cluster, as whom, with what rights, and what is there already.
 
 use crate::bridge::finding::Level;
-use crate::cluster::{Credentials, OPERATOR_NAMESPACE, Right, TRUST_NAMESPACE};
-use crate::setup::{Approval, Bridge, NodeTrust, Plan, Setup};
+use crate::bridge::names::BRIDGE;
+use crate::cluster::{Credentials, INSTALLER, OPERATOR_NAMESPACE, QUAY_INTEGRATION_CRD_NAME, Right, TRUST_NAMESPACE};
+use crate::setup::{Approval, Bridge, NodeTrust, Plan, Setup, grant};
 
 /// The API groups without which something of the integration is missing, and what. Builds are a capability of its own
 /// (OpenShift, "Cluster capabilities").
@@ -52,24 +53,22 @@ fn rights_plan(setup: &Setup, user: &str, mut plan: Plan) -> Plan {
             for right in lacking {
                 plan.fact(Level::Warning, format!("{user} may not {right}"));
             }
-            for line in ask_for(lacking, user) {
-                plan.fact(Level::Info, format!("a cluster administrator can give the right: {line}"));
-            }
+            plan.fact(Level::Info, ask_for(setup, lacking, user));
         }
         Err(unread) => plan.fact(Level::Unknown, unread.to_string()),
     }
     plan
 }
 
-/// The commands that give the rights: the project role where that suffices, else the cluster's.
-pub fn ask_for(lacking: &[Right], user: &str) -> Vec<String> {
-    if lacking.iter().any(|right| right.namespace.is_none()) {
-        return vec![format!("oc adm policy add-cluster-role-to-user cluster-admin {user}")];
+/// What to ask an administrator for: the missing permissions, as a command. Where the set-up grants more than the user has, no
+/// role would do, since Kubernetes lets nobody grant permissions that they do not have.
+pub fn ask_for(setup: &Setup, lacking: &[Right], user: &str) -> String {
+    let ask = "ask a cluster administrator to run this command";
+    let installs_by_extension = lacking.iter().any(|right| right.resource == "clusterextensions" && right.verb == "create");
+    if setup.wants_built_in() || installs_by_extension {
+        return format!("{ask}: it grants permissions that only cluster administrators have");
     }
-    let mut namespaces: Vec<_> = lacking.iter().filter_map(|right| right.namespace.as_deref()).collect();
-    namespaces.sort_unstable();
-    namespaces.dedup();
-    namespaces.into_iter().map(|namespace| format!("oc adm policy add-role-to-user admin {user} -n {namespace}")).collect()
+    format!("{ask}, or to grant you what it needs:\n{}", grant::command(lacking, user))
 }
 
 /// The rights that the set-up needs as far as it is known by now what it will do.
@@ -88,12 +87,29 @@ pub(in crate::setup) fn rights(setup: &Setup) -> Vec<Right> {
     let write = |exists: bool| if exists { "patch" } else { "create" };
     let has_secret = setup.found.credentials.as_ref().is_ok_and(Credentials::exists);
     let mut rights = vec![
+        named(anywhere("get", "apiextensions.k8s.io", "customresourcedefinitions"), QUAY_INTEGRATION_CRD_NAME),
+        named(anywhere("get", "rbac.authorization.k8s.io", "clusterrolebindings"), BRIDGE),
         anywhere("list", "", "namespaces"),
         named(within("get", "", "secrets", &secret.namespace), &secret.name),
         named(within(write(has_secret), "", "secrets", &secret.namespace), &secret.name),
         anywhere("list", "quay.redhat.com", "quayintegrations"),
         anywhere(write(setup.existing().is_some()), "quay.redhat.com", "quayintegrations"),
     ];
+    if setup.serves("config.openshift.io") {
+        rights.push(named(anywhere("get", "config.openshift.io", "images"), "cluster"));
+        rights.push(named(within("get", "", "configmaps", TRUST_NAMESPACE), super::trust::CONFIG_MAP));
+    }
+    if setup.serves("operators.coreos.com") {
+        rights.extend([
+            anywhere("list", "operators.coreos.com", "subscriptions"),
+            within("get", "operators.coreos.com", "clusterserviceversions", OPERATOR_NAMESPACE),
+            within("get", "operators.coreos.com", "installplans", OPERATOR_NAMESPACE),
+        ]);
+    }
+    if setup.serves("olm.operatorframework.io") {
+        rights.push(anywhere("list", "olm.operatorframework.io", "clusterextensions"));
+        rights.push(named(anywhere("get", "rbac.authorization.k8s.io", "clusterrolebindings"), INSTALLER));
+    }
     if setup.answers.node_trust == Some(NodeTrust::Apply) {
         let trust = setup.found.trust.as_ref().ok();
         let map = trust.and_then(|trust| trust.config_map.as_ref());
@@ -119,6 +135,7 @@ pub(in crate::setup) fn rights(setup: &Setup) -> Vec<Right> {
         }
     } else if !operator.is_installed() {
         if setup.serves("operators.coreos.com") {
+            rights.push(anywhere("list", "packages.operators.coreos.com", "packagemanifests"));
             rights.push(within("create", "operators.coreos.com", "subscriptions", OPERATOR_NAMESPACE));
             if setup.answers.approval == Some(Approval::Manual) {
                 rights.push(within("patch", "operators.coreos.com", "installplans", OPERATOR_NAMESPACE));
