@@ -91,27 +91,69 @@ fn the_built_in_bridge_takes_the_operators_place_and_goes_again() {
 fn a_second_setup_keeps_edits_of_the_deployment() {
     let world = World::bare();
     world.setup(&["--bridge", "built-in"]).succeeds();
-    let container =
-        || world.get("Deployment", "oc-quay", "oc-quay").unwrap()["spec"]["template"]["spec"]["containers"][0].clone();
+    let deployment = || world.get("Deployment", "oc-quay", "oc-quay").unwrap();
+    let pod = || deployment()["spec"]["template"]["spec"].clone();
+    let container = || {
+        let all = pod()["containers"].as_array().unwrap().clone();
+        all.into_iter().find(|container| container["name"] == "oc-quay").unwrap()
+    };
     let mut edited = container();
     let arguments = edited["args"].as_array_mut().unwrap();
     arguments.extend(["--on-deletion=delete", "--full-pass", "2h"].map(Value::from));
     edited["resources"]["limits"]["memory"] = json!("1Gi");
-    let patch = json!({ "spec": { "template": { "spec": { "containers": [edited] } } } });
-    world.merge("Deployment", "oc-quay", "oc-quay", &patch);
+    let proxy = json!({ "name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128" });
+    edited["env"].as_array_mut().unwrap().push(proxy.clone());
+    let mount = json!({ "name": "extra", "mountPath": "/extra" });
+    edited["volumeMounts"].as_array_mut().unwrap().push(mount.clone());
+    let volumes = [json!({ "name": "extra", "emptyDir": {} }), pod()["volumes"][0].clone()];
+    let sidecar = json!({ "name": "sidecar", "image": "registry.example.com/sidecar:1" });
+    let toleration = json!({ "key": "node-role.kubernetes.io/infra", "operator": "Exists" });
+    let terms = json!([{ "matchExpressions": [{ "key": "zone", "operator": "Exists" }] }]);
+    let node_affinity = json!({ "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": terms } });
+    let edit = |container: &Value| {
+        let pod = json!({
+            "containers": [sidecar, container], "volumes": volumes, "nodeSelector": { "zone": "a" },
+            "tolerations": [toleration], "affinity": { "nodeAffinity": node_affinity },
+        });
+        let annotations = json!({ "kubectl.kubernetes.io/restartedAt": "2026-12-01T00:00:00Z" });
+        let template = json!({ "metadata": { "annotations": annotations, "labels": { "team": "web" } }, "spec": pod });
+        let metadata = json!({ "annotations": { "example.com/note": "ours" }, "labels": { "team": "web" } });
+        world.merge("Deployment", "oc-quay", "oc-quay", &json!({ "metadata": metadata, "spec": { "template": template } }));
+    };
+    edit(&edited);
+    let budget = json!({ "spec": { "minAvailable": null, "maxUnavailable": 1 } });
+    world.merge("PodDisruptionBudget", "oc-quay", "oc-quay", &budget);
     // Until the edit is rolled out, `setup` waits for it, which is a change of its own.
     world.wait_for("the edit to be rolled out", || bridge_runs(&world));
     assert_nothing_to_do(&world, &["--bridge", "built-in"]);
-    // An update changes the image and nothing else; a flag of ours that was changed is as it was.
-    edited["args"][1] = json!("--log-format=text");
-    let patch = json!({ "spec": { "template": { "spec": { "containers": [edited] } } } });
-    world.merge("Deployment", "oc-quay", "oc-quay", &patch);
+
+    // An update changes the image and nothing else; what the manifests set is as they set it.
+    let before = [pod()["volumes"].clone(), pod()["tolerations"].clone(), pod()["affinity"].clone()];
+    let mut reset = edited.clone();
+    reset["args"][1] = json!("--log-format=text");
+    reset["readinessProbe"]["httpGet"]["path"] = json!("/healthz");
+    edit(&reset);
+    let mut webhook = world.get("MutatingWebhookConfiguration", "", "oc-quay").unwrap()["webhooks"][0].clone();
+    webhook["timeoutSeconds"] = json!(9);
+    world.merge("MutatingWebhookConfiguration", "", "oc-quay", &json!({ "webhooks": [webhook] }));
+    world.merge("Deployment", "oc-quay", "oc-quay", &json!({ "spec": { "replicas": 3 } }));
     world.setup(&["--bridge-image", "registry.example.com/oc-quay:v2"]).succeeds();
     let updated = container();
     assert_eq!((&updated["image"], &updated["resources"]), (&json!("registry.example.com/oc-quay:v2"), &edited["resources"]));
     let arguments: Vec<_> = updated["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert_eq!(arguments[1], "--log-format=json");
     assert!(arguments.ends_with(&["--on-deletion=delete", "--full-pass", "2h"]), "{arguments:?}");
+    assert!(updated["env"].as_array().unwrap().contains(&proxy), "{updated}");
+    assert!(updated["volumeMounts"].as_array().unwrap().contains(&mount), "{updated}");
+    assert_eq!(updated["readinessProbe"]["httpGet"]["path"], "/readyz");
+    assert_eq!([pod()["volumes"].clone(), pod()["tolerations"].clone(), pod()["affinity"].clone()], before);
+    assert_eq!((&pod()["containers"][0]["name"], &pod()["nodeSelector"]["zone"]), (&json!("sidecar"), &json!("a")));
+    let template = deployment()["spec"]["template"]["metadata"].clone();
+    assert_eq!((&template["labels"]["team"], &deployment()["metadata"]["labels"]["team"]), (&json!("web"), &json!("web")));
+    assert_eq!(deployment()["spec"]["replicas"], 2);
+    assert_eq!(world.get("MutatingWebhookConfiguration", "", "oc-quay").unwrap()["webhooks"][0]["timeoutSeconds"], 3);
+    assert_eq!(world.get("PodDisruptionBudget", "oc-quay", "oc-quay").unwrap()["spec"]["maxUnavailable"], 1);
+    assert_nothing_to_do(&world, &[]);
 }
 
 #[test]

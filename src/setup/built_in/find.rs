@@ -41,8 +41,9 @@ impl FoundBridge {
         let read = objects.iter().map(|object| cluster.object(object.kind, object.namespace(), object.name()));
         let found = try_join_all(read).await?;
         let deployed = objects.iter().zip(&found).find(|(object, _)| object.kind == ObjectKind::Deployment);
-        let image_now =
-            deployed.and_then(|(_, found)| found.as_ref()?.pointer("/spec/template/spec/containers/0/image")?.as_str());
+        let containers = deployed.and_then(|(_, found)| found.as_ref()?.pointer("/spec/template/spec/containers")?.as_array());
+        let container = containers.into_iter().flatten().find(|container| container["name"] == BRIDGE);
+        let image_now = container.and_then(|container| container["image"].as_str());
         let bridge = BuiltIn::new(namespace, image.or(image_now));
         let objects = bridge.objects().into_iter().filter(is_served);
         Ok(Self { is_there: binding.is_some(), objects: objects.zip(found).collect(), bridge })

@@ -7,6 +7,7 @@ use tokio::time::{Duration, Instant};
 
 use super::operator::define;
 use crate::bridge::finding::Level;
+use crate::bridge::names::BRIDGE;
 use crate::bridge::snapshot::{Read, UnreadKind};
 use crate::cluster::{ObjectKind, Operator, Right, holds};
 use crate::error::Error;
@@ -110,22 +111,64 @@ pub(super) fn change(wanted: &Object, found: Option<&Value>) -> Option<Change> {
     }))
 }
 
-/// The object with what people set in its Deployment and is theirs to set: the resources of our container, and flags of `run`
-/// beside ours.
+/// The object with what people set in it and is theirs to set. Beside this, the merge patch keeps every field that the manifests
+/// leave out, such as tolerations, and resets those that they set.
+///
+/// Server-side apply draws that line elsewhere: `args` and `minAvailable` would be conflicts once somebody edited them, to stop
+/// at or to overwrite, so the same fields would have to be read and decided on here. And it takes a dry run of every object to
+/// show a plan.
 fn with_edits(wanted: &Object, found: &Value) -> Object {
     let mut wanted = wanted.clone();
-    let ours = wanted.value.pointer_mut("/spec/template/spec/containers/0").filter(|_| wanted.kind == ObjectKind::Deployment);
-    let Some(ours) = ours else { return wanted };
-    let containers = found["spec"]["template"]["spec"]["containers"].as_array();
-    let Some(found) = containers.and_then(|all| all.iter().find(|found| found["name"] == ours["name"])) else { return wanted };
-    if found["resources"].is_object() {
-        ours["resources"] = found["resources"].clone();
+    match wanted.kind {
+        ObjectKind::Deployment => {
+            keep_in_pod(&mut wanted.value["spec"]["template"]["spec"], &found["spec"]["template"]["spec"]);
+        }
+        // The API server takes one of the two.
+        ObjectKind::PodDisruptionBudget
+            if ["minAvailable", "maxUnavailable"].iter().any(|key| found["spec"].get(key).is_some()) =>
+        {
+            wanted.value["spec"].as_object_mut().map(|spec| spec.remove("minAvailable"));
+        }
+        _ => {}
     }
+    wanted
+}
+
+/// Keeps what others added to the pod: containers, volumes and their mounts, environment variables, flags of `run` beside
+/// ours; and the resources of our container.
+fn keep_in_pod(pod: &mut Value, found: &Value) {
+    let containers = found["containers"].as_array();
+    if let Some(found) = containers.and_then(|all| all.iter().find(|container| container["name"] == BRIDGE)) {
+        let container = &mut pod["containers"][0];
+        if found["resources"].is_object() {
+            container["resources"] = found["resources"].clone();
+        }
+        keep_flags(&mut container["args"], &found["args"]);
+        keep_entries(&mut container["env"], &found["env"], "name");
+        keep_entries(&mut container["volumeMounts"], &found["volumeMounts"], "mountPath");
+    }
+    keep_entries(&mut pod["containers"], &found["containers"], "name");
+    keep_entries(&mut pod["volumes"], &found["volumes"], "name");
+}
+
+/// Adds what others have in a list to our entries, which `key` tells apart. The order is that of the list that is there.
+fn keep_entries(list: &mut Value, found: &Value, key: &str) {
+    let Some(ours) = list.as_array_mut() else { return };
+    let mut all = Vec::new();
+    for entry in found.as_array().into_iter().flatten() {
+        let own = ours.iter().position(|own| own[key] == entry[key]);
+        all.push(own.map_or_else(|| entry.clone(), |place| ours.remove(place)));
+    }
+    all.append(ours);
+    *ours = all;
+}
+
+fn keep_flags(arguments: &mut Value, found: &Value) {
     let flag = |argument: &Value| argument.as_str().and_then(|text| text.split('=').next()).unwrap_or_default().to_owned();
-    let Some(arguments) = ours["args"].as_array_mut() else { return wanted };
+    let Some(arguments) = arguments.as_array_mut() else { return };
     let known: BTreeSet<String> = arguments.iter().map(flag).collect();
     let mut is_theirs = false;
-    for argument in found["args"].as_array().into_iter().flatten() {
+    for argument in found.as_array().into_iter().flatten() {
         // A value of its own belongs to the flag before it.
         if argument.as_str().is_some_and(|text| text.starts_with('-')) {
             is_theirs = !known.contains(&flag(argument));
@@ -134,7 +177,6 @@ fn with_edits(wanted: &Object, found: &Value) -> Object {
             arguments.push(argument.clone());
         }
     }
-    wanted
 }
 
 /// The merge patch from what is there; none if it holds all that is wanted.
