@@ -183,3 +183,22 @@ fn an_organization_is_recorded_by_name_although_the_token_is_missing() {
     bridge.waits_until("it goes", || !is_there(&world, "shop"));
     bridge.waits_until("it is recorded", || condition(&world, "OrganizationsLeftBehind")["message"] == "openshift_shop");
 }
+
+/// `docs/security.md`, "Disaster recovery": a copy of a cluster has the uids of the original.
+#[test]
+fn another_cluster_id_guards_the_organizations_of_the_original() {
+    let world = World::bare();
+    world.integration();
+    let bridge = Bridge::start(&world, &["--on-deletion", "delete"]);
+    shop(&world, "delete");
+    bridge.waits_until("shop is linked", || world.is_linked("shop", &STREAMS));
+    bridge.settles();
+    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "clusterID": "copy" } }));
+    let copied = || world.sandbox.quay.repositories("copy_shop").len() == STREAMS.len();
+    bridge.waits_until("it has an organization of its own", copied);
+    bridge.settles();
+    world.delete("Namespace", "", "shop");
+    bridge.waits_until("it is gone", || !is_there(&world, "shop"));
+    assert_eq!(world.sandbox.quay.organizations(), ["openshift_shop"], "copy_shop is deleted");
+    assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
+}
