@@ -6,6 +6,7 @@ use serde::Serialize;
 
 pub use super::code::{Code, Entry};
 use super::rights::grant;
+use super::shell::quoted;
 use super::snapshot::Unread;
 
 /// How bad a finding is. Ordered from fine to broken; `Unknown` stands between what is fine and what is wrong,
@@ -154,7 +155,7 @@ impl Finding {
 
     /// The same about one namespace.
     pub fn in_namespace(mut self, namespace: &str) -> Self {
-        self.hint = self.hint.map(|hint| hint.replace("{namespace}", namespace));
+        self.hint = self.hint.map(|hint| hint.replace("{namespace}", &quoted(namespace)));
         self.namespace = Some(namespace.to_owned());
         self
     }

@@ -22,11 +22,12 @@ pub mod order;
 pub mod ownership;
 pub mod plan;
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 pub mod registry;
 pub mod remember;
 pub mod rights;
 pub mod scope;
+pub mod shell;
 pub mod snapshot;
 
 use serde::{Deserialize, Serialize};

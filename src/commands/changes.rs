@@ -212,7 +212,8 @@ pub(super) async fn tell_waiting_pods(context: &Context<'_>, session: &Session, 
         let of_ours = |pod: &&WaitingPod| {
             pod.waits_for.iter().any(|waiting| Place::of_image(&waiting.image) == Some(judged.desired.place()))
         };
-        let commands: BTreeSet<_> = pods.values().flatten().filter(of_ours).map(|pod| checks::restart(pod, name)).collect();
+        let restart = |pod| checks::restart(pod, name);
+        let commands: BTreeSet<_> = pods.values().flatten().filter(of_ours).filter_map(restart).collect();
         for command in commands {
             context.ui.status(&format!("Pods from before still wait for images. Run: {}", context.invocation.begin(&command)));
         }

@@ -17,12 +17,12 @@ mod version;
 use std::path::PathBuf;
 
 use crate::bridge::names;
+use crate::bridge::shell::quoted;
 use crate::bridge::snapshot::{ImageStream, Namespace, Read};
 use crate::cli::{Cli, Command, Global};
 use crate::cluster::Cluster;
 use crate::error::{Error, ExitStatus};
 use crate::report::{Format, Invocation, Style};
-use crate::session::shell::quoted;
 use crate::ui::Ui;
 
 /// What every command has at hand.

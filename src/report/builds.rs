@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::style::Style;
-use super::{API_VERSION, Format, Invocation, address_hint, human, machine, short};
+use super::{API_VERSION, Format, Invocation, address_hint, human, machine, make_printable, short};
 use crate::bridge::Role;
 use crate::bridge::builds::{BUILDER, Destination, Outlook, Strategy, lacks_secret, refusal};
 use crate::bridge::checks::Subject;
@@ -152,7 +152,7 @@ impl BuildConfigReport {
         let builds = subject.snapshot.builds.iter().flatten().filter(|build| build.config.as_ref() == Some(&config.name));
         Self {
             namespace: subject.snapshot.name.clone(),
-            name: config.name.clone(),
+            name: printable_line(&config.name),
             strategy: strategy(config.spec.strategy),
             output: config.spec.output.to.is_some().then(|| printable_line(&config.output.to_string())),
             image: image.map(|image| printable_line(&image)),
@@ -194,10 +194,10 @@ fn strategy(strategy: Option<Strategy>) -> &'static str {
 impl BuildReport {
     fn new(subject: &Subject, build: &Build) -> Self {
         Self {
-            name: build.name.clone(),
+            name: printable_line(&build.name),
             phase: build.phase.as_str(),
             reason: printable_line(&build.reason),
-            digest: build.digest.clone(),
+            digest: build.digest.as_deref().map(printable_line),
             imported: imported(subject, build),
         }
     }
@@ -250,7 +250,7 @@ impl BuildsReport {
     ) -> Self {
         let unread: Vec<_> = unread.iter().map(|why| printable(why)).collect();
         for finding in &mut findings {
-            finding.message = printable(&finding.message);
+            make_printable(finding);
             address_hint(finding, invocation);
         }
         let webhook_answers = webhook_answers(&findings);

@@ -5,11 +5,11 @@ use serde::Serialize;
 
 use crate::bridge::change::{Change, Verb};
 use crate::bridge::finding::{Finding, Level, ObjectRef};
-use crate::ui::printable;
+use crate::ui::{printable, printable_line};
 
 use super::status::{Endpoints, SettingReport};
 use super::style::Style;
-use super::{API_VERSION, Format, Invocation, address_hint, human, machine, of_level, short, verdict};
+use super::{API_VERSION, Format, Invocation, address_hint, human, machine, make_printable, of_level, short, verdict};
 
 /// The changes of a command, planned or done.
 #[derive(Clone, Debug, Serialize)]
@@ -85,10 +85,11 @@ pub enum ChangeState {
 impl ChangeReportEntry {
     /// A change that is planned.
     pub fn new(namespace: Option<&str>, change: &Change) -> Self {
+        let object = change.object();
         Self {
             namespace: namespace.map(str::to_owned),
             verb: change.verb(),
-            object: change.object(),
+            object: ObjectRef { name: printable_line(&object.name), ..object },
             summary: printable(&change.summary()),
             state: ChangeState::Planned,
             error: None,
@@ -138,7 +139,7 @@ impl ChangeReport {
         mut findings: Vec<Finding>,
     ) -> Self {
         for finding in &mut findings {
-            finding.message = printable(&finding.message);
+            make_printable(finding);
             address_hint(finding, invocation);
         }
         let went_well = |change: &ChangeReportEntry| matches!(change.state, ChangeState::Planned | ChangeState::Done);

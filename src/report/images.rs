@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::style::{Page, Style};
 use super::{API_VERSION, Format, client, count, machine};
-use crate::session::shell::quoted;
+use crate::bridge::shell::quoted;
 use crate::ui::printable_line;
 
 /// The images of a namespace that are in OpenShift's own registry.
@@ -47,7 +47,12 @@ pub struct ImageReport {
 
 impl ImagesReport {
     /// Puts a report together. `program` is what the person typed, `oc quay` or `kubectl quay`.
-    pub fn new(program: &str, namespace: &str, images: Vec<ImageReport>) -> Self {
+    pub fn new(program: &str, namespace: &str, mut images: Vec<ImageReport>) -> Self {
+        for image in &mut images {
+            for text in [&mut image.tag, &mut image.image, &mut image.target] {
+                *text = printable_line(text);
+            }
+        }
         let size = total(&images).map(|size| format!(" ({size})")).unwrap_or_default();
         let verdict = match images.len() {
             0 => format!("No tag of {namespace} has its image in OpenShift's own registry"),
@@ -68,8 +73,8 @@ impl ImagesReport {
         Ok(match format {
             Format::Json => machine::json(self)?,
             Format::Yaml => machine::yaml(self)?,
-            Format::Mirror => self.lines(|image| printable_line(&format!("{}={}", image.image, image.target))),
-            Format::Name => self.lines(|image| printable_line(&format!("imagestreamtag/{}", image.tag))),
+            Format::Mirror => self.lines(|image| format!("{}={}", image.image, image.target)),
+            Format::Name => self.lines(|image| format!("imagestreamtag/{}", image.tag)),
             Format::Short => format!("{}\n", self.verdict),
             Format::Human | Format::Wide | Format::Html => self.table(style),
         })
@@ -79,7 +84,7 @@ impl ImagesReport {
     pub fn commands(&self) -> String {
         let client = &self.client;
         self.lines(|image| {
-            let (from, to) = (quoted(&printable_line(&image.image)), quoted(&printable_line(&image.target)));
+            let (from, to) = (quoted(&image.image), quoted(&image.target));
             format!("{client} image mirror --keep-manifest-list=true {from} {to}")
         })
     }
@@ -100,9 +105,7 @@ impl ImagesReport {
         if !self.images.is_empty() {
             row("TAG", "SIZE", "IN QUAY").lines().for_each(|line| page.line(&line.dimmed().to_string()));
             for image in &self.images {
-                row(&printable_line(&image.tag), &size(image), &printable_line(&image.target))
-                    .lines()
-                    .for_each(|line| page.line(line));
+                row(&image.tag, &size(image), &image.target).lines().for_each(|line| page.line(line));
             }
             page.gap();
         }
@@ -162,10 +165,13 @@ mod tests {
 
     #[test]
     fn quotes_words_of_commands_and_prints_one_line_for_each_image() {
-        let mut report = ImagesReport::new("oc quay", "shop", images(&[None]));
-        report.images[0].tag = "app:x\n\x1b[2Jimagestreamtag/other:y".into();
-        report.images[0].image = "registry.svc/shop/app@sha256:0\nregistry.svc/evil/app".into();
-        report.images[0].target = "quay.example.com/openshift_shop/app:$(id);'".into();
+        let image = ImageReport {
+            tag: "app:x\n\x1b[2Jimagestreamtag/other:y".into(),
+            image: "registry.svc/shop/app@sha256:0\nregistry.svc/evil/app".into(),
+            size: None,
+            target: "quay.example.com/openshift_shop/app:$(id);'".into(),
+        };
+        let report = ImagesReport::new("oc quay", "shop", vec![image]);
         let style = Style { width: None, ascii: false };
         for format in [Format::Mirror, Format::Name] {
             let text = report.render(format, &style).unwrap();

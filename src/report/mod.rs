@@ -34,6 +34,7 @@ pub use style::Style;
 pub use version::VersionReport;
 
 use crate::bridge::finding::{Finding, Level};
+use crate::ui::{printable, printable_line};
 
 /// The version of the machine-readable formats.
 pub const API_VERSION: &str = "oc-quay/v1";
@@ -84,6 +85,12 @@ fn client(program: &str) -> &str {
     program.split(' ').next().unwrap_or(program)
 }
 
+/// Has no word of a finding steer the terminal: a server chose some of them, and whoever may write the object others.
+fn make_printable(finding: &mut Finding) {
+    finding.message = printable(&finding.message);
+    finding.object.name = printable_line(&finding.object.name);
+}
+
 /// Has the hint begin as the person began, or as whoever is to be asked will. A namespace that the hint asks for is not
 /// named where the finding is about the integration as a whole.
 fn address_hint(finding: &mut Finding, invocation: &Invocation) {
@@ -96,5 +103,7 @@ fn address_hint(finding: &mut Finding, invocation: &Invocation) {
     };
 }
 
+#[cfg(test)]
+mod tenant;
 #[cfg(test)]
 mod tests;

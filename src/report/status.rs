@@ -12,7 +12,7 @@ use crate::bridge::names::QuayUrl;
 use crate::ui::{printable, printable_line};
 
 use super::style::Style;
-use super::{API_VERSION, Format, Invocation, address_hint, html, human, machine, of_level, short, verdict};
+use super::{API_VERSION, Format, Invocation, address_hint, html, human, machine, make_printable, of_level, short, verdict};
 
 /// The state of the integration and of the namespaces that were asked for.
 #[derive(Clone, Debug, Serialize)]
@@ -378,6 +378,6 @@ fn split(checks: Vec<Check>) -> (Vec<CheckReport>, Vec<Finding>) {
             CheckReport { title: check.title, level: check.level, fact: printable(&check.fact), findings: codes }
         })
         .collect();
-    findings.iter_mut().for_each(|finding: &mut Finding| finding.message = printable(&finding.message));
+    findings.iter_mut().for_each(make_printable);
     (reports, findings)
 }

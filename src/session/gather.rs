@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::OptionFuture;
 use jiff::Timestamp;
 
-use super::shell::quoted;
 use super::{Session, Target as QuayTarget, side_by_side};
 use crate::bridge::Role;
 use crate::bridge::checks::{self, Check, Subject};
@@ -15,6 +14,7 @@ use crate::bridge::imports;
 use crate::bridge::names;
 use crate::bridge::ownership::Claim;
 use crate::bridge::scope::{Scope, is_there};
+use crate::bridge::shell::quoted;
 use crate::bridge::snapshot::{
     BuildWebhook, Namespace, NamespaceSnapshot, Probe, Read, Rewriters, Trial, Unread, UnreadKind, WaitingPod,
 };

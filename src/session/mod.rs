@@ -3,7 +3,6 @@
 pub(crate) mod apply;
 pub(crate) mod gather;
 pub(crate) mod settings;
-pub(crate) mod shell;
 
 use std::time::Duration;
 

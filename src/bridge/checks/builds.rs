@@ -5,6 +5,7 @@ use crate::bridge::builds::{
     BUILDER, CommonSpec, Outlook, Refusal, Rewriting, Unchanged, hangs, lacks_secret, outdated, refusal, silent,
 };
 use crate::bridge::finding::{Code, Finding, ObjectRef};
+use crate::bridge::shell::command;
 use crate::bridge::snapshot::{Build, BuildConfig, Phase, TrialOutcome, Unread, UnreadKind};
 
 const TITLE: &str = "Builds";
@@ -84,13 +85,13 @@ fn of_config(subject: &Subject, config: &BuildConfig, outlook: &Outlook) -> Vec<
         }
         _ => {}
     }
-    let edit = || format!("oc edit buildconfigs {name} -n {}", subject.snapshot.name);
+    let edit = || command(&["oc", "edit", "buildconfigs", name, "-n", &subject.snapshot.name]);
     if let Some(refusal) = refusal(subject, &config.spec) {
-        let hint = (!matches!(refusal, Refusal::NoLogin(_))).then(edit);
+        let hint = (!matches!(refusal, Refusal::NoLogin(_))).then(edit).flatten();
         find(Code::BuildRefused, format!("The operator's webhook refuses builds of {name}: {refusal}"), hint);
     }
     if let Some(secret) = lacks_secret(subject, config, outlook) {
-        let hint = (!subject.integration.cluster_id.value.names_secret(secret)).then(edit);
+        let hint = (!subject.integration.cluster_id.value.names_secret(secret)).then(edit).flatten();
         let message = format!("BuildConfig {name} pushes to Quay with secret {secret}, which does not exist");
         find(Code::PushSecretMissing, message, hint);
     }
@@ -119,15 +120,14 @@ fn of_build(subject: &Subject, build: &Build) -> Option<Finding> {
     }
     if hangs(subject, &build.spec) {
         let phase = build.phase.as_str();
-        return find(
-            Code::BuildHangs,
-            format!("Build {name} hangs in {phase}: each change to it is refused, as its spec is immutable"),
-        );
+        let message = format!("Build {name} hangs in {phase}: each change to it is refused, as its spec is immutable");
+        let hint = command(&["oc", "delete", "build", name, "-n", &subject.snapshot.name]);
+        return find(Code::BuildHangs, message).map(|finding| Finding { hint, ..finding });
     }
     if build.phase == Phase::New && build.reason == INVALID_OUTPUT {
         let message = format!("Build {name} waits for a place to push to: {}", build.message.trim_end_matches('.'));
         // What becomes of its BuildConfig does not change a build that is made.
-        let hint = Some(format!("oc cancel-build {name} -n {}", subject.snapshot.name));
+        let hint = command(&["oc", "cancel-build", name, "-n", &subject.snapshot.name]);
         return find(Code::BuildGoesNowhere, message).map(|finding| Finding { hint, ..finding });
     }
     None

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use super::{Check, Subject, count};
 use crate::bridge::dockerconfig::Place;
 use crate::bridge::finding::{Code, Finding};
+use crate::bridge::names::kubernetes_name;
+use crate::bridge::shell::command;
 use crate::bridge::snapshot::{UnreadKind, WaitingImage, WaitingPod};
 
 const TITLE: &str = "Pods";
@@ -39,36 +41,46 @@ fn finding(subject: &Subject, pod: &WaitingPod, image: &WaitingImage) -> Finding
     let account = subject.snapshot.service_account(service_account);
     let is_linked = account.is_some_and(|account| account.pull.iter().any(has_login));
     let is_from_account = |secret: &String| account.is_some_and(|account| account.pull.contains(secret));
+    let describe = || command(&["oc", "describe", "pod", name, "-n", namespace]);
     let (why, hint) = if subject.snapshot.secrets.is_err() || pull_secrets.iter().any(has_login) {
         let message = if image.message.is_empty() { &image.reason } else { &image.message };
-        (message.clone(), format!("oc describe pod {name} -n {namespace}"))
+        (message.clone(), describe())
     } else if !is_linked {
-        let hint = format!("oc quay link --service-account {service_account} -n {namespace}");
+        let hint = command(&["oc", "quay", "link", "--service-account", service_account, "-n", namespace]);
         (format!("its service account {service_account} has no login for {host}"), hint)
     } else if !pull_secrets.iter().all(is_from_account) {
-        let hint = match &pod.workload {
-            Some((kind, workload)) => format!("oc edit {} {workload} -n {namespace}", kind.to_lowercase()),
-            None => format!("oc describe pod {name} -n {namespace}"),
+        let hint = match workload(pod) {
+            Some((kind, workload)) => command(&["oc", "edit", &kind.to_lowercase(), workload, "-n", namespace]),
+            None => describe(),
         };
         (format!("it names pull secrets of its own, and none of them has a login for {host}"), hint)
     } else {
         ("it was created before its service account was linked".to_owned(), restart(pod, namespace))
     };
     let message = format!("Pod {name} cannot pull {image_name}: {why}");
-    Finding { hint: Some(hint), ..subject.finding(Code::PodWaits, subject.object("Pod", name), message) }
+    Finding { hint, ..subject.finding(Code::PodWaits, subject.object("Pod", name), message) }
 }
 
 /// The command that creates pods anew, with the pull secrets that the service account has by now.
-pub fn restart(pod: &WaitingPod, namespace: &str) -> String {
-    match pod.workload.as_ref().map(|(kind, name)| (kind.as_str(), name)) {
-        Some(("DeploymentConfig", name)) => format!("oc rollout latest dc/{name} -n {namespace}"),
+pub fn restart(pod: &WaitingPod, namespace: &str) -> Option<String> {
+    let name = pod.name.as_str();
+    match workload(pod) {
+        Some(("DeploymentConfig", name)) => command(&["oc", "rollout", "latest", &format!("dc/{name}"), "-n", namespace]),
         Some((kind @ ("Deployment" | "StatefulSet" | "DaemonSet"), name)) => {
-            format!("oc rollout restart {}/{name} -n {namespace}", kind.to_lowercase())
+            command(&["oc", "rollout", "restart", &format!("{}/{name}", kind.to_lowercase()), "-n", namespace])
         }
         // What made it makes another one.
-        Some(_) => format!("oc delete pod {} -n {namespace}", pod.name),
-        None => format!("oc describe pod {} -n {namespace}", pod.name),
+        Some(_) => command(&["oc", "delete", "pod", name, "-n", namespace]),
+        None => command(&["oc", "describe", "pod", name, "-n", namespace]),
     }
+}
+
+/// What made the pod, unless it has no such name: whoever creates a pod chooses the kind and the name of its owner, and the API
+/// server checks neither (kubernetes `apimachinery/pkg/api/validation/objectmeta.go`).
+fn workload(pod: &WaitingPod) -> Option<(&str, &str)> {
+    let (kind, name) = pod.workload.as_ref()?;
+    let is_kind = kind.chars().all(|c| c.is_ascii_alphanumeric());
+    (is_kind && kubernetes_name(name).is_ok()).then_some((kind, name))
 }
 
 #[cfg(test)]
@@ -109,6 +121,16 @@ mod tests {
             &|pod| pod.service_account = "web".into(),
             "service account web has no login",
             "oc quay link --service-account web -n golden",
+        );
+        says(
+            &|pod| pod.workload = Some(("Deployment".into(), "app; id".into())),
+            "before its service account was linked",
+            "oc describe pod app-1 -n golden",
+        );
+        says(
+            &|pod| (pod.workload, pod.pull_secrets) = (Some(("$(id)".into(), "app".into())), vec!["mine".into()]),
+            "names pull secrets of its own",
+            "oc describe pod app-1 -n golden",
         );
         says(&|pod| pod.pull_secrets = vec!["default-quay-parity".into()], "manifest unknown", "oc describe pod app-1 -n golden");
         assert_eq!(found(|pod| pod.waits_for[0].image = "docker.io/library/app:1".into()), None);

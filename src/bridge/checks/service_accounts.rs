@@ -3,6 +3,7 @@
 use super::{Check, Subject, count};
 use crate::bridge::desired::DEFAULT_ACCOUNTS;
 use crate::bridge::finding::{Code, Finding};
+use crate::bridge::shell::command;
 use crate::bridge::snapshot::ServiceAccount;
 
 const TITLE: &str = "Service accounts";
@@ -30,7 +31,8 @@ pub(super) fn check(subject: &Subject) -> Check {
         if let Some(role) = account.role.as_deref().filter(|role| role.parse::<crate::bridge::Role>().is_err()) {
             let message = format!("Service account {} asks for role `{role}`", account.name);
             let mut finding = subject.finding(Code::RoleAnnotationInvalid, object.clone(), message);
-            finding.hint = Some(format!("oc quay link --service-account {}=read -n {}", account.name, subject.snapshot.name));
+            let wanted = format!("{}=read", account.name);
+            finding.hint = command(&["oc", "quay", "link", "--service-account", &wanted, "-n", &subject.snapshot.name]);
             findings.push(finding);
         }
         let wanted = usable.iter().find(|wanted| wanted.name == account.name);

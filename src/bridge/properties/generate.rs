@@ -12,13 +12,13 @@ use crate::bridge::names::{ClusterId, OPERATOR_FINALIZER, QuayUrl};
 use crate::bridge::plan::Options;
 use crate::bridge::snapshot::*;
 
-pub(super) const NAMESPACE: &str = "golden";
+pub(crate) const NAMESPACE: &str = "golden";
 pub(in crate::bridge) const HOST: &str = "localhost:18443";
 pub(super) const SECRET_TYPE: &str = "kubernetes.io/dockerconfigjson";
 pub(super) const ACCOUNTS: [&str; 4] = ["builder", "default", "deployer", "pipeline"];
 const STREAMS: [&str; 3] = ["app", "base", "web"];
 
-pub(super) fn integration() -> Integration {
+pub(crate) fn integration() -> Integration {
     let source = Source::Resource("quay".into());
     Integration {
         url: Setting { value: QuayUrl::parse("https://localhost:18443").unwrap().0, source: source.clone() },
@@ -230,6 +230,6 @@ pub(super) fn any_namespace() -> impl Strategy<Value = NamespaceSnapshot> {
     })
 }
 
-pub(super) fn options() -> impl Strategy<Value = Options> {
+pub(crate) fn options() -> impl Strategy<Value = Options> {
     (any::<bool>(), any::<bool>()).prop_map(|(adopt, rotate)| Options { adopt, rotate })
 }

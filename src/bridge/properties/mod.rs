@@ -21,11 +21,13 @@ use super::mark::Mark;
 use super::names::{FINALIZER, OPERATOR_FINALIZER};
 use super::plan::{self, Options, Plan, UnlinkOptions};
 use super::snapshot::*;
-use generate::{ACCOUNTS, any_namespace, integration, options, token};
+use generate::{ACCOUNTS, any_namespace, token};
 pub(super) use generate::{HOST, golden};
+pub(crate) use generate::{NAMESPACE, integration, options};
 use simulate::apply;
+pub(crate) use tenant::tenants_namespace;
 
-pub(in crate::bridge) fn with_subject<T>(snapshot: &NamespaceSnapshot, work: impl FnOnce(&Subject) -> T) -> T {
+pub(crate) fn with_subject<T>(snapshot: &NamespaceSnapshot, work: impl FnOnce(&Subject) -> T) -> T {
     let integration = integration();
     let desired = Desired::of(&integration, snapshot, &BTreeMap::new());
     work(&Subject { integration: &integration, troubles: &[], snapshot, desired: &desired })

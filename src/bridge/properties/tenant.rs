@@ -18,7 +18,7 @@ use crate::bridge::snapshot::*;
 const ORGANIZATION: &str = "parity_golden";
 
 /// Names of others, of paths and of other registries, and whatever would end a line or a word of a shell.
-const HOSTILE: [&str; 18] = [
+const HOSTILE: [&str; 21] = [
     "",
     "-rf",
     "..",
@@ -27,6 +27,9 @@ const HOSTILE: [&str; 18] = [
     "$(id)",
     "x\nlocalhost:18443/parity_victim/app=y",
     "\u{1b}[2J",
+    "\u{9b}2J\u{7}",
+    "\u{202e}ppa",
+    "o'neil",
     "app:latest",
     "app@sha256:0",
     "victim",
@@ -84,6 +87,17 @@ prop_compose! {
 }
 
 prop_compose! {
+    /// A pod that waits, whose owner is whatever the tenant writes.
+    fn pod()(name in text(), kind in prop_oneof![select(vec!["Deployment", "Job"]).prop_map(str::to_owned), text()], owner in text(),
+             service_account in prop_oneof![Just("default".to_owned()), text()], pull_secrets in texts(), message in text())
+        -> WaitingPod {
+        let image = format!("{HOST}/{ORGANIZATION}/app:1");
+        let waits_for = vec![WaitingImage { image, reason: "ErrImagePull".into(), message }];
+        WaitingPod { name, workload: Some((kind, owner)), service_account, pull_secrets, waits_for }
+    }
+}
+
+prop_compose! {
     /// A secret with a login that the tenant knows, or claims.
     fn login_secret()(account in text(), host in prop_oneof![Just(HOST.to_owned()), text()], username in text(), managed in any::<bool>())
         -> Secret {
@@ -93,21 +107,30 @@ prop_compose! {
 
 prop_compose! {
     /// A namespace whose organization is in any state, and in which all else is a tenant's work.
-    fn tenants_namespace()(
+    pub(crate) fn tenants_namespace()(
         before in any_namespace(),
         accounts in vec(service_account(), 0..6),
         streams in vec(image_stream(), 0..6),
         secrets in vec(login_secret(), 0..4),
-        specs in vec(spec(), 0..6),
+        specs in vec((text(), text(), spec()), 0..6),
+        pods in vec(pod(), 0..3),
         annotation in option::of(prop_oneof![Just("delete".to_owned()), text()]),
         terminating in any::<bool>(),
     ) -> NamespaceSnapshot {
-        let config = |(number, spec): (usize, &CommonSpec)| BuildConfig {
-            name: format!("config-{number}"),
+        let config = |(number, (name, owner, spec)): (usize, &(String, String, CommonSpec))| BuildConfig {
+            name: if number % 2 == 0 { name.clone() } else { format!("config-{number}") },
             spec: spec.clone(),
+            owner: (number % 3 == 0).then(|| owner.clone()),
             ..BuildConfig::default()
         };
-        let build = |spec: &CommonSpec| Build { phase: Phase::Complete, spec: spec.clone(), ..Build::default() };
+        let build = |(name, reason, spec): &(String, String, CommonSpec)| Build {
+            name: name.clone(),
+            phase: if name.len() % 2 == 0 { Phase::Complete } else { Phase::New },
+            reason: if name.len() % 3 == 0 { "InvalidOutputReference".to_owned() } else { reason.clone() },
+            message: reason.clone(),
+            spec: spec.clone(),
+            ..Build::default()
+        };
         let more = |known: Read<Vec<ServiceAccount>>| known.map(|known| known.into_iter().chain(accounts).collect());
         let namespace = before.namespace.clone().map(|found| found.map(|namespace| Namespace {
             on_deletion: annotation,
@@ -122,6 +145,7 @@ prop_compose! {
             image_streams: Ok(streams),
             build_configs: Ok(specs.iter().enumerate().map(config).collect()),
             builds: Ok(specs.iter().map(build).collect()),
+            pods: Ok(pods),
             ..before
         }
     }

@@ -9,13 +9,13 @@ use crate::bridge::builds::Destination;
 use crate::bridge::change::Change;
 use crate::bridge::integration::Integration;
 use crate::bridge::plan::{self, BuildsPlan};
+use crate::bridge::shell::quoted;
 use crate::cli::BuildConfigs;
 use crate::error::{Error, ExitStatus};
 use crate::report::ChangeReport;
 use crate::session;
 use crate::session::gather::{Judged, Which};
 use crate::session::settings::Settings;
-use crate::session::shell::quoted;
 use crate::ui::printable_line;
 
 /// Which way the BuildConfigs go.

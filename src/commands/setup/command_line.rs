@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::bridge::shell::quoted;
 use crate::cli::Global;
 use crate::commands::Context;
-use crate::session::shell::quoted;
 use crate::setup::{
     Answers, Application, Approval, Bridge, CLUSTER_ID, NodeTrust, Scopes, Setup, TOKEN_APPLICATION, TOKEN_ORGANIZATION,
     TokenFrom,
