@@ -1,7 +1,8 @@
 //! The webhooks that rewrite builds: who has one, and what it does to builds beside that.
 
 use super::Check;
-use crate::bridge::finding::{Code, Finding, ObjectRef};
+use crate::bridge::finding::{Administrator, Code, Finding, ObjectRef};
+use crate::bridge::shell::command;
 use crate::bridge::snapshot::{BuildWebhook, IdleDeployment, Rewriter, Rewriters, Trial, TrialOutcome, UnreadKind};
 
 const TITLE: &str = "Builds";
@@ -15,6 +16,8 @@ pub(super) fn check(rewriters: &Rewriters) -> Option<Check> {
         Ok(webhooks) => Some(known(webhooks, trial.as_ref())),
         Err(unread) if unread.kind == UnreadKind::Forbidden => {
             let finding = out_of_reach(&[], trial.as_ref()?)?;
+            // The command of this finding lists what the person is not allowed to list.
+            let finding = Finding { ask: Some(Administrator::Cluster), ..finding };
             Some(Check::new(TITLE, "who rewrites them may not be read", vec![finding]))
         }
         Err(unread) => {
@@ -66,7 +69,7 @@ fn idle(webhook: &BuildWebhook) -> Option<Finding> {
     let object = ObjectRef::namespaced("Deployment", namespace, name);
     let message = format!("Deployment {name} in namespace {namespace} {state}: it keeps no namespace linked");
     let mut finding = Finding::new(Code::ControllerDown, object, message);
-    finding.hint = Some(format!("oc describe deployment {name} -n {namespace}"));
+    finding.hint = command(&["oc", "describe", "deployment", name, "-n", namespace]);
     Some(finding)
 }
 
