@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::telemetry::{Event, Verdict};
 use crate::cluster::{Cluster, Note, Noted};
+use crate::ui::printable;
 
 /// What waits to be written. Rather than keep the bridge waiting, more than that is dropped.
 const WAITING: usize = 1000;
@@ -35,9 +36,10 @@ impl Notebook {
         (Self(sender), write(cluster, receiver))
     }
 
-    /// Notes what is of interest to those who work in a namespace.
+    /// Notes what is of interest to those who work in a namespace. Names and reasons in it may be a tenant's words, and not every
+    /// program that shows Events escapes them.
     pub(crate) fn note(&self, event: &Event) {
-        note(event).into_iter().for_each(|note| self.take(note));
+        note(event).into_iter().for_each(|note| self.take(Note { message: printable(&note.message), ..note }));
     }
 
     fn take(&self, note: Note) {
@@ -215,6 +217,13 @@ mod tests {
         let (first, second) = (failed("shop/app:1", "the call to q failed"), failed("shop/app:1", "another call to q failed"));
         assert!(first.message != second.message && Key::of(&first) == Key::of(&second));
         assert!(Key::of(&first) != Key::of(&failed("shop/app:2", "the call to q failed")));
+    }
+
+    #[test]
+    fn no_word_of_an_event_steers_a_terminal() {
+        let (sender, mut receiver) = mpsc::channel(1);
+        Notebook(sender).note(&reconciled(Verdict::Blocked("tag \u{1b}[2J\u{202e}app is odd".into()), 0));
+        assert!(receiver.try_recv().unwrap().message.ends_with("tag  app is odd"));
     }
 
     #[test]

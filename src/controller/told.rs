@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::telemetry::{Event, Verdict};
 use super::webhook::Told;
+use crate::ui::printable;
 
 /// Logs an event, with what it is about beside the sentence. A namespace in which nothing was to be done is no news.
 pub(crate) fn log(event: &Event) {
-    let message = event.to_string();
+    let message = printable(&event.to_string());
     match event {
         // One line tells of Quay, not one for each namespace.
         Event::Reconciled { namespace, verdict: Verdict::Hindered(_) | Verdict::Stopped(_), .. } => {
