@@ -4,6 +4,7 @@ use sandbox::manifests;
 use sandbox::quay::Flags;
 use serde_json::json;
 
+use super::hints::{self, Seen};
 use super::{expected, found, lines};
 use crate::support::{Command, World};
 
@@ -140,6 +141,15 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
         .collect();
     let repair = command(&["repair", "--dry-run"]);
     restore(world);
+    for finding in hints::findings(&status).iter().filter(|finding| finding["namespace"].is_null() && finding["hint"].is_string())
+    {
+        (case.arrange)(world);
+        let again = || hints::findings(&world.oc_quay(&["status", "-n", case.namespace, "-o", "json"]).run());
+        let seen = Seen { world, finding, user: "admin", given: &case.given, again: &again };
+        let followed = seen.follow(hints::then_in_integration(finding["code"].as_str().unwrap()));
+        restore(world);
+        followed.map_err(|problem| format!("{}: {problem}", case.name))?;
+    }
     if found != should {
         return Err(format!("{}: status finds {found:#?} instead of {should:#?}", case.name));
     }

@@ -6,6 +6,7 @@ mod builds;
 mod by_hand;
 mod cases;
 mod deaths;
+mod oc;
 mod panics;
 mod real;
 mod rights;
@@ -22,6 +23,7 @@ pub(crate) use accidents::{ACCOUNTS, FOREIGN, STREAMS};
 pub(crate) use bridge::Bridge;
 pub(crate) use cases::{Side, Stage, play, play_apart};
 pub(crate) use deaths::Death;
+pub(crate) use oc::shell_words;
 pub(crate) use run::{Command, Run};
 pub(crate) use setup_state::CONFIG_MAP_OF_OTHERS;
 #[cfg(unix)]

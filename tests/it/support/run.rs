@@ -80,6 +80,12 @@ impl<'a> Command<'a> {
         self
     }
 
+    /// Another command line in the same environment.
+    pub(crate) fn with_arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.clear();
+        self.args(arguments)
+    }
+
     /// Gives it a new token of one of Quay's users, with these scopes.
     pub(crate) fn token_of(self, user: &str, scopes: &[&str]) -> Self {
         let token = self.world.sandbox.quay.add_token(user, scopes);

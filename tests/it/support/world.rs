@@ -236,9 +236,14 @@ impl World {
 
     /// A request to the cluster as administrator, which is not counted, delayed or faulted.
     pub(crate) fn api(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
+        self.api_as("admin", method, path, body)
+    }
+
+    /// The same as another user of the cluster.
+    pub(super) fn api_as(&self, user: &str, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
         let (url, token) = match &self.real {
-            Some(real) => (real.proxy.url.clone(), real.server.token("admin")),
-            None => (self.sandbox.openshift.url(), self.sandbox.openshift.admin_token()),
+            Some(real) => (real.proxy.url.clone(), real.server.token(user)),
+            None => (self.sandbox.openshift.url(), self.sandbox.openshift.token(user)),
         };
         let patch = method == Method::PATCH;
         let mut request = self.http.request(method, format!("{url}{path}")).bearer_auth(token).header("x-sandbox", "arrange");
@@ -353,7 +358,7 @@ impl World {
 }
 
 /// The path of a kind's objects.
-fn collection(kind: &str, namespace: &str) -> String {
+pub(super) fn collection(kind: &str, namespace: &str) -> String {
     let (group, plural) = match kind {
         "Namespace" => ("api/v1", "namespaces"),
         "ServiceAccount" => ("api/v1", "serviceaccounts"),
@@ -368,6 +373,7 @@ fn collection(kind: &str, namespace: &str) -> String {
         "Infrastructure" => ("apis/config.openshift.io/v1", "infrastructures"),
         "CustomResourceDefinition" => ("apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
         "Deployment" => ("apis/apps/v1", "deployments"),
+        "Project" => ("apis/project.openshift.io/v1", "projects"),
         "MutatingWebhookConfiguration" => ("apis/admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations"),
         "ClusterRole" => ("apis/rbac.authorization.k8s.io/v1", "clusterroles"),
         "ClusterRoleBinding" => ("apis/rbac.authorization.k8s.io/v1", "clusterrolebindings"),
