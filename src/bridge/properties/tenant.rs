@@ -5,7 +5,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::generate::{HOST, NAMESPACE, SECRET_TYPE, any_namespace, integration, options, secret, token};
+use super::generate::{HOST, NAMESPACE, SECRET_TYPE, any_namespace, golden, integration, options, secret, token};
 use super::with_subject;
 use crate::bridge::builds::{CommonSpec, Output, Strategy as BuildStrategy, Target};
 use crate::bridge::change::Change;
@@ -88,8 +88,9 @@ prop_compose! {
 
 prop_compose! {
     /// A pod that waits, whose owner is whatever the tenant writes.
-    fn pod()(name in text(), kind in prop_oneof![select(vec!["Deployment", "Job"]).prop_map(str::to_owned), text()], owner in text(),
-             service_account in prop_oneof![Just("default".to_owned()), text()], pull_secrets in texts(), message in text())
+    fn pod()(name in text(), kind in prop_oneof![3 => Just("Deployment".to_owned()), 1 => text()], owner in text(),
+             service_account in prop_oneof![4 => Just("default".to_owned()), 1 => text()],
+             pull_secrets in prop_oneof![Just(vec![]), texts()], message in text())
         -> WaitingPod {
         let image = format!("{HOST}/{ORGANIZATION}/app:1");
         let waits_for = vec![WaitingImage { image, reason: "ErrImagePull".into(), message }];
@@ -108,7 +109,7 @@ prop_compose! {
 prop_compose! {
     /// A namespace whose organization is in any state, and in which all else is a tenant's work.
     pub(crate) fn tenants_namespace()(
-        before in any_namespace(),
+        before in prop_oneof![2 => any_namespace(), 1 => Just(golden())],
         accounts in vec(service_account(), 0..6),
         streams in vec(image_stream(), 0..6),
         secrets in vec(login_secret(), 0..4),
