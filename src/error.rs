@@ -41,6 +41,7 @@ impl std::error::Error for Stopped {}
 #[derive(Debug)]
 pub struct Error {
     cause: anyhow::Error,
+    request: Option<String>,
     hints: Vec<String>,
 }
 
@@ -56,12 +57,24 @@ impl Error {
         self
     }
 
+    /// Adds the command that a cluster administrator runs instead. [`Error::addressed`] leaves it as it is: an administrator
+    /// connects to the cluster in another way than the user.
+    pub fn ask(mut self, command: &str) -> Self {
+        self.request = Some(format!("ask a cluster administrator to run: {command}"));
+        self
+    }
+
     /// The same, with the commands in its hints as the person began theirs: `oc quay` or `kubectl quay`.
     pub fn addressed(mut self, program: &str) -> Self {
         for hint in &mut self.hints {
             *hint = hint.replace("oc quay", program);
         }
         self
+    }
+
+    /// The request to a cluster administrator, for a user without the permissions.
+    pub fn request(&self) -> Option<&str> {
+        self.request.as_deref()
     }
 
     /// The hints, in the order they were added.
@@ -101,7 +114,7 @@ impl Error {
 
 impl From<anyhow::Error> for Error {
     fn from(cause: anyhow::Error) -> Self {
-        Self { cause, hints: vec![] }
+        Self { cause, request: None, hints: vec![] }
     }
 }
 

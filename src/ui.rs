@@ -183,7 +183,7 @@ impl Ui {
             let label = if place == 0 { "error:" } else { "caused by:" };
             self.write_err(&format!("{} {}", label.red().bold(), printable(message)));
         }
-        for hint in error.hints() {
+        for hint in error.request().into_iter().chain(error.hints().iter().map(String::as_str)) {
             self.hint(hint);
         }
     }

@@ -179,20 +179,44 @@ impl IntegrationSnapshot {
         self.resource()?.credentials.clone().filter(|_| self.names_its_quay())
     }
 
-    /// Whether the address, where one was given, is that of the QuayIntegration.
+    /// Whether the address, where one was given, is that of the QuayIntegration. Only of use where that was read.
     pub fn names_its_quay(&self) -> bool {
         let host = |text: &str| QuayUrl::parse(text).ok().map(|(url, _)| url.host());
         let own = self.resource().and_then(|resource| host(&resource.hostname));
         self.given.url.as_ref().is_none_or(|given| own.is_some() && host(&given.value) == own)
     }
 
-    /// Whether there is no token since the person is not allowed to read what says which one: as everybody in a project,
-    /// who is no administrator.
+    /// Why it is unknown whether there is a token, if it is: none was given, and the stored one could not be read.
+    pub fn token_unread(&self) -> Option<&Unread> {
+        let stored = self.stored_token.as_ref().and_then(|stored| stored.as_ref().err());
+        self.resources.as_ref().err().or(stored).filter(|_| self.given.token.is_none())
+    }
+
+    /// Whether there is no token because the user is not allowed to read the QuayIntegration or the Secret with the token: as
+    /// any user of a project without permissions in the cluster.
     pub fn is_for_administrators(&self) -> bool {
-        let is_forbidden = |unread: &Unread| unread.kind == UnreadKind::Forbidden;
-        let has_unread_token = matches!(&self.stored_token, Some(Err(unread)) if is_forbidden(unread));
-        let has_unread_resource = self.resources.as_ref().is_err_and(is_forbidden);
-        self.given.token.is_none() && (has_unread_token || has_unread_resource)
+        self.token_unread().is_some_and(|unread| unread.kind == UnreadKind::Forbidden)
+    }
+
+    /// Why there is no token, where none was given and none is stored that can be used.
+    pub fn token_obstacle(&self) -> String {
+        if let Some(unread) = self.token_unread() {
+            return unread.to_string();
+        }
+        let Ok([resource]) = self.resources.as_deref() else {
+            let number = if self.resources.as_ref().is_ok_and(Vec::is_empty) { "no" } else { "more than one" };
+            return format!("the cluster has {number} QuayIntegration");
+        };
+        if let Some(url) = self.given.url.as_ref().filter(|_| !self.names_its_quay()) {
+            return format!("{} names another Quay than the QuayIntegration, whose token is not sent there", url.source);
+        }
+        let Some(key) = &resource.credentials else { return "the QuayIntegration names no credentialsSecret".to_owned() };
+        match &self.stored_token {
+            Some(Ok(StoredToken::SecretMissing)) => format!("{key}: there is no such Secret"),
+            Some(Ok(StoredToken::KeyMissing)) => format!("{key}: the Secret has no such key"),
+            Some(Ok(StoredToken::Unusable)) => format!("{key}: what it holds cannot be a token"),
+            _ => format!("{key}: it is empty"),
+        }
     }
 
     /// Where the settings came from that differ from the QuayIntegration's. With any, the QuayIntegration is about another Quay
@@ -346,6 +370,45 @@ mod tests {
         }
         assert_eq!(source(Some("https://quay.example.com"), ""), None, "the Quay that it is for is not known");
         assert_eq!(source(Some("https://quay.example.com"), "ftp://quay.example.com"), None);
+    }
+
+    #[test]
+    fn says_why_there_is_no_token() {
+        let unread = |call: &str| Unread { call: call.into(), reason: "forbidden".into(), kind: UnreadKind::Forbidden };
+        let key = SecretKey { namespace: "a".into(), name: "b".into(), key: "token".into() };
+        let resource = QuayIntegration { hostname: "https://quay.example.com".into(), ..QuayIntegration::default() };
+        let complete = QuayIntegration { credentials: Some(key), ..resource.clone() };
+        let own = "https://quay.example.com";
+        let other = "https://other.example.com";
+        let table = [
+            (Err(unread("list QuayIntegrations")), None, other, "could not list QuayIntegrations: forbidden", true),
+            (Ok(vec![]), None, own, "the cluster has no QuayIntegration", false),
+            (Ok(vec![resource.clone(); 2]), None, own, "the cluster has more than one QuayIntegration", false),
+            (Ok(vec![resource]), None, own, "the QuayIntegration names no credentialsSecret", false),
+            (
+                Ok(vec![complete.clone()]),
+                None,
+                other,
+                "--quay-url names another Quay than the QuayIntegration, whose token is not sent there",
+                false,
+            ),
+            (Ok(vec![complete.clone()]), Some(Err(unread("read it"))), own, "could not read it: forbidden", true),
+            (
+                Ok(vec![complete.clone()]),
+                Some(Ok(StoredToken::SecretMissing)),
+                own,
+                "Secret a/b, key token: there is no such Secret",
+                false,
+            ),
+            (Ok(vec![complete]), Some(Ok(StoredToken::Empty)), own, "Secret a/b, key token: it is empty", false),
+        ];
+        for (resources, stored_token, url, reason, is_for_administrators) in table {
+            let mut snapshot = IntegrationSnapshot { resources, stored_token, ..snapshot(Some(url), Some("prod")) };
+            assert_eq!(snapshot.token_obstacle(), reason);
+            assert_eq!(snapshot.is_for_administrators(), is_for_administrators, "{reason}");
+            snapshot.given.token = Some(Source::Flag("--quay-token-file"));
+            assert!(!snapshot.is_for_administrators(), "{reason}");
+        }
     }
 
     #[test]

@@ -20,8 +20,9 @@ use crate::cli::Import;
 use crate::error::{Error, ExitStatus};
 use crate::report::{ChangeReport, ChangeReportEntry};
 use crate::session::settings::Settings;
+use crate::session::shell::quoted;
 use crate::session::{self, Session, Target};
-use crate::ui::Ui;
+use crate::ui::{Ui, printable_line};
 
 const COMMAND: &str = "import";
 
@@ -29,13 +30,17 @@ pub(super) async fn run(context: &Context<'_>, args: &Import) -> Result<ExitStat
     let settings = Settings::read(context.global)?;
     let cluster = session::connect(context.global).await?;
     let namespace = namespace(context.global, &cluster)?;
+    let has_only_tags = !args.named.is_empty() && args.named.iter().all(|named| named.tag.is_some());
+    let settings = match has_only_tags {
+        true => settings,
+        false => settings.for_administrator(for_administrator(context, args, &namespace)),
+    };
     let (session, streams, builds) = tokio::join!(
         Session::open(context.ui, context.global, cluster.clone(), settings),
         image_streams(&cluster, &namespace),
         async {
             // They matter only to tags that are not named themselves.
-            let by_name = !args.named.is_empty() && args.named.iter().all(|named| named.tag.is_some());
-            if by_name { Ok(vec![]) } else { cluster.builds(&namespace).await }
+            if has_only_tags { Ok(vec![]) } else { cluster.builds(&namespace).await }
         },
     );
     let session = session?;
@@ -70,6 +75,12 @@ pub(super) async fn run(context: &Context<'_>, args: &Import) -> Result<ExitStat
         &ChangeReport::new(context.invocation, session.endpoints(), COMMAND, false, entries.collect(), findings),
         format,
     )
+}
+
+fn for_administrator(context: &Context<'_>, args: &Import, namespace: &str) -> String {
+    let named = args.named.iter().map(|named| quoted(&printable_line(&named.to_string())));
+    let arguments: Vec<_> = named.chain([format!("-n {namespace}")]).collect();
+    context.for_administrator(COMMAND, &arguments, &[("--missing", args.missing), ("--scheduled", args.scheduled)])
 }
 
 struct Importing<'a> {

@@ -1,6 +1,7 @@
 //! `link`: into scope, and then what a repair does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -74,8 +75,15 @@ impl<'a> Linking<'a> {
         Ok(Self { which, requests: args.service_accounts.iter().cloned().collect(), args })
     }
 
+    fn for_administrator(&self, context: &Context<'_>) -> String {
+        let requests = self.requests.iter().map(|(name, role)| format!("--service-account {name}={role}"));
+        let arguments: Vec<_> = iter::once(self.which.to_string()).chain(requests).collect();
+        context.for_administrator("link", &arguments, &[("--adopt", self.args.adopt), ("--force", self.args.force)])
+    }
+
     /// Reads both sides and plans.
     async fn begin(&self, context: &Context<'_>, cluster: &Cluster, settings: Settings) -> Result<(Session, ChangeSet), Error> {
+        let settings = settings.for_namespaces(&self.which).for_administrator(self.for_administrator(context));
         let (session, parts) = tokio::try_join!(
             Session::open(context.ui, context.global, cluster.clone(), settings),
             self.parts(cluster, usize::from(context.global.parallel))

@@ -14,6 +14,7 @@ mod status;
 mod unlink;
 mod version;
 
+use std::iter;
 use std::path::PathBuf;
 
 use crate::bridge::names;
@@ -40,6 +41,14 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     fn style(&self) -> Style {
         Style { width: self.ui.width(), ascii: self.ui.ascii() }
+    }
+
+    /// A command as a cluster administrator runs it: with what was asked for, and without the flags for the user's own way
+    /// to the cluster.
+    fn for_administrator(&self, command: &str, arguments: &[String], switches: &[(&str, bool)]) -> String {
+        let switches = switches.iter().filter(|(_, is_on)| *is_on).map(|(switch, _)| *switch);
+        let words: Vec<&str> = iter::once(command).chain(arguments.iter().map(String::as_str)).chain(switches).collect();
+        self.invocation.of_others().begin(&format!("oc quay {}", words.join(" ")))
     }
 }
 

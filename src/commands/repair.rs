@@ -25,6 +25,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
     let settings = Settings::read(global)?;
     let cluster = session::connect(global).await?;
     let which = Which::of(&args.target, global, &cluster)?;
+    let switches = [("--rotate", args.rotate), ("--adopt", args.adopt), ("--probe", args.probe)];
+    let settings =
+        settings.for_namespaces(&which).for_administrator(context.for_administrator("repair", &[which.to_string()], &switches));
     let (session, parts, webhooks) = tokio::join!(
         Session::open(context.ui, global, cluster.clone(), settings),
         gather::parts(&cluster, &which, Secrets::Always, Builds::Read, usize::from(global.parallel)),

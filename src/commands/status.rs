@@ -72,15 +72,13 @@ fn replace(file: &Path, content: &[u8]) -> std::io::Result<()> {
 pub(super) async fn look(
     context: &Context<'_>,
     cluster: &Cluster,
-    mut settings: Settings,
+    settings: Settings,
     target: &cli::Target,
     probe: bool,
 ) -> Result<StatusReport, Error> {
     let global = context.global;
     let which = Which::of(target, global, cluster)?;
-    if let Which::Named(names) = &which {
-        settings.namespace = names.first().cloned();
-    }
+    let settings = settings.for_namespaces(&which);
     let parallel = usize::from(global.parallel);
     let (session, (parts, rewriters), policy, pods) = context
         .ui

@@ -27,6 +27,9 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
     if args.delete_organization && which.is_many() {
         return Err(Error::new("--delete-organization works on one namespace at a time"));
     }
+    let switches = [("--delete-robots", args.delete_robots), ("--delete-organization", args.delete_organization)];
+    let settings =
+        settings.for_namespaces(&which).for_administrator(context.for_administrator("unlink", &[which.to_string()], &switches));
     let parallel = usize::from(global.parallel);
     let (session, parts) = tokio::join!(
         Session::open(context.ui, global, cluster.clone(), settings),

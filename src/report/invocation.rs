@@ -19,7 +19,7 @@ impl Invocation {
     }
 
     /// The beginning for somebody else, who reaches the cluster in another way: without the cluster's flags.
-    pub(super) fn of_others(&self) -> Self {
+    pub fn of_others(&self) -> Self {
         Self { cluster_flags: String::new(), ..self.clone() }
     }
 

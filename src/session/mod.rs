@@ -28,6 +28,9 @@ use settings::Settings;
 
 const BY_FLAGS: &str = "name the Quay yourself: --quay-url, --cluster-id and --quay-token-file";
 
+/// For users whose Quay is not known, or known from a pull secret: no token is sent where a pull secret says.
+const OWN_TOKEN: &str = "with a token of your own, name the Quay too: --quay-token-file, --quay-url and --cluster-id";
+
 /// `--request-timeout 0`, as kubectl has it.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -54,6 +57,8 @@ pub(crate) struct Session {
     pub pods: WaitingPods,
     /// What somebody should know about it.
     pub warnings: Vec<String>,
+    /// The command as a cluster administrator runs it, if it is one that needs the token for Quay.
+    for_administrator: Option<String>,
 }
 
 /// The integration and a client for its Quay.
@@ -107,7 +112,7 @@ impl Session {
             ui.warn(&warning);
         }
         match &session.snapshot.resources {
-            Err(unread) if session.target.is_none() => Err(nobody_says_which_quay(unread, &session.cluster)),
+            Err(unread) if session.target.is_none() => Err(session.unknown_quay(unread)),
             _ => Ok(session),
         }
     }
@@ -167,7 +172,8 @@ impl Session {
             }
             None => None,
         };
-        Ok(Self { cluster, snapshot, target, parallel, pods: WaitingPods::not_wanted(), warnings })
+        let pods = WaitingPods::not_wanted();
+        Ok(Self { cluster, snapshot, target, parallel, pods, warnings, for_administrator: settings.for_administrator })
     }
 
     /// Where a change is made, for who is asked whether to make it: a line for each side.
@@ -216,7 +222,8 @@ impl Session {
             let error = match self.snapshot.resources.as_deref() {
                 Ok([]) => Error::new("the cluster has no QuayIntegration, so nobody says which Quay to use"),
                 Ok([_]) => Error::new("the QuayIntegration has no usable quayHostname or clusterID"),
-                _ => Error::new("the cluster has more than one QuayIntegration, so nobody can say which one is meant"),
+                Ok(_) => Error::new("the cluster has more than one QuayIntegration, so nobody can say which one is meant"),
+                Err(unread) => Error::new(unread.to_string()),
             };
             return Err(error.hint("oc quay status says what is wrong with the integration").hint(BY_FLAGS));
         };
@@ -253,34 +260,44 @@ impl Session {
         if target.has_token {
             return Ok(target);
         }
-        let by_hand = "give one yourself: --quay-token-file FILE, or OC_QUAY_TOKEN";
-        let Some(key) = self.snapshot.secret() else {
-            let foreign = self.snapshot.given.url.as_ref().filter(|_| !self.snapshot.names_its_quay());
-            return Err(match foreign {
-                Some(url) => Error::new(format!(
-                    "there is no token for Quay: {} names another Quay than the QuayIntegration, whose token is not sent there",
-                    url.source
-                )),
-                None => Error::new(format!(
-                    "there is no token for Quay{}",
-                    self.snapshot.resources.as_ref().err().map(|unread| format!(": {unread}")).unwrap_or_default()
-                ))
-                .hint("ask a cluster administrator to run this command; `oc quay status` shows what you can see yourself"),
+        let error = Error::new(format!("there is no token for Quay: {}", self.snapshot.token_obstacle()));
+        let error = match &self.for_administrator {
+            Some(command) if self.snapshot.is_for_administrators() => error.ask(command),
+            _ => error.hint("oc quay status says what is wrong with the integration"),
+        };
+        let is_inferred = |source: &Source| matches!(source, Source::Secret(_));
+        let Integration { url, cluster_id, .. } = &target.integration;
+        Err(error.hint(match is_inferred(&url.source) || is_inferred(&cluster_id.source) {
+            true => OWN_TOKEN,
+            false => "give one yourself: --quay-token-file FILE, or OC_QUAY_TOKEN",
+        }))
+    }
+
+    /// Why the Quay is unknown, with the ways out for a user without permissions in the cluster, or the likeliest reason
+    /// where the cluster does not answer.
+    fn unknown_quay(&self, unread: &Unread) -> Error {
+        let error = Error::new(unread.to_string());
+        match (unread.kind, &self.for_administrator) {
+            (UnreadKind::Forbidden, Some(command)) => error.ask(command).hint(OWN_TOKEN),
+            (UnreadKind::Forbidden, None) => error
+                .hint("name the Quay yourself: --quay-url, --cluster-id and, to look into Quay, --quay-token-file")
+                .hint(match grant(unread) {
+                    Some(command) => {
+                        format!("or ask a cluster administrator to let you read which Quay the cluster uses: {command}")
+                    }
+                    None => "or ask a cluster administrator to let you list quayintegrations.quay.redhat.com".to_owned(),
+                }),
+            (UnreadKind::Unreachable, _) if self.cluster.is_behind_proxy() => {
+                error.hint("if it is to be reached without the proxy, put its name into NO_PROXY")
             }
-            .hint(by_hand));
-        };
-        let reason = match &self.snapshot.stored_token {
-            Some(Err(unread)) => unread.to_string(),
-            Some(Ok(StoredToken::SecretMissing)) => format!("{key}: there is no such Secret"),
-            Some(Ok(StoredToken::KeyMissing)) => format!("{key}: the Secret has no such key"),
-            Some(Ok(StoredToken::Unusable)) => format!("{key}: what it holds cannot be a token"),
-            _ => format!("{key}: it is empty"),
-        };
-        Err(Error::new(format!("there is no token for Quay: {reason}"))
-            .hint(
-                "the token is for administrators: ask one to run this command; `oc quay status` shows what you can see yourself",
-            )
-            .hint(by_hand))
+            (UnreadKind::Unreachable, _) => {
+                let context = self.cluster.context();
+                error.hint(format!(
+                    "context {context} leads there: choose another with --context; `oc config get-contexts` lists them"
+                ))
+            }
+            (UnreadKind::Failed | UnreadKind::Skipped, _) => error,
+        }
     }
 }
 
@@ -338,29 +355,6 @@ fn usable_token(found: Read<Credentials>) -> (Read<StoredToken>, Option<SecretSt
         },
         Ok(credentials) => (Ok(credentials.stored), None),
         Err(unread) => (Err(unread), None),
-    }
-}
-
-/// Somebody without cluster rights: both ways out, in full. Somebody whose cluster is not there: the likeliest reason.
-fn nobody_says_which_quay(unread: &Unread, cluster: &Cluster) -> Error {
-    let error = Error::new(unread.to_string());
-    match unread.kind {
-        UnreadKind::Forbidden => error
-            .hint("name the Quay yourself: --quay-url, --cluster-id and, to look into Quay, --quay-token-file")
-            .hint(match grant(unread) {
-                Some(command) => format!("or ask a cluster administrator to let you read which Quay the cluster uses: {command}"),
-                None => "or ask a cluster administrator to let you list quayintegrations.quay.redhat.com".to_owned(),
-            }),
-        UnreadKind::Unreachable if cluster.is_behind_proxy() => {
-            error.hint("if it is to be reached without the proxy, put its name into NO_PROXY")
-        }
-        UnreadKind::Unreachable => {
-            let context = cluster.context();
-            error.hint(format!(
-                "context {context} leads there: choose another with --context; `oc config get-contexts` lists them"
-            ))
-        }
-        UnreadKind::Failed | UnreadKind::Skipped => error,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::bridge::names::{ClusterId, QuayUrl};
 use crate::cli::Global;
 use crate::error::Error;
 use crate::quay::{certificates_only, left_out_warning};
+use crate::session::gather::Which;
 
 /// The settings that were given, with the token and the certificate authority themselves.
 #[derive(Clone)]
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     pub ca: Option<Vec<u8>>,
     /// The namespace whose pull secrets say which Quay, where nothing else does; none for the context's.
     pub namespace: Option<String>,
+    /// The command as a cluster administrator runs it, if it is one that needs the token.
+    pub for_administrator: Option<String>,
     /// The warnings to print about them.
     pub warnings: Vec<String>,
 }
@@ -34,7 +37,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// None: what the cluster says is what counts.
     pub(crate) fn none() -> Self {
-        Self { given: Given::default(), token: None, ca: None, namespace: None, warnings: vec![] }
+        Self { given: Given::default(), token: None, ca: None, namespace: None, for_administrator: None, warnings: vec![] }
     }
 
     /// Reads them.
@@ -70,8 +73,24 @@ impl Settings {
             token,
             ca,
             namespace: global.namespace.clone(),
+            for_administrator: None,
             warnings,
         })
+    }
+
+    /// The same for a command that works on these namespaces: where nothing else does, the pull secrets of the first one say
+    /// which Quay.
+    pub(crate) fn for_namespaces(self, which: &Which) -> Self {
+        match which {
+            Which::Named(names) => Self { namespace: names.first().cloned(), ..self },
+            Which::Selected(_) | Which::All => self,
+        }
+    }
+
+    /// The same for a command that needs the token: how a cluster administrator runs it, for users who are not allowed to read
+    /// the token.
+    pub(crate) fn for_administrator(self, command: String) -> Self {
+        Self { for_administrator: Some(command), ..self }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which tags an import takes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::str::FromStr;
 
 use super::standing::{Standing, follows, standing};
@@ -14,6 +15,15 @@ pub struct Named {
     pub stream: String,
     /// The tag; without one all that Quay has.
     pub tag: Option<String>,
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.tag {
+            Some(tag) => write!(f, "{}:{tag}", self.stream),
+            None => f.write_str(&self.stream),
+        }
+    }
 }
 
 /// What is asked for.

@@ -56,6 +56,9 @@ fn somebody_who_may_read_neither_the_integration_nor_the_token_is_told_both_ways
         for command in ["status", "link", "repair", "unlink"] {
             let run = world.oc_quay(&[command, "-n", "shop"]).user(user).ends_with(2);
             assert!(run.stderr.contains("--quay-url") && run.stderr.contains("ask a cluster administrator"), "{}", run.stderr);
+            let is_asked_to_run_it = run.stderr.contains(&format!("administrator to run: oc quay {command} -n shop\n"));
+            // A status needs no token.
+            assert_eq!(is_asked_to_run_it, command != "status", "{}", run.stderr);
         }
     }
     assert!(world.quay_traffic().entries().is_empty());
@@ -80,6 +83,39 @@ fn works_from_own_pull_secrets_without_any_cluster_right() {
     world.remove_from_list("shop", "default", "imagePullSecrets", "default-quay-openshift");
     let status = world.oc_quay(&["status", "-n", "shop"]).user("dev").ends_with(1);
     assert!(status.stdout.contains("Ask a cluster administrator to run: oc quay repair -n shop"), "{}", status.stdout);
+}
+
+#[test]
+fn names_the_unread_object_and_the_administrators_command() {
+    let world = World::new();
+    world.grant("dev", "shop");
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    world.forget_traffic();
+    let commands = [
+        ("repair shop --rotate", "repair -n shop --rotate"),
+        ("link -n shop --service-account pipeline=write", "link -n shop --service-account pipeline=write"),
+        ("import -n shop", "import -n shop"),
+        ("import app -n shop --missing", "import app -n shop --missing"),
+        ("unlink shop --delete-robots", "unlink -n shop --delete-robots"),
+    ];
+    let hints =
+        |stderr: &str| stderr.lines().filter_map(|line| line.strip_prefix("hint: ")).take(2).collect::<Vec<_>>().join("|");
+    for (command, expected) in commands {
+        let command: Vec<_> = command.split(' ').chain(["--yes"]).collect();
+        let run = world.oc_quay(&command).user("dev").ends_with(2);
+        assert!(run.stderr.starts_with("error: there is no token for Quay: could not list QuayIntegrations: "), "{}", run.stderr);
+        let own = "with a token of your own, name the Quay too: --quay-token-file, --quay-url and --cluster-id";
+        assert_eq!(hints(&run.stderr), format!("ask a cluster administrator to run: oc quay {expected}|{own}"));
+
+        world.cluster_traffic().fault(Fault::on("GET", "openshift-operators/secrets").status(403).body(FORBIDDEN));
+        let run = world.oc_quay(&command).ends_with(2);
+        let secret = "error: there is no token for Quay: could not read secret quay-integration";
+        assert!(run.stderr.starts_with(secret), "{}", run.stderr);
+        let own = "give one yourself: --quay-token-file FILE, or OC_QUAY_TOKEN";
+        assert_eq!(hints(&run.stderr), format!("ask a cluster administrator to run: oc quay {expected}|{own}"));
+        world.clear_faults();
+    }
+    world.assert_nothing_written();
 }
 
 #[test]
