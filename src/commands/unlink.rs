@@ -37,7 +37,10 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
     );
     let session = session?;
     let touches_quay = args.delete_robots || args.delete_organization;
-    let target = if touches_quay { session.target()? } else { session.settings()? };
+    // Without the token, the namespace cannot be linked again. One that is known to be missing does not matter: the Quay may be
+    // gone for good.
+    let needs_token = touches_quay || session.snapshot.token_unread().is_some();
+    let target = if needs_token { session.target()? } else { session.settings()? };
     if touches_quay && target.integration.lists_unread {
         // The namespaces would stay in scope, and be linked again without their images.
         context.ui.warn("nothing is deleted in Quay, since the namespace lists could not be read");

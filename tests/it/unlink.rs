@@ -116,6 +116,51 @@ fn a_quay_that_is_gone_does_not_hold_up_an_unlink() {
 }
 
 #[test]
+fn unlinks_without_quay_or_its_token() {
+    let quay_is_down = |world: &World| world.quay_traffic().fault(Fault::on("*", "").drop_before());
+    let token_is_missing = |world: &World| world.delete("Secret", "openshift-operators", "quay-integration");
+    let integration_is_missing = |world: &World| world.delete("QuayIntegration", "", "quay");
+    for prepare in [&quay_is_down as &dyn Fn(&World), &token_is_missing, &integration_is_missing] {
+        let world = linked();
+        prepare(&world);
+        let unlink = world.oc_quay(&["unlink", "-n", "shop", "--yes", "--cluster-id", "openshift"]);
+        unlink.env("OC_QUAY_URL", world.sandbox.quay.url()).succeeds();
+        assert_unlinked(&world, "shop");
+    }
+}
+
+#[test]
+fn changes_nothing_while_the_token_is_unreadable() {
+    let world = linked();
+    world.grant("dev", "shop");
+    world.forget_traffic();
+    let ask = "hint: ask a cluster administrator to run: oc quay unlink -n shop\n";
+    for selection in [&["-n", "shop"][..], &["shop"]] {
+        for flag in ["--yes", "--dry-run"] {
+            let unlink = || world.oc_quay(&["unlink", flag]).args(selection);
+            let run = unlink().user("dev").ends_with(2);
+            assert!(run.stderr.contains("could not list QuayIntegrations") && run.stderr.contains(ask), "{}", run.stderr);
+            let run = unlink().guest("dev").without_env("OC_QUAY_TOKEN").ends_with(2);
+            assert!(run.stderr.contains("could not list QuayIntegrations") && run.stderr.contains(ask), "{}", run.stderr);
+        }
+    }
+    let message = r#"secrets \"quay-integration\" is forbidden"#;
+    for (status, reason) in [(403, "Forbidden"), (500, "InternalError")] {
+        let answer = format!(
+            r#"{{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"{reason}","code":{status},"message":"{message}"}}"#
+        );
+        world.cluster_traffic().fault(Fault::on("GET", "openshift-operators/secrets").status(status).body(&answer));
+        let run = world.oc_quay(&["unlink", "-n", "shop", "--yes"]).ends_with(2);
+        assert!(run.stderr.contains("quay-integration"), "{}", run.stderr);
+        assert_eq!(run.stderr.contains(ask), status == 403, "{}", run.stderr);
+        world.clear_faults();
+    }
+    world.assert_nothing_written();
+    world.oc_quay(&["unlink", "-n", "shop", "--yes"]).succeeds();
+    assert_unlinked(&world, "shop");
+}
+
+#[test]
 fn reports_that_unread_namespace_lists_are_not_changed() {
     let world = linked();
     world.grant("dev", "shop");
