@@ -16,12 +16,13 @@ pub(super) async fn run(context: &Context<'_>, args: &Version) -> Result<ExitSta
             tokio::join!(cluster.version(), Session::open(context.ui, context.global, cluster.clone(), settings));
         report.cluster = Some(version.unwrap_or_else(|unread| format!("unknown: could not {}: {}", unread.call, unread.reason)));
         report.quay = Some(match session {
-            Ok(Session { target: Some(target), .. }) => match target.quay.about().await {
-                Ok(about) => {
-                    format!("{} at {}", number(about.version.as_deref()), target.integration.url.value)
+            Ok(Session { target: Some(target), .. }) => {
+                let url = &target.integration.url.value;
+                match target.quay.about().await {
+                    Ok(about) => format!("{} at {url}", number(about.version.as_deref())),
+                    Err(error) => format!("unknown version at {url}: {error}"),
                 }
-                Err(error) => format!("unknown: {error}"),
-            },
+            }
             Ok(_) => "unknown: nobody says which Quay to use".to_owned(),
             Err(error) => format!("unknown: {}", error.messages().join(": ")),
         });

@@ -191,7 +191,7 @@ fn the_plugins_own_version_needs_nobody_else() {
     assert!(all.contains("Cluster: OpenShift 4.21.0") && all.contains("Quay: "), "{all}");
     // What cannot be reached is said, and is no failure.
     let run = world.oc_quay(&["version"]).env("OC_QUAY_URL", "https://127.0.0.1:1").succeeds();
-    assert!(run.stdout.contains("Quay: unknown"), "{}", run.stdout);
+    assert!(run.stdout.contains("Quay: unknown version at https://127.0.0.1:1: "), "{}", run.stdout);
 }
 
 #[test]

@@ -119,6 +119,16 @@ fn names_the_unread_object_and_the_administrators_command() {
 }
 
 #[test]
+fn version_takes_quay_from_own_pull_secrets() {
+    let world = World::new();
+    world.grant("dev", "shop");
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
+    let run = world.oc_quay(&["version", "-n", "shop"]).user("dev").succeeds();
+    let url = world.sandbox.quay.url();
+    assert!(run.stdout.contains(&format!(" at {url}\n")), "{}", run.stdout);
+}
+
+#[test]
 fn sends_no_token_where_a_pull_secret_says() {
     let world = World::new();
     world.grant("dev", "shop");
