@@ -15,12 +15,12 @@ use crate::bridge::imports::{
     Chosen, ImportFailure, LeftAlone, Outcome, Since, StreamImport, TagImport, Wanted, built, in_words_knowing, is_refused,
 };
 use crate::bridge::names;
+use crate::bridge::shell::quoted;
 use crate::bridge::snapshot::{Build, ImageStream, RepositoryTag, Secret, Unread};
 use crate::cli::Import;
 use crate::error::{Error, ExitStatus};
 use crate::report::{ChangeReport, ChangeReportEntry};
 use crate::session::settings::Settings;
-use crate::session::shell::quoted;
 use crate::session::{self, Session, Target};
 use crate::ui::{Ui, printable_line};
 

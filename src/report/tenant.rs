@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::fixtures::{plain, style};
 use super::{
-    BuildConfigReport, BuildsReport, ChangeReport, ChangeReportEntry, Format, ImageReport, ImagesReport, IntegrationReport,
-    NamespaceReport, StatusReport,
+    BuildConfigReport, BuildsReport, ChangeReport, ChangeReportEntry, Endpoints, Format, ImageReport, ImagesReport,
+    IntegrationReport, NamespaceReport, StatusReport,
 };
 use crate::bridge::builds::Destination;
 use crate::bridge::checks::{self, Subject};
@@ -31,7 +31,14 @@ impl Printed {
         let plans = [("repair", plan::repair(subject, options)), ("unlink", unlink), ("builds rewrite", rewrites)];
         let reports = plans.map(|(command, plan)| {
             let entry = |change| ChangeReportEntry::new(Some(NAMESPACE), change);
-            ChangeReport::new(&plain(), command, true, plan.changes.iter().map(entry).collect(), plan.blocked)
+            ChangeReport::new(
+                &plain(),
+                Endpoints::default(),
+                command,
+                true,
+                plan.changes.iter().map(entry).collect(),
+                plan.blocked,
+            )
         });
         let organization = Some(subject.desired.organization.clone());
         let namespace = NamespaceReport::new(NAMESPACE, organization, true, subject.scope().to_string());
