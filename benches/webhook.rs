@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use oc_quay::bridge::integration::{Integration, Setting, Source};
+use oc_quay::bridge::integration::{Integration, Sourced, Source};
 use oc_quay::bridge::names::{ClusterId, QuayUrl};
 use oc_quay::bridge::scope::Scope;
-use oc_quay::controller::webhook::{PATH, Told, View, Webhook};
+use oc_quay::controller::webhook::{PATH, WebhookEvent, WebhookView, Webhook};
 use reqwest::{Certificate, Client};
 use sandbox::tls::Authority;
 use serde_json::json;
@@ -28,7 +28,7 @@ const CONNECTIONS: usize = 16;
 /// Everybody can push to this Quay.
 struct Known(Arc<Integration>);
 
-impl View for Known {
+impl WebhookView for Known {
     fn integration(&self) -> Option<Arc<Integration>> {
         Some(Arc::clone(&self.0))
     }
@@ -49,8 +49,8 @@ pub(super) fn latency() -> Result<()> {
     authority.write_server_files(&["127.0.0.1"], folder.path())?;
     let inside = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&inside);
-    let observer = Arc::new(move |event: &Told| {
-        if let Told::Reviewed { took, .. } = event {
+    let observer = Arc::new(move |event: &WebhookEvent| {
+        if let WebhookEvent::Reviewed { took, .. } = event {
             told.lock().unwrap_or_else(PoisonError::into_inner).push(*took);
         }
     });
@@ -73,8 +73,8 @@ fn integration() -> Result<Integration> {
     let source = Source::Resource("quay".into());
     let url = QuayUrl::parse("https://quay.example.com").map_err(anyhow::Error::msg)?.0;
     Ok(Integration {
-        url: Setting { value: url, source: source.clone() },
-        cluster_id: Setting { value: ClusterId::new("openshift"), source },
+        url: Sourced { value: url, source: source.clone() },
+        cluster_id: Sourced { value: ClusterId::new("openshift"), source },
         resource: None,
         lists_unread: false,
         insecure: false,

@@ -35,7 +35,7 @@ pub struct Cli {
     pub command: Command,
     /// Flags of every command.
     #[command(flatten)]
-    pub global: Global,
+    pub global: GlobalArgs,
 }
 
 /// The commands.
@@ -82,7 +82,7 @@ impl Command {
 /// Flags of every command.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
-pub struct Global {
+pub struct GlobalArgs {
     /// Namespace to work on, instead of the context's
     #[arg(short, long, global = true, value_name = "NAME")]
     pub namespace: Option<String>,
@@ -144,7 +144,7 @@ pub struct Global {
 
 /// Which namespaces to work on. Without any: that of `-n`, or of the context.
 #[derive(Debug, Args)]
-pub struct Target {
+pub struct TargetArgs {
     /// Namespaces
     #[arg(value_name = "NAMESPACE")]
     pub namespaces: Vec<String>,
@@ -158,7 +158,7 @@ pub struct Target {
 
 /// How a command that changes something goes about it.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Changing {
+pub struct ChangeArgs {
     /// Print what would be done and write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -181,7 +181,7 @@ pub struct Changing {
 pub struct Link {
     /// Which namespaces.
     #[command(flatten)]
-    pub target: Target,
+    pub target: TargetArgs,
     /// Another service account to link, with a role: read (default), write or admin; may be repeated
     #[arg(long = "service-account", value_name = "NAME[=ROLE]", value_parser = request)]
     pub service_accounts: Vec<(String, Role)>,
@@ -196,7 +196,7 @@ pub struct Link {
     pub wait: Duration,
     /// How to go about it.
     #[command(flatten)]
-    pub changing: Changing,
+    pub changing: ChangeArgs,
 }
 
 /// `status`
@@ -216,7 +216,7 @@ pub struct Link {
 pub struct Status {
     /// Which namespaces.
     #[command(flatten)]
-    pub target: Target,
+    pub target: TargetArgs,
     /// Ask the registry what the logins in the secrets may pull and push
     #[arg(long)]
     pub probe: bool,
@@ -258,7 +258,7 @@ pub enum FailOn {
 pub struct Repair {
     /// Which namespaces.
     #[command(flatten)]
-    pub target: Target,
+    pub target: TargetArgs,
     /// Renew the tokens of the robot accounts, and the secrets with them
     #[arg(long)]
     pub rotate: bool,
@@ -270,7 +270,7 @@ pub struct Repair {
     pub probe: bool,
     /// How to go about it.
     #[command(flatten)]
-    pub changing: Changing,
+    pub changing: ChangeArgs,
 }
 
 /// `unlink`
@@ -284,7 +284,7 @@ pub struct Repair {
 pub struct Unlink {
     /// Which namespaces.
     #[command(flatten)]
-    pub target: Target,
+    pub target: TargetArgs,
     /// Delete the robot accounts too
     #[arg(long)]
     pub delete_robots: bool,
@@ -296,7 +296,7 @@ pub struct Unlink {
     pub confirm_organization: Option<String>,
     /// How to go about it.
     #[command(flatten)]
-    pub changing: Changing,
+    pub changing: ChangeArgs,
 }
 
 /// `explain`

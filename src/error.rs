@@ -25,15 +25,15 @@ impl From<ExitStatus> for ExitCode {
 
 /// A person left with Esc or Ctrl-C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stopped;
+pub struct Cancelled;
 
-impl fmt::Display for Stopped {
+impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("stopped")
     }
 }
 
-impl std::error::Error for Stopped {}
+impl std::error::Error for Cancelled {}
 
 /// Why a command could not do what was asked: a chain of causes, and hints at what to do.
 ///
@@ -99,7 +99,7 @@ impl Error {
     pub fn exit_status(&self) -> ExitStatus {
         if self.is_broken_pipe() {
             ExitStatus::Success
-        } else if self.cause.chain().any(|cause| cause.is::<Stopped>()) {
+        } else if self.cause.chain().any(|cause| cause.is::<Cancelled>()) {
             ExitStatus::Interrupted
         } else {
             ExitStatus::Failure
@@ -124,8 +124,8 @@ impl From<io::Error> for Error {
     }
 }
 
-impl From<Stopped> for Error {
-    fn from(stopped: Stopped) -> Self {
+impl From<Cancelled> for Error {
+    fn from(stopped: Cancelled) -> Self {
         anyhow::Error::from(stopped).into()
     }
 }
@@ -163,8 +163,8 @@ mod tests {
 
     #[test]
     fn stopping_is_130() {
-        assert_eq!(Error::from(Stopped).exit_status(), ExitStatus::Interrupted);
-        assert_eq!(chain(Stopped, "could not ask").exit_status(), ExitStatus::Interrupted);
+        assert_eq!(Error::from(Cancelled).exit_status(), ExitStatus::Interrupted);
+        assert_eq!(chain(Cancelled, "could not ask").exit_status(), ExitStatus::Interrupted);
         assert_eq!(ExitStatus::Interrupted as u8, 130);
     }
 

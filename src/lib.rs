@@ -46,8 +46,8 @@ use std::path::Path;
 use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
 
 use cli::Cli;
-use commands::Context;
-use error::{Error, ExitStatus, Stopped};
+use commands::CommandContext;
+use error::{Error, ExitStatus, Cancelled};
 use ui::{Ui, UiOptions};
 
 /// Runs a command line, the program's name in front.
@@ -121,7 +121,7 @@ fn program(argument: Option<&OsString>) -> &'static str {
 /// on.
 fn execute(ui: &Ui, cli: &Cli, program: &str, interruption: impl Future<Output = ()>) -> ExitStatus {
     let invocation = commands::invocation(program, &cli.global);
-    let context = Context { ui, global: &cli.global, program, invocation: &invocation };
+    let context = CommandContext { ui, global: &cli.global, program, invocation: &invocation };
     run_command(&context, cli, interruption).unwrap_or_else(|error| {
         let error = error.addressed(&invocation.to_string());
         ui.error(&error);
@@ -129,7 +129,7 @@ fn execute(ui: &Ui, cli: &Cli, program: &str, interruption: impl Future<Output =
     })
 }
 
-fn run_command(context: &Context, cli: &Cli, interruption: impl Future<Output = ()>) -> Result<ExitStatus, Error> {
+fn run_command(context: &CommandContext, cli: &Cli, interruption: impl Future<Output = ()>) -> Result<ExitStatus, Error> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name(env!("CARGO_PKG_NAME")).enable_all().build()?;
     let result = runtime.block_on(async {
@@ -137,7 +137,7 @@ fn run_command(context: &Context, cli: &Cli, interruption: impl Future<Output = 
             result = commands::run(context, cli) => result,
             () = interruption => {
                 context.ui.interrupted();
-                Err(Stopped.into())
+                Err(Cancelled.into())
             }
         }
     });

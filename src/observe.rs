@@ -4,11 +4,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Is told of every request that was answered, or that got no answer.
-pub type Observer = Arc<dyn Fn(&Request) + Send + Sync>;
+pub type Observer = Arc<dyn Fn(&ObservedRequest) + Send + Sync>;
 
 /// A request, as it is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct ObservedRequest {
     /// Who was asked.
     pub side: Side,
     /// What was asked, without names: `list secrets`, `PUT organization/*/robots/*`.
@@ -40,23 +40,23 @@ impl Side {
 
 /// A place for one observer, at a door to the outside.
 #[derive(Clone, Default)]
-pub(crate) struct Eye(Arc<OnceLock<Observer>>);
+pub(crate) struct ObserverSlot(Arc<OnceLock<Observer>>);
 
-impl Eye {
+impl ObserverSlot {
     /// Opens it. The first observer stays.
     pub(crate) fn open(&self, observer: Observer) {
         let _ = self.0.set(observer);
     }
 
     /// Tells the observer, if there is one.
-    pub(crate) fn tell(&self, request: impl FnOnce() -> Request) {
+    pub(crate) fn tell(&self, request: impl FnOnce() -> ObservedRequest) {
         if let Some(observer) = self.0.get() {
             observer(&request());
         }
     }
 }
 
-impl std::fmt::Debug for Eye {
+impl std::fmt::Debug for ObserverSlot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Eye")
     }
@@ -88,7 +88,7 @@ pub(crate) fn cluster_kind(method: &str, path: &str) -> String {
 }
 
 /// The words in the paths of Quay's API and of its registry; everything else is a name.
-const WORDS: [&str; 19] = [
+const KNOWN_PATH_SEGMENTS: [&str; 19] = [
     "auth",
     "config",
     "health",
@@ -113,7 +113,7 @@ const WORDS: [&str; 19] = [
 /// What a request to Quay asks: method and path, with `*` for every name.
 pub(crate) fn quay_kind(method: &str, path: &str) -> String {
     let path = path.strip_prefix("/api/v1/").unwrap_or(path);
-    let words = path.split('/').filter(|segment| !segment.is_empty()).map(|segment| match WORDS.contains(&segment) {
+    let words = path.split('/').filter(|segment| !segment.is_empty()).map(|segment| match KNOWN_PATH_SEGMENTS.contains(&segment) {
         true => segment,
         false => "*",
     });

@@ -13,15 +13,15 @@ use url::Host;
 
 /// What the environment says about proxies.
 #[derive(Clone)]
-pub(crate) struct Rules {
+pub(crate) struct ProxyRules {
     http: String,
     https: String,
-    exempt: Vec<Exempt>,
+    exempt: Vec<NoProxyRule>,
 }
 
 /// An entry of `NO_PROXY`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Exempt {
+enum NoProxyRule {
     All,
     Network(IpAddr, u32),
     Address(IpAddr, Option<String>),
@@ -29,21 +29,21 @@ enum Exempt {
     Names(String, Option<String>, bool),
 }
 
-impl fmt::Debug for Rules {
+impl fmt::Debug for ProxyRules {
     /// Without the addresses of the proxies: a password may be in them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rules").field("exempt", &self.exempt).finish_non_exhaustive()
     }
 }
 
-impl Rules {
+impl ProxyRules {
     /// Reads them; `variable` looks up environment variables.
     pub(crate) fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
         let either = |name: &str| {
             let names = [name.to_owned(), name.to_lowercase()];
             names.iter().find_map(|name| variable(name).filter(|value| !value.is_empty())).unwrap_or_default()
         };
-        let exempt = either("NO_PROXY").split(',').filter_map(Exempt::parse).collect();
+        let exempt = either("NO_PROXY").split(',').filter_map(NoProxyRule::parse).collect();
         Self { http: either("HTTP_PROXY"), https: either("HTTPS_PROXY"), exempt }
     }
 
@@ -75,7 +75,7 @@ impl Rules {
     }
 }
 
-impl Exempt {
+impl NoProxyRule {
     fn parse(entry: &str) -> Option<Self> {
         let entry = entry.trim().to_lowercase();
         if entry == "*" {
@@ -119,11 +119,11 @@ fn split_port(entry: &str) -> Option<(&str, &str)> {
 }
 
 /// A network, such as `10.0.0.0/8`.
-fn network(entry: &str) -> Option<Exempt> {
+fn network(entry: &str) -> Option<NoProxyRule> {
     let (start, length) = entry.split_once('/')?;
     let (start, length) = (start.parse::<IpAddr>().ok()?, length.parse::<u32>().ok()?);
     let bits = if start.is_ipv4() { u32::BITS } else { u128::BITS };
-    (length <= bits).then_some(Exempt::Network(start, length))
+    (length <= bits).then_some(NoProxyRule::Network(start, length))
 }
 
 fn is_in_network(start: IpAddr, length: u32, ip: IpAddr) -> bool {
@@ -162,7 +162,7 @@ mod tests {
 
     fn proxy(server: &str, variables: &[(&str, &str)]) -> Result<Option<String>, String> {
         let variable = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Rules::of(variable).proxy(&server.parse().unwrap()).map(|proxy| proxy.as_ref().map(shown))
+        ProxyRules::of(variable).proxy(&server.parse().unwrap()).map(|proxy| proxy.as_ref().map(shown))
     }
 
     #[test]
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(shown, Ok(Some("http://proxy.example.com:3128".into())));
         let error = proxy("https://api.one", &[("HTTPS_PROXY", "http://ann:hun ter2@p")]).unwrap_err();
         assert_eq!(error, "HTTPS_PROXY is no address of a proxy");
-        let rules = Rules::of(|name| (name == "HTTPS_PROXY").then(|| with_password.to_owned()));
+        let rules = ProxyRules::of(|name| (name == "HTTPS_PROXY").then(|| with_password.to_owned()));
         assert!(!format!("{rules:?}").contains("hunter2"));
     }
 }

@@ -26,15 +26,15 @@ use secrecy::SecretString;
 use terminal_size::{Height, Width};
 
 use crate::error::{Error, ExitStatus};
-use progress::Line;
-pub use progress::{Progress, Waiting};
+use progress::StatusLine;
+pub use progress::{Progress, Spinner};
 #[cfg(test)]
-pub(crate) use rehearsal::Answer;
+pub(crate) use rehearsal::ScriptedAnswer;
 use transcript::Transcript;
 
 /// The columns of a terminal that does not tell.
 const UNKNOWN_WIDTH: usize = 80;
-const USUAL_WINDOW: (Width, Height) = (Width(80), Height(24));
+const DEFAULT_WINDOW: (Width, Height) = (Width(80), Height(24));
 
 /// What the global flags say about input and output.
 #[derive(Clone, Copy, Debug)]
@@ -48,26 +48,26 @@ pub struct UiOptions {
 /// Stdout, stderr and the keyboard, as they are in this run. Made once.
 #[derive(Debug)]
 pub struct Ui {
-    person: Person,
+    person: InputSource,
     out: ColorChoice,
     err: ColorChoice,
     can_prompt: bool,
     ascii: bool,
     width: Option<usize>,
     /// The progress line on stderr, which all other output there has to clear first.
-    line: Arc<Line>,
+    line: Arc<StatusLine>,
 }
 
 /// Who reads and answers.
 #[derive(Debug)]
-enum Person {
+enum InputSource {
     /// Whoever is at the process's own streams.
     Real,
     /// None: both streams are kept in memory, and no question can be asked.
     Absent(Transcript),
     /// The one that a test plays.
     #[cfg(test)]
-    Played(rehearsal::Rehearsal),
+    Played(rehearsal::ScriptedTerminal),
 }
 
 impl Ui {
@@ -82,33 +82,33 @@ impl Ui {
         };
         let moves = stderr.is_terminal() && !is_dumb();
         Self {
-            person: Person::Real,
+            person: InputSource::Real,
             out: color(AutoStream::choice(&stdout)),
             err: color(AutoStream::choice(&stderr)),
             can_prompt: !options.no_input && io::stdin().is_terminal() && stderr.is_terminal(),
             ascii: !cfg!(windows) && !is_utf8(|name| env::var(name).ok()),
             width: width(env::var("COLUMNS").ok(), stdout.is_terminal(), terminal_size::terminal_size_of(&stdout)),
-            line: Arc::new(Line::new(moves)),
+            line: Arc::new(StatusLine::new(moves)),
         }
     }
 
     /// Keeps both streams in memory, for [`Ui::streams`]. They are those of a run without a terminal.
     pub(crate) fn in_memory() -> Self {
         Self {
-            person: Person::Absent(Transcript::default()),
+            person: InputSource::Absent(Transcript::default()),
             out: ColorChoice::Never,
             err: ColorChoice::Never,
             can_prompt: false,
             ascii: false,
             width: None,
-            line: Arc::new(Line::new(false)),
+            line: Arc::new(StatusLine::new(false)),
         }
     }
 
     /// Stdout and stderr of a run in memory; empty of any other.
     pub(crate) fn streams(&self) -> [String; 2] {
         match &self.person {
-            Person::Absent(transcript) => transcript.streams().clone(),
+            InputSource::Absent(transcript) => transcript.streams().clone(),
             _ => Default::default(),
         }
     }
@@ -146,9 +146,9 @@ impl Ui {
     /// If stdout cannot be written to; a closed pipe too, which [`Error::exit_status`] knows: it ends the watching.
     pub fn redraw(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout();
-        if matches!(self.person, Person::Real) && stdout.is_terminal() && !is_dumb() {
+        if matches!(self.person, InputSource::Real) && stdout.is_terminal() && !is_dumb() {
             let text = if self.out == ColorChoice::Never { strip_str(text).to_string() } else { text.to_owned() };
-            let (Width(columns), Height(rows)) = terminal_size::terminal_size_of(&stdout).unwrap_or(USUAL_WINDOW);
+            let (Width(columns), Height(rows)) = terminal_size::terminal_size_of(&stdout).unwrap_or(DEFAULT_WINDOW);
             self.line.clear();
             // Not through the stream that strips colors: it would strip what steers, too.
             stdout.write_all(frame::frame(&text, columns.into(), rows.into()).as_bytes())?;
@@ -190,7 +190,7 @@ impl Ui {
 
     /// Ends the line in which a terminal shows `^C`.
     pub fn interrupted(&self) {
-        if matches!(self.person, Person::Real) && io::stderr().is_terminal() {
+        if matches!(self.person, InputSource::Real) && io::stderr().is_terminal() {
             self.write_err("");
         }
     }
@@ -208,10 +208,10 @@ impl Ui {
     pub fn confirm(&self, question: &str, default: bool) -> Result<bool, Error> {
         self.line.clear();
         match &self.person {
-            Person::Real => prompt::confirm(self.prompts_in_color(), &printable(question), default),
-            Person::Absent(_) => Err(no_terminal()),
+            InputSource::Real => prompt::confirm(self.prompts_in_color(), &printable(question), default),
+            InputSource::Absent(_) => Err(no_terminal()),
             #[cfg(test)]
-            Person::Played(rehearsal) => rehearsal.confirm(question, default),
+            InputSource::Played(rehearsal) => rehearsal.confirm(question, default),
         }
     }
 
@@ -229,12 +229,12 @@ impl Ui {
         loop {
             self.line.clear();
             let line = match &self.person {
-                Person::Real => {
+                InputSource::Real => {
                     prompt::text(self.prompts_in_color(), &printable(question), default.map(printable_line).as_deref())?
                 }
-                Person::Absent(_) => return Err(no_terminal()),
+                InputSource::Absent(_) => return Err(no_terminal()),
                 #[cfg(test)]
-                Person::Played(rehearsal) => rehearsal.text(question, default)?,
+                InputSource::Played(rehearsal) => rehearsal.text(question, default)?,
             };
             let answer = line.trim();
             let checked = if prompt::is_plain(answer) { check(answer) } else { Err(prompt::ONE_LINE.to_owned()) };
@@ -253,14 +253,14 @@ impl Ui {
     pub fn select(&self, question: &str, options: &[(&str, &str)], default: usize) -> Result<usize, Error> {
         self.line.clear();
         match &self.person {
-            Person::Real => {
+            InputSource::Real => {
                 let options: Vec<_> = options.iter().map(|(label, help)| (printable_line(label), printable_line(help))).collect();
                 let options: Vec<_> = options.iter().map(|(label, help)| (label.as_str(), help.as_str())).collect();
                 prompt::select(self.prompts_in_color(), &printable(question), &options, default)
             }
-            Person::Absent(_) => Err(no_terminal()),
+            InputSource::Absent(_) => Err(no_terminal()),
             #[cfg(test)]
-            Person::Played(rehearsal) => rehearsal.select(question, options, default),
+            InputSource::Played(rehearsal) => rehearsal.select(question, options, default),
         }
     }
 
@@ -271,10 +271,10 @@ impl Ui {
     pub fn password(&self, question: &str) -> Result<SecretString, Error> {
         self.line.clear();
         match &self.person {
-            Person::Real => prompt::password(self.prompts_in_color(), &printable(question)),
-            Person::Absent(_) => Err(no_terminal()),
+            InputSource::Real => prompt::password(self.prompts_in_color(), &printable(question)),
+            InputSource::Absent(_) => Err(no_terminal()),
             #[cfg(test)]
-            Person::Played(rehearsal) => rehearsal.password(question),
+            InputSource::Played(rehearsal) => rehearsal.password(question),
         }
     }
 
@@ -285,8 +285,8 @@ impl Ui {
     }
 
     /// Starts to wait for others, which is shown, on a terminal, in one line that goes when the value does.
-    pub fn waiting(&self, what: &'static str) -> Waiting<'_> {
-        Waiting::new(&self.line, what)
+    pub fn waiting(&self, what: &'static str) -> Spinner<'_> {
+        Spinner::new(&self.line, what)
     }
 
     /// Says what is wrong with an answer, as prompts do.
@@ -297,17 +297,17 @@ impl Ui {
     fn write_out(&self, text: &str) -> io::Result<()> {
         self.line.clear();
         match &self.person {
-            Person::Real => {
+            InputSource::Real => {
                 let mut stdout = AutoStream::new(io::stdout(), self.out);
                 stdout.write_all(text.as_bytes())?;
                 stdout.flush()
             }
-            Person::Absent(transcript) => {
+            InputSource::Absent(transcript) => {
                 transcript.print_out(text);
                 Ok(())
             }
             #[cfg(test)]
-            Person::Played(rehearsal) => {
+            InputSource::Played(rehearsal) => {
                 rehearsal.print_out(text);
                 Ok(())
             }
@@ -328,10 +328,10 @@ impl Ui {
         self.line.clear();
         let text = text.trim_end_matches('\n');
         match &self.person {
-            Person::Real => drop(writeln!(AutoStream::new(io::stderr(), self.err), "{text}")),
-            Person::Absent(transcript) => transcript.print_err(&format!("{text}\n")),
+            InputSource::Real => drop(writeln!(AutoStream::new(io::stderr(), self.err), "{text}")),
+            InputSource::Absent(transcript) => transcript.print_err(&format!("{text}\n")),
             #[cfg(test)]
-            Person::Played(rehearsal) => rehearsal.print_err(&format!("{text}\n")),
+            InputSource::Played(rehearsal) => rehearsal.print_err(&format!("{text}\n")),
         }
     }
 
@@ -380,15 +380,15 @@ fn width(columns: Option<String>, is_terminal: bool, size: Option<(Width, Height
 #[cfg(test)]
 impl Ui {
     /// Every question takes the next answer. One too many or one too few fails the test.
-    pub(crate) fn with_answers(options: UiOptions, answers: Vec<Answer>) -> Self {
+    pub(crate) fn with_answers(options: UiOptions, answers: Vec<ScriptedAnswer>) -> Self {
         Self {
-            person: Person::Played(rehearsal::Rehearsal::new(answers)),
+            person: InputSource::Played(rehearsal::ScriptedTerminal::new(answers)),
             out: ColorChoice::Never,
             err: ColorChoice::Never,
             can_prompt: !options.no_input,
             ascii: false,
             width: Some(UNKNOWN_WIDTH),
-            line: Arc::new(Line::new(false)),
+            line: Arc::new(StatusLine::new(false)),
         }
     }
 
@@ -407,9 +407,9 @@ impl Ui {
         self.rehearsal().stderr()
     }
 
-    fn rehearsal(&self) -> &rehearsal::Rehearsal {
+    fn rehearsal(&self) -> &rehearsal::ScriptedTerminal {
         match &self.person {
-            Person::Played(rehearsal) => rehearsal,
+            InputSource::Played(rehearsal) => rehearsal,
             other => panic!("{other:?} is no rehearsal"),
         }
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Role;
 use super::finding::ObjectRef;
-use super::snapshot::{FormerOutput, Secret, WrittenOutput};
+use super::snapshot::{OriginalOutput, Secret, RawOutput};
 
 /// One change. Each is idempotent: applied to a state that already has its effect, it does nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,10 +53,10 @@ pub enum Change {
     /// Bring a service account's references to its secret, and the role asked for, into shape.
     EditServiceAccount { namespace: String, service_account: String, edit: ServiceAccountEdit },
     /// Have a BuildConfig push to Quay by itself, and keep on it where it pushed. `version` guards it.
-    RewriteBuildConfig { namespace: String, build_config: String, version: String, former: FormerOutput },
+    RewriteBuildConfig { namespace: String, build_config: String, version: String, former: OriginalOutput },
     /// Have a BuildConfig push where it did before. `version` guards it.
     /// `undoes` says of what this is the end: `instead of IMAGE`.
-    RestoreBuildConfig { namespace: String, build_config: String, version: String, output: WrittenOutput, undoes: String },
+    RestoreBuildConfig { namespace: String, build_config: String, version: String, output: RawOutput, undoes: String },
 }
 
 /// What is added to and removed from the lists of a QuayIntegration.

@@ -3,15 +3,15 @@
 
 use serde::Serialize;
 
-use super::finding::Level;
+use super::finding::Severity;
 
 /// The entry of a code in the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub struct FindingSpec {
     /// `OQ301`.
     pub code: &'static str,
     /// The level every finding of this code has.
-    pub level: Level,
+    pub level: Severity,
     /// A few words.
     pub title: &'static str,
     /// What it means and how it comes about.
@@ -33,10 +33,10 @@ macro_rules! codes {
             pub const ALL: &[Code] = &[$(Code::$variant,)*];
 
             /// Its entry in the table.
-            pub fn entry(self) -> Entry {
+            pub fn entry(self) -> FindingSpec {
                 match self {
-                    $(Code::$variant => Entry {
-                        code: $code, level: Level::$level, title: $title, meaning: $meaning, remedy: $remedy, hint: $hint,
+                    $(Code::$variant => FindingSpec {
+                        code: $code, level: Severity::$level, title: $title, meaning: $meaning, remedy: $remedy, hint: $hint,
                     },)*
                 }
             }

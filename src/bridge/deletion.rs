@@ -7,7 +7,7 @@ use super::snapshot::Namespace;
 
 /// What becomes of the organization of a namespace that is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnDeletion {
+pub enum DeletionPolicy {
     /// It stays, with its images.
     #[default]
     Retain,
@@ -15,31 +15,31 @@ pub enum OnDeletion {
     Delete,
 }
 
-impl OnDeletion {
+impl DeletionPolicy {
     /// What a namespace asks for, else what goes for all. A word that is neither counts as `retain`: nobody loses
     /// images to a slip of the pen.
-    pub fn of(namespace: &Namespace, all: OnDeletion) -> Self {
+    pub fn of(namespace: &Namespace, all: DeletionPolicy) -> Self {
         namespace.on_deletion.as_deref().map_or(all, |word| word.parse().unwrap_or_default())
     }
 }
 
-impl FromStr for OnDeletion {
+impl FromStr for DeletionPolicy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
-            "retain" => Ok(OnDeletion::Retain),
-            "delete" => Ok(OnDeletion::Delete),
+            "retain" => Ok(DeletionPolicy::Retain),
+            "delete" => Ok(DeletionPolicy::Delete),
             other => Err(format!("`{other}` is neither retain nor delete")),
         }
     }
 }
 
-impl fmt::Display for OnDeletion {
+impl fmt::Display for DeletionPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            OnDeletion::Retain => "retain",
-            OnDeletion::Delete => "delete",
+            DeletionPolicy::Retain => "retain",
+            DeletionPolicy::Delete => "delete",
         })
     }
 }

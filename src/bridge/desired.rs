@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Role;
 use super::builds::CommonSpec;
-use super::dockerconfig::Place;
+use super::dockerconfig::RegistryScope;
 use super::integration::Integration;
-use super::mark::Mark;
+use super::mark::OwnershipMark;
 use super::names;
 use super::snapshot::{Build, ImageStream, NamespaceSnapshot, ServiceAccount, StreamTag};
 
@@ -29,13 +29,13 @@ pub struct Desired {
     /// The registry's host in secrets and image names.
     pub host: String,
     /// One per linked service account that exists.
-    pub accounts: Vec<Account>,
+    pub accounts: Vec<LinkedServiceAccount>,
     /// A private repository each.
     pub repositories: BTreeSet<String>,
     /// What is asked for beyond [`MAX_ACCOUNTS`] and [`MAX_REPOSITORIES`], and is not made.
     pub surplus: Surplus,
     /// The mark on every robot account we make.
-    pub mark: Mark,
+    pub mark: OwnershipMark,
 }
 
 /// So much is asked for and not made.
@@ -49,7 +49,7 @@ pub struct Surplus {
 
 /// What a linked service account has: a robot account of its own name with a role, and a secret with its login.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
+pub struct LinkedServiceAccount {
     /// The service account, and the robot account's short name.
     pub name: String,
     /// The robot account's role on every repository of an image stream.
@@ -74,7 +74,7 @@ impl Desired {
         let mut accounts: Vec<_> = accounts
             .filter_map(|account| Some((account.name.clone(), requests.get(&account.name).copied().or_else(|| role(account))?)))
             .filter(|(name, _)| names::robot(&organization, name).is_ok())
-            .map(|(name, role)| Account {
+            .map(|(name, role)| LinkedServiceAccount {
                 secret: cluster_id.secret(&name),
                 is_requested: requests.contains_key(&name),
                 name,
@@ -94,13 +94,13 @@ impl Desired {
         if surplus.accounts > 0 {
             // Every namespace's own and those that were asked for by a person come first, then it goes by name.
             let is_usual = |name: &str| DEFAULT_ACCOUNTS.iter().any(|(usual, _)| *usual == name);
-            accounts.sort_by_cached_key(|Account { name, is_requested, .. }| (!is_usual(name), !is_requested, name.clone()));
+            accounts.sort_by_cached_key(|LinkedServiceAccount { name, is_requested, .. }| (!is_usual(name), !is_requested, name.clone()));
             accounts.truncate(MAX_ACCOUNTS);
         }
         if let Some(first) = repositories.iter().nth(MAX_REPOSITORIES).cloned() {
             repositories.split_off(&first);
         }
-        Self { accounts, repositories, surplus, mark: Mark::new(&integration.cluster, &snapshot.name, uid), organization, host }
+        Self { accounts, repositories, surplus, mark: OwnershipMark::new(&integration.cluster, &snapshot.name, uid), organization, host }
     }
 
     /// The same while builds are under way: what they push to has to be there before they have built.
@@ -112,13 +112,13 @@ impl Desired {
     }
 
     /// The account of that service account.
-    pub fn account(&self, name: &str) -> Option<&Account> {
+    pub fn account(&self, name: &str) -> Option<&LinkedServiceAccount> {
         self.accounts.iter().find(|account| account.name == name)
     }
 
     /// Where its images are.
-    pub fn place(&self) -> Place<'_> {
-        Place { host: &self.host, organization: &self.organization }
+    pub fn place(&self) -> RegistryScope<'_> {
+        RegistryScope { host: &self.host, organization: &self.organization }
     }
 
     /// The user name a robot account logs in with.

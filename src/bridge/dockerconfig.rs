@@ -85,14 +85,14 @@ fn login(entry: &RawValue) -> Result<Option<Login>, Undecodable> {
 
 /// The images that a login is for: those of one organization in a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct RegistryScope<'a> {
     /// The registry's host.
     pub host: &'a str,
     /// The organization.
     pub organization: &'a str,
 }
 
-impl<'a> Place<'a> {
+impl<'a> RegistryScope<'a> {
     /// Where an image is, `host/organization/repository`.
     pub fn of_image(image: &'a str) -> Option<Self> {
         let (host, path) = image.split_once('/')?;
@@ -113,14 +113,14 @@ impl<'a> Place<'a> {
 
 /// The entry of a docker configuration that is ours.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
+pub struct AuthEntry<'a> {
     /// What it is for; its key is the host, as the operator has it.
-    pub place: Place<'a>,
+    pub place: RegistryScope<'a>,
     /// The login.
     pub login: &'a Login,
 }
 
-impl Entry<'_> {
+impl AuthEntry<'_> {
     /// Writes a docker configuration with this entry, the way the operator does: `auth` and nothing else
     /// (QBO `controllers/namespace_controller.go:414`). Everything else in `before` is kept to the letter, whether or not it
     /// is understood; what is no JSON object holds nothing that could be kept.
@@ -205,7 +205,7 @@ impl<'de> Deserialize<'de> for Fields {
 pub fn is_plain(content: &SecretString) -> bool {
     let Ok(Parsed { logins, .. }) = parse(content.expose_secret().as_bytes()) else { return false };
     let [(host, login)] = logins.as_slice() else { return false };
-    let entry = Entry { place: Place { host, organization: "" }, login };
+    let entry = AuthEntry { place: RegistryScope { host, organization: "" }, login };
     entry.render(None).expose_secret() == content.expose_secret()
 }
 
@@ -249,8 +249,8 @@ mod tests {
 
     const ORGANIZATION: &str = "openshift_shop";
 
-    fn entry<'a>(host: &'a str, login: &'a Login) -> Entry<'a> {
-        Entry { place: Place { host, organization: ORGANIZATION }, login }
+    fn entry<'a>(host: &'a str, login: &'a Login) -> AuthEntry<'a> {
+        AuthEntry { place: RegistryScope { host, organization: ORGANIZATION }, login }
     }
 
     #[test]
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn a_key_serves_its_host_or_its_organization() {
-        let place = Place { host: "q:443", organization: ORGANIZATION };
+        let place = RegistryScope { host: "q:443", organization: ORGANIZATION };
         let serving = [
             "q:443",
             "https://q:443",
@@ -398,7 +398,7 @@ mod tests {
 
     #[test]
     fn an_image_is_in_a_place() {
-        let place = |host, organization| Some(Place { host, organization });
+        let place = |host, organization| Some(RegistryScope { host, organization });
         let table = [
             ("q:443/openshift_shop/app:1", place("q:443", "openshift_shop")),
             ("q/a/b/c@sha256:0", place("q", "a")),
@@ -406,7 +406,7 @@ mod tests {
             ("app", None),
         ];
         for (image, expected) in table {
-            assert_eq!(Place::of_image(image), expected, "{image}");
+            assert_eq!(RegistryScope::of_image(image), expected, "{image}");
         }
     }
 

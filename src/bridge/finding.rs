@@ -4,17 +4,17 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub use super::code::{Code, Entry};
+pub use super::code::{Code, FindingSpec};
 use super::rights::grant;
 use super::shell::quoted;
-use super::snapshot::Unread;
+use super::snapshot::ReadError;
 
 /// How bad a finding is. Ordered from fine to broken; `Unknown` stands between what is fine and what is wrong,
 /// since it is neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Level {
+pub enum Severity {
     /// As it should be.
     Ok,
     /// Worth knowing, nothing to do.
@@ -27,15 +27,15 @@ pub enum Level {
     Error,
 }
 
-impl Level {
+impl Severity {
     /// The level in one lower-case word.
     pub fn as_str(self) -> &'static str {
         match self {
-            Level::Ok => "ok",
-            Level::Info => "info",
-            Level::Unknown => "unknown",
-            Level::Warning => "warning",
-            Level::Error => "error",
+            Severity::Ok => "ok",
+            Severity::Info => "info",
+            Severity::Unknown => "unknown",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
         }
     }
 }
@@ -100,7 +100,7 @@ pub struct Finding {
     /// Stable code; its entry in the table has the level and the explanation.
     pub code: Code,
     /// The level, as the table has it.
-    pub level: Level,
+    pub level: Severity,
     /// The namespace it concerns; none for the integration as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -140,7 +140,7 @@ impl Finding {
     }
 
     /// That something could not be read; where rights are missing, with the command that gives them.
-    pub fn unread(object: ObjectRef, unread: &Unread) -> Self {
+    pub fn unread(object: ObjectRef, unread: &ReadError) -> Self {
         let finding = Self::new(Code::CouldNotRead, object, format!("Could not {}: {}", unread.call, unread.reason));
         match grant(unread) {
             Some(command) => finding.asking(Administrator::Cluster, command),

@@ -5,7 +5,7 @@ use std::fmt;
 use super::image_policy::ImagePolicy;
 use super::mark::ClusterIdentity;
 use super::names::{ClusterId, QuayUrl};
-use super::snapshot::{Read, Rewriters, Unread, UnreadKind};
+use super::snapshot::{Observed, BuildWebhookOwners, ReadError, ReadErrorKind};
 
 /// What we need of a QuayIntegration (`quay.redhat.com/v1`, QBO `api/v1/quayintegration_types.go`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl fmt::Display for Source {
 
 /// A setting and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setting<T> {
+pub struct Sourced<T> {
     /// The value.
     pub value: T,
     /// Where it came from.
@@ -89,11 +89,11 @@ pub struct Setting<T> {
 
 /// What flags and environment variables say; they go before the QuayIntegration.
 #[derive(Clone, Debug, Default)]
-pub struct Given {
+pub struct Overrides {
     /// The address of the Quay.
-    pub url: Option<Setting<String>>,
+    pub url: Option<Sourced<String>>,
     /// The cluster ID.
-    pub cluster_id: Option<Setting<String>>,
+    pub cluster_id: Option<Sourced<String>>,
     /// A token was given; the token itself is not ours to keep.
     pub token: Option<Source>,
     /// Do not verify certificates.
@@ -104,22 +104,22 @@ pub struct Given {
 #[derive(Clone, Debug)]
 pub struct IntegrationSnapshot {
     /// What was given.
-    pub given: Given,
+    pub given: Overrides,
     /// The QuayIntegrations of the cluster.
-    pub resources: Read<Vec<QuayIntegration>>,
+    pub resources: Observed<Vec<QuayIntegration>>,
     /// The token in the Secret that the QuayIntegration names; `None` if it was not looked for.
-    pub stored_token: Option<Read<StoredToken>>,
+    pub stored_token: Option<Observed<StoredTokenState>>,
     /// Who rewrites builds; `None` if nobody asked.
-    pub rewriters: Option<Rewriters>,
+    pub rewriters: Option<BuildWebhookOwners>,
     /// Which registries the cluster uses; `None` if nobody asked, or the cluster has no such policy.
-    pub image_policy: Option<Read<ImagePolicy>>,
+    pub image_policy: Option<Observed<ImagePolicy>>,
     /// This cluster's API server, `host:port`.
     pub server: String,
 }
 
 /// What the Secret with the token holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoredToken {
+pub enum StoredTokenState {
     /// A token.
     Present,
     /// There is no such Secret.
@@ -136,9 +136,9 @@ pub enum StoredToken {
 #[derive(Clone, Debug)]
 pub struct Integration {
     /// The address of the Quay.
-    pub url: Setting<QuayUrl>,
+    pub url: Sourced<QuayUrl>,
     /// The cluster ID.
-    pub cluster_id: Setting<ClusterId>,
+    pub cluster_id: Sourced<ClusterId>,
     /// The one QuayIntegration, where there is one, it could be read, and it is about this Quay and cluster ID.
     pub resource: Option<QuayIntegration>,
     /// The namespace lists could not be read: whether a namespace is in scope is unknown.
@@ -159,12 +159,12 @@ impl IntegrationSnapshot {
     }
 
     /// The address of the Quay as written, and where.
-    pub fn url(&self) -> Option<Setting<String>> {
+    pub fn url(&self) -> Option<Sourced<String>> {
         self.setting(&self.given.url, |resource| &resource.hostname)
     }
 
     /// The cluster ID as written, and where.
-    pub fn cluster_id(&self) -> Option<Setting<String>> {
+    pub fn cluster_id(&self) -> Option<Sourced<String>> {
         self.setting(&self.given.cluster_id, |resource| &resource.cluster_id)
     }
 
@@ -187,7 +187,7 @@ impl IntegrationSnapshot {
     }
 
     /// Why it is unknown whether there is a token, if it is: none was given, and the stored one could not be read.
-    pub fn token_unread(&self) -> Option<&Unread> {
+    pub fn token_unread(&self) -> Option<&ReadError> {
         let stored = self.stored_token.as_ref().and_then(|stored| stored.as_ref().err());
         self.resources.as_ref().err().or(stored).filter(|_| self.given.token.is_none())
     }
@@ -195,7 +195,7 @@ impl IntegrationSnapshot {
     /// Whether there is no token because the user is not allowed to read the QuayIntegration or the Secret with the token: as
     /// any user of a project without permissions in the cluster.
     pub fn is_for_administrators(&self) -> bool {
-        self.token_unread().is_some_and(|unread| unread.kind == UnreadKind::Forbidden)
+        self.token_unread().is_some_and(|unread| unread.kind == ReadErrorKind::Forbidden)
     }
 
     /// Why there is no token, where none was given and none is stored that can be used.
@@ -212,9 +212,9 @@ impl IntegrationSnapshot {
         }
         let Some(key) = &resource.credentials else { return "the QuayIntegration names no credentialsSecret".to_owned() };
         match &self.stored_token {
-            Some(Ok(StoredToken::SecretMissing)) => format!("{key}: there is no such Secret"),
-            Some(Ok(StoredToken::KeyMissing)) => format!("{key}: the Secret has no such key"),
-            Some(Ok(StoredToken::Unusable)) => format!("{key}: what it holds cannot be a token"),
+            Some(Ok(StoredTokenState::SecretMissing)) => format!("{key}: there is no such Secret"),
+            Some(Ok(StoredTokenState::KeyMissing)) => format!("{key}: the Secret has no such key"),
+            Some(Ok(StoredTokenState::Unusable)) => format!("{key}: what it holds cannot be a token"),
             _ => format!("{key}: it is empty"),
         }
     }
@@ -237,8 +237,8 @@ impl IntegrationSnapshot {
         let url = self.url()?;
         let cluster_id = self.cluster_id()?;
         Some(Integration {
-            url: Setting { value: QuayUrl::parse(&url.value).ok()?.0, source: url.source },
-            cluster_id: Setting { value: ClusterId::new(cluster_id.value), source: cluster_id.source },
+            url: Sourced { value: QuayUrl::parse(&url.value).ok()?.0, source: url.source },
+            cluster_id: Sourced { value: ClusterId::new(cluster_id.value), source: cluster_id.source },
             resource: self.resource().filter(|_| self.differing().is_empty()).cloned(),
             lists_unread: self.differing().is_empty() && !matches!(self.resources.as_deref(), Ok([] | [_])),
             insecure: self.insecure(),
@@ -257,20 +257,20 @@ impl IntegrationSnapshot {
         self.given.insecure || self.resource().is_some_and(|resource| resource.insecure)
     }
 
-    fn setting(&self, given: &Option<Setting<String>>, field: fn(&QuayIntegration) -> &String) -> Option<Setting<String>> {
+    fn setting(&self, given: &Option<Sourced<String>>, field: fn(&QuayIntegration) -> &String) -> Option<Sourced<String>> {
         given.clone().or_else(|| {
             let resource = self.resource()?;
             let value = field(resource).trim();
-            (!value.is_empty()).then(|| Setting { value: value.to_owned(), source: Source::Resource(resource.name.clone()) })
+            (!value.is_empty()).then(|| Sourced { value: value.to_owned(), source: Source::Resource(resource.name.clone()) })
         })
     }
 }
 
 /// What stands in the way of every call to Quay, or of every call of a kind. Learnt from answers, reported once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum QuayProblem {
     /// No answer; the step at which it stopped and why.
-    Unreachable { step: Step, reason: String },
+    Unreachable { step: ConnectionStage, reason: String },
     /// The certificate is not trusted.
     Untrusted { reason: String },
     /// The token is not accepted (401).
@@ -287,7 +287,7 @@ pub enum Trouble {
 
 /// How far a call to Quay came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum ConnectionStage {
     /// Looking up the name.
     Name,
     /// Opening the connection.
@@ -298,13 +298,13 @@ pub enum Step {
     Http,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for ConnectionStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Step::Name => "looking up the name",
-            Step::Connect => "connecting",
-            Step::Tls => "agreeing on TLS",
-            Step::Http => "waiting for an answer",
+            ConnectionStage::Name => "looking up the name",
+            ConnectionStage::Connect => "connecting",
+            ConnectionStage::Tls => "agreeing on TLS",
+            ConnectionStage::Http => "waiting for an answer",
         })
     }
 }
@@ -315,7 +315,7 @@ mod tests {
 
     fn snapshot(url: Option<&str>, cluster_id: Option<&str>) -> IntegrationSnapshot {
         let given =
-            |value: Option<&str>, name| value.map(|value| Setting { value: value.to_owned(), source: Source::Flag(name) });
+            |value: Option<&str>, name| value.map(|value| Sourced { value: value.to_owned(), source: Source::Flag(name) });
         let resource = QuayIntegration {
             hostname: "https://quay.example.com".into(),
             cluster_id: "prod".into(),
@@ -323,7 +323,7 @@ mod tests {
             ..QuayIntegration::default()
         };
         IntegrationSnapshot {
-            given: Given { url: given(url, "--quay-url"), cluster_id: given(cluster_id, "--cluster-id"), ..Given::default() },
+            given: Overrides { url: given(url, "--quay-url"), cluster_id: given(cluster_id, "--cluster-id"), ..Overrides::default() },
             resources: Ok(vec![resource]),
             stored_token: None,
             rewriters: None,
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn says_why_there_is_no_token() {
-        let unread = |call: &str| Unread { call: call.into(), reason: "forbidden".into(), kind: UnreadKind::Forbidden };
+        let unread = |call: &str| ReadError { call: call.into(), reason: "forbidden".into(), kind: ReadErrorKind::Forbidden };
         let key = SecretKey { namespace: "a".into(), name: "b".into(), key: "token".into() };
         let resource = QuayIntegration { hostname: "https://quay.example.com".into(), ..QuayIntegration::default() };
         let complete = QuayIntegration { credentials: Some(key), ..resource.clone() };
@@ -395,12 +395,12 @@ mod tests {
             (Ok(vec![complete.clone()]), Some(Err(unread("read it"))), own, "could not read it: forbidden", true),
             (
                 Ok(vec![complete.clone()]),
-                Some(Ok(StoredToken::SecretMissing)),
+                Some(Ok(StoredTokenState::SecretMissing)),
                 own,
                 "Secret a/b, key token: there is no such Secret",
                 false,
             ),
-            (Ok(vec![complete]), Some(Ok(StoredToken::Empty)), own, "Secret a/b, key token: it is empty", false),
+            (Ok(vec![complete]), Some(Ok(StoredTokenState::Empty)), own, "Secret a/b, key token: it is empty", false),
         ];
         for (resources, stored_token, url, reason, is_for_administrators) in table {
             let mut snapshot = IntegrationSnapshot { resources, stored_token, ..snapshot(Some(url), Some("prod")) };

@@ -32,7 +32,7 @@ impl From<&str> for ClusterIdentity {
 
 /// Who an object in Quay belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct OwnershipMark {
     /// The cluster. Version 0 has no id.
     pub cluster: ClusterIdentity,
     /// The namespace.
@@ -43,7 +43,7 @@ pub struct Mark {
     pub created: bool,
 }
 
-impl Mark {
+impl OwnershipMark {
     /// A mark in an organization that might not be of our making.
     pub fn new(cluster: &ClusterIdentity, namespace: &str, uid: &str) -> Self {
         Self { cluster: cluster.clone(), namespace: namespace.into(), uid: uid.into(), created: false }
@@ -74,7 +74,7 @@ impl Mark {
     /// The same uid is the same namespace whatever the cluster is called. Another uid in the same cluster is a namespace of
     /// that name that was deleted: who makes one of that name now may be anybody, and has no right to what the other one
     /// left. Where our own uid could not be read, the name in this cluster has to do.
-    pub fn owner(&self, ours: &Mark) -> Owner {
+    pub fn owner(&self, ours: &OwnershipMark) -> Owner {
         if self.namespace != ours.namespace {
             return Owner::Foreign;
         }
@@ -110,7 +110,7 @@ pub enum Owner {
     Foreign,
 }
 
-impl std::fmt::Display for Mark {
+impl std::fmt::Display for OwnershipMark {
     /// Version 1. The server comes last and is cut, so that a mark always fits.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let created = if self.created { " created" } else { "" };
@@ -134,25 +134,25 @@ mod tests {
     fn a_mark_reads_back_and_fits() {
         let uid = "7b3f2d4e-6c1a-4f5e-9d8c-0a1b2c3d4e5f";
         for created in [true, false] {
-            let mark = Mark { created, ..Mark::new(&cluster(uid, &"s".repeat(300)), &"n".repeat(63), uid) };
+            let mark = OwnershipMark { created, ..OwnershipMark::new(&cluster(uid, &"s".repeat(300)), &"n".repeat(63), uid) };
             assert!(mark.to_string().chars().count() <= MAX_DESCRIPTION_LENGTH);
-            let read = Mark::parse(&mark.to_string()).unwrap();
+            let read = OwnershipMark::parse(&mark.to_string()).unwrap();
             assert!(read.cluster.server.len() > 40, "{read:?}");
-            assert_eq!(Mark { cluster: mark.cluster.clone(), ..read }, mark);
+            assert_eq!(OwnershipMark { cluster: mark.cluster.clone(), ..read }, mark);
         }
         for text in ["", "pull", "oc-quay", "oc-quay cluster=a", "my oc-quay cluster=a namespace=b uid=c", "oc-quay vault"] {
-            assert_eq!(Mark::parse(text), None, "{text}");
+            assert_eq!(OwnershipMark::parse(text), None, "{text}");
         }
     }
 
     #[test]
     fn marks_of_version_0_and_of_later_ones_are_read() {
-        let before = Mark::parse("oc-quay cluster=api.a:6443 namespace=ns uid=1").unwrap();
-        assert_eq!(before, Mark::new(&cluster("", "api.a:6443"), "ns", "1"));
-        let later = Mark::parse("oc-quay v7 uid=1 more=2 namespace=ns cluster=c created server=api.a:6443").unwrap();
-        assert_eq!(later, Mark { created: true, ..Mark::new(&cluster("c", "api.a:6443"), "ns", "1") });
-        let unknown = Mark::parse("oc-quay v7 owner=1").unwrap();
-        assert_eq!(unknown.owner(&Mark::new(&cluster("c", "api.a:6443"), "ns", "1")), Owner::Foreign);
+        let before = OwnershipMark::parse("oc-quay cluster=api.a:6443 namespace=ns uid=1").unwrap();
+        assert_eq!(before, OwnershipMark::new(&cluster("", "api.a:6443"), "ns", "1"));
+        let later = OwnershipMark::parse("oc-quay v7 uid=1 more=2 namespace=ns cluster=c created server=api.a:6443").unwrap();
+        assert_eq!(later, OwnershipMark { created: true, ..OwnershipMark::new(&cluster("c", "api.a:6443"), "ns", "1") });
+        let unknown = OwnershipMark::parse("oc-quay v7 owner=1").unwrap();
+        assert_eq!(unknown.owner(&OwnershipMark::new(&cluster("c", "api.a:6443"), "ns", "1")), Owner::Foreign);
     }
 
     #[test]
@@ -182,8 +182,8 @@ mod tests {
             (here, "other", "1", "1", Owner::Foreign),
         ];
         for ((id, server), namespace, theirs, ours, owner) in rows {
-            let ours = Mark::new(&cluster("c", "api.a:6443"), "ns", ours);
-            let found = Mark::new(&cluster(id, server), namespace, theirs).owner(&ours);
+            let ours = OwnershipMark::new(&cluster("c", "api.a:6443"), "ns", ours);
+            let found = OwnershipMark::new(&cluster(id, server), namespace, theirs).owner(&ours);
             assert_eq!(found, owner, "{id} {server} {namespace} {theirs:?} seen from {ours:?}");
         }
     }

@@ -13,7 +13,7 @@ pub const OPERATOR_FINALIZER: &str = "quay.redhat.com/quayintegrations";
 pub const FINALIZER: &str = "oc-quay/organization";
 
 /// Annotation on a namespace: `delete` lets its organization go with it, `retain` keeps it, whatever goes for others.
-pub const ON_DELETION_ANNOTATION: &str = "oc-quay/on-deletion";
+pub const DELETION_POLICY_ANNOTATION: &str = "oc-quay/on-deletion";
 
 /// Label that we put on every object we create in the cluster, with the value [`MANAGED_BY`].
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
@@ -22,7 +22,7 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 pub const MANAGED_BY: &str = "oc-quay";
 
 /// What our own bridge and its objects in the cluster are called.
-pub const BRIDGE: &str = "oc-quay";
+pub const CONTROLLER_NAME: &str = "oc-quay";
 
 /// The environment variable that tells a replica in a pod which pod that is.
 pub const POD_NAME: &str = "POD_NAME";
@@ -35,10 +35,10 @@ pub const LEASE: &str = "oc-quay";
 pub const OPERATOR_WEBHOOK: &str = "quayintegration.quay.redhat.com";
 
 /// The name of our bridge's webhook inside its MutatingWebhookConfiguration.
-pub const BRIDGE_WEBHOOK: &str = "builds.bridge.oc-quay";
+pub const CONTROLLER_WEBHOOK: &str = "builds.bridge.oc-quay";
 
 /// The path at which our bridge answers it.
-pub const BRIDGE_WEBHOOK_PATH: &str = "/builds";
+pub const CONTROLLER_WEBHOOK_PATH: &str = "/builds";
 
 /// Annotation on a service account: the role that its robot account was asked to have with `link --service-account`.
 pub const ROLE_ANNOTATION: &str = "oc-quay/role";
@@ -54,7 +54,7 @@ pub const CONTROLLER_ANNOTATION: &str = "oc-quay/controller";
 pub const REPOSITORY_ANNOTATION: &str = "oc-quay/repository";
 
 /// Annotation on a BuildConfig that `builds rewrite` made push to Quay: where it pushed before, as JSON.
-pub const FORMER_OUTPUT_ANNOTATION: &str = "oc-quay/former-output";
+pub const ORIGINAL_OUTPUT_ANNOTATION: &str = "oc-quay/former-output";
 
 /// Annotation on a Build: how far the controller is with the import of its image, and the Build's uid, since a clone of a
 /// Build has its annotations.

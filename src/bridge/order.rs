@@ -6,7 +6,7 @@ use super::change::Change;
 
 /// What a change has to do with an earlier one of its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum After {
+enum Dependency {
     /// It waits, and is skipped if the earlier one failed.
     Requires,
     /// It waits, and is skipped if the earlier one was tried and failed.
@@ -72,8 +72,8 @@ fn groups(change: &Change) -> Vec<Group<'_>> {
 }
 
 /// The groups of which a change waits for the earlier members.
-fn waits(change: &Change) -> Vec<(Group<'_>, After)> {
-    use After::*;
+fn waits(change: &Change) -> Vec<(Group<'_>, Dependency)> {
+    use Dependency::*;
     use Change::*;
     // Nothing is made for a namespace that could not be brought into scope.
     let mut waits = vec![(Group::Scope, Requires)];
@@ -115,7 +115,7 @@ struct Node {
     /// So many others have to end before it.
     pending: usize,
     /// Those that wait for it; a joint for its members, without a condition.
-    waiting: Vec<(usize, Option<After>)>,
+    waiting: Vec<(usize, Option<Dependency>)>,
     /// A change is skipped, since something before it did not go well.
     is_skipped: bool,
     /// Of a joint: all before it were done, and one of them failed.
@@ -183,7 +183,7 @@ impl Schedule {
         }
     }
 
-    fn wait(&mut self, later: usize, earlier: usize, after: Option<After>) {
+    fn wait(&mut self, later: usize, earlier: usize, after: Option<Dependency>) {
         self.nodes[earlier].waiting.push((later, after));
         self.nodes[later].pending += 1;
     }
@@ -205,9 +205,9 @@ impl Schedule {
                 node.all_done &= done;
                 node.any_failed |= failed;
                 node.is_skipped |= match after {
-                    Some(After::Requires) => !done,
-                    Some(After::StopsOnFailure) => failed,
-                    Some(After::Follows) | None => false,
+                    Some(Dependency::Requires) => !done,
+                    Some(Dependency::StopsOnFailure) => failed,
+                    Some(Dependency::Follows) | None => false,
                 };
                 if node.pending > 0 {
                     continue;
@@ -296,23 +296,23 @@ mod tests {
     }
 
     /// What `later` has to do with each group that `earlier` is in.
-    fn after(later: &Change, earlier: &Change) -> Vec<After> {
+    fn after(later: &Change, earlier: &Change) -> Vec<Dependency> {
         let earlier = groups(earlier);
         waits(later).into_iter().filter(|(group, _)| earlier.contains(group)).map(|(_, after)| after).collect()
     }
 
     #[test]
     fn one_robot_account_that_fails_does_not_stop_the_others() {
-        assert_eq!(after(&secret("builder"), &robot("builder")), [After::Requires]);
+        assert_eq!(after(&secret("builder"), &robot("builder")), [Dependency::Requires]);
         assert_eq!(after(&secret("builder"), &robot("default")), []);
-        assert_eq!(after(&repository("app"), &permission("default")), [After::Follows]);
+        assert_eq!(after(&repository("app"), &permission("default")), [Dependency::Follows]);
     }
 
     #[test]
     fn tokens_are_renewed_one_by_one() {
-        assert_eq!(after(&rotate("default"), &secret("builder")), [After::StopsOnFailure]);
-        assert_eq!(after(&rotate("default"), &rotate("builder")), [After::StopsOnFailure]);
-        assert_eq!(after(&secret("default"), &rotate("default")), [After::Requires]);
+        assert_eq!(after(&rotate("default"), &secret("builder")), [Dependency::StopsOnFailure]);
+        assert_eq!(after(&rotate("default"), &rotate("builder")), [Dependency::StopsOnFailure]);
+        assert_eq!(after(&secret("default"), &rotate("default")), [Dependency::Requires]);
     }
 
     #[test]
@@ -381,9 +381,9 @@ mod tests {
                         for after in after(&changes[index], earlier) {
                             prop_assert!(end.is_some(), "{index} did not wait");
                             is_to_be_made &= match after {
-                                After::Requires => *end == Some(End::Done),
-                                After::StopsOnFailure => *end != Some(End::Failed),
-                                After::Follows => true,
+                                Dependency::Requires => *end == Some(End::Done),
+                                Dependency::StopsOnFailure => *end != Some(End::Failed),
+                                Dependency::Follows => true,
                             };
                         }
                     }

@@ -3,16 +3,16 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Role;
-use super::desired::{Account, DEFAULT_ACCOUNTS, Desired};
+use super::desired::{LinkedServiceAccount, DEFAULT_ACCOUNTS, Desired};
 use super::finding::Code;
-use super::mark::{Mark, Owner};
+use super::mark::{OwnershipMark, Owner};
 use super::snapshot::{NamespaceSnapshot, Organization, Robot};
 
 /// What a namespace has to show for an organization.
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// The mark that we would write.
-    pub mark: Mark,
+    pub mark: OwnershipMark,
     /// The logins to robot accounts of the organization that the namespace's secrets hold, by short name; none where the
     /// secrets could not be read.
     logins: Option<Vec<(String, SecretString)>>,
@@ -20,7 +20,7 @@ pub struct Claim {
 
 /// Whose an organization is that the token administers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum OwnershipState {
     /// A mark says that it is this namespace's.
     Ours,
     /// It carries no mark, and the namespace was linked with it already: it holds the current token of the robot account that
@@ -31,7 +31,7 @@ pub enum Standing {
     /// It carries no mark, and nothing says whose it is.
     Unproven,
     /// It carries the mark of others.
-    Others(Mark, Owner),
+    Others(OwnershipMark, Owner),
     /// It carries no mark, and Quay does not show the tokens of robot accounts that the namespace holds logins for.
     Hidden,
     /// Its robot accounts could not be read, or it carries no mark and the secrets could not be read.
@@ -53,29 +53,29 @@ impl Claim {
 
     /// The claim of a namespace that was never linked.
     #[cfg(test)]
-    pub(crate) fn without_logins(mark: Mark) -> Self {
+    pub(crate) fn without_logins(mark: OwnershipMark) -> Self {
         Self { mark, logins: Some(vec![]) }
     }
 
     /// Whose an organization is. An adoption counts before the marks of its robot accounts, and any one of these that is
     /// not ours before all that are.
-    pub fn standing(&self, organization: &Organization) -> Standing {
-        let of_mark = |mark: &Mark| match mark.owner(&self.mark) {
-            Owner::Ours => Standing::Ours,
-            owner => Standing::Others(mark.clone(), owner),
+    pub fn standing(&self, organization: &Organization) -> OwnershipState {
+        let of_mark = |mark: &OwnershipMark| match mark.owner(&self.mark) {
+            Owner::Ours => OwnershipState::Ours,
+            owner => OwnershipState::Others(mark.clone(), owner),
         };
         if let Some(mark) = &organization.adopted_by {
             return of_mark(mark);
         }
-        let Ok(robots) = &organization.robots else { return Standing::Unknown };
+        let Ok(robots) = &organization.robots else { return OwnershipState::Unknown };
         let marks = robots.iter().filter_map(|robot| robot.mark.as_ref());
         match marks.max_by_key(|mark| mark.owner(&self.mark)) {
             Some(mark) => of_mark(mark),
-            None if self.is_linked(robots) => Standing::Linked,
-            None if organization.is_blank => Standing::Blank,
-            None if self.logins.is_none() => Standing::Unknown,
-            None if robots.iter().any(|robot| self.holds_hidden_token(robot)) => Standing::Hidden,
-            None => Standing::Unproven,
+            None if self.is_linked(robots) => OwnershipState::Linked,
+            None if organization.is_blank => OwnershipState::Blank,
+            None if self.logins.is_none() => OwnershipState::Unknown,
+            None if robots.iter().any(|robot| self.holds_hidden_token(robot)) => OwnershipState::Hidden,
+            None => OwnershipState::Unproven,
         }
     }
 
@@ -100,21 +100,21 @@ impl Claim {
     /// What keeps the namespace from using the organization; none where it is free to, or where that is reported by itself.
     pub fn obstacle(&self, organization: &Organization, name: &str) -> Option<(Code, String)> {
         Some(match self.standing(organization) {
-            Standing::Ours | Standing::Linked | Standing::Blank => return None,
-            Standing::Hidden => return None,
-            Standing::Unknown if organization.robots.is_err() => return None,
-            Standing::Unknown => {
+            OwnershipState::Ours | OwnershipState::Linked | OwnershipState::Blank => return None,
+            OwnershipState::Hidden => return None,
+            OwnershipState::Unknown if organization.robots.is_err() => return None,
+            OwnershipState::Unknown => {
                 (Code::CouldNotRead, format!("Organization {name} carries no mark, and whose it is shows in the secrets alone"))
             }
-            Standing::Unproven => (
+            OwnershipState::Unproven => (
                 Code::OrganizationNotProven,
                 format!("Organization {name} exists, and nothing shows that it was made for this namespace"),
             ),
-            Standing::Others(Mark { namespace, uid, .. }, Owner::Former) => (
+            OwnershipState::Others(OwnershipMark { namespace, uid, .. }, Owner::Former) => (
                 Code::OrganizationOfFormerNamespace,
                 format!("Organization {name} was made for an earlier namespace {namespace}, uid {uid}"),
             ),
-            Standing::Others(Mark { namespace, uid, cluster, .. }, Owner::Unclear) => (
+            OwnershipState::Others(OwnershipMark { namespace, uid, cluster, .. }, Owner::Unclear) => (
                 Code::OrganizationOfFormerNamespace,
                 format!(
                     "Organization {name} was made for another namespace {namespace}, uid {uid}: an earlier one, or one of \
@@ -122,7 +122,7 @@ impl Claim {
                     cluster.server
                 ),
             ),
-            Standing::Others(Mark { namespace, cluster, .. }, _) => (
+            OwnershipState::Others(OwnershipMark { namespace, cluster, .. }, _) => (
                 Code::OrganizationOfAnotherCluster,
                 format!("Organization {name} was marked by namespace {namespace} of cluster {}", cluster.server),
             ),
@@ -132,7 +132,7 @@ impl Claim {
     /// Why an organization that appeared while one was to be created is not taken for the namespace's; none where it is.
     /// Nothing in it may be of others, as far as nothing proves that it is the namespace's.
     pub fn refusal(&self, organization: &Organization, name: &str) -> Option<String> {
-        if matches!(self.standing(organization), Standing::Ours | Standing::Linked | Standing::Blank) {
+        if matches!(self.standing(organization), OwnershipState::Ours | OwnershipState::Linked | OwnershipState::Blank) {
             return None;
         }
         let unknown = || format!("Organization {name} exists by now, and whose it is could not be read");
@@ -142,7 +142,7 @@ impl Claim {
 
     /// Whether the robot account of a linked service account is the namespace's to use, in an organization that is. Beyond
     /// the three that every namespace has, it must be ours, or its current token be in the namespace already.
-    pub fn allows_robot(&self, organization: &Organization, account: &Account) -> bool {
+    pub fn allows_robot(&self, organization: &Organization, account: &LinkedServiceAccount) -> bool {
         let is_usual = DEFAULT_ACCOUNTS.iter().any(|(name, _)| *name == account.name);
         organization.robot(&account.name).is_none_or(|robot| is_usual || robot.is_ours() || self.holds_token(robot))
     }

@@ -5,7 +5,7 @@ mod deletion;
 mod unlink;
 
 pub use builds::{BuildsPlan, restore_builds, rewrite_builds};
-pub use deletion::{Farewell, farewell, guard};
+pub use deletion::{CleanupPlan, farewell, guard};
 pub use unlink::{UnlinkOptions, unlink};
 
 use std::collections::BTreeSet;
@@ -13,15 +13,15 @@ use std::collections::BTreeSet;
 use super::Role;
 use super::change::{Change, ServiceAccountEdit};
 use super::checks::{
-    SecretState, Spare, Subject, default_permissions_of, has_too_little_right, kept_by_others, not_ours, secret_state,
+    SecretState, Spare, Assessed, default_permissions_of, has_too_little_right, kept_by_others, not_ours, secret_state,
     spare_kept, spares, surplus,
 };
-use super::desired::{self, Account};
-use super::finding::{Code, Finding, Level, ObjectRef};
-use super::mark::{Mark, Owner};
+use super::desired::{self, LinkedServiceAccount};
+use super::finding::{Code, Finding, Severity, ObjectRef};
+use super::mark::{OwnershipMark, Owner};
 use super::names::{self, OPERATOR_FINALIZER};
-use super::ownership::{Claim, Standing};
-use super::snapshot::{Namespace, Organization, Read, Robot, ServiceAccount};
+use super::ownership::{Claim, OwnershipState};
+use super::snapshot::{Namespace, Organization, Observed, Robot, ServiceAccount};
 
 /// What a person allowed beyond the safe changes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,7 +90,7 @@ impl Plan {
 
 /// Plans what a namespace in scope needs. Nothing is planned for a part that could not be read, and nothing of the
 /// user's is ever deleted.
-pub fn repair(subject: &Subject, options: Options) -> Plan {
+pub fn repair(subject: &Assessed, options: Options) -> Plan {
     let mut planner = Planner::new(subject, options);
     let namespace = subject.snapshot.namespace.as_ref().ok().and_then(Option::as_ref);
     if namespace.is_some_and(|namespace| namespace.terminating) {
@@ -105,32 +105,32 @@ pub fn repair(subject: &Subject, options: Options) -> Plan {
 }
 
 /// What to say of tokens that were to be renewed and are not.
-pub fn not_renewed(subject: &Subject, reason: &str) -> Finding {
+pub fn not_renewed(subject: &Assessed, reason: &str) -> Finding {
     let name = &subject.desired.organization;
     let message = format!("Tokens of robot accounts in organization {name} are not renewed: {reason}");
     Finding::new(Code::TokenNotRenewed, ObjectRef::cluster("Organization", name), message).in_namespace(&subject.snapshot.name)
 }
 
 struct Planner<'a> {
-    subject: &'a Subject<'a>,
+    subject: &'a Assessed<'a>,
     options: Options,
     plan: Plan,
     claim: Claim,
     /// The linked service accounts whose robot accounts are the namespace's to use, or were asked to be taken over.
-    accounts: Vec<&'a Account>,
+    accounts: Vec<&'a LinkedServiceAccount>,
     /// Whose the organization is, if there is one.
-    standing: Option<Standing>,
+    standing: Option<OwnershipState>,
     /// What is in the organization is this namespace's to have. Without the namespace's uid nobody knows.
     may_use: bool,
 }
 
 impl<'a> Planner<'a> {
-    fn new(subject: &'a Subject<'a>, options: Options) -> Self {
+    fn new(subject: &'a Assessed<'a>, options: Options) -> Self {
         let (claim, organization) = (subject.claim(), subject.snapshot.organization());
-        let is_usable = |account: &&Account| options.adopt || organization.is_none_or(|found| claim.allows_robot(found, account));
+        let is_usable = |account: &&LinkedServiceAccount| options.adopt || organization.is_none_or(|found| claim.allows_robot(found, account));
         let accounts = subject.desired.accounts.iter().filter(is_usable).collect();
         let standing = organization.map(|found| claim.standing(found));
-        let is_free = matches!(standing, Some(Standing::Ours | Standing::Linked | Standing::Blank));
+        let is_free = matches!(standing, Some(OwnershipState::Ours | OwnershipState::Linked | OwnershipState::Blank));
         let may_use = organization.is_some_and(|found| {
             let is_known = found.administered && found.robots.is_ok() && subject.snapshot.namespace.is_ok();
             is_known && (options.adopt || is_free)
@@ -157,7 +157,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Nothing is planned for what could not be read, and nobody shall think that nothing was to be done.
-    fn block_unread<T>(&mut self, kind: &'static str, name: &str, part: &Read<T>) {
+    fn block_unread<T>(&mut self, kind: &'static str, name: &str, part: &Observed<T>) {
         if let Err(unread) = part {
             self.block(Code::CouldNotRead, kind, name, format!("Could not {}: {}", unread.call, unread.reason));
         }
@@ -206,7 +206,7 @@ impl<'a> Planner<'a> {
                 }
                 let planned = self.plan.changes.len();
                 self.contents(organization);
-                if self.standing == Some(Standing::Hidden) && !self.options.adopt && self.plan.changes.len() > planned {
+                if self.standing == Some(OwnershipState::Hidden) && !self.options.adopt && self.plan.changes.len() > planned {
                     self.plan.changes.truncate(planned);
                     let message =
                         format!("Organization {name} carries no mark, and Quay does not show the tokens that tell whose it is");
@@ -220,24 +220,24 @@ impl<'a> Planner<'a> {
     fn adopt(&mut self, organization: &Organization) {
         let standing = self.claim.standing(organization);
         // The list of robot accounts shows to others that those with their marks were taken over.
-        let is_taken = |robot: &Robot| !robot.is_adopted && (standing != Standing::Ours || robot.mark.is_none());
+        let is_taken = |robot: &Robot| !robot.is_adopted && (standing != OwnershipState::Ours || robot.mark.is_none());
         let existing = self.accounts.iter().filter(|account| organization.robot(&account.name).is_some_and(is_taken));
         let robots: Vec<_> = existing.map(|account| account.name.clone()).collect();
         let former = match standing {
-            Standing::Ours if robots.is_empty() => return,
-            Standing::Ours => String::new(),
+            OwnershipState::Ours if robots.is_empty() => return,
+            OwnershipState::Ours => String::new(),
             // The mark of its first robot account does it.
-            Standing::Blank if organization.robots.as_ref().is_ok_and(Vec::is_empty) => return,
-            Standing::Others(mark, Owner::Former) => format!("which was made for an earlier namespace {}", mark.namespace),
-            Standing::Others(mark, Owner::Unclear) => {
+            OwnershipState::Blank if organization.robots.as_ref().is_ok_and(Vec::is_empty) => return,
+            OwnershipState::Others(mark, Owner::Former) => format!("which was made for an earlier namespace {}", mark.namespace),
+            OwnershipState::Others(mark, Owner::Unclear) => {
                 format!("which was made for another namespace {}, uid {}", mark.namespace, mark.uid)
             }
-            Standing::Others(mark, _) => {
+            OwnershipState::Others(mark, _) => {
                 format!("which namespace {} of cluster {} marked as its own", mark.namespace, mark.cluster.server)
             }
             _ => "which carries no mark".to_owned(),
         };
-        let mark = Mark { created: organization.is_created(), ..self.claim.mark.clone() }.to_string();
+        let mark = OwnershipMark { created: organization.is_created(), ..self.claim.mark.clone() }.to_string();
         let organization = self.subject.desired.organization.clone();
         self.plan.changes.push(Change::Adopt { organization, mark, former, robots });
     }
@@ -266,7 +266,7 @@ impl<'a> Planner<'a> {
             || (organization.is_blank
                 && organization.adopted_by.is_none()
                 && organization.robots.as_ref().is_ok_and(Vec::is_empty));
-        let mark = Mark { created: is_created, ..self.claim.mark.clone() }.to_string();
+        let mark = OwnershipMark { created: is_created, ..self.claim.mark.clone() }.to_string();
         for account in self.accounts.iter().filter(|account| organization.robot(&account.name).is_none()) {
             self.plan.changes.push(Change::CreateRobot {
                 organization: desired.organization.clone(),
@@ -349,7 +349,7 @@ impl<'a> Planner<'a> {
     }
 
     /// A service account is to have another role than its annotation (or its name) says so far.
-    fn role_changes(&self, account: &Account) -> bool {
+    fn role_changes(&self, account: &LinkedServiceAccount) -> bool {
         let service_account = self.subject.snapshot.service_account(&account.name);
         service_account.is_some_and(|service_account| desired::role(service_account) != Some(account.role))
     }
@@ -376,7 +376,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Plans the secret; says whether it is there, or will be.
-    fn secret(&mut self, account: &Account) -> bool {
+    fn secret(&mut self, account: &LinkedServiceAccount) -> bool {
         let snapshot = self.subject.snapshot;
         let existing = snapshot.secret(&account.secret);
         let token = self.token(account);
@@ -431,13 +431,13 @@ impl<'a> Planner<'a> {
 
     /// Reports tokens that were to be renewed and are not, unless an error says why already.
     fn report_unrenewed(&mut self) {
-        let has_new_token = |account: &Account| {
+        let has_new_token = |account: &LinkedServiceAccount| {
             let gives_token = |change: &Change| matches!(change, Change::RotateRobot { robot, .. } | Change::CreateRobot { robot, .. } if *robot == account.name);
             self.plan.changes.iter().any(gives_token)
         };
         let are_all_renewed =
             self.subject.snapshot.service_accounts.is_ok() && self.subject.desired.accounts.iter().all(has_new_token);
-        if !self.options.rotate || are_all_renewed || self.plan.blocked.iter().any(|finding| finding.level == Level::Error) {
+        if !self.options.rotate || are_all_renewed || self.plan.blocked.iter().any(|finding| finding.level == Severity::Error) {
             return;
         }
         let is_taken_over = self.plan.changes.iter().any(|change| matches!(change, Change::TakeOwnership { .. }));
@@ -457,15 +457,15 @@ impl<'a> Planner<'a> {
     /// The namespace's robot accounts that are not ours to renew.
     fn unmarked_robots(&self) -> Vec<String> {
         let organization = self.subject.snapshot.organization();
-        let exists = |account: &&Account| organization.is_some_and(|found| found.robot(&account.name).is_some());
+        let exists = |account: &&LinkedServiceAccount| organization.is_some_and(|found| found.robot(&account.name).is_some());
         let unmarked = self.accounts.iter().copied().filter(exists).filter(|account| !self.renews(account));
         unmarked.map(|account| account.name.clone()).collect()
     }
 
     /// A secret that is wrong stays wrong if the robot account is there but its token is not shown to us: a good
     /// secret is never overwritten with a worse one, so only a new token would help.
-    fn report_hidden_token(&mut self, account: &Account) {
-        let is_visible = self.may_use || self.standing == Some(Standing::Hidden);
+    fn report_hidden_token(&mut self, account: &LinkedServiceAccount) {
+        let is_visible = self.may_use || self.standing == Some(OwnershipState::Hidden);
         let Some(organization) = self.subject.snapshot.organization().filter(|_| is_visible) else { return };
         let is_fine = [Some(SecretState::Current), Some(SecretState::Unverified), None];
         let state = secret_state(self.subject.desired, account, self.subject.snapshot);
@@ -480,13 +480,13 @@ impl<'a> Planner<'a> {
     }
 
     /// Whether the token of a robot account is renewed: only of one that we made, or that is taken over.
-    fn renews(&self, account: &Account) -> bool {
+    fn renews(&self, account: &LinkedServiceAccount) -> bool {
         let organization = self.subject.snapshot.organization();
         let is_ours = |found: &Organization| found.robot(&account.name).is_some_and(Robot::is_ours);
         self.options.rotate && (self.options.adopt || organization.is_some_and(is_ours))
     }
 
-    fn token(&self, account: &Account) -> Token {
+    fn token(&self, account: &LinkedServiceAccount) -> Token {
         let planned = |change: &Change| matches!(change, Change::CreateRobot { robot, .. } if *robot == account.name);
         if self.plan.changes.iter().any(planned) {
             return Token::Planned;
@@ -498,7 +498,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn service_account(&mut self, account: &Account) {
+    fn service_account(&mut self, account: &LinkedServiceAccount) {
         let Some(service_account) = self.subject.snapshot.service_account(&account.name) else { return };
         let missing = |list: &[String]| (!list.contains(&account.secret)).then_some(true);
         let edit = ServiceAccountEdit {
@@ -521,7 +521,7 @@ impl<'a> Planner<'a> {
 }
 
 /// Whether a person replaces an annotation that is no role. By itself it counts as none.
-fn is_corrected(service_account: &ServiceAccount, account: &Account) -> bool {
+fn is_corrected(service_account: &ServiceAccount, account: &LinkedServiceAccount) -> bool {
     account.is_requested && service_account.role.as_deref().is_some_and(|role| role.parse::<Role>().is_err())
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use secrecy::SecretString;
 
 use super::change::Change;
-use super::mark::Mark;
+use super::mark::OwnershipMark;
 use super::snapshot::{DefaultPermission, Organization, Robot};
 
 /// Brings the picture of an organization to what it is once a change was made. `token` is the one that the change gave
@@ -21,11 +21,11 @@ pub fn remember(organization: &mut Option<Organization>, change: &Change, token:
     match change {
         TakeOwnership { .. } => organization.administered = true,
         Adopt { mark, robots, .. } => {
-            organization.adopted_by = Mark::parse(mark);
+            organization.adopted_by = OwnershipMark::parse(mark);
             robots.iter().for_each(|robot| with_robot(organization, robot, |robot| robot.is_adopted = true));
         }
         CreateRobot { robot, mark, .. } => {
-            let (name, mark) = (robot.clone(), Mark::parse(mark));
+            let (name, mark) = (robot.clone(), OwnershipMark::parse(mark));
             organization.robots.iter_mut().for_each(|robots| {
                 robots.push(Robot {
                     name: name.clone(),

@@ -1,15 +1,15 @@
 //! What somebody who is not allowed to read something has to be given, by the API server's own words.
 
-use super::snapshot::{Unread, UnreadKind};
+use super::snapshot::{ReadError, ReadErrorKind};
 
 /// The command by which an administrator lets the person read what could not be read, with the fewest rights that have a name;
 /// none if the refusal does not say what is missing.
-pub fn grant(unread: &Unread) -> Option<String> {
-    if unread.kind != UnreadKind::Forbidden {
+pub fn grant(unread: &ReadError) -> Option<String> {
+    if unread.kind != ReadErrorKind::Forbidden {
         return None;
     }
-    let refusal = Refusal::parse(&unread.reason)?;
-    let Refusal { user, resource, group, namespace } = refusal;
+    let refusal = DeniedRequest::parse(&unread.reason)?;
+    let DeniedRequest { user, resource, group, namespace } = refusal;
     Some(match namespace {
         Some(namespace) => {
             // The role `view` leaves secrets out.
@@ -29,14 +29,14 @@ pub fn grant(unread: &Unread) -> Option<String> {
 
 /// `User "dev" cannot list resource "secrets" in API group "" in the namespace "shop"`, or `at the cluster scope`
 /// (`k8s.io/apiserver` `pkg/endpoints/handlers/responsewriters/errors.go`).
-struct Refusal<'a> {
+struct DeniedRequest<'a> {
     user: &'a str,
     resource: &'a str,
     group: &'a str,
     namespace: Option<&'a str>,
 }
 
-impl<'a> Refusal<'a> {
+impl<'a> DeniedRequest<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let quoted = |before: &str| -> Option<&'a str> {
             let value = text.split_once(&format!("{before} \""))?.1.split_once('"')?.0;
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn names_fewest_rights_that_let_the_user_read() {
         let command = |reason: &str| {
-            grant(&Unread { call: "read it".into(), reason: reason.into(), kind: UnreadKind::Forbidden }).unwrap_or_default()
+            grant(&ReadError { call: "read it".into(), reason: reason.into(), kind: ReadErrorKind::Forbidden }).unwrap_or_default()
         };
         let table = [
             (
@@ -81,7 +81,7 @@ mod tests {
         for (reason, expected) in table {
             assert_eq!(command(reason), expected, "{reason}");
         }
-        let failed = Unread { call: "read it".into(), reason: table[0].0.into(), kind: UnreadKind::Failed };
+        let failed = ReadError { call: "read it".into(), reason: table[0].0.into(), kind: ReadErrorKind::Failed };
         assert_eq!(grant(&failed), None);
     }
 }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::change::{Change, ScopeEdit};
 use super::integration::QuayIntegration;
-use super::names::BRIDGE;
-use super::snapshot::{Namespace, Read};
+use super::names::CONTROLLER_NAME;
+use super::snapshot::{Namespace, Observed};
 
 /// Why a namespace is in or out of scope. The order of the rules is the operator's (QBO
 /// `api/v1/quayintegration_types.go:141-172`); names match exactly.
@@ -47,7 +47,7 @@ impl Scope {
     }
 
     /// The scope of a namespace as it was read. One that could not be read was not linked on request as far as is known.
-    pub fn of_read(name: &str, namespace: &Read<Option<Namespace>>, resource: Option<&QuayIntegration>) -> Self {
+    pub fn of_read(name: &str, namespace: &Observed<Option<Namespace>>, resource: Option<&QuayIntegration>) -> Self {
         let namespace = namespace.as_ref().ok().and_then(Option::as_ref);
         Scope::of(name, namespace.is_some_and(|namespace| namespace.linked_on_request), resource)
     }
@@ -72,7 +72,7 @@ impl fmt::Display for Scope {
 }
 
 /// Whether a namespace exists, as far as is known, and is not being deleted.
-pub fn is_there(namespace: &Read<Option<Namespace>>) -> bool {
+pub fn is_there(namespace: &Observed<Option<Namespace>>) -> bool {
     match namespace {
         Ok(namespace) => namespace.as_ref().is_some_and(|namespace| !namespace.terminating),
         Err(_) => true,
@@ -82,14 +82,14 @@ pub fn is_there(namespace: &Read<Option<Namespace>>) -> bool {
 /// Namespaces that the operator leaves alone unless the allowlist names them, and the one of our own bridge, which is as
 /// little anybody's project as the operator's `openshift-operators`.
 pub fn is_built_in(namespace: &str) -> bool {
-    matches!(namespace, "default" | "openshift" | "management-infra" | BRIDGE)
+    matches!(namespace, "default" | "openshift" | "management-infra" | CONTROLLER_NAME)
         || namespace.starts_with("openshift-")
         || namespace.starts_with("kube-")
 }
 
 /// A namespace is excluded by its name and nobody insisted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NeedsForce;
+pub struct ProtectedNamespace;
 
 /// The changes that bring `namespace` into scope.
 ///
@@ -97,18 +97,18 @@ pub struct NeedsForce;
 /// A namespace that is excluded by its name is then marked instead.
 ///
 /// # Errors
-/// [`NeedsForce`] for a namespace that is excluded by its name, unless `force`.
+/// [`ProtectedNamespace`] for a namespace that is excluded by its name, unless `force`.
 pub fn bring_in(
     namespace: &str,
     linked_on_request: bool,
     resource: Option<&QuayIntegration>,
     force: bool,
-) -> Result<Vec<Change>, NeedsForce> {
+) -> Result<Vec<Change>, ProtectedNamespace> {
     if Scope::of(namespace, linked_on_request, resource).is_in() {
         return Ok(vec![]);
     }
     if is_built_in(namespace) && !force {
-        return Err(NeedsForce);
+        return Err(ProtectedNamespace);
     }
     let mut edit = ScopeEdit::default();
     let mut edited = resource.cloned();
@@ -213,7 +213,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(bring_in("openshift-x", false, Some(&resource(&[], &[])), false), Err(NeedsForce));
+        assert_eq!(bring_in("openshift-x", false, Some(&resource(&[], &[])), false), Err(ProtectedNamespace));
     }
 
     #[test]

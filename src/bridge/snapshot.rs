@@ -9,35 +9,35 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Role;
-use super::dockerconfig::{Item, Place};
-use super::mark::Mark;
+use super::dockerconfig::{Item, RegistryScope};
+use super::mark::OwnershipMark;
 use super::names::FINALIZER;
 pub use builds::*;
 pub use tags::{ImportPolicy, RepositoryTag, StreamTag, TagImage, TagSource};
 
 /// A part of a snapshot: what was read, or why it could not be. `Ok(None)` is absent.
-pub type Read<T> = Result<T, Unread>;
+pub type Observed<T> = Result<T, ReadError>;
 
 /// Why a part is unknown. Unknown is never treated as absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unread {
+pub struct ReadError {
     /// The call that failed, for a person: `list secrets in namespace myproj`.
     pub call: String,
     /// What the server said, or why it was not asked.
     pub reason: String,
     /// What kind of failure it was.
-    pub kind: UnreadKind,
+    pub kind: ReadErrorKind,
 }
 
-impl std::fmt::Display for Unread {
+impl std::fmt::Display for ReadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "could not {}: {}", self.call, self.reason)
     }
 }
 
-/// The kinds of [`Unread`] that are told apart.
+/// The kinds of [`ReadError`] that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnreadKind {
+pub enum ReadErrorKind {
     /// The server refused.
     Forbidden,
     /// There is nobody at the address.
@@ -54,25 +54,25 @@ pub struct NamespaceSnapshot {
     /// The namespace's name.
     pub name: String,
     /// The Namespace object.
-    pub namespace: Read<Option<Namespace>>,
+    pub namespace: Observed<Option<Namespace>>,
     /// Its service accounts.
-    pub service_accounts: Read<Vec<ServiceAccount>>,
+    pub service_accounts: Observed<Vec<ServiceAccount>>,
     /// Its secrets of type `kubernetes.io/dockerconfigjson`, and any other that bears the name of one of ours.
-    pub secrets: Read<Vec<Secret>>,
+    pub secrets: Observed<Vec<Secret>>,
     /// Its image streams.
-    pub image_streams: Read<Vec<ImageStream>>,
+    pub image_streams: Observed<Vec<ImageStream>>,
     /// Its BuildConfigs; none where the cluster has no Build API.
-    pub build_configs: Read<Vec<BuildConfig>>,
+    pub build_configs: Observed<Vec<BuildConfig>>,
     /// Its builds, likewise.
-    pub builds: Read<Vec<Build>>,
+    pub builds: Observed<Vec<Build>>,
     /// Who rewrites the output of its builds on the way.
-    pub webhooks: Read<Vec<BuildWebhook>>,
+    pub webhooks: Observed<Vec<BuildWebhook>>,
     /// What became of a build that was tried here, if one was.
-    pub trial: Option<TrialOutcome>,
+    pub trial: Option<DryRunOutcome>,
     /// Its pods that wait for an image.
-    pub pods: Read<Vec<WaitingPod>>,
+    pub pods: Observed<Vec<WaitingPod>>,
     /// Its organization in Quay.
-    pub organization: Read<Option<Organization>>,
+    pub organization: Observed<Option<Organization>>,
     /// What the registry granted to the credentials in the secrets; empty unless it was asked.
     pub probes: Vec<Probe>,
 }
@@ -91,7 +91,7 @@ pub struct Namespace {
     pub awaits_annotations: bool,
     /// It carries [`super::names::LINKED_ANNOTATION`].
     pub linked_on_request: bool,
-    /// The value of [`super::names::ON_DELETION_ANNOTATION`].
+    /// The value of [`super::names::DELETION_POLICY_ANNOTATION`].
     pub on_deletion: Option<String>,
     /// When it was made.
     pub created: Option<Timestamp>,
@@ -208,23 +208,23 @@ pub struct Organization {
     /// The token may administer it.
     pub administered: bool,
     /// Who adopted it; read only where somebody did, or another mark does not say whose it is.
-    pub adopted_by: Option<Mark>,
+    pub adopted_by: Option<OwnershipMark>,
     /// The token's user alone owns it, and it has no repository; read only where no mark says whose it is.
     pub is_blank: bool,
     /// Its robot accounts.
-    pub robots: Read<Vec<Robot>>,
+    pub robots: Observed<Vec<Robot>>,
     /// Its default permissions for robot accounts.
-    pub default_permissions: Read<Vec<DefaultPermission>>,
+    pub default_permissions: Observed<Vec<DefaultPermission>>,
     /// Its repositories. Where the robot accounts' own lists already show every repository of an image stream, only
     /// those are read: a repository list costs Quay another request.
-    pub repositories: Read<BTreeSet<String>>,
+    pub repositories: Observed<BTreeSet<String>>,
     /// When each repository was last pushed to, in seconds since 1970, where their list was read; none for one without
     /// tags.
     pub pushed: Option<BTreeMap<String, Option<i64>>>,
     /// Its quota, where much of it is used.
     pub quota: Option<Quota>,
     /// The tags of the repositories that were looked into.
-    pub tags: BTreeMap<String, Read<Vec<RepositoryTag>>>,
+    pub tags: BTreeMap<String, Observed<Vec<RepositoryTag>>>,
 }
 
 /// How much an organization may hold, and holds.
@@ -254,7 +254,7 @@ pub struct Robot {
     /// Its short name, without organization.
     pub name: String,
     /// Who it was made for, if its description says so.
-    pub mark: Option<Mark>,
+    pub mark: Option<OwnershipMark>,
     /// It was taken over with its organization, or for it.
     pub is_adopted: bool,
     /// Its token; none if this Quay did not show it to us.
@@ -289,7 +289,7 @@ pub enum ProbeOutcome {
     /// The registry refused the login (sample 462).
     Refused(String),
     /// The registry could not be asked.
-    Unknown(Unread),
+    Unknown(ReadError),
     /// The login works; per repository (`organization/repository`) what it may do. No entry: nothing.
     Granted(BTreeMap<String, Grant>),
 }
@@ -363,7 +363,7 @@ impl Secret {
     }
 
     /// The login it has for a place; one under exactly the host's name goes first.
-    pub fn login_for(&self, place: Place<'_>) -> Option<&Login> {
+    pub fn login_for(&self, place: RegistryScope<'_>) -> Option<&Login> {
         let logins = self.logins.as_ref().ok()?;
         let exact = logins.iter().find(|(key, _)| key == place.host);
         exact.or_else(|| logins.iter().find(|(key, _)| place.is_served_by(key))).map(|(_, login)| login)

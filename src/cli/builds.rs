@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::Changing;
+use super::ChangeArgs;
 
 /// `builds`
 #[derive(Debug, Args)]
@@ -63,5 +63,5 @@ pub struct BuildConfigs {
     pub all_namespaces: bool,
     /// How to go about it.
     #[command(flatten)]
-    pub changing: Changing,
+    pub changing: ChangeArgs,
 }

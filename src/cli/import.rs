@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::Changing;
-use crate::bridge::imports::Named;
+use super::ChangeArgs;
+use crate::bridge::imports::NamedTag;
 
 /// `import`
 #[derive(Debug, Args)]
@@ -19,7 +19,7 @@ use crate::bridge::imports::Named;
 pub struct Import {
     /// Image streams, or single tags of them; without any, every image stream that has a repository
     #[arg(value_name = "STREAM[:TAG]")]
-    pub named: Vec<Named>,
+    pub named: Vec<NamedTag>,
     /// Only tags that the image stream has not, or of which Quay has another image
     #[arg(long)]
     pub missing: bool,
@@ -28,5 +28,5 @@ pub struct Import {
     pub scheduled: bool,
     /// How to go about it.
     #[command(flatten)]
-    pub changing: Changing,
+    pub changing: ChangeArgs,
 }

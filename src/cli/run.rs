@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{Changing, duration};
-use crate::bridge::deletion::OnDeletion;
+use super::{ChangeArgs, duration};
+use crate::bridge::deletion::DeletionPolicy;
 
 /// The shortest time between two passes through everything.
-const SHORTEST_PASS: Duration = Duration::from_secs(60);
+const MIN_RESYNC_INTERVAL: Duration = Duration::from_secs(60);
 
 /// `run`
 #[derive(Debug, Args)]
@@ -51,10 +51,10 @@ pub struct Run {
     /// What becomes of the organization of a namespace that is deleted, retain or delete, unless the namespace's annotation
     /// oc-quay/on-deletion says
     #[arg(long, value_name = "POLICY", default_value_t)]
-    pub on_deletion: OnDeletion,
+    pub on_deletion: DeletionPolicy,
     /// How to go about it; in a pod it begins at once
     #[command(flatten)]
-    pub changing: Changing,
+    pub changing: ChangeArgs,
     /// How to write the log on stderr
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
@@ -73,7 +73,7 @@ pub enum LogFormat {
 /// A time between two passes. Each of them asks Quay about every namespace.
 fn full_pass(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
-    if time < SHORTEST_PASS {
+    if time < MIN_RESYNC_INTERVAL {
         return Err(format!("{text} is too often: everything is looked at once a minute at the most"));
     }
     Ok(time)

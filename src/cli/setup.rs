@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
-use super::{Changing, duration};
-use crate::setup::{Approval, Bridge, NodeTrust, Scopes, TOKEN_APPLICATION, TOKEN_ORGANIZATION};
+use super::{ChangeArgs, duration};
+use crate::setup::{Approval, ControllerKind, NodeTrust, TokenScopes, TOKEN_APPLICATION, TOKEN_ORGANIZATION};
 
 /// `setup`
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ pub struct Setup {
     pub check: bool,
     /// How to go about it.
     #[command(flatten)]
-    pub changing: Changing,
+    pub changing: ChangeArgs,
     /// Where the token comes from.
     #[command(flatten)]
     pub token: Token,
@@ -110,13 +110,13 @@ pub struct Token {
     #[arg(
         long,
         value_enum,
-        default_value_t = Scopes::All,
+        default_value_t = TokenScopes::All,
         value_name = "WHICH",
         env = "OC_QUAY_SCOPES",
         hide_env = true,
         hide_short_help = true
     )]
-    pub scopes: Scopes,
+    pub scopes: TokenScopes,
 }
 
 /// The Quay Bridge Operator.
@@ -125,7 +125,7 @@ pub struct Token {
 pub struct Operator {
     /// Who keeps namespaces linked (OC_QUAY_BRIDGE); the operator if nothing says otherwise
     #[arg(long, value_enum, value_name = "WHICH", conflicts_with = "without_operator", env = "OC_QUAY_BRIDGE", hide_env = true)]
-    pub bridge: Option<Bridge>,
+    pub bridge: Option<ControllerKind>,
     /// Image of the built-in bridge, instead of this version's (OC_QUAY_BRIDGE_IMAGE)
     #[arg(long, value_name = "IMAGE", env = "OC_QUAY_BRIDGE_IMAGE", hide_env = true, hide_short_help = true)]
     pub bridge_image: Option<String>,
@@ -232,7 +232,7 @@ pub struct Integration {
 pub struct Teardown {
     /// How to go about it.
     #[command(flatten)]
-    pub changing: Changing,
+    pub changing: ChangeArgs,
 }
 
 /// `STORE/KEY`; the key may have slashes itself.

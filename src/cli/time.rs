@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The longest time that can be said, a hundred years: clocks can still add it to what they show.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// A time as kubectl writes it: a number with `ms`, `s`, `m` or `h`, several of them, or just seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -11,7 +11,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => with_units(text).ok_or_else(|| format!("`{text}` is no time: write for example 10s or 1m30s"))?,
     };
-    if time > LONGEST { Err(format!("`{text}` is more than a hundred years")) } else { Ok(time) }
+    if time > MAX_DURATION { Err(format!("`{text}` is more than a hundred years")) } else { Ok(time) }
 }
 
 fn with_units(text: &str) -> Option<Duration> {

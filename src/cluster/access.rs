@@ -11,11 +11,11 @@ use serde_json::json;
 use super::client::Cluster;
 use super::error::ClusterError;
 use super::kinds::ACCESS_REVIEWS;
-use crate::bridge::snapshot::Read;
+use crate::bridge::snapshot::Observed;
 
 /// A right to do something with a kind of objects, or with one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Right {
+pub struct ResourceAttributes {
     /// `get`, `list`, `create`, `patch` or `delete`.
     pub verb: &'static str,
     /// The API group; empty for the core.
@@ -42,12 +42,12 @@ struct AccessReviewStatus {
 
 impl Cluster {
     /// Those of the `rights` that the user lacks, in their order; one question each, at once.
-    pub async fn lacking(&self, rights: &[Right]) -> Read<Vec<Right>> {
+    pub async fn lacking(&self, rights: &[ResourceAttributes]) -> Observed<Vec<ResourceAttributes>> {
         let allowed = try_join_all(rights.iter().map(|right| self.may(right))).await?;
         Ok(rights.iter().zip(allowed).filter(|(_, allowed)| !allowed).map(|(right, _)| right.clone()).collect())
     }
 
-    async fn may(&self, right: &Right) -> Result<bool, ClusterError> {
+    async fn may(&self, right: &ResourceAttributes) -> Result<bool, ClusterError> {
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
@@ -65,7 +65,7 @@ impl Cluster {
     }
 }
 
-impl fmt::Display for Right {
+impl fmt::Display for ResourceAttributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.verb, self.resource)?;
         if !self.group.is_empty() {

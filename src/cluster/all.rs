@@ -9,14 +9,14 @@ use serde::de::DeserializeOwned;
 use super::builds::{StoredBuild, StoredBuildConfig};
 use super::client::Cluster;
 use super::kinds::{self, BUILD_CONFIGS, BUILDS, IMAGE_STREAMS, Kind, Meta, SECRETS, SERVICE_ACCOUNTS};
-use super::read::{Builds, Parts, login_secrets, not_wanted};
-use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, Read, Secret, ServiceAccount};
+use super::read::{BuildsMode, NamespaceResources, login_secrets, not_wanted};
+use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, Observed, Secret, ServiceAccount};
 
-type ByNamespace<T> = Read<HashMap<String, Vec<T>>>;
+type ByNamespace<T> = Observed<HashMap<String, Vec<T>>>;
 
 /// The cluster's side of every namespace, each kind read or unread by itself.
 #[derive(Debug)]
-pub struct AllParts {
+pub struct ClusterResources {
     service_accounts: ByNamespace<ServiceAccount>,
     secrets: ByNamespace<Secret>,
     image_streams: ByNamespace<ImageStream>,
@@ -24,10 +24,10 @@ pub struct AllParts {
     builds: ByNamespace<Build>,
 }
 
-impl AllParts {
+impl ClusterResources {
     /// Takes out what was read of a namespace; a second time there is nothing left of it.
-    pub fn take(&mut self, name: &str, namespace: Namespace) -> Parts {
-        Parts {
+    pub fn take(&mut self, name: &str, namespace: Namespace) -> NamespaceResources {
+        NamespaceResources {
             name: name.to_owned(),
             namespace: Ok(Some(namespace)),
             service_accounts: take(&mut self.service_accounts, name),
@@ -39,7 +39,7 @@ impl AllParts {
     }
 }
 
-fn take<T>(part: &mut ByNamespace<T>, namespace: &str) -> Read<Vec<T>> {
+fn take<T>(part: &mut ByNamespace<T>, namespace: &str) -> Observed<Vec<T>> {
     match part {
         Ok(namespaces) => Ok(namespaces.remove(namespace).unwrap_or_default()),
         Err(unread) => Err(unread.clone()),
@@ -49,7 +49,7 @@ fn take<T>(part: &mut ByNamespace<T>, namespace: &str) -> Read<Vec<T>> {
 impl Cluster {
     /// Reads the service accounts, secrets with logins, image streams and builds of all namespaces, page by page, keeping
     /// only what the domain needs of each.
-    pub async fn all_parts(&self, builds: Builds) -> AllParts {
+    pub async fn all_parts(&self, builds: BuildsMode) -> ClusterResources {
         let everything = ListParams::default();
         let (service_accounts, secrets, image_streams, (build_configs, builds)) = join!(
             self.by_namespace(&SERVICE_ACCOUNTS, everything.clone(), |object: &mut kinds::ServiceAccount| &mut object.metadata),
@@ -57,13 +57,13 @@ impl Cluster {
             self.by_namespace(&IMAGE_STREAMS, everything, |object: &mut kinds::ImageStream| &mut object.metadata),
             async {
                 match builds {
-                    Builds::Read => join!(self.all_build_configs(), self.all_builds()),
-                    Builds::Configs => (self.all_build_configs().await, Err(not_wanted())),
-                    Builds::Leave => (Err(not_wanted()), Err(not_wanted())),
+                    BuildsMode::Read => join!(self.all_build_configs(), self.all_builds()),
+                    BuildsMode::Configs => (self.all_build_configs().await, Err(not_wanted())),
+                    BuildsMode::Leave => (Err(not_wanted()), Err(not_wanted())),
                 }
             },
         );
-        AllParts { service_accounts, secrets, image_streams, build_configs, builds }
+        ClusterResources { service_accounts, secrets, image_streams, build_configs, builds }
     }
 
     async fn all_build_configs(&self) -> ByNamespace<BuildConfig> {

@@ -141,13 +141,13 @@ pub(super) struct Plugin {
 
 /// What a plugin answered.
 #[derive(Clone)]
-pub(super) struct Answer {
+pub(super) struct PluginOutput {
     pub(super) header: Option<HeaderValue>,
     pub(super) identity: Option<Identity>,
     expires: Option<Timestamp>,
 }
 
-impl Answer {
+impl PluginOutput {
     fn is_good(&self) -> bool {
         self.expires.is_none_or(|expires| Timestamp::now() + EXPIRY_MARGIN < expires)
     }
@@ -227,13 +227,13 @@ impl Plugin {
     }
 
     /// Runs it, on a thread that may block.
-    pub(super) async fn ask(&self) -> Result<Answer, CredentialsError> {
+    pub(super) async fn ask(&self) -> Result<PluginOutput, CredentialsError> {
         let plugin = self.clone();
         let asked = tokio::task::spawn_blocking(move || plugin.run()).await;
         asked.unwrap_or_else(|_| Err("the credential plugin could not be run".into())).map_err(CredentialsError)
     }
 
-    fn run(&self) -> Result<Answer, String> {
+    fn run(&self) -> Result<PluginOutput, String> {
         let is_interactive = self.is_interactive()?;
         let mut spec = json!({ "interactive": is_interactive });
         if let (Value::Object(spec), Some(cluster)) = (&mut spec, &self.cluster) {
@@ -300,7 +300,7 @@ impl Plugin {
         }
     }
 
-    fn read_answer(&self, printed: &SecretSlice<u8>) -> Result<Answer, String> {
+    fn read_answer(&self, printed: &SecretSlice<u8>) -> Result<PluginOutput, String> {
         let name = self.name();
         let wrong = |problem: &str| format!("the answer of credential plugin {name} cannot be used: {problem}");
         // Some plugins write YAML, which client-go takes as well.
@@ -325,7 +325,7 @@ impl Plugin {
             return Err(wrong("it has neither a token nor a certificate with its key"));
         }
         let expires = status.expiration_timestamp.filter(|time| !time.is_empty()).map(|time| time.parse()).transpose();
-        Ok(Answer {
+        Ok(PluginOutput {
             header: token
                 .map(|token| bearer(token.expose_secret(), "its token"))
                 .transpose()
@@ -368,12 +368,12 @@ pub(super) struct Authorizer(Arc<Shared>);
 enum Shared {
     Fixed(Option<HeaderValue>),
     File { path: PathBuf, last: Mutex<(HeaderValue, Instant)> },
-    Plugin { plugin: Plugin, last: Mutex<Answer> },
+    Plugin { plugin: Plugin, last: Mutex<PluginOutput> },
 }
 
 impl Authorizer {
     /// `answer` is what a plugin answered first.
-    pub(super) fn new(credentials: Authorization, answer: Option<Answer>) -> Self {
+    pub(super) fn new(credentials: Authorization, answer: Option<PluginOutput>) -> Self {
         Self(Arc::new(match (credentials, answer) {
             (Authorization::File(TokenFile { path, last }), _) => Shared::File { path, last: Mutex::new((last, Instant::now())) },
             (Authorization::Plugin(plugin), Some(answer)) => Shared::Plugin { plugin, last: Mutex::new(answer) },

@@ -9,8 +9,8 @@ use super::error::ClusterError;
 use super::kinds::{BUILD_CONFIGS, BUILDS, Meta, Reference};
 use super::objects::ObjectKind;
 use crate::bridge::builds::{CommonSpec, IMPORTED_ANNOTATION, MANAGED, MANAGED_ANNOTATION};
-use crate::bridge::names::{FORMER_OUTPUT_ANNOTATION, IMPORT_ANNOTATION};
-use crate::bridge::snapshot::{Build, BuildConfig, FormerOutput, ImportNote, Phase, Read, WrittenOutput};
+use crate::bridge::names::{ORIGINAL_OUTPUT_ANNOTATION, IMPORT_ANNOTATION};
+use crate::bridge::snapshot::{Build, BuildConfig, OriginalOutput, ImportNote, Phase, Observed, RawOutput};
 
 #[derive(Clone, Deserialize)]
 pub(super) struct StoredBuildConfig {
@@ -55,11 +55,11 @@ impl From<StoredBuildConfig> for BuildConfig {
     fn from(StoredBuildConfig { metadata, spec }: StoredBuildConfig) -> Self {
         let kept = |text: &String| serde_json::from_str(text).map_err(|error| error.to_string());
         Self {
-            former: metadata.annotation(FORMER_OUTPUT_ANNOTATION).map(kept),
+            former: metadata.annotation(ORIGINAL_OUTPUT_ANNOTATION).map(kept),
             owner: metadata.owner(),
             name: metadata.name,
             resource_version: metadata.resource_version,
-            output: WrittenOutput::deserialize(&spec["output"]).unwrap_or_default(),
+            output: RawOutput::deserialize(&spec["output"]).unwrap_or_default(),
             // One that makes no sense has no strategy that we know, which the rule leaves alone.
             spec: CommonSpec::deserialize(&spec).unwrap_or_default(),
         }
@@ -91,7 +91,7 @@ impl From<StoredBuild> for Build {
 }
 
 impl Cluster {
-    pub(super) async fn build_configs(&self, namespace: &str) -> Read<Vec<BuildConfig>> {
+    pub(super) async fn build_configs(&self, namespace: &str) -> Observed<Vec<BuildConfig>> {
         Ok(self.list::<StoredBuildConfig, _>(&BUILD_CONFIGS, Some(namespace), ListParams::default()).await?)
     }
 
@@ -142,7 +142,7 @@ impl Cluster {
         namespace: &str,
         name: &str,
         version: &str,
-        former: &FormerOutput,
+        former: &OriginalOutput,
     ) -> Result<(), ClusterError> {
         let kept = json!(former).to_string();
         let to = instead_of(&former.output.to, json!({ "kind": "DockerImage", "name": former.image }));
@@ -160,7 +160,7 @@ impl Cluster {
         namespace: &str,
         name: &str,
         version: &str,
-        output: &WrittenOutput,
+        output: &RawOutput,
     ) -> Result<(), ClusterError> {
         let to = instead_of(&json!({ "kind": "", "name": "" }), output.to.clone());
         let push_secret = instead_of(&json!({ "name": "" }), output.push_secret.clone());
@@ -172,14 +172,14 @@ impl Cluster {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub async fn builds(&self, namespace: &str) -> Read<Vec<Build>> {
+    pub async fn builds(&self, namespace: &str) -> Observed<Vec<Build>> {
         Ok(self.list::<StoredBuild, _>(&BUILDS, Some(namespace), ListParams::default()).await?)
     }
 }
 
 fn output_patch(version: &str, kept: &Value, to: &Value, push_secret: &Value) -> Value {
     json!({
-        "metadata": { "resourceVersion": version, "annotations": { FORMER_OUTPUT_ANNOTATION: kept } },
+        "metadata": { "resourceVersion": version, "annotations": { ORIGINAL_OUTPUT_ANNOTATION: kept } },
         "spec": { "output": { "to": to, "pushSecret": push_secret } },
     })
 }
@@ -222,16 +222,16 @@ mod tests {
         assert_eq!((found.name.as_str(), found.resource_version.as_str()), ("app", "7"));
         assert_eq!(found.spec.strategy, Some(Strategy::Source));
         assert_eq!(found.spec.output.to.unwrap().name, "app:latest");
-        assert_eq!(found.output, WrittenOutput { to, push_secret: Value::Null });
+        assert_eq!(found.output, RawOutput { to, push_secret: Value::Null });
         assert_eq!((found.former, found.owner), (None, None));
         assert_eq!(config(json!({ "metadata": {}, "spec": { "output": 7 } })), BuildConfig::default());
     }
 
     #[test]
     fn what_was_rewritten_tells_what_was_there() {
-        let former = |text: &str| config(json!({ "metadata": { "annotations": { FORMER_OUTPUT_ANNOTATION: text } } })).former;
-        let output = WrittenOutput { to: json!({ "kind": "ImageStreamTag", "name": "app:1" }), push_secret: Value::Null };
-        let kept = |secret: &str| FormerOutput { output: output.clone(), image: "q/o/app:1".into(), secret: secret.into() };
+        let former = |text: &str| config(json!({ "metadata": { "annotations": { ORIGINAL_OUTPUT_ANNOTATION: text } } })).former;
+        let output = RawOutput { to: json!({ "kind": "ImageStreamTag", "name": "app:1" }), push_secret: Value::Null };
+        let kept = |secret: &str| OriginalOutput { output: output.clone(), image: "q/o/app:1".into(), secret: secret.into() };
         for kept in [kept("builder-quay-openshift"), kept("")] {
             assert_eq!(former(&serde_json::to_string(&kept).unwrap()), Some(Ok(kept)));
         }

@@ -16,8 +16,8 @@ use super::authorization::{Authorization, Authorizer};
 use super::error::{Cause, ClusterError};
 use super::kubeconfig;
 use super::transport;
-use crate::bridge::integration::Step;
-use crate::observe::{self, Eye, Observer, Side, cluster_kind};
+use crate::bridge::integration::ConnectionStage;
+use crate::observe::{self, ObserverSlot, Observer, Side, cluster_kind};
 use crate::proxy;
 use crate::ui::printable_line;
 
@@ -67,7 +67,7 @@ struct Inner {
     address: Uri,
     /// What other clients call the API server, where that is not its address: in the cluster.
     public_server: Option<String>,
-    eye: Eye,
+    eye: ObserverSlot,
     proxy: Option<Uri>,
 }
 
@@ -83,7 +83,7 @@ impl Cluster {
         Self::of_choice(kubeconfig::choose(options)?, options).await
     }
 
-    pub(super) async fn of_choice(choice: kubeconfig::Choice, options: &Options) -> anyhow::Result<Self> {
+    pub(super) async fn of_choice(choice: kubeconfig::ResolvedContext, options: &Options) -> anyhow::Result<Self> {
         let mut cluster = Self::new(choice, options).await?;
         if cluster.is_in_pod() {
             let public_server = cluster.read_public_server().await?;
@@ -94,8 +94,8 @@ impl Cluster {
         Ok(cluster)
     }
 
-    async fn new(choice: kubeconfig::Choice, options: &Options) -> anyhow::Result<Self> {
-        let kubeconfig::Choice { context, mut config, authorization, identity, is_in_pod } = choice;
+    async fn new(choice: kubeconfig::ResolvedContext, options: &Options) -> anyhow::Result<Self> {
+        let kubeconfig::ResolvedContext { context, mut config, authorization, identity, is_in_pod } = choice;
         config.headers.push((header::USER_AGENT, HeaderValue::from_static(concat!("oc-quay/", env!("CARGO_PKG_VERSION")))));
         let namespace = config.default_namespace.clone();
         let (address, proxy) = (config.cluster_url.clone(), config.proxy_url.clone());
@@ -108,7 +108,7 @@ impl Cluster {
         let authorizer = Authorizer::new(authorization, answer);
         let client = transport::client(&config, identity.as_ref(), authorizer, options.parallel).map_err(problem)?;
         let in_flight = Semaphore::new(options.parallel.max(1));
-        let (timeout, public_server, eye) = (options.timeout, None, Eye::default());
+        let (timeout, public_server, eye) = (options.timeout, None, ObserverSlot::default());
         let inner = Inner { client, in_flight, timeout, context, namespace, is_in_pod, address, proxy, public_server, eye };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -197,7 +197,7 @@ impl Cluster {
         }
         let too_late = |_| Cause::NoAnswer {
             server: self.way(),
-            step: Step::Http,
+            step: ConnectionStage::Http,
             reason: format!("nothing came within {} s", timeout.as_secs_f32()),
         };
         tokio::time::timeout(timeout, work).await.map_err(too_late)?
@@ -207,7 +207,7 @@ impl Cluster {
     /// is guarded by the object's version or does nothing the second time.
     async fn exchange(&self, request: Request<Vec<u8>>) -> Result<(u16, Vec<u8>), Cause> {
         match self.exchange_once(request.clone()).await {
-            Err(Cause::NoAnswer { step: Step::Http, .. }) => self.exchange_once(request).await,
+            Err(Cause::NoAnswer { step: ConnectionStage::Http, .. }) => self.exchange_once(request).await,
             answer => answer,
         }
     }
@@ -225,7 +225,7 @@ impl Cluster {
         let status = answer.as_ref().ok().map(|(status, _)| *status);
         // Among what kube tells, which is asked for apart. The query is left out: it is long.
         tracing::debug!(target: "kube", %method, path, status, elapsed = ?started.elapsed(), "cluster");
-        self.inner.eye.tell(|| observe::Request {
+        self.inner.eye.tell(|| observe::ObservedRequest {
             side: Side::Cluster,
             kind: cluster_kind(method.as_str(), &path),
             status,

@@ -10,8 +10,8 @@ use serde_json::json;
 use super::client::Cluster;
 use super::error::ClusterError;
 use super::kinds::{Meta, QUAY_INTEGRATIONS};
-use super::problem::Condition;
-use super::tries::Tries;
+use super::problem::OlmCondition;
+use super::tries::ConflictRetry;
 
 #[derive(Deserialize)]
 struct Stored {
@@ -30,7 +30,7 @@ struct StoredStatus {
 #[serde(rename_all = "camelCase")]
 struct StoredCondition {
     #[serde(flatten)]
-    condition: Condition,
+    condition: OlmCondition,
     #[serde(default)]
     last_transition_time: String,
 }
@@ -44,9 +44,9 @@ impl Cluster {
     pub async fn write_conditions(
         &self,
         name: &str,
-        wanted: impl Fn(&[Condition]) -> Vec<Condition>,
+        wanted: impl Fn(&[OlmCondition]) -> Vec<OlmCondition>,
     ) -> Result<(), ClusterError> {
-        let mut tries = Tries::default();
+        let mut tries = ConflictRetry::default();
         loop {
             let Some(stored) = self.get::<Stored>(&QUAY_INTEGRATIONS, None, name).await? else { return Ok(()) };
             let before = stored.status.conditions.unwrap_or_default();
@@ -71,7 +71,7 @@ impl Cluster {
 }
 
 /// All conditions: those of other types as they are, and of ours the time since when they have been so.
-fn merged(before: &[StoredCondition], wanted: Vec<Condition>, now: &str) -> Vec<StoredCondition> {
+fn merged(before: &[StoredCondition], wanted: Vec<OlmCondition>, now: &str) -> Vec<StoredCondition> {
     let others = before.iter().filter(|stored| wanted.iter().all(|wanted| wanted.kind != stored.condition.kind)).cloned();
     let ours = wanted.iter().map(|wanted| {
         let same = before.iter().find(|stored| stored.condition.kind == wanted.kind && stored.condition.status == wanted.status);
@@ -87,13 +87,13 @@ mod tests {
 
     #[test]
     fn conditions_of_others_stay_and_ours_keep_the_time_since_when_they_are_so() {
-        let condition = |kind: &str, status: &str, reason: &str| Condition {
+        let condition = |kind: &str, status: &str, reason: &str| OlmCondition {
             kind: kind.into(),
             status: status.into(),
             reason: reason.into(),
             message: String::new(),
         };
-        let stored = |condition: Condition| StoredCondition { condition, last_transition_time: "long ago".into() };
+        let stored = |condition: OlmCondition| StoredCondition { condition, last_transition_time: "long ago".into() };
         let before = [stored(condition("Theirs", "True", "A")), stored(condition("Ready", "True", "A"))];
         let wanted = vec![condition("Ready", "True", "B"), condition("Progressing", "False", "A")];
         let merged = merged(&before, wanted, "now");

@@ -9,11 +9,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::client::Cluster;
-use super::error::{CHANGED_MEANWHILE, ClusterError};
+use super::error::{CONFLICT_HINT, ClusterError};
 use super::kinds::{self, Meta, SECRETS};
-use crate::bridge::integration::{SecretKey, StoredToken};
+use crate::bridge::integration::{SecretKey, StoredTokenState};
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
-use crate::bridge::snapshot::Read;
+use crate::bridge::snapshot::Observed;
 
 /// The key beside the token that holds the certificate authorities of Quay (PEM). The operator reads the token's key
 /// and no other (QBO `controllers/namespace_controller.go:158`).
@@ -31,7 +31,7 @@ pub struct Credentials {
     /// It carries our label.
     pub ours: bool,
     /// Whether there is a token.
-    pub stored: StoredToken,
+    pub stored: StoredTokenState,
     /// The token, without white space around it.
     pub token: Option<SecretString>,
     /// What is under [`CA_KEY`], as it is.
@@ -62,7 +62,7 @@ struct ManagedField {
 
 impl Cluster {
     /// Reads the Secret with the token, which is under `key`.
-    pub async fn credentials(&self, key: &SecretKey) -> Read<Credentials> {
+    pub async fn credentials(&self, key: &SecretKey) -> Observed<Credentials> {
         let Some(found) = self.get::<StoredSecret>(&SECRETS, Some(&key.namespace), &key.name).await? else {
             return Ok(Credentials::missing());
         };
@@ -104,7 +104,7 @@ impl Cluster {
             // The answer to the first try may have been lost.
             Err(error) if error.is_conflict() => {
                 let found = self.get::<kinds::Secret>(&SECRETS, namespace, name).await?;
-                if found.is_some_and(|secret| holds(&secret, &data)) { Ok(()) } else { Err(error.explained(CHANGED_MEANWHILE)) }
+                if found.is_some_and(|secret| holds(&secret, &data)) { Ok(()) } else { Err(error.explained(CONFLICT_HINT)) }
             }
             written => written,
         }
@@ -128,7 +128,7 @@ impl Credentials {
             created: None,
             changed: None,
             ours: false,
-            stored: StoredToken::SecretMissing,
+            stored: StoredTokenState::SecretMissing,
             token: None,
             ca: None,
         }

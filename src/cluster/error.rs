@@ -7,8 +7,8 @@ use kube::client::AuthError;
 use kube::core::Status;
 
 use super::authorization::CredentialsError;
-use crate::bridge::integration::Step;
-use crate::bridge::snapshot::{Unread, UnreadKind};
+use crate::bridge::integration::ConnectionStage;
+use crate::bridge::snapshot::{ReadError, ReadErrorKind};
 
 /// What every core server answers for a path that it does not serve: a kind that this cluster does not have.
 const UNKNOWN_PATH: &[u8] = b"404 page not found";
@@ -17,10 +17,10 @@ const UNKNOWN_PATH: &[u8] = b"404 page not found";
 pub(super) const GONE: u16 = 410;
 
 /// Why a write was refused whose object is no longer as it was read.
-pub(super) const CHANGED_MEANWHILE: &str = "it was changed meanwhile; run the command again to go on from what is there now";
+pub(super) const CONFLICT_HINT: &str = "it was changed meanwhile; run the command again to go on from what is there now";
 
 /// Of what kube does about a login, an OIDC provider's. Not by the error's own text, which may quote a part of the token.
-pub(super) const UNUSABLE_LOGIN: &str = "the credentials of the kubeconfig's auth-provider cannot be used";
+pub(super) const UNUSABLE_CREDENTIALS: &str = "the credentials of the kubeconfig's auth-provider cannot be used";
 
 /// A call to the cluster that did not succeed. Its text is one sentence, with what to do where that is known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +43,7 @@ pub enum Cause {
     Unauthorized { server: String },
     /// No answer came; `step` is how far the call got.
     #[error("no answer from {server} while {step}: {reason}")]
-    NoAnswer { server: String, step: Step, reason: String },
+    NoAnswer { server: String, step: ConnectionStage, reason: String },
     /// Anything else, in words.
     #[error("{0}")]
     Other(String),
@@ -56,7 +56,7 @@ impl ClusterError {
 
     /// That an object is no longer as it was read, where no call is needed to see it.
     pub(super) fn conflict(call: impl Into<String>) -> Self {
-        Self { call: call.into(), cause: Cause::Refused { status: 409, message: CHANGED_MEANWHILE.to_owned() } }
+        Self { call: call.into(), cause: Cause::Refused { status: 409, message: CONFLICT_HINT.to_owned() } }
     }
 
     /// The same refusal in words that say more than the API server's.
@@ -104,12 +104,12 @@ impl ClusterError {
     }
 }
 
-impl From<ClusterError> for Unread {
+impl From<ClusterError> for ReadError {
     fn from(error: ClusterError) -> Self {
         let kind = match error.cause {
-            Cause::Refused { status: 403, .. } => UnreadKind::Forbidden,
-            Cause::NoAnswer { step: Step::Name | Step::Connect, .. } => UnreadKind::Unreachable,
-            _ => UnreadKind::Failed,
+            Cause::Refused { status: 403, .. } => ReadErrorKind::Forbidden,
+            Cause::NoAnswer { step: ConnectionStage::Name | ConnectionStage::Connect, .. } => ReadErrorKind::Unreachable,
+            _ => ReadErrorKind::Failed,
         };
         Self { reason: error.cause.to_string(), call: error.call, kind }
     }
@@ -134,7 +134,7 @@ impl Cause {
     pub(super) fn of_silence(server: &str, error: &(dyn Error + 'static)) -> Self {
         let credentials = chain(error).find_map(|cause| {
             let own = cause.downcast_ref::<CredentialsError>().map(ToString::to_string);
-            own.or_else(|| cause.downcast_ref::<AuthError>().map(|_| UNUSABLE_LOGIN.to_owned()))
+            own.or_else(|| cause.downcast_ref::<AuthError>().map(|_| UNUSABLE_CREDENTIALS.to_owned()))
         });
         match credentials {
             Some(problem) => Cause::Other(problem),
@@ -145,16 +145,16 @@ impl Cause {
 
 /// How far a call came that failed in the client: hyper-util marks what happened before there was a connection, and
 /// its TCP connector what happened before TLS.
-fn step(error: &(dyn Error + 'static)) -> Step {
+fn step(error: &(dyn Error + 'static)) -> ConnectionStage {
     let says = |text: &str| chain(error).any(|cause| cause.to_string().starts_with(text));
     if !says("client error (Connect)") {
-        Step::Http
+        ConnectionStage::Http
     } else if says("dns error") {
-        Step::Name
+        ConnectionStage::Name
     } else if says("tcp ") || says("tunnel error") || is_timeout(error) {
-        Step::Connect
+        ConnectionStage::Connect
     } else {
-        Step::Tls
+        ConnectionStage::Tls
     }
 }
 
@@ -192,8 +192,8 @@ mod tests {
             error.to_string(),
             r#"could not list secrets in namespace a: secrets is forbidden: User "eve" cannot list resource "secrets""#
         );
-        let unread = Unread::from(error);
-        assert_eq!((unread.call.as_str(), unread.kind), ("list secrets in namespace a", UnreadKind::Forbidden));
+        let unread = ReadError::from(error);
+        assert_eq!((unread.call.as_str(), unread.kind), ("list secrets in namespace a", ReadErrorKind::Forbidden));
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
         let body = br#"{"kind":"Status","status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}"#;
         let error = ClusterError { call: "read namespace a".into(), cause: Cause::of_answer(SERVER, 401, body) };
         assert!(error.to_string().ends_with("oc login https://api.example.com:6443"), "{error}");
-        assert_eq!(Unread::from(error).kind, UnreadKind::Failed);
+        assert_eq!(ReadError::from(error).kind, ReadErrorKind::Failed);
     }
 
     #[test]

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use super::client::Cluster;
 use super::error::ClusterError;
 use super::kinds::{EVENTS, Meta};
-use crate::bridge::names::BRIDGE;
+use crate::bridge::names::CONTROLLER_NAME;
 
 /// What the API server takes at most (Kubernetes `pkg/apis/core/validation/events.go`).
-const LONGEST: usize = 1024;
+const MAX_MESSAGE_CHARS: usize = 1024;
 
 /// What is to be noted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Note {
+pub struct EventInput {
     /// The namespace that it happened to.
     pub namespace: String,
     /// The namespace's uid; empty where it is not known.
@@ -32,29 +32,29 @@ pub struct Note {
     pub message: String,
 }
 
-impl Note {
+impl EventInput {
     /// The sentence, as long as an Event may have it.
     fn message(&self) -> String {
-        self.message.chars().take(LONGEST).collect()
+        self.message.chars().take(MAX_MESSAGE_CHARS).collect()
     }
 }
 
 /// An Event that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Noted {
+pub struct EventRecord {
     name: String,
     count: u32,
 }
 
 #[cfg(test)]
-impl Noted {
+impl EventRecord {
     pub(crate) fn new(name: &str) -> Self {
         Self { name: name.to_owned(), count: 1 }
     }
 }
 
 #[derive(Deserialize)]
-struct Written {
+struct PostedEvent {
     metadata: Meta,
 }
 
@@ -64,7 +64,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub async fn note(&self, note: &Note) -> Result<Noted, ClusterError> {
+    pub async fn note(&self, note: &EventInput) -> Result<EventRecord, ClusterError> {
         let now = Timestamp::now();
         let time = seconds(now);
         let event = json!({
@@ -82,34 +82,34 @@ impl Cluster {
             "type": if note.is_warning { "Warning" } else { "Normal" },
             "reason": note.reason,
             "message": note.message(),
-            "source": { "component": BRIDGE },
+            "source": { "component": CONTROLLER_NAME },
             "firstTimestamp": time,
             "lastTimestamp": time,
             "count": 1,
         });
         let request = Request::new(EVENTS.path(Some(&note.namespace))).create(&PostParams::default(), event.to_string().into());
-        let written: Written = self.send(&call(note), request).await?;
-        Ok(Noted { name: written.metadata.name, count: 1 })
+        let written: PostedEvent = self.send(&call(note), request).await?;
+        Ok(EventRecord { name: written.metadata.name, count: 1 })
     }
 
     /// Counts an Event once more, with the message that it has now. One that has expired is written again.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub async fn note_again(&self, note: &Note, noted: &Noted) -> Result<Noted, ClusterError> {
+    pub async fn note_again(&self, note: &EventInput, noted: &EventRecord) -> Result<EventRecord, ClusterError> {
         let count = noted.count.saturating_add(1);
         let patch: Value = json!({ "count": count, "message": note.message(), "lastTimestamp": seconds(Timestamp::now()) });
         let path = Request::new(EVENTS.path(Some(&note.namespace)));
         let request = path.patch(&noted.name, &PatchParams::default(), &Patch::Merge(&patch));
-        match self.send::<Written>(&call(note), request).await {
-            Ok(_) => Ok(Noted { name: noted.name.clone(), count }),
+        match self.send::<PostedEvent>(&call(note), request).await {
+            Ok(_) => Ok(EventRecord { name: noted.name.clone(), count }),
             Err(error) if error.is_not_found() => self.note(note).await,
             Err(error) => Err(error),
         }
     }
 }
 
-fn call(note: &Note) -> String {
+fn call(note: &EventInput) -> String {
     format!("write an event in namespace {}", note.namespace)
 }
 

@@ -5,8 +5,8 @@ use serde::Deserialize;
 
 use super::client::Cluster;
 use super::kinds::{CLUSTER_EXTENSIONS, Meta};
-use super::problem::{Condition, Problem};
-use crate::bridge::snapshot::Read;
+use super::problem::{OlmCondition, OlmIssue};
+use crate::bridge::snapshot::Observed;
 
 /// What we need of a ClusterExtension.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Extension {
     /// Its condition `Installed` is true.
     pub installed: bool,
     /// Its conditions.
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<OlmCondition>,
     /// It carries our label.
     pub ours: bool,
 }
@@ -44,13 +44,13 @@ struct StoredExtension {
 #[serde(rename_all = "camelCase", default)]
 struct Spec {
     namespace: String,
-    service_account: Named,
+    service_account: LocalObjectReference,
     source: Source,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Named {
+struct LocalObjectReference {
     name: String,
 }
 
@@ -69,7 +69,7 @@ struct CatalogFilter {
 #[derive(Default, Deserialize)]
 struct Status {
     install: Option<Install>,
-    conditions: Option<Vec<Condition>>,
+    conditions: Option<Vec<OlmCondition>>,
 }
 
 #[derive(Deserialize)]
@@ -84,7 +84,7 @@ struct Bundle {
 
 impl Cluster {
     /// The ClusterExtension of a package.
-    pub(super) async fn extension(&self, package: &str) -> Read<Option<Extension>> {
+    pub(super) async fn extension(&self, package: &str) -> Observed<Option<Extension>> {
         let add = |found: &mut Option<Extension>, stored: StoredExtension| {
             if stored.spec.source.catalog.as_ref().is_some_and(|catalog| catalog.package_name == package) {
                 *found = Some(stored.into());
@@ -102,15 +102,15 @@ impl Extension {
     }
 
     /// What its condition `Progressing` complains of.
-    pub(super) fn problems(&self) -> impl Iterator<Item = Problem> {
-        let complains = |condition: &&Condition| {
+    pub(super) fn problems(&self) -> impl Iterator<Item = OlmIssue> {
+        let complains = |condition: &&OlmCondition| {
             condition.kind == "Progressing" && !matches!(condition.reason.as_str(), "" | "Succeeded" | "RollingOut")
         };
         let of = format!("ClusterExtension {}", self.name);
         self.conditions
             .iter()
             .filter(complains)
-            .map(move |condition| Problem::new(&of, &condition.kind, &condition.reason, &condition.message, false))
+            .map(move |condition| OlmIssue::new(&of, &condition.kind, &condition.reason, &condition.message, false))
     }
 }
 

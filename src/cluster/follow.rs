@@ -23,30 +23,30 @@ use super::kinds::{
 };
 use super::read::{login_secrets, other_secrets};
 use crate::bridge::integration::{QuayIntegration, SecretKey};
-use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, Secret, ServiceAccount, Unread};
+use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, Secret, ServiceAccount, ReadError};
 use crate::pause;
 
 /// How long the API server is to keep one watch, in seconds. Kubernetes' own clients ask for five to ten minutes.
-const WATCH: u32 = 290;
+const WATCH_TIMEOUT_SECONDS: u32 = 290;
 
 /// A watch that is silent for so long has lost its connection: after its time it would have ended.
-const SILENCE: Duration = Duration::from_secs(300);
+const WATCH_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The first pause after a failure; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const MIN_BACKOFF: Duration = Duration::from_millis(500);
 
 /// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// After so many failures of it in a row a watch is given up for a list.
-const PATIENCE: u32 = 5;
+const MAX_WATCH_FAILURES: u32 = 5;
 
 /// How often a kind is looked for that the cluster does not have.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// An object with what tells it from others.
 #[derive(Clone, Debug)]
-pub struct Found<T> {
+pub struct Versioned<T> {
     /// Its namespace; empty for what is in none.
     pub namespace: String,
     /// Its name.
@@ -57,7 +57,7 @@ pub struct Found<T> {
     pub object: T,
 }
 
-impl<T> Found<T> {
+impl<T> Versioned<T> {
     /// An object that was written at a version.
     pub(crate) fn new(namespace: &str, name: &str, version: &str, object: T) -> Self {
         Self { namespace: namespace.into(), name: name.into(), version: number(version), object }
@@ -99,100 +99,100 @@ impl From<kinds::Secret> for Content {
 
 /// What is new about the objects of a kind.
 #[derive(Clone, Debug)]
-pub enum News<T> {
+pub enum WatchUpdate<T> {
     /// All there are, as of a version.
-    All(u64, Vec<Found<T>>),
+    All(u64, Vec<Versioned<T>>),
     /// One came or was changed.
-    Changed(Found<T>),
+    Changed(Versioned<T>),
     /// One is gone.
-    Gone(Found<()>),
+    Gone(Versioned<()>),
     /// They could not be read, which is tried again. What is known of them may be outdated.
-    Unread(Unread),
+    Unread(ReadError),
 }
 
 impl Cluster {
     /// Follows the namespaces. Never ends; none of these do.
-    pub async fn follow_namespaces(&self, tell: impl FnMut(News<Namespace>)) {
+    pub async fn follow_namespaces(&self, tell: impl FnMut(WatchUpdate<Namespace>)) {
         let everything = ListParams::default();
-        let feed = Feed::new(&NAMESPACES, None, everything, |object: &mut kinds::Namespace| &mut object.metadata);
+        let feed = WatchSpec::new(&NAMESPACES, None, everything, |object: &mut kinds::Namespace| &mut object.metadata);
         self.follow(&feed, tell).await;
     }
 
     /// Follows the service accounts of all namespaces.
-    pub async fn follow_service_accounts(&self, tell: impl FnMut(News<ServiceAccount>)) {
+    pub async fn follow_service_accounts(&self, tell: impl FnMut(WatchUpdate<ServiceAccount>)) {
         let everything = ListParams::default();
-        let feed = Feed::new(&SERVICE_ACCOUNTS, None, everything, |object: &mut kinds::ServiceAccount| &mut object.metadata);
+        let feed = WatchSpec::new(&SERVICE_ACCOUNTS, None, everything, |object: &mut kinds::ServiceAccount| &mut object.metadata);
         self.follow(&feed, tell).await;
     }
 
     /// The same of one namespace.
-    pub async fn follow_service_accounts_in(&self, namespace: &str, tell: impl FnMut(News<ServiceAccount>)) {
+    pub async fn follow_service_accounts_in(&self, namespace: &str, tell: impl FnMut(WatchUpdate<ServiceAccount>)) {
         let (namespace, everything) = (Some(namespace), ListParams::default());
-        let feed = Feed::new(&SERVICE_ACCOUNTS, namespace, everything, |object: &mut kinds::ServiceAccount| &mut object.metadata);
+        let feed = WatchSpec::new(&SERVICE_ACCOUNTS, namespace, everything, |object: &mut kinds::ServiceAccount| &mut object.metadata);
         self.follow(&feed, tell).await;
     }
 
     /// Follows the secrets with registry logins of all namespaces.
-    pub async fn follow_login_secrets(&self, tell: impl FnMut(News<Secret>)) {
-        let feed = Feed::new(&SECRETS, None, login_secrets(), |object: &mut kinds::Secret| &mut object.metadata);
+    pub async fn follow_login_secrets(&self, tell: impl FnMut(WatchUpdate<Secret>)) {
+        let feed = WatchSpec::new(&SECRETS, None, login_secrets(), |object: &mut kinds::Secret| &mut object.metadata);
         self.follow(&feed, tell).await;
     }
 
     /// Follows the names of the secrets of other types, of all namespaces. What is in them is not read.
-    pub async fn follow_other_secrets(&self, tell: impl FnMut(News<OtherSecret>)) {
-        let feed = Feed::new(&SECRETS, None, other_secrets(), |object: &mut Bare| &mut object.metadata).by_metadata();
+    pub async fn follow_other_secrets(&self, tell: impl FnMut(WatchUpdate<OtherSecret>)) {
+        let feed = WatchSpec::new(&SECRETS, None, other_secrets(), |object: &mut Bare| &mut object.metadata).by_metadata();
         self.follow(&feed, tell).await;
     }
 
     /// Follows what is in the one Secret that holds a key.
-    pub async fn follow_secret(&self, key: &SecretKey, tell: impl FnMut(News<Content>)) {
+    pub async fn follow_secret(&self, key: &SecretKey, tell: impl FnMut(WatchUpdate<Content>)) {
         let one = ListParams::default().fields(&format!("metadata.name={}", key.name));
-        let feed = Feed::new(&SECRETS, Some(&key.namespace), one, |object: &mut kinds::Secret| &mut object.metadata);
+        let feed = WatchSpec::new(&SECRETS, Some(&key.namespace), one, |object: &mut kinds::Secret| &mut object.metadata);
         self.follow(&feed, tell).await;
     }
 
     /// Follows the image streams of all namespaces.
-    pub async fn follow_image_streams(&self, tell: impl FnMut(News<ImageStream>)) {
+    pub async fn follow_image_streams(&self, tell: impl FnMut(WatchUpdate<ImageStream>)) {
         let everything = ListParams::default();
-        let feed = Feed::new(&IMAGE_STREAMS, None, everything, |object: &mut kinds::ImageStream| &mut object.metadata);
+        let feed = WatchSpec::new(&IMAGE_STREAMS, None, everything, |object: &mut kinds::ImageStream| &mut object.metadata);
         self.follow(&feed, tell).await;
     }
 
     /// Follows the BuildConfigs of all namespaces.
-    pub async fn follow_build_configs(&self, tell: impl FnMut(News<BuildConfig>)) {
+    pub async fn follow_build_configs(&self, tell: impl FnMut(WatchUpdate<BuildConfig>)) {
         let everything = ListParams::default();
-        let feed = Feed::new(&BUILD_CONFIGS, None, everything, |object: &mut StoredBuildConfig| &mut object.metadata);
+        let feed = WatchSpec::new(&BUILD_CONFIGS, None, everything, |object: &mut StoredBuildConfig| &mut object.metadata);
         self.follow(&feed, tell).await;
     }
 
     /// Follows the builds of all namespaces.
-    pub async fn follow_builds(&self, tell: impl FnMut(News<Build>)) {
-        let feed = Feed::new(&BUILDS, None, ListParams::default(), |object: &mut StoredBuild| &mut object.metadata);
+    pub async fn follow_builds(&self, tell: impl FnMut(WatchUpdate<Build>)) {
+        let feed = WatchSpec::new(&BUILDS, None, ListParams::default(), |object: &mut StoredBuild| &mut object.metadata);
         self.follow(&feed, tell).await;
     }
 
     /// Follows the QuayIntegrations.
-    pub async fn follow_integrations(&self, tell: impl FnMut(News<QuayIntegration>)) {
+    pub async fn follow_integrations(&self, tell: impl FnMut(WatchUpdate<QuayIntegration>)) {
         let everything = ListParams::default();
-        let feed = Feed::new(&QUAY_INTEGRATIONS, None, everything, |object: &mut kinds::QuayIntegration| &mut object.metadata);
+        let feed = WatchSpec::new(&QUAY_INTEGRATIONS, None, everything, |object: &mut kinds::QuayIntegration| &mut object.metadata);
         self.follow(&feed, tell).await;
     }
 
-    async fn follow<T: Clone + DeserializeOwned, U: From<T>>(&self, feed: &Feed<'_, T>, mut tell: impl FnMut(News<U>)) {
-        let mut pauses = Pauses::default();
+    async fn follow<T: Clone + DeserializeOwned, U: From<T>>(&self, feed: &WatchSpec<'_, T>, mut tell: impl FnMut(WatchUpdate<U>)) {
+        let mut pauses = WatchBackoff::default();
         loop {
             let add = |found: &mut Vec<_>, object: T| found.push(feed.found(object));
             match self.each_of(feed.kind, feed.namespace, feed.params.clone(), feed.by_metadata, add).await {
                 Ok(Some((objects, version))) => {
-                    tell(News::All(number(&version), objects));
+                    tell(WatchUpdate::All(number(&version), objects));
                     self.watch_on(feed, version, &mut pauses, &mut tell).await;
                 }
                 Ok(None) => {
-                    tell(News::All(0, vec![]));
-                    sleep(LOOK_AGAIN).await;
+                    tell(WatchUpdate::All(0, vec![]));
+                    sleep(POLL_INTERVAL).await;
                 }
                 Err(error) => {
-                    tell(News::Unread(error.into()));
+                    tell(WatchUpdate::Unread(error.into()));
                     pauses.take().await;
                 }
             }
@@ -202,10 +202,10 @@ impl Cluster {
     /// Watches from a version on, one watch after the other, until only a list can tell what there is.
     async fn watch_on<T: Clone + DeserializeOwned, U: From<T>>(
         &self,
-        feed: &Feed<'_, T>,
+        feed: &WatchSpec<'_, T>,
         mut version: String,
-        pauses: &mut Pauses,
-        tell: &mut impl FnMut(News<U>),
+        pauses: &mut WatchBackoff,
+        tell: &mut impl FnMut(WatchUpdate<U>),
     ) {
         let mut failures = 0;
         loop {
@@ -216,7 +216,7 @@ impl Cluster {
             });
             let ended = ended.await;
             // One that lasted did well, also where nothing happened.
-            let lasted = started.elapsed() > LONGEST_PAUSE;
+            let lasted = started.elapsed() > MAX_BACKOFF;
             if heard || lasted {
                 pauses.end();
                 failures = 0;
@@ -228,11 +228,11 @@ impl Cluster {
                     pauses.take().await;
                 }
                 Err(Some(error)) => {
-                    tell(News::Unread(error.into()));
+                    tell(WatchUpdate::Unread(error.into()));
                     pauses.take().await;
                     failures += 1;
                     // The API server may know nothing of the version any more, as after it was restored.
-                    if failures > PATIENCE {
+                    if failures > MAX_WATCH_FAILURES {
                         return;
                     }
                 }
@@ -247,9 +247,9 @@ impl Cluster {
     /// None if what happened since the version is no longer known, else what went wrong.
     async fn watch_once<T: Clone + DeserializeOwned, U: From<T>>(
         &self,
-        feed: &Feed<'_, T>,
+        feed: &WatchSpec<'_, T>,
         version: &mut String,
-        mut tell: impl FnMut(News<U>),
+        mut tell: impl FnMut(WatchUpdate<U>),
     ) -> Result<(), Option<ClusterError>> {
         let call = format!("watch {}", feed.kind.all(feed.namespace));
         let failed = |error: kube::Error| match error {
@@ -265,17 +265,17 @@ impl Cluster {
         };
         let request = request.map_err(|_| Some(ClusterError::other(&call, "no such watch can be asked for")))?;
         let silence = |_| Some(ClusterError::other(&call, "nothing came for too long"));
-        let events = timeout(SILENCE, self.watch_client().request_events::<T>(request)).await.map_err(silence)?;
+        let events = timeout(WATCH_IDLE_TIMEOUT, self.watch_client().request_events::<T>(request)).await.map_err(silence)?;
         let mut events = pin!(events.map_err(failed)?);
-        while let Some(event) = timeout(SILENCE, events.try_next()).await.map_err(silence)?.map_err(failed)? {
+        while let Some(event) = timeout(WATCH_IDLE_TIMEOUT, events.try_next()).await.map_err(silence)?.map_err(failed)? {
             match event {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     let object = feed.found_at(object, version);
-                    tell(News::Changed(object));
+                    tell(WatchUpdate::Changed(object));
                 }
                 WatchEvent::Deleted(object) => {
-                    let Found { namespace, name, version, .. } = feed.found_at::<U>(object, version);
-                    tell(News::Gone(Found { namespace, name, version, object: () }));
+                    let Versioned { namespace, name, version, .. } = feed.found_at::<U>(object, version);
+                    tell(WatchUpdate::Gone(Versioned { namespace, name, version, object: () }));
                 }
                 WatchEvent::Bookmark(bookmark) => *version = bookmark.metadata.resource_version,
                 WatchEvent::Error(status) => return Err(refused(&call, &status)),
@@ -291,7 +291,7 @@ fn refused(call: &str, status: &Status) -> Option<ClusterError> {
 }
 
 /// The objects that are followed.
-struct Feed<'a, T> {
+struct WatchSpec<'a, T> {
     kind: &'a Kind,
     namespace: Option<&'a str>,
     params: ListParams,
@@ -300,7 +300,7 @@ struct Feed<'a, T> {
     by_metadata: bool,
 }
 
-impl<'a, T> Feed<'a, T> {
+impl<'a, T> WatchSpec<'a, T> {
     fn new(kind: &'a Kind, namespace: Option<&'a str>, params: ListParams, meta: fn(&mut T) -> &mut Meta) -> Self {
         Self { kind, namespace, params, meta, by_metadata: false }
     }
@@ -310,19 +310,19 @@ impl<'a, T> Feed<'a, T> {
     }
 
     fn watch(&self) -> WatchParams {
-        let mut watch = WatchParams::default().timeout(WATCH);
+        let mut watch = WatchParams::default().timeout(WATCH_TIMEOUT_SECONDS);
         watch.field_selector.clone_from(&self.params.field_selector);
         watch
     }
 
-    fn found<U: From<T>>(&self, mut object: T) -> Found<U> {
+    fn found<U: From<T>>(&self, mut object: T) -> Versioned<U> {
         let meta = (self.meta)(&mut object);
         let (namespace, name) = (std::mem::take(&mut meta.namespace), meta.name.clone());
-        Found { namespace, name, version: number(&meta.resource_version), object: object.into() }
+        Versioned { namespace, name, version: number(&meta.resource_version), object: object.into() }
     }
 
     /// The object of an event, which also says how far the watch has come.
-    fn found_at<U: From<T>>(&self, mut object: T, version: &mut String) -> Found<U> {
+    fn found_at<U: From<T>>(&self, mut object: T, version: &mut String) -> Versioned<U> {
         version.clone_from(&(self.meta)(&mut object).resource_version);
         self.found(object)
     }
@@ -334,14 +334,14 @@ fn number(version: &str) -> u64 {
 
 /// The pauses between tries that fail one after the other.
 #[derive(Default)]
-struct Pauses {
+struct WatchBackoff {
     failed: u32,
 }
 
-impl Pauses {
+impl WatchBackoff {
     async fn take(&mut self) {
         self.failed += 1;
-        sleep(pause::after(self.failed, FIRST_PAUSE, LONGEST_PAUSE)).await;
+        sleep(pause::after(self.failed, MIN_BACKOFF, MAX_BACKOFF)).await;
     }
 
     /// It goes well again.

@@ -9,20 +9,20 @@ use super::client::Cluster;
 use super::error::ClusterError;
 use super::kinds::{self, IMAGE_STREAM_IMPORTS, IMAGE_STREAMS};
 use super::reduce::PRESERVE_ORIGINAL;
-use super::tries::Tries;
+use super::tries::ConflictRetry;
 use crate::bridge::imports::{ImportFailure, Outcome, StreamImport, TagImport};
 use crate::bridge::snapshot::ImageStream;
 
 /// What OpenShift answers: a request that is never stored, with a result for each image in the order asked.
 #[derive(Deserialize)]
-struct Answer {
+struct ImportResponse {
     #[serde(default)]
-    status: AnswerStatus,
+    status: ImportResponseStatus,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct AnswerStatus {
+struct ImportResponseStatus {
     images: Option<Vec<ImageResult>>,
 }
 
@@ -73,8 +73,8 @@ impl Cluster {
     ) -> Result<Vec<Outcome>, ClusterError> {
         let call = format!("import into {}", IMAGE_STREAMS.one(Some(namespace), stream));
         let path = Request::new(IMAGE_STREAM_IMPORTS.path(Some(namespace)));
-        let mut tries = Tries::default();
-        let (import, answer): (StreamImport, Answer) = loop {
+        let mut tries = ConflictRetry::default();
+        let (import, answer): (StreamImport, ImportResponse) = loop {
             let found = self.get::<kinds::ImageStream>(&IMAGE_STREAMS, Some(namespace), stream).await?.map(ImageStream::from);
             let import = choose(found.as_ref());
             if import.tags.is_empty() {

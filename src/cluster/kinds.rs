@@ -307,14 +307,14 @@ pub(super) struct ImageStreamStatus {
 pub(super) struct StatusTag {
     pub(super) tag: String,
     /// Newest first; `null` where no image was ever imported.
-    pub(super) items: Option<Newest>,
+    pub(super) items: Option<LatestTagEvent>,
     pub(super) conditions: Option<Vec<TagCondition>>,
 }
 
 /// The first of a list; the others are skipped while the answer is read.
 #[derive(Clone, Deserialize)]
 #[serde(from = "Vec<TagEvent>")]
-pub(super) struct Newest(pub(super) Option<TagEvent>);
+pub(super) struct LatestTagEvent(pub(super) Option<TagEvent>);
 
 /// An image that a tag got.
 #[derive(Clone, Default, Deserialize)]
@@ -326,7 +326,7 @@ pub(super) struct TagEvent {
     pub(super) generation: Option<i64>,
 }
 
-impl From<Vec<TagEvent>> for Newest {
+impl From<Vec<TagEvent>> for LatestTagEvent {
     fn from(items: Vec<TagEvent>) -> Self {
         Self(items.into_iter().next())
     }

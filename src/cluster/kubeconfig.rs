@@ -20,18 +20,18 @@ use rustls::pki_types::pem::PemObject as _;
 
 use super::authorization::{Authorization, Plugin};
 use super::client::Options;
-use super::pod::{MOUNT, Pod};
-use crate::proxy::{self, Rules};
+use super::pod::{MOUNT, InClusterConfig};
+use crate::proxy::{self, ProxyRules};
 use crate::tls::Identity;
 use crate::ui::printable_line;
 pub(super) use file::Cluster;
 pub(super) use file::Exec;
 use file::{File, User};
 
-const TWO_WAYS: &str = "its user has a token and a user name with a password: only one of them can be used";
+const CONFLICTING_CREDENTIALS: &str = "its user has a token and a user name with a password: only one of them can be used";
 
 /// A context and what it says about the cluster and the user.
-pub(super) struct Choice {
+pub(super) struct ResolvedContext {
     /// The context's name; empty where a cluster was named instead.
     pub(super) context: String,
     /// Where the cluster is, whom to trust, and whom to act as.
@@ -45,18 +45,18 @@ pub(super) struct Choice {
 }
 
 /// Reads the kubeconfig and takes the context, cluster and user that `options` ask for.
-pub(super) fn choose(options: &Options) -> anyhow::Result<Choice> {
+pub(super) fn choose(options: &Options) -> anyhow::Result<ResolvedContext> {
     let files = Files::of(options.kubeconfig.as_deref(), env::var_os("KUBECONFIG"), home());
     let file = files.read()?;
     // As for kubectl, one in which nothing stands is none.
     let Some(file) = file.filter(|file| files.required || !file.is_empty()) else {
-        let pod = Pod::of(|name| env::var(name).ok(), Path::new(MOUNT));
+        let pod = InClusterConfig::of(|name| env::var(name).ok(), Path::new(MOUNT));
         return match pod.filter(|_| !options.names_kubeconfig()) {
             Some(pod) => pod.choice(options),
             None => Err(files.missing()),
         };
     };
-    let proxies = Rules::of(|name| env::var(name).ok());
+    let proxies = ProxyRules::of(|name| env::var(name).ok());
     resolve(&file, &files, options, &proxies)
 }
 
@@ -65,22 +65,22 @@ pub(super) fn choose(options: &Options) -> anyhow::Result<Choice> {
 /// # Errors
 /// One sentence, which quotes nothing that may be a secret.
 #[cfg(test)]
-pub(super) fn choice(paths: &[PathBuf], options: &Options, variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Choice> {
+pub(super) fn choice(paths: &[PathBuf], options: &Options, variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<ResolvedContext> {
     let files = Files { paths: paths.to_vec(), required: false };
     let file = files.read()?.unwrap_or_default();
-    resolve(&file, &files, options, &Rules::of(variable))
+    resolve(&file, &files, options, &ProxyRules::of(variable))
 }
 
 /// What some bytes, as a kubeconfig, say about the cluster and the user: see [`crate::untrusted`].
 #[cfg(any(test, fuzzing))]
-pub(super) fn choice_in(content: &[u8], options: &Options) -> anyhow::Result<Choice> {
+pub(super) fn choice_in(content: &[u8], options: &Options) -> anyhow::Result<ResolvedContext> {
     let file = File::parse(content).map_err(|invalid| anyhow!("{invalid}"))?;
-    resolve(&file, &Files { paths: vec![], required: false }, options, &Rules::of(|_| None))
+    resolve(&file, &Files { paths: vec![], required: false }, options, &ProxyRules::of(|_| None))
 }
 
 /// The names in a kubeconfig.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Entries {
+pub struct KubeconfigNames {
     /// Of its contexts.
     pub contexts: Vec<String>,
     /// Of its clusters.
@@ -94,9 +94,9 @@ pub struct Entries {
 ///
 /// # Errors
 /// One sentence that names the file at fault.
-pub fn entries(given: Option<&Path>) -> anyhow::Result<Entries> {
+pub fn entries(given: Option<&Path>) -> anyhow::Result<KubeconfigNames> {
     let kubeconfig = Files::of(given, env::var_os("KUBECONFIG"), home()).read()?.unwrap_or_default();
-    Ok(Entries {
+    Ok(KubeconfigNames {
         contexts: kubeconfig.contexts.into_iter().map(|context| context.name).collect(),
         clusters: kubeconfig.clusters.into_iter().map(|cluster| cluster.name).collect(),
         users: kubeconfig.users.into_iter().map(|user| user.name).collect(),
@@ -216,7 +216,7 @@ fn names(file: &File, files: &Files, options: &Options) -> anyhow::Result<Names>
     Ok(Names { context: name.to_owned(), namespace, cluster, user })
 }
 
-fn resolve(file: &File, files: &Files, options: &Options, proxies: &Rules) -> anyhow::Result<Choice> {
+fn resolve(file: &File, files: &Files, options: &Options, proxies: &ProxyRules) -> anyhow::Result<ResolvedContext> {
     let Names { context, namespace, cluster, user } = names(file, files, options)?;
     let cluster = file.cluster(&cluster).cloned().unwrap_or_default();
     let user = file.user(&user).cloned().unwrap_or_default();
@@ -246,7 +246,7 @@ fn resolve(file: &File, files: &Files, options: &Options, proxies: &Rules) -> an
     impersonation.impersonate_groups = Some(user.impersonate_groups).filter(|groups| !groups.is_empty());
     impersonation.impersonate_user_extra = Some(user.impersonate_extra.into_iter().collect::<HashMap<_, _>>());
     let config = impersonate(config, options)?;
-    Ok(Choice { context, config, authorization, identity, is_in_pod: false })
+    Ok(ResolvedContext { context, config, authorization, identity, is_in_pod: false })
 }
 
 /// What client-go refuses in a cluster (`validateClusterInfo` in `tools/clientcmd/validation.go`).
@@ -261,7 +261,7 @@ fn check_cluster(cluster: &Cluster) -> Result<(), String> {
 /// What client-go refuses in a user (`validateAuthInfo` in `tools/clientcmd/validation.go`).
 fn check_user(user: &User, options: &Options) -> Result<(), String> {
     if user.token().is_some() && (!user.username.is_empty() || user.password().is_some()) {
-        return Err(TWO_WAYS.into());
+        return Err(CONFLICTING_CREDENTIALS.into());
     }
     let (cert_path, cert_data) = (&user.client_certificate, &user.client_certificate_data);
     let (key_path, key_data) = (&user.client_key, &user.client_key_data);
@@ -315,7 +315,7 @@ fn server(address: &str) -> Result<Uri, String> {
 }
 
 /// The proxy that the kubeconfig names for the cluster, which is used whatever the environment says; else the environment's.
-fn proxy(cluster: &Cluster, server: &Uri, proxies: &Rules) -> Result<Option<Uri>, String> {
+fn proxy(cluster: &Cluster, server: &Uri, proxies: &ProxyRules) -> Result<Option<Uri>, String> {
     match cluster.proxy_url.as_str() {
         "" => proxies.proxy(server),
         own => {
@@ -366,7 +366,7 @@ fn certificate(user: &User) -> Result<Option<Identity>, String> {
 fn authorization(user: &User, cluster: &Cluster, config: &mut Config, has_certificate: bool) -> Result<Authorization, String> {
     if user.token().is_some() || !user.token_file.is_empty() {
         if !user.username.is_empty() {
-            return Err(TWO_WAYS.into());
+            return Err(CONFLICTING_CREDENTIALS.into());
         }
         return Authorization::of_token(user.token(), &user.token_file);
     }
@@ -458,13 +458,13 @@ users:
     }
 
     /// What a cluster and a user come to.
-    fn resolved(cluster: &str, user: &str) -> Result<Choice, String> {
+    fn resolved(cluster: &str, user: &str) -> Result<ResolvedContext, String> {
         let text = format!(
             "current-context: a\ncontexts: [{{name: a, context: {{cluster: b, user: c}}}}]\n\
              clusters: [{{name: b, cluster: {{{cluster}}}}}]\nusers: [{{name: c, user: {{{user}}}}}]\n"
         );
         let file = File::parse(text.as_bytes()).map_err(|invalid| invalid.to_string())?;
-        resolve(&file, &files(), &options(), &Rules::of(|_| None)).map_err(|error| error.to_string())
+        resolve(&file, &files(), &options(), &ProxyRules::of(|_| None)).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::client::Cluster;
 use super::kinds::IMAGE_STREAMS;
 use crate::bridge::registry::{ImageParts, Layers};
-use crate::bridge::snapshot::Read;
+use crate::bridge::snapshot::Observed;
 
 /// `ImageStreamLayers` (openshift/api `image/v1/types.go`).
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn layers(&self, namespace: &str, stream: &str) -> Read<Layers> {
+    pub async fn layers(&self, namespace: &str, stream: &str) -> Observed<Layers> {
         let call = format!("read the layers of {}", IMAGE_STREAMS.one(Some(namespace), stream));
         let request = Request::new(IMAGE_STREAMS.path(Some(namespace))).get(&format!("{stream}/layers"), &GetParams::default());
         let found: ImageStreamLayers = self.send(&call, request).await?;

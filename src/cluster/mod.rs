@@ -1,7 +1,7 @@
 //! The OpenShift side: a client made from the kubeconfig, reading what the domain needs to know, and the few writes.
 //!
 //! Every call goes through one door, `Cluster::send`, which bounds how many are under way, retries what is safe to
-//! retry, and turns failures into sentences. Reading answers a [`crate::bridge::snapshot::Read`]: what could not be
+//! retry, and turns failures into sentences. Reading answers a [`crate::bridge::snapshot::Observed`]: what could not be
 //! read is unknown, never absent. Every write is guarded by the version of the object it was planned for, or does
 //! nothing when it was done before.
 
@@ -46,17 +46,17 @@ mod watch;
 mod webhooks;
 mod write;
 
-pub use access::Right;
-pub use all::AllParts;
+pub use access::ResourceAttributes;
+pub use all::ClusterResources;
 pub use client::{Cluster, Options};
 pub use credentials::{CA_KEY, Credentials};
 pub use error::{Cause, ClusterError};
-pub use event::{Note, Noted};
+pub use event::{EventInput, EventRecord};
 pub use extension::Extension;
-pub use follow::{Content, Found, News, OtherSecret};
-pub use kubeconfig::{Entries, entries};
+pub use follow::{Content, Versioned, WatchUpdate, OtherSecret};
+pub use kubeconfig::{KubeconfigNames, entries};
 pub use lease::Lease;
-pub use names::Named;
+pub use names::NameKind;
 pub use objects::{ObjectKind, holds};
 pub use olm::{Csv, InstallPlan, Subscription};
 pub use operator::{
@@ -65,7 +65,7 @@ pub use operator::{
 };
 pub use packages::{Channel, Package};
 pub use platform::Platform;
-pub use problem::Condition;
+pub use problem::OlmCondition;
 pub(crate) use read::not_wanted;
-pub use read::{Builds, Parts, Secrets};
+pub use read::{BuildsMode, NamespaceResources, SecretsMode};
 pub use trust::{ConfigMap, ImageConfig, NodeTrust, TRUST_NAMESPACE};

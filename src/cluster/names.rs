@@ -7,11 +7,11 @@ use serde::Deserialize;
 use super::client::Cluster;
 use super::error::ClusterError;
 use super::kinds::{BUILD_CONFIGS, IMAGE_STREAMS, Kind, Meta, NAMESPACES, PROJECTS, SERVICE_ACCOUNTS};
-use super::read::Page;
+use super::read::ListPage;
 
 /// A kind of object that is chosen by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Named {
+pub enum NameKind {
     /// Namespaces.
     Namespaces,
     /// The projects that the user can see.
@@ -29,14 +29,14 @@ struct Object {
     metadata: Meta,
 }
 
-impl Named {
+impl NameKind {
     fn kind(self) -> &'static Kind {
         match self {
-            Named::Namespaces => &NAMESPACES,
-            Named::Projects => &PROJECTS,
-            Named::ServiceAccounts => &SERVICE_ACCOUNTS,
-            Named::BuildConfigs => &BUILD_CONFIGS,
-            Named::ImageStreams => &IMAGE_STREAMS,
+            NameKind::Namespaces => &NAMESPACES,
+            NameKind::Projects => &PROJECTS,
+            NameKind::ServiceAccounts => &SERVICE_ACCOUNTS,
+            NameKind::BuildConfigs => &BUILD_CONFIGS,
+            NameKind::ImageStreams => &IMAGE_STREAMS,
         }
     }
 }
@@ -47,10 +47,10 @@ impl Cluster {
     ///
     /// # Errors
     /// When they cannot be listed.
-    pub async fn names(&self, named: Named, namespace: Option<&str>) -> Result<Vec<String>, ClusterError> {
+    pub async fn names(&self, named: NameKind, namespace: Option<&str>) -> Result<Vec<String>, ClusterError> {
         let kind = named.kind();
         let request = Request::new(kind.path(namespace)).list_metadata(&ListParams::default().match_any());
-        let page: Page<Object> = self.send(&format!("list {}", kind.all(namespace)), request).await?;
+        let page: ListPage<Object> = self.send(&format!("list {}", kind.all(namespace)), request).await?;
         Ok(page.items.into_iter().flatten().map(|object| object.metadata.name).collect())
     }
 }

@@ -5,9 +5,9 @@ use kube::api::{DeleteParams, Preconditions};
 use serde_json::Value;
 
 use super::client::Cluster;
-use super::error::{CHANGED_MEANWHILE, ClusterError};
+use super::error::{CONFLICT_HINT, ClusterError};
 use super::kinds::{self, Kind};
-use crate::bridge::snapshot::Read;
+use crate::bridge::snapshot::Observed;
 
 /// A kind of object that is written as planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn object(&self, kind: ObjectKind, namespace: Option<&str>, name: &str) -> Read<Option<Value>> {
+    pub async fn object(&self, kind: ObjectKind, namespace: Option<&str>, name: &str) -> Observed<Option<Value>> {
         Ok(self.get(kind.kind(), namespace, name).await?)
     }
 
@@ -150,14 +150,14 @@ impl Cluster {
                 merged => return merged,
             };
             let Some(found) = self.get::<Value>(kind, namespace, name).await? else {
-                return Err(error.explained(CHANGED_MEANWHILE));
+                return Err(error.explained(CONFLICT_HINT));
             };
             let version = found["metadata"]["resourceVersion"].clone();
             if holds(&without_version(found.clone()), &without_version(patch.clone())) {
                 return Ok(());
             }
             if generation.as_ref() != Some(&found["metadata"]["generation"]) {
-                return Err(error.explained(CHANGED_MEANWHILE));
+                return Err(error.explained(CONFLICT_HINT));
             }
             patch["metadata"]["resourceVersion"] = version;
         }
@@ -183,7 +183,7 @@ impl Cluster {
         }
         match self.delete(kind, namespace, name, &params).await {
             Err(error) if error.is_conflict() => match self.get::<Value>(kind, namespace, name).await? {
-                Some(found) if !is_being_deleted(&found) => Err(error.explained(CHANGED_MEANWHILE)),
+                Some(found) if !is_being_deleted(&found) => Err(error.explained(CONFLICT_HINT)),
                 _ => Ok(()),
             },
             deleted => deleted,

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::client::Cluster;
 use super::kinds::{CLUSTER_SERVICE_VERSIONS, INSTALL_PLANS, Meta, SUBSCRIPTIONS};
 use super::operator::OPERATOR_NAMESPACE;
-use super::problem::{CSV_GONE, Condition, Problem};
-use crate::bridge::snapshot::Read;
+use super::problem::{CSV_GONE, OlmCondition, OlmIssue};
+use crate::bridge::snapshot::Observed;
 
 /// What we need of a Subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Subscription {
     /// The latest InstallPlan made for it.
     pub install_plan: Option<InstallPlan>,
     /// Its conditions; they are true when something is wrong.
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<OlmCondition>,
     /// It carries our label.
     pub ours: bool,
     /// Other Subscriptions to the package, as `namespace/name`: one is enough, and two in a namespace block each other.
@@ -57,7 +57,7 @@ pub struct InstallPlan {
     /// The ClusterServiceVersions that it installs: all that OLM updates in the namespace at once.
     pub csvs: Vec<String>,
     /// Its conditions.
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<OlmCondition>,
 }
 
 /// What we need of a ClusterServiceVersion.
@@ -108,7 +108,7 @@ struct SubscriptionStatus {
     #[serde(rename = "currentCSV")]
     current_csv: String,
     install_plan_ref: Option<InstallPlanRef>,
-    conditions: Option<Vec<Condition>>,
+    conditions: Option<Vec<OlmCondition>>,
 }
 
 #[derive(Deserialize)]
@@ -135,7 +135,7 @@ struct InstallPlanSpec {
 #[serde(default)]
 struct InstallPlanStatus {
     phase: String,
-    conditions: Option<Vec<Condition>>,
+    conditions: Option<Vec<OlmCondition>>,
 }
 
 #[derive(Deserialize)]
@@ -163,7 +163,7 @@ struct CsvStatus {
 
 impl Cluster {
     /// The Subscriptions to a package, the one where the documentation has it first.
-    pub(super) async fn subscriptions(&self, package: &str) -> Read<Vec<StoredSubscription>> {
+    pub(super) async fn subscriptions(&self, package: &str) -> Observed<Vec<StoredSubscription>> {
         let add = |found: &mut Vec<_>, stored: StoredSubscription| {
             if stored.spec.name == package {
                 found.push(stored);
@@ -175,14 +175,14 @@ impl Cluster {
     }
 
     /// The InstallPlan that a Subscription is at.
-    pub(super) async fn install_plan(&self, subscription: &StoredSubscription) -> Read<Option<InstallPlan>> {
+    pub(super) async fn install_plan(&self, subscription: &StoredSubscription) -> Observed<Option<InstallPlan>> {
         let Some(plan) = &subscription.status.install_plan_ref else { return Ok(None) };
         let namespace = Some(subscription.metadata.namespace.as_str());
         Ok(self.get::<StoredInstallPlan>(&INSTALL_PLANS, namespace, &plan.name).await?.map(InstallPlan::from))
     }
 
     /// A ClusterServiceVersion by name.
-    pub(super) async fn csv(&self, namespace: &str, name: &str) -> Read<Option<Csv>> {
+    pub(super) async fn csv(&self, namespace: &str, name: &str) -> Observed<Option<Csv>> {
         Ok(self.get::<StoredCsv>(&CLUSTER_SERVICE_VERSIONS, Some(namespace), name).await?.map(Csv::from))
     }
 }
@@ -219,21 +219,21 @@ impl StoredSubscription {
 impl Subscription {
     /// What its conditions complain of, an InstallPlan that waits for somebody, other Subscriptions, and that its
     /// ClusterServiceVersion is not among what there is.
-    pub(super) fn problems(&self, csv: Option<&Csv>) -> Vec<Problem> {
+    pub(super) fn problems(&self, csv: Option<&Csv>) -> Vec<OlmIssue> {
         let of = format!("Subscription {}/{}", self.namespace, self.name);
         // `True` is bad of all of them but these, which say that work is under way or that there will be no updates.
-        let harmless = |condition: &Condition| {
+        let harmless = |condition: &OlmCondition| {
             matches!(condition.kind.as_str(), "InstallPlanPending" | "BundleUnpacking") || condition.kind.ends_with("Deprecated")
         };
         let complaints = self.conditions.iter().filter(|condition| condition.is_true() && !harmless(condition));
         let mut problems: Vec<_> = complaints
-            .map(|condition| Problem::new(&of, &condition.kind, &condition.reason, &condition.message, false))
+            .map(|condition| OlmIssue::new(&of, &condition.kind, &condition.reason, &condition.message, false))
             .collect();
         if !self.others.is_empty() {
-            problems.push(Problem::new(&of, "there are others for the same package", "", &self.others.join(", "), true));
+            problems.push(OlmIssue::new(&of, "there are others for the same package", "", &self.others.join(", "), true));
         }
         if let (Some(installed), None) = (&self.installed_csv, csv) {
-            problems.push(Problem::new(&of, CSV_GONE, "", installed, true));
+            problems.push(OlmIssue::new(&of, CSV_GONE, "", installed, true));
         }
         problems.extend(self.install_plan.iter().flat_map(InstallPlan::problem));
         problems
@@ -246,17 +246,17 @@ impl InstallPlan {
         self.phase == "RequiresApproval" && !self.approved
     }
 
-    fn problem(&self) -> Option<Problem> {
+    fn problem(&self) -> Option<OlmIssue> {
         let of = format!("InstallPlan {}/{}", self.namespace, self.name);
         if self.needs_approval() {
-            return Some(Problem::new(&of, "it waits for approval", "", "", false));
+            return Some(OlmIssue::new(&of, "it waits for approval", "", "", false));
         }
         if self.phase != "Failed" {
             return None;
         }
         let failed = self.conditions.iter().find(|condition| condition.status == "False");
         let (reason, message) = failed.map_or(("InstallPlanFailed", ""), |failed| (&failed.reason, &failed.message));
-        Some(Problem::new(&of, "Failed", reason, message, true))
+        Some(OlmIssue::new(&of, "Failed", reason, message, true))
     }
 }
 
@@ -268,11 +268,11 @@ impl Csv {
 
     /// What is wrong with it. Every installation passes through other phases, also `Pending` for want of what is just
     /// being created.
-    pub(super) fn problem(&self) -> Option<Problem> {
+    pub(super) fn problem(&self) -> Option<OlmIssue> {
         let lasting = self.phase == "Failed";
         let is_wrong = lasting || self.phase == "Unknown" || self.reason == "RequirementsNotMet";
         let of = format!("ClusterServiceVersion {}/{}", self.namespace, self.name);
-        is_wrong.then(|| Problem::new(&of, &self.phase, &self.reason, &self.message, lasting))
+        is_wrong.then(|| OlmIssue::new(&of, &self.phase, &self.reason, &self.message, lasting))
     }
 }
 

@@ -13,9 +13,9 @@ use super::kinds::{
     CLUSTER_ROLE_BINDINGS, CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, MUTATING_WEBHOOKS, Meta, OLM_GROUP, OLM_V1_GROUP,
 };
 use super::olm::{Csv, StoredSubscription, Subscription};
-use super::problem::{Condition, Problem};
+use super::problem::{OlmCondition, OlmIssue};
 use crate::bridge::names::OPERATOR_WEBHOOK;
-use crate::bridge::snapshot::Read;
+use crate::bridge::snapshot::Observed;
 
 /// The operator's package in the catalogs (QBO `bundle/downstream/metadata/annotations.yaml`).
 pub const PACKAGE: &str = "quay-bridge-operator";
@@ -48,9 +48,9 @@ pub struct Operator {
     /// The CustomResourceDefinition of QuayIntegrations.
     pub crd: Option<Crd>,
     /// What runs the operator's pods.
-    pub deployment: Read<Option<Deployment>>,
+    pub deployment: Observed<Option<Deployment>>,
     /// The MutatingWebhookConfiguration that rewrites the output of builds.
-    pub webhook: Read<Option<String>>,
+    pub webhook: Observed<Option<String>>,
 }
 
 /// What we need of the CustomResourceDefinition.
@@ -63,7 +63,7 @@ pub struct Crd {
     /// It is being deleted, and its objects with it.
     pub deleting: bool,
     /// Why not, and the like.
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<OlmCondition>,
     /// It carries our label.
     pub ours: bool,
 }
@@ -100,7 +100,7 @@ struct StoredCrd {
 
 #[derive(Default, Deserialize)]
 struct Conditions {
-    conditions: Option<Vec<Condition>>,
+    conditions: Option<Vec<OlmCondition>>,
 }
 
 #[derive(Deserialize)]
@@ -153,7 +153,7 @@ struct Service {
 }
 
 /// The operator's MutatingWebhookConfiguration.
-struct Registered {
+struct WebhookRegistration {
     name: String,
     /// The namespace of the Service that the API server calls.
     namespace: Option<String>,
@@ -162,7 +162,7 @@ struct Registered {
 impl Cluster {
     /// Reads what there is of the operator. `groups` are the API groups that the cluster serves: OLM is asked only where
     /// it is.
-    pub async fn operator(&self, groups: &BTreeSet<String>) -> Read<Operator> {
+    pub async fn operator(&self, groups: &BTreeSet<String>) -> Observed<Operator> {
         let has = |group: &str| groups.contains(group);
         let (subscriptions, extension, installer, crd, deployments, webhook) = join!(
             async { if has(OLM_GROUP) { self.subscriptions(PACKAGE).await } else { Ok(vec![]) } },
@@ -193,7 +193,7 @@ impl Cluster {
 
     /// The ClusterServiceVersion that the Subscription has installed or is about to; without one, the one that the
     /// Deployment belongs to: deleting a Subscription leaves the operator running.
-    async fn csv_of(&self, subscription: Option<&StoredSubscription>, deployment: Option<&Deployment>) -> Read<Option<Csv>> {
+    async fn csv_of(&self, subscription: Option<&StoredSubscription>, deployment: Option<&Deployment>) -> Observed<Option<Csv>> {
         let subscribed = subscription.and_then(StoredSubscription::csv);
         let deployed = || deployment.and_then(|found| Some((found.namespace.as_str(), found.csv.as_deref()?)));
         match subscribed.or_else(deployed) {
@@ -202,13 +202,13 @@ impl Cluster {
         }
     }
 
-    async fn installer(&self) -> Read<bool> {
+    async fn installer(&self) -> Observed<bool> {
         let found = self.get::<Labeled>(&CLUSTER_ROLE_BINDINGS, None, INSTALLER).await?;
         Ok(found.is_some_and(|found| found.metadata.is_ours()))
     }
 
     /// The operator's Deployment, as `namespace/name`, if it is to have pods.
-    pub async fn running_operator(&self) -> Read<Option<String>> {
+    pub async fn running_operator(&self) -> Observed<Option<String>> {
         let mut found = self.deployments().await?;
         found.retain(|deployment| deployment.wanted > 0);
         let webhook = if found.is_empty() { Ok(None) } else { self.webhook().await };
@@ -216,7 +216,7 @@ impl Cluster {
     }
 
     /// The Deployments of the operator's names, whoever made them.
-    async fn deployments(&self) -> Read<Vec<Deployment>> {
+    async fn deployments(&self) -> Observed<Vec<Deployment>> {
         let found = future::try_join_all(OPERATOR_DEPLOYMENTS.map(|name| async move {
             let named = ListParams::default().fields(&format!("metadata.name={name}"));
             self.list::<StoredDeployment, Deployment>(&DEPLOYMENTS, None, named).await
@@ -225,16 +225,16 @@ impl Cluster {
     }
 
     /// The Deployments of a namespace.
-    pub(super) async fn deployments_in(&self, namespace: &str) -> Read<Vec<Deployment>> {
+    pub(super) async fn deployments_in(&self, namespace: &str) -> Observed<Vec<Deployment>> {
         Ok(self.list::<StoredDeployment, Deployment>(&DEPLOYMENTS, Some(namespace), ListParams::default()).await?)
     }
 
-    async fn webhook(&self) -> Read<Option<Registered>> {
-        let add = |found: &mut Option<Registered>, configuration: WebhookConfiguration| {
+    async fn webhook(&self) -> Observed<Option<WebhookRegistration>> {
+        let add = |found: &mut Option<WebhookRegistration>, configuration: WebhookConfiguration| {
             let mut webhooks = configuration.webhooks.into_iter().flatten();
             if let Some(webhook) = webhooks.find(|webhook| webhook.name == OPERATOR_WEBHOOK) {
                 let namespace = webhook.client_config.service.map(|service| service.namespace);
-                *found = Some(Registered { name: configuration.metadata.name, namespace });
+                *found = Some(WebhookRegistration { name: configuration.metadata.name, namespace });
             }
         };
         Ok(self.each(&MUTATING_WEBHOOKS, None, ListParams::default(), add).await?)
@@ -245,7 +245,7 @@ impl Cluster {
 /// (openshift-apiserver `pkg/project/apiserver/registry/projectrequest/delegated/delegated.go`), or in that of the Service
 /// behind the operator's webhook, which only administrators register. Any other may be anybody's, who could stop the bridge
 /// by it or hide the operator.
-fn operators(found: Vec<Deployment>, webhook: &Read<Option<Registered>>) -> Read<Option<Deployment>> {
+fn operators(found: Vec<Deployment>, webhook: &Observed<Option<WebhookRegistration>>) -> Observed<Option<Deployment>> {
     let is_reserved = |namespace: &str| namespace.starts_with("openshift-") || namespace.starts_with("kube-");
     let called = known(webhook).and_then(|registered| registered.namespace.as_deref());
     let is_its_own =
@@ -259,7 +259,7 @@ fn operators(found: Vec<Deployment>, webhook: &Read<Option<Registered>>) -> Read
 }
 
 /// A part, if it is known to exist.
-fn known<T>(part: &Read<Option<T>>) -> Option<&T> {
+fn known<T>(part: &Observed<Option<T>>) -> Option<&T> {
     part.as_ref().ok()?.as_ref()
 }
 
@@ -336,7 +336,7 @@ impl Operator {
         }
     }
 
-    fn all_problems(&self) -> Vec<Problem> {
+    fn all_problems(&self) -> Vec<OlmIssue> {
         let mut problems = Vec::new();
         problems.extend(self.subscription.iter().flat_map(|subscription| subscription.problems(self.csv.as_ref())));
         problems.extend(self.csv.iter().flat_map(Csv::problem));
@@ -352,11 +352,11 @@ fn or_nothing_yet(state: &str) -> &str {
 }
 
 impl Crd {
-    fn problems(&self) -> impl Iterator<Item = Problem> {
-        let refused = |condition: &&Condition| condition.kind == "NamesAccepted" && condition.status == "False";
+    fn problems(&self) -> impl Iterator<Item = OlmIssue> {
+        let refused = |condition: &&OlmCondition| condition.kind == "NamesAccepted" && condition.status == "False";
         self.conditions.iter().filter(refused).map(|condition| {
             let of = format!("CustomResourceDefinition {QUAY_INTEGRATION_CRD_NAME}");
-            Problem::new(&of, "NamesAccepted is False", &condition.reason, &condition.message, true)
+            OlmIssue::new(&of, "NamesAccepted is False", &condition.reason, &condition.message, true)
         })
     }
 }
@@ -366,10 +366,10 @@ impl Deployment {
         self.available >= self.wanted && self.available > 0
     }
 
-    fn problem(&self) -> Option<Problem> {
+    fn problem(&self) -> Option<OlmIssue> {
         let of = format!("Deployment {}/{}", self.namespace, self.name);
         let state = format!("{} of {} pods are available", self.available, self.wanted);
-        (!self.is_available()).then(|| Problem::new(&of, &state, "", "", false))
+        (!self.is_available()).then(|| OlmIssue::new(&of, &state, "", "", false))
     }
 }
 

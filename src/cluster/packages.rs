@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::client::Cluster;
 use super::kinds::{PACKAGE_MANIFESTS, PACKAGES_GROUP};
 use super::operator::{OPERATOR_NAMESPACE, PACKAGE};
-use crate::bridge::snapshot::Read;
+use crate::bridge::snapshot::Observed;
 
 /// The namespace whose catalogs serve all namespaces on OpenShift.
 const GLOBAL_CATALOGS: &str = "openshift-marketplace";
@@ -80,7 +80,7 @@ struct InstallMode {
 impl Cluster {
     /// The operator's package in every catalog from which a Subscription in [`OPERATOR_NAMESPACE`] can take it. `groups`
     /// are the API groups that the cluster serves: without OLM there are no catalogs, and none is asked for.
-    pub async fn packages(&self, groups: &BTreeSet<String>) -> Read<Vec<Package>> {
+    pub async fn packages(&self, groups: &BTreeSet<String>) -> Observed<Vec<Package>> {
         if !groups.contains(PACKAGES_GROUP) {
             return Ok(vec![]);
         }

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::client::{Cluster, host_and_port};
 use super::error::ClusterError;
 use super::kinds::{self, CLUSTER_VERSIONS, INFRASTRUCTURES, Meta, SELF_REVIEWS, USERS};
-use crate::bridge::snapshot::Read;
+use crate::bridge::snapshot::Observed;
 
 /// What a cluster is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ struct User {
 impl Cluster {
     /// Finds out what the cluster is, with all calls at once. Fails only if the user, the version or the
     /// API groups cannot be read, which everybody may.
-    pub async fn platform(&self) -> Read<Platform> {
+    pub async fn platform(&self) -> Observed<Platform> {
         let (user, groups, kubernetes, openshift, infrastructure) = join!(
             self.user(),
             self.groups(),
@@ -114,7 +114,7 @@ impl Cluster {
 
     /// What the cluster runs: `OpenShift 4.21.3 (Kubernetes v1.34.2)`, or without OpenShift where it is not or may
     /// not be read.
-    pub async fn version(&self) -> Read<String> {
+    pub async fn version(&self) -> Observed<String> {
         let (kubernetes, openshift) = join!(self.kubernetes_version(), self.openshift_version());
         Ok(version(&kubernetes?, openshift.ok().flatten().as_ref()))
     }

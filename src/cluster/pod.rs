@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use super::authorization::Authorization;
 use super::client::Options;
-use super::kubeconfig::{Choice, impersonate};
+use super::kubeconfig::{ResolvedContext, impersonate};
 
 /// Where a pod finds its service account (kubernetes.io, "Accessing the Kubernetes API from a Pod").
 pub(super) const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -18,13 +18,13 @@ pub(super) const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const CONTEXT: &str = "in-cluster";
 
 /// A pod with a service account.
-pub(super) struct Pod<'a> {
+pub(super) struct InClusterConfig<'a> {
     host: String,
     port: String,
     mount: &'a Path,
 }
 
-impl<'a> Pod<'a> {
+impl<'a> InClusterConfig<'a> {
     /// The pod that this runs in, if it does. Every pod is told where the API server is; not every one has a token.
     pub(super) fn of(variable: impl Fn(&str) -> Option<String>, mount: &'a Path) -> Option<Self> {
         let (host, port) = (variable("KUBERNETES_SERVICE_HOST")?, variable("KUBERNETES_SERVICE_PORT")?);
@@ -32,7 +32,7 @@ impl<'a> Pod<'a> {
     }
 
     /// The cluster of the pod. The token, which is renewed within the hour, is read again, and so is the authority by kube.
-    pub(super) fn choice(&self, options: &Options) -> anyhow::Result<Choice> {
+    pub(super) fn choice(&self, options: &Options) -> anyhow::Result<ResolvedContext> {
         // An address of IPv6 stands in brackets.
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let url = format!("https://{host}:{}", self.port);
@@ -44,7 +44,7 @@ impl<'a> Pod<'a> {
         let authorization = Authorization::of_token(None, &self.mount.join("token").display().to_string());
         let authorization = authorization.map_err(|problem| anyhow::anyhow!("{}: {problem}", self.mount.display()))?;
         let config = impersonate(config, options)?;
-        Ok(Choice { context: CONTEXT.into(), config, authorization, identity: None, is_in_pod: true })
+        Ok(ResolvedContext { context: CONTEXT.into(), config, authorization, identity: None, is_in_pod: true })
     }
 
     fn read(&self, name: &str) -> anyhow::Result<String> {

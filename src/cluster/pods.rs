@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::client::Cluster;
 use super::kinds::{Meta, PODS, Reference};
-use crate::bridge::snapshot::{Read, WaitingImage, WaitingPod};
+use crate::bridge::snapshot::{Observed, WaitingImage, WaitingPod};
 
 /// The reasons that the kubelet gives while it cannot pull an image (kubernetes `pkg/kubelet/images/types.go`).
 const REASONS: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
@@ -45,19 +45,19 @@ struct ContainerStatus {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ContainerState {
-    waiting: Option<Waiting>,
+    waiting: Option<WaitingState>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Waiting {
+struct WaitingState {
     reason: String,
     message: String,
 }
 
 impl Cluster {
     /// The pods that wait for an image, by namespace: of one namespace, or of all. Only pods that have not started are asked for.
-    pub async fn waiting_pods(&self, namespace: Option<&str>) -> Read<BTreeMap<String, Vec<WaitingPod>>> {
+    pub async fn waiting_pods(&self, namespace: Option<&str>) -> Observed<BTreeMap<String, Vec<WaitingPod>>> {
         let pending = ListParams::default().fields("status.phase=Pending");
         let add = |found: &mut BTreeMap<String, Vec<WaitingPod>>, mut pod: StoredPod| {
             let namespace = std::mem::take(&mut pod.metadata.namespace);

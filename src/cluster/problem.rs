@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A condition in the status of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Condition {
+pub struct OlmCondition {
     /// Its type.
     #[serde(rename = "type")]
     pub kind: String,
@@ -19,7 +19,7 @@ pub struct Condition {
 
 /// Something that stands in the way of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(super) struct OlmIssue {
     /// One sentence: where, what is said there, and what it means where that is known.
     pub(super) text: String,
     /// It does not pass by itself.
@@ -30,24 +30,24 @@ pub(super) struct Problem {
 pub(super) const CSV_GONE: &str = "the ClusterServiceVersion that it installed is gone";
 
 /// A type or a reason of OLM's and what it means.
-struct Meaning {
+struct KnownCondition {
     of: &'static str,
     is: &'static str,
     lasting: bool,
 }
 
-const fn passing(of: &'static str, is: &'static str) -> Meaning {
-    Meaning { of, is, lasting: false }
+const fn passing(of: &'static str, is: &'static str) -> KnownCondition {
+    KnownCondition { of, is, lasting: false }
 }
 
-const fn lasting(of: &'static str, is: &'static str) -> Meaning {
-    Meaning { of, is, lasting: true }
+const fn lasting(of: &'static str, is: &'static str) -> KnownCondition {
+    KnownCondition { of, is, lasting: true }
 }
 
 /// Types and reasons of Subscriptions, InstallPlans and ClusterServiceVersions (operator-framework/api
 /// `pkg/operators/v1alpha1/*_types.go`; operator-lifecycle-manager `pkg/controller/operators/catalog/operator.go`) and of
 /// ClusterExtensions (operator-controller `api/v1/common_types.go`).
-const MEANINGS: [Meaning; 22] = [
+const MEANINGS: [KnownCondition; 22] = [
     lasting(CSV_GONE, "somebody deleted it: delete the Subscription as well, and run the command again"),
     passing("CatalogSourcesUnhealthy", "a catalog does not answer: see oc get catalogsources,pods -n openshift-marketplace"),
     passing("InstallPlanMissing", "the InstallPlan was deleted: delete the Subscription and run the command again"),
@@ -82,13 +82,13 @@ const MEANINGS: [Meaning; 22] = [
     lasting("ProgressDeadlineExceeded", "it was not installed in time"),
 ];
 
-impl Condition {
+impl OlmCondition {
     pub(super) fn is_true(&self) -> bool {
         self.status == "True"
     }
 }
 
-impl Problem {
+impl OlmIssue {
     /// What an object says of itself, under a `kind` of state and with a reason: `lasting` says whether it passes by
     /// itself where the table does not.
     pub(super) fn new(of: &str, kind: &str, reason: &str, message: &str, lasting: bool) -> Self {

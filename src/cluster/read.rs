@@ -16,34 +16,34 @@ use super::reduce::DOCKERCONFIGJSON;
 use crate::bridge::desired;
 use crate::bridge::integration::QuayIntegration;
 use crate::bridge::names;
-use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, Read, Secret, ServiceAccount, Unread, UnreadKind};
+use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, Observed, Secret, ServiceAccount, ReadError, ReadErrorKind};
 
 /// Objects asked for at a time, as `kubectl` does.
 const PAGE: u32 = 500;
 
 /// The cluster's side of one namespace.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct NamespaceResources {
     /// The namespace's name.
     pub name: String,
     /// The Namespace object.
-    pub namespace: Read<Option<Namespace>>,
+    pub namespace: Observed<Option<Namespace>>,
     /// Its service accounts.
-    pub service_accounts: Read<Vec<ServiceAccount>>,
+    pub service_accounts: Observed<Vec<ServiceAccount>>,
     /// Its secrets of type `kubernetes.io/dockerconfigjson`; none while [`Cluster::complete_secrets`] is still to say
     /// whether they are worth a call. After it, also any other that bears the name of one of ours.
-    pub secrets: Option<Read<Vec<Secret>>>,
+    pub secrets: Option<Observed<Vec<Secret>>>,
     /// Its image streams.
-    pub image_streams: Read<Vec<ImageStream>>,
+    pub image_streams: Observed<Vec<ImageStream>>,
     /// Its BuildConfigs.
-    pub build_configs: Read<Vec<BuildConfig>>,
+    pub build_configs: Observed<Vec<BuildConfig>>,
     /// Its builds.
-    pub builds: Read<Vec<Build>>,
+    pub builds: Observed<Vec<Build>>,
 }
 
 /// Whether the secrets of a namespace are worth a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Secrets {
+pub enum SecretsMode {
     /// They are.
     Always,
     /// Only if a service account refers to one of ours. A fresh namespace has none, and if there is one nevertheless,
@@ -53,7 +53,7 @@ pub enum Secrets {
 
 /// Which of a namespace's builds, and of what makes them, are worth a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Builds {
+pub enum BuildsMode {
     /// Both.
     Read,
     /// What makes them.
@@ -63,7 +63,7 @@ pub enum Builds {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Page<T> {
+pub(super) struct ListPage<T> {
     #[serde(default)]
     metadata: PageMeta,
     pub(super) items: Option<Vec<T>>,
@@ -79,21 +79,21 @@ struct PageMeta {
 
 impl Cluster {
     /// The QuayIntegrations of the cluster; none where the operator's CRD is not installed.
-    pub async fn integrations(&self) -> Read<Vec<QuayIntegration>> {
+    pub async fn integrations(&self) -> Observed<Vec<QuayIntegration>> {
         Ok(self.list::<kinds::QuayIntegration, _>(&QUAY_INTEGRATIONS, None, ListParams::default()).await?)
     }
 
     /// The namespaces of the cluster by name, or those with labels that `selector` selects.
-    pub async fn namespaces(&self, selector: Option<&str>) -> Read<Vec<(String, Namespace)>> {
+    pub async fn namespaces(&self, selector: Option<&str>) -> Observed<Vec<(String, Namespace)>> {
         self.named_namespaces(&NAMESPACES, selector).await
     }
 
     /// The projects that the user can see: the same as [`Cluster::namespaces`] for those who may not list these.
-    pub async fn projects(&self, selector: Option<&str>) -> Read<Vec<(String, Namespace)>> {
+    pub async fn projects(&self, selector: Option<&str>) -> Observed<Vec<(String, Namespace)>> {
         self.named_namespaces(&PROJECTS, selector).await
     }
 
-    async fn named_namespaces(&self, kind: &Kind, selector: Option<&str>) -> Read<Vec<(String, Namespace)>> {
+    async fn named_namespaces(&self, kind: &Kind, selector: Option<&str>) -> Observed<Vec<(String, Namespace)>> {
         let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
         let add = |found: &mut Vec<_>, mut object: kinds::Namespace| {
             found.push((std::mem::take(&mut object.metadata.name), object.into()));
@@ -103,32 +103,32 @@ impl Cluster {
 
     /// Reads the cluster's side of a namespace, its kinds at the same time. `known` is the namespace where it was
     /// read already.
-    pub async fn namespace_parts(&self, name: &str, known: Option<Namespace>, secrets: Secrets, builds: Builds) -> Parts {
+    pub async fn namespace_parts(&self, name: &str, known: Option<Namespace>, secrets: SecretsMode, builds: BuildsMode) -> NamespaceResources {
         let (namespace, service_accounts, secrets, image_streams, (build_configs, builds)) = join!(
             self.namespace_object(name, known),
             self.service_accounts(name),
             async {
                 match secrets {
-                    Secrets::Always => Some(self.login_secrets(name).await),
-                    Secrets::IfReferenced => None,
+                    SecretsMode::Always => Some(self.login_secrets(name).await),
+                    SecretsMode::IfReferenced => None,
                 }
             },
             self.image_streams(name),
             async {
                 match builds {
-                    Builds::Read => join!(self.build_configs(name), self.builds(name)),
-                    Builds::Configs => (self.build_configs(name).await, Err(not_wanted())),
-                    Builds::Leave => (Err(not_wanted()), Err(not_wanted())),
+                    BuildsMode::Read => join!(self.build_configs(name), self.builds(name)),
+                    BuildsMode::Configs => (self.build_configs(name).await, Err(not_wanted())),
+                    BuildsMode::Leave => (Err(not_wanted()), Err(not_wanted())),
                 }
             },
         );
-        Parts { name: name.to_owned(), namespace, service_accounts, secrets, image_streams, build_configs, builds }
+        NamespaceResources { name: name.to_owned(), namespace, service_accounts, secrets, image_streams, build_configs, builds }
     }
 
     /// Reads the secrets that turn out to be worth a call once the cluster ID, and so the name of each service account's
     /// secret, is known: all of them where they were left for now and a service account refers to one of ours, and
     /// those that bear the name of one of ours but have another type.
-    pub async fn complete_secrets(&self, mut parts: Parts, secret_of: impl Fn(&str) -> String) -> Parts {
+    pub async fn complete_secrets(&self, mut parts: NamespaceResources, secret_of: impl Fn(&str) -> String) -> NamespaceResources {
         let accounts = parts.service_accounts.as_deref();
         let secrets = match parts.secrets {
             Some(secrets) => secrets,
@@ -145,7 +145,7 @@ impl Cluster {
         parts
     }
 
-    async fn namespace_object(&self, name: &str, known: Option<Namespace>) -> Read<Option<Namespace>> {
+    async fn namespace_object(&self, name: &str, known: Option<Namespace>) -> Observed<Option<Namespace>> {
         match known {
             Some(namespace) => Ok(Some(namespace)),
             None => self.find_namespace(name).await,
@@ -153,21 +153,21 @@ impl Cluster {
     }
 
     /// A namespace, if there is one of that name.
-    pub async fn find_namespace(&self, name: &str) -> Read<Option<Namespace>> {
+    pub async fn find_namespace(&self, name: &str) -> Observed<Option<Namespace>> {
         Ok(self.get::<kinds::Namespace>(&NAMESPACES, None, name).await?.map(Namespace::from))
     }
 
-    async fn service_accounts(&self, namespace: &str) -> Read<Vec<ServiceAccount>> {
+    async fn service_accounts(&self, namespace: &str) -> Observed<Vec<ServiceAccount>> {
         Ok(self.list::<kinds::ServiceAccount, _>(&SERVICE_ACCOUNTS, Some(namespace), ListParams::default()).await?)
     }
 
     /// The secrets of a namespace of type `kubernetes.io/dockerconfigjson`.
-    pub async fn login_secrets(&self, namespace: &str) -> Read<Vec<Secret>> {
+    pub async fn login_secrets(&self, namespace: &str) -> Observed<Vec<Secret>> {
         Ok(self.list::<kinds::Secret, _>(&SECRETS, Some(namespace), login_secrets()).await?)
     }
 
     /// The image streams of a namespace; none where the cluster has no such kind.
-    pub async fn image_streams(&self, namespace: &str) -> Read<Vec<ImageStream>> {
+    pub async fn image_streams(&self, namespace: &str) -> Observed<Vec<ImageStream>> {
         Ok(self.list::<kinds::ImageStream, _>(&IMAGE_STREAMS, Some(namespace), ListParams::default()).await?)
     }
 
@@ -179,7 +179,7 @@ impl Cluster {
         accounts: &[ServiceAccount],
         mut secrets: Vec<Secret>,
         secret_of: impl Fn(&str) -> String,
-    ) -> Read<Vec<Secret>> {
+    ) -> Observed<Vec<Secret>> {
         let linked = accounts.iter().filter(|account| desired::role(account).is_some());
         let missing: Vec<String> = linked
             .map(|account| secret_of(&account.name))
@@ -250,7 +250,7 @@ impl Cluster {
         let mut found = A::default();
         loop {
             let request = if by_metadata { path.list_metadata(&params) } else { path.list(&params) };
-            let page: Page<T> = match self.send(&call, request).await {
+            let page: ListPage<T> = match self.send(&call, request).await {
                 Err(error) if kind.optional && error.is_not_found() => return Ok(None),
                 Err(error) if error.is_gone() && params.continue_token.is_some() => {
                     (params.limit, params.continue_token, found) = (None, None, A::default());
@@ -268,8 +268,8 @@ impl Cluster {
 }
 
 /// Why builds are not known to who did not want to know.
-pub(crate) fn not_wanted() -> Unread {
-    Unread { call: "list builds".into(), reason: "they have no part in this".into(), kind: UnreadKind::Skipped }
+pub(crate) fn not_wanted() -> ReadError {
+    ReadError { call: "list builds".into(), reason: "they have no part in this".into(), kind: ReadErrorKind::Skipped }
 }
 
 /// Selects the secrets that hold registry logins: OpenShift's own have another type.

@@ -9,9 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::kinds;
 use crate::bridge::dockerconfig::{self, Item, fingerprint};
-use crate::bridge::integration::{OPERATOR_TOKEN_KEY, QuayIntegration, SecretKey, StoredToken};
+use crate::bridge::integration::{OPERATOR_TOKEN_KEY, QuayIntegration, SecretKey, StoredTokenState};
 use crate::bridge::names::{
-    CONTROLLER_ANNOTATION, LINKED_ANNOTATION, ON_DELETION_ANNOTATION, REPOSITORY_ANNOTATION, ROLE_ANNOTATION,
+    CONTROLLER_ANNOTATION, LINKED_ANNOTATION, DELETION_POLICY_ANNOTATION, REPOSITORY_ANNOTATION, ROLE_ANNOTATION,
 };
 use crate::bridge::snapshot::{ImageStream, ImportPolicy, Namespace, Secret, ServiceAccount, StreamTag, TagImage, TagSource};
 
@@ -36,7 +36,7 @@ impl From<kinds::Namespace> for Namespace {
             terminating: metadata.deletion_timestamp.is_some(),
             awaits_annotations: has(DISPLAY_NAME) && has(DESCRIPTION) && !has(SCC_MCS),
             linked_on_request: metadata.annotation(LINKED_ANNOTATION).is_some_and(|value| value == "true"),
-            on_deletion: metadata.annotation(ON_DELETION_ANNOTATION).cloned(),
+            on_deletion: metadata.annotation(DELETION_POLICY_ANNOTATION).cloned(),
             created: metadata.creation_timestamp.as_ref().and_then(|created| created.parse().ok()),
             uid: metadata.uid,
             finalizers: metadata.finalizers.unwrap_or_default(),
@@ -114,11 +114,11 @@ impl kinds::Secret {
     ///
     /// # Errors
     /// As [`kinds::Secret::value`].
-    pub(super) fn token(&self, key: &str) -> Result<(StoredToken, Option<SecretString>), String> {
-        let Some(value) = self.value(key)? else { return Ok((StoredToken::KeyMissing, None)) };
+    pub(super) fn token(&self, key: &str) -> Result<(StoredTokenState, Option<SecretString>), String> {
+        let Some(value) = self.value(key)? else { return Ok((StoredTokenState::KeyMissing, None)) };
         Ok(match value.expose_secret().trim() {
-            "" => (StoredToken::Empty, None),
-            token => (StoredToken::Present, Some(token.into())),
+            "" => (StoredTokenState::Empty, None),
+            token => (StoredTokenState::Present, Some(token.into())),
         })
     }
 }
@@ -350,10 +350,10 @@ mod tests {
         };
         let data =
             json!({ "token": STANDARD.encode("T0KEN\n"), "blank": STANDARD.encode(" \n"), "image": STANDARD.encode(b"\xff") });
-        assert_eq!(token(data.clone(), "token"), Ok((StoredToken::Present, Some("T0KEN".into()))));
-        assert_eq!(token(data.clone(), "blank"), Ok((StoredToken::Empty, None)));
-        assert_eq!(token(data.clone(), "other"), Ok((StoredToken::KeyMissing, None)));
-        assert_eq!(token(Value::Null, "token"), Ok((StoredToken::KeyMissing, None)));
+        assert_eq!(token(data.clone(), "token"), Ok((StoredTokenState::Present, Some("T0KEN".into()))));
+        assert_eq!(token(data.clone(), "blank"), Ok((StoredTokenState::Empty, None)));
+        assert_eq!(token(data.clone(), "other"), Ok((StoredTokenState::KeyMissing, None)));
+        assert_eq!(token(Value::Null, "token"), Ok((StoredTokenState::KeyMissing, None)));
         assert!(token(data, "image").is_err());
     }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::client::Cluster;
 use super::error::ClusterError;
 use super::kinds::{self, SERVICE_ACCOUNTS};
-use super::tries::Tries;
+use super::tries::ConflictRetry;
 use crate::bridge::change::ServiceAccountEdit;
 use crate::bridge::names::ROLE_ANNOTATION;
 use crate::bridge::snapshot::ServiceAccount;
@@ -37,7 +37,7 @@ impl Cluster {
             Some(seen) => json_patch(seen, true, edit),
             None => self.current_patch(namespace, name, edit).await?,
         };
-        let mut tries = Tries::default();
+        let mut tries = ConflictRetry::default();
         while let Some(patch) = next {
             match self.apply(namespace, name, &patch).await {
                 Err(error) if error.is_conflict() || error.is_unprocessable() => {

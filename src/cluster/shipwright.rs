@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::client::Cluster;
 use super::kinds::{Meta, SHIPWRIGHT_BUILDS, SHIPWRIGHT_GROUP};
-use crate::bridge::snapshot::{Read, ShipwrightBuild, UnreadKind};
+use crate::bridge::snapshot::{Observed, ShipwrightBuild, ReadErrorKind};
 
 #[derive(Deserialize)]
 struct Stored {
@@ -35,12 +35,12 @@ impl From<Stored> for ShipwrightBuild {
 
 impl Cluster {
     /// The Builds of Shipwright in a namespace, or in all; none where the cluster does not have it.
-    pub async fn shipwright_builds(&self, namespace: Option<&str>) -> Read<Vec<ShipwrightBuild>> {
-        let found: Read<_> =
+    pub async fn shipwright_builds(&self, namespace: Option<&str>) -> Observed<Vec<ShipwrightBuild>> {
+        let found: Observed<_> =
             self.list::<Stored, _>(&SHIPWRIGHT_BUILDS, namespace, ListParams::default()).await.map_err(Into::into);
         match found {
             // The API server checks permissions first: a resource that does not exist is forbidden to a user without them.
-            Err(unread) if unread.kind == UnreadKind::Forbidden && !self.serves(SHIPWRIGHT_GROUP).await => Ok(vec![]),
+            Err(unread) if unread.kind == ReadErrorKind::Forbidden && !self.serves(SHIPWRIGHT_GROUP).await => Ok(vec![]),
             found => found,
         }
     }

@@ -38,7 +38,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(295);
 
 /// The pauses before a call is made again that was answered with 429, 503 or 504: the first one, which doubles, and the
 /// longest. As in `RetryPolicy::default`.
-const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
+const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
 const MAX_RETRIES: u32 = 3;
 
 /// A client, with `parallel` calls under way at once.
@@ -148,7 +148,7 @@ where
     let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new()).build(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer().map_err(|_| super::error::UNUSABLE_LOGIN)?)
+        .option_layer(config.auth_layer().map_err(|_| super::error::UNUSABLE_CREDENTIALS)?)
         .layer(config.extra_headers_layer().map_err(|_| "whom to act as holds a character that cannot be sent")?)
         .map_err(BoxError::from)
         .service(http);
@@ -160,6 +160,6 @@ where
 }
 
 fn retry_policy() -> RetryPolicy {
-    let [first, longest] = RETRY_PAUSES.map(pause::shortened);
+    let [first, longest] = RETRY_DELAYS.map(pause::shortened);
     RetryPolicy::new(first, longest, MAX_RETRIES, false).unwrap_or_default()
 }

@@ -8,8 +8,8 @@ use super::builds::StoredBuild;
 use super::client::Cluster;
 use super::error::{Cause, ClusterError};
 use super::kinds::BUILDS;
-use crate::bridge::names::{BRIDGE_WEBHOOK, OPERATOR_WEBHOOK};
-use crate::bridge::snapshot::{Build, TrialOutcome};
+use crate::bridge::names::{CONTROLLER_WEBHOOK, OPERATOR_WEBHOOK};
+use crate::bridge::snapshot::{Build, DryRunOutcome};
 
 /// The name of the build, and of the image stream that it would push to.
 const NAME: &str = "oc-quay-trial";
@@ -17,7 +17,7 @@ const NAME: &str = "oc-quay-trial";
 impl Cluster {
     /// Tries a build in a namespace (`dryRun=All`): every webhook is called for it, and nothing is stored. None if that tells
     /// nothing of webhooks; somebody who may not make builds is refused before they are called.
-    pub async fn try_build(&self, namespace: &str) -> Option<TrialOutcome> {
+    pub async fn try_build(&self, namespace: &str) -> Option<DryRunOutcome> {
         let build = json!({
             "apiVersion": BUILDS.api_version(),
             "kind": "Build",
@@ -36,22 +36,22 @@ impl Cluster {
     }
 }
 
-fn outcome(tried: Result<Build, ClusterError>) -> Option<TrialOutcome> {
+fn outcome(tried: Result<Build, ClusterError>) -> Option<DryRunOutcome> {
     match tried.map_err(|error| error.cause) {
-        Ok(build) if build.managed => Some(TrialOutcome::Rewritten),
-        Ok(_) => Some(TrialOutcome::Unchanged),
+        Ok(build) if build.managed => Some(DryRunOutcome::Rewritten),
+        Ok(_) => Some(DryRunOutcome::Unchanged),
         Err(Cause::Refused { message, .. }) => refusal(message),
         Err(_) => None,
     }
 }
 
 /// In the words of kubernetes `pkg/admission/plugin/webhook/errors/statuserror.go` and `.../generic/webhook.go`.
-fn refusal(message: String) -> Option<TrialOutcome> {
+fn refusal(message: String) -> Option<DryRunOutcome> {
     if message.contains("failed calling webhook") {
-        return Some(TrialOutcome::OutOfReach(message));
+        return Some(DryRunOutcome::OutOfReach(message));
     }
-    let is_theirs = [OPERATOR_WEBHOOK, BRIDGE_WEBHOOK].iter().any(|name| message.contains(name));
-    is_theirs.then_some(TrialOutcome::Refused(message))
+    let is_theirs = [OPERATOR_WEBHOOK, CONTROLLER_WEBHOOK].iter().any(|name| message.contains(name));
+    is_theirs.then_some(DryRunOutcome::Refused(message))
 }
 
 #[cfg(test)]
@@ -65,12 +65,12 @@ mod tests {
             outcome(Err(ClusterError { call: "try a build in namespace a".into(), cause }))
         };
         let build = |managed: bool| outcome(Ok(Build { managed, ..Build::default() }));
-        assert_eq!((build(true), build(false)), (Some(TrialOutcome::Rewritten), Some(TrialOutcome::Unchanged)));
+        assert_eq!((build(true), build(false)), (Some(DryRunOutcome::Rewritten), Some(DryRunOutcome::Unchanged)));
 
         let away = r#"Internal error occurred: failed calling webhook "quayintegration.quay.redhat.com": failed to call webhook: Post "https://quay-bridge-operator-service.openshift-operators.svc:443/admissionwebhook?timeout=10s": no endpoints available for service "quay-bridge-operator-service""#;
-        assert_eq!(refused(500, away), Some(TrialOutcome::OutOfReach(away.into())));
+        assert_eq!(refused(500, away), Some(DryRunOutcome::OutOfReach(away.into())));
         let denied = r#"admission webhook "quayintegration.quay.redhat.com" denied the request: no secret"#;
-        assert_eq!(refused(400, denied), Some(TrialOutcome::Refused(denied.into())));
+        assert_eq!(refused(400, denied), Some(DryRunOutcome::Refused(denied.into())));
         assert_eq!(refused(403, r#"builds.build.openshift.io is forbidden: User "eve" cannot create resource "builds""#), None);
         assert_eq!(refused(400, r#"admission webhook "other.example.com" does not support dry run"#), None);
         assert_eq!(outcome(Err(ClusterError::other("try a build in namespace a", "odd"))), None);

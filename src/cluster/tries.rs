@@ -6,29 +6,29 @@ use super::error::ClusterError;
 use crate::pause;
 
 /// How often a write is tried in all.
-const TRIES: u32 = 20;
+const MAX_ATTEMPTS: u32 = 20;
 
 /// The longest first pause, which doubles with each further one, and the longest of all.
-const FIRST_PAUSE: Duration = Duration::from_millis(40);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MIN_BACKOFF: Duration = Duration::from_millis(40);
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
 /// What is left of the tries of one write.
 #[derive(Default)]
-pub(super) struct Tries {
+pub(super) struct ConflictRetry {
     failed: u32,
 }
 
-impl Tries {
+impl ConflictRetry {
     /// Pauses before the next try, for a random time so that two who got into each other's way do not again.
     ///
     /// # Errors
     /// `error`, which the last try ended with, once there is none left.
     pub(super) async fn again(&mut self, error: ClusterError) -> Result<(), ClusterError> {
         self.failed += 1;
-        if self.failed == TRIES {
+        if self.failed == MAX_ATTEMPTS {
             return Err(error);
         }
-        pause::sleep(pause::after(self.failed, FIRST_PAUSE, LONGEST_PAUSE)).await;
+        pause::sleep(pause::after(self.failed, MIN_BACKOFF, MAX_BACKOFF)).await;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::client::Cluster;
 use super::kinds::{CONFIG_MAPS, IMAGE_CONFIGS, Meta, Reference};
 use crate::bridge::image_policy::{ImagePolicy, ImportRegistry};
-use crate::bridge::snapshot::Read;
+use crate::bridge::snapshot::Observed;
 
 /// The namespace of the ConfigMap that the Image `cluster` names.
 pub const TRUST_NAMESPACE: &str = "openshift-config";
@@ -89,13 +89,13 @@ struct StoredConfigMap {
 
 impl Cluster {
     /// Which registries the cluster uses; none where it is not OpenShift.
-    pub async fn image_policy(&self) -> Read<Option<ImagePolicy>> {
+    pub async fn image_policy(&self) -> Observed<Option<ImagePolicy>> {
         Ok(self.get::<StoredImageConfig>(&IMAGE_CONFIGS, None, "cluster").await?.map(|found| found.spec.into()))
     }
 
     /// Reads what the nodes trust. Where no ConfigMap is named, the one called `usual` is of interest: a run that was
     /// interrupted may have left it.
-    pub async fn node_trust(&self, usual: &str) -> Read<NodeTrust> {
+    pub async fn node_trust(&self, usual: &str) -> Observed<NodeTrust> {
         let Some(found) = self.get::<StoredImageConfig>(&IMAGE_CONFIGS, None, "cluster").await? else {
             return Ok(NodeTrust::default());
         };

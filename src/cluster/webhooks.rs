@@ -11,8 +11,8 @@ use serde::Deserialize;
 use super::client::Cluster;
 use super::kinds::{MUTATING_WEBHOOKS, Meta};
 use super::operator::{Deployment, OPERATOR_DEPLOYMENTS};
-use crate::bridge::names::{BRIDGE, BRIDGE_WEBHOOK, OPERATOR_WEBHOOK};
-use crate::bridge::snapshot::{BuildWebhook, IdleDeployment, Read, Rewriter};
+use crate::bridge::names::{CONTROLLER_NAME, CONTROLLER_WEBHOOK, OPERATOR_WEBHOOK};
+use crate::bridge::snapshot::{BuildWebhook, IdleDeployment, Observed, BuildWebhookOwner};
 
 /// What stands in front of a service that a webhook calls.
 const SERVICE: &str = "service ";
@@ -64,7 +64,7 @@ struct Rule {
 
 impl Cluster {
     /// The webhooks that rewrite builds: the operator's and our bridge's, where they are registered.
-    pub async fn build_webhooks(&self) -> Read<Vec<BuildWebhook>> {
+    pub async fn build_webhooks(&self) -> Observed<Vec<BuildWebhook>> {
         let add = |found: &mut Vec<_>, configuration: Configuration| {
             let name = &configuration.metadata.name;
             found.extend(configuration.webhooks.into_iter().flatten().filter_map(|webhook| webhook.reduce(name)));
@@ -81,8 +81,8 @@ impl Cluster {
     async fn idle_deployment(&self, webhook: &BuildWebhook) -> Option<IdleDeployment> {
         let (namespace, _) = webhook.address.strip_prefix(SERVICE)?.split_once('/')?;
         let names: &[&str] = match webhook.rewriter {
-            Rewriter::Operator => &OPERATOR_DEPLOYMENTS,
-            Rewriter::Bridge => &[BRIDGE],
+            BuildWebhookOwner::Operator => &OPERATOR_DEPLOYMENTS,
+            BuildWebhookOwner::Bridge => &[CONTROLLER_NAME],
         };
         let found = self.deployments_in(namespace).await.ok()?;
         let deployment = found.into_iter().find(|deployment| names.contains(&deployment.name.as_str()))?;
@@ -95,8 +95,8 @@ impl Webhook {
     /// What is told of it; nothing if it is not one that rewrites builds.
     fn reduce(self, configuration: &str) -> Option<BuildWebhook> {
         let rewriter = match self.name.as_str() {
-            OPERATOR_WEBHOOK => Rewriter::Operator,
-            BRIDGE_WEBHOOK => Rewriter::Bridge,
+            OPERATOR_WEBHOOK => BuildWebhookOwner::Operator,
+            CONTROLLER_WEBHOOK => BuildWebhookOwner::Bridge,
             _ => return None,
         };
         let is_called_to = |operation: &str| self.rules.iter().any(|rule| rule.covers(operation));
@@ -170,7 +170,7 @@ mod tests {
         let found = webhook(|_| ()).unwrap();
         let expected = BuildWebhook {
             configuration: "quayintegration-x1".into(),
-            rewriter: Rewriter::Operator,
+            rewriter: BuildWebhookOwner::Operator,
             fails_closed: true,
             on_update: true,
             address: "service openshift-operators/quay-bridge-operator-service".into(),
@@ -183,12 +183,12 @@ mod tests {
     #[test]
     fn ours_is_known_by_its_name_and_others_are_none_of_them() {
         let ours = webhook(|webhook| {
-            webhook["name"] = json!(BRIDGE_WEBHOOK);
+            webhook["name"] = json!(CONTROLLER_WEBHOOK);
             webhook["failurePolicy"] = json!("Ignore");
             webhook["rules"][0]["operations"] = json!(["CREATE"]);
         });
         let ours = ours.unwrap();
-        assert_eq!((ours.rewriter, ours.fails_closed, ours.on_update), (Rewriter::Bridge, false, false));
+        assert_eq!((ours.rewriter, ours.fails_closed, ours.on_update), (BuildWebhookOwner::Bridge, false, false));
         assert_eq!(webhook(|webhook| webhook["name"] = json!("builds.example.com")), None);
         assert_eq!(webhook(|webhook| webhook["rules"][0]["resources"] = json!(["buildconfigs"])), None);
         assert_eq!(webhook(|webhook| webhook["rules"][0]["operations"] = json!(["UPDATE"])), None);

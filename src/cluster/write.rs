@@ -10,12 +10,12 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
 use super::client::Cluster;
-use super::error::{CHANGED_MEANWHILE, ClusterError};
+use super::error::{CONFLICT_HINT, ClusterError};
 use super::kinds::{self, Kind, NAMESPACES, QUAY_INTEGRATIONS, SECRETS};
 use super::reduce::{DOCKERCONFIGJSON, DOCKERCONFIGJSON_KEY};
-use super::tries::Tries;
+use super::tries::ConflictRetry;
 use crate::bridge::change::ScopeEdit;
-use crate::bridge::dockerconfig::Entry;
+use crate::bridge::dockerconfig::AuthEntry;
 use crate::bridge::integration::QuayIntegration;
 use crate::bridge::names::{
     FINALIZER, LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_FINALIZER, secret_annotations, spare_secret,
@@ -29,7 +29,7 @@ impl Cluster {
     /// # Errors
     /// Also when there is no QuayIntegration, or more than one.
     pub async fn edit_scope(&self, edit: &ScopeEdit) -> Result<ScopeEdit, ClusterError> {
-        let mut tries = Tries::default();
+        let mut tries = ConflictRetry::default();
         loop {
             let found: Vec<QuayIntegration> =
                 self.list::<kinds::QuayIntegration, _>(&QUAY_INTEGRATIONS, None, Default::default()).await?;
@@ -73,7 +73,7 @@ impl Cluster {
     }
 
     async fn edit_finalizer(&self, name: &str, finalizer: &str, wanted: bool) -> Result<(), ClusterError> {
-        let mut tries = Tries::default();
+        let mut tries = ConflictRetry::default();
         loop {
             let Some(namespace) = self.get::<kinds::Namespace>(&NAMESPACES, None, name).await? else { return Ok(()) };
             let mut finalizers = namespace.metadata.finalizers.unwrap_or_default();
@@ -101,7 +101,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Also when there is one already: what is in it may be newer than the entry.
-    pub async fn create_secret(&self, namespace: &str, name: &str, entry: &Entry<'_>) -> Result<Secret, ClusterError> {
+    pub async fn create_secret(&self, namespace: &str, name: &str, entry: &AuthEntry<'_>) -> Result<Secret, ClusterError> {
         let secret = successor(json!({}), name, entry);
         Ok(self.create_as::<kinds::Secret>(&SECRETS, Some(namespace), name, &secret).await?.into())
     }
@@ -115,7 +115,7 @@ impl Cluster {
         &self,
         namespace: &str,
         name: &str,
-        entry: &Entry<'_>,
+        entry: &AuthEntry<'_>,
         version: &str,
     ) -> Result<Secret, ClusterError> {
         let content = |secret: &kinds::Secret| secret.value(DOCKERCONFIGJSON_KEY).ok().flatten();
@@ -130,7 +130,7 @@ impl Cluster {
         match self.merge_as::<kinds::Secret>(&SECRETS, Some(namespace), name, &patch).await {
             Err(error) if error.is_conflict() => {
                 let secret = self.get::<kinds::Secret>(&SECRETS, Some(namespace), name).await?;
-                secret.filter(has_entry).map(Secret::from).ok_or_else(|| error.explained(CHANGED_MEANWHILE))
+                secret.filter(has_entry).map(Secret::from).ok_or_else(|| error.explained(CONFLICT_HINT))
             }
             done => Ok(done?.into()),
         }
@@ -147,7 +147,7 @@ impl Cluster {
         &self,
         namespace: &str,
         name: &str,
-        entry: &Entry<'_>,
+        entry: &AuthEntry<'_>,
         version: &str,
     ) -> Result<Secret, ClusterError> {
         let (kind, place, spare) = (&SECRETS, Some(namespace), &spare_secret(name));
@@ -176,7 +176,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Also when there is a secret of that name that is not ours, or that holds something else.
-    async fn store_successor(&self, namespace: &str, old: &Value, spare: &str, entry: &Entry<'_>) -> Result<Value, ClusterError> {
+    async fn store_successor(&self, namespace: &str, old: &Value, spare: &str, entry: &AuthEntry<'_>) -> Result<Value, ClusterError> {
         let (kind, place) = (&SECRETS, Some(namespace));
         let wanted = successor(old.clone(), spare, entry);
         if let Some(found) = self.get::<Value>(kind, place, spare).await? {
@@ -205,7 +205,7 @@ impl Cluster {
         let same = Preconditions { uid: Some(uid.to_owned()), resource_version: Some(version.to_owned()) };
         let params = DeleteParams::default().preconditions(same);
         match self.delete(&SECRETS, Some(namespace), name, &params).await {
-            Err(error) if error.is_conflict() => Err(error.explained(CHANGED_MEANWHILE)),
+            Err(error) if error.is_conflict() => Err(error.explained(CONFLICT_HINT)),
             deleted => deleted,
         }
     }
@@ -278,7 +278,7 @@ impl Cluster {
 
 /// The secret of type `kubernetes.io/dockerconfigjson` that takes the place of another one: with our label and our entry, and
 /// everything that people put there.
-fn successor(mut secret: Value, name: &str, entry: &Entry<'_>) -> Value {
+fn successor(mut secret: Value, name: &str, entry: &AuthEntry<'_>) -> Value {
     let before = secret["data"][DOCKERCONFIGJSON_KEY].as_str();
     let before = before.and_then(|text| String::from_utf8(STANDARD.decode(text).ok()?).ok()).map(SecretString::from);
     let mut data = secret["data"].take();

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use super::Context;
+use super::CommandContext;
 use crate::bridge::change::{Change, ScopeEdit};
 use crate::bridge::checks;
-use crate::bridge::dockerconfig::Place;
+use crate::bridge::dockerconfig::RegistryScope;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::plan::Plan;
 use crate::bridge::snapshot::WaitingPod;
-use crate::cli::Changing;
-use crate::error::{Error, ExitStatus, Stopped};
-use crate::report::{ChangeReport, ChangeReportEntry, ChangeState, Format};
-use crate::session::apply::{Outcome, Work};
-use crate::session::gather::Judged;
-use crate::session::{Session, Target, side_by_side};
+use crate::cli::ChangeArgs;
+use crate::error::{Error, ExitStatus, Cancelled};
+use crate::report::{ChangeReport, ChangeEntry, ChangeState, Format};
+use crate::session::apply::{Outcome, ApplyInput};
+use crate::session::gather::NamespaceAssessment;
+use crate::session::{App, QuayConnection, side_by_side};
 use crate::ui::Progress;
 
 /// The plans of a command.
@@ -28,7 +28,7 @@ pub(super) struct ChangeSet {
     /// What stands in the way of changes in Quay.
     pub obstacles: Vec<Finding>,
     /// The namespaces and their plans.
-    pub plans: Vec<(Judged, Plan)>,
+    pub plans: Vec<(NamespaceAssessment, Plan)>,
     /// Why namespaces among several are left out.
     pub left_out: Vec<Finding>,
 }
@@ -40,7 +40,7 @@ impl ChangeSet {
     }
 
     /// Adds a namespace's plan, with the changes that bring it into (or out of) scope in front.
-    pub(super) fn add(&mut self, judged: Judged, scope_changes: Vec<Change>, mut plan: Plan) {
+    pub(super) fn add(&mut self, judged: NamespaceAssessment, scope_changes: Vec<Change>, mut plan: Plan) {
         let mut before = Vec::new();
         for change in scope_changes {
             match change {
@@ -92,7 +92,7 @@ impl ChangeSet {
     }
 
     /// Whether one was taken over, by what became of the changes.
-    pub(super) fn has_taken_over(&self, made: &[ChangeReportEntry]) -> bool {
+    pub(super) fn has_taken_over(&self, made: &[ChangeEntry]) -> bool {
         let changes = self.plans.iter().flat_map(|(_, plan)| &plan.changes);
         let made = made.iter().skip(usize::from(!self.scope.is_empty()));
         changes.zip(made).any(|(change, entry)| is_takeover(change) && entry.state == ChangeState::Done)
@@ -105,16 +105,16 @@ impl ChangeSet {
     }
 
     /// The changes as they are planned.
-    pub(super) fn entries(&self) -> Vec<ChangeReportEntry> {
-        let scope = (!self.scope.is_empty()).then(|| ChangeReportEntry::new(None, &Change::EditScope(self.scope.clone())));
+    pub(super) fn entries(&self) -> Vec<ChangeEntry> {
+        let scope = (!self.scope.is_empty()).then(|| ChangeEntry::new(None, &Change::EditScope(self.scope.clone())));
         let plans = self.plans.iter().flat_map(|(judged, plan)| {
-            plan.changes.iter().map(|change| ChangeReportEntry::new(Some(&judged.snapshot.name), change))
+            plan.changes.iter().map(|change| ChangeEntry::new(Some(&judged.snapshot.name), change))
         });
         scope.into_iter().chain(plans).collect()
     }
 
     /// The report of a plan that was not applied.
-    pub(super) fn planned(&self, context: &Context, session: &Session, dry_run: bool) -> ChangeReport {
+    pub(super) fn planned(&self, context: &CommandContext, session: &App, dry_run: bool) -> ChangeReport {
         ChangeReport::new(context.invocation, session.endpoints(), self.command, dry_run, self.entries(), self.findings())
     }
 
@@ -122,12 +122,12 @@ impl ChangeSet {
     ///
     /// # Errors
     /// As there.
-    pub(super) fn confirm(&self, context: &Context, session: &Session, changing: Changing) -> Result<Format, Error> {
+    pub(super) fn confirm(&self, context: &CommandContext, session: &App, changing: ChangeArgs) -> Result<Format, Error> {
         confirm(context, session, changing, &self.planned(context, session, false))
     }
 
     /// Makes the changes.
-    pub(super) async fn apply(&self, context: &Context<'_>, session: &Session, target: &Target) -> Vec<ChangeReportEntry> {
+    pub(super) async fn apply(&self, context: &CommandContext<'_>, session: &App, target: &QuayConnection) -> Vec<ChangeEntry> {
         let mut entries = self.entries();
         let progress = context.ui.progress("Changing", entries.len());
         let mut outcomes = Vec::with_capacity(entries.len());
@@ -136,7 +136,7 @@ impl ChangeSet {
             progress.tick();
             if let Some(made) = edited.as_ref().ok().filter(|made| !made.is_empty()) {
                 // The lists may have been changed since the plan.
-                entries[0] = ChangeReportEntry::new(None, &Change::EditScope(made.clone()));
+                entries[0] = ChangeEntry::new(None, &Change::EditScope(made.clone()));
             }
             outcomes.push(edited.map_or_else(|error| Outcome::Failed(error.to_string()), |_| Outcome::Done));
         }
@@ -163,7 +163,7 @@ impl ChangeSet {
 
     /// Makes the changes of one namespace after the other, and renews no token after one that may be left without its
     /// secret: whatever fails then, at most one robot account of all namespaces is stranded.
-    async fn apply_in_turn(&self, session: &Session, target: &Target, progress: &Progress<'_>) -> Vec<Vec<Outcome>> {
+    async fn apply_in_turn(&self, session: &App, target: &QuayConnection, progress: &Progress<'_>) -> Vec<Vec<Outcome>> {
         let mut made = Vec::with_capacity(self.plans.len());
         let mut is_stopped = false;
         for (judged, plan) in &self.plans {
@@ -181,9 +181,9 @@ impl ChangeSet {
 }
 
 /// Makes the changes of one namespace.
-async fn apply_plan(session: &Session, target: &Target, judged: &Judged, plan: &Plan, progress: &Progress<'_>) -> Vec<Outcome> {
+async fn apply_plan(session: &App, target: &QuayConnection, judged: &NamespaceAssessment, plan: &Plan, progress: &Progress<'_>) -> Vec<Outcome> {
     progress.at(&judged.snapshot.name);
-    let work = Work { changes: &plan.changes, snapshot: &judged.snapshot, desired: &judged.desired };
+    let work = ApplyInput { changes: &plan.changes, snapshot: &judged.snapshot, desired: &judged.desired };
     session.apply(target, &work, |_, _| progress.tick()).await
 }
 
@@ -203,14 +203,14 @@ pub(super) fn not_looked_again(error: &Error) -> Finding {
 
 /// Says which pods still wait for an image although their service accounts have a login by now: a pod keeps the pull secrets
 /// that it was created with. A namespace that is as new as its pods has none from before.
-pub(super) async fn tell_waiting_pods(context: &Context<'_>, session: &Session, set: &ChangeSet) {
+pub(super) async fn tell_waiting_pods(context: &CommandContext<'_>, session: &App, set: &ChangeSet) {
     let edits = |change: &Change| matches!(change, Change::EditServiceAccount { .. });
     let edited = set.plans.iter().filter(|(judged, plan)| !judged.is_new() && plan.changes.iter().any(edits));
     for (judged, _) in edited {
         let name = &judged.snapshot.name;
         let pods = session.cluster.waiting_pods(Some(name)).await.unwrap_or_default();
         let of_ours = |pod: &&WaitingPod| {
-            pod.waits_for.iter().any(|waiting| Place::of_image(&waiting.image) == Some(judged.desired.place()))
+            pod.waits_for.iter().any(|waiting| RegistryScope::of_image(&waiting.image) == Some(judged.desired.place()))
         };
         let restart = |pod| checks::restart(pod, name);
         let commands: BTreeSet<_> = pods.values().flatten().filter(of_ours).filter_map(restart).collect();
@@ -221,7 +221,7 @@ pub(super) async fn tell_waiting_pods(context: &Context<'_>, session: &Session, 
 }
 
 /// What stands in the way of changes in Quay, after changes of which one failed: Quay is asked why.
-pub(super) async fn obstacles_after(session: &Session, target: &Target, made: &[ChangeReportEntry]) -> Vec<Finding> {
+pub(super) async fn obstacles_after(session: &App, target: &QuayConnection, made: &[ChangeEntry]) -> Vec<Finding> {
     if !made.iter().any(|change| change.state == ChangeState::Failed) {
         return vec![];
     }
@@ -233,8 +233,8 @@ pub(super) async fn obstacles_after(session: &Session, target: &Target, made: &[
 /// who has just read the plan is only told what became of it.
 ///
 /// # Errors
-/// [`Stopped`] if the answer is no; a failure if nobody can be asked.
-pub(super) fn confirm(context: &Context, session: &Session, changing: Changing, planned: &ChangeReport) -> Result<Format, Error> {
+/// [`Cancelled`] if the answer is no; a failure if nobody can be asked.
+pub(super) fn confirm(context: &CommandContext, session: &App, changing: ChangeArgs, planned: &ChangeReport) -> Result<Format, Error> {
     let format = context.global.output;
     let changes = planned.changes.len();
     if changing.yes || changes == 0 {
@@ -248,13 +248,13 @@ pub(super) fn confirm(context: &Context, session: &Session, changing: Changing, 
     context.ui.status(&planned.render(Format::Human, &context.style())?);
     context.ui.status(&session.place());
     if !context.ui.confirm("Make these changes?", false)? {
-        return Err(Stopped.into());
+        return Err(Cancelled.into());
     }
     Ok(if format == Format::Human { Format::Short } else { format })
 }
 
 /// Prints the report; whether everything in it went well.
-pub(super) fn finish(context: &Context, report: &ChangeReport, format: Format) -> Result<ExitStatus, Error> {
+pub(super) fn finish(context: &CommandContext, report: &ChangeReport, format: Format) -> Result<ExitStatus, Error> {
     context.ui.out(&report.render(format, &context.style())?)?;
     let failed = report.count(ChangeState::Failed) + report.count(ChangeState::Skipped);
     Ok(if failed > 0 || !report.ok { ExitStatus::Findings } else { ExitStatus::Success })

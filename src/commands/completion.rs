@@ -1,10 +1,10 @@
 //! `completion`: the script by which a shell, or a client, asks for completions.
 
-use super::Context;
+use super::CommandContext;
 use crate::cli::{Completion, Shell};
 use crate::error::{Error, ExitStatus};
 
-pub(super) fn run(context: &Context, args: &Completion) -> Result<ExitStatus, Error> {
+pub(super) fn run(context: &CommandContext, args: &Completion) -> Result<ExitStatus, Error> {
     context.ui.out(match args.shell {
         // Both call it with the same words and understand the same answer.
         Shell::Oc | Shell::Kubectl => include_str!("../completion/oc-quay.sh"),

@@ -1,12 +1,12 @@
 //! `explain`: what a finding code means and what to do about it, from the one table.
 
-use super::Context;
+use super::CommandContext;
 use crate::bridge::finding::Code;
 use crate::cli::Explain;
 use crate::error::{Error, ExitStatus};
 use crate::report::explanation;
 
-pub(super) fn run(context: &Context, args: &Explain) -> Result<ExitStatus, Error> {
+pub(super) fn run(context: &CommandContext, args: &Explain) -> Result<ExitStatus, Error> {
     let code = match &args.code {
         None => None,
         Some(text) => Some(Code::parse(text).ok_or_else(|| {

@@ -2,7 +2,7 @@
 
 use futures::StreamExt as _;
 
-use super::{Context, image_streams, namespace};
+use super::{CommandContext, image_streams, namespace};
 use crate::bridge::builds::Destination;
 use crate::bridge::registry::{Layers, is_copyable, tags_in_registry};
 use crate::bridge::snapshot::{StreamTag, TagImage};
@@ -10,14 +10,14 @@ use crate::cli::Images;
 use crate::error::{Error, ExitStatus};
 use crate::report::{ImageReport, ImagesReport};
 use crate::session::settings::Settings;
-use crate::session::{self, Session};
+use crate::session::{self, App};
 
-pub(super) async fn run(context: &Context<'_>, args: &Images) -> Result<ExitStatus, Error> {
+pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<ExitStatus, Error> {
     let settings = Settings::read(context.global)?;
     let cluster = session::connect(context.global).await?;
     let namespace = &namespace(context.global, &cluster)?;
     let (session, streams) =
-        tokio::join!(Session::open(context.ui, context.global, cluster.clone(), settings), image_streams(&cluster, namespace));
+        tokio::join!(App::open(context.ui, context.global, cluster.clone(), settings), image_streams(&cluster, namespace));
     let session = session?;
     let integration = &session.settings()?.integration;
     let streams = streams?;

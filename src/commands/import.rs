@@ -5,28 +5,28 @@ use std::collections::BTreeMap;
 use futures::StreamExt as _;
 
 use super::changes::{confirm, finish};
-use super::{Context, image_streams, namespace};
+use super::{CommandContext, image_streams, namespace};
 use crate::bridge::builds::Destination;
 use crate::bridge::change::Verb;
 use crate::bridge::desired::wants_repository;
-use crate::bridge::dockerconfig::Place;
+use crate::bridge::dockerconfig::RegistryScope;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::imports::{
-    Chosen, ImportFailure, LeftAlone, Outcome, Since, StreamImport, TagImport, Wanted, built, in_words_knowing, is_refused,
+    SelectedTag, ImportFailure, SkippedTag, Outcome, Since, StreamImport, TagImport, ImportRequest, built, in_words_knowing, is_refused,
 };
 use crate::bridge::names;
 use crate::bridge::shell::quoted;
-use crate::bridge::snapshot::{Build, ImageStream, RepositoryTag, Secret, Unread};
+use crate::bridge::snapshot::{Build, ImageStream, RepositoryTag, Secret, ReadError};
 use crate::cli::Import;
 use crate::error::{Error, ExitStatus};
-use crate::report::{ChangeReport, ChangeReportEntry};
+use crate::report::{ChangeReport, ChangeEntry};
 use crate::session::settings::Settings;
-use crate::session::{self, Session, Target};
+use crate::session::{self, App, QuayConnection};
 use crate::ui::{Ui, printable_line};
 
 const COMMAND: &str = "import";
 
-pub(super) async fn run(context: &Context<'_>, args: &Import) -> Result<ExitStatus, Error> {
+pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<ExitStatus, Error> {
     let settings = Settings::read(context.global)?;
     let cluster = session::connect(context.global).await?;
     let namespace = namespace(context.global, &cluster)?;
@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Import) -> Result<ExitStat
         false => settings.for_administrator(for_administrator(context, args, &namespace)),
     };
     let (session, streams, builds) = tokio::join!(
-        Session::open(context.ui, context.global, cluster.clone(), settings),
+        App::open(context.ui, context.global, cluster.clone(), settings),
         image_streams(&cluster, &namespace),
         async {
             // They matter only to tags that are not named themselves.
@@ -45,10 +45,10 @@ pub(super) async fn run(context: &Context<'_>, args: &Import) -> Result<ExitStat
     );
     let session = session?;
     let streams = streams?;
-    let importing = Importing { session: &session, target: session.settings()?, namespace: &namespace, args };
+    let importing = ImportRun { session: &session, target: session.settings()?, namespace: &namespace, args };
 
     let built = importing.built(builds.iter().flatten());
-    let wanted = Wanted { named: &args.named, missing: args.missing, built: &built };
+    let wanted = ImportRequest { named: &args.named, missing: args.missing, built: &built };
     let tags = importing.look_up(&wanted, &streams).await?;
     let choice = wanted.choose(&streams, &tags, |stream, tag| importing.image(stream, tag));
     let findings: Vec<Finding> = choice.left_alone.iter().map(|left| importing.finding(left)).collect();
@@ -77,20 +77,20 @@ pub(super) async fn run(context: &Context<'_>, args: &Import) -> Result<ExitStat
     )
 }
 
-fn for_administrator(context: &Context<'_>, args: &Import, namespace: &str) -> String {
+fn for_administrator(context: &CommandContext<'_>, args: &Import, namespace: &str) -> String {
     let named = args.named.iter().map(|named| quoted(&printable_line(&named.to_string())));
     let arguments: Vec<_> = named.chain([format!("-n {namespace}")]).collect();
     context.for_administrator(COMMAND, &arguments, &[("--missing", args.missing), ("--scheduled", args.scheduled)])
 }
 
-struct Importing<'a> {
-    session: &'a Session,
-    target: &'a Target,
+struct ImportRun<'a> {
+    session: &'a App,
+    target: &'a QuayConnection,
     namespace: &'a str,
     args: &'a Import,
 }
 
-impl Importing<'_> {
+impl ImportRun<'_> {
     fn organization(&self) -> String {
         self.target.integration.cluster_id.value.organization(self.namespace)
     }
@@ -113,7 +113,7 @@ impl Importing<'_> {
     }
 
     /// The tags that Quay has, where they have to be known. Repositories that nobody has pushed to are not asked.
-    async fn look_up(&self, wanted: &Wanted<'_>, streams: &[ImageStream]) -> Result<BTreeMap<String, Vec<RepositoryTag>>, Error> {
+    async fn look_up(&self, wanted: &ImportRequest<'_>, streams: &[ImageStream]) -> Result<BTreeMap<String, Vec<RepositoryTag>>, Error> {
         let has_repository =
             |stream: &&ImageStream| wants_repository(stream, &self.host()) && names::repository(&stream.name).is_ok();
         let all = streams.iter().filter(has_repository).map(|stream| stream.name.clone()).collect();
@@ -123,7 +123,7 @@ impl Importing<'_> {
         }
         let quay = &self.session.target().map_err(|error| error.hint("tags that are named are imported without a token"))?.quay;
         let organization = &self.organization();
-        let unread = |unread: Unread| Error::new(unread.to_string());
+        let unread = |unread: ReadError| Error::new(unread.to_string());
         let pushed = quay.pushed(organization).await.map_err(unread)?;
         if let Some(missing) = repositories.iter().find(|name| !self.args.named.is_empty() && !pushed.contains_key(*name)) {
             return Err(Error::new(format!("Quay has no repository {organization}/{missing}"))
@@ -141,18 +141,18 @@ impl Importing<'_> {
         found.into_iter().collect()
     }
 
-    fn finding(&self, left: &LeftAlone) -> Finding {
-        let LeftAlone { stream, tag, why } = left;
+    fn finding(&self, left: &SkippedTag) -> Finding {
+        let SkippedTag { stream, tag, why } = left;
         let message = format!("{stream}:{tag} is left alone, since {why}; it is imported when it is named");
         Finding::new(Code::TagOfOthers, self.object(stream, tag), message).in_namespace(self.namespace)
     }
 
-    fn entry(&self, chosen: &Chosen) -> ChangeReportEntry {
-        let Chosen { stream, tag, seen, instead_of } = chosen;
+    fn entry(&self, chosen: &SelectedTag) -> ChangeEntry {
+        let SelectedTag { stream, tag, seen, instead_of } = chosen;
         let verb = if seen.is_some() { Verb::Update } else { Verb::Create };
         let instead = instead_of.as_ref().map(|other| format!(", instead of following {other}")).unwrap_or_default();
         let summary = format!("import {stream}:{tag} from {}{instead}", self.image(stream, tag));
-        ChangeReportEntry::of(verb, self.object(stream, tag), summary).in_namespace(self.namespace)
+        ChangeEntry::of(verb, self.object(stream, tag), summary).in_namespace(self.namespace)
     }
 
     fn object(&self, stream: &str, tag: &str) -> ObjectRef {
@@ -160,20 +160,20 @@ impl Importing<'_> {
     }
 
     /// Imports the tags, those of one image stream with one request; what came of each, in their order.
-    async fn import(&self, ui: &Ui, chosen: &[Chosen]) -> Vec<Result<(), String>> {
+    async fn import(&self, ui: &Ui, chosen: &[SelectedTag]) -> Vec<Result<(), String>> {
         let progress = &ui.progress("Importing", chosen.len());
         let work = chosen.chunk_by(|a, b| a.stream == b.stream).map(|tags| async move {
             let stream = tags.first().map(|chosen| chosen.stream.as_str()).unwrap_or_default();
             progress.at(stream);
             let mut since = vec![];
             let choose = |found: Option<&ImageStream>| {
-                let now = |chosen: &Chosen| found.and_then(|found| found.tag(&chosen.tag));
+                let now = |chosen: &SelectedTag| found.and_then(|found| found.tag(&chosen.tag));
                 since = tags.iter().map(|chosen| chosen.since(now(chosen), &self.image(stream, &chosen.tag))).collect();
                 self.request(tags.iter().zip(&since).filter(|(_, since)| **since == Since::Unchanged).map(|(chosen, _)| chosen))
             };
             let outcomes = match self.session.cluster.import_stream(self.namespace, stream, choose).await {
                 Ok(imported) => outcomes(&since, imported),
-                Err(error) => vec![Err(Trouble::Request(error.to_string())); tags.len()],
+                Err(error) => vec![Err(ImportProblem::Request(error.to_string())); tags.len()],
             };
             tags.iter().for_each(|_| progress.tick());
             outcomes
@@ -181,7 +181,7 @@ impl Importing<'_> {
         let work = futures::stream::iter(work).buffered(self.session.parallel).collect::<Vec<_>>();
         let outcomes = progress.during(work).await.concat();
         let is_refused =
-            |outcome: &Result<(), Trouble>| matches!(outcome, Err(Trouble::Tag(failure)) if is_refused(&failure.message));
+            |outcome: &Result<(), ImportProblem>| matches!(outcome, Err(ImportProblem::Tag(failure)) if is_refused(&failure.message));
         // A refusal is the one failure that the secrets explain.
         let secrets = match outcomes.iter().any(is_refused) {
             true => self.session.cluster.login_secrets(self.namespace).await.ok(),
@@ -190,10 +190,10 @@ impl Importing<'_> {
         outcomes.into_iter().map(|outcome| outcome.map_err(|trouble| self.in_words(trouble, secrets.as_deref()))).collect()
     }
 
-    fn request<'c>(&self, tags: impl Iterator<Item = &'c Chosen>) -> StreamImport {
+    fn request<'c>(&self, tags: impl Iterator<Item = &'c SelectedTag>) -> StreamImport {
         let resource = self.target.integration.resource.as_ref();
         let scheduled = self.args.scheduled || resource.is_some_and(|resource| resource.scheduled);
-        let tag = |chosen: &Chosen| TagImport {
+        let tag = |chosen: &SelectedTag| TagImport {
             tag: chosen.tag.clone(),
             from: self.image(&chosen.stream, &chosen.tag),
             policy: chosen.seen.as_ref().map(|seen| seen.policy).unwrap_or_default().or_scheduled(scheduled),
@@ -205,22 +205,22 @@ impl Importing<'_> {
         }
     }
 
-    fn in_words(&self, trouble: Trouble, secrets: Option<&[Secret]>) -> String {
+    fn in_words(&self, trouble: ImportProblem, secrets: Option<&[Secret]>) -> String {
         match (trouble, secrets) {
-            (Trouble::Request(why), _) => why,
-            (Trouble::Tag(failure), Some(secrets)) => {
-                let place = Place { host: &self.host(), organization: &self.organization() };
+            (ImportProblem::Request(why), _) => why,
+            (ImportProblem::Tag(failure), Some(secrets)) => {
+                let place = RegistryScope { host: &self.host(), organization: &self.organization() };
                 in_words_knowing(&failure.message, place, secrets)
             }
-            (Trouble::Tag(failure), None) => failure.to_string(),
+            (ImportProblem::Tag(failure), None) => failure.to_string(),
         }
     }
 }
 
 /// What came of tags, of which those were imported that had not changed.
-fn outcomes(since: &[Since], imported: Vec<Outcome>) -> Vec<Result<(), Trouble>> {
-    let mut imported = imported.into_iter().map(|outcome| outcome.map(drop).map_err(Trouble::Tag));
-    let changed = || Err(Trouble::Request("the tag was changed after this was planned".to_owned()));
+fn outcomes(since: &[Since], imported: Vec<Outcome>) -> Vec<Result<(), ImportProblem>> {
+    let mut imported = imported.into_iter().map(|outcome| outcome.map(drop).map_err(ImportProblem::Tag));
+    let changed = || Err(ImportProblem::Request("the tag was changed after this was planned".to_owned()));
     let outcome = |since: &Since| match since {
         Since::Unchanged => imported.next().unwrap_or_else(changed),
         Since::Imported => Ok(()),
@@ -231,7 +231,7 @@ fn outcomes(since: &[Since], imported: Vec<Outcome>) -> Vec<Result<(), Trouble>>
 
 /// Why a tag was not imported.
 #[derive(Clone)]
-enum Trouble {
+enum ImportProblem {
     /// It was not asked for, or the request for its image stream failed.
     Request(String),
     /// OpenShift could not fetch it.

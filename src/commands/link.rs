@@ -9,29 +9,29 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::changes::{ChangeSet, finish, not_looked_again, obstacles_after, tell_waiting_pods};
-use super::{Context, refuse_missing};
+use super::{CommandContext, refuse_missing};
 use crate::bridge::Role;
 use crate::bridge::change::Change;
-use crate::bridge::checks::Subject;
+use crate::bridge::checks::Assessed;
 use crate::bridge::desired::DEFAULT_ACCOUNTS;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::integration::{Integration, QuayIntegration};
 use crate::bridge::plan::{self, Options, Plan};
-use crate::bridge::scope::{NeedsForce, Scope, apply_edits, bring_in};
+use crate::bridge::scope::{ProtectedNamespace, Scope, apply_edits, bring_in};
 use crate::bridge::snapshot::ServiceAccount;
 use crate::cli::Link;
-use crate::cluster::{Builds, Cluster, Found, News, Parts, Secrets};
+use crate::cluster::{BuildsMode, Cluster, Versioned, WatchUpdate, NamespaceResources, SecretsMode};
 use crate::error::{Error, ExitStatus};
-use crate::quay::Depth;
+use crate::quay::ReadStrategy;
 use crate::report::{ChangeReport, Format, manifests};
-use crate::session::gather::{self, Judged, Look, Which};
+use crate::session::gather::{self, NamespaceAssessment, ReadOptions, NamespaceSelector};
 use crate::session::settings::Settings;
-use crate::session::{self, Session, Target};
+use crate::session::{self, App, QuayConnection};
 
-pub(super) async fn run(context: &Context<'_>, args: &Link) -> Result<ExitStatus, Error> {
+pub(super) async fn run(context: &CommandContext<'_>, args: &Link) -> Result<ExitStatus, Error> {
     let settings = Settings::read(context.global)?;
     let cluster = session::connect(context.global).await?;
-    let linking = Linking::of(context, &cluster, args)?;
+    let linking = LinkRun::of(context, &cluster, args)?;
     let (session, set) = linking.begin(context, &cluster, settings).await?;
     if args.changing.dry_run {
         if context.global.output == Format::Yaml {
@@ -53,39 +53,39 @@ pub(super) async fn run(context: &Context<'_>, args: &Link) -> Result<ExitStatus
 /// # Errors
 /// If it cannot even be planned.
 pub(super) async fn link(
-    context: &Context<'_>,
+    context: &CommandContext<'_>,
     cluster: &Cluster,
     settings: Settings,
     args: &Link,
 ) -> Result<ChangeReport, Error> {
-    let linking = Linking::of(context, cluster, args)?;
+    let linking = LinkRun::of(context, cluster, args)?;
     let (session, set) = linking.begin(context, cluster, settings).await?;
     Ok(linking.carry_out(context, &session, set).await?.0)
 }
 
-struct Linking<'a> {
-    which: Which,
+struct LinkRun<'a> {
+    which: NamespaceSelector,
     requests: BTreeMap<String, Role>,
     args: &'a Link,
 }
 
-impl<'a> Linking<'a> {
-    fn of(context: &Context<'_>, cluster: &Cluster, args: &'a Link) -> Result<Self, Error> {
-        let which = Which::of(&args.target, context.global, cluster)?;
+impl<'a> LinkRun<'a> {
+    fn of(context: &CommandContext<'_>, cluster: &Cluster, args: &'a Link) -> Result<Self, Error> {
+        let which = NamespaceSelector::of(&args.target, context.global, cluster)?;
         Ok(Self { which, requests: args.service_accounts.iter().cloned().collect(), args })
     }
 
-    fn for_administrator(&self, context: &Context<'_>) -> String {
+    fn for_administrator(&self, context: &CommandContext<'_>) -> String {
         let requests = self.requests.iter().map(|(name, role)| format!("--service-account {name}={role}"));
         let arguments: Vec<_> = iter::once(self.which.to_string()).chain(requests).collect();
         context.for_administrator("link", &arguments, &[("--adopt", self.args.adopt), ("--force", self.args.force)])
     }
 
     /// Reads both sides and plans.
-    async fn begin(&self, context: &Context<'_>, cluster: &Cluster, settings: Settings) -> Result<(Session, ChangeSet), Error> {
+    async fn begin(&self, context: &CommandContext<'_>, cluster: &Cluster, settings: Settings) -> Result<(App, ChangeSet), Error> {
         let settings = settings.for_namespaces(&self.which).for_administrator(self.for_administrator(context));
         let (session, parts) = tokio::try_join!(
-            Session::open(context.ui, context.global, cluster.clone(), settings),
+            App::open(context.ui, context.global, cluster.clone(), settings),
             self.parts(cluster, usize::from(context.global.parallel))
         )?;
         let target = session.target()?;
@@ -108,8 +108,8 @@ impl<'a> Linking<'a> {
     /// the first change is a finding, so that the report shows what was done.
     async fn carry_out(
         &self,
-        context: &Context<'_>,
-        session: &Session,
+        context: &CommandContext<'_>,
+        session: &App,
         set: ChangeSet,
     ) -> Result<(ChangeReport, ChangeSet), Error> {
         let target = session.target()?;
@@ -117,7 +117,7 @@ impl<'a> Linking<'a> {
         let mut last = set;
         if last.has_taken_over(&entries) {
             // What an organization holds shows only once it is ours.
-            match gather::parts_left(&session.cluster, &self.which, Secrets::IfReferenced, Builds::Leave, session.parallel).await
+            match gather::parts_left(&session.cluster, &self.which, SecretsMode::IfReferenced, BuildsMode::Leave, session.parallel).await
             {
                 Ok(parts) => {
                     let mut resource = target.integration.resource.clone();
@@ -142,22 +142,22 @@ impl<'a> Linking<'a> {
         Ok((ChangeReport::new(context.invocation, session.endpoints(), "link", false, entries, findings), last))
     }
 
-    async fn parts(&self, cluster: &Cluster, parallel: usize) -> Result<Vec<Parts>, Error> {
-        gather::parts(cluster, &self.which, Secrets::IfReferenced, Builds::Leave, parallel).await
+    async fn parts(&self, cluster: &Cluster, parallel: usize) -> Result<Vec<NamespaceResources>, Error> {
+        gather::parts(cluster, &self.which, SecretsMode::IfReferenced, BuildsMode::Leave, parallel).await
     }
 
     /// Waits until the service accounts that are to be linked have appeared, or the patience is over; what the cluster holds
     /// then.
     async fn wait(
         &self,
-        context: &Context<'_>,
-        session: &Session,
-        target: &Target,
-        mut parts: Vec<Parts>,
-    ) -> Result<Vec<Parts>, Error> {
+        context: &CommandContext<'_>,
+        session: &App,
+        target: &QuayConnection,
+        mut parts: Vec<NamespaceResources>,
+    ) -> Result<Vec<NamespaceResources>, Error> {
         let resource = target.integration.resource.as_ref();
         let is_meant =
-            |parts: &&Parts| !matches!(self.which, Which::All) || Scope::of_read(&parts.name, &parts.namespace, resource).is_in();
+            |parts: &&NamespaceResources| !matches!(self.which, NamespaceSelector::All) || Scope::of_read(&parts.name, &parts.namespace, resource).is_in();
         let missing = parts.iter().filter(is_meant).map(|parts| (parts.name.clone(), self.still_to_come(parts)));
         let missing: BTreeMap<_, _> = missing.filter(|(_, accounts)| !accounts.is_empty()).collect();
         if missing.is_empty() || self.args.wait.is_zero() {
@@ -174,7 +174,7 @@ impl<'a> Linking<'a> {
         let missing = watch::Sender::new(missing);
         let follow = async {
             match self.which {
-                Which::All => session.cluster.follow_service_accounts(|news| take(&missing, news)).await,
+                NamespaceSelector::All => session.cluster.follow_service_accounts(|news| take(&missing, news)).await,
                 _ => {
                     let follow = |name| session.cluster.follow_service_accounts_in(name, |news| take(&missing, news));
                     join_all(waited_for.iter().map(|name| follow(name))).await;
@@ -187,8 +187,8 @@ impl<'a> Linking<'a> {
             _ = all_there.wait_for(BTreeMap::is_empty) => {}
             () = sleep(self.args.wait) => {}
         }
-        let which = Which::Named(waited_for);
-        for read in gather::parts(&session.cluster, &which, Secrets::IfReferenced, Builds::Leave, session.parallel).await? {
+        let which = NamespaceSelector::Named(waited_for);
+        for read in gather::parts(&session.cluster, &which, SecretsMode::IfReferenced, BuildsMode::Leave, session.parallel).await? {
             parts.iter_mut().filter(|parts| parts.name == read.name).for_each(|parts| *parts = read.clone());
         }
         Ok(parts)
@@ -196,7 +196,7 @@ impl<'a> Linking<'a> {
 
     /// Service accounts that were asked for, and those that every new namespace gets after a moment. In an older one
     /// that has none, none will come: the capability is off.
-    fn still_to_come(&self, parts: &Parts) -> Vec<String> {
+    fn still_to_come(&self, parts: &NamespaceResources) -> Vec<String> {
         let (Ok(existing), Ok(Some(namespace))) = (&parts.service_accounts, &parts.namespace) else { return vec![] };
         if namespace.terminating {
             return vec![];
@@ -209,17 +209,17 @@ impl<'a> Linking<'a> {
     /// Plans with `resource`, the QuayIntegration as it is by now. Also says which namespaces cannot be linked.
     async fn plan(
         &self,
-        context: &Context<'_>,
-        session: &Session,
-        target: &Target,
+        context: &CommandContext<'_>,
+        session: &App,
+        target: &QuayConnection,
         mut resource: Option<QuayIntegration>,
-        parts: Vec<Parts>,
-    ) -> (ChangeSet, Vec<Refusal>) {
-        let look = Look { quay: Some(Depth::New), tags: false, probe: false, beyond_scope: true };
+        parts: Vec<NamespaceResources>,
+    ) -> (ChangeSet, Vec<LinkRefusal>) {
+        let look = ReadOptions { quay: Some(ReadStrategy::New), tags: false, probe: false, beyond_scope: true };
         let mut set = ChangeSet::new("link");
         let mut refusals = Vec::new();
         let mut all = session.judge_each(context.ui, target, parts, look, &self.requests, |judged| judged).await;
-        all.retain(|judged| !matches!(self.which, Which::All) || judged.is_to_be_linked(target));
+        all.retain(|judged| !matches!(self.which, NamespaceSelector::All) || judged.is_to_be_linked(target));
         if all.iter().any(lacks_organization) {
             // Before the first change: an organization without robot accounts is of no use.
             target.quay.diagnose().await;
@@ -242,9 +242,9 @@ impl<'a> Linking<'a> {
         (set, refusals)
     }
 
-    fn refuse_impossible(&self, judged: &Judged) -> Result<(), Refusal> {
+    fn refuse_impossible(&self, judged: &NamespaceAssessment) -> Result<(), LinkRefusal> {
         let name = &judged.snapshot.name;
-        let of_namespace = |error| Refusal::new(error, Code::NamespaceMissing, ObjectRef::cluster("Namespace", name), name);
+        let of_namespace = |error| LinkRefusal::new(error, Code::NamespaceMissing, ObjectRef::cluster("Namespace", name), name);
         refuse_missing(name, &judged.snapshot.namespace).map_err(of_namespace)?;
         if judged.is_going() {
             return Err(of_namespace(Error::new(format!("namespace {name} is being deleted"))));
@@ -255,7 +255,7 @@ impl<'a> Linking<'a> {
                 let error = Error::new(format!("there is no service account {missing} in namespace {name}"))
                     .hint(format!("create it first: oc create serviceaccount {missing} -n {name}"));
                 let object = ObjectRef::namespaced("ServiceAccount", name, missing);
-                Err(Refusal::new(error, Code::ServiceAccountMissing, object, name))
+                Err(LinkRefusal::new(error, Code::ServiceAccountMissing, object, name))
             }
             None => Ok(()),
         }
@@ -265,15 +265,15 @@ impl<'a> Linking<'a> {
     /// the QuayIntegration as it will be.
     fn plan_one(
         &self,
-        target: &Target,
+        target: &QuayConnection,
         resource: &mut Option<QuayIntegration>,
-        judged: &Judged,
-    ) -> Result<(Vec<Change>, Plan), Refusal> {
+        judged: &NamespaceAssessment,
+    ) -> Result<(Vec<Change>, Plan), LinkRefusal> {
         let mut snapshot = judged.snapshot.clone();
         let name = &snapshot.name;
-        let scope = bring_in(name, judged.is_on_request(), resource.as_ref(), self.args.force).map_err(|NeedsForce| {
+        let scope = bring_in(name, judged.is_on_request(), resource.as_ref(), self.args.force).map_err(|ProtectedNamespace| {
             let error = Error::new(format!("namespace {name} is excluded by its name")).hint("--force links it anyway");
-            Refusal::new(error, Code::OutOfScope, ObjectRef::cluster("Namespace", name), name)
+            LinkRefusal::new(error, Code::OutOfScope, ObjectRef::cluster("Namespace", name), name)
         })?;
         apply_edits(&scope, resource.as_mut());
         let integration = Integration { resource: resource.clone(), ..target.integration.clone() };
@@ -282,22 +282,22 @@ impl<'a> Linking<'a> {
         {
             namespace.linked_on_request = true;
         }
-        let subject = Subject { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &judged.desired };
+        let subject = Assessed { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &judged.desired };
         Ok((scope, plan::repair(&subject, Options { adopt: self.args.adopt, rotate: false })))
     }
 }
 
-fn lacks_organization(judged: &Judged) -> bool {
+fn lacks_organization(judged: &NamespaceAssessment) -> bool {
     matches!(judged.snapshot.organization, Ok(None))
 }
 
 /// Why a namespace cannot be linked: an error where it is the only one, a finding among several.
-struct Refusal {
+struct LinkRefusal {
     error: Error,
     finding: Box<Finding>,
 }
 
-impl Refusal {
+impl LinkRefusal {
     fn new(error: Error, code: Code, object: ObjectRef, namespace: &str) -> Self {
         let reason = error.messages().join(": ");
         let message = format!("Namespace {namespace} is not linked: {reason}");
@@ -306,14 +306,14 @@ impl Refusal {
 }
 
 /// Takes service accounts that have appeared off the list of those that are missing.
-fn take(missing: &watch::Sender<BTreeMap<String, Vec<String>>>, news: News<ServiceAccount>) {
+fn take(missing: &watch::Sender<BTreeMap<String, Vec<String>>>, news: WatchUpdate<ServiceAccount>) {
     let found = match news {
-        News::All(_, all) => all,
-        News::Changed(one) => vec![one],
-        News::Gone(_) | News::Unread(_) => return,
+        WatchUpdate::All(_, all) => all,
+        WatchUpdate::Changed(one) => vec![one],
+        WatchUpdate::Gone(_) | WatchUpdate::Unread(_) => return,
     };
     missing.send_modify(|missing| {
-        for Found { namespace, name, .. } in found {
+        for Versioned { namespace, name, .. } in found {
             if let Some(accounts) = missing.get_mut(&namespace) {
                 accounts.retain(|account| *account != name);
             }

@@ -19,26 +19,26 @@ use std::path::PathBuf;
 
 use crate::bridge::names;
 use crate::bridge::shell::quoted;
-use crate::bridge::snapshot::{ImageStream, Namespace, Read};
-use crate::cli::{Cli, Command, Global};
+use crate::bridge::snapshot::{ImageStream, Namespace, Observed};
+use crate::cli::{Cli, Command, GlobalArgs};
 use crate::cluster::Cluster;
 use crate::error::{Error, ExitStatus};
 use crate::report::{Format, Invocation, Style};
 use crate::ui::Ui;
 
 /// What every command has at hand.
-pub(crate) struct Context<'a> {
+pub(crate) struct CommandContext<'a> {
     /// The door to the terminal.
     pub ui: &'a Ui,
     /// The flags of every command.
-    pub global: &'a Global,
+    pub global: &'a GlobalArgs,
     /// What the person typed: `oc quay` or `kubectl quay`.
     pub program: &'a str,
     /// How the commands begin that are shown.
     pub invocation: &'a Invocation,
 }
 
-impl Context<'_> {
+impl CommandContext<'_> {
     fn style(&self) -> Style {
         Style { width: self.ui.width(), ascii: self.ui.ascii() }
     }
@@ -53,7 +53,7 @@ impl Context<'_> {
 }
 
 /// How the commands begin that are shown: with what was said about where to connect to, and with no secret.
-pub(crate) fn invocation(program: &str, global: &Global) -> Invocation {
+pub(crate) fn invocation(program: &str, global: &GlobalArgs) -> Invocation {
     let text = |value: &Option<String>| value.clone();
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
     // What came from stdin is gone.
@@ -85,7 +85,7 @@ pub(crate) fn invocation(program: &str, global: &Global) -> Invocation {
 ///
 /// # Errors
 /// When what was asked could not be done.
-pub(crate) async fn run(context: &Context<'_>, cli: &Cli) -> Result<ExitStatus, Error> {
+pub(crate) async fn run(context: &CommandContext<'_>, cli: &Cli) -> Result<ExitStatus, Error> {
     if context.global.output == Format::Html && !matches!(cli.command, Command::Status(_)) {
         return Err(Error::new("-o html is for status alone").hint(format!("{} status -A -o html", context.program)));
     }
@@ -110,7 +110,7 @@ pub(crate) async fn run(context: &Context<'_>, cli: &Cli) -> Result<ExitStatus, 
 }
 
 /// Refuses a namespace that is known not to exist: a slip of the pen shall not pass for nothing to do.
-fn refuse_missing(name: &str, namespace: &Read<Option<Namespace>>) -> Result<(), Error> {
+fn refuse_missing(name: &str, namespace: &Observed<Option<Namespace>>) -> Result<(), Error> {
     match namespace {
         Ok(None) => Err(Error::new(format!("there is no namespace {name}")).hint("check the name and the context")),
         Ok(Some(_)) | Err(_) => Ok(()),
@@ -128,7 +128,7 @@ async fn image_streams(cluster: &Cluster, namespace: &str) -> Result<Vec<ImageSt
 }
 
 /// The one namespace of a command whose arguments are something else: that of `-n`, or of the context.
-fn namespace(global: &Global, cluster: &Cluster) -> Result<String, Error> {
+fn namespace(global: &GlobalArgs, cluster: &Cluster) -> Result<String, Error> {
     let name = global.namespace.as_deref().unwrap_or_else(|| cluster.namespace());
     names::kubernetes_name(name).map_err(|problem| Error::new(format!("no namespace can be called that: {problem}")))?;
     Ok(name.to_owned())

@@ -4,40 +4,40 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 
-use super::Context;
+use super::CommandContext;
 use super::changes::{ChangeSet, finish, not_looked_again, obstacles_after, tell_waiting_pods};
 use crate::bridge::change::Change;
-use crate::bridge::checks::{self, Check, Subject};
-use crate::bridge::finding::{Code, Finding, Level};
+use crate::bridge::checks::{self, Check, Assessed};
+use crate::bridge::finding::{Code, Finding, Severity};
 use crate::bridge::plan::{self, Options, Plan};
-use crate::bridge::snapshot::Rewriters;
+use crate::bridge::snapshot::BuildWebhookOwners;
 use crate::cli::Repair;
-use crate::cluster::{Builds, Cluster, Parts, Right, Secrets};
+use crate::cluster::{BuildsMode, Cluster, NamespaceResources, ResourceAttributes, SecretsMode};
 use crate::error::{Error, ExitStatus};
-use crate::quay::Depth;
-use crate::report::{ChangeReport, ChangeReportEntry, ChangeState};
-use crate::session::gather::{self, Judged, Look, Which};
+use crate::quay::ReadStrategy;
+use crate::report::{ChangeReport, ChangeEntry, ChangeState};
+use crate::session::gather::{self, NamespaceAssessment, ReadOptions, NamespaceSelector};
 use crate::session::settings::Settings;
-use crate::session::{self, Session, Target};
+use crate::session::{self, App, QuayConnection};
 
-pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStatus, Error> {
+pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<ExitStatus, Error> {
     let global = context.global;
     let settings = Settings::read(global)?;
     let cluster = session::connect(global).await?;
-    let which = Which::of(&args.target, global, &cluster)?;
+    let which = NamespaceSelector::of(&args.target, global, &cluster)?;
     let switches = [("--rotate", args.rotate), ("--adopt", args.adopt), ("--probe", args.probe)];
     let settings =
         settings.for_namespaces(&which).for_administrator(context.for_administrator("repair", &[which.to_string()], &switches));
     let (session, parts, webhooks) = tokio::join!(
-        Session::open(context.ui, global, cluster.clone(), settings),
-        gather::parts(&cluster, &which, Secrets::Always, Builds::Read, usize::from(global.parallel)),
+        App::open(context.ui, global, cluster.clone(), settings),
+        gather::parts(&cluster, &which, SecretsMode::Always, BuildsMode::Read, usize::from(global.parallel)),
         cluster.build_webhooks(),
     );
-    let session = session?.with_rewriters(Rewriters { webhooks, trial: None });
+    let session = session?.with_rewriters(BuildWebhookOwners { webhooks, trial: None });
     let target = session.target()?;
-    let depth = if which.is_many() { Depth::Lean } else { Depth::Full };
-    let look = Look { quay: Some(depth), tags: true, probe: args.probe, beyond_scope: false };
-    let repairing = Repairing { context, session: &session, target, which: &which, look };
+    let depth = if which.is_many() { ReadStrategy::Lean } else { ReadStrategy::Full };
+    let look = ReadOptions { quay: Some(depth), tags: true, probe: args.probe, beyond_scope: false };
+    let repairing = RepairRun { context, session: &session, target, which: &which, look };
 
     let options = Options { adopt: args.adopt, rotate: args.rotate };
     let (set, mut findings) = repairing.plan(parts?, options).await;
@@ -84,39 +84,39 @@ pub(super) async fn run(context: &Context<'_>, args: &Repair) -> Result<ExitStat
 /// # Errors
 /// If it cannot be planned.
 pub(super) async fn plan_all(
-    context: &Context<'_>,
+    context: &CommandContext<'_>,
     cluster: &Cluster,
     settings: Settings,
     dry_run: bool,
 ) -> Result<(String, ChangeReport), Error> {
-    let which = Which::All;
+    let which = NamespaceSelector::All;
     let (session, parts) = tokio::join!(
-        Session::open(context.ui, context.global, cluster.clone(), settings),
-        gather::parts(cluster, &which, Secrets::Always, Builds::Leave, usize::from(context.global.parallel)),
+        App::open(context.ui, context.global, cluster.clone(), settings),
+        gather::parts(cluster, &which, SecretsMode::Always, BuildsMode::Leave, usize::from(context.global.parallel)),
     );
     let session = session?;
     let target = session.target()?;
-    let look = Look { quay: Some(Depth::Lean), tags: false, probe: false, beyond_scope: false };
-    let repairing = Repairing { context, session: &session, target, which: &which, look };
+    let look = ReadOptions { quay: Some(ReadStrategy::Lean), tags: false, probe: false, beyond_scope: false };
+    let repairing = RepairRun { context, session: &session, target, which: &which, look };
     let (set, _) = repairing.plan(parts?, Options::default()).await;
     let findings = repairing.after_integration_findings(set.blocked());
     Ok((session.place(), ChangeReport::new(context.invocation, session.endpoints(), "run", dry_run, set.entries(), findings)))
 }
 
-struct Repairing<'a> {
-    context: &'a Context<'a>,
-    session: &'a Session,
-    target: &'a Target,
-    which: &'a Which,
-    look: Look,
+struct RepairRun<'a> {
+    context: &'a CommandContext<'a>,
+    session: &'a App,
+    target: &'a QuayConnection,
+    which: &'a NamespaceSelector,
+    look: ReadOptions,
 }
 
-impl Repairing<'_> {
+impl RepairRun<'_> {
     /// The plans, and the findings that they start from.
-    async fn plan(&self, parts: Vec<Parts>, options: Options) -> (ChangeSet, Vec<Finding>) {
+    async fn plan(&self, parts: Vec<NamespaceResources>, options: Options) -> (ChangeSet, Vec<Finding>) {
         let integration = &self.target.integration;
-        let judge = |judged: Judged| {
-            let subject = Subject { integration, troubles: &[], snapshot: &judged.snapshot, desired: &judged.desired };
+        let judge = |judged: NamespaceAssessment| {
+            let subject = Assessed { integration, troubles: &[], snapshot: &judged.snapshot, desired: &judged.desired };
             let plan = plan::repair(&subject, options);
             let findings: Vec<Finding> = judged.checks.iter().flat_map(remaining).collect();
             // Thousands of namespaces with nothing to do are not kept.
@@ -152,7 +152,7 @@ impl Repairing<'_> {
     /// done.
     async fn look_again(&self, options: Options) -> (Option<ChangeSet>, Vec<Finding>) {
         let (cluster, parallel) = (&self.session.cluster, self.session.parallel);
-        match gather::parts_left(cluster, self.which, Secrets::Always, Builds::Read, parallel).await {
+        match gather::parts_left(cluster, self.which, SecretsMode::Always, BuildsMode::Read, parallel).await {
             Ok(parts) => {
                 let (set, findings) = self.plan(parts, options).await;
                 (Some(set), findings)
@@ -176,7 +176,7 @@ impl Repairing<'_> {
 
     /// Why the secrets of a plan cannot be written; one question for each verb, which is one in most cases.
     async fn write_obstacle(&self, namespace: &str, plan: &Plan) -> Option<String> {
-        let right = |verb| Right { verb, group: "", resource: "secrets", namespace: Some(namespace.to_owned()), name: None };
+        let right = |verb| ResourceAttributes { verb, group: "", resource: "secrets", namespace: Some(namespace.to_owned()), name: None };
         let rights: Vec<_> = plan.secret_verbs().into_iter().map(right).collect();
         match self.session.cluster.lacking(&rights).await {
             Ok(lacking) => lacking.first().map(|right| format!("you are not allowed to {right}")),
@@ -196,7 +196,7 @@ impl Repairing<'_> {
 }
 
 /// What was refused to this user is not worth another try.
-fn forget_hints_of_refusals(entries: &[ChangeReportEntry], findings: &mut [Finding]) {
+fn forget_hints_of_refusals(entries: &[ChangeEntry], findings: &mut [Finding]) {
     let is_refused = |finding: &Finding| {
         let mut failed = entries.iter().filter(|entry| entry.state == ChangeState::Failed);
         failed.any(|entry| entry.namespace == finding.namespace && entry.object == finding.object)
@@ -218,6 +218,6 @@ fn is_gone_as_it_should(set: &ChangeSet, finding: &Finding) -> bool {
 
 /// What is worth telling after a repair.
 fn remaining(check: &Check) -> Vec<Finding> {
-    let worth_telling = |finding: &&Finding| finding.level > Level::Info || finding.code == Code::OutOfScope;
+    let worth_telling = |finding: &&Finding| finding.level > Severity::Info || finding.code == Code::OutOfScope;
     check.findings.iter().filter(worth_telling).cloned().collect()
 }

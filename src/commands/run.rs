@@ -13,29 +13,29 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::changes::finish;
-use super::{Context, repair};
+use super::{CommandContext, repair};
 use crate::bridge::names::POD_NAME;
 use crate::cli::Run;
 use crate::cluster::Cluster;
-use crate::controller::events::Notebook;
+use crate::controller::events::EventRecorder;
 use crate::controller::metrics::Metrics;
-use crate::controller::telemetry::Event;
+use crate::controller::telemetry::ControllerEvent;
 use crate::controller::told::ReviewLog;
-use crate::controller::webhook::{Told, Webhook};
-use crate::controller::{Engine, Options, election, health, standby, told};
-use crate::error::{Error, ExitStatus, Stopped};
+use crate::controller::webhook::{WebhookEvent, Webhook};
+use crate::controller::{Controller, Options, election, health, standby, told};
+use crate::error::{Error, ExitStatus, Cancelled};
 use crate::observe::Observer;
 use crate::report::Format;
 use crate::session::settings::Settings;
-use crate::setup::built_in::BuiltIn;
+use crate::setup::built_in::ControllerManifests;
 use crate::{report, session};
 
 /// How long the webhook answers after the end began: so long it may take until no API server asks it any more.
-const LASTS: Duration = Duration::from_secs(10);
+const SHUTDOWN_DRAIN: Duration = Duration::from_secs(10);
 
-pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<ExitStatus, Error> {
+pub(super) async fn run(context: &CommandContext<'_>, args: &Run) -> Result<ExitStatus, Error> {
     if args.manifests {
-        let bridge = BuiltIn::new(context.global.namespace.as_deref(), args.image.as_deref());
+        let bridge = ControllerManifests::new(context.global.namespace.as_deref(), args.image.as_deref());
         let text = match context.global.output {
             Format::Human | Format::Yaml => report::stream(bridge.manifests())?,
             Format::Json => report::list(bridge.manifests())?,
@@ -55,7 +55,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<ExitStatus,
         context.ui.status(&planned.render(Format::Human, &context.style())?);
         context.ui.status(&place);
         if !context.ui.confirm("Make these changes, and keep making them until Ctrl-C?", false)? {
-            return Err(Stopped.into());
+            return Err(Cancelled.into());
         }
     }
     let ports = Ports::take(args).await?;
@@ -69,7 +69,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Run) -> Result<ExitStatus,
 /// # Errors
 /// When the webhook's certificate cannot be used.
 async fn work(
-    context: &Context<'_>,
+    context: &CommandContext<'_>,
     args: &Run,
     settings: Settings,
     cluster: &Cluster,
@@ -80,8 +80,8 @@ async fn work(
     let counted = Arc::clone(&metrics);
     let observer: Observer = Arc::new(move |request| counted.count_request(request));
     cluster.observe(Arc::clone(&observer));
-    let (notebook, notes) = Notebook::new(cluster.clone());
-    let tell = |event: &Event| {
+    let (notebook, notes) = EventRecorder::new(cluster.clone());
+    let tell = |event: &ControllerEvent| {
         told::log(event);
         metrics.count(event);
         notebook.note(event);
@@ -92,8 +92,8 @@ async fn work(
         observer: Some(observer),
         reviews_builds: ports.webhook.is_some(),
     };
-    let lasts = if ports.webhook.is_some() { LASTS } else { Duration::ZERO };
-    let engine = Engine::new(context.global, cluster.clone(), settings, options, &tell);
+    let lasts = if ports.webhook.is_some() { SHUTDOWN_DRAIN } else { Duration::ZERO };
+    let engine = Controller::new(context.global, cluster.clone(), settings, options, &tell);
 
     let (elected, free, leads) = (watch::Sender::new(replica.is_none()), watch::Sender::new(false), watch::Sender::new(false));
     let elected = Arc::new(elected);
@@ -110,7 +110,7 @@ async fn work(
     }
     let reviewed = {
         let (metrics, log) = (Arc::clone(&metrics), ReviewLog::default());
-        move |told: &Told| {
+        move |told: &WebhookEvent| {
             log.log(told);
             metrics.count_review(told);
         }
@@ -181,7 +181,7 @@ struct Replica {
 
 impl Replica {
     /// In a pod, the name is the pod's, which the next container in it takes over; elsewhere the process is part of it.
-    fn new(context: &Context<'_>, cluster: &Cluster) -> Self {
+    fn new(context: &CommandContext<'_>, cluster: &Cluster) -> Self {
         let pod = std::env::var(POD_NAME).ok().filter(|_| cluster.is_in_pod());
         // In a container all processes have the same number, and on one machine all have the same host.
         let unlike_others = || {

@@ -11,22 +11,22 @@ use anstream::adapter::strip_str;
 use anyhow::Context as _;
 use futures::StreamExt as _;
 
-use super::Context;
+use super::CommandContext;
 use crate::bridge::checks;
-use crate::bridge::finding::Level;
+use crate::bridge::finding::Severity;
 use crate::cli::{self, FailOn, Status};
 use crate::cluster::Cluster;
 use crate::error::{Error, ExitStatus};
-use crate::quay::Depth;
+use crate::quay::ReadStrategy;
 use crate::report::{Format, IntegrationReport, NamespaceReport, StatusReport, Style};
-use crate::session::gather::{self, Look, Which};
+use crate::session::gather::{self, ReadOptions, NamespaceSelector};
 use crate::session::settings::Settings;
-use crate::session::{self, Session};
+use crate::session::{self, App};
 
 /// Changes in Quay cannot be watched; every look costs it some requests.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+const WATCH_INTERVAL: Duration = Duration::from_secs(30);
 
-pub(super) async fn run(context: &Context<'_>, args: &Status) -> Result<ExitStatus, Error> {
+pub(super) async fn run(context: &CommandContext<'_>, args: &Status) -> Result<ExitStatus, Error> {
     if args.watch {
         return watch(context, args).await;
     }
@@ -41,7 +41,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Status) -> Result<ExitStat
 }
 
 /// Writes the report into a file, and the answer on stderr.
-fn write(context: &Context, report: &StatusReport, file: &Path) -> Result<(), Error> {
+fn write(context: &CommandContext, report: &StatusReport, file: &Path) -> Result<(), Error> {
     let style = Style { width: None, ..context.style() };
     let text = report.render(context.global.output, &style)?;
     let shown = file.display();
@@ -70,14 +70,14 @@ fn replace(file: &Path, content: &[u8]) -> std::io::Result<()> {
 
 /// Looks at the namespaces that are meant; with `probe`, the registry is asked too what their logins may do.
 pub(super) async fn look(
-    context: &Context<'_>,
+    context: &CommandContext<'_>,
     cluster: &Cluster,
     settings: Settings,
-    target: &cli::Target,
+    target: &cli::TargetArgs,
     probe: bool,
 ) -> Result<StatusReport, Error> {
     let global = context.global;
-    let which = Which::of(target, global, cluster)?;
+    let which = NamespaceSelector::of(target, global, cluster)?;
     let settings = settings.for_namespaces(&which);
     let parallel = usize::from(global.parallel);
     let (session, (parts, rewriters), policy, pods) = context
@@ -85,7 +85,7 @@ pub(super) async fn look(
         .progress("Reading the cluster", 0)
         .during(async {
             tokio::join!(
-                Session::open(context.ui, global, cluster.clone(), settings),
+                App::open(context.ui, global, cluster.clone(), settings),
                 gather::parts_and_rewriters(cluster, &which, parallel),
                 cluster.image_policy(),
                 gather::waiting_pods(cluster, &which, parallel),
@@ -93,8 +93,8 @@ pub(super) async fn look(
         })
         .await;
     let session = session?.with_rewriters(rewriters).with_image_policy(policy).with_pods(pods);
-    let depth = if which.is_many() { Depth::Lean } else { Depth::Full };
-    let look = Look { quay: Some(depth), tags: true, probe, beyond_scope: false };
+    let depth = if which.is_many() { ReadStrategy::Lean } else { ReadStrategy::Full };
+    let look = ReadOptions { quay: Some(depth), tags: true, probe, beyond_scope: false };
     let mut namespaces = Vec::new();
     let mut troubles = None;
     if let Some(target) = &session.target {
@@ -120,19 +120,19 @@ fn exit_status(report: &StatusReport, fail_on: FailOn) -> ExitStatus {
     }
     let limit = match fail_on {
         FailOn::Never => return ExitStatus::Success,
-        FailOn::Unknown => Level::Unknown,
-        FailOn::Warning => Level::Warning,
-        FailOn::Error => Level::Error,
+        FailOn::Unknown => Severity::Unknown,
+        FailOn::Warning => Severity::Warning,
+        FailOn::Error => Severity::Error,
     };
     if report.worst() >= limit { ExitStatus::Findings } else { ExitStatus::Success }
 }
 
 /// Shows the report again whenever something changed, until stopped.
-async fn watch(context: &Context<'_>, args: &Status) -> Result<ExitStatus, Error> {
+async fn watch(context: &CommandContext<'_>, args: &Status) -> Result<ExitStatus, Error> {
     let cluster = session::connect(context.global).await?;
-    let which = Which::of(&args.target, context.global, &cluster)?;
+    let which = NamespaceSelector::of(&args.target, context.global, &cluster)?;
     let watched = match &which {
-        Which::Named(names) if names.len() == 1 => names[0].clone(),
+        NamespaceSelector::Named(names) if names.len() == 1 => names[0].clone(),
         _ => return Err(Error::new("--watch looks at one namespace").hint("name it with -n")),
     };
     if context.global.output == Format::Html {
@@ -153,7 +153,7 @@ async fn watch(context: &Context<'_>, args: &Status) -> Result<ExitStatus, Error
             shown = text;
         }
         // Without events the timer alone goes on.
-        let _ = tokio::time::timeout(LOOK_AGAIN, events.next()).await;
+        let _ = tokio::time::timeout(WATCH_INTERVAL, events.next()).await;
     }
 }
 

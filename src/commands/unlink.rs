@@ -2,28 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use super::Context;
+use super::CommandContext;
 use super::changes::{ChangeSet, finish};
 use crate::bridge::change::Change;
-use crate::bridge::checks::Subject;
+use crate::bridge::checks::Assessed;
 use crate::bridge::integration::QuayIntegration;
 use crate::bridge::plan::{self, Plan, UnlinkOptions};
 use crate::bridge::scope::{apply_edits, take_out};
 use crate::cli::Unlink;
-use crate::cluster::{Builds, Secrets};
+use crate::cluster::{BuildsMode, SecretsMode};
 use crate::error::{Error, ExitStatus};
-use crate::quay::Depth;
+use crate::quay::ReadStrategy;
 use crate::report::ChangeReport;
-use crate::session::gather::{self, Judged, Look, Which};
+use crate::session::gather::{self, NamespaceAssessment, ReadOptions, NamespaceSelector};
 use crate::session::settings::Settings;
-use crate::session::{self, Session, Target};
+use crate::session::{self, App, QuayConnection};
 use crate::ui::printable_line;
 
-pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStatus, Error> {
+pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<ExitStatus, Error> {
     let global = context.global;
     let settings = Settings::read(global)?;
     let cluster = session::connect(global).await?;
-    let which = Which::of(&args.target, global, &cluster)?;
+    let which = NamespaceSelector::of(&args.target, global, &cluster)?;
     if args.delete_organization && which.is_many() {
         return Err(Error::new("--delete-organization works on one namespace at a time"));
     }
@@ -32,8 +32,8 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
         settings.for_namespaces(&which).for_administrator(context.for_administrator("unlink", &[which.to_string()], &switches));
     let parallel = usize::from(global.parallel);
     let (session, parts) = tokio::join!(
-        Session::open(context.ui, global, cluster.clone(), settings),
-        gather::parts(&cluster, &which, Secrets::Always, Builds::Configs, parallel)
+        App::open(context.ui, global, cluster.clone(), settings),
+        gather::parts(&cluster, &which, SecretsMode::Always, BuildsMode::Configs, parallel)
     );
     let session = session?;
     let touches_quay = args.delete_robots || args.delete_organization;
@@ -48,7 +48,7 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
     let deletes = |asked: bool| asked && !target.integration.lists_unread;
     let options =
         UnlinkOptions { delete_robots: deletes(args.delete_robots), delete_organization: deletes(args.delete_organization) };
-    let look = Look { quay: touches_quay.then_some(Depth::Owner), tags: false, probe: false, beyond_scope: true };
+    let look = ReadOptions { quay: touches_quay.then_some(ReadStrategy::Owner), tags: false, probe: false, beyond_scope: true };
     let mut set = ChangeSet::new("unlink");
     let mut resource = target.integration.resource.clone();
     for judged in session.judge_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| judged).await {
@@ -73,23 +73,23 @@ pub(super) async fn run(context: &Context<'_>, args: &Unlink) -> Result<ExitStat
 /// Plans a namespace. `resource` is the QuayIntegration as the namespaces before it leave it.
 fn add(
     set: &mut ChangeSet,
-    which: &Which,
-    target: &Target,
+    which: &NamespaceSelector,
+    target: &QuayConnection,
     resource: &mut Option<QuayIntegration>,
-    judged: Judged,
+    judged: NamespaceAssessment,
     options: UnlinkOptions,
 ) -> Result<(), Error> {
     let name = &judged.snapshot.name;
     if matches!(judged.snapshot.namespace, Ok(None)) {
         return Err(Error::new(format!("there is no namespace {name}")).hint("check the name and the context"));
     }
-    if matches!(which, Which::All) && !judged.is_to_be_linked(target) {
+    if matches!(which, NamespaceSelector::All) && !judged.is_to_be_linked(target) {
         return Ok(());
     }
     let scope = take_out(name, judged.is_on_request(), resource.as_ref());
     apply_edits(&scope, resource.as_mut());
     let subject =
-        Subject { integration: &target.integration, troubles: &[], snapshot: &judged.snapshot, desired: &judged.desired };
+        Assessed { integration: &target.integration, troubles: &[], snapshot: &judged.snapshot, desired: &judged.desired };
     let plan = plan::unlink(&subject, options);
     set.add(judged, scope, plan);
     Ok(())
@@ -97,9 +97,9 @@ fn add(
 
 /// Shows what would be lost and has the organization named.
 async fn confirm_deletion(
-    context: &Context<'_>,
-    session: &Session,
-    target: &Target,
+    context: &CommandContext<'_>,
+    session: &App,
+    target: &QuayConnection,
     set: &ChangeSet,
     args: &Unlink,
 ) -> Result<(), Error> {

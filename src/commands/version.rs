@@ -1,22 +1,22 @@
 //! `version`: the plugin's, and the cluster's and Quay's when they can be reached.
 
-use super::Context;
+use super::CommandContext;
 use crate::cli::Version;
 use crate::error::{Error, ExitStatus};
 use crate::report::VersionReport;
 use crate::session::settings::Settings;
-use crate::session::{self, Session};
+use crate::session::{self, App};
 
-pub(super) async fn run(context: &Context<'_>, args: &Version) -> Result<ExitStatus, Error> {
+pub(super) async fn run(context: &CommandContext<'_>, args: &Version) -> Result<ExitStatus, Error> {
     let mut report = VersionReport::new(env!("CARGO_PKG_VERSION"));
     if !args.client {
         let cluster = session::connect(context.global).await?;
         let settings = Settings::read(context.global)?;
         let (version, session) =
-            tokio::join!(cluster.version(), Session::open(context.ui, context.global, cluster.clone(), settings));
+            tokio::join!(cluster.version(), App::open(context.ui, context.global, cluster.clone(), settings));
         report.cluster = Some(version.unwrap_or_else(|unread| format!("unknown: could not {}: {}", unread.call, unread.reason)));
         report.quay = Some(match session {
-            Ok(Session { target: Some(target), .. }) => {
+            Ok(App { target: Some(target), .. }) => {
                 let url = &target.integration.url.value;
                 match target.quay.about().await {
                     Ok(about) => format!("{} at {url}", number(about.version.as_deref())),

@@ -15,10 +15,10 @@ use std::sync::Arc;
 use clap::{CommandFactory as _, FromArgMatches as _};
 use clap_complete::engine::{self, CompletionCandidate};
 
-use crate::cli::{Cli, Global};
+use crate::cli::{Cli, GlobalArgs};
 
 /// The word by which completions are asked for, in cobra's programs and here.
-const ASK: &str = "__complete";
+const COMPLETE_COMMAND: &str = "__complete";
 
 /// Bits of the directive (cobra `ShellCompDirective`): a value is not to be followed by a space; files are none of the
 /// candidates.
@@ -28,7 +28,7 @@ const NO_FILES: u8 = 4;
 /// The words typed behind the program's name, if completions are asked for.
 pub(crate) fn asked(args: &[OsString]) -> Option<&[OsString]> {
     match args {
-        [_, ask, words @ ..] if ask == ASK => Some(words),
+        [_, ask, words @ ..] if ask == COMPLETE_COMMAND => Some(words),
         _ => None,
     }
 }
@@ -52,9 +52,9 @@ pub(crate) fn candidates(words: &[OsString]) -> String {
 }
 
 /// The flags of every command, as far as they can be made out in a line that is not finished.
-fn typed(words: &[OsString]) -> Option<Global> {
+fn typed(words: &[OsString]) -> Option<GlobalArgs> {
     let matches = Cli::command().ignore_errors(true).try_get_matches_from(words).ok()?;
-    Global::from_arg_matches(&matches).ok()
+    GlobalArgs::from_arg_matches(&matches).ok()
 }
 
 fn is_flag(candidate: &CompletionCandidate) -> bool {

@@ -11,13 +11,13 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
 use crate::bridge::Role;
 use crate::bridge::finding::Code;
-use crate::cli::Global;
-use crate::cluster::{self, Named};
+use crate::cli::GlobalArgs;
+use crate::cluster::{self, NameKind};
 use crate::session;
 
 /// How long is waited for names that others know. The rest of the 300 ms is for the program to start and the shell to
 /// show them.
-const PATIENCE: Duration = Duration::from_millis(250);
+const COMPLETION_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// What a value is the name of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ const NAMES: &[(&str, Name)] = &[
 
 /// Has the command and those below it complete their values. `global` is what was typed so far: it says which cluster
 /// and namespace are meant.
-pub(super) fn attach(command: Command, global: &Arc<Global>) -> Command {
+pub(super) fn attach(command: Command, global: &Arc<GlobalArgs>) -> Command {
     let command = command.mut_args(|arg| match NAMES.iter().find(|(field, _)| arg.get_id() == field) {
         Some((_, name)) => {
             let global = Arc::clone(global);
@@ -64,7 +64,7 @@ pub(super) fn attach(command: Command, global: &Arc<Global>) -> Command {
 }
 
 impl Name {
-    fn candidates(self, global: &Arc<Global>, start: &OsStr) -> Vec<CompletionCandidate> {
+    fn candidates(self, global: &Arc<GlobalArgs>, start: &OsStr) -> Vec<CompletionCandidate> {
         // A flag that is being typed might be a value too, for all that clap knows; no name starts like one.
         let Some(start) = start.to_str().filter(|start| !start.starts_with('-')) else { return vec![] };
         let mut found = match self {
@@ -73,14 +73,14 @@ impl Name {
             Name::Cluster => plain(entries(global).map(|entries| entries.clusters)),
             Name::User => plain(entries(global).map(|entries| entries.users)),
             Name::Namespace => plain(asked(namespaces(Arc::clone(global)))),
-            Name::BuildConfig => plain(asked(of_namespace(Arc::clone(global), Named::BuildConfigs))),
+            Name::BuildConfig => plain(asked(of_namespace(Arc::clone(global), NameKind::BuildConfigs))),
             Name::ServiceAccount => match start.split_once('=') {
                 Some((name, _)) => {
                     [Role::Read, Role::Write, Role::Admin].iter().map(|role| format!("{name}={role}").into()).collect()
                 }
-                None => plain(asked(of_namespace(Arc::clone(global), Named::ServiceAccounts))),
+                None => plain(asked(of_namespace(Arc::clone(global), NameKind::ServiceAccounts))),
             },
-            Name::ImageStream => plain(asked(of_namespace(Arc::clone(global), Named::ImageStreams))),
+            Name::ImageStream => plain(asked(of_namespace(Arc::clone(global), NameKind::ImageStreams))),
         };
         found.retain(|candidate| candidate.get_value().to_str().is_some_and(|value| value.starts_with(start)));
         found
@@ -95,20 +95,20 @@ fn plain(names: Option<Vec<String>>) -> Vec<CompletionCandidate> {
     names.unwrap_or_default().into_iter().map(CompletionCandidate::new).collect()
 }
 
-fn entries(global: &Global) -> Option<cluster::Entries> {
+fn entries(global: &GlobalArgs) -> Option<cluster::KubeconfigNames> {
     cluster::entries(global.kubeconfig.as_deref()).ok()
 }
 
-async fn namespaces(global: Arc<Global>) -> Option<Vec<String>> {
+async fn namespaces(global: Arc<GlobalArgs>) -> Option<Vec<String>> {
     let cluster = session::connect(&global).await.ok()?;
-    match cluster.names(Named::Namespaces, None).await {
+    match cluster.names(NameKind::Namespaces, None).await {
         Ok(names) => Some(names),
         // Somebody without cluster rights sees the own projects.
-        Err(_) => cluster.names(Named::Projects, None).await.ok(),
+        Err(_) => cluster.names(NameKind::Projects, None).await.ok(),
     }
 }
 
-async fn of_namespace(global: Arc<Global>, named: Named) -> Option<Vec<String>> {
+async fn of_namespace(global: Arc<GlobalArgs>, named: NameKind) -> Option<Vec<String>> {
     let cluster = session::connect(&global).await.ok()?;
     let namespace = global.namespace.as_deref().unwrap_or(cluster.namespace());
     cluster.names(named, Some(namespace)).await.ok()
@@ -122,7 +122,7 @@ fn asked(question: impl Future<Output = Option<Vec<String>>> + Send + 'static) -
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
         sender.send(runtime.block_on(question)).ok()
     });
-    receiver.recv_timeout(PATIENCE).ok().flatten()
+    receiver.recv_timeout(COMPLETION_TIMEOUT).ok().flatten()
 }
 
 #[cfg(test)]

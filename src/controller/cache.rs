@@ -5,41 +5,41 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::imports::{is_to_be_imported, is_under_way};
 use crate::bridge::builds::{CommonSpec, Output};
 use crate::bridge::desired;
-use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, Read, Secret, ServiceAccount, Unread, UnreadKind};
-use crate::cluster::{Found, News, OtherSecret};
+use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, Observed, Secret, ServiceAccount, ReadError, ReadErrorKind};
+use crate::cluster::{Versioned, WatchUpdate, OtherSecret};
 
 /// What is in the name of every secret of ours (QBO `pkg/utils/utils.go:60`), whatever the cluster ID.
 const OUR_SECRETS: &str = "-quay-";
 
 /// What is known of the cluster.
 #[derive(Debug)]
-pub(super) struct Cache {
+pub(super) struct Stores {
     /// The namespaces; each is in itself, so to speak.
-    pub(super) namespaces: Kept<Namespace>,
+    pub(super) namespaces: Store<Namespace>,
     /// The service accounts that are linked.
-    pub(super) service_accounts: Kept<ServiceAccount>,
+    pub(super) service_accounts: Store<ServiceAccount>,
     /// The secrets that may be ours. Those of others are none of our business.
-    pub(super) secrets: Kept<Secret>,
+    pub(super) secrets: Store<Secret>,
     /// That there are secrets of other types whose names may be ours: they block us.
-    pub(super) other_secrets: Kept<OtherSecret>,
+    pub(super) other_secrets: Store<OtherSecret>,
     /// The image streams.
-    pub(super) image_streams: Kept<ImageStream>,
+    pub(super) image_streams: Store<ImageStream>,
     /// Where BuildConfigs push.
-    pub(super) build_configs: Kept<BuildConfig>,
+    pub(super) build_configs: Store<BuildConfig>,
     /// The builds that a webhook rewrote, until their images are imported.
-    pub(super) builds: Kept<Build>,
+    pub(super) builds: Store<Build>,
 }
 
-impl Cache {
+impl Stores {
     pub(super) fn new() -> Self {
         Self {
-            namespaces: Kept::new(Some),
-            service_accounts: Kept::new(|account| desired::role(&account).is_some().then_some(account)),
-            secrets: Kept::new(|secret: Secret| secret.name.contains(OUR_SECRETS).then_some(secret)),
-            other_secrets: Kept::new(|secret: OtherSecret| secret.name.contains(OUR_SECRETS).then_some(secret)),
-            image_streams: Kept::new(|stream| Some(without_images(stream))),
-            build_configs: Kept::new(|config| Some(with_output_alone(config))),
-            builds: Kept::new(|build| (is_under_way(&build) || is_to_be_imported(&build)).then_some(build)),
+            namespaces: Store::new(Some),
+            service_accounts: Store::new(|account| desired::role(&account).is_some().then_some(account)),
+            secrets: Store::new(|secret: Secret| secret.name.contains(OUR_SECRETS).then_some(secret)),
+            other_secrets: Store::new(|secret: OtherSecret| secret.name.contains(OUR_SECRETS).then_some(secret)),
+            image_streams: Store::new(|stream| Some(without_images(stream))),
+            build_configs: Store::new(|config| Some(with_output_alone(config))),
+            builds: Store::new(|build| (is_under_way(&build) || is_to_be_imported(&build)).then_some(build)),
         }
     }
 
@@ -57,33 +57,33 @@ impl Cache {
 
 /// The objects of one kind.
 #[derive(Debug)]
-pub(super) struct Kept<T> {
+pub(super) struct Store<T> {
     /// None before the first answer.
-    known: Option<Read<HashMap<String, Vec<Held<T>>>>>,
+    known: Option<Observed<HashMap<String, Vec<StoreEntry<T>>>>>,
     /// What is worth keeping of an object; none if nothing is.
     reduce: fn(T) -> Option<T>,
 }
 
 #[derive(Debug)]
-struct Held<T> {
+struct StoreEntry<T> {
     name: Box<str>,
     version: u64,
     object: T,
 }
 
-impl<T: Clone> Kept<T> {
+impl<T: Clone> Store<T> {
     fn new(reduce: fn(T) -> Option<T>) -> Self {
         Self { known: None, reduce }
     }
 
     /// Takes in what is new; answers the namespaces in which that changes something.
-    pub(super) fn absorb(&mut self, news: News<T>) -> BTreeSet<String> {
+    pub(super) fn absorb(&mut self, news: WatchUpdate<T>) -> BTreeSet<String> {
         match news {
-            News::All(version, found) => self.replace(version, found),
-            News::Changed(found) => self.put(found).into_iter().collect(),
-            News::Gone(gone) => self.remove(&gone.namespace, &gone.name, gone.version).into_iter().collect(),
-            News::Unread(unread) => {
-                let is_final = unread.kind == UnreadKind::Forbidden;
+            WatchUpdate::All(version, found) => self.replace(version, found),
+            WatchUpdate::Changed(found) => self.put(found).into_iter().collect(),
+            WatchUpdate::Gone(gone) => self.remove(&gone.namespace, &gone.name, gone.version).into_iter().collect(),
+            WatchUpdate::Unread(unread) => {
+                let is_final = unread.kind == ReadErrorKind::Forbidden;
                 if matches!(self.known, Some(Err(_))) || (self.known.is_none() && is_final) {
                     self.known = Some(Err(unread));
                 }
@@ -93,13 +93,13 @@ impl<T: Clone> Kept<T> {
     }
 
     /// Takes in one object; what is older than what is known changes nothing.
-    pub(super) fn put(&mut self, found: Found<T>) -> Option<String> {
+    pub(super) fn put(&mut self, found: Versioned<T>) -> Option<String> {
         let Some(object) = (self.reduce)(found.object) else {
             return self.remove(&found.namespace, &found.name, found.version);
         };
         let Some(Ok(known)) = &mut self.known else { return None };
         let place = place(&found.namespace, &found.name);
-        let held = Held { name: found.name.into(), version: found.version, object };
+        let held = StoreEntry { name: found.name.into(), version: found.version, object };
         let others = known.entry(place.clone()).or_default();
         match others.iter_mut().find(|other| other.name == held.name) {
             Some(other) if other.version >= held.version && held.version > 0 => return None,
@@ -126,12 +126,12 @@ impl<T: Clone> Kept<T> {
     }
 
     /// Takes in a list of all; what was learnt of since the list's version stays.
-    fn replace(&mut self, version: u64, found: Vec<Found<T>>) -> BTreeSet<String> {
+    fn replace(&mut self, version: u64, found: Vec<Versioned<T>>) -> BTreeSet<String> {
         let mut before = match self.known.replace(Ok(HashMap::new())) {
             Some(Ok(known)) => known,
             _ => HashMap::new(),
         };
-        let versions = |known: &HashMap<String, Vec<Held<T>>>, place: &String| -> BTreeMap<Box<str>, u64> {
+        let versions = |known: &HashMap<String, Vec<StoreEntry<T>>>, place: &String| -> BTreeMap<Box<str>, u64> {
             known.get(place).into_iter().flatten().map(|held| (held.name.clone(), held.version)).collect()
         };
         for found in found {
@@ -151,14 +151,14 @@ impl<T: Clone> Kept<T> {
     }
 
     /// The objects in a namespace.
-    pub(super) fn of(&self, namespace: &str) -> Read<Vec<T>> {
+    pub(super) fn of(&self, namespace: &str) -> Observed<Vec<T>> {
         match &self.known {
             Some(Ok(known)) => Ok(known.get(namespace).into_iter().flatten().map(|held| held.object.clone()).collect()),
             Some(Err(unread)) => Err(unread.clone()),
-            None => Err(Unread {
+            None => Err(ReadError {
                 call: "look into the cluster".into(),
                 reason: "nothing was read yet".into(),
-                kind: UnreadKind::Skipped,
+                kind: ReadErrorKind::Skipped,
             }),
         }
     }
@@ -202,28 +202,28 @@ mod tests {
 
     use super::*;
 
-    fn found(namespace: &str, name: &str, version: u64) -> Found<u64> {
-        Found { namespace: namespace.into(), name: name.into(), version, object: version }
+    fn found(namespace: &str, name: &str, version: u64) -> Versioned<u64> {
+        Versioned { namespace: namespace.into(), name: name.into(), version, object: version }
     }
 
-    fn gone(namespace: &str, name: &str, version: u64) -> News<u64> {
-        News::Gone(Found { namespace: namespace.into(), name: name.into(), version, object: () })
+    fn gone(namespace: &str, name: &str, version: u64) -> WatchUpdate<u64> {
+        WatchUpdate::Gone(Versioned { namespace: namespace.into(), name: name.into(), version, object: () })
     }
 
-    fn all(version: u64, found: Vec<Found<u64>>) -> News<u64> {
-        News::All(version, found)
+    fn all(version: u64, found: Vec<Versioned<u64>>) -> WatchUpdate<u64> {
+        WatchUpdate::All(version, found)
     }
 
     #[test]
     fn only_what_changes_something_is_told() {
-        let mut kept = Kept::new(Some);
+        let mut kept = Store::new(Some);
         let names = |changed: BTreeSet<String>| changed.into_iter().collect::<Vec<_>>();
         assert_eq!(names(kept.absorb(all(5, vec![found("a", "x", 1), found("b", "x", 2)]))), ["a", "b"]);
-        assert_eq!(names(kept.absorb(News::Changed(found("a", "x", 6)))), ["a"]);
+        assert_eq!(names(kept.absorb(WatchUpdate::Changed(found("a", "x", 6)))), ["a"]);
         // The echo of a write of ours, and what happened before it.
         kept.put(found("a", "x", 9));
-        assert!(kept.absorb(News::Changed(found("a", "x", 8))).is_empty());
-        assert!(kept.absorb(News::Changed(found("a", "x", 9))).is_empty());
+        assert!(kept.absorb(WatchUpdate::Changed(found("a", "x", 8))).is_empty());
+        assert!(kept.absorb(WatchUpdate::Changed(found("a", "x", 9))).is_empty());
         assert!(kept.absorb(gone("a", "x", 8)).is_empty(), "it was made anew since");
         assert_eq!(kept.of("a").unwrap(), [9]);
         assert_eq!(names(kept.absorb(gone("a", "x", 10))), ["a"]);
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_new_list_takes_away_what_is_gone_but_not_what_came_since() {
-        let mut kept = Kept::new(Some);
+        let mut kept = Store::new(Some);
         kept.absorb(all(5, vec![found("a", "x", 1), found("b", "x", 2), found("c", "x", 3)]));
         kept.put(found("c", "y", 9));
         let changed = kept.absorb(all(8, vec![found("a", "x", 1), found("b", "x", 7)]));
@@ -244,14 +244,14 @@ mod tests {
 
     #[test]
     fn what_may_not_be_read_is_unknown_and_what_fails_once_is_as_it_was() {
-        let unread = |kind| News::<u64>::Unread(Unread { call: "list".into(), reason: "no".into(), kind });
-        let mut kept = Kept::new(Some);
-        kept.absorb(unread(UnreadKind::Failed));
+        let unread = |kind| WatchUpdate::<u64>::Unread(ReadError { call: "list".into(), reason: "no".into(), kind });
+        let mut kept = Store::new(Some);
+        kept.absorb(unread(ReadErrorKind::Failed));
         assert!(kept.known.is_none(), "it is still to come");
-        kept.absorb(unread(UnreadKind::Forbidden));
-        assert_eq!(kept.of("a").unwrap_err().kind, UnreadKind::Forbidden);
+        kept.absorb(unread(ReadErrorKind::Forbidden));
+        assert_eq!(kept.of("a").unwrap_err().kind, ReadErrorKind::Forbidden);
         kept.absorb(all(1, vec![found("a", "x", 1)]));
-        kept.absorb(unread(UnreadKind::Forbidden));
+        kept.absorb(unread(ReadErrorKind::Forbidden));
         assert_eq!(kept.of("a").unwrap(), [1]);
     }
 }

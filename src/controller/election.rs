@@ -16,17 +16,17 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::cluster::{Cluster, ClusterError, Lease};
 
 /// How long a Lease lasts that is not written any more.
-const LASTS: Duration = Duration::from_secs(30);
+const LEASE_DURATION: Duration = Duration::from_secs(30);
 
 /// How long a holder works that could not write.
-const WORKS: Duration = Duration::from_secs(15);
+const RENEW_DEADLINE: Duration = Duration::from_secs(15);
 
 /// How often the Lease is looked at or written, and how long one try may take.
-const PAUSE: Duration = Duration::from_secs(5);
+const RETRY_PERIOD: Duration = Duration::from_secs(5);
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
+enum ElectionState {
     /// Look at the Lease.
     Read,
     /// Write it.
@@ -54,20 +54,20 @@ impl Elector {
 
     /// Whether we may work.
     fn leads(&self, now: Duration) -> bool {
-        self.written.is_some_and(|written| now < written + WORKS)
+        self.written.is_some_and(|written| now < written + RENEW_DEADLINE)
     }
 
-    fn next(&self, now: Duration) -> Step {
-        let Some((lease, since)) = self.seen.as_ref().filter(|_| !self.is_stale) else { return Step::Read };
-        let has_run_out = now >= *since + Duration::from_secs(lease.seconds).max(LASTS);
+    fn next(&self, now: Duration) -> ElectionState {
+        let Some((lease, since)) = self.seen.as_ref().filter(|_| !self.is_stale) else { return ElectionState::Read };
+        let has_run_out = now >= *since + Duration::from_secs(lease.seconds).max(LEASE_DURATION);
         if lease.holder != self.me && !lease.holder.is_empty() && !has_run_out {
-            return Step::Rest;
+            return ElectionState::Rest;
         }
         let changes_hands = lease.holder != self.me;
-        Step::Write(Lease {
+        ElectionState::Write(Lease {
             version: lease.version.clone(),
             holder: self.me.clone(),
-            seconds: LASTS.as_secs(),
+            seconds: LEASE_DURATION.as_secs(),
             transitions: lease.transitions + u64::from(changes_hands),
         })
     }
@@ -109,12 +109,12 @@ pub(crate) async fn run(cluster: &Cluster, namespace: &str, me: &str, lead: &wat
     loop {
         let begun = started.elapsed();
         let step = elector.next(begun);
-        let answer = timeout(PAUSE, ask(cluster, namespace, &step)).await;
+        let answer = timeout(RETRY_PERIOD, ask(cluster, namespace, &step)).await;
         let now = started.elapsed();
         match (&step, answer) {
-            (Step::Rest, _) => {}
-            (Step::Read, Ok(Ok(lease))) => elector.saw(lease, now),
-            (Step::Write(_), Ok(Ok(lease))) => elector.wrote(lease, begun, now),
+            (ElectionState::Rest, _) => {}
+            (ElectionState::Read, Ok(Ok(lease))) => elector.saw(lease, now),
+            (ElectionState::Write(_), Ok(Ok(lease))) => elector.wrote(lease, begun, now),
             (_, answer) => {
                 // Whether it was written is not known.
                 elector.is_stale = true;
@@ -125,20 +125,20 @@ pub(crate) async fn run(cluster: &Cluster, namespace: &str, me: &str, lead: &wat
         let leads = elector.leads(now);
         lead.send_if_modified(|lead| std::mem::replace(lead, leads) != leads);
         // What was read is acted on at once.
-        if step == Step::Read && matches!(elector.next(now), Step::Write(_)) {
+        if step == ElectionState::Read && matches!(elector.next(now), ElectionState::Write(_)) {
             continue;
         }
-        let until_too_late = elector.written.map(|written| (written + WORKS).saturating_sub(now));
-        sleep(until_too_late.filter(|left| !left.is_zero()).map_or(PAUSE, |left| left.min(PAUSE))).await;
+        let until_too_late = elector.written.map(|written| (written + RENEW_DEADLINE).saturating_sub(now));
+        sleep(until_too_late.filter(|left| !left.is_zero()).map_or(RETRY_PERIOD, |left| left.min(RETRY_PERIOD))).await;
         elector.rested();
     }
 }
 
-async fn ask(cluster: &Cluster, namespace: &str, step: &Step) -> Result<Option<Lease>, ClusterError> {
+async fn ask(cluster: &Cluster, namespace: &str, step: &ElectionState) -> Result<Option<Lease>, ClusterError> {
     match step {
-        Step::Rest => Ok(None),
-        Step::Read => cluster.lease(namespace).await,
-        Step::Write(lease) => cluster.write_lease(namespace, lease).await,
+        ElectionState::Rest => Ok(None),
+        ElectionState::Read => cluster.lease(namespace).await,
+        ElectionState::Write(lease) => cluster.write_lease(namespace, lease).await,
     }
 }
 

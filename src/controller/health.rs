@@ -22,7 +22,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::metrics::Metrics;
-use super::shared::Shared;
+use super::shared::ControllerState;
 
 /// The text format of OpenMetrics 1.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -34,10 +34,10 @@ const MAX_CONNECTIONS: usize = 64;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long to wait when no connection can be accepted, which is when the process has too many files open.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Answers for as long as the program runs; `ending` says that it will not do so for long.
-pub(crate) async fn serve(listener: TcpListener, shared: Shared, metrics: Arc<Metrics>, ending: watch::Receiver<bool>) {
+pub(crate) async fn serve(listener: TcpListener, shared: ControllerState, metrics: Arc<Metrics>, ending: watch::Receiver<bool>) {
     // It never ends, so there is no error.
     let _ = axum::serve(Limited::new(listener), router(shared, metrics, ending)).await;
 }
@@ -83,7 +83,7 @@ impl Listener for Limited {
         loop {
             match self.listener.accept().await {
                 Ok((stream, peer)) => return (self.enter(stream), peer),
-                Err(_) => sleep(ACCEPT_PAUSE).await,
+                Err(_) => sleep(ACCEPT_RETRY_DELAY).await,
             }
         }
     }
@@ -124,7 +124,7 @@ impl AsyncWrite for Connection {
 }
 
 /// `/healthz` says that the program runs; `/readyz`, that it has read what there is in the cluster and goes on running.
-fn router(shared: Shared, metrics: Arc<Metrics>, ending: watch::Receiver<bool>) -> Router {
+fn router(shared: ControllerState, metrics: Arc<Metrics>, ending: watch::Receiver<bool>) -> Router {
     let state = shared.clone();
     let ready = async move || match (state.is_synced(), *ending.borrow()) {
         (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "told to end\n"),

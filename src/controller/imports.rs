@@ -7,32 +7,32 @@ use std::sync::PoisonError;
 
 use tokio::time::Instant;
 
-use super::Engine;
-use super::integration::Bound;
-use super::queue::{FIRST_PAUSE, LONGEST_PAUSE, Next};
-use super::telemetry::Event;
+use super::Controller;
+use super::integration::ActiveIntegration;
+use super::queue::{MIN_BACKOFF, MAX_BACKOFF, Action};
+use super::telemetry::ControllerEvent;
 use crate::bridge::builds::Destination;
-use crate::bridge::imports::{Due, ImportFailure, StreamImport, TagImport, due};
+use crate::bridge::imports::{DueImport, ImportFailure, StreamImport, TagImport, due};
 use crate::bridge::integration::Integration;
 use crate::bridge::names;
 use crate::bridge::snapshot::{Build, ImageStream, ImportNote, Phase};
-use crate::cluster::{ClusterError, Found};
+use crate::cluster::{ClusterError, Versioned};
 use crate::pause;
 
 /// What is to be looked at now: by image stream and tag, the builds that pushed it, the newest first.
 type DueBuilds = BTreeMap<String, BTreeMap<Destination, Vec<Build>>>;
 
 /// What is to be done for the builds of a namespace, by their uids.
-pub(super) type Errands = HashMap<String, Errand>;
+pub(super) type PendingImports = HashMap<String, ImportTask>;
 
 /// What is to be done for a build. What is done once is not done again, whatever becomes of the tag later: a deletion or a
 /// rollback is not ours to undo.
 #[derive(Debug)]
-pub(super) struct Errand {
+pub(super) struct ImportTask {
     build: String,
     destination: Destination,
     begun: Begun,
-    stage: Stage,
+    stage: ImportStage,
     /// Failures in a row.
     failures: u32,
     /// When it is tried again at the earliest.
@@ -40,7 +40,7 @@ pub(super) struct Errand {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum ImportStage {
     /// Its image is to be imported, unless its tag has that or something newer.
     Import,
     /// It is in its tag, or something newer is, and that is to be noted on the build.
@@ -61,28 +61,28 @@ enum Begun {
     Before,
 }
 
-impl Errand {
-    fn is_due(&self, stage: Stage) -> bool {
+impl ImportTask {
+    fn is_due(&self, stage: ImportStage) -> bool {
         self.stage == stage && self.due <= Instant::now()
     }
 
-    fn go_on(&mut self, stage: Stage) {
+    fn go_on(&mut self, stage: ImportStage) {
         (self.stage, self.failures, self.due) = (stage, 0, Instant::now());
     }
 
     fn wait(&mut self) {
         self.failures += 1;
-        self.due = Instant::now() + pause::after(self.failures, FIRST_PAUSE, LONGEST_PAUSE);
+        self.due = Instant::now() + pause::after(self.failures, MIN_BACKOFF, MAX_BACKOFF);
     }
 }
 
-impl Engine<'_> {
+impl Controller<'_> {
     /// Imports what the builds of a namespace pushed, with one request for each image stream. Says when something is to be
     /// tried again. May be interrupted anywhere: what was done is kept at once.
-    pub(super) async fn import(&self, bound: &Bound, namespace: &str, uid: &str) -> Next {
+    pub(super) async fn import(&self, bound: &ActiveIntegration, namespace: &str, uid: &str) -> Action {
         let integration = &bound.target.integration;
         // The namespace is looked at again once they are read.
-        let Ok(builds) = self.shared.cache().builds.of(namespace) else { return Next::Rest };
+        let Ok(builds) = self.shared.cache().builds.of(namespace) else { return Action::Rest };
         let due = self.errands_of(namespace, |errands| {
             take_up(errands, &builds, namespace, integration);
             due_builds(errands, &builds)
@@ -95,12 +95,12 @@ impl Engine<'_> {
             for (destination, outcome) in self.import_into(integration, namespace, &stream, &due).await {
                 let builds = self.errands_of(namespace, |errands| settle(errands, &due[&destination], &outcome));
                 let outcome = match outcome {
-                    Ok(Imported::Now(digest)) => Ok(digest),
+                    Ok(ImportResult::Now(digest)) => Ok(digest),
                     // What was done before is told already, or by who did it.
-                    Ok(Imported::Before) => continue,
+                    Ok(ImportResult::Before) => continue,
                     Err(failure) => Err(failure.to_string()),
                 };
-                self.tell(&Event::Imported {
+                self.tell(&ControllerEvent::Imported {
                     namespace: namespace.to_owned(),
                     uid: uid.to_owned(),
                     builds,
@@ -111,7 +111,7 @@ impl Engine<'_> {
         }
         for (uid, build, stage) in self.errands_of(namespace, |errands| to_note(errands)) {
             let noted = match stage {
-                Stage::NoteLeft => self.note_import(namespace, &build, &uid, ImportNote::Left).await,
+                ImportStage::NoteLeft => self.note_import(namespace, &build, &uid, ImportNote::Left).await,
                 _ => self.note_imported(namespace, &build, &uid).await,
             };
             if let Err(error) = &noted {
@@ -119,7 +119,7 @@ impl Engine<'_> {
                 tracing::warn!(namespace, build, reason, "what came of the build's import could not be noted on it");
             }
             self.errands_of(namespace, |errands| {
-                errands.get_mut(&uid).map(|errand| if noted.is_ok() { errand.go_on(Stage::Done) } else { errand.wait() })
+                errands.get_mut(&uid).map(|errand| if noted.is_ok() { errand.go_on(ImportStage::Done) } else { errand.wait() })
             });
         }
         self.errands_of(namespace, |errands| next(errands))
@@ -132,7 +132,7 @@ impl Engine<'_> {
         namespace: &str,
         stream: &str,
         builds: &BTreeMap<Destination, Vec<Build>>,
-    ) -> BTreeMap<Destination, Result<Imported, Failure>> {
+    ) -> BTreeMap<Destination, Result<ImportResult, ImportTaskFailure>> {
         let (mut asked, mut settled) = (vec![], BTreeMap::new());
         let choose = |found: Option<&ImageStream>| {
             let (import, destinations, others) = request(integration, found, builds);
@@ -140,11 +140,11 @@ impl Engine<'_> {
             import
         };
         let outcomes = match self.cluster.import_stream(namespace, stream, choose).await {
-            Ok(imported) => imported.into_iter().map(|outcome| outcome.map(Imported::Now).map_err(Failure::from)).collect(),
+            Ok(imported) => imported.into_iter().map(|outcome| outcome.map(ImportResult::Now).map_err(ImportTaskFailure::from)).collect(),
             Err(error) => {
                 // The image stream may not even have been read.
                 asked = builds.keys().filter(|destination| !settled.contains_key(*destination)).cloned().collect();
-                vec![Err(Failure { reason: error.to_string(), is_final: false }); asked.len()]
+                vec![Err(ImportTaskFailure { reason: error.to_string(), is_final: false }); asked.len()]
             }
         };
         settled.extend(asked.into_iter().zip(outcomes));
@@ -156,7 +156,7 @@ impl Engine<'_> {
         self.errands.lock().unwrap_or_else(PoisonError::into_inner).remove(namespace);
     }
 
-    fn errands_of<T>(&self, namespace: &str, work: impl FnOnce(&mut Errands) -> T) -> T {
+    fn errands_of<T>(&self, namespace: &str, work: impl FnOnce(&mut PendingImports) -> T) -> T {
         let mut all = self.errands.lock().unwrap_or_else(PoisonError::into_inner);
         let errands = all.entry(namespace.to_owned()).or_default();
         let done = work(errands);
@@ -174,7 +174,7 @@ impl Engine<'_> {
         let mut waiting = vec![];
         for (destination, builds) in &*due {
             let Some(newest) = builds.first() else { continue };
-            let begun = |errands: &mut Errands| errands.get(&newest.uid).map(|errand| errand.begun);
+            let begun = |errands: &mut PendingImports| errands.get(&newest.uid).map(|errand| errand.begun);
             if self.errands_of(namespace, begun) != Some(Begun::No) {
                 continue;
             }
@@ -212,7 +212,7 @@ impl Engine<'_> {
     fn keep_build(&self, namespace: &str, build: Option<Build>) {
         if let Some(build) = build {
             let (name, version) = (build.name.clone(), build.resource_version.clone());
-            self.shared.cache().builds.put(Found::new(namespace, &name, &version, build));
+            self.shared.cache().builds.put(Versioned::new(namespace, &name, &version, build));
         }
     }
 }
@@ -220,7 +220,7 @@ impl Engine<'_> {
 /// Takes up builds of a namespace that are new to us and pushed for its own image streams. Where a build's image goes is
 /// said by where it was pushed to: whoever makes a build can write into its annotations what they like. They can write into
 /// its status, too, that it pushed to another namespace's organization, so other namespaces' tags are left alone.
-fn take_up(errands: &mut Errands, builds: &[Build], namespace: &str, integration: &Integration) {
+fn take_up(errands: &mut PendingImports, builds: &[Build], namespace: &str, integration: &Integration) {
     errands.retain(|uid, _| builds.iter().any(|build| build.uid == *uid));
     for build in builds.iter().filter(|build| is_to_be_imported(build)) {
         let image = build.spec.output.to.as_ref().map(|to| to.name.as_str()).unwrap_or_default();
@@ -230,7 +230,7 @@ fn take_up(errands: &mut Errands, builds: &[Build], namespace: &str, integration
         let Some(destination) = destination.filter(|_| !errands.contains_key(&build.uid)) else { continue };
         let (build_name, due) = (build.name.clone(), Instant::now());
         let begun = if build.import_note == ImportNote::Begun { Begun::Before } else { Begun::No };
-        let errand = Errand { build: build_name, destination, begun, stage: Stage::Import, failures: 0, due };
+        let errand = ImportTask { build: build_name, destination, begun, stage: ImportStage::Import, failures: 0, due };
         errands.insert(build.uid.clone(), errand);
     }
 }
@@ -251,11 +251,11 @@ fn is_outside(build: &Build) -> bool {
     build.spec.output.to.as_ref().is_some_and(|to| to.kind == "DockerImage")
 }
 
-fn due_builds(errands: &Errands, builds: &[Build]) -> DueBuilds {
+fn due_builds(errands: &PendingImports, builds: &[Build]) -> DueBuilds {
     let mut due = DueBuilds::new();
     for build in builds {
-        let errand = errands.get(&build.uid).filter(|errand| errand.is_due(Stage::Import));
-        let Some(Errand { destination, begun, .. }) = errand else { continue };
+        let errand = errands.get(&build.uid).filter(|errand| errand.is_due(ImportStage::Import));
+        let Some(ImportTask { destination, begun, .. }) = errand else { continue };
         // What came of an import that was begun here is known.
         let import_note = if *begun == Begun::Before { ImportNote::Begun } else { ImportNote::Nothing };
         let build = Build { import_note, ..build.clone() };
@@ -266,12 +266,12 @@ fn due_builds(errands: &Errands, builds: &[Build]) -> DueBuilds {
 }
 
 /// Keeps what came of the imports of builds; their names.
-fn settle(errands: &mut Errands, builds: &[Build], outcome: &Result<Imported, Failure>) -> Vec<String> {
+fn settle(errands: &mut PendingImports, builds: &[Build], outcome: &Result<ImportResult, ImportTaskFailure>) -> Vec<String> {
     for build in builds {
         let Some(errand) = errands.get_mut(&build.uid) else { continue };
         match outcome {
-            Ok(_) => errand.go_on(Stage::NoteImported),
-            Err(failure) if failure.is_final => errand.go_on(Stage::NoteLeft),
+            Ok(_) => errand.go_on(ImportStage::NoteImported),
+            Err(failure) if failure.is_final => errand.go_on(ImportStage::NoteLeft),
             Err(_) => errand.wait(),
         }
     }
@@ -281,22 +281,22 @@ fn settle(errands: &mut Errands, builds: &[Build], outcome: &Result<Imported, Fa
 }
 
 /// The builds, by uid and name, on which it is to be noted now what came of their import.
-fn to_note(errands: &Errands) -> Vec<(String, String, Stage)> {
-    let is_due = |errand: &Errand| errand.is_due(Stage::NoteImported) || errand.is_due(Stage::NoteLeft);
+fn to_note(errands: &PendingImports) -> Vec<(String, String, ImportStage)> {
+    let is_due = |errand: &ImportTask| errand.is_due(ImportStage::NoteImported) || errand.is_due(ImportStage::NoteLeft);
     let due = errands.iter().filter(|(_, errand)| is_due(errand));
     due.map(|(uid, errand)| (uid.clone(), errand.build.clone(), errand.stage)).collect()
 }
 
 /// When the first of what is left to do is due.
-fn next(errands: &Errands) -> Next {
-    let left = errands.values().filter(|errand| errand.stage != Stage::Done);
+fn next(errands: &PendingImports) -> Action {
+    let left = errands.values().filter(|errand| errand.stage != ImportStage::Done);
     let pause = left.map(|errand| errand.due.saturating_duration_since(Instant::now())).min();
-    pause.map_or(Next::Rest, Next::After)
+    pause.map_or(Action::Rest, Action::After)
 }
 
 /// What became of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Imported {
+enum ImportResult {
     /// It is in its tag now, with this digest.
     Now(String),
     /// It was there before, or something newer is.
@@ -305,20 +305,20 @@ enum Imported {
 
 /// Why an image was not imported.
 #[derive(Clone, Debug)]
-struct Failure {
+struct ImportTaskFailure {
     reason: String,
     /// No other try would fare better.
     is_final: bool,
 }
 
-impl From<ImportFailure> for Failure {
+impl From<ImportFailure> for ImportTaskFailure {
     fn from(failure: ImportFailure) -> Self {
         // What is not in Quay although it was pushed was deleted since, or never pushed.
         Self { is_final: failure.code == 404, reason: failure.to_string() }
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ImportTaskFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hope = if self.is_final { "it is not tried again" } else { "it is tried again" };
         write!(f, "{}; {hope}", self.reason)
@@ -330,7 +330,7 @@ fn request(
     integration: &Integration,
     stream: Option<&ImageStream>,
     builds: &BTreeMap<Destination, Vec<Build>>,
-) -> (StreamImport, Vec<Destination>, BTreeMap<Destination, Result<Imported, Failure>>) {
+) -> (StreamImport, Vec<Destination>, BTreeMap<Destination, Result<ImportResult, ImportTaskFailure>>) {
     let (scheduled, insecure) = integration.resource.as_ref().map_or((false, false), |found| (found.scheduled, found.insecure));
     let mut import = StreamImport { tags: vec![], insecure };
     let (mut asked, mut settled) = (vec![], BTreeMap::new());
@@ -339,15 +339,15 @@ fn request(
         let tag = stream.and_then(|stream| stream.tag(&destination.tag));
         let from = destination.image(integration);
         match due(tag, newest, &from) {
-            Due::Import => {
+            DueImport::Import => {
                 let policy = tag.map(|tag| tag.policy).unwrap_or_default().or_scheduled(scheduled);
                 import.tags.push(TagImport { tag: destination.tag.clone(), from, policy });
                 asked.push(destination.clone());
             }
-            Due::Nothing => drop(settled.insert(destination.clone(), Ok(Imported::Before))),
-            Due::Left(why) => {
+            DueImport::Nothing => drop(settled.insert(destination.clone(), Ok(ImportResult::Before))),
+            DueImport::Left(why) => {
                 let reason = format!("{why}, so it stays as it is unless it is imported by name");
-                drop(settled.insert(destination.clone(), Err(Failure { reason, is_final: true })));
+                drop(settled.insert(destination.clone(), Err(ImportTaskFailure { reason, is_final: true })));
             }
         }
     }
@@ -358,7 +358,7 @@ fn request(
 mod tests {
     use super::*;
     use crate::bridge::builds::{CommonSpec, Output, Target};
-    use crate::bridge::integration::{QuayIntegration, Setting, Source};
+    use crate::bridge::integration::{QuayIntegration, Sourced, Source};
     use crate::bridge::names::{ClusterId, QuayUrl};
     use crate::bridge::snapshot::{ImportPolicy, StreamTag, TagImage, TagSource};
 
@@ -366,8 +366,8 @@ mod tests {
         let source = Source::Resource("quay".into());
         let (url, _) = QuayUrl::parse("https://quay.example.com").expect("an address");
         Integration {
-            url: Setting { value: url, source: source.clone() },
-            cluster_id: Setting { value: ClusterId::new("openshift"), source },
+            url: Sourced { value: url, source: source.clone() },
+            cluster_id: Sourced { value: ClusterId::new("openshift"), source },
             resource: Some(QuayIntegration { scheduled: true, ..Default::default() }),
             lists_unread: false,
             insecure: false,
@@ -386,14 +386,14 @@ mod tests {
         format!("quay.example.com/openshift_shop/app:{tag}")
     }
 
-    fn taken_up(builds: &[Build]) -> Errands {
-        let mut errands = Errands::new();
+    fn taken_up(builds: &[Build]) -> PendingImports {
+        let mut errands = PendingImports::new();
         take_up(&mut errands, builds, "shop", &integration());
         errands
     }
 
     /// The tags that are due, as `stream:tag` with the names of their builds.
-    fn due_tags(errands: &Errands, builds: &[Build]) -> Vec<(String, Vec<String>)> {
+    fn due_tags(errands: &PendingImports, builds: &[Build]) -> Vec<(String, Vec<String>)> {
         let due = due_builds(errands, builds);
         let names = |builds: &Vec<Build>| builds.iter().map(|build| build.name.clone()).collect();
         due.values().flatten().map(|(destination, builds)| (destination.to_string(), names(builds))).collect()
@@ -456,15 +456,15 @@ mod tests {
         assert_eq!((import.tags.len(), asked.len()), (1, 1));
         let said: Vec<_> = settled.values().map(|outcome| outcome.clone().map_err(|failure| failure.to_string())).collect();
         let left = "it follows ImageStreamTag base:1, so it stays as it is unless it is imported by name; it is not tried again";
-        assert_eq!(said, [Ok(Imported::Before), Err(left.to_owned())]);
+        assert_eq!(said, [Ok(ImportResult::Before), Err(left.to_owned())]);
     }
 
     #[test]
     fn an_import_is_done_once_and_tried_again_only_where_that_may_help() {
-        let failure = |code| Err(Failure::from(ImportFailure { code, message: "no".into() }));
+        let failure = |code| Err(ImportTaskFailure::from(ImportFailure { code, message: "no".into() }));
         for (outcome, is_noted, is_left) in [
-            (Ok(Imported::Now("sha256:1".to_owned())), true, true),
-            (Ok(Imported::Before), true, true),
+            (Ok(ImportResult::Now("sha256:1".to_owned())), true, true),
+            (Ok(ImportResult::Before), true, true),
             (failure(500), false, true),
             (failure(401), false, true),
             (failure(404), true, true),
@@ -475,7 +475,7 @@ mod tests {
             assert_eq!(names, ["a"]);
             take_up(&mut errands, &builds, "shop", &integration());
             assert!(due_tags(&errands, &builds).is_empty(), "{outcome:?}: at once it is not tried again");
-            assert_eq!((!to_note(&errands).is_empty(), next(&errands) != Next::Rest), (is_noted, is_left), "{outcome:?}");
+            assert_eq!((!to_note(&errands).is_empty(), next(&errands) != Action::Rest), (is_noted, is_left), "{outcome:?}");
             // One that was made later under the name of another is another.
             let later = [Build { uid: "another".into(), ..builds[0].clone() }];
             take_up(&mut errands, &later, "shop", &integration());
@@ -487,9 +487,9 @@ mod tests {
     fn a_note_that_cannot_be_written_waits_and_nothing_is_imported_again() {
         let builds = [build("a", &app("1"))];
         let mut errands = taken_up(&builds);
-        settle(&mut errands, &builds, &Ok(Imported::Now("sha256:1".into())));
+        settle(&mut errands, &builds, &Ok(ImportResult::Now("sha256:1".into())));
         errands.get_mut("uid of a").expect("it").wait();
         assert!(due_tags(&errands, &builds).is_empty() && to_note(&errands).is_empty());
-        assert!(matches!(next(&errands), Next::After(pause) if !pause.is_zero()));
+        assert!(matches!(next(&errands), Action::After(pause) if !pause.is_zero()));
     }
 }

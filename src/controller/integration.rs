@@ -7,49 +7,49 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::Engine;
+use super::Controller;
 use super::conditions::in_words;
-use super::queue::Lane;
-use super::telemetry::Event;
-use crate::bridge::integration::{Integration, QuayIntegration, Trouble};
+use super::queue::Priority;
+use super::telemetry::ControllerEvent;
+use crate::bridge::integration::{Integration, QuayIntegration, QuayProblem};
 use crate::bridge::scope::Scope;
-use crate::bridge::snapshot::Read;
-use crate::cluster::News;
+use crate::bridge::snapshot::Observed;
+use crate::cluster::WatchUpdate;
 use crate::quay::Quay;
-use crate::session::{Session, Target};
+use crate::session::{App, QuayConnection};
 
 /// How often an integration that could not be read is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(5);
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long nothing is done while it was never read: a namespace that is being deleted does not wait for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
+const READ_FAILURE_GRACE: Duration = Duration::from_secs(60);
 
 /// The pauses after which a Quay that stopped answering is asked whether it does again: the first one, which doubles,
 /// and the longest. One that answers no longer than that goes on with them.
-const FIRST_VISIT: Duration = Duration::from_secs(1);
-const RAREST_VISIT: Duration = Duration::from_secs(60);
+const MIN_PROBE_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_PROBE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What the bridge works with at the moment.
-pub(super) struct Bound {
-    pub(super) session: Arc<Session>,
-    pub(super) target: Target,
+pub(super) struct ActiveIntegration {
+    pub(super) session: Arc<App>,
+    pub(super) target: QuayConnection,
     /// Grows whenever what was learnt of Quay holds no longer.
     pub(super) epoch: u64,
 }
 
 /// What is known of the integration.
 #[derive(Clone)]
-pub(super) enum Meant {
+pub(super) enum IntegrationState {
     /// Nothing: it was not read yet, or what is meant now could not be.
     Unknown,
     /// That nothing can be done.
-    Nothing(Arc<Obstacle>),
+    Nothing(Arc<NotReady>),
     /// What to work with.
-    Quay(Arc<Bound>),
+    Quay(Arc<ActiveIntegration>),
 }
 
 /// Why nothing can be done.
-pub(super) struct Obstacle {
+pub(super) struct NotReady {
     /// In one word, as conditions have it.
     pub(super) reason: &'static str,
     /// For a person.
@@ -60,29 +60,29 @@ pub(super) struct Obstacle {
     pub(super) resources: Vec<String>,
 }
 
-impl Obstacle {
+impl NotReady {
     fn new(reason: &'static str, why: String, resources: Vec<String>) -> Self {
         Self { reason, why, token_is_missing: false, resources }
     }
 }
 
-impl Meant {
-    pub(super) fn bound(&self) -> Option<&Arc<Bound>> {
+impl IntegrationState {
+    pub(super) fn bound(&self) -> Option<&Arc<ActiveIntegration>> {
         match self {
-            Meant::Quay(bound) => Some(bound),
-            Meant::Unknown | Meant::Nothing(_) => None,
+            IntegrationState::Quay(bound) => Some(bound),
+            IntegrationState::Unknown | IntegrationState::Nothing(_) => None,
         }
     }
 }
 
-impl Engine<'_> {
+impl Controller<'_> {
     /// Follows the QuayIntegrations and the Secret that the one among them names; never ends.
     pub(super) async fn follow_integration(&self) {
         let mut told = self.integrations.subscribe();
         let mut found = BTreeMap::new();
         let follow = self.cluster.follow_integrations(|news| {
-            if let News::Unread(unread) = news {
-                return self.tell(&Event::Unread(unread));
+            if let WatchUpdate::Unread(unread) = news {
+                return self.tell(&ControllerEvent::Unread(unread));
             }
             absorb(&mut found, news);
             let now: Vec<QuayIntegration> = found.values().cloned().collect();
@@ -124,14 +124,14 @@ impl Engine<'_> {
         let Some(bound) = self.meant().bound().cloned() else { return };
         let before = bound.target.integration.resource.clone();
         let integration = Integration { resource: Some(resource.clone()), ..bound.target.integration.clone() };
-        let target = Target { integration, quay: bound.target.quay.clone(), has_token: true };
-        self.publish(Meant::Quay(Arc::new(Bound { session: Arc::clone(&bound.session), target, epoch: bound.epoch })));
+        let target = QuayConnection { integration, quay: bound.target.quay.clone(), has_token: true };
+        self.publish(IntegrationState::Quay(Arc::new(ActiveIntegration { session: Arc::clone(&bound.session), target, epoch: bound.epoch })));
         let names = self.shared.cache().namespaces.namespaces();
         for name in names {
             let object = self.shared.snapshot(&name).namespace;
             let scope = |resource| Scope::of_read(&name, &object, resource);
             if scope(before.as_ref()) != scope(Some(resource)) {
-                self.line_up(&name, Lane::Event);
+                self.line_up(&name, Priority::Event);
             }
         }
     }
@@ -148,7 +148,7 @@ impl Engine<'_> {
         };
         let (tell, mut told) = watch::channel(None);
         let follow = self.cluster.follow_secret(&key, |news| {
-            tell.send_if_modified(|seen| Seen::take(seen, &news));
+            tell.send_if_modified(|seen| IntegrationObservation::take(seen, &news));
         });
         let open = async {
             // The sender lives as long as this does.
@@ -177,17 +177,17 @@ impl Engine<'_> {
         let (started, mut told) = (Instant::now(), None);
         while let Err(unread) = self.open(names()).await {
             if !self.holds(resources) {
-                self.tell(&Event::Integration { quay: Err(unread.to_string()) });
-                self.publish(Meant::Unknown);
+                self.tell(&ControllerEvent::Integration { quay: Err(unread.to_string()) });
+                self.publish(IntegrationState::Unknown);
             }
-            if matches!(self.meant(), Meant::Unknown) && started.elapsed() > PATIENCE {
-                self.give_up(Obstacle::new("Unreadable", unread.to_string(), names()));
+            if matches!(self.meant(), IntegrationState::Unknown) && started.elapsed() > READ_FAILURE_GRACE {
+                self.give_up(NotReady::new("Unreadable", unread.to_string(), names()));
             }
             if told.as_ref() != Some(&unread) {
-                self.tell(&Event::Unread(unread.clone()));
+                self.tell(&ControllerEvent::Unread(unread.clone()));
             }
             told = Some(unread);
-            sleep(TRY_AGAIN).await;
+            sleep(RETRY_INTERVAL).await;
         }
     }
 
@@ -204,12 +204,12 @@ impl Engine<'_> {
 
     /// # Errors
     /// What could not be read, so that nobody knows.
-    async fn open(&self, resources: Vec<String>) -> Read<()> {
-        let session = Session::read(self.global, self.cluster.clone(), self.settings.clone()).await;
+    async fn open(&self, resources: Vec<String>) -> Observed<()> {
+        let session = App::read(self.global, self.cluster.clone(), self.settings.clone()).await;
         let mut session = match session {
             Ok(session) => session,
             Err(error) => {
-                self.give_up(Obstacle::new("NotUsable", error.messages().join(": "), resources));
+                self.give_up(NotReady::new("NotUsable", error.messages().join(": "), resources));
                 return Ok(());
             }
         };
@@ -232,8 +232,8 @@ impl Engine<'_> {
         }
         let quay = Ok(target.integration.url.value.to_string());
         let epoch = self.begin_epoch();
-        self.publish(Meant::Quay(Arc::new(Bound { session: Arc::new(session), target, epoch })));
-        self.tell(&Event::Integration { quay });
+        self.publish(IntegrationState::Quay(Arc::new(ActiveIntegration { session: Arc::new(session), target, epoch })));
+        self.tell(&ControllerEvent::Integration { quay });
         self.look_at_everything();
         Ok(())
     }
@@ -242,34 +242,34 @@ impl Engine<'_> {
     pub(super) fn warn_once(&self, warnings: &[String]) {
         for warning in warnings {
             if self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(warning.clone()) {
-                self.tell(&Event::Warning(warning.clone()));
+                self.tell(&ControllerEvent::Warning(warning.clone()));
             }
         }
     }
 
-    fn give_up(&self, obstacle: Obstacle) {
+    fn give_up(&self, obstacle: NotReady) {
         self.begin_epoch();
-        self.tell(&Event::Integration { quay: Err(obstacle.why.clone()) });
-        self.publish(Meant::Nothing(Arc::new(obstacle)));
+        self.tell(&ControllerEvent::Integration { quay: Err(obstacle.why.clone()) });
+        self.publish(IntegrationState::Nothing(Arc::new(obstacle)));
         self.look_at_everything();
     }
 
     /// Asks a Quay that stopped answering, accepting the token or taking writes, whether it does again; never ends.
     pub(super) async fn look_after_quay(&self) {
-        let (mut pause, mut back) = (FIRST_VISIT, None);
+        let (mut pause, mut back) = (MIN_PROBE_INTERVAL, None);
         loop {
             self.quay_has_outage.notified().await;
-            if back.is_none_or(|back: Instant| back.elapsed() > RAREST_VISIT) {
-                pause = FIRST_VISIT;
+            if back.is_none_or(|back: Instant| back.elapsed() > MAX_PROBE_INTERVAL) {
+                pause = MIN_PROBE_INTERVAL;
             }
             let mut is_told = false;
             while let Some((bound, outage)) = self.outage() {
                 if !is_told {
-                    self.tell(&Event::Quay { trouble: Some(in_words(&outage)) });
+                    self.tell(&ControllerEvent::Quay { trouble: Some(in_words(&outage)) });
                     is_told = true;
                 }
                 sleep(pause).await;
-                pause = (pause * 2).min(RAREST_VISIT);
+                pause = (pause * 2).min(MAX_PROBE_INTERVAL);
                 let quay = bound.target.quay.afresh();
                 if !quay.is_over(&outage).await {
                     continue;
@@ -277,7 +277,7 @@ impl Engine<'_> {
                 // What is meant by now: the lists may have changed meanwhile, or another Quay have taken its place.
                 let Some(now) = self.meant().bound().filter(|now| now.epoch == bound.epoch).cloned() else { continue };
                 self.work_with(&now, quay);
-                self.tell(&Event::Quay { trouble: None });
+                self.tell(&ControllerEvent::Quay { trouble: None });
                 back = Some(Instant::now());
                 self.shared.queue().hurry();
             }
@@ -285,7 +285,7 @@ impl Engine<'_> {
     }
 
     /// What keeps changes from being made in the Quay that is meant.
-    fn outage(&self) -> Option<(Arc<Bound>, Trouble)> {
+    fn outage(&self) -> Option<(Arc<ActiveIntegration>, QuayProblem)> {
         let bound = self.meant().bound().cloned()?;
         let outage = bound.target.quay.outage()?;
         Some((bound, outage))
@@ -302,41 +302,41 @@ impl Engine<'_> {
     }
 
     /// Goes on with another client of the same Quay.
-    fn work_with(&self, bound: &Bound, quay: Quay) {
-        let target = Target { integration: bound.target.integration.clone(), quay, has_token: true };
-        self.publish(Meant::Quay(Arc::new(Bound { session: Arc::clone(&bound.session), target, epoch: bound.epoch })));
+    fn work_with(&self, bound: &ActiveIntegration, quay: Quay) {
+        let target = QuayConnection { integration: bound.target.integration.clone(), quay, has_token: true };
+        self.publish(IntegrationState::Quay(Arc::new(ActiveIntegration { session: Arc::clone(&bound.session), target, epoch: bound.epoch })));
     }
 }
 
 /// Why there is nothing to work with. With flags alone a command can work; who may be linked is the QuayIntegration's to
 /// say.
-fn obstacle(session: &Session, found: &[QuayIntegration], resources: Vec<String>) -> Option<Obstacle> {
+fn obstacle(session: &App, found: &[QuayIntegration], resources: Vec<String>) -> Option<NotReady> {
     let several = || format!("there are {} QuayIntegrations, and nobody can say which one is meant", found.len());
     Some(match found {
         [one] if !session.snapshot.differing().is_empty() => {
             let why =
                 format!("the lists of QuayIntegration {} are about another Quay or cluster ID than the one given", one.name);
-            Obstacle::new("NotUsable", why, resources)
+            NotReady::new("NotUsable", why, resources)
         }
         [_] => {
             let why = session.target().err()?.messages().join(": ");
             let token_is_missing = session.settings().is_ok();
             let reason = if token_is_missing { "TokenMissing" } else { "NotUsable" };
-            Obstacle { token_is_missing, ..Obstacle::new(reason, why, resources) }
+            NotReady { token_is_missing, ..NotReady::new(reason, why, resources) }
         }
-        [] => Obstacle::new("NoIntegration", "the cluster has no QuayIntegration".to_owned(), resources),
-        _ => Obstacle::new("SeveralIntegrations", several(), resources),
+        [] => NotReady::new("NoIntegration", "the cluster has no QuayIntegration".to_owned(), resources),
+        _ => NotReady::new("SeveralIntegrations", several(), resources),
     })
 }
 
-fn absorb(found: &mut BTreeMap<String, QuayIntegration>, news: News<QuayIntegration>) {
+fn absorb(found: &mut BTreeMap<String, QuayIntegration>, news: WatchUpdate<QuayIntegration>) {
     // Its version changes with every condition that is written into it.
     let nameless = |object: QuayIntegration| QuayIntegration { resource_version: String::new(), ..object };
     match news {
-        News::All(_, all) => *found = all.into_iter().map(|one| (one.name, nameless(one.object))).collect(),
-        News::Changed(one) => drop(found.insert(one.name, nameless(one.object))),
-        News::Gone(one) => drop(found.remove(&one.name)),
-        News::Unread(_) => {}
+        WatchUpdate::All(_, all) => *found = all.into_iter().map(|one| (one.name, nameless(one.object))).collect(),
+        WatchUpdate::Changed(one) => drop(found.insert(one.name, nameless(one.object))),
+        WatchUpdate::Gone(one) => drop(found.remove(&one.name)),
+        WatchUpdate::Unread(_) => {}
     }
 }
 
@@ -346,20 +346,20 @@ fn without_lists(resource: &QuayIntegration) -> QuayIntegration {
 
 /// What was seen of the Secret last.
 #[derive(Debug, PartialEq, Eq)]
-enum Seen<T> {
+enum IntegrationObservation<T> {
     Content(T),
     Absent,
     Unread,
 }
 
-impl<T: Copy + PartialEq> Seen<T> {
+impl<T: Copy + PartialEq> IntegrationObservation<T> {
     /// Takes in what is new; answers whether the content may be another one than before. What cannot be read is as it was.
-    fn take(seen: &mut Option<Self>, news: &News<T>) -> bool {
+    fn take(seen: &mut Option<Self>, news: &WatchUpdate<T>) -> bool {
         let now = match news {
-            News::All(_, all) => all.first().map_or(Self::Absent, |one| Self::Content(one.object)),
-            News::Changed(one) => Self::Content(one.object),
-            News::Gone(_) => Self::Absent,
-            News::Unread(_) => Self::Unread,
+            WatchUpdate::All(_, all) => all.first().map_or(Self::Absent, |one| Self::Content(one.object)),
+            WatchUpdate::Changed(one) => Self::Content(one.object),
+            WatchUpdate::Gone(_) => Self::Absent,
+            WatchUpdate::Unread(_) => Self::Unread,
         };
         let is_new = seen.is_none() || (now != Self::Unread && seen.as_ref() != Some(&now));
         if is_new {
@@ -372,25 +372,25 @@ impl<T: Copy + PartialEq> Seen<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bridge::snapshot::{Unread, UnreadKind};
-    use crate::cluster::Found;
+    use crate::bridge::snapshot::{ReadError, ReadErrorKind};
+    use crate::cluster::Versioned;
 
     #[test]
     fn the_secret_is_read_anew_when_it_changed_and_at_no_hiccup_of_its_watch() {
-        let found = |content: u64| Found::new("openshift-operators", "quay-integration", "5", content);
-        let gone = || Found::new("openshift-operators", "quay-integration", "12", ());
-        let unread = || News::Unread(Unread { call: "watch".into(), reason: "no".into(), kind: UnreadKind::Failed });
+        let found = |content: u64| Versioned::new("openshift-operators", "quay-integration", "5", content);
+        let gone = || Versioned::new("openshift-operators", "quay-integration", "12", ());
+        let unread = || WatchUpdate::Unread(ReadError { call: "watch".into(), reason: "no".into(), kind: ReadErrorKind::Failed });
         let mut seen = None;
-        let mut take = |news: News<u64>| Seen::take(&mut seen, &news);
+        let mut take = |news: WatchUpdate<u64>| IntegrationObservation::take(&mut seen, &news);
         assert!(take(unread()), "whoever may not watch it may read it all the same");
         assert!(!take(unread()));
-        assert!(take(News::All(7, vec![found(5)])));
+        assert!(take(WatchUpdate::All(7, vec![found(5)])));
         assert!(!take(unread()));
-        assert!(!take(News::All(9, vec![found(5)])), "the watch began anew");
-        assert!(!take(News::Changed(found(5))), "its metadata was changed");
-        assert!(take(News::Changed(found(11))));
-        assert!(take(News::Gone(gone())));
-        assert!(!take(News::All(15, vec![])));
-        assert!(take(News::All(20, vec![found(11)])));
+        assert!(!take(WatchUpdate::All(9, vec![found(5)])), "the watch began anew");
+        assert!(!take(WatchUpdate::Changed(found(5))), "its metadata was changed");
+        assert!(take(WatchUpdate::Changed(found(11))));
+        assert!(take(WatchUpdate::Gone(gone())));
+        assert!(!take(WatchUpdate::All(15, vec![])));
+        assert!(take(WatchUpdate::All(20, vec![found(11)])));
     }
 }

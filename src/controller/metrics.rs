@@ -17,11 +17,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-use super::telemetry::{Event, Verdict};
-use super::webhook::Told;
+use super::telemetry::{ControllerEvent, ReconcileOutcome};
+use super::webhook::WebhookEvent;
 use crate::bridge::change::{Change, Verb};
-use crate::bridge::finding::{Finding, Level};
-use crate::observe::Request;
+use crate::bridge::finding::{Finding, Severity};
+use crate::observe::ObservedRequest;
 
 /// Upper bounds in seconds: a namespace takes from a millisecond, read from the caches, to a minute.
 const NAMESPACE_BUCKETS: [f64; 9] = [0.001, 0.01, 0.05, 0.25, 1.0, 2.5, 10.0, 30.0, 60.0];
@@ -163,29 +163,29 @@ impl Metrics {
     }
 
     /// Counts what the bridge tells.
-    pub(crate) fn count(&self, event: &Event) {
+    pub(crate) fn count(&self, event: &ControllerEvent) {
         match event {
-            Event::Synced { .. } => {
+            ControllerEvent::Synced { .. } => {
                 self.ready.set(1);
             }
-            Event::Unread(_) => {
+            ControllerEvent::Unread(_) => {
                 self.unread.inc();
             }
-            Event::Integration { quay } => {
+            ControllerEvent::Integration { quay } => {
                 self.integrated.set(i64::from(quay.is_ok()));
             }
-            Event::Quay { .. } | Event::Warning(_) | Event::ConditionsUnwritten { .. } | Event::BuildNotPushed { .. } => {}
-            Event::Leading(leading) => {
+            ControllerEvent::Quay { .. } | ControllerEvent::Warning(_) | ControllerEvent::ConditionsUnwritten { .. } | ControllerEvent::BuildNotPushed { .. } => {}
+            ControllerEvent::Leading(leading) => {
                 self.leading.set(i64::from(*leading));
             }
-            Event::Imported { outcome, .. } => {
+            ControllerEvent::Imported { outcome, .. } => {
                 let result = if outcome.is_ok() { "done" } else { "failed" };
                 self.imports.get_or_create(&ResultLabel { result }).inc();
             }
-            Event::LeftBehind { .. } => {
+            ControllerEvent::LeftBehind { .. } => {
                 self.left_behind.inc();
             }
-            Event::Reconciled { namespace, verdict, changes, findings, took, .. } => {
+            ControllerEvent::Reconciled { namespace, verdict, changes, findings, took, .. } => {
                 self.reconciles.get_or_create(&ResultLabel { result: result(verdict, changes.len()) }).inc();
                 self.reconcile_time.observe(took.as_secs_f64());
                 self.drifts.inc_by(u64::from(!changes.is_empty()));
@@ -196,7 +196,7 @@ impl Metrics {
                 }
                 let is_repaired = !changes.is_empty() && changes.iter().all(|(_, failed)| failed.is_none());
                 let is_left =
-                    |finding: &&Finding| *verdict != Verdict::NotOurs && !(is_repaired && finding.level == Level::Error);
+                    |finding: &&Finding| *verdict != ReconcileOutcome::NotOurs && !(is_repaired && finding.level == Severity::Error);
                 self.replace_findings(namespace, findings.iter().filter(is_left));
             }
         }
@@ -205,16 +205,16 @@ impl Metrics {
 
 impl Metrics {
     /// Counts a request to either side.
-    pub(crate) fn count_request(&self, request: &Request) {
-        let Request { side, kind, status, took } = request;
+    pub(crate) fn count_request(&self, request: &ObservedRequest) {
+        let ObservedRequest { side, kind, status, took } = request;
         let code = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
         self.requests.get_or_create(&RequestLabels { side: side.name(), kind: kind.clone(), code }).inc();
         self.request_time.get_or_create(&SideLabel { side: side.name() }).observe(took.as_secs_f64());
     }
 
     /// Counts what the webhook tells.
-    pub(crate) fn count_review(&self, told: &Told) {
-        if let Told::Reviewed { outcome, took, .. } = told {
+    pub(crate) fn count_review(&self, told: &WebhookEvent) {
+        if let WebhookEvent::Reviewed { outcome, took, .. } = told {
             self.reviews.get_or_create(&ResultLabel { result: outcome.as_str() }).inc();
             self.review_time.observe(took.as_secs_f64());
         }
@@ -247,15 +247,15 @@ impl Metrics {
 }
 
 /// How the work on a namespace went, in one word.
-fn result(verdict: &Verdict, changes: usize) -> &'static str {
+fn result(verdict: &ReconcileOutcome, changes: usize) -> &'static str {
     match verdict {
-        Verdict::Settled if changes == 0 => "unchanged",
-        Verdict::Settled => "repaired",
-        Verdict::NotOurs => "not_ours",
-        Verdict::Waiting(_) => "waiting",
-        Verdict::Failed(_) => "failed",
-        Verdict::Hindered(_) => "hindered",
-        Verdict::Stopped(_) | Verdict::Blocked(_) => "blocked",
+        ReconcileOutcome::Settled if changes == 0 => "unchanged",
+        ReconcileOutcome::Settled => "repaired",
+        ReconcileOutcome::NotOurs => "not_ours",
+        ReconcileOutcome::Waiting(_) => "waiting",
+        ReconcileOutcome::Failed(_) => "failed",
+        ReconcileOutcome::Hindered(_) => "hindered",
+        ReconcileOutcome::Stopped(_) | ReconcileOutcome::Blocked(_) => "blocked",
     }
 }
 

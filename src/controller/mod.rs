@@ -33,21 +33,21 @@ use futures::future::join_all;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
-use crate::bridge::deletion::OnDeletion;
+use crate::bridge::deletion::DeletionPolicy;
 use crate::bridge::integration::QuayIntegration;
 use crate::bridge::snapshot::{Build, Phase};
-use crate::cli::Global;
-use crate::cluster::{Cluster, Found, News};
+use crate::cli::GlobalArgs;
+use crate::cluster::{Cluster, Versioned, WatchUpdate};
 use crate::observe::Observer;
 use crate::pause;
 use crate::session::settings::Settings;
-use conditions::Standings;
-use imports::Errands;
-use integration::Meant;
-use queue::{Lane, Next};
-use reconcile::Memory;
-use shared::Shared;
-use telemetry::{Event, Telemetry};
+use conditions::NamespaceStatuses;
+use imports::PendingImports;
+use integration::IntegrationState;
+use queue::{Priority, Action};
+use reconcile::NamespaceCache;
+use shared::ControllerState;
+use telemetry::{ControllerEvent, EventSink};
 
 /// How the bridge works.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ pub struct Options {
     /// How often everything is looked at, whether or not something happened: changes in Quay cannot be watched.
     pub full_pass: Duration,
     /// What becomes of the organizations of namespaces that are deleted and do not say themselves.
-    pub on_deletion: OnDeletion,
+    pub on_deletion: DeletionPolicy,
     /// Is told of every request to Quay.
     pub observer: Option<Observer>,
     /// Builds are to push to Quay: their webhook is served.
@@ -63,19 +63,19 @@ pub struct Options {
 }
 
 /// The bridge.
-pub struct Engine<'a> {
-    global: &'a Global,
+pub struct Controller<'a> {
+    global: &'a GlobalArgs,
     cluster: Cluster,
     settings: Settings,
     options: Options,
-    telemetry: Telemetry<'a>,
-    shared: Shared,
+    telemetry: EventSink<'a>,
+    shared: ControllerState,
     /// The QuayIntegrations there are, once that is known.
     integrations: watch::Sender<Option<Vec<QuayIntegration>>>,
-    meant: watch::Sender<Meant>,
-    memories: Mutex<Memories>,
-    standings: Mutex<Standings>,
-    errands: Mutex<HashMap<String, Errands>>,
+    meant: watch::Sender<IntegrationState>,
+    memories: Mutex<NamespaceCaches>,
+    standings: Mutex<NamespaceStatuses>,
+    errands: Mutex<HashMap<String, PendingImports>>,
     quay_has_outage: Notify,
     /// Something that conditions tell of.
     something_changed: Notify,
@@ -88,19 +88,19 @@ pub struct Engine<'a> {
 
 /// What is remembered of the namespaces, while it holds.
 #[derive(Default)]
-struct Memories {
+struct NamespaceCaches {
     epoch: u64,
-    of: HashMap<String, Memory>,
+    of: HashMap<String, NamespaceCache>,
 }
 
-impl<'a> Engine<'a> {
+impl<'a> Controller<'a> {
     /// A bridge that does nothing yet.
     pub(crate) fn new(
-        global: &'a Global,
+        global: &'a GlobalArgs,
         cluster: Cluster,
         settings: Settings,
         options: Options,
-        telemetry: Telemetry<'a>,
+        telemetry: EventSink<'a>,
     ) -> Self {
         Self {
             global,
@@ -108,9 +108,9 @@ impl<'a> Engine<'a> {
             settings,
             options,
             telemetry,
-            shared: Shared::new(),
+            shared: ControllerState::new(),
             integrations: watch::Sender::new(None),
-            meant: watch::Sender::new(Meant::Unknown),
+            meant: watch::Sender::new(IntegrationState::Unknown),
             memories: Mutex::default(),
             standings: Mutex::default(),
             errands: Mutex::default(),
@@ -123,7 +123,7 @@ impl<'a> Engine<'a> {
     }
 
     /// What the webhook works with.
-    pub fn shared(&self) -> Shared {
+    pub fn shared(&self) -> ControllerState {
         self.shared.clone()
     }
 
@@ -157,12 +157,12 @@ impl<'a> Engine<'a> {
         );
     }
 
-    fn absorb<T>(&self, news: News<T>, into: impl FnOnce(News<T>) -> BTreeSet<String>) {
-        if let News::Unread(unread) = &news {
-            self.tell(&Event::Unread(unread.clone()));
+    fn absorb<T>(&self, news: WatchUpdate<T>, into: impl FnOnce(WatchUpdate<T>) -> BTreeSet<String>) {
+        if let WatchUpdate::Unread(unread) = &news {
+            self.tell(&ControllerEvent::Unread(unread.clone()));
         }
         // A list is of what there was before, as a rule.
-        let lane = if matches!(news, News::All(..)) { Lane::Routine } else { Lane::Event };
+        let lane = if matches!(news, WatchUpdate::All(..)) { Priority::Routine } else { Priority::Event };
         for namespace in into(news) {
             self.line_up(&namespace, lane);
         }
@@ -171,25 +171,25 @@ impl<'a> Engine<'a> {
                 let cache = self.shared.cache();
                 (cache.namespaces.len(), cache.image_streams.len())
             };
-            self.tell(&Event::Synced { namespaces, image_streams });
+            self.tell(&ControllerEvent::Synced { namespaces, image_streams });
             self.is_synced.send_replace(true);
         }
     }
 
     /// Tells of a build that just began and will not push to Quay, and sees to it that the next one does. This is learnt
     /// from the cluster and not from the webhook, whom anybody may ask.
-    fn notice_build(&self, news: &News<Build>) {
-        let News::Changed(Found { namespace, name, object: build, .. }) = news else { return };
+    fn notice_build(&self, news: &WatchUpdate<Build>) {
+        let WatchUpdate::Changed(Versioned { namespace, name, object: build, .. }) = news else { return };
         if !self.options.reviews_builds || !self.leads() || build.phase != Phase::New {
             return;
         }
         let Some((outcome, why)) = webhook::not_rewritten(namespace, &build.spec, &self.shared) else { return };
-        if outcome == webhook::Outcome::NotLinked {
-            self.line_up(namespace, Lane::Front);
+        if outcome == webhook::ReviewOutcome::NotLinked {
+            self.line_up(namespace, Priority::Front);
         }
         let object = self.shared.snapshot(namespace).namespace;
         let uid = object.into_iter().flatten().map(|namespace| namespace.uid).next().unwrap_or_default();
-        self.tell(&Event::BuildNotPushed { namespace: namespace.clone(), uid, build: name.clone(), why });
+        self.tell(&ControllerEvent::BuildNotPushed { namespace: namespace.clone(), uid, build: name.clone(), why });
     }
 
     /// Works on one namespace after the other.
@@ -199,7 +199,7 @@ impl<'a> Engine<'a> {
             // The senders live as long as this does.
             let ready = async {
                 let _ = synced.wait_for(|synced| *synced).await;
-                let _ = meant.wait_for(|meant| !matches!(meant, Meant::Unknown)).await;
+                let _ = meant.wait_for(|meant| !matches!(meant, IntegrationState::Unknown)).await;
             };
             ready.await;
             if lead.wait_for(|lead| *lead).await.is_err() {
@@ -210,14 +210,14 @@ impl<'a> Engine<'a> {
                 Ok(()) = lead.changed() => continue,
                 Ok(()) = meant.changed() => continue,
             };
-            if matches!(self.meant(), Meant::Unknown) {
-                self.shared.queue().done(&namespace, Next::Retry);
+            if matches!(self.meant(), IntegrationState::Unknown) {
+                self.shared.queue().done(&namespace, Action::Retry);
                 continue;
             }
             let next = tokio::select! {
                 next = self.reconcile(&namespace) => next,
                 // Whoever leads next looks at everything. What is under way can be interrupted anywhere.
-                _ = lead.wait_for(|lead| !*lead) => Next::Rest,
+                _ = lead.wait_for(|lead| !*lead) => Action::Rest,
             };
             self.shared.queue().done(&namespace, next);
         }
@@ -228,7 +228,7 @@ impl<'a> Engine<'a> {
         while lead.changed().await.is_ok() {
             let leads = *lead.borrow_and_update();
             self.leads.store(leads, Ordering::Relaxed);
-            self.tell(&Event::Leading(leads));
+            self.tell(&ControllerEvent::Leading(leads));
             self.something_changed.notify_one();
             match leads {
                 true => self.forget_and_look_at_everything(),
@@ -254,11 +254,11 @@ impl<'a> Engine<'a> {
 
     fn look_at_everything(&self) {
         let namespaces = self.shared.cache().namespaces.namespaces();
-        namespaces.iter().for_each(|namespace| self.line_up(namespace, Lane::Routine));
+        namespaces.iter().for_each(|namespace| self.line_up(namespace, Priority::Routine));
     }
 
     /// Has a namespace looked at. Whoever begins to lead looks at all of them, so until then none waits.
-    fn line_up(&self, namespace: &str, lane: Lane) {
+    fn line_up(&self, namespace: &str, lane: Priority) {
         if self.leads() {
             self.shared.queue().add(namespace, lane);
         }
@@ -268,11 +268,11 @@ impl<'a> Engine<'a> {
         self.leads.load(Ordering::Relaxed)
     }
 
-    fn meant(&self) -> Meant {
+    fn meant(&self) -> IntegrationState {
         self.meant.borrow().clone()
     }
 
-    fn publish(&self, meant: Meant) {
+    fn publish(&self, meant: IntegrationState) {
         self.shared.set_integration(meant.bound().map(|bound| bound.target.integration.clone()));
         self.meant.send_replace(meant);
         self.something_changed.notify_one();
@@ -286,27 +286,27 @@ impl<'a> Engine<'a> {
         memories.epoch
     }
 
-    fn recall(&self, namespace: &str, epoch: u64) -> Memory {
+    fn recall(&self, namespace: &str, epoch: u64) -> NamespaceCache {
         let mut memories = self.memories();
-        if memories.epoch == epoch { memories.of.remove(namespace).unwrap_or_default() } else { Memory::default() }
+        if memories.epoch == epoch { memories.of.remove(namespace).unwrap_or_default() } else { NamespaceCache::default() }
     }
 
-    fn keep(&self, namespace: &str, epoch: u64, memory: Memory) {
+    fn keep(&self, namespace: &str, epoch: u64, memory: NamespaceCache) {
         let mut memories = self.memories();
         if memories.epoch == epoch && memory.is_worth_keeping() {
             memories.of.insert(namespace.to_owned(), memory);
         }
     }
 
-    fn standings(&self) -> MutexGuard<'_, Standings> {
+    fn standings(&self) -> MutexGuard<'_, NamespaceStatuses> {
         self.standings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn memories(&self) -> MutexGuard<'_, Memories> {
+    fn memories(&self) -> MutexGuard<'_, NamespaceCaches> {
         self.memories.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, event: &Event) {
+    fn tell(&self, event: &ControllerEvent) {
         (self.telemetry)(event);
     }
 }

@@ -13,20 +13,20 @@ use tokio::time::{Instant, sleep_until};
 use crate::pause;
 
 /// The pause after a first failure; it doubles with each further one.
-pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const MIN_BACKOFF: Duration = Duration::from_secs(1);
 
 /// The longest pause between two tries of a namespace that keeps failing.
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
 /// A namespace that fails is tried again so soon at the earliest, whatever happens to it.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
+const MIN_DELAY: Duration = Duration::from_secs(5);
 
 /// The same of one that somebody waits for.
-const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+const MIN_WAIT: Duration = Duration::from_secs(1);
 
 /// Who goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Lane {
+pub(super) enum Priority {
     /// Somebody waits for it.
     Front,
     /// Something happened to it.
@@ -37,7 +37,7 @@ pub(super) enum Lane {
 
 /// What is to become of a namespace that was worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum Action {
     /// Nothing, until something happens.
     Rest,
     /// It is looked at again after this time, or as soon as something happens.
@@ -50,13 +50,13 @@ pub(super) enum Next {
     Blocked,
 }
 
-impl Next {
+impl Action {
     /// The same, but when something else has to be done in the namespace, if that is sooner.
-    pub(super) fn or_sooner(self, other: Next) -> Next {
+    pub(super) fn or_sooner(self, other: Action) -> Action {
         match (self, other) {
-            (Next::Rest, other) => other,
-            (Next::Blocked, other) if other != Next::Rest => other,
-            (Next::After(one), Next::After(other)) => Next::After(one.min(other)),
+            (Action::Rest, other) => other,
+            (Action::Blocked, other) if other != Action::Rest => other,
+            (Action::After(one), Action::After(other)) => Action::After(one.min(other)),
             (next, _) => next,
         }
     }
@@ -71,16 +71,16 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    ready: BTreeSet<(Lane, u64, String)>,
+    ready: BTreeSet<(Priority, u64, String)>,
     later: BTreeSet<(Instant, String)>,
-    places: HashMap<String, Place>,
+    places: HashMap<String, QueuePosition>,
     /// Counts arrivals, so that who came first is served first.
     arrivals: u64,
 }
 
 /// Where a namespace is.
-struct Place {
-    stage: Stage,
+struct QueuePosition {
+    stage: ItemState,
     /// Failures in a row.
     failures: u32,
     /// When it failed, and the pause that it was to make then.
@@ -89,16 +89,16 @@ struct Place {
     is_hindered: bool,
 }
 
-enum Stage {
+enum ItemState {
     Resting,
-    Ready(Lane, u64),
+    Ready(Priority, u64),
     Later(Instant),
-    Working { again: Option<Lane> },
+    Working { again: Option<Priority> },
 }
 
 impl Queue {
     /// Something happened to a namespace.
-    pub(super) fn add(&self, namespace: &str, lane: Lane) {
+    pub(super) fn add(&self, namespace: &str, lane: Priority) {
         self.lock().add(namespace, lane, Instant::now());
         self.changed.notify_one();
     }
@@ -130,7 +130,7 @@ impl Queue {
     }
 
     /// A namespace from [`Queue::next`] was worked on.
-    pub(super) fn done(&self, namespace: &str, next: Next) {
+    pub(super) fn done(&self, namespace: &str, next: Action) {
         self.lock().done(namespace, next, Instant::now());
         self.changed.notify_one();
     }
@@ -138,7 +138,7 @@ impl Queue {
     /// Namespaces that are to be worked on now or are being worked on, and those that wait.
     pub(super) fn len(&self) -> (usize, usize) {
         let state = self.lock();
-        let working = state.places.values().filter(|place| matches!(place.stage, Stage::Working { .. })).count();
+        let working = state.places.values().filter(|place| matches!(place.stage, ItemState::Working { .. })).count();
         (state.ready.len() + working, state.later.len())
     }
 
@@ -148,15 +148,15 @@ impl Queue {
 }
 
 impl State {
-    fn add(&mut self, namespace: &str, lane: Lane, now: Instant) {
-        let new = Place { stage: Stage::Resting, failures: 0, failed: None, is_hindered: false };
+    fn add(&mut self, namespace: &str, lane: Priority, now: Instant) {
+        let new = QueuePosition { stage: ItemState::Resting, failures: 0, failed: None, is_hindered: false };
         let place = self.places.entry(namespace.to_owned()).or_insert(new);
-        let least = if lane == Lane::Front { SHORTEST_WAIT } else { SHORTEST_PAUSE };
+        let least = if lane == Priority::Front { MIN_WAIT } else { MIN_DELAY };
         let not_before = place.failed.map(|(failed, pause)| failed + pause.min(least)).filter(|&time| time > now);
         match &mut place.stage {
-            Stage::Working { again } => *again = Some(again.map_or(lane, |before| before.min(lane))),
-            Stage::Ready(before, _) if *before <= lane => {}
-            Stage::Later(due) if not_before.is_some_and(|time| time >= *due) => {}
+            ItemState::Working { again } => *again = Some(again.map_or(lane, |before| before.min(lane))),
+            ItemState::Ready(before, _) if *before <= lane => {}
+            ItemState::Later(due) if not_before.is_some_and(|time| time >= *due) => {}
             _ => match not_before {
                 Some(time) => self.put_later(namespace, time),
                 None => self.put_ready(namespace, lane),
@@ -168,25 +168,25 @@ impl State {
         let is_hindered = |namespace: &String| self.places.get(namespace).is_some_and(|place| place.is_hindered);
         let waiting = self.later.iter().map(|(_, namespace)| namespace);
         let waiting: Vec<String> = waiting.filter(|namespace| is_hindered(namespace)).cloned().collect();
-        waiting.iter().for_each(|namespace| self.put_ready(namespace, Lane::Event));
+        waiting.iter().for_each(|namespace| self.put_ready(namespace, Priority::Event));
         waiting.len()
     }
 
     fn clear(&mut self) {
         self.ready.clear();
         self.later.clear();
-        self.places.retain(|_, place| matches!(place.stage, Stage::Working { .. }));
+        self.places.retain(|_, place| matches!(place.stage, ItemState::Working { .. }));
     }
 
     fn next(&mut self, now: Instant) -> Result<String, Option<Instant>> {
         while let Some((due, namespace)) = self.later.first().filter(|(due, _)| *due <= now).cloned() {
             self.later.remove(&(due, namespace.clone()));
-            self.put_ready(&namespace, Lane::Event);
+            self.put_ready(&namespace, Priority::Event);
         }
         match self.ready.pop_first() {
             Some((_, _, namespace)) => {
                 if let Some(place) = self.places.get_mut(&namespace) {
-                    place.stage = Stage::Working { again: None };
+                    place.stage = ItemState::Working { again: None };
                 }
                 Ok(namespace)
             }
@@ -194,25 +194,25 @@ impl State {
         }
     }
 
-    fn done(&mut self, namespace: &str, next: Next, now: Instant) {
+    fn done(&mut self, namespace: &str, next: Action, now: Instant) {
         let Some(place) = self.places.get_mut(namespace) else { return };
         let again = match place.stage {
-            Stage::Working { again } => again,
+            ItemState::Working { again } => again,
             _ => None,
         };
-        place.stage = Stage::Resting;
+        place.stage = ItemState::Resting;
         place.failed = None;
-        place.failures = if matches!(next, Next::Retry | Next::Hindered) { place.failures + 1 } else { 0 };
-        place.is_hindered = next == Next::Hindered;
+        place.failures = if matches!(next, Action::Retry | Action::Hindered) { place.failures + 1 } else { 0 };
+        place.is_hindered = next == Action::Hindered;
         let pause = match next {
-            Next::Rest => None,
-            Next::Blocked => {
-                place.failed = Some((now, SHORTEST_PAUSE));
+            Action::Rest => None,
+            Action::Blocked => {
+                place.failed = Some((now, MIN_DELAY));
                 None
             }
-            Next::After(pause) => Some(pause),
-            Next::Retry | Next::Hindered => {
-                let pause = pause::after(place.failures, FIRST_PAUSE, LONGEST_PAUSE);
+            Action::After(pause) => Some(pause),
+            Action::Retry | Action::Hindered => {
+                let pause = pause::after(place.failures, MIN_BACKOFF, MAX_BACKOFF);
                 place.failed = Some((now, pause));
                 Some(pause)
             }
@@ -220,28 +220,28 @@ impl State {
         match (again, pause) {
             (Some(lane), _) => self.add(namespace, lane, now),
             (None, Some(pause)) => self.put_later(namespace, now + pause),
-            (None, None) if next == Next::Blocked => {}
+            (None, None) if next == Action::Blocked => {}
             (None, None) => drop(self.places.remove(namespace)),
         }
     }
 
-    fn put_ready(&mut self, namespace: &str, lane: Lane) {
+    fn put_ready(&mut self, namespace: &str, lane: Priority) {
         self.arrivals += 1;
-        self.put(namespace, Stage::Ready(lane, self.arrivals));
+        self.put(namespace, ItemState::Ready(lane, self.arrivals));
         self.ready.insert((lane, self.arrivals, namespace.to_owned()));
     }
 
     fn put_later(&mut self, namespace: &str, due: Instant) {
-        self.put(namespace, Stage::Later(due));
+        self.put(namespace, ItemState::Later(due));
         self.later.insert((due, namespace.to_owned()));
     }
 
-    fn put(&mut self, namespace: &str, stage: Stage) {
+    fn put(&mut self, namespace: &str, stage: ItemState) {
         let Some(place) = self.places.get_mut(namespace) else { return };
         match std::mem::replace(&mut place.stage, stage) {
-            Stage::Ready(lane, arrival) => drop(self.ready.remove(&(lane, arrival, namespace.to_owned()))),
-            Stage::Later(due) => drop(self.later.remove(&(due, namespace.to_owned()))),
-            Stage::Resting | Stage::Working { .. } => {}
+            ItemState::Ready(lane, arrival) => drop(self.ready.remove(&(lane, arrival, namespace.to_owned()))),
+            ItemState::Later(due) => drop(self.later.remove(&(due, namespace.to_owned()))),
+            ItemState::Resting | ItemState::Working { .. } => {}
         }
     }
 }
@@ -261,31 +261,31 @@ mod tests {
     #[test]
     fn who_is_waited_for_goes_first_and_routine_last() {
         let (mut state, now) = (State::default(), Instant::now());
-        for (name, lane) in [("a", Lane::Routine), ("b", Lane::Event), ("c", Lane::Event), ("d", Lane::Front)] {
+        for (name, lane) in [("a", Priority::Routine), ("b", Priority::Event), ("c", Priority::Event), ("d", Priority::Front)] {
             state.add(name, lane, now);
         }
-        state.add("a", Lane::Routine, now);
+        state.add("a", Priority::Routine, now);
         assert_eq!(all(&mut state, now), ["d", "b", "c", "a"]);
 
         let mut state = State::default();
-        state.add("a", Lane::Routine, now);
-        state.add("b", Lane::Event, now);
-        state.add("a", Lane::Front, now);
-        state.add("b", Lane::Routine, now);
+        state.add("a", Priority::Routine, now);
+        state.add("b", Priority::Event, now);
+        state.add("a", Priority::Front, now);
+        state.add("b", Priority::Routine, now);
         assert_eq!(all(&mut state, now), ["a", "b"]);
     }
 
     #[test]
     fn what_happens_during_the_work_brings_a_namespace_back_once() {
         let (mut state, now) = (State::default(), Instant::now());
-        state.add("a", Lane::Event, now);
+        state.add("a", Priority::Event, now);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-        state.add("a", Lane::Routine, now);
-        state.add("a", Lane::Event, now);
+        state.add("a", Priority::Routine, now);
+        state.add("a", Priority::Event, now);
         assert_eq!(next(&mut state, now), None, "it is being worked on");
-        state.done("a", Next::Rest, now);
+        state.done("a", Action::Rest, now);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-        state.done("a", Next::Rest, now);
+        state.done("a", Action::Rest, now);
         assert_eq!(next(&mut state, now), None);
         assert!(state.places.is_empty() && state.ready.is_empty() && state.later.is_empty());
     }
@@ -293,56 +293,56 @@ mod tests {
     #[test]
     fn who_fails_waits_longer_each_time_and_delays_nobody() {
         let (mut state, mut now) = (State::default(), Instant::now());
-        state.add("a", Lane::Event, now);
+        state.add("a", Priority::Event, now);
         let mut pauses = Vec::new();
         for _ in 0..12 {
             assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-            state.done("a", Next::Retry, now);
-            state.add("b", Lane::Routine, now);
+            state.done("a", Action::Retry, now);
+            state.add("b", Priority::Routine, now);
             assert_eq!(next(&mut state, now).as_deref(), Some("b"));
-            state.done("b", Next::Rest, now);
+            state.done("b", Action::Rest, now);
             let due = state.next(now).unwrap_err().unwrap_or(now);
             pauses.push(due - now);
             now = due;
         }
-        assert!(pauses[0] <= FIRST_PAUSE && pauses.iter().all(|pause| *pause <= LONGEST_PAUSE), "{pauses:?}");
-        assert!(pauses[11] >= LONGEST_PAUSE / 2, "{pauses:?}");
+        assert!(pauses[0] <= MIN_BACKOFF && pauses.iter().all(|pause| *pause <= MAX_BACKOFF), "{pauses:?}");
+        assert!(pauses[11] >= MAX_BACKOFF / 2, "{pauses:?}");
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-        state.done("a", Next::Rest, now);
-        state.add("a", Lane::Event, now);
+        state.done("a", Action::Rest, now);
+        state.add("a", Priority::Event, now);
         next(&mut state, now);
-        state.done("a", Next::Retry, now);
-        assert!(state.next(now).unwrap_err().is_some_and(|due| due <= now + FIRST_PAUSE), "a success is a new beginning");
+        state.done("a", Action::Retry, now);
+        assert!(state.next(now).unwrap_err().is_some_and(|due| due <= now + MIN_BACKOFF), "a success is a new beginning");
     }
 
     #[test]
     fn an_event_shortens_a_long_pause_and_ends_a_wait() {
         let (mut state, mut now) = (State::default(), Instant::now());
-        state.add("a", Lane::Event, now);
+        state.add("a", Priority::Event, now);
         for _ in 0..10 {
             next(&mut state, now);
-            state.done("a", Next::Retry, now);
+            state.done("a", Action::Retry, now);
             now = state.next(now).unwrap_err().unwrap_or(now);
         }
         next(&mut state, now);
-        state.done("a", Next::Retry, now);
-        state.add("a", Lane::Event, now);
+        state.done("a", Action::Retry, now);
+        state.add("a", Priority::Event, now);
         let due = state.next(now).unwrap_err().unwrap_or(now);
-        assert!(due > now && due <= now + SHORTEST_PAUSE);
-        state.add("a", Lane::Front, now);
+        assert!(due > now && due <= now + MIN_DELAY);
+        state.add("a", Priority::Front, now);
         assert_eq!(next(&mut state, now), None, "nobody makes it come without a pause");
-        now += SHORTEST_WAIT;
+        now += MIN_WAIT;
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
 
-        state.done("a", Next::After(LONGEST_PAUSE), now);
+        state.done("a", Action::After(MAX_BACKOFF), now);
         assert_eq!(next(&mut state, now), None);
-        state.add("a", Lane::Event, now);
+        state.add("a", Priority::Event, now);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-        state.done("a", Next::Retry, now);
+        state.done("a", Action::Retry, now);
         assert_eq!(state.hurry(), 0, "its own failure is not over");
-        now += FIRST_PAUSE;
+        now += MIN_BACKOFF;
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-        state.done("a", Next::Hindered, now);
+        state.done("a", Action::Hindered, now);
         assert_eq!(state.hurry(), 1);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
     }
@@ -350,26 +350,26 @@ mod tests {
     #[test]
     fn who_is_blocked_comes_back_with_a_change_and_after_a_pause() {
         let (mut state, now) = (State::default(), Instant::now());
-        state.add("a", Lane::Event, now);
+        state.add("a", Priority::Event, now);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-        state.done("a", Next::Blocked, now);
+        state.done("a", Action::Blocked, now);
         assert_eq!(state.next(now), Err(None), "it is not tried again by itself");
-        state.add("a", Lane::Event, now);
-        state.add("a", Lane::Event, now);
-        assert_eq!(state.next(now), Err(Some(now + SHORTEST_PAUSE)));
-        assert_eq!(next(&mut state, now + SHORTEST_PAUSE).as_deref(), Some("a"));
+        state.add("a", Priority::Event, now);
+        state.add("a", Priority::Event, now);
+        assert_eq!(state.next(now), Err(Some(now + MIN_DELAY)));
+        assert_eq!(next(&mut state, now + MIN_DELAY).as_deref(), Some("a"));
     }
 
     #[test]
     fn who_works_no_more_leaves_nothing_waiting() {
         let (mut state, now) = (State::default(), Instant::now());
         for name in ["working", "ready"] {
-            state.add(name, Lane::Event, now);
+            state.add(name, Priority::Event, now);
         }
         assert_eq!(next(&mut state, now).as_deref(), Some("working"));
         state.clear();
         assert_eq!(next(&mut state, now), None);
-        state.done("working", Next::Rest, now);
+        state.done("working", Action::Rest, now);
         assert!(state.places.is_empty() && state.ready.is_empty() && state.later.is_empty());
     }
 }

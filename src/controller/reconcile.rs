@@ -8,39 +8,39 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::Engine;
-use super::integration::Bound;
-use super::queue::Next;
-use super::telemetry::{Event, Verdict};
+use super::Controller;
+use super::integration::ActiveIntegration;
+use super::queue::Action;
+use super::telemetry::{ControllerEvent, ReconcileOutcome};
 use crate::bridge::change::Change;
-use crate::bridge::checks::{self, Subject};
+use crate::bridge::checks::{self, Assessed};
 use crate::bridge::desired::{DEFAULT_ACCOUNTS, Desired};
-use crate::bridge::finding::{Finding, Level};
+use crate::bridge::finding::{Finding, Severity};
 use crate::bridge::names::{self, ClusterId};
 use crate::bridge::ownership::Claim;
-use crate::bridge::plan::{self, Farewell, Options, Plan};
+use crate::bridge::plan::{self, CleanupPlan, Options, Plan};
 use crate::bridge::remember::remember;
 use crate::bridge::snapshot::{Namespace, NamespaceSnapshot, Organization};
-use crate::cluster::{Builds, Found, Secrets};
-use crate::quay::Depth;
-use crate::session::apply::{Effect, Outcome, Work};
+use crate::cluster::{BuildsMode, Versioned, SecretsMode};
+use crate::quay::ReadStrategy;
+use crate::session::apply::{Effect, Outcome, ApplyInput};
 
 /// How long a new namespace's service accounts are waited for. OpenShift takes a few seconds; where the Build capability is
 /// off, some never come.
-const FURNISHED: Duration = Duration::from_secs(20);
+const SERVICE_ACCOUNT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// So many changes are made in a namespace before others have their turn. Every prefix of a plan can be the last of it.
-const ROUND: usize = 100;
+const MAX_CHANGES_PER_PASS: usize = 100;
 
 /// What a namespace waits for whose plan takes more than one round.
-const NEXT_ROUND: &str = "its next round";
+const NEXT_PASS_DELAY: &str = "its next round";
 
 /// So often the deletion of an organization is tried; a namespace never waits for it for long.
-const FAREWELLS: u32 = 3;
+const MAX_CLEANUP_ATTEMPTS: u32 = 3;
 
 /// What is remembered of a namespace between two looks at it.
 #[derive(Default)]
-pub(super) struct Memory {
+pub(super) struct NamespaceCache {
     /// Its organization, as it was read and as it was made since.
     organization: Option<Organization>,
     /// Since when its service accounts are waited for.
@@ -51,28 +51,28 @@ pub(super) struct Memory {
     failed: bool,
 }
 
-impl Memory {
+impl NamespaceCache {
     pub(super) fn is_worth_keeping(&self) -> bool {
         self.organization.is_some() || self.waiting_since.is_some() || self.failed_farewells > 0 || self.failed
     }
 }
 
 /// How a look at a namespace went.
-struct Look {
-    verdict: Verdict,
+struct ReconcileResult {
+    verdict: ReconcileOutcome,
     changes: Vec<(Change, Option<String>)>,
     findings: Vec<Finding>,
 }
 
-impl Look {
-    fn without_work(verdict: Verdict) -> Self {
+impl ReconcileResult {
+    fn without_work(verdict: ReconcileOutcome) -> Self {
         Self { verdict, changes: vec![], findings: vec![] }
     }
 }
 
-impl Engine<'_> {
+impl Controller<'_> {
     /// Looks at a namespace and puts right what can be. Says when it is to be looked at again.
-    pub(super) async fn reconcile(&self, name: &str) -> Next {
+    pub(super) async fn reconcile(&self, name: &str) -> Action {
         let started = Instant::now();
         let bound = self.meant().bound().cloned();
         let epoch = bound.as_ref().map_or(0, |bound| bound.epoch);
@@ -86,52 +86,52 @@ impl Engine<'_> {
         let mut look = match &bound {
             Some(bound) if exists => self.look(bound, snapshot, &mut memory).await,
             _ if bound.is_none() => self.let_go_without_quay(&snapshot).await,
-            _ => Look::without_work(Verdict::NotOurs),
+            _ => ReconcileResult::without_work(ReconcileOutcome::NotOurs),
         };
         if bound.as_ref().is_some_and(|bound| bound.target.quay.outage().is_some()) {
             self.quay_has_outage.notify_one();
-            if let Verdict::Failed(reason) | Verdict::Stopped(reason) = look.verdict {
-                look.verdict = Verdict::Hindered(reason);
+            if let ReconcileOutcome::Failed(reason) | ReconcileOutcome::Stopped(reason) = look.verdict {
+                look.verdict = ReconcileOutcome::Hindered(reason);
             }
         }
         let next = match &look.verdict {
-            Verdict::Settled | Verdict::NotOurs => Next::Rest,
-            Verdict::Blocked(_) | Verdict::Stopped(_) => Next::Blocked,
-            Verdict::Waiting(NEXT_ROUND) => Next::After(Duration::ZERO),
-            Verdict::Waiting(_) => Next::After(FURNISHED),
-            Verdict::Failed(_) => Next::Retry,
-            Verdict::Hindered(_) => Next::Hindered,
+            ReconcileOutcome::Settled | ReconcileOutcome::NotOurs => Action::Rest,
+            ReconcileOutcome::Blocked(_) | ReconcileOutcome::Stopped(_) => Action::Blocked,
+            ReconcileOutcome::Waiting(NEXT_PASS_DELAY) => Action::After(Duration::ZERO),
+            ReconcileOutcome::Waiting(_) => Action::After(SERVICE_ACCOUNT_TIMEOUT),
+            ReconcileOutcome::Failed(_) => Action::Retry,
+            ReconcileOutcome::Hindered(_) => Action::Hindered,
         };
         // While Quay is away there is nothing wrong with what is known.
-        memory.failed = next == Next::Retry;
+        memory.failed = next == Action::Retry;
         // Whether builds come home says nothing of whether the namespace is linked, and the other way round.
         let imports = match &bound {
-            Some(_) if look.verdict == Verdict::NotOurs => {
+            Some(_) if look.verdict == ReconcileOutcome::NotOurs => {
                 self.forget_imports(name);
-                Next::Rest
+                Action::Rest
             }
             Some(bound) => self.import(bound, name, &uid).await,
-            None => Next::Rest,
+            None => Action::Rest,
         };
         let next = next.or_sooner(imports);
-        let Look { verdict, changes, findings } = look;
+        let ReconcileResult { verdict, changes, findings } = look;
         self.note(name, &verdict, bound.as_deref());
-        if verdict == Verdict::NotOurs {
-            memory = Memory::default();
+        if verdict == ReconcileOutcome::NotOurs {
+            memory = NamespaceCache::default();
         }
         self.keep(name, epoch, memory);
-        self.tell(&Event::Reconciled { namespace: name.to_owned(), uid, verdict, changes, findings, took: started.elapsed() });
+        self.tell(&ControllerEvent::Reconciled { namespace: name.to_owned(), uid, verdict, changes, findings, took: started.elapsed() });
         next
     }
 
     /// Keeps account of how the namespaces are.
-    fn note(&self, name: &str, verdict: &Verdict, bound: Option<&Bound>) {
+    fn note(&self, name: &str, verdict: &ReconcileOutcome, bound: Option<&ActiveIntegration>) {
         let mut standings = self.standings();
         let before = match verdict {
-            Verdict::NotOurs => standings.of.remove(name),
+            ReconcileOutcome::NotOurs => standings.of.remove(name),
             verdict => standings.of.insert(name.to_owned(), verdict.clone()),
         };
-        if let (Verdict::Settled, Some(bound)) = (verdict, bound) {
+        if let (ReconcileOutcome::Settled, Some(bound)) = (verdict, bound) {
             standings.left_behind.remove(&bound.target.integration.cluster_id.value.organization(name));
         }
         if before.as_ref() != Some(verdict) {
@@ -139,11 +139,11 @@ impl Engine<'_> {
         }
     }
 
-    async fn look(&self, bound: &Bound, mut snapshot: NamespaceSnapshot, memory: &mut Memory) -> Look {
+    async fn look(&self, bound: &ActiveIntegration, mut snapshot: NamespaceSnapshot, memory: &mut NamespaceCache) -> ReconcileResult {
         let integration = &bound.target.integration;
         let builds = self.shared.cache().builds.of(&snapshot.name).unwrap_or_default();
         let desired = Desired::of(integration, &snapshot, &BTreeMap::new()).with_builds(integration, &snapshot, &builds);
-        let is_to_be_linked = Subject { integration, troubles: &[], snapshot: &snapshot, desired: &desired }.is_to_be_linked();
+        let is_to_be_linked = Assessed { integration, troubles: &[], snapshot: &snapshot, desired: &desired }.is_to_be_linked();
         if !is_to_be_linked {
             return self.let_go(bound, snapshot, &desired, memory).await;
         }
@@ -151,8 +151,8 @@ impl Engine<'_> {
             Some(what) => {
                 // Stays: what never comes is waited for once.
                 let since = *memory.waiting_since.get_or_insert_with(Instant::now);
-                if since.elapsed() < FURNISHED {
-                    return Look::without_work(Verdict::Waiting(what));
+                if since.elapsed() < SERVICE_ACCOUNT_TIMEOUT {
+                    return ReconcileResult::without_work(ReconcileOutcome::Waiting(what));
                 }
             }
             None => memory.waiting_since = None,
@@ -172,41 +172,41 @@ impl Engine<'_> {
             bound.target.quay.diagnose().await;
         }
         let troubles = bound.target.quay.troubles();
-        let subject = Subject { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
+        let subject = Assessed { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
         let findings: Vec<_> = checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect();
         if let Some(obstacle) = plan.stopped_by(&bound.session.obstacles(&bound.target)) {
-            return Look { findings, ..Look::without_work(self.stop(bound, obstacle)) };
+            return ReconcileResult { findings, ..ReconcileResult::without_work(self.stop(bound, obstacle)) };
         }
         let changes = self.apply(bound, &snapshot, &desired, &plan, memory).await;
         let verdict = if let Some(reason) = plan.failure(&changes) {
             memory.organization = None;
-            Verdict::Failed(reason)
+            ReconcileOutcome::Failed(reason)
         } else if !is_last {
-            Verdict::Waiting(NEXT_ROUND)
+            ReconcileOutcome::Waiting(NEXT_PASS_DELAY)
         } else {
             let left = if changes.is_empty() { &findings } else { &self.findings_left(bound, &snapshot.name, memory) };
-            let obstacle = plan.obstacle().or_else(|| left.iter().find(|finding| finding.level == Level::Error));
-            obstacle.map_or(Verdict::Settled, |finding| Verdict::Blocked(in_words(finding)))
+            let obstacle = plan.obstacle().or_else(|| left.iter().find(|finding| finding.level == Severity::Error));
+            obstacle.map_or(ReconcileOutcome::Settled, |finding| ReconcileOutcome::Blocked(in_words(finding)))
         };
-        if matches!(verdict, Verdict::Blocked(_)) {
+        if matches!(verdict, ReconcileOutcome::Blocked(_)) {
             // The person may do it in Quay, which cannot be watched.
             memory.organization = None;
         }
-        Look { verdict, changes, findings }
+        ReconcileResult { verdict, changes, findings }
     }
 
     /// What becomes of a namespace whose organization is not created for now. What stands in the way concerns all of them, so
     /// it is told once; an outage is told where it is looked after.
-    fn stop(&self, bound: &Bound, obstacle: &Finding) -> Verdict {
+    fn stop(&self, bound: &ActiveIntegration, obstacle: &Finding) -> ReconcileOutcome {
         let reason = in_words(obstacle);
         if bound.target.quay.outage().is_none() {
             self.warn_once(&[format!("no organization is created: {reason}")]);
         }
-        Verdict::Stopped(reason)
+        ReconcileOutcome::Stopped(reason)
     }
 
     /// What is wrong after the changes, as far as is remembered of both sides.
-    fn findings_left(&self, bound: &Bound, name: &str, memory: &Memory) -> Vec<Finding> {
+    fn findings_left(&self, bound: &ActiveIntegration, name: &str, memory: &NamespaceCache) -> Vec<Finding> {
         let integration = &bound.target.integration;
         let snapshot = NamespaceSnapshot { organization: Ok(memory.organization.clone()), ..self.shared.snapshot(name) };
         let desired = Desired::of(integration, &snapshot, &BTreeMap::new());
@@ -215,23 +215,23 @@ impl Engine<'_> {
             return vec![];
         }
         let troubles = bound.target.quay.troubles();
-        let subject = Subject { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
+        let subject = Assessed { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
         checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect()
     }
 
     /// The next changes, and whether they are the last ones.
-    fn plan_round(&self, bound: &Bound, snapshot: &NamespaceSnapshot, desired: &Desired) -> (Plan, bool) {
-        let subject = Subject { integration: &bound.target.integration, troubles: &[], snapshot, desired };
+    fn plan_round(&self, bound: &ActiveIntegration, snapshot: &NamespaceSnapshot, desired: &Desired) -> (Plan, bool) {
+        let subject = Assessed { integration: &bound.target.integration, troubles: &[], snapshot, desired };
         let mut plan = plan::repair(&subject, Options::default());
         plan.changes.splice(0..0, plan::guard(&subject, self.options.on_deletion));
-        let is_last = plan.changes.len() <= ROUND;
-        plan.changes.truncate(ROUND);
+        let is_last = plan.changes.len() <= MAX_CHANGES_PER_PASS;
+        plan.changes.truncate(MAX_CHANGES_PER_PASS);
         (plan, is_last)
     }
 
     /// Whether a secret of another type bears the name of one of ours. Of such a secret no more is followed than that it is
     /// there.
-    fn has_mistyped_secret(&self, name: &str, bound: Option<&Bound>) -> bool {
+    fn has_mistyped_secret(&self, name: &str, bound: Option<&ActiveIntegration>) -> bool {
         let Some(bound) = bound else { return false };
         let cache = self.shared.cache();
         let others = cache.other_secrets.of(name).unwrap_or_default();
@@ -245,25 +245,25 @@ impl Engine<'_> {
 
     /// A namespace that is not to be linked: our finalizer comes off, and the organization of one that is being deleted
     /// goes if that was asked for.
-    async fn let_go(&self, bound: &Bound, mut snapshot: NamespaceSnapshot, desired: &Desired, memory: &mut Memory) -> Look {
+    async fn let_go(&self, bound: &ActiveIntegration, mut snapshot: NamespaceSnapshot, desired: &Desired, memory: &mut NamespaceCache) -> ReconcileResult {
         let (integration, all) = (&bound.target.integration, self.options.on_deletion);
         let farewell =
-            |snapshot: &NamespaceSnapshot| plan::farewell(&Subject { integration, troubles: &[], snapshot, desired }, all);
+            |snapshot: &NamespaceSnapshot| plan::farewell(&Assessed { integration, troubles: &[], snapshot, desired }, all);
         let mut planned = farewell(&snapshot);
         if !planned.plan.blocked.is_empty() {
             self.ask_quay(bound, &mut snapshot, desired).await;
             planned = farewell(&snapshot);
         }
-        let guard = plan::guard(&Subject { integration, troubles: &[], snapshot: &snapshot, desired }, all);
+        let guard = plan::guard(&Assessed { integration, troubles: &[], snapshot: &snapshot, desired }, all);
         planned.plan.changes.extend(guard);
         let mut changes = self.apply(bound, &snapshot, desired, &planned.plan, memory).await;
         let mut failed = planned.plan.failure(&changes);
         if let Some(why) = failed.clone() {
             memory.failed_farewells += 1;
-            if memory.failed_farewells >= FAREWELLS {
+            if memory.failed_farewells >= MAX_CLEANUP_ATTEMPTS {
                 // As if there were none left to delete.
                 snapshot.organization = Ok(None);
-                planned = Farewell { left_behind: Some(why), ..farewell(&snapshot) };
+                planned = CleanupPlan { left_behind: Some(why), ..farewell(&snapshot) };
                 let freed = self.apply(bound, &snapshot, desired, &planned.plan, memory).await;
                 failed = planned.plan.failure(&freed);
                 changes.extend(freed);
@@ -272,21 +272,21 @@ impl Engine<'_> {
         if let Some(why) = planned.left_behind.filter(|_| failed.is_none()) {
             self.leave_behind(&snapshot, &desired.organization, why);
         }
-        Look { verdict: failed.map_or(Verdict::NotOurs, Verdict::Failed), changes, findings: vec![] }
+        ReconcileResult { verdict: failed.map_or(ReconcileOutcome::NotOurs, ReconcileOutcome::Failed), changes, findings: vec![] }
     }
 
     /// Nobody can say which organization would have to go, and the namespace does not wait until somebody can.
-    async fn let_go_without_quay(&self, snapshot: &NamespaceSnapshot) -> Look {
+    async fn let_go_without_quay(&self, snapshot: &NamespaceSnapshot) -> ReconcileResult {
         let namespace = snapshot.namespace.iter().flatten().next();
         if !namespace.is_some_and(|namespace| namespace.terminating && namespace.is_guarded()) {
-            return Look::without_work(Verdict::NotOurs);
+            return ReconcileResult::without_work(ReconcileOutcome::NotOurs);
         }
         match self.cluster.guard_namespace(&snapshot.name, false).await {
             Ok(()) => {
                 self.leave_behind(snapshot, &self.organization_of(&snapshot.name), "nobody says which Quay it is in".to_owned());
-                Look::without_work(Verdict::NotOurs)
+                ReconcileResult::without_work(ReconcileOutcome::NotOurs)
             }
-            Err(error) => Look::without_work(Verdict::Failed(error.to_string())),
+            Err(error) => ReconcileResult::without_work(ReconcileOutcome::Failed(error.to_string())),
         }
     }
 
@@ -303,10 +303,10 @@ impl Engine<'_> {
             self.standings().left_behind.insert(organization.to_owned());
         }
         let (namespace, organization) = (snapshot.name.clone(), organization.to_owned());
-        self.tell(&Event::LeftBehind { namespace, uid: uid(snapshot), organization, why });
+        self.tell(&ControllerEvent::LeftBehind { namespace, uid: uid(snapshot), organization, why });
     }
 
-    async fn ask_quay(&self, bound: &Bound, snapshot: &mut NamespaceSnapshot, desired: &Desired) {
+    async fn ask_quay(&self, bound: &ActiveIntegration, snapshot: &mut NamespaceSnapshot, desired: &Desired) {
         if names::organization(&desired.organization).is_err() {
             return;
         }
@@ -314,9 +314,9 @@ impl Engine<'_> {
         // A namespace without any secret of ours was most likely never linked.
         let is_going = snapshot.namespace.iter().flatten().any(|namespace| namespace.terminating);
         let depth = match snapshot.secrets.as_ref() {
-            _ if is_going => Depth::Owner,
-            Ok(secrets) if secrets.is_empty() => Depth::New,
-            _ => Depth::Lean,
+            _ if is_going => ReadStrategy::Owner,
+            Ok(secrets) if secrets.is_empty() => ReadStrategy::New,
+            _ => ReadStrategy::Lean,
         };
         let (quay, claim) = (&bound.target.quay, Claim::of(snapshot, desired));
         snapshot.organization = quay.organization(&desired.organization, &desired.repositories, &robots, depth, &claim).await;
@@ -325,26 +325,26 @@ impl Engine<'_> {
     /// Makes the changes, and remembers what they make of both sides.
     async fn apply(
         &self,
-        bound: &Bound,
+        bound: &ActiveIntegration,
         snapshot: &NamespaceSnapshot,
         desired: &Desired,
         plan: &Plan,
-        memory: &mut Memory,
+        memory: &mut NamespaceCache,
     ) -> Vec<(Change, Option<String>)> {
         let organization = Mutex::new(snapshot.organization().cloned());
-        let work = Work { changes: &plan.changes, snapshot, desired };
+        let work = ApplyInput { changes: &plan.changes, snapshot, desired };
         let outcomes = bound.session.apply(&bound.target, &work, |change, effect| {
             let token = match effect {
                 None => return,
                 Some(Effect::None) => None,
                 Some(Effect::Token(token)) => Some(token),
                 Some(Effect::Secret(secret)) => {
-                    let found = Found::new(&snapshot.name, &secret.name, &secret.resource_version, secret.clone());
+                    let found = Versioned::new(&snapshot.name, &secret.name, &secret.resource_version, secret.clone());
                     self.shared.cache().secrets.put(found);
                     None
                 }
                 Some(Effect::ServiceAccount(account)) => {
-                    let found = Found::new(&snapshot.name, &account.name, &account.resource_version, account.clone());
+                    let found = Versioned::new(&snapshot.name, &account.name, &account.resource_version, account.clone());
                     self.shared.cache().service_accounts.put(found);
                     None
                 }
@@ -362,8 +362,8 @@ impl Engine<'_> {
     }
 
     /// The cluster's side as it is now, whatever the watches told.
-    async fn read_anew(&self, name: &str, bound: Option<&Bound>) -> NamespaceSnapshot {
-        let parts = self.cluster.namespace_parts(name, None, Secrets::Always, Builds::Leave).await;
+    async fn read_anew(&self, name: &str, bound: Option<&ActiveIntegration>) -> NamespaceSnapshot {
+        let parts = self.cluster.namespace_parts(name, None, SecretsMode::Always, BuildsMode::Leave).await;
         let parts = match bound {
             Some(bound) => {
                 let id = &bound.target.integration.cluster_id.value;

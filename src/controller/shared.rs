@@ -2,28 +2,28 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::cache::Cache;
+use super::cache::Stores;
 use super::queue::Queue;
-use super::webhook::View;
+use super::webhook::WebhookView;
 use crate::bridge::integration::Integration;
 use crate::bridge::scope::Scope;
-use crate::bridge::snapshot::{NamespaceSnapshot, Unread, UnreadKind};
+use crate::bridge::snapshot::{NamespaceSnapshot, ReadError, ReadErrorKind};
 use crate::bridge::{Role, desired};
 use crate::cluster::not_wanted;
 
 /// What is known, and which namespace is next. Clones are the same.
 #[derive(Clone)]
-pub struct Shared(Arc<Inner>);
+pub struct ControllerState(Arc<Inner>);
 
 struct Inner {
-    cache: Mutex<Cache>,
+    cache: Mutex<Stores>,
     queue: Queue,
     integration: Mutex<Option<Arc<Integration>>>,
 }
 
-impl Shared {
+impl ControllerState {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Inner { cache: Mutex::new(Cache::new()), queue: Queue::default(), integration: Mutex::default() }))
+        Self(Arc::new(Inner { cache: Mutex::new(Stores::new()), queue: Queue::default(), integration: Mutex::default() }))
     }
 
     pub(super) fn set_integration(&self, integration: Option<Integration>) {
@@ -54,12 +54,12 @@ impl Shared {
             webhooks: Err(not_wanted()),
             trial: None,
             pods: Err(not_wanted()),
-            organization: Err(Unread { call: "ask Quay".into(), reason: "it was not asked".into(), kind: UnreadKind::Skipped }),
+            organization: Err(ReadError { call: "ask Quay".into(), reason: "it was not asked".into(), kind: ReadErrorKind::Skipped }),
             probes: vec![],
         }
     }
 
-    pub(super) fn cache(&self) -> MutexGuard<'_, Cache> {
+    pub(super) fn cache(&self) -> MutexGuard<'_, Stores> {
         self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -68,7 +68,7 @@ impl Shared {
     }
 }
 
-impl View for Shared {
+impl WebhookView for ControllerState {
     /// None while there is none, or several, or one that cannot be worked with.
     fn integration(&self) -> Option<Arc<Integration>> {
         self.0.integration.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -6,24 +6,24 @@ use futures::StreamExt as _;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::shared::Shared;
+use super::shared::ControllerState;
 use crate::cluster::Cluster;
 
 /// How long after a failure it is looked again.
-const PAUSE: Duration = Duration::from_secs(10);
+const RETRY_DELAY: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether a namespace that is being deleted waits for us while we stand by.
-const LOOK: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How often it is looked whatever happens: where the operator's webhook is answered is not watched.
-const AGAIN: Duration = Duration::from_secs(5 * 60);
+const RECHECK_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// Looks, whenever its Deployment changes, whether the operator runs, for ever; `free` says whether we may work. As long
 /// as that was never known, we may not; after that, what was seen last holds until something else is seen.
 ///
 /// No namespace waits for a bridge that stands by: while the operator runs, it is for that to say what becomes of an
 /// organization, and our finalizer comes off.
-pub(crate) async fn run(cluster: &Cluster, shared: Shared, free: &watch::Sender<bool>) {
+pub(crate) async fn run(cluster: &Cluster, shared: ControllerState, free: &watch::Sender<bool>) {
     let mut changes = cluster.watch_operator();
     let mut before = None;
     loop {
@@ -43,24 +43,24 @@ pub(crate) async fn run(cluster: &Cluster, shared: Shared, free: &watch::Sender<
         let release = async {
             while let Ok(Some(_)) = running {
                 release(cluster, &shared).await;
-                sleep(LOOK).await;
+                sleep(POLL_INTERVAL).await;
             }
             std::future::pending::<()>().await;
         };
         if running.is_err() {
-            sleep(PAUSE).await;
+            sleep(RETRY_DELAY).await;
             continue;
         }
         tokio::select! {
             () = release => {}
-            () = sleep(AGAIN) => {}
+            () = sleep(RECHECK_INTERVAL) => {}
             changed = changes.next() => if changed.is_none() { return },
         }
     }
 }
 
 /// Takes our finalizer off namespaces that are being deleted.
-async fn release(cluster: &Cluster, shared: &Shared) {
+async fn release(cluster: &Cluster, shared: &ControllerState) {
     let names = shared.cache().namespaces.namespaces();
     let waits = |name: &String| {
         let namespace = shared.snapshot(name).namespace.ok().flatten();

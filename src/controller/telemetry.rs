@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use crate::bridge::change::Change;
 use crate::bridge::finding::Finding;
-use crate::bridge::snapshot::Unread;
+use crate::bridge::snapshot::ReadError;
 
 /// Takes every event, at once and without waiting for anything.
-pub type Telemetry<'a> = &'a (dyn Fn(&Event) + Send + Sync);
+pub type EventSink<'a> = &'a (dyn Fn(&ControllerEvent) + Send + Sync);
 
 /// Something that is worth telling.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub enum ControllerEvent {
     /// Everything there is in the cluster was read for the first time.
     Synced {
         /// Namespaces there are.
@@ -21,7 +21,7 @@ pub enum Event {
         image_streams: usize,
     },
     /// Objects of the cluster could not be read, which is tried again.
-    Unread(Unread),
+    Unread(ReadError),
     /// The conditions of the QuayIntegration could not be written, which is tried again.
     ConditionsUnwritten {
         /// Why.
@@ -83,7 +83,7 @@ pub enum Event {
         /// Its uid; empty if it is gone.
         uid: String,
         /// How it went.
-        verdict: Verdict,
+        verdict: ReconcileOutcome,
         /// The changes that were tried, each with the reason why it was not made.
         changes: Vec<(Change, Option<String>)>,
         /// What was found, before the changes.
@@ -95,7 +95,7 @@ pub enum Event {
 
 /// How the work on a namespace went.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ReconcileOutcome {
     /// It is as it should be, or as far as it can be brought for now.
     Settled,
     /// It is not to be linked, or is gone.
@@ -114,43 +114,43 @@ pub enum Verdict {
     Blocked(String),
 }
 
-impl Verdict {
+impl ReconcileOutcome {
     /// Why the namespace is not as it should be, though it could be.
     pub(crate) fn problem(&self) -> Option<&str> {
         match self {
-            Verdict::Failed(reason) | Verdict::Stopped(reason) | Verdict::Blocked(reason) => Some(reason),
-            Verdict::Settled | Verdict::NotOurs | Verdict::Waiting(_) | Verdict::Hindered(_) => None,
+            ReconcileOutcome::Failed(reason) | ReconcileOutcome::Stopped(reason) | ReconcileOutcome::Blocked(reason) => Some(reason),
+            ReconcileOutcome::Settled | ReconcileOutcome::NotOurs | ReconcileOutcome::Waiting(_) | ReconcileOutcome::Hindered(_) => None,
         }
     }
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for ControllerEvent {
     /// One line for a person.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Event::Synced { namespaces, image_streams } => {
+            ControllerEvent::Synced { namespaces, image_streams } => {
                 write!(f, "following {namespaces} namespaces and {image_streams} image streams")
             }
-            Event::Warning(text) => f.write_str(text),
-            Event::Unread(unread) => write!(f, "{unread}"),
-            Event::ConditionsUnwritten { why } => write!(f, "the QuayIntegration's conditions are not up to date: {why}"),
-            Event::Integration { quay: Ok(quay) } => write!(f, "working with {quay}"),
-            Event::Integration { quay: Err(why) } => write!(f, "nothing is changed: {why}"),
-            Event::Quay { trouble: Some(trouble) } => write!(f, "Quay cannot be worked with: {trouble}"),
-            Event::Quay { trouble: None } => f.write_str("Quay can be worked with again"),
-            Event::Leading(true) => f.write_str("at work"),
-            Event::Leading(false) => f.write_str("stopped working on namespaces"),
-            Event::LeftBehind { namespace, organization, why, .. } => {
+            ControllerEvent::Warning(text) => f.write_str(text),
+            ControllerEvent::Unread(unread) => write!(f, "{unread}"),
+            ControllerEvent::ConditionsUnwritten { why } => write!(f, "the QuayIntegration's conditions are not up to date: {why}"),
+            ControllerEvent::Integration { quay: Ok(quay) } => write!(f, "working with {quay}"),
+            ControllerEvent::Integration { quay: Err(why) } => write!(f, "nothing is changed: {why}"),
+            ControllerEvent::Quay { trouble: Some(trouble) } => write!(f, "Quay cannot be worked with: {trouble}"),
+            ControllerEvent::Quay { trouble: None } => f.write_str("Quay can be worked with again"),
+            ControllerEvent::Leading(true) => f.write_str("at work"),
+            ControllerEvent::Leading(false) => f.write_str("stopped working on namespaces"),
+            ControllerEvent::LeftBehind { namespace, organization, why, .. } => {
                 write!(f, "namespace {namespace} goes, organization {organization} stays: {why}")
             }
-            Event::BuildNotPushed { namespace, build, why, .. } => write!(f, "build {build} in namespace {namespace}: {why}"),
-            Event::Imported { builds, destination, outcome: Ok(digest), .. } => {
+            ControllerEvent::BuildNotPushed { namespace, build, why, .. } => write!(f, "build {build} in namespace {namespace}: {why}"),
+            ControllerEvent::Imported { builds, destination, outcome: Ok(digest), .. } => {
                 write!(f, "build {} is imported into {destination}: {digest}", builds.join(", "))
             }
-            Event::Imported { builds, destination, outcome: Err(reason), .. } => {
+            ControllerEvent::Imported { builds, destination, outcome: Err(reason), .. } => {
                 write!(f, "could not import build {} into {destination}: {reason}", builds.join(", "))
             }
-            Event::Reconciled { namespace, verdict, changes, .. } => {
+            ControllerEvent::Reconciled { namespace, verdict, changes, .. } => {
                 write!(f, "namespace {namespace}: {verdict}")?;
                 for (change, failed) in changes {
                     match failed {
@@ -164,15 +164,15 @@ impl fmt::Display for Event {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for ReconcileOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Verdict::Settled => f.write_str("as it should be"),
-            Verdict::NotOurs => f.write_str("not to be linked"),
-            Verdict::Waiting(what) => write!(f, "waiting for {what}"),
-            Verdict::Failed(reason) | Verdict::Hindered(reason) => write!(f, "failed: {reason}"),
-            Verdict::Stopped(reason) => write!(f, "not begun: {reason}"),
-            Verdict::Blocked(reason) => write!(f, "needs a person: {reason}"),
+            ReconcileOutcome::Settled => f.write_str("as it should be"),
+            ReconcileOutcome::NotOurs => f.write_str("not to be linked"),
+            ReconcileOutcome::Waiting(what) => write!(f, "waiting for {what}"),
+            ReconcileOutcome::Failed(reason) | ReconcileOutcome::Hindered(reason) => write!(f, "failed: {reason}"),
+            ReconcileOutcome::Stopped(reason) => write!(f, "not begun: {reason}"),
+            ReconcileOutcome::Blocked(reason) => write!(f, "needs a person: {reason}"),
         }
     }
 }

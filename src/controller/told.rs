@@ -3,43 +3,43 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::telemetry::{Event, Verdict};
-use super::webhook::Told;
+use super::telemetry::{ControllerEvent, ReconcileOutcome};
+use super::webhook::WebhookEvent;
 use crate::ui::printable;
 
 /// Logs an event, with what it is about beside the sentence. A namespace in which nothing was to be done is no news.
-pub(crate) fn log(event: &Event) {
+pub(crate) fn log(event: &ControllerEvent) {
     let message = printable(&event.to_string());
     match event {
         // One line tells of Quay, not one for each namespace.
-        Event::Reconciled { namespace, verdict: Verdict::Hindered(_) | Verdict::Stopped(_), .. } => {
+        ControllerEvent::Reconciled { namespace, verdict: ReconcileOutcome::Hindered(_) | ReconcileOutcome::Stopped(_), .. } => {
             tracing::debug!(namespace, "{message}")
         }
-        Event::Reconciled { namespace, verdict: Verdict::Failed(reason) | Verdict::Blocked(reason), changes, .. } => {
+        ControllerEvent::Reconciled { namespace, verdict: ReconcileOutcome::Failed(reason) | ReconcileOutcome::Blocked(reason), changes, .. } => {
             tracing::warn!(namespace, reason, changes = changes.len(), "{message}");
         }
-        Event::Reconciled { namespace, changes, took, .. } if !changes.is_empty() => {
+        ControllerEvent::Reconciled { namespace, changes, took, .. } if !changes.is_empty() => {
             tracing::info!(namespace, changes = changes.len(), milliseconds = took.as_millis() as u64, "{message}");
         }
-        Event::Reconciled { namespace, .. } => tracing::debug!(namespace, "{message}"),
-        Event::BuildNotPushed { namespace, build, .. } => tracing::warn!(namespace, build, "{message}"),
-        Event::Imported { namespace, destination, outcome: Ok(digest), .. } => {
+        ControllerEvent::Reconciled { namespace, .. } => tracing::debug!(namespace, "{message}"),
+        ControllerEvent::BuildNotPushed { namespace, build, .. } => tracing::warn!(namespace, build, "{message}"),
+        ControllerEvent::Imported { namespace, destination, outcome: Ok(digest), .. } => {
             tracing::info!(namespace, destination, digest, "{message}");
         }
-        Event::Imported { namespace, destination, outcome: Err(reason), .. } => {
+        ControllerEvent::Imported { namespace, destination, outcome: Err(reason), .. } => {
             tracing::warn!(namespace, destination, reason, "{message}");
         }
-        Event::LeftBehind { namespace, organization, why, .. } => {
+        ControllerEvent::LeftBehind { namespace, organization, why, .. } => {
             tracing::warn!(namespace, organization, reason = why, "{message}");
         }
-        Event::Unread(_)
-        | Event::Warning(_)
-        | Event::ConditionsUnwritten { .. }
-        | Event::Integration { quay: Err(_) }
-        | Event::Quay { trouble: Some(_) } => {
+        ControllerEvent::Unread(_)
+        | ControllerEvent::Warning(_)
+        | ControllerEvent::ConditionsUnwritten { .. }
+        | ControllerEvent::Integration { quay: Err(_) }
+        | ControllerEvent::Quay { trouble: Some(_) } => {
             tracing::warn!("{message}");
         }
-        Event::Synced { .. } | Event::Integration { quay: Ok(_) } | Event::Quay { trouble: None } | Event::Leading(_) => {
+        ControllerEvent::Synced { .. } | ControllerEvent::Integration { quay: Ok(_) } | ControllerEvent::Quay { trouble: None } | ControllerEvent::Leading(_) => {
             tracing::info!("{message}");
         }
     }
@@ -62,7 +62,7 @@ struct Period {
 
 /// Whether to log something.
 #[derive(Debug, PartialEq, Eq)]
-enum Share {
+enum LogShare {
     /// Yes, after so many that were left out.
     Log {
         left_out: u64,
@@ -71,7 +71,7 @@ enum Share {
 }
 
 impl Period {
-    fn share(&mut self, now: Instant) -> Share {
+    fn share(&mut self, now: Instant) -> LogShare {
         let mut left_out = 0;
         if self.began.is_none_or(|began| now.duration_since(began) >= LOG_PERIOD) {
             left_out = std::mem::take(self).left_out;
@@ -79,27 +79,27 @@ impl Period {
         }
         if self.logged < MAX_LOGGED_REVIEWS {
             self.logged += 1;
-            return Share::Log { left_out };
+            return LogShare::Log { left_out };
         }
         self.left_out += 1;
-        Share::LeaveOut
+        LogShare::LeaveOut
     }
 }
 
 impl ReviewLog {
     /// Logs what the webhook tells, or a sample of it where that is much.
-    pub(crate) fn log(&self, told: &Told) {
+    pub(crate) fn log(&self, told: &WebhookEvent) {
         let share = self.0.lock().unwrap_or_else(PoisonError::into_inner).share(Instant::now());
-        let Share::Log { left_out } = share else { return };
+        let LogShare::Log { left_out } = share else { return };
         if left_out > 0 {
             tracing::info!(left_out, "more reviews than are logged one by one");
         }
         match told {
-            Told::Reviewed { namespace, name, outcome, warning, .. } => {
+            WebhookEvent::Reviewed { namespace, name, outcome, warning, .. } => {
                 let (outcome, warning) = (outcome.as_str(), warning.as_deref().unwrap_or_default());
                 tracing::info!(namespace, build = name, outcome, warning, "a build was reviewed");
             }
-            Told::CertificateUnusable { reason } => tracing::error!(reason, "the webhook's certificate cannot be used"),
+            WebhookEvent::CertificateUnusable { reason } => tracing::error!(reason, "the webhook's certificate cannot be used"),
         }
     }
 }
@@ -112,12 +112,12 @@ mod tests {
     fn logs_a_sample_of_many_reviews_and_counts_the_rest() {
         let (mut period, start) = (Period::default(), Instant::now());
         for _ in 0..MAX_LOGGED_REVIEWS {
-            assert_eq!(period.share(start), Share::Log { left_out: 0 });
+            assert_eq!(period.share(start), LogShare::Log { left_out: 0 });
         }
         for _ in 0..5 {
-            assert_eq!(period.share(start), Share::LeaveOut);
+            assert_eq!(period.share(start), LogShare::LeaveOut);
         }
-        assert_eq!(period.share(start + LOG_PERIOD), Share::Log { left_out: 5 });
-        assert_eq!(period.share(start + LOG_PERIOD), Share::Log { left_out: 0 });
+        assert_eq!(period.share(start + LOG_PERIOD), LogShare::Log { left_out: 5 });
+        assert_eq!(period.share(start + LOG_PERIOD), LogShare::Log { left_out: 0 });
     }
 }

@@ -14,16 +14,16 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::connection::{Failure, Line, by_proxy, failure};
+use super::connection::{TransportFailure, CircuitBreaker, by_proxy, failure};
 use super::error::{ErrorKind, QuayError, is_readonly};
 use super::{Quay, bearer};
-use crate::bridge::integration::{Step, Trouble};
+use crate::bridge::integration::{ConnectionStage, QuayProblem};
 use crate::bridge::snapshot::Login;
-use crate::observe::{Request, Side, quay_kind};
+use crate::observe::{ObservedRequest, Side, quay_kind};
 use crate::pause;
 
 /// The pauses after the first tries of a call. The last try has none.
-const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
+const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
 /// More than any list of Quay's holds: a page has at most 100 repositories or tags, and robot accounts with their permissions
 /// take some 200 bytes each.
 const MAX_BODY_BYTES: usize = 32 << 20;
@@ -38,7 +38,7 @@ pub(super) struct Call {
     /// Headers beside those that every call has.
     headers: HeaderMap,
     body: Option<Body>,
-    repeat: Repeat,
+    repeat: RetryPolicy,
     /// Its 401 says nothing about the token.
     shrugs_at_401: bool,
 }
@@ -51,7 +51,7 @@ enum Body {
 
 /// When a call may be made again.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Repeat {
+enum RetryPolicy {
     /// Making it twice has the effect of making it once.
     Freely,
     /// Only when it is certain that it was not applied.
@@ -71,7 +71,7 @@ pub(super) enum Credentials {
 }
 
 /// An answer, of whatever status.
-pub(super) struct Answer {
+pub(super) struct QuayResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: String,
@@ -86,7 +86,7 @@ impl Call {
             credentials,
             headers: HeaderMap::new(),
             body: None,
-            repeat: Repeat::Freely,
+            repeat: RetryPolicy::Freely,
             shrugs_at_401: false,
         }
     }
@@ -112,12 +112,12 @@ impl Call {
     }
 
     pub(super) fn not_repeatable(mut self) -> Self {
-        self.repeat = Repeat::IfRefused;
+        self.repeat = RetryPolicy::IfRefused;
         self
     }
 
     pub(super) fn never_repeated(mut self) -> Self {
-        self.repeat = Repeat::Never;
+        self.repeat = RetryPolicy::Never;
         self
     }
 
@@ -136,32 +136,32 @@ impl Call {
     }
 
     fn is_repeatable(&self) -> bool {
-        self.repeat == Repeat::Freely
+        self.repeat == RetryPolicy::Freely
     }
 
     /// Whether an answer, or the lack of one, is worth another try before the time of the call is over.
-    fn is_worth_repeating(&self, outcome: &Result<Answer, Failure>, line: &Line) -> bool {
+    fn is_worth_repeating(&self, outcome: &Result<QuayResponse, TransportFailure>, line: &CircuitBreaker) -> bool {
         match outcome {
             Ok(answer) => self.is_repeatable() && answer.is_of_a_gateway(),
-            Err(Failure::Broken(_)) => self.is_repeatable(),
+            Err(TransportFailure::Broken(_)) => self.is_repeatable(),
             // Nothing was sent. A server that has answered before may be back in a moment.
-            Err(Failure::Unreachable(..)) => line.has_answered(),
+            Err(TransportFailure::Unreachable(..)) => line.has_answered(),
             Err(_) => false,
         }
     }
 
     /// Whether the call may be made again after a pause that an answer asks for.
-    fn may_be_repeated_after(&self, answer: &Answer) -> bool {
+    fn may_be_repeated_after(&self, answer: &QuayResponse) -> bool {
         match self.repeat {
-            Repeat::Freely => true,
+            RetryPolicy::Freely => true,
             // The proxy in front of Quay counts requests; the one it refuses was not applied (sample 586).
-            Repeat::IfRefused => answer.status == StatusCode::TOO_MANY_REQUESTS,
-            Repeat::Never => false,
+            RetryPolicy::IfRefused => answer.status == StatusCode::TOO_MANY_REQUESTS,
+            RetryPolicy::Never => false,
         }
     }
 }
 
-impl Answer {
+impl QuayResponse {
     /// Whether it is of a proxy that got none from Quay (sample 690). Read-only mode is Quay's own word.
     fn is_of_a_gateway(&self) -> bool {
         matches!(self.status.as_u16(), 502..=504) && !is_readonly(&self.body)
@@ -215,7 +215,7 @@ impl Quay {
     }
 
     /// Makes a call to the API and learns from a refusal.
-    pub(super) async fn send(&self, call: &Call) -> Result<Answer, QuayError> {
+    pub(super) async fn send(&self, call: &Call) -> Result<QuayResponse, QuayError> {
         let answer = self.exchange(call, &self.0.api).await?;
         if answer.status.is_success() {
             return Ok(answer);
@@ -225,8 +225,8 @@ impl Quay {
             ErrorKind::Unauthorized if matches!(call.credentials, Credentials::Token) && !call.shrugs_at_401 => {
                 self.learn_refusal(&error);
             }
-            ErrorKind::ReadOnly => self.learn(Trouble::ReadOnly),
-            ErrorKind::RobotsDisallowed => self.learn(Trouble::RobotsDisallowed),
+            ErrorKind::ReadOnly => self.learn(QuayProblem::ReadOnly),
+            ErrorKind::RobotsDisallowed => self.learn(QuayProblem::RobotsDisallowed),
             _ => {}
         }
         Err(error)
@@ -235,18 +235,18 @@ impl Quay {
     /// No call with this token makes sense any more.
     pub(super) fn learn_refusal(&self, error: &QuayError) {
         if error.kind == ErrorKind::Unauthorized {
-            self.0.api.cut(Trouble::TokenRefused { reason: error.reason.clone() });
+            self.0.api.cut(QuayProblem::TokenRefused { reason: error.reason.clone() });
         }
     }
 
     /// Makes a call as often as it takes and may; the answer is of any status.
     ///
     /// The place is kept over the pauses. The pauses that Quay asks for are no part of the call's time.
-    pub(super) async fn exchange(&self, call: &Call, line: &Line) -> Result<Answer, QuayError> {
+    pub(super) async fn exchange(&self, call: &Call, line: &CircuitBreaker) -> Result<QuayResponse, QuayError> {
         let authorization = self.authorization(call)?;
         let throttle = &self.0.throttle;
         let _place = throttle.enter().await;
-        let (mut left, mut pauses) = (self.0.timeout, PAUSES.into_iter());
+        let (mut left, mut pauses) = (self.0.timeout, RETRY_DELAYS.into_iter());
         let (outcome, began) = loop {
             throttle.wait().await;
             // Looked at only now: others may have found out while this one waited.
@@ -263,7 +263,7 @@ impl Quay {
                     Some(_) => {}
                     None => throttle.answered(began, took, self.0.timeout),
                 },
-                Err(Failure::Overdue(_)) => throttle.overdue(began),
+                Err(TransportFailure::Overdue(_)) => throttle.overdue(began),
                 Err(_) => {}
             }
             let is_worth_repeating = call.is_worth_repeating(&outcome, line);
@@ -279,7 +279,7 @@ impl Quay {
             Ok(answer) if answer.is_of_a_gateway() => {
                 let reason = format!("a proxy answered {} in Quay's place", answer.status);
                 if call.is_repeatable() && line.unanswered(&reason, began) {
-                    return Err(QuayError::new(&call.what, ErrorKind::Unreachable(Step::Http), reason));
+                    return Err(QuayError::new(&call.what, ErrorKind::Unreachable(ConnectionStage::Http), reason));
                 }
                 Ok(answer)
             }
@@ -287,30 +287,30 @@ impl Quay {
                 line.answered();
                 Ok(answer)
             }
-            Err(Failure::Broken(reason)) => {
+            Err(TransportFailure::Broken(reason)) => {
                 // A single try proves little: with HTTP/2 all calls under way break together.
                 let is_down = call.is_repeatable() && line.unanswered(&reason, began);
-                let kind = if is_down { ErrorKind::Unreachable(Step::Http) } else { ErrorKind::Server };
+                let kind = if is_down { ErrorKind::Unreachable(ConnectionStage::Http) } else { ErrorKind::Server };
                 Err(QuayError::new(&call.what, kind, reason))
             }
-            Err(Failure::Overdue(reason)) => {
+            Err(TransportFailure::Overdue(reason)) => {
                 let is_down = line.unanswered(&reason, began);
-                let kind = if is_down { ErrorKind::Unreachable(Step::Http) } else { ErrorKind::Server };
+                let kind = if is_down { ErrorKind::Unreachable(ConnectionStage::Http) } else { ErrorKind::Server };
                 Err(QuayError::new(&call.what, kind, reason))
             }
-            Err(Failure::Untrusted(reason)) => {
-                line.cut(Trouble::Untrusted { reason: reason.clone() });
+            Err(TransportFailure::Untrusted(reason)) => {
+                line.cut(QuayProblem::Untrusted { reason: reason.clone() });
                 Err(QuayError::new(&call.what, ErrorKind::Untrusted, reason))
             }
-            Err(Failure::Unreachable(step, reason)) => {
-                line.cut(Trouble::Unreachable { step, reason: reason.clone() });
+            Err(TransportFailure::Unreachable(step, reason)) => {
+                line.cut(QuayProblem::Unreachable { step, reason: reason.clone() });
                 Err(QuayError::new(&call.what, ErrorKind::Unreachable(step), reason))
             }
         }
     }
 
     /// Makes a call once.
-    async fn attempt(&self, call: &Call, authorization: Option<HeaderValue>, deadline: Instant) -> Result<Answer, Failure> {
+    async fn attempt(&self, call: &Call, authorization: Option<HeaderValue>, deadline: Instant) -> Result<QuayResponse, TransportFailure> {
         let mut request = self.0.http.request(call.method.clone(), call.url.clone()).headers(call.headers.clone());
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
@@ -331,25 +331,25 @@ impl Quay {
                 }
                 body.extend_from_slice(&chunk);
             }
-            Ok(Some(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() }))
+            Ok(Some(QuayResponse { status, headers, body: String::from_utf8_lossy(&body).into_owned() }))
         });
         let outcome = match answer.await {
             Ok(Ok(Some(answer))) => Ok(answer),
             Ok(Ok(None)) => {
                 let most = MAX_BODY_BYTES >> 20;
-                Err(Failure::Broken(format!("the answer is larger than {most} MiB, and was not read to its end")))
+                Err(TransportFailure::Broken(format!("the answer is larger than {most} MiB, and was not read to its end")))
             }
             Ok(Err(error)) => Err(failure(&error, &call.url, &self.0.proxies, deadline).await),
             Err(_) => {
                 let way = by_proxy(&call.url, &self.0.proxies);
-                Err(Failure::Overdue(format!("no answer within {:?}{way}", self.0.timeout)))
+                Err(TransportFailure::Overdue(format!("no answer within {:?}{way}", self.0.timeout)))
             }
         };
         // The query is left out: it is long, and it may hold what is nobody's business.
         let (status, path) = (outcome.as_ref().ok().map(|answer| answer.status.as_u16()), call.url.path());
         let took = started.elapsed();
         tracing::debug!(method = %call.method, path, status, elapsed = ?took, "quay");
-        self.0.eye.tell(|| Request { side: Side::Quay, kind: quay_kind(call.method.as_str(), path), status, took });
+        self.0.eye.tell(|| ObservedRequest { side: Side::Quay, kind: quay_kind(call.method.as_str(), path), status, took });
         outcome
     }
 

@@ -19,11 +19,11 @@ use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::BasicConstraints;
 use x509_cert::time::Time;
 
-use super::connection::{self, Failure, failure};
+use super::connection::{self, TransportFailure, failure};
 use super::error::{ErrorKind, OptionsError, QuayError};
-use crate::bridge::integration::Step;
+use crate::bridge::integration::ConnectionStage;
 use crate::bridge::names::QuayUrl;
-use crate::proxy::Rules;
+use crate::proxy::ProxyRules;
 
 /// The characters of a line of PEM (RFC 7468).
 const PEM_WIDTH: usize = 64;
@@ -74,8 +74,8 @@ pub async fn presented_chain(url: &QuayUrl, timeout: Duration) -> Result<Vec<Cer
     if url.is_plain_http() {
         return Err(refused(ErrorKind::PlainHttp, "the address is http://, which has none".into()));
     }
-    let witness = Arc::new(Witness::new());
-    let proxies = Rules::of(|name| std::env::var(name).ok());
+    let witness = Arc::new(CapturingVerifier::new());
+    let proxies = ProxyRules::of(|name| std::env::var(name).ok());
     let http = client(Arc::clone(&witness), &proxies, timeout).map_err(|reason| refused(ErrorKind::Unexpected, reason))?;
     let deadline = Instant::now() + timeout;
     let outcome = http.get(url.as_url().clone()).timeout(timeout).send().await;
@@ -88,9 +88,9 @@ pub async fn presented_chain(url: &QuayUrl, timeout: Duration) -> Result<Vec<Cer
         return Err(refused(ErrorKind::Unexpected, "the connection showed none".into()));
     };
     Err(match failure(&error, url.as_url(), &proxies, deadline).await {
-        Failure::Unreachable(step, reason) => refused(ErrorKind::Unreachable(step), reason),
-        Failure::Untrusted(reason) | Failure::Broken(reason) | Failure::Overdue(reason) => {
-            refused(ErrorKind::Unreachable(Step::Tls), reason)
+        TransportFailure::Unreachable(step, reason) => refused(ErrorKind::Unreachable(step), reason),
+        TransportFailure::Untrusted(reason) | TransportFailure::Broken(reason) | TransportFailure::Overdue(reason) => {
+            refused(ErrorKind::Unreachable(ConnectionStage::Tls), reason)
         }
     })
 }
@@ -134,18 +134,18 @@ pub fn left_out_warning(file: &str, labels: &[String]) -> Option<String> {
 
 /// Takes down the certificates and trusts none, which ends the handshake.
 #[derive(Debug)]
-struct Witness {
+struct CapturingVerifier {
     provider: Arc<CryptoProvider>,
     seen: Mutex<Vec<Vec<u8>>>,
 }
 
-impl Witness {
+impl CapturingVerifier {
     fn new() -> Self {
         Self { provider: Arc::new(default_provider()), seen: Mutex::default() }
     }
 }
 
-impl ServerCertVerifier for Witness {
+impl ServerCertVerifier for CapturingVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -183,7 +183,7 @@ impl ServerCertVerifier for Witness {
 }
 
 /// The HTTP client is asked, and no bare connection, since it knows the way through a proxy.
-fn client(witness: Arc<Witness>, proxies: &Rules, timeout: Duration) -> Result<reqwest::Client, String> {
+fn client(witness: Arc<CapturingVerifier>, proxies: &ProxyRules, timeout: Duration) -> Result<reqwest::Client, String> {
     let config = ClientConfig::builder_with_provider(Arc::clone(&witness.provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?

@@ -10,20 +10,20 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use crate::bridge::integration::{Step, Trouble};
-use crate::proxy::{self, Rules};
+use crate::bridge::integration::{ConnectionStage, QuayProblem};
+use crate::proxy::{self, ProxyRules};
 
 /// So many calls in a row without an answer mean that nobody is there.
-const PATIENCE: usize = 3;
+const FAILURE_THRESHOLD: usize = 3;
 
 /// Stands for a proxy whose address is none: TCP's port 0, to which nothing connects.
 const NOT_A_PROXY: &str = "http://127.0.0.1:0";
 
 /// Why a request got no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum TransportFailure {
     /// No connection; how far it came, and why no further. The next call fares no better.
-    Unreachable(Step, String),
+    Unreachable(ConnectionStage, String),
     /// The certificate is not trusted: whose, and why. The next call fares no better.
     Untrusted(String),
     /// A connection that broke before the whole answer was there. The request may have been applied.
@@ -33,7 +33,7 @@ pub(super) enum Failure {
 }
 
 /// Has a client go by the proxies that the environment names, as `oc` does.
-pub(super) fn by_proxies(builder: ClientBuilder, proxies: &Rules) -> ClientBuilder {
+pub(super) fn by_proxies(builder: ClientBuilder, proxies: &ProxyRules) -> ClientBuilder {
     let proxies = proxies.clone();
     builder.no_proxy().proxy(Proxy::custom(move |url| {
         let proxy = proxies.proxy(&url.as_str().parse().ok()?);
@@ -45,7 +45,7 @@ pub(super) fn by_proxies(builder: ClientBuilder, proxies: &Rules) -> ClientBuild
 }
 
 /// The proxy on the way to an address, for a sentence about a failure; empty if there is none.
-pub(super) fn by_proxy(url: &Url, proxies: &Rules) -> String {
+pub(super) fn by_proxy(url: &Url, proxies: &ProxyRules) -> String {
     match url.as_str().parse().map(|url| proxies.proxy(&url)) {
         Ok(Ok(Some(proxy))) => format!(" by way of proxy {}", proxy::shown(&proxy)),
         Ok(Err(problem)) => format!(": {problem}"),
@@ -54,50 +54,50 @@ pub(super) fn by_proxy(url: &Url, proxies: &Rules) -> String {
 }
 
 /// Reads the chain of causes of an error of the HTTP client.
-pub(super) async fn failure(error: &reqwest::Error, url: &Url, proxies: &Rules, deadline: Instant) -> Failure {
+pub(super) async fn failure(error: &reqwest::Error, url: &Url, proxies: &ProxyRules, deadline: Instant) -> TransportFailure {
     match failure_of_connection(error, url, proxies, deadline).await {
-        Failure::Unreachable(step, reason) => Failure::Unreachable(step, format!("{reason}{}", by_proxy(url, proxies))),
+        TransportFailure::Unreachable(step, reason) => TransportFailure::Unreachable(step, format!("{reason}{}", by_proxy(url, proxies))),
         failure => failure,
     }
 }
 
-async fn failure_of_connection(error: &reqwest::Error, url: &Url, proxies: &Rules, deadline: Instant) -> Failure {
+async fn failure_of_connection(error: &reqwest::Error, url: &Url, proxies: &ProxyRules, deadline: Instant) -> TransportFailure {
     if !error.is_connect() {
-        return Failure::Broken(format!("the connection broke before Quay answered ({})", deepest(error)));
+        return TransportFailure::Broken(format!("the connection broke before Quay answered ({})", deepest(error)));
     }
     match causes(error).find_map(|cause| cause.downcast_ref()) {
         Some(TlsError::InvalidCertificate(why)) => {
-            return Failure::Untrusted(distrust(why, url.host_str().unwrap_or_default()));
+            return TransportFailure::Untrusted(distrust(why, url.host_str().unwrap_or_default()));
         }
         Some(TlsError::InvalidMessage(_)) => {
-            return Failure::Unreachable(Step::Tls, "what answers there does not speak TLS".into());
+            return TransportFailure::Unreachable(ConnectionStage::Tls, "what answers there does not speak TLS".into());
         }
-        Some(other) => return Failure::Unreachable(Step::Tls, other.to_string()),
+        Some(other) => return TransportFailure::Unreachable(ConnectionStage::Tls, other.to_string()),
         None => {}
     }
     if error.is_timeout() {
         let is_straight = by_proxy(url, proxies).is_empty();
-        let step = if is_straight { locate(url, deadline).await } else { Step::Connect };
-        return Failure::Unreachable(step, "no connection in time".into());
+        let step = if is_straight { locate(url, deadline).await } else { ConnectionStage::Connect };
+        return TransportFailure::Unreachable(step, "no connection in time".into());
     }
     // The connector's error type is private; its texts are these.
     let says = |words: &str| causes(error).any(|cause| cause.to_string().starts_with(words));
     let step = if says("dns error") {
-        Step::Name
+        ConnectionStage::Name
     } else if says("tls handshake") {
-        Step::Tls
+        ConnectionStage::Tls
     } else {
-        Step::Connect
+        ConnectionStage::Connect
     };
-    Failure::Unreachable(step, deepest(error))
+    TransportFailure::Unreachable(step, deepest(error))
 }
 
 /// Where a connection hangs that was not there in time: at TLS if another one opens, else before.
-async fn locate(url: &Url, deadline: Instant) -> Step {
+async fn locate(url: &Url, deadline: Instant) -> ConnectionStage {
     let address = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
     match timeout_at(deadline, TcpStream::connect(address)).await {
-        Ok(Ok(_)) => Step::Tls,
-        _ => Step::Connect,
+        Ok(Ok(_)) => ConnectionStage::Tls,
+        _ => ConnectionStage::Connect,
     }
 }
 
@@ -136,13 +136,13 @@ fn distrust(why: &CertificateError, host: &str) -> String {
 
 /// What is known about a server that may have stopped answering, so that thousands of calls do not each find out.
 #[derive(Debug)]
-pub(super) struct Line {
-    silence: Mutex<Silence>,
-    down: OnceLock<Trouble>,
+pub(super) struct CircuitBreaker {
+    silence: Mutex<UnansweredFailure>,
+    down: OnceLock<QuayProblem>,
 }
 
 #[derive(Debug)]
-struct Silence {
+struct UnansweredFailure {
     has_answered: bool,
     /// Calls in a row that got no answer. Those under way together count once.
     calls: usize,
@@ -150,28 +150,28 @@ struct Silence {
     counted: Option<Instant>,
 }
 
-impl Default for Line {
+impl Default for CircuitBreaker {
     fn default() -> Self {
         // Who has never answered gets no patience.
-        let silence = Silence { has_answered: false, calls: PATIENCE - 1, counted: None };
+        let silence = UnansweredFailure { has_answered: false, calls: FAILURE_THRESHOLD - 1, counted: None };
         Self { silence: Mutex::new(silence), down: OnceLock::new() }
     }
 }
 
-impl Line {
+impl CircuitBreaker {
     /// Why no call makes sense any more, if so.
-    pub(super) fn down(&self) -> Option<&Trouble> {
+    pub(super) fn down(&self) -> Option<&QuayProblem> {
         self.down.get()
     }
 
     /// No call makes sense any more. The first reason stays.
-    pub(super) fn cut(&self, trouble: Trouble) {
+    pub(super) fn cut(&self, trouble: QuayProblem) {
         self.down.get_or_init(|| trouble);
     }
 
     /// There was an answer.
     pub(super) fn answered(&self) {
-        *self.silence() = Silence { has_answered: true, calls: 0, counted: None };
+        *self.silence() = UnansweredFailure { has_answered: true, calls: 0, counted: None };
     }
 
     /// Whether there ever was an answer.
@@ -179,7 +179,7 @@ impl Line {
         self.silence().has_answered
     }
 
-    fn silence(&self) -> MutexGuard<'_, Silence> {
+    fn silence(&self) -> MutexGuard<'_, UnansweredFailure> {
         self.silence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -191,10 +191,10 @@ impl Line {
             if silence.counted.is_none_or(|counted| began >= counted) {
                 (silence.calls, silence.counted) = (silence.calls + 1, Some(Instant::now()));
             }
-            silence.calls >= PATIENCE
+            silence.calls >= FAILURE_THRESHOLD
         };
         if is_one_too_many {
-            self.cut(Trouble::Unreachable { step: Step::Http, reason: reason.into() });
+            self.cut(QuayProblem::Unreachable { step: ConnectionStage::Http, reason: reason.into() });
         }
         is_one_too_many
     }
@@ -214,15 +214,15 @@ mod tests {
 
     #[test]
     fn silence_is_borne_only_from_those_who_have_answered_before() {
-        let stranger = Line::default();
+        let stranger = CircuitBreaker::default();
         assert!(stranger.unanswered("closed", Instant::now()));
-        assert_eq!(stranger.down(), Some(&Trouble::Unreachable { step: Step::Http, reason: "closed".into() }));
+        assert_eq!(stranger.down(), Some(&QuayProblem::Unreachable { step: ConnectionStage::Http, reason: "closed".into() }));
 
-        let known = Line::default();
+        let known = CircuitBreaker::default();
         known.answered();
         assert!(known.has_answered() && !stranger.has_answered());
         assert_eq!([(); 3].map(|()| known.unanswered("closed", Instant::now())), [false, false, true]);
-        let known = Line::default();
+        let known = CircuitBreaker::default();
         for _ in 0..10 {
             known.answered();
             assert!(!known.unanswered("closed", Instant::now()));

@@ -7,7 +7,7 @@ use super::Quay;
 use super::error::{ErrorKind, QuayError};
 use super::inspect::Features;
 use super::wire;
-use crate::bridge::integration::Trouble;
+use crate::bridge::integration::QuayProblem;
 
 /// What is known about the token's user.
 #[derive(Debug)]
@@ -42,8 +42,8 @@ impl Quay {
     }
 
     /// Whether an outage is over: Quay takes writes again, or answers and accepts the token. Costs a call, or two.
-    pub async fn is_over(&self, outage: &Trouble) -> bool {
-        if *outage == Trouble::ReadOnly {
+    pub async fn is_over(&self, outage: &QuayProblem) -> bool {
+        if *outage == QuayProblem::ReadOnly {
             return self.config().await.is_ok_and(|config| !config.is_readonly());
         }
         match self.whoami().await {
@@ -101,7 +101,7 @@ impl Quay {
 }
 
 /// What stands in the way of creating organizations.
-pub(super) fn user_troubles(user: &wire::User, features: &Features) -> Vec<Trouble> {
+pub(super) fn user_troubles(user: &wire::User, features: &Features) -> Vec<QuayProblem> {
     let mut troubles = Vec::new();
     // Without user:admin the answer holds little more than the name (sample 110).
     if user.email.is_none() && user.is_me.is_none() {
@@ -114,8 +114,8 @@ pub(super) fn user_troubles(user: &wire::User, features: &Features) -> Vec<Troub
     troubles
 }
 
-fn may_not_create_organizations(user: &wire::User) -> Trouble {
-    Trouble::UserLacksRight { user: user.username.clone(), right: "create organizations".into() }
+fn may_not_create_organizations(user: &wire::User) -> QuayProblem {
+    QuayProblem::UserLacksRight { user: user.username.clone(), right: "create organizations".into() }
 }
 
 /// Whether the user may administer the organization and just the token may not. Quay answers `is_admin` and
@@ -127,6 +127,6 @@ pub(super) fn lacks_org_admin(name: &str, view: &wire::Organization, user: Optio
     is_owner || (belongs && !view.is_member)
 }
 
-pub(super) fn lacks(scope: &str) -> Trouble {
-    Trouble::TokenLacksScope { scope: scope.into() }
+pub(super) fn lacks(scope: &str) -> QuayProblem {
+    QuayProblem::TokenLacksScope { scope: scope.into() }
 }

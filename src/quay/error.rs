@@ -4,11 +4,11 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::bridge::integration::{Step, Trouble};
-use crate::bridge::snapshot::{Unread, UnreadKind};
+use crate::bridge::integration::{ConnectionStage, QuayProblem};
+use crate::bridge::snapshot::{ReadError, ReadErrorKind};
 
 /// The most characters of Quay's message that are quoted.
-const LONGEST_QUOTE: usize = 200;
+const MAX_QUOTE_CHARS: usize = 200;
 
 /// Options that no call can succeed with.
 #[derive(Debug, Error)]
@@ -45,7 +45,7 @@ pub struct QuayError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
     /// Nobody answers; where it stopped.
-    Unreachable(Step),
+    Unreachable(ConnectionStage),
     /// The certificate is not trusted.
     Untrusted,
     /// The token is not accepted.
@@ -84,14 +84,14 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Whether it is about every call, not just this one. Such a failure is a [`Trouble`] of its own.
+    /// Whether it is about every call, not just this one. Such a failure is a [`QuayProblem`] of its own.
     pub fn is_general(self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Untrusted | Self::Unauthorized | Self::Skipped)
     }
 
     /// Whether a write may have been done all the same.
     pub(super) fn is_uncertain(self) -> bool {
-        matches!(self, Self::Unreachable(Step::Http) | Self::Server)
+        matches!(self, Self::Unreachable(ConnectionStage::Http) | Self::Server)
     }
 }
 
@@ -101,10 +101,10 @@ impl QuayError {
     }
 
     /// A call that was not made.
-    pub(super) fn skipped(call: &str, trouble: &Trouble) -> Self {
+    pub(super) fn skipped(call: &str, trouble: &QuayProblem) -> Self {
         let reason = match trouble {
-            Trouble::Unreachable { step, reason } => format!("not asked, since Quay does not answer ({step}: {reason})"),
-            Trouble::Untrusted { reason } => format!("not asked, since {reason}"),
+            QuayProblem::Unreachable { step, reason } => format!("not asked, since Quay does not answer ({step}: {reason})"),
+            QuayProblem::Untrusted { reason } => format!("not asked, since {reason}"),
             _ => "not asked, since Quay does not accept the token".into(),
         };
         Self::new(call, ErrorKind::Skipped, reason)
@@ -133,14 +133,14 @@ impl QuayError {
 /// A proxy's page, a login page, or another program under the same address.
 const NOT_QUAY: &str = "the address answered something that is not Quay's API";
 
-impl From<QuayError> for Unread {
+impl From<QuayError> for ReadError {
     fn from(error: QuayError) -> Self {
         let kind = match error.kind {
-            ErrorKind::Forbidden => UnreadKind::Forbidden,
-            kind if kind.is_general() => UnreadKind::Skipped,
-            _ => UnreadKind::Failed,
+            ErrorKind::Forbidden => ReadErrorKind::Forbidden,
+            kind if kind.is_general() => ReadErrorKind::Skipped,
+            _ => ReadErrorKind::Failed,
         };
-        Unread { call: error.call, reason: error.reason, kind }
+        ReadError { call: error.call, reason: error.reason, kind }
     }
 }
 
@@ -181,7 +181,7 @@ pub(super) fn message(body: &str) -> Option<String> {
 pub(super) fn one_line(text: &str) -> Option<String> {
     let line = text.trim().lines().next()?;
     let clean = line.chars().map(|c| if c.is_control() { ' ' } else { c });
-    Some(clean.take(LONGEST_QUOTE).collect::<String>().trim_end().to_owned())
+    Some(clean.take(MAX_QUOTE_CHARS).collect::<String>().trim_end().to_owned())
 }
 
 #[cfg(test)]
@@ -239,20 +239,20 @@ mod tests {
         let error = refused(400, r#"{"message":"duplicate key\nDETAIL: Key (email)\u001b[31m"}"#);
         assert_eq!(error.reason, "Quay answered 400: duplicate key");
         assert_eq!(one_line("a\u{1b}[31mb\tc"), Some("a [31mb c".into()));
-        assert_eq!(one_line(&"x".repeat(1000)).unwrap().len(), LONGEST_QUOTE);
+        assert_eq!(one_line(&"x".repeat(1000)).unwrap().len(), MAX_QUOTE_CHARS);
         assert_eq!(one_line("  \n"), None);
     }
 
     #[test]
     fn what_is_reported_by_itself_is_skipped_and_what_is_refused_is_forbidden() {
-        let kind = |kind| Unread::from(QuayError::new("list", kind, "why")).kind;
-        assert_eq!(kind(ErrorKind::Unauthorized), UnreadKind::Skipped);
-        assert_eq!(kind(ErrorKind::Unreachable(Step::Name)), UnreadKind::Skipped);
-        assert_eq!(kind(ErrorKind::Untrusted), UnreadKind::Skipped);
-        assert_eq!(kind(ErrorKind::Skipped), UnreadKind::Skipped);
-        assert_eq!(kind(ErrorKind::Forbidden), UnreadKind::Forbidden);
-        assert_eq!(kind(ErrorKind::Server), UnreadKind::Failed);
-        assert_eq!(kind(ErrorKind::Unexpected), UnreadKind::Failed);
-        assert_eq!(kind(ErrorKind::NotFound), UnreadKind::Failed);
+        let kind = |kind| ReadError::from(QuayError::new("list", kind, "why")).kind;
+        assert_eq!(kind(ErrorKind::Unauthorized), ReadErrorKind::Skipped);
+        assert_eq!(kind(ErrorKind::Unreachable(ConnectionStage::Name)), ReadErrorKind::Skipped);
+        assert_eq!(kind(ErrorKind::Untrusted), ReadErrorKind::Skipped);
+        assert_eq!(kind(ErrorKind::Skipped), ReadErrorKind::Skipped);
+        assert_eq!(kind(ErrorKind::Forbidden), ReadErrorKind::Forbidden);
+        assert_eq!(kind(ErrorKind::Server), ReadErrorKind::Failed);
+        assert_eq!(kind(ErrorKind::Unexpected), ReadErrorKind::Failed);
+        assert_eq!(kind(ErrorKind::NotFound), ReadErrorKind::Failed);
     }
 }

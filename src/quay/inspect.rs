@@ -10,7 +10,7 @@ use super::Quay;
 use super::call::{Call, Credentials};
 use super::error::{ErrorKind, QuayError};
 use super::wire;
-use crate::bridge::integration::Trouble;
+use crate::bridge::integration::QuayProblem;
 
 /// Where a Quay answers with a token that its own pages show (`LOCAL_OAUTH_HANDLER` in sample 003).
 const LOCAL_OAUTH_HANDLER: &str = "oauth/localapp";
@@ -21,12 +21,12 @@ pub struct Inspection {
     /// Its services that are down, by Quay's names for them (sample 001).
     pub health: Result<Vec<String>, QuayError>,
     /// What its configuration says.
-    pub about: Result<About, QuayError>,
+    pub about: Result<ServerInfo, QuayError>,
 }
 
 /// What Quay tells everybody about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct About {
+pub struct ServerInfo {
     /// Its version as it gives it, `Quay v3.17.4`; not in 3.12, and not always truthful.
     pub version: Option<String>,
     /// It is in read-only mode.
@@ -96,9 +96,9 @@ impl Quay {
     ///
     /// # Errors
     /// When it does not answer, or is no Quay.
-    pub async fn about(&self) -> Result<About, QuayError> {
+    pub async fn about(&self) -> Result<ServerInfo, QuayError> {
         let config = self.config().await?;
-        Ok(About {
+        Ok(ServerInfo {
             version: config.version_number.clone(),
             read_only: config.is_readonly(),
             own_host: config.config.server_hostname.clone(),
@@ -116,7 +116,7 @@ impl Quay {
         let read = || async {
             let config: wire::Config = self.fetch(&self.public(&["config"], "read Quay's configuration")).await?;
             if config.is_readonly() {
-                self.learn(Trouble::ReadOnly);
+                self.learn(QuayProblem::ReadOnly);
             }
             Ok(config)
         };

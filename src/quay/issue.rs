@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
 use super::Quay;
-use super::call::{Answer, Call, Credentials};
+use super::call::{QuayResponse, Call, Credentials};
 use super::error::{ErrorKind, QuayError};
 use super::scope::Scope;
 use super::sign_in::{Session, of_session, throttled};
-use super::visit::Visit;
+use super::visit::WebSession;
 use super::wire;
 use crate::bridge::snapshot::Login;
 
@@ -37,7 +37,7 @@ pub struct TokenRequest {
 
 /// A token that was issued, and what was made for it.
 #[derive(Debug)]
-pub struct Issued {
+pub struct IssuedToken {
     /// The token.
     pub token: SecretString,
     /// What it is good for: what was wanted, but for super:user where the user is no superuser.
@@ -58,7 +58,7 @@ impl Session {
     /// # Errors
     /// When the user may not, when Quay does not take the names, or when an expiry is wanted of a Quay that only has the
     /// form ([`ErrorKind::Unsupported`], before anything is made). What was made before stays, and the next try goes on from there.
-    pub async fn issue(&mut self, wanted: &TokenRequest) -> Result<Issued, QuayError> {
+    pub async fn issue(&mut self, wanted: &TokenRequest) -> Result<IssuedToken, QuayError> {
         if wanted.expiry.is_some() {
             self.refuse_unsupported_expiry(&wanted.organization).await?;
         }
@@ -80,7 +80,7 @@ impl Session {
             }
             issued => (issued?, wanted.scopes.clone()),
         };
-        Ok(Issued { token, scopes, client_id, organization_made, application_made })
+        Ok(IssuedToken { token, scopes, client_id, organization_made, application_made })
     }
 
     /// Refuses an expiry at a Quay without the JSON API, which is asked for the tokens of an application that nobody has:
@@ -168,7 +168,7 @@ impl Session {
         if let Some(expiry) = wanted.expiry {
             body["expiration"] = json!(expiry.as_secs());
         }
-        match self.fetch::<wire::IssuedToken>(call.body(body)).await {
+        match self.fetch::<wire::IssuedTokenBody>(call.body(body)).await {
             Ok(issued) => Ok(issued.token),
             Err(error) if is_of_a_quay_without(&error) => match wanted.expiry {
                 Some(_) => Err(without_expiry(error)),
@@ -218,7 +218,7 @@ impl Quay {
     }
 
     /// Fills in the form by which a person lets an application act for them (sample 048).
-    async fn authorize(&self, call: Call, visit: &Visit, client_id: &str, scopes: &[Scope]) -> Result<SecretString, QuayError> {
+    async fn authorize(&self, call: Call, visit: &WebSession, client_id: &str, scopes: &[Scope]) -> Result<SecretString, QuayError> {
         let redirect = self.local_oauth_handler().await;
         let fields = vec![
             ("response_type", "token".to_owned()),
@@ -256,7 +256,7 @@ fn named(applications: Vec<wire::Application>, name: &str) -> Option<String> {
 }
 
 /// Reads what the form leads to. It is a redirect for better and for worse: only the address tells (samples 045-048).
-fn read_authorization(call: &str, answer: &Answer, redirect: &str, client_id: &str) -> Result<SecretString, QuayError> {
+fn read_authorization(call: &str, answer: &QuayResponse, redirect: &str, client_id: &str) -> Result<SecretString, QuayError> {
     let failed =
         |kind, reason: String| Err(QuayError { status: Some(answer.status.as_u16()), ..QuayError::new(call, kind, reason) });
     if !matches!(answer.status, StatusCode::FOUND | StatusCode::SEE_OTHER) {

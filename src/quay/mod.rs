@@ -44,25 +44,25 @@ use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::OnceCell;
 
-use crate::bridge::integration::Trouble;
+use crate::bridge::integration::QuayProblem;
 use crate::bridge::names::QuayUrl;
-use crate::observe::{Eye, Observer};
-use crate::proxy::Rules;
+use crate::observe::{ObserverSlot, Observer};
+use crate::proxy::ProxyRules;
 use crate::tls::{self, Trust};
-use connection::Line;
+use connection::CircuitBreaker;
 use diagnose::Diagnosis;
 use registry::Challenge;
 use throttle::Throttle;
 
 pub use certificates::{Certificate, certificates_only, describe_pem, left_out_warning, presented_chain};
 pub use error::{ErrorKind, OptionsError, QuayError};
-pub use inspect::{About, Features, Inspection};
-pub use issue::{Issued, TokenRequest};
-pub use read::Depth;
+pub use inspect::{ServerInfo, Features, Inspection};
+pub use issue::{IssuedToken, TokenRequest};
+pub use read::ReadStrategy;
 pub use scope::Scope;
 pub use sign_in::Session;
-pub use throttle::Teller;
-pub use trial::TokenTrial;
+pub use throttle::WaitNotice;
+pub use trial::TokenInfo;
 
 /// How we name ourselves. Quay refuses API calls from what looks like a browser (sample 090).
 const USER_AGENT: &str = concat!("oc-quay/", env!("CARGO_PKG_VERSION"));
@@ -94,18 +94,18 @@ pub struct Quay(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     http: reqwest::Client,
-    proxies: Rules,
+    proxies: ProxyRules,
     url: QuayUrl,
     token: Option<SecretString>,
     insecure: bool,
     throttle: Arc<Throttle>,
     timeout: Duration,
     /// Whether calls to the API still make sense.
-    api: Line,
+    api: CircuitBreaker,
     /// The same for the registry and its token service, which may be another host.
-    registry: Line,
+    registry: CircuitBreaker,
     /// What was learnt beside what the lines know.
-    troubles: Mutex<Vec<Trouble>>,
+    troubles: Mutex<Vec<QuayProblem>>,
     /// Robot accounts that were there when we came to create them: somebody else is at the same work.
     outrun: Mutex<BTreeSet<String>>,
     /// Organizations that this client created and that have no robot account yet.
@@ -113,7 +113,7 @@ struct Shared {
     config: Arc<OnceCell<wire::Config>>,
     diagnosis: OnceCell<Diagnosis>,
     challenge: OnceCell<Challenge>,
-    eye: Eye,
+    eye: ObserverSlot,
 }
 
 impl Quay {
@@ -132,7 +132,7 @@ impl Quay {
         let trust = if options.insecure { Trust::Every } else { Trust::SystemAnd(authorities) };
         let mut tls = tls::client_config(trust, None).map_err(OptionsError::Client)?;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let proxies = Rules::of(|name| std::env::var(name).ok());
+        let proxies = ProxyRules::of(|name| std::env::var(name).ok());
         let http = connection::by_proxies(reqwest::Client::builder(), &proxies)
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
@@ -148,15 +148,15 @@ impl Quay {
             insecure: options.insecure,
             throttle: Arc::new(Throttle::new(options.parallel)),
             timeout: options.timeout,
-            api: Line::default(),
-            registry: Line::default(),
+            api: CircuitBreaker::default(),
+            registry: CircuitBreaker::default(),
             troubles: Mutex::default(),
             outrun: Mutex::default(),
             created: Mutex::default(),
             config: Arc::default(),
             diagnosis: OnceCell::new(),
             challenge: OnceCell::new(),
-            eye: Eye::default(),
+            eye: ObserverSlot::default(),
         })))
     }
 
@@ -177,7 +177,7 @@ impl Quay {
         self.anew(self.0.token.clone(), vec![], Arc::default())
     }
 
-    fn anew(&self, token: Option<SecretString>, troubles: Vec<Trouble>, config: Arc<OnceCell<wire::Config>>) -> Self {
+    fn anew(&self, token: Option<SecretString>, troubles: Vec<QuayProblem>, config: Arc<OnceCell<wire::Config>>) -> Self {
         Self(Arc::new(Shared {
             http: self.0.http.clone(),
             proxies: self.0.proxies.clone(),
@@ -186,8 +186,8 @@ impl Quay {
             insecure: self.0.insecure,
             throttle: Arc::clone(&self.0.throttle),
             timeout: self.0.timeout,
-            api: Line::default(),
-            registry: Line::default(),
+            api: CircuitBreaker::default(),
+            registry: CircuitBreaker::default(),
             troubles: Mutex::new(troubles),
             outrun: Mutex::default(),
             created: Mutex::default(),
@@ -199,7 +199,7 @@ impl Quay {
     }
 
     /// Has it told why nothing happens while Quay wants a pause.
-    pub fn tell(&self, teller: Teller) {
+    pub fn tell(&self, teller: WaitNotice) {
         self.0.throttle.tell(teller);
     }
 
@@ -209,18 +209,18 @@ impl Quay {
     }
 
     /// What stands in the way of every call, or of every call of a kind, as far as the answers so far tell. None twice.
-    pub fn troubles(&self) -> Vec<Trouble> {
+    pub fn troubles(&self) -> Vec<QuayProblem> {
         let learnt = self.0.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.api.down().into_iter().chain(learnt.iter()).cloned().collect()
     }
 
     /// What keeps changes from being made for a while: Quay cannot be worked with at all, or takes no writes.
-    pub fn outage(&self) -> Option<Trouble> {
-        let is_outage = |trouble: &Trouble| self.0.api.down() == Some(trouble) || *trouble == Trouble::ReadOnly;
+    pub fn outage(&self) -> Option<QuayProblem> {
+        let is_outage = |trouble: &QuayProblem| self.0.api.down() == Some(trouble) || *trouble == QuayProblem::ReadOnly;
         self.troubles().into_iter().find(is_outage)
     }
 
-    fn learn(&self, trouble: Trouble) {
+    fn learn(&self, trouble: QuayProblem) {
         let mut learnt = self.0.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         if !learnt.contains(&trouble) {
             learnt.push(trouble);
@@ -230,9 +230,9 @@ impl Quay {
 
 impl Shared {
     /// What was learnt that holds whoever asks.
-    fn troubles_of_quay(&self) -> Vec<Trouble> {
+    fn troubles_of_quay(&self) -> Vec<QuayProblem> {
         let learnt = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        learnt.iter().filter(|trouble| matches!(trouble, Trouble::ReadOnly | Trouble::RobotsDisallowed)).cloned().collect()
+        learnt.iter().filter(|trouble| matches!(trouble, QuayProblem::ReadOnly | QuayProblem::RobotsDisallowed)).cloned().collect()
     }
 }
 

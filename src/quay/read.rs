@@ -11,13 +11,13 @@ use super::Quay;
 use super::call::Call;
 use super::error::{ErrorKind, QuayError};
 use super::wire;
-use crate::bridge::mark::{Mark, OWNER_TEAMS, Owner};
+use crate::bridge::mark::{OwnershipMark, OWNER_TEAMS, Owner};
 use crate::bridge::ownership::Claim;
-use crate::bridge::snapshot::{DefaultPermission, Organization, Quota, Read, Robot, Unread, UnreadKind};
+use crate::bridge::snapshot::{DefaultPermission, Organization, Quota, Observed, Robot, ReadError, ReadErrorKind};
 
 /// How an organization is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
+pub enum ReadStrategy {
     /// Robot accounts, default permissions and repositories at once: soonest done. For one namespace.
     Full,
     /// Robot accounts and default permissions at once, repositories only if the robot accounts' lists do not show every
@@ -31,15 +31,15 @@ pub enum Depth {
 
 /// What is looked for in an organization.
 #[derive(Clone, Copy)]
-struct Wanted<'a> {
+struct OrganizationQuery<'a> {
     repositories: &'a BTreeSet<String>,
     robots: &'a [String],
     claim: &'a Claim,
-    depth: Depth,
+    depth: ReadStrategy,
 }
 
 /// The first answers about an organization; `None` was not asked.
-struct Look {
+struct OrganizationLookup {
     robots: Result<Vec<wire::Robot>, QuayError>,
     view: Option<Result<Option<wire::Organization>, QuayError>>,
     prototypes: Option<Result<Vec<wire::Prototype>, QuayError>>,
@@ -47,18 +47,18 @@ struct Look {
 }
 
 /// What is in a list, by name; of repositories with the time of the last push.
-pub(super) type Listed = BTreeMap<String, Option<i64>>;
+pub(super) type RepositoryIndex = BTreeMap<String, Option<i64>>;
 
 /// A list with what it tells about the organization's quota.
 #[derive(Default)]
 pub(super) struct Listing {
-    pub(super) items: Listed,
+    pub(super) items: RepositoryIndex,
     /// None where there is no quota. What is allowed is the whole of it: at which part pushes are refused is not in the list.
     usage: Option<Quota>,
 }
 
 /// What the first answers prove.
-enum Proof {
+enum OwnershipEvidence {
     Missing,
     Administered,
     Nothing,
@@ -82,16 +82,16 @@ impl Quay {
     /// list does not tell about these is asked one by one. `claim` is what the namespace has to show for it.
     ///
     /// # Errors
-    /// When not even its existence could be told. What else could not be read is [`Unread`] by itself.
+    /// When not even its existence could be told. What else could not be read is [`ReadError`] by itself.
     pub async fn organization(
         &self,
         name: &str,
         repositories: &BTreeSet<String>,
         robots: &[String],
-        depth: Depth,
+        depth: ReadStrategy,
         claim: &Claim,
-    ) -> Read<Option<Organization>> {
-        let wanted = Wanted { repositories, robots, claim, depth };
+    ) -> Observed<Option<Organization>> {
+        let wanted = OrganizationQuery { repositories, robots, claim, depth };
         let mut look = self.look(name, depth).await;
         if let Err(error) = &look.robots
             && error.kind.is_general()
@@ -100,9 +100,9 @@ impl Quay {
         }
         let view = match (look.view.take(), look.proof()) {
             (Some(view), _) => view?,
-            (None, Proof::Missing) => return Ok(None),
-            (None, Proof::Administered) => return self.administered(name, wanted, look, None).await,
-            (None, Proof::Nothing) => self.view(name).await?,
+            (None, OwnershipEvidence::Missing) => return Ok(None),
+            (None, OwnershipEvidence::Administered) => return self.administered(name, wanted, look, None).await,
+            (None, OwnershipEvidence::Nothing) => self.view(name).await?,
         };
         let Some(view) = view else { return Ok(None) };
         if !view.is_admin && look.robots.is_ok() && look.prototypes.is_none() {
@@ -116,21 +116,21 @@ impl Quay {
         }
     }
 
-    async fn look(&self, name: &str, depth: Depth) -> Look {
+    async fn look(&self, name: &str, depth: ReadStrategy) -> OrganizationLookup {
         let robots = self.robots(name);
         match depth {
-            Depth::Full => {
+            ReadStrategy::Full => {
                 let (robots, prototypes, repositories) = join!(robots, self.prototypes(name), self.repositories(name));
-                Look { robots, view: None, prototypes: Some(prototypes), repositories: Some(repositories) }
+                OrganizationLookup { robots, view: None, prototypes: Some(prototypes), repositories: Some(repositories) }
             }
-            Depth::Lean => {
+            ReadStrategy::Lean => {
                 let (robots, prototypes) = join!(robots, self.prototypes(name));
-                Look { robots, view: None, prototypes: Some(prototypes), repositories: None }
+                OrganizationLookup { robots, view: None, prototypes: Some(prototypes), repositories: None }
             }
-            Depth::New | Depth::Owner => {
+            ReadStrategy::New | ReadStrategy::Owner => {
                 let view = self.view(name).await;
                 let robots = if matches!(view, Ok(Some(_))) { robots.await } else { Ok(vec![]) };
-                Look { robots, view: Some(view), prototypes: None, repositories: None }
+                OrganizationLookup { robots, view: Some(view), prototypes: None, repositories: None }
             }
         }
     }
@@ -139,16 +139,16 @@ impl Quay {
     async fn administered(
         &self,
         name: &str,
-        wanted: Wanted<'_>,
-        look: Look,
+        wanted: OrganizationQuery<'_>,
+        look: OrganizationLookup,
         view: Option<wire::Organization>,
-    ) -> Read<Option<Organization>> {
-        let Wanted { repositories: expected, robots: needed, claim, depth } = wanted;
+    ) -> Observed<Option<Organization>> {
+        let OrganizationQuery { repositories: expected, robots: needed, claim, depth } = wanted;
         let shown = look.shown_repositories();
         let repositories = async {
             let listed = match look.repositories {
                 Some(repositories) => repositories?,
-                None if depth == Depth::Owner || expected.is_subset(&shown) => return Ok((shown, None)),
+                None if depth == ReadStrategy::Owner || expected.is_subset(&shown) => return Ok((shown, None)),
                 None => self.repositories(name).await?,
             };
             // To a token that expires meanwhile Quay lists what is public (sample 104); what a robot account has a right
@@ -158,7 +158,7 @@ impl Quay {
         let prototypes = async {
             match look.prototypes {
                 Some(prototypes) => prototypes,
-                None if depth == Depth::Owner => Ok(vec![]),
+                None if depth == ReadStrategy::Owner => Ok(vec![]),
                 None => self.prototypes(name).await,
             }
         };
@@ -191,7 +191,7 @@ impl Quay {
             view => view,
         };
         let repositories = match repositories {
-            Ok((shown, None)) if is_unproven && depth != Depth::Owner => {
+            Ok((shown, None)) if is_unproven && depth != ReadStrategy::Owner => {
                 let listed = self.repositories(name).await;
                 listed.map(|listed| (listed.items.keys().cloned().chain(shown).collect(), Some(listed)))
             }
@@ -227,8 +227,8 @@ impl Quay {
             administered,
             adopted_by: adoption.map(|(_, mark)| mark),
             is_blank,
-            robots: robots.map_err(Unread::from),
-            default_permissions: prototypes.map(|all| own_permissions(name, all)).map_err(Unread::from),
+            robots: robots.map_err(ReadError::from),
+            default_permissions: prototypes.map(|all| own_permissions(name, all)).map_err(ReadError::from),
             repositories,
             pushed: listing.map(|listing| listing.items),
             quota: view.as_ref().and_then(quota),
@@ -239,10 +239,10 @@ impl Quay {
     /// An organization that exists and is somebody else's. What its lists show would be half the truth.
     async fn not_administered(&self, name: &str, view: &wire::Organization) -> Organization {
         self.diagnose_refusal(name, view).await;
-        let forbidden = |parts: &str| Unread {
+        let forbidden = |parts: &str| ReadError {
             call: format!("list {parts} of organization {name}"),
             reason: "the token may not administer the organization".into(),
-            kind: UnreadKind::Forbidden,
+            kind: ReadErrorKind::Forbidden,
         };
         Organization {
             administered: false,
@@ -270,7 +270,7 @@ impl Quay {
     async fn complete(&self, organization: &str, listed: Vec<wire::Robot>, needed: &[String]) -> Result<Vec<Robot>, QuayError> {
         let robots = listed.into_iter().filter_map(|mut listed| {
             let name = short_name(organization, &listed.name)?.to_owned();
-            let mark = listed.description.as_deref().and_then(Mark::parse);
+            let mark = listed.description.as_deref().and_then(OwnershipMark::parse);
             let repositories = listed.repositories.take();
             let token = listed.token();
             Some(async move {
@@ -365,7 +365,7 @@ impl Quay {
     ///
     /// # Errors
     /// When it may not be looked into, or is not there: Quay says the same of both (samples 206-208).
-    pub async fn marks(&self, organization: &str) -> Result<Vec<Mark>, QuayError> {
+    pub async fn marks(&self, organization: &str) -> Result<Vec<OwnershipMark>, QuayError> {
         let robots = self.robots(organization).await?;
         if robots.iter().any(|robot| robot.owner_teams().next().is_some())
             && let Some((_, adopter)) = self.view(organization).await?.as_ref().and_then(adoption)
@@ -374,7 +374,7 @@ impl Quay {
         }
         let mut marks = Vec::new();
         for robot in robots {
-            let mark = robot.description.as_deref().and_then(Mark::parse);
+            let mark = robot.description.as_deref().and_then(OwnershipMark::parse);
             marks.extend(mark.filter(|mark| !marks.contains(mark)));
         }
         Ok(marks)
@@ -420,15 +420,15 @@ fn quota(view: &wire::Organization) -> Option<Quota> {
     quota.is_nearly_used_up().then_some(quota)
 }
 
-impl Look {
-    fn proof(&self) -> Proof {
+impl OrganizationLookup {
+    fn proof(&self) -> OwnershipEvidence {
         match (&self.robots, &self.prototypes) {
             // With FEATURE_SUPERUSERS_FULL_ACCESS a missing organization has an empty list of robot accounts, but no
             // default permissions (samples 520, 524).
-            (Ok(robots), Some(Err(error))) if robots.is_empty() && error.kind == ErrorKind::NotFound => Proof::Missing,
+            (Ok(robots), Some(Err(error))) if robots.is_empty() && error.kind == ErrorKind::NotFound => OwnershipEvidence::Missing,
             // That list is for administrators only.
-            (_, Some(Ok(_))) => Proof::Administered,
-            _ => Proof::Nothing,
+            (_, Some(Ok(_))) => OwnershipEvidence::Administered,
+            _ => OwnershipEvidence::Nothing,
         }
     }
 
@@ -444,6 +444,6 @@ fn short_name<'a>(organization: &str, name: &'a str) -> Option<&'a str> {
 }
 
 /// The team that says who adopted an organization, and its mark.
-fn adoption(view: &wire::Organization) -> Option<(&'static str, Mark)> {
-    OWNER_TEAMS.iter().find_map(|team| Some((*team, Mark::parse(view.teams.get(*team)?.description.as_deref()?)?)))
+fn adoption(view: &wire::Organization) -> Option<(&'static str, OwnershipMark)> {
+    OWNER_TEAMS.iter().find_map(|team| Some((*team, OwnershipMark::parse(view.teams.get(*team)?.description.as_deref()?)?)))
 }

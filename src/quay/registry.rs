@@ -10,14 +10,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::{Url, form_urlencoded};
 
 use super::Quay;
-use super::call::{Answer, Call, Credentials};
+use super::call::{QuayResponse, Call, Credentials};
 use super::error::{ErrorKind, QuayError, message};
 use super::wire;
 use crate::bridge::snapshot::{Grant, Login, ProbeOutcome};
 
 /// The most characters of scopes in one request, as they are sent. Quay's web server refuses request lines of more than 4094
 /// (gunicorn `limit_request_line`); the rest is for the address and the service's name.
-const LONGEST_QUERY: usize = 3500;
+const MAX_QUERY_BYTES: usize = 3500;
 
 const SCOPE: &str = "scope";
 
@@ -100,7 +100,7 @@ fn queries(wanted: &[(String, bool)]) -> Vec<Vec<String>> {
         let scope = format!("repository:{repository}:{}", if *push { "pull,push" } else { "pull" });
         let more = length_sent(&scope);
         length += more;
-        if length > LONGEST_QUERY {
+        if length > MAX_QUERY_BYTES {
             queries.push(Vec::new());
             length = more;
         }
@@ -128,7 +128,7 @@ pub(super) fn parse_challenge(header: &str) -> Option<Challenge> {
 }
 
 /// What the registry's token grants, if there is one in the answer.
-pub(super) fn granted(answer: &Answer) -> Option<BTreeMap<String, Grant>> {
+pub(super) fn granted(answer: &QuayResponse) -> Option<BTreeMap<String, Grant>> {
     let token: wire::RegistryToken = serde_json::from_str(&answer.body).ok()?;
     let may = |access: &wire::Access, what: &str| access.actions.iter().any(|action| action == what || action == "*");
     let grants = claims(&token.token)?.access.into_iter().map(|access| {
@@ -165,9 +165,9 @@ mod tests {
         }
     }
 
-    fn answer(claims: &str) -> Answer {
+    fn answer(claims: &str) -> QuayResponse {
         let body = format!(r#"{{"token":"e30.{}.c2lnbmF0dXJl"}}"#, URL_SAFE_NO_PAD.encode(claims));
-        Answer { status: StatusCode::OK, headers: Default::default(), body }
+        QuayResponse { status: StatusCode::OK, headers: Default::default(), body }
     }
 
     #[test]
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn what_is_no_token_grants_nothing() {
         for body in ["", "{}", r#"{"token":""}"#, r#"{"token":"a.b.c"}"#, r#"{"token":"a"}"#, "<html>"] {
-            let answer = Answer { status: StatusCode::OK, headers: Default::default(), body: body.into() };
+            let answer = QuayResponse { status: StatusCode::OK, headers: Default::default(), body: body.into() };
             assert_eq!(granted(&answer), None, "{body}");
         }
     }
@@ -210,7 +210,7 @@ mod tests {
             let call = query.iter().fold(call, |call, scope| call.query(SCOPE, scope));
             call.url().query().unwrap_or_default().len()
         };
-        assert!(split.iter().all(|query| sent(query) <= LONGEST_QUERY));
+        assert!(split.iter().all(|query| sent(query) <= MAX_QUERY_BYTES));
         assert!(split.len() < 9, "{}", split.len());
     }
 }

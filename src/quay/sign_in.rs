@@ -6,9 +6,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Quay;
-use super::call::{Answer, Call, Credentials};
+use super::call::{QuayResponse, Call, Credentials};
 use super::error::{ErrorKind, QuayError, message};
-use super::visit::Visit;
+use super::visit::WebSession;
 use super::wire;
 
 /// A user who has signed in. It reaches as far as the user does. There is no sign-out: Quay's ends all sessions of the user,
@@ -17,7 +17,7 @@ use super::wire;
 pub struct Session {
     pub(super) quay: Quay,
     pub(super) user: String,
-    pub(super) visit: Visit,
+    pub(super) visit: WebSession,
 }
 
 impl Quay {
@@ -72,7 +72,7 @@ impl Quay {
         self.protects_cookies(call.what())?;
         match self.send(&call).await {
             Ok(answer) => {
-                let mut visit = Visit::default();
+                let mut visit = WebSession::default();
                 visit.absorb(&answer);
                 Ok(Session { quay: self.clone(), user: user.to_owned(), visit })
             }
@@ -130,7 +130,7 @@ pub(super) fn of_session(error: QuayError) -> QuayError {
 }
 
 /// Quay's refusal to look at a password after wrong ones, if the answer is that (samples 097-099).
-pub(super) fn throttled(call: &str, answer: &Answer) -> Option<QuayError> {
+pub(super) fn throttled(call: &str, answer: &QuayResponse) -> Option<QuayError> {
     if answer.status != StatusCode::TOO_MANY_REQUESTS {
         return None;
     }
@@ -141,7 +141,7 @@ pub(super) fn throttled(call: &str, answer: &Answer) -> Option<QuayError> {
     Some(QuayError { status: Some(answer.status.as_u16()), ..error })
 }
 
-fn sign_in_refused(call: &str, user: &str, answer: &Answer) -> QuayError {
+fn sign_in_refused(call: &str, user: &str, answer: &QuayResponse) -> QuayError {
     let body: wire::SignInRefused = serde_json::from_str(&answer.body).unwrap_or_default();
     if let Some(throttled) = throttled(call, answer) {
         return throttled;
@@ -193,7 +193,7 @@ mod tests {
         for (status, retry_after, body, kind) in table {
             let mut headers = HeaderMap::new();
             headers.extend(retry_after.map(|value| (RETRY_AFTER, HeaderValue::from_static(value))));
-            let answer = Answer { status: StatusCode::from_u16(status).unwrap(), headers, body: body.into() };
+            let answer = QuayResponse { status: StatusCode::from_u16(status).unwrap(), headers, body: body.into() };
             let error = sign_in_refused("sign in to Quay as alice", "alice", &answer);
             assert_eq!((error.kind, error.status), (kind, Some(status)), "{body}");
         }

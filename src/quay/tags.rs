@@ -8,7 +8,7 @@ use reqwest::Method;
 use super::Quay;
 use super::error::{ErrorKind, QuayError};
 use super::wire;
-use crate::bridge::snapshot::{Read, RepositoryTag};
+use crate::bridge::snapshot::{Observed, RepositoryTag};
 
 /// The most tags on a page (Quay `endpoints/api/tag.py`).
 const TAGS_PER_PAGE: &str = "100";
@@ -18,7 +18,7 @@ impl Quay {
     ///
     /// # Errors
     /// When they cannot be read. To those who are no members Quay says the same of a missing repository (sample 333).
-    pub async fn tags(&self, organization: &str, repository: &str) -> Read<Option<Vec<RepositoryTag>>> {
+    pub async fn tags(&self, organization: &str, repository: &str) -> Observed<Option<Vec<RepositoryTag>>> {
         match self.all_tags(organization, repository).await {
             Ok(tags) => Ok(Some(tags)),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
@@ -30,7 +30,7 @@ impl Quay {
     ///
     /// # Errors
     /// When the list cannot be read.
-    pub async fn pushed(&self, organization: &str) -> Read<BTreeMap<String, Option<i64>>> {
+    pub async fn pushed(&self, organization: &str) -> Observed<BTreeMap<String, Option<i64>>> {
         Ok(self.repositories(organization).await?.items)
     }
 

@@ -21,11 +21,11 @@ use sandbox::traffic::{Fault, Traffic};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::runtime::Runtime;
 
-use super::{Depth, Options, Quay};
-use crate::bridge::mark::{ClusterIdentity, Mark};
+use super::{ReadStrategy, Options, Quay};
+use crate::bridge::mark::{ClusterIdentity, OwnershipMark};
 use crate::bridge::names::QuayUrl;
 use crate::bridge::ownership::Claim;
-use crate::bridge::snapshot::{Organization, Read, Robot};
+use crate::bridge::snapshot::{Organization, Observed, Robot};
 
 /// The organization of the tests, its robot accounts and its repositories.
 const ORGANIZATION: &str = "prod_app";
@@ -105,11 +105,11 @@ impl Scene {
     }
 
     /// Reads the organization of the tests.
-    fn read(&self, client: &Quay, depth: Depth) -> Read<Option<Organization>> {
+    fn read(&self, client: &Quay, depth: ReadStrategy) -> Observed<Option<Organization>> {
         self.read_for(client, depth, &claim_of(ours()), &REPOSITORIES)
     }
 
-    fn read_for(&self, client: &Quay, depth: Depth, claim: &Claim, wanted: &[&str]) -> Read<Option<Organization>> {
+    fn read_for(&self, client: &Quay, depth: ReadStrategy, claim: &Claim, wanted: &[&str]) -> Observed<Option<Organization>> {
         let robots = ROBOTS.map(str::to_owned);
         self.run(client.organization(ORGANIZATION, &names(wanted), &robots, depth, claim))
     }
@@ -120,16 +120,16 @@ impl Scene {
     }
 }
 
-fn ours() -> Mark {
+fn ours() -> OwnershipMark {
     mark_of("integration-1", "api.prod:6443", "uid-1")
 }
 
-fn mark_of(cluster: &str, server: &str, uid: &str) -> Mark {
-    Mark::new(&ClusterIdentity { id: cluster.into(), server: server.into() }, "app", uid)
+fn mark_of(cluster: &str, server: &str, uid: &str) -> OwnershipMark {
+    OwnershipMark::new(&ClusterIdentity { id: cluster.into(), server: server.into() }, "app", uid)
 }
 
 /// The claim of a namespace that has nothing but its mark to show.
-fn claim_of(mark: Mark) -> Claim {
+fn claim_of(mark: OwnershipMark) -> Claim {
     Claim::without_logins(mark)
 }
 

@@ -13,21 +13,21 @@ use tokio::time::{Instant, sleep_until};
 use crate::pause;
 
 /// The pause after a refusal that does not say how long it is to be: the first one, which doubles, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MIN_BACKOFF: Duration = Duration::from_millis(500);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// So long Quay may refuse everything before calls fail.
 const MAX_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// Is told in a sentence why nothing happens for a while.
-pub type Teller = Arc<dyn Fn(&str) + Send + Sync>;
+pub type WaitNotice = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The limits of one Quay, which all who ask it share.
 pub(super) struct Throttle {
     permits: Semaphore,
     most: usize,
     state: Mutex<State>,
-    teller: OnceLock<Teller>,
+    teller: OnceLock<WaitNotice>,
 }
 
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Throttle {
     }
 
     /// Has the pauses told. The first teller stays.
-    pub(super) fn tell(&self, teller: Teller) {
+    pub(super) fn tell(&self, teller: WaitNotice) {
         let _ = self.teller.set(teller);
     }
 
@@ -115,7 +115,7 @@ impl Throttle {
             let since = *state.refused_since.get_or_insert(now);
             let is_new = state.not_before <= now;
             state.pauses += u32::from(is_new);
-            let pause = asked.unwrap_or_else(|| pause::after(state.pauses, FIRST_PAUSE, LONGEST_PAUSE));
+            let pause = asked.unwrap_or_else(|| pause::after(state.pauses, MIN_BACKOFF, MAX_BACKOFF));
             if pause > MAX_WAIT {
                 return false;
             }

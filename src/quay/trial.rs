@@ -10,19 +10,19 @@ use super::error::{ErrorKind, QuayError};
 use super::inspect::Features;
 use super::scope::Scope;
 use super::wire;
-use crate::bridge::integration::Trouble;
+use crate::bridge::integration::QuayProblem;
 
 /// What came out when a token was tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenTrial {
+pub struct TokenInfo {
     /// Whose it is; `None` if it may not say, since it lacks both of user:read and user:admin (sample 111).
     pub user: Option<String>,
     /// Its user is a superuser; `None` if the answers do not tell: Quay refuses a plain user and a token without the scope
     /// super:user in the same words (samples 434, 435).
     pub superuser: Option<bool>,
     /// What it cannot do of what is needed.
-    pub lacks: Vec<Trouble>,
-    /// The organizations that are there: all of them if [`TokenTrial::sees_all`], else the user's own; `None` if neither
+    pub lacks: Vec<QuayProblem>,
+    /// The organizations that are there: all of them if [`TokenInfo::sees_all`], else the user's own; `None` if neither
     /// could be read.
     pub organizations: Option<BTreeSet<String>>,
     /// The organizations are all that Quay has.
@@ -38,7 +38,7 @@ impl Quay {
     ///
     /// # Errors
     /// When Quay does not accept the token, or does not answer.
-    pub async fn try_token(&self, known_scopes: Option<&[Scope]>) -> Result<TokenTrial, QuayError> {
+    pub async fn try_token(&self, known_scopes: Option<&[Scope]>) -> Result<TokenInfo, QuayError> {
         let may_list = known_scopes.is_none_or(|known| known.contains(&Scope::SuperUser));
         let all = async { if may_list { Some(self.all_organizations().await) } else { None } };
         let (user, all, config) = join!(self.whoami(), all, self.config());
@@ -54,7 +54,7 @@ impl Quay {
         let features = config.map(|config| config.features.clone()).unwrap_or_default();
         let lacks = self.lacking(user.as_ref(), known_scopes, &features).await;
         lacks.iter().cloned().for_each(|trouble| self.learn(trouble));
-        let trial = TokenTrial {
+        let trial = TokenInfo {
             user: user.as_ref().map(|user| user.username.clone()),
             superuser: superuser(user.as_ref(), known_scopes, all.is_some()),
             lacks,
@@ -66,13 +66,13 @@ impl Quay {
         Ok(trial)
     }
 
-    async fn lacking(&self, user: Option<&wire::User>, known: Option<&[Scope]>, features: &Features) -> Vec<Trouble> {
+    async fn lacking(&self, user: Option<&wire::User>, known: Option<&[Scope]>, features: &Features) -> Vec<QuayProblem> {
         let mut troubles = user.map_or_else(|| vec![lacks("user:admin")], |user| user_troubles(user, features));
         match (known, user) {
             (Some(known), _) => {
                 let wanted = [Scope::UserAdmin, Scope::OrgAdmin, Scope::RepoAdmin];
                 let missing = wanted.iter().filter(|scope| !known.contains(scope)).map(|scope| lacks(&scope.to_string()));
-                let new: Vec<Trouble> = missing.filter(|trouble| !troubles.contains(trouble)).collect();
+                let new: Vec<QuayProblem> = missing.filter(|trouble| !troubles.contains(trouble)).collect();
                 troubles.extend(new);
             }
             (None, Some(user)) if self.keeps_org_admin_back(user).await => troubles.push(lacks("org:admin")),

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 
-use super::call::Answer;
+use super::call::QuayResponse;
 use super::error::QuayError;
 use super::{registry, wire};
 
@@ -23,7 +23,7 @@ pub fn quay(bytes: &[u8]) {
     read::<wire::CsrfToken>(&body);
     read::<wire::SignInRefused>(&body);
     read::<wire::Applications>(&body);
-    read::<wire::IssuedToken>(&body);
+    read::<wire::IssuedTokenBody>(&body);
     let _ = serde_json::from_str::<wire::Config>(&body).map(|config| config.is_readonly());
     let _ = serde_json::from_str::<wire::User>(&body).map(|user| user.organization_names());
 }
@@ -32,7 +32,7 @@ pub fn quay(bytes: &[u8]) {
 pub fn registry(bytes: &[u8]) {
     let body = String::from_utf8_lossy(bytes).into_owned();
     let _ = registry::parse_challenge(&body);
-    let _ = registry::granted(&Answer { status: StatusCode::OK, headers: Default::default(), body });
+    let _ = registry::granted(&QuayResponse { status: StatusCode::OK, headers: Default::default(), body });
 }
 
 fn read<T: DeserializeOwned>(body: &str) {

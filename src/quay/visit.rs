@@ -7,7 +7,7 @@ use reqwest::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Quay;
-use super::call::{Answer, Call, Credentials};
+use super::call::{QuayResponse, Call, Credentials};
 use super::error::{ErrorKind, QuayError};
 use super::wire;
 
@@ -16,12 +16,12 @@ const NEXT_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-next-csrf-token")
 
 /// The state of a visit. All of it is secret: it is as good as the password once somebody has signed in.
 #[derive(Debug, Default)]
-pub(super) struct Visit {
+pub(super) struct WebSession {
     cookies: BTreeMap<String, SecretString>,
     csrf: SecretString,
 }
 
-impl Visit {
+impl WebSession {
     /// The value of the form field for the CSRF token (sample 048).
     pub(super) fn csrf(&self) -> String {
         self.csrf.expose_secret().to_owned()
@@ -38,7 +38,7 @@ impl Visit {
     }
 
     /// Takes over the cookies and the CSRF token of an answer. A new CSRF token makes the old one void (sample 016).
-    pub(super) fn absorb(&mut self, answer: &Answer) {
+    pub(super) fn absorb(&mut self, answer: &QuayResponse) {
         for cookie in answer.headers.get_all(SET_COOKIE).iter().filter_map(|header| header.to_str().ok()) {
             // There is one host and one short visit: what follows the first `;` does not matter.
             let pair = cookie.split(';').next().and_then(|pair| pair.split_once('='));
@@ -54,13 +54,13 @@ impl Visit {
 
 impl Quay {
     /// Begins a visit as nobody (sample 010).
-    pub(super) async fn visit(&self) -> Result<Visit, QuayError> {
+    pub(super) async fn visit(&self) -> Result<WebSession, QuayError> {
         let call = Call::new(Method::GET, self.address(&["csrf_token"], &[]), Credentials::Nobody, "begin to sign in".into());
         self.protects_cookies(call.what())?;
         let answer = self.send(&call).await?;
         let body: wire::CsrfToken =
             serde_json::from_str(&answer.body).map_err(|_| QuayError::not_quay(call.what(), answer.status))?;
-        let mut visit = Visit { csrf: body.csrf_token, ..Visit::default() };
+        let mut visit = WebSession { csrf: body.csrf_token, ..WebSession::default() };
         visit.absorb(&answer);
         Ok(visit)
     }
@@ -90,17 +90,17 @@ mod tests {
 
     use super::*;
 
-    fn answer(headers: &[(HeaderName, &'static str)]) -> Answer {
+    fn answer(headers: &[(HeaderName, &'static str)]) -> QuayResponse {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(name, HeaderValue::from_static(value));
         }
-        Answer { status: StatusCode::OK, headers: map, body: String::new() }
+        QuayResponse { status: StatusCode::OK, headers: map, body: String::new() }
     }
 
     #[test]
     fn the_last_cookie_of_a_name_and_the_last_csrf_token_are_the_valid_ones() {
-        let mut visit = Visit::default();
+        let mut visit = WebSession::default();
         visit.absorb(&answer(&[
             (SET_COOKIE, "_csrf_token=one; Secure; HttpOnly; Path=/; SameSite=Lax"),
             (SET_COOKIE, "sticky=a=b; Path=/"),

@@ -279,6 +279,6 @@ pub(super) struct Application {
 
 /// `POST …/tokens` (sample 080).
 #[derive(Debug, Deserialize)]
-pub(super) struct IssuedToken {
+pub(super) struct IssuedTokenBody {
     pub(super) token: SecretString,
 }

@@ -10,15 +10,15 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::error::{ErrorKind, QuayError};
-use super::{Depth, Quay, wire};
+use super::{ReadStrategy, Quay, wire};
 use crate::bridge::Role;
-use crate::bridge::mark::{Mark, OWNER_TEAMS};
-use crate::bridge::ownership::{Claim, Standing};
-use crate::bridge::snapshot::{Organization, Read};
+use crate::bridge::mark::{OwnershipMark, OWNER_TEAMS};
+use crate::bridge::ownership::{Claim, OwnershipState};
+use crate::bridge::snapshot::{Organization, Observed};
 
 /// How long a default permission that may be under way is waited for: somebody else's who came first, or our own whose
 /// answer was lost.
-const PATIENCE: [Duration; 4] =
+const DEFAULT_PERMISSION_RETRY_DELAYS: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(250), Duration::from_millis(500), Duration::from_millis(750)];
 
 impl Quay {
@@ -57,10 +57,10 @@ impl Quay {
     /// accounts, which say whose it is, come first, so a look that found none of them is followed by one that does.
     async fn rival(&self, name: &str, claim: &Claim) -> Result<Option<Organization>, QuayError> {
         let repositories = BTreeSet::new();
-        let look = || self.organization(name, &repositories, &[], Depth::New, claim);
-        let read = |found: Read<_>| found.map_err(|unread| QuayError::new(&unread.call, ErrorKind::Unexpected, unread.reason));
+        let look = || self.organization(name, &repositories, &[], ReadStrategy::New, claim);
+        let read = |found: Observed<_>| found.map_err(|unread| QuayError::new(&unread.call, ErrorKind::Unexpected, unread.reason));
         let found = read(look().await)?;
-        let is_unproven = |found: &Organization| claim.standing(found) == Standing::Unproven;
+        let is_unproven = |found: &Organization| claim.standing(found) == OwnershipState::Unproven;
         if found.as_ref().is_some_and(is_unproven) { read(look().await) } else { Ok(found) }
     }
 
@@ -105,7 +105,7 @@ impl Quay {
         let Some(view) = self.view(organization).await? else {
             return Err(QuayError::new(&what, ErrorKind::NotFound, "there is no such organization"));
         };
-        let is_marked = |team: &wire::Team| team.description.as_deref().and_then(Mark::parse).is_some();
+        let is_marked = |team: &wire::Team| team.description.as_deref().and_then(OwnershipMark::parse).is_some();
         let team = OWNER_TEAMS.into_iter().find(|name| view.teams.get(*name).is_none_or(is_marked));
         let Some(team) = team else {
             let reason = format!("it has teams {} that oc-quay did not create; rename one", OWNER_TEAMS.join(" and "));
@@ -234,7 +234,7 @@ impl Quay {
 
     /// Whether a default permission that is under way, so far as is known, is there within a while.
     async fn default_permission_comes(&self, organization: &str, robot: &str, role: Role) -> Result<bool, QuayError> {
-        for pause in PATIENCE {
+        for pause in DEFAULT_PERMISSION_RETRY_DELAYS {
             sleep(pause).await;
             if self.has_default_permission(organization, robot, role).await? {
                 return Ok(true);

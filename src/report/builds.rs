@@ -5,11 +5,11 @@ use serde::Serialize;
 use super::style::Style;
 use super::{API_VERSION, Format, Invocation, address_hint, human, machine, make_printable, short};
 use crate::bridge::Role;
-use crate::bridge::builds::{BUILDER, Destination, Outlook, Strategy, lacks_secret, refusal};
-use crate::bridge::checks::Subject;
+use crate::bridge::builds::{BUILDER, Destination, PushTarget, Strategy, lacks_secret, refusal};
+use crate::bridge::checks::Assessed;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::imports::has_come;
-use crate::bridge::snapshot::{Build, BuildConfig, Rewriter, ShipwrightBuild};
+use crate::bridge::snapshot::{Build, BuildConfig, BuildWebhookOwner, ShipwrightBuild};
 use crate::ui::{printable, printable_line};
 
 /// BuildConfigs and their last builds.
@@ -57,7 +57,7 @@ pub struct BuildConfigReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// Who sees to it that it goes there.
-    pub sent_by: SentBy,
+    pub sent_by: PushedBy,
     /// The push secret that it names, if that does not exist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_secret: Option<String>,
@@ -78,7 +78,7 @@ pub struct BuildConfigReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum SentBy {
+pub enum PushedBy {
     /// It does so itself.
     Itself,
     /// The operator's webhook.
@@ -137,17 +137,17 @@ pub struct ShipwrightReport {
 
 impl BuildConfigReport {
     /// What there is to tell of a BuildConfig.
-    pub fn new(subject: &Subject, config: &BuildConfig) -> Self {
-        let outlook = Outlook::of(subject, &config.spec);
+    pub fn new(subject: &Assessed, config: &BuildConfig) -> Self {
+        let outlook = PushTarget::of(subject, &config.spec);
         let missing_secret = lacks_secret(subject, config, &outlook).map(printable_line);
         let (image, sent_by, reason) = match outlook {
-            Outlook::Quay(image) => (Some(image), SentBy::Itself, None),
-            Outlook::Rewritten(Rewriter::Operator, image) => (Some(image), SentBy::Operator, None),
-            Outlook::Rewritten(Rewriter::Bridge, image) => (Some(image), SentBy::Bridge, None),
-            Outlook::Tried(image) => (Some(image), SentBy::Webhook, None),
-            Outlook::Internal(image) | Outlook::Nowhere(image) => (Some(image), SentBy::Nobody, None),
-            Outlook::Unknown(image, unread) => (Some(image), SentBy::Unknown, Some(unread.to_string())),
-            Outlook::AsWritten(why) => (None, SentBy::None, Some(why.to_string())),
+            PushTarget::Quay(image) => (Some(image), PushedBy::Itself, None),
+            PushTarget::Rewritten(BuildWebhookOwner::Operator, image) => (Some(image), PushedBy::Operator, None),
+            PushTarget::Rewritten(BuildWebhookOwner::Bridge, image) => (Some(image), PushedBy::Bridge, None),
+            PushTarget::Tried(image) => (Some(image), PushedBy::Webhook, None),
+            PushTarget::Internal(image) | PushTarget::Nowhere(image) => (Some(image), PushedBy::Nobody, None),
+            PushTarget::Unknown(image, unread) => (Some(image), PushedBy::Unknown, Some(unread.to_string())),
+            PushTarget::AsWritten(why) => (None, PushedBy::None, Some(why.to_string())),
         };
         let builds = subject.snapshot.builds.iter().flatten().filter(|build| build.config.as_ref() == Some(&config.name));
         Self {
@@ -168,9 +168,9 @@ impl BuildConfigReport {
     /// Whether its images end up in Quay.
     fn is_to_quay(&self, webhook_answers: bool) -> bool {
         let is_sent = match self.sent_by {
-            SentBy::Itself => true,
-            SentBy::Operator | SentBy::Bridge | SentBy::Webhook => webhook_answers,
-            SentBy::Nobody | SentBy::None | SentBy::Unknown => false,
+            PushedBy::Itself => true,
+            PushedBy::Operator | PushedBy::Bridge | PushedBy::Webhook => webhook_answers,
+            PushedBy::Nobody | PushedBy::None | PushedBy::Unknown => false,
         };
         is_sent && self.missing_secret.is_none() && self.refused.is_none()
     }
@@ -192,7 +192,7 @@ fn strategy(strategy: Option<Strategy>) -> &'static str {
 }
 
 impl BuildReport {
-    fn new(subject: &Subject, build: &Build) -> Self {
+    fn new(subject: &Assessed, build: &Build) -> Self {
         Self {
             name: printable_line(&build.name),
             phase: build.phase.as_str(),
@@ -204,7 +204,7 @@ impl BuildReport {
 }
 
 /// Whether what a build pushed to Quay came into its image stream tag.
-fn imported(subject: &Subject, build: &Build) -> Option<bool> {
+fn imported(subject: &Assessed, build: &Build) -> Option<bool> {
     let pushed_to = build.spec.output.to.as_ref().filter(|to| to.kind == "DockerImage")?;
     let destination = Destination::of_image(&pushed_to.name, subject.integration)?;
     if destination.namespace != subject.snapshot.name {
@@ -217,7 +217,7 @@ fn imported(subject: &Subject, build: &Build) -> Option<bool> {
 
 impl ShipwrightReport {
     /// What there is to tell of a Build of Shipwright, whose usual service account is `pipeline`.
-    pub fn new(subject: &Subject, build: &ShipwrightBuild) -> Self {
+    pub fn new(subject: &Assessed, build: &ShipwrightBuild) -> Self {
         let may_push = |name: &str| subject.desired.account(name).is_some_and(|account| account.role >= Role::Write);
         let account = if may_push("pipeline") { "pipeline" } else { BUILDER };
         let host = &subject.desired.host;

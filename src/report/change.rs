@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::bridge::change::{Change, Verb};
-use crate::bridge::finding::{Finding, Level, ObjectRef};
+use crate::bridge::finding::{Finding, Severity, ObjectRef};
 use crate::ui::{printable, printable_line};
 
 use super::status::{Endpoints, SettingReport};
@@ -36,7 +36,7 @@ pub struct ChangeReport {
     /// The address of the Quay.
     pub quay: Option<SettingReport>,
     /// The changes, in the order they are made.
-    pub changes: Vec<ChangeReportEntry>,
+    pub changes: Vec<ChangeEntry>,
     /// What could not be planned, and what remains afterwards.
     pub findings: Vec<Finding>,
     /// The outcome in one line.
@@ -47,7 +47,7 @@ pub struct ChangeReport {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct ChangeReportEntry {
+pub struct ChangeEntry {
     /// The namespace it is made for; none for a change to the integration as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -82,7 +82,7 @@ pub enum ChangeState {
     Skipped,
 }
 
-impl ChangeReportEntry {
+impl ChangeEntry {
     /// A change that is planned.
     pub fn new(namespace: Option<&str>, change: &Change) -> Self {
         let object = change.object();
@@ -135,18 +135,18 @@ impl ChangeReport {
         endpoints: Endpoints,
         command: &'static str,
         dry_run: bool,
-        changes: Vec<ChangeReportEntry>,
+        changes: Vec<ChangeEntry>,
         mut findings: Vec<Finding>,
     ) -> Self {
         for finding in &mut findings {
             make_printable(finding);
             address_hint(finding, invocation);
         }
-        let went_well = |change: &ChangeReportEntry| matches!(change.state, ChangeState::Planned | ChangeState::Done);
+        let went_well = |change: &ChangeEntry| matches!(change.state, ChangeState::Planned | ChangeState::Done);
         let mut report = Self {
             api_version: API_VERSION,
             kind: "ChangeReport",
-            ok: changes.iter().all(went_well) && of_level(&findings, Level::Error) == 0,
+            ok: changes.iter().all(went_well) && of_level(&findings, Severity::Error) == 0,
             command,
             dry_run,
             time: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -177,7 +177,7 @@ impl ChangeReport {
             Format::Json => machine::json(self)?,
             Format::Yaml => machine::yaml(self)?,
             Format::Name => {
-                let changed = |change: &&ChangeReportEntry| matches!(change.state, ChangeState::Planned | ChangeState::Done);
+                let changed = |change: &&ChangeEntry| matches!(change.state, ChangeState::Planned | ChangeState::Done);
                 machine::names(self.changes.iter().filter(changed).map(|change| &change.object))
             }
         })

@@ -3,9 +3,9 @@
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
 
-use crate::bridge::finding::{Code, Level};
+use crate::bridge::finding::{Code, Severity};
 
-use super::style::{Page, Style, paint, plain};
+use super::style::{TextPage, Style, paint, plain};
 use super::{Format, client, machine};
 
 /// What a finding code means.
@@ -15,7 +15,7 @@ pub(super) struct Explanation {
     /// The code.
     code: &'static str,
     /// The level of every finding with it.
-    level: Level,
+    level: Severity,
     /// A few words.
     title: &'static str,
     /// What it means and how it comes about.
@@ -48,7 +48,7 @@ pub fn explanation(code: Option<Code>, program: &str, format: Format, style: &St
 
 /// A line for each; where people read it, as wide as their terminal.
 fn list(all: &[Explanation], format: Format, style: &Style) -> String {
-    let mut page = Page::new(style);
+    let mut page = TextPage::new(style);
     for entry in all {
         let lead = format!("{}  {:<7}  ", entry.code, entry.level.as_str());
         match format {
@@ -74,7 +74,7 @@ fn entry(code: Code, program: &str) -> Explanation {
 }
 
 fn text(entry: &Explanation, style: &Style) -> String {
-    let mut page = Page::new(style);
+    let mut page = TextPage::new(style);
     page.line(&format!("{} {}: {}", entry.code.bold(), paint(entry.level, entry.level.as_str()), entry.title));
     page.gap();
     page.prose("", entry.meaning, plain);

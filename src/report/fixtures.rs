@@ -8,9 +8,9 @@ use crate::bridge::Role;
 use crate::bridge::change::{Change, ServiceAccountEdit};
 use crate::bridge::checks::Check;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::integration::{Given, IntegrationSnapshot, QuayIntegration, SecretKey};
+use crate::bridge::integration::{Overrides, IntegrationSnapshot, QuayIntegration, SecretKey};
 
-use super::{ChangeReport, ChangeReportEntry, Endpoints, IntegrationReport, Invocation, NamespaceReport, StatusReport, Style};
+use super::{ChangeReport, ChangeEntry, Endpoints, IntegrationReport, Invocation, NamespaceReport, StatusReport, Style};
 
 pub(super) const PROGRAM: &str = "oc quay";
 
@@ -39,7 +39,7 @@ pub(super) fn assert_written(file: &str, text: &str) {
 
 pub(super) fn snapshot(hostname: &str) -> IntegrationSnapshot {
     IntegrationSnapshot {
-        given: Given::default(),
+        given: Overrides::default(),
         resources: Ok(vec![QuayIntegration {
             name: "quay".into(),
             cluster_id: "openshift".into(),
@@ -172,7 +172,7 @@ pub(super) fn five_hundred() -> StatusReport {
 }
 
 /// The changes that link a namespace, some of them.
-pub(super) fn planned(namespace: &str) -> Vec<ChangeReportEntry> {
+pub(super) fn planned(namespace: &str) -> Vec<ChangeEntry> {
     let organization = format!("openshift_{namespace}");
     let secret = "builder-quay-openshift".to_owned();
     [
@@ -193,11 +193,11 @@ pub(super) fn planned(namespace: &str) -> Vec<ChangeReportEntry> {
         },
     ]
     .iter()
-    .map(|change| ChangeReportEntry::new(Some(namespace), change))
+    .map(|change| ChangeEntry::new(Some(namespace), change))
     .collect()
 }
 
-pub(super) fn change(command: &'static str, dry_run: bool, changes: Vec<ChangeReportEntry>) -> ChangeReport {
+pub(super) fn change(command: &'static str, dry_run: bool, changes: Vec<ChangeEntry>) -> ChangeReport {
     ChangeReport::new(&plain(), endpoints(), command, dry_run, changes, vec![])
 }
 

@@ -10,24 +10,24 @@ use jiff::Timestamp;
 
 use super::problems;
 use super::status::{CheckReport, IntegrationReport, NamespaceReport, SettingReport, StatusReport};
-use super::verdict::{ASK, RUN};
-use crate::bridge::finding::{Code, Finding, Level};
+use super::verdict::{ASK_PREFIX, HINT_PREFIX};
+use crate::bridge::finding::{Code, Finding, Severity};
 
-const LOOKS: &str = include_str!("html/page.css");
-const SCRIPT: &str = include_str!("html/page.js");
+const CSS: &str = include_str!("html/page.css");
+const JS: &str = include_str!("html/page.js");
 
 /// The page of a status that was read at a time.
 pub(super) fn status(report: &StatusReport, read: Timestamp) -> String {
     let answer = report
         .verdict
-        .rsplit_once(RUN)
-        .or_else(|| report.verdict.rsplit_once(ASK))
+        .rsplit_once(HINT_PREFIX)
+        .or_else(|| report.verdict.rsplit_once(ASK_PREFIX))
         .map_or(report.verdict.as_str(), |(answer, _)| answer);
     let mut page = String::new();
     page += "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
     page += &format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n", policy());
     page += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
-    page += &format!("<title>{} - oc quay status</title>\n<style>{LOOKS}</style>\n</head>\n<body>\n", Text(answer));
+    page += &format!("<title>{} - oc quay status</title>\n<style>{CSS}</style>\n</head>\n<body>\n", Text(answer));
     page += &heading(report, answer, read);
     page += &integration(report);
     page += &match report.namespaces.as_slice() {
@@ -36,7 +36,7 @@ pub(super) fn status(report: &StatusReport, read: Timestamp) -> String {
         several => table(several, report),
     };
     page += &findings(report);
-    page += &format!("<script>{SCRIPT}</script>\n</body>\n</html>\n");
+    page += &format!("<script>{JS}</script>\n</body>\n</html>\n");
     page
 }
 
@@ -44,11 +44,11 @@ pub(super) fn status(report: &StatusReport, read: Timestamp) -> String {
 /// into a message nor anything from elsewhere.
 fn policy() -> String {
     let hash = |text: &str| format!("'sha256-{}'", BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes())));
-    format!("default-src 'none'; style-src {}; script-src {}", hash(LOOKS), hash(SCRIPT))
+    format!("default-src 'none'; style-src {}; script-src {}", hash(CSS), hash(JS))
 }
 
 fn heading(report: &StatusReport, answer: &str, read: Timestamp) -> String {
-    let level = if report.worst() == Level::Info { Level::Ok } else { report.worst() };
+    let level = if report.worst() == Severity::Info { Severity::Ok } else { report.worst() };
     let mut text = format!("<header>\n<h1 class=\"{}\">{}</h1>\n", level.as_str(), Text(answer));
     text += &report.next.as_deref().map(command).unwrap_or_default();
     text += &format!("<p class=\"quiet\">Read on {}</p>\n</header>\n", read.strftime("%Y-%m-%d at %H:%M UTC"));
@@ -117,7 +117,7 @@ fn row(namespace: &NamespaceReport, findings: &[Finding], rank: Option<usize>) -
     codes.dedup();
     let state = namespace.state();
     // Every other state is called as its level is.
-    let class = if state == "not linked" { Level::Info.as_str() } else { state };
+    let class = if state == "not linked" { Severity::Info.as_str() } else { state };
     let organization = namespace.organization.as_deref().filter(|_| namespace.linked).unwrap_or_default();
     format!(
         "<tr data-namespace=\"{name}\" data-state=\"{state}\"><th scope=\"row\">{name}</th>\
@@ -166,7 +166,7 @@ fn command(command: &str) -> String {
     format!("<pre>{}</pre>\n", Text(command))
 }
 
-fn badge(level: Level) -> String {
+fn badge(level: Severity) -> String {
     format!("<span class=\"level {0}\">{0}</span>", level.as_str())
 }
 
@@ -255,7 +255,7 @@ mod tests {
             assert!(!page.contains(way), "{way}");
         }
         assert!(page.contains("default-src 'none'; style-src 'sha256-"), "{page}");
-        assert!(!SCRIPT.contains("</") && !LOOKS.contains("</"));
+        assert!(!JS.contains("</") && !CSS.contains("</"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
 
-use super::style::{Page, Style};
+use super::style::{TextPage, Style};
 use super::{API_VERSION, Format, client, count, machine};
 use crate::bridge::shell::quoted;
 use crate::ui::printable_line;
@@ -101,7 +101,7 @@ impl ImagesReport {
         let between = if is_narrow { "\n    " } else { "   " };
         let row = |tag: &str, size: &str, target: &str| format!("{tag:<width$}   {size:>10}{between}{target}");
         let size = |image: &ImageReport| image.size.map_or("unknown".to_owned(), in_words);
-        let mut page = Page::new(style);
+        let mut page = TextPage::new(style);
         if !self.images.is_empty() {
             row("TAG", "SIZE", "IN QUAY").lines().for_each(|line| page.line(&line.dimmed().to_string()));
             for image in &self.images {

@@ -22,18 +22,18 @@ mod style;
 mod verdict;
 mod version;
 
-pub use builds::{BuildConfigReport, BuildReport, BuildsReport, SentBy, ShipwrightReport};
-pub use change::{ChangeReport, ChangeReportEntry, ChangeState};
+pub use builds::{BuildConfigReport, BuildReport, BuildsReport, PushedBy, ShipwrightReport};
+pub use change::{ChangeReport, ChangeEntry, ChangeState};
 pub use explanation::explanation;
 pub use images::{ImageReport, ImagesReport};
 pub use invocation::Invocation;
 pub use manifests::{list, manifests, stream};
-pub use setup::{FactReport, NamespacePreview, SetupReport, StepReport, StepState};
+pub use setup::{NoteReport, NamespacePreview, SetupReport, StepReport, StepState};
 pub use status::{CheckReport, Endpoints, IntegrationReport, NamespaceReport, SettingReport, StatusReport, Summary};
 pub use style::Style;
 pub use version::VersionReport;
 
-use crate::bridge::finding::{Finding, Level};
+use crate::bridge::finding::{Finding, Severity};
 use crate::ui::{printable, printable_line};
 
 /// The version of the machine-readable formats.
@@ -76,7 +76,7 @@ fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-fn of_level(findings: &[Finding], level: Level) -> usize {
+fn of_level(findings: &[Finding], level: Severity) -> usize {
     findings.iter().filter(|finding| finding.level == level).count()
 }
 

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::bridge::finding::Level;
+use crate::bridge::finding::Severity;
 use crate::ui::printable;
 
-use super::change::{ChangeReportEntry, ChangeState};
+use super::change::{ChangeEntry, ChangeState};
 use super::status::StatusReport;
 use super::style::Style;
 use super::{API_VERSION, Format, count, human, machine, short};
@@ -63,18 +63,18 @@ pub struct StepReport {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
     /// What was found.
-    pub facts: Vec<FactReport>,
+    pub facts: Vec<NoteReport>,
     /// What was done, or would be.
-    pub changes: Vec<ChangeReportEntry>,
+    pub changes: Vec<ChangeEntry>,
 }
 
 /// Something that was found.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct FactReport {
+pub struct NoteReport {
     /// How good or bad it is.
-    pub level: Level,
+    pub level: Severity,
     /// One sentence.
     pub text: String,
 }
@@ -116,7 +116,7 @@ impl StepReport {
     pub fn not_reached(mut self) -> Self {
         if !matches!(self.state, StepState::AlreadyDone | StepState::Skipped) {
             self.state = StepState::NotReached;
-            self.changes = self.changes.into_iter().map(ChangeReportEntry::skipped).collect();
+            self.changes = self.changes.into_iter().map(ChangeEntry::skipped).collect();
         }
         self
     }
@@ -142,13 +142,13 @@ impl StepReport {
     }
 
     /// The worst of what was found.
-    pub(super) fn level(&self) -> Level {
-        let found = self.facts.iter().map(|fact| fact.level).filter(|level| *level != Level::Info).max();
+    pub(super) fn level(&self) -> Severity {
+        let found = self.facts.iter().map(|fact| fact.level).filter(|level| *level != Severity::Info).max();
         match self.state {
-            StepState::Failed => Level::Error,
-            StepState::NotReached => Level::Unknown,
-            StepState::Planned | StepState::Skipped => found.unwrap_or(Level::Info).max(Level::Info),
-            StepState::Done | StepState::AlreadyDone => found.unwrap_or(Level::Ok),
+            StepState::Failed => Severity::Error,
+            StepState::NotReached => Severity::Unknown,
+            StepState::Planned | StepState::Skipped => found.unwrap_or(Severity::Info).max(Severity::Info),
+            StepState::Done | StepState::AlreadyDone => found.unwrap_or(Severity::Ok),
         }
     }
 }
@@ -208,7 +208,7 @@ fn verdict(program: &str, command: &str, dry_run: bool, is_check: bool, steps: &
     let changes = |state| steps.iter().flat_map(|step| &step.changes).filter(|change| change.state == state).count();
     if !open.is_empty() {
         let what = if is_check { "Not set up" } else { "Not done" };
-        return format!("{what}: {}{}{program} {command}", open.join(", "), super::verdict::RUN);
+        return format!("{what}: {}{}{program} {command}", open.join(", "), super::verdict::HINT_PREFIX);
     }
     match (command, changes(ChangeState::Planned), changes(ChangeState::Done)) {
         (_, planned, _) if dry_run && planned > 0 => format!("{} planned; nothing was written", count(planned, "change")),

@@ -2,28 +2,28 @@
 
 use owo_colors::OwoColorize as _;
 
-use crate::bridge::finding::{Finding, Level};
+use crate::bridge::finding::{Finding, Severity};
 
 use super::builds::BuildsReport;
 use super::change::{ChangeReport, ChangeState};
 use super::setup::{SetupReport, StepState};
 use super::status::StatusReport;
-use super::style::{Page, Style, paint};
+use super::style::{TextPage, Style, paint};
 
 pub(super) fn status(report: &StatusReport, style: &Style) -> String {
-    let mut page = Page::new(style);
+    let mut page = TextPage::new(style);
     problems(&mut page, style, &report.findings);
     page.line(&report.verdict);
     page.finish()
 }
 
 pub(super) fn change(report: &ChangeReport, style: &Style) -> String {
-    let mut page = Page::new(style);
+    let mut page = TextPage::new(style);
     for change in report.changes.iter().filter(|change| change.state == ChangeState::Failed) {
         let place = change.namespace.as_ref().map(|namespace| format!("{namespace}: ")).unwrap_or_default();
         let error = change.error.as_deref().unwrap_or_default();
-        let glyph = style.glyph(Level::Error);
-        page.line(&one_line(&format!("{glyph} {} {place}{}: {error}", paint(Level::Error, "failed"), change.summary)));
+        let glyph = style.glyph(Severity::Error);
+        page.line(&one_line(&format!("{glyph} {} {place}{}: {error}", paint(Severity::Error, "failed"), change.summary)));
     }
     problems(&mut page, style, &report.findings);
     page.line(&report.verdict);
@@ -31,21 +31,21 @@ pub(super) fn change(report: &ChangeReport, style: &Style) -> String {
 }
 
 pub(super) fn builds(report: &BuildsReport, style: &Style) -> String {
-    let mut page = Page::new(style);
+    let mut page = TextPage::new(style);
     problems(&mut page, style, &report.findings);
     page.line(&report.verdict);
     page.finish()
 }
 
 pub(super) fn setup(report: &SetupReport, style: &Style) -> String {
-    let mut page = Page::new(style);
+    let mut page = TextPage::new(style);
     for step in &report.steps {
         for change in step.changes.iter().filter(|change| change.state == ChangeState::Done) {
-            page.line(&one_line(&format!("{} {}", style.glyph(Level::Ok), change.summary)));
+            page.line(&one_line(&format!("{} {}", style.glyph(Severity::Ok), change.summary)));
         }
         if step.state == StepState::Failed {
             let reason = step.reason.as_deref().unwrap_or_default();
-            page.line(&one_line(&format!("{} {}: {reason}", style.glyph(Level::Error), step.title)));
+            page.line(&one_line(&format!("{} {}: {reason}", style.glyph(Severity::Error), step.title)));
         }
     }
     page.gap();
@@ -59,8 +59,8 @@ pub(super) fn setup(report: &SetupReport, style: &Style) -> String {
     page.finish()
 }
 
-fn problems(page: &mut Page, style: &Style, findings: &[Finding]) {
-    for finding in findings.iter().filter(|finding| finding.level > Level::Info) {
+fn problems(page: &mut TextPage, style: &Style, findings: &[Finding]) {
+    for finding in findings.iter().filter(|finding| finding.level > Severity::Info) {
         let place = finding.namespace.as_ref().map(|namespace| format!("{namespace}: ")).unwrap_or_default();
         let level = paint(finding.level, finding.level.as_str());
         let glyph = style.glyph(finding.level);

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::bridge::checks::{Check, REGISTRY};
-use crate::bridge::finding::{Administrator, Code, Finding, Level};
-use crate::bridge::integration::{IntegrationSnapshot, Setting};
+use crate::bridge::finding::{Administrator, Code, Finding, Severity};
+use crate::bridge::integration::{IntegrationSnapshot, Sourced};
 use crate::bridge::names::QuayUrl;
 use crate::ui::{printable, printable_line};
 
@@ -121,7 +121,7 @@ pub struct NamespaceReport {
     /// Why it is to be linked, or why not.
     pub scope: String,
     /// The worst level among its checks.
-    pub level: Level,
+    pub level: Severity,
     /// Tags whose image was not looked for in Quay.
     #[serde(skip)]
     pub(super) uncompared_tags: usize,
@@ -139,7 +139,7 @@ pub struct CheckReport {
     /// What was checked.
     pub title: &'static str,
     /// How it is.
-    pub level: Level,
+    pub level: Severity,
     /// The state in a few words.
     pub fact: String,
     /// The codes of its findings. The findings themselves stand in the report's `findings`, in the same order.
@@ -184,7 +184,7 @@ impl StatusReport {
         let mut report = Self {
             api_version: API_VERSION,
             kind: "StatusReport",
-            ok: of_level(&findings, Level::Error) == 0,
+            ok: of_level(&findings, Severity::Error) == 0,
             summary: Summary::of(&namespaces, &findings),
             integration,
             namespaces,
@@ -197,15 +197,15 @@ impl StatusReport {
     }
 
     /// The worst level among all checks; what `--fail-on` is compared with.
-    pub fn worst(&self) -> Level {
+    pub fn worst(&self) -> Severity {
         let checks = self.integration.checks.iter().map(|check| check.level);
-        checks.chain(self.namespaces.iter().map(|namespace| namespace.level)).max().unwrap_or(Level::Ok)
+        checks.chain(self.namespaces.iter().map(|namespace| namespace.level)).max().unwrap_or(Severity::Ok)
     }
 
     /// Whether nothing could be read of any namespace: then there is no answer to what was asked.
     pub fn is_unreadable(&self) -> bool {
         let is_unread = |namespace: &NamespaceReport| {
-            !namespace.checks.is_empty() && namespace.checks.iter().all(|check| check.level == Level::Unknown)
+            !namespace.checks.is_empty() && namespace.checks.iter().all(|check| check.level == Severity::Unknown)
         };
         self.summary.error == 0 && self.unchecked() > 0 && self.namespaces.iter().all(is_unread)
     }
@@ -214,7 +214,7 @@ impl StatusReport {
     pub(super) fn unchecked(&self) -> usize {
         let checks = self.namespaces.iter().flat_map(|namespace| &namespace.checks).chain(&self.integration.checks);
         let skipped = checks.filter(|check| {
-            check.level == Level::Unknown && !check.findings.iter().any(|code| code.entry().level == Level::Unknown)
+            check.level == Severity::Unknown && !check.findings.iter().any(|code| code.entry().level == Severity::Unknown)
         });
         self.summary.unknown + skipped.count()
     }
@@ -231,7 +231,7 @@ impl StatusReport {
             Format::Json => machine::json(self)?,
             Format::Yaml => machine::yaml(self)?,
             Format::Name => {
-                let problems = self.findings.iter().filter(|finding| finding.level >= Level::Warning);
+                let problems = self.findings.iter().filter(|finding| finding.level >= Severity::Warning);
                 machine::names(problems.map(|finding| &finding.object))
             }
             Format::Html => html::status(self, Timestamp::now()),
@@ -258,16 +258,16 @@ impl Summary {
             linked,
             out_of_scope: namespaces.len() - linked,
             ok: namespaces.iter().filter(|namespace| namespace.linked && !namespace.has_problems()).count(),
-            info: of_level(findings, Level::Info),
-            warning: of_level(findings, Level::Warning),
-            error: of_level(findings, Level::Error),
-            unknown: of_level(findings, Level::Unknown),
+            info: of_level(findings, Severity::Info),
+            warning: of_level(findings, Severity::Warning),
+            error: of_level(findings, Severity::Error),
+            unknown: of_level(findings, Severity::Unknown),
         }
     }
 }
 
 impl SettingReport {
-    fn new(setting: Setting<String>) -> Self {
+    fn new(setting: Sourced<String>) -> Self {
         Self { value: Some(printable_line(&setting.value)), source: printable_line(&setting.source.to_string()) }
     }
 }
@@ -312,21 +312,21 @@ impl NamespaceReport {
     /// A namespace, before its checks are looked at: [`StatusReport::new`] does that.
     pub fn new(name: impl Into<String>, organization: Option<String>, linked: bool, scope: impl Into<String>) -> Self {
         let (name, scope) = (name.into(), scope.into());
-        Self { name, organization, linked, scope, level: Level::Ok, uncompared_tags: 0, checks: vec![] }
+        Self { name, organization, linked, scope, level: Severity::Ok, uncompared_tags: 0, checks: vec![] }
     }
 
     fn judge(mut self, checks: Vec<Check>) -> (Self, Vec<Finding>) {
         let findings;
         self.uncompared_tags = checks.iter().map(|check| check.uncompared_tags).sum();
         (self.checks, findings) = split(checks);
-        self.level = self.checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok);
+        self.level = self.checks.iter().map(|check| check.level).max().unwrap_or(Severity::Ok);
         let findings = findings.into_iter().map(|finding| finding.in_namespace(&self.name)).collect();
         (self, findings)
     }
 
     /// Whether something is wrong in it, or could not be checked.
     pub(super) fn has_problems(&self) -> bool {
-        self.level > Level::Info
+        self.level > Severity::Info
     }
 
     /// Whether the registry was asked.
@@ -336,20 +336,20 @@ impl NamespaceReport {
 
     /// Whether the registry was asked and accepts every login.
     pub(super) fn has_working_logins(&self) -> bool {
-        self.checks.iter().any(|check| check.title == REGISTRY && check.level == Level::Ok)
+        self.checks.iter().any(|check| check.title == REGISTRY && check.level == Severity::Ok)
     }
 
     /// How it is, in a word or two.
     pub(super) fn state(&self) -> &'static str {
         match self.level {
-            level @ (Level::Error | Level::Warning | Level::Unknown) => level.as_str(),
-            Level::Ok | Level::Info if self.linked => "ok",
-            Level::Ok | Level::Info => "not linked",
+            level @ (Severity::Error | Severity::Warning | Severity::Unknown) => level.as_str(),
+            Severity::Ok | Severity::Info if self.linked => "ok",
+            Severity::Ok | Severity::Info => "not linked",
         }
     }
 
-    fn rank(&self) -> (Reverse<Level>, bool, &str) {
-        (Reverse(self.level.max(Level::Info)), !self.linked, &self.name)
+    fn rank(&self) -> (Reverse<Severity>, bool, &str) {
+        (Reverse(self.level.max(Severity::Info)), !self.linked, &self.name)
     }
 }
 

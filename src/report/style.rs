@@ -2,13 +2,13 @@
 
 use owo_colors::OwoColorize as _;
 
-use crate::bridge::finding::Level;
+use crate::bridge::finding::Severity;
 
 /// How wide prose is where nobody says how wide the page is.
-const USUAL_WIDTH: usize = 80;
+const DEFAULT_WIDTH: usize = 80;
 
 /// Prose is not squeezed into less than this: it would be columns of single words.
-const LEAST_WIDTH: usize = 24;
+const MIN_WIDTH: usize = 24;
 
 /// What human text depends on besides the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,29 +32,29 @@ impl Style {
     }
 
     /// The glyph of a level, in its color.
-    pub(super) fn glyph(&self, level: Level) -> String {
+    pub(super) fn glyph(&self, level: Severity) -> String {
         let glyph = match (level, self.ascii) {
-            (Level::Ok, false) => "√",
-            (Level::Ok, true) => "ok",
-            (Level::Info, _) => "i",
-            (Level::Unknown, _) => "?",
-            (Level::Warning, false) => "‼",
-            (Level::Warning, true) => "!",
-            (Level::Error, false) => "×",
-            (Level::Error, true) => "x",
+            (Severity::Ok, false) => "√",
+            (Severity::Ok, true) => "ok",
+            (Severity::Info, _) => "i",
+            (Severity::Unknown, _) => "?",
+            (Severity::Warning, false) => "‼",
+            (Severity::Warning, true) => "!",
+            (Severity::Error, false) => "×",
+            (Severity::Error, true) => "x",
         };
         self.mark(&paint(level, glyph))
     }
 }
 
 /// A text in the color of a level.
-pub(super) fn paint(level: Level, text: &str) -> String {
+pub(super) fn paint(level: Severity, text: &str) -> String {
     match level {
-        Level::Ok => text.green().to_string(),
-        Level::Info => text.blue().to_string(),
-        Level::Unknown => text.magenta().to_string(),
-        Level::Warning => text.yellow().to_string(),
-        Level::Error => text.red().to_string(),
+        Severity::Ok => text.green().to_string(),
+        Severity::Info => text.blue().to_string(),
+        Severity::Unknown => text.magenta().to_string(),
+        Severity::Warning => text.yellow().to_string(),
+        Severity::Error => text.red().to_string(),
     }
 }
 
@@ -64,14 +64,14 @@ pub(super) fn columns(text: &str) -> usize {
 }
 
 /// Lines of text, one below the other.
-pub(super) struct Page {
+pub(super) struct TextPage {
     text: String,
     width: usize,
 }
 
-impl Page {
+impl TextPage {
     pub(super) fn new(style: &Style) -> Self {
-        Self { text: String::new(), width: style.width.unwrap_or(USUAL_WIDTH) }
+        Self { text: String::new(), width: style.width.unwrap_or(DEFAULT_WIDTH) }
     }
 
     /// A line as it is, however long.
@@ -91,7 +91,7 @@ impl Page {
     /// line, such as an address, stays whole.
     pub(super) fn prose(&mut self, lead: &str, prose: &str, paint: impl Fn(&str) -> String) {
         let indent = columns(lead);
-        let width = self.width.saturating_sub(indent).max(LEAST_WIDTH);
+        let width = self.width.saturating_sub(indent).max(MIN_WIDTH);
         for (place, line) in wrap(prose, width).iter().enumerate() {
             let line = paint(line);
             if place == 0 {
@@ -112,7 +112,7 @@ impl Page {
     }
 }
 
-/// Text without paint, for [`Page::prose`].
+/// Text without paint, for [`TextPage::prose`].
 pub(super) fn plain(text: &str) -> String {
     text.to_owned()
 }
@@ -136,8 +136,8 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn page(width: usize) -> Page {
-        Page::new(&Style { width: Some(width), ascii: false })
+    fn page(width: usize) -> TextPage {
+        TextPage::new(&Style { width: Some(width), ascii: false })
     }
 
     #[test]
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn colors_take_no_columns() {
         let (mut colored, mut bare) = (page(30), page(30));
-        colored.prose(&paint(Level::Error, "OQ301 "), "a secret that is not there", |line| paint(Level::Error, line));
+        colored.prose(&paint(Severity::Error, "OQ301 "), "a secret that is not there", |line| paint(Severity::Error, line));
         bare.prose("OQ301 ", "a secret that is not there", plain);
         assert_eq!(anstream::adapter::strip_str(&colored.finish()).to_string(), bare.finish());
     }
@@ -179,7 +179,7 @@ mod tests {
     fn glyphs_are_as_wide_as_each_other_and_the_fallback_is_ascii() {
         for ascii in [false, true] {
             let style = Style { width: None, ascii };
-            let marks = [Level::Ok, Level::Info, Level::Unknown, Level::Warning, Level::Error].map(|level| style.glyph(level));
+            let marks = [Severity::Ok, Severity::Info, Severity::Unknown, Severity::Warning, Severity::Error].map(|level| style.glyph(level));
             let shown = marks.map(|mark| anstream::adapter::strip_str(&mark).to_string());
             for mark in &shown {
                 assert_eq!(columns(mark), style.mark_width());

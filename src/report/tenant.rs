@@ -4,11 +4,11 @@ use proptest::prelude::*;
 
 use super::fixtures::{plain, style};
 use super::{
-    BuildConfigReport, BuildsReport, ChangeReport, ChangeReportEntry, Endpoints, Format, ImageReport, ImagesReport,
+    BuildConfigReport, BuildsReport, ChangeReport, ChangeEntry, Endpoints, Format, ImageReport, ImagesReport,
     IntegrationReport, NamespaceReport, StatusReport,
 };
 use crate::bridge::builds::Destination;
-use crate::bridge::checks::{self, Subject};
+use crate::bridge::checks::{self, Assessed};
 use crate::bridge::finding::Finding;
 use crate::bridge::plan::{self, Options, UnlinkOptions};
 use crate::bridge::properties::{NAMESPACE, integration, options, tenants_namespace, with_subject};
@@ -24,13 +24,13 @@ struct Printed {
 }
 
 impl Printed {
-    fn of(subject: &Subject, options: Options) -> anyhow::Result<Self> {
+    fn of(subject: &Assessed, options: Options) -> anyhow::Result<Self> {
         let selection = format!("-n {NAMESPACE}");
         let rewrites = plan::rewrite_builds(subject, &[]).plan;
         let unlink = plan::unlink(subject, UnlinkOptions { delete_robots: true, delete_organization: true });
         let plans = [("repair", plan::repair(subject, options)), ("unlink", unlink), ("builds rewrite", rewrites)];
         let reports = plans.map(|(command, plan)| {
-            let entry = |change| ChangeReportEntry::new(Some(NAMESPACE), change);
+            let entry = |change| ChangeEntry::new(Some(NAMESPACE), change);
             ChangeReport::new(
                 &plain(),
                 Endpoints::default(),

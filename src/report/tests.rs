@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::bridge::checks::Check;
-use crate::bridge::finding::{Code, Finding, Level, ObjectRef};
+use crate::bridge::finding::{Code, Finding, Severity, ObjectRef};
 
 use super::fixtures::*;
 use super::*;
@@ -80,10 +80,10 @@ fn of_many_namespaces_only_those_with_problems_keep_their_checks() {
 
 #[test]
 fn the_worst_level_is_that_of_any_check() {
-    assert_eq!(one(vec![]).worst(), Level::Ok);
-    assert_eq!(one(vec![rival("myproj")]).worst(), Level::Warning);
+    assert_eq!(one(vec![]).worst(), Severity::Ok);
+    assert_eq!(one(vec![rival("myproj")]).worst(), Severity::Warning);
     let refused = Finding::new(Code::TokenRefused, ObjectRef::cluster("Quay", "q"), "Quay refuses the token");
-    assert_eq!(with_integration(refused).worst(), Level::Error);
+    assert_eq!(with_integration(refused).worst(), Severity::Error);
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn five_thousand_healthy_namespaces_make_a_short_page() {
 
 #[test]
 fn a_namespace_that_was_not_checked_is_not_called_fine() {
-    let skipped = || Check { level: Level::Unknown, ..Check::new("Secrets", "not checked: Quay was not asked", vec![]) };
+    let skipped = || Check { level: Severity::Unknown, ..Check::new("Secrets", "not checked: Quay was not asked", vec![]) };
     let read = Check::new("Service accounts", "3 of 3 service accounts linked", vec![]);
     let report = several("-n myproj", vec![(namespace("myproj"), vec![skipped(), read])]);
     assert_eq!((report.summary.ok, report.is_unreadable()), (0, false));
@@ -217,14 +217,14 @@ fn a_namespace_that_was_not_checked_is_not_called_fine() {
     let report = several("-n myproj", vec![(namespace("myproj"), vec![skipped(), skipped()])]);
     assert!(report.is_unreadable());
     assert_eq!(report.verdict, "Nothing could be checked in myproj");
-    assert_eq!(report.worst(), Level::Unknown);
+    assert_eq!(report.worst(), Severity::Unknown);
     let healthy = (namespace("b"), checks(vec![]));
     assert!(!several("a b", vec![(namespace("a"), vec![skipped()]), healthy]).is_unreadable());
 }
 
 #[test]
 fn claims_what_the_registry_says_where_quay_was_not_asked() {
-    let skipped = Check { level: Level::Unknown, ..Check::new("Organization", "not checked: ask Quay", vec![]) };
+    let skipped = Check { level: Severity::Unknown, ..Check::new("Organization", "not checked: ask Quay", vec![]) };
     let asked = Check::new(crate::bridge::checks::REGISTRY, "3 of 3 logins accepted", vec![]);
     let report = several("-n myproj", vec![(namespace("myproj"), vec![skipped, asked])]);
     assert_eq!(report.verdict, "quay.example.com accepts the logins of myproj, but 1 thing could not be checked");

@@ -2,26 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use crate::bridge::finding::{Administrator, Code, Finding, Level};
+use crate::bridge::finding::{Administrator, Code, Finding, Severity};
 
 use super::change::{ChangeReport, ChangeState};
 use super::status::{NamespaceReport, StatusReport};
 use super::{Invocation, count, of_level, problems};
 
 /// What stands between the answer and the next command.
-pub(super) const RUN: &str = ". Run: ";
+pub(super) const HINT_PREFIX: &str = ". Run: ";
 
 /// What stands there where somebody else has to run the command.
-pub(super) const ASK: &str = ". Ask a cluster administrator to run: ";
+pub(super) const ASK_PREFIX: &str = ". Ask a cluster administrator to run: ";
 
 /// A command that helps, and who runs it.
-type Next = (String, Option<Administrator>);
+type NextCommand = (String, Option<Administrator>);
 
 /// The verdict on a status, and the next command where there is one.
 pub(super) fn status(report: &StatusReport, invocation: &Invocation, selection: &str) -> (String, Option<String>) {
     let next = next_command(report, invocation, selection);
     let (answer, next) = match report.namespaces.as_slice() {
-        _ if of_level(report.integration_findings(), Level::Error) > 0 => (integration(report), next),
+        _ if of_level(report.integration_findings(), Severity::Error) > 0 => (integration(report), next),
         _ if report.is_unreadable() => (unreadable(report), report.findings.iter().find_map(hint)),
         [] => ("No namespaces were found".to_owned(), None),
         [one] => single(report, one, next),
@@ -29,8 +29,8 @@ pub(super) fn status(report: &StatusReport, invocation: &Invocation, selection: 
     };
     let next = next.or_else(|| probe(report, invocation, selection));
     match next {
-        Some((command, None)) => (format!("{answer}{RUN}{command}"), Some(command)),
-        Some((command, Some(Administrator::Cluster))) => (format!("{answer}{ASK}{command}"), Some(command)),
+        Some((command, None)) => (format!("{answer}{HINT_PREFIX}{command}"), Some(command)),
+        Some((command, Some(Administrator::Cluster))) => (format!("{answer}{ASK_PREFIX}{command}"), Some(command)),
         None => (answer, None),
     }
 }
@@ -44,11 +44,11 @@ fn unreadable(report: &StatusReport) -> String {
 }
 
 fn integration(report: &StatusReport) -> String {
-    let errors = of_level(report.integration_findings(), Level::Error);
+    let errors = of_level(report.integration_findings(), Severity::Error);
     format!("The integration has {}", count(errors, "error"))
 }
 
-fn single(report: &StatusReport, namespace: &NamespaceReport, next: Option<Next>) -> (String, Option<Next>) {
+fn single(report: &StatusReport, namespace: &NamespaceReport, next: Option<NextCommand>) -> (String, Option<NextCommand>) {
     let name = &namespace.name;
     let summary = &report.summary;
     let unchecked = report.unchecked();
@@ -87,10 +87,10 @@ fn pods_in(namespaces: &str, report: &StatusReport) -> String {
     format!("Pods in {namespaces} {can} {host}{lacks}{warnings}{open}")
 }
 
-fn several(report: &StatusReport, next: Option<Next>) -> (String, Option<Next>) {
+fn several(report: &StatusReport, next: Option<NextCommand>) -> (String, Option<NextCommand>) {
     let total = report.namespaces.len();
     let of_level = |level| report.namespaces.iter().filter(|namespace| namespace.level == level).count();
-    let (errors, unknown) = (of_level(Level::Error), of_level(Level::Unknown));
+    let (errors, unknown) = (of_level(Severity::Error), of_level(Severity::Unknown));
     let linked = report.summary.linked;
     if errors > 0 {
         let have = if errors == 1 { "has" } else { "have" };
@@ -116,14 +116,14 @@ fn left_open(unchecked: usize) -> String {
 }
 
 /// What is left to the person who has no token: to ask the registry. It also looks for the images of one namespace.
-fn probe(report: &StatusReport, invocation: &Invocation, selection: &str) -> Option<Next> {
+fn probe(report: &StatusReport, invocation: &Invocation, selection: &str) -> Option<NextCommand> {
     let lacks_token = report.integration.is_for_administrators;
     let is_uncompared = matches!(report.namespaces.as_slice(), [one] if one.linked && one.uncompared_tags > 0);
     let can_tell = report.summary.linked > 0 && !report.namespaces.iter().any(NamespaceReport::is_probed);
     ((lacks_token || is_uncompared) && can_tell).then(|| (format!("{invocation} status {selection} --probe"), None))
 }
 
-fn hint(finding: &Finding) -> Option<Next> {
+fn hint(finding: &Finding) -> Option<NextCommand> {
     Some((finding.hint.clone()?, finding.ask))
 }
 
@@ -132,7 +132,7 @@ fn host(report: &StatusReport) -> String {
 }
 
 /// Repair, if it mends anything and can work at all; else what the first of the worst findings says.
-fn next_command(report: &StatusReport, invocation: &Invocation, selection: &str) -> Option<Next> {
+fn next_command(report: &StatusReport, invocation: &Invocation, selection: &str) -> Option<NextCommand> {
     let ask = report.integration.is_for_administrators.then_some(Administrator::Cluster);
     let invocation = if ask.is_some() { &invocation.of_others() } else { invocation };
     let blocking = report.findings.iter().filter(|finding| finding.code.blocks_repair());
@@ -140,13 +140,13 @@ fn next_command(report: &StatusReport, invocation: &Invocation, selection: &str)
     let repairable = |finding: &Finding| {
         let repair = finding.namespace.as_ref().map(|namespace| format!("{invocation} repair -n {namespace}"));
         let is_repair = finding.hint.is_some() && finding.hint == repair;
-        finding.level >= Level::Warning && is_repair && !blocked.contains(&finding.namespace)
+        finding.level >= Severity::Warning && is_repair && !blocked.contains(&finding.namespace)
     };
-    let integration_works = of_level(report.integration_findings(), Level::Error) == 0;
+    let integration_works = of_level(report.integration_findings(), Severity::Error) == 0;
     if integration_works && report.findings.iter().any(repairable) {
         return Some((format!("{invocation} repair {selection}"), ask));
     }
-    let worst = report.findings.iter().map(|finding| finding.level).max().filter(|&level| level >= Level::Warning)?;
+    let worst = report.findings.iter().map(|finding| finding.level).max().filter(|&level| level >= Severity::Warning)?;
     let first = report.findings.iter().find(|finding| finding.level == worst)?;
     hint(first).or_else(|| Some((invocation.begin(&format!("oc quay explain {}", first.code.as_str())), None)))
 }
@@ -178,7 +178,7 @@ pub(super) fn change(report: &ChangeReport) -> String {
         }
         _ => format!("{}: {changes}", done(report)),
     };
-    let remaining = problems(of_level(&report.findings, Level::Error), 0, of_level(&report.findings, Level::Unknown));
+    let remaining = problems(of_level(&report.findings, Severity::Error), 0, of_level(&report.findings, Severity::Unknown));
     match remaining.as_str() {
         "" => outcome,
         "1 error" | "1 unknown" => format!("{outcome}. {remaining} remains"),
@@ -211,7 +211,7 @@ mod tests {
     use crate::bridge::checks::Check;
     use crate::bridge::finding::{Code, Finding, ObjectRef};
     use crate::report::fixtures::*;
-    use crate::report::{ChangeReport, ChangeReportEntry, Endpoints, IntegrationReport, NamespaceReport, StatusReport};
+    use crate::report::{ChangeReport, ChangeEntry, Endpoints, IntegrationReport, NamespaceReport, StatusReport};
 
     #[test]
     fn one_namespace() {
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn changes() {
-        let done = |namespace| planned(namespace).into_iter().map(ChangeReportEntry::done).collect::<Vec<_>>();
+        let done = |namespace| planned(namespace).into_iter().map(ChangeEntry::done).collect::<Vec<_>>();
         assert_eq!(change("repair", false, vec![]).verdict, "Nothing to do");
         assert_eq!(change("link", false, planned("myproj")).verdict, "6 changes planned");
         assert_eq!(change("link", true, planned("myproj")).verdict, "6 changes planned. Nothing was written (--dry-run)");
@@ -365,7 +365,7 @@ mod tests {
         let with = |changes, findings| ChangeReport::new(&plain(), Endpoints::default(), "repair", false, changes, findings);
         let report = with(vec![], vec![missing("a")]);
         assert_eq!((report.verdict.as_str(), report.ok), ("Nothing to do. 1 error remains", false));
-        let done = planned("a").into_iter().map(ChangeReportEntry::done).collect();
+        let done = planned("a").into_iter().map(ChangeEntry::done).collect();
         let report = with(done, vec![missing("a"), unread("a"), rival("a")]);
         assert_eq!(report.verdict, "Repaired a: 6 changes. 1 error, 1 unknown remain");
         assert!(with(vec![], vec![rival("a")]).ok);

@@ -8,11 +8,11 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use secrecy::SecretString;
 
-use super::{Session, Target};
+use super::{App, QuayConnection};
 use crate::bridge::change::Change;
 use crate::bridge::checks::SECRET_TYPE;
 use crate::bridge::desired::Desired;
-use crate::bridge::dockerconfig::Entry;
+use crate::bridge::dockerconfig::AuthEntry;
 use crate::bridge::order::{End, Schedule, Step};
 use crate::bridge::ownership::Claim;
 use crate::bridge::snapshot::{Login, NamespaceSnapshot, Secret, ServiceAccount};
@@ -41,7 +41,7 @@ pub(crate) enum Effect {
 }
 
 /// The changes of one namespace and what is needed to make them.
-pub(crate) struct Work<'a> {
+pub(crate) struct ApplyInput<'a> {
     /// The changes, in the order of their plan.
     pub changes: &'a [Change],
     /// The namespace they were planned for.
@@ -50,11 +50,11 @@ pub(crate) struct Work<'a> {
     pub desired: &'a Desired,
 }
 
-impl Session {
+impl App {
     /// Makes the changes; independent ones at the same time, as many as requests may be under way. Says what became of each, in the order of the plan. `each`
     /// is told as soon as a change was made, or was not, which has no effect.
-    pub(crate) async fn apply(&self, target: &Target, work: &Work<'_>, each: impl Fn(&Change, Option<Effect>)) -> Vec<Outcome> {
-        let tokens = &Tokens::of(work.snapshot);
+    pub(crate) async fn apply(&self, target: &QuayConnection, work: &ApplyInput<'_>, each: impl Fn(&Change, Option<Effect>)) -> Vec<Outcome> {
+        let tokens = &TokenCache::of(work.snapshot);
         let mut schedule = Schedule::new(work.changes);
         let mut outcomes = vec![Outcome::Skipped; work.changes.len()];
         let mut under_way = FuturesUnordered::new();
@@ -83,7 +83,7 @@ impl Session {
         }
     }
 
-    async fn make(&self, target: &Target, work: &Work<'_>, tokens: &Tokens, change: &Change) -> anyhow::Result<Effect> {
+    async fn make(&self, target: &QuayConnection, work: &ApplyInput<'_>, tokens: &TokenCache, change: &Change) -> anyhow::Result<Effect> {
         use Change::*;
         let (cluster, quay) = (&self.cluster, &target.quay);
         match change {
@@ -144,16 +144,16 @@ impl Session {
 }
 
 /// How often a secret that others write too is looked at.
-const LOOKS: usize = 3;
+const MAX_POLLS: usize = 3;
 
-impl Session {
+impl App {
     /// Creates a secret. One that is there although none was seen may hold a newer token than the one that is known: the
     /// current one is asked for after the secret was read, and written only into the secret as it was read.
     async fn create_secret(
         &self,
-        target: &Target,
-        work: &Work<'_>,
-        tokens: &Tokens,
+        target: &QuayConnection,
+        work: &ApplyInput<'_>,
+        tokens: &TokenCache,
         [secret, robot]: [&str; 2],
     ) -> anyhow::Result<Effect> {
         let (cluster, namespace) = (&self.cluster, work.snapshot.name.as_str());
@@ -162,7 +162,7 @@ impl Session {
             Err(error) if error.is_conflict() || error.is_over_quota() => error,
             done => return Ok(Effect::Secret(done?)),
         };
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_POLLS {
             let Some(found) = cluster.find_secret(namespace, secret).await? else { break };
             if found.kind != SECRET_TYPE {
                 anyhow::bail!("there is a secret {secret} of type {}, which cannot be changed", found.kind);
@@ -182,9 +182,9 @@ impl Session {
 }
 
 /// The robot accounts' current tokens, as they were read and as they are made.
-struct Tokens(Mutex<BTreeMap<String, SecretString>>);
+struct TokenCache(Mutex<BTreeMap<String, SecretString>>);
 
-impl Tokens {
+impl TokenCache {
     fn of(snapshot: &NamespaceSnapshot) -> Self {
         let robots = snapshot.organization().into_iter().flat_map(|organization| organization.robots.iter().flatten());
         Self(Mutex::new(robots.filter_map(|robot| Some((robot.name.clone(), robot.token.clone()?))).collect()))
@@ -201,12 +201,12 @@ impl Tokens {
 }
 
 /// A robot account's current login.
-fn login(work: &Work, tokens: &Tokens, robot: &str) -> anyhow::Result<Login> {
+fn login(work: &ApplyInput, tokens: &TokenCache, robot: &str) -> anyhow::Result<Login> {
     let password = tokens.get(robot).with_context(|| format!("the token of robot account {robot} is not known"))?;
     Ok(Login { username: work.desired.login_name(robot), password })
 }
 
 /// The entry that a secret is to have.
-fn entry<'a>(work: &'a Work<'_>, login: &'a Login) -> Entry<'a> {
-    Entry { place: work.desired.place(), login }
+fn entry<'a>(work: &'a ApplyInput<'_>, login: &'a Login) -> AuthEntry<'a> {
+    AuthEntry { place: work.desired.place(), login }
 }

@@ -5,27 +5,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::OptionFuture;
 use jiff::Timestamp;
 
-use super::{Session, Target as QuayTarget, side_by_side};
+use super::{App, QuayConnection as QuayTarget, side_by_side};
 use crate::bridge::Role;
-use crate::bridge::checks::{self, Check, Subject};
+use crate::bridge::checks::{self, Check, Assessed};
 use crate::bridge::desired::Desired;
-use crate::bridge::finding::Level;
+use crate::bridge::finding::Severity;
 use crate::bridge::imports;
 use crate::bridge::names;
 use crate::bridge::ownership::Claim;
 use crate::bridge::scope::{Scope, is_there};
 use crate::bridge::shell::quoted;
 use crate::bridge::snapshot::{
-    BuildWebhook, Namespace, NamespaceSnapshot, Probe, Read, Rewriters, Trial, Unread, UnreadKind, WaitingPod,
+    BuildWebhook, Namespace, NamespaceSnapshot, Probe, Observed, BuildWebhookOwners, DryRunBuild, ReadError, ReadErrorKind, WaitingPod,
 };
 use crate::cli;
-use crate::cluster::{Builds, Cluster, Parts, Secrets, not_wanted};
+use crate::cluster::{BuildsMode, Cluster, NamespaceResources, SecretsMode, not_wanted};
 use crate::error::Error;
-use crate::quay::Depth;
+use crate::quay::ReadStrategy;
 use crate::ui::Ui;
 
 /// Which namespaces a command works on.
-pub(crate) enum Which {
+pub(crate) enum NamespaceSelector {
     /// These.
     Named(Vec<String>),
     /// Those with these labels.
@@ -34,14 +34,14 @@ pub(crate) enum Which {
     All,
 }
 
-impl Which {
+impl NamespaceSelector {
     /// What the arguments say; else `-n`; else the context's namespace.
-    pub(crate) fn of(target: &cli::Target, global: &cli::Global, cluster: &Cluster) -> Result<Self, Error> {
+    pub(crate) fn of(target: &cli::TargetArgs, global: &cli::GlobalArgs, cluster: &Cluster) -> Result<Self, Error> {
         if target.all_namespaces {
-            return Ok(Which::All);
+            return Ok(NamespaceSelector::All);
         }
         if let Some(selector) = &target.selector {
-            return Ok(Which::Selected(selector.clone()));
+            return Ok(NamespaceSelector::Selected(selector.clone()));
         }
         let mut names = target.namespaces.clone();
         names.extend(global.namespace.clone());
@@ -53,23 +53,23 @@ impl Which {
         for name in &names {
             names::kubernetes_name(name).map_err(|problem| Error::new(format!("no namespace can be called that: {problem}")))?;
         }
-        Ok(Which::Named(names))
+        Ok(NamespaceSelector::Named(names))
     }
 
     /// More than one namespace can be meant.
     pub(crate) fn is_many(&self) -> bool {
-        !matches!(self, Which::Named(names) if names.len() == 1)
+        !matches!(self, NamespaceSelector::Named(names) if names.len() == 1)
     }
 }
 
-impl std::fmt::Display for Which {
+impl std::fmt::Display for NamespaceSelector {
     /// As it is typed behind a command.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Which::Named(names) if names.len() == 1 => write!(f, "-n {}", names[0]),
-            Which::Named(names) => f.write_str(&names.join(" ")),
-            Which::Selected(selector) => write!(f, "-l {}", quoted(selector)),
-            Which::All => f.write_str("-A"),
+            NamespaceSelector::Named(names) if names.len() == 1 => write!(f, "-n {}", names[0]),
+            NamespaceSelector::Named(names) => f.write_str(&names.join(" ")),
+            NamespaceSelector::Selected(selector) => write!(f, "-l {}", quoted(selector)),
+            NamespaceSelector::All => f.write_str("-A"),
         }
     }
 }
@@ -81,14 +81,14 @@ impl std::fmt::Display for Which {
 /// When namespaces cannot be listed, or none has the labels that were asked for: a typing error must not pass for nothing to do.
 pub(crate) async fn parts(
     cluster: &Cluster,
-    which: &Which,
-    secrets: Secrets,
-    builds: Builds,
+    which: &NamespaceSelector,
+    secrets: SecretsMode,
+    builds: BuildsMode,
     parallel: usize,
-) -> Result<Vec<Parts>, Error> {
+) -> Result<Vec<NamespaceResources>, Error> {
     let parts = parts_left(cluster, which, secrets, builds, parallel).await?;
     match which {
-        Which::Selected(selector) if parts.is_empty() => Err(Error::new(format!("no namespace has the labels {selector}"))
+        NamespaceSelector::Selected(selector) if parts.is_empty() => Err(Error::new(format!("no namespace has the labels {selector}"))
             .hint(format!("check them: oc get namespaces -l {} --show-labels", quoted(selector)))),
         _ => Ok(parts),
     }
@@ -100,18 +100,18 @@ pub(crate) async fn parts(
 /// When namespaces cannot be listed.
 pub(crate) async fn parts_left(
     cluster: &Cluster,
-    which: &Which,
-    secrets: Secrets,
-    builds: Builds,
+    which: &NamespaceSelector,
+    secrets: SecretsMode,
+    builds: BuildsMode,
     parallel: usize,
-) -> Result<Vec<Parts>, Error> {
+) -> Result<Vec<NamespaceResources>, Error> {
     let (selector, all) = match which {
-        Which::Named(names) => {
+        NamespaceSelector::Named(names) => {
             let read = |name| cluster.namespace_parts(name, None, secrets, builds);
             return Ok(side_by_side(names.iter().map(|name| read(name)), parallel).await);
         }
-        Which::Selected(selector) => (Some(selector.as_str()), None),
-        Which::All => (None, Some(cluster.all_parts(builds))),
+        NamespaceSelector::Selected(selector) => (Some(selector.as_str()), None),
+        NamespaceSelector::All => (None, Some(cluster.all_parts(builds))),
     };
     let (namespaces, all) = tokio::join!(cluster.namespaces(selector), OptionFuture::from(all));
     let namespaces = match (namespaces, all) {
@@ -119,7 +119,7 @@ pub(crate) async fn parts_left(
             return Ok(namespaces.into_iter().map(|(name, namespace)| all.take(&name, namespace)).collect());
         }
         // Somebody without cluster rights means the projects they can see.
-        (Err(unread), _) if unread.kind == UnreadKind::Forbidden => cluster.projects(selector).await,
+        (Err(unread), _) if unread.kind == ReadErrorKind::Forbidden => cluster.projects(selector).await,
         (namespaces, _) => namespaces,
     };
     let namespaces = namespaces.map_err(|unread| Error::new(unread.to_string()))?;
@@ -129,8 +129,8 @@ pub(crate) async fn parts_left(
 }
 
 /// The pods that wait for an image, by namespace. Of namespaces that are not named, one list shows all.
-pub(crate) async fn waiting_pods(cluster: &Cluster, which: &Which, parallel: usize) -> WaitingPods {
-    let Which::Named(names) = which else {
+pub(crate) async fn waiting_pods(cluster: &Cluster, which: &NamespaceSelector, parallel: usize) -> WaitingPods {
+    let NamespaceSelector::Named(names) = which else {
         return WaitingPods { named: BTreeMap::new(), others: cluster.waiting_pods(None).await };
     };
     let read = async |name: &String| {
@@ -144,9 +144,9 @@ pub(crate) async fn waiting_pods(cluster: &Cluster, which: &Which, parallel: usi
 /// Pods that wait for an image.
 pub(crate) struct WaitingPods {
     /// Those of namespaces that were asked for one by one.
-    named: BTreeMap<String, Read<Vec<WaitingPod>>>,
+    named: BTreeMap<String, Observed<Vec<WaitingPod>>>,
     /// Those of all others.
-    others: Read<BTreeMap<String, Vec<WaitingPod>>>,
+    others: Observed<BTreeMap<String, Vec<WaitingPod>>>,
 }
 
 impl WaitingPods {
@@ -156,7 +156,7 @@ impl WaitingPods {
     }
 
     /// Those of a namespace.
-    fn of(&self, namespace: &str) -> Read<Vec<WaitingPod>> {
+    fn of(&self, namespace: &str) -> Observed<Vec<WaitingPod>> {
         let other = || self.others.as_ref().map(|all| all.get(namespace).cloned().unwrap_or_default()).map_err(Clone::clone);
         self.named.get(namespace).cloned().unwrap_or_else(other)
     }
@@ -165,33 +165,33 @@ impl WaitingPods {
 /// The same with all that is to be known of their builds, and who rewrites these.
 pub(crate) async fn parts_and_rewriters(
     cluster: &Cluster,
-    which: &Which,
+    which: &NamespaceSelector,
     parallel: usize,
-) -> (Result<Vec<Parts>, Error>, Rewriters) {
+) -> (Result<Vec<NamespaceResources>, Error>, BuildWebhookOwners) {
     let (parts, webhooks) =
-        tokio::join!(parts(cluster, which, Secrets::Always, Builds::Read, parallel), cluster.build_webhooks());
+        tokio::join!(parts(cluster, which, SecretsMode::Always, BuildsMode::Read, parallel), cluster.build_webhooks());
     let trial = trial(cluster, parts.as_deref().unwrap_or_default(), &webhooks).await;
-    (parts, Rewriters { webhooks, trial })
+    (parts, BuildWebhookOwners { webhooks, trial })
 }
 
 /// Has the API server try a build where there are builds; one namespace stands for all. Somebody who may not read webhooks
 /// learns so what they do; where there are none, there is nothing to learn.
-async fn trial(cluster: &Cluster, parts: &[Parts], webhooks: &Read<Vec<BuildWebhook>>) -> Option<Trial> {
+async fn trial(cluster: &Cluster, parts: &[NamespaceResources], webhooks: &Observed<Vec<BuildWebhook>>) -> Option<DryRunBuild> {
     let may_be_there = match webhooks {
         Ok(webhooks) => !webhooks.is_empty(),
-        Err(unread) => unread.kind == UnreadKind::Forbidden,
+        Err(unread) => unread.kind == ReadErrorKind::Forbidden,
     };
-    let has_builds = |parts: &&Parts| parts.build_configs.as_ref().is_ok_and(|configs| !configs.is_empty());
+    let has_builds = |parts: &&NamespaceResources| parts.build_configs.as_ref().is_ok_and(|configs| !configs.is_empty());
     let namespace = &parts.iter().find(has_builds).filter(|_| may_be_there)?.name;
     let outcome = cluster.try_build(namespace).await?;
-    Some(Trial { namespace: namespace.clone(), outcome })
+    Some(DryRunBuild { namespace: namespace.clone(), outcome })
 }
 
 /// How Quay is looked into.
 #[derive(Clone, Copy)]
-pub(crate) struct Look {
+pub(crate) struct ReadOptions {
     /// How much of each organization is read; none if Quay is not asked at all.
-    pub quay: Option<Depth>,
+    pub quay: Option<ReadStrategy>,
     /// Whether tags of image streams are compared with Quay's.
     pub tags: bool,
     /// Whether the registry is asked what the logins may do.
@@ -201,7 +201,7 @@ pub(crate) struct Look {
 }
 
 /// A namespace, read and judged.
-pub(crate) struct Judged {
+pub(crate) struct NamespaceAssessment {
     /// What is.
     pub snapshot: NamespaceSnapshot,
     /// What should be.
@@ -212,7 +212,7 @@ pub(crate) struct Judged {
     pub checks: Vec<Check>,
 }
 
-impl Judged {
+impl NamespaceAssessment {
     /// Whether the namespace is being deleted.
     pub(crate) fn is_going(&self) -> bool {
         self.namespace().is_some_and(|namespace| namespace.terminating)
@@ -233,9 +233,9 @@ impl Judged {
     }
 
     /// What the checks and the plans look at.
-    pub(crate) fn subject<'a>(&'a self, target: &'a QuayTarget) -> Subject<'a> {
+    pub(crate) fn subject<'a>(&'a self, target: &'a QuayTarget) -> Assessed<'a> {
         let integration = &target.integration;
-        Subject { integration, troubles: &[], snapshot: &self.snapshot, desired: &self.desired }
+        Assessed { integration, troubles: &[], snapshot: &self.snapshot, desired: &self.desired }
     }
 
     /// Whether the namespace is in scope, exists as far as is known, and is not being deleted.
@@ -244,19 +244,19 @@ impl Judged {
     }
 }
 
-impl Session {
+impl App {
     /// Adds Quay's side to the parts and judges, several namespaces at once and in order. `each` takes what it needs
     /// of every one, so that thousands never are in memory together.
     pub(crate) async fn judge_each<T>(
         &self,
         ui: &Ui,
         target: &QuayTarget,
-        parts: Vec<Parts>,
-        look: Look,
+        parts: Vec<NamespaceResources>,
+        look: ReadOptions,
         requests: &BTreeMap<String, Role>,
-        each: impl Fn(Judged) -> T,
+        each: impl Fn(NamespaceAssessment) -> T,
     ) -> Vec<T> {
-        let one_list_saves_many = parts.len() > 1 && look.quay == Some(Depth::Lean) && target.has_token;
+        let one_list_saves_many = parts.len() > 1 && look.quay == Some(ReadStrategy::Lean) && target.has_token;
         let existing = if one_list_saves_many { target.quay.organizations().await } else { None };
         let progress = ui.progress("Reading", parts.len());
         let work = parts.into_iter().map(|parts| {
@@ -274,17 +274,17 @@ impl Session {
     async fn judge(
         &self,
         target: &QuayTarget,
-        parts: Parts,
-        look: Look,
+        parts: NamespaceResources,
+        look: ReadOptions,
         requests: &BTreeMap<String, Role>,
         existing: Option<&BTreeSet<String>>,
-    ) -> Judged {
+    ) -> NamespaceAssessment {
         let integration = &target.integration;
         let scope = Scope::of_read(&parts.name, &parts.namespace, integration.resource.as_ref());
         let worth_a_look = look.beyond_scope || (scope.is_in() && is_there(&parts.namespace));
         let secret_of = |account: &str| integration.cluster_id.value.secret(account);
         let parts = if worth_a_look { self.cluster.complete_secrets(parts, secret_of).await } else { parts };
-        let not_asked = Unread { call: "ask Quay".into(), reason: "there is no token for it".into(), kind: UnreadKind::Skipped };
+        let not_asked = ReadError { call: "ask Quay".into(), reason: "there is no token for it".into(), kind: ReadErrorKind::Skipped };
         let rewriters = self.snapshot.rewriters.as_ref();
         let mut snapshot = NamespaceSnapshot {
             namespace: parts.namespace,
@@ -319,17 +319,17 @@ impl Session {
         if look.probe && worth_a_look {
             snapshot.probes = probes(target, &snapshot, &desired).await;
         }
-        let asks_why = look.quay.is_some_and(|depth| depth != Depth::New) && target.has_token;
+        let asks_why = look.quay.is_some_and(|depth| depth != ReadStrategy::New) && target.has_token;
         if asks_why && matches!(snapshot.organization, Ok(None)) {
             target.quay.diagnose().await;
         }
         let troubles = target.quay.troubles();
-        let checks = checks::namespace(&Subject { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired });
-        if asks_why && checks.iter().any(|check| check.level == Level::Error) {
+        let checks = checks::namespace(&Assessed { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired });
+        if asks_why && checks.iter().any(|check| check.level == Severity::Error) {
             // Whoever is about to repair should know beforehand that Quay refuses every change.
             target.quay.check_state().await;
         }
-        Judged { snapshot, desired, scope, checks }
+        NamespaceAssessment { snapshot, desired, scope, checks }
     }
 }
 

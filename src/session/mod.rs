@@ -13,11 +13,11 @@ use crate::bridge::checks;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::image_policy::ImagePolicy;
 use crate::bridge::inferred::Inferred;
-use crate::bridge::integration::{Integration, IntegrationSnapshot, SecretKey, Setting, Source, StoredToken};
+use crate::bridge::integration::{Integration, IntegrationSnapshot, SecretKey, Sourced, Source, StoredTokenState};
 use crate::bridge::names::QuayUrl;
 use crate::bridge::rights::grant;
-use crate::bridge::snapshot::{Read, Rewriters, Unread, UnreadKind};
-use crate::cli::Global;
+use crate::bridge::snapshot::{Observed, BuildWebhookOwners, ReadError, ReadErrorKind};
+use crate::cli::GlobalArgs;
 use crate::cluster::{self, CA_KEY, Cluster, Credentials};
 use crate::error::Error;
 use crate::quay::{self, OptionsError, Quay};
@@ -26,7 +26,7 @@ use crate::ui::{Ui, printable_line};
 use gather::WaitingPods;
 use settings::Settings;
 
-const BY_FLAGS: &str = "name the Quay yourself: --quay-url, --cluster-id and --quay-token-file";
+const QUAY_FLAGS_HINT: &str = "name the Quay yourself: --quay-url, --cluster-id and --quay-token-file";
 
 /// For users whose Quay is not known, or known from a pull secret: no token is sent where a pull secret says.
 const OWN_TOKEN: &str = "with a token of your own, name the Quay too: --quay-token-file, --quay-url and --cluster-id";
@@ -44,13 +44,13 @@ pub(crate) async fn side_by_side<T>(work: impl IntoIterator<Item: Future<Output 
 }
 
 /// What a command works with once it knows where.
-pub(crate) struct Session {
+pub(crate) struct App {
     /// The cluster.
     pub cluster: Cluster,
     /// What is known of the integration.
     pub snapshot: IntegrationSnapshot,
     /// The settings, if what is known suffices to work with.
-    pub target: Option<Target>,
+    pub target: Option<QuayConnection>,
     /// Requests in flight at once.
     pub parallel: usize,
     /// Pods that wait for an image.
@@ -62,7 +62,7 @@ pub(crate) struct Session {
 }
 
 /// The integration and a client for its Quay.
-pub(crate) struct Target {
+pub(crate) struct QuayConnection {
     /// The settings.
     pub integration: Integration,
     /// The Quay.
@@ -72,7 +72,7 @@ pub(crate) struct Target {
 }
 
 /// Reads the kubeconfig; nothing is connected to.
-pub(crate) async fn connect(global: &Global) -> Result<Cluster, Error> {
+pub(crate) async fn connect(global: &GlobalArgs) -> Result<Cluster, Error> {
     let options = cluster::Options {
         kubeconfig: global.kubeconfig.clone(),
         context: global.context.clone(),
@@ -95,16 +95,16 @@ pub(crate) fn place(cluster: &Cluster, quay: Option<&QuayUrl>) -> String {
 }
 
 /// How long one request to Quay may take.
-pub(crate) fn timeout(global: &Global) -> Duration {
+pub(crate) fn timeout(global: &GlobalArgs) -> Duration {
     if global.request_timeout.is_zero() { NO_LIMIT } else { global.request_timeout }
 }
 
-impl Session {
+impl App {
     /// Finds out which Quay to work with, and warns of what there is to know about it.
     ///
     /// # Errors
     /// If a given setting cannot be used, or nobody can say which Quay is meant.
-    pub(crate) async fn open(ui: &Ui, global: &Global, cluster: Cluster, settings: Settings) -> Result<Self, Error> {
+    pub(crate) async fn open(ui: &Ui, global: &GlobalArgs, cluster: Cluster, settings: Settings) -> Result<Self, Error> {
         let session = Self::read(global, cluster, settings).await?;
         session.warnings.iter().for_each(|warning| ui.warn(warning));
         session.target.iter().for_each(|target| target.quay.tell(ui.teller()));
@@ -121,7 +121,7 @@ impl Session {
     ///
     /// # Errors
     /// If a setting cannot be used.
-    pub(crate) async fn read(global: &Global, cluster: Cluster, settings: Settings) -> Result<Self, Error> {
+    pub(crate) async fn read(global: &GlobalArgs, cluster: Cluster, settings: Settings) -> Result<Self, Error> {
         let mut warnings = settings.warnings;
         let resources = cluster.integrations().await;
         let mut snapshot = IntegrationSnapshot {
@@ -132,7 +132,7 @@ impl Session {
             image_policy: None,
             server: cluster.server(),
         };
-        if settings.token.is_none() && snapshot.resources.as_ref().is_err_and(|unread| unread.kind == UnreadKind::Forbidden) {
+        if settings.token.is_none() && snapshot.resources.as_ref().is_err_and(|unread| unread.kind == ReadErrorKind::Forbidden) {
             let namespace = settings.namespace.as_deref().unwrap_or_else(|| cluster.namespace());
             infer(&mut snapshot, namespace, &cluster).await;
         }
@@ -168,7 +168,7 @@ impl Session {
                     timeout: timeout(global),
                 };
                 let quay = client(options, stored_ca, &mut warnings).map_err(anyhow::Error::from)?;
-                Some(Target { integration, quay, has_token })
+                Some(QuayConnection { integration, quay, has_token })
             }
             None => None,
         };
@@ -187,7 +187,7 @@ impl Session {
     }
 
     /// The same, knowing who rewrites builds.
-    pub(crate) fn with_rewriters(mut self, rewriters: Rewriters) -> Self {
+    pub(crate) fn with_rewriters(mut self, rewriters: BuildWebhookOwners) -> Self {
         self.snapshot.rewriters = Some(rewriters);
         self
     }
@@ -199,13 +199,13 @@ impl Session {
     }
 
     /// The same, knowing which registries the cluster uses.
-    pub(crate) fn with_image_policy(mut self, policy: Read<Option<ImagePolicy>>) -> Self {
+    pub(crate) fn with_image_policy(mut self, policy: Observed<Option<ImagePolicy>>) -> Self {
         self.snapshot.image_policy = policy.transpose();
         self
     }
 
     /// What stands in the way of changes in Quay, as far as is known: what the integration's checks say of it.
-    pub(crate) fn obstacles(&self, target: &Target) -> Vec<Finding> {
+    pub(crate) fn obstacles(&self, target: &QuayConnection) -> Vec<Finding> {
         let checks = checks::integration(&self.snapshot, Some(&target.quay.troubles()));
         checks.into_iter().flat_map(|check| check.findings).filter(|finding| finding.code.stops_changes()).collect()
     }
@@ -214,7 +214,7 @@ impl Session {
     ///
     /// # Errors
     /// What is missing and how to give it.
-    pub(crate) fn settings(&self) -> Result<&Target, Error> {
+    pub(crate) fn settings(&self) -> Result<&QuayConnection, Error> {
         let Some(target) = &self.target else {
             if let Some(integration) = self.snapshot.resolve() {
                 settings::refuse_plain_http(&integration.url.value, integration.insecure)?;
@@ -225,7 +225,7 @@ impl Session {
                 Ok(_) => Error::new("the cluster has more than one QuayIntegration, so nobody can say which one is meant"),
                 Err(unread) => Error::new(unread.to_string()),
             };
-            return Err(error.hint("oc quay status says what is wrong with the integration").hint(BY_FLAGS));
+            return Err(error.hint("oc quay status says what is wrong with the integration").hint(QUAY_FLAGS_HINT));
         };
         if let Some(problem) = target.integration.cluster_id.value.problem() {
             let id = &target.integration.cluster_id;
@@ -255,7 +255,7 @@ impl Session {
     ///
     /// # Errors
     /// What is missing and how to give it.
-    pub(crate) fn target(&self) -> Result<&Target, Error> {
+    pub(crate) fn target(&self) -> Result<&QuayConnection, Error> {
         let target = self.settings()?;
         if target.has_token {
             return Ok(target);
@@ -275,11 +275,11 @@ impl Session {
 
     /// Why the Quay is unknown, with the ways out for a user without permissions in the cluster, or the likeliest reason
     /// where the cluster does not answer.
-    fn unknown_quay(&self, unread: &Unread) -> Error {
+    fn unknown_quay(&self, unread: &ReadError) -> Error {
         let error = Error::new(unread.to_string());
         match (unread.kind, &self.for_administrator) {
-            (UnreadKind::Forbidden, Some(command)) => error.ask(command).hint(OWN_TOKEN),
-            (UnreadKind::Forbidden, None) => error
+            (ReadErrorKind::Forbidden, Some(command)) => error.ask(command).hint(OWN_TOKEN),
+            (ReadErrorKind::Forbidden, None) => error
                 .hint("name the Quay yourself: --quay-url, --cluster-id and, to look into Quay, --quay-token-file")
                 .hint(match grant(unread) {
                     Some(command) => {
@@ -287,16 +287,16 @@ impl Session {
                     }
                     None => "or ask a cluster administrator to let you list quayintegrations.quay.redhat.com".to_owned(),
                 }),
-            (UnreadKind::Unreachable, _) if self.cluster.is_behind_proxy() => {
+            (ReadErrorKind::Unreachable, _) if self.cluster.is_behind_proxy() => {
                 error.hint("if it is to be reached without the proxy, put its name into NO_PROXY")
             }
-            (UnreadKind::Unreachable, _) => {
+            (ReadErrorKind::Unreachable, _) => {
                 let context = self.cluster.context();
                 error.hint(format!(
                     "context {context} leads there: choose another with --context; `oc config get-contexts` lists them"
                 ))
             }
-            (UnreadKind::Failed | UnreadKind::Skipped, _) => error,
+            (ReadErrorKind::Failed | ReadErrorKind::Skipped, _) => error,
         }
     }
 }
@@ -309,14 +309,14 @@ async fn infer(snapshot: &mut IntegrationSnapshot, namespace: &str, cluster: &Cl
     let Ok(secrets) = cluster.login_secrets(namespace).await else { return };
     let Some((told, secret)) = Inferred::of(namespace, &secrets) else { return };
     let url = format!("https://{}", told.host);
-    let is_given = |given: &Setting<String>| QuayUrl::parse(&given.value).is_ok_and(|(url, _)| url.host() == told.host);
+    let is_given = |given: &Sourced<String>| QuayUrl::parse(&given.value).is_ok_and(|(url, _)| url.host() == told.host);
     if QuayUrl::parse(&url).is_err() || !snapshot.given.url.as_ref().is_none_or(is_given) {
         return;
     }
     let source = Source::Secret(SecretKey { namespace: namespace.to_owned(), name: secret, key: ".dockerconfigjson".to_owned() });
     let given = &mut snapshot.given;
-    given.url.get_or_insert_with(|| Setting { value: url, source: source.clone() });
-    given.cluster_id.get_or_insert(Setting { value: told.cluster_id, source });
+    given.url.get_or_insert_with(|| Sourced { value: url, source: source.clone() });
+    given.cluster_id.get_or_insert(Sourced { value: told.cluster_id, source });
 }
 
 /// That the namespace lists are neither read nor written, as they are about another Quay or cluster ID.
@@ -347,11 +347,11 @@ fn client(options: quay::Options, stored_ca: Option<Vec<u8>>, warnings: &mut Vec
 }
 
 /// The token that was found, if it is one that can be sent.
-fn usable_token(found: Read<Credentials>) -> (Read<StoredToken>, Option<SecretString>) {
+fn usable_token(found: Observed<Credentials>) -> (Observed<StoredTokenState>, Option<SecretString>) {
     match found {
         Ok(Credentials { token: Some(content), .. }) => match settings::token(content.expose_secret()) {
-            Ok(token) => (Ok(StoredToken::Present), Some(token)),
-            Err(_) => (Ok(StoredToken::Unusable), None),
+            Ok(token) => (Ok(StoredTokenState::Present), Some(token)),
+            Err(_) => (Ok(StoredTokenState::Unusable), None),
         },
         Ok(credentials) => (Ok(credentials.stored), None),
         Err(unread) => (Err(unread), None),

@@ -10,18 +10,18 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::bridge::integration::{Given, Setting, Source};
+use crate::bridge::integration::{Overrides, Sourced, Source};
 use crate::bridge::names::{ClusterId, QuayUrl};
-use crate::cli::Global;
+use crate::cli::GlobalArgs;
 use crate::error::Error;
 use crate::quay::{certificates_only, left_out_warning};
-use crate::session::gather::Which;
+use crate::session::gather::NamespaceSelector;
 
 /// The settings that were given, with the token and the certificate authority themselves.
 #[derive(Clone)]
 pub(crate) struct Settings {
     /// What was given, and where.
-    pub given: Given,
+    pub given: Overrides,
     /// The token.
     pub token: Option<SecretString>,
     /// PEM, with certificates alone.
@@ -37,14 +37,14 @@ pub(crate) struct Settings {
 impl Settings {
     /// None: what the cluster says is what counts.
     pub(crate) fn none() -> Self {
-        Self { given: Given::default(), token: None, ca: None, namespace: None, for_administrator: None, warnings: vec![] }
+        Self { given: Overrides::default(), token: None, ca: None, namespace: None, for_administrator: None, warnings: vec![] }
     }
 
     /// Reads them.
     ///
     /// # Errors
     /// For a setting that cannot be used, whichever it is: nothing was sent yet.
-    pub(crate) fn read(global: &Global) -> Result<Self, Error> {
+    pub(crate) fn read(global: &GlobalArgs) -> Result<Self, Error> {
         let url = given(global.quay_url.as_deref(), "--quay-url", "OC_QUAY_URL")?;
         if let Some(url) = &url {
             let (parsed, _) = QuayUrl::parse(&url.value).map_err(|problem| Error::new(format!("{}: {problem}", url.source)))?;
@@ -69,7 +69,7 @@ impl Settings {
         let token = read_token(global.quay_token_file.as_deref())?;
         let (token, source) = token.map_or((None, None), |(token, source)| (Some(token), Some(source)));
         Ok(Self {
-            given: Given { url, cluster_id, token: source, insecure: global.insecure },
+            given: Overrides { url, cluster_id, token: source, insecure: global.insecure },
             token,
             ca,
             namespace: global.namespace.clone(),
@@ -80,10 +80,10 @@ impl Settings {
 
     /// The same for a command that works on these namespaces: where nothing else does, the pull secrets of the first one say
     /// which Quay.
-    pub(crate) fn for_namespaces(self, which: &Which) -> Self {
+    pub(crate) fn for_namespaces(self, which: &NamespaceSelector) -> Self {
         match which {
-            Which::Named(names) => Self { namespace: names.first().cloned(), ..self },
-            Which::Selected(_) | Which::All => self,
+            NamespaceSelector::Named(names) => Self { namespace: names.first().cloned(), ..self },
+            NamespaceSelector::Selected(_) | NamespaceSelector::All => self,
         }
     }
 
@@ -104,13 +104,13 @@ pub(crate) fn refuse_plain_http(url: &QuayUrl, insecure: bool) -> Result<(), Err
 }
 
 /// A setting from its flag, or else from its environment variable; an empty variable counts as none.
-fn given(flag: Option<&str>, name: &'static str, variable: &'static str) -> Result<Option<Setting<String>>, Error> {
+fn given(flag: Option<&str>, name: &'static str, variable: &'static str) -> Result<Option<Sourced<String>>, Error> {
     let setting = match flag {
-        Some(value) => Some(Setting { value: value.trim().to_owned(), source: Source::Flag(name) }),
+        Some(value) => Some(Sourced { value: value.trim().to_owned(), source: Source::Flag(name) }),
         None => env::var(variable)
             .ok()
             .filter(|value| !value.is_empty())
-            .map(|value| Setting { value: value.trim().to_owned(), source: Source::Environment(variable) }),
+            .map(|value| Sourced { value: value.trim().to_owned(), source: Source::Environment(variable) }),
     };
     match setting {
         Some(setting) if setting.value.is_empty() => Err(Error::new(format!("{} is empty", setting.source))),
@@ -120,7 +120,7 @@ fn given(flag: Option<&str>, name: &'static str, variable: &'static str) -> Resu
 
 /// The certificates, and the labels of what else is in the file: it may be a key, and what is read here is stored in the
 /// cluster and printed.
-fn read_ca(file: &Setting<String>) -> Result<(Vec<u8>, Vec<String>), Error> {
+fn read_ca(file: &Sourced<String>) -> Result<(Vec<u8>, Vec<String>), Error> {
     let failure = |reason: String| Error::new(format!("{}: {reason} in {}", file.source, file.value));
     let ca = fs::read(&file.value).map_err(|error| failure(format!("could not read the certificate authority ({error})")))?;
     let mut authorities = RootCertStore::empty();

@@ -20,7 +20,7 @@ const SECRET_NAME: &str = "quay-integration";
 
 /// What is to be set up, as far as anybody has said so.
 #[derive(Debug)]
-pub struct Answers {
+pub struct SetupOptions {
     /// The address of the Quay.
     pub url: Option<QuayUrl>,
     /// Quay's certificate authority, PEM.
@@ -28,7 +28,7 @@ pub struct Answers {
     /// Quay's certificate is not verified.
     pub insecure: bool,
     /// Where the token comes from.
-    pub token: Option<TokenFrom>,
+    pub token: Option<TokenSource>,
     /// As much of a sign-in as was said.
     pub login: Login,
     /// The browser is opened for who signs in there.
@@ -36,7 +36,7 @@ pub struct Answers {
     /// The OAuth application a token is issued for.
     pub application: Application,
     /// Who keeps namespaces linked.
-    pub bridge: Option<Bridge>,
+    pub bridge: Option<ControllerKind>,
     /// The image of the built-in bridge.
     pub bridge_image: Option<String>,
     /// The operator is removed once the built-in bridge runs.
@@ -77,7 +77,7 @@ pub struct Answers {
 
 /// Where the token comes from.
 #[derive(Clone, Debug)]
-pub enum TokenFrom {
+pub enum TokenSource {
     /// It was given.
     Given(SecretString),
     /// A user signs in, and it is issued. With an e-mail address the user is created first.
@@ -116,14 +116,14 @@ pub struct Application {
     /// Its client ID, where it exists and that is all there is to know.
     pub client_id: Option<String>,
     /// What the token may do.
-    pub scopes: Scopes,
+    pub scopes: TokenScopes,
     /// How long the token lives; Quay's ten years if nothing is said.
     pub expiry: Option<Duration>,
 }
 
 /// Who keeps namespaces linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Bridge {
+pub enum ControllerKind {
     /// The Quay Bridge Operator
     Operator,
     /// This program, in the cluster
@@ -132,25 +132,25 @@ pub enum Bridge {
     None,
 }
 
-impl Bridge {
+impl ControllerKind {
     /// As it is written on the command line, and into the QuayIntegration.
     pub fn as_str(self) -> &'static str {
         match self {
-            Bridge::Operator => "operator",
-            Bridge::BuiltIn => "built-in",
-            Bridge::None => "none",
+            ControllerKind::Operator => "operator",
+            ControllerKind::BuiltIn => "built-in",
+            ControllerKind::None => "none",
         }
     }
 
     /// The one that is written so.
     pub fn parse(text: &str) -> Option<Self> {
-        [Bridge::Operator, Bridge::BuiltIn, Bridge::None].into_iter().find(|bridge| bridge.as_str() == text)
+        [ControllerKind::Operator, ControllerKind::BuiltIn, ControllerKind::None].into_iter().find(|bridge| bridge.as_str() == text)
     }
 }
 
 /// What the token may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Scopes {
+pub enum TokenScopes {
     /// All eight scopes
     All,
     /// The least that works on this Quay
@@ -177,12 +177,12 @@ pub enum NodeTrust {
     Skip,
 }
 
-impl Scopes {
+impl TokenScopes {
     /// The scopes on a Quay with these features.
     pub fn on(self, features: &Features) -> Vec<Scope> {
         match self {
-            Scopes::All => Scope::ALL.to_vec(),
-            Scopes::Least => Scope::least(features).into_iter().map(|(scope, _)| scope).collect(),
+            TokenScopes::All => Scope::ALL.to_vec(),
+            TokenScopes::Least => Scope::least(features).into_iter().map(|(scope, _)| scope).collect(),
         }
     }
 }
@@ -210,7 +210,7 @@ impl Application {
     }
 }
 
-impl Answers {
+impl SetupOptions {
     /// No answers at all but perhaps which Quay: for the way back.
     pub fn none(url: Option<QuayUrl>) -> Self {
         let (organization, name) = (String::new(), String::new());
@@ -221,7 +221,7 @@ impl Answers {
             token: None,
             login: Login::default(),
             opens_browser: false,
-            application: Application { organization, name, client_id: None, scopes: Scopes::All, expiry: None },
+            application: Application { organization, name, client_id: None, scopes: TokenScopes::All, expiry: None },
             bridge: None,
             bridge_image: None,
             take_over: false,

@@ -32,7 +32,7 @@ use crate::quay::Scope;
 pub const PORT: u16 = 17895;
 
 /// The most connections at a time; a browser opens a few at once.
-const CONNECTIONS: usize = 16;
+const MAX_CONNECTIONS: usize = 16;
 
 /// The longest that one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,14 +44,14 @@ pub fn redirect_uri() -> String {
 
 /// Waits on this machine for the browser to come with a token.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct RedirectListener {
     /// The address to open. It holds no secret.
     pub address: Url,
     listeners: Vec<TcpListener>,
-    gate: Gate,
+    gate: RedirectValidator,
 }
 
-impl Waiting {
+impl RedirectListener {
     /// Begins to listen. The application has to have [`redirect_uri`] as its redirect address.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl Waiting {
             // There is no IPv6 here.
             Err(_) => {}
         }
-        let gate = Gate { port, state: random()? };
+        let gate = RedirectValidator { port, state: random()? };
         Ok(Self { address: address(quay, client_id, scopes, &gate)?, listeners, gate })
     }
 
@@ -111,7 +111,7 @@ impl Waiting {
         let mut connections: JoinSet<Option<anyhow::Result<SecretString>>> = JoinSet::new();
         loop {
             tokio::select! {
-                accepted = self.accept(), if connections.len() < CONNECTIONS => match accepted {
+                accepted = self.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                     Ok(stream) => {
                         let gate = self.gate.clone();
                         connections.spawn(async move { timeout(REQUEST_TIMEOUT, gate.answer(stream)).await.ok()? });
@@ -158,7 +158,7 @@ fn has_screen() -> bool {
 #[cfg(any(test, fuzzing))]
 pub fn browser_request(bytes: &[u8]) {
     use futures::FutureExt as _;
-    let gate = Gate { port: 1, state: "y".into() };
+    let gate = RedirectValidator { port: 1, state: "y".into() };
     // All of it is there, so nothing is waited for.
     if let Some(request) = Request::read(&mut &bytes[..]).now_or_never().flatten() {
         let _ = gate.judge(&request);
@@ -169,7 +169,7 @@ fn redirect_to(port: u16) -> String {
     format!("http://localhost:{port}/")
 }
 
-fn address(quay: &QuayUrl, client_id: &str, scopes: &[Scope], gate: &Gate) -> anyhow::Result<Url> {
+fn address(quay: &QuayUrl, client_id: &str, scopes: &[Scope], gate: &RedirectValidator) -> anyhow::Result<Url> {
     let mut address = quay.as_url().join("oauth/authorize").context("could not make the address to open")?;
     let scopes: Vec<String> = scopes.iter().map(ToString::to_string).collect();
     address
@@ -191,13 +191,13 @@ fn random() -> anyhow::Result<String> {
 
 /// Tells the answer that we wait for from whatever else comes to the port.
 #[derive(Clone, Debug)]
-struct Gate {
+struct RedirectValidator {
     port: u16,
     /// Only who was sent by us to Quay, and by Quay to us, knows it (RFC 6749, 10.12).
     state: String,
 }
 
-impl Gate {
+impl RedirectValidator {
     /// Answers one request; the outcome if it ends the waiting.
     async fn answer(&self, mut stream: TcpStream) -> Option<anyhow::Result<SecretString>> {
         let request = Request::read(&mut stream).await?;

@@ -11,7 +11,7 @@ use crate::cluster::ObjectKind;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Change {
+pub enum SetupChange {
     /// Has Quay issue a token.
     IssueToken(String),
     /// Writes an object of the cluster that holds no secret.
@@ -31,46 +31,46 @@ pub enum Change {
         /// The namespace.
         name: String,
         /// Whose finalizer it is.
-        holder: Holder,
+        holder: FinalizerOwner,
     },
     /// Writes nothing: somebody else is at work, and the step is done when they are.
     Wait(String),
     /// Writes nothing, and lasts until something has come or gone that the next changes need.
-    Await(Awaited),
+    Await(WaitCondition),
 }
 
 /// Who may hold a namespace with a finalizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holder {
+pub enum FinalizerOwner {
     /// The operator.
     Operator,
     /// Our own bridge.
     Bridge,
 }
 
-impl Holder {
+impl FinalizerOwner {
     /// All of them.
-    pub const ALL: [Holder; 2] = [Holder::Operator, Holder::Bridge];
+    pub const ALL: [FinalizerOwner; 2] = [FinalizerOwner::Operator, FinalizerOwner::Bridge];
 
     /// Its finalizer.
     pub fn finalizer(self) -> &'static str {
         match self {
-            Holder::Operator => OPERATOR_FINALIZER,
-            Holder::Bridge => FINALIZER,
+            FinalizerOwner::Operator => OPERATOR_FINALIZER,
+            FinalizerOwner::Bridge => FINALIZER,
         }
     }
 
     /// The namespaces that it holds.
-    pub fn held(self, namespaces: &[(String, Namespace)]) -> impl Iterator<Item = Change> {
+    pub fn held(self, namespaces: &[(String, Namespace)]) -> impl Iterator<Item = SetupChange> {
         let holds = move |namespace: &Namespace| namespace.finalizers.iter().any(|found| found == self.finalizer());
         let held = namespaces.iter().filter(move |(_, namespace)| holds(namespace));
-        held.map(move |(name, _)| Change::ReleaseNamespace { name: name.clone(), holder: self })
+        held.map(move |(name, _)| SetupChange::ReleaseNamespace { name: name.clone(), holder: self })
     }
 }
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Awaited {
+pub enum WaitCondition {
     /// The built-in bridge runs.
     Bridge,
     /// The operator does not run any more.
@@ -87,14 +87,14 @@ pub struct ObjectChange {
     /// Its name.
     pub name: String,
     /// What happens to it.
-    pub write: Write,
+    pub write: ObjectWrite,
     /// One sentence, without a full stop.
     pub summary: String,
 }
 
 /// What happens to an object.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Write {
+pub enum ObjectWrite {
     /// It is created.
     Create(Value),
     /// A merge patch, guarded by the object's version or uid.
@@ -103,30 +103,30 @@ pub enum Write {
     Delete(Option<String>),
 }
 
-impl Change {
+impl SetupChange {
     /// The object that is changed.
     pub fn object(&self) -> ObjectRef {
         match self {
-            Change::IssueToken(_) => ObjectRef::cluster("OAuthToken", ""),
-            Change::Object(change) => {
+            SetupChange::IssueToken(_) => ObjectRef::cluster("OAuthToken", ""),
+            SetupChange::Object(change) => {
                 ObjectRef { kind: change.kind.as_str(), namespace: change.namespace.clone(), name: change.name.clone() }
             }
-            Change::WriteSecret { key, .. } => ObjectRef::namespaced("Secret", &key.namespace, &key.name),
-            Change::ReleaseNamespace { name, .. } => ObjectRef::cluster("Namespace", name),
-            Change::Wait(_) | Change::Await(Awaited::OperatorGone) => ObjectRef::cluster("Operator", ""),
-            Change::Await(Awaited::Bridge) => ObjectRef::cluster("Bridge", ""),
+            SetupChange::WriteSecret { key, .. } => ObjectRef::namespaced("Secret", &key.namespace, &key.name),
+            SetupChange::ReleaseNamespace { name, .. } => ObjectRef::cluster("Namespace", name),
+            SetupChange::Wait(_) | SetupChange::Await(WaitCondition::OperatorGone) => ObjectRef::cluster("Operator", ""),
+            SetupChange::Await(WaitCondition::Bridge) => ObjectRef::cluster("Bridge", ""),
         }
     }
 
-    /// What happens to [`Change::object`].
+    /// What happens to [`SetupChange::object`].
     pub fn verb(&self) -> Verb {
         match self {
-            Change::IssueToken(_) | Change::WriteSecret { version: None, .. } => Verb::Create,
-            Change::WriteSecret { .. } | Change::ReleaseNamespace { .. } | Change::Wait(_) | Change::Await(_) => Verb::Update,
-            Change::Object(change) => match change.write {
-                Write::Create(_) => Verb::Create,
-                Write::Merge(_) => Verb::Update,
-                Write::Delete(_) => Verb::Delete,
+            SetupChange::IssueToken(_) | SetupChange::WriteSecret { version: None, .. } => Verb::Create,
+            SetupChange::WriteSecret { .. } | SetupChange::ReleaseNamespace { .. } | SetupChange::Wait(_) | SetupChange::Await(_) => Verb::Update,
+            SetupChange::Object(change) => match change.write {
+                ObjectWrite::Create(_) => Verb::Create,
+                ObjectWrite::Merge(_) => Verb::Update,
+                ObjectWrite::Delete(_) => Verb::Delete,
             },
         }
     }
@@ -134,20 +134,20 @@ impl Change {
     /// One sentence for a person, without a full stop.
     pub fn summary(&self) -> String {
         match self {
-            Change::IssueToken(what) | Change::Wait(what) => what.clone(),
-            Change::Object(change) => change.summary.clone(),
-            Change::WriteSecret { key, version: None, what } => {
+            SetupChange::IssueToken(what) | SetupChange::Wait(what) => what.clone(),
+            SetupChange::Object(change) => change.summary.clone(),
+            SetupChange::WriteSecret { key, version: None, what } => {
                 format!("create secret {} in namespace {} with {what}", key.name, key.namespace)
             }
-            Change::WriteSecret { key, what, .. } => {
+            SetupChange::WriteSecret { key, what, .. } => {
                 format!("put {what} into secret {} in namespace {}", key.name, key.namespace)
             }
-            Change::Await(Awaited::Bridge) => "wait until the bridge runs".into(),
-            Change::Await(Awaited::OperatorGone) => "wait until the operator is gone".into(),
-            Change::ReleaseNamespace { name, holder: Holder::Operator } => {
+            SetupChange::Await(WaitCondition::Bridge) => "wait until the bridge runs".into(),
+            SetupChange::Await(WaitCondition::OperatorGone) => "wait until the operator is gone".into(),
+            SetupChange::ReleaseNamespace { name, holder: FinalizerOwner::Operator } => {
                 format!("remove the operator's finalizer from namespace {name}")
             }
-            Change::ReleaseNamespace { name, holder: Holder::Bridge } => {
+            SetupChange::ReleaseNamespace { name, holder: FinalizerOwner::Bridge } => {
                 format!("remove the bridge's finalizer from namespace {name}; its organization stays")
             }
         }

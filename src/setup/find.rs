@@ -6,38 +6,38 @@ use futures::future::OptionFuture;
 use futures::join;
 use secrecy::SecretString;
 
-use super::built_in::FoundBridge;
+use super::built_in::InstalledController;
 use super::steps::user_role::FoundUserRole;
-use super::{Answers, Bridge, Login, Setup, steps};
+use super::{SetupOptions, ControllerKind, Login, SetupSession, steps};
 use crate::bridge::integration::{QuayIntegration, SecretKey};
-use crate::bridge::mark::Mark;
-use crate::bridge::snapshot::{Namespace, Read, Unread, UnreadKind};
-use crate::cluster::{Cluster, Credentials, NodeTrust, Operator, Package, Platform, Right};
-use crate::quay::{Certificate, ErrorKind, Inspection, Quay, QuayError, TokenTrial, certificates_only, presented_chain};
+use crate::bridge::mark::OwnershipMark;
+use crate::bridge::snapshot::{Namespace, Observed, ReadError, ReadErrorKind};
+use crate::cluster::{Cluster, Credentials, NodeTrust, Operator, Package, Platform, ResourceAttributes};
+use crate::quay::{Certificate, ErrorKind, Inspection, Quay, QuayError, TokenInfo, certificates_only, presented_chain};
 
 /// What was found.
 #[derive(Debug)]
-pub struct Found {
+pub struct Discovery {
     /// The cluster and who asks.
-    pub platform: Read<Platform>,
+    pub platform: Observed<Platform>,
     /// Rights that will be needed and are not there.
-    pub lacking: Read<Vec<Right>>,
+    pub lacking: Observed<Vec<ResourceAttributes>>,
     /// The QuayIntegrations.
-    pub integrations: Read<Vec<QuayIntegration>>,
+    pub integrations: Observed<Vec<QuayIntegration>>,
     /// The Secret with the token.
-    pub credentials: Read<Credentials>,
+    pub credentials: Observed<Credentials>,
     /// The operator.
-    pub operator: Read<Operator>,
+    pub operator: Observed<Operator>,
     /// Where the operator can be had.
-    pub packages: Read<Vec<Package>>,
+    pub packages: Observed<Vec<Package>>,
     /// The built-in bridge.
-    pub bridge: Read<FoundBridge>,
+    pub bridge: Observed<InstalledController>,
     /// The role of projects' users.
-    pub(super) user_role: Read<FoundUserRole>,
+    pub(super) user_role: Observed<FoundUserRole>,
     /// What nodes trust.
-    pub trust: Read<NodeTrust>,
+    pub trust: Observed<NodeTrust>,
     /// The namespaces.
-    pub namespaces: Read<Vec<(String, Namespace)>>,
+    pub namespaces: Observed<Vec<(String, Namespace)>>,
     /// Why no connection can even be tried.
     pub unusable: Option<String>,
     /// What Quay tells everybody; none while it is not known which.
@@ -45,14 +45,14 @@ pub struct Found {
     /// The certificates that Quay presents, where they are not trusted.
     pub chain: Vec<Certificate>,
     /// The stored token, tried; none if there is none, or Quay cannot be asked.
-    pub stored: Option<Result<TokenTrial, QuayError>>,
+    pub stored: Option<Result<TokenInfo, QuayError>>,
     /// The token that was given or issued, tried.
-    pub given: Option<Result<TokenTrial, QuayError>>,
+    pub given: Option<Result<TokenInfo, QuayError>>,
     /// Marks in organizations that this cluster ID would use.
-    pub marks: BTreeMap<String, Vec<Mark>>,
+    pub marks: BTreeMap<String, Vec<OwnershipMark>>,
 }
 
-impl Default for Found {
+impl Default for Discovery {
     fn default() -> Self {
         Self {
             platform: Err(not_asked()),
@@ -75,11 +75,11 @@ impl Default for Found {
     }
 }
 
-fn not_asked() -> Unread {
-    Unread { call: "look".into(), reason: "it was not looked at yet".into(), kind: UnreadKind::Skipped }
+fn not_asked() -> ReadError {
+    ReadError { call: "look".into(), reason: "it was not looked at yet".into(), kind: ReadErrorKind::Skipped }
 }
 
-impl Setup {
+impl SetupSession {
     /// Looks at everything that can be looked at by now. A Quay that was named is asked while the cluster is read.
     pub async fn find_all(&mut self) {
         let named = self.answers.url.is_some() && self.connect().is_ok();
@@ -122,7 +122,7 @@ impl Setup {
             cluster.node_trust(steps::trust::CONFIG_MAP),
             cluster.namespaces(None)
         );
-        self.found = Found {
+        self.found = Discovery {
             platform,
             operator,
             packages,
@@ -222,14 +222,14 @@ impl Setup {
     }
 
     /// Forgets what a person answered to a step, so that it is asked again.
-    pub fn forget(&mut self, step: super::Step) {
+    pub fn forget(&mut self, step: super::SetupStep) {
         match step {
-            super::Step::Quay => {
+            super::SetupStep::Quay => {
                 // What was accepted for one address is not accepted for another.
                 (self.answers.url, self.doubts_url) = (None, true);
                 (self.answers.ca, self.answers.insecure) = self.trust_given.clone();
             }
-            super::Step::Token => {
+            super::SetupStep::Token => {
                 (self.answers.token, self.token, self.found.given) = (None, None, None);
                 self.answers.login = Login::default();
                 self.found.stored.take_if(|stored| stored.is_err());
@@ -244,7 +244,7 @@ impl Setup {
 /// The operator, which nobody can look for who does not know which APIs the cluster serves.
 /// What the Secret with the token holds. Of a file that a person put there, only the certificates get any further: nodes'
 /// trust is a ConfigMap, which many may read.
-async fn stored_credentials(cluster: &Cluster, key: &SecretKey) -> Read<Credentials> {
+async fn stored_credentials(cluster: &Cluster, key: &SecretKey) -> Observed<Credentials> {
     let mut credentials = cluster.credentials(key).await?;
     if let Some((ca, _)) = credentials.ca.as_deref().and_then(certificates_only) {
         credentials.ca = Some(ca);
@@ -252,26 +252,26 @@ async fn stored_credentials(cluster: &Cluster, key: &SecretKey) -> Read<Credenti
     Ok(credentials)
 }
 
-async fn operator_on(cluster: &Cluster, platform: &Read<Platform>) -> Read<Operator> {
-    cluster.operator(&platform.as_ref().map_err(Unread::clone)?.groups).await
+async fn operator_on(cluster: &Cluster, platform: &Observed<Platform>) -> Observed<Operator> {
+    cluster.operator(&platform.as_ref().map_err(ReadError::clone)?.groups).await
 }
 
 /// Where the operator can be had, which takes the same.
-async fn packages_on(cluster: &Cluster, platform: &Read<Platform>) -> Read<Vec<Package>> {
-    cluster.packages(&platform.as_ref().map_err(Unread::clone)?.groups).await
+async fn packages_on(cluster: &Cluster, platform: &Observed<Platform>) -> Observed<Vec<Package>> {
+    cluster.packages(&platform.as_ref().map_err(ReadError::clone)?.groups).await
 }
 
 /// Our own bridge, and whether the cluster can watch over it.
-async fn bridge_on(cluster: &Cluster, platform: &Read<Platform>, answers: &Answers) -> Read<FoundBridge> {
-    let groups = &platform.as_ref().map_err(Unread::clone)?.groups;
-    FoundBridge::find(cluster, groups, answers.bridge == Some(Bridge::BuiltIn), answers.bridge_image.as_deref()).await
+async fn bridge_on(cluster: &Cluster, platform: &Observed<Platform>, answers: &SetupOptions) -> Observed<InstalledController> {
+    let groups = &platform.as_ref().map_err(ReadError::clone)?.groups;
+    InstalledController::find(cluster, groups, answers.bridge == Some(ControllerKind::BuiltIn), answers.bridge_image.as_deref()).await
 }
 
-async fn ask_quay(quay: &Quay, token: Option<&SecretString>) -> (Inspection, Option<Result<TokenTrial, QuayError>>) {
+async fn ask_quay(quay: &Quay, token: Option<&SecretString>) -> (Inspection, Option<Result<TokenInfo, QuayError>>) {
     join!(quay.inspect(), OptionFuture::from(token.map(|token| try_token(quay, token))))
 }
 
-async fn try_token(quay: &Quay, token: &SecretString) -> Result<TokenTrial, QuayError> {
+async fn try_token(quay: &Quay, token: &SecretString) -> Result<TokenInfo, QuayError> {
     match quay.with_token(Some(token.clone())) {
         Ok(quay) => quay.try_token(None).await,
         Err(error) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::cluster::{ObjectKind, Right};
+use crate::cluster::{ObjectKind, ResourceAttributes};
 
 /// The roles and their bindings. The documentation names the roles for a set-up so, and `oc auth reconcile` adds to those that
 /// are there.
@@ -14,7 +14,7 @@ const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
 /// The command that grants a user what is lacking, with the objects that it reads: a ClusterRole for what is in no namespace or
 /// in all of them, a Role for each other namespace, and a binding for each.
-pub(super) fn command(lacking: &[Right], user: &str) -> String {
+pub(super) fn command(lacking: &[ResourceAttributes], user: &str) -> String {
     let objects = objects(lacking, user).into_iter();
     let documents: Vec<_> =
         objects.map(|object| object.iter().map(|(key, value)| line(key, value)).collect::<String>()).collect();
@@ -29,8 +29,8 @@ fn line(key: &str, value: &Value) -> String {
     }
 }
 
-fn objects(lacking: &[Right], user: &str) -> Vec<Vec<(&'static str, Value)>> {
-    let mut by_namespace: BTreeMap<Option<&str>, Vec<&Right>> = BTreeMap::new();
+fn objects(lacking: &[ResourceAttributes], user: &str) -> Vec<Vec<(&'static str, Value)>> {
+    let mut by_namespace: BTreeMap<Option<&str>, Vec<&ResourceAttributes>> = BTreeMap::new();
     for right in lacking {
         by_namespace.entry(right.namespace.as_deref()).or_default().push(right);
     }
@@ -59,7 +59,7 @@ fn objects(lacking: &[Right], user: &str) -> Vec<Vec<(&'static str, Value)>> {
 }
 
 /// A rule for each kind of objects, or for each object.
-fn rules(rights: &[&Right]) -> Vec<Value> {
+fn rules(rights: &[&ResourceAttributes]) -> Vec<Value> {
     let mut verbs: BTreeMap<(&str, &str, Option<&str>), Vec<&str>> = BTreeMap::new();
     for right in rights {
         let of_object = verbs.entry((right.group, right.resource, right.name.as_deref())).or_default();
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn grants_what_is_lacking_and_no_more() {
-        let right = |verb, group, resource, namespace: Option<&str>, name: Option<&str>| Right {
+        let right = |verb, group, resource, namespace: Option<&str>, name: Option<&str>| ResourceAttributes {
             verb,
             group,
             resource,

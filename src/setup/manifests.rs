@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::steps::{integration, operator, trust, user_role};
-use super::{NodeTrust, Setup};
+use super::{NodeTrust, SetupSession};
 use crate::bridge::integration::SecretKey;
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::cluster::CA_KEY;
@@ -15,7 +15,7 @@ const PLACEHOLDER: &str = "the OAuth token for Quay";
 /// The objects of the set-up, those that are there already too: a repository holds all of them. Left out are the operator
 /// where somebody has installed it, and the Secret unless it is known to be missing: see [`left_out`]. `external` is store and key of an ExternalSecret (External Secrets Operator,
 /// `external-secrets.io/v1`) that takes the Secret's place.
-pub fn manifests(setup: &Setup, external: Option<&(String, String)>) -> Vec<Value> {
+pub fn manifests(setup: &SetupSession, external: Option<&(String, String)>) -> Vec<Value> {
     let key = setup.secret();
     let secret = match external {
         None => is_missing(setup).then(|| secret(setup, &key)),
@@ -33,7 +33,7 @@ pub fn manifests(setup: &Setup, external: Option<&(String, String)>) -> Vec<Valu
 
 /// The comment, in YAML, that the Secret with the token is left out: applying one with a placeholder would overwrite the
 /// token. None if it is there, or `external` takes its place.
-pub fn left_out(setup: &Setup, external: Option<&(String, String)>) -> Option<String> {
+pub fn left_out(setup: &SetupSession, external: Option<&(String, String)>) -> Option<String> {
     if external.is_some() || is_missing(setup) {
         return None;
     }
@@ -47,16 +47,16 @@ pub fn left_out(setup: &Setup, external: Option<&(String, String)>) -> Option<St
 }
 
 /// Whether the Secret with the token is known to be missing.
-fn is_missing(setup: &Setup) -> bool {
+fn is_missing(setup: &SetupSession) -> bool {
     setup.found.credentials.as_ref().is_ok_and(|credentials| !credentials.exists())
 }
 
 /// What has to be written for nodes to trust Quay.
-pub fn trust_manifests(setup: &Setup) -> Vec<Value> {
+pub fn trust_manifests(setup: &SetupSession) -> Vec<Value> {
     trust::manifests(setup)
 }
 
-fn secret(setup: &Setup, key: &SecretKey) -> Value {
+fn secret(setup: &SetupSession, key: &SecretKey) -> Value {
     let mut data = json!({ key.key.clone(): PLACEHOLDER });
     if let Some(ca) = setup.ca() {
         data[CA_KEY] = json!(String::from_utf8_lossy(ca));

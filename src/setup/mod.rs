@@ -1,7 +1,7 @@
 //! Setting the integration up: a list of steps, each with what it finds, what it plans, what it does, and another look.
 //!
 //! A step never prints and never decides how it is driven: the wizard, the script, `--check`, `--dry-run` and `teardown`
-//! (`commands/setup`) go through the same list. What a step plans is a function of [`Answers`] and [`Found`] alone.
+//! (`commands/setup`) go through the same list. What a step plans is a function of [`SetupOptions`] and [`Discovery`] alone.
 
 mod answers;
 pub mod browser;
@@ -21,13 +21,13 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use answers::{
-    Answers, Application, Approval, Bridge, CLUSTER_ID, Login, NodeTrust, Scopes, TOKEN_APPLICATION, TOKEN_ORGANIZATION,
-    TokenFrom,
+    SetupOptions, Application, Approval, ControllerKind, CLUSTER_ID, Login, NodeTrust, TokenScopes, TOKEN_APPLICATION, TOKEN_ORGANIZATION,
+    TokenSource,
 };
-pub use change::{Awaited, Change, Holder, ObjectChange, Write};
-pub use find::Found;
+pub use change::{WaitCondition, SetupChange, FinalizerOwner, ObjectChange, ObjectWrite};
+pub use find::Discovery;
 pub use manifests::{left_out, manifests, trust_manifests};
-pub use plan::{Fact, Need, Obstacle, Plan};
+pub use plan::{Note, MissingInput, Blocker, StepPlan};
 pub use steps::cluster::ask_for;
 pub use steps::integration::{names, preview};
 
@@ -35,14 +35,14 @@ use crate::bridge::integration::{QuayIntegration, SecretKey};
 use crate::bridge::names::QuayUrl;
 use crate::cluster::{Cluster, ObjectKind};
 use crate::error::Error;
-use crate::quay::{self, OptionsError, Quay, Teller, TokenTrial};
+use crate::quay::{self, OptionsError, Quay, WaitNotice, TokenInfo};
 use crate::ui::Ui;
 
 /// The steps, in their order. A token is stored as soon as it is there: the operator may take minutes, and a run that is
 /// stopped meanwhile shall not have another one issued. Linking the first namespaces comes after them and is the command
 /// `link`'s work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum SetupStep {
     /// Which cluster, as whom, and what is there already.
     Cluster,
     /// Which Quay, and whether it can be reached.
@@ -61,44 +61,44 @@ pub enum Step {
     NodeTrust,
 }
 
-impl Step {
+impl SetupStep {
     /// All of them.
-    pub const ALL: [Step; 8] = [
-        Step::Cluster,
-        Step::Quay,
-        Step::Token,
-        Step::Secret,
-        Step::Operator,
-        Step::Integration,
-        Step::UserRole,
-        Step::NodeTrust,
+    pub const ALL: [SetupStep; 8] = [
+        SetupStep::Cluster,
+        SetupStep::Quay,
+        SetupStep::Token,
+        SetupStep::Secret,
+        SetupStep::Operator,
+        SetupStep::Integration,
+        SetupStep::UserRole,
+        SetupStep::NodeTrust,
     ];
 
     /// Its name in reports.
     pub fn name(self) -> &'static str {
         match self {
-            Step::Cluster => "cluster",
-            Step::Quay => "quay",
-            Step::Token => "token",
-            Step::Operator => "operator",
-            Step::Secret => "secret",
-            Step::Integration => "integration",
-            Step::UserRole => "userRole",
-            Step::NodeTrust => "nodeTrust",
+            SetupStep::Cluster => "cluster",
+            SetupStep::Quay => "quay",
+            SetupStep::Token => "token",
+            SetupStep::Operator => "operator",
+            SetupStep::Secret => "secret",
+            SetupStep::Integration => "integration",
+            SetupStep::UserRole => "userRole",
+            SetupStep::NodeTrust => "nodeTrust",
         }
     }
 
     /// Its name for people.
     pub fn title(self) -> &'static str {
         match self {
-            Step::Cluster => "Cluster",
-            Step::Quay => "Quay",
-            Step::Token => "Token",
-            Step::Operator => "Operator",
-            Step::Secret => "Secret",
-            Step::Integration => "QuayIntegration",
-            Step::UserRole => "Users of projects",
-            Step::NodeTrust => "Node trust",
+            SetupStep::Cluster => "Cluster",
+            SetupStep::Quay => "Quay",
+            SetupStep::Token => "Token",
+            SetupStep::Operator => "Operator",
+            SetupStep::Secret => "Secret",
+            SetupStep::Integration => "QuayIntegration",
+            SetupStep::UserRole => "Users of projects",
+            SetupStep::NodeTrust => "Node trust",
         }
     }
 }
@@ -113,18 +113,18 @@ pub struct Connection {
 }
 
 /// A set-up under way.
-pub struct Setup {
+pub struct SetupSession {
     /// The cluster.
     pub cluster: Cluster,
     /// What is wanted.
-    pub answers: Answers,
+    pub answers: SetupOptions,
     /// What is.
-    pub found: Found,
+    pub found: Discovery,
     /// A person answers questions.
     pub is_asked: bool,
     connection: Connection,
     /// Is told why nothing happens while Quay wants a pause.
-    teller: Teller,
+    teller: WaitNotice,
     /// What was said of trusting Quay before anybody was asked: its certificate authority, and not to verify it.
     trust_given: (Option<Vec<u8>>, bool),
     /// The Quay, once it is known which.
@@ -139,18 +139,18 @@ pub struct Setup {
     doubts_url: bool,
 }
 
-impl Setup {
+impl SetupSession {
     /// A set-up that has not looked at anything yet.
-    pub fn new(cluster: Cluster, answers: Answers, connection: Connection, teller: Teller) -> Self {
+    pub fn new(cluster: Cluster, answers: SetupOptions, connection: Connection, teller: WaitNotice) -> Self {
         let token = match &answers.token {
-            Some(TokenFrom::Given(token)) => Some(token.clone()),
+            Some(TokenSource::Given(token)) => Some(token.clone()),
             _ => None,
         };
         let trust_given = (answers.ca.clone(), answers.insecure);
         Self {
             cluster,
             answers,
-            found: Found::default(),
+            found: Discovery::default(),
             is_asked: false,
             connection,
             teller,
@@ -164,55 +164,55 @@ impl Setup {
     }
 
     /// Looks again at what a step is about.
-    pub async fn find(&mut self, step: Step) {
+    pub async fn find(&mut self, step: SetupStep) {
         match step {
-            Step::Cluster => self.find_cluster().await,
-            Step::Quay => {
+            SetupStep::Cluster => self.find_cluster().await,
+            SetupStep::Quay => {
                 self.find_quay().await;
                 // The cluster's image policy may allow the Quay by now.
                 self.find_trust().await;
             }
-            Step::Token => self.find_token().await,
-            Step::Operator => {
+            SetupStep::Token => self.find_token().await,
+            SetupStep::Operator => {
                 self.find_operator().await;
                 self.find_packages().await;
                 self.find_bridge().await;
             }
-            Step::Secret => self.find_secret().await,
-            Step::Integration => self.find_integration().await,
-            Step::UserRole => self.find_user_role().await,
-            Step::NodeTrust => self.find_trust().await,
+            SetupStep::Secret => self.find_secret().await,
+            SetupStep::Integration => self.find_integration().await,
+            SetupStep::UserRole => self.find_user_role().await,
+            SetupStep::NodeTrust => self.find_trust().await,
         }
     }
 
     /// Asks what a step has to know and nobody has said yet. Takes no answer that is not good.
     ///
     /// # Errors
-    /// [`crate::error::Stopped`] when the person leaves.
-    pub async fn ask(&mut self, step: Step, ui: &Ui) -> Result<(), Error> {
+    /// [`crate::error::Cancelled`] when the person leaves.
+    pub async fn ask(&mut self, step: SetupStep, ui: &Ui) -> Result<(), Error> {
         match step {
-            Step::Cluster => Ok(()),
-            Step::Quay => steps::quay::ask(self, ui).await,
-            Step::Token => steps::token::ask(self, ui).await,
-            Step::Operator => steps::operator::ask(self, ui).await,
-            Step::Secret => steps::secret::ask(self, ui),
-            Step::Integration => steps::integration::ask(self, ui).await,
-            Step::UserRole => steps::user_role::ask(self, ui),
-            Step::NodeTrust => steps::trust::ask(self, ui),
+            SetupStep::Cluster => Ok(()),
+            SetupStep::Quay => steps::quay::ask(self, ui).await,
+            SetupStep::Token => steps::token::ask(self, ui).await,
+            SetupStep::Operator => steps::operator::ask(self, ui).await,
+            SetupStep::Secret => steps::secret::ask(self, ui),
+            SetupStep::Integration => steps::integration::ask(self, ui).await,
+            SetupStep::UserRole => steps::user_role::ask(self, ui),
+            SetupStep::NodeTrust => steps::trust::ask(self, ui),
         }
     }
 
     /// What a step found and what it would do.
-    pub fn plan(&self, step: Step) -> Plan {
+    pub fn plan(&self, step: SetupStep) -> StepPlan {
         match step {
-            Step::Cluster => steps::cluster::plan(self),
-            Step::Quay => steps::quay::plan(self),
-            Step::Token => steps::token::plan(self),
-            Step::Operator => steps::operator::plan(self),
-            Step::Secret => steps::secret::plan(self),
-            Step::Integration => steps::integration::plan(self),
-            Step::UserRole => steps::user_role::plan(self),
-            Step::NodeTrust => steps::trust::plan(self),
+            SetupStep::Cluster => steps::cluster::plan(self),
+            SetupStep::Quay => steps::quay::plan(self),
+            SetupStep::Token => steps::token::plan(self),
+            SetupStep::Operator => steps::operator::plan(self),
+            SetupStep::Secret => steps::secret::plan(self),
+            SetupStep::Integration => steps::integration::plan(self),
+            SetupStep::UserRole => steps::user_role::plan(self),
+            SetupStep::NodeTrust => steps::trust::plan(self),
         }
     }
 
@@ -220,31 +220,31 @@ impl Setup {
     ///
     /// # Errors
     /// What was refused, in the words of the server.
-    pub async fn apply(&mut self, ui: &Ui, change: &Change) -> Result<(), Error> {
+    pub async fn apply(&mut self, ui: &Ui, change: &SetupChange) -> Result<(), Error> {
         let cluster = &self.cluster;
         let done = match change {
-            Change::IssueToken(_) => return steps::token::issue(self, ui).await,
-            Change::Await(awaited) => return steps::bridge::wait(self, ui, *awaited).await,
-            Change::Object(ObjectChange { kind, namespace, name, write, .. }) => {
+            SetupChange::IssueToken(_) => return steps::token::issue(self, ui).await,
+            SetupChange::Await(awaited) => return steps::bridge::wait(self, ui, *awaited).await,
+            SetupChange::Object(ObjectChange { kind, namespace, name, write, .. }) => {
                 let namespace = namespace.as_deref();
                 match write {
-                    Write::Create(object) if *kind == ObjectKind::QuayIntegration => {
+                    ObjectWrite::Create(object) if *kind == ObjectKind::QuayIntegration => {
                         steps::integration::refuse_second(cluster).await?;
                         cluster.create_object(*kind, namespace, object).await
                     }
-                    Write::Create(object) => cluster.create_object(*kind, namespace, object).await,
-                    Write::Merge(patch) => cluster.merge_object(*kind, namespace, name, patch).await,
-                    Write::Delete(version) => cluster.delete_object(*kind, namespace, name, version.as_deref()).await,
+                    ObjectWrite::Create(object) => cluster.create_object(*kind, namespace, object).await,
+                    ObjectWrite::Merge(patch) => cluster.merge_object(*kind, namespace, name, patch).await,
+                    ObjectWrite::Delete(version) => cluster.delete_object(*kind, namespace, name, version.as_deref()).await,
                 }
             }
-            Change::WriteSecret { key, version, .. } => {
+            SetupChange::WriteSecret { key, version, .. } => {
                 let token = self.token.as_ref().or(self.usable_token());
                 let token = token.ok_or_else(|| Error::new("there is no token to store"))?;
                 cluster.write_credentials(key, token, self.ca().map(Vec::as_slice), version.as_deref()).await
             }
-            Change::ReleaseNamespace { name, holder: Holder::Operator } => cluster.release_namespace(name).await,
-            Change::ReleaseNamespace { name, holder: Holder::Bridge } => cluster.guard_namespace(name, false).await,
-            Change::Wait(_) => Ok(()),
+            SetupChange::ReleaseNamespace { name, holder: FinalizerOwner::Operator } => cluster.release_namespace(name).await,
+            SetupChange::ReleaseNamespace { name, holder: FinalizerOwner::Bridge } => cluster.guard_namespace(name, false).await,
+            SetupChange::Wait(_) => Ok(()),
         };
         done.map_err(|error| anyhow::Error::from(error).into())
     }
@@ -253,14 +253,14 @@ impl Setup {
     ///
     /// # Errors
     /// What is still not as it should be.
-    pub async fn verify(&mut self, step: Step, ui: &Ui) -> Result<(), Error> {
-        if step == Step::Operator {
+    pub async fn verify(&mut self, step: SetupStep, ui: &Ui) -> Result<(), Error> {
+        if step == SetupStep::Operator {
             return steps::operator::settle(self, ui).await;
         }
         self.find(step).await;
         let plan = self.plan(step);
         match (plan.obstacle, plan.changes.first()) {
-            (Some(Obstacle::Blocked { reason, hints }), _) => Err(hints.into_iter().fold(Error::new(reason), Error::hint)),
+            (Some(Blocker::Blocked { reason, hints }), _) => Err(hints.into_iter().fold(Error::new(reason), Error::hint)),
             (_, Some(left)) => Err(Error::new(format!("it was done, but is still to be done: {}", left.summary()))
                 .hint("somebody else may be at the same work; run it again")),
             _ => Ok(()),
@@ -303,7 +303,7 @@ impl Setup {
     }
 
     /// Whose token it is that will be used, and what it may do, as far as that was tried.
-    pub fn trial(&self) -> Option<&TokenTrial> {
+    pub fn trial(&self) -> Option<&TokenInfo> {
         let trial = if self.token.is_some() { &self.found.given } else { &self.found.stored };
         trial.as_ref()?.as_ref().ok()
     }
@@ -333,16 +333,16 @@ impl Setup {
     }
 
     /// Who is to keep namespaces linked: as was said, else as was chosen in an earlier set-up.
-    fn bridge(&self) -> Option<Bridge> {
-        self.answers.bridge.or_else(|| self.existing()?.controller.as_deref().and_then(Bridge::parse))
+    fn bridge(&self) -> Option<ControllerKind> {
+        self.answers.bridge.or_else(|| self.existing()?.controller.as_deref().and_then(ControllerKind::parse))
     }
 
     /// Whether the built-in bridge is the one that is wanted: somebody says so, or it is there and nobody says otherwise.
     fn wants_built_in(&self) -> bool {
         let is_there = self.found.bridge.as_ref().is_ok_and(|bridge| bridge.is_there);
         match self.answers.bridge {
-            Some(bridge) => bridge == Bridge::BuiltIn,
-            None => is_there || self.bridge() == Some(Bridge::BuiltIn),
+            Some(bridge) => bridge == ControllerKind::BuiltIn,
+            None => is_there || self.bridge() == Some(ControllerKind::BuiltIn),
         }
     }
 

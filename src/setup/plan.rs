@@ -1,63 +1,63 @@
 //! What a step found and what it is about to do.
 
-use super::change::Change;
-use crate::bridge::finding::Level;
+use super::change::SetupChange;
+use crate::bridge::finding::Severity;
 
 /// What a step has to say before it does anything.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plan {
+pub struct StepPlan {
     /// What was found.
-    pub facts: Vec<Fact>,
+    pub facts: Vec<Note>,
     /// What is to be done; nothing if all is done.
-    pub changes: Vec<Change>,
+    pub changes: Vec<SetupChange>,
     /// What stands in the way, if something does.
-    pub obstacle: Option<Obstacle>,
+    pub obstacle: Option<Blocker>,
 }
 
 /// Something that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fact {
+pub struct Note {
     /// How good or bad it is.
-    pub level: Level,
+    pub level: Severity,
     /// One sentence, without a full stop.
     pub text: String,
 }
 
 /// What keeps a step from doing its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Obstacle {
+pub enum Blocker {
     /// It need not be done, or somebody does not want it: why.
     Skip(String),
     /// Something has to be said first.
-    Needs(Vec<Need>),
+    Needs(Vec<MissingInput>),
     /// Something has to be put right first: why, and how.
     Blocked { reason: String, hints: Vec<String> },
 }
 
 /// An answer that is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Need {
+pub struct MissingInput {
     /// What: `the address of the Quay`.
     pub what: &'static str,
     /// The flags and variables that give it.
     pub flags: &'static str,
 }
 
-impl Plan {
+impl StepPlan {
     /// Adds what was found.
-    pub fn fact(&mut self, level: Level, text: impl Into<String>) {
-        self.facts.push(Fact { level, text: text.into() });
+    pub fn fact(&mut self, level: Severity, text: impl Into<String>) {
+        self.facts.push(Note { level, text: text.into() });
     }
 
     /// The same plan, with something in its way.
     pub fn blocked(mut self, reason: impl Into<String>) -> Self {
-        self.obstacle = Some(Obstacle::Blocked { reason: reason.into(), hints: vec![] });
+        self.obstacle = Some(Blocker::Blocked { reason: reason.into(), hints: vec![] });
         self
     }
 
     /// Adds a hint to what stands in the way.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        if let Some(Obstacle::Blocked { hints, .. }) = &mut self.obstacle {
+        if let Some(Blocker::Blocked { hints, .. }) = &mut self.obstacle {
             hints.push(hint.into());
         }
         self
@@ -65,13 +65,13 @@ impl Plan {
 
     /// The same plan, not to be carried out.
     pub fn skipped(mut self, why: impl Into<String>) -> Self {
-        self.obstacle = Some(Obstacle::Skip(why.into()));
+        self.obstacle = Some(Blocker::Skip(why.into()));
         self
     }
 
     /// The same plan, waiting for an answer.
     pub fn needs(mut self, what: &'static str, flags: &'static str) -> Self {
-        self.obstacle = Some(Obstacle::Needs(vec![Need { what, flags }]));
+        self.obstacle = Some(Blocker::Needs(vec![MissingInput { what, flags }]));
         self
     }
 

@@ -1,12 +1,12 @@
 //! A plan as it is reported.
 
-use super::{Obstacle, Plan, Step};
-use crate::report::{ChangeReportEntry, FactReport, StepReport, StepState};
+use super::{Blocker, StepPlan, SetupStep};
+use crate::report::{ChangeEntry, NoteReport, StepReport, StepState};
 use crate::ui::printable;
 
-impl Plan {
+impl StepPlan {
     /// The step as it is planned.
-    pub fn report(&self, step: Step) -> StepReport {
+    pub fn report(&self, step: SetupStep) -> StepReport {
         self.report_as((step.name(), step.title()))
     }
 
@@ -15,9 +15,9 @@ impl Plan {
         let (state, reason, hints) = match &self.obstacle {
             None if self.changes.is_empty() => (StepState::AlreadyDone, None, vec![]),
             None => (StepState::Planned, None, vec![]),
-            Some(Obstacle::Skip(why)) => (StepState::Skipped, Some(why.clone()), vec![]),
-            Some(Obstacle::Blocked { reason, hints }) => (StepState::Failed, Some(reason.clone()), hints.clone()),
-            Some(Obstacle::Needs(needs)) => {
+            Some(Blocker::Skip(why)) => (StepState::Skipped, Some(why.clone()), vec![]),
+            Some(Blocker::Blocked { reason, hints }) => (StepState::Failed, Some(reason.clone()), hints.clone()),
+            Some(Blocker::Needs(needs)) => {
                 let needs: Vec<_> = needs.iter().map(|need| format!("{}: {}", need.what, need.flags)).collect();
                 (StepState::Failed, Some(format!("nobody has said yet: {}", needs.join("; "))), vec![])
             }
@@ -29,10 +29,10 @@ impl Plan {
             state,
             reason: reason.map(|reason| printable(&reason)),
             hints,
-            facts: self.facts.iter().map(|fact| FactReport { level: fact.level, text: printable(&fact.text) }).collect(),
+            facts: self.facts.iter().map(|fact| NoteReport { level: fact.level, text: printable(&fact.text) }).collect(),
             changes: changes
                 .iter()
-                .map(|change| ChangeReportEntry::of(change.verb(), change.object(), change.summary()))
+                .map(|change| ChangeEntry::of(change.verb(), change.object(), change.summary()))
                 .collect(),
         }
     }

@@ -6,10 +6,10 @@
 use serde_json::{Value, json};
 
 use super::steps::{trust, user_role};
-use super::{Change, Holder, ObjectChange, Plan, Setup, Step, Write};
-use crate::bridge::finding::Level;
+use super::{SetupChange, FinalizerOwner, ObjectChange, StepPlan, SetupSession, SetupStep, ObjectWrite};
+use crate::bridge::finding::Severity;
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
-use crate::bridge::snapshot::Read;
+use crate::bridge::snapshot::Observed;
 use crate::cluster::{
     ConfigMap, INSTALLER, ImageConfig, OPERATOR_NAMESPACE, ObjectKind, PACKAGE, QUAY_INTEGRATION_CRD_NAME, TRUST_NAMESPACE,
 };
@@ -19,7 +19,7 @@ use crate::cluster::{
 /// is deleted then would hang for ever. The QuayIntegration goes after everything that it tells the way to, so that an
 /// interrupted run can be run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum TeardownStep {
     /// Our own bridge, which would put back what the others take away.
     Bridge,
     /// The operator's finalizers, and the bridge's.
@@ -36,75 +36,75 @@ pub enum Part {
     Operator,
 }
 
-impl Part {
+impl TeardownStep {
     /// All of them.
-    pub const ALL: [Part; 7] =
-        [Part::Bridge, Part::Finalizers, Part::NodeTrust, Part::Secret, Part::Integration, Part::UserRole, Part::Operator];
+    pub const ALL: [TeardownStep; 7] =
+        [TeardownStep::Bridge, TeardownStep::Finalizers, TeardownStep::NodeTrust, TeardownStep::Secret, TeardownStep::Integration, TeardownStep::UserRole, TeardownStep::Operator];
 
     /// Its name in reports, and for people.
     pub fn names(self) -> (&'static str, &'static str) {
         match self {
-            Part::Bridge => ("bridge", "Bridge"),
-            Part::Finalizers => ("finalizers", "Namespaces"),
+            TeardownStep::Bridge => ("bridge", "Bridge"),
+            TeardownStep::Finalizers => ("finalizers", "Namespaces"),
             _ => (self.step().name(), self.step().title()),
         }
     }
 
     /// The step of the set-up that looks at it.
-    pub fn step(self) -> Step {
+    pub fn step(self) -> SetupStep {
         match self {
-            Part::Finalizers | Part::Integration => Step::Integration,
-            Part::NodeTrust => Step::NodeTrust,
-            Part::UserRole => Step::UserRole,
-            Part::Secret => Step::Secret,
-            Part::Bridge | Part::Operator => Step::Operator,
+            TeardownStep::Finalizers | TeardownStep::Integration => SetupStep::Integration,
+            TeardownStep::NodeTrust => SetupStep::NodeTrust,
+            TeardownStep::UserRole => SetupStep::UserRole,
+            TeardownStep::Secret => SetupStep::Secret,
+            TeardownStep::Bridge | TeardownStep::Operator => SetupStep::Operator,
         }
     }
 }
 
 /// What of a part would be taken back.
-pub fn plan(setup: &Setup, part: Part) -> Plan {
-    let mut plan = Plan::default();
+pub fn plan(setup: &SetupSession, part: TeardownStep) -> StepPlan {
+    let mut plan = StepPlan::default();
     let done = match part {
-        Part::Bridge => bridge(setup, &mut plan),
-        Part::Finalizers => finalizers(setup, &mut plan),
-        Part::NodeTrust => node_trust(setup, &mut plan),
-        Part::Secret => secret(setup, &mut plan),
-        Part::Integration => integration(setup, &mut plan),
-        Part::UserRole => take_role(setup, &mut plan),
-        Part::Operator => uninstall(setup, &mut plan),
+        TeardownStep::Bridge => bridge(setup, &mut plan),
+        TeardownStep::Finalizers => finalizers(setup, &mut plan),
+        TeardownStep::NodeTrust => node_trust(setup, &mut plan),
+        TeardownStep::Secret => secret(setup, &mut plan),
+        TeardownStep::Integration => integration(setup, &mut plan),
+        TeardownStep::UserRole => take_role(setup, &mut plan),
+        TeardownStep::Operator => uninstall(setup, &mut plan),
     };
     match done {
         Ok(()) => plan,
-        Err(Stop::Unread(reason)) => plan.blocked(reason),
-        Err(Stop::Stays(why)) => plan.skipped(why),
+        Err(SkippedStep::Unread(reason)) => plan.blocked(reason),
+        Err(SkippedStep::Stays(why)) => plan.skipped(why),
     }
 }
 
 /// Why a part is not taken back.
-enum Stop {
+enum SkippedStep {
     /// It could not be read.
     Unread(String),
     /// It is not ours.
     Stays(String),
 }
 
-fn read<T>(part: &Read<T>) -> Result<&T, Stop> {
-    part.as_ref().map_err(|unread| Stop::Unread(unread.to_string()))
+fn read<T>(part: &Observed<T>) -> Result<&T, SkippedStep> {
+    part.as_ref().map_err(|unread| SkippedStep::Unread(unread.to_string()))
 }
 
-fn delete(kind: ObjectKind, namespace: Option<&str>, name: &str, version: Option<&str>, summary: String) -> Change {
-    Change::Object(ObjectChange {
+fn delete(kind: ObjectKind, namespace: Option<&str>, name: &str, version: Option<&str>, summary: String) -> SetupChange {
+    SetupChange::Object(ObjectChange {
         kind,
         namespace: namespace.map(str::to_owned),
         name: name.to_owned(),
-        write: Write::Delete(version.map(str::to_owned)),
+        write: ObjectWrite::Delete(version.map(str::to_owned)),
         summary,
     })
 }
 
 /// The webhook goes first, so that nobody asks a bridge that is gone; the binding, by which the rest is found again, last.
-fn bridge(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
+fn bridge(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
     let found = read(&setup.found.bridge)?;
     for (object, found) in found.objects.iter().rev() {
         let Some(found) = found.as_ref().filter(|found| found["metadata"]["deletionTimestamp"].is_null()) else { continue };
@@ -117,22 +117,22 @@ fn bridge(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
         plan.changes.push(delete(object.kind, object.namespace(), object.name(), None, summary));
     }
     if plan.changes.is_empty() {
-        plan.fact(Level::Ok, "the built-in bridge is not installed");
+        plan.fact(Severity::Ok, "the built-in bridge is not installed");
     }
     Ok(())
 }
 
-fn finalizers(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
+fn finalizers(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
     let namespaces = read(&setup.found.namespaces)?;
-    plan.changes.extend(Holder::ALL.into_iter().flat_map(|holder| holder.held(namespaces)));
+    plan.changes.extend(FinalizerOwner::ALL.into_iter().flat_map(|holder| holder.held(namespaces)));
     if plan.changes.is_empty() {
-        plan.fact(Level::Ok, "no namespace waits for the operator");
+        plan.fact(Severity::Ok, "no namespace waits for the operator");
     }
     Ok(())
 }
 
 /// Deletes the QuayIntegration, and then the finalizers that the operator has put back meanwhile.
-fn integration(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
+fn integration(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
     let resources = read(&setup.found.integrations)?;
     for resource in resources {
         let summary = format!("delete QuayIntegration {}; organizations and images stay in Quay", resource.name);
@@ -141,27 +141,27 @@ fn integration(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
     if resources.is_empty() {
         finalizers(setup, plan)?;
         plan.facts.clear();
-        plan.fact(Level::Ok, "there is no QuayIntegration");
+        plan.fact(Severity::Ok, "there is no QuayIntegration");
     } else {
         let text = "the secrets and service accounts of linked namespaces stay, so pods go on pulling; oc quay unlink -A, run before \
                     this, takes them back";
-        plan.fact(Level::Info, text);
+        plan.fact(Severity::Info, text);
     }
     Ok(())
 }
 
-fn node_trust(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
+fn node_trust(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
     let trust = read(&setup.found.trust)?;
-    let Some(config_map) = &trust.config_map else { return Err(Stop::Stays("nodes were not told to trust Quay".into())) };
+    let Some(config_map) = &trust.config_map else { return Err(SkippedStep::Stays("nodes were not told to trust Quay".into())) };
     let Some(url) = setup.url() else {
-        return Err(Stop::Stays(format!("ConfigMap {} stays: nobody says which Quay it is about", config_map.name)));
+        return Err(SkippedStep::Stays(format!("ConfigMap {} stays: nobody says which Quay it is about", config_map.name)));
     };
     let key = trust::key(&url.host());
     if !config_map.data.contains_key(&key) && !config_map.data.is_empty() {
-        return Err(Stop::Stays(format!("ConfigMap {} says nothing about this Quay", config_map.name)));
+        return Err(SkippedStep::Stays(format!("ConfigMap {} says nothing about this Quay", config_map.name)));
     }
     if !config_map.ours {
-        return Err(Stop::Stays(format!("ConfigMap {} was not made by oc quay; its key {key} stays", config_map.name)));
+        return Err(SkippedStep::Stays(format!("ConfigMap {} was not made by oc quay; its key {key} stays", config_map.name)));
     }
     if config_map.data.keys().any(|other| *other != key) {
         plan.changes.push(leave_others(config_map, key));
@@ -173,56 +173,56 @@ fn node_trust(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
         let version = Some(config_map.resource_version.as_str());
         plan.changes.push(delete(ObjectKind::ConfigMap, Some(TRUST_NAMESPACE), &config_map.name, version, summary));
     }
-    plan.fact(Level::Warning, "nodes are updated one after the other, and can then pull from this Quay no more");
+    plan.fact(Severity::Warning, "nodes are updated one after the other, and can then pull from this Quay no more");
     Ok(())
 }
 
 /// Takes this Quay out of a ConfigMap that others have put their registries into.
-fn leave_others(config_map: &ConfigMap, key: String) -> Change {
+fn leave_others(config_map: &ConfigMap, key: String) -> SetupChange {
     let patch = json!({ "metadata": { "resourceVersion": config_map.resource_version }, "data": { key: Value::Null } });
-    Change::Object(ObjectChange {
+    SetupChange::Object(ObjectChange {
         kind: ObjectKind::ConfigMap,
         namespace: Some(TRUST_NAMESPACE.into()),
         name: config_map.name.clone(),
-        write: Write::Merge(patch),
+        write: ObjectWrite::Merge(patch),
         summary: format!("take Quay's certificate authority out of ConfigMap {} in {TRUST_NAMESPACE}", config_map.name),
     })
 }
 
-fn trust_no_more(image_config: &ImageConfig, config_map: &ConfigMap) -> Change {
+fn trust_no_more(image_config: &ImageConfig, config_map: &ConfigMap) -> SetupChange {
     let metadata = json!({ "resourceVersion": image_config.resource_version });
-    Change::Object(ObjectChange {
+    SetupChange::Object(ObjectChange {
         kind: ObjectKind::ImageConfig,
         namespace: None,
         name: trust::IMAGE_CONFIG.into(),
-        write: Write::Merge(json!({ "metadata": metadata, "spec": { "additionalTrustedCA": Value::Null } })),
+        write: ObjectWrite::Merge(json!({ "metadata": metadata, "spec": { "additionalTrustedCA": Value::Null } })),
         summary: format!("have the cluster's image configuration trust ConfigMap {} no more", config_map.name),
     })
 }
 
-fn secret(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
+fn secret(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
     let credentials = read(&setup.found.credentials)?;
     let key = setup.secret();
     let Some(version) = &credentials.resource_version else {
-        plan.fact(Level::Ok, format!("there is no secret {} in namespace {}", key.name, key.namespace));
+        plan.fact(Severity::Ok, format!("there is no secret {} in namespace {}", key.name, key.namespace));
         return Ok(());
     };
     if !credentials.ours {
-        return Err(Stop::Stays(format!("secret {} in namespace {} was not made by oc quay", key.name, key.namespace)));
+        return Err(SkippedStep::Stays(format!("secret {} in namespace {} was not made by oc quay", key.name, key.namespace)));
     }
     let summary = format!("delete secret {} in namespace {}, with the token", key.name, key.namespace);
     plan.changes.push(delete(ObjectKind::Secret, Some(&key.namespace), &key.name, Some(version), summary));
-    plan.fact(Level::Info, "the token itself lives on in Quay; deleting its OAuth application there ends it");
+    plan.fact(Severity::Info, "the token itself lives on in Quay; deleting its OAuth application there ends it");
     Ok(())
 }
 
 /// The binding before the role that it names.
-fn take_role(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
+fn take_role(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
     let found = read(&setup.found.user_role)?;
     let there = found.iter().rev().filter_map(|(object, found)| Some((object, found.as_ref()?)));
     let (ours, others): (Vec<_>, Vec<_>) = there.partition(|(_, found)| user_role::is_ours(found));
     if let ([], [(object, _), ..]) = (ours.as_slice(), others.as_slice()) {
-        return Err(Stop::Stays(format!("{} {} was not made by oc quay", object.kind.as_str(), object.name())));
+        return Err(SkippedStep::Stays(format!("{} {} was not made by oc quay", object.kind.as_str(), object.name())));
     }
     for (object, found) in ours {
         let (kind, name) = (object.kind.as_str(), object.name());
@@ -230,13 +230,13 @@ fn take_role(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
         plan.changes.push(delete(object.kind, None, name, version, format!("delete {kind} {name}")));
     }
     if plan.changes.is_empty() {
-        plan.fact(Level::Ok, "users of projects were given no role");
+        plan.fact(Severity::Ok, "users of projects were given no role");
     }
     Ok(())
 }
 
 /// The operator, before what tells that it is ours: an interrupted run finds the rest by that.
-fn uninstall(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
+fn uninstall(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedStep> {
     let operator = read(&setup.found.operator)?;
     if let Some(subscription) = operator.subscription.as_ref().filter(|subscription| subscription.ours) {
         if let Some(csv) = &operator.csv {
@@ -254,7 +254,7 @@ fn uninstall(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
         );
         plan.changes.push(delete(ObjectKind::ClusterExtension, None, PACKAGE, version, summary));
     } else if operator.is_installed() {
-        return Err(Stop::Stays("the operator was not installed by oc quay".into()));
+        return Err(SkippedStep::Stays("the operator was not installed by oc quay".into()));
     }
     // OLM v1 needs it to take the operator away, so it goes last.
     if operator.installer {
@@ -269,7 +269,7 @@ fn uninstall(setup: &Setup, plan: &mut Plan) -> Result<(), Stop> {
         plan.changes.push(delete(ObjectKind::CustomResourceDefinition, None, QUAY_INTEGRATION_CRD_NAME, version, summary));
     }
     if plan.changes.is_empty() {
-        plan.fact(Level::Ok, "the operator is not installed");
+        plan.fact(Severity::Ok, "the operator is not installed");
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ pub(super) struct Question<'a> {
 
 /// An answer that is none.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct InputError {
     /// What is wrong with it.
     pub message: String,
     /// It stays, to be edited.
@@ -44,7 +44,7 @@ pub(super) struct Refusal {
 /// When the person leaves, or the terminal does not work.
 pub(super) fn ask<T>(
     question: &Question<'_>,
-    check: impl Fn(&str) -> io::Result<Result<T, Refusal>>,
+    check: impl Fn(&str) -> io::Result<Result<T, InputError>>,
     shown: impl Fn(&T) -> String,
 ) -> Result<T, InquireError> {
     execute!(io::stderr(), EnableBracketedPaste)?;
@@ -55,11 +55,11 @@ pub(super) fn ask<T>(
 
 fn read<T>(
     question: &Question<'_>,
-    check: impl Fn(&str) -> io::Result<Result<T, Refusal>>,
+    check: impl Fn(&str) -> io::Result<Result<T, InputError>>,
     shown: impl Fn(&T) -> String,
 ) -> Result<T, InquireError> {
     let mut input = Input::default();
-    let mut frame = Frame::default();
+    let mut frame = InputFrame::default();
     let mut refused = None;
     loop {
         frame.draw(&question.open(&input, refused.as_deref(), question.help))?;
@@ -67,29 +67,29 @@ fn read<T>(
             Event::Key(key) if key.kind != KeyEventKind::Release => input.press(key),
             Event::Paste(text) => {
                 input.insert(&text);
-                Pressed::Edited
+                KeyOutcome::Edited
             }
-            _ => Pressed::Edited,
+            _ => KeyOutcome::Edited,
         };
         match pressed {
-            Pressed::Edited => {}
-            Pressed::Done => match check(&input.text())? {
+            KeyOutcome::Edited => {}
+            KeyOutcome::Done => match check(&input.text())? {
                 Ok(answer) => {
                     frame.finish(&question.closed(&shown(&answer), ">"))?;
                     return Ok(answer);
                 }
-                Err(Refusal { message, stays }) => {
+                Err(InputError { message, stays }) => {
                     refused = Some(message);
                     if !stays {
                         input = Input::default();
                     }
                 }
             },
-            Pressed::Canceled => {
+            KeyOutcome::Canceled => {
                 frame.finish(&question.closed("<canceled>", "?"))?;
                 return Err(InquireError::OperationCanceled);
             }
-            Pressed::Interrupted => {
+            KeyOutcome::Interrupted => {
                 input.cursor = input.chars.len();
                 frame.draw(&question.open(&input, None, None))?;
                 return Err(InquireError::OperationInterrupted);
@@ -107,7 +107,7 @@ struct Input {
 
 /// What a key did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pressed {
+enum KeyOutcome {
     Edited,
     Done,
     Canceled,
@@ -125,13 +125,13 @@ impl Input {
         self.cursor += self.chars.len() - before;
     }
 
-    fn press(&mut self, key: KeyEvent) -> Pressed {
+    fn press(&mut self, key: KeyEvent) -> KeyOutcome {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let alt = key.modifiers.contains(KeyModifiers::ALT);
         let by_word = control || alt;
         match key.code {
-            KeyCode::Enter => return Pressed::Done,
-            KeyCode::Esc => return Pressed::Canceled,
+            KeyCode::Enter => return KeyOutcome::Done,
+            KeyCode::Esc => return KeyOutcome::Canceled,
             // Both are AltGr on Windows, which types a character.
             KeyCode::Char(char) if control && !alt => return self.control(char.to_ascii_lowercase()),
             KeyCode::Char('b') if alt && !control => self.cursor = self.word_before(),
@@ -151,27 +151,27 @@ impl Input {
             KeyCode::End => self.cursor = self.chars.len(),
             _ => {}
         }
-        Pressed::Edited
+        KeyOutcome::Edited
     }
 
     /// The keys of GNU Readline (`readline(3)`, "Emacs Standard bindings"). All others type nothing.
-    fn control(&mut self, char: char) -> Pressed {
+    fn control(&mut self, char: char) -> KeyOutcome {
         match char {
             'a' => self.cursor = 0,
             'b' => self.cursor = self.cursor.saturating_sub(1),
-            'c' => return Pressed::Interrupted,
+            'c' => return KeyOutcome::Interrupted,
             'd' => self.delete(self.cursor, self.cursor + 1),
             'e' => self.cursor = self.chars.len(),
             'f' => self.cursor = self.chars.len().min(self.cursor + 1),
             'h' => self.delete(self.cursor.saturating_sub(1), self.cursor),
             // A terminal in raw mode sends a line feed as Ctrl-J.
-            'j' | 'm' => return Pressed::Done,
+            'j' | 'm' => return KeyOutcome::Done,
             'k' => self.delete(self.cursor, self.chars.len()),
             'u' => self.delete(0, self.cursor),
             'w' => self.delete(self.word_before(), self.cursor),
             _ => {}
         }
-        Pressed::Edited
+        KeyOutcome::Edited
     }
 
     fn delete(&mut self, from: usize, to: usize) {
@@ -197,13 +197,13 @@ impl Input {
 
 /// What is to be seen, in two ways: as it is printed, and without colors, in which the cursor has its place.
 #[derive(Debug, Default)]
-struct View {
+struct InputView {
     printed: String,
     plain: Vec<char>,
     cursor: usize,
 }
 
-impl View {
+impl InputView {
     fn add(&mut self, plain: &str, paint: impl Fn(&str) -> String) {
         self.printed += &paint(plain);
         self.plain.extend(plain.chars());
@@ -216,8 +216,8 @@ impl Question<'_> {
     }
 
     /// The question as it waits for an answer.
-    fn open(&self, input: &Input, refused: Option<&str>, help: Option<&str>) -> View {
-        let mut view = View::default();
+    fn open(&self, input: &Input, refused: Option<&str>, help: Option<&str>) -> InputView {
+        let mut view = InputView::default();
         if let Some(message) = refused {
             view.add("# ", |text| self.paint(text, |text| text.bright_red().to_string()));
             view.add(&format!("{}\n", wrap(message, 2)), |text| self.paint(text, |text| text.bright_red().to_string()));
@@ -243,8 +243,8 @@ impl Question<'_> {
     }
 
     /// The question with its answer.
-    fn closed(&self, answer: &str, mark: &str) -> View {
-        let mut view = View::default();
+    fn closed(&self, answer: &str, mark: &str) -> InputView {
+        let mut view = InputView::default();
         view.add(&format!("{mark} "), |text| self.paint(text, |text| text.bright_green().to_string()));
         let whole = wrap(&format!("{} {answer}", self.text), 2);
         let question = wrap(self.text, 2);
@@ -298,13 +298,13 @@ fn columns() -> usize {
 
 /// What stands on the screen: drawing takes its place.
 #[derive(Debug, Default)]
-struct Frame {
+struct InputFrame {
     /// How many rows the cursor is below the first.
     row: usize,
 }
 
-impl Frame {
-    fn draw(&mut self, view: &View) -> io::Result<()> {
+impl InputFrame {
+    fn draw(&mut self, view: &InputView) -> io::Result<()> {
         let columns = columns();
         let mut stderr = io::stderr().lock();
         self.print(&mut stderr, view)?;
@@ -317,7 +317,7 @@ impl Frame {
     }
 
     /// Draws it for the last time.
-    fn finish(&mut self, view: &View) -> io::Result<()> {
+    fn finish(&mut self, view: &InputView) -> io::Result<()> {
         let mut stderr = io::stderr().lock();
         self.print(&mut stderr, view)?;
         stderr.write_all(b"\r\n")?;
@@ -326,7 +326,7 @@ impl Frame {
     }
 
     /// Prints it in the place of what stood there before.
-    fn print(&self, stderr: &mut io::StderrLock<'_>, view: &View) -> io::Result<()> {
+    fn print(&self, stderr: &mut io::StderrLock<'_>, view: &InputView) -> io::Result<()> {
         queue!(stderr, Hide, MoveToColumn(0))?;
         up(stderr, self.row)?;
         queue!(stderr, Clear(ClearType::FromCursorDown))?;
@@ -366,7 +366,7 @@ mod tests {
         Input { chars: text.chars().collect(), cursor }
     }
 
-    fn press(input: &mut Input, code: KeyCode, modifiers: KeyModifiers) -> Pressed {
+    fn press(input: &mut Input, code: KeyCode, modifiers: KeyModifiers) -> KeyOutcome {
         input.press(KeyEvent::new(code, modifiers))
     }
 
@@ -402,7 +402,7 @@ mod tests {
         for (before, char, modifiers, after) in table {
             let line = |text: &str| typed(&text.replace('|', ""), text.chars().position(|char| char == '|').unwrap_or_default());
             let mut edited = line(before);
-            assert_eq!(press(&mut edited, KeyCode::Char(char), modifiers), Pressed::Edited, "{before} {char}");
+            assert_eq!(press(&mut edited, KeyCode::Char(char), modifiers), KeyOutcome::Edited, "{before} {char}");
             assert_eq!(edited, line(after), "{before} {char} {modifiers:?}");
         }
     }
@@ -410,10 +410,10 @@ mod tests {
     #[test]
     fn ends_with_enter_esc_and_ctrl_c() {
         let table = [
-            (KeyCode::Enter, KeyModifiers::NONE, Pressed::Done),
-            (KeyCode::Char('j'), KeyModifiers::CONTROL, Pressed::Done),
-            (KeyCode::Esc, KeyModifiers::NONE, Pressed::Canceled),
-            (KeyCode::Char('c'), KeyModifiers::CONTROL, Pressed::Interrupted),
+            (KeyCode::Enter, KeyModifiers::NONE, KeyOutcome::Done),
+            (KeyCode::Char('j'), KeyModifiers::CONTROL, KeyOutcome::Done),
+            (KeyCode::Esc, KeyModifiers::NONE, KeyOutcome::Canceled),
+            (KeyCode::Char('c'), KeyModifiers::CONTROL, KeyOutcome::Interrupted),
         ];
         for (code, modifiers, pressed) in table {
             assert_eq!(press(&mut typed("one", 3), code, modifiers), pressed, "{code:?}");

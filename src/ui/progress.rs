@@ -11,20 +11,20 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::{UNKNOWN_WIDTH, printable};
 
 /// What is done sooner needs no progress.
-const FIRST: Duration = Duration::from_secs(1);
-const EVERY: Duration = Duration::from_millis(200);
+const INITIAL_DELAY: Duration = Duration::from_secs(1);
+const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The line itself: it is rewritten in place, with spaces rather than escape sequences, which `NO_COLOR` and old
 /// consoles would spoil.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct StatusLine {
     /// Whether it may be shown at all.
     moves: bool,
     /// The columns it takes up now.
     shown: AtomicUsize,
 }
 
-impl Line {
+impl StatusLine {
     pub(super) fn new(moves: bool) -> Self {
         Self { moves, shown: AtomicUsize::new(0) }
     }
@@ -49,7 +49,7 @@ impl Line {
 /// Work that is under way: so many pieces, or one whose size nobody knows.
 #[derive(Debug)]
 pub struct Progress<'a> {
-    line: &'a Line,
+    line: &'a StatusLine,
     what: &'static str,
     total: usize,
     done: AtomicUsize,
@@ -58,7 +58,7 @@ pub struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    pub(super) fn new(line: &'a Line, what: &'static str, total: usize) -> Self {
+    pub(super) fn new(line: &'a StatusLine, what: &'static str, total: usize) -> Self {
         Self { line, what, total, done: AtomicUsize::new(0), current: Mutex::default() }
     }
 
@@ -75,7 +75,7 @@ impl<'a> Progress<'a> {
     /// Does the work. The line moves on while nothing is done, too: that is when a person wonders.
     pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
         let started = Instant::now();
-        let mut due = interval_at(started + FIRST, EVERY);
+        let mut due = interval_at(started + INITIAL_DELAY, REDRAW_INTERVAL);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut work = pin!(work);
         loop {
@@ -117,14 +117,14 @@ fn rough(time: Duration) -> String {
 
 /// Something that others are at.
 #[derive(Debug)]
-pub struct Waiting<'a> {
-    line: &'a Line,
+pub struct Spinner<'a> {
+    line: &'a StatusLine,
     what: &'static str,
     started: Instant,
 }
 
-impl<'a> Waiting<'a> {
-    pub(super) fn new(line: &'a Line, what: &'static str) -> Self {
+impl<'a> Spinner<'a> {
+    pub(super) fn new(line: &'a StatusLine, what: &'static str) -> Self {
         Self { line, what, started: Instant::now() }
     }
 
@@ -136,7 +136,7 @@ impl<'a> Waiting<'a> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Spinner<'_> {
     fn drop(&mut self) {
         self.line.clear();
     }
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     fn text(what: &'static str, total: usize, done: usize, current: &str, milliseconds: u64) -> String {
-        let line = Line::new(false);
+        let line = StatusLine::new(false);
         let progress = Progress::new(&line, what, total);
         (0..done).for_each(|_| progress.tick());
         progress.at(current);
@@ -176,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_that_was_never_shown_needs_no_clearing() {
-        let line = Line::new(true);
+        let line = StatusLine::new(true);
         assert_eq!(Progress::new(&line, "Reading", 1).during(async { 7 }).await, 7);
         assert_eq!(line.shown.load(Relaxed), 0);
     }

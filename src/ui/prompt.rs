@@ -14,11 +14,11 @@ use inquire::ui::{RenderConfig, Styled};
 use inquire::{InquireError, Select};
 use secrecy::SecretString;
 
-use super::input::{self, Question, Refusal};
-use crate::error::{Error, Stopped};
+use super::input::{self, Question, InputError};
+use crate::error::{Error, Cancelled};
 
 /// The rest of a paste follows within this time. No person types as fast as that after Enter.
-const PASTE_PAUSE: Duration = Duration::from_millis(50);
+const PASTE_GAP: Duration = Duration::from_millis(50);
 
 /// What is said of an answer that is none.
 pub(super) const ONE_LINE: &str = "One line of plain text, please.";
@@ -41,7 +41,7 @@ pub(super) fn confirm(is_colored: bool, question: &str, default: bool) -> Result
             "" => Ok(default),
             "y" | "yes" => Ok(true),
             "n" | "no" => Ok(false),
-            _ => Err(Refusal { message: YES_OR_NO.into(), stays: false }),
+            _ => Err(InputError { message: YES_OR_NO.into(), stays: false }),
         })
     };
     let shown = |answer: &bool| if *answer { "Yes" } else { "No" }.to_owned();
@@ -54,7 +54,7 @@ pub(super) fn text(is_colored: bool, question: &str, default: Option<&str>) -> R
     let question = Question { text: question, usual: default, help: None, is_hidden: false, is_colored };
     let check = |answer: &str| {
         if rest_of_paste()? {
-            return Ok(Err(Refusal { message: ONE_LINE.into(), stays: true }));
+            return Ok(Err(InputError { message: ONE_LINE.into(), stays: true }));
         }
         Ok(Ok(if answer.is_empty() { default.unwrap_or_default() } else { answer }.to_owned()))
     };
@@ -92,7 +92,7 @@ pub(super) fn password(is_colored: bool, question: &str) -> Result<SecretString,
     let check = |answer: &str| {
         let rest = rest_of_paste()?;
         if rest || answer.trim().is_empty() || !is_plain(answer) {
-            return Ok(Err(Refusal { message: ONE_LINE.into(), stays: false }));
+            return Ok(Err(InputError { message: ONE_LINE.into(), stays: false }));
         }
         Ok(Ok(SecretString::from(answer.trim())))
     };
@@ -149,7 +149,7 @@ fn discard_typed_ahead() -> io::Result<()> {
 /// terminal is raw, else it would show it: from a validator.
 fn rest_of_paste() -> io::Result<bool> {
     let mut rest = false;
-    while event::poll(PASTE_PAUSE)? {
+    while event::poll(PASTE_GAP)? {
         rest |= match event::read()? {
             Event::Key(key) => key.kind == KeyEventKind::Press && !is_newline(key),
             Event::Paste(text) => !text.trim().is_empty(),
@@ -179,7 +179,7 @@ fn is_newline(key: KeyEvent) -> bool {
 
 fn prompt_error(error: InquireError) -> Error {
     match error {
-        InquireError::OperationCanceled | InquireError::OperationInterrupted => Stopped.into(),
+        InquireError::OperationCanceled | InquireError::OperationInterrupted => Cancelled.into(),
         other => anyhow::Error::from(other).context("could not ask on this terminal").into(),
     }
 }

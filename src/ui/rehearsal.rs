@@ -5,11 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anstream::adapter::strip_str;
 use secrecy::SecretString;
 
-use crate::error::{Error, Stopped};
+use crate::error::{Error, Cancelled};
 
 /// What the person does at a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum ScriptedAnswer {
     /// Presses Enter, which takes the default.
     Enter,
     /// Answers a question for yes or no.
@@ -26,35 +26,35 @@ pub(crate) enum Answer {
 
 /// The answers that are left, and all that was asked and shown.
 #[derive(Debug)]
-pub(super) struct Rehearsal(Mutex<Script>);
+pub(super) struct ScriptedTerminal(Mutex<Script>);
 
 #[derive(Debug)]
 struct Script {
-    answers: std::vec::IntoIter<Answer>,
+    answers: std::vec::IntoIter<ScriptedAnswer>,
     questions: Vec<String>,
     stdout: String,
     stderr: String,
 }
 
-impl Rehearsal {
-    pub(super) fn new(answers: Vec<Answer>) -> Self {
+impl ScriptedTerminal {
+    pub(super) fn new(answers: Vec<ScriptedAnswer>) -> Self {
         let (questions, stdout, stderr) = (vec![], String::new(), String::new());
         Self(Mutex::new(Script { answers: answers.into_iter(), questions, stdout, stderr }))
     }
 
     pub(super) fn confirm(&self, question: &str, default: bool) -> Result<bool, Error> {
         match self.answer(question)? {
-            Answer::Enter => Ok(default),
-            Answer::Yes => Ok(true),
-            Answer::No => Ok(false),
+            ScriptedAnswer::Enter => Ok(default),
+            ScriptedAnswer::Yes => Ok(true),
+            ScriptedAnswer::No => Ok(false),
             other => panic!("{other:?} is no answer to {question:?}"),
         }
     }
 
     pub(super) fn text(&self, question: &str, default: Option<&str>) -> Result<String, Error> {
         match self.answer(question)? {
-            Answer::Enter => Ok(default.unwrap_or_default().to_owned()),
-            Answer::Type(text) => Ok(text.to_owned()),
+            ScriptedAnswer::Enter => Ok(default.unwrap_or_default().to_owned()),
+            ScriptedAnswer::Type(text) => Ok(text.to_owned()),
             other => panic!("{other:?} is no answer to {question:?}"),
         }
     }
@@ -62,8 +62,8 @@ impl Rehearsal {
     pub(super) fn select(&self, question: &str, options: &[(&str, &str)], default: usize) -> Result<usize, Error> {
         assert!(default < options.len(), "{question:?} has no option {default}");
         match self.answer(question)? {
-            Answer::Enter => Ok(default),
-            Answer::Choose(wanted) => Ok(options
+            ScriptedAnswer::Enter => Ok(default),
+            ScriptedAnswer::Choose(wanted) => Ok(options
                 .iter()
                 .position(|(label, _)| *label == wanted)
                 .unwrap_or_else(|| panic!("{question:?} has no option {wanted:?}: {options:?}"))),
@@ -73,7 +73,7 @@ impl Rehearsal {
 
     pub(super) fn password(&self, question: &str) -> Result<SecretString, Error> {
         match self.answer(question)? {
-            Answer::Type(password) => Ok(password.into()),
+            ScriptedAnswer::Type(password) => Ok(password.into()),
             other => panic!("{other:?} is no answer to {question:?}"),
         }
     }
@@ -99,12 +99,12 @@ impl Rehearsal {
         self.script().stderr.clone()
     }
 
-    fn answer(&self, question: &str) -> Result<Answer, Error> {
+    fn answer(&self, question: &str) -> Result<ScriptedAnswer, Error> {
         let mut script = self.script();
         script.questions.push(question.to_owned());
         script.stderr.push_str(&format!("? {question}\n"));
         match script.answers.next() {
-            Some(Answer::Esc) => Err(Stopped.into()),
+            Some(ScriptedAnswer::Esc) => Err(Cancelled.into()),
             Some(answer) => Ok(answer),
             None => panic!("nobody expected to be asked {question:?}"),
         }
@@ -115,7 +115,7 @@ impl Rehearsal {
     }
 }
 
-impl Drop for Rehearsal {
+impl Drop for ScriptedTerminal {
     fn drop(&mut self) {
         let left: Vec<_> = self.script().answers.by_ref().collect();
         assert!(left.is_empty() || std::thread::panicking(), "nobody asked for {left:?}");

@@ -46,13 +46,13 @@ fn what_steers_a_terminal_does_not_get_through() {
     assert_eq!(printable("a\x1b[2Jb\x07c\td\ne \u{9b}31m√"), "abc d\ne  31m√");
 }
 
-fn rehearse(answers: Vec<Answer>) -> Ui {
+fn rehearse(answers: Vec<ScriptedAnswer>) -> Ui {
     Ui::with_answers(UiOptions { color: clap::ColorChoice::Never, no_input: false }, answers)
 }
 
 #[test]
 fn enter_takes_the_default() {
-    let ui = rehearse(vec![Answer::Enter; 4]);
+    let ui = rehearse(vec![ScriptedAnswer::Enter; 4]);
     assert!(ui.confirm("Go on?", true).unwrap());
     assert!(!ui.confirm("Delete it?", false).unwrap());
     assert_eq!(ui.text("Name:", Some("prod"), &|_| Ok(())).unwrap(), "prod");
@@ -62,7 +62,7 @@ fn enter_takes_the_default() {
 
 #[test]
 fn a_text_is_asked_for_until_it_is_good() {
-    let answers = ["a b\n", "two\nlines", "prod\n"].map(Answer::Type).into();
+    let answers = ["a b\n", "two\nlines", "prod\n"].map(ScriptedAnswer::Type).into();
     let ui = rehearse(answers);
     let check = |name: &str| if name.contains(' ') { Err(format!("`{name}` has a space")) } else { Ok(()) };
     assert_eq!(ui.text("Name:", None, &check).unwrap(), "prod");
@@ -72,7 +72,7 @@ fn a_text_is_asked_for_until_it_is_good() {
 #[test]
 fn a_person_is_played() {
     use secrecy::ExposeSecret as _;
-    let ui = rehearse(vec![Answer::Yes, Answer::No, Answer::Choose("browser"), Answer::Type("s3cret"), Answer::Esc]);
+    let ui = rehearse(vec![ScriptedAnswer::Yes, ScriptedAnswer::No, ScriptedAnswer::Choose("browser"), ScriptedAnswer::Type("s3cret"), ScriptedAnswer::Esc]);
     assert!(ui.can_prompt());
     assert!(ui.confirm("Go on?", false).unwrap());
     assert!(!ui.confirm("Go on?", true).unwrap());
@@ -95,5 +95,5 @@ fn a_question_too_many_fails_the_test() {
 #[test]
 #[should_panic(expected = "nobody asked for [Yes]")]
 fn an_answer_too_many_fails_the_test() {
-    drop(rehearse(vec![Answer::Yes]));
+    drop(rehearse(vec![ScriptedAnswer::Yes]));
 }

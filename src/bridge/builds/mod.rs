@@ -12,10 +12,10 @@ use serde::Deserialize;
 
 use super::integration::Integration;
 pub use destination::Destination;
-pub use outlook::{Outlook, Refusal, hangs, lacks_secret, outdated, refusal, silent};
+pub use outlook::{PushTarget, RejectReason, hangs, lacks_secret, outdated, refusal, silent};
 #[cfg(test)]
 pub(super) use rewrite::tests::integration;
-pub use rewrite::{Rewriting, Rewritten, Unchanged, rewrite};
+pub use rewrite::{RewriteOutcome, Rewritten, SkipReason, rewrite};
 
 /// Annotation on a build whose output was rewritten; its value is [`MANAGED`] (QBO `pkg/constants`).
 pub const MANAGED_ANNOTATION: &str = "quay-registry-operator.quay.redhat.com/quay-registry-operator-managed";

@@ -14,11 +14,11 @@ use super::{CommonSpec, Destination, Strategy};
 
 /// What becomes of a build's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rewriting {
+pub enum RewriteOutcome {
     /// It goes to Quay.
     Rewritten(Rewritten),
     /// It stays as it is, and why.
-    Unchanged(Unchanged),
+    Unchanged(SkipReason),
 }
 
 /// An output that goes to Quay.
@@ -35,7 +35,7 @@ pub struct Rewritten {
 
 /// Why an output stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unchanged {
+pub enum SkipReason {
     /// Jenkins pushes nothing itself; the builds that it starts are looked at when they come.
     Pipeline,
     /// A strategy that we do not know.
@@ -68,10 +68,10 @@ pub fn rewrite(
     namespace: &str,
     spec: &CommonSpec,
     scope: impl Fn(&str) -> Option<Scope>,
-) -> Rewriting {
+) -> RewriteOutcome {
     match try_rewrite(integration, namespace, spec, scope) {
-        Ok(rewritten) => Rewriting::Rewritten(rewritten),
-        Err(why) => Rewriting::Unchanged(why),
+        Ok(rewritten) => RewriteOutcome::Rewritten(rewritten),
+        Err(why) => RewriteOutcome::Unchanged(why),
     }
 }
 
@@ -80,23 +80,23 @@ fn try_rewrite(
     namespace: &str,
     spec: &CommonSpec,
     scope: impl Fn(&str) -> Option<Scope>,
-) -> Result<Rewritten, Unchanged> {
+) -> Result<Rewritten, SkipReason> {
     match spec.strategy {
         Some(Strategy::Docker | Strategy::Source | Strategy::Custom) => {}
-        Some(Strategy::JenkinsPipeline) => return Err(Unchanged::Pipeline),
-        None => return Err(Unchanged::UnknownStrategy),
+        Some(Strategy::JenkinsPipeline) => return Err(SkipReason::Pipeline),
+        None => return Err(SkipReason::UnknownStrategy),
     }
-    let to = spec.output.to.as_ref().ok_or(Unchanged::NoOutput)?;
+    let to = spec.output.to.as_ref().ok_or(SkipReason::NoOutput)?;
     match to.kind.as_str() {
         _ if to.is_stream_tag() => {}
-        "DockerImage" if is_at(&to.name, &integration.url.value.host()) => return Err(Unchanged::InQuay),
-        "DockerImage" => return Err(Unchanged::Elsewhere(to.name.clone())),
-        _ => return Err(Unchanged::UnknownKind(to.kind.clone())),
+        "DockerImage" if is_at(&to.name, &integration.url.value.host()) => return Err(SkipReason::InQuay),
+        "DockerImage" => return Err(SkipReason::Elsewhere(to.name.clone())),
+        _ => return Err(SkipReason::UnknownKind(to.kind.clone())),
     }
     let destination = to.stream_tag(namespace);
     in_scope(namespace, &scope)?;
     in_scope(&destination.namespace, &scope)?;
-    possible(integration, &destination).map_err(Unchanged::Impossible)?;
+    possible(integration, &destination).map_err(SkipReason::Impossible)?;
     Ok(Rewritten {
         image: destination.image(integration),
         push_secret: push_secret(integration, namespace, spec, &destination)?,
@@ -111,13 +111,13 @@ fn push_secret(
     namespace: &str,
     spec: &CommonSpec,
     destination: &Destination,
-) -> Result<Option<String>, Unchanged> {
+) -> Result<Option<String>, SkipReason> {
     let cluster_id = &integration.cluster_id.value;
     let of_others = spec.output.push_secret.as_ref().is_some_and(|secret| !cluster_id.names_secret(secret));
     match (destination.namespace == namespace, of_others) {
         (true, false) | (false, true) => Ok(None),
         (true, true) => Ok(Some(cluster_id.secret(spec.pusher()))),
-        (false, false) => Err(Unchanged::OtherOrganization(destination.namespace.clone())),
+        (false, false) => Err(SkipReason::OtherOrganization(destination.namespace.clone())),
     }
 }
 
@@ -125,11 +125,11 @@ fn is_at(image: &str, host: &str) -> bool {
     image.split_once('/').is_some_and(|(registry, _)| registry == host)
 }
 
-fn in_scope(namespace: &str, scope: impl Fn(&str) -> Option<Scope>) -> Result<(), Unchanged> {
+fn in_scope(namespace: &str, scope: impl Fn(&str) -> Option<Scope>) -> Result<(), SkipReason> {
     match scope(namespace) {
         Some(scope) if scope.is_in() => Ok(()),
-        Some(scope) => Err(Unchanged::OutOfScope { namespace: namespace.to_owned(), scope }),
-        None => Err(Unchanged::UnknownNamespace(namespace.to_owned())),
+        Some(scope) => Err(SkipReason::OutOfScope { namespace: namespace.to_owned(), scope }),
+        None => Err(SkipReason::UnknownNamespace(namespace.to_owned())),
     }
 }
 
@@ -139,23 +139,23 @@ fn possible(integration: &Integration, destination: &Destination) -> Result<(), 
     names::tag(&destination.tag)
 }
 
-impl fmt::Display for Unchanged {
+impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Unchanged::Pipeline => f.write_str("a Jenkins pipeline pushes nothing itself"),
-            Unchanged::UnknownStrategy => f.write_str("its strategy is unknown"),
-            Unchanged::NoOutput => f.write_str("it has no output"),
-            Unchanged::InQuay => f.write_str("it pushes to this Quay already"),
-            Unchanged::Elsewhere(image) => write!(f, "it pushes to {image}"),
-            Unchanged::UnknownKind(kind) => write!(f, "its output is of kind {kind}"),
-            Unchanged::OutOfScope { namespace, scope } => write!(f, "namespace {namespace} is not in the integration: {scope}"),
-            Unchanged::OtherOrganization(namespace) => write!(
+            SkipReason::Pipeline => f.write_str("a Jenkins pipeline pushes nothing itself"),
+            SkipReason::UnknownStrategy => f.write_str("its strategy is unknown"),
+            SkipReason::NoOutput => f.write_str("it has no output"),
+            SkipReason::InQuay => f.write_str("it pushes to this Quay already"),
+            SkipReason::Elsewhere(image) => write!(f, "it pushes to {image}"),
+            SkipReason::UnknownKind(kind) => write!(f, "its output is of kind {kind}"),
+            SkipReason::OutOfScope { namespace, scope } => write!(f, "namespace {namespace} is not in the integration: {scope}"),
+            SkipReason::OtherOrganization(namespace) => write!(
                 f,
                 "no robot account of this namespace may push to the organization of namespace {namespace}: name an \
                  output.pushSecret with the login of a robot account of that organization"
             ),
-            Unchanged::UnknownNamespace(namespace) => write!(f, "whether namespace {namespace} is in the integration is unknown"),
-            Unchanged::Impossible(why) => write!(f, "Quay can have no such image: {why}"),
+            SkipReason::UnknownNamespace(namespace) => write!(f, "whether namespace {namespace} is in the integration is unknown"),
+            SkipReason::Impossible(why) => write!(f, "Quay can have no such image: {why}"),
         }
     }
 }
@@ -164,7 +164,7 @@ impl fmt::Display for Unchanged {
 pub(in crate::bridge) mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::super::integration::{Setting, Source};
+    use super::super::super::integration::{Sourced, Source};
     use super::super::super::names::{ClusterId, QuayUrl};
     use super::super::{Output, Target};
     use super::*;
@@ -172,8 +172,8 @@ pub(in crate::bridge) mod tests {
     pub(in crate::bridge) fn integration() -> Integration {
         let source = Source::Resource("quay".into());
         Integration {
-            url: Setting { value: QuayUrl::parse("https://quay.example.com:8443").unwrap().0, source: source.clone() },
-            cluster_id: Setting { value: ClusterId::new("Prod"), source },
+            url: Sourced { value: QuayUrl::parse("https://quay.example.com:8443").unwrap().0, source: source.clone() },
+            cluster_id: Sourced { value: ClusterId::new("Prod"), source },
             resource: None,
             lists_unread: false,
             insecure: false,
@@ -187,11 +187,11 @@ pub(in crate::bridge) mod tests {
     }
 
     /// `kube-system` is out of scope, `nowhere` unknown, everything else in.
-    fn rewritten(spec: &CommonSpec) -> Result<Rewritten, Unchanged> {
+    fn rewritten(spec: &CommonSpec) -> Result<Rewritten, SkipReason> {
         let scope = |namespace: &str| (namespace != "nowhere").then(|| Scope::of(namespace, false, None));
         match rewrite(&integration(), "shop", spec, scope) {
-            Rewriting::Rewritten(rewritten) => Ok(rewritten),
-            Rewriting::Unchanged(why) => Err(why),
+            RewriteOutcome::Rewritten(rewritten) => Ok(rewritten),
+            RewriteOutcome::Unchanged(why) => Err(why),
         }
     }
 
@@ -220,20 +220,20 @@ pub(in crate::bridge) mod tests {
         for strategy in [Strategy::Docker, Strategy::Source, Strategy::Custom] {
             assert!(with(Some(strategy)).is_ok(), "{strategy:?}");
         }
-        assert_eq!(with(Some(Strategy::JenkinsPipeline)), Err(Unchanged::Pipeline));
-        assert_eq!(with(None), Err(Unchanged::UnknownStrategy));
+        assert_eq!(with(Some(Strategy::JenkinsPipeline)), Err(SkipReason::Pipeline));
+        assert_eq!(with(None), Err(SkipReason::UnknownStrategy));
     }
 
     #[test]
     fn what_does_not_concern_quay_stays_as_it_is() {
-        let out_of_scope = |namespace: &str| Unchanged::OutOfScope { namespace: namespace.into(), scope: Scope::BuiltIn };
+        let out_of_scope = |namespace: &str| SkipReason::OutOfScope { namespace: namespace.into(), scope: Scope::BuiltIn };
         let table = [
-            (build("DockerImage", None, "docker.io/x/y:1"), Unchanged::Elsewhere("docker.io/x/y:1".into())),
-            (build("DockerImage", None, "quay.example.com:8443/a/b:1"), Unchanged::InQuay),
-            (build("ImageStreamImage", None, "app@sha256:0"), Unchanged::UnknownKind("ImageStreamImage".into())),
+            (build("DockerImage", None, "docker.io/x/y:1"), SkipReason::Elsewhere("docker.io/x/y:1".into())),
+            (build("DockerImage", None, "quay.example.com:8443/a/b:1"), SkipReason::InQuay),
+            (build("ImageStreamImage", None, "app@sha256:0"), SkipReason::UnknownKind("ImageStreamImage".into())),
             (build("ImageStreamTag", Some("kube-system"), "app:1"), out_of_scope("kube-system")),
-            (build("ImageStreamTag", Some("nowhere"), "app:1"), Unchanged::UnknownNamespace("nowhere".into())),
-            (CommonSpec { output: Output::default(), ..build("", None, "") }, Unchanged::NoOutput),
+            (build("ImageStreamTag", Some("nowhere"), "app:1"), SkipReason::UnknownNamespace("nowhere".into())),
+            (CommonSpec { output: Output::default(), ..build("", None, "") }, SkipReason::NoOutput),
         ];
         for (spec, why) in table {
             assert_eq!(rewritten(&spec), Err(why), "{spec:?}");
@@ -241,7 +241,7 @@ pub(in crate::bridge) mod tests {
         for (namespace, name) in [("a--b", "app:1"), ("shop", ":1"), ("shop", "App:1"), ("shop", "app:a b"), ("shop", "app:1:2")]
         {
             let outcome = rewritten(&build("ImageStreamTag", Some(namespace), name));
-            assert!(matches!(outcome, Err(Unchanged::Impossible(_))), "{namespace} {name}: {outcome:?}");
+            assert!(matches!(outcome, Err(SkipReason::Impossible(_))), "{namespace} {name}: {outcome:?}");
         }
     }
 
@@ -250,7 +250,7 @@ pub(in crate::bridge) mod tests {
         let scope = |namespace: &str| Some(Scope::of(namespace, false, None));
         let spec = build("ImageStreamTag", Some("shop"), "app:1");
         let outcome = rewrite(&integration(), "openshift-x", &spec, scope);
-        let Rewriting::Unchanged(why) = outcome else { panic!("{outcome:?}") };
+        let RewriteOutcome::Unchanged(why) = outcome else { panic!("{outcome:?}") };
         assert_eq!(why.to_string(), "namespace openshift-x is not in the integration: its name is one of the platform's own");
     }
 
@@ -279,13 +279,13 @@ pub(in crate::bridge) mod tests {
         assert_eq!(pushed.image, "quay.example.com:8443/prod_images/app:1");
         assert_eq!((pushed.push_secret, pushed.destination.to_string().as_str()), (None, "images/app:1"));
         for secret in [None, Some("builder-quay-Prod")] {
-            assert_eq!(with(secret), Err(Unchanged::OtherOrganization("images".into())), "{secret:?}");
+            assert_eq!(with(secret), Err(SkipReason::OtherOrganization("images".into())), "{secret:?}");
         }
     }
 
     #[test]
     fn what_was_rewritten_is_not_rewritten_again() {
         let first = rewritten(&build("ImageStreamTag", None, "app:1")).unwrap();
-        assert_eq!(rewritten(&build("DockerImage", None, &first.image)), Err(Unchanged::InQuay));
+        assert_eq!(rewritten(&build("DockerImage", None, &first.image)), Err(SkipReason::InQuay));
     }
 }

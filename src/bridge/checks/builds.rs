@@ -1,12 +1,12 @@
 //! Builds: does what they push end up in Quay, and does anything keep them from it.
 
-use super::{Check, Subject, count};
+use super::{Check, Assessed, count};
 use crate::bridge::builds::{
-    BUILDER, CommonSpec, Outlook, Refusal, Rewriting, Unchanged, hangs, lacks_secret, outdated, refusal, silent,
+    BUILDER, CommonSpec, PushTarget, RejectReason, RewriteOutcome, SkipReason, hangs, lacks_secret, outdated, refusal, silent,
 };
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::shell::command;
-use crate::bridge::snapshot::{Build, BuildConfig, Phase, TrialOutcome, Unread, UnreadKind};
+use crate::bridge::snapshot::{Build, BuildConfig, Phase, DryRunOutcome, ReadError, ReadErrorKind};
 
 const TITLE: &str = "Builds";
 const CONFIG: &str = "BuildConfig";
@@ -16,17 +16,17 @@ const BUILD: &str = "Build";
 const INVALID_OUTPUT: &str = "InvalidOutputReference";
 
 /// None where there are no builds, or nobody asked about them.
-pub(super) fn check(subject: &Subject) -> Option<Check> {
+pub(super) fn check(subject: &Assessed) -> Option<Check> {
     let (configs, builds) = match (&subject.snapshot.build_configs, &subject.snapshot.builds) {
         (Ok(configs), Ok(builds)) => (configs, builds),
-        (Err(unread), _) | (_, Err(unread)) if unread.kind == UnreadKind::Skipped => return None,
+        (Err(unread), _) | (_, Err(unread)) if unread.kind == ReadErrorKind::Skipped => return None,
         (Err(unread), _) => return Some(subject.unread(TITLE, subject.object(CONFIG, ""), unread)),
         (_, Err(unread)) => return Some(subject.unread(TITLE, subject.object(BUILD, ""), unread)),
     };
     if configs.is_empty() && builds.is_empty() {
         return None;
     }
-    let outlooks: Vec<_> = configs.iter().map(|config| (config, Outlook::of(subject, &config.spec))).collect();
+    let outlooks: Vec<_> = configs.iter().map(|config| (config, PushTarget::of(subject, &config.spec))).collect();
     let to_quay = outlooks.iter().filter(|(_, outlook)| outlook.is_quay()).count();
     let mut findings = Vec::new();
     findings.extend(outlooks.iter().find_map(|(_, outlook)| unknown(subject, outlook)));
@@ -39,14 +39,14 @@ pub(super) fn check(subject: &Subject) -> Option<Check> {
 }
 
 /// One finding, however many builds depend on it.
-fn unknown(subject: &Subject, outlook: &Outlook) -> Option<Finding> {
-    let Outlook::Unknown(_, Unread { call, reason, .. }) = outlook else { return None };
+fn unknown(subject: &Assessed, outlook: &PushTarget) -> Option<Finding> {
+    let PushTarget::Unknown(_, ReadError { call, reason, .. }) = outlook else { return None };
     let object = subject.object("MutatingWebhookConfiguration", "");
     Some(subject.finding(Code::CouldNotRead, object, format!("Who rewrites builds is not known. Could not {call}: {reason}")))
 }
 
 /// What a build that was tried tells beyond the webhook's registration. That one cannot be called at all is told there.
-fn of_trial(subject: &Subject) -> Option<Finding> {
+fn of_trial(subject: &Assessed) -> Option<Finding> {
     if let Some(webhook) = silent(subject) {
         let message = format!(
             "A build that was tried came back as it was: {} does not answer the API server, or is not asked about this namespace",
@@ -57,7 +57,7 @@ fn of_trial(subject: &Subject) -> Option<Finding> {
     }
     match &subject.snapshot.trial {
         // Whoever sees the webhook is told so for each BuildConfig that it concerns.
-        Some(TrialOutcome::Refused(reason)) if subject.snapshot.webhooks.is_err() => {
+        Some(DryRunOutcome::Refused(reason)) if subject.snapshot.webhooks.is_err() => {
             let message = format!("A build that was tried is refused: {reason}");
             Some(subject.finding(Code::BuildRefused, subject.object("ServiceAccount", BUILDER), message))
         }
@@ -65,7 +65,7 @@ fn of_trial(subject: &Subject) -> Option<Finding> {
     }
 }
 
-fn of_config(subject: &Subject, config: &BuildConfig, outlook: &Outlook) -> Vec<Finding> {
+fn of_config(subject: &Assessed, config: &BuildConfig, outlook: &PushTarget) -> Vec<Finding> {
     let name = &config.name;
     let mut findings = Vec::new();
     let mut find = |code, message: String, hint: Option<String>| {
@@ -74,12 +74,12 @@ fn of_config(subject: &Subject, config: &BuildConfig, outlook: &Outlook) -> Vec<
         findings.push(finding);
     };
     match outlook {
-        Outlook::Internal(image) => find(
+        PushTarget::Internal(image) => find(
             Code::BuildToInternalRegistry,
             format!("BuildConfig {name} pushes to OpenShift's own registry, and nobody sends it to {image}"),
             None,
         ),
-        Outlook::Nowhere(image) => {
+        PushTarget::Nowhere(image) => {
             let message = format!("BuildConfig {name} has no place to push to, and nobody sends it to {image}");
             find(Code::BuildGoesNowhere, message, None);
         }
@@ -87,7 +87,7 @@ fn of_config(subject: &Subject, config: &BuildConfig, outlook: &Outlook) -> Vec<
     }
     let edit = || command(&["oc", "edit", "buildconfigs", name, "-n", &subject.snapshot.name]);
     if let Some(refusal) = refusal(subject, &config.spec) {
-        let hint = (!matches!(refusal, Refusal::NoLogin(_))).then(edit).flatten();
+        let hint = (!matches!(refusal, RejectReason::NoLogin(_))).then(edit).flatten();
         find(Code::BuildRefused, format!("The operator's webhook refuses builds of {name}: {refusal}"), hint);
     }
     if let Some(secret) = lacks_secret(subject, config, outlook) {
@@ -107,12 +107,12 @@ fn of_config(subject: &Subject, config: &BuildConfig, outlook: &Outlook) -> Vec<
 }
 
 /// The organization of another namespace that a build belongs in and cannot push to.
-fn closed_organization(subject: &Subject, spec: &CommonSpec) -> Option<String> {
-    let Rewriting::Unchanged(Unchanged::OtherOrganization(namespace)) = subject.rewriting(spec) else { return None };
+fn closed_organization(subject: &Assessed, spec: &CommonSpec) -> Option<String> {
+    let RewriteOutcome::Unchanged(SkipReason::OtherOrganization(namespace)) = subject.rewriting(spec) else { return None };
     Some(subject.integration.cluster_id.value.organization(&namespace))
 }
 
-fn of_build(subject: &Subject, build: &Build) -> Option<Finding> {
+fn of_build(subject: &Assessed, build: &Build) -> Option<Finding> {
     let name = &build.name;
     let find = |code, message: String| Some(subject.finding(code, subject.object(BUILD, name), message));
     if build.phase.is_over() {

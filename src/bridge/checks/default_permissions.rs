@@ -1,13 +1,13 @@
 //! Default permissions: exactly one per robot account, with its role.
 
-use super::{Check, Subject, count};
+use super::{Check, Assessed, count};
 use crate::bridge::finding::Code;
 use crate::bridge::snapshot::DefaultPermission;
 
 const TITLE: &str = "Default permissions";
 const KIND: &str = "DefaultPermission";
 
-pub(super) fn check(subject: &Subject) -> Check {
+pub(super) fn check(subject: &Assessed) -> Check {
     let desired = subject.desired;
     let organization = match subject.organization(TITLE) {
         Ok(organization) => organization,

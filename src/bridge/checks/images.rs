@@ -1,7 +1,7 @@
 //! Image streams: did the imports of their tags work.
 
-use super::{Check, Subject, count};
-use crate::bridge::dockerconfig::Place;
+use super::{Check, Assessed, count};
+use crate::bridge::dockerconfig::RegistryScope;
 use crate::bridge::finding::Code;
 use crate::bridge::imports::{in_words, in_words_knowing};
 use crate::bridge::snapshot::StreamTag;
@@ -9,7 +9,7 @@ use crate::bridge::snapshot::StreamTag;
 const TITLE: &str = "Image streams";
 const KIND: &str = "ImageStream";
 
-pub(super) fn check(subject: &Subject) -> Check {
+pub(super) fn check(subject: &Assessed) -> Check {
     let streams = match &subject.snapshot.image_streams {
         Ok(streams) => streams,
         Err(unread) => return subject.unread(TITLE, subject.object(KIND, ""), unread),
@@ -27,9 +27,9 @@ pub(super) fn check(subject: &Subject) -> Check {
 
 /// Why a tag's last import failed, if it did. The secrets explain a refusal of Quay's; of other registries they may hold
 /// logins of types that are not read.
-fn why(subject: &Subject, tag: &StreamTag) -> Option<String> {
+fn why(subject: &Assessed, tag: &StreamTag) -> Option<String> {
     let message = tag.failure.as_ref()?;
-    let in_quay = tag.follows().and_then(Place::of_image).filter(|place| place.host == subject.desired.host);
+    let in_quay = tag.follows().and_then(RegistryScope::of_image).filter(|place| place.host == subject.desired.host);
     Some(match (&subject.snapshot.secrets, in_quay) {
         (Ok(secrets), Some(place)) => in_words_knowing(message, place, secrets),
         _ => in_words(message),

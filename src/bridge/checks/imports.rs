@@ -1,9 +1,9 @@
 //! Imports: do the tags that follow Quay have its images, and did builds' images come into their image streams.
 
-use super::{Check, Subject, count};
+use super::{Check, Assessed, count};
 use crate::bridge::builds::Destination;
 use crate::bridge::finding::{Code, Finding};
-use crate::bridge::imports::{Due, Standing, built, due, followed, standing};
+use crate::bridge::imports::{DueImport, TagStatus, built, due, followed, standing};
 use crate::bridge::names;
 use crate::bridge::snapshot::{Build, ImageStream, Organization, StreamTag};
 
@@ -11,7 +11,7 @@ const TITLE: &str = "Imports";
 const KIND: &str = "ImageStreamTag";
 
 /// None where nothing follows Quay and no build pushed there.
-pub(super) fn check(subject: &Subject) -> Option<Check> {
+pub(super) fn check(subject: &Assessed) -> Option<Check> {
     let streams = subject.snapshot.image_streams.as_ref().ok()?;
     let following: Vec<_> = followed(subject.integration, &subject.snapshot.name, streams).collect();
     let built = built(subject.integration, &subject.snapshot.name, subject.snapshot.builds.iter().flatten());
@@ -41,7 +41,7 @@ pub(super) fn check(subject: &Subject) -> Option<Check> {
 }
 
 /// Whether it is known whether Quay has a tag: the tags of its repository were read, or there is no such repository.
-fn is_looked_for(subject: &Subject, source: &Destination) -> bool {
+fn is_looked_for(subject: &Assessed, source: &Destination) -> bool {
     let organization = subject.snapshot.organization();
     organization.is_some_and(|found| found.tags.contains_key(&source.stream) || lacks_repository(found, source))
 }
@@ -51,7 +51,7 @@ fn lacks_repository(organization: &Organization, source: &Destination) -> bool {
 }
 
 /// Why the tags that follow Quay were not compared with its tags, if they were not.
-fn uncompared(subject: &Subject) -> Option<&'static str> {
+fn uncompared(subject: &Assessed) -> Option<&'static str> {
     match &subject.snapshot.organization {
         Ok(Some(organization)) if !organization.administered => Some("the organization is not ours to administer"),
         Ok(Some(organization)) if organization.pushed.is_none() => Some("the repositories could not be read"),
@@ -62,10 +62,10 @@ fn uncompared(subject: &Subject) -> Option<&'static str> {
 }
 
 /// An import that failed is told already.
-fn not_imported(subject: &Subject, streams: &[ImageStream], to: &Destination, build: &Build) -> Option<Finding> {
+fn not_imported(subject: &Assessed, streams: &[ImageStream], to: &Destination, build: &Build) -> Option<Finding> {
     let tag = streams.iter().find(|stream| stream.name == to.stream).and_then(|stream| stream.tag(&to.tag));
     let digest = short(build.digest.as_deref()?);
-    let is_due = due(tag, build, &to.image(subject.integration)) == Due::Import;
+    let is_due = due(tag, build, &to.image(subject.integration)) == DueImport::Import;
     if tag.is_some_and(|tag| tag.failure.is_some()) || !is_due {
         return None;
     }
@@ -76,7 +76,7 @@ fn not_imported(subject: &Subject, streams: &[ImageStream], to: &Destination, bu
     Some(finding)
 }
 
-fn behind(subject: &Subject, to: &Destination, tag: &StreamTag, source: &Destination) -> Option<Finding> {
+fn behind(subject: &Assessed, to: &Destination, tag: &StreamTag, source: &Destination) -> Option<Finding> {
     let name = &to.name();
     let full_name = format!("{}/{}", subject.desired.organization, source.stream);
     let organization = subject.snapshot.organization()?;
@@ -96,7 +96,7 @@ fn behind(subject: &Subject, to: &Destination, tag: &StreamTag, source: &Destina
         let message = format!("{name} follows {full_name}:{}, which Quay does not have", source.tag);
         return Some(subject.finding(Code::TagGone, object, message));
     };
-    if tag.failure.is_some() || standing(Some(tag), &source.image(subject.integration), now) != Standing::Stale {
+    if tag.failure.is_some() || standing(Some(tag), &source.image(subject.integration), now) != TagStatus::Stale {
         return None;
     }
     let message = match &tag.image {
@@ -111,7 +111,7 @@ fn behind(subject: &Subject, to: &Destination, tag: &StreamTag, source: &Destina
 }
 
 /// Quay need not be asked for that, unless it is known to have the same image.
-fn pushed_over(subject: &Subject, to: &Destination, tag: &StreamTag, source: &Destination) -> Option<Finding> {
+fn pushed_over(subject: &Assessed, to: &Destination, tag: &StreamTag, source: &Destination) -> Option<Finding> {
     let name = &to.name();
     let image = tag.pushed_over().filter(|_| !tag.reference)?;
     let read = subject.snapshot.organization().and_then(|organization| organization.tags.get(&source.stream));
@@ -137,6 +137,6 @@ fn by_name(to: &Destination, source: &Destination) -> Option<String> {
 
 /// As much of a digest as tells it from others.
 fn short(digest: &str) -> &str {
-    const SHOWN: usize = "sha256:".len() + 12;
-    digest.get(..SHOWN).unwrap_or(digest)
+    const MAX_LISTED: usize = "sha256:".len() + 12;
+    digest.get(..MAX_LISTED).unwrap_or(digest)
 }

@@ -2,13 +2,13 @@
 
 use super::{Check, webhooks};
 use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::integration::{IntegrationSnapshot, OPERATOR_TOKEN_KEY, Source, StoredToken, Trouble};
+use crate::bridge::integration::{IntegrationSnapshot, OPERATOR_TOKEN_KEY, Source, StoredTokenState, QuayProblem};
 use crate::bridge::names::{ClusterId, QuayUrl, UrlProblem};
-use crate::bridge::snapshot::UnreadKind;
+use crate::bridge::snapshot::ReadErrorKind;
 
 /// The checks of the integration, in the order they are shown in. `troubles` is what the calls to Quay met; none if Quay was
 /// not asked.
-pub fn integration(snapshot: &IntegrationSnapshot, troubles: Option<&[Trouble]>) -> Vec<Check> {
+pub fn integration(snapshot: &IntegrationSnapshot, troubles: Option<&[QuayProblem]>) -> Vec<Check> {
     let met = troubles.unwrap_or_default();
     let mut checks = vec![resource(snapshot), settings(snapshot), token(snapshot, met)];
     checks.extend(quay(snapshot, troubles));
@@ -89,7 +89,7 @@ fn url_finding(snapshot: &IntegrationSnapshot, text: &str, source: &Source, prob
     Some(Finding::new(code, object(snapshot), message))
 }
 
-fn token(snapshot: &IntegrationSnapshot, troubles: &[Trouble]) -> Check {
+fn token(snapshot: &IntegrationSnapshot, troubles: &[QuayProblem]) -> Check {
     let mut findings = Vec::new();
     let source = snapshot.token_source();
     let object = match &source {
@@ -98,19 +98,19 @@ fn token(snapshot: &IntegrationSnapshot, troubles: &[Trouble]) -> Check {
     };
     if let (Some(Source::Secret(key)), Some(stored)) = (&source, &snapshot.stored_token) {
         let missing = match stored {
-            Ok(StoredToken::Present) => None,
-            Ok(StoredToken::Unusable) => {
+            Ok(StoredTokenState::Present) => None,
+            Ok(StoredTokenState::Unusable) => {
                 let message =
                     format!("Secret {}/{} holds something under {} that cannot be a token", key.namespace, key.name, key.key);
                 findings.push(Finding::new(Code::TokenUnusable, object.clone(), message));
                 None
             }
-            Ok(StoredToken::SecretMissing) => Some(format!("Secret {}/{} does not exist", key.namespace, key.name)),
-            Ok(StoredToken::KeyMissing) => Some(format!("Secret {}/{} has no key {}", key.namespace, key.name, key.key)),
-            Ok(StoredToken::Empty) => Some(format!("Secret {}/{} has nothing under {}", key.namespace, key.name, key.key)),
+            Ok(StoredTokenState::SecretMissing) => Some(format!("Secret {}/{} does not exist", key.namespace, key.name)),
+            Ok(StoredTokenState::KeyMissing) => Some(format!("Secret {}/{} has no key {}", key.namespace, key.name, key.key)),
+            Ok(StoredTokenState::Empty) => Some(format!("Secret {}/{} has nothing under {}", key.namespace, key.name, key.key)),
             Err(unread) => {
                 let message = format!("Could not {}: {}", unread.call, unread.reason);
-                let code = if unread.kind == UnreadKind::Forbidden { Code::CredentialsUnreadable } else { Code::CouldNotRead };
+                let code = if unread.kind == ReadErrorKind::Forbidden { Code::CredentialsUnreadable } else { Code::CouldNotRead };
                 findings.push(Finding::new(code, object.clone(), message));
                 None
             }
@@ -132,13 +132,13 @@ fn token(snapshot: &IntegrationSnapshot, troubles: &[Trouble]) -> Check {
     }
     for trouble in troubles {
         let (code, message) = match trouble {
-            Trouble::TokenRefused { reason } => {
+            QuayProblem::TokenRefused { reason } => {
                 (Code::TokenRefused, format!("Quay refuses the token{}: {reason}", given_by(snapshot)))
             }
-            Trouble::UserLacksRight { user, right } => {
+            QuayProblem::UserLacksRight { user, right } => {
                 (Code::UserLacksRight, format!("User {user} may not {right} in this Quay"))
             }
-            Trouble::TokenLacksScope { scope } => {
+            QuayProblem::TokenLacksScope { scope } => {
                 (Code::TokenLacksScope, format!("The token was made without the scope {scope}"))
             }
             _ => continue,
@@ -163,9 +163,9 @@ fn given_by(snapshot: &IntegrationSnapshot) -> String {
 }
 
 /// None where there was no reason to ask.
-fn quay(snapshot: &IntegrationSnapshot, troubles: Option<&[Trouble]>) -> Option<Check> {
+fn quay(snapshot: &IntegrationSnapshot, troubles: Option<&[QuayProblem]>) -> Option<Check> {
     let Some(troubles) = troubles else {
-        let has_token = snapshot.given.token.is_some() || matches!(snapshot.stored_token, Some(Ok(StoredToken::Present)));
+        let has_token = snapshot.given.token.is_some() || matches!(snapshot.stored_token, Some(Ok(StoredTokenState::Present)));
         return (!has_token).then(|| Check::skipped("Quay", "there is no token for it"));
     };
     let url = snapshot.url().map(|url| url.value).unwrap_or_default();
@@ -174,12 +174,12 @@ fn quay(snapshot: &IntegrationSnapshot, troubles: Option<&[Trouble]>) -> Option<
         .iter()
         .filter_map(|trouble| {
             let (code, message) = match trouble {
-                Trouble::Unreachable { step, reason } => (Code::QuayUnreachable, format!("It stopped at {step}: {reason}")),
-                Trouble::Untrusted { reason } => {
+                QuayProblem::Unreachable { step, reason } => (Code::QuayUnreachable, format!("It stopped at {step}: {reason}")),
+                QuayProblem::Untrusted { reason } => {
                     (Code::CertificateUntrusted, format!("The certificate is not trusted: {reason}"))
                 }
-                Trouble::ReadOnly => (Code::QuayReadOnly, "Quay is in read-only mode: every change is refused".to_owned()),
-                Trouble::RobotsDisallowed => (Code::RobotsDisallowed, "Quay's configuration allows no robot accounts".to_owned()),
+                QuayProblem::ReadOnly => (Code::QuayReadOnly, "Quay is in read-only mode: every change is refused".to_owned()),
+                QuayProblem::RobotsDisallowed => (Code::RobotsDisallowed, "Quay's configuration allows no robot accounts".to_owned()),
                 _ => return None,
             };
             Some(Finding::new(code, object.clone(), message))
@@ -198,7 +198,7 @@ fn image_policy(snapshot: &IntegrationSnapshot) -> Option<Check> {
     let object = ObjectRef::cluster("Image", "cluster");
     let policy = match snapshot.image_policy.as_ref()? {
         Ok(policy) => policy,
-        Err(unread) if unread.kind == UnreadKind::Forbidden => return None,
+        Err(unread) if unread.kind == ReadErrorKind::Forbidden => return None,
         Err(unread) => return Some(Check::new(title, "could not be read", vec![Finding::unread(object, unread)])),
     };
     let host = QuayUrl::parse(&snapshot.url()?.value).ok()?.0.host();

@@ -24,13 +24,13 @@ pub use robots::not_ours;
 pub use secrets::{SECRET_TYPE, SecretState, Spare, secret_state, spare_kept, spares};
 pub use service_accounts::kept_by_others;
 
-use super::builds::{CommonSpec, Rewriting, rewrite};
-use super::desired::{Account, Desired, MAX_ACCOUNTS, MAX_REPOSITORIES, Surplus};
-use super::finding::{Code, Finding, Level, ObjectRef};
-use super::integration::{Integration, Trouble};
+use super::builds::{CommonSpec, RewriteOutcome, rewrite};
+use super::desired::{LinkedServiceAccount, Desired, MAX_ACCOUNTS, MAX_REPOSITORIES, Surplus};
+use super::finding::{Code, Finding, Severity, ObjectRef};
+use super::integration::{Integration, QuayProblem};
 use super::ownership::Claim;
 use super::scope::{Scope, is_there};
-use super::snapshot::{NamespaceSnapshot, Organization, Unread, UnreadKind};
+use super::snapshot::{NamespaceSnapshot, Organization, ReadError, ReadErrorKind};
 
 /// What one check has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Check {
     /// What was checked: `Robot accounts`.
     pub title: &'static str,
     /// The worst level among the findings; `Ok` without any.
-    pub level: Level,
+    pub level: Severity,
     /// The state in a few words, when it is fine as when it is not.
     pub fact: String,
     /// What was found.
@@ -50,33 +50,33 @@ pub struct Check {
 impl Check {
     /// A check with the level of its worst finding.
     pub fn new(title: &'static str, fact: impl Into<String>, findings: Vec<Finding>) -> Self {
-        let level = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
+        let level = findings.iter().map(|finding| finding.level).max().unwrap_or(Severity::Ok);
         Self { title, level, fact: fact.into(), findings, uncompared_tags: 0 }
     }
 
     /// The same with more findings.
     fn and(self, findings: Vec<Finding>) -> Self {
-        let level = findings.iter().map(|finding| finding.level).fold(self.level, Level::max);
+        let level = findings.iter().map(|finding| finding.level).fold(self.level, Severity::max);
         Self { level, findings: [self.findings, findings].concat(), ..self }
     }
 
     /// The same, where something was left to compare: it is at least unknown.
     fn incomplete(self) -> Self {
-        Self { level: self.level.max(Level::Unknown), ..self }
+        Self { level: self.level.max(Severity::Unknown), ..self }
     }
 
     /// A check that something else, which is reported by itself, stands in the way of.
     fn skipped(title: &'static str, why: impl std::fmt::Display) -> Self {
-        Self { level: Level::Unknown, ..Self::new(title, format!("not checked: {why}"), vec![]) }
+        Self { level: Severity::Unknown, ..Self::new(title, format!("not checked: {why}"), vec![]) }
     }
 }
 
 /// What the checks of one namespace look at.
-pub struct Subject<'a> {
+pub struct Assessed<'a> {
     /// The settings.
     pub integration: &'a Integration,
     /// What stands in the way of calls to Quay.
-    pub troubles: &'a [Trouble],
+    pub troubles: &'a [QuayProblem],
     /// What is.
     pub snapshot: &'a NamespaceSnapshot,
     /// What should be.
@@ -85,7 +85,7 @@ pub struct Subject<'a> {
 
 /// Every check of one namespace, in the order they are shown in. A namespace that is not to be linked, or is going,
 /// is only looked at itself.
-pub fn namespace(subject: &Subject) -> Vec<Check> {
+pub fn namespace(subject: &Assessed) -> Vec<Check> {
     let first = namespace::check(subject);
     if !subject.is_to_be_linked() {
         return vec![first];
@@ -122,14 +122,14 @@ fn lead_to_what_helps(checks: &mut [Check]) {
     }
 }
 
-impl Subject<'_> {
+impl Assessed<'_> {
     /// Why the namespace is in or out of scope.
     pub fn scope(&self) -> Scope {
         Scope::of_read(&self.snapshot.name, &self.snapshot.namespace, self.integration.resource.as_ref())
     }
 
     /// What becomes of the output of a build, as the rule has it.
-    pub fn rewriting(&self, spec: &CommonSpec) -> Rewriting {
+    pub fn rewriting(&self, spec: &CommonSpec) -> RewriteOutcome {
         let own = &self.snapshot.name;
         let resource = self.integration.resource.as_ref();
         // Whether another namespace was linked on request is not known here.
@@ -148,9 +148,9 @@ impl Subject<'_> {
     }
 
     /// The linked service accounts whose robot accounts are the namespace's to use, or can be created for it.
-    fn usable_accounts(&self) -> Vec<&Account> {
+    fn usable_accounts(&self) -> Vec<&LinkedServiceAccount> {
         let (claim, organization) = (self.claim(), self.snapshot.organization());
-        let is_usable = |account: &&Account| organization.is_none_or(|found| claim.allows_robot(found, account));
+        let is_usable = |account: &&LinkedServiceAccount| organization.is_none_or(|found| claim.allows_robot(found, account));
         self.desired.accounts.iter().filter(is_usable).collect()
     }
 
@@ -168,8 +168,8 @@ impl Subject<'_> {
     }
 
     /// The check of a part that could not be read.
-    fn unread(&self, title: &'static str, object: ObjectRef, unread: &Unread) -> Check {
-        if unread.kind == UnreadKind::Skipped {
+    fn unread(&self, title: &'static str, object: ObjectRef, unread: &ReadError) -> Check {
+        if unread.kind == ReadErrorKind::Skipped {
             return Check::skipped(title, &unread.reason);
         }
         let finding = Finding::unread(object, unread).in_namespace(&self.snapshot.name);
@@ -178,7 +178,7 @@ impl Subject<'_> {
 
     /// Whether nothing that can be trusted answers at the address of the Quay: it may be the wrong one.
     fn is_address_in_doubt(&self) -> bool {
-        self.troubles.iter().any(|trouble| matches!(trouble, Trouble::Unreachable { .. } | Trouble::Untrusted { .. }))
+        self.troubles.iter().any(|trouble| matches!(trouble, QuayProblem::Unreachable { .. } | QuayProblem::Untrusted { .. }))
     }
 
     /// Without an organization there is no login, so nothing is said about the secrets that would hold one.
@@ -204,7 +204,7 @@ impl Subject<'_> {
 }
 
 /// What a namespace asks for beyond its share.
-pub fn surplus(subject: &Subject) -> Vec<Finding> {
+pub fn surplus(subject: &Assessed) -> Vec<Finding> {
     let Surplus { accounts, repositories } = subject.desired.surplus;
     let object = || ObjectRef::cluster("Namespace", &subject.snapshot.name);
     let about = |code, surplus: usize, what: &str, most: usize| {

@@ -1,13 +1,13 @@
 //! The namespace itself: is it there, in scope, ready, or held back.
 
-use super::{Check, Subject};
+use super::{Check, Assessed};
 use crate::bridge::finding::Code;
 use crate::bridge::names::{FINALIZER, OPERATOR_FINALIZER};
 use crate::bridge::scope::Scope;
 
 const TITLE: &str = "Namespace";
 
-pub(super) fn check(subject: &Subject) -> Check {
+pub(super) fn check(subject: &Assessed) -> Check {
     let name = &subject.snapshot.name;
     let object = subject.object(TITLE, name);
     let scope = subject.scope();

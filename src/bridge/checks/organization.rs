@@ -1,12 +1,12 @@
 //! The organization: is it there, ours to administer, and no other cluster's.
 
-use super::{Check, Subject};
+use super::{Check, Assessed};
 use crate::bridge::finding::Code;
 use crate::bridge::names;
 
 const TITLE: &str = "Organization";
 
-pub(super) fn check(subject: &Subject) -> Check {
+pub(super) fn check(subject: &Assessed) -> Check {
     let name = &subject.desired.organization;
     let object = subject.remote(TITLE, name);
     if let Err(problem) = names::organization(name) {

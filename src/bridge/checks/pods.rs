@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use super::{Check, Subject, count};
-use crate::bridge::dockerconfig::Place;
+use super::{Check, Assessed, count};
+use crate::bridge::dockerconfig::RegistryScope;
 use crate::bridge::finding::{Code, Finding};
 use crate::bridge::names::kubernetes_name;
 use crate::bridge::shell::command;
-use crate::bridge::snapshot::{UnreadKind, WaitingImage, WaitingPod};
+use crate::bridge::snapshot::{ReadErrorKind, WaitingImage, WaitingPod};
 
 const TITLE: &str = "Pods";
 
 /// None where no pod waits, nobody asked, or pods are not for the person to see: then nothing is said about them.
-pub(super) fn check(subject: &Subject) -> Option<Check> {
+pub(super) fn check(subject: &Assessed) -> Option<Check> {
     let pods = match &subject.snapshot.pods {
         Ok(pods) => pods,
-        Err(unread) if matches!(unread.kind, UnreadKind::Forbidden | UnreadKind::Skipped) => return None,
+        Err(unread) if matches!(unread.kind, ReadErrorKind::Forbidden | ReadErrorKind::Skipped) => return None,
         Err(unread) => return Some(subject.unread(TITLE, subject.object("Pod", ""), unread)),
     };
     let waiting = pods.iter().filter_map(|pod| Some((pod, image_of_ours(subject, pod)?)));
@@ -29,11 +29,11 @@ pub(super) fn check(subject: &Subject) -> Option<Check> {
     Some(Check::new(TITLE, format!("{} waiting for images", count(findings.len(), "workload")), findings))
 }
 
-fn image_of_ours<'a>(subject: &Subject, pod: &'a WaitingPod) -> Option<&'a WaitingImage> {
-    pod.waits_for.iter().find(|waiting| Place::of_image(&waiting.image) == Some(subject.desired.place()))
+fn image_of_ours<'a>(subject: &Assessed, pod: &'a WaitingPod) -> Option<&'a WaitingImage> {
+    pod.waits_for.iter().find(|waiting| RegistryScope::of_image(&waiting.image) == Some(subject.desired.place()))
 }
 
-fn finding(subject: &Subject, pod: &WaitingPod, image: &WaitingImage) -> Finding {
+fn finding(subject: &Assessed, pod: &WaitingPod, image: &WaitingImage) -> Finding {
     let WaitingPod { name, service_account, pull_secrets, .. } = pod;
     let (namespace, host, image_name) = (&subject.snapshot.name, &subject.desired.host, &image.image);
     let place = subject.desired.place();

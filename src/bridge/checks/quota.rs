@@ -1,12 +1,12 @@
 //! The quota of the organization: can anything more be pushed.
 
-use super::{Check, Subject};
+use super::{Check, Assessed};
 use crate::bridge::finding::Code;
 
 const TITLE: &str = "Quota";
 
 /// None where there is no quota, or little of it is used.
-pub(super) fn check(subject: &Subject) -> Option<Check> {
+pub(super) fn check(subject: &Assessed) -> Option<Check> {
     let quota = subject.snapshot.organization()?.quota?;
     let name = &subject.desired.organization;
     let fact = format!("{} of {} used", size(quota.used), size(quota.limit));

@@ -1,8 +1,8 @@
 //! The registry's own word: what it grants to the logins that are really in the secrets.
 
-use super::{Check, Subject};
+use super::{Check, Assessed};
 use crate::bridge::Role;
-use crate::bridge::desired::{Account, Desired};
+use crate::bridge::desired::{LinkedServiceAccount, Desired};
 use crate::bridge::finding::Code;
 use crate::bridge::snapshot::{NamespaceSnapshot, ProbeOutcome};
 
@@ -10,7 +10,7 @@ use crate::bridge::snapshot::{NamespaceSnapshot, ProbeOutcome};
 pub const REGISTRY: &str = "Registry";
 
 /// None unless the registry was asked.
-pub(super) fn check(subject: &Subject) -> Option<Check> {
+pub(super) fn check(subject: &Assessed) -> Option<Check> {
     let probes = &subject.snapshot.probes;
     if probes.is_empty() {
         return None;
@@ -46,18 +46,18 @@ pub(super) fn check(subject: &Subject) -> Option<Check> {
 }
 
 /// Robot accounts without any right are the repositories check's to report.
-fn has_some_right(subject: &Subject, account: &Account, repository: &str) -> bool {
+fn has_some_right(subject: &Assessed, account: &LinkedServiceAccount, repository: &str) -> bool {
     let robot = subject.snapshot.organization().and_then(|organization| organization.robot(&account.name));
     robot.is_some_and(|robot| robot.repositories.contains(repository))
 }
 
-fn existing_repositories<'a>(subject: &'a Subject) -> impl Iterator<Item = &'a String> {
+fn existing_repositories<'a>(subject: &'a Assessed) -> impl Iterator<Item = &'a String> {
     let existing = subject.snapshot.organization().and_then(|organization| organization.repositories.as_ref().ok());
     subject.desired.repositories.iter().filter(move |name| existing.is_some_and(|existing| existing.contains(*name)))
 }
 
 /// Whether the registry granted an account's login less than its role on a repository that exists.
-pub fn has_too_little_right(snapshot: &NamespaceSnapshot, desired: &Desired, account: &Account, repository: &str) -> bool {
+pub fn has_too_little_right(snapshot: &NamespaceSnapshot, desired: &Desired, account: &LinkedServiceAccount, repository: &str) -> bool {
     let outcome = snapshot.probes.iter().find(|probe| probe.service_account == account.name).map(|probe| &probe.outcome);
     let Some(ProbeOutcome::Granted(grants)) = outcome else { return false };
     let grant = grants.get(&format!("{}/{repository}", desired.organization)).copied().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Check, Subject, count};
+use super::{Check, Assessed, count};
 use crate::bridge::desired::wants_repository;
 use crate::bridge::finding::{Code, Finding};
 use crate::bridge::names;
@@ -11,7 +11,7 @@ use crate::bridge::snapshot::Organization;
 const TITLE: &str = "Repositories";
 const KIND: &str = "Repository";
 
-pub(super) fn check(subject: &Subject) -> Check {
+pub(super) fn check(subject: &Assessed) -> Check {
     let desired = subject.desired;
     let mut findings = impossible_names(subject);
     let organization = match subject.organization(TITLE) {
@@ -46,7 +46,7 @@ pub(super) fn check(subject: &Subject) -> Check {
     if is_complete { check } else { check.incomplete() }
 }
 
-fn impossible_names(subject: &Subject) -> Vec<Finding> {
+fn impossible_names(subject: &Assessed) -> Vec<Finding> {
     let streams = subject.snapshot.image_streams.iter().flatten();
     streams
         .filter(|stream| wants_repository(stream, &subject.desired.host))
@@ -58,7 +58,7 @@ fn impossible_names(subject: &Subject) -> Vec<Finding> {
         .collect()
 }
 
-fn missing_rights(subject: &Subject, organization: &Organization) -> Vec<Finding> {
+fn missing_rights(subject: &Assessed, organization: &Organization) -> Vec<Finding> {
     let desired = subject.desired;
     let existing = organization.repositories.iter().flatten().filter(|name| desired.repositories.contains(*name));
     let accounts = subject.usable_accounts();

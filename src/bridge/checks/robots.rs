@@ -1,15 +1,15 @@
 //! Robot accounts: one per linked service account.
 
-use super::{Check, Subject};
-use crate::bridge::desired::{self, Account};
+use super::{Check, Assessed};
+use crate::bridge::desired::{self, LinkedServiceAccount};
 use crate::bridge::finding::{Code, Finding};
-use crate::bridge::integration::Trouble;
+use crate::bridge::integration::QuayProblem;
 use crate::bridge::names;
 
 const TITLE: &str = "Robot accounts";
 const KIND: &str = "RobotAccount";
 
-pub(super) fn check(subject: &Subject) -> Check {
+pub(super) fn check(subject: &Assessed) -> Check {
     let desired = subject.desired;
     let organization = match subject.organization(TITLE) {
         Ok(organization) => organization,
@@ -35,7 +35,7 @@ pub(super) fn check(subject: &Subject) -> Check {
             continue;
         }
         let full_name = desired.login_name(&account.name);
-        let disallowed = subject.troubles.contains(&Trouble::RobotsDisallowed);
+        let disallowed = subject.troubles.contains(&QuayProblem::RobotsDisallowed);
         let code = if disallowed { Code::RobotsDisallowed } else { Code::RobotMissing };
         findings.push(subject.finding(
             code,
@@ -47,14 +47,14 @@ pub(super) fn check(subject: &Subject) -> Check {
 }
 
 /// That the robot account of a linked service account is somebody else's.
-pub fn not_ours(subject: &Subject, account: &Account) -> Finding {
+pub fn not_ours(subject: &Assessed, account: &LinkedServiceAccount) -> Finding {
     let full_name = subject.desired.login_name(&account.name);
     let message =
         format!("Robot account {full_name} exists, and nothing shows that it was made for service account {}", account.name);
     subject.finding(Code::RobotNotProven, subject.remote(KIND, &full_name), message)
 }
 
-fn impossible_names(subject: &Subject) -> Vec<Finding> {
+fn impossible_names(subject: &Assessed) -> Vec<Finding> {
     let accounts = subject.snapshot.service_accounts.iter().flatten();
     accounts
         .filter(|account| desired::role(account).is_some())

@@ -2,8 +2,8 @@
 
 use secrecy::ExposeSecret;
 
-use super::{Check, Subject};
-use crate::bridge::desired::{Account, Desired};
+use super::{Check, Assessed};
+use crate::bridge::desired::{LinkedServiceAccount, Desired};
 use crate::bridge::finding::{Code, Finding};
 use crate::bridge::imports::tried;
 use crate::bridge::names;
@@ -37,7 +37,7 @@ pub enum SecretState {
 }
 
 /// The state of an account's secret; none while the secrets could not be read, or the robot account is not known.
-pub fn secret_state(desired: &Desired, account: &Account, snapshot: &NamespaceSnapshot) -> Option<SecretState> {
+pub fn secret_state(desired: &Desired, account: &LinkedServiceAccount, snapshot: &NamespaceSnapshot) -> Option<SecretState> {
     let secrets = snapshot.secrets.as_ref().ok()?;
     let Some(secret) = secrets.iter().find(|secret| secret.name == account.secret) else { return Some(SecretState::Missing) };
     if secret.kind != SECRET_TYPE {
@@ -58,7 +58,7 @@ pub fn secret_state(desired: &Desired, account: &Account, snapshot: &NamespaceSn
     })
 }
 
-pub(super) fn check(subject: &Subject) -> Check {
+pub(super) fn check(subject: &Assessed) -> Check {
     if let Err(unread) = &subject.snapshot.secrets {
         return subject.unread(TITLE, subject.object(KIND, ""), unread);
     }
@@ -86,7 +86,7 @@ pub(super) fn check(subject: &Subject) -> Check {
     }
 }
 
-fn finding(subject: &Subject, account: &Account, state: SecretState) -> Option<Finding> {
+fn finding(subject: &Assessed, account: &LinkedServiceAccount, state: SecretState) -> Option<Finding> {
     let secret = &account.secret;
     let robot = subject.desired.login_name(&account.name);
     let host = &subject.desired.host;
@@ -104,7 +104,7 @@ fn finding(subject: &Subject, account: &Account, state: SecretState) -> Option<F
 }
 
 /// Entries of others in our secrets for which kubelet uses none of what is in them. They are not ours to delete.
-fn undecodable(subject: &Subject) -> Vec<Finding> {
+fn undecodable(subject: &Assessed) -> Vec<Finding> {
     let place = subject.desired.place();
     let secrets = subject.desired.accounts.iter().filter_map(|account| subject.snapshot.secret(&account.secret));
     let entries = secrets.flat_map(|secret| secret.undecodable.iter().map(move |key| (secret, key)));
@@ -127,7 +127,7 @@ pub struct Spare<'a> {
 }
 
 /// The successors that interrupted replacements left.
-pub fn spares<'a>(subject: &Subject<'a>) -> impl Iterator<Item = Spare<'a>> {
+pub fn spares<'a>(subject: &Assessed<'a>) -> impl Iterator<Item = Spare<'a>> {
     let (id, snapshot) = (&subject.integration.cluster_id.value, subject.snapshot);
     let ours = snapshot.secrets.iter().flatten().filter(|secret| secret.managed);
     ours.filter_map(|secret| {
@@ -138,13 +138,13 @@ pub fn spares<'a>(subject: &Subject<'a>) -> impl Iterator<Item = Spare<'a>> {
 }
 
 /// Those of secrets that are there again and lack something that others had put into them.
-fn kept_spares(subject: &Subject) -> Vec<Finding> {
+fn kept_spares(subject: &Assessed) -> Vec<Finding> {
     let is_kept = |spare: &Spare| spare.replaced.is_some() && !spare.secret.is_covered_by(spare.replaced, &subject.desired.host);
     spares(subject).filter(is_kept).map(|spare| spare_kept(subject, spare.secret)).collect()
 }
 
 /// That a successor is kept.
-pub fn spare_kept(subject: &Subject, spare: &Secret) -> Finding {
+pub fn spare_kept(subject: &Assessed, spare: &Secret) -> Finding {
     let name = &spare.name;
     let message =
         format!("Secret {name} is left of a replacement and is kept, since it may hold the only copy of logins of others");
@@ -152,7 +152,7 @@ pub fn spare_kept(subject: &Subject, spare: &Secret) -> Finding {
 }
 
 /// The secret that imports try, where it is none of ours although there is one.
-fn rival(subject: &Subject) -> Option<Finding> {
+fn rival(subject: &Assessed) -> Option<Finding> {
     let desired = subject.desired;
     let ours = |name: &str| desired.accounts.iter().any(|account| account.secret == name);
     let own_login = |login: &Login| login.username.strip_prefix(&format!("{}+", desired.organization)).is_some();

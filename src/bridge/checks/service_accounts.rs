@@ -1,6 +1,6 @@
 //! Service accounts: are they there, and do both of their lists name the secret.
 
-use super::{Check, Subject, count};
+use super::{Check, Assessed, count};
 use crate::bridge::desired::DEFAULT_ACCOUNTS;
 use crate::bridge::finding::{Code, Finding};
 use crate::bridge::shell::command;
@@ -9,7 +9,7 @@ use crate::bridge::snapshot::ServiceAccount;
 const TITLE: &str = "Service accounts";
 const KIND: &str = "ServiceAccount";
 
-pub(super) fn check(subject: &Subject) -> Check {
+pub(super) fn check(subject: &Assessed) -> Check {
     let accounts = match &subject.snapshot.service_accounts {
         Ok(accounts) => accounts,
         Err(unread) => return subject.unread(TITLE, subject.object(KIND, ""), unread),
@@ -59,7 +59,7 @@ pub(super) fn check(subject: &Subject) -> Check {
 }
 
 /// That somebody else would undo what is added to the lists of a service account.
-pub fn kept_by_others(subject: &Subject, account: &ServiceAccount, secret: &str) -> Option<Finding> {
+pub fn kept_by_others(subject: &Assessed, account: &ServiceAccount, secret: &str) -> Option<Finding> {
     let owner = account.owner.as_ref()?;
     let name = &account.name;
     let message = format!(

@@ -3,18 +3,18 @@
 use super::Check;
 use crate::bridge::finding::{Administrator, Code, Finding, ObjectRef};
 use crate::bridge::shell::command;
-use crate::bridge::snapshot::{BuildWebhook, IdleDeployment, Rewriter, Rewriters, Trial, TrialOutcome, UnreadKind};
+use crate::bridge::snapshot::{BuildWebhook, IdleDeployment, BuildWebhookOwner, BuildWebhookOwners, DryRunBuild, DryRunOutcome, ReadErrorKind};
 
 const TITLE: &str = "Builds";
 const KIND: &str = "MutatingWebhookConfiguration";
 
 /// None for somebody who may not read them, unless a build that was tried tells of them: where they matter to a build, it
 /// is told there.
-pub(super) fn check(rewriters: &Rewriters) -> Option<Check> {
-    let Rewriters { webhooks, trial } = rewriters;
+pub(super) fn check(rewriters: &BuildWebhookOwners) -> Option<Check> {
+    let BuildWebhookOwners { webhooks, trial } = rewriters;
     match webhooks {
         Ok(webhooks) => Some(known(webhooks, trial.as_ref())),
-        Err(unread) if unread.kind == UnreadKind::Forbidden => {
+        Err(unread) if unread.kind == ReadErrorKind::Forbidden => {
             let finding = out_of_reach(&[], trial.as_ref()?)?;
             // The command of this finding lists what the person is not allowed to list.
             let finding = Finding { ask: Some(Administrator::Cluster), ..finding };
@@ -28,7 +28,7 @@ pub(super) fn check(rewriters: &Rewriters) -> Option<Check> {
     }
 }
 
-fn known(webhooks: &[BuildWebhook], trial: Option<&Trial>) -> Check {
+fn known(webhooks: &[BuildWebhook], trial: Option<&DryRunBuild>) -> Check {
     let mut findings: Vec<_> = webhooks.iter().filter_map(untrusted).collect();
     if findings.is_empty() {
         findings.extend(trial.and_then(|trial| out_of_reach(webhooks, trial)));
@@ -47,8 +47,8 @@ fn known(webhooks: &[BuildWebhook], trial: Option<&Trial>) -> Check {
 fn fact(webhooks: &[BuildWebhook]) -> String {
     let words = |webhook: &BuildWebhook| {
         let whose = match webhook.rewriter {
-            Rewriter::Operator => "the operator's webhook",
-            Rewriter::Bridge => "the webhook of oc quay run",
+            BuildWebhookOwner::Operator => "the operator's webhook",
+            BuildWebhookOwner::Bridge => "the webhook of oc quay run",
         };
         let closed = webhook.fails_closed.then_some("refuses all builds while it is away");
         let update = webhook.on_update.then_some("is called for changes too");
@@ -81,8 +81,8 @@ fn untrusted(webhook: &BuildWebhook) -> Option<Finding> {
 }
 
 /// The server names the webhook, which may be anybody's: every build is refused all the same.
-fn out_of_reach(webhooks: &[BuildWebhook], trial: &Trial) -> Option<Finding> {
-    let TrialOutcome::OutOfReach(reason) = &trial.outcome else { return None };
+fn out_of_reach(webhooks: &[BuildWebhook], trial: &DryRunBuild) -> Option<Finding> {
+    let DryRunOutcome::OutOfReach(reason) = &trial.outcome else { return None };
     let failed = webhooks.iter().find(|webhook| reason.contains(webhook.rewriter.webhook()));
     let object = failed.map_or_else(|| ObjectRef::cluster(KIND, ""), object);
     let message = format!("Every build is refused; one that was tried in {}: {reason}", trial.namespace);

@@ -4,20 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use super::standing::{Standing, follows, standing};
+use super::standing::{TagStatus, follows, standing};
 use crate::bridge::names;
 use crate::bridge::snapshot::{ImageStream, RepositoryTag, StreamTag};
 
 /// An image stream, or one of its tags, as a person names it: `STREAM[:TAG]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct NamedTag {
     /// The image stream.
     pub stream: String,
     /// The tag; without one all that Quay has.
     pub tag: Option<String>,
 }
 
-impl fmt::Display for Named {
+impl fmt::Display for NamedTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.tag {
             Some(tag) => write!(f, "{}:{tag}", self.stream),
@@ -28,9 +28,9 @@ impl fmt::Display for Named {
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub struct ImportRequest<'a> {
     /// What was named; nothing for every image stream.
-    pub named: &'a [Named],
+    pub named: &'a [NamedTag],
     /// Only tags that the image stream has not, or of which Quay has another image.
     pub missing: bool,
     /// The images in Quay that builds of the namespace pushed, with when the newest build of each ended, in seconds since
@@ -40,7 +40,7 @@ pub struct Wanted<'a> {
 
 /// A tag that is to be imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chosen {
+pub struct SelectedTag {
     /// The image stream.
     pub stream: String,
     /// The tag.
@@ -53,7 +53,7 @@ pub struct Chosen {
 
 /// A tag that is not imported, although Quay has it, unless it is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftAlone {
+pub struct SkippedTag {
     /// The image stream.
     pub stream: String,
     /// The tag.
@@ -64,11 +64,11 @@ pub struct LeftAlone {
 
 /// What an import takes and what it leaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Choice {
+pub struct ImportSelection {
     /// The tags to import; those of one image stream in one piece, none twice.
-    pub chosen: Vec<Chosen>,
+    pub chosen: Vec<SelectedTag>,
     /// The tags that are left alone.
-    pub left_alone: Vec<LeftAlone>,
+    pub left_alone: Vec<SkippedTag>,
 }
 
 /// What became of a tag between its choice and its import.
@@ -82,7 +82,7 @@ pub enum Since {
     Changed,
 }
 
-impl Chosen {
+impl SelectedTag {
     /// What became of the tag, by what it is now. `image` is the one in Quay that it is to follow.
     pub fn since(&self, now: Option<&StreamTag>, image: &str) -> Since {
         let what = |tag: &StreamTag| (tag.from.clone(), tag.reference, tag.image.clone());
@@ -96,7 +96,7 @@ impl Chosen {
     }
 }
 
-impl FromStr for Named {
+impl FromStr for NamedTag {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -110,7 +110,7 @@ impl FromStr for Named {
     }
 }
 
-impl Wanted<'_> {
+impl ImportRequest<'_> {
     /// The image streams whose tags in Quay have to be known; `all` are those that have a repository. A tag that is named
     /// is imported whether Quay has it or not: the import says so.
     pub fn to_look_up(&self, all: &BTreeSet<String>) -> BTreeSet<String> {
@@ -128,8 +128,8 @@ impl Wanted<'_> {
         streams: &[ImageStream],
         tags: &BTreeMap<String, Vec<RepositoryTag>>,
         image: impl Fn(&str, &str) -> String,
-    ) -> Choice {
-        let mut choice = Choice::default();
+    ) -> ImportSelection {
+        let mut choice = ImportSelection::default();
         let names: BTreeSet<&str> = match self.named {
             [] => tags.keys().map(String::as_str).collect(),
             named => named.iter().map(|named| named.stream.as_str()).collect(),
@@ -143,15 +143,15 @@ impl Wanted<'_> {
                 let now = all.iter().find(|now| now.name == tag);
                 let is_reference = known.is_some_and(|known| known.reference);
                 match now.map(|now| standing(known, &image, now)) {
-                    Some(Standing::Current) if self.missing || (is_reference && !by_name) => {}
-                    Some(Standing::Elsewhere(why)) if !by_name => {
-                        choice.left_alone.push(LeftAlone { stream: stream.to_owned(), tag, why });
+                    Some(TagStatus::Current) if self.missing || (is_reference && !by_name) => {}
+                    Some(TagStatus::Elsewhere(why)) if !by_name => {
+                        choice.left_alone.push(SkippedTag { stream: stream.to_owned(), tag, why });
                     }
-                    Some(Standing::Pushed) if !by_name && !self.is_overtaken(known, &image) => {
+                    Some(TagStatus::Pushed) if !by_name && !self.is_overtaken(known, &image) => {
                         let why = "it was pushed to OpenShift's own registry".to_owned();
-                        choice.left_alone.push(LeftAlone { stream: stream.to_owned(), tag, why });
+                        choice.left_alone.push(SkippedTag { stream: stream.to_owned(), tag, why });
                     }
-                    _ => choice.chosen.push(Chosen {
+                    _ => choice.chosen.push(SelectedTag {
                         stream: stream.to_owned(),
                         instead_of: known.and_then(|known| instead_of(known, &image)),
                         seen: known.cloned(),
@@ -210,8 +210,8 @@ mod tests {
         };
         let tags = ["current", "foreign", "new", "stale"].map(|tag| in_quay(tag, "sha256:1")).to_vec();
         let tags = BTreeMap::from([("app".to_owned(), tags), ("web".to_owned(), vec![in_quay("1", "sha256:1")])]);
-        let named: Vec<Named> = named.iter().map(|named| named.parse().unwrap()).collect();
-        let choice = Wanted { named: &named, missing, built: &BTreeMap::new() }.choose(&[stream], &tags, image);
+        let named: Vec<NamedTag> = named.iter().map(|named| named.parse().unwrap()).collect();
+        let choice = ImportRequest { named: &named, missing, built: &BTreeMap::new() }.choose(&[stream], &tags, image);
         let chosen = choice.chosen.iter().map(|chosen| format!("{}:{}", chosen.stream, chosen.tag)).collect();
         (chosen, choice.left_alone.iter().map(|left| format!("{}:{}", left.stream, left.tag)).collect())
     }
@@ -237,8 +237,8 @@ mod tests {
     fn quay_is_asked_for_tags_that_are_not_named() {
         let all = BTreeSet::from(["app".to_owned(), "base".to_owned()]);
         let looked_up = |named: &[&str], missing| {
-            let named: Vec<Named> = named.iter().map(|named| named.parse().unwrap()).collect();
-            Wanted { named: &named, missing, built: &BTreeMap::new() }.to_look_up(&all).into_iter().collect::<Vec<_>>()
+            let named: Vec<NamedTag> = named.iter().map(|named| named.parse().unwrap()).collect();
+            ImportRequest { named: &named, missing, built: &BTreeMap::new() }.to_look_up(&all).into_iter().collect::<Vec<_>>()
         };
         assert_eq!(looked_up(&[], false), ["app", "base"]);
         assert_eq!(looked_up(&["app:1", "web"], false), ["web"]);
@@ -254,7 +254,7 @@ mod tests {
         let tags = BTreeMap::from([("app".to_owned(), vec![in_quay("1", "sha256:1")])]);
         let chosen = |built: Option<i64>| {
             let built = built.map(|ended| (image("app", "1"), ended)).into_iter().collect();
-            let choice = Wanted { named: &[], missing: true, built: &built }.choose(&streams, &tags, image);
+            let choice = ImportRequest { named: &[], missing: true, built: &built }.choose(&streams, &tags, image);
             (choice.chosen.len(), choice.left_alone.len())
         };
         assert_eq!([chosen(None), chosen(Some(100)), chosen(Some(101))], [(0, 1), (0, 1), (1, 0)]);
@@ -268,8 +268,8 @@ mod tests {
         let streams = [ImageStream { name: "app".into(), tags: vec![pushed, reference], ..Default::default() }];
         let tags = BTreeMap::from([("app".to_owned(), ["pushed", "reference"].map(|tag| in_quay(tag, "sha256:1")).to_vec())]);
         let choose = |named: &[&str], missing| {
-            let named: Vec<Named> = named.iter().map(|named| named.parse().unwrap()).collect();
-            let choice = Wanted { named: &named, missing, built: &BTreeMap::new() }.choose(&streams, &tags, image);
+            let named: Vec<NamedTag> = named.iter().map(|named| named.parse().unwrap()).collect();
+            let choice = ImportRequest { named: &named, missing, built: &BTreeMap::new() }.choose(&streams, &tags, image);
             let left: Vec<_> = choice.left_alone.into_iter().map(|left| left.tag).collect();
             (choice.chosen.into_iter().map(|chosen| chosen.tag).collect::<Vec<_>>(), left)
         };
@@ -283,7 +283,7 @@ mod tests {
     fn what_changed_since_it_was_chosen_is_seen() {
         let seen = stream_tag("1", Some("q/a/app:1"), Some("sha256:1"));
         let chosen =
-            |seen: Option<&StreamTag>| Chosen { stream: "app".into(), tag: "1".into(), seen: seen.cloned(), instead_of: None };
+            |seen: Option<&StreamTag>| SelectedTag { stream: "app".into(), tag: "1".into(), seen: seen.cloned(), instead_of: None };
         let since = |seen: Option<&StreamTag>, now: Option<&StreamTag>| chosen(seen).since(now, "q/a/app:1");
         assert_eq!((since(None, None), since(Some(&seen), Some(&seen))), (Since::Unchanged, Since::Unchanged));
         assert_eq!(since(Some(&seen), Some(&StreamTag { failure: Some("no".into()), ..seen.clone() })), Since::Unchanged);
@@ -299,10 +299,10 @@ mod tests {
     #[test]
     fn names_are_checked() {
         for text in ["app", "app:1.0", "app:Latest_x"] {
-            assert!(text.parse::<Named>().is_ok(), "{text}");
+            assert!(text.parse::<NamedTag>().is_ok(), "{text}");
         }
         for text in ["", ":1", "app:", "app:-1", "App", "a/b", "app@sha256:00", "app:1:2"] {
-            assert!(text.parse::<Named>().is_err(), "{text}");
+            assert!(text.parse::<NamedTag>().is_err(), "{text}");
         }
     }
 }

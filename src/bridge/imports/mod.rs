@@ -9,9 +9,9 @@ use std::fmt;
 
 use crate::bridge::snapshot::ImportPolicy;
 
-pub use built::{Due, built, due, has_come};
-pub use choice::{Choice, Chosen, LeftAlone, Named, Since, Wanted};
-pub use standing::{Standing, followed, followed_repositories, follows, pushed_since, standing};
+pub use built::{DueImport, built, due, has_come};
+pub use choice::{ImportSelection, SelectedTag, SkippedTag, NamedTag, Since, ImportRequest};
+pub use standing::{TagStatus, followed, followed_repositories, follows, pushed_since, standing};
 pub use words::{in_words, in_words_knowing, is_refused, tried};
 
 /// Tags of one image stream, to be imported with one request.

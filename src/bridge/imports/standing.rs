@@ -8,7 +8,7 @@ use crate::bridge::snapshot::{ImageStream, Organization, RepositoryTag, StreamTa
 
 /// How a tag of an image stream stands to the tag of the same name in Quay.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum TagStatus {
     /// It does not follow the tag in Quay, and nothing is lost when it does: there is no such tag, or it has the same
     /// image in OpenShift's own registry.
     Absent,
@@ -24,19 +24,19 @@ pub enum Standing {
 }
 
 /// How `tag`, if there is one, stands to what Quay has `now`. `image` is the name under which Quay serves it.
-pub fn standing(tag: Option<&StreamTag>, image: &str, now: &RepositoryTag) -> Standing {
-    let Some(tag) = tag else { return Standing::Absent };
+pub fn standing(tag: Option<&StreamTag>, image: &str, now: &RepositoryTag) -> TagStatus {
+    let Some(tag) = tag else { return TagStatus::Absent };
     match (&tag.from, &tag.image) {
         (Some(_), has) if follows(tag, image) => match has {
-            _ if tag.reference => Standing::Current,
-            Some(has) if has.digest == now.digest => Standing::Current,
-            Some(_) if tag.pushed_over().is_some() => Standing::Pushed,
-            Some(has) if is_of_list(has, now) => Standing::Current,
-            _ => Standing::Stale,
+            _ if tag.reference => TagStatus::Current,
+            Some(has) if has.digest == now.digest => TagStatus::Current,
+            Some(_) if tag.pushed_over().is_some() => TagStatus::Pushed,
+            Some(has) if is_of_list(has, now) => TagStatus::Current,
+            _ => TagStatus::Stale,
         },
-        (Some(from), _) => Standing::Elsewhere(format!("it follows {from}")),
-        (None, Some(has)) if has.digest != now.digest => Standing::Pushed,
-        (None, _) => Standing::Absent,
+        (Some(from), _) => TagStatus::Elsewhere(format!("it follows {from}")),
+        (None, Some(has)) if has.digest != now.digest => TagStatus::Pushed,
+        (None, _) => TagStatus::Absent,
     }
 }
 
@@ -131,26 +131,26 @@ pub(in crate::bridge) mod tests {
     #[test]
     fn a_tag_is_current_when_it_follows_quay_and_has_its_image() {
         let standing = |from, digest| standing(Some(&stream_tag("latest", from, digest)), IMAGE, &in_quay("latest", "sha256:2"));
-        assert_eq!(standing(Some(IMAGE), Some("sha256:2")), Standing::Current);
-        assert_eq!(standing(Some("quay.example.com/openshift_shop/app"), Some("sha256:2")), Standing::Current);
-        assert_eq!(standing(Some(IMAGE), Some("sha256:1")), Standing::Stale);
-        assert_eq!(standing(Some(IMAGE), None), Standing::Stale);
+        assert_eq!(standing(Some(IMAGE), Some("sha256:2")), TagStatus::Current);
+        assert_eq!(standing(Some("quay.example.com/openshift_shop/app"), Some("sha256:2")), TagStatus::Current);
+        assert_eq!(standing(Some(IMAGE), Some("sha256:1")), TagStatus::Stale);
+        assert_eq!(standing(Some(IMAGE), None), TagStatus::Stale);
     }
 
     #[test]
     fn what_something_else_decides_over_is_told_apart_from_what_is_not_there() {
         let now = in_quay("latest", "sha256:2");
         let of = |from, digest| standing(Some(&stream_tag("latest", from, digest)), IMAGE, &now);
-        assert_eq!(standing(None, IMAGE, &now), Standing::Absent);
-        assert_eq!(of(None, Some("sha256:2")), Standing::Absent, "it was copied from OpenShift's own registry");
-        assert_eq!(of(None, None), Standing::Absent);
+        assert_eq!(standing(None, IMAGE, &now), TagStatus::Absent);
+        assert_eq!(of(None, Some("sha256:2")), TagStatus::Absent, "it was copied from OpenShift's own registry");
+        assert_eq!(of(None, None), TagStatus::Absent);
         for from in ["docker.io/library/app:1", "quay.example.com/openshift_shop/app:other", "quay.example.com/other/app"] {
-            assert_eq!(of(Some(from), Some("sha256:2")), Standing::Elsewhere(format!("it follows {from}")));
+            assert_eq!(of(Some(from), Some("sha256:2")), TagStatus::Elsewhere(format!("it follows {from}")));
         }
-        assert_eq!(of(None, Some("sha256:1")), Standing::Pushed, "a push would be undone");
+        assert_eq!(of(None, Some("sha256:1")), TagStatus::Pushed, "a push would be undone");
         let from = Some(TagSource { kind: "ImageStreamTag".into(), name: "base:1".into() });
         let tagged = StreamTag { from, ..StreamTag::default() };
-        assert_eq!(standing(Some(&tagged), IMAGE, &now), Standing::Elsewhere("it follows ImageStreamTag base:1".into()));
+        assert_eq!(standing(Some(&tagged), IMAGE, &now), TagStatus::Elsewhere("it follows ImageStreamTag base:1".into()));
     }
 
     #[test]
@@ -179,9 +179,9 @@ pub(in crate::bridge) mod tests {
     fn of_a_list_of_images_the_time_tells() {
         let tag = stream_tag("latest", Some(IMAGE), Some("sha256:of-a-platform"));
         let list = |pushed| RepositoryTag { is_list: true, pushed, ..in_quay("latest", "sha256:list") };
-        assert_eq!(standing(Some(&tag), IMAGE, &list(99)), Standing::Current);
-        assert_eq!(standing(Some(&tag), IMAGE, &list(101)), Standing::Stale);
-        assert_eq!(standing(Some(&stream_tag("latest", Some(IMAGE), Some("sha256:list"))), IMAGE, &list(101)), Standing::Current);
+        assert_eq!(standing(Some(&tag), IMAGE, &list(99)), TagStatus::Current);
+        assert_eq!(standing(Some(&tag), IMAGE, &list(101)), TagStatus::Stale);
+        assert_eq!(standing(Some(&stream_tag("latest", Some(IMAGE), Some("sha256:list"))), IMAGE, &list(101)), TagStatus::Current);
     }
 
     #[test]
@@ -193,13 +193,13 @@ pub(in crate::bridge) mod tests {
         let pushed = pushed_over(follower(), "sha256:3");
         // Its image came at 100, by the cluster's clock.
         for (at, is_list) in [(99, false), (101, false), (99, true), (101, true)] {
-            assert_eq!(standing(&pushed, at, is_list), Standing::Pushed, "{at} {is_list}");
+            assert_eq!(standing(&pushed, at, is_list), TagStatus::Pushed, "{at} {is_list}");
         }
-        assert_eq!(standing(&pushed_over(follower(), "sha256:2"), 99, false), Standing::Current, "it is the same image");
+        assert_eq!(standing(&pushed_over(follower(), "sha256:2"), 99, false), TagStatus::Current, "it is the same image");
         // Somebody told it to follow Quay after that push, and OpenShift has not come to it.
         let mut told = StreamTag { generation: 4, ..pushed };
         told.image.as_mut().unwrap().generation = 3;
-        assert_eq!(standing(&told, 99, false), Standing::Stale);
+        assert_eq!(standing(&told, 99, false), TagStatus::Stale);
     }
 
     #[test]
@@ -207,9 +207,9 @@ pub(in crate::bridge) mod tests {
         let now = in_quay("latest", "sha256:2");
         let reference = |from, digest| StreamTag { reference: true, ..stream_tag("latest", Some(from), digest) };
         for digest in [None, Some("sha256:1")] {
-            assert_eq!(standing(Some(&reference(IMAGE, digest)), IMAGE, &now), Standing::Current);
+            assert_eq!(standing(Some(&reference(IMAGE, digest)), IMAGE, &now), TagStatus::Current);
         }
-        assert!(matches!(standing(Some(&reference("docker.io/app:1", None)), IMAGE, &now), Standing::Elsewhere(_)));
+        assert!(matches!(standing(Some(&reference("docker.io/app:1", None)), IMAGE, &now), TagStatus::Elsewhere(_)));
         let integration = integration();
         let image = Destination::new("shop", "app:1").image(&integration);
         let streams = [ImageStream { name: "app".into(), tags: vec![reference(&image, None)], ..ImageStream::default() }];

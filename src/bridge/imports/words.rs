@@ -1,6 +1,6 @@
 //! Why an import failed, in words that lead on.
 
-use crate::bridge::dockerconfig::Place;
+use crate::bridge::dockerconfig::RegistryScope;
 use crate::bridge::snapshot::{Login, Secret};
 
 /// An import's error message, with what it means where that is known.
@@ -9,7 +9,7 @@ pub fn in_words(message: &str) -> String {
 }
 
 /// The same for an image at a place whose logins are known: `secrets` are the pull secrets of the namespace.
-pub fn in_words_knowing(message: &str, place: Place<'_>, secrets: &[Secret]) -> String {
+pub fn in_words_knowing(message: &str, place: RegistryScope<'_>, secrets: &[Secret]) -> String {
     if is_refused(message) { with_cause(message, Some(refused(place, secrets))) } else { in_words(message) }
 }
 
@@ -41,7 +41,7 @@ fn cause(message: &str) -> Option<&'static str> {
     known.iter().find(|(text, _)| message.contains(text)).map(|(_, cause)| *cause)
 }
 
-fn refused(place: Place<'_>, secrets: &[Secret]) -> String {
+fn refused(place: RegistryScope<'_>, secrets: &[Secret]) -> String {
     match tried(place, secrets) {
         None => format!("no pull secret of the namespace has a login for {}", place.host),
         Some((secret, login)) => {
@@ -52,7 +52,7 @@ fn refused(place: Place<'_>, secrets: &[Secret]) -> String {
 
 /// The login that an import tries: of all pull secrets of the namespace, linked to a service account or not, the first by
 /// name (measured).
-pub fn tried<'a>(place: Place<'_>, secrets: &'a [Secret]) -> Option<(&'a Secret, &'a Login)> {
+pub fn tried<'a>(place: RegistryScope<'_>, secrets: &'a [Secret]) -> Option<(&'a Secret, &'a Login)> {
     let fitting = secrets.iter().filter(|secret| secret.kind.starts_with("kubernetes.io/dockerc"));
     let mut fitting: Vec<_> = fitting.filter_map(|secret| Some((secret, secret.login_for(place)?))).collect();
     fitting.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
@@ -65,7 +65,7 @@ mod tests {
 
     use super::*;
 
-    const PLACE: Place<'_> = Place { host: "q:443", organization: "org" };
+    const PLACE: RegistryScope<'_> = RegistryScope { host: "q:443", organization: "org" };
     const REFUSED: &str = "you may not have access to the container image \"q:443/org/app:1\"";
 
     fn secret(name: &str, registry: &str) -> Secret {

@@ -2,12 +2,12 @@
 
 use super::Plan;
 use crate::bridge::Role;
-use crate::bridge::builds::{BUILDER, CommonSpec, Rewriting, Rewritten, Unchanged};
+use crate::bridge::builds::{BUILDER, CommonSpec, RewriteOutcome, Rewritten, SkipReason};
 use crate::bridge::change::Change;
-use crate::bridge::checks::Subject;
-use crate::bridge::dockerconfig::Place;
+use crate::bridge::checks::Assessed;
+use crate::bridge::dockerconfig::RegistryScope;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::snapshot::{BuildConfig, FormerOutput, NamespaceSnapshot};
+use crate::bridge::snapshot::{BuildConfig, OriginalOutput, NamespaceSnapshot};
 
 const KIND: &str = "BuildConfig";
 
@@ -21,10 +21,10 @@ pub struct BuildsPlan {
 }
 
 /// Plans that the BuildConfigs of these names, or all of them without any, push to Quay by themselves.
-pub fn rewrite_builds(subject: &Subject, names: &[String]) -> BuildsPlan {
+pub fn rewrite_builds(subject: &Assessed, names: &[String]) -> BuildsPlan {
     let snapshot = subject.snapshot;
     each(snapshot, names, |config| match rewriting(subject, config)? {
-        former if is_so(config, &former) => Err(Answer::Nothing),
+        former if is_so(config, &former) => Err(BuildPlanResult::Nothing),
         former => Ok(Change::RewriteBuildConfig {
             namespace: snapshot.name.clone(),
             build_config: config.name.clone(),
@@ -35,14 +35,14 @@ pub fn rewrite_builds(subject: &Subject, names: &[String]) -> BuildsPlan {
 }
 
 /// Plans that the BuildConfigs of these names, or all of them without any, push where they did before.
-pub fn restore_builds(subject: &Subject, names: &[String]) -> BuildsPlan {
+pub fn restore_builds(subject: &Assessed, names: &[String]) -> BuildsPlan {
     let snapshot = subject.snapshot;
     each(snapshot, names, |config| {
         let undoes = match &config.former {
-            None if names.is_empty() => return Err(Answer::Nothing),
-            None => return Err(Answer::Left("it was not rewritten".into())),
+            None if names.is_empty() => return Err(BuildPlanResult::Nothing),
+            None => return Err(BuildPlanResult::Left("it was not rewritten".into())),
             Some(Err(problem)) => {
-                return Err(Answer::Refused(format!("what was kept of its output cannot be understood ({problem})")));
+                return Err(BuildPlanResult::Refused(format!("what was kept of its output cannot be understood ({problem})")));
             }
             Some(Ok(former)) => undoing(subject, config, former)?,
         };
@@ -57,24 +57,24 @@ pub fn restore_builds(subject: &Subject, names: &[String]) -> BuildsPlan {
 }
 
 /// What putting a BuildConfig back undoes, in words, if it may be put back.
-fn undoing(subject: &Subject, config: &BuildConfig, former: &FormerOutput) -> Result<String, Answer> {
+fn undoing(subject: &Assessed, config: &BuildConfig, former: &OriginalOutput) -> Result<String, BuildPlanResult> {
     match (config.still_rewritten(), config.leftover(is_ours(subject)), &config.owner) {
         // Had it another output where its owner keeps it, that would be back already.
-        (Some(_), _, Some(owner)) => Err(Answer::Refused(format!("{owner} would undo it"))),
+        (Some(_), _, Some(owner)) => Err(BuildPlanResult::Refused(format!("{owner} would undo it"))),
         (Some(_), _, None) => Ok(format!("instead of {}", former.image)),
         (None, Some(secret), _) => Ok(format!("without secret {secret}")),
-        (None, None, _) if config.output == former.output => Err(Answer::Nothing),
-        (None, None, _) => Err(Answer::Refused("its output was changed since by somebody else".into())),
+        (None, None, _) if config.output == former.output => Err(BuildPlanResult::Nothing),
+        (None, None, _) => Err(BuildPlanResult::Refused("its output was changed since by somebody else".into())),
     }
 }
 
 /// Knows the secrets of our making by their names.
-fn is_ours(subject: &Subject) -> impl Fn(&str) -> bool {
+fn is_ours(subject: &Assessed) -> impl Fn(&str) -> bool {
     |secret| subject.integration.cluster_id.value.names_secret(secret)
 }
 
 /// Why nothing is planned for a BuildConfig.
-enum Answer {
+enum BuildPlanResult {
     /// It is as it should be.
     Nothing,
     /// It is no business of ours.
@@ -83,7 +83,7 @@ enum Answer {
     Refused(String),
 }
 
-fn each(snapshot: &NamespaceSnapshot, names: &[String], plan: impl Fn(&BuildConfig) -> Result<Change, Answer>) -> BuildsPlan {
+fn each(snapshot: &NamespaceSnapshot, names: &[String], plan: impl Fn(&BuildConfig) -> Result<Change, BuildPlanResult>) -> BuildsPlan {
     let finding = |code, name: &str, message: String| {
         Finding::new(code, ObjectRef::namespaced(KIND, &snapshot.name, name), message).in_namespace(&snapshot.name)
     };
@@ -100,11 +100,11 @@ fn each(snapshot: &NamespaceSnapshot, names: &[String], plan: impl Fn(&BuildConf
         let name = &config.name;
         match plan(config) {
             Ok(change) => made.plan.changes.push(change),
-            Err(Answer::Nothing) => {}
-            Err(Answer::Left(why)) => {
+            Err(BuildPlanResult::Nothing) => {}
+            Err(BuildPlanResult::Left(why)) => {
                 made.left.push(finding(Code::OutputLeft, name, format!("BuildConfig {name} is left as it is: {why}")));
             }
-            Err(Answer::Refused(why)) => {
+            Err(BuildPlanResult::Refused(why)) => {
                 made.plan.blocked.push(finding(Code::OutputNotOurs, name, format!("BuildConfig {name} stays as it is: {why}")));
             }
         }
@@ -113,23 +113,23 @@ fn each(snapshot: &NamespaceSnapshot, names: &[String], plan: impl Fn(&BuildConf
 }
 
 /// The output that a BuildConfig is to have, with the secret for it, beside the one to keep.
-fn rewriting(subject: &Subject, config: &BuildConfig) -> Result<FormerOutput, Answer> {
+fn rewriting(subject: &Assessed, config: &BuildConfig) -> Result<OriginalOutput, BuildPlanResult> {
     let output = config.own_output(is_ours(subject));
     let spec = output.spec(&config.spec);
     let right = match subject.rewriting(&spec) {
-        Rewriting::Rewritten(right) => right,
-        Rewriting::Unchanged(
-            why @ (Unchanged::OutOfScope { .. }
-            | Unchanged::UnknownNamespace(_)
-            | Unchanged::OtherOrganization(_)
-            | Unchanged::Impossible(_)),
-        ) => return Err(Answer::Refused(why.to_string())),
-        Rewriting::Unchanged(why) => return Err(Answer::Left(why.to_string())),
+        RewriteOutcome::Rewritten(right) => right,
+        RewriteOutcome::Unchanged(
+            why @ (SkipReason::OutOfScope { .. }
+            | SkipReason::UnknownNamespace(_)
+            | SkipReason::OtherOrganization(_)
+            | SkipReason::Impossible(_)),
+        ) => return Err(BuildPlanResult::Refused(why.to_string())),
+        RewriteOutcome::Unchanged(why) => return Err(BuildPlanResult::Left(why.to_string())),
     };
     let secret = push_secret(subject, &spec, &right)?;
-    let former = FormerOutput { output, image: right.image, secret };
+    let former = OriginalOutput { output, image: right.image, secret };
     if let Some(owner) = config.owner.as_ref().filter(|_| !is_so(config, &former)) {
-        return Err(Answer::Refused(format!(
+        return Err(BuildPlanResult::Refused(format!(
             "{owner} would undo it; write there spec.output: {{to: {{kind: DockerImage, name: {}}}, pushSecret: {{name: {}}}}}",
             former.image, former.secret
         )));
@@ -139,7 +139,7 @@ fn rewriting(subject: &Subject, config: &BuildConfig) -> Result<FormerOutput, An
 
 /// The secret of the service account that builds, if that one may push, else the builder's. In another organization only
 /// one that was named helps, if its login is for that organization.
-fn push_secret(subject: &Subject, spec: &CommonSpec, right: &Rewritten) -> Result<String, Answer> {
+fn push_secret(subject: &Assessed, spec: &CommonSpec, right: &Rewritten) -> Result<String, BuildPlanResult> {
     let named = spec.output.push_secret.clone().filter(|_| right.destination.namespace != subject.snapshot.name);
     let may_push = |name: &str| subject.desired.account(name).is_some_and(|account| account.role >= Role::Write);
     let account = if may_push(spec.pusher()) { spec.pusher() } else { BUILDER };
@@ -147,13 +147,13 @@ fn push_secret(subject: &Subject, spec: &CommonSpec, right: &Rewritten) -> Resul
     let secret = named.unwrap_or_else(|| subject.integration.cluster_id.value.secret(account));
     let Ok(_) = &subject.snapshot.secrets else { return Ok(secret) };
     let Some(found) = subject.snapshot.secret(&secret) else {
-        return Err(Answer::Refused(format!("there is no secret {secret} with a login for Quay")));
+        return Err(BuildPlanResult::Refused(format!("there is no secret {secret} with a login for Quay")));
     };
     let organization = subject.integration.cluster_id.value.organization(&right.destination.namespace);
     let opens = |username: &str| username.split_once('+').is_none_or(|(of, _)| of == organization);
-    match found.login_for(Place { host: &subject.desired.host, organization: &organization }) {
-        None => Err(Answer::Refused(format!("secret {secret} has no login for {}", subject.desired.host))),
-        Some(login) if is_foreign && !opens(&login.username) => Err(Answer::Refused(format!(
+    match found.login_for(RegistryScope { host: &subject.desired.host, organization: &organization }) {
+        None => Err(BuildPlanResult::Refused(format!("secret {secret} has no login for {}", subject.desired.host))),
+        Some(login) if is_foreign && !opens(&login.username) => Err(BuildPlanResult::Refused(format!(
             "secret {secret} logs in as {}, which may not push to organization {organization}",
             login.username
         ))),
@@ -161,7 +161,7 @@ fn push_secret(subject: &Subject, spec: &CommonSpec, right: &Rewritten) -> Resul
     }
 }
 
-fn is_so(config: &BuildConfig, right: &FormerOutput) -> bool {
+fn is_so(config: &BuildConfig, right: &OriginalOutput) -> bool {
     let output = &config.spec.output;
     config.still_rewritten().is_some()
         && output.to.as_ref().is_some_and(|to| to.name == right.image)
@@ -181,7 +181,7 @@ mod tests {
     use crate::bridge::builds::integration;
     use crate::bridge::desired::Desired;
     use crate::bridge::properties::golden;
-    use crate::bridge::snapshot::{Login, Secret, WrittenOutput};
+    use crate::bridge::snapshot::{Login, Secret, RawOutput};
 
     const HOST: &str = "quay.example.com:8443";
 
@@ -208,14 +208,14 @@ mod tests {
         snapshot.secrets = Ok(vec![secret("builder-quay-Prod", "prod_golden+builder"), secret("images", "prod_images+pusher")]);
         let config = BuildConfig {
             name: "app".into(),
-            output: WrittenOutput::deserialize(&spec["output"]).unwrap_or_default(),
+            output: RawOutput::deserialize(&spec["output"]).unwrap_or_default(),
             spec: CommonSpec::deserialize(&spec).unwrap(),
             ..BuildConfig::default()
         };
         snapshot.build_configs = Ok(vec![config]);
         let integration = integration();
         let desired = Desired::of(&integration, &snapshot, &BTreeMap::new());
-        let subject = Subject { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &desired };
+        let subject = Assessed { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &desired };
         let made = rewrite_builds(&subject, &[]);
         match made.plan.changes.as_slice() {
             [Change::RewriteBuildConfig { former, .. }] => Ok((former.image.clone(), former.secret.clone())),
@@ -246,8 +246,8 @@ mod tests {
     fn after_rewriting(to: &Value, push_secret: &str, owner: Option<&str>) -> [String; 2] {
         let mut snapshot = golden();
         snapshot.secrets = Ok(vec![secret("builder-quay-Prod", "prod_golden+builder")]);
-        let output = |to: &Value, secret: &str| WrittenOutput { to: to.clone(), push_secret: json!({ "name": secret }) };
-        let former = FormerOutput {
+        let output = |to: &Value, secret: &str| RawOutput { to: to.clone(), push_secret: json!({ "name": secret }) };
+        let former = OriginalOutput {
             output: output(&json!({ "kind": "ImageStreamTag", "name": "app:1" }), "mine"),
             image: format!("{HOST}/prod_golden/app:1"),
             secret: "builder-quay-Prod".into(),
@@ -264,9 +264,9 @@ mod tests {
         }]);
         let integration = integration();
         let desired = Desired::of(&integration, &snapshot, &BTreeMap::new());
-        let subject = Subject { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &desired };
+        let subject = Assessed { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &desired };
         [restore_builds(&subject, &[]), rewrite_builds(&subject, &[])].map(|made| {
-            let output = |output: &WrittenOutput| format!("{output} {}", output.push_secret["name"].as_str().unwrap_or_default());
+            let output = |output: &RawOutput| format!("{output} {}", output.push_secret["name"].as_str().unwrap_or_default());
             match (made.plan.changes.as_slice(), made.plan.blocked.as_slice(), made.left.as_slice()) {
                 ([Change::RewriteBuildConfig { former, .. }], ..) => output(&former.output),
                 ([Change::RestoreBuildConfig { output: restored, undoes, .. }], ..) => format!("{}, {undoes}", output(restored)),

@@ -2,14 +2,14 @@
 
 use super::{Options, Plan, Planner};
 use crate::bridge::change::Change;
-use crate::bridge::checks::Subject;
-use crate::bridge::deletion::OnDeletion;
-use crate::bridge::ownership::Standing;
+use crate::bridge::checks::Assessed;
+use crate::bridge::deletion::DeletionPolicy;
+use crate::bridge::ownership::OwnershipState;
 use crate::bridge::snapshot::Organization;
 
 /// What is to be done, and the organization that stays against what was asked for, with the reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Farewell {
+pub struct CleanupPlan {
     /// The changes, and what could not be read.
     pub plan: Plan,
     /// Why the organization stays although it was to go.
@@ -17,9 +17,9 @@ pub struct Farewell {
 }
 
 /// Plans our finalizer: on a namespace whose organization is to go with it, off any other.
-pub fn guard(subject: &Subject, all: OnDeletion) -> Option<Change> {
+pub fn guard(subject: &Assessed, all: DeletionPolicy) -> Option<Change> {
     let namespace = subject.snapshot.namespace.as_ref().ok()?.as_ref()?;
-    let wanted = subject.is_to_be_linked() && OnDeletion::of(namespace, all) == OnDeletion::Delete;
+    let wanted = subject.is_to_be_linked() && DeletionPolicy::of(namespace, all) == DeletionPolicy::Delete;
     (wanted != namespace.is_guarded() && !namespace.terminating).then(|| Change::GuardNamespace {
         namespace: subject.snapshot.name.clone(),
         organization: subject.desired.organization.clone(),
@@ -29,20 +29,20 @@ pub fn guard(subject: &Subject, all: OnDeletion) -> Option<Change> {
 
 /// Plans what a namespace that is being deleted waits for: the organization goes if that was asked for and it is
 /// certain that it was made for this namespace, then the finalizers.
-pub fn farewell(subject: &Subject, all: OnDeletion) -> Farewell {
+pub fn farewell(subject: &Assessed, all: DeletionPolicy) -> CleanupPlan {
     let mut planner = Planner::new(subject, Options::default());
     let Some(namespace) = subject.snapshot.namespace.iter().flatten().next().filter(|namespace| namespace.terminating) else {
-        return Farewell::default();
+        return CleanupPlan::default();
     };
     let mut left_behind = None;
-    let is_to_go = namespace.is_guarded() && subject.scope().is_in() && OnDeletion::of(namespace, all) == OnDeletion::Delete;
+    let is_to_go = namespace.is_guarded() && subject.scope().is_in() && DeletionPolicy::of(namespace, all) == DeletionPolicy::Delete;
     if is_to_go {
         let name = subject.desired.organization.clone();
         match &subject.snapshot.organization {
             Ok(None) => {}
             Ok(Some(organization)) if organization.administered && organization.robots.is_err() => {
                 planner.block_unread("RobotAccount", &name, &organization.robots);
-                return Farewell { plan: planner.plan, left_behind };
+                return CleanupPlan { plan: planner.plan, left_behind };
             }
             Ok(Some(organization)) => match stays(organization, subject) {
                 None => planner.plan.changes.push(Change::DeleteOrganization { organization: name }),
@@ -50,25 +50,25 @@ pub fn farewell(subject: &Subject, all: OnDeletion) -> Farewell {
             },
             unread => {
                 planner.block_unread("Organization", &name, unread);
-                return Farewell { plan: planner.plan, left_behind };
+                return CleanupPlan { plan: planner.plan, left_behind };
             }
         }
     }
     planner.release(Some(namespace));
-    Farewell { plan: planner.plan, left_behind }
+    CleanupPlan { plan: planner.plan, left_behind }
 }
 
 /// Why an organization is not deleted, whatever was asked for.
-fn stays(organization: &Organization, subject: &Subject) -> Option<&'static str> {
+fn stays(organization: &Organization, subject: &Assessed) -> Option<&'static str> {
     if !organization.administered {
         return Some("the token may not administer it");
     }
     match subject.claim().standing(organization) {
-        Standing::Others(..) if organization.adopted_by.is_some() => {
+        OwnershipState::Others(..) if organization.adopted_by.is_some() => {
             Some("it was taken over for another namespace, or an earlier one of this name")
         }
-        Standing::Others(..) => Some("it was made for another namespace, or an earlier one of this name"),
-        Standing::Ours if organization.is_created() => None,
+        OwnershipState::Others(..) => Some("it was made for another namespace, or an earlier one of this name"),
+        OwnershipState::Ours if organization.is_created() => None,
         _ => Some("nothing in it shows that oc-quay created it"),
     }
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use super::builds::{BuildsPlan, restore_builds};
 use super::{Options, Plan, Planner};
 use crate::bridge::change::{Change, ServiceAccountEdit};
-use crate::bridge::checks::{Spare, Subject, spare_kept, spares};
+use crate::bridge::checks::{Spare, Assessed, spare_kept, spares};
 use crate::bridge::finding::Code;
-use crate::bridge::mark::Mark;
+use crate::bridge::mark::OwnershipMark;
 use crate::bridge::names;
-use crate::bridge::ownership::Standing;
-use crate::bridge::snapshot::{Login, Robot, Secret, UnreadKind};
+use crate::bridge::ownership::OwnershipState;
+use crate::bridge::snapshot::{Login, Robot, Secret, ReadErrorKind};
 
 /// What a person asked to be taken away beyond the link itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,7 +25,7 @@ pub struct UnlinkOptions {
 /// back, references out of the service accounts, our secrets away. The organization with its images stays unless asked for.
 /// What could not be read blocks what depends on it: no secret is deleted that something unknown may refer to, and nothing in
 /// Quay while a part of the link is unknown.
-pub fn unlink(subject: &Subject, options: UnlinkOptions) -> Plan {
+pub fn unlink(subject: &Assessed, options: UnlinkOptions) -> Plan {
     let mut planner = Planner::new(subject, Options::default());
     planner.block_unread("Namespace", &subject.snapshot.name, &subject.snapshot.namespace);
     planner.release(subject.snapshot.namespace.as_ref().ok().and_then(Option::as_ref));
@@ -61,7 +61,7 @@ impl Planner<'_> {
                 self.plan.changes.push(Change::EditServiceAccount { namespace, service_account, edit });
             }
         }
-        let are_builds_unread = matches!(&snapshot.build_configs, Err(unread) if unread.kind != UnreadKind::Skipped);
+        let are_builds_unread = matches!(&snapshot.build_configs, Err(unread) if unread.kind != ReadErrorKind::Skipped);
         if snapshot.service_accounts.is_err() || are_builds_unread {
             return;
         }
@@ -88,7 +88,7 @@ impl Planner<'_> {
         let configs = match &snapshot.build_configs {
             Ok(configs) => configs,
             // Nobody asked.
-            Err(unread) if unread.kind == UnreadKind::Skipped => return,
+            Err(unread) if unread.kind == ReadErrorKind::Skipped => return,
             unread @ Err(_) => return self.block_unread("BuildConfig", "", unread),
         };
         let BuildsPlan { plan, .. } = restore_builds(self.subject, &[]);
@@ -138,7 +138,7 @@ impl Planner<'_> {
             return self.block(Code::OrganizationNotAdministered, "Organization", &name, message);
         }
         // One without any mark can be named by a person, and holds no robot account of ours.
-        if let Standing::Others(..) = self.claim.standing(organization)
+        if let OwnershipState::Others(..) = self.claim.standing(organization)
             && let Some((code, message)) = self.claim.obstacle(organization, &name)
         {
             return self.block(code, "Organization", &name, message);
@@ -155,7 +155,7 @@ impl Planner<'_> {
             let robots: Vec<_> = organization.robots.iter().flatten().filter(ours).map(|robot| robot.name.clone()).collect();
             if !robots.is_empty() && organization.adopted_by.is_none() {
                 // Their marks go with them, and the next link has to see whose it is.
-                let mark = Mark { created: organization.is_created(), ..self.claim.mark.clone() }.to_string();
+                let mark = OwnershipMark { created: organization.is_created(), ..self.claim.mark.clone() }.to_string();
                 let (organization, former) = (name.clone(), String::new());
                 self.plan.changes.push(Change::Adopt { organization, mark, former, robots: vec![] });
             }

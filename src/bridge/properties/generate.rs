@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use crate::bridge::Role;
-use crate::bridge::integration::{Integration, QuayIntegration, Setting, Source};
-use crate::bridge::mark::{ClusterIdentity, Mark};
+use crate::bridge::integration::{Integration, QuayIntegration, Sourced, Source};
+use crate::bridge::mark::{ClusterIdentity, OwnershipMark};
 use crate::bridge::names::{ClusterId, OPERATOR_FINALIZER, QuayUrl};
 use crate::bridge::plan::Options;
 use crate::bridge::snapshot::*;
@@ -21,8 +21,8 @@ const STREAMS: [&str; 3] = ["app", "base", "web"];
 pub(crate) fn integration() -> Integration {
     let source = Source::Resource("quay".into());
     Integration {
-        url: Setting { value: QuayUrl::parse("https://localhost:18443").unwrap().0, source: source.clone() },
-        cluster_id: Setting { value: ClusterId::new("parity"), source },
+        url: Sourced { value: QuayUrl::parse("https://localhost:18443").unwrap().0, source: source.clone() },
+        cluster_id: Sourced { value: ClusterId::new("parity"), source },
         resource: Some(QuayIntegration { name: "quay".into(), ..Default::default() }),
         lists_unread: false,
         insecure: false,
@@ -34,8 +34,8 @@ fn cluster(id: &str, server: &str) -> ClusterIdentity {
     ClusterIdentity { id: id.into(), server: server.into() }
 }
 
-fn our_mark(created: bool) -> Mark {
-    Mark { created, ..Mark::new(&cluster("integration-1", "api.one:6443"), NAMESPACE, "uid-1") }
+fn our_mark(created: bool) -> OwnershipMark {
+    OwnershipMark { created, ..OwnershipMark::new(&cluster("integration-1", "api.one:6443"), NAMESPACE, "uid-1") }
 }
 
 pub(super) fn token(robot: &str, generation: usize) -> String {
@@ -101,12 +101,12 @@ pub(super) fn secret(account: &str, kind: &str, host: &str, username: &str, pass
     }
 }
 
-fn unread() -> Unread {
-    Unread { call: "read it".into(), reason: "refused".into(), kind: UnreadKind::Forbidden }
+fn unread() -> ReadError {
+    ReadError { call: "read it".into(), reason: "refused".into(), kind: ReadErrorKind::Forbidden }
 }
 
 /// A part that is now and then unknown.
-fn maybe_read<T: Clone + std::fmt::Debug + 'static>(part: impl Strategy<Value = T> + 'static) -> impl Strategy<Value = Read<T>> {
+fn maybe_read<T: Clone + std::fmt::Debug + 'static>(part: impl Strategy<Value = T> + 'static) -> impl Strategy<Value = Observed<T>> {
     prop_oneof![6 => part.prop_map(Ok), 1 => Just(Err(unread()))]
 }
 
@@ -146,9 +146,9 @@ fn any_secret(name: &'static str) -> impl Strategy<Value = Option<Secret>> {
 
 prop_compose! {
     fn robot(name: &'static str)(shown in any::<bool>(), mark in 0..12, rights in subsequence(STREAMS.to_vec(), 0..=3)) -> Robot {
-        let foreign = Mark::new(&cluster("integration-2", "api.one:6443"), NAMESPACE, "uid-2");
-        let former = Mark::new(&cluster("integration-1", "api.one:6443"), NAMESPACE, "uid-0");
-        let before = Mark::new(&cluster("", "api.one:6443"), NAMESPACE, "uid-1");
+        let foreign = OwnershipMark::new(&cluster("integration-2", "api.one:6443"), NAMESPACE, "uid-2");
+        let former = OwnershipMark::new(&cluster("integration-1", "api.one:6443"), NAMESPACE, "uid-0");
+        let before = OwnershipMark::new(&cluster("", "api.one:6443"), NAMESPACE, "uid-1");
         Robot {
             name: name.into(),
             mark: match mark { 0 => Some(foreign), 1 => Some(former), 2..=5 => None, 6 => Some(before), _ => Some(our_mark(mark > 7)) },

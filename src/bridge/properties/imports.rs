@@ -11,7 +11,7 @@ use super::with_subject;
 use crate::bridge::builds::{CommonSpec, Destination, Output, Strategy as BuildStrategy, Target};
 use crate::bridge::checks;
 use crate::bridge::finding::Code;
-use crate::bridge::imports::{self, Due, Wanted, due};
+use crate::bridge::imports::{self, DueImport, ImportRequest, due};
 use crate::bridge::snapshot::*;
 
 const IMAGE: &str = "localhost:18443/parity_golden/app:latest";
@@ -187,7 +187,7 @@ impl World {
         let built: BTreeMap<_, _> = builds.values().map(|build| (IMAGE.to_owned(), ended(build))).collect();
         let tags = BTreeMap::from([("app".to_owned(), self.quay.iter().cloned().collect())]);
         let streams = [self.stream()];
-        let choice = Wanted { named: &[], missing: true, built: &built }
+        let choice = ImportRequest { named: &[], missing: true, built: &built }
             .choose(&streams, &tags, |stream, tag| Destination::new("golden", &format!("{stream}:{tag}")).image(&integration()));
         for chosen in choice.chosen {
             // A person asks for what is missing.
@@ -203,7 +203,7 @@ impl World {
         let Some(newest) = left.iter().max_by_key(|build| build.completed) else { return };
         let uids: Vec<String> = left.iter().map(|build| build.uid.clone()).collect();
         let due = due(self.tag.as_ref(), newest, IMAGE);
-        if due == Due::Import {
+        if due == DueImport::Import {
             let uid = newest.uid.clone();
             self.builds.iter_mut().filter(|build| build.uid == uid).for_each(|build| build.import_note = ImportNote::Begun);
             self.import(self.tag.as_ref().map(|tag| tag.policy).unwrap_or_default());
@@ -213,8 +213,8 @@ impl World {
         }
         for build in self.builds.iter_mut().filter(|build| uids.contains(&build.uid) && !note_lost) {
             match due {
-                Due::Left(_) => build.import_note = ImportNote::Left,
-                Due::Nothing | Due::Import => build.imported = true,
+                DueImport::Left(_) => build.import_note = ImportNote::Left,
+                DueImport::Nothing | DueImport::Import => build.imported = true,
             }
         }
         self.settled.extend(uids);

@@ -12,12 +12,12 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::change::Change;
-use super::checks::{self, Subject};
-use super::deletion::OnDeletion;
+use super::checks::{self, Assessed};
+use super::deletion::DeletionPolicy;
 use super::desired::Desired;
-use super::finding::{Code, Level};
-use super::integration::{Integration, Step, Trouble};
-use super::mark::Mark;
+use super::finding::{Code, Severity};
+use super::integration::{Integration, ConnectionStage, QuayProblem};
+use super::mark::OwnershipMark;
 use super::names::{FINALIZER, OPERATOR_FINALIZER};
 use super::plan::{self, Options, Plan, UnlinkOptions};
 use super::snapshot::*;
@@ -27,17 +27,17 @@ pub(crate) use generate::{NAMESPACE, integration, options};
 use simulate::apply;
 pub(crate) use tenant::tenants_namespace;
 
-pub(crate) fn with_subject<T>(snapshot: &NamespaceSnapshot, work: impl FnOnce(&Subject) -> T) -> T {
+pub(crate) fn with_subject<T>(snapshot: &NamespaceSnapshot, work: impl FnOnce(&Assessed) -> T) -> T {
     let integration = integration();
     let desired = Desired::of(&integration, snapshot, &BTreeMap::new());
-    work(&Subject { integration: &integration, troubles: &[], snapshot, desired: &desired })
+    work(&Assessed { integration: &integration, troubles: &[], snapshot, desired: &desired })
 }
 
 fn repair(snapshot: &NamespaceSnapshot, options: Options) -> Plan {
     with_subject(snapshot, |subject| plan::repair(subject, options))
 }
 
-fn worst(snapshot: &NamespaceSnapshot) -> Level {
+fn worst(snapshot: &NamespaceSnapshot) -> Severity {
     with_subject(snapshot, |subject| checks::namespace(subject).iter().map(|check| check.level).max().unwrap())
 }
 
@@ -97,7 +97,7 @@ proptest! {
         let again = repair(&snapshot, Options { rotate: false, ..options });
         prop_assert_eq!(&again.changes, &vec![], "after {:?}", plan);
         if again.blocked.is_empty() && is_fully_read(&snapshot) {
-            prop_assert!(worst(&snapshot) < Level::Error, "{:?}", with_subject(&snapshot, checks::namespace));
+            prop_assert!(worst(&snapshot) < Severity::Error, "{:?}", with_subject(&snapshot, checks::namespace));
         }
     }
 
@@ -196,13 +196,13 @@ proptest! {
         prop_assert!(!matches!(plan.changes.last(), Some(Change::RotateRobot { .. })), "{:?}", plan);
         let created = plan.changes.iter().filter(|change| matches!(change, Change::CreateRobot { .. })).count();
         let accounts = with_subject(&before, |subject| subject.desired.accounts.len());
-        let has_error = plan.blocked.iter().any(|finding| finding.level == Level::Error);
+        let has_error = plan.blocked.iter().any(|finding| finding.level == Severity::Error);
         prop_assert!(has_error || renewed.len() + created == accounts, "what is not renewed is said: {:?}", plan);
     }
 
     #[test]
     fn nobody_gets_a_login_while_the_namespace_is_not_known(before in any_namespace(), options in options()) {
-        let unread = Unread { call: "read namespace shop".into(), reason: "no answer".into(), kind: UnreadKind::Failed };
+        let unread = ReadError { call: "read namespace shop".into(), reason: "no answer".into(), kind: ReadErrorKind::Failed };
         let before = NamespaceSnapshot { namespace: Err(unread), ..before };
         for change in repair(&before, options).changes {
             prop_assert!(matches!(change, Change::EditServiceAccount { .. }), "{:?}", change);
@@ -211,7 +211,7 @@ proptest! {
 
     #[test]
     fn what_is_healthy_is_left_alone(before in any_namespace()) {
-        if worst(&before) <= Level::Info && is_fully_read(&before) {
+        if worst(&before) <= Severity::Info && is_fully_read(&before) {
             prop_assert_eq!(repair(&before, Options::default()).changes, vec![]);
         }
     }
@@ -239,7 +239,7 @@ proptest! {
         let finalizers = [Some(OPERATOR_FINALIZER), guarded.then_some(FINALIZER)].into_iter().flatten().map(str::to_owned).collect();
         let namespace = Namespace { uid: "uid-1".into(), terminating: true, finalizers, on_deletion: word, ..Default::default() };
         snapshot.namespace = Ok(Some(namespace));
-        let planned = |snapshot: &NamespaceSnapshot| with_subject(snapshot, |subject| plan::farewell(subject, OnDeletion::Retain));
+        let planned = |snapshot: &NamespaceSnapshot| with_subject(snapshot, |subject| plan::farewell(subject, DeletionPolicy::Retain));
         let mut farewell = planned(&snapshot);
         if !farewell.plan.blocked.is_empty() || away {
             prop_assert!(away || farewell.plan.changes.is_empty(), "nothing is done before it is known what there is");
@@ -247,7 +247,7 @@ proptest! {
             snapshot.organization = Ok(None);
             farewell = planned(&snapshot);
         }
-        let ours = |mark: &Mark| mark.uid == "uid-1";
+        let ours = |mark: &OwnershipMark| mark.uid == "uid-1";
         for change in &farewell.plan.changes {
             if let Change::DeleteOrganization { .. } = change {
                 prop_assert!(guarded && policy == 1);
@@ -316,8 +316,8 @@ type Unreadable<'a> = (&'a str, fn(&mut NamespaceSnapshot), &'a [&'a str]);
 
 #[test]
 fn calls_nothing_ok_that_was_not_compared() {
-    fn unread() -> Unread {
-        Unread { call: "read it".into(), reason: "refused".into(), kind: UnreadKind::Failed }
+    fn unread() -> ReadError {
+        ReadError { call: "read it".into(), reason: "refused".into(), kind: ReadErrorKind::Failed }
     }
     let in_quay = ["Organization", "Robot accounts", "Default permissions", "Repositories", "Secrets", "Imports"];
     let without = ["Robot accounts", "Default permissions", "Repositories", "Secrets", "Service accounts", "Imports"];
@@ -326,7 +326,7 @@ fn calls_nothing_ok_that_was_not_compared() {
         (
             "no token",
             |snapshot| {
-                snapshot.organization = Err(Unread { kind: UnreadKind::Skipped, ..unread() });
+                snapshot.organization = Err(ReadError { kind: ReadErrorKind::Skipped, ..unread() });
             },
             &in_quay,
         ),
@@ -352,31 +352,31 @@ fn calls_nothing_ok_that_was_not_compared() {
         arrange(&mut snapshot);
         for check in with_subject(&snapshot, checks::namespace) {
             let is_compared = !titles.contains(&check.title);
-            assert!(is_compared || check.level != Level::Ok, "{name}: {check:?}");
+            assert!(is_compared || check.level != Severity::Ok, "{name}: {check:?}");
         }
     }
     let (snapshot, integration) = (golden(), Integration { lists_unread: true, resource: None, ..integration() });
     let desired = Desired::of(&integration, &snapshot, &BTreeMap::new());
-    let subject = Subject { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &desired };
+    let subject = Assessed { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &desired };
     let check = checks::namespace(&subject).remove(0);
-    assert_eq!(check.level, Level::Unknown, "{check:?}");
+    assert_eq!(check.level, Severity::Unknown, "{check:?}");
 }
 
 #[test]
 fn does_not_blame_secrets_for_a_wrong_address() {
     let mut snapshot = golden();
-    snapshot.organization = Err(Unread { call: "ask Quay".into(), reason: "down".into(), kind: UnreadKind::Skipped });
+    snapshot.organization = Err(ReadError { call: "ask Quay".into(), reason: "down".into(), kind: ReadErrorKind::Skipped });
     if let Ok(secrets) = &mut snapshot.secrets {
         for secret in secrets {
             secret.logins.iter_mut().flatten().for_each(|(registry, _)| "quay.other.com".clone_into(registry));
         }
     }
     let reason = "no such name".to_owned();
-    let trouble = Trouble::Unreachable { step: Step::Name, reason };
+    let trouble = QuayProblem::Unreachable { step: ConnectionStage::Name, reason };
     let integration = integration();
     let desired = Desired::of(&integration, &snapshot, &BTreeMap::new());
-    let found = |troubles: &[Trouble]| {
-        let checks = checks::namespace(&Subject { integration: &integration, troubles, snapshot: &snapshot, desired: &desired });
+    let found = |troubles: &[QuayProblem]| {
+        let checks = checks::namespace(&Assessed { integration: &integration, troubles, snapshot: &snapshot, desired: &desired });
         checks.into_iter().flat_map(|check| check.findings).map(|finding| finding.code).collect::<Vec<_>>()
     };
     assert!(found(&[]).contains(&Code::SecretWrongHost));

@@ -9,7 +9,7 @@ use super::generate::{HOST, NAMESPACE, SECRET_TYPE, any_namespace, golden, integ
 use super::with_subject;
 use crate::bridge::builds::{CommonSpec, Output, Strategy as BuildStrategy, Target};
 use crate::bridge::change::Change;
-use crate::bridge::deletion::OnDeletion;
+use crate::bridge::deletion::DeletionPolicy;
 use crate::bridge::imports;
 use crate::bridge::names;
 use crate::bridge::plan::{self, UnlinkOptions};
@@ -132,7 +132,7 @@ prop_compose! {
             spec: spec.clone(),
             ..Build::default()
         };
-        let more = |known: Read<Vec<ServiceAccount>>| known.map(|known| known.into_iter().chain(accounts).collect());
+        let more = |known: Observed<Vec<ServiceAccount>>| known.map(|known| known.into_iter().chain(accounts).collect());
         let namespace = before.namespace.clone().map(|found| found.map(|namespace| Namespace {
             on_deletion: annotation,
             terminating,
@@ -172,7 +172,7 @@ proptest! {
     #[test]
     fn tenant_reaches_only_its_own_namespace(snapshot in tenants_namespace(), options in options(), deletes in any::<bool>()) {
         let integration = integration();
-        let all = if deletes { OnDeletion::Delete } else { OnDeletion::Retain };
+        let all = if deletes { DeletionPolicy::Delete } else { DeletionPolicy::Retain };
         let unlink = UnlinkOptions { delete_robots: true, delete_organization: true };
         let (plans, farewell) = with_subject(&snapshot, |subject| {
             let rewritten = plan::rewrite_builds(subject, &[]).plan;

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Read;
+use super::Observed;
 use crate::bridge::builds::CommonSpec;
-use crate::bridge::names::{BRIDGE_WEBHOOK, OPERATOR_WEBHOOK};
+use crate::bridge::names::{CONTROLLER_WEBHOOK, OPERATOR_WEBHOOK};
 
 /// What we need of a BuildConfig.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub struct BuildConfig {
     /// What its builds are made to be.
     pub spec: CommonSpec,
     /// Where they push, as it is written.
-    pub output: WrittenOutput,
+    pub output: RawOutput,
     /// What `builds rewrite` kept of it, or why that cannot be understood.
-    pub former: Option<Result<FormerOutput, String>>,
+    pub former: Option<Result<OriginalOutput, String>>,
     /// Who would undo a change to it: `Argo CD`, `Deployer shop`.
     pub owner: Option<String>,
 }
@@ -30,7 +30,7 @@ pub struct BuildConfig {
 /// The parts of `spec.output` that are rewritten, as they are written; null where they are not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct WrittenOutput {
+pub struct RawOutput {
     /// `to`.
     pub to: Value,
     /// `pushSecret`.
@@ -38,13 +38,13 @@ pub struct WrittenOutput {
 }
 
 /// The output of a BuildConfig before it was rewritten, to be put back as it was; the value of
-/// [`crate::bridge::names::FORMER_OUTPUT_ANNOTATION`].
+/// [`crate::bridge::names::ORIGINAL_OUTPUT_ANNOTATION`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct FormerOutput {
+pub struct OriginalOutput {
     /// What was there.
     #[serde(flatten)]
-    pub output: WrittenOutput,
+    pub output: RawOutput,
     /// The image that took its place. Another one there now is somebody else's work.
     pub image: String,
     /// The push secret that came with it; empty where it was not kept, as it once was not.
@@ -54,7 +54,7 @@ pub struct FormerOutput {
 
 impl BuildConfig {
     /// What was kept of its output, if it still pushes to the image that took its place, with the secret that came with it.
-    pub fn still_rewritten(&self) -> Option<&FormerOutput> {
+    pub fn still_rewritten(&self) -> Option<&OriginalOutput> {
         let former = self.kept()?;
         let has_secret = former.secret.is_empty() || self.spec.output.push_secret.as_ref() == Some(&former.secret);
         (self.pushes_to(&former.image) && has_secret).then_some(former)
@@ -74,17 +74,17 @@ impl BuildConfig {
     }
 
     /// Its output without what a rewriting made of it.
-    pub fn own_output(&self, is_ours: impl Fn(&str) -> bool) -> WrittenOutput {
+    pub fn own_output(&self, is_ours: impl Fn(&str) -> bool) -> RawOutput {
         match (self.kept(), self.still_rewritten()) {
             (_, Some(former)) => former.output.clone(),
             (Some(former), None) if self.leftover(is_ours).is_some() => {
-                WrittenOutput { push_secret: former.output.push_secret.clone(), ..self.output.clone() }
+                RawOutput { push_secret: former.output.push_secret.clone(), ..self.output.clone() }
             }
             _ => self.output.clone(),
         }
     }
 
-    fn kept(&self) -> Option<&FormerOutput> {
+    fn kept(&self) -> Option<&OriginalOutput> {
         self.former.as_ref()?.as_ref().ok()
     }
 
@@ -94,7 +94,7 @@ impl BuildConfig {
 }
 
 /// The image stream tag or image in words: `ImageStreamTag shop/app:latest`.
-impl fmt::Display for WrittenOutput {
+impl fmt::Display for RawOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |key: &str| self.to[key].as_str().unwrap_or_default();
         let place = if text("namespace").is_empty() { String::new() } else { format!("{}/", text("namespace")) };
@@ -102,7 +102,7 @@ impl fmt::Display for WrittenOutput {
     }
 }
 
-impl WrittenOutput {
+impl RawOutput {
     /// The spec with this output in it.
     pub fn spec(&self, now: &CommonSpec) -> CommonSpec {
         let this = CommonSpec::deserialize(&json!({ "output": self })).unwrap_or_default();
@@ -234,32 +234,32 @@ pub struct ShipwrightBuild {
 
 /// Who rewrites the output of builds, as far as can be seen.
 #[derive(Clone, Debug)]
-pub struct Rewriters {
+pub struct BuildWebhookOwners {
     /// The webhooks that do.
-    pub webhooks: Read<Vec<BuildWebhook>>,
+    pub webhooks: Observed<Vec<BuildWebhook>>,
     /// What became of a build that was tried; none if none was, or nothing can be told from it.
-    pub trial: Option<Trial>,
+    pub trial: Option<DryRunBuild>,
 }
 
-impl Rewriters {
+impl BuildWebhookOwners {
     /// What became of a build that was tried in a namespace.
-    pub fn trial_in(&self, namespace: &str) -> Option<&TrialOutcome> {
+    pub fn trial_in(&self, namespace: &str) -> Option<&DryRunOutcome> {
         self.trial.as_ref().filter(|trial| trial.namespace == namespace).map(|trial| &trial.outcome)
     }
 }
 
 /// A build that the API server was asked to try and not to make (`dryRun=All`), as it has every webhook called for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trial {
+pub struct DryRunBuild {
     /// Where.
     pub namespace: String,
     /// What became of it.
-    pub outcome: TrialOutcome,
+    pub outcome: DryRunOutcome,
 }
 
-/// Outcome of a [`Trial`].
+/// Outcome of a [`DryRunBuild`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TrialOutcome {
+pub enum DryRunOutcome {
     /// A webhook had it push to Quay.
     Rewritten,
     /// It came back as it was.
@@ -276,7 +276,7 @@ pub struct BuildWebhook {
     /// Its MutatingWebhookConfiguration.
     pub configuration: String,
     /// Whose it is.
-    pub rewriter: Rewriter,
+    pub rewriter: BuildWebhookOwner,
     /// A build is refused when the webhook cannot be called (`failurePolicy: Fail`).
     pub fails_closed: bool,
     /// It is called for changes to builds too, whose spec cannot be changed.
@@ -303,19 +303,19 @@ pub struct IdleDeployment {
 /// Who rewrites the output of builds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Rewriter {
+pub enum BuildWebhookOwner {
     /// The operator.
     Operator,
     /// `oc quay run`.
     Bridge,
 }
 
-impl Rewriter {
+impl BuildWebhookOwner {
     /// The name of its webhook inside the MutatingWebhookConfiguration.
     pub fn webhook(self) -> &'static str {
         match self {
-            Rewriter::Operator => OPERATOR_WEBHOOK,
-            Rewriter::Bridge => BRIDGE_WEBHOOK,
+            BuildWebhookOwner::Operator => OPERATOR_WEBHOOK,
+            BuildWebhookOwner::Bridge => CONTROLLER_WEBHOOK,
         }
     }
 }

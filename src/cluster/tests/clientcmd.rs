@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::Options;
 use crate::cluster::authorization::Authorization;
-use crate::cluster::kubeconfig::{Choice, choice};
+use crate::cluster::kubeconfig::{ResolvedContext, choice};
 
 const CA: &str = include_str!("clientcmd/ca.pem");
 const CERTIFICATE: &str = include_str!("clientcmd/client.pem");
@@ -396,8 +396,8 @@ fn ours(case: &Case, paths: &[PathBuf]) -> Value {
     choice(paths, &options, variable).map_or(Value::Null, |choice| shown(&choice))
 }
 
-fn shown(choice: &Choice) -> Value {
-    let Choice { config, authorization, identity, .. } = choice;
+fn shown(choice: &ResolvedContext) -> Value {
+    let ResolvedContext { config, authorization, identity, .. } = choice;
     let fingerprint = |der: &[u8]| digest(&SHA256, der).as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let mut headers = Vec::new();
     headers.extend(authorization.header().map(|header| format!("authorization: {}", header.to_str().unwrap())));

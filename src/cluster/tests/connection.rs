@@ -5,9 +5,9 @@ use std::time::Duration;
 use sandbox::traffic::Fault;
 
 use super::Stage;
-use crate::bridge::integration::Step;
-use crate::bridge::snapshot::UnreadKind;
-use crate::cluster::pod::Pod;
+use crate::bridge::integration::ConnectionStage;
+use crate::bridge::snapshot::ReadErrorKind;
+use crate::cluster::pod::InClusterConfig;
 use crate::cluster::{Cause, Cluster, Options};
 
 #[test]
@@ -29,7 +29,7 @@ fn acting_as_somebody_is_left_to_the_server() {
     let options = Options { impersonate: Some("nobody".into()), ..stage.options("admin") };
     let cluster = stage.run(Cluster::connect(&options)).unwrap();
     let unread = stage.run(cluster.namespaces(None)).unwrap_err();
-    assert_eq!(unread.kind, UnreadKind::Forbidden);
+    assert_eq!(unread.kind, ReadErrorKind::Forbidden);
     assert!(unread.reason.contains("nobody"), "{}", unread.reason);
 }
 
@@ -111,7 +111,7 @@ fn what_is_wrong_with_a_credential_plugin_is_said_without_its_words() {
 }
 
 /// Why a call to `server` got no answer.
-fn silence(stage: &Stage, server: &str) -> (Step, String) {
+fn silence(stage: &Stage, server: &str) -> (ConnectionStage, String) {
     let kubeconfig = std::fs::read_to_string(stage.sandbox.kubeconfig()).unwrap().replace(&stage.openshift().url(), server);
     let path = stage.sandbox.dir().join("other");
     std::fs::write(&path, kubeconfig).unwrap();
@@ -128,14 +128,14 @@ fn silence(stage: &Stage, server: &str) -> (Step, String) {
 #[test]
 fn no_answer_says_how_far_the_call_got() {
     let (stage, other) = (Stage::new(), Stage::new());
-    assert_eq!(silence(&stage, "https://oc-quay.invalid:6443").0, Step::Name);
+    assert_eq!(silence(&stage, "https://oc-quay.invalid:6443").0, ConnectionStage::Name);
 
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (step, reason) = silence(&stage, &format!("https://{closed}"));
-    assert!(step == Step::Connect && reason.contains("refused"), "{step:?} {reason}");
+    assert!(step == ConnectionStage::Connect && reason.contains("refused"), "{step:?} {reason}");
 
     let (step, reason) = silence(&stage, &other.openshift().url());
-    assert!(step == Step::Tls && reason.contains("certificate"), "{step:?} {reason}");
+    assert!(step == ConnectionStage::Tls && reason.contains("certificate"), "{step:?} {reason}");
 
     // A server that speaks no TLS.
     let plain = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -145,7 +145,7 @@ fn no_answer_says_how_far_the_call_got() {
             let _ = stream.unwrap().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         }
     });
-    assert_eq!(silence(&stage, &format!("https://{address}")).0, Step::Tls);
+    assert_eq!(silence(&stage, &format!("https://{address}")).0, ConnectionStage::Tls);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_slow_answer_is_given_up_and_named() {
     let options = Options { timeout: Duration::from_secs(1), ..stage.options("admin") };
     let cluster = stage.run(Cluster::connect(&options)).unwrap();
     let unread = stage.run(cluster.integrations()).unwrap_err();
-    assert_eq!((unread.call.as_str(), unread.kind), ("list QuayIntegrations", UnreadKind::Failed));
+    assert_eq!((unread.call.as_str(), unread.kind), ("list QuayIntegrations", ReadErrorKind::Failed));
     assert!(unread.reason.ends_with("while waiting for an answer: nothing came within 1 s"), "{}", unread.reason);
 }
 
@@ -199,7 +199,7 @@ fn a_pod_connects_as_its_service_account_and_knows_the_clusters_public_name() {
         "KUBERNETES_SERVICE_PORT" => Some(port.clone()),
         _ => None,
     };
-    let pod = Pod::of(variables, &mount).unwrap();
+    let pod = InClusterConfig::of(variables, &mount).unwrap();
     let connect = || stage.run(Cluster::of_choice(pod.choice(&stage.options("")).unwrap(), &stage.options(""))).unwrap();
     let cluster = connect();
     assert_eq!((cluster.context(), cluster.namespace()), ("in-cluster", "oc-quay"));
@@ -214,6 +214,6 @@ fn a_pod_connects_as_its_service_account_and_knows_the_clusters_public_name() {
 fn without_a_token_or_an_address_there_is_no_pod() {
     let stage = Stage::new();
     let mount = mount(&stage);
-    assert!(Pod::of(|_| None, &mount).is_none());
-    assert!(Pod::of(|_| Some("1".into()), stage.sandbox.dir()).is_none());
+    assert!(InClusterConfig::of(|_| None, &mount).is_none());
+    assert!(InClusterConfig::of(|_| Some("1".into()), stage.sandbox.dir()).is_none());
 }

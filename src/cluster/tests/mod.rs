@@ -21,7 +21,7 @@ use sandbox::openshift::OpenShift;
 use sandbox::{Options as SandboxOptions, Sandbox, manifests};
 use serde_json::Value;
 
-use super::{Builds, Cluster, Options, Parts, Secrets};
+use super::{BuildsMode, Cluster, Options, NamespaceResources, SecretsMode};
 use crate::bridge::snapshot::Namespace;
 
 /// A sandbox with the namespace `myproj`, settled, and a runtime to call it from.
@@ -91,10 +91,10 @@ impl Stage {
         name: &str,
         known: Option<Namespace>,
         secret_of: fn(&str) -> String,
-        secrets: Secrets,
-    ) -> Parts {
+        secrets: SecretsMode,
+    ) -> NamespaceResources {
         self.run(async {
-            let parts = cluster.namespace_parts(name, known, secrets, Builds::Leave).await;
+            let parts = cluster.namespace_parts(name, known, secrets, BuildsMode::Leave).await;
             cluster.complete_secrets(parts, secret_of).await
         })
     }

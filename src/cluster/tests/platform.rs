@@ -1,11 +1,11 @@
 use sandbox::traffic::Fault;
 
 use super::Stage;
-use crate::bridge::snapshot::UnreadKind;
-use crate::cluster::Right;
+use crate::bridge::snapshot::ReadErrorKind;
+use crate::cluster::ResourceAttributes;
 
-fn right(verb: &'static str, group: &'static str, resource: &'static str) -> Right {
-    Right { verb, group, resource, namespace: None, name: None }
+fn right(verb: &'static str, group: &'static str, resource: &'static str) -> ResourceAttributes {
+    ResourceAttributes { verb, group, resource, namespace: None, name: None }
 }
 
 #[test]
@@ -36,15 +36,15 @@ fn a_question_that_is_not_answered_is_no_refusal() {
     stage.openshift().expire_tokens();
     let unread = stage.run(cluster.lacking(&[right("list", "", "namespaces")])).unwrap_err();
     assert_eq!(unread.call, "find out whether the user may list namespaces");
-    assert_eq!(unread.kind, UnreadKind::Failed);
+    assert_eq!(unread.kind, ReadErrorKind::Failed);
 }
 
 #[test]
 fn a_right_reads_as_a_person_would_say_it() {
     let subscriptions = right("create", "operators.coreos.com", "subscriptions");
-    let in_namespace = Right { namespace: Some("openshift-operators".into()), ..subscriptions };
+    let in_namespace = ResourceAttributes { namespace: Some("openshift-operators".into()), ..subscriptions };
     assert_eq!(in_namespace.to_string(), "create subscriptions.operators.coreos.com in namespace openshift-operators");
-    let named = Right { name: Some("cluster".into()), ..right("patch", "config.openshift.io", "images") };
+    let named = ResourceAttributes { name: Some("cluster".into()), ..right("patch", "config.openshift.io", "images") };
     assert_eq!(named.to_string(), "patch images.config.openshift.io cluster");
     assert_eq!(right("list", "", "secrets").to_string(), "list secrets");
 }

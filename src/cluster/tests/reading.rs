@@ -2,8 +2,8 @@ use sandbox::traffic::Fault;
 use serde_json::json;
 
 use super::{Stage, secret_of};
-use crate::bridge::snapshot::{Namespace, Secret, UnreadKind};
-use crate::cluster::{Builds, Secrets};
+use crate::bridge::snapshot::{Namespace, Secret, ReadErrorKind};
+use crate::cluster::{BuildsMode, SecretsMode};
 
 fn login_secret(namespace: &str, name: &str) -> serde_json::Value {
     json!({
@@ -22,7 +22,7 @@ fn a_fresh_namespace_that_is_known_takes_two_calls() {
     let stage = Stage::new();
     let cluster = stage.cluster("admin");
     let known = Some(Namespace { uid: "u".into(), ..Namespace::default() });
-    let parts = stage.parts(&cluster, "myproj", known.clone(), secret_of, Secrets::IfReferenced);
+    let parts = stage.parts(&cluster, "myproj", known.clone(), secret_of, SecretsMode::IfReferenced);
     assert_eq!(stage.requests(), ["list imagestreams", "list serviceaccounts"]);
     assert_eq!((parts.namespace, parts.secrets.unwrap().unwrap().len()), (Ok(known), 0));
 }
@@ -35,7 +35,7 @@ fn a_reference_to_one_of_ours_makes_the_secrets_worth_a_call() {
         account["imagePullSecrets"].as_array_mut().unwrap().push(json!({ "name": "builder-quay-openshift" }));
     });
     let cluster = stage.cluster("admin");
-    let parts = stage.parts(&cluster, "myproj", None, secret_of, Secrets::IfReferenced);
+    let parts = stage.parts(&cluster, "myproj", None, secret_of, SecretsMode::IfReferenced);
     assert_eq!(names(&parts.secrets.unwrap().unwrap()), ["builder-quay-openshift"]);
 }
 
@@ -50,7 +50,7 @@ fn a_secret_of_the_wrong_type_is_found_by_name() {
     });
     stage.openshift().create(login_secret("myproj", "deployer-quay-openshift"));
     let cluster = stage.cluster("admin");
-    let parts = stage.parts(&cluster, "myproj", None, secret_of, Secrets::Always);
+    let parts = stage.parts(&cluster, "myproj", None, secret_of, SecretsMode::Always);
     let secrets = parts.secrets.unwrap().unwrap();
     let wrong = secrets.iter().find(|secret| secret.name == "builder-quay-openshift").unwrap();
     assert_eq!((secrets.len(), wrong.kind.as_str()), (2, "Opaque"));
@@ -62,7 +62,7 @@ fn a_name_that_no_object_can_have_is_not_asked_for() {
     let stage = Stage::new();
     let cluster = stage.cluster("admin");
     let impossible = |account: &str| format!("{account}-quay-Prod_1");
-    let parts = stage.parts(&cluster, "myproj", None, impossible, Secrets::Always);
+    let parts = stage.parts(&cluster, "myproj", None, impossible, SecretsMode::Always);
     assert_eq!(parts.secrets.unwrap().unwrap().len(), 0);
     assert_eq!(stage.openshift().traffic().count("get secrets"), 0);
 }
@@ -74,7 +74,7 @@ fn everything_is_read_in_pages_and_sorted_by_namespace() {
         stage.openshift().put(login_secret(if number % 2 == 0 { "even" } else { "odd" }, &format!("s{number}")));
     }
     let cluster = stage.cluster("admin");
-    let mut all = stage.run(cluster.all_parts(Builds::Read));
+    let mut all = stage.run(cluster.all_parts(BuildsMode::Read));
     assert_eq!(stage.openshift().traffic().count("list secrets"), 3);
     let requests = stage.openshift().traffic().entries();
     assert!(requests.iter().all(|entry| entry.path.contains("limit=500") && !entry.path.contains("resourceVersion")));
@@ -89,10 +89,10 @@ fn everything_is_read_in_pages_and_sorted_by_namespace() {
 fn what_may_not_be_read_of_all_is_unknown_of_each() {
     let stage = Stage::new();
     let cluster = stage.cluster("dev");
-    let mut all = stage.run(cluster.all_parts(Builds::Read));
+    let mut all = stage.run(cluster.all_parts(BuildsMode::Read));
     let parts = all.take("myproj", Namespace::default());
     assert_eq!(parts.secrets.unwrap().unwrap_err().call, "list secrets in all namespaces");
-    assert_eq!(parts.service_accounts.unwrap_err().kind, UnreadKind::Forbidden);
+    assert_eq!(parts.service_accounts.unwrap_err().kind, ReadErrorKind::Forbidden);
     assert!(all.take("other", Namespace::default()).image_streams.is_err());
 }
 
@@ -107,7 +107,7 @@ fn starts_a_list_over_whose_version_is_forgotten() {
     let traffic = stage.openshift().traffic();
     traffic.fault(Fault::on("GET", "/serviceaccounts").nth(1).status(200).body(first));
     traffic.fault(Fault::on("GET", "/serviceaccounts").nth(2).status(410).body(expired));
-    let parts = stage.parts(&cluster, "myproj", None, secret_of, Secrets::IfReferenced);
+    let parts = stage.parts(&cluster, "myproj", None, secret_of, SecretsMode::IfReferenced);
     let mut names: Vec<_> = parts.service_accounts.unwrap().into_iter().map(|account| account.name).collect();
     names.sort();
     assert_eq!(names, ["builder", "default", "deployer"]);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Stage;
 use crate::bridge::change::ScopeEdit;
-use crate::bridge::dockerconfig::{Entry, Place};
+use crate::bridge::dockerconfig::{AuthEntry, RegistryScope};
 use crate::bridge::snapshot::{Login, Secret};
 use crate::cluster::{Cluster, ClusterError};
 
@@ -23,8 +23,8 @@ fn login(password: &str) -> Login {
     Login { username: "a".into(), password: password.into() }
 }
 
-fn entry(login: &Login) -> Entry<'_> {
-    Entry { place: Place { host: "q", organization: "o" }, login }
+fn entry(login: &Login) -> AuthEntry<'_> {
+    AuthEntry { place: RegistryScope { host: "q", organization: "o" }, login }
 }
 
 fn secret(kind: &str, text: &str) -> Value {

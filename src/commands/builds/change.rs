@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::changes::{ChangeSet, finish};
-use super::super::{Context, refuse_missing};
+use super::super::{CommandContext, refuse_missing};
 use super::{look, which};
 use crate::bridge::builds::Destination;
 use crate::bridge::change::Change;
@@ -14,37 +14,37 @@ use crate::cli::BuildConfigs;
 use crate::error::{Error, ExitStatus};
 use crate::report::ChangeReport;
 use crate::session;
-use crate::session::gather::{Judged, Which};
+use crate::session::gather::{NamespaceAssessment, NamespaceSelector};
 use crate::session::settings::Settings;
 use crate::ui::printable_line;
 
 /// Which way the BuildConfigs go.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Direction {
     /// They push to Quay by themselves.
     ToQuay,
     /// They push where they did before.
     Back,
 }
 
-impl Way {
+impl Direction {
     fn command(self) -> &'static str {
         match self {
-            Way::ToQuay => "builds rewrite",
-            Way::Back => "builds restore",
+            Direction::ToQuay => "builds rewrite",
+            Direction::Back => "builds restore",
         }
     }
 }
 
-pub(super) async fn run(context: &Context<'_>, configs: &BuildConfigs, way: Way) -> Result<ExitStatus, Error> {
+pub(super) async fn run(context: &CommandContext<'_>, configs: &BuildConfigs, way: Direction) -> Result<ExitStatus, Error> {
     let global = context.global;
     let settings = Settings::read(global)?;
     let cluster = session::connect(global).await?;
     let which = which(context, configs.all_namespaces, &cluster)?;
     let (session, all) = look(context, &cluster, settings, &which, |target, judged| {
         let plan = match way {
-            Way::ToQuay => plan::rewrite_builds(&judged.subject(target), &configs.build_configs),
-            Way::Back => plan::restore_builds(&judged.subject(target), &configs.build_configs),
+            Direction::ToQuay => plan::rewrite_builds(&judged.subject(target), &configs.build_configs),
+            Direction::Back => plan::restore_builds(&judged.subject(target), &configs.build_configs),
         };
         (judged, plan)
     })
@@ -56,8 +56,8 @@ pub(super) async fn run(context: &Context<'_>, configs: &BuildConfigs, way: Way)
         insist_on_names(&judged, &configs.build_configs)?;
         // Of all namespaces, only those that have something to do with Quay are worth a word.
         let BuildsPlan { plan, left: untouched } = plan;
-        let is_meant = !matches!(which, Which::All) || judged.scope.is_in();
-        if is_meant || way == Way::Back {
+        let is_meant = !matches!(which, NamespaceSelector::All) || judged.scope.is_in();
+        if is_meant || way == Direction::Back {
             left.extend(untouched);
             set.add(judged, vec![], plan);
         }
@@ -72,7 +72,7 @@ pub(super) async fn run(context: &Context<'_>, configs: &BuildConfigs, way: Way)
     let format = set.confirm(context, &session, configs.changing)?;
     let entries = set.apply(context, &session, session.settings()?).await;
     let status = set.refused_or(finish(context, &report(false, entries, &set), format)?);
-    if way == Way::ToQuay && set.len() > 0 {
+    if way == Direction::ToQuay && set.len() > 0 {
         context
             .ui
             .status("Nothing imports what such builds push. Once they are complete, this does (with --scheduled for good):");
@@ -101,7 +101,7 @@ fn imports(program: &str, set: &ChangeSet, integration: &Integration) -> Vec<Str
 }
 
 /// A name that nothing has is a mistake, which shall not pass for nothing to do.
-fn insist_on_names(judged: &Judged, names: &[String]) -> Result<(), Error> {
+fn insist_on_names(judged: &NamespaceAssessment, names: &[String]) -> Result<(), Error> {
     let snapshot = &judged.snapshot;
     let Some(missing) = names.iter().find(|name| snapshot.build_config(name).is_none()) else { return Ok(()) };
     match &snapshot.build_configs {

@@ -4,19 +4,19 @@ mod change;
 
 use std::collections::BTreeMap;
 
-use super::{Context, refuse_missing};
+use super::{CommandContext, refuse_missing};
 use crate::bridge::checks;
-use crate::bridge::finding::{Code, Finding, Level};
+use crate::bridge::finding::{Code, Finding, Severity};
 use crate::bridge::scope::Scope;
 use crate::cli::{self, Builds, BuildsCommand};
 use crate::cluster::Cluster;
 use crate::error::{Error, ExitStatus};
 use crate::report::{BuildConfigReport, BuildsReport, ShipwrightReport};
-use crate::session::gather::{self, Judged, Look, Which};
+use crate::session::gather::{self, NamespaceAssessment, ReadOptions, NamespaceSelector};
 use crate::session::settings::Settings;
-use crate::session::{self, Session, Target};
+use crate::session::{self, App, QuayConnection};
 
-pub(super) async fn run(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error> {
+pub(super) async fn run(context: &CommandContext<'_>, args: &Builds) -> Result<ExitStatus, Error> {
     if let (true, Some(command)) = (args.all_namespaces, &args.command) {
         let name = command.name();
         return Err(Error::new(format!("-A of `builds` is for the list: `{name}` has its own"))
@@ -24,18 +24,18 @@ pub(super) async fn run(context: &Context<'_>, args: &Builds) -> Result<ExitStat
     }
     match &args.command {
         None => list(context, args).await,
-        Some(BuildsCommand::Rewrite(configs)) => change::run(context, configs, change::Way::ToQuay).await,
-        Some(BuildsCommand::Restore(configs)) => change::run(context, configs, change::Way::Back).await,
+        Some(BuildsCommand::Rewrite(configs)) => change::run(context, configs, change::Direction::ToQuay).await,
+        Some(BuildsCommand::Restore(configs)) => change::run(context, configs, change::Direction::Back).await,
     }
 }
 
-async fn list(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error> {
+async fn list(context: &CommandContext<'_>, args: &Builds) -> Result<ExitStatus, Error> {
     let global = context.global;
     let settings = Settings::read(global)?;
     let cluster = session::connect(global).await?;
     let which = which(context, args.all_namespaces, &cluster)?;
     let namespace = match &which {
-        Which::Named(names) => names.first().map(String::as_str),
+        NamespaceSelector::Named(names) => names.first().map(String::as_str),
         _ => None,
     };
     let (look, shipwright) =
@@ -49,7 +49,7 @@ async fn list(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error>
     let mut images = Vec::new();
     let mut unread = Vec::new();
     // The platform's own namespaces are listed only where they are named.
-    for judged in all.iter().filter(|judged| !matches!(which, Which::All) || judged.scope != Scope::BuiltIn) {
+    for judged in all.iter().filter(|judged| !matches!(which, NamespaceSelector::All) || judged.scope != Scope::BuiltIn) {
         refuse_missing(&judged.snapshot.name, &judged.snapshot.namespace)?;
         let subject = judged.subject(target);
         let found = judged.snapshot.build_configs.iter().flatten();
@@ -65,7 +65,7 @@ async fn list(context: &Context<'_>, args: &Builds) -> Result<ExitStatus, Error>
     }
     let report = BuildsReport::new(context.invocation, &which.to_string(), configs, images, findings, unread);
     context.ui.out(&report.render(global.output, &context.style())?)?;
-    Ok(match report.findings.iter().any(|finding| finding.level == Level::Error) {
+    Ok(match report.findings.iter().any(|finding| finding.level == Severity::Error) {
         _ if !report.unread.is_empty() => ExitStatus::Failure,
         true => ExitStatus::Findings,
         false => ExitStatus::Success,
@@ -82,26 +82,26 @@ fn is_about_builds(finding: &Finding) -> bool {
 }
 
 /// Which namespaces are meant.
-fn which(context: &Context, all_namespaces: bool, cluster: &Cluster) -> Result<Which, Error> {
-    let target = cli::Target { namespaces: vec![], all_namespaces, selector: None };
-    Which::of(&target, context.global, cluster)
+fn which(context: &CommandContext, all_namespaces: bool, cluster: &Cluster) -> Result<NamespaceSelector, Error> {
+    let target = cli::TargetArgs { namespaces: vec![], all_namespaces, selector: None };
+    NamespaceSelector::of(&target, context.global, cluster)
 }
 
 /// What the cluster holds for the namespaces, judged; Quay is not asked. `each` takes what it needs.
 async fn look<T>(
-    context: &Context<'_>,
+    context: &CommandContext<'_>,
     cluster: &Cluster,
     settings: Settings,
-    which: &Which,
-    each: impl Fn(&Target, Judged) -> T,
-) -> Result<(Session, Vec<T>), Error> {
+    which: &NamespaceSelector,
+    each: impl Fn(&QuayConnection, NamespaceAssessment) -> T,
+) -> Result<(App, Vec<T>), Error> {
     let parallel = usize::from(context.global.parallel);
     let (session, (parts, rewriters)) = tokio::join!(
-        Session::open(context.ui, context.global, cluster.clone(), settings),
+        App::open(context.ui, context.global, cluster.clone(), settings),
         gather::parts_and_rewriters(cluster, which, parallel),
     );
     let session = session?.with_rewriters(rewriters);
-    let look = Look { quay: None, tags: false, probe: false, beyond_scope: true };
+    let look = ReadOptions { quay: None, tags: false, probe: false, beyond_scope: true };
     let target = session.settings()?;
     let all = session.judge_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| each(target, judged)).await;
     Ok((session, all))

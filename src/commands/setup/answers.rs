@@ -6,16 +6,16 @@ use secrecy::SecretString;
 
 use crate::bridge::integration::Source;
 use crate::bridge::names::QuayUrl;
-use crate::cli::{self, Global};
+use crate::cli::{self, GlobalArgs};
 use crate::error::Error;
 use crate::session::settings::{self, Settings};
-use crate::setup::{Answers, Application, Bridge, Login, TokenFrom};
+use crate::setup::{SetupOptions, Application, ControllerKind, Login, TokenSource};
 
 /// Reads the answers, and the warnings to print about them.
 ///
 /// # Errors
 /// For what cannot be used, before anything is connected to.
-pub(super) fn read(global: &Global, args: &cli::Setup) -> Result<(Answers, Vec<String>), Error> {
+pub(super) fn read(global: &GlobalArgs, args: &cli::Setup) -> Result<(SetupOptions, Vec<String>), Error> {
     let uses_stdin = |file: &Option<std::path::PathBuf>| file.as_deref().is_some_and(|file| file.as_os_str() == "-");
     if uses_stdin(&global.quay_token_file) && uses_stdin(&args.token.quay_password_file) {
         return Err(Error::new("the token and the password cannot both be read from stdin"));
@@ -27,7 +27,7 @@ pub(super) fn read(global: &Global, args: &cli::Setup) -> Result<(Answers, Vec<S
         password: password(args.token.quay_password_file.as_deref())?,
         first_user_email: said(&args.token.first_user_email),
     };
-    let answers = Answers {
+    let answers = SetupOptions {
         url,
         ca: settings.ca,
         insecure: settings.given.insecure,
@@ -41,7 +41,7 @@ pub(super) fn read(global: &Global, args: &cli::Setup) -> Result<(Answers, Vec<S
             scopes: args.token.scopes,
             expiry: args.token.token_expiry,
         },
-        bridge: if args.operator.without_operator { Some(Bridge::None) } else { args.operator.bridge },
+        bridge: if args.operator.without_operator { Some(ControllerKind::None) } else { args.operator.bridge },
         bridge_image: said(&args.operator.bridge_image),
         take_over: args.operator.take_over,
         catalog: said(&args.operator.operator_catalog),
@@ -65,17 +65,17 @@ pub(super) fn read(global: &Global, args: &cli::Setup) -> Result<(Answers, Vec<S
 }
 
 /// Where the token comes from. What is typed goes before what somebody has exported once.
-fn token(args: &cli::Setup, given: Option<SecretString>, source: Option<&Source>, login: &Login) -> Option<TokenFrom> {
+fn token(args: &cli::Setup, given: Option<SecretString>, source: Option<&Source>, login: &Login) -> Option<TokenSource> {
     if let (Some(token), Some(Source::Flag(_))) = (&given, source) {
-        return Some(TokenFrom::Given(token.clone()));
+        return Some(TokenSource::Given(token.clone()));
     }
     if args.token.browser {
-        return Some(TokenFrom::Browser);
+        return Some(TokenSource::Browser);
     }
     if let (Some(user), Some(password)) = (login.user.clone(), login.password.clone()) {
-        return Some(TokenFrom::SignIn { user, password, first_user_email: login.first_user_email.clone() });
+        return Some(TokenSource::SignIn { user, password, first_user_email: login.first_user_email.clone() });
     }
-    given.map(TokenFrom::Given)
+    given.map(TokenSource::Given)
 }
 
 /// An answer; an empty variable is none.

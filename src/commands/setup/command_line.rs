@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::bridge::shell::quoted;
-use crate::cli::Global;
-use crate::commands::Context;
+use crate::cli::GlobalArgs;
+use crate::commands::CommandContext;
 use crate::setup::{
-    Answers, Application, Approval, Bridge, CLUSTER_ID, NodeTrust, Scopes, Setup, TOKEN_APPLICATION, TOKEN_ORGANIZATION,
-    TokenFrom,
+    SetupOptions, Application, Approval, ControllerKind, CLUSTER_ID, NodeTrust, TokenScopes, SetupSession, TOKEN_APPLICATION, TOKEN_ORGANIZATION,
+    TokenSource,
 };
 
 /// The defaults of `--request-timeout`, `--operator-wait` and `--parallel`.
@@ -17,8 +17,8 @@ const PARALLEL: u16 = 8;
 
 /// The command line, without any secret: where one is needed, a file stands. Every field is named, so that the compiler
 /// asks about a new one.
-pub(super) fn of(context: &Context<'_>, setup: &Setup) -> String {
-    let Global {
+pub(super) fn of(context: &CommandContext<'_>, setup: &SetupSession) -> String {
+    let GlobalArgs {
         kubeconfig,
         context: _,
         cluster,
@@ -41,7 +41,7 @@ pub(super) fn of(context: &Context<'_>, setup: &Setup) -> String {
         verbose: _,
         no_input: _,
     } = context.global;
-    let Answers {
+    let SetupOptions {
         url: _,
         ca,
         insecure,
@@ -93,15 +93,15 @@ pub(super) fn of(context: &Context<'_>, setup: &Setup) -> String {
         add("--quay-ca-file", "FILE");
     }
     match token {
-        Some(TokenFrom::SignIn { user, first_user_email, .. }) => {
+        Some(TokenSource::SignIn { user, first_user_email, .. }) => {
             add("--quay-username", user);
             add("--quay-password-file", "FILE");
             if let Some(address) = first_user_email {
                 add("--first-user-email", address);
             }
         }
-        Some(TokenFrom::Given(_)) => add("--quay-token-file", "FILE"),
-        Some(TokenFrom::Browser | TokenFrom::Later) | None => {}
+        Some(TokenSource::Given(_)) => add("--quay-token-file", "FILE"),
+        Some(TokenSource::Browser | TokenSource::Later) | None => {}
     }
     let expiry = expiry.map(time);
     let request_timeout = (*request_timeout != REQUEST_TIMEOUT).then(|| time(*request_timeout));
@@ -114,7 +114,7 @@ pub(super) fn of(context: &Context<'_>, setup: &Setup) -> String {
         ("--token-organization", unusual(organization, TOKEN_ORGANIZATION)),
         ("--token-application", unusual(name, TOKEN_APPLICATION)),
         ("--token-expiry", expiry.as_deref()),
-        ("--bridge", bridge.map(Bridge::as_str)),
+        ("--bridge", bridge.map(ControllerKind::as_str)),
         ("--bridge-image", bridge_image.as_deref()),
         ("--operator-catalog", catalog.as_deref()),
         ("--operator-channel", channel.as_deref()),
@@ -123,7 +123,7 @@ pub(super) fn of(context: &Context<'_>, setup: &Setup) -> String {
         ("--secret-name", secret_name.as_deref()),
         ("--secret-namespace", secret_namespace.as_deref()),
         ("--secret-key", secret_key.as_deref()),
-        ("--scopes", (*scopes == Scopes::Least).then_some("least")),
+        ("--scopes", (*scopes == TokenScopes::Least).then_some("least")),
         ("--cluster-id", Some(cluster_id)),
         ("--node-trust", node_trust.map(node_trust_word)),
         ("--request-timeout", request_timeout.as_deref()),
@@ -149,7 +149,7 @@ pub(super) fn of(context: &Context<'_>, setup: &Setup) -> String {
         ("--replace-token", *replace_token == Some(true)),
         ("--take-over", *take_over),
         ("--adopt", *adopt),
-        ("--browser", matches!(token, Some(TokenFrom::Browser))),
+        ("--browser", matches!(token, Some(TokenSource::Browser))),
         ("--no-browser", !opens_browser),
     ];
     words.extend(switches.into_iter().filter(|(_, is_on)| *is_on).map(|(flag, _)| flag.to_owned()));

@@ -8,13 +8,13 @@ pub(super) mod teardown;
 mod wizard;
 
 use crate::cli;
-use crate::commands::Context;
+use crate::commands::CommandContext;
 use crate::error::{Error, ExitStatus};
 use crate::report::{Format, SetupReport, StepReport, StepState};
 use crate::session;
-use crate::setup::{Connection, Obstacle, Plan, Setup, Step};
+use crate::setup::{Connection, Blocker, StepPlan, SetupSession, SetupStep};
 
-pub(super) async fn run(context: &Context<'_>, args: &cli::Setup) -> Result<ExitStatus, Error> {
+pub(super) async fn run(context: &CommandContext<'_>, args: &cli::Setup) -> Result<ExitStatus, Error> {
     let is_asked = !args.check && !args.changing.dry_run && !args.changing.yes;
     if is_asked && !context.ui.can_prompt() {
         return Err(Error::new("the set-up cannot ask without a terminal")
@@ -24,7 +24,7 @@ pub(super) async fn run(context: &Context<'_>, args: &cli::Setup) -> Result<Exit
     let (answers, warnings) = answers::read(context.global, args)?;
     warnings.iter().for_each(|warning| context.ui.warn(warning));
     let cluster = session::connect(context.global).await?;
-    let mut setup = Setup::new(cluster, answers, connection(context.global), context.ui.teller());
+    let mut setup = SetupSession::new(cluster, answers, connection(context.global), context.ui.teller());
     setup.find_all().await;
     if is_asked {
         return wizard::run(context, setup).await;
@@ -38,13 +38,13 @@ pub(super) async fn run(context: &Context<'_>, args: &cli::Setup) -> Result<Exit
     script::run(context, setup).await
 }
 
-fn connection(global: &cli::Global) -> Connection {
+fn connection(global: &cli::GlobalArgs) -> Connection {
     Connection { parallel: usize::from(global.parallel), timeout: session::timeout(global) }
 }
 
 /// Carries out a step's plan and looks whether it worked. A failure ends the step, not the program: what was done before
 /// it stays, and the next run goes on from there.
-async fn carry_out(context: &Context<'_>, setup: &mut Setup, step: Step, plan: &Plan) -> StepReport {
+async fn carry_out(context: &CommandContext<'_>, setup: &mut SetupSession, step: SetupStep, plan: &StepPlan) -> StepReport {
     let mut report = plan.report(step);
     if report.state != StepState::Planned {
         return report;
@@ -76,12 +76,12 @@ async fn carry_out(context: &Context<'_>, setup: &mut Setup, step: Step, plan: &
 }
 
 /// Whether a step cannot be left behind.
-fn is_obstacle(plan: &Plan) -> bool {
-    matches!(plan.obstacle, Some(Obstacle::Blocked { .. } | Obstacle::Needs(_)))
+fn is_obstacle(plan: &StepPlan) -> bool {
+    matches!(plan.obstacle, Some(Blocker::Blocked { .. } | Blocker::Needs(_)))
 }
 
 /// Prints the report; how the command ended.
-fn finish(context: &Context<'_>, report: &SetupReport, format: Format) -> Result<ExitStatus, Error> {
+fn finish(context: &CommandContext<'_>, report: &SetupReport, format: Format) -> Result<ExitStatus, Error> {
     context.ui.out(&report.render(format, &context.style())?)?;
     Ok(outcome(report))
 }

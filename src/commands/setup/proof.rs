@@ -2,25 +2,25 @@
 
 use std::time::Duration;
 
-use crate::bridge::finding::Level;
+use crate::bridge::finding::Severity;
 use crate::bridge::names;
 use crate::bridge::scope::is_built_in;
-use crate::cli::{Changing, Link, Target};
-use crate::commands::{Context, link, status};
+use crate::cli::{ChangeArgs, Link, TargetArgs};
+use crate::commands::{CommandContext, link, status};
 use crate::error::Error;
-use crate::report::{ChangeState, FactReport, StatusReport, StepReport, StepState};
+use crate::report::{ChangeState, NoteReport, StatusReport, StepReport, StepState};
 use crate::session;
 use crate::session::settings::Settings;
-use crate::setup::{self, Setup};
+use crate::setup::{self, SetupSession};
 
 /// Its name for people.
 pub(super) const TITLE: &str = "First namespaces";
 
 /// How long is waited for service accounts that are still to appear.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LINK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What came of it.
-pub(super) struct Proof {
+pub(super) struct FirstNamespaces {
     /// The step.
     pub step: StepReport,
     /// The namespaces' status, where there are any.
@@ -28,7 +28,7 @@ pub(super) struct Proof {
 }
 
 /// Asks which namespaces to link, unless that was said. The one that the person works in is offered.
-pub(super) fn ask(context: &Context<'_>, setup: &mut Setup) -> Result<(), Error> {
+pub(super) fn ask(context: &CommandContext<'_>, setup: &mut SetupSession) -> Result<(), Error> {
     if setup.answers.link.is_some() {
         return Ok(());
     }
@@ -45,7 +45,7 @@ pub(super) fn ask(context: &Context<'_>, setup: &mut Setup) -> Result<(), Error>
 ///
 /// # Errors
 /// For a namespace that is not there, or that nobody links by accident.
-pub(super) fn refuse_impossible(setup: &Setup) -> Result<(), Error> {
+pub(super) fn refuse_impossible(setup: &SetupSession) -> Result<(), Error> {
     for name in setup.answers.link.iter().flatten() {
         names::kubernetes_name(name)
             .map_err(|problem| Error::new(format!("--link: no namespace can be called that: {problem}")))?;
@@ -61,7 +61,7 @@ pub(super) fn refuse_impossible(setup: &Setup) -> Result<(), Error> {
 }
 
 /// The step before anything is done.
-pub(super) fn planned(setup: &Setup) -> StepReport {
+pub(super) fn planned(setup: &SetupSession) -> StepReport {
     match setup.answers.link.as_deref() {
         None | Some([]) => report(StepState::Skipped, Some("no namespaces were named: --link NAMESPACE".into()), vec![]),
         Some(names) => {
@@ -70,29 +70,29 @@ pub(super) fn planned(setup: &Setup) -> StepReport {
                 names.join(", "),
                 names.join(" ")
             );
-            report(StepState::Planned, None, vec![FactReport { level: Level::Info, text }])
+            report(StepState::Planned, None, vec![NoteReport { level: Severity::Info, text }])
         }
     }
 }
 
 /// Links the namespaces that were named and looks at them. The registry is asked too what the new logins may do, but
 /// only if something is new: it costs Quay a request for each of them.
-pub(super) async fn run(context: &Context<'_>, setup: &Setup, before: &[StepReport]) -> Result<Proof, Error> {
-    let without_status = |step| Ok(Proof { step, status: None });
+pub(super) async fn run(context: &CommandContext<'_>, setup: &SetupSession, before: &[StepReport]) -> Result<FirstNamespaces, Error> {
+    let without_status = |step| Ok(FirstNamespaces { step, status: None });
     if before.iter().any(|step| matches!(step.state, StepState::Failed | StepState::NotReached)) {
         return without_status(planned(setup).not_reached());
     }
     let Some(namespaces) = setup.answers.link.clone().filter(|names| !names.is_empty()) else {
         return without_status(planned(setup));
     };
-    let target = Target { namespaces, all_namespaces: false, selector: None };
+    let target = TargetArgs { namespaces, all_namespaces: false, selector: None };
     let args = Link {
         target,
         service_accounts: vec![],
         adopt: setup.answers.adopt,
         force: false,
-        wait: PATIENCE,
-        changing: Changing { dry_run: false, yes: true },
+        wait: LINK_TIMEOUT,
+        changing: ChangeArgs { dry_run: false, yes: true },
     };
     let was_set_up = before.iter().all(|step| step.state != StepState::Done);
     // Where nothing was left to do before, that may be so here too; a look tells at half the cost.
@@ -101,7 +101,7 @@ pub(super) async fn run(context: &Context<'_>, setup: &Setup, before: &[StepRepo
         && status.ok
         && status.summary.ok == status.summary.namespaces
     {
-        return Ok(Proof { step: report(StepState::AlreadyDone, None, answer(&status)), status: Some(status) });
+        return Ok(FirstNamespaces { step: report(StepState::AlreadyDone, None, answer(&status)), status: Some(status) });
     }
     let linked = match link::link(context, &setup.cluster, Settings::none(), &args).await {
         Ok(linked) => linked,
@@ -121,18 +121,18 @@ pub(super) async fn run(context: &Context<'_>, setup: &Setup, before: &[StepRepo
         (true, false) => StepState::AlreadyDone,
     };
     let reason = (!linked.ok).then(|| linked.verdict.clone());
-    Ok(Proof { step: StepReport { changes: linked.changes, ..report(state, reason, answer(&status)) }, status: Some(status) })
+    Ok(FirstNamespaces { step: StepReport { changes: linked.changes, ..report(state, reason, answer(&status)) }, status: Some(status) })
 }
 
 /// The last line of a status, with the level of the worst that was found.
-fn answer(status: &StatusReport) -> Vec<FactReport> {
+fn answer(status: &StatusReport) -> Vec<NoteReport> {
     let level = match status.worst() {
-        Level::Info => Level::Ok,
+        Severity::Info => Severity::Ok,
         worst => worst,
     };
-    vec![FactReport { level, text: status.verdict.clone() }]
+    vec![NoteReport { level, text: status.verdict.clone() }]
 }
 
-fn report(state: StepState, reason: Option<String>, facts: Vec<FactReport>) -> StepReport {
+fn report(state: StepState, reason: Option<String>, facts: Vec<NoteReport>) -> StepReport {
     StepReport { step: "proof", title: TITLE, state, reason, hints: vec![], facts, changes: vec![] }
 }

@@ -2,14 +2,14 @@
 
 use super::{carry_out, command_line, finish, is_obstacle, proof};
 use crate::cli;
-use crate::commands::Context;
+use crate::commands::CommandContext;
 use crate::error::{Error, ExitStatus};
 use crate::report::{Format, SetupReport, StepReport, StepState};
-use crate::setup::{self, NodeTrust, Obstacle, Plan, Setup, Step, TokenFrom};
+use crate::setup::{self, NodeTrust, Blocker, StepPlan, SetupSession, SetupStep, TokenSource};
 use crate::ui::printable;
 
 /// Does all of it.
-pub(super) async fn run(context: &Context<'_>, mut setup: Setup) -> Result<ExitStatus, Error> {
+pub(super) async fn run(context: &CommandContext<'_>, mut setup: SetupSession) -> Result<ExitStatus, Error> {
     proof::refuse_impossible(&setup)?;
     let plans = plans(&setup);
     refuse_missing(&plans)?;
@@ -25,7 +25,7 @@ pub(super) async fn run(context: &Context<'_>, mut setup: Setup) -> Result<ExitS
         return Ok(ExitStatus::Failure);
     }
     let mut steps: Vec<StepReport> = Vec::new();
-    for step in Step::ALL {
+    for step in SetupStep::ALL {
         let plan = setup.plan(step);
         let has_failed = steps.iter().any(|step| step.state == StepState::Failed);
         steps.push(if has_failed { plan.report(step).not_reached() } else { carry_out(context, &mut setup, step, &plan).await });
@@ -39,11 +39,11 @@ pub(super) async fn run(context: &Context<'_>, mut setup: Setup) -> Result<ExitS
 }
 
 /// Shows what would be done.
-pub(super) fn dry_run(context: &Context<'_>, mut setup: Setup, args: &cli::Setup) -> Result<ExitStatus, Error> {
-    if matches!(setup.plan(Step::Token).obstacle, Some(Obstacle::Needs(_))) {
-        setup.answers.token = Some(TokenFrom::Later);
+pub(super) fn dry_run(context: &CommandContext<'_>, mut setup: SetupSession, args: &cli::Setup) -> Result<ExitStatus, Error> {
+    if matches!(setup.plan(SetupStep::Token).obstacle, Some(Blocker::Needs(_))) {
+        setup.answers.token = Some(TokenSource::Later);
     }
-    if matches!(setup.plan(Step::Secret).obstacle, Some(Obstacle::Needs(_))) {
+    if matches!(setup.plan(SetupStep::Secret).obstacle, Some(Blocker::Needs(_))) {
         // What would be done is shown; only who does it has to say it.
         context.ui.warn("the Secret holds another token: without --dry-run, --replace-token is needed to replace it");
         setup.answers.replace_token = Some(true);
@@ -66,7 +66,7 @@ pub(super) fn dry_run(context: &Context<'_>, mut setup: Setup, args: &cli::Setup
 }
 
 /// Looks whether everything is done. Nodes that do not trust Quay are not, unless somebody says so.
-pub(super) fn check(context: &Context<'_>, mut setup: Setup) -> Result<ExitStatus, Error> {
+pub(super) fn check(context: &CommandContext<'_>, mut setup: SetupSession) -> Result<ExitStatus, Error> {
     setup.answers.node_trust.get_or_insert(NodeTrust::Apply);
     let setup = &setup;
     let steps = plans(setup).iter().map(|(step, plan)| plan.report(*step)).collect();
@@ -78,11 +78,11 @@ pub(super) fn check(context: &Context<'_>, mut setup: Setup) -> Result<ExitStatu
     Ok(if is_blind { ExitStatus::Failure } else { ended })
 }
 
-pub(super) fn plans(setup: &Setup) -> Vec<(Step, Plan)> {
-    Step::ALL.map(|step| (step, setup.plan(step))).into()
+pub(super) fn plans(setup: &SetupSession) -> Vec<(SetupStep, StepPlan)> {
+    SetupStep::ALL.map(|step| (step, setup.plan(step))).into()
 }
 
-fn report(context: &Context<'_>, setup: &Setup, dry_run: bool, steps: Vec<StepReport>) -> Result<SetupReport, Error> {
+fn report(context: &CommandContext<'_>, setup: &SetupSession, dry_run: bool, steps: Vec<StepReport>) -> Result<SetupReport, Error> {
     let mut report = SetupReport::new(context.program, "setup", dry_run, false, steps);
     report.namespaces = setup::preview(setup);
     if setup.answers.node_trust == Some(NodeTrust::Print) {
@@ -92,9 +92,9 @@ fn report(context: &Context<'_>, setup: &Setup, dry_run: bool, steps: Vec<StepRe
 }
 
 /// Objects that are incomplete are of no use to anybody.
-fn refuse_blocked(plans: &[(Step, Plan)]) -> Result<(), Error> {
+fn refuse_blocked(plans: &[(SetupStep, StepPlan)]) -> Result<(), Error> {
     let blocked = plans.iter().find_map(|(_, plan)| match &plan.obstacle {
-        Some(Obstacle::Blocked { reason, hints }) => Some((reason, hints)),
+        Some(Blocker::Blocked { reason, hints }) => Some((reason, hints)),
         _ => None,
     });
     match blocked {
@@ -104,11 +104,11 @@ fn refuse_blocked(plans: &[(Step, Plan)]) -> Result<(), Error> {
 }
 
 /// Everything that nobody has said, at once, with what was found about it: nobody can answer without.
-fn refuse_missing(plans: &[(Step, Plan)]) -> Result<(), Error> {
+fn refuse_missing(plans: &[(SetupStep, StepPlan)]) -> Result<(), Error> {
     let open: Vec<_> = plans
         .iter()
         .filter_map(|(_, plan)| match &plan.obstacle {
-            Some(Obstacle::Needs(needs)) => Some((plan, needs)),
+            Some(Blocker::Needs(needs)) => Some((plan, needs)),
             _ => None,
         })
         .collect();
@@ -125,7 +125,7 @@ fn refuse_missing(plans: &[(Step, Plan)]) -> Result<(), Error> {
 }
 
 /// Refuses to begin what the user may not finish.
-fn refuse_lacking(setup: &Setup, plans: &[(Step, Plan)]) -> Result<(), Error> {
+fn refuse_lacking(setup: &SetupSession, plans: &[(SetupStep, StepPlan)]) -> Result<(), Error> {
     let Ok(lacking) = setup.found.lacking.as_deref() else { return Ok(()) };
     let writes = plans.iter().any(|(_, plan)| plan.obstacle.is_none() && !plan.changes.is_empty());
     if lacking.is_empty() || !writes {

@@ -3,19 +3,19 @@
 use owo_colors::OwoColorize as _;
 
 use super::{carry_out, command_line, finish, is_obstacle, outcome, proof};
-use crate::commands::Context;
-use crate::error::{Error, ExitStatus, Stopped};
+use crate::commands::CommandContext;
+use crate::error::{Error, ExitStatus, Cancelled};
 use crate::report::{Format, SetupReport, StepReport, StepState};
-use crate::setup::{self, NodeTrust, Setup, Step};
+use crate::setup::{self, NodeTrust, SetupSession, SetupStep};
 
-pub(super) async fn run(context: &Context<'_>, mut setup: Setup) -> Result<ExitStatus, Error> {
+pub(super) async fn run(context: &CommandContext<'_>, mut setup: SetupSession) -> Result<ExitStatus, Error> {
     setup.is_asked = true;
     let mut steps = Vec::new();
-    for (place, step) in Step::ALL.into_iter().enumerate() {
+    for (place, step) in SetupStep::ALL.into_iter().enumerate() {
         headline(context, place + 1, step.title());
         steps.push(take(context, &mut setup, step).await?);
     }
-    headline(context, Step::ALL.len() + 1, proof::TITLE);
+    headline(context, SetupStep::ALL.len() + 1, proof::TITLE);
     proof::ask(context, &mut setup)?;
     let proof = proof::run(context, &setup, &steps).await?;
     context.ui.status(&without_changes(&proof.step).addressed(context.program).render(&context.style()));
@@ -36,13 +36,13 @@ pub(super) async fn run(context: &Context<'_>, mut setup: Setup) -> Result<ExitS
     Ok(outcome(&report))
 }
 
-fn headline(context: &Context<'_>, number: usize, title: &str) {
-    let number = format!("{number} of {}", Step::ALL.len() + 1);
+fn headline(context: &CommandContext<'_>, number: usize, title: &str) {
+    let number = format!("{number} of {}", SetupStep::ALL.len() + 1);
     context.ui.status(&format!("\n{} {}", number.dimmed(), title.bold()));
 }
 
 /// Goes through one step until it is done or the person leaves.
-async fn take(context: &Context<'_>, setup: &mut Setup, step: Step) -> Result<StepReport, Error> {
+async fn take(context: &CommandContext<'_>, setup: &mut SetupSession, step: SetupStep) -> Result<StepReport, Error> {
     // What was agreed to and failed for a wrong password alone.
     let mut agreed = None;
     loop {
@@ -58,7 +58,7 @@ async fn take(context: &Context<'_>, setup: &mut Setup, step: Step) -> Result<St
                 return Ok(report);
             }
             if !is_agreed && !context.ui.confirm(&format!("Do this {}?", place(setup, step)), true)? {
-                return Err(Stopped.into());
+                return Err(Cancelled.into());
             }
             let done = carry_out(context, setup, step, &plan).await;
             if done.state == StepState::Done {
@@ -73,7 +73,7 @@ async fn take(context: &Context<'_>, setup: &mut Setup, step: Step) -> Result<St
         if setup.asks_login_again() {
             agreed = Some(plan.changes);
         } else if !context.ui.confirm("Try again?", true)? {
-            return Err(Stopped.into());
+            return Err(Cancelled.into());
         }
         setup.forget(step);
         setup.find(step).await;
@@ -81,9 +81,9 @@ async fn take(context: &Context<'_>, setup: &mut Setup, step: Step) -> Result<St
 }
 
 /// Where a step writes. The first step has shown the server of the context.
-fn place(setup: &Setup, step: Step) -> String {
+fn place(setup: &SetupSession, step: SetupStep) -> String {
     match setup.url() {
-        Some(url) if step == Step::Token => format!("in Quay {}", url.host()),
+        Some(url) if step == SetupStep::Token => format!("in Quay {}", url.host()),
         _ => format!("in the cluster of context {}", setup.cluster.context()),
     }
 }

@@ -12,31 +12,31 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn lease(version: &str, holder: &str) -> Lease {
-    Lease { version: version.into(), holder: holder.into(), seconds: LASTS.as_secs(), transitions: 0 }
+    Lease { version: version.into(), holder: holder.into(), seconds: LEASE_DURATION.as_secs(), transitions: 0 }
 }
 
 #[test]
 fn a_lease_that_is_not_there_is_created_and_its_holder_leads() {
     let mut elector = Elector::new("a".into());
-    assert_eq!(elector.next(seconds(0)), Step::Read);
+    assert_eq!(elector.next(seconds(0)), ElectionState::Read);
     elector.saw(None, seconds(1));
-    let Step::Write(wanted) = elector.next(seconds(1)) else { unreachable!() };
+    let ElectionState::Write(wanted) = elector.next(seconds(1)) else { unreachable!() };
     assert_eq!((wanted.version.as_str(), wanted.holder.as_str(), wanted.transitions), ("", "a", 1));
     assert!(!elector.leads(seconds(1)));
     elector.wrote(Some(lease("1", "a")), seconds(1), seconds(2));
     assert!(elector.leads(seconds(2)));
-    assert!(!elector.leads(seconds(1) + WORKS), "from when the write was begun, not from its answer");
+    assert!(!elector.leads(seconds(1) + RENEW_DEADLINE), "from when the write was begun, not from its answer");
 }
 
 #[test]
 fn another_ones_lease_is_taken_when_it_was_not_written_for_as_long_as_it_lasts() {
     let mut elector = Elector::new("b".into());
     elector.saw(Some(lease("1", "a")), seconds(0));
-    assert_eq!(elector.next(seconds(29)), Step::Rest);
+    assert_eq!(elector.next(seconds(29)), ElectionState::Rest);
     elector.saw(Some(lease("2", "a")), seconds(29));
-    assert_eq!(elector.next(seconds(58)), Step::Rest, "it was written meanwhile");
+    assert_eq!(elector.next(seconds(58)), ElectionState::Rest, "it was written meanwhile");
     elector.saw(Some(lease("2", "a")), seconds(58));
-    let Step::Write(wanted) = elector.next(seconds(59)) else { unreachable!() };
+    let ElectionState::Write(wanted) = elector.next(seconds(59)) else { unreachable!() };
     assert_eq!((wanted.version.as_str(), wanted.holder.as_str(), wanted.transitions), ("2", "b", 1));
 }
 
@@ -44,7 +44,7 @@ fn another_ones_lease_is_taken_when_it_was_not_written_for_as_long_as_it_lasts()
 fn a_lease_that_was_let_go_is_taken_at_once() {
     let mut elector = Elector::new("b".into());
     elector.saw(Some(lease("1", "")), seconds(0));
-    assert!(matches!(elector.next(seconds(0)), Step::Write(_)));
+    assert!(matches!(elector.next(seconds(0)), ElectionState::Write(_)));
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn who_was_outrun_looks_again_and_does_not_lead() {
     elector.saw(Some(lease("1", "a")), seconds(0));
     elector.wrote(Some(lease("2", "a")), seconds(0), seconds(0));
     elector.wrote(None, seconds(5), seconds(6));
-    assert_eq!(elector.next(seconds(6)), Step::Read);
+    assert_eq!(elector.next(seconds(6)), ElectionState::Read);
     elector.saw(Some(lease("3", "b")), seconds(7));
     assert!(!elector.leads(seconds(7)));
 }
@@ -81,7 +81,7 @@ enum Due {
 }
 
 struct Request {
-    step: Step,
+    step: ElectionState,
     begun: Duration,
     result: Option<Option<Lease>>,
     is_over: bool,
@@ -98,14 +98,14 @@ fn play(starts: &[u64], fates: &[Fate], until: u64) -> Vec<(u64, usize)> {
         match what {
             Due::Wakes(replica) => {
                 let step = electors[replica].next(local(replica));
-                if step == Step::Rest {
+                if step == ElectionState::Rest {
                     electors[replica].rested();
-                    due.push(Reverse((now + PAUSE.as_millis() as u64, Due::Wakes(replica))));
+                    due.push(Reverse((now + RETRY_PERIOD.as_millis() as u64, Due::Wakes(replica))));
                 } else {
                     let (number, fate) = (requests.len(), fates.get(requests.len()));
                     let Fate { effect, answer } = fate.cloned().unwrap_or(Fate { effect: Some(1), answer: Some(1) });
                     requests.push(Request { step, begun: local(replica), result: None, is_over: false });
-                    due.push(Reverse((now + PAUSE.as_millis() as u64, Due::GivesUp(replica, number))));
+                    due.push(Reverse((now + RETRY_PERIOD.as_millis() as u64, Due::GivesUp(replica, number))));
                     if let Some(effect) = effect {
                         due.push(Reverse((now + effect, Due::Arrives(replica, number))));
                         due.extend(answer.map(|answer| Reverse((now + effect + answer, Due::Answers(replica, number)))));
@@ -114,12 +114,12 @@ fn play(starts: &[u64], fates: &[Fate], until: u64) -> Vec<(u64, usize)> {
             }
             Due::Arrives(_, number) => {
                 let result = match &requests[number].step {
-                    Step::Write(lease) if lease.version == stored.as_ref().map_or("", |stored: &Lease| &stored.version) => {
+                    ElectionState::Write(lease) if lease.version == stored.as_ref().map_or("", |stored: &Lease| &stored.version) => {
                         version += 1;
                         stored = Some(Lease { version: version.to_string(), ..lease.clone() });
                         stored.clone()
                     }
-                    Step::Write(_) => None,
+                    ElectionState::Write(_) => None,
                     _ => stored.clone(),
                 };
                 requests[number].result = Some(result);
@@ -129,20 +129,20 @@ fn play(starts: &[u64], fates: &[Fate], until: u64) -> Vec<(u64, usize)> {
                 request.is_over = true;
                 let (result, begun) = (request.result.take().unwrap(), request.begun);
                 match request.step {
-                    Step::Read => electors[replica].saw(result, local(replica)),
+                    ElectionState::Read => electors[replica].saw(result, local(replica)),
                     _ => electors[replica].wrote(result, begun, local(replica)),
                 }
-                let is_acted_on = request.step == Step::Read && matches!(electors[replica].next(local(replica)), Step::Write(_));
+                let is_acted_on = request.step == ElectionState::Read && matches!(electors[replica].next(local(replica)), ElectionState::Write(_));
                 if !is_acted_on {
                     electors[replica].rested();
                 }
-                let pause = if is_acted_on { 0 } else { PAUSE.as_millis() as u64 };
+                let pause = if is_acted_on { 0 } else { RETRY_PERIOD.as_millis() as u64 };
                 due.push(Reverse((now + pause, Due::Wakes(replica))));
             }
             Due::GivesUp(replica, number) if !requests[number].is_over => {
                 requests[number].is_over = true;
                 electors[replica].is_stale = true;
-                due.push(Reverse((now + PAUSE.as_millis() as u64, Due::Wakes(replica))));
+                due.push(Reverse((now + RETRY_PERIOD.as_millis() as u64, Due::Wakes(replica))));
             }
             Due::Answers(..) | Due::GivesUp(..) => {}
         }

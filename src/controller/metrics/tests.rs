@@ -3,12 +3,12 @@ use std::time::Duration;
 use super::*;
 use crate::bridge::change::Change;
 use crate::bridge::finding::{Code, ObjectRef};
-use crate::controller::webhook::Outcome;
+use crate::controller::webhook::ReviewOutcome;
 use crate::observe::Side;
 
-fn reconciled(verdict: Verdict, changes: Vec<(Change, Option<String>)>, findings: Vec<Code>) -> Event {
+fn reconciled(verdict: ReconcileOutcome, changes: Vec<(Change, Option<String>)>, findings: Vec<Code>) -> ControllerEvent {
     let finding = |code| Finding::new(code, ObjectRef::cluster("Namespace", "shop"), "m").in_namespace("shop");
-    Event::Reconciled {
+    ControllerEvent::Reconciled {
         namespace: "shop".into(),
         uid: "1".into(),
         verdict,
@@ -39,9 +39,9 @@ fn assert_lines(metrics: &Metrics, lines: &[&str]) {
 #[test]
 fn namespaces_are_counted_by_result_and_changes_by_kind() {
     let metrics = Metrics::new();
-    metrics.count(&reconciled(Verdict::Settled, vec![], vec![]));
-    metrics.count(&reconciled(Verdict::Settled, vec![(delete(), None)], vec![]));
-    metrics.count(&reconciled(Verdict::Failed("no".into()), vec![(delete(), Some("no".into()))], vec![]));
+    metrics.count(&reconciled(ReconcileOutcome::Settled, vec![], vec![]));
+    metrics.count(&reconciled(ReconcileOutcome::Settled, vec![(delete(), None)], vec![]));
+    metrics.count(&reconciled(ReconcileOutcome::Failed("no".into()), vec![(delete(), Some("no".into()))], vec![]));
     assert_lines(
         &metrics,
         &[
@@ -60,13 +60,13 @@ fn namespaces_are_counted_by_result_and_changes_by_kind() {
 fn a_finding_counts_for_as_long_as_it_is_there() {
     let metrics = Metrics::new();
     let missing = r#"oc_quay_findings{code="OQ301",level="error"}"#;
-    metrics.count(&reconciled(Verdict::Failed("no".into()), vec![], vec![Code::SecretMissing, Code::SecretMissing]));
+    metrics.count(&reconciled(ReconcileOutcome::Failed("no".into()), vec![], vec![Code::SecretMissing, Code::SecretMissing]));
     assert_lines(&metrics, &[&format!("{missing} 2")]);
-    metrics.count(&reconciled(Verdict::Failed("no".into()), vec![], vec![Code::SecretMissing]));
+    metrics.count(&reconciled(ReconcileOutcome::Failed("no".into()), vec![], vec![Code::SecretMissing]));
     assert_lines(&metrics, &[&format!("{missing} 1")]);
-    metrics.count(&reconciled(Verdict::Settled, vec![(delete(), None)], vec![Code::SecretMissing, Code::RivalSecret]));
+    metrics.count(&reconciled(ReconcileOutcome::Settled, vec![(delete(), None)], vec![Code::SecretMissing, Code::RivalSecret]));
     assert_lines(&metrics, &[&format!("{missing} 0"), r#"oc_quay_findings{code="OQ308",level="warning"} 1"#]);
-    metrics.count(&reconciled(Verdict::NotOurs, vec![], vec![Code::OutOfScope]));
+    metrics.count(&reconciled(ReconcileOutcome::NotOurs, vec![], vec![Code::OutOfScope]));
     assert_lines(&metrics, &[r#"oc_quay_findings{code="OQ308",level="warning"} 0"#]);
     assert!(!metrics.text().contains("OQ120"), "what is not ours is not found");
 }
@@ -75,7 +75,7 @@ fn a_finding_counts_for_as_long_as_it_is_there() {
 fn requests_are_counted_by_side_kind_and_status() {
     let metrics = Metrics::new();
     for (side, kind, status) in [(Side::Cluster, "list secrets", Some(200)), (Side::Quay, "PUT organization/*/robots/*", None)] {
-        metrics.count_request(&Request { side, kind: kind.into(), status, took: Duration::from_millis(3) });
+        metrics.count_request(&ObservedRequest { side, kind: kind.into(), status, took: Duration::from_millis(3) });
     }
     assert_lines(
         &metrics,
@@ -91,14 +91,14 @@ fn requests_are_counted_by_side_kind_and_status() {
 fn the_state_of_this_replica_is_there() {
     let metrics = Metrics::new();
     assert_lines(&metrics, &["oc_quay_ready 0", "oc_quay_leading 0", "# EOF"]);
-    metrics.count(&Event::Synced { namespaces: 3, image_streams: 4 });
-    metrics.count(&Event::Leading(true));
-    metrics.count(&Event::Integration { quay: Ok("https://quay.example.com".into()) });
+    metrics.count(&ControllerEvent::Synced { namespaces: 3, image_streams: 4 });
+    metrics.count(&ControllerEvent::Leading(true));
+    metrics.count(&ControllerEvent::Integration { quay: Ok("https://quay.example.com".into()) });
     metrics.measure_queue(3, 1);
-    metrics.count_review(&Told::Reviewed {
+    metrics.count_review(&WebhookEvent::Reviewed {
         namespace: "shop".into(),
         name: "app-1".into(),
-        outcome: Outcome::Rewritten,
+        outcome: ReviewOutcome::Rewritten,
         warning: None,
         took: Duration::from_micros(200),
     });

@@ -18,20 +18,20 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::certificates::Certificates;
-use super::{Observer, Told};
+use super::{Observer, WebhookEvent};
 
 /// How long a client may take to agree on TLS.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// So many connections there may be at once. The API servers of a cluster need a few; whoever else comes waits.
-const CONNECTIONS: usize = 256;
+const MAX_CONNECTIONS: usize = 256;
 
 /// How long a client may take to its next request. The API server gives up connections that idle for 90 seconds
 /// (`idleConnsPerHost` in Kubernetes' `client-go/transport/cache.go`).
-const BETWEEN: Duration = Duration::from_secs(100);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(100);
 
 /// How long to wait when no connection can be accepted, which is when the process has too many files open.
-const PAUSE: Duration = Duration::from_millis(500);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Accepts connections and agrees on TLS with each of them by itself, so that one that says nothing holds up no other.
 pub(super) struct TlsListener {
@@ -40,23 +40,23 @@ pub(super) struct TlsListener {
     _accepting: JoinSet<()>,
 }
 
-type Connection = (Line, SocketAddr);
+type Connection = (IdleTimeoutStream, SocketAddr);
 
 /// A connection, which ends when a client keeps it and asks nothing.
-pub(super) struct Line {
+pub(super) struct IdleTimeoutStream {
     stream: TlsStream<TcpStream>,
     /// When it ends unless something is answered.
     end: Pin<Box<Sleep>>,
     _place: OwnedSemaphorePermit,
 }
 
-impl Line {
+impl IdleTimeoutStream {
     fn new(stream: TlsStream<TcpStream>, place: OwnedSemaphorePermit) -> Self {
-        Self { stream, end: Box::pin(sleep(BETWEEN)), _place: place }
+        Self { stream, end: Box::pin(sleep(IDLE_TIMEOUT)), _place: place }
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for IdleTimeoutStream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.end.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -65,10 +65,10 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for IdleTimeoutStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(pin!(&mut self.stream).poll_write(context, bytes));
-        self.end.as_mut().reset(Instant::now() + BETWEEN);
+        self.end.as_mut().reset(Instant::now() + IDLE_TIMEOUT);
         Poll::Ready(written)
     }
 
@@ -94,25 +94,25 @@ impl TlsListener {
 async fn accept(listener: TcpListener, certificates: Arc<Certificates>, observer: Observer, agree: Sender<Connection>) {
     // Owned here, so that what is half agreed ends with the listener.
     let mut handshakes = JoinSet::new();
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // It is never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((socket, peer)) = listener.accept().await else {
-            sleep(PAUSE).await;
+            sleep(ACCEPT_RETRY_DELAY).await;
             continue;
         };
         let (config, outcome) = certificates.current();
         if let Err(reason) = outcome {
-            observer(&Told::CertificateUnusable { reason });
+            observer(&WebhookEvent::CertificateUnusable { reason });
         }
         let agree = agree.clone();
         handshakes.spawn(async move {
             // Small answers must not wait for the client's delayed acknowledgement.
             let _ = socket.set_nodelay(true);
             // A client that does not trust us hangs up here; there is nobody to tell.
-            if let Ok(Ok(stream)) = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(socket)).await {
-                let _ = agree.send((Line::new(stream, place), peer)).await;
+            if let Ok(Ok(stream)) = timeout(TLS_HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(socket)).await {
+                let _ = agree.send((IdleTimeoutStream::new(stream, place), peer)).await;
             }
         });
         while handshakes.try_join_next().is_some() {}
@@ -120,7 +120,7 @@ async fn accept(listener: TcpListener, certificates: Arc<Certificates>, observer
 }
 
 impl Listener for TlsListener {
-    type Io = Line;
+    type Io = IdleTimeoutStream;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> Connection {

@@ -1,7 +1,7 @@
 //! The admission webhook: what a build's output becomes is decided while the build is created.
 //!
 //! It answers out of memory and never asks anybody, neither the cluster nor Quay, so it is as fast as it is small and works
-//! while they do not. What it needs to know it is told through a [`View`].
+//! while they do not. What it needs to know it is told through a [`WebhookView`].
 //!
 //! Whoever reaches it may ask: it does not know the API server from others. So nothing comes of a review but its answer,
 //! and no client gets more of the process than its share. What is to become of a build is learnt from the cluster.
@@ -29,31 +29,31 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::bridge::integration::Integration;
-use crate::bridge::names::BRIDGE_WEBHOOK_PATH;
+use crate::bridge::names::CONTROLLER_WEBHOOK_PATH;
 use crate::bridge::scope::Scope;
 use certificates::Certificates;
 use listener::TlsListener;
 pub(super) use review::not_rewritten;
-pub use review::{Answer, NoReview, Outcome, review};
+pub use review::{ReviewAnswer, InvalidReview, ReviewOutcome, review};
 
 /// The path that the API server calls.
-pub const PATH: &str = BRIDGE_WEBHOOK_PATH;
+pub const PATH: &str = CONTROLLER_WEBHOOK_PATH;
 
 /// The largest review that is read: an object of 3 MiB, which is all that the API server takes
 /// (`MaxRequestBodyBytes` in Kubernetes' `apiserver/pkg/server/config.go`), and what stands around it.
-const LARGEST: usize = 7 << 19;
+const MAX_REVIEW_BYTES: usize = 7 << 19;
 
 /// So many reviews are read at once.
-const AT_ONCE: usize = 16;
+const MAX_CONCURRENT_REVIEWS: usize = 16;
 
 /// The most bytes of a review that is read beside others; of those that are larger, one is read at a time. Most are smaller.
 const MAX_CONCURRENT_BODY_BYTES: usize = 256 << 10;
 
 /// How long a review may take to arrive. The API server waits no longer for its answer (`timeoutSeconds` in the manifest).
-const ARRIVES: Duration = Duration::from_secs(3);
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What the webhook knows. Every answer comes from memory.
-pub trait View: Send + Sync {
+pub trait WebhookView: Send + Sync {
     /// The integration, if it can be worked with.
     fn integration(&self) -> Option<Arc<Integration>>;
 
@@ -66,7 +66,7 @@ pub trait View: Send + Sync {
 
 /// What the webhook has to tell.
 #[derive(Clone, Debug)]
-pub enum Told {
+pub enum WebhookEvent {
     /// A build was reviewed.
     Reviewed {
         /// The build's namespace.
@@ -74,7 +74,7 @@ pub enum Told {
         /// The build.
         name: String,
         /// What came of it.
-        outcome: Outcome,
+        outcome: ReviewOutcome,
         /// What somebody should know about it.
         warning: Option<String>,
         /// From the request to the answer, without the network.
@@ -88,18 +88,18 @@ pub enum Told {
 }
 
 /// Gets what the webhook has to tell.
-pub type Observer = Arc<dyn Fn(&Told) + Send + Sync>;
+pub type Observer = Arc<dyn Fn(&WebhookEvent) + Send + Sync>;
 
 /// The webhook with its certificate.
 pub struct Webhook {
     certificates: Arc<Certificates>,
-    view: Arc<dyn View>,
+    view: Arc<dyn WebhookView>,
     observer: Observer,
 }
 
 #[derive(Clone)]
-struct Shared {
-    view: Arc<dyn View>,
+struct WebhookState {
+    view: Arc<dyn WebhookView>,
     observer: Observer,
     places: Arc<Semaphore>,
     /// The place of the one large review.
@@ -111,7 +111,7 @@ impl Webhook {
     ///
     /// # Errors
     /// What is wrong with the files, without quoting any of them.
-    pub fn new(certificates: &Path, view: Arc<dyn View>, observer: Observer) -> Result<Self, String> {
+    pub fn new(certificates: &Path, view: Arc<dyn WebhookView>, observer: Observer) -> Result<Self, String> {
         Ok(Self { certificates: Arc::new(Certificates::read(certificates)?), view, observer })
     }
 
@@ -124,21 +124,21 @@ impl Webhook {
     }
 }
 
-fn router(view: Arc<dyn View>, observer: Observer) -> Router {
-    let places = Arc::new(Semaphore::new(AT_ONCE));
-    let state = Shared { view, observer, places, large: Arc::new(Semaphore::new(1)) };
+fn router(view: Arc<dyn WebhookView>, observer: Observer) -> Router {
+    let places = Arc::new(Semaphore::new(MAX_CONCURRENT_REVIEWS));
+    let state = WebhookState { view, observer, places, large: Arc::new(Semaphore::new(1)) };
     Router::new().route(PATH, post(handle)).with_state(state)
 }
 
-async fn handle(State(Shared { view, observer, places, large }): State<Shared>, body: Body) -> Response {
+async fn handle(State(WebhookState { view, observer, places, large }): State<WebhookState>, body: Body) -> Response {
     let arriving = async {
         let place = places.acquire().await;
         (place, read(body, &large).await)
     };
-    let (_place, (body, _large)) = match timeout(ARRIVES, arriving).await {
+    let (_place, (body, _large)) = match timeout(READ_TIMEOUT, arriving).await {
         Ok((place, Some(read))) => (place, read),
         Ok((_, None)) => {
-            let words = format!("a review has to arrive whole, in no more than {LARGEST} bytes\n");
+            let words = format!("a review has to arrive whole, in no more than {MAX_REVIEW_BYTES} bytes\n");
             return (StatusCode::PAYLOAD_TOO_LARGE, words).into_response();
         }
         Err(_) => return (StatusCode::REQUEST_TIMEOUT, "the review did not arrive in time\n").into_response(),
@@ -147,8 +147,8 @@ async fn handle(State(Shared { view, observer, places, large }): State<Shared>, 
     let Ok(answer) = review(&body, view.as_ref()) else {
         return (StatusCode::BAD_REQUEST, "this is no AdmissionReview\n").into_response();
     };
-    let Answer { body, outcome, warning, namespace, name } = answer;
-    observer(&Told::Reviewed { namespace, name, outcome, warning, took: started.elapsed() });
+    let ReviewAnswer { body, outcome, warning, namespace, name } = answer;
+    observer(&WebhookEvent::Reviewed { namespace, name, outcome, warning, took: started.elapsed() });
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
@@ -158,7 +158,7 @@ async fn read(body: Body, large: &Semaphore) -> Option<(Vec<u8>, Option<Semaphor
     let (mut read, mut place) = (Vec::new(), None);
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.ok()?;
-        if read.len() + chunk.len() > LARGEST {
+        if read.len() + chunk.len() > MAX_REVIEW_BYTES {
             return None;
         }
         if read.len() + chunk.len() > MAX_CONCURRENT_BODY_BYTES && place.is_none() {

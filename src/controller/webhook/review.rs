@@ -12,14 +12,14 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::View;
+use super::WebhookView;
 use super::patch;
-use crate::bridge::builds::{CommonSpec, IMPORTED_ANNOTATION, Rewriting, Rewritten, Unchanged, rewrite};
+use crate::bridge::builds::{CommonSpec, IMPORTED_ANNOTATION, RewriteOutcome, Rewritten, SkipReason, rewrite};
 use crate::bridge::desired::DEFAULT_ACCOUNTS;
 
 /// What comes of a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum ReviewOutcome {
     /// The build pushes to Quay.
     Rewritten,
     /// The build is none of ours, or pushes where it should already.
@@ -30,25 +30,25 @@ pub enum Outcome {
     Unknown,
 }
 
-impl Outcome {
+impl ReviewOutcome {
     /// In a word, for metrics.
     pub fn as_str(self) -> &'static str {
         match self {
-            Outcome::Rewritten => "rewritten",
-            Outcome::Unchanged => "unchanged",
-            Outcome::NotLinked => "not_linked",
-            Outcome::Unknown => "unknown",
+            ReviewOutcome::Rewritten => "rewritten",
+            ReviewOutcome::Unchanged => "unchanged",
+            ReviewOutcome::NotLinked => "not_linked",
+            ReviewOutcome::Unknown => "unknown",
         }
     }
 }
 
 /// The answer to a review.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct ReviewAnswer {
     /// The AdmissionReview to send back.
     pub body: Vec<u8>,
     /// What came of it.
-    pub outcome: Outcome,
+    pub outcome: ReviewOutcome,
     /// What is to be known about it, as `oc create` prints it. OpenShift itself creates the builds of a BuildConfig, so
     /// whoever starts one of those does not see it.
     pub warning: Option<String>,
@@ -60,7 +60,7 @@ pub struct Answer {
 
 /// What was sent is no AdmissionReview, so there is nobody to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoReview;
+pub struct InvalidReview;
 
 /// The longest name of an object or a namespace (Kubernetes' `apimachinery/pkg/util/validation`). A uid is shorter.
 const MAX_NAME_LENGTH: usize = 253;
@@ -182,19 +182,19 @@ struct Response<'a> {
 /// Reviews a build that is to be created.
 ///
 /// # Errors
-/// [`NoReview`] for anything but an AdmissionReview with a request.
-pub fn review(body: &[u8], view: &dyn View) -> Result<Answer, NoReview> {
-    let Review::<Request> { request } = serde_json::from_slice(body).map_err(|_| NoReview)?;
+/// [`InvalidReview`] for anything but an AdmissionReview with a request.
+pub fn review(body: &[u8], view: &dyn WebhookView) -> Result<ReviewAnswer, InvalidReview> {
+    let Review::<Request> { request } = serde_json::from_slice(body).map_err(|_| InvalidReview)?;
     if [&request.uid, &request.name, &request.namespace].into_iter().any(|name| name.len() > MAX_NAME_LENGTH) {
-        return Err(NoReview);
+        return Err(InvalidReview);
     }
     let verdict = if request.is_new_build() {
         match build(body) {
             Some((annotations, spec)) => judge(&request.namespace, annotations, &spec, view),
-            None => Verdict::left_alone(Outcome::Unknown, "it is no build that could be understood"),
+            None => Decision::left_alone(ReviewOutcome::Unknown, "it is no build that could be understood"),
         }
     } else {
-        Verdict::silent(Outcome::Unchanged)
+        Decision::silent(ReviewOutcome::Unchanged)
     };
     let patch = verdict.patch.as_ref().and_then(|patch| serde_json::to_vec(patch).ok());
     let reply = Reply {
@@ -208,18 +208,18 @@ pub fn review(body: &[u8], view: &dyn View) -> Result<Answer, NoReview> {
             warnings: verdict.warning.as_ref().map(|warning| [format!("oc-quay: {warning}")]),
         },
     };
-    let body = serde_json::to_vec(&reply).map_err(|_| NoReview)?;
-    let Verdict { outcome, warning, .. } = verdict;
+    let body = serde_json::to_vec(&reply).map_err(|_| InvalidReview)?;
+    let Decision { outcome, warning, .. } = verdict;
     let Request { namespace, name, .. } = request;
-    Ok(Answer { body, outcome, warning, namespace, name })
+    Ok(ReviewAnswer { body, outcome, warning, namespace, name })
 }
 
 /// Why the output of a build, as it was created, is not in Quay although somebody may have expected it there; with what
 /// the webhook would say of it now.
-pub(in crate::controller) fn not_rewritten(namespace: &str, spec: &CommonSpec, view: &dyn View) -> Option<(Outcome, String)> {
-    let Verdict { outcome, warning, .. } = judge(namespace, None, spec, view);
+pub(in crate::controller) fn not_rewritten(namespace: &str, spec: &CommonSpec, view: &dyn WebhookView) -> Option<(ReviewOutcome, String)> {
+    let Decision { outcome, warning, .. } = judge(namespace, None, spec, view);
     let why = match outcome {
-        Outcome::Rewritten => "the output of this build stays as it is: the bridge was not asked, or not ready yet".to_owned(),
+        ReviewOutcome::Rewritten => "the output of this build stays as it is: the bridge was not asked, or not ready yet".to_owned(),
         _ => warning?,
     };
     Some((outcome, why))
@@ -235,45 +235,45 @@ impl Request {
     }
 }
 
-struct Verdict {
-    outcome: Outcome,
+struct Decision {
+    outcome: ReviewOutcome,
     patch: Option<json_patch::Patch>,
     warning: Option<String>,
 }
 
-impl Verdict {
-    fn silent(outcome: Outcome) -> Self {
+impl Decision {
+    fn silent(outcome: ReviewOutcome) -> Self {
         Self { outcome, patch: None, warning: None }
     }
 
-    fn left_alone(outcome: Outcome, why: &str) -> Self {
+    fn left_alone(outcome: ReviewOutcome, why: &str) -> Self {
         Self { warning: Some(format!("the output of this build stays as it is: {why}")), ..Self::silent(outcome) }
     }
 }
 
-fn judge(namespace: &str, annotations: Option<Annotations>, spec: &CommonSpec, view: &dyn View) -> Verdict {
+fn judge(namespace: &str, annotations: Option<Annotations>, spec: &CommonSpec, view: &dyn WebhookView) -> Decision {
     let Some(integration) = view.integration() else {
         return match &spec.output.to {
-            Some(to) if to.kind != "DockerImage" => Verdict::left_alone(Outcome::Unknown, "no QuayIntegration can be used now"),
-            _ => Verdict::silent(Outcome::Unchanged),
+            Some(to) if to.kind != "DockerImage" => Decision::left_alone(ReviewOutcome::Unknown, "no QuayIntegration can be used now"),
+            _ => Decision::silent(ReviewOutcome::Unchanged),
         };
     };
     match rewrite(&integration, namespace, spec, |namespace| view.scope(namespace)) {
-        Rewriting::Rewritten(rewritten) if !has_login(namespace, spec, &rewritten, view) => {
-            Verdict::left_alone(Outcome::NotLinked, &not_linked(namespace, spec.pusher()))
+        RewriteOutcome::Rewritten(rewritten) if !has_login(namespace, spec, &rewritten, view) => {
+            Decision::left_alone(ReviewOutcome::NotLinked, &not_linked(namespace, spec.pusher()))
         }
-        Rewriting::Rewritten(rewritten) => Verdict {
-            outcome: Outcome::Rewritten,
+        RewriteOutcome::Rewritten(rewritten) => Decision {
+            outcome: ReviewOutcome::Rewritten,
             warning: replaced(spec, &rewritten),
             patch: Some(patch::rewritten(annotations, &rewritten)),
         },
-        Rewriting::Unchanged(Unchanged::InQuay) => Verdict {
+        RewriteOutcome::Unchanged(SkipReason::InQuay) => Decision {
             // A clone (`oc start-build --from-build`) has all the annotations of the build that it is made from
             // (openshift-apiserver `pkg/build/apiserver/buildgenerator`), so it would pass for imported.
             patch: annotations.is_some_and(|annotations| annotations.is_imported).then(patch::not_imported),
-            ..Verdict::silent(Outcome::Unchanged)
+            ..Decision::silent(ReviewOutcome::Unchanged)
         },
-        Rewriting::Unchanged(why) => unchanged(namespace, &why),
+        RewriteOutcome::Unchanged(why) => unchanged(namespace, &why),
     }
 }
 
@@ -284,7 +284,7 @@ fn build(review: &[u8]) -> Option<(Option<Annotations>, CommonSpec)> {
 }
 
 /// Whether the build will have a login to push with: one that it names itself, or else its service account's.
-fn has_login(namespace: &str, spec: &CommonSpec, rewritten: &Rewritten, view: &dyn View) -> bool {
+fn has_login(namespace: &str, spec: &CommonSpec, rewritten: &Rewritten, view: &dyn WebhookView) -> bool {
     let names_its_own = spec.output.push_secret.is_some() && rewritten.push_secret.is_none();
     names_its_own || view.can_push(namespace, spec.pusher())
 }
@@ -304,13 +304,13 @@ fn replaced(spec: &CommonSpec, rewritten: &Rewritten) -> Option<String> {
 }
 
 /// Says why only where somebody may have expected the image to go to Quay.
-fn unchanged(namespace: &str, why: &Unchanged) -> Verdict {
+fn unchanged(namespace: &str, why: &SkipReason) -> Decision {
     match why {
-        Unchanged::UnknownNamespace(_) => Verdict::left_alone(Outcome::Unknown, &why.to_string()),
-        Unchanged::OutOfScope { namespace: other, .. } if other == namespace => Verdict::silent(Outcome::Unchanged),
-        Unchanged::OutOfScope { .. } | Unchanged::OtherOrganization(_) | Unchanged::Impossible(_) => {
-            Verdict::left_alone(Outcome::Unchanged, &why.to_string())
+        SkipReason::UnknownNamespace(_) => Decision::left_alone(ReviewOutcome::Unknown, &why.to_string()),
+        SkipReason::OutOfScope { namespace: other, .. } if other == namespace => Decision::silent(ReviewOutcome::Unchanged),
+        SkipReason::OutOfScope { .. } | SkipReason::OtherOrganization(_) | SkipReason::Impossible(_) => {
+            Decision::left_alone(ReviewOutcome::Unchanged, &why.to_string())
         }
-        _ => Verdict::silent(Outcome::Unchanged),
+        _ => Decision::silent(ReviewOutcome::Unchanged),
     }
 }

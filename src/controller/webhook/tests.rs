@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::View;
-use crate::bridge::integration::{Integration, Setting, Source};
+use super::WebhookView;
+use crate::bridge::integration::{Integration, Sourced, Source};
 use crate::bridge::names::{ClusterId, QuayUrl};
 use crate::bridge::scope::Scope;
 
@@ -18,12 +18,12 @@ struct Known {
     without_integration: bool,
 }
 
-impl View for Known {
+impl WebhookView for Known {
     fn integration(&self) -> Option<Arc<Integration>> {
         let source = Source::Resource("quay".into());
         let integration = Integration {
-            url: Setting { value: QuayUrl::parse("https://quay.example.com").unwrap().0, source: source.clone() },
-            cluster_id: Setting { value: ClusterId::new("openshift"), source },
+            url: Sourced { value: QuayUrl::parse("https://quay.example.com").unwrap().0, source: source.clone() },
+            cluster_id: Sourced { value: ClusterId::new("openshift"), source },
             resource: None,
             lists_unread: false,
             insecure: false,

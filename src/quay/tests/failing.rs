@@ -7,11 +7,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::bridge::integration::{Step, Trouble};
-use crate::bridge::snapshot::UnreadKind;
+use crate::bridge::integration::{ConnectionStage, QuayProblem};
+use crate::bridge::snapshot::ReadErrorKind;
 use crate::quay::{ErrorKind, OptionsError, QuayError};
 
-fn about(scene: &Scene, options: Options) -> (QuayError, Vec<Trouble>) {
+fn about(scene: &Scene, options: Options) -> (QuayError, Vec<QuayProblem>) {
     let client = Quay::new(options).unwrap();
     let error = scene.run(client.about()).unwrap_err();
     (error, client.troubles())
@@ -21,16 +21,16 @@ fn at(url: &str, scene: &Scene) -> Options {
     Options { url: QuayUrl::parse(url).unwrap().0, timeout: Duration::from_secs(3), ..scene.options() }
 }
 
-fn assert_unreachable((error, troubles): (QuayError, Vec<Trouble>), step: Step) -> String {
+fn assert_unreachable((error, troubles): (QuayError, Vec<QuayProblem>), step: ConnectionStage) -> String {
     assert_eq!(error.kind, ErrorKind::Unreachable(step), "{error}");
-    assert_eq!(troubles, [Trouble::Unreachable { step, reason: error.reason.clone() }]);
+    assert_eq!(troubles, [QuayProblem::Unreachable { step, reason: error.reason.clone() }]);
     error.reason
 }
 
 #[test]
 fn a_name_that_does_not_resolve_stops_at_the_name() {
     let scene = Scene::new();
-    let reason = assert_unreachable(about(&scene, at("https://quay.invalid", &scene)), Step::Name);
+    let reason = assert_unreachable(about(&scene, at("https://quay.invalid", &scene)), ConnectionStage::Name);
     assert!(reason.contains("lookup"), "{reason}");
 }
 
@@ -38,7 +38,7 @@ fn a_name_that_does_not_resolve_stops_at_the_name() {
 fn a_closed_port_stops_at_the_connection() {
     let scene = Scene::new();
     let port = scene.run(TcpListener::bind("127.0.0.1:0")).unwrap().local_addr().unwrap().port();
-    let reason = assert_unreachable(about(&scene, at(&format!("https://127.0.0.1:{port}"), &scene)), Step::Connect);
+    let reason = assert_unreachable(about(&scene, at(&format!("https://127.0.0.1:{port}"), &scene)), ConnectionStage::Connect);
     assert_eq!(reason, "Connection refused");
 }
 
@@ -67,7 +67,7 @@ fn who_does_not_speak_tls_stops_there() {
     let listener = scene.run(TcpListener::bind("127.0.0.1:0")).unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     // Nobody answers at all.
-    let reason = assert_unreachable(about(&scene, at(&url, &scene)), Step::Tls);
+    let reason = assert_unreachable(about(&scene, at(&url, &scene)), ConnectionStage::Tls);
     assert_eq!(reason, "no connection in time");
     // Somebody answers in plain HTTP.
     scene.runtime.spawn(async move {
@@ -76,7 +76,7 @@ fn who_does_not_speak_tls_stops_there() {
             let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         }
     });
-    let reason = assert_unreachable(about(&scene, at(&url, &scene)), Step::Tls);
+    let reason = assert_unreachable(about(&scene, at(&url, &scene)), ConnectionStage::Tls);
     assert_eq!(reason, "what answers there does not speak TLS");
 }
 
@@ -88,7 +88,7 @@ fn a_certificate_is_trusted_only_by_its_authority() {
         let (error, troubles) = about(&scene, Options { ca, ..scene.options() });
         assert_eq!(error.kind, ErrorKind::Untrusted);
         assert_eq!(error.reason, "the certificate of 127.0.0.1 is signed by an authority that is not trusted here");
-        assert_eq!(troubles, [Trouble::Untrusted { reason: error.reason }]);
+        assert_eq!(troubles, [QuayProblem::Untrusted { reason: error.reason }]);
     }
     assert_eq!(scene.requests(), 0);
     let client = Quay::new(Options { ca: None, insecure: true, ..scene.options() }).unwrap();
@@ -119,12 +119,12 @@ fn a_quay_that_does_not_answer_in_time_is_not_asked_again() {
     let scene = Scene::linked();
     scene.traffic().set_latency(Duration::from_secs(30));
     let client = Quay::new(Options { timeout: Duration::from_millis(400), ..scene.options() }).unwrap();
-    let unread = scene.read(&client, Depth::Full).unwrap_err();
-    assert_eq!(unread.kind, UnreadKind::Skipped);
-    assert_eq!(client.troubles(), [Trouble::Unreachable { step: Step::Http, reason: "no answer within 400ms".into() }]);
+    let unread = scene.read(&client, ReadStrategy::Full).unwrap_err();
+    assert_eq!(unread.kind, ReadErrorKind::Skipped);
+    assert_eq!(client.troubles(), [QuayProblem::Unreachable { step: ConnectionStage::Http, reason: "no answer within 400ms".into() }]);
     scene.requests();
     for _ in 0..100 {
-        scene.read(&client, Depth::Full).unwrap_err();
+        scene.read(&client, ReadStrategy::Full).unwrap_err();
     }
     assert_eq!(scene.requests(), 0);
 }
@@ -140,7 +140,7 @@ fn what_may_pass_is_tried_three_times() {
             let client = scene.client();
             scene.run(client.about()).unwrap();
             scene.traffic().clear();
-            let organization = scene.read(&client, Depth::Lean).unwrap().unwrap();
+            let organization = scene.read(&client, ReadStrategy::Lean).unwrap().unwrap();
             assert_eq!(organization.robots.is_ok(), works);
             assert_eq!(scene.traffic().count("GET robots"), 3);
             assert!(organization.administered && organization.default_permissions.is_ok());
@@ -153,12 +153,12 @@ fn what_may_pass_is_tried_three_times() {
 fn what_will_not_pass_is_tried_once() {
     let scene = Scene::linked();
     for (status, kind) in
-        [(500, UnreadKind::Failed), (400, UnreadKind::Failed), (404, UnreadKind::Failed), (200, UnreadKind::Failed)]
+        [(500, ReadErrorKind::Failed), (400, ReadErrorKind::Failed), (404, ReadErrorKind::Failed), (200, ReadErrorKind::Failed)]
     {
         scene.traffic().clear_faults();
         scene.traffic().fault(Fault::on("GET", "/robots").html(status));
         let client = scene.client();
-        let organization = scene.read(&client, Depth::Full).unwrap().unwrap();
+        let organization = scene.read(&client, ReadStrategy::Full).unwrap().unwrap();
         assert_eq!(organization.robots.unwrap_err().kind, kind, "{status}");
         assert_eq!(scene.traffic().count("GET robots"), 1, "{status}");
         scene.traffic().clear();
@@ -199,8 +199,8 @@ fn a_slow_answer_fails_its_call_and_no_other() {
     let client = Quay::new(Options { timeout: Duration::from_millis(500), ..scene.options() }).unwrap();
     scene.run(client.about()).unwrap();
     scene.traffic().fault(Fault::on("GET", "/robots").delay(Duration::from_secs(5)));
-    let organization = scene.read(&client, Depth::Full).unwrap().unwrap();
-    assert_eq!(organization.robots.unwrap_err().kind, UnreadKind::Failed);
+    let organization = scene.read(&client, ReadStrategy::Full).unwrap().unwrap();
+    assert_eq!(organization.robots.unwrap_err().kind, ReadErrorKind::Failed);
     assert!(organization.default_permissions.is_ok() && client.outage().is_none());
     for _ in 0..3 {
         scene.run(client.robot_token(ORGANIZATION, ROBOTS[0])).unwrap_err();
@@ -238,10 +238,10 @@ fn one_http2_connection_serves_all_calls() {
     let scene = Scene::linked();
     let (url, connections) = scene.run(counting_port(scene.sandbox.quay.host()));
     let client = Quay::new(at(&url, &scene)).unwrap();
-    scene.read(&client, Depth::Full).unwrap();
+    scene.read(&client, ReadStrategy::Full).unwrap();
     let at_first = connections.load(Ordering::Relaxed);
     for _ in 0..5 {
-        scene.read(&client, Depth::Full).unwrap();
+        scene.read(&client, ReadStrategy::Full).unwrap();
         scene.run(futures::future::join_all((0..20).map(|_| client.robot_token(ORGANIZATION, ROBOTS[0]))));
     }
     assert_eq!(connections.load(Ordering::Relaxed), at_first);

@@ -1,16 +1,16 @@
 use super::*;
-use crate::bridge::integration::Trouble;
-use crate::quay::{ErrorKind, Features, OptionsError, Scope, TokenTrial};
+use crate::bridge::integration::QuayProblem;
+use crate::quay::{ErrorKind, Features, OptionsError, Scope, TokenInfo};
 use sandbox::quay::{Flags, Release, TeamRole};
 
 /// What an administrator sets.
 type Change = fn(&mut Flags);
 
-fn lacks(scope: &str) -> Trouble {
-    Trouble::TokenLacksScope { scope: scope.into() }
+fn lacks(scope: &str) -> QuayProblem {
+    QuayProblem::TokenLacksScope { scope: scope.into() }
 }
 
-fn try_token(scene: &Scene, token: &str, known: Option<&[Scope]>) -> TokenTrial {
+fn try_token(scene: &Scene, token: &str, known: Option<&[Scope]>) -> TokenInfo {
     scene.run(scene.client_with(token).try_token(known)).unwrap()
 }
 
@@ -63,7 +63,7 @@ fn another_token_starts_without_the_troubles_of_the_old_one() {
     assert_eq!(scene.run(client.try_token(None)).unwrap_err().kind, ErrorKind::Unauthorized);
     assert_eq!(client.troubles().len(), 2, "{:?}", client.troubles());
     let other = client.with_token(Some(SecretString::from(scene.sandbox.quay.admin_token()))).unwrap();
-    assert_eq!(other.troubles(), [Trouble::ReadOnly], "which is Quay's, not the token's");
+    assert_eq!(other.troubles(), [QuayProblem::ReadOnly], "which is Quay's, not the token's");
     assert_eq!(scene.run(other.try_token(None)).unwrap().user.as_deref(), Some(ADMIN));
     assert!(matches!(client.with_token(Some(SecretString::from("a b"))), Err(OptionsError::Token)));
 }
@@ -73,7 +73,7 @@ fn a_token_of_a_superuser_sees_everything() {
     let scene = Scene::linked();
     scene.sandbox.quay.add_organization("theirs", "alice");
     let trial = try_token(&scene, &scene.sandbox.quay.admin_token(), None);
-    let expected = TokenTrial {
+    let expected = TokenInfo {
         user: Some(ADMIN.into()),
         superuser: Some(true),
         lacks: vec![],
@@ -89,7 +89,7 @@ fn what_a_token_lacks_is_found_out() {
     let scene = Scene::linked();
     let quay = &scene.sandbox.quay;
     quay.add_team(ORGANIZATION, "devs", TeamRole::Creator, &["alice"]);
-    let table: [(&str, &[&str], Vec<Trouble>, usize); 7] = [
+    let table: [(&str, &[&str], Vec<QuayProblem>, usize); 7] = [
         (ADMIN, &["user:admin", "org:admin", "repo:admin"], vec![], 2),
         (ADMIN, &["user:admin"], vec![lacks("org:admin")], 3),
         (ADMIN, &["user:read", "org:admin"], vec![lacks("user:admin")], 3),

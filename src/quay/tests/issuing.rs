@@ -1,7 +1,7 @@
 use sandbox::quay::{ApplicationView, Release};
 
 use super::*;
-use crate::quay::{ErrorKind, Issued, QuayError, Scope, TokenRequest};
+use crate::quay::{ErrorKind, IssuedToken, QuayError, Scope, TokenRequest};
 
 const HOME: &str = "openshift-integration";
 const APPLICATION: &str = "openshift";
@@ -17,7 +17,7 @@ fn wanted() -> TokenRequest {
     }
 }
 
-fn issue(scene: &Scene, user: &str, wanted: &TokenRequest) -> Result<Issued, QuayError> {
+fn issue(scene: &Scene, user: &str, wanted: &TokenRequest) -> Result<IssuedToken, QuayError> {
     let mut session = scene.session(user);
     scene.requests();
     let issued = scene.run(session.issue(wanted));

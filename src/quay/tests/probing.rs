@@ -1,5 +1,5 @@
 use super::*;
-use crate::bridge::snapshot::{Grant, Login, ProbeOutcome, UnreadKind};
+use crate::bridge::snapshot::{Grant, Login, ProbeOutcome, ReadErrorKind};
 
 const ALL: Grant = Grant { pull: true, push: true };
 const PULL: Grant = Grant { pull: true, push: false };
@@ -48,7 +48,7 @@ fn a_registry_that_cannot_be_asked_is_unknown() {
         scene.traffic().fault(fault);
         match ask() {
             ProbeOutcome::Unknown(unread) => {
-                assert_eq!((unread.reason.as_str(), unread.kind), (reason, UnreadKind::Failed));
+                assert_eq!((unread.reason.as_str(), unread.kind), (reason, ReadErrorKind::Failed));
             }
             outcome => panic!("{outcome:?}"),
         }

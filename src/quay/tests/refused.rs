@@ -1,20 +1,20 @@
 use super::*;
-use crate::bridge::integration::Trouble;
-use crate::bridge::snapshot::UnreadKind;
+use crate::bridge::integration::QuayProblem;
+use crate::bridge::snapshot::ReadErrorKind;
 use crate::quay::ErrorKind;
 
-const DEPTHS: [Depth; 3] = [Depth::Full, Depth::Lean, Depth::New];
+const DEPTHS: [ReadStrategy; 3] = [ReadStrategy::Full, ReadStrategy::Lean, ReadStrategy::New];
 
-fn lacks(scope: &str) -> Trouble {
-    Trouble::TokenLacksScope { scope: scope.into() }
+fn lacks(scope: &str) -> QuayProblem {
+    QuayProblem::TokenLacksScope { scope: scope.into() }
 }
 
-fn assert_refused(scene: &Scene, client: &Quay, depth: Depth) {
+fn assert_refused(scene: &Scene, client: &Quay, depth: ReadStrategy) {
     let organization = scene.read(client, depth).unwrap().unwrap();
     assert!(!organization.administered, "{depth:?}");
-    assert_eq!(organization.robots.unwrap_err().kind, UnreadKind::Forbidden, "{depth:?}");
-    assert_eq!(organization.default_permissions.unwrap_err().kind, UnreadKind::Forbidden, "{depth:?}");
-    assert_eq!(organization.repositories.unwrap_err().kind, UnreadKind::Forbidden, "{depth:?}");
+    assert_eq!(organization.robots.unwrap_err().kind, ReadErrorKind::Forbidden, "{depth:?}");
+    assert_eq!(organization.default_permissions.unwrap_err().kind, ReadErrorKind::Forbidden, "{depth:?}");
+    assert_eq!(organization.repositories.unwrap_err().kind, ReadErrorKind::Forbidden, "{depth:?}");
 }
 
 #[test]
@@ -48,9 +48,9 @@ fn an_owner_whose_token_may_not_administer_lacks_a_scope() {
 fn the_diagnosis_is_made_once() {
     let scene = Scene::linked();
     let client = scene.client_with(&scene.sandbox.quay.add_full_token("alice"));
-    assert_refused(&scene, &client, Depth::New);
+    assert_refused(&scene, &client, ReadStrategy::New);
     assert_eq!(scene.requests(), 2 + 2);
-    assert_refused(&scene, &client, Depth::New);
+    assert_refused(&scene, &client, ReadStrategy::New);
     scene.run(client.diagnose());
     assert_eq!(scene.requests(), 2);
 }
@@ -63,10 +63,10 @@ fn a_token_that_is_not_accepted_ends_it_all() {
         for depth in DEPTHS {
             let client = scene.client_with("0123456789012345678901234567890123456789");
             let unread = scene.read(&client, depth).unwrap_err();
-            assert_eq!(unread.kind, UnreadKind::Skipped, "{depth:?}");
-            assert_eq!(client.troubles(), [Trouble::TokenRefused { reason: "Quay does not accept the token (401)".into() }]);
+            assert_eq!(unread.kind, ReadErrorKind::Skipped, "{depth:?}");
+            assert_eq!(client.troubles(), [QuayProblem::TokenRefused { reason: "Quay does not accept the token (401)".into() }]);
             scene.requests();
-            assert_eq!(scene.read(&client, depth).unwrap_err().kind, UnreadKind::Skipped);
+            assert_eq!(scene.read(&client, depth).unwrap_err().kind, ReadErrorKind::Skipped);
             scene.run(client.create_repository(ORGANIZATION, "new")).unwrap_err();
             assert_eq!(scene.requests(), 0, "nothing is asked twice");
         }
@@ -86,7 +86,7 @@ fn the_diagnosis_tells_what_keeps_organizations_from_being_created() {
     assert_eq!(diagnose(&full), []);
     assert_eq!(diagnose(&quay.add_token("alice", &["user:read", "org:admin"])), [lacks("user:admin")]);
 
-    let right = Trouble::UserLacksRight { user: "alice".into(), right: "create organizations".into() };
+    let right = QuayProblem::UserLacksRight { user: "alice".into(), right: "create organizations".into() };
     quay.set_flags(|flags| flags.org_creation_only = true);
     assert_eq!(diagnose(&full).as_slice(), std::slice::from_ref(&right));
     assert_eq!(diagnose(&quay.admin_token()), []);
@@ -106,7 +106,7 @@ fn the_diagnosis_tells_what_keeps_organizations_from_being_created() {
     scene.run(client.diagnose());
     assert_eq!(client.troubles(), [], "the whitelist may name the superuser");
     assert_eq!(scene.run(client.create_organization("new", &claim_of(ours()))).unwrap_err().kind, ErrorKind::Forbidden);
-    let right = Trouble::UserLacksRight { user: "quayadmin".into(), right: "create organizations".into() };
+    let right = QuayProblem::UserLacksRight { user: "quayadmin".into(), right: "create organizations".into() };
     assert_eq!(client.troubles(), [right], "3.12 refuses superusers too");
 }
 
@@ -116,14 +116,14 @@ fn read_only_mode_is_noticed_in_the_configuration_and_in_a_refusal() {
     scene.sandbox.quay.set_flags(|flags| flags.readonly = true);
     let client = scene.client();
     scene.run(client.check_state());
-    assert_eq!(client.troubles(), [Trouble::ReadOnly]);
+    assert_eq!(client.troubles(), [QuayProblem::ReadOnly]);
     assert!(scene.run(client.about()).unwrap().read_only);
 
     let client = scene.client();
     scene.requests();
     let error = scene.run(client.create_robot(ORGANIZATION, "new", "")).unwrap_err();
     assert_eq!(error.kind, ErrorKind::ReadOnly);
-    assert_eq!(client.troubles(), [Trouble::ReadOnly]);
+    assert_eq!(client.troubles(), [QuayProblem::ReadOnly]);
     assert_eq!(scene.requests(), 1, "waiting does not help");
-    assert!(scene.read(&client, Depth::Full).unwrap().unwrap().administered, "reading still works");
+    assert!(scene.read(&client, ReadStrategy::Full).unwrap().unwrap().administered, "reading still works");
 }

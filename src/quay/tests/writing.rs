@@ -39,7 +39,7 @@ fn takes_an_organization_that_appeared_only_where_nothing_is_of_others() {
         let outcome = scene.run(scene.client().create_organization(ORGANIZATION, &claim_of(ours())));
         outcome.map_err(|error| error.reason)
     };
-    let robot = |mark: Mark| {
+    let robot = |mark: OwnershipMark| {
         move |scene: &Scene| {
             scene.sandbox.quay.add_robot(ORGANIZATION, "builder", &mark.to_string()).unwrap();
             scene.sandbox.quay.add_repository(ORGANIZATION, "api", ADMIN);
@@ -102,7 +102,7 @@ fn ownership_is_taken_of_organizations_only() {
     for _ in 0..2 {
         scene.run(client.take_ownership(ORGANIZATION)).unwrap();
     }
-    assert!(scene.read(&client, Depth::Full).unwrap().unwrap().administered);
+    assert!(scene.read(&client, ReadStrategy::Full).unwrap().unwrap().administered);
     // Quay itself would turn the person into an organization.
     assert_eq!(scene.run(client.take_ownership("alice")).unwrap_err().kind, ErrorKind::NotFound);
     assert!(!quay.organizations().contains(&"alice".to_owned()));

@@ -2,13 +2,13 @@
 
 use owo_colors::OwoColorize as _;
 
-use super::findings::Listing;
-use crate::bridge::finding::Level;
-use crate::report::builds::{BuildConfigReport, BuildReport, BuildsReport, SentBy, ShipwrightReport, webhook_answers};
-use crate::report::style::{Page, Style, plain};
+use super::findings::FindingList;
+use crate::bridge::finding::Severity;
+use crate::report::builds::{BuildConfigReport, BuildReport, BuildsReport, PushedBy, ShipwrightReport, webhook_answers};
+use crate::report::style::{TextPage, Style, plain};
 
 pub(in crate::report) fn builds(report: &BuildsReport, style: &Style, wide: bool) -> String {
-    let mut page = Page::new(style);
+    let mut page = TextPage::new(style);
     for group in report.build_configs.chunk_by(|a, b| a.namespace == b.namespace) {
         page.gap();
         page.line(&group.first().map_or("", |first| &first.namespace).bold().to_string());
@@ -19,23 +19,23 @@ pub(in crate::report) fn builds(report: &BuildsReport, style: &Style, wide: bool
         shipwright(&mut page, style, build);
     }
     page.gap();
-    let listing = Listing::new(report.next.as_deref(), wide);
+    let listing = FindingList::new(report.next.as_deref(), wide);
     listing.show(&mut page, 0, &report.findings.iter().collect::<Vec<_>>(), usize::MAX);
     page.gap();
-    let best = if report.unread.is_empty() { Level::Ok } else { Level::Unknown };
+    let best = if report.unread.is_empty() { Severity::Ok } else { Severity::Unknown };
     let worst = report.findings.iter().map(|finding| finding.level).max().unwrap_or(best).max(best);
     super::verdict(&mut page, &report.verdict, worst);
     page.finish()
 }
 
-fn one(page: &mut Page, style: &Style, config: &BuildConfigReport, webhook_answers: bool) {
+fn one(page: &mut TextPage, style: &Style, config: &BuildConfigReport, webhook_answers: bool) {
     let level = match config.sent_by {
-        _ if config.missing_secret.is_some() || config.refused.is_some() => Level::Error,
-        SentBy::Operator | SentBy::Bridge | SentBy::Webhook if !webhook_answers => Level::Error,
-        SentBy::Nobody => Level::Warning,
-        SentBy::Unknown => Level::Unknown,
-        SentBy::None => Level::Info,
-        SentBy::Itself | SentBy::Operator | SentBy::Bridge | SentBy::Webhook => Level::Ok,
+        _ if config.missing_secret.is_some() || config.refused.is_some() => Severity::Error,
+        PushedBy::Operator | PushedBy::Bridge | PushedBy::Webhook if !webhook_answers => Severity::Error,
+        PushedBy::Nobody => Severity::Warning,
+        PushedBy::Unknown => Severity::Unknown,
+        PushedBy::None => Severity::Info,
+        PushedBy::Itself | PushedBy::Operator | PushedBy::Bridge | PushedBy::Webhook => Severity::Ok,
     };
     page.line(&format!("  {} {} {}", style.glyph(level), config.name, format!("({})", config.strategy).dimmed()));
     let mut row = |label: &str, text: &str| page.prose(&format!("      {label:<8}"), text, plain);
@@ -59,12 +59,12 @@ fn one(page: &mut Page, style: &Style, config: &BuildConfigReport, webhook_answe
 
 fn sent_by(config: &BuildConfigReport) -> &'static str {
     match config.sent_by {
-        SentBy::Itself if config.rewritten => "since it was rewritten",
-        SentBy::Itself => "as it says itself",
-        SentBy::Operator => "sent there by the operator's webhook",
-        SentBy::Bridge => "sent there by the webhook of oc quay run",
-        SentBy::Webhook => "sent there by a webhook, as one that was tried",
-        SentBy::Nobody | SentBy::None | SentBy::Unknown => "but nobody sends it there",
+        PushedBy::Itself if config.rewritten => "since it was rewritten",
+        PushedBy::Itself => "as it says itself",
+        PushedBy::Operator => "sent there by the operator's webhook",
+        PushedBy::Bridge => "sent there by the webhook of oc quay run",
+        PushedBy::Webhook => "sent there by a webhook, as one that was tried",
+        PushedBy::Nobody | PushedBy::None | PushedBy::Unknown => "but nobody sends it there",
     }
 }
 
@@ -80,8 +80,8 @@ fn last(build: &BuildReport) -> String {
 }
 
 /// A Build of Shipwright, with the stanza to paste into it where it does not push to Quay yet.
-fn shipwright(page: &mut Page, style: &Style, build: &ShipwrightReport) {
-    let level = if build.to_quay { Level::Ok } else { Level::Info };
+fn shipwright(page: &mut TextPage, style: &Style, build: &ShipwrightReport) {
+    let level = if build.to_quay { Severity::Ok } else { Severity::Info };
     let kind = format!("(Shipwright, {})", build.namespace);
     page.line(&format!("  {} {} {}", style.glyph(level), build.name, kind.dimmed()));
     page.prose("      output  ", &build.output, plain);

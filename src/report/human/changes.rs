@@ -4,20 +4,20 @@ use std::collections::HashMap;
 
 use owo_colors::OwoColorize as _;
 
-use super::findings::Listing;
+use super::findings::FindingList;
 use crate::bridge::change::Verb;
-use crate::bridge::finding::{Finding, Level};
-use crate::report::change::{ChangeReport, ChangeReportEntry, ChangeState};
+use crate::bridge::finding::{Finding, Severity};
+use crate::report::change::{ChangeReport, ChangeEntry, ChangeState};
 use crate::report::count;
-use crate::report::style::{Page, Style, paint, plain};
+use crate::report::style::{TextPage, Style, paint, plain};
 
 /// Beyond this many changes, namespaces are summed up; what fails or deletes is still shown.
-const MOST_CHANGES: usize = 100;
+const MAX_CHANGES: usize = 100;
 
 pub(in crate::report) fn change(report: &ChangeReport, style: &Style, wide: bool) -> String {
-    let mut page = Page::new(style);
+    let mut page = TextPage::new(style);
     let groups = groups(&report.changes);
-    let summed_up = !wide && report.changes.len() > MOST_CHANGES && groups.len() > 1;
+    let summed_up = !wide && report.changes.len() > MAX_CHANGES && groups.len() > 1;
     let name_width = groups.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
 
     for (name, changes) in groups {
@@ -36,12 +36,12 @@ pub(in crate::report) fn change(report: &ChangeReport, style: &Style, wide: bool
     page.gap();
     remaining(&mut page, &report.findings, wide);
     page.gap();
-    super::verdict(&mut page, &report.verdict, if report.ok { Level::Ok } else { Level::Error });
+    super::verdict(&mut page, &report.verdict, if report.ok { Severity::Ok } else { Severity::Error });
     page.finish()
 }
 
 /// The changes by namespace, in the order of the plan.
-fn groups(changes: &[ChangeReportEntry]) -> Vec<(&str, Vec<&ChangeReportEntry>)> {
+fn groups(changes: &[ChangeEntry]) -> Vec<(&str, Vec<&ChangeEntry>)> {
     let mut groups: Vec<(&str, Vec<_>)> = Vec::new();
     let mut places = HashMap::new();
     for change in changes {
@@ -55,16 +55,16 @@ fn groups(changes: &[ChangeReportEntry]) -> Vec<(&str, Vec<&ChangeReportEntry>)>
     groups
 }
 
-fn side(page: &mut Page, style: &Style, name: &str, changes: Vec<&ChangeReportEntry>, wide: bool) {
+fn side(page: &mut TextPage, style: &Style, name: &str, changes: Vec<&ChangeEntry>, wide: bool) {
     if !changes.is_empty() {
         page.line(&format!("  {name}"));
         changes.into_iter().for_each(|change| entry(page, style, 4, change, wide));
     }
 }
 
-pub(super) fn entry(page: &mut Page, style: &Style, indent: usize, change: &ChangeReportEntry, wide: bool) {
+pub(super) fn entry(page: &mut TextPage, style: &Style, indent: usize, change: &ChangeEntry, wide: bool) {
     let symbol = match (change.state, change.verb) {
-        (ChangeState::Failed, _) => style.glyph(Level::Error),
+        (ChangeState::Failed, _) => style.glyph(Severity::Error),
         (ChangeState::Skipped, _) => ".".dimmed().to_string(),
         (_, Verb::Create) => "+".green().to_string(),
         (_, Verb::Update) => "~".yellow().to_string(),
@@ -78,7 +78,7 @@ pub(super) fn entry(page: &mut Page, style: &Style, indent: usize, change: &Chan
     }
     let below = indent + 4;
     if let Some(error) = &change.error {
-        page.prose(&format!("{:below$}{} ", "", paint(Level::Error, "failed:")), error, plain);
+        page.prose(&format!("{:below$}{} ", "", paint(Severity::Error, "failed:")), error, plain);
     }
     if let Some(undo) = change.undo.as_ref().filter(|_| wide) {
         page.prose(&format!("{:below$}", ""), &format!("undone by: {undo}"), |text| text.dimmed().to_string());
@@ -86,7 +86,7 @@ pub(super) fn entry(page: &mut Page, style: &Style, indent: usize, change: &Chan
 }
 
 /// `16 changes: 12 create, 4 update`
-fn sum(changes: &[&ChangeReportEntry]) -> String {
+fn sum(changes: &[&ChangeEntry]) -> String {
     let number = |verb, word| {
         let number = changes.iter().filter(|change| change.verb == verb).count();
         (number > 0).then(|| format!("{number} {word}"))
@@ -96,13 +96,13 @@ fn sum(changes: &[&ChangeReportEntry]) -> String {
     format!("{}: {}", count(changes.len(), "change"), parts.join(", "))
 }
 
-fn is_telling(change: &ChangeReportEntry) -> bool {
+fn is_telling(change: &ChangeEntry) -> bool {
     change.verb == Verb::Delete || change.state == ChangeState::Failed
 }
 
 /// What no change here mends. Each with its command: nothing else names one.
-fn remaining(page: &mut Page, findings: &[Finding], wide: bool) {
-    let listing = Listing::new(None, wide);
+fn remaining(page: &mut TextPage, findings: &[Finding], wide: bool) {
+    let listing = FindingList::new(None, wide);
     for group in findings.chunk_by(|a, b| a.namespace == b.namespace) {
         if let Some(first) = group.first() {
             page.line(&format!("Remaining in {}", first.namespace.as_deref().unwrap_or("the integration").bold()));

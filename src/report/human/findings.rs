@@ -3,24 +3,24 @@
 use owo_colors::OwoColorize as _;
 
 use crate::bridge::finding::Finding;
-use crate::report::style::{Page, paint, plain};
+use crate::report::style::{TextPage, paint, plain};
 
 /// How findings are listed.
 #[derive(Clone, Copy)]
-pub(super) struct Listing<'a> {
+pub(super) struct FindingList<'a> {
     /// The command that closes the report. Where it helps, it is not said again.
     closing: Option<&'a str>,
     /// All of them, with that command too, and with where they are explained.
     wide: bool,
 }
 
-impl<'a> Listing<'a> {
+impl<'a> FindingList<'a> {
     pub(super) fn new(closing: Option<&'a str>, wide: bool) -> Self {
         Self { closing, wide }
     }
 
     /// Lists findings, at most `limit` of them.
-    pub(super) fn show(&self, page: &mut Page, indent: usize, findings: &[&Finding], limit: usize) {
+    pub(super) fn show(&self, page: &mut TextPage, indent: usize, findings: &[&Finding], limit: usize) {
         let limit = if self.wide { usize::MAX } else { limit };
         for (place, finding) in findings.iter().enumerate().take(limit) {
             let level = paint(finding.level, &format!("{:<7}", finding.level.as_str()));

@@ -9,24 +9,24 @@ mod table;
 
 use owo_colors::OwoColorize as _;
 
-use crate::bridge::finding::Level;
+use crate::bridge::finding::Severity;
 
 use super::status::{IntegrationReport, SettingReport, StatusReport};
-use super::style::{Page, Style, paint};
-use super::verdict::{ASK, RUN};
+use super::style::{TextPage, Style, paint};
+use super::verdict::{ASK_PREFIX, HINT_PREFIX};
 pub(super) use builds::builds;
 pub(super) use changes::change;
-use findings::Listing;
+use findings::FindingList;
 pub(super) use setup::{made, setup, step};
 
 pub(super) fn status(report: &StatusReport, style: &Style, wide: bool) -> String {
-    let mut page = Page::new(style);
+    let mut page = TextPage::new(style);
     settings(&mut page, &report.integration);
-    let concerning: Vec<_> = report.integration.checks.iter().filter(|check| wide || check.level != Level::Ok).collect();
+    let concerning: Vec<_> = report.integration.checks.iter().filter(|check| wide || check.level != Severity::Ok).collect();
     if !concerning.is_empty() {
         page.gap();
     }
-    let listing = Listing::new(report.next.as_deref(), wide);
+    let listing = FindingList::new(report.next.as_deref(), wide);
     namespace::checks(&mut page, style, &report.integration.checks, report.integration_findings(), &listing, wide);
     page.gap();
     match report.namespaces.as_slice() {
@@ -39,7 +39,7 @@ pub(super) fn status(report: &StatusReport, style: &Style, wide: bool) -> String
     page.finish()
 }
 
-fn settings(page: &mut Page, integration: &IntegrationReport) {
+fn settings(page: &mut TextPage, integration: &IntegrationReport) {
     let mut row = |label: &str, setting: &Option<SettingReport>| {
         let lead = format!("{label:<13}");
         match setting {
@@ -57,11 +57,11 @@ fn settings(page: &mut Page, integration: &IntegrationReport) {
 }
 
 /// The last line. A command in it is never broken, so that it can be copied.
-fn verdict(page: &mut Page, verdict: &str, level: Level) {
-    let level = if level == Level::Info { Level::Ok } else { level };
+fn verdict(page: &mut TextPage, verdict: &str, level: Severity) {
+    let level = if level == Severity::Info { Severity::Ok } else { level };
     let bold = |text: &str| paint(level, text).bold().to_string();
     let Some((separator, (answer, command))) =
-        [RUN, ASK].into_iter().find_map(|separator| Some((separator, verdict.rsplit_once(separator)?)))
+        [HINT_PREFIX, ASK_PREFIX].into_iter().find_map(|separator| Some((separator, verdict.rsplit_once(separator)?)))
     else {
         return page.prose("", verdict, bold);
     };

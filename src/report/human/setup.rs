@@ -3,13 +3,13 @@
 use owo_colors::OwoColorize as _;
 
 use super::changes::entry;
-use crate::bridge::finding::Level;
+use crate::bridge::finding::Severity;
 use crate::report::change::ChangeState;
 use crate::report::setup::{SetupReport, StepReport, StepState};
-use crate::report::style::{Page, Style, paint, plain};
+use crate::report::style::{TextPage, Style, paint, plain};
 
 pub(in crate::report) fn setup(report: &SetupReport, style: &Style, wide: bool) -> String {
-    let mut page = Page::new(style);
+    let mut page = TextPage::new(style);
     for step in &report.steps {
         page.line(&format!("{}{}", step.title.bold(), state(step.state)));
         body(&mut page, step, style, wide);
@@ -32,16 +32,16 @@ pub(in crate::report) fn setup(report: &SetupReport, style: &Style, wide: bool) 
 
 /// What was made, and how to make it again.
 pub(in crate::report) fn made(report: &SetupReport, style: &Style) -> String {
-    let mut page = Page::new(style);
+    let mut page = TextPage::new(style);
     let changes = report.steps.iter().flat_map(|step| &step.changes);
     for change in changes.filter(|change| change.state == ChangeState::Done) {
-        page.prose(&format!("{} ", style.glyph(Level::Ok)), &change.summary, plain);
+        page.prose(&format!("{} ", style.glyph(Severity::Ok)), &change.summary, plain);
     }
     end(&mut page, report);
     page.finish()
 }
 
-fn end(page: &mut Page, report: &SetupReport) {
+fn end(page: &mut TextPage, report: &SetupReport) {
     page.gap();
     if let Some(manifests) = &report.manifests {
         manifests.lines().for_each(|line| page.line(line));
@@ -52,12 +52,12 @@ fn end(page: &mut Page, report: &SetupReport) {
         page.line(&format!("  {}", command_line.cyan()));
         page.gap();
     }
-    super::verdict(page, &report.verdict, if report.ok { Level::Ok } else { Level::Error });
+    super::verdict(page, &report.verdict, if report.ok { Severity::Ok } else { Severity::Error });
 }
 
 /// A step by itself, without its name.
 pub(in crate::report) fn step(step: &StepReport, style: &Style) -> String {
-    let mut page = Page::new(style);
+    let mut page = TextPage::new(style);
     body(&mut page, step, style, false);
     page.finish()
 }
@@ -71,7 +71,7 @@ fn state(state: StepState) -> &'static str {
     }
 }
 
-fn body(page: &mut Page, step: &StepReport, style: &Style, wide: bool) {
+fn body(page: &mut TextPage, step: &StepReport, style: &Style, wide: bool) {
     for fact in &step.facts {
         let (sentence, lines) = fact.text.split_once('\n').unwrap_or((&fact.text, ""));
         page.prose(&format!("  {} ", style.glyph(fact.level)), sentence, plain);
@@ -81,7 +81,7 @@ fn body(page: &mut Page, step: &StepReport, style: &Style, wide: bool) {
     step.changes.iter().for_each(|change| entry(page, style, 2, change, wide));
     let level = step.level();
     if let Some(reason) = &step.reason {
-        let level = if step.state == StepState::Skipped { Level::Info } else { level };
+        let level = if step.state == StepState::Skipped { Severity::Info } else { level };
         page.prose(&format!("  {} ", style.glyph(level)), reason, |text| paint(level, text));
     }
     for hint in &step.hints {

@@ -5,28 +5,28 @@ use std::collections::BTreeMap;
 
 use owo_colors::OwoColorize as _;
 
-use super::findings::Listing;
-use crate::bridge::finding::{Finding, Level};
+use super::findings::FindingList;
+use crate::bridge::finding::{Finding, Severity};
 use crate::report::status::{NamespaceReport, StatusReport};
-use crate::report::style::{Page, Style, columns, paint, plain};
+use crate::report::style::{TextPage, Style, columns, paint, plain};
 
 /// So many namespaces with problems have a row. Where there are more of them, or of those without problems, the latter are
 /// only counted.
-const MOST_ROWS: usize = 20;
+const MAX_ROWS: usize = 20;
 /// The findings of this many namespaces are shown.
-const MOST_DETAILED: usize = 10;
+const MAX_DETAILED: usize = 10;
 /// This many findings of each.
-const MOST_FINDINGS: usize = 3;
+const MAX_FINDINGS: usize = 3;
 
 /// What stands between two columns.
 const GUTTER: &str = "   ";
 
-pub(super) fn show(page: &mut Page, style: &Style, report: &StatusReport, listing: &Listing, wide: bool) {
+pub(super) fn show(page: &mut TextPage, style: &Style, report: &StatusReport, listing: &FindingList, wide: bool) {
     let groups = group(report);
     let (telling, quiet): (Vec<_>, Vec<_>) =
         groups.iter().partition(|(_, findings)| concerning(findings, false).next().is_some());
-    let most_telling = if wide { usize::MAX } else { MOST_ROWS };
-    let most_quiet = if wide || telling.len().max(quiet.len()) <= MOST_ROWS { usize::MAX } else { 0 };
+    let most_telling = if wide { usize::MAX } else { MAX_ROWS };
+    let most_quiet = if wide || telling.len().max(quiet.len()) <= MAX_ROWS { usize::MAX } else { 0 };
     let shown: Vec<_> = telling.iter().take(most_telling).chain(quiet.iter().take(most_quiet)).copied().collect();
 
     if !shown.is_empty() {
@@ -85,7 +85,7 @@ impl Column {
 /// The place of the column that says how a namespace is, in its color.
 const STATE: usize = 1;
 
-fn rows(page: &mut Page, style: &Style, groups: &[&Group], wide: bool) {
+fn rows(page: &mut TextPage, style: &Style, groups: &[&Group], wide: bool) {
     let column = |title, cell| Column::new(title, groups, cell);
     let mut all = vec![
         column("NAMESPACE", |namespace| &namespace.name),
@@ -133,16 +133,16 @@ fn fit(codes: &[&str], room: usize) -> String {
 
 fn glyph(style: &Style, namespace: &NamespaceReport) -> String {
     match namespace.level {
-        Level::Ok | Level::Info if !namespace.linked => style.mark(&"-".dimmed().to_string()),
-        Level::Info => style.glyph(Level::Ok),
+        Severity::Ok | Severity::Info if !namespace.linked => style.mark(&"-".dimmed().to_string()),
+        Severity::Info => style.glyph(Severity::Ok),
         level => style.glyph(level),
     }
 }
 
 fn paint_state(namespace: &NamespaceReport, text: &str) -> String {
     match namespace.level {
-        Level::Ok | Level::Info if !namespace.linked => text.dimmed().to_string(),
-        Level::Info => paint(Level::Ok, text),
+        Severity::Ok | Severity::Info if !namespace.linked => text.dimmed().to_string(),
+        Severity::Info => paint(Severity::Ok, text),
         level => paint(level, text),
     }
 }
@@ -160,11 +160,11 @@ fn codes(findings: &[Finding], all: bool) -> Vec<&'static str> {
 
 /// What is only worth knowing is left out unless `all`: every namespace may have it.
 fn concerning(findings: &[Finding], all: bool) -> impl Iterator<Item = &Finding> {
-    findings.iter().filter(move |finding| all || finding.level > Level::Info)
+    findings.iter().filter(move |finding| all || finding.level > Severity::Info)
 }
 
-fn details(page: &mut Page, groups: &[Group], listing: &Listing, wide: bool) {
-    let limit = if wide { usize::MAX } else { MOST_DETAILED };
+fn details(page: &mut TextPage, groups: &[Group], listing: &FindingList, wide: bool) {
+    let limit = if wide { usize::MAX } else { MAX_DETAILED };
     let with_findings = || {
         groups.iter().filter_map(|(namespace, findings)| {
             let findings: Vec<_> = concerning(findings, wide).collect();
@@ -173,7 +173,7 @@ fn details(page: &mut Page, groups: &[Group], listing: &Listing, wide: bool) {
     };
     for (namespace, findings) in with_findings().take(limit) {
         page.line(&namespace.name.bold().to_string());
-        listing.show(page, 2, &findings, MOST_FINDINGS);
+        listing.show(page, 2, &findings, MAX_FINDINGS);
         page.gap();
     }
     let codes = groups.iter().map(|(_, findings)| codes(findings, wide)).filter(|codes| !codes.is_empty());

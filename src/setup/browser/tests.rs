@@ -10,9 +10,9 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-async fn waiting() -> Waiting {
+async fn waiting() -> RedirectListener {
     let quay = QuayUrl::parse("https://quay.example.com").unwrap().0;
-    Waiting::listen_on(0, &quay, "CLIENT", &[Scope::OrgAdmin, Scope::UserAdmin]).await.unwrap()
+    RedirectListener::listen_on(0, &quay, "CLIENT", &[Scope::OrgAdmin, Scope::UserAdmin]).await.unwrap()
 }
 
 fn request(method: &str, target: &str, headers: &[&str], body: &str) -> String {
@@ -100,7 +100,7 @@ fn silent_connections_keep_nobody_out() {
         let (port, state) = (waiting.gate.port, waiting.gate.state.clone());
         let token = tokio::spawn(waiting.token(Duration::from_secs(20)));
         let mut silent = Vec::new();
-        for _ in 0..CONNECTIONS - 1 {
+        for _ in 0..MAX_CONNECTIONS - 1 {
             silent.push(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap());
         }
         let headers = [format!("Host: localhost:{port}"), format!("Origin: http://localhost:{port}")];
@@ -160,7 +160,7 @@ fn the_waiting_ends_in_time_and_a_taken_port_is_named() {
     runtime().block_on(async {
         let waiting = waiting().await;
         let quay = QuayUrl::parse("https://quay.example.com").unwrap().0;
-        let error = Waiting::listen_on(waiting.gate.port, &quay, "CLIENT", &[]).await.unwrap_err();
+        let error = RedirectListener::listen_on(waiting.gate.port, &quay, "CLIENT", &[]).await.unwrap_err();
         assert!(error.to_string().contains(&format!("port {}", waiting.gate.port)), "{error}");
         let error = waiting.token(Duration::from_millis(50)).await.unwrap_err();
         assert_eq!(error.to_string(), "the browser did not bring a token within 0 s");

@@ -5,23 +5,23 @@ use std::collections::BTreeSet;
 use futures::future::try_join_all;
 use serde_json::Value;
 
-use super::{BuiltIn, Object};
-use crate::bridge::names::{BRIDGE, MANAGED_BY, MANAGED_BY_LABEL};
-use crate::bridge::snapshot::Read;
+use super::{ControllerManifests, Object};
+use crate::bridge::names::{CONTROLLER_NAME, MANAGED_BY, MANAGED_BY_LABEL};
+use crate::bridge::snapshot::Observed;
 use crate::cluster::{Cluster, ObjectKind};
 
 /// The bridge as it is to be, and what there is of it.
 #[derive(Clone, Debug)]
-pub struct FoundBridge {
+pub struct InstalledController {
     /// Some of it is there.
     pub is_there: bool,
     /// As it is to be: in the namespace that it is in, and of the same image if nothing else is said.
-    pub bridge: BuiltIn,
+    pub bridge: ControllerManifests,
     /// Its objects as they are to be, each with what there is; none at all if it is neither there nor wanted.
     pub objects: Vec<(Object, Option<Value>)>,
 }
 
-impl FoundBridge {
+impl InstalledController {
     /// Looks for it by its ClusterRoleBinding, which says in which namespace the rest is. `groups` are the API groups that
     /// the cluster serves.
     pub(in crate::setup) async fn find(
@@ -29,10 +29,10 @@ impl FoundBridge {
         groups: &BTreeSet<String>,
         is_wanted: bool,
         image: Option<&str>,
-    ) -> Read<Self> {
-        let binding = cluster.object(ObjectKind::ClusterRoleBinding, None, BRIDGE).await?.filter(is_ours);
+    ) -> Observed<Self> {
+        let binding = cluster.object(ObjectKind::ClusterRoleBinding, None, CONTROLLER_NAME).await?.filter(is_ours);
         let namespace = binding.as_ref().and_then(|binding| binding["subjects"][0]["namespace"].as_str());
-        let bridge = BuiltIn::new(namespace, image);
+        let bridge = ControllerManifests::new(namespace, image);
         if binding.is_none() && !is_wanted {
             return Ok(Self { is_there: false, bridge, objects: vec![] });
         }
@@ -42,9 +42,9 @@ impl FoundBridge {
         let found = try_join_all(read).await?;
         let deployed = objects.iter().zip(&found).find(|(object, _)| object.kind == ObjectKind::Deployment);
         let containers = deployed.and_then(|(_, found)| found.as_ref()?.pointer("/spec/template/spec/containers")?.as_array());
-        let container = containers.into_iter().flatten().find(|container| container["name"] == BRIDGE);
+        let container = containers.into_iter().flatten().find(|container| container["name"] == CONTROLLER_NAME);
         let image_now = container.and_then(|container| container["image"].as_str());
-        let bridge = BuiltIn::new(namespace, image.or(image_now));
+        let bridge = ControllerManifests::new(namespace, image.or(image_now));
         let objects = bridge.objects().into_iter().filter(is_served);
         Ok(Self { is_there: binding.is_some(), objects: objects.zip(found).collect(), bridge })
     }

@@ -4,11 +4,11 @@ mod find;
 mod rights;
 mod workload;
 
-pub use find::FoundBridge;
+pub use find::InstalledController;
 
 use serde_json::{Value, json};
 
-use crate::bridge::names::{BRIDGE, MANAGED_BY, MANAGED_BY_LABEL};
+use crate::bridge::names::{CONTROLLER_NAME, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::cluster::ObjectKind;
 
 /// Where releases publish the image.
@@ -16,18 +16,18 @@ const REPOSITORY: &str = "quay.io/oc-quay/oc-quay";
 
 /// The bridge as it is to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuiltIn {
+pub struct ControllerManifests {
     /// Its namespace.
     pub namespace: String,
     /// Its image.
     pub image: String,
 }
 
-impl BuiltIn {
+impl ControllerManifests {
     /// A bridge in the namespace and of the image that were named; else in one of its own, of this version's.
     pub fn new(namespace: Option<&str>, image: Option<&str>) -> Self {
         let image = image.map_or_else(|| format!("{REPOSITORY}:v{}", env!("CARGO_PKG_VERSION")), str::to_owned);
-        Self { namespace: namespace.unwrap_or(BRIDGE).to_owned(), image }
+        Self { namespace: namespace.unwrap_or(CONTROLLER_NAME).to_owned(), image }
     }
 
     /// All objects, in an order in which each finds what it refers to. The binding comes before all that is in the
@@ -49,7 +49,7 @@ impl BuiltIn {
 
     /// Whether its namespace is nobody else's. One that was named is not touched itself: others may live there.
     pub fn has_own_namespace(&self) -> bool {
-        self.namespace == BRIDGE
+        self.namespace == CONTROLLER_NAME
     }
 
     /// An object in the bridge's namespace; `content` is all but what names it.
@@ -97,7 +97,7 @@ fn cluster_object(kind: ObjectKind, content: Value) -> Object {
     let mut value = json!({
         "apiVersion": kind.api_version(),
         "kind": kind.as_str(),
-        "metadata": { "name": BRIDGE, "labels": labels() },
+        "metadata": { "name": CONTROLLER_NAME, "labels": labels() },
     });
     if let (Value::Object(value), Value::Object(content)) = (&mut value, content) {
         value.extend(content);
@@ -106,7 +106,7 @@ fn cluster_object(kind: ObjectKind, content: Value) -> Object {
 }
 
 fn labels() -> Value {
-    json!({ MANAGED_BY_LABEL: MANAGED_BY, "app.kubernetes.io/name": BRIDGE })
+    json!({ MANAGED_BY_LABEL: MANAGED_BY, "app.kubernetes.io/name": CONTROLLER_NAME })
 }
 
 #[cfg(test)]

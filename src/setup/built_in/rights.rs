@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{BuiltIn, Object, cluster_object};
-use crate::bridge::names::{BRIDGE, LEASE};
+use super::{ControllerManifests, Object, cluster_object};
+use crate::bridge::names::{CONTROLLER_NAME, LEASE};
 use crate::cluster::{OPERATOR_DEPLOYMENTS, ObjectKind};
 
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
@@ -64,7 +64,7 @@ const IN_NAMESPACE: [Rule; 2] = [
     Rule { names: &[LEASE], ..Rule::new("coordination.k8s.io", &["leases"], &["get", "patch"]) },
 ];
 
-pub(super) fn in_cluster(bridge: &BuiltIn) -> [Object; 2] {
+pub(super) fn in_cluster(bridge: &ControllerManifests) -> [Object; 2] {
     let rules: Vec<_> = IN_CLUSTER.iter().chain([&OF_OPERATOR]).map(Rule::to_value).collect();
     [
         cluster_object(ObjectKind::ClusterRole, json!({ "rules": rules })),
@@ -72,7 +72,7 @@ pub(super) fn in_cluster(bridge: &BuiltIn) -> [Object; 2] {
     ]
 }
 
-pub(super) fn in_namespace(bridge: &BuiltIn) -> [Object; 2] {
+pub(super) fn in_namespace(bridge: &ControllerManifests) -> [Object; 2] {
     let rules: Vec<_> = IN_NAMESPACE.iter().map(Rule::to_value).collect();
     [
         bridge.object(ObjectKind::Role, json!({ "rules": rules })),
@@ -80,9 +80,9 @@ pub(super) fn in_namespace(bridge: &BuiltIn) -> [Object; 2] {
     ]
 }
 
-fn binding(bridge: &BuiltIn, role: ObjectKind) -> Value {
+fn binding(bridge: &ControllerManifests, role: ObjectKind) -> Value {
     json!({
-        "roleRef": { "apiGroup": RBAC_GROUP, "kind": role.as_str(), "name": BRIDGE },
-        "subjects": [{ "kind": "ServiceAccount", "name": BRIDGE, "namespace": bridge.namespace }],
+        "roleRef": { "apiGroup": RBAC_GROUP, "kind": role.as_str(), "name": CONTROLLER_NAME },
+        "subjects": [{ "kind": "ServiceAccount", "name": CONTROLLER_NAME, "namespace": bridge.namespace }],
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 
 fn manifests() -> Vec<Value> {
-    BuiltIn::new(None, Some("registry.example.com/oc-quay:v1")).manifests().collect()
+    ControllerManifests::new(None, Some("registry.example.com/oc-quay:v1")).manifests().collect()
 }
 
 fn of_kind<'a>(manifests: &'a [Value], kind: &str) -> &'a Value {
@@ -50,13 +50,13 @@ fn metrics_are_for_the_monitoring_alone() {
 
 #[test]
 fn the_namespace_and_the_image_are_those_that_are_named() {
-    let bridge = BuiltIn::new(Some("quay-bridge"), Some("registry.example.com/oc-quay:v1"));
+    let bridge = ControllerManifests::new(Some("quay-bridge"), Some("registry.example.com/oc-quay:v1"));
     let manifests: Vec<_> = bridge.manifests().collect();
     assert!(manifests.iter().all(|object| object["kind"] != "Namespace"), "others may live there");
     let text = serde_json::to_string(&manifests).unwrap();
     assert!(!text.contains(r#""namespace":"oc-quay""#), "{text}");
     assert_eq!(of_kind(&manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"], bridge.image);
-    let image = BuiltIn::new(None, None).image;
+    let image = ControllerManifests::new(None, None).image;
     assert!(image.ends_with(concat!(":v", env!("CARGO_PKG_VERSION"))), "{image}");
 }
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{BuiltIn, Object, cluster_object, labels};
-use crate::bridge::names::{BRIDGE, BRIDGE_WEBHOOK, BRIDGE_WEBHOOK_PATH, POD_NAME};
+use super::{ControllerManifests, Object, cluster_object, labels};
+use crate::bridge::names::{CONTROLLER_NAME, CONTROLLER_WEBHOOK, CONTROLLER_WEBHOOK_PATH, POD_NAME};
 use crate::cluster::ObjectKind;
 
 /// The port of `/healthz`, `/readyz` and `/metrics`.
@@ -18,17 +18,17 @@ const CERTIFICATES: &str = "/etc/oc-quay/tls";
 /// The Secret that OpenShift puts the serving certificate into.
 const CERTIFICATE_SECRET: &str = "oc-quay-tls";
 
-pub(super) fn objects(bridge: &BuiltIn) -> [Object; 6] {
+pub(super) fn objects(bridge: &ControllerManifests) -> [Object; 6] {
     let (budget, policy) = (disruption_budget(bridge), network_policy(bridge));
     [policy, service(bridge), deployment(bridge), budget, service_monitor(bridge), webhook(bridge)]
 }
 
 fn selector() -> Value {
-    json!({ "app.kubernetes.io/name": BRIDGE })
+    json!({ "app.kubernetes.io/name": CONTROLLER_NAME })
 }
 
 /// OpenShift issues the certificate and renews it ("Securing service traffic using service serving certificate secrets").
-fn service(bridge: &BuiltIn) -> Object {
+fn service(bridge: &ControllerManifests) -> Object {
     let mut service = bridge.object(
         ObjectKind::Service,
         json!({
@@ -46,7 +46,7 @@ fn service(bridge: &BuiltIn) -> Object {
     service
 }
 
-fn deployment(bridge: &BuiltIn) -> Object {
+fn deployment(bridge: &ControllerManifests) -> Object {
     bridge.object(
         ObjectKind::Deployment,
         json!({
@@ -59,9 +59,9 @@ fn deployment(bridge: &BuiltIn) -> Object {
     )
 }
 
-fn pod(bridge: &BuiltIn) -> Value {
+fn pod(bridge: &ControllerManifests) -> Value {
     json!({
-        "serviceAccountName": BRIDGE,
+        "serviceAccountName": CONTROLLER_NAME,
         // It goes on answering the webhook for ten seconds after it was told to end.
         "terminationGracePeriodSeconds": 30,
         "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
@@ -75,10 +75,10 @@ fn pod(bridge: &BuiltIn) -> Value {
     })
 }
 
-fn container(bridge: &BuiltIn) -> Value {
+fn container(bridge: &ControllerManifests) -> Value {
     let probe = |path: &str| json!({ "httpGet": { "path": path, "port": "metrics" } });
     json!({
-        "name": BRIDGE,
+        "name": CONTROLLER_NAME,
         "image": bridge.image,
         "args": [
             "run",
@@ -110,14 +110,14 @@ fn container(bridge: &BuiltIn) -> Value {
 }
 
 /// One replica is left while nodes are drained.
-fn disruption_budget(bridge: &BuiltIn) -> Object {
+fn disruption_budget(bridge: &ControllerManifests) -> Object {
     let spec = json!({ "minAvailable": 1, "selector": { "matchLabels": selector() } });
     bridge.object(ObjectKind::PodDisruptionBudget, json!({ "spec": spec }))
 }
 
 /// What the bridge tells without asking who wants to know is for the monitoring alone; the kubelet, on the pod's own node, is
 /// let in always. API servers come from the nodes' network, which no policy can name, so the webhook's port is open.
-fn network_policy(bridge: &BuiltIn) -> Object {
+fn network_policy(bridge: &ControllerManifests) -> Object {
     let port = |port: u16| json!([{ "protocol": "TCP", "port": port }]);
     // OpenShift puts this label on its monitoring's namespaces ("About network policy").
     let monitoring = json!({ "namespaceSelector": { "matchLabels": { "network.openshift.io/policy-group": "monitoring" } } });
@@ -132,23 +132,23 @@ fn network_policy(bridge: &BuiltIn) -> Object {
     bridge.object(ObjectKind::NetworkPolicy, json!({ "spec": spec }))
 }
 
-fn service_monitor(bridge: &BuiltIn) -> Object {
+fn service_monitor(bridge: &ControllerManifests) -> Object {
     let spec = json!({ "selector": { "matchLabels": selector() }, "endpoints": [{ "port": "metrics" }] });
     bridge.object(ObjectKind::ServiceMonitor, json!({ "spec": spec }))
 }
 
 /// Builds are rewritten when they are created: afterwards their spec cannot be changed. A bridge that does not answer
 /// keeps no build from running. The control plane's own namespaces (`openshift.io/run-level`) are not asked about.
-fn webhook(bridge: &BuiltIn) -> Object {
+fn webhook(bridge: &ControllerManifests) -> Object {
     let mut configuration = cluster_object(
         ObjectKind::MutatingWebhookConfiguration,
         json!({
             "webhooks": [{
-                "name": BRIDGE_WEBHOOK,
+                "name": CONTROLLER_WEBHOOK,
                 "clientConfig": { "service": {
-                    "name": BRIDGE,
+                    "name": CONTROLLER_NAME,
                     "namespace": bridge.namespace,
-                    "path": BRIDGE_WEBHOOK_PATH,
+                    "path": CONTROLLER_WEBHOOK_PATH,
                     "port": 443,
                 } },
                 "rules": [{

@@ -6,33 +6,33 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Duration, Instant};
 
 use super::operator::define;
-use crate::bridge::finding::Level;
-use crate::bridge::names::BRIDGE;
-use crate::bridge::snapshot::{Read, UnreadKind};
-use crate::cluster::{ObjectKind, Operator, Right, holds};
+use crate::bridge::finding::Severity;
+use crate::bridge::names::CONTROLLER_NAME;
+use crate::bridge::snapshot::{Observed, ReadErrorKind};
+use crate::cluster::{ObjectKind, Operator, ResourceAttributes, holds};
 use crate::error::Error;
 use crate::pause;
-use crate::setup::built_in::{BuiltIn, FoundBridge, Object};
-use crate::setup::{Awaited, Bridge, Change, Holder, ObjectChange, Obstacle, Plan, Setup, Step, Write};
+use crate::setup::built_in::{ControllerManifests, InstalledController, Object};
+use crate::setup::{WaitCondition, ControllerKind, SetupChange, FinalizerOwner, ObjectChange, Blocker, StepPlan, SetupSession, SetupStep, ObjectWrite};
 use crate::ui::Ui;
 
 /// How often it is looked whether something has come or gone.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Asks who keeps namespaces linked. Where the operator cannot be installed now, choosing it all the same means to look again.
-pub(super) async fn choose(setup: &mut Setup, ui: &Ui, has_operator: bool) -> Result<(), Error> {
+pub(super) async fn choose(setup: &mut SetupSession, ui: &Ui, has_operator: bool) -> Result<(), Error> {
     let operator =
         if has_operator { "the Quay Bridge Operator, installed through OLM" } else { "look again whether it can be had" };
     let options = [
-        (Bridge::Operator, ("Operator", operator)),
-        (Bridge::BuiltIn, ("Built-in bridge", "this program, as a Deployment in the cluster")),
-        (Bridge::None, ("Nobody", "namespaces are linked and repaired by command")),
+        (ControllerKind::Operator, ("Operator", operator)),
+        (ControllerKind::BuiltIn, ("Built-in bridge", "this program, as a Deployment in the cluster")),
+        (ControllerKind::None, ("Nobody", "namespaces are linked and repaired by command")),
     ];
     // A cluster that has no catalog with the operator may be one that cannot pull this version's image either.
     let usual = match has_operator {
-        _ if setup.answers.bridge_image.is_some() => Bridge::BuiltIn,
-        true => Bridge::Operator,
-        false => Bridge::None,
+        _ if setup.answers.bridge_image.is_some() => ControllerKind::BuiltIn,
+        true => ControllerKind::Operator,
+        false => ControllerKind::None,
     };
     let default = options.iter().position(|(bridge, _)| *bridge == usual).unwrap_or_default();
     let chosen = ui.select("Who keeps namespaces linked?", &options.map(|(_, words)| words), default)?;
@@ -45,7 +45,7 @@ pub(super) async fn choose(setup: &mut Setup, ui: &Ui, has_operator: bool) -> Re
 }
 
 /// What the built-in bridge takes was not asked for in the first step: nobody knew that it would be wanted.
-async fn tell_lacking(setup: &mut Setup, ui: &Ui) {
+async fn tell_lacking(setup: &mut SetupSession, ui: &Ui) {
     let lacking = setup.cluster.lacking(&rights(setup)).await;
     let user = setup.found.platform.as_ref().map(|platform| platform.user.clone()).unwrap_or_default();
     for right in lacking.iter().flatten() {
@@ -53,7 +53,7 @@ async fn tell_lacking(setup: &mut Setup, ui: &Ui) {
     }
 }
 
-pub(super) fn plan(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
+pub(super) fn plan(setup: &SetupSession, operator: &Operator, mut plan: StepPlan) -> StepPlan {
     let found = match &setup.found.bridge {
         Ok(found) => found,
         Err(unread) => return plan.blocked(unread.to_string()),
@@ -77,32 +77,32 @@ pub(super) fn plan(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
     plan.changes.extend(found.objects.iter().filter_map(|(wanted, found)| change(wanted, found.as_ref())));
     match found.pods() {
         Some((ready, wanted)) if found.runs() => {
-            let BuiltIn { namespace, image } = &found.bridge;
-            plan.fact(Level::Ok, format!("the bridge runs in namespace {namespace} ({ready} of {wanted} pods, image {image})"));
+            let ControllerManifests { namespace, image } = &found.bridge;
+            plan.fact(Severity::Ok, format!("the bridge runs in namespace {namespace} ({ready} of {wanted} pods, image {image})"));
         }
-        _ => plan.changes.push(Change::Await(Awaited::Bridge)),
+        _ => plan.changes.push(SetupChange::Await(WaitCondition::Bridge)),
     }
     if setup.answers.take_over {
         take_over(setup, operator, &mut plan);
     } else if operator.stopped().is_some() {
-        plan.fact(Level::Info, "the Quay Bridge Operator is installed too, and scaled to 0: the bridge does not stand by for it");
+        plan.fact(Severity::Info, "the Quay Bridge Operator is installed too, and scaled to 0: the bridge does not stand by for it");
     } else if operator.is_installed() {
-        plan.fact(Level::Warning, "the Quay Bridge Operator is installed too: the bridge stands by until it is gone");
-        plan.fact(Level::Info, "--take-over removes the operator, and leaves everything that it has linked as it is");
+        plan.fact(Severity::Warning, "the Quay Bridge Operator is installed too: the bridge stands by until it is gone");
+        plan.fact(Severity::Info, "--take-over removes the operator, and leaves everything that it has linked as it is");
     }
     plan
 }
 
 /// What makes an object as it is to be; none if it is.
-pub(super) fn change(wanted: &Object, found: Option<&Value>) -> Option<Change> {
+pub(super) fn change(wanted: &Object, found: Option<&Value>) -> Option<SetupChange> {
     let write = match found {
-        None => Write::Create(wanted.value.clone()),
-        Some(found) => Write::Merge(difference(found, &with_edits(wanted, found))?),
+        None => ObjectWrite::Create(wanted.value.clone()),
+        Some(found) => ObjectWrite::Merge(difference(found, &with_edits(wanted, found))?),
     };
     let verb = if found.is_some() { "change" } else { "create" };
     let (kind, name) = (wanted.kind.as_str(), wanted.name());
     let within = wanted.namespace().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
-    Some(Change::Object(ObjectChange {
+    Some(SetupChange::Object(ObjectChange {
         kind: wanted.kind,
         namespace: wanted.namespace().map(str::to_owned),
         name: name.to_owned(),
@@ -138,7 +138,7 @@ fn with_edits(wanted: &Object, found: &Value) -> Object {
 /// ours; and the resources of our container.
 fn keep_in_pod(pod: &mut Value, found: &Value) {
     let containers = found["containers"].as_array();
-    if let Some(found) = containers.and_then(|all| all.iter().find(|container| container["name"] == BRIDGE)) {
+    if let Some(found) = containers.and_then(|all| all.iter().find(|container| container["name"] == CONTROLLER_NAME)) {
         let container = &mut pod["containers"][0];
         if found["resources"].is_object() {
             container["resources"] = found["resources"].clone();
@@ -204,38 +204,38 @@ fn difference(found: &Value, wanted: &Object) -> Option<Value> {
 
 /// Moves everything from the operator to the bridge, which is at work as soon as the operator is gone. Until then builds
 /// are rewritten by both, to the same. The finalizers go last, as the operator would put them back.
-fn take_over(setup: &Setup, operator: &Operator, plan: &mut Plan) {
+fn take_over(setup: &SetupSession, operator: &Operator, plan: &mut StepPlan) {
     let mut remove = |kind: ObjectKind, namespace: Option<&str>, name: &str, write, summary: String| {
         let namespace = namespace.map(str::to_owned);
-        plan.changes.push(Change::Object(ObjectChange { kind, namespace, name: name.to_owned(), write, summary }));
+        plan.changes.push(SetupChange::Object(ObjectChange { kind, namespace, name: name.to_owned(), write, summary }));
     };
     if let Some(subscription) = &operator.subscription {
         let summary = format!("delete Subscription {}, so that OLM does not install the operator again", subscription.name);
-        remove(ObjectKind::Subscription, Some(&subscription.namespace), &subscription.name, Write::Delete(None), summary);
+        remove(ObjectKind::Subscription, Some(&subscription.namespace), &subscription.name, ObjectWrite::Delete(None), summary);
     }
     if let Some(csv) = &operator.csv {
         let summary = format!("delete ClusterServiceVersion {}, and with it the operator and its webhook", csv.name);
-        remove(ObjectKind::ClusterServiceVersion, Some(&csv.namespace), &csv.name, Write::Delete(None), summary);
+        remove(ObjectKind::ClusterServiceVersion, Some(&csv.namespace), &csv.name, ObjectWrite::Delete(None), summary);
     } else if let Ok(Some(deployment)) = &operator.deployment {
-        let stopped = Write::Merge(json!({ "metadata": { "uid": deployment.uid }, "spec": { "replicas": 0 } }));
+        let stopped = ObjectWrite::Merge(json!({ "metadata": { "uid": deployment.uid }, "spec": { "replicas": 0 } }));
         let summary = format!("stop the operator: no pods for Deployment {} in {}", deployment.name, deployment.namespace);
         if deployment.wanted > 0 {
             remove(ObjectKind::Deployment, Some(&deployment.namespace), &deployment.name, stopped, summary);
         }
         if let Ok(Some(webhook)) = &operator.webhook {
             let summary = format!("delete MutatingWebhookConfiguration {webhook}, which nobody answers any more");
-            remove(ObjectKind::MutatingWebhookConfiguration, None, webhook, Write::Delete(None), summary);
+            remove(ObjectKind::MutatingWebhookConfiguration, None, webhook, ObjectWrite::Delete(None), summary);
         }
     }
     if operator.is_running() {
-        plan.changes.push(Change::Await(Awaited::OperatorGone));
+        plan.changes.push(SetupChange::Await(WaitCondition::OperatorGone));
     }
     let namespaces = setup.found.namespaces.as_deref().unwrap_or_default();
-    plan.changes.extend(Holder::Operator.held(namespaces));
+    plan.changes.extend(FinalizerOwner::Operator.held(namespaces));
 }
 
 /// What it takes to make those of its objects that are missing. Kubernetes lets nobody grant rights that they do not have.
-pub(super) fn rights(setup: &Setup) -> Vec<Right> {
+pub(super) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> {
     let objects = setup.found.bridge.as_ref().map(|found| found.objects.as_slice()).unwrap_or_default();
     let missing = |kind| objects.iter().any(|(object, found)| object.kind == kind && found.is_none());
     let kinds = [
@@ -246,11 +246,11 @@ pub(super) fn rights(setup: &Setup) -> Vec<Right> {
         (ObjectKind::MutatingWebhookConfiguration, "admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
     ];
     let needed = kinds.into_iter().filter(|(kind, ..)| missing(*kind));
-    needed.map(|(_, group, resource)| Right { verb: "create", group, resource, namespace: None, name: None }).collect()
+    needed.map(|(_, group, resource)| ResourceAttributes { verb: "create", group, resource, namespace: None, name: None }).collect()
 }
 
 /// Looks until all of it is as planned.
-pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
     let deadline = Instant::now() + setup.answers.operator_wait;
     let waiting = ui.waiting("Waiting for the bridge");
     loop {
@@ -259,60 +259,60 @@ pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), E
         if setup.answers.take_over {
             setup.find_integration().await;
         }
-        if let Some(unread) = unread_for_now(setup).filter(|_| Instant::now() + LOOK_AGAIN <= deadline) {
+        if let Some(unread) = unread_for_now(setup).filter(|_| Instant::now() + POLL_INTERVAL <= deadline) {
             waiting.say(&unread);
-            pause::sleep(LOOK_AGAIN).await;
+            pause::sleep(POLL_INTERVAL).await;
             continue;
         }
-        let plan = setup.plan(Step::Operator);
+        let plan = setup.plan(SetupStep::Operator);
         match (plan.obstacle, plan.changes.first()) {
-            (Some(Obstacle::Blocked { reason, hints }), _) => {
+            (Some(Blocker::Blocked { reason, hints }), _) => {
                 return Err(hints.into_iter().fold(Error::new(reason), Error::hint));
             }
             (_, None) => return Ok(()),
-            (_, Some(left)) if Instant::now() + LOOK_AGAIN > deadline => {
+            (_, Some(left)) if Instant::now() + POLL_INTERVAL > deadline => {
                 return Err(Error::new(format!("it was done, but is still to be done: {}", left.summary()))
                     .hint("somebody else may be at the same work; run it again"));
             }
             (_, Some(left)) => waiting.say(&left.summary()),
         }
-        pause::sleep(LOOK_AGAIN).await;
+        pause::sleep(POLL_INTERVAL).await;
     }
 }
 
 /// What could not be read just now. One answer that is missing among hundreds is no reason to give up; a right that lacks
 /// does not come by itself.
-fn unread_for_now(setup: &Setup) -> Option<String> {
+fn unread_for_now(setup: &SetupSession) -> Option<String> {
     let found = &setup.found;
     let mut unread = found.operator.as_ref().err().into_iter().chain(found.bridge.as_ref().err());
-    unread.find(|unread| unread.kind != UnreadKind::Forbidden).map(|unread| unread.reason.clone())
+    unread.find(|unread| unread.kind != ReadErrorKind::Forbidden).map(|unread| unread.reason.clone())
 }
 
 /// Waits for what others do.
-pub(in crate::setup) async fn wait(setup: &mut Setup, ui: &Ui, awaited: Awaited) -> Result<(), Error> {
+pub(in crate::setup) async fn wait(setup: &mut SetupSession, ui: &Ui, awaited: WaitCondition) -> Result<(), Error> {
     let deadline = Instant::now() + setup.answers.operator_wait;
     let waiting = ui.waiting(match awaited {
-        Awaited::Bridge => "Waiting for the bridge",
-        Awaited::OperatorGone => "Waiting for the operator to go",
+        WaitCondition::Bridge => "Waiting for the bridge",
+        WaitCondition::OperatorGone => "Waiting for the operator to go",
     });
     loop {
         setup.find_operator().await;
         setup.find_bridge().await;
         let state = match awaited {
-            Awaited::Bridge => bridge_state(&setup.found.bridge),
-            Awaited::OperatorGone => operator_state(&setup.found.operator),
+            WaitCondition::Bridge => bridge_state(&setup.found.bridge),
+            WaitCondition::OperatorGone => operator_state(&setup.found.operator),
         };
         let Some(state) = state else { return Ok(()) };
-        if Instant::now() + LOOK_AGAIN > deadline {
+        if Instant::now() + POLL_INTERVAL > deadline {
             return Err(Error::new(state).hint("the same command goes on where it stopped; --operator-wait waits longer"));
         }
         waiting.say(&state);
-        pause::sleep(LOOK_AGAIN).await;
+        pause::sleep(POLL_INTERVAL).await;
     }
 }
 
 /// How far the bridge has come; none if it runs.
-fn bridge_state(found: &Read<FoundBridge>) -> Option<String> {
+fn bridge_state(found: &Observed<InstalledController>) -> Option<String> {
     match found {
         Ok(found) if found.runs() => None,
         Ok(found) => {
@@ -325,7 +325,7 @@ fn bridge_state(found: &Read<FoundBridge>) -> Option<String> {
 }
 
 /// What there still is of the operator; none if it does not run any more.
-fn operator_state(found: &Read<Operator>) -> Option<String> {
+fn operator_state(found: &Observed<Operator>) -> Option<String> {
     match found {
         Ok(operator) if operator.is_running() => Some("the operator still runs".into()),
         Ok(_) => None,

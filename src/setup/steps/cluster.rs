@@ -1,9 +1,9 @@
 //! Which cluster, as whom, with what rights, and what is there already.
 
-use crate::bridge::finding::Level;
-use crate::bridge::names::BRIDGE;
-use crate::cluster::{Credentials, INSTALLER, OPERATOR_NAMESPACE, QUAY_INTEGRATION_CRD_NAME, Right, TRUST_NAMESPACE};
-use crate::setup::{Approval, Bridge, NodeTrust, Plan, Setup, grant};
+use crate::bridge::finding::Severity;
+use crate::bridge::names::CONTROLLER_NAME;
+use crate::cluster::{Credentials, INSTALLER, OPERATOR_NAMESPACE, QUAY_INTEGRATION_CRD_NAME, ResourceAttributes, TRUST_NAMESPACE};
+use crate::setup::{Approval, ControllerKind, NodeTrust, StepPlan, SetupSession, grant};
 
 /// The API groups without which something of the integration is missing, and what. Builds are a capability of its own
 /// (OpenShift, "Cluster capabilities").
@@ -12,8 +12,8 @@ const GROUPS: [(&str, &str); 2] = [
     ("build.openshift.io", "the cluster has no builds, so there is no service account builder"),
 ];
 
-pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
-    let mut plan = Plan::default();
+pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
+    let mut plan = StepPlan::default();
     let platform = match &setup.found.platform {
         Ok(platform) => platform,
         Err(unread) => return plan.blocked(unread.to_string()),
@@ -21,18 +21,18 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     let on = platform.kind.as_deref().filter(|kind| *kind != "None").map(|kind| format!(" on {kind}")).unwrap_or_default();
     let user = platform.user.as_str();
     let (context, server) = (setup.cluster.context(), setup.cluster.server());
-    plan.fact(Level::Ok, format!("{}{on}, context {context} ({server}), as {user}", platform.version));
+    plan.fact(Severity::Ok, format!("{}{on}, context {context} ({server}), as {user}", platform.version));
     for (_, consequence) in GROUPS.into_iter().filter(|(group, _)| !platform.groups.contains(*group)) {
-        plan.fact(Level::Warning, consequence);
+        plan.fact(Severity::Warning, consequence);
     }
     if let Some(disabled) = platform.disabled.as_ref().filter(|disabled| !disabled.is_empty()) {
         let names: Vec<_> = disabled.iter().map(String::as_str).collect();
-        plan.fact(Level::Info, format!("capabilities that are off: {}", names.join(", ")));
+        plan.fact(Severity::Info, format!("capabilities that are off: {}", names.join(", ")));
     }
     match setup.found.integrations.as_deref() {
         Ok([]) => {}
         Ok([one]) => {
-            plan.fact(Level::Info, format!("QuayIntegration {} is there already; the set-up starts from it", one.name));
+            plan.fact(Severity::Info, format!("QuayIntegration {} is there already; the set-up starts from it", one.name));
         }
         Ok(several) => {
             let names: Vec<_> = several.iter().map(|one| one.name.as_str()).collect();
@@ -46,23 +46,23 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     rights_plan(setup, user, plan)
 }
 
-fn rights_plan(setup: &Setup, user: &str, mut plan: Plan) -> Plan {
+fn rights_plan(setup: &SetupSession, user: &str, mut plan: StepPlan) -> StepPlan {
     match setup.found.lacking.as_deref() {
-        Ok([]) => plan.fact(Level::Ok, format!("{user} has the rights that are needed")),
+        Ok([]) => plan.fact(Severity::Ok, format!("{user} has the rights that are needed")),
         Ok(lacking) => {
             for right in lacking {
-                plan.fact(Level::Warning, format!("{user} may not {right}"));
+                plan.fact(Severity::Warning, format!("{user} may not {right}"));
             }
-            plan.fact(Level::Info, ask_for(setup, lacking, user));
+            plan.fact(Severity::Info, ask_for(setup, lacking, user));
         }
-        Err(unread) => plan.fact(Level::Unknown, unread.to_string()),
+        Err(unread) => plan.fact(Severity::Unknown, unread.to_string()),
     }
     plan
 }
 
 /// What to ask an administrator for: the missing permissions, as a command. Where the set-up grants more than the user has, no
 /// role would do, since Kubernetes lets nobody grant permissions that they do not have.
-pub fn ask_for(setup: &Setup, lacking: &[Right], user: &str) -> String {
+pub fn ask_for(setup: &SetupSession, lacking: &[ResourceAttributes], user: &str) -> String {
     let ask = "ask a cluster administrator to run this command";
     let installs_by_extension = lacking.iter().any(|right| right.resource == "clusterextensions" && right.verb == "create");
     if setup.wants_built_in() || installs_by_extension {
@@ -72,9 +72,9 @@ pub fn ask_for(setup: &Setup, lacking: &[Right], user: &str) -> String {
 }
 
 /// The rights that the set-up needs as far as it is known by now what it will do.
-pub(in crate::setup) fn rights(setup: &Setup) -> Vec<Right> {
-    let anywhere = |verb, group, resource| Right { verb, group, resource, namespace: None, name: None };
-    let within = |verb, group, resource, namespace: &str| Right {
+pub(in crate::setup) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> {
+    let anywhere = |verb, group, resource| ResourceAttributes { verb, group, resource, namespace: None, name: None };
+    let within = |verb, group, resource, namespace: &str| ResourceAttributes {
         verb,
         group,
         resource,
@@ -82,13 +82,13 @@ pub(in crate::setup) fn rights(setup: &Setup) -> Vec<Right> {
         name: None,
     };
     // Roles may be held to names, but for creating.
-    let named = |right: Right, name: &str| Right { name: (right.verb != "create").then(|| name.to_owned()), ..right };
+    let named = |right: ResourceAttributes, name: &str| ResourceAttributes { name: (right.verb != "create").then(|| name.to_owned()), ..right };
     let secret = setup.secret();
     let write = |exists: bool| if exists { "patch" } else { "create" };
     let has_secret = setup.found.credentials.as_ref().is_ok_and(Credentials::exists);
     let mut rights = vec![
         named(anywhere("get", "apiextensions.k8s.io", "customresourcedefinitions"), QUAY_INTEGRATION_CRD_NAME),
-        named(anywhere("get", "rbac.authorization.k8s.io", "clusterrolebindings"), BRIDGE),
+        named(anywhere("get", "rbac.authorization.k8s.io", "clusterrolebindings"), CONTROLLER_NAME),
         anywhere("list", "", "namespaces"),
         named(within("get", "", "secrets", &secret.namespace), &secret.name),
         named(within(write(has_secret), "", "secrets", &secret.namespace), &secret.name),
@@ -125,7 +125,7 @@ pub(in crate::setup) fn rights(setup: &Setup) -> Vec<Right> {
         rights.push(within("patch", "", "serviceaccounts", namespace));
     }
     let Ok(operator) = &setup.found.operator else { return rights };
-    let does_without = setup.bridge() == Some(Bridge::None) || setup.wants_built_in();
+    let does_without = setup.bridge() == Some(ControllerKind::None) || setup.wants_built_in();
     if setup.wants_built_in() {
         rights.extend(super::bridge::rights(setup));
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::bridge::finding::Level;
+use crate::bridge::finding::Severity;
 use crate::bridge::integration::QuayIntegration;
-use crate::bridge::mark::{ClusterIdentity, Mark, Owner};
+use crate::bridge::mark::{ClusterIdentity, OwnershipMark, Owner};
 use crate::bridge::names::{
     CONTROLLER_ANNOTATION, ClusterId, MANAGED_BY, MANAGED_BY_LABEL, QuayUrl, UrlProblem, kubernetes_name,
 };
@@ -14,20 +14,20 @@ use crate::bridge::scope::Scope;
 use crate::cluster::{Cluster, ObjectKind};
 use crate::error::Error;
 use crate::report::NamespacePreview;
-use crate::setup::{CLUSTER_ID, Change, ObjectChange, Plan, Setup, Write};
+use crate::setup::{CLUSTER_ID, SetupChange, ObjectChange, StepPlan, SetupSession, ObjectWrite};
 use crate::ui::Ui;
 
 /// The name of a new one; there is only one, so nobody has to type it.
 const NAME: &str = "quay";
 
 /// An allowlist is suggested for more organizations than this.
-const MANY: usize = 50;
+const PREVIEW_LIMIT: usize = 50;
 
 /// Organizations that are looked into for another cluster's mark, each of which costs Quay a call.
-const LOOKED_INTO: usize = 3;
+const MAX_PREVIEW_NAMESPACES: usize = 3;
 
-pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
-    let mut plan = Plan::default();
+pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
+    let mut plan = StepPlan::default();
     if let Err(unread) = &setup.found.integrations {
         return plan.blocked(unread.to_string());
     }
@@ -64,7 +64,7 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
 }
 
 /// Why another cluster ID would lose what is linked under the one that is there.
-fn renamed(setup: &Setup, wanted: &QuayIntegration) -> Option<String> {
+fn renamed(setup: &SetupSession, wanted: &QuayIntegration) -> Option<String> {
     let before = ClusterId::new(&setup.existing()?.cluster_id);
     if before.as_str() == wanted.cluster_id || before.problem().is_some() {
         return None;
@@ -81,7 +81,7 @@ fn renamed(setup: &Setup, wanted: &QuayIntegration) -> Option<String> {
 }
 
 /// The QuayIntegration as it is to be: what was said, else what is there, else the documentation's defaults.
-fn wanted(setup: &Setup) -> Option<QuayIntegration> {
+fn wanted(setup: &SetupSession) -> Option<QuayIntegration> {
     let existing = setup.existing().cloned();
     let answers = &setup.answers;
     let before = existing.clone().unwrap_or_else(|| QuayIntegration {
@@ -120,12 +120,12 @@ fn hostname(written: &str, url: &QuayUrl) -> String {
     }
 }
 
-fn create(wanted: &QuayIntegration) -> Change {
-    Change::Object(ObjectChange {
+fn create(wanted: &QuayIntegration) -> SetupChange {
+    SetupChange::Object(ObjectChange {
         kind: ObjectKind::QuayIntegration,
         namespace: None,
         name: wanted.name.clone(),
-        write: Write::Create(object(wanted)),
+        write: ObjectWrite::Create(object(wanted)),
         summary: format!("create QuayIntegration {} with cluster ID {} for {}", wanted.name, wanted.cluster_id, wanted.hostname),
     })
 }
@@ -142,7 +142,7 @@ pub(in crate::setup) async fn refuse_second(cluster: &Cluster) -> Result<(), Err
 }
 
 /// The whole object as it is to be.
-pub(in crate::setup) fn manifest(setup: &Setup) -> Option<Value> {
+pub(in crate::setup) fn manifest(setup: &SetupSession) -> Option<Value> {
     Some(object(&wanted(setup)?))
 }
 
@@ -157,20 +157,20 @@ fn object(wanted: &QuayIntegration) -> Value {
 }
 
 /// Shows and plans what is different, guarded by the version that was read.
-fn edit(plan: &mut Plan, existing: &QuayIntegration, wanted: &QuayIntegration) {
+fn edit(plan: &mut StepPlan, existing: &QuayIntegration, wanted: &QuayIntegration) {
     let different: Map<_, _> = fields(wanted)
         .into_iter()
         .zip(fields(existing))
         .filter(|((_, wanted), (_, existing))| wanted != existing)
         .map(|(wanted, (name, existing))| {
-            plan.fact(Level::Info, format!("{name}: {existing} becomes {}", wanted.1));
+            plan.fact(Severity::Info, format!("{name}: {existing} becomes {}", wanted.1));
             wanted
         })
         .collect();
     let controller = wanted.controller.as_ref().filter(|_| wanted.controller != existing.controller);
     if different.is_empty() && controller.is_none() {
         plan.fact(
-            Level::Ok,
+            Severity::Ok,
             format!("QuayIntegration {}, cluster ID {}, {}", existing.name, existing.cluster_id, existing.hostname),
         );
         return;
@@ -182,16 +182,16 @@ fn edit(plan: &mut Plan, existing: &QuayIntegration, wanted: &QuayIntegration) {
     }
     if let Some(controller) = controller {
         let before = existing.controller.as_deref().unwrap_or("not set");
-        plan.fact(Level::Info, format!("annotation {CONTROLLER_ANNOTATION}: {before} becomes {controller}"));
+        plan.fact(Severity::Info, format!("annotation {CONTROLLER_ANNOTATION}: {before} becomes {controller}"));
         names.push(CONTROLLER_ANNOTATION);
         patch["metadata"]["annotations"] = json!({ CONTROLLER_ANNOTATION: controller });
     }
-    plan.changes.push(Change::Object(ObjectChange {
+    plan.changes.push(SetupChange::Object(ObjectChange {
         kind: ObjectKind::QuayIntegration,
         namespace: None,
         name: existing.name.clone(),
         summary: format!("change {} of QuayIntegration {}", names.join(", "), existing.name),
-        write: Write::Merge(patch),
+        write: ObjectWrite::Merge(patch),
     }));
 }
 
@@ -214,7 +214,7 @@ fn fields(resource: &QuayIntegration) -> [(String, Value); 7] {
 }
 
 /// What will become of each namespace.
-pub fn preview(setup: &Setup) -> Vec<NamespacePreview> {
+pub fn preview(setup: &SetupSession) -> Vec<NamespacePreview> {
     let (Ok(namespaces), Some(wanted)) = (&setup.found.namespaces, wanted(setup)) else { return vec![] };
     let preview = namespaces.iter().map(|(name, namespace)| {
         let scope = Scope::of(name, namespace.linked_on_request, Some(&wanted));
@@ -223,9 +223,9 @@ pub fn preview(setup: &Setup) -> Vec<NamespacePreview> {
     preview.collect()
 }
 
-fn scope(plan: &mut Plan, setup: &Setup, id: &ClusterId) {
+fn scope(plan: &mut StepPlan, setup: &SetupSession, id: &ClusterId) {
     if let Err(unread) = &setup.found.namespaces {
-        plan.fact(Level::Unknown, unread.to_string());
+        plan.fact(Severity::Unknown, unread.to_string());
         return;
     }
     let preview = preview(setup);
@@ -237,7 +237,7 @@ fn scope(plan: &mut Plan, setup: &Setup, id: &ClusterId) {
         Some(new) => format!("organizations still to be made: {new}"),
         None => "each gets an organization".to_owned(),
     };
-    plan.fact(Level::Info, format!("{} in scope, {} not; {count}", number(within.len()), without.len()));
+    plan.fact(Severity::Info, format!("{} in scope, {} not; {count}", number(within.len()), without.len()));
     for (names, fate) in [(within, "in"), (without, "out")] {
         let mut reasons: Vec<_> = names.iter().map(|namespace| namespace.why.as_str()).collect();
         reasons.sort_unstable();
@@ -245,12 +245,12 @@ fn scope(plan: &mut Plan, setup: &Setup, id: &ClusterId) {
         for why in reasons {
             let with_it: Vec<_> =
                 names.iter().filter(|namespace| namespace.why == why).map(|namespace| namespace.name.as_str()).collect();
-            plan.fact(Level::Info, format!("{fate}, since {why}: {}", shortened(&with_it)));
+            plan.fact(Severity::Info, format!("{fate}, since {why}: {}", shortened(&with_it)));
         }
     }
-    if organizations.len() > MANY {
+    if organizations.len() > PREVIEW_LIMIT {
         plan.fact(
-            Level::Warning,
+            Severity::Warning,
             format!("that makes {} organizations; --allow starts with a few namespaces", organizations.len()),
         );
     }
@@ -273,7 +273,7 @@ fn shortened(names: &[&str]) -> String {
 
 /// Organizations of the wanted cluster ID that are there already: they may be another cluster's. One that carries
 /// another cluster's mark is; others may be those of namespaces that were deleted.
-fn collisions(plan: &mut Plan, setup: &Setup, id: &ClusterId) -> Option<String> {
+fn collisions(plan: &mut StepPlan, setup: &SetupSession, id: &ClusterId) -> Option<String> {
     if setup.existing().is_some_and(|existing| existing.cluster_id == id.as_str()) {
         return None;
     }
@@ -281,7 +281,7 @@ fn collisions(plan: &mut Plan, setup: &Setup, id: &ClusterId) -> Option<String> 
         id: setup.existing().map(|existing| existing.uid.clone()).unwrap_or_default(),
         server: setup.cluster.server(),
     };
-    let uids = |mark: &Mark| {
+    let uids = |mark: &OwnershipMark| {
         let namespaces = setup.found.namespaces.as_deref().unwrap_or_default();
         namespaces
             .iter()
@@ -289,12 +289,12 @@ fn collisions(plan: &mut Plan, setup: &Setup, id: &ClusterId) -> Option<String> 
             .map(|(_, namespace)| namespace.uid.clone())
             .unwrap_or_default()
     };
-    let is_foreign = |mark: &&Mark| mark.owner(&Mark::new(&ours, &mark.namespace, &uids(mark))) == Owner::Foreign;
+    let is_foreign = |mark: &&OwnershipMark| mark.owner(&OwnershipMark::new(&ours, &mark.namespace, &uids(mark))) == Owner::Foreign;
     for (organization, marks) in setup.found.marks.iter().filter(|(name, _)| name.starts_with(&id.organization(""))) {
         if let Some(mark) = marks.iter().find(is_foreign) {
             let text =
                 format!("organization {organization} belongs to namespace {} of cluster {}", mark.namespace, mark.cluster.server);
-            plan.fact(Level::Warning, text);
+            plan.fact(Severity::Warning, text);
             if !setup.answers.adopt {
                 return Some(format!(
                     "cluster ID {id} is in use by cluster {}: both would write to the same organizations",
@@ -311,13 +311,13 @@ fn collisions(plan: &mut Plan, setup: &Setup, id: &ClusterId) -> Option<String> 
              another one, such as {id}-2",
             shortened(&names)
         );
-        plan.fact(Level::Warning, text);
+        plan.fact(Severity::Warning, text);
     }
     None
 }
 
 /// Organizations of the cluster ID for which this cluster has no namespace.
-fn orphans(setup: &Setup, id: &ClusterId) -> BTreeSet<String> {
+fn orphans(setup: &SetupSession, id: &ClusterId) -> BTreeSet<String> {
     let (Some(organizations), Ok(namespaces)) =
         (setup.trial().and_then(|trial| trial.organizations.as_ref()), &setup.found.namespaces)
     else {
@@ -329,23 +329,23 @@ fn orphans(setup: &Setup, id: &ClusterId) -> BTreeSet<String> {
 }
 
 /// The organizations that are looked into for marks, unless the cluster ID is in use here already.
-pub(in crate::setup) fn worth_a_look(setup: &Setup) -> Vec<String> {
+pub(in crate::setup) fn worth_a_look(setup: &SetupSession) -> Vec<String> {
     let Some(wanted) = wanted(setup) else { return vec![] };
     let id = ClusterId::new(&wanted.cluster_id);
     if setup.existing().is_some_and(|existing| existing.cluster_id == wanted.cluster_id) {
         return vec![];
     }
     let Some(organizations) = setup.trial().and_then(|trial| trial.organizations.as_ref()) else { return vec![] };
-    organizations.iter().filter(|name| name.starts_with(&id.organization(""))).take(LOOKED_INTO).cloned().collect()
+    organizations.iter().filter(|name| name.starts_with(&id.organization(""))).take(MAX_PREVIEW_NAMESPACES).cloned().collect()
 }
 
-pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
     if setup.existing().is_some() && setup.answers.cluster_id.is_none() {
         return Ok(());
     }
     ask_cluster_id(setup, ui).await?;
     let within = preview(setup).into_iter().filter(|namespace| namespace.in_scope).count();
-    if setup.existing().is_none() && setup.answers.allow.is_none() && within > MANY {
+    if setup.existing().is_none() && setup.answers.allow.is_none() && within > PREVIEW_LIMIT {
         ui.warn(&format!("{within} namespaces would be linked, each with an organization of its own"));
         let good = |text: &str| names(text).iter().try_for_each(|name| kubernetes_name(name));
         let answer = ui.text("Only these instead (such as a,b; Enter for all):", Some(""), &good)?;
@@ -355,7 +355,7 @@ pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Erro
 }
 
 /// Asks for a cluster ID until it is one that no other cluster uses. The one that was said is not asked for.
-async fn ask_cluster_id(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+async fn ask_cluster_id(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
     let good = |text: &str| ClusterId::new(text).problem().map_or(Ok(()), Err);
     let mut default = CLUSTER_ID.to_owned();
     let mut said = setup.answers.cluster_id.take();
@@ -366,7 +366,7 @@ async fn ask_cluster_id(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
         };
         setup.answers.cluster_id = Some(id.clone());
         setup.find_marks().await;
-        match collisions(&mut Plan::default(), setup, &ClusterId::new(&id)) {
+        match collisions(&mut StepPlan::default(), setup, &ClusterId::new(&id)) {
             None => return Ok(()),
             Some(problem) => ui.warn(&problem),
         }

@@ -3,23 +3,23 @@
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
-use crate::bridge::finding::Level;
+use crate::bridge::finding::Severity;
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
-use crate::bridge::snapshot::UnreadKind;
+use crate::bridge::snapshot::ReadErrorKind;
 use crate::cluster::{
     INSTALLER, OPERATOR_NAMESPACE, ObjectKind, Operator, PACKAGE, Package, QUAY_INTEGRATION_CRD_NAME, quay_integration_crd,
 };
 use crate::error::Error;
 use crate::pause;
-use crate::setup::built_in::BuiltIn;
-use crate::setup::{Approval, Bridge, Change, ObjectChange, Obstacle, Plan, Setup, Write};
+use crate::setup::built_in::ControllerManifests;
+use crate::setup::{Approval, ControllerKind, SetupChange, ObjectChange, Blocker, StepPlan, SetupSession, ObjectWrite};
 use crate::ui::{Ui, printable};
 
 /// How often it is looked whether OLM is done.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
-    let plan = Plan::default();
+pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
+    let plan = StepPlan::default();
     let operator = match &setup.found.operator {
         Ok(operator) => operator,
         Err(unread) => return plan.blocked(unread.to_string()),
@@ -45,19 +45,19 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
 
 /// Whether the operator is not wanted: it is said now, or was chosen before (the QuayIntegration holds that, or its resource
 /// definition is ours), and no flag says how to install the operator.
-fn is_done_without(setup: &Setup, operator: &Operator) -> bool {
+fn is_done_without(setup: &SetupSession, operator: &Operator) -> bool {
     let is_alone = setup.bridge().is_none() && operator.crd.as_ref().is_some_and(|crd| crd.ours);
-    let has_been_said = is_alone || setup.bridge() == Some(Bridge::None);
-    setup.answers.bridge == Some(Bridge::None) || (has_been_said && !is_asked_for(setup))
+    let has_been_said = is_alone || setup.bridge() == Some(ControllerKind::None);
+    setup.answers.bridge == Some(ControllerKind::None) || (has_been_said && !is_asked_for(setup))
 }
 
 /// Whether somebody says how the operator should come.
-fn is_asked_for(setup: &Setup) -> bool {
+fn is_asked_for(setup: &SetupSession) -> bool {
     let answers = &setup.answers;
     answers.catalog.is_some() || answers.channel.is_some() || answers.approval.is_some()
 }
 
-fn there(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
+fn there(setup: &SetupSession, operator: &Operator, mut plan: StepPlan) -> StepPlan {
     let version = operator.version().unwrap_or("of unknown version").to_owned();
     let through = match &operator.subscription {
         Some(subscription) => {
@@ -68,31 +68,31 @@ fn there(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
         None => String::new(),
     };
     if operator.is_healthy() {
-        plan.fact(Level::Ok, format!("the Quay Bridge Operator is running ({version}{through})"));
+        plan.fact(Severity::Ok, format!("the Quay Bridge Operator is running ({version}{through})"));
         if let Some(pending) = pending(operator) {
             let text = format!("an update waits for approval: InstallPlan {pending} in namespace {OPERATOR_NAMESPACE}");
-            plan.fact(Level::Info, text);
+            plan.fact(Severity::Info, text);
         }
         if !matches!(operator.webhook, Ok(Some(_))) {
-            plan.fact(Level::Info, "its webhook for builds is not there, or may not be read");
+            plan.fact(Severity::Info, "its webhook for builds is not there, or may not be read");
         }
-        if setup.answers.bridge == Some(Bridge::None) {
-            plan.fact(Level::Info, "it stays, although you asked to do without it: this command removes nothing");
+        if setup.answers.bridge == Some(ControllerKind::None) {
+            plan.fact(Severity::Info, "it stays, although you asked to do without it: this command removes nothing");
         }
         return plan;
     }
     if let Some(stopped) = operator.stopped() {
         let (namespace, name) = (&stopped.namespace, &stopped.name);
-        plan.fact(Level::Warning, format!("the Quay Bridge Operator is installed ({version}{through}), and does not run"));
+        plan.fact(Severity::Warning, format!("the Quay Bridge Operator is installed ({version}{through}), and does not run"));
         return plan
             .blocked(format!("Deployment {name} in namespace {namespace} is scaled to 0"))
             .hint(format!("start it: oc scale deployment {name} -n {namespace} --replicas 1"))
             .hint("or have the built-in bridge take its place: --bridge built-in --take-over");
     }
     let state = if operator.is_installation_complete() { "is installed, and does not work" } else { "is being installed" };
-    plan.fact(Level::Info, format!("the Quay Bridge Operator {state} ({version}{through})"));
+    plan.fact(Severity::Info, format!("the Quay Bridge Operator {state} ({version}{through})"));
     for problem in operator.problems() {
-        plan.fact(Level::Warning, problem);
+        plan.fact(Severity::Warning, problem);
     }
     if let Some(approval) = approval(setup, operator) {
         plan.changes.push(approval);
@@ -107,14 +107,14 @@ fn there(setup: &Setup, operator: &Operator, mut plan: Plan) -> Plan {
             .hint(format!("look at it: oc describe subscription,csv,installplan -n {OPERATOR_NAMESPACE}"))
             .hint("--without-operator cannot replace it: remove it first, or repair it");
     } else {
-        plan.changes.push(Change::Wait("wait until the operator is running".into()));
+        plan.changes.push(SetupChange::Wait("wait until the operator is running".into()));
     }
     plan
 }
 
 /// The approval of the first InstallPlan, which somebody has to give where approval is manual. Updates of an operator
 /// that was installed before are nobody's business here.
-fn approval(setup: &Setup, operator: &Operator) -> Option<Change> {
+fn approval(setup: &SetupSession, operator: &Operator) -> Option<SetupChange> {
     let subscription = operator.subscription.as_ref()?;
     let install = subscription.install_plan.as_ref().filter(|install| install.needs_approval())?;
     let is_asked_for = subscription.ours || setup.answers.approval == Some(Approval::Manual);
@@ -123,11 +123,11 @@ fn approval(setup: &Setup, operator: &Operator) -> Option<Change> {
     let is_first = operator.csv.as_ref().is_none_or(|csv| !csv.has_succeeded());
     (is_asked_for && is_ours_alone && is_first).then(|| {
         let patch = json!({ "metadata": { "resourceVersion": install.resource_version }, "spec": { "approved": true } });
-        Change::Object(ObjectChange {
+        SetupChange::Object(ObjectChange {
             kind: ObjectKind::InstallPlan,
             namespace: Some(install.namespace.clone()),
             name: install.name.clone(),
-            write: Write::Merge(patch),
+            write: ObjectWrite::Merge(patch),
             summary: format!("approve InstallPlan {} ({}), just this one", install.name, install.csvs.join(", ")),
         })
     })
@@ -139,8 +139,8 @@ fn pending(operator: &Operator) -> Option<&str> {
     install.needs_approval().then_some(install.name.as_str())
 }
 
-fn without(operator: &Operator, mut plan: Plan) -> Plan {
-    plan.fact(Level::Info, "without the operator namespaces are linked by oc quay link and kept right by oc quay repair");
+fn without(operator: &Operator, mut plan: StepPlan) -> StepPlan {
+    plan.fact(Severity::Info, "without the operator namespaces are linked by oc quay link and kept right by oc quay repair");
     match define(operator, &mut plan) {
         Ok(()) => plan,
         Err(reason) => plan.blocked(reason).hint("run it again when that is over"),
@@ -151,23 +151,23 @@ fn without(operator: &Operator, mut plan: Plan) -> Plan {
 ///
 /// # Errors
 /// Why that cannot be now.
-pub(super) fn define(operator: &Operator, plan: &mut Plan) -> Result<(), &'static str> {
+pub(super) fn define(operator: &Operator, plan: &mut StepPlan) -> Result<(), &'static str> {
     match &operator.crd {
         Some(crd) if crd.deleting => return Err("the QuayIntegration resource is being deleted"),
-        Some(crd) if crd.established => plan.fact(Level::Ok, "the QuayIntegration resource is installed"),
-        Some(_) => plan.changes.push(Change::Wait("wait until the cluster serves the QuayIntegration resource".into())),
-        None => plan.changes.push(Change::Object(ObjectChange {
+        Some(crd) if crd.established => plan.fact(Severity::Ok, "the QuayIntegration resource is installed"),
+        Some(_) => plan.changes.push(SetupChange::Wait("wait until the cluster serves the QuayIntegration resource".into())),
+        None => plan.changes.push(SetupChange::Object(ObjectChange {
             kind: ObjectKind::CustomResourceDefinition,
             namespace: None,
             name: QUAY_INTEGRATION_CRD_NAME.to_owned(),
-            write: Write::Create(quay_integration_crd()),
+            write: ObjectWrite::Create(quay_integration_crd()),
             summary: "install the QuayIntegration resource (CustomResourceDefinition)".into(),
         })),
     }
     Ok(())
 }
 
-fn subscribe(setup: &Setup, mut plan: Plan) -> Plan {
+fn subscribe(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
     let packages = match &setup.found.packages {
         Ok(packages) => packages,
         Err(unread) => return plan.blocked(unread.to_string()),
@@ -193,12 +193,12 @@ fn subscribe(setup: &Setup, mut plan: Plan) -> Plan {
         return plan.blocked(format!("the operator has no channel {channel}; it has {}", known.join(", ")));
     };
     let approval = setup.answers.approval.unwrap_or(Approval::Automatic);
-    plan.fact(Level::Info, "the Quay Bridge Operator is not installed");
-    plan.changes.push(Change::Object(ObjectChange {
+    plan.fact(Severity::Info, "the Quay Bridge Operator is not installed");
+    plan.changes.push(SetupChange::Object(ObjectChange {
         kind: ObjectKind::Subscription,
         namespace: Some(OPERATOR_NAMESPACE.into()),
         name: PACKAGE.into(),
-        write: Write::Create(subscription(&package.catalog, &package.catalog_namespace, channel, approval.as_str())),
+        write: ObjectWrite::Create(subscription(&package.catalog, &package.catalog_namespace, channel, approval.as_str())),
         summary: format!(
             "install the operator {} from catalog {}, channel {channel}, {} approval",
             offered.version,
@@ -209,7 +209,7 @@ fn subscribe(setup: &Setup, mut plan: Plan) -> Plan {
     plan
 }
 
-fn package<'a>(setup: &Setup, packages: &'a [Package]) -> Option<&'a Package> {
+fn package<'a>(setup: &SetupSession, packages: &'a [Package]) -> Option<&'a Package> {
     match &setup.answers.catalog {
         Some(catalog) => packages.iter().find(|package| package.catalog == *catalog),
         None => packages.iter().find(|package| package.catalog == "redhat-operators").or_else(|| packages.first()),
@@ -217,21 +217,21 @@ fn package<'a>(setup: &Setup, packages: &'a [Package]) -> Option<&'a Package> {
 }
 
 /// The objects that install the operator, those that are there already too, unless somebody else has installed it.
-pub(in crate::setup) fn manifests(setup: &Setup) -> Vec<Value> {
+pub(in crate::setup) fn manifests(setup: &SetupSession) -> Vec<Value> {
     let Ok(operator) = &setup.found.operator else { return vec![] };
     let definition = || operator.crd.as_ref().is_none_or(|crd| crd.ours).then(quay_integration_crd);
     if setup.wants_built_in() {
         let bridge = setup.found.bridge.as_ref().map(|found| found.bridge.clone()).ok();
-        return definition().into_iter().chain(bridge.iter().flat_map(BuiltIn::manifests)).collect();
+        return definition().into_iter().chain(bridge.iter().flat_map(ControllerManifests::manifests)).collect();
     }
-    if setup.answers.bridge == Some(Bridge::None) {
+    if setup.answers.bridge == Some(ControllerKind::None) {
         return definition().into_iter().collect();
     }
     if let Some(found) = operator.subscription.as_ref().filter(|subscription| subscription.ours) {
         return vec![subscription(&found.catalog, &found.catalog_namespace, &found.channel, &found.approval)];
     }
     if operator.extension.as_ref().is_some_and(|extension| extension.ours) {
-        return created(extend(setup, Plan::default()));
+        return created(extend(setup, StepPlan::default()));
     }
     if is_done_without(setup, operator) {
         return definition().into_iter().collect();
@@ -239,9 +239,9 @@ pub(in crate::setup) fn manifests(setup: &Setup) -> Vec<Value> {
     created(plan(setup))
 }
 
-fn created(plan: Plan) -> Vec<Value> {
+fn created(plan: StepPlan) -> Vec<Value> {
     let objects = plan.changes.into_iter().filter_map(|change| match change {
-        Change::Object(ObjectChange { write: Write::Create(object), .. }) => Some(object),
+        SetupChange::Object(ObjectChange { write: ObjectWrite::Create(object), .. }) => Some(object),
         _ => None,
     });
     objects.collect()
@@ -264,8 +264,8 @@ fn subscription(catalog: &str, catalog_namespace: &str, channel: &str, approval:
 
 /// OLM v1: a ClusterExtension, and the service account that installs on its behalf (OLM v1, "Cluster extension
 /// permissions").
-fn extend(setup: &Setup, mut plan: Plan) -> Plan {
-    plan.fact(Level::Info, "the Quay Bridge Operator is not installed; the cluster has OLM v1 only");
+fn extend(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
+    plan.fact(Severity::Info, "the Quay Bridge Operator is not installed; the cluster has OLM v1 only");
     let labels = json!({ MANAGED_BY_LABEL: MANAGED_BY });
     let account = json!({
         "apiVersion": "v1",
@@ -297,11 +297,11 @@ fn extend(setup: &Setup, mut plan: Plan) -> Plan {
         },
     });
     let mut create = |kind, namespace: Option<&str>, name: &str, object, summary: &str| {
-        plan.changes.push(Change::Object(ObjectChange {
+        plan.changes.push(SetupChange::Object(ObjectChange {
             kind,
             namespace: namespace.map(str::to_owned),
             name: name.into(),
-            write: Write::Create(object),
+            write: ObjectWrite::Create(object),
             summary: summary.into(),
         }));
     };
@@ -319,19 +319,19 @@ fn extend(setup: &Setup, mut plan: Plan) -> Plan {
 }
 
 /// Asks who keeps namespaces linked; and if it is the operator, from which channel it comes and with whose approval.
-pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
     let is_settled = |operator: &Operator| setup.wants_built_in() || operator.is_installed() || is_done_without(setup, operator);
     if setup.found.operator.as_ref().map_or(true, is_settled) {
         return Ok(());
     }
-    if let Some(Obstacle::Blocked { reason, .. }) = plan(setup).obstacle {
+    if let Some(Blocker::Blocked { reason, .. }) = plan(setup).obstacle {
         ui.warn(&reason);
         return super::bridge::choose(setup, ui, false).await;
     }
     if setup.bridge().is_none() && !is_asked_for(setup) {
         super::bridge::choose(setup, ui, true).await?;
     }
-    if matches!(setup.answers.bridge, Some(Bridge::BuiltIn | Bridge::None)) {
+    if matches!(setup.answers.bridge, Some(ControllerKind::BuiltIn | ControllerKind::None)) {
         return Ok(());
     }
     let packages = setup.found.packages.clone().unwrap_or_default();
@@ -354,7 +354,7 @@ pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Erro
 }
 
 /// Waits until OLM is done, approving the one InstallPlan that is ours to approve.
-pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
     if setup.wants_built_in() {
         return super::bridge::settle(setup, ui).await;
     }
@@ -365,9 +365,9 @@ pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), E
         let operator = match &setup.found.operator {
             Ok(operator) => operator,
             // One answer that is missing among hundreds is no reason to give up; a right that lacks does not come by itself.
-            Err(unread) if unread.kind != UnreadKind::Forbidden && Instant::now() + LOOK_AGAIN <= deadline => {
+            Err(unread) if unread.kind != ReadErrorKind::Forbidden && Instant::now() + POLL_INTERVAL <= deadline => {
                 waiting.say(&unread.reason);
-                pause::sleep(LOOK_AGAIN).await;
+                pause::sleep(POLL_INTERVAL).await;
                 continue;
             }
             Err(unread) => return Err(Error::new(unread.to_string())),
@@ -380,16 +380,16 @@ pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), E
             ui.status(&printable(&change.summary()));
             // OLM writes to it all the time; what fails now is looked at again.
             match Box::pin(setup.apply(ui, &change)).await {
-                Err(error) if Instant::now() + LOOK_AGAIN > deadline => return Err(error),
-                _ => pause::sleep(LOOK_AGAIN).await,
+                Err(error) if Instant::now() + POLL_INTERVAL > deadline => return Err(error),
+                _ => pause::sleep(POLL_INTERVAL).await,
             }
             continue;
         }
-        if let Some(Obstacle::Blocked { reason, hints }) = plan(setup).obstacle.filter(|_| pending(operator).is_some()) {
+        if let Some(Blocker::Blocked { reason, hints }) = plan(setup).obstacle.filter(|_| pending(operator).is_some()) {
             return Err(hints.into_iter().fold(Error::new(reason), Error::hint));
         }
         let problems = operator.problems();
-        if operator.has_failed() || Instant::now() + LOOK_AGAIN > deadline {
+        if operator.has_failed() || Instant::now() + POLL_INTERVAL > deadline {
             let what =
                 if operator.has_failed() { "the operator could not be installed" } else { "the operator is still not running" };
             let what = if problems.is_empty() { what.to_owned() } else { format!("{what}: {}", problems.join("; ")) };
@@ -398,6 +398,6 @@ pub(in crate::setup) async fn settle(setup: &mut Setup, ui: &Ui) -> Result<(), E
                 .hint("the same command goes on where it stopped; --operator-wait waits longer"));
         }
         waiting.say(&operator.progress());
-        pause::sleep(LOOK_AGAIN).await;
+        pause::sleep(POLL_INTERVAL).await;
     }
 }

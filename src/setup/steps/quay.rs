@@ -3,16 +3,16 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::bridge::finding::{Code, Level};
+use crate::bridge::finding::{Code, Severity};
 use crate::bridge::names::QuayUrl;
-use crate::error::{Error, Stopped};
-use crate::quay::{About, Certificate, ErrorKind, QuayError, certificates_only, describe_pem, left_out_warning};
+use crate::error::{Error, Cancelled};
+use crate::quay::{ServerInfo, Certificate, ErrorKind, QuayError, certificates_only, describe_pem, left_out_warning};
 use crate::setup::find::is_untrusted;
-use crate::setup::{Plan, Setup, Step};
+use crate::setup::{StepPlan, SetupSession, SetupStep};
 use crate::ui::Ui;
 
-pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
-    let mut plan = Plan::default();
+pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
+    let mut plan = StepPlan::default();
     let Some(url) = setup.url() else {
         return plan.needs("the address of the Quay", "--quay-url URL (OC_QUAY_URL)");
     };
@@ -40,19 +40,19 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
         (.., true) => "over TLS, with the certificate authority that was given or stored",
         _ => "over TLS, with a certificate that this machine trusts",
     };
-    plan.fact(Level::Ok, format!("{version} at {url}, reached {how}"));
+    plan.fact(Severity::Ok, format!("{version} at {url}, reached {how}"));
     match &inspection.health {
-        Ok(down) if down.is_empty() => plan.fact(Level::Ok, "it reports to be healthy"),
-        Ok(down) => plan.fact(Level::Warning, format!("it reports as not healthy: {}", down.join(", "))),
-        Err(error) => plan.fact(Level::Unknown, error.to_string()),
+        Ok(down) if down.is_empty() => plan.fact(Severity::Ok, "it reports to be healthy"),
+        Ok(down) => plan.fact(Severity::Warning, format!("it reports as not healthy: {}", down.join(", "))),
+        Err(error) => plan.fact(Severity::Unknown, error.to_string()),
     }
     if setup.insecure() {
         let text = "its certificate is not verified, neither here nor when OpenShift imports images (insecureRegistry)";
-        plan.fact(Level::Warning, text);
+        plan.fact(Severity::Warning, text);
     }
     if let Some(own) = about.own_host.as_ref().filter(|own| **own != url.host()) {
         let text = format!("it knows itself as {own} (SERVER_HOSTNAME): that is the name that logins and images should have");
-        plan.fact(Level::Warning, text);
+        plan.fact(Severity::Warning, text);
     }
     features(&mut plan, about);
     match refusals(setup, &url.host()) {
@@ -63,13 +63,13 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
 
 /// What the cluster's image policy keeps it from doing with the Quay. Builds of linked namespaces would be sent to a
 /// registry that the cluster does not use, so nothing is set up before that is changed.
-fn refusals(setup: &Setup, host: &str) -> Vec<String> {
+fn refusals(setup: &SetupSession, host: &str) -> Vec<String> {
     let trust = setup.found.trust.as_ref().ok();
     let policy = trust.and_then(|trust| trust.image_config.as_ref()).map(|config| &config.policy);
     policy.into_iter().flat_map(|policy| policy.refusals(host)).map(|(_, refusal)| refusal).collect()
 }
 
-fn way_to_allow(setup: &Setup) -> String {
+fn way_to_allow(setup: &SetupSession) -> String {
     match setup.found.platform.as_ref().is_ok_and(|platform| platform.is_hosted) {
         true => "change spec.configuration.image of the HostedCluster in the management cluster".to_owned(),
         false => format!("change it: {}", Code::PullsNotAllowed.entry().hint),
@@ -77,13 +77,13 @@ fn way_to_allow(setup: &Setup) -> String {
 }
 
 /// What of Quay's configuration matters here.
-fn features(plan: &mut Plan, about: &About) {
+fn features(plan: &mut StepPlan, about: &ServerInfo) {
     let features = &about.features;
     if about.read_only {
-        plan.fact(Level::Warning, "it is in read-only mode: it takes no changes until that is over");
+        plan.fact(Severity::Warning, "it is in read-only mode: it takes no changes until that is over");
     }
     if !features.direct_login {
-        plan.fact(Level::Info, "signing in with user name and password is switched off (FEATURE_DIRECT_LOGIN)");
+        plan.fact(Severity::Info, "signing in with user name and password is switched off (FEATURE_DIRECT_LOGIN)");
     }
     // 3.12, where superusers are restricted too, does not tell its version.
     let restricts_superusers = features.restricted_users && about.version.is_none();
@@ -92,21 +92,21 @@ fn features(plan: &mut Plan, about: &About) {
         (features.restricted_users && !restricts_superusers, "FEATURE_RESTRICTED_USERS"),
     ];
     for (_, name) in only_superusers.into_iter().filter(|(is_on, _)| *is_on) {
-        plan.fact(Level::Info, format!("only superusers may create organizations ({name})"));
+        plan.fact(Severity::Info, format!("only superusers may create organizations ({name})"));
     }
     if restricts_superusers {
         let text = "users are restricted (FEATURE_RESTRICTED_USERS): in Quay 3.12 superusers are not allowed to create \
                     organizations either, unless RESTRICTED_USERS_WHITELIST names them";
-        plan.fact(Level::Warning, text);
+        plan.fact(Severity::Warning, text);
     }
     if !features.superusers_full_access {
         let text = "superusers have no rights in organizations of others (FEATURE_SUPERUSERS_FULL_ACCESS is off): \
                     a later token should belong to the same user";
-        plan.fact(Level::Info, text);
+        plan.fact(Severity::Info, text);
     }
 }
 
-fn unreachable(plan: Plan, url: &QuayUrl, error: &QuayError) -> Plan {
+fn unreachable(plan: StepPlan, url: &QuayUrl, error: &QuayError) -> StepPlan {
     let plan = plan.blocked(format!("{url} could not be used as a Quay: {}", error.reason));
     match error.kind {
         ErrorKind::Untrusted => plan
@@ -118,7 +118,7 @@ fn unreachable(plan: Plan, url: &QuayUrl, error: &QuayError) -> Plan {
 }
 
 /// A certificate as a person compares it.
-fn describe(certificate: &Certificate) -> Vec<crate::setup::Fact> {
+fn describe(certificate: &Certificate) -> Vec<crate::setup::Note> {
     let day = |time: jiff::Timestamp| time.strftime("%Y-%m-%d").to_string();
     let lines = [
         format!("certificate of {}", certificate.subject),
@@ -126,10 +126,10 @@ fn describe(certificate: &Certificate) -> Vec<crate::setup::Fact> {
         format!("valid from {} to {}", day(certificate.not_before), day(certificate.not_after)),
         format!("SHA-256 {}", certificate.sha256),
     ];
-    lines.into_iter().map(|text| crate::setup::Fact { level: Level::Info, text }).collect()
+    lines.into_iter().map(|text| crate::setup::Note { level: Severity::Info, text }).collect()
 }
 
-pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
     loop {
         if std::mem::take(&mut setup.doubts_url) || setup.url().is_none() {
             let known = setup.url().map(|url| url.to_string());
@@ -141,7 +141,7 @@ pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Erro
         if setup.url().is_some_and(|url| url.is_plain_http()) && !setup.insecure() {
             ui.warn("the address is plain http, so the token would travel unprotected");
             if !ui.confirm("Continue anyway?", false)? {
-                setup.forget(Step::Quay);
+                setup.forget(SetupStep::Quay);
                 continue;
             }
             setup.answers.insecure = true;
@@ -171,7 +171,7 @@ fn expand_home(path: &str) -> PathBuf {
     home.unwrap_or_else(|| path.into())
 }
 
-async fn ask_to_trust(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+async fn ask_to_trust(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
     if let Some(Err(error)) = setup.found.quay.as_ref().map(|quay| &quay.about) {
         ui.warn(&error.reason);
     }
@@ -208,8 +208,8 @@ async fn ask_to_trust(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
             }
         }
         ("Go on without verifying it", _) => setup.answers.insecure = true,
-        ("Enter another address", _) => setup.forget(Step::Quay),
-        _ => return Err(Stopped.into()),
+        ("Enter another address", _) => setup.forget(SetupStep::Quay),
+        _ => return Err(Cancelled.into()),
     }
     Ok(())
 }

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::bridge::finding::Level;
-use crate::bridge::integration::Trouble;
+use crate::bridge::finding::Severity;
+use crate::bridge::integration::QuayProblem;
 use crate::error::Error;
-use crate::quay::{ErrorKind, Features, Quay, QuayError, Scope, TokenTrial};
-use crate::setup::browser::{self, Waiting};
-use crate::setup::{Change, Fact, Login, Plan, Scopes, Setup, TokenFrom};
+use crate::quay::{ErrorKind, Features, Quay, QuayError, Scope, TokenInfo};
+use crate::setup::browser::{self, RedirectListener};
+use crate::setup::{SetupChange, Note, Login, StepPlan, TokenScopes, SetupSession, TokenSource};
 use crate::ui::Ui;
 
 /// How long the browser is waited for.
-const BROWSER_PATIENCE: Duration = Duration::from_secs(300);
+const BROWSER_TIMEOUT: Duration = Duration::from_secs(300);
 
-pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
-    let mut plan = Plan::default();
+pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
+    let mut plan = StepPlan::default();
     let trial = if setup.token.is_some() { &setup.found.given } else { &setup.found.stored };
     match trial {
         Some(Ok(trial)) => {
@@ -28,14 +28,14 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
         }
         Some(Err(error)) if setup.token.is_some() => return refused(plan, error, "the token that was given"),
         Some(Err(error)) if error.kind != ErrorKind::Unauthorized => return refused(plan, error, "the stored token"),
-        Some(Err(error)) => plan.fact(Level::Warning, format!("the token in {} is of no use: {}", setup.secret(), error.reason)),
+        Some(Err(error)) => plan.fact(Severity::Warning, format!("the token in {} is of no use: {}", setup.secret(), error.reason)),
         None => {}
     }
     match &setup.answers.token {
         // It was given, and Quay could not be asked about it: that is what its own step says.
-        Some(TokenFrom::Given(_)) => plan.skipped("Quay could not be asked"),
-        Some(TokenFrom::Later) => {
-            plan.fact(Level::Info, "the token is still to be given");
+        Some(TokenSource::Given(_)) => plan.skipped("Quay could not be asked"),
+        Some(TokenSource::Later) => {
+            plan.fact(Severity::Info, "the token is still to be given");
             plan
         }
         Some(_) if is_read_only(setup) => plan
@@ -45,12 +45,12 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
             .blocked("a token that Quay's own form issues lives ten years; leave the expiry out")
             .hint("only who signs in with --quay-username, where Quay takes passwords, can choose it"),
         Some(from) => {
-            if setup.answers.application.scopes == Scopes::Least {
+            if setup.answers.application.scopes == TokenScopes::Least {
                 let least = Scope::least(&features(setup));
                 plan.facts
-                    .extend(least.into_iter().map(|(scope, why)| Fact { level: Level::Info, text: format!("{scope}: {why}") }));
+                    .extend(least.into_iter().map(|(scope, why)| Note { level: Severity::Info, text: format!("{scope}: {why}") }));
             }
-            plan.changes.push(Change::IssueToken(intention(setup, from)));
+            plan.changes.push(SetupChange::IssueToken(intention(setup, from)));
             plan
         }
         None if setup.usable_token().is_some() && trial.is_none() => plan.skipped("Quay could not be asked"),
@@ -62,15 +62,15 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
 }
 
 /// Whether the token comes without a session, which leaves the form alone to issue it, and that knows no expiry.
-fn is_issued_by_form(setup: &Setup, from: &TokenFrom) -> bool {
+fn is_issued_by_form(setup: &SetupSession, from: &TokenSource) -> bool {
     match from {
-        TokenFrom::Browser => true,
-        TokenFrom::SignIn { .. } => !features(setup).direct_login && setup.answers.application.client_id.is_some(),
-        TokenFrom::Given(_) | TokenFrom::Later => false,
+        TokenSource::Browser => true,
+        TokenSource::SignIn { .. } => !features(setup).direct_login && setup.answers.application.client_id.is_some(),
+        TokenSource::Given(_) | TokenSource::Later => false,
     }
 }
 
-fn refused(plan: Plan, error: &QuayError, which: &str) -> Plan {
+fn refused(plan: StepPlan, error: &QuayError, which: &str) -> StepPlan {
     match error.kind {
         ErrorKind::Unreachable(_) | ErrorKind::Server | ErrorKind::RateLimited | ErrorKind::Skipped => plan
             .blocked(format!("Quay could not be asked whether {which} can be used: {}", error.reason))
@@ -88,7 +88,7 @@ fn refused(plan: Plan, error: &QuayError, which: &str) -> Plan {
 }
 
 /// Whose it is, and what will not work with it.
-fn describe(plan: &mut Plan, setup: &Setup, trial: &TokenTrial) {
+fn describe(plan: &mut StepPlan, setup: &SetupSession, trial: &TokenInfo) {
     let whose = if setup.token.is_some() && !setup.token_is_stored() {
         "the token belongs to".to_owned()
     } else {
@@ -100,21 +100,21 @@ fn describe(plan: &mut Plan, setup: &Setup, trial: &TokenTrial) {
         None => "",
     };
     for made in &setup.made {
-        plan.fact(Level::Ok, made);
+        plan.fact(Severity::Ok, made);
     }
     let user = trial.user.as_deref().unwrap_or("a user it may not name");
-    plan.fact(Level::Ok, format!("{whose} {user}{rank}"));
+    plan.fact(Severity::Ok, format!("{whose} {user}{rank}"));
     if trial.superuser == Some(false) {
-        plan.fact(Level::Info, format!("organizations will belong to {user}; those of others stay out of reach"));
+        plan.fact(Severity::Info, format!("organizations will belong to {user}; those of others stay out of reach"));
     }
     for trouble in &trial.lacks {
-        plan.fact(Level::Warning, consequence(trouble));
+        plan.fact(Severity::Warning, consequence(trouble));
     }
 }
 
-fn consequence(trouble: &Trouble) -> String {
+fn consequence(trouble: &QuayProblem) -> String {
     match trouble {
-        Trouble::TokenLacksScope { scope } => {
+        QuayProblem::TokenLacksScope { scope } => {
             let what = match scope.as_str() {
                 "user:admin" => "no organization can be created with it",
                 "org:admin" => "no robot account can be made with it",
@@ -124,13 +124,13 @@ fn consequence(trouble: &Trouble) -> String {
             };
             format!("the token lacks the scope {scope}: {what}")
         }
-        Trouble::UserLacksRight { user, right } => format!("{user} may not {right}"),
+        QuayProblem::UserLacksRight { user, right } => format!("{user} may not {right}"),
         _ => "something will not work with it".to_owned(),
     }
 }
 
 /// What is about to be done in Quay, in one sentence.
-fn intention(setup: &Setup, from: &TokenFrom) -> String {
+fn intention(setup: &SetupSession, from: &TokenSource) -> String {
     let application = &setup.answers.application;
     let scopes = scopes(setup).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let into = match &application.client_id {
@@ -141,33 +141,33 @@ fn intention(setup: &Setup, from: &TokenFrom) -> String {
         ),
     };
     match from {
-        TokenFrom::SignIn { user, first_user_email: Some(_), .. } => {
+        TokenSource::SignIn { user, first_user_email: Some(_), .. } => {
             format!("create {user} as the first user of the empty Quay and issue a token {into} ({scopes})")
         }
-        TokenFrom::SignIn { user, .. } => format!("sign in to Quay as {user} and issue a token {into} ({scopes})"),
+        TokenSource::SignIn { user, .. } => format!("sign in to Quay as {user} and issue a token {into} ({scopes})"),
         _ => format!("wait for a token {into} that the browser brings ({scopes})"),
     }
 }
 
-fn is_read_only(setup: &Setup) -> bool {
+fn is_read_only(setup: &SetupSession) -> bool {
     setup.found.quay.as_ref().is_some_and(|quay| quay.about.as_ref().is_ok_and(|about| about.read_only))
 }
 
-fn features(setup: &Setup) -> Features {
+fn features(setup: &SetupSession) -> Features {
     let about = setup.found.quay.as_ref().and_then(|quay| quay.about.as_ref().ok());
     about.map(|about| about.features.clone()).unwrap_or_default()
 }
 
-fn scopes(setup: &Setup) -> Vec<Scope> {
+fn scopes(setup: &SetupSession) -> Vec<Scope> {
     setup.answers.application.scopes.on(&features(setup))
 }
 
 /// Has the token issued, takes it and tries it.
-pub(in crate::setup) async fn issue(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+pub(in crate::setup) async fn issue(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
     let quay = setup.quay.clone().ok_or_else(|| Error::new("no token can be issued before it is known which Quay"))?;
     let wanted = scopes(setup);
     let (token, scopes) = match setup.answers.token.clone() {
-        Some(TokenFrom::SignIn { user, password, first_user_email }) => {
+        Some(TokenSource::SignIn { user, password, first_user_email }) => {
             let signed_in = sign_in(setup, &quay, &user, &password, first_user_email.as_deref()).await;
             let is_refused = |error: &QuayError| matches!(error.kind, ErrorKind::WrongPassword | ErrorKind::Throttled { .. });
             if signed_in.as_ref().is_err_and(is_refused) {
@@ -177,8 +177,8 @@ pub(in crate::setup) async fn issue(setup: &mut Setup, ui: &Ui) -> Result<(), Er
             setup.made = made;
             (token, scopes)
         }
-        Some(TokenFrom::Browser) => (from_browser(setup, ui).await?, wanted.clone()),
-        Some(TokenFrom::Given(_) | TokenFrom::Later) | None => return Err(Error::new("nobody says where the token comes from")),
+        Some(TokenSource::Browser) => (from_browser(setup, ui).await?, wanted.clone()),
+        Some(TokenSource::Given(_) | TokenSource::Later) | None => return Err(Error::new("nobody says where the token comes from")),
     };
     let mut tried = quay.with_token(Some(token.clone())).map_err(anyhow::Error::from)?.try_token(Some(&scopes)).await;
     if let Ok(trial) = &mut tried
@@ -197,7 +197,7 @@ pub(in crate::setup) async fn issue(setup: &mut Setup, ui: &Ui) -> Result<(), Er
 /// A token, its scopes, which may be fewer than were asked for since Quay gives `super:user` to superusers only, and what
 /// was made for it.
 async fn sign_in(
-    setup: &Setup,
+    setup: &SetupSession,
     quay: &Quay,
     user: &str,
     password: &SecretString,
@@ -244,13 +244,13 @@ fn hinted(error: QuayError) -> Error {
     }
 }
 
-async fn from_browser(setup: &Setup, ui: &Ui) -> Result<SecretString, Error> {
+async fn from_browser(setup: &SetupSession, ui: &Ui) -> Result<SecretString, Error> {
     let url = setup.url().ok_or_else(|| Error::new("no token can be issued before it is known which Quay"))?;
     let Some(client_id) = &setup.answers.application.client_id else {
         return Err(Error::new("the browser way needs an OAuth application")
             .hint(format!("make one in Quay with redirect URI http://localhost:{}/ and give its --client-id", browser::PORT)));
     };
-    let waiting = Waiting::listen(&url, client_id, &scopes(setup)).await?;
+    let waiting = RedirectListener::listen(&url, client_id, &scopes(setup)).await?;
     let opened = setup.answers.opens_browser && browser::open(&waiting.address);
     let what = if opened { "The browser was asked to open" } else { "Open this address in a browser" };
     ui.status(&format!("{what}:\n{}", waiting.address));
@@ -268,10 +268,10 @@ async fn from_browser(setup: &Setup, ui: &Ui) -> Result<SecretString, Error> {
             return Ok(waiting.pasted(&ui.password("Address that the browser ended on:")?)?);
         }
     }
-    Ok(waiting.token(BROWSER_PATIENCE).await?)
+    Ok(waiting.token(BROWSER_TIMEOUT).await?)
 }
 
-pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
     let answers = setup.found.quay.as_ref().is_some_and(|inspection| inspection.about.is_ok());
     let Some(quay) = setup.quay.clone().filter(|_| answers) else { return Ok(()) };
     // Which Quay it is for may have been said only now.
@@ -286,22 +286,22 @@ pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Erro
     if let Some(user) = setup.refused_user.take() {
         let user = ui.text("User name in Quay:", Some(&user), &not_empty)?;
         let password = ui.password("Password:")?;
-        setup.answers.token = Some(TokenFrom::SignIn { user, password, first_user_email: None });
+        setup.answers.token = Some(TokenSource::SignIn { user, password, first_user_email: None });
     }
     if setup.answers.token.is_none() {
         let is_empty = features(setup).user_initialize != Some(false) && quay.is_empty().await.unwrap_or(false);
         match ask_way(setup, ui, is_empty)? {
-            Way::FirstUser | Way::SignIn => ask_login(setup, ui, is_empty)?,
-            Way::Paste => {
+            TokenMethod::FirstUser | TokenMethod::SignIn => ask_login(setup, ui, is_empty)?,
+            TokenMethod::Paste => {
                 let token = ui.password("Token:")?;
                 setup.token = Some(token.clone());
-                setup.answers.token = Some(TokenFrom::Given(token));
+                setup.answers.token = Some(TokenSource::Given(token));
                 setup.find_token().await;
             }
-            Way::Browser => setup.answers.token = Some(TokenFrom::Browser),
+            TokenMethod::Browser => setup.answers.token = Some(TokenSource::Browser),
         }
     }
-    if matches!(setup.answers.token, Some(TokenFrom::Browser)) && setup.answers.application.client_id.is_none() {
+    if matches!(setup.answers.token, Some(TokenSource::Browser)) && setup.answers.application.client_id.is_none() {
         ui.status(&by_hand(setup));
         setup.answers.application.client_id = Some(ui.text("Client ID:", None, &not_empty)?);
     }
@@ -309,28 +309,28 @@ pub(in crate::setup) async fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Erro
 }
 
 /// Asks where the token comes from, unless somebody was named who signs in.
-fn ask_way(setup: &Setup, ui: &Ui, is_empty: bool) -> Result<Way, Error> {
+fn ask_way(setup: &SetupSession, ui: &Ui, is_empty: bool) -> Result<TokenMethod, Error> {
     let can_sign_in = features(setup).direct_login || setup.answers.application.client_id.is_some();
     let mut ways = Vec::new();
     if is_empty {
-        ways.push((Way::FirstUser, "Create the first user", "this Quay is empty; the user should be one of its SUPER_USERS"));
+        ways.push((TokenMethod::FirstUser, "Create the first user", "this Quay is empty; the user should be one of its SUPER_USERS"));
     } else if can_sign_in {
-        ways.push((Way::SignIn, "Sign in", "with user name and password of a superuser; the token is made for you"));
+        ways.push((TokenMethod::SignIn, "Sign in", "with user name and password of a superuser; the token is made for you"));
     }
     if setup.answers.login.user.is_some()
         && let Some((way, ..)) = ways.first()
     {
         return Ok(*way);
     }
-    ways.push((Way::Paste, "Paste a token", "Quay: organization, Applications, Generate Token"));
-    ways.push((Way::Browser, "Sign in with the browser", "needs an OAuth application in Quay, which takes a minute to make"));
+    ways.push((TokenMethod::Paste, "Paste a token", "Quay: organization, Applications, Generate Token"));
+    ways.push((TokenMethod::Browser, "Sign in with the browser", "needs an OAuth application in Quay, which takes a minute to make"));
     let options: Vec<_> = ways.iter().map(|(_, label, help)| (*label, *help)).collect();
     let chosen = ui.select("Where does the token for Quay come from?", &options, 0)?;
     Ok(ways[chosen].0)
 }
 
 /// Asks who signs in, as far as that was not said.
-fn ask_login(setup: &mut Setup, ui: &Ui, is_empty: bool) -> Result<(), Error> {
+fn ask_login(setup: &mut SetupSession, ui: &Ui, is_empty: bool) -> Result<(), Error> {
     let Login { user, password, first_user_email } = std::mem::take(&mut setup.answers.login);
     let user = match user {
         Some(user) => user,
@@ -345,7 +345,7 @@ fn ask_login(setup: &mut Setup, ui: &Ui, is_empty: bool) -> Result<(), Error> {
         None if is_empty => new_password(ui)?,
         None => ui.password("Password:")?,
     };
-    setup.answers.token = Some(TokenFrom::SignIn { user, password, first_user_email });
+    setup.answers.token = Some(TokenSource::SignIn { user, password, first_user_email });
     Ok(())
 }
 
@@ -362,7 +362,7 @@ fn new_password(ui: &Ui) -> Result<SecretString, Error> {
 
 /// The ways to a token.
 #[derive(Clone, Copy)]
-enum Way {
+enum TokenMethod {
     FirstUser,
     SignIn,
     Paste,
@@ -373,7 +373,7 @@ fn not_empty(text: &str) -> Result<(), String> {
     if text.trim().is_empty() { Err("this cannot be left out".into()) } else { Ok(()) }
 }
 
-fn by_hand(setup: &Setup) -> String {
+fn by_hand(setup: &SetupSession) -> String {
     let quay = setup.url().map(|url| url.to_string()).unwrap_or_default();
     let application = &setup.answers.application;
     format!(

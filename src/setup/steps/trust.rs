@@ -3,11 +3,11 @@
 
 use serde_json::{Value, json};
 
-use crate::bridge::finding::Level;
+use crate::bridge::finding::Severity;
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL, QuayUrl};
 use crate::cluster::{NodeTrust as ClusterTrust, ObjectKind, TRUST_NAMESPACE};
 use crate::error::Error;
-use crate::setup::{Change, NodeTrust, ObjectChange, Plan, Setup, Write};
+use crate::setup::{SetupChange, NodeTrust, ObjectChange, StepPlan, SetupSession, ObjectWrite};
 use crate::ui::Ui;
 
 /// The ConfigMap that we make where there is none.
@@ -16,7 +16,7 @@ pub(in crate::setup) const CONFIG_MAP: &str = "oc-quay-registry-cas";
 /// The name of the one image configuration.
 pub(in crate::setup) const IMAGE_CONFIG: &str = "cluster";
 
-pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
+pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
     let mut plan = match changes(setup) {
         Ok(plan) => plan,
         Err(plan) => return *plan,
@@ -24,8 +24,8 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     if plan.changes.is_empty() {
         return plan;
     }
-    plan.fact(Level::Warning, "nodes do not trust Quay's certificate authority yet, so pods cannot pull from it");
-    plan.fact(Level::Warning, "writing this makes OpenShift update its nodes one after the other");
+    plan.fact(Severity::Warning, "nodes do not trust Quay's certificate authority yet, so pods cannot pull from it");
+    plan.fact(Severity::Warning, "writing this makes OpenShift update its nodes one after the other");
     match setup.answers.node_trust {
         Some(NodeTrust::Apply) => plan,
         Some(NodeTrust::Print) => plan.skipped("it was asked to be printed: oc apply what -o yaml --dry-run shows"),
@@ -35,18 +35,18 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
 }
 
 /// What has to be written for nodes to trust Quay, whether or not it is wanted.
-pub(in crate::setup) fn changes(setup: &Setup) -> Result<Plan, Box<Plan>> {
-    let plan = Plan::default();
+pub(in crate::setup) fn changes(setup: &SetupSession) -> Result<StepPlan, Box<StepPlan>> {
+    let plan = StepPlan::default();
     let (Some(ca), Some(url)) = (setup.ca(), setup.url()) else {
         return Err(Box::new(match setup.insecure() {
             true if takes_anything(setup) => {
                 let mut plan = plan;
-                plan.fact(Level::Ok, "nodes do not verify its certificate either (registrySources.insecureRegistries)");
+                plan.fact(Severity::Ok, "nodes do not verify its certificate either (registrySources.insecureRegistries)");
                 plan
             }
             true => {
                 let mut plan = plan;
-                plan.fact(Level::Warning, "nodes verify Quay's certificate all the same; pods can pull only if they trust it");
+                plan.fact(Severity::Warning, "nodes verify Quay's certificate all the same; pods can pull only if they trust it");
                 plan.skipped("there is no certificate authority to trust")
             }
             false if is_trusted_here(setup) => plan.skipped(
@@ -73,18 +73,18 @@ pub(in crate::setup) fn changes(setup: &Setup) -> Result<Plan, Box<Plan>> {
     match &trust.config_map {
         Some(config_map) if config_map.data.get(&key).is_some_and(|known| holds(known, &ca)) => {
             if image_config.config_map.is_some() {
-                plan.fact(Level::Ok, format!("nodes are to trust it: ConfigMap {} in {TRUST_NAMESPACE}, key {key}", config_map.name));
+                plan.fact(Severity::Ok, format!("nodes are to trust it: ConfigMap {} in {TRUST_NAMESPACE}, key {key}", config_map.name));
             }
         }
         Some(config_map) => plan.changes.push(write(
             &config_map.name,
-            Write::Merge(json!({ "metadata": { "resourceVersion": config_map.resource_version }, "data": { key.clone(): beside(config_map.data.get(&key), &ca) } })),
+            ObjectWrite::Merge(json!({ "metadata": { "resourceVersion": config_map.resource_version }, "data": { key.clone(): beside(config_map.data.get(&key), &ca) } })),
             format!("add Quay's certificate authority to ConfigMap {} in {TRUST_NAMESPACE}, key {key}", config_map.name),
         )),
         None => {
             let name = image_config.config_map.as_deref().unwrap_or(CONFIG_MAP);
             let summary = format!("create ConfigMap {name} in {TRUST_NAMESPACE} with Quay's certificate authority, key {key}");
-            plan.changes.push(write(name, Write::Create(config_map(name, &key, &ca)), summary));
+            plan.changes.push(write(name, ObjectWrite::Create(config_map(name, &key, &ca)), summary));
         }
     }
     if image_config.config_map.is_none() {
@@ -92,11 +92,11 @@ pub(in crate::setup) fn changes(setup: &Setup) -> Result<Plan, Box<Plan>> {
             "metadata": { "resourceVersion": image_config.resource_version },
             "spec": { "additionalTrustedCA": { "name": CONFIG_MAP } },
         });
-        plan.changes.push(Change::Object(ObjectChange {
+        plan.changes.push(SetupChange::Object(ObjectChange {
             kind: ObjectKind::ImageConfig,
             namespace: None,
             name: IMAGE_CONFIG.into(),
-            write: Write::Merge(patch),
+            write: ObjectWrite::Merge(patch),
             summary: format!("have the cluster's image configuration trust ConfigMap {CONFIG_MAP}"),
         }));
     }
@@ -105,16 +105,16 @@ pub(in crate::setup) fn changes(setup: &Setup) -> Result<Plan, Box<Plan>> {
 
 /// Where the control plane is hosted in another cluster, the HostedCluster there says what nodes trust (HyperShift
 /// `api/hypershift/v1beta1/hostedcluster_types.go`, `spec.configuration.image`); what is written here is refused.
-fn on_hosted_cluster(trust: &ClusterTrust, key: &str, ca: &str) -> Plan {
-    let mut plan = Plan::default();
+fn on_hosted_cluster(trust: &ClusterTrust, key: &str, ca: &str) -> StepPlan {
+    let mut plan = StepPlan::default();
     let is_named = trust.image_config.as_ref().is_some_and(|config| config.config_map.is_some());
     let known = trust.config_map.as_ref().filter(|_| is_named).and_then(|found| found.data.get(key));
     if known.is_some_and(|known| holds(known, ca)) {
-        plan.fact(Level::Ok, format!("nodes trust it: the HostedCluster names a ConfigMap with key {key}"));
+        plan.fact(Severity::Ok, format!("nodes trust it: the HostedCluster names a ConfigMap with key {key}"));
         return plan;
     }
-    plan.fact(Level::Warning, "nodes do not trust Quay's certificate authority yet, so pods cannot pull from it");
-    plan.fact(Level::Info, "the control plane is hosted: the HostedCluster in the management cluster says what nodes trust");
+    plan.fact(Severity::Warning, "nodes do not trust Quay's certificate authority yet, so pods cannot pull from it");
+    plan.fact(Severity::Info, "the control plane is hosted: the HostedCluster in the management cluster says what nodes trust");
     plan.skipped(format!(
         "in the management cluster, put the certificate authority under key {key} of a ConfigMap in the namespace of the \
          HostedCluster, and its name into spec.configuration.image.additionalTrustedCA.name of the HostedCluster"
@@ -122,7 +122,7 @@ fn on_hosted_cluster(trust: &ClusterTrust, key: &str, ca: &str) -> Plan {
 }
 
 /// The objects as they are to be, with what others have put into them: whoever applies them takes nothing away.
-pub(in crate::setup) fn manifests(setup: &Setup) -> Vec<Value> {
+pub(in crate::setup) fn manifests(setup: &SetupSession) -> Vec<Value> {
     let (Some(ca), Some(url), Ok(trust)) = (setup.ca(), setup.url(), &setup.found.trust) else { return vec![] };
     if setup.found.platform.as_ref().is_ok_and(|platform| platform.is_hosted) {
         return vec![];
@@ -170,19 +170,19 @@ fn beside(known: Option<&String>, ca: &str) -> String {
 }
 
 /// Whether Quay was reached with a certificate that this machine trusts.
-fn is_trusted_here(setup: &Setup) -> bool {
+fn is_trusted_here(setup: &SetupSession) -> bool {
     setup.found.quay.as_ref().is_some_and(|quay| quay.about.is_ok()) && setup.url().is_some_and(|url| !url.is_plain_http())
 }
 
 /// Whether nodes take any certificate from this Quay.
-fn takes_anything(setup: &Setup) -> bool {
+fn takes_anything(setup: &SetupSession) -> bool {
     let image_config = setup.found.trust.as_ref().ok().and_then(|trust| trust.image_config.as_ref());
     let is_named = |url: QuayUrl| image_config.is_some_and(|config| config.insecure_registries.contains(&url.host()));
     setup.url().is_some_and(is_named)
 }
 
-fn write(name: &str, write: Write, summary: String) -> Change {
-    Change::Object(ObjectChange {
+fn write(name: &str, write: ObjectWrite, summary: String) -> SetupChange {
+    SetupChange::Object(ObjectChange {
         kind: ObjectKind::ConfigMap,
         namespace: Some(TRUST_NAMESPACE.into()),
         name: name.into(),
@@ -205,7 +205,7 @@ pub(in crate::setup) fn key(host: &str) -> String {
     host.replace(':', "..")
 }
 
-pub(in crate::setup) fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+pub(in crate::setup) fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
     let has_work = changes(setup).is_ok_and(|plan| !plan.changes.is_empty());
     if setup.answers.node_trust.is_some() || !has_work {
         return Ok(());

@@ -4,13 +4,13 @@
 use serde_json::{Value, json};
 
 use super::bridge::change;
-use crate::bridge::finding::Level;
+use crate::bridge::finding::Severity;
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
-use crate::bridge::snapshot::Read;
-use crate::cluster::{Cluster, ObjectKind, Right, holds};
+use crate::bridge::snapshot::Observed;
+use crate::cluster::{Cluster, ObjectKind, ResourceAttributes, holds};
 use crate::error::Error;
 use crate::setup::built_in::Object;
-use crate::setup::{Plan, Setup};
+use crate::setup::{StepPlan, SetupSession};
 use crate::ui::Ui;
 
 /// The name of both objects, which `docs/security.md` explains.
@@ -42,15 +42,15 @@ fn object(kind: ObjectKind, mut value: Value) -> Object {
     Object { kind, value }
 }
 
-pub(in crate::setup) async fn find(cluster: &Cluster) -> Read<FoundUserRole> {
+pub(in crate::setup) async fn find(cluster: &Cluster) -> Observed<FoundUserRole> {
     let [role, binding] = objects();
     let (found_role, found_binding) =
         tokio::try_join!(cluster.object(role.kind, None, NAME), cluster.object(binding.kind, None, NAME))?;
     Ok(vec![(role, found_role), (binding, found_binding)])
 }
 
-pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
-    let mut plan = Plan::default();
+pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
+    let mut plan = StepPlan::default();
     let is_wanted = setup.answers.user_role == Some(true);
     let found = match &setup.found.user_role {
         Ok(found) => found,
@@ -58,7 +58,7 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
         Err(unread) => return plan.skipped(unread.to_string()),
     };
     if found.iter().all(|(wanted, found)| found.as_ref().is_some_and(|found| grants_the_same(found, wanted))) {
-        plan.fact(Level::Ok, format!("users of projects can see which Quay the cluster uses (ClusterRole {NAME})"));
+        plan.fact(Severity::Ok, format!("users of projects can see which Quay the cluster uses (ClusterRole {NAME})"));
         return plan;
     }
     if let Some(other) = found.iter().find_map(|(wanted, found)| found.as_ref().filter(|found| !is_ours(found)).map(|_| wanted)) {
@@ -67,7 +67,7 @@ pub(in crate::setup) fn plan(setup: &Setup) -> Plan {
     plan.changes.extend(found.iter().filter_map(|(wanted, found)| change(wanted, found.as_ref())));
     match setup.answers.user_role {
         Some(true) => {
-            plan.fact(Level::Info, format!("members of group {GROUP} are allowed to list QuayIntegrations, and nothing else"));
+            plan.fact(Severity::Info, format!("members of group {GROUP} are allowed to list QuayIntegrations, and nothing else"));
             plan
         }
         Some(false) => plan.skipped("it is not wanted"),
@@ -89,7 +89,7 @@ pub(in crate::setup) fn is_ours(found: &Value) -> bool {
 }
 
 /// The permissions that it takes, if it is wanted.
-pub(super) fn rights(setup: &Setup) -> Vec<Right> {
+pub(super) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> {
     if setup.answers.user_role != Some(true) {
         return vec![];
     }
@@ -97,20 +97,20 @@ pub(super) fn rights(setup: &Setup) -> Vec<Right> {
     let is_there = |kind| found.iter().any(|(wanted, found)| wanted.kind == kind && found.is_some());
     let kinds = [(ObjectKind::ClusterRole, "clusterroles"), (ObjectKind::ClusterRoleBinding, "clusterrolebindings")];
     let rights = kinds.into_iter().flat_map(|(kind, resource)| {
-        let right = |verb| Right { verb, group: RBAC_GROUP, resource, namespace: None, name: None };
-        let get = Right { name: Some(NAME.to_owned()), ..right("get") };
+        let right = |verb| ResourceAttributes { verb, group: RBAC_GROUP, resource, namespace: None, name: None };
+        let get = ResourceAttributes { name: Some(NAME.to_owned()), ..right("get") };
         [Some(get), (!is_there(kind)).then(|| right("create"))]
     });
     rights.flatten().collect()
 }
 
 /// The objects for a Git repository, if they are wanted.
-pub(in crate::setup) fn manifests(setup: &Setup) -> Vec<Value> {
+pub(in crate::setup) fn manifests(setup: &SetupSession) -> Vec<Value> {
     let wanted = objects().into_iter().filter(|_| setup.answers.user_role == Some(true));
     wanted.map(|object| object.value).collect()
 }
 
-pub(in crate::setup) fn ask(setup: &mut Setup, ui: &Ui) -> Result<(), Error> {
+pub(in crate::setup) fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
     let is_open = setup.answers.user_role.is_none() && !plan(setup).changes.is_empty();
     if is_open {
         let question = "Let users of projects see which Quay the cluster uses?";

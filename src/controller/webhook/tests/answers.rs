@@ -6,13 +6,13 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::super::{NoReview, Outcome, review};
+use super::super::{InvalidReview, ReviewOutcome, review};
 use super::{Known, build, sent, stream_tag};
 use crate::bridge::builds::{DESTINATION_ANNOTATION, IMPORTED_ANNOTATION, MANAGED_ANNOTATION};
 
 /// What came of a review, with the object as the API server then has it.
 struct Reviewed {
-    outcome: Outcome,
+    outcome: ReviewOutcome,
     object: Value,
     warning: Option<String>,
 }
@@ -49,7 +49,7 @@ fn a_build_is_rewritten_as_the_operator_does_it() {
     let mut expected = build(json!({ "kind": "DockerImage", "name": "quay.example.com/openshift_shop/app:1.0" }));
     expected["metadata"]["annotations"][MANAGED_ANNOTATION] = json!("true");
     expected["metadata"]["annotations"][DESTINATION_ANNOTATION] = json!("shop/app:1.0");
-    assert_eq!((outcome, object, warning), (Outcome::Rewritten, expected, None));
+    assert_eq!((outcome, object, warning), (ReviewOutcome::Rewritten, expected, None));
 }
 
 #[test]
@@ -81,12 +81,12 @@ fn what_does_not_concern_quay_passes_without_a_word() {
     let objects = [build(Value::Null), image("docker.io/x/y:1"), image("quay.example.com/openshift_shop/app:1"), pipeline];
     for object in objects {
         let reviewed = created(&view, object.clone());
-        assert_eq!((reviewed.outcome, reviewed.object, reviewed.warning), (Outcome::Unchanged, object, None));
+        assert_eq!((reviewed.outcome, reviewed.object, reviewed.warning), (ReviewOutcome::Unchanged, object, None));
     }
     for operation in ["UPDATE", "DELETE", "CONNECT", ""] {
         let object = build(stream_tag("app:1"));
         let reviewed = reviewed(&view, operation, object.clone());
-        assert_eq!((reviewed.outcome, reviewed.object, reviewed.warning), (Outcome::Unchanged, object, None), "{operation}");
+        assert_eq!((reviewed.outcome, reviewed.object, reviewed.warning), (ReviewOutcome::Unchanged, object, None), "{operation}");
     }
 }
 
@@ -99,15 +99,15 @@ fn what_may_be_expected_in_quay_and_does_not_go_there_is_told() {
     by_deployer["spec"]["serviceAccount"] = json!("deployer");
     let elsewhere = |namespace: &str| build(json!({ "kind": "ImageStreamTag", "namespace": namespace, "name": "app:1" }));
     let table = [
-        (elsewhere("kube-system"), Outcome::Unchanged, "namespace kube-system is not in the integration"),
-        (elsewhere("images"), Outcome::Unchanged, "name an output.pushSecret"),
-        (elsewhere("nowhere"), Outcome::Unknown, "whether namespace nowhere is in the integration is unknown"),
-        (build(stream_tag("App:1")), Outcome::Unchanged, "Quay can have no such image"),
-        (by_deployer, Outcome::NotLinked, "service account deployer has no login to push to Quay yet"),
-        (by_robot, Outcome::NotLinked, "oc quay link -n shop --service-account robot=write"),
-        (json!({ "spec": {} }), Outcome::Unknown, "no build that could be understood"),
-        (json!({ "metadata": { "annotations": [] }, "spec": {} }), Outcome::Unknown, "no build that could be understood"),
-        (json!({ "metadata": {}, "spec": { "output": 1 } }), Outcome::Unknown, "no build that could be understood"),
+        (elsewhere("kube-system"), ReviewOutcome::Unchanged, "namespace kube-system is not in the integration"),
+        (elsewhere("images"), ReviewOutcome::Unchanged, "name an output.pushSecret"),
+        (elsewhere("nowhere"), ReviewOutcome::Unknown, "whether namespace nowhere is in the integration is unknown"),
+        (build(stream_tag("App:1")), ReviewOutcome::Unchanged, "Quay can have no such image"),
+        (by_deployer, ReviewOutcome::NotLinked, "service account deployer has no login to push to Quay yet"),
+        (by_robot, ReviewOutcome::NotLinked, "oc quay link -n shop --service-account robot=write"),
+        (json!({ "spec": {} }), ReviewOutcome::Unknown, "no build that could be understood"),
+        (json!({ "metadata": { "annotations": [] }, "spec": {} }), ReviewOutcome::Unknown, "no build that could be understood"),
+        (json!({ "metadata": {}, "spec": { "output": 1 } }), ReviewOutcome::Unknown, "no build that could be understood"),
     ];
     for (object, outcome, words) in table {
         let reviewed = created(&view, object.clone());
@@ -123,7 +123,7 @@ fn what_may_be_expected_in_quay_and_does_not_go_there_is_told() {
 #[test]
 fn without_an_integration_only_builds_that_might_go_to_quay_are_told() {
     let view = Known { without_integration: true };
-    assert_eq!(created(&view, build(stream_tag("app:1"))).outcome, Outcome::Unknown);
+    assert_eq!(created(&view, build(stream_tag("app:1"))).outcome, ReviewOutcome::Unknown);
     assert_eq!(created(&view, build(Value::Null)).warning, None);
     assert_eq!(created(&view, build(json!({ "kind": "DockerImage", "name": "docker.io/x/y" }))).warning, None);
 }
@@ -151,14 +151,14 @@ fn other_objects_and_subresources_are_none_of_ours() {
         let mut request = sent("CREATE", "shop", &object);
         request["request"][field] = value;
         let answer = review(request.to_string().as_bytes(), &Known::default()).unwrap();
-        assert_eq!(answer.outcome, Outcome::Unchanged, "{field}");
+        assert_eq!(answer.outcome, ReviewOutcome::Unchanged, "{field}");
     }
 }
 
 #[test]
 fn what_is_no_review_is_not_answered() {
     for body in ["", "{}", "[]", "null", r#"{"request":{}}"#, r#"{"request":{"uid":1}}"#, "\u{0}", &"[".repeat(10_000)] {
-        assert_eq!(review(body.as_bytes(), &Known::default()).map(|answer| answer.outcome), Err(NoReview));
+        assert_eq!(review(body.as_bytes(), &Known::default()).map(|answer| answer.outcome), Err(InvalidReview));
     }
 }
 
@@ -223,12 +223,12 @@ proptest! {
     fn any_object_gets_an_answer_and_reviewing_twice_equals_once(object in prop_oneof![builds(), anything()]) {
         let view = Known::default();
         let once = created(&view, object.clone());
-        if once.outcome != Outcome::Rewritten && object["metadata"]["annotations"][IMPORTED_ANNOTATION].is_null() {
+        if once.outcome != ReviewOutcome::Rewritten && object["metadata"]["annotations"][IMPORTED_ANNOTATION].is_null() {
             prop_assert_eq!(&once.object, &object);
         }
         let twice = created(&view, once.object.clone());
         prop_assert_eq!(twice.object, once.object);
-        prop_assert_ne!(twice.outcome, Outcome::Rewritten);
+        prop_assert_ne!(twice.outcome, ReviewOutcome::Rewritten);
     }
 
     #[test]

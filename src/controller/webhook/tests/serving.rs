@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tower::Service as _;
 
-use super::super::{ARRIVES, AT_ONCE, LARGEST, MAX_CONCURRENT_BODY_BYTES, Observer, Outcome, PATH, Told, Webhook, router};
+use super::super::{READ_TIMEOUT, MAX_CONCURRENT_REVIEWS, MAX_REVIEW_BYTES, MAX_CONCURRENT_BODY_BYTES, Observer, ReviewOutcome, PATH, WebhookEvent, Webhook, router};
 use super::{Known, build, sent, stream_tag};
 
 /// A webhook that is served, and what it told.
@@ -26,7 +26,7 @@ struct Served {
     runtime: Runtime,
     folder: tempfile::TempDir,
     address: SocketAddr,
-    told: Arc<Mutex<Vec<Told>>>,
+    told: Arc<Mutex<Vec<WebhookEvent>>>,
 }
 
 /// A new certificate of a new authority, written where the webhook finds it; the authority's own is returned.
@@ -43,7 +43,7 @@ impl Served {
         let told = Arc::new(Mutex::new(Vec::new()));
         let observer: Observer = {
             let told = Arc::clone(&told);
-            Arc::new(move |event: &Told| told.lock().unwrap().push(event.clone()))
+            Arc::new(move |event: &WebhookEvent| told.lock().unwrap().push(event.clone()))
         };
         let webhook = Webhook::new(folder.path(), Arc::new(Known::default()), observer).unwrap();
         let runtime = Runtime::new().unwrap();
@@ -76,17 +76,17 @@ fn a_review_is_answered_over_tls_and_told() {
 
     for (path, body, status) in [
         (PATH, String::new(), StatusCode::BAD_REQUEST),
-        (PATH, "x".repeat(LARGEST + 1), StatusCode::PAYLOAD_TOO_LARGE),
+        (PATH, "x".repeat(MAX_REVIEW_BYTES + 1), StatusCode::PAYLOAD_TOO_LARGE),
         ("/", String::new(), StatusCode::NOT_FOUND),
     ] {
         assert_eq!(served.post(&certificate, path, body).unwrap().0, status);
     }
     let told = served.told.lock().unwrap();
     let outcomes = told.iter().filter_map(|told| match told {
-        Told::Reviewed { namespace, outcome, .. } => Some((namespace.as_str(), *outcome)),
-        Told::CertificateUnusable { .. } => None,
+        WebhookEvent::Reviewed { namespace, outcome, .. } => Some((namespace.as_str(), *outcome)),
+        WebhookEvent::CertificateUnusable { .. } => None,
     });
-    let expected = [Outcome::Rewritten, Outcome::NotLinked].map(|outcome| ("shop", outcome));
+    let expected = [ReviewOutcome::Rewritten, ReviewOutcome::NotLinked].map(|outcome| ("shop", outcome));
     assert_eq!(outcomes.collect::<Vec<_>>(), expected);
 }
 
@@ -109,8 +109,8 @@ fn a_certificate_that_changed_is_served_with_at_once() {
     let reasons: Vec<_> = told
         .iter()
         .filter_map(|told| match told {
-            Told::CertificateUnusable { reason } => Some(reason.as_str()),
-            Told::Reviewed { .. } => None,
+            WebhookEvent::CertificateUnusable { reason } => Some(reason.as_str()),
+            WebhookEvent::Reviewed { .. } => None,
         })
         .collect();
     assert!(reasons[0].contains("cannot be used together"), "{reasons:?}");
@@ -136,7 +136,7 @@ fn a_client_that_says_nothing_holds_up_no_other() {
 #[test]
 fn a_review_that_does_not_arrive_is_not_waited_for_and_delays_no_other() {
     let runtime = Runtime::new().unwrap();
-    let router = router(Arc::new(Known::default()), Arc::new(|_: &Told| ()));
+    let router = router(Arc::new(Known::default()), Arc::new(|_: &WebhookEvent| ()));
     let post = |body: Body| {
         let request = axum::http::Request::post(PATH).body(body).unwrap();
         runtime.spawn(router.clone().call(request))
@@ -144,8 +144,8 @@ fn a_review_that_does_not_arrive_is_not_waited_for_and_delays_no_other() {
     let answered = |answer: JoinHandle<Result<Response, Infallible>>| runtime.block_on(answer).unwrap().unwrap().status();
     let silent = || Body::from_stream(futures::stream::pending::<std::io::Result<Bytes>>());
     let review = || Body::from(sent("CREATE", "shop", &build(stream_tag("app:1"))).to_string());
-    let slow: Vec<_> = (0..AT_ONCE).map(|_| post(silent())).collect();
-    std::thread::sleep(ARRIVES / 2);
+    let slow: Vec<_> = (0..MAX_CONCURRENT_REVIEWS).map(|_| post(silent())).collect();
+    std::thread::sleep(READ_TIMEOUT / 2);
     let waiting = post(review());
     slow.into_iter().for_each(|slow| assert_eq!(answered(slow), StatusCode::REQUEST_TIMEOUT));
     assert_eq!(answered(waiting), StatusCode::OK);
@@ -154,7 +154,7 @@ fn a_review_that_does_not_arrive_is_not_waited_for_and_delays_no_other() {
 #[test]
 fn of_large_reviews_one_is_read_at_a_time_and_delays_no_small_one() {
     let runtime = Runtime::new().unwrap();
-    let router = router(Arc::new(Known::default()), Arc::new(|_: &Told| ()));
+    let router = router(Arc::new(Known::default()), Arc::new(|_: &WebhookEvent| ()));
     let post = |body: Body| {
         let request = axum::http::Request::post(PATH).body(body).unwrap();
         runtime.spawn(router.clone().call(request))
@@ -164,7 +164,7 @@ fn of_large_reviews_one_is_read_at_a_time_and_delays_no_small_one() {
     let part = Bytes::from(vec![b' '; MAX_CONCURRENT_BODY_BYTES + 1]);
     let stuck = futures::stream::iter([Ok::<_, std::io::Error>(part)]).chain(futures::stream::pending());
     let stuck = post(Body::from_stream(stuck));
-    std::thread::sleep(ARRIVES / 10);
+    std::thread::sleep(READ_TIMEOUT / 10);
     let mut object = build(stream_tag("app:1"));
     let small = post(Body::from(sent("CREATE", "shop", &object).to_string()));
     object["spec"]["revision"] = json!("x".repeat(MAX_CONCURRENT_BODY_BYTES));
@@ -178,7 +178,7 @@ fn of_large_reviews_one_is_read_at_a_time_and_delays_no_small_one() {
 #[test]
 fn a_webhook_does_not_start_without_a_certificate_and_quotes_no_key() {
     let folder = tempfile::tempdir().unwrap();
-    let start = || Webhook::new(folder.path(), Arc::new(Known::default()), Arc::new(|_: &Told| ())).err().unwrap();
+    let start = || Webhook::new(folder.path(), Arc::new(Known::default()), Arc::new(|_: &WebhookEvent| ())).err().unwrap();
     assert!(start().starts_with("could not read "));
     certify(folder.path());
     fs::write(folder.path().join("tls.key"), "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n").unwrap();
