@@ -19,7 +19,7 @@ use crate::bridge::Role;
 use crate::report::Format;
 pub use builds::{BuildConfigs, Builds, BuildsCommand};
 pub use completion::{Completion, Shell};
-pub(crate) use help::{called, nearest};
+pub(crate) use help::{called, single_suggestion};
 pub use images::Images;
 pub use import::Import;
 pub use run::{LogFormat, Run};

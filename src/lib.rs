@@ -47,7 +47,7 @@ use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
 
 use cli::Cli;
 use commands::CommandContext;
-use error::{Error, ExitStatus, Cancelled};
+use error::{Cancelled, Error, ExitStatus};
 use ui::{Ui, UiOptions};
 
 /// Runs a command line, the program's name in front.
@@ -108,7 +108,7 @@ pub fn run_captured(
 
 fn parse(args: Vec<OsString>, program: &'static str) -> Result<Cli, clap::Error> {
     let matches = cli::called(Cli::command(), program).try_get_matches_from(args);
-    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(cli::nearest)
+    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(cli::single_suggestion)
 }
 
 /// The name the person typed: `kubectl quay` under a link `kubectl-quay`, else `oc quay`.

@@ -113,10 +113,11 @@ const KNOWN_PATH_SEGMENTS: [&str; 19] = [
 /// What a request to Quay asks: method and path, with `*` for every name.
 pub(crate) fn quay_kind(method: &str, path: &str) -> String {
     let path = path.strip_prefix("/api/v1/").unwrap_or(path);
-    let words = path.split('/').filter(|segment| !segment.is_empty()).map(|segment| match KNOWN_PATH_SEGMENTS.contains(&segment) {
-        true => segment,
-        false => "*",
-    });
+    let words =
+        path.split('/').filter(|segment| !segment.is_empty()).map(|segment| match KNOWN_PATH_SEGMENTS.contains(&segment) {
+            true => segment,
+            false => "*",
+        });
     format!("{method} {}", words.collect::<Vec<_>>().join("/"))
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Role;
 use super::finding::ObjectRef;
-use super::snapshot::{OriginalOutput, Secret, RawOutput};
+use super::snapshot::{OriginalOutput, RawOutput, Secret};
 
 /// One change. Each is idempotent: applied to a state that already has its effect, it does nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,11 +12,11 @@ pub enum Change {
     /// Edit the namespace lists of the QuayIntegration so that a namespace is in (or out of) its scope.
     EditScope(ScopeEdit),
     /// Mark (or unmark) a namespace that is excluded by name as linked on request.
-    MarkNamespace { namespace: String, linked: bool },
+    AnnotateNamespace { namespace: String, linked: bool },
     /// Remove the operator's finalizer from a namespace, so that deleting it does not delete its organization.
-    ReleaseNamespace { namespace: String, organization: String },
+    RemoveOperatorFinalizer { namespace: String, organization: String },
     /// Put our finalizer on a namespace, so that its organization goes with it, or take it off.
-    GuardNamespace { namespace: String, organization: String, guarded: bool },
+    SetFinalizer { namespace: String, organization: String, guarded: bool },
     /// Become an owner of an organization (superusers only).
     TakeOwnership { organization: String },
     /// Record in an organization that it and these robot accounts are the namespace's of this mark now. `former` says what it
@@ -41,7 +41,7 @@ pub enum Change {
     /// Create a private repository.
     CreateRepository { organization: String, repository: String },
     /// Give a robot account a role on one repository.
-    GrantRepository { organization: String, repository: String, robot: String, role: Role },
+    SetRepositoryPermission { organization: String, repository: String, robot: String, role: Role },
     /// Create a pull and push secret with the robot account's current token.
     CreateSecret { namespace: String, secret: String, robot: String },
     /// Put the robot account's current login into an existing secret. `version` guards it.
@@ -69,7 +69,7 @@ pub struct ScopeEdit {
     /// Added to `denylistNamespaces`.
     pub deny: Vec<String>,
     /// Removed from `denylistNamespaces`.
-    pub undeny: Vec<String>,
+    pub remove_deny: Vec<String>,
 }
 
 /// What is added to and removed from a service account. All else in its lists stays as it is.
@@ -110,7 +110,7 @@ impl Change {
         use Change::*;
         match self {
             EditScope(_) => ObjectRef::cluster("QuayIntegration", ""),
-            MarkNamespace { namespace, .. } | ReleaseNamespace { namespace, .. } | GuardNamespace { namespace, .. } => {
+            AnnotateNamespace { namespace, .. } | RemoveOperatorFinalizer { namespace, .. } | SetFinalizer { namespace, .. } => {
                 ObjectRef::cluster("Namespace", namespace)
             }
             TakeOwnership { organization }
@@ -125,7 +125,7 @@ impl Change {
             | DeleteDefaultPermission { organization, robot, .. } => {
                 ObjectRef::cluster("DefaultPermission", &format!("{organization}+{robot}"))
             }
-            CreateRepository { organization, repository } | GrantRepository { organization, repository, .. } => {
+            CreateRepository { organization, repository } | SetRepositoryPermission { organization, repository, .. } => {
                 ObjectRef::cluster("Repository", &format!("{organization}/{repository}"))
             }
             CreateSecret { namespace, secret, .. }
@@ -170,15 +170,15 @@ impl Change {
         use Change::*;
         match self {
             EditScope(edit) => edit.summary(),
-            MarkNamespace { namespace, linked: true } => format!("mark namespace {namespace} as linked on request"),
-            MarkNamespace { namespace, linked: false } => format!("remove our mark from namespace {namespace}"),
-            ReleaseNamespace { namespace, organization } => {
+            AnnotateNamespace { namespace, linked: true } => format!("mark namespace {namespace} as linked on request"),
+            AnnotateNamespace { namespace, linked: false } => format!("remove our mark from namespace {namespace}"),
+            RemoveOperatorFinalizer { namespace, organization } => {
                 format!("remove the operator's finalizer from namespace {namespace}, so that organization {organization} stays")
             }
-            GuardNamespace { namespace, organization, guarded: true } => {
+            SetFinalizer { namespace, organization, guarded: true } => {
                 format!("put our finalizer on namespace {namespace}, so that organization {organization} goes with it")
             }
-            GuardNamespace { namespace, .. } => format!("take our finalizer off namespace {namespace}"),
+            SetFinalizer { namespace, .. } => format!("take our finalizer off namespace {namespace}"),
             TakeOwnership { organization } => format!("become owner of organization {organization}"),
             Adopt { organization, former, robots, .. } if former.is_empty() && robots.is_empty() => {
                 format!("record in organization {organization} which namespace it belongs to")
@@ -200,7 +200,7 @@ impl Change {
                 format!("delete a superfluous default permission ({role}) of robot account {robot}")
             }
             CreateRepository { organization, repository } => format!("create private repository {organization}/{repository}"),
-            GrantRepository { organization, repository, robot, role } => {
+            SetRepositoryPermission { organization, repository, robot, role } => {
                 format!("give robot account {robot} {role} on repository {organization}/{repository}")
             }
             CreateSecret { secret, .. } => format!("create secret {secret}"),
@@ -225,8 +225,8 @@ impl Change {
         use Change::*;
         Some(match self.clone() {
             EditScope(edit) => EditScope(edit.inverse()),
-            MarkNamespace { namespace, linked } => MarkNamespace { namespace, linked: !linked },
-            GuardNamespace { namespace, organization, guarded } => GuardNamespace { namespace, organization, guarded: !guarded },
+            AnnotateNamespace { namespace, linked } => AnnotateNamespace { namespace, linked: !linked },
+            SetFinalizer { namespace, organization, guarded } => SetFinalizer { namespace, organization, guarded: !guarded },
             CreateOrganization { organization } => DeleteOrganization { organization },
             CreateRobot { organization, robot, .. } => DeleteRobot { organization, robot },
             ChangeDefaultPermission { organization, id, robot, from, to } => {
@@ -262,7 +262,7 @@ impl ScopeEdit {
         self.allow.extend(other.allow);
         self.disallow.extend(other.disallow);
         self.deny.extend(other.deny);
-        self.undeny.extend(other.undeny);
+        self.remove_deny.extend(other.remove_deny);
     }
 
     /// Edits the two lists; names that are already there, or already removed, are left alone.
@@ -272,7 +272,7 @@ impl ScopeEdit {
     /// the allowlist is kept and the names are denied instead.
     pub fn apply(&self, allow: &mut Vec<String>, deny: &mut Vec<String>) {
         let kept: Vec<String> = allow.iter().filter(|name| !self.disallow.contains(name)).cloned().collect();
-        deny.retain(|name| !self.undeny.contains(name));
+        deny.retain(|name| !self.remove_deny.contains(name));
         if kept.is_empty() {
             add_missing(deny, &self.disallow);
         } else {
@@ -291,18 +291,18 @@ impl ScopeEdit {
             allow: missing(before[0], after[0]),
             disallow: missing(after[0], before[0]),
             deny: missing(before[1], after[1]),
-            undeny: missing(after[1], before[1]),
+            remove_deny: missing(after[1], before[1]),
         }
     }
 
     fn inverse(self) -> Self {
-        Self { allow: self.disallow, disallow: self.allow, deny: self.undeny, undeny: self.deny }
+        Self { allow: self.disallow, disallow: self.allow, deny: self.remove_deny, remove_deny: self.deny }
     }
 
     fn summary(&self) -> String {
         let part = |names: &[String], what: &str| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));
         let parts = [
-            part(&self.undeny, "take off the denylist:"),
+            part(&self.remove_deny, "take off the denylist:"),
             part(&self.allow, "put on the allowlist:"),
             part(&self.disallow, "take off the allowlist:"),
             part(&self.deny, "put on the denylist:"),

@@ -94,13 +94,22 @@ impl Desired {
         if surplus.accounts > 0 {
             // Every namespace's own and those that were asked for by a person come first, then it goes by name.
             let is_usual = |name: &str| DEFAULT_ACCOUNTS.iter().any(|(usual, _)| *usual == name);
-            accounts.sort_by_cached_key(|LinkedServiceAccount { name, is_requested, .. }| (!is_usual(name), !is_requested, name.clone()));
+            accounts.sort_by_cached_key(|LinkedServiceAccount { name, is_requested, .. }| {
+                (!is_usual(name), !is_requested, name.clone())
+            });
             accounts.truncate(MAX_ACCOUNTS);
         }
         if let Some(first) = repositories.iter().nth(MAX_REPOSITORIES).cloned() {
             repositories.split_off(&first);
         }
-        Self { accounts, repositories, surplus, mark: OwnershipMark::new(&integration.cluster, &snapshot.name, uid), organization, host }
+        Self {
+            accounts,
+            repositories,
+            surplus,
+            mark: OwnershipMark::new(&integration.cluster, &snapshot.name, uid),
+            organization,
+            host,
+        }
     }
 
     /// The same while builds are under way: what they push to has to be there before they have built.

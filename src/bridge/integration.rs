@@ -5,7 +5,7 @@ use std::fmt;
 use super::image_policy::ImagePolicy;
 use super::mark::ClusterIdentity;
 use super::names::{ClusterId, QuayUrl};
-use super::snapshot::{Observed, BuildWebhookOwners, ReadError, ReadErrorKind};
+use super::snapshot::{BuildWebhookOwners, Observed, ReadError, ReadErrorKind};
 
 /// What we need of a QuayIntegration (`quay.redhat.com/v1`, QBO `api/v1/quayintegration_types.go`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -323,7 +323,11 @@ mod tests {
             ..QuayIntegration::default()
         };
         IntegrationSnapshot {
-            given: Overrides { url: given(url, "--quay-url"), cluster_id: given(cluster_id, "--cluster-id"), ..Overrides::default() },
+            given: Overrides {
+                url: given(url, "--quay-url"),
+                cluster_id: given(cluster_id, "--cluster-id"),
+                ..Overrides::default()
+            },
             resources: Ok(vec![resource]),
             stored_token: None,
             rewriters: None,

@@ -76,7 +76,7 @@ impl OwnershipMark {
     /// left. Where our own uid could not be read, the name in this cluster has to do.
     pub fn owner(&self, ours: &OwnershipMark) -> Owner {
         if self.namespace != ours.namespace {
-            return Owner::Foreign;
+            return Owner::Other;
         }
         let is_identified = !self.cluster.id.is_empty() && !ours.cluster.id.is_empty();
         let is_here = match is_identified {
@@ -84,11 +84,11 @@ impl OwnershipMark {
             false => self.cluster.server == ours.cluster.server,
         };
         match ours.uid.is_empty() {
-            true if is_here => Owner::Ours,
-            false if self.uid == ours.uid => Owner::Ours,
-            _ if is_here && is_identified => Owner::Former,
+            true if is_here => Owner::Current,
+            false if self.uid == ours.uid => Owner::Current,
+            _ if is_here && is_identified => Owner::Previous,
             _ if is_here => Owner::Unclear,
-            _ => Owner::Foreign,
+            _ => Owner::Other,
         }
     }
 }
@@ -101,13 +101,13 @@ fn is_version(word: &str) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
     /// This very namespace's.
-    Ours,
+    Current,
     /// That of an earlier namespace of this name in this cluster.
-    Former,
+    Previous,
     /// That of an earlier namespace of this name, or of one in another cluster that is reached by the same address.
     Unclear,
     /// Another cluster's, or another namespace's.
-    Foreign,
+    Other,
 }
 
 impl std::fmt::Display for OwnershipMark {
@@ -152,7 +152,7 @@ mod tests {
         let later = OwnershipMark::parse("oc-quay v7 uid=1 more=2 namespace=ns cluster=c created server=api.a:6443").unwrap();
         assert_eq!(later, OwnershipMark { created: true, ..OwnershipMark::new(&cluster("c", "api.a:6443"), "ns", "1") });
         let unknown = OwnershipMark::parse("oc-quay v7 owner=1").unwrap();
-        assert_eq!(unknown.owner(&OwnershipMark::new(&cluster("c", "api.a:6443"), "ns", "1")), Owner::Foreign);
+        assert_eq!(unknown.owner(&OwnershipMark::new(&cluster("c", "api.a:6443"), "ns", "1")), Owner::Other);
     }
 
     #[test]
@@ -163,23 +163,23 @@ mod tests {
         // Version 0 has no id.
         let (old, old_service, old_there) = (("", "api.a:6443"), ("", "kubernetes.default.svc"), ("", "api.b:6443"));
         let rows = [
-            (here, "ns", "1", "1", Owner::Ours),
-            (service, "ns", "1", "1", Owner::Ours),
-            (old_service, "ns", "1", "1", Owner::Ours),
-            (here, "ns", "0", "1", Owner::Former),
-            (service, "ns", "0", "1", Owner::Former),
-            (tunnel, "ns", "0", "1", Owner::Foreign),
+            (here, "ns", "1", "1", Owner::Current),
+            (service, "ns", "1", "1", Owner::Current),
+            (old_service, "ns", "1", "1", Owner::Current),
+            (here, "ns", "0", "1", Owner::Previous),
+            (service, "ns", "0", "1", Owner::Previous),
+            (tunnel, "ns", "0", "1", Owner::Other),
             (old, "ns", "0", "1", Owner::Unclear),
             // Made by somebody who could not read the uid.
-            (here, "ns", "", "1", Owner::Former),
+            (here, "ns", "", "1", Owner::Previous),
             (old, "ns", "", "1", Owner::Unclear),
-            (here, "ns", "1", "", Owner::Ours),
-            (old, "ns", "1", "", Owner::Ours),
-            (tunnel, "ns", "1", "", Owner::Foreign),
-            (here, "ns", "", "", Owner::Ours),
-            (old_there, "ns", "", "", Owner::Foreign),
-            (there, "ns", "2", "1", Owner::Foreign),
-            (here, "other", "1", "1", Owner::Foreign),
+            (here, "ns", "1", "", Owner::Current),
+            (old, "ns", "1", "", Owner::Current),
+            (tunnel, "ns", "1", "", Owner::Other),
+            (here, "ns", "", "", Owner::Current),
+            (old_there, "ns", "", "", Owner::Other),
+            (there, "ns", "2", "1", Owner::Other),
+            (here, "other", "1", "1", Owner::Other),
         ];
         for ((id, server), namespace, theirs, ours, owner) in rows {
             let ours = OwnershipMark::new(&cluster("c", "api.a:6443"), "ns", ours);

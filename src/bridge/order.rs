@@ -8,11 +8,11 @@ use super::change::Change;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dependency {
     /// It waits, and is skipped if the earlier one failed.
-    Requires,
+    OnSuccess,
     /// It waits, and is skipped if the earlier one was tried and failed.
     StopsOnFailure,
     /// It waits, whatever becomes of the earlier one.
-    Follows,
+    OnCompletion,
 }
 
 /// Changes that have something in common for those that wait for them.
@@ -53,7 +53,7 @@ fn groups(change: &Change) -> Vec<Group<'_>> {
     use Change::*;
     let mut groups = vec![Group::All];
     groups.extend_from_slice(&match change {
-        EditScope(_) | MarkNamespace { .. } => vec![Group::Scope],
+        EditScope(_) | AnnotateNamespace { .. } => vec![Group::Scope],
         TakeOwnership { .. } | Adopt { .. } | CreateOrganization { .. } => vec![Group::Organization],
         DeleteOrganization { .. } => vec![Group::OrganizationDeletion],
         CreateRobot { robot, .. } => vec![Group::NewRobots, Group::Token(robot)],
@@ -73,28 +73,28 @@ fn groups(change: &Change) -> Vec<Group<'_>> {
 
 /// The groups of which a change waits for the earlier members.
 fn waits(change: &Change) -> Vec<(Group<'_>, Dependency)> {
-    use Dependency::*;
     use Change::*;
+    use Dependency::*;
     // Nothing is made for a namespace that could not be brought into scope.
-    let mut waits = vec![(Group::Scope, Requires)];
-    waits.extend(is_in_quay(change).then_some((Group::Organization, Requires)));
-    waits.extend(uses_robot(change).map(|robot| (Group::Token(robot), Requires)));
+    let mut waits = vec![(Group::Scope, OnSuccess)];
+    waits.extend(is_in_quay(change).then_some((Group::Organization, OnSuccess)));
+    waits.extend(uses_robot(change).map(|robot| (Group::Token(robot), OnSuccess)));
     match change {
         // A new repository takes its rights from the default permissions there are at that moment.
-        CreateRepository { .. } => waits.extend([(Group::DefaultPermissions, Follows), (Group::NewRobots, Follows)]),
-        DeleteDefaultPermission { robot, .. } => waits.push((Group::KeptDefaultPermission(robot), Requires)),
-        GrantRepository { repository, .. } => waits.push((Group::Repository(repository), Requires)),
+        CreateRepository { .. } => waits.extend([(Group::DefaultPermissions, OnCompletion), (Group::NewRobots, OnCompletion)]),
+        DeleteDefaultPermission { robot, .. } => waits.push((Group::KeptDefaultPermission(robot), OnSuccess)),
+        SetRepositoryPermission { repository, .. } => waits.push((Group::Repository(repository), OnSuccess)),
         // At most one token is ever renewed without its secret. After a secret that could not be written, the next one most
         // likely cannot be written either; of a renewal that failed without an answer, Quay may have made the new token.
         RotateRobot { .. } => waits.extend([(Group::Rotations, StopsOnFailure), (Group::SecretWrites, StopsOnFailure)]),
-        EditServiceAccount { edit, .. } => waits.push((Group::Secret(&edit.secret), Requires)),
+        EditServiceAccount { edit, .. } => waits.push((Group::Secret(&edit.secret), OnSuccess)),
         // No service account ever refers to a secret that is gone. Nor does a BuildConfig that can be put back.
         DeleteSecret { secret, .. } => {
-            waits.extend([(Group::References(secret), Requires), (Group::RestoredBuildConfigs, Requires)]);
+            waits.extend([(Group::References(secret), OnSuccess), (Group::RestoredBuildConfigs, OnSuccess)]);
         }
         // As long as the organization is there, the namespace waits for it.
-        GuardNamespace { .. } | ReleaseNamespace { .. } => waits.push((Group::OrganizationDeletion, Requires)),
-        DeleteRobot { .. } | DeleteOrganization { .. } => waits.push((Group::All, Requires)),
+        SetFinalizer { .. } | RemoveOperatorFinalizer { .. } => waits.push((Group::OrganizationDeletion, OnSuccess)),
+        DeleteRobot { .. } | DeleteOrganization { .. } => waits.push((Group::All, OnSuccess)),
         _ => {}
     }
     waits
@@ -205,9 +205,9 @@ impl Schedule {
                 node.all_done &= done;
                 node.any_failed |= failed;
                 node.is_skipped |= match after {
-                    Some(Dependency::Requires) => !done,
+                    Some(Dependency::OnSuccess) => !done,
                     Some(Dependency::StopsOnFailure) => failed,
-                    Some(Dependency::Follows) | None => false,
+                    Some(Dependency::OnCompletion) | None => false,
                 };
                 if node.pending > 0 {
                     continue;
@@ -234,9 +234,9 @@ fn is_in_quay(change: &Change) -> bool {
     !matches!(
         change,
         EditScope(_)
-            | MarkNamespace { .. }
-            | ReleaseNamespace { .. }
-            | GuardNamespace { .. }
+            | AnnotateNamespace { .. }
+            | RemoveOperatorFinalizer { .. }
+            | SetFinalizer { .. }
             | EditServiceAccount { .. }
             | DeleteSecret { .. }
             | RewriteBuildConfig { .. }
@@ -249,7 +249,7 @@ fn uses_robot(change: &Change) -> Option<&String> {
     use Change::*;
     match change {
         CreateDefaultPermission { robot, .. }
-        | GrantRepository { robot, .. }
+        | SetRepositoryPermission { robot, .. }
         | CreateSecret { robot, .. }
         | UpdateSecret { robot, .. }
         | ReplaceSecret { robot, .. } => Some(robot),
@@ -287,7 +287,7 @@ mod tests {
 
     fn grant(repository: &str, robot: &str) -> Change {
         let (organization, role) = ("o".into(), Role::Read);
-        Change::GrantRepository { organization, repository: repository.into(), robot: robot.into(), role }
+        Change::SetRepositoryPermission { organization, repository: repository.into(), robot: robot.into(), role }
     }
 
     fn account(name: &str) -> Change {
@@ -303,16 +303,16 @@ mod tests {
 
     #[test]
     fn one_robot_account_that_fails_does_not_stop_the_others() {
-        assert_eq!(after(&secret("builder"), &robot("builder")), [Dependency::Requires]);
+        assert_eq!(after(&secret("builder"), &robot("builder")), [Dependency::OnSuccess]);
         assert_eq!(after(&secret("builder"), &robot("default")), []);
-        assert_eq!(after(&repository("app"), &permission("default")), [Dependency::Follows]);
+        assert_eq!(after(&repository("app"), &permission("default")), [Dependency::OnCompletion]);
     }
 
     #[test]
     fn tokens_are_renewed_one_by_one() {
         assert_eq!(after(&rotate("default"), &secret("builder")), [Dependency::StopsOnFailure]);
         assert_eq!(after(&rotate("default"), &rotate("builder")), [Dependency::StopsOnFailure]);
-        assert_eq!(after(&secret("default"), &rotate("default")), [Dependency::Requires]);
+        assert_eq!(after(&secret("default"), &rotate("default")), [Dependency::OnSuccess]);
     }
 
     #[test]
@@ -358,7 +358,7 @@ mod tests {
                 Change::DeleteSecret { namespace: "n".into(), secret, uid: String::new(), version: String::new() }
             }
             11 => Change::DeleteRobot { organization: organization(), robot: name.into() },
-            _ => Change::MarkNamespace { namespace: "n".into(), linked: true },
+            _ => Change::AnnotateNamespace { namespace: "n".into(), linked: true },
         })
     }
 
@@ -381,9 +381,9 @@ mod tests {
                         for after in after(&changes[index], earlier) {
                             prop_assert!(end.is_some(), "{index} did not wait");
                             is_to_be_made &= match after {
-                                Dependency::Requires => *end == Some(End::Done),
+                                Dependency::OnSuccess => *end == Some(End::Done),
                                 Dependency::StopsOnFailure => *end != Some(End::Failed),
-                                Dependency::Follows => true,
+                                Dependency::OnCompletion => true,
                             };
                         }
                     }

@@ -3,9 +3,9 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Role;
-use super::desired::{LinkedServiceAccount, DEFAULT_ACCOUNTS, Desired};
+use super::desired::{DEFAULT_ACCOUNTS, Desired, LinkedServiceAccount};
 use super::finding::Code;
-use super::mark::{OwnershipMark, Owner};
+use super::mark::{Owner, OwnershipMark};
 use super::snapshot::{NamespaceSnapshot, Organization, Robot};
 
 /// What a namespace has to show for an organization.
@@ -61,7 +61,7 @@ impl Claim {
     /// not ours before all that are.
     pub fn standing(&self, organization: &Organization) -> OwnershipState {
         let of_mark = |mark: &OwnershipMark| match mark.owner(&self.mark) {
-            Owner::Ours => OwnershipState::Ours,
+            Owner::Current => OwnershipState::Ours,
             owner => OwnershipState::Others(mark.clone(), owner),
         };
         if let Some(mark) = &organization.adopted_by {
@@ -110,7 +110,7 @@ impl Claim {
                 Code::OrganizationNotProven,
                 format!("Organization {name} exists, and nothing shows that it was made for this namespace"),
             ),
-            OwnershipState::Others(OwnershipMark { namespace, uid, .. }, Owner::Former) => (
+            OwnershipState::Others(OwnershipMark { namespace, uid, .. }, Owner::Previous) => (
                 Code::OrganizationOfFormerNamespace,
                 format!("Organization {name} was made for an earlier namespace {namespace}, uid {uid}"),
             ),

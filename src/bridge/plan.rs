@@ -5,7 +5,7 @@ mod deletion;
 mod unlink;
 
 pub use builds::{BuildsPlan, restore_builds, rewrite_builds};
-pub use deletion::{CleanupPlan, farewell, guard};
+pub use deletion::{CleanupPlan, plan_cleanup, plan_finalizer};
 pub use unlink::{UnlinkOptions, unlink};
 
 use std::collections::BTreeSet;
@@ -13,15 +13,15 @@ use std::collections::BTreeSet;
 use super::Role;
 use super::change::{Change, ServiceAccountEdit};
 use super::checks::{
-    SecretState, Spare, Assessed, default_permissions_of, has_too_little_right, kept_by_others, not_ours, secret_state,
+    Assessed, SecretState, Spare, default_permissions_of, has_too_little_right, kept_by_others, not_ours, secret_state,
     spare_kept, spares, surplus,
 };
 use super::desired::{self, LinkedServiceAccount};
-use super::finding::{Code, Finding, Severity, ObjectRef};
-use super::mark::{OwnershipMark, Owner};
+use super::finding::{Code, Finding, ObjectRef, Severity};
+use super::mark::{Owner, OwnershipMark};
 use super::names::{self, OPERATOR_FINALIZER};
 use super::ownership::{Claim, OwnershipState};
-use super::snapshot::{Namespace, Organization, Observed, Robot, ServiceAccount};
+use super::snapshot::{Namespace, Observed, Organization, Robot, ServiceAccount};
 
 /// What a person allowed beyond the safe changes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -127,7 +127,9 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn new(subject: &'a Assessed<'a>, options: Options) -> Self {
         let (claim, organization) = (subject.claim(), subject.snapshot.organization());
-        let is_usable = |account: &&LinkedServiceAccount| options.adopt || organization.is_none_or(|found| claim.allows_robot(found, account));
+        let is_usable = |account: &&LinkedServiceAccount| {
+            options.adopt || organization.is_none_or(|found| claim.allows_robot(found, account))
+        };
         let accounts = subject.desired.accounts.iter().filter(is_usable).collect();
         let standing = organization.map(|found| claim.standing(found));
         let is_free = matches!(standing, Some(OwnershipState::Ours | OwnershipState::Linked | OwnershipState::Blank));
@@ -143,11 +145,11 @@ impl<'a> Planner<'a> {
         let carries_operators = |namespace: &Namespace| namespace.finalizers.iter().any(|found| found == OPERATOR_FINALIZER);
         if namespace.is_some_and(carries_operators) {
             let (namespace, organization) = (name.clone(), organization.clone());
-            self.plan.changes.push(Change::ReleaseNamespace { namespace, organization });
+            self.plan.changes.push(Change::RemoveOperatorFinalizer { namespace, organization });
         }
         if namespace.is_some_and(Namespace::is_guarded) {
             let (namespace, organization) = (name.clone(), organization.clone());
-            self.plan.changes.push(Change::GuardNamespace { namespace, organization, guarded: false });
+            self.plan.changes.push(Change::SetFinalizer { namespace, organization, guarded: false });
         }
     }
 
@@ -228,7 +230,9 @@ impl<'a> Planner<'a> {
             OwnershipState::Ours => String::new(),
             // The mark of its first robot account does it.
             OwnershipState::Blank if organization.robots.as_ref().is_ok_and(Vec::is_empty) => return,
-            OwnershipState::Others(mark, Owner::Former) => format!("which was made for an earlier namespace {}", mark.namespace),
+            OwnershipState::Others(mark, Owner::Previous) => {
+                format!("which was made for an earlier namespace {}", mark.namespace)
+            }
             OwnershipState::Others(mark, Owner::Unclear) => {
                 format!("which was made for another namespace {}, uid {}", mark.namespace, mark.uid)
             }
@@ -337,7 +341,7 @@ impl<'a> Planner<'a> {
                         && !has_too_little_right(self.subject.snapshot, desired, account, repository)
                 };
                 if !has_right {
-                    self.plan.changes.push(Change::GrantRepository {
+                    self.plan.changes.push(Change::SetRepositoryPermission {
                         organization: desired.organization.clone(),
                         repository: repository.clone(),
                         robot: account.name.clone(),

@@ -10,7 +10,7 @@ use super::snapshot::{DefaultPermission, Organization, Robot};
 
 /// Brings the picture of an organization to what it is once a change was made. `token` is the one that the change gave
 /// a robot account. The id of a default permission that was created is not known; it is empty then.
-pub fn remember(organization: &mut Option<Organization>, change: &Change, token: Option<SecretString>) {
+pub fn apply_to_snapshot(organization: &mut Option<Organization>, change: &Change, token: Option<SecretString>) {
     use Change::*;
     match change {
         CreateOrganization { .. } => *organization = Some(Organization::empty()),
@@ -62,7 +62,7 @@ pub fn remember(organization: &mut Option<Organization>, change: &Change, token:
             // It takes its rights from the default permissions of this moment.
             permissions.iter().for_each(|permission| grant(organization, repository, &permission.robot));
         }
-        GrantRepository { repository, robot, .. } => grant(organization, repository, robot),
+        SetRepositoryPermission { repository, robot, .. } => grant(organization, repository, robot),
         _ => {}
     }
 }

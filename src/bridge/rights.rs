@@ -57,7 +57,8 @@ mod tests {
     #[test]
     fn names_fewest_rights_that_let_the_user_read() {
         let command = |reason: &str| {
-            grant(&ReadError { call: "read it".into(), reason: reason.into(), kind: ReadErrorKind::Forbidden }).unwrap_or_default()
+            grant(&ReadError { call: "read it".into(), reason: reason.into(), kind: ReadErrorKind::Forbidden })
+                .unwrap_or_default()
         };
         let table = [
             (

@@ -47,7 +47,7 @@ impl Scope {
     }
 
     /// The scope of a namespace as it was read. One that could not be read was not linked on request as far as is known.
-    pub fn of_read(name: &str, namespace: &Observed<Option<Namespace>>, resource: Option<&QuayIntegration>) -> Self {
+    pub fn from_observed(name: &str, namespace: &Observed<Option<Namespace>>, resource: Option<&QuayIntegration>) -> Self {
         let namespace = namespace.as_ref().ok().and_then(Option::as_ref);
         Scope::of(name, namespace.is_some_and(|namespace| namespace.linked_on_request), resource)
     }
@@ -98,7 +98,7 @@ pub struct ProtectedNamespace;
 ///
 /// # Errors
 /// [`ProtectedNamespace`] for a namespace that is excluded by its name, unless `force`.
-pub fn bring_in(
+pub fn allow_namespace(
     namespace: &str,
     linked_on_request: bool,
     resource: Option<&QuayIntegration>,
@@ -113,7 +113,7 @@ pub fn bring_in(
     let mut edit = ScopeEdit::default();
     let mut edited = resource.cloned();
     if let Some(edited) = edited.as_mut().filter(|edited| edited.deny.iter().any(|denied| denied == namespace)) {
-        edit.undeny = vec![namespace.to_owned()];
+        edit.remove_deny = vec![namespace.to_owned()];
         edited.deny.retain(|denied| denied != namespace);
     }
     let has_allowlist = edited.as_ref().is_some_and(|edited| !edited.allow.is_empty());
@@ -126,7 +126,7 @@ pub fn bring_in(
         changes.push(Change::EditScope(edit));
     }
     if !scope.is_in() && !has_allowlist {
-        changes.push(Change::MarkNamespace { namespace: namespace.to_owned(), linked: true });
+        changes.push(Change::AnnotateNamespace { namespace: namespace.to_owned(), linked: true });
     }
     Ok(changes)
 }
@@ -135,10 +135,10 @@ pub fn bring_in(
 ///
 /// The last name on an allowlist is never removed, which would put every namespace into scope; the denylist goes
 /// before it.
-pub fn take_out(namespace: &str, linked_on_request: bool, resource: Option<&QuayIntegration>) -> Vec<Change> {
+pub fn deny_namespace(namespace: &str, linked_on_request: bool, resource: Option<&QuayIntegration>) -> Vec<Change> {
     let mut changes = Vec::new();
     if linked_on_request {
-        changes.push(Change::MarkNamespace { namespace: namespace.to_owned(), linked: false });
+        changes.push(Change::AnnotateNamespace { namespace: namespace.to_owned(), linked: false });
     }
     let scope = Scope::of(namespace, false, resource);
     let Some(resource) = resource.filter(|_| scope.is_in()) else { return changes };
@@ -204,16 +204,17 @@ mod tests {
                     let others = |resource: &QuayIntegration| {
                         ["b", "c", "kube-x"].map(|other| Scope::of(other, false, Some(resource)).is_in())
                     };
-                    let (linked, marked) = applied(&before, false, bring_in(namespace, false, Some(&before), true).unwrap());
+                    let (linked, marked) =
+                        applied(&before, false, allow_namespace(namespace, false, Some(&before), true).unwrap());
                     assert!(Scope::of(namespace, marked, Some(&linked)).is_in(), "in: {context}");
                     assert_eq!(others(&before), others(&linked), "{context}");
-                    let (unlinked, marked) = applied(&linked, marked, take_out(namespace, marked, Some(&linked)));
+                    let (unlinked, marked) = applied(&linked, marked, deny_namespace(namespace, marked, Some(&linked)));
                     assert!(!Scope::of(namespace, marked, Some(&unlinked)).is_in(), "out: {context}");
                     assert_eq!(others(&before), others(&unlinked), "{context}");
                 }
             }
         }
-        assert_eq!(bring_in("openshift-x", false, Some(&resource(&[], &[])), false), Err(ProtectedNamespace));
+        assert_eq!(allow_namespace("openshift-x", false, Some(&resource(&[], &[])), false), Err(ProtectedNamespace));
     }
 
     #[test]
@@ -222,7 +223,7 @@ mod tests {
             let before = resource(&["shop", "billing"], &[]);
             let (mut planned, mut edit) = (before.clone(), ScopeEdit::default());
             for name in names {
-                let changes = take_out(name, false, Some(&planned));
+                let changes = deny_namespace(name, false, Some(&planned));
                 apply_edits(&changes, Some(&mut planned));
                 for change in changes {
                     let Change::EditScope(one) = change else { panic!("{change:?}") };
@@ -264,7 +265,7 @@ mod tests {
         for change in changes {
             match change {
                 Change::EditScope(edit) => edit.apply(&mut resource.allow, &mut resource.deny),
-                Change::MarkNamespace { linked, .. } => marked = linked,
+                Change::AnnotateNamespace { linked, .. } => marked = linked,
                 other => panic!("{other:?}"),
             }
         }

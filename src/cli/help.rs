@@ -21,24 +21,24 @@ fn with_examples(command: Command, program: &str) -> Command {
 /// `SuggestionsMinimumDistance`).
 const MAX_EDITS: usize = 2;
 
-/// The error with the nearest of the words that it suggests, if that is a likely one. clap suggests all that are near, the
-/// nearest last (`did_you_mean` in clap_builder's `src/parser/features/suggestions.rs`).
-pub(crate) fn nearest(mut error: Error) -> Error {
+/// The error with the single_suggestion of the words that it suggests, if that is a likely one. clap suggests all that are near, the
+/// single_suggestion last (`did_you_mean` in clap_builder's `src/parser/features/suggestions.rs`).
+pub(crate) fn single_suggestion(mut error: Error) -> Error {
     let kinds = [
         (ContextKind::SuggestedSubcommand, ContextKind::InvalidSubcommand),
         (ContextKind::SuggestedArg, ContextKind::InvalidArg),
         (ContextKind::SuggestedValue, ContextKind::InvalidValue),
     ];
     for (suggested, invalid) in kinds {
-        let nearest = match error.get(suggested) {
+        let single_suggestion = match error.get(suggested) {
             Some(ContextValue::String(word)) => word.clone(),
             Some(ContextValue::Strings(words)) => words.last().cloned().unwrap_or_default(),
             _ => continue,
         };
         let Some(ContextValue::String(typed)) = error.get(invalid) else { continue };
-        if nearest.starts_with(typed.as_str()) || edits(typed, &nearest) <= MAX_EDITS {
+        if single_suggestion.starts_with(typed.as_str()) || edits(typed, &single_suggestion) <= MAX_EDITS {
             if matches!(error.get(suggested), Some(ContextValue::Strings(_))) {
-                error.insert(suggested, ContextValue::Strings(vec![nearest]));
+                error.insert(suggested, ContextValue::Strings(vec![single_suggestion]));
             }
         } else {
             error.remove(suggested);
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn of_several_words_that_are_near_the_nearest_is_suggested() {
-        let error = Cli::command().try_get_matches_from(["oc-quay", "stauts"]).map_err(nearest);
+        let error = Cli::command().try_get_matches_from(["oc-quay", "stauts"]).map_err(single_suggestion);
         let said = error.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(said.contains("'status'") && !said.contains("'setup'"), "{said}");
     }
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn suggests_no_word_that_is_far() {
         let said = |args: &[&str]| {
-            let error = Cli::command().try_get_matches_from([&["oc-quay"], args].concat()).map_err(nearest);
+            let error = Cli::command().try_get_matches_from([&["oc-quay"], args].concat()).map_err(single_suggestion);
             error.err().map(|error| error.to_string()).unwrap_or_default()
         };
         assert!(!said(&["login"]).contains("similar"), "{}", said(&["login"]));

@@ -46,8 +46,8 @@ pub struct Run {
     #[arg(long)]
     pub leader_election: bool,
     /// How often everything is looked at without being asked, a minute at the least
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = full_pass)]
-    pub full_pass: Duration,
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = resync_interval)]
+    pub resync_interval: Duration,
     /// What becomes of the organization of a namespace that is deleted, retain or delete, unless the namespace's annotation
     /// oc-quay/on-deletion says
     #[arg(long, value_name = "POLICY", default_value_t)]
@@ -71,7 +71,7 @@ pub enum LogFormat {
 }
 
 /// A time between two passes. Each of them asks Quay about every namespace.
-fn full_pass(text: &str) -> Result<Duration, String> {
+fn resync_interval(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time < MIN_RESYNC_INTERVAL {
         return Err(format!("{text} is too often: everything is looked at once a minute at the most"));

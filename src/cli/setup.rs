@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use super::{ChangeArgs, duration};
-use crate::setup::{Approval, ControllerKind, NodeTrust, TokenScopes, TOKEN_APPLICATION, TOKEN_ORGANIZATION};
+use crate::setup::{Approval, ControllerKind, NodeTrust, TOKEN_APPLICATION, TOKEN_ORGANIZATION, TokenScopes};
 
 /// `setup`
 #[derive(Debug, Args)]

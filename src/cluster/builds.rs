@@ -9,8 +9,8 @@ use super::error::ClusterError;
 use super::kinds::{BUILD_CONFIGS, BUILDS, Meta, Reference};
 use super::objects::ObjectKind;
 use crate::bridge::builds::{CommonSpec, IMPORTED_ANNOTATION, MANAGED, MANAGED_ANNOTATION};
-use crate::bridge::names::{ORIGINAL_OUTPUT_ANNOTATION, IMPORT_ANNOTATION};
-use crate::bridge::snapshot::{Build, BuildConfig, OriginalOutput, ImportNote, Phase, Observed, RawOutput};
+use crate::bridge::names::{IMPORT_ANNOTATION, ORIGINAL_OUTPUT_ANNOTATION};
+use crate::bridge::snapshot::{Build, BuildConfig, ImportNote, Observed, OriginalOutput, Phase, RawOutput};
 
 #[derive(Clone, Deserialize)]
 pub(super) struct StoredBuildConfig {

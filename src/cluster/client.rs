@@ -17,7 +17,7 @@ use super::error::{Cause, ClusterError};
 use super::kubeconfig;
 use super::transport;
 use crate::bridge::integration::ConnectionStage;
-use crate::observe::{self, ObserverSlot, Observer, Side, cluster_kind};
+use crate::observe::{self, Observer, ObserverSlot, Side, cluster_kind};
 use crate::proxy;
 use crate::ui::printable_line;
 
@@ -183,7 +183,7 @@ impl Cluster {
         let answer = self.within_timeout(self.exchange(request)).await;
         let (status, body) = answer.map_err(|cause| ClusterError { call: call.to_owned(), cause })?;
         if !(200..300).contains(&status) {
-            return Err(ClusterError { call: call.to_owned(), cause: Cause::of_answer(&self.url(), status, &body) });
+            return Err(ClusterError { call: call.to_owned(), cause: Cause::from_response(&self.url(), status, &body) });
         }
         // The error's own text may quote what it stumbled over.
         serde_json::from_slice(&body)
@@ -215,7 +215,7 @@ impl Cluster {
     async fn exchange_once(&self, request: Request<Vec<u8>>) -> Result<(u16, Vec<u8>), Cause> {
         let (method, path, started) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
         let answer = async {
-            let silence = |error: kube::Error| Cause::of_silence(&self.way(), &error);
+            let silence = |error: kube::Error| Cause::from_transport(&self.way(), &error);
             let response = self.inner.client.send(request.map(Body::from)).await.map_err(silence)?;
             let status = response.status().as_u16();
             let body = response.into_body().collect_bytes().await.map_err(silence)?;

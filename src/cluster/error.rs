@@ -117,7 +117,7 @@ impl From<ClusterError> for ReadError {
 
 impl Cause {
     /// Reads the answer to a call that did not succeed. `server` is the API server's address.
-    pub(super) fn of_answer(server: &str, status: u16, body: &[u8]) -> Self {
+    pub(super) fn from_response(server: &str, status: u16, body: &[u8]) -> Self {
         let refusal = serde_json::from_slice::<Status>(body).ok().filter(Status::is_failure);
         match refusal {
             Some(_) if status == 401 => Cause::Unauthorized { server: server.to_owned() },
@@ -131,7 +131,7 @@ impl Cause {
     }
 
     /// Why a call got no answer. `server` is the API server's address.
-    pub(super) fn of_silence(server: &str, error: &(dyn Error + 'static)) -> Self {
+    pub(super) fn from_transport(server: &str, error: &(dyn Error + 'static)) -> Self {
         let credentials = chain(error).find_map(|cause| {
             let own = cause.downcast_ref::<CredentialsError>().map(ToString::to_string);
             own.or_else(|| cause.downcast_ref::<AuthError>().map(|_| UNUSABLE_CREDENTIALS.to_owned()))
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_refusal_speaks_in_the_servers_words() {
         let body = br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"secrets is forbidden: User \"eve\" cannot list resource \"secrets\"","reason":"Forbidden","code":403}"#;
-        let cause = Cause::of_answer(SERVER, 403, body);
+        let cause = Cause::from_response(SERVER, 403, body);
         let error = ClusterError { call: "list secrets in namespace a".into(), cause };
         assert_eq!(
             error.to_string(),
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn an_expired_login_names_the_command() {
         let body = br#"{"kind":"Status","status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}"#;
-        let error = ClusterError { call: "read namespace a".into(), cause: Cause::of_answer(SERVER, 401, body) };
+        let error = ClusterError { call: "read namespace a".into(), cause: Cause::from_response(SERVER, 401, body) };
         assert!(error.to_string().ends_with("oc login https://api.example.com:6443"), "{error}");
         assert_eq!(ReadError::from(error).kind, ReadErrorKind::Failed);
     }
@@ -209,7 +209,7 @@ mod tests {
         let not_found =
             br#"{"kind":"Status","status":"Failure","message":"secrets \"a\" not found","reason":"NotFound","code":404}"#;
         let absent = |body: &[u8]| {
-            let cause = Cause::of_answer(SERVER, 404, body);
+            let cause = Cause::from_response(SERVER, 404, body);
             ClusterError { call: String::new(), cause }.is_not_found()
         };
         assert!(absent(not_found));

@@ -96,7 +96,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub async fn note_again(&self, note: &EventInput, noted: &EventRecord) -> Result<EventRecord, ClusterError> {
+    pub async fn record_again(&self, note: &EventInput, noted: &EventRecord) -> Result<EventRecord, ClusterError> {
         let count = noted.count.saturating_add(1);
         let patch: Value = json!({ "count": count, "message": note.message(), "lastTimestamp": seconds(Timestamp::now()) });
         let path = Request::new(EVENTS.path(Some(&note.namespace)));

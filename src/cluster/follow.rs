@@ -23,7 +23,7 @@ use super::kinds::{
 };
 use super::read::{login_secrets, other_secrets};
 use crate::bridge::integration::{QuayIntegration, SecretKey};
-use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, Secret, ServiceAccount, ReadError};
+use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, ReadError, Secret, ServiceAccount};
 use crate::pause;
 
 /// How long the API server is to keep one watch, in seconds. Kubernetes' own clients ask for five to ten minutes.
@@ -128,7 +128,8 @@ impl Cluster {
     /// The same of one namespace.
     pub async fn follow_service_accounts_in(&self, namespace: &str, tell: impl FnMut(WatchUpdate<ServiceAccount>)) {
         let (namespace, everything) = (Some(namespace), ListParams::default());
-        let feed = WatchSpec::new(&SERVICE_ACCOUNTS, namespace, everything, |object: &mut kinds::ServiceAccount| &mut object.metadata);
+        let feed =
+            WatchSpec::new(&SERVICE_ACCOUNTS, namespace, everything, |object: &mut kinds::ServiceAccount| &mut object.metadata);
         self.follow(&feed, tell).await;
     }
 
@@ -174,11 +175,16 @@ impl Cluster {
     /// Follows the QuayIntegrations.
     pub async fn follow_integrations(&self, tell: impl FnMut(WatchUpdate<QuayIntegration>)) {
         let everything = ListParams::default();
-        let feed = WatchSpec::new(&QUAY_INTEGRATIONS, None, everything, |object: &mut kinds::QuayIntegration| &mut object.metadata);
+        let feed =
+            WatchSpec::new(&QUAY_INTEGRATIONS, None, everything, |object: &mut kinds::QuayIntegration| &mut object.metadata);
         self.follow(&feed, tell).await;
     }
 
-    async fn follow<T: Clone + DeserializeOwned, U: From<T>>(&self, feed: &WatchSpec<'_, T>, mut tell: impl FnMut(WatchUpdate<U>)) {
+    async fn follow<T: Clone + DeserializeOwned, U: From<T>>(
+        &self,
+        feed: &WatchSpec<'_, T>,
+        mut tell: impl FnMut(WatchUpdate<U>),
+    ) {
         let mut pauses = WatchBackoff::default();
         loop {
             let add = |found: &mut Vec<_>, object: T| found.push(feed.found(object));
@@ -256,7 +262,7 @@ impl Cluster {
             kube::Error::Api(status) => refused(&call, &status),
             // Its own text may quote what it stumbled over.
             kube::Error::SerdeError(_) => Some(ClusterError::other(&call, "an event cannot be understood")),
-            error => Some(ClusterError { call: call.clone(), cause: Cause::of_silence(&self.url(), &error) }),
+            error => Some(ClusterError { call: call.clone(), cause: Cause::from_transport(&self.url(), &error) }),
         };
         let path = Request::new(feed.kind.path(feed.namespace));
         let request = match feed.by_metadata {

@@ -65,7 +65,7 @@ impl Cluster {
     /// # Errors
     /// When the image stream could not be read, or the request as a whole failed. After a time-out the tags may be
     /// imported.
-    pub async fn import_stream(
+    pub async fn import_image_stream(
         &self,
         namespace: &str,
         stream: &str,

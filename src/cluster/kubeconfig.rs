@@ -20,7 +20,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use super::authorization::{Authorization, Plugin};
 use super::client::Options;
-use super::pod::{MOUNT, InClusterConfig};
+use super::pod::{InClusterConfig, MOUNT};
 use crate::proxy::{self, ProxyRules};
 use crate::tls::Identity;
 use crate::ui::printable_line;
@@ -65,7 +65,11 @@ pub(super) fn choose(options: &Options) -> anyhow::Result<ResolvedContext> {
 /// # Errors
 /// One sentence, which quotes nothing that may be a secret.
 #[cfg(test)]
-pub(super) fn choice(paths: &[PathBuf], options: &Options, variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<ResolvedContext> {
+pub(super) fn choice(
+    paths: &[PathBuf],
+    options: &Options,
+    variable: impl Fn(&str) -> Option<String>,
+) -> anyhow::Result<ResolvedContext> {
     let files = Files { paths: paths.to_vec(), required: false };
     let file = files.read()?.unwrap_or_default();
     resolve(&file, &files, options, &ProxyRules::of(variable))

@@ -53,7 +53,7 @@ pub use credentials::{CA_KEY, Credentials};
 pub use error::{Cause, ClusterError};
 pub use event::{EventInput, EventRecord};
 pub use extension::Extension;
-pub use follow::{Content, Versioned, WatchUpdate, OtherSecret};
+pub use follow::{Content, OtherSecret, Versioned, WatchUpdate};
 pub use kubeconfig::{KubeconfigNames, entries};
 pub use lease::Lease;
 pub use names::NameKind;

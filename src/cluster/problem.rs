@@ -36,7 +36,7 @@ struct KnownCondition {
     lasting: bool,
 }
 
-const fn passing(of: &'static str, is: &'static str) -> KnownCondition {
+const fn transient(of: &'static str, is: &'static str) -> KnownCondition {
     KnownCondition { of, is, lasting: false }
 }
 
@@ -49,14 +49,14 @@ const fn lasting(of: &'static str, is: &'static str) -> KnownCondition {
 /// ClusterExtensions (operator-controller `api/v1/common_types.go`).
 const MEANINGS: [KnownCondition; 22] = [
     lasting(CSV_GONE, "somebody deleted it: delete the Subscription as well, and run the command again"),
-    passing("CatalogSourcesUnhealthy", "a catalog does not answer: see oc get catalogsources,pods -n openshift-marketplace"),
-    passing("InstallPlanMissing", "the InstallPlan was deleted: delete the Subscription and run the command again"),
+    transient("CatalogSourcesUnhealthy", "a catalog does not answer: see oc get catalogsources,pods -n openshift-marketplace"),
+    transient("InstallPlanMissing", "the InstallPlan was deleted: delete the Subscription and run the command again"),
     lasting(
         "ConstraintsNotSatisfiable",
         "no version of the operator fits: the catalog may lack the package or the channel, or another Subscription or \
          ClusterServiceVersion in the namespace stands in the way",
     ),
-    passing("ErrorPreventedResolution", "OLM could not ask the catalogs, and tries again"),
+    transient("ErrorPreventedResolution", "OLM could not ask the catalogs, and tries again"),
     lasting(
         "BundleUnpackFailed",
         "the image of the operator's bundle cannot be pulled or unpacked: look at the jobs in the catalog's namespace",
@@ -66,8 +66,8 @@ const MEANINGS: [KnownCondition; 22] = [
     lasting("InstallCheckFailed", "the operator was installed and its pods do not become ready in time: look at its Deployment"),
     lasting("InstallPlanFailed", "the InstallPlan was given up: delete it and the Subscription, and run the command again"),
     lasting("DependenciesConflict", "what the operator depends on contradicts what is installed"),
-    passing("ComponentUnhealthy", "the operator's pods are not ready: look at its Deployment"),
-    passing("RequirementsNotMet", "something that the operator needs is not there yet"),
+    transient("ComponentUnhealthy", "the operator's pods are not ready: look at its Deployment"),
+    transient("RequirementsNotMet", "something that the operator needs is not there yet"),
     lasting("OwnerConflict", "another operator in the namespace owns the same CustomResourceDefinition"),
     lasting("InterOperatorGroupOwnerConflict", "an operator in another namespace owns the same CustomResourceDefinition"),
     lasting(
@@ -76,7 +76,7 @@ const MEANINGS: [KnownCondition; 22] = [
     ),
     lasting("NoOperatorGroup", "the namespace has no OperatorGroup, and needs one"),
     lasting("TooManyOperatorGroups", "the namespace has more than one OperatorGroup, and may have just one"),
-    passing("Retrying", "OLM could not install it, and tries again"),
+    transient("Retrying", "OLM could not install it, and tries again"),
     lasting("Blocked", "OLM cannot install it as it is described, and does not try again"),
     lasting("InvalidConfiguration", "the ClusterExtension is not one that can be installed"),
     lasting("ProgressDeadlineExceeded", "it was not installed in time"),

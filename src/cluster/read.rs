@@ -16,7 +16,9 @@ use super::reduce::DOCKERCONFIGJSON;
 use crate::bridge::desired;
 use crate::bridge::integration::QuayIntegration;
 use crate::bridge::names;
-use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, Observed, Secret, ServiceAccount, ReadError, ReadErrorKind};
+use crate::bridge::snapshot::{
+    Build, BuildConfig, ImageStream, Namespace, Observed, ReadError, ReadErrorKind, Secret, ServiceAccount,
+};
 
 /// Objects asked for at a time, as `kubectl` does.
 const PAGE: u32 = 500;
@@ -103,7 +105,13 @@ impl Cluster {
 
     /// Reads the cluster's side of a namespace, its kinds at the same time. `known` is the namespace where it was
     /// read already.
-    pub async fn namespace_parts(&self, name: &str, known: Option<Namespace>, secrets: SecretsMode, builds: BuildsMode) -> NamespaceResources {
+    pub async fn namespace_parts(
+        &self,
+        name: &str,
+        known: Option<Namespace>,
+        secrets: SecretsMode,
+        builds: BuildsMode,
+    ) -> NamespaceResources {
         let (namespace, service_accounts, secrets, image_streams, (build_configs, builds)) = join!(
             self.namespace_object(name, known),
             self.service_accounts(name),
@@ -128,7 +136,11 @@ impl Cluster {
     /// Reads the secrets that turn out to be worth a call once the cluster ID, and so the name of each service account's
     /// secret, is known: all of them where they were left for now and a service account refers to one of ours, and
     /// those that bear the name of one of ours but have another type.
-    pub async fn complete_secrets(&self, mut parts: NamespaceResources, secret_of: impl Fn(&str) -> String) -> NamespaceResources {
+    pub async fn complete_secrets(
+        &self,
+        mut parts: NamespaceResources,
+        secret_of: impl Fn(&str) -> String,
+    ) -> NamespaceResources {
         let accounts = parts.service_accounts.as_deref();
         let secrets = match parts.secrets {
             Some(secrets) => secrets,

@@ -11,7 +11,7 @@ use super::kinds;
 use crate::bridge::dockerconfig::{self, Item, fingerprint};
 use crate::bridge::integration::{OPERATOR_TOKEN_KEY, QuayIntegration, SecretKey, StoredTokenState};
 use crate::bridge::names::{
-    CONTROLLER_ANNOTATION, LINKED_ANNOTATION, DELETION_POLICY_ANNOTATION, REPOSITORY_ANNOTATION, ROLE_ANNOTATION,
+    CONTROLLER_ANNOTATION, DELETION_POLICY_ANNOTATION, LINKED_ANNOTATION, REPOSITORY_ANNOTATION, ROLE_ANNOTATION,
 };
 use crate::bridge::snapshot::{ImageStream, ImportPolicy, Namespace, Secret, ServiceAccount, StreamTag, TagImage, TagSource};
 

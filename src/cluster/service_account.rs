@@ -47,7 +47,7 @@ impl Cluster {
                         return Err(error);
                     }
                 }
-                Err(error) if error.is_not_found() && !adds(edit) => return Ok(None),
+                Err(error) if error.is_not_found() && !is_addition(edit) => return Ok(None),
                 done => return done.map(Some),
             }
         }
@@ -66,7 +66,7 @@ impl Cluster {
                 let annotated = account.metadata.annotations.is_some();
                 Ok(json_patch(&account.into(), annotated, edit))
             }
-            None if adds(edit) => Err(ClusterError::other(edit_call(namespace, name), "there is no such service account")),
+            None if is_addition(edit) => Err(ClusterError::other(edit_call(namespace, name), "there is no such service account")),
             None => Ok(None),
         }
     }
@@ -82,7 +82,7 @@ fn edit_call(namespace: &str, name: &str) -> String {
     format!("edit {}", SERVICE_ACCOUNTS.one(Some(namespace), name))
 }
 
-fn adds(edit: &ServiceAccountEdit) -> bool {
+fn is_addition(edit: &ServiceAccountEdit) -> bool {
     edit.mountable == Some(true) || edit.pull == Some(true) || matches!(edit.role, Some(Some(_)))
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::client::Cluster;
 use super::kinds::{Meta, SHIPWRIGHT_BUILDS, SHIPWRIGHT_GROUP};
-use crate::bridge::snapshot::{Observed, ShipwrightBuild, ReadErrorKind};
+use crate::bridge::snapshot::{Observed, ReadErrorKind, ShipwrightBuild};
 
 #[derive(Deserialize)]
 struct Stored {

@@ -17,7 +17,7 @@ const NAME: &str = "oc-quay-trial";
 impl Cluster {
     /// Tries a build in a namespace (`dryRun=All`): every webhook is called for it, and nothing is stored. None if that tells
     /// nothing of webhooks; somebody who may not make builds is refused before they are called.
-    pub async fn try_build(&self, namespace: &str) -> Option<DryRunOutcome> {
+    pub async fn dry_run_build(&self, namespace: &str) -> Option<DryRunOutcome> {
         let build = json!({
             "apiVersion": BUILDS.api_version(),
             "kind": "Build",

@@ -38,7 +38,7 @@ pub fn kubeconfig(bytes: &[u8]) {
 /// An answer, as each of the objects that it may be.
 pub fn api_server(bytes: &[u8]) {
     for status in [200, 401, 404, 409, 500] {
-        let _ = Cause::of_answer("https://api.one", status, bytes).to_string();
+        let _ = Cause::from_response("https://api.one", status, bytes).to_string();
     }
     read::<kinds::Namespace, Namespace>(bytes);
     read::<kinds::ServiceAccount, ServiceAccount>(bytes);

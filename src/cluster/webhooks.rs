@@ -12,7 +12,7 @@ use super::client::Cluster;
 use super::kinds::{MUTATING_WEBHOOKS, Meta};
 use super::operator::{Deployment, OPERATOR_DEPLOYMENTS};
 use crate::bridge::names::{CONTROLLER_NAME, CONTROLLER_WEBHOOK, OPERATOR_WEBHOOK};
-use crate::bridge::snapshot::{BuildWebhook, IdleDeployment, Observed, BuildWebhookOwner};
+use crate::bridge::snapshot::{BuildWebhook, BuildWebhookOwner, IdleDeployment, Observed};
 
 /// What stands in front of a service that a webhook calls.
 const SERVICE: &str = "service ";

@@ -176,7 +176,13 @@ impl Cluster {
     ///
     /// # Errors
     /// Also when there is a secret of that name that is not ours, or that holds something else.
-    async fn store_successor(&self, namespace: &str, old: &Value, spare: &str, entry: &AuthEntry<'_>) -> Result<Value, ClusterError> {
+    async fn store_successor(
+        &self,
+        namespace: &str,
+        old: &Value,
+        spare: &str,
+        entry: &AuthEntry<'_>,
+    ) -> Result<Value, ClusterError> {
         let (kind, place) = (&SECRETS, Some(namespace));
         let wanted = successor(old.clone(), spare, entry);
         if let Some(found) = self.get::<Value>(kind, place, spare).await? {

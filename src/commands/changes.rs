@@ -10,11 +10,11 @@ use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::plan::Plan;
 use crate::bridge::snapshot::WaitingPod;
 use crate::cli::ChangeArgs;
-use crate::error::{Error, ExitStatus, Cancelled};
-use crate::report::{ChangeReport, ChangeEntry, ChangeState, Format};
-use crate::session::apply::{Outcome, ApplyInput};
+use crate::error::{Cancelled, Error, ExitStatus};
+use crate::report::{ChangeEntry, ChangeReport, ChangeState, Format};
+use crate::session::apply::{ApplyInput, Outcome};
 use crate::session::gather::NamespaceAssessment;
-use crate::session::{App, QuayConnection, side_by_side};
+use crate::session::{App, QuayConnection, join_concurrently};
 use crate::ui::Progress;
 
 /// The plans of a command.
@@ -107,9 +107,10 @@ impl ChangeSet {
     /// The changes as they are planned.
     pub(super) fn entries(&self) -> Vec<ChangeEntry> {
         let scope = (!self.scope.is_empty()).then(|| ChangeEntry::new(None, &Change::EditScope(self.scope.clone())));
-        let plans = self.plans.iter().flat_map(|(judged, plan)| {
-            plan.changes.iter().map(|change| ChangeEntry::new(Some(&judged.snapshot.name), change))
-        });
+        let plans = self
+            .plans
+            .iter()
+            .flat_map(|(judged, plan)| plan.changes.iter().map(|change| ChangeEntry::new(Some(&judged.snapshot.name), change)));
         scope.into_iter().chain(plans).collect()
     }
 
@@ -132,7 +133,7 @@ impl ChangeSet {
         let progress = context.ui.progress("Changing", entries.len());
         let mut outcomes = Vec::with_capacity(entries.len());
         if !self.scope.is_empty() {
-            let edited = progress.during(session.cluster.edit_scope(&self.scope)).await;
+            let edited = progress.track(session.cluster.edit_scope(&self.scope)).await;
             progress.tick();
             if let Some(made) = edited.as_ref().ok().filter(|made| !made.is_empty()) {
                 // The lists may have been changed since the plan.
@@ -142,10 +143,10 @@ impl ChangeSet {
         }
         if outcomes.iter().all(|outcome| *outcome == Outcome::Done) {
             let made = match self.plans.iter().any(|(_, plan)| plan.has_rotation()) {
-                true => progress.during(self.apply_in_turn(session, target, &progress)).await,
+                true => progress.track(self.apply_in_turn(session, target, &progress)).await,
                 false => {
                     let work = self.plans.iter().map(|(judged, plan)| apply_plan(session, target, judged, plan, &progress));
-                    progress.during(side_by_side(work, session.parallel)).await
+                    progress.track(join_concurrently(work, session.parallel)).await
                 }
             };
             outcomes.extend(made.into_iter().flatten());
@@ -181,7 +182,13 @@ impl ChangeSet {
 }
 
 /// Makes the changes of one namespace.
-async fn apply_plan(session: &App, target: &QuayConnection, judged: &NamespaceAssessment, plan: &Plan, progress: &Progress<'_>) -> Vec<Outcome> {
+async fn apply_plan(
+    session: &App,
+    target: &QuayConnection,
+    judged: &NamespaceAssessment,
+    plan: &Plan,
+    progress: &Progress<'_>,
+) -> Vec<Outcome> {
     progress.at(&judged.snapshot.name);
     let work = ApplyInput { changes: &plan.changes, snapshot: &judged.snapshot, desired: &judged.desired };
     session.apply(target, &work, |_, _| progress.tick()).await
@@ -234,7 +241,12 @@ pub(super) async fn obstacles_after(session: &App, target: &QuayConnection, made
 ///
 /// # Errors
 /// [`Cancelled`] if the answer is no; a failure if nobody can be asked.
-pub(super) fn confirm(context: &CommandContext, session: &App, changing: ChangeArgs, planned: &ChangeReport) -> Result<Format, Error> {
+pub(super) fn confirm(
+    context: &CommandContext,
+    session: &App,
+    changing: ChangeArgs,
+    planned: &ChangeReport,
+) -> Result<Format, Error> {
     let format = context.global.output;
     let changes = planned.changes.len();
     if changing.yes || changes == 0 {

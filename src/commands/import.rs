@@ -12,14 +12,15 @@ use crate::bridge::desired::wants_repository;
 use crate::bridge::dockerconfig::RegistryScope;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::imports::{
-    SelectedTag, ImportFailure, SkippedTag, Outcome, Since, StreamImport, TagImport, ImportRequest, built, in_words_knowing, is_refused,
+    ImportFailure, ImportRequest, Outcome, SelectedTag, Since, SkippedTag, StreamImport, TagImport, built, describe_with_tags,
+    is_refused,
 };
 use crate::bridge::names;
 use crate::bridge::shell::quoted;
-use crate::bridge::snapshot::{Build, ImageStream, RepositoryTag, Secret, ReadError};
+use crate::bridge::snapshot::{Build, ImageStream, ReadError, RepositoryTag, Secret};
 use crate::cli::Import;
 use crate::error::{Error, ExitStatus};
-use crate::report::{ChangeReport, ChangeEntry};
+use crate::report::{ChangeEntry, ChangeReport};
 use crate::session::settings::Settings;
 use crate::session::{self, App, QuayConnection};
 use crate::ui::{Ui, printable_line};
@@ -113,11 +114,15 @@ impl ImportRun<'_> {
     }
 
     /// The tags that Quay has, where they have to be known. Repositories that nobody has pushed to are not asked.
-    async fn look_up(&self, wanted: &ImportRequest<'_>, streams: &[ImageStream]) -> Result<BTreeMap<String, Vec<RepositoryTag>>, Error> {
+    async fn look_up(
+        &self,
+        wanted: &ImportRequest<'_>,
+        streams: &[ImageStream],
+    ) -> Result<BTreeMap<String, Vec<RepositoryTag>>, Error> {
         let has_repository =
             |stream: &&ImageStream| wants_repository(stream, &self.host()) && names::repository(&stream.name).is_ok();
         let all = streams.iter().filter(has_repository).map(|stream| stream.name.clone()).collect();
-        let mut repositories = wanted.to_look_up(&all);
+        let mut repositories = wanted.repositories_to_read(&all);
         if repositories.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -171,7 +176,7 @@ impl ImportRun<'_> {
                 since = tags.iter().map(|chosen| chosen.since(now(chosen), &self.image(stream, &chosen.tag))).collect();
                 self.request(tags.iter().zip(&since).filter(|(_, since)| **since == Since::Unchanged).map(|(chosen, _)| chosen))
             };
-            let outcomes = match self.session.cluster.import_stream(self.namespace, stream, choose).await {
+            let outcomes = match self.session.cluster.import_image_stream(self.namespace, stream, choose).await {
                 Ok(imported) => outcomes(&since, imported),
                 Err(error) => vec![Err(ImportProblem::Request(error.to_string())); tags.len()],
             };
@@ -179,9 +184,8 @@ impl ImportRun<'_> {
             outcomes
         });
         let work = futures::stream::iter(work).buffered(self.session.parallel).collect::<Vec<_>>();
-        let outcomes = progress.during(work).await.concat();
-        let is_refused =
-            |outcome: &Result<(), ImportProblem>| matches!(outcome, Err(ImportProblem::Tag(failure)) if is_refused(&failure.message));
+        let outcomes = progress.track(work).await.concat();
+        let is_refused = |outcome: &Result<(), ImportProblem>| matches!(outcome, Err(ImportProblem::Tag(failure)) if is_refused(&failure.message));
         // A refusal is the one failure that the secrets explain.
         let secrets = match outcomes.iter().any(is_refused) {
             true => self.session.cluster.login_secrets(self.namespace).await.ok(),
@@ -210,7 +214,7 @@ impl ImportRun<'_> {
             (ImportProblem::Request(why), _) => why,
             (ImportProblem::Tag(failure), Some(secrets)) => {
                 let place = RegistryScope { host: &self.host(), organization: &self.organization() };
-                in_words_knowing(&failure.message, place, secrets)
+                describe_with_tags(&failure.message, place, secrets)
             }
             (ImportProblem::Tag(failure), None) => failure.to_string(),
         }

@@ -17,14 +17,14 @@ use crate::bridge::desired::DEFAULT_ACCOUNTS;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::integration::{Integration, QuayIntegration};
 use crate::bridge::plan::{self, Options, Plan};
-use crate::bridge::scope::{ProtectedNamespace, Scope, apply_edits, bring_in};
+use crate::bridge::scope::{ProtectedNamespace, Scope, allow_namespace, apply_edits};
 use crate::bridge::snapshot::ServiceAccount;
 use crate::cli::Link;
-use crate::cluster::{BuildsMode, Cluster, Versioned, WatchUpdate, NamespaceResources, SecretsMode};
+use crate::cluster::{BuildsMode, Cluster, NamespaceResources, SecretsMode, Versioned, WatchUpdate};
 use crate::error::{Error, ExitStatus};
 use crate::quay::ReadStrategy;
 use crate::report::{ChangeReport, Format, manifests};
-use crate::session::gather::{self, NamespaceAssessment, ReadOptions, NamespaceSelector};
+use crate::session::gather::{self, NamespaceAssessment, NamespaceSelector, ReadOptions};
 use crate::session::settings::Settings;
 use crate::session::{self, App, QuayConnection};
 
@@ -82,7 +82,12 @@ impl<'a> LinkRun<'a> {
     }
 
     /// Reads both sides and plans.
-    async fn begin(&self, context: &CommandContext<'_>, cluster: &Cluster, settings: Settings) -> Result<(App, ChangeSet), Error> {
+    async fn begin(
+        &self,
+        context: &CommandContext<'_>,
+        cluster: &Cluster,
+        settings: Settings,
+    ) -> Result<(App, ChangeSet), Error> {
         let settings = settings.for_namespaces(&self.which).for_administrator(self.for_administrator(context));
         let (session, parts) = tokio::try_join!(
             App::open(context.ui, context.global, cluster.clone(), settings),
@@ -117,7 +122,14 @@ impl<'a> LinkRun<'a> {
         let mut last = set;
         if last.has_taken_over(&entries) {
             // What an organization holds shows only once it is ours.
-            match gather::parts_left(&session.cluster, &self.which, SecretsMode::IfReferenced, BuildsMode::Leave, session.parallel).await
+            match gather::parts_left(
+                &session.cluster,
+                &self.which,
+                SecretsMode::IfReferenced,
+                BuildsMode::Leave,
+                session.parallel,
+            )
+            .await
             {
                 Ok(parts) => {
                     let mut resource = target.integration.resource.clone();
@@ -156,8 +168,9 @@ impl<'a> LinkRun<'a> {
         mut parts: Vec<NamespaceResources>,
     ) -> Result<Vec<NamespaceResources>, Error> {
         let resource = target.integration.resource.as_ref();
-        let is_meant =
-            |parts: &&NamespaceResources| !matches!(self.which, NamespaceSelector::All) || Scope::of_read(&parts.name, &parts.namespace, resource).is_in();
+        let is_meant = |parts: &&NamespaceResources| {
+            !matches!(self.which, NamespaceSelector::All) || Scope::from_observed(&parts.name, &parts.namespace, resource).is_in()
+        };
         let missing = parts.iter().filter(is_meant).map(|parts| (parts.name.clone(), self.still_to_come(parts)));
         let missing: BTreeMap<_, _> = missing.filter(|(_, accounts)| !accounts.is_empty()).collect();
         if missing.is_empty() || self.args.wait.is_zero() {
@@ -188,7 +201,9 @@ impl<'a> LinkRun<'a> {
             () = sleep(self.args.wait) => {}
         }
         let which = NamespaceSelector::Named(waited_for);
-        for read in gather::parts(&session.cluster, &which, SecretsMode::IfReferenced, BuildsMode::Leave, session.parallel).await? {
+        for read in
+            gather::parts(&session.cluster, &which, SecretsMode::IfReferenced, BuildsMode::Leave, session.parallel).await?
+        {
             parts.iter_mut().filter(|parts| parts.name == read.name).for_each(|parts| *parts = read.clone());
         }
         Ok(parts)
@@ -215,10 +230,10 @@ impl<'a> LinkRun<'a> {
         mut resource: Option<QuayIntegration>,
         parts: Vec<NamespaceResources>,
     ) -> (ChangeSet, Vec<LinkRefusal>) {
-        let look = ReadOptions { quay: Some(ReadStrategy::New), tags: false, probe: false, beyond_scope: true };
+        let look = ReadOptions { quay: Some(ReadStrategy::AssumeNew), tags: false, probe: false, beyond_scope: true };
         let mut set = ChangeSet::new("link");
         let mut refusals = Vec::new();
-        let mut all = session.judge_each(context.ui, target, parts, look, &self.requests, |judged| judged).await;
+        let mut all = session.assess_each(context.ui, target, parts, look, &self.requests, |judged| judged).await;
         all.retain(|judged| !matches!(self.which, NamespaceSelector::All) || judged.is_to_be_linked(target));
         if all.iter().any(lacks_organization) {
             // Before the first change: an organization without robot accounts is of no use.
@@ -246,7 +261,7 @@ impl<'a> LinkRun<'a> {
         let name = &judged.snapshot.name;
         let of_namespace = |error| LinkRefusal::new(error, Code::NamespaceMissing, ObjectRef::cluster("Namespace", name), name);
         refuse_missing(name, &judged.snapshot.namespace).map_err(of_namespace)?;
-        if judged.is_going() {
+        if judged.is_terminating() {
             return Err(of_namespace(Error::new(format!("namespace {name} is being deleted"))));
         }
         let Ok(existing) = &judged.snapshot.service_accounts else { return Ok(()) };
@@ -271,13 +286,14 @@ impl<'a> LinkRun<'a> {
     ) -> Result<(Vec<Change>, Plan), LinkRefusal> {
         let mut snapshot = judged.snapshot.clone();
         let name = &snapshot.name;
-        let scope = bring_in(name, judged.is_on_request(), resource.as_ref(), self.args.force).map_err(|ProtectedNamespace| {
-            let error = Error::new(format!("namespace {name} is excluded by its name")).hint("--force links it anyway");
-            LinkRefusal::new(error, Code::OutOfScope, ObjectRef::cluster("Namespace", name), name)
-        })?;
+        let scope =
+            allow_namespace(name, judged.is_on_request(), resource.as_ref(), self.args.force).map_err(|ProtectedNamespace| {
+                let error = Error::new(format!("namespace {name} is excluded by its name")).hint("--force links it anyway");
+                LinkRefusal::new(error, Code::OutOfScope, ObjectRef::cluster("Namespace", name), name)
+            })?;
         apply_edits(&scope, resource.as_mut());
         let integration = Integration { resource: resource.clone(), ..target.integration.clone() };
-        if scope.iter().any(|change| matches!(change, Change::MarkNamespace { .. }))
+        if scope.iter().any(|change| matches!(change, Change::AnnotateNamespace { .. }))
             && let Ok(Some(namespace)) = &mut snapshot.namespace
         {
             namespace.linked_on_request = true;

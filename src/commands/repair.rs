@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use super::CommandContext;
 use super::changes::{ChangeSet, finish, not_looked_again, obstacles_after, tell_waiting_pods};
 use crate::bridge::change::Change;
-use crate::bridge::checks::{self, Check, Assessed};
+use crate::bridge::checks::{self, Assessed, Check};
 use crate::bridge::finding::{Code, Finding, Severity};
 use crate::bridge::plan::{self, Options, Plan};
 use crate::bridge::snapshot::BuildWebhookOwners;
@@ -15,8 +15,8 @@ use crate::cli::Repair;
 use crate::cluster::{BuildsMode, Cluster, NamespaceResources, ResourceAttributes, SecretsMode};
 use crate::error::{Error, ExitStatus};
 use crate::quay::ReadStrategy;
-use crate::report::{ChangeReport, ChangeEntry, ChangeState};
-use crate::session::gather::{self, NamespaceAssessment, ReadOptions, NamespaceSelector};
+use crate::report::{ChangeEntry, ChangeReport, ChangeState};
+use crate::session::gather::{self, NamespaceAssessment, NamespaceSelector, ReadOptions};
 use crate::session::settings::Settings;
 use crate::session::{self, App, QuayConnection};
 
@@ -35,7 +35,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
     );
     let session = session?.with_rewriters(BuildWebhookOwners { webhooks, trial: None });
     let target = session.target()?;
-    let depth = if which.is_many() { ReadStrategy::Lean } else { ReadStrategy::Full };
+    let depth = if which.is_many() { ReadStrategy::Minimal } else { ReadStrategy::Full };
     let look = ReadOptions { quay: Some(depth), tags: true, probe: args.probe, beyond_scope: false };
     let repairing = RepairRun { context, session: &session, target, which: &which, look };
 
@@ -52,16 +52,16 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
     let mut is_seen = true;
     if set.len() > 0 {
         let once_is_enough = Options { rotate: false, ..options };
-        let (next, remaining) = repairing.look_again(once_is_enough).await;
+        let (next, remaining) = repairing.reassess(once_is_enough).await;
         (is_seen, findings) = (next.is_some(), remaining);
         // What an organization holds shows only once it is ours.
         let next = next.map(ChangeSet::without_takeovers);
         if let Some(next) = next.filter(|next| set.takes_over() && next.len() > 0) {
             entries.extend(next.apply(context, &session, target).await);
-            let (last, remaining) = repairing.look_again(once_is_enough).await;
+            let (last, remaining) = repairing.reassess(once_is_enough).await;
             (is_seen, findings) = (last.is_some(), remaining);
         }
-        findings.retain(|finding| !is_gone_as_it_should(&set, finding));
+        findings.retain(|finding| !is_expected_deletion(&set, finding));
         forget_hints_of_refusals(&entries, &mut findings);
         // The later plans renew nothing, so they do not say it.
         findings.extend(set.blocked().into_iter().filter(|finding| finding.code == Code::TokenNotRenewed));
@@ -96,7 +96,7 @@ pub(super) async fn plan_all(
     );
     let session = session?;
     let target = session.target()?;
-    let look = ReadOptions { quay: Some(ReadStrategy::Lean), tags: false, probe: false, beyond_scope: false };
+    let look = ReadOptions { quay: Some(ReadStrategy::Minimal), tags: false, probe: false, beyond_scope: false };
     let repairing = RepairRun { context, session: &session, target, which: &which, look };
     let (set, _) = repairing.plan(parts?, Options::default()).await;
     let findings = repairing.after_integration_findings(set.blocked());
@@ -125,7 +125,7 @@ impl RepairRun<'_> {
         };
         let mut set = ChangeSet::new("repair");
         let mut findings = Vec::new();
-        let judged = self.session.judge_each(self.context.ui, self.target, parts, self.look, &BTreeMap::new(), judge).await;
+        let judged = self.session.assess_each(self.context.ui, self.target, parts, self.look, &BTreeMap::new(), judge).await;
         for (work, remaining) in judged {
             findings.extend(remaining);
             if let Some((judged, plan)) = work {
@@ -150,7 +150,7 @@ impl RepairRun<'_> {
 
     /// The same after changes. That nothing could be read is a finding then, and no plan, so that the report shows what was
     /// done.
-    async fn look_again(&self, options: Options) -> (Option<ChangeSet>, Vec<Finding>) {
+    async fn reassess(&self, options: Options) -> (Option<ChangeSet>, Vec<Finding>) {
         let (cluster, parallel) = (&self.session.cluster, self.session.parallel);
         match gather::parts_left(cluster, self.which, SecretsMode::Always, BuildsMode::Read, parallel).await {
             Ok(parts) => {
@@ -176,7 +176,8 @@ impl RepairRun<'_> {
 
     /// Why the secrets of a plan cannot be written; one question for each verb, which is one in most cases.
     async fn write_obstacle(&self, namespace: &str, plan: &Plan) -> Option<String> {
-        let right = |verb| ResourceAttributes { verb, group: "", resource: "secrets", namespace: Some(namespace.to_owned()), name: None };
+        let right =
+            |verb| ResourceAttributes { verb, group: "", resource: "secrets", namespace: Some(namespace.to_owned()), name: None };
         let rights: Vec<_> = plan.secret_verbs().into_iter().map(right).collect();
         match self.session.cluster.lacking(&rights).await {
             Ok(lacking) => lacking.first().map(|right| format!("you are not allowed to {right}")),
@@ -206,9 +207,9 @@ fn forget_hints_of_refusals(entries: &[ChangeEntry], findings: &mut [Finding]) {
 }
 
 /// A namespace that hung and was released is gone, and that is no finding.
-fn is_gone_as_it_should(set: &ChangeSet, finding: &Finding) -> bool {
+fn is_expected_deletion(set: &ChangeSet, finding: &Finding) -> bool {
     let is_released = |change: &Change| match change {
-        Change::ReleaseNamespace { namespace, .. } | Change::GuardNamespace { namespace, guarded: false, .. } => {
+        Change::RemoveOperatorFinalizer { namespace, .. } | Change::SetFinalizer { namespace, guarded: false, .. } => {
             finding.namespace.as_ref() == Some(namespace)
         }
         _ => false,

@@ -21,9 +21,9 @@ use crate::controller::events::EventRecorder;
 use crate::controller::metrics::Metrics;
 use crate::controller::telemetry::ControllerEvent;
 use crate::controller::told::ReviewLog;
-use crate::controller::webhook::{WebhookEvent, Webhook};
+use crate::controller::webhook::{Webhook, WebhookEvent};
 use crate::controller::{Controller, Options, election, health, standby, told};
-use crate::error::{Error, ExitStatus, Cancelled};
+use crate::error::{Cancelled, Error, ExitStatus};
 use crate::observe::Observer;
 use crate::report::Format;
 use crate::session::settings::Settings;
@@ -87,7 +87,7 @@ async fn work(
         notebook.note(event);
     };
     let options = Options {
-        full_pass: args.full_pass,
+        resync_interval: args.resync_interval,
         on_deletion: args.on_deletion,
         observer: Some(observer),
         reviews_builds: ports.webhook.is_some(),
@@ -103,7 +103,7 @@ async fn work(
     let mut beside = JoinSet::new();
     if let Some(replica) = replica.cloned() {
         let (cluster, elected, ending) = (cluster.clone(), Arc::clone(&elected), ending.subscribe());
-        beside.spawn(async move { replica.take_part(&cluster, &elected, ending).await });
+        beside.spawn(async move { replica.run_election(&cluster, &elected, ending).await });
     }
     if let Some(listener) = ports.health {
         beside.spawn(health::serve(listener, engine.shared(), Arc::clone(&metrics), ending.subscribe()));
@@ -135,7 +135,7 @@ async fn work(
         elected.send_replace(false);
         // The sender lives as long as this does.
         let _ = leads.subscribe().wait_for(|leads| !*leads).await;
-        join!(OptionFuture::from(replica.map(|replica| replica.resign(cluster))), sleep(lasts));
+        join!(OptionFuture::from(replica.map(|replica| replica.release_lease(cluster))), sleep(lasts));
     };
     tokio::select! {
         () = work => {}
@@ -193,7 +193,7 @@ impl Replica {
     }
 
     /// Takes part in the election until the end begins.
-    async fn take_part(&self, cluster: &Cluster, elected: &watch::Sender<bool>, mut ending: watch::Receiver<bool>) {
+    async fn run_election(&self, cluster: &Cluster, elected: &watch::Sender<bool>, mut ending: watch::Receiver<bool>) {
         tokio::select! {
             // First, so that nobody is elected any more once it began.
             biased;
@@ -203,7 +203,7 @@ impl Replica {
     }
 
     /// Lets another one lead.
-    async fn resign(&self, cluster: &Cluster) {
+    async fn release_lease(&self, cluster: &Cluster) {
         if let Err(error) = election::release(cluster, &self.namespace, &self.name).await {
             tracing::warn!(%error, "others have to wait until the Lease runs out");
         }

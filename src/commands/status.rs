@@ -19,7 +19,7 @@ use crate::cluster::Cluster;
 use crate::error::{Error, ExitStatus};
 use crate::quay::ReadStrategy;
 use crate::report::{Format, IntegrationReport, NamespaceReport, StatusReport, Style};
-use crate::session::gather::{self, ReadOptions, NamespaceSelector};
+use crate::session::gather::{self, NamespaceSelector, ReadOptions};
 use crate::session::settings::Settings;
 use crate::session::{self, App};
 
@@ -83,7 +83,7 @@ pub(super) async fn look(
     let (session, (parts, rewriters), policy, pods) = context
         .ui
         .progress("Reading the cluster", 0)
-        .during(async {
+        .track(async {
             tokio::join!(
                 App::open(context.ui, global, cluster.clone(), settings),
                 gather::parts_and_rewriters(cluster, &which, parallel),
@@ -93,15 +93,15 @@ pub(super) async fn look(
         })
         .await;
     let session = session?.with_rewriters(rewriters).with_image_policy(policy).with_pods(pods);
-    let depth = if which.is_many() { ReadStrategy::Lean } else { ReadStrategy::Full };
+    let depth = if which.is_many() { ReadStrategy::Minimal } else { ReadStrategy::Full };
     let look = ReadOptions { quay: Some(depth), tags: true, probe, beyond_scope: false };
     let mut namespaces = Vec::new();
     let mut troubles = None;
     if let Some(target) = &session.target {
         namespaces = session
-            .judge_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| {
+            .assess_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| {
                 let linked = judged.is_to_be_linked(target);
-                let why = if judged.is_going() { "it is being deleted".to_owned() } else { judged.scope.to_string() };
+                let why = if judged.is_terminating() { "it is being deleted".to_owned() } else { judged.scope.to_string() };
                 let organization = Some(judged.desired.organization).filter(|_| linked);
                 (NamespaceReport::new(judged.snapshot.name, organization, linked, why), judged.checks)
             })

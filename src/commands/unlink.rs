@@ -8,13 +8,13 @@ use crate::bridge::change::Change;
 use crate::bridge::checks::Assessed;
 use crate::bridge::integration::QuayIntegration;
 use crate::bridge::plan::{self, Plan, UnlinkOptions};
-use crate::bridge::scope::{apply_edits, take_out};
+use crate::bridge::scope::{apply_edits, deny_namespace};
 use crate::cli::Unlink;
 use crate::cluster::{BuildsMode, SecretsMode};
 use crate::error::{Error, ExitStatus};
 use crate::quay::ReadStrategy;
 use crate::report::ChangeReport;
-use crate::session::gather::{self, NamespaceAssessment, ReadOptions, NamespaceSelector};
+use crate::session::gather::{self, NamespaceAssessment, NamespaceSelector, ReadOptions};
 use crate::session::settings::Settings;
 use crate::session::{self, App, QuayConnection};
 use crate::ui::printable_line;
@@ -51,7 +51,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
     let look = ReadOptions { quay: touches_quay.then_some(ReadStrategy::Owner), tags: false, probe: false, beyond_scope: true };
     let mut set = ChangeSet::new("unlink");
     let mut resource = target.integration.resource.clone();
-    for judged in session.judge_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| judged).await {
+    for judged in session.assess_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| judged).await {
         add(&mut set, &which, target, &mut resource, judged, options)?;
     }
     if !set.plans.is_empty() {
@@ -86,7 +86,7 @@ fn add(
     if matches!(which, NamespaceSelector::All) && !judged.is_to_be_linked(target) {
         return Ok(());
     }
-    let scope = take_out(name, judged.is_on_request(), resource.as_ref());
+    let scope = deny_namespace(name, judged.is_on_request(), resource.as_ref());
     apply_edits(&scope, resource.as_mut());
     let subject =
         Assessed { integration: &target.integration, troubles: &[], snapshot: &judged.snapshot, desired: &judged.desired };

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::imports::{is_to_be_imported, is_under_way};
 use crate::bridge::builds::{CommonSpec, Output};
 use crate::bridge::desired;
-use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, Observed, Secret, ServiceAccount, ReadError, ReadErrorKind};
-use crate::cluster::{Versioned, WatchUpdate, OtherSecret};
+use crate::bridge::snapshot::{
+    Build, BuildConfig, ImageStream, Namespace, Observed, ReadError, ReadErrorKind, Secret, ServiceAccount,
+};
+use crate::cluster::{OtherSecret, Versioned, WatchUpdate};
 
 /// What is in the name of every secret of ours (QBO `pkg/utils/utils.go:60`), whatever the cluster ID.
 const OUR_SECRETS: &str = "-quay-";

@@ -54,12 +54,12 @@ struct State<'a> {
 }
 
 impl Controller<'_> {
-    pub(super) async fn keep_conditions(&self, mut lead: watch::Receiver<bool>) {
+    pub(super) async fn maintain_conditions(&self, mut lead: watch::Receiver<bool>) {
         if lead.wait_for(|lead| *lead).await.is_err() {
             return;
         }
         let first_look = async {
-            while self.first_look_is_under_way() {
+            while self.is_initial_pass_running() {
                 sleep(DEBOUNCE / 4).await;
             }
         };
@@ -85,8 +85,11 @@ impl Controller<'_> {
         }
     }
 
-    fn first_look_is_under_way(&self) -> bool {
-        !self.leads() || !*self.is_synced.borrow() || matches!(self.meant(), IntegrationState::Unknown) || self.shared.queue_depth().0 > 0
+    fn is_initial_pass_running(&self) -> bool {
+        !self.leads()
+            || !*self.is_synced.borrow()
+            || matches!(self.meant(), IntegrationState::Unknown)
+            || self.shared.queue_depth().0 > 0
     }
 
     async fn write_conditions(&self) -> Result<(), crate::cluster::ClusterError> {
@@ -95,7 +98,8 @@ impl Controller<'_> {
             IntegrationState::Nothing(obstacle) => {
                 for name in &obstacle.resources {
                     let listed = |before: &[OlmCondition]| self.standings().left_behind(before, &BTreeSet::new());
-                    let wanted = |before: &[OlmCondition]| hindered(&obstacle).into_iter().chain(listed(before)).collect();
+                    let wanted =
+                        |before: &[OlmCondition]| conditions_when_blocked(&obstacle).into_iter().chain(listed(before)).collect();
                     self.write(name, wanted).await?;
                 }
                 Ok(())
@@ -141,7 +145,7 @@ impl Controller<'_> {
 }
 
 /// The conditions while nothing can be done.
-fn hindered(obstacle: &NotReady) -> Vec<OlmCondition> {
+fn conditions_when_blocked(obstacle: &NotReady) -> Vec<OlmCondition> {
     let message = format!("Nothing is changed: {}", obstacle.why);
     let token = match obstacle.token_is_missing {
         true => condition("TokenValid", "False", "TokenMissing", &obstacle.why),
@@ -167,7 +171,8 @@ impl State<'_> {
         if failing.is_empty() {
             return condition("Ready", "True", "Linked", &format!("{linked} namespaces are linked"));
         }
-        let worst = failing.iter().take(MAX_LISTED).map(|(name, reason)| format!("{name}: {reason}")).collect::<Vec<_>>().join("; ");
+        let worst =
+            failing.iter().take(MAX_LISTED).map(|(name, reason)| format!("{name}: {reason}")).collect::<Vec<_>>().join("; ");
         let more = failing.len().saturating_sub(MAX_LISTED);
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
         let message = format!("{} of {} namespaces fail: {worst}{more}", failing.len(), linked + failing.len());

@@ -53,7 +53,7 @@ async fn write(cluster: Cluster, mut notes: mpsc::Receiver<EventInput>) {
     while let Some(note) = notes.recv().await {
         let written = match book.what_to_do(&note, Instant::now()) {
             Entry::Nothing => continue,
-            Entry::Again(noted) => cluster.note_again(&note, &noted).await,
+            Entry::Again(noted) => cluster.record_again(&note, &noted).await,
             Entry::Anew => cluster.note(&note).await,
         };
         match written {
@@ -212,7 +212,8 @@ mod tests {
     fn a_failed_import_is_about_its_tag_however_it_is_worded() {
         let failed = |destination: &str, why: &str| {
             let (namespace, uid, builds) = ("shop".into(), "1".into(), vec!["app-1".into()]);
-            note(&ControllerEvent::Imported { namespace, uid, builds, destination: destination.into(), outcome: Err(why.into()) }).unwrap()
+            note(&ControllerEvent::Imported { namespace, uid, builds, destination: destination.into(), outcome: Err(why.into()) })
+                .unwrap()
         };
         let (first, second) = (failed("shop/app:1", "the call to q failed"), failed("shop/app:1", "another call to q failed"));
         assert!(first.message != second.message && Key::of(&first) == Key::of(&second));
@@ -228,8 +229,10 @@ mod tests {
 
     #[test]
     fn where_nothing_happened_nothing_is_noted() {
-        let of_quay = [ReconcileOutcome::Hindered("Quay does not answer".into()), ReconcileOutcome::Stopped("no robot accounts".into())];
-        let of_namespace = [ReconcileOutcome::Settled, ReconcileOutcome::NotOurs, ReconcileOutcome::Waiting("its service accounts")];
+        let of_quay =
+            [ReconcileOutcome::Hindered("Quay does not answer".into()), ReconcileOutcome::Stopped("no robot accounts".into())];
+        let of_namespace =
+            [ReconcileOutcome::Settled, ReconcileOutcome::NotOurs, ReconcileOutcome::Waiting("its service accounts")];
         for verdict in of_namespace.into_iter().chain(of_quay) {
             assert_eq!(note(&reconciled(verdict, 0)), None);
         }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Controller;
 use super::integration::ActiveIntegration;
-use super::queue::{MIN_BACKOFF, MAX_BACKOFF, Action};
+use super::queue::{Action, MAX_BACKOFF, MIN_BACKOFF};
 use super::telemetry::ControllerEvent;
 use crate::bridge::builds::Destination;
 use crate::bridge::imports::{DueImport, ImportFailure, StreamImport, TagImport, due};
@@ -66,7 +66,7 @@ impl ImportTask {
         self.stage == stage && self.due <= Instant::now()
     }
 
-    fn go_on(&mut self, stage: ImportStage) {
+    fn continue_imports(&mut self, stage: ImportStage) {
         (self.stage, self.failures, self.due) = (stage, 0, Instant::now());
     }
 
@@ -82,9 +82,9 @@ impl Controller<'_> {
     pub(super) async fn import(&self, bound: &ActiveIntegration, namespace: &str, uid: &str) -> Action {
         let integration = &bound.target.integration;
         // The namespace is looked at again once they are read.
-        let Ok(builds) = self.shared.cache().builds.of(namespace) else { return Action::Rest };
-        let due = self.errands_of(namespace, |errands| {
-            take_up(errands, &builds, namespace, integration);
+        let Ok(builds) = self.shared.cache().builds.of(namespace) else { return Action::AwaitChange };
+        let due = self.import_tasks(namespace, |errands| {
+            enqueue_imports(errands, &builds, namespace, integration);
             due_builds(errands, &builds)
         });
         for (stream, mut due) in due {
@@ -93,7 +93,7 @@ impl Controller<'_> {
                 continue;
             }
             for (destination, outcome) in self.import_into(integration, namespace, &stream, &due).await {
-                let builds = self.errands_of(namespace, |errands| settle(errands, &due[&destination], &outcome));
+                let builds = self.import_tasks(namespace, |errands| settle(errands, &due[&destination], &outcome));
                 let outcome = match outcome {
                     Ok(ImportResult::Now(digest)) => Ok(digest),
                     // What was done before is told already, or by who did it.
@@ -109,7 +109,7 @@ impl Controller<'_> {
                 });
             }
         }
-        for (uid, build, stage) in self.errands_of(namespace, |errands| to_note(errands)) {
+        for (uid, build, stage) in self.import_tasks(namespace, |errands| to_note(errands)) {
             let noted = match stage {
                 ImportStage::NoteLeft => self.note_import(namespace, &build, &uid, ImportNote::Left).await,
                 _ => self.note_imported(namespace, &build, &uid).await,
@@ -118,11 +118,13 @@ impl Controller<'_> {
                 let reason = error.to_string();
                 tracing::warn!(namespace, build, reason, "what came of the build's import could not be noted on it");
             }
-            self.errands_of(namespace, |errands| {
-                errands.get_mut(&uid).map(|errand| if noted.is_ok() { errand.go_on(ImportStage::Done) } else { errand.wait() })
+            self.import_tasks(namespace, |errands| {
+                errands
+                    .get_mut(&uid)
+                    .map(|errand| if noted.is_ok() { errand.continue_imports(ImportStage::Done) } else { errand.wait() })
             });
         }
-        self.errands_of(namespace, |errands| next(errands))
+        self.import_tasks(namespace, |errands| next(errands))
     }
 
     /// Imports into an image stream what builds pushed for its tags, as far as these are older. What came of each.
@@ -139,8 +141,10 @@ impl Controller<'_> {
             (asked, settled) = (destinations, others);
             import
         };
-        let outcomes = match self.cluster.import_stream(namespace, stream, choose).await {
-            Ok(imported) => imported.into_iter().map(|outcome| outcome.map(ImportResult::Now).map_err(ImportTaskFailure::from)).collect(),
+        let outcomes = match self.cluster.import_image_stream(namespace, stream, choose).await {
+            Ok(imported) => {
+                imported.into_iter().map(|outcome| outcome.map(ImportResult::Now).map_err(ImportTaskFailure::from)).collect()
+            }
             Err(error) => {
                 // The image stream may not even have been read.
                 asked = builds.keys().filter(|destination| !settled.contains_key(*destination)).cloned().collect();
@@ -156,7 +160,7 @@ impl Controller<'_> {
         self.errands.lock().unwrap_or_else(PoisonError::into_inner).remove(namespace);
     }
 
-    fn errands_of<T>(&self, namespace: &str, work: impl FnOnce(&mut PendingImports) -> T) -> T {
+    fn import_tasks<T>(&self, namespace: &str, work: impl FnOnce(&mut PendingImports) -> T) -> T {
         let mut all = self.errands.lock().unwrap_or_else(PoisonError::into_inner);
         let errands = all.entry(namespace.to_owned()).or_default();
         let done = work(errands);
@@ -175,7 +179,7 @@ impl Controller<'_> {
         for (destination, builds) in &*due {
             let Some(newest) = builds.first() else { continue };
             let begun = |errands: &mut PendingImports| errands.get(&newest.uid).map(|errand| errand.begun);
-            if self.errands_of(namespace, begun) != Some(Begun::No) {
+            if self.import_tasks(namespace, begun) != Some(Begun::No) {
                 continue;
             }
             let noted = self.note_import(namespace, &newest.name, &newest.uid, ImportNote::Begun).await;
@@ -184,7 +188,7 @@ impl Controller<'_> {
                 tracing::warn!(namespace, build, reason, "the build is not imported, since that could not be noted on it");
                 waiting.push(destination.clone());
             }
-            self.errands_of(namespace, |errands| {
+            self.import_tasks(namespace, |errands| {
                 for build in builds {
                     let Some(errand) = errands.get_mut(&build.uid) else { continue };
                     match &noted {
@@ -220,7 +224,7 @@ impl Controller<'_> {
 /// Takes up builds of a namespace that are new to us and pushed for its own image streams. Where a build's image goes is
 /// said by where it was pushed to: whoever makes a build can write into its annotations what they like. They can write into
 /// its status, too, that it pushed to another namespace's organization, so other namespaces' tags are left alone.
-fn take_up(errands: &mut PendingImports, builds: &[Build], namespace: &str, integration: &Integration) {
+fn enqueue_imports(errands: &mut PendingImports, builds: &[Build], namespace: &str, integration: &Integration) {
     errands.retain(|uid, _| builds.iter().any(|build| build.uid == *uid));
     for build in builds.iter().filter(|build| is_to_be_imported(build)) {
         let image = build.spec.output.to.as_ref().map(|to| to.name.as_str()).unwrap_or_default();
@@ -270,8 +274,8 @@ fn settle(errands: &mut PendingImports, builds: &[Build], outcome: &Result<Impor
     for build in builds {
         let Some(errand) = errands.get_mut(&build.uid) else { continue };
         match outcome {
-            Ok(_) => errand.go_on(ImportStage::NoteImported),
-            Err(failure) if failure.is_final => errand.go_on(ImportStage::NoteLeft),
+            Ok(_) => errand.continue_imports(ImportStage::NoteImported),
+            Err(failure) if failure.is_final => errand.continue_imports(ImportStage::NoteLeft),
             Err(_) => errand.wait(),
         }
     }
@@ -291,7 +295,7 @@ fn to_note(errands: &PendingImports) -> Vec<(String, String, ImportStage)> {
 fn next(errands: &PendingImports) -> Action {
     let left = errands.values().filter(|errand| errand.stage != ImportStage::Done);
     let pause = left.map(|errand| errand.due.saturating_duration_since(Instant::now())).min();
-    pause.map_or(Action::Rest, Action::After)
+    pause.map_or(Action::AwaitChange, Action::RequeueAfter)
 }
 
 /// What became of an image.
@@ -358,7 +362,7 @@ fn request(
 mod tests {
     use super::*;
     use crate::bridge::builds::{CommonSpec, Output, Target};
-    use crate::bridge::integration::{QuayIntegration, Sourced, Source};
+    use crate::bridge::integration::{QuayIntegration, Source, Sourced};
     use crate::bridge::names::{ClusterId, QuayUrl};
     use crate::bridge::snapshot::{ImportPolicy, StreamTag, TagImage, TagSource};
 
@@ -388,7 +392,7 @@ mod tests {
 
     fn taken_up(builds: &[Build]) -> PendingImports {
         let mut errands = PendingImports::new();
-        take_up(&mut errands, builds, "shop", &integration());
+        enqueue_imports(&mut errands, builds, "shop", &integration());
         errands
     }
 
@@ -473,12 +477,16 @@ mod tests {
             let mut errands = taken_up(&builds);
             let names = settle(&mut errands, &builds, &outcome);
             assert_eq!(names, ["a"]);
-            take_up(&mut errands, &builds, "shop", &integration());
+            enqueue_imports(&mut errands, &builds, "shop", &integration());
             assert!(due_tags(&errands, &builds).is_empty(), "{outcome:?}: at once it is not tried again");
-            assert_eq!((!to_note(&errands).is_empty(), next(&errands) != Action::Rest), (is_noted, is_left), "{outcome:?}");
+            assert_eq!(
+                (!to_note(&errands).is_empty(), next(&errands) != Action::AwaitChange),
+                (is_noted, is_left),
+                "{outcome:?}"
+            );
             // One that was made later under the name of another is another.
             let later = [Build { uid: "another".into(), ..builds[0].clone() }];
-            take_up(&mut errands, &later, "shop", &integration());
+            enqueue_imports(&mut errands, &later, "shop", &integration());
             assert_eq!((errands.len(), due_tags(&errands, &later).len()), (1, 1));
         }
     }
@@ -490,6 +498,6 @@ mod tests {
         settle(&mut errands, &builds, &Ok(ImportResult::Now("sha256:1".into())));
         errands.get_mut("uid of a").expect("it").wait();
         assert!(due_tags(&errands, &builds).is_empty() && to_note(&errands).is_empty());
-        assert!(matches!(next(&errands), Action::After(pause) if !pause.is_zero()));
+        assert!(matches!(next(&errands), Action::RequeueAfter(pause) if !pause.is_zero()));
     }
 }

@@ -113,25 +113,29 @@ impl Controller<'_> {
         while told.changed().await.is_ok() {
             let Some(now) = told.borrow_and_update().clone() else { continue };
             match (before.as_slice(), now.as_slice()) {
-                ([old], [new]) if without_lists(old) == without_lists(new) => self.take_lists(new),
+                ([old], [new]) if without_lists(old) == without_lists(new) => self.apply_scope(new),
                 _ => return told.mark_changed(),
             }
             before = now;
         }
     }
 
-    fn take_lists(&self, resource: &QuayIntegration) {
+    fn apply_scope(&self, resource: &QuayIntegration) {
         let Some(bound) = self.meant().bound().cloned() else { return };
         let before = bound.target.integration.resource.clone();
         let integration = Integration { resource: Some(resource.clone()), ..bound.target.integration.clone() };
         let target = QuayConnection { integration, quay: bound.target.quay.clone(), has_token: true };
-        self.publish(IntegrationState::Quay(Arc::new(ActiveIntegration { session: Arc::clone(&bound.session), target, epoch: bound.epoch })));
+        self.publish(IntegrationState::Quay(Arc::new(ActiveIntegration {
+            session: Arc::clone(&bound.session),
+            target,
+            epoch: bound.epoch,
+        })));
         let names = self.shared.cache().namespaces.namespaces();
         for name in names {
             let object = self.shared.snapshot(&name).namespace;
-            let scope = |resource| Scope::of_read(&name, &object, resource);
+            let scope = |resource| Scope::from_observed(&name, &object, resource);
             if scope(before.as_ref()) != scope(Some(resource)) {
-                self.line_up(&name, Priority::Event);
+                self.enqueue(&name, Priority::Normal);
             }
         }
     }
@@ -143,7 +147,7 @@ impl Controller<'_> {
             _ => None,
         };
         let Some(key) = key else {
-            self.open_until_it_works(resources).await;
+            self.connect_until_ready(resources).await;
             return std::future::pending().await;
         };
         let (tell, mut told) = watch::channel(None);
@@ -155,7 +159,7 @@ impl Controller<'_> {
             let _ = told.changed().await;
             loop {
                 let open = async {
-                    self.open_until_it_works(resources).await;
+                    self.connect_until_ready(resources).await;
                     std::future::pending().await
                 };
                 tokio::select! {
@@ -172,7 +176,7 @@ impl Controller<'_> {
 
     /// Tries until it is known what there is to work with, or that there is nothing. What held before does so until then:
     /// that something could not be read says nothing about it.
-    async fn open_until_it_works(&self, resources: &[QuayIntegration]) {
+    async fn connect_until_ready(&self, resources: &[QuayIntegration]) {
         let names = || resources.iter().map(|resource| resource.name.clone()).collect();
         let (started, mut told) = (Instant::now(), None);
         while let Err(unread) = self.open(names()).await {
@@ -181,7 +185,7 @@ impl Controller<'_> {
                 self.publish(IntegrationState::Unknown);
             }
             if matches!(self.meant(), IntegrationState::Unknown) && started.elapsed() > READ_FAILURE_GRACE {
-                self.give_up(NotReady::new("Unreadable", unread.to_string(), names()));
+                self.deactivate(NotReady::new("Unreadable", unread.to_string(), names()));
             }
             if told.as_ref() != Some(&unread) {
                 self.tell(&ControllerEvent::Unread(unread.clone()));
@@ -209,7 +213,7 @@ impl Controller<'_> {
         let mut session = match session {
             Ok(session) => session,
             Err(error) => {
-                self.give_up(NotReady::new("NotUsable", error.messages().join(": "), resources));
+                self.deactivate(NotReady::new("NotUsable", error.messages().join(": "), resources));
                 return Ok(());
             }
         };
@@ -219,7 +223,7 @@ impl Controller<'_> {
         }
         let obstacle = obstacle(&session, session.snapshot.resources.as_deref().map_err(Clone::clone)?, resources);
         let Some(mut target) = session.target.take().filter(|_| obstacle.is_none()) else {
-            obstacle.into_iter().for_each(|obstacle| self.give_up(obstacle));
+            obstacle.into_iter().for_each(|obstacle| self.deactivate(obstacle));
             return Ok(());
         };
         target.quay.tell(Arc::new(|text| tracing::info!("{text}")));
@@ -231,10 +235,10 @@ impl Controller<'_> {
             target.integration.resource = Some(newest.clone());
         }
         let quay = Ok(target.integration.url.value.to_string());
-        let epoch = self.begin_epoch();
+        let epoch = self.invalidate_cache();
         self.publish(IntegrationState::Quay(Arc::new(ActiveIntegration { session: Arc::new(session), target, epoch })));
         self.tell(&ControllerEvent::Integration { quay });
-        self.look_at_everything();
+        self.enqueue_all();
         Ok(())
     }
 
@@ -247,15 +251,15 @@ impl Controller<'_> {
         }
     }
 
-    fn give_up(&self, obstacle: NotReady) {
-        self.begin_epoch();
+    fn deactivate(&self, obstacle: NotReady) {
+        self.invalidate_cache();
         self.tell(&ControllerEvent::Integration { quay: Err(obstacle.why.clone()) });
         self.publish(IntegrationState::Nothing(Arc::new(obstacle)));
-        self.look_at_everything();
+        self.enqueue_all();
     }
 
     /// Asks a Quay that stopped answering, accepting the token or taking writes, whether it does again; never ends.
-    pub(super) async fn look_after_quay(&self) {
+    pub(super) async fn monitor_quay(&self) {
         let (mut pause, mut back) = (MIN_PROBE_INTERVAL, None);
         loop {
             self.quay_has_outage.notified().await;
@@ -270,7 +274,7 @@ impl Controller<'_> {
                 }
                 sleep(pause).await;
                 pause = (pause * 2).min(MAX_PROBE_INTERVAL);
-                let quay = bound.target.quay.afresh();
+                let quay = bound.target.quay.with_reset_breaker();
                 if !quay.is_over(&outage).await {
                     continue;
                 }
@@ -279,7 +283,7 @@ impl Controller<'_> {
                 self.work_with(&now, quay);
                 self.tell(&ControllerEvent::Quay { trouble: None });
                 back = Some(Instant::now());
-                self.shared.queue().hurry();
+                self.shared.queue().retry_all_now();
             }
         }
     }
@@ -297,14 +301,18 @@ impl Controller<'_> {
         let Some(bound) = self.meant().bound().cloned() else { return };
         let quay = &bound.target.quay;
         if quay.outage().is_none() && !quay.troubles().is_empty() {
-            self.work_with(&bound, quay.afresh());
+            self.work_with(&bound, quay.with_reset_breaker());
         }
     }
 
     /// Goes on with another client of the same Quay.
     fn work_with(&self, bound: &ActiveIntegration, quay: Quay) {
         let target = QuayConnection { integration: bound.target.integration.clone(), quay, has_token: true };
-        self.publish(IntegrationState::Quay(Arc::new(ActiveIntegration { session: Arc::clone(&bound.session), target, epoch: bound.epoch })));
+        self.publish(IntegrationState::Quay(Arc::new(ActiveIntegration {
+            session: Arc::clone(&bound.session),
+            target,
+            epoch: bound.epoch,
+        })));
     }
 }
 

@@ -174,7 +174,10 @@ impl Metrics {
             ControllerEvent::Integration { quay } => {
                 self.integrated.set(i64::from(quay.is_ok()));
             }
-            ControllerEvent::Quay { .. } | ControllerEvent::Warning(_) | ControllerEvent::ConditionsUnwritten { .. } | ControllerEvent::BuildNotPushed { .. } => {}
+            ControllerEvent::Quay { .. }
+            | ControllerEvent::Warning(_)
+            | ControllerEvent::ConditionsUnwritten { .. }
+            | ControllerEvent::BuildNotPushed { .. } => {}
             ControllerEvent::Leading(leading) => {
                 self.leading.set(i64::from(*leading));
             }
@@ -195,8 +198,9 @@ impl Metrics {
                     self.changes.get_or_create(&ChangeLabels { change: kind, result }).inc();
                 }
                 let is_repaired = !changes.is_empty() && changes.iter().all(|(_, failed)| failed.is_none());
-                let is_left =
-                    |finding: &&Finding| *verdict != ReconcileOutcome::NotOurs && !(is_repaired && finding.level == Severity::Error);
+                let is_left = |finding: &&Finding| {
+                    *verdict != ReconcileOutcome::NotOurs && !(is_repaired && finding.level == Severity::Error)
+                };
                 self.replace_findings(namespace, findings.iter().filter(is_left));
             }
         }

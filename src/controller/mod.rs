@@ -44,7 +44,7 @@ use crate::session::settings::Settings;
 use conditions::NamespaceStatuses;
 use imports::PendingImports;
 use integration::IntegrationState;
-use queue::{Priority, Action};
+use queue::{Action, Priority};
 use reconcile::NamespaceCache;
 use shared::ControllerState;
 use telemetry::{ControllerEvent, EventSink};
@@ -53,7 +53,7 @@ use telemetry::{ControllerEvent, EventSink};
 #[derive(Clone)]
 pub struct Options {
     /// How often everything is looked at, whether or not something happened: changes in Quay cannot be watched.
-    pub full_pass: Duration,
+    pub resync_interval: Duration,
     /// What becomes of the organizations of namespaces that are deleted and do not say themselves.
     pub on_deletion: DeletionPolicy,
     /// Is told of every request to Quay.
@@ -73,7 +73,7 @@ pub struct Controller<'a> {
     /// The QuayIntegrations there are, once that is known.
     integrations: watch::Sender<Option<Vec<QuayIntegration>>>,
     meant: watch::Sender<IntegrationState>,
-    memories: Mutex<NamespaceCaches>,
+    namespace_caches: Mutex<NamespaceCaches>,
     standings: Mutex<NamespaceStatuses>,
     errands: Mutex<HashMap<String, PendingImports>>,
     quay_has_outage: Notify,
@@ -111,7 +111,7 @@ impl<'a> Controller<'a> {
             shared: ControllerState::new(),
             integrations: watch::Sender::new(None),
             meant: watch::Sender::new(IntegrationState::Unknown),
-            memories: Mutex::default(),
+            namespace_caches: Mutex::default(),
             standings: Mutex::default(),
             errands: Mutex::default(),
             quay_has_outage: Notify::new(),
@@ -133,10 +133,10 @@ impl<'a> Controller<'a> {
         tokio::join!(
             self.follow_cluster(),
             self.follow_integration(),
-            self.look_after_quay(),
-            self.begin_to_lead(lead.clone()),
-            self.keep_conditions(lead.clone()),
-            self.pass_through_everything(),
+            self.monitor_quay(),
+            self.on_elected(lead.clone()),
+            self.maintain_conditions(lead.clone()),
+            self.periodic_resync(),
             workers,
         );
     }
@@ -150,7 +150,7 @@ impl<'a> Controller<'a> {
             self.cluster.follow_other_secrets(|news| self.absorb(news, |news| shared.cache().other_secrets.absorb(news))),
             self.cluster.follow_build_configs(|news| self.absorb(news, |news| shared.cache().build_configs.absorb(news))),
             self.cluster.follow_builds(|news| {
-                self.notice_build(&news);
+                self.on_build(&news);
                 self.absorb(news, |news| shared.cache().builds.absorb(news));
             }),
             self.cluster.follow_image_streams(|news| self.absorb(news, |news| shared.cache().image_streams.absorb(news))),
@@ -162,9 +162,9 @@ impl<'a> Controller<'a> {
             self.tell(&ControllerEvent::Unread(unread.clone()));
         }
         // A list is of what there was before, as a rule.
-        let lane = if matches!(news, WatchUpdate::All(..)) { Priority::Routine } else { Priority::Event };
+        let lane = if matches!(news, WatchUpdate::All(..)) { Priority::Low } else { Priority::Normal };
         for namespace in into(news) {
-            self.line_up(&namespace, lane);
+            self.enqueue(&namespace, lane);
         }
         if !*self.is_synced.borrow() && self.shared.is_synced() {
             let (namespaces, image_streams) = {
@@ -178,14 +178,14 @@ impl<'a> Controller<'a> {
 
     /// Tells of a build that just began and will not push to Quay, and sees to it that the next one does. This is learnt
     /// from the cluster and not from the webhook, whom anybody may ask.
-    fn notice_build(&self, news: &WatchUpdate<Build>) {
+    fn on_build(&self, news: &WatchUpdate<Build>) {
         let WatchUpdate::Changed(Versioned { namespace, name, object: build, .. }) = news else { return };
         if !self.options.reviews_builds || !self.leads() || build.phase != Phase::New {
             return;
         }
         let Some((outcome, why)) = webhook::not_rewritten(namespace, &build.spec, &self.shared) else { return };
         if outcome == webhook::ReviewOutcome::NotLinked {
-            self.line_up(namespace, Priority::Front);
+            self.enqueue(namespace, Priority::High);
         }
         let object = self.shared.snapshot(namespace).namespace;
         let uid = object.into_iter().flatten().map(|namespace| namespace.uid).next().unwrap_or_default();
@@ -211,54 +211,54 @@ impl<'a> Controller<'a> {
                 Ok(()) = meant.changed() => continue,
             };
             if matches!(self.meant(), IntegrationState::Unknown) {
-                self.shared.queue().done(&namespace, Action::Retry);
+                self.shared.queue().done(&namespace, Action::Backoff);
                 continue;
             }
             let next = tokio::select! {
                 next = self.reconcile(&namespace) => next,
                 // Whoever leads next looks at everything. What is under way can be interrupted anywhere.
-                _ = lead.wait_for(|lead| !*lead) => Action::Rest,
+                _ = lead.wait_for(|lead| !*lead) => Action::AwaitChange,
             };
             self.shared.queue().done(&namespace, next);
         }
     }
 
     /// Whoever begins to lead knows nothing of what others did.
-    async fn begin_to_lead(&self, mut lead: watch::Receiver<bool>) {
+    async fn on_elected(&self, mut lead: watch::Receiver<bool>) {
         while lead.changed().await.is_ok() {
             let leads = *lead.borrow_and_update();
             self.leads.store(leads, Ordering::Relaxed);
             self.tell(&ControllerEvent::Leading(leads));
             self.something_changed.notify_one();
             match leads {
-                true => self.forget_and_look_at_everything(),
+                true => self.invalidate_and_resync(),
                 false => self.shared.queue().clear(),
             }
         }
     }
 
-    async fn pass_through_everything(&self) {
+    async fn periodic_resync(&self) {
         loop {
             // Several bridges to one Quay do not all come at the same time.
-            let more = pause::part_of(self.options.full_pass / 5);
-            sleep(self.options.full_pass.saturating_add(more)).await;
+            let more = pause::part_of(self.options.resync_interval / 5);
+            sleep(self.options.resync_interval.saturating_add(more)).await;
             self.forget_obstacles();
-            self.forget_and_look_at_everything();
+            self.invalidate_and_resync();
         }
     }
 
-    fn forget_and_look_at_everything(&self) {
-        self.memories().of.clear();
-        self.look_at_everything();
+    fn invalidate_and_resync(&self) {
+        self.namespace_caches().of.clear();
+        self.enqueue_all();
     }
 
-    fn look_at_everything(&self) {
+    fn enqueue_all(&self) {
         let namespaces = self.shared.cache().namespaces.namespaces();
-        namespaces.iter().for_each(|namespace| self.line_up(namespace, Priority::Routine));
+        namespaces.iter().for_each(|namespace| self.enqueue(namespace, Priority::Low));
     }
 
     /// Has a namespace looked at. Whoever begins to lead looks at all of them, so until then none waits.
-    fn line_up(&self, namespace: &str, lane: Priority) {
+    fn enqueue(&self, namespace: &str, lane: Priority) {
         if self.leads() {
             self.shared.queue().add(namespace, lane);
         }
@@ -279,22 +279,26 @@ impl<'a> Controller<'a> {
     }
 
     /// Nothing that was learnt of Quay so far holds any longer.
-    fn begin_epoch(&self) -> u64 {
-        let mut memories = self.memories();
-        memories.of.clear();
-        memories.epoch += 1;
-        memories.epoch
+    fn invalidate_cache(&self) -> u64 {
+        let mut namespace_caches = self.namespace_caches();
+        namespace_caches.of.clear();
+        namespace_caches.epoch += 1;
+        namespace_caches.epoch
     }
 
-    fn recall(&self, namespace: &str, epoch: u64) -> NamespaceCache {
-        let mut memories = self.memories();
-        if memories.epoch == epoch { memories.of.remove(namespace).unwrap_or_default() } else { NamespaceCache::default() }
+    fn cached(&self, namespace: &str, epoch: u64) -> NamespaceCache {
+        let mut namespace_caches = self.namespace_caches();
+        if namespace_caches.epoch == epoch {
+            namespace_caches.of.remove(namespace).unwrap_or_default()
+        } else {
+            NamespaceCache::default()
+        }
     }
 
     fn keep(&self, namespace: &str, epoch: u64, memory: NamespaceCache) {
-        let mut memories = self.memories();
-        if memories.epoch == epoch && memory.is_worth_keeping() {
-            memories.of.insert(namespace.to_owned(), memory);
+        let mut namespace_caches = self.namespace_caches();
+        if namespace_caches.epoch == epoch && memory.is_cacheable() {
+            namespace_caches.of.insert(namespace.to_owned(), memory);
         }
     }
 
@@ -302,8 +306,8 @@ impl<'a> Controller<'a> {
         self.standings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn memories(&self) -> MutexGuard<'_, NamespaceCaches> {
-        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+    fn namespace_caches(&self) -> MutexGuard<'_, NamespaceCaches> {
+        self.namespace_caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, event: &ControllerEvent) {

@@ -28,23 +28,23 @@ const MIN_WAIT: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Priority {
     /// Somebody waits for it.
-    Front,
+    High,
     /// Something happened to it.
-    Event,
+    Normal,
     /// It is looked at for order's sake.
-    Routine,
+    Low,
 }
 
 /// What is to become of a namespace that was worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Nothing, until something happens.
-    Rest,
+    AwaitChange,
     /// It is looked at again after this time, or as soon as something happens.
-    After(Duration),
+    RequeueAfter(Duration),
     /// It failed, and is tried again.
-    Retry,
-    /// The same, but sooner if what hinders all is over: [`Queue::hurry`].
+    Backoff,
+    /// The same, but sooner if what hinders all is over: [`Queue::retry_all_now`].
     Hindered,
     /// Nothing, until something happens, and not at once then: only a person can do what is left.
     Blocked,
@@ -52,11 +52,11 @@ pub(super) enum Action {
 
 impl Action {
     /// The same, but when something else has to be done in the namespace, if that is sooner.
-    pub(super) fn or_sooner(self, other: Action) -> Action {
+    pub(super) fn sooner(self, other: Action) -> Action {
         match (self, other) {
-            (Action::Rest, other) => other,
-            (Action::Blocked, other) if other != Action::Rest => other,
-            (Action::After(one), Action::After(other)) => Action::After(one.min(other)),
+            (Action::AwaitChange, other) => other,
+            (Action::Blocked, other) if other != Action::AwaitChange => other,
+            (Action::RequeueAfter(one), Action::RequeueAfter(other)) => Action::RequeueAfter(one.min(other)),
             (next, _) => next,
         }
     }
@@ -104,8 +104,8 @@ impl Queue {
     }
 
     /// Everything that was hindered is tried now: what it failed for is over.
-    pub(super) fn hurry(&self) {
-        let hurried = self.lock().hurry();
+    pub(super) fn retry_all_now(&self) {
+        let hurried = self.lock().retry_all_now();
         (0..hurried).for_each(|_| self.changed.notify_one());
     }
 
@@ -151,24 +151,24 @@ impl State {
     fn add(&mut self, namespace: &str, lane: Priority, now: Instant) {
         let new = QueuePosition { stage: ItemState::Resting, failures: 0, failed: None, is_hindered: false };
         let place = self.places.entry(namespace.to_owned()).or_insert(new);
-        let least = if lane == Priority::Front { MIN_WAIT } else { MIN_DELAY };
+        let least = if lane == Priority::High { MIN_WAIT } else { MIN_DELAY };
         let not_before = place.failed.map(|(failed, pause)| failed + pause.min(least)).filter(|&time| time > now);
         match &mut place.stage {
             ItemState::Working { again } => *again = Some(again.map_or(lane, |before| before.min(lane))),
             ItemState::Ready(before, _) if *before <= lane => {}
             ItemState::Later(due) if not_before.is_some_and(|time| time >= *due) => {}
             _ => match not_before {
-                Some(time) => self.put_later(namespace, time),
-                None => self.put_ready(namespace, lane),
+                Some(time) => self.push_delayed(namespace, time),
+                None => self.push_ready(namespace, lane),
             },
         }
     }
 
-    fn hurry(&mut self) -> usize {
+    fn retry_all_now(&mut self) -> usize {
         let is_hindered = |namespace: &String| self.places.get(namespace).is_some_and(|place| place.is_hindered);
         let waiting = self.later.iter().map(|(_, namespace)| namespace);
         let waiting: Vec<String> = waiting.filter(|namespace| is_hindered(namespace)).cloned().collect();
-        waiting.iter().for_each(|namespace| self.put_ready(namespace, Priority::Event));
+        waiting.iter().for_each(|namespace| self.push_ready(namespace, Priority::Normal));
         waiting.len()
     }
 
@@ -181,7 +181,7 @@ impl State {
     fn next(&mut self, now: Instant) -> Result<String, Option<Instant>> {
         while let Some((due, namespace)) = self.later.first().filter(|(due, _)| *due <= now).cloned() {
             self.later.remove(&(due, namespace.clone()));
-            self.put_ready(&namespace, Priority::Event);
+            self.push_ready(&namespace, Priority::Normal);
         }
         match self.ready.pop_first() {
             Some((_, _, namespace)) => {
@@ -202,16 +202,16 @@ impl State {
         };
         place.stage = ItemState::Resting;
         place.failed = None;
-        place.failures = if matches!(next, Action::Retry | Action::Hindered) { place.failures + 1 } else { 0 };
+        place.failures = if matches!(next, Action::Backoff | Action::Hindered) { place.failures + 1 } else { 0 };
         place.is_hindered = next == Action::Hindered;
         let pause = match next {
-            Action::Rest => None,
+            Action::AwaitChange => None,
             Action::Blocked => {
                 place.failed = Some((now, MIN_DELAY));
                 None
             }
-            Action::After(pause) => Some(pause),
-            Action::Retry | Action::Hindered => {
+            Action::RequeueAfter(pause) => Some(pause),
+            Action::Backoff | Action::Hindered => {
                 let pause = pause::after(place.failures, MIN_BACKOFF, MAX_BACKOFF);
                 place.failed = Some((now, pause));
                 Some(pause)
@@ -219,19 +219,19 @@ impl State {
         };
         match (again, pause) {
             (Some(lane), _) => self.add(namespace, lane, now),
-            (None, Some(pause)) => self.put_later(namespace, now + pause),
+            (None, Some(pause)) => self.push_delayed(namespace, now + pause),
             (None, None) if next == Action::Blocked => {}
             (None, None) => drop(self.places.remove(namespace)),
         }
     }
 
-    fn put_ready(&mut self, namespace: &str, lane: Priority) {
+    fn push_ready(&mut self, namespace: &str, lane: Priority) {
         self.arrivals += 1;
         self.put(namespace, ItemState::Ready(lane, self.arrivals));
         self.ready.insert((lane, self.arrivals, namespace.to_owned()));
     }
 
-    fn put_later(&mut self, namespace: &str, due: Instant) {
+    fn push_delayed(&mut self, namespace: &str, due: Instant) {
         self.put(namespace, ItemState::Later(due));
         self.later.insert((due, namespace.to_owned()));
     }
@@ -261,31 +261,31 @@ mod tests {
     #[test]
     fn who_is_waited_for_goes_first_and_routine_last() {
         let (mut state, now) = (State::default(), Instant::now());
-        for (name, lane) in [("a", Priority::Routine), ("b", Priority::Event), ("c", Priority::Event), ("d", Priority::Front)] {
+        for (name, lane) in [("a", Priority::Low), ("b", Priority::Normal), ("c", Priority::Normal), ("d", Priority::High)] {
             state.add(name, lane, now);
         }
-        state.add("a", Priority::Routine, now);
+        state.add("a", Priority::Low, now);
         assert_eq!(all(&mut state, now), ["d", "b", "c", "a"]);
 
         let mut state = State::default();
-        state.add("a", Priority::Routine, now);
-        state.add("b", Priority::Event, now);
-        state.add("a", Priority::Front, now);
-        state.add("b", Priority::Routine, now);
+        state.add("a", Priority::Low, now);
+        state.add("b", Priority::Normal, now);
+        state.add("a", Priority::High, now);
+        state.add("b", Priority::Low, now);
         assert_eq!(all(&mut state, now), ["a", "b"]);
     }
 
     #[test]
     fn what_happens_during_the_work_brings_a_namespace_back_once() {
         let (mut state, now) = (State::default(), Instant::now());
-        state.add("a", Priority::Event, now);
+        state.add("a", Priority::Normal, now);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-        state.add("a", Priority::Routine, now);
-        state.add("a", Priority::Event, now);
+        state.add("a", Priority::Low, now);
+        state.add("a", Priority::Normal, now);
         assert_eq!(next(&mut state, now), None, "it is being worked on");
-        state.done("a", Action::Rest, now);
+        state.done("a", Action::AwaitChange, now);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-        state.done("a", Action::Rest, now);
+        state.done("a", Action::AwaitChange, now);
         assert_eq!(next(&mut state, now), None);
         assert!(state.places.is_empty() && state.ready.is_empty() && state.later.is_empty());
     }
@@ -293,14 +293,14 @@ mod tests {
     #[test]
     fn who_fails_waits_longer_each_time_and_delays_nobody() {
         let (mut state, mut now) = (State::default(), Instant::now());
-        state.add("a", Priority::Event, now);
+        state.add("a", Priority::Normal, now);
         let mut pauses = Vec::new();
         for _ in 0..12 {
             assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-            state.done("a", Action::Retry, now);
-            state.add("b", Priority::Routine, now);
+            state.done("a", Action::Backoff, now);
+            state.add("b", Priority::Low, now);
             assert_eq!(next(&mut state, now).as_deref(), Some("b"));
-            state.done("b", Action::Rest, now);
+            state.done("b", Action::AwaitChange, now);
             let due = state.next(now).unwrap_err().unwrap_or(now);
             pauses.push(due - now);
             now = due;
@@ -308,54 +308,54 @@ mod tests {
         assert!(pauses[0] <= MIN_BACKOFF && pauses.iter().all(|pause| *pause <= MAX_BACKOFF), "{pauses:?}");
         assert!(pauses[11] >= MAX_BACKOFF / 2, "{pauses:?}");
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-        state.done("a", Action::Rest, now);
-        state.add("a", Priority::Event, now);
+        state.done("a", Action::AwaitChange, now);
+        state.add("a", Priority::Normal, now);
         next(&mut state, now);
-        state.done("a", Action::Retry, now);
+        state.done("a", Action::Backoff, now);
         assert!(state.next(now).unwrap_err().is_some_and(|due| due <= now + MIN_BACKOFF), "a success is a new beginning");
     }
 
     #[test]
     fn an_event_shortens_a_long_pause_and_ends_a_wait() {
         let (mut state, mut now) = (State::default(), Instant::now());
-        state.add("a", Priority::Event, now);
+        state.add("a", Priority::Normal, now);
         for _ in 0..10 {
             next(&mut state, now);
-            state.done("a", Action::Retry, now);
+            state.done("a", Action::Backoff, now);
             now = state.next(now).unwrap_err().unwrap_or(now);
         }
         next(&mut state, now);
-        state.done("a", Action::Retry, now);
-        state.add("a", Priority::Event, now);
+        state.done("a", Action::Backoff, now);
+        state.add("a", Priority::Normal, now);
         let due = state.next(now).unwrap_err().unwrap_or(now);
         assert!(due > now && due <= now + MIN_DELAY);
-        state.add("a", Priority::Front, now);
+        state.add("a", Priority::High, now);
         assert_eq!(next(&mut state, now), None, "nobody makes it come without a pause");
         now += MIN_WAIT;
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
 
-        state.done("a", Action::After(MAX_BACKOFF), now);
+        state.done("a", Action::RequeueAfter(MAX_BACKOFF), now);
         assert_eq!(next(&mut state, now), None);
-        state.add("a", Priority::Event, now);
+        state.add("a", Priority::Normal, now);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-        state.done("a", Action::Retry, now);
-        assert_eq!(state.hurry(), 0, "its own failure is not over");
+        state.done("a", Action::Backoff, now);
+        assert_eq!(state.retry_all_now(), 0, "its own failure is not over");
         now += MIN_BACKOFF;
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
         state.done("a", Action::Hindered, now);
-        assert_eq!(state.hurry(), 1);
+        assert_eq!(state.retry_all_now(), 1);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
     }
 
     #[test]
     fn who_is_blocked_comes_back_with_a_change_and_after_a_pause() {
         let (mut state, now) = (State::default(), Instant::now());
-        state.add("a", Priority::Event, now);
+        state.add("a", Priority::Normal, now);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
         state.done("a", Action::Blocked, now);
         assert_eq!(state.next(now), Err(None), "it is not tried again by itself");
-        state.add("a", Priority::Event, now);
-        state.add("a", Priority::Event, now);
+        state.add("a", Priority::Normal, now);
+        state.add("a", Priority::Normal, now);
         assert_eq!(state.next(now), Err(Some(now + MIN_DELAY)));
         assert_eq!(next(&mut state, now + MIN_DELAY).as_deref(), Some("a"));
     }
@@ -364,12 +364,12 @@ mod tests {
     fn who_works_no_more_leaves_nothing_waiting() {
         let (mut state, now) = (State::default(), Instant::now());
         for name in ["working", "ready"] {
-            state.add(name, Priority::Event, now);
+            state.add(name, Priority::Normal, now);
         }
         assert_eq!(next(&mut state, now).as_deref(), Some("working"));
         state.clear();
         assert_eq!(next(&mut state, now), None);
-        state.done("working", Action::Rest, now);
+        state.done("working", Action::AwaitChange, now);
         assert!(state.places.is_empty() && state.ready.is_empty() && state.later.is_empty());
     }
 }

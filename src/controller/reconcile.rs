@@ -19,11 +19,11 @@ use crate::bridge::finding::{Finding, Severity};
 use crate::bridge::names::{self, ClusterId};
 use crate::bridge::ownership::Claim;
 use crate::bridge::plan::{self, CleanupPlan, Options, Plan};
-use crate::bridge::remember::remember;
+use crate::bridge::remember::apply_to_snapshot;
 use crate::bridge::snapshot::{Namespace, NamespaceSnapshot, Organization};
-use crate::cluster::{BuildsMode, Versioned, SecretsMode};
+use crate::cluster::{BuildsMode, SecretsMode, Versioned};
 use crate::quay::ReadStrategy;
-use crate::session::apply::{Effect, Outcome, ApplyInput};
+use crate::session::apply::{ApplyInput, Effect, Outcome};
 
 /// How long a new namespace's service accounts are waited for. OpenShift takes a few seconds; where the Build capability is
 /// off, some never come.
@@ -52,7 +52,7 @@ pub(super) struct NamespaceCache {
 }
 
 impl NamespaceCache {
-    pub(super) fn is_worth_keeping(&self) -> bool {
+    pub(super) fn is_cacheable(&self) -> bool {
         self.organization.is_some() || self.waiting_since.is_some() || self.failed_farewells > 0 || self.failed
     }
 }
@@ -76,16 +76,16 @@ impl Controller<'_> {
         let started = Instant::now();
         let bound = self.meant().bound().cloned();
         let epoch = bound.as_ref().map_or(0, |bound| bound.epoch);
-        let mut memory = self.recall(name, epoch);
+        let mut memory = self.cached(name, epoch);
         let snapshot = match memory.failed || self.has_mistyped_secret(name, bound.as_deref()) {
-            true => self.read_anew(name, bound.as_deref()).await,
+            true => self.refetch(name, bound.as_deref()).await,
             false => self.shared.snapshot(name),
         };
         let uid = uid(&snapshot);
         let exists = !matches!(snapshot.namespace, Ok(None));
         let mut look = match &bound {
             Some(bound) if exists => self.look(bound, snapshot, &mut memory).await,
-            _ if bound.is_none() => self.let_go_without_quay(&snapshot).await,
+            _ if bound.is_none() => self.finalize_without_quay(&snapshot).await,
             _ => ReconcileResult::without_work(ReconcileOutcome::NotOurs),
         };
         if bound.as_ref().is_some_and(|bound| bound.target.quay.outage().is_some()) {
@@ -95,32 +95,39 @@ impl Controller<'_> {
             }
         }
         let next = match &look.verdict {
-            ReconcileOutcome::Settled | ReconcileOutcome::NotOurs => Action::Rest,
+            ReconcileOutcome::Settled | ReconcileOutcome::NotOurs => Action::AwaitChange,
             ReconcileOutcome::Blocked(_) | ReconcileOutcome::Stopped(_) => Action::Blocked,
-            ReconcileOutcome::Waiting(NEXT_PASS_DELAY) => Action::After(Duration::ZERO),
-            ReconcileOutcome::Waiting(_) => Action::After(SERVICE_ACCOUNT_TIMEOUT),
-            ReconcileOutcome::Failed(_) => Action::Retry,
+            ReconcileOutcome::Waiting(NEXT_PASS_DELAY) => Action::RequeueAfter(Duration::ZERO),
+            ReconcileOutcome::Waiting(_) => Action::RequeueAfter(SERVICE_ACCOUNT_TIMEOUT),
+            ReconcileOutcome::Failed(_) => Action::Backoff,
             ReconcileOutcome::Hindered(_) => Action::Hindered,
         };
         // While Quay is away there is nothing wrong with what is known.
-        memory.failed = next == Action::Retry;
+        memory.failed = next == Action::Backoff;
         // Whether builds come home says nothing of whether the namespace is linked, and the other way round.
         let imports = match &bound {
             Some(_) if look.verdict == ReconcileOutcome::NotOurs => {
                 self.forget_imports(name);
-                Action::Rest
+                Action::AwaitChange
             }
             Some(bound) => self.import(bound, name, &uid).await,
-            None => Action::Rest,
+            None => Action::AwaitChange,
         };
-        let next = next.or_sooner(imports);
+        let next = next.sooner(imports);
         let ReconcileResult { verdict, changes, findings } = look;
         self.note(name, &verdict, bound.as_deref());
         if verdict == ReconcileOutcome::NotOurs {
             memory = NamespaceCache::default();
         }
         self.keep(name, epoch, memory);
-        self.tell(&ControllerEvent::Reconciled { namespace: name.to_owned(), uid, verdict, changes, findings, took: started.elapsed() });
+        self.tell(&ControllerEvent::Reconciled {
+            namespace: name.to_owned(),
+            uid,
+            verdict,
+            changes,
+            findings,
+            took: started.elapsed(),
+        });
         next
     }
 
@@ -139,13 +146,18 @@ impl Controller<'_> {
         }
     }
 
-    async fn look(&self, bound: &ActiveIntegration, mut snapshot: NamespaceSnapshot, memory: &mut NamespaceCache) -> ReconcileResult {
+    async fn look(
+        &self,
+        bound: &ActiveIntegration,
+        mut snapshot: NamespaceSnapshot,
+        memory: &mut NamespaceCache,
+    ) -> ReconcileResult {
         let integration = &bound.target.integration;
         let builds = self.shared.cache().builds.of(&snapshot.name).unwrap_or_default();
         let desired = Desired::of(integration, &snapshot, &BTreeMap::new()).with_builds(integration, &snapshot, &builds);
         let is_to_be_linked = Assessed { integration, troubles: &[], snapshot: &snapshot, desired: &desired }.is_to_be_linked();
         if !is_to_be_linked {
-            return self.let_go(bound, snapshot, &desired, memory).await;
+            return self.finalize(bound, snapshot, &desired, memory).await;
         }
         match still_to_come(&snapshot) {
             Some(what) => {
@@ -163,10 +175,10 @@ impl Controller<'_> {
             Some(organization) => snapshot.organization = Ok(Some(organization)),
             None => self.ask_quay(bound, &mut snapshot, &desired).await,
         }
-        let (mut plan, mut is_last) = self.plan_round(bound, &snapshot, &desired);
-        if is_remembered && !plan.changes.iter().all(|change| may_be_planned_from_memory(change, &plan)) {
+        let (mut plan, mut is_last) = self.plan_pass(bound, &snapshot, &desired);
+        if is_remembered && !plan.changes.iter().all(|change| can_plan_from_cache(change, &plan)) {
             self.ask_quay(bound, &mut snapshot, &desired).await;
-            (plan, is_last) = self.plan_round(bound, &snapshot, &desired);
+            (plan, is_last) = self.plan_pass(bound, &snapshot, &desired);
         }
         if plan.creates_organization() {
             bound.target.quay.diagnose().await;
@@ -210,7 +222,7 @@ impl Controller<'_> {
         let integration = &bound.target.integration;
         let snapshot = NamespaceSnapshot { organization: Ok(memory.organization.clone()), ..self.shared.snapshot(name) };
         let desired = Desired::of(integration, &snapshot, &BTreeMap::new());
-        if !self.plan_round(bound, &snapshot, &desired).0.changes.is_empty() {
+        if !self.plan_pass(bound, &snapshot, &desired).0.changes.is_empty() {
             // Something was changed meanwhile, which brings the namespace back.
             return vec![];
         }
@@ -220,10 +232,10 @@ impl Controller<'_> {
     }
 
     /// The next changes, and whether they are the last ones.
-    fn plan_round(&self, bound: &ActiveIntegration, snapshot: &NamespaceSnapshot, desired: &Desired) -> (Plan, bool) {
+    fn plan_pass(&self, bound: &ActiveIntegration, snapshot: &NamespaceSnapshot, desired: &Desired) -> (Plan, bool) {
         let subject = Assessed { integration: &bound.target.integration, troubles: &[], snapshot, desired };
         let mut plan = plan::repair(&subject, Options::default());
-        plan.changes.splice(0..0, plan::guard(&subject, self.options.on_deletion));
+        plan.changes.splice(0..0, plan::plan_finalizer(&subject, self.options.on_deletion));
         let is_last = plan.changes.len() <= MAX_CHANGES_PER_PASS;
         plan.changes.truncate(MAX_CHANGES_PER_PASS);
         (plan, is_last)
@@ -245,16 +257,22 @@ impl Controller<'_> {
 
     /// A namespace that is not to be linked: our finalizer comes off, and the organization of one that is being deleted
     /// goes if that was asked for.
-    async fn let_go(&self, bound: &ActiveIntegration, mut snapshot: NamespaceSnapshot, desired: &Desired, memory: &mut NamespaceCache) -> ReconcileResult {
+    async fn finalize(
+        &self,
+        bound: &ActiveIntegration,
+        mut snapshot: NamespaceSnapshot,
+        desired: &Desired,
+        memory: &mut NamespaceCache,
+    ) -> ReconcileResult {
         let (integration, all) = (&bound.target.integration, self.options.on_deletion);
-        let farewell =
-            |snapshot: &NamespaceSnapshot| plan::farewell(&Assessed { integration, troubles: &[], snapshot, desired }, all);
-        let mut planned = farewell(&snapshot);
+        let plan_cleanup =
+            |snapshot: &NamespaceSnapshot| plan::plan_cleanup(&Assessed { integration, troubles: &[], snapshot, desired }, all);
+        let mut planned = plan_cleanup(&snapshot);
         if !planned.plan.blocked.is_empty() {
             self.ask_quay(bound, &mut snapshot, desired).await;
-            planned = farewell(&snapshot);
+            planned = plan_cleanup(&snapshot);
         }
-        let guard = plan::guard(&Assessed { integration, troubles: &[], snapshot: &snapshot, desired }, all);
+        let guard = plan::plan_finalizer(&Assessed { integration, troubles: &[], snapshot: &snapshot, desired }, all);
         planned.plan.changes.extend(guard);
         let mut changes = self.apply(bound, &snapshot, desired, &planned.plan, memory).await;
         let mut failed = planned.plan.failure(&changes);
@@ -263,27 +281,27 @@ impl Controller<'_> {
             if memory.failed_farewells >= MAX_CLEANUP_ATTEMPTS {
                 // As if there were none left to delete.
                 snapshot.organization = Ok(None);
-                planned = CleanupPlan { left_behind: Some(why), ..farewell(&snapshot) };
+                planned = CleanupPlan { left_behind: Some(why), ..plan_cleanup(&snapshot) };
                 let freed = self.apply(bound, &snapshot, desired, &planned.plan, memory).await;
                 failed = planned.plan.failure(&freed);
                 changes.extend(freed);
             }
         }
         if let Some(why) = planned.left_behind.filter(|_| failed.is_none()) {
-            self.leave_behind(&snapshot, &desired.organization, why);
+            self.record_orphan(&snapshot, &desired.organization, why);
         }
         ReconcileResult { verdict: failed.map_or(ReconcileOutcome::NotOurs, ReconcileOutcome::Failed), changes, findings: vec![] }
     }
 
     /// Nobody can say which organization would have to go, and the namespace does not wait until somebody can.
-    async fn let_go_without_quay(&self, snapshot: &NamespaceSnapshot) -> ReconcileResult {
+    async fn finalize_without_quay(&self, snapshot: &NamespaceSnapshot) -> ReconcileResult {
         let namespace = snapshot.namespace.iter().flatten().next();
         if !namespace.is_some_and(|namespace| namespace.terminating && namespace.is_guarded()) {
             return ReconcileResult::without_work(ReconcileOutcome::NotOurs);
         }
         match self.cluster.guard_namespace(&snapshot.name, false).await {
             Ok(()) => {
-                self.leave_behind(snapshot, &self.organization_of(&snapshot.name), "nobody says which Quay it is in".to_owned());
+                self.record_orphan(snapshot, &self.organization_of(&snapshot.name), "nobody says which Quay it is in".to_owned());
                 ReconcileResult::without_work(ReconcileOutcome::NotOurs)
             }
             Err(error) => ReconcileResult::without_work(ReconcileOutcome::Failed(error.to_string())),
@@ -298,7 +316,7 @@ impl Controller<'_> {
         ClusterId::new(given.unwrap_or(&integration.cluster_id)).organization(namespace)
     }
 
-    fn leave_behind(&self, snapshot: &NamespaceSnapshot, organization: &str, why: String) {
+    fn record_orphan(&self, snapshot: &NamespaceSnapshot, organization: &str, why: String) {
         if !organization.is_empty() {
             self.standings().left_behind.insert(organization.to_owned());
         }
@@ -312,11 +330,11 @@ impl Controller<'_> {
         }
         let robots: Vec<_> = desired.accounts.iter().map(|account| account.name.clone()).collect();
         // A namespace without any secret of ours was most likely never linked.
-        let is_going = snapshot.namespace.iter().flatten().any(|namespace| namespace.terminating);
+        let is_terminating = snapshot.namespace.iter().flatten().any(|namespace| namespace.terminating);
         let depth = match snapshot.secrets.as_ref() {
-            _ if is_going => ReadStrategy::Owner,
-            Ok(secrets) if secrets.is_empty() => ReadStrategy::New,
-            _ => ReadStrategy::Lean,
+            _ if is_terminating => ReadStrategy::Owner,
+            Ok(secrets) if secrets.is_empty() => ReadStrategy::AssumeNew,
+            _ => ReadStrategy::Minimal,
         };
         let (quay, claim) = (&bound.target.quay, Claim::of(snapshot, desired));
         snapshot.organization = quay.organization(&desired.organization, &desired.repositories, &robots, depth, &claim).await;
@@ -349,7 +367,7 @@ impl Controller<'_> {
                     None
                 }
             };
-            remember(&mut organization.lock().unwrap_or_else(PoisonError::into_inner), change, token);
+            apply_to_snapshot(&mut organization.lock().unwrap_or_else(PoisonError::into_inner), change, token);
         });
         let outcomes = outcomes.await;
         memory.organization = organization.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -362,7 +380,7 @@ impl Controller<'_> {
     }
 
     /// The cluster's side as it is now, whatever the watches told.
-    async fn read_anew(&self, name: &str, bound: Option<&ActiveIntegration>) -> NamespaceSnapshot {
+    async fn refetch(&self, name: &str, bound: Option<&ActiveIntegration>) -> NamespaceSnapshot {
         let parts = self.cluster.namespace_parts(name, None, SecretsMode::Always, BuildsMode::Leave).await;
         let parts = match bound {
             Some(bound) => {
@@ -405,15 +423,15 @@ fn still_to_come(snapshot: &NamespaceSnapshot) -> Option<&'static str> {
 
 /// Whether a change may be made by what is remembered of Quay. A robot account's token may have been renewed since, and
 /// of a default permission that we made the id is not known.
-fn may_be_planned_from_memory(change: &Change, plan: &Plan) -> bool {
+fn can_plan_from_cache(change: &Change, plan: &Plan) -> bool {
     use Change::*;
     match change {
         CreateSecret { robot, .. } | UpdateSecret { robot, .. } | ReplaceSecret { robot, .. } => {
             plan.changes.iter().any(|change| matches!(change, CreateRobot { robot: made, .. } if made == robot))
         }
-        GuardNamespace { .. }
+        SetFinalizer { .. }
         | CreateRepository { .. }
-        | GrantRepository { .. }
+        | SetRepositoryPermission { .. }
         | CreateRobot { .. }
         | CreateDefaultPermission { .. }
         | EditServiceAccount { .. } => true,

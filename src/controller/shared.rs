@@ -54,7 +54,11 @@ impl ControllerState {
             webhooks: Err(not_wanted()),
             trial: None,
             pods: Err(not_wanted()),
-            organization: Err(ReadError { call: "ask Quay".into(), reason: "it was not asked".into(), kind: ReadErrorKind::Skipped }),
+            organization: Err(ReadError {
+                call: "ask Quay".into(),
+                reason: "it was not asked".into(),
+                kind: ReadErrorKind::Skipped,
+            }),
             probes: vec![],
         }
     }

@@ -118,8 +118,13 @@ impl ReconcileOutcome {
     /// Why the namespace is not as it should be, though it could be.
     pub(crate) fn problem(&self) -> Option<&str> {
         match self {
-            ReconcileOutcome::Failed(reason) | ReconcileOutcome::Stopped(reason) | ReconcileOutcome::Blocked(reason) => Some(reason),
-            ReconcileOutcome::Settled | ReconcileOutcome::NotOurs | ReconcileOutcome::Waiting(_) | ReconcileOutcome::Hindered(_) => None,
+            ReconcileOutcome::Failed(reason) | ReconcileOutcome::Stopped(reason) | ReconcileOutcome::Blocked(reason) => {
+                Some(reason)
+            }
+            ReconcileOutcome::Settled
+            | ReconcileOutcome::NotOurs
+            | ReconcileOutcome::Waiting(_)
+            | ReconcileOutcome::Hindered(_) => None,
         }
     }
 }
@@ -133,7 +138,9 @@ impl fmt::Display for ControllerEvent {
             }
             ControllerEvent::Warning(text) => f.write_str(text),
             ControllerEvent::Unread(unread) => write!(f, "{unread}"),
-            ControllerEvent::ConditionsUnwritten { why } => write!(f, "the QuayIntegration's conditions are not up to date: {why}"),
+            ControllerEvent::ConditionsUnwritten { why } => {
+                write!(f, "the QuayIntegration's conditions are not up to date: {why}")
+            }
             ControllerEvent::Integration { quay: Ok(quay) } => write!(f, "working with {quay}"),
             ControllerEvent::Integration { quay: Err(why) } => write!(f, "nothing is changed: {why}"),
             ControllerEvent::Quay { trouble: Some(trouble) } => write!(f, "Quay cannot be worked with: {trouble}"),
@@ -143,7 +150,9 @@ impl fmt::Display for ControllerEvent {
             ControllerEvent::LeftBehind { namespace, organization, why, .. } => {
                 write!(f, "namespace {namespace} goes, organization {organization} stays: {why}")
             }
-            ControllerEvent::BuildNotPushed { namespace, build, why, .. } => write!(f, "build {build} in namespace {namespace}: {why}"),
+            ControllerEvent::BuildNotPushed { namespace, build, why, .. } => {
+                write!(f, "build {build} in namespace {namespace}: {why}")
+            }
             ControllerEvent::Imported { builds, destination, outcome: Ok(digest), .. } => {
                 write!(f, "build {} is imported into {destination}: {digest}", builds.join(", "))
             }

@@ -12,10 +12,17 @@ pub(crate) fn log(event: &ControllerEvent) {
     let message = printable(&event.to_string());
     match event {
         // One line tells of Quay, not one for each namespace.
-        ControllerEvent::Reconciled { namespace, verdict: ReconcileOutcome::Hindered(_) | ReconcileOutcome::Stopped(_), .. } => {
+        ControllerEvent::Reconciled {
+            namespace, verdict: ReconcileOutcome::Hindered(_) | ReconcileOutcome::Stopped(_), ..
+        } => {
             tracing::debug!(namespace, "{message}")
         }
-        ControllerEvent::Reconciled { namespace, verdict: ReconcileOutcome::Failed(reason) | ReconcileOutcome::Blocked(reason), changes, .. } => {
+        ControllerEvent::Reconciled {
+            namespace,
+            verdict: ReconcileOutcome::Failed(reason) | ReconcileOutcome::Blocked(reason),
+            changes,
+            ..
+        } => {
             tracing::warn!(namespace, reason, changes = changes.len(), "{message}");
         }
         ControllerEvent::Reconciled { namespace, changes, took, .. } if !changes.is_empty() => {
@@ -39,7 +46,10 @@ pub(crate) fn log(event: &ControllerEvent) {
         | ControllerEvent::Quay { trouble: Some(_) } => {
             tracing::warn!("{message}");
         }
-        ControllerEvent::Synced { .. } | ControllerEvent::Integration { quay: Ok(_) } | ControllerEvent::Quay { trouble: None } | ControllerEvent::Leading(_) => {
+        ControllerEvent::Synced { .. }
+        | ControllerEvent::Integration { quay: Ok(_) }
+        | ControllerEvent::Quay { trouble: None }
+        | ControllerEvent::Leading(_) => {
             tracing::info!("{message}");
         }
     }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::connection::{TransportFailure, CircuitBreaker, by_proxy, failure};
+use super::connection::{CircuitBreaker, TransportFailure, by_proxy, failure};
 use super::error::{ErrorKind, QuayError, is_readonly};
 use super::{Quay, bearer};
 use crate::bridge::integration::{ConnectionStage, QuayProblem};
@@ -53,9 +53,9 @@ enum Body {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RetryPolicy {
     /// Making it twice has the effect of making it once.
-    Freely,
+    Always,
     /// Only when it is certain that it was not applied.
-    IfRefused,
+    OnConnectError,
     /// Quay counts the tries.
     Never,
 }
@@ -86,7 +86,7 @@ impl Call {
             credentials,
             headers: HeaderMap::new(),
             body: None,
-            repeat: RetryPolicy::Freely,
+            repeat: RetryPolicy::Always,
             shrugs_at_401: false,
         }
     }
@@ -112,7 +112,7 @@ impl Call {
     }
 
     pub(super) fn not_repeatable(mut self) -> Self {
-        self.repeat = RetryPolicy::IfRefused;
+        self.repeat = RetryPolicy::OnConnectError;
         self
     }
 
@@ -121,7 +121,7 @@ impl Call {
         self
     }
 
-    pub(super) fn shrugging_at_401(mut self) -> Self {
+    pub(super) fn ignore_unauthorized(mut self) -> Self {
         self.shrugs_at_401 = true;
         self
     }
@@ -136,7 +136,7 @@ impl Call {
     }
 
     fn is_repeatable(&self) -> bool {
-        self.repeat == RetryPolicy::Freely
+        self.repeat == RetryPolicy::Always
     }
 
     /// Whether an answer, or the lack of one, is worth another try before the time of the call is over.
@@ -153,9 +153,9 @@ impl Call {
     /// Whether the call may be made again after a pause that an answer asks for.
     fn may_be_repeated_after(&self, answer: &QuayResponse) -> bool {
         match self.repeat {
-            RetryPolicy::Freely => true,
+            RetryPolicy::Always => true,
             // The proxy in front of Quay counts requests; the one it refuses was not applied (sample 586).
-            RetryPolicy::IfRefused => answer.status == StatusCode::TOO_MANY_REQUESTS,
+            RetryPolicy::OnConnectError => answer.status == StatusCode::TOO_MANY_REQUESTS,
             RetryPolicy::Never => false,
         }
     }
@@ -168,7 +168,7 @@ impl QuayResponse {
     }
 
     /// Whether it asks for a pause before the next request, and how long that is to be, if it says so.
-    fn asks_for_a_pause(&self) -> Option<Option<Duration>> {
+    fn is_rate_limited(&self) -> Option<Option<Duration>> {
         let asked = self.retry_after().map(Duration::from_secs);
         let asks = self.status == StatusCode::TOO_MANY_REQUESTS || (self.is_of_a_gateway() && asked.is_some());
         asks.then_some(asked)
@@ -223,7 +223,7 @@ impl Quay {
         let error = QuayError::refused(&call.what, answer.status, &answer.body);
         match error.kind {
             ErrorKind::Unauthorized if matches!(call.credentials, Credentials::Token) && !call.shrugs_at_401 => {
-                self.learn_refusal(&error);
+                self.record_rejection(&error);
             }
             ErrorKind::ReadOnly => self.learn(QuayProblem::ReadOnly),
             ErrorKind::RobotsDisallowed => self.learn(QuayProblem::RobotsDisallowed),
@@ -233,7 +233,7 @@ impl Quay {
     }
 
     /// No call with this token makes sense any more.
-    pub(super) fn learn_refusal(&self, error: &QuayError) {
+    pub(super) fn record_rejection(&self, error: &QuayError) {
         if error.kind == ErrorKind::Unauthorized {
             self.0.api.cut(QuayProblem::TokenRefused { reason: error.reason.clone() });
         }
@@ -258,7 +258,7 @@ impl Quay {
             let took = began.elapsed();
             left = left.saturating_sub(took);
             match &outcome {
-                Ok(answer) => match answer.asks_for_a_pause() {
+                Ok(answer) => match answer.is_rate_limited() {
                     Some(asked) if call.may_be_repeated_after(answer) && throttle.refused(began, asked) => continue,
                     Some(_) => {}
                     None => throttle.answered(began, took, self.0.timeout),
@@ -278,7 +278,7 @@ impl Quay {
         match outcome {
             Ok(answer) if answer.is_of_a_gateway() => {
                 let reason = format!("a proxy answered {} in Quay's place", answer.status);
-                if call.is_repeatable() && line.unanswered(&reason, began) {
+                if call.is_repeatable() && line.failure_unanswered(&reason, began) {
                     return Err(QuayError::new(&call.what, ErrorKind::Unreachable(ConnectionStage::Http), reason));
                 }
                 Ok(answer)
@@ -289,12 +289,12 @@ impl Quay {
             }
             Err(TransportFailure::Broken(reason)) => {
                 // A single try proves little: with HTTP/2 all calls under way break together.
-                let is_down = call.is_repeatable() && line.unanswered(&reason, began);
+                let is_down = call.is_repeatable() && line.failure_unanswered(&reason, began);
                 let kind = if is_down { ErrorKind::Unreachable(ConnectionStage::Http) } else { ErrorKind::Server };
                 Err(QuayError::new(&call.what, kind, reason))
             }
             Err(TransportFailure::Overdue(reason)) => {
-                let is_down = line.unanswered(&reason, began);
+                let is_down = line.failure_unanswered(&reason, began);
                 let kind = if is_down { ErrorKind::Unreachable(ConnectionStage::Http) } else { ErrorKind::Server };
                 Err(QuayError::new(&call.what, kind, reason))
             }
@@ -310,7 +310,12 @@ impl Quay {
     }
 
     /// Makes a call once.
-    async fn attempt(&self, call: &Call, authorization: Option<HeaderValue>, deadline: Instant) -> Result<QuayResponse, TransportFailure> {
+    async fn attempt(
+        &self,
+        call: &Call,
+        authorization: Option<HeaderValue>,
+        deadline: Instant,
+    ) -> Result<QuayResponse, TransportFailure> {
         let mut request = self.0.http.request(call.method.clone(), call.url.clone()).headers(call.headers.clone());
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);

@@ -192,7 +192,7 @@ fn client(witness: Arc<CapturingVerifier>, proxies: &ProxyRules, timeout: Durati
         .with_no_client_auth();
     let builder = connection::by_proxies(reqwest::Client::builder(), proxies);
     let builder = builder.tls_backend_preconfigured(config).connect_timeout(timeout * 2 / 3);
-    builder.build().map_err(|error| connection::deepest(&error))
+    builder.build().map_err(|error| connection::root_cause(&error))
 }
 
 fn timestamp(time: Time) -> Timestamp {

@@ -56,14 +56,16 @@ pub(super) fn by_proxy(url: &Url, proxies: &ProxyRules) -> String {
 /// Reads the chain of causes of an error of the HTTP client.
 pub(super) async fn failure(error: &reqwest::Error, url: &Url, proxies: &ProxyRules, deadline: Instant) -> TransportFailure {
     match failure_of_connection(error, url, proxies, deadline).await {
-        TransportFailure::Unreachable(step, reason) => TransportFailure::Unreachable(step, format!("{reason}{}", by_proxy(url, proxies))),
+        TransportFailure::Unreachable(step, reason) => {
+            TransportFailure::Unreachable(step, format!("{reason}{}", by_proxy(url, proxies)))
+        }
         failure => failure,
     }
 }
 
 async fn failure_of_connection(error: &reqwest::Error, url: &Url, proxies: &ProxyRules, deadline: Instant) -> TransportFailure {
     if !error.is_connect() {
-        return TransportFailure::Broken(format!("the connection broke before Quay answered ({})", deepest(error)));
+        return TransportFailure::Broken(format!("the connection broke before Quay answered ({})", root_cause(error)));
     }
     match causes(error).find_map(|cause| cause.downcast_ref()) {
         Some(TlsError::InvalidCertificate(why)) => {
@@ -89,7 +91,7 @@ async fn failure_of_connection(error: &reqwest::Error, url: &Url, proxies: &Prox
     } else {
         ConnectionStage::Connect
     };
-    TransportFailure::Unreachable(step, deepest(error))
+    TransportFailure::Unreachable(step, root_cause(error))
 }
 
 /// Where a connection hangs that was not there in time: at TLS if another one opens, else before.
@@ -102,7 +104,7 @@ async fn locate(url: &Url, deadline: Instant) -> ConnectionStage {
 }
 
 /// The text of the deepest cause, which names the reason; the others name layers.
-pub(super) fn deepest(error: &(dyn Error + 'static)) -> String {
+pub(super) fn root_cause(error: &(dyn Error + 'static)) -> String {
     let text = causes(error).last().map(ToString::to_string).unwrap_or_default();
     // `Connection refused (os error 111)`: the number helps nobody.
     text.split(" (os error").next().unwrap_or_default().to_owned()
@@ -185,7 +187,7 @@ impl CircuitBreaker {
 
     /// A call whose last try began then got no answer, although there was a connection. Returns whether that makes one too
     /// many.
-    pub(super) fn unanswered(&self, reason: &str, began: Instant) -> bool {
+    pub(super) fn failure_unanswered(&self, reason: &str, began: Instant) -> bool {
         let is_one_too_many = {
             let mut silence = self.silence();
             if silence.counted.is_none_or(|counted| began >= counted) {
@@ -215,24 +217,24 @@ mod tests {
     #[test]
     fn silence_is_borne_only_from_those_who_have_answered_before() {
         let stranger = CircuitBreaker::default();
-        assert!(stranger.unanswered("closed", Instant::now()));
+        assert!(stranger.failure_unanswered("closed", Instant::now()));
         assert_eq!(stranger.down(), Some(&QuayProblem::Unreachable { step: ConnectionStage::Http, reason: "closed".into() }));
 
         let known = CircuitBreaker::default();
         known.answered();
         assert!(known.has_answered() && !stranger.has_answered());
-        assert_eq!([(); 3].map(|()| known.unanswered("closed", Instant::now())), [false, false, true]);
+        assert_eq!([(); 3].map(|()| known.failure_unanswered("closed", Instant::now())), [false, false, true]);
         let known = CircuitBreaker::default();
         for _ in 0..10 {
             known.answered();
-            assert!(!known.unanswered("closed", Instant::now()));
+            assert!(!known.failure_unanswered("closed", Instant::now()));
         }
         assert_eq!(known.down(), None);
         known.answered();
         let began = Instant::now();
         for _ in 0..20 {
-            assert!(!known.unanswered("closed", began), "those under way together count once");
+            assert!(!known.failure_unanswered("closed", began), "those under way together count once");
         }
-        assert_eq!([(); 2].map(|()| known.unanswered("closed", Instant::now())), [false, true]);
+        assert_eq!([(); 2].map(|()| known.failure_unanswered("closed", Instant::now())), [false, true]);
     }
 }

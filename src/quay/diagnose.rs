@@ -81,7 +81,7 @@ impl Quay {
 
     /// The token's user. A 401 may also be the answer to a good token (sample 111), so nothing is learnt from it.
     pub(super) async fn whoami(&self) -> Result<wire::User, QuayError> {
-        self.fetch(&self.api(Method::GET, &["user", ""], "read the token's user".into()).shrugging_at_401()).await
+        self.fetch(&self.api(Method::GET, &["user", ""], "read the token's user".into()).ignore_unauthorized()).await
     }
 
     /// Asks for what needs a token, but no scope to be told so: 401 is for a bad token, 403 for a good one.

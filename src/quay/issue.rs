@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
 use super::Quay;
-use super::call::{QuayResponse, Call, Credentials};
+use super::call::{Call, Credentials, QuayResponse};
 use super::error::{ErrorKind, QuayError};
 use super::scope::Scope;
 use super::sign_in::{Session, of_session, throttled};
@@ -181,7 +181,7 @@ impl Session {
                 reason: format!("there is no application {client_id} in organization {}", wanted.organization),
                 ..error
             }),
-            Err(error) if error.kind.is_uncertain() => Err(with_doubt(error)),
+            Err(error) if error.kind.is_uncertain() => Err(mark_uncertain(error)),
             Err(error) => Err(error),
         }
     }
@@ -218,7 +218,13 @@ impl Quay {
     }
 
     /// Fills in the form by which a person lets an application act for them (sample 048).
-    async fn authorize(&self, call: Call, visit: &WebSession, client_id: &str, scopes: &[Scope]) -> Result<SecretString, QuayError> {
+    async fn authorize(
+        &self,
+        call: Call,
+        visit: &WebSession,
+        client_id: &str,
+        scopes: &[Scope],
+    ) -> Result<SecretString, QuayError> {
         let redirect = self.local_oauth_handler().await;
         let fields = vec![
             ("response_type", "token".to_owned()),
@@ -227,9 +233,9 @@ impl Quay {
             ("scope", Scope::list(scopes)),
             ("_csrf_token", visit.csrf()),
         ];
-        let call = visit.equip(call).form(fields).never_repeated();
+        let call = visit.attach_csrf(call).form(fields).never_repeated();
         let answer = self.exchange(&call, &self.0.api).await.map_err(|error| match error.kind.is_uncertain() {
-            true => with_doubt(error),
+            true => mark_uncertain(error),
             false => error,
         })?;
         throttled(call.what(), &answer).map_or_else(|| read_authorization(call.what(), &answer, &redirect, client_id), Err)
@@ -247,7 +253,7 @@ fn is_of_a_quay_without(error: &QuayError) -> bool {
     error.kind != ErrorKind::NotFound && matches!(error.status, Some(308 | 404 | 405 | 500))
 }
 
-fn with_doubt(error: QuayError) -> QuayError {
+fn mark_uncertain(error: QuayError) -> QuayError {
     QuayError { reason: format!("{}; the application in Quay's pages shows whether there is a token", error.reason), ..error }
 }
 

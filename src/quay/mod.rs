@@ -46,7 +46,7 @@ use tokio::sync::OnceCell;
 
 use crate::bridge::integration::QuayProblem;
 use crate::bridge::names::QuayUrl;
-use crate::observe::{ObserverSlot, Observer};
+use crate::observe::{Observer, ObserverSlot};
 use crate::proxy::ProxyRules;
 use crate::tls::{self, Trust};
 use connection::CircuitBreaker;
@@ -56,7 +56,7 @@ use throttle::Throttle;
 
 pub use certificates::{Certificate, certificates_only, describe_pem, left_out_warning, presented_chain};
 pub use error::{ErrorKind, OptionsError, QuayError};
-pub use inspect::{ServerInfo, Features, Inspection};
+pub use inspect::{Features, Inspection, ServerInfo};
 pub use issue::{IssuedToken, TokenRequest};
 pub use read::ReadStrategy;
 pub use scope::Scope;
@@ -107,7 +107,7 @@ struct Shared {
     /// What was learnt beside what the lines know.
     troubles: Mutex<Vec<QuayProblem>>,
     /// Robot accounts that were there when we came to create them: somebody else is at the same work.
-    outrun: Mutex<BTreeSet<String>>,
+    retry_after_race: Mutex<BTreeSet<String>>,
     /// Organizations that this client created and that have no robot account yet.
     created: Mutex<BTreeSet<String>>,
     config: Arc<OnceCell<wire::Config>>,
@@ -139,7 +139,7 @@ impl Quay {
             .connect_timeout(CONNECT_TIMEOUT.min(options.timeout * 2 / 3))
             .tls_backend_preconfigured(tls)
             .build()
-            .map_err(|error| OptionsError::Client(connection::deepest(&error)))?;
+            .map_err(|error| OptionsError::Client(connection::root_cause(&error)))?;
         Ok(Self(Arc::new(Shared {
             http,
             proxies,
@@ -151,7 +151,7 @@ impl Quay {
             api: CircuitBreaker::default(),
             registry: CircuitBreaker::default(),
             troubles: Mutex::default(),
-            outrun: Mutex::default(),
+            retry_after_race: Mutex::default(),
             created: Mutex::default(),
             config: Arc::default(),
             diagnosis: OnceCell::new(),
@@ -169,11 +169,11 @@ impl Quay {
         if let Some(token) = &token {
             bearer(token).ok_or(OptionsError::Token)?;
         }
-        Ok(self.anew(token, self.0.troubles_of_quay(), Arc::clone(&self.0.config)))
+        Ok(self.anew(token, self.0.server_problems(), Arc::clone(&self.0.config)))
     }
 
     /// The same Quay, asked with the same token; what was learnt is forgotten.
-    pub fn afresh(&self) -> Self {
+    pub fn with_reset_breaker(&self) -> Self {
         self.anew(self.0.token.clone(), vec![], Arc::default())
     }
 
@@ -189,7 +189,7 @@ impl Quay {
             api: CircuitBreaker::default(),
             registry: CircuitBreaker::default(),
             troubles: Mutex::new(troubles),
-            outrun: Mutex::default(),
+            retry_after_race: Mutex::default(),
             created: Mutex::default(),
             config,
             diagnosis: OnceCell::new(),
@@ -230,9 +230,13 @@ impl Quay {
 
 impl Shared {
     /// What was learnt that holds whoever asks.
-    fn troubles_of_quay(&self) -> Vec<QuayProblem> {
+    fn server_problems(&self) -> Vec<QuayProblem> {
         let learnt = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        learnt.iter().filter(|trouble| matches!(trouble, QuayProblem::ReadOnly | QuayProblem::RobotsDisallowed)).cloned().collect()
+        learnt
+            .iter()
+            .filter(|trouble| matches!(trouble, QuayProblem::ReadOnly | QuayProblem::RobotsDisallowed))
+            .cloned()
+            .collect()
     }
 }
 

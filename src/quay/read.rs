@@ -11,9 +11,9 @@ use super::Quay;
 use super::call::Call;
 use super::error::{ErrorKind, QuayError};
 use super::wire;
-use crate::bridge::mark::{OwnershipMark, OWNER_TEAMS, Owner};
+use crate::bridge::mark::{OWNER_TEAMS, Owner, OwnershipMark};
 use crate::bridge::ownership::Claim;
-use crate::bridge::snapshot::{DefaultPermission, Organization, Quota, Observed, Robot, ReadError, ReadErrorKind};
+use crate::bridge::snapshot::{DefaultPermission, Observed, Organization, Quota, ReadError, ReadErrorKind, Robot};
 
 /// How an organization is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +22,9 @@ pub enum ReadStrategy {
     Full,
     /// Robot accounts and default permissions at once, repositories only if the robot accounts' lists do not show every
     /// wanted one: fewest calls. For many namespaces.
-    Lean,
+    Minimal,
     /// The organization itself, the rest only if it exists: fewest calls where it may not.
-    New,
+    AssumeNew,
     /// Robot accounts and the organization itself, and nothing else: whose it is. For deletions.
     Owner,
 }
@@ -123,11 +123,11 @@ impl Quay {
                 let (robots, prototypes, repositories) = join!(robots, self.prototypes(name), self.repositories(name));
                 OrganizationLookup { robots, view: None, prototypes: Some(prototypes), repositories: Some(repositories) }
             }
-            ReadStrategy::Lean => {
+            ReadStrategy::Minimal => {
                 let (robots, prototypes) = join!(robots, self.prototypes(name));
                 OrganizationLookup { robots, view: None, prototypes: Some(prototypes), repositories: None }
             }
-            ReadStrategy::New | ReadStrategy::Owner => {
+            ReadStrategy::AssumeNew | ReadStrategy::Owner => {
                 let view = self.view(name).await;
                 let robots = if matches!(view, Ok(Some(_))) { robots.await } else { Ok(vec![]) };
                 OrganizationLookup { robots, view: Some(view), prototypes: None, repositories: None }
@@ -183,7 +183,7 @@ impl Quay {
         let matter: Vec<&Robot> = robots.iter().flatten().filter(|robot| needed.contains(&robot.name)).collect();
         let mut marks = robots.iter().flatten().filter_map(|robot| robot.mark.as_ref()).peekable();
         let is_unmarked = marks.peek().is_none();
-        let is_marked_by_others = marks.any(|mark| mark.owner(&claim.mark) != Owner::Ours);
+        let is_marked_by_others = marks.any(|mark| mark.owner(&claim.mark) != Owner::Current);
         let is_unproven = is_unmarked && robots.as_ref().is_ok_and(|robots| !claim.is_linked(robots));
         let view = match view {
             // Only this call shows who adopted it, and who owns it. Version 0 has nothing in the list that tells of it.
@@ -425,7 +425,9 @@ impl OrganizationLookup {
         match (&self.robots, &self.prototypes) {
             // With FEATURE_SUPERUSERS_FULL_ACCESS a missing organization has an empty list of robot accounts, but no
             // default permissions (samples 520, 524).
-            (Ok(robots), Some(Err(error))) if robots.is_empty() && error.kind == ErrorKind::NotFound => OwnershipEvidence::Missing,
+            (Ok(robots), Some(Err(error))) if robots.is_empty() && error.kind == ErrorKind::NotFound => {
+                OwnershipEvidence::Missing
+            }
             // That list is for administrators only.
             (_, Some(Ok(_))) => OwnershipEvidence::Administered,
             _ => OwnershipEvidence::Nothing,

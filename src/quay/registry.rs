@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::{Url, form_urlencoded};
 
 use super::Quay;
-use super::call::{QuayResponse, Call, Credentials};
+use super::call::{Call, Credentials, QuayResponse};
 use super::error::{ErrorKind, QuayError, message};
 use super::wire;
 use crate::bridge::snapshot::{Grant, Login, ProbeOutcome};

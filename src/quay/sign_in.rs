@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Quay;
-use super::call::{QuayResponse, Call, Credentials};
+use super::call::{Call, Credentials, QuayResponse};
 use super::error::{ErrorKind, QuayError, message};
 use super::visit::WebSession;
 use super::wire;
@@ -29,7 +29,7 @@ impl Quay {
     pub async fn sign_in(&self, user: &str, password: &SecretString) -> Result<Session, QuayError> {
         let mut visit = self.visit().await?;
         let call = self.anonymous(Method::POST, &["signin"], format!("sign in to Quay as {user}"));
-        let call = visit.equip(call).body(json!({"username": user, "password": password.expose_secret()})).never_repeated();
+        let call = visit.attach_csrf(call).body(json!({"username": user, "password": password.expose_secret()})).never_repeated();
         let answer = self.exchange(&call, &self.0.api).await?;
         if !answer.status.is_success() {
             return Err(sign_in_refused(call.what(), user, &answer));
@@ -109,7 +109,7 @@ impl Session {
 
     /// Makes a call within the session that answers with JSON.
     pub(super) async fn fetch<T: DeserializeOwned>(&mut self, call: Call) -> Result<T, QuayError> {
-        let call = self.visit.equip(call);
+        let call = self.visit.attach_csrf(call);
         let answer = self.quay.exchange(&call, &self.quay.0.api).await?;
         // A refusal too may come with a new cookie and CSRF token, and makes the old ones void.
         self.visit.absorb(&answer);

@@ -21,11 +21,11 @@ use sandbox::traffic::{Fault, Traffic};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::runtime::Runtime;
 
-use super::{ReadStrategy, Options, Quay};
+use super::{Options, Quay, ReadStrategy};
 use crate::bridge::mark::{ClusterIdentity, OwnershipMark};
 use crate::bridge::names::QuayUrl;
 use crate::bridge::ownership::Claim;
-use crate::bridge::snapshot::{Organization, Observed, Robot};
+use crate::bridge::snapshot::{Observed, Organization, Robot};
 
 /// The organization of the tests, its robot accounts and its repositories.
 const ORGANIZATION: &str = "prod_app";

@@ -46,7 +46,7 @@ impl Quay {
             (Ok(user), _) => Some(user),
             (Err(error), Some(all)) if error.kind == ErrorKind::Unauthorized && is_of_a_good_token(all) => None,
             (Err(error), _) => {
-                self.learn_refusal(&error);
+                self.record_rejection(&error);
                 return Err(error);
             }
         };

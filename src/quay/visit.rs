@@ -7,7 +7,7 @@ use reqwest::header::{COOKIE, HeaderName, HeaderValue, SET_COOKIE};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Quay;
-use super::call::{QuayResponse, Call, Credentials};
+use super::call::{Call, Credentials, QuayResponse};
 use super::error::{ErrorKind, QuayError};
 use super::wire;
 
@@ -28,7 +28,7 @@ impl WebSession {
     }
 
     /// Makes a call part of the visit.
-    pub(super) fn equip(&self, call: Call) -> Call {
+    pub(super) fn attach_csrf(&self, call: Call) -> Call {
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={}", value.expose_secret())).collect();
         let headers = [(COOKIE, secret_header(&cookies.join("; "))), (CSRF_TOKEN, secret_header(self.csrf.expose_secret()))];
         headers.into_iter().fold(call, |call, (name, value)| match value {

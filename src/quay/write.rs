@@ -10,11 +10,11 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::error::{ErrorKind, QuayError};
-use super::{ReadStrategy, Quay, wire};
+use super::{Quay, ReadStrategy, wire};
 use crate::bridge::Role;
-use crate::bridge::mark::{OwnershipMark, OWNER_TEAMS};
+use crate::bridge::mark::{OWNER_TEAMS, OwnershipMark};
 use crate::bridge::ownership::{Claim, OwnershipState};
-use crate::bridge::snapshot::{Organization, Observed};
+use crate::bridge::snapshot::{Observed, Organization};
 
 /// How long a default permission that may be under way is waited for: somebody else's who came first, or our own whose
 /// answer was lost.
@@ -57,8 +57,9 @@ impl Quay {
     /// accounts, which say whose it is, come first, so a look that found none of them is followed by one that does.
     async fn rival(&self, name: &str, claim: &Claim) -> Result<Option<Organization>, QuayError> {
         let repositories = BTreeSet::new();
-        let look = || self.organization(name, &repositories, &[], ReadStrategy::New, claim);
-        let read = |found: Observed<_>| found.map_err(|unread| QuayError::new(&unread.call, ErrorKind::Unexpected, unread.reason));
+        let look = || self.organization(name, &repositories, &[], ReadStrategy::AssumeNew, claim);
+        let read =
+            |found: Observed<_>| found.map_err(|unread| QuayError::new(&unread.call, ErrorKind::Unexpected, unread.reason));
         let found = read(look().await)?;
         let is_unproven = |found: &Organization| claim.standing(found) == OwnershipState::Unproven;
         if found.as_ref().is_some_and(is_unproven) { read(look().await) } else { Ok(found) }
@@ -141,7 +142,7 @@ impl Quay {
             }
             Err(error) if error.kind == ErrorKind::Exists => {
                 self.created().remove(organization);
-                self.outrun().insert(format!("{organization}+{robot}"));
+                self.retry_after_race().insert(format!("{organization}+{robot}"));
                 self.robot_token(organization, robot).await
             }
             Err(error) if error.kind == ErrorKind::RobotsDisallowed => Err(self.withdraw_organization(organization, error).await),
@@ -166,8 +167,8 @@ impl Quay {
         self.0.created.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn outrun(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.0.outrun.lock().unwrap_or_else(PoisonError::into_inner)
+    fn retry_after_race(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.retry_after_race.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The current token of a robot account.
@@ -202,7 +203,7 @@ impl Quay {
     pub async fn delete_robot(&self, organization: &str, robot: &str) -> Result<(), QuayError> {
         let path = ["organization", organization, "robots", robot];
         let call = self.api(Method::DELETE, &path, format!("delete robot account {organization}+{robot}"));
-        gone_is_good(self.perform(&call).await)
+        ignore_not_found(self.perform(&call).await)
     }
 
     /// Gives a robot account a role on repositories created later. Each such call makes another default permission
@@ -218,7 +219,7 @@ impl Quay {
             let call = self.api(Method::POST, &["organization", organization, "prototypes"], what).not_repeatable();
             call.body(json!({"role": role.as_str(), "delegate": delegate}))
         };
-        let was_outrun = self.outrun().contains(&format!("{organization}+{robot}"));
+        let was_outrun = self.retry_after_race().contains(&format!("{organization}+{robot}"));
         if was_outrun && self.default_permission_comes(organization, robot, role).await? {
             return Ok(());
         }
@@ -265,7 +266,7 @@ impl Quay {
     pub async fn delete_default_permission(&self, organization: &str, id: &str) -> Result<(), QuayError> {
         let what = format!("delete a default permission of organization {organization}");
         let call = self.api(Method::DELETE, &["organization", organization, "prototypes", id], what);
-        gone_is_good(self.perform(&call).await)
+        ignore_not_found(self.perform(&call).await)
     }
 
     /// Creates a private repository; the default permissions of this moment apply to it. One that is there already is
@@ -306,7 +307,7 @@ impl Quay {
 }
 
 /// What is to be gone and is gone is fine.
-fn gone_is_good(outcome: Result<(), QuayError>) -> Result<(), QuayError> {
+fn ignore_not_found(outcome: Result<(), QuayError>) -> Result<(), QuayError> {
     match outcome {
         Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
         outcome => outcome,

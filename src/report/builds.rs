@@ -8,7 +8,7 @@ use crate::bridge::Role;
 use crate::bridge::builds::{BUILDER, Destination, PushTarget, Strategy, lacks_secret, refusal};
 use crate::bridge::checks::Assessed;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::imports::has_come;
+use crate::bridge::imports::is_imported;
 use crate::bridge::snapshot::{Build, BuildConfig, BuildWebhookOwner, ShipwrightBuild};
 use crate::ui::{printable, printable_line};
 
@@ -212,7 +212,7 @@ fn imported(subject: &Assessed, build: &Build) -> Option<bool> {
     }
     let streams = subject.snapshot.image_streams.as_ref().ok()?;
     let stream = streams.iter().find(|stream| stream.name == destination.stream);
-    has_come(stream.and_then(|stream| stream.tag(&destination.tag)), build, &destination.image(subject.integration))
+    is_imported(stream.and_then(|stream| stream.tag(&destination.tag)), build, &destination.image(subject.integration))
 }
 
 impl ShipwrightReport {

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::bridge::change::{Change, Verb};
-use crate::bridge::finding::{Finding, Severity, ObjectRef};
+use crate::bridge::finding::{Finding, ObjectRef, Severity};
 use crate::ui::{printable, printable_line};
 
 use super::status::{Endpoints, SettingReport};
 use super::style::Style;
-use super::{API_VERSION, Format, Invocation, address_hint, human, machine, make_printable, of_level, short, verdict};
+use super::{API_VERSION, Format, Invocation, address_hint, human, machine, make_printable, short, verdict, with_severity};
 
 /// The changes of a command, planned or done.
 #[derive(Clone, Debug, Serialize)]
@@ -146,7 +146,7 @@ impl ChangeReport {
         let mut report = Self {
             api_version: API_VERSION,
             kind: "ChangeReport",
-            ok: changes.iter().all(went_well) && of_level(&findings, Severity::Error) == 0,
+            ok: changes.iter().all(went_well) && with_severity(&findings, Severity::Error) == 0,
             command,
             dry_run,
             time: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),

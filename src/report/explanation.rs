@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::bridge::finding::{Code, Severity};
 
-use super::style::{TextPage, Style, paint, plain};
+use super::style::{Style, TextPage, paint, plain};
 use super::{Format, client, machine};
 
 /// What a finding code means.

@@ -8,9 +8,9 @@ use crate::bridge::Role;
 use crate::bridge::change::{Change, ServiceAccountEdit};
 use crate::bridge::checks::Check;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::integration::{Overrides, IntegrationSnapshot, QuayIntegration, SecretKey};
+use crate::bridge::integration::{IntegrationSnapshot, Overrides, QuayIntegration, SecretKey};
 
-use super::{ChangeReport, ChangeEntry, Endpoints, IntegrationReport, Invocation, NamespaceReport, StatusReport, Style};
+use super::{ChangeEntry, ChangeReport, Endpoints, IntegrationReport, Invocation, NamespaceReport, StatusReport, Style};
 
 pub(super) const PROGRAM: &str = "oc quay";
 

@@ -3,7 +3,7 @@
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
 
-use super::style::{TextPage, Style};
+use super::style::{Style, TextPage};
 use super::{API_VERSION, Format, client, count, machine};
 use crate::bridge::shell::quoted;
 use crate::ui::printable_line;

@@ -23,12 +23,12 @@ mod verdict;
 mod version;
 
 pub use builds::{BuildConfigReport, BuildReport, BuildsReport, PushedBy, ShipwrightReport};
-pub use change::{ChangeReport, ChangeEntry, ChangeState};
+pub use change::{ChangeEntry, ChangeReport, ChangeState};
 pub use explanation::explanation;
 pub use images::{ImageReport, ImagesReport};
 pub use invocation::Invocation;
 pub use manifests::{list, manifests, stream};
-pub use setup::{NoteReport, NamespacePreview, SetupReport, StepReport, StepState};
+pub use setup::{NamespacePreview, NoteReport, SetupReport, StepReport, StepState};
 pub use status::{CheckReport, Endpoints, IntegrationReport, NamespaceReport, SettingReport, StatusReport, Summary};
 pub use style::Style;
 pub use version::VersionReport;
@@ -76,7 +76,7 @@ fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-fn of_level(findings: &[Finding], level: Severity) -> usize {
+fn with_severity(findings: &[Finding], level: Severity) -> usize {
     findings.iter().filter(|finding| finding.level == level).count()
 }
 

@@ -8,7 +8,7 @@ use super::builds::BuildsReport;
 use super::change::{ChangeReport, ChangeState};
 use super::setup::{SetupReport, StepState};
 use super::status::StatusReport;
-use super::style::{TextPage, Style, paint};
+use super::style::{Style, TextPage, paint};
 
 pub(super) fn status(report: &StatusReport, style: &Style) -> String {
     let mut page = TextPage::new(style);

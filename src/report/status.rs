@@ -12,7 +12,7 @@ use crate::bridge::names::QuayUrl;
 use crate::ui::{printable, printable_line};
 
 use super::style::Style;
-use super::{API_VERSION, Format, Invocation, address_hint, html, human, machine, make_printable, of_level, short, verdict};
+use super::{API_VERSION, Format, Invocation, address_hint, html, human, machine, make_printable, short, verdict, with_severity};
 
 /// The state of the integration and of the namespaces that were asked for.
 #[derive(Clone, Debug, Serialize)]
@@ -184,7 +184,7 @@ impl StatusReport {
         let mut report = Self {
             api_version: API_VERSION,
             kind: "StatusReport",
-            ok: of_level(&findings, Severity::Error) == 0,
+            ok: with_severity(&findings, Severity::Error) == 0,
             summary: Summary::of(&namespaces, &findings),
             integration,
             namespaces,
@@ -258,10 +258,10 @@ impl Summary {
             linked,
             out_of_scope: namespaces.len() - linked,
             ok: namespaces.iter().filter(|namespace| namespace.linked && !namespace.has_problems()).count(),
-            info: of_level(findings, Severity::Info),
-            warning: of_level(findings, Severity::Warning),
-            error: of_level(findings, Severity::Error),
-            unknown: of_level(findings, Severity::Unknown),
+            info: with_severity(findings, Severity::Info),
+            warning: with_severity(findings, Severity::Warning),
+            error: with_severity(findings, Severity::Error),
+            unknown: with_severity(findings, Severity::Unknown),
         }
     }
 }

@@ -179,7 +179,8 @@ mod tests {
     fn glyphs_are_as_wide_as_each_other_and_the_fallback_is_ascii() {
         for ascii in [false, true] {
             let style = Style { width: None, ascii };
-            let marks = [Severity::Ok, Severity::Info, Severity::Unknown, Severity::Warning, Severity::Error].map(|level| style.glyph(level));
+            let marks = [Severity::Ok, Severity::Info, Severity::Unknown, Severity::Warning, Severity::Error]
+                .map(|level| style.glyph(level));
             let shown = marks.map(|mark| anstream::adapter::strip_str(&mark).to_string());
             for mark in &shown {
                 assert_eq!(columns(mark), style.mark_width());

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::fixtures::{plain, style};
 use super::{
-    BuildConfigReport, BuildsReport, ChangeReport, ChangeEntry, Endpoints, Format, ImageReport, ImagesReport,
-    IntegrationReport, NamespaceReport, StatusReport,
+    BuildConfigReport, BuildsReport, ChangeEntry, ChangeReport, Endpoints, Format, ImageReport, ImagesReport, IntegrationReport,
+    NamespaceReport, StatusReport,
 };
 use crate::bridge::builds::Destination;
 use crate::bridge::checks::{self, Assessed};

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::bridge::checks::Check;
-use crate::bridge::finding::{Code, Finding, Severity, ObjectRef};
+use crate::bridge::finding::{Code, Finding, ObjectRef, Severity};
 
 use super::fixtures::*;
 use super::*;

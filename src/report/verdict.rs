@@ -6,7 +6,7 @@ use crate::bridge::finding::{Administrator, Code, Finding, Severity};
 
 use super::change::{ChangeReport, ChangeState};
 use super::status::{NamespaceReport, StatusReport};
-use super::{Invocation, count, of_level, problems};
+use super::{Invocation, count, problems, with_severity};
 
 /// What stands between the answer and the next command.
 pub(super) const HINT_PREFIX: &str = ". Run: ";
@@ -21,7 +21,7 @@ type NextCommand = (String, Option<Administrator>);
 pub(super) fn status(report: &StatusReport, invocation: &Invocation, selection: &str) -> (String, Option<String>) {
     let next = next_command(report, invocation, selection);
     let (answer, next) = match report.namespaces.as_slice() {
-        _ if of_level(report.integration_findings(), Severity::Error) > 0 => (integration(report), next),
+        _ if with_severity(report.integration_findings(), Severity::Error) > 0 => (integration(report), next),
         _ if report.is_unreadable() => (unreadable(report), report.findings.iter().find_map(hint)),
         [] => ("No namespaces were found".to_owned(), None),
         [one] => single(report, one, next),
@@ -44,7 +44,7 @@ fn unreadable(report: &StatusReport) -> String {
 }
 
 fn integration(report: &StatusReport) -> String {
-    let errors = of_level(report.integration_findings(), Severity::Error);
+    let errors = with_severity(report.integration_findings(), Severity::Error);
     format!("The integration has {}", count(errors, "error"))
 }
 
@@ -89,8 +89,8 @@ fn pods_in(namespaces: &str, report: &StatusReport) -> String {
 
 fn several(report: &StatusReport, next: Option<NextCommand>) -> (String, Option<NextCommand>) {
     let total = report.namespaces.len();
-    let of_level = |level| report.namespaces.iter().filter(|namespace| namespace.level == level).count();
-    let (errors, unknown) = (of_level(Severity::Error), of_level(Severity::Unknown));
+    let with_severity = |level| report.namespaces.iter().filter(|namespace| namespace.level == level).count();
+    let (errors, unknown) = (with_severity(Severity::Error), with_severity(Severity::Unknown));
     let linked = report.summary.linked;
     if errors > 0 {
         let have = if errors == 1 { "has" } else { "have" };
@@ -142,7 +142,7 @@ fn next_command(report: &StatusReport, invocation: &Invocation, selection: &str)
         let is_repair = finding.hint.is_some() && finding.hint == repair;
         finding.level >= Severity::Warning && is_repair && !blocked.contains(&finding.namespace)
     };
-    let integration_works = of_level(report.integration_findings(), Severity::Error) == 0;
+    let integration_works = with_severity(report.integration_findings(), Severity::Error) == 0;
     if integration_works && report.findings.iter().any(repairable) {
         return Some((format!("{invocation} repair {selection}"), ask));
     }
@@ -178,7 +178,8 @@ pub(super) fn change(report: &ChangeReport) -> String {
         }
         _ => format!("{}: {changes}", done(report)),
     };
-    let remaining = problems(of_level(&report.findings, Severity::Error), 0, of_level(&report.findings, Severity::Unknown));
+    let remaining =
+        problems(with_severity(&report.findings, Severity::Error), 0, with_severity(&report.findings, Severity::Unknown));
     match remaining.as_str() {
         "" => outcome,
         "1 error" | "1 unknown" => format!("{outcome}. {remaining} remains"),
@@ -211,7 +212,7 @@ mod tests {
     use crate::bridge::checks::Check;
     use crate::bridge::finding::{Code, Finding, ObjectRef};
     use crate::report::fixtures::*;
-    use crate::report::{ChangeReport, ChangeEntry, Endpoints, IntegrationReport, NamespaceReport, StatusReport};
+    use crate::report::{ChangeEntry, ChangeReport, Endpoints, IntegrationReport, NamespaceReport, StatusReport};
 
     #[test]
     fn one_namespace() {

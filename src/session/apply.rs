@@ -53,7 +53,12 @@ pub(crate) struct ApplyInput<'a> {
 impl App {
     /// Makes the changes; independent ones at the same time, as many as requests may be under way. Says what became of each, in the order of the plan. `each`
     /// is told as soon as a change was made, or was not, which has no effect.
-    pub(crate) async fn apply(&self, target: &QuayConnection, work: &ApplyInput<'_>, each: impl Fn(&Change, Option<Effect>)) -> Vec<Outcome> {
+    pub(crate) async fn apply(
+        &self,
+        target: &QuayConnection,
+        work: &ApplyInput<'_>,
+        each: impl Fn(&Change, Option<Effect>),
+    ) -> Vec<Outcome> {
         let tokens = &TokenCache::of(work.snapshot);
         let mut schedule = Schedule::new(work.changes);
         let mut outcomes = vec![Outcome::Skipped; work.changes.len()];
@@ -83,14 +88,20 @@ impl App {
         }
     }
 
-    async fn make(&self, target: &QuayConnection, work: &ApplyInput<'_>, tokens: &TokenCache, change: &Change) -> anyhow::Result<Effect> {
+    async fn make(
+        &self,
+        target: &QuayConnection,
+        work: &ApplyInput<'_>,
+        tokens: &TokenCache,
+        change: &Change,
+    ) -> anyhow::Result<Effect> {
         use Change::*;
         let (cluster, quay) = (&self.cluster, &target.quay);
         match change {
             EditScope(edit) => drop(cluster.edit_scope(edit).await?),
-            MarkNamespace { namespace, linked } => cluster.mark_namespace(namespace, *linked).await?,
-            ReleaseNamespace { namespace, .. } => cluster.release_namespace(namespace).await?,
-            GuardNamespace { namespace, guarded, .. } => cluster.guard_namespace(namespace, *guarded).await?,
+            AnnotateNamespace { namespace, linked } => cluster.mark_namespace(namespace, *linked).await?,
+            RemoveOperatorFinalizer { namespace, .. } => cluster.release_namespace(namespace).await?,
+            SetFinalizer { namespace, guarded, .. } => cluster.guard_namespace(namespace, *guarded).await?,
             TakeOwnership { organization } => quay.take_ownership(organization).await?,
             Adopt { organization, mark, robots, .. } => quay.adopt(organization, mark, robots).await?,
             CreateOrganization { organization } => {
@@ -110,7 +121,7 @@ impl App {
             ChangeDefaultPermission { organization, id, to, .. } => quay.change_default_permission(organization, id, *to).await?,
             DeleteDefaultPermission { organization, id, .. } => quay.delete_default_permission(organization, id).await?,
             CreateRepository { organization, repository } => quay.create_repository(organization, repository).await?,
-            GrantRepository { organization, repository, robot, role } => {
+            SetRepositoryPermission { organization, repository, robot, role } => {
                 quay.grant(organization, repository, robot, *role).await?;
             }
             CreateSecret { secret, robot, .. } => return self.create_secret(target, work, tokens, [secret, robot]).await,

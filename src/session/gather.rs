@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::OptionFuture;
 use jiff::Timestamp;
 
-use super::{App, QuayConnection as QuayTarget, side_by_side};
+use super::{App, QuayConnection as QuayTarget, join_concurrently};
 use crate::bridge::Role;
-use crate::bridge::checks::{self, Check, Assessed};
+use crate::bridge::checks::{self, Assessed, Check};
 use crate::bridge::desired::Desired;
 use crate::bridge::finding::Severity;
 use crate::bridge::imports;
@@ -16,7 +16,8 @@ use crate::bridge::ownership::Claim;
 use crate::bridge::scope::{Scope, is_there};
 use crate::bridge::shell::quoted;
 use crate::bridge::snapshot::{
-    BuildWebhook, Namespace, NamespaceSnapshot, Probe, Observed, BuildWebhookOwners, DryRunBuild, ReadError, ReadErrorKind, WaitingPod,
+    BuildWebhook, BuildWebhookOwners, DryRunBuild, Namespace, NamespaceSnapshot, Observed, Probe, ReadError, ReadErrorKind,
+    WaitingPod,
 };
 use crate::cli;
 use crate::cluster::{BuildsMode, Cluster, NamespaceResources, SecretsMode, not_wanted};
@@ -88,8 +89,10 @@ pub(crate) async fn parts(
 ) -> Result<Vec<NamespaceResources>, Error> {
     let parts = parts_left(cluster, which, secrets, builds, parallel).await?;
     match which {
-        NamespaceSelector::Selected(selector) if parts.is_empty() => Err(Error::new(format!("no namespace has the labels {selector}"))
-            .hint(format!("check them: oc get namespaces -l {} --show-labels", quoted(selector)))),
+        NamespaceSelector::Selected(selector) if parts.is_empty() => {
+            Err(Error::new(format!("no namespace has the labels {selector}"))
+                .hint(format!("check them: oc get namespaces -l {} --show-labels", quoted(selector))))
+        }
         _ => Ok(parts),
     }
 }
@@ -108,7 +111,7 @@ pub(crate) async fn parts_left(
     let (selector, all) = match which {
         NamespaceSelector::Named(names) => {
             let read = |name| cluster.namespace_parts(name, None, secrets, builds);
-            return Ok(side_by_side(names.iter().map(|name| read(name)), parallel).await);
+            return Ok(join_concurrently(names.iter().map(|name| read(name)), parallel).await);
         }
         NamespaceSelector::Selected(selector) => (Some(selector.as_str()), None),
         NamespaceSelector::All => (None, Some(cluster.all_parts(builds))),
@@ -125,7 +128,7 @@ pub(crate) async fn parts_left(
     let namespaces = namespaces.map_err(|unread| Error::new(unread.to_string()))?;
     let read =
         |(name, namespace): (String, _)| async move { cluster.namespace_parts(&name, Some(namespace), secrets, builds).await };
-    Ok(side_by_side(namespaces.into_iter().map(read), parallel).await)
+    Ok(join_concurrently(namespaces.into_iter().map(read), parallel).await)
 }
 
 /// The pods that wait for an image, by namespace. Of namespaces that are not named, one list shows all.
@@ -137,7 +140,7 @@ pub(crate) async fn waiting_pods(cluster: &Cluster, which: &NamespaceSelector, p
         let found = cluster.waiting_pods(Some(name)).await;
         (name.clone(), found.map(|mut found| found.remove(name).unwrap_or_default()))
     };
-    let named = side_by_side(names.iter().map(read), parallel).await.into_iter().collect();
+    let named = join_concurrently(names.iter().map(read), parallel).await.into_iter().collect();
     WaitingPods { named, others: Err(not_wanted()) }
 }
 
@@ -183,7 +186,7 @@ async fn trial(cluster: &Cluster, parts: &[NamespaceResources], webhooks: &Obser
     };
     let has_builds = |parts: &&NamespaceResources| parts.build_configs.as_ref().is_ok_and(|configs| !configs.is_empty());
     let namespace = &parts.iter().find(has_builds).filter(|_| may_be_there)?.name;
-    let outcome = cluster.try_build(namespace).await?;
+    let outcome = cluster.dry_run_build(namespace).await?;
     Some(DryRunBuild { namespace: namespace.clone(), outcome })
 }
 
@@ -214,7 +217,7 @@ pub(crate) struct NamespaceAssessment {
 
 impl NamespaceAssessment {
     /// Whether the namespace is being deleted.
-    pub(crate) fn is_going(&self) -> bool {
+    pub(crate) fn is_terminating(&self) -> bool {
         self.namespace().is_some_and(|namespace| namespace.terminating)
     }
 
@@ -247,7 +250,7 @@ impl NamespaceAssessment {
 impl App {
     /// Adds Quay's side to the parts and judges, several namespaces at once and in order. `each` takes what it needs
     /// of every one, so that thousands never are in memory together.
-    pub(crate) async fn judge_each<T>(
+    pub(crate) async fn assess_each<T>(
         &self,
         ui: &Ui,
         target: &QuayTarget,
@@ -256,7 +259,7 @@ impl App {
         requests: &BTreeMap<String, Role>,
         each: impl Fn(NamespaceAssessment) -> T,
     ) -> Vec<T> {
-        let one_list_saves_many = parts.len() > 1 && look.quay == Some(ReadStrategy::Lean) && target.has_token;
+        let one_list_saves_many = parts.len() > 1 && look.quay == Some(ReadStrategy::Minimal) && target.has_token;
         let existing = if one_list_saves_many { target.quay.organizations().await } else { None };
         let progress = ui.progress("Reading", parts.len());
         let work = parts.into_iter().map(|parts| {
@@ -268,7 +271,7 @@ impl App {
                 each(judged)
             }
         });
-        progress.during(side_by_side(work, self.parallel)).await
+        progress.track(join_concurrently(work, self.parallel)).await
     }
 
     async fn judge(
@@ -280,11 +283,12 @@ impl App {
         existing: Option<&BTreeSet<String>>,
     ) -> NamespaceAssessment {
         let integration = &target.integration;
-        let scope = Scope::of_read(&parts.name, &parts.namespace, integration.resource.as_ref());
+        let scope = Scope::from_observed(&parts.name, &parts.namespace, integration.resource.as_ref());
         let worth_a_look = look.beyond_scope || (scope.is_in() && is_there(&parts.namespace));
         let secret_of = |account: &str| integration.cluster_id.value.secret(account);
         let parts = if worth_a_look { self.cluster.complete_secrets(parts, secret_of).await } else { parts };
-        let not_asked = ReadError { call: "ask Quay".into(), reason: "there is no token for it".into(), kind: ReadErrorKind::Skipped };
+        let not_asked =
+            ReadError { call: "ask Quay".into(), reason: "there is no token for it".into(), kind: ReadErrorKind::Skipped };
         let rewriters = self.snapshot.rewriters.as_ref();
         let mut snapshot = NamespaceSnapshot {
             namespace: parts.namespace,
@@ -319,7 +323,7 @@ impl App {
         if look.probe && worth_a_look {
             snapshot.probes = probes(target, &snapshot, &desired).await;
         }
-        let asks_why = look.quay.is_some_and(|depth| depth != ReadStrategy::New) && target.has_token;
+        let asks_why = look.quay.is_some_and(|depth| depth != ReadStrategy::AssumeNew) && target.has_token;
         if asks_why && matches!(snapshot.organization, Ok(None)) {
             target.quay.diagnose().await;
         }

@@ -13,10 +13,10 @@ use crate::bridge::checks;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::image_policy::ImagePolicy;
 use crate::bridge::inferred::Inferred;
-use crate::bridge::integration::{Integration, IntegrationSnapshot, SecretKey, Sourced, Source, StoredTokenState};
+use crate::bridge::integration::{Integration, IntegrationSnapshot, SecretKey, Source, Sourced, StoredTokenState};
 use crate::bridge::names::QuayUrl;
 use crate::bridge::rights::grant;
-use crate::bridge::snapshot::{Observed, BuildWebhookOwners, ReadError, ReadErrorKind};
+use crate::bridge::snapshot::{BuildWebhookOwners, Observed, ReadError, ReadErrorKind};
 use crate::cli::GlobalArgs;
 use crate::cluster::{self, CA_KEY, Cluster, Credentials};
 use crate::error::Error;
@@ -36,7 +36,7 @@ const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Does so many pieces of work at a time and gives what came of each, in their order. One that takes long holds up none but
 /// itself, unlike with `buffered`.
-pub(crate) async fn side_by_side<T>(work: impl IntoIterator<Item: Future<Output = T>>, parallel: usize) -> Vec<T> {
+pub(crate) async fn join_concurrently<T>(work: impl IntoIterator<Item: Future<Output = T>>, parallel: usize) -> Vec<T> {
     let numbered = work.into_iter().enumerate().map(|(index, work)| async move { (index, work.await) });
     let mut done: Vec<_> = futures::stream::iter(numbered).buffer_unordered(parallel).collect().await;
     done.sort_unstable_by_key(|(index, _)| *index);
@@ -377,6 +377,6 @@ mod tests {
                 index
             }
         });
-        assert_eq!(side_by_side(work, 2).await, (0..20).collect::<Vec<_>>());
+        assert_eq!(join_concurrently(work, 2).await, (0..20).collect::<Vec<_>>());
     }
 }

@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::bridge::integration::{Overrides, Sourced, Source};
+use crate::bridge::integration::{Overrides, Source, Sourced};
 use crate::bridge::names::{ClusterId, QuayUrl};
 use crate::cli::GlobalArgs;
 use crate::error::Error;

@@ -127,7 +127,7 @@ pub enum ControllerKind {
     /// The Quay Bridge Operator
     Operator,
     /// This program, in the cluster
-    BuiltIn,
+    InCluster,
     /// Nobody: it is done with commands; only the QuayIntegration resource is installed
     None,
 }
@@ -137,14 +137,16 @@ impl ControllerKind {
     pub fn as_str(self) -> &'static str {
         match self {
             ControllerKind::Operator => "operator",
-            ControllerKind::BuiltIn => "built-in",
+            ControllerKind::InCluster => "built-in",
             ControllerKind::None => "none",
         }
     }
 
     /// The one that is written so.
     pub fn parse(text: &str) -> Option<Self> {
-        [ControllerKind::Operator, ControllerKind::BuiltIn, ControllerKind::None].into_iter().find(|bridge| bridge.as_str() == text)
+        [ControllerKind::Operator, ControllerKind::InCluster, ControllerKind::None]
+            .into_iter()
+            .find(|bridge| bridge.as_str() == text)
     }
 }
 

@@ -122,7 +122,10 @@ impl SetupChange {
     pub fn verb(&self) -> Verb {
         match self {
             SetupChange::IssueToken(_) | SetupChange::WriteSecret { version: None, .. } => Verb::Create,
-            SetupChange::WriteSecret { .. } | SetupChange::ReleaseNamespace { .. } | SetupChange::Wait(_) | SetupChange::Await(_) => Verb::Update,
+            SetupChange::WriteSecret { .. }
+            | SetupChange::ReleaseNamespace { .. }
+            | SetupChange::Wait(_)
+            | SetupChange::Await(_) => Verb::Update,
             SetupChange::Object(change) => match change.write {
                 ObjectWrite::Create(_) => Verb::Create,
                 ObjectWrite::Merge(_) => Verb::Update,

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::built_in::InstalledController;
 use super::steps::user_role::FoundUserRole;
-use super::{SetupOptions, ControllerKind, Login, SetupSession, steps};
+use super::{ControllerKind, Login, SetupOptions, SetupSession, steps};
 use crate::bridge::integration::{QuayIntegration, SecretKey};
 use crate::bridge::mark::OwnershipMark;
 use crate::bridge::snapshot::{Namespace, Observed, ReadError, ReadErrorKind};
@@ -81,31 +81,31 @@ fn not_asked() -> ReadError {
 
 impl SetupSession {
     /// Looks at everything that can be looked at by now. A Quay that was named is asked while the cluster is read.
-    pub async fn find_all(&mut self) {
+    pub async fn discover_all(&mut self) {
         let named = self.answers.url.is_some() && self.connect().is_ok();
         let quay = self.quay.clone().filter(|_| named);
         let token = self.token.clone();
         let ask_quay = OptionFuture::from(quay.as_ref().map(|quay| ask_quay(quay, token.as_ref())));
-        let ((), asked) = join!(self.find_cluster(), ask_quay);
+        let ((), asked) = join!(self.discover_cluster(), ask_quay);
         match asked {
             Some((inspection, given)) if !is_untrusted(&inspection) => {
                 (self.found.quay, self.found.given) = (Some(inspection), given);
             }
             // The certificate authority may be the one that is stored.
-            _ => self.find_quay().await,
+            _ => self.discover_quay().await,
         }
-        self.find_token().await;
-        self.find_marks().await;
+        self.discover_token().await;
+        self.discover_marks().await;
     }
 
-    pub(super) async fn find_cluster(&mut self) {
+    pub(super) async fn discover_cluster(&mut self) {
         let cluster = &self.cluster;
         let operator = async {
             let platform = cluster.platform().await;
             let (operator, packages, bridge) = join!(
                 operator_on(cluster, &platform),
                 packages_on(cluster, &platform),
-                bridge_on(cluster, &platform, &self.answers),
+                controller_on(cluster, &platform, &self.answers),
             );
             (platform, operator, packages, bridge)
         };
@@ -137,7 +137,7 @@ impl SetupSession {
         self.found.lacking = self.cluster.lacking(&steps::cluster::rights(self)).await;
     }
 
-    pub(super) async fn find_quay(&mut self) {
+    pub(super) async fn discover_quay(&mut self) {
         self.found.chain.clear();
         (self.found.quay, self.found.given, self.found.stored) = (None, None, None);
         self.found.unusable = self.connect().err().map(|error| error.messages().join(": "));
@@ -152,7 +152,7 @@ impl SetupSession {
     }
 
     /// Tries the token that is to be used, unless that was done.
-    pub(super) async fn find_token(&mut self) {
+    pub(super) async fn discover_token(&mut self) {
         if self.found.quay.as_ref().is_none_or(|quay| quay.about.is_err()) {
             return;
         }
@@ -171,26 +171,26 @@ impl SetupSession {
         }
     }
 
-    pub(super) async fn find_operator(&mut self) {
+    pub(super) async fn discover_operator(&mut self) {
         if self.found.platform.is_err() {
             self.found.platform = self.cluster.platform().await;
         }
         self.found.operator = operator_on(&self.cluster, &self.found.platform).await;
     }
 
-    pub(super) async fn find_packages(&mut self) {
+    pub(super) async fn discover_packages(&mut self) {
         self.found.packages = packages_on(&self.cluster, &self.found.platform).await;
     }
 
-    pub(super) async fn find_bridge(&mut self) {
-        self.found.bridge = bridge_on(&self.cluster, &self.found.platform, &self.answers).await;
+    pub(super) async fn discover_controller(&mut self) {
+        self.found.bridge = controller_on(&self.cluster, &self.found.platform, &self.answers).await;
     }
 
     pub(super) async fn find_secret(&mut self) {
         self.found.credentials = stored_credentials(&self.cluster, &self.secret()).await;
     }
 
-    pub(super) async fn find_integration(&mut self) {
+    pub(super) async fn discover_integration(&mut self) {
         let (integrations, namespaces) = join!(self.cluster.integrations(), self.cluster.namespaces(None));
         (self.found.integrations, self.found.namespaces) = (integrations, namespaces);
     }
@@ -199,13 +199,13 @@ impl SetupSession {
         self.found.user_role = steps::user_role::find(&self.cluster).await;
     }
 
-    pub(super) async fn find_trust(&mut self) {
+    pub(super) async fn discover_node_trust(&mut self) {
         self.found.trust = self.cluster.node_trust(steps::trust::CONFIG_MAP).await;
     }
 
     /// Looks whose the organizations are that the cluster ID would make this cluster's. Each costs Quay a call, so a few
     /// of them have to do, and only a new cluster ID is worth it.
-    pub(super) async fn find_marks(&mut self) {
+    pub(super) async fn discover_marks(&mut self) {
         let candidates = steps::integration::worth_a_look(self);
         let Some(quay) = self.quay.as_ref() else { return };
         let token = self.token.as_ref().or(self.usable_token()).cloned();
@@ -262,9 +262,14 @@ async fn packages_on(cluster: &Cluster, platform: &Observed<Platform>) -> Observ
 }
 
 /// Our own bridge, and whether the cluster can watch over it.
-async fn bridge_on(cluster: &Cluster, platform: &Observed<Platform>, answers: &SetupOptions) -> Observed<InstalledController> {
+async fn controller_on(
+    cluster: &Cluster,
+    platform: &Observed<Platform>,
+    answers: &SetupOptions,
+) -> Observed<InstalledController> {
     let groups = &platform.as_ref().map_err(ReadError::clone)?.groups;
-    InstalledController::find(cluster, groups, answers.bridge == Some(ControllerKind::BuiltIn), answers.bridge_image.as_deref()).await
+    InstalledController::find(cluster, groups, answers.bridge == Some(ControllerKind::InCluster), answers.bridge_image.as_deref())
+        .await
 }
 
 async fn ask_quay(quay: &Quay, token: Option<&SecretString>) -> (Inspection, Option<Result<TokenInfo, QuayError>>) {

@@ -21,13 +21,13 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use answers::{
-    SetupOptions, Application, Approval, ControllerKind, CLUSTER_ID, Login, NodeTrust, TokenScopes, TOKEN_APPLICATION, TOKEN_ORGANIZATION,
-    TokenSource,
+    Application, Approval, CLUSTER_ID, ControllerKind, Login, NodeTrust, SetupOptions, TOKEN_APPLICATION, TOKEN_ORGANIZATION,
+    TokenScopes, TokenSource,
 };
-pub use change::{WaitCondition, SetupChange, FinalizerOwner, ObjectChange, ObjectWrite};
+pub use change::{FinalizerOwner, ObjectChange, ObjectWrite, SetupChange, WaitCondition};
 pub use find::Discovery;
 pub use manifests::{left_out, manifests, trust_manifests};
-pub use plan::{Note, MissingInput, Blocker, StepPlan};
+pub use plan::{Blocker, MissingInput, Note, StepPlan};
 pub use steps::cluster::ask_for;
 pub use steps::integration::{names, preview};
 
@@ -35,7 +35,7 @@ use crate::bridge::integration::{QuayIntegration, SecretKey};
 use crate::bridge::names::QuayUrl;
 use crate::cluster::{Cluster, ObjectKind};
 use crate::error::Error;
-use crate::quay::{self, OptionsError, Quay, WaitNotice, TokenInfo};
+use crate::quay::{self, OptionsError, Quay, TokenInfo, WaitNotice};
 use crate::ui::Ui;
 
 /// The steps, in their order. A token is stored as soon as it is there: the operator may take minutes, and a run that is
@@ -166,22 +166,22 @@ impl SetupSession {
     /// Looks again at what a step is about.
     pub async fn find(&mut self, step: SetupStep) {
         match step {
-            SetupStep::Cluster => self.find_cluster().await,
+            SetupStep::Cluster => self.discover_cluster().await,
             SetupStep::Quay => {
-                self.find_quay().await;
+                self.discover_quay().await;
                 // The cluster's image policy may allow the Quay by now.
-                self.find_trust().await;
+                self.discover_node_trust().await;
             }
-            SetupStep::Token => self.find_token().await,
+            SetupStep::Token => self.discover_token().await,
             SetupStep::Operator => {
-                self.find_operator().await;
-                self.find_packages().await;
-                self.find_bridge().await;
+                self.discover_operator().await;
+                self.discover_packages().await;
+                self.discover_controller().await;
             }
             SetupStep::Secret => self.find_secret().await,
-            SetupStep::Integration => self.find_integration().await,
+            SetupStep::Integration => self.discover_integration().await,
             SetupStep::UserRole => self.find_user_role().await,
-            SetupStep::NodeTrust => self.find_trust().await,
+            SetupStep::NodeTrust => self.discover_node_trust().await,
         }
     }
 
@@ -338,11 +338,11 @@ impl SetupSession {
     }
 
     /// Whether the built-in bridge is the one that is wanted: somebody says so, or it is there and nobody says otherwise.
-    fn wants_built_in(&self) -> bool {
+    fn wants_in_cluster(&self) -> bool {
         let is_there = self.found.bridge.as_ref().is_ok_and(|bridge| bridge.is_there);
         match self.answers.bridge {
-            Some(bridge) => bridge == ControllerKind::BuiltIn,
-            None => is_there || self.bridge() == Some(ControllerKind::BuiltIn),
+            Some(bridge) => bridge == ControllerKind::InCluster,
+            None => is_there || self.bridge() == Some(ControllerKind::InCluster),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A plan as it is reported.
 
-use super::{Blocker, StepPlan, SetupStep};
+use super::{Blocker, SetupStep, StepPlan};
 use crate::report::{ChangeEntry, NoteReport, StepReport, StepState};
 use crate::ui::printable;
 
@@ -30,10 +30,7 @@ impl StepPlan {
             reason: reason.map(|reason| printable(&reason)),
             hints,
             facts: self.facts.iter().map(|fact| NoteReport { level: fact.level, text: printable(&fact.text) }).collect(),
-            changes: changes
-                .iter()
-                .map(|change| ChangeEntry::of(change.verb(), change.object(), change.summary()))
-                .collect(),
+            changes: changes.iter().map(|change| ChangeEntry::of(change.verb(), change.object(), change.summary())).collect(),
         }
     }
 }

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::steps::{trust, user_role};
-use super::{SetupChange, FinalizerOwner, ObjectChange, StepPlan, SetupSession, SetupStep, ObjectWrite};
+use super::{FinalizerOwner, ObjectChange, ObjectWrite, SetupChange, SetupSession, SetupStep, StepPlan};
 use crate::bridge::finding::Severity;
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::bridge::snapshot::Observed;
@@ -38,8 +38,15 @@ pub enum TeardownStep {
 
 impl TeardownStep {
     /// All of them.
-    pub const ALL: [TeardownStep; 7] =
-        [TeardownStep::Bridge, TeardownStep::Finalizers, TeardownStep::NodeTrust, TeardownStep::Secret, TeardownStep::Integration, TeardownStep::UserRole, TeardownStep::Operator];
+    pub const ALL: [TeardownStep; 7] = [
+        TeardownStep::Bridge,
+        TeardownStep::Finalizers,
+        TeardownStep::NodeTrust,
+        TeardownStep::Secret,
+        TeardownStep::Integration,
+        TeardownStep::UserRole,
+        TeardownStep::Operator,
+    ];
 
     /// Its name in reports, and for people.
     pub fn names(self) -> (&'static str, &'static str) {
@@ -164,11 +171,11 @@ fn node_trust(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedSt
         return Err(SkippedStep::Stays(format!("ConfigMap {} was not made by oc quay; its key {key} stays", config_map.name)));
     }
     if config_map.data.keys().any(|other| *other != key) {
-        plan.changes.push(leave_others(config_map, key));
+        plan.changes.push(report_remaining(config_map, key));
     } else {
         let names_it = |image_config: &&ImageConfig| image_config.config_map.as_ref() == Some(&config_map.name);
         plan.changes
-            .extend(trust.image_config.as_ref().filter(names_it).map(|image_config| trust_no_more(image_config, config_map)));
+            .extend(trust.image_config.as_ref().filter(names_it).map(|image_config| revert_node_trust(image_config, config_map)));
         let summary = format!("delete ConfigMap {} in {TRUST_NAMESPACE}", config_map.name);
         let version = Some(config_map.resource_version.as_str());
         plan.changes.push(delete(ObjectKind::ConfigMap, Some(TRUST_NAMESPACE), &config_map.name, version, summary));
@@ -178,7 +185,7 @@ fn node_trust(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedSt
 }
 
 /// Takes this Quay out of a ConfigMap that others have put their registries into.
-fn leave_others(config_map: &ConfigMap, key: String) -> SetupChange {
+fn report_remaining(config_map: &ConfigMap, key: String) -> SetupChange {
     let patch = json!({ "metadata": { "resourceVersion": config_map.resource_version }, "data": { key: Value::Null } });
     SetupChange::Object(ObjectChange {
         kind: ObjectKind::ConfigMap,
@@ -189,7 +196,7 @@ fn leave_others(config_map: &ConfigMap, key: String) -> SetupChange {
     })
 }
 
-fn trust_no_more(image_config: &ImageConfig, config_map: &ConfigMap) -> SetupChange {
+fn revert_node_trust(image_config: &ImageConfig, config_map: &ConfigMap) -> SetupChange {
     let metadata = json!({ "resourceVersion": image_config.resource_version });
     SetupChange::Object(ObjectChange {
         kind: ObjectKind::ImageConfig,

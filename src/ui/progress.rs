@@ -73,7 +73,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Does the work. The line moves on while nothing is done, too: that is when a person wonders.
-    pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+    pub async fn track<T>(&self, work: impl Future<Output = T>) -> T {
         let started = Instant::now();
         let mut due = interval_at(started + INITIAL_DELAY, REDRAW_INTERVAL);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -97,7 +97,7 @@ impl<'a> Progress<'a> {
             _ => {
                 let rate = done as f64 / seconds;
                 let left = Duration::from_secs_f64((total.saturating_sub(done)) as f64 / rate);
-                format!("{done} of {total}, {rate:.*}/s, {} left", usize::from(rate < 10.0), rough(left))
+                format!("{done} of {total}, {rate:.*}/s, {} left", usize::from(rate < 10.0), approximate(left))
             }
         };
         match self.current.lock().unwrap_or_else(PoisonError::into_inner).as_str() {
@@ -108,7 +108,7 @@ impl<'a> Progress<'a> {
 }
 
 /// A time as people say it.
-fn rough(time: Duration) -> String {
+fn approximate(time: Duration) -> String {
     match time.as_secs() {
         seconds if seconds < 100 => format!("{seconds} s"),
         seconds => format!("{} min", seconds.div_ceil(60)),
@@ -177,7 +177,7 @@ mod tests {
     #[tokio::test]
     async fn a_line_that_was_never_shown_needs_no_clearing() {
         let line = StatusLine::new(true);
-        assert_eq!(Progress::new(&line, "Reading", 1).during(async { 7 }).await, 7);
+        assert_eq!(Progress::new(&line, "Reading", 1).track(async { 7 }).await, 7);
         assert_eq!(line.shown.load(Relaxed), 0);
     }
 }

@@ -14,8 +14,8 @@ use inquire::ui::{RenderConfig, Styled};
 use inquire::{InquireError, Select};
 use secrecy::SecretString;
 
-use super::input::{self, Question, InputError};
-use crate::error::{Error, Cancelled};
+use super::input::{self, InputError, Question};
+use crate::error::{Cancelled, Error};
 
 /// The rest of a paste follows within this time. No person types as fast as that after Enter.
 const PASTE_GAP: Duration = Duration::from_millis(50);

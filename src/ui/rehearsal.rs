@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anstream::adapter::strip_str;
 use secrecy::SecretString;
 
-use crate::error::{Error, Cancelled};
+use crate::error::{Cancelled, Error};
 
 /// What the person does at a question.
 #[derive(Clone, Debug, PartialEq, Eq)]

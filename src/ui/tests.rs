@@ -72,7 +72,13 @@ fn a_text_is_asked_for_until_it_is_good() {
 #[test]
 fn a_person_is_played() {
     use secrecy::ExposeSecret as _;
-    let ui = rehearse(vec![ScriptedAnswer::Yes, ScriptedAnswer::No, ScriptedAnswer::Choose("browser"), ScriptedAnswer::Type("s3cret"), ScriptedAnswer::Esc]);
+    let ui = rehearse(vec![
+        ScriptedAnswer::Yes,
+        ScriptedAnswer::No,
+        ScriptedAnswer::Choose("browser"),
+        ScriptedAnswer::Type("s3cret"),
+        ScriptedAnswer::Esc,
+    ]);
     assert!(ui.can_prompt());
     assert!(ui.confirm("Go on?", false).unwrap());
     assert!(!ui.confirm("Go on?", true).unwrap());

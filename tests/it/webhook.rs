@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 
 use oc_quay::bridge::builds::{DESTINATION_ANNOTATION, MANAGED_ANNOTATION};
-use oc_quay::bridge::integration::{Integration, Setting, Source};
+use oc_quay::bridge::integration::{Integration, Source, Sourced};
 use oc_quay::bridge::names::{ClusterId, QuayUrl};
 use oc_quay::bridge::scope::Scope;
-use oc_quay::controller::webhook::{Outcome, PATH, Told, View, Webhook};
+use oc_quay::controller::webhook::{PATH, ReviewOutcome, Webhook, WebhookEvent, WebhookView};
 use sandbox::tls::Authority;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -19,7 +19,7 @@ struct Known {
     integration: Arc<Integration>,
 }
 
-impl View for Known {
+impl WebhookView for Known {
     fn integration(&self) -> Option<Arc<Integration>> {
         Some(Arc::clone(&self.integration))
     }
@@ -37,8 +37,8 @@ impl Known {
     fn of(world: &World) -> Self {
         let source = Source::Resource("quay".into());
         let integration = Integration {
-            url: Setting { value: QuayUrl::parse(&world.sandbox.quay.url()).unwrap().0, source: source.clone() },
-            cluster_id: Setting { value: ClusterId::new("openshift"), source },
+            url: Sourced { value: QuayUrl::parse(&world.sandbox.quay.url()).unwrap().0, source: source.clone() },
+            cluster_id: Sourced { value: ClusterId::new("openshift"), source },
             resource: None,
             lists_unread: false,
             insecure: false,
@@ -62,8 +62,8 @@ fn the_api_server_has_builds_rewritten() {
     authority.write_server_files(&["127.0.0.1"], world.dir()).unwrap();
     let (known, outcomes) = (Arc::new(Known::of(&world)), Arc::new(Mutex::new(Vec::new())));
     let told = Arc::clone(&outcomes);
-    let observer = Arc::new(move |event: &Told| {
-        if let Told::Reviewed { outcome, .. } = event {
+    let observer = Arc::new(move |event: &WebhookEvent| {
+        if let WebhookEvent::Reviewed { outcome, .. } = event {
             told.lock().unwrap().push(*outcome);
         }
     });
@@ -105,5 +105,5 @@ fn the_api_server_has_builds_rewritten() {
     let mut unlinked = build("unlinked", &json!({ "to": { "kind": "ImageStreamTag", "name": "app:1" } }));
     unlinked["spec"]["serviceAccount"] = json!("robot");
     assert_eq!(world.create(&unlinked)["spec"]["output"], unlinked["spec"]["output"]);
-    assert!(outcomes.lock().unwrap().contains(&Outcome::NotLinked));
+    assert!(outcomes.lock().unwrap().contains(&ReviewOutcome::NotLinked));
 }

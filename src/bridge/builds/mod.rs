@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::integration::Integration;
 pub use destination::Destination;
-pub use outlook::{PushTarget, RejectReason, hangs, lacks_secret, outdated, refusal, silent};
+pub use outlook::{PushTarget, RejectReason, is_stuck, lacks_secret, outdated, refusal, silent};
 #[cfg(test)]
 pub(super) use rewrite::tests::integration;
 pub use rewrite::{RewriteOutcome, Rewritten, SkipReason, rewrite};

@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::super::checks::Assessed;
 use super::super::scope::Scope;
-use super::super::snapshot::{BuildConfig, BuildWebhook, NamespaceSnapshot, BuildWebhookOwner, DryRunOutcome, ReadError};
-use super::{CommonSpec, Destination, RewriteOutcome, Strategy, SkipReason};
+use super::super::snapshot::{BuildConfig, BuildWebhook, BuildWebhookOwner, DryRunOutcome, NamespaceSnapshot, ReadError};
+use super::{CommonSpec, Destination, RewriteOutcome, SkipReason, Strategy};
 
 /// Where the image of a build goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +133,7 @@ pub fn outdated(subject: &Assessed, config: &BuildConfig) -> Option<String> {
 
 /// Whether each change to a build would be refused (422): the operator's webhook wants to rewrite its spec then, which
 /// cannot be changed.
-pub fn hangs(subject: &Assessed, spec: &CommonSpec) -> bool {
+pub fn is_stuck(subject: &Assessed, spec: &CommonSpec) -> bool {
     operators(subject).is_some_and(|webhook| webhook.on_update) && by_operator(subject, spec).is_some()
 }
 

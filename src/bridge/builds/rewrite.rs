@@ -154,7 +154,9 @@ impl fmt::Display for SkipReason {
                 "no robot account of this namespace may push to the organization of namespace {namespace}: name an \
                  output.pushSecret with the login of a robot account of that organization"
             ),
-            SkipReason::UnknownNamespace(namespace) => write!(f, "whether namespace {namespace} is in the integration is unknown"),
+            SkipReason::UnknownNamespace(namespace) => {
+                write!(f, "whether namespace {namespace} is in the integration is unknown")
+            }
             SkipReason::Impossible(why) => write!(f, "Quay can have no such image: {why}"),
         }
     }
@@ -164,7 +166,7 @@ impl fmt::Display for SkipReason {
 pub(in crate::bridge) mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::super::integration::{Sourced, Source};
+    use super::super::super::integration::{Source, Sourced};
     use super::super::super::names::{ClusterId, QuayUrl};
     use super::super::{Output, Target};
     use super::*;

@@ -1,12 +1,12 @@
 //! Builds: does what they push end up in Quay, and does anything keep them from it.
 
-use super::{Check, Assessed, count};
+use super::{Assessed, Check, count};
 use crate::bridge::builds::{
-    BUILDER, CommonSpec, PushTarget, RejectReason, RewriteOutcome, SkipReason, hangs, lacks_secret, outdated, refusal, silent,
+    BUILDER, CommonSpec, PushTarget, RejectReason, RewriteOutcome, SkipReason, is_stuck, lacks_secret, outdated, refusal, silent,
 };
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::bridge::shell::command;
-use crate::bridge::snapshot::{Build, BuildConfig, Phase, DryRunOutcome, ReadError, ReadErrorKind};
+use crate::bridge::snapshot::{Build, BuildConfig, DryRunOutcome, Phase, ReadError, ReadErrorKind};
 
 const TITLE: &str = "Builds";
 const CONFIG: &str = "BuildConfig";
@@ -118,7 +118,7 @@ fn of_build(subject: &Assessed, build: &Build) -> Option<Finding> {
     if build.phase.is_over() {
         return None;
     }
-    if hangs(subject, &build.spec) {
+    if is_stuck(subject, &build.spec) {
         let phase = build.phase.as_str();
         let message = format!("Build {name} hangs in {phase}: each change to it is refused, as its spec is immutable");
         let hint = command(&["oc", "delete", "build", name, "-n", &subject.snapshot.name]);

@@ -1,6 +1,6 @@
 //! Default permissions: exactly one per robot account, with its role.
 
-use super::{Check, Assessed, count};
+use super::{Assessed, Check, count};
 use crate::bridge::finding::Code;
 use crate::bridge::snapshot::DefaultPermission;
 

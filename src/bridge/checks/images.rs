@@ -1,9 +1,9 @@
 //! Image streams: did the imports of their tags work.
 
-use super::{Check, Assessed, count};
+use super::{Assessed, Check, count};
 use crate::bridge::dockerconfig::RegistryScope;
 use crate::bridge::finding::Code;
-use crate::bridge::imports::{in_words, in_words_knowing};
+use crate::bridge::imports::{describe_with_tags, in_words};
 use crate::bridge::snapshot::StreamTag;
 
 const TITLE: &str = "Image streams";
@@ -31,7 +31,7 @@ fn why(subject: &Assessed, tag: &StreamTag) -> Option<String> {
     let message = tag.failure.as_ref()?;
     let in_quay = tag.follows().and_then(RegistryScope::of_image).filter(|place| place.host == subject.desired.host);
     Some(match (&subject.snapshot.secrets, in_quay) {
-        (Ok(secrets), Some(place)) => in_words_knowing(message, place, secrets),
+        (Ok(secrets), Some(place)) => describe_with_tags(message, place, secrets),
         _ => in_words(message),
     })
 }

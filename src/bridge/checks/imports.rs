@@ -1,6 +1,6 @@
 //! Imports: do the tags that follow Quay have its images, and did builds' images come into their image streams.
 
-use super::{Check, Assessed, count};
+use super::{Assessed, Check, count};
 use crate::bridge::builds::Destination;
 use crate::bridge::finding::{Code, Finding};
 use crate::bridge::imports::{DueImport, TagStatus, built, due, followed, standing};

@@ -2,7 +2,7 @@
 
 use super::{Check, webhooks};
 use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::integration::{IntegrationSnapshot, OPERATOR_TOKEN_KEY, Source, StoredTokenState, QuayProblem};
+use crate::bridge::integration::{IntegrationSnapshot, OPERATOR_TOKEN_KEY, QuayProblem, Source, StoredTokenState};
 use crate::bridge::names::{ClusterId, QuayUrl, UrlProblem};
 use crate::bridge::snapshot::ReadErrorKind;
 
@@ -179,7 +179,9 @@ fn quay(snapshot: &IntegrationSnapshot, troubles: Option<&[QuayProblem]>) -> Opt
                     (Code::CertificateUntrusted, format!("The certificate is not trusted: {reason}"))
                 }
                 QuayProblem::ReadOnly => (Code::QuayReadOnly, "Quay is in read-only mode: every change is refused".to_owned()),
-                QuayProblem::RobotsDisallowed => (Code::RobotsDisallowed, "Quay's configuration allows no robot accounts".to_owned()),
+                QuayProblem::RobotsDisallowed => {
+                    (Code::RobotsDisallowed, "Quay's configuration allows no robot accounts".to_owned())
+                }
                 _ => return None,
             };
             Some(Finding::new(code, object.clone(), message))

@@ -25,8 +25,8 @@ pub use secrets::{SECRET_TYPE, SecretState, Spare, secret_state, spare_kept, spa
 pub use service_accounts::kept_by_others;
 
 use super::builds::{CommonSpec, RewriteOutcome, rewrite};
-use super::desired::{LinkedServiceAccount, Desired, MAX_ACCOUNTS, MAX_REPOSITORIES, Surplus};
-use super::finding::{Code, Finding, Severity, ObjectRef};
+use super::desired::{Desired, LinkedServiceAccount, MAX_ACCOUNTS, MAX_REPOSITORIES, Surplus};
+use super::finding::{Code, Finding, ObjectRef, Severity};
 use super::integration::{Integration, QuayProblem};
 use super::ownership::Claim;
 use super::scope::{Scope, is_there};
@@ -125,7 +125,7 @@ fn lead_to_what_helps(checks: &mut [Check]) {
 impl Assessed<'_> {
     /// Why the namespace is in or out of scope.
     pub fn scope(&self) -> Scope {
-        Scope::of_read(&self.snapshot.name, &self.snapshot.namespace, self.integration.resource.as_ref())
+        Scope::from_observed(&self.snapshot.name, &self.snapshot.namespace, self.integration.resource.as_ref())
     }
 
     /// What becomes of the output of a build, as the rule has it.

@@ -1,6 +1,6 @@
 //! The namespace itself: is it there, in scope, ready, or held back.
 
-use super::{Check, Assessed};
+use super::{Assessed, Check};
 use crate::bridge::finding::Code;
 use crate::bridge::names::{FINALIZER, OPERATOR_FINALIZER};
 use crate::bridge::scope::Scope;

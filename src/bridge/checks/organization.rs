@@ -1,6 +1,6 @@
 //! The organization: is it there, ours to administer, and no other cluster's.
 
-use super::{Check, Assessed};
+use super::{Assessed, Check};
 use crate::bridge::finding::Code;
 use crate::bridge::names;
 

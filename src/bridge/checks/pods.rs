@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Check, Assessed, count};
+use super::{Assessed, Check, count};
 use crate::bridge::dockerconfig::RegistryScope;
 use crate::bridge::finding::{Code, Finding};
 use crate::bridge::names::kubernetes_name;

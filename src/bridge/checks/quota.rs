@@ -1,6 +1,6 @@
 //! The quota of the organization: can anything more be pushed.
 
-use super::{Check, Assessed};
+use super::{Assessed, Check};
 use crate::bridge::finding::Code;
 
 const TITLE: &str = "Quota";

@@ -1,8 +1,8 @@
 //! The registry's own word: what it grants to the logins that are really in the secrets.
 
-use super::{Check, Assessed};
+use super::{Assessed, Check};
 use crate::bridge::Role;
-use crate::bridge::desired::{LinkedServiceAccount, Desired};
+use crate::bridge::desired::{Desired, LinkedServiceAccount};
 use crate::bridge::finding::Code;
 use crate::bridge::snapshot::{NamespaceSnapshot, ProbeOutcome};
 
@@ -57,7 +57,12 @@ fn existing_repositories<'a>(subject: &'a Assessed) -> impl Iterator<Item = &'a 
 }
 
 /// Whether the registry granted an account's login less than its role on a repository that exists.
-pub fn has_too_little_right(snapshot: &NamespaceSnapshot, desired: &Desired, account: &LinkedServiceAccount, repository: &str) -> bool {
+pub fn has_too_little_right(
+    snapshot: &NamespaceSnapshot,
+    desired: &Desired,
+    account: &LinkedServiceAccount,
+    repository: &str,
+) -> bool {
     let outcome = snapshot.probes.iter().find(|probe| probe.service_account == account.name).map(|probe| &probe.outcome);
     let Some(ProbeOutcome::Granted(grants)) = outcome else { return false };
     let grant = grants.get(&format!("{}/{repository}", desired.organization)).copied().unwrap_or_default();

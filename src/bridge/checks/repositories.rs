@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Check, Assessed, count};
+use super::{Assessed, Check, count};
 use crate::bridge::desired::wants_repository;
 use crate::bridge::finding::{Code, Finding};
 use crate::bridge::names;

@@ -1,6 +1,6 @@
 //! Robot accounts: one per linked service account.
 
-use super::{Check, Assessed};
+use super::{Assessed, Check};
 use crate::bridge::desired::{self, LinkedServiceAccount};
 use crate::bridge::finding::{Code, Finding};
 use crate::bridge::integration::QuayProblem;

@@ -2,8 +2,8 @@
 
 use secrecy::ExposeSecret;
 
-use super::{Check, Assessed};
-use crate::bridge::desired::{LinkedServiceAccount, Desired};
+use super::{Assessed, Check};
+use crate::bridge::desired::{Desired, LinkedServiceAccount};
 use crate::bridge::finding::{Code, Finding};
 use crate::bridge::imports::tried;
 use crate::bridge::names;

@@ -1,6 +1,6 @@
 //! Service accounts: are they there, and do both of their lists name the secret.
 
-use super::{Check, Assessed, count};
+use super::{Assessed, Check, count};
 use crate::bridge::desired::DEFAULT_ACCOUNTS;
 use crate::bridge::finding::{Code, Finding};
 use crate::bridge::shell::command;

@@ -3,7 +3,9 @@
 use super::Check;
 use crate::bridge::finding::{Administrator, Code, Finding, ObjectRef};
 use crate::bridge::shell::command;
-use crate::bridge::snapshot::{BuildWebhook, IdleDeployment, BuildWebhookOwner, BuildWebhookOwners, DryRunBuild, DryRunOutcome, ReadErrorKind};
+use crate::bridge::snapshot::{
+    BuildWebhook, BuildWebhookOwner, BuildWebhookOwners, DryRunBuild, DryRunOutcome, IdleDeployment, ReadErrorKind,
+};
 
 const TITLE: &str = "Builds";
 const KIND: &str = "MutatingWebhookConfiguration";

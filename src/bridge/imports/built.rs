@@ -69,7 +69,7 @@ pub fn due(tag: Option<&StreamTag>, build: &Build, image: &str) -> DueImport {
 
 /// Whether what a build pushed to Quay, under the name `image`, came into its tag, or something newer did. None where the
 /// build does not say enough.
-pub fn has_come(tag: Option<&StreamTag>, build: &Build, image: &str) -> Option<bool> {
+pub fn is_imported(tag: Option<&StreamTag>, build: &Build, image: &str) -> Option<bool> {
     let says_enough = build.digest.is_some() && build.completed.is_some();
     says_enough.then(|| due(tag, build, image) == DueImport::Nothing)
 }
@@ -120,9 +120,9 @@ mod tests {
         for (what, tag, build, expected) in table {
             assert_eq!(due(tag.as_ref(), &build, IMAGE), expected, "{what}");
             let come = build.completed.map(|_| expected == DueImport::Nothing);
-            assert_eq!(has_come(tag.as_ref(), &build, IMAGE), come, "{what}");
+            assert_eq!(is_imported(tag.as_ref(), &build, IMAGE), come, "{what}");
         }
-        assert_eq!(has_come(None, &Build { digest: None, ..build(50) }, IMAGE), None);
+        assert_eq!(is_imported(None, &Build { digest: None, ..build(50) }, IMAGE), None);
         assert_eq!(due(own(Some("sha256:0")).as_ref(), &Build { digest: None, ..build(101) }, IMAGE), DueImport::Import);
     }
 }

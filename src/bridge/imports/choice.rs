@@ -113,7 +113,7 @@ impl FromStr for NamedTag {
 impl ImportRequest<'_> {
     /// The image streams whose tags in Quay have to be known; `all` are those that have a repository. A tag that is named
     /// is imported whether Quay has it or not: the import says so.
-    pub fn to_look_up(&self, all: &BTreeSet<String>) -> BTreeSet<String> {
+    pub fn repositories_to_read(&self, all: &BTreeSet<String>) -> BTreeSet<String> {
         if self.named.is_empty() {
             return all.clone();
         }
@@ -238,7 +238,10 @@ mod tests {
         let all = BTreeSet::from(["app".to_owned(), "base".to_owned()]);
         let looked_up = |named: &[&str], missing| {
             let named: Vec<NamedTag> = named.iter().map(|named| named.parse().unwrap()).collect();
-            ImportRequest { named: &named, missing, built: &BTreeMap::new() }.to_look_up(&all).into_iter().collect::<Vec<_>>()
+            ImportRequest { named: &named, missing, built: &BTreeMap::new() }
+                .repositories_to_read(&all)
+                .into_iter()
+                .collect::<Vec<_>>()
         };
         assert_eq!(looked_up(&[], false), ["app", "base"]);
         assert_eq!(looked_up(&["app:1", "web"], false), ["web"]);
@@ -282,8 +285,12 @@ mod tests {
     #[test]
     fn what_changed_since_it_was_chosen_is_seen() {
         let seen = stream_tag("1", Some("q/a/app:1"), Some("sha256:1"));
-        let chosen =
-            |seen: Option<&StreamTag>| SelectedTag { stream: "app".into(), tag: "1".into(), seen: seen.cloned(), instead_of: None };
+        let chosen = |seen: Option<&StreamTag>| SelectedTag {
+            stream: "app".into(),
+            tag: "1".into(),
+            seen: seen.cloned(),
+            instead_of: None,
+        };
         let since = |seen: Option<&StreamTag>, now: Option<&StreamTag>| chosen(seen).since(now, "q/a/app:1");
         assert_eq!((since(None, None), since(Some(&seen), Some(&seen))), (Since::Unchanged, Since::Unchanged));
         assert_eq!(since(Some(&seen), Some(&StreamTag { failure: Some("no".into()), ..seen.clone() })), Since::Unchanged);

@@ -9,10 +9,10 @@ use std::fmt;
 
 use crate::bridge::snapshot::ImportPolicy;
 
-pub use built::{DueImport, built, due, has_come};
-pub use choice::{ImportSelection, SelectedTag, SkippedTag, NamedTag, Since, ImportRequest};
+pub use built::{DueImport, built, due, is_imported};
+pub use choice::{ImportRequest, ImportSelection, NamedTag, SelectedTag, Since, SkippedTag};
 pub use standing::{TagStatus, followed, followed_repositories, follows, pushed_since, standing};
-pub use words::{in_words, in_words_knowing, is_refused, tried};
+pub use words::{describe_with_tags, in_words, is_refused, tried};
 
 /// Tags of one image stream, to be imported with one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -181,7 +181,10 @@ pub(in crate::bridge) mod tests {
         let list = |pushed| RepositoryTag { is_list: true, pushed, ..in_quay("latest", "sha256:list") };
         assert_eq!(standing(Some(&tag), IMAGE, &list(99)), TagStatus::Current);
         assert_eq!(standing(Some(&tag), IMAGE, &list(101)), TagStatus::Stale);
-        assert_eq!(standing(Some(&stream_tag("latest", Some(IMAGE), Some("sha256:list"))), IMAGE, &list(101)), TagStatus::Current);
+        assert_eq!(
+            standing(Some(&stream_tag("latest", Some(IMAGE), Some("sha256:list"))), IMAGE, &list(101)),
+            TagStatus::Current
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub fn in_words(message: &str) -> String {
 }
 
 /// The same for an image at a place whose logins are known: `secrets` are the pull secrets of the namespace.
-pub fn in_words_knowing(message: &str, place: RegistryScope<'_>, secrets: &[Secret]) -> String {
+pub fn describe_with_tags(message: &str, place: RegistryScope<'_>, secrets: &[Secret]) -> String {
     if is_refused(message) { with_cause(message, Some(refused(place, secrets))) } else { in_words(message) }
 }
 
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_refusal_names_the_secret_that_is_tried() {
         let words =
-            |secrets: &[Secret]| in_words_knowing(REFUSED, PLACE, secrets).split_once(" (").unwrap_or_default().1.to_owned();
+            |secrets: &[Secret]| describe_with_tags(REFUSED, PLACE, secrets).split_once(" (").unwrap_or_default().1.to_owned();
         assert_eq!(
             words(&[secret("a", "other"), secret("b", "q:443/theirs")]),
             "no pull secret of the namespace has a login for q:443)"
@@ -101,7 +101,7 @@ mod tests {
     fn every_measured_text_has_its_meaning() {
         let not_found = "dockerimage.image.openshift.io \"q/org/app:1\" not found";
         assert_eq!(in_words(not_found), format!("{not_found} (Quay has no such image)"));
-        assert_eq!(in_words_knowing(not_found, PLACE, &[]), in_words(not_found));
+        assert_eq!(describe_with_tags(not_found, PLACE, &[]), in_words(not_found));
         for text in ["x509: unknown authority", "http: server gave HTTP response to HTTPS client", "connect: connection refused"]
         {
             assert!(in_words(text).starts_with(&format!("{text} (")), "{text}");

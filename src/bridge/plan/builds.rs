@@ -7,7 +7,7 @@ use crate::bridge::change::Change;
 use crate::bridge::checks::Assessed;
 use crate::bridge::dockerconfig::RegistryScope;
 use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::snapshot::{BuildConfig, OriginalOutput, NamespaceSnapshot};
+use crate::bridge::snapshot::{BuildConfig, NamespaceSnapshot, OriginalOutput};
 
 const KIND: &str = "BuildConfig";
 
@@ -44,21 +44,21 @@ pub fn restore_builds(subject: &Assessed, names: &[String]) -> BuildsPlan {
             Some(Err(problem)) => {
                 return Err(BuildPlanResult::Refused(format!("what was kept of its output cannot be understood ({problem})")));
             }
-            Some(Ok(former)) => undoing(subject, config, former)?,
+            Some(Ok(former)) => restore_change(subject, config, former)?,
         };
         Ok(Change::RestoreBuildConfig {
             namespace: snapshot.name.clone(),
             build_config: config.name.clone(),
             version: config.resource_version.clone(),
-            output: config.own_output(is_ours(subject)),
+            output: config.original_output(is_ours(subject)),
             undoes,
         })
     })
 }
 
 /// What putting a BuildConfig back undoes, in words, if it may be put back.
-fn undoing(subject: &Assessed, config: &BuildConfig, former: &OriginalOutput) -> Result<String, BuildPlanResult> {
-    match (config.still_rewritten(), config.leftover(is_ours(subject)), &config.owner) {
+fn restore_change(subject: &Assessed, config: &BuildConfig, former: &OriginalOutput) -> Result<String, BuildPlanResult> {
+    match (config.still_rewritten(), config.stale_original_output(is_ours(subject)), &config.owner) {
         // Had it another output where its owner keeps it, that would be back already.
         (Some(_), _, Some(owner)) => Err(BuildPlanResult::Refused(format!("{owner} would undo it"))),
         (Some(_), _, None) => Ok(format!("instead of {}", former.image)),
@@ -83,7 +83,11 @@ enum BuildPlanResult {
     Refused(String),
 }
 
-fn each(snapshot: &NamespaceSnapshot, names: &[String], plan: impl Fn(&BuildConfig) -> Result<Change, BuildPlanResult>) -> BuildsPlan {
+fn each(
+    snapshot: &NamespaceSnapshot,
+    names: &[String],
+    plan: impl Fn(&BuildConfig) -> Result<Change, BuildPlanResult>,
+) -> BuildsPlan {
     let finding = |code, name: &str, message: String| {
         Finding::new(code, ObjectRef::namespaced(KIND, &snapshot.name, name), message).in_namespace(&snapshot.name)
     };
@@ -114,7 +118,7 @@ fn each(snapshot: &NamespaceSnapshot, names: &[String], plan: impl Fn(&BuildConf
 
 /// The output that a BuildConfig is to have, with the secret for it, beside the one to keep.
 fn rewriting(subject: &Assessed, config: &BuildConfig) -> Result<OriginalOutput, BuildPlanResult> {
-    let output = config.own_output(is_ours(subject));
+    let output = config.original_output(is_ours(subject));
     let spec = output.spec(&config.spec);
     let right = match subject.rewriting(&spec) {
         RewriteOutcome::Rewritten(right) => right,
@@ -181,7 +185,7 @@ mod tests {
     use crate::bridge::builds::integration;
     use crate::bridge::desired::Desired;
     use crate::bridge::properties::golden;
-    use crate::bridge::snapshot::{Login, Secret, RawOutput};
+    use crate::bridge::snapshot::{Login, RawOutput, Secret};
 
     const HOST: &str = "quay.example.com:8443";
 

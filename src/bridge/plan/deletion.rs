@@ -17,10 +17,10 @@ pub struct CleanupPlan {
 }
 
 /// Plans our finalizer: on a namespace whose organization is to go with it, off any other.
-pub fn guard(subject: &Assessed, all: DeletionPolicy) -> Option<Change> {
+pub fn plan_finalizer(subject: &Assessed, all: DeletionPolicy) -> Option<Change> {
     let namespace = subject.snapshot.namespace.as_ref().ok()?.as_ref()?;
     let wanted = subject.is_to_be_linked() && DeletionPolicy::of(namespace, all) == DeletionPolicy::Delete;
-    (wanted != namespace.is_guarded() && !namespace.terminating).then(|| Change::GuardNamespace {
+    (wanted != namespace.is_guarded() && !namespace.terminating).then(|| Change::SetFinalizer {
         namespace: subject.snapshot.name.clone(),
         organization: subject.desired.organization.clone(),
         guarded: wanted,
@@ -29,13 +29,14 @@ pub fn guard(subject: &Assessed, all: DeletionPolicy) -> Option<Change> {
 
 /// Plans what a namespace that is being deleted waits for: the organization goes if that was asked for and it is
 /// certain that it was made for this namespace, then the finalizers.
-pub fn farewell(subject: &Assessed, all: DeletionPolicy) -> CleanupPlan {
+pub fn plan_cleanup(subject: &Assessed, all: DeletionPolicy) -> CleanupPlan {
     let mut planner = Planner::new(subject, Options::default());
     let Some(namespace) = subject.snapshot.namespace.iter().flatten().next().filter(|namespace| namespace.terminating) else {
         return CleanupPlan::default();
     };
     let mut left_behind = None;
-    let is_to_go = namespace.is_guarded() && subject.scope().is_in() && DeletionPolicy::of(namespace, all) == DeletionPolicy::Delete;
+    let is_to_go =
+        namespace.is_guarded() && subject.scope().is_in() && DeletionPolicy::of(namespace, all) == DeletionPolicy::Delete;
     if is_to_go {
         let name = subject.desired.organization.clone();
         match &subject.snapshot.organization {

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use super::builds::{BuildsPlan, restore_builds};
 use super::{Options, Plan, Planner};
 use crate::bridge::change::{Change, ServiceAccountEdit};
-use crate::bridge::checks::{Spare, Assessed, spare_kept, spares};
+use crate::bridge::checks::{Assessed, Spare, spare_kept, spares};
 use crate::bridge::finding::Code;
 use crate::bridge::mark::OwnershipMark;
 use crate::bridge::names;
 use crate::bridge::ownership::OwnershipState;
-use crate::bridge::snapshot::{Login, Robot, Secret, ReadErrorKind};
+use crate::bridge::snapshot::{Login, ReadErrorKind, Robot, Secret};
 
 /// What a person asked to be taken away beyond the link itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,7 +21,7 @@ pub struct UnlinkOptions {
     pub delete_organization: bool,
 }
 
-/// Plans the reverse of a link, after [`crate::bridge::scope::take_out`]: the operator's finalizer off, rewritten BuildConfigs
+/// Plans the reverse of a link, after [`crate::bridge::scope::deny_namespace`]: the operator's finalizer off, rewritten BuildConfigs
 /// back, references out of the service accounts, our secrets away. The organization with its images stays unless asked for.
 /// What could not be read blocks what depends on it: no secret is deleted that something unknown may refer to, and nothing in
 /// Quay while a part of the link is unknown.

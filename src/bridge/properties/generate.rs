@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use crate::bridge::Role;
-use crate::bridge::integration::{Integration, QuayIntegration, Sourced, Source};
+use crate::bridge::integration::{Integration, QuayIntegration, Source, Sourced};
 use crate::bridge::mark::{ClusterIdentity, OwnershipMark};
 use crate::bridge::names::{ClusterId, OPERATOR_FINALIZER, QuayUrl};
 use crate::bridge::plan::Options;
@@ -106,7 +106,9 @@ fn unread() -> ReadError {
 }
 
 /// A part that is now and then unknown.
-fn maybe_read<T: Clone + std::fmt::Debug + 'static>(part: impl Strategy<Value = T> + 'static) -> impl Strategy<Value = Observed<T>> {
+fn maybe_read<T: Clone + std::fmt::Debug + 'static>(
+    part: impl Strategy<Value = T> + 'static,
+) -> impl Strategy<Value = Observed<T>> {
     prop_oneof![6 => part.prop_map(Ok), 1 => Just(Err(unread()))]
 }
 

@@ -16,7 +16,7 @@ use super::checks::{self, Assessed};
 use super::deletion::DeletionPolicy;
 use super::desired::Desired;
 use super::finding::{Code, Severity};
-use super::integration::{Integration, ConnectionStage, QuayProblem};
+use super::integration::{ConnectionStage, Integration, QuayProblem};
 use super::mark::OwnershipMark;
 use super::names::{FINALIZER, OPERATOR_FINALIZER};
 use super::plan::{self, Options, Plan, UnlinkOptions};
@@ -239,16 +239,16 @@ proptest! {
         let finalizers = [Some(OPERATOR_FINALIZER), guarded.then_some(FINALIZER)].into_iter().flatten().map(str::to_owned).collect();
         let namespace = Namespace { uid: "uid-1".into(), terminating: true, finalizers, on_deletion: word, ..Default::default() };
         snapshot.namespace = Ok(Some(namespace));
-        let planned = |snapshot: &NamespaceSnapshot| with_subject(snapshot, |subject| plan::farewell(subject, DeletionPolicy::Retain));
-        let mut farewell = planned(&snapshot);
-        if !farewell.plan.blocked.is_empty() || away {
-            prop_assert!(away || farewell.plan.changes.is_empty(), "nothing is done before it is known what there is");
+        let planned = |snapshot: &NamespaceSnapshot| with_subject(snapshot, |subject| plan::plan_cleanup(subject, DeletionPolicy::Retain));
+        let mut plan_cleanup = planned(&snapshot);
+        if !plan_cleanup.plan.blocked.is_empty() || away {
+            prop_assert!(away || plan_cleanup.plan.changes.is_empty(), "nothing is done before it is known what there is");
             // As the bridge does once its patience is over.
             snapshot.organization = Ok(None);
-            farewell = planned(&snapshot);
+            plan_cleanup = planned(&snapshot);
         }
         let ours = |mark: &OwnershipMark| mark.uid == "uid-1";
-        for change in &farewell.plan.changes {
+        for change in &plan_cleanup.plan.changes {
             if let Change::DeleteOrganization { .. } = change {
                 prop_assert!(guarded && policy == 1);
                 let organization = snapshot.organization().unwrap();
@@ -256,10 +256,10 @@ proptest! {
                 let adopted = organization.adopted_by.as_ref().is_some_and(ours);
                 prop_assert!(marks.iter().copied().chain(&organization.adopted_by).any(|mark| mark.created), "it was created by us");
                 prop_assert!(adopted || (!marks.is_empty() && marks.into_iter().all(ours)));
-                prop_assert!(farewell.left_behind.is_none());
+                prop_assert!(plan_cleanup.left_behind.is_none());
             }
         }
-        for change in &farewell.plan.changes {
+        for change in &plan_cleanup.plan.changes {
             apply(change, &mut snapshot);
         }
         let namespace = snapshot.namespace.unwrap().unwrap();

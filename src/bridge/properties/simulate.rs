@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use super::generate::{HOST, SECRET_TYPE, token};
 use crate::bridge::change::Change;
 use crate::bridge::names::{FINALIZER, OPERATOR_FINALIZER};
-use crate::bridge::remember::remember;
+use crate::bridge::remember::apply_to_snapshot;
 use crate::bridge::snapshot::*;
 
 /// What a change does, on a snapshot instead of on servers.
@@ -14,11 +14,11 @@ pub(super) fn apply(change: &Change, snapshot: &mut NamespaceSnapshot) {
     let organization = |snapshot: &NamespaceSnapshot| snapshot.organization.clone().unwrap().unwrap();
     match change {
         CreateOrganization { .. } => return snapshot.organization = Ok(Some(Organization::empty())),
-        ReleaseNamespace { .. } => {
+        RemoveOperatorFinalizer { .. } => {
             let namespace = snapshot.namespace.as_mut().unwrap().as_mut().unwrap();
             return namespace.finalizers.retain(|finalizer| finalizer != OPERATOR_FINALIZER);
         }
-        GuardNamespace { guarded, .. } => {
+        SetFinalizer { guarded, .. } => {
             let namespace = snapshot.namespace.as_mut().unwrap().as_mut().unwrap();
             namespace.finalizers.retain(|finalizer| finalizer != FINALIZER);
             return namespace.finalizers.extend(guarded.then(|| FINALIZER.to_owned()));
@@ -57,6 +57,6 @@ pub(super) fn apply(change: &Change, snapshot: &mut NamespaceSnapshot) {
         RotateRobot { robot, .. } => Some(token(robot, 8).into()),
         _ => None,
     };
-    remember(&mut edited, change, made);
+    apply_to_snapshot(&mut edited, change, made);
     snapshot.organization = Ok(edited);
 }

@@ -174,13 +174,13 @@ proptest! {
         let integration = integration();
         let all = if deletes { DeletionPolicy::Delete } else { DeletionPolicy::Retain };
         let unlink = UnlinkOptions { delete_robots: true, delete_organization: true };
-        let (plans, farewell) = with_subject(&snapshot, |subject| {
+        let (plans, plan_cleanup) = with_subject(&snapshot, |subject| {
             let rewritten = plan::rewrite_builds(subject, &[]).plan;
             let plans = [plan::repair(subject, options), plan::unlink(subject, unlink), rewritten];
-            (plans, plan::farewell(subject, all).plan)
+            (plans, plan::plan_cleanup(subject, all).plan)
         });
         let prefix = format!("{HOST}/{ORGANIZATION}/");
-        for change in plans.iter().chain([&farewell]).flat_map(|plan| &plan.changes) {
+        for change in plans.iter().chain([&plan_cleanup]).flat_map(|plan| &plan.changes) {
             prop_assert!(is_own(change), "{:?}", change);
             if let Change::RewriteBuildConfig { former, .. } = change {
                 prop_assert!(former.image.starts_with(&prefix), "{:?}", change);
@@ -190,7 +190,7 @@ proptest! {
             let marked = organization.robots.iter().flatten().filter_map(|robot| robot.mark.as_ref());
             organization.adopted_by.is_some() || marked.into_iter().any(|mark| mark.created)
         });
-        for change in &farewell.changes {
+        for change in &plan_cleanup.changes {
             prop_assert!(!matches!(change, Change::DeleteOrganization { .. }) || is_created_by_us, "{:?}", change);
         }
         for destination in imports::built(&integration, NAMESPACE, snapshot.builds.iter().flatten()).into_keys() {

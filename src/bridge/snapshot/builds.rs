@@ -63,7 +63,7 @@ impl BuildConfig {
     /// The push secret of a rewriting that is left after somebody put the rest back, as `oc apply` of the file that the
     /// BuildConfig came from does: a field that was never in the file stays. Who names an image, wherever, may mean the secret
     /// for it. `is_ours` knows the secrets of our making by their names.
-    pub fn leftover(&self, is_ours: impl Fn(&str) -> bool) -> Option<&str> {
+    pub fn stale_original_output(&self, is_ours: impl Fn(&str) -> bool) -> Option<&str> {
         let former = self.kept()?;
         if self.spec.output.to.as_ref().is_some_and(|to| to.kind == "DockerImage") {
             return None;
@@ -74,10 +74,10 @@ impl BuildConfig {
     }
 
     /// Its output without what a rewriting made of it.
-    pub fn own_output(&self, is_ours: impl Fn(&str) -> bool) -> RawOutput {
+    pub fn original_output(&self, is_ours: impl Fn(&str) -> bool) -> RawOutput {
         match (self.kept(), self.still_rewritten()) {
             (_, Some(former)) => former.output.clone(),
-            (Some(former), None) if self.leftover(is_ours).is_some() => {
+            (Some(former), None) if self.stale_original_output(is_ours).is_some() => {
                 RawOutput { push_secret: former.output.push_secret.clone(), ..self.output.clone() }
             }
             _ => self.output.clone(),

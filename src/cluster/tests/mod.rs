@@ -21,7 +21,7 @@ use sandbox::openshift::OpenShift;
 use sandbox::{Options as SandboxOptions, Sandbox, manifests};
 use serde_json::Value;
 
-use super::{BuildsMode, Cluster, Options, NamespaceResources, SecretsMode};
+use super::{BuildsMode, Cluster, NamespaceResources, Options, SecretsMode};
 use crate::bridge::snapshot::Namespace;
 
 /// A sandbox with the namespace `myproj`, settled, and a runtime to call it from.

@@ -2,7 +2,7 @@ use sandbox::traffic::Fault;
 use serde_json::json;
 
 use super::{Stage, secret_of};
-use crate::bridge::snapshot::{Namespace, Secret, ReadErrorKind};
+use crate::bridge::snapshot::{Namespace, ReadErrorKind, Secret};
 use crate::cluster::{BuildsMode, SecretsMode};
 
 fn login_secret(namespace: &str, name: &str) -> serde_json::Value {

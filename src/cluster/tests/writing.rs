@@ -262,7 +262,7 @@ fn the_lists_of_the_integration_are_edited_beside_others() {
             resource["spec"]["denylistNamespaces"] = json!(["myproj", "kept", "theirs"]);
         });
     }));
-    let edit = ScopeEdit { undeny: vec!["myproj".into()], allow: vec!["myproj".into()], ..ScopeEdit::default() };
+    let edit = ScopeEdit { remove_deny: vec!["myproj".into()], allow: vec!["myproj".into()], ..ScopeEdit::default() };
     assert_eq!(stage.run(cluster.edit_scope(&edit)).unwrap(), edit);
     let spec = stage.openshift().get("QuayIntegration", "", "quay").unwrap()["spec"].clone();
     assert_eq!(spec["denylistNamespaces"], json!(["kept", "theirs"]));

@@ -53,7 +53,7 @@ pub(super) async fn run(context: &CommandContext<'_>, configs: &BuildConfigs, wa
     let mut left = Vec::new();
     for (judged, plan) in all {
         refuse_missing(&judged.snapshot.name, &judged.snapshot.namespace)?;
-        insist_on_names(&judged, &configs.build_configs)?;
+        validate_names(&judged, &configs.build_configs)?;
         // Of all namespaces, only those that have something to do with Quay are worth a word.
         let BuildsPlan { plan, left: untouched } = plan;
         let is_meant = !matches!(which, NamespaceSelector::All) || judged.scope.is_in();
@@ -101,7 +101,7 @@ fn imports(program: &str, set: &ChangeSet, integration: &Integration) -> Vec<Str
 }
 
 /// A name that nothing has is a mistake, which shall not pass for nothing to do.
-fn insist_on_names(judged: &NamespaceAssessment, names: &[String]) -> Result<(), Error> {
+fn validate_names(judged: &NamespaceAssessment, names: &[String]) -> Result<(), Error> {
     let snapshot = &judged.snapshot;
     let Some(missing) = names.iter().find(|name| snapshot.build_config(name).is_none()) else { return Ok(()) };
     match &snapshot.build_configs {

@@ -12,7 +12,7 @@ use crate::cli::{self, Builds, BuildsCommand};
 use crate::cluster::Cluster;
 use crate::error::{Error, ExitStatus};
 use crate::report::{BuildConfigReport, BuildsReport, ShipwrightReport};
-use crate::session::gather::{self, NamespaceAssessment, ReadOptions, NamespaceSelector};
+use crate::session::gather::{self, NamespaceAssessment, NamespaceSelector, ReadOptions};
 use crate::session::settings::Settings;
 use crate::session::{self, App, QuayConnection};
 
@@ -103,6 +103,6 @@ async fn look<T>(
     let session = session?.with_rewriters(rewriters);
     let look = ReadOptions { quay: None, tags: false, probe: false, beyond_scope: true };
     let target = session.settings()?;
-    let all = session.judge_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| each(target, judged)).await;
+    let all = session.assess_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| each(target, judged)).await;
     Ok((session, all))
 }

@@ -9,7 +9,7 @@ use crate::bridge::names::QuayUrl;
 use crate::cli::{self, GlobalArgs};
 use crate::error::Error;
 use crate::session::settings::{self, Settings};
-use crate::setup::{SetupOptions, Application, ControllerKind, Login, TokenSource};
+use crate::setup::{Application, ControllerKind, Login, SetupOptions, TokenSource};
 
 /// Reads the answers, and the warnings to print about them.
 ///

@@ -6,8 +6,8 @@ use crate::bridge::shell::quoted;
 use crate::cli::GlobalArgs;
 use crate::commands::CommandContext;
 use crate::setup::{
-    SetupOptions, Application, Approval, ControllerKind, CLUSTER_ID, NodeTrust, TokenScopes, SetupSession, TOKEN_APPLICATION, TOKEN_ORGANIZATION,
-    TokenSource,
+    Application, Approval, CLUSTER_ID, ControllerKind, NodeTrust, SetupOptions, SetupSession, TOKEN_APPLICATION,
+    TOKEN_ORGANIZATION, TokenScopes, TokenSource,
 };
 
 /// The defaults of `--request-timeout`, `--operator-wait` and `--parallel`.
@@ -111,8 +111,8 @@ pub(super) fn of(context: &CommandContext<'_>, setup: &SetupSession) -> String {
     let cluster_id = cluster_id.as_deref().or(existing).unwrap_or(CLUSTER_ID);
     let options = [
         ("--client-id", client_id.as_deref()),
-        ("--token-organization", unusual(organization, TOKEN_ORGANIZATION)),
-        ("--token-application", unusual(name, TOKEN_APPLICATION)),
+        ("--token-organization", non_default(organization, TOKEN_ORGANIZATION)),
+        ("--token-application", non_default(name, TOKEN_APPLICATION)),
         ("--token-expiry", expiry.as_deref()),
         ("--bridge", bridge.map(ControllerKind::as_str)),
         ("--bridge-image", bridge_image.as_deref()),
@@ -165,7 +165,7 @@ fn time(time: Duration) -> String {
 }
 
 /// A value that has to be said.
-fn unusual<'a>(value: &'a str, usual: &str) -> Option<&'a str> {
+fn non_default<'a>(value: &'a str, usual: &str) -> Option<&'a str> {
     Some(value).filter(|value| *value != usual)
 }
 

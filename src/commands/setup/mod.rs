@@ -12,7 +12,7 @@ use crate::commands::CommandContext;
 use crate::error::{Error, ExitStatus};
 use crate::report::{Format, SetupReport, StepReport, StepState};
 use crate::session;
-use crate::setup::{Connection, Blocker, StepPlan, SetupSession, SetupStep};
+use crate::setup::{Blocker, Connection, SetupSession, SetupStep, StepPlan};
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &cli::Setup) -> Result<ExitStatus, Error> {
     let is_asked = !args.check && !args.changing.dry_run && !args.changing.yes;
@@ -25,7 +25,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &cli::Setup) -> Resu
     warnings.iter().for_each(|warning| context.ui.warn(warning));
     let cluster = session::connect(context.global).await?;
     let mut setup = SetupSession::new(cluster, answers, connection(context.global), context.ui.teller());
-    setup.find_all().await;
+    setup.discover_all().await;
     if is_asked {
         return wizard::run(context, setup).await;
     }

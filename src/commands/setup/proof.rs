@@ -77,7 +77,11 @@ pub(super) fn planned(setup: &SetupSession) -> StepReport {
 
 /// Links the namespaces that were named and looks at them. The registry is asked too what the new logins may do, but
 /// only if something is new: it costs Quay a request for each of them.
-pub(super) async fn run(context: &CommandContext<'_>, setup: &SetupSession, before: &[StepReport]) -> Result<FirstNamespaces, Error> {
+pub(super) async fn run(
+    context: &CommandContext<'_>,
+    setup: &SetupSession,
+    before: &[StepReport],
+) -> Result<FirstNamespaces, Error> {
     let without_status = |step| Ok(FirstNamespaces { step, status: None });
     if before.iter().any(|step| matches!(step.state, StepState::Failed | StepState::NotReached)) {
         return without_status(planned(setup).not_reached());
@@ -121,7 +125,10 @@ pub(super) async fn run(context: &CommandContext<'_>, setup: &SetupSession, befo
         (true, false) => StepState::AlreadyDone,
     };
     let reason = (!linked.ok).then(|| linked.verdict.clone());
-    Ok(FirstNamespaces { step: StepReport { changes: linked.changes, ..report(state, reason, answer(&status)) }, status: Some(status) })
+    Ok(FirstNamespaces {
+        step: StepReport { changes: linked.changes, ..report(state, reason, answer(&status)) },
+        status: Some(status),
+    })
 }
 
 /// The last line of a status, with the level of the worst that was found.

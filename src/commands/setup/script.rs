@@ -5,7 +5,7 @@ use crate::cli;
 use crate::commands::CommandContext;
 use crate::error::{Error, ExitStatus};
 use crate::report::{Format, SetupReport, StepReport, StepState};
-use crate::setup::{self, NodeTrust, Blocker, StepPlan, SetupSession, SetupStep, TokenSource};
+use crate::setup::{self, Blocker, NodeTrust, SetupSession, SetupStep, StepPlan, TokenSource};
 use crate::ui::printable;
 
 /// Does all of it.
@@ -82,7 +82,12 @@ pub(super) fn plans(setup: &SetupSession) -> Vec<(SetupStep, StepPlan)> {
     SetupStep::ALL.map(|step| (step, setup.plan(step))).into()
 }
 
-fn report(context: &CommandContext<'_>, setup: &SetupSession, dry_run: bool, steps: Vec<StepReport>) -> Result<SetupReport, Error> {
+fn report(
+    context: &CommandContext<'_>,
+    setup: &SetupSession,
+    dry_run: bool,
+    steps: Vec<StepReport>,
+) -> Result<SetupReport, Error> {
     let mut report = SetupReport::new(context.program, "setup", dry_run, false, steps);
     report.namespaces = setup::preview(setup);
     if setup.answers.node_trust == Some(NodeTrust::Print) {

@@ -7,13 +7,13 @@ use crate::bridge::names::QuayUrl;
 use crate::cli::Teardown;
 use crate::cluster::{INSTALLER, ObjectKind, Operator};
 use crate::commands::CommandContext;
-use crate::error::{Error, ExitStatus, Cancelled};
+use crate::error::{Cancelled, Error, ExitStatus};
 use crate::pause;
 use crate::report::{Format, SetupReport, StepReport, StepState};
 use crate::session;
 use crate::session::settings::Settings;
 use crate::setup::teardown::{self, TeardownStep};
-use crate::setup::{SetupOptions, SetupChange, ObjectChange, SetupSession, SetupStep};
+use crate::setup::{ObjectChange, SetupChange, SetupOptions, SetupSession, SetupStep};
 
 /// So many seconds the operator may take to go; nothing is wrong if it takes longer.
 const DELETION_TIMEOUT_SECONDS: u32 = 60;
@@ -77,7 +77,12 @@ async fn wait_until_gone(context: &CommandContext<'_>, setup: &mut SetupSession)
 }
 
 /// Takes a part back, and looks again until nothing of it is there.
-async fn take_back(context: &CommandContext<'_>, setup: &mut SetupSession, part: TeardownStep, planned: StepReport) -> StepReport {
+async fn take_back(
+    context: &CommandContext<'_>,
+    setup: &mut SetupSession,
+    part: TeardownStep,
+    planned: StepReport,
+) -> StepReport {
     if planned.state != StepState::Planned {
         return planned;
     }

@@ -4,7 +4,7 @@ use owo_colors::OwoColorize as _;
 
 use super::{carry_out, command_line, finish, is_obstacle, outcome, proof};
 use crate::commands::CommandContext;
-use crate::error::{Error, ExitStatus, Cancelled};
+use crate::error::{Cancelled, Error, ExitStatus};
 use crate::report::{Format, SetupReport, StepReport, StepState};
 use crate::setup::{self, NodeTrust, SetupSession, SetupStep};
 

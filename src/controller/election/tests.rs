@@ -114,7 +114,9 @@ fn play(starts: &[u64], fates: &[Fate], until: u64) -> Vec<(u64, usize)> {
             }
             Due::Arrives(_, number) => {
                 let result = match &requests[number].step {
-                    ElectionState::Write(lease) if lease.version == stored.as_ref().map_or("", |stored: &Lease| &stored.version) => {
+                    ElectionState::Write(lease)
+                        if lease.version == stored.as_ref().map_or("", |stored: &Lease| &stored.version) =>
+                    {
                         version += 1;
                         stored = Some(Lease { version: version.to_string(), ..lease.clone() });
                         stored.clone()
@@ -132,7 +134,8 @@ fn play(starts: &[u64], fates: &[Fate], until: u64) -> Vec<(u64, usize)> {
                     ElectionState::Read => electors[replica].saw(result, local(replica)),
                     _ => electors[replica].wrote(result, begun, local(replica)),
                 }
-                let is_acted_on = request.step == ElectionState::Read && matches!(electors[replica].next(local(replica)), ElectionState::Write(_));
+                let is_acted_on = request.step == ElectionState::Read
+                    && matches!(electors[replica].next(local(replica)), ElectionState::Write(_));
                 if !is_acted_on {
                     electors[replica].rested();
                 }

@@ -34,7 +34,7 @@ use crate::bridge::scope::Scope;
 use certificates::Certificates;
 use listener::TlsListener;
 pub(super) use review::not_rewritten;
-pub use review::{ReviewAnswer, InvalidReview, ReviewOutcome, review};
+pub use review::{InvalidReview, ReviewAnswer, ReviewOutcome, review};
 
 /// The path that the API server calls.
 pub const PATH: &str = CONTROLLER_WEBHOOK_PATH;

@@ -216,10 +216,16 @@ pub fn review(body: &[u8], view: &dyn WebhookView) -> Result<ReviewAnswer, Inval
 
 /// Why the output of a build, as it was created, is not in Quay although somebody may have expected it there; with what
 /// the webhook would say of it now.
-pub(in crate::controller) fn not_rewritten(namespace: &str, spec: &CommonSpec, view: &dyn WebhookView) -> Option<(ReviewOutcome, String)> {
+pub(in crate::controller) fn not_rewritten(
+    namespace: &str,
+    spec: &CommonSpec,
+    view: &dyn WebhookView,
+) -> Option<(ReviewOutcome, String)> {
     let Decision { outcome, warning, .. } = judge(namespace, None, spec, view);
     let why = match outcome {
-        ReviewOutcome::Rewritten => "the output of this build stays as it is: the bridge was not asked, or not ready yet".to_owned(),
+        ReviewOutcome::Rewritten => {
+            "the output of this build stays as it is: the bridge was not asked, or not ready yet".to_owned()
+        }
         _ => warning?,
     };
     Some((outcome, why))
@@ -254,7 +260,9 @@ impl Decision {
 fn judge(namespace: &str, annotations: Option<Annotations>, spec: &CommonSpec, view: &dyn WebhookView) -> Decision {
     let Some(integration) = view.integration() else {
         return match &spec.output.to {
-            Some(to) if to.kind != "DockerImage" => Decision::left_alone(ReviewOutcome::Unknown, "no QuayIntegration can be used now"),
+            Some(to) if to.kind != "DockerImage" => {
+                Decision::left_alone(ReviewOutcome::Unknown, "no QuayIntegration can be used now")
+            }
             _ => Decision::silent(ReviewOutcome::Unchanged),
         };
     };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::WebhookView;
-use crate::bridge::integration::{Integration, Sourced, Source};
+use crate::bridge::integration::{Integration, Source, Sourced};
 use crate::bridge::names::{ClusterId, QuayUrl};
 use crate::bridge::scope::Scope;
 

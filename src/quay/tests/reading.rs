@@ -24,7 +24,7 @@ fn assert_linked(scene: &Scene, organization: &Organization) {
 #[test]
 fn a_healthy_organization_costs_three_requests_or_two() {
     let scene = Scene::linked();
-    for (depth, requests) in [(ReadStrategy::Full, 3), (ReadStrategy::Lean, 2), (ReadStrategy::New, 3)] {
+    for (depth, requests) in [(ReadStrategy::Full, 3), (ReadStrategy::Minimal, 2), (ReadStrategy::AssumeNew, 3)] {
         let organization = scene.read(&scene.client(), depth).unwrap().unwrap();
         assert_linked(&scene, &organization);
         assert_eq!(scene.requests(), requests, "{depth:?}");
@@ -34,7 +34,7 @@ fn a_healthy_organization_costs_three_requests_or_two() {
 #[test]
 fn a_missing_organization_costs_one_request_to_who_expects_it() {
     let scene = Scene::new();
-    for (depth, requests) in [(ReadStrategy::Full, 4), (ReadStrategy::Lean, 3), (ReadStrategy::New, 1)] {
+    for (depth, requests) in [(ReadStrategy::Full, 4), (ReadStrategy::Minimal, 3), (ReadStrategy::AssumeNew, 1)] {
         let client = scene.client();
         assert!(scene.read(&client, depth).unwrap().is_none(), "{depth:?}");
         assert_eq!(scene.requests(), requests, "{depth:?}");
@@ -46,7 +46,7 @@ fn a_missing_organization_costs_one_request_to_who_expects_it() {
 fn a_missing_organization_is_missing_to_a_superuser_with_full_access() {
     let scene = Scene::new();
     scene.sandbox.quay.set_flags(|flags| flags.full_access = true);
-    for (depth, requests) in [(ReadStrategy::Full, 3), (ReadStrategy::Lean, 2), (ReadStrategy::New, 1)] {
+    for (depth, requests) in [(ReadStrategy::Full, 3), (ReadStrategy::Minimal, 2), (ReadStrategy::AssumeNew, 1)] {
         assert!(scene.read(&scene.client(), depth).unwrap().is_none(), "{depth:?}");
         assert_eq!(scene.requests(), requests, "{depth:?}");
     }
@@ -55,7 +55,7 @@ fn a_missing_organization_is_missing_to_a_superuser_with_full_access() {
 #[test]
 fn repositories_that_no_robot_account_shows_are_looked_for() {
     let scene = Scene::linked();
-    for (depth, requests) in [(ReadStrategy::Lean, 3), (ReadStrategy::New, 4)] {
+    for (depth, requests) in [(ReadStrategy::Minimal, 3), (ReadStrategy::AssumeNew, 4)] {
         let organization = scene.read_for(&scene.client(), depth, &claim_of(ours()), &["api", "new"]).unwrap().unwrap();
         assert_eq!(organization.repositories, Ok(names(&REPOSITORIES)), "{depth:?}");
         assert_eq!(scene.requests(), requests, "{depth:?}");
@@ -82,7 +82,7 @@ fn a_robot_account_of_a_similar_organization_is_not_ours() {
     scene.sandbox.quay.add_prototype(ORGANIZATION, "prodxapp+stranger", RepoRole::Read);
     scene.sandbox.quay.add_repository("prodxapp", "theirs", ADMIN);
     scene.sandbox.quay.set_permission("prodxapp", "theirs", "prodxapp+stranger", Some(RepoRole::Read));
-    for depth in [ReadStrategy::Full, ReadStrategy::Lean] {
+    for depth in [ReadStrategy::Full, ReadStrategy::Minimal] {
         let organization = scene.read(&scene.client(), depth).unwrap().unwrap();
         assert_linked(&scene, &organization);
     }
@@ -106,7 +106,8 @@ fn shows_an_adoption_to_everybody_who_reads_the_robot_accounts() {
         scene.run(client.adopt(ORGANIZATION, &adopter.to_string(), &["builder".to_owned()])).unwrap();
         scene.requests();
         for mark in [&stranger, &ours()] {
-            let organization = scene.read_for(&client, ReadStrategy::Lean, &claim_of(mark.clone()), &REPOSITORIES).unwrap().unwrap();
+            let organization =
+                scene.read_for(&client, ReadStrategy::Minimal, &claim_of(mark.clone()), &REPOSITORIES).unwrap().unwrap();
             assert_eq!((organization.adopted_by.as_ref(), scene.requests()), (Some(adopter), 3));
         }
         assert_eq!(scene.run(client.marks(ORGANIZATION)).unwrap(), std::slice::from_ref(adopter));
@@ -121,7 +122,7 @@ fn an_adoption_keeps_teams_of_others() {
     let stranger = mark_of("integration-2", "api.prod:6443", "uid-2");
     quay.add_team(ORGANIZATION, "oc-quay", TeamRole::Admin, &["alice", &format!("{ORGANIZATION}+default")]);
     scene.run(client.adopt(ORGANIZATION, &stranger.to_string(), &["builder".to_owned()])).unwrap();
-    let organization = scene.read(&client, ReadStrategy::Lean).unwrap().unwrap();
+    let organization = scene.read(&client, ReadStrategy::Minimal).unwrap().unwrap();
     assert_eq!(organization.adopted_by, Some(stranger));
     let adopted: Vec<_> = organization.robots.unwrap().into_iter().filter(|robot| robot.is_adopted).collect();
     assert_eq!(adopted.iter().map(|robot| robot.name.as_str()).collect::<Vec<_>>(), ["builder"]);
@@ -142,12 +143,12 @@ fn reads_an_adoption_of_version_0_where_it_can_matter() {
 
     quay.add_team(ORGANIZATION, "oc-quay", TeamRole::Member, &[]);
     quay.describe_team(ORGANIZATION, "oc-quay", "oc-quay cluster=api.other:6443 namespace=app uid=uid-2");
-    for depth in [ReadStrategy::Full, ReadStrategy::Lean, ReadStrategy::New, ReadStrategy::Owner] {
+    for depth in [ReadStrategy::Full, ReadStrategy::Minimal, ReadStrategy::AssumeNew, ReadStrategy::Owner] {
         let organization = scene.read_for(&client, depth, &claim_of(stranger.clone()), &REPOSITORIES).unwrap().unwrap();
         assert_eq!(organization.adopted_by, Some(stranger.clone()), "{depth:?}");
     }
     scene.requests();
-    let organization = scene.read(&client, ReadStrategy::Lean).unwrap().unwrap();
+    let organization = scene.read(&client, ReadStrategy::Minimal).unwrap().unwrap();
     assert_eq!((organization.adopted_by, scene.requests()), (None, 2), "a healthy namespace costs no more");
     // Whoever deletes it is told.
     let organization = scene.read(&client, ReadStrategy::Owner).unwrap().unwrap();
@@ -160,7 +161,7 @@ fn an_unmarked_organization_is_blank_only_where_it_is_empty_and_nobody_elses() {
         let scene = Scene::new();
         scene.sandbox.quay.set_flags(|flags| flags.full_access = true);
         arrange(&scene.sandbox.quay);
-        let answers = [ReadStrategy::Full, ReadStrategy::Lean, ReadStrategy::New].map(|depth| {
+        let answers = [ReadStrategy::Full, ReadStrategy::Minimal, ReadStrategy::AssumeNew].map(|depth| {
             let organization = scene.read_for(&scene.client(), depth, &claim_of(ours()), &[]).unwrap().unwrap();
             assert!(organization.administered, "{depth:?}");
             organization.is_blank
@@ -190,7 +191,7 @@ fn what_the_list_of_3_12_holds_back_is_asked_one_by_one() {
         flags.full_access = true;
         flags.release = sandbox::quay::Release::V3_12;
     });
-    for (depth, requests) in [(ReadStrategy::Full, 3 + 3 * 2), (ReadStrategy::New, 4 + 3 * 2)] {
+    for (depth, requests) in [(ReadStrategy::Full, 3 + 3 * 2), (ReadStrategy::AssumeNew, 4 + 3 * 2)] {
         let organization = scene.read(&client, depth).unwrap().unwrap();
         assert_linked(&scene, &organization);
         assert_eq!(scene.requests(), requests, "{depth:?}");

@@ -3,7 +3,7 @@ use crate::bridge::integration::QuayProblem;
 use crate::bridge::snapshot::ReadErrorKind;
 use crate::quay::ErrorKind;
 
-const DEPTHS: [ReadStrategy; 3] = [ReadStrategy::Full, ReadStrategy::Lean, ReadStrategy::New];
+const DEPTHS: [ReadStrategy; 3] = [ReadStrategy::Full, ReadStrategy::Minimal, ReadStrategy::AssumeNew];
 
 fn lacks(scope: &str) -> QuayProblem {
     QuayProblem::TokenLacksScope { scope: scope.into() }
@@ -48,9 +48,9 @@ fn an_owner_whose_token_may_not_administer_lacks_a_scope() {
 fn the_diagnosis_is_made_once() {
     let scene = Scene::linked();
     let client = scene.client_with(&scene.sandbox.quay.add_full_token("alice"));
-    assert_refused(&scene, &client, ReadStrategy::New);
+    assert_refused(&scene, &client, ReadStrategy::AssumeNew);
     assert_eq!(scene.requests(), 2 + 2);
-    assert_refused(&scene, &client, ReadStrategy::New);
+    assert_refused(&scene, &client, ReadStrategy::AssumeNew);
     scene.run(client.diagnose());
     assert_eq!(scene.requests(), 2);
 }

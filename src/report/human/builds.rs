@@ -5,7 +5,7 @@ use owo_colors::OwoColorize as _;
 use super::findings::FindingList;
 use crate::bridge::finding::Severity;
 use crate::report::builds::{BuildConfigReport, BuildReport, BuildsReport, PushedBy, ShipwrightReport, webhook_answers};
-use crate::report::style::{TextPage, Style, plain};
+use crate::report::style::{Style, TextPage, plain};
 
 pub(in crate::report) fn builds(report: &BuildsReport, style: &Style, wide: bool) -> String {
     let mut page = TextPage::new(style);

@@ -7,9 +7,9 @@ use owo_colors::OwoColorize as _;
 use super::findings::FindingList;
 use crate::bridge::change::Verb;
 use crate::bridge::finding::{Finding, Severity};
-use crate::report::change::{ChangeReport, ChangeEntry, ChangeState};
+use crate::report::change::{ChangeEntry, ChangeReport, ChangeState};
 use crate::report::count;
-use crate::report::style::{TextPage, Style, paint, plain};
+use crate::report::style::{Style, TextPage, paint, plain};
 
 /// Beyond this many changes, namespaces are summed up; what fails or deletes is still shown.
 const MAX_CHANGES: usize = 100;
@@ -23,7 +23,7 @@ pub(in crate::report) fn change(report: &ChangeReport, style: &Style, wide: bool
     for (name, changes) in groups {
         if summed_up {
             page.line(&format!("{}  {}", format!("{name:<name_width$}").bold(), sum(&changes)));
-            let telling = changes.into_iter().filter(|change| is_telling(change));
+            let telling = changes.into_iter().filter(|change| is_informative(change));
             telling.for_each(|change| entry(&mut page, style, 2, change, wide));
         } else {
             page.gap();
@@ -96,7 +96,7 @@ fn sum(changes: &[&ChangeEntry]) -> String {
     format!("{}: {}", count(changes.len(), "change"), parts.join(", "))
 }
 
-fn is_telling(change: &ChangeEntry) -> bool {
+fn is_informative(change: &ChangeEntry) -> bool {
     change.verb == Verb::Delete || change.state == ChangeState::Failed
 }
 

@@ -12,7 +12,7 @@ use owo_colors::OwoColorize as _;
 use crate::bridge::finding::Severity;
 
 use super::status::{IntegrationReport, SettingReport, StatusReport};
-use super::style::{TextPage, Style, paint};
+use super::style::{Style, TextPage, paint};
 use super::verdict::{ASK_PREFIX, HINT_PREFIX};
 pub(super) use builds::builds;
 pub(super) use changes::change;

@@ -5,13 +5,19 @@ use owo_colors::OwoColorize as _;
 use super::findings::FindingList;
 use crate::bridge::finding::{Finding, Severity};
 use crate::report::status::{CheckReport, NamespaceReport, StatusReport};
-use crate::report::style::{TextPage, Style, plain};
+use crate::report::style::{Style, TextPage, plain};
 
 /// A check with more findings than this is cut short: fifty image streams can lack the same.
 const MAX_FINDINGS: usize = 10;
 
 /// `myproj -> openshift_myproj`, and its checks.
-pub(super) fn show(page: &mut TextPage, style: &Style, report: &StatusReport, namespace: &NamespaceReport, listing: &FindingList) {
+pub(super) fn show(
+    page: &mut TextPage,
+    style: &Style,
+    report: &StatusReport,
+    namespace: &NamespaceReport,
+    listing: &FindingList,
+) {
     let organization = namespace.organization.as_ref().filter(|_| namespace.linked);
     let arrow = organization.map(|organization| format!("-> {organization}")).unwrap_or_default();
     let heading = format!("{} {arrow}", namespace.name.bold());
@@ -25,7 +31,14 @@ pub(super) fn show(page: &mut TextPage, style: &Style, report: &StatusReport, na
 }
 
 /// Checks, each with its findings, which come in the order of the checks. Those that are fine are left out unless `all`.
-pub(super) fn checks(page: &mut TextPage, style: &Style, checks: &[CheckReport], findings: &[Finding], listing: &FindingList, all: bool) {
+pub(super) fn checks(
+    page: &mut TextPage,
+    style: &Style,
+    checks: &[CheckReport],
+    findings: &[Finding],
+    listing: &FindingList,
+    all: bool,
+) {
     let title_width = checks.iter().map(|check| check.title.len()).max().unwrap_or_default();
     let mut findings = findings.iter();
     for check in checks {

@@ -6,7 +6,7 @@ use super::changes::entry;
 use crate::bridge::finding::Severity;
 use crate::report::change::ChangeState;
 use crate::report::setup::{SetupReport, StepReport, StepState};
-use crate::report::style::{TextPage, Style, paint, plain};
+use crate::report::style::{Style, TextPage, paint, plain};
 
 pub(in crate::report) fn setup(report: &SetupReport, style: &Style, wide: bool) -> String {
     let mut page = TextPage::new(style);

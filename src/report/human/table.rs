@@ -8,7 +8,7 @@ use owo_colors::OwoColorize as _;
 use super::findings::FindingList;
 use crate::bridge::finding::{Finding, Severity};
 use crate::report::status::{NamespaceReport, StatusReport};
-use crate::report::style::{TextPage, Style, columns, paint, plain};
+use crate::report::style::{Style, TextPage, columns, paint, plain};
 
 /// So many namespaces with problems have a row. Where there are more of them, or of those without problems, the latter are
 /// only counted.

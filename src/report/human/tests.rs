@@ -2,7 +2,7 @@
 
 use crate::bridge::finding::{Code, Finding, ObjectRef};
 use crate::report::fixtures::*;
-use crate::report::{ChangeReport, ChangeEntry, Format, StatusReport, Style};
+use crate::report::{ChangeEntry, ChangeReport, Format, StatusReport, Style};
 
 const SETTINGS: &str = "\
 Cluster      api.example.com:6443 (context admin)
@@ -303,8 +303,7 @@ fn nothing_to_do() {
 
 #[test]
 fn changes_in_many_namespaces_are_summed_up_but_for_what_deletes_or_fails() {
-    let mut changes: Vec<_> =
-        (1..=20).flat_map(|number| planned(&format!("app-{number}"))).map(ChangeEntry::done).collect();
+    let mut changes: Vec<_> = (1..=20).flat_map(|number| planned(&format!("app-{number}"))).map(ChangeEntry::done).collect();
     changes[3] = changes[3].clone().failed("timed out");
     let report = change("link", false, changes);
     let expected = "\

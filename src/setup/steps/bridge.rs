@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use tokio::time::{Duration, Instant};
 
-use super::operator::define;
+use super::operator::plan_crd;
 use crate::bridge::finding::Severity;
 use crate::bridge::names::CONTROLLER_NAME;
 use crate::bridge::snapshot::{Observed, ReadErrorKind};
@@ -13,7 +13,10 @@ use crate::cluster::{ObjectKind, Operator, ResourceAttributes, holds};
 use crate::error::Error;
 use crate::pause;
 use crate::setup::built_in::{ControllerManifests, InstalledController, Object};
-use crate::setup::{WaitCondition, ControllerKind, SetupChange, FinalizerOwner, ObjectChange, Blocker, StepPlan, SetupSession, SetupStep, ObjectWrite};
+use crate::setup::{
+    Blocker, ControllerKind, FinalizerOwner, ObjectChange, ObjectWrite, SetupChange, SetupSession, SetupStep, StepPlan,
+    WaitCondition,
+};
 use crate::ui::Ui;
 
 /// How often it is looked whether something has come or gone.
@@ -25,27 +28,27 @@ pub(super) async fn choose(setup: &mut SetupSession, ui: &Ui, has_operator: bool
         if has_operator { "the Quay Bridge Operator, installed through OLM" } else { "look again whether it can be had" };
     let options = [
         (ControllerKind::Operator, ("Operator", operator)),
-        (ControllerKind::BuiltIn, ("Built-in bridge", "this program, as a Deployment in the cluster")),
+        (ControllerKind::InCluster, ("Built-in bridge", "this program, as a Deployment in the cluster")),
         (ControllerKind::None, ("Nobody", "namespaces are linked and repaired by command")),
     ];
     // A cluster that has no catalog with the operator may be one that cannot pull this version's image either.
     let usual = match has_operator {
-        _ if setup.answers.bridge_image.is_some() => ControllerKind::BuiltIn,
+        _ if setup.answers.bridge_image.is_some() => ControllerKind::InCluster,
         true => ControllerKind::Operator,
         false => ControllerKind::None,
     };
     let default = options.iter().position(|(bridge, _)| *bridge == usual).unwrap_or_default();
     let chosen = ui.select("Who keeps namespaces linked?", &options.map(|(_, words)| words), default)?;
     setup.answers.bridge = options.get(chosen).map(|(bridge, _)| *bridge);
-    if setup.wants_built_in() {
-        setup.find_bridge().await;
-        tell_lacking(setup, ui).await;
+    if setup.wants_in_cluster() {
+        setup.discover_controller().await;
+        report_missing_permissions(setup, ui).await;
     }
     Ok(())
 }
 
 /// What the built-in bridge takes was not asked for in the first step: nobody knew that it would be wanted.
-async fn tell_lacking(setup: &mut SetupSession, ui: &Ui) {
+async fn report_missing_permissions(setup: &mut SetupSession, ui: &Ui) {
     let lacking = setup.cluster.lacking(&rights(setup)).await;
     let user = setup.found.platform.as_ref().map(|platform| platform.user.clone()).unwrap_or_default();
     for right in lacking.iter().flatten() {
@@ -71,21 +74,27 @@ pub(super) fn plan(setup: &SetupSession, operator: &Operator, mut plan: StepPlan
             .blocked(format!("there is a {kind} {name}{within} already that does not carry our label"))
             .hint("--adopt takes it over; what it holds beyond what the bridge needs stays");
     }
-    if let Err(reason) = define(operator, &mut plan) {
+    if let Err(reason) = plan_crd(operator, &mut plan) {
         return plan.blocked(reason).hint("run it again when that is over");
     }
     plan.changes.extend(found.objects.iter().filter_map(|(wanted, found)| change(wanted, found.as_ref())));
     match found.pods() {
         Some((ready, wanted)) if found.runs() => {
             let ControllerManifests { namespace, image } = &found.bridge;
-            plan.fact(Severity::Ok, format!("the bridge runs in namespace {namespace} ({ready} of {wanted} pods, image {image})"));
+            plan.fact(
+                Severity::Ok,
+                format!("the bridge runs in namespace {namespace} ({ready} of {wanted} pods, image {image})"),
+            );
         }
         _ => plan.changes.push(SetupChange::Await(WaitCondition::Bridge)),
     }
     if setup.answers.take_over {
         take_over(setup, operator, &mut plan);
     } else if operator.stopped().is_some() {
-        plan.fact(Severity::Info, "the Quay Bridge Operator is installed too, and scaled to 0: the bridge does not stand by for it");
+        plan.fact(
+            Severity::Info,
+            "the Quay Bridge Operator is installed too, and scaled to 0: the bridge does not stand by for it",
+        );
     } else if operator.is_installed() {
         plan.fact(Severity::Warning, "the Quay Bridge Operator is installed too: the bridge stands by until it is gone");
         plan.fact(Severity::Info, "--take-over removes the operator, and leaves everything that it has linked as it is");
@@ -246,7 +255,9 @@ pub(super) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> {
         (ObjectKind::MutatingWebhookConfiguration, "admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
     ];
     let needed = kinds.into_iter().filter(|(kind, ..)| missing(*kind));
-    needed.map(|(_, group, resource)| ResourceAttributes { verb: "create", group, resource, namespace: None, name: None }).collect()
+    needed
+        .map(|(_, group, resource)| ResourceAttributes { verb: "create", group, resource, namespace: None, name: None })
+        .collect()
 }
 
 /// Looks until all of it is as planned.
@@ -254,12 +265,12 @@ pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Resul
     let deadline = Instant::now() + setup.answers.operator_wait;
     let waiting = ui.waiting("Waiting for the bridge");
     loop {
-        setup.find_operator().await;
-        setup.find_bridge().await;
+        setup.discover_operator().await;
+        setup.discover_controller().await;
         if setup.answers.take_over {
-            setup.find_integration().await;
+            setup.discover_integration().await;
         }
-        if let Some(unread) = unread_for_now(setup).filter(|_| Instant::now() + POLL_INTERVAL <= deadline) {
+        if let Some(unread) = unread_state(setup).filter(|_| Instant::now() + POLL_INTERVAL <= deadline) {
             waiting.say(&unread);
             pause::sleep(POLL_INTERVAL).await;
             continue;
@@ -282,7 +293,7 @@ pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Resul
 
 /// What could not be read just now. One answer that is missing among hundreds is no reason to give up; a right that lacks
 /// does not come by itself.
-fn unread_for_now(setup: &SetupSession) -> Option<String> {
+fn unread_state(setup: &SetupSession) -> Option<String> {
     let found = &setup.found;
     let mut unread = found.operator.as_ref().err().into_iter().chain(found.bridge.as_ref().err());
     unread.find(|unread| unread.kind != ReadErrorKind::Forbidden).map(|unread| unread.reason.clone())
@@ -296,10 +307,10 @@ pub(in crate::setup) async fn wait(setup: &mut SetupSession, ui: &Ui, awaited: W
         WaitCondition::OperatorGone => "Waiting for the operator to go",
     });
     loop {
-        setup.find_operator().await;
-        setup.find_bridge().await;
+        setup.discover_operator().await;
+        setup.discover_controller().await;
         let state = match awaited {
-            WaitCondition::Bridge => bridge_state(&setup.found.bridge),
+            WaitCondition::Bridge => controller_state(&setup.found.bridge),
             WaitCondition::OperatorGone => operator_state(&setup.found.operator),
         };
         let Some(state) = state else { return Ok(()) };
@@ -312,7 +323,7 @@ pub(in crate::setup) async fn wait(setup: &mut SetupSession, ui: &Ui, awaited: W
 }
 
 /// How far the bridge has come; none if it runs.
-fn bridge_state(found: &Observed<InstalledController>) -> Option<String> {
+fn controller_state(found: &Observed<InstalledController>) -> Option<String> {
     match found {
         Ok(found) if found.runs() => None,
         Ok(found) => {

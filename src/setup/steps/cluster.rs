@@ -2,8 +2,10 @@
 
 use crate::bridge::finding::Severity;
 use crate::bridge::names::CONTROLLER_NAME;
-use crate::cluster::{Credentials, INSTALLER, OPERATOR_NAMESPACE, QUAY_INTEGRATION_CRD_NAME, ResourceAttributes, TRUST_NAMESPACE};
-use crate::setup::{Approval, ControllerKind, NodeTrust, StepPlan, SetupSession, grant};
+use crate::cluster::{
+    Credentials, INSTALLER, OPERATOR_NAMESPACE, QUAY_INTEGRATION_CRD_NAME, ResourceAttributes, TRUST_NAMESPACE,
+};
+use crate::setup::{Approval, ControllerKind, NodeTrust, SetupSession, StepPlan, grant};
 
 /// The API groups without which something of the integration is missing, and what. Builds are a capability of its own
 /// (OpenShift, "Cluster capabilities").
@@ -65,7 +67,7 @@ fn rights_plan(setup: &SetupSession, user: &str, mut plan: StepPlan) -> StepPlan
 pub fn ask_for(setup: &SetupSession, lacking: &[ResourceAttributes], user: &str) -> String {
     let ask = "ask a cluster administrator to run this command";
     let installs_by_extension = lacking.iter().any(|right| right.resource == "clusterextensions" && right.verb == "create");
-    if setup.wants_built_in() || installs_by_extension {
+    if setup.wants_in_cluster() || installs_by_extension {
         return format!("{ask}: it grants permissions that only cluster administrators have");
     }
     format!("{ask}, or to grant you what it needs:\n{}", grant::command(lacking, user))
@@ -82,7 +84,10 @@ pub(in crate::setup) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> 
         name: None,
     };
     // Roles may be held to names, but for creating.
-    let named = |right: ResourceAttributes, name: &str| ResourceAttributes { name: (right.verb != "create").then(|| name.to_owned()), ..right };
+    let named = |right: ResourceAttributes, name: &str| ResourceAttributes {
+        name: (right.verb != "create").then(|| name.to_owned()),
+        ..right
+    };
     let secret = setup.secret();
     let write = |exists: bool| if exists { "patch" } else { "create" };
     let has_secret = setup.found.credentials.as_ref().is_ok_and(Credentials::exists);
@@ -125,8 +130,8 @@ pub(in crate::setup) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> 
         rights.push(within("patch", "", "serviceaccounts", namespace));
     }
     let Ok(operator) = &setup.found.operator else { return rights };
-    let does_without = setup.bridge() == Some(ControllerKind::None) || setup.wants_built_in();
-    if setup.wants_built_in() {
+    let does_without = setup.bridge() == Some(ControllerKind::None) || setup.wants_in_cluster();
+    if setup.wants_in_cluster() {
         rights.extend(super::bridge::rights(setup));
     }
     if does_without {

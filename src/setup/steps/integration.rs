@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::bridge::finding::Severity;
 use crate::bridge::integration::QuayIntegration;
-use crate::bridge::mark::{ClusterIdentity, OwnershipMark, Owner};
+use crate::bridge::mark::{ClusterIdentity, Owner, OwnershipMark};
 use crate::bridge::names::{
     CONTROLLER_ANNOTATION, ClusterId, MANAGED_BY, MANAGED_BY_LABEL, QuayUrl, UrlProblem, kubernetes_name,
 };
@@ -14,7 +14,7 @@ use crate::bridge::scope::Scope;
 use crate::cluster::{Cluster, ObjectKind};
 use crate::error::Error;
 use crate::report::NamespacePreview;
-use crate::setup::{CLUSTER_ID, SetupChange, ObjectChange, StepPlan, SetupSession, ObjectWrite};
+use crate::setup::{CLUSTER_ID, ObjectChange, ObjectWrite, SetupChange, SetupSession, StepPlan};
 use crate::ui::Ui;
 
 /// The name of a new one; there is only one, so nobody has to type it.
@@ -289,7 +289,7 @@ fn collisions(plan: &mut StepPlan, setup: &SetupSession, id: &ClusterId) -> Opti
             .map(|(_, namespace)| namespace.uid.clone())
             .unwrap_or_default()
     };
-    let is_foreign = |mark: &&OwnershipMark| mark.owner(&OwnershipMark::new(&ours, &mark.namespace, &uids(mark))) == Owner::Foreign;
+    let is_foreign = |mark: &&OwnershipMark| mark.owner(&OwnershipMark::new(&ours, &mark.namespace, &uids(mark))) == Owner::Other;
     for (organization, marks) in setup.found.marks.iter().filter(|(name, _)| name.starts_with(&id.organization(""))) {
         if let Some(mark) = marks.iter().find(is_foreign) {
             let text =
@@ -365,7 +365,7 @@ async fn ask_cluster_id(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> 
             None => ui.text("Cluster ID, the start of organization names:", Some(&default), &good)?,
         };
         setup.answers.cluster_id = Some(id.clone());
-        setup.find_marks().await;
+        setup.discover_marks().await;
         match collisions(&mut StepPlan::default(), setup, &ClusterId::new(&id)) {
             None => return Ok(()),
             Some(problem) => ui.warn(&problem),

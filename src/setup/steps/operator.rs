@@ -12,7 +12,7 @@ use crate::cluster::{
 use crate::error::Error;
 use crate::pause;
 use crate::setup::built_in::ControllerManifests;
-use crate::setup::{Approval, ControllerKind, SetupChange, ObjectChange, Blocker, StepPlan, SetupSession, ObjectWrite};
+use crate::setup::{Approval, Blocker, ControllerKind, ObjectChange, ObjectWrite, SetupChange, SetupSession, StepPlan};
 use crate::ui::{Ui, printable};
 
 /// How often it is looked whether OLM is done.
@@ -24,7 +24,7 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
         Ok(operator) => operator,
         Err(unread) => return plan.blocked(unread.to_string()),
     };
-    if setup.wants_built_in() {
+    if setup.wants_in_cluster() {
         return super::bridge::plan(setup, operator, plan);
     }
     if operator.is_installed() {
@@ -141,7 +141,7 @@ fn pending(operator: &Operator) -> Option<&str> {
 
 fn without(operator: &Operator, mut plan: StepPlan) -> StepPlan {
     plan.fact(Severity::Info, "without the operator namespaces are linked by oc quay link and kept right by oc quay repair");
-    match define(operator, &mut plan) {
+    match plan_crd(operator, &mut plan) {
         Ok(()) => plan,
         Err(reason) => plan.blocked(reason).hint("run it again when that is over"),
     }
@@ -151,7 +151,7 @@ fn without(operator: &Operator, mut plan: StepPlan) -> StepPlan {
 ///
 /// # Errors
 /// Why that cannot be now.
-pub(super) fn define(operator: &Operator, plan: &mut StepPlan) -> Result<(), &'static str> {
+pub(super) fn plan_crd(operator: &Operator, plan: &mut StepPlan) -> Result<(), &'static str> {
     match &operator.crd {
         Some(crd) if crd.deleting => return Err("the QuayIntegration resource is being deleted"),
         Some(crd) if crd.established => plan.fact(Severity::Ok, "the QuayIntegration resource is installed"),
@@ -220,7 +220,7 @@ fn package<'a>(setup: &SetupSession, packages: &'a [Package]) -> Option<&'a Pack
 pub(in crate::setup) fn manifests(setup: &SetupSession) -> Vec<Value> {
     let Ok(operator) = &setup.found.operator else { return vec![] };
     let definition = || operator.crd.as_ref().is_none_or(|crd| crd.ours).then(quay_integration_crd);
-    if setup.wants_built_in() {
+    if setup.wants_in_cluster() {
         let bridge = setup.found.bridge.as_ref().map(|found| found.bridge.clone()).ok();
         return definition().into_iter().chain(bridge.iter().flat_map(ControllerManifests::manifests)).collect();
     }
@@ -320,7 +320,8 @@ fn extend(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
 
 /// Asks who keeps namespaces linked; and if it is the operator, from which channel it comes and with whose approval.
 pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
-    let is_settled = |operator: &Operator| setup.wants_built_in() || operator.is_installed() || is_done_without(setup, operator);
+    let is_settled =
+        |operator: &Operator| setup.wants_in_cluster() || operator.is_installed() || is_done_without(setup, operator);
     if setup.found.operator.as_ref().map_or(true, is_settled) {
         return Ok(());
     }
@@ -331,7 +332,7 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
     if setup.bridge().is_none() && !is_asked_for(setup) {
         super::bridge::choose(setup, ui, true).await?;
     }
-    if matches!(setup.answers.bridge, Some(ControllerKind::BuiltIn | ControllerKind::None)) {
+    if matches!(setup.answers.bridge, Some(ControllerKind::InCluster | ControllerKind::None)) {
         return Ok(());
     }
     let packages = setup.found.packages.clone().unwrap_or_default();
@@ -355,13 +356,13 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
 
 /// Waits until OLM is done, approving the one InstallPlan that is ours to approve.
 pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
-    if setup.wants_built_in() {
+    if setup.wants_in_cluster() {
         return super::bridge::settle(setup, ui).await;
     }
     let deadline = Instant::now() + setup.answers.operator_wait;
     let waiting = ui.waiting("Waiting for the operator");
     loop {
-        setup.find_operator().await;
+        setup.discover_operator().await;
         let operator = match &setup.found.operator {
             Ok(operator) => operator,
             // One answer that is missing among hundreds is no reason to give up; a right that lacks does not come by itself.

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use crate::bridge::finding::{Code, Severity};
 use crate::bridge::names::QuayUrl;
-use crate::error::{Error, Cancelled};
-use crate::quay::{ServerInfo, Certificate, ErrorKind, QuayError, certificates_only, describe_pem, left_out_warning};
+use crate::error::{Cancelled, Error};
+use crate::quay::{Certificate, ErrorKind, QuayError, ServerInfo, certificates_only, describe_pem, left_out_warning};
 use crate::setup::find::is_untrusted;
-use crate::setup::{StepPlan, SetupSession, SetupStep};
+use crate::setup::{SetupSession, SetupStep, StepPlan};
 use crate::ui::Ui;
 
 pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
@@ -136,7 +136,7 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
             let good = |text: &str| QuayUrl::parse(text).map(|_| ());
             let answer = ui.text("Address of Quay (such as quay.example.com):", known.as_deref(), &good)?;
             setup.answers.url = QuayUrl::parse(&answer).ok().map(|(url, _)| url);
-            setup.find_quay().await;
+            setup.discover_quay().await;
         }
         if setup.url().is_some_and(|url| url.is_plain_http()) && !setup.insecure() {
             ui.warn("the address is plain http, so the token would travel unprotected");
@@ -145,14 +145,14 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
                 continue;
             }
             setup.answers.insecure = true;
-            setup.find_quay().await;
+            setup.discover_quay().await;
         }
         while setup.found.quay.as_ref().is_some_and(is_untrusted) {
             ask_to_trust(setup, ui).await?;
             if setup.doubts_url {
                 break;
             }
-            setup.find_quay().await;
+            setup.discover_quay().await;
         }
         if !setup.doubts_url {
             return Ok(());

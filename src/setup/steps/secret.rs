@@ -8,7 +8,7 @@ use crate::bridge::names::kubernetes_name;
 use crate::cluster::{Credentials, ObjectKind};
 use crate::error::Error;
 use crate::quay::{ErrorKind, QuayError, TokenInfo};
-use crate::setup::{SetupChange, ObjectChange, StepPlan, SetupSession, TokenSource, ObjectWrite};
+use crate::setup::{ObjectChange, ObjectWrite, SetupChange, SetupSession, StepPlan, TokenSource};
 use crate::ui::{Ui, printable};
 
 pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {

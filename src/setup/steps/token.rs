@@ -9,7 +9,7 @@ use crate::bridge::integration::QuayProblem;
 use crate::error::Error;
 use crate::quay::{ErrorKind, Features, Quay, QuayError, Scope, TokenInfo};
 use crate::setup::browser::{self, RedirectListener};
-use crate::setup::{SetupChange, Note, Login, StepPlan, TokenScopes, SetupSession, TokenSource};
+use crate::setup::{Login, Note, SetupChange, SetupSession, StepPlan, TokenScopes, TokenSource};
 use crate::ui::Ui;
 
 /// How long the browser is waited for.
@@ -28,7 +28,9 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
         }
         Some(Err(error)) if setup.token.is_some() => return refused(plan, error, "the token that was given"),
         Some(Err(error)) if error.kind != ErrorKind::Unauthorized => return refused(plan, error, "the stored token"),
-        Some(Err(error)) => plan.fact(Severity::Warning, format!("the token in {} is of no use: {}", setup.secret(), error.reason)),
+        Some(Err(error)) => {
+            plan.fact(Severity::Warning, format!("the token in {} is of no use: {}", setup.secret(), error.reason))
+        }
         None => {}
     }
     match &setup.answers.token {
@@ -47,8 +49,9 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
         Some(from) => {
             if setup.answers.application.scopes == TokenScopes::Least {
                 let least = Scope::least(&features(setup));
-                plan.facts
-                    .extend(least.into_iter().map(|(scope, why)| Note { level: Severity::Info, text: format!("{scope}: {why}") }));
+                plan.facts.extend(
+                    least.into_iter().map(|(scope, why)| Note { level: Severity::Info, text: format!("{scope}: {why}") }),
+                );
             }
             plan.changes.push(SetupChange::IssueToken(intention(setup, from)));
             plan
@@ -178,7 +181,9 @@ pub(in crate::setup) async fn issue(setup: &mut SetupSession, ui: &Ui) -> Result
             (token, scopes)
         }
         Some(TokenSource::Browser) => (from_browser(setup, ui).await?, wanted.clone()),
-        Some(TokenSource::Given(_) | TokenSource::Later) | None => return Err(Error::new("nobody says where the token comes from")),
+        Some(TokenSource::Given(_) | TokenSource::Later) | None => {
+            return Err(Error::new("nobody says where the token comes from"));
+        }
     };
     let mut tried = quay.with_token(Some(token.clone())).map_err(anyhow::Error::from)?.try_token(Some(&scopes)).await;
     if let Ok(trial) = &mut tried
@@ -190,7 +195,7 @@ pub(in crate::setup) async fn issue(setup: &mut SetupSession, ui: &Ui) -> Result
     }
     setup.found.given = Some(tried);
     setup.token = Some(token);
-    setup.find_marks().await;
+    setup.discover_marks().await;
     Ok(())
 }
 
@@ -275,7 +280,7 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
     let answers = setup.found.quay.as_ref().is_some_and(|inspection| inspection.about.is_ok());
     let Some(quay) = setup.quay.clone().filter(|_| answers) else { return Ok(()) };
     // Which Quay it is for may have been said only now.
-    setup.find_token().await;
+    setup.discover_token().await;
     if let Some(Ok(trial)) = &setup.found.stored {
         trial.lacks.iter().for_each(|trouble| ui.warn(&consequence(trouble)));
         if trial.lacks.is_empty() || !ui.confirm("The stored token may too little. Get another one?", true)? {
@@ -290,13 +295,13 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
     }
     if setup.answers.token.is_none() {
         let is_empty = features(setup).user_initialize != Some(false) && quay.is_empty().await.unwrap_or(false);
-        match ask_way(setup, ui, is_empty)? {
+        match ask_token_method(setup, ui, is_empty)? {
             TokenMethod::FirstUser | TokenMethod::SignIn => ask_login(setup, ui, is_empty)?,
             TokenMethod::Paste => {
                 let token = ui.password("Token:")?;
                 setup.token = Some(token.clone());
                 setup.answers.token = Some(TokenSource::Given(token));
-                setup.find_token().await;
+                setup.discover_token().await;
             }
             TokenMethod::Browser => setup.answers.token = Some(TokenSource::Browser),
         }
@@ -309,11 +314,15 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
 }
 
 /// Asks where the token comes from, unless somebody was named who signs in.
-fn ask_way(setup: &SetupSession, ui: &Ui, is_empty: bool) -> Result<TokenMethod, Error> {
+fn ask_token_method(setup: &SetupSession, ui: &Ui, is_empty: bool) -> Result<TokenMethod, Error> {
     let can_sign_in = features(setup).direct_login || setup.answers.application.client_id.is_some();
     let mut ways = Vec::new();
     if is_empty {
-        ways.push((TokenMethod::FirstUser, "Create the first user", "this Quay is empty; the user should be one of its SUPER_USERS"));
+        ways.push((
+            TokenMethod::FirstUser,
+            "Create the first user",
+            "this Quay is empty; the user should be one of its SUPER_USERS",
+        ));
     } else if can_sign_in {
         ways.push((TokenMethod::SignIn, "Sign in", "with user name and password of a superuser; the token is made for you"));
     }
@@ -323,7 +332,11 @@ fn ask_way(setup: &SetupSession, ui: &Ui, is_empty: bool) -> Result<TokenMethod,
         return Ok(*way);
     }
     ways.push((TokenMethod::Paste, "Paste a token", "Quay: organization, Applications, Generate Token"));
-    ways.push((TokenMethod::Browser, "Sign in with the browser", "needs an OAuth application in Quay, which takes a minute to make"));
+    ways.push((
+        TokenMethod::Browser,
+        "Sign in with the browser",
+        "needs an OAuth application in Quay, which takes a minute to make",
+    ));
     let options: Vec<_> = ways.iter().map(|(_, label, help)| (*label, *help)).collect();
     let chosen = ui.select("Where does the token for Quay come from?", &options, 0)?;
     Ok(ways[chosen].0)

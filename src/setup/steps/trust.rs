@@ -7,7 +7,7 @@ use crate::bridge::finding::Severity;
 use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL, QuayUrl};
 use crate::cluster::{NodeTrust as ClusterTrust, ObjectKind, TRUST_NAMESPACE};
 use crate::error::Error;
-use crate::setup::{SetupChange, NodeTrust, ObjectChange, StepPlan, SetupSession, ObjectWrite};
+use crate::setup::{NodeTrust, ObjectChange, ObjectWrite, SetupChange, SetupSession, StepPlan};
 use crate::ui::Ui;
 
 /// The ConfigMap that we make where there is none.

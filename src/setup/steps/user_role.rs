@@ -10,7 +10,7 @@ use crate::bridge::snapshot::Observed;
 use crate::cluster::{Cluster, ObjectKind, ResourceAttributes, holds};
 use crate::error::Error;
 use crate::setup::built_in::Object;
-use crate::setup::{StepPlan, SetupSession};
+use crate::setup::{SetupSession, StepPlan};
 use crate::ui::Ui;
 
 /// The name of both objects, which `docs/security.md` explains.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use oc_quay::setup::built_in::BuiltIn;
+use oc_quay::setup::built_in::ControllerManifests;
 use serde_json::{Value, json};
 
 use super::{in_project, read};
@@ -149,7 +149,7 @@ fn the_manifest_is_filled_in_from_the_archives_that_are_there() {
 fn the_image_that_is_asked_for_is_the_one_that_is_released() {
     let workflow = read(".github/workflows/release.yml");
     let released = workflow.lines().find_map(|line| line.strip_prefix("  IMAGE: ")).unwrap();
-    let asked_for = BuiltIn::new(None, None).image;
+    let asked_for = ControllerManifests::new(None, None).image;
     // A tag of the project is `v` and the version, which the workflow insists on.
     assert_eq!(asked_for, format!("{released}:v{}", env!("CARGO_PKG_VERSION")));
     assert!(workflow.contains("tagged=$IMAGE:$GITHUB_REF_NAME\n"), "the image has the tag of the project");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use oc_quay::setup::built_in::BuiltIn;
+use oc_quay::setup::built_in::ControllerManifests;
 use sandbox::traffic::Entry;
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use super::World;
 /// What the roles of the manifests allow: API group, resource, verb, and a name if just that one.
 fn allowed() -> BTreeSet<(String, String, String, Option<String>)> {
     let mut allowed = BTreeSet::new();
-    for object in BuiltIn::new(Some("default"), None).manifests() {
+    for object in ControllerManifests::new(Some("default"), None).manifests() {
         let words = |list: &Value| -> Vec<String> {
             list.as_array().into_iter().flatten().map(|word| word.as_str().unwrap().to_owned()).collect()
         };

@@ -24,7 +24,7 @@ impl World {
     #[track_caller]
     pub(crate) fn interfere(&self, method: &str, path: &str, command: Command<'_>, act: impl FnOnce()) -> Run {
         let (arrived, arrival) = mpsc::channel();
-        let (go_on, gate) = mpsc::channel();
+        let (continue_imports, gate) = mpsc::channel();
         let gate = Mutex::new(gate);
         self.cluster_traffic().fault(Fault::on(method, path).nth(1).before(move || {
             arrived.send(()).unwrap();
@@ -34,7 +34,7 @@ impl World {
         let mut child = command.spawn();
         arrival.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {method} of {path}: {:?}", child.try_wait()));
         act();
-        go_on.send(()).unwrap();
+        continue_imports.send(()).unwrap();
         let output = child.wait_with_output().unwrap();
         self.clear_faults();
         let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());

@@ -86,7 +86,11 @@ fn what_does_not_concern_quay_passes_without_a_word() {
     for operation in ["UPDATE", "DELETE", "CONNECT", ""] {
         let object = build(stream_tag("app:1"));
         let reviewed = reviewed(&view, operation, object.clone());
-        assert_eq!((reviewed.outcome, reviewed.object, reviewed.warning), (ReviewOutcome::Unchanged, object, None), "{operation}");
+        assert_eq!(
+            (reviewed.outcome, reviewed.object, reviewed.warning),
+            (ReviewOutcome::Unchanged, object, None),
+            "{operation}"
+        );
     }
 }
 

@@ -18,7 +18,10 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tower::Service as _;
 
-use super::super::{READ_TIMEOUT, MAX_CONCURRENT_REVIEWS, MAX_REVIEW_BYTES, MAX_CONCURRENT_BODY_BYTES, Observer, ReviewOutcome, PATH, WebhookEvent, Webhook, router};
+use super::super::{
+    MAX_CONCURRENT_BODY_BYTES, MAX_CONCURRENT_REVIEWS, MAX_REVIEW_BYTES, Observer, PATH, READ_TIMEOUT, ReviewOutcome, Webhook,
+    WebhookEvent, router,
+};
 use super::{Known, build, sent, stream_tag};
 
 /// A webhook that is served, and what it told.
