@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use oc_quay::bridge::integration::{Integration, Source, Sourced};
-use oc_quay::bridge::names::{ClusterId, QuayUrl};
-use oc_quay::bridge::scope::Scope;
 use oc_quay::controller::webhook::{PATH, Webhook, WebhookEvent, WebhookView};
+use oc_quay::domain::integration::{Integration, Source, Sourced};
+use oc_quay::domain::names::{ClusterId, QuayUrl};
+use oc_quay::domain::scope::Scope;
 use reqwest::{Certificate, Client};
 use sandbox::tls::Authority;
 use serde_json::json;

@@ -2,12 +2,12 @@
 
 mod builds;
 mod completion;
+mod duration;
 mod help;
 mod images;
 mod import;
 mod run;
 mod setup;
-mod time;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use std::time::Duration;
 use clap::builder::{FalseyValueParser, RangedI64ValueParser};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
-use crate::bridge::Role;
+use crate::domain::Role;
 use crate::report::Format;
 pub use builds::{BuildConfigs, Builds, BuildsCommand};
 pub use completion::{Completion, Shell};
+use duration::duration;
 pub(crate) use help::{called, single_suggestion};
 pub use images::Images;
 pub use import::Import;
 pub use run::{LogFormat, Run};
 pub use setup::{Setup, Teardown};
-use time::duration;
 
 /// Link OpenShift namespaces to Red Hat Quay, see what is wrong, put it right.
 #[derive(Debug, Parser)]
@@ -332,7 +332,7 @@ fn request(text: &str) -> Result<(String, Role), String> {
         Some((name, role)) => (name, role.parse()?),
         None => (text, Role::Read),
     };
-    crate::bridge::names::kubernetes_name(name)?;
+    crate::domain::names::kubernetes_name(name)?;
     Ok((name.to_owned(), role))
 }
 

@@ -20,20 +20,20 @@
 //! | [`ui`] | the only door to stdout, stderr and prompts |
 //! | [`error`] | kinds of error and their exit codes |
 
-pub mod bridge;
+mod backoff;
 pub mod cli;
 pub mod cluster;
 mod commands;
 mod completion;
 pub mod controller;
+pub mod domain;
 pub mod error;
-mod log;
-pub mod observe;
-mod pause;
+mod logging;
+mod ops;
 mod proxy;
 pub mod quay;
 pub mod report;
-mod session;
+pub mod request_metrics;
 pub mod setup;
 mod tls;
 pub mod ui;
@@ -69,7 +69,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitStatus {
         }
     };
     let ui = Ui::new(UiOptions { color: cli.global.color, no_input: cli.global.no_input });
-    log::start(cli.global.verbose, cli.command.log_format());
+    logging::start(cli.global.verbose, cli.command.log_format());
     let interruption = async { drop(tokio::signal::ctrl_c().await) };
     execute(&ui, &cli, program, interruption)
 }
@@ -96,7 +96,7 @@ pub fn run_captured(
     pause_percent: u32,
     interruption: impl Future<Output = ()>,
 ) -> Result<CapturedRun, clap::Error> {
-    pause::shorten(pause_percent);
+    backoff::shorten(pause_percent);
     let args: Vec<_> = args.into_iter().collect();
     let program = program(args.first());
     let cli = parse(args, program)?;

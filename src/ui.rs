@@ -3,12 +3,12 @@
 //! Whoever writes styles always; the door strips what the stream cannot show. stdout carries the report, everything
 //! else goes to stderr.
 
-mod frame;
 mod input;
 mod progress;
 mod prompt;
+mod redraw;
 #[cfg(test)]
-mod rehearsal;
+mod scripted_terminal;
 #[cfg(test)]
 mod tests;
 mod transcript;
@@ -29,7 +29,7 @@ use crate::error::{Error, ExitStatus};
 use progress::StatusLine;
 pub use progress::{Progress, Spinner};
 #[cfg(test)]
-pub(crate) use rehearsal::ScriptedAnswer;
+pub(crate) use scripted_terminal::ScriptedAnswer;
 use transcript::Transcript;
 
 /// The columns of a terminal that does not tell.
@@ -67,7 +67,7 @@ enum InputSource {
     Absent(Transcript),
     /// The one that a test plays.
     #[cfg(test)]
-    Played(rehearsal::ScriptedTerminal),
+    Played(scripted_terminal::ScriptedTerminal),
 }
 
 impl Ui {
@@ -151,7 +151,7 @@ impl Ui {
             let (Width(columns), Height(rows)) = terminal_size::terminal_size_of(&stdout).unwrap_or(DEFAULT_WINDOW);
             self.line.clear();
             // Not through the stream that strips colors: it would strip what steers, too.
-            stdout.write_all(frame::frame(&text, columns.into(), rows.into()).as_bytes())?;
+            stdout.write_all(redraw::frame(&text, columns.into(), rows.into()).as_bytes())?;
             stdout.flush()
         } else {
             self.write_out("---\n")?;
@@ -382,7 +382,7 @@ impl Ui {
     /// Every question takes the next answer. One too many or one too few fails the test.
     pub(crate) fn with_answers(options: UiOptions, answers: Vec<ScriptedAnswer>) -> Self {
         Self {
-            person: InputSource::Played(rehearsal::ScriptedTerminal::new(answers)),
+            person: InputSource::Played(scripted_terminal::ScriptedTerminal::new(answers)),
             out: ColorChoice::Never,
             err: ColorChoice::Never,
             can_prompt: !options.no_input,
@@ -407,7 +407,7 @@ impl Ui {
         self.rehearsal().stderr()
     }
 
-    fn rehearsal(&self) -> &rehearsal::ScriptedTerminal {
+    fn rehearsal(&self) -> &scripted_terminal::ScriptedTerminal {
         match &self.person {
             InputSource::Played(rehearsal) => rehearsal,
             other => panic!("{other:?} is no rehearsal"),

@@ -1,10 +1,10 @@
 //! What reads bytes from outside, each by itself and without a connection, for the fuzzer and for the tests below: no bytes may
 //! end in a panic.
 
-use crate::bridge::dockerconfig;
 pub use crate::cluster::untrusted::{api_server, kubeconfig};
+use crate::domain::dockerconfig;
 pub use crate::quay::untrusted::{quay, registry};
-pub use crate::setup::browser::browser_request;
+pub use crate::setup::oauth_redirect::browser_request;
 pub use crate::ui::untrusted::terminal;
 
 /// A docker configuration in a Secret.

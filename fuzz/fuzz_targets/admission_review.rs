@@ -6,9 +6,9 @@ use std::sync::{Arc, LazyLock};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use libfuzzer_sys::fuzz_target;
-use oc_quay::bridge::integration::{Integration, Setting, Source};
-use oc_quay::bridge::names::{ClusterId, QuayUrl};
-use oc_quay::bridge::scope::Scope;
+use oc_quay::domain::integration::{Integration, Setting, Source};
+use oc_quay::domain::names::{ClusterId, QuayUrl};
+use oc_quay::domain::scope::Scope;
 use oc_quay::controller::webhook::{View, review};
 use serde_json::Value;
 

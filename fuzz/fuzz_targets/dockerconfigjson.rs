@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use oc_quay::bridge::dockerconfig::{Entry, Place, parse};
+use oc_quay::domain::dockerconfig::{Entry, Place, parse};
 use secrecy::{ExposeSecret as _, SecretString};
 
 fuzz_target!(|content: &[u8]| {

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::ChangeArgs;
-use crate::bridge::imports::NamedTag;
+use crate::domain::imports::NamedTag;
 
 /// `import`
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::{ChangeArgs, duration};
-use crate::bridge::deletion::DeletionPolicy;
+use crate::domain::deletion_policy::DeletionPolicy;
 
 /// The shortest time between two passes through everything.
 const MIN_RESYNC_INTERVAL: Duration = Duration::from_secs(60);

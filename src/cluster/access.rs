@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::client::Cluster;
 use super::error::ClusterError;
-use super::kinds::ACCESS_REVIEWS;
-use crate::bridge::snapshot::Observed;
+use super::resources::ACCESS_REVIEWS;
+use crate::domain::snapshot::Observed;
 
 /// A right to do something with a kind of objects, or with one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]

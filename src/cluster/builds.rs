@@ -5,12 +5,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::client::Cluster;
+use super::dynamic::ObjectKind;
 use super::error::ClusterError;
-use super::kinds::{BUILD_CONFIGS, BUILDS, Meta, Reference};
-use super::objects::ObjectKind;
-use crate::bridge::builds::{CommonSpec, IMPORTED_ANNOTATION, MANAGED, MANAGED_ANNOTATION};
-use crate::bridge::names::{IMPORT_ANNOTATION, ORIGINAL_OUTPUT_ANNOTATION};
-use crate::bridge::snapshot::{Build, BuildConfig, ImportNote, Observed, OriginalOutput, Phase, RawOutput};
+use super::resources::{BUILD_CONFIGS, BUILDS, Meta, Reference};
+use crate::domain::builds::{CommonSpec, IMPORTED_ANNOTATION, MANAGED, MANAGED_ANNOTATION};
+use crate::domain::names::{IMPORT_ANNOTATION, ORIGINAL_OUTPUT_ANNOTATION};
+use crate::domain::snapshot::{Build, BuildConfig, ImportNote, Observed, OriginalOutput, Phase, RawOutput};
 
 #[derive(Clone, Deserialize)]
 pub(super) struct StoredBuildConfig {
@@ -198,7 +198,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::bridge::builds::{DESTINATION_ANNOTATION, Strategy};
+    use crate::domain::builds::{DESTINATION_ANNOTATION, Strategy};
 
     fn config(object: Value) -> BuildConfig {
         serde_json::from_value::<StoredBuildConfig>(object).unwrap().into()

@@ -16,9 +16,9 @@ use super::authorization::{Authorization, Authorizer};
 use super::error::{Cause, ClusterError};
 use super::kubeconfig;
 use super::transport;
-use crate::bridge::integration::ConnectionStage;
-use crate::observe::{self, Observer, ObserverSlot, Side, cluster_kind};
+use crate::domain::integration::ConnectionStage;
 use crate::proxy;
+use crate::request_metrics::{self, Observer, ObserverSlot, Side, cluster_kind};
 use crate::ui::printable_line;
 
 /// Which cluster, as whom, and how hard to try.
@@ -225,7 +225,7 @@ impl Cluster {
         let status = answer.as_ref().ok().map(|(status, _)| *status);
         // Among what kube tells, which is asked for apart. The query is left out: it is long.
         tracing::debug!(target: "kube", %method, path, status, elapsed = ?started.elapsed(), "cluster");
-        self.inner.eye.tell(|| observe::ObservedRequest {
+        self.inner.eye.tell(|| request_metrics::ObservedRequest {
             side: Side::Cluster,
             kind: cluster_kind(method.as_str(), &path),
             status,

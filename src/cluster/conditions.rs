@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::client::Cluster;
+use super::conflict_retry::ConflictRetry;
 use super::error::ClusterError;
-use super::kinds::{Meta, QUAY_INTEGRATIONS};
-use super::problem::OlmCondition;
-use super::tries::ConflictRetry;
+use super::olm_conditions::OlmCondition;
+use super::resources::{Meta, QUAY_INTEGRATIONS};
 
 #[derive(Deserialize)]
 struct Stored {

@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 
 use super::client::Cluster;
 use super::error::{CONFLICT_HINT, ClusterError};
-use super::kinds::{self, Meta, SECRETS};
-use crate::bridge::integration::{SecretKey, StoredTokenState};
-use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
-use crate::bridge::snapshot::Observed;
+use super::resources::{self, Meta, SECRETS};
+use crate::domain::integration::{SecretKey, StoredTokenState};
+use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL};
+use crate::domain::snapshot::Observed;
 
 /// The key beside the token that holds the certificate authorities of Quay (PEM). The operator reads the token's key
 /// and no other (QBO `controllers/namespace_controller.go:158`).
@@ -103,7 +103,7 @@ impl Cluster {
         match written {
             // The answer to the first try may have been lost.
             Err(error) if error.is_conflict() => {
-                let found = self.get::<kinds::Secret>(&SECRETS, namespace, name).await?;
+                let found = self.get::<resources::Secret>(&SECRETS, namespace, name).await?;
                 if found.is_some_and(|secret| holds(&secret, &data)) { Ok(()) } else { Err(error.explained(CONFLICT_HINT)) }
             }
             written => written,
@@ -111,7 +111,7 @@ impl Cluster {
     }
 }
 
-fn holds(secret: &kinds::Secret, data: &Map<String, Value>) -> bool {
+fn holds(secret: &resources::Secret, data: &Map<String, Value>) -> bool {
     let stored = |key: &str| Some(secret.data.as_ref()?.get(key)?.expose_secret());
     data.iter().all(|(key, value)| stored(key) == value.as_str())
 }
@@ -140,7 +140,7 @@ impl StoredSecret {
         let StoredMeta { meta, managed_fields } = self.metadata;
         // In UTC and to the second, so the latest is the greatest.
         let changed = managed_fields.into_iter().flatten().filter_map(|field| field.time).max();
-        let secret = kinds::Secret { metadata: meta, kind: self.kind, data: self.data };
+        let secret = resources::Secret { metadata: meta, kind: self.kind, data: self.data };
         let (stored, token) = secret.token(&key.key)?;
         Ok(Credentials {
             ours: secret.metadata.is_ours(),

@@ -7,8 +7,8 @@ use kube::client::AuthError;
 use kube::core::Status;
 
 use super::authorization::CredentialsError;
-use crate::bridge::integration::ConnectionStage;
-use crate::bridge::snapshot::{ReadError, ReadErrorKind};
+use crate::domain::integration::ConnectionStage;
+use crate::domain::snapshot::{ReadError, ReadErrorKind};
 
 /// What every core server answers for a path that it does not serve: a kind that this cluster does not have.
 const UNKNOWN_PATH: &[u8] = b"404 page not found";

@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::client::Cluster;
+use super::conflict_retry::ConflictRetry;
+use super::convert::PRESERVE_ORIGINAL;
 use super::error::ClusterError;
-use super::kinds::{self, IMAGE_STREAM_IMPORTS, IMAGE_STREAMS};
-use super::reduce::PRESERVE_ORIGINAL;
-use super::tries::ConflictRetry;
-use crate::bridge::imports::{ImportFailure, Outcome, StreamImport, TagImport};
-use crate::bridge::snapshot::ImageStream;
+use super::resources::{self, IMAGE_STREAM_IMPORTS, IMAGE_STREAMS};
+use crate::domain::imports::{ImportFailure, Outcome, StreamImport, TagImport};
+use crate::domain::snapshot::ImageStream;
 
 /// What OpenShift answers: a request that is never stored, with a result for each image in the order asked.
 #[derive(Deserialize)]
@@ -75,7 +75,7 @@ impl Cluster {
         let path = Request::new(IMAGE_STREAM_IMPORTS.path(Some(namespace)));
         let mut tries = ConflictRetry::default();
         let (import, answer): (StreamImport, ImportResponse) = loop {
-            let found = self.get::<kinds::ImageStream>(&IMAGE_STREAMS, Some(namespace), stream).await?.map(ImageStream::from);
+            let found = self.get::<resources::ImageStream>(&IMAGE_STREAMS, Some(namespace), stream).await?.map(ImageStream::from);
             let import = choose(found.as_ref());
             if import.tags.is_empty() {
                 return Ok(vec![]);

@@ -20,7 +20,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use super::authorization::{Authorization, Plugin};
 use super::client::Options;
-use super::pod::{InClusterConfig, MOUNT};
+use super::in_cluster::{InClusterConfig, MOUNT};
 use crate::proxy::{self, ProxyRules};
 use crate::tls::Identity;
 use crate::ui::printable_line;

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::client::Cluster;
 use super::error::ClusterError;
-use super::kinds::{LEASES, Meta};
-use crate::bridge::names::{LEASE, MANAGED_BY, MANAGED_BY_LABEL};
+use super::resources::{LEASES, Meta};
+use crate::domain::names::{LEASE, MANAGED_BY, MANAGED_BY_LABEL};
 
 /// What we need of the Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]

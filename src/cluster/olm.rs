@@ -5,10 +5,10 @@ use kube::api::ListParams;
 use serde::Deserialize;
 
 use super::client::Cluster;
-use super::kinds::{CLUSTER_SERVICE_VERSIONS, INSTALL_PLANS, Meta, SUBSCRIPTIONS};
+use super::olm_conditions::{CSV_GONE, OlmCondition, OlmIssue};
 use super::operator::OPERATOR_NAMESPACE;
-use super::problem::{CSV_GONE, OlmCondition, OlmIssue};
-use crate::bridge::snapshot::Observed;
+use super::resources::{CLUSTER_SERVICE_VERSIONS, INSTALL_PLANS, Meta, SUBSCRIPTIONS};
+use crate::domain::snapshot::Observed;
 
 /// What we need of a Subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,14 +8,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::Cluster;
-use super::extension::Extension;
-use super::kinds::{
+use super::cluster_extension::Extension;
+use super::olm::{Csv, StoredSubscription, Subscription};
+use super::olm_conditions::{OlmCondition, OlmIssue};
+use super::resources::{
     CLUSTER_ROLE_BINDINGS, CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, MUTATING_WEBHOOKS, Meta, OLM_GROUP, OLM_V1_GROUP,
 };
-use super::olm::{Csv, StoredSubscription, Subscription};
-use super::problem::{OlmCondition, OlmIssue};
-use crate::bridge::names::OPERATOR_WEBHOOK;
-use crate::bridge::snapshot::Observed;
+use crate::domain::names::OPERATOR_WEBHOOK;
+use crate::domain::snapshot::Observed;
 
 /// The operator's package in the catalogs (QBO `bundle/downstream/metadata/annotations.yaml`).
 pub const PACKAGE: &str = "quay-bridge-operator";

@@ -6,8 +6,8 @@ use kube::api::ListParams;
 use serde::Deserialize;
 
 use super::client::Cluster;
-use super::kinds::{Meta, PODS, Reference};
-use crate::bridge::snapshot::{Observed, WaitingImage, WaitingPod};
+use super::resources::{Meta, PODS, Reference};
+use crate::domain::snapshot::{Observed, WaitingImage, WaitingPod};
 
 /// The reasons that the kubelet gives while it cannot pull an image (kubernetes `pkg/kubelet/images/types.go`).
 const REASONS: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];

@@ -10,13 +10,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::client::Cluster;
+use super::convert::DOCKERCONFIGJSON;
 use super::error::ClusterError;
-use super::kinds::{self, IMAGE_STREAMS, Kind, NAMESPACES, PROJECTS, QUAY_INTEGRATIONS, SECRETS, SERVICE_ACCOUNTS};
-use super::reduce::DOCKERCONFIGJSON;
-use crate::bridge::desired;
-use crate::bridge::integration::QuayIntegration;
-use crate::bridge::names;
-use crate::bridge::snapshot::{
+use super::resources::{self, IMAGE_STREAMS, Kind, NAMESPACES, PROJECTS, QUAY_INTEGRATIONS, SECRETS, SERVICE_ACCOUNTS};
+use crate::domain::desired;
+use crate::domain::integration::QuayIntegration;
+use crate::domain::names;
+use crate::domain::snapshot::{
     Build, BuildConfig, ImageStream, Namespace, Observed, ReadError, ReadErrorKind, Secret, ServiceAccount,
 };
 
@@ -82,7 +82,7 @@ struct PageMeta {
 impl Cluster {
     /// The QuayIntegrations of the cluster; none where the operator's CRD is not installed.
     pub async fn integrations(&self) -> Observed<Vec<QuayIntegration>> {
-        Ok(self.list::<kinds::QuayIntegration, _>(&QUAY_INTEGRATIONS, None, ListParams::default()).await?)
+        Ok(self.list::<resources::QuayIntegration, _>(&QUAY_INTEGRATIONS, None, ListParams::default()).await?)
     }
 
     /// The namespaces of the cluster by name, or those with labels that `selector` selects.
@@ -97,7 +97,7 @@ impl Cluster {
 
     async fn named_namespaces(&self, kind: &Kind, selector: Option<&str>) -> Observed<Vec<(String, Namespace)>> {
         let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
-        let add = |found: &mut Vec<_>, mut object: kinds::Namespace| {
+        let add = |found: &mut Vec<_>, mut object: resources::Namespace| {
             found.push((std::mem::take(&mut object.metadata.name), object.into()));
         };
         Ok(self.each(kind, None, params, add).await?)
@@ -166,21 +166,21 @@ impl Cluster {
 
     /// A namespace, if there is one of that name.
     pub async fn find_namespace(&self, name: &str) -> Observed<Option<Namespace>> {
-        Ok(self.get::<kinds::Namespace>(&NAMESPACES, None, name).await?.map(Namespace::from))
+        Ok(self.get::<resources::Namespace>(&NAMESPACES, None, name).await?.map(Namespace::from))
     }
 
     async fn service_accounts(&self, namespace: &str) -> Observed<Vec<ServiceAccount>> {
-        Ok(self.list::<kinds::ServiceAccount, _>(&SERVICE_ACCOUNTS, Some(namespace), ListParams::default()).await?)
+        Ok(self.list::<resources::ServiceAccount, _>(&SERVICE_ACCOUNTS, Some(namespace), ListParams::default()).await?)
     }
 
     /// The secrets of a namespace of type `kubernetes.io/dockerconfigjson`.
     pub async fn login_secrets(&self, namespace: &str) -> Observed<Vec<Secret>> {
-        Ok(self.list::<kinds::Secret, _>(&SECRETS, Some(namespace), login_secrets()).await?)
+        Ok(self.list::<resources::Secret, _>(&SECRETS, Some(namespace), login_secrets()).await?)
     }
 
     /// The image streams of a namespace; none where the cluster has no such kind.
     pub async fn image_streams(&self, namespace: &str) -> Observed<Vec<ImageStream>> {
-        Ok(self.list::<kinds::ImageStream, _>(&IMAGE_STREAMS, Some(namespace), ListParams::default()).await?)
+        Ok(self.list::<resources::ImageStream, _>(&IMAGE_STREAMS, Some(namespace), ListParams::default()).await?)
     }
 
     /// Adds to a namespace's secrets of the right type those that bear the name of one of ours and have another type,
@@ -197,7 +197,7 @@ impl Cluster {
             .map(|account| secret_of(&account.name))
             .filter(|name| names::kubernetes_name(name).is_ok() && !secrets.iter().any(|secret| secret.name == *name))
             .collect();
-        let found = missing.iter().map(|name| self.get::<kinds::Secret>(&SECRETS, Some(namespace), name));
+        let found = missing.iter().map(|name| self.get::<resources::Secret>(&SECRETS, Some(namespace), name));
         for secret in join_all(found).await {
             secrets.extend(secret?.map(Secret::from));
         }

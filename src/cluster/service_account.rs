@@ -12,12 +12,12 @@ use kube::core::Request;
 use serde_json::{Value, json};
 
 use super::client::Cluster;
+use super::conflict_retry::ConflictRetry;
 use super::error::ClusterError;
-use super::kinds::{self, SERVICE_ACCOUNTS};
-use super::tries::ConflictRetry;
-use crate::bridge::change::ServiceAccountEdit;
-use crate::bridge::names::ROLE_ANNOTATION;
-use crate::bridge::snapshot::ServiceAccount;
+use super::resources::{self, SERVICE_ACCOUNTS};
+use crate::domain::change::ServiceAccountEdit;
+use crate::domain::names::ROLE_ANNOTATION;
+use crate::domain::snapshot::ServiceAccount;
 
 impl Cluster {
     /// Edits a service account. The first try goes by what was `seen` of it, without reading it again; if that is no
@@ -61,7 +61,7 @@ impl Cluster {
         name: &str,
         edit: &ServiceAccountEdit,
     ) -> Result<Option<json_patch::Patch>, ClusterError> {
-        match self.get::<kinds::ServiceAccount>(&SERVICE_ACCOUNTS, Some(namespace), name).await? {
+        match self.get::<resources::ServiceAccount>(&SERVICE_ACCOUNTS, Some(namespace), name).await? {
             Some(account) => {
                 let annotated = account.metadata.annotations.is_some();
                 Ok(json_patch(&account.into(), annotated, edit))
@@ -74,7 +74,7 @@ impl Cluster {
     async fn apply(&self, namespace: &str, name: &str, patch: &json_patch::Patch) -> Result<ServiceAccount, ClusterError> {
         let patch = Patch::Json::<()>(patch.clone());
         let request = Request::new(SERVICE_ACCOUNTS.path(Some(namespace))).patch(name, &PatchParams::default(), &patch);
-        Ok(self.send::<kinds::ServiceAccount>(&edit_call(namespace, name), request).await?.into())
+        Ok(self.send::<resources::ServiceAccount>(&edit_call(namespace, name), request).await?.into())
     }
 }
 
@@ -142,13 +142,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::bridge::Role;
+    use crate::domain::Role;
 
     const SECRET: &str = "builder-quay-openshift";
 
     /// The object after `edit`, as the API server would make it; `None` if there was nothing to edit.
     fn edited(object: &Value, edit: &ServiceAccountEdit) -> Option<Value> {
-        let read: kinds::ServiceAccount = serde_json::from_value(object.clone()).unwrap();
+        let read: resources::ServiceAccount = serde_json::from_value(object.clone()).unwrap();
         let annotated = read.metadata.annotations.is_some();
         let patch = json_patch(&read.into(), annotated, edit)?;
         let mut object = object.clone();

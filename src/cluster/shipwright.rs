@@ -4,8 +4,8 @@ use kube::api::ListParams;
 use serde::Deserialize;
 
 use super::client::Cluster;
-use super::kinds::{Meta, SHIPWRIGHT_BUILDS, SHIPWRIGHT_GROUP};
-use crate::bridge::snapshot::{Observed, ReadErrorKind, ShipwrightBuild};
+use super::resources::{Meta, SHIPWRIGHT_BUILDS, SHIPWRIGHT_GROUP};
+use crate::domain::snapshot::{Observed, ReadErrorKind, ShipwrightBuild};
 
 #[derive(Deserialize)]
 struct Stored {

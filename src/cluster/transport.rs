@@ -27,7 +27,7 @@ use tower::retry::RetryLayer;
 use tower::{BoxError, Service, ServiceBuilder};
 
 use super::authorization::Authorizer;
-use crate::pause;
+use crate::backoff;
 use crate::tls::{self, Identity, Trust};
 
 /// How long a connection may take to come about, TLS included.
@@ -160,6 +160,6 @@ where
 }
 
 fn retry_policy() -> RetryPolicy {
-    let [first, longest] = RETRY_DELAYS.map(pause::shortened);
+    let [first, longest] = RETRY_DELAYS.map(backoff::shortened);
     RetryPolicy::new(first, longest, MAX_RETRIES, false).unwrap_or_default()
 }

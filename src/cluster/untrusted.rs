@@ -8,9 +8,9 @@ use tokio::runtime::Runtime;
 
 use super::authorization::Authorizer;
 use super::error::Cause;
-use super::{Options, builds, kinds, kubeconfig, transport};
-use crate::bridge::integration::QuayIntegration;
-use crate::bridge::snapshot::{Build, BuildConfig, ImageStream, Namespace, Secret, ServiceAccount};
+use super::{Options, builds, kubeconfig, resources, transport};
+use crate::domain::integration::QuayIntegration;
+use crate::domain::snapshot::{Build, BuildConfig, ImageStream, Namespace, Secret, ServiceAccount};
 
 /// Some part of a client needs one to be made.
 static RUNTIME: LazyLock<Option<Runtime>> = LazyLock::new(|| Runtime::new().ok());
@@ -40,11 +40,11 @@ pub fn api_server(bytes: &[u8]) {
     for status in [200, 401, 404, 409, 500] {
         let _ = Cause::from_response("https://api.one", status, bytes).to_string();
     }
-    read::<kinds::Namespace, Namespace>(bytes);
-    read::<kinds::ServiceAccount, ServiceAccount>(bytes);
-    read::<kinds::Secret, Secret>(bytes);
-    read::<kinds::ImageStream, ImageStream>(bytes);
-    read::<kinds::QuayIntegration, QuayIntegration>(bytes);
+    read::<resources::Namespace, Namespace>(bytes);
+    read::<resources::ServiceAccount, ServiceAccount>(bytes);
+    read::<resources::Secret, Secret>(bytes);
+    read::<resources::ImageStream, ImageStream>(bytes);
+    read::<resources::QuayIntegration, QuayIntegration>(bytes);
     read::<builds::StoredBuildConfig, BuildConfig>(bytes);
     read::<builds::StoredBuild, Build>(bytes);
 }

@@ -9,10 +9,10 @@ use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 
 use super::client::Cluster;
-use super::kinds::{MUTATING_WEBHOOKS, Meta};
 use super::operator::{Deployment, OPERATOR_DEPLOYMENTS};
-use crate::bridge::names::{CONTROLLER_NAME, CONTROLLER_WEBHOOK, OPERATOR_WEBHOOK};
-use crate::bridge::snapshot::{BuildWebhook, BuildWebhookOwner, IdleDeployment, Observed};
+use super::resources::{MUTATING_WEBHOOKS, Meta};
+use crate::domain::names::{CONTROLLER_NAME, CONTROLLER_WEBHOOK, OPERATOR_WEBHOOK};
+use crate::domain::snapshot::{BuildWebhook, BuildWebhookOwner, IdleDeployment, Observed};
 
 /// What stands in front of a service that a webhook calls.
 const SERVICE: &str = "service ";

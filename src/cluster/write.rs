@@ -10,17 +10,17 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
 use super::client::Cluster;
+use super::conflict_retry::ConflictRetry;
+use super::convert::{DOCKERCONFIGJSON, DOCKERCONFIGJSON_KEY};
 use super::error::{CONFLICT_HINT, ClusterError};
-use super::kinds::{self, Kind, NAMESPACES, QUAY_INTEGRATIONS, SECRETS};
-use super::reduce::{DOCKERCONFIGJSON, DOCKERCONFIGJSON_KEY};
-use super::tries::ConflictRetry;
-use crate::bridge::change::ScopeEdit;
-use crate::bridge::dockerconfig::AuthEntry;
-use crate::bridge::integration::QuayIntegration;
-use crate::bridge::names::{
+use super::resources::{self, Kind, NAMESPACES, QUAY_INTEGRATIONS, SECRETS};
+use crate::domain::change::ScopeEdit;
+use crate::domain::dockerconfig::AuthEntry;
+use crate::domain::integration::QuayIntegration;
+use crate::domain::names::{
     FINALIZER, LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_FINALIZER, secret_annotations, spare_secret,
 };
-use crate::bridge::snapshot::Secret;
+use crate::domain::snapshot::Secret;
 
 impl Cluster {
     /// Edits the namespace lists of the one QuayIntegration. Writes nothing if they are as they should be. Returns the edit
@@ -32,7 +32,7 @@ impl Cluster {
         let mut tries = ConflictRetry::default();
         loop {
             let found: Vec<QuayIntegration> =
-                self.list::<kinds::QuayIntegration, _>(&QUAY_INTEGRATIONS, None, Default::default()).await?;
+                self.list::<resources::QuayIntegration, _>(&QUAY_INTEGRATIONS, None, Default::default()).await?;
             let [resource] = found.as_slice() else {
                 let reason = format!("there must be one QuayIntegration, and there are {}", found.len());
                 return Err(ClusterError::other("edit the namespace lists of the QuayIntegration", reason));
@@ -75,7 +75,7 @@ impl Cluster {
     async fn edit_finalizer(&self, name: &str, finalizer: &str, wanted: bool) -> Result<(), ClusterError> {
         let mut tries = ConflictRetry::default();
         loop {
-            let Some(namespace) = self.get::<kinds::Namespace>(&NAMESPACES, None, name).await? else { return Ok(()) };
+            let Some(namespace) = self.get::<resources::Namespace>(&NAMESPACES, None, name).await? else { return Ok(()) };
             let mut finalizers = namespace.metadata.finalizers.unwrap_or_default();
             if finalizers.iter().any(|found| found == finalizer) == wanted {
                 return Ok(());
@@ -93,7 +93,7 @@ impl Cluster {
 
     /// A secret, if there is one of that name.
     pub async fn find_secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, ClusterError> {
-        Ok(self.get::<kinds::Secret>(&SECRETS, Some(namespace), name).await?.map(Secret::from))
+        Ok(self.get::<resources::Secret>(&SECRETS, Some(namespace), name).await?.map(Secret::from))
     }
 
     /// Creates a secret of type `kubernetes.io/dockerconfigjson` with our label and our entry. Like all that write secrets,
@@ -103,7 +103,7 @@ impl Cluster {
     /// Also when there is one already: what is in it may be newer than the entry.
     pub async fn create_secret(&self, namespace: &str, name: &str, entry: &AuthEntry<'_>) -> Result<Secret, ClusterError> {
         let secret = successor(json!({}), name, entry);
-        Ok(self.create_as::<kinds::Secret>(&SECRETS, Some(namespace), name, &secret).await?.into())
+        Ok(self.create_as::<resources::Secret>(&SECRETS, Some(namespace), name, &secret).await?.into())
     }
 
     /// Puts an entry into a secret that is still at `version`, and keeps everything else in it. What others have put there
@@ -118,18 +118,18 @@ impl Cluster {
         entry: &AuthEntry<'_>,
         version: &str,
     ) -> Result<Secret, ClusterError> {
-        let content = |secret: &kinds::Secret| secret.value(DOCKERCONFIGJSON_KEY).ok().flatten();
-        let has_entry = |secret: &kinds::Secret| content(secret).is_some_and(|content| entry.is_in(&content));
-        let found = self.get::<kinds::Secret>(&SECRETS, Some(namespace), name).await?;
+        let content = |secret: &resources::Secret| secret.value(DOCKERCONFIGJSON_KEY).ok().flatten();
+        let has_entry = |secret: &resources::Secret| content(secret).is_some_and(|content| entry.is_in(&content));
+        let found = self.get::<resources::Secret>(&SECRETS, Some(namespace), name).await?;
         let before = found.as_ref().and_then(content);
         if let Some(found) = found.filter(has_entry) {
             return Ok(found.into());
         }
         let metadata = json!({ "resourceVersion": version, "annotations": secret_annotations(name) });
         let patch = json!({ "metadata": metadata, "data": { DOCKERCONFIGJSON_KEY: encoded(&entry.render(before.as_ref())) } });
-        match self.merge_as::<kinds::Secret>(&SECRETS, Some(namespace), name, &patch).await {
+        match self.merge_as::<resources::Secret>(&SECRETS, Some(namespace), name, &patch).await {
             Err(error) if error.is_conflict() => {
-                let secret = self.get::<kinds::Secret>(&SECRETS, Some(namespace), name).await?;
+                let secret = self.get::<resources::Secret>(&SECRETS, Some(namespace), name).await?;
                 secret.filter(has_entry).map(Secret::from).ok_or_else(|| error.explained(CONFLICT_HINT))
             }
             done => Ok(done?.into()),
@@ -166,7 +166,7 @@ impl Cluster {
             None => self.get::<Value>(kind, place, spare).await?.filter(is_ours),
         };
         let Some(stored) = stored else { return self.create_secret(namespace, name, entry).await };
-        let written = self.create_as::<kinds::Secret>(kind, place, name, &successor(stored.clone(), name, entry)).await?;
+        let written = self.create_as::<resources::Secret>(kind, place, name, &successor(stored.clone(), name, entry)).await?;
         self.delete_as_read(namespace, &stored).await?;
         Ok(written.into())
     }
@@ -193,7 +193,7 @@ impl Cluster {
             if successor(found.clone(), spare, entry) == wanted {
                 return Ok(found);
             }
-            let read = |secret: &Value| kinds::Secret::deserialize(secret).ok().map(Secret::from);
+            let read = |secret: &Value| resources::Secret::deserialize(secret).ok().map(Secret::from);
             let is_covered = read(&found).is_some_and(|found| found.is_covered_by(read(old).as_ref(), entry.place.host));
             if !is_covered {
                 return refuse("it holds what the secret that it is a copy of lacks");

@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 
 use super::CommandContext;
-use crate::bridge::change::{Change, ScopeEdit};
-use crate::bridge::checks;
-use crate::bridge::dockerconfig::RegistryScope;
-use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::plan::Plan;
-use crate::bridge::snapshot::WaitingPod;
 use crate::cli::ChangeArgs;
+use crate::domain::change::{Change, ScopeEdit};
+use crate::domain::checks;
+use crate::domain::dockerconfig::RegistryScope;
+use crate::domain::finding::{Code, Finding, ObjectRef};
+use crate::domain::plan::Plan;
+use crate::domain::snapshot::WaitingPod;
 use crate::error::{Cancelled, Error, ExitStatus};
+use crate::ops::apply::{ApplyInput, Outcome};
+use crate::ops::collect::NamespaceAssessment;
+use crate::ops::{App, QuayConnection, join_concurrently};
 use crate::report::{ChangeEntry, ChangeReport, ChangeState, Format};
-use crate::session::apply::{ApplyInput, Outcome};
-use crate::session::gather::NamespaceAssessment;
-use crate::session::{App, QuayConnection, join_concurrently};
 use crate::ui::Progress;
 
 /// The plans of a command.

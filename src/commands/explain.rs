@@ -1,8 +1,8 @@
 //! `explain`: what a finding code means and what to do about it, from the one table.
 
 use super::CommandContext;
-use crate::bridge::finding::Code;
 use crate::cli::Explain;
+use crate::domain::finding::Code;
 use crate::error::{Error, ExitStatus};
 use crate::report::explanation;
 

@@ -3,18 +3,18 @@
 use futures::StreamExt as _;
 
 use super::{CommandContext, image_streams, namespace};
-use crate::bridge::builds::Destination;
-use crate::bridge::registry::{Layers, is_copyable, tags_in_registry};
-use crate::bridge::snapshot::{StreamTag, TagImage};
 use crate::cli::Images;
+use crate::domain::builds::Destination;
+use crate::domain::internal_registry::{Layers, is_copyable, tags_in_registry};
+use crate::domain::snapshot::{StreamTag, TagImage};
 use crate::error::{Error, ExitStatus};
+use crate::ops::settings::Settings;
+use crate::ops::{self, App};
 use crate::report::{ImageReport, ImagesReport};
-use crate::session::settings::Settings;
-use crate::session::{self, App};
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<ExitStatus, Error> {
     let settings = Settings::read(context.global)?;
-    let cluster = session::connect(context.global).await?;
+    let cluster = ops::connect(context.global).await?;
     let namespace = &namespace(context.global, &cluster)?;
     let (session, streams) =
         tokio::join!(App::open(context.ui, context.global, cluster.clone(), settings), image_streams(&cluster, namespace));

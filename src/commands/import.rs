@@ -6,30 +6,30 @@ use futures::StreamExt as _;
 
 use super::changes::{confirm, finish};
 use super::{CommandContext, image_streams, namespace};
-use crate::bridge::builds::Destination;
-use crate::bridge::change::Verb;
-use crate::bridge::desired::wants_repository;
-use crate::bridge::dockerconfig::RegistryScope;
-use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::imports::{
+use crate::cli::Import;
+use crate::domain::builds::Destination;
+use crate::domain::change::Verb;
+use crate::domain::desired::wants_repository;
+use crate::domain::dockerconfig::RegistryScope;
+use crate::domain::finding::{Code, Finding, ObjectRef};
+use crate::domain::imports::{
     ImportFailure, ImportRequest, Outcome, SelectedTag, Since, SkippedTag, StreamImport, TagImport, built, describe_with_tags,
     is_refused,
 };
-use crate::bridge::names;
-use crate::bridge::shell::quoted;
-use crate::bridge::snapshot::{Build, ImageStream, ReadError, RepositoryTag, Secret};
-use crate::cli::Import;
+use crate::domain::names;
+use crate::domain::shell_quote::quoted;
+use crate::domain::snapshot::{Build, ImageStream, ReadError, RepositoryTag, Secret};
 use crate::error::{Error, ExitStatus};
+use crate::ops::settings::Settings;
+use crate::ops::{self, App, QuayConnection};
 use crate::report::{ChangeEntry, ChangeReport};
-use crate::session::settings::Settings;
-use crate::session::{self, App, QuayConnection};
 use crate::ui::{Ui, printable_line};
 
 const COMMAND: &str = "import";
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<ExitStatus, Error> {
     let settings = Settings::read(context.global)?;
-    let cluster = session::connect(context.global).await?;
+    let cluster = ops::connect(context.global).await?;
     let namespace = namespace(context.global, &cluster)?;
     let has_only_tags = !args.named.is_empty() && args.named.iter().all(|named| named.tag.is_some());
     let settings = match has_only_tags {

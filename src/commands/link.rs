@@ -10,27 +10,27 @@ use tokio::time::sleep;
 
 use super::changes::{ChangeSet, finish, not_looked_again, obstacles_after, tell_waiting_pods};
 use super::{CommandContext, refuse_missing};
-use crate::bridge::Role;
-use crate::bridge::change::Change;
-use crate::bridge::checks::Assessed;
-use crate::bridge::desired::DEFAULT_ACCOUNTS;
-use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::integration::{Integration, QuayIntegration};
-use crate::bridge::plan::{self, Options, Plan};
-use crate::bridge::scope::{ProtectedNamespace, Scope, allow_namespace, apply_edits};
-use crate::bridge::snapshot::ServiceAccount;
 use crate::cli::Link;
 use crate::cluster::{BuildsMode, Cluster, NamespaceResources, SecretsMode, Versioned, WatchUpdate};
+use crate::domain::Role;
+use crate::domain::change::Change;
+use crate::domain::checks::Assessed;
+use crate::domain::desired::DEFAULT_ACCOUNTS;
+use crate::domain::finding::{Code, Finding, ObjectRef};
+use crate::domain::integration::{Integration, QuayIntegration};
+use crate::domain::plan::{self, Options, Plan};
+use crate::domain::scope::{ProtectedNamespace, Scope, allow_namespace, apply_edits};
+use crate::domain::snapshot::ServiceAccount;
 use crate::error::{Error, ExitStatus};
+use crate::ops::collect::{self, NamespaceAssessment, NamespaceSelector, ReadOptions};
+use crate::ops::settings::Settings;
+use crate::ops::{self, App, QuayConnection};
 use crate::quay::ReadStrategy;
 use crate::report::{ChangeReport, Format, manifests};
-use crate::session::gather::{self, NamespaceAssessment, NamespaceSelector, ReadOptions};
-use crate::session::settings::Settings;
-use crate::session::{self, App, QuayConnection};
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Link) -> Result<ExitStatus, Error> {
     let settings = Settings::read(context.global)?;
-    let cluster = session::connect(context.global).await?;
+    let cluster = ops::connect(context.global).await?;
     let linking = LinkRun::of(context, &cluster, args)?;
     let (session, set) = linking.begin(context, &cluster, settings).await?;
     if args.changing.dry_run {
@@ -122,7 +122,7 @@ impl<'a> LinkRun<'a> {
         let mut last = set;
         if last.has_taken_over(&entries) {
             // What an organization holds shows only once it is ours.
-            match gather::parts_left(
+            match collect::parts_left(
                 &session.cluster,
                 &self.which,
                 SecretsMode::IfReferenced,
@@ -155,7 +155,7 @@ impl<'a> LinkRun<'a> {
     }
 
     async fn parts(&self, cluster: &Cluster, parallel: usize) -> Result<Vec<NamespaceResources>, Error> {
-        gather::parts(cluster, &self.which, SecretsMode::IfReferenced, BuildsMode::Leave, parallel).await
+        collect::parts(cluster, &self.which, SecretsMode::IfReferenced, BuildsMode::Leave, parallel).await
     }
 
     /// Waits until the service accounts that are to be linked have appeared, or the patience is over; what the cluster holds
@@ -202,7 +202,7 @@ impl<'a> LinkRun<'a> {
         }
         let which = NamespaceSelector::Named(waited_for);
         for read in
-            gather::parts(&session.cluster, &which, SecretsMode::IfReferenced, BuildsMode::Leave, session.parallel).await?
+            collect::parts(&session.cluster, &which, SecretsMode::IfReferenced, BuildsMode::Leave, session.parallel).await?
         {
             parts.iter_mut().filter(|parts| parts.name == read.name).for_each(|parts| *parts = read.clone());
         }

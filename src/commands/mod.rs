@@ -17,11 +17,11 @@ mod version;
 use std::iter;
 use std::path::PathBuf;
 
-use crate::bridge::names;
-use crate::bridge::shell::quoted;
-use crate::bridge::snapshot::{ImageStream, Namespace, Observed};
 use crate::cli::{Cli, Command, GlobalArgs};
 use crate::cluster::Cluster;
+use crate::domain::names;
+use crate::domain::shell_quote::quoted;
+use crate::domain::snapshot::{ImageStream, Namespace, Observed};
 use crate::error::{Error, ExitStatus};
 use crate::report::{Format, Invocation, Style};
 use crate::ui::Ui;

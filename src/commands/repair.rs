@@ -6,31 +6,31 @@ use futures::StreamExt as _;
 
 use super::CommandContext;
 use super::changes::{ChangeSet, finish, not_looked_again, obstacles_after, tell_waiting_pods};
-use crate::bridge::change::Change;
-use crate::bridge::checks::{self, Assessed, Check};
-use crate::bridge::finding::{Code, Finding, Severity};
-use crate::bridge::plan::{self, Options, Plan};
-use crate::bridge::snapshot::BuildWebhookOwners;
 use crate::cli::Repair;
 use crate::cluster::{BuildsMode, Cluster, NamespaceResources, ResourceAttributes, SecretsMode};
+use crate::domain::change::Change;
+use crate::domain::checks::{self, Assessed, Check};
+use crate::domain::finding::{Code, Finding, Severity};
+use crate::domain::plan::{self, Options, Plan};
+use crate::domain::snapshot::BuildWebhookOwners;
 use crate::error::{Error, ExitStatus};
+use crate::ops::collect::{self, NamespaceAssessment, NamespaceSelector, ReadOptions};
+use crate::ops::settings::Settings;
+use crate::ops::{self, App, QuayConnection};
 use crate::quay::ReadStrategy;
 use crate::report::{ChangeEntry, ChangeReport, ChangeState};
-use crate::session::gather::{self, NamespaceAssessment, NamespaceSelector, ReadOptions};
-use crate::session::settings::Settings;
-use crate::session::{self, App, QuayConnection};
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<ExitStatus, Error> {
     let global = context.global;
     let settings = Settings::read(global)?;
-    let cluster = session::connect(global).await?;
+    let cluster = ops::connect(global).await?;
     let which = NamespaceSelector::of(&args.target, global, &cluster)?;
     let switches = [("--rotate", args.rotate), ("--adopt", args.adopt), ("--probe", args.probe)];
     let settings =
         settings.for_namespaces(&which).for_administrator(context.for_administrator("repair", &[which.to_string()], &switches));
     let (session, parts, webhooks) = tokio::join!(
         App::open(context.ui, global, cluster.clone(), settings),
-        gather::parts(&cluster, &which, SecretsMode::Always, BuildsMode::Read, usize::from(global.parallel)),
+        collect::parts(&cluster, &which, SecretsMode::Always, BuildsMode::Read, usize::from(global.parallel)),
         cluster.build_webhooks(),
     );
     let session = session?.with_rewriters(BuildWebhookOwners { webhooks, trial: None });
@@ -92,7 +92,7 @@ pub(super) async fn plan_all(
     let which = NamespaceSelector::All;
     let (session, parts) = tokio::join!(
         App::open(context.ui, context.global, cluster.clone(), settings),
-        gather::parts(cluster, &which, SecretsMode::Always, BuildsMode::Leave, usize::from(context.global.parallel)),
+        collect::parts(cluster, &which, SecretsMode::Always, BuildsMode::Leave, usize::from(context.global.parallel)),
     );
     let session = session?;
     let target = session.target()?;
@@ -152,7 +152,7 @@ impl RepairRun<'_> {
     /// done.
     async fn reassess(&self, options: Options) -> (Option<ChangeSet>, Vec<Finding>) {
         let (cluster, parallel) = (&self.session.cluster, self.session.parallel);
-        match gather::parts_left(cluster, self.which, SecretsMode::Always, BuildsMode::Read, parallel).await {
+        match collect::parts_left(cluster, self.which, SecretsMode::Always, BuildsMode::Read, parallel).await {
             Ok(parts) => {
                 let (set, findings) = self.plan(parts, options).await;
                 (Some(set), findings)

@@ -14,21 +14,21 @@ use tokio::time::sleep;
 
 use super::changes::finish;
 use super::{CommandContext, repair};
-use crate::bridge::names::POD_NAME;
 use crate::cli::Run;
 use crate::cluster::Cluster;
+use crate::controller::event::ControllerEvent;
 use crate::controller::events::EventRecorder;
+use crate::controller::log_events::ReviewLog;
 use crate::controller::metrics::Metrics;
-use crate::controller::telemetry::ControllerEvent;
-use crate::controller::told::ReviewLog;
 use crate::controller::webhook::{Webhook, WebhookEvent};
-use crate::controller::{Controller, Options, election, health, standby, told};
+use crate::controller::{Controller, Options, admin_server, leader_election, log_events, operator_watch};
+use crate::domain::names::POD_NAME;
 use crate::error::{Cancelled, Error, ExitStatus};
-use crate::observe::Observer;
+use crate::ops::settings::Settings;
 use crate::report::Format;
-use crate::session::settings::Settings;
-use crate::setup::built_in::ControllerManifests;
-use crate::{report, session};
+use crate::request_metrics::Observer;
+use crate::setup::controller_manifests::ControllerManifests;
+use crate::{ops, report};
 
 /// How long the webhook answers after the end began: so long it may take until no API server asks it any more.
 const SHUTDOWN_DRAIN: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Run) -> Result<Exit
         return Ok(ExitStatus::Success);
     }
     let settings = Settings::read(context.global)?;
-    let cluster = session::connect(context.global).await?;
+    let cluster = ops::connect(context.global).await?;
     let is_asked = context.ui.can_prompt() && !cluster.is_in_pod() && !args.changing.yes;
     if args.changing.dry_run || is_asked {
         let (place, planned) = repair::plan_all(context, &cluster, settings.clone(), args.changing.dry_run).await?;
@@ -82,7 +82,7 @@ async fn work(
     cluster.observe(Arc::clone(&observer));
     let (notebook, notes) = EventRecorder::new(cluster.clone());
     let tell = |event: &ControllerEvent| {
-        told::log(event);
+        log_events::log(event);
         metrics.count(event);
         notebook.note(event);
     };
@@ -106,7 +106,7 @@ async fn work(
         beside.spawn(async move { replica.run_election(&cluster, &elected, ending).await });
     }
     if let Some(listener) = ports.health {
-        beside.spawn(health::serve(listener, engine.shared(), Arc::clone(&metrics), ending.subscribe()));
+        beside.spawn(admin_server::serve(listener, engine.shared(), Arc::clone(&metrics), ending.subscribe()));
     }
     let reviewed = {
         let (metrics, log) = (Arc::clone(&metrics), ReviewLog::default());
@@ -123,8 +123,8 @@ async fn work(
         join!(
             engine.run(leads.subscribe()),
             notes,
-            standby::run(cluster, engine.shared(), &free),
-            standby::both(elected.subscribe(), free.subscribe(), &leads),
+            operator_watch::run(cluster, engine.shared(), &free),
+            operator_watch::both(elected.subscribe(), free.subscribe(), &leads),
         );
     };
     let end = async {
@@ -198,13 +198,13 @@ impl Replica {
             // First, so that nobody is elected any more once it began.
             biased;
             _ = ending.wait_for(|ending| *ending) => {}
-            () = election::run(cluster, &self.namespace, &self.name, elected) => {}
+            () = leader_election::run(cluster, &self.namespace, &self.name, elected) => {}
         }
     }
 
     /// Lets another one lead.
     async fn release_lease(&self, cluster: &Cluster) {
-        if let Err(error) = election::release(cluster, &self.namespace, &self.name).await {
+        if let Err(error) = leader_election::release(cluster, &self.namespace, &self.name).await {
             tracing::warn!(%error, "others have to wait until the Lease runs out");
         }
     }

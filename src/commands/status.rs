@@ -12,16 +12,16 @@ use anyhow::Context as _;
 use futures::StreamExt as _;
 
 use super::CommandContext;
-use crate::bridge::checks;
-use crate::bridge::finding::Severity;
 use crate::cli::{self, FailOn, Status};
 use crate::cluster::Cluster;
+use crate::domain::checks;
+use crate::domain::finding::Severity;
 use crate::error::{Error, ExitStatus};
+use crate::ops::collect::{self, NamespaceSelector, ReadOptions};
+use crate::ops::settings::Settings;
+use crate::ops::{self, App};
 use crate::quay::ReadStrategy;
 use crate::report::{Format, IntegrationReport, NamespaceReport, StatusReport, Style};
-use crate::session::gather::{self, NamespaceSelector, ReadOptions};
-use crate::session::settings::Settings;
-use crate::session::{self, App};
 
 /// Changes in Quay cannot be watched; every look costs it some requests.
 const WATCH_INTERVAL: Duration = Duration::from_secs(30);
@@ -31,7 +31,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Status) -> Result<E
         return watch(context, args).await;
     }
     let settings = Settings::read(context.global)?;
-    let cluster = session::connect(context.global).await?;
+    let cluster = ops::connect(context.global).await?;
     let report = look(context, &cluster, settings, &args.target, args.probe).await?;
     match &args.output_file {
         None => context.ui.out(&report.render(context.global.output, &context.style())?)?,
@@ -86,9 +86,9 @@ pub(super) async fn look(
         .track(async {
             tokio::join!(
                 App::open(context.ui, global, cluster.clone(), settings),
-                gather::parts_and_rewriters(cluster, &which, parallel),
+                collect::parts_and_rewriters(cluster, &which, parallel),
                 cluster.image_policy(),
-                gather::waiting_pods(cluster, &which, parallel),
+                collect::waiting_pods(cluster, &which, parallel),
             )
         })
         .await;
@@ -129,7 +129,7 @@ fn exit_status(report: &StatusReport, fail_on: FailOn) -> ExitStatus {
 
 /// Shows the report again whenever something changed, until stopped.
 async fn watch(context: &CommandContext<'_>, args: &Status) -> Result<ExitStatus, Error> {
-    let cluster = session::connect(context.global).await?;
+    let cluster = ops::connect(context.global).await?;
     let which = NamespaceSelector::of(&args.target, context.global, &cluster)?;
     let watched = match &which {
         NamespaceSelector::Named(names) if names.len() == 1 => names[0].clone(),

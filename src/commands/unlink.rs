@@ -4,25 +4,25 @@ use std::collections::BTreeMap;
 
 use super::CommandContext;
 use super::changes::{ChangeSet, finish};
-use crate::bridge::change::Change;
-use crate::bridge::checks::Assessed;
-use crate::bridge::integration::QuayIntegration;
-use crate::bridge::plan::{self, Plan, UnlinkOptions};
-use crate::bridge::scope::{apply_edits, deny_namespace};
 use crate::cli::Unlink;
 use crate::cluster::{BuildsMode, SecretsMode};
+use crate::domain::change::Change;
+use crate::domain::checks::Assessed;
+use crate::domain::integration::QuayIntegration;
+use crate::domain::plan::{self, Plan, UnlinkOptions};
+use crate::domain::scope::{apply_edits, deny_namespace};
 use crate::error::{Error, ExitStatus};
+use crate::ops::collect::{self, NamespaceAssessment, NamespaceSelector, ReadOptions};
+use crate::ops::settings::Settings;
+use crate::ops::{self, App, QuayConnection};
 use crate::quay::ReadStrategy;
 use crate::report::ChangeReport;
-use crate::session::gather::{self, NamespaceAssessment, NamespaceSelector, ReadOptions};
-use crate::session::settings::Settings;
-use crate::session::{self, App, QuayConnection};
 use crate::ui::printable_line;
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<ExitStatus, Error> {
     let global = context.global;
     let settings = Settings::read(global)?;
-    let cluster = session::connect(global).await?;
+    let cluster = ops::connect(global).await?;
     let which = NamespaceSelector::of(&args.target, global, &cluster)?;
     if args.delete_organization && which.is_many() {
         return Err(Error::new("--delete-organization works on one namespace at a time"));
@@ -33,7 +33,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
     let parallel = usize::from(global.parallel);
     let (session, parts) = tokio::join!(
         App::open(context.ui, global, cluster.clone(), settings),
-        gather::parts(&cluster, &which, SecretsMode::Always, BuildsMode::Configs, parallel)
+        collect::parts(&cluster, &which, SecretsMode::Always, BuildsMode::Configs, parallel)
     );
     let session = session?;
     let touches_quay = args.delete_robots || args.delete_organization;

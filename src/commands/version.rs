@@ -3,14 +3,14 @@
 use super::CommandContext;
 use crate::cli::Version;
 use crate::error::{Error, ExitStatus};
+use crate::ops::settings::Settings;
+use crate::ops::{self, App};
 use crate::report::VersionReport;
-use crate::session::settings::Settings;
-use crate::session::{self, App};
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Version) -> Result<ExitStatus, Error> {
     let mut report = VersionReport::new(env!("CARGO_PKG_VERSION"));
     if !args.client {
-        let cluster = session::connect(context.global).await?;
+        let cluster = ops::connect(context.global).await?;
         let settings = Settings::read(context.global)?;
         let (version, session) =
             tokio::join!(cluster.version(), App::open(context.ui, context.global, cluster.clone(), settings));

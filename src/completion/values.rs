@@ -9,11 +9,11 @@ use std::time::Duration;
 use clap::Command;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
-use crate::bridge::Role;
-use crate::bridge::finding::Code;
 use crate::cli::GlobalArgs;
 use crate::cluster::{self, NameKind};
-use crate::session;
+use crate::domain::Role;
+use crate::domain::finding::Code;
+use crate::ops;
 
 /// How long is waited for names that others know. The rest of the 300 ms is for the program to start and the shell to
 /// show them.
@@ -100,7 +100,7 @@ fn entries(global: &GlobalArgs) -> Option<cluster::KubeconfigNames> {
 }
 
 async fn namespaces(global: Arc<GlobalArgs>) -> Option<Vec<String>> {
-    let cluster = session::connect(&global).await.ok()?;
+    let cluster = ops::connect(&global).await.ok()?;
     match cluster.names(NameKind::Namespaces, None).await {
         Ok(names) => Some(names),
         // Somebody without cluster rights sees the own projects.
@@ -109,7 +109,7 @@ async fn namespaces(global: Arc<GlobalArgs>) -> Option<Vec<String>> {
 }
 
 async fn of_namespace(global: Arc<GlobalArgs>, named: NameKind) -> Option<Vec<String>> {
-    let cluster = session::connect(&global).await.ok()?;
+    let cluster = ops::connect(&global).await.ok()?;
     let namespace = global.namespace.as_deref().unwrap_or(cluster.namespace());
     cluster.names(named, Some(namespace)).await.ok()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::telemetry::{ControllerEvent, ReconcileOutcome};
+use super::event::{ControllerEvent, ReconcileOutcome};
 use crate::cluster::{Cluster, EventInput, EventRecord};
 use crate::ui::printable;
 
@@ -174,7 +174,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::bridge::change::Change;
+    use crate::domain::change::Change;
 
     fn reconciled(verdict: ReconcileOutcome, changes: usize) -> ControllerEvent {
         let change = |number| Change::DeleteSecret {

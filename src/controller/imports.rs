@@ -8,16 +8,16 @@ use std::sync::PoisonError;
 use tokio::time::Instant;
 
 use super::Controller;
+use super::event::ControllerEvent;
 use super::integration::ActiveIntegration;
 use super::queue::{Action, MAX_BACKOFF, MIN_BACKOFF};
-use super::telemetry::ControllerEvent;
-use crate::bridge::builds::Destination;
-use crate::bridge::imports::{DueImport, ImportFailure, StreamImport, TagImport, due};
-use crate::bridge::integration::Integration;
-use crate::bridge::names;
-use crate::bridge::snapshot::{Build, ImageStream, ImportNote, Phase};
+use crate::backoff;
 use crate::cluster::{ClusterError, Versioned};
-use crate::pause;
+use crate::domain::builds::Destination;
+use crate::domain::imports::{DueImport, ImportFailure, StreamImport, TagImport, due};
+use crate::domain::integration::Integration;
+use crate::domain::names;
+use crate::domain::snapshot::{Build, ImageStream, ImportNote, Phase};
 
 /// What is to be looked at now: by image stream and tag, the builds that pushed it, the newest first.
 type DueBuilds = BTreeMap<String, BTreeMap<Destination, Vec<Build>>>;
@@ -72,7 +72,7 @@ impl ImportTask {
 
     fn wait(&mut self) {
         self.failures += 1;
-        self.due = Instant::now() + pause::after(self.failures, MIN_BACKOFF, MAX_BACKOFF);
+        self.due = Instant::now() + backoff::after(self.failures, MIN_BACKOFF, MAX_BACKOFF);
     }
 }
 
@@ -361,10 +361,10 @@ fn request(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bridge::builds::{CommonSpec, Output, Target};
-    use crate::bridge::integration::{QuayIntegration, Source, Sourced};
-    use crate::bridge::names::{ClusterId, QuayUrl};
-    use crate::bridge::snapshot::{ImportPolicy, StreamTag, TagImage, TagSource};
+    use crate::domain::builds::{CommonSpec, Output, Target};
+    use crate::domain::integration::{QuayIntegration, Source, Sourced};
+    use crate::domain::names::{ClusterId, QuayUrl};
+    use crate::domain::snapshot::{ImportPolicy, StreamTag, TagImage, TagSource};
 
     fn integration() -> Integration {
         let source = Source::Resource("quay".into());

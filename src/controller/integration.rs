@@ -8,15 +8,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::Controller;
-use super::conditions::in_words;
+use super::event::ControllerEvent;
 use super::queue::Priority;
-use super::telemetry::ControllerEvent;
-use crate::bridge::integration::{Integration, QuayIntegration, QuayProblem};
-use crate::bridge::scope::Scope;
-use crate::bridge::snapshot::Observed;
+use super::status_conditions::in_words;
 use crate::cluster::WatchUpdate;
+use crate::domain::integration::{Integration, QuayIntegration, QuayProblem};
+use crate::domain::scope::Scope;
+use crate::domain::snapshot::Observed;
+use crate::ops::{App, QuayConnection};
 use crate::quay::Quay;
-use crate::session::{App, QuayConnection};
 
 /// How often an integration that could not be read is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
@@ -380,8 +380,8 @@ impl<T: Copy + PartialEq> IntegrationObservation<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bridge::snapshot::{ReadError, ReadErrorKind};
     use crate::cluster::Versioned;
+    use crate::domain::snapshot::{ReadError, ReadErrorKind};
 
     #[test]
     fn the_secret_is_read_anew_when_it_changed_and_at_no_hiccup_of_its_watch() {

@@ -17,11 +17,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-use super::telemetry::{ControllerEvent, ReconcileOutcome};
+use super::event::{ControllerEvent, ReconcileOutcome};
 use super::webhook::WebhookEvent;
-use crate::bridge::change::{Change, Verb};
-use crate::bridge::finding::{Finding, Severity};
-use crate::observe::ObservedRequest;
+use crate::domain::change::{Change, Verb};
+use crate::domain::finding::{Finding, Severity};
+use crate::request_metrics::ObservedRequest;
 
 /// Upper bounds in seconds: a namespace takes from a millisecond, read from the caches, to a minute.
 const NAMESPACE_BUCKETS: [f64; 9] = [0.001, 0.01, 0.05, 0.25, 1.0, 2.5, 10.0, 30.0, 60.0];

@@ -8,20 +8,20 @@
 //!
 //! Everything runs within one future and stops when that is dropped: every change can be interrupted.
 
-mod cache;
-mod conditions;
-pub(crate) mod election;
+pub(crate) mod admin_server;
+pub mod event;
 pub(crate) mod events;
-pub(crate) mod health;
 mod imports;
 mod integration;
+pub(crate) mod leader_election;
+pub(crate) mod log_events;
 pub(crate) mod metrics;
+pub(crate) mod operator_watch;
 mod queue;
 mod reconcile;
-pub mod shared;
-pub(crate) mod standby;
-pub mod telemetry;
-pub(crate) mod told;
+pub mod state;
+mod status_conditions;
+mod store;
 pub mod webhook;
 
 use std::collections::{BTreeSet, HashMap};
@@ -33,21 +33,21 @@ use futures::future::join_all;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
-use crate::bridge::deletion::DeletionPolicy;
-use crate::bridge::integration::QuayIntegration;
-use crate::bridge::snapshot::{Build, Phase};
+use crate::backoff;
 use crate::cli::GlobalArgs;
 use crate::cluster::{Cluster, Versioned, WatchUpdate};
-use crate::observe::Observer;
-use crate::pause;
-use crate::session::settings::Settings;
-use conditions::NamespaceStatuses;
+use crate::domain::deletion_policy::DeletionPolicy;
+use crate::domain::integration::QuayIntegration;
+use crate::domain::snapshot::{Build, Phase};
+use crate::ops::settings::Settings;
+use crate::request_metrics::Observer;
+use event::{ControllerEvent, EventSink};
 use imports::PendingImports;
 use integration::IntegrationState;
 use queue::{Action, Priority};
 use reconcile::NamespaceCache;
-use shared::ControllerState;
-use telemetry::{ControllerEvent, EventSink};
+use state::ControllerState;
+use status_conditions::NamespaceStatuses;
 
 /// How the bridge works.
 #[derive(Clone)]
@@ -240,7 +240,7 @@ impl<'a> Controller<'a> {
     async fn periodic_resync(&self) {
         loop {
             // Several bridges to one Quay do not all come at the same time.
-            let more = pause::part_of(self.options.resync_interval / 5);
+            let more = backoff::part_of(self.options.resync_interval / 5);
             sleep(self.options.resync_interval.saturating_add(more)).await;
             self.forget_obstacles();
             self.invalidate_and_resync();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::pause;
+use crate::backoff;
 
 /// The pause after a first failure; it doubles with each further one.
 pub(super) const MIN_BACKOFF: Duration = Duration::from_secs(1);
@@ -212,7 +212,7 @@ impl State {
             }
             Action::RequeueAfter(pause) => Some(pause),
             Action::Backoff | Action::Hindered => {
-                let pause = pause::after(place.failures, MIN_BACKOFF, MAX_BACKOFF);
+                let pause = backoff::after(place.failures, MIN_BACKOFF, MAX_BACKOFF);
                 place.failed = Some((now, pause));
                 Some(pause)
             }

@@ -9,21 +9,21 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Controller;
+use super::event::{ControllerEvent, ReconcileOutcome};
 use super::integration::ActiveIntegration;
 use super::queue::Action;
-use super::telemetry::{ControllerEvent, ReconcileOutcome};
-use crate::bridge::change::Change;
-use crate::bridge::checks::{self, Assessed};
-use crate::bridge::desired::{DEFAULT_ACCOUNTS, Desired};
-use crate::bridge::finding::{Finding, Severity};
-use crate::bridge::names::{self, ClusterId};
-use crate::bridge::ownership::Claim;
-use crate::bridge::plan::{self, CleanupPlan, Options, Plan};
-use crate::bridge::remember::apply_to_snapshot;
-use crate::bridge::snapshot::{Namespace, NamespaceSnapshot, Organization};
 use crate::cluster::{BuildsMode, SecretsMode, Versioned};
+use crate::domain::apply_to_snapshot::apply_to_snapshot;
+use crate::domain::change::Change;
+use crate::domain::checks::{self, Assessed};
+use crate::domain::desired::{DEFAULT_ACCOUNTS, Desired};
+use crate::domain::finding::{Finding, Severity};
+use crate::domain::names::{self, ClusterId};
+use crate::domain::ownership::Claim;
+use crate::domain::plan::{self, CleanupPlan, Options, Plan};
+use crate::domain::snapshot::{Namespace, NamespaceSnapshot, Organization};
+use crate::ops::apply::{ApplyInput, Effect, Outcome};
 use crate::quay::ReadStrategy;
-use crate::session::apply::{ApplyInput, Effect, Outcome};
 
 /// How long a new namespace's service accounts are waited for. OpenShift takes a few seconds; where the Build capability is
 /// off, some never come.

@@ -21,8 +21,8 @@ use x509_cert::time::Time;
 
 use super::connection::{self, TransportFailure, failure};
 use super::error::{ErrorKind, OptionsError, QuayError};
-use crate::bridge::integration::ConnectionStage;
-use crate::bridge::names::QuayUrl;
+use crate::domain::integration::ConnectionStage;
+use crate::domain::names::QuayUrl;
 use crate::proxy::ProxyRules;
 
 /// The characters of a line of PEM (RFC 7468).

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use crate::bridge::integration::{ConnectionStage, QuayProblem};
+use crate::domain::integration::{ConnectionStage, QuayProblem};
 use crate::proxy::{self, ProxyRules};
 
 /// So many calls in a row without an answer mean that nobody is there.

@@ -4,16 +4,16 @@ use futures::join;
 use reqwest::Method;
 
 use super::Quay;
+use super::api_types;
+use super::discovery::Features;
 use super::error::{ErrorKind, QuayError};
-use super::inspect::Features;
-use super::wire;
-use crate::bridge::integration::QuayProblem;
+use crate::domain::integration::QuayProblem;
 
 /// What is known about the token's user.
 #[derive(Debug)]
 pub(super) struct Diagnosis {
     /// None if the user could not be read.
-    pub(super) user: Option<wire::User>,
+    pub(super) user: Option<api_types::User>,
 }
 
 impl Diagnosis {
@@ -80,7 +80,7 @@ impl Quay {
     }
 
     /// The token's user. A 401 may also be the answer to a good token (sample 111), so nothing is learnt from it.
-    pub(super) async fn whoami(&self) -> Result<wire::User, QuayError> {
+    pub(super) async fn whoami(&self) -> Result<api_types::User, QuayError> {
         self.fetch(&self.api(Method::GET, &["user", ""], "read the token's user".into()).ignore_unauthorized()).await
     }
 
@@ -92,7 +92,7 @@ impl Quay {
     }
 
     /// Finds out why an organization that exists may not be administered.
-    pub(super) async fn diagnose_refusal(&self, name: &str, view: &wire::Organization) {
+    pub(super) async fn diagnose_refusal(&self, name: &str, view: &api_types::Organization) {
         let diagnosis = self.diagnosis().await;
         if lacks_org_admin(name, view, diagnosis.user.as_ref()) {
             self.learn(lacks("org:admin"));
@@ -101,7 +101,7 @@ impl Quay {
 }
 
 /// What stands in the way of creating organizations.
-pub(super) fn user_troubles(user: &wire::User, features: &Features) -> Vec<QuayProblem> {
+pub(super) fn user_troubles(user: &api_types::User, features: &Features) -> Vec<QuayProblem> {
     let mut troubles = Vec::new();
     // Without user:admin the answer holds little more than the name (sample 110).
     if user.email.is_none() && user.is_me.is_none() {
@@ -114,14 +114,14 @@ pub(super) fn user_troubles(user: &wire::User, features: &Features) -> Vec<QuayP
     troubles
 }
 
-fn may_not_create_organizations(user: &wire::User) -> QuayProblem {
+fn may_not_create_organizations(user: &api_types::User) -> QuayProblem {
     QuayProblem::UserLacksRight { user: user.username.clone(), right: "create organizations".into() }
 }
 
 /// Whether the user may administer the organization and just the token may not. Quay answers `is_admin` and
 /// `is_member` by what the token may, but lists a user's organizations and the teams she may look into by her
 /// membership (`endpoints/api/user.py`, `organization.py`; sample 185).
-pub(super) fn lacks_org_admin(name: &str, view: &wire::Organization, user: Option<&wire::User>) -> bool {
+pub(super) fn lacks_org_admin(name: &str, view: &api_types::Organization, user: Option<&api_types::User>) -> bool {
     let is_owner = view.teams.values().any(|team| team.role == "admin" && team.can_view);
     let belongs = user.is_some_and(|user| user.organizations.iter().any(|organization| organization.name == name));
     is_owner || (belongs && !view.is_member)

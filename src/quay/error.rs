@@ -4,8 +4,8 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::bridge::integration::{ConnectionStage, QuayProblem};
-use crate::bridge::snapshot::{ReadError, ReadErrorKind};
+use crate::domain::integration::{ConnectionStage, QuayProblem};
+use crate::domain::snapshot::{ReadError, ReadErrorKind};
 
 /// The most characters of Quay's message that are quoted.
 const MAX_QUOTE_CHARS: usize = 200;

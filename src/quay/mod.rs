@@ -10,24 +10,24 @@
 //!
 //! Every request with a token costs Quay a fifth of a second of CPU, so what is counted here is requests.
 
-mod call;
+mod api_types;
 mod certificates;
 mod connection;
 mod diagnose;
+mod discovery;
 mod error;
-mod inspect;
-mod issue;
+mod issue_token;
+mod oauth_scope;
 mod read;
 mod registry;
-mod scope;
+mod request;
 mod sign_in;
 mod tags;
 mod throttle;
-mod trial;
+mod token_check;
 #[cfg(any(test, fuzzing))]
 pub mod untrusted;
-mod visit;
-mod wire;
+mod web_session;
 mod write;
 
 #[cfg(test)]
@@ -44,10 +44,10 @@ use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::OnceCell;
 
-use crate::bridge::integration::QuayProblem;
-use crate::bridge::names::QuayUrl;
-use crate::observe::{Observer, ObserverSlot};
+use crate::domain::integration::QuayProblem;
+use crate::domain::names::QuayUrl;
 use crate::proxy::ProxyRules;
+use crate::request_metrics::{Observer, ObserverSlot};
 use crate::tls::{self, Trust};
 use connection::CircuitBreaker;
 use diagnose::Diagnosis;
@@ -55,14 +55,14 @@ use registry::Challenge;
 use throttle::Throttle;
 
 pub use certificates::{Certificate, certificates_only, describe_pem, left_out_warning, presented_chain};
+pub use discovery::{Features, Inspection, ServerInfo};
 pub use error::{ErrorKind, OptionsError, QuayError};
-pub use inspect::{Features, Inspection, ServerInfo};
-pub use issue::{IssuedToken, TokenRequest};
+pub use issue_token::{IssuedToken, TokenRequest};
+pub use oauth_scope::Scope;
 pub use read::ReadStrategy;
-pub use scope::Scope;
 pub use sign_in::Session;
 pub use throttle::WaitNotice;
-pub use trial::TokenInfo;
+pub use token_check::TokenInfo;
 
 /// How we name ourselves. Quay refuses API calls from what looks like a browser (sample 090).
 const USER_AGENT: &str = concat!("oc-quay/", env!("CARGO_PKG_VERSION"));
@@ -110,7 +110,7 @@ struct Shared {
     retry_after_race: Mutex<BTreeSet<String>>,
     /// Organizations that this client created and that have no robot account yet.
     created: Mutex<BTreeSet<String>>,
-    config: Arc<OnceCell<wire::Config>>,
+    config: Arc<OnceCell<api_types::Config>>,
     diagnosis: OnceCell<Diagnosis>,
     challenge: OnceCell<Challenge>,
     eye: ObserverSlot,
@@ -177,7 +177,7 @@ impl Quay {
         self.anew(self.0.token.clone(), vec![], Arc::default())
     }
 
-    fn anew(&self, token: Option<SecretString>, troubles: Vec<QuayProblem>, config: Arc<OnceCell<wire::Config>>) -> Self {
+    fn anew(&self, token: Option<SecretString>, troubles: Vec<QuayProblem>, config: Arc<OnceCell<api_types::Config>>) -> Self {
         Self(Arc::new(Shared {
             http: self.0.http.clone(),
             proxies: self.0.proxies.clone(),

@@ -8,12 +8,12 @@ use reqwest::Method;
 use secrecy::SecretString;
 
 use super::Quay;
-use super::call::Call;
+use super::api_types;
 use super::error::{ErrorKind, QuayError};
-use super::wire;
-use crate::bridge::mark::{OWNER_TEAMS, Owner, OwnershipMark};
-use crate::bridge::ownership::Claim;
-use crate::bridge::snapshot::{DefaultPermission, Observed, Organization, Quota, ReadError, ReadErrorKind, Robot};
+use super::request::Call;
+use crate::domain::ownership::Claim;
+use crate::domain::ownership_mark::{OWNER_TEAMS, Owner, OwnershipMark};
+use crate::domain::snapshot::{DefaultPermission, Observed, Organization, Quota, ReadError, ReadErrorKind, Robot};
 
 /// How an organization is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +40,9 @@ struct OrganizationQuery<'a> {
 
 /// The first answers about an organization; `None` was not asked.
 struct OrganizationLookup {
-    robots: Result<Vec<wire::Robot>, QuayError>,
-    view: Option<Result<Option<wire::Organization>, QuayError>>,
-    prototypes: Option<Result<Vec<wire::Prototype>, QuayError>>,
+    robots: Result<Vec<api_types::Robot>, QuayError>,
+    view: Option<Result<Option<api_types::Organization>, QuayError>>,
+    prototypes: Option<Result<Vec<api_types::Prototype>, QuayError>>,
     repositories: Option<Result<Listing, QuayError>>,
 }
 
@@ -66,7 +66,7 @@ enum OwnershipEvidence {
 
 /// The default permissions of the organization's own robot accounts. Those for what one user creates, of people, of
 /// teams and of roles that a newer Quay may have are not ours to judge.
-fn own_permissions(organization: &str, prototypes: Vec<wire::Prototype>) -> Vec<DefaultPermission> {
+fn own_permissions(organization: &str, prototypes: Vec<api_types::Prototype>) -> Vec<DefaultPermission> {
     let permissions = prototypes.into_iter().filter_map(|prototype| {
         let is_ours = prototype.delegate.kind == "user" && prototype.activating_user.is_none();
         let robot = short_name(organization, &prototype.delegate.name).filter(|_| is_ours)?;
@@ -141,7 +141,7 @@ impl Quay {
         name: &str,
         wanted: OrganizationQuery<'_>,
         look: OrganizationLookup,
-        view: Option<wire::Organization>,
+        view: Option<api_types::Organization>,
     ) -> Observed<Option<Organization>> {
         let OrganizationQuery { repositories: expected, robots: needed, claim, depth } = wanted;
         let shown = look.shown_repositories();
@@ -237,7 +237,7 @@ impl Quay {
     }
 
     /// An organization that exists and is somebody else's. What its lists show would be half the truth.
-    async fn not_administered(&self, name: &str, view: &wire::Organization) -> Organization {
+    async fn not_administered(&self, name: &str, view: &api_types::Organization) -> Organization {
         self.diagnose_refusal(name, view).await;
         let forbidden = |parts: &str| ReadError {
             call: format!("list {parts} of organization {name}"),
@@ -259,7 +259,7 @@ impl Quay {
 
     /// Whether nobody but the token's user is in an organization. Quay says to a superuser with full access that it is a
     /// member (sample 733e), so the user's own list of organizations has to say so too.
-    pub(super) async fn is_sole_owner(&self, name: &str, view: &wire::Organization) -> bool {
+    pub(super) async fn is_sole_owner(&self, name: &str, view: &api_types::Organization) -> bool {
         let is_alone = view.teams.len() == 1 && view.teams.get("owners").is_some_and(|team| team.member_count == Some(1));
         // Not as diagnosed earlier: the organization may be as new as that.
         is_alone && self.whoami().await.is_ok_and(|user| user.organization_names().contains(name))
@@ -267,7 +267,12 @@ impl Quay {
 
     /// Robot accounts as the snapshot has them; what the list held back about the needed ones is asked one by one, as
     /// 3.12 wants it for organizations of others (`VERSIONS.md`).
-    async fn complete(&self, organization: &str, listed: Vec<wire::Robot>, needed: &[String]) -> Result<Vec<Robot>, QuayError> {
+    async fn complete(
+        &self,
+        organization: &str,
+        listed: Vec<api_types::Robot>,
+        needed: &[String],
+    ) -> Result<Vec<Robot>, QuayError> {
         let robots = listed.into_iter().filter_map(|mut listed| {
             let name = short_name(organization, &listed.name)?.to_owned();
             let mark = listed.description.as_deref().and_then(OwnershipMark::parse);
@@ -300,27 +305,27 @@ impl Quay {
     async fn repositories_of_robot(&self, organization: &str, robot: &str) -> Result<BTreeSet<String>, QuayError> {
         let what = format!("list the repositories of robot account {organization}+{robot}");
         let call = self.api(Method::GET, &["organization", organization, "robots", robot, "permissions"], what);
-        let found: wire::RobotPermissions = self.fetch(&call).await?;
+        let found: api_types::RobotPermissions = self.fetch(&call).await?;
         Ok(found.permissions.into_iter().map(|permission| permission.repository.name).collect())
     }
 
-    async fn robots(&self, organization: &str) -> Result<Vec<wire::Robot>, QuayError> {
+    async fn robots(&self, organization: &str) -> Result<Vec<api_types::Robot>, QuayError> {
         let what = format!("list robot accounts of organization {organization}");
         let call = self.api(Method::GET, &["organization", organization, "robots"], what);
-        let mut found: wire::Robots = self.fetch(&call.query("token", "true").query("permissions", "true")).await?;
+        let mut found: api_types::Robots = self.fetch(&call.query("token", "true").query("permissions", "true")).await?;
         // Quay makes the list with LIKE, where `_` in the organization's name stands for any character.
         found.robots.retain(|robot| short_name(organization, &robot.name).is_some());
         Ok(found.robots)
     }
 
     /// A robot account by itself.
-    pub(super) async fn robot(&self, organization: &str, robot: &str) -> Result<wire::Robot, QuayError> {
+    pub(super) async fn robot(&self, organization: &str, robot: &str) -> Result<api_types::Robot, QuayError> {
         let what = format!("read robot account {organization}+{robot}");
         self.fetch(&self.api(Method::GET, &["organization", organization, "robots", robot], what)).await
     }
 
     /// The organization itself as the token sees it; `None` if there is none.
-    pub(super) async fn view(&self, name: &str) -> Result<Option<wire::Organization>, QuayError> {
+    pub(super) async fn view(&self, name: &str) -> Result<Option<api_types::Organization>, QuayError> {
         let call = self.api(Method::GET, &["organization", name], format!("look up organization {name}"));
         match self.fetch(&call).await {
             Ok(view) => Ok(Some(view)),
@@ -334,9 +339,9 @@ impl Quay {
     }
 
     /// The default permissions of an organization, whoever they are for.
-    async fn prototypes(&self, organization: &str) -> Result<Vec<wire::Prototype>, QuayError> {
+    async fn prototypes(&self, organization: &str) -> Result<Vec<api_types::Prototype>, QuayError> {
         let what = format!("list default permissions of organization {organization}");
-        let found: wire::Prototypes =
+        let found: api_types::Prototypes =
             self.fetch(&self.api(Method::GET, &["organization", organization, "prototypes"], what)).await?;
         Ok(found.prototypes)
     }
@@ -386,7 +391,7 @@ impl Quay {
         let mut listing = Listing::default();
         let mut call = first();
         loop {
-            let page: wire::Page = self.fetch(&call).await?;
+            let page: api_types::Page = self.fetch(&call).await?;
             let known = listing.items.len();
             for item in page.items {
                 listing.count(item.quota_report);
@@ -402,17 +407,17 @@ impl Quay {
 }
 
 impl Listing {
-    fn count(&mut self, report: Option<wire::QuotaReport>) {
-        let Some(wire::QuotaReport { quota_bytes, configured_quota: Some(limit) }) = report else { return };
+    fn count(&mut self, report: Option<api_types::QuotaReport>) {
+        let Some(api_types::QuotaReport { quota_bytes, configured_quota: Some(limit) }) = report else { return };
         let usage = self.usage.get_or_insert(Quota { used: 0, limit });
         usage.used = usage.used.saturating_add(quota_bytes.unwrap_or_default());
     }
 }
 
 /// The quota at which pushes are refused, where that is near. Without a limit of that type none is (sample 745c).
-fn quota(view: &wire::Organization) -> Option<Quota> {
+fn quota(view: &api_types::Organization) -> Option<Quota> {
     let used = view.quota_report?.quota_bytes?;
-    let rejects = |quota: &wire::Quota| {
+    let rejects = |quota: &api_types::Quota| {
         let percent = quota.limits.iter().filter(|limit| limit.kind == "Reject").map(|limit| limit.limit_percent).min()?;
         Some(quota.limit_bytes / 100 * percent)
     };
@@ -446,6 +451,6 @@ fn short_name<'a>(organization: &str, name: &'a str) -> Option<&'a str> {
 }
 
 /// The team that says who adopted an organization, and its mark.
-fn adoption(view: &wire::Organization) -> Option<(&'static str, OwnershipMark)> {
+fn adoption(view: &api_types::Organization) -> Option<(&'static str, OwnershipMark)> {
     OWNER_TEAMS.iter().find_map(|team| Some((*team, OwnershipMark::parse(view.teams.get(*team)?.description.as_deref()?)?)))
 }

@@ -10,10 +10,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::{Url, form_urlencoded};
 
 use super::Quay;
-use super::call::{Call, Credentials, QuayResponse};
+use super::api_types;
 use super::error::{ErrorKind, QuayError, message};
-use super::wire;
-use crate::bridge::snapshot::{Grant, Login, ProbeOutcome};
+use super::request::{Call, Credentials, QuayResponse};
+use crate::domain::snapshot::{Grant, Login, ProbeOutcome};
 
 /// The most characters of scopes in one request, as they are sent. Quay's web server refuses request lines of more than 4094
 /// (gunicorn `limit_request_line`); the rest is for the address and the service's name.
@@ -129,8 +129,8 @@ pub(super) fn parse_challenge(header: &str) -> Option<Challenge> {
 
 /// What the registry's token grants, if there is one in the answer.
 pub(super) fn granted(answer: &QuayResponse) -> Option<BTreeMap<String, Grant>> {
-    let token: wire::RegistryToken = serde_json::from_str(&answer.body).ok()?;
-    let may = |access: &wire::Access, what: &str| access.actions.iter().any(|action| action == what || action == "*");
+    let token: api_types::RegistryToken = serde_json::from_str(&answer.body).ok()?;
+    let may = |access: &api_types::Access, what: &str| access.actions.iter().any(|action| action == what || action == "*");
     let grants = claims(&token.token)?.access.into_iter().map(|access| {
         let grant = Grant { pull: may(&access, "pull"), push: may(&access, "push") };
         (access.name, grant)
@@ -139,7 +139,7 @@ pub(super) fn granted(answer: &QuayResponse) -> Option<BTreeMap<String, Grant>> 
 }
 
 /// The claims of a JWT. Its signature is for the registry to check; we only look at what we were given.
-fn claims(token: &SecretString) -> Option<wire::Claims> {
+fn claims(token: &SecretString) -> Option<api_types::Claims> {
     let payload = token.expose_secret().split('.').nth(1)?;
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
 }

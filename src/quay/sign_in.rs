@@ -6,10 +6,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Quay;
-use super::call::{Call, Credentials, QuayResponse};
+use super::api_types;
 use super::error::{ErrorKind, QuayError, message};
-use super::visit::WebSession;
-use super::wire;
+use super::request::{Call, Credentials, QuayResponse};
+use super::web_session::WebSession;
 
 /// A user who has signed in. It reaches as far as the user does. There is no sign-out: Quay's ends all sessions of the user,
 /// also those in browsers (sample 846c). A session is over when its cookie is dropped; Quay expires it.
@@ -142,7 +142,7 @@ pub(super) fn throttled(call: &str, answer: &QuayResponse) -> Option<QuayError> 
 }
 
 fn sign_in_refused(call: &str, user: &str, answer: &QuayResponse) -> QuayError {
-    let body: wire::SignInRefused = serde_json::from_str(&answer.body).unwrap_or_default();
+    let body: api_types::SignInRefused = serde_json::from_str(&answer.body).unwrap_or_default();
     if let Some(throttled) = throttled(call, answer) {
         return throttled;
     }

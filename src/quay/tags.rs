@@ -6,9 +6,9 @@ use futures::future::try_join_all;
 use reqwest::Method;
 
 use super::Quay;
+use super::api_types;
 use super::error::{ErrorKind, QuayError};
-use super::wire;
-use crate::bridge::snapshot::{Observed, RepositoryTag};
+use crate::domain::snapshot::{Observed, RepositoryTag};
 
 /// The most tags on a page (Quay `endpoints/api/tag.py`).
 const TAGS_PER_PAGE: &str = "100";
@@ -53,7 +53,7 @@ impl Quay {
         for page in 1.. {
             let call = self.api(Method::GET, &path, format!("list tags of repository {organization}/{repository}"));
             let call = call.query("limit", TAGS_PER_PAGE).query("page", &page.to_string()).query("onlyActiveTags", "true");
-            let found: wire::Tags = self.fetch(&call).await?;
+            let found: api_types::Tags = self.fetch(&call).await?;
             let was_last = !found.has_additional || found.tags.is_empty();
             tags.extend(found.tags.into_iter().map(RepositoryTag::from));
             if was_last {
@@ -64,8 +64,8 @@ impl Quay {
     }
 }
 
-impl From<wire::Tag> for RepositoryTag {
-    fn from(tag: wire::Tag) -> Self {
+impl From<api_types::Tag> for RepositoryTag {
+    fn from(tag: api_types::Tag) -> Self {
         Self { name: tag.name, digest: tag.manifest_digest, is_list: tag.is_manifest_list, pushed: tag.start_ts }
     }
 }

@@ -22,10 +22,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::runtime::Runtime;
 
 use super::{Options, Quay, ReadStrategy};
-use crate::bridge::mark::{ClusterIdentity, OwnershipMark};
-use crate::bridge::names::QuayUrl;
-use crate::bridge::ownership::Claim;
-use crate::bridge::snapshot::{Observed, Organization, Robot};
+use crate::domain::names::QuayUrl;
+use crate::domain::ownership::Claim;
+use crate::domain::ownership_mark::{ClusterIdentity, OwnershipMark};
+use crate::domain::snapshot::{Observed, Organization, Robot};
 
 /// The organization of the tests, its robot accounts and its repositories.
 const ORGANIZATION: &str = "prod_app";

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
-use crate::pause;
+use crate::backoff;
 
 /// The pause after a refusal that does not say how long it is to be: the first one, which doubles, and the longest.
 const MIN_BACKOFF: Duration = Duration::from_millis(500);
@@ -115,12 +115,12 @@ impl Throttle {
             let since = *state.refused_since.get_or_insert(now);
             let is_new = state.not_before <= now;
             state.pauses += u32::from(is_new);
-            let pause = asked.unwrap_or_else(|| pause::after(state.pauses, MIN_BACKOFF, MAX_BACKOFF));
+            let pause = asked.unwrap_or_else(|| backoff::after(state.pauses, MIN_BACKOFF, MAX_BACKOFF));
             if pause > MAX_WAIT {
                 return false;
             }
-            let until = now + pause::shortened(pause);
-            if until > since + pause::shortened(MAX_WAIT) {
+            let until = now + backoff::shortened(pause);
+            if until > since + backoff::shortened(MAX_WAIT) {
                 return false;
             }
             state.not_before = state.not_before.max(until);

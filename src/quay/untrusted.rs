@@ -3,9 +3,9 @@
 use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 
-use super::call::QuayResponse;
 use super::error::QuayError;
-use super::{registry, wire};
+use super::request::QuayResponse;
+use super::{api_types, registry};
 
 /// An answer of Quay, as each of those that it may be.
 pub fn quay(bytes: &[u8]) {
@@ -13,19 +13,19 @@ pub fn quay(bytes: &[u8]) {
     for status in [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE] {
         let _ = QuayError::refused("call", status, &body).to_string();
     }
-    read::<wire::Robots>(&body);
-    read::<wire::RobotPermissions>(&body);
-    read::<wire::Prototypes>(&body);
-    read::<wire::Organization>(&body);
-    read::<wire::Page>(&body);
-    read::<wire::Tags>(&body);
-    read::<wire::Health>(&body);
-    read::<wire::CsrfToken>(&body);
-    read::<wire::SignInRefused>(&body);
-    read::<wire::Applications>(&body);
-    read::<wire::IssuedTokenBody>(&body);
-    let _ = serde_json::from_str::<wire::Config>(&body).map(|config| config.is_readonly());
-    let _ = serde_json::from_str::<wire::User>(&body).map(|user| user.organization_names());
+    read::<api_types::Robots>(&body);
+    read::<api_types::RobotPermissions>(&body);
+    read::<api_types::Prototypes>(&body);
+    read::<api_types::Organization>(&body);
+    read::<api_types::Page>(&body);
+    read::<api_types::Tags>(&body);
+    read::<api_types::Health>(&body);
+    read::<api_types::CsrfToken>(&body);
+    read::<api_types::SignInRefused>(&body);
+    read::<api_types::Applications>(&body);
+    read::<api_types::IssuedTokenBody>(&body);
+    let _ = serde_json::from_str::<api_types::Config>(&body).map(|config| config.is_readonly());
+    let _ = serde_json::from_str::<api_types::User>(&body).map(|user| user.organization_names());
 }
 
 /// An answer of a registry: its challenge, and its token.

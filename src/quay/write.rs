@@ -10,11 +10,11 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::error::{ErrorKind, QuayError};
-use super::{Quay, ReadStrategy, wire};
-use crate::bridge::Role;
-use crate::bridge::mark::{OWNER_TEAMS, OwnershipMark};
-use crate::bridge::ownership::{Claim, OwnershipState};
-use crate::bridge::snapshot::{Observed, Organization};
+use super::{Quay, ReadStrategy, api_types};
+use crate::domain::Role;
+use crate::domain::ownership::{Claim, OwnershipState};
+use crate::domain::ownership_mark::{OWNER_TEAMS, OwnershipMark};
+use crate::domain::snapshot::{Observed, Organization};
 
 /// How long a default permission that may be under way is waited for: somebody else's who came first, or our own whose
 /// answer was lost.
@@ -106,7 +106,7 @@ impl Quay {
         let Some(view) = self.view(organization).await? else {
             return Err(QuayError::new(&what, ErrorKind::NotFound, "there is no such organization"));
         };
-        let is_marked = |team: &wire::Team| team.description.as_deref().and_then(OwnershipMark::parse).is_some();
+        let is_marked = |team: &api_types::Team| team.description.as_deref().and_then(OwnershipMark::parse).is_some();
         let team = OWNER_TEAMS.into_iter().find(|name| view.teams.get(*name).is_none_or(is_marked));
         let Some(team) = team else {
             let reason = format!("it has teams {} that oc-quay did not create; rename one", OWNER_TEAMS.join(" and "));
@@ -135,7 +135,7 @@ impl Quay {
     pub async fn create_robot(&self, organization: &str, robot: &str, mark: &str) -> Result<SecretString, QuayError> {
         let path = ["organization", organization, "robots", robot];
         let call = self.api(Method::PUT, &path, format!("create robot account {organization}+{robot}"));
-        match self.fetch::<wire::Robot>(&call.body(json!({"description": mark}))).await {
+        match self.fetch::<api_types::Robot>(&call.body(json!({"description": mark}))).await {
             Ok(created) => {
                 self.created().remove(organization);
                 token_of(created, call_of(organization, robot))
@@ -189,7 +189,7 @@ impl Quay {
     pub async fn rotate_robot(&self, organization: &str, robot: &str) -> Result<SecretString, QuayError> {
         let path = ["organization", organization, "robots", robot, "regenerate"];
         let call = self.api(Method::POST, &path, format!("renew the token of robot account {organization}+{robot}"));
-        match self.fetch::<wire::Robot>(&call).await {
+        match self.fetch::<api_types::Robot>(&call).await {
             Ok(renewed) => token_of(renewed, call_of(organization, robot)),
             Err(error) if error.kind.is_uncertain() => self.robot_token(organization, robot).await,
             Err(error) => Err(error),
@@ -318,6 +318,6 @@ fn call_of(organization: &str, robot: &str) -> String {
     format!("read the token of robot account {organization}+{robot}")
 }
 
-fn token_of(robot: wire::Robot, call: String) -> Result<SecretString, QuayError> {
+fn token_of(robot: api_types::Robot, call: String) -> Result<SecretString, QuayError> {
     robot.token().ok_or_else(|| QuayError::new(&call, ErrorKind::Forbidden, "Quay does not show it to this token's user"))
 }

@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use super::style::Style;
-use super::{API_VERSION, Format, Invocation, address_hint, human, machine, make_printable, short};
-use crate::bridge::Role;
-use crate::bridge::builds::{BUILDER, Destination, PushTarget, Strategy, lacks_secret, refusal};
-use crate::bridge::checks::Assessed;
-use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::imports::is_imported;
-use crate::bridge::snapshot::{Build, BuildConfig, BuildWebhookOwner, ShipwrightBuild};
+use super::text_layout::Style;
+use super::{API_VERSION, Format, Invocation, address_hint, make_printable, serialize, short, text};
+use crate::domain::Role;
+use crate::domain::builds::{BUILDER, Destination, PushTarget, Strategy, lacks_secret, refusal};
+use crate::domain::checks::Assessed;
+use crate::domain::finding::{Code, Finding, ObjectRef};
+use crate::domain::imports::is_imported;
+use crate::domain::snapshot::{Build, BuildConfig, BuildWebhookOwner, ShipwrightBuild};
 use crate::ui::{printable, printable_line};
 
 /// BuildConfigs and their last builds.
@@ -290,14 +290,14 @@ impl BuildsReport {
     /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Human | Format::Html | Format::Mirror => human::builds(self, style, false),
-            Format::Wide => human::builds(self, style, true),
+            Format::Human | Format::Html | Format::Mirror => text::builds(self, style, false),
+            Format::Wide => text::builds(self, style, true),
             Format::Short => short::builds(self, style),
-            Format::Json => machine::json(self)?,
-            Format::Yaml => machine::yaml(self)?,
+            Format::Json => serialize::json(self)?,
+            Format::Yaml => serialize::yaml(self)?,
             Format::Name => {
                 let object = |config: &BuildConfigReport| ObjectRef::namespaced("BuildConfig", &config.namespace, &config.name);
-                machine::names(self.build_configs.iter().map(object).collect::<Vec<_>>().iter())
+                serialize::names(self.build_configs.iter().map(object).collect::<Vec<_>>().iter())
             }
         })
     }

@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::bridge::change::{Change, Verb};
-use crate::bridge::finding::{Finding, ObjectRef, Severity};
+use crate::domain::change::{Change, Verb};
+use crate::domain::finding::{Finding, ObjectRef, Severity};
 use crate::ui::{printable, printable_line};
 
 use super::status::{Endpoints, SettingReport};
-use super::style::Style;
-use super::{API_VERSION, Format, Invocation, address_hint, human, machine, make_printable, short, verdict, with_severity};
+use super::text_layout::Style;
+use super::{API_VERSION, Format, Invocation, address_hint, make_printable, serialize, short, summary_line, text, with_severity};
 
 /// The changes of a command, planned or done.
 #[derive(Clone, Debug, Serialize)]
@@ -156,7 +156,7 @@ impl ChangeReport {
             findings,
             verdict: String::new(),
         };
-        report.verdict = verdict::change(&report);
+        report.verdict = summary_line::change(&report);
         report
     }
 
@@ -171,14 +171,14 @@ impl ChangeReport {
     /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Human | Format::Html | Format::Mirror => human::change(self, style, false),
-            Format::Wide => human::change(self, style, true),
+            Format::Human | Format::Html | Format::Mirror => text::change(self, style, false),
+            Format::Wide => text::change(self, style, true),
             Format::Short => short::change(self, style),
-            Format::Json => machine::json(self)?,
-            Format::Yaml => machine::yaml(self)?,
+            Format::Json => serialize::json(self)?,
+            Format::Yaml => serialize::yaml(self)?,
             Format::Name => {
                 let changed = |change: &&ChangeEntry| matches!(change.state, ChangeState::Planned | ChangeState::Done);
-                machine::names(self.changes.iter().filter(changed).map(|change| &change.object))
+                serialize::names(self.changes.iter().filter(changed).map(|change| &change.object))
             }
         })
     }

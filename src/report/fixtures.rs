@@ -4,11 +4,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::bridge::Role;
-use crate::bridge::change::{Change, ServiceAccountEdit};
-use crate::bridge::checks::Check;
-use crate::bridge::finding::{Code, Finding, ObjectRef};
-use crate::bridge::integration::{IntegrationSnapshot, Overrides, QuayIntegration, SecretKey};
+use crate::domain::Role;
+use crate::domain::change::{Change, ServiceAccountEdit};
+use crate::domain::checks::Check;
+use crate::domain::finding::{Code, Finding, ObjectRef};
+use crate::domain::integration::{IntegrationSnapshot, Overrides, QuayIntegration, SecretKey};
 
 use super::{ChangeEntry, ChangeReport, Endpoints, IntegrationReport, Invocation, NamespaceReport, StatusReport, Style};
 

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use super::problems;
 use super::status::{CheckReport, IntegrationReport, NamespaceReport, SettingReport, StatusReport};
-use super::verdict::{ASK_PREFIX, HINT_PREFIX};
-use crate::bridge::finding::{Code, Finding, Severity};
+use super::summary_line::{ASK_PREFIX, HINT_PREFIX};
+use crate::domain::finding::{Code, Finding, Severity};
 
 const CSS: &str = include_str!("html/page.css");
 const JS: &str = include_str!("html/page.js");

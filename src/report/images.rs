@@ -3,9 +3,9 @@
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
 
-use super::style::{Style, TextPage};
-use super::{API_VERSION, Format, client, count, machine};
-use crate::bridge::shell::quoted;
+use super::text_layout::{Style, TextPage};
+use super::{API_VERSION, Format, client, count, serialize};
+use crate::domain::shell_quote::quoted;
 use crate::ui::printable_line;
 
 /// The images of a namespace that are in OpenShift's own registry.
@@ -71,8 +71,8 @@ impl ImagesReport {
     /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Json => machine::json(self)?,
-            Format::Yaml => machine::yaml(self)?,
+            Format::Json => serialize::json(self)?,
+            Format::Yaml => serialize::yaml(self)?,
             Format::Mirror => self.lines(|image| format!("{}={}", image.image, image.target)),
             Format::Name => self.lines(|image| format!("imagestreamtag/{}", image.tag)),
             Format::Short => format!("{}\n", self.verdict),

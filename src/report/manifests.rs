@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::bridge::change::Change;
-use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL, ROLE_ANNOTATION, secret_annotations};
-use crate::bridge::snapshot::NamespaceSnapshot;
+use crate::domain::change::Change;
+use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL, ROLE_ANNOTATION, secret_annotations};
+use crate::domain::snapshot::NamespaceSnapshot;
 
-use super::machine;
+use super::serialize;
 
 /// Stands where the secret's value goes; the API server refuses it, so it cannot be applied by mistake.
 const PLACEHOLDER: &str = "the docker configuration with the robot account's token";
@@ -25,7 +25,7 @@ pub fn manifests<'a>(plans: impl Iterator<Item = (&'a NamespaceSnapshot, &'a [Ch
 /// # Errors
 /// If YAML cannot be written, which is a mistake in this program.
 pub fn stream(objects: impl Iterator<Item = Value>) -> anyhow::Result<String> {
-    let documents: Vec<_> = objects.map(|object| machine::yaml(&object)).collect::<anyhow::Result<_>>()?;
+    let documents: Vec<_> = objects.map(|object| serialize::yaml(&object)).collect::<anyhow::Result<_>>()?;
     Ok(documents.iter().map(|document| format!("---\n{document}")).collect())
 }
 
@@ -34,7 +34,7 @@ pub fn stream(objects: impl Iterator<Item = Value>) -> anyhow::Result<String> {
 /// # Errors
 /// If JSON cannot be written, which is a mistake in this program.
 pub fn list(objects: impl Iterator<Item = Value>) -> anyhow::Result<String> {
-    machine::json(&json!({ "apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<_>>() }))
+    serialize::json(&json!({ "apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<_>>() }))
 }
 
 fn object(snapshot: &NamespaceSnapshot, change: &Change) -> Option<Value> {

@@ -4,36 +4,36 @@
 
 mod builds;
 mod change;
-mod explanation;
+mod explain;
 #[cfg(test)]
 mod fixtures;
 mod html;
-mod human;
 mod images;
 mod invocation;
-mod machine;
 mod manifests;
 #[cfg(test)]
 mod schema;
+mod serialize;
 mod setup;
 mod short;
 mod status;
-mod style;
-mod verdict;
+mod summary_line;
+mod text;
+mod text_layout;
 mod version;
 
 pub use builds::{BuildConfigReport, BuildReport, BuildsReport, PushedBy, ShipwrightReport};
 pub use change::{ChangeEntry, ChangeReport, ChangeState};
-pub use explanation::explanation;
+pub use explain::explanation;
 pub use images::{ImageReport, ImagesReport};
 pub use invocation::Invocation;
 pub use manifests::{list, manifests, stream};
 pub use setup::{NamespacePreview, NoteReport, SetupReport, StepReport, StepState};
 pub use status::{CheckReport, Endpoints, IntegrationReport, NamespaceReport, SettingReport, StatusReport, Summary};
-pub use style::Style;
+pub use text_layout::Style;
 pub use version::VersionReport;
 
-use crate::bridge::finding::{Finding, Severity};
+use crate::domain::finding::{Finding, Severity};
 use crate::ui::{printable, printable_line};
 
 /// The version of the machine-readable formats.

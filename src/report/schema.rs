@@ -10,10 +10,10 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema, json_schema};
 use serde_json::{Value, json};
 
-use super::explanation::Explanation;
+use super::explain::Explanation;
 use super::fixtures::assert_written;
 use super::*;
-use crate::bridge::finding::Code;
+use crate::domain::finding::Code;
 
 const FILE: &str = "docs/oc-quay-v1.schema.json";
 const ID: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/raw/main/docs/oc-quay-v1.schema.json");

@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-use crate::bridge::finding::Severity;
+use crate::domain::finding::Severity;
 use crate::ui::printable;
 
 use super::change::{ChangeEntry, ChangeState};
 use super::status::StatusReport;
-use super::style::Style;
-use super::{API_VERSION, Format, count, human, machine, short};
+use super::text_layout::Style;
+use super::{API_VERSION, Format, count, serialize, short, text};
 
 /// A set-up, planned, checked or done.
 #[derive(Clone, Debug, Serialize)]
@@ -138,7 +138,7 @@ impl StepReport {
 
     /// The step by itself, as text to read.
     pub fn render(&self, style: &Style) -> String {
-        human::step(self, style)
+        text::step(self, style)
     }
 
     /// The worst of what was found.
@@ -181,7 +181,7 @@ impl SetupReport {
 
     /// What was made, as text to read: for who has seen the steps.
     pub fn made(&self, style: &Style) -> String {
-        human::made(self, style)
+        text::made(self, style)
     }
 
     /// The report in a format.
@@ -190,15 +190,15 @@ impl SetupReport {
     /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Human | Format::Html | Format::Mirror => human::setup(self, style, false),
-            Format::Wide => human::setup(self, style, true),
+            Format::Human | Format::Html | Format::Mirror => text::setup(self, style, false),
+            Format::Wide => text::setup(self, style, true),
             Format::Short => short::setup(self, style),
-            Format::Json => machine::json(self)?,
-            Format::Yaml => machine::yaml(self)?,
+            Format::Json => serialize::json(self)?,
+            Format::Yaml => serialize::yaml(self)?,
             Format::Name => {
                 let changes = self.steps.iter().flat_map(|step| &step.changes);
                 let changed = changes.filter(|change| matches!(change.state, ChangeState::Planned | ChangeState::Done));
-                machine::names(changed.map(|change| &change.object))
+                serialize::names(changed.map(|change| &change.object))
             }
         })
     }
@@ -208,7 +208,7 @@ fn verdict(program: &str, command: &str, dry_run: bool, is_check: bool, steps: &
     let changes = |state| steps.iter().flat_map(|step| &step.changes).filter(|change| change.state == state).count();
     if !open.is_empty() {
         let what = if is_check { "Not set up" } else { "Not done" };
-        return format!("{what}: {}{}{program} {command}", open.join(", "), super::verdict::HINT_PREFIX);
+        return format!("{what}: {}{}{program} {command}", open.join(", "), super::summary_line::HINT_PREFIX);
     }
     match (command, changes(ChangeState::Planned), changes(ChangeState::Done)) {
         (_, planned, _) if dry_run && planned > 0 => format!("{} planned; nothing was written", count(planned, "change")),

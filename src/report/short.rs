@@ -2,13 +2,13 @@
 
 use owo_colors::OwoColorize as _;
 
-use crate::bridge::finding::{Finding, Severity};
+use crate::domain::finding::{Finding, Severity};
 
 use super::builds::BuildsReport;
 use super::change::{ChangeReport, ChangeState};
 use super::setup::{SetupReport, StepState};
 use super::status::StatusReport;
-use super::style::{Style, TextPage, paint};
+use super::text_layout::{Style, TextPage, paint};
 
 pub(super) fn status(report: &StatusReport, style: &Style) -> String {
     let mut page = TextPage::new(style);

@@ -5,14 +5,16 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::bridge::checks::{Check, REGISTRY};
-use crate::bridge::finding::{Administrator, Code, Finding, Severity};
-use crate::bridge::integration::{IntegrationSnapshot, Sourced};
-use crate::bridge::names::QuayUrl;
+use crate::domain::checks::{Check, REGISTRY};
+use crate::domain::finding::{Administrator, Code, Finding, Severity};
+use crate::domain::integration::{IntegrationSnapshot, Sourced};
+use crate::domain::names::QuayUrl;
 use crate::ui::{printable, printable_line};
 
-use super::style::Style;
-use super::{API_VERSION, Format, Invocation, address_hint, html, human, machine, make_printable, short, verdict, with_severity};
+use super::text_layout::Style;
+use super::{
+    API_VERSION, Format, Invocation, address_hint, html, make_printable, serialize, short, summary_line, text, with_severity,
+};
 
 /// The state of the integration and of the namespaces that were asked for.
 #[derive(Clone, Debug, Serialize)]
@@ -192,7 +194,7 @@ impl StatusReport {
             verdict: String::new(),
             next: None,
         };
-        (report.verdict, report.next) = verdict::status(&report, invocation, selection);
+        (report.verdict, report.next) = summary_line::status(&report, invocation, selection);
         report
     }
 
@@ -225,14 +227,14 @@ impl StatusReport {
     /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Human | Format::Mirror => human::status(self, style, false),
-            Format::Wide => human::status(self, style, true),
+            Format::Human | Format::Mirror => text::status(self, style, false),
+            Format::Wide => text::status(self, style, true),
             Format::Short => short::status(self, style),
-            Format::Json => machine::json(self)?,
-            Format::Yaml => machine::yaml(self)?,
+            Format::Json => serialize::json(self)?,
+            Format::Yaml => serialize::yaml(self)?,
             Format::Name => {
                 let problems = self.findings.iter().filter(|finding| finding.level >= Severity::Warning);
-                machine::names(problems.map(|finding| &finding.object))
+                serialize::names(problems.map(|finding| &finding.object))
             }
             Format::Html => html::status(self, Timestamp::now()),
         })

@@ -7,12 +7,12 @@ use super::{
     BuildConfigReport, BuildsReport, ChangeEntry, ChangeReport, Endpoints, Format, ImageReport, ImagesReport, IntegrationReport,
     NamespaceReport, StatusReport,
 };
-use crate::bridge::builds::Destination;
-use crate::bridge::checks::{self, Assessed};
-use crate::bridge::finding::Finding;
-use crate::bridge::plan::{self, Options, UnlinkOptions};
-use crate::bridge::properties::{NAMESPACE, integration, options, tenants_namespace, with_subject};
-use crate::bridge::shell::split;
+use crate::domain::builds::Destination;
+use crate::domain::checks::{self, Assessed};
+use crate::domain::finding::Finding;
+use crate::domain::plan::{self, Options, UnlinkOptions};
+use crate::domain::proptests::{NAMESPACE, integration, options, tenants_namespace, with_subject};
+use crate::domain::shell_quote::split;
 use crate::ui::printable_line;
 
 const FORMATS: [Format; 7] = [Format::Human, Format::Wide, Format::Short, Format::Json, Format::Yaml, Format::Name, Format::Html];

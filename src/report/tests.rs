@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::bridge::checks::Check;
-use crate::bridge::finding::{Code, Finding, ObjectRef, Severity};
+use crate::domain::checks::Check;
+use crate::domain::finding::{Code, Finding, ObjectRef, Severity};
 
 use super::fixtures::*;
 use super::*;
@@ -225,7 +225,7 @@ fn a_namespace_that_was_not_checked_is_not_called_fine() {
 #[test]
 fn claims_what_the_registry_says_where_quay_was_not_asked() {
     let skipped = Check { level: Severity::Unknown, ..Check::new("Organization", "not checked: ask Quay", vec![]) };
-    let asked = Check::new(crate::bridge::checks::REGISTRY, "3 of 3 logins accepted", vec![]);
+    let asked = Check::new(crate::domain::checks::REGISTRY, "3 of 3 logins accepted", vec![]);
     let report = several("-n myproj", vec![(namespace("myproj"), vec![skipped, asked])]);
     assert_eq!(report.verdict, "quay.example.com accepts the logins of myproj, but 1 thing could not be checked");
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{API_VERSION, Format, machine};
+use super::{API_VERSION, Format, serialize};
 use crate::ui::printable_line;
 
 /// The versions on all sides.
@@ -38,8 +38,8 @@ impl VersionReport {
     /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format) -> anyhow::Result<String> {
         match format {
-            Format::Json => machine::json(self),
-            Format::Yaml => machine::yaml(self),
+            Format::Json => serialize::json(self),
+            Format::Yaml => serialize::yaml(self),
             Format::Human | Format::Wide | Format::Short | Format::Name | Format::Html | Format::Mirror => {
                 let mut text = format!("oc-quay {}\n", self.client);
                 for (name, version) in [("Cluster", &self.cluster), ("Quay", &self.quay)] {

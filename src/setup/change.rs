@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::bridge::change::Verb;
-use crate::bridge::finding::ObjectRef;
-use crate::bridge::integration::SecretKey;
-use crate::bridge::names::{FINALIZER, OPERATOR_FINALIZER};
-use crate::bridge::snapshot::Namespace;
 use crate::cluster::ObjectKind;
+use crate::domain::change::Verb;
+use crate::domain::finding::ObjectRef;
+use crate::domain::integration::SecretKey;
+use crate::domain::names::{FINALIZER, OPERATOR_FINALIZER};
+use crate::domain::snapshot::Namespace;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::steps::{integration, operator, trust, user_role};
+use super::steps::{integration, node_trust, operator, user_role};
 use super::{NodeTrust, SetupSession};
-use crate::bridge::integration::SecretKey;
-use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::cluster::CA_KEY;
+use crate::domain::integration::SecretKey;
+use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::ui::printable_line;
 
 /// Stands where the token goes.
@@ -26,7 +26,7 @@ pub fn manifests(setup: &SetupSession, external: Option<&(String, String)>) -> V
     objects.extend(integration::manifest(setup));
     objects.extend(user_role::manifests(setup));
     if matches!(setup.answers.node_trust, Some(NodeTrust::Apply | NodeTrust::Print)) {
-        objects.extend(trust::manifests(setup));
+        objects.extend(node_trust::manifests(setup));
     }
     objects
 }
@@ -53,7 +53,7 @@ fn is_missing(setup: &SetupSession) -> bool {
 
 /// What has to be written for nodes to trust Quay.
 pub fn trust_manifests(setup: &SetupSession) -> Vec<Value> {
-    trust::manifests(setup)
+    node_trust::manifests(setup)
 }
 
 fn secret(setup: &SetupSession, key: &SecretKey) -> Value {

@@ -3,13 +3,13 @@
 //! A step never prints and never decides how it is driven: the wizard, the script, `--check`, `--dry-run` and `teardown`
 //! (`commands/setup`) go through the same list. What a step plans is a function of [`SetupOptions`] and [`Discovery`] alone.
 
-mod answers;
-pub mod browser;
-pub mod built_in;
 mod change;
-mod find;
+pub mod controller_manifests;
+mod discover;
 mod grant;
 mod manifests;
+pub mod oauth_redirect;
+mod options;
 mod plan;
 mod report;
 mod steps;
@@ -20,20 +20,20 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-pub use answers::{
+pub use change::{FinalizerOwner, ObjectChange, ObjectWrite, SetupChange, WaitCondition};
+pub use discover::Discovery;
+pub use manifests::{left_out, manifests, trust_manifests};
+pub use options::{
     Application, Approval, CLUSTER_ID, ControllerKind, Login, NodeTrust, SetupOptions, TOKEN_APPLICATION, TOKEN_ORGANIZATION,
     TokenScopes, TokenSource,
 };
-pub use change::{FinalizerOwner, ObjectChange, ObjectWrite, SetupChange, WaitCondition};
-pub use find::Discovery;
-pub use manifests::{left_out, manifests, trust_manifests};
 pub use plan::{Blocker, MissingInput, Note, StepPlan};
 pub use steps::cluster::ask_for;
 pub use steps::integration::{names, preview};
 
-use crate::bridge::integration::{QuayIntegration, SecretKey};
-use crate::bridge::names::QuayUrl;
 use crate::cluster::{Cluster, ObjectKind};
+use crate::domain::integration::{QuayIntegration, SecretKey};
+use crate::domain::names::QuayUrl;
 use crate::error::Error;
 use crate::quay::{self, OptionsError, Quay, TokenInfo, WaitNotice};
 use crate::ui::Ui;
@@ -198,7 +198,7 @@ impl SetupSession {
             SetupStep::Secret => steps::secret::ask(self, ui),
             SetupStep::Integration => steps::integration::ask(self, ui).await,
             SetupStep::UserRole => steps::user_role::ask(self, ui),
-            SetupStep::NodeTrust => steps::trust::ask(self, ui),
+            SetupStep::NodeTrust => steps::node_trust::ask(self, ui),
         }
     }
 
@@ -212,7 +212,7 @@ impl SetupSession {
             SetupStep::Secret => steps::secret::plan(self),
             SetupStep::Integration => steps::integration::plan(self),
             SetupStep::UserRole => steps::user_role::plan(self),
-            SetupStep::NodeTrust => steps::trust::plan(self),
+            SetupStep::NodeTrust => steps::node_trust::plan(self),
         }
     }
 
@@ -224,7 +224,7 @@ impl SetupSession {
         let cluster = &self.cluster;
         let done = match change {
             SetupChange::IssueToken(_) => return steps::token::issue(self, ui).await,
-            SetupChange::Await(awaited) => return steps::bridge::wait(self, ui, *awaited).await,
+            SetupChange::Await(awaited) => return steps::controller::wait(self, ui, *awaited).await,
             SetupChange::Object(ObjectChange { kind, namespace, name, write, .. }) => {
                 let namespace = namespace.as_deref();
                 match write {

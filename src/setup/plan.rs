@@ -1,7 +1,7 @@
 //! What a step found and what it is about to do.
 
 use super::change::SetupChange;
-use crate::bridge::finding::Severity;
+use crate::domain::finding::Severity;
 
 /// What a step has to say before it does anything.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,14 +5,14 @@
 
 use serde_json::{Value, json};
 
-use super::steps::{trust, user_role};
+use super::steps::{node_trust, user_role};
 use super::{FinalizerOwner, ObjectChange, ObjectWrite, SetupChange, SetupSession, SetupStep, StepPlan};
-use crate::bridge::finding::Severity;
-use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
-use crate::bridge::snapshot::Observed;
 use crate::cluster::{
     ConfigMap, INSTALLER, ImageConfig, OPERATOR_NAMESPACE, ObjectKind, PACKAGE, QUAY_INTEGRATION_CRD_NAME, TRUST_NAMESPACE,
 };
+use crate::domain::finding::Severity;
+use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL};
+use crate::domain::snapshot::Observed;
 
 /// What is taken back, in this order. The namespaces' finalizers go first: without a QuayIntegration or its Secret the
 /// operator takes its finalizer off no namespace any more (QBO `controllers/namespace_controller.go:106-156`), so one that
@@ -163,7 +163,7 @@ fn node_trust(setup: &SetupSession, plan: &mut StepPlan) -> Result<(), SkippedSt
     let Some(url) = setup.url() else {
         return Err(SkippedStep::Stays(format!("ConfigMap {} stays: nobody says which Quay it is about", config_map.name)));
     };
-    let key = trust::key(&url.host());
+    let key = node_trust::key(&url.host());
     if !config_map.data.contains_key(&key) && !config_map.data.is_empty() {
         return Err(SkippedStep::Stays(format!("ConfigMap {} says nothing about this Quay", config_map.name)));
     }
@@ -201,7 +201,7 @@ fn revert_node_trust(image_config: &ImageConfig, config_map: &ConfigMap) -> Setu
     SetupChange::Object(ObjectChange {
         kind: ObjectKind::ImageConfig,
         namespace: None,
-        name: trust::IMAGE_CONFIG.into(),
+        name: node_trust::IMAGE_CONFIG.into(),
         write: ObjectWrite::Merge(json!({ "metadata": metadata, "spec": { "additionalTrustedCA": Value::Null } })),
         summary: format!("have the cluster's image configuration trust ConfigMap {} no more", config_map.name),
     })

@@ -1,6 +1,6 @@
 //! What prepares words of others for a terminal: see [`crate::untrusted`].
 
-use super::{frame, printable, printable_line, prompt};
+use super::{printable, printable_line, prompt, redraw};
 
 /// Words of a server, or of another user, on their way to the terminal.
 ///
@@ -15,5 +15,5 @@ pub fn terminal(bytes: &[u8]) {
     assert!(!line.contains('\n') && printable(&shown) == shown, "it changes when it is read again: {shown:?}");
     let _ = prompt::is_plain(&text);
     let size = |place: usize| bytes.get(place).copied().map_or(0, usize::from);
-    let _ = frame::frame(&text, size(0), size(1));
+    let _ = redraw::frame(&text, size(0), size(1));
 }

@@ -6,7 +6,7 @@ use sandbox::tls::Authority;
 use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
-use crate::building::with_webhook;
+use crate::builds_e2e::with_webhook;
 use crate::support::World;
 
 fn stream_tag(name: &str) -> Value {

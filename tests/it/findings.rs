@@ -7,7 +7,7 @@ mod namespaces;
 
 use std::collections::BTreeSet;
 
-use oc_quay::bridge::finding::Code;
+use oc_quay::domain::finding::Code;
 use serde_json::Value;
 
 use crate::support::Run;

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
-use oc_quay::bridge::finding::Code;
+use oc_quay::domain::finding::Code;
 use sandbox::traffic::Fault;
 use serde_json::Value;
 

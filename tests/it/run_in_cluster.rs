@@ -8,7 +8,7 @@ use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
 #[cfg(unix)]
-use crate::building::{is_rewritten, with_webhook};
+use crate::builds_e2e::{is_rewritten, with_webhook};
 use crate::support::{Bridge, STREAMS, World};
 
 /// The flags of a replica. Ports are free ones.

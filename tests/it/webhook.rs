@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 
-use oc_quay::bridge::builds::{DESTINATION_ANNOTATION, MANAGED_ANNOTATION};
-use oc_quay::bridge::integration::{Integration, Source, Sourced};
-use oc_quay::bridge::names::{ClusterId, QuayUrl};
-use oc_quay::bridge::scope::Scope;
 use oc_quay::controller::webhook::{PATH, ReviewOutcome, Webhook, WebhookEvent, WebhookView};
+use oc_quay::domain::builds::{DESTINATION_ANNOTATION, MANAGED_ANNOTATION};
+use oc_quay::domain::integration::{Integration, Source, Sourced};
+use oc_quay::domain::names::{ClusterId, QuayUrl};
+use oc_quay::domain::scope::Scope;
 use sandbox::tls::Authority;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

@@ -1,18 +1,18 @@
 //! `oc quay setup` with questions: a person at a real terminal who reads each of them and answers.
 
 mod browser;
+mod cancelled;
 mod cluster;
-mod given;
-mod looks;
-mod person;
+mod preset_options;
 mod quay;
-mod stopped;
+mod scripted_user;
+mod snapshots;
 mod token;
 
 use serde_json::Value;
 
 use crate::support::World;
-use person::{Person, QUESTIONS, Question};
+use scripted_user::{Person, QUESTIONS, Question};
 
 const ADDRESS: Question = QUESTIONS[0];
 const WAY: Question = QUESTIONS[1];

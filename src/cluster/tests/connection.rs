@@ -5,10 +5,10 @@ use std::time::Duration;
 use sandbox::traffic::Fault;
 
 use super::Stage;
-use crate::bridge::integration::ConnectionStage;
-use crate::bridge::snapshot::ReadErrorKind;
-use crate::cluster::pod::InClusterConfig;
+use crate::cluster::in_cluster::InClusterConfig;
 use crate::cluster::{Cause, Cluster, Options};
+use crate::domain::integration::ConnectionStage;
+use crate::domain::snapshot::ReadErrorKind;
 
 #[test]
 fn a_client_knows_where_it_is_and_says_who_it_is() {

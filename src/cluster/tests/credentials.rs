@@ -4,8 +4,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::Stage;
-use crate::bridge::integration::SecretKey;
 use crate::cluster::Credentials;
+use crate::domain::integration::SecretKey;
 
 const CA: &[u8] = b"-----BEGIN CERTIFICATE-----\n";
 

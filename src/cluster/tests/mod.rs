@@ -22,7 +22,7 @@ use sandbox::{Options as SandboxOptions, Sandbox, manifests};
 use serde_json::Value;
 
 use super::{BuildsMode, Cluster, NamespaceResources, Options, SecretsMode};
-use crate::bridge::snapshot::Namespace;
+use crate::domain::snapshot::Namespace;
 
 /// A sandbox with the namespace `myproj`, settled, and a runtime to call it from.
 struct Stage {

@@ -1,8 +1,8 @@
 use sandbox::traffic::Fault;
 
 use super::Stage;
-use crate::bridge::snapshot::ReadErrorKind;
 use crate::cluster::ResourceAttributes;
+use crate::domain::snapshot::ReadErrorKind;
 
 fn right(verb: &'static str, group: &'static str, resource: &'static str) -> ResourceAttributes {
     ResourceAttributes { verb, group, resource, namespace: None, name: None }

@@ -2,8 +2,8 @@ use sandbox::traffic::Fault;
 use serde_json::json;
 
 use super::{Stage, secret_of};
-use crate::bridge::snapshot::{Namespace, ReadErrorKind, Secret};
 use crate::cluster::{BuildsMode, SecretsMode};
+use crate::domain::snapshot::{Namespace, ReadErrorKind, Secret};
 
 fn login_secret(namespace: &str, name: &str) -> serde_json::Value {
     json!({

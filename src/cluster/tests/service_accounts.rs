@@ -3,9 +3,9 @@ use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
 use super::Stage;
-use crate::bridge::Role;
-use crate::bridge::change::ServiceAccountEdit;
-use crate::bridge::snapshot::ServiceAccount;
+use crate::domain::Role;
+use crate::domain::change::ServiceAccountEdit;
+use crate::domain::snapshot::ServiceAccount;
 
 fn link(secret: &str) -> ServiceAccountEdit {
     ServiceAccountEdit { secret: secret.into(), mountable: Some(true), pull: Some(true), role: None }

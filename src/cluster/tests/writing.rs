@@ -6,10 +6,10 @@ use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
 use super::Stage;
-use crate::bridge::change::ScopeEdit;
-use crate::bridge::dockerconfig::{AuthEntry, RegistryScope};
-use crate::bridge::snapshot::{Login, Secret};
 use crate::cluster::{Cluster, ClusterError};
+use crate::domain::change::ScopeEdit;
+use crate::domain::dockerconfig::{AuthEntry, RegistryScope};
+use crate::domain::snapshot::{Login, Secret};
 
 const OLD: &str = r#"{"auths":{"q":{"auth":"YTpvbGQ="}}}"#;
 const NEW: &str = r#"{"auths":{"q":{"auth":"YTpuZXc="}}}"#;

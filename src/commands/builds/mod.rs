@@ -1,20 +1,20 @@
 //! `builds`: BuildConfigs and their last builds, and whether they push to Quay.
 
-mod change;
+mod rewrite;
 
 use std::collections::BTreeMap;
 
 use super::{CommandContext, refuse_missing};
-use crate::bridge::checks;
-use crate::bridge::finding::{Code, Finding, Severity};
-use crate::bridge::scope::Scope;
 use crate::cli::{self, Builds, BuildsCommand};
 use crate::cluster::Cluster;
+use crate::domain::checks;
+use crate::domain::finding::{Code, Finding, Severity};
+use crate::domain::scope::Scope;
 use crate::error::{Error, ExitStatus};
+use crate::ops::collect::{self, NamespaceAssessment, NamespaceSelector, ReadOptions};
+use crate::ops::settings::Settings;
+use crate::ops::{self, App, QuayConnection};
 use crate::report::{BuildConfigReport, BuildsReport, ShipwrightReport};
-use crate::session::gather::{self, NamespaceAssessment, NamespaceSelector, ReadOptions};
-use crate::session::settings::Settings;
-use crate::session::{self, App, QuayConnection};
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Builds) -> Result<ExitStatus, Error> {
     if let (true, Some(command)) = (args.all_namespaces, &args.command) {
@@ -24,15 +24,15 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Builds) -> Result<E
     }
     match &args.command {
         None => list(context, args).await,
-        Some(BuildsCommand::Rewrite(configs)) => change::run(context, configs, change::Direction::ToQuay).await,
-        Some(BuildsCommand::Restore(configs)) => change::run(context, configs, change::Direction::Back).await,
+        Some(BuildsCommand::Rewrite(configs)) => rewrite::run(context, configs, rewrite::Direction::ToQuay).await,
+        Some(BuildsCommand::Restore(configs)) => rewrite::run(context, configs, rewrite::Direction::Back).await,
     }
 }
 
 async fn list(context: &CommandContext<'_>, args: &Builds) -> Result<ExitStatus, Error> {
     let global = context.global;
     let settings = Settings::read(global)?;
-    let cluster = session::connect(global).await?;
+    let cluster = ops::connect(global).await?;
     let which = which(context, args.all_namespaces, &cluster)?;
     let namespace = match &which {
         NamespaceSelector::Named(names) => names.first().map(String::as_str),
@@ -98,7 +98,7 @@ async fn look<T>(
     let parallel = usize::from(context.global.parallel);
     let (session, (parts, rewriters)) = tokio::join!(
         App::open(context.ui, context.global, cluster.clone(), settings),
-        gather::parts_and_rewriters(cluster, which, parallel),
+        collect::parts_and_rewriters(cluster, which, parallel),
     );
     let session = session?.with_rewriters(rewriters);
     let look = ReadOptions { quay: None, tags: false, probe: false, beyond_scope: true };

@@ -1,17 +1,17 @@
 //! `setup`: the steps of `crate::setup`, driven by questions, by a script, or only looked at.
 
-mod answers;
-mod command_line;
-mod proof;
-mod script;
+mod equivalent_command;
+mod first_namespaces;
+mod non_interactive;
+mod options;
 pub(super) mod teardown;
 mod wizard;
 
 use crate::cli;
 use crate::commands::CommandContext;
 use crate::error::{Error, ExitStatus};
+use crate::ops;
 use crate::report::{Format, SetupReport, StepReport, StepState};
-use crate::session;
 use crate::setup::{Blocker, Connection, SetupSession, SetupStep, StepPlan};
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &cli::Setup) -> Result<ExitStatus, Error> {
@@ -21,25 +21,25 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &cli::Setup) -> Resu
             .hint("--yes does it without asking, --dry-run shows what it would do, --check looks what is done")
             .hint("with --yes, give at least --quay-url and --quay-token-file"));
     }
-    let (answers, warnings) = answers::read(context.global, args)?;
+    let (answers, warnings) = options::read(context.global, args)?;
     warnings.iter().for_each(|warning| context.ui.warn(warning));
-    let cluster = session::connect(context.global).await?;
+    let cluster = ops::connect(context.global).await?;
     let mut setup = SetupSession::new(cluster, answers, connection(context.global), context.ui.teller());
     setup.discover_all().await;
     if is_asked {
         return wizard::run(context, setup).await;
     }
     if args.check {
-        return script::check(context, setup);
+        return non_interactive::check(context, setup);
     }
     if args.changing.dry_run {
-        return script::dry_run(context, setup, args);
+        return non_interactive::dry_run(context, setup, args);
     }
-    script::run(context, setup).await
+    non_interactive::run(context, setup).await
 }
 
 fn connection(global: &cli::GlobalArgs) -> Connection {
-    Connection { parallel: usize::from(global.parallel), timeout: session::timeout(global) }
+    Connection { parallel: usize::from(global.parallel), timeout: ops::timeout(global) }
 }
 
 /// Carries out a step's plan and looks whether it worked. A failure ends the step, not the program: what was done before

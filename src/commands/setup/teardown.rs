@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use super::{connection, finish};
-use crate::bridge::names::QuayUrl;
+use crate::backoff;
 use crate::cli::Teardown;
 use crate::cluster::{INSTALLER, ObjectKind, Operator};
 use crate::commands::CommandContext;
+use crate::domain::names::QuayUrl;
 use crate::error::{Cancelled, Error, ExitStatus};
-use crate::pause;
+use crate::ops;
+use crate::ops::settings::Settings;
 use crate::report::{Format, SetupReport, StepReport, StepState};
-use crate::session;
-use crate::session::settings::Settings;
 use crate::setup::teardown::{self, TeardownStep};
 use crate::setup::{ObjectChange, SetupChange, SetupOptions, SetupSession, SetupStep};
 
@@ -23,7 +23,7 @@ const MAX_PASSES: usize = 3;
 
 pub(in crate::commands) async fn run(context: &CommandContext<'_>, args: &Teardown) -> Result<ExitStatus, Error> {
     let settings = Settings::read(context.global)?;
-    let cluster = session::connect(context.global).await?;
+    let cluster = ops::connect(context.global).await?;
     let url = settings.given.url.and_then(|url| QuayUrl::parse(&url.value).ok()).map(|(url, _)| url);
     let mut setup = SetupSession::new(cluster, SetupOptions::none(url), connection(context.global), context.ui.teller());
     setup.find(SetupStep::Cluster).await;
@@ -42,7 +42,7 @@ pub(in crate::commands) async fn run(context: &CommandContext<'_>, args: &Teardo
                 .hint("--yes makes them without asking, --dry-run shows them"));
         }
         context.ui.status(&report.render(Format::Human, &context.style())?);
-        context.ui.status(&session::place(&setup.cluster, setup.url().as_ref()));
+        context.ui.status(&ops::place(&setup.cluster, setup.url().as_ref()));
         if !context.ui.confirm("Take this back?", false)? {
             return Err(Cancelled.into());
         }
@@ -71,7 +71,7 @@ async fn wait_until_gone(context: &CommandContext<'_>, setup: &mut SetupSession)
             return;
         }
         waiting.say("OLM removes it");
-        pause::sleep(Duration::from_secs(1)).await;
+        backoff::sleep(Duration::from_secs(1)).await;
         setup.find(SetupStep::Operator).await;
     }
 }

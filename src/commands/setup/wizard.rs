@@ -2,7 +2,7 @@
 
 use owo_colors::OwoColorize as _;
 
-use super::{carry_out, command_line, finish, is_obstacle, outcome, proof};
+use super::{carry_out, equivalent_command, finish, first_namespaces, is_obstacle, outcome};
 use crate::commands::CommandContext;
 use crate::error::{Cancelled, Error, ExitStatus};
 use crate::report::{Format, SetupReport, StepReport, StepState};
@@ -15,15 +15,15 @@ pub(super) async fn run(context: &CommandContext<'_>, mut setup: SetupSession) -
         headline(context, place + 1, step.title());
         steps.push(take(context, &mut setup, step).await?);
     }
-    headline(context, SetupStep::ALL.len() + 1, proof::TITLE);
-    proof::ask(context, &mut setup)?;
-    let proof = proof::run(context, &setup, &steps).await?;
+    headline(context, SetupStep::ALL.len() + 1, first_namespaces::TITLE);
+    first_namespaces::ask(context, &mut setup)?;
+    let proof = first_namespaces::run(context, &setup, &steps).await?;
     context.ui.status(&without_changes(&proof.step).addressed(context.program).render(&context.style()));
     steps.push(proof.step);
     let mut report = SetupReport::new(context.program, "setup", false, false, steps);
     report.namespaces = setup::preview(&setup);
     report.status = proof.status;
-    report.command_line = Some(command_line::of(context, &setup));
+    report.command_line = Some(equivalent_command::of(context, &setup));
     if setup.answers.node_trust == Some(NodeTrust::Print) {
         report.manifests = Some(crate::report::stream(setup::trust_manifests(&setup).into_iter())?);
     }

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::bridge::change::Change;
-use crate::bridge::finding::{Code, ObjectRef};
 use crate::controller::webhook::ReviewOutcome;
-use crate::observe::Side;
+use crate::domain::change::Change;
+use crate::domain::finding::{Code, ObjectRef};
+use crate::request_metrics::Side;
 
 fn reconciled(verdict: ReconcileOutcome, changes: Vec<(Change, Option<String>)>, findings: Vec<Code>) -> ControllerEvent {
     let finding = |code| Finding::new(code, ObjectRef::cluster("Namespace", "shop"), "m").in_namespace("shop");

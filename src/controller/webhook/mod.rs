@@ -6,12 +6,12 @@
 //! Whoever reaches it may ask: it does not know the API server from others. So nothing comes of a review but its answer,
 //! and no client gets more of the process than its share. What is to become of a build is learnt from the cluster.
 
+mod admission;
+mod build_patch;
 mod certificates;
-mod listener;
-mod patch;
-mod review;
 #[cfg(test)]
 mod tests;
+mod tls_listener;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,13 +28,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::bridge::integration::Integration;
-use crate::bridge::names::CONTROLLER_WEBHOOK_PATH;
-use crate::bridge::scope::Scope;
+use crate::domain::integration::Integration;
+use crate::domain::names::CONTROLLER_WEBHOOK_PATH;
+use crate::domain::scope::Scope;
+pub(super) use admission::not_rewritten;
+pub use admission::{InvalidReview, ReviewAnswer, ReviewOutcome, review};
 use certificates::Certificates;
-use listener::TlsListener;
-pub(super) use review::not_rewritten;
-pub use review::{InvalidReview, ReviewAnswer, ReviewOutcome, review};
+use tls_listener::TlsListener;
 
 /// The path that the API server calls.
 pub const PATH: &str = CONTROLLER_WEBHOOK_PATH;

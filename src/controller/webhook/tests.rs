@@ -8,9 +8,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::WebhookView;
-use crate::bridge::integration::{Integration, Source, Sourced};
-use crate::bridge::names::{ClusterId, QuayUrl};
-use crate::bridge::scope::Scope;
+use crate::domain::integration::{Integration, Source, Sourced};
+use crate::domain::names::{ClusterId, QuayUrl};
+use crate::domain::scope::Scope;
 
 /// What a webhook knows in a test: `builder` can push, `kube-system` is out of scope, `nowhere` is unknown.
 #[derive(Default)]

@@ -7,8 +7,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::bridge::integration::{ConnectionStage, QuayProblem};
-use crate::bridge::snapshot::ReadErrorKind;
+use crate::domain::integration::{ConnectionStage, QuayProblem};
+use crate::domain::snapshot::ReadErrorKind;
 use crate::quay::{ErrorKind, OptionsError, QuayError};
 
 fn about(scene: &Scene, options: Options) -> (QuayError, Vec<QuayProblem>) {

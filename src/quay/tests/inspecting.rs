@@ -1,5 +1,5 @@
 use super::*;
-use crate::bridge::integration::QuayProblem;
+use crate::domain::integration::QuayProblem;
 use crate::quay::{ErrorKind, Features, OptionsError, Scope, TokenInfo};
 use sandbox::quay::{Flags, Release, TeamRole};
 

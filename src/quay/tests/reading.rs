@@ -1,7 +1,7 @@
 use sandbox::quay::TeamRole;
 
 use super::*;
-use crate::bridge::Role;
+use crate::domain::Role;
 
 fn assert_linked(scene: &Scene, organization: &Organization) {
     assert!(organization.administered);

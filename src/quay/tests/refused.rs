@@ -1,6 +1,6 @@
 use super::*;
-use crate::bridge::integration::QuayProblem;
-use crate::bridge::snapshot::ReadErrorKind;
+use crate::domain::integration::QuayProblem;
+use crate::domain::snapshot::ReadErrorKind;
 use crate::quay::ErrorKind;
 
 const DEPTHS: [ReadStrategy; 3] = [ReadStrategy::Full, ReadStrategy::Minimal, ReadStrategy::AssumeNew];

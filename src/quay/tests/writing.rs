@@ -1,7 +1,7 @@
 use sandbox::quay::TeamRole;
 
 use super::*;
-use crate::bridge::Role;
+use crate::domain::Role;
 use crate::quay::ErrorKind;
 
 /// The roles of the default permissions of a robot account.

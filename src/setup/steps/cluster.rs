@@ -1,10 +1,10 @@
 //! Which cluster, as whom, with what rights, and what is there already.
 
-use crate::bridge::finding::Severity;
-use crate::bridge::names::CONTROLLER_NAME;
 use crate::cluster::{
     Credentials, INSTALLER, OPERATOR_NAMESPACE, QUAY_INTEGRATION_CRD_NAME, ResourceAttributes, TRUST_NAMESPACE,
 };
+use crate::domain::finding::Severity;
+use crate::domain::names::CONTROLLER_NAME;
 use crate::setup::{Approval, ControllerKind, NodeTrust, SetupSession, StepPlan, grant};
 
 /// The API groups without which something of the integration is missing, and what. Builds are a capability of its own
@@ -102,7 +102,7 @@ pub(in crate::setup) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> 
     ];
     if setup.serves("config.openshift.io") {
         rights.push(named(anywhere("get", "config.openshift.io", "images"), "cluster"));
-        rights.push(named(within("get", "", "configmaps", TRUST_NAMESPACE), super::trust::CONFIG_MAP));
+        rights.push(named(within("get", "", "configmaps", TRUST_NAMESPACE), super::node_trust::CONFIG_MAP));
     }
     if setup.serves("operators.coreos.com") {
         rights.extend([
@@ -132,7 +132,7 @@ pub(in crate::setup) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> 
     let Ok(operator) = &setup.found.operator else { return rights };
     let does_without = setup.bridge() == Some(ControllerKind::None) || setup.wants_in_cluster();
     if setup.wants_in_cluster() {
-        rights.extend(super::bridge::rights(setup));
+        rights.extend(super::controller::rights(setup));
     }
     if does_without {
         if operator.crd.is_none() {

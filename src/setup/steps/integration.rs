@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::bridge::finding::Severity;
-use crate::bridge::integration::QuayIntegration;
-use crate::bridge::mark::{ClusterIdentity, Owner, OwnershipMark};
-use crate::bridge::names::{
+use crate::cluster::{Cluster, ObjectKind};
+use crate::domain::finding::Severity;
+use crate::domain::integration::QuayIntegration;
+use crate::domain::names::{
     CONTROLLER_ANNOTATION, ClusterId, MANAGED_BY, MANAGED_BY_LABEL, QuayUrl, UrlProblem, kubernetes_name,
 };
-use crate::bridge::scope::Scope;
-use crate::cluster::{Cluster, ObjectKind};
+use crate::domain::ownership_mark::{ClusterIdentity, Owner, OwnershipMark};
+use crate::domain::scope::Scope;
 use crate::error::Error;
 use crate::report::NamespacePreview;
 use crate::setup::{CLUSTER_ID, ObjectChange, ObjectWrite, SetupChange, SetupSession, StepPlan};

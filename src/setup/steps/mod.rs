@@ -1,11 +1,11 @@
 //! The steps: what each asks, and what it plans from what was found.
 
-pub(super) mod bridge;
 pub(super) mod cluster;
+pub(super) mod controller;
 pub(super) mod integration;
+pub(super) mod node_trust;
 pub(super) mod operator;
 pub(super) mod quay;
 pub(super) mod secret;
 pub(super) mod token;
-pub(super) mod trust;
 pub(super) mod user_role;

@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
-use crate::bridge::finding::Severity;
-use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
-use crate::bridge::snapshot::ReadErrorKind;
+use crate::backoff;
 use crate::cluster::{
     INSTALLER, OPERATOR_NAMESPACE, ObjectKind, Operator, PACKAGE, Package, QUAY_INTEGRATION_CRD_NAME, quay_integration_crd,
 };
+use crate::domain::finding::Severity;
+use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL};
+use crate::domain::snapshot::ReadErrorKind;
 use crate::error::Error;
-use crate::pause;
-use crate::setup::built_in::ControllerManifests;
+use crate::setup::controller_manifests::ControllerManifests;
 use crate::setup::{Approval, Blocker, ControllerKind, ObjectChange, ObjectWrite, SetupChange, SetupSession, StepPlan};
 use crate::ui::{Ui, printable};
 
@@ -25,7 +25,7 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
         Err(unread) => return plan.blocked(unread.to_string()),
     };
     if setup.wants_in_cluster() {
-        return super::bridge::plan(setup, operator, plan);
+        return super::controller::plan(setup, operator, plan);
     }
     if operator.is_installed() {
         return there(setup, operator, plan);
@@ -327,10 +327,10 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
     }
     if let Some(Blocker::Blocked { reason, .. }) = plan(setup).obstacle {
         ui.warn(&reason);
-        return super::bridge::choose(setup, ui, false).await;
+        return super::controller::choose(setup, ui, false).await;
     }
     if setup.bridge().is_none() && !is_asked_for(setup) {
-        super::bridge::choose(setup, ui, true).await?;
+        super::controller::choose(setup, ui, true).await?;
     }
     if matches!(setup.answers.bridge, Some(ControllerKind::InCluster | ControllerKind::None)) {
         return Ok(());
@@ -357,7 +357,7 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
 /// Waits until OLM is done, approving the one InstallPlan that is ours to approve.
 pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
     if setup.wants_in_cluster() {
-        return super::bridge::settle(setup, ui).await;
+        return super::controller::settle(setup, ui).await;
     }
     let deadline = Instant::now() + setup.answers.operator_wait;
     let waiting = ui.waiting("Waiting for the operator");
@@ -368,7 +368,7 @@ pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Resul
             // One answer that is missing among hundreds is no reason to give up; a right that lacks does not come by itself.
             Err(unread) if unread.kind != ReadErrorKind::Forbidden && Instant::now() + POLL_INTERVAL <= deadline => {
                 waiting.say(&unread.reason);
-                pause::sleep(POLL_INTERVAL).await;
+                backoff::sleep(POLL_INTERVAL).await;
                 continue;
             }
             Err(unread) => return Err(Error::new(unread.to_string())),
@@ -382,7 +382,7 @@ pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Resul
             // OLM writes to it all the time; what fails now is looked at again.
             match Box::pin(setup.apply(ui, &change)).await {
                 Err(error) if Instant::now() + POLL_INTERVAL > deadline => return Err(error),
-                _ => pause::sleep(POLL_INTERVAL).await,
+                _ => backoff::sleep(POLL_INTERVAL).await,
             }
             continue;
         }
@@ -399,6 +399,6 @@ pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Resul
                 .hint("the same command goes on where it stopped; --operator-wait waits longer"));
         }
         waiting.say(&operator.progress());
-        pause::sleep(POLL_INTERVAL).await;
+        backoff::sleep(POLL_INTERVAL).await;
     }
 }

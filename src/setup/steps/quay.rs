@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::bridge::finding::{Code, Severity};
-use crate::bridge::names::QuayUrl;
+use crate::domain::finding::{Code, Severity};
+use crate::domain::names::QuayUrl;
 use crate::error::{Cancelled, Error};
 use crate::quay::{Certificate, ErrorKind, QuayError, ServerInfo, certificates_only, describe_pem, left_out_warning};
-use crate::setup::find::is_untrusted;
+use crate::setup::discover::is_untrusted;
 use crate::setup::{SetupSession, SetupStep, StepPlan};
 use crate::ui::Ui;
 

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::bridge::finding::Severity;
-use crate::bridge::integration::{OPERATOR_TOKEN_KEY, StoredTokenState};
-use crate::bridge::names::kubernetes_name;
 use crate::cluster::{Credentials, ObjectKind};
+use crate::domain::finding::Severity;
+use crate::domain::integration::{OPERATOR_TOKEN_KEY, StoredTokenState};
+use crate::domain::names::kubernetes_name;
 use crate::error::Error;
 use crate::quay::{ErrorKind, QuayError, TokenInfo};
 use crate::setup::{ObjectChange, ObjectWrite, SetupChange, SetupSession, StepPlan, TokenSource};

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::bridge::finding::Severity;
-use crate::bridge::integration::QuayProblem;
+use crate::domain::finding::Severity;
+use crate::domain::integration::QuayProblem;
 use crate::error::Error;
 use crate::quay::{ErrorKind, Features, Quay, QuayError, Scope, TokenInfo};
-use crate::setup::browser::{self, RedirectListener};
+use crate::setup::oauth_redirect::{self, RedirectListener};
 use crate::setup::{Login, Note, SetupChange, SetupSession, StepPlan, TokenScopes, TokenSource};
 use crate::ui::Ui;
 
@@ -252,11 +252,13 @@ fn hinted(error: QuayError) -> Error {
 async fn from_browser(setup: &SetupSession, ui: &Ui) -> Result<SecretString, Error> {
     let url = setup.url().ok_or_else(|| Error::new("no token can be issued before it is known which Quay"))?;
     let Some(client_id) = &setup.answers.application.client_id else {
-        return Err(Error::new("the browser way needs an OAuth application")
-            .hint(format!("make one in Quay with redirect URI http://localhost:{}/ and give its --client-id", browser::PORT)));
+        return Err(Error::new("the browser way needs an OAuth application").hint(format!(
+            "make one in Quay with redirect URI http://localhost:{}/ and give its --client-id",
+            oauth_redirect::PORT
+        )));
     };
     let waiting = RedirectListener::listen(&url, client_id, &scopes(setup)).await?;
-    let opened = setup.answers.opens_browser && browser::open(&waiting.address);
+    let opened = setup.answers.opens_browser && oauth_redirect::open(&waiting.address);
     let what = if opened { "The browser was asked to open" } else { "Open this address in a browser" };
     ui.status(&format!("{what}:\n{}", waiting.address));
     if setup.is_asked {
@@ -397,6 +399,6 @@ fn by_hand(setup: &SetupSession) -> String {
          \x20 4. copy its Client ID",
         application.organization,
         application.name,
-        browser::redirect_uri()
+        oauth_redirect::redirect_uri()
     )
 }

@@ -3,13 +3,13 @@
 
 use serde_json::{Value, json};
 
-use super::bridge::change;
-use crate::bridge::finding::Severity;
-use crate::bridge::names::{MANAGED_BY, MANAGED_BY_LABEL};
-use crate::bridge::snapshot::Observed;
+use super::controller::change;
 use crate::cluster::{Cluster, ObjectKind, ResourceAttributes, holds};
+use crate::domain::finding::Severity;
+use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL};
+use crate::domain::snapshot::Observed;
 use crate::error::Error;
-use crate::setup::built_in::Object;
+use crate::setup::controller_manifests::Object;
 use crate::setup::{SetupSession, StepPlan};
 use crate::ui::Ui;
 

@@ -1,6 +1,6 @@
 //! `docs/findings.md` is the table of findings in another form.
 
-use oc_quay::bridge::finding::Code;
+use oc_quay::domain::finding::Code;
 
 use super::assert_fresh;
 use super::markdown::anchors;

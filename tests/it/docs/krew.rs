@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use oc_quay::setup::built_in::ControllerManifests;
+use oc_quay::setup::controller_manifests::ControllerManifests;
 use serde_json::{Value, json};
 
 use super::{in_project, read};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use oc_quay::bridge::finding::Code;
+use oc_quay::domain::finding::Code;
 use sandbox::openshift::Cluster;
 use sandbox::quay::{Flags, TeamRole};
 use sandbox::traffic::Fault;

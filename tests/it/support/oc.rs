@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::World;
-use super::world::collection;
+use super::test_env::collection;
 
 /// The words of a command line, as a shell takes them.
 pub(crate) fn shell_words(line: &str) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use oc_quay::setup::built_in::ControllerManifests;
+use oc_quay::setup::controller_manifests::ControllerManifests;
 use sandbox::traffic::Entry;
 use serde_json::Value;
 

@@ -8,7 +8,7 @@ use reqwest::{Client, Response, Url};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::person::{MORE, Person};
+use super::scripted_user::{MORE, Person};
 use super::{ISSUE, Question, WAY, assert_healthy, person, shop};
 use crate::support::{Key, World};
 

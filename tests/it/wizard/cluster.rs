@@ -5,7 +5,7 @@ use sandbox::openshift::olm::Trouble;
 use sandbox::openshift::{Cluster, Olm};
 use serde_json::{Value, json};
 
-use super::person::MORE;
+use super::scripted_user::MORE;
 use super::{APPROVAL, BRIDGE, CHANNEL, CLUSTER_ID, INTEGRATE, LINK, NODES, Person, Question, TRUST, made, person, shop};
 use crate::support::World;
 

@@ -2,7 +2,7 @@
 
 use sandbox::Options;
 
-use super::person::{MORE, Person};
+use super::scripted_user::{MORE, Person};
 use super::{ADDRESS, ISSUE, NODES, Question, assert_healthy, made, shop};
 use crate::support::{Key, World};
 

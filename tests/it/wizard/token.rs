@@ -1,6 +1,6 @@
 //! Where the token comes from.
 
-use super::person::MORE;
+use super::scripted_user::MORE;
 use super::{ISSUE, PASSWORD, Person, Question, STORE, USER, WAY, assert_healthy, person, shop};
 use crate::support::{Key, World};
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::{InvalidReview, ReviewOutcome, review};
 use super::{Known, build, sent, stream_tag};
-use crate::bridge::builds::{DESTINATION_ANNOTATION, IMPORTED_ANNOTATION, MANAGED_ANNOTATION};
+use crate::domain::builds::{DESTINATION_ANNOTATION, IMPORTED_ANNOTATION, MANAGED_ANNOTATION};
 
 /// What came of a review, with the object as the API server then has it.
 struct Reviewed {

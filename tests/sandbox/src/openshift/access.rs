@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use axum::http::{HeaderMap, header};
 use serde_json::Value;
 
+use super::api_errors::Refusal;
 use super::kinds::{CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING};
 use super::meta;
-use super::refusal::Refusal;
 use super::store::Store;
 
 const ALL: &[&str] = &["*"];

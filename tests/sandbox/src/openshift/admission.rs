@@ -10,8 +10,8 @@ use reqwest::{Certificate, Client};
 use serde_json::{Value, json};
 
 use super::access::User;
+use super::api_errors::Refusal;
 use super::patch::PatchType;
-use super::refusal::Refusal;
 use super::webhooks::{self, Written};
 use super::{OpenShift, meta};
 

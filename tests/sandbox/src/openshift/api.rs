@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::access::{Access, Bound, User};
 use super::admission::{self, Admitted};
+use super::api_errors::{Cause, Refusal};
 use super::builds;
 use super::kinds::{self, BUILD, BUILD_CONFIG, IMAGE_STREAM, Kind, SERVICE_ACCOUNT};
 use super::lists::{ListQuery, Shape};
 use super::patch::PatchType;
 use super::path::ResourcePath;
-use super::refusal::{Cause, Refusal};
 use super::verbs::{self, Deleted, Target};
 use super::webhooks::Written;
 use super::{OpenShift, definitions, discovery, images, lists, meta, projects, protobuf, reviews, watch};

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::kinds::{self, Kind};
 use super::olm::{self, Write};
 use super::store::Store;
-use super::{Cluster, OpenShift, definitions, furnishing, meta, verbs};
+use super::{Cluster, OpenShift, default_service_accounts, definitions, meta, verbs};
 
 /// Takes a step `settle` after anything changed, for as long as the server lives.
 pub(crate) async fn run(openshift: OpenShift) {
@@ -41,7 +41,7 @@ fn step(store: &mut Store, cluster: &Cluster) {
 
 fn apply(store: &mut Store, write: Write) {
     match write {
-        Write::Create(object) => furnishing::put(store, object),
+        Write::Create(object) => default_service_accounts::put(store, object),
         Write::Status(object) => change(store, &object, "/status"),
         Write::Finalizers(object) => change(store, &object, "/metadata/finalizers"),
         Write::Delete(object) => {

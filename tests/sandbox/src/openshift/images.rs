@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::api_errors::Refusal;
 use super::imports::{self, Surroundings};
 use super::kinds::{self, IMAGE_CONFIG, IMAGE_STREAM, SECRET};
-use super::refusal::Refusal;
 use super::store::Store;
 use super::{Cluster, meta, strategy, validate, verbs};
 use crate::quay::Quay;

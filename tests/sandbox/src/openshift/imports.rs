@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{keyring, meta};
+use super::{credentials, meta};
 use crate::quay::{NotPulled, Pulled, Quay};
 
 /// What a namespace and its cluster bring to an import.
@@ -34,7 +34,7 @@ fn result(quay: Option<&Quay>, surroundings: &Surroundings<'_>, image: &Value) -
         return failure(500, "InternalError", &message, tag);
     }
     let (path, reference) = split_reference(path);
-    let login = keyring::first_login(&surroundings.secrets, name);
+    let login = credentials::first_login(&surroundings.secrets, name);
     let login = login.as_ref().map(|login| (login.user.as_str(), login.password.as_str()));
     match quay.pull(path, reference, login) {
         Ok(pulled) => success(&host, path, &pulled, tag),

@@ -5,9 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use super::api_errors::Refusal;
 use super::kinds::Kind;
 use super::meta;
-use super::refusal::Refusal;
 use super::selectors::Selectors;
 use super::store::Store;
 

@@ -9,15 +9,16 @@
 mod access;
 mod admission;
 mod api;
+mod api_errors;
 pub mod builds;
 mod cluster;
 mod controllers;
+mod credentials;
+mod default_service_accounts;
 pub mod definitions;
 mod discovery;
-mod furnishing;
 mod images;
 pub mod imports;
-mod keyring;
 mod kinds;
 mod lists;
 mod meta;
@@ -27,7 +28,6 @@ mod patch;
 mod path;
 mod projects;
 mod protobuf;
-mod refusal;
 mod reviews;
 pub mod schemas;
 mod selectors;
@@ -48,11 +48,11 @@ use crate::quay::Quay;
 use crate::traffic::Traffic;
 use access::{Denial, Users};
 use admission::Services;
+use api_errors::Refusal;
 pub use cluster::{Cluster, Olm};
-pub use furnishing::infrastructure;
+pub use default_service_accounts::infrastructure;
 use kinds::{Kind, QUAY_INTEGRATION};
 pub use path::classify;
-use refusal::Refusal;
 use store::Store;
 
 /// Where image streams and dockercfg secrets say the internal registry is.
@@ -82,7 +82,7 @@ impl OpenShift {
     /// admin), `dev` (project admin of `myproj`) and `nobody`. Call [`OpenShift::run_controllers`] to have it live.
     pub fn new(cluster: Cluster) -> Self {
         let mut store = Store::new();
-        furnishing::furnish(&mut store, &cluster);
+        default_service_accounts::furnish(&mut store, &cluster);
         let mut users = Users::new();
         users.grant("dev", "myproj");
         let (store, users) = (Mutex::new(store), Mutex::new(users));
@@ -214,7 +214,7 @@ impl OpenShift {
     /// When there is no such kind.
     #[track_caller]
     pub fn put(&self, object: Value) {
-        furnishing::put(&mut self.store(), object);
+        default_service_accounts::put(&mut self.store(), object);
     }
 
     /// Deletes an object as the cluster admin would; finalizers are waited for as ever.

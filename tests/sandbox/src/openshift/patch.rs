@@ -4,8 +4,8 @@ use json_patch::jsonptr::Pointer;
 use json_patch::{AddOperation, Patch, PatchOperation};
 use serde_json::{Map, Value};
 
+use super::api_errors::Refusal;
 use super::kinds::Kind;
-use super::refusal::Refusal;
 
 const JSON: &str = "application/json-patch+json";
 const MERGE: &str = "application/merge-patch+json";

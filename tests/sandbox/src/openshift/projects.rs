@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::access::{Access, User, Users};
+use super::api_errors::Refusal;
 use super::kinds::{self, Kind, NAMESPACE};
 use super::lists::{ListQuery, Shape};
 use super::meta;
-use super::refusal::Refusal;
 use super::selectors::Selectors;
 use super::store::Store;
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::access::{Access, User, Users};
-use super::refusal::{Cause, Refusal};
+use super::api_errors::{Cause, Refusal};
 use super::{kinds, meta};
 
 /// Answers a review of the given kind.

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::refusal::Cause;
+use super::api_errors::Cause;
 
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
 const RULES: &str = "x-kubernetes-validations";

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::api_errors::Refusal;
 use super::kinds::Kind;
-use super::refusal::Refusal;
 use super::validate::{is_label_value, is_qualified_name};
 
 /// Which objects a list or watch is about.

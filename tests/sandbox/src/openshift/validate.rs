@@ -4,10 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::api_errors::{Cause, Refusal};
 use super::builds::validate as builds;
 use super::kinds::{BUILD, Kind};
 use super::meta;
-use super::refusal::{Cause, Refusal};
 use super::{schemas, webhooks};
 
 // The words of k8s.io/apimachinery `pkg/util/validation`.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::api_errors::{Cause, Refusal};
 use super::kinds::{DEFINITION, IMAGE_STREAM, Kind, NAMESPACE};
 use super::patch::PatchType;
-use super::refusal::{Cause, Refusal};
 use super::store::Store;
 use super::strategy::{prepare_create, prepare_update};
 use super::validate::{check_types, validate};

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::OpenShift;
+use super::api_errors::{Cause, Refusal};
 use super::kinds::Kind;
 use super::lists::{ListQuery, Shape};
 use super::meta;
-use super::refusal::{Cause, Refusal};
 use super::selectors::Selectors;
 use super::store::Change;
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::api_errors::Cause;
 use super::kinds::Kind;
-use super::refusal::Cause;
 use super::selectors::Selectors;
 use super::store::Store;
 use super::{kinds, meta};

@@ -10,11 +10,11 @@ use super::applications::{require_administer, require_inspect};
 use super::auth::Caller;
 use super::call::Call;
 use super::errors::{Answer, Refusal};
-use super::records::{NewToken, Token};
-use super::reply;
+use super::responses;
 use super::schema::{Kind, Schema};
 use super::scopes;
 use super::state::State;
+use super::tables::{NewToken, Token};
 
 const NEW: Schema = Schema {
     description: "Description of a new OAuth API token. Duplicate names are allowed within an application.",
@@ -29,7 +29,7 @@ pub(crate) fn list(state: &State, call: &Call, organization: &str, client_id: &s
     let mut tokens: Vec<&Token> = state.tokens_of(client_id).collect();
     tokens.sort_by_key(|token| Reverse(token.id));
     let views: Vec<Value> = tokens.into_iter().map(view).collect();
-    Ok(reply::ok(json!({"tokens": views})))
+    Ok(responses::ok(json!({"tokens": views})))
 }
 
 /// `POST /api/v1/organization/<org>/applications/<client id>/tokens` (080-083, 085, 665).
@@ -62,7 +62,7 @@ pub(crate) fn create(state: &mut State, call: &Call, organization: &str, client_
     let (token, secret) = state.add_token(token);
     let mut view = view(token);
     view["token"] = json!(secret);
-    Ok(reply::ok(view))
+    Ok(responses::ok(view))
 }
 
 /// `DELETE /api/v1/organization/<org>/applications/<client id>/tokens/<uuid>` (086, 087).
@@ -71,7 +71,7 @@ pub(crate) fn revoke(state: &mut State, call: &Call, organization: &str, client_
     state.application(organization, client_id)?;
     let before = state.tokens.len();
     state.tokens.retain(|_, token| token.application.as_deref() != Some(client_id) || token.uuid != uuid);
-    if state.tokens.len() < before { Ok(reply::no_content()) } else { Err(Refusal::NotFound) }
+    if state.tokens.len() < before { Ok(responses::no_content()) } else { Err(Refusal::NotFound) }
 }
 
 /// Unlike the authorization form (602), which grants anything, this grants nobody more than they have: a token no scope

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::errors::{Answer, Refusal};
 use super::random;
-use super::records::Application;
-use super::reply;
+use super::responses;
 use super::schema::{Kind, Schema};
 use super::state::State;
+use super::tables::Application;
 
 const NEW: Schema = Schema {
     description: "Description of a new organization application.",
@@ -26,7 +26,7 @@ const NEW: Schema = Schema {
 pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
     require_inspect(state, call, organization)?;
     let views: Vec<Value> = state.applications_of(organization).into_iter().map(|(id, found)| view(id, found)).collect();
-    Ok(reply::ok(json!({"applications": views})))
+    Ok(responses::ok(json!({"applications": views})))
 }
 
 /// `POST /api/v1/organization/<org>/applications` (019, 021, 022, 000h, 67h): names need not be unique.
@@ -39,13 +39,13 @@ pub(crate) fn create(state: &mut State, call: &Call, organization: &str) -> Answ
     application.description = text("description").to_owned();
     application.application_uri = text("application_uri").to_owned();
     application.avatar_email = body["avatar_email"].as_str().map(str::to_owned);
-    Ok(reply::ok(view(&client_id, application)))
+    Ok(responses::ok(view(&client_id, application)))
 }
 
 /// `GET /api/v1/organization/<org>/applications/<client id>`.
 pub(crate) fn get(state: &State, call: &Call, organization: &str, client_id: &str) -> Answer {
     require_inspect(state, call, organization)?;
-    Ok(reply::ok(view(client_id, state.application(organization, client_id)?)))
+    Ok(responses::ok(view(client_id, state.application(organization, client_id)?)))
 }
 
 /// `DELETE /api/v1/organization/<org>/applications/<client id>` (603, 604): its tokens go with it.
@@ -53,7 +53,7 @@ pub(crate) fn delete(state: &mut State, call: &Call, organization: &str, client_
     require_administer(state, call, organization)?;
     state.application(organization, client_id)?;
     state.delete_application(client_id);
-    Ok(reply::no_content())
+    Ok(responses::no_content())
 }
 
 fn view(client_id: &str, application: &Application) -> Value {

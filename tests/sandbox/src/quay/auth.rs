@@ -10,10 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::flags::Release;
 use super::names::RepoPath;
-use super::records::Token;
 use super::roles::{Reach, RepoRole, TeamRole, UserRole};
 use super::scopes;
 use super::state::State;
+use super::tables::Token;
 
 /// Who asks: nobody, or a user or robot as far as the credential reaches.
 #[derive(Debug, Clone)]

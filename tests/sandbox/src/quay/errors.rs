@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::auth::Caller;
 use super::names::RepoPath;
-use super::reply::{self, HTML};
+use super::responses::{self, HTML};
 
 /// What a handler gives back.
 pub(crate) type Answer = Result<Response, Refusal>;
@@ -67,15 +67,15 @@ impl Refusal {
             }
             Refusal::Unauthorized => problem(url, StatusCode::FORBIDDEN, "insufficient_scope", "Unauthorized"),
             Refusal::NoUser => no_user(url),
-            Refusal::Model(message) => reply::json(StatusCode::BAD_REQUEST, &json!({"message": message})),
-            Refusal::Message(status, message) => reply::json(status, &json!({"message": message})),
+            Refusal::Model(message) => responses::json(StatusCode::BAD_REQUEST, &json!({"message": message})),
+            Refusal::Message(status, message) => responses::json(status, &json!({"message": message})),
             Refusal::Abort(status, message) => abort(status, message),
             Refusal::Csrf => csrf(caller),
             Refusal::Throttled(wait) => throttled(wait),
             Refusal::Page(status) => page(status),
             Refusal::Crash => crash(),
             Refusal::ReadOnly => {
-                reply::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"message": READ_ONLY, "is_readonly": true}))
+                responses::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"message": READ_ONLY, "is_readonly": true}))
             }
             Refusal::Registry(refusal) => refusal.into_response(url),
         }
@@ -111,7 +111,7 @@ impl RegistryRefusal {
         if self.status == StatusCode::METHOD_NOT_ALLOWED {
             error["is_readonly"] = Value::Bool(true);
         }
-        let response = reply::json(self.status, &json!({"errors": [error]}));
+        let response = responses::json(self.status, &json!({"errors": [error]}));
         if self.status == StatusCode::UNAUTHORIZED { challenge(response, url, self.wanted.as_ref()) } else { response }
     }
 }
@@ -123,14 +123,14 @@ pub(crate) fn challenge(response: Response, url: &str, wanted: Option<&(RepoPath
     if let Some((path, actions)) = wanted {
         value.push_str(&format!(r#",scope="repository:{path}:{actions}""#));
     }
-    let response = reply::with_header(response, WWW_AUTHENTICATE, &value);
+    let response = responses::with_header(response, WWW_AUTHENTICATE, &value);
     let version = HeaderName::from_static("docker-distribution-api-version");
-    reply::with_header(response, version, "registry/2.0")
+    responses::with_header(response, version, "registry/2.0")
 }
 
 /// `{"error"}` as `util/http.py` sends it, with the blank Python puts after a colon.
 pub(crate) fn abort(status: StatusCode, message: &str) -> Response {
-    reply::text(status, HTML, format!(r#"{{"error": {}}}"#, json!(message)))
+    responses::text(status, HTML, format!(r#"{{"error": {}}}"#, json!(message)))
 }
 
 /// Says who the session belongs to, unlike other refusals of this shape (016, 040, 056).
@@ -143,19 +143,19 @@ fn csrf(caller: &Caller) -> Response {
 /// Whole seconds, so at first 0 (097).
 fn throttled(wait: SignedDuration) -> Response {
     let text = "Too many login attempts. \nPlease reset your Quay password and try again.";
-    let response = reply::text(StatusCode::TOO_MANY_REQUESTS, HTML, text.to_owned());
-    reply::with_header(response, RETRY_AFTER, &wait.as_secs().to_string())
+    let response = responses::text(StatusCode::TOO_MANY_REQUESTS, HTML, text.to_owned());
+    responses::with_header(response, RETRY_AFTER, &wait.as_secs().to_string())
 }
 
 fn problem(url: &str, status: StatusCode, kind: &str, detail: &str) -> Response {
-    reply::json(status, &problem_body(url, status, kind, detail))
+    responses::json(status, &problem_body(url, status, kind, detail))
 }
 
 fn no_user(url: &str) -> Response {
     let status = StatusCode::UNAUTHORIZED;
     let mut body = problem_body(url, status, "invalid_token", "Requires authentication");
     body["session_required"] = Value::Bool(false);
-    reply::json(status, &body)
+    responses::json(status, &body)
 }
 
 fn problem_body(url: &str, status: StatusCode, kind: &str, detail: &str) -> Value {
@@ -173,7 +173,7 @@ fn problem_body(url: &str, status: StatusCode, kind: &str, detail: &str) -> Valu
 pub(crate) fn crash() -> Response {
     let page = "<html>\n  <head>\n    <title>Internal Server Error</title>\n  </head>\n  <body>\n    \
                 <h1><p>Internal Server Error</p></h1>\n    \n  </body>\n</html>\n";
-    reply::text(StatusCode::INTERNAL_SERVER_ERROR, "text/html", page.to_owned())
+    responses::text(StatusCode::INTERNAL_SERVER_ERROR, "text/html", page.to_owned())
 }
 
 /// gunicorn's page for a request line that is longer than it takes (`gunicorn/util.py`, `write_error`).
@@ -182,7 +182,7 @@ pub(crate) fn request_line_too_large(length: usize, limit: usize) -> Response {
         "<html>\n  <head>\n    <title>Bad Request</title>\n  </head>\n  <body>\n    <h1><p>Bad Request</p></h1>\n    \
          Request Line is too large ({length} &gt; {limit})\n  </body>\n</html>\n"
     );
-    reply::text(StatusCode::BAD_REQUEST, "text/html", page)
+    responses::text(StatusCode::BAD_REQUEST, "text/html", page)
 }
 
 /// The redirect to the same address with a slash, which Quay answers before it knows whether there is
@@ -193,15 +193,15 @@ pub(crate) fn redirect_to_slash(url: &str, path: &str) -> Response {
         "<!doctype html>\n<html lang=en>\n<title>Redirecting...</title>\n<h1>Redirecting...</h1>\n<p>You should be \
          redirected automatically to the target URL: <a href=\"{target}\">{target}</a>. If not, click the link.\n"
     );
-    let response = reply::text(StatusCode::PERMANENT_REDIRECT, HTML, page);
-    reply::with_header(response, axum::http::header::LOCATION, &target)
+    let response = responses::text(StatusCode::PERMANENT_REDIRECT, HTML, page);
+    responses::with_header(response, axum::http::header::LOCATION, &target)
 }
 
 /// The web page that stands for "not found" under `/api` (608, 680-682).
 pub(crate) fn page_not_found() -> Response {
     let page = "<!DOCTYPE html>\n<html ng-app=\"quay\" class=\"onprem\">\n  <head>\n    <base href=\"/\">\n  \
                 <title ng-bind=\"title + ' · Quay'\">Quay</title>\n  </head>\n  <body></body>\n</html>\n";
-    reply::text(StatusCode::NOT_FOUND, HTML, page.to_owned())
+    responses::text(StatusCode::NOT_FOUND, HTML, page.to_owned())
 }
 
 /// A method no route takes, on a path only the web pages know (651).
@@ -228,7 +228,7 @@ fn page(status: StatusCode) -> Response {
     let title = status.canonical_reason().unwrap_or_default();
     let page =
         format!("<!doctype html>\n<html lang=en>\n<title>{} {title}</title>\n<h1>{title}</h1>\n<p>{text}</p>\n", status.as_u16());
-    reply::text(status, HTML, page)
+    responses::text(status, HTML, page)
 }
 
 /// A method an API endpoint does not have (114).

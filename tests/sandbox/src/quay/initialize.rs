@@ -9,11 +9,11 @@ use super::call::Call;
 use super::errors::{Answer, Refusal};
 use super::names;
 use super::random;
-use super::records::{Application, NewToken};
-use super::reply;
+use super::responses;
 use super::scopes;
 use super::sessions::signed_in;
 use super::state::State;
+use super::tables::{Application, NewToken};
 
 /// How long the token lives that may come with the first user: 2.5 hours (000f).
 const TOKEN_LIFETIME: Duration = Duration::from_secs(9000);
@@ -44,7 +44,7 @@ pub(crate) fn initialize(state: &mut State, call: &Call) -> Answer {
     if truthy(&body["access_token"]) {
         view["access_token"] = json!(add_automation_token(state, name));
     }
-    Ok(signed_in(state, name, reply::ok(view)))
+    Ok(signed_in(state, name, responses::ok(view)))
 }
 
 /// `create_user` of `data/model/user.py`.

@@ -11,12 +11,12 @@
 
 mod application_tokens;
 mod applications;
-mod arrange;
 mod auth;
 mod avatar;
 mod call;
 mod endpoint;
 mod errors;
+mod fixtures;
 mod flags;
 mod initialize;
 mod jwt;
@@ -30,11 +30,10 @@ mod public;
 mod pull;
 pub(crate) mod push;
 mod random;
-mod records;
 mod registry;
 mod registry_auth;
-mod reply;
 mod repositories;
+mod responses;
 mod robots;
 mod roles;
 mod schema;
@@ -43,6 +42,7 @@ mod serve;
 mod sessions;
 mod state;
 mod superuser;
+mod tables;
 mod teams;
 mod users;
 
@@ -54,8 +54,8 @@ use axum::extract::{Request, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-pub use arrange::{ApplicationView, PrototypeView, RobotView, TokenView};
 pub use endpoint::classify;
+pub use fixtures::{ApplicationView, PrototypeView, RobotView, TokenView};
 pub use flags::{Flags, Release};
 pub use pull::{NotPulled, Pulled};
 pub use roles::{RepoRole, TeamRole};

@@ -14,12 +14,12 @@ use super::call::Call;
 use super::endpoint::Endpoint;
 use super::errors::{self, Answer, Refusal};
 use super::flags::Release;
-use super::records::{Application, NewToken};
-use super::reply::{self, HTML};
+use super::responses::{self, HTML};
 use super::roles::{Reach, TeamRole};
 use super::scopes;
 use super::sessions::CSRF_FIELD;
 use super::state::State;
+use super::tables::{Application, NewToken};
 
 /// What is asked for, in the query of the page or in its form.
 struct Wish<'a> {
@@ -80,8 +80,8 @@ fn ask(state: &mut State, call: &Call) -> Answer {
     }
     let csrf_token = state.session(&call.headers).map(|session| session.csrf_token.as_str()).unwrap_or_default();
     Ok(match call.param("format") {
-        Some("json") => reply::ok(question(state, application, &wish, csrf_token)),
-        _ => reply::text(StatusCode::OK, HTML, page(application, &wish, csrf_token)),
+        Some("json") => responses::ok(question(state, application, &wish, csrf_token)),
+        _ => responses::text(StatusCode::OK, HTML, page(application, &wish, csrf_token)),
     })
 }
 
@@ -148,13 +148,13 @@ fn refuse(wish: &Wish, error: &str) -> Response {
 }
 
 fn redirect(target: &str) -> Response {
-    reply::with_header(reply::text(StatusCode::FOUND, HTML, String::new()), LOCATION, target)
+    responses::with_header(responses::text(StatusCode::FOUND, HTML, String::new()), LOCATION, target)
 }
 
 /// The address to go back to is not one that Quay trusts (042-044, 073-075).
 fn invalid_request() -> Response {
     let body = json!({"error": "invalid_request"}).to_string();
-    reply::text(StatusCode::BAD_REQUEST, "application/json;charset=UTF-8", body)
+    responses::text(StatusCode::BAD_REQUEST, "application/json;charset=UTF-8", body)
 }
 
 /// What `/oauth/authorize` asks, as JSON (030).

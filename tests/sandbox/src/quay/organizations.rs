@@ -8,11 +8,11 @@ use super::errors::{Answer, Refusal};
 use super::flags::Release;
 use super::names;
 use super::random;
-use super::records::{Organization, Team};
-use super::reply;
+use super::responses;
 use super::roles::UserRole;
 use super::schema::{Kind, Schema};
 use super::state::State;
+use super::tables::{Organization, Team};
 use super::users::extend;
 
 const NEW: Schema = Schema {
@@ -57,7 +57,7 @@ pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
     check_new(state, name, email).map_err(Refusal::Invalid)?;
     let owner = call.caller.name().unwrap_or_default();
     state.add_organization(name, email, owner);
-    Ok(reply::created(json!("Created")))
+    Ok(responses::created(json!("Created")))
 }
 
 /// Whether an organization of this name and address may be created; the error is Quay's message.
@@ -90,7 +90,7 @@ fn check_new(state: &State, name: &str, email: Option<&str>) -> Result<(), Strin
 /// `GET /api/v1/organization/<name>` (180-185): anybody learns that it exists, members see more.
 pub(crate) fn get(state: &State, call: &Call, name: &str) -> Answer {
     let organization = state.organizations.get(name).ok_or(Refusal::NotFound)?;
-    Ok(reply::ok(view(state, call, name, organization)))
+    Ok(responses::ok(view(state, call, name, organization)))
 }
 
 fn view(state: &State, call: &Call, name: &str, organization: &Organization) -> Value {
@@ -187,7 +187,7 @@ pub(crate) fn delete(state: &mut State, call: &Call, name: &str) -> Answer {
         return Err(Refusal::NotFound);
     }
     state.delete_organization(name);
-    Ok(reply::no_content())
+    Ok(responses::no_content())
 }
 
 /// `GET /api/v1/organization/<name>/members` (197, 198): the people in its teams, not the robots.
@@ -218,5 +218,5 @@ pub(crate) fn members(state: &State, call: &Call, name: &str) -> Answer {
             })
         })
         .collect();
-    Ok(reply::ok(json!({"members": members})))
+    Ok(responses::ok(json!({"members": members})))
 }

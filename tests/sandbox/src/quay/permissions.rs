@@ -6,8 +6,8 @@ use super::avatar::avatar;
 use super::call::Call;
 use super::errors::{Answer, Refusal};
 use super::names::RepoPath;
-use super::reply;
 use super::repositories::require;
+use super::responses;
 use super::roles::RepoRole;
 use super::schema::{Kind, Schema};
 use super::state::State;
@@ -30,14 +30,14 @@ pub(crate) fn list(state: &State, call: &Call, path: &RepoPath) -> Answer {
         .filter_map(|(name, rights)| Some((name, *rights.get(path)?)))
         .map(|(name, role)| (name.clone(), view(state, path, name, role)))
         .collect();
-    Ok(reply::ok(json!({"permissions": permissions})))
+    Ok(responses::ok(json!({"permissions": permissions})))
 }
 
 /// `GET …/permissions/user/<name>` (370, 372, 384, 385).
 pub(crate) fn get(state: &State, call: &Call, path: &RepoPath, name: &str) -> Answer {
     require_view(state, call, path)?;
     let role = state.permission(path, name).ok_or_else(|| Refusal::Model(NONE.to_owned()))?;
-    Ok(reply::ok(view(state, path, name, role)))
+    Ok(responses::ok(view(state, path, name, role)))
 }
 
 /// `PUT …/permissions/user/<name>` (371, 373-377, 381): sets or changes the role.
@@ -50,7 +50,7 @@ pub(crate) fn set(state: &mut State, call: &Call, path: &RepoPath, name: &str) -
         return Err(Refusal::Crash);
     }
     state.set_permission(path, name, Some(role));
-    Ok(reply::ok(view(state, path, name, role)))
+    Ok(responses::ok(view(state, path, name, role)))
 }
 
 fn check_grantee(state: &State, path: &RepoPath, name: &str) -> Result<(), String> {
@@ -78,7 +78,7 @@ pub(crate) fn delete(state: &mut State, call: &Call, path: &RepoPath, name: &str
         return Err(Refusal::Invalid(NONE.to_owned()));
     }
     state.set_permission(path, name, None);
-    Ok(reply::no_content())
+    Ok(responses::no_content())
 }
 
 /// `GET …/permissions/team/` (383).
@@ -93,7 +93,7 @@ pub(crate) fn list_teams(state: &State, call: &Call, path: &RepoPath) -> Answer 
             (name.clone(), view)
         })
         .collect();
-    Ok(reply::ok(json!({"permissions": permissions})))
+    Ok(responses::ok(json!({"permissions": permissions})))
 }
 
 /// Administrators see permissions, and read-only superusers.

@@ -6,11 +6,11 @@ use super::avatar::avatar;
 use super::call::Call;
 use super::errors::{Answer, Refusal};
 use super::random;
-use super::records::{Delegate, Prototype};
-use super::reply;
+use super::responses;
 use super::roles::RepoRole;
 use super::schema::{Kind, Schema};
 use super::state::State;
+use super::tables::{Delegate, Prototype};
 
 const ROLES: &[&str] = &["read", "write", "admin"];
 
@@ -49,7 +49,7 @@ pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
     }
     let found = state.organizations.get(organization).ok_or(Refusal::NotFound)?;
     let views: Vec<Value> = found.prototypes.iter().map(|p| view(state, organization, p)).collect();
-    Ok(reply::ok(json!({"prototypes": views})))
+    Ok(responses::ok(json!({"prototypes": views})))
 }
 
 /// `POST …/prototypes` (251-262, 267, 623): never looks whether there is one already.
@@ -62,7 +62,7 @@ pub(crate) fn create(state: &mut State, call: &Call, organization: &str) -> Answ
         activating_user: activating_user(state, &body)?,
         delegate: delegate(state, organization, &body["delegate"])?,
     };
-    let answer = reply::ok(view(state, organization, &prototype));
+    let answer = responses::ok(view(state, organization, &prototype));
     state.add_prototype(organization, prototype);
     Ok(answer)
 }
@@ -104,7 +104,7 @@ pub(crate) fn update(state: &mut State, call: &Call, organization: &str, id: &st
     prototype.ok_or(Refusal::NotFound)?.role = role;
     let found = state.organizations.get(organization).ok_or(Refusal::NotFound)?;
     let prototype = found.prototypes.iter().find(|prototype| prototype.id == id);
-    Ok(reply::ok(view(state, organization, prototype.ok_or(Refusal::NotFound)?)))
+    Ok(responses::ok(view(state, organization, prototype.ok_or(Refusal::NotFound)?)))
 }
 
 /// `DELETE …/prototypes/<id>` (269, 270).
@@ -116,7 +116,7 @@ pub(crate) fn delete(state: &mut State, call: &Call, organization: &str, id: &st
     if found.prototypes.len() == before {
         return Err(Refusal::NotFound);
     }
-    Ok(reply::no_content())
+    Ok(responses::no_content())
 }
 
 /// 403 comes before 404: a missing organization looks like a foreign one (268).

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::errors::{Answer, Refusal};
 use super::flags::Release;
-use super::reply::{self, HTML};
+use super::responses::{self, HTML};
 use super::state::State;
 
 /// Some ninety features that no flag here changes come from the recording.
@@ -20,7 +20,7 @@ pub(crate) fn health(state: &State) -> Response {
     let services: Map<String, Value> =
         SERVICES.iter().map(|name| ((*name).to_owned(), json!(!state.down.contains(*name)))).collect();
     let status = if state.down.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    reply::json(status, &json!({"data": {"services": services}, "status_code": status.as_u16()}))
+    responses::json(status, &json!({"data": {"services": services}, "status_code": status.as_u16()}))
 }
 
 /// `GET /config` (003, 648).
@@ -47,7 +47,7 @@ pub(crate) fn config(state: &State) -> Response {
     features["SUPERUSERS_FULL_ACCESS"] = json!(flags.full_access);
     features["SUPERUSERS_ORG_CREATION_ONLY"] = json!(flags.org_creation_only);
     features["USER_INITIALIZE"] = json!(flags.user_initialize);
-    reply::ok(config)
+    responses::ok(config)
 }
 
 /// `GET /api/v1/discovery` (002), without the description of each path.
@@ -58,7 +58,7 @@ pub(crate) fn discovery(state: &State) -> Response {
         fields.insert("paths".to_owned(), json!({}));
     }
     discovery["securityDefinitions"]["oauth2_implicit"]["authorizationUrl"] = json!(format!("{}/oauth/authorize", state.url));
-    reply::ok(discovery)
+    responses::ok(discovery)
 }
 
 fn recorded_body(sample: &str) -> Value {
@@ -75,7 +75,7 @@ pub(crate) fn error_type(state: &State, kind: &str) -> Answer {
         "not_found" => "The resource was not found.",
         _ => return Err(Refusal::NotFound),
     };
-    Ok(reply::ok(json!({
+    Ok(responses::ok(json!({
         "type": format!("{}/api/v1/error/{kind}", state.url),
         "title": kind,
         "description": description,
@@ -86,5 +86,5 @@ pub(crate) fn error_type(state: &State, kind: &str) -> Answer {
 pub(crate) fn page() -> Response {
     let page =
         "<!doctype html>\n<html lang=\"en\">\n<head><title>Quay</title></head>\n<body><div id=\"root\"></div></body>\n</html>\n";
-    reply::text(StatusCode::OK, HTML, page.to_owned())
+    responses::text(StatusCode::OK, HTML, page.to_owned())
 }

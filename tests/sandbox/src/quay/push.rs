@@ -13,10 +13,10 @@ use super::errors::{Answer, Refusal, RegistryRefusal, page_not_found};
 use super::jwt::Claims;
 use super::names::{self, RepoPath};
 use super::random;
-use super::records::{Repository, Tag};
-use super::reply::{self, HTML};
+use super::responses::{self, HTML};
 use super::roles::RepoRole;
 use super::state::State;
+use super::tables::{Repository, Tag};
 
 const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const UPLOAD: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -60,10 +60,10 @@ fn append(repository: &mut Repository, path: &RepoPath, id: &str, call: &Call, u
 /// The byte before the first is the last one of nothing.
 fn in_progress(path: &RepoPath, id: &str, length: usize, url: &str) -> Response {
     let last = if length == 0 { "-1".to_owned() } else { (length - 1).to_string() };
-    let response = reply::text(StatusCode::ACCEPTED, HTML, String::new());
-    let response = reply::with_header(response, LOCATION, &format!("{url}/v2/{path}/blobs/uploads/{id}"));
-    let response = reply::with_header(response, RANGE, &format!("bytes=0-{last}"));
-    reply::with_header(response, UPLOAD, id)
+    let response = responses::text(StatusCode::ACCEPTED, HTML, String::new());
+    let response = responses::with_header(response, LOCATION, &format!("{url}/v2/{path}/blobs/uploads/{id}"));
+    let response = responses::with_header(response, RANGE, &format!("bytes=0-{last}"));
+    responses::with_header(response, UPLOAD, id)
 }
 
 /// `PUT /v2/<path>/blobs/uploads/<id>?digest=…`: the rest of the blob, if there is one, and what it has to be.
@@ -100,8 +100,8 @@ fn put_manifest(repository: &mut Repository, path: &RepoPath, reference: &str, c
 }
 
 fn created(location: &str, digest: &str, body: &str) -> Response {
-    let response = reply::text(StatusCode::CREATED, HTML, body.to_owned());
-    reply::with_header(reply::with_header(response, LOCATION, location), DIGEST, digest)
+    let response = responses::text(StatusCode::CREATED, HTML, body.to_owned());
+    responses::with_header(responses::with_header(response, LOCATION, location), DIGEST, digest)
 }
 
 fn unknown_upload() -> RegistryRefusal {

@@ -12,11 +12,11 @@ use super::endpoint::Endpoint;
 use super::errors::{Answer, Refusal, RegistryRefusal, abort, challenge, page_not_found};
 use super::jwt::{self, Claims};
 use super::names::{self, RepoPath};
-use super::records::{Repository, Tag};
 use super::registry_auth;
-use super::reply::{self, HTML};
+use super::responses::{self, HTML};
 use super::roles::RepoRole;
 use super::state::State;
+use super::tables::{Repository, Tag};
 use super::{pages, push};
 
 /// `V2_PAGINATION_SIZE`.
@@ -62,7 +62,7 @@ fn read(state: &State, endpoint: &Endpoint, call: &Call, claims: Option<&Claims>
 /// `GET /v2/` (460).
 fn ping(state: &State, claims: Option<&Claims>) -> Response {
     let status = if claims.is_some() { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
-    challenge(reply::text(status, HTML, "true".to_owned()), &state.url, None)
+    challenge(responses::text(status, HTML, "true".to_owned()), &state.url, None)
 }
 
 /// `GET /v2/_catalog` (490-492): what the token's owner may see by now, whatever the token grants.
@@ -77,12 +77,12 @@ fn catalog(state: &State, call: &Call, claims: Option<&Claims>) -> Response {
     let limit = call.param("n").map_or(PAGE, |n| n.parse().unwrap_or(0)).clamp(1, PAGE);
     let token = call.param("next_page").or_else(|| call.param("last"));
     let (names, next) = pages::page(found, token, limit);
-    let response = reply::ok(json!({"repositories": names}));
+    let response = responses::ok(json!({"repositories": names}));
     match next {
         Some(next) => {
             let next = next.replace('=', "%3D");
             let link = format!("</v2/_catalog?n={limit}&next_page={next}>; rel=\"next\"");
-            reply::with_header(response, LINK, &link)
+            responses::with_header(response, LINK, &link)
         }
         None => response,
     }
@@ -92,7 +92,7 @@ fn catalog(state: &State, call: &Call, claims: Option<&Claims>) -> Response {
 fn tag_names(state: &State, claims: Option<&Claims>, path: &RepoPath) -> Answer {
     let repository = pullable(state, claims, path)?;
     let names: Vec<&String> = repository.tags.keys().collect();
-    Ok(reply::ok(json!({"name": path.to_string(), "tags": names})))
+    Ok(responses::ok(json!({"name": path.to_string(), "tags": names})))
 }
 
 /// `GET /v2/<path>/manifests/<reference>` (485, 487, 489), by tag or by digest.
@@ -100,9 +100,9 @@ fn manifest(state: &State, claims: Option<&Claims>, path: &RepoPath, reference: 
     let repository = pullable(state, claims, path)?;
     let tag = find(repository, reference)
         .ok_or_else(|| RegistryRefusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", "manifest unknown"))?;
-    let response = reply::text(StatusCode::OK, &tag.media_type, tag.manifest.clone());
+    let response = responses::text(StatusCode::OK, &tag.media_type, tag.manifest.clone());
     let digest = HeaderName::from_static("docker-content-digest");
-    Ok(reply::with_header(response, digest, &tag.digest))
+    Ok(responses::with_header(response, digest, &tag.digest))
 }
 
 /// `GET /v2/<path>/blobs/<digest>`.
@@ -111,7 +111,7 @@ fn blob(state: &State, claims: Option<&Claims>, path: &RepoPath, digest: &str) -
     let blob = pullable(state, claims, path)?.blobs.get(digest).ok_or_else(unknown)?;
     let mut response = Response::new(Body::from(blob.clone()));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    Ok(reply::with_header(response, HeaderName::from_static("docker-content-digest"), digest))
+    Ok(responses::with_header(response, HeaderName::from_static("docker-content-digest"), digest))
 }
 
 /// What a tag or a digest stands for.

@@ -8,7 +8,7 @@ use super::call::Call;
 use super::errors::{Answer, Refusal, RegistryRefusal};
 use super::jwt::{self, Access, Claims};
 use super::names::{self, RepoPath};
-use super::reply;
+use super::responses;
 use super::roles::{Reach, RepoRole};
 use super::state::State;
 
@@ -37,7 +37,7 @@ pub(crate) fn token(state: &mut State, call: &Call) -> Answer {
     let service = call.param("service").unwrap_or_default();
     let claims = Claims::new(service, caller.name(), access);
     let token = jwt::sign(&claims).ok_or(Refusal::Crash)?;
-    Ok(reply::ok(json!({"token": token})))
+    Ok(responses::ok(json!({"token": token})))
 }
 
 /// Who logs in with HTTP Basic; the error is Quay's message. Without the header: nobody.

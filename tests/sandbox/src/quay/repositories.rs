@@ -7,11 +7,11 @@ use super::call::Call;
 use super::errors::{Answer, Refusal};
 use super::names::{self, RepoPath};
 use super::pages;
-use super::records::Repository;
-use super::reply;
+use super::responses;
 use super::roles::{RepoRole, TeamRole};
 use super::schema::{Kind, Schema};
 use super::state::State;
+use super::tables::Repository;
 
 const VISIBILITY: Kind = Kind::OneOf(&["public", "private"]);
 
@@ -64,7 +64,7 @@ pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
         return Err(Refusal::Crash);
     }
     state.add_repository(&path, owner, body["visibility"] == "public", body["description"].as_str());
-    Ok(reply::created(json!({"namespace": path.namespace, "name": path.name, "kind": "image"})))
+    Ok(responses::created(json!({"namespace": path.namespace, "name": path.name, "kind": "image"})))
 }
 
 /// `GET /api/v1/repository` (355-364, 458, 484, 510): what the caller may see of a namespace, whether or not there is
@@ -105,7 +105,7 @@ pub(crate) fn list(state: &State, call: &Call) -> Answer {
     if let Some(next) = next {
         answer["next_page"] = json!(next);
     }
-    Ok(reply::ok(answer))
+    Ok(responses::ok(answer))
 }
 
 /// `GET /api/v1/repository/<path>` (330-339, 457, 483, 525, 526, 667).
@@ -137,7 +137,7 @@ pub(crate) fn get(state: &State, call: &Call, path: &RepoPath) -> Answer {
     if call.switch("includeTags", true) {
         view["tags"] = repository.tags_view();
     }
-    Ok(reply::ok(view))
+    Ok(responses::ok(view))
 }
 
 /// `PUT /api/v1/repository/<path>` (340-343): the description.
@@ -146,7 +146,7 @@ pub(crate) fn update(state: &mut State, call: &Call, path: &RepoPath) -> Answer 
     let body = call.json(&UPDATE)?;
     let repository = state.repositories.get_mut(path).ok_or(Refusal::NotFound)?;
     repository.description = body["description"].as_str().map(str::to_owned);
-    Ok(reply::ok(json!({"success": true})))
+    Ok(responses::ok(json!({"success": true})))
 }
 
 /// `POST …/changevisibility` (344-348): a missing repository is a success of nothing.
@@ -154,10 +154,10 @@ pub(crate) fn change_visibility(state: &mut State, call: &Call, path: &RepoPath)
     require(state, call, RepoRole::Admin, path)?;
     let body = call.json(&CHANGE_VISIBILITY)?;
     let Some(repository) = state.repositories.get_mut(path) else {
-        return Ok(reply::ok(Value::Null));
+        return Ok(responses::ok(Value::Null));
     };
     repository.public = body["visibility"] == "public";
-    Ok(reply::ok(json!({"success": true})))
+    Ok(responses::ok(json!({"success": true})))
 }
 
 /// `DELETE /api/v1/repository/<path>` (350-354, 528): a missing repository is deleted as well.
@@ -167,7 +167,7 @@ pub(crate) fn delete(state: &mut State, call: &Call, path: &RepoPath) -> Answer 
         return Err(Refusal::Crash);
     }
     state.delete_repository(path);
-    Ok(reply::no_content())
+    Ok(responses::no_content())
 }
 
 /// `GET …/tag/` (365-368, 482): the tags that are alive, newest first.
@@ -195,11 +195,11 @@ pub(crate) fn tags(state: &State, call: &Call, path: &RepoPath) -> Answer {
                 "manifest_digest": tag.digest,
                 "is_manifest_list": false,
                 "size": tag.size,
-                "last_modified": reply::date(tag.start),
+                "last_modified": responses::date(tag.start),
             })
         })
         .collect();
-    Ok(reply::ok(json!({"tags": views, "page": page, "has_additional": has_additional})))
+    Ok(responses::ok(json!({"tags": views, "page": page, "has_additional": has_additional})))
 }
 
 /// Refuses a caller who may not do with the repository what `role` allows.
@@ -248,7 +248,7 @@ impl Repository {
             let view = json!({
                 "name": name,
                 "size": tag.size,
-                "last_modified": reply::date(tag.start),
+                "last_modified": responses::date(tag.start),
                 "manifest_digest": tag.digest,
             });
             (name.clone(), view)

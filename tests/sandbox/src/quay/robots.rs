@@ -7,11 +7,11 @@ use super::call::Call;
 use super::errors::{Answer, Refusal};
 use super::flags::Release;
 use super::names;
-use super::records::{Robot, robot_name};
-use super::reply;
+use super::responses;
 use super::roles::UserRole;
 use super::schema::{Kind, Schema};
 use super::state::State;
+use super::tables::{Robot, robot_name};
 
 const NEW: Schema = Schema {
     description: "Optional data for creating a robot",
@@ -53,7 +53,7 @@ pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
             view
         })
         .collect();
-    Ok(reply::ok(json!({"robots": views})))
+    Ok(responses::ok(json!({"robots": views})))
 }
 
 /// `GET …/robots/<short>` (204-206, 209, 212, 213, 521).
@@ -65,7 +65,7 @@ pub(crate) fn get(state: &State, call: &Call, organization: &str, short: &str) -
     let robot = find(state, organization, short)?;
     let mut view = view(&robot_name(organization, short), robot, with_token);
     view["unstructured_metadata"] = robot.metadata.clone();
-    Ok(reply::ok(view))
+    Ok(responses::ok(view))
 }
 
 /// `PUT …/robots/<short>` (201-203, 208, 211, 220-224, 522, 661): creates, never updates.
@@ -87,7 +87,7 @@ pub(crate) fn create(state: &mut State, call: &Call, organization: &str, short: 
     state.add_robot(organization, short, description, stored);
     let mut view = view(&name, find(state, organization, short)?, true);
     view["unstructured_metadata"] = metadata;
-    Ok(reply::created(view))
+    Ok(responses::created(view))
 }
 
 fn check_new(state: &State, short: &str, name: &str) -> Result<(), String> {
@@ -109,7 +109,7 @@ pub(crate) fn delete(state: &mut State, call: &Call, organization: &str, short: 
     if !state.delete_robot(organization, short) {
         return Err(no_robot());
     }
-    Ok(reply::no_content())
+    Ok(responses::no_content())
 }
 
 /// `POST …/robots/<short>/regenerate` (233-235): the old token is void at once.
@@ -120,7 +120,7 @@ pub(crate) fn regenerate(state: &mut State, call: &Call, organization: &str, sho
     require_organization(state, organization)?;
     state.regenerate(organization, short).ok_or_else(no_robot)?;
     let robot = find(state, organization, short)?;
-    Ok(reply::ok(view(&robot_name(organization, short), robot, true)))
+    Ok(responses::ok(view(&robot_name(organization, short), robot, true)))
 }
 
 /// `GET …/robots/<short>/permissions` (214-217, 386): takes `user:admin` as well as `org:admin`, and words its
@@ -144,14 +144,14 @@ pub(crate) fn permissions(state: &State, call: &Call, organization: &str, short:
             json!({"repository": {"name": path.name, "is_public": is_public}, "role": role.name()})
         })
         .collect();
-    Ok(reply::ok(json!({"permissions": permissions})))
+    Ok(responses::ok(json!({"permissions": permissions})))
 }
 
 fn view(name: &str, robot: &Robot, with_token: bool) -> Value {
     let mut view = json!({
         "name": name,
-        "created": reply::date(robot.created),
-        "last_accessed": robot.last_accessed.map(reply::date),
+        "created": responses::date(robot.created),
+        "last_accessed": robot.last_accessed.map(responses::date),
         "description": robot.description,
     });
     if with_token {

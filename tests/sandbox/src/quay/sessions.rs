@@ -12,10 +12,10 @@ use serde_json::json;
 use super::call::Call;
 use super::errors::{Answer, Refusal};
 use super::random;
-use super::records::User;
-use super::reply;
+use super::responses;
 use super::schema::{Kind, Schema};
 use super::state::State;
+use super::tables::User;
 
 /// The session cookie and, in a form, the CSRF token have the same name.
 pub(crate) const CSRF_FIELD: &str = "_csrf_token";
@@ -41,11 +41,11 @@ pub(crate) struct Session {
 /// `GET /csrf_token` (010, 644): the token of the session, and a session for who has none.
 pub(crate) fn csrf_token(state: &mut State, headers: &HeaderMap) -> Response {
     if let Some(session) = state.session(headers) {
-        return reply::ok(json!({"csrf_token": session.csrf_token}));
+        return responses::ok(json!({"csrf_token": session.csrf_token}));
     }
     let (cookie, csrf_token) = state.add_session(None);
-    let response = reply::ok(json!({"csrf_token": csrf_token}));
-    reply::with_header(response, SET_COOKIE, &set_cookie(&cookie, None))
+    let response = responses::ok(json!({"csrf_token": csrf_token}));
+    responses::with_header(response, SET_COOKIE, &set_cookie(&cookie, None))
 }
 
 /// `POST /api/v1/signin` (011-014, 095-099).
@@ -53,8 +53,8 @@ pub(crate) fn sign_in(state: &mut State, call: &Call) -> Answer {
     let body = call.json(&SIGN_IN)?;
     let text = |name: &str| body[name].as_str().unwrap_or_default();
     match state.check_password(text("username"), text("password"))? {
-        Some(user) => Ok(signed_in(state, &user, reply::ok(json!({"success": true})))),
-        None => Ok(reply::json(
+        Some(user) => Ok(signed_in(state, &user, responses::ok(json!({"success": true})))),
+        None => Ok(responses::json(
             StatusCode::FORBIDDEN,
             &json!({"needsEmailVerification": false, "invalidCredentials": true, "message": "Invalid Username or Password"}),
         )),
@@ -65,8 +65,8 @@ pub(crate) fn sign_in(state: &mut State, call: &Call) -> Answer {
 pub(crate) fn signed_in(state: &mut State, user: &str, response: Response) -> Response {
     let (cookie, csrf_token) = state.add_session(Some(user));
     let expires = Timestamp::now() + SignedDuration::from_secs(LIFETIME_S);
-    let response = reply::with_header(response, SET_COOKIE, &set_cookie(&cookie, Some(expires)));
-    reply::with_header(response, HeaderName::from_static("x-next-csrf-token"), &csrf_token)
+    let response = responses::with_header(response, SET_COOKIE, &set_cookie(&cookie, Some(expires)));
+    responses::with_header(response, HeaderName::from_static("x-next-csrf-token"), &csrf_token)
 }
 
 /// `POST /api/v1/signout` (606): ends every session of the user, wherever.
@@ -74,7 +74,7 @@ pub(crate) fn sign_out(state: &mut State, call: &Call) -> Answer {
     if let Some(user) = call.caller.name() {
         state.sessions.retain(|_, session| session.user.as_deref() != Some(user));
     }
-    Ok(reply::ok(json!({"success": true})))
+    Ok(responses::ok(json!({"success": true})))
 }
 
 fn set_cookie(value: &str, expires: Option<Timestamp>) -> String {

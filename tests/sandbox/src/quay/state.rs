@@ -8,11 +8,9 @@ use serde_json::Value;
 use super::flags::{Flags, Release};
 use super::names::RepoPath;
 use super::random;
-use super::records::{
-    Application, Delegate, NewToken, Organization, Prototype, Repository, Robot, Team, Token, User, robot_name,
-};
 use super::roles::{RepoRole, TeamRole};
 use super::sessions::Session;
+use super::tables::{Application, Delegate, NewToken, Organization, Prototype, Repository, Robot, Team, Token, User, robot_name};
 
 /// Two weeks, what every new namespace starts with (180).
 const TAG_EXPIRATION_S: u64 = 1_209_600;

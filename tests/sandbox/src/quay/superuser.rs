@@ -8,7 +8,7 @@ use super::call::Call;
 use super::errors::{Answer, Refusal};
 use super::flags::Release;
 use super::pages;
-use super::reply;
+use super::responses;
 use super::state::State;
 
 const LARGEST_PAGE: usize = 100;
@@ -60,7 +60,7 @@ fn paged<T>(call: &Call, key: &str, mut items: Vec<(u64, T)>, view: impl Fn(T) -
     if let Some(next) = next {
         answer["next_page"] = json!(next);
     }
-    Ok(reply::ok(answer))
+    Ok(responses::ok(answer))
 }
 
 /// `DELETE /api/v1/superuser/organizations/<name>` (446, 447): any organization.
@@ -74,7 +74,7 @@ pub(crate) fn delete_organization(state: &mut State, call: &Call, name: &str) ->
         });
     }
     state.delete_organization(name);
-    Ok(reply::no_content())
+    Ok(responses::no_content())
 }
 
 /// `POST /api/v1/superuser/takeownership/<name>` (45c): joins the organization's administrators. A plain user
@@ -96,7 +96,7 @@ pub(crate) fn take_ownership(state: &mut State, call: &Call, name: &str) -> Answ
             organization.add_admin(caller);
         }
     }
-    Ok(reply::ok(json!({"namespace": name})))
+    Ok(responses::ok(json!({"namespace": name})))
 }
 
 fn require_superuser(state: &State, call: &Call) -> Result<(), Refusal> {

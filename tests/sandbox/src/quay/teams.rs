@@ -6,11 +6,11 @@ use super::avatar::avatar;
 use super::call::Call;
 use super::errors::{Answer, Refusal};
 use super::names;
-use super::records::{Delegate, Organization, Team};
-use super::reply;
+use super::responses;
 use super::roles::TeamRole;
 use super::schema::{Kind, Schema};
 use super::state::State;
+use super::tables::{Delegate, Organization, Team};
 
 const DESCRIPTION: Schema = Schema {
     description: "Description of a team",
@@ -44,7 +44,7 @@ pub(crate) fn put(state: &mut State, call: &Call, organization: &str, name: &str
         team.role = role;
     }
     let team = found.team(name).ok_or(Refusal::Crash)?;
-    Ok(reply::ok(json!({
+    Ok(responses::ok(json!({
         "name": name,
         "description": team.description,
         "can_view": true,
@@ -68,7 +68,7 @@ pub(crate) fn delete(state: &mut State, call: &Call, organization: &str, name: &
     found.teams.retain(|team| team.name != name);
     let delegate = Delegate::Team(name.to_owned());
     found.prototypes.retain(|prototype| prototype.delegate != delegate);
-    Ok(reply::no_content())
+    Ok(responses::no_content())
 }
 
 /// `GET …/team/<name>/members` (404, 408): for its members and for administrators.
@@ -84,7 +84,7 @@ pub(crate) fn members(state: &State, call: &Call, organization: &str, name: &str
     let team = team.ok_or(Refusal::NotFound)?;
     let members: Vec<Value> = team.members.iter().map(|member| member_view(state, member)).collect();
     let can_edit = state.is_organization_admin(&call.caller, organization);
-    Ok(reply::ok(json!({"name": name, "members": members, "can_edit": can_edit})))
+    Ok(responses::ok(json!({"name": name, "members": members, "can_edit": can_edit})))
 }
 
 /// `PUT …/team/<name>/members/<member>` (405-407).
@@ -99,7 +99,7 @@ pub(crate) fn add_member(state: &mut State, call: &Call, organization: &str, nam
         return Err(Refusal::Model(format!("User {member} is already a member of team {name}")));
     }
     team.members.push(member.to_owned());
-    Ok(reply::ok(member_view(state, member)))
+    Ok(responses::ok(member_view(state, member)))
 }
 
 /// `DELETE …/team/<name>/members/<member>` (409).
@@ -117,7 +117,7 @@ pub(crate) fn remove_member(state: &mut State, call: &Call, organization: &str, 
         return Err(Refusal::Model(message.to_owned()));
     }
     team.members.retain(|found| found != member);
-    Ok(reply::no_content())
+    Ok(responses::no_content())
 }
 
 /// The organization, for a caller who may change it; `None` if there is none.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::avatar::avatar;
 use super::call::Call;
 use super::errors::{Answer, Refusal};
-use super::reply;
+use super::responses;
 use super::roles::UserRole;
 use super::state::State;
 
@@ -72,7 +72,7 @@ pub(crate) fn get(state: &State, call: &Call) -> Answer {
     if state.is_readonly_superuser(&call.caller) {
         view["global_readonly_super_user"] = json!(true);
     }
-    Ok(reply::ok(view))
+    Ok(responses::ok(view))
 }
 
 /// Adds the fields of one object to another.

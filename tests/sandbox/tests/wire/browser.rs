@@ -3,8 +3,8 @@
 use axum::http::{Request, request};
 use serde_json::{Value, json};
 
+use super::env::{Answer, World};
 use super::samples::Sample;
-use super::world::{Answer, World};
 
 /// What a browser remembers.
 #[derive(Default, Clone)]

@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
+use super::env::Answer;
 use super::samples::Sample;
-use super::world::Answer;
 
 /// Fields that hold points in time, numbers of seconds, or opaque tokens.
 const VOLATILE: [&str; 10] =

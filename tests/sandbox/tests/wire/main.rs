@@ -4,23 +4,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod browser;
-mod chapters;
 mod compare;
+mod edge_cases;
+mod env;
 mod pushing;
 mod releases;
 mod samples;
+mod scenarios;
 mod scopes;
 mod sign_in;
-mod traps;
-mod world;
 
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 
-use chapters::{CHAPTERS, Chapter};
+use env::World;
 use samples::Sample;
-use world::World;
+use scenarios::{CHAPTERS, Chapter};
 
 /// Samples that are kept but cannot be replayed, with the reason.
 const SKIPPED: &[(&str, &str)] = &[];

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use sandbox::quay::RepoRole;
 use serde_json::{Value, json};
 
-use super::world::{Answer, World};
+use super::env::{Answer, World};
 
 const UPLOADS: &str = "/v2/reg/app/blobs/uploads/";
 const LATEST: &str = "/v2/reg/app/manifests/latest";

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use sandbox::quay::{Flags, Release};
 use serde_json::{Value, json};
 
-use super::world::{Answer, World};
+use super::env::{Answer, World};
 
 const RELEASES: [Release; 4] = [Release::Master, Release::V3_18, Release::V3_17, Release::V3_12];
 

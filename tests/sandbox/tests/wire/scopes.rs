@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use sandbox::quay::RepoRole;
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::env::World;
 
 /// One row of the table: what is done, and how. `{n}` is the column's number, so that every cell creates its own.
 const OPERATIONS: [(&str, &str, &str, &str); 15] = [

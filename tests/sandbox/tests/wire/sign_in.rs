@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use sandbox::quay::{ApplicationView, Release};
 use serde_json::{Value, json};
 
-use super::world::{Answer, World};
+use super::env::{Answer, World};
 
 const ALL: &str = "org:admin repo:admin repo:create repo:read repo:write super:user user:admin user:read";
 

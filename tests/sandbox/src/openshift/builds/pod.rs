@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::{INTERNAL_REGISTRY, keyring, meta};
+use super::super::{INTERNAL_REGISTRY, credentials, meta};
 use super::registry::{Client, Reference};
 use crate::quay::push::digest;
 
@@ -22,7 +22,7 @@ pub(super) async fn run(build: &Value, secret: &Value) -> Outcome {
     let Some(image) = build["status"]["outputDockerImageReference"].as_str() else {
         return Outcome::Built;
     };
-    let login = keyring::first_login(&[secret], image);
+    let login = credentials::first_login(&[secret], image);
     // No two builds make the same image.
     let layer = format!("{}/{} {}", meta::namespace(build), meta::name(build), build["metadata"]["uid"]);
     let pushed = match Reference::parse(image) {

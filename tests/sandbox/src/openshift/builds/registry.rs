@@ -7,7 +7,7 @@ use reqwest::header::{CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::super::keyring::Login;
+use super::super::credentials::Login;
 use crate::quay::push::digest;
 use crate::traffic::ARRANGE_HEADER;
 

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::super::access::{Access, User, Users};
+use super::super::api_errors::Refusal;
 use super::super::kinds::{BUILD, BUILD_CONFIG, Kind};
 use super::super::meta;
-use super::super::refusal::Refusal;
 
 /// Lets a user write a Build or a BuildConfig, or not: whoever does needs the right to build by its strategy, whatever it is
 /// that changes.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::refusal::Cause;
+use super::super::api_errors::Cause;
 use super::super::validate::is_repository_name;
 use super::is_complete;
 

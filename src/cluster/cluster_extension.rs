@@ -1,0 +1,132 @@
+//! The operator as OLM v1 installs it: a ClusterExtension (operator-controller `api/v1/clusterextension_types.go`).
+
+use kube::api::ListParams;
+use serde::Deserialize;
+
+use super::client::Cluster;
+use super::olm_conditions::{OlmCondition, OlmIssue};
+use super::resources::{CLUSTER_EXTENSIONS, Meta};
+use crate::domain::snapshot::Observed;
+
+/// What we need of a ClusterExtension.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// Its name.
+    pub name: String,
+    /// Guards every write.
+    pub resource_version: String,
+    /// `spec.namespace`: where the operator is installed.
+    pub namespace: String,
+    /// `spec.serviceAccount.name`: who installs it.
+    pub service_account: String,
+    /// `spec.source.catalog.channels`; none for any.
+    pub channels: Vec<String>,
+    /// `status.install.bundle.version`, once it is installed.
+    pub bundle_version: Option<String>,
+    /// Its condition `Installed` is true.
+    pub installed: bool,
+    /// Its conditions.
+    pub conditions: Vec<OlmCondition>,
+    /// It carries our label.
+    pub ours: bool,
+}
+
+#[derive(Deserialize)]
+struct StoredExtension {
+    metadata: Meta,
+    #[serde(default)]
+    spec: Spec,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    namespace: String,
+    service_account: LocalObjectReference,
+    source: Source,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct LocalObjectReference {
+    name: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Source {
+    catalog: Option<CatalogFilter>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct CatalogFilter {
+    package_name: String,
+    channels: Option<Vec<String>>,
+}
+
+#[derive(Default, Deserialize)]
+struct Status {
+    install: Option<Install>,
+    conditions: Option<Vec<OlmCondition>>,
+}
+
+#[derive(Deserialize)]
+struct Install {
+    bundle: Bundle,
+}
+
+#[derive(Deserialize)]
+struct Bundle {
+    version: String,
+}
+
+impl Cluster {
+    /// The ClusterExtension of a package.
+    pub(super) async fn extension(&self, package: &str) -> Observed<Option<Extension>> {
+        let add = |found: &mut Option<Extension>, stored: StoredExtension| {
+            if stored.spec.source.catalog.as_ref().is_some_and(|catalog| catalog.package_name == package) {
+                *found = Some(stored.into());
+            }
+        };
+        Ok(self.each(&CLUSTER_EXTENSIONS, None, ListParams::default(), add).await?)
+    }
+}
+
+impl Extension {
+    /// The reason of its condition `Progressing`; empty if it has none.
+    pub(super) fn progress(&self) -> &str {
+        let progressing = self.conditions.iter().find(|condition| condition.kind == "Progressing");
+        progressing.map_or("", |condition| &condition.reason)
+    }
+
+    /// What its condition `Progressing` complains of.
+    pub(super) fn problems(&self) -> impl Iterator<Item = OlmIssue> {
+        let complains = |condition: &&OlmCondition| {
+            condition.kind == "Progressing" && !matches!(condition.reason.as_str(), "" | "Succeeded" | "RollingOut")
+        };
+        let of = format!("ClusterExtension {}", self.name);
+        self.conditions
+            .iter()
+            .filter(complains)
+            .map(move |condition| OlmIssue::new(&of, &condition.kind, &condition.reason, &condition.message, false))
+    }
+}
+
+impl From<StoredExtension> for Extension {
+    fn from(StoredExtension { metadata, spec, status }: StoredExtension) -> Self {
+        let conditions = status.conditions.unwrap_or_default();
+        Self {
+            ours: metadata.is_ours(),
+            name: metadata.name,
+            resource_version: metadata.resource_version,
+            namespace: spec.namespace,
+            service_account: spec.service_account.name,
+            channels: spec.source.catalog.and_then(|catalog| catalog.channels).unwrap_or_default(),
+            bundle_version: status.install.map(|install| install.bundle.version),
+            installed: conditions.iter().any(|condition| condition.kind == "Installed" && condition.is_true()),
+            conditions,
+        }
+    }
+}

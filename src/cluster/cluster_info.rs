@@ -1,0 +1,175 @@
+//! The cluster itself: who asks, what it runs and on what, which APIs it has.
+
+use std::collections::BTreeSet;
+
+use futures::join;
+use http::Uri;
+use kube::api::{GetParams, PostParams};
+use kube::core::Request;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::client::{Cluster, host_and_port};
+use super::error::ClusterError;
+use super::resources::{self, CLUSTER_VERSIONS, INFRASTRUCTURES, Meta, SELF_REVIEWS, USERS};
+use crate::domain::snapshot::Observed;
+
+/// What a cluster is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Platform {
+    /// The user as the API server knows it.
+    pub user: String,
+    /// What it runs, as [`Cluster::version`] says it.
+    pub version: String,
+    /// What it runs on, for example `AWS`; `None` stands for bare metal and the like (`status.platformStatus.type` of the
+    /// Infrastructure `cluster`, `config/v1/types_infrastructure.go` of openshift/api). None if it may not be read.
+    pub kind: Option<String>,
+    /// Its control plane runs in another cluster, whose HostedCluster holds its configuration: what is written here is refused
+    /// or undone (`status.controlPlaneTopology` of the Infrastructure is `External`).
+    pub is_hosted: bool,
+    /// The API groups that it serves.
+    pub groups: BTreeSet<String>,
+    /// The optional parts of OpenShift that are switched off, for example `Build` (`status.capabilities` of the
+    /// ClusterVersion); none if they may not be read.
+    pub disabled: Option<BTreeSet<String>>,
+}
+
+/// What the path `/apis` answers.
+#[derive(Deserialize)]
+struct Groups {
+    groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Infrastructure {
+    #[serde(default)]
+    status: InfrastructureStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct InfrastructureStatus {
+    platform_status: Option<PlatformStatus>,
+    control_plane_topology: String,
+    #[serde(rename = "apiServerURL")]
+    api_server_url: String,
+}
+
+#[derive(Deserialize)]
+struct PlatformStatus {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct SelfReview {
+    #[serde(default)]
+    status: SelfReviewStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SelfReviewStatus {
+    user_info: UserInfo,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct UserInfo {
+    username: String,
+}
+
+#[derive(Deserialize)]
+struct User {
+    metadata: Meta,
+}
+
+impl Cluster {
+    /// Finds out what the cluster is, with all calls at once. Fails only if the user, the version or the
+    /// API groups cannot be read, which everybody may.
+    pub async fn platform(&self) -> Observed<Platform> {
+        let (user, groups, kubernetes, openshift, infrastructure) = join!(
+            self.user(),
+            self.groups(),
+            self.kubernetes_version(),
+            self.openshift_version(),
+            self.get::<Infrastructure>(&INFRASTRUCTURES, None, "cluster"),
+        );
+        let openshift = openshift.ok().flatten();
+        let infrastructure = infrastructure.ok().flatten().map(|found| found.status).unwrap_or_default();
+        Ok(Platform {
+            user: user?,
+            version: version(&kubernetes?, openshift.as_ref()),
+            is_hosted: infrastructure.control_plane_topology == "External",
+            kind: infrastructure.platform_status.map(|platform| platform.kind),
+            groups: groups?,
+            disabled: openshift.map(resources::ClusterVersion::disabled),
+        })
+    }
+
+    /// What the cluster runs: `OpenShift 4.21.3 (Kubernetes v1.34.2)`, or without OpenShift where it is not or may
+    /// not be read.
+    pub async fn version(&self) -> Observed<String> {
+        let (kubernetes, openshift) = join!(self.kubernetes_version(), self.openshift_version());
+        Ok(version(&kubernetes?, openshift.ok().flatten().as_ref()))
+    }
+
+    /// The API server as clients outside of the cluster name it, as `host:port`; none where the cluster does not tell:
+    /// it is no OpenShift, or it may not be asked.
+    pub(super) async fn read_public_server(&self) -> Result<Option<String>, ClusterError> {
+        let infrastructure = match self.get::<Infrastructure>(&INFRASTRUCTURES, None, "cluster").await {
+            Err(error) if error.status() == Some(403) => None,
+            infrastructure => infrastructure?,
+        };
+        let url: Option<Uri> = infrastructure.and_then(|found| found.status.api_server_url.parse().ok());
+        Ok(url.filter(|url| url.host().is_some()).map(|url| host_and_port(&url)))
+    }
+
+    async fn kubernetes_version(&self) -> Result<String, ClusterError> {
+        let call = "read the version of the cluster";
+        let answer = self.send::<resources::ServerVersion>(call, Request::new("").get("version", &GetParams::default())).await;
+        Ok(answer?.git_version)
+    }
+
+    async fn openshift_version(&self) -> Result<Option<resources::ClusterVersion>, ClusterError> {
+        self.get(&CLUSTER_VERSIONS, None, "version").await
+    }
+
+    /// Whether the cluster serves an API group, as far as it tells.
+    pub(super) async fn serves(&self, group: &str) -> bool {
+        self.groups().await.map_or(true, |groups| groups.contains(group))
+    }
+
+    async fn groups(&self) -> Result<BTreeSet<String>, ClusterError> {
+        let request = Request::new("").get("apis", &GetParams::default());
+        let answer: Groups = self.send("list the API groups of the cluster", request).await?;
+        Ok(answer.groups.into_iter().map(|group| group.name).collect())
+    }
+
+    /// The user, by the review that Kubernetes has since 1.28; by OpenShift's own way before that.
+    async fn user(&self) -> Result<String, ClusterError> {
+        let review = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview" });
+        let request = Request::new(SELF_REVIEWS.path(None)).create(&PostParams::default(), review.to_string().into());
+        let call = "find out who the user is";
+        match self.send::<SelfReview>(call, request).await {
+            Ok(review) => Ok(review.status.user_info.username),
+            Err(error) if error.is_not_found() => {
+                let request = Request::new(USERS.path(None)).get("~", &GetParams::default());
+                Ok(self.send::<User>(call, request).await?.metadata.name)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn version(kubernetes: &str, openshift: Option<&resources::ClusterVersion>) -> String {
+    match openshift.and_then(resources::ClusterVersion::current) {
+        Some(openshift) => format!("OpenShift {openshift} (Kubernetes {kubernetes})"),
+        None => format!("Kubernetes {kubernetes}"),
+    }
+}

@@ -1,0 +1,50 @@
+//! The namespace itself: is it there, in scope, ready, or held back.
+
+use super::{Assessed, Check};
+use crate::domain::finding::Code;
+use crate::domain::names::{FINALIZER, OPERATOR_FINALIZER};
+use crate::domain::scope::Scope;
+
+const TITLE: &str = "Namespace";
+
+pub(super) fn check(subject: &Assessed) -> Check {
+    let name = &subject.snapshot.name;
+    let object = subject.object(TITLE, name);
+    let scope = subject.scope();
+    let namespace = match &subject.snapshot.namespace {
+        Ok(Some(namespace)) => namespace,
+        Ok(None) => {
+            let finding = subject.finding(Code::NamespaceMissing, object, format!("There is no namespace {name}"));
+            return Check::new(TITLE, "does not exist", vec![finding]);
+        }
+        Err(unread) => return subject.unread(TITLE, object, unread),
+    };
+    let ours = [(OPERATOR_FINALIZER, "the operator"), (FINALIZER, "the bridge")];
+    let carried = ours.iter().find(|(name, _)| namespace.finalizers.iter().any(|finalizer| finalizer == name));
+    let mut findings = Vec::new();
+    if namespace.terminating {
+        if let Some((finalizer, _)) = carried {
+            let message = format!("Namespace {name} is being deleted and waits for {finalizer}");
+            findings.push(subject.finding(Code::HangsOnFinalizer, object, message));
+        }
+        return Check::new(TITLE, "being deleted", findings);
+    }
+    if !scope.is_in() {
+        let code = if scope == Scope::BuiltIn { Code::PlatformNamespace } else { Code::OutOfScope };
+        findings.push(subject.finding(code, object, format!("Namespace {name} is not linked: {scope}")));
+        return Check::new(TITLE, format!("out of scope: {scope}"), findings);
+    }
+    if namespace.awaits_annotations {
+        let message = format!("Namespace {name} has no openshift.io/sa.scc.mcs annotation yet");
+        findings.push(subject.finding(Code::AwaitsAnnotations, object.clone(), message));
+    }
+    if let Some((_, who)) = carried {
+        let message = format!("Deleting namespace {name} makes {who} delete organization {}", subject.desired.organization);
+        findings.push(subject.finding(Code::CarriesOperatorFinalizer, object, message));
+    }
+    if subject.integration.lists_unread {
+        // Why they could not be read is a finding of the integration.
+        return Check::new(TITLE, "whether it is in scope is unknown", findings).incomplete();
+    }
+    Check::new(TITLE, format!("in scope: {scope}"), findings)
+}

@@ -1,0 +1,374 @@
+//! The last line of a report: it answers the question the person came with, or names the next command.
+
+use std::collections::BTreeSet;
+
+use crate::domain::finding::{Administrator, Code, Finding, Severity};
+
+use super::change::{ChangeReport, ChangeState};
+use super::status::{NamespaceReport, StatusReport};
+use super::{Invocation, count, problems, with_severity};
+
+/// What stands between the answer and the next command.
+pub(super) const HINT_PREFIX: &str = ". Run: ";
+
+/// What stands there where somebody else has to run the command.
+pub(super) const ASK_PREFIX: &str = ". Ask a cluster administrator to run: ";
+
+/// A command that helps, and who runs it.
+type NextCommand = (String, Option<Administrator>);
+
+/// The verdict on a status, and the next command where there is one.
+pub(super) fn status(report: &StatusReport, invocation: &Invocation, selection: &str) -> (String, Option<String>) {
+    let next = next_command(report, invocation, selection);
+    let (answer, next) = match report.namespaces.as_slice() {
+        _ if with_severity(report.integration_findings(), Severity::Error) > 0 => (integration(report), next),
+        _ if report.is_unreadable() => (unreadable(report), report.findings.iter().find_map(hint)),
+        [] => ("No namespaces were found".to_owned(), None),
+        [one] => single(report, one, next),
+        _ => several(report, next),
+    };
+    let next = next.or_else(|| probe(report, invocation, selection));
+    match next {
+        Some((command, None)) => (format!("{answer}{HINT_PREFIX}{command}"), Some(command)),
+        Some((command, Some(Administrator::Cluster))) => (format!("{answer}{ASK_PREFIX}{command}"), Some(command)),
+        None => (answer, None),
+    }
+}
+
+fn unreadable(report: &StatusReport) -> String {
+    match report.namespaces.as_slice() {
+        [] => "Nothing could be checked".to_owned(),
+        [one] => format!("Nothing could be checked in {}", one.name),
+        several => format!("Nothing could be checked in {} namespaces", several.len()),
+    }
+}
+
+fn integration(report: &StatusReport) -> String {
+    let errors = with_severity(report.integration_findings(), Severity::Error);
+    format!("The integration has {}", count(errors, "error"))
+}
+
+fn single(report: &StatusReport, namespace: &NamespaceReport, next: Option<NextCommand>) -> (String, Option<NextCommand>) {
+    let name = &namespace.name;
+    let summary = &report.summary;
+    let unchecked = report.unchecked();
+    if summary.error > 0 || (summary.warning > 0 && unchecked > 0) {
+        (problems(summary.error, summary.warning, summary.unknown), next)
+    } else if !namespace.linked {
+        (format!("{name} is not linked: {}", namespace.scope), report.namespace_findings().first().and_then(hint))
+    } else if unchecked > 0 && namespace.has_working_logins() {
+        (format!("{} accepts the logins of {name}, but {}", host(report), left_open(unchecked)), None)
+    } else if unchecked > 0 {
+        (format!("Nothing wrong was found, but {}", left_open(unchecked)), None)
+    } else {
+        (pods_in(name, report), next.filter(|_| summary.warning > 0))
+    }
+}
+
+/// What pods can do, as far as that was checked: without its image in Quay, a tag that follows it cannot be pulled.
+fn pods_in(namespaces: &str, report: &StatusReport) -> String {
+    let host = host(report);
+    let gone = report.findings.iter().filter(|finding| finding.code == Code::TagGone).count();
+    let uncompared = report.namespaces.iter().map(|namespace| namespace.uncompared_tags).sum();
+    let can = if gone + uncompared > 0 { "can log in to" } else { "can pull from" };
+    let lacks = match gone {
+        0 => String::new(),
+        some => format!(", which does not have {} that image streams follow", count(some, "tag")),
+    };
+    let warnings = match report.summary.warning - gone {
+        0 => String::new(),
+        some => format!(", with {}", count(some, "warning")),
+    };
+    let open = match uncompared {
+        0 => String::new(),
+        1 => "; 1 tag that follows it was not compared".to_owned(),
+        some => format!("; {some} tags that follow it were not compared"),
+    };
+    format!("Pods in {namespaces} {can} {host}{lacks}{warnings}{open}")
+}
+
+fn several(report: &StatusReport, next: Option<NextCommand>) -> (String, Option<NextCommand>) {
+    let total = report.namespaces.len();
+    let with_severity = |level| report.namespaces.iter().filter(|namespace| namespace.level == level).count();
+    let (errors, unknown) = (with_severity(Severity::Error), with_severity(Severity::Unknown));
+    let linked = report.summary.linked;
+    if errors > 0 {
+        let have = if errors == 1 { "has" } else { "have" };
+        (format!("{errors} of {total} namespaces {have} errors"), next)
+    } else if report.unchecked() > 0 {
+        let what = match unknown {
+            0 => left_open(report.unchecked()),
+            some => format!("{some} of {total} namespaces could not be checked in full"),
+        };
+        (format!("No errors were found, but {what}"), None)
+    } else if linked == 0 {
+        (format!("None of {total} namespaces is linked"), None)
+    } else {
+        (pods_in(&count(linked, "namespace"), report), next.filter(|_| report.summary.warning > 0))
+    }
+}
+
+fn left_open(unchecked: usize) -> String {
+    match unchecked {
+        1 => "1 thing could not be checked".to_owned(),
+        several => format!("{several} things could not be checked"),
+    }
+}
+
+/// What is left to the person who has no token: to ask the registry. It also looks for the images of one namespace.
+fn probe(report: &StatusReport, invocation: &Invocation, selection: &str) -> Option<NextCommand> {
+    let lacks_token = report.integration.is_for_administrators;
+    let is_uncompared = matches!(report.namespaces.as_slice(), [one] if one.linked && one.uncompared_tags > 0);
+    let can_tell = report.summary.linked > 0 && !report.namespaces.iter().any(NamespaceReport::is_probed);
+    ((lacks_token || is_uncompared) && can_tell).then(|| (format!("{invocation} status {selection} --probe"), None))
+}
+
+fn hint(finding: &Finding) -> Option<NextCommand> {
+    Some((finding.hint.clone()?, finding.ask))
+}
+
+fn host(report: &StatusReport) -> String {
+    report.integration.host().unwrap_or_else(|| "Quay".to_owned())
+}
+
+/// Repair, if it mends anything and can work at all; else what the first of the worst findings says.
+fn next_command(report: &StatusReport, invocation: &Invocation, selection: &str) -> Option<NextCommand> {
+    let ask = report.integration.is_for_administrators.then_some(Administrator::Cluster);
+    let invocation = if ask.is_some() { &invocation.of_others() } else { invocation };
+    let blocking = report.findings.iter().filter(|finding| finding.code.blocks_repair());
+    let blocked: BTreeSet<_> = blocking.map(|finding| &finding.namespace).collect();
+    let repairable = |finding: &Finding| {
+        let repair = finding.namespace.as_ref().map(|namespace| format!("{invocation} repair -n {namespace}"));
+        let is_repair = finding.hint.is_some() && finding.hint == repair;
+        finding.level >= Severity::Warning && is_repair && !blocked.contains(&finding.namespace)
+    };
+    let integration_works = with_severity(report.integration_findings(), Severity::Error) == 0;
+    if integration_works && report.findings.iter().any(repairable) {
+        return Some((format!("{invocation} repair {selection}"), ask));
+    }
+    let worst = report.findings.iter().map(|finding| finding.level).max().filter(|&level| level >= Severity::Warning)?;
+    let first = report.findings.iter().find(|finding| finding.level == worst)?;
+    hint(first).or_else(|| Some((invocation.begin(&format!("oc quay explain {}", first.code.as_str())), None)))
+}
+
+/// The verdict on changes.
+pub(super) fn change(report: &ChangeReport) -> String {
+    let (failed, skipped) = (report.count(ChangeState::Failed), report.count(ChangeState::Skipped));
+    let changes = count(report.changes.len(), "change");
+    let obstacle = report.findings.iter().find(|finding| finding.namespace.is_none() && finding.code.stops_changes());
+    // Running it again would not help by itself, nor an import.
+    let again = match obstacle {
+        Some(obstacle) => format!(": {}", obstacle.message),
+        None if report.command == "import" => String::new(),
+        None => ". Run the command again to finish".to_owned(),
+    };
+    if failed > 0 {
+        let skipped = if skipped > 0 { format!(", {skipped} not tried") } else { String::new() };
+        return format!("{failed} of {changes} failed{skipped}{again}");
+    }
+    if skipped > 0 {
+        return format!("{} of {changes} done{again}", report.changes.len() - skipped);
+    }
+    let outcome = match obstacle {
+        Some(obstacle) if report.changes.is_empty() => return format!("Not done: {}", obstacle.message),
+        _ if report.changes.is_empty() => "Nothing to do".to_owned(),
+        _ if report.count(ChangeState::Planned) > 0 => {
+            let nothing_written = if report.dry_run { ". Nothing was written (--dry-run)" } else { "" };
+            format!("{changes} planned{nothing_written}")
+        }
+        _ => format!("{}: {changes}", done(report)),
+    };
+    let remaining =
+        problems(with_severity(&report.findings, Severity::Error), 0, with_severity(&report.findings, Severity::Unknown));
+    match remaining.as_str() {
+        "" => outcome,
+        "1 error" | "1 unknown" => format!("{outcome}. {remaining} remains"),
+        _ => format!("{outcome}. {remaining} remain"),
+    }
+}
+
+fn done(report: &ChangeReport) -> String {
+    let mut namespaces: Vec<_> = report.changes.iter().filter_map(|change| change.namespace.as_deref()).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    let what = match namespaces.as_slice() {
+        [] => "the integration".to_owned(),
+        [one] => (*one).to_owned(),
+        several => format!("{} namespaces", several.len()),
+    };
+    let did = match report.command {
+        "import" => "Imported into",
+        "link" => "Linked",
+        "unlink" => "Unlinked",
+        "builds rewrite" => "Rewrote the BuildConfigs of",
+        "builds restore" => "Restored the BuildConfigs of",
+        _ => "Repaired",
+    };
+    format!("{did} {what}")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::checks::Check;
+    use crate::domain::finding::{Code, Finding, ObjectRef};
+    use crate::report::fixtures::*;
+    use crate::report::{ChangeEntry, ChangeReport, Endpoints, IntegrationReport, NamespaceReport, StatusReport};
+
+    #[test]
+    fn one_namespace() {
+        let verdict = |findings| one(findings).verdict;
+        assert_eq!(verdict(vec![]), "Pods in myproj can pull from quay.example.com");
+        assert_eq!(
+            verdict(vec![missing("myproj"), stale("myproj"), rival("myproj")]),
+            "2 errors, 1 warning. Run: oc quay repair -n myproj"
+        );
+        assert_eq!(
+            verdict(vec![rival("myproj")]),
+            "Pods in myproj can pull from quay.example.com, with 1 warning. \
+             Run: oc get secrets -n myproj --field-selector type=kubernetes.io/dockerconfigjson"
+        );
+        assert_eq!(verdict(vec![unread("myproj")]), "Nothing wrong was found, but 1 thing could not be checked");
+        assert_eq!(
+            verdict(vec![unread("myproj"), unread("myproj")]),
+            "Nothing wrong was found, but 2 things could not be checked"
+        );
+        assert_eq!(verdict(vec![unread("myproj"), missing("myproj")]), "1 error, 1 unknown. Run: oc quay repair -n myproj");
+        assert!(verdict(vec![unread("myproj"), rival("myproj")]).starts_with("1 warning, 1 unknown. Run: oc get secrets"));
+    }
+
+    #[test]
+    fn claims_no_pull_of_images_that_are_gone_or_were_not_compared() {
+        let gone = || finding(Code::TagGone, "myproj", "app:1", "app:1 follows openshift_myproj/app:1, which Quay does not have");
+        let verdict = |uncompared_tags, findings| {
+            let check = Check { uncompared_tags, ..Check::new("Imports", "2 tags follow Quay", findings) };
+            several("-n myproj", vec![(namespace("myproj"), vec![check])]).verdict
+        };
+        let look = "Run: oc describe imagestreams -n myproj";
+        let probe = "Run: oc quay status -n myproj --probe";
+        let table = [
+            (0, vec![], "Pods in myproj can pull from quay.example.com".to_owned()),
+            (
+                0,
+                vec![gone()],
+                format!(
+                    "Pods in myproj can log in to quay.example.com, which does not have 1 tag that image streams follow. {look}"
+                ),
+            ),
+            (
+                2,
+                vec![],
+                format!("Pods in myproj can log in to quay.example.com; 2 tags that follow it were not compared. {probe}"),
+            ),
+            (
+                1,
+                vec![gone(), gone(), rival("myproj")],
+                format!(
+                    "Pods in myproj can log in to quay.example.com, which does not have 2 tags that image streams follow, with \
+                     1 warning; 1 tag that follows it was not compared. {look}"
+                ),
+            ),
+        ];
+        for (uncompared_tags, findings, expected) in table {
+            assert_eq!(verdict(uncompared_tags, findings), expected);
+        }
+    }
+
+    #[test]
+    fn what_repair_does_not_mend_leads_elsewhere() {
+        let adopt = finding(Code::OrganizationOfAnotherCluster, "myproj", "o", "m");
+        assert_eq!(one(vec![adopt.clone()]).verdict, "1 error. Run: oc quay repair --adopt -n myproj");
+        assert_eq!(one(vec![adopt, missing("myproj")]).verdict, "2 errors. Run: oc quay repair --adopt -n myproj");
+        let disallowed = finding(Code::RobotsDisallowed, "myproj", "o", "m");
+        assert_eq!(one(vec![disallowed]).verdict, "1 error. Run: oc quay explain OQ212");
+    }
+
+    #[test]
+    fn a_broken_integration_goes_before_the_namespaces() {
+        let none = Finding::new(Code::NoIntegration, ObjectRef::cluster("QuayIntegration", ""), "none");
+        assert_eq!(with_integration(none).verdict, "The integration has 1 error. Run: oc quay setup");
+        let plain = Finding::new(Code::VerificationOff, ObjectRef::cluster("QuayIntegration", "quay"), "m");
+        assert_eq!(
+            with_integration(plain).verdict,
+            "Pods in myproj can pull from quay.example.com, with 1 warning. Run: oc quay explain OQ115"
+        );
+    }
+
+    #[test]
+    fn repair_is_not_named_while_it_cannot_work() {
+        let refused = Finding::new(Code::TokenRefused, ObjectRef::cluster("Quay", "q"), "Quay refuses the token");
+        let check = Check::new("Token", "OC_QUAY_TOKEN", vec![refused]);
+        let namespaces = [(namespace("myproj"), checks(vec![missing("myproj")]))];
+        let report = StatusReport::new(&plain(), "-n myproj", IntegrationReport::default(), vec![check], namespaces);
+        assert_eq!(report.verdict, "The integration has 1 error. Run: oc quay setup");
+    }
+
+    #[test]
+    fn a_namespace_that_is_not_linked_says_why() {
+        let verdict = |namespace| several("-n myproj", vec![namespace]).verdict;
+        assert_eq!(verdict(denied("myproj")), "myproj is not linked: the denylist names it. Run: oc quay link -n myproj");
+        let going = NamespaceReport::new("myproj", None, false, "it is being deleted");
+        assert_eq!(verdict((going, vec![])), "myproj is not linked: it is being deleted");
+    }
+
+    #[test]
+    fn several_namespaces() {
+        assert_eq!(thirty().verdict, "2 of 30 namespaces have errors. Run: oc quay repair -A");
+        let verdict = |all: [Vec<Finding>; 3]| {
+            let names = ["a", "b", "c"];
+            let namespaces = names.into_iter().zip(all).map(|(name, findings)| (namespace(name), checks(findings)));
+            several("a b c", namespaces.collect()).verdict
+        };
+        assert_eq!(verdict([vec![], vec![], vec![]]), "Pods in 3 namespaces can pull from quay.example.com");
+        assert_eq!(verdict([vec![missing("a")], vec![], vec![]]), "1 of 3 namespaces has errors. Run: oc quay repair a b c");
+        assert!(
+            verdict([vec![], vec![rival("b")], vec![]])
+                .starts_with("Pods in 3 namespaces can pull from quay.example.com, with 1 warning. Run: oc get secrets -n b")
+        );
+        assert_eq!(
+            verdict([vec![rival("a")], vec![unread("b")], vec![]]),
+            "No errors were found, but 1 of 3 namespaces could not be checked in full"
+        );
+        assert_eq!(several("-A", vec![denied("a"), denied("b")]).verdict, "None of 2 namespaces is linked");
+        assert_eq!(
+            several("-A", vec![denied("a"), (namespace("b"), checks(vec![]))]).verdict,
+            "Pods in 1 namespace can pull from quay.example.com"
+        );
+        assert_eq!(several("-A", vec![]).verdict, "No namespaces were found");
+    }
+
+    #[test]
+    fn nothing_found_is_not_nothing_there() {
+        let unread = Finding::new(Code::CouldNotRead, ObjectRef::cluster("QuayIntegration", ""), "Could not list");
+        let check = Check::new("Integration", "could not be read", vec![unread]);
+        let report = StatusReport::new(&plain(), "-A", IntegrationReport::default(), vec![check], []);
+        assert_eq!(report.verdict, "Nothing could be checked. Run: oc quay status");
+    }
+
+    #[test]
+    fn changes() {
+        let done = |namespace| planned(namespace).into_iter().map(ChangeEntry::done).collect::<Vec<_>>();
+        assert_eq!(change("repair", false, vec![]).verdict, "Nothing to do");
+        assert_eq!(change("link", false, planned("myproj")).verdict, "6 changes planned");
+        assert_eq!(change("link", true, planned("myproj")).verdict, "6 changes planned. Nothing was written (--dry-run)");
+        assert_eq!(change("link", false, done("myproj")).verdict, "Linked myproj: 6 changes");
+        assert_eq!(change("unlink", false, done("myproj")).verdict, "Unlinked myproj: 6 changes");
+        assert_eq!(change("repair", false, done("myproj").drain(..1).collect()).verdict, "Repaired myproj: 1 change");
+        let both = done("myproj").into_iter().chain(done("shop")).collect();
+        assert_eq!(change("repair", false, both).verdict, "Repaired 2 namespaces: 12 changes");
+        assert_eq!(failed().verdict, "1 of 6 changes failed, 1 not tried. Run the command again to finish");
+        let mut stopped = done("myproj");
+        stopped.push(planned("myproj").remove(0).skipped());
+        assert_eq!(change("link", false, stopped).verdict, "6 of 7 changes done. Run the command again to finish");
+    }
+
+    #[test]
+    fn what_remains_is_counted() {
+        let with = |changes, findings| ChangeReport::new(&plain(), Endpoints::default(), "repair", false, changes, findings);
+        let report = with(vec![], vec![missing("a")]);
+        assert_eq!((report.verdict.as_str(), report.ok), ("Nothing to do. 1 error remains", false));
+        let done = planned("a").into_iter().map(ChangeEntry::done).collect();
+        let report = with(done, vec![missing("a"), unread("a"), rival("a")]);
+        assert_eq!(report.verdict, "Repaired a: 6 changes. 1 error, 1 unknown remain");
+        assert!(with(vec![], vec![rival("a")]).ok);
+    }
+}

@@ -1,0 +1,79 @@
+//! Text to read. One namespace is shown check by check, several as a table; changes by namespace and by side.
+
+mod builds;
+mod changes;
+mod findings;
+mod namespace;
+mod setup;
+mod table;
+
+use owo_colors::OwoColorize as _;
+
+use crate::domain::finding::Severity;
+
+use super::status::{IntegrationReport, SettingReport, StatusReport};
+use super::summary_line::{ASK_PREFIX, HINT_PREFIX};
+use super::text_layout::{Style, TextPage, paint};
+pub(super) use builds::builds;
+pub(super) use changes::change;
+use findings::FindingList;
+pub(super) use setup::{made, setup, step};
+
+pub(super) fn status(report: &StatusReport, style: &Style, wide: bool) -> String {
+    let mut page = TextPage::new(style);
+    settings(&mut page, &report.integration);
+    let concerning: Vec<_> = report.integration.checks.iter().filter(|check| wide || check.level != Severity::Ok).collect();
+    if !concerning.is_empty() {
+        page.gap();
+    }
+    let listing = FindingList::new(report.next.as_deref(), wide);
+    namespace::checks(&mut page, style, &report.integration.checks, report.integration_findings(), &listing, wide);
+    page.gap();
+    match report.namespaces.as_slice() {
+        [] => {}
+        [one] => namespace::show(&mut page, style, report, one, &listing),
+        _ => table::show(&mut page, style, report, &listing, wide),
+    }
+    page.gap();
+    verdict(&mut page, &report.verdict, report.worst());
+    page.finish()
+}
+
+fn settings(page: &mut TextPage, integration: &IntegrationReport) {
+    let mut row = |label: &str, setting: &Option<SettingReport>| {
+        let lead = format!("{label:<13}");
+        match setting {
+            None => page.prose(&lead, "not known", |text| text.dimmed().to_string()),
+            Some(SettingReport { value: None, source }) => page.prose(&lead, source, str::to_owned),
+            Some(SettingReport { value: Some(value), source }) => {
+                page.prose(&lead, &format!("{value} ({source})"), str::to_owned)
+            }
+        }
+    };
+    row("Cluster", &integration.cluster);
+    row("Quay", &integration.quay);
+    row("Cluster ID", &integration.cluster_id);
+    row("Token", &integration.token);
+}
+
+/// The last line. A command in it is never broken, so that it can be copied.
+fn verdict(page: &mut TextPage, verdict: &str, level: Severity) {
+    let level = if level == Severity::Info { Severity::Ok } else { level };
+    let bold = |text: &str| paint(level, text).bold().to_string();
+    let Some((separator, (answer, command))) =
+        [HINT_PREFIX, ASK_PREFIX].into_iter().find_map(|separator| Some((separator, verdict.rsplit_once(separator)?)))
+    else {
+        return page.prose("", verdict, bold);
+    };
+    if page.fits(verdict) {
+        page.line(&format!("{}{separator}{}", bold(answer), command.cyan()));
+    } else {
+        page.prose("", answer, bold);
+        page.line(&format!("{}{}", separator.trim_start_matches(". "), command.cyan()));
+    }
+}
+
+#[cfg(test)]
+mod snapshots;
+#[cfg(test)]
+mod tests;
