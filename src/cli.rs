@@ -106,7 +106,7 @@ pub struct GlobalArgs {
     pub insecure: bool,
     /// Requests in flight at once, to each side
     #[arg(long, global = true, value_name = "N", default_value_t = 8, value_parser = at_once(), hide_short_help = true)]
-    pub parallel: u16,
+    pub concurrency: u16,
     /// Ask nothing
     #[arg(long, global = true, hide_short_help = true)]
     pub no_input: bool,
@@ -138,7 +138,7 @@ pub struct GlobalArgs {
     #[arg(long = "as-uid", global = true, value_name = "UID", hide_short_help = true)]
     pub impersonate_uid: Option<String>,
     /// How long one request may take, such as 10s or 1m
-    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = duration, hide_short_help = true)]
+    #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = duration, hide_short_help = true)]
     pub request_timeout: Duration,
 }
 
@@ -192,7 +192,7 @@ pub struct Link {
     #[arg(long)]
     pub force: bool,
     /// How long to wait for service accounts that are still to appear
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub wait: Duration,
     /// How to go about it.
     #[command(flatten)]

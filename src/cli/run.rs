@@ -28,30 +28,30 @@ const MIN_RESYNC_INTERVAL: Duration = Duration::from_secs(60);
   oc quay run --manifests --image registry.example.com/oc-quay:v1 -n quay-bridge")]
 pub struct Run {
     /// Print the objects that make it run in the cluster, in a namespace `oc-quay` or in that of -n, and end
-    #[arg(long, conflicts_with_all = ["listen", "webhook_listen", "leader_election"])]
+    #[arg(long, conflicts_with_all = ["metrics_bind_address", "webhook_bind_address", "leader_elect"])]
     pub manifests: bool,
     /// The image that they name, instead of this version's
     #[arg(long, value_name = "IMAGE", requires = "manifests")]
     pub image: Option<String>,
     /// Serve /healthz, /readyz and /metrics there, such as 0.0.0.0:8080
     #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<SocketAddr>,
+    pub metrics_bind_address: Option<SocketAddr>,
     /// Serve the webhook for builds there, such as 0.0.0.0:8443
-    #[arg(long, value_name = "ADDRESS", requires = "webhook_certs")]
-    pub webhook_listen: Option<SocketAddr>,
+    #[arg(long, value_name = "ADDRESS", requires = "webhook_cert_dir")]
+    pub webhook_bind_address: Option<SocketAddr>,
     /// Folder with the webhook's tls.crt and tls.key, which are read again when they change
-    #[arg(long, value_name = "FOLDER")]
-    pub webhook_certs: Option<PathBuf>,
+    #[arg(long, value_name = "DIR")]
+    pub webhook_cert_dir: Option<PathBuf>,
     /// Work only while this replica holds the Lease in the namespace of -n or of the context
     #[arg(long)]
-    pub leader_election: bool,
+    pub leader_elect: bool,
     /// How often everything is looked at without being asked, a minute at the least
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = resync_interval)]
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = resync_interval)]
     pub resync_interval: Duration,
     /// What becomes of the organization of a namespace that is deleted, retain or delete, unless the namespace's annotation
-    /// oc-quay/on-deletion says
+    /// oc-quay/deletion-policy says
     #[arg(long, value_name = "POLICY", default_value_t)]
-    pub on_deletion: DeletionPolicy,
+    pub deletion_policy: DeletionPolicy,
     /// How to go about it; in a pod it begins at once
     #[command(flatten)]
     pub changing: ChangeArgs,

@@ -99,48 +99,39 @@ pub struct Token {
     /// How long the token lives, such as 8760h; without it, ten years (OC_QUAY_TOKEN_EXPIRY; Quay 3.18 and later)
     #[arg(
         long,
-        value_name = "TIME",
+        value_name = "DURATION",
         value_parser = duration,
         env = "OC_QUAY_TOKEN_EXPIRY",
         hide_env = true,
         hide_short_help = true
     )]
     pub token_expiry: Option<Duration>,
-    /// What the token may do: all that the documentation ticks, or the least that works (OC_QUAY_SCOPES)
+    /// Token scopes: those that the documentation recommends, or the minimum (OC_QUAY_TOKEN_SCOPES)
     #[arg(
         long,
         value_enum,
-        default_value_t = TokenScopes::All,
+        default_value_t = TokenScopes::Default,
         value_name = "WHICH",
-        env = "OC_QUAY_SCOPES",
+        env = "OC_QUAY_TOKEN_SCOPES",
         hide_env = true,
         hide_short_help = true
     )]
-    pub scopes: TokenScopes,
+    pub token_scopes: TokenScopes,
 }
 
 /// The Quay Bridge Operator.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Operator")]
 pub struct Operator {
-    /// Who keeps namespaces linked (OC_QUAY_BRIDGE); the operator if nothing says otherwise
-    #[arg(long, value_enum, value_name = "WHICH", conflicts_with = "without_operator", env = "OC_QUAY_BRIDGE", hide_env = true)]
-    pub bridge: Option<ControllerKind>,
-    /// Image of the built-in bridge, instead of this version's (OC_QUAY_BRIDGE_IMAGE)
-    #[arg(long, value_name = "IMAGE", env = "OC_QUAY_BRIDGE_IMAGE", hide_env = true, hide_short_help = true)]
-    pub bridge_image: Option<String>,
-    /// Remove the operator once the built-in bridge runs; what it has linked stays as it is
+    /// Controller that reconciles linked namespaces [default: operator] (OC_QUAY_CONTROLLER)
+    #[arg(long, value_enum, value_name = "WHICH", env = "OC_QUAY_CONTROLLER", hide_env = true)]
+    pub controller: Option<ControllerKind>,
+    /// Image of the in-cluster controller [default: the image of this version] (OC_QUAY_CONTROLLER_IMAGE)
+    #[arg(long, value_name = "IMAGE", env = "OC_QUAY_CONTROLLER_IMAGE", hide_env = true, hide_short_help = true)]
+    pub controller_image: Option<String>,
+    /// Remove the operator once the in-cluster controller runs; linked namespaces are kept
     #[arg(long, hide_short_help = true)]
-    pub take_over: bool,
-    /// The same as `--bridge none` (OC_QUAY_WITHOUT_OPERATOR)
-    #[arg(
-        long,
-        env = "OC_QUAY_WITHOUT_OPERATOR",
-        hide_env = true,
-        hide_short_help = true,
-        value_parser = FalseyValueParser::new()
-    )]
-    pub without_operator: bool,
+    pub replace_operator: bool,
     /// Catalog to install the operator from (OC_QUAY_OPERATOR_CATALOG)
     #[arg(long, value_name = "NAME", env = "OC_QUAY_OPERATOR_CATALOG", hide_env = true, hide_short_help = true)]
     pub operator_catalog: Option<String>,
@@ -150,17 +141,17 @@ pub struct Operator {
     /// Who approves the operator's updates (OC_QUAY_OPERATOR_APPROVAL)
     #[arg(long, value_enum, value_name = "HOW", env = "OC_QUAY_OPERATOR_APPROVAL", hide_env = true, hide_short_help = true)]
     pub operator_approval: Option<Approval>,
-    /// How long to wait for the operator (OC_QUAY_OPERATOR_WAIT)
+    /// How long to wait for the operator (OC_QUAY_OPERATOR_TIMEOUT)
     #[arg(
         long,
-        value_name = "TIME",
+        value_name = "DURATION",
         default_value = "10m",
         value_parser = duration,
-        env = "OC_QUAY_OPERATOR_WAIT",
+        env = "OC_QUAY_OPERATOR_TIMEOUT",
         hide_env = true,
         hide_short_help = true
     )]
-    pub operator_wait: Duration,
+    pub operator_timeout: Duration,
 }
 
 /// Secret, QuayIntegration, the role of projects' users, node trust and the first namespaces.

@@ -41,7 +41,7 @@ pub struct Options {
     /// How long one call may take in all, retries included; zero for as long as it takes.
     pub timeout: Duration,
     /// How many calls may be under way at once.
-    pub parallel: usize,
+    pub concurrency: usize,
 }
 
 impl Options {
@@ -106,8 +106,8 @@ impl Cluster {
         };
         let identity = identity.or_else(|| answer.as_ref()?.identity.clone());
         let authorizer = Authorizer::new(authorization, answer);
-        let client = transport::client(&config, identity.as_ref(), authorizer, options.parallel).map_err(problem)?;
-        let in_flight = Semaphore::new(options.parallel.max(1));
+        let client = transport::client(&config, identity.as_ref(), authorizer, options.concurrency).map_err(problem)?;
+        let in_flight = Semaphore::new(options.concurrency.max(1));
         let (timeout, public_server, eye) = (options.timeout, None, ObserverSlot::default());
         let inner = Inner { client, in_flight, timeout, context, namespace, is_in_pod, address, proxy, public_server, eye };
         Ok(Self { inner: Arc::new(inner) })

@@ -36,7 +36,7 @@ impl From<resources::Namespace> for Namespace {
             terminating: metadata.deletion_timestamp.is_some(),
             awaits_annotations: has(DISPLAY_NAME) && has(DESCRIPTION) && !has(SCC_MCS),
             linked_on_request: metadata.annotation(LINKED_ANNOTATION).is_some_and(|value| value == "true"),
-            on_deletion: metadata.annotation(DELETION_POLICY_ANNOTATION).cloned(),
+            deletion_policy: metadata.annotation(DELETION_POLICY_ANNOTATION).cloned(),
             created: metadata.creation_timestamp.as_ref().and_then(|created| created.parse().ok()),
             uid: metadata.uid,
             finalizers: metadata.finalizers.unwrap_or_default(),

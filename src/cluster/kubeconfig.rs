@@ -448,7 +448,7 @@ users:
             impersonate_groups: vec![],
             impersonate_uid: None,
             timeout: std::time::Duration::ZERO,
-            parallel: 1,
+            concurrency: 1,
         }
     }
 

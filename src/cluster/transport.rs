@@ -41,7 +41,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(295);
 const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
 const MAX_RETRIES: u32 = 3;
 
-/// A client, with `parallel` calls under way at once.
+/// A client, with `concurrency` calls under way at once.
 ///
 /// # Errors
 /// What is wrong with the certificates or the proxy.
@@ -49,14 +49,14 @@ pub(super) fn client(
     config: &Config,
     identity: Option<&Identity>,
     authorizer: Authorizer,
-    parallel: usize,
+    concurrency: usize,
 ) -> Result<Client, String> {
     // kube asks for the process's own where it makes connections by itself; it may have been set before.
     let _ = default_provider().install_default();
     let tls = Tls::of(config, identity)?;
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
-    let Some(proxy) = &config.proxy_url else { return over(config, &tls, tcp, authorizer, parallel) };
+    let Some(proxy) = &config.proxy_url else { return over(config, &tls, tcp, authorizer, concurrency) };
     let (address, login) = split_login(proxy)?;
     match address.scheme_str() {
         Some("socks5" | "socks5h") => {
@@ -64,10 +64,10 @@ pub(super) fn client(
             if let Some((user, password)) = login {
                 proxied = proxied.with_auth(user, password);
             }
-            over(config, &tls, proxied, authorizer, parallel)
+            over(config, &tls, proxied, authorizer, concurrency)
         }
-        Some("http") => over(config, &tls, tunnel(address, login, tcp), authorizer, parallel),
-        Some("https") => over(config, &tls, tunnel(address, login, tls.connector(tcp)), authorizer, parallel),
+        Some("http") => over(config, &tls, tunnel(address, login, tcp), authorizer, concurrency),
+        Some("https") => over(config, &tls, tunnel(address, login, tls.connector(tcp)), authorizer, concurrency),
         _ => Err("its proxy is none of http, https and socks5".into()),
     }
 }
@@ -135,7 +135,7 @@ fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-fn over<C>(config: &Config, tls: &Tls, connector: C, authorizer: Authorizer, parallel: usize) -> Result<Client, String>
+fn over<C>(config: &Config, tls: &Tls, connector: C, authorizer: Authorizer, concurrency: usize) -> Result<Client, String>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + Read + Write + Send + Unpin + 'static,
@@ -154,7 +154,7 @@ where
         .service(http);
     Ok(ClientBuilder::new(service, config.default_namespace.clone())
         .with_layer(&AsyncFilterLayer::new(authorizer))
-        .with_layer(&BufferLayer::new(parallel.max(1)))
+        .with_layer(&BufferLayer::new(concurrency.max(1)))
         .with_layer(&RetryLayer::new(retry_policy()))
         .build())
 }

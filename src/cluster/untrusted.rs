@@ -26,7 +26,7 @@ pub fn kubeconfig(bytes: &[u8]) {
         impersonate_groups: vec![],
         impersonate_uid: None,
         timeout: Duration::ZERO,
-        parallel: 1,
+        concurrency: 1,
     };
     let (Ok(choice), Some(runtime)) = (kubeconfig::choice_in(bytes, &options), RUNTIME.as_ref()) else { return };
     let _entered = runtime.enter();

@@ -146,7 +146,7 @@ impl ChangeSet {
                 true => progress.track(self.apply_in_turn(session, target, &progress)).await,
                 false => {
                     let work = self.plans.iter().map(|(judged, plan)| apply_plan(session, target, judged, plan, &progress));
-                    progress.track(join_concurrently(work, session.parallel)).await
+                    progress.track(join_concurrently(work, session.concurrency)).await
                 }
             };
             outcomes.extend(made.into_iter().flatten());
@@ -257,12 +257,12 @@ pub(super) fn confirm(
         return Err(Error::new(format!("{what} cannot be confirmed without a terminal"))
             .hint("--yes makes them without asking, --dry-run shows them"));
     }
-    context.ui.status(&planned.render(Format::Human, &context.style())?);
+    context.ui.status(&planned.render(Format::Text, &context.style())?);
     context.ui.status(&session.place());
     if !context.ui.confirm("Make these changes?", false)? {
         return Err(Cancelled.into());
     }
-    Ok(if format == Format::Human { Format::Short } else { format })
+    Ok(if format == Format::Text { Format::Short } else { format })
 }
 
 /// Prints the report; whether everything in it went well.

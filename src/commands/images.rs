@@ -53,7 +53,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<E
         let copyable = tags_in_registry(stream, quay).filter(|(tag, image)| is_copyable(tag, image).is_ok());
         copyable.map(report).collect::<Vec<_>>()
     });
-    let images = futures::stream::iter(reports).buffered(session.parallel).collect::<Vec<_>>().await.concat();
+    let images = futures::stream::iter(reports).buffered(session.concurrency).collect::<Vec<_>>().await.concat();
     let report = ImagesReport::new(context.program, namespace, images);
     let text = if args.oc_adm { report.commands() } else { report.render(context.global.output, &context.style())? };
     context.ui.out(&text)?;

@@ -142,7 +142,7 @@ impl ImportRun<'_> {
             let tags = quay.tags(organization, &name).await.map_err(unread)?;
             Ok((name, tags.unwrap_or_default()))
         });
-        let found: Vec<Result<_, Error>> = futures::stream::iter(work).buffered(self.session.parallel).collect().await;
+        let found: Vec<Result<_, Error>> = futures::stream::iter(work).buffered(self.session.concurrency).collect().await;
         found.into_iter().collect()
     }
 
@@ -183,7 +183,7 @@ impl ImportRun<'_> {
             tags.iter().for_each(|_| progress.tick());
             outcomes
         });
-        let work = futures::stream::iter(work).buffered(self.session.parallel).collect::<Vec<_>>();
+        let work = futures::stream::iter(work).buffered(self.session.concurrency).collect::<Vec<_>>();
         let outcomes = progress.track(work).await.concat();
         let is_refused = |outcome: &Result<(), ImportProblem>| matches!(outcome, Err(ImportProblem::Tag(failure)) if is_refused(&failure.message));
         // A refusal is the one failure that the secrets explain.

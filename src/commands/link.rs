@@ -91,7 +91,7 @@ impl<'a> LinkRun<'a> {
         let settings = settings.for_namespaces(&self.which).for_administrator(self.for_administrator(context));
         let (session, parts) = tokio::try_join!(
             App::open(context.ui, context.global, cluster.clone(), settings),
-            self.parts(cluster, usize::from(context.global.parallel))
+            self.parts(cluster, usize::from(context.global.concurrency))
         )?;
         let target = session.target()?;
         let parts = self.wait(context, &session, target, parts).await?;
@@ -127,7 +127,7 @@ impl<'a> LinkRun<'a> {
                 &self.which,
                 SecretsMode::IfReferenced,
                 BuildsMode::Leave,
-                session.parallel,
+                session.concurrency,
             )
             .await
             {
@@ -154,8 +154,8 @@ impl<'a> LinkRun<'a> {
         Ok((ChangeReport::new(context.invocation, session.endpoints(), "link", false, entries, findings), last))
     }
 
-    async fn parts(&self, cluster: &Cluster, parallel: usize) -> Result<Vec<NamespaceResources>, Error> {
-        collect::parts(cluster, &self.which, SecretsMode::IfReferenced, BuildsMode::Leave, parallel).await
+    async fn parts(&self, cluster: &Cluster, concurrency: usize) -> Result<Vec<NamespaceResources>, Error> {
+        collect::parts(cluster, &self.which, SecretsMode::IfReferenced, BuildsMode::Leave, concurrency).await
     }
 
     /// Waits until the service accounts that are to be linked have appeared, or the patience is over; what the cluster holds
@@ -202,7 +202,7 @@ impl<'a> LinkRun<'a> {
         }
         let which = NamespaceSelector::Named(waited_for);
         for read in
-            collect::parts(&session.cluster, &which, SecretsMode::IfReferenced, BuildsMode::Leave, session.parallel).await?
+            collect::parts(&session.cluster, &which, SecretsMode::IfReferenced, BuildsMode::Leave, session.concurrency).await?
         {
             parts.iter_mut().filter(|parts| parts.name == read.name).for_each(|parts| *parts = read.clone());
         }

@@ -30,7 +30,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
         settings.for_namespaces(&which).for_administrator(context.for_administrator("repair", &[which.to_string()], &switches));
     let (session, parts, webhooks) = tokio::join!(
         App::open(context.ui, global, cluster.clone(), settings),
-        collect::parts(&cluster, &which, SecretsMode::Always, BuildsMode::Read, usize::from(global.parallel)),
+        collect::parts(&cluster, &which, SecretsMode::Always, BuildsMode::Read, usize::from(global.concurrency)),
         cluster.build_webhooks(),
     );
     let session = session?.with_rewriters(BuildWebhookOwners { webhooks, trial: None });
@@ -92,7 +92,7 @@ pub(super) async fn plan_all(
     let which = NamespaceSelector::All;
     let (session, parts) = tokio::join!(
         App::open(context.ui, context.global, cluster.clone(), settings),
-        collect::parts(cluster, &which, SecretsMode::Always, BuildsMode::Leave, usize::from(context.global.parallel)),
+        collect::parts(cluster, &which, SecretsMode::Always, BuildsMode::Leave, usize::from(context.global.concurrency)),
     );
     let session = session?;
     let target = session.target()?;
@@ -151,8 +151,8 @@ impl RepairRun<'_> {
     /// The same after changes. That nothing could be read is a finding then, and no plan, so that the report shows what was
     /// done.
     async fn reassess(&self, options: Options) -> (Option<ChangeSet>, Vec<Finding>) {
-        let (cluster, parallel) = (&self.session.cluster, self.session.parallel);
-        match collect::parts_left(cluster, self.which, SecretsMode::Always, BuildsMode::Read, parallel).await {
+        let (cluster, concurrency) = (&self.session.cluster, self.session.concurrency);
+        match collect::parts_left(cluster, self.which, SecretsMode::Always, BuildsMode::Read, concurrency).await {
             Ok(parts) => {
                 let (set, findings) = self.plan(parts, options).await;
                 (Some(set), findings)
@@ -171,7 +171,7 @@ impl RepairRun<'_> {
             *plan = plan::repair(&subject, Options { rotate: false, ..options });
             plan.blocked.push(plan::not_renewed(&subject, &reason));
         });
-        futures::stream::iter(work).buffered(self.session.parallel).collect::<()>().await;
+        futures::stream::iter(work).buffered(self.session.concurrency).collect::<()>().await;
     }
 
     /// Why the secrets of a plan cannot be written; one question for each verb, which is one in most cases.

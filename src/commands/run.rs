@@ -37,7 +37,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Run) -> Result<Exit
     if args.manifests {
         let bridge = ControllerManifests::new(context.global.namespace.as_deref(), args.image.as_deref());
         let text = match context.global.output {
-            Format::Human | Format::Yaml => report::stream(bridge.manifests())?,
+            Format::Text | Format::Yaml => report::stream(bridge.manifests())?,
             Format::Json => report::list(bridge.manifests())?,
             _ => return Err(Error::new("the manifests are printed with -o yaml or -o json")),
         };
@@ -52,14 +52,14 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Run) -> Result<Exit
         if args.changing.dry_run {
             return finish(context, &planned, context.global.output);
         }
-        context.ui.status(&planned.render(Format::Human, &context.style())?);
+        context.ui.status(&planned.render(Format::Text, &context.style())?);
         context.ui.status(&place);
         if !context.ui.confirm("Make these changes, and keep making them until Ctrl-C?", false)? {
             return Err(Cancelled.into());
         }
     }
     let ports = Ports::take(args).await?;
-    let replica = args.leader_election.then(|| Replica::new(context, &cluster));
+    let replica = args.leader_elect.then(|| Replica::new(context, &cluster));
     work(context, args, settings, &cluster, replica.as_ref(), ports).await?;
     Ok(ExitStatus::Success)
 }
@@ -88,7 +88,7 @@ async fn work(
     };
     let options = Options {
         resync_interval: args.resync_interval,
-        on_deletion: args.on_deletion,
+        deletion_policy: args.deletion_policy,
         observer: Some(observer),
         reviews_builds: ports.webhook.is_some(),
     };
@@ -115,9 +115,9 @@ async fn work(
             metrics.count_review(told);
         }
     };
-    if let Some((listener, certificates)) = ports.webhook.zip(args.webhook_certs.as_deref()) {
+    if let Some((listener, certificates)) = ports.webhook.zip(args.webhook_cert_dir.as_deref()) {
         let webhook = Webhook::new(certificates, Arc::new(engine.shared()), Arc::new(reviewed));
-        beside.spawn(webhook.map_err(|problem| Error::new(format!("--webhook-certs: {problem}")))?.serve(listener));
+        beside.spawn(webhook.map_err(|problem| Error::new(format!("--webhook-cert-dir: {problem}")))?.serve(listener));
     }
     let work = async {
         join!(
@@ -152,8 +152,10 @@ struct Ports {
 
 impl Ports {
     async fn take(args: &Run) -> Result<Self, Error> {
-        let health = OptionFuture::from(args.listen.map(|address| listen("--listen", address))).await.transpose()?;
-        let webhook = args.webhook_listen.map(|address| listen("--webhook-listen", address));
+        let health = OptionFuture::from(args.metrics_bind_address.map(|address| listen("--metrics-bind-address", address)))
+            .await
+            .transpose()?;
+        let webhook = args.webhook_bind_address.map(|address| listen("--webhook-bind-address", address));
         Ok(Self { health, webhook: OptionFuture::from(webhook).await.transpose()? })
     }
 }

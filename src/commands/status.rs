@@ -79,16 +79,16 @@ pub(super) async fn look(
     let global = context.global;
     let which = NamespaceSelector::of(target, global, cluster)?;
     let settings = settings.for_namespaces(&which);
-    let parallel = usize::from(global.parallel);
+    let concurrency = usize::from(global.concurrency);
     let (session, (parts, rewriters), policy, pods) = context
         .ui
         .progress("Reading the cluster", 0)
         .track(async {
             tokio::join!(
                 App::open(context.ui, global, cluster.clone(), settings),
-                collect::parts_and_rewriters(cluster, &which, parallel),
+                collect::parts_and_rewriters(cluster, &which, concurrency),
                 cluster.image_policy(),
-                collect::waiting_pods(cluster, &which, parallel),
+                collect::waiting_pods(cluster, &which, concurrency),
             )
         })
         .await;

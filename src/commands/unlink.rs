@@ -30,10 +30,10 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
     let switches = [("--delete-robots", args.delete_robots), ("--delete-organization", args.delete_organization)];
     let settings =
         settings.for_namespaces(&which).for_administrator(context.for_administrator("unlink", &[which.to_string()], &switches));
-    let parallel = usize::from(global.parallel);
+    let concurrency = usize::from(global.concurrency);
     let (session, parts) = tokio::join!(
         App::open(context.ui, global, cluster.clone(), settings),
-        collect::parts(&cluster, &which, SecretsMode::Always, BuildsMode::Configs, parallel)
+        collect::parts(&cluster, &which, SecretsMode::Always, BuildsMode::Configs, concurrency)
     );
     let session = session?;
     let touches_quay = args.delete_robots || args.delete_organization;

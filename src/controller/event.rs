@@ -105,7 +105,7 @@ pub enum ReconcileOutcome {
     /// It failed, for the first of possibly several reasons, and is tried again.
     Failed(String),
     /// It failed since Quay cannot be worked with, which is told by itself. It is tried again once it can.
-    Hindered(String),
+    Unavailable(String),
     /// Its organization is not created while something about Quay or the token stands in the way, which is told by itself. It
     /// is looked at again like one that is blocked.
     Stopped(String),
@@ -124,7 +124,7 @@ impl ReconcileOutcome {
             ReconcileOutcome::Settled
             | ReconcileOutcome::NotOurs
             | ReconcileOutcome::Waiting(_)
-            | ReconcileOutcome::Hindered(_) => None,
+            | ReconcileOutcome::Unavailable(_) => None,
         }
     }
 }
@@ -179,7 +179,7 @@ impl fmt::Display for ReconcileOutcome {
             ReconcileOutcome::Settled => f.write_str("as it should be"),
             ReconcileOutcome::NotOurs => f.write_str("not to be linked"),
             ReconcileOutcome::Waiting(what) => write!(f, "waiting for {what}"),
-            ReconcileOutcome::Failed(reason) | ReconcileOutcome::Hindered(reason) => write!(f, "failed: {reason}"),
+            ReconcileOutcome::Failed(reason) | ReconcileOutcome::Unavailable(reason) => write!(f, "failed: {reason}"),
             ReconcileOutcome::Stopped(reason) => write!(f, "not begun: {reason}"),
             ReconcileOutcome::Blocked(reason) => write!(f, "needs a person: {reason}"),
         }

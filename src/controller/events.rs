@@ -20,7 +20,7 @@ const DEDUP_WINDOW: Duration = Duration::from_secs(5 * 60);
 const CACHE_TTL: Duration = Duration::from_secs(60 * 60);
 
 /// The reason of an Event about a namespace that could not be put right.
-const FAILED: &str = "QuayFailed";
+const FAILED: &str = "QuayReconcileFailed";
 
 /// So many changes are named in one Event.
 const MAX_LISTED: usize = 5;
@@ -154,13 +154,13 @@ fn note(event: &ControllerEvent) -> Option<EventInput> {
     let (reason, message) = match verdict {
         ReconcileOutcome::Failed(why) => (FAILED, format!("could not be put right, and is tried again: {why}")),
         ReconcileOutcome::Blocked(why) => (FAILED, format!("needs a person: {why}")),
-        ReconcileOutcome::Hindered(_) | ReconcileOutcome::Stopped(_) => return None,
+        ReconcileOutcome::Unavailable(_) | ReconcileOutcome::Stopped(_) => return None,
         _ if changes.is_empty() => return None,
         _ => {
             let named: Vec<_> = changes.iter().take(MAX_LISTED).map(|(change, _)| change.summary()).collect();
             let more = changes.len().saturating_sub(MAX_LISTED);
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            ("QuayRepaired", format!("{}{more}", named.join("; ")))
+            ("QuayReconciled", format!("{}{more}", named.join("; ")))
         }
     };
     let is_warning = reason == FAILED;
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn what_was_done_is_named_and_a_long_list_cut() {
         let note = note(&reconciled(ReconcileOutcome::Settled, 7)).unwrap();
-        assert_eq!((note.is_warning, note.reason), (false, "QuayRepaired"));
+        assert_eq!((note.is_warning, note.reason), (false, "QuayReconciled"));
         assert!(note.message.contains("s4") && !note.message.contains("s5"), "{}", note.message);
         assert!(note.message.ends_with("; and 2 more"), "{}", note.message);
     }
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_failure_is_a_warning_with_its_reason() {
         let note = note(&reconciled(ReconcileOutcome::Failed("Quay is read-only".into()), 0)).unwrap();
-        assert_eq!((note.is_warning, note.reason), (true, "QuayFailed"));
+        assert_eq!((note.is_warning, note.reason), (true, "QuayReconcileFailed"));
         assert!(note.message.ends_with("Quay is read-only"), "{}", note.message);
     }
 
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn where_nothing_happened_nothing_is_noted() {
         let of_quay =
-            [ReconcileOutcome::Hindered("Quay does not answer".into()), ReconcileOutcome::Stopped("no robot accounts".into())];
+            [ReconcileOutcome::Unavailable("Quay does not answer".into()), ReconcileOutcome::Stopped("no robot accounts".into())];
         let of_namespace =
             [ReconcileOutcome::Settled, ReconcileOutcome::NotOurs, ReconcileOutcome::Waiting("its service accounts")];
         for verdict in of_namespace.into_iter().chain(of_quay) {
@@ -250,7 +250,7 @@ mod tests {
             subject: subject.into(),
             message: message.into(),
         };
-        let (failed, not_imported) = (about("QuayFailed", "", "no", "1"), about("QuayImportFailed", "app:1", "no", "1"));
+        let (failed, not_imported) = (about("QuayReconcileFailed", "", "no", "1"), about("QuayImportFailed", "app:1", "no", "1"));
         let (mut book, start) = (EventCache::default(), Instant::now());
         assert_eq!(book.what_to_do(&failed, start), Entry::Anew);
         book.keep(&failed, noted("a"), start);
@@ -259,12 +259,16 @@ mod tests {
         for note in [&failed, &not_imported, &failed] {
             assert_eq!(book.what_to_do(note, start), Entry::Nothing);
         }
-        let said_otherwise = about("QuayFailed", "", "why", "1");
+        let said_otherwise = about("QuayReconcileFailed", "", "why", "1");
         assert_eq!(book.what_to_do(&said_otherwise, start), Entry::Again(noted("a")), "one Event for one object");
         let said_otherwise = about("QuayImportFailed", "app:1", "why", "1");
         assert_eq!(book.what_to_do(&said_otherwise, start), Entry::Again(noted("b")), "one Event for one object");
         assert_eq!(book.what_to_do(&about("QuayImportFailed", "app:2", "no", "1"), start), Entry::Anew, "another tag");
-        assert_eq!(book.what_to_do(&about("QuayFailed", "", "no", "2"), start), Entry::Anew, "another namespace of the name");
+        assert_eq!(
+            book.what_to_do(&about("QuayReconcileFailed", "", "no", "2"), start),
+            Entry::Anew,
+            "another namespace of the name"
+        );
         assert_eq!(book.what_to_do(&failed, start + DEDUP_WINDOW), Entry::Again(noted("a")));
         assert_eq!(book.what_to_do(&failed, start + CACHE_TTL), Entry::Anew);
         assert!(book.0.is_empty());

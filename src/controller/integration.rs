@@ -185,7 +185,7 @@ impl Controller<'_> {
                 self.publish(IntegrationState::Unknown);
             }
             if matches!(self.meant(), IntegrationState::Unknown) && started.elapsed() > READ_FAILURE_GRACE {
-                self.deactivate(NotReady::new("Unreadable", unread.to_string(), names()));
+                self.deactivate(NotReady::new("ReadFailed", unread.to_string(), names()));
             }
             if told.as_ref() != Some(&unread) {
                 self.tell(&ControllerEvent::Unread(unread.clone()));
@@ -213,7 +213,7 @@ impl Controller<'_> {
         let mut session = match session {
             Ok(session) => session,
             Err(error) => {
-                self.deactivate(NotReady::new("NotUsable", error.messages().join(": "), resources));
+                self.deactivate(NotReady::new("InvalidIntegration", error.messages().join(": "), resources));
                 return Ok(());
             }
         };
@@ -324,16 +324,16 @@ fn obstacle(session: &App, found: &[QuayIntegration], resources: Vec<String>) ->
         [one] if !session.snapshot.differing().is_empty() => {
             let why =
                 format!("the lists of QuayIntegration {} are about another Quay or cluster ID than the one given", one.name);
-            NotReady::new("NotUsable", why, resources)
+            NotReady::new("InvalidIntegration", why, resources)
         }
         [_] => {
             let why = session.target().err()?.messages().join(": ");
             let token_is_missing = session.settings().is_ok();
-            let reason = if token_is_missing { "TokenMissing" } else { "NotUsable" };
+            let reason = if token_is_missing { "TokenMissing" } else { "InvalidIntegration" };
             NotReady { token_is_missing, ..NotReady::new(reason, why, resources) }
         }
         [] => NotReady::new("NoIntegration", "the cluster has no QuayIntegration".to_owned(), resources),
-        _ => NotReady::new("SeveralIntegrations", several(), resources),
+        _ => NotReady::new("MultipleIntegrations", several(), resources),
     })
 }
 

@@ -13,7 +13,9 @@ pub(crate) fn log(event: &ControllerEvent) {
     match event {
         // One line tells of Quay, not one for each namespace.
         ControllerEvent::Reconciled {
-            namespace, verdict: ReconcileOutcome::Hindered(_) | ReconcileOutcome::Stopped(_), ..
+            namespace,
+            verdict: ReconcileOutcome::Unavailable(_) | ReconcileOutcome::Stopped(_),
+            ..
         } => {
             tracing::debug!(namespace, "{message}")
         }

@@ -116,7 +116,7 @@ impl Metrics {
                 "Namespaces that are to be worked on now or are being worked on",
                 Gauge::default(),
             ),
-            queue_later: registered(&mut registry, "queue_later", "Namespaces that wait for another try", Gauge::default()),
+            queue_later: registered(&mut registry, "retries_pending", "Namespaces that wait for another try", Gauge::default()),
             reconciles: registered(&mut registry, "reconciles", "Namespaces that were looked at, by result", Family::default()),
             reconcile_time: timed(
                 &mut registry,
@@ -129,7 +129,7 @@ impl Metrics {
             changes: registered(&mut registry, "changes", "Changes that were made or failed, by kind", Family::default()),
             drifts: registered(
                 &mut registry,
-                "drifts",
+                "drift_detected",
                 "Times that a namespace was found to be other than it should be",
                 Counter::default(),
             ),
@@ -137,7 +137,7 @@ impl Metrics {
             imports: registered(&mut registry, "imports", "Tags that were imported or could not be", Family::default()),
             left_behind: registered(
                 &mut registry,
-                "organizations_left_behind",
+                "organizations_orphaned",
                 "Organizations that stayed although they were to go with their namespace",
                 Counter::default(),
             ),
@@ -255,10 +255,10 @@ fn result(verdict: &ReconcileOutcome, changes: usize) -> &'static str {
     match verdict {
         ReconcileOutcome::Settled if changes == 0 => "unchanged",
         ReconcileOutcome::Settled => "repaired",
-        ReconcileOutcome::NotOurs => "not_ours",
+        ReconcileOutcome::NotOurs => "skipped",
         ReconcileOutcome::Waiting(_) => "waiting",
         ReconcileOutcome::Failed(_) => "failed",
-        ReconcileOutcome::Hindered(_) => "hindered",
+        ReconcileOutcome::Unavailable(_) => "unavailable",
         ReconcileOutcome::Stopped(_) | ReconcileOutcome::Blocked(_) => "blocked",
     }
 }

@@ -55,7 +55,7 @@ pub struct Options {
     /// How often everything is looked at, whether or not something happened: changes in Quay cannot be watched.
     pub resync_interval: Duration,
     /// What becomes of the organizations of namespaces that are deleted and do not say themselves.
-    pub on_deletion: DeletionPolicy,
+    pub deletion_policy: DeletionPolicy,
     /// Is told of every request to Quay.
     pub observer: Option<Observer>,
     /// Builds are to push to Quay: their webhook is served.
@@ -129,7 +129,7 @@ impl<'a> Controller<'a> {
 
     /// Runs for ever. What is known is kept up to date all the time; namespaces are worked on while `lead` says so.
     pub async fn run(&self, lead: watch::Receiver<bool>) {
-        let workers = join_all((0..self.global.parallel).map(|_| self.work(lead.clone())));
+        let workers = join_all((0..self.global.concurrency).map(|_| self.work(lead.clone())));
         tokio::join!(
             self.follow_cluster(),
             self.follow_integration(),

@@ -45,7 +45,7 @@ pub(super) enum Action {
     /// It failed, and is tried again.
     Backoff,
     /// The same, but sooner if what hinders all is over: [`Queue::retry_all_now`].
-    Hindered,
+    Unavailable,
     /// Nothing, until something happens, and not at once then: only a person can do what is left.
     Blocked,
 }
@@ -86,7 +86,7 @@ struct QueuePosition {
     /// When it failed, and the pause that it was to make then.
     failed: Option<(Instant, Duration)>,
     /// It failed for something that hinders all.
-    is_hindered: bool,
+    is_unavailable: bool,
 }
 
 enum ItemState {
@@ -103,7 +103,7 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Everything that was hindered is tried now: what it failed for is over.
+    /// Everything that was unavailable is tried now: what it failed for is over.
     pub(super) fn retry_all_now(&self) {
         let hurried = self.lock().retry_all_now();
         (0..hurried).for_each(|_| self.changed.notify_one());
@@ -149,7 +149,7 @@ impl Queue {
 
 impl State {
     fn add(&mut self, namespace: &str, lane: Priority, now: Instant) {
-        let new = QueuePosition { stage: ItemState::Resting, failures: 0, failed: None, is_hindered: false };
+        let new = QueuePosition { stage: ItemState::Resting, failures: 0, failed: None, is_unavailable: false };
         let place = self.places.entry(namespace.to_owned()).or_insert(new);
         let least = if lane == Priority::High { MIN_WAIT } else { MIN_DELAY };
         let not_before = place.failed.map(|(failed, pause)| failed + pause.min(least)).filter(|&time| time > now);
@@ -165,9 +165,9 @@ impl State {
     }
 
     fn retry_all_now(&mut self) -> usize {
-        let is_hindered = |namespace: &String| self.places.get(namespace).is_some_and(|place| place.is_hindered);
+        let is_unavailable = |namespace: &String| self.places.get(namespace).is_some_and(|place| place.is_unavailable);
         let waiting = self.later.iter().map(|(_, namespace)| namespace);
-        let waiting: Vec<String> = waiting.filter(|namespace| is_hindered(namespace)).cloned().collect();
+        let waiting: Vec<String> = waiting.filter(|namespace| is_unavailable(namespace)).cloned().collect();
         waiting.iter().for_each(|namespace| self.push_ready(namespace, Priority::Normal));
         waiting.len()
     }
@@ -202,8 +202,8 @@ impl State {
         };
         place.stage = ItemState::Resting;
         place.failed = None;
-        place.failures = if matches!(next, Action::Backoff | Action::Hindered) { place.failures + 1 } else { 0 };
-        place.is_hindered = next == Action::Hindered;
+        place.failures = if matches!(next, Action::Backoff | Action::Unavailable) { place.failures + 1 } else { 0 };
+        place.is_unavailable = next == Action::Unavailable;
         let pause = match next {
             Action::AwaitChange => None,
             Action::Blocked => {
@@ -211,7 +211,7 @@ impl State {
                 None
             }
             Action::RequeueAfter(pause) => Some(pause),
-            Action::Backoff | Action::Hindered => {
+            Action::Backoff | Action::Unavailable => {
                 let pause = backoff::after(place.failures, MIN_BACKOFF, MAX_BACKOFF);
                 place.failed = Some((now, pause));
                 Some(pause)
@@ -342,7 +342,7 @@ mod tests {
         assert_eq!(state.retry_all_now(), 0, "its own failure is not over");
         now += MIN_BACKOFF;
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
-        state.done("a", Action::Hindered, now);
+        state.done("a", Action::Unavailable, now);
         assert_eq!(state.retry_all_now(), 1);
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
     }

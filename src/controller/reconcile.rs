@@ -91,7 +91,7 @@ impl Controller<'_> {
         if bound.as_ref().is_some_and(|bound| bound.target.quay.outage().is_some()) {
             self.quay_has_outage.notify_one();
             if let ReconcileOutcome::Failed(reason) | ReconcileOutcome::Stopped(reason) = look.verdict {
-                look.verdict = ReconcileOutcome::Hindered(reason);
+                look.verdict = ReconcileOutcome::Unavailable(reason);
             }
         }
         let next = match &look.verdict {
@@ -100,7 +100,7 @@ impl Controller<'_> {
             ReconcileOutcome::Waiting(NEXT_PASS_DELAY) => Action::RequeueAfter(Duration::ZERO),
             ReconcileOutcome::Waiting(_) => Action::RequeueAfter(SERVICE_ACCOUNT_TIMEOUT),
             ReconcileOutcome::Failed(_) => Action::Backoff,
-            ReconcileOutcome::Hindered(_) => Action::Hindered,
+            ReconcileOutcome::Unavailable(_) => Action::Unavailable,
         };
         // While Quay is away there is nothing wrong with what is known.
         memory.failed = next == Action::Backoff;
@@ -235,7 +235,7 @@ impl Controller<'_> {
     fn plan_pass(&self, bound: &ActiveIntegration, snapshot: &NamespaceSnapshot, desired: &Desired) -> (Plan, bool) {
         let subject = Assessed { integration: &bound.target.integration, troubles: &[], snapshot, desired };
         let mut plan = plan::repair(&subject, Options::default());
-        plan.changes.splice(0..0, plan::plan_finalizer(&subject, self.options.on_deletion));
+        plan.changes.splice(0..0, plan::plan_finalizer(&subject, self.options.deletion_policy));
         let is_last = plan.changes.len() <= MAX_CHANGES_PER_PASS;
         plan.changes.truncate(MAX_CHANGES_PER_PASS);
         (plan, is_last)
@@ -264,7 +264,7 @@ impl Controller<'_> {
         desired: &Desired,
         memory: &mut NamespaceCache,
     ) -> ReconcileResult {
-        let (integration, all) = (&bound.target.integration, self.options.on_deletion);
+        let (integration, all) = (&bound.target.integration, self.options.deletion_policy);
         let plan_cleanup =
             |snapshot: &NamespaceSnapshot| plan::plan_cleanup(&Assessed { integration, troubles: &[], snapshot, desired }, all);
         let mut planned = plan_cleanup(&snapshot);

@@ -27,7 +27,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(3);
 const MAX_LISTED: usize = 3;
 
 /// The type of the condition that lists organizations that were to be deleted and were not.
-const ORPHANED_ORGANIZATIONS: &str = "OrganizationsLeftBehind";
+const ORPHANED_ORGANIZATIONS: &str = "OrphanedOrganizations";
 
 /// What stands before the number of the organizations that the condition has no room for.
 const MORE: &str = "; and more: ";
@@ -149,9 +149,9 @@ fn conditions_when_blocked(obstacle: &NotReady) -> Vec<OlmCondition> {
     let message = format!("Nothing is changed: {}", obstacle.why);
     let token = match obstacle.token_is_missing {
         true => condition("TokenValid", "False", "TokenMissing", &obstacle.why),
-        false => condition("TokenValid", "Unknown", "NotAsked", "Quay was not asked"),
+        false => condition("TokenValid", "Unknown", "NotChecked", "Quay was not asked"),
     };
-    vec![condition("Ready", "False", obstacle.reason, &message), token, condition("Progressing", "False", "Hindered", &message)]
+    vec![condition("Ready", "False", obstacle.reason, &message), token, condition("Progressing", "False", "Blocked", &message)]
 }
 
 impl State<'_> {
@@ -166,7 +166,7 @@ impl State<'_> {
         let failing: Vec<_> = verdicts().filter_map(|(name, verdict)| Some((name, verdict.problem()?))).collect();
         let linked = verdicts().filter(|(_, verdict)| **verdict == ReconcileOutcome::Settled).count();
         if let Some(trouble) = &self.trouble {
-            return condition("Ready", "False", "QuayUnusable", &in_words(trouble));
+            return condition("Ready", "False", "QuayUnavailable", &in_words(trouble));
         }
         if failing.is_empty() {
             return condition("Ready", "True", "Linked", &format!("{linked} namespaces are linked"));
@@ -176,21 +176,21 @@ impl State<'_> {
         let more = failing.len().saturating_sub(MAX_LISTED);
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
         let message = format!("{} of {} namespaces fail: {worst}{more}", failing.len(), linked + failing.len());
-        condition("Ready", "False", "NamespacesFail", &message)
+        condition("Ready", "False", "ReconcileFailed", &message)
     }
 
     fn token(&self) -> OlmCondition {
         match &self.trouble {
             None | Some(QuayProblem::ReadOnly) => condition("TokenValid", "True", "Accepted", "Quay accepts the token"),
-            Some(QuayProblem::TokenRefused { reason }) => condition("TokenValid", "False", "Refused", reason),
-            Some(trouble) => condition("TokenValid", "Unknown", "QuayUnusable", &in_words(trouble)),
+            Some(QuayProblem::TokenRefused { reason }) => condition("TokenValid", "False", "Rejected", reason),
+            Some(trouble) => condition("TokenValid", "Unknown", "QuayUnavailable", &in_words(trouble)),
         }
     }
 
     fn progressing(&self) -> OlmCondition {
         match self.left {
             0 => condition("Progressing", "False", "Done", "Nothing is left to do"),
-            left => condition("Progressing", "True", "Working", &format!("{left} namespaces are still to be looked at")),
+            left => condition("Progressing", "True", "Reconciling", &format!("{left} namespaces are still to be looked at")),
         }
     }
 }
@@ -264,7 +264,7 @@ mod tests {
         }
         standings.of.insert("fine".into(), ReconcileOutcome::Settled);
         standings.of.insert("b".into(), ReconcileOutcome::Blocked("Quay says no".into()));
-        standings.of.insert("hindered".into(), ReconcileOutcome::Hindered("Quay is away".into()));
+        standings.of.insert("unavailable".into(), ReconcileOutcome::Unavailable("Quay is away".into()));
         let ready = &conditions(&standings, &[])[0];
         assert_eq!(ready.1, "False");
         assert_eq!(ready.2, "5 of 6 namespaces fail: a: Quay says no; b: Quay says no; c: Quay says no; and 2 more");

@@ -99,7 +99,7 @@ codes! {
         "The cluster has no QuayIntegration resource, so neither the operator nor this plugin knows which Quay to use.",
         "Set the integration up, or name the Quay by flags: --quay-url, --quay-token-file and --cluster-id.",
         "oc quay setup";
-    SeveralIntegrations "OQ102" Error "More than one QuayIntegration",
+    MultipleIntegrations "OQ102" Error "More than one QuayIntegration",
         "The operator does nothing at all while there are two or more QuayIntegration resources, and nobody can say which one is meant.",
         "Delete all but one. Organizations and images are not touched by that.",
         "oc get quayintegrations.quay.redhat.com";

@@ -19,7 +19,7 @@ impl DeletionPolicy {
     /// What a namespace asks for, else what goes for all. A word that is neither counts as `retain`: nobody loses
     /// images to a slip of the pen.
     pub fn of(namespace: &Namespace, all: DeletionPolicy) -> Self {
-        namespace.on_deletion.as_deref().map_or(all, |word| word.parse().unwrap_or_default())
+        namespace.deletion_policy.as_deref().map_or(all, |word| word.parse().unwrap_or_default())
     }
 }
 

@@ -13,7 +13,7 @@ pub const OPERATOR_FINALIZER: &str = "quay.redhat.com/quayintegrations";
 pub const FINALIZER: &str = "oc-quay/organization";
 
 /// Annotation on a namespace: `delete` lets its organization go with it, `retain` keeps it, whatever goes for others.
-pub const DELETION_POLICY_ANNOTATION: &str = "oc-quay/on-deletion";
+pub const DELETION_POLICY_ANNOTATION: &str = "oc-quay/deletion-policy";
 
 /// Label that we put on every object we create in the cluster, with the value [`MANAGED_BY`].
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
@@ -46,7 +46,7 @@ pub const ROLE_ANNOTATION: &str = "oc-quay/role";
 /// Annotation on a namespace that was linked by request although it is excluded by name (`link --force`).
 pub const LINKED_ANNOTATION: &str = "oc-quay/linked";
 
-/// Annotation on a QuayIntegration: who keeps namespaces linked, as it was chosen in the set-up: `operator`, `built-in` or
+/// Annotation on a QuayIntegration: who keeps namespaces linked, as it was chosen in the set-up: `operator`, `in-cluster` or
 /// `none`.
 pub const CONTROLLER_ANNOTATION: &str = "oc-quay/controller";
 

@@ -92,7 +92,7 @@ pub struct Namespace {
     /// It carries [`super::names::LINKED_ANNOTATION`].
     pub linked_on_request: bool,
     /// The value of [`super::names::DELETION_POLICY_ANNOTATION`].
-    pub on_deletion: Option<String>,
+    pub deletion_policy: Option<String>,
     /// When it was made.
     pub created: Option<Timestamp>,
 }

@@ -64,7 +64,7 @@ impl App {
         let mut outcomes = vec![Outcome::Skipped; work.changes.len()];
         let mut under_way = FuturesUnordered::new();
         loop {
-            while under_way.len() < self.parallel
+            while under_way.len() < self.concurrency
                 && let Some(step) = schedule.step()
             {
                 match step {

@@ -85,9 +85,9 @@ pub(crate) async fn parts(
     which: &NamespaceSelector,
     secrets: SecretsMode,
     builds: BuildsMode,
-    parallel: usize,
+    concurrency: usize,
 ) -> Result<Vec<NamespaceResources>, Error> {
-    let parts = parts_left(cluster, which, secrets, builds, parallel).await?;
+    let parts = parts_left(cluster, which, secrets, builds, concurrency).await?;
     match which {
         NamespaceSelector::Selected(selector) if parts.is_empty() => {
             Err(Error::new(format!("no namespace has the labels {selector}"))
@@ -106,12 +106,12 @@ pub(crate) async fn parts_left(
     which: &NamespaceSelector,
     secrets: SecretsMode,
     builds: BuildsMode,
-    parallel: usize,
+    concurrency: usize,
 ) -> Result<Vec<NamespaceResources>, Error> {
     let (selector, all) = match which {
         NamespaceSelector::Named(names) => {
             let read = |name| cluster.namespace_parts(name, None, secrets, builds);
-            return Ok(join_concurrently(names.iter().map(|name| read(name)), parallel).await);
+            return Ok(join_concurrently(names.iter().map(|name| read(name)), concurrency).await);
         }
         NamespaceSelector::Selected(selector) => (Some(selector.as_str()), None),
         NamespaceSelector::All => (None, Some(cluster.all_parts(builds))),
@@ -128,11 +128,11 @@ pub(crate) async fn parts_left(
     let namespaces = namespaces.map_err(|unread| Error::new(unread.to_string()))?;
     let read =
         |(name, namespace): (String, _)| async move { cluster.namespace_parts(&name, Some(namespace), secrets, builds).await };
-    Ok(join_concurrently(namespaces.into_iter().map(read), parallel).await)
+    Ok(join_concurrently(namespaces.into_iter().map(read), concurrency).await)
 }
 
 /// The pods that wait for an image, by namespace. Of namespaces that are not named, one list shows all.
-pub(crate) async fn waiting_pods(cluster: &Cluster, which: &NamespaceSelector, parallel: usize) -> WaitingPods {
+pub(crate) async fn waiting_pods(cluster: &Cluster, which: &NamespaceSelector, concurrency: usize) -> WaitingPods {
     let NamespaceSelector::Named(names) = which else {
         return WaitingPods { named: BTreeMap::new(), others: cluster.waiting_pods(None).await };
     };
@@ -140,7 +140,7 @@ pub(crate) async fn waiting_pods(cluster: &Cluster, which: &NamespaceSelector, p
         let found = cluster.waiting_pods(Some(name)).await;
         (name.clone(), found.map(|mut found| found.remove(name).unwrap_or_default()))
     };
-    let named = join_concurrently(names.iter().map(read), parallel).await.into_iter().collect();
+    let named = join_concurrently(names.iter().map(read), concurrency).await.into_iter().collect();
     WaitingPods { named, others: Err(not_wanted()) }
 }
 
@@ -169,10 +169,10 @@ impl WaitingPods {
 pub(crate) async fn parts_and_rewriters(
     cluster: &Cluster,
     which: &NamespaceSelector,
-    parallel: usize,
+    concurrency: usize,
 ) -> (Result<Vec<NamespaceResources>, Error>, BuildWebhookOwners) {
     let (parts, webhooks) =
-        tokio::join!(parts(cluster, which, SecretsMode::Always, BuildsMode::Read, parallel), cluster.build_webhooks());
+        tokio::join!(parts(cluster, which, SecretsMode::Always, BuildsMode::Read, concurrency), cluster.build_webhooks());
     let trial = trial(cluster, parts.as_deref().unwrap_or_default(), &webhooks).await;
     (parts, BuildWebhookOwners { webhooks, trial })
 }
@@ -271,7 +271,7 @@ impl App {
                 each(judged)
             }
         });
-        progress.track(join_concurrently(work, self.parallel)).await
+        progress.track(join_concurrently(work, self.concurrency)).await
     }
 
     async fn judge(

@@ -36,9 +36,9 @@ const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Does so many pieces of work at a time and gives what came of each, in their order. One that takes long holds up none but
 /// itself, unlike with `buffered`.
-pub(crate) async fn join_concurrently<T>(work: impl IntoIterator<Item: Future<Output = T>>, parallel: usize) -> Vec<T> {
+pub(crate) async fn join_concurrently<T>(work: impl IntoIterator<Item: Future<Output = T>>, concurrency: usize) -> Vec<T> {
     let numbered = work.into_iter().enumerate().map(|(index, work)| async move { (index, work.await) });
-    let mut done: Vec<_> = futures::stream::iter(numbered).buffer_unordered(parallel).collect().await;
+    let mut done: Vec<_> = futures::stream::iter(numbered).buffer_unordered(concurrency).collect().await;
     done.sort_unstable_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, outcome)| outcome).collect()
 }
@@ -52,7 +52,7 @@ pub(crate) struct App {
     /// The settings, if what is known suffices to work with.
     pub target: Option<QuayConnection>,
     /// Requests in flight at once.
-    pub parallel: usize,
+    pub concurrency: usize,
     /// Pods that wait for an image.
     pub pods: WaitingPods,
     /// What somebody should know about it.
@@ -82,7 +82,7 @@ pub(crate) async fn connect(global: &GlobalArgs) -> Result<Cluster, Error> {
         impersonate_groups: global.impersonate_groups.clone(),
         impersonate_uid: global.impersonate_uid.clone(),
         timeout: global.request_timeout,
-        parallel: usize::from(global.parallel),
+        concurrency: usize::from(global.concurrency),
     };
     Ok(Cluster::connect(&options).await?)
 }
@@ -150,7 +150,7 @@ impl App {
                 token = found;
             }
         }
-        let parallel = usize::from(global.parallel);
+        let concurrency = usize::from(global.concurrency);
         let target = match snapshot.resolve() {
             // One that was given is refused before; another one is a finding, and nothing is sent there.
             Some(integration) if integration.url.value.is_plain_http() && !integration.insecure => None,
@@ -164,7 +164,7 @@ impl App {
                     token,
                     ca: settings.ca,
                     insecure: integration.insecure,
-                    parallel,
+                    concurrency,
                     timeout: timeout(global),
                 };
                 let quay = client(options, stored_ca, &mut warnings).map_err(anyhow::Error::from)?;
@@ -173,7 +173,7 @@ impl App {
             None => None,
         };
         let pods = WaitingPods::not_wanted();
-        Ok(Self { cluster, snapshot, target, parallel, pods, warnings, for_administrator: settings.for_administrator })
+        Ok(Self { cluster, snapshot, target, concurrency, pods, warnings, for_administrator: settings.for_administrator })
     }
 
     /// Where a change is made, for who is asked whether to make it: a line for each side.
@@ -242,7 +242,7 @@ impl App {
             Ok(several) => {
                 let message =
                     format!("There are {} QuayIntegrations: their namespace lists are neither read nor changed", several.len());
-                Some(Finding::new(Code::SeveralIntegrations, object, message))
+                Some(Finding::new(Code::MultipleIntegrations, object, message))
             }
             Err(unread) => {
                 let message = format!("The namespace lists are not changed: {unread}");

@@ -82,7 +82,7 @@ pub struct Options {
     /// Accept any certificate, and plain http.
     pub insecure: bool,
     /// The most requests in flight.
-    pub parallel: usize,
+    pub concurrency: usize,
     /// The most time one call may take, retries included; waiting for its turn, and pauses that Quay asks for, do not count.
     pub timeout: Duration,
 }
@@ -146,7 +146,7 @@ impl Quay {
             url: options.url,
             token: options.token,
             insecure: options.insecure,
-            throttle: Arc::new(Throttle::new(options.parallel)),
+            throttle: Arc::new(Throttle::new(options.concurrency)),
             timeout: options.timeout,
             api: CircuitBreaker::default(),
             registry: CircuitBreaker::default(),

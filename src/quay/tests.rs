@@ -84,7 +84,7 @@ impl Scene {
             token: Some(SecretString::from(self.sandbox.quay.admin_token())),
             ca: Some(fs::read(self.sandbox.ca_file()).unwrap()),
             insecure: false,
-            parallel: 8,
+            concurrency: 8,
             timeout: Duration::from_secs(10),
         }
     }

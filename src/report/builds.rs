@@ -290,7 +290,7 @@ impl BuildsReport {
     /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Human | Format::Html | Format::Mirror => text::builds(self, style, false),
+            Format::Text | Format::Html | Format::Mirror => text::builds(self, style, false),
             Format::Wide => text::builds(self, style, true),
             Format::Short => short::builds(self, style),
             Format::Json => serialize::json(self)?,

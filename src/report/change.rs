@@ -171,7 +171,7 @@ impl ChangeReport {
     /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Human | Format::Html | Format::Mirror => text::change(self, style, false),
+            Format::Text | Format::Html | Format::Mirror => text::change(self, style, false),
             Format::Wide => text::change(self, style, true),
             Format::Short => short::change(self, style),
             Format::Json => serialize::json(self)?,

@@ -40,7 +40,7 @@ pub fn explanation(code: Option<Code>, program: &str, format: Format, style: &St
         (Format::Json, all) => serialize::json(&all),
         (Format::Yaml, [one]) => serialize::yaml(one),
         (Format::Yaml, all) => serialize::yaml(&all),
-        (Format::Human | Format::Wide, [one]) => Ok(text(one, style)),
+        (Format::Text | Format::Wide, [one]) => Ok(text(one, style)),
         (Format::Name, all) => Ok(all.iter().map(|entry| format!("{}\n", entry.code)).collect()),
         (_, all) => Ok(list(all, format, style)),
     }
@@ -52,7 +52,7 @@ fn list(all: &[Explanation], format: Format, style: &Style) -> String {
     for entry in all {
         let lead = format!("{}  {:<7}  ", entry.code, entry.level.as_str());
         match format {
-            Format::Human if style.width.is_some() => page.prose(&lead, entry.title, plain),
+            Format::Text if style.width.is_some() => page.prose(&lead, entry.title, plain),
             _ => page.line(&format!("{lead}{}", entry.title)),
         }
     }

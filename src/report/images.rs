@@ -76,7 +76,7 @@ impl ImagesReport {
             Format::Mirror => self.lines(|image| format!("{}={}", image.image, image.target)),
             Format::Name => self.lines(|image| format!("imagestreamtag/{}", image.tag)),
             Format::Short => format!("{}\n", self.verdict),
-            Format::Human | Format::Wide | Format::Html => self.table(style),
+            Format::Text | Format::Wide | Format::Html => self.table(style),
         })
     }
 

@@ -44,7 +44,7 @@ pub const API_VERSION: &str = "oc-quay/v1";
 pub enum Format {
     /// For people
     #[default]
-    Human,
+    Text,
     /// For people, with everything
     Wide,
     /// Problems and one summary line

@@ -190,7 +190,7 @@ impl SetupReport {
     /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Human | Format::Html | Format::Mirror => text::setup(self, style, false),
+            Format::Text | Format::Html | Format::Mirror => text::setup(self, style, false),
             Format::Wide => text::setup(self, style, true),
             Format::Short => short::setup(self, style),
             Format::Json => serialize::json(self)?,

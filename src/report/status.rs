@@ -227,7 +227,7 @@ impl StatusReport {
     /// If a machine-readable format cannot be written, which is a mistake in this program.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Human | Format::Mirror => text::status(self, style, false),
+            Format::Text | Format::Mirror => text::status(self, style, false),
             Format::Wide => text::status(self, style, true),
             Format::Short => short::status(self, style),
             Format::Json => serialize::json(self)?,

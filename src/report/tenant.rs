@@ -15,7 +15,7 @@ use crate::domain::proptests::{NAMESPACE, integration, options, tenants_namespac
 use crate::domain::shell_quote::split;
 use crate::ui::printable_line;
 
-const FORMATS: [Format; 7] = [Format::Human, Format::Wide, Format::Short, Format::Json, Format::Yaml, Format::Name, Format::Html];
+const FORMATS: [Format; 7] = [Format::Text, Format::Wide, Format::Short, Format::Json, Format::Yaml, Format::Name, Format::Html];
 
 /// Everything that is printed about a namespace: texts in every format, and the commands in them.
 struct Printed {

@@ -105,7 +105,7 @@ fn an_address_that_hides_a_password_is_not_shown() {
 #[test]
 fn what_a_server_says_cannot_steer_the_terminal() {
     let report = one(vec![finding(Code::ImportFailed, "myproj", "s", "Import failed: \x1b[2J\x1b]0;title\x07gone\r")]);
-    for format in [Format::Human, Format::Short] {
+    for format in [Format::Text, Format::Short] {
         let text = report.render(format, &style(80)).unwrap();
         assert!(!strip(&text).contains(['\x1b', '\x07', '\r']) && !text.contains("\x1b[2J"), "{text:?}");
     }
@@ -201,7 +201,7 @@ fn json_holds_all_that_the_text_says() {
 #[test]
 fn five_thousand_healthy_namespaces_make_a_short_page() {
     let namespaces = (0..5000).map(|number| (namespace(&format!("app-{number}")), checks(vec![]))).collect();
-    let text = several("-A", namespaces).render(Format::Human, &style(80)).unwrap();
+    let text = several("-A", namespaces).render(Format::Text, &style(80)).unwrap();
     assert!(text.lines().count() < 35, "{text}");
     assert!(text.contains("Pods in 5000 namespaces can pull from quay.example.com"));
 }

@@ -268,8 +268,13 @@ async fn controller_on(
     answers: &SetupOptions,
 ) -> Observed<InstalledController> {
     let groups = &platform.as_ref().map_err(ReadError::clone)?.groups;
-    InstalledController::find(cluster, groups, answers.bridge == Some(ControllerKind::InCluster), answers.bridge_image.as_deref())
-        .await
+    InstalledController::find(
+        cluster,
+        groups,
+        answers.controller == Some(ControllerKind::InCluster),
+        answers.controller_image.as_deref(),
+    )
+    .await
 }
 
 async fn ask_quay(quay: &Quay, token: Option<&SecretString>) -> (Inspection, Option<Result<TokenInfo, QuayError>>) {

@@ -107,7 +107,7 @@ impl SetupStep {
 #[derive(Clone, Copy, Debug)]
 pub struct Connection {
     /// The most requests in flight.
-    pub parallel: usize,
+    pub concurrency: usize,
     /// The most time one call may take.
     pub timeout: Duration,
 }
@@ -334,13 +334,13 @@ impl SetupSession {
 
     /// Who is to keep namespaces linked: as was said, else as was chosen in an earlier set-up.
     fn bridge(&self) -> Option<ControllerKind> {
-        self.answers.bridge.or_else(|| self.existing()?.controller.as_deref().and_then(ControllerKind::parse))
+        self.answers.controller.or_else(|| self.existing()?.controller.as_deref().and_then(ControllerKind::parse))
     }
 
     /// Whether the built-in bridge is the one that is wanted: somebody says so, or it is there and nobody says otherwise.
     fn wants_in_cluster(&self) -> bool {
         let is_there = self.found.bridge.as_ref().is_ok_and(|bridge| bridge.is_there);
-        match self.answers.bridge {
+        match self.answers.controller {
             Some(bridge) => bridge == ControllerKind::InCluster,
             None => is_there || self.bridge() == Some(ControllerKind::InCluster),
         }
@@ -359,7 +359,7 @@ impl SetupSession {
             token: None,
             ca: self.ca().cloned(),
             insecure: self.insecure(),
-            parallel: self.connection.parallel,
+            concurrency: self.connection.concurrency,
             timeout: self.connection.timeout,
         };
         let made = match Quay::new(options.clone()) {

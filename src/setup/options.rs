@@ -36,11 +36,11 @@ pub struct SetupOptions {
     /// The OAuth application a token is issued for.
     pub application: Application,
     /// Who keeps namespaces linked.
-    pub bridge: Option<ControllerKind>,
+    pub controller: Option<ControllerKind>,
     /// The image of the built-in bridge.
-    pub bridge_image: Option<String>,
+    pub controller_image: Option<String>,
     /// The operator is removed once the built-in bridge runs.
-    pub take_over: bool,
+    pub replace_operator: bool,
     /// The catalog to install it from.
     pub catalog: Option<String>,
     /// The channel to follow.
@@ -48,7 +48,7 @@ pub struct SetupOptions {
     /// Who approves its updates.
     pub approval: Option<Approval>,
     /// How long to wait for it.
-    pub operator_wait: Duration,
+    pub operator_timeout: Duration,
     /// Name of the Secret with the token.
     pub secret_name: Option<String>,
     /// Its namespace.
@@ -128,7 +128,7 @@ pub enum ControllerKind {
     Operator,
     /// This program, in the cluster
     InCluster,
-    /// Nobody: it is done with commands; only the QuayIntegration resource is installed
+    /// No controller: namespaces are linked and repaired with commands; only the QuayIntegration resource is installed
     None,
 }
 
@@ -137,7 +137,7 @@ impl ControllerKind {
     pub fn as_str(self) -> &'static str {
         match self {
             ControllerKind::Operator => "operator",
-            ControllerKind::InCluster => "built-in",
+            ControllerKind::InCluster => "in-cluster",
             ControllerKind::None => "none",
         }
     }
@@ -154,9 +154,9 @@ impl ControllerKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TokenScopes {
     /// All eight scopes
-    All,
-    /// The least that works on this Quay
-    Least,
+    Default,
+    /// The minimum that works on this Quay
+    Minimal,
 }
 
 /// Who approves the operator's updates (OLM `installPlanApproval`).
@@ -183,8 +183,8 @@ impl TokenScopes {
     /// The scopes on a Quay with these features.
     pub fn on(self, features: &Features) -> Vec<Scope> {
         match self {
-            TokenScopes::All => Scope::ALL.to_vec(),
-            TokenScopes::Least => Scope::least(features).into_iter().map(|(scope, _)| scope).collect(),
+            TokenScopes::Default => Scope::ALL.to_vec(),
+            TokenScopes::Minimal => Scope::least(features).into_iter().map(|(scope, _)| scope).collect(),
         }
     }
 }
@@ -223,14 +223,14 @@ impl SetupOptions {
             token: None,
             login: Login::default(),
             opens_browser: false,
-            application: Application { organization, name, client_id: None, scopes: TokenScopes::All, expiry: None },
-            bridge: None,
-            bridge_image: None,
-            take_over: false,
+            application: Application { organization, name, client_id: None, scopes: TokenScopes::Default, expiry: None },
+            controller: None,
+            controller_image: None,
+            replace_operator: false,
             catalog: None,
             channel: None,
             approval: None,
-            operator_wait: Duration::ZERO,
+            operator_timeout: Duration::ZERO,
             secret_name: None,
             secret_namespace: None,
             secret_key: None,

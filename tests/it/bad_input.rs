@@ -252,9 +252,9 @@ fn flags_that_do_not_exist_or_contradict_each_other() {
             "error: invalid value '18446744073709551615' for '--wait <TIME>': `18446744073709551615` is more than a hundred years\n\nFor more information, try '--help'.\n",
         ),
         (
-            "status -n shop --parallel 0",
+            "status -n shop --concurrency 0",
             &[],
-            "error: invalid value '0' for '--parallel <N>': 0 is not in 1..=64\n\nFor more information, try '--help'.\n",
+            "error: invalid value '0' for '--concurrency <N>': 0 is not in 1..=64\n\nFor more information, try '--help'.\n",
         ),
         (
             "status -n shop -o xml",

@@ -283,7 +283,7 @@ fn what_a_namespace_says_never_steers_the_terminal() {
     let former = json!({ "to": { "kind": "ImageStreamTag", "name": "\u{1b}[2J\u{7}app:1" }, "image": "q/a/b:1" }).to_string();
     let annotations = json!({ "metadata": { "annotations": { "oc-quay/former-output": former } } });
     world.merge("BuildConfig", "shop", "app", &annotations);
-    for format in ["human", "wide", "json"] {
+    for format in ["text", "wide", "json"] {
         let arguments = ["builds", "restore", "app", "-n", "shop", "--dry-run", "--color", "always", "-o", format];
         let run = world.oc_quay(&arguments).succeeds();
         assert!(run.stdout.contains("ImageStreamTag"), "{}", run.stdout);
@@ -302,7 +302,7 @@ fn what_may_not_be_listed_is_not_taken_for_nothing() {
     world.oc_quay(&["builds", "-n", "shop", "-o", "json", "rewrite", "--dry-run"]).succeeds();
 
     world.sandbox.openshift.deny("admin", "list", "build.openshift.io", "buildconfigs");
-    for format in ["human", "short", "json"] {
+    for format in ["text", "short", "json"] {
         let run = world.oc_quay(&["builds", "-n", "shop", "-o", format]).ends_with(2);
         let said = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(said.contains("Which BuildConfigs there are is not known: could not list"), "{said}");

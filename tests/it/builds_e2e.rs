@@ -205,7 +205,7 @@ pub(crate) fn with_webhook<'a>(world: &'a World, arguments: &[&str]) -> (Bridge<
     // Free a moment ago; nobody else has a reason to take it.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let folder = world.dir().to_str().unwrap();
-    let bridge = Bridge::start(world, &[&["--webhook-listen", &address, "--webhook-certs", folder], arguments].concat());
+    let bridge = Bridge::start(world, &[&["--webhook-bind-address", &address, "--webhook-cert-dir", folder], arguments].concat());
     let url = format!("https://{address}{}", webhook::PATH);
     world.webhook(&url, &authority);
     (bridge, url)

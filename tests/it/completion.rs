@@ -139,7 +139,8 @@ fn what_goes_wrong_gives_no_candidates_and_no_message() {
     for kubeconfig in [silent.as_str(), "/nowhere", broken.to_str().unwrap()] {
         assert_eq!(person.oc_completes(&["--kubeconfig", kubeconfig, "status", "-n", ""]), [":4"], "{kubeconfig}");
     }
-    for words in [&["status", "--parallel", "many", "-n", ""][..], &["nonsense", ""], &["status", "--nonsense", "x", ""], &[]] {
+    for words in [&["status", "--concurrency", "many", "-n", ""][..], &["nonsense", ""], &["status", "--nonsense", "x", ""], &[]]
+    {
         let found = person.oc_completes(words);
         assert_eq!(found.last().map(String::as_str), Some(":4"), "{words:?}");
     }

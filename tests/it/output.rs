@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::{Run, World};
 
-const FORMATS: [&str; 6] = ["human", "wide", "short", "json", "yaml", "name"];
+const FORMATS: [&str; 6] = ["text", "wide", "short", "json", "yaml", "name"];
 
 /// A world in which every level but `unknown` is found.
 fn troubled() -> World {
@@ -183,7 +183,7 @@ fn the_plugins_own_version_needs_nobody_else() {
     let world = World::new();
     let client =
         |format: &str| world.oc_quay(&["version", "--client", "-o", format]).env("KUBECONFIG", "/nonexistent").succeeds();
-    assert_eq!(client("human").stdout, format!("oc-quay {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(client("text").stdout, format!("oc-quay {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(client("json").json()["client"], env!("CARGO_PKG_VERSION"));
     assert!(world.cluster_traffic().entries().is_empty() && world.quay_traffic().entries().is_empty());
 

@@ -18,12 +18,12 @@ fn has_organization(world: &World) -> bool {
 fn left_behind(world: &World) -> Value {
     let integration = world.get("QuayIntegration", "", "quay").unwrap();
     let mut conditions = integration["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.find(|condition| condition["type"] == "OrganizationsLeftBehind").cloned().unwrap_or_default()
+    conditions.find(|condition| condition["type"] == "OrphanedOrganizations").cloned().unwrap_or_default()
 }
 
 /// Deletes `shop` under the policy delete, with a bridge at work.
 fn delete_under_policy(world: &World, bridge: &Bridge<'_>) {
-    let annotations = json!({ "metadata": { "annotations": { "oc-quay/on-deletion": "delete" } } });
+    let annotations = json!({ "metadata": { "annotations": { "oc-quay/deletion-policy": "delete" } } });
     world.merge("Namespace", "", "shop", &annotations);
     bridge.waits_until("it is guarded", || {
         world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"].to_string().contains("oc-quay/organization")

@@ -61,7 +61,7 @@ fn works_for_users_with_the_role_that_a_setup_gives() {
     let Some(world) = World::stand_in("the users of the real API server do not come from OpenShift's OAuth server") else {
         return;
     };
-    world.setup(&["--without-operator", "--user-role"]).succeeds();
+    world.setup(&["--controller=none", "--user-role"]).succeeds();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     furnish(&world);
     assert_useful(&world);

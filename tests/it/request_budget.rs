@@ -105,10 +105,10 @@ fn no_more_requests_are_under_way_than_was_allowed() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for (parallel, command) in [("1", &["link"][..]), ("3", &["repair", "--rotate"]), ("8", &["repair", "--rotate"])] {
         world.forget_traffic();
-        world.oc_quay(&[command, &["--yes", "--parallel", parallel], &names].concat()).succeeds();
+        world.oc_quay(&[command, &["--yes", "--concurrency", parallel], &names].concat()).succeeds();
         let allowed: usize = parallel.parse().unwrap();
         for traffic in [world.cluster_traffic(), world.quay_traffic()] {
-            assert_eq!(traffic.max_in_flight(), allowed, "with --parallel {parallel}");
+            assert_eq!(traffic.max_in_flight(), allowed, "with --concurrency {parallel}");
         }
     }
     names.iter().for_each(|name| world.assert_linked(name, &STREAMS));
@@ -129,17 +129,17 @@ fn a_set_up_costs_quay_twenty_requests_at_the_most_and_eight_where_all_is_done()
     const DONE: usize = 8;
     let world = World::bare();
     world.namespace("shop");
-    let with_token = || world.setup(&["--without-operator", "--link", "shop"]);
+    let with_token = || world.setup(&["--controller=none", "--link", "shop"]);
     assert!(requests_to_quay(&world, with_token()) <= FRESH);
     assert!(requests_to_quay(&world, with_token()) <= DONE);
     world.assert_nothing_written();
-    assert!(requests_to_quay(&world, world.oc_quay(&["setup", "--yes", "--without-operator", "--link", "shop"])) <= DONE);
+    assert!(requests_to_quay(&world, world.oc_quay(&["setup", "--yes", "--controller=none", "--link", "shop"])) <= DONE);
     world.assert_nothing_written();
     drop(world);
 
     let world = World::bare();
     let sign_in = || {
-        let setup = world.setup(&["--without-operator", "--quay-username", "quayadmin"]).without_env("OC_QUAY_TOKEN");
+        let setup = world.setup(&["--controller=none", "--quay-username", "quayadmin"]).without_env("OC_QUAY_TOKEN");
         setup.env("OC_QUAY_PASSWORD", world.sandbox.quay.password("quayadmin").unwrap())
     };
     // Two looks, one to sign in, organization, application and token, two to try the token.
@@ -167,7 +167,7 @@ fn a_set_up_asks_both_sides_at_the_same_time() {
         };
         slow_side.traffic(&world).fault(Fault::on("GET", slow).delay(Duration::from_secs(1)));
         other_side.traffic(&world).fault(Fault::on("GET", other).times(1).before(look));
-        world.setup(&["--without-operator"]).succeeds();
+        world.setup(&["--controller=none"]).succeeds();
         assert!(!is_answered.load(Ordering::Relaxed), "{other} was only asked for after the answer to {slow}");
     }
 }

@@ -62,7 +62,7 @@ fn the_integration_may_come_change_and_go_while_the_bridge_runs() {
     world.create(&second);
     bridge.waits_until("the second one is noticed", || bridge.says("there are 2 QuayIntegrations"));
     world.delete("Secret", "shop", "builder-quay-openshift");
-    bridge.waits_until("the conditions", || condition(&world, "second", "Ready")["reason"] == "SeveralIntegrations");
+    bridge.waits_until("the conditions", || condition(&world, "second", "Ready")["reason"] == "MultipleIntegrations");
     assert_eq!(condition(&world, "quay", "Ready")["status"], "False");
     assert_eq!(world.get("Secret", "shop", "builder-quay-openshift"), None);
     world.delete("QuayIntegration", "", "second");
@@ -100,7 +100,7 @@ fn an_organization_goes_with_its_namespace_only_where_that_was_asked_for_and_no_
     world.integration();
     for name in ["keep", "drop", "away"] {
         world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "annotations":
-            if name == "keep" { json!({}) } else { json!({ "oc-quay/on-deletion": "delete" }) } } }));
+            if name == "keep" { json!({}) } else { json!({ "oc-quay/deletion-policy": "delete" }) } } }));
     }
     let bridge = Bridge::start(&world, &[]);
     for name in ["keep", "drop", "away"] {
@@ -120,7 +120,7 @@ fn an_organization_goes_with_its_namespace_only_where_that_was_asked_for_and_no_
     world.delete("Namespace", "", "away");
     bridge.waits_until("it goes all the same", || finalizers("away").is_none());
     bridge.waits_until("it is told", || bridge.says("organization openshift_away stays"));
-    let left_behind = || condition(&world, "quay", "OrganizationsLeftBehind")["message"] == "openshift_away";
+    let left_behind = || condition(&world, "quay", "OrphanedOrganizations")["message"] == "openshift_away";
     bridge.waits_until("it is recorded", left_behind);
     world.assert_within_the_bridges_rights();
 }
@@ -155,7 +155,7 @@ fn what_needs_a_person_is_told_until_it_is_gone_and_costs_nothing() {
     assert!(status.codes().contains(&"OQ302".to_owned()));
     let blocked = || {
         let events = world.list("Event", "shop").into_iter();
-        events.filter(|event| event["reason"] == "QuayFailed").count()
+        events.filter(|event| event["reason"] == "QuayReconcileFailed").count()
     };
     bridge.waits_until("the event", || blocked() == 1);
 
@@ -204,7 +204,7 @@ fn a_crowded_namespace_takes_no_more_than_its_share() {
     let names: Vec<String> = (0..50).map(|number| format!("small-{number}")).collect();
     names.iter().for_each(|name| world.shared_namespace(name));
     world.forget_traffic();
-    let bridge = Bridge::start_now(&world, &["--listen", "127.0.0.1:0", "--log-format", "json"]);
+    let bridge = Bridge::start_now(&world, &["--metrics-bind-address", "127.0.0.1:0", "--log-format", "json"]);
     let of = |words: &str| world.quay_traffic().entries().iter().filter(|entry| concerns(entry, words)).count();
     for name in &names {
         bridge.waits_until("it is linked", || world.is_linked(name, &["app", "base", "web"]));

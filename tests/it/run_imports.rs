@@ -172,7 +172,7 @@ fn what_is_not_in_quay_is_told_once_and_fails_nothing() {
     bridge.waits_until("no namespace fails for it", || world.is_linked("next", &[]) && is_ready(&world));
     assert_eq!(imports(&world), 2);
     let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run();
-    assert!(!status.stdout.contains("QuayFailed"), "{}", status.stdout);
+    assert!(!status.stdout.contains("QuayReconcileFailed"), "{}", status.stdout);
 }
 
 #[test]

@@ -12,7 +12,8 @@ use crate::builds_e2e::{is_rewritten, with_webhook};
 use crate::support::{Bridge, STREAMS, World};
 
 /// The flags of a replica. Ports are free ones.
-const REPLICA: [&str; 6] = ["--leader-election", "-n", "default", "--log-format=json", "--listen=127.0.0.1:0", "--parallel=4"];
+const REPLICA: [&str; 6] =
+    ["--leader-elect", "-n", "default", "--log-format=json", "--metrics-bind-address=127.0.0.1:0", "--concurrency=4"];
 
 /// A namespace `shop` with its image streams.
 fn furnish(world: &World) {
@@ -45,8 +46,8 @@ fn a_replica_tells_what_it_does_keeps_to_its_rights_and_hands_over_in_order() {
     let (status, metrics) = bridge.page("/metrics");
     assert_eq!(status, 200);
     for line in [
-        "oc_quay_leading 1",
-        "oc_quay_ready 1",
+        "oc_quay_is_leader 1",
+        "oc_quay_caches_synced 1",
         "oc_quay_integration_usable 1",
         r#"oc_quay_requests_total{side="quay",kind="POST repository",code="201"} 3"#,
         r#"oc_quay_requests_total{side="cluster",kind="create secrets",code="201"} 3"#,
@@ -60,7 +61,7 @@ fn a_replica_tells_what_it_does_keeps_to_its_rights_and_hands_over_in_order() {
         assert!(line["time"].is_string() && line["level"].is_string() && line["message"].is_string(), "{line}");
     }
     let events = world.list("Event", "shop");
-    let repaired = events.iter().find(|event| event["reason"] == "QuayRepaired").unwrap_or_else(|| panic!("{events:#?}"));
+    let repaired = events.iter().find(|event| event["reason"] == "QuayReconciled").unwrap_or_else(|| panic!("{events:#?}"));
     let about = &repaired["involvedObject"];
     assert_eq!((&about["kind"], &about["name"]), (&json!("Namespace"), &json!("shop")));
     assert_eq!(about["uid"], world.get("Namespace", "", "shop").unwrap()["metadata"]["uid"]);
@@ -71,11 +72,11 @@ fn a_replica_tells_what_it_does_keeps_to_its_rights_and_hands_over_in_order() {
     let second = Bridge::start(&world, &REPLICA);
     let first_holder = holder(&world).unwrap();
     let waits = second.page("/metrics").1;
-    assert!(waits.contains("oc_quay_leading 0") && waits.contains("oc_quay_queue_depth 0"), "{waits}");
+    assert!(waits.contains("oc_quay_is_leader 0") && waits.contains("oc_quay_queue_depth 0"), "{waits}");
     bridge.told_to_end();
     assert_eq!(bridge.ends(), Some(0));
     assert_eq!(holder(&world), None, "it lets the Lease go");
-    second.waits_until("the second one works", || second.page("/metrics").1.contains("oc_quay_leading 1"));
+    second.waits_until("the second one works", || second.page("/metrics").1.contains("oc_quay_is_leader 1"));
     assert_ne!(holder(&world).unwrap(), first_holder);
     world.delete("Secret", "shop", "builder-quay-openshift");
     second.waits_until("the secret is back", || world.is_linked("shop", &STREAMS));
@@ -116,7 +117,7 @@ fn a_replica_that_is_told_to_end_gives_up_the_work_and_answers_the_webhook_for_a
 fn slow_answers_keep_no_replica_from_renewing_its_lease() {
     let world = World::bare();
     world.integration();
-    let bridge = Bridge::start(&world, &["--leader-election", "-n", "default", "--parallel=1", "--request-timeout=60s"]);
+    let bridge = Bridge::start(&world, &["--leader-elect", "-n", "default", "--concurrency=1", "--request-timeout=60s"]);
     let renewed = || world.get("Lease", "default", "oc-quay").unwrap()["spec"]["renewTime"].clone();
     world.cluster_traffic().fault(Fault::on("POST", "/namespaces/shop/secrets").delay(Duration::from_secs(30)));
     world.namespace("shop");
@@ -184,9 +185,9 @@ fn what_cannot_be_listened_on_and_passes_without_a_pause_are_refused_before_anyt
     world.forget_traffic();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let run = world.oc_quay(&["run", "--listen", &address]).ends_with(2);
-    assert!(run.said().contains(&format!("--listen: cannot listen on {address}")), "{run:#?}");
-    let run = world.oc_quay(&["run", "--full-pass", "59s"]).ends_with(2);
+    let run = world.oc_quay(&["run", "--metrics-bind-address", &address]).ends_with(2);
+    assert!(run.said().contains(&format!("--metrics-bind-address: cannot listen on {address}")), "{run:#?}");
+    let run = world.oc_quay(&["run", "--resync-interval", "59s"]).ends_with(2);
     assert!(run.said().contains("everything is looked at once a minute at the most"), "{run:#?}");
     assert!(world.cluster_traffic().entries().is_empty());
 }

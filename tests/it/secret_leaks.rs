@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::support::{ACCOUNTS, Command, World};
 
-const FORMATS: [&str; 6] = ["human", "wide", "short", "json", "yaml", "name"];
+const FORMATS: [&str; 6] = ["text", "wide", "short", "json", "yaml", "name"];
 
 /// Commands that change nothing.
 const LOOKS: [&[&str]; 8] = [
@@ -58,7 +58,7 @@ fn note_contents(world: &World) {
 fn the_search_finds_a_secret_on_stdout() {
     let world = World::new();
     world.note_secret("openshift_shop");
-    talkative(&world, &["link", "-n", "shop", "--dry-run"], "human");
+    talkative(&world, &["link", "-n", "shop", "--dry-run"], "text");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn no_answer_that_makes_no_sense_is_quoted() {
         for (traffic, path) in [(world.quay_traffic(), "robots"), (world.cluster_traffic(), "secrets")] {
             for status in [200, 500] {
                 traffic.fault(Fault::on("*", path).status(status).body(body));
-                talkative(&world, &["status", "-n", "shop", "--probe"], "human");
+                talkative(&world, &["status", "-n", "shop", "--probe"], "text");
                 talkative(&world, &["repair", "-n", "shop", "--rotate", "--yes"], "json");
                 world.clear_faults();
             }
@@ -134,15 +134,15 @@ fn a_token_that_is_given_or_refused_is_not_shown() {
     for content in [&token, "no-such-token-0123456789"] {
         world.note_secret(content);
         std::fs::write(&file, content).unwrap();
-        talkative(&world, &["status", "-n", "shop", "--quay-token-file", file.to_str().unwrap()], "human");
+        talkative(&world, &["status", "-n", "shop", "--quay-token-file", file.to_str().unwrap()], "text");
         for command in [&["status", "-n", "shop"][..], &["repair", "-n", "shop", "--yes"], &["version"]] {
             let loud = [command, &["-vvvv"]].concat();
             world.oc_quay(&loud).env("OC_QUAY_TOKEN", content).run();
         }
     }
     world.sandbox.quay.expire_tokens();
-    talkative(&world, &["status", "-n", "shop"], "human");
-    talkative(&world, &["repair", "-n", "shop", "--rotate", "--yes"], "human");
+    talkative(&world, &["status", "-n", "shop"], "text");
+    talkative(&world, &["repair", "-n", "shop", "--rotate", "--yes"], "text");
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn command_lines(process: u32) -> Vec<String> {
 
 /// `setup` for a user who signs in with the password.
 fn sign_in<'a>(world: &'a World, arguments: &[&str]) -> Command<'a> {
-    let command = world.setup(&["--without-operator", "--quay-username", "quayadmin"]).without_env("OC_QUAY_TOKEN");
+    let command = world.setup(&["--controller=none", "--quay-username", "quayadmin"]).without_env("OC_QUAY_TOKEN");
     command.args(arguments).env("OC_QUAY_PASSWORD", world.sandbox.quay.password("quayadmin").unwrap())
 }
 
@@ -220,7 +220,7 @@ fn no_set_up_shows_a_secret_or_leaves_one_in_a_file() {
         assert!(talkative_sign_in(&world, &["--link", "shop", "--node-trust", "print"], format).contains("DEBUG"));
         let other = world.sandbox.quay.add_full_token("alice");
         for arguments in [&["--yes"][..], &["--yes", "--replace-token"], &["--check"], &["--dry-run", "--node-trust", "apply"]] {
-            let setup = world.oc_quay(&["setup", "--without-operator", "-o", format, "-vvvv"]).args(arguments);
+            let setup = world.oc_quay(&["setup", "--controller=none", "-o", format, "-vvvv"]).args(arguments);
             setup.env("RUST_LOG", "trace").env("OC_QUAY_TOKEN", &other).run();
         }
         talkative(&world, &["teardown", "--yes"], format);
@@ -239,7 +239,7 @@ fn no_set_up_that_fails_shows_a_secret() {
         let answer = Fault::on("*", path).status(status).header("Location", &location);
         let answer = answer.header("Set-Cookie", &format!("session={password}")).header("X-Next-CSRF-Token", &password);
         world.quay_traffic().fault(answer.body(&json!({ "csrf_token": password, "token": [password] }).to_string()));
-        talkative_sign_in(&world, &["--secret-name", "other"], ["human", "json"][usize::from(status == 500)]);
+        talkative_sign_in(&world, &["--secret-name", "other"], ["text", "json"][usize::from(status == 500)]);
         world.clear_faults();
     }
     drop(world);

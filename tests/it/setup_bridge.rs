@@ -49,16 +49,16 @@ fn assert_nothing_to_do(world: &World, arguments: &[&str]) {
 #[test]
 fn the_built_in_bridge_takes_the_operators_place_and_goes_again() {
     let world = World::bare();
-    let run = world.setup(&["--bridge", "built-in", "--dry-run", "-o", "yaml"]).succeeds();
+    let run = world.setup(&["--controller", "in-cluster", "--dry-run", "-o", "yaml"]).succeeds();
     assert!(run.stdout.contains("image: quay.io/oc-quay/oc-quay:v"), "{}", run.stdout);
     assert_eq!(bridge_objects(&world), Vec::<&str>::new());
 
-    let run = world.setup(&["--bridge", "built-in", "-o", "json"]).succeeds();
+    let run = world.setup(&["--controller", "in-cluster", "-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "done", "{}", run.stdout);
     assert_eq!(bridge_objects(&world).len(), OBJECTS.len(), "{:?}", bridge_objects(&world));
     assert!(bridge_runs(&world));
     assert_eq!(world.subscriptions(), 0, "the operator is not installed too");
-    assert_nothing_to_do(&world, &["--bridge", "built-in"]);
+    assert_nothing_to_do(&world, &["--controller", "in-cluster"]);
     // It is found again without being named.
     assert_nothing_to_do(&world, &[]);
 
@@ -66,7 +66,7 @@ fn the_built_in_bridge_takes_the_operators_place_and_goes_again() {
     let image = json!({ "spec": { "replicas": 1 } });
     world.merge("Deployment", "oc-quay", "oc-quay", &image);
     world.forget_traffic();
-    world.setup(&["--bridge-image", "registry.example.com/oc-quay:v2"]).succeeds();
+    world.setup(&["--controller-image", "registry.example.com/oc-quay:v2"]).succeeds();
     let writes: Vec<_> = world.cluster_traffic().writes().into_iter().map(|entry| entry.kind).collect();
     assert_eq!(writes, ["patch deployments"]);
     let deployment = world.get("Deployment", "oc-quay", "oc-quay").unwrap();
@@ -90,7 +90,7 @@ fn the_built_in_bridge_takes_the_operators_place_and_goes_again() {
 #[test]
 fn a_second_setup_keeps_edits_of_the_deployment() {
     let world = World::bare();
-    world.setup(&["--bridge", "built-in"]).succeeds();
+    world.setup(&["--controller", "in-cluster"]).succeeds();
     let deployment = || world.get("Deployment", "oc-quay", "oc-quay").unwrap();
     let pod = || deployment()["spec"]["template"]["spec"].clone();
     let container = || {
@@ -99,7 +99,7 @@ fn a_second_setup_keeps_edits_of_the_deployment() {
     };
     let mut edited = container();
     let arguments = edited["args"].as_array_mut().unwrap();
-    arguments.extend(["--on-deletion=delete", "--full-pass", "2h"].map(Value::from));
+    arguments.extend(["--deletion-policy=delete", "--resync-interval", "2h"].map(Value::from));
     edited["resources"]["limits"]["memory"] = json!("1Gi");
     let proxy = json!({ "name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128" });
     edited["env"].as_array_mut().unwrap().push(proxy.clone());
@@ -125,7 +125,7 @@ fn a_second_setup_keeps_edits_of_the_deployment() {
     world.merge("PodDisruptionBudget", "oc-quay", "oc-quay", &budget);
     // Until the edit is rolled out, `setup` waits for it, which is a change of its own.
     world.wait_for("the edit to be rolled out", || bridge_runs(&world));
-    assert_nothing_to_do(&world, &["--bridge", "built-in"]);
+    assert_nothing_to_do(&world, &["--controller", "in-cluster"]);
 
     // An update changes the image and nothing else; what the manifests set is as they set it.
     let before = [pod()["volumes"].clone(), pod()["tolerations"].clone(), pod()["affinity"].clone()];
@@ -137,12 +137,12 @@ fn a_second_setup_keeps_edits_of_the_deployment() {
     webhook["timeoutSeconds"] = json!(9);
     world.merge("MutatingWebhookConfiguration", "", "oc-quay", &json!({ "webhooks": [webhook] }));
     world.merge("Deployment", "oc-quay", "oc-quay", &json!({ "spec": { "replicas": 3 } }));
-    world.setup(&["--bridge-image", "registry.example.com/oc-quay:v2"]).succeeds();
+    world.setup(&["--controller-image", "registry.example.com/oc-quay:v2"]).succeeds();
     let updated = container();
     assert_eq!((&updated["image"], &updated["resources"]), (&json!("registry.example.com/oc-quay:v2"), &edited["resources"]));
     let arguments: Vec<_> = updated["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert_eq!(arguments[1], "--log-format=json");
-    assert!(arguments.ends_with(&["--on-deletion=delete", "--full-pass", "2h"]), "{arguments:?}");
+    assert!(arguments.ends_with(&["--deletion-policy=delete", "--resync-interval", "2h"]), "{arguments:?}");
     assert!(updated["env"].as_array().unwrap().contains(&proxy), "{updated}");
     assert!(updated["volumeMounts"].as_array().unwrap().contains(&mount), "{updated}");
     assert_eq!(updated["readinessProbe"]["httpGet"]["path"], "/readyz");
@@ -159,8 +159,8 @@ fn a_second_setup_keeps_edits_of_the_deployment() {
 #[test]
 fn a_status_that_changes_meanwhile_is_no_conflict() {
     let world = World::bare();
-    world.setup(&["--bridge", "built-in"]).succeeds();
-    let update = || world.setup(&["--bridge-image", "registry.example.com/oc-quay:v2"]);
+    world.setup(&["--controller", "in-cluster"]).succeeds();
+    let update = || world.setup(&["--controller-image", "registry.example.com/oc-quay:v2"]);
     let change = |path: &str, patch: Value| drop(world.merge("Deployment", "oc-quay", path, &patch));
     let edited = json!({ "spec": { "replicas": 1 } });
     let run = world.interfere("PATCH", "/deployments/oc-quay", update(), || change("oc-quay", edited));
@@ -180,11 +180,11 @@ fn the_bridge_takes_over_from_the_operator_once_it_runs() {
     world.merge("Namespace", "", "shop", &json!({ "metadata": { "finalizers": ["example.com/other", FINALIZER] } }));
     let integration = world.get("QuayIntegration", "", "quay").unwrap();
 
-    let run = world.setup(&["--bridge", "built-in", "-o", "json"]).succeeds();
+    let run = world.setup(&["--controller", "in-cluster", "-o", "json"]).succeeds();
     assert!(run.said().contains("the bridge stands by until it is gone"), "{}", run.stdout);
     assert!(bridge_runs(&world) && world.operator_runs(), "both are there");
 
-    let run = world.setup(&["--bridge", "built-in", "--take-over", "-o", "json"]).succeeds();
+    let run = world.setup(&["--controller", "in-cluster", "--replace-operator", "-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "done", "{}", run.stdout);
     assert!(bridge_runs(&world));
     assert_eq!(world.subscriptions(), 0);
@@ -197,7 +197,7 @@ fn the_bridge_takes_over_from_the_operator_once_it_runs() {
         integration["spec"],
         "nothing of the integration changes"
     );
-    assert_nothing_to_do(&world, &["--bridge", "built-in", "--take-over"]);
+    assert_nothing_to_do(&world, &["--controller", "in-cluster", "--replace-operator"]);
 }
 
 #[test]
@@ -216,11 +216,11 @@ fn an_operator_without_olm_is_stopped_and_its_webhook_goes() {
             "admissionReviewVersions": ["v1"],
         }],
     }));
-    world.setup(&["--bridge", "built-in", "--take-over"]).succeeds();
+    world.setup(&["--controller", "in-cluster", "--replace-operator"]).succeeds();
     assert_eq!(world.get("Deployment", OPERATORS, olm::DEPLOYMENT).unwrap()["spec"]["replicas"], 0);
     assert_eq!(world.get("MutatingWebhookConfiguration", "", "operators"), None);
     assert!(bridge_runs(&world));
-    assert_nothing_to_do(&world, &["--take-over"]);
+    assert_nothing_to_do(&world, &["--replace-operator"]);
     let again = world.setup(&[]).succeeds();
     assert!(
         again.said().contains("scaled to 0: the bridge does not stand by") && !again.said().contains("stands by until"),
@@ -238,14 +238,14 @@ fn what_others_made_in_the_bridges_place_is_changed_only_when_asked_for() {
         "metadata": { "name": "oc-quay" },
         "rules": [{ "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] }],
     }));
-    let run = world.setup(&["--bridge", "built-in", "-o", "json"]).ends_with(2);
+    let run = world.setup(&["--controller", "in-cluster", "-o", "json"]).ends_with(2);
     assert!(run.said().contains("there is a ClusterRole oc-quay already that does not carry our label"), "{run:#?}");
     assert!(run.said().contains("--adopt"), "{run:#?}");
     assert_eq!(bridge_objects(&world), ["ClusterRole"]);
     assert_eq!(world.get("ClusterRole", "", "oc-quay").unwrap()["rules"][0]["resources"], json!(["pods"]));
-    world.setup(&["--bridge", "built-in", "--adopt"]).succeeds();
+    world.setup(&["--controller", "in-cluster", "--adopt"]).succeeds();
     assert!(bridge_runs(&world));
-    assert_nothing_to_do(&world, &["--bridge", "built-in"]);
+    assert_nothing_to_do(&world, &["--controller", "in-cluster"]);
 }
 
 #[test]
@@ -254,10 +254,10 @@ fn a_take_over_stops_the_operator_and_not_what_only_has_its_name() {
     world.namespace("mallory");
     world.create(&manifests::operator_deployment("mallory", 0));
     world.create(&manifests::operator_deployment(OPERATORS, 1));
-    world.setup(&["--bridge", "built-in", "--take-over"]).succeeds();
+    world.setup(&["--controller", "in-cluster", "--replace-operator"]).succeeds();
     assert_eq!(world.get("Deployment", OPERATORS, olm::DEPLOYMENT).unwrap()["spec"]["replicas"], 0);
     world.merge("Deployment", "mallory", olm::DEPLOYMENT, &json!({ "spec": { "replicas": 1 } }));
-    assert_nothing_to_do(&world, &["--take-over"]);
+    assert_nothing_to_do(&world, &["--replace-operator"]);
 }
 
 #[test]
@@ -265,7 +265,8 @@ fn a_bridge_that_does_not_come_to_run_takes_nothing_over() {
     let world = World::bare();
     world.setup(&[]).succeeds();
     world.trouble(Some(&olm::Trouble::NeverFinishes));
-    let run = world.setup(&["--bridge", "built-in", "--take-over", "--operator-wait", "2s", "-o", "json"]).ends_with(1);
+    let run =
+        world.setup(&["--controller", "in-cluster", "--replace-operator", "--operator-timeout", "2s", "-o", "json"]).ends_with(1);
     assert!(run.said().contains("0 of 2 pods are ready (oc describe pods -n oc-quay)"), "{}", run.stdout);
     assert!(world.operator_runs(), "the operator works on");
 }

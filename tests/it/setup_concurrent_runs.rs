@@ -59,7 +59,7 @@ fn two_setups_that_sign_in_at_once_leave_one_token_in_one_secret() {
     play_apart(&[(); 6], [1, 3], fresh, |world, ()| {
         let password = world.sandbox.quay.password("quayadmin").unwrap();
         let signed_in = || {
-            let command = world.setup(&["--quay-username", "quayadmin", "--without-operator"]);
+            let command = world.setup(&["--quay-username", "quayadmin", "--controller=none"]);
             command.without_env("OC_QUAY_TOKEN").env("OC_QUAY_PASSWORD", &password)
         };
         at_once(signed_in(), signed_in());
@@ -207,7 +207,7 @@ fn plain_kubernetes_is_set_up_without_the_operator() {
     let cluster = Cluster { without, olm: Olm::None, ..Cluster::default() };
     let options = Options { cluster, ..Options::default() };
     let Some(world) = World::stand_in_bare(options, "its API groups are those of OpenShift") else { return };
-    let run = world.setup(&["--without-operator", "--node-trust", "apply", "-o", "json"]).succeeds();
+    let run = world.setup(&["--controller=none", "--node-trust", "apply", "-o", "json"]).succeeds();
     assert_eq!(run.state("nodeTrust"), "skipped", "{run:#?}");
     assert!(run.said().contains("Kubernetes v1.") && !run.said().contains("OpenShift 4."), "{run:#?}");
     assert!(world.one_integration().is_some() && world.stored_token().is_some());

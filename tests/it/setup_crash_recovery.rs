@@ -31,7 +31,7 @@ fn everything(world: &World) -> Command<'_> {
 
 /// Everything there is to do without the operator, with a token that Quay issues.
 fn signed_in(world: &World) -> Command<'_> {
-    let command = world.setup(&["--quay-username", "quayadmin", "--without-operator", "--node-trust", "apply", "--link", "shop"]);
+    let command = world.setup(&["--quay-username", "quayadmin", "--controller=none", "--node-trust", "apply", "--link", "shop"]);
     let password = world.sandbox.quay.password("quayadmin").unwrap();
     command.without_env("OC_QUAY_TOKEN").env("OC_QUAY_PASSWORD", password)
 }

@@ -136,13 +136,13 @@ fn fresh() -> World {
 
 /// All but the first link, whose own suite it is.
 fn everything(world: &World) -> Command<'_> {
-    world.setup(&["--node-trust", "apply", "--operator-wait", "20s"])
+    world.setup(&["--node-trust", "apply", "--operator-timeout", "20s"])
 }
 
 /// The same with a token that Quay issues.
 fn signed_in(world: &World) -> Command<'_> {
     let password = world.sandbox.quay.password("quayadmin").unwrap();
-    let command = world.setup(&["--quay-username", "quayadmin", "--without-operator"]);
+    let command = world.setup(&["--quay-username", "quayadmin", "--controller=none"]);
     command.without_env("OC_QUAY_TOKEN").env("OC_QUAY_PASSWORD", password)
 }
 

@@ -8,7 +8,7 @@ use crate::support::{Command, Run, World};
 
 /// `setup` that only looks or plans, for this world's Quay.
 fn look<'a>(world: &'a World, arguments: &[&str]) -> Command<'a> {
-    let command = world.oc_quay(&["setup", "--without-operator"]).args(arguments);
+    let command = world.oc_quay(&["setup", "--controller=none"]).args(arguments);
     command.env("OC_QUAY_URL", world.sandbox.quay.url()).env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token())
 }
 
@@ -31,7 +31,7 @@ fn assert_states(run: &Run, expected: [(&str, &str); 9]) {
 #[test]
 fn a_fresh_one_holds_what_was_said_and_the_documentations_defaults_else() {
     let world = World::bare();
-    world.setup(&["--without-operator"]).succeeds();
+    world.setup(&["--controller=none"]).succeeds();
     let secret = json!({ "namespace": "openshift-operators", "name": "quay-integration", "key": "token" });
     let url = world.sandbox.quay.url();
     assert_eq!(spec(&world), json!({ "clusterID": "openshift", "quayHostname": url, "credentialsSecret": secret }));
@@ -40,7 +40,7 @@ fn a_fresh_one_holds_what_was_said_and_the_documentations_defaults_else() {
     let world = World::bare();
     let url = world.sandbox.quay.url();
     let said = ["--cluster-id", "prod-1", "--allow", "shop,store", "--deny", "store", "--scheduled-import"];
-    world.setup(&["--without-operator"]).args(&said).succeeds();
+    world.setup(&["--controller=none"]).args(&said).succeeds();
     let expected = json!({
         "clusterID": "prod-1", "quayHostname": url, "credentialsSecret": secret, "scheduledImageStreamImport": true,
         "allowlistNamespaces": ["shop", "store"], "denylistNamespaces": ["store"],
@@ -51,10 +51,10 @@ fn a_fresh_one_holds_what_was_said_and_the_documentations_defaults_else() {
 #[test]
 fn one_that_is_as_it_should_be_is_left_alone() {
     let world = World::bare();
-    world.setup(&["--without-operator", "--cluster-id", "prod", "--deny", "shop"]).succeeds();
+    world.setup(&["--controller=none", "--cluster-id", "prod", "--deny", "shop"]).succeeds();
     let before = world.get("QuayIntegration", "", "quay");
     for arguments in
-        [&["setup", "--yes", "--without-operator"][..], &["setup", "--yes", "--without-operator", "--cluster-id", "prod"]]
+        [&["setup", "--yes", "--controller=none"][..], &["setup", "--yes", "--controller=none", "--cluster-id", "prod"]]
     {
         world.forget_traffic();
         let run = world.oc_quay(arguments).args(&["-o", "json"]).succeeds();
@@ -79,7 +79,7 @@ fn one_that_is_different_is_shown_field_by_field_and_patched_and_keeps_the_rest(
         assert!(facts.contains(part), "{part}: {facts}");
     }
     assert!(!facts.contains("denylistNamespaces") && !facts.contains("quayHostname"), "{facts}");
-    world.setup(&["--without-operator"]).args(&change).succeeds();
+    world.setup(&["--controller=none"]).args(&change).succeeds();
     let written: Vec<_> =
         world.cluster_traffic().writes().into_iter().filter(|entry| entry.path.contains("quayintegrations")).collect();
     assert_eq!(written.len(), 1, "{written:#?}");
@@ -105,7 +105,7 @@ fn one_that_is_changed_meanwhile_is_not_written_over_and_no_second_one_is_made()
         cluster.put(object);
     };
     world.cluster_traffic().fault(Fault::on("PATCH", "quayintegrations").times(1).before(deny));
-    let run = world.setup(&["--without-operator", "--deny", "mine", "-o", "json"]).ends_with(1);
+    let run = world.setup(&["--controller=none", "--deny", "mine", "-o", "json"]).ends_with(1);
     assert!(run.step("integration").to_string().contains("meanwhile"), "{}", run.stdout);
     assert_eq!(spec(&world)["denylistNamespaces"], json!(["theirs"]));
 
@@ -118,7 +118,7 @@ fn one_that_is_changed_meanwhile_is_not_written_over_and_no_second_one_is_made()
     };
     // Somebody else makes theirs while the Secret is written.
     world.cluster_traffic().fault(Fault::on("POST", "/secrets").times(1).after(create));
-    let run = world.setup(&["--without-operator", "--cluster-id", "prod", "-o", "json"]).ends_with(1);
+    let run = world.setup(&["--controller=none", "--cluster-id", "prod", "-o", "json"]).ends_with(1);
     assert!(run.step("integration").to_string().contains("theirs was made meanwhile"), "{}", run.stdout);
     let names: Vec<_> =
         world.sandbox.openshift.list("QuayIntegration", "").iter().map(|object| object["metadata"]["name"].clone()).collect();
@@ -129,7 +129,7 @@ fn one_that_is_changed_meanwhile_is_not_written_over_and_no_second_one_is_made()
 fn a_cluster_id_that_breaks_names_is_refused_before_anything_is_asked() {
     let world = World::bare();
     for id in ["Prod", "a_b", "a--b", "-a", "a-", "a.", "pröd", "", " ", "a b", &"a".repeat(250)] {
-        let run = world.setup(&["--without-operator", &format!("--cluster-id={id}")]).ends_with(2);
+        let run = world.setup(&["--controller=none", &format!("--cluster-id={id}")]).ends_with(2);
         assert!(run.stderr.contains("cluster"), "{id}: {}", run.stderr);
         assert!(world.cluster_traffic().entries().is_empty() && world.quay_traffic().entries().is_empty(), "{id}");
     }
@@ -138,7 +138,7 @@ fn a_cluster_id_that_breaks_names_is_refused_before_anything_is_asked() {
     let world = World::new();
     world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "clusterID": "Prod_1" } }));
     world.forget_traffic();
-    let run = world.setup(&["--without-operator", "-o", "json"]).ends_with(2);
+    let run = world.setup(&["--controller=none", "-o", "json"]).ends_with(2);
     assert!(run.step("integration").to_string().contains("Prod_1"), "{}", run.stdout);
     world.assert_nothing_written();
 }
@@ -147,7 +147,7 @@ fn a_cluster_id_that_breaks_names_is_refused_before_anything_is_asked() {
 fn names_that_no_namespace_can_have_are_refused() {
     let world = World::bare();
     for (flag, names) in [("--allow", "Shop"), ("--deny", "shop_1"), ("--deny", "*")] {
-        let run = world.setup(&["--without-operator", flag, names, "-o", "json"]).ends_with(2);
+        let run = world.setup(&["--controller=none", flag, names, "-o", "json"]).ends_with(2);
         assert!(run.step("integration").to_string().contains("no namespace can be called that"), "{names}: {}", run.stdout);
         world.assert_nothing_written();
     }
@@ -183,33 +183,33 @@ fn organizations_of_another_cluster_stop_the_set_up_unless_they_are_taken_over()
     let world = World::bare();
     let quay = &world.sandbox.quay;
     quay.add_organization("openshift_shop", "quayadmin");
-    let run = world.setup(&["--without-operator", "-o", "json"]);
+    let run = world.setup(&["--controller=none", "-o", "json"]);
     // Without a mark it may be that of a namespace that was deleted.
     let step = run.args(&["--dry-run"]).succeeds().step("integration").to_string();
     assert!(step.contains("without a namespace here: openshift_shop") && step.contains("openshift-2"), "{step}");
 
     quay.add_robot("openshift_shop", "builder", "oc-quay cluster=other.example.com:6443 namespace=shop uid=1-2-3").unwrap();
-    let run = world.setup(&["--without-operator", "-o", "json"]).ends_with(2);
+    let run = world.setup(&["--controller=none", "-o", "json"]).ends_with(2);
     world.assert_nothing_written();
     let step = run.step("integration").to_string();
     for part in ["in use by cluster other.example.com:6443", "--cluster-id openshift-2", "--adopt"] {
         assert!(step.contains(part), "{part}: {step}");
     }
-    world.setup(&["--without-operator", "--cluster-id", "prod"]).succeeds();
+    world.setup(&["--controller=none", "--cluster-id", "prod"]).succeeds();
 
     drop(world);
     let world = World::bare();
     let quay = &world.sandbox.quay;
     quay.add_organization("openshift_shop", "quayadmin");
     quay.add_robot("openshift_shop", "builder", "oc-quay cluster=other.example.com:6443 namespace=shop uid=1-2-3").unwrap();
-    let run = world.setup(&["--without-operator", "--adopt", "-o", "json"]).succeeds();
+    let run = world.setup(&["--controller=none", "--adopt", "-o", "json"]).succeeds();
     assert_eq!(run.state("integration"), "done");
 }
 
 #[test]
 fn answers_that_are_missing_are_listed_all_at_once() {
     let world = World::bare();
-    let run = world.oc_quay(&["setup", "--yes", "--without-operator"]).ends_with(2);
+    let run = world.oc_quay(&["setup", "--yes", "--controller=none"]).ends_with(2);
     world.assert_nothing_written();
     for part in ["the address of the Quay", "--quay-url", "OC_QUAY_URL", "a token for Quay", "--quay-token-file", "OC_QUAY_TOKEN"]
     {
@@ -224,7 +224,7 @@ fn answers_that_are_missing_are_listed_all_at_once() {
 fn a_dry_run_writes_to_neither_side_in_any_format() {
     let world = World::bare();
     world.namespace("shop");
-    for format in ["human", "wide", "short", "json", "yaml", "name"] {
+    for format in ["text", "wide", "short", "json", "yaml", "name"] {
         world.forget_traffic();
         let run = look(&world, &["--dry-run", "--node-trust", "apply", "--link", "shop", "-o", format]).succeeds();
         world.assert_nothing_written();
@@ -268,7 +268,7 @@ fn the_objects_come_as_a_stream_that_holds_no_token_and_that_the_cluster_takes()
     objects.iter().for_each(|object| drop(world.create(object)));
 
     // With the real token put in, nothing is left to do but say so.
-    let run = world.setup(&["--without-operator", "-o", "json"]).succeeds();
+    let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
     assert_eq!((run.state("secret").as_str(), run.state("integration").as_str()), ("done", "alreadyDone"));
 
     // What holds the real token is not overwritten by who applies the objects again.
@@ -292,7 +292,7 @@ fn a_check_says_by_its_exit_code_whether_all_is_set_up() {
     assert_eq!((&report["ok"], &report["dryRun"]), (&json!(false), &json!(true)));
     assert!(report["verdict"].as_str().unwrap().starts_with("Not set up: Secret, QuayIntegration"), "{}", report["verdict"]);
 
-    world.setup(&["--without-operator"]).succeeds();
+    world.setup(&["--controller=none"]).succeeds();
     world.forget_traffic();
     let run = look(&world, &["--check", "--node-trust", "skip", "-o", "json"]).succeeds();
     world.assert_nothing_written();
@@ -309,7 +309,7 @@ fn a_check_says_by_its_exit_code_whether_all_is_set_up() {
 fn the_report_says_of_every_step_what_became_of_it() {
     let world = World::bare();
     world.namespace("shop");
-    let run = world.setup(&["--without-operator", "--link", "shop", "-o", "json"]).succeeds();
+    let run = world.setup(&["--controller=none", "--link", "shop", "-o", "json"]).succeeds();
     let done = |state| {
         [
             ("cluster", "alreadyDone"),
@@ -327,14 +327,14 @@ fn the_report_says_of_every_step_what_became_of_it() {
     let report = run.json();
     assert_eq!((&report["kind"], &report["ok"], &report["status"]["ok"]), (&json!("SetupReport"), &json!(true), &json!(true)));
     assert!(report["commandLine"].as_str().unwrap().contains(" --quay-url https://"), "{report}");
-    let again = world.setup(&["--without-operator", "--link", "shop", "-o", "json"]).succeeds();
+    let again = world.setup(&["--controller=none", "--link", "shop", "-o", "json"]).succeeds();
     assert_states(&again, done("alreadyDone"));
 
     drop(world);
     let world = World::bare();
     world.namespace("shop");
     world.cluster_traffic().fault(Fault::on("POST", "/openshift-operators/secrets").status(403));
-    let run = world.setup(&["--without-operator", "--link", "shop", "-o", "json"]).ends_with(1);
+    let run = world.setup(&["--controller=none", "--link", "shop", "-o", "json"]).ends_with(1);
     let states = states(&run);
     let found: Vec<_> = states
         .iter()
@@ -350,13 +350,13 @@ fn prints_the_objects_of_the_chosen_controller() {
     let world = World::bare();
     world.setup(&[]).succeeds();
     let kinds = |bridge: &str| {
-        let command = world.oc_quay(&["setup", "--dry-run", "-o", "yaml", "--bridge", bridge]);
+        let command = world.oc_quay(&["setup", "--dry-run", "-o", "yaml", "--controller", bridge]);
         let run = command.env("OC_QUAY_URL", world.sandbox.quay.url()).succeeds();
         let objects = run.stdout[run.stdout.find("---\n").unwrap()..].to_owned();
         documents(&objects).iter().map(|object| object["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let has = |kinds: &[String], kind: &str| kinds.iter().any(|found| found == kind);
-    let (built_in, none, operator) = (kinds("built-in"), kinds("none"), kinds("operator"));
+    let (built_in, none, operator) = (kinds("in-cluster"), kinds("none"), kinds("operator"));
     assert!(has(&built_in, "Deployment") && !has(&built_in, "Subscription"), "{built_in:?}");
     assert!(!has(&none, "Deployment") && !has(&none, "Subscription"), "{none:?}");
     assert!(!has(&operator, "Deployment") && has(&operator, "Subscription"), "{operator:?}");
@@ -365,22 +365,28 @@ fn prints_the_objects_of_the_chosen_controller() {
 #[test]
 fn takes_none_for_the_namespaces_to_link() {
     let world = World::bare();
-    let run = world.setup(&["--without-operator", "--link", "none", "-o", "json"]).succeeds();
+    let run = world.setup(&["--controller=none", "--link", "none", "-o", "json"]).succeeds();
     assert_eq!(run.state("proof"), "skipped");
 }
 
 #[test]
 fn repeats_every_flag_in_the_command_line() {
     let world = World::bare();
-    let flags =
-        ["--operator-wait 300s", "--request-timeout 20s", "--parallel 4", "--as admin", "--as-group system:masters", "--adopt"];
+    let flags = [
+        "--operator-timeout 300s",
+        "--request-timeout 20s",
+        "--concurrency 4",
+        "--as admin",
+        "--as-group system:masters",
+        "--adopt",
+    ];
     let given: Vec<_> = flags.iter().flat_map(|flag| flag.split(' ')).collect();
-    let run = world.setup(&["--without-operator"]).args(&given).succeeds();
+    let run = world.setup(&["--controller=none"]).args(&given).succeeds();
     let line = run.stdout.lines().find(|line| line.starts_with("  oc quay setup --yes")).unwrap();
     for flag in flags {
         assert!(line.contains(flag), "{flag}: {line}");
     }
-    assert!(!world.setup(&["--without-operator"]).succeeds().stdout.contains("--operator-wait"), "defaults are left out");
+    assert!(!world.setup(&["--controller=none"]).succeeds().stdout.contains("--operator-timeout"), "defaults are left out");
 }
 
 #[test]

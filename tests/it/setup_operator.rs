@@ -11,7 +11,7 @@ const OPERATORS: &str = "openshift-operators";
 const CATALOGS: &str = "openshift-marketplace";
 
 /// A set-up that waits just a moment for an operator that does not come.
-pub(crate) const IN_A_MOMENT: [&str; 4] = ["--operator-wait", "8s", "-o", "json"];
+pub(crate) const IN_A_MOMENT: [&str; 4] = ["--operator-timeout", "8s", "-o", "json"];
 
 /// Whether the operator works, for OLM.
 fn has_succeeded(world: &World, csv: &str) -> bool {
@@ -151,7 +151,7 @@ fn an_operator_that_somebody_else_installed_is_taken_as_it_is() {
     install_by_hand(&world, "Automatic");
     let run = world.setup(&["--operator-channel", "stable-3.15", "--operator-approval", "manual", "-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "alreadyDone");
-    let run = world.setup(&["--without-operator", "-o", "json"]).succeeds();
+    let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
     assert_says(&run.step("operator"), &["it stays, although you asked to do without it"]);
     assert_eq!(writes_to_olm(&world), Vec::<String>::new());
 }
@@ -323,9 +323,9 @@ fn without_the_package_nothing_is_begun_until_somebody_does_without_the_operator
     world.wait_for("the package to go", || world.get("PackageManifest", CATALOGS, olm::PACKAGE).is_none());
     assert_refused_before_anything_is_written(
         &world,
-        &["no catalog of this cluster has the operator (quay-bridge-operator)", "--operator-catalog", "--without-operator"],
+        &["no catalog of this cluster has the operator (quay-bridge-operator)", "--operator-catalog", "--controller none"],
     );
-    world.setup(&["--without-operator"]).succeeds();
+    world.setup(&["--controller=none"]).succeeds();
     assert_eq!(writes_to_olm(&world), Vec::<String>::new());
 }
 
@@ -338,7 +338,7 @@ fn without_the_operator_its_resource_is_installed_and_all_the_rest_works() {
     });
     world.namespace("shop");
     world.image_stream("shop", "app");
-    let run = world.setup(&["--without-operator", "--link", "shop", "-o", "json"]).succeeds();
+    let run = world.setup(&["--controller=none", "--link", "shop", "-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "done");
     assert_eq!(writes_to_olm(&world), Vec::<String>::new());
     let definition = world.get("CustomResourceDefinition", "", "quayintegrations.quay.redhat.com").unwrap();
@@ -346,7 +346,7 @@ fn without_the_operator_its_resource_is_installed_and_all_the_rest_works() {
     world.assert_linked("shop", &["app"]);
     let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
     assert_eq!(status.json()["ok"], true, "{}", status.stdout);
-    assert_nothing_to_do(&world, &["--without-operator", "--link", "shop"]);
+    assert_nothing_to_do(&world, &["--controller=none", "--link", "shop"]);
 }
 
 #[test]
@@ -356,10 +356,10 @@ fn a_cluster_without_olm_says_so_and_needs_none() {
     let Some(world) = World::stand_in_bare(options, "the real one has OLM's kinds") else { return };
     assert_refused_before_anything_is_written(
         &world,
-        &["the cluster has no Operator Lifecycle Manager, so the operator cannot be installed", "--without-operator"],
+        &["the cluster has no Operator Lifecycle Manager, so the operator cannot be installed", "--controller none"],
     );
-    world.setup(&["--without-operator"]).succeeds();
-    assert_nothing_to_do(&world, &["--without-operator"]);
+    world.setup(&["--controller=none"]).succeeds();
+    assert_nothing_to_do(&world, &["--controller=none"]);
 }
 
 /// The set-up, only looked at.
@@ -373,12 +373,12 @@ fn look<'a>(world: &'a World, arguments: &[&str]) -> crate::support::Command<'a>
 fn keeps_the_choice_to_do_without_a_controller() {
     let world = World::bare();
     let integration = || world.get("QuayIntegration", "", "quay").unwrap();
-    world.setup(&["--bridge", "none"]).succeeds();
+    world.setup(&["--controller", "none"]).succeeds();
     assert_eq!(integration()["metadata"]["annotations"]["oc-quay/controller"], "none");
     let run = look(&world, &["--check", "--node-trust", "skip", "-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "alreadyDone");
     assert_nothing_to_do(&world, &[]);
-    world.setup(&["--bridge", "operator"]).succeeds();
+    world.setup(&["--controller", "operator"]).succeeds();
     assert_eq!(integration()["metadata"]["annotations"]["oc-quay/controller"], "operator");
 }
 

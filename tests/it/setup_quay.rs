@@ -11,7 +11,7 @@ use crate::support::{Command, World};
 
 /// `setup` for another address.
 fn setup_for<'a>(world: &'a World, url: &str) -> Command<'a> {
-    world.setup(&["--without-operator", "--request-timeout", "5s", "--quay-url", url])
+    world.setup(&["--controller=none", "--request-timeout", "5s", "--quay-url", url])
 }
 
 /// Runs it, which fails, writes nothing, and says why.
@@ -64,7 +64,7 @@ fn plain_http_is_refused_before_anything_is_sent() {
 #[test]
 fn a_certificate_that_is_not_trusted_is_shown_for_comparison() {
     let world = World::bare();
-    let run = world.setup(&["--without-operator", "-o", "json"]).without_env("OC_QUAY_CA_FILE").ends_with(2);
+    let run = world.setup(&["--controller=none", "-o", "json"]).without_env("OC_QUAY_CA_FILE").ends_with(2);
     world.assert_nothing_written();
     let step = run.step("quay").to_string();
     for part in
@@ -81,7 +81,7 @@ fn a_certificate_that_is_not_trusted_is_shown_for_comparison() {
 #[test]
 fn who_goes_on_without_verifying_is_warned_and_it_stands_in_the_quay_integration() {
     let world = World::bare();
-    let run = world.setup(&["--without-operator", "--insecure", "-o", "json"]).without_env("OC_QUAY_CA_FILE").succeeds();
+    let run = world.setup(&["--controller=none", "--insecure", "-o", "json"]).without_env("OC_QUAY_CA_FILE").succeeds();
     let warning = run.step("quay")["facts"]
         .as_array()
         .unwrap()
@@ -91,7 +91,7 @@ fn who_goes_on_without_verifying_is_warned_and_it_stands_in_the_quay_integration
     assert_eq!(world.get("QuayIntegration", "", "quay").unwrap()["spec"]["insecureRegistry"], true);
     // The next run finds it there.
     world.forget_traffic();
-    world.oc_quay(&["setup", "--yes", "--without-operator"]).without_env("OC_QUAY_CA_FILE").succeeds();
+    world.oc_quay(&["setup", "--yes", "--controller=none"]).without_env("OC_QUAY_CA_FILE").succeeds();
     world.assert_nothing_written();
 }
 
@@ -119,11 +119,11 @@ fn what_is_no_quay_is_not_taken_for_one() {
 fn a_quay_that_is_not_healthy_is_said_to_be_so_and_used() {
     let world = World::bare();
     world.sandbox.quay.set_down(&["database"]);
-    let run = world.setup(&["--without-operator", "-o", "json"]).succeeds();
+    let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
     assert!(run.step("quay").to_string().contains("it reports as not healthy: database"), "{}", run.stdout);
 
     world.quay_traffic().fault(Fault::on("GET", "/health/instance").html(502));
-    let run = world.setup(&["--without-operator", "-o", "json"]).succeeds();
+    let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
     let facts = run.step("quay")["facts"].clone();
     assert!(facts.as_array().unwrap().iter().any(|fact| fact["level"] == "unknown"), "{facts}");
 }
@@ -132,7 +132,7 @@ fn a_quay_that_is_not_healthy_is_said_to_be_so_and_used() {
 fn an_address_is_understood_as_a_person_writes_it() {
     let world = World::bare();
     let host = world.sandbox.quay.host();
-    world.setup(&["--without-operator"]).succeeds();
+    world.setup(&["--controller=none"]).succeeds();
     assert_eq!(world.get("QuayIntegration", "", "quay").unwrap()["spec"]["quayHostname"], format!("https://{host}"));
     for written in
         [host.clone(), format!("https://{host}/"), format!("{host}/"), format!("https://{host}/organization/shop?tab=x")]
@@ -160,7 +160,7 @@ fn settings_of_quay_that_matter_are_named() {
         flags.restricted_users = true;
         flags.readonly = true;
     });
-    let run = world.oc_quay(&["setup", "--check", "--without-operator", "-o", "json"]);
+    let run = world.oc_quay(&["setup", "--check", "--controller=none", "-o", "json"]);
     let run = run.env("OC_QUAY_URL", world.sandbox.quay.url()).ends_with(1);
     let step = run.step("quay").to_string();
     for name in [
@@ -179,7 +179,7 @@ fn waits_when_quay_takes_no_more_requests_and_says_why() {
     let world = World::bare();
     // Pauses are a tenth as long in tests.
     world.quay_traffic().fault(Fault::on("GET", "/api/v1/user/").status(429).header("Retry-After", "10").times(1));
-    let run = world.setup(&["--without-operator"]).succeeds();
+    let run = world.setup(&["--controller=none"]).succeeds();
     let said = "Quay accepts no more requests for now (429 Too Many Requests): waiting 10 s";
     assert_eq!(run.stderr.lines().filter(|line| *line == said).count(), 1, "{}", run.stderr);
 }
@@ -207,12 +207,12 @@ fn refuses_a_quay_that_the_image_policy_does_not_allow() {
             assert_eq!(step["state"], "failed", "{step}");
             assert!(step["reason"].as_str().unwrap().contains(said), "{step}");
             assert_eq!(step["hints"], json!(["change it: oc edit images.config.openshift.io cluster"]));
-            let run = world.setup(&["--without-operator"]).ends_with(2);
+            let run = world.setup(&["--controller=none"]).ends_with(2);
             assert!(run.said().contains(said), "{run:#?}");
             world.assert_nothing_written();
         }
         policy(none.clone());
         policy(json!({ "registrySources": { "allowedRegistries": [host] } }));
-        world.setup(&["--without-operator"]).succeeds();
+        world.setup(&["--controller=none"]).succeeds();
     }
 }

@@ -22,7 +22,7 @@ fn secret(world: &World) -> Value {
 /// A world that is set up, and another token for the same Quay.
 fn set_up() -> (World, String) {
     let world = World::bare();
-    world.setup(&["--without-operator"]).succeeds();
+    world.setup(&["--controller=none"]).succeeds();
     let other = world.sandbox.quay.add_full_token("alice");
     world.note_secret(&other);
     world.forget_traffic();
@@ -34,7 +34,7 @@ fn name_namespace_and_key_can_be_chosen_and_the_namespace_is_made() {
     let world = World::bare();
     world.namespace("shop");
     let chosen = ["--secret-name", "registry", "--secret-namespace", "oc-quay", "--secret-key", "oauth"];
-    let run = world.setup(&["--without-operator", "-o", "json"]).args(&chosen).succeeds();
+    let run = world.setup(&["--controller=none", "-o", "json"]).args(&chosen).succeeds();
     let step = run.step("secret");
     assert_eq!(step["changes"].as_array().unwrap().len(), 2, "{step}");
     assert!(step["facts"].to_string().contains("it will not find `oauth`"), "{step}");
@@ -48,7 +48,7 @@ fn name_namespace_and_key_can_be_chosen_and_the_namespace_is_made() {
     // The other commands find it there, and so does the next run.
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.forget_traffic();
-    world.oc_quay(&["setup", "--yes", "--without-operator"]).succeeds();
+    world.oc_quay(&["setup", "--yes", "--controller=none"]).succeeds();
     world.assert_nothing_written();
 }
 
@@ -59,7 +59,7 @@ fn the_authority_that_is_stored_beside_the_token_is_trusted() {
     let status = || world.oc_quay(&["status", "-n", "shop"]).without_env("OC_QUAY_CA_FILE");
     status().ends_with(1);
 
-    let run = world.setup(&["--without-operator", "-o", "json"]).succeeds();
+    let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
     assert!(run.step("secret").to_string().contains("put Quay's certificate authority (ca.crt)"), "{}", run.stdout);
     let authority = std::fs::read_to_string(world.sandbox.ca_file()).unwrap();
     assert_eq!(data(&secret(&world), "ca.crt"), Some(authority));
@@ -67,7 +67,7 @@ fn the_authority_that_is_stored_beside_the_token_is_trusted() {
     status().succeeds();
     assert_eq!(world.cluster_traffic().count("get secrets"), 1);
     world.forget_traffic();
-    world.setup(&["--without-operator"]).without_env("OC_QUAY_CA_FILE").succeeds();
+    world.setup(&["--controller=none"]).without_env("OC_QUAY_CA_FILE").succeeds();
     world.assert_nothing_written();
 
     let broken = json!({ "data": { "ca.crt": STANDARD.encode("no certificate") } });
@@ -87,9 +87,9 @@ fn stores_only_the_certificates_of_the_authority_file() {
     std::fs::write(&file, format!("{key}{authority}")).unwrap();
     let path = file.to_str().unwrap();
     let setup = |arguments: &[&str]| world.setup(arguments).args(&["--quay-ca-file", path, "--node-trust", "apply"]);
-    let printed = world.oc_quay(&["setup", "--without-operator", "--dry-run", "-o", "yaml", "--quay-ca-file", path]);
+    let printed = world.oc_quay(&["setup", "--controller=none", "--dry-run", "-o", "yaml", "--quay-ca-file", path]);
     let printed = printed.env("OC_QUAY_URL", world.sandbox.quay.url()).env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token());
-    for run in [printed.succeeds(), setup(&["--without-operator", "-o", "json"]).succeeds()] {
+    for run in [printed.succeeds(), setup(&["--controller=none", "-o", "json"]).succeeds()] {
         assert!(!run.stdout.contains("bm90IGZvciBvdGhlcnM") && !run.stdout.contains("PRIVATE KEY"), "{}", run.stdout);
         let said = format!("--quay-ca-file: {path} holds more than certificates, which is left out: PRIVATE KEY");
         assert!(run.stderr.contains(&said), "{}", run.stderr);
@@ -102,14 +102,14 @@ fn stores_only_the_certificates_of_the_authority_file() {
 #[test]
 fn another_token_is_replaced_only_if_that_is_said() {
     let (world, other) = set_up();
-    let run = world.setup(&["--without-operator"]).env("OC_QUAY_TOKEN", &other).ends_with(2);
+    let run = world.setup(&["--controller=none"]).env("OC_QUAY_TOKEN", &other).ends_with(2);
     world.assert_nothing_written();
     let written = secret(&world)["metadata"]["creationTimestamp"].as_str().unwrap()[..10].to_owned();
     for part in ["--replace-token", "OC_QUAY_REPLACE_TOKEN", "of quayadmin", "of alice", &written] {
         assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
     }
     world.merge("Secret", NAMESPACE, NAME, &json!({ "data": { "notes": STANDARD.encode("keep me") } }));
-    let run = world.setup(&["--without-operator", "--replace-token", "-o", "json"]).env("OC_QUAY_TOKEN", &other).succeeds();
+    let run = world.setup(&["--controller=none", "--replace-token", "-o", "json"]).env("OC_QUAY_TOKEN", &other).succeeds();
     assert_eq!(run.state("secret"), "done");
     let secret = secret(&world);
     assert_eq!((data(&secret, "token"), data(&secret, "notes").as_deref()), (Some(other), Some("keep me")));
@@ -119,17 +119,17 @@ fn another_token_is_replaced_only_if_that_is_said() {
 fn a_stored_token_that_quay_does_not_accept_is_replaced_without_asking() {
     let (world, _) = set_up();
     world.sandbox.quay.expire_tokens();
-    let run = world.setup(&["--without-operator"]).without_env("OC_QUAY_TOKEN").ends_with(2);
+    let run = world.setup(&["--controller=none"]).without_env("OC_QUAY_TOKEN").ends_with(2);
     assert!(run.stderr.contains("a token for Quay") && run.stderr.contains("is of no use"), "{}", run.stderr);
     let new = world.sandbox.quay.add_full_token("quayadmin");
     world.note_secret(&new);
-    world.setup(&["--without-operator"]).env("OC_QUAY_TOKEN", &new).succeeds();
+    world.setup(&["--controller=none"]).env("OC_QUAY_TOKEN", &new).succeeds();
     assert_eq!(data(&secret(&world), "token"), Some(new));
 
     // A new one is issued just as well.
     world.sandbox.quay.expire_tokens();
     let password = world.sandbox.quay.password("quayadmin").unwrap();
-    let signed_in = world.setup(&["--without-operator", "--quay-username", "quayadmin"]).without_env("OC_QUAY_TOKEN");
+    let signed_in = world.setup(&["--controller=none", "--quay-username", "quayadmin"]).without_env("OC_QUAY_TOKEN");
     signed_in.env("OC_QUAY_PASSWORD", password).succeeds();
     let [application] = world.sandbox.quay.applications("openshift-integration").try_into().unwrap();
     assert_eq!(data(&secret(&world), "token"), Some(application.tokens[0].token.clone()));
@@ -140,7 +140,7 @@ fn a_secret_that_is_changed_meanwhile_is_not_written_over() {
     let Some(world) = World::stand_in_bare(Options::default(), "somebody writes at a moment that only a fault can choose") else {
         return;
     };
-    world.setup(&["--without-operator"]).succeeds();
+    world.setup(&["--controller=none"]).succeeds();
     let other = world.sandbox.quay.add_full_token("alice");
     let cluster = world.sandbox.openshift.clone();
     let write = move || {
@@ -149,11 +149,11 @@ fn a_secret_that_is_changed_meanwhile_is_not_written_over() {
         cluster.put(secret);
     };
     world.cluster_traffic().fault(Fault::on("PATCH", "/secrets/quay-integration").times(1).before(write));
-    let run = world.setup(&["--without-operator", "--replace-token", "-o", "json"]).env("OC_QUAY_TOKEN", &other).ends_with(1);
+    let run = world.setup(&["--controller=none", "--replace-token", "-o", "json"]).env("OC_QUAY_TOKEN", &other).ends_with(1);
     assert!(run.step("secret").to_string().contains("meanwhile"), "{}", run.stdout);
     assert_eq!(data(&secret(&world), "token").as_deref(), Some("somebody-elses"));
     world.clear_faults();
-    world.setup(&["--without-operator", "--replace-token"]).env("OC_QUAY_TOKEN", &other).succeeds();
+    world.setup(&["--controller=none", "--replace-token"]).env("OC_QUAY_TOKEN", &other).succeeds();
     assert_eq!(data(&secret(&world), "token"), Some(other));
 }
 
@@ -165,18 +165,18 @@ fn a_secret_that_is_made_meanwhile_is_not_written_over() {
     let cluster = world.sandbox.openshift.clone();
     let write = move || drop(cluster.create(sandbox::manifests::credentials("somebody-elses")));
     world.cluster_traffic().fault(Fault::on("POST", "/openshift-operators/secrets").times(1).before(write));
-    world.setup(&["--without-operator"]).ends_with(1);
+    world.setup(&["--controller=none"]).ends_with(1);
     assert_eq!(data(&secret(&world), "token").as_deref(), Some("somebody-elses"));
 }
 
 #[test]
 fn shows_in_a_dry_run_that_a_token_would_be_replaced() {
     let world = World::bare();
-    world.setup(&["--without-operator"]).succeeds();
+    world.setup(&["--controller=none"]).succeeds();
     let other = world.sandbox.quay.add_full_token("quayadmin");
     let setup = |arguments: &[&str]| {
         world
-            .oc_quay(&["setup", "--without-operator"])
+            .oc_quay(&["setup", "--controller=none"])
             .args(arguments)
             .env("OC_QUAY_URL", world.sandbox.quay.url())
             .env("OC_QUAY_TOKEN", &other)

@@ -15,7 +15,7 @@ const ALL: &str = "org:admin repo:admin repo:create repo:read repo:write super:u
 /// `setup` for a user who signs in with the password.
 fn sign_in<'a>(world: &'a World, user: &str, arguments: &[&str]) -> Command<'a> {
     let password = world.sandbox.quay.password(user).unwrap_or_else(|| "first-password".into());
-    let command = world.setup(&["--without-operator", "-o", "json", "--quay-username", user]).args(arguments);
+    let command = world.setup(&["--controller=none", "-o", "json", "--quay-username", user]).args(arguments);
     command.without_env("OC_QUAY_TOKEN").env("OC_QUAY_PASSWORD", password)
 }
 
@@ -54,7 +54,7 @@ fn a_token_is_taken_from_a_file_from_stdin_or_from_the_environment() {
         let token = world.sandbox.quay.admin_token();
         let file = world.dir().join("token");
         std::fs::write(&file, format!("{token}\n")).unwrap();
-        let setup = world.setup(&["--without-operator", "-o", "json"]);
+        let setup = world.setup(&["--controller=none", "-o", "json"]);
         let setup = match way {
             "file" => setup.without_env("OC_QUAY_TOKEN").args(&["--quay-token-file", file.to_str().unwrap()]),
             "stdin" => setup.without_env("OC_QUAY_TOKEN").args(&["--quay-token-file", "-"]).stdin(&format!("{token}\r\n")),
@@ -136,7 +136,7 @@ fn the_least_scopes_link_a_namespace_whatever_quays_settings_are() {
                 flags.restricted_users &= release > Release::V3_12;
             });
             let scopes = if name == "plain users create nothing" && release == Release::V3_12 { PLAIN } else { scopes };
-            let plan = sign_in(&world, "quayadmin", &["--scopes", "least"]);
+            let plan = sign_in(&world, "quayadmin", &["--token-scopes", "minimal"]);
             let plan = plan.args(&["--allow", "shop", "--link", "shop"]);
             println!("{name} {release:?}");
             plan.succeeds();
@@ -151,7 +151,7 @@ fn the_reason_for_each_of_the_least_scopes_is_said_beforehand() {
     let world = World::bare();
     world.sandbox.quay.set_flags(|flags| flags.full_access = true);
     let quay = &world.sandbox.quay;
-    let arguments = ["setup", "--dry-run", "--without-operator", "--quay-username", "quayadmin", "--scopes", "least"];
+    let arguments = ["setup", "--dry-run", "--controller=none", "--quay-username", "quayadmin", "--token-scopes", "minimal"];
     let setup = world.oc_quay(&arguments).env("OC_QUAY_URL", quay.url());
     let run = setup.env("OC_QUAY_PASSWORD", quay.password("quayadmin").unwrap()).args(&["-o", "json"]).succeeds();
     let token = run.step("token");
@@ -291,7 +291,7 @@ fn a_read_only_quay_is_said_to_be_one() {
     assert!(run.step("token").to_string().contains("it issues no tokens"), "{}", run.stdout);
     world.assert_nothing_written();
     // One that is there can be stored all the same.
-    let run = world.setup(&["--without-operator", "-o", "json"]).succeeds();
+    let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
     assert!(run.step("quay").to_string().contains("it is in read-only mode"), "{}", run.stdout);
 }
 
@@ -344,11 +344,11 @@ fn what_will_not_work_with_a_token_is_said() {
         let world = World::bare();
         world.sandbox.quay.add_organization("existing", "quayadmin");
         let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
-        let run = world.setup(&["--without-operator", "-o", "json"]).token_of("quayadmin", &scopes).succeeds();
+        let run = world.setup(&["--controller=none", "-o", "json"]).token_of("quayadmin", &scopes).succeeds();
         assert!(run.step("token").to_string().contains(said), "{said}: {}", run.step("token"));
     }
     let world = World::bare();
-    let run = world.setup(&["--without-operator", "-o", "json"]).env("OC_QUAY_TOKEN", "no-such-token-0123456789").ends_with(2);
+    let run = world.setup(&["--controller=none", "-o", "json"]).env("OC_QUAY_TOKEN", "no-such-token-0123456789").ends_with(2);
     assert!(run.stdout.contains("the token that was given cannot be used"), "{}", run.stdout);
     world.assert_nothing_written();
 }

@@ -9,7 +9,7 @@ use crate::support::{CONFIG_MAP_OF_OTHERS, World};
 const CONFIG: &str = "openshift-config";
 const OLD: &str = "-----BEGIN CERTIFICATE-----\nMIIold\n-----END CERTIFICATE-----";
 /// Has the nodes trust Quay; the operator is not what these tests are about.
-const APPLY: [&str; 3] = ["--without-operator", "--node-trust", "apply"];
+const APPLY: [&str; 3] = ["--controller=none", "--node-trust", "apply"];
 const OURS: &str = "oc-quay-registry-cas";
 
 /// The content of a ConfigMap for the nodes.
@@ -37,7 +37,7 @@ fn writes(world: &World) -> Vec<String> {
 /// A world in which all but the node trust is set up.
 fn set_up_but_for_trust() -> World {
     let world = World::bare();
-    world.setup(&["--without-operator"]).succeeds();
+    world.setup(&["--controller=none"]).succeeds();
     world.forget_traffic();
     world
 }
@@ -71,7 +71,7 @@ fn writes_nothing_where_the_control_plane_is_hosted_and_names_the_fields() {
     assert!(reason.contains("spec.configuration.image.additionalTrustedCA.name"), "{reason}");
     assert!(step["facts"].to_string().contains("pods cannot pull from it"), "{step:#}");
     assert_eq!(writes(&world), Vec::<String>::new());
-    let run = world.setup(&["--without-operator", "--node-trust", "print", "--dry-run", "-o", "yaml"]).succeeds();
+    let run = world.setup(&["--controller=none", "--node-trust", "print", "--dry-run", "-o", "yaml"]).succeeds();
     assert!(!run.stdout.contains("kind: ConfigMap"), "{}", run.stdout);
 }
 
@@ -84,7 +84,7 @@ fn nodes_are_left_alone_unless_somebody_says_otherwise() {
         (&["--node-trust", "print"], "", "it was asked to be printed"),
     ] {
         let world = set_up_but_for_trust();
-        let mut command = world.setup(arguments).args(&["--without-operator", "-o", "json"]);
+        let mut command = world.setup(arguments).args(&["--controller=none", "-o", "json"]);
         if !variable.is_empty() {
             command = command.env("OC_QUAY_NODE_TRUST", variable);
         }
@@ -201,7 +201,7 @@ fn an_image_configuration_that_is_pointed_elsewhere_meanwhile_stays_so() {
 #[test]
 fn without_an_authority_there_is_nothing_for_the_nodes_to_trust() {
     let world = World::bare();
-    let insecure = ["--without-operator", "--insecure", "--node-trust", "apply", "-o", "json"];
+    let insecure = ["--controller=none", "--insecure", "--node-trust", "apply", "-o", "json"];
     let run = world.setup(&insecure).without_env("OC_QUAY_CA_FILE").succeeds();
     let step = run.step("nodeTrust");
     assert_eq!((&step["state"], &step["reason"]), (&json!("skipped"), &json!("there is no certificate authority to trust")));

@@ -157,8 +157,8 @@ fn the_leader_is_killed_and_the_other_replica_goes_on_where_it_was() {
     let names: Vec<String> = (0..20).map(|number| format!("team-{number:02}")).collect();
     let world = World::bare();
     world.integration();
-    let leader = Bridge::start(&world, &["--leader-election", "-n", "default"]);
-    let other = Bridge::start(&world, &["--leader-election", "-n", "default"]);
+    let leader = Bridge::start(&world, &["--leader-elect", "-n", "default"]);
+    let other = Bridge::start(&world, &["--leader-elect", "-n", "default"]);
     world.forget_traffic();
     for name in &names {
         world.create(&manifests::namespace(name));
@@ -191,7 +191,7 @@ fn the_token_cannot_be_read_for_a_while() {
     let bridge = Bridge::start(&world, &[]);
     bridge.waits_until("it says so", || bridge.says("quay-integration in namespace openshift-operators"));
     world.create(&json!({ "apiVersion": "v1", "kind": "Namespace",
-        "metadata": { "name": "going", "annotations": { "oc-quay/on-deletion": "delete" } } }));
+        "metadata": { "name": "going", "annotations": { "oc-quay/deletion-policy": "delete" } } }));
     bridge.settles();
     assert_eq!(bridge.requests_to_quay(), 0);
     world.clear_faults();

@@ -94,12 +94,12 @@ fn the_resource_goes_too_where_we_installed_it() {
     let world = World::bare();
     world.delete("CustomResourceDefinition", "", DEFINITION);
     world.wait_for("the resource to go", || world.get("CustomResourceDefinition", "", DEFINITION).is_none());
-    world.setup(&["--without-operator"]).succeeds();
+    world.setup(&["--controller=none"]).succeeds();
     let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "done");
     world.wait_for("the resource to go", || world.get("CustomResourceDefinition", "", DEFINITION).is_none());
     assert_nothing_left(&world);
-    world.setup(&["--without-operator"]).succeeds();
+    world.setup(&["--controller=none"]).succeeds();
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn what_others_made_stays_and_is_named() {
 
 #[test]
 fn registries_that_others_added_to_our_config_map_stay_trusted() {
-    let world = set_up(&["--without-operator"]);
+    let world = set_up(&["--controller=none"]);
     world.merge("ConfigMap", "openshift-config", "oc-quay-registry-cas", &json!({ "data": { "other.example.com": "theirs" } }));
     world.oc_quay(&["teardown", "--yes"]).succeeds();
     let config_map = world.get("ConfigMap", "openshift-config", "oc-quay-registry-cas").unwrap();
@@ -149,7 +149,7 @@ fn registries_that_others_added_to_our_config_map_stay_trusted() {
 fn our_key_in_somebody_elses_config_map_stays() {
     let world = World::bare();
     world.trust_others();
-    world.setup(&["--without-operator", "--node-trust", "apply"]).succeeds();
+    world.setup(&["--controller=none", "--node-trust", "apply"]).succeeds();
     let before = world.trusted_registries();
     assert_eq!(before.len(), 2);
     let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
@@ -160,7 +160,7 @@ fn our_key_in_somebody_elses_config_map_stays() {
 #[test]
 fn a_secret_is_found_where_the_quay_integration_says() {
     let world = World::bare();
-    world.setup(&["--without-operator", "--secret-name", "token", "--secret-namespace", "quay"]).succeeds();
+    world.setup(&["--controller=none", "--secret-name", "token", "--secret-namespace", "quay"]).succeeds();
     world.oc_quay(&["teardown", "--yes"]).succeeds();
     assert_eq!(world.get("Secret", "quay", "token"), None);
     assert!(world.get("Namespace", "", "quay").is_some(), "a namespace may hold more by now");
@@ -181,7 +181,7 @@ fn nothing_is_written_by_a_dry_run_or_without_a_yes() {
 
 #[test]
 fn who_may_not_look_takes_nothing_back() {
-    let world = set_up(&["--without-operator"]);
+    let world = set_up(&["--controller=none"]);
     for user in ["dev", "nobody"] {
         let run = world.oc_quay(&["teardown", "--yes"]).user(user).ends_with(2);
         assert!(run.said().contains("forbidden"), "{run:#?}");
@@ -192,7 +192,7 @@ fn who_may_not_look_takes_nothing_back() {
 #[test]
 fn a_namespace_that_is_being_deleted_does_not_hang_for_want_of_the_operator() {
     let world = World::bare();
-    world.setup(&["--without-operator"]).succeeds();
+    world.setup(&["--controller=none"]).succeeds();
     world.namespace("shop");
     world.merge("Namespace", "", "shop", &json!({ "metadata": { "finalizers": [FINALIZER] } }));
     world.delete("Namespace", "", "shop");
@@ -203,7 +203,7 @@ fn a_namespace_that_is_being_deleted_does_not_hang_for_want_of_the_operator() {
 
 #[test]
 fn finalizers_that_the_operator_puts_back_meanwhile_are_swept_too() {
-    let world = set_up(&["--without-operator"]);
+    let world = set_up(&["--controller=none"]);
     world.namespace("new");
     let teardown = world.oc_quay(&["teardown", "--yes", "-o", "json"]);
     let run =
@@ -217,7 +217,7 @@ fn finalizers_that_the_operator_puts_back_meanwhile_are_swept_too() {
 
 #[test]
 fn a_quay_integration_that_is_changed_meanwhile_is_looked_at_again() {
-    let world = set_up(&["--without-operator"]);
+    let world = set_up(&["--controller=none"]);
     let teardown = world.oc_quay(&["teardown", "--yes", "-o", "json"]);
     let run = world.interfere("DELETE", "/quayintegrations/", teardown, || {
         world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "denylistNamespaces": ["shop"] } }));
@@ -243,7 +243,7 @@ fn every_quay_integration_goes() {
 fn an_operator_that_did_not_come_to_anything_is_taken_back() {
     let world = World::bare();
     world.trouble(Some(&olm::Trouble::ResolutionFails("nothing fits".into())));
-    world.setup(&["--operator-wait", "2s"]).ends_with(1);
+    world.setup(&["--operator-timeout", "2s"]).ends_with(1);
     world.oc_quay(&["teardown", "--yes"]).succeeds();
     world.assert_taken_back();
     assert_nothing_left(&world);

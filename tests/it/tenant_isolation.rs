@@ -7,13 +7,18 @@ use serde_json::{Value, json};
 
 use crate::support::{Bridge, STREAMS, World};
 
-/// Makes `shop`, whose organization goes with it only if `on_deletion` says so.
-fn shop(world: &World, on_deletion: &str) {
+/// Makes `shop`, whose organization goes with it only if `deletion_policy` says so.
+fn shop(world: &World, deletion_policy: &str) {
     world.namespace("shop");
     for stream in STREAMS {
         world.image_stream("shop", stream);
     }
-    world.merge("Namespace", "", "shop", &json!({ "metadata": { "annotations": { "oc-quay/on-deletion": on_deletion } } }));
+    world.merge(
+        "Namespace",
+        "",
+        "shop",
+        &json!({ "metadata": { "annotations": { "oc-quay/deletion-policy": deletion_policy } } }),
+    );
 }
 
 fn is_there(world: &World, namespace: &str) -> bool {
@@ -61,9 +66,9 @@ fn who_makes_a_namespace_of_a_former_name_gets_none_of_its_images_from_the_bridg
     bridge.waits_until("it says why it does nothing", || bridge.says("made for an earlier namespace shop"));
     bridge.waits_until("it is told in the namespace", || {
         let mut events = world.list("Event", "shop").into_iter();
-        events.any(|event| event["reason"] == "QuayFailed" && event["message"].to_string().contains("OQ205"))
+        events.any(|event| event["reason"] == "QuayReconcileFailed" && event["message"].to_string().contains("OQ205"))
     });
-    bridge.waits_until("it is a condition", || condition(&world, "Ready")["reason"] == "NamespacesFail");
+    bridge.waits_until("it is a condition", || condition(&world, "Ready")["reason"] == "ReconcileFailed");
     assert_eq!(secret(&world), None, "nobody gets a login to what somebody else left");
 
     // Nor can anybody have them deleted.
@@ -74,7 +79,7 @@ fn who_makes_a_namespace_of_a_former_name_gets_none_of_its_images_from_the_bridg
 
     // A person who knows that both belong together says so, once.
     shop(&world, "retain");
-    bridge.waits_until("it does nothing again", || condition(&world, "Ready")["reason"] == "NamespacesFail");
+    bridge.waits_until("it does nothing again", || condition(&world, "Ready")["reason"] == "ReconcileFailed");
     world.assert_within_the_bridges_rights();
     world.oc_quay(&["repair", "--adopt", "-n", "shop", "--yes"]).succeeds();
     world.assert_linked("shop", &STREAMS);
@@ -123,7 +128,7 @@ fn a_deployment_of_the_operators_name_counts_only_where_nobody_else_can_have_mad
     // The operator may be in any namespace: the API server says where it is called. A decoy does not hide it.
     world.merge("Deployment", "mallory", olm::DEPLOYMENT, &json!({ "spec": { "replicas": 0 } }));
     world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
-        "name": "guarded", "annotations": { "oc-quay/on-deletion": "delete" } } }));
+        "name": "guarded", "annotations": { "oc-quay/deletion-policy": "delete" } } }));
     bridge.waits_until("guarded is linked", || world.is_linked("guarded", &[]));
     world.create(&operators_webhook("operators"));
     world.create(&manifests::operator_deployment("operators", 1));
@@ -141,14 +146,14 @@ fn no_namespace_hangs_while_quay_is_away_or_refuses_the_token() {
     let bridge = Bridge::start(&world, &[]);
     for name in ["away", "refused"] {
         world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
-            "name": name, "annotations": { "oc-quay/on-deletion": "delete" } } }));
+            "name": name, "annotations": { "oc-quay/deletion-policy": "delete" } } }));
         bridge.waits_until("it is linked", || world.is_linked(name, &[]));
     }
     world.quay_traffic().fault(Fault::on("*", "").drop_before());
     world.delete("Namespace", "", "away");
     bridge.waits_until("it goes while Quay is away", || !is_there(&world, "away"));
     world.clear_faults();
-    let left_behind = || condition(&world, "OrganizationsLeftBehind");
+    let left_behind = || condition(&world, "OrphanedOrganizations");
     bridge.waits_until("it is recorded", || left_behind()["message"] == "openshift_away");
 
     world.merge("Secret", "openshift-operators", "quay-integration", &json!({ "stringData": { "token": "revoked" } }));
@@ -175,13 +180,13 @@ fn an_organization_is_recorded_by_name_although_the_token_is_missing() {
     world.integration();
     let bridge = Bridge::start(&world, &[]);
     world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
-        "name": "shop", "annotations": { "oc-quay/on-deletion": "delete" } } }));
+        "name": "shop", "annotations": { "oc-quay/deletion-policy": "delete" } } }));
     bridge.waits_until("it is linked", || world.is_linked("shop", &[]));
     world.delete("Secret", "openshift-operators", "quay-integration");
     bridge.waits_until("it gives up", || condition(&world, "TokenValid")["reason"] == "TokenMissing");
     world.delete("Namespace", "", "shop");
     bridge.waits_until("it goes", || !is_there(&world, "shop"));
-    bridge.waits_until("it is recorded", || condition(&world, "OrganizationsLeftBehind")["message"] == "openshift_shop");
+    bridge.waits_until("it is recorded", || condition(&world, "OrphanedOrganizations")["message"] == "openshift_shop");
 }
 
 /// `docs/security.md`, "Disaster recovery": a copy of a cluster has the uids of the original.
@@ -189,7 +194,7 @@ fn an_organization_is_recorded_by_name_although_the_token_is_missing() {
 fn another_cluster_id_guards_the_organizations_of_the_original() {
     let world = World::bare();
     world.integration();
-    let bridge = Bridge::start(&world, &["--on-deletion", "delete"]);
+    let bridge = Bridge::start(&world, &["--deletion-policy", "delete"]);
     shop(&world, "delete");
     bridge.waits_until("shop is linked", || world.is_linked("shop", &STREAMS));
     bridge.settles();

@@ -390,7 +390,7 @@ fn ours(case: &Case, paths: &[PathBuf]) -> Value {
         impersonate_groups: vec![],
         impersonate_uid: None,
         timeout: Duration::ZERO,
-        parallel: 1,
+        concurrency: 1,
     };
     let variable = |name: &str| case.variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
     choice(paths, &options, variable).map_or(Value::Null, |choice| shown(&choice))

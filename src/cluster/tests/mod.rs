@@ -73,7 +73,7 @@ impl Stage {
             impersonate_groups: vec![],
             impersonate_uid: None,
             timeout: Duration::from_secs(30),
-            parallel: 8,
+            concurrency: 8,
         }
     }
 

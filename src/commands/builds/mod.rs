@@ -95,10 +95,10 @@ async fn look<T>(
     which: &NamespaceSelector,
     each: impl Fn(&QuayConnection, NamespaceAssessment) -> T,
 ) -> Result<(App, Vec<T>), Error> {
-    let parallel = usize::from(context.global.parallel);
+    let concurrency = usize::from(context.global.concurrency);
     let (session, (parts, rewriters)) = tokio::join!(
         App::open(context.ui, context.global, cluster.clone(), settings),
-        collect::parts_and_rewriters(cluster, which, parallel),
+        collect::parts_and_rewriters(cluster, which, concurrency),
     );
     let session = session?.with_rewriters(rewriters);
     let look = ReadOptions { quay: None, tags: false, probe: false, beyond_scope: true };

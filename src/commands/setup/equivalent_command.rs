@@ -10,10 +10,10 @@ use crate::setup::{
     TOKEN_ORGANIZATION, TokenScopes, TokenSource,
 };
 
-/// The defaults of `--request-timeout`, `--operator-wait` and `--parallel`.
+/// The defaults of `--request-timeout`, `--operator-timeout` and `--concurrency`.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-const OPERATOR_WAIT: Duration = Duration::from_secs(600);
-const PARALLEL: u16 = 8;
+const OPERATOR_TIMEOUT: Duration = Duration::from_secs(600);
+const DEFAULT_CONCURRENCY: u16 = 8;
 
 /// The command line, without any secret: where one is needed, a file stands. Every field is named, so that the compiler
 /// asks about a new one.
@@ -27,7 +27,7 @@ pub(super) fn of(context: &CommandContext<'_>, setup: &SetupSession) -> String {
         impersonate_groups,
         impersonate_uid,
         request_timeout,
-        parallel,
+        concurrency,
         // The answers have them.
         namespace: _,
         quay_url: _,
@@ -49,13 +49,13 @@ pub(super) fn of(context: &CommandContext<'_>, setup: &SetupSession) -> String {
         login: _,
         opens_browser,
         application: Application { organization, name, client_id, scopes, expiry },
-        bridge,
-        bridge_image,
-        take_over,
+        controller,
+        controller_image,
+        replace_operator,
         catalog,
         channel,
         approval,
-        operator_wait,
+        operator_timeout,
         secret_name,
         secret_namespace,
         secret_key,
@@ -105,8 +105,8 @@ pub(super) fn of(context: &CommandContext<'_>, setup: &SetupSession) -> String {
     }
     let expiry = expiry.map(time);
     let request_timeout = (*request_timeout != REQUEST_TIMEOUT).then(|| time(*request_timeout));
-    let operator_wait = (*operator_wait != OPERATOR_WAIT).then(|| time(*operator_wait));
-    let parallel = (*parallel != PARALLEL).then(|| parallel.to_string());
+    let operator_timeout = (*operator_timeout != OPERATOR_TIMEOUT).then(|| time(*operator_timeout));
+    let concurrency = (*concurrency != DEFAULT_CONCURRENCY).then(|| concurrency.to_string());
     let existing = setup.existing().map(|existing| existing.cluster_id.as_str());
     let cluster_id = cluster_id.as_deref().or(existing).unwrap_or(CLUSTER_ID);
     let options = [
@@ -114,20 +114,20 @@ pub(super) fn of(context: &CommandContext<'_>, setup: &SetupSession) -> String {
         ("--token-organization", non_default(organization, TOKEN_ORGANIZATION)),
         ("--token-application", non_default(name, TOKEN_APPLICATION)),
         ("--token-expiry", expiry.as_deref()),
-        ("--bridge", bridge.map(ControllerKind::as_str)),
-        ("--bridge-image", bridge_image.as_deref()),
+        ("--controller", controller.map(ControllerKind::as_str)),
+        ("--controller-image", controller_image.as_deref()),
         ("--operator-catalog", catalog.as_deref()),
         ("--operator-channel", channel.as_deref()),
         ("--operator-approval", approval.filter(|approval| *approval == Approval::Manual).map(|_| "manual")),
-        ("--operator-wait", operator_wait.as_deref()),
+        ("--operator-timeout", operator_timeout.as_deref()),
         ("--secret-name", secret_name.as_deref()),
         ("--secret-namespace", secret_namespace.as_deref()),
         ("--secret-key", secret_key.as_deref()),
-        ("--scopes", (*scopes == TokenScopes::Least).then_some("least")),
+        ("--token-scopes", (*scopes == TokenScopes::Minimal).then_some("minimal")),
         ("--cluster-id", Some(cluster_id)),
         ("--node-trust", node_trust.map(node_trust_word)),
         ("--request-timeout", request_timeout.as_deref()),
-        ("--parallel", parallel.as_deref()),
+        ("--concurrency", concurrency.as_deref()),
     ];
     for (flag, value) in options {
         if let Some(value) = value {
@@ -147,7 +147,7 @@ pub(super) fn of(context: &CommandContext<'_>, setup: &SetupSession) -> String {
     let switches = [
         ("--insecure", *insecure),
         ("--replace-token", *replace_token == Some(true)),
-        ("--take-over", *take_over),
+        ("--replace-operator", *replace_operator),
         ("--adopt", *adopt),
         ("--browser", matches!(token, Some(TokenSource::Browser))),
         ("--no-browser", !opens_browser),
@@ -184,20 +184,8 @@ mod tests {
     use crate::cli::Cli;
 
     /// Flags that say how the set-up is looked at, and those that another one stands for.
-    const LEFT_OUT: [&str; 12] = [
-        "check",
-        "color",
-        "dry-run",
-        "external-secret",
-        "help",
-        "namespace",
-        "no-input",
-        "output",
-        "verbose",
-        "version",
-        "without-operator",
-        "yes",
-    ];
+    const LEFT_OUT: [&str; 11] =
+        ["check", "color", "dry-run", "external-secret", "help", "namespace", "no-input", "output", "verbose", "version", "yes"];
 
     #[test]
     fn knows_every_flag() {

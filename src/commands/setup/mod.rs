@@ -39,7 +39,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &cli::Setup) -> Resu
 }
 
 fn connection(global: &cli::GlobalArgs) -> Connection {
-    Connection { parallel: usize::from(global.parallel), timeout: ops::timeout(global) }
+    Connection { concurrency: usize::from(global.concurrency), timeout: ops::timeout(global) }
 }
 
 /// Carries out a step's plan and looks whether it worked. A failure ends the step, not the program: what was done before

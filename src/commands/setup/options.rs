@@ -9,7 +9,7 @@ use crate::domain::integration::Source;
 use crate::domain::names::QuayUrl;
 use crate::error::Error;
 use crate::ops::settings::{self, Settings};
-use crate::setup::{Application, ControllerKind, Login, SetupOptions, TokenSource};
+use crate::setup::{Application, Login, SetupOptions, TokenSource};
 
 /// Reads the answers, and the warnings to print about them.
 ///
@@ -38,16 +38,16 @@ pub(super) fn read(global: &GlobalArgs, args: &cli::Setup) -> Result<(SetupOptio
             organization: args.token.token_organization.clone(),
             name: args.token.token_application.clone(),
             client_id: said(&args.token.client_id),
-            scopes: args.token.scopes,
+            scopes: args.token.token_scopes,
             expiry: args.token.token_expiry,
         },
-        bridge: if args.operator.without_operator { Some(ControllerKind::None) } else { args.operator.bridge },
-        bridge_image: said(&args.operator.bridge_image),
-        take_over: args.operator.take_over,
+        controller: args.operator.controller,
+        controller_image: said(&args.operator.controller_image),
+        replace_operator: args.operator.replace_operator,
         catalog: said(&args.operator.operator_catalog),
         channel: said(&args.operator.operator_channel),
         approval: args.operator.operator_approval,
-        operator_wait: args.operator.operator_wait,
+        operator_timeout: args.operator.operator_timeout,
         secret_name: said(&args.integration.secret_name),
         secret_namespace: said(&args.integration.secret_namespace),
         secret_key: said(&args.integration.secret_key),

@@ -41,12 +41,12 @@ pub(in crate::commands) async fn run(context: &CommandContext<'_>, args: &Teardo
             return Err(Error::new("the changes cannot be confirmed without a terminal")
                 .hint("--yes makes them without asking, --dry-run shows them"));
         }
-        context.ui.status(&report.render(Format::Human, &context.style())?);
+        context.ui.status(&report.render(Format::Text, &context.style())?);
         context.ui.status(&ops::place(&setup.cluster, setup.url().as_ref()));
         if !context.ui.confirm("Take this back?", false)? {
             return Err(Cancelled.into());
         }
-        if format == Format::Human {
+        if format == Format::Text {
             format = Format::Short;
         }
     }

@@ -28,7 +28,7 @@ pub(super) async fn run(context: &CommandContext<'_>, mut setup: SetupSession) -
         report.manifests = Some(crate::report::stream(setup::trust_manifests(&setup).into_iter())?);
     }
     context.ui.status("");
-    if context.global.output != Format::Human {
+    if context.global.output != Format::Text {
         return finish(context, &report, context.global.output);
     }
     // Who has just seen the steps is only told what was made.

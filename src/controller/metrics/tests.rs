@@ -50,7 +50,7 @@ fn namespaces_are_counted_by_result_and_changes_by_kind() {
             r#"oc_quay_reconciles_total{result="failed"} 1"#,
             r#"oc_quay_changes_total{change="delete Secret",result="done"} 1"#,
             r#"oc_quay_changes_total{change="delete Secret",result="failed"} 1"#,
-            "oc_quay_drifts_total 2",
+            "oc_quay_drift_detected_total 2",
             "oc_quay_reconcile_duration_seconds_count 3",
         ],
     );
@@ -90,7 +90,7 @@ fn requests_are_counted_by_side_kind_and_status() {
 #[test]
 fn the_state_of_this_replica_is_there() {
     let metrics = Metrics::new();
-    assert_lines(&metrics, &["oc_quay_ready 0", "oc_quay_leading 0", "# EOF"]);
+    assert_lines(&metrics, &["oc_quay_caches_synced 0", "oc_quay_is_leader 0", "# EOF"]);
     metrics.count(&ControllerEvent::Synced { namespaces: 3, image_streams: 4 });
     metrics.count(&ControllerEvent::Leading(true));
     metrics.count(&ControllerEvent::Integration { quay: Ok("https://quay.example.com".into()) });
@@ -106,11 +106,11 @@ fn the_state_of_this_replica_is_there() {
     assert_lines(
         &metrics,
         &[
-            "oc_quay_ready 1",
-            "oc_quay_leading 1",
+            "oc_quay_caches_synced 1",
+            "oc_quay_is_leader 1",
             "oc_quay_integration_usable 1",
             "oc_quay_queue_depth 3",
-            "oc_quay_queue_later 1",
+            "oc_quay_retries_pending 1",
             r#"oc_quay_webhook_reviews_total{result="rewritten"} 1"#,
             r#"oc_quay_webhook_duration_seconds_bucket{le="0.00025"} 1"#,
             &build,

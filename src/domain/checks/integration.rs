@@ -39,7 +39,7 @@ fn resource(snapshot: &IntegrationSnapshot) -> Check {
         Ok(several) => {
             let names: Vec<_> = several.iter().map(|resource| resource.name.as_str()).collect();
             let message = format!("There are {}: {}", several.len(), names.join(", "));
-            Check::new(title, "more than one", vec![Finding::new(Code::SeveralIntegrations, object(snapshot), message)])
+            Check::new(title, "more than one", vec![Finding::new(Code::MultipleIntegrations, object(snapshot), message)])
         }
         Err(unread) => Check::new(title, "could not be read", vec![Finding::unread(object(snapshot), unread)]),
     }

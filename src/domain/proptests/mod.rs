@@ -237,7 +237,7 @@ proptest! {
         let word = ["", "delete", "remove, please"][policy];
         let word = (!word.is_empty()).then(|| word.to_owned());
         let finalizers = [Some(OPERATOR_FINALIZER), guarded.then_some(FINALIZER)].into_iter().flatten().map(str::to_owned).collect();
-        let namespace = Namespace { uid: "uid-1".into(), terminating: true, finalizers, on_deletion: word, ..Default::default() };
+        let namespace = Namespace { uid: "uid-1".into(), terminating: true, finalizers, deletion_policy: word, ..Default::default() };
         snapshot.namespace = Ok(Some(namespace));
         let planned = |snapshot: &NamespaceSnapshot| with_subject(snapshot, |subject| plan::plan_cleanup(subject, DeletionPolicy::Retain));
         let mut plan_cleanup = planned(&snapshot);

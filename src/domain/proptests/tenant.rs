@@ -134,7 +134,7 @@ prop_compose! {
         };
         let more = |known: Observed<Vec<ServiceAccount>>| known.map(|known| known.into_iter().chain(accounts).collect());
         let namespace = before.namespace.clone().map(|found| found.map(|namespace| Namespace {
-            on_deletion: annotation,
+            deletion_policy: annotation,
             terminating,
             finalizers: terminating.then(|| names::FINALIZER.to_owned()).into_iter().collect(),
             ..namespace

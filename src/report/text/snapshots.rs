@@ -9,12 +9,12 @@ use crate::report::{Format, Style};
 fn look(name: &str, render: impl Fn(Format, &Style) -> anyhow::Result<String>) {
     let width = |columns| Style { width: Some(columns), ascii: false };
     let views = [
-        ("60", Format::Human, width(60)),
-        ("80", Format::Human, width(80)),
-        ("200", Format::Human, width(200)),
-        ("80-ascii", Format::Human, Style { ascii: true, ..width(80) }),
-        ("80-color", Format::Human, width(80)),
-        ("log", Format::Human, Style { width: None, ascii: false }),
+        ("60", Format::Text, width(60)),
+        ("80", Format::Text, width(80)),
+        ("200", Format::Text, width(200)),
+        ("80-ascii", Format::Text, Style { ascii: true, ..width(80) }),
+        ("80-color", Format::Text, width(80)),
+        ("log", Format::Text, Style { width: None, ascii: false }),
         ("wide", Format::Wide, width(80)),
     ];
     for (view, format, style) in views {

@@ -12,7 +12,7 @@ Token        Secret openshift-operators/quay-integration, key token
 ";
 
 fn text(report: &StatusReport, width: usize) -> String {
-    strip(&report.render(Format::Human, &style(width)).unwrap())
+    strip(&report.render(Format::Text, &style(width)).unwrap())
 }
 
 fn change_text(report: &ChangeReport, format: Format) -> String {
@@ -169,7 +169,7 @@ fn a_table_that_is_too_wide_leaves_out_what_can_be_told_from_the_name() {
     let namespaces = vec![(namespace("a-namespace-with-a-name"), checks(findings)), (namespace("b"), checks(vec![]))];
     let report = several("-A", namespaces);
     let row = |style: &Style| {
-        let text = strip(&report.render(Format::Human, style).unwrap());
+        let text = strip(&report.render(Format::Text, style).unwrap());
         text.lines().find(|line| line.contains("a-namespace")).unwrap().to_owned()
     };
     let name = "× a-namespace-with-a-name   error   ";
@@ -210,7 +210,7 @@ fn nothing_is_wider_than_the_terminal_but_commands() {
             }
         }
     }
-    for line in change_text(&failed(), Format::Human).lines() {
+    for line in change_text(&failed(), Format::Text).lines() {
         assert!(line.trim_start().starts_with("> ") || line.chars().count() <= 80, "{line}");
     }
 }
@@ -231,17 +231,17 @@ fn ascii_is_ascii() {
     let ascii = Style { width: Some(80), ascii: true };
     let reports = [one(vec![stale("myproj"), rival("myproj")]), one(vec![unread("myproj")]), thirty()];
     for report in reports {
-        let text = report.render(Format::Human, &ascii).unwrap();
+        let text = report.render(Format::Text, &ascii).unwrap();
         assert!(text.is_ascii(), "{text}");
     }
-    let text = strip(&one(vec![stale("myproj")]).render(Format::Human, &ascii).unwrap());
+    let text = strip(&one(vec![stale("myproj")]).render(Format::Text, &ascii).unwrap());
     assert!(text.contains("\n  ok Namespace         in scope") && text.contains("\n  x  Secrets           1 of 3"), "{text}");
-    assert!(failed().render(Format::Human, &ascii).unwrap().is_ascii());
+    assert!(failed().render(Format::Text, &ascii).unwrap().is_ascii());
 }
 
 #[test]
 fn colors_are_in_it_to_be_stripped() {
-    let text = one(vec![missing("myproj")]).render(Format::Human, &style(80)).unwrap();
+    let text = one(vec![missing("myproj")]).render(Format::Text, &style(80)).unwrap();
     assert!(text.contains("\x1b[31m×\x1b[39m"), "{text:?}");
     assert!(text.lines().all(|line| line.trim_end() == line), "{text:?}");
 }
@@ -263,7 +263,7 @@ myproj
 6 changes planned. Nothing was written (--dry-run)
 ";
     let report = change("link", true, planned("myproj"));
-    assert_eq!(change_text(&report, Format::Human), expected);
+    assert_eq!(change_text(&report, Format::Text), expected);
     let wide = change_text(&report, Format::Wide);
     assert!(wide.contains("    + create secret builder-quay-openshift\n        undone by: delete secret builder-"), "{wide}");
 }
@@ -293,12 +293,12 @@ Remaining in myproj
 
 1 of 6 changes failed, 1 not tried. Run the command again to finish
 ";
-    assert_eq!(change_text(&failed(), Format::Human), expected);
+    assert_eq!(change_text(&failed(), Format::Text), expected);
 }
 
 #[test]
 fn nothing_to_do() {
-    assert_eq!(change_text(&change("repair", false, vec![]), Format::Human), "Nothing to do\n");
+    assert_eq!(change_text(&change("repair", false, vec![]), Format::Text), "Nothing to do\n");
 }
 
 #[test]
@@ -314,7 +314,7 @@ app-1   6 changes: 4 create, 1 update, 1 delete
 app-2   6 changes: 4 create, 1 update, 1 delete
   - delete secret old-quay-openshift
 ";
-    let text = change_text(&report, Format::Human);
+    let text = change_text(&report, Format::Text);
     assert!(text.starts_with(expected), "{text}");
     assert_eq!(change_text(&report, Format::Wide).matches("create organization").count(), 20);
 }

@@ -83,10 +83,10 @@ fn container(bridge: &ControllerManifests) -> Value {
         "args": [
             "run",
             "--log-format=json",
-            "--leader-election",
-            format!("--listen=0.0.0.0:{LISTEN_PORT}"),
-            format!("--webhook-listen=0.0.0.0:{WEBHOOK_PORT}"),
-            format!("--webhook-certs={CERTIFICATES}"),
+            "--leader-elect",
+            format!("--metrics-bind-address=0.0.0.0:{LISTEN_PORT}"),
+            format!("--webhook-bind-address=0.0.0.0:{WEBHOOK_PORT}"),
+            format!("--webhook-cert-dir={CERTIFICATES}"),
         ],
         // What tells replicas apart.
         "env": [{ "name": POD_NAME, "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }],

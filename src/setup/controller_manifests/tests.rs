@@ -91,7 +91,7 @@ fn what_refers_to_each_other_agrees() {
     assert_eq!(&pod["spec"]["volumes"][0]["secret"]["secretName"], secret);
     let folder = container["volumeMounts"][0]["mountPath"].as_str().unwrap();
     let args: Vec<_> = container["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
-    assert!(args.contains(&format!("--webhook-certs={folder}").as_str()), "{args:?}");
+    assert!(args.contains(&format!("--webhook-cert-dir={folder}").as_str()), "{args:?}");
     let client = &of_kind(&manifests, "MutatingWebhookConfiguration")["webhooks"][0]["clientConfig"]["service"];
     assert_eq!((&client["name"], &client["namespace"]), (&service["metadata"]["name"], &service["metadata"]["namespace"]));
     assert_eq!(client["port"], service["spec"]["ports"][0]["port"]);

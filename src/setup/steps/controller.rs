@@ -33,13 +33,13 @@ pub(super) async fn choose(setup: &mut SetupSession, ui: &Ui, has_operator: bool
     ];
     // A cluster that has no catalog with the operator may be one that cannot pull this version's image either.
     let usual = match has_operator {
-        _ if setup.answers.bridge_image.is_some() => ControllerKind::InCluster,
+        _ if setup.answers.controller_image.is_some() => ControllerKind::InCluster,
         true => ControllerKind::Operator,
         false => ControllerKind::None,
     };
     let default = options.iter().position(|(bridge, _)| *bridge == usual).unwrap_or_default();
     let chosen = ui.select("Who keeps namespaces linked?", &options.map(|(_, words)| words), default)?;
-    setup.answers.bridge = options.get(chosen).map(|(bridge, _)| *bridge);
+    setup.answers.controller = options.get(chosen).map(|(bridge, _)| *bridge);
     if setup.wants_in_cluster() {
         setup.discover_controller().await;
         report_missing_permissions(setup, ui).await;
@@ -61,7 +61,7 @@ pub(super) fn plan(setup: &SetupSession, operator: &Operator, mut plan: StepPlan
         Ok(found) => found,
         Err(unread) => return plan.blocked(unread.to_string()),
     };
-    if setup.answers.take_over && operator.extension.is_some() {
+    if setup.answers.replace_operator && operator.extension.is_some() {
         // What OLM v1 installed goes as a whole (operator-framework/operator-controller, `docs/concepts`).
         return plan
             .blocked("OLM v1 would remove the QuayIntegration together with the operator, so it cannot be taken over in one step")
@@ -88,8 +88,8 @@ pub(super) fn plan(setup: &SetupSession, operator: &Operator, mut plan: StepPlan
         }
         _ => plan.changes.push(SetupChange::Await(WaitCondition::Bridge)),
     }
-    if setup.answers.take_over {
-        take_over(setup, operator, &mut plan);
+    if setup.answers.replace_operator {
+        replace_operator(setup, operator, &mut plan);
     } else if operator.stopped().is_some() {
         plan.fact(
             Severity::Info,
@@ -97,7 +97,7 @@ pub(super) fn plan(setup: &SetupSession, operator: &Operator, mut plan: StepPlan
         );
     } else if operator.is_installed() {
         plan.fact(Severity::Warning, "the Quay Bridge Operator is installed too: the bridge stands by until it is gone");
-        plan.fact(Severity::Info, "--take-over removes the operator, and leaves everything that it has linked as it is");
+        plan.fact(Severity::Info, "--replace-operator removes the operator, and leaves everything that it has linked as it is");
     }
     plan
 }
@@ -213,7 +213,7 @@ fn difference(found: &Value, wanted: &Object) -> Option<Value> {
 
 /// Moves everything from the operator to the bridge, which is at work as soon as the operator is gone. Until then builds
 /// are rewritten by both, to the same. The finalizers go last, as the operator would put them back.
-fn take_over(setup: &SetupSession, operator: &Operator, plan: &mut StepPlan) {
+fn replace_operator(setup: &SetupSession, operator: &Operator, plan: &mut StepPlan) {
     let mut remove = |kind: ObjectKind, namespace: Option<&str>, name: &str, write, summary: String| {
         let namespace = namespace.map(str::to_owned);
         plan.changes.push(SetupChange::Object(ObjectChange { kind, namespace, name: name.to_owned(), write, summary }));
@@ -262,12 +262,12 @@ pub(super) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> {
 
 /// Looks until all of it is as planned.
 pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
-    let deadline = Instant::now() + setup.answers.operator_wait;
+    let deadline = Instant::now() + setup.answers.operator_timeout;
     let waiting = ui.waiting("Waiting for the bridge");
     loop {
         setup.discover_operator().await;
         setup.discover_controller().await;
-        if setup.answers.take_over {
+        if setup.answers.replace_operator {
             setup.discover_integration().await;
         }
         if let Some(unread) = unread_state(setup).filter(|_| Instant::now() + POLL_INTERVAL <= deadline) {
@@ -301,7 +301,7 @@ fn unread_state(setup: &SetupSession) -> Option<String> {
 
 /// Waits for what others do.
 pub(in crate::setup) async fn wait(setup: &mut SetupSession, ui: &Ui, awaited: WaitCondition) -> Result<(), Error> {
-    let deadline = Instant::now() + setup.answers.operator_wait;
+    let deadline = Instant::now() + setup.answers.operator_timeout;
     let waiting = ui.waiting(match awaited {
         WaitCondition::Bridge => "Waiting for the bridge",
         WaitCondition::OperatorGone => "Waiting for the operator to go",
@@ -315,7 +315,7 @@ pub(in crate::setup) async fn wait(setup: &mut SetupSession, ui: &Ui, awaited: W
         };
         let Some(state) = state else { return Ok(()) };
         if Instant::now() + POLL_INTERVAL > deadline {
-            return Err(Error::new(state).hint("the same command goes on where it stopped; --operator-wait waits longer"));
+            return Err(Error::new(state).hint("the same command goes on where it stopped; --operator-timeout waits longer"));
         }
         waiting.say(&state);
         backoff::sleep(POLL_INTERVAL).await;

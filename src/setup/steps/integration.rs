@@ -97,7 +97,7 @@ fn wanted(setup: &SetupSession) -> Option<QuayIntegration> {
         allow: with_linked(answers.allow.clone().unwrap_or(before.allow), answers.link.as_deref().unwrap_or_default()),
         deny: answers.deny.clone().unwrap_or(before.deny),
         credentials: Some(setup.secret()),
-        controller: answers.bridge.map(|bridge| bridge.as_str().to_owned()).or(before.controller),
+        controller: answers.controller.map(|bridge| bridge.as_str().to_owned()).or(before.controller),
         name: before.name,
         uid: before.uid,
         resource_version: before.resource_version,

@@ -39,7 +39,7 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
         extend(setup, plan)
     } else {
         plan.blocked("the cluster has no Operator Lifecycle Manager, so the operator cannot be installed")
-            .hint("--without-operator goes on without it: the commands of this plugin need no operator")
+            .hint("--controller none goes on without it: the commands of this plugin need no operator")
     }
 }
 
@@ -48,7 +48,7 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
 fn is_done_without(setup: &SetupSession, operator: &Operator) -> bool {
     let is_alone = setup.bridge().is_none() && operator.crd.as_ref().is_some_and(|crd| crd.ours);
     let has_been_said = is_alone || setup.bridge() == Some(ControllerKind::None);
-    setup.answers.bridge == Some(ControllerKind::None) || (has_been_said && !is_asked_for(setup))
+    setup.answers.controller == Some(ControllerKind::None) || (has_been_said && !is_asked_for(setup))
 }
 
 /// Whether somebody says how the operator should come.
@@ -76,7 +76,7 @@ fn there(setup: &SetupSession, operator: &Operator, mut plan: StepPlan) -> StepP
         if !matches!(operator.webhook, Ok(Some(_))) {
             plan.fact(Severity::Info, "its webhook for builds is not there, or may not be read");
         }
-        if setup.answers.bridge == Some(ControllerKind::None) {
+        if setup.answers.controller == Some(ControllerKind::None) {
             plan.fact(Severity::Info, "it stays, although you asked to do without it: this command removes nothing");
         }
         return plan;
@@ -87,7 +87,7 @@ fn there(setup: &SetupSession, operator: &Operator, mut plan: StepPlan) -> StepP
         return plan
             .blocked(format!("Deployment {name} in namespace {namespace} is scaled to 0"))
             .hint(format!("start it: oc scale deployment {name} -n {namespace} --replicas 1"))
-            .hint("or have the built-in bridge take its place: --bridge built-in --take-over");
+            .hint("or have the built-in bridge take its place: --controller in-cluster --replace-operator");
     }
     let state = if operator.is_installation_complete() { "is installed, and does not work" } else { "is being installed" };
     plan.fact(Severity::Info, format!("the Quay Bridge Operator {state} ({version}{through})"));
@@ -105,7 +105,7 @@ fn there(setup: &SetupSession, operator: &Operator, mut plan: StepPlan) -> StepP
         return plan
             .blocked("the operator is there, but not healthy")
             .hint(format!("look at it: oc describe subscription,csv,installplan -n {OPERATOR_NAMESPACE}"))
-            .hint("--without-operator cannot replace it: remove it first, or repair it");
+            .hint("--controller none cannot replace it: remove it first, or repair it");
     } else {
         plan.changes.push(SetupChange::Wait("wait until the operator is running".into()));
     }
@@ -182,7 +182,7 @@ fn subscribe(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
         return plan
             .blocked(reason)
             .hint("in a disconnected cluster, mirror the package and name its catalog with --operator-catalog")
-            .hint("--without-operator goes on without it: the commands of this plugin need no operator");
+            .hint("--controller none goes on without it: the commands of this plugin need no operator");
     };
     if !package.all_namespaces {
         return plan.blocked(format!("the operator in catalog {} cannot watch all namespaces", package.catalog));
@@ -224,7 +224,7 @@ pub(in crate::setup) fn manifests(setup: &SetupSession) -> Vec<Value> {
         let bridge = setup.found.bridge.as_ref().map(|found| found.bridge.clone()).ok();
         return definition().into_iter().chain(bridge.iter().flat_map(ControllerManifests::manifests)).collect();
     }
-    if setup.answers.bridge == Some(ControllerKind::None) {
+    if setup.answers.controller == Some(ControllerKind::None) {
         return definition().into_iter().collect();
     }
     if let Some(found) = operator.subscription.as_ref().filter(|subscription| subscription.ours) {
@@ -332,7 +332,7 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
     if setup.bridge().is_none() && !is_asked_for(setup) {
         super::controller::choose(setup, ui, true).await?;
     }
-    if matches!(setup.answers.bridge, Some(ControllerKind::InCluster | ControllerKind::None)) {
+    if matches!(setup.answers.controller, Some(ControllerKind::InCluster | ControllerKind::None)) {
         return Ok(());
     }
     let packages = setup.found.packages.clone().unwrap_or_default();
@@ -359,7 +359,7 @@ pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Resul
     if setup.wants_in_cluster() {
         return super::controller::settle(setup, ui).await;
     }
-    let deadline = Instant::now() + setup.answers.operator_wait;
+    let deadline = Instant::now() + setup.answers.operator_timeout;
     let waiting = ui.waiting("Waiting for the operator");
     loop {
         setup.discover_operator().await;
@@ -396,7 +396,7 @@ pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Resul
             let what = if problems.is_empty() { what.to_owned() } else { format!("{what}: {}", problems.join("; ")) };
             return Err(Error::new(what)
                 .hint(format!("look at it: oc describe subscription,csv,installplan -n {OPERATOR_NAMESPACE}"))
-                .hint("the same command goes on where it stopped; --operator-wait waits longer"));
+                .hint("the same command goes on where it stopped; --operator-timeout waits longer"));
         }
         waiting.say(&operator.progress());
         backoff::sleep(POLL_INTERVAL).await;

@@ -47,7 +47,7 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
             .blocked("a token that Quay's own form issues lives ten years; leave the expiry out")
             .hint("only who signs in with --quay-username, where Quay takes passwords, can choose it"),
         Some(from) => {
-            if setup.answers.application.scopes == TokenScopes::Least {
+            if setup.answers.application.scopes == TokenScopes::Minimal {
                 let least = Scope::least(&features(setup));
                 plan.facts.extend(
                     least.into_iter().map(|(scope, why)| Note { level: Severity::Info, text: format!("{scope}: {why}") }),

@@ -82,7 +82,7 @@ impl Seen<'_> {
             ["oc", "quay", arguments @ ..] => {
                 let mut command = match arguments {
                     // The questions of the set-up are answered, with another token.
-                    ["setup"] => world.setup(&["--without-operator", "--replace-token"]).token_of("quayadmin", &SCOPES),
+                    ["setup"] => world.setup(&["--controller=none", "--replace-token"]).token_of("quayadmin", &SCOPES),
                     _ if is_asked => world.oc_quay(arguments),
                     _ => (self.given)(world.oc_quay(&[])).with_arguments(arguments),
                 };
@@ -709,7 +709,7 @@ fn sets_up_what_a_set_up_is_hinted_for() {
         world.delete(kind, namespace, name);
         let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(1);
         assert_eq!((status.codes()[0].as_str(), &status.json()["next"]), (code, &"oc quay setup".into()));
-        world.setup(&["--without-operator", "--replace-token"]).succeeds();
+        world.setup(&["--controller=none", "--replace-token"]).succeeds();
         let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
         assert!(!status.codes().contains(&code.to_owned()), "{}", status.stdout);
     }

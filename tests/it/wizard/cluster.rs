@@ -22,8 +22,8 @@ fn without_an_operator_to_be_had_the_set_up_can_go_on() {
     world.namespace("shop");
     let (left, asked) = person(&world).finishes(0);
     assert!(asked.contains(&BRIDGE) && !asked.contains(&CHANNEL), "{asked:?}");
-    assert!(left.screen.contains(" --bridge none"), "{}", left.screen);
-    world.oc_quay(&["setup", "--check", "--without-operator"]).succeeds();
+    assert!(left.screen.contains(" --controller none"), "{}", left.screen);
+    world.oc_quay(&["setup", "--check", "--controller=none"]).succeeds();
     world.assert_linked("shop", &[]);
 }
 
@@ -50,7 +50,7 @@ fn namespaces_are_kept_linked_by_whom_the_person_chooses() {
         // Nobody here gives the bridge's webhook a certificate, which a status would find fault with.
         let (left, asked) = person(&world).will_choose(BRIDGE, choice).will_type(LINK, "none").finishes(0);
         assert!(!asked.contains(&CHANNEL) && !asked.contains(&APPROVAL), "{asked:?}");
-        assert!(left.screen.contains(&format!(" --bridge {flag}")), "{}", left.screen);
+        assert!(left.screen.contains(&format!(" --controller {flag}")), "{}", left.screen);
         assert_eq!(world.subscriptions(), 0);
         let deployment = world.get("Deployment", "oc-quay", "oc-quay");
         assert_eq!(deployment.is_some_and(|deployment| deployment["status"]["availableReplicas"] == 2), runs);

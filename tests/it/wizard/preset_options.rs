@@ -25,10 +25,10 @@ const CASES: [Case; 15] = [
     (&[WAY, USER], &[], ("OC_QUAY_USERNAME", |_| "quayadmin".into())),
     (&[WAY, USER, PASSWORD], &["--quay-username", "quayadmin"], ("OC_QUAY_PASSWORD", password)),
     (&[PASSWORD], &[], ("OC_QUAY_PASSWORD", password)),
-    (&[BRIDGE], &["--bridge", "operator"], NONE),
+    (&[BRIDGE], &["--controller", "operator"], NONE),
     (&[BRIDGE, CHANNEL], &["--operator-channel", "stable-3.18"], NONE),
     (&[BRIDGE, APPROVAL], &["--operator-approval", "manual"], NONE),
-    (&[BRIDGE, CHANNEL, APPROVAL], &["--without-operator"], NONE),
+    (&[BRIDGE, CHANNEL, APPROVAL], &["--controller=none"], NONE),
     (&[CLUSTER_ID], &["--cluster-id", "openshift"], NONE),
     (&[CLUSTER_ID], &[], ("OC_QUAY_CLUSTER_ID", |_| "openshift".into())),
     (&[super::USERS, super::GRANT], &["--user-role", "false"], NONE),
@@ -50,7 +50,7 @@ fn each_answer_that_was_given_is_not_asked_for() {
 
 /// The sandbox's cluster has the definition of the QuayIntegration, so nothing is left to do without the operator.
 fn is_left(question: &Question, arguments: &[&str]) -> bool {
-    *question != super::INSTALL || arguments != ["--without-operator"]
+    *question != super::INSTALL || arguments != ["--controller=none"]
 }
 
 fn everything(world: &World) -> Command<'_> {
