@@ -36,7 +36,10 @@ impl<'a> Bridge<'a> {
 
     /// Waits until it has asked nobody for a while.
     fn settles(&self) {
-        let asked = || self.world.sandbox.quay_traffic().entries().len() + self.world.sandbox.openshift.traffic().entries().len();
+        let asked = || {
+            self.world.sandbox.quay_traffic().entries().len()
+                + self.world.sandbox.openshift.traffic().entries().len()
+        };
         let (mut before, mut since) = (asked(), Instant::now());
         while since.elapsed() < Duration::from_secs(2) {
             std::thread::sleep(Duration::from_millis(50));
@@ -49,7 +52,8 @@ impl<'a> Bridge<'a> {
     /// The most memory that it ever had, in MiB.
     fn peak(&self) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no peak")?;
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no peak")?;
         let kilobytes: f64 = line.split_whitespace().next().context("no number")?.parse()?;
         Ok(kilobytes / 1024.0)
     }
@@ -72,11 +76,16 @@ pub(super) fn requests() -> Result<()> {
         world.forget();
         happens()?;
         bridge.settles();
-        let [to_quay, to_cluster] = [world.sandbox.quay_traffic(), openshift.traffic()].map(Requests::of);
+        let [to_quay, to_cluster] =
+            [world.sandbox.quay_traffic(), openshift.traffic()].map(Requests::of);
         let all = to_quay.reads + to_quay.writes;
         let to_quay = format!("{} + {} = {all} ({most})", to_quay.reads, to_quay.writes);
         println!("{event:34}{to_quay:24}{} + {}", to_cluster.reads, to_cluster.writes);
-        ensure!(all <= most, "{event} is over its budget: {:#?}", world.sandbox.quay_traffic().entries());
+        ensure!(
+            all <= most,
+            "{event} is over its budget: {:#?}",
+            world.sandbox.quay_traffic().entries()
+        );
         Ok(())
     };
     count("namespace with 3 image streams", 13, &|| world.namespaces(&names(1)))?;
@@ -97,10 +106,15 @@ pub(super) fn requests() -> Result<()> {
     })?;
     drop(bridge);
     let bridge = Bridge::start(&world)?;
-    let [to_quay, to_cluster] = [world.sandbox.quay_traffic(), openshift.traffic()].map(Requests::of);
+    let [to_quay, to_cluster] =
+        [world.sandbox.quay_traffic(), openshift.traffic()].map(Requests::of);
     let of_quay = format!("{} + {}", to_quay.reads, to_quay.writes);
     println!("{:34}{of_quay:24}{} + {}", "restart", to_cluster.reads, to_cluster.writes);
-    ensure!(to_quay.writes + to_cluster.writes == 0, "a restart wrote something: {:#?}", openshift.traffic().writes());
+    ensure!(
+        to_quay.writes + to_cluster.writes == 0,
+        "a restart wrote something: {:#?}",
+        openshift.traffic().writes()
+    );
     drop(bridge);
     Ok(())
 }

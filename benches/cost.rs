@@ -18,7 +18,8 @@ use sandbox::{Options, Sandbox, manifests};
 use serde_json::json;
 
 /// Service accounts that are linked in every namespace, with the roles of their robot accounts.
-const ACCOUNTS: [(&str, RepoRole); 3] = [("builder", RepoRole::Write), ("default", RepoRole::Read), ("deployer", RepoRole::Read)];
+const ACCOUNTS: [(&str, RepoRole); 3] =
+    [("builder", RepoRole::Write), ("default", RepoRole::Read), ("deployer", RepoRole::Read)];
 
 /// Image streams of every namespace.
 const STREAMS: [&str; 3] = ["app", "base", "web"];
@@ -62,7 +63,9 @@ impl World {
         let openshift = &self.sandbox.openshift;
         for name in names {
             openshift.create(manifests::namespace(name));
-            STREAMS.iter().for_each(|stream| drop(openshift.create(manifests::image_stream(name, stream))));
+            STREAMS
+                .iter()
+                .for_each(|stream| drop(openshift.create(manifests::image_stream(name, stream))));
         }
         let deadline = Instant::now() + Duration::from_secs(120);
         let is_ready = |name: &String| openshift.get("ServiceAccount", name, "deployer").is_some();
@@ -91,7 +94,9 @@ impl World {
                 "type": "kubernetes.io/dockerconfigjson",
                 "data": { ".dockerconfigjson": STANDARD.encode(config) },
             }));
-            let mut object = openshift.get("ServiceAccount", namespace, account).context("no service account")?;
+            let mut object = openshift
+                .get("ServiceAccount", namespace, account)
+                .context("no service account")?;
             for list in ["secrets", "imagePullSecrets"] {
                 object[list].as_array_mut().context("no list")?.push(json!({ "name": secret }));
             }
@@ -169,10 +174,12 @@ fn requests() -> Result<()> {
     let look = [Requests { reads: 3, writes: 0 }, Requests { reads: 9, writes: 0 }];
     let all = [Requests { reads: 2 * MANY + 1, writes: 0 }, Requests { reads: 9, writes: 0 }];
     // A status also looks at pods that wait for images, and at the cluster's image policy.
-    let status = |[quay, cluster]: [Requests; 2]| [quay, Requests { reads: cluster.reads + 2, ..cluster }];
+    let status =
+        |[quay, cluster]: [Requests; 2]| [quay, Requests { reads: cluster.reads + 2, ..cluster }];
     let count = |work: &str, arguments: &[&str], [quay, cluster]: [Requests; 2]| -> Result<()> {
         world.run(arguments)?;
-        let [to_quay, to_cluster] = [world.sandbox.quay_traffic(), world.sandbox.openshift.traffic()].map(Requests::of);
+        let [to_quay, to_cluster] =
+            [world.sandbox.quay_traffic(), world.sandbox.openshift.traffic()].map(Requests::of);
         println!("{work:34}{:24}{}", to_quay.beside(quay), to_cluster.beside(cluster));
         ensure!(to_quay.fit(quay) && to_cluster.fit(cluster), "{work} is over its budget");
         Ok(())
@@ -190,7 +197,9 @@ fn requests() -> Result<()> {
 
 fn waiting() -> Result<()> {
     const MANY: usize = 40;
-    println!("\nWaiting at {LATENCY:?} an answer: time, the least possible, and the ratio (goal: 1.15)\n");
+    println!(
+        "\nWaiting at {LATENCY:?} an answer: time, the least possible, and the ratio (goal: 1.15)\n"
+    );
     let world = World::new()?;
     world.namespaces(&names(1))?;
     world.set_latency(LATENCY);
@@ -252,7 +261,8 @@ fn start_up() -> Result<()> {
         let mut times = (0..RUNS).map(|_| world.run(arguments)).collect::<Result<Vec<_>>>()?;
         times.sort();
         println!("{:34}{:6.1} ms", arguments.join(" "), times[RUNS / 2].as_secs_f64() * 1000.0);
-        let asked = world.sandbox.openshift.traffic().entries().len() + world.sandbox.quay_traffic().entries().len();
+        let asked = world.sandbox.openshift.traffic().entries().len()
+            + world.sandbox.quay_traffic().entries().len();
         ensure!(asked == 0, "{} asked somebody", arguments.join(" "));
     }
     Ok(())

@@ -54,7 +54,8 @@ pub(super) fn latency() -> Result<()> {
             told.lock().unwrap_or_else(PoisonError::into_inner).push(*took);
         }
     });
-    let webhook = Webhook::new(folder.path(), Arc::new(Known(Arc::new(integration()?))), observer).map_err(anyhow::Error::msg)?;
+    let webhook = Webhook::new(folder.path(), Arc::new(Known(Arc::new(integration()?))), observer)
+        .map_err(anyhow::Error::msg)?;
     let ca = Certificate::from_pem(authority.pem().as_bytes())?;
     let client = Client::builder().tls_certs_only([ca]).no_proxy().build()?;
     let mut outside = tokio::runtime::Runtime::new()?.block_on(async {
@@ -90,7 +91,8 @@ async fn load(client: &Client, url: &str) -> Result<Vec<Duration>> {
     let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
     let mut connections = JoinSet::new();
     for _ in 0..CONNECTIONS {
-        let (client, url, body, receiver) = (client.clone(), url.to_owned(), body.clone(), Arc::clone(&receiver));
+        let (client, url, body, receiver) =
+            (client.clone(), url.to_owned(), body.clone(), Arc::clone(&receiver));
         connections.spawn(async move {
             let mut times = Vec::new();
             loop {
@@ -108,7 +110,12 @@ async fn load(client: &Client, url: &str) -> Result<Vec<Duration>> {
         sender.send(due)?;
     }
     drop(sender);
-    let times = connections.join_all().await.into_iter().collect::<Result<Vec<_>>>().context("a review failed")?;
+    let times = connections
+        .join_all()
+        .await
+        .into_iter()
+        .collect::<Result<Vec<_>>>()
+        .context("a review failed")?;
     Ok(times.concat())
 }
 
@@ -134,6 +141,15 @@ fn review() -> serde_json::Value {
 
 fn print(what: &str, times: &mut [Duration]) {
     times.sort();
-    let at = |share: f64| times.get((times.len() as f64 * share) as usize).map_or(0.0, |time| time.as_secs_f64() * 1000.0);
-    println!("{what:34}p50 {:6.3} ms   p99 {:6.3} ms   p99.9 {:6.3} ms", at(0.5), at(0.99), at(0.999));
+    let at = |share: f64| {
+        times
+            .get((times.len() as f64 * share) as usize)
+            .map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+    };
+    println!(
+        "{what:34}p50 {:6.3} ms   p99 {:6.3} ms   p99.9 {:6.3} ms",
+        at(0.5),
+        at(0.99),
+        at(0.999)
+    );
 }

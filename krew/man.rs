@@ -22,10 +22,17 @@ fn main() -> io::Result<()> {
 /// Writes the page of a command, and those of the commands below it. Flags of every command are on the program's page
 /// alone, as the whole is never built.
 fn write(command: &Command, name: &str, date: &str, folder: &Path) -> io::Result<()> {
-    let page = command.clone().bin_name(name).display_name(name.replace(' ', "-")).disable_help_subcommand(true);
+    let page = command
+        .clone()
+        .bin_name(name)
+        .display_name(name.replace(' ', "-"))
+        .disable_help_subcommand(true);
     // What `-h` leaves out would have no text here.
     let page = page.mut_args(|arg| arg.hide_short_help(false));
-    let page = Man::new(page).date(date).manual("oc quay").source(concat!("oc-quay ", env!("CARGO_PKG_VERSION")));
+    let page = Man::new(page)
+        .date(date)
+        .manual("oc quay")
+        .source(concat!("oc-quay ", env!("CARGO_PKG_VERSION")));
     let mut text = Vec::new();
     page.render(&mut text)?;
     let mut text = with_examples(&String::from_utf8_lossy(&text));
@@ -34,7 +41,9 @@ fn write(command: &Command, name: &str, date: &str, folder: &Path) -> io::Result
     }
     fs::write(folder.join(page.get_filename()), text)?;
     let below = command.get_subcommands().filter(|command| !command.is_hide_set());
-    below.into_iter().try_for_each(|command| write(command, &format!("{name} {}", command.get_name()), date, folder))
+    below.into_iter().try_for_each(|command| {
+        write(command, &format!("{name} {}", command.get_name()), date, folder)
+    })
 }
 
 /// The page with its examples, which come last, under the heading that man pages have for them and with their lines left

@@ -24,7 +24,8 @@ pub(crate) async fn sleep(pause: Duration) {
 
 /// A pause as long as it is in this process: see CONTRIBUTING.md, `OC_QUAY_TEST_PAUSE_PERCENT`.
 pub(crate) fn shortened(pause: Duration) -> Duration {
-    let percent = *PERCENT.get_or_init(|| percent(env::var(PAUSE_PERCENT_VARIABLE).ok().as_deref()));
+    let percent =
+        *PERCENT.get_or_init(|| percent(env::var(PAUSE_PERCENT_VARIABLE).ok().as_deref()));
     pause.checked_mul(percent).map_or(pause, |product| product / 100)
 }
 
@@ -52,7 +53,9 @@ mod tests {
 
     #[test]
     fn percent_shortens_only_within_its_range() {
-        for (variable, expected) in [(None, 100), (Some(""), 100), (Some("101"), 100), (Some("-1"), 100), (Some("x"), 100)] {
+        for (variable, expected) in
+            [(None, 100), (Some(""), 100), (Some("101"), 100), (Some("-1"), 100), (Some("x"), 100)]
+        {
             assert_eq!(percent(variable), expected, "{variable:?}");
         }
         assert_eq!([percent(Some("0")), percent(Some("5"))], [0, 5]);
@@ -62,7 +65,9 @@ mod tests {
     #[test]
     fn pauses_grow_up_to_the_longest() {
         let second = Duration::from_secs(1);
-        for (failures, most) in [(0, 1), (1, 1), (2, 2), (3, 4), (9, 256), (10, 300), (u32::MAX, 300)] {
+        for (failures, most) in
+            [(0, 1), (1, 1), (2, 2), (3, 4), (9, 256), (10, 300), (u32::MAX, 300)]
+        {
             let pause = after(failures, second, 300 * second);
             assert!(pause <= most * second && pause >= most * second / 2, "{failures}: {pause:?}");
         }

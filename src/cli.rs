@@ -73,7 +73,9 @@ impl Command {
     /// How it writes its log, if it is the one that has nothing else to say.
     pub(crate) fn log_format(&self) -> Option<LogFormat> {
         match self {
-            Command::Run(run) => (!run.manifests && !run.changing.dry_run).then_some(run.log_format),
+            Command::Run(run) => {
+                (!run.manifests && !run.changing.dry_run).then_some(run.log_format)
+            }
             _ => None,
         }
     }

@@ -137,7 +137,11 @@ mod tests {
     use super::*;
 
     fn chain(inner: impl Into<anyhow::Error>, context: &'static str) -> Error {
-        Err::<(), _>(inner.into()).context(context).map_err(Error::from).err().unwrap_or_else(|| Error::new("no error"))
+        Err::<(), _>(inner.into())
+            .context(context)
+            .map_err(Error::from)
+            .err()
+            .unwrap_or_else(|| Error::new("no error"))
     }
 
     #[test]
@@ -155,10 +159,16 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_no_failure_wherever_it_stands_in_the_chain() {
-        assert_eq!(Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).exit_status(), ExitStatus::Success);
+        assert_eq!(
+            Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).exit_status(),
+            ExitStatus::Success
+        );
         let deep = chain(io::Error::from(io::ErrorKind::BrokenPipe), "could not write the report");
         assert_eq!(deep.exit_status(), ExitStatus::Success);
-        assert_eq!(Error::from(io::Error::from(io::ErrorKind::NotFound)).exit_status(), ExitStatus::Failure);
+        assert_eq!(
+            Error::from(io::Error::from(io::ErrorKind::NotFound)).exit_status(),
+            ExitStatus::Failure
+        );
     }
 
     #[test]
@@ -172,6 +182,9 @@ mod tests {
     fn hints_keep_their_order() {
         let error = Error::new("no token").hint("oc quay status").hint("or give --quay-token-file");
         assert_eq!(error.hints(), ["oc quay status", "or give --quay-token-file"]);
-        assert_eq!(error.addressed("kubectl quay").hints(), ["kubectl quay status", "or give --quay-token-file"]);
+        assert_eq!(
+            error.addressed("kubectl quay").hints(),
+            ["kubectl quay status", "or give --quay-token-file"]
+        );
     }
 }

@@ -113,13 +113,21 @@ fn parse(args: Vec<OsString>, program: &'static str) -> Result<Cli, clap::Error>
 
 /// The name the person typed: `kubectl quay` under a link `kubectl-quay`, else `oc quay`.
 fn program(argument: Option<&OsString>) -> &'static str {
-    let name = argument.and_then(|argument| Path::new(argument).file_name()).and_then(|name| name.to_str()).unwrap_or_default();
+    let name = argument
+        .and_then(|argument| Path::new(argument).file_name())
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
     if name.starts_with("kubectl") { "kubectl quay" } else { "oc quay" }
 }
 
 /// Runs the command, until it ends or is interrupted, and says why it failed. Every change can be interrupted; the next run goes
 /// on.
-fn execute(ui: &Ui, cli: &Cli, program: &str, interruption: impl Future<Output = ()>) -> ExitStatus {
+fn execute(
+    ui: &Ui,
+    cli: &Cli,
+    program: &str,
+    interruption: impl Future<Output = ()>,
+) -> ExitStatus {
     let invocation = commands::invocation(program, &cli.global);
     let context = CommandContext { ui, global: &cli.global, program, invocation: &invocation };
     run_command(&context, cli, interruption).unwrap_or_else(|error| {
@@ -129,9 +137,16 @@ fn execute(ui: &Ui, cli: &Cli, program: &str, interruption: impl Future<Output =
     })
 }
 
-fn run_command(context: &CommandContext, cli: &Cli, interruption: impl Future<Output = ()>) -> Result<ExitStatus, Error> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name(env!("CARGO_PKG_NAME")).enable_all().build()?;
+fn run_command(
+    context: &CommandContext,
+    cli: &Cli,
+    interruption: impl Future<Output = ()>,
+) -> Result<ExitStatus, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name(env!("CARGO_PKG_NAME"))
+        .enable_all()
+        .build()?;
     let result = runtime.block_on(async {
         tokio::select! {
             result = commands::run(context, cli) => result,

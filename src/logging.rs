@@ -44,7 +44,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut fields = Fields(Map::new());
         let about = event.metadata();
         for (name, value) in [
@@ -119,7 +124,10 @@ mod tests {
     fn a_line_is_an_object_with_the_fields_beside_the_message() {
         let lines = Lines::default();
         let writer = lines.clone();
-        let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).event_format(Json).finish();
+        let log = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .event_format(Json)
+            .finish();
         tracing::subscriber::with_default(log, || {
             tracing::warn!(namespace = "shop", changes = 3, ok = true, "says \"no\"\nand stops");
         });
@@ -127,8 +135,14 @@ mod tests {
         assert_eq!(text.lines().count(), 1, "{text}");
         let line: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(line["message"], "says \"no\"\nand stops");
-        assert_eq!((&line["namespace"], &line["changes"], &line["ok"]), (&"shop".into(), &3.into(), &true.into()));
-        assert_eq!((&line["level"], &line["target"]), (&"warn".into(), &"oc_quay::log::tests".into()));
+        assert_eq!(
+            (&line["namespace"], &line["changes"], &line["ok"]),
+            (&"shop".into(), &3.into(), &true.into())
+        );
+        assert_eq!(
+            (&line["level"], &line["target"]),
+            (&"warn".into(), &"oc_quay::log::tests".into())
+        );
         assert!(line["time"].as_str().unwrap().parse::<Timestamp>().is_ok(), "{line}");
     }
 }

@@ -41,7 +41,10 @@ impl ProxyRules {
     pub(crate) fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
         let either = |name: &str| {
             let names = [name.to_owned(), name.to_lowercase()];
-            names.iter().find_map(|name| variable(name).filter(|value| !value.is_empty())).unwrap_or_default()
+            names
+                .iter()
+                .find_map(|name| variable(name).filter(|value| !value.is_empty()))
+                .unwrap_or_default()
         };
         let exempt = either("NO_PROXY").split(',').filter_map(NoProxyRule::parse).collect();
         Self { http: either("HTTP_PROXY"), https: either("HTTPS_PROXY"), exempt }
@@ -66,7 +69,10 @@ impl ProxyRules {
     /// Whether a server is one of this computer's own, or is on the list.
     fn is_exempt(&self, server: &Uri) -> bool {
         let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
-        let port = server.port_u16().unwrap_or(if server.scheme_str() == Some("http") { 80 } else { 443 }).to_string();
+        let port = server
+            .port_u16()
+            .unwrap_or(if server.scheme_str() == Some("http") { 80 } else { 443 })
+            .to_string();
         let ip = host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
         let host = host.to_lowercase();
         host == "localhost"
@@ -91,19 +97,24 @@ impl NoProxyRule {
         }
         let name = name.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(name);
         let (name, with_itself) = name.strip_prefix('.').map_or((name, true), |name| (name, false));
-        let ascii = |name: &str| Host::parse(name).map_or_else(|_| name.to_owned(), |host| host.to_string());
+        let ascii = |name: &str| {
+            Host::parse(name).map_or_else(|_| name.to_owned(), |host| host.to_string())
+        };
         let name = if name.is_ascii() { name.to_owned() } else { ascii(name) };
         (!name.is_empty()).then(|| Self::Names(format!(".{name}"), port, with_itself))
     }
 
     fn covers(&self, host: &str, ip: Option<IpAddr>, port: &str) -> bool {
-        let is_port = |wanted: &Option<String>| wanted.as_deref().is_none_or(|wanted| wanted == port);
+        let is_port =
+            |wanted: &Option<String>| wanted.as_deref().is_none_or(|wanted| wanted == port);
         match self {
             Self::All => true,
             Self::Network(start, length) => ip.is_some_and(|ip| is_in_network(*start, *length, ip)),
             Self::Address(address, wanted) => ip == Some(*address) && is_port(wanted),
             Self::Names(suffix, wanted, with_itself) => {
-                ip.is_none() && is_port(wanted) && (host.ends_with(suffix) || *with_itself && host == &suffix[1..])
+                ip.is_none()
+                    && is_port(wanted)
+                    && (host.ends_with(suffix) || *with_itself && host == &suffix[1..])
             }
         }
     }
@@ -128,7 +139,9 @@ fn network(entry: &str) -> Option<NoProxyRule> {
 
 fn is_in_network(start: IpAddr, length: u32, ip: IpAddr) -> bool {
     let (start, ip, bits) = match (start, ip) {
-        (IpAddr::V4(start), IpAddr::V4(ip)) => (u128::from(start.to_bits()), u128::from(ip.to_bits()), u32::BITS),
+        (IpAddr::V4(start), IpAddr::V4(ip)) => {
+            (u128::from(start.to_bits()), u128::from(ip.to_bits()), u32::BITS)
+        }
         (IpAddr::V6(start), IpAddr::V6(ip)) => (start.to_bits(), ip.to_bits(), u128::BITS),
         _ => return false,
     };
@@ -140,7 +153,8 @@ fn is_in_network(start: IpAddr, length: u32, ip: IpAddr) -> bool {
 pub(crate) fn address(text: &str) -> Option<Uri> {
     let text = text.trim();
     let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let uri = text.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()))?;
+    let uri =
+        text.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()))?;
     if !matches!(uri.scheme_str(), Some("socks5" | "socks5h")) || uri.port().is_some() {
         return Some(uri);
     }
@@ -161,27 +175,49 @@ mod tests {
     use super::*;
 
     fn proxy(server: &str, variables: &[(&str, &str)]) -> Result<Option<String>, String> {
-        let variable = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        ProxyRules::of(variable).proxy(&server.parse().unwrap()).map(|proxy| proxy.as_ref().map(shown))
+        let variable = |name: &str| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        ProxyRules::of(variable)
+            .proxy(&server.parse().unwrap())
+            .map(|proxy| proxy.as_ref().map(shown))
     }
 
     #[test]
     fn the_scheme_of_the_server_names_the_variable() {
-        let variables = [("HTTPS_PROXY", "http://secure:3128"), ("HTTP_PROXY", "plain:3128"), ("https_proxy", "http://lower")];
-        assert_eq!(proxy("https://api.one:6443", &variables), Ok(Some("http://secure:3128".into())));
+        let variables = [
+            ("HTTPS_PROXY", "http://secure:3128"),
+            ("HTTP_PROXY", "plain:3128"),
+            ("https_proxy", "http://lower"),
+        ];
+        assert_eq!(
+            proxy("https://api.one:6443", &variables),
+            Ok(Some("http://secure:3128".into()))
+        );
         assert_eq!(proxy("http://api.one:6443", &variables), Ok(Some("http://plain:3128".into())));
         assert_eq!(proxy("https://api.one:6443", &variables[2..]), Ok(Some("http://lower".into())));
         assert_eq!(proxy("https://api.one:6443", &[("HTTPS_PROXY", "")]), Ok(None));
         assert_eq!(proxy("https://api.one:6443", &[("ALL_PROXY", "http://all:1")]), Ok(None));
-        assert_eq!(proxy("https://api.one", &[("HTTPS_PROXY", "socks5://s")]), Ok(Some("socks5://s:1080".into())));
+        assert_eq!(
+            proxy("https://api.one", &[("HTTPS_PROXY", "socks5://s")]),
+            Ok(Some("socks5://s:1080".into()))
+        );
     }
 
     #[test]
     fn no_proxy_has_the_entries_of_go() {
-        let straight = |server: &str, list: &str| proxy(server, &[("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", list)]) == Ok(None);
+        let straight = |server: &str, list: &str| {
+            proxy(server, &[("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", list)]) == Ok(None)
+        };
         let server = "https://api.dev.example.com:6443";
-        for list in ["*", "example.com", ".example.com", "*.example.com", "a, API.dev.example.com ,b", "api.dev.example.com:6443"]
-        {
+        for list in [
+            "*",
+            "example.com",
+            ".example.com",
+            "*.example.com",
+            "a, API.dev.example.com ,b",
+            "api.dev.example.com:6443",
+        ] {
             assert!(straight(server, list), "{list}");
         }
         for list in [
@@ -202,13 +238,30 @@ mod tests {
         for list in ["10.1.2.3", "10.0.0.0/8", "10.1.2.3/32", "0.0.0.0/0", "10.1.2.3:6443"] {
             assert!(straight("https://10.1.2.3:6443", list), "{list}");
         }
-        for list in ["10.1.2.4", "192.168.0.0/16", "10.1.2.4/32", "10.0.0.0/99", "fd00::/8", "2.3", "10.1.2.3:443"] {
+        for list in [
+            "10.1.2.4",
+            "192.168.0.0/16",
+            "10.1.2.4/32",
+            "10.0.0.0/99",
+            "fd00::/8",
+            "2.3",
+            "10.1.2.3:443",
+        ] {
             assert!(!straight("https://10.1.2.3:6443", list), "{list}");
         }
-        assert!(straight("https://[fd00::1]:6443", "fd00::/8") && straight("https://[fd00::1]:6443", "[fd00::1]:6443"));
-        assert!(straight("https://[fd00::1]:6443", "fd00::1") && !straight("https://[fd00::1]:6443", "fd01::/16"));
+        assert!(
+            straight("https://[fd00::1]:6443", "fd00::/8")
+                && straight("https://[fd00::1]:6443", "[fd00::1]:6443")
+        );
+        assert!(
+            straight("https://[fd00::1]:6443", "fd00::1")
+                && !straight("https://[fd00::1]:6443", "fd01::/16")
+        );
         assert!(straight("https://xn--bcher-kva.example", "bücher.example"));
-        assert!(straight("https://api.one", "api.one:443") && !straight("https://api.one", "api.one:80"));
+        assert!(
+            straight("https://api.one", "api.one:443")
+                && !straight("https://api.one", "api.one:80")
+        );
     }
 
     #[test]
@@ -223,9 +276,11 @@ mod tests {
         let with_password = "http://ann:hunter2@proxy.example.com:3128";
         let shown = proxy("https://api.one", &[("HTTPS_PROXY", with_password)]);
         assert_eq!(shown, Ok(Some("http://proxy.example.com:3128".into())));
-        let error = proxy("https://api.one", &[("HTTPS_PROXY", "http://ann:hun ter2@p")]).unwrap_err();
+        let error =
+            proxy("https://api.one", &[("HTTPS_PROXY", "http://ann:hun ter2@p")]).unwrap_err();
         assert_eq!(error, "HTTPS_PROXY is no address of a proxy");
-        let rules = ProxyRules::of(|name| (name == "HTTPS_PROXY").then(|| with_password.to_owned()));
+        let rules =
+            ProxyRules::of(|name| (name == "HTTPS_PROXY").then(|| with_password.to_owned()));
         assert!(!format!("{rules:?}").contains("hunter2"));
     }
 }

@@ -113,11 +113,12 @@ const KNOWN_PATH_SEGMENTS: [&str; 19] = [
 /// What a request to Quay asks: method and path, with `*` for every name.
 pub(crate) fn quay_kind(method: &str, path: &str) -> String {
     let path = path.strip_prefix("/api/v1/").unwrap_or(path);
-    let words =
-        path.split('/').filter(|segment| !segment.is_empty()).map(|segment| match KNOWN_PATH_SEGMENTS.contains(&segment) {
+    let words = path.split('/').filter(|segment| !segment.is_empty()).map(|segment| {
+        match KNOWN_PATH_SEGMENTS.contains(&segment) {
             true => segment,
             false => "*",
-        });
+        }
+    });
     format!("{method} {}", words.collect::<Vec<_>>().join("/"))
 }
 
@@ -132,9 +133,21 @@ mod tests {
             ("GET", "/api/v1/namespaces/shop", "get namespaces"),
             ("PATCH", "/api/v1/namespaces/shop/serviceaccounts/builder", "patch serviceaccounts"),
             ("GET", "/api/v1/namespaces/shop/secrets", "list secrets"),
-            ("POST", "/apis/image.openshift.io/v1/namespaces/shop/imagestreamimports", "create imagestreamimports"),
-            ("PATCH", "/apis/quay.redhat.com/v1/quayintegrations/quay/status", "patch quayintegrations/status"),
-            ("PUT", "/apis/coordination.k8s.io/v1/namespaces/oc-quay/leases/oc-quay", "update leases"),
+            (
+                "POST",
+                "/apis/image.openshift.io/v1/namespaces/shop/imagestreamimports",
+                "create imagestreamimports",
+            ),
+            (
+                "PATCH",
+                "/apis/quay.redhat.com/v1/quayintegrations/quay/status",
+                "patch quayintegrations/status",
+            ),
+            (
+                "PUT",
+                "/apis/coordination.k8s.io/v1/namespaces/oc-quay/leases/oc-quay",
+                "update leases",
+            ),
             ("DELETE", "/api/v1/namespaces/shop/secrets/a", "delete secrets"),
             ("GET", "/version", "list version"),
             ("GET", "/apis", "list paths"),
@@ -147,7 +160,11 @@ mod tests {
     #[test]
     fn a_request_to_quay_is_counted_without_names() {
         let table = [
-            ("PUT", "/api/v1/organization/openshift_shop/robots/builder", "PUT organization/*/robots/*"),
+            (
+                "PUT",
+                "/api/v1/organization/openshift_shop/robots/builder",
+                "PUT organization/*/robots/*",
+            ),
             ("GET", "/api/v1/organization/openshift_shop", "GET organization/*"),
             (
                 "PUT",

@@ -10,7 +10,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
+    SignatureScheme,
+};
 use rustls_platform_verifier::Verifier;
 use secrecy::{ExposeSecret as _, SecretSlice};
 use x509_cert::der::Decode as _;
@@ -35,13 +38,16 @@ impl Identity {
     /// # Errors
     /// What is wrong with them, without quoting the key.
     pub(crate) fn from_pem(certificate: &[u8], key: &SecretSlice<u8>) -> Result<Self, String> {
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate).filter_map(Result::ok).collect();
+        let chain: Vec<_> =
+            CertificateDer::pem_slice_iter(certificate).filter_map(Result::ok).collect();
         if chain.is_empty() {
             return Err("there is no certificate in PEM".into());
         }
-        let key = PrivateKeyDer::from_pem_slice(key.expose_secret()).map_err(|_| "there is no private key in PEM")?;
+        let key = PrivateKeyDer::from_pem_slice(key.expose_secret())
+            .map_err(|_| "there is no private key in PEM")?;
         let pair = CertifiedKey::from_der(chain, key, &default_provider());
-        pair.map(|pair| Self(Arc::new(pair))).map_err(|error| format!("certificate and key cannot be used together: {error}"))
+        pair.map(|pair| Self(Arc::new(pair)))
+            .map_err(|error| format!("certificate and key cannot be used together: {error}"))
     }
 
     /// The certificates, the client's own first.
@@ -55,7 +61,10 @@ impl Identity {
 ///
 /// # Errors
 /// What is wrong with the authorities.
-pub(crate) fn client_config(trust: Trust, identity: Option<&Identity>) -> Result<ClientConfig, String> {
+pub(crate) fn client_config(
+    trust: Trust,
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, String> {
     let provider = Arc::new(default_provider());
     let verifier = verifier(trust, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
@@ -64,20 +73,26 @@ pub(crate) fn client_config(trust: Trust, identity: Option<&Identity>) -> Result
         .dangerous()
         .with_custom_certificate_verifier(verifier);
     Ok(match identity {
-        Some(Identity(pair)) => {
-            builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(Arc::clone(pair))))
-        }
+        Some(Identity(pair)) => builder.with_client_cert_resolver(Arc::new(
+            rustls::sign::SingleCertAndKey::from(Arc::clone(pair)),
+        )),
         None => builder.with_no_client_auth(),
     })
 }
 
-fn verifier(trust: Trust, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
+fn verifier(
+    trust: Trust,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, String> {
     let provider = Arc::clone(provider);
     Ok(match trust {
         Trust::Every => Arc::new(NoVerifier(provider)),
-        Trust::SystemAnd(extra) if extra.is_empty() => Arc::new(Verifier::new(provider).map_err(|error| error.to_string())?),
+        Trust::SystemAnd(extra) if extra.is_empty() => {
+            Arc::new(Verifier::new(provider).map_err(|error| error.to_string())?)
+        }
         Trust::SystemAnd(extra) => {
-            let verifier = Verifier::new_with_extra_roots(extra.iter().cloned(), provider).map_err(|error| error.to_string())?;
+            let verifier = Verifier::new_with_extra_roots(extra.iter().cloned(), provider)
+                .map_err(|error| error.to_string())?;
             Arc::new(OwnAuthority { verifier: Arc::new(verifier), trusted: extra })
         }
         Trust::Only(authorities) => {
@@ -110,7 +125,13 @@ impl ServerCertVerifier for OwnAuthority {
         now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
         if !self.trusted.contains(end_entity) {
-            return self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+            return self.verifier.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            );
         }
         verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
         verify_validity(end_entity, now)?;
@@ -140,8 +161,12 @@ impl ServerCertVerifier for OwnAuthority {
     }
 }
 
-fn verify_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
-    let parsed = x509_cert::Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+fn verify_validity(
+    certificate: &CertificateDer<'_>,
+    now: UnixTime,
+) -> Result<(), CertificateError> {
+    let parsed =
+        x509_cert::Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
     let validity = parsed.tbs_certificate.validity;
     if now.as_secs() < validity.not_before.to_unix_duration().as_secs() {
         return Err(CertificateError::NotValidYet);
@@ -210,7 +235,13 @@ mod tests {
         let now = UnixTime::now();
         let verified = |trust: Trust, name: &'static str, now: UnixTime| {
             let name = ServerName::try_from(name).unwrap();
-            let verified = verifier(trust, &provider).unwrap().verify_server_cert(&read(OWN), &[], &name, &[], now);
+            let verified = verifier(trust, &provider).unwrap().verify_server_cert(
+                &read(OWN),
+                &[],
+                &name,
+                &[],
+                now,
+            );
             verified.map(drop)
         };
         let own = || vec![read(OTHER), read(OWN)];
@@ -219,9 +250,15 @@ mod tests {
         let refused = |error| Err(TlsError::InvalidCertificate(error));
         assert!(verified(Trust::Only(own()), "other.example.com", now).is_err());
         let in_centuries = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs() * 10));
-        assert_eq!(verified(Trust::Only(own()), "quay.example.com", in_centuries), refused(CertificateError::Expired));
+        assert_eq!(
+            verified(Trust::Only(own()), "quay.example.com", in_centuries),
+            refused(CertificateError::Expired)
+        );
         let too_early = UnixTime::since_unix_epoch(Duration::from_secs(1));
-        assert_eq!(verified(Trust::Only(own()), "quay.example.com", too_early), refused(CertificateError::NotValidYet));
+        assert_eq!(
+            verified(Trust::Only(own()), "quay.example.com", too_early),
+            refused(CertificateError::NotValidYet)
+        );
         assert!(verified(Trust::Only(vec![read(OTHER)]), "quay.example.com", now).is_err());
     }
 }

@@ -87,7 +87,11 @@ impl Ui {
             err: color(AutoStream::choice(&stderr)),
             can_prompt: !options.no_input && io::stdin().is_terminal() && stderr.is_terminal(),
             ascii: !cfg!(windows) && !is_utf8(|name| env::var(name).ok()),
-            width: width(env::var("COLUMNS").ok(), stdout.is_terminal(), terminal_size::terminal_size_of(&stdout)),
+            width: width(
+                env::var("COLUMNS").ok(),
+                stdout.is_terminal(),
+                terminal_size::terminal_size_of(&stdout),
+            ),
             line: Arc::new(StatusLine::new(moves)),
         }
     }
@@ -147,8 +151,13 @@ impl Ui {
     pub fn redraw(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout();
         if matches!(self.person, InputSource::Real) && stdout.is_terminal() && !is_dumb() {
-            let text = if self.out == ColorChoice::Never { strip_str(text).to_string() } else { text.to_owned() };
-            let (Width(columns), Height(rows)) = terminal_size::terminal_size_of(&stdout).unwrap_or(DEFAULT_WINDOW);
+            let text = if self.out == ColorChoice::Never {
+                strip_str(text).to_string()
+            } else {
+                text.to_owned()
+            };
+            let (Width(columns), Height(rows)) =
+                terminal_size::terminal_size_of(&stdout).unwrap_or(DEFAULT_WINDOW);
             self.line.clear();
             // Not through the stream that strips colors: it would strip what steers, too.
             stdout.write_all(redraw::frame(&text, columns.into(), rows.into()).as_bytes())?;
@@ -208,7 +217,9 @@ impl Ui {
     pub fn confirm(&self, question: &str, default: bool) -> Result<bool, Error> {
         self.line.clear();
         match &self.person {
-            InputSource::Real => prompt::confirm(self.prompts_in_color(), &printable(question), default),
+            InputSource::Real => {
+                prompt::confirm(self.prompts_in_color(), &printable(question), default)
+            }
             InputSource::Absent(_) => Err(no_terminal()),
             #[cfg(test)]
             InputSource::Played(rehearsal) => rehearsal.confirm(question, default),
@@ -229,15 +240,21 @@ impl Ui {
         loop {
             self.line.clear();
             let line = match &self.person {
-                InputSource::Real => {
-                    prompt::text(self.prompts_in_color(), &printable(question), default.map(printable_line).as_deref())?
-                }
+                InputSource::Real => prompt::text(
+                    self.prompts_in_color(),
+                    &printable(question),
+                    default.map(printable_line).as_deref(),
+                )?,
                 InputSource::Absent(_) => return Err(no_terminal()),
                 #[cfg(test)]
                 InputSource::Played(rehearsal) => rehearsal.text(question, default)?,
             };
             let answer = line.trim();
-            let checked = if prompt::is_plain(answer) { check(answer) } else { Err(prompt::ONE_LINE.to_owned()) };
+            let checked = if prompt::is_plain(answer) {
+                check(answer)
+            } else {
+                Err(prompt::ONE_LINE.to_owned())
+            };
             match checked {
                 Ok(()) => return Ok(answer.to_owned()),
                 Err(message) => self.refuse(&message),
@@ -250,12 +267,21 @@ impl Ui {
     ///
     /// # Errors
     /// As [`Ui::confirm`].
-    pub fn select(&self, question: &str, options: &[(&str, &str)], default: usize) -> Result<usize, Error> {
+    pub fn select(
+        &self,
+        question: &str,
+        options: &[(&str, &str)],
+        default: usize,
+    ) -> Result<usize, Error> {
         self.line.clear();
         match &self.person {
             InputSource::Real => {
-                let options: Vec<_> = options.iter().map(|(label, help)| (printable_line(label), printable_line(help))).collect();
-                let options: Vec<_> = options.iter().map(|(label, help)| (label.as_str(), help.as_str())).collect();
+                let options: Vec<_> = options
+                    .iter()
+                    .map(|(label, help)| (printable_line(label), printable_line(help)))
+                    .collect();
+                let options: Vec<_> =
+                    options.iter().map(|(label, help)| (label.as_str(), help.as_str())).collect();
                 prompt::select(self.prompts_in_color(), &printable(question), &options, default)
             }
             InputSource::Absent(_) => Err(no_terminal()),
@@ -363,15 +389,23 @@ fn is_dumb() -> bool {
 
 /// The first of the three variables that is set to something decides (POSIX, "Internationalization Variables").
 fn is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable).find(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .filter_map(variable)
+        .find(|value| !value.is_empty());
     locale.is_some_and(|locale| {
         let locale = locale.to_lowercase();
         locale.contains("utf-8") || locale.contains("utf8")
     })
 }
 
-fn width(columns: Option<String>, is_terminal: bool, size: Option<(Width, Height)>) -> Option<usize> {
-    let asked = columns.and_then(|columns| columns.trim().parse().ok()).filter(|&columns| columns > 0);
+fn width(
+    columns: Option<String>,
+    is_terminal: bool,
+    size: Option<(Width, Height)>,
+) -> Option<usize> {
+    let asked =
+        columns.and_then(|columns| columns.trim().parse().ok()).filter(|&columns| columns > 0);
     let measured = size.map_or(UNKNOWN_WIDTH, |(width, _)| width.0.into());
     asked.or_else(|| is_terminal.then_some(measured))
 }

@@ -61,7 +61,8 @@ mod tests {
                         drop(bytes.splice(at..end, part.iter().copied()));
                     }
                     _ => {
-                        let words: [&[u8]; 8] = [b"null", b"[]", b"{}", b"''", b"-1", b"1e999", b"\n", b"\"\\u0000\""];
+                        let words: [&[u8]; 8] =
+                            [b"null", b"[]", b"{}", b"''", b"-1", b"1e999", b"\n", b"\"\\u0000\""];
                         drop(bytes.splice(at..end, words[self.below(words.len())].iter().copied()));
                     }
                 }
@@ -73,13 +74,19 @@ mod tests {
 
     /// Throws changed seeds at something for a while. A panic names the input.
     fn fuzz(reads: impl Fn(&[u8]), seeds: &[&[u8]]) {
-        let seconds = std::env::var(SECONDS).ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(1);
+        let seconds =
+            std::env::var(SECONDS).ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(1);
         let (started, mut numbers) = (Instant::now(), Numbers(seconds));
         while started.elapsed() < Duration::from_secs(seconds) {
             for _ in 0..100 {
                 let input = numbers.input(seeds);
-                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| reads(&input)));
-                assert!(outcome.is_ok(), "these bytes end in a panic: b\"{}\"", input.escape_ascii());
+                let outcome =
+                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| reads(&input)));
+                assert!(
+                    outcome.is_ok(),
+                    "these bytes end in a panic: b\"{}\"",
+                    input.escape_ascii()
+                );
             }
         }
     }
@@ -138,7 +145,11 @@ mod tests {
     fn nothing_for_a_terminal_steers_it() {
         fuzz(
             terminal,
-            &[b"\x1b[31mred\x1b[0m\n\x1b]0;title\x07", "a\u{202e}b\u{2066}c\r\n\t\u{9b}31m".as_bytes(), b"plain\nlines\n"],
+            &[
+                b"\x1b[31mred\x1b[0m\n\x1b]0;title\x07",
+                "a\u{202e}b\u{2066}c\r\n\t\u{9b}31m".as_bytes(),
+                b"plain\nlines\n",
+            ],
         );
     }
 

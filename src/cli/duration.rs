@@ -9,9 +9,14 @@ const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let time = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => with_units(text).ok_or_else(|| format!("`{text}` is no time: write for example 10s or 1m30s"))?,
+        Err(_) => with_units(text)
+            .ok_or_else(|| format!("`{text}` is no time: write for example 10s or 1m30s"))?,
     };
-    if time > MAX_DURATION { Err(format!("`{text}` is more than a hundred years")) } else { Ok(time) }
+    if time > MAX_DURATION {
+        Err(format!("`{text}` is more than a hundred years"))
+    } else {
+        Ok(time)
+    }
 }
 
 fn with_units(text: &str) -> Option<Duration> {
@@ -19,7 +24,9 @@ fn with_units(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let unit = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |length| digits + length);
+        let unit = rest[digits..]
+            .find(|c: char| c.is_ascii_digit())
+            .map_or(rest.len(), |length| digits + length);
         let number: u32 = rest[..digits].parse().ok()?;
         let one = match &rest[digits..unit] {
             "ms" => Duration::from_millis(1),
@@ -53,7 +60,9 @@ mod tests {
         for (text, milliseconds) in table {
             assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
-        for text in ["", "s", "10x", "-1s", "1.5s", "99999999999h", "876001h", "18446744073709551615"] {
+        for text in
+            ["", "s", "10x", "-1s", "1.5s", "99999999999h", "876001h", "18446744073709551615"]
+        {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -9,7 +9,8 @@ pub(crate) fn called(command: Command, program: &str) -> Command {
 }
 
 fn with_examples(command: Command, program: &str) -> Command {
-    let examples = command.get_after_help().map(|help| help.to_string().replace("oc quay", program));
+    let examples =
+        command.get_after_help().map(|help| help.to_string().replace("oc quay", program));
     let command = command.mut_subcommands(|subcommand| with_examples(subcommand, program));
     match examples {
         Some(examples) => command.after_help(examples),
@@ -36,7 +37,9 @@ pub(crate) fn single_suggestion(mut error: Error) -> Error {
             _ => continue,
         };
         let Some(ContextValue::String(typed)) = error.get(invalid) else { continue };
-        if single_suggestion.starts_with(typed.as_str()) || edits(typed, &single_suggestion) <= MAX_EDITS {
+        if single_suggestion.starts_with(typed.as_str())
+            || edits(typed, &single_suggestion) <= MAX_EDITS
+        {
             if matches!(error.get(suggested), Some(ContextValue::Strings(_))) {
                 error.insert(suggested, ContextValue::Strings(vec![single_suggestion]));
             }
@@ -77,14 +80,22 @@ mod tests {
     fn usage_and_examples_show_the_name_that_was_typed() {
         let mut program = called(Cli::command(), "kubectl quay");
         program.build();
-        let help = program.find_subcommand_mut("link").map(|link| link.render_help().to_string()).unwrap_or_default();
-        assert!(help.contains("Usage: kubectl quay link") && help.contains("\n  kubectl quay link -n shop"), "{help}");
+        let help = program
+            .find_subcommand_mut("link")
+            .map(|link| link.render_help().to_string())
+            .unwrap_or_default();
+        assert!(
+            help.contains("Usage: kubectl quay link")
+                && help.contains("\n  kubectl quay link -n shop"),
+            "{help}"
+        );
         assert!(!help.replace("kubectl quay", "").contains("quay link"), "{help}");
     }
 
     #[test]
     fn of_several_words_that_are_near_the_nearest_is_suggested() {
-        let error = Cli::command().try_get_matches_from(["oc-quay", "stauts"]).map_err(single_suggestion);
+        let error =
+            Cli::command().try_get_matches_from(["oc-quay", "stauts"]).map_err(single_suggestion);
         let said = error.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(said.contains("'status'") && !said.contains("'setup'"), "{said}");
     }
@@ -92,19 +103,31 @@ mod tests {
     #[test]
     fn suggests_no_word_that_is_far() {
         let said = |args: &[&str]| {
-            let error = Cli::command().try_get_matches_from([&["oc-quay"], args].concat()).map_err(single_suggestion);
+            let error = Cli::command()
+                .try_get_matches_from([&["oc-quay"], args].concat())
+                .map_err(single_suggestion);
             error.err().map(|error| error.to_string()).unwrap_or_default()
         };
         assert!(!said(&["login"]).contains("similar"), "{}", said(&["login"]));
         assert!(said(&["unlnik"]).contains("'unlink'"), "{}", said(&["unlnik"]));
         assert!(said(&["tear"]).contains("'teardown'"), "{}", said(&["tear"]));
-        assert!(said(&["link", "--dry-rnu"]).contains("'--dry-run'"), "{}", said(&["link", "--dry-rnu"]));
-        assert!(said(&["status", "-o", "jsn"]).contains("'json'"), "{}", said(&["status", "-o", "jsn"]));
+        assert!(
+            said(&["link", "--dry-rnu"]).contains("'--dry-run'"),
+            "{}",
+            said(&["link", "--dry-rnu"])
+        );
+        assert!(
+            said(&["status", "-o", "jsn"]).contains("'json'"),
+            "{}",
+            said(&["status", "-o", "jsn"])
+        );
     }
 
     #[test]
     fn counts_edits() {
-        for (from, to, distance) in [("", "ab", 2), ("link", "link", 0), ("stauts", "status", 2), ("login", "link", 3)] {
+        for (from, to, distance) in
+            [("", "ab", 2), ("link", "link", 0), ("stauts", "status", 2), ("login", "link", 3)]
+        {
             assert_eq!(edits(from, to), distance, "{from} {to}");
         }
     }

@@ -74,7 +74,9 @@ pub enum LogFormat {
 fn resync_interval(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time < MIN_RESYNC_INTERVAL {
-        return Err(format!("{text} is too often: everything is looked at once a minute at the most"));
+        return Err(format!(
+            "{text} is too often: everything is looked at once a minute at the most"
+        ));
     }
     Ok(time)
 }

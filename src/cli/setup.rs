@@ -7,7 +7,9 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use super::{ChangeArgs, duration};
-use crate::setup::{Approval, ControllerKind, NodeTrust, TOKEN_APPLICATION, TOKEN_ORGANIZATION, TokenScopes};
+use crate::setup::{
+    Approval, ControllerKind, NodeTrust, TOKEN_APPLICATION, TOKEN_ORGANIZATION, TokenScopes,
+};
 
 /// `setup`
 #[derive(Debug, Args)]
@@ -74,7 +76,13 @@ pub struct Token {
     #[arg(long, env = "OC_QUAY_NO_BROWSER", hide_env = true, value_parser = FalseyValueParser::new(), hide_short_help = true)]
     pub no_browser: bool,
     /// Client ID of an OAuth application that exists (OC_QUAY_CLIENT_ID)
-    #[arg(long, value_name = "ID", env = "OC_QUAY_CLIENT_ID", hide_env = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "OC_QUAY_CLIENT_ID",
+        hide_env = true,
+        hide_short_help = true
+    )]
     pub client_id: Option<String>,
     /// Organization of the OAuth application (OC_QUAY_TOKEN_ORGANIZATION)
     #[arg(
@@ -127,19 +135,44 @@ pub struct Operator {
     #[arg(long, value_enum, value_name = "WHICH", env = "OC_QUAY_CONTROLLER", hide_env = true)]
     pub controller: Option<ControllerKind>,
     /// Image of the in-cluster controller [default: the image of this version] (OC_QUAY_CONTROLLER_IMAGE)
-    #[arg(long, value_name = "IMAGE", env = "OC_QUAY_CONTROLLER_IMAGE", hide_env = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        env = "OC_QUAY_CONTROLLER_IMAGE",
+        hide_env = true,
+        hide_short_help = true
+    )]
     pub controller_image: Option<String>,
     /// Remove the operator once the in-cluster controller runs; linked namespaces are kept
     #[arg(long, hide_short_help = true)]
     pub replace_operator: bool,
     /// Catalog to install the operator from (OC_QUAY_OPERATOR_CATALOG)
-    #[arg(long, value_name = "NAME", env = "OC_QUAY_OPERATOR_CATALOG", hide_env = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "OC_QUAY_OPERATOR_CATALOG",
+        hide_env = true,
+        hide_short_help = true
+    )]
     pub operator_catalog: Option<String>,
     /// Channel to follow, instead of the catalog's default (OC_QUAY_OPERATOR_CHANNEL)
-    #[arg(long, value_name = "NAME", env = "OC_QUAY_OPERATOR_CHANNEL", hide_env = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "OC_QUAY_OPERATOR_CHANNEL",
+        hide_env = true,
+        hide_short_help = true
+    )]
     pub operator_channel: Option<String>,
     /// Who approves the operator's updates (OC_QUAY_OPERATOR_APPROVAL)
-    #[arg(long, value_enum, value_name = "HOW", env = "OC_QUAY_OPERATOR_APPROVAL", hide_env = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        env = "OC_QUAY_OPERATOR_APPROVAL",
+        hide_env = true,
+        hide_short_help = true
+    )]
     pub operator_approval: Option<Approval>,
     /// How long to wait for the operator (OC_QUAY_OPERATOR_TIMEOUT)
     #[arg(
@@ -159,13 +192,31 @@ pub struct Operator {
 #[command(next_help_heading = "Integration")]
 pub struct Integration {
     /// Name of the Secret with the token (OC_QUAY_SECRET_NAME); quay-integration if nothing says otherwise
-    #[arg(long, value_name = "NAME", env = "OC_QUAY_SECRET_NAME", hide_env = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "OC_QUAY_SECRET_NAME",
+        hide_env = true,
+        hide_short_help = true
+    )]
     pub secret_name: Option<String>,
     /// Namespace of that Secret (OC_QUAY_SECRET_NAMESPACE); openshift-operators if nothing says otherwise
-    #[arg(long, value_name = "NAME", env = "OC_QUAY_SECRET_NAMESPACE", hide_env = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "OC_QUAY_SECRET_NAMESPACE",
+        hide_env = true,
+        hide_short_help = true
+    )]
     pub secret_namespace: Option<String>,
     /// Key of the token in that Secret (OC_QUAY_SECRET_KEY); the operator reads no other than `token`
-    #[arg(long, value_name = "KEY", env = "OC_QUAY_SECRET_KEY", hide_env = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "OC_QUAY_SECRET_KEY",
+        hide_env = true,
+        hide_short_help = true
+    )]
     pub secret_key: Option<String>,
     /// Replace another token that the Secret holds (OC_QUAY_REPLACE_TOKEN)
     #[arg(long, env = "OC_QUAY_REPLACE_TOKEN", hide_env = true, value_parser = FalseyValueParser::new(), hide_short_help = true)]
@@ -185,10 +236,22 @@ pub struct Integration {
     )]
     pub scheduled_import: Option<bool>,
     /// The only namespaces to link; may be repeated (OC_QUAY_ALLOW)
-    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', env = "OC_QUAY_ALLOW", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        value_delimiter = ',',
+        env = "OC_QUAY_ALLOW",
+        hide_env = true
+    )]
     pub allow: Option<Vec<String>>,
     /// Namespaces never to link; may be repeated (OC_QUAY_DENY)
-    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', env = "OC_QUAY_DENY", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        value_delimiter = ',',
+        env = "OC_QUAY_DENY",
+        hide_env = true
+    )]
     pub deny: Option<Vec<String>>,
     /// Take over what others made: organizations that carry the mark of another cluster, and objects in the place of the bridge's
     #[arg(long, hide_short_help = true)]
@@ -208,7 +271,13 @@ pub struct Integration {
     #[arg(long, value_enum, value_name = "HOW", env = "OC_QUAY_NODE_TRUST", hide_env = true)]
     pub node_trust: Option<NodeTrust>,
     /// Namespaces to link in the end, or none; may be repeated (OC_QUAY_LINK)
-    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', env = "OC_QUAY_LINK", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        value_delimiter = ',',
+        env = "OC_QUAY_LINK",
+        hide_env = true
+    )]
     pub link: Option<Vec<String>>,
 }
 
@@ -229,7 +298,9 @@ pub struct Teardown {
 /// `STORE/KEY`; the key may have slashes itself.
 fn store_and_key(text: &str) -> Result<(String, String), String> {
     match text.split_once('/') {
-        Some((store, key)) if !store.is_empty() && !key.is_empty() => Ok((store.to_owned(), key.to_owned())),
+        Some((store, key)) if !store.is_empty() && !key.is_empty() => {
+            Ok((store.to_owned(), key.to_owned()))
+        }
         _ => Err(format!("`{text}` is not STORE/KEY")),
     }
 }

@@ -42,9 +42,17 @@ struct AccessReviewStatus {
 
 impl Cluster {
     /// Those of the `rights` that the user lacks, in their order; one question each, at once.
-    pub async fn lacking(&self, rights: &[ResourceAttributes]) -> Observed<Vec<ResourceAttributes>> {
+    pub async fn lacking(
+        &self,
+        rights: &[ResourceAttributes],
+    ) -> Observed<Vec<ResourceAttributes>> {
         let allowed = try_join_all(rights.iter().map(|right| self.may(right))).await?;
-        Ok(rights.iter().zip(allowed).filter(|(_, allowed)| !allowed).map(|(right, _)| right.clone()).collect())
+        Ok(rights
+            .iter()
+            .zip(allowed)
+            .filter(|(_, allowed)| !allowed)
+            .map(|(right, _)| right.clone())
+            .collect())
     }
 
     async fn may(&self, right: &ResourceAttributes) -> Result<bool, ClusterError> {
@@ -59,8 +67,10 @@ impl Cluster {
                 "name": right.name.as_deref().unwrap_or_default(),
             } },
         });
-        let request = Request::new(ACCESS_REVIEWS.path(None)).create(&PostParams::default(), review.to_string().into());
-        let answer: AccessReview = self.send(&format!("find out whether the user may {right}"), request).await?;
+        let request = Request::new(ACCESS_REVIEWS.path(None))
+            .create(&PostParams::default(), review.to_string().into());
+        let answer: AccessReview =
+            self.send(&format!("find out whether the user may {right}"), request).await?;
         Ok(answer.status.allowed)
     }
 }

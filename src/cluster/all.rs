@@ -9,8 +9,12 @@ use serde::de::DeserializeOwned;
 use super::builds::{StoredBuild, StoredBuildConfig};
 use super::client::Cluster;
 use super::read::{BuildsMode, NamespaceResources, login_secrets, not_wanted};
-use super::resources::{self, BUILD_CONFIGS, BUILDS, IMAGE_STREAMS, Kind, Meta, SECRETS, SERVICE_ACCOUNTS};
-use crate::domain::snapshot::{Build, BuildConfig, ImageStream, Namespace, Observed, Secret, ServiceAccount};
+use super::resources::{
+    self, BUILD_CONFIGS, BUILDS, IMAGE_STREAMS, Kind, Meta, SECRETS, SERVICE_ACCOUNTS,
+};
+use crate::domain::snapshot::{
+    Build, BuildConfig, ImageStream, Namespace, Observed, Secret, ServiceAccount,
+};
 
 type ByNamespace<T> = Observed<HashMap<String, Vec<T>>>;
 
@@ -52,10 +56,17 @@ impl Cluster {
     pub async fn all_parts(&self, builds: BuildsMode) -> ClusterResources {
         let everything = ListParams::default();
         let (service_accounts, secrets, image_streams, (build_configs, builds)) = join!(
-            self.by_namespace(&SERVICE_ACCOUNTS, everything.clone(), |object: &mut resources::ServiceAccount| &mut object
-                .metadata),
-            self.by_namespace(&SECRETS, login_secrets(), |object: &mut resources::Secret| &mut object.metadata),
-            self.by_namespace(&IMAGE_STREAMS, everything, |object: &mut resources::ImageStream| &mut object.metadata),
+            self.by_namespace(
+                &SERVICE_ACCOUNTS,
+                everything.clone(),
+                |object: &mut resources::ServiceAccount| &mut object.metadata
+            ),
+            self.by_namespace(&SECRETS, login_secrets(), |object: &mut resources::Secret| {
+                &mut object.metadata
+            }),
+            self.by_namespace(&IMAGE_STREAMS, everything, |object: &mut resources::ImageStream| {
+                &mut object.metadata
+            }),
             async {
                 match builds {
                     BuildsMode::Read => join!(self.all_build_configs(), self.all_builds()),
@@ -68,11 +79,19 @@ impl Cluster {
     }
 
     async fn all_build_configs(&self) -> ByNamespace<BuildConfig> {
-        self.by_namespace(&BUILD_CONFIGS, ListParams::default(), |object: &mut StoredBuildConfig| &mut object.metadata).await
+        self.by_namespace(
+            &BUILD_CONFIGS,
+            ListParams::default(),
+            |object: &mut StoredBuildConfig| &mut object.metadata,
+        )
+        .await
     }
 
     async fn all_builds(&self) -> ByNamespace<Build> {
-        self.by_namespace(&BUILDS, ListParams::default(), |object: &mut StoredBuild| &mut object.metadata).await
+        self.by_namespace(&BUILDS, ListParams::default(), |object: &mut StoredBuild| {
+            &mut object.metadata
+        })
+        .await
     }
 
     async fn by_namespace<T: DeserializeOwned, U: From<T>>(

@@ -81,7 +81,8 @@ impl Authorization {
     /// A token, or the one in a file. Of both, client-go takes the file's as long as it can be read
     /// (`NewBearerAuthWithRefreshRoundTripper`).
     pub(super) fn of_token(token: Option<&SecretString>, file: &str) -> Result<Self, String> {
-        let fixed = token.map(|token| bearer(token.expose_secret(), "its user's token")).transpose()?;
+        let fixed =
+            token.map(|token| bearer(token.expose_secret(), "its user's token")).transpose()?;
         if file.is_empty() {
             return Ok(fixed.map_or(Self::None, Self::Fixed));
         }
@@ -95,7 +96,10 @@ impl Authorization {
 
     pub(super) fn basic(username: &str, password: Option<&SecretString>) -> Self {
         let password = password.map_or("", |password| password.expose_secret());
-        let header = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(format!("{username}:{password}"))));
+        let header = HeaderValue::from_str(&format!(
+            "Basic {}",
+            STANDARD.encode(format!("{username}:{password}"))
+        ));
         // Base64 can always stand there.
         header.map_or(Self::None, |header| Self::Fixed(sensitive(header)))
     }
@@ -104,7 +108,9 @@ impl Authorization {
     #[cfg(test)]
     pub(super) fn header(&self) -> Option<&HeaderValue> {
         match self {
-            Authorization::Fixed(header) | Authorization::File(TokenFile { last: header, .. }) => Some(header),
+            Authorization::Fixed(header) | Authorization::File(TokenFile { last: header, .. }) => {
+                Some(header)
+            }
             Authorization::None | Authorization::Plugin(_) => None,
         }
     }
@@ -118,12 +124,14 @@ fn sensitive(mut header: HeaderValue) -> HeaderValue {
 /// A token as it goes into a request. `what` says whose it is.
 fn bearer(token: &str, what: &str) -> Result<HeaderValue, String> {
     let header = HeaderValue::from_str(&format!("Bearer {token}")).map(sensitive);
-    header.map_err(|_| format!("{what} holds a line break or another character that cannot be sent"))
+    header
+        .map_err(|_| format!("{what} holds a line break or another character that cannot be sent"))
 }
 
 fn read_token(path: &Path) -> Result<HeaderValue, String> {
     let shown = printable_line(&path.display().to_string());
-    let content = fs::read_to_string(path).map_err(|error| format!("its token file {shown} cannot be read: {error}"))?;
+    let content = fs::read_to_string(path)
+        .map_err(|error| format!("its token file {shown} cannot be read: {error}"))?;
     let content = SecretString::from(content);
     match content.expose_secret().trim() {
         "" => Err(format!("its token file {shown} is empty")),
@@ -174,13 +182,18 @@ impl Plugin {
     /// What client-go refuses in a plugin.
     pub(super) fn check(exec: &Exec) -> Result<(), String> {
         if !matches!(exec.api_version.as_str(), V1 | V1_BETA) {
-            return Err(format!("its credential plugin has apiVersion {:?}: {V1} and {V1_BETA} can be used", exec.api_version));
+            return Err(format!(
+                "its credential plugin has apiVersion {:?}: {V1} and {V1_BETA} can be used",
+                exec.api_version
+            ));
         }
         match exec.interactive_mode.as_str() {
             "Never" | "IfAvailable" | "Always" => Ok(()),
             "" if exec.api_version == V1_BETA => Ok(()),
             "" => Err("its credential plugin has no interactiveMode".into()),
-            other => Err(format!("its credential plugin has interactiveMode {other:?}: use Never, IfAvailable or Always")),
+            other => Err(format!(
+                "its credential plugin has interactiveMode {other:?}: use Never, IfAvailable or Always"
+            )),
         }
     }
 
@@ -193,12 +206,25 @@ impl Plugin {
             }
             let optional = [
                 ("tls-server-name", config.tls_server_name.clone().map(Value::from)),
-                ("insecure-skip-tls-verify", Some(config.accept_invalid_certs).filter(|on| *on).map(Value::from)),
-                ("proxy-url", Some(cluster.proxy_url.clone()).filter(|url| !url.is_empty()).map(Value::from)),
-                ("disable-compression", Some(cluster.disable_compression).filter(|on| *on).map(Value::from)),
+                (
+                    "insecure-skip-tls-verify",
+                    Some(config.accept_invalid_certs).filter(|on| *on).map(Value::from),
+                ),
+                (
+                    "proxy-url",
+                    Some(cluster.proxy_url.clone()).filter(|url| !url.is_empty()).map(Value::from),
+                ),
+                (
+                    "disable-compression",
+                    Some(cluster.disable_compression).filter(|on| *on).map(Value::from),
+                ),
             ];
             if let Value::Object(told) = &mut told {
-                told.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+                told.extend(
+                    optional
+                        .into_iter()
+                        .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+                );
             }
             told
         };
@@ -217,7 +243,10 @@ impl Plugin {
         let is_terminal = std::io::stdin().is_terminal();
         match self.exec.interactive_mode.as_str() {
             "Never" => Ok(false),
-            "Always" if !is_terminal => Err(format!("credential plugin {} has to ask, and stdin is no terminal", self.name())),
+            "Always" if !is_terminal => Err(format!(
+                "credential plugin {} has to ask, and stdin is no terminal",
+                self.name()
+            )),
             _ => Ok(is_terminal),
         }
     }
@@ -230,7 +259,9 @@ impl Plugin {
     pub(super) async fn ask(&self) -> Result<PluginOutput, CredentialsError> {
         let plugin = self.clone();
         let asked = tokio::task::spawn_blocking(move || plugin.run()).await;
-        asked.unwrap_or_else(|_| Err("the credential plugin could not be run".into())).map_err(CredentialsError)
+        asked
+            .unwrap_or_else(|_| Err("the credential plugin could not be run".into()))
+            .map_err(CredentialsError)
     }
 
     fn run(&self) -> Result<PluginOutput, String> {
@@ -239,7 +270,8 @@ impl Plugin {
         if let (Value::Object(spec), Some(cluster)) = (&mut spec, &self.cluster) {
             spec.insert("cluster".into(), cluster.clone());
         }
-        let told = json!({ "apiVersion": self.exec.api_version, "kind": "ExecCredential", "spec": spec });
+        let told =
+            json!({ "apiVersion": self.exec.api_version, "kind": "ExecCredential", "spec": spec });
         let mut command = Command::new(executable(&self.exec.command));
         command
             .args(&self.exec.args)
@@ -249,7 +281,11 @@ impl Plugin {
             // What it has to say to the person.
             .stderr(Stdio::inherit())
             .stdout(Stdio::piped());
-        let limit = if std::io::stdin().is_terminal() { INTERACTIVE_PLUGIN_TIMEOUT } else { PLUGIN_TIMEOUT };
+        let limit = if std::io::stdin().is_terminal() {
+            INTERACTIVE_PLUGIN_TIMEOUT
+        } else {
+            PLUGIN_TIMEOUT
+        };
         self.read_answer(&self.output(command, limit)?)
     }
 
@@ -275,7 +311,10 @@ impl Plugin {
                     // It may have ended by now.
                     let _ = child.kill();
                     let _ = child.wait();
-                    return Err(format!("credential plugin {name} did not answer within {} s", limit.as_secs()));
+                    return Err(format!(
+                        "credential plugin {name} did not answer within {} s",
+                        limit.as_secs()
+                    ));
                 }
             }
         };
@@ -290,7 +329,8 @@ impl Plugin {
 
     fn not_started(&self, error: &std::io::Error) -> String {
         let name = self.name();
-        let hint = Some(printable_line(self.exec.install_hint.trim())).filter(|hint| !hint.is_empty());
+        let hint =
+            Some(printable_line(self.exec.install_hint.trim())).filter(|hint| !hint.is_empty());
         match error.kind() {
             ErrorKind::NotFound => {
                 let hint = hint.map(|hint| format!(": {hint}")).unwrap_or_default();
@@ -302,21 +342,30 @@ impl Plugin {
 
     fn read_answer(&self, printed: &SecretSlice<u8>) -> Result<PluginOutput, String> {
         let name = self.name();
-        let wrong = |problem: &str| format!("the answer of credential plugin {name} cannot be used: {problem}");
+        let wrong = |problem: &str| {
+            format!("the answer of credential plugin {name} cannot be used: {problem}")
+        };
         // Some plugins write YAML, which client-go takes as well.
-        let answer: ExecCredential =
-            serde_saphyr::from_slice(printed.expose_secret()).map_err(|_| wrong("it is no ExecCredential"))?;
-        if answer.kind.as_deref() != Some("ExecCredential") || answer.api_version.as_ref() != Some(&self.exec.api_version) {
+        let answer: ExecCredential = serde_saphyr::from_slice(printed.expose_secret())
+            .map_err(|_| wrong("it is no ExecCredential"))?;
+        if answer.kind.as_deref() != Some("ExecCredential")
+            || answer.api_version.as_ref() != Some(&self.exec.api_version)
+        {
             return Err(wrong(&format!("it is no ExecCredential of {}", self.exec.api_version)));
         }
         let status = answer.status.ok_or_else(|| wrong("it has no status"))?;
-        let given = |value: Option<SecretString>| value.filter(|value| !value.expose_secret().is_empty());
+        let given =
+            |value: Option<SecretString>| value.filter(|value| !value.expose_secret().is_empty());
         let token = given(status.token);
-        let certificate = status.client_certificate_data.filter(|certificate| !certificate.is_empty());
+        let certificate =
+            status.client_certificate_data.filter(|certificate| !certificate.is_empty());
         let identity = match (certificate, given(status.client_key_data)) {
             (Some(certificate), Some(key)) => {
                 let key = key.expose_secret().as_bytes().to_vec().into();
-                Some(Identity::from_pem(certificate.as_bytes(), &key).map_err(|problem| wrong(&problem))?)
+                Some(
+                    Identity::from_pem(certificate.as_bytes(), &key)
+                        .map_err(|problem| wrong(&problem))?,
+                )
             }
             (None, None) => None,
             _ => return Err(wrong("it has a certificate or a key, and not both")),
@@ -324,7 +373,11 @@ impl Plugin {
         if token.is_none() && identity.is_none() {
             return Err(wrong("it has neither a token nor a certificate with its key"));
         }
-        let expires = status.expiration_timestamp.filter(|time| !time.is_empty()).map(|time| time.parse()).transpose();
+        let expires = status
+            .expiration_timestamp
+            .filter(|time| !time.is_empty())
+            .map(|time| time.parse())
+            .transpose();
         Ok(PluginOutput {
             header: token
                 .map(|token| bearer(token.expose_secret(), "its token"))
@@ -351,9 +404,15 @@ fn executable(command: &str) -> PathBuf {
     with_ending(command, &folders, &endings, Path::is_file).unwrap_or(path)
 }
 
-fn with_ending(command: &str, folders: &[PathBuf], endings: &str, exists: impl Fn(&Path) -> bool) -> Option<PathBuf> {
-    let candidates =
-        folders.iter().flat_map(|folder| endings.split(';').map(move |ending| folder.join(format!("{command}{ending}"))));
+fn with_ending(
+    command: &str,
+    folders: &[PathBuf],
+    endings: &str,
+    exists: impl Fn(&Path) -> bool,
+) -> Option<PathBuf> {
+    let candidates = folders.iter().flat_map(|folder| {
+        endings.split(';').map(move |ending| folder.join(format!("{command}{ending}")))
+    });
     candidates.into_iter().find(|path| exists(path))
 }
 
@@ -375,8 +434,12 @@ impl Authorizer {
     /// `answer` is what a plugin answered first.
     pub(super) fn new(credentials: Authorization, answer: Option<PluginOutput>) -> Self {
         Self(Arc::new(match (credentials, answer) {
-            (Authorization::File(TokenFile { path, last }), _) => Shared::File { path, last: Mutex::new((last, Instant::now())) },
-            (Authorization::Plugin(plugin), Some(answer)) => Shared::Plugin { plugin, last: Mutex::new(answer) },
+            (Authorization::File(TokenFile { path, last }), _) => {
+                Shared::File { path, last: Mutex::new((last, Instant::now())) }
+            }
+            (Authorization::Plugin(plugin), Some(answer)) => {
+                Shared::Plugin { plugin, last: Mutex::new(answer) }
+            }
             (Authorization::Fixed(header), _) => Shared::Fixed(Some(header)),
             (Authorization::None | Authorization::Plugin(_), _) => Shared::Fixed(None),
         }))
@@ -442,7 +505,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token").display().to_string();
         let token = SecretString::from("inline");
-        let header = |token: Option<&SecretString>| Authorization::of_token(token, &file).map(|found| found.header().cloned());
+        let header = |token: Option<&SecretString>| {
+            Authorization::of_token(token, &file).map(|found| found.header().cloned())
+        };
         assert!(header(None).unwrap_err().contains("cannot be read"));
         assert_eq!(header(Some(&token)).unwrap().unwrap(), "Bearer inline");
         fs::write(&file, "  from-file \n").unwrap();
@@ -468,7 +533,9 @@ mod tests {
     #[test]
     fn windows_endings_are_those_of_pathext() {
         let folders = [PathBuf::from("/a"), PathBuf::from("/b")];
-        let found = |there: &str| with_ending("gcloud", &folders, ".EXE;.CMD", |path| path == Path::new(there));
+        let found = |there: &str| {
+            with_ending("gcloud", &folders, ".EXE;.CMD", |path| path == Path::new(there))
+        };
         assert_eq!(found("/b/gcloud.CMD"), Some("/b/gcloud.CMD".into()));
         assert_eq!(found("/b/gcloud"), None);
     }

@@ -10,7 +10,9 @@ use super::error::ClusterError;
 use super::resources::{BUILD_CONFIGS, BUILDS, Meta, Reference};
 use crate::domain::builds::{CommonSpec, IMPORTED_ANNOTATION, MANAGED, MANAGED_ANNOTATION};
 use crate::domain::names::{IMPORT_ANNOTATION, ORIGINAL_OUTPUT_ANNOTATION};
-use crate::domain::snapshot::{Build, BuildConfig, ImportNote, Observed, OriginalOutput, Phase, RawOutput};
+use crate::domain::snapshot::{
+    Build, BuildConfig, ImportNote, Observed, OriginalOutput, Phase, RawOutput,
+};
 
 #[derive(Clone, Deserialize)]
 pub(super) struct StoredBuildConfig {
@@ -69,12 +71,16 @@ impl From<StoredBuildConfig> for BuildConfig {
 impl From<StoredBuild> for Build {
     fn from(StoredBuild { metadata, spec, status }: StoredBuild) -> Self {
         let time = |text: Option<String>| text.and_then(|text| text.parse().ok());
-        let says = |annotation: &str| metadata.annotation(annotation).is_some_and(|value| value == MANAGED);
+        let says = |annotation: &str| {
+            metadata.annotation(annotation).is_some_and(|value| value == MANAGED)
+        };
         let note = |text: &String| ImportNote::parse(text, &metadata.uid);
         Self {
             managed: says(MANAGED_ANNOTATION),
             imported: says(IMPORTED_ANNOTATION),
-            import_note: metadata.annotation(IMPORT_ANNOTATION).map_or_else(ImportNote::default, note),
+            import_note: metadata
+                .annotation(IMPORT_ANNOTATION)
+                .map_or_else(ImportNote::default, note),
             config: status.config.map(|config| config.name),
             name: metadata.name,
             uid: metadata.uid,
@@ -85,14 +91,20 @@ impl From<StoredBuild> for Build {
             reason: status.reason,
             message: status.message,
             completed: time(status.completion_timestamp),
-            digest: status.output.to.map(|pushed| pushed.image_digest).filter(|digest| !digest.is_empty()),
+            digest: status
+                .output
+                .to
+                .map(|pushed| pushed.image_digest)
+                .filter(|digest| !digest.is_empty()),
         }
     }
 }
 
 impl Cluster {
     pub(super) async fn build_configs(&self, namespace: &str) -> Observed<Vec<BuildConfig>> {
-        Ok(self.list::<StoredBuildConfig, _>(&BUILD_CONFIGS, Some(namespace), ListParams::default()).await?)
+        Ok(self
+            .list::<StoredBuildConfig, _>(&BUILD_CONFIGS, Some(namespace), ListParams::default())
+            .await?)
     }
 
     /// Notes on a build that its image was imported, and answers what it is then; none if it is gone. Once a BuildConfig is
@@ -101,8 +113,19 @@ impl Cluster {
     /// # Errors
     /// Also when it was made again meanwhile, or its strategy is not one that we may create: OpenShift asks for that right at
     /// every change of a build.
-    pub async fn note_imported(&self, namespace: &str, name: &str, uid: &str) -> Result<Option<Build>, ClusterError> {
-        self.annotate_build(namespace, name, uid, &json!({ IMPORTED_ANNOTATION: MANAGED, IMPORT_ANNOTATION: null })).await
+    pub async fn note_imported(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Result<Option<Build>, ClusterError> {
+        self.annotate_build(
+            namespace,
+            name,
+            uid,
+            &json!({ IMPORTED_ANNOTATION: MANAGED, IMPORT_ANNOTATION: null }),
+        )
+        .await
     }
 
     /// Notes on a build how far its import is, and answers what the build is then; none if it is gone.
@@ -116,7 +139,8 @@ impl Cluster {
         uid: &str,
         note: ImportNote,
     ) -> Result<Option<Build>, ClusterError> {
-        self.annotate_build(namespace, name, uid, &json!({ IMPORT_ANNOTATION: note.written(uid) })).await
+        self.annotate_build(namespace, name, uid, &json!({ IMPORT_ANNOTATION: note.written(uid) }))
+            .await
     }
 
     async fn annotate_build(
@@ -145,7 +169,8 @@ impl Cluster {
         former: &OriginalOutput,
     ) -> Result<(), ClusterError> {
         let kept = json!(former).to_string();
-        let to = instead_of(&former.output.to, json!({ "kind": "DockerImage", "name": former.image }));
+        let to =
+            instead_of(&former.output.to, json!({ "kind": "DockerImage", "name": former.image }));
         let push_secret = instead_of(&former.output.push_secret, json!({ "name": former.secret }));
         let patch = output_patch(version, &json!(kept), &to, &push_secret);
         self.merge_object(ObjectKind::BuildConfig, Some(namespace), name, &patch).await
@@ -224,14 +249,27 @@ mod tests {
         assert_eq!(found.spec.output.to.unwrap().name, "app:latest");
         assert_eq!(found.output, RawOutput { to, push_secret: Value::Null });
         assert_eq!((found.former, found.owner), (None, None));
-        assert_eq!(config(json!({ "metadata": {}, "spec": { "output": 7 } })), BuildConfig::default());
+        assert_eq!(
+            config(json!({ "metadata": {}, "spec": { "output": 7 } })),
+            BuildConfig::default()
+        );
     }
 
     #[test]
     fn what_was_rewritten_tells_what_was_there() {
-        let former = |text: &str| config(json!({ "metadata": { "annotations": { ORIGINAL_OUTPUT_ANNOTATION: text } } })).former;
-        let output = RawOutput { to: json!({ "kind": "ImageStreamTag", "name": "app:1" }), push_secret: Value::Null };
-        let kept = |secret: &str| OriginalOutput { output: output.clone(), image: "q/o/app:1".into(), secret: secret.into() };
+        let former = |text: &str| {
+            config(json!({ "metadata": { "annotations": { ORIGINAL_OUTPUT_ANNOTATION: text } } }))
+                .former
+        };
+        let output = RawOutput {
+            to: json!({ "kind": "ImageStreamTag", "name": "app:1" }),
+            push_secret: Value::Null,
+        };
+        let kept = |secret: &str| OriginalOutput {
+            output: output.clone(),
+            image: "q/o/app:1".into(),
+            secret: secret.into(),
+        };
         for kept in [kept("builder-quay-openshift"), kept("")] {
             assert_eq!(former(&serde_json::to_string(&kept).unwrap()), Some(Ok(kept)));
         }
@@ -244,10 +282,18 @@ mod tests {
     fn whoever_would_undo_a_change_is_named() {
         let owner = |metadata: Value| config(json!({ "metadata": metadata })).owner;
         let key = "argocd.argoproj.io/tracking-id";
-        assert_eq!(owner(json!({ "annotations": { key: "shop:build.openshift.io/BuildConfig:shop/app" } })).unwrap(), "Argo CD");
-        assert_eq!(owner(json!({ "labels": { "kustomize.toolkit.fluxcd.io/name": "apps" } })).unwrap(), "Flux");
-        let reference =
-            |controller: bool| json!({ "ownerReferences": [{ "kind": "App", "name": "shop", "controller": controller }] });
+        assert_eq!(
+            owner(
+                json!({ "annotations": { key: "shop:build.openshift.io/BuildConfig:shop/app" } })
+            )
+            .unwrap(),
+            "Argo CD"
+        );
+        assert_eq!(
+            owner(json!({ "labels": { "kustomize.toolkit.fluxcd.io/name": "apps" } })).unwrap(),
+            "Flux"
+        );
+        let reference = |controller: bool| json!({ "ownerReferences": [{ "kind": "App", "name": "shop", "controller": controller }] });
         assert_eq!(owner(reference(true)).unwrap(), "App shop");
         assert_eq!(owner(reference(false)), None);
         assert_eq!(owner(json!({ "labels": { "app.kubernetes.io/instance": "shop" } })), None);
@@ -281,10 +327,17 @@ mod tests {
         );
         assert!(found.managed && found.imported && found.created < found.completed);
 
-        let fresh = build(json!({ "metadata": { "name": "app-4", "annotations": { MANAGED_ANNOTATION: "no" } }, "status": {} }));
+        let fresh = build(
+            json!({ "metadata": { "name": "app-4", "annotations": { MANAGED_ANNOTATION: "no" } }, "status": {} }),
+        );
         assert_eq!(fresh, Build { name: "app-4".into(), ..Build::default() });
-        let waits = build(json!({ "metadata": {}, "status": { "phase": "New", "reason": "InvalidOutputReference" } }));
+        let waits = build(
+            json!({ "metadata": {}, "status": { "phase": "New", "reason": "InvalidOutputReference" } }),
+        );
         assert_eq!((waits.phase, waits.reason.as_str()), (Phase::New, "InvalidOutputReference"));
-        assert_eq!(build(json!({ "metadata": {}, "status": { "phase": "Sleeping" } })).phase, Phase::Unknown);
+        assert_eq!(
+            build(json!({ "metadata": {}, "status": { "phase": "Sleeping" } })).phase,
+            Phase::Unknown
+        );
     }
 }

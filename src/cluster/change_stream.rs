@@ -18,7 +18,11 @@ impl Cluster {
     /// not be watched, or that the cluster does not have, stays silent.
     pub fn watch(&self, namespace: &str) -> impl Stream<Item = ()> + use<> {
         let logins = Config::default().fields(&format!("type={DOCKERCONFIGJSON}"));
-        let watched = [(&SERVICE_ACCOUNTS, Config::default()), (&IMAGE_STREAMS, Config::default()), (&SECRETS, logins)];
+        let watched = [
+            (&SERVICE_ACCOUNTS, Config::default()),
+            (&IMAGE_STREAMS, Config::default()),
+            (&SECRETS, logins),
+        ];
         let streams = watched.map(|(kind, config)| {
             let api = Api::namespaced_with(self.watch_client(), namespace, &kind.resource());
             changes(api, config)

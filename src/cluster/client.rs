@@ -47,7 +47,8 @@ pub struct Options {
 impl Options {
     /// Whether something was asked for that only a kubeconfig can say.
     pub(super) fn names_kubeconfig(&self) -> bool {
-        [&self.context, &self.cluster, &self.user].iter().any(|name| name.is_some()) || self.kubeconfig.is_some()
+        [&self.context, &self.cluster, &self.user].iter().any(|name| name.is_some())
+            || self.kubeconfig.is_some()
     }
 }
 
@@ -83,7 +84,10 @@ impl Cluster {
         Self::of_choice(kubeconfig::choose(options)?, options).await
     }
 
-    pub(super) async fn of_choice(choice: kubeconfig::ResolvedContext, options: &Options) -> anyhow::Result<Self> {
+    pub(super) async fn of_choice(
+        choice: kubeconfig::ResolvedContext,
+        options: &Options,
+    ) -> anyhow::Result<Self> {
         let mut cluster = Self::new(choice, options).await?;
         if cluster.is_in_pod() {
             let public_server = cluster.read_public_server().await?;
@@ -95,21 +99,40 @@ impl Cluster {
     }
 
     async fn new(choice: kubeconfig::ResolvedContext, options: &Options) -> anyhow::Result<Self> {
-        let kubeconfig::ResolvedContext { context, mut config, authorization, identity, is_in_pod } = choice;
-        config.headers.push((header::USER_AGENT, HeaderValue::from_static(concat!("oc-quay/", env!("CARGO_PKG_VERSION")))));
+        let kubeconfig::ResolvedContext { context, mut config, authorization, identity, is_in_pod } =
+            choice;
+        config.headers.push((
+            header::USER_AGENT,
+            HeaderValue::from_static(concat!("oc-quay/", env!("CARGO_PKG_VERSION"))),
+        ));
         let namespace = config.default_namespace.clone();
         let (address, proxy) = (config.cluster_url.clone(), config.proxy_url.clone());
-        let problem = |problem: String| anyhow::anyhow!("context {}: {problem}", printable_line(&context));
+        let problem =
+            |problem: String| anyhow::anyhow!("context {}: {problem}", printable_line(&context));
         let answer = match &authorization {
-            Authorization::Plugin(plugin) => Some(plugin.ask().await.map_err(|error| problem(error.to_string()))?),
+            Authorization::Plugin(plugin) => {
+                Some(plugin.ask().await.map_err(|error| problem(error.to_string()))?)
+            }
             _ => None,
         };
         let identity = identity.or_else(|| answer.as_ref()?.identity.clone());
         let authorizer = Authorizer::new(authorization, answer);
-        let client = transport::client(&config, identity.as_ref(), authorizer, options.concurrency).map_err(problem)?;
+        let client = transport::client(&config, identity.as_ref(), authorizer, options.concurrency)
+            .map_err(problem)?;
         let in_flight = Semaphore::new(options.concurrency.max(1));
         let (timeout, public_server, eye) = (options.timeout, None, ObserverSlot::default());
-        let inner = Inner { client, in_flight, timeout, context, namespace, is_in_pod, address, proxy, public_server, eye };
+        let inner = Inner {
+            client,
+            in_flight,
+            timeout,
+            context,
+            namespace,
+            is_in_pod,
+            address,
+            proxy,
+            public_server,
+            eye,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -136,7 +159,11 @@ impl Cluster {
 
     /// The API server's address as a person would type it.
     pub(super) fn url(&self) -> String {
-        format!("{}://{}", self.inner.address.scheme_str().unwrap_or("https"), host_and_port(&self.inner.address))
+        format!(
+            "{}://{}",
+            self.inner.address.scheme_str().unwrap_or("https"),
+            host_and_port(&self.inner.address)
+        )
     }
 
     /// Has every request told to an observer, but for watches, which are one that lasts.
@@ -146,7 +173,11 @@ impl Cluster {
 
     /// The same, with the proxy that it is reached by.
     fn way(&self) -> String {
-        let by = self.inner.proxy.as_ref().map(|proxy| format!(" by way of proxy {}", proxy::shown(proxy)));
+        let by = self
+            .inner
+            .proxy
+            .as_ref()
+            .map(|proxy| format!(" by way of proxy {}", proxy::shown(proxy)));
         format!("{}{}", self.url(), by.unwrap_or_default())
     }
 
@@ -179,18 +210,31 @@ impl Cluster {
         call: &str,
         request: Result<Request<Vec<u8>>, request::Error>,
     ) -> Result<T, ClusterError> {
-        let request = request.map_err(|_| ClusterError::other(call, "a name in it is not one that an object can have"))?;
+        let request = request.map_err(|_| {
+            ClusterError::other(call, "a name in it is not one that an object can have")
+        })?;
         let answer = self.within_timeout(self.exchange(request)).await;
-        let (status, body) = answer.map_err(|cause| ClusterError { call: call.to_owned(), cause })?;
+        let (status, body) =
+            answer.map_err(|cause| ClusterError { call: call.to_owned(), cause })?;
         if !(200..300).contains(&status) {
-            return Err(ClusterError { call: call.to_owned(), cause: Cause::from_response(&self.url(), status, &body) });
+            return Err(ClusterError {
+                call: call.to_owned(),
+                cause: Cause::from_response(&self.url(), status, &body),
+            });
         }
         // The error's own text may quote what it stumbled over.
-        serde_json::from_slice(&body)
-            .map_err(|_| ClusterError::other(call, format!("{} answered with something that cannot be understood", self.url())))
+        serde_json::from_slice(&body).map_err(|_| {
+            ClusterError::other(
+                call,
+                format!("{} answered with something that cannot be understood", self.url()),
+            )
+        })
     }
 
-    async fn within_timeout<T>(&self, work: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
+    async fn within_timeout<T>(
+        &self,
+        work: impl Future<Output = Result<T, Cause>>,
+    ) -> Result<T, Cause> {
         let timeout = self.inner.timeout;
         if timeout.is_zero() {
             return work.await;
@@ -207,16 +251,20 @@ impl Cluster {
     /// is guarded by the object's version or does nothing the second time.
     async fn exchange(&self, request: Request<Vec<u8>>) -> Result<(u16, Vec<u8>), Cause> {
         match self.exchange_once(request.clone()).await {
-            Err(Cause::NoAnswer { step: ConnectionStage::Http, .. }) => self.exchange_once(request).await,
+            Err(Cause::NoAnswer { step: ConnectionStage::Http, .. }) => {
+                self.exchange_once(request).await
+            }
             answer => answer,
         }
     }
 
     async fn exchange_once(&self, request: Request<Vec<u8>>) -> Result<(u16, Vec<u8>), Cause> {
-        let (method, path, started) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
+        let (method, path, started) =
+            (request.method().clone(), request.uri().path().to_owned(), Instant::now());
         let answer = async {
             let silence = |error: kube::Error| Cause::from_transport(&self.way(), &error);
-            let response = self.inner.client.send(request.map(Body::from)).await.map_err(silence)?;
+            let response =
+                self.inner.client.send(request.map(Body::from)).await.map_err(silence)?;
             let status = response.status().as_u16();
             let body = response.into_body().collect_bytes().await.map_err(silence)?;
             Ok((status, body.into()))

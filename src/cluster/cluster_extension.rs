@@ -86,7 +86,13 @@ impl Cluster {
     /// The ClusterExtension of a package.
     pub(super) async fn extension(&self, package: &str) -> Observed<Option<Extension>> {
         let add = |found: &mut Option<Extension>, stored: StoredExtension| {
-            if stored.spec.source.catalog.as_ref().is_some_and(|catalog| catalog.package_name == package) {
+            if stored
+                .spec
+                .source
+                .catalog
+                .as_ref()
+                .is_some_and(|catalog| catalog.package_name == package)
+            {
                 *found = Some(stored.into());
             }
         };
@@ -104,13 +110,13 @@ impl Extension {
     /// What its condition `Progressing` complains of.
     pub(super) fn problems(&self) -> impl Iterator<Item = OlmIssue> {
         let complains = |condition: &&OlmCondition| {
-            condition.kind == "Progressing" && !matches!(condition.reason.as_str(), "" | "Succeeded" | "RollingOut")
+            condition.kind == "Progressing"
+                && !matches!(condition.reason.as_str(), "" | "Succeeded" | "RollingOut")
         };
         let of = format!("ClusterExtension {}", self.name);
-        self.conditions
-            .iter()
-            .filter(complains)
-            .map(move |condition| OlmIssue::new(&of, &condition.kind, &condition.reason, &condition.message, false))
+        self.conditions.iter().filter(complains).map(move |condition| {
+            OlmIssue::new(&of, &condition.kind, &condition.reason, &condition.message, false)
+        })
     }
 }
 
@@ -125,7 +131,9 @@ impl From<StoredExtension> for Extension {
             service_account: spec.service_account.name,
             channels: spec.source.catalog.and_then(|catalog| catalog.channels).unwrap_or_default(),
             bundle_version: status.install.map(|install| install.bundle.version),
-            installed: conditions.iter().any(|condition| condition.kind == "Installed" && condition.is_true()),
+            installed: conditions
+                .iter()
+                .any(|condition| condition.kind == "Installed" && condition.is_true()),
             conditions,
         }
     }

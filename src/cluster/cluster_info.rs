@@ -101,7 +101,8 @@ impl Cluster {
             self.get::<Infrastructure>(&INFRASTRUCTURES, None, "cluster"),
         );
         let openshift = openshift.ok().flatten();
-        let infrastructure = infrastructure.ok().flatten().map(|found| found.status).unwrap_or_default();
+        let infrastructure =
+            infrastructure.ok().flatten().map(|found| found.status).unwrap_or_default();
         Ok(Platform {
             user: user?,
             version: version(&kubernetes?, openshift.as_ref()),
@@ -122,17 +123,24 @@ impl Cluster {
     /// The API server as clients outside of the cluster name it, as `host:port`; none where the cluster does not tell:
     /// it is no OpenShift, or it may not be asked.
     pub(super) async fn read_public_server(&self) -> Result<Option<String>, ClusterError> {
-        let infrastructure = match self.get::<Infrastructure>(&INFRASTRUCTURES, None, "cluster").await {
-            Err(error) if error.status() == Some(403) => None,
-            infrastructure => infrastructure?,
-        };
-        let url: Option<Uri> = infrastructure.and_then(|found| found.status.api_server_url.parse().ok());
+        let infrastructure =
+            match self.get::<Infrastructure>(&INFRASTRUCTURES, None, "cluster").await {
+                Err(error) if error.status() == Some(403) => None,
+                infrastructure => infrastructure?,
+            };
+        let url: Option<Uri> =
+            infrastructure.and_then(|found| found.status.api_server_url.parse().ok());
         Ok(url.filter(|url| url.host().is_some()).map(|url| host_and_port(&url)))
     }
 
     async fn kubernetes_version(&self) -> Result<String, ClusterError> {
         let call = "read the version of the cluster";
-        let answer = self.send::<resources::ServerVersion>(call, Request::new("").get("version", &GetParams::default())).await;
+        let answer = self
+            .send::<resources::ServerVersion>(
+                call,
+                Request::new("").get("version", &GetParams::default()),
+            )
+            .await;
         Ok(answer?.git_version)
     }
 
@@ -153,8 +161,10 @@ impl Cluster {
 
     /// The user, by the review that Kubernetes has since 1.28; by OpenShift's own way before that.
     async fn user(&self) -> Result<String, ClusterError> {
-        let review = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview" });
-        let request = Request::new(SELF_REVIEWS.path(None)).create(&PostParams::default(), review.to_string().into());
+        let review =
+            json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview" });
+        let request = Request::new(SELF_REVIEWS.path(None))
+            .create(&PostParams::default(), review.to_string().into());
         let call = "find out who the user is";
         match self.send::<SelfReview>(call, request).await {
             Ok(review) => Ok(review.status.user_info.username),

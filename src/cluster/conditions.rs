@@ -48,7 +48,9 @@ impl Cluster {
     ) -> Result<(), ClusterError> {
         let mut tries = ConflictRetry::default();
         loop {
-            let Some(stored) = self.get::<Stored>(&QUAY_INTEGRATIONS, None, name).await? else { return Ok(()) };
+            let Some(stored) = self.get::<Stored>(&QUAY_INTEGRATIONS, None, name).await? else {
+                return Ok(());
+            };
             let before = stored.status.conditions.unwrap_or_default();
             let known: Vec<_> = before.iter().map(|stored| stored.condition.clone()).collect();
             let wanted = wanted(&known);
@@ -59,7 +61,12 @@ impl Cluster {
             let status = json!({ "conditions": merged(&before, wanted, &now), "lastUpdate": now });
             let patch = json!({ "metadata": { "resourceVersion": stored.metadata.resource_version }, "status": status });
             let path = Request::new(QUAY_INTEGRATIONS.path(None));
-            let request = path.patch_subresource("status", name, &PatchParams::default(), &Patch::Merge(patch));
+            let request = path.patch_subresource(
+                "status",
+                name,
+                &PatchParams::default(),
+                &Patch::Merge(patch),
+            );
             let call = format!("write the conditions of {}", QUAY_INTEGRATIONS.one(None, name));
             match self.send::<IgnoredAny>(&call, request).await {
                 Err(error) if error.is_conflict() => tries.again(error).await?,
@@ -71,10 +78,19 @@ impl Cluster {
 }
 
 /// All conditions: those of other types as they are, and of ours the time since when they have been so.
-fn merged(before: &[StoredCondition], wanted: Vec<OlmCondition>, now: &str) -> Vec<StoredCondition> {
-    let others = before.iter().filter(|stored| wanted.iter().all(|wanted| wanted.kind != stored.condition.kind)).cloned();
+fn merged(
+    before: &[StoredCondition],
+    wanted: Vec<OlmCondition>,
+    now: &str,
+) -> Vec<StoredCondition> {
+    let others = before
+        .iter()
+        .filter(|stored| wanted.iter().all(|wanted| wanted.kind != stored.condition.kind))
+        .cloned();
     let ours = wanted.iter().map(|wanted| {
-        let same = before.iter().find(|stored| stored.condition.kind == wanted.kind && stored.condition.status == wanted.status);
+        let same = before.iter().find(|stored| {
+            stored.condition.kind == wanted.kind && stored.condition.status == wanted.status
+        });
         let since = same.map_or(now, |stored| &stored.last_transition_time);
         StoredCondition { condition: wanted.clone(), last_transition_time: since.to_owned() }
     });
@@ -93,14 +109,27 @@ mod tests {
             reason: reason.into(),
             message: String::new(),
         };
-        let stored = |condition: OlmCondition| StoredCondition { condition, last_transition_time: "long ago".into() };
-        let before = [stored(condition("Theirs", "True", "A")), stored(condition("Ready", "True", "A"))];
+        let stored = |condition: OlmCondition| StoredCondition {
+            condition,
+            last_transition_time: "long ago".into(),
+        };
+        let before =
+            [stored(condition("Theirs", "True", "A")), stored(condition("Ready", "True", "A"))];
         let wanted = vec![condition("Ready", "True", "B"), condition("Progressing", "False", "A")];
         let merged = merged(&before, wanted, "now");
         let seen: Vec<_> = merged
             .iter()
-            .map(|one| (one.condition.kind.as_str(), one.condition.reason.as_str(), one.last_transition_time.as_str()))
+            .map(|one| {
+                (
+                    one.condition.kind.as_str(),
+                    one.condition.reason.as_str(),
+                    one.last_transition_time.as_str(),
+                )
+            })
             .collect();
-        assert_eq!(seen, [("Theirs", "A", "long ago"), ("Ready", "B", "long ago"), ("Progressing", "A", "now")]);
+        assert_eq!(
+            seen,
+            [("Theirs", "A", "long ago"), ("Ready", "B", "long ago"), ("Progressing", "A", "now")]
+        );
     }
 }

@@ -9,11 +9,16 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::resources;
 use crate::domain::dockerconfig::{self, Item, fingerprint};
-use crate::domain::integration::{OPERATOR_TOKEN_KEY, QuayIntegration, SecretKey, StoredTokenState};
-use crate::domain::names::{
-    CONTROLLER_ANNOTATION, DELETION_POLICY_ANNOTATION, LINKED_ANNOTATION, REPOSITORY_ANNOTATION, ROLE_ANNOTATION,
+use crate::domain::integration::{
+    OPERATOR_TOKEN_KEY, QuayIntegration, SecretKey, StoredTokenState,
 };
-use crate::domain::snapshot::{ImageStream, ImportPolicy, Namespace, Secret, ServiceAccount, StreamTag, TagImage, TagSource};
+use crate::domain::names::{
+    CONTROLLER_ANNOTATION, DELETION_POLICY_ANNOTATION, LINKED_ANNOTATION, REPOSITORY_ANNOTATION,
+    ROLE_ANNOTATION,
+};
+use crate::domain::snapshot::{
+    ImageStream, ImportPolicy, Namespace, Secret, ServiceAccount, StreamTag, TagImage, TagSource,
+};
 
 /// Type of the secrets that hold registry logins.
 pub(super) const DOCKERCONFIGJSON: &str = "kubernetes.io/dockerconfigjson";
@@ -35,7 +40,9 @@ impl From<resources::Namespace> for Namespace {
         Self {
             terminating: metadata.deletion_timestamp.is_some(),
             awaits_annotations: has(DISPLAY_NAME) && has(DESCRIPTION) && !has(SCC_MCS),
-            linked_on_request: metadata.annotation(LINKED_ANNOTATION).is_some_and(|value| value == "true"),
+            linked_on_request: metadata
+                .annotation(LINKED_ANNOTATION)
+                .is_some_and(|value| value == "true"),
             deletion_policy: metadata.annotation(DELETION_POLICY_ANNOTATION).cloned(),
             created: metadata.creation_timestamp.as_ref().and_then(|created| created.parse().ok()),
             uid: metadata.uid,
@@ -46,8 +53,9 @@ impl From<resources::Namespace> for Namespace {
 
 impl From<resources::ServiceAccount> for ServiceAccount {
     fn from(account: resources::ServiceAccount) -> Self {
-        let names =
-            |list: Option<Vec<resources::Reference>>| list.into_iter().flatten().map(|reference| reference.name).collect();
+        let names = |list: Option<Vec<resources::Reference>>| {
+            list.into_iter().flatten().map(|reference| reference.name).collect()
+        };
         Self {
             role: account.metadata.annotation(ROLE_ANNOTATION).cloned(),
             owner: account.metadata.owner(),
@@ -90,13 +98,16 @@ fn is_plain(secret: &resources::Secret) -> bool {
 fn items(secret: &resources::Secret) -> BTreeMap<Item, u64> {
     let content = secret.value(DOCKERCONFIGJSON_KEY).ok().flatten();
     let keys = secret.data.iter().flatten().filter(|(key, _)| *key != DOCKERCONFIGJSON_KEY);
-    let keys = keys.map(|(key, value)| (Item::Key(key.clone()), fingerprint(value.expose_secret())));
+    let keys =
+        keys.map(|(key, value)| (Item::Key(key.clone()), fingerprint(value.expose_secret())));
     keys.chain(content.iter().flat_map(dockerconfig::items)).collect()
 }
 
 /// The logins in a secret.
 fn logins(secret: &resources::Secret) -> Result<dockerconfig::Parsed, String> {
-    let content = secret.value(DOCKERCONFIGJSON_KEY)?.ok_or_else(|| format!("it has no key {DOCKERCONFIGJSON_KEY}"))?;
+    let content = secret
+        .value(DOCKERCONFIGJSON_KEY)?
+        .ok_or_else(|| format!("it has no key {DOCKERCONFIGJSON_KEY}"))?;
     dockerconfig::parse(content.expose_secret().as_bytes())
 }
 
@@ -106,16 +117,26 @@ impl resources::Secret {
     /// # Errors
     /// What is wrong with it, without quoting any of it.
     pub(super) fn value(&self, key: &str) -> Result<Option<SecretString>, String> {
-        let Some(encoded) = self.data.as_ref().and_then(|data| data.get(key)) else { return Ok(None) };
-        let decoded = STANDARD.decode(encoded.expose_secret()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        decoded.map(|text| Some(text.into())).ok_or_else(|| format!("what is under its key {key} is not text"))
+        let Some(encoded) = self.data.as_ref().and_then(|data| data.get(key)) else {
+            return Ok(None);
+        };
+        let decoded = STANDARD
+            .decode(encoded.expose_secret())
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok());
+        decoded
+            .map(|text| Some(text.into()))
+            .ok_or_else(|| format!("what is under its key {key} is not text"))
     }
 
     /// The token under a key, without the white space that files and `echo` leave at its ends.
     ///
     /// # Errors
     /// As [`resources::Secret::value`].
-    pub(super) fn token(&self, key: &str) -> Result<(StoredTokenState, Option<SecretString>), String> {
+    pub(super) fn token(
+        &self,
+        key: &str,
+    ) -> Result<(StoredTokenState, Option<SecretString>), String> {
         let Some(value) = self.value(key)? else { return Ok((StoredTokenState::KeyMissing, None)) };
         Ok(match value.expose_secret().trim() {
             "" => (StoredTokenState::Empty, None),
@@ -131,7 +152,14 @@ impl From<resources::ImageStream> for ImageStream {
             let from = tag.from.map(|from| TagSource { kind: from.kind, name: from.name });
             let policy = ImportPolicy::from(tag.import_policy);
             let (reference, generation) = (tag.reference, tag.generation.unwrap_or_default());
-            let known = StreamTag { name: tag.name.clone(), from, policy, reference, generation, ..StreamTag::default() };
+            let known = StreamTag {
+                name: tag.name.clone(),
+                from,
+                policy,
+                reference,
+                generation,
+                ..StreamTag::default()
+            };
             tags.insert(tag.name, known);
         }
         for tag in stream.status.tags.into_iter().flatten() {
@@ -139,12 +167,17 @@ impl From<resources::ImageStream> for ImageStream {
             let failure = failure(tag.conditions);
             // A status without either says nothing.
             if image.is_some() || failure.is_some() {
-                let known = tags.entry(tag.tag.clone()).or_insert_with(|| StreamTag { name: tag.tag, ..StreamTag::default() });
+                let known = tags
+                    .entry(tag.tag.clone())
+                    .or_insert_with(|| StreamTag { name: tag.tag, ..StreamTag::default() });
                 (known.image, known.failure) = (image, failure);
             }
         }
         Self {
-            wants_repository: stream.metadata.annotation(REPOSITORY_ANNOTATION).and_then(|value| value.parse().ok()),
+            wants_repository: stream
+                .metadata
+                .annotation(REPOSITORY_ANNOTATION)
+                .and_then(|value| value.parse().ok()),
             name: stream.metadata.name,
             resource_version: stream.metadata.resource_version,
             in_registry: !stream.status.docker_image_repository.is_empty(),
@@ -173,7 +206,9 @@ impl From<resources::TagEvent> for TagImage {
 
 fn failure(conditions: Option<Vec<resources::TagCondition>>) -> Option<String> {
     let mut conditions = conditions.into_iter().flatten();
-    conditions.find(|condition| condition.kind == "ImportSuccess" && condition.status == "False").map(|failed| failed.message)
+    conditions
+        .find(|condition| condition.kind == "ImportSuccess" && condition.status == "False")
+        .map(|failed| failed.message)
 }
 
 impl From<resources::QuayIntegration> for QuayIntegration {
@@ -264,7 +299,13 @@ mod tests {
         let (name, resource_version) = ("builder".to_owned(), "1502".to_owned());
         assert_eq!(
             account,
-            ServiceAccount { name, resource_version, mountable: lists.clone(), pull: lists, ..Default::default() }
+            ServiceAccount {
+                name,
+                resource_version,
+                mountable: lists.clone(),
+                pull: lists,
+                ..Default::default()
+            }
         );
 
         let secret: Secret = reduced::<resources::Secret, _>(json!({
@@ -278,8 +319,14 @@ mod tests {
         let logins = secret.logins.unwrap();
         let (registry, login) = &logins[0];
         assert_eq!(registry, "localhost:18443");
-        assert_eq!((login.username.as_str(), login.password.expose_secret()), ("parity_golden+builder", "TOKEN"));
-        assert_eq!((secret.kind.as_str(), secret.managed, secret.resource_version.as_str()), (DOCKERCONFIGJSON, false, "1499"));
+        assert_eq!(
+            (login.username.as_str(), login.password.expose_secret()),
+            ("parity_golden+builder", "TOKEN")
+        );
+        assert_eq!(
+            (secret.kind.as_str(), secret.managed, secret.resource_version.as_str()),
+            (DOCKERCONFIGJSON, false, "1499")
+        );
 
         let resource: QuayIntegration = reduced::<resources::QuayIntegration, _>(json!({
             "apiVersion": "quay.redhat.com/v1", "kind": "QuayIntegration",
@@ -290,8 +337,11 @@ mod tests {
                 "credentialsSecret": { "namespace": "openshift-operators", "name": "quay-integration" },
             },
         }));
-        let credentials =
-            SecretKey { namespace: "openshift-operators".into(), name: "quay-integration".into(), key: "token".into() };
+        let credentials = SecretKey {
+            namespace: "openshift-operators".into(),
+            name: "quay-integration".into(),
+            key: "token".into(),
+        };
         let expected = QuayIntegration {
             name: "quay".into(),
             resource_version: "7".into(),
@@ -308,20 +358,26 @@ mod tests {
     #[test]
     fn a_project_waits_for_openshifts_annotations_and_a_plain_namespace_does_not() {
         let namespace = |annotations: &[&str]| {
-            let annotations: std::collections::BTreeMap<_, _> = annotations.iter().map(|name| (*name, "true")).collect();
-            reduced::<resources::Namespace, Namespace>(json!({ "metadata": { "name": "a", "annotations": annotations } }))
+            let annotations: std::collections::BTreeMap<_, _> =
+                annotations.iter().map(|name| (*name, "true")).collect();
+            reduced::<resources::Namespace, Namespace>(
+                json!({ "metadata": { "name": "a", "annotations": annotations } }),
+            )
         };
         assert!(namespace(&[DISPLAY_NAME, DESCRIPTION]).awaits_annotations);
         assert!(!namespace(&[DISPLAY_NAME, DESCRIPTION, SCC_MCS]).awaits_annotations);
         assert!(!namespace(&[DISPLAY_NAME]).awaits_annotations);
         assert!(!namespace(&[]).awaits_annotations);
         assert!(namespace(&[LINKED_ANNOTATION]).linked_on_request);
-        let annotated = json!({ "metadata": { "name": "a", "annotations": { LINKED_ANNOTATION: "false" } } });
+        let annotated =
+            json!({ "metadata": { "name": "a", "annotations": { LINKED_ANNOTATION: "false" } } });
         assert!(!reduced::<resources::Namespace, Namespace>(annotated).linked_on_request);
-        let created = json!({ "metadata": { "name": "a", "creationTimestamp": "2026-11-22T10:00:00Z" } });
+        let created =
+            json!({ "metadata": { "name": "a", "creationTimestamp": "2026-11-22T10:00:00Z" } });
         let created = reduced::<resources::Namespace, Namespace>(created).created;
         assert_eq!(created, "2026-11-22T10:00:00Z".parse().ok());
-        let dying = json!({ "metadata": { "name": "a", "deletionTimestamp": "2026-11-22T10:00:00Z" } });
+        let dying =
+            json!({ "metadata": { "name": "a", "deletionTimestamp": "2026-11-22T10:00:00Z" } });
         assert!(reduced::<resources::Namespace, Namespace>(dying).terminating);
     }
 
@@ -339,19 +395,26 @@ mod tests {
             "what is under its key .dockerconfigjson is not text"
         );
         assert!(!problem(json!({ DOCKERCONFIGJSON_KEY: encoded(b"HIDDEN") })).contains("HIDDEN"));
-        let labels = json!({ "metadata": { "name": "a", "labels": { MANAGED_BY_LABEL: MANAGED_BY } } });
+        let labels =
+            json!({ "metadata": { "name": "a", "labels": { MANAGED_BY_LABEL: MANAGED_BY } } });
         assert!(reduced::<resources::Secret, Secret>(labels).managed);
     }
 
     #[test]
     fn a_token_is_trimmed_and_its_absence_told_apart() {
         let token = |data: Value, key: &str| {
-            let secret: resources::Secret = serde_json::from_value(json!({ "metadata": { "name": "a" }, "data": data })).unwrap();
-            secret.token(key).map(|(stored, token)| (stored, token.map(|token| token.expose_secret().to_owned())))
+            let secret: resources::Secret =
+                serde_json::from_value(json!({ "metadata": { "name": "a" }, "data": data }))
+                    .unwrap();
+            secret.token(key).map(|(stored, token)| {
+                (stored, token.map(|token| token.expose_secret().to_owned()))
+            })
         };
-        let data =
-            json!({ "token": STANDARD.encode("T0KEN\n"), "blank": STANDARD.encode(" \n"), "image": STANDARD.encode(b"\xff") });
-        assert_eq!(token(data.clone(), "token"), Ok((StoredTokenState::Present, Some("T0KEN".into()))));
+        let data = json!({ "token": STANDARD.encode("T0KEN\n"), "blank": STANDARD.encode(" \n"), "image": STANDARD.encode(b"\xff") });
+        assert_eq!(
+            token(data.clone(), "token"),
+            Ok((StoredTokenState::Present, Some("T0KEN".into())))
+        );
         assert_eq!(token(data.clone(), "blank"), Ok((StoredTokenState::Empty, None)));
         assert_eq!(token(data.clone(), "other"), Ok((StoredTokenState::KeyMissing, None)));
         assert_eq!(token(Value::Null, "token"), Ok((StoredTokenState::KeyMissing, None)));
@@ -365,7 +428,8 @@ mod tests {
             reduced::<resources::ImageStream, ImageStream>(stream)
         };
         let outside = json!({ "name": "1", "from": { "kind": "DockerImage", "name": "docker.io/library/app:1" } });
-        let inside = json!({ "name": "2", "from": { "kind": "ImageStreamTag", "name": "other:2" } });
+        let inside =
+            json!({ "name": "2", "from": { "kind": "ImageStreamTag", "name": "other:2" } });
         let image = |tag: &str| json!({ "tag": tag, "items": [{ "image": "sha256:0" }] });
 
         assert!(stream(Value::Null, Value::Null).holds_own_tags());
@@ -373,9 +437,13 @@ mod tests {
         assert!(stream(json!([outside, inside]), Value::Null).holds_own_tags());
         assert!(stream(json!([{ "name": "3" }]), Value::Null).holds_own_tags());
         assert!(stream(json!([outside]), json!([image("1"), image("pushed")])).holds_own_tags());
-        let follower = stream(json!([outside]), json!([image("1"), { "tag": "tried", "items": null }]));
+        let follower =
+            stream(json!([outside]), json!([image("1"), { "tag": "tried", "items": null }]));
         assert!(!follower.holds_own_tags());
-        assert_eq!(follower.tags.iter().map(StreamTag::follows).collect::<Vec<_>>(), [Some("docker.io/library/app:1")]);
+        assert_eq!(
+            follower.tags.iter().map(StreamTag::follows).collect::<Vec<_>>(),
+            [Some("docker.io/library/app:1")]
+        );
     }
 
     #[test]
@@ -411,7 +479,14 @@ mod tests {
         let policy = ImportPolicy { scheduled: true, keeps_lists: true };
         let expected = [
             StreamTag { failure: Some("not found".into()), ..tag("bad") },
-            StreamTag { from: Some(from), policy, reference: true, generation: 2, image: Some(image), ..tag("good") },
+            StreamTag {
+                from: Some(from),
+                policy,
+                reference: true,
+                generation: 2,
+                image: Some(image),
+                ..tag("good")
+            },
         ];
         assert_eq!(stream.tags, expected);
     }
@@ -423,18 +498,28 @@ mod tests {
             let stream = json!({ "metadata": { "name": "app", "annotations": annotations } });
             reduced::<resources::ImageStream, ImageStream>(stream).wants_repository
         };
-        assert_eq!([wants("true"), wants("false"), wants("maybe")], [Some(true), Some(false), None]);
+        assert_eq!(
+            [wants("true"), wants("false"), wants("maybe")],
+            [Some(true), Some(false), None]
+        );
     }
 
     #[test]
     fn an_integration_may_lack_anything() {
-        let resource: QuayIntegration = reduced::<resources::QuayIntegration, _>(json!({ "metadata": { "name": "bare" } }));
+        let resource: QuayIntegration =
+            reduced::<resources::QuayIntegration, _>(json!({ "metadata": { "name": "bare" } }));
         assert_eq!(resource, QuayIntegration { name: "bare".into(), ..Default::default() });
         let key = |secret: Value| {
-            let resource = json!({ "metadata": { "name": "a" }, "spec": { "credentialsSecret": secret } });
-            reduced::<resources::QuayIntegration, QuayIntegration>(resource).credentials.map(|key| key.key)
+            let resource =
+                json!({ "metadata": { "name": "a" }, "spec": { "credentialsSecret": secret } });
+            reduced::<resources::QuayIntegration, QuayIntegration>(resource)
+                .credentials
+                .map(|key| key.key)
         };
-        assert_eq!(key(json!({ "namespace": "n", "name": "s", "key": "secret" })).as_deref(), Some("secret"));
+        assert_eq!(
+            key(json!({ "namespace": "n", "name": "s", "key": "secret" })).as_deref(),
+            Some("secret")
+        );
         // The operator's own sample names no namespace.
         assert_eq!(key(json!({ "name": "s", "key": "token" })), None);
     }

@@ -63,10 +63,14 @@ struct ManagedField {
 impl Cluster {
     /// Reads the Secret with the token, which is under `key`.
     pub async fn credentials(&self, key: &SecretKey) -> Observed<Credentials> {
-        let Some(found) = self.get::<StoredSecret>(&SECRETS, Some(&key.namespace), &key.name).await? else {
+        let Some(found) =
+            self.get::<StoredSecret>(&SECRETS, Some(&key.namespace), &key.name).await?
+        else {
             return Ok(Credentials::missing());
         };
-        Ok(found.credentials(key).map_err(|problem| ClusterError::other(format!("read {key}"), problem))?)
+        Ok(found
+            .credentials(key)
+            .map_err(|problem| ClusterError::other(format!("read {key}"), problem))?)
     }
 
     /// Puts a token, and an authority if there is one, into the Secret. `version` is the one that was read and that the
@@ -82,7 +86,8 @@ impl Cluster {
         version: Option<&str>,
     ) -> Result<(), ClusterError> {
         let (namespace, name) = (Some(key.namespace.as_str()), key.name.as_str());
-        let mut data = Map::from_iter([(key.key.clone(), json!(STANDARD.encode(token.expose_secret())))]);
+        let mut data =
+            Map::from_iter([(key.key.clone(), json!(STANDARD.encode(token.expose_secret())))]);
         data.extend(ca.map(|ca| (CA_KEY.to_owned(), json!(STANDARD.encode(ca)))));
         let written = match version {
             Some(version) => {
@@ -104,7 +109,11 @@ impl Cluster {
             // The answer to the first try may have been lost.
             Err(error) if error.is_conflict() => {
                 let found = self.get::<resources::Secret>(&SECRETS, namespace, name).await?;
-                if found.is_some_and(|secret| holds(&secret, &data)) { Ok(()) } else { Err(error.explained(CONFLICT_HINT)) }
+                if found.is_some_and(|secret| holds(&secret, &data)) {
+                    Ok(())
+                } else {
+                    Err(error.explained(CONFLICT_HINT))
+                }
             }
             written => written,
         }

@@ -30,8 +30,11 @@ impl Cluster {
             },
         });
         let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-        let request = Request::new(BUILDS.path(Some(namespace))).create(&dry_run, build.to_string().into());
-        let tried = self.send::<StoredBuild>(&format!("try a build in namespace {namespace}"), request).await;
+        let request =
+            Request::new(BUILDS.path(Some(namespace))).create(&dry_run, build.to_string().into());
+        let tried = self
+            .send::<StoredBuild>(&format!("try a build in namespace {namespace}"), request)
+            .await;
         outcome(tried.map(Build::from))
     }
 }
@@ -50,7 +53,8 @@ fn refusal(message: String) -> Option<DryRunOutcome> {
     if message.contains("failed calling webhook") {
         return Some(DryRunOutcome::OutOfReach(message));
     }
-    let is_theirs = [OPERATOR_WEBHOOK, CONTROLLER_WEBHOOK].iter().any(|name| message.contains(name));
+    let is_theirs =
+        [OPERATOR_WEBHOOK, CONTROLLER_WEBHOOK].iter().any(|name| message.contains(name));
     is_theirs.then_some(DryRunOutcome::Refused(message))
 }
 
@@ -65,14 +69,27 @@ mod tests {
             outcome(Err(ClusterError { call: "try a build in namespace a".into(), cause }))
         };
         let build = |managed: bool| outcome(Ok(Build { managed, ..Build::default() }));
-        assert_eq!((build(true), build(false)), (Some(DryRunOutcome::Rewritten), Some(DryRunOutcome::Unchanged)));
+        assert_eq!(
+            (build(true), build(false)),
+            (Some(DryRunOutcome::Rewritten), Some(DryRunOutcome::Unchanged))
+        );
 
         let away = r#"Internal error occurred: failed calling webhook "quayintegration.quay.redhat.com": failed to call webhook: Post "https://quay-bridge-operator-service.openshift-operators.svc:443/admissionwebhook?timeout=10s": no endpoints available for service "quay-bridge-operator-service""#;
         assert_eq!(refused(500, away), Some(DryRunOutcome::OutOfReach(away.into())));
-        let denied = r#"admission webhook "quayintegration.quay.redhat.com" denied the request: no secret"#;
+        let denied =
+            r#"admission webhook "quayintegration.quay.redhat.com" denied the request: no secret"#;
         assert_eq!(refused(400, denied), Some(DryRunOutcome::Refused(denied.into())));
-        assert_eq!(refused(403, r#"builds.build.openshift.io is forbidden: User "eve" cannot create resource "builds""#), None);
-        assert_eq!(refused(400, r#"admission webhook "other.example.com" does not support dry run"#), None);
+        assert_eq!(
+            refused(
+                403,
+                r#"builds.build.openshift.io is forbidden: User "eve" cannot create resource "builds""#
+            ),
+            None
+        );
+        assert_eq!(
+            refused(400, r#"admission webhook "other.example.com" does not support dry run"#),
+            None
+        );
         assert_eq!(outcome(Err(ClusterError::other("try a build in namespace a", "odd"))), None);
     }
 }

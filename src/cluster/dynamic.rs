@@ -105,7 +105,12 @@ impl Cluster {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn object(&self, kind: ObjectKind, namespace: Option<&str>, name: &str) -> Observed<Option<Value>> {
+    pub async fn object(
+        &self,
+        kind: ObjectKind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Observed<Option<Value>> {
         Ok(self.get(kind.kind(), namespace, name).await?)
     }
 
@@ -113,7 +118,12 @@ impl Cluster {
     ///
     /// # Errors
     /// Also when there is one that says something else, or one that is being deleted.
-    pub async fn create_object(&self, kind: ObjectKind, namespace: Option<&str>, object: &Value) -> Result<(), ClusterError> {
+    pub async fn create_object(
+        &self,
+        kind: ObjectKind,
+        namespace: Option<&str>,
+        object: &Value,
+    ) -> Result<(), ClusterError> {
         let kind = kind.kind();
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         match self.create(kind, namespace, name, object).await {
@@ -143,7 +153,8 @@ impl Cluster {
     ) -> Result<(), ClusterError> {
         let kind = kind.kind();
         let mut patch = patch.clone();
-        let generation = patch["metadata"].as_object_mut().and_then(|metadata| metadata.remove("generation"));
+        let generation =
+            patch["metadata"].as_object_mut().and_then(|metadata| metadata.remove("generation"));
         for _ in 1..MAX_MERGES {
             let error = match self.merge(kind, namespace, name, &patch).await {
                 Err(error) if error.is_conflict() => error,
@@ -179,13 +190,18 @@ impl Cluster {
         let kind = kind.kind();
         let mut params = DeleteParams::default();
         if let Some(version) = version {
-            params = params.preconditions(Preconditions { resource_version: Some(version.to_owned()), uid: None });
+            params = params.preconditions(Preconditions {
+                resource_version: Some(version.to_owned()),
+                uid: None,
+            });
         }
         match self.delete(kind, namespace, name, &params).await {
-            Err(error) if error.is_conflict() => match self.get::<Value>(kind, namespace, name).await? {
-                Some(found) if !is_being_deleted(&found) => Err(error.explained(CONFLICT_HINT)),
-                _ => Ok(()),
-            },
+            Err(error) if error.is_conflict() => {
+                match self.get::<Value>(kind, namespace, name).await? {
+                    Some(found) if !is_being_deleted(&found) => Err(error.explained(CONFLICT_HINT)),
+                    _ => Ok(()),
+                }
+            }
             deleted => deleted,
         }
     }
@@ -215,7 +231,8 @@ pub fn holds(found: &Value, wanted: &Value) -> bool {
             wanted.iter().all(|(key, wanted)| holds(found.get(key).unwrap_or(&Value::Null), wanted))
         }
         (Value::Array(found), Value::Array(wanted)) => {
-            found.len() == wanted.len() && found.iter().zip(wanted).all(|(found, wanted)| holds(found, wanted))
+            found.len() == wanted.len()
+                && found.iter().zip(wanted).all(|(found, wanted)| holds(found, wanted))
         }
         _ => found == wanted,
     }

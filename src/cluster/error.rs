@@ -17,10 +17,12 @@ const UNKNOWN_PATH: &[u8] = b"404 page not found";
 pub(super) const GONE: u16 = 410;
 
 /// Why a write was refused whose object is no longer as it was read.
-pub(super) const CONFLICT_HINT: &str = "it was changed meanwhile; run the command again to go on from what is there now";
+pub(super) const CONFLICT_HINT: &str =
+    "it was changed meanwhile; run the command again to go on from what is there now";
 
 /// Of what kube does about a login, an OIDC provider's. Not by the error's own text, which may quote a part of the token.
-pub(super) const UNUSABLE_CREDENTIALS: &str = "the credentials of the kubeconfig's auth-provider cannot be used";
+pub(super) const UNUSABLE_CREDENTIALS: &str =
+    "the credentials of the kubeconfig's auth-provider cannot be used";
 
 /// A call to the cluster that did not succeed. Its text is one sentence, with what to do where that is known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +41,9 @@ pub enum Cause {
     #[error("{message}")]
     Refused { status: u16, message: String },
     /// The API server does not know who asks (401).
-    #[error("{server} does not accept the login, or it has expired; log in again: oc login {server}")]
+    #[error(
+        "{server} does not accept the login, or it has expired; log in again: oc login {server}"
+    )]
     Unauthorized { server: String },
     /// No answer came; `step` is how far the call got.
     #[error("no answer from {server} while {step}: {reason}")]
@@ -56,7 +60,10 @@ impl ClusterError {
 
     /// That an object is no longer as it was read, where no call is needed to see it.
     pub(super) fn conflict(call: impl Into<String>) -> Self {
-        Self { call: call.into(), cause: Cause::Refused { status: 409, message: CONFLICT_HINT.to_owned() } }
+        Self {
+            call: call.into(),
+            cause: Cause::Refused { status: 409, message: CONFLICT_HINT.to_owned() },
+        }
     }
 
     /// The same refusal in words that say more than the API server's.
@@ -108,7 +115,9 @@ impl From<ClusterError> for ReadError {
     fn from(error: ClusterError) -> Self {
         let kind = match error.cause {
             Cause::Refused { status: 403, .. } => ReadErrorKind::Forbidden,
-            Cause::NoAnswer { step: ConnectionStage::Name | ConnectionStage::Connect, .. } => ReadErrorKind::Unreachable,
+            Cause::NoAnswer { step: ConnectionStage::Name | ConnectionStage::Connect, .. } => {
+                ReadErrorKind::Unreachable
+            }
             _ => ReadErrorKind::Failed,
         };
         Self { reason: error.cause.to_string(), call: error.call, kind }
@@ -122,11 +131,14 @@ impl Cause {
         match refusal {
             Some(_) if status == 401 => Cause::Unauthorized { server: server.to_owned() },
             Some(refusal) => Cause::Refused { status, message: refusal.message },
-            None if status == 404 && body.starts_with(UNKNOWN_PATH) => {
-                Cause::Refused { status, message: "this cluster does not have that kind of object".into() }
-            }
+            None if status == 404 && body.starts_with(UNKNOWN_PATH) => Cause::Refused {
+                status,
+                message: "this cluster does not have that kind of object".into(),
+            },
             // A proxy's or a load balancer's page. Its 404 must not be taken for an absent object.
-            None => Cause::Other(format!("{server} answered with HTTP status {status} and not as an API server does")),
+            None => Cause::Other(format!(
+                "{server} answered with HTTP status {status} and not as an API server does"
+            )),
         }
     }
 
@@ -134,11 +146,17 @@ impl Cause {
     pub(super) fn from_transport(server: &str, error: &(dyn Error + 'static)) -> Self {
         let credentials = chain(error).find_map(|cause| {
             let own = cause.downcast_ref::<CredentialsError>().map(ToString::to_string);
-            own.or_else(|| cause.downcast_ref::<AuthError>().map(|_| UNUSABLE_CREDENTIALS.to_owned()))
+            own.or_else(|| {
+                cause.downcast_ref::<AuthError>().map(|_| UNUSABLE_CREDENTIALS.to_owned())
+            })
         });
         match credentials {
             Some(problem) => Cause::Other(problem),
-            None => Cause::NoAnswer { server: server.to_owned(), step: step(error), reason: root_reason(error) },
+            None => Cause::NoAnswer {
+                server: server.to_owned(),
+                step: step(error),
+                reason: root_reason(error),
+            },
         }
     }
 }
@@ -170,7 +188,9 @@ fn root_reason(error: &(dyn Error + 'static)) -> String {
 }
 
 fn is_timeout(error: &(dyn Error + 'static)) -> bool {
-    chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|error| error.kind() == io::ErrorKind::TimedOut)
+    chain(error)
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -193,13 +213,19 @@ mod tests {
             r#"could not list secrets in namespace a: secrets is forbidden: User "eve" cannot list resource "secrets""#
         );
         let unread = ReadError::from(error);
-        assert_eq!((unread.call.as_str(), unread.kind), ("list secrets in namespace a", ReadErrorKind::Forbidden));
+        assert_eq!(
+            (unread.call.as_str(), unread.kind),
+            ("list secrets in namespace a", ReadErrorKind::Forbidden)
+        );
     }
 
     #[test]
     fn an_expired_login_names_the_command() {
         let body = br#"{"kind":"Status","status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}"#;
-        let error = ClusterError { call: "read namespace a".into(), cause: Cause::from_response(SERVER, 401, body) };
+        let error = ClusterError {
+            call: "read namespace a".into(),
+            cause: Cause::from_response(SERVER, 401, body),
+        };
         assert!(error.to_string().ends_with("oc login https://api.example.com:6443"), "{error}");
         assert_eq!(ReadError::from(error).kind, ReadErrorKind::Failed);
     }

@@ -87,7 +87,8 @@ impl Cluster {
             "lastTimestamp": time,
             "count": 1,
         });
-        let request = Request::new(EVENTS.path(Some(&note.namespace))).create(&PostParams::default(), event.to_string().into());
+        let request = Request::new(EVENTS.path(Some(&note.namespace)))
+            .create(&PostParams::default(), event.to_string().into());
         let written: PostedEvent = self.send(&call(note), request).await?;
         Ok(EventRecord { name: written.metadata.name, count: 1 })
     }
@@ -96,7 +97,11 @@ impl Cluster {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub async fn record_again(&self, note: &EventInput, noted: &EventRecord) -> Result<EventRecord, ClusterError> {
+    pub async fn record_again(
+        &self,
+        note: &EventInput,
+        noted: &EventRecord,
+    ) -> Result<EventRecord, ClusterError> {
         let count = noted.count.saturating_add(1);
         let patch: Value = json!({ "count": count, "message": note.message(), "lastTimestamp": seconds(Timestamp::now()) });
         let path = Request::new(EVENTS.path(Some(&note.namespace)));

@@ -90,29 +90,45 @@ struct StoredConfigMap {
 impl Cluster {
     /// Which registries the cluster uses; none where it is not OpenShift.
     pub async fn image_policy(&self) -> Observed<Option<ImagePolicy>> {
-        Ok(self.get::<StoredImageConfig>(&IMAGE_CONFIGS, None, "cluster").await?.map(|found| found.spec.into()))
+        Ok(self
+            .get::<StoredImageConfig>(&IMAGE_CONFIGS, None, "cluster")
+            .await?
+            .map(|found| found.spec.into()))
     }
 
     /// Reads what the nodes trust. Where no ConfigMap is named, the one called `usual` is of interest: a run that was
     /// interrupted may have left it.
     pub async fn node_trust(&self, usual: &str) -> Observed<NodeTrust> {
-        let Some(found) = self.get::<StoredImageConfig>(&IMAGE_CONFIGS, None, "cluster").await? else {
+        let Some(found) = self.get::<StoredImageConfig>(&IMAGE_CONFIGS, None, "cluster").await?
+        else {
             return Ok(NodeTrust::default());
         };
         let image_config = ImageConfig::from(found);
         let name = image_config.config_map.as_deref().unwrap_or(usual);
-        let config_map = self.get::<StoredConfigMap>(&CONFIG_MAPS, Some(TRUST_NAMESPACE), name).await?;
-        Ok(NodeTrust { image_config: Some(image_config), config_map: config_map.map(ConfigMap::from) })
+        let config_map =
+            self.get::<StoredConfigMap>(&CONFIG_MAPS, Some(TRUST_NAMESPACE), name).await?;
+        Ok(NodeTrust {
+            image_config: Some(image_config),
+            config_map: config_map.map(ConfigMap::from),
+        })
     }
 }
 
 impl From<ImageConfigSpec> for ImagePolicy {
     fn from(spec: ImageConfigSpec) -> Self {
-        let import = |stored: StoredImportRegistry| ImportRegistry { domain: stored.domain_name, insecure: stored.insecure };
+        let import = |stored: StoredImportRegistry| ImportRegistry {
+            domain: stored.domain_name,
+            insecure: stored.insecure,
+        };
         Self {
             allowed: spec.registry_sources.allowed_registries.unwrap_or_default(),
             blocked: spec.registry_sources.blocked_registries.unwrap_or_default(),
-            allowed_for_import: spec.allowed_registries_for_import.into_iter().flatten().map(import).collect(),
+            allowed_for_import: spec
+                .allowed_registries_for_import
+                .into_iter()
+                .flatten()
+                .map(import)
+                .collect(),
         }
     }
 }
@@ -123,7 +139,11 @@ impl From<StoredImageConfig> for ImageConfig {
         Self {
             resource_version: metadata.resource_version,
             config_map: config_map.filter(|name| !name.is_empty()),
-            insecure_registries: spec.registry_sources.insecure_registries.take().unwrap_or_default(),
+            insecure_registries: spec
+                .registry_sources
+                .insecure_registries
+                .take()
+                .unwrap_or_default(),
             policy: spec.into(),
         }
     }

@@ -46,7 +46,8 @@ impl Cluster {
     /// When it cannot be read.
     pub async fn layers(&self, namespace: &str, stream: &str) -> Observed<Layers> {
         let call = format!("read the layers of {}", IMAGE_STREAMS.one(Some(namespace), stream));
-        let request = Request::new(IMAGE_STREAMS.path(Some(namespace))).get(&format!("{stream}/layers"), &GetParams::default());
+        let request = Request::new(IMAGE_STREAMS.path(Some(namespace)))
+            .get(&format!("{stream}/layers"), &GetParams::default());
         let found: ImageStreamLayers = self.send(&call, request).await?;
         Ok(found.into())
     }
@@ -54,7 +55,11 @@ impl Cluster {
 
 impl From<ImageStreamLayers> for Layers {
     fn from(found: ImageStreamLayers) -> Self {
-        let blobs: BTreeMap<_, _> = found.blobs.into_iter().filter_map(|(digest, blob)| Some((digest, blob.size?))).collect();
+        let blobs: BTreeMap<_, _> = found
+            .blobs
+            .into_iter()
+            .filter_map(|(digest, blob)| Some((digest, blob.size?)))
+            .collect();
         let known = found.images.into_iter().filter(|(_, image)| !image.image_missing);
         let images = known.map(|(digest, image)| {
             // A configuration has a few kilobytes. Where its size is not known, the layers are the size.
@@ -76,7 +81,9 @@ mod tests {
     use super::*;
 
     fn layers(blobs: Value, images: Value) -> Layers {
-        serde_json::from_value::<ImageStreamLayers>(json!({ "blobs": blobs, "images": images })).unwrap().into()
+        serde_json::from_value::<ImageStreamLayers>(json!({ "blobs": blobs, "images": images }))
+            .unwrap()
+            .into()
     }
 
     #[test]
@@ -98,7 +105,8 @@ mod tests {
                 "broken": { "layers": null, "manifests": ["image", "gone"] },
             }),
         );
-        let sizes = ["image", "list", "unknown", "gone", "broken", "none"].map(|digest| layers.size(digest));
+        let sizes = ["image", "list", "unknown", "gone", "broken", "none"]
+            .map(|digest| layers.size(digest));
         assert_eq!(sizes, [Some(21), Some(21), None, None, None, None]);
     }
 }

@@ -75,7 +75,10 @@ impl Cluster {
         let path = Request::new(IMAGE_STREAM_IMPORTS.path(Some(namespace)));
         let mut tries = ConflictRetry::default();
         let (import, answer): (StreamImport, ImportResponse) = loop {
-            let found = self.get::<resources::ImageStream>(&IMAGE_STREAMS, Some(namespace), stream).await?.map(ImageStream::from);
+            let found = self
+                .get::<resources::ImageStream>(&IMAGE_STREAMS, Some(namespace), stream)
+                .await?
+                .map(ImageStream::from);
             let import = choose(found.as_ref());
             if import.tags.is_empty() {
                 return Ok(vec![]);
@@ -98,9 +101,15 @@ impl Cluster {
 
 /// As the operator asks it after a build (QBO `controllers/build_controller.go:120`), but for all tags together, and only
 /// of an image stream of this version: OpenShift answers 409 for another one.
-fn request_for(namespace: &str, stream: &str, version: Option<&str>, import: &StreamImport) -> Value {
+fn request_for(
+    namespace: &str,
+    stream: &str,
+    version: Option<&str>,
+    import: &StreamImport,
+) -> Value {
     let images = import.tags.iter().map(|TagImport { tag, from, policy }| {
-        let mut import_policy = json!({ "insecure": import.insecure, "scheduled": policy.scheduled });
+        let mut import_policy =
+            json!({ "insecure": import.insecure, "scheduled": policy.scheduled });
         // OpenShift before 4.12 does not know the field.
         if policy.keeps_lists {
             import_policy["importMode"] = json!(PRESERVE_ORIGINAL);
@@ -128,9 +137,10 @@ fn outcome(ImageResult { status, image }: ImageResult) -> Outcome {
     match image {
         Some(image) if status.status == "Success" => Ok(image.metadata.name),
         // openshift-apiserver's own words where a failure comes without any.
-        _ if status.message.is_empty() => {
-            Err(ImportFailure { code: status.code, message: "unknown error prevented import".into() })
-        }
+        _ if status.message.is_empty() => Err(ImportFailure {
+            code: status.code,
+            message: "unknown error prevented import".into(),
+        }),
         _ => Err(ImportFailure { code: status.code, message: status.message }),
     }
 }

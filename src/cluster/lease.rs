@@ -47,7 +47,10 @@ impl Cluster {
     /// When it cannot be read.
     pub async fn lease(&self, namespace: &str) -> Result<Option<Lease>, ClusterError> {
         let request = Request::new(LEASES.path(Some(namespace))).get(LEASE, &GetParams::default());
-        match self.send_now::<Stored>(&format!("read {}", LEASES.one(Some(namespace), LEASE)), request).await {
+        match self
+            .send_now::<Stored>(&format!("read {}", LEASES.one(Some(namespace), LEASE)), request)
+            .await
+        {
             Ok(found) => Ok(Some(found.into())),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -59,7 +62,11 @@ impl Cluster {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub async fn write_lease(&self, namespace: &str, lease: &Lease) -> Result<Option<Lease>, ClusterError> {
+    pub async fn write_lease(
+        &self,
+        namespace: &str,
+        lease: &Lease,
+    ) -> Result<Option<Lease>, ClusterError> {
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
         let mut object = json!({
             "apiVersion": LEASES.api_version(),
@@ -79,7 +86,10 @@ impl Cluster {
             object["metadata"]["resourceVersion"] = json!(lease.version);
             path.patch(LEASE, &PatchParams::default(), &Patch::Merge(&object))
         };
-        match self.send_now::<Stored>(&format!("write {}", LEASES.one(Some(namespace), LEASE)), request).await {
+        match self
+            .send_now::<Stored>(&format!("write {}", LEASES.one(Some(namespace), LEASE)), request)
+            .await
+        {
             Ok(written) => Ok(Some(written.into())),
             Err(error) if error.is_conflict() || error.is_not_found() => Ok(None),
             Err(error) => Err(error),

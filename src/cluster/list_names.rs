@@ -7,7 +7,9 @@ use serde::Deserialize;
 use super::client::Cluster;
 use super::error::ClusterError;
 use super::read::ListPage;
-use super::resources::{BUILD_CONFIGS, IMAGE_STREAMS, Kind, Meta, NAMESPACES, PROJECTS, SERVICE_ACCOUNTS};
+use super::resources::{
+    BUILD_CONFIGS, IMAGE_STREAMS, Kind, Meta, NAMESPACES, PROJECTS, SERVICE_ACCOUNTS,
+};
 
 /// A kind of object that is chosen by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +49,16 @@ impl Cluster {
     ///
     /// # Errors
     /// When they cannot be listed.
-    pub async fn names(&self, named: NameKind, namespace: Option<&str>) -> Result<Vec<String>, ClusterError> {
+    pub async fn names(
+        &self,
+        named: NameKind,
+        namespace: Option<&str>,
+    ) -> Result<Vec<String>, ClusterError> {
         let kind = named.kind();
-        let request = Request::new(kind.path(namespace)).list_metadata(&ListParams::default().match_any());
-        let page: ListPage<Object> = self.send(&format!("list {}", kind.all(namespace)), request).await?;
+        let request =
+            Request::new(kind.path(namespace)).list_metadata(&ListParams::default().match_any());
+        let page: ListPage<Object> =
+            self.send(&format!("list {}", kind.all(namespace)), request).await?;
         Ok(page.items.into_iter().flatten().map(|object| object.metadata.name).collect())
     }
 }

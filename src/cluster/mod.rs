@@ -62,8 +62,8 @@ pub use list_names::NameKind;
 pub use olm::{Csv, InstallPlan, Subscription};
 pub use olm_conditions::OlmCondition;
 pub use operator::{
-    Crd, Deployment, INSTALLER, OPERATOR_DEPLOYMENTS, OPERATOR_NAMESPACE, Operator, PACKAGE, QUAY_INTEGRATION_CRD_NAME,
-    quay_integration_crd,
+    Crd, Deployment, INSTALLER, OPERATOR_DEPLOYMENTS, OPERATOR_NAMESPACE, Operator, PACKAGE,
+    QUAY_INTEGRATION_CRD_NAME, quay_integration_crd,
 };
 pub use package_manifests::{Channel, Package};
 pub(crate) use read::not_wanted;

@@ -175,15 +175,24 @@ impl Cluster {
     }
 
     /// The InstallPlan that a Subscription is at.
-    pub(super) async fn install_plan(&self, subscription: &StoredSubscription) -> Observed<Option<InstallPlan>> {
+    pub(super) async fn install_plan(
+        &self,
+        subscription: &StoredSubscription,
+    ) -> Observed<Option<InstallPlan>> {
         let Some(plan) = &subscription.status.install_plan_ref else { return Ok(None) };
         let namespace = Some(subscription.metadata.namespace.as_str());
-        Ok(self.get::<StoredInstallPlan>(&INSTALL_PLANS, namespace, &plan.name).await?.map(InstallPlan::from))
+        Ok(self
+            .get::<StoredInstallPlan>(&INSTALL_PLANS, namespace, &plan.name)
+            .await?
+            .map(InstallPlan::from))
     }
 
     /// A ClusterServiceVersion by name.
     pub(super) async fn csv(&self, namespace: &str, name: &str) -> Observed<Option<Csv>> {
-        Ok(self.get::<StoredCsv>(&CLUSTER_SERVICE_VERSIONS, Some(namespace), name).await?.map(Csv::from))
+        Ok(self
+            .get::<StoredCsv>(&CLUSTER_SERVICE_VERSIONS, Some(namespace), name)
+            .await?
+            .map(Csv::from))
     }
 }
 
@@ -195,7 +204,11 @@ impl StoredSubscription {
     }
 
     /// What we need of it. `others` are the other Subscriptions to the package.
-    pub(super) fn reduce(self, install_plan: Option<InstallPlan>, others: &[StoredSubscription]) -> Subscription {
+    pub(super) fn reduce(
+        self,
+        install_plan: Option<InstallPlan>,
+        others: &[StoredSubscription],
+    ) -> Subscription {
         let Self { metadata, spec, status } = self;
         Subscription {
             ours: metadata.is_ours(),
@@ -206,12 +219,18 @@ impl StoredSubscription {
             catalog: spec.source,
             catalog_namespace: spec.source_namespace,
             // OLM's default (`GetInstallPlanApproval`).
-            approval: spec.install_plan_approval.filter(|approval| !approval.is_empty()).unwrap_or("Automatic".into()),
+            approval: spec
+                .install_plan_approval
+                .filter(|approval| !approval.is_empty())
+                .unwrap_or("Automatic".into()),
             state: status.state,
             installed_csv: Some(status.installed_csv).filter(|name| !name.is_empty()),
             install_plan,
             conditions: status.conditions.unwrap_or_default(),
-            others: others.iter().map(|other| format!("{}/{}", other.metadata.namespace, other.metadata.name)).collect(),
+            others: others
+                .iter()
+                .map(|other| format!("{}/{}", other.metadata.namespace, other.metadata.name))
+                .collect(),
         }
     }
 }
@@ -223,14 +242,24 @@ impl Subscription {
         let of = format!("Subscription {}/{}", self.namespace, self.name);
         // `True` is bad of all of them but these, which say that work is under way or that there will be no updates.
         let harmless = |condition: &OlmCondition| {
-            matches!(condition.kind.as_str(), "InstallPlanPending" | "BundleUnpacking") || condition.kind.ends_with("Deprecated")
+            matches!(condition.kind.as_str(), "InstallPlanPending" | "BundleUnpacking")
+                || condition.kind.ends_with("Deprecated")
         };
-        let complaints = self.conditions.iter().filter(|condition| condition.is_true() && !harmless(condition));
+        let complaints =
+            self.conditions.iter().filter(|condition| condition.is_true() && !harmless(condition));
         let mut problems: Vec<_> = complaints
-            .map(|condition| OlmIssue::new(&of, &condition.kind, &condition.reason, &condition.message, false))
+            .map(|condition| {
+                OlmIssue::new(&of, &condition.kind, &condition.reason, &condition.message, false)
+            })
             .collect();
         if !self.others.is_empty() {
-            problems.push(OlmIssue::new(&of, "there are others for the same package", "", &self.others.join(", "), true));
+            problems.push(OlmIssue::new(
+                &of,
+                "there are others for the same package",
+                "",
+                &self.others.join(", "),
+                true,
+            ));
         }
         if let (Some(installed), None) = (&self.installed_csv, csv) {
             problems.push(OlmIssue::new(&of, CSV_GONE, "", installed, true));
@@ -255,7 +284,8 @@ impl InstallPlan {
             return None;
         }
         let failed = self.conditions.iter().find(|condition| condition.status == "False");
-        let (reason, message) = failed.map_or(("InstallPlanFailed", ""), |failed| (&failed.reason, &failed.message));
+        let (reason, message) =
+            failed.map_or(("InstallPlanFailed", ""), |failed| (&failed.reason, &failed.message));
         Some(OlmIssue::new(&of, "Failed", reason, message, true))
     }
 }

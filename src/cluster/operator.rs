@@ -12,7 +12,8 @@ use super::cluster_extension::Extension;
 use super::olm::{Csv, StoredSubscription, Subscription};
 use super::olm_conditions::{OlmCondition, OlmIssue};
 use super::resources::{
-    CLUSTER_ROLE_BINDINGS, CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, MUTATING_WEBHOOKS, Meta, OLM_GROUP, OLM_V1_GROUP,
+    CLUSTER_ROLE_BINDINGS, CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, MUTATING_WEBHOOKS, Meta,
+    OLM_GROUP, OLM_V1_GROUP,
 };
 use crate::domain::names::OPERATOR_WEBHOOK;
 use crate::domain::snapshot::Observed;
@@ -29,7 +30,8 @@ pub const QUAY_INTEGRATION_CRD_NAME: &str = "quayintegrations.quay.redhat.com";
 
 /// The names that the operator's Deployment has: in the bundle (QBO
 /// `bundle/downstream/manifests/quay-bridge-operator.clusterserviceversion.yaml`), and without OLM (QBO `config/default`).
-pub const OPERATOR_DEPLOYMENTS: [&str; 2] = ["quay-bridge-operator", "quay-bridge-operator-controller-manager"];
+pub const OPERATOR_DEPLOYMENTS: [&str; 2] =
+    ["quay-bridge-operator", "quay-bridge-operator-controller-manager"];
 
 /// OLM v1 installs on behalf of this service account, which has a ClusterRoleBinding of the same name.
 pub const INSTALLER: &str = "quay-bridge-operator-installer";
@@ -175,7 +177,13 @@ impl Cluster {
         let deployment = deployments.and_then(|found| operators(found, &webhook));
         let mut subscriptions = subscriptions?;
         let (install_plan, csv) = join!(
-            async { if let Some(first) = subscriptions.first() { self.install_plan(first).await } else { Ok(None) } },
+            async {
+                if let Some(first) = subscriptions.first() {
+                    self.install_plan(first).await
+                } else {
+                    Ok(None)
+                }
+            },
             self.csv_of(subscriptions.first(), known(&deployment)),
         );
         let others = subscriptions.split_off(subscriptions.len().min(1));
@@ -193,9 +201,14 @@ impl Cluster {
 
     /// The ClusterServiceVersion that the Subscription has installed or is about to; without one, the one that the
     /// Deployment belongs to: deleting a Subscription leaves the operator running.
-    async fn csv_of(&self, subscription: Option<&StoredSubscription>, deployment: Option<&Deployment>) -> Observed<Option<Csv>> {
+    async fn csv_of(
+        &self,
+        subscription: Option<&StoredSubscription>,
+        deployment: Option<&Deployment>,
+    ) -> Observed<Option<Csv>> {
         let subscribed = subscription.and_then(StoredSubscription::csv);
-        let deployed = || deployment.and_then(|found| Some((found.namespace.as_str(), found.csv.as_deref()?)));
+        let deployed =
+            || deployment.and_then(|found| Some((found.namespace.as_str(), found.csv.as_deref()?)));
         match subscribed.or_else(deployed) {
             Some((namespace, name)) => self.csv(namespace, name).await,
             None => Ok(None),
@@ -212,7 +225,8 @@ impl Cluster {
         let mut found = self.deployments().await?;
         found.retain(|deployment| deployment.wanted > 0);
         let webhook = if found.is_empty() { Ok(None) } else { self.webhook().await };
-        Ok(operators(found, &webhook)?.map(|deployment| format!("{}/{}", deployment.namespace, deployment.name)))
+        Ok(operators(found, &webhook)?
+            .map(|deployment| format!("{}/{}", deployment.namespace, deployment.name)))
     }
 
     /// The Deployments of the operator's names, whoever made them.
@@ -226,7 +240,13 @@ impl Cluster {
 
     /// The Deployments of a namespace.
     pub(super) async fn deployments_in(&self, namespace: &str) -> Observed<Vec<Deployment>> {
-        Ok(self.list::<StoredDeployment, Deployment>(&DEPLOYMENTS, Some(namespace), ListParams::default()).await?)
+        Ok(self
+            .list::<StoredDeployment, Deployment>(
+                &DEPLOYMENTS,
+                Some(namespace),
+                ListParams::default(),
+            )
+            .await?)
     }
 
     async fn webhook(&self) -> Observed<Option<WebhookRegistration>> {
@@ -245,15 +265,25 @@ impl Cluster {
 /// (openshift-apiserver `pkg/project/apiserver/registry/projectrequest/delegated/delegated.go`), or in that of the Service
 /// behind the operator's webhook, which only administrators register. Any other may be anybody's, who could stop the bridge
 /// by it or hide the operator.
-fn operators(found: Vec<Deployment>, webhook: &Observed<Option<WebhookRegistration>>) -> Observed<Option<Deployment>> {
-    let is_reserved = |namespace: &str| namespace.starts_with("openshift-") || namespace.starts_with("kube-");
+fn operators(
+    found: Vec<Deployment>,
+    webhook: &Observed<Option<WebhookRegistration>>,
+) -> Observed<Option<Deployment>> {
+    let is_reserved =
+        |namespace: &str| namespace.starts_with("openshift-") || namespace.starts_with("kube-");
     let called = known(webhook).and_then(|registered| registered.namespace.as_deref());
-    let is_its_own =
-        |deployment: &Deployment| is_reserved(&deployment.namespace) || called == Some(deployment.namespace.as_str());
+    let is_its_own = |deployment: &Deployment| {
+        is_reserved(&deployment.namespace) || called == Some(deployment.namespace.as_str())
+    };
     let (own, others): (Vec<_>, Vec<_>) = found.into_iter().partition(is_its_own);
     let own = own.into_iter().max_by_key(|deployment| deployment.wanted > 0);
     match webhook {
-        Err(unread) if !others.is_empty() && own.as_ref().is_none_or(|deployment| deployment.wanted == 0) => Err(unread.clone()),
+        Err(unread)
+            if !others.is_empty()
+                && own.as_ref().is_none_or(|deployment| deployment.wanted == 0) =>
+        {
+            Err(unread.clone())
+        }
         _ => Ok(own),
     }
 }
@@ -273,12 +303,16 @@ impl Operator {
     /// Whether it is installed or being installed. The CustomResourceDefinition alone does not count: it stays behind
     /// when an operator goes.
     pub fn is_installed(&self) -> bool {
-        self.subscription.is_some() || self.csv.is_some() || self.extension.is_some() || known(&self.deployment).is_some()
+        self.subscription.is_some()
+            || self.csv.is_some()
+            || self.extension.is_some()
+            || known(&self.deployment).is_some()
     }
 
     /// Whether it has pods, or is about to have some.
     pub fn is_running(&self) -> bool {
-        let has_pods = known(&self.deployment).is_some_and(|deployment| deployment.wanted > 0 || deployment.available > 0);
+        let has_pods = known(&self.deployment)
+            .is_some_and(|deployment| deployment.wanted > 0 || deployment.available > 0);
         has_pods || self.csv.is_some() || self.subscription.is_some() || self.extension.is_some()
     }
 
@@ -305,7 +339,9 @@ impl Operator {
             // OLM has said that it does; who else has installed it, nobody can say.
             Err(_) => self.csv.is_some() || self.extension.is_some(),
         };
-        self.is_installation_complete() && works && self.crd.as_ref().is_some_and(|crd| crd.established)
+        self.is_installation_complete()
+            && works
+            && self.crd.as_ref().is_some_and(|crd| crd.established)
     }
 
     /// Whether an operator that is not healthy will not become so by itself.
@@ -324,11 +360,17 @@ impl Operator {
         if let Some(csv) = &self.csv {
             return format!("{}: {}", csv.name, or_nothing_yet(&csv.phase));
         }
-        if let Some(plan) = self.subscription.as_ref().and_then(|subscription| subscription.install_plan.as_ref()) {
+        if let Some(plan) =
+            self.subscription.as_ref().and_then(|subscription| subscription.install_plan.as_ref())
+        {
             return format!("InstallPlan {}: {}", plan.name, or_nothing_yet(&plan.phase));
         }
         if let Some(extension) = &self.extension {
-            return format!("ClusterExtension {}: {}", extension.name, or_nothing_yet(extension.progress()));
+            return format!(
+                "ClusterExtension {}: {}",
+                extension.name,
+                or_nothing_yet(extension.progress())
+            );
         }
         match &self.subscription {
             Some(_) => "OLM is looking for a version that fits".into(),
@@ -338,7 +380,11 @@ impl Operator {
 
     fn all_problems(&self) -> Vec<OlmIssue> {
         let mut problems = Vec::new();
-        problems.extend(self.subscription.iter().flat_map(|subscription| subscription.problems(self.csv.as_ref())));
+        problems.extend(
+            self.subscription
+                .iter()
+                .flat_map(|subscription| subscription.problems(self.csv.as_ref())),
+        );
         problems.extend(self.csv.iter().flat_map(Csv::problem));
         problems.extend(self.extension.iter().flat_map(Extension::problems));
         problems.extend(self.crd.iter().flat_map(Crd::problems));
@@ -353,10 +399,18 @@ fn or_nothing_yet(state: &str) -> &str {
 
 impl Crd {
     fn problems(&self) -> impl Iterator<Item = OlmIssue> {
-        let refused = |condition: &&OlmCondition| condition.kind == "NamesAccepted" && condition.status == "False";
+        let refused = |condition: &&OlmCondition| {
+            condition.kind == "NamesAccepted" && condition.status == "False"
+        };
         self.conditions.iter().filter(refused).map(|condition| {
             let of = format!("CustomResourceDefinition {QUAY_INTEGRATION_CRD_NAME}");
-            OlmIssue::new(&of, "NamesAccepted is False", &condition.reason, &condition.message, true)
+            OlmIssue::new(
+                &of,
+                "NamesAccepted is False",
+                &condition.reason,
+                &condition.message,
+                true,
+            )
         })
     }
 }
@@ -380,7 +434,9 @@ impl From<StoredCrd> for Crd {
             ours: metadata.is_ours(),
             resource_version: metadata.resource_version,
             deleting: metadata.deletion_timestamp.is_some(),
-            established: conditions.iter().any(|condition| condition.kind == "Established" && condition.is_true()),
+            established: conditions
+                .iter()
+                .any(|condition| condition.kind == "Established" && condition.is_true()),
             conditions,
         }
     }

@@ -87,7 +87,9 @@ impl Cluster {
         // Without the name this would be some megabytes.
         let named = ListParams::default().fields(&format!("metadata.name={PACKAGE}"));
         let add = |found: &mut Vec<Package>, PackageManifest { status }: PackageManifest| {
-            if [GLOBAL_CATALOGS, OPERATOR_NAMESPACE].contains(&status.catalog_source_namespace.as_str()) {
+            if [GLOBAL_CATALOGS, OPERATOR_NAMESPACE]
+                .contains(&status.catalog_source_namespace.as_str())
+            {
                 found.push(status.into());
             }
         };
@@ -107,7 +109,11 @@ impl From<Status> for Package {
             modes.any(|mode| mode.kind == "AllNamespaces" && mode.supported)
         };
         Self {
-            all_namespaces: status.channels.iter().filter(|channel| channel.name == default_channel).any(watches_all),
+            all_namespaces: status
+                .channels
+                .iter()
+                .filter(|channel| channel.name == default_channel)
+                .any(watches_all),
             catalog: status.catalog_source,
             catalog_namespace: status.catalog_source_namespace,
             default_channel,

@@ -57,7 +57,10 @@ struct WaitingState {
 
 impl Cluster {
     /// The pods that wait for an image, by namespace: of one namespace, or of all. Only pods that have not started are asked for.
-    pub async fn waiting_pods(&self, namespace: Option<&str>) -> Observed<BTreeMap<String, Vec<WaitingPod>>> {
+    pub async fn waiting_pods(
+        &self,
+        namespace: Option<&str>,
+    ) -> Observed<BTreeMap<String, Vec<WaitingPod>>> {
         let pending = ListParams::default().fields("status.phase=Pending");
         let add = |found: &mut BTreeMap<String, Vec<WaitingPod>>, mut pod: StoredPod| {
             let namespace = std::mem::take(&mut pod.metadata.namespace);
@@ -72,16 +75,29 @@ impl Cluster {
 
 impl From<StoredPod> for WaitingPod {
     fn from(StoredPod { metadata, spec, status }: StoredPod) -> Self {
-        let statuses = status.init_container_statuses.into_iter().chain(status.container_statuses).flatten();
+        let statuses =
+            status.init_container_statuses.into_iter().chain(status.container_statuses).flatten();
         let waiting = |container: ContainerStatus| {
-            let waiting = container.state.waiting.filter(|waiting| REASONS.contains(&waiting.reason.as_str()))?;
-            Some(WaitingImage { image: container.image, reason: waiting.reason, message: waiting.message })
+            let waiting = container
+                .state
+                .waiting
+                .filter(|waiting| REASONS.contains(&waiting.reason.as_str()))?;
+            Some(WaitingImage {
+                image: container.image,
+                reason: waiting.reason,
+                message: waiting.message,
+            })
         };
         Self {
             workload: workload(&metadata),
             waits_for: statuses.filter_map(waiting).collect(),
             service_account: spec.service_account_name,
-            pull_secrets: spec.image_pull_secrets.into_iter().flatten().map(|reference| reference.name).collect(),
+            pull_secrets: spec
+                .image_pull_secrets
+                .into_iter()
+                .flatten()
+                .map(|reference| reference.name)
+                .collect(),
             name: metadata.name,
         }
     }
@@ -96,7 +112,9 @@ fn workload(metadata: &Meta) -> Option<(String, String)> {
         "ReplicaSet" => label("pod-template-hash")
             .and_then(|hash| owner.name.strip_suffix(hash)?.strip_suffix('-'))
             .map(|name| ("Deployment".to_owned(), name.to_owned())),
-        "ReplicationController" => label("deploymentconfig").map(|name| ("DeploymentConfig".to_owned(), name.clone())),
+        "ReplicationController" => {
+            label("deploymentconfig").map(|name| ("DeploymentConfig".to_owned(), name.clone()))
+        }
         _ => None,
     };
     Some(behind.unwrap_or_else(|| (owner.kind.clone(), owner.name.clone())))
@@ -124,11 +142,20 @@ mod tests {
         let waiting = json!({ "waiting": { "reason": "ImagePullBackOff", "message": "back-off" } });
         let workload = |kind: &str, name: &str, labels: Value| {
             let owner = json!({ "kind": kind, "name": name, "controller": true });
-            pod(&owner, &labels, &waiting).workload.map(|(kind, name)| format!("{kind} {name}")).unwrap()
+            pod(&owner, &labels, &waiting)
+                .workload
+                .map(|(kind, name)| format!("{kind} {name}"))
+                .unwrap()
         };
-        assert_eq!(workload("ReplicaSet", "app-5d4f", json!({ "pod-template-hash": "5d4f" })), "Deployment app");
+        assert_eq!(
+            workload("ReplicaSet", "app-5d4f", json!({ "pod-template-hash": "5d4f" })),
+            "Deployment app"
+        );
         assert_eq!(workload("ReplicaSet", "app", json!({})), "ReplicaSet app");
-        assert_eq!(workload("ReplicationController", "app-3", json!({ "deploymentconfig": "app" })), "DeploymentConfig app");
+        assert_eq!(
+            workload("ReplicationController", "app-3", json!({ "deploymentconfig": "app" })),
+            "DeploymentConfig app"
+        );
         assert_eq!(workload("StatefulSet", "db", json!({})), "StatefulSet db");
     }
 

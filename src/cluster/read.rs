@@ -12,12 +12,15 @@ use serde::de::DeserializeOwned;
 use super::client::Cluster;
 use super::convert::DOCKERCONFIGJSON;
 use super::error::ClusterError;
-use super::resources::{self, IMAGE_STREAMS, Kind, NAMESPACES, PROJECTS, QUAY_INTEGRATIONS, SECRETS, SERVICE_ACCOUNTS};
+use super::resources::{
+    self, IMAGE_STREAMS, Kind, NAMESPACES, PROJECTS, QUAY_INTEGRATIONS, SECRETS, SERVICE_ACCOUNTS,
+};
 use crate::domain::desired;
 use crate::domain::integration::QuayIntegration;
 use crate::domain::names;
 use crate::domain::snapshot::{
-    Build, BuildConfig, ImageStream, Namespace, Observed, ReadError, ReadErrorKind, Secret, ServiceAccount,
+    Build, BuildConfig, ImageStream, Namespace, Observed, ReadError, ReadErrorKind, Secret,
+    ServiceAccount,
 };
 
 /// Objects asked for at a time, as `kubectl` does.
@@ -82,7 +85,9 @@ struct PageMeta {
 impl Cluster {
     /// The QuayIntegrations of the cluster; none where the operator's CRD is not installed.
     pub async fn integrations(&self) -> Observed<Vec<QuayIntegration>> {
-        Ok(self.list::<resources::QuayIntegration, _>(&QUAY_INTEGRATIONS, None, ListParams::default()).await?)
+        Ok(self
+            .list::<resources::QuayIntegration, _>(&QUAY_INTEGRATIONS, None, ListParams::default())
+            .await?)
     }
 
     /// The namespaces of the cluster by name, or those with labels that `selector` selects.
@@ -95,8 +100,13 @@ impl Cluster {
         self.named_namespaces(&PROJECTS, selector).await
     }
 
-    async fn named_namespaces(&self, kind: &Kind, selector: Option<&str>) -> Observed<Vec<(String, Namespace)>> {
-        let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
+    async fn named_namespaces(
+        &self,
+        kind: &Kind,
+        selector: Option<&str>,
+    ) -> Observed<Vec<(String, Namespace)>> {
+        let params =
+            ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
         let add = |found: &mut Vec<_>, mut object: resources::Namespace| {
             found.push((std::mem::take(&mut object.metadata.name), object.into()));
         };
@@ -130,7 +140,15 @@ impl Cluster {
                 }
             },
         );
-        NamespaceResources { name: name.to_owned(), namespace, service_accounts, secrets, image_streams, build_configs, builds }
+        NamespaceResources {
+            name: name.to_owned(),
+            namespace,
+            service_accounts,
+            secrets,
+            image_streams,
+            build_configs,
+            builds,
+        }
     }
 
     /// Reads the secrets that turn out to be worth a call once the cluster ID, and so the name of each service account's
@@ -151,13 +169,19 @@ impl Cluster {
             None => self.login_secrets(&parts.name).await,
         };
         parts.secrets = Some(match (secrets, accounts) {
-            (Ok(secrets), Ok(accounts)) => self.with_mistyped(&parts.name, accounts, secrets, secret_of).await,
+            (Ok(secrets), Ok(accounts)) => {
+                self.with_mistyped(&parts.name, accounts, secrets, secret_of).await
+            }
             (secrets, _) => secrets,
         });
         parts
     }
 
-    async fn namespace_object(&self, name: &str, known: Option<Namespace>) -> Observed<Option<Namespace>> {
+    async fn namespace_object(
+        &self,
+        name: &str,
+        known: Option<Namespace>,
+    ) -> Observed<Option<Namespace>> {
         match known {
             Some(namespace) => Ok(Some(namespace)),
             None => self.find_namespace(name).await,
@@ -170,7 +194,13 @@ impl Cluster {
     }
 
     async fn service_accounts(&self, namespace: &str) -> Observed<Vec<ServiceAccount>> {
-        Ok(self.list::<resources::ServiceAccount, _>(&SERVICE_ACCOUNTS, Some(namespace), ListParams::default()).await?)
+        Ok(self
+            .list::<resources::ServiceAccount, _>(
+                &SERVICE_ACCOUNTS,
+                Some(namespace),
+                ListParams::default(),
+            )
+            .await?)
     }
 
     /// The secrets of a namespace of type `kubernetes.io/dockerconfigjson`.
@@ -180,7 +210,13 @@ impl Cluster {
 
     /// The image streams of a namespace; none where the cluster has no such kind.
     pub async fn image_streams(&self, namespace: &str) -> Observed<Vec<ImageStream>> {
-        Ok(self.list::<resources::ImageStream, _>(&IMAGE_STREAMS, Some(namespace), ListParams::default()).await?)
+        Ok(self
+            .list::<resources::ImageStream, _>(
+                &IMAGE_STREAMS,
+                Some(namespace),
+                ListParams::default(),
+            )
+            .await?)
     }
 
     /// Adds to a namespace's secrets of the right type those that bear the name of one of ours and have another type,
@@ -195,9 +231,14 @@ impl Cluster {
         let linked = accounts.iter().filter(|account| desired::role(account).is_some());
         let missing: Vec<String> = linked
             .map(|account| secret_of(&account.name))
-            .filter(|name| names::kubernetes_name(name).is_ok() && !secrets.iter().any(|secret| secret.name == *name))
+            .filter(|name| {
+                names::kubernetes_name(name).is_ok()
+                    && !secrets.iter().any(|secret| secret.name == *name)
+            })
             .collect();
-        let found = missing.iter().map(|name| self.get::<resources::Secret>(&SECRETS, Some(namespace), name));
+        let found = missing
+            .iter()
+            .map(|name| self.get::<resources::Secret>(&SECRETS, Some(namespace), name));
         for secret in join_all(found).await {
             secrets.extend(secret?.map(Secret::from));
         }
@@ -226,7 +267,10 @@ impl Cluster {
         namespace: Option<&str>,
         params: ListParams,
     ) -> Result<Vec<U>, ClusterError> {
-        self.each(kind, namespace, params, |found: &mut Vec<U>, object: T| found.push(object.into())).await
+        self.each(kind, namespace, params, |found: &mut Vec<U>, object: T| {
+            found.push(object.into())
+        })
+        .await
     }
 
     /// Takes in the objects of a kind one by one, holding one page of them at a time; nothing where the cluster does not have
@@ -238,7 +282,11 @@ impl Cluster {
         params: ListParams,
         add: impl FnMut(&mut A, T),
     ) -> Result<A, ClusterError> {
-        Ok(self.each_of(kind, namespace, params, false, add).await?.map(|(found, _)| found).unwrap_or_default())
+        Ok(self
+            .each_of(kind, namespace, params, false, add)
+            .await?
+            .map(|(found, _)| found)
+            .unwrap_or_default())
     }
 
     /// The same, by their metadata alone if that is enough, with the version of the list, from which it can be watched on;
@@ -258,10 +306,12 @@ impl Cluster {
         mut add: impl FnMut(&mut A, T),
     ) -> Result<Option<(A, String)>, ClusterError> {
         params.limit = Some(PAGE);
-        let (call, path) = (format!("list {}", kind.all(namespace)), Request::new(kind.path(namespace)));
+        let (call, path) =
+            (format!("list {}", kind.all(namespace)), Request::new(kind.path(namespace)));
         let mut found = A::default();
         loop {
-            let request = if by_metadata { path.list_metadata(&params) } else { path.list(&params) };
+            let request =
+                if by_metadata { path.list_metadata(&params) } else { path.list(&params) };
             let page: ListPage<T> = match self.send(&call, request).await {
                 Err(error) if kind.optional && error.is_not_found() => return Ok(None),
                 Err(error) if error.is_gone() && params.continue_token.is_some() => {
@@ -281,7 +331,11 @@ impl Cluster {
 
 /// Why builds are not known to who did not want to know.
 pub(crate) fn not_wanted() -> ReadError {
-    ReadError { call: "list builds".into(), reason: "they have no part in this".into(), kind: ReadErrorKind::Skipped }
+    ReadError {
+        call: "list builds".into(),
+        reason: "they have no part in this".into(),
+        kind: ReadErrorKind::Skipped,
+    }
 }
 
 /// Selects the secrets that hold registry logins: OpenShift's own have another type.
@@ -297,5 +351,8 @@ pub(super) fn other_secrets() -> ListParams {
 /// Whether one of the service accounts refers to the secret of one of them.
 fn refer_to_ours(accounts: &[ServiceAccount], secret_of: impl Fn(&str) -> String) -> bool {
     let ours: BTreeSet<String> = accounts.iter().map(|account| secret_of(&account.name)).collect();
-    accounts.iter().flat_map(|account| account.mountable.iter().chain(&account.pull)).any(|name| ours.contains(name))
+    accounts
+        .iter()
+        .flat_map(|account| account.mountable.iter().chain(&account.pull))
+        .any(|name| ours.contains(name))
 }

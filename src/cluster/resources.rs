@@ -24,42 +24,72 @@ pub(super) struct Kind {
 }
 
 pub(super) const NAMESPACES: Kind = Kind::core("Namespace", "namespaces", "namespace");
-pub(super) const SERVICE_ACCOUNTS: Kind = Kind::core("ServiceAccount", "serviceaccounts", "service account").namespaced();
+pub(super) const SERVICE_ACCOUNTS: Kind =
+    Kind::core("ServiceAccount", "serviceaccounts", "service account").namespaced();
 pub(super) const SECRETS: Kind = Kind::core("Secret", "secrets", "secret").namespaced();
-pub(super) const PROJECTS: Kind = Kind::v1("project.openshift.io", "Project", "projects", "project");
+pub(super) const PROJECTS: Kind =
+    Kind::v1("project.openshift.io", "Project", "projects", "project");
 pub(super) const IMAGE_STREAMS: Kind =
-    Kind::v1("image.openshift.io", "ImageStream", "imagestreams", "image stream").namespaced().optional();
-pub(super) const IMAGE_STREAM_IMPORTS: Kind =
-    Kind::v1("image.openshift.io", "ImageStreamImport", "imagestreamimports", "image stream import").namespaced();
+    Kind::v1("image.openshift.io", "ImageStream", "imagestreams", "image stream")
+        .namespaced()
+        .optional();
+pub(super) const IMAGE_STREAM_IMPORTS: Kind = Kind::v1(
+    "image.openshift.io",
+    "ImageStreamImport",
+    "imagestreamimports",
+    "image stream import",
+)
+.namespaced();
 pub(super) const BUILD_CONFIGS: Kind =
-    Kind::v1("build.openshift.io", "BuildConfig", "buildconfigs", "BuildConfig").namespaced().optional();
-pub(super) const BUILDS: Kind = Kind::v1("build.openshift.io", "Build", "builds", "build").namespaced().optional();
+    Kind::v1("build.openshift.io", "BuildConfig", "buildconfigs", "BuildConfig")
+        .namespaced()
+        .optional();
+pub(super) const BUILDS: Kind =
+    Kind::v1("build.openshift.io", "Build", "builds", "build").namespaced().optional();
 pub(super) const SHIPWRIGHT_GROUP: &str = "shipwright.io";
-pub(super) const SHIPWRIGHT_BUILDS: Kind =
-    Kind { version: "v1beta1", ..Kind::v1(SHIPWRIGHT_GROUP, "Build", "builds", "Shipwright build").namespaced().optional() };
+pub(super) const SHIPWRIGHT_BUILDS: Kind = Kind {
+    version: "v1beta1",
+    ..Kind::v1(SHIPWRIGHT_GROUP, "Build", "builds", "Shipwright build").namespaced().optional()
+};
 pub(super) const QUAY_INTEGRATIONS: Kind =
-    Kind::v1("quay.redhat.com", "QuayIntegration", "quayintegrations", "QuayIntegration").optional();
-pub(super) const CLUSTER_VERSIONS: Kind = Kind::v1("config.openshift.io", "ClusterVersion", "clusterversions", "cluster version");
-pub(super) const INFRASTRUCTURES: Kind = Kind::v1("config.openshift.io", "Infrastructure", "infrastructures", "infrastructure");
-pub(super) const IMAGE_CONFIGS: Kind = Kind::v1("config.openshift.io", "Image", "images", "image configuration");
-pub(super) const CONFIG_MAPS: Kind = Kind::core("ConfigMap", "configmaps", "config map").namespaced();
+    Kind::v1("quay.redhat.com", "QuayIntegration", "quayintegrations", "QuayIntegration")
+        .optional();
+pub(super) const CLUSTER_VERSIONS: Kind =
+    Kind::v1("config.openshift.io", "ClusterVersion", "clusterversions", "cluster version");
+pub(super) const INFRASTRUCTURES: Kind =
+    Kind::v1("config.openshift.io", "Infrastructure", "infrastructures", "infrastructure");
+pub(super) const IMAGE_CONFIGS: Kind =
+    Kind::v1("config.openshift.io", "Image", "images", "image configuration");
+pub(super) const CONFIG_MAPS: Kind =
+    Kind::core("ConfigMap", "configmaps", "config map").namespaced();
 pub(super) const CLUSTER_ROLES: Kind = Kind::rbac("ClusterRole", "clusterroles", "cluster role");
-pub(super) const CLUSTER_ROLE_BINDINGS: Kind = Kind::rbac("ClusterRoleBinding", "clusterrolebindings", "cluster role binding");
+pub(super) const CLUSTER_ROLE_BINDINGS: Kind =
+    Kind::rbac("ClusterRoleBinding", "clusterrolebindings", "cluster role binding");
 pub(super) const ROLES: Kind = Kind::rbac("Role", "roles", "role").namespaced();
-pub(super) const ROLE_BINDINGS: Kind = Kind::rbac("RoleBinding", "rolebindings", "role binding").namespaced();
+pub(super) const ROLE_BINDINGS: Kind =
+    Kind::rbac("RoleBinding", "rolebindings", "role binding").namespaced();
 pub(super) const SERVICES: Kind = Kind::core("Service", "services", "service").namespaced();
 pub(super) const DISRUPTION_BUDGETS: Kind =
-    Kind::v1("policy", "PodDisruptionBudget", "poddisruptionbudgets", "PodDisruptionBudget").namespaced();
+    Kind::v1("policy", "PodDisruptionBudget", "poddisruptionbudgets", "PodDisruptionBudget")
+        .namespaced();
 pub(super) const NETWORK_POLICIES: Kind =
     Kind::v1("networking.k8s.io", "NetworkPolicy", "networkpolicies", "NetworkPolicy").namespaced();
 pub(super) const SERVICE_MONITORS: Kind =
-    Kind::v1(MONITORING_GROUP, "ServiceMonitor", "servicemonitors", "ServiceMonitor").namespaced().optional();
-pub(super) const LEASES: Kind = Kind::v1("coordination.k8s.io", "Lease", "leases", "lease").namespaced();
+    Kind::v1(MONITORING_GROUP, "ServiceMonitor", "servicemonitors", "ServiceMonitor")
+        .namespaced()
+        .optional();
+pub(super) const LEASES: Kind =
+    Kind::v1("coordination.k8s.io", "Lease", "leases", "lease").namespaced();
 pub(super) const PODS: Kind = Kind::core("Pod", "pods", "pod").namespaced();
 pub(super) const EVENTS: Kind = Kind::core("Event", "events", "event").namespaced();
-pub(super) const DEPLOYMENTS: Kind = Kind::v1("apps", "Deployment", "deployments", "deployment").namespaced();
-pub(super) const CUSTOM_RESOURCE_DEFINITIONS: Kind =
-    Kind::v1("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions", "CustomResourceDefinition");
+pub(super) const DEPLOYMENTS: Kind =
+    Kind::v1("apps", "Deployment", "deployments", "deployment").namespaced();
+pub(super) const CUSTOM_RESOURCE_DEFINITIONS: Kind = Kind::v1(
+    "apiextensions.k8s.io",
+    "CustomResourceDefinition",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+);
 pub(super) const MUTATING_WEBHOOKS: Kind = Kind::v1(
     "admissionregistration.k8s.io",
     "MutatingWebhookConfiguration",
@@ -68,15 +98,26 @@ pub(super) const MUTATING_WEBHOOKS: Kind = Kind::v1(
 );
 pub(super) const SUBSCRIPTIONS: Kind = Kind::olm("Subscription", "subscriptions");
 pub(super) const INSTALL_PLANS: Kind = Kind::olm("InstallPlan", "installplans");
-pub(super) const CLUSTER_SERVICE_VERSIONS: Kind = Kind::olm("ClusterServiceVersion", "clusterserviceversions");
+pub(super) const CLUSTER_SERVICE_VERSIONS: Kind =
+    Kind::olm("ClusterServiceVersion", "clusterserviceversions");
 pub(super) const PACKAGE_MANIFESTS: Kind =
-    Kind::v1(PACKAGES_GROUP, "PackageManifest", "packagemanifests", "PackageManifest").namespaced().optional();
+    Kind::v1(PACKAGES_GROUP, "PackageManifest", "packagemanifests", "PackageManifest")
+        .namespaced()
+        .optional();
 pub(super) const CLUSTER_EXTENSIONS: Kind =
     Kind::v1(OLM_V1_GROUP, "ClusterExtension", "clusterextensions", "ClusterExtension").optional();
-pub(super) const ACCESS_REVIEWS: Kind =
-    Kind::v1("authorization.k8s.io", "SelfSubjectAccessReview", "selfsubjectaccessreviews", "access review");
-pub(super) const SELF_REVIEWS: Kind =
-    Kind::v1("authentication.k8s.io", "SelfSubjectReview", "selfsubjectreviews", "review of the user");
+pub(super) const ACCESS_REVIEWS: Kind = Kind::v1(
+    "authorization.k8s.io",
+    "SelfSubjectAccessReview",
+    "selfsubjectaccessreviews",
+    "access review",
+);
+pub(super) const SELF_REVIEWS: Kind = Kind::v1(
+    "authentication.k8s.io",
+    "SelfSubjectReview",
+    "selfsubjectreviews",
+    "review of the user",
+);
 pub(super) const USERS: Kind = Kind::v1("user.openshift.io", "User", "users", "user");
 
 /// The API group of the Operator Lifecycle Manager.
@@ -96,12 +137,20 @@ impl Kind {
         Self::v1("", kind, plural, words)
     }
 
-    const fn v1(group: &'static str, kind: &'static str, plural: &'static str, words: &'static str) -> Self {
+    const fn v1(
+        group: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+        words: &'static str,
+    ) -> Self {
         Self { group, version: "v1", kind, plural, words, namespaced: false, optional: false }
     }
 
     const fn olm(kind: &'static str, plural: &'static str) -> Self {
-        Self { version: "v1alpha1", ..Self::v1(OLM_GROUP, kind, plural, kind).namespaced().optional() }
+        Self {
+            version: "v1alpha1",
+            ..Self::v1(OLM_GROUP, kind, plural, kind).namespaced().optional()
+        }
     }
 
     const fn rbac(kind: &'static str, plural: &'static str, words: &'static str) -> Self {
@@ -131,7 +180,10 @@ impl Kind {
 
     /// For clients that want to know the kind by themselves.
     pub(super) fn resource(&self) -> ApiResource {
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(self.group, self.version, self.kind), self.plural)
+        ApiResource::from_gvk_with_plural(
+            &GroupVersionKind::gvk(self.group, self.version, self.kind),
+            self.plural,
+        )
     }
 
     /// The path of all objects of the kind, or of those in one namespace.
@@ -215,13 +267,17 @@ impl Meta {
             let label = self.labels.as_ref().is_some_and(|labels| labels.contains_key(key));
             label || self.annotation(key).is_some()
         };
-        let keeper = || KEEPERS.iter().find(|(key, _)| marked(key)).map(|(_, keeper)| (*keeper).to_owned());
+        let keeper =
+            || KEEPERS.iter().find(|(key, _)| marked(key)).map(|(_, keeper)| (*keeper).to_owned());
         controller.map(|owner| format!("{} {}", owner.kind, owner.name)).or_else(keeper)
     }
 
     /// Whether the object carries our label.
     pub(super) fn is_ours(&self) -> bool {
-        self.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY_LABEL)).is_some_and(|name| name == MANAGED_BY)
+        self.labels
+            .as_ref()
+            .and_then(|labels| labels.get(MANAGED_BY_LABEL))
+            .is_some_and(|name| name == MANAGED_BY)
     }
 }
 

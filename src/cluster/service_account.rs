@@ -61,20 +61,38 @@ impl Cluster {
         name: &str,
         edit: &ServiceAccountEdit,
     ) -> Result<Option<json_patch::Patch>, ClusterError> {
-        match self.get::<resources::ServiceAccount>(&SERVICE_ACCOUNTS, Some(namespace), name).await? {
+        match self
+            .get::<resources::ServiceAccount>(&SERVICE_ACCOUNTS, Some(namespace), name)
+            .await?
+        {
             Some(account) => {
                 let annotated = account.metadata.annotations.is_some();
                 Ok(json_patch(&account.into(), annotated, edit))
             }
-            None if is_addition(edit) => Err(ClusterError::other(edit_call(namespace, name), "there is no such service account")),
+            None if is_addition(edit) => Err(ClusterError::other(
+                edit_call(namespace, name),
+                "there is no such service account",
+            )),
             None => Ok(None),
         }
     }
 
-    async fn apply(&self, namespace: &str, name: &str, patch: &json_patch::Patch) -> Result<ServiceAccount, ClusterError> {
+    async fn apply(
+        &self,
+        namespace: &str,
+        name: &str,
+        patch: &json_patch::Patch,
+    ) -> Result<ServiceAccount, ClusterError> {
         let patch = Patch::Json::<()>(patch.clone());
-        let request = Request::new(SERVICE_ACCOUNTS.path(Some(namespace))).patch(name, &PatchParams::default(), &patch);
-        Ok(self.send::<resources::ServiceAccount>(&edit_call(namespace, name), request).await?.into())
+        let request = Request::new(SERVICE_ACCOUNTS.path(Some(namespace))).patch(
+            name,
+            &PatchParams::default(),
+            &patch,
+        );
+        Ok(self
+            .send::<resources::ServiceAccount>(&edit_call(namespace, name), request)
+            .await?
+            .into())
     }
 }
 
@@ -89,21 +107,34 @@ fn is_addition(edit: &ServiceAccountEdit) -> bool {
 /// The operations that `edit` takes on `account`, which is `annotated` if it has annotations at all; none if
 /// everything is as it should be. They apply to this very version of the service account only, so an index means what
 /// it meant when the lists were read.
-fn json_patch(account: &ServiceAccount, annotated: bool, edit: &ServiceAccountEdit) -> Option<json_patch::Patch> {
-    let mut operations = list_operations("secrets", &account.mountable, &edit.secret, edit.mountable);
+fn json_patch(
+    account: &ServiceAccount,
+    annotated: bool,
+    edit: &ServiceAccountEdit,
+) -> Option<json_patch::Patch> {
+    let mut operations =
+        list_operations("secrets", &account.mountable, &edit.secret, edit.mountable);
     operations.extend(list_operations("imagePullSecrets", &account.pull, &edit.secret, edit.pull));
     operations.extend(role_operation(account, annotated, edit));
     if operations.is_empty() {
         return None;
     }
     let value = json!(account.resource_version);
-    operations.insert(0, PatchOperation::Test(TestOperation { path: path(["metadata", "resourceVersion"]), value }));
+    operations.insert(
+        0,
+        PatchOperation::Test(TestOperation { path: path(["metadata", "resourceVersion"]), value }),
+    );
     Some(json_patch::Patch(operations))
 }
 
 /// Adds the secret to a list that lacks it, or removes every mention of it, the last one first so that the indices
 /// before it stay right. A list that is empty is absent, and has to be added as a whole.
-fn list_operations(list: &str, names: &[String], secret: &str, wanted: Option<bool>) -> Vec<PatchOperation> {
+fn list_operations(
+    list: &str,
+    names: &[String],
+    secret: &str,
+    wanted: Option<bool>,
+) -> Vec<PatchOperation> {
     let mentions = names.iter().enumerate().rev().filter(|(_, name)| *name == secret);
     match wanted {
         None => vec![],
@@ -114,10 +145,16 @@ fn list_operations(list: &str, names: &[String], secret: &str, wanted: Option<bo
     }
 }
 
-fn role_operation(account: &ServiceAccount, annotated: bool, edit: &ServiceAccountEdit) -> Option<PatchOperation> {
+fn role_operation(
+    account: &ServiceAccount,
+    annotated: bool,
+    edit: &ServiceAccountEdit,
+) -> Option<PatchOperation> {
     match edit.role? {
         Some(role) if account.role.as_deref() == Some(role.as_str()) => None,
-        Some(role) if annotated => Some(add(["metadata", "annotations", ROLE_ANNOTATION], json!(role))),
+        Some(role) if annotated => {
+            Some(add(["metadata", "annotations", ROLE_ANNOTATION], json!(role)))
+        }
         Some(role) => Some(add(["metadata", "annotations"], json!({ ROLE_ANNOTATION: role }))),
         None => account.role.as_ref().map(|_| remove(["metadata", "annotations", ROLE_ANNOTATION])),
     }
@@ -157,7 +194,12 @@ mod tests {
     }
 
     fn edit(wanted: bool, role: Option<Option<Role>>) -> ServiceAccountEdit {
-        ServiceAccountEdit { secret: SECRET.into(), mountable: Some(wanted), pull: Some(wanted), role }
+        ServiceAccountEdit {
+            secret: SECRET.into(),
+            mountable: Some(wanted),
+            pull: Some(wanted),
+            role,
+        }
     }
 
     #[test]
@@ -175,13 +217,18 @@ mod tests {
             "secrets": [], "imagePullSecrets": [],
         });
         assert_eq!(edited(&linked, &edit(false, Some(None))), Some(unlinked));
-        let untouched = ServiceAccountEdit { secret: SECRET.into(), mountable: None, pull: None, role: None };
+        let untouched =
+            ServiceAccountEdit { secret: SECRET.into(), mountable: None, pull: None, role: None };
         assert_eq!(edited(&linked, &untouched), None);
     }
 
     #[test]
     fn a_stale_version_is_refused() {
-        let seen = ServiceAccount { name: "builder".into(), resource_version: "1".into(), ..Default::default() };
+        let seen = ServiceAccount {
+            name: "builder".into(),
+            resource_version: "1".into(),
+            ..Default::default()
+        };
         let patch = json_patch(&seen, false, &edit(true, None)).unwrap();
         let mut moved_on = json!({ "metadata": { "resourceVersion": "2" } });
         assert!(json_patch::patch(&mut moved_on, &patch).is_err());

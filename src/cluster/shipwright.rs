@@ -29,18 +29,33 @@ struct Output {
 
 impl From<Stored> for ShipwrightBuild {
     fn from(Stored { metadata, spec: Spec { output } }: Stored) -> Self {
-        Self { namespace: metadata.namespace, name: metadata.name, image: output.image, push_secret: output.push_secret }
+        Self {
+            namespace: metadata.namespace,
+            name: metadata.name,
+            image: output.image,
+            push_secret: output.push_secret,
+        }
     }
 }
 
 impl Cluster {
     /// The Builds of Shipwright in a namespace, or in all; none where the cluster does not have it.
-    pub async fn shipwright_builds(&self, namespace: Option<&str>) -> Observed<Vec<ShipwrightBuild>> {
-        let found: Observed<_> =
-            self.list::<Stored, _>(&SHIPWRIGHT_BUILDS, namespace, ListParams::default()).await.map_err(Into::into);
+    pub async fn shipwright_builds(
+        &self,
+        namespace: Option<&str>,
+    ) -> Observed<Vec<ShipwrightBuild>> {
+        let found: Observed<_> = self
+            .list::<Stored, _>(&SHIPWRIGHT_BUILDS, namespace, ListParams::default())
+            .await
+            .map_err(Into::into);
         match found {
             // The API server checks permissions first: a resource that does not exist is forbidden to a user without them.
-            Err(unread) if unread.kind == ReadErrorKind::Forbidden && !self.serves(SHIPWRIGHT_GROUP).await => Ok(vec![]),
+            Err(unread)
+                if unread.kind == ReadErrorKind::Forbidden
+                    && !self.serves(SHIPWRIGHT_GROUP).await =>
+            {
+                Ok(vec![])
+            }
             found => found,
         }
     }

@@ -56,7 +56,9 @@ pub(super) fn client(
     let tls = Tls::of(config, identity)?;
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
-    let Some(proxy) = &config.proxy_url else { return over(config, &tls, tcp, authorizer, concurrency) };
+    let Some(proxy) = &config.proxy_url else {
+        return over(config, &tls, tcp, authorizer, concurrency);
+    };
     let (address, login) = split_login(proxy)?;
     match address.scheme_str() {
         Some("socks5" | "socks5h") => {
@@ -67,7 +69,9 @@ pub(super) fn client(
             over(config, &tls, proxied, authorizer, concurrency)
         }
         Some("http") => over(config, &tls, tunnel(address, login, tcp), authorizer, concurrency),
-        Some("https") => over(config, &tls, tunnel(address, login, tls.connector(tcp)), authorizer, concurrency),
+        Some("https") => {
+            over(config, &tls, tunnel(address, login, tls.connector(tcp)), authorizer, concurrency)
+        }
         _ => Err("its proxy is none of http, https and socks5".into()),
     }
 }
@@ -88,14 +92,17 @@ impl Tls {
         }
         let trust = match &config.root_cert {
             _ if config.accept_invalid_certs => Trust::Every,
-            Some(authorities) => Trust::Only(authorities.iter().cloned().map(CertificateDer::from).collect()),
+            Some(authorities) => {
+                Trust::Only(authorities.iter().cloned().map(CertificateDer::from).collect())
+            }
             None => Trust::SystemAnd(vec![]),
         };
         Ok(Self { config: tls::client_config(trust, identity)?, server_name })
     }
 
     fn connector<C>(&self, connector: C) -> HttpsConnector<C> {
-        let builder = HttpsConnectorBuilder::new().with_tls_config(self.config.clone()).https_or_http();
+        let builder =
+            HttpsConnectorBuilder::new().with_tls_config(self.config.clone()).https_or_http();
         match &self.server_name {
             Some(name) => builder
                 .with_server_name_resolver(FixedServerNameResolver::new(name.clone()))
@@ -109,7 +116,11 @@ impl Tls {
 fn tunnel<C>(address: Uri, login: Option<(String, String)>, connector: C) -> Tunnel<C> {
     let tunnel = Tunnel::new(address, connector);
     let header = login.and_then(|(user, password)| {
-        let mut header = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))).ok()?;
+        let mut header = HeaderValue::from_str(&format!(
+            "Basic {}",
+            STANDARD.encode(format!("{user}:{password}"))
+        ))
+        .ok()?;
         header.set_sensitive(true);
         Some(header)
     });
@@ -122,10 +133,14 @@ fn tunnel<C>(address: Uri, login: Option<(String, String)>, connector: C) -> Tun
 /// The address of a proxy, and the name and the password in it.
 fn split_login(proxy: &Uri) -> Result<(Uri, Option<(String, String)>), String> {
     let invalid = || "its proxy is no address".to_owned();
-    let Some((login, host)) = proxy.authority().and_then(|authority| authority.as_str().rsplit_once('@')) else {
+    let Some((login, host)) =
+        proxy.authority().and_then(|authority| authority.as_str().rsplit_once('@'))
+    else {
         return Ok((proxy.clone(), None));
     };
-    let address = format!("{}://{host}", proxy.scheme_str().unwrap_or("http")).parse().map_err(|_| invalid())?;
+    let address = format!("{}://{host}", proxy.scheme_str().unwrap_or("http"))
+        .parse()
+        .map_err(|_| invalid())?;
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
     Ok((address, Some((decoded(user), decoded(password)))))
 }
@@ -135,7 +150,13 @@ fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-fn over<C>(config: &Config, tls: &Tls, connector: C, authorizer: Authorizer, concurrency: usize) -> Result<Client, String>
+fn over<C>(
+    config: &Config,
+    tls: &Tls,
+    connector: C,
+    authorizer: Authorizer,
+    concurrency: usize,
+) -> Result<Client, String>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + Read + Write + Send + Unpin + 'static,
@@ -149,7 +170,11 @@ where
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer().map_err(|_| super::error::UNUSABLE_CREDENTIALS)?)
-        .layer(config.extra_headers_layer().map_err(|_| "whom to act as holds a character that cannot be sent")?)
+        .layer(
+            config
+                .extra_headers_layer()
+                .map_err(|_| "whom to act as holds a character that cannot be sent")?,
+        )
         .map_err(BoxError::from)
         .service(http);
     Ok(ClientBuilder::new(service, config.default_namespace.clone())

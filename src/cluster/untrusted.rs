@@ -28,7 +28,10 @@ pub fn kubeconfig(bytes: &[u8]) {
         timeout: Duration::ZERO,
         concurrency: 1,
     };
-    let (Ok(choice), Some(runtime)) = (kubeconfig::choice_in(bytes, &options), RUNTIME.as_ref()) else { return };
+    let (Ok(choice), Some(runtime)) = (kubeconfig::choice_in(bytes, &options), RUNTIME.as_ref())
+    else {
+        return;
+    };
     let _entered = runtime.enter();
     let authorizer = Authorizer::new(choice.authorization, None);
     // What is wrong with it is a sentence.

@@ -20,11 +20,14 @@ use super::client::Cluster;
 use super::error::{Cause, ClusterError, GONE};
 use super::read::{login_secrets, other_secrets};
 use super::resources::{
-    self, BUILD_CONFIGS, BUILDS, IMAGE_STREAMS, Kind, Meta, NAMESPACES, QUAY_INTEGRATIONS, SECRETS, SERVICE_ACCOUNTS,
+    self, BUILD_CONFIGS, BUILDS, IMAGE_STREAMS, Kind, Meta, NAMESPACES, QUAY_INTEGRATIONS, SECRETS,
+    SERVICE_ACCOUNTS,
 };
 use crate::backoff;
 use crate::domain::integration::{QuayIntegration, SecretKey};
-use crate::domain::snapshot::{Build, BuildConfig, ImageStream, Namespace, ReadError, Secret, ServiceAccount};
+use crate::domain::snapshot::{
+    Build, BuildConfig, ImageStream, Namespace, ReadError, Secret, ServiceAccount,
+};
 
 /// How long the API server is to keep one watch, in seconds. Kubernetes' own clients ask for five to ten minutes.
 const WATCH_TIMEOUT_SECONDS: u32 = 290;
@@ -114,71 +117,111 @@ impl Cluster {
     /// Follows the namespaces. Never ends; none of these do.
     pub async fn follow_namespaces(&self, tell: impl FnMut(WatchUpdate<Namespace>)) {
         let everything = ListParams::default();
-        let feed = WatchSpec::new(&NAMESPACES, None, everything, |object: &mut resources::Namespace| &mut object.metadata);
+        let feed =
+            WatchSpec::new(&NAMESPACES, None, everything, |object: &mut resources::Namespace| {
+                &mut object.metadata
+            });
         self.follow(&feed, tell).await;
     }
 
     /// Follows the service accounts of all namespaces.
     pub async fn follow_service_accounts(&self, tell: impl FnMut(WatchUpdate<ServiceAccount>)) {
         let everything = ListParams::default();
-        let feed =
-            WatchSpec::new(&SERVICE_ACCOUNTS, None, everything, |object: &mut resources::ServiceAccount| &mut object.metadata);
+        let feed = WatchSpec::new(
+            &SERVICE_ACCOUNTS,
+            None,
+            everything,
+            |object: &mut resources::ServiceAccount| &mut object.metadata,
+        );
         self.follow(&feed, tell).await;
     }
 
     /// The same of one namespace.
-    pub async fn follow_service_accounts_in(&self, namespace: &str, tell: impl FnMut(WatchUpdate<ServiceAccount>)) {
+    pub async fn follow_service_accounts_in(
+        &self,
+        namespace: &str,
+        tell: impl FnMut(WatchUpdate<ServiceAccount>),
+    ) {
         let (namespace, everything) = (Some(namespace), ListParams::default());
-        let feed = WatchSpec::new(&SERVICE_ACCOUNTS, namespace, everything, |object: &mut resources::ServiceAccount| {
-            &mut object.metadata
-        });
+        let feed = WatchSpec::new(
+            &SERVICE_ACCOUNTS,
+            namespace,
+            everything,
+            |object: &mut resources::ServiceAccount| &mut object.metadata,
+        );
         self.follow(&feed, tell).await;
     }
 
     /// Follows the secrets with registry logins of all namespaces.
     pub async fn follow_login_secrets(&self, tell: impl FnMut(WatchUpdate<Secret>)) {
-        let feed = WatchSpec::new(&SECRETS, None, login_secrets(), |object: &mut resources::Secret| &mut object.metadata);
+        let feed =
+            WatchSpec::new(&SECRETS, None, login_secrets(), |object: &mut resources::Secret| {
+                &mut object.metadata
+            });
         self.follow(&feed, tell).await;
     }
 
     /// Follows the names of the secrets of other types, of all namespaces. What is in them is not read.
     pub async fn follow_other_secrets(&self, tell: impl FnMut(WatchUpdate<OtherSecret>)) {
-        let feed = WatchSpec::new(&SECRETS, None, other_secrets(), |object: &mut Bare| &mut object.metadata).by_metadata();
+        let feed = WatchSpec::new(&SECRETS, None, other_secrets(), |object: &mut Bare| {
+            &mut object.metadata
+        })
+        .by_metadata();
         self.follow(&feed, tell).await;
     }
 
     /// Follows what is in the one Secret that holds a key.
     pub async fn follow_secret(&self, key: &SecretKey, tell: impl FnMut(WatchUpdate<Content>)) {
         let one = ListParams::default().fields(&format!("metadata.name={}", key.name));
-        let feed = WatchSpec::new(&SECRETS, Some(&key.namespace), one, |object: &mut resources::Secret| &mut object.metadata);
+        let feed = WatchSpec::new(
+            &SECRETS,
+            Some(&key.namespace),
+            one,
+            |object: &mut resources::Secret| &mut object.metadata,
+        );
         self.follow(&feed, tell).await;
     }
 
     /// Follows the image streams of all namespaces.
     pub async fn follow_image_streams(&self, tell: impl FnMut(WatchUpdate<ImageStream>)) {
         let everything = ListParams::default();
-        let feed = WatchSpec::new(&IMAGE_STREAMS, None, everything, |object: &mut resources::ImageStream| &mut object.metadata);
+        let feed = WatchSpec::new(
+            &IMAGE_STREAMS,
+            None,
+            everything,
+            |object: &mut resources::ImageStream| &mut object.metadata,
+        );
         self.follow(&feed, tell).await;
     }
 
     /// Follows the BuildConfigs of all namespaces.
     pub async fn follow_build_configs(&self, tell: impl FnMut(WatchUpdate<BuildConfig>)) {
         let everything = ListParams::default();
-        let feed = WatchSpec::new(&BUILD_CONFIGS, None, everything, |object: &mut StoredBuildConfig| &mut object.metadata);
+        let feed =
+            WatchSpec::new(&BUILD_CONFIGS, None, everything, |object: &mut StoredBuildConfig| {
+                &mut object.metadata
+            });
         self.follow(&feed, tell).await;
     }
 
     /// Follows the builds of all namespaces.
     pub async fn follow_builds(&self, tell: impl FnMut(WatchUpdate<Build>)) {
-        let feed = WatchSpec::new(&BUILDS, None, ListParams::default(), |object: &mut StoredBuild| &mut object.metadata);
+        let feed =
+            WatchSpec::new(&BUILDS, None, ListParams::default(), |object: &mut StoredBuild| {
+                &mut object.metadata
+            });
         self.follow(&feed, tell).await;
     }
 
     /// Follows the QuayIntegrations.
     pub async fn follow_integrations(&self, tell: impl FnMut(WatchUpdate<QuayIntegration>)) {
         let everything = ListParams::default();
-        let feed =
-            WatchSpec::new(&QUAY_INTEGRATIONS, None, everything, |object: &mut resources::QuayIntegration| &mut object.metadata);
+        let feed = WatchSpec::new(
+            &QUAY_INTEGRATIONS,
+            None,
+            everything,
+            |object: &mut resources::QuayIntegration| &mut object.metadata,
+        );
         self.follow(&feed, tell).await;
     }
 
@@ -190,7 +233,10 @@ impl Cluster {
         let mut pauses = WatchBackoff::default();
         loop {
             let add = |found: &mut Vec<_>, object: T| found.push(feed.found(object));
-            match self.each_of(feed.kind, feed.namespace, feed.params.clone(), feed.by_metadata, add).await {
+            match self
+                .each_of(feed.kind, feed.namespace, feed.params.clone(), feed.by_metadata, add)
+                .await
+            {
                 Ok(Some((objects, version))) => {
                     tell(WatchUpdate::All(number(&version), objects));
                     self.watch_on(feed, version, &mut pauses, &mut tell).await;
@@ -263,26 +309,39 @@ impl Cluster {
         let failed = |error: kube::Error| match error {
             kube::Error::Api(status) => refused(&call, &status),
             // Its own text may quote what it stumbled over.
-            kube::Error::SerdeError(_) => Some(ClusterError::other(&call, "an event cannot be understood")),
-            error => Some(ClusterError { call: call.clone(), cause: Cause::from_transport(&self.url(), &error) }),
+            kube::Error::SerdeError(_) => {
+                Some(ClusterError::other(&call, "an event cannot be understood"))
+            }
+            error => Some(ClusterError {
+                call: call.clone(),
+                cause: Cause::from_transport(&self.url(), &error),
+            }),
         };
         let path = Request::new(feed.kind.path(feed.namespace));
         let request = match feed.by_metadata {
             true => path.watch_metadata(&feed.watch(), version),
             false => path.watch(&feed.watch(), version),
         };
-        let request = request.map_err(|_| Some(ClusterError::other(&call, "no such watch can be asked for")))?;
+        let request = request
+            .map_err(|_| Some(ClusterError::other(&call, "no such watch can be asked for")))?;
         let silence = |_| Some(ClusterError::other(&call, "nothing came for too long"));
-        let events = timeout(WATCH_IDLE_TIMEOUT, self.watch_client().request_events::<T>(request)).await.map_err(silence)?;
+        let events = timeout(WATCH_IDLE_TIMEOUT, self.watch_client().request_events::<T>(request))
+            .await
+            .map_err(silence)?;
         let mut events = pin!(events.map_err(failed)?);
-        while let Some(event) = timeout(WATCH_IDLE_TIMEOUT, events.try_next()).await.map_err(silence)?.map_err(failed)? {
+        while let Some(event) = timeout(WATCH_IDLE_TIMEOUT, events.try_next())
+            .await
+            .map_err(silence)?
+            .map_err(failed)?
+        {
             match event {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     let object = feed.found_at(object, version);
                     tell(WatchUpdate::Changed(object));
                 }
                 WatchEvent::Deleted(object) => {
-                    let Versioned { namespace, name, version, .. } = feed.found_at::<U>(object, version);
+                    let Versioned { namespace, name, version, .. } =
+                        feed.found_at::<U>(object, version);
                     tell(WatchUpdate::Gone(Versioned { namespace, name, version, object: () }));
                 }
                 WatchEvent::Bookmark(bookmark) => *version = bookmark.metadata.resource_version,
@@ -309,7 +368,12 @@ struct WatchSpec<'a, T> {
 }
 
 impl<'a, T> WatchSpec<'a, T> {
-    fn new(kind: &'a Kind, namespace: Option<&'a str>, params: ListParams, meta: fn(&mut T) -> &mut Meta) -> Self {
+    fn new(
+        kind: &'a Kind,
+        namespace: Option<&'a str>,
+        params: ListParams,
+        meta: fn(&mut T) -> &mut Meta,
+    ) -> Self {
         Self { kind, namespace, params, meta, by_metadata: false }
     }
 
@@ -326,7 +390,12 @@ impl<'a, T> WatchSpec<'a, T> {
     fn found<U: From<T>>(&self, mut object: T) -> Versioned<U> {
         let meta = (self.meta)(&mut object);
         let (namespace, name) = (std::mem::take(&mut meta.namespace), meta.name.clone());
-        Versioned { namespace, name, version: number(&meta.resource_version), object: object.into() }
+        Versioned {
+            namespace,
+            name,
+            version: number(&meta.resource_version),
+            object: object.into(),
+        }
     }
 
     /// The object of an event, which also says how far the watch has come.

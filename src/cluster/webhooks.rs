@@ -67,9 +67,16 @@ impl Cluster {
     pub async fn build_webhooks(&self) -> Observed<Vec<BuildWebhook>> {
         let add = |found: &mut Vec<_>, configuration: Configuration| {
             let name = &configuration.metadata.name;
-            found.extend(configuration.webhooks.into_iter().flatten().filter_map(|webhook| webhook.reduce(name)));
+            found.extend(
+                configuration
+                    .webhooks
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|webhook| webhook.reduce(name)),
+            );
         };
-        let mut found: Vec<BuildWebhook> = self.each(&MUTATING_WEBHOOKS, None, ListParams::default(), add).await?;
+        let mut found: Vec<BuildWebhook> =
+            self.each(&MUTATING_WEBHOOKS, None, ListParams::default(), add).await?;
         let idle = join_all(found.iter().map(|webhook| self.idle_deployment(webhook))).await;
         for (webhook, idle) in found.iter_mut().zip(idle) {
             webhook.idle_deployment = idle;
@@ -85,7 +92,8 @@ impl Cluster {
             BuildWebhookOwner::Bridge => &[CONTROLLER_NAME],
         };
         let found = self.deployments_in(namespace).await.ok()?;
-        let deployment = found.into_iter().find(|deployment| names.contains(&deployment.name.as_str()))?;
+        let deployment =
+            found.into_iter().find(|deployment| names.contains(&deployment.name.as_str()))?;
         let Deployment { namespace, name, wanted, available, .. } = deployment;
         (available == 0).then_some(IdleDeployment { namespace, name, wanted })
     }
@@ -114,8 +122,11 @@ impl Webhook {
 
 impl Rule {
     fn covers(&self, operation: &str) -> bool {
-        let names = |list: &[String], name: &str| list.iter().any(|entry| entry == name || entry == "*");
-        names(&self.api_groups, BUILD_GROUP) && names(&self.resources, "builds") && names(&self.operations, operation)
+        let names =
+            |list: &[String], name: &str| list.iter().any(|entry| entry == name || entry == "*");
+        names(&self.api_groups, BUILD_GROUP)
+            && names(&self.resources, "builds")
+            && names(&self.operations, operation)
     }
 }
 
@@ -136,7 +147,8 @@ impl ClientConfig {
         }
         let bundle = STANDARD.decode(&self.ca_bundle).unwrap_or_default();
         let mut certificates = CertificateDer::pem_slice_iter(&bundle);
-        let is_usable = certificates.next().is_some_and(|first| first.is_ok()) && certificates.all(|more| more.is_ok());
+        let is_usable = certificates.next().is_some_and(|first| first.is_ok())
+            && certificates.all(|more| more.is_ok());
         (!is_usable).then_some("there is no certificate in its caBundle")
     }
 }
@@ -188,19 +200,37 @@ mod tests {
             webhook["rules"][0]["operations"] = json!(["CREATE"]);
         });
         let ours = ours.unwrap();
-        assert_eq!((ours.rewriter, ours.fails_closed, ours.on_update), (BuildWebhookOwner::Bridge, false, false));
+        assert_eq!(
+            (ours.rewriter, ours.fails_closed, ours.on_update),
+            (BuildWebhookOwner::Bridge, false, false)
+        );
         assert_eq!(webhook(|webhook| webhook["name"] = json!("builds.example.com")), None);
-        assert_eq!(webhook(|webhook| webhook["rules"][0]["resources"] = json!(["buildconfigs"])), None);
+        assert_eq!(
+            webhook(|webhook| webhook["rules"][0]["resources"] = json!(["buildconfigs"])),
+            None
+        );
         assert_eq!(webhook(|webhook| webhook["rules"][0]["operations"] = json!(["UPDATE"])), None);
-        assert!(webhook(|webhook| webhook["rules"][0]["operations"] = json!(["*"])).unwrap().on_update);
+        assert!(
+            webhook(|webhook| webhook["rules"][0]["operations"] = json!(["*"])).unwrap().on_update
+        );
     }
 
     #[test]
     fn a_service_needs_an_authority() {
-        let distrust = |bundle: &str| webhook(|webhook| webhook["clientConfig"]["caBundle"] = json!(bundle)).unwrap().untrusted;
+        let distrust = |bundle: &str| {
+            webhook(|webhook| webhook["clientConfig"]["caBundle"] = json!(bundle))
+                .unwrap()
+                .untrusted
+        };
         assert_eq!(distrust(""), Some("it has no caBundle"));
         assert_eq!(distrust("bm90aGluZw=="), Some("there is no certificate in its caBundle"));
-        let public = webhook(|webhook| webhook["clientConfig"] = json!({ "url": "https://bridge.example.com/builds" })).unwrap();
-        assert_eq!((public.address.as_str(), public.untrusted), ("https://bridge.example.com/builds", None));
+        let public = webhook(|webhook| {
+            webhook["clientConfig"] = json!({ "url": "https://bridge.example.com/builds" })
+        })
+        .unwrap();
+        assert_eq!(
+            (public.address.as_str(), public.untrusted),
+            ("https://bridge.example.com/builds", None)
+        );
     }
 }

@@ -18,7 +18,8 @@ use crate::domain::change::ScopeEdit;
 use crate::domain::dockerconfig::AuthEntry;
 use crate::domain::integration::QuayIntegration;
 use crate::domain::names::{
-    FINALIZER, LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_FINALIZER, secret_annotations, spare_secret,
+    FINALIZER, LINKED_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OPERATOR_FINALIZER,
+    secret_annotations, spare_secret,
 };
 use crate::domain::snapshot::Secret;
 
@@ -31,11 +32,16 @@ impl Cluster {
     pub async fn edit_scope(&self, edit: &ScopeEdit) -> Result<ScopeEdit, ClusterError> {
         let mut tries = ConflictRetry::default();
         loop {
-            let found: Vec<QuayIntegration> =
-                self.list::<resources::QuayIntegration, _>(&QUAY_INTEGRATIONS, None, Default::default()).await?;
+            let found: Vec<QuayIntegration> = self
+                .list::<resources::QuayIntegration, _>(&QUAY_INTEGRATIONS, None, Default::default())
+                .await?;
             let [resource] = found.as_slice() else {
-                let reason = format!("there must be one QuayIntegration, and there are {}", found.len());
-                return Err(ClusterError::other("edit the namespace lists of the QuayIntegration", reason));
+                let reason =
+                    format!("there must be one QuayIntegration, and there are {}", found.len());
+                return Err(ClusterError::other(
+                    "edit the namespace lists of the QuayIntegration",
+                    reason,
+                ));
             };
             let (made, spec) = edited_lists(resource, edit);
             if made.is_empty() {
@@ -72,10 +78,18 @@ impl Cluster {
         self.edit_finalizer(name, FINALIZER, guarded).await
     }
 
-    async fn edit_finalizer(&self, name: &str, finalizer: &str, wanted: bool) -> Result<(), ClusterError> {
+    async fn edit_finalizer(
+        &self,
+        name: &str,
+        finalizer: &str,
+        wanted: bool,
+    ) -> Result<(), ClusterError> {
         let mut tries = ConflictRetry::default();
         loop {
-            let Some(namespace) = self.get::<resources::Namespace>(&NAMESPACES, None, name).await? else { return Ok(()) };
+            let Some(namespace) = self.get::<resources::Namespace>(&NAMESPACES, None, name).await?
+            else {
+                return Ok(());
+            };
             let mut finalizers = namespace.metadata.finalizers.unwrap_or_default();
             if finalizers.iter().any(|found| found == finalizer) == wanted {
                 return Ok(());
@@ -92,7 +106,11 @@ impl Cluster {
     }
 
     /// A secret, if there is one of that name.
-    pub async fn find_secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, ClusterError> {
+    pub async fn find_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Secret>, ClusterError> {
         Ok(self.get::<resources::Secret>(&SECRETS, Some(namespace), name).await?.map(Secret::from))
     }
 
@@ -101,9 +119,17 @@ impl Cluster {
     ///
     /// # Errors
     /// Also when there is one already: what is in it may be newer than the entry.
-    pub async fn create_secret(&self, namespace: &str, name: &str, entry: &AuthEntry<'_>) -> Result<Secret, ClusterError> {
+    pub async fn create_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        entry: &AuthEntry<'_>,
+    ) -> Result<Secret, ClusterError> {
         let secret = successor(json!({}), name, entry);
-        Ok(self.create_as::<resources::Secret>(&SECRETS, Some(namespace), name, &secret).await?.into())
+        Ok(self
+            .create_as::<resources::Secret>(&SECRETS, Some(namespace), name, &secret)
+            .await?
+            .into())
     }
 
     /// Puts an entry into a secret that is still at `version`, and keeps everything else in it. What others have put there
@@ -118,19 +144,26 @@ impl Cluster {
         entry: &AuthEntry<'_>,
         version: &str,
     ) -> Result<Secret, ClusterError> {
-        let content = |secret: &resources::Secret| secret.value(DOCKERCONFIGJSON_KEY).ok().flatten();
-        let has_entry = |secret: &resources::Secret| content(secret).is_some_and(|content| entry.is_in(&content));
+        let content =
+            |secret: &resources::Secret| secret.value(DOCKERCONFIGJSON_KEY).ok().flatten();
+        let has_entry = |secret: &resources::Secret| {
+            content(secret).is_some_and(|content| entry.is_in(&content))
+        };
         let found = self.get::<resources::Secret>(&SECRETS, Some(namespace), name).await?;
         let before = found.as_ref().and_then(content);
         if let Some(found) = found.filter(has_entry) {
             return Ok(found.into());
         }
-        let metadata = json!({ "resourceVersion": version, "annotations": secret_annotations(name) });
+        let metadata =
+            json!({ "resourceVersion": version, "annotations": secret_annotations(name) });
         let patch = json!({ "metadata": metadata, "data": { DOCKERCONFIGJSON_KEY: encoded(&entry.render(before.as_ref())) } });
         match self.merge_as::<resources::Secret>(&SECRETS, Some(namespace), name, &patch).await {
             Err(error) if error.is_conflict() => {
                 let secret = self.get::<resources::Secret>(&SECRETS, Some(namespace), name).await?;
-                secret.filter(has_entry).map(Secret::from).ok_or_else(|| error.explained(CONFLICT_HINT))
+                secret
+                    .filter(has_entry)
+                    .map(Secret::from)
+                    .ok_or_else(|| error.explained(CONFLICT_HINT))
             }
             done => Ok(done?.into()),
         }
@@ -166,7 +199,14 @@ impl Cluster {
             None => self.get::<Value>(kind, place, spare).await?.filter(is_ours),
         };
         let Some(stored) = stored else { return self.create_secret(namespace, name, entry).await };
-        let written = self.create_as::<resources::Secret>(kind, place, name, &successor(stored.clone(), name, entry)).await?;
+        let written = self
+            .create_as::<resources::Secret>(
+                kind,
+                place,
+                name,
+                &successor(stored.clone(), name, entry),
+            )
+            .await?;
         self.delete_as_read(namespace, &stored).await?;
         Ok(written.into())
     }
@@ -186,15 +226,21 @@ impl Cluster {
         let (kind, place) = (&SECRETS, Some(namespace));
         let wanted = successor(old.clone(), spare, entry);
         if let Some(found) = self.get::<Value>(kind, place, spare).await? {
-            let refuse = |why: &str| Err(ClusterError::other(format!("delete {}", kind.one(place, spare)), why));
+            let refuse = |why: &str| {
+                Err(ClusterError::other(format!("delete {}", kind.one(place, spare)), why))
+            };
             if !is_ours(&found) {
-                return refuse("it does not carry our label; its name is needed to replace another secret");
+                return refuse(
+                    "it does not carry our label; its name is needed to replace another secret",
+                );
             }
             if successor(found.clone(), spare, entry) == wanted {
                 return Ok(found);
             }
-            let read = |secret: &Value| resources::Secret::deserialize(secret).ok().map(Secret::from);
-            let is_covered = read(&found).is_some_and(|found| found.is_covered_by(read(old).as_ref(), entry.place.host));
+            let read =
+                |secret: &Value| resources::Secret::deserialize(secret).ok().map(Secret::from);
+            let is_covered = read(&found)
+                .is_some_and(|found| found.is_covered_by(read(old).as_ref(), entry.place.host));
             if !is_covered {
                 return refuse("it holds what the secret that it is a copy of lacks");
             }
@@ -207,8 +253,15 @@ impl Cluster {
     ///
     /// # Errors
     /// Also when it was changed or made again meanwhile: others may have put something there.
-    pub async fn delete_secret(&self, namespace: &str, name: &str, uid: &str, version: &str) -> Result<(), ClusterError> {
-        let same = Preconditions { uid: Some(uid.to_owned()), resource_version: Some(version.to_owned()) };
+    pub async fn delete_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        version: &str,
+    ) -> Result<(), ClusterError> {
+        let same =
+            Preconditions { uid: Some(uid.to_owned()), resource_version: Some(version.to_owned()) };
         let params = DeleteParams::default().preconditions(same);
         match self.delete(&SECRETS, Some(namespace), name, &params).await {
             Err(error) if error.is_conflict() => Err(error.explained(CONFLICT_HINT)),
@@ -239,7 +292,8 @@ impl Cluster {
         name: &str,
         object: &Value,
     ) -> Result<T, ClusterError> {
-        let request = Request::new(kind.path(namespace)).create(&PostParams::default(), object.to_string().into());
+        let request = Request::new(kind.path(namespace))
+            .create(&PostParams::default(), object.to_string().into());
         self.send(&format!("create {}", kind.one(namespace, name)), request).await
     }
 
@@ -261,7 +315,11 @@ impl Cluster {
         name: &str,
         patch: &Value,
     ) -> Result<T, ClusterError> {
-        let request = Request::new(kind.path(namespace)).patch(name, &PatchParams::default(), &Patch::Merge(patch));
+        let request = Request::new(kind.path(namespace)).patch(
+            name,
+            &PatchParams::default(),
+            &Patch::Merge(patch),
+        );
         self.send(&format!("update {}", kind.one(namespace, name)), request).await
     }
 
@@ -286,7 +344,9 @@ impl Cluster {
 /// everything that people put there.
 fn successor(mut secret: Value, name: &str, entry: &AuthEntry<'_>) -> Value {
     let before = secret["data"][DOCKERCONFIGJSON_KEY].as_str();
-    let before = before.and_then(|text| String::from_utf8(STANDARD.decode(text).ok()?).ok()).map(SecretString::from);
+    let before = before
+        .and_then(|text| String::from_utf8(STANDARD.decode(text).ok()?).ok())
+        .map(SecretString::from);
     let mut data = secret["data"].take();
     let mut metadata = json!({ "name": name });
     for kept in ["labels", "annotations", "ownerReferences"] {

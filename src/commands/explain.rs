@@ -10,9 +10,15 @@ pub(super) fn run(context: &CommandContext, args: &Explain) -> Result<ExitStatus
     let code = match &args.code {
         None => None,
         Some(text) => Some(Code::parse(text).ok_or_else(|| {
-            Error::new(format!("`{text}` is no finding code")).hint(format!("{} explain lists them", context.program))
+            Error::new(format!("`{text}` is no finding code"))
+                .hint(format!("{} explain lists them", context.program))
         })?),
     };
-    context.ui.out(&explanation(code, context.program, context.global.output, &context.style())?)?;
+    context.ui.out(&explanation(
+        code,
+        context.program,
+        context.global.output,
+        &context.style(),
+    )?)?;
     Ok(ExitStatus::Success)
 }

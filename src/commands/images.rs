@@ -16,8 +16,10 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<E
     let settings = Settings::read(context.global)?;
     let cluster = ops::connect(context.global).await?;
     let namespace = &namespace(context.global, &cluster)?;
-    let (session, streams) =
-        tokio::join!(App::open(context.ui, context.global, cluster.clone(), settings), image_streams(&cluster, namespace));
+    let (session, streams) = tokio::join!(
+        App::open(context.ui, context.global, cluster.clone(), settings),
+        image_streams(&cluster, namespace)
+    );
     let session = session?;
     let integration = &session.settings()?.integration;
     let streams = streams?;
@@ -29,7 +31,10 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<E
         for (tag, image) in tags_in_registry(stream, quay) {
             if let Err(rule) = is_copyable(tag, image) {
                 // Escaped: a line break in it would look like another line of ours.
-                context.ui.warn(&format!("tag {:?} of image stream {} is left out: {rule}", tag.name, stream.name));
+                context.ui.warn(&format!(
+                    "tag {:?} of image stream {} is left out: {rule}",
+                    tag.name, stream.name
+                ));
                 is_complete = false;
             }
         }
@@ -38,11 +43,17 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<E
     let reports = concerned.map(|stream| async move {
         // A size that cannot be read is not worth a failure.
         let layers = cluster.layers(namespace, &stream.name).await.unwrap_or_else(|unread| {
-            context.ui.warn(&format!("the sizes of image stream {} are unknown: {unread}", stream.name));
+            context
+                .ui
+                .warn(&format!("the sizes of image stream {} are unknown: {unread}", stream.name));
             Layers::default()
         });
         let report = |(tag, image): (&StreamTag, &TagImage)| {
-            let name = Destination { namespace: namespace.clone(), stream: stream.name.clone(), tag: tag.name.clone() };
+            let name = Destination {
+                namespace: namespace.clone(),
+                stream: stream.name.clone(),
+                tag: tag.name.clone(),
+            };
             ImageReport {
                 tag: name.name(),
                 image: image.reference.clone(),
@@ -50,12 +61,21 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<E
                 target: name.image(integration),
             }
         };
-        let copyable = tags_in_registry(stream, quay).filter(|(tag, image)| is_copyable(tag, image).is_ok());
+        let copyable =
+            tags_in_registry(stream, quay).filter(|(tag, image)| is_copyable(tag, image).is_ok());
         copyable.map(report).collect::<Vec<_>>()
     });
-    let images = futures::stream::iter(reports).buffered(session.concurrency).collect::<Vec<_>>().await.concat();
+    let images = futures::stream::iter(reports)
+        .buffered(session.concurrency)
+        .collect::<Vec<_>>()
+        .await
+        .concat();
     let report = ImagesReport::new(context.program, namespace, images);
-    let text = if args.oc_adm { report.commands() } else { report.render(context.global.output, &context.style())? };
+    let text = if args.oc_adm {
+        report.commands()
+    } else {
+        report.render(context.global.output, &context.style())?
+    };
     context.ui.out(&text)?;
     Ok(if is_complete { ExitStatus::Success } else { ExitStatus::Findings })
 }

@@ -13,8 +13,8 @@ use crate::domain::desired::wants_repository;
 use crate::domain::dockerconfig::RegistryScope;
 use crate::domain::finding::{Code, Finding, ObjectRef};
 use crate::domain::imports::{
-    ImportFailure, ImportRequest, Outcome, SelectedTag, Since, SkippedTag, StreamImport, TagImport, built, describe_with_tags,
-    is_refused,
+    ImportFailure, ImportRequest, Outcome, SelectedTag, Since, SkippedTag, StreamImport, TagImport,
+    built, describe_with_tags, is_refused,
 };
 use crate::domain::names;
 use crate::domain::shell_quote::quoted;
@@ -31,7 +31,8 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
     let settings = Settings::read(context.global)?;
     let cluster = ops::connect(context.global).await?;
     let namespace = namespace(context.global, &cluster)?;
-    let has_only_tags = !args.named.is_empty() && args.named.iter().all(|named| named.tag.is_some());
+    let has_only_tags =
+        !args.named.is_empty() && args.named.iter().all(|named| named.tag.is_some());
     let settings = match has_only_tags {
         true => settings,
         false => settings.for_administrator(for_administrator(context, args, &namespace)),
@@ -46,13 +47,15 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
     );
     let session = session?;
     let streams = streams?;
-    let importing = ImportRun { session: &session, target: session.settings()?, namespace: &namespace, args };
+    let importing =
+        ImportRun { session: &session, target: session.settings()?, namespace: &namespace, args };
 
     let built = importing.built(builds.iter().flatten());
     let wanted = ImportRequest { named: &args.named, missing: args.missing, built: &built };
     let tags = importing.look_up(&wanted, &streams).await?;
     let choice = wanted.choose(&streams, &tags, |stream, tag| importing.image(stream, tag));
-    let findings: Vec<Finding> = choice.left_alone.iter().map(|left| importing.finding(left)).collect();
+    let findings: Vec<Finding> =
+        choice.left_alone.iter().map(|left| importing.finding(left)).collect();
     let entries: Vec<_> = choice.chosen.iter().map(|chosen| importing.entry(chosen)).collect();
     let planned = ChangeReport::new(
         context.invocation,
@@ -73,7 +76,14 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
     });
     finish(
         context,
-        &ChangeReport::new(context.invocation, session.endpoints(), COMMAND, false, entries.collect(), findings),
+        &ChangeReport::new(
+            context.invocation,
+            session.endpoints(),
+            COMMAND,
+            false,
+            entries.collect(),
+            findings,
+        ),
         format,
     )
 }
@@ -81,7 +91,11 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
 fn for_administrator(context: &CommandContext<'_>, args: &Import, namespace: &str) -> String {
     let named = args.named.iter().map(|named| quoted(&printable_line(&named.to_string())));
     let arguments: Vec<_> = named.chain([format!("-n {namespace}")]).collect();
-    context.for_administrator(COMMAND, &arguments, &[("--missing", args.missing), ("--scheduled", args.scheduled)])
+    context.for_administrator(
+        COMMAND,
+        &arguments,
+        &[("--missing", args.missing), ("--scheduled", args.scheduled)],
+    )
 }
 
 struct ImportRun<'a> {
@@ -102,7 +116,11 @@ impl ImportRun<'_> {
 
     /// Under which name Quay serves a tag.
     fn image(&self, stream: &str, tag: &str) -> String {
-        let destination = Destination { namespace: self.namespace.to_owned(), stream: stream.to_owned(), tag: tag.to_owned() };
+        let destination = Destination {
+            namespace: self.namespace.to_owned(),
+            stream: stream.to_owned(),
+            tag: tag.to_owned(),
+        };
         destination.image(&self.target.integration)
     }
 
@@ -110,7 +128,10 @@ impl ImportRun<'_> {
     fn built<'b>(&self, builds: impl IntoIterator<Item = &'b Build>) -> BTreeMap<String, i64> {
         let integration = &self.target.integration;
         let built = built(integration, self.namespace, builds);
-        built.into_iter().filter_map(|(to, build)| Some((to.image(integration), build.completed?.as_second()))).collect()
+        built
+            .into_iter()
+            .filter_map(|(to, build)| Some((to.image(integration), build.completed?.as_second())))
+            .collect()
     }
 
     /// The tags that Quay has, where they have to be known. Repositories that nobody has pushed to are not asked.
@@ -119,43 +140,59 @@ impl ImportRun<'_> {
         wanted: &ImportRequest<'_>,
         streams: &[ImageStream],
     ) -> Result<BTreeMap<String, Vec<RepositoryTag>>, Error> {
-        let has_repository =
-            |stream: &&ImageStream| wants_repository(stream, &self.host()) && names::repository(&stream.name).is_ok();
+        let has_repository = |stream: &&ImageStream| {
+            wants_repository(stream, &self.host()) && names::repository(&stream.name).is_ok()
+        };
         let all = streams.iter().filter(has_repository).map(|stream| stream.name.clone()).collect();
         let mut repositories = wanted.repositories_to_read(&all);
         if repositories.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let quay = &self.session.target().map_err(|error| error.hint("tags that are named are imported without a token"))?.quay;
+        let quay = &self
+            .session
+            .target()
+            .map_err(|error| error.hint("tags that are named are imported without a token"))?
+            .quay;
         let organization = &self.organization();
         let unread = |unread: ReadError| Error::new(unread.to_string());
         let pushed = quay.pushed(organization).await.map_err(unread)?;
-        if let Some(missing) = repositories.iter().find(|name| !self.args.named.is_empty() && !pushed.contains_key(*name)) {
+        if let Some(missing) = repositories
+            .iter()
+            .find(|name| !self.args.named.is_empty() && !pushed.contains_key(*name))
+        {
             return Err(Error::new(format!("Quay has no repository {organization}/{missing}"))
                 .hint(format!("oc quay status -n {} says what is missing", self.namespace)));
         }
         // Quay lists repositories to anybody, private ones to whose token is good (sample 104). Asked for one that is not in
         // the list, it says whether the token is.
         let missing = repositories.iter().find(|name| !pushed.contains_key(*name)).cloned();
-        repositories.retain(|name| Some(name) == missing.as_ref() || pushed.get(name).is_some_and(Option::is_some));
+        repositories.retain(|name| {
+            Some(name) == missing.as_ref() || pushed.get(name).is_some_and(Option::is_some)
+        });
         let work = repositories.into_iter().map(|name| async move {
             let tags = quay.tags(organization, &name).await.map_err(unread)?;
             Ok((name, tags.unwrap_or_default()))
         });
-        let found: Vec<Result<_, Error>> = futures::stream::iter(work).buffered(self.session.concurrency).collect().await;
+        let found: Vec<Result<_, Error>> =
+            futures::stream::iter(work).buffered(self.session.concurrency).collect().await;
         found.into_iter().collect()
     }
 
     fn finding(&self, left: &SkippedTag) -> Finding {
         let SkippedTag { stream, tag, why } = left;
-        let message = format!("{stream}:{tag} is left alone, since {why}; it is imported when it is named");
-        Finding::new(Code::TagOfOthers, self.object(stream, tag), message).in_namespace(self.namespace)
+        let message =
+            format!("{stream}:{tag} is left alone, since {why}; it is imported when it is named");
+        Finding::new(Code::TagOfOthers, self.object(stream, tag), message)
+            .in_namespace(self.namespace)
     }
 
     fn entry(&self, chosen: &SelectedTag) -> ChangeEntry {
         let SelectedTag { stream, tag, seen, instead_of } = chosen;
         let verb = if seen.is_some() { Verb::Update } else { Verb::Create };
-        let instead = instead_of.as_ref().map(|other| format!(", instead of following {other}")).unwrap_or_default();
+        let instead = instead_of
+            .as_ref()
+            .map(|other| format!(", instead of following {other}"))
+            .unwrap_or_default();
         let summary = format!("import {stream}:{tag} from {}{instead}", self.image(stream, tag));
         ChangeEntry::of(verb, self.object(stream, tag), summary).in_namespace(self.namespace)
     }
@@ -173,17 +210,31 @@ impl ImportRun<'_> {
             let mut since = vec![];
             let choose = |found: Option<&ImageStream>| {
                 let now = |chosen: &SelectedTag| found.and_then(|found| found.tag(&chosen.tag));
-                since = tags.iter().map(|chosen| chosen.since(now(chosen), &self.image(stream, &chosen.tag))).collect();
-                self.request(tags.iter().zip(&since).filter(|(_, since)| **since == Since::Unchanged).map(|(chosen, _)| chosen))
+                since = tags
+                    .iter()
+                    .map(|chosen| chosen.since(now(chosen), &self.image(stream, &chosen.tag)))
+                    .collect();
+                self.request(
+                    tags.iter()
+                        .zip(&since)
+                        .filter(|(_, since)| **since == Since::Unchanged)
+                        .map(|(chosen, _)| chosen),
+                )
             };
-            let outcomes = match self.session.cluster.import_image_stream(self.namespace, stream, choose).await {
+            let outcomes = match self
+                .session
+                .cluster
+                .import_image_stream(self.namespace, stream, choose)
+                .await
+            {
                 Ok(imported) => outcomes(&since, imported),
                 Err(error) => vec![Err(ImportProblem::Request(error.to_string())); tags.len()],
             };
             tags.iter().for_each(|_| progress.tick());
             outcomes
         });
-        let work = futures::stream::iter(work).buffered(self.session.concurrency).collect::<Vec<_>>();
+        let work =
+            futures::stream::iter(work).buffered(self.session.concurrency).collect::<Vec<_>>();
         let outcomes = progress.track(work).await.concat();
         let is_refused = |outcome: &Result<(), ImportProblem>| matches!(outcome, Err(ImportProblem::Tag(failure)) if is_refused(&failure.message));
         // A refusal is the one failure that the secrets explain.
@@ -191,7 +242,10 @@ impl ImportRun<'_> {
             true => self.session.cluster.login_secrets(self.namespace).await.ok(),
             false => None,
         };
-        outcomes.into_iter().map(|outcome| outcome.map_err(|trouble| self.in_words(trouble, secrets.as_deref()))).collect()
+        outcomes
+            .into_iter()
+            .map(|outcome| outcome.map_err(|trouble| self.in_words(trouble, secrets.as_deref())))
+            .collect()
     }
 
     fn request<'c>(&self, tags: impl Iterator<Item = &'c SelectedTag>) -> StreamImport {
@@ -200,7 +254,12 @@ impl ImportRun<'_> {
         let tag = |chosen: &SelectedTag| TagImport {
             tag: chosen.tag.clone(),
             from: self.image(&chosen.stream, &chosen.tag),
-            policy: chosen.seen.as_ref().map(|seen| seen.policy).unwrap_or_default().or_scheduled(scheduled),
+            policy: chosen
+                .seen
+                .as_ref()
+                .map(|seen| seen.policy)
+                .unwrap_or_default()
+                .or_scheduled(scheduled),
         };
         StreamImport {
             tags: tags.map(tag).collect(),
@@ -213,7 +272,8 @@ impl ImportRun<'_> {
         match (trouble, secrets) {
             (ImportProblem::Request(why), _) => why,
             (ImportProblem::Tag(failure), Some(secrets)) => {
-                let place = RegistryScope { host: &self.host(), organization: &self.organization() };
+                let place =
+                    RegistryScope { host: &self.host(), organization: &self.organization() };
                 describe_with_tags(&failure.message, place, secrets)
             }
             (ImportProblem::Tag(failure), None) => failure.to_string(),
@@ -223,8 +283,10 @@ impl ImportRun<'_> {
 
 /// What came of tags, of which those were imported that had not changed.
 fn outcomes(since: &[Since], imported: Vec<Outcome>) -> Vec<Result<(), ImportProblem>> {
-    let mut imported = imported.into_iter().map(|outcome| outcome.map(drop).map_err(ImportProblem::Tag));
-    let changed = || Err(ImportProblem::Request("the tag was changed after this was planned".to_owned()));
+    let mut imported =
+        imported.into_iter().map(|outcome| outcome.map(drop).map_err(ImportProblem::Tag));
+    let changed =
+        || Err(ImportProblem::Request("the tag was changed after this was planned".to_owned()));
     let outcome = |since: &Since| match since {
         Since::Unchanged => imported.next().unwrap_or_else(changed),
         Since::Imported => Ok(()),

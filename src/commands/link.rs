@@ -11,7 +11,9 @@ use tokio::time::sleep;
 use super::changes::{ChangeSet, finish, not_looked_again, obstacles_after, tell_waiting_pods};
 use super::{CommandContext, refuse_missing};
 use crate::cli::Link;
-use crate::cluster::{BuildsMode, Cluster, NamespaceResources, SecretsMode, Versioned, WatchUpdate};
+use crate::cluster::{
+    BuildsMode, Cluster, NamespaceResources, SecretsMode, Versioned, WatchUpdate,
+};
 use crate::domain::Role;
 use crate::domain::change::Change;
 use crate::domain::checks::Assessed;
@@ -35,10 +37,16 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Link) -> Result<Exi
     let (session, set) = linking.begin(context, &cluster, settings).await?;
     if args.changing.dry_run {
         if context.global.output == Format::Yaml {
-            context.ui.out(&manifests(set.plans.iter().map(|(judged, plan)| (&judged.snapshot, plan.changes.as_slice())))?)?;
+            context.ui.out(&manifests(
+                set.plans.iter().map(|(judged, plan)| (&judged.snapshot, plan.changes.as_slice())),
+            )?)?;
             return Ok(set.refused_or(ExitStatus::Success));
         }
-        return Ok(set.refused_or(finish(context, &set.planned(context, &session, true), context.global.output)?));
+        return Ok(set.refused_or(finish(
+            context,
+            &set.planned(context, &session, true),
+            context.global.output,
+        )?));
     }
     let format = set.confirm(context, &session, args.changing)?;
     let (report, set) = linking.carry_out(context, &session, set).await?;
@@ -76,9 +84,14 @@ impl<'a> LinkRun<'a> {
     }
 
     fn for_administrator(&self, context: &CommandContext<'_>) -> String {
-        let requests = self.requests.iter().map(|(name, role)| format!("--service-account {name}={role}"));
+        let requests =
+            self.requests.iter().map(|(name, role)| format!("--service-account {name}={role}"));
         let arguments: Vec<_> = iter::once(self.which.to_string()).chain(requests).collect();
-        context.for_administrator("link", &arguments, &[("--adopt", self.args.adopt), ("--force", self.args.force)])
+        context.for_administrator(
+            "link",
+            &arguments,
+            &[("--adopt", self.args.adopt), ("--force", self.args.force)],
+        )
     }
 
     /// Reads both sides and plans.
@@ -88,14 +101,16 @@ impl<'a> LinkRun<'a> {
         cluster: &Cluster,
         settings: Settings,
     ) -> Result<(App, ChangeSet), Error> {
-        let settings = settings.for_namespaces(&self.which).for_administrator(self.for_administrator(context));
+        let settings =
+            settings.for_namespaces(&self.which).for_administrator(self.for_administrator(context));
         let (session, parts) = tokio::try_join!(
             App::open(context.ui, context.global, cluster.clone(), settings),
             self.parts(cluster, usize::from(context.global.concurrency))
         )?;
         let target = session.target()?;
         let parts = self.wait(context, &session, target, parts).await?;
-        let (mut set, mut refusals) = self.plan(context, &session, target, target.integration.resource.clone(), parts).await;
+        let (mut set, mut refusals) =
+            self.plan(context, &session, target, target.integration.resource.clone(), parts).await;
         if !self.which.is_many()
             && let Some(refusal) = refusals.pop()
         {
@@ -136,7 +151,8 @@ impl<'a> LinkRun<'a> {
                     if let Some(resource) = &mut resource {
                         last.scope.apply(&mut resource.allow, &mut resource.deny);
                     }
-                    let (next, refusals) = self.plan(context, session, target, resource, parts).await;
+                    let (next, refusals) =
+                        self.plan(context, session, target, resource, parts).await;
                     last = next.without_takeovers();
                     last.left_out = refusals.into_iter().map(|refusal| *refusal.finding).collect();
                     entries.extend(last.apply(context, session, target).await);
@@ -151,11 +167,32 @@ impl<'a> LinkRun<'a> {
                 findings.push(finding);
             }
         }
-        Ok((ChangeReport::new(context.invocation, session.endpoints(), "link", false, entries, findings), last))
+        Ok((
+            ChangeReport::new(
+                context.invocation,
+                session.endpoints(),
+                "link",
+                false,
+                entries,
+                findings,
+            ),
+            last,
+        ))
     }
 
-    async fn parts(&self, cluster: &Cluster, concurrency: usize) -> Result<Vec<NamespaceResources>, Error> {
-        collect::parts(cluster, &self.which, SecretsMode::IfReferenced, BuildsMode::Leave, concurrency).await
+    async fn parts(
+        &self,
+        cluster: &Cluster,
+        concurrency: usize,
+    ) -> Result<Vec<NamespaceResources>, Error> {
+        collect::parts(
+            cluster,
+            &self.which,
+            SecretsMode::IfReferenced,
+            BuildsMode::Leave,
+            concurrency,
+        )
+        .await
     }
 
     /// Waits until the service accounts that are to be linked have appeared, or the patience is over; what the cluster holds
@@ -169,10 +206,15 @@ impl<'a> LinkRun<'a> {
     ) -> Result<Vec<NamespaceResources>, Error> {
         let resource = target.integration.resource.as_ref();
         let is_meant = |parts: &&NamespaceResources| {
-            !matches!(self.which, NamespaceSelector::All) || Scope::from_observed(&parts.name, &parts.namespace, resource).is_in()
+            !matches!(self.which, NamespaceSelector::All)
+                || Scope::from_observed(&parts.name, &parts.namespace, resource).is_in()
         };
-        let missing = parts.iter().filter(is_meant).map(|parts| (parts.name.clone(), self.still_to_come(parts)));
-        let missing: BTreeMap<_, _> = missing.filter(|(_, accounts)| !accounts.is_empty()).collect();
+        let missing = parts
+            .iter()
+            .filter(is_meant)
+            .map(|parts| (parts.name.clone(), self.still_to_come(parts)));
+        let missing: BTreeMap<_, _> =
+            missing.filter(|(_, accounts)| !accounts.is_empty()).collect();
         if missing.is_empty() || self.args.wait.is_zero() {
             return Ok(parts);
         }
@@ -187,9 +229,15 @@ impl<'a> LinkRun<'a> {
         let missing = watch::Sender::new(missing);
         let follow = async {
             match self.which {
-                NamespaceSelector::All => session.cluster.follow_service_accounts(|news| take(&missing, news)).await,
+                NamespaceSelector::All => {
+                    session.cluster.follow_service_accounts(|news| take(&missing, news)).await
+                }
                 _ => {
-                    let follow = |name| session.cluster.follow_service_accounts_in(name, |news| take(&missing, news));
+                    let follow = |name| {
+                        session
+                            .cluster
+                            .follow_service_accounts_in(name, |news| take(&missing, news))
+                    };
                     join_all(waited_for.iter().map(|name| follow(name))).await;
                 }
             }
@@ -201,10 +249,19 @@ impl<'a> LinkRun<'a> {
             () = sleep(self.args.wait) => {}
         }
         let which = NamespaceSelector::Named(waited_for);
-        for read in
-            collect::parts(&session.cluster, &which, SecretsMode::IfReferenced, BuildsMode::Leave, session.concurrency).await?
+        for read in collect::parts(
+            &session.cluster,
+            &which,
+            SecretsMode::IfReferenced,
+            BuildsMode::Leave,
+            session.concurrency,
+        )
+        .await?
         {
-            parts.iter_mut().filter(|parts| parts.name == read.name).for_each(|parts| *parts = read.clone());
+            parts
+                .iter_mut()
+                .filter(|parts| parts.name == read.name)
+                .for_each(|parts| *parts = read.clone());
         }
         Ok(parts)
     }
@@ -212,13 +269,22 @@ impl<'a> LinkRun<'a> {
     /// Service accounts that were asked for, and those that every new namespace gets after a moment. In an older one
     /// that has none, none will come: the capability is off.
     fn still_to_come(&self, parts: &NamespaceResources) -> Vec<String> {
-        let (Ok(existing), Ok(Some(namespace))) = (&parts.service_accounts, &parts.namespace) else { return vec![] };
+        let (Ok(existing), Ok(Some(namespace))) = (&parts.service_accounts, &parts.namespace)
+        else {
+            return vec![];
+        };
         if namespace.terminating {
             return vec![];
         }
-        let usual = DEFAULT_ACCOUNTS.iter().map(|(name, _)| *name).filter(|_| namespace.is_new(Timestamp::now()));
+        let usual = DEFAULT_ACCOUNTS
+            .iter()
+            .map(|(name, _)| *name)
+            .filter(|_| namespace.is_new(Timestamp::now()));
         let wanted = usual.chain(self.requests.keys().map(String::as_str));
-        wanted.filter(|name| existing.iter().all(|account| account.name != *name)).map(str::to_owned).collect()
+        wanted
+            .filter(|name| existing.iter().all(|account| account.name != *name))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Plans with `resource`, the QuayIntegration as it is by now. Also says which namespaces cannot be linked.
@@ -230,11 +296,20 @@ impl<'a> LinkRun<'a> {
         mut resource: Option<QuayIntegration>,
         parts: Vec<NamespaceResources>,
     ) -> (ChangeSet, Vec<LinkRefusal>) {
-        let look = ReadOptions { quay: Some(ReadStrategy::AssumeNew), tags: false, probe: false, beyond_scope: true };
+        let look = ReadOptions {
+            quay: Some(ReadStrategy::AssumeNew),
+            tags: false,
+            probe: false,
+            beyond_scope: true,
+        };
         let mut set = ChangeSet::new("link");
         let mut refusals = Vec::new();
-        let mut all = session.assess_each(context.ui, target, parts, look, &self.requests, |judged| judged).await;
-        all.retain(|judged| !matches!(self.which, NamespaceSelector::All) || judged.is_to_be_linked(target));
+        let mut all = session
+            .assess_each(context.ui, target, parts, look, &self.requests, |judged| judged)
+            .await;
+        all.retain(|judged| {
+            !matches!(self.which, NamespaceSelector::All) || judged.is_to_be_linked(target)
+        });
         if all.iter().any(lacks_organization) {
             // Before the first change: an organization without robot accounts is of no use.
             target.quay.diagnose().await;
@@ -245,7 +320,10 @@ impl<'a> LinkRun<'a> {
                 continue;
             }
             let mut edited = resource.clone();
-            match self.refuse_impossible(&judged).and_then(|()| self.plan_one(target, &mut edited, &judged)) {
+            match self
+                .refuse_impossible(&judged)
+                .and_then(|()| self.plan_one(target, &mut edited, &judged))
+            {
                 Ok((_, plan)) if plan.stopped_by(&set.obstacles).is_some() => {}
                 Ok((scope, plan)) => {
                     resource = edited;
@@ -259,16 +337,29 @@ impl<'a> LinkRun<'a> {
 
     fn refuse_impossible(&self, judged: &NamespaceAssessment) -> Result<(), LinkRefusal> {
         let name = &judged.snapshot.name;
-        let of_namespace = |error| LinkRefusal::new(error, Code::NamespaceMissing, ObjectRef::cluster("Namespace", name), name);
+        let of_namespace = |error| {
+            LinkRefusal::new(
+                error,
+                Code::NamespaceMissing,
+                ObjectRef::cluster("Namespace", name),
+                name,
+            )
+        };
         refuse_missing(name, &judged.snapshot.namespace).map_err(of_namespace)?;
         if judged.is_terminating() {
             return Err(of_namespace(Error::new(format!("namespace {name} is being deleted"))));
         }
         let Ok(existing) = &judged.snapshot.service_accounts else { return Ok(()) };
-        match self.requests.keys().find(|wanted| existing.iter().all(|account| account.name != **wanted)) {
+        match self
+            .requests
+            .keys()
+            .find(|wanted| existing.iter().all(|account| account.name != **wanted))
+        {
             Some(missing) => {
-                let error = Error::new(format!("there is no service account {missing} in namespace {name}"))
-                    .hint(format!("create it first: oc create serviceaccount {missing} -n {name}"));
+                let error = Error::new(format!(
+                    "there is no service account {missing} in namespace {name}"
+                ))
+                .hint(format!("create it first: oc create serviceaccount {missing} -n {name}"));
                 let object = ObjectRef::namespaced("ServiceAccount", name, missing);
                 Err(LinkRefusal::new(error, Code::ServiceAccountMissing, object, name))
             }
@@ -287,10 +378,17 @@ impl<'a> LinkRun<'a> {
         let mut snapshot = judged.snapshot.clone();
         let name = &snapshot.name;
         let scope =
-            allow_namespace(name, judged.is_on_request(), resource.as_ref(), self.args.force).map_err(|ProtectedNamespace| {
-                let error = Error::new(format!("namespace {name} is excluded by its name")).hint("--force links it anyway");
-                LinkRefusal::new(error, Code::OutOfScope, ObjectRef::cluster("Namespace", name), name)
-            })?;
+            allow_namespace(name, judged.is_on_request(), resource.as_ref(), self.args.force)
+                .map_err(|ProtectedNamespace| {
+                    let error = Error::new(format!("namespace {name} is excluded by its name"))
+                        .hint("--force links it anyway");
+                    LinkRefusal::new(
+                        error,
+                        Code::OutOfScope,
+                        ObjectRef::cluster("Namespace", name),
+                        name,
+                    )
+                })?;
         apply_edits(&scope, resource.as_mut());
         let integration = Integration { resource: resource.clone(), ..target.integration.clone() };
         if scope.iter().any(|change| matches!(change, Change::AnnotateNamespace { .. }))
@@ -298,7 +396,12 @@ impl<'a> LinkRun<'a> {
         {
             namespace.linked_on_request = true;
         }
-        let subject = Assessed { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &judged.desired };
+        let subject = Assessed {
+            integration: &integration,
+            troubles: &[],
+            snapshot: &snapshot,
+            desired: &judged.desired,
+        };
         Ok((scope, plan::repair(&subject, Options { adopt: self.args.adopt, rotate: false })))
     }
 }
@@ -317,7 +420,10 @@ impl LinkRefusal {
     fn new(error: Error, code: Code, object: ObjectRef, namespace: &str) -> Self {
         let reason = error.messages().join(": ");
         let message = format!("Namespace {namespace} is not linked: {reason}");
-        Self { finding: Box::new(Finding::new(code, object, message).in_namespace(namespace)), error }
+        Self {
+            finding: Box::new(Finding::new(code, object, message).in_namespace(namespace)),
+            error,
+        }
     }
 }
 

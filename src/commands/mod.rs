@@ -45,9 +45,17 @@ impl CommandContext<'_> {
 
     /// A command as a cluster administrator runs it: with what was asked for, and without the flags for the user's own way
     /// to the cluster.
-    fn for_administrator(&self, command: &str, arguments: &[String], switches: &[(&str, bool)]) -> String {
+    fn for_administrator(
+        &self,
+        command: &str,
+        arguments: &[String],
+        switches: &[(&str, bool)],
+    ) -> String {
         let switches = switches.iter().filter(|(_, is_on)| *is_on).map(|(switch, _)| *switch);
-        let words: Vec<&str> = iter::once(command).chain(arguments.iter().map(String::as_str)).chain(switches).collect();
+        let words: Vec<&str> = iter::once(command)
+            .chain(arguments.iter().map(String::as_str))
+            .chain(switches)
+            .collect();
         self.invocation.of_others().begin(&format!("oc quay {}", words.join(" ")))
     }
 }
@@ -55,11 +63,14 @@ impl CommandContext<'_> {
 /// How the commands begin that are shown: with what was said about where to connect to, and with no secret.
 pub(crate) fn invocation(program: &str, global: &GlobalArgs) -> Invocation {
     let text = |value: &Option<String>| value.clone();
-    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+    let path =
+        |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
     // What came from stdin is gone.
     let token_file = path(&global.quay_token_file).filter(|path| path != "-");
     let flags = |given: &[(&str, Option<String>)]| -> Vec<String> {
-        let flag = |(flag, value): &(&str, Option<String>)| Some(format!("{flag} {}", quoted(value.as_ref()?)));
+        let flag = |(flag, value): &(&str, Option<String>)| {
+            Some(format!("{flag} {}", quoted(value.as_ref()?)))
+        };
         given.iter().filter_map(flag).collect()
     };
     let mut cluster = flags(&[
@@ -70,7 +81,9 @@ pub(crate) fn invocation(program: &str, global: &GlobalArgs) -> Invocation {
         ("--as", text(&global.impersonate)),
         ("--as-uid", text(&global.impersonate_uid)),
     ]);
-    cluster.extend(global.impersonate_groups.iter().map(|group| format!("--as-group {}", quoted(group))));
+    cluster.extend(
+        global.impersonate_groups.iter().map(|group| format!("--as-group {}", quoted(group))),
+    );
     let mut quay = flags(&[
         ("--quay-url", text(&global.quay_url)),
         ("--cluster-id", text(&global.cluster_id)),
@@ -87,10 +100,12 @@ pub(crate) fn invocation(program: &str, global: &GlobalArgs) -> Invocation {
 /// When what was asked could not be done.
 pub(crate) async fn run(context: &CommandContext<'_>, cli: &Cli) -> Result<ExitStatus, Error> {
     if context.global.output == Format::Html && !matches!(cli.command, Command::Status(_)) {
-        return Err(Error::new("-o html is for status alone").hint(format!("{} status -A -o html", context.program)));
+        return Err(Error::new("-o html is for status alone")
+            .hint(format!("{} status -A -o html", context.program)));
     }
     if context.global.output == Format::Mirror && !matches!(cli.command, Command::Images(_)) {
-        return Err(Error::new("-o mirror is for images alone").hint(format!("{} images -o mirror", context.program)));
+        return Err(Error::new("-o mirror is for images alone")
+            .hint(format!("{} images -o mirror", context.program)));
     }
     match &cli.command {
         Command::Setup(args) => setup::run(context, args).await,
@@ -112,14 +127,16 @@ pub(crate) async fn run(context: &CommandContext<'_>, cli: &Cli) -> Result<ExitS
 /// Refuses a namespace that is known not to exist: a slip of the pen shall not pass for nothing to do.
 fn refuse_missing(name: &str, namespace: &Observed<Option<Namespace>>) -> Result<(), Error> {
     match namespace {
-        Ok(None) => Err(Error::new(format!("there is no namespace {name}")).hint("check the name and the context")),
+        Ok(None) => Err(Error::new(format!("there is no namespace {name}"))
+            .hint("check the name and the context")),
         Ok(Some(_)) | Err(_) => Ok(()),
     }
 }
 
 /// The image streams of a namespace; none in one that exists.
 async fn image_streams(cluster: &Cluster, namespace: &str) -> Result<Vec<ImageStream>, Error> {
-    let streams = cluster.image_streams(namespace).await.map_err(|unread| Error::new(unread.to_string()))?;
+    let streams =
+        cluster.image_streams(namespace).await.map_err(|unread| Error::new(unread.to_string()))?;
     if streams.is_empty() {
         // The API server lists what is in a namespace that does not exist, too.
         refuse_missing(namespace, &cluster.find_namespace(namespace).await)?;
@@ -130,6 +147,7 @@ async fn image_streams(cluster: &Cluster, namespace: &str) -> Result<Vec<ImageSt
 /// The one namespace of a command whose arguments are something else: that of `-n`, or of the context.
 fn namespace(global: &GlobalArgs, cluster: &Cluster) -> Result<String, Error> {
     let name = global.namespace.as_deref().unwrap_or_else(|| cluster.namespace());
-    names::kubernetes_name(name).map_err(|problem| Error::new(format!("no namespace can be called that: {problem}")))?;
+    names::kubernetes_name(name)
+        .map_err(|problem| Error::new(format!("no namespace can be called that: {problem}")))?;
     Ok(name.to_owned())
 }

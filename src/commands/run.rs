@@ -21,7 +21,9 @@ use crate::controller::events::EventRecorder;
 use crate::controller::log_events::ReviewLog;
 use crate::controller::metrics::Metrics;
 use crate::controller::webhook::{Webhook, WebhookEvent};
-use crate::controller::{Controller, Options, admin_server, leader_election, log_events, operator_watch};
+use crate::controller::{
+    Controller, Options, admin_server, leader_election, log_events, operator_watch,
+};
 use crate::domain::names::POD_NAME;
 use crate::error::{Cancelled, Error, ExitStatus};
 use crate::ops::settings::Settings;
@@ -35,7 +37,8 @@ const SHUTDOWN_DRAIN: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Run) -> Result<ExitStatus, Error> {
     if args.manifests {
-        let bridge = ControllerManifests::new(context.global.namespace.as_deref(), args.image.as_deref());
+        let bridge =
+            ControllerManifests::new(context.global.namespace.as_deref(), args.image.as_deref());
         let text = match context.global.output {
             Format::Text | Format::Yaml => report::stream(bridge.manifests())?,
             Format::Json => report::list(bridge.manifests())?,
@@ -48,7 +51,8 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Run) -> Result<Exit
     let cluster = ops::connect(context.global).await?;
     let is_asked = context.ui.can_prompt() && !cluster.is_in_pod() && !args.changing.yes;
     if args.changing.dry_run || is_asked {
-        let (place, planned) = repair::plan_all(context, &cluster, settings.clone(), args.changing.dry_run).await?;
+        let (place, planned) =
+            repair::plan_all(context, &cluster, settings.clone(), args.changing.dry_run).await?;
         if args.changing.dry_run {
             return finish(context, &planned, context.global.output);
         }
@@ -95,18 +99,28 @@ async fn work(
     let lasts = if ports.webhook.is_some() { SHUTDOWN_DRAIN } else { Duration::ZERO };
     let engine = Controller::new(context.global, cluster.clone(), settings, options, &tell);
 
-    let (elected, free, leads) = (watch::Sender::new(replica.is_none()), watch::Sender::new(false), watch::Sender::new(false));
+    let (elected, free, leads) = (
+        watch::Sender::new(replica.is_none()),
+        watch::Sender::new(false),
+        watch::Sender::new(false),
+    );
     let elected = Arc::new(elected);
     let ending = watch::Sender::new(false);
     // What must not come too late runs beside the work, on other threads, until this is dropped: however long a look at a
     // crowded namespace takes, the Lease is kept and everybody answered.
     let mut beside = JoinSet::new();
     if let Some(replica) = replica.cloned() {
-        let (cluster, elected, ending) = (cluster.clone(), Arc::clone(&elected), ending.subscribe());
+        let (cluster, elected, ending) =
+            (cluster.clone(), Arc::clone(&elected), ending.subscribe());
         beside.spawn(async move { replica.run_election(&cluster, &elected, ending).await });
     }
     if let Some(listener) = ports.health {
-        beside.spawn(admin_server::serve(listener, engine.shared(), Arc::clone(&metrics), ending.subscribe()));
+        beside.spawn(admin_server::serve(
+            listener,
+            engine.shared(),
+            Arc::clone(&metrics),
+            ending.subscribe(),
+        ));
     }
     let reviewed = {
         let (metrics, log) = (Arc::clone(&metrics), ReviewLog::default());
@@ -117,7 +131,11 @@ async fn work(
     };
     if let Some((listener, certificates)) = ports.webhook.zip(args.webhook_cert_dir.as_deref()) {
         let webhook = Webhook::new(certificates, Arc::new(engine.shared()), Arc::new(reviewed));
-        beside.spawn(webhook.map_err(|problem| Error::new(format!("--webhook-cert-dir: {problem}")))?.serve(listener));
+        beside.spawn(
+            webhook
+                .map_err(|problem| Error::new(format!("--webhook-cert-dir: {problem}")))?
+                .serve(listener),
+        );
     }
     let work = async {
         join!(
@@ -135,7 +153,10 @@ async fn work(
         elected.send_replace(false);
         // The sender lives as long as this does.
         let _ = leads.subscribe().wait_for(|leads| !*leads).await;
-        join!(OptionFuture::from(replica.map(|replica| replica.release_lease(cluster))), sleep(lasts));
+        join!(
+            OptionFuture::from(replica.map(|replica| replica.release_lease(cluster))),
+            sleep(lasts)
+        );
     };
     tokio::select! {
         () = work => {}
@@ -152,10 +173,13 @@ struct Ports {
 
 impl Ports {
     async fn take(args: &Run) -> Result<Self, Error> {
-        let health = OptionFuture::from(args.metrics_bind_address.map(|address| listen("--metrics-bind-address", address)))
-            .await
-            .transpose()?;
-        let webhook = args.webhook_bind_address.map(|address| listen("--webhook-bind-address", address));
+        let health = OptionFuture::from(
+            args.metrics_bind_address.map(|address| listen("--metrics-bind-address", address)),
+        )
+        .await
+        .transpose()?;
+        let webhook =
+            args.webhook_bind_address.map(|address| listen("--webhook-bind-address", address));
         Ok(Self { health, webhook: OptionFuture::from(webhook).await.transpose()? })
     }
 }
@@ -165,8 +189,10 @@ impl Ports {
 /// # Errors
 /// When it is taken already, or not this machine's.
 async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Error> {
-    let refused =
-        |error: std::io::Error| Error::new(format!("{flag}: cannot listen on {address} ({error})")).hint("choose another port");
+    let refused = |error: std::io::Error| {
+        Error::new(format!("{flag}: cannot listen on {address} ({error})"))
+            .hint("choose another port")
+    };
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     tracing::info!(flag, address = %listener.local_addr().map_err(refused)?, "listening");
     Ok(listener)
@@ -190,12 +216,18 @@ impl Replica {
             let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "replica".into());
             format!("{host}-{}-{:08x}", std::process::id(), RandomState::new().hash_one(()) >> 32)
         };
-        let namespace = context.global.namespace.clone().unwrap_or_else(|| cluster.namespace().to_owned());
+        let namespace =
+            context.global.namespace.clone().unwrap_or_else(|| cluster.namespace().to_owned());
         Self { namespace, name: pod.unwrap_or_else(unlike_others) }
     }
 
     /// Takes part in the election until the end begins.
-    async fn run_election(&self, cluster: &Cluster, elected: &watch::Sender<bool>, mut ending: watch::Receiver<bool>) {
+    async fn run_election(
+        &self,
+        cluster: &Cluster,
+        elected: &watch::Sender<bool>,
+        mut ending: watch::Receiver<bool>,
+    ) {
         tokio::select! {
             // First, so that nobody is elected any more once it began.
             biased;
@@ -215,7 +247,9 @@ impl Replica {
 /// Waits until Kubernetes has the pod end.
 async fn told_to_end() {
     #[cfg(unix)]
-    if let Ok(mut signal) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+    if let Ok(mut signal) =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    {
         signal.recv().await;
         return;
     }

@@ -45,7 +45,8 @@ fn write(context: &CommandContext, report: &StatusReport, file: &Path) -> Result
     let style = Style { width: None, ..context.style() };
     let text = report.render(context.global.output, &style)?;
     let shown = file.display();
-    replace(file, strip_str(&text).to_string().as_bytes()).with_context(|| format!("could not write {shown}"))?;
+    replace(file, strip_str(&text).to_string().as_bytes())
+        .with_context(|| format!("could not write {shown}"))?;
     context.ui.status(&format!("Wrote {shown}. {}", report.verdict));
     Ok(())
 }
@@ -101,15 +102,23 @@ pub(super) async fn look(
         namespaces = session
             .assess_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| {
                 let linked = judged.is_to_be_linked(target);
-                let why = if judged.is_terminating() { "it is being deleted".to_owned() } else { judged.scope.to_string() };
+                let why = if judged.is_terminating() {
+                    "it is being deleted".to_owned()
+                } else {
+                    judged.scope.to_string()
+                };
                 let organization = Some(judged.desired.organization).filter(|_| linked);
-                (NamespaceReport::new(judged.snapshot.name, organization, linked, why), judged.checks)
+                (
+                    NamespaceReport::new(judged.snapshot.name, organization, linked, why),
+                    judged.checks,
+                )
             })
             .await;
         let is_asked = target.has_token && namespaces.iter().any(|(namespace, _)| namespace.linked);
         troubles = is_asked.then(|| target.quay.troubles());
     }
-    let integration = IntegrationReport::new(&session.snapshot, &cluster.server(), cluster.context());
+    let integration =
+        IntegrationReport::new(&session.snapshot, &cluster.server(), cluster.context());
     let checks = checks::integration(&session.snapshot, troubles.as_deref());
     Ok(StatusReport::new(context.invocation, &which.to_string(), integration, checks, namespaces))
 }
@@ -173,7 +182,10 @@ mod tests {
         std::os::unix::fs::symlink(&target, &link).unwrap();
         replace(&link, b"one").unwrap();
         replace(&link, b"two").unwrap();
-        assert_eq!((fs::read_to_string(&target).unwrap(), fs::read_to_string(&link).unwrap()), ("precious".into(), "two".into()));
+        assert_eq!(
+            (fs::read_to_string(&target).unwrap(), fs::read_to_string(&link).unwrap()),
+            ("precious".into(), "two".into())
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
         replace(Path::new("/dev/null"), b"gone").unwrap();
     }

@@ -27,9 +27,15 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
     if args.delete_organization && which.is_many() {
         return Err(Error::new("--delete-organization works on one namespace at a time"));
     }
-    let switches = [("--delete-robots", args.delete_robots), ("--delete-organization", args.delete_organization)];
-    let settings =
-        settings.for_namespaces(&which).for_administrator(context.for_administrator("unlink", &[which.to_string()], &switches));
+    let switches = [
+        ("--delete-robots", args.delete_robots),
+        ("--delete-organization", args.delete_organization),
+    ];
+    let settings = settings.for_namespaces(&which).for_administrator(context.for_administrator(
+        "unlink",
+        &[which.to_string()],
+        &switches,
+    ));
     let concurrency = usize::from(global.concurrency);
     let (session, parts) = tokio::join!(
         App::open(context.ui, global, cluster.clone(), settings),
@@ -46,12 +52,22 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
         context.ui.warn("nothing is deleted in Quay, since the namespace lists could not be read");
     }
     let deletes = |asked: bool| asked && !target.integration.lists_unread;
-    let options =
-        UnlinkOptions { delete_robots: deletes(args.delete_robots), delete_organization: deletes(args.delete_organization) };
-    let look = ReadOptions { quay: touches_quay.then_some(ReadStrategy::Owner), tags: false, probe: false, beyond_scope: true };
+    let options = UnlinkOptions {
+        delete_robots: deletes(args.delete_robots),
+        delete_organization: deletes(args.delete_organization),
+    };
+    let look = ReadOptions {
+        quay: touches_quay.then_some(ReadStrategy::Owner),
+        tags: false,
+        probe: false,
+        beyond_scope: true,
+    };
     let mut set = ChangeSet::new("unlink");
     let mut resource = target.integration.resource.clone();
-    for judged in session.assess_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| judged).await {
+    for judged in session
+        .assess_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| judged)
+        .await
+    {
         add(&mut set, &which, target, &mut resource, judged, options)?;
     }
     if !set.plans.is_empty() {
@@ -59,14 +75,25 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
         set.scope_obstacle = session.scope_obstacle();
     }
     if args.changing.dry_run {
-        return Ok(set.unfinished_or_refused_or(finish(context, &set.planned(context, &session, true), global.output)?));
+        return Ok(set.unfinished_or_refused_or(finish(
+            context,
+            &set.planned(context, &session, true),
+            global.output,
+        )?));
     }
     if args.delete_organization {
         confirm_deletion(context, &session, target, &set, args).await?;
     }
     let format = set.confirm(context, &session, args.changing)?;
     let entries = set.apply(context, &session, target).await;
-    let report = ChangeReport::new(context.invocation, session.endpoints(), "unlink", false, entries, set.blocked());
+    let report = ChangeReport::new(
+        context.invocation,
+        session.endpoints(),
+        "unlink",
+        false,
+        entries,
+        set.blocked(),
+    );
     Ok(set.unfinished_or_refused_or(finish(context, &report, format)?))
 }
 
@@ -81,15 +108,20 @@ fn add(
 ) -> Result<(), Error> {
     let name = &judged.snapshot.name;
     if matches!(judged.snapshot.namespace, Ok(None)) {
-        return Err(Error::new(format!("there is no namespace {name}")).hint("check the name and the context"));
+        return Err(Error::new(format!("there is no namespace {name}"))
+            .hint("check the name and the context"));
     }
     if matches!(which, NamespaceSelector::All) && !judged.is_to_be_linked(target) {
         return Ok(());
     }
     let scope = deny_namespace(name, judged.is_on_request(), resource.as_ref());
     apply_edits(&scope, resource.as_mut());
-    let subject =
-        Assessed { integration: &target.integration, troubles: &[], snapshot: &judged.snapshot, desired: &judged.desired };
+    let subject = Assessed {
+        integration: &target.integration,
+        troubles: &[],
+        snapshot: &judged.snapshot,
+        desired: &judged.desired,
+    };
     let plan = plan::unlink(&subject, options);
     set.add(judged, scope, plan);
     Ok(())
@@ -103,8 +135,12 @@ async fn confirm_deletion(
     set: &ChangeSet,
     args: &Unlink,
 ) -> Result<(), Error> {
-    let deletes = |plan: &Plan| plan.changes.iter().any(|change| matches!(change, Change::DeleteOrganization { .. }));
-    let Some((judged, _)) = set.plans.first().filter(|(_, plan)| deletes(plan)) else { return Ok(()) };
+    let deletes = |plan: &Plan| {
+        plan.changes.iter().any(|change| matches!(change, Change::DeleteOrganization { .. }))
+    };
+    let Some((judged, _)) = set.plans.first().filter(|(_, plan)| deletes(plan)) else {
+        return Ok(());
+    };
     let organization = &judged.desired.organization;
     let contents = target.quay.contents(organization).await.map_err(anyhow::Error::from)?;
     let tags: usize = contents.iter().map(|(_, tags)| tags).sum();

@@ -12,9 +12,13 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Version) -> Result<
     if !args.client {
         let cluster = ops::connect(context.global).await?;
         let settings = Settings::read(context.global)?;
-        let (version, session) =
-            tokio::join!(cluster.version(), App::open(context.ui, context.global, cluster.clone(), settings));
-        report.cluster = Some(version.unwrap_or_else(|unread| format!("unknown: could not {}: {}", unread.call, unread.reason)));
+        let (version, session) = tokio::join!(
+            cluster.version(),
+            App::open(context.ui, context.global, cluster.clone(), settings)
+        );
+        report.cluster = Some(version.unwrap_or_else(|unread| {
+            format!("unknown: could not {}: {}", unread.call, unread.reason)
+        }));
         report.quay = Some(match session {
             Ok(App { target: Some(target), .. }) => {
                 let url = &target.integration.url.value;

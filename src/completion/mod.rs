@@ -36,9 +36,12 @@ pub(crate) fn asked(args: &[OsString]) -> Option<&[OsString]> {
 /// What could stand in the last word's place. Nobody asked to hear of what goes wrong in the middle of typing: then there
 /// are no candidates.
 pub(crate) fn candidates(words: &[OsString]) -> String {
-    let (last, before) = words.split_last().map_or((OsString::new(), words), |(last, before)| (last.clone(), before));
+    let (last, before) = words
+        .split_last()
+        .map_or((OsString::new(), words), |(last, before)| (last.clone(), before));
     let wants_flag = last.as_encoded_bytes().starts_with(b"-");
-    let mut line: Vec<_> = std::iter::once(OsString::from("oc-quay")).chain(before.iter().cloned()).collect();
+    let mut line: Vec<_> =
+        std::iter::once(OsString::from("oc-quay")).chain(before.iter().cloned()).collect();
     let mut command = Cli::command();
     if let Some(global) = typed(&line) {
         command = values::attach(command, &Arc::new(global));

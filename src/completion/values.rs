@@ -53,36 +53,50 @@ const NAMES: &[(&str, Name)] = &[
 /// Has the command and those below it complete their values. `global` is what was typed so far: it says which cluster
 /// and namespace are meant.
 pub(super) fn attach(command: Command, global: &Arc<GlobalArgs>) -> Command {
-    let command = command.mut_args(|arg| match NAMES.iter().find(|(field, _)| arg.get_id() == field) {
-        Some((_, name)) => {
-            let global = Arc::clone(global);
-            arg.add(ArgValueCompleter::new(move |start: &OsStr| name.candidates(&global, start)))
-        }
-        None => arg,
-    });
+    let command =
+        command.mut_args(|arg| match NAMES.iter().find(|(field, _)| arg.get_id() == field) {
+            Some((_, name)) => {
+                let global = Arc::clone(global);
+                arg.add(ArgValueCompleter::new(move |start: &OsStr| {
+                    name.candidates(&global, start)
+                }))
+            }
+            None => arg,
+        });
     command.mut_subcommands(|subcommand| attach(subcommand, global))
 }
 
 impl Name {
     fn candidates(self, global: &Arc<GlobalArgs>, start: &OsStr) -> Vec<CompletionCandidate> {
         // A flag that is being typed might be a value too, for all that clap knows; no name starts like one.
-        let Some(start) = start.to_str().filter(|start| !start.starts_with('-')) else { return vec![] };
+        let Some(start) = start.to_str().filter(|start| !start.starts_with('-')) else {
+            return vec![];
+        };
         let mut found = match self {
-            Name::Code => Code::ALL.iter().map(|code| titled(code.as_str(), code.entry().title)).collect(),
+            Name::Code => {
+                Code::ALL.iter().map(|code| titled(code.as_str(), code.entry().title)).collect()
+            }
             Name::Context => plain(entries(global).map(|entries| entries.contexts)),
             Name::Cluster => plain(entries(global).map(|entries| entries.clusters)),
             Name::User => plain(entries(global).map(|entries| entries.users)),
             Name::Namespace => plain(asked(namespaces(Arc::clone(global)))),
-            Name::BuildConfig => plain(asked(of_namespace(Arc::clone(global), NameKind::BuildConfigs))),
+            Name::BuildConfig => {
+                plain(asked(of_namespace(Arc::clone(global), NameKind::BuildConfigs)))
+            }
             Name::ServiceAccount => match start.split_once('=') {
-                Some((name, _)) => {
-                    [Role::Read, Role::Write, Role::Admin].iter().map(|role| format!("{name}={role}").into()).collect()
-                }
+                Some((name, _)) => [Role::Read, Role::Write, Role::Admin]
+                    .iter()
+                    .map(|role| format!("{name}={role}").into())
+                    .collect(),
                 None => plain(asked(of_namespace(Arc::clone(global), NameKind::ServiceAccounts))),
             },
-            Name::ImageStream => plain(asked(of_namespace(Arc::clone(global), NameKind::ImageStreams))),
+            Name::ImageStream => {
+                plain(asked(of_namespace(Arc::clone(global), NameKind::ImageStreams)))
+            }
         };
-        found.retain(|candidate| candidate.get_value().to_str().is_some_and(|value| value.starts_with(start)));
+        found.retain(|candidate| {
+            candidate.get_value().to_str().is_some_and(|value| value.starts_with(start))
+        });
         found
     }
 }
@@ -116,7 +130,9 @@ async fn of_namespace(global: Arc<GlobalArgs>, named: NameKind) -> Option<Vec<St
 
 /// What the cluster answers, if it does so in time. It is asked in a thread of its own, since credential plugins and the
 /// look-up of addresses block; the program ends without it.
-fn asked(question: impl Future<Output = Option<Vec<String>>> + Send + 'static) -> Option<Vec<String>> {
+fn asked(
+    question: impl Future<Output = Option<Vec<String>>> + Send + 'static,
+) -> Option<Vec<String>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;

@@ -37,7 +37,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Answers for as long as the program runs; `ending` says that it will not do so for long.
-pub(crate) async fn serve(listener: TcpListener, shared: ControllerState, metrics: Arc<Metrics>, ending: watch::Receiver<bool>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    shared: ControllerState,
+    metrics: Arc<Metrics>,
+    ending: watch::Receiver<bool>,
+) {
     // It never ends, so there is no error.
     let _ = axum::serve(Limited::new(listener), router(shared, metrics, ending)).await;
 }
@@ -94,8 +99,13 @@ impl Listener for Limited {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let is_over = self.end.as_mut().poll(context).is_ready() || pin!(&mut self.given_away).poll(context).is_ready();
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let is_over = self.end.as_mut().poll(context).is_ready()
+            || pin!(&mut self.given_away).poll(context).is_ready();
         if is_over {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -104,7 +114,11 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         // A reader that takes nothing keeps the place no longer than one that asks nothing.
         if self.end.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -129,14 +143,19 @@ fn router(shared: ControllerState, metrics: Arc<Metrics>, ending: watch::Receive
     let ready = async move || match (state.is_synced(), *ending.borrow()) {
         (_, true) => (StatusCode::SERVICE_UNAVAILABLE, "told to end\n"),
         (true, _) => (StatusCode::OK, "ok\n"),
-        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "still reading what there is in the cluster\n"),
+        (false, _) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "still reading what there is in the cluster\n")
+        }
     };
     let text = async move || {
         let (now, later) = shared.queue_depth();
         metrics.measure_queue(now, later);
         ([(CONTENT_TYPE, OPEN_METRICS)], metrics.text())
     };
-    Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(ready)).route("/metrics", get(text))
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(text))
 }
 
 #[cfg(test)]
@@ -158,14 +177,22 @@ mod tests {
             idle.push(TcpStream::connect(address).await.unwrap());
         }
         let mut probe = TcpStream::connect(address).await.unwrap();
-        probe.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        probe
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
         let mut answer = String::new();
         probe.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n"), "{answer}");
         // The oldest ones are over, and the newest are not.
         let mut byte = [0];
         assert!(matches!(idle[0].read(&mut byte).await, Ok(0) | Err(_)));
-        assert!(idle.last().unwrap().try_read(&mut byte).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock));
+        assert!(
+            idle.last()
+                .unwrap()
+                .try_read(&mut byte)
+                .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        );
         server.abort();
     }
 }

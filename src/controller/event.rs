@@ -118,9 +118,9 @@ impl ReconcileOutcome {
     /// Why the namespace is not as it should be, though it could be.
     pub(crate) fn problem(&self) -> Option<&str> {
         match self {
-            ReconcileOutcome::Failed(reason) | ReconcileOutcome::Stopped(reason) | ReconcileOutcome::Blocked(reason) => {
-                Some(reason)
-            }
+            ReconcileOutcome::Failed(reason)
+            | ReconcileOutcome::Stopped(reason)
+            | ReconcileOutcome::Blocked(reason) => Some(reason),
             ReconcileOutcome::Settled
             | ReconcileOutcome::NotOurs
             | ReconcileOutcome::Waiting(_)
@@ -142,8 +142,12 @@ impl fmt::Display for ControllerEvent {
                 write!(f, "the QuayIntegration's conditions are not up to date: {why}")
             }
             ControllerEvent::Integration { quay: Ok(quay) } => write!(f, "working with {quay}"),
-            ControllerEvent::Integration { quay: Err(why) } => write!(f, "nothing is changed: {why}"),
-            ControllerEvent::Quay { trouble: Some(trouble) } => write!(f, "Quay cannot be worked with: {trouble}"),
+            ControllerEvent::Integration { quay: Err(why) } => {
+                write!(f, "nothing is changed: {why}")
+            }
+            ControllerEvent::Quay { trouble: Some(trouble) } => {
+                write!(f, "Quay cannot be worked with: {trouble}")
+            }
             ControllerEvent::Quay { trouble: None } => f.write_str("Quay can be worked with again"),
             ControllerEvent::Leading(true) => f.write_str("at work"),
             ControllerEvent::Leading(false) => f.write_str("stopped working on namespaces"),
@@ -157,7 +161,11 @@ impl fmt::Display for ControllerEvent {
                 write!(f, "build {} is imported into {destination}: {digest}", builds.join(", "))
             }
             ControllerEvent::Imported { builds, destination, outcome: Err(reason), .. } => {
-                write!(f, "could not import build {} into {destination}: {reason}", builds.join(", "))
+                write!(
+                    f,
+                    "could not import build {} into {destination}: {reason}",
+                    builds.join(", ")
+                )
             }
             ControllerEvent::Reconciled { namespace, verdict, changes, .. } => {
                 write!(f, "namespace {namespace}: {verdict}")?;
@@ -179,7 +187,9 @@ impl fmt::Display for ReconcileOutcome {
             ReconcileOutcome::Settled => f.write_str("as it should be"),
             ReconcileOutcome::NotOurs => f.write_str("not to be linked"),
             ReconcileOutcome::Waiting(what) => write!(f, "waiting for {what}"),
-            ReconcileOutcome::Failed(reason) | ReconcileOutcome::Unavailable(reason) => write!(f, "failed: {reason}"),
+            ReconcileOutcome::Failed(reason) | ReconcileOutcome::Unavailable(reason) => {
+                write!(f, "failed: {reason}")
+            }
             ReconcileOutcome::Stopped(reason) => write!(f, "not begun: {reason}"),
             ReconcileOutcome::Blocked(reason) => write!(f, "needs a person: {reason}"),
         }

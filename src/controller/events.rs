@@ -39,7 +39,9 @@ impl EventRecorder {
     /// Notes what is of interest to those who work in a namespace. Names and reasons in it may be a tenant's words, and not every
     /// program that shows Events escapes them.
     pub(crate) fn note(&self, event: &ControllerEvent) {
-        note(event).into_iter().for_each(|note| self.take(EventInput { message: printable(&note.message), ..note }));
+        note(event)
+            .into_iter()
+            .for_each(|note| self.take(EventInput { message: printable(&note.message), ..note }));
     }
 
     fn take(&self, note: EventInput) {
@@ -107,7 +109,11 @@ impl EventCache {
     fn what_to_do(&mut self, note: &EventInput, now: Instant) -> Entry {
         self.0.retain(|_, kept| now.duration_since(kept.at) < CACHE_TTL);
         match self.0.get(&Key::of(note)) {
-            Some(kept) if kept.message == note.message && now.duration_since(kept.at) < DEDUP_WINDOW => Entry::Nothing,
+            Some(kept)
+                if kept.message == note.message && now.duration_since(kept.at) < DEDUP_WINDOW =>
+            {
+                Entry::Nothing
+            }
             Some(kept) => Entry::Again(kept.noted.clone()),
             None => Entry::Anew,
         }
@@ -124,18 +130,28 @@ impl EventCache {
 
 fn note(event: &ControllerEvent) -> Option<EventInput> {
     let (namespace, uid, verdict, changes) = match event {
-        ControllerEvent::Reconciled { namespace, uid, verdict, changes, .. } => (namespace, uid, verdict, changes),
+        ControllerEvent::Reconciled { namespace, uid, verdict, changes, .. } => {
+            (namespace, uid, verdict, changes)
+        }
         ControllerEvent::Imported { namespace, uid, destination, outcome, .. } => {
             let (namespace, uid, message) = (namespace.clone(), uid.clone(), event.to_string());
             let (reason, subject) = match outcome {
                 Ok(_) => ("QuayImported", message.clone()),
                 Err(_) => ("QuayImportFailed", destination.clone()),
             };
-            return Some(EventInput { namespace, uid, is_warning: outcome.is_err(), reason, subject, message });
+            return Some(EventInput {
+                namespace,
+                uid,
+                is_warning: outcome.is_err(),
+                reason,
+                subject,
+                message,
+            });
         }
         // OpenShift creates the build, and not the person who started it, who so sees no warning of the webhook's.
         ControllerEvent::BuildNotPushed { namespace, uid, build, why } => {
-            let (namespace, uid, message) = (namespace.clone(), uid.clone(), format!("build {build}: {why}"));
+            let (namespace, uid, message) =
+                (namespace.clone(), uid.clone(), format!("build {build}: {why}"));
             return Some(EventInput {
                 namespace,
                 uid,
@@ -152,12 +168,15 @@ fn note(event: &ControllerEvent) -> Option<EventInput> {
         return None;
     }
     let (reason, message) = match verdict {
-        ReconcileOutcome::Failed(why) => (FAILED, format!("could not be put right, and is tried again: {why}")),
+        ReconcileOutcome::Failed(why) => {
+            (FAILED, format!("could not be put right, and is tried again: {why}"))
+        }
         ReconcileOutcome::Blocked(why) => (FAILED, format!("needs a person: {why}")),
         ReconcileOutcome::Unavailable(_) | ReconcileOutcome::Stopped(_) => return None,
         _ if changes.is_empty() => return None,
         _ => {
-            let named: Vec<_> = changes.iter().take(MAX_LISTED).map(|(change, _)| change.summary()).collect();
+            let named: Vec<_> =
+                changes.iter().take(MAX_LISTED).map(|(change, _)| change.summary()).collect();
             let more = changes.len().saturating_sub(MAX_LISTED);
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
             ("QuayReconciled", format!("{}{more}", named.join("; ")))
@@ -166,7 +185,14 @@ fn note(event: &ControllerEvent) -> Option<EventInput> {
     let is_warning = reason == FAILED;
     // A namespace fails as a whole, and what was done in it is something else each time.
     let subject = if is_warning { String::new() } else { message.clone() };
-    Some(EventInput { namespace: namespace.clone(), uid: uid.clone(), is_warning, reason, subject, message })
+    Some(EventInput {
+        namespace: namespace.clone(),
+        uid: uid.clone(),
+        is_warning,
+        reason,
+        subject,
+        message,
+    })
 }
 
 #[cfg(test)]
@@ -203,7 +229,8 @@ mod tests {
 
     #[test]
     fn a_failure_is_a_warning_with_its_reason() {
-        let note = note(&reconciled(ReconcileOutcome::Failed("Quay is read-only".into()), 0)).unwrap();
+        let note =
+            note(&reconciled(ReconcileOutcome::Failed("Quay is read-only".into()), 0)).unwrap();
         assert_eq!((note.is_warning, note.reason), (true, "QuayReconcileFailed"));
         assert!(note.message.ends_with("Quay is read-only"), "{}", note.message);
     }
@@ -212,10 +239,19 @@ mod tests {
     fn a_failed_import_is_about_its_tag_however_it_is_worded() {
         let failed = |destination: &str, why: &str| {
             let (namespace, uid, builds) = ("shop".into(), "1".into(), vec!["app-1".into()]);
-            note(&ControllerEvent::Imported { namespace, uid, builds, destination: destination.into(), outcome: Err(why.into()) })
-                .unwrap()
+            note(&ControllerEvent::Imported {
+                namespace,
+                uid,
+                builds,
+                destination: destination.into(),
+                outcome: Err(why.into()),
+            })
+            .unwrap()
         };
-        let (first, second) = (failed("shop/app:1", "the call to q failed"), failed("shop/app:1", "another call to q failed"));
+        let (first, second) = (
+            failed("shop/app:1", "the call to q failed"),
+            failed("shop/app:1", "another call to q failed"),
+        );
         assert!(first.message != second.message && Key::of(&first) == Key::of(&second));
         assert!(Key::of(&first) != Key::of(&failed("shop/app:2", "the call to q failed")));
     }
@@ -223,16 +259,24 @@ mod tests {
     #[test]
     fn no_word_of_an_event_steers_a_terminal() {
         let (sender, mut receiver) = mpsc::channel(1);
-        EventRecorder(sender).note(&reconciled(ReconcileOutcome::Blocked("tag \u{1b}[2J\u{202e}app is odd".into()), 0));
+        EventRecorder(sender).note(&reconciled(
+            ReconcileOutcome::Blocked("tag \u{1b}[2J\u{202e}app is odd".into()),
+            0,
+        ));
         assert!(receiver.try_recv().unwrap().message.ends_with("tag  app is odd"));
     }
 
     #[test]
     fn where_nothing_happened_nothing_is_noted() {
-        let of_quay =
-            [ReconcileOutcome::Unavailable("Quay does not answer".into()), ReconcileOutcome::Stopped("no robot accounts".into())];
-        let of_namespace =
-            [ReconcileOutcome::Settled, ReconcileOutcome::NotOurs, ReconcileOutcome::Waiting("its service accounts")];
+        let of_quay = [
+            ReconcileOutcome::Unavailable("Quay does not answer".into()),
+            ReconcileOutcome::Stopped("no robot accounts".into()),
+        ];
+        let of_namespace = [
+            ReconcileOutcome::Settled,
+            ReconcileOutcome::NotOurs,
+            ReconcileOutcome::Waiting("its service accounts"),
+        ];
         for verdict in of_namespace.into_iter().chain(of_quay) {
             assert_eq!(note(&reconciled(verdict, 0)), None);
         }
@@ -250,7 +294,10 @@ mod tests {
             subject: subject.into(),
             message: message.into(),
         };
-        let (failed, not_imported) = (about("QuayReconcileFailed", "", "no", "1"), about("QuayImportFailed", "app:1", "no", "1"));
+        let (failed, not_imported) = (
+            about("QuayReconcileFailed", "", "no", "1"),
+            about("QuayImportFailed", "app:1", "no", "1"),
+        );
         let (mut book, start) = (EventCache::default(), Instant::now());
         assert_eq!(book.what_to_do(&failed, start), Entry::Anew);
         book.keep(&failed, noted("a"), start);
@@ -260,10 +307,22 @@ mod tests {
             assert_eq!(book.what_to_do(note, start), Entry::Nothing);
         }
         let said_otherwise = about("QuayReconcileFailed", "", "why", "1");
-        assert_eq!(book.what_to_do(&said_otherwise, start), Entry::Again(noted("a")), "one Event for one object");
+        assert_eq!(
+            book.what_to_do(&said_otherwise, start),
+            Entry::Again(noted("a")),
+            "one Event for one object"
+        );
         let said_otherwise = about("QuayImportFailed", "app:1", "why", "1");
-        assert_eq!(book.what_to_do(&said_otherwise, start), Entry::Again(noted("b")), "one Event for one object");
-        assert_eq!(book.what_to_do(&about("QuayImportFailed", "app:2", "no", "1"), start), Entry::Anew, "another tag");
+        assert_eq!(
+            book.what_to_do(&said_otherwise, start),
+            Entry::Again(noted("b")),
+            "one Event for one object"
+        );
+        assert_eq!(
+            book.what_to_do(&about("QuayImportFailed", "app:2", "no", "1"), start),
+            Entry::Anew,
+            "another tag"
+        );
         assert_eq!(
             book.what_to_do(&about("QuayReconcileFailed", "", "no", "2"), start),
             Entry::Anew,

@@ -79,10 +79,17 @@ impl ImportTask {
 impl Controller<'_> {
     /// Imports what the builds of a namespace pushed, with one request for each image stream. Says when something is to be
     /// tried again. May be interrupted anywhere: what was done is kept at once.
-    pub(super) async fn import(&self, bound: &ActiveIntegration, namespace: &str, uid: &str) -> Action {
+    pub(super) async fn import(
+        &self,
+        bound: &ActiveIntegration,
+        namespace: &str,
+        uid: &str,
+    ) -> Action {
         let integration = &bound.target.integration;
         // The namespace is looked at again once they are read.
-        let Ok(builds) = self.shared.cache().builds.of(namespace) else { return Action::AwaitChange };
+        let Ok(builds) = self.shared.cache().builds.of(namespace) else {
+            return Action::AwaitChange;
+        };
         let due = self.import_tasks(namespace, |errands| {
             enqueue_imports(errands, &builds, namespace, integration);
             due_builds(errands, &builds)
@@ -92,8 +99,12 @@ impl Controller<'_> {
             if due.is_empty() {
                 continue;
             }
-            for (destination, outcome) in self.import_into(integration, namespace, &stream, &due).await {
-                let builds = self.import_tasks(namespace, |errands| settle(errands, &due[&destination], &outcome));
+            for (destination, outcome) in
+                self.import_into(integration, namespace, &stream, &due).await
+            {
+                let builds = self.import_tasks(namespace, |errands| {
+                    settle(errands, &due[&destination], &outcome)
+                });
                 let outcome = match outcome {
                     Ok(ImportResult::Now(digest)) => Ok(digest),
                     // What was done before is told already, or by who did it.
@@ -111,17 +122,28 @@ impl Controller<'_> {
         }
         for (uid, build, stage) in self.import_tasks(namespace, |errands| to_note(errands)) {
             let noted = match stage {
-                ImportStage::NoteLeft => self.note_import(namespace, &build, &uid, ImportNote::Left).await,
+                ImportStage::NoteLeft => {
+                    self.note_import(namespace, &build, &uid, ImportNote::Left).await
+                }
                 _ => self.note_imported(namespace, &build, &uid).await,
             };
             if let Err(error) = &noted {
                 let reason = error.to_string();
-                tracing::warn!(namespace, build, reason, "what came of the build's import could not be noted on it");
+                tracing::warn!(
+                    namespace,
+                    build,
+                    reason,
+                    "what came of the build's import could not be noted on it"
+                );
             }
             self.import_tasks(namespace, |errands| {
-                errands
-                    .get_mut(&uid)
-                    .map(|errand| if noted.is_ok() { errand.continue_imports(ImportStage::Done) } else { errand.wait() })
+                errands.get_mut(&uid).map(|errand| {
+                    if noted.is_ok() {
+                        errand.continue_imports(ImportStage::Done)
+                    } else {
+                        errand.wait()
+                    }
+                })
             });
         }
         self.import_tasks(namespace, |errands| next(errands))
@@ -142,13 +164,21 @@ impl Controller<'_> {
             import
         };
         let outcomes = match self.cluster.import_image_stream(namespace, stream, choose).await {
-            Ok(imported) => {
-                imported.into_iter().map(|outcome| outcome.map(ImportResult::Now).map_err(ImportTaskFailure::from)).collect()
-            }
+            Ok(imported) => imported
+                .into_iter()
+                .map(|outcome| outcome.map(ImportResult::Now).map_err(ImportTaskFailure::from))
+                .collect(),
             Err(error) => {
                 // The image stream may not even have been read.
-                asked = builds.keys().filter(|destination| !settled.contains_key(*destination)).cloned().collect();
-                vec![Err(ImportTaskFailure { reason: error.to_string(), is_final: false }); asked.len()]
+                asked = builds
+                    .keys()
+                    .filter(|destination| !settled.contains_key(*destination))
+                    .cloned()
+                    .collect();
+                vec![
+                    Err(ImportTaskFailure { reason: error.to_string(), is_final: false });
+                    asked.len()
+                ]
             }
         };
         settled.extend(asked.into_iter().zip(outcomes));
@@ -178,14 +208,21 @@ impl Controller<'_> {
         let mut waiting = vec![];
         for (destination, builds) in &*due {
             let Some(newest) = builds.first() else { continue };
-            let begun = |errands: &mut PendingImports| errands.get(&newest.uid).map(|errand| errand.begun);
+            let begun =
+                |errands: &mut PendingImports| errands.get(&newest.uid).map(|errand| errand.begun);
             if self.import_tasks(namespace, begun) != Some(Begun::No) {
                 continue;
             }
-            let noted = self.note_import(namespace, &newest.name, &newest.uid, ImportNote::Begun).await;
+            let noted =
+                self.note_import(namespace, &newest.name, &newest.uid, ImportNote::Begun).await;
             if let Err(error) = &noted {
                 let (build, reason) = (&newest.name, error.to_string());
-                tracing::warn!(namespace, build, reason, "the build is not imported, since that could not be noted on it");
+                tracing::warn!(
+                    namespace,
+                    build,
+                    reason,
+                    "the build is not imported, since that could not be noted on it"
+                );
                 waiting.push(destination.clone());
             }
             self.import_tasks(namespace, |errands| {
@@ -202,12 +239,23 @@ impl Controller<'_> {
         due.retain(|destination, _| !waiting.contains(destination));
     }
 
-    async fn note_imported(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ClusterError> {
+    async fn note_imported(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Result<(), ClusterError> {
         self.keep_build(namespace, self.cluster.note_imported(namespace, name, uid).await?);
         Ok(())
     }
 
-    async fn note_import(&self, namespace: &str, name: &str, uid: &str, note: ImportNote) -> Result<(), ClusterError> {
+    async fn note_import(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        note: ImportNote,
+    ) -> Result<(), ClusterError> {
         self.keep_build(namespace, self.cluster.note_import(namespace, name, uid, note).await?);
         Ok(())
     }
@@ -224,17 +272,33 @@ impl Controller<'_> {
 /// Takes up builds of a namespace that are new to us and pushed for its own image streams. Where a build's image goes is
 /// said by where it was pushed to: whoever makes a build can write into its annotations what they like. They can write into
 /// its status, too, that it pushed to another namespace's organization, so other namespaces' tags are left alone.
-fn enqueue_imports(errands: &mut PendingImports, builds: &[Build], namespace: &str, integration: &Integration) {
+fn enqueue_imports(
+    errands: &mut PendingImports,
+    builds: &[Build],
+    namespace: &str,
+    integration: &Integration,
+) {
     errands.retain(|uid, _| builds.iter().any(|build| build.uid == *uid));
     for build in builds.iter().filter(|build| is_to_be_imported(build)) {
         let image = build.spec.output.to.as_ref().map(|to| to.name.as_str()).unwrap_or_default();
-        let destination = Destination::of_image(image, integration).filter(|destination| destination.namespace == namespace);
+        let destination = Destination::of_image(image, integration)
+            .filter(|destination| destination.namespace == namespace);
         // What is no name can be in no path, and not in Quay either.
-        let destination = destination.filter(|to| names::repository(&to.stream).is_ok() && names::tag(&to.tag).is_ok());
-        let Some(destination) = destination.filter(|_| !errands.contains_key(&build.uid)) else { continue };
+        let destination = destination
+            .filter(|to| names::repository(&to.stream).is_ok() && names::tag(&to.tag).is_ok());
+        let Some(destination) = destination.filter(|_| !errands.contains_key(&build.uid)) else {
+            continue;
+        };
         let (build_name, due) = (build.name.clone(), Instant::now());
         let begun = if build.import_note == ImportNote::Begun { Begun::Before } else { Begun::No };
-        let errand = ImportTask { build: build_name, destination, begun, stage: ImportStage::Import, failures: 0, due };
+        let errand = ImportTask {
+            build: build_name,
+            destination,
+            begun,
+            stage: ImportStage::Import,
+            failures: 0,
+            due,
+        };
         errands.insert(build.uid.clone(), errand);
     }
 }
@@ -261,16 +325,27 @@ fn due_builds(errands: &PendingImports, builds: &[Build]) -> DueBuilds {
         let errand = errands.get(&build.uid).filter(|errand| errand.is_due(ImportStage::Import));
         let Some(ImportTask { destination, begun, .. }) = errand else { continue };
         // What came of an import that was begun here is known.
-        let import_note = if *begun == Begun::Before { ImportNote::Begun } else { ImportNote::Nothing };
+        let import_note =
+            if *begun == Begun::Before { ImportNote::Begun } else { ImportNote::Nothing };
         let build = Build { import_note, ..build.clone() };
-        due.entry(destination.stream.clone()).or_default().entry(destination.clone()).or_default().push(build);
+        due.entry(destination.stream.clone())
+            .or_default()
+            .entry(destination.clone())
+            .or_default()
+            .push(build);
     }
-    due.values_mut().flat_map(BTreeMap::values_mut).for_each(|builds| builds.sort_by_key(|build| Reverse(build.completed)));
+    due.values_mut()
+        .flat_map(BTreeMap::values_mut)
+        .for_each(|builds| builds.sort_by_key(|build| Reverse(build.completed)));
     due
 }
 
 /// Keeps what came of the imports of builds; their names.
-fn settle(errands: &mut PendingImports, builds: &[Build], outcome: &Result<ImportResult, ImportTaskFailure>) -> Vec<String> {
+fn settle(
+    errands: &mut PendingImports,
+    builds: &[Build],
+    outcome: &Result<ImportResult, ImportTaskFailure>,
+) -> Vec<String> {
     for build in builds {
         let Some(errand) = errands.get_mut(&build.uid) else { continue };
         match outcome {
@@ -286,7 +361,9 @@ fn settle(errands: &mut PendingImports, builds: &[Build], outcome: &Result<Impor
 
 /// The builds, by uid and name, on which it is to be noted now what came of their import.
 fn to_note(errands: &PendingImports) -> Vec<(String, String, ImportStage)> {
-    let is_due = |errand: &ImportTask| errand.is_due(ImportStage::NoteImported) || errand.is_due(ImportStage::NoteLeft);
+    let is_due = |errand: &ImportTask| {
+        errand.is_due(ImportStage::NoteImported) || errand.is_due(ImportStage::NoteLeft)
+    };
     let due = errands.iter().filter(|(_, errand)| is_due(errand));
     due.map(|(uid, errand)| (uid.clone(), errand.build.clone(), errand.stage)).collect()
 }
@@ -334,8 +411,12 @@ fn request(
     integration: &Integration,
     stream: Option<&ImageStream>,
     builds: &BTreeMap<Destination, Vec<Build>>,
-) -> (StreamImport, Vec<Destination>, BTreeMap<Destination, Result<ImportResult, ImportTaskFailure>>) {
-    let (scheduled, insecure) = integration.resource.as_ref().map_or((false, false), |found| (found.scheduled, found.insecure));
+) -> (StreamImport, Vec<Destination>, BTreeMap<Destination, Result<ImportResult, ImportTaskFailure>>)
+{
+    let (scheduled, insecure) = integration
+        .resource
+        .as_ref()
+        .map_or((false, false), |found| (found.scheduled, found.insecure));
     let mut import = StreamImport { tags: vec![], insecure };
     let (mut asked, mut settled) = (vec![], BTreeMap::new());
     for (destination, builds) in builds {
@@ -348,10 +429,15 @@ fn request(
                 import.tags.push(TagImport { tag: destination.tag.clone(), from, policy });
                 asked.push(destination.clone());
             }
-            DueImport::Nothing => drop(settled.insert(destination.clone(), Ok(ImportResult::Before))),
+            DueImport::Nothing => {
+                drop(settled.insert(destination.clone(), Ok(ImportResult::Before)))
+            }
             DueImport::Left(why) => {
                 let reason = format!("{why}, so it stays as it is unless it is imported by name");
-                drop(settled.insert(destination.clone(), Err(ImportTaskFailure { reason, is_final: true })));
+                drop(settled.insert(
+                    destination.clone(),
+                    Err(ImportTaskFailure { reason, is_final: true }),
+                ));
             }
         }
     }
@@ -400,7 +486,10 @@ mod tests {
     fn due_tags(errands: &PendingImports, builds: &[Build]) -> Vec<(String, Vec<String>)> {
         let due = due_builds(errands, builds);
         let names = |builds: &Vec<Build>| builds.iter().map(|build| build.name.clone()).collect();
-        due.values().flatten().map(|(destination, builds)| (destination.to_string(), names(builds))).collect()
+        due.values()
+            .flatten()
+            .map(|(destination, builds)| (destination.to_string(), names(builds)))
+            .collect()
     }
 
     /// The image stream `app` with these tags.
@@ -415,14 +504,26 @@ mod tests {
         let running = Build { phase: Phase::Running, ..build("running", &app("2")) };
         let imported = Build { imported: true, ..build("imported", &app("2")) };
         let by_hand = Build { managed: false, ..build("by-hand", &app("3")) };
-        let forged =
-            ["app?dryRun=All:1", "..:1", "app:a b"].map(|name| build(name, &format!("quay.example.com/openshift_shop/{name}")));
+        let forged = ["app?dryRun=All:1", "..:1", "app:a b"]
+            .map(|name| build(name, &format!("quay.example.com/openshift_shop/{name}")));
         let web = build("web", "quay.example.com/openshift_shop/web:latest");
-        let at = |second, build| Build { completed: jiff::Timestamp::from_second(second).ok(), ..build };
-        let same = [at(1, build("a", &app("1"))), at(2, build("b", &app("1"))), build("c", &app("2"))];
-        let builds = [same.as_slice(), &forged, &[web, elsewhere, other_cluster, running, imported, by_hand]].concat();
-        let expected = [("shop/app:1", vec!["b", "a"]), ("shop/app:2", vec!["c"]), ("shop/web:latest", vec!["web"])];
-        let expected = expected.map(|(tag, names)| (tag.to_owned(), names.into_iter().map(str::to_owned).collect()));
+        let at =
+            |second, build| Build { completed: jiff::Timestamp::from_second(second).ok(), ..build };
+        let same =
+            [at(1, build("a", &app("1"))), at(2, build("b", &app("1"))), build("c", &app("2"))];
+        let builds = [
+            same.as_slice(),
+            &forged,
+            &[web, elsewhere, other_cluster, running, imported, by_hand],
+        ]
+        .concat();
+        let expected = [
+            ("shop/app:1", vec!["b", "a"]),
+            ("shop/app:2", vec!["c"]),
+            ("shop/web:latest", vec!["web"]),
+        ];
+        let expected = expected
+            .map(|(tag, names)| (tag.to_owned(), names.into_iter().map(str::to_owned).collect()));
         assert_eq!(due_tags(&taken_up(&builds), &builds), expected);
     }
 
@@ -433,39 +534,62 @@ mod tests {
         let policy = ImportPolicy { scheduled: false, keeps_lists: true };
         let kept = StreamTag { name: "2".into(), policy, ..StreamTag::default() };
         let (import, asked, settled) = request(&integration(), Some(&stream(vec![kept])), &due);
-        assert_eq!(asked.iter().map(ToString::to_string).collect::<Vec<_>>(), ["shop/app:1", "shop/app:2"]);
+        assert_eq!(
+            asked.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["shop/app:1", "shop/app:2"]
+        );
         assert!(!import.insecure && settled.is_empty());
-        let tags: Vec<_> =
-            import.tags.iter().map(|tag| (tag.from.clone(), tag.policy.scheduled, tag.policy.keeps_lists)).collect();
-        assert_eq!(tags, [(app("1"), true, false), (app("2"), true, true)], "what a tag has of its own stays");
+        let tags: Vec<_> = import
+            .tags
+            .iter()
+            .map(|tag| (tag.from.clone(), tag.policy.scheduled, tag.policy.keeps_lists))
+            .collect();
+        assert_eq!(
+            tags,
+            [(app("1"), true, false), (app("2"), true, true)],
+            "what a tag has of its own stays"
+        );
     }
 
     #[test]
     fn no_build_brings_an_image_into_another_namespace() {
         let builds = [build("a", "quay.example.com/openshift_victim/app:1"), build("b", &app("1"))];
-        assert_eq!(due_tags(&taken_up(&builds), &builds), [("shop/app:1".to_owned(), vec!["b".to_owned()])]);
+        assert_eq!(
+            due_tags(&taken_up(&builds), &builds),
+            [("shop/app:1".to_owned(), vec!["b".to_owned()])]
+        );
     }
 
     #[test]
     fn what_is_newer_or_follows_something_else_is_settled_without_an_import() {
         let at = jiff::Timestamp::from_second(100).ok();
         let digest = Some("sha256:1".to_owned());
-        let builds = ["1", "2", "3"].map(|tag| Build { completed: at, digest: digest.clone(), ..build(tag, &app(tag)) });
+        let builds = ["1", "2", "3"].map(|tag| Build {
+            completed: at,
+            digest: digest.clone(),
+            ..build(tag, &app(tag))
+        });
         let due = due_builds(&taken_up(&builds), &builds).remove("app").expect("its builds");
-        let tag = |name: &str, image| StreamTag { name: name.into(), image, ..StreamTag::default() };
-        let newer = TagImage { digest: "sha256:0".into(), created: Some(101), ..TagImage::default() };
+        let tag =
+            |name: &str, image| StreamTag { name: name.into(), image, ..StreamTag::default() };
+        let newer =
+            TagImage { digest: "sha256:0".into(), created: Some(101), ..TagImage::default() };
         let other = TagSource { kind: "ImageStreamTag".into(), name: "base:1".into() };
         let tags = vec![tag("2", Some(newer)), StreamTag { from: Some(other), ..tag("3", None) }];
         let (import, asked, settled) = request(&integration(), Some(&stream(tags)), &due);
         assert_eq!((import.tags.len(), asked.len()), (1, 1));
-        let said: Vec<_> = settled.values().map(|outcome| outcome.clone().map_err(|failure| failure.to_string())).collect();
+        let said: Vec<_> = settled
+            .values()
+            .map(|outcome| outcome.clone().map_err(|failure| failure.to_string()))
+            .collect();
         let left = "it follows ImageStreamTag base:1, so it stays as it is unless it is imported by name; it is not tried again";
         assert_eq!(said, [Ok(ImportResult::Before), Err(left.to_owned())]);
     }
 
     #[test]
     fn an_import_is_done_once_and_tried_again_only_where_that_may_help() {
-        let failure = |code| Err(ImportTaskFailure::from(ImportFailure { code, message: "no".into() }));
+        let failure =
+            |code| Err(ImportTaskFailure::from(ImportFailure { code, message: "no".into() }));
         for (outcome, is_noted, is_left) in [
             (Ok(ImportResult::Now("sha256:1".to_owned())), true, true),
             (Ok(ImportResult::Before), true, true),
@@ -478,7 +602,10 @@ mod tests {
             let names = settle(&mut errands, &builds, &outcome);
             assert_eq!(names, ["a"]);
             enqueue_imports(&mut errands, &builds, "shop", &integration());
-            assert!(due_tags(&errands, &builds).is_empty(), "{outcome:?}: at once it is not tried again");
+            assert!(
+                due_tags(&errands, &builds).is_empty(),
+                "{outcome:?}: at once it is not tried again"
+            );
             assert_eq!(
                 (!to_note(&errands).is_empty(), next(&errands) != Action::AwaitChange),
                 (is_noted, is_left),

@@ -86,7 +86,9 @@ impl Controller<'_> {
             }
             absorb(&mut found, news);
             let now: Vec<QuayIntegration> = found.values().cloned().collect();
-            self.integrations.send_if_modified(|before| before.replace(now.clone()).is_none_or(|before| before != now));
+            self.integrations.send_if_modified(|before| {
+                before.replace(now.clone()).is_none_or(|before| before != now)
+            });
         });
         let serve = async {
             loop {
@@ -123,8 +125,10 @@ impl Controller<'_> {
     fn apply_scope(&self, resource: &QuayIntegration) {
         let Some(bound) = self.meant().bound().cloned() else { return };
         let before = bound.target.integration.resource.clone();
-        let integration = Integration { resource: Some(resource.clone()), ..bound.target.integration.clone() };
-        let target = QuayConnection { integration, quay: bound.target.quay.clone(), has_token: true };
+        let integration =
+            Integration { resource: Some(resource.clone()), ..bound.target.integration.clone() };
+        let target =
+            QuayConnection { integration, quay: bound.target.quay.clone(), has_token: true };
         self.publish(IntegrationState::Quay(Arc::new(ActiveIntegration {
             session: Arc::clone(&bound.session),
             target,
@@ -184,7 +188,9 @@ impl Controller<'_> {
                 self.tell(&ControllerEvent::Integration { quay: Err(unread.to_string()) });
                 self.publish(IntegrationState::Unknown);
             }
-            if matches!(self.meant(), IntegrationState::Unknown) && started.elapsed() > READ_FAILURE_GRACE {
+            if matches!(self.meant(), IntegrationState::Unknown)
+                && started.elapsed() > READ_FAILURE_GRACE
+            {
                 self.deactivate(NotReady::new("ReadFailed", unread.to_string(), names()));
             }
             if told.as_ref() != Some(&unread) {
@@ -213,7 +219,11 @@ impl Controller<'_> {
         let mut session = match session {
             Ok(session) => session,
             Err(error) => {
-                self.deactivate(NotReady::new("InvalidIntegration", error.messages().join(": "), resources));
+                self.deactivate(NotReady::new(
+                    "InvalidIntegration",
+                    error.messages().join(": "),
+                    resources,
+                ));
                 return Ok(());
             }
         };
@@ -221,7 +231,11 @@ impl Controller<'_> {
         if let Some(Err(unread)) = &session.snapshot.stored_token {
             return Err(unread.clone());
         }
-        let obstacle = obstacle(&session, session.snapshot.resources.as_deref().map_err(Clone::clone)?, resources);
+        let obstacle = obstacle(
+            &session,
+            session.snapshot.resources.as_deref().map_err(Clone::clone)?,
+            resources,
+        );
         let Some(mut target) = session.target.take().filter(|_| obstacle.is_none()) else {
             obstacle.into_iter().for_each(|obstacle| self.deactivate(obstacle));
             return Ok(());
@@ -236,7 +250,11 @@ impl Controller<'_> {
         }
         let quay = Ok(target.integration.url.value.to_string());
         let epoch = self.invalidate_cache();
-        self.publish(IntegrationState::Quay(Arc::new(ActiveIntegration { session: Arc::new(session), target, epoch })));
+        self.publish(IntegrationState::Quay(Arc::new(ActiveIntegration {
+            session: Arc::new(session),
+            target,
+            epoch,
+        })));
         self.tell(&ControllerEvent::Integration { quay });
         self.enqueue_all();
         Ok(())
@@ -279,7 +297,11 @@ impl Controller<'_> {
                     continue;
                 }
                 // What is meant by now: the lists may have changed meanwhile, or another Quay have taken its place.
-                let Some(now) = self.meant().bound().filter(|now| now.epoch == bound.epoch).cloned() else { continue };
+                let Some(now) =
+                    self.meant().bound().filter(|now| now.epoch == bound.epoch).cloned()
+                else {
+                    continue;
+                };
                 self.work_with(&now, quay);
                 self.tell(&ControllerEvent::Quay { trouble: None });
                 back = Some(Instant::now());
@@ -307,7 +329,8 @@ impl Controller<'_> {
 
     /// Goes on with another client of the same Quay.
     fn work_with(&self, bound: &ActiveIntegration, quay: Quay) {
-        let target = QuayConnection { integration: bound.target.integration.clone(), quay, has_token: true };
+        let target =
+            QuayConnection { integration: bound.target.integration.clone(), quay, has_token: true };
         self.publish(IntegrationState::Quay(Arc::new(ActiveIntegration {
             session: Arc::clone(&bound.session),
             target,
@@ -319,11 +342,15 @@ impl Controller<'_> {
 /// Why there is nothing to work with. With flags alone a command can work; who may be linked is the QuayIntegration's to
 /// say.
 fn obstacle(session: &App, found: &[QuayIntegration], resources: Vec<String>) -> Option<NotReady> {
-    let several = || format!("there are {} QuayIntegrations, and nobody can say which one is meant", found.len());
+    let several = || {
+        format!("there are {} QuayIntegrations, and nobody can say which one is meant", found.len())
+    };
     Some(match found {
         [one] if !session.snapshot.differing().is_empty() => {
-            let why =
-                format!("the lists of QuayIntegration {} are about another Quay or cluster ID than the one given", one.name);
+            let why = format!(
+                "the lists of QuayIntegration {} are about another Quay or cluster ID than the one given",
+                one.name
+            );
             NotReady::new("InvalidIntegration", why, resources)
         }
         [_] => {
@@ -332,16 +359,23 @@ fn obstacle(session: &App, found: &[QuayIntegration], resources: Vec<String>) ->
             let reason = if token_is_missing { "TokenMissing" } else { "InvalidIntegration" };
             NotReady { token_is_missing, ..NotReady::new(reason, why, resources) }
         }
-        [] => NotReady::new("NoIntegration", "the cluster has no QuayIntegration".to_owned(), resources),
+        [] => NotReady::new(
+            "NoIntegration",
+            "the cluster has no QuayIntegration".to_owned(),
+            resources,
+        ),
         _ => NotReady::new("MultipleIntegrations", several(), resources),
     })
 }
 
 fn absorb(found: &mut BTreeMap<String, QuayIntegration>, news: WatchUpdate<QuayIntegration>) {
     // Its version changes with every condition that is written into it.
-    let nameless = |object: QuayIntegration| QuayIntegration { resource_version: String::new(), ..object };
+    let nameless =
+        |object: QuayIntegration| QuayIntegration { resource_version: String::new(), ..object };
     match news {
-        WatchUpdate::All(_, all) => *found = all.into_iter().map(|one| (one.name, nameless(one.object))).collect(),
+        WatchUpdate::All(_, all) => {
+            *found = all.into_iter().map(|one| (one.name, nameless(one.object))).collect()
+        }
         WatchUpdate::Changed(one) => drop(found.insert(one.name, nameless(one.object))),
         WatchUpdate::Gone(one) => drop(found.remove(&one.name)),
         WatchUpdate::Unread(_) => {}
@@ -364,7 +398,9 @@ impl<T: Copy + PartialEq> IntegrationObservation<T> {
     /// Takes in what is new; answers whether the content may be another one than before. What cannot be read is as it was.
     fn take(seen: &mut Option<Self>, news: &WatchUpdate<T>) -> bool {
         let now = match news {
-            WatchUpdate::All(_, all) => all.first().map_or(Self::Absent, |one| Self::Content(one.object)),
+            WatchUpdate::All(_, all) => {
+                all.first().map_or(Self::Absent, |one| Self::Content(one.object))
+            }
             WatchUpdate::Changed(one) => Self::Content(one.object),
             WatchUpdate::Gone(_) => Self::Absent,
             WatchUpdate::Unread(_) => Self::Unread,
@@ -385,9 +421,16 @@ mod tests {
 
     #[test]
     fn the_secret_is_read_anew_when_it_changed_and_at_no_hiccup_of_its_watch() {
-        let found = |content: u64| Versioned::new("openshift-operators", "quay-integration", "5", content);
+        let found =
+            |content: u64| Versioned::new("openshift-operators", "quay-integration", "5", content);
         let gone = || Versioned::new("openshift-operators", "quay-integration", "12", ());
-        let unread = || WatchUpdate::Unread(ReadError { call: "watch".into(), reason: "no".into(), kind: ReadErrorKind::Failed });
+        let unread = || {
+            WatchUpdate::Unread(ReadError {
+                call: "watch".into(),
+                reason: "no".into(),
+                kind: ReadErrorKind::Failed,
+            })
+        };
         let mut seen = None;
         let mut take = |news: WatchUpdate<u64>| IntegrationObservation::take(&mut seen, &news);
         assert!(take(unread()), "whoever may not watch it may read it all the same");

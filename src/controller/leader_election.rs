@@ -58,7 +58,9 @@ impl Elector {
     }
 
     fn next(&self, now: Duration) -> ElectionState {
-        let Some((lease, since)) = self.seen.as_ref().filter(|_| !self.is_stale) else { return ElectionState::Read };
+        let Some((lease, since)) = self.seen.as_ref().filter(|_| !self.is_stale) else {
+            return ElectionState::Read;
+        };
         let has_run_out = now >= *since + Duration::from_secs(lease.seconds).max(LEASE_DURATION);
         if lease.holder != self.me && !lease.holder.is_empty() && !has_run_out {
             return ElectionState::Rest;
@@ -74,7 +76,12 @@ impl Elector {
 
     /// What the Lease is, now that the answer is there.
     fn saw(&mut self, lease: Option<Lease>, now: Duration) {
-        let lease = lease.unwrap_or_else(|| Lease { version: String::new(), holder: String::new(), seconds: 0, transitions: 0 });
+        let lease = lease.unwrap_or_else(|| Lease {
+            version: String::new(),
+            holder: String::new(),
+            seconds: 0,
+            transitions: 0,
+        });
         if lease.holder != self.me {
             self.written = None;
         }
@@ -119,7 +126,10 @@ pub(crate) async fn run(cluster: &Cluster, namespace: &str, me: &str, lead: &wat
                 // Whether it was written is not known.
                 elector.is_stale = true;
                 let failed = answer.ok().and_then(Result::err).map(|error| error.to_string());
-                tracing::warn!(reason = failed.as_deref().unwrap_or("no answer in time"), "leader election");
+                tracing::warn!(
+                    reason = failed.as_deref().unwrap_or("no answer in time"),
+                    "leader election"
+                );
             }
         }
         let leads = elector.leads(now);
@@ -128,13 +138,23 @@ pub(crate) async fn run(cluster: &Cluster, namespace: &str, me: &str, lead: &wat
         if step == ElectionState::Read && matches!(elector.next(now), ElectionState::Write(_)) {
             continue;
         }
-        let until_too_late = elector.written.map(|written| (written + RENEW_DEADLINE).saturating_sub(now));
-        sleep(until_too_late.filter(|left| !left.is_zero()).map_or(RETRY_PERIOD, |left| left.min(RETRY_PERIOD))).await;
+        let until_too_late =
+            elector.written.map(|written| (written + RENEW_DEADLINE).saturating_sub(now));
+        sleep(
+            until_too_late
+                .filter(|left| !left.is_zero())
+                .map_or(RETRY_PERIOD, |left| left.min(RETRY_PERIOD)),
+        )
+        .await;
         elector.rested();
     }
 }
 
-async fn ask(cluster: &Cluster, namespace: &str, step: &ElectionState) -> Result<Option<Lease>, ClusterError> {
+async fn ask(
+    cluster: &Cluster,
+    namespace: &str,
+    step: &ElectionState,
+) -> Result<Option<Lease>, ClusterError> {
     match step {
         ElectionState::Rest => Ok(None),
         ElectionState::Read => cluster.lease(namespace).await,
@@ -143,7 +163,11 @@ async fn ask(cluster: &Cluster, namespace: &str, step: &ElectionState) -> Result
 }
 
 /// Lets somebody else lead at once. Nobody has to work any more by then.
-pub(crate) async fn release(cluster: &Cluster, namespace: &str, me: &str) -> Result<(), ClusterError> {
+pub(crate) async fn release(
+    cluster: &Cluster,
+    namespace: &str,
+    me: &str,
+) -> Result<(), ClusterError> {
     match cluster.lease(namespace).await? {
         Some(lease) if lease.holder == me => {
             let free = Lease { holder: String::new(), seconds: 1, ..lease };

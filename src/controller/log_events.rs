@@ -28,10 +28,17 @@ pub(crate) fn log(event: &ControllerEvent) {
             tracing::warn!(namespace, reason, changes = changes.len(), "{message}");
         }
         ControllerEvent::Reconciled { namespace, changes, took, .. } if !changes.is_empty() => {
-            tracing::info!(namespace, changes = changes.len(), milliseconds = took.as_millis() as u64, "{message}");
+            tracing::info!(
+                namespace,
+                changes = changes.len(),
+                milliseconds = took.as_millis() as u64,
+                "{message}"
+            );
         }
         ControllerEvent::Reconciled { namespace, .. } => tracing::debug!(namespace, "{message}"),
-        ControllerEvent::BuildNotPushed { namespace, build, .. } => tracing::warn!(namespace, build, "{message}"),
+        ControllerEvent::BuildNotPushed { namespace, build, .. } => {
+            tracing::warn!(namespace, build, "{message}")
+        }
         ControllerEvent::Imported { namespace, destination, outcome: Ok(digest), .. } => {
             tracing::info!(namespace, destination, digest, "{message}");
         }
@@ -111,7 +118,9 @@ impl ReviewLog {
                 let (outcome, warning) = (outcome.as_str(), warning.as_deref().unwrap_or_default());
                 tracing::info!(namespace, build = name, outcome, warning, "a build was reviewed");
             }
-            WebhookEvent::CertificateUnusable { reason } => tracing::error!(reason, "the webhook's certificate cannot be used"),
+            WebhookEvent::CertificateUnusable { reason } => {
+                tracing::error!(reason, "the webhook's certificate cannot be used")
+            }
         }
     }
 }

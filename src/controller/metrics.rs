@@ -102,8 +102,18 @@ impl Metrics {
         registry.register("build", "This program", build);
         let request_time = Family::new_with_constructor(Buckets(&REQUEST_BUCKETS));
         Self {
-            leading: registered(&mut registry, "leading", "Whether this replica does the work", Gauge::default()),
-            ready: registered(&mut registry, "ready", "Whether what there is in the cluster was read", Gauge::default()),
+            leading: registered(
+                &mut registry,
+                "leading",
+                "Whether this replica does the work",
+                Gauge::default(),
+            ),
+            ready: registered(
+                &mut registry,
+                "ready",
+                "Whether what there is in the cluster was read",
+                Gauge::default(),
+            ),
             integrated: registered(
                 &mut registry,
                 "integration_usable",
@@ -116,33 +126,78 @@ impl Metrics {
                 "Namespaces that are to be worked on now or are being worked on",
                 Gauge::default(),
             ),
-            queue_later: registered(&mut registry, "retries_pending", "Namespaces that wait for another try", Gauge::default()),
-            reconciles: registered(&mut registry, "reconciles", "Namespaces that were looked at, by result", Family::default()),
+            queue_later: registered(
+                &mut registry,
+                "retries_pending",
+                "Namespaces that wait for another try",
+                Gauge::default(),
+            ),
+            reconciles: registered(
+                &mut registry,
+                "reconciles",
+                "Namespaces that were looked at, by result",
+                Family::default(),
+            ),
             reconcile_time: timed(
                 &mut registry,
                 "reconcile_duration",
                 "How long it took to look at a namespace and put it right",
                 Buckets(&NAMESPACE_BUCKETS).new_metric(),
             ),
-            requests: registered(&mut registry, "requests", "Requests to both sides, by kind and status", Family::default()),
-            request_time: timed(&mut registry, "request_duration", "How long requests to each side took", request_time),
-            changes: registered(&mut registry, "changes", "Changes that were made or failed, by kind", Family::default()),
+            requests: registered(
+                &mut registry,
+                "requests",
+                "Requests to both sides, by kind and status",
+                Family::default(),
+            ),
+            request_time: timed(
+                &mut registry,
+                "request_duration",
+                "How long requests to each side took",
+                request_time,
+            ),
+            changes: registered(
+                &mut registry,
+                "changes",
+                "Changes that were made or failed, by kind",
+                Family::default(),
+            ),
             drifts: registered(
                 &mut registry,
                 "drift_detected",
                 "Times that a namespace was found to be other than it should be",
                 Counter::default(),
             ),
-            findings: registered(&mut registry, "findings", "What is found in namespaces, by code", Family::default()),
-            imports: registered(&mut registry, "imports", "Tags that were imported or could not be", Family::default()),
+            findings: registered(
+                &mut registry,
+                "findings",
+                "What is found in namespaces, by code",
+                Family::default(),
+            ),
+            imports: registered(
+                &mut registry,
+                "imports",
+                "Tags that were imported or could not be",
+                Family::default(),
+            ),
             left_behind: registered(
                 &mut registry,
                 "organizations_orphaned",
                 "Organizations that stayed although they were to go with their namespace",
                 Counter::default(),
             ),
-            unread: registered(&mut registry, "watch_failures", "Times that the cluster could not be read", Counter::default()),
-            reviews: registered(&mut registry, "webhook_reviews", "Builds that were reviewed, by result", Family::default()),
+            unread: registered(
+                &mut registry,
+                "watch_failures",
+                "Times that the cluster could not be read",
+                Counter::default(),
+            ),
+            reviews: registered(
+                &mut registry,
+                "webhook_reviews",
+                "Builds that were reviewed, by result",
+                Family::default(),
+            ),
             review_time: timed(
                 &mut registry,
                 "webhook_duration",
@@ -189,7 +244,9 @@ impl Metrics {
                 self.left_behind.inc();
             }
             ControllerEvent::Reconciled { namespace, verdict, changes, findings, took, .. } => {
-                self.reconciles.get_or_create(&ResultLabel { result: result(verdict, changes.len()) }).inc();
+                self.reconciles
+                    .get_or_create(&ResultLabel { result: result(verdict, changes.len()) })
+                    .inc();
                 self.reconcile_time.observe(took.as_secs_f64());
                 self.drifts.inc_by(u64::from(!changes.is_empty()));
                 for (change, failed) in changes {
@@ -197,9 +254,11 @@ impl Metrics {
                     let result = if failed.is_some() { "failed" } else { "done" };
                     self.changes.get_or_create(&ChangeLabels { change: kind, result }).inc();
                 }
-                let is_repaired = !changes.is_empty() && changes.iter().all(|(_, failed)| failed.is_none());
+                let is_repaired =
+                    !changes.is_empty() && changes.iter().all(|(_, failed)| failed.is_none());
                 let is_left = |finding: &&Finding| {
-                    *verdict != ReconcileOutcome::NotOurs && !(is_repaired && finding.level == Severity::Error)
+                    *verdict != ReconcileOutcome::NotOurs
+                        && !(is_repaired && finding.level == Severity::Error)
                 };
                 self.replace_findings(namespace, findings.iter().filter(is_left));
             }
@@ -212,8 +271,12 @@ impl Metrics {
     pub(crate) fn count_request(&self, request: &ObservedRequest) {
         let ObservedRequest { side, kind, status, took } = request;
         let code = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
-        self.requests.get_or_create(&RequestLabels { side: side.name(), kind: kind.clone(), code }).inc();
-        self.request_time.get_or_create(&SideLabel { side: side.name() }).observe(took.as_secs_f64());
+        self.requests
+            .get_or_create(&RequestLabels { side: side.name(), kind: kind.clone(), code })
+            .inc();
+        self.request_time
+            .get_or_create(&SideLabel { side: side.name() })
+            .observe(took.as_secs_f64());
     }
 
     /// Counts what the webhook tells.
@@ -235,7 +298,11 @@ impl Metrics {
     fn replace_findings<'a>(&self, namespace: &str, findings: impl Iterator<Item = &'a Finding>) {
         let mut now: BTreeMap<FindingLabels, i64> = BTreeMap::new();
         for finding in findings {
-            *now.entry(FindingLabels { code: finding.code.as_str(), level: finding.level.as_str() }).or_default() += 1;
+            *now.entry(FindingLabels {
+                code: finding.code.as_str(),
+                level: finding.level.as_str(),
+            })
+            .or_default() += 1;
         }
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         for (labels, count) in found.remove(namespace).unwrap_or_default() {

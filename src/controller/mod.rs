@@ -144,25 +144,42 @@ impl<'a> Controller<'a> {
     async fn follow_cluster(&self) {
         let shared = &self.shared;
         tokio::join!(
-            self.cluster.follow_namespaces(|news| self.absorb(news, |news| shared.cache().namespaces.absorb(news))),
-            self.cluster.follow_service_accounts(|news| self.absorb(news, |news| shared.cache().service_accounts.absorb(news))),
-            self.cluster.follow_login_secrets(|news| self.absorb(news, |news| shared.cache().secrets.absorb(news))),
-            self.cluster.follow_other_secrets(|news| self.absorb(news, |news| shared.cache().other_secrets.absorb(news))),
-            self.cluster.follow_build_configs(|news| self.absorb(news, |news| shared.cache().build_configs.absorb(news))),
+            self.cluster.follow_namespaces(
+                |news| self.absorb(news, |news| shared.cache().namespaces.absorb(news))
+            ),
+            self.cluster.follow_service_accounts(
+                |news| self.absorb(news, |news| shared.cache().service_accounts.absorb(news))
+            ),
+            self.cluster.follow_login_secrets(
+                |news| self.absorb(news, |news| shared.cache().secrets.absorb(news))
+            ),
+            self.cluster.follow_other_secrets(
+                |news| self.absorb(news, |news| shared.cache().other_secrets.absorb(news))
+            ),
+            self.cluster.follow_build_configs(
+                |news| self.absorb(news, |news| shared.cache().build_configs.absorb(news))
+            ),
             self.cluster.follow_builds(|news| {
                 self.on_build(&news);
                 self.absorb(news, |news| shared.cache().builds.absorb(news));
             }),
-            self.cluster.follow_image_streams(|news| self.absorb(news, |news| shared.cache().image_streams.absorb(news))),
+            self.cluster.follow_image_streams(
+                |news| self.absorb(news, |news| shared.cache().image_streams.absorb(news))
+            ),
         );
     }
 
-    fn absorb<T>(&self, news: WatchUpdate<T>, into: impl FnOnce(WatchUpdate<T>) -> BTreeSet<String>) {
+    fn absorb<T>(
+        &self,
+        news: WatchUpdate<T>,
+        into: impl FnOnce(WatchUpdate<T>) -> BTreeSet<String>,
+    ) {
         if let WatchUpdate::Unread(unread) = &news {
             self.tell(&ControllerEvent::Unread(unread.clone()));
         }
         // A list is of what there was before, as a rule.
-        let lane = if matches!(news, WatchUpdate::All(..)) { Priority::Low } else { Priority::Normal };
+        let lane =
+            if matches!(news, WatchUpdate::All(..)) { Priority::Low } else { Priority::Normal };
         for namespace in into(news) {
             self.enqueue(&namespace, lane);
         }
@@ -179,17 +196,28 @@ impl<'a> Controller<'a> {
     /// Tells of a build that just began and will not push to Quay, and sees to it that the next one does. This is learnt
     /// from the cluster and not from the webhook, whom anybody may ask.
     fn on_build(&self, news: &WatchUpdate<Build>) {
-        let WatchUpdate::Changed(Versioned { namespace, name, object: build, .. }) = news else { return };
+        let WatchUpdate::Changed(Versioned { namespace, name, object: build, .. }) = news else {
+            return;
+        };
         if !self.options.reviews_builds || !self.leads() || build.phase != Phase::New {
             return;
         }
-        let Some((outcome, why)) = webhook::not_rewritten(namespace, &build.spec, &self.shared) else { return };
+        let Some((outcome, why)) = webhook::not_rewritten(namespace, &build.spec, &self.shared)
+        else {
+            return;
+        };
         if outcome == webhook::ReviewOutcome::NotLinked {
             self.enqueue(namespace, Priority::High);
         }
         let object = self.shared.snapshot(namespace).namespace;
-        let uid = object.into_iter().flatten().map(|namespace| namespace.uid).next().unwrap_or_default();
-        self.tell(&ControllerEvent::BuildNotPushed { namespace: namespace.clone(), uid, build: name.clone(), why });
+        let uid =
+            object.into_iter().flatten().map(|namespace| namespace.uid).next().unwrap_or_default();
+        self.tell(&ControllerEvent::BuildNotPushed {
+            namespace: namespace.clone(),
+            uid,
+            build: name.clone(),
+            why,
+        });
     }
 
     /// Works on one namespace after the other.

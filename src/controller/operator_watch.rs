@@ -34,9 +34,13 @@ pub(crate) async fn run(cluster: &Cluster, shared: ControllerState, free: &watch
         }
         if before.as_ref() != Some(&running) {
             match &running {
-                Ok(Some(deployment)) => tracing::warn!(deployment, "the Quay Bridge Operator runs: standing by"),
+                Ok(Some(deployment)) => {
+                    tracing::warn!(deployment, "the Quay Bridge Operator runs: standing by")
+                }
                 Ok(None) => tracing::info!("the Quay Bridge Operator does not run"),
-                Err(unread) => tracing::warn!(reason = %unread, "whether the operator runs is not known now"),
+                Err(unread) => {
+                    tracing::warn!(reason = %unread, "whether the operator runs is not known now")
+                }
             }
             before = Some(running.clone());
         }
@@ -68,14 +72,23 @@ async fn release(cluster: &Cluster, shared: &ControllerState) {
     };
     for name in names.into_iter().filter(waits) {
         match cluster.guard_namespace(&name, false).await {
-            Ok(()) => tracing::warn!(namespace = name, "the namespace goes, what becomes of its organization is the operator's"),
-            Err(error) => tracing::warn!(namespace = name, %error, "our finalizer could not be taken off"),
+            Ok(()) => tracing::warn!(
+                namespace = name,
+                "the namespace goes, what becomes of its organization is the operator's"
+            ),
+            Err(error) => {
+                tracing::warn!(namespace = name, %error, "our finalizer could not be taken off")
+            }
         }
     }
 }
 
 /// Has `leads` be true as long as both others are.
-pub(crate) async fn both(mut elected: watch::Receiver<bool>, mut free: watch::Receiver<bool>, leads: &watch::Sender<bool>) {
+pub(crate) async fn both(
+    mut elected: watch::Receiver<bool>,
+    mut free: watch::Receiver<bool>,
+    leads: &watch::Sender<bool>,
+) {
     loop {
         let now = *elected.borrow_and_update() && *free.borrow_and_update();
         leads.send_if_modified(|leads| std::mem::replace(leads, now) != now);

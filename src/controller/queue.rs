@@ -56,7 +56,9 @@ impl Action {
         match (self, other) {
             (Action::AwaitChange, other) => other,
             (Action::Blocked, other) if other != Action::AwaitChange => other,
-            (Action::RequeueAfter(one), Action::RequeueAfter(other)) => Action::RequeueAfter(one.min(other)),
+            (Action::RequeueAfter(one), Action::RequeueAfter(other)) => {
+                Action::RequeueAfter(one.min(other))
+            }
             (next, _) => next,
         }
     }
@@ -138,7 +140,11 @@ impl Queue {
     /// Namespaces that are to be worked on now or are being worked on, and those that wait.
     pub(super) fn len(&self) -> (usize, usize) {
         let state = self.lock();
-        let working = state.places.values().filter(|place| matches!(place.stage, ItemState::Working { .. })).count();
+        let working = state
+            .places
+            .values()
+            .filter(|place| matches!(place.stage, ItemState::Working { .. }))
+            .count();
         (state.ready.len() + working, state.later.len())
     }
 
@@ -149,12 +155,22 @@ impl Queue {
 
 impl State {
     fn add(&mut self, namespace: &str, lane: Priority, now: Instant) {
-        let new = QueuePosition { stage: ItemState::Resting, failures: 0, failed: None, is_unavailable: false };
+        let new = QueuePosition {
+            stage: ItemState::Resting,
+            failures: 0,
+            failed: None,
+            is_unavailable: false,
+        };
         let place = self.places.entry(namespace.to_owned()).or_insert(new);
         let least = if lane == Priority::High { MIN_WAIT } else { MIN_DELAY };
-        let not_before = place.failed.map(|(failed, pause)| failed + pause.min(least)).filter(|&time| time > now);
+        let not_before = place
+            .failed
+            .map(|(failed, pause)| failed + pause.min(least))
+            .filter(|&time| time > now);
         match &mut place.stage {
-            ItemState::Working { again } => *again = Some(again.map_or(lane, |before| before.min(lane))),
+            ItemState::Working { again } => {
+                *again = Some(again.map_or(lane, |before| before.min(lane)))
+            }
             ItemState::Ready(before, _) if *before <= lane => {}
             ItemState::Later(due) if not_before.is_some_and(|time| time >= *due) => {}
             _ => match not_before {
@@ -165,9 +181,12 @@ impl State {
     }
 
     fn retry_all_now(&mut self) -> usize {
-        let is_unavailable = |namespace: &String| self.places.get(namespace).is_some_and(|place| place.is_unavailable);
+        let is_unavailable = |namespace: &String| {
+            self.places.get(namespace).is_some_and(|place| place.is_unavailable)
+        };
         let waiting = self.later.iter().map(|(_, namespace)| namespace);
-        let waiting: Vec<String> = waiting.filter(|namespace| is_unavailable(namespace)).cloned().collect();
+        let waiting: Vec<String> =
+            waiting.filter(|namespace| is_unavailable(namespace)).cloned().collect();
         waiting.iter().for_each(|namespace| self.push_ready(namespace, Priority::Normal));
         waiting.len()
     }
@@ -179,7 +198,9 @@ impl State {
     }
 
     fn next(&mut self, now: Instant) -> Result<String, Option<Instant>> {
-        while let Some((due, namespace)) = self.later.first().filter(|(due, _)| *due <= now).cloned() {
+        while let Some((due, namespace)) =
+            self.later.first().filter(|(due, _)| *due <= now).cloned()
+        {
             self.later.remove(&(due, namespace.clone()));
             self.push_ready(&namespace, Priority::Normal);
         }
@@ -202,7 +223,11 @@ impl State {
         };
         place.stage = ItemState::Resting;
         place.failed = None;
-        place.failures = if matches!(next, Action::Backoff | Action::Unavailable) { place.failures + 1 } else { 0 };
+        place.failures = if matches!(next, Action::Backoff | Action::Unavailable) {
+            place.failures + 1
+        } else {
+            0
+        };
         place.is_unavailable = next == Action::Unavailable;
         let pause = match next {
             Action::AwaitChange => None,
@@ -239,7 +264,9 @@ impl State {
     fn put(&mut self, namespace: &str, stage: ItemState) {
         let Some(place) = self.places.get_mut(namespace) else { return };
         match std::mem::replace(&mut place.stage, stage) {
-            ItemState::Ready(lane, arrival) => drop(self.ready.remove(&(lane, arrival, namespace.to_owned()))),
+            ItemState::Ready(lane, arrival) => {
+                drop(self.ready.remove(&(lane, arrival, namespace.to_owned())))
+            }
             ItemState::Later(due) => drop(self.later.remove(&(due, namespace.to_owned()))),
             ItemState::Resting | ItemState::Working { .. } => {}
         }
@@ -261,7 +288,12 @@ mod tests {
     #[test]
     fn who_is_waited_for_goes_first_and_routine_last() {
         let (mut state, now) = (State::default(), Instant::now());
-        for (name, lane) in [("a", Priority::Low), ("b", Priority::Normal), ("c", Priority::Normal), ("d", Priority::High)] {
+        for (name, lane) in [
+            ("a", Priority::Low),
+            ("b", Priority::Normal),
+            ("c", Priority::Normal),
+            ("d", Priority::High),
+        ] {
             state.add(name, lane, now);
         }
         state.add("a", Priority::Low, now);
@@ -305,14 +337,20 @@ mod tests {
             pauses.push(due - now);
             now = due;
         }
-        assert!(pauses[0] <= MIN_BACKOFF && pauses.iter().all(|pause| *pause <= MAX_BACKOFF), "{pauses:?}");
+        assert!(
+            pauses[0] <= MIN_BACKOFF && pauses.iter().all(|pause| *pause <= MAX_BACKOFF),
+            "{pauses:?}"
+        );
         assert!(pauses[11] >= MAX_BACKOFF / 2, "{pauses:?}");
         assert_eq!(next(&mut state, now).as_deref(), Some("a"));
         state.done("a", Action::AwaitChange, now);
         state.add("a", Priority::Normal, now);
         next(&mut state, now);
         state.done("a", Action::Backoff, now);
-        assert!(state.next(now).unwrap_err().is_some_and(|due| due <= now + MIN_BACKOFF), "a success is a new beginning");
+        assert!(
+            state.next(now).unwrap_err().is_some_and(|due| due <= now + MIN_BACKOFF),
+            "a success is a new beginning"
+        );
     }
 
     #[test]

@@ -53,7 +53,10 @@ pub(super) struct NamespaceCache {
 
 impl NamespaceCache {
     pub(super) fn is_cacheable(&self) -> bool {
-        self.organization.is_some() || self.waiting_since.is_some() || self.failed_farewells > 0 || self.failed
+        self.organization.is_some()
+            || self.waiting_since.is_some()
+            || self.failed_farewells > 0
+            || self.failed
     }
 }
 
@@ -90,7 +93,9 @@ impl Controller<'_> {
         };
         if bound.as_ref().is_some_and(|bound| bound.target.quay.outage().is_some()) {
             self.quay_has_outage.notify_one();
-            if let ReconcileOutcome::Failed(reason) | ReconcileOutcome::Stopped(reason) = look.verdict {
+            if let ReconcileOutcome::Failed(reason) | ReconcileOutcome::Stopped(reason) =
+                look.verdict
+            {
                 look.verdict = ReconcileOutcome::Unavailable(reason);
             }
         }
@@ -139,7 +144,9 @@ impl Controller<'_> {
             verdict => standings.of.insert(name.to_owned(), verdict.clone()),
         };
         if let (ReconcileOutcome::Settled, Some(bound)) = (verdict, bound) {
-            standings.left_behind.remove(&bound.target.integration.cluster_id.value.organization(name));
+            standings
+                .left_behind
+                .remove(&bound.target.integration.cluster_id.value.organization(name));
         }
         if before.as_ref() != Some(verdict) {
             self.something_changed.notify_one();
@@ -154,8 +161,14 @@ impl Controller<'_> {
     ) -> ReconcileResult {
         let integration = &bound.target.integration;
         let builds = self.shared.cache().builds.of(&snapshot.name).unwrap_or_default();
-        let desired = Desired::of(integration, &snapshot, &BTreeMap::new()).with_builds(integration, &snapshot, &builds);
-        let is_to_be_linked = Assessed { integration, troubles: &[], snapshot: &snapshot, desired: &desired }.is_to_be_linked();
+        let desired = Desired::of(integration, &snapshot, &BTreeMap::new()).with_builds(
+            integration,
+            &snapshot,
+            &builds,
+        );
+        let is_to_be_linked =
+            Assessed { integration, troubles: &[], snapshot: &snapshot, desired: &desired }
+                .is_to_be_linked();
         if !is_to_be_linked {
             return self.finalize(bound, snapshot, &desired, memory).await;
         }
@@ -184,10 +197,15 @@ impl Controller<'_> {
             bound.target.quay.diagnose().await;
         }
         let troubles = bound.target.quay.troubles();
-        let subject = Assessed { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
-        let findings: Vec<_> = checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect();
+        let subject =
+            Assessed { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
+        let findings: Vec<_> =
+            checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect();
         if let Some(obstacle) = plan.stopped_by(&bound.session.obstacles(&bound.target)) {
-            return ReconcileResult { findings, ..ReconcileResult::without_work(self.stop(bound, obstacle)) };
+            return ReconcileResult {
+                findings,
+                ..ReconcileResult::without_work(self.stop(bound, obstacle))
+            };
         }
         let changes = self.apply(bound, &snapshot, &desired, &plan, memory).await;
         let verdict = if let Some(reason) = plan.failure(&changes) {
@@ -196,9 +214,17 @@ impl Controller<'_> {
         } else if !is_last {
             ReconcileOutcome::Waiting(NEXT_PASS_DELAY)
         } else {
-            let left = if changes.is_empty() { &findings } else { &self.findings_left(bound, &snapshot.name, memory) };
-            let obstacle = plan.obstacle().or_else(|| left.iter().find(|finding| finding.level == Severity::Error));
-            obstacle.map_or(ReconcileOutcome::Settled, |finding| ReconcileOutcome::Blocked(in_words(finding)))
+            let left = if changes.is_empty() {
+                &findings
+            } else {
+                &self.findings_left(bound, &snapshot.name, memory)
+            };
+            let obstacle = plan
+                .obstacle()
+                .or_else(|| left.iter().find(|finding| finding.level == Severity::Error));
+            obstacle.map_or(ReconcileOutcome::Settled, |finding| {
+                ReconcileOutcome::Blocked(in_words(finding))
+            })
         };
         if matches!(verdict, ReconcileOutcome::Blocked(_)) {
             // The person may do it in Quay, which cannot be watched.
@@ -218,22 +244,37 @@ impl Controller<'_> {
     }
 
     /// What is wrong after the changes, as far as is remembered of both sides.
-    fn findings_left(&self, bound: &ActiveIntegration, name: &str, memory: &NamespaceCache) -> Vec<Finding> {
+    fn findings_left(
+        &self,
+        bound: &ActiveIntegration,
+        name: &str,
+        memory: &NamespaceCache,
+    ) -> Vec<Finding> {
         let integration = &bound.target.integration;
-        let snapshot = NamespaceSnapshot { organization: Ok(memory.organization.clone()), ..self.shared.snapshot(name) };
+        let snapshot = NamespaceSnapshot {
+            organization: Ok(memory.organization.clone()),
+            ..self.shared.snapshot(name)
+        };
         let desired = Desired::of(integration, &snapshot, &BTreeMap::new());
         if !self.plan_pass(bound, &snapshot, &desired).0.changes.is_empty() {
             // Something was changed meanwhile, which brings the namespace back.
             return vec![];
         }
         let troubles = bound.target.quay.troubles();
-        let subject = Assessed { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
+        let subject =
+            Assessed { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
         checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect()
     }
 
     /// The next changes, and whether they are the last ones.
-    fn plan_pass(&self, bound: &ActiveIntegration, snapshot: &NamespaceSnapshot, desired: &Desired) -> (Plan, bool) {
-        let subject = Assessed { integration: &bound.target.integration, troubles: &[], snapshot, desired };
+    fn plan_pass(
+        &self,
+        bound: &ActiveIntegration,
+        snapshot: &NamespaceSnapshot,
+        desired: &Desired,
+    ) -> (Plan, bool) {
+        let subject =
+            Assessed { integration: &bound.target.integration, troubles: &[], snapshot, desired };
         let mut plan = plan::repair(&subject, Options::default());
         plan.changes.splice(0..0, plan::plan_finalizer(&subject, self.options.deletion_policy));
         let is_last = plan.changes.len() <= MAX_CHANGES_PER_PASS;
@@ -265,14 +306,18 @@ impl Controller<'_> {
         memory: &mut NamespaceCache,
     ) -> ReconcileResult {
         let (integration, all) = (&bound.target.integration, self.options.deletion_policy);
-        let plan_cleanup =
-            |snapshot: &NamespaceSnapshot| plan::plan_cleanup(&Assessed { integration, troubles: &[], snapshot, desired }, all);
+        let plan_cleanup = |snapshot: &NamespaceSnapshot| {
+            plan::plan_cleanup(&Assessed { integration, troubles: &[], snapshot, desired }, all)
+        };
         let mut planned = plan_cleanup(&snapshot);
         if !planned.plan.blocked.is_empty() {
             self.ask_quay(bound, &mut snapshot, desired).await;
             planned = plan_cleanup(&snapshot);
         }
-        let guard = plan::plan_finalizer(&Assessed { integration, troubles: &[], snapshot: &snapshot, desired }, all);
+        let guard = plan::plan_finalizer(
+            &Assessed { integration, troubles: &[], snapshot: &snapshot, desired },
+            all,
+        );
         planned.plan.changes.extend(guard);
         let mut changes = self.apply(bound, &snapshot, desired, &planned.plan, memory).await;
         let mut failed = planned.plan.failure(&changes);
@@ -290,7 +335,11 @@ impl Controller<'_> {
         if let Some(why) = planned.left_behind.filter(|_| failed.is_none()) {
             self.record_orphan(&snapshot, &desired.organization, why);
         }
-        ReconcileResult { verdict: failed.map_or(ReconcileOutcome::NotOurs, ReconcileOutcome::Failed), changes, findings: vec![] }
+        ReconcileResult {
+            verdict: failed.map_or(ReconcileOutcome::NotOurs, ReconcileOutcome::Failed),
+            changes,
+            findings: vec![],
+        }
     }
 
     /// Nobody can say which organization would have to go, and the namespace does not wait until somebody can.
@@ -301,17 +350,25 @@ impl Controller<'_> {
         }
         match self.cluster.guard_namespace(&snapshot.name, false).await {
             Ok(()) => {
-                self.record_orphan(snapshot, &self.organization_of(&snapshot.name), "nobody says which Quay it is in".to_owned());
+                self.record_orphan(
+                    snapshot,
+                    &self.organization_of(&snapshot.name),
+                    "nobody says which Quay it is in".to_owned(),
+                );
                 ReconcileResult::without_work(ReconcileOutcome::NotOurs)
             }
-            Err(error) => ReconcileResult::without_work(ReconcileOutcome::Failed(error.to_string())),
+            Err(error) => {
+                ReconcileResult::without_work(ReconcileOutcome::Failed(error.to_string()))
+            }
         }
     }
 
     /// What a namespace's organization is called, as far as is known without any Quay; empty if it is not.
     fn organization_of(&self, namespace: &str) -> String {
         let integrations = self.integrations.borrow();
-        let [integration] = integrations.as_deref().unwrap_or_default() else { return String::new() };
+        let [integration] = integrations.as_deref().unwrap_or_default() else {
+            return String::new();
+        };
         let given = self.settings.given.cluster_id.as_ref().map(|setting| setting.value.as_str());
         ClusterId::new(given.unwrap_or(&integration.cluster_id)).organization(namespace)
     }
@@ -321,23 +378,36 @@ impl Controller<'_> {
             self.standings().left_behind.insert(organization.to_owned());
         }
         let (namespace, organization) = (snapshot.name.clone(), organization.to_owned());
-        self.tell(&ControllerEvent::LeftBehind { namespace, uid: uid(snapshot), organization, why });
+        self.tell(&ControllerEvent::LeftBehind {
+            namespace,
+            uid: uid(snapshot),
+            organization,
+            why,
+        });
     }
 
-    async fn ask_quay(&self, bound: &ActiveIntegration, snapshot: &mut NamespaceSnapshot, desired: &Desired) {
+    async fn ask_quay(
+        &self,
+        bound: &ActiveIntegration,
+        snapshot: &mut NamespaceSnapshot,
+        desired: &Desired,
+    ) {
         if names::organization(&desired.organization).is_err() {
             return;
         }
         let robots: Vec<_> = desired.accounts.iter().map(|account| account.name.clone()).collect();
         // A namespace without any secret of ours was most likely never linked.
-        let is_terminating = snapshot.namespace.iter().flatten().any(|namespace| namespace.terminating);
+        let is_terminating =
+            snapshot.namespace.iter().flatten().any(|namespace| namespace.terminating);
         let depth = match snapshot.secrets.as_ref() {
             _ if is_terminating => ReadStrategy::Owner,
             Ok(secrets) if secrets.is_empty() => ReadStrategy::AssumeNew,
             _ => ReadStrategy::Minimal,
         };
         let (quay, claim) = (&bound.target.quay, Claim::of(snapshot, desired));
-        snapshot.organization = quay.organization(&desired.organization, &desired.repositories, &robots, depth, &claim).await;
+        snapshot.organization = quay
+            .organization(&desired.organization, &desired.repositories, &robots, depth, &claim)
+            .await;
     }
 
     /// Makes the changes, and remembers what they make of both sides.
@@ -357,17 +427,31 @@ impl Controller<'_> {
                 Some(Effect::None) => None,
                 Some(Effect::Token(token)) => Some(token),
                 Some(Effect::Secret(secret)) => {
-                    let found = Versioned::new(&snapshot.name, &secret.name, &secret.resource_version, secret.clone());
+                    let found = Versioned::new(
+                        &snapshot.name,
+                        &secret.name,
+                        &secret.resource_version,
+                        secret.clone(),
+                    );
                     self.shared.cache().secrets.put(found);
                     None
                 }
                 Some(Effect::ServiceAccount(account)) => {
-                    let found = Versioned::new(&snapshot.name, &account.name, &account.resource_version, account.clone());
+                    let found = Versioned::new(
+                        &snapshot.name,
+                        &account.name,
+                        &account.resource_version,
+                        account.clone(),
+                    );
                     self.shared.cache().service_accounts.put(found);
                     None
                 }
             };
-            apply_to_snapshot(&mut organization.lock().unwrap_or_else(PoisonError::into_inner), change, token);
+            apply_to_snapshot(
+                &mut organization.lock().unwrap_or_else(PoisonError::into_inner),
+                change,
+                token,
+            );
         });
         let outcomes = outcomes.await;
         memory.organization = organization.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -381,7 +465,8 @@ impl Controller<'_> {
 
     /// The cluster's side as it is now, whatever the watches told.
     async fn refetch(&self, name: &str, bound: Option<&ActiveIntegration>) -> NamespaceSnapshot {
-        let parts = self.cluster.namespace_parts(name, None, SecretsMode::Always, BuildsMode::Leave).await;
+        let parts =
+            self.cluster.namespace_parts(name, None, SecretsMode::Always, BuildsMode::Leave).await;
         let parts = match bound {
             Some(bound) => {
                 let id = &bound.target.integration.cluster_id.value;
@@ -404,7 +489,13 @@ fn in_words(finding: &Finding) -> String {
 }
 
 fn uid(snapshot: &NamespaceSnapshot) -> String {
-    snapshot.namespace.iter().flatten().map(|namespace| namespace.uid.clone()).next().unwrap_or_default()
+    snapshot
+        .namespace
+        .iter()
+        .flatten()
+        .map(|namespace| namespace.uid.clone())
+        .next()
+        .unwrap_or_default()
 }
 
 /// What a new namespace does not have yet. Linking it piece by piece would cost Quay more.
@@ -416,7 +507,13 @@ fn still_to_come(snapshot: &NamespaceSnapshot) -> Option<&'static str> {
     if namespace.awaits_annotations {
         return Some("OpenShift's annotations");
     }
-    let accounts: BTreeSet<_> = snapshot.service_accounts.as_ref().ok()?.iter().map(|account| account.name.as_str()).collect();
+    let accounts: BTreeSet<_> = snapshot
+        .service_accounts
+        .as_ref()
+        .ok()?
+        .iter()
+        .map(|account| account.name.as_str())
+        .collect();
     let all = DEFAULT_ACCOUNTS.iter().all(|(name, _)| accounts.contains(name));
     (!all).then_some("its service accounts")
 }
@@ -427,7 +524,9 @@ fn can_plan_from_cache(change: &Change, plan: &Plan) -> bool {
     use Change::*;
     match change {
         CreateSecret { robot, .. } | UpdateSecret { robot, .. } | ReplaceSecret { robot, .. } => {
-            plan.changes.iter().any(|change| matches!(change, CreateRobot { robot: made, .. } if made == robot))
+            plan.changes
+                .iter()
+                .any(|change| matches!(change, CreateRobot { robot: made, .. } if made == robot))
         }
         SetFinalizer { .. }
         | CreateRepository { .. }

@@ -23,11 +23,16 @@ struct Inner {
 
 impl ControllerState {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Inner { cache: Mutex::new(Stores::new()), queue: Queue::default(), integration: Mutex::default() }))
+        Self(Arc::new(Inner {
+            cache: Mutex::new(Stores::new()),
+            queue: Queue::default(),
+            integration: Mutex::default(),
+        }))
     }
 
     pub(super) fn set_integration(&self, integration: Option<Integration>) {
-        *self.0.integration.lock().unwrap_or_else(PoisonError::into_inner) = integration.map(Arc::new);
+        *self.0.integration.lock().unwrap_or_else(PoisonError::into_inner) =
+            integration.map(Arc::new);
     }
 
     /// Whether everything in the cluster was read once.
@@ -91,7 +96,11 @@ impl WebhookView for ControllerState {
         let cache = self.cache();
         let accounts = cache.service_accounts.of(namespace).unwrap_or_default();
         let account = accounts.iter().find(|account| account.name == service_account);
-        account.is_some_and(|account| desired::role(account) >= Some(Role::Write) && account.mountable.contains(&secret))
-            && cache.secrets.of(namespace).is_ok_and(|secrets| secrets.iter().any(|found| found.name == secret))
+        account.is_some_and(|account| {
+            desired::role(account) >= Some(Role::Write) && account.mountable.contains(&secret)
+        }) && cache
+            .secrets
+            .of(namespace)
+            .is_ok_and(|secrets| secrets.iter().any(|found| found.name == secret))
     }
 }

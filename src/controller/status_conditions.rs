@@ -97,9 +97,15 @@ impl Controller<'_> {
             IntegrationState::Unknown => Ok(()),
             IntegrationState::Nothing(obstacle) => {
                 for name in &obstacle.resources {
-                    let listed = |before: &[OlmCondition]| self.standings().left_behind(before, &BTreeSet::new());
-                    let wanted =
-                        |before: &[OlmCondition]| conditions_when_blocked(&obstacle).into_iter().chain(listed(before)).collect();
+                    let listed = |before: &[OlmCondition]| {
+                        self.standings().left_behind(before, &BTreeSet::new())
+                    };
+                    let wanted = |before: &[OlmCondition]| {
+                        conditions_when_blocked(&obstacle)
+                            .into_iter()
+                            .chain(listed(before))
+                            .collect()
+                    };
                     self.write(name, wanted).await?;
                 }
                 Ok(())
@@ -109,8 +115,13 @@ impl Controller<'_> {
                 let Some(resource) = &integration.resource else { return Ok(()) };
                 let wanted = |before: &[OlmCondition]| {
                     let standings = self.standings();
-                    let linked = standings.of.iter().filter(|(_, verdict)| **verdict == ReconcileOutcome::Settled);
-                    let in_use = linked.map(|(name, _)| integration.cluster_id.value.organization(name)).collect();
+                    let linked = standings
+                        .of
+                        .iter()
+                        .filter(|(_, verdict)| **verdict == ReconcileOutcome::Settled);
+                    let in_use = linked
+                        .map(|(name, _)| integration.cluster_id.value.organization(name))
+                        .collect();
                     let state = State {
                         trouble: bound.target.quay.outage(),
                         standings: &standings,
@@ -151,7 +162,11 @@ fn conditions_when_blocked(obstacle: &NotReady) -> Vec<OlmCondition> {
         true => condition("TokenValid", "False", "TokenMissing", &obstacle.why),
         false => condition("TokenValid", "Unknown", "NotChecked", "Quay was not asked"),
     };
-    vec![condition("Ready", "False", obstacle.reason, &message), token, condition("Progressing", "False", "Blocked", &message)]
+    vec![
+        condition("Ready", "False", obstacle.reason, &message),
+        token,
+        condition("Progressing", "False", "Blocked", &message),
+    ]
 }
 
 impl State<'_> {
@@ -163,34 +178,60 @@ impl State<'_> {
 
     fn ready(&self) -> OlmCondition {
         let verdicts = || self.standings.of.iter();
-        let failing: Vec<_> = verdicts().filter_map(|(name, verdict)| Some((name, verdict.problem()?))).collect();
-        let linked = verdicts().filter(|(_, verdict)| **verdict == ReconcileOutcome::Settled).count();
+        let failing: Vec<_> =
+            verdicts().filter_map(|(name, verdict)| Some((name, verdict.problem()?))).collect();
+        let linked =
+            verdicts().filter(|(_, verdict)| **verdict == ReconcileOutcome::Settled).count();
         if let Some(trouble) = &self.trouble {
             return condition("Ready", "False", "QuayUnavailable", &in_words(trouble));
         }
         if failing.is_empty() {
-            return condition("Ready", "True", "Linked", &format!("{linked} namespaces are linked"));
+            return condition(
+                "Ready",
+                "True",
+                "Linked",
+                &format!("{linked} namespaces are linked"),
+            );
         }
-        let worst =
-            failing.iter().take(MAX_LISTED).map(|(name, reason)| format!("{name}: {reason}")).collect::<Vec<_>>().join("; ");
+        let worst = failing
+            .iter()
+            .take(MAX_LISTED)
+            .map(|(name, reason)| format!("{name}: {reason}"))
+            .collect::<Vec<_>>()
+            .join("; ");
         let more = failing.len().saturating_sub(MAX_LISTED);
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        let message = format!("{} of {} namespaces fail: {worst}{more}", failing.len(), linked + failing.len());
+        let message = format!(
+            "{} of {} namespaces fail: {worst}{more}",
+            failing.len(),
+            linked + failing.len()
+        );
         condition("Ready", "False", "ReconcileFailed", &message)
     }
 
     fn token(&self) -> OlmCondition {
         match &self.trouble {
-            None | Some(QuayProblem::ReadOnly) => condition("TokenValid", "True", "Accepted", "Quay accepts the token"),
-            Some(QuayProblem::TokenRefused { reason }) => condition("TokenValid", "False", "Rejected", reason),
-            Some(trouble) => condition("TokenValid", "Unknown", "QuayUnavailable", &in_words(trouble)),
+            None | Some(QuayProblem::ReadOnly) => {
+                condition("TokenValid", "True", "Accepted", "Quay accepts the token")
+            }
+            Some(QuayProblem::TokenRefused { reason }) => {
+                condition("TokenValid", "False", "Rejected", reason)
+            }
+            Some(trouble) => {
+                condition("TokenValid", "Unknown", "QuayUnavailable", &in_words(trouble))
+            }
         }
     }
 
     fn progressing(&self) -> OlmCondition {
         match self.left {
             0 => condition("Progressing", "False", "Done", "Nothing is left to do"),
-            left => condition("Progressing", "True", "Reconciling", &format!("{left} namespaces are still to be looked at")),
+            left => condition(
+                "Progressing",
+                "True",
+                "Reconciling",
+                &format!("{left} namespaces are still to be looked at"),
+            ),
         }
     }
 }
@@ -198,14 +239,21 @@ impl State<'_> {
 impl NamespaceStatuses {
     /// The list grows, also over a restart, until the organizations are in use again. Whoever has dealt with them takes
     /// the condition away.
-    fn left_behind(&self, before: &[OlmCondition], in_use: &BTreeSet<String>) -> Option<OlmCondition> {
+    fn left_behind(
+        &self,
+        before: &[OlmCondition],
+        in_use: &BTreeSet<String>,
+    ) -> Option<OlmCondition> {
         let known = before.iter().any(|condition| condition.kind == ORPHANED_ORGANIZATIONS);
-        let mut all: BTreeSet<String> = listed(before).into_iter().chain(self.left_behind.iter().cloned()).collect();
+        let mut all: BTreeSet<String> =
+            listed(before).into_iter().chain(self.left_behind.iter().cloned()).collect();
         all.retain(|organization| !in_use.contains(organization));
         match (known, all.is_empty()) {
             (false, true) => None,
             (true, true) => Some(condition(ORPHANED_ORGANIZATIONS, "False", "None", "")),
-            (_, false) => Some(condition(ORPHANED_ORGANIZATIONS, "True", "NotDeleted", &list(&all))),
+            (_, false) => {
+                Some(condition(ORPHANED_ORGANIZATIONS, "True", "NotDeleted", &list(&all)))
+            }
         }
     }
 }
@@ -225,7 +273,9 @@ fn list(names: &BTreeSet<String>) -> String {
 
 /// The names that [`list`] has room for.
 fn listed(conditions: &[OlmCondition]) -> BTreeSet<String> {
-    let known = conditions.iter().find(|condition| condition.kind == ORPHANED_ORGANIZATIONS && condition.status == "True");
+    let known = conditions
+        .iter()
+        .find(|condition| condition.kind == ORPHANED_ORGANIZATIONS && condition.status == "True");
     let text = known.map(|condition| condition.message.as_str()).unwrap_or_default();
     let names = text.split_once(MORE).map_or(text, |(names, _)| names).split(", ");
     names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
@@ -233,7 +283,9 @@ fn listed(conditions: &[OlmCondition]) -> BTreeSet<String> {
 
 pub(super) fn in_words(trouble: &QuayProblem) -> String {
     match trouble {
-        QuayProblem::Unreachable { step, reason } => format!("Quay does not answer ({step}: {reason})"),
+        QuayProblem::Unreachable { step, reason } => {
+            format!("Quay does not answer ({step}: {reason})")
+        }
         QuayProblem::Untrusted { reason } => reason.clone(),
         QuayProblem::ReadOnly => "Quay is in read-only mode".to_owned(),
         _ => "Quay does not accept the token".to_owned(),
@@ -249,7 +301,10 @@ fn condition(kind: &str, status: &str, reason: &str, message: &str) -> OlmCondit
 mod tests {
     use super::*;
 
-    fn conditions(standings: &NamespaceStatuses, before: &[OlmCondition]) -> Vec<(String, String, String)> {
+    fn conditions(
+        standings: &NamespaceStatuses,
+        before: &[OlmCondition],
+    ) -> Vec<(String, String, String)> {
         let in_use = BTreeSet::from(["openshift_back".to_owned()]);
         let state = State { trouble: None, standings, left: 0, in_use };
         let told = state.conditions(before).into_iter();
@@ -264,10 +319,15 @@ mod tests {
         }
         standings.of.insert("fine".into(), ReconcileOutcome::Settled);
         standings.of.insert("b".into(), ReconcileOutcome::Blocked("Quay says no".into()));
-        standings.of.insert("unavailable".into(), ReconcileOutcome::Unavailable("Quay is away".into()));
+        standings
+            .of
+            .insert("unavailable".into(), ReconcileOutcome::Unavailable("Quay is away".into()));
         let ready = &conditions(&standings, &[])[0];
         assert_eq!(ready.1, "False");
-        assert_eq!(ready.2, "5 of 6 namespaces fail: a: Quay says no; b: Quay says no; c: Quay says no; and 2 more");
+        assert_eq!(
+            ready.2,
+            "5 of 6 namespaces fail: a: Quay says no; b: Quay says no; c: Quay says no; and 2 more"
+        );
     }
 
     #[test]
@@ -275,7 +335,12 @@ mod tests {
         let mut standings = NamespaceStatuses::default();
         assert_eq!(conditions(&standings, &[]).len(), 3);
         standings.left_behind.insert("openshift_gone".into());
-        let before = [condition(ORPHANED_ORGANIZATIONS, "True", "NotDeleted", "openshift_back, openshift_former")];
+        let before = [condition(
+            ORPHANED_ORGANIZATIONS,
+            "True",
+            "NotDeleted",
+            "openshift_back, openshift_former",
+        )];
         let listed = &conditions(&standings, &before)[3];
         assert_eq!(listed.2, "openshift_former, openshift_gone");
         let before = [condition(ORPHANED_ORGANIZATIONS, "True", "NotDeleted", "openshift_back")];
@@ -285,15 +350,24 @@ mod tests {
     #[test]
     fn a_list_that_is_too_long_is_cut_between_names_and_reads_back_as_whole_ones() {
         let mut standings = NamespaceStatuses::default();
-        standings.left_behind.extend((0..400).map(|number| format!("openshift_a-rather-long-name-{number:04}")));
+        standings
+            .left_behind
+            .extend((0..400).map(|number| format!("openshift_a-rather-long-name-{number:04}")));
         let told = standings.left_behind(&[], &BTreeSet::new());
         let conditions: Vec<_> = told.into_iter().collect();
         let read = listed(&conditions);
         assert!(conditions[0].message.len() <= MAX_MESSAGE_CHARS && read.len() > 200);
         assert!(read.is_subset(&standings.left_behind));
-        assert!(conditions[0].message.ends_with(&format!("{MORE}{}", 400 - read.len())), "{}", conditions[0].message);
+        assert!(
+            conditions[0].message.ends_with(&format!("{MORE}{}", 400 - read.len())),
+            "{}",
+            conditions[0].message
+        );
         // What had no room is listed once there is some.
         standings.left_behind.retain(|organization| !read.contains(organization));
-        assert_eq!(listed(&standings.left_behind(&[], &BTreeSet::new()).into_iter().collect::<Vec<_>>()), standings.left_behind);
+        assert_eq!(
+            listed(&standings.left_behind(&[], &BTreeSet::new()).into_iter().collect::<Vec<_>>()),
+            standings.left_behind
+        );
     }
 }

@@ -7,7 +7,8 @@ use crate::cluster::{OtherSecret, Versioned, WatchUpdate};
 use crate::domain::builds::{CommonSpec, Output};
 use crate::domain::desired;
 use crate::domain::snapshot::{
-    Build, BuildConfig, ImageStream, Namespace, Observed, ReadError, ReadErrorKind, Secret, ServiceAccount,
+    Build, BuildConfig, ImageStream, Namespace, Observed, ReadError, ReadErrorKind, Secret,
+    ServiceAccount,
 };
 
 /// What is in the name of every secret of ours (QBO `pkg/utils/utils.go:60`), whatever the cluster ID.
@@ -36,12 +37,20 @@ impl Stores {
     pub(super) fn new() -> Self {
         Self {
             namespaces: Store::new(Some),
-            service_accounts: Store::new(|account| desired::role(&account).is_some().then_some(account)),
-            secrets: Store::new(|secret: Secret| secret.name.contains(OUR_SECRETS).then_some(secret)),
-            other_secrets: Store::new(|secret: OtherSecret| secret.name.contains(OUR_SECRETS).then_some(secret)),
+            service_accounts: Store::new(|account| {
+                desired::role(&account).is_some().then_some(account)
+            }),
+            secrets: Store::new(|secret: Secret| {
+                secret.name.contains(OUR_SECRETS).then_some(secret)
+            }),
+            other_secrets: Store::new(|secret: OtherSecret| {
+                secret.name.contains(OUR_SECRETS).then_some(secret)
+            }),
             image_streams: Store::new(|stream| Some(without_images(stream))),
             build_configs: Store::new(|config| Some(with_output_alone(config))),
-            builds: Store::new(|build| (is_under_way(&build) || is_to_be_imported(&build)).then_some(build)),
+            builds: Store::new(|build| {
+                (is_under_way(&build) || is_to_be_imported(&build)).then_some(build)
+            }),
         }
     }
 
@@ -83,7 +92,9 @@ impl<T: Clone> Store<T> {
         match news {
             WatchUpdate::All(version, found) => self.replace(version, found),
             WatchUpdate::Changed(found) => self.put(found).into_iter().collect(),
-            WatchUpdate::Gone(gone) => self.remove(&gone.namespace, &gone.name, gone.version).into_iter().collect(),
+            WatchUpdate::Gone(gone) => {
+                self.remove(&gone.namespace, &gone.name, gone.version).into_iter().collect()
+            }
             WatchUpdate::Unread(unread) => {
                 let is_final = unread.kind == ReadErrorKind::Forbidden;
                 if matches!(self.known, Some(Err(_))) || (self.known.is_none() && is_final) {
@@ -133,15 +144,25 @@ impl<T: Clone> Store<T> {
             Some(Ok(known)) => known,
             _ => HashMap::new(),
         };
-        let versions = |known: &HashMap<String, Vec<StoreEntry<T>>>, place: &String| -> BTreeMap<Box<str>, u64> {
-            known.get(place).into_iter().flatten().map(|held| (held.name.clone(), held.version)).collect()
+        let versions = |known: &HashMap<String, Vec<StoreEntry<T>>>,
+                        place: &String|
+         -> BTreeMap<Box<str>, u64> {
+            known
+                .get(place)
+                .into_iter()
+                .flatten()
+                .map(|held| (held.name.clone(), held.version))
+                .collect()
         };
         for found in found {
             self.put(found);
         }
         let Some(Ok(known)) = &mut self.known else { return BTreeSet::new() };
         let places: BTreeSet<String> = before.keys().chain(known.keys()).cloned().collect();
-        let changed = places.into_iter().filter(|place| versions(&before, place) != versions(known, place)).collect();
+        let changed = places
+            .into_iter()
+            .filter(|place| versions(&before, place) != versions(known, place))
+            .collect();
         for (place, held) in before.drain() {
             for held in held.into_iter().filter(|held| version > 0 && held.version > version) {
                 let now = known.entry(place.clone()).or_default();
@@ -155,7 +176,12 @@ impl<T: Clone> Store<T> {
     /// The objects in a namespace.
     pub(super) fn of(&self, namespace: &str) -> Observed<Vec<T>> {
         match &self.known {
-            Some(Ok(known)) => Ok(known.get(namespace).into_iter().flatten().map(|held| held.object.clone()).collect()),
+            Some(Ok(known)) => Ok(known
+                .get(namespace)
+                .into_iter()
+                .flatten()
+                .map(|held| held.object.clone())
+                .collect()),
             Some(Err(unread)) => Err(unread.clone()),
             None => Err(ReadError {
                 call: "look into the cluster".into(),
@@ -189,7 +215,11 @@ fn without_images(mut stream: ImageStream) -> ImageStream {
 
 /// Only where it pushes matters: that needs a repository.
 fn with_output_alone(config: BuildConfig) -> BuildConfig {
-    let spec = CommonSpec { output: Output { push_secret: None, ..config.spec.output }, service_account: None, ..config.spec };
+    let spec = CommonSpec {
+        output: Output { push_secret: None, ..config.spec.output },
+        service_account: None,
+        ..config.spec
+    };
     BuildConfig { name: config.name, spec, ..BuildConfig::default() }
 }
 
@@ -209,7 +239,12 @@ mod tests {
     }
 
     fn gone(namespace: &str, name: &str, version: u64) -> WatchUpdate<u64> {
-        WatchUpdate::Gone(Versioned { namespace: namespace.into(), name: name.into(), version, object: () })
+        WatchUpdate::Gone(Versioned {
+            namespace: namespace.into(),
+            name: name.into(),
+            version,
+            object: (),
+        })
     }
 
     fn all(version: u64, found: Vec<Versioned<u64>>) -> WatchUpdate<u64> {
@@ -220,7 +255,10 @@ mod tests {
     fn only_what_changes_something_is_told() {
         let mut kept = Store::new(Some);
         let names = |changed: BTreeSet<String>| changed.into_iter().collect::<Vec<_>>();
-        assert_eq!(names(kept.absorb(all(5, vec![found("a", "x", 1), found("b", "x", 2)]))), ["a", "b"]);
+        assert_eq!(
+            names(kept.absorb(all(5, vec![found("a", "x", 1), found("b", "x", 2)]))),
+            ["a", "b"]
+        );
         assert_eq!(names(kept.absorb(WatchUpdate::Changed(found("a", "x", 6)))), ["a"]);
         // The echo of a write of ours, and what happened before it.
         kept.put(found("a", "x", 9));
@@ -240,13 +278,18 @@ mod tests {
         kept.put(found("c", "y", 9));
         let changed = kept.absorb(all(8, vec![found("a", "x", 1), found("b", "x", 7)]));
         assert_eq!(changed.into_iter().collect::<Vec<_>>(), ["b", "c"]);
-        assert_eq!((kept.of("a").unwrap(), kept.of("b").unwrap(), kept.of("c").unwrap()), (vec![1], vec![7], vec![9]));
+        assert_eq!(
+            (kept.of("a").unwrap(), kept.of("b").unwrap(), kept.of("c").unwrap()),
+            (vec![1], vec![7], vec![9])
+        );
         assert_eq!(kept.len(), 3);
     }
 
     #[test]
     fn what_may_not_be_read_is_unknown_and_what_fails_once_is_as_it_was() {
-        let unread = |kind| WatchUpdate::<u64>::Unread(ReadError { call: "list".into(), reason: "no".into(), kind });
+        let unread = |kind| {
+            WatchUpdate::<u64>::Unread(ReadError { call: "list".into(), reason: "no".into(), kind })
+        };
         let mut kept = Store::new(Some);
         kept.absorb(unread(ReadErrorKind::Failed));
         assert!(kept.known.is_none(), "it is still to come");

@@ -10,7 +10,11 @@ use super::snapshot::{DefaultPermission, Organization, Robot};
 
 /// Brings the picture of an organization to what it is once a change was made. `token` is the one that the change gave
 /// a robot account. The id of a default permission that was created is not known; it is empty then.
-pub fn apply_to_snapshot(organization: &mut Option<Organization>, change: &Change, token: Option<SecretString>) {
+pub fn apply_to_snapshot(
+    organization: &mut Option<Organization>,
+    change: &Change,
+    token: Option<SecretString>,
+) {
     use Change::*;
     match change {
         CreateOrganization { .. } => *organization = Some(Organization::empty()),
@@ -22,7 +26,9 @@ pub fn apply_to_snapshot(organization: &mut Option<Organization>, change: &Chang
         TakeOwnership { .. } => organization.administered = true,
         Adopt { mark, robots, .. } => {
             organization.adopted_by = OwnershipMark::parse(mark);
-            robots.iter().for_each(|robot| with_robot(organization, robot, |robot| robot.is_adopted = true));
+            robots
+                .iter()
+                .for_each(|robot| with_robot(organization, robot, |robot| robot.is_adopted = true));
         }
         CreateRobot { robot, mark, .. } => {
             let (name, mark) = (robot.clone(), OwnershipMark::parse(mark));
@@ -36,31 +42,49 @@ pub fn apply_to_snapshot(organization: &mut Option<Organization>, change: &Chang
                 });
             });
         }
-        RotateRobot { robot, .. } => with_robot(organization, robot, |robot| robot.token.clone_from(&token)),
+        RotateRobot { robot, .. } => {
+            with_robot(organization, robot, |robot| robot.token.clone_from(&token))
+        }
         DeleteRobot { robot: name, .. } => {
-            organization.robots.iter_mut().for_each(|robots| robots.retain(|robot| robot.name != *name));
+            organization
+                .robots
+                .iter_mut()
+                .for_each(|robots| robots.retain(|robot| robot.name != *name));
             let permissions = &mut organization.default_permissions;
-            permissions.iter_mut().for_each(|permissions| permissions.retain(|permission| permission.robot != *name));
+            permissions
+                .iter_mut()
+                .for_each(|permissions| permissions.retain(|permission| permission.robot != *name));
         }
         CreateDefaultPermission { robot, role, .. } => {
-            let permission = DefaultPermission { id: String::new(), robot: robot.clone(), role: *role };
-            organization.default_permissions.iter_mut().for_each(|permissions| permissions.push(permission.clone()));
+            let permission =
+                DefaultPermission { id: String::new(), robot: robot.clone(), role: *role };
+            organization
+                .default_permissions
+                .iter_mut()
+                .for_each(|permissions| permissions.push(permission.clone()));
         }
         ChangeDefaultPermission { id, to, .. } => {
             let permissions = organization.default_permissions.iter_mut().flatten();
-            permissions.filter(|permission| permission.id == *id).for_each(|permission| permission.role = *to);
+            permissions
+                .filter(|permission| permission.id == *id)
+                .for_each(|permission| permission.role = *to);
         }
         DeleteDefaultPermission { id, .. } => {
             let permissions = &mut organization.default_permissions;
-            permissions.iter_mut().for_each(|permissions| permissions.retain(|permission| permission.id != *id));
+            permissions
+                .iter_mut()
+                .for_each(|permissions| permissions.retain(|permission| permission.id != *id));
         }
         CreateRepository { repository, .. } => {
             organization.repositories.iter_mut().for_each(|repositories| {
                 repositories.insert(repository.clone());
             });
-            let permissions: Vec<_> = organization.default_permissions.iter().flatten().cloned().collect();
+            let permissions: Vec<_> =
+                organization.default_permissions.iter().flatten().cloned().collect();
             // It takes its rights from the default permissions of this moment.
-            permissions.iter().for_each(|permission| grant(organization, repository, &permission.robot));
+            permissions
+                .iter()
+                .for_each(|permission| grant(organization, repository, &permission.robot));
         }
         SetRepositoryPermission { repository, robot, .. } => grant(organization, repository, robot),
         _ => {}

@@ -35,7 +35,13 @@ pub enum Change {
     /// Give a robot account its role on repositories created later.
     CreateDefaultPermission { organization: String, robot: String, role: Role },
     /// Change the role of a default permission.
-    ChangeDefaultPermission { organization: String, id: String, robot: String, from: Role, to: Role },
+    ChangeDefaultPermission {
+        organization: String,
+        id: String,
+        robot: String,
+        from: Role,
+        to: Role,
+    },
     /// Delete a default permission that another one of the same robot account makes superfluous.
     DeleteDefaultPermission { organization: String, id: String, robot: String, role: Role },
     /// Create a private repository.
@@ -53,10 +59,21 @@ pub enum Change {
     /// Bring a service account's references to its secret, and the role asked for, into shape.
     EditServiceAccount { namespace: String, service_account: String, edit: ServiceAccountEdit },
     /// Have a BuildConfig push to Quay by itself, and keep on it where it pushed. `version` guards it.
-    RewriteBuildConfig { namespace: String, build_config: String, version: String, former: OriginalOutput },
+    RewriteBuildConfig {
+        namespace: String,
+        build_config: String,
+        version: String,
+        former: OriginalOutput,
+    },
     /// Have a BuildConfig push where it did before. `version` guards it.
     /// `undoes` says of what this is the end: `instead of IMAGE`.
-    RestoreBuildConfig { namespace: String, build_config: String, version: String, output: RawOutput, undoes: String },
+    RestoreBuildConfig {
+        namespace: String,
+        build_config: String,
+        version: String,
+        output: RawOutput,
+        undoes: String,
+    },
 }
 
 /// What is added to and removed from the lists of a QuayIntegration.
@@ -102,7 +119,12 @@ impl Change {
     /// Deletes a secret as it was read.
     pub fn delete_secret(namespace: &str, secret: &Secret) -> Self {
         let Secret { name, uid, resource_version, .. } = secret.clone();
-        Change::DeleteSecret { namespace: namespace.to_owned(), secret: name, uid, version: resource_version }
+        Change::DeleteSecret {
+            namespace: namespace.to_owned(),
+            secret: name,
+            uid,
+            version: resource_version,
+        }
     }
 
     /// The object that is changed.
@@ -110,32 +132,40 @@ impl Change {
         use Change::*;
         match self {
             EditScope(_) => ObjectRef::cluster("QuayIntegration", ""),
-            AnnotateNamespace { namespace, .. } | RemoveOperatorFinalizer { namespace, .. } | SetFinalizer { namespace, .. } => {
-                ObjectRef::cluster("Namespace", namespace)
-            }
+            AnnotateNamespace { namespace, .. }
+            | RemoveOperatorFinalizer { namespace, .. }
+            | SetFinalizer { namespace, .. } => ObjectRef::cluster("Namespace", namespace),
             TakeOwnership { organization }
             | Adopt { organization, .. }
             | CreateOrganization { organization }
-            | DeleteOrganization { organization } => ObjectRef::cluster("Organization", organization),
+            | DeleteOrganization { organization } => {
+                ObjectRef::cluster("Organization", organization)
+            }
             CreateRobot { organization, robot, .. }
             | RotateRobot { organization, robot }
-            | DeleteRobot { organization, robot } => ObjectRef::cluster("RobotAccount", &format!("{organization}+{robot}")),
+            | DeleteRobot { organization, robot } => {
+                ObjectRef::cluster("RobotAccount", &format!("{organization}+{robot}"))
+            }
             CreateDefaultPermission { organization, robot, .. }
             | ChangeDefaultPermission { organization, robot, .. }
             | DeleteDefaultPermission { organization, robot, .. } => {
                 ObjectRef::cluster("DefaultPermission", &format!("{organization}+{robot}"))
             }
-            CreateRepository { organization, repository } | SetRepositoryPermission { organization, repository, .. } => {
+            CreateRepository { organization, repository }
+            | SetRepositoryPermission { organization, repository, .. } => {
                 ObjectRef::cluster("Repository", &format!("{organization}/{repository}"))
             }
             CreateSecret { namespace, secret, .. }
             | UpdateSecret { namespace, secret, .. }
             | ReplaceSecret { namespace, secret, .. }
-            | DeleteSecret { namespace, secret, .. } => ObjectRef::namespaced("Secret", namespace, secret),
+            | DeleteSecret { namespace, secret, .. } => {
+                ObjectRef::namespaced("Secret", namespace, secret)
+            }
             EditServiceAccount { namespace, service_account, .. } => {
                 ObjectRef::namespaced("ServiceAccount", namespace, service_account)
             }
-            RewriteBuildConfig { namespace, build_config, .. } | RestoreBuildConfig { namespace, build_config, .. } => {
+            RewriteBuildConfig { namespace, build_config, .. }
+            | RestoreBuildConfig { namespace, build_config, .. } => {
                 ObjectRef::namespaced("BuildConfig", namespace, build_config)
             }
         }
@@ -150,14 +180,22 @@ impl Change {
             | CreateDefaultPermission { .. }
             | CreateRepository { .. }
             | CreateSecret { .. } => Verb::Create,
-            DeleteOrganization { .. } | DeleteRobot { .. } | DeleteDefaultPermission { .. } | DeleteSecret { .. } => Verb::Delete,
+            DeleteOrganization { .. }
+            | DeleteRobot { .. }
+            | DeleteDefaultPermission { .. }
+            | DeleteSecret { .. } => Verb::Delete,
             _ => Verb::Update,
         }
     }
 
     /// Whether it writes a robot account's login into a secret.
     pub fn is_secret_write(&self) -> bool {
-        matches!(self, Change::CreateSecret { .. } | Change::UpdateSecret { .. } | Change::ReplaceSecret { .. })
+        matches!(
+            self,
+            Change::CreateSecret { .. }
+                | Change::UpdateSecret { .. }
+                | Change::ReplaceSecret { .. }
+        )
     }
 
     /// Whether its failure can leave a robot account whose token no secret holds.
@@ -170,42 +208,78 @@ impl Change {
         use Change::*;
         match self {
             EditScope(edit) => edit.summary(),
-            AnnotateNamespace { namespace, linked: true } => format!("mark namespace {namespace} as linked on request"),
-            AnnotateNamespace { namespace, linked: false } => format!("remove our mark from namespace {namespace}"),
+            AnnotateNamespace { namespace, linked: true } => {
+                format!("mark namespace {namespace} as linked on request")
+            }
+            AnnotateNamespace { namespace, linked: false } => {
+                format!("remove our mark from namespace {namespace}")
+            }
             RemoveOperatorFinalizer { namespace, organization } => {
-                format!("remove the operator's finalizer from namespace {namespace}, so that organization {organization} stays")
+                format!(
+                    "remove the operator's finalizer from namespace {namespace}, so that organization {organization} stays"
+                )
             }
             SetFinalizer { namespace, organization, guarded: true } => {
-                format!("put our finalizer on namespace {namespace}, so that organization {organization} goes with it")
+                format!(
+                    "put our finalizer on namespace {namespace}, so that organization {organization} goes with it"
+                )
             }
-            SetFinalizer { namespace, .. } => format!("take our finalizer off namespace {namespace}"),
-            TakeOwnership { organization } => format!("become owner of organization {organization}"),
-            Adopt { organization, former, robots, .. } if former.is_empty() && robots.is_empty() => {
+            SetFinalizer { namespace, .. } => {
+                format!("take our finalizer off namespace {namespace}")
+            }
+            TakeOwnership { organization } => {
+                format!("become owner of organization {organization}")
+            }
+            Adopt { organization, former, robots, .. }
+                if former.is_empty() && robots.is_empty() =>
+            {
                 format!("record in organization {organization} which namespace it belongs to")
             }
             Adopt { organization, former, robots, .. } if former.is_empty() => {
                 format!("take over {} in organization {organization}", robots.join(", "))
             }
-            Adopt { organization, former, .. } => format!("take over organization {organization}, {former}"),
+            Adopt { organization, former, .. } => {
+                format!("take over organization {organization}, {former}")
+            }
             CreateOrganization { organization } => format!("create organization {organization}"),
-            DeleteOrganization { organization } => format!("delete organization {organization} and every image in it"),
-            CreateRobot { organization, robot, .. } => format!("create robot account {organization}+{robot}"),
-            RotateRobot { organization, robot } => format!("renew the token of robot account {organization}+{robot}"),
-            DeleteRobot { organization, robot } => format!("delete robot account {organization}+{robot}"),
-            CreateDefaultPermission { robot, role, .. } => format!("give robot account {robot} {role} on new repositories"),
+            DeleteOrganization { organization } => {
+                format!("delete organization {organization} and every image in it")
+            }
+            CreateRobot { organization, robot, .. } => {
+                format!("create robot account {organization}+{robot}")
+            }
+            RotateRobot { organization, robot } => {
+                format!("renew the token of robot account {organization}+{robot}")
+            }
+            DeleteRobot { organization, robot } => {
+                format!("delete robot account {organization}+{robot}")
+            }
+            CreateDefaultPermission { robot, role, .. } => {
+                format!("give robot account {robot} {role} on new repositories")
+            }
             ChangeDefaultPermission { robot, from, to, .. } => {
-                format!("change the default permission of robot account {robot} from {from} to {to}")
+                format!(
+                    "change the default permission of robot account {robot} from {from} to {to}"
+                )
             }
             DeleteDefaultPermission { robot, role, .. } => {
                 format!("delete a superfluous default permission ({role}) of robot account {robot}")
             }
-            CreateRepository { organization, repository } => format!("create private repository {organization}/{repository}"),
+            CreateRepository { organization, repository } => {
+                format!("create private repository {organization}/{repository}")
+            }
             SetRepositoryPermission { organization, repository, robot, role } => {
-                format!("give robot account {robot} {role} on repository {organization}/{repository}")
+                format!(
+                    "give robot account {robot} {role} on repository {organization}/{repository}"
+                )
             }
             CreateSecret { secret, .. } => format!("create secret {secret}"),
-            UpdateSecret { secret, robot, .. } => format!("put the current login of robot account {robot} into secret {secret}"),
-            ReplaceSecret { secret, .. } => format!("replace secret {secret}, which has the wrong type"),
+            UpdateSecret { secret, robot, .. } => {
+                format!("put the current login of robot account {robot} into secret {secret}")
+            }
+            ReplaceSecret { secret, .. } => {
+                format!("replace secret {secret}, which has the wrong type")
+            }
             DeleteSecret { secret, .. } => format!("delete secret {secret}"),
             EditServiceAccount { service_account, edit, .. } => edit.summary(service_account),
             RewriteBuildConfig { build_config, former, .. } => {
@@ -225,14 +299,20 @@ impl Change {
         use Change::*;
         Some(match self.clone() {
             EditScope(edit) => EditScope(edit.inverse()),
-            AnnotateNamespace { namespace, linked } => AnnotateNamespace { namespace, linked: !linked },
-            SetFinalizer { namespace, organization, guarded } => SetFinalizer { namespace, organization, guarded: !guarded },
+            AnnotateNamespace { namespace, linked } => {
+                AnnotateNamespace { namespace, linked: !linked }
+            }
+            SetFinalizer { namespace, organization, guarded } => {
+                SetFinalizer { namespace, organization, guarded: !guarded }
+            }
             CreateOrganization { organization } => DeleteOrganization { organization },
             CreateRobot { organization, robot, .. } => DeleteRobot { organization, robot },
             ChangeDefaultPermission { organization, id, robot, from, to } => {
                 ChangeDefaultPermission { organization, id, robot, from: to, to: from }
             }
-            DeleteDefaultPermission { organization, robot, role, .. } => CreateDefaultPermission { organization, robot, role },
+            DeleteDefaultPermission { organization, robot, role, .. } => {
+                CreateDefaultPermission { organization, robot, role }
+            }
             CreateSecret { namespace, secret, .. } => {
                 DeleteSecret { namespace, secret, uid: String::new(), version: String::new() }
             }
@@ -271,7 +351,8 @@ impl ScopeEdit {
     /// it every namespace is in scope, and with the first name every other one is out. Where no other name would be left,
     /// the allowlist is kept and the names are denied instead.
     pub fn apply(&self, allow: &mut Vec<String>, deny: &mut Vec<String>) {
-        let kept: Vec<String> = allow.iter().filter(|name| !self.disallow.contains(name)).cloned().collect();
+        let kept: Vec<String> =
+            allow.iter().filter(|name| !self.disallow.contains(name)).cloned().collect();
         deny.retain(|name| !self.remove_deny.contains(name));
         if kept.is_empty() {
             add_missing(deny, &self.disallow);
@@ -286,7 +367,9 @@ impl ScopeEdit {
 
     /// The edit that makes the first two lists (allowlist, denylist) into the second two.
     pub fn between(before: [&[String]; 2], after: [&[String]; 2]) -> Self {
-        let missing = |from: &[String], of: &[String]| of.iter().filter(|name| !from.contains(name)).cloned().collect();
+        let missing = |from: &[String], of: &[String]| {
+            of.iter().filter(|name| !from.contains(name)).cloned().collect()
+        };
         Self {
             allow: missing(before[0], after[0]),
             disallow: missing(after[0], before[0]),
@@ -296,11 +379,18 @@ impl ScopeEdit {
     }
 
     fn inverse(self) -> Self {
-        Self { allow: self.disallow, disallow: self.allow, deny: self.remove_deny, remove_deny: self.deny }
+        Self {
+            allow: self.disallow,
+            disallow: self.allow,
+            deny: self.remove_deny,
+            remove_deny: self.deny,
+        }
     }
 
     fn summary(&self) -> String {
-        let part = |names: &[String], what: &str| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));
+        let part = |names: &[String], what: &str| {
+            (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")))
+        };
         let parts = [
             part(&self.remove_deny, "take off the denylist:"),
             part(&self.allow, "put on the allowlist:"),
@@ -335,7 +425,8 @@ impl ServiceAccountEdit {
     }
 
     fn summary(&self, service_account: &str) -> String {
-        let lists = |wanted: bool| match (self.mountable == Some(wanted), self.pull == Some(wanted)) {
+        let lists = |wanted: bool| match (self.mountable == Some(wanted), self.pull == Some(wanted))
+        {
             (true, true) => Some("secrets and imagePullSecrets"),
             (true, false) => Some("secrets"),
             (false, true) => Some("imagePullSecrets"),
@@ -343,13 +434,19 @@ impl ServiceAccountEdit {
         };
         let secret = &self.secret;
         let mut parts = Vec::new();
-        parts.extend(lists(true).map(|lists| format!("add secret {secret} to the {lists} of service account {service_account}")));
-        parts.extend(
-            lists(false).map(|lists| format!("remove secret {secret} from the {lists} of service account {service_account}")),
-        );
+        parts.extend(lists(true).map(|lists| {
+            format!("add secret {secret} to the {lists} of service account {service_account}")
+        }));
+        parts.extend(lists(false).map(|lists| {
+            format!("remove secret {secret} from the {lists} of service account {service_account}")
+        }));
         match self.role {
-            Some(Some(role)) => parts.push(format!("note role {role} on service account {service_account}")),
-            Some(None) => parts.push(format!("remove our note from service account {service_account}")),
+            Some(Some(role)) => {
+                parts.push(format!("note role {role} on service account {service_account}"))
+            }
+            Some(None) => {
+                parts.push(format!("remove our note from service account {service_account}"))
+            }
             None => {}
         }
         parts.join("; ")

@@ -54,14 +54,22 @@ fn groups(change: &Change) -> Vec<Group<'_>> {
     let mut groups = vec![Group::All];
     groups.extend_from_slice(&match change {
         EditScope(_) | AnnotateNamespace { .. } => vec![Group::Scope],
-        TakeOwnership { .. } | Adopt { .. } | CreateOrganization { .. } => vec![Group::Organization],
+        TakeOwnership { .. } | Adopt { .. } | CreateOrganization { .. } => {
+            vec![Group::Organization]
+        }
         DeleteOrganization { .. } => vec![Group::OrganizationDeletion],
         CreateRobot { robot, .. } => vec![Group::NewRobots, Group::Token(robot)],
         RotateRobot { robot, .. } => vec![Group::Rotations, Group::Token(robot)],
-        CreateDefaultPermission { .. } | DeleteDefaultPermission { .. } => vec![Group::DefaultPermissions],
-        ChangeDefaultPermission { robot, .. } => vec![Group::DefaultPermissions, Group::KeptDefaultPermission(robot)],
+        CreateDefaultPermission { .. } | DeleteDefaultPermission { .. } => {
+            vec![Group::DefaultPermissions]
+        }
+        ChangeDefaultPermission { robot, .. } => {
+            vec![Group::DefaultPermissions, Group::KeptDefaultPermission(robot)]
+        }
         CreateRepository { repository, .. } => vec![Group::Repository(repository)],
-        CreateSecret { secret, .. } | UpdateSecret { secret, .. } | ReplaceSecret { secret, .. } => {
+        CreateSecret { secret, .. }
+        | UpdateSecret { secret, .. }
+        | ReplaceSecret { secret, .. } => {
             vec![Group::SecretWrites, Group::Secret(secret)]
         }
         EditServiceAccount { edit, .. } => vec![Group::References(&edit.secret)],
@@ -81,19 +89,30 @@ fn waits(change: &Change) -> Vec<(Group<'_>, Dependency)> {
     waits.extend(uses_robot(change).map(|robot| (Group::Token(robot), OnSuccess)));
     match change {
         // A new repository takes its rights from the default permissions there are at that moment.
-        CreateRepository { .. } => waits.extend([(Group::DefaultPermissions, OnCompletion), (Group::NewRobots, OnCompletion)]),
-        DeleteDefaultPermission { robot, .. } => waits.push((Group::KeptDefaultPermission(robot), OnSuccess)),
-        SetRepositoryPermission { repository, .. } => waits.push((Group::Repository(repository), OnSuccess)),
+        CreateRepository { .. } => waits
+            .extend([(Group::DefaultPermissions, OnCompletion), (Group::NewRobots, OnCompletion)]),
+        DeleteDefaultPermission { robot, .. } => {
+            waits.push((Group::KeptDefaultPermission(robot), OnSuccess))
+        }
+        SetRepositoryPermission { repository, .. } => {
+            waits.push((Group::Repository(repository), OnSuccess))
+        }
         // At most one token is ever renewed without its secret. After a secret that could not be written, the next one most
         // likely cannot be written either; of a renewal that failed without an answer, Quay may have made the new token.
-        RotateRobot { .. } => waits.extend([(Group::Rotations, StopsOnFailure), (Group::SecretWrites, StopsOnFailure)]),
+        RotateRobot { .. } => waits
+            .extend([(Group::Rotations, StopsOnFailure), (Group::SecretWrites, StopsOnFailure)]),
         EditServiceAccount { edit, .. } => waits.push((Group::Secret(&edit.secret), OnSuccess)),
         // No service account ever refers to a secret that is gone. Nor does a BuildConfig that can be put back.
         DeleteSecret { secret, .. } => {
-            waits.extend([(Group::References(secret), OnSuccess), (Group::RestoredBuildConfigs, OnSuccess)]);
+            waits.extend([
+                (Group::References(secret), OnSuccess),
+                (Group::RestoredBuildConfigs, OnSuccess),
+            ]);
         }
         // As long as the organization is there, the namespace waits for it.
-        SetFinalizer { .. } | RemoveOperatorFinalizer { .. } => waits.push((Group::OrganizationDeletion, OnSuccess)),
+        SetFinalizer { .. } | RemoveOperatorFinalizer { .. } => {
+            waits.push((Group::OrganizationDeletion, OnSuccess))
+        }
         DeleteRobot { .. } | DeleteOrganization { .. } => waits.push((Group::All, OnSuccess)),
         _ => {}
     }
@@ -158,13 +177,18 @@ impl Schedule {
         let mut members: HashMap<Group, Members> = HashMap::new();
         for (index, change) in changes.iter().enumerate() {
             for (group, after) in waits(change) {
-                if let Some(earlier) = members.get_mut(&group).and_then(|members| schedule.join(members)) {
+                if let Some(earlier) =
+                    members.get_mut(&group).and_then(|members| schedule.join(members))
+                {
                     schedule.wait(index, earlier, Some(after));
                 }
             }
-            groups(change).into_iter().for_each(|group| members.entry(group).or_default().since.push(index));
+            groups(change)
+                .into_iter()
+                .for_each(|group| members.entry(group).or_default().since.push(index));
         }
-        schedule.ready = (0..changes.len()).filter(|index| schedule.nodes[*index].pending == 0).collect();
+        schedule.ready =
+            (0..changes.len()).filter(|index| schedule.nodes[*index].pending == 0).collect();
         schedule
     }
 
@@ -176,7 +200,10 @@ impl Schedule {
             (joint, _) => {
                 self.nodes.push(Node::new());
                 let new = self.nodes.len() - 1;
-                joint.into_iter().chain(members.since.drain(..)).for_each(|earlier| self.wait(new, earlier, None));
+                joint
+                    .into_iter()
+                    .chain(members.since.drain(..))
+                    .for_each(|earlier| self.wait(new, earlier, None));
                 members.joint = Some(new);
                 members.joint
             }
@@ -270,7 +297,11 @@ mod tests {
     }
 
     fn secret(name: &str) -> Change {
-        Change::CreateSecret { namespace: "n".into(), secret: format!("{name}-quay-c"), robot: name.into() }
+        Change::CreateSecret {
+            namespace: "n".into(),
+            secret: format!("{name}-quay-c"),
+            robot: name.into(),
+        }
     }
 
     fn rotate(name: &str) -> Change {
@@ -282,23 +313,41 @@ mod tests {
     }
 
     fn permission(robot: &str) -> Change {
-        Change::CreateDefaultPermission { organization: "o".into(), robot: robot.into(), role: Role::Read }
+        Change::CreateDefaultPermission {
+            organization: "o".into(),
+            robot: robot.into(),
+            role: Role::Read,
+        }
     }
 
     fn grant(repository: &str, robot: &str) -> Change {
         let (organization, role) = ("o".into(), Role::Read);
-        Change::SetRepositoryPermission { organization, repository: repository.into(), robot: robot.into(), role }
+        Change::SetRepositoryPermission {
+            organization,
+            repository: repository.into(),
+            robot: robot.into(),
+            role,
+        }
     }
 
     fn account(name: &str) -> Change {
-        let edit = ServiceAccountEdit { secret: format!("{name}-quay-c"), mountable: Some(true), pull: Some(true), role: None };
+        let edit = ServiceAccountEdit {
+            secret: format!("{name}-quay-c"),
+            mountable: Some(true),
+            pull: Some(true),
+            role: None,
+        };
         Change::EditServiceAccount { namespace: "n".into(), service_account: name.into(), edit }
     }
 
     /// What `later` has to do with each group that `earlier` is in.
     fn after(later: &Change, earlier: &Change) -> Vec<Dependency> {
         let earlier = groups(earlier);
-        waits(later).into_iter().filter(|(group, _)| earlier.contains(group)).map(|(_, after)| after).collect()
+        waits(later)
+            .into_iter()
+            .filter(|(group, _)| earlier.contains(group))
+            .map(|(_, after)| after)
+            .collect()
     }
 
     #[test]
@@ -321,45 +370,59 @@ mod tests {
         let mut changes = vec![Change::CreateOrganization { organization: "o".into() }];
         changes.extend(names().flat_map(|name| [robot(&name), permission(&name)]));
         changes.extend(names().map(|name| repository(&name)));
-        changes.extend(names().flat_map(|repository| names().map(move |robot| grant(&repository, &robot))));
+        changes.extend(
+            names().flat_map(|repository| names().map(move |robot| grant(&repository, &robot))),
+        );
         changes.extend(names().flat_map(|name| [rotate(&name), secret(&name), account(&name)]));
-        changes.extend(names().map(|robot| Change::DeleteRobot { organization: "o".into(), robot }));
+        changes
+            .extend(names().map(|robot| Change::DeleteRobot { organization: "o".into(), robot }));
         let schedule = Schedule::new(&changes);
         let edges: usize = schedule.nodes.iter().map(|node| node.waiting.len()).sum();
-        assert!(schedule.nodes.len() < 2 * changes.len() && edges < 6 * changes.len(), "{edges} of {}", changes.len());
+        assert!(
+            schedule.nodes.len() < 2 * changes.len() && edges < 6 * changes.len(),
+            "{edges} of {}",
+            changes.len()
+        );
     }
 
     fn any_change() -> impl Strategy<Value = Change> {
         let organization = || "o".to_owned();
-        (0..13, prop::sample::select(vec!["a", "b", "c"])).prop_map(move |(kind, name)| match kind {
-            0 => Change::CreateOrganization { organization: organization() },
-            1 => robot(name),
-            2 => rotate(name),
-            3 => permission(name),
-            4 => Change::ChangeDefaultPermission {
-                organization: organization(),
-                id: "i".into(),
-                robot: name.into(),
-                from: Role::Read,
-                to: Role::Write,
+        (0..13, prop::sample::select(vec!["a", "b", "c"])).prop_map(
+            move |(kind, name)| match kind {
+                0 => Change::CreateOrganization { organization: organization() },
+                1 => robot(name),
+                2 => rotate(name),
+                3 => permission(name),
+                4 => Change::ChangeDefaultPermission {
+                    organization: organization(),
+                    id: "i".into(),
+                    robot: name.into(),
+                    from: Role::Read,
+                    to: Role::Write,
+                },
+                5 => Change::DeleteDefaultPermission {
+                    organization: organization(),
+                    id: "i".into(),
+                    robot: name.into(),
+                    role: Role::Read,
+                },
+                6 => repository(name),
+                7 => grant(name, name),
+                8 => secret(name),
+                9 => account(name),
+                10 => {
+                    let secret = format!("{name}-quay-c");
+                    Change::DeleteSecret {
+                        namespace: "n".into(),
+                        secret,
+                        uid: String::new(),
+                        version: String::new(),
+                    }
+                }
+                11 => Change::DeleteRobot { organization: organization(), robot: name.into() },
+                _ => Change::AnnotateNamespace { namespace: "n".into(), linked: true },
             },
-            5 => Change::DeleteDefaultPermission {
-                organization: organization(),
-                id: "i".into(),
-                robot: name.into(),
-                role: Role::Read,
-            },
-            6 => repository(name),
-            7 => grant(name, name),
-            8 => secret(name),
-            9 => account(name),
-            10 => {
-                let secret = format!("{name}-quay-c");
-                Change::DeleteSecret { namespace: "n".into(), secret, uid: String::new(), version: String::new() }
-            }
-            11 => Change::DeleteRobot { organization: organization(), robot: name.into() },
-            _ => Change::AnnotateNamespace { namespace: "n".into(), linked: true },
-        })
+        )
     }
 
     proptest! {

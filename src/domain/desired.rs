@@ -12,7 +12,8 @@ use super::snapshot::{Build, ImageStream, NamespaceSnapshot, ServiceAccount, Str
 
 /// The service accounts that every namespace has linked, and the roles of their robot accounts (QBO
 /// `pkg/constants`: builder pushes, the others pull).
-pub const DEFAULT_ACCOUNTS: [(&str, Role); 3] = [("builder", Role::Write), ("default", Role::Read), ("deployer", Role::Read)];
+pub const DEFAULT_ACCOUNTS: [(&str, Role); 3] =
+    [("builder", Role::Write), ("default", Role::Read), ("deployer", Role::Read)];
 
 /// So many service accounts of one namespace are linked at the most. An editor of a namespace can make any number, and
 /// each of them takes a robot account, a default permission, a secret, and a right on every repository.
@@ -64,15 +65,29 @@ impl Desired {
     /// What `snapshot` should look like. `requests` are roles that service accounts are to have from now on.
     ///
     /// Parts that could not be read ask for nothing: no service accounts known, none linked.
-    pub fn of(integration: &Integration, snapshot: &NamespaceSnapshot, requests: &BTreeMap<String, Role>) -> Self {
+    pub fn of(
+        integration: &Integration,
+        snapshot: &NamespaceSnapshot,
+        requests: &BTreeMap<String, Role>,
+    ) -> Self {
         let cluster_id = &integration.cluster_id.value;
         let organization = cluster_id.organization(&snapshot.name);
         let host = integration.url.value.host();
-        let uid = snapshot.namespace.as_ref().ok().and_then(Option::as_ref).map_or("", |namespace| &namespace.uid);
+        let uid = snapshot
+            .namespace
+            .as_ref()
+            .ok()
+            .and_then(Option::as_ref)
+            .map_or("", |namespace| &namespace.uid);
         let accounts = snapshot.service_accounts.iter().flatten();
         let streams = snapshot.image_streams.iter().flatten();
         let mut accounts: Vec<_> = accounts
-            .filter_map(|account| Some((account.name.clone(), requests.get(&account.name).copied().or_else(|| role(account))?)))
+            .filter_map(|account| {
+                Some((
+                    account.name.clone(),
+                    requests.get(&account.name).copied().or_else(|| role(account))?,
+                ))
+            })
             .filter(|(name, _)| names::robot(&organization, name).is_ok())
             .map(|(name, role)| LinkedServiceAccount {
                 secret: cluster_id.secret(&name),
@@ -85,7 +100,11 @@ impl Desired {
             .filter(|stream| wants_repository(stream, &host))
             .map(|stream| stream.name.clone())
             .filter(|name| names::repository(name).is_ok())
-            .chain(built(integration, snapshot, snapshot.build_configs.iter().flatten().map(|config| &config.spec)))
+            .chain(built(
+                integration,
+                snapshot,
+                snapshot.build_configs.iter().flatten().map(|config| &config.spec),
+            ))
             .collect();
         let surplus = Surplus {
             accounts: accounts.len().saturating_sub(MAX_ACCOUNTS),
@@ -114,7 +133,12 @@ impl Desired {
 
     /// The same while builds are under way: what they push to has to be there before they have built.
     #[must_use]
-    pub fn with_builds(mut self, integration: &Integration, snapshot: &NamespaceSnapshot, builds: &[Build]) -> Self {
+    pub fn with_builds(
+        mut self,
+        integration: &Integration,
+        snapshot: &NamespaceSnapshot,
+        builds: &[Build],
+    ) -> Self {
         let under_way = builds.iter().filter(|build| !build.phase.is_over());
         self.repositories.extend(built(integration, snapshot, under_way.map(|build| &build.spec)));
         self
@@ -140,7 +164,9 @@ impl Desired {
 /// it is not linked. An annotation that is no role counts as none asked for.
 pub fn role(account: &ServiceAccount) -> Option<Role> {
     let asked = account.role.as_deref().and_then(|role| role.parse().ok());
-    asked.or_else(|| DEFAULT_ACCOUNTS.iter().find(|(name, _)| *name == account.name).map(|(_, role)| *role))
+    asked.or_else(|| {
+        DEFAULT_ACCOUNTS.iter().find(|(name, _)| *name == account.name).map(|(_, role)| *role)
+    })
 }
 
 /// The image streams that builds are for. The stream itself may come with the first import, but nothing can be pushed to a
@@ -151,18 +177,25 @@ fn built<'a>(
     specs: impl Iterator<Item = &'a CommonSpec>,
 ) -> impl Iterator<Item = String> {
     let destinations = specs.filter_map(|spec| spec.destination(&snapshot.name, integration));
-    let own = destinations.filter(|destination| destination.namespace == snapshot.name).map(|destination| destination.stream);
+    let own = destinations
+        .filter(|destination| destination.namespace == snapshot.name)
+        .map(|destination| destination.stream);
     let streams = snapshot.image_streams.iter().flatten();
-    let without: BTreeSet<_> =
-        streams.filter(|stream| stream.wants_repository == Some(false)).map(|stream| stream.name.as_str()).collect();
+    let without: BTreeSet<_> = streams
+        .filter(|stream| stream.wants_repository == Some(false))
+        .map(|stream| stream.name.as_str())
+        .collect();
     own.filter(move |name| !without.contains(name.as_str()) && names::repository(name).is_ok())
 }
 
 /// Whether an image stream gets a repository: one that only follows images of other registries has no use for it,
 /// unless it asks.
 pub fn wants_repository(stream: &ImageStream, host: &str) -> bool {
-    let follows_us = |tag: &StreamTag| tag.follows().is_some_and(|image| image.split('/').next() == Some(host));
-    stream.wants_repository.unwrap_or_else(|| stream.holds_own_tags() || stream.tags.iter().any(follows_us))
+    let follows_us =
+        |tag: &StreamTag| tag.follows().is_some_and(|image| image.split('/').next() == Some(host));
+    stream
+        .wants_repository
+        .unwrap_or_else(|| stream.holds_own_tags() || stream.tags.iter().any(follows_us))
 }
 
 #[cfg(test)]
@@ -175,8 +208,12 @@ mod tests {
     #[test]
     fn streams_that_only_follow_other_registries_get_no_repository_unless_asked() {
         let stream = |own: bool, sources: &[&str], asked| {
-            let source = |&name: &&str| Some(TagSource { kind: "DockerImage".into(), name: name.into() });
-            let mut tags: Vec<_> = sources.iter().map(|name| StreamTag { from: source(name), ..StreamTag::default() }).collect();
+            let source =
+                |&name: &&str| Some(TagSource { kind: "DockerImage".into(), name: name.into() });
+            let mut tags: Vec<_> = sources
+                .iter()
+                .map(|name| StreamTag { from: source(name), ..StreamTag::default() })
+                .collect();
             tags.extend(own.then(StreamTag::default));
             ImageStream { tags, wants_repository: asked, ..Default::default() }
         };
@@ -191,7 +228,10 @@ mod tests {
     #[test]
     fn what_is_built_gets_a_repository_with_the_image_stream_or_before_it() {
         let by = |strategy, kind: &str, name: &str| {
-            let output = Output { to: Some(Target { kind: kind.into(), namespace: None, name: name.into() }), push_secret: None };
+            let output = Output {
+                to: Some(Target { kind: kind.into(), namespace: None, name: name.into() }),
+                push_secret: None,
+            };
             let spec = CommonSpec { strategy: Some(strategy), output, service_account: None };
             BuildConfig { spec, ..BuildConfig::default() }
         };
@@ -207,7 +247,11 @@ mod tests {
             ..ImageStream::default()
         };
         let mut snapshot = golden();
-        snapshot.image_streams = Ok(vec![stream("base", None), stream("follower", None), stream("private", Some(false))]);
+        snapshot.image_streams = Ok(vec![
+            stream("base", None),
+            stream("follower", None),
+            stream("private", Some(false)),
+        ]);
         snapshot.build_configs = Ok(vec![
             config("ImageStreamTag", "base:1"),
             config("ImageStreamTag", "new"),
@@ -219,7 +263,10 @@ mod tests {
             by(Strategy::JenkinsPipeline, "ImageStreamTag", "pipeline:1"),
         ]);
         let desired = Desired::of(&integration(), &snapshot, &BTreeMap::new());
-        assert_eq!(desired.repositories.iter().map(String::as_str).collect::<Vec<_>>(), ["base", "new", "rewritten"]);
+        assert_eq!(
+            desired.repositories.iter().map(String::as_str).collect::<Vec<_>>(),
+            ["base", "new", "rewritten"]
+        );
 
         let build = |phase, name: &str| {
             let spec = config("DockerImage", &format!("quay.example.com:8443/{name}")).spec;
@@ -232,7 +279,11 @@ mod tests {
             build(Phase::New, "prod_images/other:1"),
         ];
         snapshot.build_configs = Ok(vec![]);
-        let desired = Desired::of(&integration(), &snapshot, &BTreeMap::new()).with_builds(&integration(), &snapshot, &builds);
+        let desired = Desired::of(&integration(), &snapshot, &BTreeMap::new()).with_builds(
+            &integration(),
+            &snapshot,
+            &builds,
+        );
         assert_eq!(desired.repositories, BTreeSet::from(["by-hand".to_owned()]));
     }
 
@@ -245,13 +296,20 @@ mod tests {
             ..ServiceAccount::default()
         };
         snapshot.service_accounts.as_mut().unwrap().extend((0..300).map(account));
-        let stream = |number: usize| ImageStream { name: format!("app{number:04}"), ..ImageStream::default() };
+        let stream = |number: usize| ImageStream {
+            name: format!("app{number:04}"),
+            ..ImageStream::default()
+        };
         snapshot.image_streams = Ok((0..1300).map(stream).collect());
         let requests = BTreeMap::from([("a299".to_owned(), Role::Write)]);
         let desired = Desired::of(&integration(), &snapshot, &requests);
-        assert_eq!((desired.accounts.len(), desired.repositories.len()), (MAX_ACCOUNTS, MAX_REPOSITORIES));
+        assert_eq!(
+            (desired.accounts.len(), desired.repositories.len()),
+            (MAX_ACCOUNTS, MAX_REPOSITORIES)
+        );
         assert_eq!(desired.surplus, Surplus { accounts: 253, repositories: 300 });
-        let names: Vec<_> = desired.accounts.iter().map(|account| account.name.as_str()).take(5).collect();
+        let names: Vec<_> =
+            desired.accounts.iter().map(|account| account.name.as_str()).take(5).collect();
         assert_eq!(names, ["builder", "default", "deployer", "a299", "a000"]);
     }
 

@@ -19,7 +19,9 @@ use super::snapshot::Login;
 /// As kubelet decodes an `auth`: with padding or without it, whatever the bits behind the last byte are.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true),
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
 );
 
 /// What a docker configuration holds.
@@ -51,8 +53,8 @@ struct Auth {
 /// # Errors
 /// What is wrong with it, without quoting any of it.
 pub fn parse(content: &[u8]) -> Result<Parsed, String> {
-    let config: DockerConfig =
-        serde_json::from_slice(content).map_err(|_| "it is no docker configuration with `auths`".to_owned())?;
+    let config: DockerConfig = serde_json::from_slice(content)
+        .map_err(|_| "it is no docker configuration with `auths`".to_owned())?;
     if config.auths.is_empty() {
         return Err("its docker configuration names no registry".into());
     }
@@ -71,9 +73,12 @@ struct Undecodable;
 
 /// Like kubelet, prefers `auth` to `username` and `password` (`k8s.io/kubernetes/pkg/credentialprovider/config.go`).
 fn login(entry: &RawValue) -> Result<Option<Login>, Undecodable> {
-    let auth: Auth = serde_json::from_str::<Option<Auth>>(entry.get()).map_err(|_| Undecodable)?.unwrap_or_default();
+    let auth: Auth = serde_json::from_str::<Option<Auth>>(entry.get())
+        .map_err(|_| Undecodable)?
+        .unwrap_or_default();
     if let Some(auth) = auth.auth.filter(|auth| !auth.expose_secret().is_empty()) {
-        let encoded: String = auth.expose_secret().chars().filter(|char| !matches!(char, '\r' | '\n')).collect();
+        let encoded: String =
+            auth.expose_secret().chars().filter(|char| !matches!(char, '\r' | '\n')).collect();
         let decoded = LENIENT.decode(encoded).map_err(|_| Undecodable)?;
         let text = String::from_utf8_lossy(&decoded);
         let (username, password) = text.split_once(':').ok_or(Undecodable)?;
@@ -104,10 +109,13 @@ impl<'a> RegistryScope<'a> {
     /// organization or into it behind it. A scheme in front makes no difference (measured with ImageStreamImport), and the
     /// paths of the registry's own API stand for the host (`k8s.io/kubernetes/pkg/credentialprovider/keyring.go`).
     pub fn is_served_by(&self, key: &str) -> bool {
-        let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
+        let key =
+            key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
         let (host, path) = key.split_once('/').unwrap_or((key, ""));
         let path = path.strip_suffix('/').unwrap_or(path);
-        host == self.host && (matches!(path, "" | "v1" | "v2") || path.split('/').next() == Some(self.organization))
+        host == self.host
+            && (matches!(path, "" | "v1" | "v2")
+                || path.split('/').next() == Some(self.organization))
     }
 }
 
@@ -126,9 +134,15 @@ impl AuthEntry<'_> {
     /// is understood; what is no JSON object holds nothing that could be kept.
     pub fn render(&self, before: Option<&SecretString>) -> SecretString {
         let mut config = before.and_then(Fields::read).unwrap_or_default();
-        let mut auths =
-            config.get("auths").and_then(|auths| serde_json::from_str::<Fields>(auths.get()).ok()).unwrap_or_default();
-        let place = auths.0.iter().position(|(key, _)| self.place.is_served_by(key)).unwrap_or(auths.0.len());
+        let mut auths = config
+            .get("auths")
+            .and_then(|auths| serde_json::from_str::<Fields>(auths.get()).ok())
+            .unwrap_or_default();
+        let place = auths
+            .0
+            .iter()
+            .position(|(key, _)| self.place.is_served_by(key))
+            .unwrap_or(auths.0.len());
         auths.0.retain(|(key, _)| !self.place.is_served_by(key));
         auths.insert(place, self.place.host, &json!({ "auth": auth(self.login) }).to_string());
         let place = config.0.iter().position(|(key, _)| key == "auths").unwrap_or(config.0.len());
@@ -142,7 +156,8 @@ impl AuthEntry<'_> {
         let Ok(parsed) = parse(content.expose_secret().as_bytes()) else { return false };
         let is_for_others = |key: &String| !self.place.is_served_by(key);
         let mut ours = parsed.logins.iter().filter(|(key, _)| self.place.is_served_by(key));
-        let is_this = ours.next().is_some_and(|(key, login)| key == self.place.host && login.is(self.login));
+        let is_this =
+            ours.next().is_some_and(|(key, login)| key == self.place.host && login.is(self.login));
         is_this && ours.next().is_none() && parsed.undecodable.iter().all(is_for_others)
     }
 }
@@ -223,10 +238,15 @@ pub enum Item {
 /// All that a docker configuration holds, each with its [`fingerprint`]. What is no JSON object holds nothing.
 pub fn items(content: &SecretString) -> BTreeMap<Item, u64> {
     let config = Fields::read(content).unwrap_or_default().0;
-    let (auths, fields): (Vec<_>, Vec<_>) = config.into_iter().partition(|(name, _)| name == "auths");
-    let entries = auths.iter().flat_map(|(_, auths)| serde_json::from_str::<Fields>(auths.get()).unwrap_or_default().0);
-    let entries = entries.map(|(registry, entry)| (Item::Registry(registry), fingerprint(entry.get())));
-    let fields = fields.into_iter().map(|(name, value)| (Item::Field(name), fingerprint(value.get())));
+    let (auths, fields): (Vec<_>, Vec<_>) =
+        config.into_iter().partition(|(name, _)| name == "auths");
+    let entries = auths
+        .iter()
+        .flat_map(|(_, auths)| serde_json::from_str::<Fields>(auths.get()).unwrap_or_default().0);
+    let entries =
+        entries.map(|(registry, entry)| (Item::Registry(registry), fingerprint(entry.get())));
+    let fields =
+        fields.into_iter().map(|(name, value)| (Item::Field(name), fingerprint(value.get())));
     entries.chain(fields).collect()
 }
 
@@ -268,7 +288,8 @@ mod tests {
         let plain = entry("quay.example.com", &login).render(None);
         assert!(is_plain(&plain));
         for other in [
-            entry("quay.example.com", &login).render(Some(&r#"{"auths":{"docker.io":{}}}"#.to_owned().into())),
+            entry("quay.example.com", &login)
+                .render(Some(&r#"{"auths":{"docker.io":{}}}"#.to_owned().into())),
             plain.expose_secret().replace(':', ": ").into(),
             plain.expose_secret().replace("\"}}}", "\",\"email\":\"me\"}}}").into(),
             SecretString::from("{}"),
@@ -280,7 +301,10 @@ mod tests {
     #[test]
     fn reads_every_form_and_says_what_it_cannot() {
         let with = |text: &str| parse(text.as_bytes());
-        let login = &with(r#"{"auths":{"q":{"username":"u","password":"p:w","email":""}}}"#).unwrap().logins[0].1;
+        let login = &with(r#"{"auths":{"q":{"username":"u","password":"p:w","email":""}}}"#)
+            .unwrap()
+            .logins[0]
+            .1;
         assert_eq!((login.username.as_str(), login.password.expose_secret()), ("u", "p:w"));
         for broken in ["", "{}", "[]", r#"{"auths":{}}"#, r#"{"auths":[]}"#] {
             assert!(with(broken).is_err(), "{broken}");
@@ -317,12 +341,17 @@ mod tests {
     #[test]
     fn keeps_every_other_byte() {
         let login = Login { username: "u".into(), password: "p".into() };
-        let rendered = |before: &str| entry("q", &login).render(Some(&before.into())).expose_secret().to_owned();
+        let rendered = |before: &str| {
+            entry("q", &login).render(Some(&before.into())).expose_secret().to_owned()
+        };
         let before = r#"{"HttpHeaders":{ "a":1.50 },"auths":{"quay.io":{},"q":{"auth":"b2xkOm9sZA==","email":""},"r":{"auth": "YTpi", "identitytoken":"t"}},"credsStore":"x"}"#;
         let after = r#"{"HttpHeaders":{ "a":1.50 },"auths":{"quay.io":{},"q":{"auth":"dTpw"},"r":{"auth": "YTpi", "identitytoken":"t"}},"credsStore":"x"}"#;
         assert_eq!(rendered(before), after);
         assert_eq!(rendered(after), after, "a second time changes nothing");
-        assert_eq!(rendered(r#"{"quay.io":{}}"#), r#"{"quay.io":{},"auths":{"q":{"auth":"dTpw"}}}"#);
+        assert_eq!(
+            rendered(r#"{"quay.io":{}}"#),
+            r#"{"quay.io":{},"auths":{"q":{"auth":"dTpw"}}}"#
+        );
         for nothing in ["", "[]", "no JSON", r#"{"auths":[]}"#] {
             assert_eq!(rendered(nothing), r#"{"auths":{"q":{"auth":"dTpw"}}}"#, "{nothing}");
         }
@@ -331,8 +360,11 @@ mod tests {
     #[test]
     fn is_in_a_configuration_only_alone_and_with_the_same_login() {
         let login = Login { username: "u".into(), password: "p".into() };
-        let is_in = |auths: &str| entry("q", &login).is_in(&format!(r#"{{"auths":{auths}}}"#).into());
-        assert!(is_in(r#"{"q":{"auth":"dTpw"}}"#) && is_in(r#"{"q":{"auth":"dTpw"},"r":{"auth":"!"}}"#));
+        let is_in =
+            |auths: &str| entry("q", &login).is_in(&format!(r#"{{"auths":{auths}}}"#).into());
+        assert!(
+            is_in(r#"{"q":{"auth":"dTpw"}}"#) && is_in(r#"{"q":{"auth":"dTpw"},"r":{"auth":"!"}}"#)
+        );
         for other in [
             r#"{"q":{"auth":"dTpv"}}"#,
             r#"{"q":{"auth":"dTpw"},"https://q":{"auth":"dTpw"}}"#,
@@ -347,10 +379,16 @@ mod tests {
     #[test]
     fn items_are_all_that_a_configuration_holds() {
         let of = |content: &str| items(&content.into());
-        let found = of(r#"{"auths":{"q":{"auth":"dTpw"},"r":{"identitytoken":"t"}},"credsStore":"x"}"#);
-        let names = [Item::Registry("q".into()), Item::Registry("r".into()), Item::Field("credsStore".into())];
+        let found =
+            of(r#"{"auths":{"q":{"auth":"dTpw"},"r":{"identitytoken":"t"}},"credsStore":"x"}"#);
+        let names = [
+            Item::Registry("q".into()),
+            Item::Registry("r".into()),
+            Item::Field("credsStore".into()),
+        ];
         assert_eq!(found.keys().cloned().collect::<Vec<_>>(), names);
-        let changed = of(r#"{"auths":{"q":{"auth":"dTpw"},"r":{"identitytoken":"u"}},"credsStore":"x"}"#);
+        let changed =
+            of(r#"{"auths":{"q":{"auth":"dTpw"},"r":{"identitytoken":"u"}},"credsStore":"x"}"#);
         let is_same = |item: &Item| found.get(item) == changed.get(item);
         assert_eq!(names.iter().map(is_same).collect::<Vec<_>>(), [true, false, true]);
         for nothing in ["", "[]", r#"{"auths":[]}"#, "{}"] {
@@ -362,15 +400,20 @@ mod tests {
     fn logins_for_other_registries_and_organizations_are_kept() {
         let login = |name: &str| Login { username: name.into(), password: "p".into() };
         let before = configuration(["https://q/openshift_shop", "q/v2/", "q/other", "docker.io"]);
-        let after = parse(entry("q", &login("new")).render(Some(&before)).expose_secret().as_bytes()).unwrap().logins;
-        let names: Vec<_> = after.iter().map(|(key, login)| (key.as_str(), login.username.as_str())).collect();
+        let after =
+            parse(entry("q", &login("new")).render(Some(&before)).expose_secret().as_bytes())
+                .unwrap()
+                .logins;
+        let names: Vec<_> =
+            after.iter().map(|(key, login)| (key.as_str(), login.username.as_str())).collect();
         assert_eq!(names, [("docker.io", "old"), ("q", "new"), ("q/other", "old")]);
     }
 
     /// A docker configuration with a login for each key.
     fn configuration<'a>(keys: impl IntoIterator<Item = &'a str>) -> SecretString {
         let login = Login { username: "old".into(), password: "p".into() };
-        let auths: BTreeMap<_, _> = keys.into_iter().map(|key| (key, json!({ "auth": auth(&login) }))).collect();
+        let auths: BTreeMap<_, _> =
+            keys.into_iter().map(|key| (key, json!({ "auth": auth(&login) }))).collect();
         json!({ "auths": auths }).to_string().into()
     }
 
@@ -390,7 +433,15 @@ mod tests {
         for key in serving {
             assert!(place.is_served_by(key), "{key}");
         }
-        let others = ["q", "q:4430", "x.q:443", "", "q:443/other", "q:443/openshift_shop2", "q:443/v2/openshift_shop"];
+        let others = [
+            "q",
+            "q:4430",
+            "x.q:443",
+            "",
+            "q:443/other",
+            "q:443/openshift_shop2",
+            "q:443/v2/openshift_shop",
+        ];
         for key in others {
             assert!(!place.is_served_by(key), "{key}");
         }

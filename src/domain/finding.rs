@@ -141,7 +141,11 @@ impl Finding {
 
     /// That something could not be read; where rights are missing, with the command that gives them.
     pub fn unread(object: ObjectRef, unread: &ReadError) -> Self {
-        let finding = Self::new(Code::CouldNotRead, object, format!("Could not {}: {}", unread.call, unread.reason));
+        let finding = Self::new(
+            Code::CouldNotRead,
+            object,
+            format!("Could not {}: {}", unread.call, unread.reason),
+        );
         match grant(unread) {
             Some(command) => finding.asking(Administrator::Cluster, command),
             None => finding,
@@ -167,7 +171,9 @@ mod tests {
 
     #[test]
     fn hints_name_the_namespace() {
-        let finding = Finding::new(Code::RobotMissing, ObjectRef::cluster("RobotAccount", "o+r"), "m").in_namespace("shop");
+        let finding =
+            Finding::new(Code::RobotMissing, ObjectRef::cluster("RobotAccount", "o+r"), "m")
+                .in_namespace("shop");
         assert_eq!(finding.hint.as_deref(), Some("oc quay repair -n shop"));
         assert_eq!(finding.namespace.as_deref(), Some("shop"));
     }

@@ -26,10 +26,15 @@ impl ImagePolicy {
     /// What the cluster does not do with a registry at a host (`host[:port]`): a code and one sentence for each.
     pub fn refusals(&self, host: &str) -> Vec<(Code, String)> {
         let pulls = self.refuses_pulls(host).map(|why| {
-            (Code::PullsNotAllowed, format!("the nodes do not pull from {host}, and builds do not push there: {why}"))
+            (
+                Code::PullsNotAllowed,
+                format!("the nodes do not pull from {host}, and builds do not push there: {why}"),
+            )
         });
         let imports = self.refuses_imports(host).then(|| {
-            let message = format!("images cannot be imported from {host}: allowedRegistriesForImport does not name it");
+            let message = format!(
+                "images cannot be imported from {host}: allowedRegistriesForImport does not name it"
+            );
             (Code::ImportsNotAllowed, message)
         });
         pulls.into_iter().chain(imports).collect()
@@ -41,13 +46,15 @@ impl ImagePolicy {
         if let Some(entry) = self.blocked.iter().find(|entry| is_blocked(entry, host)) {
             return Some(format!("blockedRegistries names {entry}"));
         }
-        let is_allowed = self.allowed.is_empty() || self.allowed.iter().any(|entry| is_allowed(entry, host));
+        let is_allowed =
+            self.allowed.is_empty() || self.allowed.iter().any(|entry| is_allowed(entry, host));
         (!is_allowed).then(|| "allowedRegistries does not name it".to_owned())
     }
 
     /// Whether images cannot be imported from a host.
     fn refuses_imports(&self, host: &str) -> bool {
-        !self.allowed_for_import.is_empty() && !self.allowed_for_import.iter().any(|registry| registry.holds(host))
+        !self.allowed_for_import.is_empty()
+            && !self.allowed_for_import.iter().any(|registry| registry.holds(host))
     }
 }
 
@@ -63,7 +70,9 @@ impl ImportRegistry {
 
 fn split(host: &str) -> (&str, Option<&str>) {
     match host.rsplit_once(':') {
-        Some((host, port)) if port.chars().all(|c| c.is_ascii_digit() || c == '*') => (host, Some(port)),
+        Some((host, port)) if port.chars().all(|c| c.is_ascii_digit() || c == '*') => {
+            (host, Some(port))
+        }
         _ => (host, None),
     }
 }
@@ -71,7 +80,9 @@ fn split(host: &str) -> (&str, Option<&str>) {
 /// `*` stands for any characters.
 fn matches(pattern: &str, text: &str) -> bool {
     let Some((before, after)) = pattern.split_once('*') else { return pattern == text };
-    text.strip_prefix(before).is_some_and(|rest| (0..=rest.len()).any(|at| rest.get(at..).is_some_and(|end| matches(after, end))))
+    text.strip_prefix(before).is_some_and(|rest| {
+        (0..=rest.len()).any(|at| rest.get(at..).is_some_and(|end| matches(after, end)))
+    })
 }
 
 /// `refMatchingPrefix` of containers/image `pkg/sysregistriesv2`: a host without a port stands for all its ports.
@@ -115,8 +126,16 @@ mod tests {
             (&[], &["quay.example"], "quay.example.com", false),
         ];
         for (allowed, blocked, host, refused) in table {
-            let policy = ImagePolicy { allowed: names(allowed), blocked: names(blocked), ..ImagePolicy::default() };
-            assert_eq!(policy.refuses_pulls(host).is_some(), refused, "{allowed:?} {blocked:?} {host}");
+            let policy = ImagePolicy {
+                allowed: names(allowed),
+                blocked: names(blocked),
+                ..ImagePolicy::default()
+            };
+            assert_eq!(
+                policy.refuses_pulls(host).is_some(),
+                refused,
+                "{allowed:?} {blocked:?} {host}"
+            );
         }
     }
 

@@ -36,7 +36,9 @@ fn told_by(namespace: &str, secret: &Secret) -> Vec<(Inferred, String)> {
         let user = format!("{}_{namespace}+{account}", cluster_id.to_lowercase());
         let logins = secret.logins.iter().flatten().filter(|(_, login)| login.username == user);
         let plain = logins.filter(|(registry, _)| !registry.contains('/'));
-        told.extend(plain.map(|(host, _)| (Inferred { host: host.clone(), cluster_id: cluster_id.to_owned() }, name.clone())));
+        told.extend(plain.map(|(host, _)| {
+            (Inferred { host: host.clone(), cluster_id: cluster_id.to_owned() }, name.clone())
+        }));
     }
     told
 }
@@ -66,15 +68,31 @@ mod tests {
     #[test]
     fn takes_quay_and_cluster_id_from_own_pull_secrets() {
         let host = "quay.example.com:8443";
-        let says =
-            |secrets: &[Secret]| Inferred::of("shop", secrets).map(|(told, _)| format!("{} {}", told.host, told.cluster_id));
+        let says = |secrets: &[Secret]| {
+            Inferred::of("shop", secrets)
+                .map(|(told, _)| format!("{} {}", told.host, told.cluster_id))
+        };
         let builder = secret("builder-quay-openshift", host, "openshift_shop+builder");
         let odd = secret("my-quay-sa-quay-prod", host, "prod_shop+my-quay-sa");
-        assert_eq!(says(std::slice::from_ref(&builder)).as_deref(), Some("quay.example.com:8443 openshift"));
+        assert_eq!(
+            says(std::slice::from_ref(&builder)).as_deref(),
+            Some("quay.example.com:8443 openshift")
+        );
         assert_eq!(says(std::slice::from_ref(&odd)).as_deref(), Some("quay.example.com:8443 prod"));
         assert_eq!(says(&[builder.clone(), odd]), None, "two of them");
-        assert_eq!(says(&[secret("builder-quay-openshift", host, "openshift_other+builder")]), None, "another namespace's");
-        assert_eq!(says(&[secret("builder-quay-openshift", "quay.example.com/openshift_shop", "openshift_shop+builder")]), None);
+        assert_eq!(
+            says(&[secret("builder-quay-openshift", host, "openshift_other+builder")]),
+            None,
+            "another namespace's"
+        );
+        assert_eq!(
+            says(&[secret(
+                "builder-quay-openshift",
+                "quay.example.com/openshift_shop",
+                "openshift_shop+builder"
+            )]),
+            None
+        );
         assert_eq!(
             says(&[secret("mine", host, "openshift_shop+builder"), builder]).as_deref(),
             Some("quay.example.com:8443 openshift")

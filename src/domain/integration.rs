@@ -204,17 +204,28 @@ impl IntegrationSnapshot {
             return unread.to_string();
         }
         let Ok([resource]) = self.resources.as_deref() else {
-            let number = if self.resources.as_ref().is_ok_and(Vec::is_empty) { "no" } else { "more than one" };
+            let number = if self.resources.as_ref().is_ok_and(Vec::is_empty) {
+                "no"
+            } else {
+                "more than one"
+            };
             return format!("the cluster has {number} QuayIntegration");
         };
         if let Some(url) = self.given.url.as_ref().filter(|_| !self.names_its_quay()) {
-            return format!("{} names another Quay than the QuayIntegration, whose token is not sent there", url.source);
+            return format!(
+                "{} names another Quay than the QuayIntegration, whose token is not sent there",
+                url.source
+            );
         }
-        let Some(key) = &resource.credentials else { return "the QuayIntegration names no credentialsSecret".to_owned() };
+        let Some(key) = &resource.credentials else {
+            return "the QuayIntegration names no credentialsSecret".to_owned();
+        };
         match &self.stored_token {
             Some(Ok(StoredTokenState::SecretMissing)) => format!("{key}: there is no such Secret"),
             Some(Ok(StoredTokenState::KeyMissing)) => format!("{key}: the Secret has no such key"),
-            Some(Ok(StoredTokenState::Unusable)) => format!("{key}: what it holds cannot be a token"),
+            Some(Ok(StoredTokenState::Unusable)) => {
+                format!("{key}: what it holds cannot be a token")
+            }
             _ => format!("{key}: it is empty"),
         }
     }
@@ -227,8 +238,16 @@ impl IntegrationSnapshot {
         let host = |text: &str| QuayUrl::parse(text).ok().map(|(url, _)| url.host());
         let own_host = host(&resource.hostname);
         let own_id = resource.cluster_id.trim();
-        let url = self.given.url.as_ref().filter(|given| own_host.is_some() && host(&given.value) != own_host);
-        let cluster_id = self.given.cluster_id.as_ref().filter(|given| !own_id.is_empty() && given.value != own_id);
+        let url = self
+            .given
+            .url
+            .as_ref()
+            .filter(|given| own_host.is_some() && host(&given.value) != own_host);
+        let cluster_id = self
+            .given
+            .cluster_id
+            .as_ref()
+            .filter(|given| !own_id.is_empty() && given.value != own_id);
         [url, cluster_id].into_iter().flatten().map(|setting| &setting.source).collect()
     }
 
@@ -238,9 +257,13 @@ impl IntegrationSnapshot {
         let cluster_id = self.cluster_id()?;
         Some(Integration {
             url: Sourced { value: QuayUrl::parse(&url.value).ok()?.0, source: url.source },
-            cluster_id: Sourced { value: ClusterId::new(cluster_id.value), source: cluster_id.source },
+            cluster_id: Sourced {
+                value: ClusterId::new(cluster_id.value),
+                source: cluster_id.source,
+            },
             resource: self.resource().filter(|_| self.differing().is_empty()).cloned(),
-            lists_unread: self.differing().is_empty() && !matches!(self.resources.as_deref(), Ok([] | [_])),
+            lists_unread: self.differing().is_empty()
+                && !matches!(self.resources.as_deref(), Ok([] | [_])),
             insecure: self.insecure(),
             cluster: self.cluster(),
         })
@@ -257,11 +280,18 @@ impl IntegrationSnapshot {
         self.given.insecure || self.resource().is_some_and(|resource| resource.insecure)
     }
 
-    fn setting(&self, given: &Option<Sourced<String>>, field: fn(&QuayIntegration) -> &String) -> Option<Sourced<String>> {
+    fn setting(
+        &self,
+        given: &Option<Sourced<String>>,
+        field: fn(&QuayIntegration) -> &String,
+    ) -> Option<Sourced<String>> {
         given.clone().or_else(|| {
             let resource = self.resource()?;
             let value = field(resource).trim();
-            (!value.is_empty()).then(|| Sourced { value: value.to_owned(), source: Source::Resource(resource.name.clone()) })
+            (!value.is_empty()).then(|| Sourced {
+                value: value.to_owned(),
+                source: Source::Resource(resource.name.clone()),
+            })
         })
     }
 }
@@ -314,8 +344,9 @@ mod tests {
     use super::*;
 
     fn snapshot(url: Option<&str>, cluster_id: Option<&str>) -> IntegrationSnapshot {
-        let given =
-            |value: Option<&str>, name| value.map(|value| Sourced { value: value.to_owned(), source: Source::Flag(name) });
+        let given = |value: Option<&str>, name| {
+            value.map(|value| Sourced { value: value.to_owned(), source: Source::Flag(name) })
+        };
         let resource = QuayIntegration {
             hostname: "https://quay.example.com".into(),
             cluster_id: "prod".into(),
@@ -361,7 +392,11 @@ mod tests {
         let key = SecretKey { namespace: "a".into(), name: "b".into(), key: "token".into() };
         let source = |url: Option<&str>, hostname: &str| {
             let mut snapshot = snapshot(url, None);
-            let resource = QuayIntegration { hostname: hostname.into(), credentials: Some(key.clone()), ..Default::default() };
+            let resource = QuayIntegration {
+                hostname: hostname.into(),
+                credentials: Some(key.clone()),
+                ..Default::default()
+            };
             snapshot.resources = Ok(vec![resource]);
             snapshot.token_source()
         };
@@ -369,26 +404,59 @@ mod tests {
         for url in [None, Some("quay.example.com"), Some("https://quay.example.com:443/")] {
             assert_eq!(source(url, "https://quay.example.com"), stored, "{url:?}");
         }
-        for url in ["https://other.example.com", "https://quay.example.com:8443", "https://quay.example.com.evil.example"] {
+        for url in [
+            "https://other.example.com",
+            "https://quay.example.com:8443",
+            "https://quay.example.com.evil.example",
+        ] {
             assert_eq!(source(Some(url), "https://quay.example.com"), None, "{url}");
         }
-        assert_eq!(source(Some("https://quay.example.com"), ""), None, "the Quay that it is for is not known");
+        assert_eq!(
+            source(Some("https://quay.example.com"), ""),
+            None,
+            "the Quay that it is for is not known"
+        );
         assert_eq!(source(Some("https://quay.example.com"), "ftp://quay.example.com"), None);
     }
 
     #[test]
     fn says_why_there_is_no_token() {
-        let unread = |call: &str| ReadError { call: call.into(), reason: "forbidden".into(), kind: ReadErrorKind::Forbidden };
+        let unread = |call: &str| ReadError {
+            call: call.into(),
+            reason: "forbidden".into(),
+            kind: ReadErrorKind::Forbidden,
+        };
         let key = SecretKey { namespace: "a".into(), name: "b".into(), key: "token".into() };
-        let resource = QuayIntegration { hostname: "https://quay.example.com".into(), ..QuayIntegration::default() };
+        let resource = QuayIntegration {
+            hostname: "https://quay.example.com".into(),
+            ..QuayIntegration::default()
+        };
         let complete = QuayIntegration { credentials: Some(key), ..resource.clone() };
         let own = "https://quay.example.com";
         let other = "https://other.example.com";
         let table = [
-            (Err(unread("list QuayIntegrations")), None, other, "could not list QuayIntegrations: forbidden", true),
+            (
+                Err(unread("list QuayIntegrations")),
+                None,
+                other,
+                "could not list QuayIntegrations: forbidden",
+                true,
+            ),
             (Ok(vec![]), None, own, "the cluster has no QuayIntegration", false),
-            (Ok(vec![resource.clone(); 2]), None, own, "the cluster has more than one QuayIntegration", false),
-            (Ok(vec![resource]), None, own, "the QuayIntegration names no credentialsSecret", false),
+            (
+                Ok(vec![resource.clone(); 2]),
+                None,
+                own,
+                "the cluster has more than one QuayIntegration",
+                false,
+            ),
+            (
+                Ok(vec![resource]),
+                None,
+                own,
+                "the QuayIntegration names no credentialsSecret",
+                false,
+            ),
             (
                 Ok(vec![complete.clone()]),
                 None,
@@ -396,7 +464,13 @@ mod tests {
                 "--quay-url names another Quay than the QuayIntegration, whose token is not sent there",
                 false,
             ),
-            (Ok(vec![complete.clone()]), Some(Err(unread("read it"))), own, "could not read it: forbidden", true),
+            (
+                Ok(vec![complete.clone()]),
+                Some(Err(unread("read it"))),
+                own,
+                "could not read it: forbidden",
+                true,
+            ),
             (
                 Ok(vec![complete.clone()]),
                 Some(Ok(StoredTokenState::SecretMissing)),
@@ -404,10 +478,20 @@ mod tests {
                 "Secret a/b, key token: there is no such Secret",
                 false,
             ),
-            (Ok(vec![complete]), Some(Ok(StoredTokenState::Empty)), own, "Secret a/b, key token: it is empty", false),
+            (
+                Ok(vec![complete]),
+                Some(Ok(StoredTokenState::Empty)),
+                own,
+                "Secret a/b, key token: it is empty",
+                false,
+            ),
         ];
         for (resources, stored_token, url, reason, is_for_administrators) in table {
-            let mut snapshot = IntegrationSnapshot { resources, stored_token, ..snapshot(Some(url), Some("prod")) };
+            let mut snapshot = IntegrationSnapshot {
+                resources,
+                stored_token,
+                ..snapshot(Some(url), Some("prod"))
+            };
             assert_eq!(snapshot.token_obstacle(), reason);
             assert_eq!(snapshot.is_for_administrators(), is_for_administrators, "{reason}");
             snapshot.given.token = Some(Source::Flag("--quay-token-file"));

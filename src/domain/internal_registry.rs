@@ -40,7 +40,10 @@ impl Layers {
 }
 
 /// The tags of an image stream whose newest image is in OpenShift's own registry, with that image. `quay` is Quay's host.
-pub fn tags_in_registry<'a>(stream: &'a ImageStream, quay: &str) -> impl Iterator<Item = (&'a StreamTag, &'a TagImage)> {
+pub fn tags_in_registry<'a>(
+    stream: &'a ImageStream,
+    quay: &str,
+) -> impl Iterator<Item = (&'a StreamTag, &'a TagImage)> {
     let images = stream.tags.iter().filter_map(|tag| Some((tag, tag.image.as_ref()?)));
     images.filter(move |(_, image)| is_in_registry(&image.reference, quay))
 }
@@ -53,7 +56,9 @@ pub fn tags_in_registry<'a>(stream: &'a ImageStream, quay: &str) -> impl Iterato
 pub fn is_copyable(tag: &StreamTag, image: &TagImage) -> Result<(), &'static str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
     if names::tag(&tag.name).is_err() {
-        Err("a tag has 1 to 128 letters, digits, `_`, `.` and `-`, and begins with neither `.` nor `-`")
+        Err(
+            "a tag has 1 to 128 letters, digits, `_`, `.` and `-`, and begins with neither `.` nor `-`",
+        )
     } else if !image.reference.chars().all(is_plain) {
         Err("the address of its image has characters that no address has")
     } else {
@@ -79,9 +84,15 @@ mod tests {
             let blobs = blobs.iter().map(|&blob| blob.to_owned()).collect();
             ImageParts { blobs, ..ImageParts::default() }
         };
-        let images = BTreeMap::from([("one".to_owned(), image(&["a", "b", "a"])), ("other".to_owned(), image(&["a", "c"]))]);
+        let images = BTreeMap::from([
+            ("one".to_owned(), image(&["a", "b", "a"])),
+            ("other".to_owned(), image(&["a", "c"])),
+        ]);
         let layers = Layers { blobs, images };
-        assert_eq!([layers.size("one"), layers.size("other"), layers.size("none")], [Some(21), None, None]);
+        assert_eq!(
+            [layers.size("one"), layers.size("other"), layers.size("none")],
+            [Some(21), None, None]
+        );
     }
 
     #[test]
@@ -94,10 +105,23 @@ mod tests {
         for tag in ["latest", "v1.2_3-x", "_"] {
             assert_eq!(check(tag, good), Ok(()));
         }
-        for tag in ["", "-x", "x\ny", "x;y", "$(id)", "x y", "x=y", "\u{1b}[2J", "x\u{202e}", &"x".repeat(129)] {
+        for tag in [
+            "",
+            "-x",
+            "x\ny",
+            "x;y",
+            "$(id)",
+            "x y",
+            "x=y",
+            "\u{1b}[2J",
+            "x\u{202e}",
+            &"x".repeat(129),
+        ] {
             assert!(check(tag, good).is_err(), "{tag:?}");
         }
-        for reference in ["a.svc/x y", "a.svc/x\nb", "a.svc/x=y", "a.svc/$(id)", "a.svc/x;y", "a.svc/'"] {
+        for reference in
+            ["a.svc/x y", "a.svc/x\nb", "a.svc/x=y", "a.svc/$(id)", "a.svc/x;y", "a.svc/'"]
+        {
             assert!(check("latest", reference).is_err(), "{reference:?}");
         }
     }

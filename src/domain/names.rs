@@ -69,7 +69,8 @@ pub const SHIPWRIGHT_ANNOTATION: &str = "build.shipwright.io/referenced.secret";
 
 /// The annotations of our secret of that name: one for the secret that Shipwright's builds refer to, whatever the cluster ID.
 pub fn secret_annotations(secret: &str) -> BTreeMap<&'static str, &'static str> {
-    let is_referenced = secret.strip_prefix(PIPELINE).is_some_and(|rest| rest.starts_with("-quay-"));
+    let is_referenced =
+        secret.strip_prefix(PIPELINE).is_some_and(|rest| rest.starts_with("-quay-"));
     is_referenced.then_some((SHIPWRIGHT_ANNOTATION, "true")).into_iter().collect()
 }
 
@@ -190,7 +191,9 @@ pub fn repository(name: &str) -> Result<(), String> {
 pub fn tag(tag: &str) -> Result<(), String> {
     let first = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !tag.starts_with(first) || tag.len() > 128 {
-        return Err(format!("the tag `{tag}` is not 1 to 128 characters that start with a letter, a digit or _"));
+        return Err(format!(
+            "the tag `{tag}` is not 1 to 128 characters that start with a letter, a digit or _"
+        ));
     }
     match tag.chars().find(|&c| !first(c) && !matches!(c, '.' | '-')) {
         Some(c) => Err(format!("the tag `{tag}` contains {c:?}")),
@@ -211,8 +214,11 @@ pub fn kubernetes_name(name: &str) -> Result<(), String> {
     if let Some(c) = name.chars().find(|&c| !alphanumeric(c) && c != '-' && c != '.') {
         return Err(format!("`{name}` contains {c:?}"));
     }
-    if name.split('.').any(|part| !part.starts_with(alphanumeric) || !part.ends_with(alphanumeric)) {
-        return Err(format!("`{name}` has a part that does not start and end with a letter or digit"));
+    if name.split('.').any(|part| !part.starts_with(alphanumeric) || !part.ends_with(alphanumeric))
+    {
+        return Err(format!(
+            "`{name}` has a part that does not start and end with a letter or digit"
+        ));
     }
     Ok(())
 }
@@ -259,17 +265,24 @@ impl QuayUrl {
         };
         // Nothing with an @ is quoted: what stands before it may be a password.
         let shown = if text.contains('@') { "what was given" } else { text };
-        let mut url = Url::parse(&full).map_err(|error| format!("`{shown}` is no address of a Quay: {error}"))?;
+        let mut url = Url::parse(&full)
+            .map_err(|error| format!("`{shown}` is no address of a Quay: {error}"))?;
         match url.scheme() {
             "https" => {}
             "http" => problems.push(UrlProblem::PlainHttp),
-            other => return Err(format!("`{shown}` is no address of a Quay: the scheme {other}:// is not https://")),
+            other => {
+                return Err(format!(
+                    "`{shown}` is no address of a Quay: the scheme {other}:// is not https://"
+                ));
+            }
         }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(format!("`{shown}` is no address of a Quay: it names no host"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("the address of the Quay carries a user name or password: leave them out".into());
+            return Err(
+                "the address of the Quay carries a user name or password: leave them out".into()
+            );
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             problems.push(UrlProblem::Path);
@@ -315,7 +328,22 @@ mod tests {
         for name in ["ab", "my-org", "my.org", "my_org", "1org", "12345", &"a".repeat(255)] {
             assert_eq!(organization(name), Ok(()), "{name}");
         }
-        for name in ["", "a", "a--b", "a__b", "-a", "a-", "My", "a b", "a+b", "a/b", "a._b", "ö1", "ab\n", &"a".repeat(256)] {
+        for name in [
+            "",
+            "a",
+            "a--b",
+            "a__b",
+            "-a",
+            "a-",
+            "My",
+            "a b",
+            "a+b",
+            "a/b",
+            "a._b",
+            "ö1",
+            "ab\n",
+            &"a".repeat(256),
+        ] {
             assert!(organization(name).is_err(), "{name:?}");
         }
     }
@@ -365,7 +393,9 @@ mod tests {
 
     #[test]
     fn passwords_in_addresses_are_not_quoted() {
-        for text in ["ftp://user:secret@quay", "https://user:secret@quay", "https://user:secret@ quay"] {
+        for text in
+            ["ftp://user:secret@quay", "https://user:secret@quay", "https://user:secret@ quay"]
+        {
             assert!(!QuayUrl::parse(text).unwrap_err().contains("secret"), "{text}");
         }
     }
@@ -374,15 +404,39 @@ mod tests {
     fn addresses_are_understood_as_people_write_them() {
         let table = [
             ("https://quay.example.com", "https://quay.example.com", "quay.example.com", vec![]),
-            (" https://quay.example.com/\n", "https://quay.example.com", "quay.example.com", vec![]),
-            ("quay.example.com", "https://quay.example.com", "quay.example.com", vec![UrlProblem::NoScheme]),
-            ("localhost:8443", "https://localhost:8443", "localhost:8443", vec![UrlProblem::NoScheme]),
-            ("https://quay.example.com:443/x", "https://quay.example.com", "quay.example.com", vec![UrlProblem::Path]),
+            (
+                " https://quay.example.com/\n",
+                "https://quay.example.com",
+                "quay.example.com",
+                vec![],
+            ),
+            (
+                "quay.example.com",
+                "https://quay.example.com",
+                "quay.example.com",
+                vec![UrlProblem::NoScheme],
+            ),
+            (
+                "localhost:8443",
+                "https://localhost:8443",
+                "localhost:8443",
+                vec![UrlProblem::NoScheme],
+            ),
+            (
+                "https://quay.example.com:443/x",
+                "https://quay.example.com",
+                "quay.example.com",
+                vec![UrlProblem::Path],
+            ),
             ("http://quay:8080", "http://quay:8080", "quay:8080", vec![UrlProblem::PlainHttp]),
         ];
         for (text, shown, host, problems) in table {
             let (url, found) = QuayUrl::parse(text).unwrap();
-            assert_eq!((url.to_string(), url.host(), found), (shown.to_owned(), host.to_owned(), problems), "{text}");
+            assert_eq!(
+                (url.to_string(), url.host(), found),
+                (shown.to_owned(), host.to_owned(), problems),
+                "{text}"
+            );
         }
         for text in ["", "ftp://quay", "https://", "https://user:secret@quay", "https://a b"] {
             assert!(QuayUrl::parse(text).is_err(), "{text}");

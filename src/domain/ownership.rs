@@ -42,8 +42,9 @@ impl Claim {
     /// The claim of a namespace.
     pub fn of(snapshot: &NamespaceSnapshot, desired: &Desired) -> Self {
         let prefix = desired.login_name("");
-        let login =
-            |username: &str, password: &SecretString| Some((username.strip_prefix(&prefix)?.to_owned(), password.clone()));
+        let login = |username: &str, password: &SecretString| {
+            Some((username.strip_prefix(&prefix)?.to_owned(), password.clone()))
+        };
         let logins = snapshot.secrets.as_ref().ok().map(|secrets| {
             let all = secrets.iter().flat_map(|secret| secret.logins.iter().flatten());
             all.filter_map(|(_, entry)| login(&entry.username, &entry.password)).collect()
@@ -74,7 +75,9 @@ impl Claim {
             None if self.is_linked(robots) => OwnershipState::Linked,
             None if organization.is_blank => OwnershipState::Blank,
             None if self.logins.is_none() => OwnershipState::Unknown,
-            None if robots.iter().any(|robot| self.holds_hidden_token(robot)) => OwnershipState::Hidden,
+            None if robots.iter().any(|robot| self.holds_hidden_token(robot)) => {
+                OwnershipState::Hidden
+            }
             None => OwnershipState::Unproven,
         }
     }
@@ -82,7 +85,9 @@ impl Claim {
     /// Whether the namespace was linked already with the organization of these robot accounts: it holds the login that pushes,
     /// and so whatever a link gives. The operator's finalizer proves nothing, since a project's administrator can set it.
     pub fn is_linked(&self, robots: &[Robot]) -> bool {
-        let pushes = |robot: &&Robot| DEFAULT_ACCOUNTS.iter().any(|(name, role)| *name == robot.name && *role == Role::Write);
+        let pushes = |robot: &&Robot| {
+            DEFAULT_ACCOUNTS.iter().any(|(name, role)| *name == robot.name && *role == Role::Write)
+        };
         robots.iter().filter(pushes).any(|robot| self.holds_token(robot))
     }
 
@@ -90,7 +95,9 @@ impl Claim {
     fn holds_token(&self, robot: &Robot) -> bool {
         let Some(token) = &robot.token else { return false };
         let mut logins = self.logins.iter().flatten();
-        logins.any(|(name, password)| *name == robot.name && password.expose_secret() == token.expose_secret())
+        logins.any(|(name, password)| {
+            *name == robot.name && password.expose_secret() == token.expose_secret()
+        })
     }
 
     fn holds_hidden_token(&self, robot: &Robot) -> bool {
@@ -103,18 +110,28 @@ impl Claim {
             OwnershipState::Ours | OwnershipState::Linked | OwnershipState::Blank => return None,
             OwnershipState::Hidden => return None,
             OwnershipState::Unknown if organization.robots.is_err() => return None,
-            OwnershipState::Unknown => {
-                (Code::CouldNotRead, format!("Organization {name} carries no mark, and whose it is shows in the secrets alone"))
-            }
+            OwnershipState::Unknown => (
+                Code::CouldNotRead,
+                format!(
+                    "Organization {name} carries no mark, and whose it is shows in the secrets alone"
+                ),
+            ),
             OwnershipState::Unproven => (
                 Code::OrganizationNotProven,
-                format!("Organization {name} exists, and nothing shows that it was made for this namespace"),
+                format!(
+                    "Organization {name} exists, and nothing shows that it was made for this namespace"
+                ),
             ),
             OwnershipState::Others(OwnershipMark { namespace, uid, .. }, Owner::Previous) => (
                 Code::OrganizationOfFormerNamespace,
-                format!("Organization {name} was made for an earlier namespace {namespace}, uid {uid}"),
+                format!(
+                    "Organization {name} was made for an earlier namespace {namespace}, uid {uid}"
+                ),
             ),
-            OwnershipState::Others(OwnershipMark { namespace, uid, cluster, .. }, Owner::Unclear) => (
+            OwnershipState::Others(
+                OwnershipMark { namespace, uid, cluster, .. },
+                Owner::Unclear,
+            ) => (
                 Code::OrganizationOfFormerNamespace,
                 format!(
                     "Organization {name} was made for another namespace {namespace}, uid {uid}: an earlier one, or one of \
@@ -124,7 +141,10 @@ impl Claim {
             ),
             OwnershipState::Others(OwnershipMark { namespace, cluster, .. }, _) => (
                 Code::OrganizationOfAnotherCluster,
-                format!("Organization {name} was marked by namespace {namespace} of cluster {}", cluster.server),
+                format!(
+                    "Organization {name} was marked by namespace {namespace} of cluster {}",
+                    cluster.server
+                ),
             ),
         })
     }
@@ -132,19 +152,31 @@ impl Claim {
     /// Why an organization that appeared while one was to be created is not taken for the namespace's; none where it is.
     /// Nothing in it may be of others, as far as nothing proves that it is the namespace's.
     pub fn refusal(&self, organization: &Organization, name: &str) -> Option<String> {
-        if matches!(self.standing(organization), OwnershipState::Ours | OwnershipState::Linked | OwnershipState::Blank) {
+        if matches!(
+            self.standing(organization),
+            OwnershipState::Ours | OwnershipState::Linked | OwnershipState::Blank
+        ) {
             return None;
         }
-        let unknown = || format!("Organization {name} exists by now, and whose it is could not be read");
-        let of_others = |(code, message): (Code, String)| format!("{message}; see oc quay explain {}", code.as_str());
+        let unknown =
+            || format!("Organization {name} exists by now, and whose it is could not be read");
+        let of_others = |(code, message): (Code, String)| {
+            format!("{message}; see oc quay explain {}", code.as_str())
+        };
         Some(self.obstacle(organization, name).map_or_else(unknown, of_others))
     }
 
     /// Whether the robot account of a linked service account is the namespace's to use, in an organization that is. Beyond
     /// the three that every namespace has, it must be ours, or its current token be in the namespace already.
-    pub fn allows_robot(&self, organization: &Organization, account: &LinkedServiceAccount) -> bool {
+    pub fn allows_robot(
+        &self,
+        organization: &Organization,
+        account: &LinkedServiceAccount,
+    ) -> bool {
         let is_usual = DEFAULT_ACCOUNTS.iter().any(|(name, _)| *name == account.name);
-        organization.robot(&account.name).is_none_or(|robot| is_usual || robot.is_ours() || self.holds_token(robot))
+        organization
+            .robot(&account.name)
+            .is_none_or(|robot| is_usual || robot.is_ours() || self.holds_token(robot))
     }
 }
 

@@ -46,7 +46,12 @@ pub struct OwnershipMark {
 impl OwnershipMark {
     /// A mark in an organization that might not be of our making.
     pub fn new(cluster: &ClusterIdentity, namespace: &str, uid: &str) -> Self {
-        Self { cluster: cluster.clone(), namespace: namespace.into(), uid: uid.into(), created: false }
+        Self {
+            cluster: cluster.clone(),
+            namespace: namespace.into(),
+            uid: uid.into(),
+            created: false,
+        }
     }
 
     /// Reads the mark out of a description; none if it carries none of ours. A newer version's mark with fields that are
@@ -54,13 +59,23 @@ impl OwnershipMark {
     pub fn parse(description: &str) -> Option<Self> {
         let text = description.strip_prefix("oc-quay ")?;
         let words: Vec<&str> = text.split_whitespace().collect();
-        let field = |key: &str| words.iter().find_map(|word| word.strip_prefix(key)).unwrap_or_default().to_owned();
+        let field = |key: &str| {
+            words.iter().find_map(|word| word.strip_prefix(key)).unwrap_or_default().to_owned()
+        };
         if is_version(words.first()?) {
             let cluster = ClusterIdentity { id: field("cluster="), server: field("server=") };
             let created = words.contains(&"created");
-            return Some(Self { cluster, namespace: field("namespace="), uid: field("uid="), created });
+            return Some(Self {
+                cluster,
+                namespace: field("namespace="),
+                uid: field("uid="),
+                created,
+            });
         }
-        let is_complete = ["cluster=", "namespace=", "uid="].iter().zip(&words).filter(|(key, word)| word.starts_with(**key));
+        let is_complete = ["cluster=", "namespace=", "uid="]
+            .iter()
+            .zip(&words)
+            .filter(|(key, word)| word.starts_with(**key));
         (is_complete.count() == 3).then(|| Self {
             cluster: field("cluster=").as_str().into(),
             namespace: field("namespace="),
@@ -94,7 +109,9 @@ impl OwnershipMark {
 }
 
 fn is_version(word: &str) -> bool {
-    word.strip_prefix('v').is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    word.strip_prefix('v').is_some_and(|number| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// Whose something in Quay is; the later, the worse: another cluster may still be at work in it.
@@ -115,8 +132,12 @@ impl std::fmt::Display for OwnershipMark {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let created = if self.created { " created" } else { "" };
         let Self { cluster: ClusterIdentity { id, server }, namespace, uid, .. } = self;
-        let text = format!("oc-quay v1 cluster={id} namespace={namespace} uid={uid}{created} server={server}");
-        text.chars().take(MAX_DESCRIPTION_LENGTH).try_for_each(|character| std::fmt::Write::write_char(f, character))
+        let text = format!(
+            "oc-quay v1 cluster={id} namespace={namespace} uid={uid}{created} server={server}"
+        );
+        text.chars()
+            .take(MAX_DESCRIPTION_LENGTH)
+            .try_for_each(|character| std::fmt::Write::write_char(f, character))
     }
 }
 
@@ -134,13 +155,23 @@ mod tests {
     fn a_mark_reads_back_and_fits() {
         let uid = "7b3f2d4e-6c1a-4f5e-9d8c-0a1b2c3d4e5f";
         for created in [true, false] {
-            let mark = OwnershipMark { created, ..OwnershipMark::new(&cluster(uid, &"s".repeat(300)), &"n".repeat(63), uid) };
+            let mark = OwnershipMark {
+                created,
+                ..OwnershipMark::new(&cluster(uid, &"s".repeat(300)), &"n".repeat(63), uid)
+            };
             assert!(mark.to_string().chars().count() <= MAX_DESCRIPTION_LENGTH);
             let read = OwnershipMark::parse(&mark.to_string()).unwrap();
             assert!(read.cluster.server.len() > 40, "{read:?}");
             assert_eq!(OwnershipMark { cluster: mark.cluster.clone(), ..read }, mark);
         }
-        for text in ["", "pull", "oc-quay", "oc-quay cluster=a", "my oc-quay cluster=a namespace=b uid=c", "oc-quay vault"] {
+        for text in [
+            "",
+            "pull",
+            "oc-quay",
+            "oc-quay cluster=a",
+            "my oc-quay cluster=a namespace=b uid=c",
+            "oc-quay vault",
+        ] {
             assert_eq!(OwnershipMark::parse(text), None, "{text}");
         }
     }
@@ -149,19 +180,33 @@ mod tests {
     fn marks_of_version_0_and_of_later_ones_are_read() {
         let before = OwnershipMark::parse("oc-quay cluster=api.a:6443 namespace=ns uid=1").unwrap();
         assert_eq!(before, OwnershipMark::new(&cluster("", "api.a:6443"), "ns", "1"));
-        let later = OwnershipMark::parse("oc-quay v7 uid=1 more=2 namespace=ns cluster=c created server=api.a:6443").unwrap();
-        assert_eq!(later, OwnershipMark { created: true, ..OwnershipMark::new(&cluster("c", "api.a:6443"), "ns", "1") });
+        let later = OwnershipMark::parse(
+            "oc-quay v7 uid=1 more=2 namespace=ns cluster=c created server=api.a:6443",
+        )
+        .unwrap();
+        assert_eq!(
+            later,
+            OwnershipMark {
+                created: true,
+                ..OwnershipMark::new(&cluster("c", "api.a:6443"), "ns", "1")
+            }
+        );
         let unknown = OwnershipMark::parse("oc-quay v7 owner=1").unwrap();
-        assert_eq!(unknown.owner(&OwnershipMark::new(&cluster("c", "api.a:6443"), "ns", "1")), Owner::Other);
+        assert_eq!(
+            unknown.owner(&OwnershipMark::new(&cluster("c", "api.a:6443"), "ns", "1")),
+            Owner::Other
+        );
     }
 
     #[test]
     fn a_namespace_is_known_by_its_uid_and_a_name_may_be_anybodys() {
-        let (here, service, there) = (("c", "api.a:6443"), ("c", "kubernetes.default.svc"), ("d", "api.b:6443"));
+        let (here, service, there) =
+            (("c", "api.a:6443"), ("c", "kubernetes.default.svc"), ("d", "api.b:6443"));
         // Another cluster behind the same address.
         let tunnel = ("d", "api.a:6443");
         // Version 0 has no id.
-        let (old, old_service, old_there) = (("", "api.a:6443"), ("", "kubernetes.default.svc"), ("", "api.b:6443"));
+        let (old, old_service, old_there) =
+            (("", "api.a:6443"), ("", "kubernetes.default.svc"), ("", "api.b:6443"));
         let rows = [
             (here, "ns", "1", "1", Owner::Current),
             (service, "ns", "1", "1", Owner::Current),

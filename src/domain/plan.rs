@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 use super::Role;
 use super::change::{Change, ServiceAccountEdit};
 use super::checks::{
-    Assessed, SecretState, Spare, default_permissions_of, has_too_little_right, kept_by_others, not_ours, secret_state,
-    spare_kept, spares, surplus,
+    Assessed, SecretState, Spare, default_permissions_of, has_too_little_right, kept_by_others,
+    not_ours, secret_state, spare_kept, spares, surplus,
 };
 use super::desired::{self, LinkedServiceAccount};
 use super::finding::{Code, Finding, ObjectRef, Severity};
@@ -74,7 +74,9 @@ impl Plan {
     /// accounts is of no use, so none is created while an obstacle is known. What exists already is worked with as far as
     /// Quay allows.
     pub fn stopped_by<'a>(&self, obstacles: &'a [Finding]) -> Option<&'a Finding> {
-        obstacles.iter().find(|obstacle| obstacle.code.stops_changes() && self.creates_organization())
+        obstacles
+            .iter()
+            .find(|obstacle| obstacle.code.stops_changes() && self.creates_organization())
     }
 
     /// Whether it creates an organization.
@@ -107,8 +109,10 @@ pub fn repair(subject: &Assessed, options: Options) -> Plan {
 /// What to say of tokens that were to be renewed and are not.
 pub fn not_renewed(subject: &Assessed, reason: &str) -> Finding {
     let name = &subject.desired.organization;
-    let message = format!("Tokens of robot accounts in organization {name} are not renewed: {reason}");
-    Finding::new(Code::TokenNotRenewed, ObjectRef::cluster("Organization", name), message).in_namespace(&subject.snapshot.name)
+    let message =
+        format!("Tokens of robot accounts in organization {name} are not renewed: {reason}");
+    Finding::new(Code::TokenNotRenewed, ObjectRef::cluster("Organization", name), message)
+        .in_namespace(&subject.snapshot.name)
 }
 
 struct Planner<'a> {
@@ -132,24 +136,35 @@ impl<'a> Planner<'a> {
         };
         let accounts = subject.desired.accounts.iter().filter(is_usable).collect();
         let standing = organization.map(|found| claim.standing(found));
-        let is_free = matches!(standing, Some(OwnershipState::Ours | OwnershipState::Linked | OwnershipState::Blank));
+        let is_free = matches!(
+            standing,
+            Some(OwnershipState::Ours | OwnershipState::Linked | OwnershipState::Blank)
+        );
         let may_use = organization.is_some_and(|found| {
-            let is_known = found.administered && found.robots.is_ok() && subject.snapshot.namespace.is_ok();
+            let is_known =
+                found.administered && found.robots.is_ok() && subject.snapshot.namespace.is_ok();
             is_known && (options.adopt || is_free)
         });
         Self { subject, options, plan: Plan::default(), claim, accounts, standing, may_use }
     }
 
     fn release(&mut self, namespace: Option<&Namespace>) {
-        let (name, organization) = (&self.subject.snapshot.name, &self.subject.desired.organization);
-        let carries_operators = |namespace: &Namespace| namespace.finalizers.iter().any(|found| found == OPERATOR_FINALIZER);
+        let (name, organization) =
+            (&self.subject.snapshot.name, &self.subject.desired.organization);
+        let carries_operators = |namespace: &Namespace| {
+            namespace.finalizers.iter().any(|found| found == OPERATOR_FINALIZER)
+        };
         if namespace.is_some_and(carries_operators) {
             let (namespace, organization) = (name.clone(), organization.clone());
             self.plan.changes.push(Change::RemoveOperatorFinalizer { namespace, organization });
         }
         if namespace.is_some_and(Namespace::is_guarded) {
             let (namespace, organization) = (name.clone(), organization.clone());
-            self.plan.changes.push(Change::SetFinalizer { namespace, organization, guarded: false });
+            self.plan.changes.push(Change::SetFinalizer {
+                namespace,
+                organization,
+                guarded: false,
+            });
         }
     }
 
@@ -161,14 +176,23 @@ impl<'a> Planner<'a> {
     /// Nothing is planned for what could not be read, and nobody shall think that nothing was to be done.
     fn block_unread<T>(&mut self, kind: &'static str, name: &str, part: &Observed<T>) {
         if let Err(unread) = part {
-            self.block(Code::CouldNotRead, kind, name, format!("Could not {}: {}", unread.call, unread.reason));
+            self.block(
+                Code::CouldNotRead,
+                kind,
+                name,
+                format!("Could not {}: {}", unread.call, unread.reason),
+            );
         }
     }
 
     fn quay_side(&mut self) {
         if self.subject.snapshot.namespace.is_err() {
             // What is made there is marked with the namespace's uid; without it, it would be nobody's.
-            return self.block_unread("Namespace", &self.subject.snapshot.name, &self.subject.snapshot.namespace);
+            return self.block_unread(
+                "Namespace",
+                &self.subject.snapshot.name,
+                &self.subject.snapshot.namespace,
+            );
         }
         let name = self.subject.desired.organization.clone();
         if let Err(problem) = names::organization(&name) {
@@ -192,7 +216,8 @@ impl<'a> Planner<'a> {
                     // What is in it shows only afterwards; the next plan goes on from there.
                     self.plan.changes.push(Change::TakeOwnership { organization: name });
                 } else {
-                    let message = format!("Organization {name} exists, but the token may not administer it");
+                    let message =
+                        format!("Organization {name} exists, but the token may not administer it");
                     self.block(Code::OrganizationNotAdministered, "Organization", &name, message);
                 }
             }
@@ -208,10 +233,14 @@ impl<'a> Planner<'a> {
                 }
                 let planned = self.plan.changes.len();
                 self.contents(organization);
-                if self.standing == Some(OwnershipState::Hidden) && !self.options.adopt && self.plan.changes.len() > planned {
+                if self.standing == Some(OwnershipState::Hidden)
+                    && !self.options.adopt
+                    && self.plan.changes.len() > planned
+                {
                     self.plan.changes.truncate(planned);
-                    let message =
-                        format!("Organization {name} carries no mark, and Quay does not show the tokens that tell whose it is");
+                    let message = format!(
+                        "Organization {name} carries no mark, and Quay does not show the tokens that tell whose it is"
+                    );
                     self.block(Code::CouldNotRead, "Organization", &name, message);
                 }
             }
@@ -222,14 +251,21 @@ impl<'a> Planner<'a> {
     fn adopt(&mut self, organization: &Organization) {
         let standing = self.claim.standing(organization);
         // The list of robot accounts shows to others that those with their marks were taken over.
-        let is_taken = |robot: &Robot| !robot.is_adopted && (standing != OwnershipState::Ours || robot.mark.is_none());
-        let existing = self.accounts.iter().filter(|account| organization.robot(&account.name).is_some_and(is_taken));
+        let is_taken = |robot: &Robot| {
+            !robot.is_adopted && (standing != OwnershipState::Ours || robot.mark.is_none())
+        };
+        let existing = self
+            .accounts
+            .iter()
+            .filter(|account| organization.robot(&account.name).is_some_and(is_taken));
         let robots: Vec<_> = existing.map(|account| account.name.clone()).collect();
         let former = match standing {
             OwnershipState::Ours if robots.is_empty() => return,
             OwnershipState::Ours => String::new(),
             // The mark of its first robot account does it.
-            OwnershipState::Blank if organization.robots.as_ref().is_ok_and(Vec::is_empty) => return,
+            OwnershipState::Blank if organization.robots.as_ref().is_ok_and(Vec::is_empty) => {
+                return;
+            }
             OwnershipState::Others(mark, Owner::Previous) => {
                 format!("which was made for an earlier namespace {}", mark.namespace)
             }
@@ -237,11 +273,15 @@ impl<'a> Planner<'a> {
                 format!("which was made for another namespace {}, uid {}", mark.namespace, mark.uid)
             }
             OwnershipState::Others(mark, _) => {
-                format!("which namespace {} of cluster {} marked as its own", mark.namespace, mark.cluster.server)
+                format!(
+                    "which namespace {} of cluster {} marked as its own",
+                    mark.namespace, mark.cluster.server
+                )
             }
             _ => "which carries no mark".to_owned(),
         };
-        let mark = OwnershipMark { created: organization.is_created(), ..self.claim.mark.clone() }.to_string();
+        let mark = OwnershipMark { created: organization.is_created(), ..self.claim.mark.clone() }
+            .to_string();
         let organization = self.subject.desired.organization.clone();
         self.plan.changes.push(Change::Adopt { organization, mark, former, robots });
     }
@@ -262,7 +302,10 @@ impl<'a> Planner<'a> {
     fn robots(&mut self, organization: &Organization) {
         let desired = self.subject.desired;
         if !self.options.adopt {
-            let refused = desired.accounts.iter().filter(|account| !self.claim.allows_robot(organization, account));
+            let refused = desired
+                .accounts
+                .iter()
+                .filter(|account| !self.claim.allows_robot(organization, account));
             self.plan.blocked.extend(refused.map(|account| not_ours(self.subject, account)));
         }
         // An empty organization that the token's user alone owns is as good as created.
@@ -271,7 +314,9 @@ impl<'a> Planner<'a> {
                 && organization.adopted_by.is_none()
                 && organization.robots.as_ref().is_ok_and(Vec::is_empty));
         let mark = OwnershipMark { created: is_created, ..self.claim.mark.clone() }.to_string();
-        for account in self.accounts.iter().filter(|account| organization.robot(&account.name).is_none()) {
+        for account in
+            self.accounts.iter().filter(|account| organization.robot(&account.name).is_none())
+        {
             self.plan.changes.push(Change::CreateRobot {
                 organization: desired.organization.clone(),
                 robot: account.name.clone(),
@@ -281,7 +326,10 @@ impl<'a> Planner<'a> {
     }
 
     fn default_permissions(&mut self, organization: &Organization) {
-        let (Ok(_), Ok(permissions)) = (&organization.robots, &organization.default_permissions) else { return };
+        let (Ok(_), Ok(permissions)) = (&organization.robots, &organization.default_permissions)
+        else {
+            return;
+        };
         let name = &self.subject.desired.organization;
         for account in self.accounts.clone() {
             let mut of_account = default_permissions_of(permissions, &account.name);
@@ -304,11 +352,13 @@ impl<'a> Planner<'a> {
                     to: account.role,
                 });
             }
-            self.plan.changes.extend(superfluous.iter().map(|permission| Change::DeleteDefaultPermission {
-                organization: name.clone(),
-                id: permission.id.clone(),
-                robot: account.name.clone(),
-                role: permission.role,
+            self.plan.changes.extend(superfluous.iter().map(|permission| {
+                Change::DeleteDefaultPermission {
+                    organization: name.clone(),
+                    id: permission.id.clone(),
+                    robot: account.name.clone(),
+                    role: permission.role,
+                }
             }));
         }
     }
@@ -316,20 +366,26 @@ impl<'a> Planner<'a> {
     fn repositories(&mut self, organization: &Organization) {
         let Ok(existing) = &organization.repositories else { return };
         let desired = self.subject.desired;
-        self.plan.changes.extend(desired.repositories.difference(existing).map(|repository| Change::CreateRepository {
-            organization: desired.organization.clone(),
-            repository: repository.clone(),
+        self.plan.changes.extend(desired.repositories.difference(existing).map(|repository| {
+            Change::CreateRepository {
+                organization: desired.organization.clone(),
+                repository: repository.clone(),
+            }
         }));
     }
 
     /// New repositories take their rights from the default permissions, which come before them in the plan; the rest
     /// must be given.
     fn rights(&mut self, organization: &Organization) {
-        let (Ok(_), Ok(existing)) = (&organization.robots, &organization.repositories) else { return };
+        let (Ok(_), Ok(existing)) = (&organization.robots, &organization.repositories) else {
+            return;
+        };
         let desired = self.subject.desired;
         let accounts = self.accounts.iter().copied();
         let accounts: Vec<_> = accounts
-            .map(|account| (account, organization.robot(&account.name).filter(|_| !self.role_changes(account))))
+            .map(|account| {
+                (account, organization.robot(&account.name).filter(|_| !self.role_changes(account)))
+            })
             .collect();
         for repository in &desired.repositories {
             let is_new = !existing.contains(repository);
@@ -338,7 +394,12 @@ impl<'a> Planner<'a> {
                     organization.default_permissions.is_ok()
                 } else {
                     settled.is_some_and(|robot| robot.repositories.contains(repository))
-                        && !has_too_little_right(self.subject.snapshot, desired, account, repository)
+                        && !has_too_little_right(
+                            self.subject.snapshot,
+                            desired,
+                            account,
+                            repository,
+                        )
                 };
                 if !has_right {
                     self.plan.changes.push(Change::SetRepositoryPermission {
@@ -355,7 +416,8 @@ impl<'a> Planner<'a> {
     /// A service account is to have another role than its annotation (or its name) says so far.
     fn role_changes(&self, account: &LinkedServiceAccount) -> bool {
         let service_account = self.subject.snapshot.service_account(&account.name);
-        service_account.is_some_and(|service_account| desired::role(service_account) != Some(account.role))
+        service_account
+            .is_some_and(|service_account| desired::role(service_account) != Some(account.role))
     }
 
     fn cluster_side(&mut self) {
@@ -374,9 +436,12 @@ impl<'a> Planner<'a> {
     /// Deletes what interrupted replacements left of secrets that are there again and hold all that is in it.
     fn spares(&mut self) {
         let host = &self.subject.desired.host;
-        let spares =
-            spares(self.subject).filter(|Spare { secret, replaced }| replaced.is_some() && secret.is_covered_by(*replaced, host));
-        self.plan.changes.extend(spares.map(|spare| Change::delete_secret(&self.subject.snapshot.name, spare.secret)));
+        let spares = spares(self.subject).filter(|Spare { secret, replaced }| {
+            replaced.is_some() && secret.is_covered_by(*replaced, host)
+        });
+        self.plan.changes.extend(
+            spares.map(|spare| Change::delete_secret(&self.subject.snapshot.name, spare.secret)),
+        );
     }
 
     /// Plans the secret; says whether it is there, or will be.
@@ -395,11 +460,14 @@ impl<'a> Planner<'a> {
         else {
             return existing.is_some();
         };
-        let (namespace, secret, robot) = (snapshot.name.clone(), account.secret.clone(), account.name.clone());
+        let (namespace, secret, robot) =
+            (snapshot.name.clone(), account.secret.clone(), account.name.clone());
         let version = existing.map(|secret| secret.resource_version.clone()).unwrap_or_default();
         let spare = snapshot.secret(&names::spare_secret(&secret)).filter(|spare| spare.managed);
         let write = match state {
-            SecretState::Missing if spare.is_some() => Change::ReplaceSecret { namespace, secret, robot, version },
+            SecretState::Missing if spare.is_some() => {
+                Change::ReplaceSecret { namespace, secret, robot, version }
+            }
             SecretState::Current | SecretState::Unverified if !is_renewed => return true,
             SecretState::Missing => Change::CreateSecret { namespace, secret, robot },
             SecretState::WrongType(kind) => {
@@ -414,7 +482,9 @@ impl<'a> Planner<'a> {
                     return true;
                 }
                 // The replacement needs its name.
-                if let Some(spare) = spare.filter(|spare| !spare.is_covered_by(existing, &self.subject.desired.host)) {
+                if let Some(spare) =
+                    spare.filter(|spare| !spare.is_covered_by(existing, &self.subject.desired.host))
+                {
                     self.plan.blocked.push(spare_kept(self.subject, spare));
                     return true;
                 }
@@ -439,19 +509,26 @@ impl<'a> Planner<'a> {
             let gives_token = |change: &Change| matches!(change, Change::RotateRobot { robot, .. } | Change::CreateRobot { robot, .. } if *robot == account.name);
             self.plan.changes.iter().any(gives_token)
         };
-        let are_all_renewed =
-            self.subject.snapshot.service_accounts.is_ok() && self.subject.desired.accounts.iter().all(has_new_token);
-        if !self.options.rotate || are_all_renewed || self.plan.blocked.iter().any(|finding| finding.level == Severity::Error) {
+        let are_all_renewed = self.subject.snapshot.service_accounts.is_ok()
+            && self.subject.desired.accounts.iter().all(has_new_token);
+        if !self.options.rotate
+            || are_all_renewed
+            || self.plan.blocked.iter().any(|finding| finding.level == Severity::Error)
+        {
             return;
         }
-        let is_taken_over = self.plan.changes.iter().any(|change| matches!(change, Change::TakeOwnership { .. }));
+        let is_taken_over =
+            self.plan.changes.iter().any(|change| matches!(change, Change::TakeOwnership { .. }));
         let unread = self.plan.blocked.iter().find(|finding| finding.code == Code::CouldNotRead);
         let unmarked = self.unmarked_robots();
         let reason = match unread {
             _ if is_taken_over => "the organization is taken over first".to_owned(),
             Some(finding) => lowercase_first(&finding.message),
             None if !unmarked.is_empty() => {
-                format!("oc-quay did not create {}; --adopt takes the organization over", unmarked.join(", "))
+                format!(
+                    "oc-quay did not create {}; --adopt takes the organization over",
+                    unmarked.join(", ")
+                )
             }
             None => "what is needed for it is not known".to_owned(),
         };
@@ -461,8 +538,11 @@ impl<'a> Planner<'a> {
     /// The namespace's robot accounts that are not ours to renew.
     fn unmarked_robots(&self) -> Vec<String> {
         let organization = self.subject.snapshot.organization();
-        let exists = |account: &&LinkedServiceAccount| organization.is_some_and(|found| found.robot(&account.name).is_some());
-        let unmarked = self.accounts.iter().copied().filter(exists).filter(|account| !self.renews(account));
+        let exists = |account: &&LinkedServiceAccount| {
+            organization.is_some_and(|found| found.robot(&account.name).is_some())
+        };
+        let unmarked =
+            self.accounts.iter().copied().filter(exists).filter(|account| !self.renews(account));
         unmarked.map(|account| account.name.clone()).collect()
     }
 
@@ -470,7 +550,9 @@ impl<'a> Planner<'a> {
     /// secret is never overwritten with a worse one, so only a new token would help.
     fn report_hidden_token(&mut self, account: &LinkedServiceAccount) {
         let is_visible = self.may_use || self.standing == Some(OwnershipState::Hidden);
-        let Some(organization) = self.subject.snapshot.organization().filter(|_| is_visible) else { return };
+        let Some(organization) = self.subject.snapshot.organization().filter(|_| is_visible) else {
+            return;
+        };
         let is_fine = [Some(SecretState::Current), Some(SecretState::Unverified), None];
         let state = secret_state(self.subject.desired, account, self.subject.snapshot);
         if organization.robot(&account.name).is_some() && !is_fine.contains(&state) {
@@ -503,16 +585,23 @@ impl<'a> Planner<'a> {
     }
 
     fn service_account(&mut self, account: &LinkedServiceAccount) {
-        let Some(service_account) = self.subject.snapshot.service_account(&account.name) else { return };
+        let Some(service_account) = self.subject.snapshot.service_account(&account.name) else {
+            return;
+        };
         let missing = |list: &[String]| (!list.contains(&account.secret)).then_some(true);
         let edit = ServiceAccountEdit {
             secret: account.secret.clone(),
             mountable: missing(&service_account.mountable),
             pull: missing(&service_account.pull),
-            role: (self.role_changes(account) || is_corrected(service_account, account)).then_some(Some(account.role)),
+            role: (self.role_changes(account) || is_corrected(service_account, account))
+                .then_some(Some(account.role)),
         };
         if edit.mountable.or(edit.pull).is_some() {
-            self.plan.warnings.extend(kept_by_others(self.subject, service_account, &account.secret));
+            self.plan.warnings.extend(kept_by_others(
+                self.subject,
+                service_account,
+                &account.secret,
+            ));
         }
         if edit.changes_something() {
             self.plan.changes.push(Change::EditServiceAccount {
@@ -526,7 +615,8 @@ impl<'a> Planner<'a> {
 
 /// Whether a person replaces an annotation that is no role. By itself it counts as none.
 fn is_corrected(service_account: &ServiceAccount, account: &LinkedServiceAccount) -> bool {
-    account.is_requested && service_account.role.as_deref().is_some_and(|role| role.parse::<Role>().is_err())
+    account.is_requested
+        && service_account.role.as_deref().is_some_and(|role| role.parse::<Role>().is_err())
 }
 
 fn lowercase_first(text: &str) -> String {
@@ -553,12 +643,17 @@ mod tests {
     fn obstacles_stop_only_plans_that_create_an_organization() {
         let organization = || "openshift_shop".to_owned();
         let create = Change::CreateOrganization { organization: organization() };
-        let repository = Change::CreateRepository { organization: organization(), repository: "app".to_owned() };
-        let plan = |changes: &[&Change]| Plan { changes: changes.iter().copied().cloned().collect(), ..Plan::default() };
+        let repository =
+            Change::CreateRepository { organization: organization(), repository: "app".to_owned() };
+        let plan = |changes: &[&Change]| Plan {
+            changes: changes.iter().copied().cloned().collect(),
+            ..Plan::default()
+        };
         let finding = |code| Finding::new(code, ObjectRef::cluster("Quay", "q"), "no");
         for code in Code::ALL.iter().copied() {
             let obstacles = [finding(Code::OutOfScope), finding(code)];
-            let stops = |changes: &[&Change]| plan(changes).stopped_by(&obstacles) == Some(&obstacles[1]);
+            let stops =
+                |changes: &[&Change]| plan(changes).stopped_by(&obstacles) == Some(&obstacles[1]);
             assert_eq!(stops(&[&create, &repository]), code.stops_changes(), "{code:?}");
             assert!(!stops(&[&repository]) && !stops(&[]), "{code:?}");
         }

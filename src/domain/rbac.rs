@@ -17,7 +17,8 @@ pub fn grant(unread: &ReadError) -> Option<String> {
             format!("oc policy add-role-to-user {role} {user} -n {namespace}")
         }
         None => {
-            let full_name = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+            let full_name =
+                if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
             let role = format!("oc-quay-read-{resource}");
             format!(
                 "oc create clusterrole {role} --verb=get,list --resource={full_name} && \
@@ -44,9 +45,16 @@ impl<'a> DeniedRequest<'a> {
             value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:@".contains(c)).then_some(value)
         };
         let namespace = quoted("in the namespace");
-        let is_complete = namespace.is_some_and(|name| !name.is_empty()) || text.contains("at the cluster scope");
-        let refusal = Self { user: quoted("User")?, resource: quoted("resource")?, group: quoted("API group")?, namespace };
-        (is_complete && !refusal.user.is_empty() && !refusal.user.starts_with('-')).then_some(refusal)
+        let is_complete =
+            namespace.is_some_and(|name| !name.is_empty()) || text.contains("at the cluster scope");
+        let refusal = Self {
+            user: quoted("User")?,
+            resource: quoted("resource")?,
+            group: quoted("API group")?,
+            namespace,
+        };
+        (is_complete && !refusal.user.is_empty() && !refusal.user.starts_with('-'))
+            .then_some(refusal)
     }
 }
 
@@ -57,8 +65,12 @@ mod tests {
     #[test]
     fn names_fewest_rights_that_let_the_user_read() {
         let command = |reason: &str| {
-            grant(&ReadError { call: "read it".into(), reason: reason.into(), kind: ReadErrorKind::Forbidden })
-                .unwrap_or_default()
+            grant(&ReadError {
+                call: "read it".into(),
+                reason: reason.into(),
+                kind: ReadErrorKind::Forbidden,
+            })
+            .unwrap_or_default()
         };
         let table = [
             (
@@ -75,14 +87,24 @@ mod tests {
                  --resource=quayintegrations.quay.redhat.com && oc adm policy add-cluster-role-to-user \
                  oc-quay-read-quayintegrations system:serviceaccount:shop:ci",
             ),
-            (r#"User "a; rm -rf /" cannot list resource "secrets" in API group "" in the namespace "shop""#, ""),
-            (r#"User "--all" cannot list resource "secrets" in API group "" in the namespace "shop""#, ""),
+            (
+                r#"User "a; rm -rf /" cannot list resource "secrets" in API group "" in the namespace "shop""#,
+                "",
+            ),
+            (
+                r#"User "--all" cannot list resource "secrets" in API group "" in the namespace "shop""#,
+                "",
+            ),
             ("something else", ""),
         ];
         for (reason, expected) in table {
             assert_eq!(command(reason), expected, "{reason}");
         }
-        let failed = ReadError { call: "read it".into(), reason: table[0].0.into(), kind: ReadErrorKind::Failed };
+        let failed = ReadError {
+            call: "read it".into(),
+            reason: table[0].0.into(),
+            kind: ReadErrorKind::Failed,
+        };
         assert_eq!(grant(&failed), None);
     }
 }

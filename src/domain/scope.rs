@@ -27,7 +27,11 @@ pub enum Scope {
 
 impl Scope {
     /// The scope of a namespace. Without a QuayIntegration there are no lists.
-    pub fn of(namespace: &str, linked_on_request: bool, resource: Option<&QuayIntegration>) -> Self {
+    pub fn of(
+        namespace: &str,
+        linked_on_request: bool,
+        resource: Option<&QuayIntegration>,
+    ) -> Self {
         let on = |list: fn(&QuayIntegration) -> &Vec<String>| {
             resource.is_some_and(|resource| list(resource).iter().any(|name| name == namespace))
         };
@@ -47,7 +51,11 @@ impl Scope {
     }
 
     /// The scope of a namespace as it was read. One that could not be read was not linked on request as far as is known.
-    pub fn from_observed(name: &str, namespace: &Observed<Option<Namespace>>, resource: Option<&QuayIntegration>) -> Self {
+    pub fn from_observed(
+        name: &str,
+        namespace: &Observed<Option<Namespace>>,
+        resource: Option<&QuayIntegration>,
+    ) -> Self {
         let namespace = namespace.as_ref().ok().and_then(Option::as_ref);
         Scope::of(name, namespace.is_some_and(|namespace| namespace.linked_on_request), resource)
     }
@@ -112,7 +120,9 @@ pub fn allow_namespace(
     }
     let mut edit = ScopeEdit::default();
     let mut edited = resource.cloned();
-    if let Some(edited) = edited.as_mut().filter(|edited| edited.deny.iter().any(|denied| denied == namespace)) {
+    if let Some(edited) =
+        edited.as_mut().filter(|edited| edited.deny.iter().any(|denied| denied == namespace))
+    {
         edit.remove_deny = vec![namespace.to_owned()];
         edited.deny.retain(|denied| denied != namespace);
     }
@@ -135,7 +145,11 @@ pub fn allow_namespace(
 ///
 /// The last name on an allowlist is never removed, which would put every namespace into scope; the denylist goes
 /// before it.
-pub fn deny_namespace(namespace: &str, linked_on_request: bool, resource: Option<&QuayIntegration>) -> Vec<Change> {
+pub fn deny_namespace(
+    namespace: &str,
+    linked_on_request: bool,
+    resource: Option<&QuayIntegration>,
+) -> Vec<Change> {
     let mut changes = Vec::new();
     if linked_on_request {
         changes.push(Change::AnnotateNamespace { namespace: namespace.to_owned(), linked: false });
@@ -188,7 +202,11 @@ mod tests {
             ("oc-quay-2", &[], &[], Scope::Open),
         ];
         for (namespace, allow, deny, scope) in table {
-            assert_eq!(Scope::of(namespace, false, Some(&resource(allow, deny))), scope, "{namespace} {allow:?} {deny:?}");
+            assert_eq!(
+                Scope::of(namespace, false, Some(&resource(allow, deny))),
+                scope,
+                "{namespace} {allow:?} {deny:?}"
+            );
         }
         assert_eq!(Scope::of("openshift-x", true, Some(&resource(&[], &[]))), Scope::Requested);
         assert_eq!(Scope::of("shop", false, None), Scope::Open);
@@ -202,24 +220,36 @@ mod tests {
                     let before = resource(allow, deny);
                     let context = format!("{namespace} {before:?}");
                     let others = |resource: &QuayIntegration| {
-                        ["b", "c", "kube-x"].map(|other| Scope::of(other, false, Some(resource)).is_in())
+                        ["b", "c", "kube-x"]
+                            .map(|other| Scope::of(other, false, Some(resource)).is_in())
                     };
-                    let (linked, marked) =
-                        applied(&before, false, allow_namespace(namespace, false, Some(&before), true).unwrap());
+                    let (linked, marked) = applied(
+                        &before,
+                        false,
+                        allow_namespace(namespace, false, Some(&before), true).unwrap(),
+                    );
                     assert!(Scope::of(namespace, marked, Some(&linked)).is_in(), "in: {context}");
                     assert_eq!(others(&before), others(&linked), "{context}");
-                    let (unlinked, marked) = applied(&linked, marked, deny_namespace(namespace, marked, Some(&linked)));
-                    assert!(!Scope::of(namespace, marked, Some(&unlinked)).is_in(), "out: {context}");
+                    let (unlinked, marked) =
+                        applied(&linked, marked, deny_namespace(namespace, marked, Some(&linked)));
+                    assert!(
+                        !Scope::of(namespace, marked, Some(&unlinked)).is_in(),
+                        "out: {context}"
+                    );
                     assert_eq!(others(&before), others(&unlinked), "{context}");
                 }
             }
         }
-        assert_eq!(allow_namespace("openshift-x", false, Some(&resource(&[], &[])), false), Err(ProtectedNamespace));
+        assert_eq!(
+            allow_namespace("openshift-x", false, Some(&resource(&[], &[])), false),
+            Err(ProtectedNamespace)
+        );
     }
 
     #[test]
     fn keeps_allowlist_when_last_namespaces_are_unlinked() {
-        for names in [&["shop", "billing"][..], &["billing", "shop"], &["shop", "billing", "shop"]] {
+        for names in [&["shop", "billing"][..], &["billing", "shop"], &["shop", "billing", "shop"]]
+        {
             let before = resource(&["shop", "billing"], &[]);
             let (mut planned, mut edit) = (before.clone(), ScopeEdit::default());
             for name in names {
@@ -247,8 +277,13 @@ mod tests {
             let before = resource(allow, &[]);
             let (written, _) = applied(&before, false, vec![Change::EditScope(edit.clone())]);
             assert_eq!(written, resource(allow, &["shop"]));
-            assert_eq!(applied(&written, false, vec![Change::EditScope(edit.clone())]).0, written, "a second time");
-            let made = ScopeEdit::between([&before.allow, &before.deny], [&written.allow, &written.deny]);
+            assert_eq!(
+                applied(&written, false, vec![Change::EditScope(edit.clone())]).0,
+                written,
+                "a second time"
+            );
+            let made =
+                ScopeEdit::between([&before.allow, &before.deny], [&written.allow, &written.deny]);
             assert_eq!(made, ScopeEdit { deny: vec!["shop".into()], ..ScopeEdit::default() });
         }
     }
@@ -260,7 +295,11 @@ mod tests {
         assert_eq!(written, resource(&[], &[]));
     }
 
-    fn applied(resource: &QuayIntegration, mut marked: bool, changes: Vec<Change>) -> (QuayIntegration, bool) {
+    fn applied(
+        resource: &QuayIntegration,
+        mut marked: bool,
+        changes: Vec<Change>,
+    ) -> (QuayIntegration, bool) {
         let mut resource = resource.clone();
         for change in changes {
             match change {

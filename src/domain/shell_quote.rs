@@ -4,14 +4,19 @@
 /// are ASCII, but not every field that should hold a name is checked by the API server: an owner reference is not.
 pub fn command(words: &[&str]) -> Option<String> {
     let is_shown = |word: &&str| word.chars().all(|c| c == ' ' || c.is_ascii_graphic());
-    let words: Option<Vec<_>> = words.iter().map(|word| is_shown(word).then(|| quoted(word))).collect();
+    let words: Option<Vec<_>> =
+        words.iter().map(|word| is_shown(word).then(|| quoted(word))).collect();
     Some(words?.join(" "))
 }
 
 /// The word, in quotes where a shell would take it apart.
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// The words that a shell takes a line for; none where it would do more than run one command with plain and quoted words.
@@ -34,7 +39,9 @@ pub(crate) fn split(line: &str) -> Option<Vec<String>> {
                     word.push(escaped);
                     rest = &rest[escaped.len_utf8()..];
                 }
-                plain if plain.is_ascii_alphanumeric() || "-_./:@=,+".contains(plain) => word.push(plain),
+                plain if plain.is_ascii_alphanumeric() || "-_./:@=,+".contains(plain) => {
+                    word.push(plain)
+                }
                 _ => return None,
             }
         }
@@ -65,7 +72,10 @@ mod tests {
 
     #[test]
     fn shows_no_command_with_words_that_are_not_seen() {
-        assert_eq!(command(&["oc", "delete", "pod", "a;b"]).as_deref(), Some("oc delete pod 'a;b'"));
+        assert_eq!(
+            command(&["oc", "delete", "pod", "a;b"]).as_deref(),
+            Some("oc delete pod 'a;b'")
+        );
         for word in ["a\u{1b}[2J", "a\nb", "a\u{202e}b", "\u{9b}", "\u{430}pp"] {
             assert_eq!(command(&["oc", "delete", "pod", word]), None, "{word:?}");
         }
@@ -81,7 +91,9 @@ mod tests {
 
     #[test]
     fn no_line_with_more_than_one_command_is_split() {
-        for line in ["a; id", "a $(id)", "a `id`", "a 'b", "a\nid", "a > b", "a ~", "a *", "a \"b\""] {
+        for line in
+            ["a; id", "a $(id)", "a `id`", "a 'b", "a\nid", "a > b", "a ~", "a *", "a \"b\""]
+        {
             assert_eq!(split(line), None, "{line}");
         }
     }

@@ -101,7 +101,8 @@ impl Namespace {
     /// Whether it is so young that service accounts may be still to come. The cluster's clock and ours may differ, so one
     /// that is made a moment from now is as new.
     pub fn is_new(&self, now: Timestamp) -> bool {
-        self.created.is_some_and(|created| now.duration_since(created).abs() < SignedDuration::from_mins(1))
+        self.created
+            .is_some_and(|created| now.duration_since(created).abs() < SignedDuration::from_mins(1))
     }
 }
 
@@ -157,7 +158,8 @@ pub struct Login {
 impl Login {
     /// Whether it is the same one.
     pub fn is(&self, other: &Login) -> bool {
-        self.username == other.username && self.password.expose_secret() == other.password.expose_secret()
+        self.username == other.username
+            && self.password.expose_secret() == other.password.expose_secret()
     }
 }
 
@@ -340,7 +342,8 @@ impl NamespaceSnapshot {
 impl ImageStream {
     /// It has, or can get, a tag that follows no image outside.
     pub fn holds_own_tags(&self) -> bool {
-        self.tags.iter().all(|tag| tag.follows().is_none()) || self.tags.iter().any(StreamTag::holds_its_own)
+        self.tags.iter().all(|tag| tag.follows().is_none())
+            || self.tags.iter().any(StreamTag::holds_its_own)
     }
 
     /// The tag of that name.
@@ -358,7 +361,8 @@ impl Secret {
     /// Whether another secret, if there is one, holds all that is in it but for the entry for a registry, which is ours.
     pub fn is_covered_by(&self, other: Option<&Secret>, host: &str) -> bool {
         let is_ours = |item: &Item| matches!(item, Item::Registry(registry) if registry == host);
-        let is_there = |(item, value)| other.is_some_and(|other| other.items.get(item) == Some(value));
+        let is_there =
+            |(item, value)| other.is_some_and(|other| other.items.get(item) == Some(value));
         self.items.iter().filter(|(item, _)| !is_ours(item)).all(is_there)
     }
 
@@ -366,7 +370,9 @@ impl Secret {
     pub fn login_for(&self, place: RegistryScope<'_>) -> Option<&Login> {
         let logins = self.logins.as_ref().ok()?;
         let exact = logins.iter().find(|(key, _)| key == place.host);
-        exact.or_else(|| logins.iter().find(|(key, _)| place.is_served_by(key))).map(|(_, login)| login)
+        exact
+            .or_else(|| logins.iter().find(|(key, _)| place.is_served_by(key)))
+            .map(|(_, login)| login)
     }
 }
 

@@ -69,7 +69,9 @@ impl App {
             {
                 match step {
                     Step::Make(index) => {
-                        under_way.push(async move { (index, self.make(target, work, tokens, &work.changes[index]).await) });
+                        under_way.push(async move {
+                            (index, self.make(target, work, tokens, &work.changes[index]).await)
+                        });
                     }
                     Step::Skip(index) => {
                         each(&work.changes[index], None);
@@ -99,13 +101,22 @@ impl App {
         let (cluster, quay) = (&self.cluster, &target.quay);
         match change {
             EditScope(edit) => drop(cluster.edit_scope(edit).await?),
-            AnnotateNamespace { namespace, linked } => cluster.mark_namespace(namespace, *linked).await?,
-            RemoveOperatorFinalizer { namespace, .. } => cluster.release_namespace(namespace).await?,
-            SetFinalizer { namespace, guarded, .. } => cluster.guard_namespace(namespace, *guarded).await?,
+            AnnotateNamespace { namespace, linked } => {
+                cluster.mark_namespace(namespace, *linked).await?
+            }
+            RemoveOperatorFinalizer { namespace, .. } => {
+                cluster.release_namespace(namespace).await?
+            }
+            SetFinalizer { namespace, guarded, .. } => {
+                cluster.guard_namespace(namespace, *guarded).await?
+            }
             TakeOwnership { organization } => quay.take_ownership(organization).await?,
-            Adopt { organization, mark, robots, .. } => quay.adopt(organization, mark, robots).await?,
+            Adopt { organization, mark, robots, .. } => {
+                quay.adopt(organization, mark, robots).await?
+            }
             CreateOrganization { organization } => {
-                quay.create_organization(organization, &Claim::of(work.snapshot, work.desired)).await?;
+                quay.create_organization(organization, &Claim::of(work.snapshot, work.desired))
+                    .await?;
             }
             DeleteOrganization { organization } => quay.delete_organization(organization).await?,
             CreateRobot { organization, robot, mark } => {
@@ -118,29 +129,42 @@ impl App {
             CreateDefaultPermission { organization, robot, role } => {
                 quay.create_default_permission(organization, robot, *role).await?;
             }
-            ChangeDefaultPermission { organization, id, to, .. } => quay.change_default_permission(organization, id, *to).await?,
-            DeleteDefaultPermission { organization, id, .. } => quay.delete_default_permission(organization, id).await?,
-            CreateRepository { organization, repository } => quay.create_repository(organization, repository).await?,
+            ChangeDefaultPermission { organization, id, to, .. } => {
+                quay.change_default_permission(organization, id, *to).await?
+            }
+            DeleteDefaultPermission { organization, id, .. } => {
+                quay.delete_default_permission(organization, id).await?
+            }
+            CreateRepository { organization, repository } => {
+                quay.create_repository(organization, repository).await?
+            }
             SetRepositoryPermission { organization, repository, robot, role } => {
                 quay.grant(organization, repository, robot, *role).await?;
             }
-            CreateSecret { secret, robot, .. } => return self.create_secret(target, work, tokens, [secret, robot]).await,
+            CreateSecret { secret, robot, .. } => {
+                return self.create_secret(target, work, tokens, [secret, robot]).await;
+            }
             UpdateSecret { namespace, secret, robot, version } => {
                 let login = login(work, tokens, robot)?;
                 let entry = entry(work, &login);
-                return Ok(Effect::Secret(cluster.update_secret(namespace, secret, &entry, version).await?));
+                return Ok(Effect::Secret(
+                    cluster.update_secret(namespace, secret, &entry, version).await?,
+                ));
             }
             ReplaceSecret { namespace, secret, robot, version } => {
                 let login = login(work, tokens, robot)?;
                 let entry = entry(work, &login);
-                return Ok(Effect::Secret(cluster.replace_secret(namespace, secret, &entry, version).await?));
+                return Ok(Effect::Secret(
+                    cluster.replace_secret(namespace, secret, &entry, version).await?,
+                ));
             }
             DeleteSecret { namespace, secret, uid, version } => {
                 cluster.delete_secret(namespace, secret, uid, version).await?;
             }
             EditServiceAccount { namespace, service_account, edit } => {
                 let seen = work.snapshot.service_account(service_account);
-                let edited = cluster.edit_service_account(namespace, service_account, seen, edit).await?;
+                let edited =
+                    cluster.edit_service_account(namespace, service_account, seen, edit).await?;
                 return Ok(edited.map_or(Effect::None, Effect::ServiceAccount));
             }
             RewriteBuildConfig { namespace, build_config, version, former } => {
@@ -169,21 +193,28 @@ impl App {
     ) -> anyhow::Result<Effect> {
         let (cluster, namespace) = (&self.cluster, work.snapshot.name.as_str());
         let known = login(work, tokens, robot)?;
-        let mut refusal = match cluster.create_secret(namespace, secret, &entry(work, &known)).await {
+        let mut refusal = match cluster.create_secret(namespace, secret, &entry(work, &known)).await
+        {
             Err(error) if error.is_conflict() || error.is_over_quota() => error,
             done => return Ok(Effect::Secret(done?)),
         };
         for _ in 0..MAX_POLLS {
             let Some(found) = cluster.find_secret(namespace, secret).await? else { break };
             if found.kind != SECRET_TYPE {
-                anyhow::bail!("there is a secret {secret} of type {}, which cannot be changed", found.kind);
+                anyhow::bail!(
+                    "there is a secret {secret} of type {}, which cannot be changed",
+                    found.kind
+                );
             }
             if found.login_for(work.desired.place()).is_some_and(|login| login.is(&known)) {
                 return Ok(Effect::Secret(found));
             }
             tokens.learn(robot, target.quay.robot_token(&work.desired.organization, robot).await?);
             let current = login(work, tokens, robot)?;
-            match cluster.update_secret(namespace, secret, &entry(work, &current), &found.resource_version).await {
+            match cluster
+                .update_secret(namespace, secret, &entry(work, &current), &found.resource_version)
+                .await
+            {
                 Err(error) if error.is_conflict() => refusal = error,
                 done => return Ok(Effect::Secret(done?)),
             }
@@ -197,12 +228,20 @@ struct TokenCache(Mutex<BTreeMap<String, SecretString>>);
 
 impl TokenCache {
     fn of(snapshot: &NamespaceSnapshot) -> Self {
-        let robots = snapshot.organization().into_iter().flat_map(|organization| organization.robots.iter().flatten());
-        Self(Mutex::new(robots.filter_map(|robot| Some((robot.name.clone(), robot.token.clone()?))).collect()))
+        let robots = snapshot
+            .organization()
+            .into_iter()
+            .flat_map(|organization| organization.robots.iter().flatten());
+        Self(Mutex::new(
+            robots.filter_map(|robot| Some((robot.name.clone(), robot.token.clone()?))).collect(),
+        ))
     }
 
     fn learn(&self, robot: &str, token: SecretString) -> Effect {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(robot.to_owned(), token.clone());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(robot.to_owned(), token.clone());
         Effect::Token(token)
     }
 
@@ -213,7 +252,9 @@ impl TokenCache {
 
 /// A robot account's current login.
 fn login(work: &ApplyInput, tokens: &TokenCache, robot: &str) -> anyhow::Result<Login> {
-    let password = tokens.get(robot).with_context(|| format!("the token of robot account {robot} is not known"))?;
+    let password = tokens
+        .get(robot)
+        .with_context(|| format!("the token of robot account {robot} is not known"))?;
     Ok(Login { username: work.desired.login_name(robot), password })
 }
 

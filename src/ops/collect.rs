@@ -18,8 +18,8 @@ use crate::domain::ownership::Claim;
 use crate::domain::scope::{Scope, is_there};
 use crate::domain::shell_quote::quoted;
 use crate::domain::snapshot::{
-    BuildWebhook, BuildWebhookOwners, DryRunBuild, Namespace, NamespaceSnapshot, Observed, Probe, ReadError, ReadErrorKind,
-    WaitingPod,
+    BuildWebhook, BuildWebhookOwners, DryRunBuild, Namespace, NamespaceSnapshot, Observed, Probe,
+    ReadError, ReadErrorKind, WaitingPod,
 };
 use crate::error::Error;
 use crate::quay::ReadStrategy;
@@ -37,7 +37,11 @@ pub(crate) enum NamespaceSelector {
 
 impl NamespaceSelector {
     /// What the arguments say; else `-n`; else the context's namespace.
-    pub(crate) fn of(target: &cli::TargetArgs, global: &cli::GlobalArgs, cluster: &Cluster) -> Result<Self, Error> {
+    pub(crate) fn of(
+        target: &cli::TargetArgs,
+        global: &cli::GlobalArgs,
+        cluster: &Cluster,
+    ) -> Result<Self, Error> {
         if target.all_namespaces {
             return Ok(NamespaceSelector::All);
         }
@@ -52,7 +56,9 @@ impl NamespaceSelector {
         let mut seen = BTreeSet::new();
         names.retain(|name| seen.insert(name.clone()));
         for name in &names {
-            names::kubernetes_name(name).map_err(|problem| Error::new(format!("no namespace can be called that: {problem}")))?;
+            names::kubernetes_name(name).map_err(|problem| {
+                Error::new(format!("no namespace can be called that: {problem}"))
+            })?;
         }
         Ok(NamespaceSelector::Named(names))
     }
@@ -89,10 +95,10 @@ pub(crate) async fn parts(
 ) -> Result<Vec<NamespaceResources>, Error> {
     let parts = parts_left(cluster, which, secrets, builds, concurrency).await?;
     match which {
-        NamespaceSelector::Selected(selector) if parts.is_empty() => {
-            Err(Error::new(format!("no namespace has the labels {selector}"))
-                .hint(format!("check them: oc get namespaces -l {} --show-labels", quoted(selector))))
-        }
+        NamespaceSelector::Selected(selector) if parts.is_empty() => Err(Error::new(format!(
+            "no namespace has the labels {selector}"
+        ))
+        .hint(format!("check them: oc get namespaces -l {} --show-labels", quoted(selector)))),
         _ => Ok(parts),
     }
 }
@@ -119,20 +125,30 @@ pub(crate) async fn parts_left(
     let (namespaces, all) = tokio::join!(cluster.namespaces(selector), OptionFuture::from(all));
     let namespaces = match (namespaces, all) {
         (Ok(namespaces), Some(mut all)) => {
-            return Ok(namespaces.into_iter().map(|(name, namespace)| all.take(&name, namespace)).collect());
+            return Ok(namespaces
+                .into_iter()
+                .map(|(name, namespace)| all.take(&name, namespace))
+                .collect());
         }
         // Somebody without cluster rights means the projects they can see.
-        (Err(unread), _) if unread.kind == ReadErrorKind::Forbidden => cluster.projects(selector).await,
+        (Err(unread), _) if unread.kind == ReadErrorKind::Forbidden => {
+            cluster.projects(selector).await
+        }
         (namespaces, _) => namespaces,
     };
     let namespaces = namespaces.map_err(|unread| Error::new(unread.to_string()))?;
-    let read =
-        |(name, namespace): (String, _)| async move { cluster.namespace_parts(&name, Some(namespace), secrets, builds).await };
+    let read = |(name, namespace): (String, _)| async move {
+        cluster.namespace_parts(&name, Some(namespace), secrets, builds).await
+    };
     Ok(join_concurrently(namespaces.into_iter().map(read), concurrency).await)
 }
 
 /// The pods that wait for an image, by namespace. Of namespaces that are not named, one list shows all.
-pub(crate) async fn waiting_pods(cluster: &Cluster, which: &NamespaceSelector, concurrency: usize) -> WaitingPods {
+pub(crate) async fn waiting_pods(
+    cluster: &Cluster,
+    which: &NamespaceSelector,
+    concurrency: usize,
+) -> WaitingPods {
     let NamespaceSelector::Named(names) = which else {
         return WaitingPods { named: BTreeMap::new(), others: cluster.waiting_pods(None).await };
     };
@@ -160,7 +176,12 @@ impl WaitingPods {
 
     /// Those of a namespace.
     fn of(&self, namespace: &str) -> Observed<Vec<WaitingPod>> {
-        let other = || self.others.as_ref().map(|all| all.get(namespace).cloned().unwrap_or_default()).map_err(Clone::clone);
+        let other = || {
+            self.others
+                .as_ref()
+                .map(|all| all.get(namespace).cloned().unwrap_or_default())
+                .map_err(Clone::clone)
+        };
         self.named.get(namespace).cloned().unwrap_or_else(other)
     }
 }
@@ -171,20 +192,28 @@ pub(crate) async fn parts_and_rewriters(
     which: &NamespaceSelector,
     concurrency: usize,
 ) -> (Result<Vec<NamespaceResources>, Error>, BuildWebhookOwners) {
-    let (parts, webhooks) =
-        tokio::join!(parts(cluster, which, SecretsMode::Always, BuildsMode::Read, concurrency), cluster.build_webhooks());
+    let (parts, webhooks) = tokio::join!(
+        parts(cluster, which, SecretsMode::Always, BuildsMode::Read, concurrency),
+        cluster.build_webhooks()
+    );
     let trial = trial(cluster, parts.as_deref().unwrap_or_default(), &webhooks).await;
     (parts, BuildWebhookOwners { webhooks, trial })
 }
 
 /// Has the API server try a build where there are builds; one namespace stands for all. Somebody who may not read webhooks
 /// learns so what they do; where there are none, there is nothing to learn.
-async fn trial(cluster: &Cluster, parts: &[NamespaceResources], webhooks: &Observed<Vec<BuildWebhook>>) -> Option<DryRunBuild> {
+async fn trial(
+    cluster: &Cluster,
+    parts: &[NamespaceResources],
+    webhooks: &Observed<Vec<BuildWebhook>>,
+) -> Option<DryRunBuild> {
     let may_be_there = match webhooks {
         Ok(webhooks) => !webhooks.is_empty(),
         Err(unread) => unread.kind == ReadErrorKind::Forbidden,
     };
-    let has_builds = |parts: &&NamespaceResources| parts.build_configs.as_ref().is_ok_and(|configs| !configs.is_empty());
+    let has_builds = |parts: &&NamespaceResources| {
+        parts.build_configs.as_ref().is_ok_and(|configs| !configs.is_empty())
+    };
     let namespace = &parts.iter().find(has_builds).filter(|_| may_be_there)?.name;
     let outcome = cluster.dry_run_build(namespace).await?;
     Some(DryRunBuild { namespace: namespace.clone(), outcome })
@@ -259,7 +288,8 @@ impl App {
         requests: &BTreeMap<String, Role>,
         each: impl Fn(NamespaceAssessment) -> T,
     ) -> Vec<T> {
-        let one_list_saves_many = parts.len() > 1 && look.quay == Some(ReadStrategy::Minimal) && target.has_token;
+        let one_list_saves_many =
+            parts.len() > 1 && look.quay == Some(ReadStrategy::Minimal) && target.has_token;
         let existing = if one_list_saves_many { target.quay.organizations().await } else { None };
         let progress = ui.progress("Reading", parts.len());
         let work = parts.into_iter().map(|parts| {
@@ -283,12 +313,20 @@ impl App {
         existing: Option<&BTreeSet<String>>,
     ) -> NamespaceAssessment {
         let integration = &target.integration;
-        let scope = Scope::from_observed(&parts.name, &parts.namespace, integration.resource.as_ref());
+        let scope =
+            Scope::from_observed(&parts.name, &parts.namespace, integration.resource.as_ref());
         let worth_a_look = look.beyond_scope || (scope.is_in() && is_there(&parts.namespace));
         let secret_of = |account: &str| integration.cluster_id.value.secret(account);
-        let parts = if worth_a_look { self.cluster.complete_secrets(parts, secret_of).await } else { parts };
-        let not_asked =
-            ReadError { call: "ask Quay".into(), reason: "there is no token for it".into(), kind: ReadErrorKind::Skipped };
+        let parts = if worth_a_look {
+            self.cluster.complete_secrets(parts, secret_of).await
+        } else {
+            parts
+        };
+        let not_asked = ReadError {
+            call: "ask Quay".into(),
+            reason: "there is no token for it".into(),
+            kind: ReadErrorKind::Skipped,
+        };
         let rewriters = self.snapshot.rewriters.as_ref();
         let mut snapshot = NamespaceSnapshot {
             namespace: parts.namespace,
@@ -297,7 +335,8 @@ impl App {
             image_streams: parts.image_streams,
             build_configs: parts.build_configs,
             builds: parts.builds,
-            webhooks: rewriters.map_or_else(|| Err(not_wanted()), |rewriters| rewriters.webhooks.clone()),
+            webhooks: rewriters
+                .map_or_else(|| Err(not_wanted()), |rewriters| rewriters.webhooks.clone()),
             trial: rewriters.and_then(|rewriters| rewriters.trial_in(&parts.name)).cloned(),
             pods: self.pods.of(&parts.name),
             organization: Err(not_asked),
@@ -306,16 +345,26 @@ impl App {
         };
         let desired = Desired::of(integration, &snapshot, requests);
         let name_is_possible = names::organization(&desired.organization).is_ok();
-        if let Some(depth) = look.quay.filter(|_| target.has_token && worth_a_look && name_is_possible) {
-            snapshot.organization = if existing.is_some_and(|existing| !existing.contains(&desired.organization)) {
-                Ok(None)
-            } else {
-                let robots: Vec<_> = desired.accounts.iter().map(|account| account.name.clone()).collect();
-                target
-                    .quay
-                    .organization(&desired.organization, &desired.repositories, &robots, depth, &Claim::of(&snapshot, &desired))
-                    .await
-            };
+        if let Some(depth) =
+            look.quay.filter(|_| target.has_token && worth_a_look && name_is_possible)
+        {
+            snapshot.organization =
+                if existing.is_some_and(|existing| !existing.contains(&desired.organization)) {
+                    Ok(None)
+                } else {
+                    let robots: Vec<_> =
+                        desired.accounts.iter().map(|account| account.name.clone()).collect();
+                    target
+                        .quay
+                        .organization(
+                            &desired.organization,
+                            &desired.repositories,
+                            &robots,
+                            depth,
+                            &Claim::of(&snapshot, &desired),
+                        )
+                        .await
+                };
         }
         if look.tags {
             compare_tags(target, &mut snapshot, look.probe).await;
@@ -323,12 +372,18 @@ impl App {
         if look.probe && worth_a_look {
             snapshot.probes = probes(target, &snapshot, &desired).await;
         }
-        let asks_why = look.quay.is_some_and(|depth| depth != ReadStrategy::AssumeNew) && target.has_token;
+        let asks_why =
+            look.quay.is_some_and(|depth| depth != ReadStrategy::AssumeNew) && target.has_token;
         if asks_why && matches!(snapshot.organization, Ok(None)) {
             target.quay.diagnose().await;
         }
         let troubles = target.quay.troubles();
-        let checks = checks::namespace(&Assessed { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired });
+        let checks = checks::namespace(&Assessed {
+            integration,
+            troubles: &troubles,
+            snapshot: &snapshot,
+            desired: &desired,
+        });
         if asks_why && checks.iter().any(|check| check.level == Severity::Error) {
             // Whoever is about to repair should know beforehand that Quay refuses every change.
             target.quay.check_state().await;
@@ -339,9 +394,16 @@ impl App {
 
 /// Reads Quay's tags of the repositories that image streams follow: of all of them, or of those that were pushed to since.
 async fn compare_tags(target: &QuayTarget, snapshot: &mut NamespaceSnapshot, all: bool) {
-    let (Ok(Some(organization)), Ok(streams)) = (&mut snapshot.organization, &snapshot.image_streams) else { return };
-    let (integration, quay, namespace) = (&target.integration, &target.quay, snapshot.name.as_str());
-    if !organization.administered || imports::followed(integration, namespace, streams).next().is_none() {
+    let (Ok(Some(organization)), Ok(streams)) =
+        (&mut snapshot.organization, &snapshot.image_streams)
+    else {
+        return;
+    };
+    let (integration, quay, namespace) =
+        (&target.integration, &target.quay, snapshot.name.as_str());
+    if !organization.administered
+        || imports::followed(integration, namespace, streams).next().is_none()
+    {
         return;
     }
     let name = &integration.cluster_id.value.organization(namespace);
@@ -358,15 +420,25 @@ async fn compare_tags(target: &QuayTarget, snapshot: &mut NamespaceSnapshot, all
 }
 
 /// Logs in to the registry with what the secrets really hold.
-async fn probes(target: &QuayTarget, snapshot: &NamespaceSnapshot, desired: &Desired) -> Vec<Probe> {
-    let existing = snapshot.organization().and_then(|organization| organization.repositories.as_ref().ok());
+async fn probes(
+    target: &QuayTarget,
+    snapshot: &NamespaceSnapshot,
+    desired: &Desired,
+) -> Vec<Probe> {
+    let existing =
+        snapshot.organization().and_then(|organization| organization.repositories.as_ref().ok());
     let work = desired.accounts.iter().filter_map(|account| {
         let login = snapshot.secret(&account.secret)?.login_for(desired.place())?;
         // Asking for push creates a repository that does not exist, so it is asked only of those that do.
         let wanted: Vec<_> = desired
             .repositories
             .iter()
-            .map(|name| (format!("{}/{name}", desired.organization), existing.is_some_and(|existing| existing.contains(name))))
+            .map(|name| {
+                (
+                    format!("{}/{name}", desired.organization),
+                    existing.is_some_and(|existing| existing.contains(name)),
+                )
+            })
             .collect();
         Some(async move {
             let outcome = target.quay.probe(login, &wanted).await;

@@ -15,7 +15,9 @@ use crate::domain::checks;
 use crate::domain::finding::{Code, Finding, ObjectRef};
 use crate::domain::image_policy::ImagePolicy;
 use crate::domain::inferred::Inferred;
-use crate::domain::integration::{Integration, IntegrationSnapshot, SecretKey, Source, Sourced, StoredTokenState};
+use crate::domain::integration::{
+    Integration, IntegrationSnapshot, SecretKey, Source, Sourced, StoredTokenState,
+};
 use crate::domain::names::QuayUrl;
 use crate::domain::rbac::grant;
 use crate::domain::snapshot::{BuildWebhookOwners, Observed, ReadError, ReadErrorKind};
@@ -26,19 +28,26 @@ use crate::ui::{Ui, printable_line};
 use collect::WaitingPods;
 use settings::Settings;
 
-const QUAY_FLAGS_HINT: &str = "name the Quay yourself: --quay-url, --cluster-id and --quay-token-file";
+const QUAY_FLAGS_HINT: &str =
+    "name the Quay yourself: --quay-url, --cluster-id and --quay-token-file";
 
 /// For users whose Quay is not known, or known from a pull secret: no token is sent where a pull secret says.
-const OWN_TOKEN: &str = "with a token of your own, name the Quay too: --quay-token-file, --quay-url and --cluster-id";
+const OWN_TOKEN: &str =
+    "with a token of your own, name the Quay too: --quay-token-file, --quay-url and --cluster-id";
 
 /// `--request-timeout 0`, as kubectl has it.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Does so many pieces of work at a time and gives what came of each, in their order. One that takes long holds up none but
 /// itself, unlike with `buffered`.
-pub(crate) async fn join_concurrently<T>(work: impl IntoIterator<Item: Future<Output = T>>, concurrency: usize) -> Vec<T> {
-    let numbered = work.into_iter().enumerate().map(|(index, work)| async move { (index, work.await) });
-    let mut done: Vec<_> = futures::stream::iter(numbered).buffer_unordered(concurrency).collect().await;
+pub(crate) async fn join_concurrently<T>(
+    work: impl IntoIterator<Item: Future<Output = T>>,
+    concurrency: usize,
+) -> Vec<T> {
+    let numbered =
+        work.into_iter().enumerate().map(|(index, work)| async move { (index, work.await) });
+    let mut done: Vec<_> =
+        futures::stream::iter(numbered).buffer_unordered(concurrency).collect().await;
     done.sort_unstable_by_key(|(index, _)| *index);
     done.into_iter().map(|(_, outcome)| outcome).collect()
 }
@@ -104,7 +113,12 @@ impl App {
     ///
     /// # Errors
     /// If a given setting cannot be used, or nobody can say which Quay is meant.
-    pub(crate) async fn open(ui: &Ui, global: &GlobalArgs, cluster: Cluster, settings: Settings) -> Result<Self, Error> {
+    pub(crate) async fn open(
+        ui: &Ui,
+        global: &GlobalArgs,
+        cluster: Cluster,
+        settings: Settings,
+    ) -> Result<Self, Error> {
         let session = Self::read(global, cluster, settings).await?;
         session.warnings.iter().for_each(|warning| ui.warn(warning));
         session.target.iter().for_each(|target| target.quay.tell(ui.teller()));
@@ -121,7 +135,11 @@ impl App {
     ///
     /// # Errors
     /// If a setting cannot be used.
-    pub(crate) async fn read(global: &GlobalArgs, cluster: Cluster, settings: Settings) -> Result<Self, Error> {
+    pub(crate) async fn read(
+        global: &GlobalArgs,
+        cluster: Cluster,
+        settings: Settings,
+    ) -> Result<Self, Error> {
         let mut warnings = settings.warnings;
         let resources = cluster.integrations().await;
         let mut snapshot = IntegrationSnapshot {
@@ -132,7 +150,12 @@ impl App {
             image_policy: None,
             server: cluster.server(),
         };
-        if settings.token.is_none() && snapshot.resources.as_ref().is_err_and(|unread| unread.kind == ReadErrorKind::Forbidden) {
+        if settings.token.is_none()
+            && snapshot
+                .resources
+                .as_ref()
+                .is_err_and(|unread| unread.kind == ReadErrorKind::Forbidden)
+        {
             let namespace = settings.namespace.as_deref().unwrap_or_else(|| cluster.namespace());
             infer(&mut snapshot, namespace, &cluster).await;
         }
@@ -153,10 +176,15 @@ impl App {
         let concurrency = usize::from(global.concurrency);
         let target = match snapshot.resolve() {
             // One that was given is refused before; another one is a finding, and nothing is sent there.
-            Some(integration) if integration.url.value.is_plain_http() && !integration.insecure => None,
+            Some(integration) if integration.url.value.is_plain_http() && !integration.insecure => {
+                None
+            }
             Some(integration) => {
                 if integration.insecure {
-                    warnings.push(format!("the certificate of {} is not verified", integration.url.value));
+                    warnings.push(format!(
+                        "the certificate of {} is not verified",
+                        integration.url.value
+                    ));
                 }
                 let has_token = token.is_some();
                 let options = quay::Options {
@@ -167,13 +195,22 @@ impl App {
                     concurrency,
                     timeout: timeout(global),
                 };
-                let quay = client(options, stored_ca, &mut warnings).map_err(anyhow::Error::from)?;
+                let quay =
+                    client(options, stored_ca, &mut warnings).map_err(anyhow::Error::from)?;
                 Some(QuayConnection { integration, quay, has_token })
             }
             None => None,
         };
         let pods = WaitingPods::not_wanted();
-        Ok(Self { cluster, snapshot, target, concurrency, pods, warnings, for_administrator: settings.for_administrator })
+        Ok(Self {
+            cluster,
+            snapshot,
+            target,
+            concurrency,
+            pods,
+            warnings,
+            for_administrator: settings.for_administrator,
+        })
     }
 
     /// Where a change is made, for who is asked whether to make it: a line for each side.
@@ -207,7 +244,11 @@ impl App {
     /// What stands in the way of changes in Quay, as far as is known: what the integration's checks say of it.
     pub(crate) fn obstacles(&self, target: &QuayConnection) -> Vec<Finding> {
         let checks = checks::integration(&self.snapshot, Some(&target.quay.troubles()));
-        checks.into_iter().flat_map(|check| check.findings).filter(|finding| finding.code.stops_changes()).collect()
+        checks
+            .into_iter()
+            .flat_map(|check| check.findings)
+            .filter(|finding| finding.code.stops_changes())
+            .collect()
     }
 
     /// The settings, with possible names.
@@ -220,16 +261,27 @@ impl App {
                 settings::refuse_plain_http(&integration.url.value, integration.insecure)?;
             }
             let error = match self.snapshot.resources.as_deref() {
-                Ok([]) => Error::new("the cluster has no QuayIntegration, so nobody says which Quay to use"),
-                Ok([_]) => Error::new("the QuayIntegration has no usable quayHostname or clusterID"),
-                Ok(_) => Error::new("the cluster has more than one QuayIntegration, so nobody can say which one is meant"),
+                Ok([]) => Error::new(
+                    "the cluster has no QuayIntegration, so nobody says which Quay to use",
+                ),
+                Ok([_]) => {
+                    Error::new("the QuayIntegration has no usable quayHostname or clusterID")
+                }
+                Ok(_) => Error::new(
+                    "the cluster has more than one QuayIntegration, so nobody can say which one is meant",
+                ),
                 Err(unread) => Error::new(unread.to_string()),
             };
-            return Err(error.hint("oc quay status says what is wrong with the integration").hint(QUAY_FLAGS_HINT));
+            return Err(error
+                .hint("oc quay status says what is wrong with the integration")
+                .hint(QUAY_FLAGS_HINT));
         };
         if let Some(problem) = target.integration.cluster_id.value.problem() {
             let id = &target.integration.cluster_id;
-            return Err(Error::new(format!("cluster ID `{}` ({}) cannot be used: {problem}", id.value, id.source)));
+            return Err(Error::new(format!(
+                "cluster ID `{}` ({}) cannot be used: {problem}",
+                id.value, id.source
+            )));
         }
         Ok(target)
     }
@@ -240,8 +292,10 @@ impl App {
         match self.snapshot.resources.as_deref() {
             Ok([] | [_]) => None,
             Ok(several) => {
-                let message =
-                    format!("There are {} QuayIntegrations: their namespace lists are neither read nor changed", several.len());
+                let message = format!(
+                    "There are {} QuayIntegrations: their namespace lists are neither read nor changed",
+                    several.len()
+                );
                 Some(Finding::new(Code::MultipleIntegrations, object, message))
             }
             Err(unread) => {
@@ -260,7 +314,8 @@ impl App {
         if target.has_token {
             return Ok(target);
         }
-        let error = Error::new(format!("there is no token for Quay: {}", self.snapshot.token_obstacle()));
+        let error =
+            Error::new(format!("there is no token for Quay: {}", self.snapshot.token_obstacle()));
         let error = match &self.for_administrator {
             Some(command) if self.snapshot.is_for_administrators() => error.ask(command),
             _ => error.hint("oc quay status says what is wrong with the integration"),
@@ -309,11 +364,17 @@ async fn infer(snapshot: &mut IntegrationSnapshot, namespace: &str, cluster: &Cl
     let Ok(secrets) = cluster.login_secrets(namespace).await else { return };
     let Some((told, secret)) = Inferred::of(namespace, &secrets) else { return };
     let url = format!("https://{}", told.host);
-    let is_given = |given: &Sourced<String>| QuayUrl::parse(&given.value).is_ok_and(|(url, _)| url.host() == told.host);
+    let is_given = |given: &Sourced<String>| {
+        QuayUrl::parse(&given.value).is_ok_and(|(url, _)| url.host() == told.host)
+    };
     if QuayUrl::parse(&url).is_err() || !snapshot.given.url.as_ref().is_none_or(is_given) {
         return;
     }
-    let source = Source::Secret(SecretKey { namespace: namespace.to_owned(), name: secret, key: ".dockerconfigjson".to_owned() });
+    let source = Source::Secret(SecretKey {
+        namespace: namespace.to_owned(),
+        name: secret,
+        key: ".dockerconfigjson".to_owned(),
+    });
     let given = &mut snapshot.given;
     given.url.get_or_insert_with(|| Sourced { value: url, source: source.clone() });
     given.cluster_id.get_or_insert(Sourced { value: told.cluster_id, source });
@@ -329,16 +390,24 @@ fn unused_lists(snapshot: &IntegrationSnapshot) -> Option<String> {
         _ => "differ",
     };
     let sources = sources.join(" and ");
-    Some(format!("{sources} {verb} from QuayIntegration {name}: its namespace lists are neither read nor changed"))
+    Some(format!(
+        "{sources} {verb} from QuayIntegration {name}: its namespace lists are neither read nor changed"
+    ))
 }
 
 /// A client for Quay. The authority that is stored beside the token counts where none was given; one that cannot be
 /// used is nobody's fault who runs a command, so it only means that it is not trusted.
-fn client(options: quay::Options, stored_ca: Option<Vec<u8>>, warnings: &mut Vec<String>) -> Result<Quay, OptionsError> {
+fn client(
+    options: quay::Options,
+    stored_ca: Option<Vec<u8>>,
+    warnings: &mut Vec<String>,
+) -> Result<Quay, OptionsError> {
     if options.ca.is_none() && stored_ca.is_some() {
         match Quay::new(quay::Options { ca: stored_ca, ..options.clone() }) {
             Err(OptionsError::Ca(problem)) => {
-                warnings.push(format!("{CA_KEY} in the Secret with the token is not used, as it cannot be: {problem}"));
+                warnings.push(format!(
+                    "{CA_KEY} in the Secret with the token is not used, as it cannot be: {problem}"
+                ));
             }
             made => return made,
         }
@@ -347,12 +416,16 @@ fn client(options: quay::Options, stored_ca: Option<Vec<u8>>, warnings: &mut Vec
 }
 
 /// The token that was found, if it is one that can be sent.
-fn usable_token(found: Observed<Credentials>) -> (Observed<StoredTokenState>, Option<SecretString>) {
+fn usable_token(
+    found: Observed<Credentials>,
+) -> (Observed<StoredTokenState>, Option<SecretString>) {
     match found {
-        Ok(Credentials { token: Some(content), .. }) => match settings::token(content.expose_secret()) {
-            Ok(token) => (Ok(StoredTokenState::Present), Some(token)),
-            Err(_) => (Ok(StoredTokenState::Unusable), None),
-        },
+        Ok(Credentials { token: Some(content), .. }) => {
+            match settings::token(content.expose_secret()) {
+                Ok(token) => (Ok(StoredTokenState::Present), Some(token)),
+                Err(_) => (Ok(StoredTokenState::Unusable), None),
+            }
+        }
         Ok(credentials) => (Ok(credentials.stored), None),
         Err(unread) => (Err(unread), None),
     }

@@ -37,7 +37,14 @@ pub(crate) struct Settings {
 impl Settings {
     /// None: what the cluster says is what counts.
     pub(crate) fn none() -> Self {
-        Self { given: Overrides::default(), token: None, ca: None, namespace: None, for_administrator: None, warnings: vec![] }
+        Self {
+            given: Overrides::default(),
+            token: None,
+            ca: None,
+            namespace: None,
+            for_administrator: None,
+            warnings: vec![],
+        }
     }
 
     /// Reads them.
@@ -47,27 +54,35 @@ impl Settings {
     pub(crate) fn read(global: &GlobalArgs) -> Result<Self, Error> {
         let url = given(global.quay_url.as_deref(), "--quay-url", "OC_QUAY_URL")?;
         if let Some(url) = &url {
-            let (parsed, _) = QuayUrl::parse(&url.value).map_err(|problem| Error::new(format!("{}: {problem}", url.source)))?;
+            let (parsed, _) = QuayUrl::parse(&url.value)
+                .map_err(|problem| Error::new(format!("{}: {problem}", url.source)))?;
             refuse_plain_http(&parsed, global.insecure)?;
         }
         let cluster_id = given(global.cluster_id.as_deref(), "--cluster-id", "OC_QUAY_CLUSTER_ID")?;
         if let Some(id) = &cluster_id
             && let Some(problem) = ClusterId::new(&id.value).problem()
         {
-            return Err(Error::new(format!("{}: cluster ID `{}` cannot be used: {problem}", id.source, id.value)));
+            return Err(Error::new(format!(
+                "{}: cluster ID `{}` cannot be used: {problem}",
+                id.source, id.value
+            )));
         }
         let ca_file = global.quay_ca_file.as_ref().map(|path| path.display().to_string());
         let mut warnings = Vec::new();
         let ca = match given(ca_file.as_deref(), "--quay-ca-file", "OC_QUAY_CA_FILE")? {
             Some(file) => {
                 let (ca, left_out) = read_ca(&file)?;
-                warnings.extend(left_out_warning(&format!("{}: {}", file.source, file.value), &left_out));
+                warnings.extend(left_out_warning(
+                    &format!("{}: {}", file.source, file.value),
+                    &left_out,
+                ));
                 Some(ca)
             }
             None => None,
         };
         let token = read_token(global.quay_token_file.as_deref())?;
-        let (token, source) = token.map_or((None, None), |(token, source)| (Some(token), Some(source)));
+        let (token, source) =
+            token.map_or((None, None), |(token, source)| (Some(token), Some(source)));
         Ok(Self {
             given: Overrides { url, cluster_id, token: source, insecure: global.insecure },
             token,
@@ -104,16 +119,22 @@ pub(crate) fn refuse_plain_http(url: &QuayUrl, insecure: bool) -> Result<(), Err
 }
 
 /// A setting from its flag, or else from its environment variable; an empty variable counts as none.
-fn given(flag: Option<&str>, name: &'static str, variable: &'static str) -> Result<Option<Sourced<String>>, Error> {
+fn given(
+    flag: Option<&str>,
+    name: &'static str,
+    variable: &'static str,
+) -> Result<Option<Sourced<String>>, Error> {
     let setting = match flag {
         Some(value) => Some(Sourced { value: value.trim().to_owned(), source: Source::Flag(name) }),
-        None => env::var(variable)
-            .ok()
-            .filter(|value| !value.is_empty())
-            .map(|value| Sourced { value: value.trim().to_owned(), source: Source::Environment(variable) }),
+        None => env::var(variable).ok().filter(|value| !value.is_empty()).map(|value| Sourced {
+            value: value.trim().to_owned(),
+            source: Source::Environment(variable),
+        }),
     };
     match setting {
-        Some(setting) if setting.value.is_empty() => Err(Error::new(format!("{} is empty", setting.source))),
+        Some(setting) if setting.value.is_empty() => {
+            Err(Error::new(format!("{} is empty", setting.source)))
+        }
         setting => Ok(setting),
     }
 }
@@ -121,8 +142,10 @@ fn given(flag: Option<&str>, name: &'static str, variable: &'static str) -> Resu
 /// The certificates, and the labels of what else is in the file: it may be a key, and what is read here is stored in the
 /// cluster and printed.
 fn read_ca(file: &Sourced<String>) -> Result<(Vec<u8>, Vec<String>), Error> {
-    let failure = |reason: String| Error::new(format!("{}: {reason} in {}", file.source, file.value));
-    let ca = fs::read(&file.value).map_err(|error| failure(format!("could not read the certificate authority ({error})")))?;
+    let failure =
+        |reason: String| Error::new(format!("{}: {reason} in {}", file.source, file.value));
+    let ca = fs::read(&file.value)
+        .map_err(|error| failure(format!("could not read the certificate authority ({error})")))?;
     let mut authorities = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&ca) {
         let is_usable = certificate.is_ok_and(|certificate| authorities.add(certificate).is_ok());
@@ -130,11 +153,15 @@ fn read_ca(file: &Sourced<String>) -> Result<(Vec<u8>, Vec<String>), Error> {
             return Err(failure("there is a certificate that makes no sense".into()));
         }
     }
-    certificates_only(&ca).filter(|_| !authorities.is_empty()).ok_or_else(|| failure("there is no PEM certificate".into()))
+    certificates_only(&ca)
+        .filter(|_| !authorities.is_empty())
+        .ok_or_else(|| failure("there is no PEM certificate".into()))
 }
 
 fn read_token(file: Option<&Path>) -> Result<Option<(SecretString, Source)>, Error> {
-    let Some((content, source)) = secret(file, "--quay-token-file", "OC_QUAY_TOKEN")? else { return Ok(None) };
+    let Some((content, source)) = secret(file, "--quay-token-file", "OC_QUAY_TOKEN")? else {
+        return Ok(None);
+    };
     match token(content.expose_secret()) {
         Ok(token) => Ok(Some((token, source))),
         Err(problem) => Err(Error::new(format!("{source}: {problem}"))),
@@ -157,7 +184,9 @@ pub(crate) fn secret(
     } else {
         fs::read_to_string(file).map(|text| content = text)
     };
-    read.map_err(|error| Error::new(format!("{flag}: could not read {} ({error})", file.display())))?;
+    read.map_err(|error| {
+        Error::new(format!("{flag}: could not read {} ({error})", file.display()))
+    })?;
     Ok(Some((content.into(), Source::Flag(flag))))
 }
 
@@ -180,7 +209,9 @@ pub(crate) fn token(content: &str) -> Result<SecretString, &'static str> {
         return Err("the token is empty");
     }
     if token.chars().any(|c| c.is_whitespace() || c.is_control() || !c.is_ascii()) {
-        return Err("what is given is more than a token: it has spaces, line breaks or other characters in it");
+        return Err(
+            "what is given is more than a token: it has spaces, line breaks or other characters in it",
+        );
     }
     Ok(token.into())
 }

@@ -32,7 +32,9 @@ pub(super) struct Robot {
 impl Robot {
     /// The teams that can say who adopted its organization, and that it is a member of.
     pub(super) fn owner_teams(&self) -> impl Iterator<Item = &'static str> {
-        OWNER_TEAMS.into_iter().filter(|name| self.teams.iter().flatten().any(|team| team.name == *name))
+        OWNER_TEAMS
+            .into_iter()
+            .filter(|name| self.teams.iter().flatten().any(|team| team.name == *name))
     }
 
     /// Its token, if this Quay shows it to us (sample 666). An empty one is none.

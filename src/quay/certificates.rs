@@ -13,7 +13,9 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, SignatureScheme,
+};
 use tokio::time::Instant;
 use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::BasicConstraints;
@@ -58,7 +60,9 @@ impl Certificate {
             not_after: timestamp(content.validity.not_after),
             sha256: fingerprint(der),
             pem: pem(der),
-            is_ca: content.get::<BasicConstraints>()?.is_some_and(|(_, constraints)| constraints.ca),
+            is_ca: content
+                .get::<BasicConstraints>()?
+                .is_some_and(|(_, constraints)| constraints.ca),
         })
     }
 }
@@ -68,7 +72,10 @@ impl Certificate {
 ///
 /// # Errors
 /// When there is no connection, or nobody there speaks TLS.
-pub async fn presented_chain(url: &QuayUrl, timeout: Duration) -> Result<Vec<Certificate>, QuayError> {
+pub async fn presented_chain(
+    url: &QuayUrl,
+    timeout: Duration,
+) -> Result<Vec<Certificate>, QuayError> {
     let call = format!("read the certificates of {}", url.host());
     let refused = |kind, reason: String| QuayError::new(&call, kind, reason);
     if url.is_plain_http() {
@@ -76,20 +83,27 @@ pub async fn presented_chain(url: &QuayUrl, timeout: Duration) -> Result<Vec<Cer
     }
     let witness = Arc::new(CapturingVerifier::new());
     let proxies = ProxyRules::of(|name| std::env::var(name).ok());
-    let http = client(Arc::clone(&witness), &proxies, timeout).map_err(|reason| refused(ErrorKind::Unexpected, reason))?;
+    let http = client(Arc::clone(&witness), &proxies, timeout)
+        .map_err(|reason| refused(ErrorKind::Unexpected, reason))?;
     let deadline = Instant::now() + timeout;
     let outcome = http.get(url.as_url().clone()).timeout(timeout).send().await;
     let seen = std::mem::take(&mut *witness.seen.lock().unwrap_or_else(PoisonError::into_inner));
     if !seen.is_empty() {
         let described = seen.iter().map(|der| Certificate::describe(der)).collect::<Result<_, _>>();
-        return described.map_err(|error| refused(ErrorKind::Unexpected, format!("a certificate there is broken ({error})")));
+        return described.map_err(|error| {
+            refused(ErrorKind::Unexpected, format!("a certificate there is broken ({error})"))
+        });
     }
     let Err(error) = outcome else {
         return Err(refused(ErrorKind::Unexpected, "the connection showed none".into()));
     };
     Err(match failure(&error, url.as_url(), &proxies, deadline).await {
-        TransportFailure::Unreachable(step, reason) => refused(ErrorKind::Unreachable(step), reason),
-        TransportFailure::Untrusted(reason) | TransportFailure::Broken(reason) | TransportFailure::Overdue(reason) => {
+        TransportFailure::Unreachable(step, reason) => {
+            refused(ErrorKind::Unreachable(step), reason)
+        }
+        TransportFailure::Untrusted(reason)
+        | TransportFailure::Broken(reason)
+        | TransportFailure::Overdue(reason) => {
             refused(ErrorKind::Unreachable(ConnectionStage::Tls), reason)
         }
     })
@@ -100,13 +114,17 @@ pub async fn presented_chain(url: &QuayUrl, timeout: Duration) -> Result<Vec<Cer
 /// # Errors
 /// When it holds none, or a broken one.
 pub fn describe_pem(pem: &[u8]) -> Result<Vec<Certificate>, OptionsError> {
-    let broken = |error: &dyn std::fmt::Display| OptionsError::Ca(format!("a certificate in it is broken ({error})"));
+    let broken = |error: &dyn std::fmt::Display| {
+        OptionsError::Ca(format!("a certificate in it is broken ({error})"))
+    };
     let described = CertificateDer::pem_slice_iter(pem).map(|der| {
         let der = der.map_err(|error| broken(&error))?;
         Certificate::describe(&der).map_err(|error| broken(&error))
     });
     match described.collect::<Result<Vec<_>, _>>() {
-        Ok(found) if found.is_empty() => Err(OptionsError::Ca("it holds no certificate in PEM form".into())),
+        Ok(found) if found.is_empty() => {
+            Err(OptionsError::Ca("it holds no certificate in PEM form".into()))
+        }
         found => found,
     }
 }
@@ -114,15 +132,19 @@ pub fn describe_pem(pem: &[u8]) -> Result<Vec<Certificate>, OptionsError> {
 /// The certificates of a PEM file, in PEM again, and the labels of the blocks that are left out, such as `PRIVATE KEY`. None
 /// if it holds no certificate, or a broken one.
 pub fn certificates_only(content: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
-    let certificates = CertificateDer::pem_slice_iter(content).collect::<Result<Vec<_>, _>>().ok()?;
+    let certificates =
+        CertificateDer::pem_slice_iter(content).collect::<Result<Vec<_>, _>>().ok()?;
     if certificates.is_empty() {
         return None;
     }
     // Written from the parsed certificates, so that nothing between the certificates gets through.
     let certificates: String = certificates.iter().map(|der| pem(der)).collect();
     let text = String::from_utf8_lossy(content);
-    let labels = text.lines().filter_map(|line| line.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----"));
-    let left_out: BTreeSet<_> = labels.filter(|label| *label != "CERTIFICATE").map(str::to_owned).collect();
+    let labels = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----"));
+    let left_out: BTreeSet<_> =
+        labels.filter(|label| *label != "CERTIFICATE").map(str::to_owned).collect();
     Some((certificates.into_bytes(), left_out.into_iter().collect()))
 }
 
@@ -154,7 +176,8 @@ impl ServerCertVerifier for CapturingVerifier {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
-        let chain = std::iter::once(end_entity).chain(intermediates).map(|der| der.to_vec()).collect();
+        let chain =
+            std::iter::once(end_entity).chain(intermediates).map(|der| der.to_vec()).collect();
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = chain;
         Err(TlsError::InvalidCertificate(CertificateError::UnknownIssuer))
     }
@@ -183,7 +206,11 @@ impl ServerCertVerifier for CapturingVerifier {
 }
 
 /// The HTTP client is asked, and no bare connection, since it knows the way through a proxy.
-fn client(witness: Arc<CapturingVerifier>, proxies: &ProxyRules, timeout: Duration) -> Result<reqwest::Client, String> {
+fn client(
+    witness: Arc<CapturingVerifier>,
+    proxies: &ProxyRules,
+    timeout: Duration,
+) -> Result<reqwest::Client, String> {
     let config = ClientConfig::builder_with_provider(Arc::clone(&witness.provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
@@ -201,7 +228,8 @@ fn timestamp(time: Time) -> Timestamp {
 }
 
 fn fingerprint(der: &[u8]) -> String {
-    let pairs: Vec<String> = digest(&SHA256, der).as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    let pairs: Vec<String> =
+        digest(&SHA256, der).as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
     pairs.join(":")
 }
 

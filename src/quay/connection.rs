@@ -38,9 +38,16 @@ pub(super) fn by_proxies(builder: ClientBuilder, proxies: &ProxyRules) -> Client
     builder.no_proxy().proxy(Proxy::custom(move |url| {
         let proxy = proxies.proxy(&url.as_str().parse().ok()?);
         // One that is no address must not be passed over, as if none were named: nothing listens there.
-        let address = proxy.map_or_else(|_| Some(NOT_A_PROXY.to_owned()), |proxy| proxy.map(|proxy| proxy.to_string()))?;
+        let address = proxy.map_or_else(
+            |_| Some(NOT_A_PROXY.to_owned()),
+            |proxy| proxy.map(|proxy| proxy.to_string()),
+        )?;
         // Go leaves it to the proxy to look up the name.
-        Some(address.strip_prefix("socks5:").map_or(address.clone(), |rest| format!("socks5h:{rest}")))
+        Some(
+            address
+                .strip_prefix("socks5:")
+                .map_or(address.clone(), |rest| format!("socks5h:{rest}")),
+        )
     }))
 }
 
@@ -54,7 +61,12 @@ pub(super) fn by_proxy(url: &Url, proxies: &ProxyRules) -> String {
 }
 
 /// Reads the chain of causes of an error of the HTTP client.
-pub(super) async fn failure(error: &reqwest::Error, url: &Url, proxies: &ProxyRules, deadline: Instant) -> TransportFailure {
+pub(super) async fn failure(
+    error: &reqwest::Error,
+    url: &Url,
+    proxies: &ProxyRules,
+    deadline: Instant,
+) -> TransportFailure {
     match failure_of_connection(error, url, proxies, deadline).await {
         TransportFailure::Unreachable(step, reason) => {
             TransportFailure::Unreachable(step, format!("{reason}{}", by_proxy(url, proxies)))
@@ -63,18 +75,31 @@ pub(super) async fn failure(error: &reqwest::Error, url: &Url, proxies: &ProxyRu
     }
 }
 
-async fn failure_of_connection(error: &reqwest::Error, url: &Url, proxies: &ProxyRules, deadline: Instant) -> TransportFailure {
+async fn failure_of_connection(
+    error: &reqwest::Error,
+    url: &Url,
+    proxies: &ProxyRules,
+    deadline: Instant,
+) -> TransportFailure {
     if !error.is_connect() {
-        return TransportFailure::Broken(format!("the connection broke before Quay answered ({})", root_cause(error)));
+        return TransportFailure::Broken(format!(
+            "the connection broke before Quay answered ({})",
+            root_cause(error)
+        ));
     }
     match causes(error).find_map(|cause| cause.downcast_ref()) {
         Some(TlsError::InvalidCertificate(why)) => {
             return TransportFailure::Untrusted(distrust(why, url.host_str().unwrap_or_default()));
         }
         Some(TlsError::InvalidMessage(_)) => {
-            return TransportFailure::Unreachable(ConnectionStage::Tls, "what answers there does not speak TLS".into());
+            return TransportFailure::Unreachable(
+                ConnectionStage::Tls,
+                "what answers there does not speak TLS".into(),
+            );
         }
-        Some(other) => return TransportFailure::Unreachable(ConnectionStage::Tls, other.to_string()),
+        Some(other) => {
+            return TransportFailure::Unreachable(ConnectionStage::Tls, other.to_string());
+        }
         None => {}
     }
     if error.is_timeout() {
@@ -96,7 +121,8 @@ async fn failure_of_connection(error: &reqwest::Error, url: &Url, proxies: &Prox
 
 /// Where a connection hangs that was not there in time: at TLS if another one opens, else before.
 async fn locate(url: &Url, deadline: Instant) -> ConnectionStage {
-    let address = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+    let address =
+        (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
     match timeout_at(deadline, TcpStream::connect(address)).await {
         Ok(Ok(_)) => ConnectionStage::Tls,
         _ => ConnectionStage::Connect,
@@ -127,11 +153,15 @@ fn distrust(why: &CertificateError, host: &str) -> String {
             format!("the certificate of {host} is signed by an authority that is not trusted here")
         }
         E::Expired | E::ExpiredContext { .. } => format!("the certificate of {host} has expired"),
-        E::NotValidYet | E::NotValidYetContext { .. } => format!("the certificate of {host} is not valid yet"),
+        E::NotValidYet | E::NotValidYetContext { .. } => {
+            format!("the certificate of {host} is not valid yet")
+        }
         E::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
             format!("the certificate of {host} is for other names: {}", presented.join(", "))
         }
-        E::NotValidForName | E::NotValidForNameContext { .. } => format!("the certificate of {host} is for other names"),
+        E::NotValidForName | E::NotValidForNameContext { .. } => {
+            format!("the certificate of {host} is for other names")
+        }
         other => format!("the certificate of {host} is not accepted ({other})"),
     }
 }
@@ -155,7 +185,8 @@ struct UnansweredFailure {
 impl Default for CircuitBreaker {
     fn default() -> Self {
         // Who has never answered gets no patience.
-        let silence = UnansweredFailure { has_answered: false, calls: FAILURE_THRESHOLD - 1, counted: None };
+        let silence =
+            UnansweredFailure { has_answered: false, calls: FAILURE_THRESHOLD - 1, counted: None };
         Self { silence: Mutex::new(silence), down: OnceLock::new() }
     }
 }
@@ -196,7 +227,10 @@ impl CircuitBreaker {
             silence.calls >= FAILURE_THRESHOLD
         };
         if is_one_too_many {
-            self.cut(QuayProblem::Unreachable { step: ConnectionStage::Http, reason: reason.into() });
+            self.cut(QuayProblem::Unreachable {
+                step: ConnectionStage::Http,
+                reason: reason.into(),
+            });
         }
         is_one_too_many
     }
@@ -209,21 +243,39 @@ mod tests {
     #[test]
     fn a_distrusted_certificate_is_named_with_the_reason() {
         let say = |why: CertificateError| distrust(&why, "quay.example.com");
-        assert_eq!(say(CertificateError::Expired), "the certificate of quay.example.com has expired");
-        assert_eq!(say(CertificateError::NotValidForName), "the certificate of quay.example.com is for other names");
-        assert!(say(CertificateError::BadEncoding).starts_with("the certificate of quay.example.com is not accepted ("));
+        assert_eq!(
+            say(CertificateError::Expired),
+            "the certificate of quay.example.com has expired"
+        );
+        assert_eq!(
+            say(CertificateError::NotValidForName),
+            "the certificate of quay.example.com is for other names"
+        );
+        assert!(
+            say(CertificateError::BadEncoding)
+                .starts_with("the certificate of quay.example.com is not accepted (")
+        );
     }
 
     #[test]
     fn silence_is_borne_only_from_those_who_have_answered_before() {
         let stranger = CircuitBreaker::default();
         assert!(stranger.failure_unanswered("closed", Instant::now()));
-        assert_eq!(stranger.down(), Some(&QuayProblem::Unreachable { step: ConnectionStage::Http, reason: "closed".into() }));
+        assert_eq!(
+            stranger.down(),
+            Some(&QuayProblem::Unreachable {
+                step: ConnectionStage::Http,
+                reason: "closed".into()
+            })
+        );
 
         let known = CircuitBreaker::default();
         known.answered();
         assert!(known.has_answered() && !stranger.has_answered());
-        assert_eq!([(); 3].map(|()| known.failure_unanswered("closed", Instant::now())), [false, false, true]);
+        assert_eq!(
+            [(); 3].map(|()| known.failure_unanswered("closed", Instant::now())),
+            [false, false, true]
+        );
         let known = CircuitBreaker::default();
         for _ in 0..10 {
             known.answered();
@@ -233,8 +285,14 @@ mod tests {
         known.answered();
         let began = Instant::now();
         for _ in 0..20 {
-            assert!(!known.failure_unanswered("closed", began), "those under way together count once");
+            assert!(
+                !known.failure_unanswered("closed", began),
+                "those under way together count once"
+            );
         }
-        assert_eq!([(); 2].map(|()| known.failure_unanswered("closed", Instant::now())), [false, true]);
+        assert_eq!(
+            [(); 2].map(|()| known.failure_unanswered("closed", Instant::now())),
+            [false, true]
+        );
     }
 }

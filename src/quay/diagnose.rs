@@ -36,7 +36,9 @@ impl Quay {
     pub(super) async fn diagnose_creation(&self) {
         let (diagnosis, config) = join!(self.diagnosis(), self.config());
         let is_restricted = config.is_ok_and(|config| config.features.restricted_users);
-        if let Some(user) = diagnosis.user.as_ref().filter(|user| is_restricted && user.super_user == Some(true)) {
+        if let Some(user) =
+            diagnosis.user.as_ref().filter(|user| is_restricted && user.super_user == Some(true))
+        {
             self.learn(may_not_create_organizations(user));
         }
     }
@@ -63,7 +65,11 @@ impl Quay {
                 // What this Quay keeps to superusers does not matter to one.
                 let features = match user.super_user {
                     Some(true) => Features::default(),
-                    _ => self.config().await.map(|config| config.features.clone()).unwrap_or_default(),
+                    _ => self
+                        .config()
+                        .await
+                        .map(|config| config.features.clone())
+                        .unwrap_or_default(),
                 };
                 user_troubles(user, &features).into_iter().for_each(|trouble| self.learn(trouble));
                 if self.keeps_org_admin_back(user).await {
@@ -71,7 +77,9 @@ impl Quay {
                 }
             }
             // Also the answer to a good token without either of the scopes user:read and user:admin (sample 111).
-            Err(error) if error.kind == ErrorKind::Unauthorized && self.is_token_accepted().await => {
+            Err(error)
+                if error.kind == ErrorKind::Unauthorized && self.is_token_accepted().await =>
+            {
                 self.learn(lacks("user:admin"));
             }
             Err(_) => {}
@@ -81,12 +89,18 @@ impl Quay {
 
     /// The token's user. A 401 may also be the answer to a good token (sample 111), so nothing is learnt from it.
     pub(super) async fn whoami(&self) -> Result<api_types::User, QuayError> {
-        self.fetch(&self.api(Method::GET, &["user", ""], "read the token's user".into()).ignore_unauthorized()).await
+        self.fetch(
+            &self
+                .api(Method::GET, &["user", ""], "read the token's user".into())
+                .ignore_unauthorized(),
+        )
+        .await
     }
 
     /// Asks for what needs a token, but no scope to be told so: 401 is for a bad token, 403 for a good one.
     async fn is_token_accepted(&self) -> bool {
-        let call = self.api(Method::GET, &["superuser", "organizations", ""], "check the token".into());
+        let call =
+            self.api(Method::GET, &["superuser", "organizations", ""], "check the token".into());
         let answer = self.perform(&call.query("limit", "1")).await;
         answer.map_or_else(|error| error.kind == ErrorKind::Forbidden, |()| true)
     }
@@ -115,15 +129,24 @@ pub(super) fn user_troubles(user: &api_types::User, features: &Features) -> Vec<
 }
 
 fn may_not_create_organizations(user: &api_types::User) -> QuayProblem {
-    QuayProblem::UserLacksRight { user: user.username.clone(), right: "create organizations".into() }
+    QuayProblem::UserLacksRight {
+        user: user.username.clone(),
+        right: "create organizations".into(),
+    }
 }
 
 /// Whether the user may administer the organization and just the token may not. Quay answers `is_admin` and
 /// `is_member` by what the token may, but lists a user's organizations and the teams she may look into by her
 /// membership (`endpoints/api/user.py`, `organization.py`; sample 185).
-pub(super) fn lacks_org_admin(name: &str, view: &api_types::Organization, user: Option<&api_types::User>) -> bool {
+pub(super) fn lacks_org_admin(
+    name: &str,
+    view: &api_types::Organization,
+    user: Option<&api_types::User>,
+) -> bool {
     let is_owner = view.teams.values().any(|team| team.role == "admin" && team.can_view);
-    let belongs = user.is_some_and(|user| user.organizations.iter().any(|organization| organization.name == name));
+    let belongs = user.is_some_and(|user| {
+        user.organizations.iter().any(|organization| organization.name == name)
+    });
     is_owner || (belongs && !view.is_member)
 }
 

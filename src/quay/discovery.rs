@@ -86,7 +86,9 @@ impl Quay {
         let (health, about) = join!(self.health(), self.about());
         // A call that was not made, since another had failed, failed for the same reason.
         let about = about.map_err(|error| match &health {
-            Err(cause) if error.kind == ErrorKind::Skipped => QuayError { call: error.call, ..cause.clone() },
+            Err(cause) if error.kind == ErrorKind::Skipped => {
+                QuayError { call: error.call, ..cause.clone() }
+            }
             _ => error,
         });
         Inspection { health, about }
@@ -114,7 +116,8 @@ impl Quay {
 
     pub(super) async fn config(&self) -> Result<&api_types::Config, QuayError> {
         let read = || async {
-            let config: api_types::Config = self.fetch(&self.public(&["config"], "read Quay's configuration")).await?;
+            let config: api_types::Config =
+                self.fetch(&self.public(&["config"], "read Quay's configuration")).await?;
             if config.is_readonly() {
                 self.learn(QuayProblem::ReadOnly);
             }
@@ -127,7 +130,8 @@ impl Quay {
     /// itself (sample 043), which may not be the one by which it was reached.
     pub(super) async fn local_oauth_handler(&self) -> String {
         let config = self.config().await.map(|config| config.config.clone()).unwrap_or_default();
-        let scheme = config.preferred_url_scheme.unwrap_or_else(|| self.0.url.as_url().scheme().to_owned());
+        let scheme =
+            config.preferred_url_scheme.unwrap_or_else(|| self.0.url.as_url().scheme().to_owned());
         let host = config.server_hostname.unwrap_or_else(|| self.0.url.host());
         format!("{scheme}://{host}/{LOCAL_OAUTH_HANDLER}")
     }
@@ -138,7 +142,9 @@ impl Quay {
         let answer = self.exchange(&call, &self.0.api).await?;
         match serde_json::from_str::<api_types::Health>(&answer.body) {
             Ok(health) => Ok(down(health.data.services)),
-            Err(_) if answer.status.is_success() => Err(QuayError::not_quay(call.what(), answer.status)),
+            Err(_) if answer.status.is_success() => {
+                Err(QuayError::not_quay(call.what(), answer.status))
+            }
             Err(_) => Err(QuayError::refused(call.what(), answer.status, &answer.body)),
         }
     }

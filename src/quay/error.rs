@@ -17,7 +17,9 @@ pub enum OptionsError {
     #[error("the CA certificates for Quay cannot be used: {0}")]
     Ca(String),
     /// The token cannot stand in a request.
-    #[error("the token for Quay is empty or contains white space or other characters that no token has")]
+    #[error(
+        "the token for Quay is empty or contains white space or other characters that no token has"
+    )]
     Token,
     /// The address is `http://`, which would show the token to everybody on the way.
     #[error("the address of Quay is http://, which would send the token unprotected")]
@@ -103,7 +105,9 @@ impl QuayError {
     /// A call that was not made.
     pub(super) fn skipped(call: &str, trouble: &QuayProblem) -> Self {
         let reason = match trouble {
-            QuayProblem::Unreachable { step, reason } => format!("not asked, since Quay does not answer ({step}: {reason})"),
+            QuayProblem::Unreachable { step, reason } => {
+                format!("not asked, since Quay does not answer ({step}: {reason})")
+            }
             QuayProblem::Untrusted { reason } => format!("not asked, since {reason}"),
             _ => "not asked, since Quay does not accept the token".into(),
         };
@@ -116,7 +120,9 @@ impl QuayError {
         let said = message(body);
         let kind = kind(status, body, said.as_deref().unwrap_or_default());
         let reason = match (kind, said) {
-            (ErrorKind::Unauthorized, _) => format!("Quay does not accept the token ({})", status.as_u16()),
+            (ErrorKind::Unauthorized, _) => {
+                format!("Quay does not accept the token ({})", status.as_u16())
+            }
             (ErrorKind::Unexpected, None) => format!("{} ({status})", NOT_QUAY),
             (_, Some(said)) => format!("Quay answered {}: {said}", status.as_u16()),
             (_, None) => format!("Quay answered {status}"),
@@ -154,7 +160,9 @@ fn kind(status: StatusCode, body: &str, said: &str) -> ErrorKind {
         403 => ErrorKind::Forbidden,
         // Quay's own 404 has a message; any other is of a proxy, or of an API that is not Quay's (sample 680).
         404 if !said.is_empty() => ErrorKind::NotFound,
-        400 if has(&["already exists", "Existing robot", "Username is not available"]) => ErrorKind::Exists,
+        400 if has(&["already exists", "Existing robot", "Username is not available"]) => {
+            ErrorKind::Exists
+        }
         400 if has(&["Could not find robot", "does not exist"]) => ErrorKind::NotFound,
         400 if has(&["Robot accounts have been disabled"]) => ErrorKind::RobotsDisallowed,
         429 => ErrorKind::RateLimited,
@@ -173,7 +181,8 @@ pub(super) fn is_readonly(body: &str) -> bool {
 /// are in a list (sample 462).
 pub(super) fn message(body: &str) -> Option<String> {
     let body: Value = serde_json::from_str(body).ok()?;
-    let said = ["error_message", "detail", "message", "error"].iter().find_map(|key| body[key].as_str());
+    let said =
+        ["error_message", "detail", "message", "error"].iter().find_map(|key| body[key].as_str());
     one_line(said.or_else(|| body["errors"][0]["message"].as_str())?)
 }
 
@@ -190,7 +199,11 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, body: &str) -> QuayError {
-        QuayError::refused("create robot account acme+builder", StatusCode::from_u16(status).unwrap(), body)
+        QuayError::refused(
+            "create robot account acme+builder",
+            StatusCode::from_u16(status).unwrap(),
+            body,
+        )
     }
 
     const HTML: &str = "<html>\r\n<head><title>404 Not Found</title></head></html>";
@@ -198,17 +211,33 @@ mod tests {
     #[test]
     fn quays_answers_are_told_apart() {
         let table = [
-            (401, r#"{"detail":"Requires authentication","error_type":"invalid_token"}"#, ErrorKind::Unauthorized),
+            (
+                401,
+                r#"{"detail":"Requires authentication","error_type":"invalid_token"}"#,
+                ErrorKind::Unauthorized,
+            ),
             (403, r#"{"error": "CSRF token was invalid or missing."}"#, ErrorKind::Unauthorized),
-            (403, r#"{"detail":"Unauthorized","error_type":"insufficient_scope"}"#, ErrorKind::Forbidden),
+            (
+                403,
+                r#"{"detail":"Unauthorized","error_type":"insufficient_scope"}"#,
+                ErrorKind::Forbidden,
+            ),
             (403, HTML, ErrorKind::Forbidden),
             (404, r#"{"detail":"Not Found","error_message":"Not Found"}"#, ErrorKind::NotFound),
             (404, HTML, ErrorKind::Unexpected),
-            (400, r#"{"message":"Could not find robot with specified username"}"#, ErrorKind::NotFound),
+            (
+                400,
+                r#"{"message":"Could not find robot with specified username"}"#,
+                ErrorKind::NotFound,
+            ),
             (400, r#"{"message":"Organization does not exist: nosuchorg"}"#, ErrorKind::NotFound),
             (400, r#"{"detail":"Existing robot with name: acme+puller"}"#, ErrorKind::Exists),
             (400, r#"{"detail":"Repository already exists"}"#, ErrorKind::Exists),
-            (400, r#"{"detail":"A user or organization with this name already exists"}"#, ErrorKind::Exists),
+            (
+                400,
+                r#"{"detail":"A user or organization with this name already exists"}"#,
+                ErrorKind::Exists,
+            ),
             (400, r#"{"detail":"Username is not available"}"#, ErrorKind::Exists),
             (
                 400,
@@ -221,7 +250,11 @@ mod tests {
             (500, HTML, ErrorKind::Server),
             (502, HTML, ErrorKind::Server),
             (503, HTML, ErrorKind::Server),
-            (503, r#"{"is_readonly":true,"message":"System is currently read-only."}"#, ErrorKind::ReadOnly),
+            (
+                503,
+                r#"{"is_readonly":true,"message":"System is currently read-only."}"#,
+                ErrorKind::ReadOnly,
+            ),
         ];
         for (status, body, kind) in table {
             assert_eq!(refused(status, body).kind, kind, "{status} {body}");
@@ -231,11 +264,20 @@ mod tests {
     #[test]
     fn an_error_is_one_sentence_that_quotes_the_message_and_never_the_page() {
         let error = refused(403, r#"{"detail":"Unauthorized"}"#);
-        assert_eq!(error.to_string(), "cannot create robot account acme+builder: Quay answered 403: Unauthorized");
+        assert_eq!(
+            error.to_string(),
+            "cannot create robot account acme+builder: Quay answered 403: Unauthorized"
+        );
         let error = refused(502, "<html>\n<title>Quay Loading</title></html>");
-        assert_eq!(error.to_string(), "cannot create robot account acme+builder: Quay answered 502 Bad Gateway");
+        assert_eq!(
+            error.to_string(),
+            "cannot create robot account acme+builder: Quay answered 502 Bad Gateway"
+        );
         let error = refused(404, HTML);
-        assert_eq!(error.reason, "the address answered something that is not Quay's API (404 Not Found)");
+        assert_eq!(
+            error.reason,
+            "the address answered something that is not Quay's API (404 Not Found)"
+        );
         let error = refused(400, r#"{"message":"duplicate key\nDETAIL: Key (email)\u001b[31m"}"#);
         assert_eq!(error.reason, "Quay answered 400: duplicate key");
         assert_eq!(one_line("a\u{1b}[31mb\tc"), Some("a [31mb c".into()));

@@ -65,7 +65,8 @@ impl Session {
         let (client_id, organization_made, application_made) = match &wanted.client_id {
             Some(client_id) => (client_id.clone(), false, false),
             None => {
-                let (known, organization_made) = self.known_applications(&wanted.organization).await?;
+                let (known, organization_made) =
+                    self.known_applications(&wanted.organization).await?;
                 match named(known, &wanted.application) {
                     Some(client_id) => (client_id, organization_made, false),
                     None => (self.make_application(wanted).await?, organization_made, true),
@@ -74,8 +75,16 @@ impl Session {
         };
         let (token, scopes) = match self.issue_for(&client_id, wanted, &wanted.scopes).await {
             // The JSON API gives super:user to superusers only; the form gives it to everybody, for nothing (sample 602).
-            Err(error) if error.kind == ErrorKind::Forbidden && wanted.scopes.contains(&Scope::SuperUser) => {
-                let fewer: Vec<Scope> = wanted.scopes.iter().copied().filter(|scope| *scope != Scope::SuperUser).collect();
+            Err(error)
+                if error.kind == ErrorKind::Forbidden
+                    && wanted.scopes.contains(&Scope::SuperUser) =>
+            {
+                let fewer: Vec<Scope> = wanted
+                    .scopes
+                    .iter()
+                    .copied()
+                    .filter(|scope| *scope != Scope::SuperUser)
+                    .collect();
                 (self.issue_for(&client_id, wanted, &fewer).await?, fewer)
             }
             issued => (issued?, wanted.scopes.clone()),
@@ -87,14 +96,24 @@ impl Session {
     /// only a Quay that does not know the path answers as one that does not (samples 113, 607).
     async fn refuse_unsupported_expiry(&mut self, organization: &str) -> Result<(), QuayError> {
         let path = ["organization", organization, "applications", "none", "tokens"];
-        match self.fetch::<Value>(self.api(Method::GET, &path, "see whether a token's life can be chosen".into())).await {
+        match self
+            .fetch::<Value>(self.api(
+                Method::GET,
+                &path,
+                "see whether a token's life can be chosen".into(),
+            ))
+            .await
+        {
             Err(error) if is_of_a_quay_without(&error) => Err(without_expiry(error)),
             _ => Ok(()),
         }
     }
 
     /// The applications of an organization, which is made unless it is there; whether it was made.
-    async fn known_applications(&mut self, organization: &str) -> Result<(Vec<api_types::Application>, bool), QuayError> {
+    async fn known_applications(
+        &mut self,
+        organization: &str,
+    ) -> Result<(Vec<api_types::Application>, bool), QuayError> {
         match self.applications(organization).await {
             Ok(known) => Ok((known, false)),
             // Quay says the same of an organization that is not there and of one of others (samples 206-208, 000h).
@@ -105,18 +124,28 @@ impl Session {
         }
     }
 
-    async fn applications(&mut self, organization: &str) -> Result<Vec<api_types::Application>, QuayError> {
+    async fn applications(
+        &mut self,
+        organization: &str,
+    ) -> Result<Vec<api_types::Application>, QuayError> {
         let what = format!("list the applications of organization {organization}");
-        let found: api_types::Applications =
-            self.fetch(self.api(Method::GET, &["organization", organization, "applications"], what)).await?;
+        let found: api_types::Applications = self
+            .fetch(self.api(Method::GET, &["organization", organization, "applications"], what))
+            .await?;
         Ok(found.applications)
     }
 
     /// Makes an organization and returns its applications: none, unless an earlier try had got through or somebody was
     /// faster.
-    async fn make_organization(&mut self, name: &str) -> Result<Vec<api_types::Application>, QuayError> {
-        let call = self.api(Method::POST, &["organization", ""], format!("create organization {name}"));
-        let Err(mut error) = self.fetch::<Value>(call.body(json!({"name": name}))).await else { return Ok(vec![]) };
+    async fn make_organization(
+        &mut self,
+        name: &str,
+    ) -> Result<Vec<api_types::Application>, QuayError> {
+        let call =
+            self.api(Method::POST, &["organization", ""], format!("create organization {name}"));
+        let Err(mut error) = self.fetch::<Value>(call.body(json!({"name": name}))).await else {
+            return Ok(vec![]);
+        };
         match error.kind {
             kind if kind == ErrorKind::Exists || kind.is_uncertain() => {
                 if let Ok(known) = self.applications(name).await {
@@ -124,7 +153,10 @@ impl Session {
                 }
             }
             ErrorKind::Forbidden => {
-                error.reason = format!("{} may not create organizations in this Quay; let a superuser create it", self.user);
+                error.reason = format!(
+                    "{} may not create organizations in this Quay; let a superuser create it",
+                    self.user
+                );
             }
             _ => {}
         }
@@ -153,15 +185,28 @@ impl Session {
     }
 
     async fn post_application(&mut self, wanted: &TokenRequest) -> Result<String, QuayError> {
-        let what = format!("create application {} in organization {}", wanted.application, wanted.organization);
-        let call = self.api(Method::POST, &["organization", &wanted.organization, "applications"], what).not_repeatable();
+        let what = format!(
+            "create application {} in organization {}",
+            wanted.application, wanted.organization
+        );
+        let call = self
+            .api(Method::POST, &["organization", &wanted.organization, "applications"], what)
+            .not_repeatable();
         let body = json!({"name": wanted.application, "redirect_uri": "", "application_uri": "", "description": ""});
         let made: api_types::Application = self.fetch(call.body(body)).await?;
         Ok(made.client_id)
     }
 
-    async fn issue_for(&mut self, client_id: &str, wanted: &TokenRequest, scopes: &[Scope]) -> Result<SecretString, QuayError> {
-        let what = format!("issue a token of application {} in organization {}", wanted.application, wanted.organization);
+    async fn issue_for(
+        &mut self,
+        client_id: &str,
+        wanted: &TokenRequest,
+        scopes: &[Scope],
+    ) -> Result<SecretString, QuayError> {
+        let what = format!(
+            "issue a token of application {} in organization {}",
+            wanted.application, wanted.organization
+        );
         let path = ["organization", &wanted.organization, "applications", client_id, "tokens"];
         let call = self.api(Method::POST, &path, what.clone()).not_repeatable();
         let mut body = json!({"name": TOKEN_NAME, "scope": Scope::list(scopes)});
@@ -174,11 +219,17 @@ impl Session {
                 Some(_) => Err(without_expiry(error)),
                 None => {
                     let call = self.quay.form(what, Credentials::Nobody);
-                    self.quay.authorize(call, &self.visit, client_id, scopes).await.map_err(of_session)
+                    self.quay
+                        .authorize(call, &self.visit, client_id, scopes)
+                        .await
+                        .map_err(of_session)
                 }
             },
             Err(error) if error.kind == ErrorKind::NotFound => Err(QuayError {
-                reason: format!("there is no application {client_id} in organization {}", wanted.organization),
+                reason: format!(
+                    "there is no application {client_id} in organization {}",
+                    wanted.organization
+                ),
                 ..error
             }),
             Err(error) if error.kind.is_uncertain() => Err(mark_uncertain(error)),
@@ -234,11 +285,14 @@ impl Quay {
             ("_csrf_token", visit.csrf()),
         ];
         let call = visit.attach_csrf(call).form(fields).never_repeated();
-        let answer = self.exchange(&call, &self.0.api).await.map_err(|error| match error.kind.is_uncertain() {
-            true => mark_uncertain(error),
-            false => error,
+        let answer = self.exchange(&call, &self.0.api).await.map_err(|error| {
+            match error.kind.is_uncertain() {
+                true => mark_uncertain(error),
+                false => error,
+            }
         })?;
-        throttled(call.what(), &answer).map_or_else(|| read_authorization(call.what(), &answer, &redirect, client_id), Err)
+        throttled(call.what(), &answer)
+            .map_or_else(|| read_authorization(call.what(), &answer, &redirect, client_id), Err)
     }
 }
 
@@ -254,26 +308,47 @@ fn is_of_a_quay_without(error: &QuayError) -> bool {
 }
 
 fn mark_uncertain(error: QuayError) -> QuayError {
-    QuayError { reason: format!("{}; the application in Quay's pages shows whether there is a token", error.reason), ..error }
+    QuayError {
+        reason: format!(
+            "{}; the application in Quay's pages shows whether there is a token",
+            error.reason
+        ),
+        ..error
+    }
 }
 
 fn named(applications: Vec<api_types::Application>, name: &str) -> Option<String> {
-    applications.into_iter().find(|application| application.name == name).map(|application| application.client_id)
+    applications
+        .into_iter()
+        .find(|application| application.name == name)
+        .map(|application| application.client_id)
 }
 
 /// Reads what the form leads to. It is a redirect for better and for worse: only the address tells (samples 045-048).
-fn read_authorization(call: &str, answer: &QuayResponse, redirect: &str, client_id: &str) -> Result<SecretString, QuayError> {
-    let failed =
-        |kind, reason: String| Err(QuayError { status: Some(answer.status.as_u16()), ..QuayError::new(call, kind, reason) });
+fn read_authorization(
+    call: &str,
+    answer: &QuayResponse,
+    redirect: &str,
+    client_id: &str,
+) -> Result<SecretString, QuayError> {
+    let failed = |kind, reason: String| {
+        Err(QuayError {
+            status: Some(answer.status.as_u16()),
+            ..QuayError::new(call, kind, reason)
+        })
+    };
     if !matches!(answer.status, StatusCode::FOUND | StatusCode::SEE_OTHER) {
         let error = QuayError::refused(call, answer.status, &answer.body);
         if answer.status == StatusCode::BAD_REQUEST && error.reason.contains("invalid_request") {
-            let reason = format!("Quay does not know {redirect} as an address of its own; use the one in its SERVER_HOSTNAME");
+            let reason = format!(
+                "Quay does not know {redirect} as an address of its own; use the one in its SERVER_HOSTNAME"
+            );
             return failed(ErrorKind::Unexpected, reason);
         }
         return Err(error);
     }
-    let location = answer.headers.get(LOCATION).and_then(|location| Url::parse(location.to_str().ok()?).ok());
+    let location =
+        answer.headers.get(LOCATION).and_then(|location| Url::parse(location.to_str().ok()?).ok());
     let field = |text: Option<&str>, name: &str| {
         let mut fields = form_urlencoded::parse(text.unwrap_or_default().as_bytes());
         fields.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
@@ -285,10 +360,19 @@ fn read_authorization(call: &str, answer: &QuayResponse, redirect: &str, client_
     match field(location.as_ref().and_then(Url::query), "error").as_deref() {
         Some("unauthorized_client") => failed(
             ErrorKind::Forbidden,
-            format!("there is no application {client_id}, or the user may not administer its organization"),
+            format!(
+                "there is no application {client_id}, or the user may not administer its organization"
+            ),
         ),
-        Some("invalid_scope") => failed(ErrorKind::Unexpected, "Quay does not know one of the scopes".into()),
-        Some(_) => failed(ErrorKind::Unexpected, "Quay refuses for a reason that is not known here".into()),
-        None => failed(ErrorKind::Unexpected, "Quay leads elsewhere instead of answering with a token".into()),
+        Some("invalid_scope") => {
+            failed(ErrorKind::Unexpected, "Quay does not know one of the scopes".into())
+        }
+        Some(_) => {
+            failed(ErrorKind::Unexpected, "Quay refuses for a reason that is not known here".into())
+        }
+        None => failed(
+            ErrorKind::Unexpected,
+            "Quay leads elsewhere instead of answering with a token".into(),
+        ),
     }
 }

@@ -54,7 +54,9 @@ use diagnose::Diagnosis;
 use registry::Challenge;
 use throttle::Throttle;
 
-pub use certificates::{Certificate, certificates_only, describe_pem, left_out_warning, presented_chain};
+pub use certificates::{
+    Certificate, certificates_only, describe_pem, left_out_warning, presented_chain,
+};
 pub use discovery::{Features, Inspection, ServerInfo};
 pub use error::{ErrorKind, OptionsError, QuayError};
 pub use issue_token::{IssuedToken, TokenRequest};
@@ -177,7 +179,12 @@ impl Quay {
         self.anew(self.0.token.clone(), vec![], Arc::default())
     }
 
-    fn anew(&self, token: Option<SecretString>, troubles: Vec<QuayProblem>, config: Arc<OnceCell<api_types::Config>>) -> Self {
+    fn anew(
+        &self,
+        token: Option<SecretString>,
+        troubles: Vec<QuayProblem>,
+        config: Arc<OnceCell<api_types::Config>>,
+    ) -> Self {
         Self(Arc::new(Shared {
             http: self.0.http.clone(),
             proxies: self.0.proxies.clone(),
@@ -216,7 +223,9 @@ impl Quay {
 
     /// What keeps changes from being made for a while: Quay cannot be worked with at all, or takes no writes.
     pub fn outage(&self) -> Option<QuayProblem> {
-        let is_outage = |trouble: &QuayProblem| self.0.api.down() == Some(trouble) || *trouble == QuayProblem::ReadOnly;
+        let is_outage = |trouble: &QuayProblem| {
+            self.0.api.down() == Some(trouble) || *trouble == QuayProblem::ReadOnly
+        };
         self.troubles().into_iter().find(is_outage)
     }
 
@@ -234,7 +243,9 @@ impl Shared {
         let learnt = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         learnt
             .iter()
-            .filter(|trouble| matches!(trouble, QuayProblem::ReadOnly | QuayProblem::RobotsDisallowed))
+            .filter(|trouble| {
+                matches!(trouble, QuayProblem::ReadOnly | QuayProblem::RobotsDisallowed)
+            })
             .cloned()
             .collect()
     }
@@ -244,18 +255,27 @@ impl Shared {
 fn bearer(token: &SecretString) -> Option<HeaderValue> {
     let token = token.expose_secret();
     let is_one_word = !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic());
-    let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok().filter(|_| is_one_word)?;
+    let mut header =
+        HeaderValue::from_str(&format!("Bearer {token}")).ok().filter(|_| is_one_word)?;
     header.set_sensitive(true);
     Some(header)
 }
 
 /// The certificates in a PEM file.
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, OptionsError> {
-    let broken = |error: &dyn std::fmt::Display| OptionsError::Ca(format!("a certificate in it is broken ({error})"));
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| broken(&error))?;
+    let broken = |error: &dyn std::fmt::Display| {
+        OptionsError::Ca(format!("a certificate in it is broken ({error})"))
+    };
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| broken(&error))?;
     let mut roots = RootCertStore::empty();
     for certificate in &certificates {
         roots.add(certificate.clone()).map_err(|error| broken(&error))?;
     }
-    if certificates.is_empty() { Err(OptionsError::Ca("it holds no certificate in PEM form".into())) } else { Ok(certificates) }
+    if certificates.is_empty() {
+        Err(OptionsError::Ca("it holds no certificate in PEM form".into()))
+    } else {
+        Ok(certificates)
+    }
 }

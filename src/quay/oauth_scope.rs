@@ -44,12 +44,18 @@ impl Scope {
         let mut scopes = vec![
             (Scope::UserAdmin, "create organizations, tell whose token it is"),
             (Scope::OrgAdmin, "robot accounts, default permissions, create repositories"),
-            (Scope::RepoAdmin, "read private repositories, give rights on those that were there before"),
+            (
+                Scope::RepoAdmin,
+                "read private repositories, give rights on those that were there before",
+            ),
         ];
         if features.keeps_organizations_to_superusers() {
             scopes.push((Scope::SuperUser, "only superusers create organizations in this Quay"));
         } else if features.superusers_full_access {
-            scopes.push((Scope::SuperUser, "a superuser may administer the organizations of others in this Quay"));
+            scopes.push((
+                Scope::SuperUser,
+                "a superuser may administer the organizations of others in this Quay",
+            ));
         }
         scopes
     }
@@ -81,13 +87,16 @@ mod tests {
 
     #[test]
     fn the_whole_list_is_what_quays_own_form_asks_for() {
-        let all = "org:admin repo:admin repo:create repo:read repo:write super:user user:admin user:read";
+        let all =
+            "org:admin repo:admin repo:create repo:read repo:write super:user user:admin user:read";
         assert_eq!(Scope::list(&Scope::ALL), all);
     }
 
     #[test]
     fn super_user_is_asked_for_only_where_a_feature_makes_it_matter() {
-        let least = |features: Features| Scope::least(&features).into_iter().map(|(scope, _)| scope).collect::<Vec<_>>();
+        let least = |features: Features| {
+            Scope::least(&features).into_iter().map(|(scope, _)| scope).collect::<Vec<_>>()
+        };
         let base = [Scope::UserAdmin, Scope::OrgAdmin, Scope::RepoAdmin];
         assert_eq!(least(Features::default()), base);
         let with_super_user = [&base[..], &[Scope::SuperUser]].concat();
@@ -95,7 +104,11 @@ mod tests {
             Features { superusers_org_creation_only: true, ..Features::default() },
             Features { restricted_users: true, ..Features::default() },
             Features { superusers_full_access: true, ..Features::default() },
-            Features { restricted_users: true, superusers_full_access: true, ..Features::default() },
+            Features {
+                restricted_users: true,
+                superusers_full_access: true,
+                ..Features::default()
+            },
         ];
         for features in table {
             assert_eq!(least(features.clone()), with_super_user, "{features:?}");

@@ -13,7 +13,9 @@ use super::error::{ErrorKind, QuayError};
 use super::request::Call;
 use crate::domain::ownership::Claim;
 use crate::domain::ownership_mark::{OWNER_TEAMS, Owner, OwnershipMark};
-use crate::domain::snapshot::{DefaultPermission, Observed, Organization, Quota, ReadError, ReadErrorKind, Robot};
+use crate::domain::snapshot::{
+    DefaultPermission, Observed, Organization, Quota, ReadError, ReadErrorKind, Robot,
+};
 
 /// How an organization is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +68,18 @@ enum OwnershipEvidence {
 
 /// The default permissions of the organization's own robot accounts. Those for what one user creates, of people, of
 /// teams and of roles that a newer Quay may have are not ours to judge.
-fn own_permissions(organization: &str, prototypes: Vec<api_types::Prototype>) -> Vec<DefaultPermission> {
+fn own_permissions(
+    organization: &str,
+    prototypes: Vec<api_types::Prototype>,
+) -> Vec<DefaultPermission> {
     let permissions = prototypes.into_iter().filter_map(|prototype| {
         let is_ours = prototype.delegate.kind == "user" && prototype.activating_user.is_none();
         let robot = short_name(organization, &prototype.delegate.name).filter(|_| is_ours)?;
-        Some(DefaultPermission { robot: robot.to_owned(), role: prototype.role.parse().ok()?, id: prototype.id })
+        Some(DefaultPermission {
+            robot: robot.to_owned(),
+            role: prototype.role.parse().ok()?,
+            id: prototype.id,
+        })
     });
     permissions.collect()
 }
@@ -101,7 +110,9 @@ impl Quay {
         let view = match (look.view.take(), look.proof()) {
             (Some(view), _) => view?,
             (None, OwnershipEvidence::Missing) => return Ok(None),
-            (None, OwnershipEvidence::Administered) => return self.administered(name, wanted, look, None).await,
+            (None, OwnershipEvidence::Administered) => {
+                return self.administered(name, wanted, look, None).await;
+            }
             (None, OwnershipEvidence::Nothing) => self.view(name).await?,
         };
         let Some(view) = view else { return Ok(None) };
@@ -120,17 +131,33 @@ impl Quay {
         let robots = self.robots(name);
         match depth {
             ReadStrategy::Full => {
-                let (robots, prototypes, repositories) = join!(robots, self.prototypes(name), self.repositories(name));
-                OrganizationLookup { robots, view: None, prototypes: Some(prototypes), repositories: Some(repositories) }
+                let (robots, prototypes, repositories) =
+                    join!(robots, self.prototypes(name), self.repositories(name));
+                OrganizationLookup {
+                    robots,
+                    view: None,
+                    prototypes: Some(prototypes),
+                    repositories: Some(repositories),
+                }
             }
             ReadStrategy::Minimal => {
                 let (robots, prototypes) = join!(robots, self.prototypes(name));
-                OrganizationLookup { robots, view: None, prototypes: Some(prototypes), repositories: None }
+                OrganizationLookup {
+                    robots,
+                    view: None,
+                    prototypes: Some(prototypes),
+                    repositories: None,
+                }
             }
             ReadStrategy::AssumeNew | ReadStrategy::Owner => {
                 let view = self.view(name).await;
                 let robots = if matches!(view, Ok(Some(_))) { robots.await } else { Ok(vec![]) };
-                OrganizationLookup { robots, view: Some(view), prototypes: None, repositories: None }
+                OrganizationLookup {
+                    robots,
+                    view: Some(view),
+                    prototypes: None,
+                    repositories: None,
+                }
             }
         }
     }
@@ -148,7 +175,9 @@ impl Quay {
         let repositories = async {
             let listed = match look.repositories {
                 Some(repositories) => repositories?,
-                None if depth == ReadStrategy::Owner || expected.is_subset(&shown) => return Ok((shown, None)),
+                None if depth == ReadStrategy::Owner || expected.is_subset(&shown) => {
+                    return Ok((shown, None));
+                }
                 None => self.repositories(name).await?,
             };
             // To a token that expires meanwhile Quay lists what is public (sample 104); what a robot account has a right
@@ -170,7 +199,12 @@ impl Quay {
             };
             let members: Vec<_> = listed
                 .iter()
-                .filter_map(|robot| Some((short_name(name, &robot.name)?.to_owned(), robot.owner_teams().collect::<Vec<_>>())))
+                .filter_map(|robot| {
+                    Some((
+                        short_name(name, &robot.name)?.to_owned(),
+                        robot.owner_teams().collect::<Vec<_>>(),
+                    ))
+                })
                 .filter(|(_, teams)| !teams.is_empty())
                 .collect();
             Ok::<_, QuayError>((self.complete(name, listed, needed).await?, members))
@@ -180,27 +214,36 @@ impl Quay {
             Ok((robots, members)) => (Ok(robots), members),
             Err(error) => (Err(error), vec![]),
         };
-        let matter: Vec<&Robot> = robots.iter().flatten().filter(|robot| needed.contains(&robot.name)).collect();
+        let matter: Vec<&Robot> =
+            robots.iter().flatten().filter(|robot| needed.contains(&robot.name)).collect();
         let mut marks = robots.iter().flatten().filter_map(|robot| robot.mark.as_ref()).peekable();
         let is_unmarked = marks.peek().is_none();
         let is_marked_by_others = marks.any(|mark| mark.owner(&claim.mark) != Owner::Current);
-        let is_unproven = is_unmarked && robots.as_ref().is_ok_and(|robots| !claim.is_linked(robots));
+        let is_unproven =
+            is_unmarked && robots.as_ref().is_ok_and(|robots| !claim.is_linked(robots));
         let view = match view {
             // Only this call shows who adopted it, and who owns it. Version 0 has nothing in the list that tells of it.
-            None if !members.is_empty() || is_marked_by_others || is_unproven => self.view(name).await?,
+            None if !members.is_empty() || is_marked_by_others || is_unproven => {
+                self.view(name).await?
+            }
             view => view,
         };
         let repositories = match repositories {
             Ok((shown, None)) if is_unproven && depth != ReadStrategy::Owner => {
                 let listed = self.repositories(name).await;
-                listed.map(|listed| (listed.items.keys().cloned().chain(shown).collect(), Some(listed)))
+                listed.map(|listed| {
+                    (listed.items.keys().cloned().chain(shown).collect(), Some(listed))
+                })
             }
             repositories => repositories,
         };
         // A robot account or a default permission of others in it would read and write what is pushed later.
-        let is_empty = robots.as_ref().is_ok_and(Vec::is_empty) && prototypes.as_ref().is_ok_and(Vec::is_empty);
+        let is_empty = robots.as_ref().is_ok_and(Vec::is_empty)
+            && prototypes.as_ref().is_ok_and(Vec::is_empty);
         let is_blank = match (&view, &repositories) {
-            (Some(view), Ok((_, Some(listed)))) if is_unproven && is_empty && listed.items.is_empty() => {
+            (Some(view), Ok((_, Some(listed))))
+                if is_unproven && is_empty && listed.items.is_empty() =>
+            {
                 self.is_sole_owner(name, view).await
             }
             _ => false,
@@ -212,7 +255,10 @@ impl Quay {
             Ok((repositories, listing)) => (Ok(repositories), listing),
             Err(error) => (Err(error.into()), None),
         };
-        let is_much_used = listing.as_ref().and_then(|listing| listing.usage).is_some_and(Quota::is_nearly_used_up);
+        let is_much_used = listing
+            .as_ref()
+            .and_then(|listing| listing.usage)
+            .is_some_and(Quota::is_nearly_used_up);
         let view = match view {
             // Only this call shows at which part of the quota pushes are refused.
             None if is_much_used => self.view(name).await.unwrap_or_default(),
@@ -220,7 +266,9 @@ impl Quay {
         };
         let adoption = view.as_ref().and_then(adoption);
         for robot in robots.iter_mut().flatten() {
-            let is_member = |team: &str| members.iter().any(|(name, teams)| *name == robot.name && teams.contains(&team));
+            let is_member = |team: &str| {
+                members.iter().any(|(name, teams)| *name == robot.name && teams.contains(&team))
+            };
             robot.is_adopted = adoption.as_ref().is_some_and(|(team, _)| is_member(team));
         }
         Ok(Some(Organization {
@@ -228,7 +276,9 @@ impl Quay {
             adopted_by: adoption.map(|(_, mark)| mark),
             is_blank,
             robots: robots.map_err(ReadError::from),
-            default_permissions: prototypes.map(|all| own_permissions(name, all)).map_err(ReadError::from),
+            default_permissions: prototypes
+                .map(|all| own_permissions(name, all))
+                .map_err(ReadError::from),
             repositories,
             pushed: listing.map(|listing| listing.items),
             quota: view.as_ref().and_then(quota),
@@ -260,7 +310,8 @@ impl Quay {
     /// Whether nobody but the token's user is in an organization. Quay says to a superuser with full access that it is a
     /// member (sample 733e), so the user's own list of organizations has to say so too.
     pub(super) async fn is_sole_owner(&self, name: &str, view: &api_types::Organization) -> bool {
-        let is_alone = view.teams.len() == 1 && view.teams.get("owners").is_some_and(|team| team.member_count == Some(1));
+        let is_alone = view.teams.len() == 1
+            && view.teams.get("owners").is_some_and(|team| team.member_count == Some(1));
         // Not as diagnosed earlier: the organization may be as new as that.
         is_alone && self.whoami().await.is_ok_and(|user| user.organization_names().contains(name))
     }
@@ -294,17 +345,31 @@ impl Quay {
         try_join_all(robots).await
     }
 
-    async fn shown_token(&self, organization: &str, robot: &str) -> Result<Option<SecretString>, QuayError> {
+    async fn shown_token(
+        &self,
+        organization: &str,
+        robot: &str,
+    ) -> Result<Option<SecretString>, QuayError> {
         match self.robot(organization, robot).await {
             Ok(robot) => Ok(robot.token()),
-            Err(error) if matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound) => Ok(None),
+            Err(error) if matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
 
-    async fn repositories_of_robot(&self, organization: &str, robot: &str) -> Result<BTreeSet<String>, QuayError> {
+    async fn repositories_of_robot(
+        &self,
+        organization: &str,
+        robot: &str,
+    ) -> Result<BTreeSet<String>, QuayError> {
         let what = format!("list the repositories of robot account {organization}+{robot}");
-        let call = self.api(Method::GET, &["organization", organization, "robots", robot, "permissions"], what);
+        let call = self.api(
+            Method::GET,
+            &["organization", organization, "robots", robot, "permissions"],
+            what,
+        );
         let found: api_types::RobotPermissions = self.fetch(&call).await?;
         Ok(found.permissions.into_iter().map(|permission| permission.repository.name).collect())
     }
@@ -312,21 +377,31 @@ impl Quay {
     async fn robots(&self, organization: &str) -> Result<Vec<api_types::Robot>, QuayError> {
         let what = format!("list robot accounts of organization {organization}");
         let call = self.api(Method::GET, &["organization", organization, "robots"], what);
-        let mut found: api_types::Robots = self.fetch(&call.query("token", "true").query("permissions", "true")).await?;
+        let mut found: api_types::Robots =
+            self.fetch(&call.query("token", "true").query("permissions", "true")).await?;
         // Quay makes the list with LIKE, where `_` in the organization's name stands for any character.
         found.robots.retain(|robot| short_name(organization, &robot.name).is_some());
         Ok(found.robots)
     }
 
     /// A robot account by itself.
-    pub(super) async fn robot(&self, organization: &str, robot: &str) -> Result<api_types::Robot, QuayError> {
+    pub(super) async fn robot(
+        &self,
+        organization: &str,
+        robot: &str,
+    ) -> Result<api_types::Robot, QuayError> {
         let what = format!("read robot account {organization}+{robot}");
-        self.fetch(&self.api(Method::GET, &["organization", organization, "robots", robot], what)).await
+        self.fetch(&self.api(Method::GET, &["organization", organization, "robots", robot], what))
+            .await
     }
 
     /// The organization itself as the token sees it; `None` if there is none.
-    pub(super) async fn view(&self, name: &str) -> Result<Option<api_types::Organization>, QuayError> {
-        let call = self.api(Method::GET, &["organization", name], format!("look up organization {name}"));
+    pub(super) async fn view(
+        &self,
+        name: &str,
+    ) -> Result<Option<api_types::Organization>, QuayError> {
+        let call =
+            self.api(Method::GET, &["organization", name], format!("look up organization {name}"));
         match self.fetch(&call).await {
             Ok(view) => Ok(Some(view)),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
@@ -334,22 +409,28 @@ impl Quay {
         }
     }
 
-    pub(super) async fn default_permissions(&self, organization: &str) -> Result<Vec<DefaultPermission>, QuayError> {
+    pub(super) async fn default_permissions(
+        &self,
+        organization: &str,
+    ) -> Result<Vec<DefaultPermission>, QuayError> {
         Ok(own_permissions(organization, self.prototypes(organization).await?))
     }
 
     /// The default permissions of an organization, whoever they are for.
     async fn prototypes(&self, organization: &str) -> Result<Vec<api_types::Prototype>, QuayError> {
         let what = format!("list default permissions of organization {organization}");
-        let found: api_types::Prototypes =
-            self.fetch(&self.api(Method::GET, &["organization", organization, "prototypes"], what)).await?;
+        let found: api_types::Prototypes = self
+            .fetch(&self.api(Method::GET, &["organization", organization, "prototypes"], what))
+            .await?;
         Ok(found.prototypes)
     }
 
     pub(super) async fn repositories(&self, organization: &str) -> Result<Listing, QuayError> {
         let call = || {
             let what = format!("list repositories of organization {organization}");
-            self.api(Method::GET, &["repository"], what).query("namespace", organization).query("last_modified", "true")
+            self.api(Method::GET, &["repository"], what)
+                .query("namespace", organization)
+                .query("last_modified", "true")
         };
         self.pages(call).await
     }
@@ -361,7 +442,13 @@ impl Quay {
     }
 
     pub(super) async fn all_organizations(&self) -> Result<BTreeSet<String>, QuayError> {
-        let call = || self.api(Method::GET, &["superuser", "organizations", ""], "list all organizations".into());
+        let call = || {
+            self.api(
+                Method::GET,
+                &["superuser", "organizations", ""],
+                "list all organizations".into(),
+            )
+        };
         Ok(self.pages(call).await?.items.into_keys().collect())
     }
 
@@ -399,7 +486,11 @@ impl Quay {
             }
             let Some(next) = page.next_page else { return Ok(listing) };
             if listing.items.len() == known {
-                return Err(QuayError::new(call.what(), ErrorKind::Unexpected, "Quay gives the same page again and again"));
+                return Err(QuayError::new(
+                    call.what(),
+                    ErrorKind::Unexpected,
+                    "Quay gives the same page again and again",
+                ));
             }
             call = first().query("next_page", &next);
         }
@@ -408,7 +499,10 @@ impl Quay {
 
 impl Listing {
     fn count(&mut self, report: Option<api_types::QuotaReport>) {
-        let Some(api_types::QuotaReport { quota_bytes, configured_quota: Some(limit) }) = report else { return };
+        let Some(api_types::QuotaReport { quota_bytes, configured_quota: Some(limit) }) = report
+        else {
+            return;
+        };
         let usage = self.usage.get_or_insert(Quota { used: 0, limit });
         usage.used = usage.used.saturating_add(quota_bytes.unwrap_or_default());
     }
@@ -418,7 +512,12 @@ impl Listing {
 fn quota(view: &api_types::Organization) -> Option<Quota> {
     let used = view.quota_report?.quota_bytes?;
     let rejects = |quota: &api_types::Quota| {
-        let percent = quota.limits.iter().filter(|limit| limit.kind == "Reject").map(|limit| limit.limit_percent).min()?;
+        let percent = quota
+            .limits
+            .iter()
+            .filter(|limit| limit.kind == "Reject")
+            .map(|limit| limit.limit_percent)
+            .min()?;
         Some(quota.limit_bytes / 100 * percent)
     };
     let quota = Quota { used, limit: view.quotas.iter().filter_map(rejects).min()? };
@@ -430,7 +529,9 @@ impl OrganizationLookup {
         match (&self.robots, &self.prototypes) {
             // With FEATURE_SUPERUSERS_FULL_ACCESS a missing organization has an empty list of robot accounts, but no
             // default permissions (samples 520, 524).
-            (Ok(robots), Some(Err(error))) if robots.is_empty() && error.kind == ErrorKind::NotFound => {
+            (Ok(robots), Some(Err(error)))
+                if robots.is_empty() && error.kind == ErrorKind::NotFound =>
+            {
                 OwnershipEvidence::Missing
             }
             // That list is for administrators only.
@@ -441,7 +542,12 @@ impl OrganizationLookup {
 
     /// The repositories that any robot account has a right on.
     fn shown_repositories(&self) -> BTreeSet<String> {
-        self.robots.iter().flatten().flat_map(|robot| robot.repositories.iter().flatten()).cloned().collect()
+        self.robots
+            .iter()
+            .flatten()
+            .flat_map(|robot| robot.repositories.iter().flatten())
+            .cloned()
+            .collect()
     }
 }
 
@@ -452,5 +558,7 @@ fn short_name<'a>(organization: &str, name: &'a str) -> Option<&'a str> {
 
 /// The team that says who adopted an organization, and its mark.
 fn adoption(view: &api_types::Organization) -> Option<(&'static str, OwnershipMark)> {
-    OWNER_TEAMS.iter().find_map(|team| Some((*team, OwnershipMark::parse(view.teams.get(*team)?.description.as_deref()?)?)))
+    OWNER_TEAMS.iter().find_map(|team| {
+        Some((*team, OwnershipMark::parse(view.teams.get(*team)?.description.as_deref()?)?))
+    })
 }

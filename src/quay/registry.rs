@@ -47,17 +47,23 @@ impl Quay {
     }
 
     async fn log_in(&self, login: &Login, scopes: &[String]) -> Result<SignIn, QuayError> {
-        let Challenge { realm, service } = self.0.challenge.get_or_try_init(|| self.challenge()).await?;
+        let Challenge { realm, service } =
+            self.0.challenge.get_or_try_init(|| self.challenge()).await?;
         let what = format!("log in to the registry as {}", login.username);
-        let mut call = Call::new(Method::GET, realm.clone(), Credentials::Login(login.clone()), what).query("service", service);
+        let mut call =
+            Call::new(Method::GET, realm.clone(), Credentials::Login(login.clone()), what)
+                .query("service", service);
         for scope in scopes {
             call = call.query(SCOPE, scope);
         }
         let answer = self.exchange(&call, &self.0.registry).await?;
         match answer.status {
-            StatusCode::OK => granted(&answer).map(SignIn::Granted).ok_or_else(|| not_a_registry(call.what())),
+            StatusCode::OK => {
+                granted(&answer).map(SignIn::Granted).ok_or_else(|| not_a_registry(call.what()))
+            }
             StatusCode::UNAUTHORIZED => {
-                let said = message(&answer.body).unwrap_or_else(|| "the registry does not accept the login".into());
+                let said = message(&answer.body)
+                    .unwrap_or_else(|| "the registry does not accept the login".into());
                 Ok(SignIn::Refused(said))
             }
             status => Err(QuayError::refused(call.what(), status, &answer.body)),
@@ -66,7 +72,12 @@ impl Quay {
 
     async fn challenge(&self) -> Result<Challenge, QuayError> {
         let url = self.address(&["v2", ""], &[]);
-        let call = Call::new(Method::GET, url, Credentials::Nobody, "ask the registry where to log in".into());
+        let call = Call::new(
+            Method::GET,
+            url,
+            Credentials::Nobody,
+            "ask the registry where to log in".into(),
+        );
         let answer = self.exchange(&call, &self.0.registry).await?;
         let header = answer.headers.get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
         let challenge = match (answer.status, header.and_then(parse_challenge)) {
@@ -89,7 +100,11 @@ enum SignIn {
 }
 
 fn not_a_registry(call: &str) -> QuayError {
-    QuayError::new(call, ErrorKind::Unexpected, "the address answered something that is not a registry")
+    QuayError::new(
+        call,
+        ErrorKind::Unexpected,
+        "the address answered something that is not a registry",
+    )
 }
 
 /// The scopes to ask for, so many to a request as fit; at least one request, since logging in is a question too.
@@ -124,13 +139,18 @@ pub(super) fn parse_challenge(header: &str) -> Option<Challenge> {
         let (_, rest) = fields.split_once(&format!("{name}=\""))?;
         rest.split_once('"').map(|(value, _)| value)
     };
-    Some(Challenge { realm: Url::parse(field("realm")?).ok()?, service: field("service")?.to_owned() })
+    Some(Challenge {
+        realm: Url::parse(field("realm")?).ok()?,
+        service: field("service")?.to_owned(),
+    })
 }
 
 /// What the registry's token grants, if there is one in the answer.
 pub(super) fn granted(answer: &QuayResponse) -> Option<BTreeMap<String, Grant>> {
     let token: api_types::RegistryToken = serde_json::from_str(&answer.body).ok()?;
-    let may = |access: &api_types::Access, what: &str| access.actions.iter().any(|action| action == what || action == "*");
+    let may = |access: &api_types::Access, what: &str| {
+        access.actions.iter().any(|action| action == what || action == "*")
+    };
     let grants = claims(&token.token)?.access.into_iter().map(|access| {
         let grant = Grant { pull: may(&access, "pull"), push: may(&access, "push") };
         (access.name, grant)
@@ -151,7 +171,10 @@ mod tests {
 
     #[test]
     fn the_challenge_is_read_as_quay_writes_it() {
-        let challenge = parse_challenge(r#"Bearer realm="https://localhost:18443/v2/auth",service="localhost:18443""#).unwrap();
+        let challenge = parse_challenge(
+            r#"Bearer realm="https://localhost:18443/v2/auth",service="localhost:18443""#,
+        )
+        .unwrap();
         assert_eq!(challenge.realm.as_str(), "https://localhost:18443/v2/auth");
         assert_eq!(challenge.service, "localhost:18443");
         for header in [
@@ -191,8 +214,14 @@ mod tests {
 
     #[test]
     fn what_is_no_token_grants_nothing() {
-        for body in ["", "{}", r#"{"token":""}"#, r#"{"token":"a.b.c"}"#, r#"{"token":"a"}"#, "<html>"] {
-            let answer = QuayResponse { status: StatusCode::OK, headers: Default::default(), body: body.into() };
+        for body in
+            ["", "{}", r#"{"token":""}"#, r#"{"token":"a.b.c"}"#, r#"{"token":"a"}"#, "<html>"]
+        {
+            let answer = QuayResponse {
+                status: StatusCode::OK,
+                headers: Default::default(),
+                body: body.into(),
+            };
             assert_eq!(granted(&answer), None, "{body}");
         }
     }
@@ -202,11 +231,17 @@ mod tests {
         assert_eq!(queries(&[]), [Vec::<String>::new()]);
         let few = queries(&[("acme/app".into(), true), ("acme/new".into(), false)]);
         assert_eq!(few, [["repository:acme/app:pull,push", "repository:acme/new:pull"]]);
-        let many: Vec<_> = (0..100).map(|n| (format!("acme/{n}{}", "x".repeat(200)), true)).collect();
+        let many: Vec<_> =
+            (0..100).map(|n| (format!("acme/{n}{}", "x".repeat(200)), true)).collect();
         let split = queries(&many);
         assert_eq!(split.iter().map(Vec::len).sum::<usize>(), 100);
         let sent = |query: &Vec<String>| {
-            let call = Call::new(Method::GET, Url::parse("https://q/v2/auth").unwrap(), Credentials::Nobody, String::new());
+            let call = Call::new(
+                Method::GET,
+                Url::parse("https://q/v2/auth").unwrap(),
+                Credentials::Nobody,
+                String::new(),
+            );
             let call = query.iter().fold(call, |call, scope| call.query(SCOPE, scope));
             call.url().query().unwrap_or_default().len()
         };

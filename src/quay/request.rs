@@ -140,7 +140,11 @@ impl Call {
     }
 
     /// Whether an answer, or the lack of one, is worth another try before the time of the call is over.
-    fn is_worth_repeating(&self, outcome: &Result<QuayResponse, TransportFailure>, line: &CircuitBreaker) -> bool {
+    fn is_worth_repeating(
+        &self,
+        outcome: &Result<QuayResponse, TransportFailure>,
+        line: &CircuitBreaker,
+    ) -> bool {
         match outcome {
             Ok(answer) => self.is_repeatable() && answer.is_of_a_gateway(),
             Err(TransportFailure::Broken(_)) => self.is_repeatable(),
@@ -170,7 +174,8 @@ impl QuayResponse {
     /// Whether it asks for a pause before the next request, and how long that is to be, if it says so.
     fn is_rate_limited(&self) -> Option<Option<Duration>> {
         let asked = self.retry_after().map(Duration::from_secs);
-        let asks = self.status == StatusCode::TOO_MANY_REQUESTS || (self.is_of_a_gateway() && asked.is_some());
+        let asks = self.status == StatusCode::TOO_MANY_REQUESTS
+            || (self.is_of_a_gateway() && asked.is_some());
         asks.then_some(asked)
     }
 
@@ -203,14 +208,16 @@ impl Quay {
     /// Makes a call that answers with JSON.
     pub(super) async fn fetch<T: DeserializeOwned>(&self, call: &Call) -> Result<T, QuayError> {
         let answer = self.send(call).await?;
-        serde_json::from_str(&answer.body).map_err(|_| QuayError::not_quay(&call.what, answer.status))
+        serde_json::from_str(&answer.body)
+            .map_err(|_| QuayError::not_quay(&call.what, answer.status))
     }
 
     /// Makes a call whose answer holds nothing of interest. It is looked at all the same: a page of somebody else's
     /// with status 200 is no success.
     pub(super) async fn perform(&self, call: &Call) -> Result<(), QuayError> {
         let answer = self.send(call).await?;
-        let is_quays = answer.status == StatusCode::NO_CONTENT || serde_json::from_str::<IgnoredAny>(&answer.body).is_ok();
+        let is_quays = answer.status == StatusCode::NO_CONTENT
+            || serde_json::from_str::<IgnoredAny>(&answer.body).is_ok();
         if is_quays { Ok(()) } else { Err(QuayError::not_quay(&call.what, answer.status)) }
     }
 
@@ -222,7 +229,9 @@ impl Quay {
         }
         let error = QuayError::refused(&call.what, answer.status, &answer.body);
         match error.kind {
-            ErrorKind::Unauthorized if matches!(call.credentials, Credentials::Token) && !call.shrugs_at_401 => {
+            ErrorKind::Unauthorized
+                if matches!(call.credentials, Credentials::Token) && !call.shrugs_at_401 =>
+            {
                 self.record_rejection(&error);
             }
             ErrorKind::ReadOnly => self.learn(QuayProblem::ReadOnly),
@@ -242,7 +251,11 @@ impl Quay {
     /// Makes a call as often as it takes and may; the answer is of any status.
     ///
     /// The place is kept over the pauses. The pauses that Quay asks for are no part of the call's time.
-    pub(super) async fn exchange(&self, call: &Call, line: &CircuitBreaker) -> Result<QuayResponse, QuayError> {
+    pub(super) async fn exchange(
+        &self,
+        call: &Call,
+        line: &CircuitBreaker,
+    ) -> Result<QuayResponse, QuayError> {
         let authorization = self.authorization(call)?;
         let throttle = &self.0.throttle;
         let _place = throttle.enter().await;
@@ -259,7 +272,11 @@ impl Quay {
             left = left.saturating_sub(took);
             match &outcome {
                 Ok(answer) => match answer.is_rate_limited() {
-                    Some(asked) if call.may_be_repeated_after(answer) && throttle.refused(began, asked) => continue,
+                    Some(asked)
+                        if call.may_be_repeated_after(answer) && throttle.refused(began, asked) =>
+                    {
+                        continue;
+                    }
                     Some(_) => {}
                     None => throttle.answered(began, took, self.0.timeout),
                 },
@@ -267,7 +284,9 @@ impl Quay {
                 Err(_) => {}
             }
             let is_worth_repeating = call.is_worth_repeating(&outcome, line);
-            let Some(pause) = pauses.next().filter(|_| is_worth_repeating) else { break (outcome, began) };
+            let Some(pause) = pauses.next().filter(|_| is_worth_repeating) else {
+                break (outcome, began);
+            };
             let pause = pause + backoff::part_of(pause / 2);
             if backoff::shortened(pause) >= left {
                 break (outcome, began);
@@ -279,7 +298,11 @@ impl Quay {
             Ok(answer) if answer.is_of_a_gateway() => {
                 let reason = format!("a proxy answered {} in Quay's place", answer.status);
                 if call.is_repeatable() && line.failure_unanswered(&reason, began) {
-                    return Err(QuayError::new(&call.what, ErrorKind::Unreachable(ConnectionStage::Http), reason));
+                    return Err(QuayError::new(
+                        &call.what,
+                        ErrorKind::Unreachable(ConnectionStage::Http),
+                        reason,
+                    ));
                 }
                 Ok(answer)
             }
@@ -290,12 +313,20 @@ impl Quay {
             Err(TransportFailure::Broken(reason)) => {
                 // A single try proves little: with HTTP/2 all calls under way break together.
                 let is_down = call.is_repeatable() && line.failure_unanswered(&reason, began);
-                let kind = if is_down { ErrorKind::Unreachable(ConnectionStage::Http) } else { ErrorKind::Server };
+                let kind = if is_down {
+                    ErrorKind::Unreachable(ConnectionStage::Http)
+                } else {
+                    ErrorKind::Server
+                };
                 Err(QuayError::new(&call.what, kind, reason))
             }
             Err(TransportFailure::Overdue(reason)) => {
                 let is_down = line.failure_unanswered(&reason, began);
-                let kind = if is_down { ErrorKind::Unreachable(ConnectionStage::Http) } else { ErrorKind::Server };
+                let kind = if is_down {
+                    ErrorKind::Unreachable(ConnectionStage::Http)
+                } else {
+                    ErrorKind::Server
+                };
                 Err(QuayError::new(&call.what, kind, reason))
             }
             Err(TransportFailure::Untrusted(reason)) => {
@@ -316,7 +347,11 @@ impl Quay {
         authorization: Option<HeaderValue>,
         deadline: Instant,
     ) -> Result<QuayResponse, TransportFailure> {
-        let mut request = self.0.http.request(call.method.clone(), call.url.clone()).headers(call.headers.clone());
+        let mut request = self
+            .0
+            .http
+            .request(call.method.clone(), call.url.clone())
+            .headers(call.headers.clone());
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -336,33 +371,56 @@ impl Quay {
                 }
                 body.extend_from_slice(&chunk);
             }
-            Ok(Some(QuayResponse { status, headers, body: String::from_utf8_lossy(&body).into_owned() }))
+            Ok(Some(QuayResponse {
+                status,
+                headers,
+                body: String::from_utf8_lossy(&body).into_owned(),
+            }))
         });
         let outcome = match answer.await {
             Ok(Ok(Some(answer))) => Ok(answer),
             Ok(Ok(None)) => {
                 let most = MAX_BODY_BYTES >> 20;
-                Err(TransportFailure::Broken(format!("the answer is larger than {most} MiB, and was not read to its end")))
+                Err(TransportFailure::Broken(format!(
+                    "the answer is larger than {most} MiB, and was not read to its end"
+                )))
             }
             Ok(Err(error)) => Err(failure(&error, &call.url, &self.0.proxies, deadline).await),
             Err(_) => {
                 let way = by_proxy(&call.url, &self.0.proxies);
-                Err(TransportFailure::Overdue(format!("no answer within {:?}{way}", self.0.timeout)))
+                Err(TransportFailure::Overdue(format!(
+                    "no answer within {:?}{way}",
+                    self.0.timeout
+                )))
             }
         };
         // The query is left out: it is long, and it may hold what is nobody's business.
-        let (status, path) = (outcome.as_ref().ok().map(|answer| answer.status.as_u16()), call.url.path());
+        let (status, path) =
+            (outcome.as_ref().ok().map(|answer| answer.status.as_u16()), call.url.path());
         let took = started.elapsed();
         tracing::debug!(method = %call.method, path, status, elapsed = ?took, "quay");
-        self.0.eye.tell(|| ObservedRequest { side: Side::Quay, kind: quay_kind(call.method.as_str(), path), status, took });
+        self.0.eye.tell(|| ObservedRequest {
+            side: Side::Quay,
+            kind: quay_kind(call.method.as_str(), path),
+            status,
+            took,
+        });
         outcome
     }
 
     fn authorization(&self, call: &Call) -> Result<Option<HeaderValue>, QuayError> {
-        let missing = || QuayError::new(&call.what, ErrorKind::Skipped, "not asked, since there is no token for Quay");
+        let missing = || {
+            QuayError::new(
+                &call.what,
+                ErrorKind::Skipped,
+                "not asked, since there is no token for Quay",
+            )
+        };
         match &call.credentials {
             Credentials::Nobody => Ok(None),
-            Credentials::Token => self.0.token.as_ref().and_then(bearer).map(Some).ok_or_else(missing),
+            Credentials::Token => {
+                self.0.token.as_ref().and_then(bearer).map(Some).ok_or_else(missing)
+            }
             Credentials::Login(login) => Ok(basic(login)),
         }
     }

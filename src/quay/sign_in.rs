@@ -29,7 +29,10 @@ impl Quay {
     pub async fn sign_in(&self, user: &str, password: &SecretString) -> Result<Session, QuayError> {
         let mut visit = self.visit().await?;
         let call = self.anonymous(Method::POST, &["signin"], format!("sign in to Quay as {user}"));
-        let call = visit.attach_csrf(call).body(json!({"username": user, "password": password.expose_secret()})).never_repeated();
+        let call = visit
+            .attach_csrf(call)
+            .body(json!({"username": user, "password": password.expose_secret()}))
+            .never_repeated();
         let answer = self.exchange(&call, &self.0.api).await?;
         if !answer.status.is_success() {
             return Err(sign_in_refused(call.what(), user, &answer));
@@ -49,7 +52,12 @@ impl Quay {
     /// When the answer tells neither.
     pub async fn is_empty(&self) -> Result<bool, QuayError> {
         // Too short, and white space; Quay looks at the password first (`create_user` of `data/model/user.py`).
-        let call = self.initialization("see whether Quay is empty", "oc-quay", &SecretString::from(" "), "oc-quay@example.com");
+        let call = self.initialization(
+            "see whether Quay is empty",
+            "oc-quay",
+            &SecretString::from(" "),
+            "oc-quay@example.com",
+        );
         let answer = self.exchange(&call, &self.0.api).await?;
         let said = message(&answer.body).unwrap_or_default();
         match answer.status.as_u16() {
@@ -67,8 +75,15 @@ impl Quay {
     ///
     /// # Errors
     /// When there is a user already, or Quay does not take the user name or the password.
-    pub async fn initialize(&self, user: &str, password: &SecretString, email: &str) -> Result<Session, QuayError> {
-        let call = self.initialization(&format!("create the first user {user}"), user, password, email).not_repeatable();
+    pub async fn initialize(
+        &self,
+        user: &str,
+        password: &SecretString,
+        email: &str,
+    ) -> Result<Session, QuayError> {
+        let call = self
+            .initialization(&format!("create the first user {user}"), user, password, email)
+            .not_repeatable();
         self.protects_cookies(call.what())?;
         match self.send(&call).await {
             Ok(answer) => {
@@ -77,7 +92,9 @@ impl Quay {
                 Ok(Session { quay: self.clone(), user: user.to_owned(), visit })
             }
             // If it got through all the same, the password is the right one now.
-            Err(error) if error.kind.is_uncertain() => self.sign_in(user, password).await.map_err(|_| error),
+            Err(error) if error.kind.is_uncertain() => {
+                self.sign_in(user, password).await.map_err(|_| error)
+            }
             // An earlier run may have made this very user.
             Err(error) if error.reason.contains("Cannot initialize user") => {
                 self.sign_in(user, password).await.map_err(|_| error)
@@ -116,7 +133,8 @@ impl Session {
         if !answer.status.is_success() {
             return Err(of_session(QuayError::refused(call.what(), answer.status, &answer.body)));
         }
-        serde_json::from_str(&answer.body).map_err(|_| QuayError::not_quay(call.what(), answer.status))
+        serde_json::from_str(&answer.body)
+            .map_err(|_| QuayError::not_quay(call.what(), answer.status))
     }
 }
 
@@ -126,7 +144,10 @@ pub(super) fn of_session(error: QuayError) -> QuayError {
         return error;
     }
     let status = error.status.map_or_else(String::new, |status| format!(" ({status})"));
-    QuayError { reason: format!("Quay does not accept the session any more{status}; sign in again"), ..error }
+    QuayError {
+        reason: format!("Quay does not accept the session any more{status}; sign in again"),
+        ..error
+    }
 }
 
 /// Quay's refusal to look at a password after wrong ones, if the answer is that (samples 097-099).
@@ -136,7 +157,8 @@ pub(super) fn throttled(call: &str, answer: &QuayResponse) -> Option<QuayError> 
     }
     // Quay rounds down.
     let seconds = answer.retry_after()?.max(1);
-    let reason = format!("too many wrong passwords; Quay takes the next try in {seconds} s, not earlier");
+    let reason =
+        format!("too many wrong passwords; Quay takes the next try in {seconds} s, not earlier");
     let error = QuayError::new(call, ErrorKind::Throttled { seconds }, reason);
     Some(QuayError { status: Some(answer.status.as_u16()), ..error })
 }
@@ -148,20 +170,22 @@ fn sign_in_refused(call: &str, user: &str, answer: &QuayResponse) -> QuayError {
     }
     let (kind, reason) = match answer.status {
         StatusCode::METHOD_NOT_ALLOWED => {
-            let reason =
-                "Quay takes no passwords itself here (FEATURE_DIRECT_LOGIN is off); give a token, or sign in in a browser";
+            let reason = "Quay takes no passwords itself here (FEATURE_DIRECT_LOGIN is off); give a token, or sign in in a browser";
             (ErrorKind::DirectLoginOff, reason.to_owned())
         }
-        StatusCode::FORBIDDEN if body.invalid_credentials => {
-            (ErrorKind::WrongPassword, "Quay does not accept the user name or the password".to_owned())
-        }
-        StatusCode::FORBIDDEN if body.needs_email_verification => {
-            (ErrorKind::Forbidden, format!("the e-mail address of {user} has to be confirmed first"))
-        }
+        StatusCode::FORBIDDEN if body.invalid_credentials => (
+            ErrorKind::WrongPassword,
+            "Quay does not accept the user name or the password".to_owned(),
+        ),
+        StatusCode::FORBIDDEN if body.needs_email_verification => (
+            ErrorKind::Forbidden,
+            format!("the e-mail address of {user} has to be confirmed first"),
+        ),
         // Quay has just set the cookie that this is about.
-        StatusCode::FORBIDDEN if answer.body.contains("CSRF") => {
-            (ErrorKind::Unexpected, "Quay did not get its own cookie back; something on the way keeps it".to_owned())
-        }
+        StatusCode::FORBIDDEN if answer.body.contains("CSRF") => (
+            ErrorKind::Unexpected,
+            "Quay did not get its own cookie back; something on the way keeps it".to_owned(),
+        ),
         _ => return QuayError::refused(call, answer.status, &answer.body),
     };
     QuayError { status: Some(answer.status.as_u16()), ..QuayError::new(call, kind, reason) }
@@ -177,9 +201,9 @@ mod tests {
     #[test]
     fn refusals_to_sign_in_are_told_apart() {
         const CSRF: &str = r#"{"error": "CSRF token was invalid or missing."}"#;
-        const WRONG: &str =
-            r#"{"needsEmailVerification": false, "invalidCredentials": true, "message": "Invalid Username or Password"}"#;
-        const UNCONFIRMED: &str = r#"{"needsEmailVerification": true, "invalidCredentials": false, "message": ""}"#;
+        const WRONG: &str = r#"{"needsEmailVerification": false, "invalidCredentials": true, "message": "Invalid Username or Password"}"#;
+        const UNCONFIRMED: &str =
+            r#"{"needsEmailVerification": true, "invalidCredentials": false, "message": ""}"#;
         let table = [
             (403, None, WRONG, ErrorKind::WrongPassword),
             (403, None, UNCONFIRMED, ErrorKind::Forbidden),
@@ -193,7 +217,11 @@ mod tests {
         for (status, retry_after, body, kind) in table {
             let mut headers = HeaderMap::new();
             headers.extend(retry_after.map(|value| (RETRY_AFTER, HeaderValue::from_static(value))));
-            let answer = QuayResponse { status: StatusCode::from_u16(status).unwrap(), headers, body: body.into() };
+            let answer = QuayResponse {
+                status: StatusCode::from_u16(status).unwrap(),
+                headers,
+                body: body.into(),
+            };
             let error = sign_in_refused("sign in to Quay as alice", "alice", &answer);
             assert_eq!((error.kind, error.status), (kind, Some(status)), "{body}");
         }

@@ -18,7 +18,11 @@ impl Quay {
     ///
     /// # Errors
     /// When they cannot be read. To those who are no members Quay says the same of a missing repository (sample 333).
-    pub async fn tags(&self, organization: &str, repository: &str) -> Observed<Option<Vec<RepositoryTag>>> {
+    pub async fn tags(
+        &self,
+        organization: &str,
+        repository: &str,
+    ) -> Observed<Option<Vec<RepositoryTag>>> {
         match self.all_tags(organization, repository).await {
             Ok(tags) => Ok(Some(tags)),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
@@ -47,12 +51,27 @@ impl Quay {
         .await
     }
 
-    async fn all_tags(&self, organization: &str, repository: &str) -> Result<Vec<RepositoryTag>, QuayError> {
-        let path: Vec<&str> = ["repository", organization].into_iter().chain(repository.split('/')).chain(["tag", ""]).collect();
+    async fn all_tags(
+        &self,
+        organization: &str,
+        repository: &str,
+    ) -> Result<Vec<RepositoryTag>, QuayError> {
+        let path: Vec<&str> = ["repository", organization]
+            .into_iter()
+            .chain(repository.split('/'))
+            .chain(["tag", ""])
+            .collect();
         let mut tags = Vec::new();
         for page in 1.. {
-            let call = self.api(Method::GET, &path, format!("list tags of repository {organization}/{repository}"));
-            let call = call.query("limit", TAGS_PER_PAGE).query("page", &page.to_string()).query("onlyActiveTags", "true");
+            let call = self.api(
+                Method::GET,
+                &path,
+                format!("list tags of repository {organization}/{repository}"),
+            );
+            let call = call
+                .query("limit", TAGS_PER_PAGE)
+                .query("page", &page.to_string())
+                .query("onlyActiveTags", "true");
             let found: api_types::Tags = self.fetch(&call).await?;
             let was_last = !found.has_additional || found.tags.is_empty();
             tags.extend(found.tags.into_iter().map(RepositoryTag::from));
@@ -66,6 +85,11 @@ impl Quay {
 
 impl From<api_types::Tag> for RepositoryTag {
     fn from(tag: api_types::Tag) -> Self {
-        Self { name: tag.name, digest: tag.manifest_digest, is_list: tag.is_manifest_list, pushed: tag.start_ts }
+        Self {
+            name: tag.name,
+            digest: tag.manifest_digest,
+            is_list: tag.is_manifest_list,
+            pushed: tag.start_ts,
+        }
     }
 }

@@ -109,7 +109,13 @@ impl Scene {
         self.read_for(client, depth, &claim_of(ours()), &REPOSITORIES)
     }
 
-    fn read_for(&self, client: &Quay, depth: ReadStrategy, claim: &Claim, wanted: &[&str]) -> Observed<Option<Organization>> {
+    fn read_for(
+        &self,
+        client: &Quay,
+        depth: ReadStrategy,
+        claim: &Claim,
+        wanted: &[&str],
+    ) -> Observed<Option<Organization>> {
         let robots = ROBOTS.map(str::to_owned);
         self.run(client.organization(ORGANIZATION, &names(wanted), &robots, depth, claim))
     }

@@ -57,9 +57,21 @@ pub(super) struct Place<'a> {
 impl Throttle {
     pub(super) fn new(most: usize) -> Self {
         let (most, now) = (most.max(1), Instant::now());
-        let state =
-            State { limit: most, permits: most, narrowed: now, swift: 0, not_before: now, refused_since: None, pauses: 0 };
-        Self { permits: Semaphore::new(most), most, state: Mutex::new(state), teller: OnceLock::new() }
+        let state = State {
+            limit: most,
+            permits: most,
+            narrowed: now,
+            swift: 0,
+            not_before: now,
+            refused_since: None,
+            pauses: 0,
+        };
+        Self {
+            permits: Semaphore::new(most),
+            most,
+            state: Mutex::new(state),
+            teller: OnceLock::new(),
+        }
     }
 
     /// Has the pauses told. The first teller stays.
@@ -115,7 +127,8 @@ impl Throttle {
             let since = *state.refused_since.get_or_insert(now);
             let is_new = state.not_before <= now;
             state.pauses += u32::from(is_new);
-            let pause = asked.unwrap_or_else(|| backoff::after(state.pauses, MIN_BACKOFF, MAX_BACKOFF));
+            let pause =
+                asked.unwrap_or_else(|| backoff::after(state.pauses, MIN_BACKOFF, MAX_BACKOFF));
             if pause > MAX_WAIT {
                 return false;
             }
@@ -128,7 +141,9 @@ impl Throttle {
         };
         if is_new && let Some(teller) = self.teller.get() {
             let seconds = pause.as_secs_f64().ceil();
-            teller(&format!("Quay accepts no more requests for now (429 Too Many Requests): waiting {seconds} s"));
+            teller(&format!(
+                "Quay accepts no more requests for now (429 Too Many Requests): waiting {seconds} s"
+            ));
         }
         true
     }
@@ -162,7 +177,10 @@ impl Drop for Place<'_> {
 
 impl std::fmt::Debug for Throttle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Throttle").field("most", &self.most).field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("Throttle")
+            .field("most", &self.most)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
 
@@ -209,7 +227,9 @@ mod tests {
         let throttle = Throttle::new(8);
         let told = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&told);
-        throttle.tell(Arc::new(move |text: &str| heard.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned())));
+        throttle.tell(Arc::new(move |text: &str| {
+            heard.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned())
+        }));
         let began = Instant::now();
         for _ in 0..8 {
             assert!(throttle.refused(began, Some(Duration::from_millis(300))));
@@ -219,6 +239,9 @@ mod tests {
         assert_eq!(told.lock().unwrap_or_else(PoisonError::into_inner).len(), 1);
         assert_eq!(throttle.lock().limit, 4);
         throttle.answered(began, SOON, TIME);
-        assert!(!throttle.refused(Instant::now(), Some(Duration::from_secs(3600))), "an hour is too long");
+        assert!(
+            !throttle.refused(Instant::now(), Some(Duration::from_secs(3600))),
+            "an hour is too long"
+        );
     }
 }

@@ -44,7 +44,11 @@ impl Quay {
         let (user, all, config) = join!(self.whoami(), all, self.config());
         let user = match (user, &all) {
             (Ok(user), _) => Some(user),
-            (Err(error), Some(all)) if error.kind == ErrorKind::Unauthorized && is_of_a_good_token(all) => None,
+            (Err(error), Some(all))
+                if error.kind == ErrorKind::Unauthorized && is_of_a_good_token(all) =>
+            {
+                None
+            }
             (Err(error), _) => {
                 self.record_rejection(&error);
                 return Err(error);
@@ -66,16 +70,28 @@ impl Quay {
         Ok(trial)
     }
 
-    async fn lacking(&self, user: Option<&api_types::User>, known: Option<&[Scope]>, features: &Features) -> Vec<QuayProblem> {
-        let mut troubles = user.map_or_else(|| vec![lacks("user:admin")], |user| user_troubles(user, features));
+    async fn lacking(
+        &self,
+        user: Option<&api_types::User>,
+        known: Option<&[Scope]>,
+        features: &Features,
+    ) -> Vec<QuayProblem> {
+        let mut troubles =
+            user.map_or_else(|| vec![lacks("user:admin")], |user| user_troubles(user, features));
         match (known, user) {
             (Some(known), _) => {
                 let wanted = [Scope::UserAdmin, Scope::OrgAdmin, Scope::RepoAdmin];
-                let missing = wanted.iter().filter(|scope| !known.contains(scope)).map(|scope| lacks(&scope.to_string()));
-                let new: Vec<QuayProblem> = missing.filter(|trouble| !troubles.contains(trouble)).collect();
+                let missing = wanted
+                    .iter()
+                    .filter(|scope| !known.contains(scope))
+                    .map(|scope| lacks(&scope.to_string()));
+                let new: Vec<QuayProblem> =
+                    missing.filter(|trouble| !troubles.contains(trouble)).collect();
                 troubles.extend(new);
             }
-            (None, Some(user)) if self.keeps_org_admin_back(user).await => troubles.push(lacks("org:admin")),
+            (None, Some(user)) if self.keeps_org_admin_back(user).await => {
+                troubles.push(lacks("org:admin"))
+            }
             (None, _) => {}
         }
         troubles
@@ -98,7 +114,11 @@ fn is_of_a_good_token(answer: &Result<BTreeSet<String>, QuayError>) -> bool {
     answer.as_ref().map_or_else(|error| error.kind == ErrorKind::Forbidden, |_| true)
 }
 
-fn superuser(user: Option<&api_types::User>, known: Option<&[Scope]>, sees_all: bool) -> Option<bool> {
+fn superuser(
+    user: Option<&api_types::User>,
+    known: Option<&[Scope]>,
+    sees_all: bool,
+) -> Option<bool> {
     if user.is_some_and(|user| user.global_readonly_super_user == Some(true)) {
         // It sees everything and may change nothing (samples 666-668).
         return Some(false);

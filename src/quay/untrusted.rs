@@ -10,7 +10,12 @@ use super::{api_types, registry};
 /// An answer of Quay, as each of those that it may be.
 pub fn quay(bytes: &[u8]) {
     let body = String::from_utf8_lossy(bytes);
-    for status in [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE] {
+    for status in [
+        StatusCode::BAD_REQUEST,
+        StatusCode::UNAUTHORIZED,
+        StatusCode::FORBIDDEN,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ] {
         let _ = QuayError::refused("call", status, &body).to_string();
     }
     read::<api_types::Robots>(&body);
@@ -32,7 +37,11 @@ pub fn quay(bytes: &[u8]) {
 pub fn registry(bytes: &[u8]) {
     let body = String::from_utf8_lossy(bytes).into_owned();
     let _ = registry::parse_challenge(&body);
-    let _ = registry::granted(&QuayResponse { status: StatusCode::OK, headers: Default::default(), body });
+    let _ = registry::granted(&QuayResponse {
+        status: StatusCode::OK,
+        headers: Default::default(),
+        body,
+    });
 }
 
 fn read<T: DeserializeOwned>(body: &str) {

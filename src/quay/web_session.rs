@@ -29,8 +29,15 @@ impl WebSession {
 
     /// Makes a call part of the visit.
     pub(super) fn attach_csrf(&self, call: Call) -> Call {
-        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={}", value.expose_secret())).collect();
-        let headers = [(COOKIE, secret_header(&cookies.join("; "))), (CSRF_TOKEN, secret_header(self.csrf.expose_secret()))];
+        let cookies: Vec<String> = self
+            .cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.expose_secret()))
+            .collect();
+        let headers = [
+            (COOKIE, secret_header(&cookies.join("; "))),
+            (CSRF_TOKEN, secret_header(self.csrf.expose_secret())),
+        ];
         headers.into_iter().fold(call, |call, (name, value)| match value {
             Some(value) => call.header(name, value),
             None => call,
@@ -39,14 +46,18 @@ impl WebSession {
 
     /// Takes over the cookies and the CSRF token of an answer. A new CSRF token makes the old one void (sample 016).
     pub(super) fn absorb(&mut self, answer: &QuayResponse) {
-        for cookie in answer.headers.get_all(SET_COOKIE).iter().filter_map(|header| header.to_str().ok()) {
+        for cookie in
+            answer.headers.get_all(SET_COOKIE).iter().filter_map(|header| header.to_str().ok())
+        {
             // There is one host and one short visit: what follows the first `;` does not matter.
             let pair = cookie.split(';').next().and_then(|pair| pair.split_once('='));
             if let Some((name, value)) = pair {
                 self.cookies.insert(name.trim().to_owned(), SecretString::from(value.trim()));
             }
         }
-        if let Some(next) = answer.headers.get(NEXT_CSRF_TOKEN).and_then(|header| header.to_str().ok()) {
+        if let Some(next) =
+            answer.headers.get(NEXT_CSRF_TOKEN).and_then(|header| header.to_str().ok())
+        {
             self.csrf = SecretString::from(next);
         }
     }
@@ -55,11 +66,16 @@ impl WebSession {
 impl Quay {
     /// Begins a visit as nobody (sample 010).
     pub(super) async fn visit(&self) -> Result<WebSession, QuayError> {
-        let call = Call::new(Method::GET, self.address(&["csrf_token"], &[]), Credentials::Nobody, "begin to sign in".into());
+        let call = Call::new(
+            Method::GET,
+            self.address(&["csrf_token"], &[]),
+            Credentials::Nobody,
+            "begin to sign in".into(),
+        );
         self.protects_cookies(call.what())?;
         let answer = self.send(&call).await?;
-        let body: api_types::CsrfToken =
-            serde_json::from_str(&answer.body).map_err(|_| QuayError::not_quay(call.what(), answer.status))?;
+        let body: api_types::CsrfToken = serde_json::from_str(&answer.body)
+            .map_err(|_| QuayError::not_quay(call.what(), answer.status))?;
         let mut visit = WebSession { csrf: body.csrf_token, ..WebSession::default() };
         visit.absorb(&answer);
         Ok(visit)
@@ -106,9 +122,17 @@ mod tests {
             (SET_COOKIE, "sticky=a=b; Path=/"),
             (NEXT_CSRF_TOKEN, "first"),
         ]));
-        visit.absorb(&answer(&[(SET_COOKIE, "_csrf_token=two"), (SET_COOKIE, "nonsense"), (NEXT_CSRF_TOKEN, "second")]));
+        visit.absorb(&answer(&[
+            (SET_COOKIE, "_csrf_token=two"),
+            (SET_COOKIE, "nonsense"),
+            (NEXT_CSRF_TOKEN, "second"),
+        ]));
         visit.absorb(&answer(&[]));
-        let cookies: Vec<_> = visit.cookies.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
+        let cookies: Vec<_> = visit
+            .cookies
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.expose_secret()))
+            .collect();
         assert_eq!(cookies, [("_csrf_token", "two"), ("sticky", "a=b")]);
         assert_eq!(visit.csrf(), "second");
         let shown = format!("{visit:?}");

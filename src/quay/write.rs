@@ -18,8 +18,12 @@ use crate::domain::snapshot::{Observed, Organization};
 
 /// How long a default permission that may be under way is waited for: somebody else's who came first, or our own whose
 /// answer was lost.
-const DEFAULT_PERMISSION_RETRY_DELAYS: [Duration; 4] =
-    [Duration::ZERO, Duration::from_millis(250), Duration::from_millis(500), Duration::from_millis(750)];
+const DEFAULT_PERMISSION_RETRY_DELAYS: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_millis(750),
+];
 
 impl Quay {
     /// Creates an organization. One that exists by now is as good where `claim` covers it: another run was faster, or an
@@ -28,25 +32,30 @@ impl Quay {
     /// # Errors
     /// Also when the name is taken by an organization that may be of others, by a user, or by one that was just deleted.
     pub async fn create_organization(&self, name: &str, claim: &Claim) -> Result<(), QuayError> {
-        let call =
-            self.api(Method::POST, &["organization", ""], format!("create organization {name}")).body(json!({"name": name}));
+        let call = self
+            .api(Method::POST, &["organization", ""], format!("create organization {name}"))
+            .body(json!({"name": name}));
         let Err(mut error) = self.perform(&call).await else {
             self.created().insert(name.to_owned());
             return Ok(());
         };
         match error.kind {
-            ErrorKind::Exists => match self.rival(name, claim).await? {
-                Some(rival) if rival.administered => match claim.refusal(&rival, name) {
-                    None => return Ok(()),
-                    Some(refusal) => error.reason = refusal,
-                },
-                Some(_) => error.reason = "the name is taken by an organization that this token may not administer".into(),
-                // Sample 196.
-                None if error.reason.contains("not available") => {
-                    error.reason = "an organization of this name was just deleted; Quay frees the name in a minute or so".into();
+            ErrorKind::Exists => {
+                match self.rival(name, claim).await? {
+                    Some(rival) if rival.administered => match claim.refusal(&rival, name) {
+                        None => return Ok(()),
+                        Some(refusal) => error.reason = refusal,
+                    },
+                    Some(_) => error.reason =
+                        "the name is taken by an organization that this token may not administer"
+                            .into(),
+                    // Sample 196.
+                    None if error.reason.contains("not available") => {
+                        error.reason = "an organization of this name was just deleted; Quay frees the name in a minute or so".into();
+                    }
+                    None => error.reason = "the name is taken by a user".into(),
                 }
-                None => error.reason = "the name is taken by a user".into(),
-            },
+            }
             ErrorKind::Forbidden => self.diagnose_creation().await,
             _ => {}
         }
@@ -58,8 +67,11 @@ impl Quay {
     async fn rival(&self, name: &str, claim: &Claim) -> Result<Option<Organization>, QuayError> {
         let repositories = BTreeSet::new();
         let look = || self.organization(name, &repositories, &[], ReadStrategy::AssumeNew, claim);
-        let read =
-            |found: Observed<_>| found.map_err(|unread| QuayError::new(&unread.call, ErrorKind::Unexpected, unread.reason));
+        let read = |found: Observed<_>| {
+            found.map_err(|unread| {
+                QuayError::new(&unread.call, ErrorKind::Unexpected, unread.reason)
+            })
+        };
         let found = read(look().await)?;
         let is_unproven = |found: &Organization| claim.standing(found) == OwnershipState::Unproven;
         if found.as_ref().is_some_and(is_unproven) { read(look().await) } else { Ok(found) }
@@ -70,7 +82,11 @@ impl Quay {
     /// # Errors
     /// When it is still there and Quay refuses.
     pub async fn delete_organization(&self, name: &str) -> Result<(), QuayError> {
-        let call = self.api(Method::DELETE, &["organization", name], format!("delete organization {name}"));
+        let call = self.api(
+            Method::DELETE,
+            &["organization", name],
+            format!("delete organization {name}"),
+        );
         let Err(error) = self.perform(&call).await else { return Ok(()) };
         // A missing organization is refused like one of others (samples 192, 530).
         let may_be_gone = matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound);
@@ -83,16 +99,25 @@ impl Quay {
     /// Also when there is no such organization: Quay would make one of a user of that name, with everything the user has
     /// (`take_ownership` of `endpoints/api/superuser_models_pre_oci.py`).
     pub async fn take_ownership(&self, name: &str) -> Result<(), QuayError> {
-        let call =
-            self.api(Method::POST, &["superuser", "takeownership", name], format!("become an owner of organization {name}"));
+        let call = self.api(
+            Method::POST,
+            &["superuser", "takeownership", name],
+            format!("become an owner of organization {name}"),
+        );
         if self.view(name).await?.is_none() {
-            return Err(QuayError::new(call.what(), ErrorKind::NotFound, "there is no such organization"));
+            return Err(QuayError::new(
+                call.what(),
+                ErrorKind::NotFound,
+                "there is no such organization",
+            ));
         }
         let outcome = self.perform(&call).await;
         outcome.map_err(|error| match error.kind {
-            ErrorKind::Forbidden => {
-                QuayError { reason: "only a superuser of Quay can, with a token that has the scope super:user".into(), ..error }
-            }
+            ErrorKind::Forbidden => QuayError {
+                reason: "only a superuser of Quay can, with a token that has the scope super:user"
+                    .into(),
+                ..error
+            },
             _ => error,
         })
     }
@@ -101,15 +126,29 @@ impl Quay {
     ///
     /// # Errors
     /// When Quay refuses.
-    pub async fn adopt(&self, organization: &str, mark: &str, robots: &[String]) -> Result<(), QuayError> {
+    pub async fn adopt(
+        &self,
+        organization: &str,
+        mark: &str,
+        robots: &[String],
+    ) -> Result<(), QuayError> {
         let what = format!("mark organization {organization} as adopted");
         let Some(view) = self.view(organization).await? else {
-            return Err(QuayError::new(&what, ErrorKind::NotFound, "there is no such organization"));
+            return Err(QuayError::new(
+                &what,
+                ErrorKind::NotFound,
+                "there is no such organization",
+            ));
         };
-        let is_marked = |team: &api_types::Team| team.description.as_deref().and_then(OwnershipMark::parse).is_some();
+        let is_marked = |team: &api_types::Team| {
+            team.description.as_deref().and_then(OwnershipMark::parse).is_some()
+        };
         let team = OWNER_TEAMS.into_iter().find(|name| view.teams.get(*name).is_none_or(is_marked));
         let Some(team) = team else {
-            let reason = format!("it has teams {} that oc-quay did not create; rename one", OWNER_TEAMS.join(" and "));
+            let reason = format!(
+                "it has teams {} that oc-quay did not create; rename one",
+                OWNER_TEAMS.join(" and ")
+            );
             return Err(QuayError::new(&what, ErrorKind::Exists, reason));
         };
         let call = self.api(Method::PUT, &["organization", organization, "team", team], what);
@@ -117,7 +156,8 @@ impl Quay {
         for robot in robots {
             let member = format!("{organization}+{robot}");
             let path = ["organization", organization, "team", team, "members", &member];
-            let call = self.api(Method::PUT, &path, format!("add robot account {member} to team {team}"));
+            let call =
+                self.api(Method::PUT, &path, format!("add robot account {member} to team {team}"));
             match self.perform(&call).await {
                 // One that is a member already (sample 723c).
                 Err(error) if error.status == Some(400) => {}
@@ -132,9 +172,15 @@ impl Quay {
     ///
     /// # Errors
     /// When Quay refuses, or does not show the token.
-    pub async fn create_robot(&self, organization: &str, robot: &str, mark: &str) -> Result<SecretString, QuayError> {
+    pub async fn create_robot(
+        &self,
+        organization: &str,
+        robot: &str,
+        mark: &str,
+    ) -> Result<SecretString, QuayError> {
         let path = ["organization", organization, "robots", robot];
-        let call = self.api(Method::PUT, &path, format!("create robot account {organization}+{robot}"));
+        let call =
+            self.api(Method::PUT, &path, format!("create robot account {organization}+{robot}"));
         match self.fetch::<api_types::Robot>(&call.body(json!({"description": mark}))).await {
             Ok(created) => {
                 self.created().remove(organization);
@@ -145,7 +191,9 @@ impl Quay {
                 self.retry_after_race().insert(format!("{organization}+{robot}"));
                 self.robot_token(organization, robot).await
             }
-            Err(error) if error.kind == ErrorKind::RobotsDisallowed => Err(self.withdraw_organization(organization, error).await),
+            Err(error) if error.kind == ErrorKind::RobotsDisallowed => {
+                Err(self.withdraw_organization(organization, error).await)
+            }
             Err(error) => Err(error),
         }
     }
@@ -155,7 +203,9 @@ impl Quay {
     async fn withdraw_organization(&self, name: &str, mut refusal: QuayError) -> QuayError {
         if self.created().remove(name) {
             let outcome = self.delete_organization(name).await.map_or_else(
-                |error| format!("; organization {name}, which is empty, was not deleted again: {error}"),
+                |error| {
+                    format!("; organization {name}, which is empty, was not deleted again: {error}")
+                },
                 |()| format!("; organization {name}, which is empty, was deleted again"),
             );
             refusal.reason.push_str(&outcome);
@@ -175,7 +225,11 @@ impl Quay {
     ///
     /// # Errors
     /// When Quay refuses, or does not show the token.
-    pub async fn robot_token(&self, organization: &str, robot: &str) -> Result<SecretString, QuayError> {
+    pub async fn robot_token(
+        &self,
+        organization: &str,
+        robot: &str,
+    ) -> Result<SecretString, QuayError> {
         token_of(self.robot(organization, robot).await?, call_of(organization, robot))
     }
 
@@ -186,9 +240,17 @@ impl Quay {
     ///
     /// # Errors
     /// When Quay refuses, or does not show the token.
-    pub async fn rotate_robot(&self, organization: &str, robot: &str) -> Result<SecretString, QuayError> {
+    pub async fn rotate_robot(
+        &self,
+        organization: &str,
+        robot: &str,
+    ) -> Result<SecretString, QuayError> {
         let path = ["organization", organization, "robots", robot, "regenerate"];
-        let call = self.api(Method::POST, &path, format!("renew the token of robot account {organization}+{robot}"));
+        let call = self.api(
+            Method::POST,
+            &path,
+            format!("renew the token of robot account {organization}+{robot}"),
+        );
         match self.fetch::<api_types::Robot>(&call).await {
             Ok(renewed) => token_of(renewed, call_of(organization, robot)),
             Err(error) if error.kind.is_uncertain() => self.robot_token(organization, robot).await,
@@ -202,7 +264,8 @@ impl Quay {
     /// When Quay refuses.
     pub async fn delete_robot(&self, organization: &str, robot: &str) -> Result<(), QuayError> {
         let path = ["organization", organization, "robots", robot];
-        let call = self.api(Method::DELETE, &path, format!("delete robot account {organization}+{robot}"));
+        let call =
+            self.api(Method::DELETE, &path, format!("delete robot account {organization}+{robot}"));
         ignore_not_found(self.perform(&call).await)
     }
 
@@ -212,11 +275,19 @@ impl Quay {
     ///
     /// # Errors
     /// When Quay refuses.
-    pub async fn create_default_permission(&self, organization: &str, robot: &str, role: Role) -> Result<(), QuayError> {
+    pub async fn create_default_permission(
+        &self,
+        organization: &str,
+        robot: &str,
+        role: Role,
+    ) -> Result<(), QuayError> {
         let create = || {
-            let what = format!("create a default permission of robot account {organization}+{robot}");
+            let what =
+                format!("create a default permission of robot account {organization}+{robot}");
             let delegate = json!({"kind": "user", "name": format!("{organization}+{robot}")});
-            let call = self.api(Method::POST, &["organization", organization, "prototypes"], what).not_repeatable();
+            let call = self
+                .api(Method::POST, &["organization", organization, "prototypes"], what)
+                .not_repeatable();
             call.body(json!({"role": role.as_str(), "delegate": delegate}))
         };
         let was_outrun = self.retry_after_race().contains(&format!("{organization}+{robot}"));
@@ -234,7 +305,12 @@ impl Quay {
     }
 
     /// Whether a default permission that is under way, so far as is known, is there within a while.
-    async fn default_permission_comes(&self, organization: &str, robot: &str, role: Role) -> Result<bool, QuayError> {
+    async fn default_permission_comes(
+        &self,
+        organization: &str,
+        robot: &str,
+        role: Role,
+    ) -> Result<bool, QuayError> {
         for pause in DEFAULT_PERMISSION_RETRY_DELAYS {
             sleep(pause).await;
             if self.has_default_permission(organization, robot, role).await? {
@@ -244,16 +320,28 @@ impl Quay {
         Ok(false)
     }
 
-    async fn has_default_permission(&self, organization: &str, robot: &str, role: Role) -> Result<bool, QuayError> {
+    async fn has_default_permission(
+        &self,
+        organization: &str,
+        robot: &str,
+        role: Role,
+    ) -> Result<bool, QuayError> {
         let permissions = self.default_permissions(organization).await?;
-        Ok(permissions.iter().any(|permission| permission.robot == robot && permission.role == role))
+        Ok(permissions
+            .iter()
+            .any(|permission| permission.robot == robot && permission.role == role))
     }
 
     /// Changes the role of a default permission.
     ///
     /// # Errors
     /// When Quay refuses.
-    pub async fn change_default_permission(&self, organization: &str, id: &str, role: Role) -> Result<(), QuayError> {
+    pub async fn change_default_permission(
+        &self,
+        organization: &str,
+        id: &str,
+        role: Role,
+    ) -> Result<(), QuayError> {
         let what = format!("change a default permission of organization {organization}");
         let call = self.api(Method::PUT, &["organization", organization, "prototypes", id], what);
         self.perform(&call.body(json!({"role": role.as_str()}))).await
@@ -263,9 +351,14 @@ impl Quay {
     ///
     /// # Errors
     /// When Quay refuses.
-    pub async fn delete_default_permission(&self, organization: &str, id: &str) -> Result<(), QuayError> {
+    pub async fn delete_default_permission(
+        &self,
+        organization: &str,
+        id: &str,
+    ) -> Result<(), QuayError> {
         let what = format!("delete a default permission of organization {organization}");
-        let call = self.api(Method::DELETE, &["organization", organization, "prototypes", id], what);
+        let call =
+            self.api(Method::DELETE, &["organization", organization, "prototypes", id], what);
         ignore_not_found(self.perform(&call).await)
     }
 
@@ -274,8 +367,16 @@ impl Quay {
     ///
     /// # Errors
     /// When Quay refuses.
-    pub async fn create_repository(&self, organization: &str, repository: &str) -> Result<(), QuayError> {
-        let call = self.api(Method::POST, &["repository"], format!("create repository {organization}/{repository}"));
+    pub async fn create_repository(
+        &self,
+        organization: &str,
+        repository: &str,
+    ) -> Result<(), QuayError> {
+        let call = self.api(
+            Method::POST,
+            &["repository"],
+            format!("create repository {organization}/{repository}"),
+        );
         // All four are required (sample 304).
         let body = json!({"namespace": organization, "repository": repository, "visibility": "private", "description": ""});
         match self.perform(&call.body(body)).await {
@@ -288,14 +389,22 @@ impl Quay {
     ///
     /// # Errors
     /// When Quay refuses; it answers 500 when the repository is missing (sample 376).
-    pub async fn grant(&self, organization: &str, repository: &str, robot: &str, role: Role) -> Result<(), QuayError> {
+    pub async fn grant(
+        &self,
+        organization: &str,
+        repository: &str,
+        robot: &str,
+        role: Role,
+    ) -> Result<(), QuayError> {
         let account = format!("{organization}+{robot}");
         let path: Vec<&str> = ["repository", organization]
             .into_iter()
             .chain(repository.split('/'))
             .chain(["permissions", "user", &account])
             .collect();
-        let what = format!("give robot account {account} {role} on repository {organization}/{repository}");
+        let what = format!(
+            "give robot account {account} {role} on repository {organization}/{repository}"
+        );
         let call = self.api(Method::PUT, &path, what).body(json!({"role": role.as_str()}));
         match self.perform(&call).await {
             // Also the answer to the loser of two that give a robot account its first right at the same time; the loser
@@ -319,5 +428,7 @@ fn call_of(organization: &str, robot: &str) -> String {
 }
 
 fn token_of(robot: api_types::Robot, call: String) -> Result<SecretString, QuayError> {
-    robot.token().ok_or_else(|| QuayError::new(&call, ErrorKind::Forbidden, "Quay does not show it to this token's user"))
+    robot.token().ok_or_else(|| {
+        QuayError::new(&call, ErrorKind::Forbidden, "Quay does not show it to this token's user")
+    })
 }

@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use super::text_layout::Style;
-use super::{API_VERSION, Format, Invocation, address_hint, make_printable, serialize, short, text};
+use super::{
+    API_VERSION, Format, Invocation, address_hint, make_printable, serialize, short, text,
+};
 use crate::domain::Role;
 use crate::domain::builds::{BUILDER, Destination, PushTarget, Strategy, lacks_secret, refusal};
 use crate::domain::checks::Assessed;
@@ -142,26 +144,46 @@ impl BuildConfigReport {
         let missing_secret = lacks_secret(subject, config, &outlook).map(printable_line);
         let (image, sent_by, reason) = match outlook {
             PushTarget::Quay(image) => (Some(image), PushedBy::Itself, None),
-            PushTarget::Rewritten(BuildWebhookOwner::Operator, image) => (Some(image), PushedBy::Operator, None),
-            PushTarget::Rewritten(BuildWebhookOwner::Bridge, image) => (Some(image), PushedBy::Bridge, None),
+            PushTarget::Rewritten(BuildWebhookOwner::Operator, image) => {
+                (Some(image), PushedBy::Operator, None)
+            }
+            PushTarget::Rewritten(BuildWebhookOwner::Bridge, image) => {
+                (Some(image), PushedBy::Bridge, None)
+            }
             PushTarget::Tried(image) => (Some(image), PushedBy::Webhook, None),
-            PushTarget::Internal(image) | PushTarget::Nowhere(image) => (Some(image), PushedBy::Nobody, None),
-            PushTarget::Unknown(image, unread) => (Some(image), PushedBy::Unknown, Some(unread.to_string())),
+            PushTarget::Internal(image) | PushTarget::Nowhere(image) => {
+                (Some(image), PushedBy::Nobody, None)
+            }
+            PushTarget::Unknown(image, unread) => {
+                (Some(image), PushedBy::Unknown, Some(unread.to_string()))
+            }
             PushTarget::AsWritten(why) => (None, PushedBy::None, Some(why.to_string())),
         };
-        let builds = subject.snapshot.builds.iter().flatten().filter(|build| build.config.as_ref() == Some(&config.name));
+        let builds = subject
+            .snapshot
+            .builds
+            .iter()
+            .flatten()
+            .filter(|build| build.config.as_ref() == Some(&config.name));
         Self {
             namespace: subject.snapshot.name.clone(),
             name: printable_line(&config.name),
             strategy: strategy(config.spec.strategy),
-            output: config.spec.output.to.is_some().then(|| printable_line(&config.output.to_string())),
+            output: config
+                .spec
+                .output
+                .to
+                .is_some()
+                .then(|| printable_line(&config.output.to_string())),
             image: image.map(|image| printable_line(&image)),
             sent_by,
             missing_secret,
             refused: refusal(subject, &config.spec).map(|why| printable_line(&why.to_string())),
             rewritten: config.still_rewritten().is_some(),
             reason: reason.map(|reason| printable_line(&reason)),
-            last_build: builds.max_by_key(|build| build.created).map(|build| BuildReport::new(subject, build)),
+            last_build: builds
+                .max_by_key(|build| build.created)
+                .map(|build| BuildReport::new(subject, build)),
         }
     }
 
@@ -212,20 +234,30 @@ fn imported(subject: &Assessed, build: &Build) -> Option<bool> {
     }
     let streams = subject.snapshot.image_streams.as_ref().ok()?;
     let stream = streams.iter().find(|stream| stream.name == destination.stream);
-    is_imported(stream.and_then(|stream| stream.tag(&destination.tag)), build, &destination.image(subject.integration))
+    is_imported(
+        stream.and_then(|stream| stream.tag(&destination.tag)),
+        build,
+        &destination.image(subject.integration),
+    )
 }
 
 impl ShipwrightReport {
     /// What there is to tell of a Build of Shipwright, whose usual service account is `pipeline`.
     pub fn new(subject: &Assessed, build: &ShipwrightBuild) -> Self {
-        let may_push = |name: &str| subject.desired.account(name).is_some_and(|account| account.role >= Role::Write);
+        let may_push = |name: &str| {
+            subject.desired.account(name).is_some_and(|account| account.role >= Role::Write)
+        };
         let account = if may_push("pipeline") { "pipeline" } else { BUILDER };
         let host = &subject.desired.host;
         let to_quay = build.image.split_once('/').is_some_and(|(registry, _)| registry == host);
         // The same name in this namespace's organization.
-        let last = build.image.rsplit('/').next().filter(|last| !last.is_empty()).unwrap_or(&build.name);
-        let image =
-            if to_quay { build.image.clone() } else { Destination::new(&build.namespace, last).image(subject.integration) };
+        let last =
+            build.image.rsplit('/').next().filter(|last| !last.is_empty()).unwrap_or(&build.name);
+        let image = if to_quay {
+            build.image.clone()
+        } else {
+            Destination::new(&build.namespace, last).image(subject.integration)
+        };
         let push_secret = build.push_secret.clone().filter(|_| to_quay);
         Self {
             namespace: build.namespace.clone(),
@@ -233,7 +265,8 @@ impl ShipwrightReport {
             output: printable_line(&build.image),
             to_quay: to_quay && push_secret.is_some(),
             image: printable_line(&image),
-            push_secret: push_secret.unwrap_or_else(|| subject.integration.cluster_id.value.secret(account)),
+            push_secret: push_secret
+                .unwrap_or_else(|| subject.integration.cluster_id.value.secret(account)),
         }
     }
 }
@@ -254,8 +287,10 @@ impl BuildsReport {
             address_hint(finding, invocation);
         }
         let webhook_answers = webhook_answers(&findings);
-        let to_quay = build_configs.iter().filter(|config| config.is_to_quay(webhook_answers)).count();
-        let mends = [Code::BuildToInternalRegistry, Code::BuildGoesNowhere, Code::RewritingOutdated];
+        let to_quay =
+            build_configs.iter().filter(|config| config.is_to_quay(webhook_answers)).count();
+        let mends =
+            [Code::BuildToInternalRegistry, Code::BuildGoesNowhere, Code::RewritingOutdated];
         let next = findings
             .iter()
             .any(|finding| mends.contains(&finding.code) && finding.object.kind == "BuildConfig")
@@ -269,7 +304,9 @@ impl BuildsReport {
         };
         let answer = match webhook_answers {
             true => answer,
-            false => format!("{answer}, and the API server cannot call the webhook that rewrites builds"),
+            false => {
+                format!("{answer}, and the API server cannot call the webhook that rewrites builds")
+            }
         };
         let answer = match unread.first() {
             Some(why) if build_configs.is_empty() => format!("{answer}: {why}"),
@@ -281,7 +318,16 @@ impl BuildsReport {
             None => answer,
         };
         let kind = "BuildsReport";
-        Self { api_version: API_VERSION, kind, build_configs, shipwright_builds, findings, unread, verdict, next }
+        Self {
+            api_version: API_VERSION,
+            kind,
+            build_configs,
+            shipwright_builds,
+            findings,
+            unread,
+            verdict,
+            next,
+        }
     }
 
     /// The report in a format. Colors are always in it, for [`crate::ui::Ui`] to strip.
@@ -296,7 +342,9 @@ impl BuildsReport {
             Format::Json => serialize::json(self)?,
             Format::Yaml => serialize::yaml(self)?,
             Format::Name => {
-                let object = |config: &BuildConfigReport| ObjectRef::namespaced("BuildConfig", &config.namespace, &config.name);
+                let object = |config: &BuildConfigReport| {
+                    ObjectRef::namespaced("BuildConfig", &config.namespace, &config.name)
+                };
                 serialize::names(self.build_configs.iter().map(object).collect::<Vec<_>>().iter())
             }
         })

@@ -9,7 +9,10 @@ use crate::ui::{printable, printable_line};
 
 use super::status::{Endpoints, SettingReport};
 use super::text_layout::Style;
-use super::{API_VERSION, Format, Invocation, address_hint, make_printable, serialize, short, summary_line, text, with_severity};
+use super::{
+    API_VERSION, Format, Invocation, address_hint, make_printable, serialize, short, summary_line,
+    text, with_severity,
+};
 
 /// The changes of a command, planned or done.
 #[derive(Clone, Debug, Serialize)]
@@ -99,7 +102,15 @@ impl ChangeEntry {
 
     /// A change outside of any namespace's plan that is planned.
     pub fn of(verb: Verb, object: ObjectRef, summary: String) -> Self {
-        Self { namespace: None, verb, object, summary: printable(&summary), state: ChangeState::Planned, error: None, undo: None }
+        Self {
+            namespace: None,
+            verb,
+            object,
+            summary: printable(&summary),
+            state: ChangeState::Planned,
+            error: None,
+            undo: None,
+        }
     }
 
     /// The same in a namespace.
@@ -124,7 +135,10 @@ impl ChangeEntry {
 
     /// Whether the object is in Quay and not in the cluster.
     pub(super) fn is_in_quay(&self) -> bool {
-        matches!(self.object.kind, "Organization" | "RobotAccount" | "DefaultPermission" | "Repository")
+        matches!(
+            self.object.kind,
+            "Organization" | "RobotAccount" | "DefaultPermission" | "Repository"
+        )
     }
 }
 
@@ -142,7 +156,8 @@ impl ChangeReport {
             make_printable(finding);
             address_hint(finding, invocation);
         }
-        let went_well = |change: &ChangeEntry| matches!(change.state, ChangeState::Planned | ChangeState::Done);
+        let went_well =
+            |change: &ChangeEntry| matches!(change.state, ChangeState::Planned | ChangeState::Done);
         let mut report = Self {
             api_version: API_VERSION,
             kind: "ChangeReport",
@@ -177,7 +192,9 @@ impl ChangeReport {
             Format::Json => serialize::json(self)?,
             Format::Yaml => serialize::yaml(self)?,
             Format::Name => {
-                let changed = |change: &&ChangeEntry| matches!(change.state, ChangeState::Planned | ChangeState::Done);
+                let changed = |change: &&ChangeEntry| {
+                    matches!(change.state, ChangeState::Planned | ChangeState::Done)
+                };
                 serialize::names(self.changes.iter().filter(changed).map(|change| &change.object))
             }
         })

@@ -33,8 +33,18 @@ pub(super) struct Explanation {
 ///
 /// # Errors
 /// If a machine-readable format cannot be written, which is a mistake in this program.
-pub fn explanation(code: Option<Code>, program: &str, format: Format, style: &Style) -> anyhow::Result<String> {
-    let all: Vec<_> = code.as_ref().map_or(Code::ALL, std::slice::from_ref).iter().map(|&code| entry(code, program)).collect();
+pub fn explanation(
+    code: Option<Code>,
+    program: &str,
+    format: Format,
+    style: &Style,
+) -> anyhow::Result<String> {
+    let all: Vec<_> = code
+        .as_ref()
+        .map_or(Code::ALL, std::slice::from_ref)
+        .iter()
+        .map(|&code| entry(code, program))
+        .collect();
     match (format, all.as_slice()) {
         (Format::Json, [one]) => serialize::json(one),
         (Format::Json, all) => serialize::json(&all),
@@ -75,7 +85,12 @@ fn entry(code: Code, program: &str) -> Explanation {
 
 fn text(entry: &Explanation, style: &Style) -> String {
     let mut page = TextPage::new(style);
-    page.line(&format!("{} {}: {}", entry.code.bold(), paint(entry.level, entry.level.as_str()), entry.title));
+    page.line(&format!(
+        "{} {}: {}",
+        entry.code.bold(),
+        paint(entry.level, entry.level.as_str()),
+        entry.title
+    ));
     page.gap();
     page.prose("", entry.meaning, plain);
     page.gap();

@@ -10,7 +10,10 @@ use crate::domain::checks::Check;
 use crate::domain::finding::{Code, Finding, ObjectRef};
 use crate::domain::integration::{IntegrationSnapshot, Overrides, QuayIntegration, SecretKey};
 
-use super::{ChangeEntry, ChangeReport, Endpoints, IntegrationReport, Invocation, NamespaceReport, StatusReport, Style};
+use super::{
+    ChangeEntry, ChangeReport, Endpoints, IntegrationReport, Invocation, NamespaceReport,
+    StatusReport, Style,
+};
 
 pub(super) const PROGRAM: &str = "oc quay";
 
@@ -34,7 +37,10 @@ pub(super) fn assert_written(file: &str, text: &str) {
         fs::write(&path, text).unwrap();
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == text, "{file} is stale, UPDATE_DOCS=1 writes it anew; it should hold:\n{text}");
+    assert!(
+        written == text,
+        "{file} is stale, UPDATE_DOCS=1 writes it anew; it should hold:\n{text}"
+    );
 }
 
 pub(super) fn snapshot(hostname: &str) -> IntegrationSnapshot {
@@ -67,7 +73,10 @@ fn integration() -> IntegrationReport {
 }
 
 fn integration_checks() -> Vec<Check> {
-    vec![Check::new("Integration", "QuayIntegration quay", vec![]), Check::new("Quay", "no trouble met", vec![])]
+    vec![
+        Check::new("Integration", "QuayIntegration quay", vec![]),
+        Check::new("Quay", "no trouble met", vec![]),
+    ]
 }
 
 pub(super) fn namespace(name: &str) -> NamespaceReport {
@@ -76,32 +85,46 @@ pub(super) fn namespace(name: &str) -> NamespaceReport {
 
 /// A namespace that is out of scope, with its check.
 pub(super) fn denied(name: &str) -> (NamespaceReport, Vec<Check>) {
-    let namespace = NamespaceReport { linked: false, scope: "the denylist names it".into(), ..namespace(name) };
+    let namespace =
+        NamespaceReport { linked: false, scope: "the denylist names it".into(), ..namespace(name) };
     let message = format!("Namespace {name} is not linked: the denylist names it");
-    let finding = Finding::new(Code::OutOfScope, ObjectRef::namespaced("Namespace", name, name), message).in_namespace(name);
+    let finding =
+        Finding::new(Code::OutOfScope, ObjectRef::namespaced("Namespace", name, name), message)
+            .in_namespace(name);
     (namespace, vec![Check::new("Namespace", "out of scope: the denylist names it", vec![finding])])
 }
 
 pub(super) fn finding(code: Code, namespace: &str, name: &str, message: &str) -> Finding {
-    Finding::new(code, ObjectRef::namespaced("Secret", namespace, name), message).in_namespace(namespace)
+    Finding::new(code, ObjectRef::namespaced("Secret", namespace, name), message)
+        .in_namespace(namespace)
 }
 
 pub(super) fn stale(namespace: &str) -> Finding {
-    let message = format!("Secret builder-quay-openshift holds an old token of robot account openshift_{namespace}+builder");
+    let message = format!(
+        "Secret builder-quay-openshift holds an old token of robot account openshift_{namespace}+builder"
+    );
     finding(Code::SecretTokenStale, namespace, "builder-quay-openshift", &message)
 }
 
 pub(super) fn missing(namespace: &str) -> Finding {
-    finding(Code::SecretMissing, namespace, "default-quay-openshift", "Secret default-quay-openshift does not exist")
+    finding(
+        Code::SecretMissing,
+        namespace,
+        "default-quay-openshift",
+        "Secret default-quay-openshift does not exist",
+    )
 }
 
 pub(super) fn rival(namespace: &str) -> Finding {
-    let message = "Secret a-robot has a login for quay.example.com too and comes before ours by name";
+    let message =
+        "Secret a-robot has a login for quay.example.com too and comes before ours by name";
     finding(Code::RivalSecret, namespace, "a-robot", message)
 }
 
 pub(super) fn unread(namespace: &str) -> Finding {
-    let message = format!("Could not list secrets in namespace {namespace}: User \"ann\" cannot list resource \"secrets\"");
+    let message = format!(
+        "Could not list secrets in namespace {namespace}: User \"ann\" cannot list resource \"secrets\""
+    );
     finding(Code::CouldNotRead, namespace, "", &message)
 }
 
@@ -122,14 +145,27 @@ pub(super) fn one(findings: Vec<Finding>) -> StatusReport {
 }
 
 /// The status of namespaces.
-pub(super) fn several(selection: &str, namespaces: Vec<(NamespaceReport, Vec<Check>)>) -> StatusReport {
+pub(super) fn several(
+    selection: &str,
+    namespaces: Vec<(NamespaceReport, Vec<Check>)>,
+) -> StatusReport {
     StatusReport::new(&plain(), selection, integration(), integration_checks(), namespaces)
 }
 
 /// The status of a namespace while something is wrong with the integration.
 pub(super) fn with_integration(finding: Finding) -> StatusReport {
-    let checks = vec![Check::new("Token", "Secret openshift-operators/quay-integration, key token", vec![finding])];
-    StatusReport::new(&plain(), "-n myproj", integration(), checks, [(namespace("myproj"), super::fixtures::checks(vec![]))])
+    let checks = vec![Check::new(
+        "Token",
+        "Secret openshift-operators/quay-integration, key token",
+        vec![finding],
+    )];
+    StatusReport::new(
+        &plain(),
+        "-n myproj",
+        integration(),
+        checks,
+        [(namespace("myproj"), super::fixtures::checks(vec![]))],
+    )
 }
 
 /// Thirty namespaces: two with errors, one with a warning, one unknown, 24 fine, two not linked.
@@ -143,7 +179,16 @@ pub(super) fn thirty() -> StatusReport {
         ("billing", vec![rival("billing")]),
         ("shop", vec![missing("shop"), stale("shop")]),
         ("audit", vec![unread("audit")]),
-        ("carts", vec![missing("carts"), stale("carts"), missing("carts"), stale("carts"), rival("carts")]),
+        (
+            "carts",
+            vec![
+                missing("carts"),
+                stale("carts"),
+                missing("carts"),
+                stale("carts"),
+                rival("carts"),
+            ],
+        ),
     ] {
         namespaces.push((namespace(name), checks(findings)));
     }
@@ -152,18 +197,34 @@ pub(super) fn thirty() -> StatusReport {
 
 /// Five hundred namespaces: 60 without their organization, three with other problems, one unknown, 416 fine, 20 not linked.
 pub(super) fn five_hundred() -> StatusReport {
-    let mut namespaces: Vec<_> = (1..=20).map(|number| denied(&format!("kitchen-{number:02}"))).collect();
-    namespaces.extend((1..=416).map(|number| (namespace(&format!("app-{number:03}")), checks(vec![]))));
+    let mut namespaces: Vec<_> =
+        (1..=20).map(|number| denied(&format!("kitchen-{number:02}"))).collect();
+    namespaces
+        .extend((1..=416).map(|number| (namespace(&format!("app-{number:03}")), checks(vec![]))));
     for number in 1..=60 {
         let name = format!("team-{number:02}");
         let message = format!("Quay has no organization openshift_{name}");
-        let missing = Finding::new(Code::OrganizationMissing, ObjectRef::cluster("Organization", &name), message);
-        namespaces.push((namespace(&name), vec![Check::new("Organization", "not there", vec![missing])]));
+        let missing = Finding::new(
+            Code::OrganizationMissing,
+            ObjectRef::cluster("Organization", &name),
+            message,
+        );
+        namespaces
+            .push((namespace(&name), vec![Check::new("Organization", "not there", vec![missing])]));
     }
     for (name, findings) in [
         ("payments-and-invoices-of-europe", vec![rival("payments-and-invoices-of-europe")]),
         ("shop", vec![missing("shop"), stale("shop")]),
-        ("carts", vec![missing("carts"), stale("carts"), missing("carts"), stale("carts"), rival("carts")]),
+        (
+            "carts",
+            vec![
+                missing("carts"),
+                stale("carts"),
+                missing("carts"),
+                stale("carts"),
+                rival("carts"),
+            ],
+        ),
         ("audit", vec![unread("audit")]),
     ] {
         namespaces.push((namespace(name), checks(findings)));
@@ -177,13 +238,30 @@ pub(super) fn planned(namespace: &str) -> Vec<ChangeEntry> {
     let secret = "builder-quay-openshift".to_owned();
     [
         Change::CreateOrganization { organization: organization.clone() },
-        Change::CreateRobot { organization: organization.clone(), robot: "builder".into(), mark: "mark".into() },
-        Change::CreateDefaultPermission { organization, robot: "builder".into(), role: Role::Write },
-        Change::CreateSecret { namespace: namespace.into(), secret: secret.clone(), robot: "builder".into() },
+        Change::CreateRobot {
+            organization: organization.clone(),
+            robot: "builder".into(),
+            mark: "mark".into(),
+        },
+        Change::CreateDefaultPermission {
+            organization,
+            robot: "builder".into(),
+            role: Role::Write,
+        },
+        Change::CreateSecret {
+            namespace: namespace.into(),
+            secret: secret.clone(),
+            robot: "builder".into(),
+        },
         Change::EditServiceAccount {
             namespace: namespace.into(),
             service_account: "builder".into(),
-            edit: ServiceAccountEdit { secret, mountable: Some(true), pull: Some(true), role: None },
+            edit: ServiceAccountEdit {
+                secret,
+                mountable: Some(true),
+                pull: Some(true),
+                role: None,
+            },
         },
         Change::DeleteSecret {
             namespace: namespace.into(),
@@ -197,7 +275,11 @@ pub(super) fn planned(namespace: &str) -> Vec<ChangeEntry> {
     .collect()
 }
 
-pub(super) fn change(command: &'static str, dry_run: bool, changes: Vec<ChangeEntry>) -> ChangeReport {
+pub(super) fn change(
+    command: &'static str,
+    dry_run: bool,
+    changes: Vec<ChangeEntry>,
+) -> ChangeReport {
     ChangeReport::new(&plain(), endpoints(), command, dry_run, changes, vec![])
 }
 
@@ -211,5 +293,12 @@ pub(super) fn failed() -> ChangeReport {
             _ => entry.done(),
         });
     }
-    ChangeReport::new(&plain(), endpoints(), "link", false, changes, vec![missing("myproj"), rival("myproj")])
+    ChangeReport::new(
+        &plain(),
+        endpoints(),
+        "link",
+        false,
+        changes,
+        vec![missing("myproj"), rival("myproj")],
+    )
 }

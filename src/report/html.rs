@@ -27,7 +27,10 @@ pub(super) fn status(report: &StatusReport, read: Timestamp) -> String {
     page += "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
     page += &format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n", policy());
     page += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
-    page += &format!("<title>{} - oc quay status</title>\n<style>{CSS}</style>\n</head>\n<body>\n", Text(answer));
+    page += &format!(
+        "<title>{} - oc quay status</title>\n<style>{CSS}</style>\n</head>\n<body>\n",
+        Text(answer)
+    );
     page += &heading(report, answer, read);
     page += &integration(report);
     page += &match report.namespaces.as_slice() {
@@ -43,7 +46,9 @@ pub(super) fn status(report: &StatusReport, read: Timestamp) -> String {
 /// Lets the page's own style and script through, by their hashes, and nothing else: neither what a server might smuggle
 /// into a message nor anything from elsewhere.
 fn policy() -> String {
-    let hash = |text: &str| format!("'sha256-{}'", BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes())));
+    let hash = |text: &str| {
+        format!("'sha256-{}'", BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes())))
+    };
     format!("default-src 'none'; style-src {}; script-src {}", hash(CSS), hash(JS))
 }
 
@@ -51,14 +56,19 @@ fn heading(report: &StatusReport, answer: &str, read: Timestamp) -> String {
     let level = if report.worst() == Severity::Info { Severity::Ok } else { report.worst() };
     let mut text = format!("<header>\n<h1 class=\"{}\">{}</h1>\n", level.as_str(), Text(answer));
     text += &report.next.as_deref().map(command).unwrap_or_default();
-    text += &format!("<p class=\"quiet\">Read on {}</p>\n</header>\n", read.strftime("%Y-%m-%d at %H:%M UTC"));
+    text += &format!(
+        "<p class=\"quiet\">Read on {}</p>\n</header>\n",
+        read.strftime("%Y-%m-%d at %H:%M UTC")
+    );
     text
 }
 
 fn integration(report: &StatusReport) -> String {
     let IntegrationReport { cluster, quay, cluster_id, token, checks, .. } = &report.integration;
     let mut text = "<section>\n<h2>Integration</h2>\n<dl>\n".to_owned();
-    for (name, setting) in [("Cluster", cluster), ("Quay", quay), ("Cluster ID", cluster_id), ("Token", token)] {
+    for (name, setting) in
+        [("Cluster", cluster), ("Quay", quay), ("Cluster ID", cluster_id), ("Token", token)]
+    {
         let value = match setting {
             None => "<span class=\"quiet\">not known</span>".to_owned(),
             Some(SettingReport { value: None, source }) => Text(source).to_string(),
@@ -73,7 +83,9 @@ fn integration(report: &StatusReport) -> String {
 
 fn namespace(namespace: &NamespaceReport) -> String {
     let organization = namespace.organization.as_deref().filter(|_| namespace.linked);
-    let organization = organization.map(|name| format!(" <span class=\"quiet\">→ {}</span>", Text(name))).unwrap_or_default();
+    let organization = organization
+        .map(|name| format!(" <span class=\"quiet\">→ {}</span>", Text(name)))
+        .unwrap_or_default();
     let checks = check_list(&namespace.checks);
     format!("<section>\n<h2>{}{organization}</h2>\n{checks}</section>\n", Text(&namespace.name))
 }
@@ -82,7 +94,9 @@ fn check_list(checks: &[CheckReport]) -> String {
     let mut text = "<table class=\"checks\">\n<tbody>\n".to_owned();
     for CheckReport { title, level, fact, findings } in checks {
         let (badge, title, fact, codes) = (badge(*level), Text(title), Text(fact), links(findings));
-        text += &format!("<tr><td>{badge}</td><th scope=\"row\">{title}</th><td>{fact} {codes}</td></tr>\n");
+        text += &format!(
+            "<tr><td>{badge}</td><th scope=\"row\">{title}</th><td>{fact} {codes}</td></tr>\n"
+        );
     }
     text + "</tbody>\n</table>\n"
 }
@@ -106,7 +120,11 @@ fn table(namespaces: &[NamespaceReport], report: &StatusReport) -> String {
         let its_own = |finding: &&Finding| finding.namespace.as_ref() == Some(&namespace.name);
         let (its_findings, after) = rest.split_at(rest.iter().take_while(its_own).count());
         rest = after;
-        text += &row(namespace, its_findings, states.iter().position(|state| *state == namespace.state()));
+        text += &row(
+            namespace,
+            its_findings,
+            states.iter().position(|state| *state == namespace.state()),
+        );
     }
     text + "</tbody>\n</table>\n</section>\n"
 }
@@ -118,7 +136,8 @@ fn row(namespace: &NamespaceReport, findings: &[Finding], rank: Option<usize>) -
     let state = namespace.state();
     // Every other state is called as its level is.
     let class = if state == "not linked" { Severity::Info.as_str() } else { state };
-    let organization = namespace.organization.as_deref().filter(|_| namespace.linked).unwrap_or_default();
+    let organization =
+        namespace.organization.as_deref().filter(|_| namespace.linked).unwrap_or_default();
     format!(
         "<tr data-namespace=\"{name}\" data-state=\"{state}\"><th scope=\"row\">{name}</th>\
          <td data-key=\"{rank}\"><span class=\"level {class}\">{state}</span></td>\
@@ -141,7 +160,8 @@ fn findings(report: &StatusReport) -> String {
         return String::new();
     }
     let summary = problems(report.summary.error, report.summary.warning, report.summary.unknown);
-    let mut text = format!("<section>\n<h2>Findings</h2>\n<p class=\"quiet\">{}</p>\n", Text(&summary));
+    let mut text =
+        format!("<section>\n<h2>Findings</h2>\n<p class=\"quiet\">{}</p>\n", Text(&summary));
     for code in codes {
         text += &of_code(code, &report.findings);
     }
@@ -150,14 +170,27 @@ fn findings(report: &StatusReport) -> String {
 
 fn of_code(code: Code, all: &[Finding]) -> String {
     let entry = code.entry();
-    let mut text = format!("<article id=\"{0}\">\n<h3>{1} {0} {2}</h3>\n", entry.code, badge(entry.level), Text(entry.title));
+    let mut text = format!(
+        "<article id=\"{0}\">\n<h3>{1} {0} {2}</h3>\n",
+        entry.code,
+        badge(entry.level),
+        Text(entry.title)
+    );
     text += &format!("<p>{}</p>\n<p>{}</p>\n<ul>\n", Text(entry.meaning), Text(entry.remedy));
     for finding in all.iter().filter(|finding| finding.code == code) {
         let namespace = finding.namespace.as_deref().unwrap_or_default();
-        let place = finding.namespace.as_ref().map(|name| format!("<b>{}</b> ", Text(name))).unwrap_or_default();
+        let place = finding
+            .namespace
+            .as_ref()
+            .map(|name| format!("<b>{}</b> ", Text(name)))
+            .unwrap_or_default();
         let ask = finding.ask.map(|who| format!(" Ask {who} to run:")).unwrap_or_default();
         let command = finding.hint.as_deref().map(|hint| ask + &command(hint)).unwrap_or_default();
-        text += &format!("<li data-of=\"{}\">{place}{}{command}</li>\n", Text(namespace), Text(&finding.message));
+        text += &format!(
+            "<li data-of=\"{}\">{place}{}{command}</li>\n",
+            Text(namespace),
+            Text(&finding.message)
+        );
     }
     text + "</ul>\n</article>\n"
 }
@@ -171,7 +204,8 @@ fn badge(level: Severity) -> String {
 }
 
 fn links(codes: &[Code]) -> String {
-    let links: Vec<_> = codes.iter().map(|code| format!("<a href=\"#{0}\">{0}</a>", code.as_str())).collect();
+    let links: Vec<_> =
+        codes.iter().map(|code| format!("<a href=\"#{0}\">{0}</a>", code.as_str())).collect();
     links.join(" ")
 }
 
@@ -230,7 +264,10 @@ mod tests {
         let check = "<tr><td><span class=\"level error\">error</span></td><th scope=\"row\">Secrets</th>\
                      <td>1 of 3 current <a href=\"#OQ301\">OQ301</a></td></tr>";
         assert!(page.contains(check), "{page}");
-        assert!(page.contains("<h2>myproj <span class=\"quiet\">→ openshift_myproj</span></h2>"), "{page}");
+        assert!(
+            page.contains("<h2>myproj <span class=\"quiet\">→ openshift_myproj</span></h2>"),
+            "{page}"
+        );
         assert!(!page.contains("<table id=\"namespaces\">"), "{page}");
     }
 
@@ -245,7 +282,11 @@ mod tests {
         let smuggled = "</script><script>alert('1')</script><img src=x onerror=\"alert(2)\">&amp;";
         let page = page(&one(vec![finding(Code::ImportFailed, "myproj", "s", smuggled)]));
         assert_eq!(page.matches("<script").count(), 1);
-        assert!(!page.contains("<img") && page.contains("&lt;img src=x onerror=&quot;alert(2)&quot;&gt;&amp;amp;"), "{page}");
+        assert!(
+            !page.contains("<img")
+                && page.contains("&lt;img src=x onerror=&quot;alert(2)&quot;&gt;&amp;amp;"),
+            "{page}"
+        );
     }
 
     #[test]
@@ -261,6 +302,9 @@ mod tests {
     #[test]
     fn a_report_without_namespaces_or_findings_is_a_page_too() {
         let empty = page(&several("-A", vec![]));
-        assert!(empty.contains("No namespaces were found") && !empty.contains("Findings"), "{empty}");
+        assert!(
+            empty.contains("No namespaces were found") && !empty.contains("Findings"),
+            "{empty}"
+        );
     }
 }

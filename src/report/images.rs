@@ -58,7 +58,10 @@ impl ImagesReport {
             0 => format!("No tag of {namespace} has its image in OpenShift's own registry"),
             1 => format!("1 tag of {namespace} has its image in OpenShift's own registry{size}"),
             several => {
-                format!("{} of {namespace} have their images in OpenShift's own registry{size}", count(several, "tag"))
+                format!(
+                    "{} of {namespace} have their images in OpenShift's own registry{size}",
+                    count(several, "tag")
+                )
             }
         };
         let (client, namespace) = (client(program).to_owned(), namespace.to_owned());
@@ -95,17 +98,30 @@ impl ImagesReport {
 
     /// A row each; where the window is too narrow for that, the address in Quay stands below.
     fn table(&self, style: &Style) -> String {
-        let width = self.images.iter().map(|image| image.tag.len()).max().unwrap_or_default().max("TAG".len());
+        let width = self
+            .images
+            .iter()
+            .map(|image| image.tag.len())
+            .max()
+            .unwrap_or_default()
+            .max("TAG".len());
         let widest = self.images.iter().map(|image| image.target.len()).max().unwrap_or_default();
-        let is_narrow = style.width.is_some_and(|window| width + "   123.4 MiB   ".len() + widest > window);
+        let is_narrow =
+            style.width.is_some_and(|window| width + "   123.4 MiB   ".len() + widest > window);
         let between = if is_narrow { "\n    " } else { "   " };
-        let row = |tag: &str, size: &str, target: &str| format!("{tag:<width$}   {size:>10}{between}{target}");
+        let row = |tag: &str, size: &str, target: &str| {
+            format!("{tag:<width$}   {size:>10}{between}{target}")
+        };
         let size = |image: &ImageReport| image.size.map_or("unknown".to_owned(), in_words);
         let mut page = TextPage::new(style);
         if !self.images.is_empty() {
-            row("TAG", "SIZE", "IN QUAY").lines().for_each(|line| page.line(&line.dimmed().to_string()));
+            row("TAG", "SIZE", "IN QUAY")
+                .lines()
+                .for_each(|line| page.line(&line.dimmed().to_string()));
             for image in &self.images {
-                row(&image.tag, &size(image), &image.target).lines().for_each(|line| page.line(line));
+                row(&image.tag, &size(image), &image.target)
+                    .lines()
+                    .for_each(|line| page.line(line));
             }
             page.gap();
         }
@@ -155,7 +171,11 @@ mod tests {
     #[test]
     fn the_sizes_that_are_not_known_are_not_taken_for_nothing() {
         let (one, two) = (Some(1 << 20), Some(2 << 20));
-        let table = [(&[one, two][..], Some("3.0 MiB")), (&[one, None], Some("at least 1.0 MiB")), (&[None, None], None)];
+        let table = [
+            (&[one, two][..], Some("3.0 MiB")),
+            (&[one, None], Some("at least 1.0 MiB")),
+            (&[None, None], None),
+        ];
         for (sizes, expected) in table {
             assert_eq!(total(&images(sizes)).as_deref(), expected, "{sizes:?}");
         }
@@ -197,7 +217,13 @@ mod tests {
 
     #[test]
     fn sizes_are_read_by_people() {
-        let table = [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (10 << 20, "10.0 MiB"), (7 << 29, "3.5 GiB")];
+        let table = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1536, "1.5 KiB"),
+            (10 << 20, "10.0 MiB"),
+            (7 << 29, "3.5 GiB"),
+        ];
         for (bytes, words) in table {
             assert_eq!(in_words(bytes), words);
         }

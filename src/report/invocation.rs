@@ -15,7 +15,11 @@ impl Invocation {
     /// `cluster_flags` are those that `oc` has too; both are as a shell takes them.
     pub fn new(program: &str, cluster_flags: &[String], quay_flags: &[String]) -> Self {
         let joined = |flags: &[String]| flags.iter().map(|flag| format!(" {flag}")).collect();
-        Self { program: program.to_owned(), cluster_flags: joined(cluster_flags), quay_flags: joined(quay_flags) }
+        Self {
+            program: program.to_owned(),
+            cluster_flags: joined(cluster_flags),
+            quay_flags: joined(quay_flags),
+        }
     }
 
     /// The beginning for somebody else, who reaches the cluster in another way: without the cluster's flags.
@@ -33,7 +37,9 @@ impl Invocation {
         let client = super::client(program);
         match (command.strip_prefix("oc quay "), command.strip_prefix("oc ")) {
             // It connects to nothing.
-            (Some(arguments), _) if arguments.starts_with("explain ") => format!("{program} {arguments}"),
+            (Some(arguments), _) if arguments.starts_with("explain ") => {
+                format!("{program} {arguments}")
+            }
             (Some(arguments), _) => format!("{program}{cluster_flags}{quay_flags} {arguments}"),
             (None, Some(arguments)) => format!("{client}{cluster_flags} {arguments}"),
             (None, None) => command.to_owned(),
@@ -55,9 +61,13 @@ mod tests {
     fn repeats_connection_flags_in_shown_commands() {
         let flags = ["--context dev".to_owned()];
         let quay_flags = ["--quay-url https://quay.example.com".to_owned()];
-        let begins = |program, command: &str| Invocation::new(program, &flags, &quay_flags).begin(command);
+        let begins =
+            |program, command: &str| Invocation::new(program, &flags, &quay_flags).begin(command);
         let table = [
-            ("oc quay repair -n shop", "kubectl quay --context dev --quay-url https://quay.example.com repair -n shop"),
+            (
+                "oc quay repair -n shop",
+                "kubectl quay --context dev --quay-url https://quay.example.com repair -n shop",
+            ),
             ("oc quay explain OQ101", "kubectl quay explain OQ101"),
             ("oc get secrets -n shop", "kubectl --context dev get secrets -n shop"),
             ("ask somebody", "ask somebody"),

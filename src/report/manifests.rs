@@ -15,8 +15,12 @@ const PLACEHOLDER: &str = "the docker configuration with the robot account's tok
 ///
 /// # Errors
 /// If YAML cannot be written, which is a mistake in this program.
-pub fn manifests<'a>(plans: impl Iterator<Item = (&'a NamespaceSnapshot, &'a [Change])>) -> anyhow::Result<String> {
-    let objects = plans.flat_map(|(snapshot, changes)| changes.iter().filter_map(|change| object(snapshot, change)));
+pub fn manifests<'a>(
+    plans: impl Iterator<Item = (&'a NamespaceSnapshot, &'a [Change])>,
+) -> anyhow::Result<String> {
+    let objects = plans.flat_map(|(snapshot, changes)| {
+        changes.iter().filter_map(|change| object(snapshot, change))
+    });
     stream(objects)
 }
 
@@ -25,7 +29,8 @@ pub fn manifests<'a>(plans: impl Iterator<Item = (&'a NamespaceSnapshot, &'a [Ch
 /// # Errors
 /// If YAML cannot be written, which is a mistake in this program.
 pub fn stream(objects: impl Iterator<Item = Value>) -> anyhow::Result<String> {
-    let documents: Vec<_> = objects.map(|object| serialize::yaml(&object)).collect::<anyhow::Result<_>>()?;
+    let documents: Vec<_> =
+        objects.map(|object| serialize::yaml(&object)).collect::<anyhow::Result<_>>()?;
     Ok(documents.iter().map(|document| format!("---\n{document}")).collect())
 }
 
@@ -34,7 +39,9 @@ pub fn stream(objects: impl Iterator<Item = Value>) -> anyhow::Result<String> {
 /// # Errors
 /// If JSON cannot be written, which is a mistake in this program.
 pub fn list(objects: impl Iterator<Item = Value>) -> anyhow::Result<String> {
-    serialize::json(&json!({ "apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<_>>() }))
+    serialize::json(
+        &json!({ "apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<_>>() }),
+    )
 }
 
 fn object(snapshot: &NamespaceSnapshot, change: &Change) -> Option<Value> {

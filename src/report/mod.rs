@@ -29,7 +29,10 @@ pub use images::{ImageReport, ImagesReport};
 pub use invocation::Invocation;
 pub use manifests::{list, manifests, stream};
 pub use setup::{NamespacePreview, NoteReport, SetupReport, StepReport, StepState};
-pub use status::{CheckReport, Endpoints, IntegrationReport, NamespaceReport, SettingReport, StatusReport, Summary};
+pub use status::{
+    CheckReport, Endpoints, IntegrationReport, NamespaceReport, SettingReport, StatusReport,
+    Summary,
+};
 pub use text_layout::Style;
 pub use version::VersionReport;
 

@@ -7,7 +7,8 @@ use crate::domain::finding::ObjectRef;
 use crate::ui::printable_line;
 
 pub(super) fn json(report: &impl Serialize) -> anyhow::Result<String> {
-    let mut text = serde_json::to_string_pretty(report).context("could not write the report as JSON")?;
+    let mut text =
+        serde_json::to_string_pretty(report).context("could not write the report as JSON")?;
     text.push('\n');
     Ok(text)
 }
@@ -39,7 +40,8 @@ mod tests {
     fn prints_one_harmless_line_for_each_name() {
         let names = ["app:x\nsecret/token", "app:\x1b[2Jx", "app:x"];
         let objects = names.map(|name| ObjectRef::namespaced("ImageStreamTag", "shop", name));
-        let expected = "imagestreamtag/app:x secret/token\nimagestreamtag/app:x\nimagestreamtag/app:x\n";
+        let expected =
+            "imagestreamtag/app:x secret/token\nimagestreamtag/app:x\nimagestreamtag/app:x\n";
         assert_eq!(super::names(objects.iter()), expected);
     }
 }

@@ -131,7 +131,11 @@ impl StepReport {
 
     /// The same, with the commands that it names as the person began theirs: `oc quay` or `kubectl quay`.
     pub fn addressed(mut self, program: &str) -> Self {
-        let texts = self.reason.iter_mut().chain(&mut self.hints).chain(self.facts.iter_mut().map(|fact| &mut fact.text));
+        let texts = self
+            .reason
+            .iter_mut()
+            .chain(&mut self.hints)
+            .chain(self.facts.iter_mut().map(|fact| &mut fact.text));
         texts.for_each(|text| *text = text.replace("oc quay", program));
         self
     }
@@ -143,11 +147,14 @@ impl StepReport {
 
     /// The worst of what was found.
     pub(super) fn level(&self) -> Severity {
-        let found = self.facts.iter().map(|fact| fact.level).filter(|level| *level != Severity::Info).max();
+        let found =
+            self.facts.iter().map(|fact| fact.level).filter(|level| *level != Severity::Info).max();
         match self.state {
             StepState::Failed => Severity::Error,
             StepState::NotReached => Severity::Unknown,
-            StepState::Planned | StepState::Skipped => found.unwrap_or(Severity::Info).max(Severity::Info),
+            StepState::Planned | StepState::Skipped => {
+                found.unwrap_or(Severity::Info).max(Severity::Info)
+            }
             StepState::Done | StepState::AlreadyDone => found.unwrap_or(Severity::Ok),
         }
     }
@@ -155,7 +162,13 @@ impl StepReport {
 
 impl SetupReport {
     /// Puts a report together; the verdict is made from the steps.
-    pub fn new(program: &str, command: &'static str, dry_run: bool, is_check: bool, steps: Vec<StepReport>) -> Self {
+    pub fn new(
+        program: &str,
+        command: &'static str,
+        dry_run: bool,
+        is_check: bool,
+        steps: Vec<StepReport>,
+    ) -> Self {
         let steps: Vec<_> = steps.into_iter().map(|step| step.addressed(program)).collect();
         let is_open = |step: &&StepReport| match step.state {
             StepState::Failed | StepState::NotReached => true,
@@ -197,24 +210,43 @@ impl SetupReport {
             Format::Yaml => serialize::yaml(self)?,
             Format::Name => {
                 let changes = self.steps.iter().flat_map(|step| &step.changes);
-                let changed = changes.filter(|change| matches!(change.state, ChangeState::Planned | ChangeState::Done));
+                let changed = changes.filter(|change| {
+                    matches!(change.state, ChangeState::Planned | ChangeState::Done)
+                });
                 serialize::names(changed.map(|change| &change.object))
             }
         })
     }
 }
 
-fn verdict(program: &str, command: &str, dry_run: bool, is_check: bool, steps: &[StepReport], open: &[&str]) -> String {
-    let changes = |state| steps.iter().flat_map(|step| &step.changes).filter(|change| change.state == state).count();
+fn verdict(
+    program: &str,
+    command: &str,
+    dry_run: bool,
+    is_check: bool,
+    steps: &[StepReport],
+    open: &[&str],
+) -> String {
+    let changes = |state| {
+        steps.iter().flat_map(|step| &step.changes).filter(|change| change.state == state).count()
+    };
     if !open.is_empty() {
         let what = if is_check { "Not set up" } else { "Not done" };
-        return format!("{what}: {}{}{program} {command}", open.join(", "), super::summary_line::HINT_PREFIX);
+        return format!(
+            "{what}: {}{}{program} {command}",
+            open.join(", "),
+            super::summary_line::HINT_PREFIX
+        );
     }
     match (command, changes(ChangeState::Planned), changes(ChangeState::Done)) {
-        (_, planned, _) if dry_run && planned > 0 => format!("{} planned; nothing was written", count(planned, "change")),
+        (_, planned, _) if dry_run && planned > 0 => {
+            format!("{} planned; nothing was written", count(planned, "change"))
+        }
         (_, planned, 0) if planned > 0 => format!("{} planned", count(planned, "change")),
         ("teardown", _, 0) => "There is nothing to take back".into(),
-        ("teardown", _, done) => format!("The integration is taken back, with {}", count(done, "change")),
+        ("teardown", _, done) => {
+            format!("The integration is taken back, with {}", count(done, "change"))
+        }
         (_, _, 0) => "Everything is set up; nothing was written".into(),
         (_, _, done) => format!("Set up, with {}", count(done, "change")),
     }

@@ -20,10 +20,15 @@ pub(super) fn status(report: &StatusReport, style: &Style) -> String {
 pub(super) fn change(report: &ChangeReport, style: &Style) -> String {
     let mut page = TextPage::new(style);
     for change in report.changes.iter().filter(|change| change.state == ChangeState::Failed) {
-        let place = change.namespace.as_ref().map(|namespace| format!("{namespace}: ")).unwrap_or_default();
+        let place =
+            change.namespace.as_ref().map(|namespace| format!("{namespace}: ")).unwrap_or_default();
         let error = change.error.as_deref().unwrap_or_default();
         let glyph = style.glyph(Severity::Error);
-        page.line(&one_line(&format!("{glyph} {} {place}{}: {error}", paint(Severity::Error, "failed"), change.summary)));
+        page.line(&one_line(&format!(
+            "{glyph} {} {place}{}: {error}",
+            paint(Severity::Error, "failed"),
+            change.summary
+        )));
     }
     problems(&mut page, style, &report.findings);
     page.line(&report.verdict);
@@ -45,11 +50,19 @@ pub(super) fn setup(report: &SetupReport, style: &Style) -> String {
         }
         if step.state == StepState::Failed {
             let reason = step.reason.as_deref().unwrap_or_default();
-            page.line(&one_line(&format!("{} {}: {reason}", style.glyph(Severity::Error), step.title)));
+            page.line(&one_line(&format!(
+                "{} {}: {reason}",
+                style.glyph(Severity::Error),
+                step.title
+            )));
         }
     }
     page.gap();
-    report.manifests.iter().flat_map(|manifests| manifests.lines()).for_each(|line| page.line(line));
+    report
+        .manifests
+        .iter()
+        .flat_map(|manifests| manifests.lines())
+        .for_each(|line| page.line(line));
     if let Some(command_line) = &report.command_line {
         page.line("The same again, without questions:");
         page.line(&format!("  {command_line}"));
@@ -61,10 +74,18 @@ pub(super) fn setup(report: &SetupReport, style: &Style) -> String {
 
 fn problems(page: &mut TextPage, style: &Style, findings: &[Finding]) {
     for finding in findings.iter().filter(|finding| finding.level > Severity::Info) {
-        let place = finding.namespace.as_ref().map(|namespace| format!("{namespace}: ")).unwrap_or_default();
+        let place = finding
+            .namespace
+            .as_ref()
+            .map(|namespace| format!("{namespace}: "))
+            .unwrap_or_default();
         let level = paint(finding.level, finding.level.as_str());
         let glyph = style.glyph(finding.level);
-        page.line(&one_line(&format!("{glyph} {} {level} {place}{}", finding.code.as_str().bold(), finding.message)));
+        page.line(&one_line(&format!(
+            "{glyph} {} {level} {place}{}",
+            finding.code.as_str().bold(),
+            finding.message
+        )));
     }
 }
 

@@ -13,7 +13,8 @@ use crate::ui::{printable, printable_line};
 
 use super::text_layout::Style;
 use super::{
-    API_VERSION, Format, Invocation, address_hint, html, make_printable, serialize, short, summary_line, text, with_severity,
+    API_VERSION, Format, Invocation, address_hint, html, make_printable, serialize, short,
+    summary_line, text, with_severity,
 };
 
 /// The state of the integration and of the namespaces that were asked for.
@@ -161,9 +162,12 @@ impl StatusReport {
         let mut findings;
         (integration.checks, findings) = split(integration_checks);
 
-        let mut judged: Vec<_> = namespaces.into_iter().map(|(namespace, checks)| namespace.judge(checks)).collect();
+        let mut judged: Vec<_> =
+            namespaces.into_iter().map(|(namespace, checks)| namespace.judge(checks)).collect();
         if judged.len() > 1 {
-            for (namespace, _) in judged.iter_mut().filter(|(namespace, _)| !namespace.has_problems()) {
+            for (namespace, _) in
+                judged.iter_mut().filter(|(namespace, _)| !namespace.has_problems())
+            {
                 namespace.checks = Vec::new();
             }
         }
@@ -177,7 +181,9 @@ impl StatusReport {
             if let ([only], Some(hint)) = (namespaces.as_slice(), &mut finding.hint) {
                 *hint = hint.replace("{namespace}", &only.name);
             }
-            if integration.is_for_administrators && finding.hint.as_deref().is_some_and(is_for_administrators) {
+            if integration.is_for_administrators
+                && finding.hint.as_deref().is_some_and(is_for_administrators)
+            {
                 finding.ask = Some(Administrator::Cluster);
             }
             address_hint(finding, invocation);
@@ -201,22 +207,31 @@ impl StatusReport {
     /// The worst level among all checks; what `--fail-on` is compared with.
     pub fn worst(&self) -> Severity {
         let checks = self.integration.checks.iter().map(|check| check.level);
-        checks.chain(self.namespaces.iter().map(|namespace| namespace.level)).max().unwrap_or(Severity::Ok)
+        checks
+            .chain(self.namespaces.iter().map(|namespace| namespace.level))
+            .max()
+            .unwrap_or(Severity::Ok)
     }
 
     /// Whether nothing could be read of any namespace: then there is no answer to what was asked.
     pub fn is_unreadable(&self) -> bool {
         let is_unread = |namespace: &NamespaceReport| {
-            !namespace.checks.is_empty() && namespace.checks.iter().all(|check| check.level == Severity::Unknown)
+            !namespace.checks.is_empty()
+                && namespace.checks.iter().all(|check| check.level == Severity::Unknown)
         };
         self.summary.error == 0 && self.unchecked() > 0 && self.namespaces.iter().all(is_unread)
     }
 
     /// How many things could not be checked: the findings that say so, and the checks that something else stood in the way of.
     pub(super) fn unchecked(&self) -> usize {
-        let checks = self.namespaces.iter().flat_map(|namespace| &namespace.checks).chain(&self.integration.checks);
+        let checks = self
+            .namespaces
+            .iter()
+            .flat_map(|namespace| &namespace.checks)
+            .chain(&self.integration.checks);
         let skipped = checks.filter(|check| {
-            check.level == Severity::Unknown && !check.findings.iter().any(|code| code.entry().level == Severity::Unknown)
+            check.level == Severity::Unknown
+                && !check.findings.iter().any(|code| code.entry().level == Severity::Unknown)
         });
         self.summary.unknown + skipped.count()
     }
@@ -233,7 +248,8 @@ impl StatusReport {
             Format::Json => serialize::json(self)?,
             Format::Yaml => serialize::yaml(self)?,
             Format::Name => {
-                let problems = self.findings.iter().filter(|finding| finding.level >= Severity::Warning);
+                let problems =
+                    self.findings.iter().filter(|finding| finding.level >= Severity::Warning);
                 serialize::names(problems.map(|finding| &finding.object))
             }
             Format::Html => html::status(self, Timestamp::now()),
@@ -259,7 +275,10 @@ impl Summary {
             namespaces: namespaces.len(),
             linked,
             out_of_scope: namespaces.len() - linked,
-            ok: namespaces.iter().filter(|namespace| namespace.linked && !namespace.has_problems()).count(),
+            ok: namespaces
+                .iter()
+                .filter(|namespace| namespace.linked && !namespace.has_problems())
+                .count(),
             info: with_severity(findings, Severity::Info),
             warning: with_severity(findings, Severity::Warning),
             error: with_severity(findings, Severity::Error),
@@ -270,19 +289,29 @@ impl Summary {
 
 impl SettingReport {
     fn new(setting: Sourced<String>) -> Self {
-        Self { value: Some(printable_line(&setting.value)), source: printable_line(&setting.source.to_string()) }
+        Self {
+            value: Some(printable_line(&setting.value)),
+            source: printable_line(&setting.source.to_string()),
+        }
     }
 }
 
 impl Endpoints {
     /// The API server of a cluster with the context that names it, if one does, and the Quay of an integration.
     pub fn new(snapshot: &IntegrationSnapshot, server: &str, context: &str) -> Self {
-        let from = if context.is_empty() { "the pod's".to_owned() } else { format!("context {}", printable_line(context)) };
+        let from = if context.is_empty() {
+            "the pod's".to_owned()
+        } else {
+            format!("context {}", printable_line(context))
+        };
         let mut quay = snapshot.url().map(SettingReport::new);
         if let Some(quay) = &mut quay {
             quay.value.take_if(|url| QuayUrl::parse(url).is_err());
         }
-        Self { cluster: Some(SettingReport { value: Some(printable_line(server)), source: from }), quay }
+        Self {
+            cluster: Some(SettingReport { value: Some(printable_line(server)), source: from }),
+            quay,
+        }
     }
 }
 
@@ -295,9 +324,10 @@ impl IntegrationReport {
             cluster,
             quay,
             cluster_id: snapshot.cluster_id().map(SettingReport::new),
-            token: snapshot
-                .token_source()
-                .map(|source| SettingReport { value: None, source: printable_line(&source.to_string()) }),
+            token: snapshot.token_source().map(|source| SettingReport {
+                value: None,
+                source: printable_line(&source.to_string()),
+            }),
             is_for_administrators: snapshot.is_for_administrators(),
             checks: vec![],
         }
@@ -312,9 +342,22 @@ impl IntegrationReport {
 
 impl NamespaceReport {
     /// A namespace, before its checks are looked at: [`StatusReport::new`] does that.
-    pub fn new(name: impl Into<String>, organization: Option<String>, linked: bool, scope: impl Into<String>) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        organization: Option<String>,
+        linked: bool,
+        scope: impl Into<String>,
+    ) -> Self {
         let (name, scope) = (name.into(), scope.into());
-        Self { name, organization, linked, scope, level: Severity::Ok, uncompared_tags: 0, checks: vec![] }
+        Self {
+            name,
+            organization,
+            linked,
+            scope,
+            level: Severity::Ok,
+            uncompared_tags: 0,
+            checks: vec![],
+        }
     }
 
     fn judge(mut self, checks: Vec<Check>) -> (Self, Vec<Finding>) {
@@ -322,7 +365,8 @@ impl NamespaceReport {
         self.uncompared_tags = checks.iter().map(|check| check.uncompared_tags).sum();
         (self.checks, findings) = split(checks);
         self.level = self.checks.iter().map(|check| check.level).max().unwrap_or(Severity::Ok);
-        let findings = findings.into_iter().map(|finding| finding.in_namespace(&self.name)).collect();
+        let findings =
+            findings.into_iter().map(|finding| finding.in_namespace(&self.name)).collect();
         (self, findings)
     }
 
@@ -366,7 +410,9 @@ fn is_for_administrators(hint: &str) -> bool {
         "edit images.config",
         "get mutatingwebhook",
     ];
-    commands.iter().any(|command| hint.strip_prefix("oc ").is_some_and(|rest| rest.starts_with(command)))
+    commands
+        .iter()
+        .any(|command| hint.strip_prefix("oc ").is_some_and(|rest| rest.starts_with(command)))
 }
 
 /// Checks as they are reported, and their findings. What a server chose of the words is made printable here, once.
@@ -377,7 +423,12 @@ fn split(checks: Vec<Check>) -> (Vec<CheckReport>, Vec<Finding>) {
         .map(|check| {
             let codes = check.findings.iter().map(|finding| finding.code).collect();
             findings.extend(check.findings);
-            CheckReport { title: check.title, level: check.level, fact: printable(&check.fact), findings: codes }
+            CheckReport {
+                title: check.title,
+                level: check.level,
+                fact: printable(&check.fact),
+                findings: codes,
+            }
         })
         .collect();
     findings.iter_mut().for_each(make_printable);

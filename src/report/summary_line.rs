@@ -18,10 +18,16 @@ pub(super) const ASK_PREFIX: &str = ". Ask a cluster administrator to run: ";
 type NextCommand = (String, Option<Administrator>);
 
 /// The verdict on a status, and the next command where there is one.
-pub(super) fn status(report: &StatusReport, invocation: &Invocation, selection: &str) -> (String, Option<String>) {
+pub(super) fn status(
+    report: &StatusReport,
+    invocation: &Invocation,
+    selection: &str,
+) -> (String, Option<String>) {
     let next = next_command(report, invocation, selection);
     let (answer, next) = match report.namespaces.as_slice() {
-        _ if with_severity(report.integration_findings(), Severity::Error) > 0 => (integration(report), next),
+        _ if with_severity(report.integration_findings(), Severity::Error) > 0 => {
+            (integration(report), next)
+        }
         _ if report.is_unreadable() => (unreadable(report), report.findings.iter().find_map(hint)),
         [] => ("No namespaces were found".to_owned(), None),
         [one] => single(report, one, next),
@@ -30,7 +36,9 @@ pub(super) fn status(report: &StatusReport, invocation: &Invocation, selection: 
     let next = next.or_else(|| probe(report, invocation, selection));
     match next {
         Some((command, None)) => (format!("{answer}{HINT_PREFIX}{command}"), Some(command)),
-        Some((command, Some(Administrator::Cluster))) => (format!("{answer}{ASK_PREFIX}{command}"), Some(command)),
+        Some((command, Some(Administrator::Cluster))) => {
+            (format!("{answer}{ASK_PREFIX}{command}"), Some(command))
+        }
         None => (answer, None),
     }
 }
@@ -48,16 +56,26 @@ fn integration(report: &StatusReport) -> String {
     format!("The integration has {}", count(errors, "error"))
 }
 
-fn single(report: &StatusReport, namespace: &NamespaceReport, next: Option<NextCommand>) -> (String, Option<NextCommand>) {
+fn single(
+    report: &StatusReport,
+    namespace: &NamespaceReport,
+    next: Option<NextCommand>,
+) -> (String, Option<NextCommand>) {
     let name = &namespace.name;
     let summary = &report.summary;
     let unchecked = report.unchecked();
     if summary.error > 0 || (summary.warning > 0 && unchecked > 0) {
         (problems(summary.error, summary.warning, summary.unknown), next)
     } else if !namespace.linked {
-        (format!("{name} is not linked: {}", namespace.scope), report.namespace_findings().first().and_then(hint))
+        (
+            format!("{name} is not linked: {}", namespace.scope),
+            report.namespace_findings().first().and_then(hint),
+        )
     } else if unchecked > 0 && namespace.has_working_logins() {
-        (format!("{} accepts the logins of {name}, but {}", host(report), left_open(unchecked)), None)
+        (
+            format!("{} accepts the logins of {name}, but {}", host(report), left_open(unchecked)),
+            None,
+        )
     } else if unchecked > 0 {
         (format!("Nothing wrong was found, but {}", left_open(unchecked)), None)
     } else {
@@ -89,7 +107,8 @@ fn pods_in(namespaces: &str, report: &StatusReport) -> String {
 
 fn several(report: &StatusReport, next: Option<NextCommand>) -> (String, Option<NextCommand>) {
     let total = report.namespaces.len();
-    let with_severity = |level| report.namespaces.iter().filter(|namespace| namespace.level == level).count();
+    let with_severity =
+        |level| report.namespaces.iter().filter(|namespace| namespace.level == level).count();
     let (errors, unknown) = (with_severity(Severity::Error), with_severity(Severity::Unknown));
     let linked = report.summary.linked;
     if errors > 0 {
@@ -118,9 +137,12 @@ fn left_open(unchecked: usize) -> String {
 /// What is left to the person who has no token: to ask the registry. It also looks for the images of one namespace.
 fn probe(report: &StatusReport, invocation: &Invocation, selection: &str) -> Option<NextCommand> {
     let lacks_token = report.integration.is_for_administrators;
-    let is_uncompared = matches!(report.namespaces.as_slice(), [one] if one.linked && one.uncompared_tags > 0);
-    let can_tell = report.summary.linked > 0 && !report.namespaces.iter().any(NamespaceReport::is_probed);
-    ((lacks_token || is_uncompared) && can_tell).then(|| (format!("{invocation} status {selection} --probe"), None))
+    let is_uncompared =
+        matches!(report.namespaces.as_slice(), [one] if one.linked && one.uncompared_tags > 0);
+    let can_tell =
+        report.summary.linked > 0 && !report.namespaces.iter().any(NamespaceReport::is_probed);
+    ((lacks_token || is_uncompared) && can_tell)
+        .then(|| (format!("{invocation} status {selection} --probe"), None))
 }
 
 fn hint(finding: &Finding) -> Option<NextCommand> {
@@ -132,13 +154,20 @@ fn host(report: &StatusReport) -> String {
 }
 
 /// Repair, if it mends anything and can work at all; else what the first of the worst findings says.
-fn next_command(report: &StatusReport, invocation: &Invocation, selection: &str) -> Option<NextCommand> {
+fn next_command(
+    report: &StatusReport,
+    invocation: &Invocation,
+    selection: &str,
+) -> Option<NextCommand> {
     let ask = report.integration.is_for_administrators.then_some(Administrator::Cluster);
     let invocation = if ask.is_some() { &invocation.of_others() } else { invocation };
     let blocking = report.findings.iter().filter(|finding| finding.code.blocks_repair());
     let blocked: BTreeSet<_> = blocking.map(|finding| &finding.namespace).collect();
     let repairable = |finding: &Finding| {
-        let repair = finding.namespace.as_ref().map(|namespace| format!("{invocation} repair -n {namespace}"));
+        let repair = finding
+            .namespace
+            .as_ref()
+            .map(|namespace| format!("{invocation} repair -n {namespace}"));
         let is_repair = finding.hint.is_some() && finding.hint == repair;
         finding.level >= Severity::Warning && is_repair && !blocked.contains(&finding.namespace)
     };
@@ -146,16 +175,26 @@ fn next_command(report: &StatusReport, invocation: &Invocation, selection: &str)
     if integration_works && report.findings.iter().any(repairable) {
         return Some((format!("{invocation} repair {selection}"), ask));
     }
-    let worst = report.findings.iter().map(|finding| finding.level).max().filter(|&level| level >= Severity::Warning)?;
+    let worst = report
+        .findings
+        .iter()
+        .map(|finding| finding.level)
+        .max()
+        .filter(|&level| level >= Severity::Warning)?;
     let first = report.findings.iter().find(|finding| finding.level == worst)?;
-    hint(first).or_else(|| Some((invocation.begin(&format!("oc quay explain {}", first.code.as_str())), None)))
+    hint(first).or_else(|| {
+        Some((invocation.begin(&format!("oc quay explain {}", first.code.as_str())), None))
+    })
 }
 
 /// The verdict on changes.
 pub(super) fn change(report: &ChangeReport) -> String {
     let (failed, skipped) = (report.count(ChangeState::Failed), report.count(ChangeState::Skipped));
     let changes = count(report.changes.len(), "change");
-    let obstacle = report.findings.iter().find(|finding| finding.namespace.is_none() && finding.code.stops_changes());
+    let obstacle = report
+        .findings
+        .iter()
+        .find(|finding| finding.namespace.is_none() && finding.code.stops_changes());
     // Running it again would not help by itself, nor an import.
     let again = match obstacle {
         Some(obstacle) => format!(": {}", obstacle.message),
@@ -170,16 +209,22 @@ pub(super) fn change(report: &ChangeReport) -> String {
         return format!("{} of {changes} done{again}", report.changes.len() - skipped);
     }
     let outcome = match obstacle {
-        Some(obstacle) if report.changes.is_empty() => return format!("Not done: {}", obstacle.message),
+        Some(obstacle) if report.changes.is_empty() => {
+            return format!("Not done: {}", obstacle.message);
+        }
         _ if report.changes.is_empty() => "Nothing to do".to_owned(),
         _ if report.count(ChangeState::Planned) > 0 => {
-            let nothing_written = if report.dry_run { ". Nothing was written (--dry-run)" } else { "" };
+            let nothing_written =
+                if report.dry_run { ". Nothing was written (--dry-run)" } else { "" };
             format!("{changes} planned{nothing_written}")
         }
         _ => format!("{}: {changes}", done(report)),
     };
-    let remaining =
-        problems(with_severity(&report.findings, Severity::Error), 0, with_severity(&report.findings, Severity::Unknown));
+    let remaining = problems(
+        with_severity(&report.findings, Severity::Error),
+        0,
+        with_severity(&report.findings, Severity::Unknown),
+    );
     match remaining.as_str() {
         "" => outcome,
         "1 error" | "1 unknown" => format!("{outcome}. {remaining} remains"),
@@ -188,7 +233,8 @@ pub(super) fn change(report: &ChangeReport) -> String {
 }
 
 fn done(report: &ChangeReport) -> String {
-    let mut namespaces: Vec<_> = report.changes.iter().filter_map(|change| change.namespace.as_deref()).collect();
+    let mut namespaces: Vec<_> =
+        report.changes.iter().filter_map(|change| change.namespace.as_deref()).collect();
     namespaces.sort_unstable();
     namespaces.dedup();
     let what = match namespaces.as_slice() {
@@ -212,7 +258,9 @@ mod tests {
     use crate::domain::checks::Check;
     use crate::domain::finding::{Code, Finding, ObjectRef};
     use crate::report::fixtures::*;
-    use crate::report::{ChangeEntry, ChangeReport, Endpoints, IntegrationReport, NamespaceReport, StatusReport};
+    use crate::report::{
+        ChangeEntry, ChangeReport, Endpoints, IntegrationReport, NamespaceReport, StatusReport,
+    };
 
     #[test]
     fn one_namespace() {
@@ -227,20 +275,37 @@ mod tests {
             "Pods in myproj can pull from quay.example.com, with 1 warning. \
              Run: oc get secrets -n myproj --field-selector type=kubernetes.io/dockerconfigjson"
         );
-        assert_eq!(verdict(vec![unread("myproj")]), "Nothing wrong was found, but 1 thing could not be checked");
+        assert_eq!(
+            verdict(vec![unread("myproj")]),
+            "Nothing wrong was found, but 1 thing could not be checked"
+        );
         assert_eq!(
             verdict(vec![unread("myproj"), unread("myproj")]),
             "Nothing wrong was found, but 2 things could not be checked"
         );
-        assert_eq!(verdict(vec![unread("myproj"), missing("myproj")]), "1 error, 1 unknown. Run: oc quay repair -n myproj");
-        assert!(verdict(vec![unread("myproj"), rival("myproj")]).starts_with("1 warning, 1 unknown. Run: oc get secrets"));
+        assert_eq!(
+            verdict(vec![unread("myproj"), missing("myproj")]),
+            "1 error, 1 unknown. Run: oc quay repair -n myproj"
+        );
+        assert!(
+            verdict(vec![unread("myproj"), rival("myproj")])
+                .starts_with("1 warning, 1 unknown. Run: oc get secrets")
+        );
     }
 
     #[test]
     fn claims_no_pull_of_images_that_are_gone_or_were_not_compared() {
-        let gone = || finding(Code::TagGone, "myproj", "app:1", "app:1 follows openshift_myproj/app:1, which Quay does not have");
+        let gone = || {
+            finding(
+                Code::TagGone,
+                "myproj",
+                "app:1",
+                "app:1 follows openshift_myproj/app:1, which Quay does not have",
+            )
+        };
         let verdict = |uncompared_tags, findings| {
-            let check = Check { uncompared_tags, ..Check::new("Imports", "2 tags follow Quay", findings) };
+            let check =
+                Check { uncompared_tags, ..Check::new("Imports", "2 tags follow Quay", findings) };
             several("-n myproj", vec![(namespace("myproj"), vec![check])]).verdict
         };
         let look = "Run: oc describe imagestreams -n myproj";
@@ -257,7 +322,9 @@ mod tests {
             (
                 2,
                 vec![],
-                format!("Pods in myproj can log in to quay.example.com; 2 tags that follow it were not compared. {probe}"),
+                format!(
+                    "Pods in myproj can log in to quay.example.com; 2 tags that follow it were not compared. {probe}"
+                ),
             ),
             (
                 1,
@@ -276,17 +343,28 @@ mod tests {
     #[test]
     fn what_repair_does_not_mend_leads_elsewhere() {
         let adopt = finding(Code::OrganizationOfAnotherCluster, "myproj", "o", "m");
-        assert_eq!(one(vec![adopt.clone()]).verdict, "1 error. Run: oc quay repair --adopt -n myproj");
-        assert_eq!(one(vec![adopt, missing("myproj")]).verdict, "2 errors. Run: oc quay repair --adopt -n myproj");
+        assert_eq!(
+            one(vec![adopt.clone()]).verdict,
+            "1 error. Run: oc quay repair --adopt -n myproj"
+        );
+        assert_eq!(
+            one(vec![adopt, missing("myproj")]).verdict,
+            "2 errors. Run: oc quay repair --adopt -n myproj"
+        );
         let disallowed = finding(Code::RobotsDisallowed, "myproj", "o", "m");
         assert_eq!(one(vec![disallowed]).verdict, "1 error. Run: oc quay explain OQ212");
     }
 
     #[test]
     fn a_broken_integration_goes_before_the_namespaces() {
-        let none = Finding::new(Code::NoIntegration, ObjectRef::cluster("QuayIntegration", ""), "none");
-        assert_eq!(with_integration(none).verdict, "The integration has 1 error. Run: oc quay setup");
-        let plain = Finding::new(Code::VerificationOff, ObjectRef::cluster("QuayIntegration", "quay"), "m");
+        let none =
+            Finding::new(Code::NoIntegration, ObjectRef::cluster("QuayIntegration", ""), "none");
+        assert_eq!(
+            with_integration(none).verdict,
+            "The integration has 1 error. Run: oc quay setup"
+        );
+        let plain =
+            Finding::new(Code::VerificationOff, ObjectRef::cluster("QuayIntegration", "quay"), "m");
         assert_eq!(
             with_integration(plain).verdict,
             "Pods in myproj can pull from quay.example.com, with 1 warning. Run: oc quay explain OQ115"
@@ -295,17 +373,30 @@ mod tests {
 
     #[test]
     fn repair_is_not_named_while_it_cannot_work() {
-        let refused = Finding::new(Code::TokenRefused, ObjectRef::cluster("Quay", "q"), "Quay refuses the token");
+        let refused = Finding::new(
+            Code::TokenRefused,
+            ObjectRef::cluster("Quay", "q"),
+            "Quay refuses the token",
+        );
         let check = Check::new("Token", "OC_QUAY_TOKEN", vec![refused]);
         let namespaces = [(namespace("myproj"), checks(vec![missing("myproj")]))];
-        let report = StatusReport::new(&plain(), "-n myproj", IntegrationReport::default(), vec![check], namespaces);
+        let report = StatusReport::new(
+            &plain(),
+            "-n myproj",
+            IntegrationReport::default(),
+            vec![check],
+            namespaces,
+        );
         assert_eq!(report.verdict, "The integration has 1 error. Run: oc quay setup");
     }
 
     #[test]
     fn a_namespace_that_is_not_linked_says_why() {
         let verdict = |namespace| several("-n myproj", vec![namespace]).verdict;
-        assert_eq!(verdict(denied("myproj")), "myproj is not linked: the denylist names it. Run: oc quay link -n myproj");
+        assert_eq!(
+            verdict(denied("myproj")),
+            "myproj is not linked: the denylist names it. Run: oc quay link -n myproj"
+        );
         let going = NamespaceReport::new("myproj", None, false, "it is being deleted");
         assert_eq!(verdict((going, vec![])), "myproj is not linked: it is being deleted");
     }
@@ -315,11 +406,20 @@ mod tests {
         assert_eq!(thirty().verdict, "2 of 30 namespaces have errors. Run: oc quay repair -A");
         let verdict = |all: [Vec<Finding>; 3]| {
             let names = ["a", "b", "c"];
-            let namespaces = names.into_iter().zip(all).map(|(name, findings)| (namespace(name), checks(findings)));
+            let namespaces = names
+                .into_iter()
+                .zip(all)
+                .map(|(name, findings)| (namespace(name), checks(findings)));
             several("a b c", namespaces.collect()).verdict
         };
-        assert_eq!(verdict([vec![], vec![], vec![]]), "Pods in 3 namespaces can pull from quay.example.com");
-        assert_eq!(verdict([vec![missing("a")], vec![], vec![]]), "1 of 3 namespaces has errors. Run: oc quay repair a b c");
+        assert_eq!(
+            verdict([vec![], vec![], vec![]]),
+            "Pods in 3 namespaces can pull from quay.example.com"
+        );
+        assert_eq!(
+            verdict([vec![missing("a")], vec![], vec![]]),
+            "1 of 3 namespaces has errors. Run: oc quay repair a b c"
+        );
         assert!(
             verdict([vec![], vec![rival("b")], vec![]])
                 .starts_with("Pods in 3 namespaces can pull from quay.example.com, with 1 warning. Run: oc get secrets -n b")
@@ -328,7 +428,10 @@ mod tests {
             verdict([vec![rival("a")], vec![unread("b")], vec![]]),
             "No errors were found, but 1 of 3 namespaces could not be checked in full"
         );
-        assert_eq!(several("-A", vec![denied("a"), denied("b")]).verdict, "None of 2 namespaces is linked");
+        assert_eq!(
+            several("-A", vec![denied("a"), denied("b")]).verdict,
+            "None of 2 namespaces is linked"
+        );
         assert_eq!(
             several("-A", vec![denied("a"), (namespace("b"), checks(vec![]))]).verdict,
             "Pods in 1 namespace can pull from quay.example.com"
@@ -338,32 +441,52 @@ mod tests {
 
     #[test]
     fn nothing_found_is_not_nothing_there() {
-        let unread = Finding::new(Code::CouldNotRead, ObjectRef::cluster("QuayIntegration", ""), "Could not list");
+        let unread = Finding::new(
+            Code::CouldNotRead,
+            ObjectRef::cluster("QuayIntegration", ""),
+            "Could not list",
+        );
         let check = Check::new("Integration", "could not be read", vec![unread]);
-        let report = StatusReport::new(&plain(), "-A", IntegrationReport::default(), vec![check], []);
+        let report =
+            StatusReport::new(&plain(), "-A", IntegrationReport::default(), vec![check], []);
         assert_eq!(report.verdict, "Nothing could be checked. Run: oc quay status");
     }
 
     #[test]
     fn changes() {
-        let done = |namespace| planned(namespace).into_iter().map(ChangeEntry::done).collect::<Vec<_>>();
+        let done =
+            |namespace| planned(namespace).into_iter().map(ChangeEntry::done).collect::<Vec<_>>();
         assert_eq!(change("repair", false, vec![]).verdict, "Nothing to do");
         assert_eq!(change("link", false, planned("myproj")).verdict, "6 changes planned");
-        assert_eq!(change("link", true, planned("myproj")).verdict, "6 changes planned. Nothing was written (--dry-run)");
+        assert_eq!(
+            change("link", true, planned("myproj")).verdict,
+            "6 changes planned. Nothing was written (--dry-run)"
+        );
         assert_eq!(change("link", false, done("myproj")).verdict, "Linked myproj: 6 changes");
         assert_eq!(change("unlink", false, done("myproj")).verdict, "Unlinked myproj: 6 changes");
-        assert_eq!(change("repair", false, done("myproj").drain(..1).collect()).verdict, "Repaired myproj: 1 change");
+        assert_eq!(
+            change("repair", false, done("myproj").drain(..1).collect()).verdict,
+            "Repaired myproj: 1 change"
+        );
         let both = done("myproj").into_iter().chain(done("shop")).collect();
         assert_eq!(change("repair", false, both).verdict, "Repaired 2 namespaces: 12 changes");
-        assert_eq!(failed().verdict, "1 of 6 changes failed, 1 not tried. Run the command again to finish");
+        assert_eq!(
+            failed().verdict,
+            "1 of 6 changes failed, 1 not tried. Run the command again to finish"
+        );
         let mut stopped = done("myproj");
         stopped.push(planned("myproj").remove(0).skipped());
-        assert_eq!(change("link", false, stopped).verdict, "6 of 7 changes done. Run the command again to finish");
+        assert_eq!(
+            change("link", false, stopped).verdict,
+            "6 of 7 changes done. Run the command again to finish"
+        );
     }
 
     #[test]
     fn what_remains_is_counted() {
-        let with = |changes, findings| ChangeReport::new(&plain(), Endpoints::default(), "repair", false, changes, findings);
+        let with = |changes, findings| {
+            ChangeReport::new(&plain(), Endpoints::default(), "repair", false, changes, findings)
+        };
         let report = with(vec![], vec![missing("a")]);
         assert_eq!((report.verdict.as_str(), report.ok), ("Nothing to do. 1 error remains", false));
         let done = planned("a").into_iter().map(ChangeEntry::done).collect();

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::fixtures::{plain, style};
 use super::{
-    BuildConfigReport, BuildsReport, ChangeEntry, ChangeReport, Endpoints, Format, ImageReport, ImagesReport, IntegrationReport,
-    NamespaceReport, StatusReport,
+    BuildConfigReport, BuildsReport, ChangeEntry, ChangeReport, Endpoints, Format, ImageReport,
+    ImagesReport, IntegrationReport, NamespaceReport, StatusReport,
 };
 use crate::domain::builds::Destination;
 use crate::domain::checks::{self, Assessed};
@@ -15,7 +15,15 @@ use crate::domain::proptests::{NAMESPACE, integration, options, tenants_namespac
 use crate::domain::shell_quote::split;
 use crate::ui::printable_line;
 
-const FORMATS: [Format; 7] = [Format::Text, Format::Wide, Format::Short, Format::Json, Format::Yaml, Format::Name, Format::Html];
+const FORMATS: [Format; 7] = [
+    Format::Text,
+    Format::Wide,
+    Format::Short,
+    Format::Json,
+    Format::Yaml,
+    Format::Name,
+    Format::Html,
+];
 
 /// Everything that is printed about a namespace: texts in every format, and the commands in them.
 struct Printed {
@@ -27,8 +35,13 @@ impl Printed {
     fn of(subject: &Assessed, options: Options) -> anyhow::Result<Self> {
         let selection = format!("-n {NAMESPACE}");
         let rewrites = plan::rewrite_builds(subject, &[]).plan;
-        let unlink = plan::unlink(subject, UnlinkOptions { delete_robots: true, delete_organization: true });
-        let plans = [("repair", plan::repair(subject, options)), ("unlink", unlink), ("builds rewrite", rewrites)];
+        let unlink =
+            plan::unlink(subject, UnlinkOptions { delete_robots: true, delete_organization: true });
+        let plans = [
+            ("repair", plan::repair(subject, options)),
+            ("unlink", unlink),
+            ("builds rewrite", rewrites),
+        ];
         let reports = plans.map(|(command, plan)| {
             let entry = |change| ChangeEntry::new(Some(NAMESPACE), change);
             ChangeReport::new(
@@ -41,24 +54,42 @@ impl Printed {
             )
         });
         let organization = Some(subject.desired.organization.clone());
-        let namespace = NamespaceReport::new(NAMESPACE, organization, true, subject.scope().to_string());
+        let namespace =
+            NamespaceReport::new(NAMESPACE, organization, true, subject.scope().to_string());
         let namespaces = [(namespace, checks::namespace(subject))];
-        let status = StatusReport::new(&plain(), &selection, IntegrationReport::default(), vec![], namespaces);
+        let status = StatusReport::new(
+            &plain(),
+            &selection,
+            IntegrationReport::default(),
+            vec![],
+            namespaces,
+        );
         let configs = subject.snapshot.build_configs.iter().flatten();
         let configs = configs.map(|config| BuildConfigReport::new(subject, config)).collect();
-        let builds = BuildsReport::new(&plain(), &selection, configs, vec![], status.findings.clone(), vec![]);
+        let builds = BuildsReport::new(
+            &plain(),
+            &selection,
+            configs,
+            vec![],
+            status.findings.clone(),
+            vec![],
+        );
 
         let mut texts = Vec::new();
         for format in FORMATS {
             for width in [40, 120] {
-                texts.extend([status.render(format, &style(width))?, builds.render(format, &style(width))?]);
+                texts.extend([
+                    status.render(format, &style(width))?,
+                    builds.render(format, &style(width))?,
+                ]);
                 for report in &reports {
                     texts.push(report.render(format, &style(width))?);
                 }
             }
         }
         let hint = |finding: &Finding| finding.hint.clone();
-        let mut commands: Vec<_> = status.findings.iter().chain(&builds.findings).filter_map(hint).collect();
+        let mut commands: Vec<_> =
+            status.findings.iter().chain(&builds.findings).filter_map(hint).collect();
         commands.extend(reports.iter().flat_map(|report| &report.findings).filter_map(hint));
         commands.extend(status.next.into_iter().chain(builds.next));
         Ok(Self { texts, commands })
@@ -70,7 +101,9 @@ fn steers(text: &str) -> Option<char> {
     let mut rest = text;
     while let Some(place) = rest.find(|c: char| (c.is_control() && c != '\n') || is_bidi(c)) {
         let behind = &rest[place..];
-        let color = behind.strip_prefix("\u{1b}[").map(|code| code.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';'));
+        let color = behind
+            .strip_prefix("\u{1b}[")
+            .map(|code| code.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';'));
         match color.and_then(|end| end.strip_prefix('m')) {
             Some(end) => rest = end,
             None => return behind.chars().next(),

@@ -144,13 +144,18 @@ mod tests {
     fn prose_hangs_below_itself() {
         let mut page = page(40);
         page.prose("  × Secrets  ", "one two three four five six seven eight", plain);
-        assert_eq!(page.finish(), "  × Secrets  one two three four five six\n             seven eight\n");
+        assert_eq!(
+            page.finish(),
+            "  × Secrets  one two three four five six\n             seven eight\n"
+        );
     }
 
     #[test]
     fn colors_take_no_columns() {
         let (mut colored, mut bare) = (page(30), page(30));
-        colored.prose(&paint(Severity::Error, "OQ301 "), "a secret that is not there", |line| paint(Severity::Error, line));
+        colored.prose(&paint(Severity::Error, "OQ301 "), "a secret that is not there", |line| {
+            paint(Severity::Error, line)
+        });
         bare.prose("OQ301 ", "a secret that is not there", plain);
         assert_eq!(anstream::adapter::strip_str(&colored.finish()).to_string(), bare.finish());
     }
@@ -179,8 +184,14 @@ mod tests {
     fn glyphs_are_as_wide_as_each_other_and_the_fallback_is_ascii() {
         for ascii in [false, true] {
             let style = Style { width: None, ascii };
-            let marks = [Severity::Ok, Severity::Info, Severity::Unknown, Severity::Warning, Severity::Error]
-                .map(|level| style.glyph(level));
+            let marks = [
+                Severity::Ok,
+                Severity::Info,
+                Severity::Unknown,
+                Severity::Warning,
+                Severity::Error,
+            ]
+            .map(|level| style.glyph(level));
             let shown = marks.map(|mark| anstream::adapter::strip_str(&mark).to_string());
             for mark in &shown {
                 assert_eq!(columns(mark), style.mark_width());

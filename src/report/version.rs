@@ -40,10 +40,19 @@ impl VersionReport {
         match format {
             Format::Json => serialize::json(self),
             Format::Yaml => serialize::yaml(self),
-            Format::Text | Format::Wide | Format::Short | Format::Name | Format::Html | Format::Mirror => {
+            Format::Text
+            | Format::Wide
+            | Format::Short
+            | Format::Name
+            | Format::Html
+            | Format::Mirror => {
                 let mut text = format!("oc-quay {}\n", self.client);
                 for (name, version) in [("Cluster", &self.cluster), ("Quay", &self.quay)] {
-                    text.extend(version.iter().map(|version| format!("{name}: {}\n", printable_line(version))));
+                    text.extend(
+                        version
+                            .iter()
+                            .map(|version| format!("{name}: {}\n", printable_line(version))),
+                    );
                 }
                 Ok(text)
             }

@@ -62,9 +62,14 @@ impl FinalizerOwner {
 
     /// The namespaces that it holds.
     pub fn held(self, namespaces: &[(String, Namespace)]) -> impl Iterator<Item = SetupChange> {
-        let holds = move |namespace: &Namespace| namespace.finalizers.iter().any(|found| found == self.finalizer());
+        let holds = move |namespace: &Namespace| {
+            namespace.finalizers.iter().any(|found| found == self.finalizer())
+        };
         let held = namespaces.iter().filter(move |(_, namespace)| holds(namespace));
-        held.map(move |(name, _)| SetupChange::ReleaseNamespace { name: name.clone(), holder: self })
+        held.map(move |(name, _)| SetupChange::ReleaseNamespace {
+            name: name.clone(),
+            holder: self,
+        })
     }
 }
 
@@ -108,12 +113,18 @@ impl SetupChange {
     pub fn object(&self) -> ObjectRef {
         match self {
             SetupChange::IssueToken(_) => ObjectRef::cluster("OAuthToken", ""),
-            SetupChange::Object(change) => {
-                ObjectRef { kind: change.kind.as_str(), namespace: change.namespace.clone(), name: change.name.clone() }
+            SetupChange::Object(change) => ObjectRef {
+                kind: change.kind.as_str(),
+                namespace: change.namespace.clone(),
+                name: change.name.clone(),
+            },
+            SetupChange::WriteSecret { key, .. } => {
+                ObjectRef::namespaced("Secret", &key.namespace, &key.name)
             }
-            SetupChange::WriteSecret { key, .. } => ObjectRef::namespaced("Secret", &key.namespace, &key.name),
             SetupChange::ReleaseNamespace { name, .. } => ObjectRef::cluster("Namespace", name),
-            SetupChange::Wait(_) | SetupChange::Await(WaitCondition::OperatorGone) => ObjectRef::cluster("Operator", ""),
+            SetupChange::Wait(_) | SetupChange::Await(WaitCondition::OperatorGone) => {
+                ObjectRef::cluster("Operator", "")
+            }
             SetupChange::Await(WaitCondition::Bridge) => ObjectRef::cluster("Bridge", ""),
         }
     }
@@ -121,7 +132,9 @@ impl SetupChange {
     /// What happens to [`SetupChange::object`].
     pub fn verb(&self) -> Verb {
         match self {
-            SetupChange::IssueToken(_) | SetupChange::WriteSecret { version: None, .. } => Verb::Create,
+            SetupChange::IssueToken(_) | SetupChange::WriteSecret { version: None, .. } => {
+                Verb::Create
+            }
             SetupChange::WriteSecret { .. }
             | SetupChange::ReleaseNamespace { .. }
             | SetupChange::Wait(_)
@@ -146,12 +159,16 @@ impl SetupChange {
                 format!("put {what} into secret {} in namespace {}", key.name, key.namespace)
             }
             SetupChange::Await(WaitCondition::Bridge) => "wait until the bridge runs".into(),
-            SetupChange::Await(WaitCondition::OperatorGone) => "wait until the operator is gone".into(),
+            SetupChange::Await(WaitCondition::OperatorGone) => {
+                "wait until the operator is gone".into()
+            }
             SetupChange::ReleaseNamespace { name, holder: FinalizerOwner::Operator } => {
                 format!("remove the operator's finalizer from namespace {name}")
             }
             SetupChange::ReleaseNamespace { name, holder: FinalizerOwner::Bridge } => {
-                format!("remove the bridge's finalizer from namespace {name}; its organization stays")
+                format!(
+                    "remove the bridge's finalizer from namespace {name}; its organization stays"
+                )
             }
         }
     }

@@ -9,11 +9,16 @@ use secrecy::SecretString;
 use super::controller_manifests::InstalledController;
 use super::steps::user_role::FoundUserRole;
 use super::{ControllerKind, Login, SetupOptions, SetupSession, steps};
-use crate::cluster::{Cluster, Credentials, NodeTrust, Operator, Package, Platform, ResourceAttributes};
+use crate::cluster::{
+    Cluster, Credentials, NodeTrust, Operator, Package, Platform, ResourceAttributes,
+};
 use crate::domain::integration::{QuayIntegration, SecretKey};
 use crate::domain::ownership_mark::OwnershipMark;
 use crate::domain::snapshot::{Namespace, Observed, ReadError, ReadErrorKind};
-use crate::quay::{Certificate, ErrorKind, Inspection, Quay, QuayError, TokenInfo, certificates_only, presented_chain};
+use crate::quay::{
+    Certificate, ErrorKind, Inspection, Quay, QuayError, TokenInfo, certificates_only,
+    presented_chain,
+};
 
 /// What was found.
 #[derive(Debug)]
@@ -76,7 +81,11 @@ impl Default for Discovery {
 }
 
 fn not_asked() -> ReadError {
-    ReadError { call: "look".into(), reason: "it was not looked at yet".into(), kind: ReadErrorKind::Skipped }
+    ReadError {
+        call: "look".into(),
+        reason: "it was not looked at yet".into(),
+        kind: ReadErrorKind::Skipped,
+    }
 }
 
 impl SetupSession {
@@ -111,11 +120,20 @@ impl SetupSession {
         };
         let integrations = async {
             let integrations = cluster.integrations().await;
-            let existing = integrations.as_ref().ok().and_then(|found| found.first().filter(|_| found.len() == 1));
+            let existing = integrations
+                .as_ref()
+                .ok()
+                .and_then(|found| found.first().filter(|_| found.len() == 1));
             let credentials = stored_credentials(cluster, &self.answers.secret(existing)).await;
             (integrations, credentials)
         };
-        let ((platform, operator, packages, bridge), (integrations, credentials), user_role, trust, namespaces) = join!(
+        let (
+            (platform, operator, packages, bridge),
+            (integrations, credentials),
+            user_role,
+            trust,
+            namespaces,
+        ) = join!(
             operator,
             integrations,
             steps::user_role::find(cluster),
@@ -141,12 +159,15 @@ impl SetupSession {
         self.found.chain.clear();
         (self.found.quay, self.found.given, self.found.stored) = (None, None, None);
         self.found.unusable = self.connect().err().map(|error| error.messages().join(": "));
-        let Some(quay) = self.quay.as_ref().filter(|_| self.found.unusable.is_none()) else { return };
+        let Some(quay) = self.quay.as_ref().filter(|_| self.found.unusable.is_none()) else {
+            return;
+        };
         let (inspection, given) = ask_quay(quay, self.token.as_ref()).await;
         if is_untrusted(&inspection)
             && let Some(url) = self.url()
         {
-            self.found.chain = presented_chain(&url, self.connection.timeout).await.unwrap_or_default();
+            self.found.chain =
+                presented_chain(&url, self.connection.timeout).await.unwrap_or_default();
         }
         (self.found.quay, self.found.given) = (Some(inspection), given);
     }
@@ -163,10 +184,14 @@ impl SetupSession {
             }
             // Whose token is stored is told before it is replaced.
             let is_other = !self.token_is_stored();
-            if let Some(stored) = self.usable_token().filter(|_| is_other && self.found.stored.is_none()).cloned() {
+            if let Some(stored) =
+                self.usable_token().filter(|_| is_other && self.found.stored.is_none()).cloned()
+            {
                 self.found.stored = Some(try_token(&quay, &stored).await);
             }
-        } else if let Some(stored) = self.usable_token().filter(|_| self.found.stored.is_none()).cloned() {
+        } else if let Some(stored) =
+            self.usable_token().filter(|_| self.found.stored.is_none()).cloned()
+        {
             self.found.stored = Some(try_token(&quay, &stored).await);
         }
     }
@@ -191,7 +216,8 @@ impl SetupSession {
     }
 
     pub(super) async fn discover_integration(&mut self) {
-        let (integrations, namespaces) = join!(self.cluster.integrations(), self.cluster.namespaces(None));
+        let (integrations, namespaces) =
+            join!(self.cluster.integrations(), self.cluster.namespaces(None));
         (self.found.integrations, self.found.namespaces) = (integrations, namespaces);
     }
 
@@ -210,10 +236,12 @@ impl SetupSession {
         let Some(quay) = self.quay.as_ref() else { return };
         let token = self.token.as_ref().or(self.usable_token()).cloned();
         let Ok(quay) = quay.with_token(token) else { return };
-        let asked = candidates.into_iter().filter(|name| !self.found.marks.contains_key(name)).map(|organization| {
-            let quay = &quay;
-            async move { (quay.marks(&organization).await, organization) }
-        });
+        let asked = candidates.into_iter().filter(|name| !self.found.marks.contains_key(name)).map(
+            |organization| {
+                let quay = &quay;
+                async move { (quay.marks(&organization).await, organization) }
+            },
+        );
         for (marks, organization) in futures::future::join_all(asked).await {
             if let Ok(marks) = marks {
                 self.found.marks.insert(organization, marks);
@@ -277,7 +305,10 @@ async fn controller_on(
     .await
 }
 
-async fn ask_quay(quay: &Quay, token: Option<&SecretString>) -> (Inspection, Option<Result<TokenInfo, QuayError>>) {
+async fn ask_quay(
+    quay: &Quay,
+    token: Option<&SecretString>,
+) -> (Inspection, Option<Result<TokenInfo, QuayError>>) {
     join!(quay.inspect(), OptionFuture::from(token.map(|token| try_token(quay, token))))
 }
 

@@ -16,15 +16,19 @@ const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 /// in all of them, a Role for each other namespace, and a binding for each.
 pub(super) fn command(lacking: &[ResourceAttributes], user: &str) -> String {
     let objects = objects(lacking, user).into_iter();
-    let documents: Vec<_> =
-        objects.map(|object| object.iter().map(|(key, value)| line(key, value)).collect::<String>()).collect();
+    let documents: Vec<_> = objects
+        .map(|object| object.iter().map(|(key, value)| line(key, value)).collect::<String>())
+        .collect();
     format!("oc auth reconcile -f - <<'EOF'\n{}EOF", documents.join("---\n"))
 }
 
 /// A field in YAML, whose values are written as JSON; a list has a line for each item.
 fn line(key: &str, value: &Value) -> String {
     match value.as_array() {
-        Some(items) => format!("{key}:\n{}", items.iter().map(|item| format!("- {item}\n")).collect::<String>()),
+        Some(items) => format!(
+            "{key}:\n{}",
+            items.iter().map(|item| format!("- {item}\n")).collect::<String>()
+        ),
         None => format!("{key}: {value}\n"),
     }
 }
@@ -44,8 +48,11 @@ fn objects(lacking: &[ResourceAttributes], user: &str) -> Vec<Vec<(&'static str,
             metadata["namespace"] = json!(namespace);
         }
         let object = |kind: ObjectKind, rest: Vec<(&'static str, Value)>| {
-            let head =
-                [("apiVersion", json!(kind.api_version())), ("kind", json!(kind.as_str())), ("metadata", metadata.clone())];
+            let head = [
+                ("apiVersion", json!(kind.api_version())),
+                ("kind", json!(kind.as_str())),
+                ("metadata", metadata.clone()),
+            ];
             [Vec::from(head), rest].concat()
         };
         let role_ref = json!({ "apiGroup": RBAC_GROUP, "kind": role.as_str(), "name": NAME });
@@ -62,7 +69,8 @@ fn objects(lacking: &[ResourceAttributes], user: &str) -> Vec<Vec<(&'static str,
 fn rules(rights: &[&ResourceAttributes]) -> Vec<Value> {
     let mut verbs: BTreeMap<(&str, &str, Option<&str>), Vec<&str>> = BTreeMap::new();
     for right in rights {
-        let of_object = verbs.entry((right.group, right.resource, right.name.as_deref())).or_default();
+        let of_object =
+            verbs.entry((right.group, right.resource, right.name.as_deref())).or_default();
         if !of_object.contains(&right.verb) {
             of_object.push(right.verb);
         }
@@ -83,12 +91,14 @@ mod tests {
 
     #[test]
     fn grants_what_is_lacking_and_no_more() {
-        let right = |verb, group, resource, namespace: Option<&str>, name: Option<&str>| ResourceAttributes {
-            verb,
-            group,
-            resource,
-            namespace: namespace.map(str::to_owned),
-            name: name.map(str::to_owned),
+        let right = |verb, group, resource, namespace: Option<&str>, name: Option<&str>| {
+            ResourceAttributes {
+                verb,
+                group,
+                resource,
+                namespace: namespace.map(str::to_owned),
+                name: name.map(str::to_owned),
+            }
         };
         let secrets = Some("openshift-operators");
         let lacking = [

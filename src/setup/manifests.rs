@@ -40,9 +40,12 @@ pub fn left_out(setup: &SetupSession, external: Option<&(String, String)>) -> Op
     let key = setup.secret();
     let why = match &setup.found.credentials {
         Ok(_) => "exists: applying one with a placeholder would overwrite its token".to_owned(),
-        Err(unread) => format!("might exist ({unread}): applying one with a placeholder would overwrite its token"),
+        Err(unread) => format!(
+            "might exist ({unread}): applying one with a placeholder would overwrite its token"
+        ),
     };
-    let comment = format!("Secret {} in namespace {} is left out, since it {why}", key.name, key.namespace);
+    let comment =
+        format!("Secret {} in namespace {} is left out, since it {why}", key.name, key.namespace);
     Some(format!("# {}\n", printable_line(&comment)))
 }
 

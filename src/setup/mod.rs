@@ -24,8 +24,8 @@ pub use change::{FinalizerOwner, ObjectChange, ObjectWrite, SetupChange, WaitCon
 pub use discover::Discovery;
 pub use manifests::{left_out, manifests, trust_manifests};
 pub use options::{
-    Application, Approval, CLUSTER_ID, ControllerKind, Login, NodeTrust, SetupOptions, TOKEN_APPLICATION, TOKEN_ORGANIZATION,
-    TokenScopes, TokenSource,
+    Application, Approval, CLUSTER_ID, ControllerKind, Login, NodeTrust, SetupOptions,
+    TOKEN_APPLICATION, TOKEN_ORGANIZATION, TokenScopes, TokenSource,
 };
 pub use plan::{Blocker, MissingInput, Note, StepPlan};
 pub use steps::cluster::ask_for;
@@ -141,7 +141,12 @@ pub struct SetupSession {
 
 impl SetupSession {
     /// A set-up that has not looked at anything yet.
-    pub fn new(cluster: Cluster, answers: SetupOptions, connection: Connection, teller: WaitNotice) -> Self {
+    pub fn new(
+        cluster: Cluster,
+        answers: SetupOptions,
+        connection: Connection,
+        teller: WaitNotice,
+    ) -> Self {
         let token = match &answers.token {
             Some(TokenSource::Given(token)) => Some(token.clone()),
             _ => None,
@@ -224,7 +229,9 @@ impl SetupSession {
         let cluster = &self.cluster;
         let done = match change {
             SetupChange::IssueToken(_) => return steps::token::issue(self, ui).await,
-            SetupChange::Await(awaited) => return steps::controller::wait(self, ui, *awaited).await,
+            SetupChange::Await(awaited) => {
+                return steps::controller::wait(self, ui, *awaited).await;
+            }
             SetupChange::Object(ObjectChange { kind, namespace, name, write, .. }) => {
                 let namespace = namespace.as_deref();
                 match write {
@@ -232,18 +239,30 @@ impl SetupSession {
                         steps::integration::refuse_second(cluster).await?;
                         cluster.create_object(*kind, namespace, object).await
                     }
-                    ObjectWrite::Create(object) => cluster.create_object(*kind, namespace, object).await,
-                    ObjectWrite::Merge(patch) => cluster.merge_object(*kind, namespace, name, patch).await,
-                    ObjectWrite::Delete(version) => cluster.delete_object(*kind, namespace, name, version.as_deref()).await,
+                    ObjectWrite::Create(object) => {
+                        cluster.create_object(*kind, namespace, object).await
+                    }
+                    ObjectWrite::Merge(patch) => {
+                        cluster.merge_object(*kind, namespace, name, patch).await
+                    }
+                    ObjectWrite::Delete(version) => {
+                        cluster.delete_object(*kind, namespace, name, version.as_deref()).await
+                    }
                 }
             }
             SetupChange::WriteSecret { key, version, .. } => {
                 let token = self.token.as_ref().or(self.usable_token());
                 let token = token.ok_or_else(|| Error::new("there is no token to store"))?;
-                cluster.write_credentials(key, token, self.ca().map(Vec::as_slice), version.as_deref()).await
+                cluster
+                    .write_credentials(key, token, self.ca().map(Vec::as_slice), version.as_deref())
+                    .await
             }
-            SetupChange::ReleaseNamespace { name, holder: FinalizerOwner::Operator } => cluster.release_namespace(name).await,
-            SetupChange::ReleaseNamespace { name, holder: FinalizerOwner::Bridge } => cluster.guard_namespace(name, false).await,
+            SetupChange::ReleaseNamespace { name, holder: FinalizerOwner::Operator } => {
+                cluster.release_namespace(name).await
+            }
+            SetupChange::ReleaseNamespace { name, holder: FinalizerOwner::Bridge } => {
+                cluster.guard_namespace(name, false).await
+            }
             SetupChange::Wait(_) => Ok(()),
         };
         done.map_err(|error| anyhow::Error::from(error).into())
@@ -260,9 +279,13 @@ impl SetupSession {
         self.find(step).await;
         let plan = self.plan(step);
         match (plan.obstacle, plan.changes.first()) {
-            (Some(Blocker::Blocked { reason, hints }), _) => Err(hints.into_iter().fold(Error::new(reason), Error::hint)),
-            (_, Some(left)) => Err(Error::new(format!("it was done, but is still to be done: {}", left.summary()))
-                .hint("somebody else may be at the same work; run it again")),
+            (Some(Blocker::Blocked { reason, hints }), _) => {
+                Err(hints.into_iter().fold(Error::new(reason), Error::hint))
+            }
+            (_, Some(left)) => {
+                Err(Error::new(format!("it was done, but is still to be done: {}", left.summary()))
+                    .hint("somebody else may be at the same work; run it again"))
+            }
             _ => Ok(()),
         }
     }
@@ -294,7 +317,9 @@ impl SetupSession {
     /// Quay's certificate is not verified: as was said, else as the QuayIntegration has it. Who names an authority wants it
     /// to be verified.
     pub fn insecure(&self) -> bool {
-        self.answers.insecure || (self.answers.ca.is_none() && self.existing().is_some_and(|existing| existing.insecure))
+        self.answers.insecure
+            || (self.answers.ca.is_none()
+                && self.existing().is_some_and(|existing| existing.insecure))
     }
 
     /// Quay's certificate authority: the one that was given, else the one that is stored beside the token.
@@ -319,7 +344,10 @@ impl SetupSession {
 
     /// Whether the stored token is for the Quay that is set up.
     fn stored_for_this_quay(&self) -> bool {
-        let before = self.existing().and_then(|existing| QuayUrl::parse(&existing.hostname).ok()).map(|(url, _)| url);
+        let before = self
+            .existing()
+            .and_then(|existing| QuayUrl::parse(&existing.hostname).ok())
+            .map(|(url, _)| url);
         before.is_none() || before == self.url()
     }
 
@@ -334,7 +362,9 @@ impl SetupSession {
 
     /// Who is to keep namespaces linked: as was said, else as was chosen in an earlier set-up.
     fn bridge(&self) -> Option<ControllerKind> {
-        self.answers.controller.or_else(|| self.existing()?.controller.as_deref().and_then(ControllerKind::parse))
+        self.answers
+            .controller
+            .or_else(|| self.existing()?.controller.as_deref().and_then(ControllerKind::parse))
     }
 
     /// Whether the built-in bridge is the one that is wanted: somebody says so, or it is there and nobody says otherwise.
@@ -364,7 +394,9 @@ impl SetupSession {
         };
         let made = match Quay::new(options.clone()) {
             // A stored authority that cannot be used is nobody's fault who runs this: it only means that it is not trusted.
-            Err(OptionsError::Ca(_)) if self.answers.ca.is_none() => Quay::new(quay::Options { ca: None, ..options }),
+            Err(OptionsError::Ca(_)) if self.answers.ca.is_none() => {
+                Quay::new(quay::Options { ca: None, ..options })
+            }
             made => made,
         };
         let quay = made.map_err(anyhow::Error::from)?;

@@ -60,15 +60,26 @@ impl RedirectListener {
         Self::listen_on(PORT, quay, client_id, scopes).await
     }
 
-    async fn listen_on(port: u16, quay: &QuayUrl, client_id: &str, scopes: &[Scope]) -> anyhow::Result<Self> {
-        let taken = || format!("could not listen on port {port} of localhost, where the browser is to bring the token");
+    async fn listen_on(
+        port: u16,
+        quay: &QuayUrl,
+        client_id: &str,
+        scopes: &[Scope],
+    ) -> anyhow::Result<Self> {
+        let taken = || {
+            format!(
+                "could not listen on port {port} of localhost, where the browser is to bring the token"
+            )
+        };
         let first = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.with_context(taken)?;
         let port = first.local_addr().with_context(taken)?.port();
         let mut listeners = vec![first];
         match TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await {
             Ok(second) => listeners.push(second),
             // A browser may try this one first, and would bring the token to somebody else.
-            Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(error).with_context(taken),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                return Err(error).with_context(taken);
+            }
             // There is no IPv6 here.
             Err(_) => {}
         }
@@ -93,8 +104,10 @@ impl RedirectListener {
     /// # Errors
     /// When it is not the address that this waiting leads to.
     pub fn pasted(&self, address: &SecretString) -> anyhow::Result<SecretString> {
-        let address = Url::parse(address.expose_secret().trim()).map_err(|_| anyhow!("what was pasted is no address"))?;
-        let (query, fragment) = (address.query().unwrap_or_default(), address.fragment().unwrap_or_default());
+        let address = Url::parse(address.expose_secret().trim())
+            .map_err(|_| anyhow!("what was pasted is no address"))?;
+        let (query, fragment) =
+            (address.query().unwrap_or_default(), address.fragment().unwrap_or_default());
         if let Some(error) = field(query, "error") {
             return Err(refused(&error));
         }
@@ -127,7 +140,8 @@ impl RedirectListener {
     }
 
     async fn accept(&self) -> io::Result<TcpStream> {
-        let (accepted, ..) = select_all(self.listeners.iter().map(|listener| Box::pin(listener.accept()))).await;
+        let (accepted, ..) =
+            select_all(self.listeners.iter().map(|listener| Box::pin(listener.accept()))).await;
         accepted.map(|(stream, _)| stream)
     }
 }
@@ -151,7 +165,9 @@ pub fn open(address: &Url) -> bool {
 
 /// Without one `xdg-open` may start a browser in the terminal, where we are.
 fn has_screen() -> bool {
-    ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+    ["DISPLAY", "WAYLAND_DISPLAY"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 /// A request to the port, from a browser or another client: see [`crate::untrusted`].
@@ -169,8 +185,14 @@ fn redirect_to(port: u16) -> String {
     format!("http://localhost:{port}/")
 }
 
-fn address(quay: &QuayUrl, client_id: &str, scopes: &[Scope], gate: &RedirectValidator) -> anyhow::Result<Url> {
-    let mut address = quay.as_url().join("oauth/authorize").context("could not make the address to open")?;
+fn address(
+    quay: &QuayUrl,
+    client_id: &str,
+    scopes: &[Scope],
+    gate: &RedirectValidator,
+) -> anyhow::Result<Url> {
+    let mut address =
+        quay.as_url().join("oauth/authorize").context("could not make the address to open")?;
     let scopes: Vec<String> = scopes.iter().map(ToString::to_string).collect();
     address
         .query_pairs_mut()
@@ -218,14 +240,18 @@ impl RedirectValidator {
             ("GET", "/") => match field(query, "error") {
                 // Quay leaves the state out of a refusal (sample 055). Any page can send one without, so it has to be what the
                 // person sees in the browser, and nothing that another page loads in silence.
-                Some(error) if self.knows(query) || (field(query, "state").is_none() && request.is_visible) => {
+                Some(error)
+                    if self.knows(query)
+                        || (field(query, "state").is_none() && request.is_visible) =>
+                {
                     (Reply::Refused, Some(Err(refused(&error))))
                 }
                 Some(_) => (Reply::Forbidden, None),
                 None => (Reply::Page, None),
             },
             ("POST", "/token") => {
-                let is_our_page = request.origin.as_deref() == Some(redirect_to(self.port).trim_end_matches('/'));
+                let is_our_page =
+                    request.origin.as_deref() == Some(redirect_to(self.port).trim_end_matches('/'));
                 match field(&request.body, "access_token").filter(|token| !token.is_empty()) {
                     Some(token) if is_our_page && self.knows(&request.body) => {
                         (Reply::Thanks, Some(Ok(SecretString::from(token))))
@@ -245,10 +271,13 @@ impl RedirectValidator {
 fn refused(error: &str) -> anyhow::Error {
     match error {
         // Quay's word (sample 055) and the standard's.
-        "authorization_denied" | "access_denied" => anyhow!("the application was not authorized in the browser"),
+        "authorization_denied" | "access_denied" => {
+            anyhow!("the application was not authorized in the browser")
+        }
         // Anybody can send this one: nothing of it goes to the terminal but what an error code consists of.
         other => {
-            let code: String = other.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
+            let code: String =
+                other.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
             anyhow!("Quay sent the browser back with the error `{code}`")
         }
     }

@@ -184,7 +184,9 @@ impl TokenScopes {
     pub fn on(self, features: &Features) -> Vec<Scope> {
         match self {
             TokenScopes::Default => Scope::ALL.to_vec(),
-            TokenScopes::Minimal => Scope::least(features).into_iter().map(|(scope, _)| scope).collect(),
+            TokenScopes::Minimal => {
+                Scope::least(features).into_iter().map(|(scope, _)| scope).collect()
+            }
         }
     }
 }
@@ -223,7 +225,13 @@ impl SetupOptions {
             token: None,
             login: Login::default(),
             opens_browser: false,
-            application: Application { organization, name, client_id: None, scopes: TokenScopes::Default, expiry: None },
+            application: Application {
+                organization,
+                name,
+                client_id: None,
+                scopes: TokenScopes::Default,
+                expiry: None,
+            },
             controller: None,
             controller_image: None,
             replace_operator: false,

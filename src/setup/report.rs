@@ -16,10 +16,17 @@ impl StepPlan {
             None if self.changes.is_empty() => (StepState::AlreadyDone, None, vec![]),
             None => (StepState::Planned, None, vec![]),
             Some(Blocker::Skip(why)) => (StepState::Skipped, Some(why.clone()), vec![]),
-            Some(Blocker::Blocked { reason, hints }) => (StepState::Failed, Some(reason.clone()), hints.clone()),
+            Some(Blocker::Blocked { reason, hints }) => {
+                (StepState::Failed, Some(reason.clone()), hints.clone())
+            }
             Some(Blocker::Needs(needs)) => {
-                let needs: Vec<_> = needs.iter().map(|need| format!("{}: {}", need.what, need.flags)).collect();
-                (StepState::Failed, Some(format!("nobody has said yet: {}", needs.join("; "))), vec![])
+                let needs: Vec<_> =
+                    needs.iter().map(|need| format!("{}: {}", need.what, need.flags)).collect();
+                (
+                    StepState::Failed,
+                    Some(format!("nobody has said yet: {}", needs.join("; "))),
+                    vec![],
+                )
             }
         };
         let changes = if self.obstacle.is_none() { self.changes.as_slice() } else { &[] };
@@ -29,8 +36,15 @@ impl StepPlan {
             state,
             reason: reason.map(|reason| printable(&reason)),
             hints,
-            facts: self.facts.iter().map(|fact| NoteReport { level: fact.level, text: printable(&fact.text) }).collect(),
-            changes: changes.iter().map(|change| ChangeEntry::of(change.verb(), change.object(), change.summary())).collect(),
+            facts: self
+                .facts
+                .iter()
+                .map(|fact| NoteReport { level: fact.level, text: printable(&fact.text) })
+                .collect(),
+            changes: changes
+                .iter()
+                .map(|change| ChangeEntry::of(change.verb(), change.object(), change.summary()))
+                .collect(),
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::io::{self, Write as _};
 
 use crossterm::cursor::{Hide, MoveToColumn, MoveUp, Show};
-use crossterm::event::{self, DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{
+    self, DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEvent, KeyEventKind,
+    KeyModifiers,
+};
 use crossterm::terminal::{self, Clear, ClearType};
 use crossterm::{execute, queue};
 use inquire::InquireError;
@@ -133,7 +136,9 @@ impl Input {
             KeyCode::Enter => return KeyOutcome::Done,
             KeyCode::Esc => return KeyOutcome::Canceled,
             // Both are AltGr on Windows, which types a character.
-            KeyCode::Char(char) if control && !alt => return self.control(char.to_ascii_lowercase()),
+            KeyCode::Char(char) if control && !alt => {
+                return self.control(char.to_ascii_lowercase());
+            }
             KeyCode::Char('b') if alt && !control => self.cursor = self.word_before(),
             KeyCode::Char('f') if alt && !control => self.cursor = self.word_after(),
             KeyCode::Char('d') if alt && !control => self.delete(self.cursor, self.word_after()),
@@ -182,7 +187,8 @@ impl Input {
     /// Where the word begins that ends before the cursor.
     fn word_before(&self) -> usize {
         let before = &self.chars[..self.cursor];
-        let end = before.iter().rposition(|char| !char.is_whitespace()).map_or(0, |place| place + 1);
+        let end =
+            before.iter().rposition(|char| !char.is_whitespace()).map_or(0, |place| place + 1);
         before[..end].iter().rposition(|char| char.is_whitespace()).map_or(0, |place| place + 1)
     }
 
@@ -190,7 +196,10 @@ impl Input {
     fn word_after(&self) -> usize {
         let after = &self.chars[self.cursor..];
         let start = after.iter().position(|char| !char.is_whitespace()).unwrap_or(after.len());
-        let length = after[start..].iter().position(|char| char.is_whitespace()).unwrap_or(after.len() - start);
+        let length = after[start..]
+            .iter()
+            .position(|char| char.is_whitespace())
+            .unwrap_or(after.len() - start);
         self.cursor + start + length
     }
 }
@@ -220,7 +229,9 @@ impl Question<'_> {
         let mut view = InputView::default();
         if let Some(message) = refused {
             view.add("# ", |text| self.paint(text, |text| text.bright_red().to_string()));
-            view.add(&format!("{}\n", wrap(message, 2)), |text| self.paint(text, |text| text.bright_red().to_string()));
+            view.add(&format!("{}\n", wrap(message, 2)), |text| {
+                self.paint(text, |text| text.bright_red().to_string())
+            });
         }
         view.add("? ", |text| self.paint(text, |text| text.bright_green().to_string()));
         let usual = self.usual.map(|usual| format!(" ({usual})")).unwrap_or_default();
@@ -228,7 +239,11 @@ impl Question<'_> {
         view.cursor = view.plain.len();
         if !self.is_hidden {
             // A pasted line break, or what steers a terminal, is not for the screen.
-            let typed: String = input.chars.iter().map(|char| if char.is_control() { ' ' } else { *char }).collect();
+            let typed: String = input
+                .chars
+                .iter()
+                .map(|char| if char.is_control() { ' ' } else { *char })
+                .collect();
             view.cursor += input.cursor;
             view.add(&typed, str::to_owned);
         }
@@ -245,7 +260,9 @@ impl Question<'_> {
     /// The question with its answer.
     fn closed(&self, answer: &str, mark: &str) -> InputView {
         let mut view = InputView::default();
-        view.add(&format!("{mark} "), |text| self.paint(text, |text| text.bright_green().to_string()));
+        view.add(&format!("{mark} "), |text| {
+            self.paint(text, |text| text.bright_green().to_string())
+        });
         let whole = wrap(&format!("{} {answer}", self.text), 2);
         let question = wrap(self.text, 2);
         match whole.strip_prefix(&question) {
@@ -400,9 +417,18 @@ mod tests {
             ("one|", 'é', NONE, "oneé|"),
         ];
         for (before, char, modifiers, after) in table {
-            let line = |text: &str| typed(&text.replace('|', ""), text.chars().position(|char| char == '|').unwrap_or_default());
+            let line = |text: &str| {
+                typed(
+                    &text.replace('|', ""),
+                    text.chars().position(|char| char == '|').unwrap_or_default(),
+                )
+            };
             let mut edited = line(before);
-            assert_eq!(press(&mut edited, KeyCode::Char(char), modifiers), KeyOutcome::Edited, "{before} {char}");
+            assert_eq!(
+                press(&mut edited, KeyCode::Char(char), modifiers),
+                KeyOutcome::Edited,
+                "{before} {char}"
+            );
             assert_eq!(edited, line(after), "{before} {char} {modifiers:?}");
         }
     }
@@ -422,9 +448,13 @@ mod tests {
 
     #[test]
     fn breaks_a_long_question_between_words() {
-        let question = "Do this in the cluster of context default/api-example-com:6443/kube:admin? (Y/n)";
+        let question =
+            "Do this in the cluster of context default/api-example-com:6443/kube:admin? (Y/n)";
         let wrapped = wrap_at(question, 2, 60);
-        assert_eq!(wrapped, "Do this in the cluster of context\n  default/api-example-com:6443/kube:admin? (Y/n)");
+        assert_eq!(
+            wrapped,
+            "Do this in the cluster of context\n  default/api-example-com:6443/kube:admin? (Y/n)"
+        );
         assert_eq!(wrap_at("short", 2, 60), "short");
     }
 
@@ -439,7 +469,13 @@ mod tests {
 
     #[test]
     fn shows_nothing_of_a_hidden_answer() {
-        let question = Question { text: "Password:", usual: None, help: Some("hidden"), is_hidden: true, is_colored: false };
+        let question = Question {
+            text: "Password:",
+            usual: None,
+            help: Some("hidden"),
+            is_hidden: true,
+            is_colored: false,
+        };
         let empty = question.open(&Input::default(), None, question.help);
         let view = question.open(&typed("s3cret", 6), None, question.help);
         assert_eq!((view.printed.as_str(), view.cursor), (empty.printed.as_str(), empty.cursor));

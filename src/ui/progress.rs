@@ -39,7 +39,8 @@ impl StatusLine {
 
     /// Shows as much of the text as one line of the window holds: what went on in the next could not be taken away.
     fn show(&self, text: &str) {
-        let width = terminal_size::terminal_size_of(io::stderr()).map_or(UNKNOWN_WIDTH, |(width, _)| width.0.into());
+        let width = terminal_size::terminal_size_of(io::stderr())
+            .map_or(UNKNOWN_WIDTH, |(width, _)| width.0.into());
         let text: String = text.chars().take(width.saturating_sub(1)).collect();
         let shown = self.shown.swap(text.chars().count(), Relaxed);
         let _ = write!(io::stderr(), "\r{text:shown$}");
@@ -97,7 +98,11 @@ impl<'a> Progress<'a> {
             _ => {
                 let rate = done as f64 / seconds;
                 let left = Duration::from_secs_f64((total.saturating_sub(done)) as f64 / rate);
-                format!("{done} of {total}, {rate:.*}/s, {} left", usize::from(rate < 10.0), approximate(left))
+                format!(
+                    "{done} of {total}, {rate:.*}/s, {} left",
+                    usize::from(rate < 10.0),
+                    approximate(left)
+                )
             }
         };
         match self.current.lock().unwrap_or_else(PoisonError::into_inner).as_str() {
@@ -131,7 +136,12 @@ impl<'a> Spinner<'a> {
     /// Tells how far they are.
     pub fn say(&self, state: &str) {
         if self.line.moves {
-            self.line.show(&format!("{} ({} s): {}", self.what, self.started.elapsed().as_secs(), printable(state)));
+            self.line.show(&format!(
+                "{} ({} s): {}",
+                self.what,
+                self.started.elapsed().as_secs(),
+                printable(state)
+            ));
         }
     }
 }
@@ -152,7 +162,13 @@ impl Drop for Progress<'_> {
 mod tests {
     use super::*;
 
-    fn text(what: &'static str, total: usize, done: usize, current: &str, milliseconds: u64) -> String {
+    fn text(
+        what: &'static str,
+        total: usize,
+        done: usize,
+        current: &str,
+        milliseconds: u64,
+    ) -> String {
         let line = StatusLine::new(false);
         let progress = Progress::new(&line, what, total);
         (0..done).for_each(|_| progress.tick());
@@ -163,8 +179,14 @@ mod tests {
     #[test]
     fn it_says_what_is_done_how_fast_how_long_it_takes_and_where_it_is() {
         assert_eq!(text("Reading", 500, 0, "shop", 1000), "Reading: 0 of 500, 1 s: shop");
-        assert_eq!(text("Reading", 500, 120, "shop", 8500), "Reading: 120 of 500, 14/s, 26 s left: shop");
-        assert_eq!(text("Changing", 5000, 10, "shop", 20_000), "Changing: 10 of 5000, 0.5/s, 167 min left: shop");
+        assert_eq!(
+            text("Reading", 500, 120, "shop", 8500),
+            "Reading: 120 of 500, 14/s, 26 s left: shop"
+        );
+        assert_eq!(
+            text("Changing", 5000, 10, "shop", 20_000),
+            "Changing: 10 of 5000, 0.5/s, 167 min left: shop"
+        );
         assert_eq!(text("Reading", 1, 0, "shop", 3200), "Reading: 3 s: shop");
         assert_eq!(text("Looking around", 0, 0, "", 3200), "Looking around: 3 s");
     }

@@ -49,9 +49,14 @@ pub(super) fn confirm(is_colored: bool, question: &str, default: bool) -> Result
 }
 
 /// The line as it was typed. An empty default is none: there would be nothing to show.
-pub(super) fn text(is_colored: bool, question: &str, default: Option<&str>) -> Result<String, Error> {
+pub(super) fn text(
+    is_colored: bool,
+    question: &str,
+    default: Option<&str>,
+) -> Result<String, Error> {
     let default = default.filter(|default| !default.is_empty());
-    let question = Question { text: question, usual: default, help: None, is_hidden: false, is_colored };
+    let question =
+        Question { text: question, usual: default, help: None, is_hidden: false, is_colored };
     let check = |answer: &str| {
         if rest_of_paste()? {
             return Ok(Err(InputError { message: ONE_LINE.into(), stays: true }));
@@ -63,16 +68,24 @@ pub(super) fn text(is_colored: bool, question: &str, default: Option<&str>) -> R
 }
 
 /// The place of the option that was chosen.
-pub(super) fn select(is_colored: bool, question: &str, options: &[(&str, &str)], default: usize) -> Result<usize, Error> {
+pub(super) fn select(
+    is_colored: bool,
+    question: &str,
+    options: &[(&str, &str)],
+    default: usize,
+) -> Result<usize, Error> {
     let width = terminal::size().map_or(super::UNKNOWN_WIDTH, |(columns, _)| columns.into());
-    let formatter = |chosen: ListOption<&String>| options.get(chosen.index).map_or("", |(label, _)| *label).to_owned();
+    let formatter = |chosen: ListOption<&String>| {
+        options.get(chosen.index).map_or("", |(label, _)| *label).to_owned()
+    };
     let question = input::wrap(question, MARK);
-    let prompt = Select::new(&question, options.iter().map(|option| describe(*option, width)).collect())
-        .with_starting_cursor(default)
-        .with_page_size(PAGE)
-        .with_help_message("arrow keys to move, Enter to choose")
-        .with_formatter(&formatter)
-        .without_filtering();
+    let prompt =
+        Select::new(&question, options.iter().map(|option| describe(*option, width)).collect())
+            .with_starting_cursor(default)
+            .with_page_size(PAGE)
+            .with_help_message("arrow keys to move, Enter to choose")
+            .with_formatter(&formatter)
+            .without_filtering();
     ask(|| prompt.with_render_config(colors(is_colored)).raw_prompt()).map(|chosen| chosen.index)
 }
 
@@ -174,7 +187,8 @@ fn discard_unread() -> io::Result<()> {
 
 /// A terminal in raw mode sends a line feed as Ctrl-J.
 fn is_newline(key: KeyEvent) -> bool {
-    key.code == KeyCode::Enter || (key.code == KeyCode::Char('j') && key.modifiers == KeyModifiers::CONTROL)
+    key.code == KeyCode::Enter
+        || (key.code == KeyCode::Char('j') && key.modifiers == KeyModifiers::CONTROL)
 }
 
 fn prompt_error(error: InquireError) -> Error {
@@ -209,7 +223,10 @@ mod tests {
 
     #[test]
     fn an_option_fits_the_window() {
-        let option = ("Sign in", "user name and password of a Quay user; the token is made for you and the password is not kept");
+        let option = (
+            "Sign in",
+            "user name and password of a Quay user; the token is made for you and the password is not kept",
+        );
         assert_eq!(describe(("Stop", ""), 60), "Stop");
         assert_eq!(describe(option, 132), format!("{}: {}", option.0, option.1));
         let narrow = describe(option, 60);

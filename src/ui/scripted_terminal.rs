@@ -59,7 +59,12 @@ impl ScriptedTerminal {
         }
     }
 
-    pub(super) fn select(&self, question: &str, options: &[(&str, &str)], default: usize) -> Result<usize, Error> {
+    pub(super) fn select(
+        &self,
+        question: &str,
+        options: &[(&str, &str)],
+        default: usize,
+    ) -> Result<usize, Error> {
         assert!(default < options.len(), "{question:?} has no option {default}");
         match self.answer(question)? {
             ScriptedAnswer::Enter => Ok(default),

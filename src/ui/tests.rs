@@ -6,8 +6,11 @@ fn ui(no_input: bool) -> Ui {
 
 #[test]
 fn the_first_locale_variable_that_is_set_decides() {
-    let utf8 =
-        |set: &[(&str, &str)]| is_utf8(|name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()));
+    let utf8 = |set: &[(&str, &str)]| {
+        is_utf8(|name| {
+            set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    };
     assert!(utf8(&[("LANG", "en_US.UTF-8")]));
     assert!(utf8(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8"), ("LANG", "C")]));
     assert!(!utf8(&[("LC_ALL", "C"), ("LANG", "en_US.UTF-8")]));
@@ -64,9 +67,13 @@ fn enter_takes_the_default() {
 fn a_text_is_asked_for_until_it_is_good() {
     let answers = ["a b\n", "two\nlines", "prod\n"].map(ScriptedAnswer::Type).into();
     let ui = rehearse(answers);
-    let check = |name: &str| if name.contains(' ') { Err(format!("`{name}` has a space")) } else { Ok(()) };
+    let check =
+        |name: &str| if name.contains(' ') { Err(format!("`{name}` has a space")) } else { Ok(()) };
     assert_eq!(ui.text("Name:", None, &check).unwrap(), "prod");
-    assert_eq!(ui.stderr(), "? Name:\n# `a b` has a space\n? Name:\n# One line of plain text, please.\n? Name:\n");
+    assert_eq!(
+        ui.stderr(),
+        "? Name:\n# `a b` has a space\n? Name:\n# One line of plain text, please.\n? Name:\n"
+    );
 }
 
 #[test]
@@ -89,7 +96,11 @@ fn a_person_is_played() {
     ui.redraw("report 2").unwrap();
     ui.warn("careful");
     assert_eq!(ui.stdout(), "report\n---\nreport 2\n");
-    assert!(ui.stderr().ends_with("? Go on?\nwarning: careful\n") && !ui.stderr().contains("s3cret"), "{}", ui.stderr());
+    assert!(
+        ui.stderr().ends_with("? Go on?\nwarning: careful\n") && !ui.stderr().contains("s3cret"),
+        "{}",
+        ui.stderr()
+    );
 }
 
 #[test]

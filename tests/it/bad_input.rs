@@ -33,7 +33,10 @@ fn refuses(table: &[Refusal]) {
     files(&world);
     let dir = world.dir().display().to_string();
     for (arguments, environment, expected) in table {
-        let arguments: Vec<_> = arguments.split(' ').map(|word| word.replace("{dir}", &dir).replace("{empty}", "")).collect();
+        let arguments: Vec<_> = arguments
+            .split(' ')
+            .map(|word| word.replace("{dir}", &dir).replace("{empty}", ""))
+            .collect();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut command = world.oc_quay(&arguments);
         for (name, value) in *environment {
@@ -41,7 +44,10 @@ fn refuses(table: &[Refusal]) {
         }
         world.forget_traffic();
         let run = command.ends_with(2);
-        let said = run.stderr.replace(&world.kubeconfig().display().to_string(), "{kubeconfig}").replace(&dir, "{dir}");
+        let said = run
+            .stderr
+            .replace(&world.kubeconfig().display().to_string(), "{kubeconfig}")
+            .replace(&dir, "{dir}");
         assert_eq!(said, *expected, "{}", run.line);
         assert_eq!(run.stdout, "", "{}", run.line);
         let asked = [world.cluster_traffic().entries(), world.quay_traffic().entries()].concat();
@@ -55,7 +61,11 @@ fn names_that_nothing_can_have() {
         ("status -n Shop", &[], "error: no namespace can be called that: `Shop` contains 'S'\n"),
         ("status -n sho_p", &[], "error: no namespace can be called that: `sho_p` contains '_'\n"),
         ("link shop a/b", &[], "error: no namespace can be called that: `a/b` contains '/'\n"),
-        ("repair -n {empty}", &[], "error: no namespace can be called that: `` is not 1 to 253 characters long\n"),
+        (
+            "repair -n {empty}",
+            &[],
+            "error: no namespace can be called that: `` is not 1 to 253 characters long\n",
+        ),
         (
             "link -n shop --service-account Pipeline",
             &[],
@@ -76,7 +86,11 @@ fn names_that_nothing_can_have() {
             &[("OC_QUAY_CLUSTER_ID", "a--b")],
             "error: OC_QUAY_CLUSTER_ID: cluster ID `a--b` cannot be used: Quay refuses the organization name it gives: `a--b_x` has a leading, trailing or doubled separator\n",
         ),
-        ("explain OQ999", &[], "error: `OQ999` is no finding code\nhint: oc quay explain lists them\n"),
+        (
+            "explain OQ999",
+            &[],
+            "error: `OQ999` is no finding code\nhint: oc quay explain lists them\n",
+        ),
     ]);
 }
 
@@ -98,7 +112,11 @@ fn addresses_that_no_quay_can_have() {
             &[],
             "error: http://quay.example.com is plain http: the token would travel unprotected\nhint: use https://, or accept the risk with --insecure\n",
         ),
-        ("status -n shop --quay-url https://", &[], "error: --quay-url: `https://` is no address of a Quay: empty host\n"),
+        (
+            "status -n shop --quay-url https://",
+            &[],
+            "error: --quay-url: `https://` is no address of a Quay: empty host\n",
+        ),
         ("status -n shop --quay-url {empty}", &[], "error: --quay-url is empty\n"),
         (
             "status -n shop",
@@ -141,7 +159,11 @@ fn files_that_are_not_what_they_should_be() {
             &[],
             "error: --quay-token-file: could not read {dir}/nowhere (No such file or directory (os error 2))\n",
         ),
-        ("status -n shop --quay-token-file {dir}/empty-token", &[], "error: --quay-token-file: the token is empty\n"),
+        (
+            "status -n shop --quay-token-file {dir}/empty-token",
+            &[],
+            "error: --quay-token-file: the token is empty\n",
+        ),
         (
             "status -n shop --quay-token-file {dir}/two-tokens",
             &[],
@@ -152,8 +174,16 @@ fn files_that_are_not_what_they_should_be() {
             &[],
             "error: --quay-token-file: what is given is more than a token: it has spaces, line breaks or other characters in it\n",
         ),
-        ("status -n shop --quay-token-file -", &[], "error: --quay-token-file: the token is empty\n"),
-        ("status -n shop", &[("OC_QUAY_TOKEN", "\n")], "error: OC_QUAY_TOKEN: the token is empty\n"),
+        (
+            "status -n shop --quay-token-file -",
+            &[],
+            "error: --quay-token-file: the token is empty\n",
+        ),
+        (
+            "status -n shop",
+            &[("OC_QUAY_TOKEN", "\n")],
+            "error: OC_QUAY_TOKEN: the token is empty\n",
+        ),
         (
             "status -n shop",
             &[("OC_QUAY_TOKEN", "hush-hush\nhush-hush-too")],
@@ -266,9 +296,21 @@ fn flags_that_do_not_exist_or_contradict_each_other() {
             &[],
             "error: invalid value 'info' for '--fail-on <LEVEL>'\n  [possible values: unknown, warning, error, never]\n\nFor more information, try '--help'.\n",
         ),
-        ("status -A --watch", &[], "error: --watch looks at one namespace\nhint: name it with -n\n"),
-        ("status -n shop --watch -o html", &[], "error: --watch shows text, not a page\nhint: leave out -o html\n"),
-        ("link -n shop -o html", &[], "error: -o html is for status alone\nhint: oc quay status -A -o html\n"),
+        (
+            "status -A --watch",
+            &[],
+            "error: --watch looks at one namespace\nhint: name it with -n\n",
+        ),
+        (
+            "status -n shop --watch -o html",
+            &[],
+            "error: --watch shows text, not a page\nhint: leave out -o html\n",
+        ),
+        (
+            "link -n shop -o html",
+            &[],
+            "error: -o html is for status alone\nhint: oc quay status -A -o html\n",
+        ),
         (
             "status --watch --output-file a.txt",
             &[],
@@ -279,7 +321,11 @@ fn flags_that_do_not_exist_or_contradict_each_other() {
             &[],
             "error: -A of `builds` is for the list: `rewrite` has its own\nhint: oc quay builds rewrite -A\n",
         ),
-        ("unlink -A --delete-organization --yes", &[], "error: --delete-organization works on one namespace at a time\n"),
+        (
+            "unlink -A --delete-organization --yes",
+            &[],
+            "error: --delete-organization works on one namespace at a time\n",
+        ),
     ]);
 }
 
@@ -299,7 +345,10 @@ fn a_namespace_that_is_not_there_is_no_namespace_with_nothing_to_do() {
         "import app:1 --dry-run",
     ];
     for command in commands {
-        let run = world.oc_quay(&command.split(' ').collect::<Vec<_>>()).args(&["-n", "shpo"]).ends_with(2);
+        let run = world
+            .oc_quay(&command.split(' ').collect::<Vec<_>>())
+            .args(&["-n", "shpo"])
+            .ends_with(2);
         let expected = "error: there is no namespace shpo\nhint: check the name and the context\n";
         assert_eq!((run.stderr.as_str(), run.stdout.as_str()), (expected, ""), "{}", run.line);
     }
@@ -314,7 +363,12 @@ fn a_token_may_end_with_a_line_break_and_come_from_stdin() {
     let file = world.dir().join("token");
     for ending in ["", "\n", "\r\n"] {
         fs::write(&file, format!("{token}{ending}")).unwrap();
-        world.oc_quay(&["status", "-n", "shop", "--quay-token-file", file.to_str().unwrap()]).succeeds();
-        world.oc_quay(&["status", "-n", "shop", "--quay-token-file", "-"]).stdin(&format!("{token}{ending}")).succeeds();
+        world
+            .oc_quay(&["status", "-n", "shop", "--quay-token-file", file.to_str().unwrap()])
+            .succeeds();
+        world
+            .oc_quay(&["status", "-n", "shop", "--quay-token-file", "-"])
+            .stdin(&format!("{token}{ending}"))
+            .succeeds();
     }
 }

@@ -26,7 +26,11 @@ fn output(world: &World, config: &str) -> Value {
 fn found(report: &Value, from: &str) -> Vec<String> {
     let findings = report["findings"].as_array().unwrap().iter();
     let line = |finding: &Value| {
-        format!("{} {}", finding["code"].as_str().unwrap(), finding["object"]["name"].as_str().unwrap_or_default())
+        format!(
+            "{} {}",
+            finding["code"].as_str().unwrap(),
+            finding["object"]["name"].as_str().unwrap_or_default()
+        )
     };
     let mut lines: Vec<_> = findings.map(line).filter(|line| line.starts_with(from)).collect();
     lines.sort();
@@ -44,7 +48,11 @@ fn build_configs_push_to_quay_without_a_webhook_and_are_put_back_as_they_were() 
     });
     world.build_config("shop", "app", &stream_tag("app:latest"));
     world.build_config("shop", "web", &odd);
-    world.build_config("shop", "elsewhere", &json!({ "to": { "kind": "DockerImage", "name": "docker.io/acme/app:1" } }));
+    world.build_config(
+        "shop",
+        "elsewhere",
+        &json!({ "to": { "kind": "DockerImage", "name": "docker.io/acme/app:1" } }),
+    );
     world.build_config("shop", "silent", &json!({}));
     world.build_config("shop", "kept", &stream_tag("base:1"));
     let kept = json!({ "metadata": { "annotations": { "argocd.argoproj.io/tracking-id": "shop:build.openshift.io/BuildConfig:shop/kept" } } });
@@ -52,15 +60,20 @@ fn build_configs_push_to_quay_without_a_webhook_and_are_put_back_as_they_were() 
     let before = ["app", "web"].map(|config| output(&world, config));
     world.forget_traffic();
 
-    let dry = world.oc_quay(&["builds", "rewrite", "app", "web", "-n", "shop", "--dry-run", "-o", "json"]).succeeds();
+    let dry = world
+        .oc_quay(&["builds", "rewrite", "app", "web", "-n", "shop", "--dry-run", "-o", "json"])
+        .succeeds();
     assert_eq!(dry.json()["changes"].as_array().unwrap().len(), 2);
     world.assert_nothing_written();
 
     // All that can be is rewritten; what Argo CD keeps is not, and makes the exit code.
-    let run = world.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
+    let run =
+        world.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
     assert_eq!(found(&run.json(), "OQ51"), ["OQ511 elsewhere", "OQ511 silent", "OQ512 kept"]);
     assert!(
-        run.stdout.contains("Argo CD would undo it; write there spec.output: {to: {kind: DockerImage, name: "),
+        run.stdout.contains(
+            "Argo CD would undo it; write there spec.output: {to: {kind: DockerImage, name: "
+        ),
         "{}",
         run.stdout
     );
@@ -80,35 +93,64 @@ fn build_configs_push_to_quay_without_a_webhook_and_are_put_back_as_they_were() 
     world.wait_for_build("shop", &name, "Complete");
     let list = world.oc_quay(&["builds", "-n", "shop", "-o", "json"]).succeeds().json();
     let app = &list["buildConfigs"][0];
-    assert_eq!((&app["name"], &app["sentBy"], &app["rewritten"]), (&json!("app"), &json!("itself"), &json!(true)));
-    assert_eq!((&app["lastBuild"]["phase"], &app["lastBuild"]["imported"]), (&json!("Complete"), &json!(false)));
+    assert_eq!(
+        (&app["name"], &app["sentBy"], &app["rewritten"]),
+        (&json!("app"), &json!("itself"), &json!(true))
+    );
+    assert_eq!(
+        (&app["lastBuild"]["phase"], &app["lastBuild"]["imported"]),
+        (&json!("Complete"), &json!(false))
+    );
     let text = world.oc_quay(&["builds", "-n", "shop"]).succeeds().stdout;
     assert!(text.contains(&format!("{name} Complete, not imported")), "{text}");
 
     // What somebody changed since is theirs.
-    world.merge("BuildConfig", "shop", "web", &json!({ "spec": { "output": { "to": { "name": "quay.example.com/a/b:1" } } } }));
+    world.merge(
+        "BuildConfig",
+        "shop",
+        "web",
+        &json!({ "spec": { "output": { "to": { "name": "quay.example.com/a/b:1" } } } }),
+    );
     world.oc_quay(&["builds", "restore", "web", "-n", "shop", "--yes"]).ends_with(2);
     world.merge("BuildConfig", "shop", "web", &json!({ "spec": { "output": rewritten } }));
-    world.merge("BuildConfig", "shop", "web", &json!({ "spec": { "output": { "pushSecret": { "name": "my-own" } } } }));
+    world.merge(
+        "BuildConfig",
+        "shop",
+        "web",
+        &json!({ "spec": { "output": { "pushSecret": { "name": "my-own" } } } }),
+    );
     world.oc_quay(&["builds", "restore", "web", "-n", "shop", "--yes"]).ends_with(2);
     world.oc_quay(&["builds", "rewrite", "web", "-n", "shop", "--yes"]).succeeds();
     assert_eq!(output(&world, "web")["pushSecret"]["name"], "my-own");
     world.merge("BuildConfig", "shop", "web", &json!({ "spec": { "output": rewritten } }));
 
     // Applying the file that a BuildConfig came from leaves a secret alone that was never in it.
-    world.merge("BuildConfig", "shop", "app", &json!({ "spec": { "output": { "to": before[0]["to"] } } }));
+    world.merge(
+        "BuildConfig",
+        "shop",
+        "app",
+        &json!({ "spec": { "output": { "to": before[0]["to"] } } }),
+    );
     world.oc_quay(&["builds", "rewrite", "app", "-n", "shop", "--yes"]).succeeds();
-    world.merge("BuildConfig", "shop", "app", &json!({ "spec": { "output": { "to": before[0]["to"] } } }));
+    world.merge(
+        "BuildConfig",
+        "shop",
+        "app",
+        &json!({ "spec": { "output": { "to": before[0]["to"] } } }),
+    );
     let run = world.oc_quay(&["builds", "restore", "-n", "shop", "--yes"]).succeeds();
     let words = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("again, without secret builder-quay-openshift"), "{words}");
     assert_eq!(["app", "web"].map(|config| output(&world, config)), before);
-    let annotations = world.get("BuildConfig", "shop", "web").unwrap()["metadata"]["annotations"].clone();
+    let annotations =
+        world.get("BuildConfig", "shop", "web").unwrap()["metadata"]["annotations"].clone();
     assert!(!annotations.to_string().contains("former-output"), "{annotations}");
 
     world.oc_quay(&["builds", "rewrite", "nothing", "-n", "shop", "--yes"]).ends_with(2);
     world.delete("Secret", "shop", "builder-quay-openshift");
-    let run = world.oc_quay(&["builds", "rewrite", "app", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
+    let run = world
+        .oc_quay(&["builds", "rewrite", "app", "-n", "shop", "--yes", "-o", "json"])
+        .ends_with(2);
     assert!(run.stdout.contains("there is no secret builder-quay-openshift"), "{}", run.stdout);
 }
 
@@ -140,7 +182,8 @@ fn status_tells_where_builds_go_and_what_keeps_them_from_it() {
     world.oc_quay(&["link", "shop", "images", "--yes"]).succeeds();
     world.build_config("shop", "app", &stream_tag("app:latest"));
     world.build_config("shop", "lost", &stream_tag("unknown:latest"));
-    let elsewhere = json!({ "to": { "kind": "ImageStreamTag", "namespace": "images", "name": "app:1" } });
+    let elsewhere =
+        json!({ "to": { "kind": "ImageStreamTag", "namespace": "images", "name": "app:1" } });
     world.build_config("shop", "cross", &elsewhere);
     world.build_config("shop", "silent", &json!({}));
     let status = || world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run().json();
@@ -163,7 +206,11 @@ fn status_tells_where_builds_go_and_what_keeps_them_from_it() {
         findings.iter().find(|one| one["code"] == code && one["object"]["name"] == name).unwrap()["hint"].clone()
     };
     assert_eq!(hint(&report, "OQ506", "lost"), "oc quay builds rewrite -n shop");
-    assert_eq!(hint(&report, "OQ506", &waits), format!("oc cancel-build {waits} -n shop"), "it stays as it was made");
+    assert_eq!(
+        hint(&report, "OQ506", &waits),
+        format!("oc cancel-build {waits} -n shop"),
+        "it stays as it was made"
+    );
 
     let webhook = |name: &str, hook: &str, policy: &str, operations: Value| {
         world.create(&json!({
@@ -177,21 +224,37 @@ fn status_tells_where_builds_go_and_what_keeps_them_from_it() {
     };
     webhook("operator", "quayintegration.quay.redhat.com", "Fail", json!(["CREATE", "UPDATE"]));
     let report = status();
-    assert_eq!(found(&report, "OQ5"), ["OQ502 operator", "OQ507 silent", &format!("OQ508 {waits}"), "OQ509 cross"]);
+    assert_eq!(
+        found(&report, "OQ5"),
+        ["OQ502 operator", "OQ507 silent", &format!("OQ508 {waits}"), "OQ509 cross"]
+    );
     assert!(report.to_string().contains("rewritten by the operator's webhook"), "{report}");
-    assert_eq!(hint(&report, "OQ507", "silent"), "oc edit buildconfigs silent -n shop", "no repair gives it an output");
+    assert_eq!(
+        hint(&report, "OQ507", "silent"),
+        "oc edit buildconfigs silent -n shop",
+        "no repair gives it an output"
+    );
     // The same is found by the command that is about builds, with the same exit code.
     let list = world.oc_quay(&["builds", "-n", "shop", "-o", "json"]).ends_with(1).json();
     assert_eq!(found(&list, "OQ5"), found(&report, "OQ5"));
     assert_eq!(list["buildConfigs"][0]["sentBy"], "operator");
     let verdict = "0 of 4 BuildConfigs push to Quay, and the API server cannot call the webhook that rewrites builds";
     assert!(list["verdict"].as_str().unwrap().starts_with(verdict), "{list}");
-    let silent = list["buildConfigs"].as_array().unwrap().iter().find(|config| config["name"] == "silent").unwrap();
+    let silent = list["buildConfigs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|config| config["name"] == "silent")
+        .unwrap();
     assert!(silent["refused"].as_str().unwrap().contains("it has no output"), "{silent}");
 
     world.remove_from_list("shop", "builder", "secrets", "builder-quay-openshift");
     let report = status();
-    assert_eq!(found(&report, "OQ507").len(), 4, "the operator refuses every build of an unlinked builder");
+    assert_eq!(
+        found(&report, "OQ507").len(),
+        4,
+        "the operator refuses every build of an unlinked builder"
+    );
     assert_eq!(hint(&report, "OQ507", "app"), "oc quay repair -n shop");
     webhook("bridge", "builds.bridge.oc-quay", "Ignore", json!(["CREATE"]));
     assert_eq!(found(&status(), "OQ501"), ["OQ501 operator"]);
@@ -205,7 +268,11 @@ fn who_may_not_read_webhooks_is_told_what_that_means_for_builds_alone() {
     let status = || world.oc_quay(&["status", "-n", "shop", "-o", "json"]).guest("dev").run();
     assert_eq!(status().codes(), ["OQ901"], "the QuayIntegration");
     world.build_config("shop", "app", &stream_tag("app:latest"));
-    assert_eq!(status().codes(), ["OQ901", sent_by_nobody(&world)], "a build that was tried came back as it was");
+    assert_eq!(
+        status().codes(),
+        ["OQ901", sent_by_nobody(&world)],
+        "a build that was tried came back as it was"
+    );
     world.cluster_traffic().fault(Fault::on("POST", "/namespaces/shop/builds").html(403).times(1));
     assert_eq!(status().codes(), ["OQ901", "OQ901"]);
     // What needs no webhook can be done all the same.
@@ -221,7 +288,9 @@ fn a_webhook_that_cannot_be_called_is_found_by_trying_a_build() {
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.build_config("shop", "app", &stream_tag("app:latest"));
     let (bridge, _) = with_webhook(&world, &[]);
-    let dev = |command: &[&str]| world.oc_quay(&[command, &["-n", "shop", "-o", "json"]].concat()).guest("dev").run().json();
+    let dev = |command: &[&str]| {
+        world.oc_quay(&[command, &["-n", "shop", "-o", "json"]].concat()).guest("dev").run().json()
+    };
     // A real API server takes a moment to learn of a webhook, and of every change to it.
     let waits = |what: &str, is_so: &dyn Fn() -> bool| world.wait_for(what, is_so);
     waits("builds are rewritten", &|| found(&dev(&["status"]), "OQ").len() == 1);
@@ -234,24 +303,36 @@ fn a_webhook_that_cannot_be_called_is_found_by_trying_a_build() {
     assert!(writes.iter().all(|entry| entry.path.contains("/quayintegrations/")), "{writes:#?}");
     assert_eq!(world.list("Build", "shop").len(), 0);
 
-    let words = |report: &Value| report["findings"][0]["message"].as_str().unwrap_or_default().to_owned();
+    let words =
+        |report: &Value| report["findings"][0]["message"].as_str().unwrap_or_default().to_owned();
     let change = |webhook: Value| {
-        let mut hook = world.get("MutatingWebhookConfiguration", "", "bridge").unwrap()["webhooks"][0].clone();
+        let mut hook =
+            world.get("MutatingWebhookConfiguration", "", "bridge").unwrap()["webhooks"][0].clone();
         hook.as_object_mut().unwrap().extend(webhook.as_object().unwrap().clone());
         world.merge("MutatingWebhookConfiguration", "", "bridge", &json!({ "webhooks": [hook] }));
     };
     let client = world.get("MutatingWebhookConfiguration", "", "bridge").unwrap()["webhooks"][0]["clientConfig"].clone();
     let stranger = STANDARD.encode(Authority::new().unwrap().pem());
     change(json!({ "clientConfig": { "url": client["url"], "caBundle": stranger } }));
-    waits("its authority is another", &|| words(&admin()).contains("certificate signed by unknown authority"));
+    waits("its authority is another", &|| {
+        words(&admin()).contains("certificate signed by unknown authority")
+    });
     change(json!({ "clientConfig": client }));
     waits("its authority is the right one", &|| found(&admin(), "OQ").is_empty());
 
     drop(bridge);
     let report = admin();
     assert_eq!(found(&report, "OQ"), ["OQ502 bridge"]);
-    assert!(words(&report).contains("Every build is refused") && words(&report).contains("connection refused"), "{report}");
-    assert_eq!(found(&dev(&["status"]), "OQ502"), ["OQ502 "], "whoever may not read webhooks is told too");
+    assert!(
+        words(&report).contains("Every build is refused")
+            && words(&report).contains("connection refused"),
+        "{report}"
+    );
+    assert_eq!(
+        found(&dev(&["status"]), "OQ502"),
+        ["OQ502 "],
+        "whoever may not read webhooks is told too"
+    );
     change(json!({ "failurePolicy": "Ignore" }));
     waits("it fails open", &|| words(&admin()).contains("came back as it was"));
     assert_eq!(found(&dev(&["status"]), "OQ50"), [format!("{} app", sent_by_nobody(&world))]);
@@ -270,7 +351,9 @@ fn builds_of_shipwright_are_listed_with_what_to_paste_into_them() {
     }));
     let text = world.oc_quay(&["builds", "-n", "shop"]).succeeds().stdout;
     let host = world.sandbox.quay.host();
-    let stanza = format!("output:\n          image: {host}/openshift_shop/app:1\n          pushSecret: builder-quay-openshift");
+    let stanza = format!(
+        "output:\n          image: {host}/openshift_shop/app:1\n          pushSecret: builder-quay-openshift"
+    );
     assert!(text.contains(&stanza), "{text}");
 }
 
@@ -279,15 +362,34 @@ fn builds_of_shipwright_are_listed_with_what_to_paste_into_them() {
 fn what_a_namespace_says_never_steers_the_terminal() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    world.build_config("shop", "app", &json!({ "to": { "kind": "DockerImage", "name": "q/a/b:1" } }));
+    world.build_config(
+        "shop",
+        "app",
+        &json!({ "to": { "kind": "DockerImage", "name": "q/a/b:1" } }),
+    );
     let former = json!({ "to": { "kind": "ImageStreamTag", "name": "\u{1b}[2J\u{7}app:1" }, "image": "q/a/b:1" }).to_string();
     let annotations = json!({ "metadata": { "annotations": { "oc-quay/former-output": former } } });
     world.merge("BuildConfig", "shop", "app", &annotations);
     for format in ["text", "wide", "json"] {
-        let arguments = ["builds", "restore", "app", "-n", "shop", "--dry-run", "--color", "always", "-o", format];
+        let arguments = [
+            "builds",
+            "restore",
+            "app",
+            "-n",
+            "shop",
+            "--dry-run",
+            "--color",
+            "always",
+            "-o",
+            format,
+        ];
         let run = world.oc_quay(&arguments).succeeds();
         assert!(run.stdout.contains("ImageStreamTag"), "{}", run.stdout);
-        assert!(!run.stdout.contains("[2J") && !run.stdout.contains('\u{7}'), "{format}: {:?}", run.stdout);
+        assert!(
+            !run.stdout.contains("[2J") && !run.stdout.contains('\u{7}'),
+            "{format}: {:?}",
+            run.stdout
+        );
     }
 }
 
@@ -305,7 +407,10 @@ fn what_may_not_be_listed_is_not_taken_for_nothing() {
     for format in ["text", "short", "json"] {
         let run = world.oc_quay(&["builds", "-n", "shop", "-o", format]).ends_with(2);
         let said = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(said.contains("Which BuildConfigs there are is not known: could not list"), "{said}");
+        assert!(
+            said.contains("Which BuildConfigs there are is not known: could not list"),
+            "{said}"
+        );
         assert!(!said.contains("There are no BuildConfigs"), "{said}");
     }
 }
@@ -342,7 +447,13 @@ fn says_that_nothing_runs_behind_a_webhook() {
         let [down] = codes(command).try_into().unwrap();
         assert_eq!(down["object"]["name"], "quay-bridge-operator", "{down}");
         assert!(down["message"].as_str().unwrap().contains("is scaled to 0"), "{down}");
-        assert!(down["hint"].as_str().unwrap().starts_with("oc describe deployment quay-bridge-operator"), "{down}");
+        assert!(
+            down["hint"]
+                .as_str()
+                .unwrap()
+                .starts_with("oc describe deployment quay-bridge-operator"),
+            "{down}"
+        );
     }
 }
 
@@ -359,8 +470,16 @@ fn says_nothing_of_shipwright_where_it_is_not() {
 fn passes_over_platform_namespaces() {
     let world = World::new();
     let all = world.oc_quay(&["builds", "-A"]).run();
-    assert!(!all.stdout.contains("kube-system") && !all.stdout.contains("--force"), "{}", all.stdout);
+    assert!(
+        !all.stdout.contains("kube-system") && !all.stdout.contains("--force"),
+        "{}",
+        all.stdout
+    );
     let one = world.oc_quay(&["status", "-n", "default"]).run();
-    assert!(one.stdout.contains("default is not linked: its name is one of the platform's own"), "{}", one.stdout);
+    assert!(
+        one.stdout.contains("default is not linked: its name is one of the platform's own"),
+        "{}",
+        one.stdout
+    );
     assert!(!one.stdout.contains("--force"), "{}", one.stdout);
 }

@@ -23,7 +23,9 @@ fn to_stream() -> Value {
 /// Whether the newest image of `app:latest` in the stream is the one that Quay has, and is to be pulled from there.
 #[track_caller]
 fn assert_points_at_quay(world: &World, namespace: &str) {
-    let digest = world.quay_digest(&format!("openshift_{namespace}"), "app", "latest").expect("the tag is in Quay");
+    let digest = world
+        .quay_digest(&format!("openshift_{namespace}"), "app", "latest")
+        .expect("the tag is in Quay");
     let newest = world.newest_item(namespace, "app", "latest").expect("the tag is in the stream");
     assert_eq!(newest["image"], digest.as_str());
     let reference = format!("{}/openshift_{namespace}/app@{digest}", world.sandbox.quay.host());
@@ -40,7 +42,10 @@ fn a_rewritten_build_config_pushes_to_quay_and_an_import_brings_the_tag() {
     let name = world.start_build("shop", "app");
     let build = world.wait_for_build("shop", &name, "Complete");
     assert_eq!(build["spec"]["output"]["pushSecret"]["name"], "builder-quay-openshift");
-    assert_eq!(build["status"]["output"]["to"]["imageDigest"], json!(world.quay_digest("openshift_shop", "app", "latest")));
+    assert_eq!(
+        build["status"]["output"]["to"]["imageDigest"],
+        json!(world.quay_digest("openshift_shop", "app", "latest"))
+    );
     assert_eq!(world.newest_item("shop", "app", "latest"), None, "nobody has imported it");
     world.oc_quay(&["import", "app", "-n", "shop", "--yes"]).succeeds();
     assert_points_at_quay(&world, "shop");
@@ -49,7 +54,10 @@ fn a_rewritten_build_config_pushes_to_quay_and_an_import_brings_the_tag() {
     world.oc_quay(&["builds", "restore", "app", "-n", "shop", "--yes"]).succeeds();
     let name = world.start_build("shop", "app");
     // The build controller adds the secret that it chooses.
-    assert_eq!(world.get("Build", "shop", &name).unwrap()["spec"]["output"]["to"], to_stream()["to"]);
+    assert_eq!(
+        world.get("Build", "shop", &name).unwrap()["spec"]["output"]["to"],
+        to_stream()["to"]
+    );
 }
 
 /// An image stream that builds pushed to in OpenShift's own registry, before they pushed to Quay.
@@ -63,13 +71,24 @@ fn tags_of_the_time_before_follow_quay_once_a_build_has_pushed_there() {
         world.wait_for_build("shop", &build, "Complete");
     };
     for name in ["app", "web"] {
-        world.build_config("shop", name, &json!({ "to": { "kind": "ImageStreamTag", "name": format!("{name}:latest") } }));
+        world.build_config(
+            "shop",
+            name,
+            &json!({ "to": { "kind": "ImageStreamTag", "name": format!("{name}:latest") } }),
+        );
         build(name);
-        assert!(world.newest_item("shop", name, "latest").is_some(), "it was pushed to OpenShift's own registry");
+        assert!(
+            world.newest_item("shop", name, "latest").is_some(),
+            "it was pushed to OpenShift's own registry"
+        );
     }
     // Which of two is the later one shows to the second.
     std::thread::sleep(Duration::from_millis(1100));
-    world.build_config("shop", "fresh", &json!({ "to": { "kind": "ImageStreamTag", "name": "fresh:latest" } }));
+    world.build_config(
+        "shop",
+        "fresh",
+        &json!({ "to": { "kind": "ImageStreamTag", "name": "fresh:latest" } }),
+    );
     let repaired = world.oc_quay(&["repair", "-n", "shop", "--yes"]).run().stdout;
     assert!(repaired.contains("create private repository openshift_shop/fresh"), "{repaired}");
 
@@ -78,10 +97,15 @@ fn tags_of_the_time_before_follow_quay_once_a_build_has_pushed_there() {
     ["app", "fresh", "web"].into_iter().for_each(build);
     let status = || world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run().json();
     let hints = |report: &Value| {
-        let findings = report["findings"].as_array().unwrap().iter().filter(|finding| finding["code"] == "OQ521");
+        let findings = report["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|finding| finding["code"] == "OQ521");
         findings.map(|finding| finding["hint"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    let by_name = ["app", "fresh", "web"].map(|name| format!("oc quay import {name}:latest -n shop"));
+    let by_name =
+        ["app", "fresh", "web"].map(|name| format!("oc quay import {name}:latest -n shop"));
     assert_eq!(hints(&status()), by_name);
     for hint in &by_name[..2] {
         let command: Vec<&str> = hint.split(' ').skip(2).chain(["--yes"]).collect();
@@ -91,7 +115,10 @@ fn tags_of_the_time_before_follow_quay_once_a_build_has_pushed_there() {
     world.oc_quay(&["import", "--missing", "-n", "shop", "--yes"]).succeeds();
     assert_eq!(hints(&status()), [""; 0]);
     assert_points_at_quay(&world, "shop");
-    assert!(world.newest_item("shop", "fresh", "latest").is_some(), "the import made the image stream");
+    assert!(
+        world.newest_item("shop", "fresh", "latest").is_some(),
+        "the import made the image stream"
+    );
 }
 
 /// What the operator's own end-to-end test expects, of the bridge in its place: secrets soon after the project, an output
@@ -113,12 +140,20 @@ fn the_bridge_takes_a_build_from_its_start_to_a_tag_that_points_at_quay() {
     let name = world.start_build("e2e", "app");
     let image = format!("{}/openshift_e2e/app:latest", world.sandbox.quay.host());
     let started = world.get("Build", "e2e", &name).unwrap();
-    assert_eq!(started["spec"]["output"]["to"], json!({ "kind": "DockerImage", "name": image }), "by {url}");
-    let noted = |build: &Value, annotation: &str| build["metadata"]["annotations"][annotation].clone();
+    assert_eq!(
+        started["spec"]["output"]["to"],
+        json!({ "kind": "DockerImage", "name": image }),
+        "by {url}"
+    );
+    let noted =
+        |build: &Value, annotation: &str| build["metadata"]["annotations"][annotation].clone();
     assert_eq!(noted(&started, MANAGED_ANNOTATION), "true");
     assert_eq!(noted(&started, DESTINATION_ANNOTATION), "e2e/app:latest");
     let complete = world.wait_for_build("e2e", &name, "Complete");
-    assert_eq!(complete["spec"]["output"]["pushSecret"]["name"], "builder-quay-openshift", "chosen by the build controller");
+    assert_eq!(
+        complete["spec"]["output"]["pushSecret"]["name"], "builder-quay-openshift",
+        "chosen by the build controller"
+    );
     let build = || world.get("Build", "e2e", &name).unwrap();
     bridge.waits_until("the build is imported", || noted(&build(), IMPORTED_ANNOTATION) == "true");
     assert_points_at_quay(&world, "e2e");
@@ -128,8 +163,17 @@ fn the_bridge_takes_a_build_from_its_start_to_a_tag_that_points_at_quay() {
         bridge.requests_to_quay(),
         world.cluster_traffic().writes().len()
     );
-    let imports = world.cluster_traffic().writes().iter().filter(|entry| entry.path.contains("imagestreamimports")).count();
-    assert_eq!((bridge.requests_to_quay(), imports), (0, 1), "OpenShift fetches the tag; the bridge asks Quay for nothing");
+    let imports = world
+        .cluster_traffic()
+        .writes()
+        .iter()
+        .filter(|entry| entry.path.contains("imagestreamimports"))
+        .count();
+    assert_eq!(
+        (bridge.requests_to_quay(), imports),
+        (0, 1),
+        "OpenShift fetches the tag; the bridge asks Quay for nothing"
+    );
 }
 
 /// What is pushed to has to be there: robot accounts may create no repository.
@@ -142,12 +186,17 @@ fn a_build_config_without_an_image_stream_has_a_repository() {
     world.namespace("e2e");
     bridge.waits_until("e2e is linked", || world.is_linked("e2e", &[]));
     world.wait_for("the webhook to be called", || is_rewritten(&world, "e2e"));
-    world.build_config("e2e", "app", &json!({ "to": { "kind": "ImageStreamTag", "name": "fresh:1" } }));
+    world.build_config(
+        "e2e",
+        "app",
+        &json!({ "to": { "kind": "ImageStreamTag", "name": "fresh:1" } }),
+    );
     let has_repository = || world.sandbox.quay.repositories("openshift_e2e") == ["fresh"];
     bridge.waits_until("its repository is there", has_repository);
     let name = world.start_build("e2e", "app");
     world.wait_for_build("e2e", &name, "Complete");
-    bridge.waits_until("the build is imported", || world.newest_item("e2e", "fresh", "1").is_some());
+    bridge
+        .waits_until("the build is imported", || world.newest_item("e2e", "fresh", "1").is_some());
     world.assert_within_the_bridges_rights();
     let status = world.oc_quay(&["status", "-n", "e2e", "-o", "json"]).run();
     assert!(!status.codes().contains(&"OQ401".to_owned()), "{}", status.stdout);
@@ -161,12 +210,19 @@ fn a_build_that_does_not_push_to_quay_is_told_of_where_it_is_and_no_stranger_has
     world.namespace("e2e");
     bridge.waits_until("e2e is linked", || world.is_linked("e2e", &[]));
     let events = || {
-        let events = world.list("Event", "e2e").into_iter().filter(|event| event["reason"] == "QuayBuildNotPushed");
+        let events = world
+            .list("Event", "e2e")
+            .into_iter()
+            .filter(|event| event["reason"] == "QuayBuildNotPushed");
         events.map(|event| event["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
 
     // Whoever reaches the webhook may ask it, and gets an answer, and that is all.
-    let stranger = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().build().unwrap();
+    let stranger = reqwest::Client::builder()
+        .tls_danger_accept_invalid_certs(true)
+        .no_proxy()
+        .build()
+        .unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // That it was linked is told a moment later.
     bridge.settles();
@@ -183,7 +239,11 @@ fn a_build_that_does_not_push_to_quay_is_told_of_where_it_is_and_no_stranger_has
         assert_eq!(answer.status(), 200);
     }
     bridge.settles();
-    let asked = world.cluster_traffic().entries().into_iter().filter(|entry| entry.path.contains("/events"));
+    let asked = world
+        .cluster_traffic()
+        .entries()
+        .into_iter()
+        .filter(|entry| entry.path.contains("/events"));
     assert_eq!((events(), asked.count()), (vec![], 0));
 
     world.create(&json!({
@@ -205,7 +265,10 @@ pub(crate) fn with_webhook<'a>(world: &'a World, arguments: &[&str]) -> (Bridge<
     // Free a moment ago; nobody else has a reason to take it.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let folder = world.dir().to_str().unwrap();
-    let bridge = Bridge::start(world, &[&["--webhook-bind-address", &address, "--webhook-cert-dir", folder], arguments].concat());
+    let bridge = Bridge::start(
+        world,
+        &[&["--webhook-bind-address", &address, "--webhook-cert-dir", folder], arguments].concat(),
+    );
     let url = format!("https://{address}{}", webhook::PATH);
     world.webhook(&url, &authority);
     (bridge, url)

@@ -19,7 +19,8 @@ impl<'a> Person<'a> {
         let bin = world.dir().join("bin");
         fs::create_dir_all(&bin).unwrap();
         symlink(env!("CARGO_BIN_EXE_oc-quay"), bin.join("kubectl-quay")).unwrap();
-        let person = Self { world, path: format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()) };
+        let person =
+            Self { world, path: format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()) };
         for client in ["oc", "kubectl"] {
             let script = bin.join(format!("{client}_complete-quay"));
             fs::write(&script, person.script(client)).unwrap();
@@ -35,7 +36,12 @@ impl<'a> Person<'a> {
     /// Runs a program that the person has, and returns what it printed; nothing may be said on stderr.
     fn runs(&self, program: &str, words: &[&str]) -> String {
         let mut command = Command::new(program);
-        command.args(words).env_clear().env("PATH", &self.path).env("HOME", self.world.dir()).env("LC_ALL", "C.UTF-8");
+        command
+            .args(words)
+            .env_clear()
+            .env("PATH", &self.path)
+            .env("HOME", self.world.dir())
+            .env("LC_ALL", "C.UTF-8");
         let output = command.env("KUBECONFIG", self.world.kubeconfig()).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{program} {words:?}");
         assert!(output.status.success(), "{program} {words:?}");
@@ -50,15 +56,18 @@ impl<'a> Person<'a> {
     /// Insists on what `oc` is told, which on a machine under load takes more than one try.
     #[track_caller]
     fn sees(&self, words: &[&str], expected: &[&str]) {
-        self.world.wait_for(&format!("{expected:?} after {words:?}, not {:?}", self.oc_completes(words)), || {
-            self.oc_completes(words) == expected
-        });
+        self.world.wait_for(
+            &format!("{expected:?} after {words:?}, not {:?}", self.oc_completes(words)),
+            || self.oc_completes(words) == expected,
+        );
     }
 }
 
 /// Where a program is that not every machine has.
 fn installed(name: &str) -> Option<PathBuf> {
-    let found = std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.exists());
+    let found = std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(name))
+        .find(|path| path.exists());
     if found.is_none() {
         println!("skipped: there is no {name}");
     }
@@ -91,7 +100,10 @@ fn names_come_from_the_cluster_and_the_kubeconfig() {
     person.sees(&["link", "shop", "sh"], &["shop", ":4"]);
     person.sees(&["status", "--context", ""], &["admin", "dev", "nobody", ":4"]);
     person.sees(&["link", "-n", "shop", "--service-account", "pi"], &["pipeline", ":4"]);
-    person.sees(&["link", "--service-account=pipeline=w"], &["--service-account=pipeline=write", ":4"]);
+    person.sees(
+        &["link", "--service-account=pipeline=w"],
+        &["--service-account=pipeline=write", ":4"],
+    );
     // Whoever may not list namespaces sees the own projects.
     world.grant("dev", "shop");
     // The projects that the kit adds to a real API server take longer than a shell is kept waiting.
@@ -99,7 +111,9 @@ fn names_come_from_the_cluster_and_the_kubeconfig() {
         person.sees(&["--context", "dev", "status", "-n", "s"], &["shop", ":4"]);
     }
 
-    if let Some(kubectl) = installed("kubectl").filter(|kubectl| Command::new(kubectl).arg("version").output().is_ok()) {
+    if let Some(kubectl) =
+        installed("kubectl").filter(|kubectl| Command::new(kubectl).arg("version").output().is_ok())
+    {
         world.wait_for("kubectl to complete", || {
             let asked = Command::new(&kubectl)
                 .args(["__complete", "quay", "status", "-n", "sh"])
@@ -118,14 +132,26 @@ fn names_come_from_the_cluster_and_the_kubeconfig() {
 fn commands_flags_and_codes_need_no_cluster() {
     let Some(world) = World::stand_in("nothing of it asks the cluster") else { return };
     let person = Person::new(&world);
-    assert_eq!(person.oc_completes(&["stat"]), ["status\tSay exactly what is right and wrong", ":4"]);
-    assert_eq!(person.oc_completes(&["status", "--fail"]), ["--fail-on\tThe level that makes the exit code 1", ":4"]);
-    assert_eq!(person.oc_completes(&["explain", "OQ306"]), ["OQ306\tA secret holds an old token", ":4"]);
+    assert_eq!(
+        person.oc_completes(&["stat"]),
+        ["status\tSay exactly what is right and wrong", ":4"]
+    );
+    assert_eq!(
+        person.oc_completes(&["status", "--fail"]),
+        ["--fail-on\tThe level that makes the exit code 1", ":4"]
+    );
+    assert_eq!(
+        person.oc_completes(&["explain", "OQ306"]),
+        ["OQ306\tA secret holds an old token", ":4"]
+    );
     assert_eq!(person.oc_completes(&["status", "-o", "js"]), ["json\tJSON", ":4"]);
     // A folder goes on.
     fs::create_dir_all(world.dir().join("certificates")).unwrap();
     let start = format!("{}/cert", world.dir().display());
-    assert_eq!(person.oc_completes(&["status", "--quay-ca-file", &start]), [format!("{start}ificates/"), ":6".to_owned()]);
+    assert_eq!(
+        person.oc_completes(&["status", "--quay-ca-file", &start]),
+        [format!("{start}ificates/"), ":6".to_owned()]
+    );
     assert!(world.cluster_traffic().entries().is_empty());
 }
 
@@ -137,10 +163,18 @@ fn what_goes_wrong_gives_no_candidates_and_no_message() {
     let broken = world.dir().join("broken.yaml");
     fs::write(&broken, "users: [").unwrap();
     for kubeconfig in [silent.as_str(), "/nowhere", broken.to_str().unwrap()] {
-        assert_eq!(person.oc_completes(&["--kubeconfig", kubeconfig, "status", "-n", ""]), [":4"], "{kubeconfig}");
+        assert_eq!(
+            person.oc_completes(&["--kubeconfig", kubeconfig, "status", "-n", ""]),
+            [":4"],
+            "{kubeconfig}"
+        );
     }
-    for words in [&["status", "--concurrency", "many", "-n", ""][..], &["nonsense", ""], &["status", "--nonsense", "x", ""], &[]]
-    {
+    for words in [
+        &["status", "--concurrency", "many", "-n", ""][..],
+        &["nonsense", ""],
+        &["status", "--nonsense", "x", ""],
+        &[],
+    ] {
         let found = person.oc_completes(words);
         assert_eq!(found.last().map(String::as_str), Some(":4"), "{words:?}");
     }
@@ -174,9 +208,16 @@ fn the_shells_complete_with_their_scripts() {
         assert_eq!(person.runs("zsh", &["-f", "-c", &zsh]), "OQ306:A secret holds an old token\n");
     }
     if installed("fish").is_some() {
-        let fish = format!("source {}; complete --do-complete 'oc-quay explain OQ306'", script("fish"));
-        assert_eq!(person.runs("fish", &["--no-config", "-c", &fish]), "OQ306\tA secret holds an old token\n");
+        let fish =
+            format!("source {}; complete --do-complete 'oc-quay explain OQ306'", script("fish"));
+        assert_eq!(
+            person.runs("fish", &["--no-config", "-c", &fish]),
+            "OQ306\tA secret holds an old token\n"
+        );
     }
     let powershell = person.script("powershell");
-    assert!(powershell.contains("Register-ArgumentCompleter -Native -CommandName 'oc-quay'"), "{powershell}");
+    assert!(
+        powershell.contains("Register-ArgumentCompleter -Native -CommandName 'oc-quay'"),
+        "{powershell}"
+    );
 }

@@ -71,7 +71,9 @@ fn references_that_others_add_meanwhile_all_survive() {
             added
         });
         world.wait_for("the writer's first secret", || {
-            world.references("shop", "deployer", "imagePullSecrets").contains(&"others-0".to_owned())
+            world
+                .references("shop", "deployer", "imagePullSecrets")
+                .contains(&"others-0".to_owned())
         });
         for _ in 0..3 {
             world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -82,7 +84,9 @@ fn references_that_others_add_meanwhile_all_survive() {
         writer.join().unwrap()
     });
     println!("{} pull secrets added meanwhile", added.len());
-    for (account, list) in ACCOUNTS.iter().flat_map(|account| [(account, "secrets"), (account, "imagePullSecrets")]) {
+    for (account, list) in
+        ACCOUNTS.iter().flat_map(|account| [(account, "secrets"), (account, "imagePullSecrets")])
+    {
         let references = world.references("shop", account, list);
         let lost: Vec<_> = added.iter().filter(|name| !references.contains(name)).collect();
         assert!(lost.is_empty(), "{account} {list} lost {lost:?}");
@@ -95,7 +99,9 @@ fn references_that_others_add_meanwhile_all_survive() {
 fn eight_namespaces_are_linked_in_one_run_or_in_eight_at_once() {
     let world = World::bare();
     world.integration();
-    let names = |first: usize| -> Vec<String> { (first..first + 8).map(|number| format!("shop-{number}")).collect() };
+    let names = |first: usize| -> Vec<String> {
+        (first..first + 8).map(|number| format!("shop-{number}")).collect()
+    };
     for name in names(0).iter().chain(&names(8)) {
         world.shared_namespace(name);
     }

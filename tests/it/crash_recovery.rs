@@ -28,7 +28,13 @@ fn deaths(words: &[&str], stage: Stage, before: fn(&World, &str)) -> Vec<Death> 
 }
 
 /// Lets a command die every death after `before`, and then runs `next`; `check` looks at the namespace in the end.
-fn survive(words: &[&str], next: &[&str], stage: Stage, before: fn(&World, &str), check: fn(&World, &str)) {
+fn survive(
+    words: &[&str],
+    next: &[&str],
+    stage: Stage,
+    before: fn(&World, &str),
+    check: fn(&World, &str),
+) {
     let deaths = deaths(words, stage, before);
     assert!(deaths.len() > 15, "{deaths:?}");
     play(&deaths, SAMPLE, stage, |world, namespace, death| {
@@ -63,7 +69,10 @@ fn is_unlinked(world: &World, namespace: &str) {
         for list in ["secrets", "imagePullSecrets"] {
             let references = world.references(namespace, account, list);
             assert!(!references.contains(&secret), "{account} {list}: {references:?}");
-            assert!(references.iter().any(|name| name == FOREIGN), "{account} {list}: {references:?}");
+            assert!(
+                references.iter().any(|name| name == FOREIGN),
+                "{account} {list}: {references:?}"
+            );
         }
     }
 }
@@ -75,12 +84,24 @@ fn a_link_that_is_killed_anywhere_is_finished_by_the_next() {
 
 #[test]
 fn a_repair_that_is_killed_anywhere_is_finished_by_the_next() {
-    survive(&["repair", "--yes"], &["repair", "--yes"], Stage::Reused(linked), World::damage, is_healthy);
+    survive(
+        &["repair", "--yes"],
+        &["repair", "--yes"],
+        Stage::Reused(linked),
+        World::damage,
+        is_healthy,
+    );
 }
 
 #[test]
 fn a_rotation_that_is_killed_anywhere_is_mended_by_a_repair() {
-    survive(&["repair", "--rotate", "--yes"], &["repair", "--yes"], Stage::Reused(linked), |_, _| {}, is_healthy);
+    survive(
+        &["repair", "--rotate", "--yes"],
+        &["repair", "--yes"],
+        Stage::Reused(linked),
+        |_, _| {},
+        is_healthy,
+    );
 }
 
 #[test]
@@ -96,7 +117,10 @@ fn a_replacement_that_is_killed_anywhere_keeps_the_logins_of_others() {
     let command = &["repair", "--adopt", "--yes"];
     survive(command, command, Stage::Reused(linked), before, |world, namespace| {
         is_healthy(world, namespace);
-        assert_eq!(world.content(namespace, SECRET)["auths"]["quay.io"], json!({ "identitytoken": "t" }));
+        assert_eq!(
+            world.content(namespace, SECRET)["auths"]["quay.io"],
+            json!({ "identitytoken": "t" })
+        );
         assert_eq!(world.get("Secret", namespace, &format!("{SECRET}-spare")), None);
     });
 }
@@ -111,7 +135,8 @@ fn an_unlink_that_is_killed_anywhere_is_finished_by_the_next_and_keeps_the_image
         |_, _| {},
         |world, namespace| {
             is_unlinked(world, namespace);
-            let mut repositories = world.sandbox.quay.repositories(&format!("openshift_{namespace}"));
+            let mut repositories =
+                world.sandbox.quay.repositories(&format!("openshift_{namespace}"));
             repositories.sort();
             assert_eq!(repositories, STREAMS);
             world.oc_quay(&["link", "-n", namespace, "--yes"]).in_process().succeeds();
@@ -145,7 +170,13 @@ fn a_killed_deletion_of_robots_is_finished_by_the_next_and_keeps_the_images() {
 
 #[test]
 fn a_killed_deletion_of_the_organization_is_finished_by_the_next() {
-    let command = &["unlink", "--delete-organization", "--confirm-organization", "openshift_{namespace}", "--yes"];
+    let command = &[
+        "unlink",
+        "--delete-organization",
+        "--confirm-organization",
+        "openshift_{namespace}",
+        "--yes",
+    ];
     // Quay does not free the name of a deleted organization at once.
     survive(command, command, Stage::Fresh, linked, |world, namespace| {
         is_unlinked(world, namespace);
@@ -162,17 +193,29 @@ fn an_import_that_is_killed_anywhere_is_finished_by_the_next() {
     });
     let push = |world: &World, namespace: &str| {
         for stream in STREAMS {
-            world.sandbox.quay.push_tag(&format!("openshift_{namespace}"), stream, "latest").unwrap();
+            world
+                .sandbox
+                .quay
+                .push_tag(&format!("openshift_{namespace}"), stream, "latest")
+                .unwrap();
         }
     };
     let command = ["import", "--missing", "--yes"];
     survive(&command, &command, stage, push, |world, namespace| {
         for stream in STREAMS {
-            let digest = world.quay_digest(&format!("openshift_{namespace}"), stream, "latest").unwrap();
-            assert_eq!(world.newest_item(namespace, stream, "latest").unwrap()["image"], digest.as_str(), "{stream}");
+            let digest =
+                world.quay_digest(&format!("openshift_{namespace}"), stream, "latest").unwrap();
+            assert_eq!(
+                world.newest_item(namespace, stream, "latest").unwrap()["image"],
+                digest.as_str(),
+                "{stream}"
+            );
         }
         world.forget_traffic();
-        let again = world.oc_quay(&["import", "--missing", "--yes", "-n", namespace]).in_process().succeeds();
+        let again = world
+            .oc_quay(&["import", "--missing", "--yes", "-n", namespace])
+            .in_process()
+            .succeeds();
         assert_eq!(again.stdout, "Nothing to do\n");
         world.assert_nothing_written();
     });

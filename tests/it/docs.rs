@@ -40,15 +40,18 @@ fn in_project(path: &str) -> std::path::PathBuf {
 
 /// Insists that each page is as it should be, or makes it so if told to.
 fn assert_fresh(pages: &[(String, String)]) {
-    let stale: Vec<_> =
-        pages.iter().filter(|(path, fresh)| fs::read_to_string(in_project(path)).ok().as_ref() != Some(fresh)).collect();
+    let stale: Vec<_> = pages
+        .iter()
+        .filter(|(path, fresh)| fs::read_to_string(in_project(path)).ok().as_ref() != Some(fresh))
+        .collect();
     if env::var_os("UPDATE_DOCS").is_some() {
         for (path, fresh) in stale {
             fs::write(in_project(path), fresh).unwrap();
         }
         return;
     }
-    let differences: Vec<_> = stale.into_iter().map(|(path, fresh)| difference(path, fresh)).collect();
+    let differences: Vec<_> =
+        stale.into_iter().map(|(path, fresh)| difference(path, fresh)).collect();
     assert!(differences.is_empty(), "{}\nUPDATE_DOCS=1 writes them anew", differences.join("\n"));
 }
 

@@ -26,7 +26,9 @@ impl Request {
     fn of(side: Side, entry: &Entry, namespace: &str) -> Self {
         let path = entry.path.replace(namespace, "{namespace}");
         // A default permission's identifier is another one each time.
-        let path = path.split_once("/prototypes/").map_or(path.clone(), |(front, _)| format!("{front}/prototypes/"));
+        let path = path
+            .split_once("/prototypes/")
+            .map_or(path.clone(), |(front, _)| format!("{front}/prototypes/"));
         Self { side, method: entry.method.clone(), path }
     }
 
@@ -74,7 +76,8 @@ struct Case {
 
 impl Case {
     fn inject(&self, world: &World, namespace: &str) {
-        let fault = Fault::on(&self.request.method, &self.request.path.replace("{namespace}", namespace));
+        let fault =
+            Fault::on(&self.request.method, &self.request.path.replace("{namespace}", namespace));
         let fault = if self.request.is_several() { fault } else { fault.whole_path() };
         self.wrong.inject(world, self.request.side, fault, self.lasting);
     }
@@ -87,7 +90,8 @@ impl Case {
             Wrong::TokenExpires => self.request.path.starts_with("/api/v1/repository?"),
             Wrong::Forbidden => {
                 let subject = self.request.subject();
-                matches!(subject, "MutatingWebhookConfiguration" | "pod") || self.request.path.contains("config.openshift.io")
+                matches!(subject, "MutatingWebhookConfiguration" | "pod")
+                    || self.request.path.contains("config.openshift.io")
             }
             _ => false,
         }
@@ -125,7 +129,8 @@ struct Trial {
 
 impl Trial {
     fn command<'a>(&self, world: &'a World, namespace: &str) -> Command<'a> {
-        let words: Vec<_> = self.command.iter().map(|word| word.replace("{namespace}", namespace)).collect();
+        let words: Vec<_> =
+            self.command.iter().map(|word| word.replace("{namespace}", namespace)).collect();
         let words: Vec<_> = words.iter().map(String::as_str).chain(["-n", namespace]).collect();
         world.oc_quay(&words)
     }
@@ -143,12 +148,22 @@ impl Trial {
         self.command(&world, "fresh").run();
         let mut requests: BTreeSet<_> = [Side::Cluster, Side::Quay]
             .into_iter()
-            .flat_map(|side| side.traffic(&world).entries().into_iter().map(move |entry| Request::of(side, &entry, "fresh")))
+            .flat_map(|side| {
+                side.traffic(&world)
+                    .entries()
+                    .into_iter()
+                    .map(move |entry| Request::of(side, &entry, "fresh"))
+            })
             .collect();
-        requests.extend([Side::Cluster, Side::Quay].map(|side| Request { side, method: "*".into(), path: EVERYTHING.into() }));
+        requests.extend([Side::Cluster, Side::Quay].map(|side| Request {
+            side,
+            method: "*".into(),
+            path: EVERYTHING.into(),
+        }));
         let faults = requests.iter().flat_map(|request| WRONGS.map(|wrong| (request, wrong)));
-        let cases =
-            faults.flat_map(|(request, wrong)| [true, false].map(|lasting| Case { request: request.clone(), wrong, lasting }));
+        let cases = faults.flat_map(|(request, wrong)| {
+            [true, false].map(|lasting| Case { request: request.clone(), wrong, lasting })
+        });
         // Once or always makes a difference where it is worth trying again.
         let cases: Vec<_> = cases.filter(|case| case.lasting || case.wrong.passes()).collect();
         assert!(cases.len() > 100, "{}", cases.len());
@@ -162,21 +177,32 @@ impl Trial {
             (self.before)(world, namespace);
             let organization = format!("openshift_{namespace}");
             let earlier = passwords(world, namespace);
-            let permissions = world.sandbox.quay.prototypes(&organization).len().max(ACCOUNTS.len());
+            let permissions =
+                world.sandbox.quay.prototypes(&organization).len().max(ACCOUNTS.len());
             case.inject(world, namespace);
             let run = case.run(self.command(world, namespace));
             case.lift(world);
 
             let output = format!("{}{}", run.stdout, run.stderr);
-            assert!(matches!(run.code, Some(0..=2)) && !output.contains("panicked"), "{case:?}: {run:#?}");
+            assert!(
+                matches!(run.code, Some(0..=2)) && !output.contains("panicked"),
+                "{case:?}: {run:#?}"
+            );
             // After a passing fault the second look of a repair sees it all, and says what is left to do.
-            let is_done_but_for_the_rest = !case.lasting && run.code == Some(1) && output.contains("Remaining in");
-            let is_said = run.code == Some(0) || is_explained(&output, &case.request) || is_done_but_for_the_rest;
+            let is_done_but_for_the_rest =
+                !case.lasting && run.code == Some(1) && output.contains("Remaining in");
+            let is_said = run.code == Some(0)
+                || is_explained(&output, &case.request)
+                || is_done_but_for_the_rest;
             assert!(is_said, "{case:?}: {run:#?}");
-            assert!(world.sandbox.quay.prototypes(&organization).len() <= permissions, "{case:?}: a doubled default permission");
+            assert!(
+                world.sandbox.quay.prototypes(&organization).len() <= permissions,
+                "{case:?}: a doubled default permission"
+            );
             for (account, password) in passwords(world, namespace) {
                 let current = world.sandbox.quay.robot_token(&organization, account);
-                let is_no_worse = current.as_ref() == Some(&password) || earlier.get(account) == Some(&password);
+                let is_no_worse =
+                    current.as_ref() == Some(&password) || earlier.get(account) == Some(&password);
                 assert!(is_no_worse, "{case:?}: the secret of {account} holds another password");
             }
             world.assert_foreign_references(namespace);
@@ -199,17 +225,30 @@ fn linked(world: &World, namespace: &str) {
 
 /// The password in each pull secret that exists.
 fn passwords(world: &World, namespace: &str) -> BTreeMap<&'static str, String> {
-    let exists = |account: &&&str| world.get("Secret", namespace, &format!("{account}-quay-openshift")).is_some();
-    let password = |account: &&'static str| (*account, world.login(namespace, &format!("{account}-quay-openshift")).1);
+    let exists = |account: &&&str| {
+        world.get("Secret", namespace, &format!("{account}-quay-openshift")).is_some()
+    };
+    let password = |account: &&'static str| {
+        (*account, world.login(namespace, &format!("{account}-quay-openshift")).1)
+    };
     ACCOUNTS.iter().filter(exists).map(password).collect()
 }
 
 /// Whether the output names the call that failed, or says what is wrong with every call.
 fn is_explained(output: &str, request: &Request) -> bool {
-    let general = ["OQ109", "OQ111", "OQ112", "does not accept the", "does not answer", "no answer from", "connection broke"];
+    let general = [
+        "OQ109",
+        "OQ111",
+        "OQ112",
+        "does not accept the",
+        "does not answer",
+        "no answer from",
+        "connection broke",
+    ];
     // A line may be broken anywhere between words.
     let output = output.split_whitespace().collect::<Vec<_>>().join(" ");
-    output.to_lowercase().contains(&request.subject().to_lowercase()) || general.iter().any(|words| output.contains(words))
+    output.to_lowercase().contains(&request.subject().to_lowercase())
+        || general.iter().any(|words| output.contains(words))
 }
 
 fn is_linked(world: &World, namespace: &str) {
@@ -221,7 +260,10 @@ fn is_unlinked(world: &World, namespace: &str) {
     for account in ACCOUNTS {
         let secret = format!("{account}-quay-openshift");
         assert_eq!(world.get("Secret", namespace, &secret), None, "{secret} is still there");
-        assert!(!world.references(namespace, account, "imagePullSecrets").contains(&secret), "{account} names {secret}");
+        assert!(
+            !world.references(namespace, account, "imagePullSecrets").contains(&secret),
+            "{account} names {secret}"
+        );
     }
 }
 
@@ -271,7 +313,13 @@ fn deletion_of_robots_under_any_fault_keeps_the_images() {
 
 #[test]
 fn deletion_of_the_organization_under_any_fault_is_true() {
-    let command = &["unlink", "--delete-organization", "--confirm-organization", "openshift_{namespace}", "--yes"];
+    let command = &[
+        "unlink",
+        "--delete-organization",
+        "--confirm-organization",
+        "openshift_{namespace}",
+        "--yes",
+    ];
     let check = |world: &World, namespace: &str| {
         is_unlinked(world, namespace);
         let organizations = world.sandbox.quay.organizations();
@@ -293,14 +341,22 @@ fn import_under_any_fault_is_finished_by_the_next() {
     };
     let check = |world: &World, namespace: &str| {
         let digest = world.quay_digest(&format!("openshift_{namespace}"), "app", "latest").unwrap();
-        assert_eq!(world.newest_item(namespace, "app", "latest").unwrap()["image"], digest.as_str());
+        assert_eq!(
+            world.newest_item(namespace, "app", "latest").unwrap()["image"],
+            digest.as_str()
+        );
     };
     Trial { command, stage: Stage::Reused(prepare), before, check }.play();
 }
 
 #[test]
 fn status_under_any_fault_never_calls_missing_what_it_could_not_read() {
-    let trial = Trial { command: &["status"], stage: Stage::Reused(linked), before: |_, _| {}, check: is_linked };
+    let trial = Trial {
+        command: &["status"],
+        stage: Stage::Reused(linked),
+        before: |_, _| {},
+        check: is_linked,
+    };
     play(&trial.cases(), SAMPLE, trial.stage, |world, namespace, case| {
         case.inject(world, namespace);
         let run = case.run(world.oc_quay(&["status", "-n", namespace, "-o", "json"]));
@@ -310,8 +366,15 @@ fn status_under_any_fault_never_calls_missing_what_it_could_not_read() {
         let is_about_reading = |code: &String| code.starts_with("OQ1") || code.starts_with("OQ9");
         assert!(found.iter().all(is_about_reading), "{case:?}: {found:?}\n{}", run.stdout);
         let overcome = found.is_empty() && run.code == Some(0);
-        assert!(!case.lasting || !overcome || case.is_answered_anyway(), "{case:?} was not noticed: {}", run.stdout);
-        assert!(overcome || is_explained(&format!("{}{}", run.stdout, run.stderr), &case.request), "{case:?}: {run:#?}");
+        assert!(
+            !case.lasting || !overcome || case.is_answered_anyway(),
+            "{case:?} was not noticed: {}",
+            run.stdout
+        );
+        assert!(
+            overcome || is_explained(&format!("{}{}", run.stdout, run.stderr), &case.request),
+            "{case:?}: {run:#?}"
+        );
         world.oc_quay(&["status", "-n", namespace, "--fail-on", "warning"]).in_process().succeeds();
     });
 }

@@ -51,10 +51,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
 
 #[test]
 fn every_code_is_produced_by_a_test() {
-    let rows = namespaces::CASES.iter().map(|case| case.found).chain(integration::CASES.iter().map(|case| case.found));
+    let rows = namespaces::CASES
+        .iter()
+        .map(|case| case.found)
+        .chain(integration::CASES.iter().map(|case| case.found));
     let in_tables = rows.flatten().map(|found| &found[..5]);
     // A refusal is no row of a table: `forbidden` is all about this one.
-    let produced: BTreeSet<_> = in_tables.chain(ELSEWHERE.iter().map(|(code, _)| *code)).chain(["OQ901"]).collect();
+    let produced: BTreeSet<_> =
+        in_tables.chain(ELSEWHERE.iter().map(|(code, _)| *code)).chain(["OQ901"]).collect();
     assert_eq!(produced, Code::ALL.iter().map(|code| code.as_str()).collect());
 }
 
@@ -66,7 +70,11 @@ fn lines<'a>(findings: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
         let code = text(&finding["code"]);
         let entry = Code::parse(&code).unwrap().entry();
         assert_eq!(finding["level"], entry.level.as_str(), "{finding}");
-        assert_eq!(finding["docs"], format!("docs/findings.md#{}", code.to_lowercase()), "{finding}");
+        assert_eq!(
+            finding["docs"],
+            format!("docs/findings.md#{}", code.to_lowercase()),
+            "{finding}"
+        );
         assert_eq!(finding["hint"].is_null(), entry.hint.is_empty(), "{finding}");
         assert!(!text(&finding["message"]).is_empty(), "{finding}");
         if name.is_empty() { format!("{code} {kind}") } else { format!("{code} {kind}/{name}") }
@@ -84,10 +92,13 @@ fn found(run: &Run) -> Vec<String> {
 /// The findings a row expects: `{ns}` is the namespace, `*` each of the three service accounts.
 fn expected(rows: &[&str], namespace: &str) -> Vec<String> {
     let accounts = |row: &&str| match row.contains('*') {
-        true => ["builder", "default", "deployer"].map(|account| row.replace('*', account)).to_vec(),
+        true => {
+            ["builder", "default", "deployer"].map(|account| row.replace('*', account)).to_vec()
+        }
         false => vec![(*row).to_owned()],
     };
-    let mut lines: Vec<_> = rows.iter().flat_map(accounts).map(|row| row.replace("{ns}", namespace)).collect();
+    let mut lines: Vec<_> =
+        rows.iter().flat_map(accounts).map(|row| row.replace("{ns}", namespace)).collect();
     lines.sort();
     lines
 }

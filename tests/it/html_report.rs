@@ -23,9 +23,16 @@ fn troubled() -> Option<World> {
 /// The page with `status -A`.
 fn page(world: &World) -> (PathBuf, String) {
     let file = world.dir().join("status.html");
-    let run = world.oc_quay(&["status", "-A", "-o", "html", "--output-file"]).args(&[file.to_str().unwrap()]).ends_with(1);
+    let run = world
+        .oc_quay(&["status", "-A", "-o", "html", "--output-file"])
+        .args(&[file.to_str().unwrap()])
+        .ends_with(1);
     assert_eq!(run.stdout, "");
-    assert!(run.stderr.ends_with("status.html. 1 of 9 namespaces has errors. Run: oc quay repair -A\n"), "{}", run.stderr);
+    assert!(
+        run.stderr.ends_with("status.html. 1 of 9 namespaces has errors. Run: oc quay repair -A\n"),
+        "{}",
+        run.stderr
+    );
     let page = fs::read_to_string(&file).unwrap();
     (file, page)
 }
@@ -44,7 +51,10 @@ fn a_report_goes_where_it_is_wanted() {
     assert_eq!(text, world.oc_quay(&["status", "-n", "shop"]).succeeds().stdout);
 
     let run = into("/nowhere/status.txt").ends_with(2);
-    assert_eq!(run.stderr, "error: could not write /nowhere/status.txt\ncaused by: No such file or directory (os error 2)\n");
+    assert_eq!(
+        run.stderr,
+        "error: could not write /nowhere/status.txt\ncaused by: No such file or directory (os error 2)\n"
+    );
 }
 
 /// What is done in the browser, and what is seen then. Without the page's policy, which lets no script in but its own.
@@ -79,8 +89,18 @@ fn a_browser_shows_sorts_and_filters() {
     let (file, page) = page(&world);
     let visit = |name: &str, arguments: &[&str]| {
         let output = Command::new(&browser)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr"])
-            .args(["--window-size=800,600", "--dump-dom", &format!("--user-data-dir={}/browser", world.dir().display())])
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--enable-logging=stderr",
+            ])
+            .args([
+                "--window-size=800,600",
+                "--dump-dom",
+                &format!("--user-data-dir={}/browser", world.dir().display()),
+            ])
             .args(arguments)
             .arg(world.dir().join(name))
             .stdin(Stdio::null())
@@ -104,8 +124,16 @@ fn a_browser_shows_sorts_and_filters() {
     };
     let dark = seen(&["--force-dark-mode"]);
     let seen = seen(&[]);
-    let platform = ["default", "kube-system", "openshift", "openshift-config", "openshift-marketplace", "openshift-operators"];
-    let with_platform = |first: &[&str], last: &[&str]| json!([first, &platform[..], last].concat());
+    let platform = [
+        "default",
+        "kube-system",
+        "openshift",
+        "openshift-config",
+        "openshift-marketplace",
+        "openshift-operators",
+    ];
+    let with_platform =
+        |first: &[&str], last: &[&str]| json!([first, &platform[..], last].concat());
     assert_eq!(seen["title"], "1 of 9 namespaces has errors - oc quay status");
     assert_eq!(seen["first"], with_platform(&["z-broken", "shop", "a-fine"], &[]));
     assert_eq!(seen["byName"], with_platform(&["a-fine"], &["shop", "z-broken"]));
@@ -118,11 +146,16 @@ fn a_browser_shows_sorts_and_filters() {
     assert_eq!(seen["shown"], "1 of 9 namespaces");
     assert_eq!((&seen["fine"], &seen["again"]), (&json!(["a-fine"]), &9.into()));
     assert_eq!((&seen["target"], &seen["fits"]), (&"OQ301".into(), &true.into()));
-    assert_eq!((&seen["paper"], &dark["paper"]), (&"rgb(255, 255, 255)".into(), &"rgb(20, 22, 26)".into()));
+    assert_eq!(
+        (&seen["paper"], &dark["paper"]),
+        (&"rgb(255, 255, 255)".into(), &"rgb(20, 22, 26)".into())
+    );
 }
 
 fn browser() -> Option<PathBuf> {
     let names = ["chromium", "chromium-browser", "google-chrome"];
     let paths = std::env::var_os("PATH")?;
-    std::env::split_paths(&paths).flat_map(|path| names.map(|name| path.join(name))).find(|file| file.is_file())
+    std::env::split_paths(&paths)
+        .flat_map(|path| names.map(|name| path.join(name)))
+        .find(|file| file.is_file())
 }

@@ -25,19 +25,37 @@ fn has(world: &World, stream: &str, tag: &str) -> Value {
 /// A tag as the spec of its image stream has it.
 fn spec(world: &World, stream: &str, tag: &str) -> Value {
     let stream = world.get("ImageStream", "shop", stream).unwrap();
-    stream["spec"]["tags"].as_array().unwrap().iter().find(|known| known["name"] == tag).unwrap().clone()
+    stream["spec"]["tags"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|known| known["name"] == tag)
+        .unwrap()
+        .clone()
 }
 
 #[test]
 fn what_quay_has_comes_into_the_image_streams_and_then_nothing_is_missing() {
     let world = linked();
-    let (one, latest, web) = (push(&world, "app", "1"), push(&world, "app", "latest"), push(&world, "web", "1"));
+    let (one, latest, web) =
+        (push(&world, "app", "1"), push(&world, "app", "latest"), push(&world, "web", "1"));
     world.forget_traffic();
     let run = world.oc_quay(&["import", "-n", "shop", "--missing", "--yes"]).succeeds();
     assert!(run.stdout.ends_with("Imported into shop: 3 changes\n"), "{}", run.stdout);
-    assert_eq!([has(&world, "app", "1"), has(&world, "app", "latest"), has(&world, "web", "1")], [one, latest.clone(), web]);
-    assert_eq!(world.cluster_traffic().count("create imagestreamimports"), 2, "one for each image stream");
-    assert_eq!(world.quay_traffic().entries().len(), 3, "the list of repositories, and the tags of those that have some");
+    assert_eq!(
+        [has(&world, "app", "1"), has(&world, "app", "latest"), has(&world, "web", "1")],
+        [one, latest.clone(), web]
+    );
+    assert_eq!(
+        world.cluster_traffic().count("create imagestreamimports"),
+        2,
+        "one for each image stream"
+    );
+    assert_eq!(
+        world.quay_traffic().entries().len(),
+        3,
+        "the list of repositories, and the tags of those that have some"
+    );
 
     world.forget_traffic();
     let again = world.oc_quay(&["import", "-n", "shop", "--missing", "--yes"]).succeeds();
@@ -45,10 +63,16 @@ fn what_quay_has_comes_into_the_image_streams_and_then_nothing_is_missing() {
     world.assert_nothing_written();
 
     let newer = push(&world, "app", "latest");
-    let planned = world.oc_quay(&["import", "-n", "shop", "--missing", "--dry-run", "-o", "json"]).succeeds().json();
+    let planned = world
+        .oc_quay(&["import", "-n", "shop", "--missing", "--dry-run", "-o", "json"])
+        .succeeds()
+        .json();
     let image = format!("{}/openshift_shop/app:latest", world.sandbox.quay.host());
     assert_eq!(planned["changes"][0]["summary"], format!("import app:latest from {image}"));
-    assert_eq!((planned["changes"].as_array().unwrap().len(), has(&world, "app", "latest")), (1, latest));
+    assert_eq!(
+        (planned["changes"].as_array().unwrap().len(), has(&world, "app", "latest")),
+        (1, latest)
+    );
     let unasked = world.oc_quay(&["import", "app:latest", "-n", "shop"]).ends_with(2);
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
 
@@ -74,7 +98,10 @@ fn a_tag_stays_scheduled_and_the_certificate_is_the_integrations_business() {
     world.oc_quay(&["import", "-n", "shop", "--missing", "--insecure", "--yes"]).succeeds();
     assert_eq!(has(&world, "app", "latest"), newer);
     let policy = spec(&world, "app", "latest")["importPolicy"].clone();
-    assert_eq!((&policy["scheduled"], &policy["importMode"]), (&json!(true), &json!("PreserveOriginal")));
+    assert_eq!(
+        (&policy["scheduled"], &policy["importMode"]),
+        (&json!(true), &json!("PreserveOriginal"))
+    );
     assert_ne!(policy["insecure"], true, "--insecure is about this client");
 }
 
@@ -82,8 +109,12 @@ fn a_tag_stays_scheduled_and_the_certificate_is_the_integrations_business() {
 fn an_import_that_fails_says_why_and_the_others_succeed() {
     let world = linked();
     let digest = push(&world, "app", "1");
-    let failed = world.oc_quay(&["import", "app:1", "app:absent", "-n", "shop", "--yes", "-o", "json"]).ends_with(1).json();
-    let states: Vec<_> = failed["changes"].as_array().unwrap().iter().map(|change| &change["state"]).collect();
+    let failed = world
+        .oc_quay(&["import", "app:1", "app:absent", "-n", "shop", "--yes", "-o", "json"])
+        .ends_with(1)
+        .json();
+    let states: Vec<_> =
+        failed["changes"].as_array().unwrap().iter().map(|change| &change["state"]).collect();
     assert_eq!(states, ["done", "failed"]);
     let error = failed["changes"][1]["error"].as_str().unwrap();
     assert!(error.ends_with("not found (Quay has no such image)"), "{error}");
@@ -92,14 +123,21 @@ fn an_import_that_fails_says_why_and_the_others_succeed() {
     world.create_login("shop", "a-rival", "somebody:else");
     let refused = world.oc_quay(&["import", "app:1", "-n", "shop", "--yes"]).ends_with(1);
     let words = refused.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(words.contains("(secret a-rival is tried, and no other; its login somebody is refused"), "{words}");
+    assert!(
+        words.contains("(secret a-rival is tried, and no other; its login somebody is refused"),
+        "{words}"
+    );
 
     world.merge("Image", "", "cluster", &json!({ "spec": { "additionalTrustedCA": null } }));
     let untrusted = world.oc_quay(&["import", "app:1", "-n", "shop", "--yes"]).ends_with(1);
     let words = untrusted.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("(the cluster does not trust Quay's certificate)"), "{words}");
     let missing = world.oc_quay(&["import", "nothing", "-n", "shop", "--yes"]).ends_with(2);
-    assert!(missing.stderr.contains("Quay has no repository openshift_shop/nothing"), "{}", missing.stderr);
+    assert!(
+        missing.stderr.contains("Quay has no repository openshift_shop/nothing"),
+        "{}",
+        missing.stderr
+    );
     for nonsense in ["app@sha256:00", "App", "app:"] {
         world.oc_quay(&["import", nonsense, "-n", "shop", "--yes"]).ends_with(2);
     }
@@ -113,7 +151,10 @@ fn what_something_else_decides_over_is_left_alone_until_it_is_named() {
     let tags = json!([{ "name": "ubi", "from": from, "referencePolicy": { "type": "Local" } }, { "name": "own" }]);
     world.merge("ImageStream", "shop", "base", &json!({ "spec": { "tags": tags } }));
     let left = world.oc_quay(&["import", "-n", "shop", "--yes", "-o", "json"]).succeeds();
-    assert_eq!((left.codes(), left.json()["changes"].clone()), (vec!["OQ524".to_owned()], json!([])));
+    assert_eq!(
+        (left.codes(), left.json()["changes"].clone()),
+        (vec!["OQ524".to_owned()], json!([]))
+    );
     let spec_before = spec(&world, "base", "ubi");
     assert_eq!(spec_before["from"], from);
 
@@ -121,7 +162,11 @@ fn what_something_else_decides_over_is_left_alone_until_it_is_named() {
     let words = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("instead of following registry.example.com/ubi:9"), "{words}");
     assert_eq!(has(&world, "base", "ubi"), digest);
-    assert_eq!(spec(&world, "base", "ubi")["referencePolicy"]["type"], "Local", "OpenShift keeps it");
+    assert_eq!(
+        spec(&world, "base", "ubi")["referencePolicy"]["type"],
+        "Local",
+        "OpenShift keeps it"
+    );
 }
 
 #[test]
@@ -133,10 +178,18 @@ fn an_image_pushed_into_the_cluster_stays_until_its_tag_is_named() {
     let insists = |when: &str| {
         let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
         assert_eq!(status.codes(), ["OQ525"], "{when}");
-        assert_eq!(status.json()["findings"][0]["hint"], "oc quay import app:latest -n shop", "{when}");
-        let run = world.oc_quay(&["import", "-n", "shop", "--missing", "--yes", "-o", "json"]).succeeds();
+        assert_eq!(
+            status.json()["findings"][0]["hint"],
+            "oc quay import app:latest -n shop",
+            "{when}"
+        );
+        let run =
+            world.oc_quay(&["import", "-n", "shop", "--missing", "--yes", "-o", "json"]).succeeds();
         let run = (run.codes(), run.json()["changes"].clone());
-        (run.0, run.1.as_array().unwrap().iter().all(|change| change["object"]["name"] != "app:latest"))
+        (
+            run.0,
+            run.1.as_array().unwrap().iter().all(|change| change["object"]["name"] != "app:latest"),
+        )
     };
     let left = (vec!["OQ524".to_owned()], true);
     assert_eq!(insists("before anything else happens in Quay"), left);
@@ -160,7 +213,9 @@ fn a_tag_that_only_points_at_quay_is_not_imported() {
     world.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).succeeds();
     let asked = world.quay_traffic().entries();
     assert!(asked.iter().all(|entry| !entry.path.contains("/tag/")), "{asked:?}");
-    for command in [&["import", "-n", "shop", "--missing", "--yes"][..], &["import", "-n", "shop", "--yes"]] {
+    for command in
+        [&["import", "-n", "shop", "--missing", "--yes"][..], &["import", "-n", "shop", "--yes"]]
+    {
         assert_eq!(world.oc_quay(command).succeeds().stdout, "Nothing to do\n");
     }
     assert_eq!(has(&world, "app", "latest"), Value::Null);
@@ -169,7 +224,9 @@ fn a_tag_that_only_points_at_quay_is_not_imported() {
 /// It is pushed to while its import is on the way.
 #[test]
 fn a_tag_that_changed_after_the_plan_is_not_imported() {
-    let Some(world) = World::stand_in("what happens between two requests is arranged") else { return };
+    let Some(world) = World::stand_in("what happens between two requests is arranged") else {
+        return;
+    };
     world.trust_quay();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     push(&world, "app", "latest");
@@ -184,9 +241,11 @@ fn a_tag_that_changed_after_the_plan_is_not_imported() {
     let openshift = world.sandbox.openshift.clone();
     let pushed = move || openshift.put(after.clone());
     world.cluster_traffic().fault(Fault::on("POST", "/imagestreamimports").times(1).before(pushed));
-    let run = world.oc_quay(&["import", "-n", "shop", "--missing", "--yes", "-o", "json"]).ends_with(1);
+    let run =
+        world.oc_quay(&["import", "-n", "shop", "--missing", "--yes", "-o", "json"]).ends_with(1);
     let report = run.json();
-    let states: Vec<_> = report["changes"].as_array().unwrap().iter().map(|change| &change["state"]).collect();
+    let states: Vec<_> =
+        report["changes"].as_array().unwrap().iter().map(|change| &change["state"]).collect();
     assert_eq!(states, ["failed", "done"], "{}", run.stdout);
     assert!(run.stdout.contains("the tag was changed after this was planned"), "{}", run.stdout);
     assert_eq!(has(&world, "app", "latest"), newer);
@@ -197,9 +256,14 @@ fn a_project_administrator_imports_tags_by_name_without_a_token() {
     let world = linked();
     world.grant("dev", "shop");
     let digest = push(&world, "app", "1");
-    let guest = |arguments: &[&str]| world.oc_quay(arguments).guest("dev").without_env("OC_QUAY_TOKEN");
+    let guest =
+        |arguments: &[&str]| world.oc_quay(arguments).guest("dev").without_env("OC_QUAY_TOKEN");
     let swept = guest(&["import", "-n", "shop", "--yes"]).ends_with(2);
-    assert!(swept.stderr.contains("tags that are named are imported without a token"), "{}", swept.stderr);
+    assert!(
+        swept.stderr.contains("tags that are named are imported without a token"),
+        "{}",
+        swept.stderr
+    );
     world.forget_traffic();
     guest(&["import", "app:1", "-n", "shop", "--yes"]).succeeds();
     assert_eq!(has(&world, "app", "1"), digest);

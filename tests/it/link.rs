@@ -35,8 +35,7 @@ fn a_secret_of_our_name_that_nobody_refers_to_keeps_its_other_logins() {
     let world = World::new();
     let auth = |user: &str| json!({ "auth": STANDARD.encode(format!("{user}:secret")) });
     let host = world.sandbox.quay.host();
-    let theirs =
-        json!({ "auths": { "other.example.com": auth("a"), format!("{host}/other"): auth("b"), host.clone(): auth("c") } });
+    let theirs = json!({ "auths": { "other.example.com": auth("a"), format!("{host}/other"): auth("b"), host.clone(): auth("c") } });
     world.create(&json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
         "metadata": { "name": "builder-quay-openshift", "namespace": "shop" },
@@ -67,25 +66,47 @@ fn another_service_account_is_linked_with_its_role_which_is_remembered_and_can_c
     let quay = &world.sandbox.quay;
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     create_account(&world, "pipeline");
-    let link = |role: &str| world.oc_quay(&["link", "-n", "shop", "--yes", "--service-account", role]).succeeds();
-    for (asked, role) in [("pipeline=write", RepoRole::Write), ("pipeline=admin", RepoRole::Admin), ("pipeline", RepoRole::Read)]
-    {
+    let link = |role: &str| {
+        world.oc_quay(&["link", "-n", "shop", "--yes", "--service-account", role]).succeeds()
+    };
+    for (asked, role) in [
+        ("pipeline=write", RepoRole::Write),
+        ("pipeline=admin", RepoRole::Admin),
+        ("pipeline", RepoRole::Read),
+    ] {
         link(asked);
-        let annotation = &world.get("ServiceAccount", "shop", "pipeline").unwrap()["metadata"]["annotations"]["oc-quay/role"];
+        let annotation = &world.get("ServiceAccount", "shop", "pipeline").unwrap()["metadata"]["annotations"]
+            ["oc-quay/role"];
         assert_eq!(annotation, &format!("{role:?}").to_lowercase());
         // Repositories that were there before, and those that come.
         for repository in ["app", "base", "web"] {
-            assert_eq!(quay.permissions("openshift_shop", repository)["openshift_shop+pipeline"], role, "{asked} {repository}");
+            assert_eq!(
+                quay.permissions("openshift_shop", repository)["openshift_shop+pipeline"],
+                role,
+                "{asked} {repository}"
+            );
         }
-        let of_pipeline: Vec<_> =
-            quay.prototypes("openshift_shop").into_iter().filter(|found| found.delegate == "openshift_shop+pipeline").collect();
+        let of_pipeline: Vec<_> = quay
+            .prototypes("openshift_shop")
+            .into_iter()
+            .filter(|found| found.delegate == "openshift_shop+pipeline")
+            .collect();
         assert_eq!(of_pipeline.iter().map(|found| found.role).collect::<Vec<_>>(), [role]);
         world.oc_quay(&["status", "-n", "shop", "--probe", "--fail-on", "warning"]).succeeds();
     }
     let secret = "pipeline-quay-openshift";
-    assert_eq!(world.login("shop", secret).1, quay.robot_token("openshift_shop", "pipeline").unwrap());
-    let annotations = |secret: &str| world.get("Secret", "shop", secret).unwrap()["metadata"]["annotations"].clone();
-    assert_eq!(annotations(secret)["build.shipwright.io/referenced.secret"], "true", "Shipwright builds with it");
+    assert_eq!(
+        world.login("shop", secret).1,
+        quay.robot_token("openshift_shop", "pipeline").unwrap()
+    );
+    let annotations = |secret: &str| {
+        world.get("Secret", "shop", secret).unwrap()["metadata"]["annotations"].clone()
+    };
+    assert_eq!(
+        annotations(secret)["build.shipwright.io/referenced.secret"],
+        "true",
+        "Shipwright builds with it"
+    );
     assert!(annotations("builder-quay-openshift").is_null());
     for list in ["secrets", "imagePullSecrets"] {
         assert!(world.references("shop", "pipeline", list).contains(&secret.to_owned()));
@@ -98,7 +119,10 @@ fn another_service_account_is_linked_with_its_role_which_is_remembered_and_can_c
 
     world.delete("Secret", "shop", secret);
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
-    assert_eq!(world.login("shop", secret).1, quay.robot_token("openshift_shop", "pipeline").unwrap());
+    assert_eq!(
+        world.login("shop", secret).1,
+        quay.robot_token("openshift_shop", "pipeline").unwrap()
+    );
 }
 
 #[test]
@@ -110,7 +134,9 @@ fn a_service_account_that_is_not_there_is_waited_for_and_then_refused() {
     world.assert_nothing_written();
 
     let waiting = world.oc_quay(&asked).spawn();
-    world.wait_for("the program to look", || world.cluster_traffic().count("list serviceaccounts") > 0);
+    world.wait_for("the program to look", || {
+        world.cluster_traffic().count("list serviceaccounts") > 0
+    });
     create_account(&world, "pipeline");
     let output = waiting.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -126,7 +152,17 @@ fn links_the_others_when_one_of_several_cannot_be_linked() {
     }
     create_account(&world, "pipeline");
     create_account_in(&world, "one", "pipeline");
-    let all = ["link", "-A", "--service-account", "pipeline=write", "--yes", "--wait", "0s", "-o", "json"];
+    let all = [
+        "link",
+        "-A",
+        "--service-account",
+        "pipeline=write",
+        "--yes",
+        "--wait",
+        "0s",
+        "-o",
+        "json",
+    ];
     world.forget_traffic();
     let run = world.oc_quay(&all).ends_with(1);
     assert_eq!(run.codes(), ["OQ311", "OQ311"]);
@@ -135,7 +171,12 @@ fn links_the_others_when_one_of_several_cannot_be_linked() {
     let is_linked = |name: &str| world.get("Secret", name, "pipeline-quay-openshift").is_some();
     assert_eq!(["shop", "one", "two"].map(is_linked), [true, true, false]);
 
-    world.merge("Namespace", "", "going", &json!({ "metadata": { "finalizers": ["example.com/stays"] } }));
+    world.merge(
+        "Namespace",
+        "",
+        "going",
+        &json!({ "metadata": { "finalizers": ["example.com/stays"] } }),
+    );
     world.delete("Namespace", "", "going");
     let run = world.oc_quay(&["link", "-l", "team=web", "--yes", "-o", "json"]).ends_with(1);
     assert_eq!(run.codes(), ["OQ121"]);
@@ -149,8 +190,11 @@ fn waits_by_a_watch_and_only_for_namespaces_in_scope() {
     world.namespace("later");
     create_account(&world, "pipeline");
     world.forget_traffic();
-    let waiting = world.oc_quay(&["link", "-A", "--service-account", "pipeline=write", "--yes"]).spawn();
-    world.wait_for("the program to follow", || world.cluster_traffic().count("watch serviceaccounts") > 0);
+    let waiting =
+        world.oc_quay(&["link", "-A", "--service-account", "pipeline=write", "--yes"]).spawn();
+    world.wait_for("the program to follow", || {
+        world.cluster_traffic().count("watch serviceaccounts") > 0
+    });
     create_account_in(&world, "later", "pipeline");
     let output = waiting.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -166,10 +210,15 @@ fn a_namespace_that_was_just_made_is_linked_with_all_its_service_accounts() {
     world.create(&sandbox::manifests::namespace("fresh"));
     world.oc_quay(&["link", "-n", "fresh", "--yes"]).succeeds();
     for account in ["builder", "default", "deployer"] {
-        assert!(world.get("Secret", "fresh", &format!("{account}-quay-openshift")).is_some(), "{account}");
+        assert!(
+            world.get("Secret", "fresh", &format!("{account}-quay-openshift")).is_some(),
+            "{account}"
+        );
     }
     world.wait_for("OpenShift's own secrets", || {
-        ["builder", "default", "deployer"].iter().all(|account| world.references("fresh", account, "secrets").len() == 2)
+        ["builder", "default", "deployer"]
+            .iter()
+            .all(|account| world.references("fresh", account, "secrets").len() == 2)
     });
     world.assert_linked("fresh", &[]);
 }
@@ -177,7 +226,8 @@ fn a_namespace_that_was_just_made_is_linked_with_all_its_service_accounts() {
 #[test]
 fn a_cluster_without_builds_is_linked_as_far_as_it_goes() {
     let without = vec!["build.openshift.io".to_owned(), "apps.openshift.io".to_owned()];
-    let options = Options { cluster: Cluster { without, ..Cluster::default() }, ..Options::default() };
+    let options =
+        Options { cluster: Cluster { without, ..Cluster::default() }, ..Options::default() };
     let Some(world) = World::stand_in_bare(options, "its capabilities are all on") else { return };
     world.integration();
     world.create(&sandbox::manifests::namespace("shop"));
@@ -185,10 +235,16 @@ fn a_cluster_without_builds_is_linked_as_far_as_it_goes() {
     world.oc_quay(&["link", "-n", "shop", "--yes", "--wait", "0s"]).succeeds();
     let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
     assert_eq!(status.codes(), ["OQ311", "OQ311"]);
-    assert!(status.json()["verdict"].as_str().unwrap().starts_with("Pods in shop can pull"), "{}", status.stdout);
+    assert!(
+        status.json()["verdict"].as_str().unwrap().starts_with("Pods in shop can pull"),
+        "{}",
+        status.stdout
+    );
     world.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).ends_with(1);
     // OpenShift adds its own when it gets to it.
-    world.wait_for("both pull secrets", || world.references("shop", "default", "imagePullSecrets").len() == 2);
+    world.wait_for("both pull secrets", || {
+        world.references("shop", "default", "imagePullSecrets").len() == 2
+    });
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
 }
 
@@ -211,12 +267,22 @@ fn an_image_stream_that_only_follows_another_registry_gets_a_repository_only_if_
 #[test]
 fn edits_the_namespace_lists_once_when_it_adopts() {
     let world = World::new();
-    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "denylistNamespaces": ["shop"] } }));
+    world.merge(
+        "QuayIntegration",
+        "",
+        "quay",
+        &json!({ "spec": { "denylistNamespaces": ["shop"] } }),
+    );
     world.sandbox.quay.add_organization("openshift_shop", "alice");
     let run = world.oc_quay(&["link", "-n", "shop", "--adopt", "--yes", "-o", "json"]).succeeds();
     let report = run.json();
     let changes = report["changes"].as_array().unwrap();
-    assert_eq!(changes.iter().filter(|change| change["object"]["kind"] == "QuayIntegration").count(), 1, "{}", run.stdout);
+    assert_eq!(
+        changes.iter().filter(|change| change["object"]["kind"] == "QuayIntegration").count(),
+        1,
+        "{}",
+        run.stdout
+    );
     assert_eq!(world.cluster_traffic().count("patch quayintegrations"), 1);
     world.assert_linked("shop", &["app", "base", "web"]);
 }
@@ -229,12 +295,17 @@ fn reports_what_was_done_before_a_namespace_cannot_be_linked() {
     let openshift = world.sandbox.openshift.clone();
     let delete = move || openshift.delete("ServiceAccount", "shop", "ci");
     world.quay_traffic().fault(Fault::on("POST", "takeownership").nth(1).after(delete));
-    let link = ["link", "-n", "shop", "--adopt", "--service-account", "ci=read", "--yes", "-o", "json"];
+    let link =
+        ["link", "-n", "shop", "--adopt", "--service-account", "ci=read", "--yes", "-o", "json"];
     let run = world.oc_quay(&link).ends_with(1);
     assert_eq!(run.codes(), ["OQ311"]);
     let report = run.json();
-    let done: Vec<_> =
-        report["changes"].as_array().unwrap().iter().map(|change| (&change["object"]["name"], &change["state"])).collect();
+    let done: Vec<_> = report["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| (&change["object"]["name"], &change["state"]))
+        .collect();
     assert_eq!(done, [(&json!("openshift_shop"), &json!("done"))], "{}", run.stdout);
 }
 
@@ -243,7 +314,15 @@ fn an_organization_of_others_is_refused_unless_it_is_adopted() {
     for owner in ["alice", "quayadmin"] {
         let world = World::new();
         world.sandbox.quay.add_organization("openshift_shop", owner);
-        world.sandbox.quay.add_robot("openshift_shop", "builder", "oc-quay cluster=other namespace=shop uid=other").unwrap();
+        world
+            .sandbox
+            .quay
+            .add_robot(
+                "openshift_shop",
+                "builder",
+                "oc-quay cluster=other namespace=shop uid=other",
+            )
+            .unwrap();
         world.forget_traffic();
         let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
         assert!(run.stdout.contains("--adopt"), "{}", run.stdout);
@@ -260,16 +339,26 @@ fn an_organization_of_others_is_refused_unless_it_is_adopted() {
 fn a_dry_run_shows_everything_and_writes_nothing() {
     let world = World::new();
     let run = world.oc_quay(&["link", "-n", "shop", "--dry-run"]).succeeds();
-    assert!(run.stdout.ends_with("16 changes planned. Nothing was written (--dry-run)\n"), "{}", run.stdout);
-    let manifests = world.oc_quay(&["link", "-n", "shop", "--dry-run", "-o", "yaml"]).succeeds().stdout;
+    assert!(
+        run.stdout.ends_with("16 changes planned. Nothing was written (--dry-run)\n"),
+        "{}",
+        run.stdout
+    );
+    let manifests =
+        world.oc_quay(&["link", "-n", "shop", "--dry-run", "-o", "yaml"]).succeeds().stdout;
     assert_eq!(manifests.matches("\nkind: Secret\n").count(), 3, "{manifests}");
     assert_eq!(manifests.matches("\nkind: ServiceAccount\n").count(), 3, "{manifests}");
     // What OpenShift put into the lists stays in them.
     assert!(manifests.contains("dockercfg"), "{manifests}");
     create_account(&world, "pipeline");
-    let pipeline = ["link", "-n", "shop", "--service-account", "pipeline=write", "--dry-run", "-o", "yaml"];
+    let pipeline =
+        ["link", "-n", "shop", "--service-account", "pipeline=write", "--dry-run", "-o", "yaml"];
     let manifests = world.oc_quay(&pipeline).succeeds().stdout;
-    assert_eq!(manifests.matches("build.shipwright.io/referenced.secret: \"true\"\n").count(), 1, "{manifests}");
+    assert_eq!(
+        manifests.matches("build.shipwright.io/referenced.secret: \"true\"\n").count(),
+        1,
+        "{manifests}"
+    );
     world.delete("ServiceAccount", "shop", "pipeline");
     world.forget_traffic();
     world.assert_nothing_written();
@@ -294,10 +383,18 @@ fn waits_for_a_quay_that_takes_few_requests_and_says_why() {
     // Pauses are a tenth as long in tests, and so is the window.
     world.quay_traffic().limit_rate(60, Duration::from_secs(3), "30");
     let run = world.oc_quay(&["link", "-A", "--yes"]).succeeds();
-    let said: Vec<_> = run.stderr.lines().filter(|line| line.contains("429 Too Many Requests): waiting 30 s")).collect();
+    let said: Vec<_> = run
+        .stderr
+        .lines()
+        .filter(|line| line.contains("429 Too Many Requests): waiting 30 s"))
+        .collect();
     assert!(!said.is_empty() && said.len() < 20, "{}", run.stderr);
     names.iter().for_each(|name| world.assert_linked(name, &STREAMS));
-    let refused = world.quay_traffic().entries().into_iter().filter(|entry| entry.status.is_some_and(|status| status == 429));
+    let refused = world
+        .quay_traffic()
+        .entries()
+        .into_iter()
+        .filter(|entry| entry.status.is_some_and(|status| status == 429));
     assert!(refused.count() < 100, "all wait together");
 }
 
@@ -333,7 +430,10 @@ fn several_namespaces_are_linked_by_name_by_label_or_all_of_them() {
     world.oc_quay(&["link", "-l", "team=web", "--yes"]).succeeds();
     assert_eq!(["one", "two", "three", "four"].map(is_linked), [true, true, true, false]);
     world.oc_quay(&["link", "-A", "--yes"]).succeeds();
-    assert_eq!(["four", "shop", "default", "kube-system", "openshift"].map(is_linked), [true, true, false, false, false]);
+    assert_eq!(
+        ["four", "shop", "default", "kube-system", "openshift"].map(is_linked),
+        [true, true, false, false, false]
+    );
     world.forget_traffic();
     world.oc_quay(&["link", "-A", "--yes"]).succeeds();
     world.assert_nothing_written();
@@ -354,9 +454,18 @@ fn a_project_administrator_links_her_own_project_and_nobody_links_nothing() {
 fn an_organization_that_was_just_deleted_is_told_apart() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let delete = ["unlink", "-n", "shop", "--delete-organization", "--confirm-organization", "openshift_shop", "--yes"];
+    let delete = [
+        "unlink",
+        "-n",
+        "shop",
+        "--delete-organization",
+        "--confirm-organization",
+        "openshift_shop",
+        "--yes",
+    ];
     world.oc_quay(&delete).succeeds();
-    let run = world.oc_quay(&["link", "-n", "shop", "--yes", "--request-timeout", "10s"]).ends_with(1);
+    let run =
+        world.oc_quay(&["link", "-n", "shop", "--yes", "--request-timeout", "10s"]).ends_with(1);
     assert!(run.stdout.contains("just deleted"), "{}", run.stdout);
     world.sandbox.quay.set_flags(|flags| flags.namespace_gc = true);
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -371,13 +480,22 @@ fn creates_nothing_with_a_token_that_cannot_finish() {
     let table: [(&str, &[&str], &str); 3] = [
         ("quayadmin", &["repo:admin", "repo:create", "user:admin", "user:read"], "org:admin"),
         ("quayadmin", &["org:admin", "repo:admin", "repo:create", "user:read"], "user:admin"),
-        ("alice", &["org:admin", "repo:admin", "repo:create", "user:admin", "user:read"], "may not create organizations"),
+        (
+            "alice",
+            &["org:admin", "repo:admin", "repo:create", "user:admin", "user:read"],
+            "may not create organizations",
+        ),
     ];
     for (user, scopes, why) in table {
         world.sandbox.quay.set_flags(|flags| flags.org_creation_only = user == "alice");
         world.forget_traffic();
-        let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).token_of(user, scopes).ends_with(2);
-        assert!(run.stdout.contains("Not done") && run.stdout.contains(why), "{why}: {}", run.stdout);
+        let run =
+            world.oc_quay(&["link", "-n", "shop", "--yes"]).token_of(user, scopes).ends_with(2);
+        assert!(
+            run.stdout.contains("Not done") && run.stdout.contains(why),
+            "{why}: {}",
+            run.stdout
+        );
         assert!(!run.stdout.contains("again"), "{}", run.stdout);
         world.assert_nothing_written();
     }
@@ -395,8 +513,15 @@ fn says_why_quay_refuses_changes_instead_of_run_it_again() {
         flags.robots_disallow = true;
     });
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
-    assert!(run.stdout.contains("allows no robot accounts") && !run.stdout.contains("again to finish"), "{}", run.stdout);
-    assert!(!world.sandbox.quay.organizations().contains(&"openshift_shop".to_owned()), "an empty organization was left behind");
+    assert!(
+        run.stdout.contains("allows no robot accounts") && !run.stdout.contains("again to finish"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        !world.sandbox.quay.organizations().contains(&"openshift_shop".to_owned()),
+        "an empty organization was left behind"
+    );
     world.sandbox.quay.set_flags(|flags| flags.robots_disallow = false);
     world.sandbox.quay.expire_tokens();
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);

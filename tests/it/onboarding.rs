@@ -21,7 +21,8 @@ fn kubeconfig(world: &World, server: &str) -> String {
 fn whoever_has_no_cluster_is_told_the_next_step() {
     let world = World::bare();
     let said = |server: &str, environment: &[(&str, &str)]| {
-        let kubeconfig = if server.is_empty() { "/nowhere/config".into() } else { kubeconfig(&world, server) };
+        let kubeconfig =
+            if server.is_empty() { "/nowhere/config".into() } else { kubeconfig(&world, server) };
         let mut command = world.oc_quay(&["status"]).env("KUBECONFIG", kubeconfig);
         for (name, value) in environment {
             command = command.env(name, value);
@@ -43,7 +44,10 @@ fn whoever_has_no_cluster_is_told_the_next_step() {
     );
     let server = "https://api.example.invalid:6443";
     let nameless = said(server, &[]);
-    assert!(nameless.contains(&format!("no answer from {server} while looking up the name")), "{nameless}");
+    assert!(
+        nameless.contains(&format!("no answer from {server} while looking up the name")),
+        "{nameless}"
+    );
     assert!(nameless.ends_with(context), "{nameless}");
 
     // A proxy in the way, with a password that is nobody's business; and a list that leads past it.
@@ -61,9 +65,11 @@ fn whoever_has_no_cluster_is_told_the_next_step() {
 #[test]
 fn an_expired_login_names_the_command_with_the_server() {
     let world = World::bare();
-    let own: Value = serde_saphyr::from_str(&fs::read_to_string(world.kubeconfig()).unwrap()).unwrap();
+    let own: Value =
+        serde_saphyr::from_str(&fs::read_to_string(world.kubeconfig()).unwrap()).unwrap();
     let server = own["clusters"][0]["cluster"]["server"].as_str().unwrap().to_owned();
-    let run = world.oc_quay(&["status"]).env("KUBECONFIG", kubeconfig(&world, &server)).ends_with(2);
+    let run =
+        world.oc_quay(&["status"]).env("KUBECONFIG", kubeconfig(&world, &server)).ends_with(2);
     assert_eq!(
         run.stderr,
         format!(
@@ -88,9 +94,17 @@ fn whoever_has_no_integration_or_no_rights_is_told_the_next_step() {
     );
     world.delete("QuayIntegration", "", "quay");
     let run = world.oc_quay(&["status", "-n", "shop"]).ends_with(1);
-    assert!(run.stdout.ends_with("The integration has 1 error. Run: oc quay setup\n"), "{}", run.stdout);
+    assert!(
+        run.stdout.ends_with("The integration has 1 error. Run: oc quay setup\n"),
+        "{}",
+        run.stdout
+    );
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
-    assert!(run.stderr.contains("the cluster has no QuayIntegration") && run.stderr.contains("hint: "), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("the cluster has no QuayIntegration") && run.stderr.contains("hint: "),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -100,7 +114,11 @@ fn nothing_is_kept_at_home_and_none_is_needed() {
     fs::create_dir(&home).unwrap();
     for home in [home.to_str().unwrap(), "/proc/nowhere"] {
         world.oc_quay(&["link", "-n", "shop", "--yes"]).env("HOME", home).succeeds();
-        world.oc_quay(&["status", "-n", "shop"]).env("HOME", home).env("XDG_CACHE_HOME", home).succeeds();
+        world
+            .oc_quay(&["status", "-n", "shop"])
+            .env("HOME", home)
+            .env("XDG_CACHE_HOME", home)
+            .succeeds();
     }
     assert_eq!(fs::read_dir(&home).unwrap().count(), 0);
 }
@@ -109,9 +127,14 @@ fn nothing_is_kept_at_home_and_none_is_needed() {
 fn files_from_windows_are_read() {
     let world = World::new();
     let file = world.dir().join("windows-kubeconfig");
-    fs::write(&file, fs::read_to_string(world.kubeconfig()).unwrap().replace('\n', "\r\n")).unwrap();
+    fs::write(&file, fs::read_to_string(world.kubeconfig()).unwrap().replace('\n', "\r\n"))
+        .unwrap();
     let authority = world.dir().join("windows.crt");
-    fs::write(&authority, fs::read_to_string(world.sandbox.ca_file()).unwrap().replace('\n', "\r\n")).unwrap();
+    fs::write(
+        &authority,
+        fs::read_to_string(world.sandbox.ca_file()).unwrap().replace('\n', "\r\n"),
+    )
+    .unwrap();
     let run = world.oc_quay(&["status", "-n", "shop", "--kubeconfig", file.to_str().unwrap()]);
     let run = run.env("OC_QUAY_CA_FILE", authority).ends_with(1);
     let next = format!("Run: oc quay --kubeconfig {} repair -n shop\n", file.display());
@@ -123,13 +146,21 @@ fn a_log_gets_whole_lines_and_nothing_that_moves() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.damage("shop");
-    let run = world.oc_quay(&["status", "-n", "shop"]).env("COLUMNS", "200").env("TERM", "dumb").ends_with(1);
+    let run = world
+        .oc_quay(&["status", "-n", "shop"])
+        .env("COLUMNS", "200")
+        .env("TERM", "dumb")
+        .ends_with(1);
     assert_eq!(run.stderr, "");
     assert!(!run.stdout.contains(['\u{1b}', '\r']), "{:?}", run.stdout);
     let report = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(1).json();
     for finding in report["findings"].as_array().unwrap() {
         let message = finding["message"].as_str().unwrap();
-        assert!(run.stdout.lines().any(|line| line.ends_with(message)), "{message}\n{}", run.stdout);
+        assert!(
+            run.stdout.lines().any(|line| line.ends_with(message)),
+            "{message}\n{}",
+            run.stdout
+        );
     }
 }
 
@@ -145,9 +176,14 @@ mod at_a_terminal {
     #[test]
     fn a_dumb_terminal_gets_nothing_that_steers_it() {
         let world = World::new();
-        let left = world.oc_quay(&["status", "-n", "shop"]).env("TERM", "dumb").at_terminal().ends_with(1);
+        let left =
+            world.oc_quay(&["status", "-n", "shop"]).env("TERM", "dumb").at_terminal().ends_with(1);
         assert!(!left.written.contains('\u{1b}'), "{:?}", left.written);
-        let left = world.oc_quay(&["status", "-n", "shop"]).env("NO_COLOR", "1").at_terminal().ends_with(1);
+        let left = world
+            .oc_quay(&["status", "-n", "shop"])
+            .env("NO_COLOR", "1")
+            .at_terminal()
+            .ends_with(1);
         assert!(!left.written.contains('\u{1b}'), "{:?}", left.written);
         let left = world.oc_quay(&["status", "-n", "shop"]).at_terminal().ends_with(1);
         assert!(left.written.contains("\u{1b}[31m"), "{:?}", left.written);
@@ -158,11 +194,17 @@ mod at_a_terminal {
         let world = World::new();
         world.namespace("billing");
         world.oc_quay(&["link", "shop", "billing", "--yes"]).succeeds();
-        world.quay_traffic().fault(Fault::on("GET", "openshift_shop").times(1).delay(Duration::from_millis(2500)));
+        world
+            .quay_traffic()
+            .fault(Fault::on("GET", "openshift_shop").times(1).delay(Duration::from_millis(2500)));
         let terminal = world.oc_quay(&["status", "shop", "billing"]).at_terminal();
         terminal.sees("Reading: ");
         let left = terminal.ends_with(0);
-        assert!(left.written.contains("Reading: 1 of 2, ") && left.written.contains(" left: "), "{:?}", left.written);
+        assert!(
+            left.written.contains("Reading: 1 of 2, ") && left.written.contains(" left: "),
+            "{:?}",
+            left.written
+        );
         assert!(!left.screen.contains("Reading"), "{}", left.screen);
     }
 
@@ -173,7 +215,9 @@ mod at_a_terminal {
         let terminal = world.oc_quay(&["status", "-n", "shop", "--watch"]).at_terminal();
         terminal.sees("Pods in shop can pull");
         world.delete("Secret", "shop", "default-quay-openshift");
-        terminal.sees("Run: oc quay repair -n shop").waits_for("the former answer to go", |screen| !screen.contains("can pull"));
+        terminal
+            .sees("Run: oc quay repair -n shop")
+            .waits_for("the former answer to go", |screen| !screen.contains("can pull"));
         let screen = terminal.screen();
         assert_eq!(screen.matches("Cluster ID").count(), 1, "{screen}");
         terminal.press(Key::CtrlC);

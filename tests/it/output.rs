@@ -39,7 +39,10 @@ fn all_formats_tell_the_same_and_end_the_same() {
 
         let verdict = report["verdict"].as_str().unwrap();
         for text in [&human, &wide, &short] {
-            assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(verdict), "{verdict}\n{text}");
+            assert!(
+                text.split_whitespace().collect::<Vec<_>>().join(" ").contains(verdict),
+                "{verdict}\n{text}"
+            );
         }
         for finding in report["findings"].as_array().unwrap() {
             let code = finding["code"].as_str().unwrap();
@@ -49,7 +52,11 @@ fn all_formats_tell_the_same_and_end_the_same() {
         }
         for change in report["changes"].as_array().into_iter().flatten() {
             let object = &change["object"];
-            let line = format!("{}/{}\n", object["kind"].as_str().unwrap().to_lowercase(), object["name"].as_str().unwrap());
+            let line = format!(
+                "{}/{}\n",
+                object["kind"].as_str().unwrap().to_lowercase(),
+                object["name"].as_str().unwrap()
+            );
             assert!(name.contains(&line), "{line}{name}");
         }
     }
@@ -57,7 +64,10 @@ fn all_formats_tell_the_same_and_end_the_same() {
     assert_eq!(kind(&["status", "-n", "shop"]), "StatusReport");
     assert_eq!(kind(&["repair", "-n", "shop", "--dry-run"]), "ChangeReport");
     let names = in_format(&world, &["status", "-n", "shop"], "name").stdout;
-    assert!(names.contains("secret/a-rival\n") && !names.contains("extra"), "problems only: {names}");
+    assert!(
+        names.contains("secret/a-rival\n") && !names.contains("extra"),
+        "problems only: {names}"
+    );
 }
 
 #[test]
@@ -80,8 +90,9 @@ fn the_level_that_fails_can_be_chosen() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let codes = |world: &World| {
-        ["unknown", "warning", "error", "never"]
-            .map(|level| world.oc_quay(&["status", "-n", "shop", "--fail-on", level]).run().code.unwrap())
+        ["unknown", "warning", "error", "never"].map(|level| {
+            world.oc_quay(&["status", "-n", "shop", "--fail-on", level]).run().code.unwrap()
+        })
     };
     assert_eq!(codes(&world), [0, 0, 0, 0]);
     world.sandbox.quay.add_repository("openshift_shop", "extra", "quayadmin");
@@ -120,10 +131,20 @@ fn where_the_terminal_is_not_utf_8_all_is_ascii() {
 fn hints_and_usage_name_the_program_as_it_was_called() {
     let world = troubled();
     let run = world.oc_quay(&["status", "-n", "shop"]).called("kubectl-quay").ends_with(1);
-    assert!(run.stdout.contains("kubectl quay repair") && !run.stdout.contains("oc quay"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("kubectl quay repair") && !run.stdout.contains("oc quay"),
+        "{}",
+        run.stdout
+    );
     let run = world.oc_quay(&["status", "-n", "shop"]).ends_with(1);
-    assert!(run.stdout.contains("oc quay repair") && !run.stdout.contains("kubectl"), "{}", run.stdout);
-    for (name, usage) in [("kubectl-quay", "Usage: kubectl quay status"), ("oc-quay", "Usage: oc quay status")] {
+    assert!(
+        run.stdout.contains("oc quay repair") && !run.stdout.contains("kubectl"),
+        "{}",
+        run.stdout
+    );
+    for (name, usage) in
+        [("kubectl-quay", "Usage: kubectl quay status"), ("oc-quay", "Usage: oc quay status")]
+    {
         let help = world.oc_quay(&["status", "-h"]).called(name).succeeds();
         assert!(help.stdout.contains(usage), "{}", help.stdout);
     }
@@ -132,7 +153,12 @@ fn hints_and_usage_name_the_program_as_it_was_called() {
 #[test]
 fn a_reader_who_has_seen_enough_is_no_failure() {
     let world = World::new();
-    for arguments in [&["explain"][..], &["version", "--client"], &["link", "-n", "shop", "--dry-run"], &["--help"]] {
+    for arguments in [
+        &["explain"][..],
+        &["version", "--client"],
+        &["link", "-n", "shop", "--dry-run"],
+        &["--help"],
+    ] {
         let mut child = world.oc_quay(arguments).spawn();
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
@@ -151,15 +177,27 @@ fn of_many_namespaces_those_with_problems_come_first() {
     world.delete("Secret", "z-broken", "default-quay-openshift");
     world.create_login("b-fine", "a-rival", "somebody:password");
     let table = world.oc_quay(&["status", "-A"]).ends_with(1).stdout;
-    let place =
-        |name: &str| table.lines().position(|line| line.contains(name)).unwrap_or_else(|| panic!("no {name} in\n{table}"));
+    let place = |name: &str| {
+        table
+            .lines()
+            .position(|line| line.contains(name))
+            .unwrap_or_else(|| panic!("no {name} in\n{table}"))
+    };
     assert!(place("z-broken") < place("b-fine") && place("b-fine") < place("a-fine"), "{table}");
-    assert!(table.lines().any(|line| line.contains("z-broken") && line.contains("OQ301")), "{table}");
+    assert!(
+        table.lines().any(|line| line.contains("z-broken") && line.contains("OQ301")),
+        "{table}"
+    );
     assert!(table.contains("1 with errors, 1 with warnings"), "{table}");
     assert!(table.ends_with("Run: oc quay repair -A\n"), "{table}");
 
     let report = world.oc_quay(&["status", "-A", "-o", "json"]).ends_with(1).json();
-    let names: Vec<_> = report["namespaces"].as_array().unwrap().iter().map(|namespace| namespace["name"].clone()).collect();
+    let names: Vec<_> = report["namespaces"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|namespace| namespace["name"].clone())
+        .collect();
     assert_eq!(names[..3], ["z-broken", "b-fine", "a-fine"]);
 }
 
@@ -181,17 +219,27 @@ fn every_code_is_explained_and_no_other() {
 #[test]
 fn the_plugins_own_version_needs_nobody_else() {
     let world = World::new();
-    let client =
-        |format: &str| world.oc_quay(&["version", "--client", "-o", format]).env("KUBECONFIG", "/nonexistent").succeeds();
+    let client = |format: &str| {
+        world
+            .oc_quay(&["version", "--client", "-o", format])
+            .env("KUBECONFIG", "/nonexistent")
+            .succeeds()
+    };
     assert_eq!(client("text").stdout, format!("oc-quay {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(client("json").json()["client"], env!("CARGO_PKG_VERSION"));
-    assert!(world.cluster_traffic().entries().is_empty() && world.quay_traffic().entries().is_empty());
+    assert!(
+        world.cluster_traffic().entries().is_empty() && world.quay_traffic().entries().is_empty()
+    );
 
     let all = world.oc_quay(&["version"]).succeeds().stdout;
     assert!(all.contains("Cluster: OpenShift 4.21.0") && all.contains("Quay: "), "{all}");
     // What cannot be reached is said, and is no failure.
     let run = world.oc_quay(&["version"]).env("OC_QUAY_URL", "https://127.0.0.1:1").succeeds();
-    assert!(run.stdout.contains("Quay: unknown version at https://127.0.0.1:1: "), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("Quay: unknown version at https://127.0.0.1:1: "),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
@@ -215,7 +263,16 @@ fn a_watch_shows_what_changes_until_it_is_interrupted() {
 fn a_watch_uses_the_token_from_stdin_for_every_look() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let watch = world.oc_quay(&["status", "-n", "shop", "--watch", "-o", "short", "--quay-token-file", "-"]);
+    let watch = world.oc_quay(&[
+        "status",
+        "-n",
+        "shop",
+        "--watch",
+        "-o",
+        "short",
+        "--quay-token-file",
+        "-",
+    ]);
     let mut watch = watch.stdin(&world.sandbox.quay.admin_token()).spawn();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.nth(1).unwrap().starts_with("Pods in shop can pull"));
@@ -228,13 +285,18 @@ fn a_watch_uses_the_token_from_stdin_for_every_look() {
 #[test]
 fn requests_are_shown_as_often_as_v_is_given() {
     let world = World::new();
-    let shown = |flag: &str| world.oc_quay(&["status", "-n", "shop", flag]).run().stderr.contains("quayintegrations");
+    let shown = |flag: &str| {
+        world.oc_quay(&["status", "-n", "shop", flag]).run().stderr.contains("quayintegrations")
+    };
     assert!(!shown("-v") && shown("-vv"));
 }
 
 fn interrupt(child: &Child) {
-    let killed =
-        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).stdin(Stdio::null()).status().unwrap();
+    let killed = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .stdin(Stdio::null())
+        .status()
+        .unwrap();
     assert!(killed.success());
 }
 
@@ -254,7 +316,12 @@ fn hints_begin_as_the_person_began() {
 #[test]
 fn a_command_that_is_shown_can_be_pasted_into_a_shell() {
     let world = World::new();
-    world.merge("Namespace", "", "shop", &serde_json::json!({ "metadata": { "labels": { "env": "a" } } }));
+    world.merge(
+        "Namespace",
+        "",
+        "shop",
+        &serde_json::json!({ "metadata": { "labels": { "env": "a" } } }),
+    );
     let run = world.oc_quay(&["status", "-l", "env in (a,b)", "-o", "short"]).ends_with(1);
     assert!(run.stdout.contains("oc quay repair -l 'env in (a,b)'"), "{}", run.stdout);
 }
@@ -298,7 +365,10 @@ fn prints_each_format_that_is_asked_for() {
     let list = world.oc_quay(&["run", "--manifests", "-o", "json"]).succeeds().stdout;
     let list: Value = serde_json::from_str(&list).unwrap();
     assert_eq!(list["kind"], "List");
-    assert!(list["items"].as_array().unwrap().iter().any(|object| object["kind"] == "Deployment"), "{list}");
+    assert!(
+        list["items"].as_array().unwrap().iter().any(|object| object["kind"] == "Deployment"),
+        "{list}"
+    );
     world.oc_quay(&["run", "--manifests", "-o", "wide"]).ends_with(2);
     let names = world.oc_quay(&["explain", "-o", "name"]).succeeds().stdout;
     assert!(names.lines().all(|line| line.len() == 5 && line.starts_with("OQ")), "{names}");

@@ -18,15 +18,21 @@ fn has_organization(world: &World) -> bool {
 fn left_behind(world: &World) -> Value {
     let integration = world.get("QuayIntegration", "", "quay").unwrap();
     let mut conditions = integration["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.find(|condition| condition["type"] == "OrphanedOrganizations").cloned().unwrap_or_default()
+    conditions
+        .find(|condition| condition["type"] == "OrphanedOrganizations")
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// Deletes `shop` under the policy delete, with a bridge at work.
 fn delete_under_policy(world: &World, bridge: &Bridge<'_>) {
-    let annotations = json!({ "metadata": { "annotations": { "oc-quay/deletion-policy": "delete" } } });
+    let annotations =
+        json!({ "metadata": { "annotations": { "oc-quay/deletion-policy": "delete" } } });
     world.merge("Namespace", "", "shop", &annotations);
     bridge.waits_until("it is guarded", || {
-        world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"].to_string().contains("oc-quay/organization")
+        world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"]
+            .to_string()
+            .contains("oc-quay/organization")
     });
     world.delete("Namespace", "", "shop");
     bridge.waits_until("it is gone", || !is_there(world, "shop"));
@@ -40,7 +46,13 @@ fn account(world: &World, name: &str, role: &str) {
 }
 
 fn status_codes(world: &World) -> Vec<String> {
-    world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run().codes().iter().map(ToString::to_string).collect()
+    world
+        .oc_quay(&["status", "-n", "shop", "-o", "json"])
+        .run()
+        .codes()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
@@ -64,7 +76,9 @@ fn keeps_organization_of_people_although_a_robot_account_is_ours() {
     world.merge("Namespace", "", "shop", &json!({ "metadata": { "finalizers": [] } }));
     account(&world, "pipeline", "write");
     let bridge = Bridge::start(&world, &[]);
-    bridge.waits_until("one of four robot accounts is ours", || world.get("Secret", "shop", "pipeline-quay-openshift").is_some());
+    bridge.waits_until("one of four robot accounts is ours", || {
+        world.get("Secret", "shop", "pipeline-quay-openshift").is_some()
+    });
     delete_under_policy(&world, &bridge);
     bridge.waits_until("it is listed", || left_behind(&world)["message"] == ORGANIZATION);
     assert_eq!(world.sandbox.quay.repositories(ORGANIZATION), ["app"]);
@@ -75,8 +89,13 @@ fn keeps_organization_of_version_0_which_is_healthy() {
     let world = World::bare();
     world.integration();
     world.namespace("shop");
-    let uid = world.get("Namespace", "", "shop").unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
-    world.link_by_hand_with_mark("shop", "app", &format!("oc-quay cluster=api.old:6443 namespace=shop uid={uid}"));
+    let uid =
+        world.get("Namespace", "", "shop").unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
+    world.link_by_hand_with_mark(
+        "shop",
+        "app",
+        &format!("oc-quay cluster=api.old:6443 namespace=shop uid={uid}"),
+    );
     world.merge("Namespace", "", "shop", &json!({ "metadata": { "finalizers": [] } }));
     world.image_stream("shop", "app");
     world.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).succeeds();
@@ -100,11 +119,16 @@ fn another_clusters_adoption_counts_in_status_and_before_a_deletion() {
     let quay = &world.sandbox.quay;
     let builder = format!("{ORGANIZATION}+builder");
     quay.add_team(ORGANIZATION, "oc-quay", TeamRole::Member, &[&builder]);
-    let mark = "oc-quay v1 cluster=another-integration namespace=shop uid=another server=api.other:6443";
+    let mark =
+        "oc-quay v1 cluster=another-integration namespace=shop uid=another server=api.other:6443";
     quay.describe_team(ORGANIZATION, "oc-quay", mark);
     assert_eq!(status_codes(&world), ["OQ204"]);
     // An adoption of version 0 shows in nothing that a look costs anyway.
-    quay.describe_team(ORGANIZATION, "oc-quay", "oc-quay cluster=api.other:6443 namespace=shop uid=another");
+    quay.describe_team(
+        ORGANIZATION,
+        "oc-quay",
+        "oc-quay cluster=api.other:6443 namespace=shop uid=another",
+    );
     delete_under_policy(&world, &bridge);
     bridge.waits_until("it is listed", || left_behind(&world)["message"] == ORGANIZATION);
     assert!(has_organization(&world));
@@ -126,8 +150,14 @@ fn organization_made_in_advance_is_linked_only_when_adopted() {
     let verdict = world.oc_quay(&["status", "-n", "shop", "-o", "short"]).ends_with(1).stdout;
     assert!(verdict.ends_with("Run: oc quay repair --adopt -n shop\n"), "{verdict}");
 
-    let plan = world.oc_quay(&["link", "-n", "shop", "--adopt", "--dry-run", "-o", "wide"]).succeeds().stdout;
-    assert!(plan.contains("take over organization openshift_shop, which carries no mark"), "{plan}");
+    let plan = world
+        .oc_quay(&["link", "-n", "shop", "--adopt", "--dry-run", "-o", "wide"])
+        .succeeds()
+        .stdout;
+    assert!(
+        plan.contains("take over organization openshift_shop, which carries no mark"),
+        "{plan}"
+    );
     world.oc_quay(&["link", "-n", "shop", "--adopt", "--yes"]).succeeds();
     world.assert_linked("shop", &STREAMS);
     world.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).succeeds();
@@ -187,7 +217,10 @@ fn any_mark_of_an_earlier_namespace_blocks_its_organization() {
     let mark = "oc-quay cluster=api.old:6443 namespace=shop uid=earlier";
     world.sandbox.quay.add_robot(ORGANIZATION, "pipeline", mark).unwrap();
     world.forget_traffic();
-    for command in [&["link", "-n", "shop", "--yes"][..], &["unlink", "-n", "shop", "--delete-robots", "--yes"]] {
+    for command in [
+        &["link", "-n", "shop", "--yes"][..],
+        &["unlink", "-n", "shop", "--delete-robots", "--yes"],
+    ] {
         let run = world.oc_quay(command).run();
         assert_ne!(run.code, Some(0), "{run:#?}");
         assert!(run.said().contains("OQ204"), "{run:#?}");
@@ -225,7 +258,8 @@ fn tokens_of_the_operators_robot_accounts_are_renewed_once_adopted() {
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
     let tokens = || ACCOUNTS.map(|account| world.sandbox.quay.robot_token(ORGANIZATION, account));
     let before = tokens();
-    let run = world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes", "-o", "json"]).ends_with(1);
+    let run =
+        world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes", "-o", "json"]).ends_with(1);
     assert!(run.codes().contains(&"OQ309".to_owned()), "{}", run.stdout);
     assert_eq!(tokens(), before);
     world.oc_quay(&["repair", "-n", "shop", "--rotate", "--adopt", "--yes"]).succeeds();
@@ -249,7 +283,11 @@ fn unlink_keeps_secrets_of_users() {
     world.set_content("shop", "mine-quay-openshift", &json!({ "auths": auths }));
     world.oc_quay(&["unlink", "-n", "shop", "--yes"]).succeeds();
     for account in ACCOUNTS {
-        assert_eq!(world.get("Secret", "shop", &format!("{account}-quay-openshift")), None, "{account}");
+        assert_eq!(
+            world.get("Secret", "shop", &format!("{account}-quay-openshift")),
+            None,
+            "{account}"
+        );
     }
     assert!(world.get("Secret", "shop", "my-quay-openshift").is_some());
     assert!(world.get("Secret", "shop", "mine-quay-openshift").is_some());
@@ -264,12 +302,22 @@ fn a_takeover_that_is_refused_is_tried_once_and_says_who_can() {
     let scopes = ["user:admin", "org:admin", "repo:create", "repo:read", "repo:admin"];
     for command in ["repair", "link"] {
         world.forget_traffic();
-        let run = world.oc_quay(&[command, "-n", "shop", "--adopt", "--yes", "-o", "json"]).token_of("bob", &scopes).ends_with(1);
+        let run = world
+            .oc_quay(&[command, "-n", "shop", "--adopt", "--yes", "-o", "json"])
+            .token_of("bob", &scopes)
+            .ends_with(1);
         let writes = world.quay_traffic().writes();
-        assert_eq!(writes.iter().filter(|entry| entry.path.contains("takeownership")).count(), 1, "{command}");
+        assert_eq!(
+            writes.iter().filter(|entry| entry.path.contains("takeownership")).count(),
+            1,
+            "{command}"
+        );
         let report = run.json();
         assert_eq!(report["changes"].as_array().unwrap().len(), 1, "{report:#}");
-        assert!(report["changes"][0]["error"].to_string().contains("only a superuser of Quay can"), "{report:#}");
+        assert!(
+            report["changes"][0]["error"].to_string().contains("only a superuser of Quay can"),
+            "{report:#}"
+        );
         let findings = report["findings"].as_array().unwrap();
         let own = findings.iter().find(|finding| finding["code"] == "OQ203");
         assert!(own.is_none_or(|finding| finding["hint"].is_null()), "{report:#}");
@@ -294,8 +342,14 @@ fn what_helps_with_an_earlier_namespaces_organization_is_its_adoption() {
     }
     let short = world.oc_quay(&["status", "-n", "shop", "-o", "short"]).ends_with(1).stdout;
     assert!(short.ends_with("Run: oc quay repair --adopt -n shop\n"), "{short}");
-    let plan = world.oc_quay(&["repair", "-n", "shop", "--adopt", "--dry-run", "-o", "wide"]).succeeds().stdout;
-    assert!(plan.contains("which was made for an earlier") && !plan.contains("another cluster"), "{plan}");
+    let plan = world
+        .oc_quay(&["repair", "-n", "shop", "--adopt", "--dry-run", "-o", "wide"])
+        .succeeds()
+        .stdout;
+    assert!(
+        plan.contains("which was made for an earlier") && !plan.contains("another cluster"),
+        "{plan}"
+    );
     world.oc_quay(&["repair", "--adopt", "-n", "shop", "--yes"]).succeeds();
     world.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).succeeds();
 }
@@ -305,11 +359,17 @@ fn clusters_behind_one_address_are_told_apart() {
     let world = World::new();
     let server = {
         let context = std::fs::read_to_string(world.kubeconfig()).unwrap();
-        let line = context.lines().find_map(|line| line.trim().strip_prefix("server: https://")).unwrap().to_owned();
+        let line = context
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("server: https://"))
+            .unwrap()
+            .to_owned();
         line.trim_matches('"').to_owned()
     };
     world.sandbox.quay.add_organization(ORGANIZATION, "quayadmin");
-    let mark = format!("oc-quay v1 cluster=another-integration namespace=shop uid=another created server={server}");
+    let mark = format!(
+        "oc-quay v1 cluster=another-integration namespace=shop uid=another created server={server}"
+    );
     world.sandbox.quay.add_robot(ORGANIZATION, "builder", &mark).unwrap();
     assert_eq!(status_codes(&world).first().map(String::as_str), Some("OQ204"));
 }

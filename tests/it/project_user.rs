@@ -14,7 +14,11 @@ fn as_user(world: &World, arguments: &[&str]) -> Run {
 fn furnish(world: &World) {
     world.grant("dev", "shop");
     world.trust_quay();
-    world.build_config("shop", "app", &json!({ "to": { "kind": "ImageStreamTag", "name": "app:latest" } }));
+    world.build_config(
+        "shop",
+        "app",
+        &json!({ "to": { "kind": "ImageStreamTag", "name": "app:latest" } }),
+    );
     world.sandbox.quay.push_tag("openshift_shop", "app", "latest").unwrap();
     world.push_inside("shop", "web", "1");
 }
@@ -58,7 +62,9 @@ fn works_for_users_of_a_linked_project_without_cluster_permissions() {
 
 #[test]
 fn works_for_users_with_the_role_that_a_setup_gives() {
-    let Some(world) = World::stand_in("the users of the real API server do not come from OpenShift's OAuth server") else {
+    let Some(world) = World::stand_in(
+        "the users of the real API server do not come from OpenShift's OAuth server",
+    ) else {
         return;
     };
     world.setup(&["--controller=none", "--user-role"]).succeeds();

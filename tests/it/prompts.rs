@@ -32,7 +32,11 @@ fn yes_links() {
         let terminal = world.oc_quay(&["link", "-n", "shop"]).at_terminal();
         terminal.sees(SURE).types(answer).press(Key::Enter);
         let left = terminal.ends_with(0);
-        assert!(left.screen.ends_with("Make these changes? Yes\nLinked shop: 16 changes"), "{}", left.screen);
+        assert!(
+            left.screen.ends_with("Make these changes? Yes\nLinked shop: 16 changes"),
+            "{}",
+            left.screen
+        );
         world.assert_linked("shop", &STREAMS);
     }
 }
@@ -42,13 +46,20 @@ fn whatever_is_not_yes_changes_nothing() {
     let world = World::new();
     world.oc_quay(&["status", "-n", "shop"]).run();
     world.forget_traffic();
-    for (typed, key, shown) in
-        [("", Key::Enter, " No"), ("n", Key::Enter, " No"), ("", Key::Esc, " <canceled>"), ("y", Key::CtrlC, " (y/N) y")]
-    {
+    for (typed, key, shown) in [
+        ("", Key::Enter, " No"),
+        ("n", Key::Enter, " No"),
+        ("", Key::Esc, " <canceled>"),
+        ("y", Key::CtrlC, " (y/N) y"),
+    ] {
         let terminal = world.oc_quay(&["link", "-n", "shop"]).at_terminal();
         terminal.sees(SURE).types(typed).press(key);
         let left = terminal.ends_with(130);
-        assert!(left.screen.ends_with(&format!("Make these changes?{shown}")), "{key:?}: {}", left.screen);
+        assert!(
+            left.screen.ends_with(&format!("Make these changes?{shown}")),
+            "{key:?}: {}",
+            left.screen
+        );
         assert!(!left.written.contains("error"), "{}", left.written);
     }
     world.assert_nothing_written();
@@ -72,7 +83,11 @@ fn the_plan_fits_the_window() {
         let terminal = world.oc_quay(&["link", "-n", "shop"]).in_window(columns, 60);
         terminal.sees(SURE);
         assert_eq!(terminal.broken_lines(), 0, "{columns} columns:\n{}", terminal.screen());
-        assert!(terminal.screen().contains("+ create organization openshift_shop"), "{}", terminal.screen());
+        assert!(
+            terminal.screen().contains("+ create organization openshift_shop"),
+            "{}",
+            terminal.screen()
+        );
         terminal.press(Key::Esc);
         terminal.ends_with(130);
     }
@@ -138,10 +153,19 @@ fn a_paste_that_ends_with_a_newline_answers_once() {
 fn the_second_line_of_a_paste_answers_nothing() {
     let world = linked();
     let terminal = unlink(&world);
-    terminal.pastes("openshift_shop\ny\n").press(Key::Enter).sees(&format!("{ONE_LINE}\n? {NAME}")).press(Key::Esc);
+    terminal
+        .pastes("openshift_shop\ny\n")
+        .press(Key::Enter)
+        .sees(&format!("{ONE_LINE}\n? {NAME}"))
+        .press(Key::Esc);
     terminal.ends_with(130);
     let terminal = unlink(&world);
-    terminal.pastes_plainly("openshift_shop\ny\n").sees(ONE_LINE).press(Key::Enter).sees(SURE).press(Key::Enter);
+    terminal
+        .pastes_plainly("openshift_shop\ny\n")
+        .sees(ONE_LINE)
+        .press(Key::Enter)
+        .sees(SURE)
+        .press(Key::Enter);
     terminal.ends_with(130);
     world.assert_nothing_written();
 }
@@ -173,10 +197,13 @@ fn who_is_not_at_a_terminal_is_not_asked() {
 fn questions_are_not_in_the_report() {
     let world = World::new();
     let path = world.dir().join("report");
-    let terminal = world.oc_quay(&["link", "-n", "shop", "-o", "json"]).at_terminal_into(File::create(&path).unwrap());
+    let terminal = world
+        .oc_quay(&["link", "-n", "shop", "-o", "json"])
+        .at_terminal_into(File::create(&path).unwrap());
     terminal.sees(SURE).types("y").press(Key::Enter);
     terminal.ends_with(0);
-    let report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let report: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!(report["kind"], "ChangeReport");
 }
 
@@ -189,8 +216,12 @@ fn colors_are_left_out_where_they_are_not_wanted() {
         terminal.ends_with(130).written
     };
     // Red, green and all other colors are set by a number that ends with `m`.
-    let colored =
-        |written: &str| written.split("\x1b[").skip(1).any(|piece| piece.trim_start_matches(is_parameter).starts_with('m'));
+    let colored = |written: &str| {
+        written
+            .split("\x1b[")
+            .skip(1)
+            .any(|piece| piece.trim_start_matches(is_parameter).starts_with('m'))
+    };
     assert!(colored(&ask("TERM", "xterm")));
     assert!(!colored(&ask("NO_COLOR", "1")));
     assert!(!colored(&ask("TERM", "dumb")));
@@ -210,7 +241,9 @@ fn asks() {
     let ui = Ui::new(UiOptions { color: clap::ColorChoice::Auto, no_input: false });
     for question in std::env::var("QUESTIONS").unwrap().split(' ') {
         let heard = match question {
-            "token" => ui.password("Token:").map(|token| (token.expose_secret() == TOKEN).to_string()),
+            "token" => {
+                ui.password("Token:").map(|token| (token.expose_secret() == TOKEN).to_string())
+            }
             "name" => ui.text("Name:", Some("prod"), &|name| {
                 if name.contains(' ') { Err(format!("`{name}` has a space")) } else { Ok(()) }
             }),
@@ -248,7 +281,13 @@ fn a_token_is_never_shown() {
         terminal.ends_with(0);
     }
     let terminal = asked(&world, "token").at_terminal();
-    terminal.sees(hint).press(Key::Enter).sees(ONE_LINE).types(TOKEN).press(Key::Enter).sees("token is true");
+    terminal
+        .sees(hint)
+        .press(Key::Enter)
+        .sees(ONE_LINE)
+        .types(TOKEN)
+        .press(Key::Enter)
+        .sees("token is true");
     terminal.ends_with(0);
 }
 
@@ -257,7 +296,13 @@ fn a_token_is_pasted_alone() {
     let world = World::bare();
     for pasted in [TOKEN.to_owned(), format!("{TOKEN}\n"), format!("  {TOKEN} \n\n")] {
         let terminal = asked(&world, "token name").at_terminal();
-        terminal.sees("Token:").pastes(&pasted).press(Key::Enter).sees("Name:").press(Key::Enter).sees("name is prod");
+        terminal
+            .sees("Token:")
+            .pastes(&pasted)
+            .press(Key::Enter)
+            .sees("Name:")
+            .press(Key::Enter)
+            .sees("name is prod");
         assert!(terminal.screen().contains("token is true"), "{}", terminal.screen());
         terminal.ends_with(0);
         let terminal = asked(&world, "token name").at_terminal();
@@ -274,16 +319,31 @@ fn more_than_a_token_is_refused() {
     let world = World::bare();
     let rest = "0ther-s3cret";
     world.note_secret(rest);
-    let rests = [rest.to_owned(), format!("{rest}\n"), format!("\n{rest}\n{rest}\n"), format!("{rest}\n").repeat(200)];
+    let rests = [
+        rest.to_owned(),
+        format!("{rest}\n"),
+        format!("\n{rest}\n{rest}\n"),
+        format!("{rest}\n").repeat(200),
+    ];
     for pasted in rests.map(|rest| format!("{TOKEN}\n{rest}")) {
         let terminal = asked(&world, "token name").at_terminal();
         terminal.sees("Token:").pastes(&pasted).press(Key::Enter).sees(ONE_LINE);
-        terminal.types(TOKEN).press(Key::Enter).sees("Name:").press(Key::Enter).sees("name is prod");
+        terminal
+            .types(TOKEN)
+            .press(Key::Enter)
+            .sees("Name:")
+            .press(Key::Enter)
+            .sees("name is prod");
         assert!(terminal.screen().contains("token is true"), "{}", terminal.screen());
         terminal.ends_with(0);
         let terminal = asked(&world, "token name").at_terminal();
         terminal.sees("Token:").pastes_plainly(&pasted).sees(ONE_LINE);
-        terminal.types(TOKEN).press(Key::Enter).sees("Name:").press(Key::Enter).sees("name is prod");
+        terminal
+            .types(TOKEN)
+            .press(Key::Enter)
+            .sees("Name:")
+            .press(Key::Enter)
+            .sees("name is prod");
         assert!(terminal.screen().contains("token is true"), "{}", terminal.screen());
         terminal.ends_with(0);
     }
@@ -293,7 +353,11 @@ fn more_than_a_token_is_refused() {
 fn a_paste_answers_one_question_at_the_most() {
     let world = World::bare();
     let terminal = asked(&world, "way name").at_terminal();
-    terminal.sees("Which way?").pastes_plainly("staging\nstaging\n").sees("Name: (prod)").press(Key::Enter);
+    terminal
+        .sees("Which way?")
+        .pastes_plainly("staging\nstaging\n")
+        .sees("Name: (prod)")
+        .press(Key::Enter);
     terminal.sees("name is prod");
     terminal.ends_with(0);
 }
@@ -302,7 +366,11 @@ fn a_paste_answers_one_question_at_the_most() {
 fn a_text_is_asked_for_until_it_is_good() {
     let world = World::bare();
     let terminal = asked(&world, "name").in_window(60, 24);
-    terminal.sees("Name: (prod)").types("a b").press(Key::Enter).sees("# `a b` has a space\n? Name: (prod)");
+    terminal
+        .sees("Name: (prod)")
+        .types("a b")
+        .press(Key::Enter)
+        .sees("# `a b` has a space\n? Name: (prod)");
     terminal.types("staging").press(Key::Enter).sees("name is staging");
     terminal.ends_with(0);
 }
@@ -311,7 +379,9 @@ fn a_text_is_asked_for_until_it_is_good() {
 fn an_option_is_chosen_with_the_arrow_keys() {
     let world = World::bare();
     let help = "[arrow keys to move, Enter to choose]";
-    for (keys, chosen) in [(&[][..], 1), (&[Key::Up], 0), (&[Key::Down], 2), (&[Key::Down, Key::Down], 0)] {
+    for (keys, chosen) in
+        [(&[][..], 1), (&[Key::Up], 0), (&[Key::Down], 2), (&[Key::Down, Key::Down], 0)]
+    {
         let terminal = asked(&world, "way").in_window(60, 24);
         terminal.sees(help);
         assert_eq!(terminal.broken_lines(), 0, "{}", terminal.screen());
@@ -320,7 +390,11 @@ fn an_option_is_chosen_with_the_arrow_keys() {
         }
         terminal.press(Key::Enter).sees(&format!("way is {chosen}"));
         let left = terminal.ends_with(0);
-        assert!(left.screen.contains(&format!("Which way? {}\nway is", WAYS[chosen].0)), "{}", left.screen);
+        assert!(
+            left.screen.contains(&format!("Which way? {}\nway is", WAYS[chosen].0)),
+            "{}",
+            left.screen
+        );
         assert!(left.written.is_ascii(), "{}", left.written);
     }
     for key in [Key::Esc, Key::CtrlC] {
@@ -346,7 +420,12 @@ fn edits_an_answer_with_the_keys_of_a_shell() {
     let terminal = asked(&world, "name token").at_terminal();
     terminal.sees("Name: (prod)").types("wrong word\x17\x15stagin\x01\x04\x0bst");
     terminal.types("\x15stage\x05d\x08").press(Key::Enter).sees("name is stage");
-    terminal.sees("Token:").types("typing error\x15").types(TOKEN).press(Key::Enter).sees("token is true");
+    terminal
+        .sees("Token:")
+        .types("typing error\x15")
+        .types(TOKEN)
+        .press(Key::Enter)
+        .sees("token is true");
     terminal.ends_with(0);
 }
 
@@ -356,7 +435,10 @@ fn names_cluster_and_quay_before_changes_are_confirmed() {
     let server = world.sandbox.openshift.url().trim_start_matches("https://").to_owned();
     let terminal = world.oc_quay(&["link", "-n", "shop"]).in_window(120, 60);
     terminal.sees(SURE);
-    let place = format!("Cluster  {server} (context admin)\nQuay     {}\n? {SURE}", world.sandbox.quay.url());
+    let place = format!(
+        "Cluster  {server} (context admin)\nQuay     {}\n? {SURE}",
+        world.sandbox.quay.url()
+    );
     assert!(terminal.screen().contains(&place), "{}", terminal.screen());
     terminal.press(Key::Esc);
     terminal.ends_with(130);

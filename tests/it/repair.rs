@@ -24,7 +24,13 @@ fn tokens(world: &World) -> BTreeMap<String, String> {
 fn tokens_in(world: &World, organization: &str) -> BTreeMap<String, String> {
     // What is renewed must not be printed either.
     world.secrets();
-    world.sandbox.quay.robots(organization).into_iter().map(|robot| (robot.short, robot.token)).collect()
+    world
+        .sandbox
+        .quay
+        .robots(organization)
+        .into_iter()
+        .map(|robot| (robot.short, robot.token))
+        .collect()
 }
 
 #[test]
@@ -44,10 +50,16 @@ fn stops_rotation_at_the_first_token_not_renewed() {
     world.namespace("other");
     world.oc_quay(&["link", "-n", "other", "--yes"]).succeeds();
     let before = [tokens(&world), tokens_in(&world, "openshift_other")];
-    let fault = Fault::on("POST", "openshift_shop/robots/default/regenerate").status(400).body(r#"{"message":"Not today"}"#);
+    let fault = Fault::on("POST", "openshift_shop/robots/default/regenerate")
+        .status(400)
+        .body(r#"{"message":"Not today"}"#);
     world.quay_traffic().fault(fault);
     let run = world.oc_quay(&["repair", "shop", "other", "--rotate", "--yes"]).ends_with(1);
-    assert!(run.stdout.contains("openshift_shop+default") && run.stdout.contains("Not today"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("openshift_shop+default") && run.stdout.contains("Not today"),
+        "{}",
+        run.stdout
+    );
     let after = [tokens(&world), tokens_in(&world, "openshift_other")];
     let is_renewed = |account: &&str| before[0][*account] != after[0][*account];
     assert_eq!(ACCOUNTS.into_iter().filter(is_renewed).collect::<Vec<_>>(), ["builder"]);
@@ -60,20 +72,27 @@ fn renews_no_token_whose_secret_cannot_be_written() {
     let world = linked();
     let before = tokens(&world);
     let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"No"}"#;
-    world.cluster_traffic().fault(Fault::on("GET", "namespaces/shop/secrets").status(403).body(refusal));
+    world
+        .cluster_traffic()
+        .fault(Fault::on("GET", "namespaces/shop/secrets").status(403).body(refusal));
     world.forget_traffic();
-    let run = world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes", "-o", "json"]).ends_with(1);
+    let run =
+        world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes", "-o", "json"]).ends_with(1);
     assert_eq!(run.codes(), ["OQ901", "OQ309"]);
     world.assert_nothing_written();
     world.clear_faults();
 
     world.delete("Secret", "shop", "default-quay-openshift");
     let metadata = json!({ "name": "default-quay-openshift", "namespace": "shop" });
-    world.create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque" }));
-    let run = world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes", "-o", "json"]).ends_with(1);
+    world.create(
+        &json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque" }),
+    );
+    let run =
+        world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes", "-o", "json"]).ends_with(1);
     assert_eq!(run.codes(), ["OQ302"]);
     let after = tokens(&world);
-    let renewed: Vec<_> = ACCOUNTS.into_iter().filter(|account| before[*account] != after[*account]).collect();
+    let renewed: Vec<_> =
+        ACCOUNTS.into_iter().filter(|account| before[*account] != after[*account]).collect();
     assert_eq!(renewed.len(), 2, "{renewed:?}");
     assert!(!renewed.contains(&"default"), "its secret is of others");
 }
@@ -105,12 +124,19 @@ fn asks_for_the_permission_before_the_first_rotation() {
     let world = linked();
     let denied = json!({ "kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1",
         "spec": {}, "status": { "allowed": false } });
-    world.cluster_traffic().fault(Fault::on("POST", "selfsubjectaccessreviews").status(201).body(&denied.to_string()));
+    world
+        .cluster_traffic()
+        .fault(Fault::on("POST", "selfsubjectaccessreviews").status(201).body(&denied.to_string()));
     for flag in ["--dry-run", "--yes"] {
         world.forget_traffic();
-        let run = world.oc_quay(&["repair", "-n", "shop", "--rotate", "-o", "json", flag]).ends_with(1);
+        let run =
+            world.oc_quay(&["repair", "-n", "shop", "--rotate", "-o", "json", flag]).ends_with(1);
         assert_eq!(run.codes(), ["OQ309"]);
-        assert!(run.stdout.contains("you are not allowed to patch secrets in namespace shop"), "{}", run.stdout);
+        assert!(
+            run.stdout.contains("you are not allowed to patch secrets in namespace shop"),
+            "{}",
+            run.stdout
+        );
         world.assert_nothing_written();
         assert_eq!(world.cluster_traffic().count("create selfsubjectaccessreviews"), 1);
     }
@@ -124,9 +150,15 @@ fn asks_for_the_permission_before_the_first_rotation() {
 fn a_secret_that_cannot_be_rewritten_is_named_and_the_next_run_mends_it() {
     let world = linked();
     let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422,"message":"Not today"}"#;
-    world.cluster_traffic().fault(Fault::on("PATCH", "secrets/builder-quay-openshift").status(422).body(refusal));
+    world
+        .cluster_traffic()
+        .fault(Fault::on("PATCH", "secrets/builder-quay-openshift").status(422).body(refusal));
     let run = world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes"]).ends_with(1);
-    assert!(run.stdout.contains("builder-quay-openshift") && run.stdout.contains("Not today"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("builder-quay-openshift") && run.stdout.contains("Not today"),
+        "{}",
+        run.stdout
+    );
     world.cluster_traffic().clear_faults();
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
     world.assert_linked("shop", &["app", "base", "web"]);
@@ -137,15 +169,27 @@ fn one_robot_account_at_a_time_is_without_a_good_secret() {
     let Some(world) = World::stand_in("it is looked into while it answers") else { return };
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let stale_before_each = Arc::new(Mutex::new(Vec::new()));
-    let (openshift, quay, noted) = (world.sandbox.openshift.clone(), world.sandbox.quay.clone(), Arc::clone(&stale_before_each));
+    let (openshift, quay, noted) = (
+        world.sandbox.openshift.clone(),
+        world.sandbox.quay.clone(),
+        Arc::clone(&stale_before_each),
+    );
     world.quay_traffic().fault(Fault::on("POST", "/regenerate").before(move || {
         let is_stale = |account: &&str| {
-            let login = format!("openshift_shop+{account}:{}", quay.robot_token("openshift_shop", account).unwrap());
-            let secret = openshift.get("Secret", "shop", &format!("{account}-quay-openshift")).unwrap();
-            let content = STANDARD.decode(secret["data"][".dockerconfigjson"].as_str().unwrap()).unwrap();
+            let login = format!(
+                "openshift_shop+{account}:{}",
+                quay.robot_token("openshift_shop", account).unwrap()
+            );
+            let secret =
+                openshift.get("Secret", "shop", &format!("{account}-quay-openshift")).unwrap();
+            let content =
+                STANDARD.decode(secret["data"][".dockerconfigjson"].as_str().unwrap()).unwrap();
             !String::from_utf8(content).unwrap().contains(&STANDARD.encode(login))
         };
-        noted.lock().unwrap().push(ACCOUNTS.iter().copied().filter(|account| is_stale(account)).collect::<Vec<_>>());
+        noted
+            .lock()
+            .unwrap()
+            .push(ACCOUNTS.iter().copied().filter(|account| is_stale(account)).collect::<Vec<_>>());
     }));
     world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes"]).succeeds();
     assert_eq!(*stale_before_each.lock().unwrap(), [Vec::<&str>::new(), vec![], vec![]]);
@@ -155,7 +199,11 @@ fn one_robot_account_at_a_time_is_without_a_good_secret() {
 fn what_others_marked_is_taken_over_when_asked_for_and_stays_so() {
     let world = World::new();
     world.sandbox.quay.add_organization("openshift_shop", "quayadmin");
-    world.sandbox.quay.add_robot("openshift_shop", "builder", "oc-quay cluster=other namespace=shop uid=other").unwrap();
+    world
+        .sandbox
+        .quay
+        .add_robot("openshift_shop", "builder", "oc-quay cluster=other namespace=shop uid=other")
+        .unwrap();
     world.forget_traffic();
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).ends_with(1);
     world.assert_nothing_written();
@@ -183,7 +231,9 @@ fn a_secret_of_others_with_the_wrong_type_is_replaced_when_asked_for() {
     let world = linked();
     world.delete("Secret", "shop", "default-quay-openshift");
     let metadata = json!({ "name": "default-quay-openshift", "namespace": "shop" });
-    world.create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque" }));
+    world.create(
+        &json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque" }),
+    );
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).ends_with(1);
     world.oc_quay(&["repair", "-n", "shop", "--adopt", "--yes"]).succeeds();
     world.assert_linked("shop", &["app", "base", "web"]);
@@ -208,12 +258,21 @@ fn a_namespace_that_hangs_on_the_finalizer_is_released_and_the_organization_kept
 #[test]
 fn when_something_fails_the_rest_is_repaired() {
     let world = World::new();
-    world.quay_traffic().fault(Fault::on("PUT", "robots/default").status(400).body(r#"{"message":"Not today"}"#));
+    world
+        .quay_traffic()
+        .fault(Fault::on("PUT", "robots/default").status(400).body(r#"{"message":"Not today"}"#));
     let run = world.oc_quay(&["repair", "-n", "shop", "--yes"]).ends_with(1);
-    assert!(run.stdout.contains("Not today") && run.stdout.contains("openshift_shop+default"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("Not today") && run.stdout.contains("openshift_shop+default"),
+        "{}",
+        run.stdout
+    );
     for account in ["builder", "deployer"] {
         let secret = format!("{account}-quay-openshift");
-        assert_eq!(world.login("shop", &secret).1, world.sandbox.quay.robot_token("openshift_shop", account).unwrap());
+        assert_eq!(
+            world.login("shop", &secret).1,
+            world.sandbox.quay.robot_token("openshift_shop", account).unwrap()
+        );
         assert!(world.references("shop", account, "imagePullSecrets").contains(&secret));
     }
     assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), 3);
@@ -301,7 +360,9 @@ fn finishes_a_replacement_that_was_interrupted() {
 fn keeps_logins_of_a_secret_made_again_by_others() {
     let world = linked();
     let (secret, spare) = ("default-quay-openshift", "default-quay-openshift-spare");
-    let login = |registry: &str| json!({ "auths": { registry: { "auth": STANDARD.encode("me:password") } } }).to_string();
+    let login = |registry: &str| {
+        json!({ "auths": { registry: { "auth": STANDARD.encode("me:password") } } }).to_string()
+    };
     let of_others = move |kind: &str, registry: &str| {
         json!({
             "apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": { "name": secret, "namespace": "shop" },
@@ -313,11 +374,16 @@ fn keeps_logins_of_a_secret_made_again_by_others() {
     // The secret is deleted, and its successor does not have its name yet.
     let openshift = world.sandbox.openshift.clone();
     let later = of_others("kubernetes.io/dockerconfigjson", "later.example.com");
-    world.cluster_traffic().fault(Fault::on("POST", "/secrets").nth(2).before(move || drop(openshift.create(later.clone()))));
+    world.cluster_traffic().fault(
+        Fault::on("POST", "/secrets").nth(2).before(move || drop(openshift.create(later.clone()))),
+    );
     world.oc_quay(&["repair", "-n", "shop", "--adopt", "--yes"]).ends_with(1);
     world.clear_faults();
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
-    assert_eq!(world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds().codes(), ["OQ318"]);
+    assert_eq!(
+        world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds().codes(),
+        ["OQ318"]
+    );
     let mut content = world.content("shop", secret);
     assert!(content["auths"]["later.example.com"].is_object(), "{content}");
     let kept = world.content("shop", spare)["auths"]["first.example.com"].clone();
@@ -338,11 +404,21 @@ fn reports_what_was_done_when_nothing_can_be_read_again() {
     let world = linked();
     world.damage("shop");
     let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422,"message":"Not today"}"#;
-    world.cluster_traffic().fault(Fault::on("GET", "/api/v1/namespaces?").nth(2).status(422).body(refusal));
+    world
+        .cluster_traffic()
+        .fault(Fault::on("GET", "/api/v1/namespaces?").nth(2).status(422).body(refusal));
     let run = world.oc_quay(&["repair", "-A", "--yes", "-o", "json"]).ends_with(1);
     assert_eq!(run.codes(), ["OQ901"]);
-    assert!(run.stdout.contains("could not be read again") && run.stdout.contains("Not today"), "{}", run.stdout);
-    assert!(run.json()["changes"].as_array().unwrap().iter().any(|change| change["state"] == "done"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("could not be read again") && run.stdout.contains("Not today"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        run.json()["changes"].as_array().unwrap().iter().any(|change| change["state"] == "done"),
+        "{}",
+        run.stdout
+    );
     world.assert_linked("shop", &["app", "base", "web"]);
 }
 
@@ -373,16 +449,31 @@ fn creates_no_organization_that_cannot_be_finished() {
     let table: [(&str, Vec<&str>, fn(&mut Flags), &str); 4] = [
         ("quayadmin", without("org:admin"), |_| (), "org:admin"),
         ("quayadmin", without("user:admin"), |_| (), "user:admin"),
-        ("alice", all.to_vec(), |flags| flags.org_creation_only = true, "may not create organizations"),
+        (
+            "alice",
+            all.to_vec(),
+            |flags| flags.org_creation_only = true,
+            "may not create organizations",
+        ),
         ("quayadmin", all.to_vec(), |flags| flags.readonly = true, "read-only mode"),
     ];
     for (user, scopes, arrange, why) in table {
         world.sandbox.quay.set_flags(arrange);
         world.forget_traffic();
         for way in ["--yes", "--dry-run"] {
-            let run = world.oc_quay(&["repair", "-n", "shop", way]).token_of(user, &scopes).ends_with(1);
-            assert!(run.stdout.contains("Not done") && run.stdout.contains(why), "{why}: {}", run.stdout);
-            assert_eq!(run.stdout.matches(why).count(), 2, "a finding and the verdict: {}", run.stdout);
+            let run =
+                world.oc_quay(&["repair", "-n", "shop", way]).token_of(user, &scopes).ends_with(1);
+            assert!(
+                run.stdout.contains("Not done") && run.stdout.contains(why),
+                "{why}: {}",
+                run.stdout
+            );
+            assert_eq!(
+                run.stdout.matches(why).count(),
+                2,
+                "a finding and the verdict: {}",
+                run.stdout
+            );
         }
         world.assert_nothing_written();
         world.sandbox.quay.set_flags(|flags| *flags = Flags::default());

@@ -33,11 +33,18 @@ fn complete(world: &World, name: &str, tag: &str, annotations: &Value) {
 
 fn now() -> String {
     // Surely after the bridge has started.
-    (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(5)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(5))
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
 }
 
 fn imports(world: &World) -> usize {
-    world.cluster_traffic().entries().iter().filter(|entry| entry.path.contains("imagestreamimports")).count()
+    world
+        .cluster_traffic()
+        .entries()
+        .iter()
+        .filter(|entry| entry.path.contains("imagestreamimports"))
+        .count()
 }
 
 fn has_image(world: &World, tag: &str) -> bool {
@@ -93,7 +100,8 @@ fn imports_no_tag_again_that_was_deleted_before_a_restart() {
     delete_tags(&world);
     world.clear_faults();
     let bridge = Bridge::start(&world, &[]);
-    bridge.waits_until("it says so", || bridge.says("the tag is missing since its import was begun"));
+    bridge
+        .waits_until("it says so", || bridge.says("the tag is missing since its import was begun"));
     bridge.settles();
     assert_eq!((imports(&world), has_image(&world, "1")), (1, false));
     drop(bridge);
@@ -109,10 +117,21 @@ fn imports_no_tag_again_that_was_deleted_before_a_restart() {
 fn tells_what_is_left_to_a_person_once_and_at_no_restart() {
     let world = world();
     let elsewhere = json!({ "kind": "DockerImage", "name": "docker.io/library/app:1" });
-    world.merge("ImageStream", "shop", "app", &json!({ "spec": { "tags": [{ "name": "1", "from": elsewhere }] } }));
+    world.merge(
+        "ImageStream",
+        "shop",
+        "app",
+        &json!({ "spec": { "tags": [{ "name": "1", "from": elsewhere }] } }),
+    );
     complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
     complete(&world, "forged", "nowhere", &json!({ MANAGED: "true" }));
-    let events = || world.list("Event", "shop").iter().filter(|event| event["reason"] == "QuayImportFailed").count();
+    let events = || {
+        world
+            .list("Event", "shop")
+            .iter()
+            .filter(|event| event["reason"] == "QuayImportFailed")
+            .count()
+    };
     let bridge = Bridge::start(&world, &[]);
     bridge.waits_until("both are told", || events() == 2);
     bridge.settles();
@@ -146,11 +165,20 @@ fn an_import_that_cannot_be_noted_is_not_done_again() {
     complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
     bridge.waits_until("it is imported", || has_image(&world, "1"));
     bridge.waits_until("it says what it could not do", || bridge.says("could not be noted"));
-    let tries = || world.cluster_traffic().entries().iter().filter(|entry| entry.kind == "patch builds").count();
+    let tries = || {
+        world
+            .cluster_traffic()
+            .entries()
+            .iter()
+            .filter(|entry| entry.kind == "patch builds")
+            .count()
+    };
     bridge.waits_until("it tries again", || tries() > 1);
     assert_eq!((imports(&world), is_noted(&world, "app-1")), (1, false));
     world.namespace("next");
-    bridge.waits_until("no namespace fails for it", || world.is_linked("next", &[]) && is_ready(&world));
+    bridge.waits_until("no namespace fails for it", || {
+        world.is_linked("next", &[]) && is_ready(&world)
+    });
     world.clear_faults();
     bridge.waits_until("it is noted at last", || is_noted(&world, "app-1"));
     assert_eq!(imports(&world), 1);
@@ -169,7 +197,9 @@ fn what_is_not_in_quay_is_told_once_and_fails_nothing() {
     complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
     bridge.waits_until("others are imported", || is_noted(&world, "app-1"));
     world.namespace("next");
-    bridge.waits_until("no namespace fails for it", || world.is_linked("next", &[]) && is_ready(&world));
+    bridge.waits_until("no namespace fails for it", || {
+        world.is_linked("next", &[]) && is_ready(&world)
+    });
     assert_eq!(imports(&world), 2);
     let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run();
     assert!(!status.stdout.contains("QuayReconcileFailed"), "{}", status.stdout);
@@ -204,9 +234,14 @@ fn a_tag_that_was_taken_away_stays_away_and_what_no_webhook_rewrote_is_left() {
     bridge.settles();
     // Something else happens in the namespace.
     world.image_stream("shop", "cron");
-    bridge.waits_until("it is looked at", || world.is_linked("shop", &["app", "base", "cron", "web"]));
+    bridge.waits_until("it is looked at", || {
+        world.is_linked("shop", &["app", "base", "cron", "web"])
+    });
     bridge.settles();
-    assert_eq!((imports(&world), has_image(&world, "old"), has_image(&world, "by-hand")), (0, false, false));
+    assert_eq!(
+        (imports(&world), has_image(&world, "old"), has_image(&world, "by-hand")),
+        (0, false, false)
+    );
 }
 
 #[test]
@@ -215,14 +250,29 @@ fn a_build_that_ended_before_the_bridge_started_comes_into_its_tag() {
     let image = format!("{}/openshift_shop/app", world.sandbox.quay.host());
     let older = format!("sha256:{}", "0".repeat(64));
     let from = json!({ "kind": "DockerImage", "name": format!("{image}:1") });
-    world.merge("ImageStream", "shop", "app", &json!({ "spec": { "tags": [{ "name": "1", "from": from }] } }));
+    world.merge(
+        "ImageStream",
+        "shop",
+        "app",
+        &json!({ "spec": { "tags": [{ "name": "1", "from": from }] } }),
+    );
     let item = json!({
         "created": "2020-01-01T00:00:00Z", "image": older, "dockerImageReference": format!("{image}@{older}"), "generation": 2,
     });
-    world.merge("ImageStream", "shop", "app/status", &json!({ "status": { "tags": [{ "tag": "1", "items": [item] }] } }));
+    world.merge(
+        "ImageStream",
+        "shop",
+        "app/status",
+        &json!({ "status": { "tags": [{ "tag": "1", "items": [item] }] } }),
+    );
     let pushed = world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
-    world.merge("Build", "shop", "app-1", &json!({ "status": { "completionTimestamp": "2020-01-02T00:00:00Z" } }));
+    world.merge(
+        "Build",
+        "shop",
+        "app-1",
+        &json!({ "status": { "completionTimestamp": "2020-01-02T00:00:00Z" } }),
+    );
     let bridge = Bridge::start(&world, &[]);
     bridge.waits_until("it is imported", || is_noted(&world, "app-1"));
     assert_eq!(world.newest_item("shop", "app", "1").unwrap()["image"], pushed.as_str());
@@ -234,15 +284,28 @@ fn a_rollback_stays_after_an_import_that_was_not_noted() {
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     lose_notes_after_an_import(&world);
     complete(&world, "app-1", "1", &json!({ MANAGED: "true" }));
-    world.merge("Build", "shop", "app-1", &json!({ "status": { "completionTimestamp": "2020-01-02T00:00:00Z" } }));
+    world.merge(
+        "Build",
+        "shop",
+        "app-1",
+        &json!({ "status": { "completionTimestamp": "2020-01-02T00:00:00Z" } }),
+    );
     let bridge = Bridge::start(&world, &[]);
     bridge.waits_until("it is imported", || has_image(&world, "1"));
     drop(bridge);
     let rolled_back = world.push_inside("shop", "app", "1");
     let from = json!({ "kind": "ImageStreamImage", "name": format!("app@{rolled_back}") });
-    world.merge("ImageStream", "shop", "app", &json!({ "spec": { "tags": [{ "name": "1", "from": from }] } }));
+    world.merge(
+        "ImageStream",
+        "shop",
+        "app",
+        &json!({ "spec": { "tags": [{ "name": "1", "from": from }] } }),
+    );
     world.clear_faults();
     let _bridge = Bridge::start(&world, &[]);
     world.wait_for("it to be noted", || is_noted(&world, "app-1"));
-    assert_eq!((imports(&world), world.newest_item("shop", "app", "1").unwrap()["image"].clone()), (1, json!(rolled_back)));
+    assert_eq!(
+        (imports(&world), world.newest_item("shop", "app", "1").unwrap()["image"].clone()),
+        (1, json!(rolled_back))
+    );
 }

@@ -12,8 +12,14 @@ use crate::builds_e2e::{is_rewritten, with_webhook};
 use crate::support::{Bridge, STREAMS, World};
 
 /// The flags of a replica. Ports are free ones.
-const REPLICA: [&str; 6] =
-    ["--leader-elect", "-n", "default", "--log-format=json", "--metrics-bind-address=127.0.0.1:0", "--concurrency=4"];
+const REPLICA: [&str; 6] = [
+    "--leader-elect",
+    "-n",
+    "default",
+    "--log-format=json",
+    "--metrics-bind-address=127.0.0.1:0",
+    "--concurrency=4",
+];
 
 /// A namespace `shop` with its image streams.
 fn furnish(world: &World) {
@@ -57,11 +63,18 @@ fn a_replica_tells_what_it_does_keeps_to_its_rights_and_hands_over_in_order() {
     }
     assert!(bridge.says("is not verified"), "a weak test: there is no warning");
     for line in bridge.lines() {
-        let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line} is no object"));
-        assert!(line["time"].is_string() && line["level"].is_string() && line["message"].is_string(), "{line}");
+        let line: Value =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line} is no object"));
+        assert!(
+            line["time"].is_string() && line["level"].is_string() && line["message"].is_string(),
+            "{line}"
+        );
     }
     let events = world.list("Event", "shop");
-    let repaired = events.iter().find(|event| event["reason"] == "QuayReconciled").unwrap_or_else(|| panic!("{events:#?}"));
+    let repaired = events
+        .iter()
+        .find(|event| event["reason"] == "QuayReconciled")
+        .unwrap_or_else(|| panic!("{events:#?}"));
     let about = &repaired["involvedObject"];
     assert_eq!((&about["kind"], &about["name"]), (&json!("Namespace"), &json!("shop")));
     assert_eq!(about["uid"], world.get("Namespace", "", "shop").unwrap()["metadata"]["uid"]);
@@ -72,11 +85,16 @@ fn a_replica_tells_what_it_does_keeps_to_its_rights_and_hands_over_in_order() {
     let second = Bridge::start(&world, &REPLICA);
     let first_holder = holder(&world).unwrap();
     let waits = second.page("/metrics").1;
-    assert!(waits.contains("oc_quay_is_leader 0") && waits.contains("oc_quay_queue_depth 0"), "{waits}");
+    assert!(
+        waits.contains("oc_quay_is_leader 0") && waits.contains("oc_quay_queue_depth 0"),
+        "{waits}"
+    );
     bridge.told_to_end();
     assert_eq!(bridge.ends(), Some(0));
     assert_eq!(holder(&world), None, "it lets the Lease go");
-    second.waits_until("the second one works", || second.page("/metrics").1.contains("oc_quay_is_leader 1"));
+    second.waits_until("the second one works", || {
+        second.page("/metrics").1.contains("oc_quay_is_leader 1")
+    });
     assert_ne!(holder(&world).unwrap(), first_holder);
     world.delete("Secret", "shop", "builder-quay-openshift");
     second.waits_until("the secret is back", || world.is_linked("shop", &STREAMS));
@@ -93,7 +111,8 @@ fn a_replica_that_is_told_to_end_gives_up_the_work_and_answers_the_webhook_for_a
     world.wait_for("the webhook to be called", || is_rewritten(&world, "shop"));
     let started = Instant::now();
     bridge.told_to_end();
-    bridge.waits_until("it is not ready", || bridge.page("/readyz") == (503, "told to end\n".into()));
+    bridge
+        .waits_until("it is not ready", || bridge.page("/readyz") == (503, "told to end\n".into()));
     bridge.waits_until("it lets the Lease go", || holder(&world).is_none());
     assert!(!bridge.says("standing by"), "{:#?}", bridge.lines());
     world.delete("Secret", "shop", "builder-quay-openshift");
@@ -117,18 +136,27 @@ fn a_replica_that_is_told_to_end_gives_up_the_work_and_answers_the_webhook_for_a
 fn slow_answers_keep_no_replica_from_renewing_its_lease() {
     let world = World::bare();
     world.integration();
-    let bridge = Bridge::start(&world, &["--leader-elect", "-n", "default", "--concurrency=1", "--request-timeout=60s"]);
+    let bridge = Bridge::start(
+        &world,
+        &["--leader-elect", "-n", "default", "--concurrency=1", "--request-timeout=60s"],
+    );
     let renewed = || world.get("Lease", "default", "oc-quay").unwrap()["spec"]["renewTime"].clone();
-    world.cluster_traffic().fault(Fault::on("POST", "/namespaces/shop/secrets").delay(Duration::from_secs(30)));
+    world
+        .cluster_traffic()
+        .fault(Fault::on("POST", "/namespaces/shop/secrets").delay(Duration::from_secs(30)));
     world.namespace("shop");
-    let is_slow = || world.cluster_traffic().entries().iter().any(|entry| entry.kind == "create secrets");
+    let is_slow =
+        || world.cluster_traffic().entries().iter().any(|entry| entry.kind == "create secrets");
     bridge.waits_until("it writes a secret", is_slow);
     for _ in 0..2 {
         let before = renewed();
         bridge.waits_until("the Lease is renewed", || renewed() != before);
     }
-    let is_answered =
-        world.cluster_traffic().entries().iter().any(|entry| entry.kind == "create secrets" && entry.status.is_some());
+    let is_answered = world
+        .cluster_traffic()
+        .entries()
+        .iter()
+        .any(|entry| entry.kind == "create secrets" && entry.status.is_some());
     assert!(!is_answered, "the answer came first");
 }
 
@@ -150,13 +178,24 @@ fn whoever_may_not_work_any_more_stops_in_the_middle_of_it() {
     assert!(!world.is_linked("shop", &STREAMS), "a weak test: it was done");
 
     world.quay_traffic().set_latency(Duration::ZERO);
-    world.merge("Deployment", "openshift-operators", olm::DEPLOYMENT, &json!({ "spec": { "replicas": 0 } }));
+    world.merge(
+        "Deployment",
+        "openshift-operators",
+        olm::DEPLOYMENT,
+        &json!({ "spec": { "replicas": 0 } }),
+    );
     bridge.waits_until("shop is linked", || world.is_linked("shop", &STREAMS));
 
     // Not to know whether it runs is not to know that it does.
     world.cluster_traffic().fault(Fault::on("GET", "/apis/apps/v1/deployments?").status(500));
-    world.merge("Deployment", "openshift-operators", olm::DEPLOYMENT, &json!({ "metadata": { "labels": { "team": "red" } } }));
-    bridge.waits_until("it has looked", || bridge.says("whether the operator runs is not known now"));
+    world.merge(
+        "Deployment",
+        "openshift-operators",
+        olm::DEPLOYMENT,
+        &json!({ "metadata": { "labels": { "team": "red" } } }),
+    );
+    bridge
+        .waits_until("it has looked", || bridge.says("whether the operator runs is not known now"));
     world.delete("Secret", "shop", "builder-quay-openshift");
     bridge.waits_until("the secret is back", || world.is_linked("shop", &STREAMS));
 }
@@ -186,7 +225,10 @@ fn what_cannot_be_listened_on_and_passes_without_a_pause_are_refused_before_anyt
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let run = world.oc_quay(&["run", "--metrics-bind-address", &address]).ends_with(2);
-    assert!(run.said().contains(&format!("--metrics-bind-address: cannot listen on {address}")), "{run:#?}");
+    assert!(
+        run.said().contains(&format!("--metrics-bind-address: cannot listen on {address}")),
+        "{run:#?}"
+    );
     let run = world.oc_quay(&["run", "--resync-interval", "59s"]).ends_with(2);
     assert!(run.said().contains("everything is looked at once a minute at the most"), "{run:#?}");
     assert!(world.cluster_traffic().entries().is_empty());

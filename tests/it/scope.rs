@@ -125,18 +125,33 @@ fn link_and_unlink_edit_the_lists_for_their_namespace_alone() {
 fn several_namespaces_are_brought_in_with_one_edit() {
     let world = World::new();
     world.namespace("one");
-    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "denylistNamespaces": ["shop", "b", "one"] } }));
+    world.merge(
+        "QuayIntegration",
+        "",
+        "quay",
+        &json!({ "spec": { "denylistNamespaces": ["shop", "b", "one"] } }),
+    );
     world.forget_traffic();
     world.oc_quay(&["link", "shop", "one", "--yes"]).succeeds();
     assert_eq!(lists_of(&world), [&[][..], &["b"]]);
-    assert_eq!(world.cluster_traffic().count("patch quayintegrations"), 1, "{:#?}", world.cluster_traffic().writes());
+    assert_eq!(
+        world.cluster_traffic().count("patch quayintegrations"),
+        1,
+        "{:#?}",
+        world.cluster_traffic().writes()
+    );
 }
 
 #[test]
 fn keeps_allowlist_when_its_last_namespaces_are_unlinked() {
     let world = World::new();
     world.namespace("one");
-    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "allowlistNamespaces": ["shop", "one"] } }));
+    world.merge(
+        "QuayIntegration",
+        "",
+        "quay",
+        &json!({ "spec": { "allowlistNamespaces": ["shop", "one"] } }),
+    );
     let run = world.oc_quay(&["unlink", "shop", "one", "--yes", "-o", "json"]).succeeds();
     let summary = run.json()["changes"][0]["summary"].clone();
     assert_eq!(summary, "take off the allowlist: shop; put on the denylist: one");
@@ -156,7 +171,9 @@ fn leaves_namespace_lists_of_another_cluster_id_alone() {
         &json!({ "spec": { "allowlistNamespaces": ["b"], "denylistNamespaces": ["shop"] } }),
     );
     let said = "--cluster-id differs from QuayIntegration quay: its namespace lists are neither read nor changed";
-    let other = |command: &[&str]| world.oc_quay(command).args(&["-n", "shop", "--cluster-id", "other"]).succeeds();
+    let other = |command: &[&str]| {
+        world.oc_quay(command).args(&["-n", "shop", "--cluster-id", "other"]).succeeds()
+    };
     let run = other(&["link", "--yes"]);
     assert!(run.stderr.contains(said), "{}", run.stderr);
     let status = other(&["status", "-o", "json"]);
@@ -171,7 +188,10 @@ fn leaves_namespace_lists_of_another_cluster_id_alone() {
 
 /// Whether a namespace is to be linked, and why or why not.
 fn scope(world: &World, namespace: &str) -> (bool, String) {
-    let report = world.oc_quay(&["status", "-n", namespace, "-o", "json", "--fail-on", "never"]).succeeds().json();
+    let report = world
+        .oc_quay(&["status", "-n", namespace, "-o", "json", "--fail-on", "never"])
+        .succeeds()
+        .json();
     let namespace = &report["namespaces"][0];
     (namespace["linked"] == true, namespace["scope"].as_str().unwrap().to_owned())
 }
@@ -179,6 +199,12 @@ fn scope(world: &World, namespace: &str) -> (bool, String) {
 /// The allowlist and the denylist.
 fn lists_of(world: &World) -> [Vec<String>; 2] {
     let spec = world.get("QuayIntegration", "", "quay").unwrap()["spec"].clone();
-    ["allowlistNamespaces", "denylistNamespaces"]
-        .map(|list| spec[list].as_array().into_iter().flatten().map(|name| name.as_str().unwrap().to_owned()).collect())
+    ["allowlistNamespaces", "denylistNamespaces"].map(|list| {
+        spec[list]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|name| name.as_str().unwrap().to_owned())
+            .collect()
+    })
 }

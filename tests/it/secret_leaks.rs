@@ -45,7 +45,9 @@ fn linked() -> World {
 
 fn note_contents(world: &World) {
     let pull = ACCOUNTS.map(|account| ("shop", format!("{account}-quay-openshift")));
-    for (namespace, name) in pull.into_iter().chain([("openshift-operators", "quay-integration".to_owned())]) {
+    for (namespace, name) in
+        pull.into_iter().chain([("openshift-operators", "quay-integration".to_owned())])
+    {
         let secret = world.get("Secret", namespace, &name).unwrap_or_default();
         for (_, content) in secret["data"].as_object().into_iter().flatten() {
             world.note_secret(content.as_str().unwrap());
@@ -114,7 +116,9 @@ fn no_answer_that_makes_no_sense_is_quoted() {
         json!({ "kind": "Secret", "metadata": {}, "data": { "token": [content] } }).to_string(),
     ];
     for body in &bodies {
-        for (traffic, path) in [(world.quay_traffic(), "robots"), (world.cluster_traffic(), "secrets")] {
+        for (traffic, path) in
+            [(world.quay_traffic(), "robots"), (world.cluster_traffic(), "secrets")]
+        {
             for status in [200, 500] {
                 traffic.fault(Fault::on("*", path).status(status).body(body));
                 talkative(&world, &["status", "-n", "shop", "--probe"], "text");
@@ -134,8 +138,14 @@ fn a_token_that_is_given_or_refused_is_not_shown() {
     for content in [&token, "no-such-token-0123456789"] {
         world.note_secret(content);
         std::fs::write(&file, content).unwrap();
-        talkative(&world, &["status", "-n", "shop", "--quay-token-file", file.to_str().unwrap()], "text");
-        for command in [&["status", "-n", "shop"][..], &["repair", "-n", "shop", "--yes"], &["version"]] {
+        talkative(
+            &world,
+            &["status", "-n", "shop", "--quay-token-file", file.to_str().unwrap()],
+            "text",
+        );
+        for command in
+            [&["status", "-n", "shop"][..], &["repair", "-n", "shop", "--yes"], &["version"]]
+        {
             let loud = [command, &["-vvvv"]].concat();
             world.oc_quay(&loud).env("OC_QUAY_TOKEN", content).run();
         }
@@ -173,7 +183,9 @@ fn lines_while(world: &World, command: Command<'_>) -> Vec<String> {
     world.quay_traffic().fault(Fault::on("*", "/").before(look.clone()));
     world.cluster_traffic().fault(Fault::on("*", "/").before(look));
     child.set(Mutex::new(command.spawn())).unwrap();
-    world.wait_for("the end of the run", || child.wait().lock().unwrap().try_wait().unwrap().is_some());
+    world.wait_for("the end of the run", || {
+        child.wait().lock().unwrap().try_wait().unwrap().is_some()
+    });
     let lines = lines.lock().unwrap().clone();
     for secret in world.secrets() {
         assert!(lines.iter().all(|line| !line.contains(&secret)), "{lines:#?}");
@@ -183,19 +195,26 @@ fn lines_while(world: &World, command: Command<'_>) -> Vec<String> {
 
 /// The command lines of a process and of those that it started.
 fn command_lines(process: u32) -> Vec<String> {
-    let read = |file: &str| std::fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
+    let read =
+        |file: &str| std::fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
     let mut lines = vec![read("cmdline").replace('\0', " ")];
     for thread in std::fs::read_dir(format!("/proc/{process}/task")).unwrap() {
         let started = read(&format!("task/{}/children", thread.unwrap().file_name().display()));
-        lines.extend(started.split_whitespace().flat_map(|child| command_lines(child.parse().unwrap())));
+        lines.extend(
+            started.split_whitespace().flat_map(|child| command_lines(child.parse().unwrap())),
+        );
     }
     lines
 }
 
 /// `setup` for a user who signs in with the password.
 fn sign_in<'a>(world: &'a World, arguments: &[&str]) -> Command<'a> {
-    let command = world.setup(&["--controller=none", "--quay-username", "quayadmin"]).without_env("OC_QUAY_TOKEN");
-    command.args(arguments).env("OC_QUAY_PASSWORD", world.sandbox.quay.password("quayadmin").unwrap())
+    let command = world
+        .setup(&["--controller=none", "--quay-username", "quayadmin"])
+        .without_env("OC_QUAY_TOKEN");
+    command
+        .args(arguments)
+        .env("OC_QUAY_PASSWORD", world.sandbox.quay.password("quayadmin").unwrap())
 }
 
 /// The same with all that it can say about itself.
@@ -212,15 +231,33 @@ fn no_set_up_shows_a_secret_or_leaves_one_in_a_file() {
     for (number, format) in FORMATS.iter().enumerate() {
         let world = World::bare();
         world.namespace("shop");
-        let files = || std::fs::read_dir(world.dir()).unwrap().map(|entry| entry.unwrap().path()).collect::<BTreeSet<_>>();
+        let files = || {
+            std::fs::read_dir(world.dir())
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .collect::<BTreeSet<_>>()
+        };
         let before = files();
         // Every other Quay only has the form to issue tokens.
-        world.sandbox.quay.set_flags(|flags| flags.release = [Release::Master, Release::V3_17][number % 2]);
+        world
+            .sandbox
+            .quay
+            .set_flags(|flags| flags.release = [Release::Master, Release::V3_17][number % 2]);
         // The log of what went to and fro is what a secret would stand in.
-        assert!(talkative_sign_in(&world, &["--link", "shop", "--node-trust", "print"], format).contains("DEBUG"));
+        assert!(
+            talkative_sign_in(&world, &["--link", "shop", "--node-trust", "print"], format)
+                .contains("DEBUG")
+        );
         let other = world.sandbox.quay.add_full_token("alice");
-        for arguments in [&["--yes"][..], &["--yes", "--replace-token"], &["--check"], &["--dry-run", "--node-trust", "apply"]] {
-            let setup = world.oc_quay(&["setup", "--controller=none", "-o", format, "-vvvv"]).args(arguments);
+        for arguments in [
+            &["--yes"][..],
+            &["--yes", "--replace-token"],
+            &["--check"],
+            &["--dry-run", "--node-trust", "apply"],
+        ] {
+            let setup = world
+                .oc_quay(&["setup", "--controller=none", "-o", format, "-vvvv"])
+                .args(arguments);
             setup.env("RUST_LOG", "trace").env("OC_QUAY_TOKEN", &other).run();
         }
         talkative(&world, &["teardown", "--yes"], format);
@@ -232,20 +269,42 @@ fn no_set_up_shows_a_secret_or_leaves_one_in_a_file() {
 fn no_set_up_that_fails_shows_a_secret() {
     let world = World::bare();
     let password = world.sandbox.quay.password("quayadmin").unwrap();
-    let paths = ["/csrf_token", "/signin", "/applications", "/tokens", "/authorizeapp", "/user/", "/config"];
-    for (path, status) in paths.iter().flat_map(|path| [200, 302, 403, 500].map(|status| (*path, status))) {
+    let paths = [
+        "/csrf_token",
+        "/signin",
+        "/applications",
+        "/tokens",
+        "/authorizeapp",
+        "/user/",
+        "/config",
+    ];
+    for (path, status) in
+        paths.iter().flat_map(|path| [200, 302, 403, 500].map(|status| (*path, status)))
+    {
         // What answers in Quay's place may send back what it was sent.
-        let location = format!("https://elsewhere.example.com/?password={password}#access_token={password}");
+        let location =
+            format!("https://elsewhere.example.com/?password={password}#access_token={password}");
         let answer = Fault::on("*", path).status(status).header("Location", &location);
-        let answer = answer.header("Set-Cookie", &format!("session={password}")).header("X-Next-CSRF-Token", &password);
-        world.quay_traffic().fault(answer.body(&json!({ "csrf_token": password, "token": [password] }).to_string()));
-        talkative_sign_in(&world, &["--secret-name", "other"], ["text", "json"][usize::from(status == 500)]);
+        let answer = answer
+            .header("Set-Cookie", &format!("session={password}"))
+            .header("X-Next-CSRF-Token", &password);
+        world.quay_traffic().fault(
+            answer.body(&json!({ "csrf_token": password, "token": [password] }).to_string()),
+        );
+        talkative_sign_in(
+            &world,
+            &["--secret-name", "other"],
+            ["text", "json"][usize::from(status == 500)],
+        );
         world.clear_faults();
     }
     drop(world);
     let world = World::bare();
     world.note_secret("a-wrong-password");
-    sign_in(&world, &["-vvvv"]).env("OC_QUAY_PASSWORD", "a-wrong-password").env("RUST_LOG", "trace").ends_with(1);
+    sign_in(&world, &["-vvvv"])
+        .env("OC_QUAY_PASSWORD", "a-wrong-password")
+        .env("RUST_LOG", "trace")
+        .ends_with(1);
     sign_in(&world, &["-vvvv"]).env("OC_QUAY_PASSWORD", "a-wrong-password\nand more").ends_with(2);
     world.sandbox.quay.set_flags(|flags| flags.direct_login = false);
     talkative_sign_in(&world, &["--client-id", "NOSUCHAPPLICATION123"], "json");

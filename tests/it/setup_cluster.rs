@@ -34,8 +34,16 @@ fn granted(said: &str) -> Vec<serde_json::Value> {
 
 #[test]
 fn what_is_granted_as_told_suffices_for_a_setup() {
-    let Some(world) = World::stand_in_bare(Options::default(), "its authorizer learns of new roles by and by") else { return };
-    let setup = || world.setup(&["--user-role", "--node-trust", "apply", "--operator-approval", "manual"]).user("dev");
+    let Some(world) =
+        World::stand_in_bare(Options::default(), "its authorizer learns of new roles by and by")
+    else {
+        return;
+    };
+    let setup = || {
+        world
+            .setup(&["--user-role", "--node-trust", "apply", "--operator-approval", "manual"])
+            .user("dev")
+    };
     let shown = world.oc_quay(&["setup", "--check"]).user("dev").ends_with(2);
     assert!(shown.stdout.contains("\nkind: \"ClusterRole\"\n"), "{}", shown.stdout);
     for number in 0..5 {
@@ -63,7 +71,12 @@ fn what_is_granted_as_told_suffices_for_a_setup() {
 #[test]
 fn a_single_right_that_lacks_is_named_and_nothing_is_begun() {
     let cases = [
-        ("create", "quay.redhat.com", "quayintegrations", "create quayintegrations.quay.redhat.com"),
+        (
+            "create",
+            "quay.redhat.com",
+            "quayintegrations",
+            "create quayintegrations.quay.redhat.com",
+        ),
         (
             "create",
             "operators.coreos.com",
@@ -73,15 +86,26 @@ fn a_single_right_that_lacks_is_named_and_nothing_is_begun() {
         ("create", "", "secrets", "create secrets in namespace openshift-operators"),
     ];
     for (verb, group, resource, named) in cases {
-        let Some(world) = World::stand_in_bare(Options::default(), "RBAC takes no single right away") else { return };
+        let Some(world) =
+            World::stand_in_bare(Options::default(), "RBAC takes no single right away")
+        else {
+            return;
+        };
         world.sandbox.openshift.deny("admin", verb, group, resource);
         let run = world.setup(&[]).ends_with(2);
-        assert!(run.stderr.contains(&format!("admin may not {named}\n")), "{named}: {}", run.stderr);
+        assert!(
+            run.stderr.contains(&format!("admin may not {named}\n")),
+            "{named}: {}",
+            run.stderr
+        );
         let [role, binding] = granted(&run.stderr).try_into().unwrap();
         let is_in_namespace = named.ends_with("openshift-operators");
         assert_eq!(role["kind"], if is_in_namespace { "Role" } else { "ClusterRole" });
         assert_eq!(role["metadata"]["namespace"] == "openshift-operators", is_in_namespace);
-        assert_eq!(role["rules"], json!([{ "apiGroups": [group], "resources": [resource], "verbs": [verb] }]));
+        assert_eq!(
+            role["rules"],
+            json!([{ "apiGroups": [group], "resources": [resource], "verbs": [verb] }])
+        );
         assert_eq!(binding["subjects"][0]["name"], "admin");
         world.assert_nothing_written();
     }
@@ -89,12 +113,17 @@ fn a_single_right_that_lacks_is_named_and_nothing_is_begun() {
 
 #[test]
 fn what_is_set_up_needs_no_rights_to_write() {
-    let Some(world) = World::stand_in_bare(Options::default(), "RBAC takes no single right away") else { return };
+    let Some(world) = World::stand_in_bare(Options::default(), "RBAC takes no single right away")
+    else {
+        return;
+    };
     world.setup(&["--node-trust", "apply"]).succeeds();
     for verb in ["create", "patch"] {
-        for (group, resource) in
-            [("quay.redhat.com", "quayintegrations"), ("", "secrets"), ("operators.coreos.com", "subscriptions")]
-        {
+        for (group, resource) in [
+            ("quay.redhat.com", "quayintegrations"),
+            ("", "secrets"),
+            ("operators.coreos.com", "subscriptions"),
+        ] {
             world.sandbox.openshift.deny("admin", verb, group, resource);
         }
     }
@@ -107,17 +136,29 @@ fn what_is_set_up_needs_no_rights_to_write() {
 #[test]
 fn parts_of_openshift_that_are_off_are_told_and_the_rest_works() {
     let cases = [
-        ("build.openshift.io", "the cluster has no builds, so there is no service account builder", vec!["default", "deployer"]),
-        ("image.openshift.io", "the cluster has no image streams", vec!["builder", "default", "deployer"]),
+        (
+            "build.openshift.io",
+            "the cluster has no builds, so there is no service account builder",
+            vec!["default", "deployer"],
+        ),
+        (
+            "image.openshift.io",
+            "the cluster has no image streams",
+            vec!["builder", "default", "deployer"],
+        ),
     ];
     for (group, told, accounts) in cases {
         let cluster = Cluster { without: vec![group.into()], ..Cluster::default() };
         let options = Options { cluster, ..Options::default() };
-        let Some(world) = World::stand_in_bare(options, "the real one has all capabilities") else { return };
+        let Some(world) = World::stand_in_bare(options, "the real one has all capabilities") else {
+            return;
+        };
         world.sandbox.openshift.create(sandbox::manifests::namespace("shop"));
         let run = world.setup(&["--link", "shop", "-o", "json"]).succeeds();
         let facts = run.step("cluster")["facts"].clone();
-        let is_told = |fact: &serde_json::Value| fact["level"] == "warning" && fact["text"].as_str().unwrap().starts_with(told);
+        let is_told = |fact: &serde_json::Value| {
+            fact["level"] == "warning" && fact["text"].as_str().unwrap().starts_with(told)
+        };
         assert!(facts.as_array().unwrap().iter().any(is_told), "{facts:#}");
         for account in accounts {
             world.login("shop", &format!("{account}-quay-openshift"));

@@ -30,7 +30,8 @@ fn at_once(one: Command<'_>, other: Command<'_>) {
         "Remaining in",
     ];
     let judge = |run: &Run| {
-        let is_told = run.code == Some(1) && OTHERS_WERE_FASTER.iter().any(|words| run.said().contains(words));
+        let is_told = run.code == Some(1)
+            && OTHERS_WERE_FASTER.iter().any(|words| run.said().contains(words));
         assert!(run.code == Some(0) || is_told, "{run:#?}");
     };
     thread::scope(|scope| {
@@ -79,7 +80,11 @@ fn a_teardown_beside_a_setup_loses_nothing_in_quay_and_either_can_be_run_again()
         thread::scope(|scope| {
             let teardown = scope.spawn(|| world.oc_quay(&["teardown", "--yes"]).run());
             let runs = [everything(world).run(), teardown.join().unwrap()];
-            assert!(runs.iter().all(|run| matches!(run.code, Some(0..=2)) && !run.stderr.contains("panicked")), "{runs:#?}");
+            assert!(
+                runs.iter()
+                    .all(|run| matches!(run.code, Some(0..=2)) && !run.stderr.contains("panicked")),
+                "{runs:#?}"
+            );
         });
         // A QuayIntegration that is gone says no more which of the nodes' registries is this Quay.
         world.oc_quay(&["teardown", "--yes", "--quay-url", &world.sandbox.quay.url()]).succeeds();
@@ -106,7 +111,10 @@ fn who_may_do_nothing_in_the_cluster_is_told_what_lacks_and_writes_nothing() {
             let run = world.oc_quay(command).guest(user).ends_with(code);
             let said = run.said();
             for resource in ["quayintegrations", "namespaces"] {
-                assert!(said.contains(resource), "{user} {command:?} does not name {resource}: {run:#?}");
+                assert!(
+                    said.contains(resource),
+                    "{user} {command:?} does not name {resource}: {run:#?}"
+                );
             }
         }
     }
@@ -126,11 +134,36 @@ fn what_may_not_be_read_is_not_guessed() {
     use Outcome::{Done, Refused};
     let cases = [
         ("list", "", "namespaces", Refused("may not list namespaces")),
-        ("get", "", "secrets", Refused("may not get secrets quay-integration in namespace openshift-operators")),
-        ("list", "quay.redhat.com", "quayintegrations", Refused("may not list quayintegrations.quay.redhat.com")),
-        ("get", "", "configmaps", Refused("may not get configmaps oc-quay-registry-cas in namespace openshift-config")),
-        ("get", "config.openshift.io", "images", Refused("may not get images.config.openshift.io cluster")),
-        ("list", "operators.coreos.com", "subscriptions", Refused("may not list subscriptions.operators.coreos.com")),
+        (
+            "get",
+            "",
+            "secrets",
+            Refused("may not get secrets quay-integration in namespace openshift-operators"),
+        ),
+        (
+            "list",
+            "quay.redhat.com",
+            "quayintegrations",
+            Refused("may not list quayintegrations.quay.redhat.com"),
+        ),
+        (
+            "get",
+            "",
+            "configmaps",
+            Refused("may not get configmaps oc-quay-registry-cas in namespace openshift-config"),
+        ),
+        (
+            "get",
+            "config.openshift.io",
+            "images",
+            Refused("may not get images.config.openshift.io cluster"),
+        ),
+        (
+            "list",
+            "operators.coreos.com",
+            "subscriptions",
+            Refused("may not list subscriptions.operators.coreos.com"),
+        ),
         (
             "list",
             "packages.operators.coreos.com",
@@ -149,8 +182,18 @@ fn what_may_not_be_read_is_not_guessed() {
             "customresourcedefinitions",
             Refused("may not get customresourcedefinitions.apiextensions.k8s.io"),
         ),
-        ("create", "authentication.k8s.io", "selfsubjectreviews", Refused("could not find out who the user is")),
-        ("create", "authorization.k8s.io", "selfsubjectaccessreviews", Done("could not find out whether the user may")),
+        (
+            "create",
+            "authentication.k8s.io",
+            "selfsubjectreviews",
+            Refused("could not find out who the user is"),
+        ),
+        (
+            "create",
+            "authorization.k8s.io",
+            "selfsubjectaccessreviews",
+            Done("could not find out whether the user may"),
+        ),
         ("list", "apps", "deployments", Done("")),
         (
             "list",
@@ -162,11 +205,14 @@ fn what_may_not_be_read_is_not_guessed() {
         ("get", "config.openshift.io", "infrastructures", Done("")),
     ];
     for (verb, group, resource, outcome) in cases {
-        let Some(world) = World::stand_in_bare(Options::default(), "RBAC has no denials") else { return };
+        let Some(world) = World::stand_in_bare(Options::default(), "RBAC has no denials") else {
+            return;
+        };
         println!("{verb} {resource}");
         world.shared_namespace("shop");
         if resource == "secrets" {
-            let metadata = json!({ "name": "quay-integration", "namespace": "openshift-operators" });
+            let metadata =
+                json!({ "name": "quay-integration", "namespace": "openshift-operators" });
             let theirs = json!({ "token": "somebody-elses" });
             world.create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": theirs }));
         }
@@ -189,13 +235,19 @@ fn what_may_not_be_read_is_not_guessed() {
 
 #[test]
 fn an_operator_whose_progress_cannot_be_read_is_not_installed() {
-    for (group, resource) in [("operators.coreos.com", "installplans"), ("operators.coreos.com", "clusterserviceversions")] {
-        let Some(world) = World::stand_in_bare(Options::default(), "RBAC has no denials") else { return };
+    for (group, resource) in [
+        ("operators.coreos.com", "installplans"),
+        ("operators.coreos.com", "clusterserviceversions"),
+    ] {
+        let Some(world) = World::stand_in_bare(Options::default(), "RBAC has no denials") else {
+            return;
+        };
         world.shared_namespace("shop");
         world.sandbox.openshift.deny("admin", "get", group, resource);
         world.forget_traffic();
         let run = everything(&world).ends_with(2);
-        let lacking = format!("admin may not get {resource}.{group} in namespace openshift-operators");
+        let lacking =
+            format!("admin may not get {resource}.{group} in namespace openshift-operators");
         assert!(run.stderr.contains(&lacking), "{run:#?}");
         world.assert_nothing_written();
     }
@@ -203,12 +255,19 @@ fn an_operator_whose_progress_cannot_be_read_is_not_installed() {
 
 #[test]
 fn plain_kubernetes_is_set_up_without_the_operator() {
-    let without = ["config", "image", "build", "apps", "project"].map(|group| format!("{group}.openshift.io")).into();
+    let without = ["config", "image", "build", "apps", "project"]
+        .map(|group| format!("{group}.openshift.io"))
+        .into();
     let cluster = Cluster { without, olm: Olm::None, ..Cluster::default() };
     let options = Options { cluster, ..Options::default() };
-    let Some(world) = World::stand_in_bare(options, "its API groups are those of OpenShift") else { return };
+    let Some(world) = World::stand_in_bare(options, "its API groups are those of OpenShift") else {
+        return;
+    };
     let run = world.setup(&["--controller=none", "--node-trust", "apply", "-o", "json"]).succeeds();
     assert_eq!(run.state("nodeTrust"), "skipped", "{run:#?}");
-    assert!(run.said().contains("Kubernetes v1.") && !run.said().contains("OpenShift 4."), "{run:#?}");
+    assert!(
+        run.said().contains("Kubernetes v1.") && !run.said().contains("OpenShift 4."),
+        "{run:#?}"
+    );
     assert!(world.one_integration().is_some() && world.stored_token().is_some());
 }

@@ -31,7 +31,15 @@ fn everything(world: &World) -> Command<'_> {
 
 /// Everything there is to do without the operator, with a token that Quay issues.
 fn signed_in(world: &World) -> Command<'_> {
-    let command = world.setup(&["--quay-username", "quayadmin", "--controller=none", "--node-trust", "apply", "--link", "shop"]);
+    let command = world.setup(&[
+        "--quay-username",
+        "quayadmin",
+        "--controller=none",
+        "--node-trust",
+        "apply",
+        "--link",
+        "shop",
+    ]);
     let password = world.sandbox.quay.password("quayadmin").unwrap();
     command.without_env("OC_QUAY_TOKEN").env("OC_QUAY_PASSWORD", password)
 }
@@ -107,7 +115,10 @@ fn a_teardown_that_is_killed_anywhere_is_finished_by_the_next_and_leaves_quay_al
         |world| world.oc_quay(&["teardown", "--yes"]),
         |world| {
             world.assert_taken_back();
-            assert_eq!(world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"], json!([FINALIZER_OF_OTHERS]));
+            assert_eq!(
+                world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"],
+                json!([FINALIZER_OF_OTHERS])
+            );
             let mut repositories = world.sandbox.quay.repositories("openshift_shop");
             repositories.sort();
             assert_eq!(repositories, STREAMS);
@@ -119,7 +130,8 @@ fn a_teardown_that_is_killed_anywhere_is_finished_by_the_next_and_leaves_quay_al
 /// Where OLM is the successor only.
 fn fresh_with_olm_v1() -> Option<World> {
     let cluster = Cluster { olm: Olm::V1, ..Cluster::default() };
-    let world = World::stand_in_bare(Options { cluster, ..Options::default() }, "it has the classic OLM")?;
+    let world =
+        World::stand_in_bare(Options { cluster, ..Options::default() }, "it has the classic OLM")?;
     world.shared_namespace("shop");
     world.furnish_others();
     Some(world)

@@ -26,13 +26,23 @@ fn with_olm_v1_only_a_cluster_extension_installs_the_operator() {
 
 #[test]
 fn what_olm_v1_runs_into_is_told_in_its_words() {
-    let blocked = Trouble::OperatorFails { reason: String::new(), message: "webhook is not supported".into() };
+    let blocked = Trouble::OperatorFails {
+        reason: String::new(),
+        message: "webhook is not supported".into(),
+    };
     let cases: [(Trouble, &[&str]); 3] = [
         (
             Trouble::PackageMissing,
-            &["Progressing (Retrying)", "no bundles found for package", "OLM could not install it, and tries again"],
+            &[
+                "Progressing (Retrying)",
+                "no bundles found for package",
+                "OLM could not install it, and tries again",
+            ],
         ),
-        (Trouble::InstallPlanFails("exceeded quota".into()), &["Progressing (Retrying)", "exceeded quota"]),
+        (
+            Trouble::InstallPlanFails("exceeded quota".into()),
+            &["Progressing (Retrying)", "exceeded quota"],
+        ),
         (blocked, &["Progressing (Blocked)", "webhook is not supported", "does not try again"]),
     ];
     for (trouble, told) in cases {

@@ -67,10 +67,20 @@ impl Request {
 
     /// Whether what was said names it, or says what is wrong with every request.
     fn is_explained(&self, run: &Run) -> bool {
-        let general = ["does not accept", "does not answer", "no answer from", "answered with HTTP status", "cannot be used"];
+        let general = [
+            "does not accept",
+            "does not answer",
+            "no answer from",
+            "answered with HTTP status",
+            "cannot be used",
+        ];
         let said = run.said();
-        let subject = SUBJECTS.iter().find(|(part, _)| self.path.contains(part)).map_or("", |(_, subject)| subject);
-        said.to_lowercase().replace(' ', "").contains(subject) || general.iter().any(|words| said.contains(words))
+        let subject = SUBJECTS
+            .iter()
+            .find(|(part, _)| self.path.contains(part))
+            .map_or("", |(_, subject)| subject);
+        said.to_lowercase().replace(' ', "").contains(subject)
+            || general.iter().any(|words| said.contains(words))
     }
 }
 
@@ -89,13 +99,18 @@ fn cases(sides: &[Side], make: fn() -> World, command: fn(&World) -> Command<'_>
     command(&world).succeeds();
     let requests: BTreeSet<_> = sides
         .iter()
-        .flat_map(|side| side.traffic(&world).entries().into_iter().map(|entry| Request::of(*side, &entry)))
+        .flat_map(|side| {
+            side.traffic(&world).entries().into_iter().map(|entry| Request::of(*side, &entry))
+        })
         .collect();
     let faults = requests.iter().flat_map(|request| WRONGS.map(|wrong| (request, wrong)));
-    let cases =
-        faults.flat_map(|(request, wrong)| [true, false].map(|lasting| Case { request: request.clone(), wrong, lasting }));
+    let cases = faults.flat_map(|(request, wrong)| {
+        [true, false].map(|lasting| Case { request: request.clone(), wrong, lasting })
+    });
     // Once or always makes a difference where it is worth trying again; that reads are is known from the other commands.
-    cases.filter(|case| case.lasting || (case.wrong.passes() && case.request.method != "GET")).collect()
+    cases
+        .filter(|case| case.lasting || (case.wrong.passes() && case.request.method != "GET"))
+        .collect()
 }
 
 /// Lets a command meet every fault of these sides; `is_true` says whether a step is what it is reported to be.
@@ -112,15 +127,25 @@ fn meet(
         println!("{case:?}");
         let others = world.others();
         case.wrong.inject(world, case.request.side, case.request.fault(), case.lasting);
-        let run = command(world).args(&["-o", "json", "--request-timeout", case.wrong.patience()]).in_process().run();
+        let run = command(world)
+            .args(&["-o", "json", "--request-timeout", case.wrong.patience()])
+            .in_process()
+            .run();
         world.clear_faults();
-        assert!(matches!(run.code, Some(0..=2)) && !run.stderr.contains("panicked"), "{case:?}: {run:#?}");
+        assert!(
+            matches!(run.code, Some(0..=2)) && !run.stderr.contains("panicked"),
+            "{case:?}: {run:#?}"
+        );
         assert!(run.code == Some(0) || case.request.is_explained(&run), "{case:?}: {run:#?}");
         let report = if run.stdout.is_empty() { Value::Null } else { run.json() };
         assert_eq!(report["ok"] == true, run.code == Some(0), "{case:?}: {run:#?}");
         for step in report["steps"].as_array().into_iter().flatten() {
             let is_done = step["state"] == "done" || step["state"] == "alreadyDone";
-            assert!(!is_done || is_true(world, step["step"].as_str().unwrap()), "{case:?}: {step:#}\n{}", run.stderr);
+            assert!(
+                !is_done || is_true(world, step["step"].as_str().unwrap()),
+                "{case:?}: {step:#}\n{}",
+                run.stderr
+            );
         }
         finish(world);
         assert_eq!(world.others(), others);
@@ -161,7 +186,11 @@ fn is_set_up(world: &World, step: &str) -> bool {
 fn set_up(world: &World) {
     let token = world.sandbox.quay.add_full_token("quayadmin");
     world.note_secret(&token);
-    everything(world).args(&["--link", "shop", "--replace-token"]).env("OC_QUAY_TOKEN", token).in_process().succeeds();
+    everything(world)
+        .args(&["--link", "shop", "--replace-token"])
+        .env("OC_QUAY_TOKEN", token)
+        .in_process()
+        .succeeds();
     world.assert_set_up();
     assert!(world.operator_runs());
 }
@@ -186,11 +215,18 @@ fn a_teardown_meets_every_fault_and_is_finished_by_the_next() {
     let installed = || {
         let world = fresh();
         everything(&world).args(&["--link", "shop"]).in_process().succeeds();
-        world.merge("Namespace", "", "shop", &json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } }));
+        world.merge(
+            "Namespace",
+            "",
+            "shop",
+            &json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } }),
+        );
         world
     };
     let is_taken_back = |world: &World, step: &str| match step {
-        "finalizers" => world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"].is_null(),
+        "finalizers" => {
+            world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"].is_null()
+        }
         "nodeTrust" => world.trusted_registries().is_empty(),
         "secret" => world.stored_token().is_none(),
         "integration" => world.list("QuayIntegration", "").is_empty(),

@@ -9,7 +9,9 @@ use crate::support::{Command, Run, World};
 /// `setup` that only looks or plans, for this world's Quay.
 fn look<'a>(world: &'a World, arguments: &[&str]) -> Command<'a> {
     let command = world.oc_quay(&["setup", "--controller=none"]).args(arguments);
-    command.env("OC_QUAY_URL", world.sandbox.quay.url()).env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token())
+    command
+        .env("OC_QUAY_URL", world.sandbox.quay.url())
+        .env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token())
 }
 
 fn spec(world: &World) -> Value {
@@ -19,12 +21,18 @@ fn spec(world: &World) -> Value {
 /// Every step of a report with what became of it.
 fn states(run: &Run) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    run.json()["steps"].as_array().unwrap().iter().map(|step| (text(&step["step"]), text(&step["state"]))).collect()
+    run.json()["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| (text(&step["step"]), text(&step["state"])))
+        .collect()
 }
 
 #[track_caller]
 fn assert_states(run: &Run, expected: [(&str, &str); 9]) {
-    let expected: Vec<_> = expected.iter().map(|(step, state)| ((*step).to_owned(), (*state).to_owned())).collect();
+    let expected: Vec<_> =
+        expected.iter().map(|(step, state)| ((*step).to_owned(), (*state).to_owned())).collect();
     assert_eq!(states(run), expected, "{}", run.stdout);
 }
 
@@ -32,14 +40,26 @@ fn assert_states(run: &Run, expected: [(&str, &str); 9]) {
 fn a_fresh_one_holds_what_was_said_and_the_documentations_defaults_else() {
     let world = World::bare();
     world.setup(&["--controller=none"]).succeeds();
-    let secret = json!({ "namespace": "openshift-operators", "name": "quay-integration", "key": "token" });
+    let secret =
+        json!({ "namespace": "openshift-operators", "name": "quay-integration", "key": "token" });
     let url = world.sandbox.quay.url();
-    assert_eq!(spec(&world), json!({ "clusterID": "openshift", "quayHostname": url, "credentialsSecret": secret }));
+    assert_eq!(
+        spec(&world),
+        json!({ "clusterID": "openshift", "quayHostname": url, "credentialsSecret": secret })
+    );
 
     drop(world);
     let world = World::bare();
     let url = world.sandbox.quay.url();
-    let said = ["--cluster-id", "prod-1", "--allow", "shop,store", "--deny", "store", "--scheduled-import"];
+    let said = [
+        "--cluster-id",
+        "prod-1",
+        "--allow",
+        "shop,store",
+        "--deny",
+        "store",
+        "--scheduled-import",
+    ];
     world.setup(&["--controller=none"]).args(&said).succeeds();
     let expected = json!({
         "clusterID": "prod-1", "quayHostname": url, "credentialsSecret": secret, "scheduledImageStreamImport": true,
@@ -53,9 +73,10 @@ fn one_that_is_as_it_should_be_is_left_alone() {
     let world = World::bare();
     world.setup(&["--controller=none", "--cluster-id", "prod", "--deny", "shop"]).succeeds();
     let before = world.get("QuayIntegration", "", "quay");
-    for arguments in
-        [&["setup", "--yes", "--controller=none"][..], &["setup", "--yes", "--controller=none", "--cluster-id", "prod"]]
-    {
+    for arguments in [
+        &["setup", "--yes", "--controller=none"][..],
+        &["setup", "--yes", "--controller=none", "--cluster-id", "prod"],
+    ] {
         world.forget_traffic();
         let run = world.oc_quay(arguments).args(&["-o", "json"]).succeeds();
         world.assert_nothing_written();
@@ -67,21 +88,38 @@ fn one_that_is_as_it_should_be_is_left_alone() {
 #[test]
 fn one_that_is_different_is_shown_field_by_field_and_patched_and_keeps_the_rest() {
     let world = World::new();
-    world.merge("QuayIntegration", "", "quay", &json!({ "metadata": { "annotations": { "theirs": "yes" } } }));
-    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "denylistNamespaces": ["mine"] } }));
+    world.merge(
+        "QuayIntegration",
+        "",
+        "quay",
+        &json!({ "metadata": { "annotations": { "theirs": "yes" } } }),
+    );
+    world.merge(
+        "QuayIntegration",
+        "",
+        "quay",
+        &json!({ "spec": { "denylistNamespaces": ["mine"] } }),
+    );
     let change = ["--cluster-id", "prod", "--allow", "shop", "-o", "json"];
     world.forget_traffic();
     let plan = look(&world, &["--dry-run"]).args(&change).succeeds();
     world.assert_nothing_written();
     let step = plan.step("integration");
     let facts = step["facts"].to_string();
-    for part in [r#"clusterID: \"openshift\" becomes \"prod\""#, r#"allowlistNamespaces: [] becomes [\"shop\"]"#] {
+    for part in [
+        r#"clusterID: \"openshift\" becomes \"prod\""#,
+        r#"allowlistNamespaces: [] becomes [\"shop\"]"#,
+    ] {
         assert!(facts.contains(part), "{part}: {facts}");
     }
     assert!(!facts.contains("denylistNamespaces") && !facts.contains("quayHostname"), "{facts}");
     world.setup(&["--controller=none"]).args(&change).succeeds();
-    let written: Vec<_> =
-        world.cluster_traffic().writes().into_iter().filter(|entry| entry.path.contains("quayintegrations")).collect();
+    let written: Vec<_> = world
+        .cluster_traffic()
+        .writes()
+        .into_iter()
+        .filter(|entry| entry.path.contains("quayintegrations"))
+        .collect();
     assert_eq!(written.len(), 1, "{written:#?}");
     let patch: Value = serde_json::from_slice(&written[0].body).unwrap();
     assert_eq!(patch["spec"], json!({ "clusterID": "prod", "allowlistNamespaces": ["shop"] }));
@@ -118,10 +156,20 @@ fn one_that_is_changed_meanwhile_is_not_written_over_and_no_second_one_is_made()
     };
     // Somebody else makes theirs while the Secret is written.
     world.cluster_traffic().fault(Fault::on("POST", "/secrets").times(1).after(create));
-    let run = world.setup(&["--controller=none", "--cluster-id", "prod", "-o", "json"]).ends_with(1);
-    assert!(run.step("integration").to_string().contains("theirs was made meanwhile"), "{}", run.stdout);
-    let names: Vec<_> =
-        world.sandbox.openshift.list("QuayIntegration", "").iter().map(|object| object["metadata"]["name"].clone()).collect();
+    let run =
+        world.setup(&["--controller=none", "--cluster-id", "prod", "-o", "json"]).ends_with(1);
+    assert!(
+        run.step("integration").to_string().contains("theirs was made meanwhile"),
+        "{}",
+        run.stdout
+    );
+    let names: Vec<_> = world
+        .sandbox
+        .openshift
+        .list("QuayIntegration", "")
+        .iter()
+        .map(|object| object["metadata"]["name"].clone())
+        .collect();
     assert_eq!(names, ["theirs"], "{}", run.stdout);
 }
 
@@ -131,7 +179,11 @@ fn a_cluster_id_that_breaks_names_is_refused_before_anything_is_asked() {
     for id in ["Prod", "a_b", "a--b", "-a", "a-", "a.", "pröd", "", " ", "a b", &"a".repeat(250)] {
         let run = world.setup(&["--controller=none", &format!("--cluster-id={id}")]).ends_with(2);
         assert!(run.stderr.contains("cluster"), "{id}: {}", run.stderr);
-        assert!(world.cluster_traffic().entries().is_empty() && world.quay_traffic().entries().is_empty(), "{id}");
+        assert!(
+            world.cluster_traffic().entries().is_empty()
+                && world.quay_traffic().entries().is_empty(),
+            "{id}"
+        );
     }
     // One that stands in the cluster is refused as well.
     drop(world);
@@ -148,7 +200,11 @@ fn names_that_no_namespace_can_have_are_refused() {
     let world = World::bare();
     for (flag, names) in [("--allow", "Shop"), ("--deny", "shop_1"), ("--deny", "*")] {
         let run = world.setup(&["--controller=none", flag, names, "-o", "json"]).ends_with(2);
-        assert!(run.step("integration").to_string().contains("no namespace can be called that"), "{names}: {}", run.stdout);
+        assert!(
+            run.step("integration").to_string().contains("no namespace can be called that"),
+            "{names}: {}",
+            run.stdout
+        );
         world.assert_nothing_written();
     }
 }
@@ -165,7 +221,10 @@ fn every_namespace_is_previewed_and_an_allowlist_suggested_when_there_are_many()
         let report = run.json();
         let namespaces = report["namespaces"].as_array().unwrap().clone();
         let within = namespaces.iter().filter(|namespace| namespace["inScope"] == true).count();
-        assert!(namespaces.iter().all(|namespace| !namespace["why"].as_str().unwrap().is_empty()), "{report}");
+        assert!(
+            namespaces.iter().all(|namespace| !namespace["why"].as_str().unwrap().is_empty()),
+            "{report}"
+        );
         (namespaces.len() - within, within, run.step("integration").to_string())
     };
     let (without, within, step) = preview(&[]);
@@ -186,13 +245,22 @@ fn organizations_of_another_cluster_stop_the_set_up_unless_they_are_taken_over()
     let run = world.setup(&["--controller=none", "-o", "json"]);
     // Without a mark it may be that of a namespace that was deleted.
     let step = run.args(&["--dry-run"]).succeeds().step("integration").to_string();
-    assert!(step.contains("without a namespace here: openshift_shop") && step.contains("openshift-2"), "{step}");
+    assert!(
+        step.contains("without a namespace here: openshift_shop") && step.contains("openshift-2"),
+        "{step}"
+    );
 
-    quay.add_robot("openshift_shop", "builder", "oc-quay cluster=other.example.com:6443 namespace=shop uid=1-2-3").unwrap();
+    quay.add_robot(
+        "openshift_shop",
+        "builder",
+        "oc-quay cluster=other.example.com:6443 namespace=shop uid=1-2-3",
+    )
+    .unwrap();
     let run = world.setup(&["--controller=none", "-o", "json"]).ends_with(2);
     world.assert_nothing_written();
     let step = run.step("integration").to_string();
-    for part in ["in use by cluster other.example.com:6443", "--cluster-id openshift-2", "--adopt"] {
+    for part in ["in use by cluster other.example.com:6443", "--cluster-id openshift-2", "--adopt"]
+    {
         assert!(step.contains(part), "{part}: {step}");
     }
     world.setup(&["--controller=none", "--cluster-id", "prod"]).succeeds();
@@ -201,7 +269,12 @@ fn organizations_of_another_cluster_stop_the_set_up_unless_they_are_taken_over()
     let world = World::bare();
     let quay = &world.sandbox.quay;
     quay.add_organization("openshift_shop", "quayadmin");
-    quay.add_robot("openshift_shop", "builder", "oc-quay cluster=other.example.com:6443 namespace=shop uid=1-2-3").unwrap();
+    quay.add_robot(
+        "openshift_shop",
+        "builder",
+        "oc-quay cluster=other.example.com:6443 namespace=shop uid=1-2-3",
+    )
+    .unwrap();
     let run = world.setup(&["--controller=none", "--adopt", "-o", "json"]).succeeds();
     assert_eq!(run.state("integration"), "done");
 }
@@ -211,8 +284,14 @@ fn answers_that_are_missing_are_listed_all_at_once() {
     let world = World::bare();
     let run = world.oc_quay(&["setup", "--yes", "--controller=none"]).ends_with(2);
     world.assert_nothing_written();
-    for part in ["the address of the Quay", "--quay-url", "OC_QUAY_URL", "a token for Quay", "--quay-token-file", "OC_QUAY_TOKEN"]
-    {
+    for part in [
+        "the address of the Quay",
+        "--quay-url",
+        "OC_QUAY_URL",
+        "a token for Quay",
+        "--quay-token-file",
+        "OC_QUAY_TOKEN",
+    ] {
         assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
     }
     let run = world.oc_quay(&["setup"]).ends_with(2);
@@ -226,7 +305,9 @@ fn a_dry_run_writes_to_neither_side_in_any_format() {
     world.namespace("shop");
     for format in ["text", "wide", "short", "json", "yaml", "name"] {
         world.forget_traffic();
-        let run = look(&world, &["--dry-run", "--node-trust", "apply", "--link", "shop", "-o", format]).succeeds();
+        let run =
+            look(&world, &["--dry-run", "--node-trust", "apply", "--link", "shop", "-o", format])
+                .succeeds();
         world.assert_nothing_written();
         assert!(!run.stdout.is_empty(), "{format}");
         // The token may be given later.
@@ -254,7 +335,12 @@ fn a_dry_run_writes_to_neither_side_in_any_format() {
 
 /// The documents of a stream.
 fn documents(stream: &str) -> Vec<Value> {
-    stream.strip_prefix("---\n").unwrap().split("\n---\n").map(|text| serde_saphyr::from_str(text).unwrap()).collect()
+    stream
+        .strip_prefix("---\n")
+        .unwrap()
+        .split("\n---\n")
+        .map(|text| serde_saphyr::from_str(text).unwrap())
+        .collect()
 }
 
 #[test]
@@ -269,18 +355,33 @@ fn the_objects_come_as_a_stream_that_holds_no_token_and_that_the_cluster_takes()
 
     // With the real token put in, nothing is left to do but say so.
     let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
-    assert_eq!((run.state("secret").as_str(), run.state("integration").as_str()), ("done", "alreadyDone"));
+    assert_eq!(
+        (run.state("secret").as_str(), run.state("integration").as_str()),
+        ("done", "alreadyDone")
+    );
 
     // What holds the real token is not overwritten by who applies the objects again.
     let again = look(&world, &["--dry-run", "-o", "yaml"]).succeeds();
     let (comment, objects) = again.stdout.split_once('\n').unwrap();
-    assert!(comment.starts_with("# Secret quay-integration in namespace openshift-operators is left out"), "{comment}");
+    assert!(
+        comment
+            .starts_with("# Secret quay-integration in namespace openshift-operators is left out"),
+        "{comment}"
+    );
     assert_eq!(documents(objects).iter().filter(|object| object["kind"] == "Secret").count(), 0);
 
-    let external = look(&world, &["--dry-run", "-o", "yaml", "--external-secret", "vault/quay/token"]).succeeds();
+    let external =
+        look(&world, &["--dry-run", "-o", "yaml", "--external-secret", "vault/quay/token"])
+            .succeeds();
     let [secret, _] = documents(&external.stdout).try_into().unwrap();
-    assert_eq!((&secret["kind"], &secret["spec"]["secretStoreRef"]["name"]), (&json!("ExternalSecret"), &json!("vault")));
-    assert_eq!(secret["spec"]["data"], json!([{ "secretKey": "token", "remoteRef": { "key": "quay/token" } }]));
+    assert_eq!(
+        (&secret["kind"], &secret["spec"]["secretStoreRef"]["name"]),
+        (&json!("ExternalSecret"), &json!("vault"))
+    );
+    assert_eq!(
+        secret["spec"]["data"],
+        json!([{ "secretKey": "token", "remoteRef": { "key": "quay/token" } }])
+    );
 }
 
 #[test]
@@ -290,7 +391,11 @@ fn a_check_says_by_its_exit_code_whether_all_is_set_up() {
     world.assert_nothing_written();
     let report = run.json();
     assert_eq!((&report["ok"], &report["dryRun"]), (&json!(false), &json!(true)));
-    assert!(report["verdict"].as_str().unwrap().starts_with("Not set up: Secret, QuayIntegration"), "{}", report["verdict"]);
+    assert!(
+        report["verdict"].as_str().unwrap().starts_with("Not set up: Secret, QuayIntegration"),
+        "{}",
+        report["verdict"]
+    );
 
     world.setup(&["--controller=none"]).succeeds();
     world.forget_traffic();
@@ -325,7 +430,10 @@ fn the_report_says_of_every_step_what_became_of_it() {
     };
     assert_states(&run, done("done"));
     let report = run.json();
-    assert_eq!((&report["kind"], &report["ok"], &report["status"]["ok"]), (&json!("SetupReport"), &json!(true), &json!(true)));
+    assert_eq!(
+        (&report["kind"], &report["ok"], &report["status"]["ok"]),
+        (&json!("SetupReport"), &json!(true), &json!(true))
+    );
     assert!(report["commandLine"].as_str().unwrap().contains(" --quay-url https://"), "{report}");
     let again = world.setup(&["--controller=none", "--link", "shop", "-o", "json"]).succeeds();
     assert_states(&again, done("alreadyDone"));
@@ -341,7 +449,10 @@ fn the_report_says_of_every_step_what_became_of_it() {
         .map(|(step, state)| (step.as_str(), state.as_str()))
         .filter(|(step, _)| ["secret", "integration", "proof"].contains(step))
         .collect();
-    assert_eq!(found, [("secret", "failed"), ("integration", "notReached"), ("proof", "notReached")]);
+    assert_eq!(
+        found,
+        [("secret", "failed"), ("integration", "notReached"), ("proof", "notReached")]
+    );
     assert_eq!(run.json()["ok"], false);
 }
 
@@ -353,7 +464,10 @@ fn prints_the_objects_of_the_chosen_controller() {
         let command = world.oc_quay(&["setup", "--dry-run", "-o", "yaml", "--controller", bridge]);
         let run = command.env("OC_QUAY_URL", world.sandbox.quay.url()).succeeds();
         let objects = run.stdout[run.stdout.find("---\n").unwrap()..].to_owned();
-        documents(&objects).iter().map(|object| object["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        documents(&objects)
+            .iter()
+            .map(|object| object["kind"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     let has = |kinds: &[String], kind: &str| kinds.iter().any(|found| found == kind);
     let (built_in, none, operator) = (kinds("in-cluster"), kinds("none"), kinds("operator"));
@@ -386,7 +500,10 @@ fn repeats_every_flag_in_the_command_line() {
     for flag in flags {
         assert!(line.contains(flag), "{flag}: {line}");
     }
-    assert!(!world.setup(&["--controller=none"]).succeeds().stdout.contains("--operator-timeout"), "defaults are left out");
+    assert!(
+        !world.setup(&["--controller=none"]).succeeds().stdout.contains("--operator-timeout"),
+        "defaults are left out"
+    );
 }
 
 #[test]

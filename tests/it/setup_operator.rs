@@ -15,7 +15,9 @@ pub(crate) const IN_A_MOMENT: [&str; 4] = ["--operator-timeout", "8s", "-o", "js
 
 /// Whether the operator works, for OLM.
 fn has_succeeded(world: &World, csv: &str) -> bool {
-    world.get("ClusterServiceVersion", OPERATORS, csv).is_some_and(|csv| csv["status"]["phase"] == "Succeeded")
+    world
+        .get("ClusterServiceVersion", OPERATORS, csv)
+        .is_some_and(|csv| csv["status"]["phase"] == "Succeeded")
 }
 
 /// Installs the operator as somebody else does, and waits for it.
@@ -39,7 +41,11 @@ fn install_plan(world: &World) -> Option<String> {
 
 /// The writes to OLM's objects.
 fn writes_to_olm(world: &World) -> Vec<String> {
-    let writes = world.cluster_traffic().writes().into_iter().filter(|entry| entry.path.contains("operators.coreos.com"));
+    let writes = world
+        .cluster_traffic()
+        .writes()
+        .into_iter()
+        .filter(|entry| entry.path.contains("operators.coreos.com"));
     writes.map(|entry| entry.kind).collect()
 }
 
@@ -72,7 +78,9 @@ fn the_operator_is_installed_from_the_default_channel_and_a_second_run_writes_no
     assert_eq!(run.state("operator"), "done");
     assert_says(
         &run.step("operator"),
-        &["is running (3.18.0, channel stable-3.18 of catalog redhat-operators, automatic approval)"],
+        &[
+            "is running (3.18.0, channel stable-3.18 of catalog redhat-operators, automatic approval)",
+        ],
     );
     let subscription = world.get("Subscription", OPERATORS, olm::PACKAGE).unwrap();
     assert_eq!(subscription["spec"], olm::subscription()["spec"]);
@@ -93,7 +101,12 @@ fn channel_approval_and_catalog_are_those_that_are_named() {
     }
     let cases = [
         Case {
-            arguments: &["--operator-channel", "stable-3.16", "--operator-catalog", "redhat-operators"],
+            arguments: &[
+                "--operator-channel",
+                "stable-3.16",
+                "--operator-catalog",
+                "redhat-operators",
+            ],
             variable: ("UNUSED", ""),
             csv: "quay-bridge-operator.v3.16.2",
             spec: ["stable-3.16", "Automatic"],
@@ -128,15 +141,25 @@ fn a_catalog_of_another_name_is_found_and_one_that_is_not_there_is_refused() {
     world.create(&catalog);
     world.wait_for("the package in the other catalog", || {
         let package = world.get("PackageManifest", CATALOGS, olm::PACKAGE);
-        package.is_some_and(|package| package["status"]["catalogSource"] == "cs-redhat-operator-index")
+        package
+            .is_some_and(|package| package["status"]["catalogSource"] == "cs-redhat-operator-index")
     });
 
     world.forget_traffic();
     let run = world.setup(&["--operator-catalog", "redhat-operators"]).ends_with(2);
-    assert!(run.stdout.contains("catalog redhat-operators does not have the operator"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("catalog redhat-operators does not have the operator"),
+        "{}",
+        run.stdout
+    );
     assert!(run.stdout.contains("cs-redhat-operator-index"), "{}", run.stdout);
     let run = world.setup(&["--operator-channel", "stable-3.1"]).ends_with(2);
-    assert!(run.stdout.contains("the operator has no channel stable-3.1; it has stable-3.15, stable-3.16"), "{}", run.stdout);
+    assert!(
+        run.stdout
+            .contains("the operator has no channel stable-3.1; it has stable-3.15, stable-3.16"),
+        "{}",
+        run.stdout
+    );
     world.assert_nothing_written();
 
     world.setup(&[]).succeeds();
@@ -149,7 +172,16 @@ fn a_catalog_of_another_name_is_found_and_one_that_is_not_there_is_refused() {
 fn an_operator_that_somebody_else_installed_is_taken_as_it_is() {
     let world = World::bare();
     install_by_hand(&world, "Automatic");
-    let run = world.setup(&["--operator-channel", "stable-3.15", "--operator-approval", "manual", "-o", "json"]).succeeds();
+    let run = world
+        .setup(&[
+            "--operator-channel",
+            "stable-3.15",
+            "--operator-approval",
+            "manual",
+            "-o",
+            "json",
+        ])
+        .succeeds();
     assert_eq!(run.state("operator"), "alreadyDone");
     let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
     assert_says(&run.step("operator"), &["it stays, although you asked to do without it"]);
@@ -174,16 +206,22 @@ fn an_update_that_waits_for_approval_is_left_alone() {
     }));
     world.wait_for("the update", || {
         let plan = world.get("InstallPlan", OPERATORS, "install-00000").unwrap();
-        plan["status"]["phase"] == "RequiresApproval" && install_plan(&world).is_some_and(|plan| plan == "install-00000")
+        plan["status"]["phase"] == "RequiresApproval"
+            && install_plan(&world).is_some_and(|plan| plan == "install-00000")
     });
     let run = world.setup(&["--operator-approval", "manual", "-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "alreadyDone");
     assert_says(
         &run.step("operator"),
-        &["an update waits for approval: InstallPlan install-00000 in namespace openshift-operators"],
+        &[
+            "an update waits for approval: InstallPlan install-00000 in namespace openshift-operators",
+        ],
     );
     assert_eq!(writes_to_olm(&world), Vec::<String>::new());
-    assert_eq!(world.get("InstallPlan", OPERATORS, "install-00000").unwrap()["spec"]["approved"], false);
+    assert_eq!(
+        world.get("InstallPlan", OPERATORS, "install-00000").unwrap()["spec"]["approved"],
+        false
+    );
 }
 
 #[test]
@@ -198,8 +236,13 @@ fn a_first_install_that_waits_for_somebody_elses_approval_is_approved_only_when_
     });
     let run = world.setup(&["-o", "json"]).ends_with(2);
     let plan = install_plan(&world).unwrap();
-    let waits = format!("InstallPlan {plan} in namespace openshift-operators waits for somebody's approval");
-    assert_says(&run.step("operator"), &[&waits, &format!("oc patch installplan {plan} -n openshift-operators")]);
+    let waits = format!(
+        "InstallPlan {plan} in namespace openshift-operators waits for somebody's approval"
+    );
+    assert_says(
+        &run.step("operator"),
+        &[&waits, &format!("oc patch installplan {plan} -n openshift-operators")],
+    );
     world.assert_nothing_written();
 
     let run = world.setup(&["--operator-approval", "manual", "-o", "json"]).succeeds();
@@ -225,7 +268,9 @@ fn troubles() -> [Case; 5] {
             remedy: &[],
         },
         Case {
-            trouble: Trouble::ResolutionFails("clusterserviceversion other.v1 provides the same API".into()),
+            trouble: Trouble::ResolutionFails(
+                "clusterserviceversion other.v1 provides the same API".into(),
+            ),
             told: &[
                 "ConstraintsNotSatisfiable",
                 "clusterserviceversion other.v1 provides the same API",
@@ -234,12 +279,21 @@ fn troubles() -> [Case; 5] {
             remedy: &[],
         },
         Case {
-            trouble: Trouble::InstallPlanFails("serviceaccounts is forbidden: exceeded quota".into()),
-            told: &["Failed (InstallComponentFailed)", "serviceaccounts is forbidden: exceeded quota", "could not be created"],
+            trouble: Trouble::InstallPlanFails(
+                "serviceaccounts is forbidden: exceeded quota".into(),
+            ),
+            told: &[
+                "Failed (InstallComponentFailed)",
+                "serviceaccounts is forbidden: exceeded quota",
+                "could not be created",
+            ],
             remedy: &["InstallPlan", "Subscription"],
         },
         Case {
-            trouble: Trouble::OperatorFails { reason: "InstallCheckFailed".into(), message: "install timeout".into() },
+            trouble: Trouble::OperatorFails {
+                reason: "InstallCheckFailed".into(),
+                message: "install timeout".into(),
+            },
             told: &[
                 "ClusterServiceVersion openshift-operators/",
                 "Failed (InstallCheckFailed)",
@@ -285,7 +339,11 @@ fn what_olm_runs_into_is_told_in_its_words_and_the_next_run_goes_on_once_it_is_m
 fn mend(world: &World, remedy: &[&str]) {
     world.trouble(None);
     for kind in remedy {
-        let name = if *kind == "InstallPlan" { install_plan(world).unwrap() } else { olm::PACKAGE.to_owned() };
+        let name = if *kind == "InstallPlan" {
+            install_plan(world).unwrap()
+        } else {
+            olm::PACKAGE.to_owned()
+        };
         world.delete(kind, OPERATORS, &name);
     }
     if remedy.is_empty() {
@@ -320,10 +378,16 @@ fn assert_refused_before_anything_is_written(world: &World, words: &[&str]) {
 fn without_the_package_nothing_is_begun_until_somebody_does_without_the_operator() {
     let world = World::bare();
     world.trouble(Some(&Trouble::PackageMissing));
-    world.wait_for("the package to go", || world.get("PackageManifest", CATALOGS, olm::PACKAGE).is_none());
+    world.wait_for("the package to go", || {
+        world.get("PackageManifest", CATALOGS, olm::PACKAGE).is_none()
+    });
     assert_refused_before_anything_is_written(
         &world,
-        &["no catalog of this cluster has the operator (quay-bridge-operator)", "--operator-catalog", "--controller none"],
+        &[
+            "no catalog of this cluster has the operator (quay-bridge-operator)",
+            "--operator-catalog",
+            "--controller none",
+        ],
     );
     world.setup(&["--controller=none"]).succeeds();
     assert_eq!(writes_to_olm(&world), Vec::<String>::new());
@@ -341,7 +405,8 @@ fn without_the_operator_its_resource_is_installed_and_all_the_rest_works() {
     let run = world.setup(&["--controller=none", "--link", "shop", "-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "done");
     assert_eq!(writes_to_olm(&world), Vec::<String>::new());
-    let definition = world.get("CustomResourceDefinition", "", "quayintegrations.quay.redhat.com").unwrap();
+    let definition =
+        world.get("CustomResourceDefinition", "", "quayintegrations.quay.redhat.com").unwrap();
     assert_eq!(definition["metadata"]["labels"]["app.kubernetes.io/managed-by"], "oc-quay");
     world.assert_linked("shop", &["app"]);
     let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
@@ -351,12 +416,16 @@ fn without_the_operator_its_resource_is_installed_and_all_the_rest_works() {
 
 #[test]
 fn a_cluster_without_olm_says_so_and_needs_none() {
-    let cluster = Cluster { olm: Olm::None, without: vec!["quay.redhat.com".into()], ..Cluster::default() };
+    let cluster =
+        Cluster { olm: Olm::None, without: vec!["quay.redhat.com".into()], ..Cluster::default() };
     let options = Options { cluster, ..Options::default() };
     let Some(world) = World::stand_in_bare(options, "the real one has OLM's kinds") else { return };
     assert_refused_before_anything_is_written(
         &world,
-        &["the cluster has no Operator Lifecycle Manager, so the operator cannot be installed", "--controller none"],
+        &[
+            "the cluster has no Operator Lifecycle Manager, so the operator cannot be installed",
+            "--controller none",
+        ],
     );
     world.setup(&["--controller=none"]).succeeds();
     assert_nothing_to_do(&world, &["--controller=none"]);
@@ -388,6 +457,9 @@ fn says_that_a_stopped_operator_does_not_run() {
     world.create(&sandbox::manifests::operator_deployment("openshift-operators", 0));
     let run = look(&world, &["--check", "-o", "json"]).ends_with(1);
     let step = run.step("operator");
-    assert_says(&step, &["does not run", "is scaled to 0", "oc scale deployment quay-bridge-operator"]);
+    assert_says(
+        &step,
+        &["does not run", "is scaled to 0", "oc scale deployment quay-bridge-operator"],
+    );
     assert!(!step.to_string().contains("is being installed"), "{step}");
 }

@@ -31,7 +31,10 @@ fn refused(world: &World, url: &str, said: &str) -> String {
 fn an_address_where_nobody_answers_is_refused_with_the_reason() {
     let world = World::bare();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for (url, said) in [("https://quay.nowhere.invalid".to_owned(), "lookup address"), (format!("https://{closed}"), "refused")] {
+    for (url, said) in [
+        ("https://quay.nowhere.invalid".to_owned(), "lookup address"),
+        (format!("https://{closed}"), "refused"),
+    ] {
         let step = refused(&world, &url, said);
         assert!(step.contains("check the address, the network and the proxy"), "{step}");
     }
@@ -46,7 +49,9 @@ fn a_server_without_tls_is_refused() {
         for connection in listener.incoming() {
             let mut connection = connection.unwrap();
             let _ = connection.read(&mut [0; 512]);
-            let _ = connection.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let _ = connection.write_all(
+                b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            );
         }
     });
     refused(&world, &format!("https://{address}"), "TLS");
@@ -57,41 +62,60 @@ fn plain_http_is_refused_before_anything_is_sent() {
     let world = World::bare();
     let url = world.sandbox.quay.url().replace("https://", "http://");
     let run = setup_for(&world, &url).ends_with(2);
-    assert!(run.stderr.contains("would travel unprotected") && run.stderr.contains("--insecure"), "{}", run.stderr);
-    assert!(world.cluster_traffic().entries().is_empty() && world.quay_traffic().entries().is_empty());
+    assert!(
+        run.stderr.contains("would travel unprotected") && run.stderr.contains("--insecure"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        world.cluster_traffic().entries().is_empty() && world.quay_traffic().entries().is_empty()
+    );
 }
 
 #[test]
 fn a_certificate_that_is_not_trusted_is_shown_for_comparison() {
     let world = World::bare();
-    let run = world.setup(&["--controller=none", "-o", "json"]).without_env("OC_QUAY_CA_FILE").ends_with(2);
+    let run = world
+        .setup(&["--controller=none", "-o", "json"])
+        .without_env("OC_QUAY_CA_FILE")
+        .ends_with(2);
     world.assert_nothing_written();
     let step = run.step("quay").to_string();
-    for part in
-        ["certificate of ", "issued by CN=oc-quay sandbox CA", "valid from 20", "SHA-256 ", "--quay-ca-file", "--insecure"]
-    {
+    for part in [
+        "certificate of ",
+        "issued by CN=oc-quay sandbox CA",
+        "valid from 20",
+        "SHA-256 ",
+        "--quay-ca-file",
+        "--insecure",
+    ] {
         assert!(step.contains(part), "{part}: {step}");
     }
     let sha256 = step.split("SHA-256 ").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
     let pairs: Vec<_> = sha256.split(':').collect();
-    let is_pair = |pair: &&str| pair.len() == 2 && pair.chars().all(|digit| digit.is_ascii_hexdigit());
+    let is_pair =
+        |pair: &&str| pair.len() == 2 && pair.chars().all(|digit| digit.is_ascii_hexdigit());
     assert!(pairs.len() == 32 && pairs.iter().all(is_pair), "{sha256}");
 }
 
 #[test]
 fn who_goes_on_without_verifying_is_warned_and_it_stands_in_the_quay_integration() {
     let world = World::bare();
-    let run = world.setup(&["--controller=none", "--insecure", "-o", "json"]).without_env("OC_QUAY_CA_FILE").succeeds();
-    let warning = run.step("quay")["facts"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .any(|fact| fact["level"] == "warning" && fact["text"].as_str().unwrap().contains("is not verified"));
+    let run = world
+        .setup(&["--controller=none", "--insecure", "-o", "json"])
+        .without_env("OC_QUAY_CA_FILE")
+        .succeeds();
+    let warning = run.step("quay")["facts"].as_array().unwrap().iter().any(|fact| {
+        fact["level"] == "warning" && fact["text"].as_str().unwrap().contains("is not verified")
+    });
     assert!(warning, "{}", run.stdout);
     assert_eq!(world.get("QuayIntegration", "", "quay").unwrap()["spec"]["insecureRegistry"], true);
     // The next run finds it there.
     world.forget_traffic();
-    world.oc_quay(&["setup", "--yes", "--controller=none"]).without_env("OC_QUAY_CA_FILE").succeeds();
+    world
+        .oc_quay(&["setup", "--yes", "--controller=none"])
+        .without_env("OC_QUAY_CA_FILE")
+        .succeeds();
     world.assert_nothing_written();
 }
 
@@ -104,8 +128,16 @@ fn what_is_no_quay_is_not_taken_for_one() {
         ("a web server without the page", Fault::on("*", "/").html(404), "404"),
         ("something else with JSON", Fault::on("*", "/").status(200).body("[]"), "Quay"),
         ("maintenance", Fault::on("*", "/").html(503), "503"),
-        ("a redirect", Fault::on("*", "/").status(302).header("Location", "https://login.example.com/"), "302"),
-        ("a redirect within", Fault::on("*", "/config").status(301).header("Location", "/elsewhere"), "301"),
+        (
+            "a redirect",
+            Fault::on("*", "/").status(302).header("Location", "https://login.example.com/"),
+            "302",
+        ),
+        (
+            "a redirect within",
+            Fault::on("*", "/config").status(301).header("Location", "/elsewhere"),
+            "301",
+        ),
         ("nothing at all", Fault::on("*", "/").drop_before(), "the connection broke"),
     ];
     for (what, fault, said) in table {
@@ -120,7 +152,11 @@ fn a_quay_that_is_not_healthy_is_said_to_be_so_and_used() {
     let world = World::bare();
     world.sandbox.quay.set_down(&["database"]);
     let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
-    assert!(run.step("quay").to_string().contains("it reports as not healthy: database"), "{}", run.stdout);
+    assert!(
+        run.step("quay").to_string().contains("it reports as not healthy: database"),
+        "{}",
+        run.stdout
+    );
 
     world.quay_traffic().fault(Fault::on("GET", "/health/instance").html(502));
     let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
@@ -133,17 +169,28 @@ fn an_address_is_understood_as_a_person_writes_it() {
     let world = World::bare();
     let host = world.sandbox.quay.host();
     world.setup(&["--controller=none"]).succeeds();
-    assert_eq!(world.get("QuayIntegration", "", "quay").unwrap()["spec"]["quayHostname"], format!("https://{host}"));
-    for written in
-        [host.clone(), format!("https://{host}/"), format!("{host}/"), format!("https://{host}/organization/shop?tab=x")]
-    {
+    assert_eq!(
+        world.get("QuayIntegration", "", "quay").unwrap()["spec"]["quayHostname"],
+        format!("https://{host}")
+    );
+    for written in [
+        host.clone(),
+        format!("https://{host}/"),
+        format!("{host}/"),
+        format!("https://{host}/organization/shop?tab=x"),
+    ] {
         world.forget_traffic();
         setup_for(&world, &written).succeeds();
         world.assert_nothing_written();
     }
-    for nonsense in
-        ["", " ", "https://", "ftp://quay.example.com", "https://quay example com", "https://user:pass@quay.example.com"]
-    {
+    for nonsense in [
+        "",
+        " ",
+        "https://",
+        "ftp://quay.example.com",
+        "https://quay example com",
+        "https://user:pass@quay.example.com",
+    ] {
         world.forget_traffic();
         let run = setup_for(&world, nonsense).ends_with(2);
         assert!(run.stderr.contains("--quay-url"), "{nonsense}: {}", run.stderr);
@@ -178,7 +225,9 @@ fn settings_of_quay_that_matter_are_named() {
 fn waits_when_quay_takes_no_more_requests_and_says_why() {
     let world = World::bare();
     // Pauses are a tenth as long in tests.
-    world.quay_traffic().fault(Fault::on("GET", "/api/v1/user/").status(429).header("Retry-After", "10").times(1));
+    world
+        .quay_traffic()
+        .fault(Fault::on("GET", "/api/v1/user/").status(429).header("Retry-After", "10").times(1));
     let run = world.setup(&["--controller=none"]).succeeds();
     let said = "Quay accepts no more requests for now (429 Too Many Requests): waiting 10 s";
     assert_eq!(run.stderr.lines().filter(|line| *line == said).count(), 1, "{}", run.stderr);
@@ -191,9 +240,15 @@ fn refuses_a_quay_that_the_image_policy_does_not_allow() {
     let policy = |spec: Value| world.merge("Image", "", "cluster", &json!({ "spec": spec }));
     let none = json!({ "registrySources": null, "allowedRegistriesForImport": null });
     let cases = [
-        (json!({ "registrySources": { "allowedRegistries": ["registry.redhat.io"] } }), "allowedRegistries does not name it"),
+        (
+            json!({ "registrySources": { "allowedRegistries": ["registry.redhat.io"] } }),
+            "allowedRegistries does not name it",
+        ),
         (json!({ "registrySources": { "blockedRegistries": [host] } }), "blockedRegistries names"),
-        (json!({ "allowedRegistriesForImport": [{ "domainName": "registry.redhat.io" }] }), "images cannot be imported"),
+        (
+            json!({ "allowedRegistriesForImport": [{ "domainName": "registry.redhat.io" }] }),
+            "images cannot be imported",
+        ),
     ];
     // Before it is set up, and after.
     for _ in 0..2 {
@@ -202,11 +257,17 @@ fn refuses_a_quay_that_the_image_policy_does_not_allow() {
             policy(spec.clone());
             world.forget_traffic();
             let url = world.sandbox.quay.url();
-            let check = world.oc_quay(&["setup", "--check", "-o", "json"]).env("OC_QUAY_URL", url).ends_with(1);
+            let check = world
+                .oc_quay(&["setup", "--check", "-o", "json"])
+                .env("OC_QUAY_URL", url)
+                .ends_with(1);
             let step = check.step("quay");
             assert_eq!(step["state"], "failed", "{step}");
             assert!(step["reason"].as_str().unwrap().contains(said), "{step}");
-            assert_eq!(step["hints"], json!(["change it: oc edit images.config.openshift.io cluster"]));
+            assert_eq!(
+                step["hints"],
+                json!(["change it: oc edit images.config.openshift.io cluster"])
+            );
             let run = world.setup(&["--controller=none"]).ends_with(2);
             assert!(run.said().contains(said), "{run:#?}");
             world.assert_nothing_written();

@@ -10,12 +10,14 @@ use sandbox::traffic::Fault;
 use crate::support::{Command, STREAMS, World};
 
 const ORGANIZATION: &str = "openshift-integration";
-const ALL: &str = "org:admin repo:admin repo:create repo:read repo:write super:user user:admin user:read";
+const ALL: &str =
+    "org:admin repo:admin repo:create repo:read repo:write super:user user:admin user:read";
 
 /// `setup` for a user who signs in with the password.
 fn sign_in<'a>(world: &'a World, user: &str, arguments: &[&str]) -> Command<'a> {
     let password = world.sandbox.quay.password(user).unwrap_or_else(|| "first-password".into());
-    let command = world.setup(&["--controller=none", "-o", "json", "--quay-username", user]).args(arguments);
+    let command =
+        world.setup(&["--controller=none", "-o", "json", "--quay-username", user]).args(arguments);
     command.without_env("OC_QUAY_TOKEN").env("OC_QUAY_PASSWORD", password)
 }
 
@@ -37,14 +39,23 @@ fn application(world: &World) -> ApplicationView {
 /// Nothing was stored, and no session of the user was ended.
 #[track_caller]
 fn assert_nothing_left(world: &World) {
-    assert_eq!(world.cluster_traffic().writes().len(), 0, "{:#?}", world.cluster_traffic().writes());
+    assert_eq!(
+        world.cluster_traffic().writes().len(),
+        0,
+        "{:#?}",
+        world.cluster_traffic().writes()
+    );
     assert_keeps_sessions(world);
 }
 
 /// Quay's sign-out ends all sessions of the user, those in browsers too (sample 846c).
 #[track_caller]
 fn assert_keeps_sessions(world: &World) {
-    assert_eq!(world.quay_traffic().count("POST signout"), 0, "other sessions of the user were ended");
+    assert_eq!(
+        world.quay_traffic().count("POST signout"),
+        0,
+        "other sessions of the user were ended"
+    );
 }
 
 #[test]
@@ -56,21 +67,33 @@ fn a_token_is_taken_from_a_file_from_stdin_or_from_the_environment() {
         std::fs::write(&file, format!("{token}\n")).unwrap();
         let setup = world.setup(&["--controller=none", "-o", "json"]);
         let setup = match way {
-            "file" => setup.without_env("OC_QUAY_TOKEN").args(&["--quay-token-file", file.to_str().unwrap()]),
-            "stdin" => setup.without_env("OC_QUAY_TOKEN").args(&["--quay-token-file", "-"]).stdin(&format!("{token}\r\n")),
+            "file" => setup
+                .without_env("OC_QUAY_TOKEN")
+                .args(&["--quay-token-file", file.to_str().unwrap()]),
+            "stdin" => setup
+                .without_env("OC_QUAY_TOKEN")
+                .args(&["--quay-token-file", "-"])
+                .stdin(&format!("{token}\r\n")),
             _ => setup,
         };
         let run = setup.succeeds();
         assert_eq!(run.state("token"), "alreadyDone", "{way}");
         assert_eq!(stored(&world), token, "{way}");
-        assert!(world.quay_traffic().writes().is_empty(), "{way}: nothing is made in Quay for a token that is there");
+        assert!(
+            world.quay_traffic().writes().is_empty(),
+            "{way}: nothing is made in Quay for a token that is there"
+        );
     }
 }
 
 #[test]
 fn every_release_of_quay_issues_a_token_to_who_signs_in_and_only_once() {
-    for (release, has_json) in [(Release::V3_12, false), (Release::V3_17, false), (Release::V3_18, true), (Release::Master, true)]
-    {
+    for (release, has_json) in [
+        (Release::V3_12, false),
+        (Release::V3_17, false),
+        (Release::V3_18, true),
+        (Release::Master, true),
+    ] {
         let world = World::bare();
         let quay = &world.sandbox.quay;
         quay.set_flags(|flags| flags.release = release);
@@ -97,12 +120,15 @@ fn a_password_is_read_from_a_file_or_from_stdin() {
         let file = world.dir().join("password");
         std::fs::write(&file, format!("{password}\n")).unwrap();
         let path = if source == "file" { file.to_str().unwrap() } else { source };
-        let setup = sign_in(&world, "quayadmin", &["--quay-password-file", path]).without_env("OC_QUAY_PASSWORD");
+        let setup = sign_in(&world, "quayadmin", &["--quay-password-file", path])
+            .without_env("OC_QUAY_PASSWORD");
         setup.stdin(&format!("{password}\r\n")).succeeds();
         application(&world);
     }
     let world = World::bare();
-    let run = sign_in(&world, "quayadmin", &["--quay-password-file", "-", "--quay-token-file", "-"]).ends_with(2);
+    let run =
+        sign_in(&world, "quayadmin", &["--quay-password-file", "-", "--quay-token-file", "-"])
+            .ends_with(2);
     assert!(run.stderr.contains("cannot both be read from stdin"), "{}", run.stderr);
 }
 
@@ -118,7 +144,14 @@ const SETTINGS: [Settings; 7] = [
     ("only superusers create organizations", |flags| flags.org_creation_only = true, SUPER),
     ("plain users create nothing", |flags| flags.restricted_users = true, SUPER),
     ("superusers may do everything", |flags| flags.full_access = true, SUPER),
-    ("all of these", |flags| (flags.org_creation_only, flags.restricted_users, flags.full_access) = (true, true, true), SUPER),
+    (
+        "all of these",
+        |flags| {
+            (flags.org_creation_only, flags.restricted_users, flags.full_access) =
+                (true, true, true)
+        },
+        SUPER,
+    ),
     ("calls of browsers need not be marked", |flags| flags.xhr_only = false, PLAIN),
     ("nobody reads without signing in", |flags| flags.anonymous_access = false, PLAIN),
 ];
@@ -135,7 +168,11 @@ fn the_least_scopes_link_a_namespace_whatever_quays_settings_are() {
                 // 3.12 restricts superusers too.
                 flags.restricted_users &= release > Release::V3_12;
             });
-            let scopes = if name == "plain users create nothing" && release == Release::V3_12 { PLAIN } else { scopes };
+            let scopes = if name == "plain users create nothing" && release == Release::V3_12 {
+                PLAIN
+            } else {
+                scopes
+            };
             let plan = sign_in(&world, "quayadmin", &["--token-scopes", "minimal"]);
             let plan = plan.args(&["--allow", "shop", "--link", "shop"]);
             println!("{name} {release:?}");
@@ -151,16 +188,35 @@ fn the_reason_for_each_of_the_least_scopes_is_said_beforehand() {
     let world = World::bare();
     world.sandbox.quay.set_flags(|flags| flags.full_access = true);
     let quay = &world.sandbox.quay;
-    let arguments = ["setup", "--dry-run", "--controller=none", "--quay-username", "quayadmin", "--token-scopes", "minimal"];
+    let arguments = [
+        "setup",
+        "--dry-run",
+        "--controller=none",
+        "--quay-username",
+        "quayadmin",
+        "--token-scopes",
+        "minimal",
+    ];
     let setup = world.oc_quay(&arguments).env("OC_QUAY_URL", quay.url());
-    let run = setup.env("OC_QUAY_PASSWORD", quay.password("quayadmin").unwrap()).args(&["-o", "json"]).succeeds();
+    let run = setup
+        .env("OC_QUAY_PASSWORD", quay.password("quayadmin").unwrap())
+        .args(&["-o", "json"])
+        .succeeds();
     let token = run.step("token");
-    let facts: Vec<_> = token["facts"].as_array().unwrap().iter().map(|fact| fact["text"].as_str().unwrap()).collect();
+    let facts: Vec<_> = token["facts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fact| fact["text"].as_str().unwrap())
+        .collect();
     for scope in SUPER.split(' ') {
         let reason = facts.iter().find_map(|fact| fact.strip_prefix(&format!("{scope}: ")));
         assert!(reason.is_some_and(|reason| reason.len() > 20), "{scope}: {facts:?}");
     }
-    assert!(token["changes"][0]["summary"].as_str().unwrap().ends_with(&format!("({SUPER})")), "{token}");
+    assert!(
+        token["changes"][0]["summary"].as_str().unwrap().ends_with(&format!("({SUPER})")),
+        "{token}"
+    );
     world.assert_nothing_written();
 }
 
@@ -170,15 +226,26 @@ fn where_direct_login_is_off_the_client_id_of_an_application_is_needed_and_is_en
     let quay = &world.sandbox.quay;
     quay.set_flags(|flags| flags.direct_login = false);
     let run = sign_in(&world, "quayadmin", &[]).ends_with(1);
-    assert!(run.stdout.contains("FEATURE_DIRECT_LOGIN is off") && run.stdout.contains("--client-id"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("FEATURE_DIRECT_LOGIN is off") && run.stdout.contains("--client-id"),
+        "{}",
+        run.stdout
+    );
     assert_nothing_left(&world);
 
     quay.add_organization(ORGANIZATION, "quayadmin");
     let client_id = quay.add_application(ORGANIZATION, "openshift", "");
-    let unknown = sign_in(&world, "quayadmin", &["--client-id", "NOSUCHAPPLICATION123"]).ends_with(1);
+    let unknown =
+        sign_in(&world, "quayadmin", &["--client-id", "NOSUCHAPPLICATION123"]).ends_with(1);
     assert!(unknown.stdout.contains("no application NOSUCHAPPLICATION123"), "{}", unknown.stdout);
-    let wrong = sign_in(&world, "quayadmin", &["--client-id", &client_id]).env("OC_QUAY_PASSWORD", "wrong-password").ends_with(1);
-    assert!(wrong.stdout.contains("does not accept the user name or the password"), "{}", wrong.stdout);
+    let wrong = sign_in(&world, "quayadmin", &["--client-id", &client_id])
+        .env("OC_QUAY_PASSWORD", "wrong-password")
+        .ends_with(1);
+    assert!(
+        wrong.stdout.contains("does not accept the user name or the password"),
+        "{}",
+        wrong.stdout
+    );
     quay.throttle("quayadmin", Duration::from_secs(60));
     assert_nothing_left(&world);
     let early = sign_in(&world, "quayadmin", &["--client-id", &client_id]).ends_with(1);
@@ -221,7 +288,8 @@ fn the_first_user_of_an_empty_quay_is_made() {
 fn a_wrong_password_is_sent_once_and_how_long_quay_makes_one_wait_is_told() {
     let world = World::bare();
     let quay = &world.sandbox.quay;
-    let run = sign_in(&world, "quayadmin", &[]).env("OC_QUAY_PASSWORD", "wrong-password").ends_with(1);
+    let run =
+        sign_in(&world, "quayadmin", &[]).env("OC_QUAY_PASSWORD", "wrong-password").ends_with(1);
     assert!(run.stdout.contains("does not accept the user name or the password"), "{}", run.stdout);
     assert_eq!(quay.wrong_passwords("quayadmin"), Some(1));
     assert_nothing_left(&world);
@@ -229,7 +297,8 @@ fn a_wrong_password_is_sent_once_and_how_long_quay_makes_one_wait_is_told() {
     quay.throttle("quayadmin", Duration::from_secs(3000));
     let run = sign_in(&world, "quayadmin", &[]).ends_with(1);
     let reason = run.step("token")["reason"].as_str().unwrap().to_owned();
-    let seconds = reason.split("next try in ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    let seconds =
+        reason.split("next try in ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
     assert!((2000..=3000).contains(&seconds.parse::<u32>().unwrap()), "{reason}");
     assert_eq!(world.quay_traffic().count("POST signin"), 2);
     assert_nothing_left(&world);
@@ -241,16 +310,25 @@ fn a_user_who_is_no_superuser_gets_as_far_as_quay_lets_them() {
     world.shared_namespace("shop");
     let run = sign_in(&world, "alice", &["--link", "shop"]).succeeds();
     let token = run.step("token").to_string();
-    assert!(token.contains("alice, who is no superuser") && token.contains("organizations will belong to alice"), "{token}");
+    assert!(
+        token.contains("alice, who is no superuser")
+            && token.contains("organizations will belong to alice"),
+        "{token}"
+    );
     world.assert_linked("shop", &STREAMS);
     drop(world);
 
-    let closed: [fn(&mut Flags); 2] = [|flags| flags.org_creation_only = true, |flags| flags.restricted_users = true];
+    let closed: [fn(&mut Flags); 2] =
+        [|flags| flags.org_creation_only = true, |flags| flags.restricted_users = true];
     for change in closed {
         let world = World::bare();
         world.sandbox.quay.set_flags(change);
         let run = sign_in(&world, "alice", &[]).ends_with(1);
-        assert!(run.stdout.contains("alice may not create organizations in this Quay"), "{}", run.stdout);
+        assert!(
+            run.stdout.contains("alice may not create organizations in this Quay"),
+            "{}",
+            run.stdout
+        );
         assert_nothing_left(&world);
     }
 }
@@ -268,8 +346,19 @@ fn organization_and_application_that_are_there_are_used_again() {
         assert_eq!(quay.organizations(), [ORGANIZATION]);
     }
     let world = World::bare();
-    sign_in(&world, "quayadmin", &["--token-organization", "tokens", "--token-application", "bridge"]).succeeds();
-    let names: Vec<_> = world.sandbox.quay.applications("tokens").into_iter().map(|application| application.name).collect();
+    sign_in(
+        &world,
+        "quayadmin",
+        &["--token-organization", "tokens", "--token-application", "bridge"],
+    )
+    .succeeds();
+    let names: Vec<_> = world
+        .sandbox
+        .quay
+        .applications("tokens")
+        .into_iter()
+        .map(|application| application.name)
+        .collect();
     assert_eq!(names, ["bridge"]);
 }
 
@@ -297,9 +386,13 @@ fn a_read_only_quay_is_said_to_be_one() {
 
 #[test]
 fn who_has_signed_in_is_signed_out_when_no_token_is_issued() {
-    for (path, status) in [("/applications", 403), ("/applications", 500), ("/tokens", 400), ("/organization/", 400)] {
+    for (path, status) in
+        [("/applications", 403), ("/applications", 500), ("/tokens", 400), ("/organization/", 400)]
+    {
         let world = World::bare();
-        world.quay_traffic().fault(Fault::on("POST", path).status(status).body(r#"{"message": "no"}"#));
+        world
+            .quay_traffic()
+            .fault(Fault::on("POST", path).status(status).body(r#"{"message": "no"}"#));
         sign_in(&world, "quayadmin", &[]).ends_with(1);
         assert_eq!(world.quay_traffic().count("POST signin"), 1, "{path}");
         assert_nothing_left(&world);
@@ -324,31 +417,46 @@ fn a_token_lives_as_long_as_was_said_where_quay_can_do_that() {
         let run = sign_in(&world, "quayadmin", &["--token-expiry", "8760h"]).ends_with(1);
         assert!(run.stdout.contains("leave the expiry out"), "{}", run.stdout);
         assert_nothing_left(&world);
-        assert!(world.sandbox.quay.organizations().is_empty(), "{release:?}: something was made before it was refused");
+        assert!(
+            world.sandbox.quay.organizations().is_empty(),
+            "{release:?}: something was made before it was refused"
+        );
     }
     let world = World::bare();
     world.sandbox.quay.set_flags(|flags| flags.direct_login = false);
-    let run = sign_in(&world, "quayadmin", &["--token-expiry", "8760h", "--client-id", "ID"]).ends_with(2);
+    let run = sign_in(&world, "quayadmin", &["--token-expiry", "8760h", "--client-id", "ID"])
+        .ends_with(2);
     assert!(run.stdout.contains("leave the expiry out"), "{}", run.stdout);
     assert!(world.quay_traffic().writes().is_empty());
 }
 
 #[test]
 fn what_will_not_work_with_a_token_is_said() {
-    let without = |scope: &str| ALL.split(' ').filter(|one| *one != scope).map(str::to_owned).collect::<Vec<_>>();
+    let without = |scope: &str| {
+        ALL.split(' ').filter(|one| *one != scope).map(str::to_owned).collect::<Vec<_>>()
+    };
     let table = [
-        (vec!["org:admin".to_owned(), "repo:admin".to_owned()], "lacks the scope user:admin: no organization can be created"),
+        (
+            vec!["org:admin".to_owned(), "repo:admin".to_owned()],
+            "lacks the scope user:admin: no organization can be created",
+        ),
         (without("org:admin"), "lacks the scope org:admin: no robot account can be made"),
     ];
     for (scopes, said) in table {
         let world = World::bare();
         world.sandbox.quay.add_organization("existing", "quayadmin");
         let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
-        let run = world.setup(&["--controller=none", "-o", "json"]).token_of("quayadmin", &scopes).succeeds();
+        let run = world
+            .setup(&["--controller=none", "-o", "json"])
+            .token_of("quayadmin", &scopes)
+            .succeeds();
         assert!(run.step("token").to_string().contains(said), "{said}: {}", run.step("token"));
     }
     let world = World::bare();
-    let run = world.setup(&["--controller=none", "-o", "json"]).env("OC_QUAY_TOKEN", "no-such-token-0123456789").ends_with(2);
+    let run = world
+        .setup(&["--controller=none", "-o", "json"])
+        .env("OC_QUAY_TOKEN", "no-such-token-0123456789")
+        .ends_with(2);
     assert!(run.stdout.contains("the token that was given cannot be used"), "{}", run.stdout);
     world.assert_nothing_written();
 }

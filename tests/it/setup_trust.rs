@@ -15,7 +15,8 @@ const OURS: &str = "oc-quay-registry-cas";
 /// The content of a ConfigMap for the nodes.
 #[track_caller]
 fn data(world: &World, name: &str) -> Value {
-    world.get("ConfigMap", CONFIG, name).unwrap_or_else(|| panic!("no ConfigMap {name}"))["data"].clone()
+    world.get("ConfigMap", CONFIG, name).unwrap_or_else(|| panic!("no ConfigMap {name}"))["data"]
+        .clone()
 }
 
 /// The certificate authority of this world's Quay.
@@ -61,7 +62,11 @@ fn the_authority_is_put_where_the_nodes_look_for_it_and_a_second_run_writes_noth
 
 #[test]
 fn writes_nothing_where_the_control_plane_is_hosted_and_names_the_fields() {
-    let Some(world) = World::stand_in_bare(sandbox::Options::default(), "its control plane is its own") else { return };
+    let Some(world) =
+        World::stand_in_bare(sandbox::Options::default(), "its control plane is its own")
+    else {
+        return;
+    };
     let external = json!({ "status": { "controlPlaneTopology": "External" } });
     world.merge("Infrastructure", "", "cluster/status", &external);
     let run = world.setup(&APPLY).args(&["-o", "json"]).succeeds();
@@ -71,7 +76,9 @@ fn writes_nothing_where_the_control_plane_is_hosted_and_names_the_fields() {
     assert!(reason.contains("spec.configuration.image.additionalTrustedCA.name"), "{reason}");
     assert!(step["facts"].to_string().contains("pods cannot pull from it"), "{step:#}");
     assert_eq!(writes(&world), Vec::<String>::new());
-    let run = world.setup(&["--controller=none", "--node-trust", "print", "--dry-run", "-o", "yaml"]).succeeds();
+    let run = world
+        .setup(&["--controller=none", "--node-trust", "print", "--dry-run", "-o", "yaml"])
+        .succeeds();
     assert!(!run.stdout.contains("kind: ConfigMap"), "{}", run.stdout);
 }
 
@@ -106,7 +113,8 @@ fn what_is_printed_makes_the_nodes_trust_it_when_somebody_else_writes_it() {
     for line in manifests.lines() {
         assert!(human.stdout.contains(line.trim_end()), "{line:?} is not in {}", human.stdout);
     }
-    let objects: Vec<Value> = serde_saphyr::from_multiple(manifests).unwrap_or_else(|error| panic!("{error}\n{manifests}"));
+    let objects: Vec<Value> = serde_saphyr::from_multiple(manifests)
+        .unwrap_or_else(|error| panic!("{error}\n{manifests}"));
     let [config_map, image] = objects.as_slice() else { panic!("{objects:#?}") };
     world.create(config_map);
     world.merge(
@@ -126,7 +134,8 @@ fn a_config_map_that_others_have_for_the_nodes_is_added_to() {
     world.trust_others();
     world.setup(&APPLY).succeeds();
     assert_eq!(trusted(&world), CONFIG_MAP_OF_OTHERS);
-    let expected = json!({ "registry.example.com": "theirs", world.registry_key(): authority(&world) });
+    let expected =
+        json!({ "registry.example.com": "theirs", world.registry_key(): authority(&world) });
     assert_eq!(data(&world, CONFIG_MAP_OF_OTHERS), expected);
     assert_eq!(writes(&world), ["patch configmaps"]);
 }
@@ -135,7 +144,12 @@ fn a_config_map_that_others_have_for_the_nodes_is_added_to() {
 fn an_authority_is_put_beside_the_one_that_signs_until_then() {
     let world = set_up_but_for_trust();
     world.trust_others();
-    world.merge("ConfigMap", CONFIG, CONFIG_MAP_OF_OTHERS, &json!({ "data": { world.registry_key(): OLD } }));
+    world.merge(
+        "ConfigMap",
+        CONFIG,
+        CONFIG_MAP_OF_OTHERS,
+        &json!({ "data": { world.registry_key(): OLD } }),
+    );
     world.setup(&APPLY).succeeds();
     let found = data(&world, CONFIG_MAP_OF_OTHERS);
     assert_eq!(found[world.registry_key()], format!("{OLD}\n{}", authority(&world)));
@@ -148,7 +162,12 @@ fn an_authority_is_put_beside_the_one_that_signs_until_then() {
 #[test]
 fn a_config_map_that_is_named_but_not_there_is_made() {
     let world = set_up_but_for_trust();
-    world.merge("Image", "", "cluster", &json!({ "spec": { "additionalTrustedCA": { "name": "gone" } } }));
+    world.merge(
+        "Image",
+        "",
+        "cluster",
+        &json!({ "spec": { "additionalTrustedCA": { "name": "gone" } } }),
+    );
     world.setup(&APPLY).succeeds();
     assert_eq!(trusted(&world), "gone");
     assert_eq!(data(&world, "gone"), json!({ world.registry_key(): authority(&world) }));
@@ -181,7 +200,8 @@ fn what_somebody_writes_meanwhile_is_not_overwritten_and_the_next_run_merges_wit
     );
 
     world.setup(&APPLY).succeeds();
-    let keys: Vec<_> = data(&world, CONFIG_MAP_OF_OTHERS).as_object().unwrap().keys().cloned().collect();
+    let keys: Vec<_> =
+        data(&world, CONFIG_MAP_OF_OTHERS).as_object().unwrap().keys().cloned().collect();
     assert_eq!(keys.len(), 3, "{keys:?}");
 }
 
@@ -204,8 +224,14 @@ fn without_an_authority_there_is_nothing_for_the_nodes_to_trust() {
     let insecure = ["--controller=none", "--insecure", "--node-trust", "apply", "-o", "json"];
     let run = world.setup(&insecure).without_env("OC_QUAY_CA_FILE").succeeds();
     let step = run.step("nodeTrust");
-    assert_eq!((&step["state"], &step["reason"]), (&json!("skipped"), &json!("there is no certificate authority to trust")));
-    assert!(step["facts"].to_string().contains("nodes verify Quay's certificate all the same"), "{step:#}");
+    assert_eq!(
+        (&step["state"], &step["reason"]),
+        (&json!("skipped"), &json!("there is no certificate authority to trust"))
+    );
+    assert!(
+        step["facts"].to_string().contains("nodes verify Quay's certificate all the same"),
+        "{step:#}"
+    );
 
     // A system that trusts Quay's certificate by itself.
     drop(world);
@@ -214,7 +240,10 @@ fn without_an_authority_there_is_nothing_for_the_nodes_to_trust() {
     let run = trusting.env("SSL_CERT_FILE", world.sandbox.ca_file()).succeeds();
     let step = run.step("nodeTrust");
     assert_eq!(step["state"], "skipped");
-    assert!(step["reason"].as_str().unwrap().starts_with("this machine trusts Quay's certificate"), "{step:#}");
+    assert!(
+        step["reason"].as_str().unwrap().starts_with("this machine trusts Quay's certificate"),
+        "{step:#}"
+    );
     assert_eq!(trusted(&world), Value::Null);
     assert_eq!(writes(&world), Vec::<String>::new());
 }

@@ -24,7 +24,10 @@ fn answered(traffic: &Traffic) -> BTreeMap<String, usize> {
 fn print_counts(what: &str, world: &World) {
     for (side, traffic) in [("cluster", world.cluster_traffic()), ("Quay", world.quay_traffic())] {
         let (all, writes) = (traffic.entries().len(), traffic.writes().len());
-        println!("{what}: {all} requests to {side}, {writes} of them writes; answered well: {:?}", answered(traffic));
+        println!(
+            "{what}: {all} requests to {side}, {writes} of them writes; answered well: {:?}",
+            answered(traffic)
+        );
     }
 }
 
@@ -53,7 +56,9 @@ fn the_api_server_is_restarted_and_what_was_watched_is_forgotten() {
     world.delete("ImageStream", "shop", "web");
     world.clear_faults();
     bridge.waits_until("late is linked", || world.is_linked("late", &["app"]));
-    bridge.waits_until("the secret is back", || world.get("Secret", "shop", "builder-quay-openshift").is_some());
+    bridge.waits_until("the secret is back", || {
+        world.get("Secret", "shop", "builder-quay-openshift").is_some()
+    });
     bridge.settles();
     print_counts("after a restart of the API server", &world);
     world.assert_linked("late", &["app"]);
@@ -99,7 +104,8 @@ fn quay_is_away_for_a_while() {
     bridge.waits_until("it is noticed", || bridge.says("Quay cannot be worked with"));
     print_counts("while Quay is away", &world);
     world.clear_faults();
-    bridge.waits_until("all are linked", || names.iter().all(|name| world.is_linked(name, &["app"])));
+    bridge
+        .waits_until("all are linked", || names.iter().all(|name| world.is_linked(name, &["app"])));
     bridge.settles();
     print_counts("with Quay back", &world);
     names.iter().for_each(|name| world.assert_linked(name, &["app"]));
@@ -121,7 +127,9 @@ fn five_hundred_namespaces_come_at_once() {
     let mut linked = 0;
     while linked < 3 * many {
         // However long all of them take, some are always linked before long.
-        bridge.waits_until(&format!("more than {linked} service accounts are linked"), || linked_accounts(&world) > linked);
+        bridge.waits_until(&format!("more than {linked} service accounts are linked"), || {
+            linked_accounts(&world) > linked
+        });
         linked = linked_accounts(&world);
     }
     println!("{many} namespaces at once: linked after {:.1} s", started.elapsed().as_secs_f32());
@@ -137,8 +145,15 @@ fn five_hundred_namespaces_come_at_once() {
 /// Whether a namespace is linked, once OpenShift too has done its part.
 #[track_caller]
 fn assert_linked_in_time(world: &World, bridge: &Bridge<'_>, namespace: &str) {
-    let own = |account: &str| world.references(namespace, account, "secrets").iter().any(|secret| secret.contains("dockercfg"));
-    bridge.waits_until("OpenShift has made its own secrets", || ["builder", "default", "deployer"].into_iter().all(own));
+    let own = |account: &str| {
+        world
+            .references(namespace, account, "secrets")
+            .iter()
+            .any(|secret| secret.contains("dockercfg"))
+    };
+    bridge.waits_until("OpenShift has made its own secrets", || {
+        ["builder", "default", "deployer"].into_iter().all(own)
+    });
     world.assert_linked(namespace, &[]);
 }
 
@@ -186,10 +201,13 @@ fn the_leader_is_killed_and_the_other_replica_goes_on_where_it_was() {
 fn the_token_cannot_be_read_for_a_while() {
     let world = World::bare();
     world.integration();
-    let unreadable = || world.cluster_traffic().fault(Fault::on("GET", "/secrets/quay-integration").status(500));
+    let unreadable =
+        || world.cluster_traffic().fault(Fault::on("GET", "/secrets/quay-integration").status(500));
     unreadable();
     let bridge = Bridge::start(&world, &[]);
-    bridge.waits_until("it says so", || bridge.says("quay-integration in namespace openshift-operators"));
+    bridge.waits_until("it says so", || {
+        bridge.says("quay-integration in namespace openshift-operators")
+    });
     world.create(&json!({ "apiVersion": "v1", "kind": "Namespace",
         "metadata": { "name": "going", "annotations": { "oc-quay/deletion-policy": "delete" } } }));
     bridge.settles();
@@ -203,13 +221,22 @@ fn the_token_cannot_be_read_for_a_while() {
     world.forget_traffic();
     let touched = json!({ "stringData": { "touched": "true" } });
     world.merge("Secret", "openshift-operators", "quay-integration", &touched);
-    let is_asked_for = || world.cluster_traffic().entries().iter().any(|entry| entry.path.ends_with("/secrets/quay-integration"));
+    let is_asked_for = || {
+        world
+            .cluster_traffic()
+            .entries()
+            .iter()
+            .any(|entry| entry.path.ends_with("/secrets/quay-integration"))
+    };
     bridge.waits_until("it has tried", is_asked_for);
     world.namespace("late");
     world.delete("Namespace", "", "going");
     bridge.waits_until("late is linked", || world.is_linked("late", &[]));
     bridge.waits_until("going is gone", || world.get("Namespace", "", "going").is_none());
-    assert!(!world.sandbox.quay.organizations().contains(&"openshift_going".to_owned()), "it was left behind");
+    assert!(
+        !world.sandbox.quay.organizations().contains(&"openshift_going".to_owned()),
+        "it was left behind"
+    );
 }
 
 #[test]
@@ -224,7 +251,12 @@ fn lists_that_change_while_quay_is_away_hold_when_it_is_back() {
     bridge.waits_until("it is noticed", || bridge.says("Quay cannot be worked with"));
     // In the middle of the second pause, of two seconds.
     sleep(Duration::from_millis(1500));
-    world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "denylistNamespaces": ["shop"] } }));
+    world.merge(
+        "QuayIntegration",
+        "",
+        "quay",
+        &json!({ "spec": { "denylistNamespaces": ["shop"] } }),
+    );
     sleep(Duration::from_millis(300));
     world.clear_faults();
     bridge.waits_until("Quay is back", || bridge.says("Quay can be worked with again"));

@@ -35,19 +35,28 @@ fn a_namespace_as_the_operator_leaves_it_is_healthy_and_nothing_is_written_to_it
 fn each_setting_is_shown_with_where_it_comes_from() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let sources = |integration: &Value| ["quay", "clusterId", "token"].map(|setting| integration[setting]["source"].to_string());
+    let sources = |integration: &Value| {
+        ["quay", "clusterId", "token"].map(|setting| integration[setting]["source"].to_string())
+    };
     let report = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds().json();
     let [quay, cluster_id, token] = sources(&report["integration"]);
-    assert!(quay.contains("QuayIntegration") && cluster_id.contains("QuayIntegration"), "{quay} {cluster_id}");
+    assert!(
+        quay.contains("QuayIntegration") && cluster_id.contains("QuayIntegration"),
+        "{quay} {cluster_id}"
+    );
     assert!(token.contains("openshift-operators/quay-integration"), "{token}");
 
     let url = world.sandbox.quay.url();
     let command = world.oc_quay(&["status", "-n", "shop", "-o", "json", "--quay-url", &url]);
-    let command = command.env("OC_QUAY_CLUSTER_ID", "openshift").env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token());
+    let command = command
+        .env("OC_QUAY_CLUSTER_ID", "openshift")
+        .env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token());
     // A flag goes before its variable.
     let report = command.env("OC_QUAY_URL", "https://quay.invalid").succeeds().json();
     let sources = sources(&report["integration"]);
-    for (source, expected) in sources.iter().zip(["--quay-url", "OC_QUAY_CLUSTER_ID", "OC_QUAY_TOKEN"]) {
+    for (source, expected) in
+        sources.iter().zip(["--quay-url", "OC_QUAY_CLUSTER_ID", "OC_QUAY_TOKEN"])
+    {
         assert!(source.contains(expected), "{sources:?}");
     }
 }
@@ -71,7 +80,12 @@ fn a_project_administrator_looks_with_a_quay_of_her_own_choice() {
     assert_eq!(report.codes(), ["OQ901"]);
     assert_eq!(report.json()["findings"][0]["object"], json!({ "kind": "QuayIntegration" }));
     let report = world.oc_quay(&["status", "-A", "-o", "json"]).guest("dev").succeeds().json();
-    let names: Vec<_> = report["namespaces"].as_array().unwrap().iter().map(|namespace| namespace["name"].clone()).collect();
+    let names: Vec<_> = report["namespaces"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|namespace| namespace["name"].clone())
+        .collect();
     assert!(names.contains(&json!("shop")), "{names:?}");
 }
 
@@ -108,7 +122,9 @@ fn tells_an_image_policy_that_keeps_the_cluster_from_quay() {
     ];
     for (policy, code) in table {
         world.merge("Image", "", "cluster", &policy);
-        let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(i32::from(code.is_some()));
+        let status = world
+            .oc_quay(&["status", "-n", "shop", "-o", "json"])
+            .ends_with(i32::from(code.is_some()));
         assert_eq!(status.codes(), code.into_iter().collect::<Vec<_>>(), "{policy}");
         let claims = status.json()["verdict"].as_str().unwrap().contains("can pull");
         assert_eq!(claims, code.is_none(), "{policy}");
@@ -122,12 +138,21 @@ fn claims_no_pull_of_a_tag_that_quay_does_not_have() {
     world.sandbox.quay.push_tag("openshift_shop", "app", "latest").unwrap();
     let path = format!("{}/openshift_shop/app", world.sandbox.quay.host());
     let from = json!({ "kind": "DockerImage", "name": format!("{path}:1") });
-    world.merge("ImageStream", "shop", "app", &json!({ "spec": { "tags": [{ "name": "1", "from": from }] } }));
+    world.merge(
+        "ImageStream",
+        "shop",
+        "app",
+        &json!({ "spec": { "tags": [{ "name": "1", "from": from }] } }),
+    );
     let digest = format!("sha256:{}", "0".repeat(64));
     let imported = |created: &str| {
-        let item =
-            json!({ "created": created, "image": digest, "dockerImageReference": format!("{path}@{digest}"), "generation": 1 });
-        world.merge("ImageStream", "shop", "app/status", &json!({ "status": { "tags": [{ "tag": "1", "items": [item] }] } }));
+        let item = json!({ "created": created, "image": digest, "dockerImageReference": format!("{path}@{digest}"), "generation": 1 });
+        world.merge(
+            "ImageStream",
+            "shop",
+            "app/status",
+            &json!({ "status": { "tags": [{ "tag": "1", "items": [item] }] } }),
+        );
     };
     let verdict = |arguments: &[&str]| {
         let status = world.oc_quay(&["status", "-o", "json"]).args(arguments).succeeds();
@@ -136,10 +161,13 @@ fn claims_no_pull_of_a_tag_that_quay_does_not_have() {
     let host = world.sandbox.quay.host();
     // Nobody has pushed to the repository since the tag was imported.
     imported("2099-01-01T00:00:00Z");
-    let open =
-        format!("Pods in shop can log in to {host}; 1 tag that follows it was not compared. Run: oc quay status -n shop --probe");
+    let open = format!(
+        "Pods in shop can log in to {host}; 1 tag that follows it was not compared. Run: oc quay status -n shop --probe"
+    );
     assert_eq!(verdict(&["-n", "shop"]), (vec![], open));
-    let gone = format!("Pods in shop can log in to {host}, which does not have 1 tag that image streams follow. Run: ");
+    let gone = format!(
+        "Pods in shop can log in to {host}, which does not have 1 tag that image streams follow. Run: "
+    );
     let (codes, probed) = verdict(&["-n", "shop", "--probe"]);
     assert!(codes == ["OQ523"] && probed.starts_with(&gone), "{codes:?} {probed}");
     imported("2020-01-01T00:00:00Z");
@@ -160,7 +188,8 @@ fn tells_a_pod_that_is_older_than_the_link_and_how_to_restart_it() {
         "metadata": { "name": "app-5d4f-x", "namespace": "shop", "labels": labels, "ownerReferences": [owner] },
         "spec": { "serviceAccountName": "default", "containers": [{ "name": "app", "image": image }] },
     }));
-    let waiting = json!({ "waiting": { "reason": "ImagePullBackOff", "message": "Back-off pulling image" } });
+    let waiting =
+        json!({ "waiting": { "reason": "ImagePullBackOff", "message": "Back-off pulling image" } });
     let container = json!({
         "name": "app", "image": image, "imageID": "", "ready": false, "restartCount": 0, "state": waiting,
     });
@@ -180,29 +209,43 @@ fn tells_a_quota_before_and_when_it_is_used_up() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let organization = "/api/v1/organization/openshift_shop";
-    for (used, reject, expected) in
-        [(2_500_000, true, Some("OQ216")), (4_002_116, true, Some("OQ217")), (2_500_000, false, None), (1_000, true, None)]
-    {
+    for (used, reject, expected) in [
+        (2_500_000, true, Some("OQ216")),
+        (4_002_116, true, Some("OQ217")),
+        (2_500_000, false, None),
+        (1_000, true, None),
+    ] {
         // Samples 744c and 744d.
         let report = json!({ "quota_bytes": used, "configured_quota": 3_000_000 });
         let repositories = ["app", "base", "web"].map(|name| {
             let report = if name == "app" { report.clone() } else { json!({ "quota_bytes": 0, "configured_quota": 3_000_000 }) };
             json!({ "namespace": "openshift_shop", "name": name, "last_modified": null, "quota_report": report })
         });
-        let limits = if reject { json!([{ "id": 1, "type": "Reject", "limit_percent": 100 }]) } else { json!([]) };
+        let limits = if reject {
+            json!([{ "id": 1, "type": "Reject", "limit_percent": 100 }])
+        } else {
+            json!([])
+        };
         let view = json!({
             "name": "openshift_shop", "is_admin": true, "is_member": true, "teams": {}, "quota_report": report,
             "quotas": [{ "id": 1, "limit_bytes": 3_000_000, "limits": limits }],
         });
         let quay = world.quay_traffic();
         quay.fault(
-            Fault::on("GET", "/api/v1/repository?").status(200).body(&json!({ "repositories": repositories }).to_string()),
+            Fault::on("GET", "/api/v1/repository?")
+                .status(200)
+                .body(&json!({ "repositories": repositories }).to_string()),
         );
         quay.fault(Fault::on("GET", organization).whole_path().status(200).body(&view.to_string()));
         world.forget_traffic();
         let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run();
         assert_eq!(status.codes(), expected.into_iter().collect::<Vec<_>>(), "{used} {reject}");
-        let views = world.quay_traffic().entries().iter().filter(|entry| entry.path == organization).count();
+        let views = world
+            .quay_traffic()
+            .entries()
+            .iter()
+            .filter(|entry| entry.path == organization)
+            .count();
         assert_eq!(views, usize::from(used > 1_000), "only a quota that is near costs a request");
         world.quay_traffic().clear_faults();
     }
@@ -220,7 +263,17 @@ fn passes_over_platform_namespaces() {
 fn ends_with_2_where_nothing_could_be_read() {
     let world = World::new();
     let url = world.sandbox.quay.url();
-    let arguments = ["status", "-n", "shop", "--cluster-id", "openshift", "--quay-url", &url, "--fail-on", "never"];
+    let arguments = [
+        "status",
+        "-n",
+        "shop",
+        "--cluster-id",
+        "openshift",
+        "--quay-url",
+        &url,
+        "--fail-on",
+        "never",
+    ];
     let run = world.oc_quay(&arguments).user("nobody").ends_with(2);
     assert!(run.stdout.contains("Nothing could be checked in shop"), "{}", run.stdout);
     assert!(!run.stdout.contains('√'), "{}", run.stdout);
@@ -232,11 +285,22 @@ fn sends_the_stored_token_to_no_other_quay() {
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     other.forget_traffic();
     let url = other.sandbox.quay.url();
-    let run = world.oc_quay(&["status", "-n", "shop", "-o", "json", "--quay-url", &url]).args(&["--insecure"]).run();
+    let run = world
+        .oc_quay(&["status", "-n", "shop", "-o", "json", "--quay-url", &url])
+        .args(&["--insecure"])
+        .run();
     assert!(run.codes().contains(&"OQ117".to_owned()), "{}", run.stdout);
-    let asked: Vec<_> = other.quay_traffic().entries().into_iter().map(|entry| entry.path).collect();
-    assert!(!asked.iter().any(|path| path.starts_with("/api/v1/organization") || path.starts_with("/api/v1/user")), "{asked:?}");
-    let run = world.oc_quay(&["repair", "-n", "shop", "--yes", "--quay-url", &url, "--insecure"]).ends_with(2);
+    let asked: Vec<_> =
+        other.quay_traffic().entries().into_iter().map(|entry| entry.path).collect();
+    assert!(
+        !asked.iter().any(
+            |path| path.starts_with("/api/v1/organization") || path.starts_with("/api/v1/user")
+        ),
+        "{asked:?}"
+    );
+    let run = world
+        .oc_quay(&["repair", "-n", "shop", "--yes", "--quay-url", &url, "--insecure"])
+        .ends_with(2);
     assert!(run.stderr.contains("whose token is not sent there"), "{}", run.stderr);
 }
 
@@ -244,7 +308,12 @@ fn sends_the_stored_token_to_no_other_quay() {
 fn trusts_the_stored_authority_whoever_the_token_belongs_to() {
     let world = World::new();
     let ca = STANDARD.encode(std::fs::read(world.sandbox.ca_file()).unwrap());
-    world.merge("Secret", "openshift-operators", "quay-integration", &json!({ "data": { "ca.crt": ca } }));
+    world.merge(
+        "Secret",
+        "openshift-operators",
+        "quay-integration",
+        &json!({ "data": { "ca.crt": ca } }),
+    );
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let status = world.oc_quay(&["status", "-n", "shop"]).without_env("OC_QUAY_CA_FILE");
     status.env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token()).succeeds();
@@ -253,7 +322,22 @@ fn trusts_the_stored_authority_whoever_the_token_belongs_to() {
 #[test]
 fn names_the_proxy_that_does_not_answer() {
     let world = World::new();
-    let command = world.oc_quay(&["status", "-n", "shop", "--quay-url", "https://quay.example.com", "-o", "json"]);
-    let run = command.env("OC_QUAY_TOKEN", "a-token").env("HTTPS_PROXY", "http://ann:hush@127.0.0.1:1").run();
-    assert!(run.stdout.contains("by way of proxy http://127.0.0.1:1") && !run.stdout.contains("hush"), "{}", run.stdout);
+    let command = world.oc_quay(&[
+        "status",
+        "-n",
+        "shop",
+        "--quay-url",
+        "https://quay.example.com",
+        "-o",
+        "json",
+    ]);
+    let run = command
+        .env("OC_QUAY_TOKEN", "a-token")
+        .env("HTTPS_PROXY", "http://ann:hush@127.0.0.1:1")
+        .run();
+    assert!(
+        run.stdout.contains("by way of proxy http://127.0.0.1:1") && !run.stdout.contains("hush"),
+        "{}",
+        run.stdout
+    );
 }

@@ -14,7 +14,10 @@ const FINALIZER: &str = "quay.redhat.com/quayintegrations";
 fn set_up(arguments: &[&str]) -> World {
     let world = World::bare();
     world.shared_namespace("shop");
-    world.setup(&["--user-role", "--node-trust", "apply", "--link", "shop"]).args(arguments).succeeds();
+    world
+        .setup(&["--user-role", "--node-trust", "apply", "--link", "shop"])
+        .args(arguments)
+        .succeeds();
     world.sandbox.quay.push_tag("openshift_shop", "app", "latest").unwrap();
     hold(&world, "shop");
     world.forget_traffic();
@@ -79,7 +82,10 @@ fn pods_go_on_pulling_and_a_new_set_up_finds_the_organization() {
     world.assert_taken_back();
     world.assert_linked("shop", &STREAMS);
     world.assert_foreign_references("shop");
-    let tokens = || ["builder", "default", "deployer"].map(|robot| world.sandbox.quay.robot_token("openshift_shop", robot));
+    let tokens = || {
+        ["builder", "default", "deployer"]
+            .map(|robot| world.sandbox.quay.robot_token("openshift_shop", robot))
+    };
     let before = tokens();
 
     let run = world.setup(&["--node-trust", "apply", "--link", "shop", "-o", "json"]).succeeds();
@@ -93,11 +99,15 @@ fn pods_go_on_pulling_and_a_new_set_up_finds_the_organization() {
 fn the_resource_goes_too_where_we_installed_it() {
     let world = World::bare();
     world.delete("CustomResourceDefinition", "", DEFINITION);
-    world.wait_for("the resource to go", || world.get("CustomResourceDefinition", "", DEFINITION).is_none());
+    world.wait_for("the resource to go", || {
+        world.get("CustomResourceDefinition", "", DEFINITION).is_none()
+    });
     world.setup(&["--controller=none"]).succeeds();
     let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "done");
-    world.wait_for("the resource to go", || world.get("CustomResourceDefinition", "", DEFINITION).is_none());
+    world.wait_for("the resource to go", || {
+        world.get("CustomResourceDefinition", "", DEFINITION).is_none()
+    });
     assert_nothing_left(&world);
     world.setup(&["--controller=none"]).succeeds();
 }
@@ -109,7 +119,9 @@ fn what_others_made_stays_and_is_named() {
     world.create(&olm::subscription());
     let works = |csv: Value| csv["status"]["phase"] == "Succeeded";
     world.wait_for("the operator", || {
-        world.get("ClusterServiceVersion", OPERATORS, "quay-bridge-operator.v3.18.0").is_some_and(works)
+        world
+            .get("ClusterServiceVersion", OPERATORS, "quay-bridge-operator.v3.18.0")
+            .is_some_and(works)
     });
     world.trust_others();
     // As docs/security.md has it.
@@ -124,7 +136,10 @@ fn what_others_made_stays_and_is_named() {
     for (step, reason) in [
         ("userRole", "ClusterRole oc-quay-user was not made by oc quay"),
         ("nodeTrust", "ConfigMap registries-of-others says nothing about this Quay"),
-        ("secret", "secret quay-integration in namespace openshift-operators was not made by oc quay"),
+        (
+            "secret",
+            "secret quay-integration in namespace openshift-operators was not made by oc quay",
+        ),
         ("operator", "the operator was not installed by oc quay"),
     ] {
         let step = run.step(step);
@@ -137,11 +152,19 @@ fn what_others_made_stays_and_is_named() {
 #[test]
 fn registries_that_others_added_to_our_config_map_stay_trusted() {
     let world = set_up(&["--controller=none"]);
-    world.merge("ConfigMap", "openshift-config", "oc-quay-registry-cas", &json!({ "data": { "other.example.com": "theirs" } }));
+    world.merge(
+        "ConfigMap",
+        "openshift-config",
+        "oc-quay-registry-cas",
+        &json!({ "data": { "other.example.com": "theirs" } }),
+    );
     world.oc_quay(&["teardown", "--yes"]).succeeds();
     let config_map = world.get("ConfigMap", "openshift-config", "oc-quay-registry-cas").unwrap();
     assert_eq!(config_map["data"], json!({ "other.example.com": "theirs" }));
-    assert_eq!(world.get("Image", "", "cluster").unwrap()["spec"]["additionalTrustedCA"]["name"], "oc-quay-registry-cas");
+    assert_eq!(
+        world.get("Image", "", "cluster").unwrap()["spec"]["additionalTrustedCA"]["name"],
+        "oc-quay-registry-cas"
+    );
     assert_nothing_left(&world);
 }
 
@@ -160,7 +183,9 @@ fn our_key_in_somebody_elses_config_map_stays() {
 #[test]
 fn a_secret_is_found_where_the_quay_integration_says() {
     let world = World::bare();
-    world.setup(&["--controller=none", "--secret-name", "token", "--secret-namespace", "quay"]).succeeds();
+    world
+        .setup(&["--controller=none", "--secret-name", "token", "--secret-namespace", "quay"])
+        .succeeds();
     world.oc_quay(&["teardown", "--yes"]).succeeds();
     assert_eq!(world.get("Secret", "quay", "token"), None);
     assert!(world.get("Namespace", "", "quay").is_some(), "a namespace may hold more by now");
@@ -206,8 +231,9 @@ fn finalizers_that_the_operator_puts_back_meanwhile_are_swept_too() {
     let world = set_up(&["--controller=none"]);
     world.namespace("new");
     let teardown = world.oc_quay(&["teardown", "--yes", "-o", "json"]);
-    let run =
-        world.interfere("DELETE", "/quayintegrations/", teardown, || ["shop", "new"].iter().for_each(|name| hold(&world, name)));
+    let run = world.interfere("DELETE", "/quayintegrations/", teardown, || {
+        ["shop", "new"].iter().for_each(|name| hold(&world, name))
+    });
     assert_eq!((run.code, run.state("integration")), (Some(0), "done".to_owned()), "{run:#?}");
     for namespace in ["shop", "new"] {
         assert_eq!(finalizers(&world, namespace), json!(["example.com/other"]));
@@ -220,7 +246,12 @@ fn a_quay_integration_that_is_changed_meanwhile_is_looked_at_again() {
     let world = set_up(&["--controller=none"]);
     let teardown = world.oc_quay(&["teardown", "--yes", "-o", "json"]);
     let run = world.interfere("DELETE", "/quayintegrations/", teardown, || {
-        world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "denylistNamespaces": ["shop"] } }));
+        world.merge(
+            "QuayIntegration",
+            "",
+            "quay",
+            &json!({ "spec": { "denylistNamespaces": ["shop"] } }),
+        );
     });
     assert_eq!((run.code, run.state("integration")), (Some(1), "failed".to_owned()), "{run:#?}");
     assert!(world.get("QuayIntegration", "", "quay").is_some());
@@ -252,7 +283,10 @@ fn an_operator_that_did_not_come_to_anything_is_taken_back() {
 #[test]
 fn a_cluster_extension_goes_with_the_rights_it_was_given() {
     let cluster = Cluster { olm: Olm::V1, ..Cluster::default() };
-    let Some(world) = World::stand_in_bare(Options { cluster, ..Options::default() }, "the real one has both OLMs") else {
+    let Some(world) = World::stand_in_bare(
+        Options { cluster, ..Options::default() },
+        "the real one has both OLMs",
+    ) else {
         return;
     };
     world.setup(&[]).succeeds();
@@ -260,7 +294,8 @@ fn a_cluster_extension_goes_with_the_rights_it_was_given() {
     assert_eq!(world.get("ClusterRoleBinding", "", "quay-bridge-operator-installer"), None);
     assert_eq!(world.get("ServiceAccount", OPERATORS, "quay-bridge-operator-installer"), None);
     world.wait_for("the operator to go", || {
-        world.get("ClusterExtension", "", olm::PACKAGE).is_none() && world.get("Deployment", OPERATORS, olm::DEPLOYMENT).is_none()
+        world.get("ClusterExtension", "", olm::PACKAGE).is_none()
+            && world.get("Deployment", OPERATORS, olm::DEPLOYMENT).is_none()
     });
     world.setup(&[]).succeeds();
 }

@@ -63,12 +63,19 @@ fn who_makes_a_namespace_of_a_former_name_gets_none_of_its_images_from_the_bridg
     bridge.waits_until("it is gone", || !is_there(&world, "shop"));
 
     shop(&world, "delete");
-    bridge.waits_until("it says why it does nothing", || bridge.says("made for an earlier namespace shop"));
+    bridge.waits_until("it says why it does nothing", || {
+        bridge.says("made for an earlier namespace shop")
+    });
     bridge.waits_until("it is told in the namespace", || {
         let mut events = world.list("Event", "shop").into_iter();
-        events.any(|event| event["reason"] == "QuayReconcileFailed" && event["message"].to_string().contains("OQ205"))
+        events.any(|event| {
+            event["reason"] == "QuayReconcileFailed"
+                && event["message"].to_string().contains("OQ205")
+        })
     });
-    bridge.waits_until("it is a condition", || condition(&world, "Ready")["reason"] == "ReconcileFailed");
+    bridge.waits_until("it is a condition", || {
+        condition(&world, "Ready")["reason"] == "ReconcileFailed"
+    });
     assert_eq!(secret(&world), None, "nobody gets a login to what somebody else left");
 
     // Nor can anybody have them deleted.
@@ -79,7 +86,9 @@ fn who_makes_a_namespace_of_a_former_name_gets_none_of_its_images_from_the_bridg
 
     // A person who knows that both belong together says so, once.
     shop(&world, "retain");
-    bridge.waits_until("it does nothing again", || condition(&world, "Ready")["reason"] == "ReconcileFailed");
+    bridge.waits_until("it does nothing again", || {
+        condition(&world, "Ready")["reason"] == "ReconcileFailed"
+    });
     world.assert_within_the_bridges_rights();
     world.oc_quay(&["repair", "--adopt", "-n", "shop", "--yes"]).succeeds();
     world.assert_linked("shop", &STREAMS);
@@ -99,9 +108,20 @@ fn a_command_hands_the_organization_of_a_former_namespace_over_only_when_asked_t
     for command in ["link", "repair"] {
         let run = world.oc_quay(&[command, "-n", "shop", "--yes"]).run();
         assert_ne!(run.code, Some(0), "{command}: {run:#?}");
-        assert!(run.said().contains("OQ205") && run.said().contains("--adopt"), "{command}: {run:#?}");
+        assert!(
+            run.said().contains("OQ205") && run.said().contains("--adopt"),
+            "{command}: {run:#?}"
+        );
     }
-    let delete = ["unlink", "-n", "shop", "--delete-organization", "--confirm-organization", "openshift_shop", "--yes"];
+    let delete = [
+        "unlink",
+        "-n",
+        "shop",
+        "--delete-organization",
+        "--confirm-organization",
+        "openshift_shop",
+        "--yes",
+    ];
     assert_ne!(world.oc_quay(&delete).run().code, Some(0));
     assert_eq!(world.quay_traffic().writes().len(), 0, "{:#?}", world.quay_traffic().writes());
     assert_eq!(secret(&world), None);
@@ -132,9 +152,11 @@ fn a_deployment_of_the_operators_name_counts_only_where_nobody_else_can_have_mad
     bridge.waits_until("guarded is linked", || world.is_linked("guarded", &[]));
     world.create(&operators_webhook("operators"));
     world.create(&manifests::operator_deployment("operators", 1));
-    bridge.waits_until("it stands by", || bridge.says("the Quay Bridge Operator runs: standing by"));
+    bridge
+        .waits_until("it stands by", || bridge.says("the Quay Bridge Operator runs: standing by"));
     world.delete("Namespace", "", "guarded");
-    bridge.waits_until("no namespace waits for one that stands by", || !is_there(&world, "guarded"));
+    bridge
+        .waits_until("no namespace waits for one that stands by", || !is_there(&world, "guarded"));
     assert!(world.sandbox.quay.organizations().contains(&"openshift_guarded".to_owned()));
     world.assert_within_the_bridges_rights();
 }
@@ -156,21 +178,36 @@ fn no_namespace_hangs_while_quay_is_away_or_refuses_the_token() {
     let left_behind = || condition(&world, "OrphanedOrganizations");
     bridge.waits_until("it is recorded", || left_behind()["message"] == "openshift_away");
 
-    world.merge("Secret", "openshift-operators", "quay-integration", &json!({ "stringData": { "token": "revoked" } }));
+    world.merge(
+        "Secret",
+        "openshift-operators",
+        "quay-integration",
+        &json!({ "stringData": { "token": "revoked" } }),
+    );
     world.image_stream("refused", "app");
     bridge.waits_until("the token is refused", || bridge.says("does not accept the token"));
     world.delete("Namespace", "", "refused");
     bridge.waits_until("it goes although the token is refused", || !is_there(&world, "refused"));
-    bridge.waits_until("it is recorded too", || left_behind()["message"] == "openshift_away, openshift_refused");
+    bridge.waits_until("it is recorded too", || {
+        left_behind()["message"] == "openshift_away, openshift_refused"
+    });
 
     // Who has dealt with them takes the condition away, and it stays away.
     let token = world.sandbox.quay.admin_token();
-    world.merge("Secret", "openshift-operators", "quay-integration", &json!({ "stringData": { "token": token } }));
-    bridge.waits_until("the token is valid", || condition(&world, "TokenValid")["status"] == "True");
+    world.merge(
+        "Secret",
+        "openshift-operators",
+        "quay-integration",
+        &json!({ "stringData": { "token": token } }),
+    );
+    bridge
+        .waits_until("the token is valid", || condition(&world, "TokenValid")["status"] == "True");
     bridge.settles();
     world.merge("QuayIntegration", "", "quay/status", &json!({ "status": { "conditions": [] } }));
     world.namespace("next");
-    bridge.waits_until("conditions are written anew", || condition(&world, "Ready")["status"] == "True");
+    bridge.waits_until("conditions are written anew", || {
+        condition(&world, "Ready")["status"] == "True"
+    });
     assert_eq!(left_behind(), Value::Null);
 }
 
@@ -183,10 +220,13 @@ fn an_organization_is_recorded_by_name_although_the_token_is_missing() {
         "name": "shop", "annotations": { "oc-quay/deletion-policy": "delete" } } }));
     bridge.waits_until("it is linked", || world.is_linked("shop", &[]));
     world.delete("Secret", "openshift-operators", "quay-integration");
-    bridge.waits_until("it gives up", || condition(&world, "TokenValid")["reason"] == "TokenMissing");
+    bridge
+        .waits_until("it gives up", || condition(&world, "TokenValid")["reason"] == "TokenMissing");
     world.delete("Namespace", "", "shop");
     bridge.waits_until("it goes", || !is_there(&world, "shop"));
-    bridge.waits_until("it is recorded", || condition(&world, "OrphanedOrganizations")["message"] == "openshift_shop");
+    bridge.waits_until("it is recorded", || {
+        condition(&world, "OrphanedOrganizations")["message"] == "openshift_shop"
+    });
 }
 
 /// `docs/security.md`, "Disaster recovery": a copy of a cluster has the uids of the original.

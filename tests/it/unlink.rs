@@ -22,7 +22,10 @@ fn assert_unlinked(world: &World, namespace: &str) {
         for list in ["secrets", "imagePullSecrets"] {
             let references = world.references(namespace, account, list);
             assert!(!references.contains(&secret), "{account} {list}: {references:?}");
-            assert!(references.iter().any(|name| name.contains("dockercfg")), "OpenShift's own is gone: {references:?}");
+            assert!(
+                references.iter().any(|name| name.contains("dockercfg")),
+                "OpenShift's own is gone: {references:?}"
+            );
         }
     }
 }
@@ -74,13 +77,19 @@ fn other_service_accounts_are_unlinked_too() {
     let world = World::new();
     let metadata = json!({ "name": "pipeline", "namespace": "shop" });
     world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
-    world.oc_quay(&["link", "-n", "shop", "--service-account", "pipeline=write", "--yes"]).succeeds();
+    world
+        .oc_quay(&["link", "-n", "shop", "--service-account", "pipeline=write", "--yes"])
+        .succeeds();
     world.oc_quay(&["unlink", "-n", "shop", "--yes"]).succeeds();
     assert_unlinked(&world, "shop");
     assert_eq!(world.get("Secret", "shop", "pipeline-quay-openshift"), None);
     let account = world.get("ServiceAccount", "shop", "pipeline").unwrap();
     assert!(account["metadata"]["annotations"]["oc-quay/role"].is_null(), "{account}");
-    assert!(!world.references("shop", "pipeline", "secrets").contains(&"pipeline-quay-openshift".to_owned()));
+    assert!(
+        !world
+            .references("shop", "pipeline", "secrets")
+            .contains(&"pipeline-quay-openshift".to_owned())
+    );
 }
 
 #[test]
@@ -101,7 +110,9 @@ fn build_configs_push_where_they_did_before_their_secret_goes() {
         let writes = world.cluster_traffic().writes();
         writes.iter().position(|entry| entry.method == method && entry.path.contains(path)).unwrap()
     };
-    assert!(place("PATCH", "/buildconfigs/app") < place("DELETE", "/secrets/builder-quay-openshift"));
+    assert!(
+        place("PATCH", "/buildconfigs/app") < place("DELETE", "/secrets/builder-quay-openshift")
+    );
     assert_eq!(world.get("BuildConfig", "shop", "app").unwrap()["spec"]["output"], output);
     assert_unlinked(&world, "shop");
     let again = world.oc_quay(&["unlink", "-n", "shop", "--yes"]).succeeds();
@@ -111,14 +122,18 @@ fn build_configs_push_where_they_did_before_their_secret_goes() {
 #[test]
 fn a_quay_that_is_gone_does_not_hold_up_an_unlink() {
     let world = linked();
-    world.oc_quay(&["unlink", "-n", "shop", "--yes"]).env("OC_QUAY_URL", "https://127.0.0.1:1").succeeds();
+    world
+        .oc_quay(&["unlink", "-n", "shop", "--yes"])
+        .env("OC_QUAY_URL", "https://127.0.0.1:1")
+        .succeeds();
     assert_unlinked(&world, "shop");
 }
 
 #[test]
 fn unlinks_without_quay_or_its_token() {
     let quay_is_down = |world: &World| world.quay_traffic().fault(Fault::on("*", "").drop_before());
-    let token_is_missing = |world: &World| world.delete("Secret", "openshift-operators", "quay-integration");
+    let token_is_missing =
+        |world: &World| world.delete("Secret", "openshift-operators", "quay-integration");
     let integration_is_missing = |world: &World| world.delete("QuayIntegration", "", "quay");
     for prepare in [&quay_is_down as &dyn Fn(&World), &token_is_missing, &integration_is_missing] {
         let world = linked();
@@ -139,9 +154,17 @@ fn changes_nothing_while_the_token_is_unreadable() {
         for flag in ["--yes", "--dry-run"] {
             let unlink = || world.oc_quay(&["unlink", flag]).args(selection);
             let run = unlink().user("dev").ends_with(2);
-            assert!(run.stderr.contains("could not list QuayIntegrations") && run.stderr.contains(ask), "{}", run.stderr);
+            assert!(
+                run.stderr.contains("could not list QuayIntegrations") && run.stderr.contains(ask),
+                "{}",
+                run.stderr
+            );
             let run = unlink().guest("dev").without_env("OC_QUAY_TOKEN").ends_with(2);
-            assert!(run.stderr.contains("could not list QuayIntegrations") && run.stderr.contains(ask), "{}", run.stderr);
+            assert!(
+                run.stderr.contains("could not list QuayIntegrations") && run.stderr.contains(ask),
+                "{}",
+                run.stderr
+            );
         }
     }
     let message = r#"secrets \"quay-integration\" is forbidden"#;
@@ -149,7 +172,9 @@ fn changes_nothing_while_the_token_is_unreadable() {
         let answer = format!(
             r#"{{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"{reason}","code":{status},"message":"{message}"}}"#
         );
-        world.cluster_traffic().fault(Fault::on("GET", "openshift-operators/secrets").status(status).body(&answer));
+        world
+            .cluster_traffic()
+            .fault(Fault::on("GET", "openshift-operators/secrets").status(status).body(&answer));
         let run = world.oc_quay(&["unlink", "-n", "shop", "--yes"]).ends_with(2);
         assert!(run.stderr.contains("quay-integration"), "{}", run.stderr);
         assert_eq!(run.stderr.contains(ask), status == 403, "{}", run.stderr);
@@ -165,9 +190,14 @@ fn reports_that_unread_namespace_lists_are_not_changed() {
     let world = linked();
     world.grant("dev", "shop");
     for flag in ["--dry-run", "--yes"] {
-        let run = world.oc_quay(&["unlink", "-n", "shop", "-o", "json", flag]).guest("dev").ends_with(1);
+        let run =
+            world.oc_quay(&["unlink", "-n", "shop", "-o", "json", flag]).guest("dev").ends_with(1);
         assert_eq!(run.codes(), ["OQ901"]);
-        assert!(run.stdout.contains("The namespace lists are not changed: could not list"), "{}", run.stdout);
+        assert!(
+            run.stdout.contains("The namespace lists are not changed: could not list"),
+            "{}",
+            run.stdout
+        );
     }
     assert_unlinked(&world, "shop");
     world.oc_quay(&["unlink", "-n", "shop", "--yes"]).succeeds();
@@ -181,7 +211,12 @@ fn keeps_secrets_that_hold_logins_of_others() {
         world.sandbox.quay.host(): { "auth": STANDARD.encode(world.login("shop", secret).0 + ":token") },
         "registry.example.com": { "auth": STANDARD.encode("me:password") },
     } });
-    world.merge("Secret", "shop", secret, &json!({ "data": { ".dockerconfigjson": STANDARD.encode(config.to_string()) } }));
+    world.merge(
+        "Secret",
+        "shop",
+        secret,
+        &json!({ "data": { ".dockerconfigjson": STANDARD.encode(config.to_string()) } }),
+    );
     let run = world.oc_quay(&["unlink", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
     assert_eq!(run.codes(), ["OQ318"]);
     let kept = world.get("Secret", "shop", secret).unwrap();
@@ -198,11 +233,13 @@ fn keeps_a_login_added_after_the_plan() {
     config["auths"]["registry.example.com"] = json!({ "auth": STANDARD.encode("me:password") });
     let openshift = world.sandbox.openshift.clone();
     let data = STANDARD.encode(config.to_string());
-    world.cluster_traffic().fault(Fault::on("DELETE", "/secrets/builder-quay-openshift").nth(1).before(move || {
-        let mut object = openshift.get("Secret", "shop", secret).unwrap();
-        object["data"][".dockerconfigjson"] = json!(data);
-        openshift.put(object);
-    }));
+    world.cluster_traffic().fault(
+        Fault::on("DELETE", "/secrets/builder-quay-openshift").nth(1).before(move || {
+            let mut object = openshift.get("Secret", "shop", secret).unwrap();
+            object["data"][".dockerconfigjson"] = json!(data);
+            openshift.put(object);
+        }),
+    );
     let run = world.oc_quay(&["unlink", "-n", "shop", "--yes"]).ends_with(1);
     assert!(run.stdout.contains("it was changed meanwhile"), "{}", run.stdout);
     assert_eq!(world.content("shop", secret), config);
@@ -215,9 +252,16 @@ fn keeps_a_login_added_after_the_plan() {
 fn deletes_the_rest_of_an_interrupted_replacement() {
     let world = linked();
     let spares = ["builder-quay-openshift-spare", "default-quay-openshift-spare"];
-    for (spare, registry) in spares.into_iter().zip([world.sandbox.quay.host(), "registry.example.com".to_owned()]) {
+    for (spare, registry) in
+        spares.into_iter().zip([world.sandbox.quay.host(), "registry.example.com".to_owned()])
+    {
         world.create_login("shop", spare, "me:password");
-        world.merge("Secret", "shop", spare, &json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": "oc-quay" } } }));
+        world.merge(
+            "Secret",
+            "shop",
+            spare,
+            &json!({ "metadata": { "labels": { "app.kubernetes.io/managed-by": "oc-quay" } } }),
+        );
         let config = json!({ "auths": { registry: { "auth": STANDARD.encode("me:password") } } });
         world.set_content("shop", spare, &config);
     }
@@ -233,7 +277,8 @@ fn robot_accounts_go_only_when_asked_for() {
     let world = linked();
     world.sandbox.quay.add_robot("openshift_shop", "mine", "").unwrap();
     world.oc_quay(&["unlink", "-n", "shop", "--delete-robots", "--yes"]).succeeds();
-    let robots: Vec<_> = world.sandbox.quay.robots("openshift_shop").into_iter().map(|robot| robot.short).collect();
+    let robots: Vec<_> =
+        world.sandbox.quay.robots("openshift_shop").into_iter().map(|robot| robot.short).collect();
     assert_eq!(robots, ["mine"], "that one we did not make");
     assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), 3);
     world.forget_traffic();
@@ -249,9 +294,12 @@ fn the_organization_goes_only_when_it_is_named() {
     let run = world.oc_quay(&delete).ends_with(2);
     assert!(run.stderr.contains("--confirm-organization openshift_shop"), "{}", run.stderr);
     assert!(run.stderr.contains("all its repositories (3) and tags (1)"), "{}", run.stderr);
-    let run = world.oc_quay(&delete).args(&["--confirm-organization", "openshift_shops"]).ends_with(2);
+    let run =
+        world.oc_quay(&delete).args(&["--confirm-organization", "openshift_shops"]).ends_with(2);
     assert!(run.stderr.contains("nothing was changed"), "{}", run.stderr);
-    let run = world.oc_quay(&["unlink", "shop", "default", "--delete-organization", "--yes"]).ends_with(2);
+    let run = world
+        .oc_quay(&["unlink", "shop", "default", "--delete-organization", "--yes"])
+        .ends_with(2);
     assert!(run.stderr.contains("one namespace at a time"), "{}", run.stderr);
     world.assert_nothing_written();
 
@@ -267,8 +315,15 @@ fn the_organization_goes_only_when_it_is_named() {
 fn what_is_another_clusters_is_not_deleted() {
     let world = World::new();
     world.sandbox.quay.add_organization("openshift_shop", "quayadmin");
-    world.sandbox.quay.add_robot("openshift_shop", "builder", "oc-quay cluster=other namespace=shop uid=other").unwrap();
-    for flags in [&["--delete-robots"][..], &["--delete-organization", "--confirm-organization", "openshift_shop"]] {
+    world
+        .sandbox
+        .quay
+        .add_robot("openshift_shop", "builder", "oc-quay cluster=other namespace=shop uid=other")
+        .unwrap();
+    for flags in [
+        &["--delete-robots"][..],
+        &["--delete-organization", "--confirm-organization", "openshift_shop"],
+    ] {
         world.oc_quay(&["unlink", "-n", "shop", "--yes"]).args(flags).ends_with(2);
         assert_eq!(world.sandbox.quay.robots("openshift_shop").len(), 1);
     }
@@ -280,7 +335,9 @@ fn keeps_what_depends_on_something_unread_and_says_so() {
     let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"No"}"#;
     let unlink = ["unlink", "-n", "shop", "--yes", "-o", "json"];
     for resource in ["serviceaccounts", "secrets"] {
-        world.cluster_traffic().fault(Fault::on("GET", &format!("namespaces/shop/{resource}")).status(403).body(refusal));
+        world.cluster_traffic().fault(
+            Fault::on("GET", &format!("namespaces/shop/{resource}")).status(403).body(refusal),
+        );
         let run = world.oc_quay(&unlink).args(&["--delete-robots"]).ends_with(1);
         assert_eq!(run.codes(), ["OQ901", "OQ901"], "{resource}: {}", run.stdout);
         assert!(world.get("Secret", "shop", "builder-quay-openshift").is_some(), "{resource}");
@@ -302,10 +359,17 @@ fn keeps_what_depends_on_something_unread_and_says_so() {
 fn a_dry_run_takes_nothing_back() {
     let world = linked();
     world.forget_traffic();
-    let run = world.oc_quay(&["unlink", "-n", "shop", "--delete-robots", "--dry-run", "-o", "json"]).succeeds();
+    let run = world
+        .oc_quay(&["unlink", "-n", "shop", "--delete-robots", "--dry-run", "-o", "json"])
+        .succeeds();
     let report = run.json();
     assert_eq!(report["dryRun"], true);
-    let deleted = report["changes"].as_array().unwrap().iter().filter(|change| change["verb"] == "delete").count();
+    let deleted = report["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|change| change["verb"] == "delete")
+        .count();
     assert_eq!(deleted, 6, "3 secrets and 3 robot accounts: {}", run.stdout);
     world.oc_quay(&["unlink", "-n", "shop"]).ends_with(2);
     world.assert_nothing_written();

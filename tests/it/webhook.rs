@@ -37,7 +37,10 @@ impl Known {
     fn of(world: &World) -> Self {
         let source = Source::Resource("quay".into());
         let integration = Integration {
-            url: Sourced { value: QuayUrl::parse(&world.sandbox.quay.url()).unwrap().0, source: source.clone() },
+            url: Sourced {
+                value: QuayUrl::parse(&world.sandbox.quay.url()).unwrap().0,
+                source: source.clone(),
+            },
             cluster_id: Sourced { value: ClusterId::new("openshift"), source },
             resource: None,
             lists_unread: false,
@@ -76,14 +79,21 @@ fn the_api_server_has_builds_rewritten() {
 
     // A real API server takes a moment to learn of a webhook.
     let image = |name: &str| format!("{}/openshift_shop/{name}", world.sandbox.quay.host());
-    world.build_config("shop", "app", &json!({ "to": { "kind": "ImageStreamTag", "name": "app:1.0" } }));
+    world.build_config(
+        "shop",
+        "app",
+        &json!({ "to": { "kind": "ImageStreamTag", "name": "app:1.0" } }),
+    );
     let name = Cell::new(String::new());
     world.wait_for("the webhook to be called", || {
         name.set(world.start_build("shop", "app"));
         !outcomes.lock().unwrap().is_empty()
     });
     let started = world.get("Build", "shop", &name.take()).unwrap();
-    assert_eq!(started["spec"]["output"], json!({ "to": { "kind": "DockerImage", "name": image("app:1.0") } }));
+    assert_eq!(
+        started["spec"]["output"],
+        json!({ "to": { "kind": "DockerImage", "name": image("app:1.0") } })
+    );
     let annotations = &started["metadata"]["annotations"];
     assert_eq!(
         (&annotations[MANAGED_ANNOTATION], &annotations[DESTINATION_ANNOTATION]),
@@ -100,9 +110,15 @@ fn the_api_server_has_builds_rewritten() {
         created["metadata"]["annotations"],
         json!({ MANAGED_ANNOTATION: "true", DESTINATION_ANNOTATION: "shop/web:latest" })
     );
-    world.merge("Build", "shop", "by-hand", &json!({ "metadata": { "labels": { "touched": "true" } } }));
+    world.merge(
+        "Build",
+        "shop",
+        "by-hand",
+        &json!({ "metadata": { "labels": { "touched": "true" } } }),
+    );
 
-    let mut unlinked = build("unlinked", &json!({ "to": { "kind": "ImageStreamTag", "name": "app:1" } }));
+    let mut unlinked =
+        build("unlinked", &json!({ "to": { "kind": "ImageStreamTag", "name": "app:1" } }));
     unlinked["spec"]["serviceAccount"] = json!("robot");
     assert_eq!(world.create(&unlinked)["spec"]["output"], unlinked["spec"]["output"]);
     assert!(outcomes.lock().unwrap().contains(&ReviewOutcome::NotLinked));

@@ -48,7 +48,8 @@ fn person(world: &World) -> Person<'_> {
 #[track_caller]
 fn assert_healthy(world: &World) {
     world.oc_quay(&["setup", "--check"]).succeeds();
-    let status = world.oc_quay(&["status", "-n", "shop", "--probe", "-o", "json"]).succeeds().json();
+    let status =
+        world.oc_quay(&["status", "-n", "shop", "--probe", "-o", "json"]).succeeds().json();
     assert_eq!(status["summary"]["linked"], 1, "{status}");
     world.assert_linked("shop", &[]);
 }
@@ -60,7 +61,11 @@ fn command_line(screen: &str, world: &World) -> Vec<String> {
     std::fs::write(&password, world.sandbox.quay.password("quayadmin").unwrap()).unwrap();
     let token = world.dir().join("token");
     std::fs::write(&token, world.sandbox.quay.admin_token()).unwrap();
-    let files = [("--quay-ca-file", world.sandbox.ca_file()), ("--quay-password-file", password), ("--quay-token-file", token)];
+    let files = [
+        ("--quay-ca-file", world.sandbox.ca_file()),
+        ("--quay-password-file", password),
+        ("--quay-token-file", token),
+    ];
     let line = files.iter().fold(line.trim().to_owned(), |line, (flag, file)| {
         line.replace(&format!("{flag} FILE"), &format!("{flag} {}", file.display()))
     });
@@ -83,10 +88,19 @@ fn made(world: &World) -> Vec<Value> {
     let (_, port) = url.rsplit_once(':').unwrap();
     let objects = objects.map(|(kind, namespace, name)| {
         let object = world.get(kind, namespace, name).unwrap_or_else(|| panic!("no {kind} {name}"));
-        let keys = |field: &str| object[field].as_object().map(|map| map.keys().cloned().collect::<Vec<_>>());
+        let keys = |field: &str| {
+            object[field].as_object().map(|map| map.keys().cloned().collect::<Vec<_>>())
+        };
         let labels = &object["metadata"]["labels"];
-        let text =
-            serde_json::json!([kind, labels, object["spec"], object["rules"], object["subjects"], keys("data")]).to_string();
+        let text = serde_json::json!([
+            kind,
+            labels,
+            object["spec"],
+            object["rules"],
+            object["subjects"],
+            keys("data")
+        ])
+        .to_string();
         serde_json::from_str(&text.replace(port, "PORT")).unwrap()
     });
     objects.into()
@@ -99,7 +113,11 @@ fn enter_all_the_way_through_is_a_good_set_up() {
     assert_eq!(asked, QUESTIONS);
     assert!(left.screen.contains("Pods in shop can pull from"), "{}", left.screen);
     assert_healthy(&world);
-    assert_eq!(world.quay_traffic().count("POST signout"), 0, "other sessions of the user were ended");
+    assert_eq!(
+        world.quay_traffic().count("POST signout"),
+        0,
+        "other sessions of the user were ended"
+    );
 }
 
 #[test]
@@ -117,17 +135,26 @@ fn the_second_time_only_the_namespaces_are_asked_for_and_nothing_is_written() {
 fn the_command_line_in_the_end_writes_nothing_here_and_makes_the_same_elsewhere() {
     let (screen, objects) = {
         let world = shop();
-        let (left, _) = person(&world).will_choose(APPROVAL, "Manual").will_type(CLUSTER_ID, "prod").finishes(0);
+        let (left, _) = person(&world)
+            .will_choose(APPROVAL, "Manual")
+            .will_type(CLUSTER_ID, "prod")
+            .finishes(0);
         world.forget_traffic();
         let again = command_line(&left.screen, &world);
-        world.oc_quay(&again.iter().map(String::as_str).collect::<Vec<_>>()).without_env("OC_QUAY_CA_FILE").succeeds();
+        world
+            .oc_quay(&again.iter().map(String::as_str).collect::<Vec<_>>())
+            .without_env("OC_QUAY_CA_FILE")
+            .succeeds();
         world.assert_nothing_written();
         let url = world.sandbox.quay.url();
         (left.screen.replace(&url, "ADDRESS"), made(&world))
     };
     let world = shop();
     let line = command_line(&screen.replace("ADDRESS", &world.sandbox.quay.url()), &world);
-    world.oc_quay(&line.iter().map(String::as_str).collect::<Vec<_>>()).without_env("OC_QUAY_CA_FILE").succeeds();
+    world
+        .oc_quay(&line.iter().map(String::as_str).collect::<Vec<_>>())
+        .without_env("OC_QUAY_CA_FILE")
+        .succeeds();
     assert_eq!(made(&world), objects);
     assert_eq!(world.sandbox.quay.organizations(), ["openshift-integration", "prod_shop"]);
 }

@@ -16,7 +16,10 @@ use serde_saphyr::DuplicateKeyPolicy;
 use crate::ui::printable_line;
 
 /// Base64 as Go decodes it: the bits behind the last byte do not count.
-const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 /// The extension of a cluster that a credential plugin gets (`clusterExtensionKey` in client-go's `client_config.go`).
 const PLUGIN_EXTENSION: &str = "client.authentication.k8s.io/exec";
@@ -204,11 +207,16 @@ impl<'de> Deserialize<'de> for Data {
         let text = String::deserialize(deserializer)?;
         // Go passes over line breaks, and over nothing else.
         let text = text.replace(['\r', '\n'], "");
-        BASE64.decode(text.as_bytes()).map(|bytes| Self(bytes.into())).map_err(|_| D::Error::custom("invalid base64"))
+        BASE64
+            .decode(text.as_bytes())
+            .map(|bytes| Self(bytes.into()))
+            .map_err(|_| D::Error::custom("invalid base64"))
     }
 }
 
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -230,7 +238,9 @@ pub(super) enum Invalid {
 impl std::fmt::Display for Invalid {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Invalid::At(line, column) => write!(f, "is not valid: look at line {line}, column {column}"),
+            Invalid::At(line, column) => {
+                write!(f, "is not valid: look at line {line}, column {column}")
+            }
             Invalid::NoText => f.write_str("is not text"),
             Invalid::OtherKind => f.write_str("is not a Config of version v1"),
             Invalid::Somewhere => f.write_str("is not valid YAML"),
@@ -244,13 +254,15 @@ impl File {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
         let text = text(bytes).ok_or(Invalid::NoText)?;
         let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins, with_snippet: false };
-        let documents: Vec<Option<Self>> =
-            serde_saphyr::from_multiple_with_options(&text, options).map_err(|error| match error.location() {
+        let documents: Vec<Option<Self>> = serde_saphyr::from_multiple_with_options(&text, options)
+            .map_err(|error| match error.location() {
                 Some(at) => Invalid::At(at.line(), at.column()),
                 None => Invalid::Somewhere,
             })?;
         let file = documents.into_iter().next().flatten().unwrap_or_default();
-        if !matches!(file.kind.as_str(), "" | "Config") || !matches!(file.api_version.as_str(), "" | "v1") {
+        if !matches!(file.kind.as_str(), "" | "Config")
+            || !matches!(file.api_version.as_str(), "" | "v1")
+        {
             return Err(Invalid::OtherKind);
         }
         let duplicate = duplicate(file.contexts.iter().map(|entry| &entry.name))
@@ -269,16 +281,25 @@ impl File {
         let resolve = |path: &mut String| {
             if !path.is_empty() && Path::new(path.as_str()).is_relative() {
                 // Without the dots in it.
-                *path = folder.join(path.as_str()).components().collect::<PathBuf>().display().to_string();
+                *path = folder
+                    .join(path.as_str())
+                    .components()
+                    .collect::<PathBuf>()
+                    .display()
+                    .to_string();
             }
         };
         for NamedCluster { cluster, .. } in &mut self.clusters {
             resolve(&mut cluster.certificate_authority);
         }
         for NamedUser { user, .. } in &mut self.users {
-            [&mut user.client_certificate, &mut user.client_key, &mut user.token_file].into_iter().for_each(resolve);
+            [&mut user.client_certificate, &mut user.client_key, &mut user.token_file]
+                .into_iter()
+                .for_each(resolve);
             // One without a separator is looked up in PATH.
-            if let Some(exec) = user.exec.as_mut().filter(|exec| exec.command.contains(MAIN_SEPARATOR)) {
+            if let Some(exec) =
+                user.exec.as_mut().filter(|exec| exec.command.contains(MAIN_SEPARATOR))
+            {
                 resolve(&mut exec.command);
             }
         }
@@ -296,7 +317,10 @@ impl File {
 
     /// Whether nothing in it says anything about a cluster.
     pub(super) fn is_empty(&self) -> bool {
-        self.current_context.is_empty() && self.contexts.is_empty() && self.clusters.is_empty() && self.users.is_empty()
+        self.current_context.is_empty()
+            && self.contexts.is_empty()
+            && self.clusters.is_empty()
+            && self.users.is_empty()
     }
 
     pub(super) fn context(&self, name: &str) -> Option<&Context> {
@@ -325,7 +349,8 @@ impl User {
 impl Cluster {
     /// What a plugin is told about the cluster beside its fields.
     pub(in crate::cluster) fn plugin_config(&self) -> Option<&Value> {
-        let extension = self.extensions.iter().find(|extension| extension.name == PLUGIN_EXTENSION)?;
+        let extension =
+            self.extensions.iter().find(|extension| extension.name == PLUGIN_EXTENSION)?;
         Some(&extension.extension)
     }
 }

@@ -30,7 +30,10 @@ const GENERATED: u64 = 400;
 
 /// Where client-go resolves what we refuse, or the other way round, and why.
 const DIFFERENCES: [(&str, &str); 4] = [
-    ("server without a scheme", "client-go takes it for http://, over which it then shows no credentials"),
+    (
+        "server without a scheme",
+        "client-go takes it for http://, over which it then shows no credentials",
+    ),
     ("two documents, the second broken", "the whole file is read here"),
     ("a number as a token", "YAML's numbers are text here where text is wanted"),
     ("own proxy without a host", "client-go finds out when it connects"),
@@ -49,7 +52,11 @@ struct Case {
 }
 
 fn case(name: &str, files: &[&str]) -> Case {
-    Case { name: name.into(), files: files.iter().map(|file| (*file).to_owned()).collect(), ..Case::default() }
+    Case {
+        name: name.into(),
+        files: files.iter().map(|file| (*file).to_owned()).collect(),
+        ..Case::default()
+    }
 }
 
 /// One context with one cluster and one user.
@@ -63,15 +70,21 @@ fn single(name: &str, cluster: &str, user: &str) -> Case {
 
 fn wrapped(text: &str) -> String {
     let encoded = STANDARD.encode(text);
-    encoded.as_bytes().chunks(60).map(|line| format!("{}\\n", String::from_utf8_lossy(line))).collect()
+    encoded
+        .as_bytes()
+        .chunks(60)
+        .map(|line| format!("{}\\n", String::from_utf8_lossy(line)))
+        .collect()
 }
 
 const SERVER: &str = "server: 'https://api.one:6443'";
 
 /// The cases that were picked by hand.
 fn picked() -> Vec<Case> {
-    let (ca, certificate, key) = (STANDARD.encode(CA), STANDARD.encode(CERTIFICATE), STANDARD.encode(KEY));
-    let exec = "exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: ";
+    let (ca, certificate, key) =
+        (STANDARD.encode(CA), STANDARD.encode(CERTIFICATE), STANDARD.encode(KEY));
+    let exec =
+        "exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: ";
     let user = |name: &str, user: &str| single(name, SERVER, user);
     let cluster = |name: &str, cluster: &str| single(name, cluster, "token: t");
     let with = |name: &str, more: &str| single(name, &format!("{SERVER}, {more}"), "token: t");
@@ -109,48 +122,98 @@ fn picked() -> Vec<Case> {
         user("empty name", "username: '', password: '', token: t"),
         user("token and name", "token: t, username: ann, password: pw"),
         user("token file and name", "tokenFile: token, username: ann, password: pw"),
-        user("certificate", &format!("client-certificate-data: {certificate}, client-key-data: {key}")),
+        user(
+            "certificate",
+            &format!("client-certificate-data: {certificate}, client-key-data: {key}"),
+        ),
         user(
             "certificate, wrapped",
-            &format!("client-certificate-data: \"{}\", client-key-data: \"{}\"", wrapped(CERTIFICATE), wrapped(KEY)),
+            &format!(
+                "client-certificate-data: \"{}\", client-key-data: \"{}\"",
+                wrapped(CERTIFICATE),
+                wrapped(KEY)
+            ),
         ),
         user("certificate in files", "client-certificate: client.pem, client-key: client.key"),
-        user("certificate and token", "client-certificate: client.pem, client-key: client.key, token: t"),
+        user(
+            "certificate and token",
+            "client-certificate: client.pem, client-key: client.key, token: t",
+        ),
         user("certificate without key", &format!("client-certificate-data: {certificate}")),
         user("key without certificate", &format!("client-key-data: {key}")),
         user(
             "certificate twice",
-            &format!("client-certificate: client.pem, client-certificate-data: {certificate}, client-key: client.key"),
+            &format!(
+                "client-certificate: client.pem, client-certificate-data: {certificate}, client-key: client.key"
+            ),
         ),
-        user("key twice", &format!("client-certificate: client.pem, client-key-data: {key}, client-key: client.key")),
-        user("certificate with another's key", &format!("client-certificate: ca.pem, client-key-data: {key}")),
+        user(
+            "key twice",
+            &format!(
+                "client-certificate: client.pem, client-key-data: {key}, client-key: client.key"
+            ),
+        ),
+        user(
+            "certificate with another's key",
+            &format!("client-certificate: ca.pem, client-key-data: {key}"),
+        ),
         user("certificate that is none", "client-certificate-data: bm8=, client-key: client.key"),
-        user("certificate that is not there", "client-certificate: nowhere, client-key: client.key"),
-        user("certificate that is not base64", "client-certificate-data: '!!', client-key: client.key"),
+        user(
+            "certificate that is not there",
+            "client-certificate: nowhere, client-key: client.key",
+        ),
+        user(
+            "certificate that is not base64",
+            "client-certificate-data: '!!', client-key: client.key",
+        ),
         user(
             "empty certificate",
             "client-certificate: '', client-certificate-data: '', client-key: '', client-key-data: '', token: t",
         ),
-        user("plugin", &format!("{exec} plugin-in-path, args: [x, z], env: [{{name: A, value: b}}]}}")),
+        user(
+            "plugin",
+            &format!("{exec} plugin-in-path, args: [x, z], env: [{{name: A, value: b}}]}}"),
+        ),
         user("plugin, relative", &format!("{exec} ./plugin, provideClusterInfo: true}}")),
         user("plugin and token", &format!("token: t, {exec} x}}")),
         user("plugin and name", &format!("username: ann, {exec} x}}")),
-        user("plugin and certificate", &format!("client-certificate: client.pem, client-key: client.key, {exec} x}}")),
+        user(
+            "plugin and certificate",
+            &format!("client-certificate: client.pem, client-key: client.key, {exec} x}}"),
+        ),
         user("plugin without a command", &format!("{exec} ''}}")),
         user("plugin with a nameless variable", &format!("{exec} x, env: [{{value: b}}]}}")),
         user("plugin without a version", "exec: {command: x, interactiveMode: Never}"),
-        user("plugin of an old version", "exec: {command: x, apiVersion: client.authentication.k8s.io/v1alpha1}"),
-        user("plugin of version v1beta1", "exec: {command: x, apiVersion: client.authentication.k8s.io/v1beta1}"),
-        user("plugin without a mode", "exec: {command: x, apiVersion: client.authentication.k8s.io/v1}"),
-        user("plugin with another mode", "exec: {command: x, apiVersion: client.authentication.k8s.io/v1, interactiveMode: No}"),
+        user(
+            "plugin of an old version",
+            "exec: {command: x, apiVersion: client.authentication.k8s.io/v1alpha1}",
+        ),
+        user(
+            "plugin of version v1beta1",
+            "exec: {command: x, apiVersion: client.authentication.k8s.io/v1beta1}",
+        ),
+        user(
+            "plugin without a mode",
+            "exec: {command: x, apiVersion: client.authentication.k8s.io/v1}",
+        ),
+        user(
+            "plugin with another mode",
+            "exec: {command: x, apiVersion: client.authentication.k8s.io/v1, interactiveMode: No}",
+        ),
         user("provider gcp", "auth-provider: {name: gcp}"),
         user("provider and plugin", &format!("auth-provider: {{name: oidc}}, {exec} x}}")),
-        user("as", "token: t, as: eve, as-uid: u, as-groups: [g, h], as-user-extra: {Scopes: [view]}"),
+        user(
+            "as",
+            "token: t, as: eve, as-uid: u, as-groups: [g, h], as-user-extra: {Scopes: [view]}",
+        ),
         user("as without a user", "token: t, as-groups: [g]"),
         user("as, empty", "token: t, as: '', as-groups: []"),
         user("null everywhere", "token: null, username: ~, exec: null, client-certificate-data:"),
         user("a number as a token", "token: 12345"),
-        user("unknown fields", "token: t, color: blue, extensions: [{name: x, extension: {a: [1]}}]"),
+        user(
+            "unknown fields",
+            "token: t, color: blue, extensions: [{name: x, extension: {a: [1]}}]",
+        ),
         cluster("server without a scheme", "server: 'api.one:6443'"),
         cluster("server over http", "server: 'http://localhost:8001'"),
         cluster("server with a path", "server: 'https://rancher/k8s/clusters/c-1'"),
@@ -163,7 +226,10 @@ fn picked() -> Vec<Case> {
         with("authority", &format!("certificate-authority-data: {ca}")),
         with("authority, wrapped", &format!("certificate-authority-data: \"{}\"", wrapped(CA))),
         with("authority in a file", "certificate-authority: ca.pem"),
-        with("authority twice", &format!("certificate-authority: ca.pem, certificate-authority-data: {ca}")),
+        with(
+            "authority twice",
+            &format!("certificate-authority: ca.pem, certificate-authority-data: {ca}"),
+        ),
         with("authority in a file that is missing", "certificate-authority: nowhere"),
         with("authority in a file that is empty", "certificate-authority: empty"),
         with("authority that is none", "certificate-authority-data: bm8="),
@@ -171,11 +237,20 @@ fn picked() -> Vec<Case> {
             "authority among other things",
             &format!("certificate-authority-data: {}", STANDARD.encode(format!("# x\n{KEY}{CA}"))),
         ),
-        with("authorities", &format!("certificate-authority-data: {}", STANDARD.encode(format!("{CA}{CERTIFICATE}")))),
+        with(
+            "authorities",
+            &format!(
+                "certificate-authority-data: {}",
+                STANDARD.encode(format!("{CA}{CERTIFICATE}"))
+            ),
+        ),
         with("empty authority", "certificate-authority: '', certificate-authority-data: ''"),
         with("no verification", "insecure-skip-tls-verify: true"),
         with("no verification, the old way to say yes", "insecure-skip-tls-verify: yes"),
-        with("no verification and an authority", "insecure-skip-tls-verify: true, certificate-authority: ca.pem"),
+        with(
+            "no verification and an authority",
+            "insecure-skip-tls-verify: true, certificate-authority: ca.pem",
+        ),
         with("another name", "tls-server-name: other"),
         with("empty name of the server", "tls-server-name: ''"),
         with("own proxy", "proxy-url: 'http://own:3128'"),
@@ -183,31 +258,66 @@ fn picked() -> Vec<Case> {
         with("own proxy without a scheme", "proxy-url: 'own:3128'"),
         with("own proxy without a host", "proxy-url: 'http://'"),
         with("own proxy of an unknown scheme", "proxy-url: 'ftp://own'"),
-        Case { variables: vec![https], ..with("own proxy before the environment's", "proxy-url: 'http://own:3128'") },
+        Case {
+            variables: vec![https],
+            ..with("own proxy before the environment's", "proxy-url: 'http://own:3128'")
+        },
         Case { variables: vec![https], ..with("empty own proxy", "proxy-url: ''") },
         proxied("proxy", "https://api.one", &[https]),
         proxied("proxy without a scheme", "https://api.one", &[("HTTPS_PROXY", "p:3128")]),
-        proxied("proxy with a password", "https://api.one", &[("HTTPS_PROXY", "http://ann:pw@p:1")]),
-        proxied("proxy for http alone", "https://api.one", &[("HTTP_PROXY", "http://p:1"), ("ALL_PROXY", "http://p:1")]),
+        proxied(
+            "proxy with a password",
+            "https://api.one",
+            &[("HTTPS_PROXY", "http://ann:pw@p:1")],
+        ),
+        proxied(
+            "proxy for http alone",
+            "https://api.one",
+            &[("HTTP_PROXY", "http://p:1"), ("ALL_PROXY", "http://p:1")],
+        ),
         proxied("proxy in small letters", "https://api.one", &[("https_proxy", "http://p:1")]),
         proxied("proxy of SOCKS", "https://api.one", &[("HTTPS_PROXY", "socks5://p:1")]),
         proxied("this computer", "https://127.0.0.1:6443", &[https]),
         proxied("this computer by name", "https://localhost:6443", &[https]),
         proxied("no proxy: name", "https://api.one", &[https, ("NO_PROXY", "one")]),
-        proxied("no proxy: the name itself", "https://api.one", &[https, ("NO_PROXY", ".api.one,*.api.one")]),
+        proxied(
+            "no proxy: the name itself",
+            "https://api.one",
+            &[https, ("NO_PROXY", ".api.one,*.api.one")],
+        ),
         proxied("no proxy: suffix", "https://api.one", &[https, ("NO_PROXY", ".one")]),
         proxied("no proxy: star", "https://api.one", &[https, ("NO_PROXY", "x,*")]),
         proxied("no proxy: port", "https://api.one:6443", &[https, ("NO_PROXY", "api.one:6443")]),
-        proxied("no proxy: other port", "https://api.one:6443", &[https, ("NO_PROXY", "api.one:443")]),
+        proxied(
+            "no proxy: other port",
+            "https://api.one:6443",
+            &[https, ("NO_PROXY", "api.one:443")],
+        ),
         proxied("no proxy: usual port", "https://api.one", &[https, ("NO_PROXY", "api.one:443")]),
         proxied("no proxy: network", "https://10.1.2.3", &[https, ("NO_PROXY", "10.0.0.0/8")]),
         proxied("no proxy: address", "https://10.1.2.3", &[https, ("NO_PROXY", "10.1.2.3:443")]),
-        proxied("no proxy: part of an address", "https://10.1.2.3", &[https, ("NO_PROXY", "2.3,.3")]),
+        proxied(
+            "no proxy: part of an address",
+            "https://10.1.2.3",
+            &[https, ("NO_PROXY", "2.3,.3")],
+        ),
         proxied("no proxy: IPv6", "https://[fd00::1]", &[https, ("NO_PROXY", "fd00::1")]),
-        proxied("no proxy: IPv6 in brackets", "https://[fd00::1]", &[https, ("NO_PROXY", "[fd00::1]")]),
-        proxied("no proxy: IPv6 with a port", "https://[fd00::1]", &[https, ("NO_PROXY", "[fd00::1]:443")]),
+        proxied(
+            "no proxy: IPv6 in brackets",
+            "https://[fd00::1]",
+            &[https, ("NO_PROXY", "[fd00::1]")],
+        ),
+        proxied(
+            "no proxy: IPv6 with a port",
+            "https://[fd00::1]",
+            &[https, ("NO_PROXY", "[fd00::1]:443")],
+        ),
         proxied("no proxy: capitals", "https://API.One", &[https, ("NO_PROXY", "api.ONE")]),
-        proxied("no proxy: part of a name", "https://api.one", &[https, ("NO_PROXY", "pi.one,api")]),
+        proxied(
+            "no proxy: part of a name",
+            "https://api.one",
+            &[https, ("NO_PROXY", "pi.one,api")],
+        ),
         case("no kubeconfig", &[]),
         case("empty file", &[""]),
         case("comment", &["# nothing\n"]),
@@ -236,7 +346,10 @@ fn picked() -> Vec<Case> {
                 "current-context: a\ncontexts: [{name: a, context: {cluster: b, user: z}}]\nclusters: [{name: b, cluster: {server: 'https://one'}}]\n",
             ],
         ),
-        case("a context without a cluster", &["current-context: a\ncontexts: [{name: a, context: {user: c}}]\n"]),
+        case(
+            "a context without a cluster",
+            &["current-context: a\ncontexts: [{name: a, context: {user: c}}]\n"],
+        ),
         case("two files", &[one, two]),
         case("two files, the other way round", &[two, one]),
         case("two files, the first without a current context", &[empty_current, two]),
@@ -294,9 +407,11 @@ impl Numbers {
 
 fn generated(seed: u64) -> Case {
     let mut numbers = Numbers(seed);
-    let values = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
+    let values =
+        |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
     let quoted = |text: &str| format!("\"{}\"", wrapped(text));
-    let servers = values(&["'https://api.one:6443'", "'https://rancher/path/'", "'http://plain:80'"]);
+    let servers =
+        values(&["'https://api.one:6443'", "'https://rancher/path/'", "'http://plain:80'"]);
     let mut text = "current-context: c0\ncontexts:\n".to_owned();
     for index in 0..3 {
         let names = numbers.fields(&[
@@ -310,14 +425,24 @@ fn generated(seed: u64) -> Case {
     for index in 0..3 {
         let server = &servers[numbers.below(servers.len())];
         let rest = numbers.fields(&[
-            ("certificate-authority", &values(&["''", "ca.pem", "'{dir}/ca.pem'", "nowhere", "empty"])),
-            ("certificate-authority-data", &[values(&["''", "''", "bm8="]), vec![quoted(CA)]].concat()),
+            (
+                "certificate-authority",
+                &values(&["''", "ca.pem", "'{dir}/ca.pem'", "nowhere", "empty"]),
+            ),
+            (
+                "certificate-authority-data",
+                &[values(&["''", "''", "bm8="]), vec![quoted(CA)]].concat(),
+            ),
             ("insecure-skip-tls-verify", &values(&["false", "true", "null"])),
             ("tls-server-name", &values(&["''", "other", "null"])),
-            ("proxy-url", &values(&["''", "'http://own:3128'", "''", "'socks5://own:1080'", "own"])),
+            (
+                "proxy-url",
+                &values(&["''", "'http://own:3128'", "''", "'socks5://own:1080'", "own"]),
+            ),
         ]);
         let separator = if rest.is_empty() { "" } else { ", " };
-        let _ = writeln!(text, "- {{name: b{index}, cluster: {{server: {server}{separator}{rest}}}}}");
+        let _ =
+            writeln!(text, "- {{name: b{index}, cluster: {{server: {server}{separator}{rest}}}}}");
     }
     text.push_str("users:\n");
     for index in 0..3 {
@@ -358,9 +483,13 @@ fn cases() -> Vec<Case> {
 
 /// Writes what the cases name into a folder; answers the paths of each case's files.
 fn write(folder: &Path, cases: &[Case]) -> Vec<Vec<PathBuf>> {
-    for (name, content) in
-        [("ca.pem", CA), ("client.pem", CERTIFICATE), ("client.key", KEY), ("token", "from-file\n"), ("empty", "")]
-    {
+    for (name, content) in [
+        ("ca.pem", CA),
+        ("client.pem", CERTIFICATE),
+        ("client.key", KEY),
+        ("token", "from-file\n"),
+        ("empty", ""),
+    ] {
         fs::write(folder.join(name), content).unwrap();
     }
     let files = |(index, case): (usize, &Case)| {
@@ -392,29 +521,47 @@ fn ours(case: &Case, paths: &[PathBuf]) -> Value {
         timeout: Duration::ZERO,
         concurrency: 1,
     };
-    let variable = |name: &str| case.variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    let variable = |name: &str| {
+        case.variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    };
     choice(paths, &options, variable).map_or(Value::Null, |choice| shown(&choice))
 }
 
 fn shown(choice: &ResolvedContext) -> Value {
     let ResolvedContext { config, authorization, identity, .. } = choice;
-    let fingerprint = |der: &[u8]| digest(&SHA256, der).as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let fingerprint = |der: &[u8]| {
+        digest(&SHA256, der).as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
     let mut headers = Vec::new();
-    headers.extend(authorization.header().map(|header| format!("authorization: {}", header.to_str().unwrap())));
+    headers.extend(
+        authorization.header().map(|header| format!("authorization: {}", header.to_str().unwrap())),
+    );
     let user = &config.auth_info;
     headers.extend(user.impersonate.iter().map(|user| format!("impersonate-user: {user}")));
     headers.extend(user.impersonate_uid.iter().map(|uid| format!("impersonate-uid: {uid}")));
-    headers.extend(user.impersonate_groups.iter().flatten().map(|group| format!("impersonate-group: {group}")));
+    headers.extend(
+        user.impersonate_groups.iter().flatten().map(|group| format!("impersonate-group: {group}")),
+    );
     let extra: BTreeMap<_, _> = user.impersonate_user_extra.iter().flatten().collect();
     headers.extend(extra.into_iter().flat_map(|(name, values)| {
-        values.iter().map(move |value| format!("impersonate-extra-{}: {value}", name.to_lowercase()))
+        values
+            .iter()
+            .map(move |value| format!("impersonate-extra-{}: {value}", name.to_lowercase()))
     }));
     headers.sort();
     let plugin = match authorization {
         Authorization::Plugin(plugin) => {
             let exec = plugin.exec();
-            let mode = if exec.interactive_mode.is_empty() { "IfAvailable" } else { &exec.interactive_mode };
-            let env: Vec<_> = exec.env.iter().map(|variable| format!("{}={}", variable.name, variable.value)).collect();
+            let mode = if exec.interactive_mode.is_empty() {
+                "IfAvailable"
+            } else {
+                &exec.interactive_mode
+            };
+            let env: Vec<_> = exec
+                .env
+                .iter()
+                .map(|variable| format!("{}={}", variable.name, variable.value))
+                .collect();
             json!({
                 "command": exec.command, "args": exec.args, "env": env, "apiVersion": exec.api_version,
                 "interactiveMode": mode, "provideClusterInfo": exec.provide_cluster_info,
@@ -462,8 +609,11 @@ fn theirs(folder: &Path, cases: &[Case], paths: &[Vec<PathBuf>]) -> Option<Vec<V
     let asking = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
     let output = child.wait_with_output().unwrap();
     asking.join().unwrap().unwrap();
-    let answers: Vec<_> =
-        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let answers: Vec<_> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(answers.len(), cases.len());
     Some(answers)
 }
@@ -474,7 +624,8 @@ fn recording() -> PathBuf {
 
 /// Without the folder, which is another one each time.
 fn without(folder: &Path, answer: &Value) -> Value {
-    serde_json::from_str(&answer.to_string().replace(&folder.display().to_string(), "{dir}")).unwrap()
+    serde_json::from_str(&answer.to_string().replace(&folder.display().to_string(), "{dir}"))
+        .unwrap()
 }
 
 #[test]
@@ -484,14 +635,21 @@ fn kubeconfigs_resolve_as_in_client_go() {
     let cases = cases();
     let paths = write(&folder, &cases);
     let asked = theirs(&folder, &cases, &paths);
-    let asked = asked.map(|answers| answers.iter().map(|answer| without(&folder, answer)).collect::<Vec<_>>());
-    if let Some(answers) = asked.as_ref().filter(|_| std::env::var_os("UPDATE_RECORDING").is_some()) {
+    let asked = asked
+        .map(|answers| answers.iter().map(|answer| without(&folder, answer)).collect::<Vec<_>>());
+    if let Some(answers) = asked.as_ref().filter(|_| std::env::var_os("UPDATE_RECORDING").is_some())
+    {
         let line = |(case, answer): (&Case, &Value)| format!("{}: {answer}", json!(case.name));
         let lines: Vec<_> = cases.iter().zip(answers).map(line).collect();
         fs::write(recording(), format!("{{\n{}\n}}\n", lines.join(",\n"))).unwrap();
     }
-    let recorded: BTreeMap<String, Value> = serde_json::from_str(&fs::read_to_string(recording()).unwrap()).unwrap();
-    assert_eq!(recorded.len(), cases.len(), "UPDATE_RECORDING=1 with KUBEBUILDER_ASSETS set makes a new one");
+    let recorded: BTreeMap<String, Value> =
+        serde_json::from_str(&fs::read_to_string(recording()).unwrap()).unwrap();
+    assert_eq!(
+        recorded.len(),
+        cases.len(),
+        "UPDATE_RECORDING=1 with KUBEBUILDER_ASSETS set makes a new one"
+    );
     let mut different = Vec::new();
     let mut met = Vec::new();
     for (index, (case, paths)) in cases.iter().zip(&paths).enumerate() {
@@ -505,9 +663,11 @@ fn kubeconfigs_resolve_as_in_client_go() {
         }
         match DIFFERENCES.iter().find(|(name, _)| *name == case.name) {
             Some((name, _)) => met.push(*name),
-            None => {
-                different.push(format!("{}\n{}\n  client-go {expected}\n  ours      {ours}", case.name, case.files.join("\n")))
-            }
+            None => different.push(format!(
+                "{}\n{}\n  client-go {expected}\n  ours      {ours}",
+                case.name,
+                case.files.join("\n")
+            )),
         }
     }
     assert!(different.is_empty(), "{} differences:\n{}", different.len(), different.join("\n"));

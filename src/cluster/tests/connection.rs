@@ -39,10 +39,14 @@ fn a_credential_plugin_that_fails_is_not_quoted() {
     let stage = Stage::new();
     let token = format!("token: {}", stage.openshift().token("dev"));
     let exec = r#"exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, args: [-c, "echo HIDDEN; exit 3"]}"#;
-    let kubeconfig = std::fs::read_to_string(stage.sandbox.kubeconfig()).unwrap().replace(&token, exec);
+    let kubeconfig =
+        std::fs::read_to_string(stage.sandbox.kubeconfig()).unwrap().replace(&token, exec);
     let path = stage.sandbox.dir().join("exec");
     std::fs::write(&path, kubeconfig).unwrap();
-    let error = stage.run(Cluster::connect(&Options { kubeconfig: Some(path), ..stage.options("dev") })).err().unwrap();
+    let error = stage
+        .run(Cluster::connect(&Options { kubeconfig: Some(path), ..stage.options("dev") }))
+        .err()
+        .unwrap();
     assert_eq!(format!("{error:#}"), "context dev: credential plugin sh failed (exit status: 3)");
 }
 
@@ -51,7 +55,9 @@ fn a_credential_plugin_that_fails_is_not_quoted() {
 fn with_plugin(stage: &Stage, exec: &str) -> Options {
     let token = format!("token: {}", stage.openshift().token("dev"));
     let exec = exec.replace("{dir}", &stage.sandbox.dir().display().to_string());
-    let kubeconfig = std::fs::read_to_string(stage.sandbox.kubeconfig()).unwrap().replace(&token, &format!("exec: {{{exec}}}"));
+    let kubeconfig = std::fs::read_to_string(stage.sandbox.kubeconfig())
+        .unwrap()
+        .replace(&token, &format!("exec: {{{exec}}}"));
     let path = stage.sandbox.dir().join("exec");
     std::fs::write(&path, kubeconfig).unwrap();
     Options { kubeconfig: Some(path), ..stage.options("dev") }
@@ -62,8 +68,14 @@ fn with_plugin(stage: &Stage, exec: &str) -> Options {
 fn a_credential_plugin_runs_once_and_knows_that_nobody_is_there() {
     let stage = Stage::new();
     let version = "client.authentication.k8s.io/v1";
-    let status = format!(r#"{{"apiVersion":"{version}","kind":"ExecCredential","status":{{"token":"$T"}}}}"#);
-    std::fs::write(stage.sandbox.dir().join("answer"), status.replace("$T", &stage.openshift().token("dev"))).unwrap();
+    let status = format!(
+        r#"{{"apiVersion":"{version}","kind":"ExecCredential","status":{{"token":"$T"}}}}"#
+    );
+    std::fs::write(
+        stage.sandbox.dir().join("answer"),
+        status.replace("$T", &stage.openshift().token("dev")),
+    )
+    .unwrap();
     let script = "echo $KUBERNETES_EXEC_INFO >> {dir}/asked; cat {dir}/answer";
     let exec = format!(
         "apiVersion: {version}, interactiveMode: IfAvailable, command: sh, args: [-c, '{script}'], provideClusterInfo: true"
@@ -86,36 +98,52 @@ fn what_is_wrong_with_a_credential_plugin_is_said_without_its_words() {
     let stage = Stage::new();
     let version = "client.authentication.k8s.io/v1";
     let says = |mode: &str, command: &str, rest: &str| {
-        let exec = format!("apiVersion: {version}, interactiveMode: {mode}, command: {command}, {rest}");
+        let exec =
+            format!("apiVersion: {version}, interactiveMode: {mode}, command: {command}, {rest}");
         format!("{:#}", stage.run(Cluster::connect(&with_plugin(&stage, &exec))).err().unwrap())
     };
     let answer = |status: &str| {
-        let answer = format!(r#"{{"apiVersion":"{version}","kind":"ExecCredential","status":{status}}}"#);
+        let answer =
+            format!(r#"{{"apiVersion":"{version}","kind":"ExecCredential","status":{status}}}"#);
         std::fs::write(stage.sandbox.dir().join("answer"), answer).unwrap();
         says("Never", "cat", "args: ['{dir}/answer']")
     };
     let hinted = says("Never", "no-such-plugin", "installHint: 'brew install it'");
-    assert_eq!(hinted, "context dev: credential plugin no-such-plugin is not installed: brew install it");
+    assert_eq!(
+        hinted,
+        "context dev: credential plugin no-such-plugin is not installed: brew install it"
+    );
     let terminal = says("Always", "cat", "");
     assert_eq!(terminal, "context dev: credential plugin cat has to ask, and stdin is no terminal");
     for (status, expected) in [
-        (r#"{"token":"HIDDEN\n"}"#, "its token holds a line break or another character that cannot be sent"),
+        (
+            r#"{"token":"HIDDEN\n"}"#,
+            "its token holds a line break or another character that cannot be sent",
+        ),
         (r#"{"token":""}"#, "it has neither a token nor a certificate with its key"),
         (r#"{"clientKeyData":"HIDDEN"}"#, "it has a certificate or a key, and not both"),
-        (r#"{"token":"HIDDEN","expirationTimestamp":"soon"}"#, "its expirationTimestamp is no time"),
+        (
+            r#"{"token":"HIDDEN","expirationTimestamp":"soon"}"#,
+            "its expirationTimestamp is no time",
+        ),
         ("[HIDDEN]", "it is no ExecCredential"),
     ] {
-        let expected = format!("context dev: the answer of credential plugin cat cannot be used: {expected}");
+        let expected =
+            format!("context dev: the answer of credential plugin cat cannot be used: {expected}");
         assert_eq!(answer(status), expected);
     }
 }
 
 /// Why a call to `server` got no answer.
 fn silence(stage: &Stage, server: &str) -> (ConnectionStage, String) {
-    let kubeconfig = std::fs::read_to_string(stage.sandbox.kubeconfig()).unwrap().replace(&stage.openshift().url(), server);
+    let kubeconfig = std::fs::read_to_string(stage.sandbox.kubeconfig())
+        .unwrap()
+        .replace(&stage.openshift().url(), server);
     let path = stage.sandbox.dir().join("other");
     std::fs::write(&path, kubeconfig).unwrap();
-    let cluster = stage.run(Cluster::connect(&Options { kubeconfig: Some(path), ..stage.options("admin") })).unwrap();
+    let cluster = stage
+        .run(Cluster::connect(&Options { kubeconfig: Some(path), ..stage.options("admin") }))
+        .unwrap();
     match stage.run(cluster.delete_secret("myproj", "a", "uid", "1")).unwrap_err().cause {
         Cause::NoAnswer { step, reason, server: named } => {
             assert_eq!(named, server);
@@ -151,12 +179,22 @@ fn no_answer_says_how_far_the_call_got() {
 #[test]
 fn a_slow_answer_is_given_up_and_named() {
     let stage = Stage::new();
-    stage.openshift().traffic().fault(Fault::on("GET", "quayintegrations").delay(Duration::from_secs(20)));
+    stage
+        .openshift()
+        .traffic()
+        .fault(Fault::on("GET", "quayintegrations").delay(Duration::from_secs(20)));
     let options = Options { timeout: Duration::from_secs(1), ..stage.options("admin") };
     let cluster = stage.run(Cluster::connect(&options)).unwrap();
     let unread = stage.run(cluster.integrations()).unwrap_err();
-    assert_eq!((unread.call.as_str(), unread.kind), ("list QuayIntegrations", ReadErrorKind::Failed));
-    assert!(unread.reason.ends_with("while waiting for an answer: nothing came within 1 s"), "{}", unread.reason);
+    assert_eq!(
+        (unread.call.as_str(), unread.kind),
+        ("list QuayIntegrations", ReadErrorKind::Failed)
+    );
+    assert!(
+        unread.reason.ends_with("while waiting for an answer: nothing came within 1 s"),
+        "{}",
+        unread.reason
+    );
 }
 
 #[test]
@@ -200,7 +238,11 @@ fn a_pod_connects_as_its_service_account_and_knows_the_clusters_public_name() {
         _ => None,
     };
     let pod = InClusterConfig::of(variables, &mount).unwrap();
-    let connect = || stage.run(Cluster::of_choice(pod.choice(&stage.options("")).unwrap(), &stage.options(""))).unwrap();
+    let connect = || {
+        stage
+            .run(Cluster::of_choice(pod.choice(&stage.options("")).unwrap(), &stage.options("")))
+            .unwrap()
+    };
     let cluster = connect();
     assert_eq!((cluster.context(), cluster.namespace()), ("in-cluster", "oc-quay"));
     assert_eq!(cluster.server(), "api.sandbox.example.com:6443");

@@ -10,15 +10,29 @@ use crate::domain::integration::SecretKey;
 const CA: &[u8] = b"-----BEGIN CERTIFICATE-----\n";
 
 fn key() -> SecretKey {
-    SecretKey { namespace: "openshift-operators".into(), name: "quay-integration".into(), key: "token".into() }
+    SecretKey {
+        namespace: "openshift-operators".into(),
+        name: "quay-integration".into(),
+        key: "token".into(),
+    }
 }
 
 fn read(stage: &Stage, key: &SecretKey) -> Credentials {
     stage.run(stage.cluster("admin").credentials(key)).unwrap()
 }
 
-fn write(stage: &Stage, token: &str, ca: Option<&[u8]>, version: Option<&str>) -> Result<(), String> {
-    let written = stage.run(stage.cluster("admin").write_credentials(&key(), &SecretString::from(token), ca, version));
+fn write(
+    stage: &Stage,
+    token: &str,
+    ca: Option<&[u8]>,
+    version: Option<&str>,
+) -> Result<(), String> {
+    let written = stage.run(stage.cluster("admin").write_credentials(
+        &key(),
+        &SecretString::from(token),
+        ca,
+        version,
+    ));
     written.map_err(|error| error.to_string())
 }
 
@@ -28,7 +42,8 @@ fn the_secret_says_how_old_it_is() {
     let mut secret = manifests::credentials("T0KEN");
     secret["metadata"]["creationTimestamp"] = json!("2026-01-02T03:04:05Z");
     let field = |time: &str| json!({ "manager": "x", "operation": "Update", "fieldsV1": { "f:data": {} }, "time": time });
-    secret["metadata"]["managedFields"] = json!([field("2026-05-01T00:00:00Z"), field("2026-06-01T00:00:00Z"), {}]);
+    secret["metadata"]["managedFields"] =
+        json!([field("2026-05-01T00:00:00Z"), field("2026-06-01T00:00:00Z"), {}]);
     stage.openshift().put(secret);
     let found = read(&stage, &key());
     assert_eq!(found.created.as_deref(), Some("2026-01-02T03:04:05Z"));

@@ -39,14 +39,18 @@ impl Stage {
         cluster.settle = Duration::ZERO;
         let internal_registry = cluster.internal_registry;
         let optional = ["build.openshift.io", "apps.openshift.io"];
-        let accounts = 3 - cluster.without.iter().filter(|group| optional.contains(&group.as_str())).count();
-        let sandbox = Sandbox::start(SandboxOptions { cluster, ..SandboxOptions::default() }).unwrap();
+        let accounts =
+            3 - cluster.without.iter().filter(|group| optional.contains(&group.as_str())).count();
+        let sandbox =
+            Sandbox::start(SandboxOptions { cluster, ..SandboxOptions::default() }).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let stage = Self { sandbox, runtime };
         stage.openshift().create(manifests::namespace("myproj"));
         stage.eventually(|openshift| openshift.list("ServiceAccount", "myproj").len() == accounts);
         stage.eventually(|openshift| {
-            !internal_registry || !openshift.get("ServiceAccount", "myproj", "default").unwrap()["secrets"].is_null()
+            !internal_registry
+                || !openshift.get("ServiceAccount", "myproj", "default").unwrap()["secrets"]
+                    .is_null()
         });
         stage
     }
@@ -105,13 +109,20 @@ impl Stage {
 
     /// The kinds of the requests since the log was cleared.
     fn requests(&self) -> Vec<String> {
-        let mut kinds: Vec<_> = self.openshift().traffic().entries().into_iter().map(|entry| entry.kind).collect();
+        let mut kinds: Vec<_> =
+            self.openshift().traffic().entries().into_iter().map(|entry| entry.kind).collect();
         kinds.sort();
         kinds
     }
 
     /// Changes an object behind the client's back.
-    fn modify(openshift: &OpenShift, kind: &str, namespace: &str, name: &str, change: impl FnOnce(&mut Value)) {
+    fn modify(
+        openshift: &OpenShift,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        change: impl FnOnce(&mut Value),
+    ) {
         let mut object = openshift.get(kind, namespace, name).unwrap();
         change(&mut object);
         openshift.put(object);

@@ -29,7 +29,11 @@ fn what_is_being_deleted_is_not_as_good_as_created() {
     stage.openshift().create(dying);
     stage.openshift().delete("ConfigMap", "openshift-config", "ca");
     let cluster = stage.cluster("admin");
-    assert!(stage.run(cluster.create_object(ObjectKind::ConfigMap, CONFIG, &config_map("ours"))).is_err());
+    assert!(
+        stage
+            .run(cluster.create_object(ObjectKind::ConfigMap, CONFIG, &config_map("ours")))
+            .is_err()
+    );
     stage.run(cluster.delete_object(ObjectKind::ConfigMap, CONFIG, "ca", Some("1"))).unwrap();
 }
 
@@ -46,14 +50,18 @@ fn an_answer_that_is_lost_does_no_harm() {
     stage.run(cluster.merge_object(ObjectKind::ConfigMap, CONFIG, "ca", &patch)).unwrap();
     assert_eq!(stored(&stage)["data"]["quay.example.com"], Value::Null);
     let seen = stored(&stage);
-    stage.run(cluster.delete_object(ObjectKind::ConfigMap, CONFIG, "ca", Some(version(&seen)))).unwrap();
+    stage
+        .run(cluster.delete_object(ObjectKind::ConfigMap, CONFIG, "ca", Some(version(&seen))))
+        .unwrap();
 }
 
 #[test]
 fn our_definition_asks_what_the_operators_asks() {
     let theirs = sandbox::openshift::definitions::quay_integrations();
     let spec = |definition: &Value| {
-        let mut spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"].clone();
+        let mut spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+            ["spec"]
+            .clone();
         forget_descriptions(&mut spec);
         spec
     };

@@ -48,17 +48,34 @@ fn a_cluster_without_operator_is_asked_once_about_each_part_that_it_can_have() {
         let stage = stage(olm, false);
         let operator = look(&stage);
         assert_eq!(stage.requests().len(), parts, "{olm:?}: {:?}", stage.requests());
-        assert!(!operator.is_installed() && !operator.is_healthy() && !operator.has_failed(), "{olm:?}");
-        assert_eq!((operator.problems().len(), operator.crd.is_some()), (0, olm != Olm::V1), "{olm:?}");
+        assert!(
+            !operator.is_installed() && !operator.is_healthy() && !operator.has_failed(),
+            "{olm:?}"
+        );
+        assert_eq!(
+            (operator.problems().len(), operator.crd.is_some()),
+            (0, olm != Olm::V1),
+            "{olm:?}"
+        );
     }
 }
 
 #[test]
 fn what_may_pass_is_no_failure() {
     let table = [
-        (Olm::V0, Trouble::CatalogUnhealthy, "CatalogSourcesUnhealthy", "oc get catalogsources,pods"),
+        (
+            Olm::V0,
+            Trouble::CatalogUnhealthy,
+            "CatalogSourcesUnhealthy",
+            "oc get catalogsources,pods",
+        ),
         (Olm::V0, Trouble::NeverFinishes, "0 of 1 pods are available", ""),
-        (Olm::V1, Trouble::PackageMissing, "Progressing (Retrying)", "OLM could not install it, and tries again"),
+        (
+            Olm::V1,
+            Trouble::PackageMissing,
+            "Progressing (Retrying)",
+            "OLM could not install it, and tries again",
+        ),
     ];
     for (olm, trouble, said, meaning) in table {
         let stage = stage(olm, false);
@@ -73,7 +90,12 @@ fn what_may_pass_is_no_failure() {
 
 fn install(stage: &Stage, olm: Olm) {
     match olm {
-        Olm::V1 => drop(olm::extension().into_iter().map(|object| stage.openshift().create(object)).collect::<Vec<_>>()),
+        Olm::V1 => drop(
+            olm::extension()
+                .into_iter()
+                .map(|object| stage.openshift().create(object))
+                .collect::<Vec<_>>(),
+        ),
         _ => subscribe(stage, "Automatic"),
     }
 }
@@ -87,8 +109,16 @@ fn a_subscription_anywhere_counts_and_a_second_one_is_a_problem() {
     stage.openshift().put(second);
     let operator = look(&stage);
     let subscription = operator.subscription.as_ref().unwrap();
-    assert_eq!((subscription.namespace.as_str(), subscription.others.as_slice()), (OPERATORS, &["myproj/again".to_owned()][..]));
-    assert!(operator.problems().iter().any(|text| text.ends_with("there are others for the same package: myproj/again")));
+    assert_eq!(
+        (subscription.namespace.as_str(), subscription.others.as_slice()),
+        (OPERATORS, &["myproj/again".to_owned()][..])
+    );
+    assert!(
+        operator
+            .problems()
+            .iter()
+            .any(|text| text.ends_with("there are others for the same package: myproj/again"))
+    );
 
     stage.openshift().delete("Subscription", OPERATORS, "quay-bridge-operator");
     assert_eq!(look(&stage).subscription.unwrap().namespace, "myproj");
@@ -101,7 +131,11 @@ fn an_operator_outlives_its_subscription() {
     stage.openshift().delete("Subscription", OPERATORS, "quay-bridge-operator");
     let operator = look(&stage);
     assert_eq!(operator.subscription, None);
-    assert_eq!(operator.csv.as_ref().map(|csv| csv.name.as_str()), Some(CSV), "by the label of its Deployment");
+    assert_eq!(
+        operator.csv.as_ref().map(|csv| csv.name.as_str()),
+        Some(CSV),
+        "by the label of its Deployment"
+    );
     assert!(operator.is_healthy());
 }
 
@@ -112,7 +146,11 @@ fn an_operator_that_was_deleted_under_its_subscription_does_not_come_back() {
     stage.openshift().delete("ClusterServiceVersion", OPERATORS, CSV);
     let operator = until(&stage, |operator| operator.csv.is_none());
     assert!(operator.has_failed() && !operator.is_healthy() && operator.is_installed());
-    assert!(problem(&operator).contains(&format!("gone: {CSV}. That is: somebody deleted it")), "{}", problem(&operator));
+    assert!(
+        problem(&operator).contains(&format!("gone: {CSV}. That is: somebody deleted it")),
+        "{}",
+        problem(&operator)
+    );
 }
 
 #[test]
@@ -123,10 +161,16 @@ fn packages_come_from_the_catalogs_that_serve_the_operators_namespace() {
     let packages = || stage.run(cluster.packages(&groups)).unwrap();
     let found = packages();
     let [package] = found.as_slice() else { panic!("{found:?}") };
-    assert_eq!((package.catalog.as_str(), package.catalog_namespace.as_str()), ("redhat-operators", "openshift-marketplace"));
+    assert_eq!(
+        (package.catalog.as_str(), package.catalog_namespace.as_str()),
+        ("redhat-operators", "openshift-marketplace")
+    );
     assert_eq!((package.default_channel.as_str(), package.all_namespaces), ("stable-3.18", true));
     let newest = package.channels.iter().find(|channel| channel.name == "stable-3.18").unwrap();
-    assert_eq!((newest.csv.as_str(), newest.version.as_str(), package.channels.len()), (CSV, "3.18.0", 4));
+    assert_eq!(
+        (newest.csv.as_str(), newest.version.as_str(), package.channels.len()),
+        (CSV, "3.18.0", 4)
+    );
     assert_eq!(stage.requests(), ["list packagemanifests"]);
 
     let manifest = |namespace: &str, modes: Value| {
@@ -148,7 +192,9 @@ fn packages_come_from_the_catalogs_that_serve_the_operators_namespace() {
         stage.eventually(|openshift| openshift.list("PackageManifest", namespace).len() == 1);
     }
     stage.openshift().put(manifest("myproj", json!([])));
-    stage.openshift().put(manifest(OPERATORS, json!([{ "type": "AllNamespaces", "supported": false }])));
+    stage
+        .openshift()
+        .put(manifest(OPERATORS, json!([{ "type": "AllNamespaces", "supported": false }])));
     let found = packages();
     let own = found.iter().find(|package| package.catalog == "own").unwrap();
     assert_eq!((found.len(), own.default_channel.as_str(), own.all_namespaces), (2, "only", false));

@@ -22,7 +22,8 @@ fn a_fresh_namespace_that_is_known_takes_two_calls() {
     let stage = Stage::new();
     let cluster = stage.cluster("admin");
     let known = Some(Namespace { uid: "u".into(), ..Namespace::default() });
-    let parts = stage.parts(&cluster, "myproj", known.clone(), secret_of, SecretsMode::IfReferenced);
+    let parts =
+        stage.parts(&cluster, "myproj", known.clone(), secret_of, SecretsMode::IfReferenced);
     assert_eq!(stage.requests(), ["list imagestreams", "list serviceaccounts"]);
     assert_eq!((parts.namespace, parts.secrets.unwrap().unwrap().len()), (Ok(known), 0));
 }
@@ -32,7 +33,10 @@ fn a_reference_to_one_of_ours_makes_the_secrets_worth_a_call() {
     let stage = Stage::new();
     stage.openshift().create(login_secret("myproj", "builder-quay-openshift"));
     Stage::modify(stage.openshift(), "ServiceAccount", "myproj", "default", |account| {
-        account["imagePullSecrets"].as_array_mut().unwrap().push(json!({ "name": "builder-quay-openshift" }));
+        account["imagePullSecrets"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({ "name": "builder-quay-openshift" }));
     });
     let cluster = stage.cluster("admin");
     let parts = stage.parts(&cluster, "myproj", None, secret_of, SecretsMode::IfReferenced);
@@ -54,7 +58,11 @@ fn a_secret_of_the_wrong_type_is_found_by_name() {
     let secrets = parts.secrets.unwrap().unwrap();
     let wrong = secrets.iter().find(|secret| secret.name == "builder-quay-openshift").unwrap();
     assert_eq!((secrets.len(), wrong.kind.as_str()), (2, "Opaque"));
-    assert_eq!(stage.openshift().traffic().count("get secrets"), 2, "builder's and default's, deployer's is there");
+    assert_eq!(
+        stage.openshift().traffic().count("get secrets"),
+        2,
+        "builder's and default's, deployer's is there"
+    );
 }
 
 #[test]
@@ -71,13 +79,19 @@ fn a_name_that_no_object_can_have_is_not_asked_for() {
 fn everything_is_read_in_pages_and_sorted_by_namespace() {
     let stage = Stage::new();
     for number in 0..1010 {
-        stage.openshift().put(login_secret(if number % 2 == 0 { "even" } else { "odd" }, &format!("s{number}")));
+        stage
+            .openshift()
+            .put(login_secret(if number % 2 == 0 { "even" } else { "odd" }, &format!("s{number}")));
     }
     let cluster = stage.cluster("admin");
     let mut all = stage.run(cluster.all_parts(BuildsMode::Read));
     assert_eq!(stage.openshift().traffic().count("list secrets"), 3);
     let requests = stage.openshift().traffic().entries();
-    assert!(requests.iter().all(|entry| entry.path.contains("limit=500") && !entry.path.contains("resourceVersion")));
+    assert!(
+        requests.iter().all(
+            |entry| entry.path.contains("limit=500") && !entry.path.contains("resourceVersion")
+        )
+    );
     for name in ["even", "odd"] {
         assert_eq!(all.take(name, Namespace::default()).secrets.unwrap().unwrap().len(), 505);
         assert_eq!(all.take(name, Namespace::default()).secrets.unwrap().unwrap().len(), 0);
@@ -108,10 +122,16 @@ fn starts_a_list_over_whose_version_is_forgotten() {
     traffic.fault(Fault::on("GET", "/serviceaccounts").nth(1).status(200).body(first));
     traffic.fault(Fault::on("GET", "/serviceaccounts").nth(2).status(410).body(expired));
     let parts = stage.parts(&cluster, "myproj", None, secret_of, SecretsMode::IfReferenced);
-    let mut names: Vec<_> = parts.service_accounts.unwrap().into_iter().map(|account| account.name).collect();
+    let mut names: Vec<_> =
+        parts.service_accounts.unwrap().into_iter().map(|account| account.name).collect();
     names.sort();
     assert_eq!(names, ["builder", "default", "deployer"]);
-    let lists = stage.openshift().traffic().entries().into_iter().filter(|entry| entry.kind == "list serviceaccounts");
+    let lists = stage
+        .openshift()
+        .traffic()
+        .entries()
+        .into_iter()
+        .filter(|entry| entry.kind == "list serviceaccounts");
     let limited: Vec<_> = lists.map(|entry| entry.path.contains("limit=")).collect();
     assert_eq!(limited, [true, true, false]);
 }

@@ -47,5 +47,12 @@ fn every_change_of_what_matters_wakes_and_nothing_else_does() {
         openshift.create(manifests::namespace("elsewhere"));
         assert!(rests(&mut changes).await, "another type, another namespace");
     });
-    assert!(stage.openshift().traffic().entries().iter().all(|entry| entry.path.contains("/namespaces/myproj/")));
+    assert!(
+        stage
+            .openshift()
+            .traffic()
+            .entries()
+            .iter()
+            .all(|entry| entry.path.contains("/namespaces/myproj/"))
+    );
 }

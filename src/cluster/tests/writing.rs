@@ -51,7 +51,8 @@ fn creates_a_secret_with_our_label_where_there_is_none() {
     assert_eq!(first["type"], "kubernetes.io/dockerconfigjson");
     assert_eq!(first["metadata"]["labels"], json!({ "app.kubernetes.io/managed-by": "oc-quay" }));
     assert_eq!(first["data"], json!({ ".dockerconfigjson": STANDARD.encode(NEW) }));
-    let error = stage.run(cluster.create_secret("myproj", "s", &entry(&login("older")))).unwrap_err();
+    let error =
+        stage.run(cluster.create_secret("myproj", "s", &entry(&login("older")))).unwrap_err();
     assert!(error.is_conflict(), "{error}");
     assert_eq!(stored(&stage), first, "what is there may be newer");
     assert_eq!(stage.requests(), ["create secrets", "create secrets"]);
@@ -72,12 +73,14 @@ fn an_update_never_writes_over_what_others_have_put_there_meanwhile() {
     stage.run(cluster.update_secret("myproj", "s", &entry(&login("new")), &stale)).unwrap();
     assert_eq!(stored(&stage), done, "what is there already is not written again");
 
-    let error = stage.run(cluster.update_secret("myproj", "s", &entry(&login("old")), &stale)).unwrap_err();
+    let error =
+        stage.run(cluster.update_secret("myproj", "s", &entry(&login("old")), &stale)).unwrap_err();
     assert_eq!(error.status(), Some(409));
     assert_eq!(stored(&stage), done, "somebody else's newer content");
 
     stage.openshift().delete("Secret", "myproj", "s");
-    let error = stage.run(cluster.update_secret("myproj", "s", &entry(&login("new")), &stale)).unwrap_err();
+    let error =
+        stage.run(cluster.update_secret("myproj", "s", &entry(&login("new")), &stale)).unwrap_err();
     assert_eq!(error.status(), Some(404));
 }
 
@@ -86,7 +89,8 @@ fn replaces_a_secret_of_the_wrong_type_only_if_unchanged() {
     let stage = Stage::new();
     stage.openshift().create(secret("Opaque", OLD));
     let cluster = stage.cluster("dev");
-    let error = stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), "1")).unwrap_err();
+    let error =
+        stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), "1")).unwrap_err();
     assert!(error.is_conflict(), "{error}");
     assert_eq!(stored(&stage)["type"], "Opaque");
     assert_eq!(stage.openshift().get("Secret", "myproj", "s-spare"), None);
@@ -108,7 +112,9 @@ fn deletes_no_secret_of_others_to_replace_one() {
     stage.openshift().create(theirs);
     let cluster = stage.cluster("dev");
     let before = stored(&stage);
-    let error = stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), version(&before))).unwrap_err();
+    let error = stage
+        .run(cluster.replace_secret("myproj", "s", &entry(&login("new")), version(&before)))
+        .unwrap_err();
     assert!(error.to_string().contains("s-spare"), "{error}");
     assert_eq!(stored(&stage), before);
     assert!(stage.openshift().get("Secret", "myproj", "s-spare").is_some());
@@ -124,7 +130,9 @@ fn deletes_a_secret_only_as_it_was_read() {
         stage.run(cluster.delete_secret("myproj", "s", uid, version(seen)))
     };
     let seen = stored(&stage);
-    Stage::modify(stage.openshift(), "Secret", "myproj", "s", |secret| secret["data"]["theirs"] = json!("eA=="));
+    Stage::modify(stage.openshift(), "Secret", "myproj", "s", |secret| {
+        secret["data"]["theirs"] = json!("eA==")
+    });
     let error = delete(&seen).unwrap_err();
     assert!(error.is_conflict() && error.to_string().contains("changed meanwhile"), "{error}");
     let mut another = stored(&stage);
@@ -157,13 +165,20 @@ fn replacement_loses_nothing_to_another_writer() {
             let cluster = stage.cluster("dev");
             let seen = version(&stored(&stage)).to_owned();
             let openshift = stage.openshift().clone();
-            stage.openshift().traffic().fault(Fault::on(method, "/secrets").nth(nth).before(move || writer(&openshift)));
+            stage
+                .openshift()
+                .traffic()
+                .fault(Fault::on(method, "/secrets").nth(nth).before(move || writer(&openshift)));
             let _ = stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &seen));
-            let held: String = ["s", "s-spare"].iter().filter_map(|name| held(stage.openshift(), name)).collect();
+            let held: String =
+                ["s", "s-spare"].iter().filter_map(|name| held(stage.openshift(), name)).collect();
             assert!(held.contains("later.example.com"), "{method} {nth}, writer {number}: {held}");
             // Whoever deletes the finished secret deletes what is in it.
             let is_deleted_by_others = (method, nth) == ("DELETE", 2) && number > 0;
-            assert!(held.contains("first.example.com") || is_deleted_by_others, "{method} {nth}, writer {number}: {held}");
+            assert!(
+                held.contains("first.example.com") || is_deleted_by_others,
+                "{method} {nth}, writer {number}: {held}"
+            );
         }
     }
 }
@@ -180,7 +195,11 @@ fn make_again(openshift: &OpenShift, kind: &str, text: &str) {
 fn held(openshift: &OpenShift, name: &str) -> Option<String> {
     let secret = openshift.get("Secret", "myproj", name)?;
     let content = STANDARD.decode(secret["data"][".dockerconfigjson"].as_str().unwrap()).unwrap();
-    Some(format!("{:?} {}", secret["data"].as_object().unwrap().keys(), String::from_utf8(content).unwrap()))
+    Some(format!(
+        "{:?} {}",
+        secret["data"].as_object().unwrap().keys(),
+        String::from_utf8(content).unwrap()
+    ))
 }
 
 #[test]
@@ -206,7 +225,8 @@ fn reuses_the_copy_of_an_interrupted_replacement() {
 
 #[test]
 fn keeps_all_of_a_replaced_secret_wherever_it_is_interrupted() {
-    const OTHERS: &str = r#"{"auths":{"quay.io":{},"q":{"auth":"YTpvbGQ="},"r":{"auth":"YTpi","email":"e"}}}"#;
+    const OTHERS: &str =
+        r#"{"auths":{"quay.io":{},"q":{"auth":"YTpvbGQ="},"r":{"auth":"YTpi","email":"e"}}}"#;
     for (method, nth) in [("POST", 1), ("DELETE", 1), ("POST", 2), ("DELETE", 2)] {
         let stage = Stage::new();
         let mut old = secret("Opaque", OTHERS);
@@ -215,15 +235,22 @@ fn keeps_all_of_a_replaced_secret_wherever_it_is_interrupted() {
         let cluster = stage.cluster("dev");
         let seen = version(&stored(&stage)).to_owned();
         let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","code":422,"message":"Not today"}"#;
-        stage.openshift().traffic().fault(Fault::on(method, "/secrets").nth(nth).status(422).body(refusal));
+        stage
+            .openshift()
+            .traffic()
+            .fault(Fault::on(method, "/secrets").nth(nth).status(422).body(refusal));
         stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &seen)).unwrap_err();
         stage.openshift().traffic().clear_faults();
         stage.run(cluster.replace_secret("myproj", "s", &entry(&login("new")), &seen)).unwrap();
         let replaced = stored(&stage);
         assert_eq!(replaced["type"], "kubernetes.io/dockerconfigjson");
         assert_eq!(replaced["metadata"]["annotations"], json!({ "team": "web" }), "{method} {nth}");
-        let kept = r#"{"auths":{"quay.io":{},"q":{"auth":"YTpuZXc="},"r":{"auth":"YTpi","email":"e"}}}"#;
-        assert_eq!(replaced["data"], json!({ ".dockerconfigjson": STANDARD.encode(kept), "kept": STANDARD.encode("x") }));
+        let kept =
+            r#"{"auths":{"quay.io":{},"q":{"auth":"YTpuZXc="},"r":{"auth":"YTpi","email":"e"}}}"#;
+        assert_eq!(
+            replaced["data"],
+            json!({ ".dockerconfigjson": STANDARD.encode(kept), "kept": STANDARD.encode("x") })
+        );
         // After the last step it is the next plan that finds the copy.
         let is_left = stage.openshift().get("Secret", "myproj", "s-spare").is_some();
         assert_eq!(is_left, (method, nth) == ("DELETE", 2), "{method} {nth}");
@@ -238,7 +265,9 @@ fn notes_no_import_on_a_build_made_again() {
         "spec": { "source": { "dockerfile": "FROM app" }, "strategy": { "type": "Docker", "dockerStrategy": {} }, "output": {} },
     }));
     let cluster = stage.cluster("admin");
-    stage.eventually(|openshift| openshift.get("Build", "myproj", "app-1").unwrap()["status"]["phase"] == "Complete");
+    stage.eventually(|openshift| {
+        openshift.get("Build", "myproj", "app-1").unwrap()["status"]["phase"] == "Complete"
+    });
     let build = || stage.openshift().get("Build", "myproj", "app-1").unwrap();
     let before = build();
     stage.run(cluster.note_imported("myproj", "app-1", "an-earlier-one")).unwrap_err();
@@ -257,17 +286,26 @@ fn the_lists_of_the_integration_are_edited_beside_others() {
     stage.openshift().create(resource);
     let cluster = stage.cluster("admin");
     let openshift = stage.openshift().clone();
-    stage.openshift().traffic().fault(Fault::on("PATCH", "quayintegrations").nth(1).before(move || {
-        Stage::modify(&openshift, "QuayIntegration", "", "quay", |resource| {
-            resource["spec"]["denylistNamespaces"] = json!(["myproj", "kept", "theirs"]);
-        });
-    }));
-    let edit = ScopeEdit { remove_deny: vec!["myproj".into()], allow: vec!["myproj".into()], ..ScopeEdit::default() };
+    stage.openshift().traffic().fault(Fault::on("PATCH", "quayintegrations").nth(1).before(
+        move || {
+            Stage::modify(&openshift, "QuayIntegration", "", "quay", |resource| {
+                resource["spec"]["denylistNamespaces"] = json!(["myproj", "kept", "theirs"]);
+            });
+        },
+    ));
+    let edit = ScopeEdit {
+        remove_deny: vec!["myproj".into()],
+        allow: vec!["myproj".into()],
+        ..ScopeEdit::default()
+    };
     assert_eq!(stage.run(cluster.edit_scope(&edit)).unwrap(), edit);
     let spec = stage.openshift().get("QuayIntegration", "", "quay").unwrap()["spec"].clone();
     assert_eq!(spec["denylistNamespaces"], json!(["kept", "theirs"]));
     assert_eq!(spec["allowlistNamespaces"], json!(["other", "myproj"]));
-    assert_eq!((&spec["clusterID"], &spec["organizationPrefix"]), (&json!("openshift"), &json!("unused")));
+    assert_eq!(
+        (&spec["clusterID"], &spec["organizationPrefix"]),
+        (&json!("openshift"), &json!("unused"))
+    );
 
     stage.openshift().traffic().clear();
     stage.run(cluster.edit_scope(&edit)).unwrap();
@@ -282,34 +320,45 @@ fn denies_when_others_shorten_the_allowlist_meanwhile() {
     stage.openshift().create(resource);
     let cluster = stage.cluster("admin");
     let openshift = stage.openshift().clone();
-    stage.openshift().traffic().fault(Fault::on("PATCH", "quayintegrations").nth(1).before(move || {
-        Stage::modify(&openshift, "QuayIntegration", "", "quay", |resource| {
-            resource["spec"]["allowlistNamespaces"] = json!(["shop"]);
-        });
-    }));
+    stage.openshift().traffic().fault(Fault::on("PATCH", "quayintegrations").nth(1).before(
+        move || {
+            Stage::modify(&openshift, "QuayIntegration", "", "quay", |resource| {
+                resource["spec"]["allowlistNamespaces"] = json!(["shop"]);
+            });
+        },
+    ));
     let edit = ScopeEdit { disallow: vec!["shop".into()], ..ScopeEdit::default() };
     let made = stage.run(cluster.edit_scope(&edit)).unwrap();
     assert_eq!(made, ScopeEdit { deny: vec!["shop".into()], ..ScopeEdit::default() });
     let spec = stage.openshift().get("QuayIntegration", "", "quay").unwrap()["spec"].clone();
-    assert_eq!((&spec["allowlistNamespaces"], &spec["denylistNamespaces"]), (&json!(["shop"]), &json!(["shop"])));
+    assert_eq!(
+        (&spec["allowlistNamespaces"], &spec["denylistNamespaces"]),
+        (&json!(["shop"]), &json!(["shop"]))
+    );
 }
 
 #[test]
 fn only_the_operators_finalizer_is_taken_off() {
     let stage = Stage::new();
     let finalizers = |list: Value| {
-        Stage::modify(stage.openshift(), "Namespace", "", "myproj", |namespace| namespace["metadata"]["finalizers"] = list);
+        Stage::modify(stage.openshift(), "Namespace", "", "myproj", |namespace| {
+            namespace["metadata"]["finalizers"] = list
+        });
     };
     finalizers(json!(["quay.redhat.com/quayintegrations"]));
     let cluster = stage.cluster("admin");
     let openshift = stage.openshift().clone();
-    stage.openshift().traffic().fault(Fault::on("PATCH", "/namespaces/myproj").nth(1).before(move || {
-        Stage::modify(&openshift, "Namespace", "", "myproj", |namespace| {
-            namespace["metadata"]["finalizers"] = json!(["a/first", "quay.redhat.com/quayintegrations", "z/last"]);
-        });
-    }));
+    stage.openshift().traffic().fault(Fault::on("PATCH", "/namespaces/myproj").nth(1).before(
+        move || {
+            Stage::modify(&openshift, "Namespace", "", "myproj", |namespace| {
+                namespace["metadata"]["finalizers"] =
+                    json!(["a/first", "quay.redhat.com/quayintegrations", "z/last"]);
+            });
+        },
+    ));
     stage.run(cluster.release_namespace("myproj")).unwrap();
-    let left = stage.openshift().get("Namespace", "", "myproj").unwrap()["metadata"]["finalizers"].clone();
+    let left =
+        stage.openshift().get("Namespace", "", "myproj").unwrap()["metadata"]["finalizers"].clone();
     assert_eq!(left, json!(["a/first", "z/last"]));
 
     stage.openshift().traffic().clear();

@@ -24,8 +24,12 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Builds) -> Result<E
     }
     match &args.command {
         None => list(context, args).await,
-        Some(BuildsCommand::Rewrite(configs)) => rewrite::run(context, configs, rewrite::Direction::ToQuay).await,
-        Some(BuildsCommand::Restore(configs)) => rewrite::run(context, configs, rewrite::Direction::Back).await,
+        Some(BuildsCommand::Rewrite(configs)) => {
+            rewrite::run(context, configs, rewrite::Direction::ToQuay).await
+        }
+        Some(BuildsCommand::Restore(configs)) => {
+            rewrite::run(context, configs, rewrite::Direction::Back).await
+        }
     }
 }
 
@@ -38,18 +42,24 @@ async fn list(context: &CommandContext<'_>, args: &Builds) -> Result<ExitStatus,
         NamespaceSelector::Named(names) => names.first().map(String::as_str),
         _ => None,
     };
-    let (look, shipwright) =
-        tokio::join!(look(context, &cluster, settings, &which, |_, judged| judged), cluster.shipwright_builds(namespace));
+    let (look, shipwright) = tokio::join!(
+        look(context, &cluster, settings, &which, |_, judged| judged),
+        cluster.shipwright_builds(namespace)
+    );
     let (session, all) = look?;
     let target = session.settings()?;
     let mut configs = Vec::new();
     // Who rewrites builds is a matter of the whole cluster.
-    let of_cluster = checks::integration(&session.snapshot, None).into_iter().flat_map(|check| check.findings);
+    let of_cluster =
+        checks::integration(&session.snapshot, None).into_iter().flat_map(|check| check.findings);
     let mut findings: Vec<Finding> = of_cluster.filter(is_about_builds).collect();
     let mut images = Vec::new();
     let mut unread = Vec::new();
     // The platform's own namespaces are listed only where they are named.
-    for judged in all.iter().filter(|judged| !matches!(which, NamespaceSelector::All) || judged.scope != Scope::BuiltIn) {
+    for judged in all
+        .iter()
+        .filter(|judged| !matches!(which, NamespaceSelector::All) || judged.scope != Scope::BuiltIn)
+    {
         refuse_missing(&judged.snapshot.name, &judged.snapshot.namespace)?;
         let subject = judged.subject(target);
         let found = judged.snapshot.build_configs.iter().flatten();
@@ -57,13 +67,21 @@ async fn list(context: &CommandContext<'_>, args: &Builds) -> Result<ExitStatus,
         configs.extend(found.map(|config| BuildConfigReport::new(&subject, config)));
         let all = judged.checks.iter().flat_map(|check| &check.findings);
         findings.extend(all.filter(|finding| is_about_builds(finding)).cloned());
-        let builds = shipwright.iter().flatten().filter(|build| build.namespace == judged.snapshot.name);
+        let builds =
+            shipwright.iter().flatten().filter(|build| build.namespace == judged.snapshot.name);
         images.extend(builds.map(|build| ShipwrightReport::new(&subject, build)));
     }
     if let Err(unread) = shipwright {
         context.ui.warn(&unread.to_string());
     }
-    let report = BuildsReport::new(context.invocation, &which.to_string(), configs, images, findings, unread);
+    let report = BuildsReport::new(
+        context.invocation,
+        &which.to_string(),
+        configs,
+        images,
+        findings,
+        unread,
+    );
     context.ui.out(&report.render(global.output, &context.style())?)?;
     Ok(match report.findings.iter().any(|finding| finding.level == Severity::Error) {
         _ if !report.unread.is_empty() => ExitStatus::Failure,
@@ -76,13 +94,20 @@ async fn list(context: &CommandContext<'_>, args: &Builds) -> Result<ExitStatus,
 fn is_about_builds(finding: &Finding) -> bool {
     let builds = Code::SeveralRewriters..=Code::TagNotImported;
     let namespace = Code::OutOfScope..=Code::CarriesOperatorFinalizer;
-    let unread = ["Namespace", "BuildConfig", "Build", "MutatingWebhookConfiguration"].contains(&finding.object.kind);
+    let unread = ["Namespace", "BuildConfig", "Build", "MutatingWebhookConfiguration"]
+        .contains(&finding.object.kind);
     let is_about = builds.contains(&finding.code) || namespace.contains(&finding.code);
-    is_about || finding.code == Code::ControllerDown || (finding.code == Code::CouldNotRead && unread)
+    is_about
+        || finding.code == Code::ControllerDown
+        || (finding.code == Code::CouldNotRead && unread)
 }
 
 /// Which namespaces are meant.
-fn which(context: &CommandContext, all_namespaces: bool, cluster: &Cluster) -> Result<NamespaceSelector, Error> {
+fn which(
+    context: &CommandContext,
+    all_namespaces: bool,
+    cluster: &Cluster,
+) -> Result<NamespaceSelector, Error> {
     let target = cli::TargetArgs { namespaces: vec![], all_namespaces, selector: None };
     NamespaceSelector::of(&target, context.global, cluster)
 }
@@ -103,6 +128,10 @@ async fn look<T>(
     let session = session?.with_rewriters(rewriters);
     let look = ReadOptions { quay: None, tags: false, probe: false, beyond_scope: true };
     let target = session.settings()?;
-    let all = session.assess_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| each(target, judged)).await;
+    let all = session
+        .assess_each(context.ui, target, parts?, look, &BTreeMap::new(), |judged| {
+            each(target, judged)
+        })
+        .await;
     Ok((session, all))
 }

@@ -36,15 +36,23 @@ impl Direction {
     }
 }
 
-pub(super) async fn run(context: &CommandContext<'_>, configs: &BuildConfigs, way: Direction) -> Result<ExitStatus, Error> {
+pub(super) async fn run(
+    context: &CommandContext<'_>,
+    configs: &BuildConfigs,
+    way: Direction,
+) -> Result<ExitStatus, Error> {
     let global = context.global;
     let settings = Settings::read(global)?;
     let cluster = ops::connect(global).await?;
     let which = which(context, configs.all_namespaces, &cluster)?;
     let (session, all) = look(context, &cluster, settings, &which, |target, judged| {
         let plan = match way {
-            Direction::ToQuay => plan::rewrite_builds(&judged.subject(target), &configs.build_configs),
-            Direction::Back => plan::restore_builds(&judged.subject(target), &configs.build_configs),
+            Direction::ToQuay => {
+                plan::rewrite_builds(&judged.subject(target), &configs.build_configs)
+            }
+            Direction::Back => {
+                plan::restore_builds(&judged.subject(target), &configs.build_configs)
+            }
         };
         (judged, plan)
     })
@@ -64,10 +72,21 @@ pub(super) async fn run(context: &CommandContext<'_>, configs: &BuildConfigs, wa
     }
     let report = |dry_run, entries, set: &ChangeSet| {
         let findings = [set.blocked(), left.clone()].concat();
-        ChangeReport::new(context.invocation, session.endpoints(), way.command(), dry_run, entries, findings)
+        ChangeReport::new(
+            context.invocation,
+            session.endpoints(),
+            way.command(),
+            dry_run,
+            entries,
+            findings,
+        )
     };
     if configs.changing.dry_run {
-        return Ok(set.refused_or(finish(context, &report(true, set.entries(), &set), global.output)?));
+        return Ok(set.refused_or(finish(
+            context,
+            &report(true, set.entries(), &set),
+            global.output,
+        )?));
     }
     let format = set.confirm(context, &session, configs.changing)?;
     let entries = set.apply(context, &session, session.settings()?).await;
@@ -103,9 +122,14 @@ fn imports(program: &str, set: &ChangeSet, integration: &Integration) -> Vec<Str
 /// A name that nothing has is a mistake, which shall not pass for nothing to do.
 fn validate_names(judged: &NamespaceAssessment, names: &[String]) -> Result<(), Error> {
     let snapshot = &judged.snapshot;
-    let Some(missing) = names.iter().find(|name| snapshot.build_config(name).is_none()) else { return Ok(()) };
+    let Some(missing) = names.iter().find(|name| snapshot.build_config(name).is_none()) else {
+        return Ok(());
+    };
     match &snapshot.build_configs {
-        Ok(_) => Err(Error::new(format!("there is no BuildConfig {missing} in namespace {}", snapshot.name))),
+        Ok(_) => Err(Error::new(format!(
+            "there is no BuildConfig {missing} in namespace {}",
+            snapshot.name
+        ))),
         Err(unread) => Err(Error::new(unread.to_string())),
     }
 }

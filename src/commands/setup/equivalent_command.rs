@@ -6,8 +6,8 @@ use crate::cli::GlobalArgs;
 use crate::commands::CommandContext;
 use crate::domain::shell_quote::quoted;
 use crate::setup::{
-    Application, Approval, CLUSTER_ID, ControllerKind, NodeTrust, SetupOptions, SetupSession, TOKEN_APPLICATION,
-    TOKEN_ORGANIZATION, TokenScopes, TokenSource,
+    Application, Approval, CLUSTER_ID, ControllerKind, NodeTrust, SetupOptions, SetupSession,
+    TOKEN_APPLICATION, TOKEN_ORGANIZATION, TokenScopes, TokenSource,
 };
 
 /// The defaults of `--request-timeout`, `--operator-timeout` and `--concurrency`.
@@ -118,7 +118,10 @@ pub(super) fn of(context: &CommandContext<'_>, setup: &SetupSession) -> String {
         ("--controller-image", controller_image.as_deref()),
         ("--operator-catalog", catalog.as_deref()),
         ("--operator-channel", channel.as_deref()),
-        ("--operator-approval", approval.filter(|approval| *approval == Approval::Manual).map(|_| "manual")),
+        (
+            "--operator-approval",
+            approval.filter(|approval| *approval == Approval::Manual).map(|_| "manual"),
+        ),
         ("--operator-timeout", operator_timeout.as_deref()),
         ("--secret-name", secret_name.as_deref()),
         ("--secret-namespace", secret_namespace.as_deref()),
@@ -184,16 +187,33 @@ mod tests {
     use crate::cli::Cli;
 
     /// Flags that say how the set-up is looked at, and those that another one stands for.
-    const LEFT_OUT: [&str; 11] =
-        ["check", "color", "dry-run", "external-secret", "help", "namespace", "no-input", "output", "verbose", "version", "yes"];
+    const LEFT_OUT: [&str; 11] = [
+        "check",
+        "color",
+        "dry-run",
+        "external-secret",
+        "help",
+        "namespace",
+        "no-input",
+        "output",
+        "verbose",
+        "version",
+        "yes",
+    ];
 
     #[test]
     fn knows_every_flag() {
         let code = include_str!("equivalent_command.rs");
         let command = Cli::command();
-        let setup = command.find_subcommand("setup").map(|setup| setup.get_arguments()).into_iter().flatten();
+        let setup = command
+            .find_subcommand("setup")
+            .map(|setup| setup.get_arguments())
+            .into_iter()
+            .flatten();
         let flags = command.get_arguments().chain(setup).filter_map(|argument| argument.get_long());
-        let missing: Vec<_> = flags.filter(|flag| !LEFT_OUT.contains(flag) && !code.contains(&format!("\"--{flag}\""))).collect();
+        let missing: Vec<_> = flags
+            .filter(|flag| !LEFT_OUT.contains(flag) && !code.contains(&format!("\"--{flag}\"")))
+            .collect();
         assert_eq!(missing, Vec::<&str>::new());
     }
 }

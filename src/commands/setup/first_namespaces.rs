@@ -35,9 +35,12 @@ pub(super) fn ask(context: &CommandContext<'_>, setup: &mut SetupSession) -> Res
     let current = setup.cluster.namespace();
     let default = if is_built_in(current) { "" } else { current };
     context.ui.status(&ops::place(&setup.cluster, setup.url().as_ref()));
-    let good = |text: &str| setup::names(text).iter().try_for_each(|name| names::kubernetes_name(name));
-    let answer = context.ui.text("Namespaces to link now (such as a,b, or none):", Some(default), &good)?;
-    setup.answers.link = Some(setup::names(&answer).into_iter().filter(|name| name != "none").collect());
+    let good =
+        |text: &str| setup::names(text).iter().try_for_each(|name| names::kubernetes_name(name));
+    let answer =
+        context.ui.text("Namespaces to link now (such as a,b, or none):", Some(default), &good)?;
+    setup.answers.link =
+        Some(setup::names(&answer).into_iter().filter(|name| name != "none").collect());
     Ok(())
 }
 
@@ -47,14 +50,21 @@ pub(super) fn ask(context: &CommandContext<'_>, setup: &mut SetupSession) -> Res
 /// For a namespace that is not there, or that nobody links by accident.
 pub(super) fn refuse_impossible(setup: &SetupSession) -> Result<(), Error> {
     for name in setup.answers.link.iter().flatten() {
-        names::kubernetes_name(name)
-            .map_err(|problem| Error::new(format!("--link: no namespace can be called that: {problem}")))?;
+        names::kubernetes_name(name).map_err(|problem| {
+            Error::new(format!("--link: no namespace can be called that: {problem}"))
+        })?;
         if is_built_in(name) {
             return Err(Error::new(format!("--link: namespace {name} is excluded by its name"))
                 .hint(format!("link it afterwards: oc quay link -n {name} --force")));
         }
-        if setup.found.namespaces.as_ref().is_ok_and(|known| known.iter().all(|(known, _)| known != name)) {
-            return Err(Error::new(format!("--link: there is no namespace {name}")).hint("check the name and the context"));
+        if setup
+            .found
+            .namespaces
+            .as_ref()
+            .is_ok_and(|known| known.iter().all(|(known, _)| known != name))
+        {
+            return Err(Error::new(format!("--link: there is no namespace {name}"))
+                .hint("check the name and the context"));
         }
     }
     Ok(())
@@ -63,7 +73,11 @@ pub(super) fn refuse_impossible(setup: &SetupSession) -> Result<(), Error> {
 /// The step before anything is done.
 pub(super) fn planned(setup: &SetupSession) -> StepReport {
     match setup.answers.link.as_deref() {
-        None | Some([]) => report(StepState::Skipped, Some("no namespaces were named: --link NAMESPACE".into()), vec![]),
+        None | Some([]) => report(
+            StepState::Skipped,
+            Some("no namespaces were named: --link NAMESPACE".into()),
+            vec![],
+        ),
         Some(names) => {
             let text = format!(
                 "{} would be linked: oc quay link {} --dry-run shows how, once the rest is done",
@@ -101,21 +115,32 @@ pub(super) async fn run(
     let was_set_up = before.iter().all(|step| step.state != StepState::Done);
     // Where nothing was left to do before, that may be so here too; a look tells at half the cost.
     if was_set_up
-        && let Ok(status) = status::look(context, &setup.cluster, Settings::none(), &args.target, false).await
+        && let Ok(status) =
+            status::look(context, &setup.cluster, Settings::none(), &args.target, false).await
         && status.ok
         && status.summary.ok == status.summary.namespaces
     {
-        return Ok(FirstNamespaces { step: report(StepState::AlreadyDone, None, answer(&status)), status: Some(status) });
+        return Ok(FirstNamespaces {
+            step: report(StepState::AlreadyDone, None, answer(&status)),
+            status: Some(status),
+        });
     }
     let linked = match link::link(context, &setup.cluster, Settings::none(), &args).await {
         Ok(linked) => linked,
-        Err(error) => return without_status(report(StepState::Failed, None, vec![]).failed(&error.messages(), error.hints())),
+        Err(error) => {
+            return without_status(
+                report(StepState::Failed, None, vec![]).failed(&error.messages(), error.hints()),
+            );
+        }
     };
     let is_new = linked.count(ChangeState::Done) > 0 || !was_set_up;
-    let status = match status::look(context, &setup.cluster, Settings::none(), &args.target, is_new).await {
+    let status = match status::look(context, &setup.cluster, Settings::none(), &args.target, is_new)
+        .await
+    {
         Ok(status) => status,
         Err(error) => {
-            let unseen = StepReport { changes: linked.changes, ..report(StepState::Failed, None, vec![]) };
+            let unseen =
+                StepReport { changes: linked.changes, ..report(StepState::Failed, None, vec![]) };
             return without_status(unseen.failed(&error.messages(), error.hints()));
         }
     };

@@ -14,7 +14,10 @@ use crate::ops;
 use crate::report::{Format, SetupReport, StepReport, StepState};
 use crate::setup::{Blocker, Connection, SetupSession, SetupStep, StepPlan};
 
-pub(super) async fn run(context: &CommandContext<'_>, args: &cli::Setup) -> Result<ExitStatus, Error> {
+pub(super) async fn run(
+    context: &CommandContext<'_>,
+    args: &cli::Setup,
+) -> Result<ExitStatus, Error> {
     let is_asked = !args.check && !args.changing.dry_run && !args.changing.yes;
     if is_asked && !context.ui.can_prompt() {
         return Err(Error::new("the set-up cannot ask without a terminal")
@@ -24,7 +27,8 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &cli::Setup) -> Resu
     let (answers, warnings) = options::read(context.global, args)?;
     warnings.iter().for_each(|warning| context.ui.warn(warning));
     let cluster = ops::connect(context.global).await?;
-    let mut setup = SetupSession::new(cluster, answers, connection(context.global), context.ui.teller());
+    let mut setup =
+        SetupSession::new(cluster, answers, connection(context.global), context.ui.teller());
     setup.discover_all().await;
     if is_asked {
         return wizard::run(context, setup).await;
@@ -44,7 +48,12 @@ fn connection(global: &cli::GlobalArgs) -> Connection {
 
 /// Carries out a step's plan and looks whether it worked. A failure ends the step, not the program: what was done before
 /// it stays, and the next run goes on from there.
-async fn carry_out(context: &CommandContext<'_>, setup: &mut SetupSession, step: SetupStep, plan: &StepPlan) -> StepReport {
+async fn carry_out(
+    context: &CommandContext<'_>,
+    setup: &mut SetupSession,
+    step: SetupStep,
+    plan: &StepPlan,
+) -> StepReport {
     let mut report = plan.report(step);
     if report.state != StepState::Planned {
         return report;
@@ -81,7 +90,11 @@ fn is_obstacle(plan: &StepPlan) -> bool {
 }
 
 /// Prints the report; how the command ended.
-fn finish(context: &CommandContext<'_>, report: &SetupReport, format: Format) -> Result<ExitStatus, Error> {
+fn finish(
+    context: &CommandContext<'_>,
+    report: &SetupReport,
+    format: Format,
+) -> Result<ExitStatus, Error> {
     context.ui.out(&report.render(format, &context.style())?)?;
     Ok(outcome(report))
 }

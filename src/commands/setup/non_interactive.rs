@@ -9,7 +9,10 @@ use crate::setup::{self, Blocker, NodeTrust, SetupSession, SetupStep, StepPlan, 
 use crate::ui::printable;
 
 /// Does all of it.
-pub(super) async fn run(context: &CommandContext<'_>, mut setup: SetupSession) -> Result<ExitStatus, Error> {
+pub(super) async fn run(
+    context: &CommandContext<'_>,
+    mut setup: SetupSession,
+) -> Result<ExitStatus, Error> {
     first_namespaces::refuse_impossible(&setup)?;
     let plans = plans(&setup);
     refuse_missing(&plans)?;
@@ -28,7 +31,11 @@ pub(super) async fn run(context: &CommandContext<'_>, mut setup: SetupSession) -
     for step in SetupStep::ALL {
         let plan = setup.plan(step);
         let has_failed = steps.iter().any(|step| step.state == StepState::Failed);
-        steps.push(if has_failed { plan.report(step).not_reached() } else { carry_out(context, &mut setup, step, &plan).await });
+        steps.push(if has_failed {
+            plan.report(step).not_reached()
+        } else {
+            carry_out(context, &mut setup, step, &plan).await
+        });
     }
     let proof = first_namespaces::run(context, &setup, &steps).await?;
     steps.push(proof.step);
@@ -39,7 +46,11 @@ pub(super) async fn run(context: &CommandContext<'_>, mut setup: SetupSession) -
 }
 
 /// Shows what would be done.
-pub(super) fn dry_run(context: &CommandContext<'_>, mut setup: SetupSession, args: &cli::Setup) -> Result<ExitStatus, Error> {
+pub(super) fn dry_run(
+    context: &CommandContext<'_>,
+    mut setup: SetupSession,
+    args: &cli::Setup,
+) -> Result<ExitStatus, Error> {
     if matches!(setup.plan(SetupStep::Token).obstacle, Some(Blocker::Needs(_))) {
         setup.answers.token = Some(TokenSource::Later);
     }
@@ -55,7 +66,9 @@ pub(super) fn dry_run(context: &CommandContext<'_>, mut setup: SetupSession, arg
         refuse_blocked(&plans)?;
         let external = args.integration.external_secret.as_ref();
         let objects = crate::report::stream(setup::manifests(&setup, external).into_iter())?;
-        context.ui.out(&format!("{}{objects}", setup::left_out(&setup, external).unwrap_or_default()))?;
+        context
+            .ui
+            .out(&format!("{}{objects}", setup::left_out(&setup, external).unwrap_or_default()))?;
         return Ok(ExitStatus::Success);
     }
     let mut steps: Vec<_> = plans.iter().map(|(step, plan)| plan.report(*step)).collect();
@@ -66,7 +79,10 @@ pub(super) fn dry_run(context: &CommandContext<'_>, mut setup: SetupSession, arg
 }
 
 /// Looks whether everything is done. Nodes that do not trust Quay are not, unless somebody says so.
-pub(super) fn check(context: &CommandContext<'_>, mut setup: SetupSession) -> Result<ExitStatus, Error> {
+pub(super) fn check(
+    context: &CommandContext<'_>,
+    mut setup: SetupSession,
+) -> Result<ExitStatus, Error> {
     setup.answers.node_trust.get_or_insert(NodeTrust::Apply);
     let setup = &setup;
     let steps = plans(setup).iter().map(|(step, plan)| plan.report(*step)).collect();
@@ -120,11 +136,17 @@ fn refuse_missing(plans: &[(SetupStep, StepPlan)]) -> Result<(), Error> {
     if open.is_empty() {
         return Ok(());
     }
-    let what: Vec<_> = open.iter().flat_map(|(_, needs)| needs.iter()).map(|need| need.what).collect();
-    let mut error = Error::new(format!("without a terminal this has to be said beforehand: {}", what.join("; ")));
+    let what: Vec<_> =
+        open.iter().flat_map(|(_, needs)| needs.iter()).map(|need| need.what).collect();
+    let mut error = Error::new(format!(
+        "without a terminal this has to be said beforehand: {}",
+        what.join("; ")
+    ));
     for (plan, needs) in open {
         error = plan.facts.iter().fold(error, |error, fact| error.hint(printable(&fact.text)));
-        error = needs.iter().fold(error, |error, need| error.hint(format!("{}: {}", need.what, need.flags)));
+        error = needs
+            .iter()
+            .fold(error, |error, need| error.hint(format!("{}: {}", need.what, need.flags)));
     }
     Err(error)
 }
@@ -137,6 +159,8 @@ fn refuse_lacking(setup: &SetupSession, plans: &[(SetupStep, StepPlan)]) -> Resu
         return Ok(());
     }
     let rights: Vec<_> = lacking.iter().map(ToString::to_string).collect();
-    let user = setup.found.platform.as_ref().map(|platform| platform.user.clone()).unwrap_or_default();
-    Err(Error::new(format!("{user} may not {}", rights.join(", nor "))).hint(setup::ask_for(setup, lacking, &user)))
+    let user =
+        setup.found.platform.as_ref().map(|platform| platform.user.clone()).unwrap_or_default();
+    Err(Error::new(format!("{user} may not {}", rights.join(", nor ")))
+        .hint(setup::ask_for(setup, lacking, &user)))
 }

@@ -15,13 +15,23 @@ use crate::setup::{Application, Login, SetupOptions, TokenSource};
 ///
 /// # Errors
 /// For what cannot be used, before anything is connected to.
-pub(super) fn read(global: &GlobalArgs, args: &cli::Setup) -> Result<(SetupOptions, Vec<String>), Error> {
-    let uses_stdin = |file: &Option<std::path::PathBuf>| file.as_deref().is_some_and(|file| file.as_os_str() == "-");
+pub(super) fn read(
+    global: &GlobalArgs,
+    args: &cli::Setup,
+) -> Result<(SetupOptions, Vec<String>), Error> {
+    let uses_stdin = |file: &Option<std::path::PathBuf>| {
+        file.as_deref().is_some_and(|file| file.as_os_str() == "-")
+    };
     if uses_stdin(&global.quay_token_file) && uses_stdin(&args.token.quay_password_file) {
         return Err(Error::new("the token and the password cannot both be read from stdin"));
     }
     let settings = Settings::read(global)?;
-    let url = settings.given.url.as_ref().and_then(|url| QuayUrl::parse(&url.value).ok()).map(|(url, _)| url);
+    let url = settings
+        .given
+        .url
+        .as_ref()
+        .and_then(|url| QuayUrl::parse(&url.value).ok())
+        .map(|(url, _)| url);
     let login = Login {
         user: said(&args.token.quay_username),
         password: password(args.token.quay_password_file.as_deref())?,
@@ -59,13 +69,19 @@ pub(super) fn read(global: &GlobalArgs, args: &cli::Setup) -> Result<(SetupOptio
         adopt: args.integration.adopt,
         user_role: args.integration.user_role,
         node_trust: args.integration.node_trust,
-        link: link(&args.integration.link).or_else(|| global.namespace.clone().map(|name| vec![name])),
+        link: link(&args.integration.link)
+            .or_else(|| global.namespace.clone().map(|name| vec![name])),
     };
     Ok((answers, settings.warnings))
 }
 
 /// Where the token comes from. What is typed goes before what somebody has exported once.
-fn token(args: &cli::Setup, given: Option<SecretString>, source: Option<&Source>, login: &Login) -> Option<TokenSource> {
+fn token(
+    args: &cli::Setup,
+    given: Option<SecretString>,
+    source: Option<&Source>,
+    login: &Login,
+) -> Option<TokenSource> {
     if let (Some(token), Some(Source::Flag(_))) = (&given, source) {
         return Some(TokenSource::Given(token.clone()));
     }
@@ -73,7 +89,11 @@ fn token(args: &cli::Setup, given: Option<SecretString>, source: Option<&Source>
         return Some(TokenSource::Browser);
     }
     if let (Some(user), Some(password)) = (login.user.clone(), login.password.clone()) {
-        return Some(TokenSource::SignIn { user, password, first_user_email: login.first_user_email.clone() });
+        return Some(TokenSource::SignIn {
+            user,
+            password,
+            first_user_email: login.first_user_email.clone(),
+        });
     }
     given.map(TokenSource::Given)
 }
@@ -85,8 +105,13 @@ fn said(value: &Option<String>) -> Option<String> {
 
 /// The same of several.
 fn names(values: &Option<Vec<String>>) -> Option<Vec<String>> {
-    let names: Vec<_> =
-        values.iter().flatten().map(|name| name.trim()).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let names: Vec<_> = values
+        .iter()
+        .flatten()
+        .map(|name| name.trim())
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
     Some(names).filter(|names| !names.is_empty())
 }
 
@@ -98,8 +123,12 @@ fn link(values: &Option<Vec<String>>) -> Option<Vec<String>> {
 
 /// The password, from its file or from the environment.
 fn password(file: Option<&Path>) -> Result<Option<SecretString>, Error> {
-    let Some((content, source)) = settings::secret(file, "--quay-password-file", "OC_QUAY_PASSWORD")? else {
+    let Some((content, source)) =
+        settings::secret(file, "--quay-password-file", "OC_QUAY_PASSWORD")?
+    else {
         return Ok(None);
     };
-    settings::password(&content).map(Some).map_err(|problem| Error::new(format!("{source}: {problem}")))
+    settings::password(&content)
+        .map(Some)
+        .map_err(|problem| Error::new(format!("{source}: {problem}")))
 }

@@ -21,15 +21,28 @@ const DELETION_TIMEOUT_SECONDS: u32 = 60;
 /// The operator may come back to a namespace while the QuayIntegration is still there. So often it is looked again.
 const MAX_PASSES: usize = 3;
 
-pub(in crate::commands) async fn run(context: &CommandContext<'_>, args: &Teardown) -> Result<ExitStatus, Error> {
+pub(in crate::commands) async fn run(
+    context: &CommandContext<'_>,
+    args: &Teardown,
+) -> Result<ExitStatus, Error> {
     let settings = Settings::read(context.global)?;
     let cluster = ops::connect(context.global).await?;
-    let url = settings.given.url.and_then(|url| QuayUrl::parse(&url.value).ok()).map(|(url, _)| url);
-    let mut setup = SetupSession::new(cluster, SetupOptions::none(url), connection(context.global), context.ui.teller());
+    let url =
+        settings.given.url.and_then(|url| QuayUrl::parse(&url.value).ok()).map(|(url, _)| url);
+    let mut setup = SetupSession::new(
+        cluster,
+        SetupOptions::none(url),
+        connection(context.global),
+        context.ui.teller(),
+    );
     setup.find(SetupStep::Cluster).await;
-    let planned: Vec<_> = TeardownStep::ALL.iter().map(|part| teardown::plan(&setup, *part).report_as(part.names())).collect();
+    let planned: Vec<_> = TeardownStep::ALL
+        .iter()
+        .map(|part| teardown::plan(&setup, *part).report_as(part.names()))
+        .collect();
     let is_blocked = planned.iter().any(|step| step.state == StepState::Failed);
-    let report = SetupReport::new(context.program, "teardown", args.changing.dry_run, false, planned);
+    let report =
+        SetupReport::new(context.program, "teardown", args.changing.dry_run, false, planned);
     if args.changing.dry_run || is_blocked {
         finish(context, &report, context.global.output)?;
         return Ok(if is_blocked { ExitStatus::Failure } else { ExitStatus::Success });
@@ -54,7 +67,11 @@ pub(in crate::commands) async fn run(context: &CommandContext<'_>, args: &Teardo
     for part in TeardownStep::ALL {
         let has_failed = steps.iter().any(|step| step.state == StepState::Failed);
         let planned = teardown::plan(&setup, part).report_as(part.names());
-        steps.push(if has_failed { planned.not_reached() } else { take_back(context, &mut setup, part, planned).await });
+        steps.push(if has_failed {
+            planned.not_reached()
+        } else {
+            take_back(context, &mut setup, part, planned).await
+        });
     }
     finish(context, &SetupReport::new(context.program, "teardown", false, false, steps), format)
 }
@@ -116,5 +133,8 @@ async fn take_back(
             return StepReport { state: StepState::Done, ..report };
         }
     }
-    report.failed(&["it was done, and there is still something left".into()], &["run it again".into()])
+    report.failed(
+        &["it was done, and there is still something left".into()],
+        &["run it again".into()],
+    )
 }

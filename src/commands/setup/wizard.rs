@@ -8,7 +8,10 @@ use crate::error::{Cancelled, Error, ExitStatus};
 use crate::report::{Format, SetupReport, StepReport, StepState};
 use crate::setup::{self, NodeTrust, SetupSession, SetupStep};
 
-pub(super) async fn run(context: &CommandContext<'_>, mut setup: SetupSession) -> Result<ExitStatus, Error> {
+pub(super) async fn run(
+    context: &CommandContext<'_>,
+    mut setup: SetupSession,
+) -> Result<ExitStatus, Error> {
     setup.is_asked = true;
     let mut steps = Vec::new();
     for (place, step) in SetupStep::ALL.into_iter().enumerate() {
@@ -18,7 +21,9 @@ pub(super) async fn run(context: &CommandContext<'_>, mut setup: SetupSession) -
     headline(context, SetupStep::ALL.len() + 1, first_namespaces::TITLE);
     first_namespaces::ask(context, &mut setup)?;
     let proof = first_namespaces::run(context, &setup, &steps).await?;
-    context.ui.status(&without_changes(&proof.step).addressed(context.program).render(&context.style()));
+    context
+        .ui
+        .status(&without_changes(&proof.step).addressed(context.program).render(&context.style()));
     steps.push(proof.step);
     let mut report = SetupReport::new(context.program, "setup", false, false, steps);
     report.namespaces = setup::preview(&setup);
@@ -42,7 +47,11 @@ fn headline(context: &CommandContext<'_>, number: usize, title: &str) {
 }
 
 /// Goes through one step until it is done or the person leaves.
-async fn take(context: &CommandContext<'_>, setup: &mut SetupSession, step: SetupStep) -> Result<StepReport, Error> {
+async fn take(
+    context: &CommandContext<'_>,
+    setup: &mut SetupSession,
+    step: SetupStep,
+) -> Result<StepReport, Error> {
     // What was agreed to and failed for a wrong password alone.
     let mut agreed = None;
     loop {
@@ -57,7 +66,9 @@ async fn take(context: &CommandContext<'_>, setup: &mut SetupSession, step: Setu
             if report.state != StepState::Planned {
                 return Ok(report);
             }
-            if !is_agreed && !context.ui.confirm(&format!("Do this {}?", place(setup, step)), true)? {
+            if !is_agreed
+                && !context.ui.confirm(&format!("Do this {}?", place(setup, step)), true)?
+            {
                 return Err(Cancelled.into());
             }
             let done = carry_out(context, setup, step, &plan).await;

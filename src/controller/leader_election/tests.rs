@@ -12,7 +12,12 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn lease(version: &str, holder: &str) -> Lease {
-    Lease { version: version.into(), holder: holder.into(), seconds: LEASE_DURATION.as_secs(), transitions: 0 }
+    Lease {
+        version: version.into(),
+        holder: holder.into(),
+        seconds: LEASE_DURATION.as_secs(),
+        transitions: 0,
+    }
 }
 
 #[test]
@@ -25,7 +30,10 @@ fn a_lease_that_is_not_there_is_created_and_its_holder_leads() {
     assert!(!elector.leads(seconds(1)));
     elector.wrote(Some(lease("1", "a")), seconds(1), seconds(2));
     assert!(elector.leads(seconds(2)));
-    assert!(!elector.leads(seconds(1) + RENEW_DEADLINE), "from when the write was begun, not from its answer");
+    assert!(
+        !elector.leads(seconds(1) + RENEW_DEADLINE),
+        "from when the write was begun, not from its answer"
+    );
 }
 
 #[test]
@@ -37,7 +45,10 @@ fn another_ones_lease_is_taken_when_it_was_not_written_for_as_long_as_it_lasts()
     assert_eq!(elector.next(seconds(58)), ElectionState::Rest, "it was written meanwhile");
     elector.saw(Some(lease("2", "a")), seconds(58));
     let ElectionState::Write(wanted) = elector.next(seconds(59)) else { unreachable!() };
-    assert_eq!((wanted.version.as_str(), wanted.holder.as_str(), wanted.transitions), ("2", "b", 1));
+    assert_eq!(
+        (wanted.version.as_str(), wanted.holder.as_str(), wanted.transitions),
+        ("2", "b", 1)
+    );
 }
 
 #[test]
@@ -89,10 +100,15 @@ struct Request {
 
 /// Plays replicas and an API server that refuses what was written for another version.
 fn play(starts: &[u64], fates: &[Fate], until: u64) -> Vec<(u64, usize)> {
-    let mut electors: Vec<_> = (0..starts.len()).map(|number| Elector::new(number.to_string())).collect();
-    let (mut stored, mut version, mut requests, mut leaders) = (None::<Lease>, 0, Vec::<Request>::new(), Vec::new());
-    let mut due: BinaryHeap<_> =
-        starts.iter().enumerate().map(|(replica, start)| Reverse((*start, Due::Wakes(replica)))).collect();
+    let mut electors: Vec<_> =
+        (0..starts.len()).map(|number| Elector::new(number.to_string())).collect();
+    let (mut stored, mut version, mut requests, mut leaders) =
+        (None::<Lease>, 0, Vec::<Request>::new(), Vec::new());
+    let mut due: BinaryHeap<_> = starts
+        .iter()
+        .enumerate()
+        .map(|(replica, start)| Reverse((*start, Due::Wakes(replica))))
+        .collect();
     while let Some(Reverse((now, what))) = due.pop().filter(|Reverse((now, _))| *now < until) {
         let local = |replica: usize| Duration::from_millis(now - starts[replica]);
         match what {
@@ -103,19 +119,31 @@ fn play(starts: &[u64], fates: &[Fate], until: u64) -> Vec<(u64, usize)> {
                     due.push(Reverse((now + RETRY_PERIOD.as_millis() as u64, Due::Wakes(replica))));
                 } else {
                     let (number, fate) = (requests.len(), fates.get(requests.len()));
-                    let Fate { effect, answer } = fate.cloned().unwrap_or(Fate { effect: Some(1), answer: Some(1) });
-                    requests.push(Request { step, begun: local(replica), result: None, is_over: false });
-                    due.push(Reverse((now + RETRY_PERIOD.as_millis() as u64, Due::GivesUp(replica, number))));
+                    let Fate { effect, answer } =
+                        fate.cloned().unwrap_or(Fate { effect: Some(1), answer: Some(1) });
+                    requests.push(Request {
+                        step,
+                        begun: local(replica),
+                        result: None,
+                        is_over: false,
+                    });
+                    due.push(Reverse((
+                        now + RETRY_PERIOD.as_millis() as u64,
+                        Due::GivesUp(replica, number),
+                    )));
                     if let Some(effect) = effect {
                         due.push(Reverse((now + effect, Due::Arrives(replica, number))));
-                        due.extend(answer.map(|answer| Reverse((now + effect + answer, Due::Answers(replica, number)))));
+                        due.extend(answer.map(|answer| {
+                            Reverse((now + effect + answer, Due::Answers(replica, number)))
+                        }));
                     }
                 }
             }
             Due::Arrives(_, number) => {
                 let result = match &requests[number].step {
                     ElectionState::Write(lease)
-                        if lease.version == stored.as_ref().map_or("", |stored: &Lease| &stored.version) =>
+                        if lease.version
+                            == stored.as_ref().map_or("", |stored: &Lease| &stored.version) =>
                     {
                         version += 1;
                         stored = Some(Lease { version: version.to_string(), ..lease.clone() });
@@ -149,7 +177,8 @@ fn play(starts: &[u64], fates: &[Fate], until: u64) -> Vec<(u64, usize)> {
             }
             Due::Answers(..) | Due::GivesUp(..) => {}
         }
-        let leads = |replica: &usize| now >= starts[*replica] && electors[*replica].leads(local(*replica));
+        let leads =
+            |replica: &usize| now >= starts[*replica] && electors[*replica].leads(local(*replica));
         leaders.extend((0..electors.len()).filter(leads).map(|replica| (now, replica)));
     }
     leaders

@@ -6,8 +6,14 @@ use crate::domain::change::Change;
 use crate::domain::finding::{Code, ObjectRef};
 use crate::request_metrics::Side;
 
-fn reconciled(verdict: ReconcileOutcome, changes: Vec<(Change, Option<String>)>, findings: Vec<Code>) -> ControllerEvent {
-    let finding = |code| Finding::new(code, ObjectRef::cluster("Namespace", "shop"), "m").in_namespace("shop");
+fn reconciled(
+    verdict: ReconcileOutcome,
+    changes: Vec<(Change, Option<String>)>,
+    findings: Vec<Code>,
+) -> ControllerEvent {
+    let finding = |code| {
+        Finding::new(code, ObjectRef::cluster("Namespace", "shop"), "m").in_namespace("shop")
+    };
     ControllerEvent::Reconciled {
         namespace: "shop".into(),
         uid: "1".into(),
@@ -41,7 +47,11 @@ fn namespaces_are_counted_by_result_and_changes_by_kind() {
     let metrics = Metrics::new();
     metrics.count(&reconciled(ReconcileOutcome::Settled, vec![], vec![]));
     metrics.count(&reconciled(ReconcileOutcome::Settled, vec![(delete(), None)], vec![]));
-    metrics.count(&reconciled(ReconcileOutcome::Failed("no".into()), vec![(delete(), Some("no".into()))], vec![]));
+    metrics.count(&reconciled(
+        ReconcileOutcome::Failed("no".into()),
+        vec![(delete(), Some("no".into()))],
+        vec![],
+    ));
     assert_lines(
         &metrics,
         &[
@@ -60,12 +70,27 @@ fn namespaces_are_counted_by_result_and_changes_by_kind() {
 fn a_finding_counts_for_as_long_as_it_is_there() {
     let metrics = Metrics::new();
     let missing = r#"oc_quay_findings{code="OQ301",level="error"}"#;
-    metrics.count(&reconciled(ReconcileOutcome::Failed("no".into()), vec![], vec![Code::SecretMissing, Code::SecretMissing]));
+    metrics.count(&reconciled(
+        ReconcileOutcome::Failed("no".into()),
+        vec![],
+        vec![Code::SecretMissing, Code::SecretMissing],
+    ));
     assert_lines(&metrics, &[&format!("{missing} 2")]);
-    metrics.count(&reconciled(ReconcileOutcome::Failed("no".into()), vec![], vec![Code::SecretMissing]));
+    metrics.count(&reconciled(
+        ReconcileOutcome::Failed("no".into()),
+        vec![],
+        vec![Code::SecretMissing],
+    ));
     assert_lines(&metrics, &[&format!("{missing} 1")]);
-    metrics.count(&reconciled(ReconcileOutcome::Settled, vec![(delete(), None)], vec![Code::SecretMissing, Code::RivalSecret]));
-    assert_lines(&metrics, &[&format!("{missing} 0"), r#"oc_quay_findings{code="OQ308",level="warning"} 1"#]);
+    metrics.count(&reconciled(
+        ReconcileOutcome::Settled,
+        vec![(delete(), None)],
+        vec![Code::SecretMissing, Code::RivalSecret],
+    ));
+    assert_lines(
+        &metrics,
+        &[&format!("{missing} 0"), r#"oc_quay_findings{code="OQ308",level="warning"} 1"#],
+    );
     metrics.count(&reconciled(ReconcileOutcome::NotOurs, vec![], vec![Code::OutOfScope]));
     assert_lines(&metrics, &[r#"oc_quay_findings{code="OQ308",level="warning"} 0"#]);
     assert!(!metrics.text().contains("OQ120"), "what is not ours is not found");
@@ -74,8 +99,16 @@ fn a_finding_counts_for_as_long_as_it_is_there() {
 #[test]
 fn requests_are_counted_by_side_kind_and_status() {
     let metrics = Metrics::new();
-    for (side, kind, status) in [(Side::Cluster, "list secrets", Some(200)), (Side::Quay, "PUT organization/*/robots/*", None)] {
-        metrics.count_request(&ObservedRequest { side, kind: kind.into(), status, took: Duration::from_millis(3) });
+    for (side, kind, status) in [
+        (Side::Cluster, "list secrets", Some(200)),
+        (Side::Quay, "PUT organization/*/robots/*", None),
+    ] {
+        metrics.count_request(&ObservedRequest {
+            side,
+            kind: kind.into(),
+            status,
+            took: Duration::from_millis(3),
+        });
     }
     assert_lines(
         &metrics,

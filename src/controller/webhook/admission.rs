@@ -14,7 +14,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::WebhookView;
 use super::build_patch;
-use crate::domain::builds::{CommonSpec, IMPORTED_ANNOTATION, RewriteOutcome, Rewritten, SkipReason, rewrite};
+use crate::domain::builds::{
+    CommonSpec, IMPORTED_ANNOTATION, RewriteOutcome, Rewritten, SkipReason, rewrite,
+};
 use crate::domain::desired::DEFAULT_ACCOUNTS;
 
 /// What comes of a review.
@@ -185,13 +187,19 @@ struct Response<'a> {
 /// [`InvalidReview`] for anything but an AdmissionReview with a request.
 pub fn review(body: &[u8], view: &dyn WebhookView) -> Result<ReviewAnswer, InvalidReview> {
     let Review::<Request> { request } = serde_json::from_slice(body).map_err(|_| InvalidReview)?;
-    if [&request.uid, &request.name, &request.namespace].into_iter().any(|name| name.len() > MAX_NAME_LENGTH) {
+    if [&request.uid, &request.name, &request.namespace]
+        .into_iter()
+        .any(|name| name.len() > MAX_NAME_LENGTH)
+    {
         return Err(InvalidReview);
     }
     let verdict = if request.is_new_build() {
         match build(body) {
             Some((annotations, spec)) => judge(&request.namespace, annotations, &spec, view),
-            None => Decision::left_alone(ReviewOutcome::Unknown, "it is no build that could be understood"),
+            None => Decision::left_alone(
+                ReviewOutcome::Unknown,
+                "it is no build that could be understood",
+            ),
         }
     } else {
         Decision::silent(ReviewOutcome::Unchanged)
@@ -224,7 +232,8 @@ pub(in crate::controller) fn not_rewritten(
     let Decision { outcome, warning, .. } = judge(namespace, None, spec, view);
     let why = match outcome {
         ReviewOutcome::Rewritten => {
-            "the output of this build stays as it is: the bridge was not asked, or not ready yet".to_owned()
+            "the output of this build stays as it is: the bridge was not asked, or not ready yet"
+                .to_owned()
         }
         _ => warning?,
     };
@@ -237,7 +246,8 @@ impl Request {
     fn is_new_build(&self) -> bool {
         self.operation == "CREATE"
             && self.sub_resource.is_empty()
-            && (self.resource.group.as_str(), self.resource.resource.as_str()) == ("build.openshift.io", "builds")
+            && (self.resource.group.as_str(), self.resource.resource.as_str())
+                == ("build.openshift.io", "builds")
     }
 }
 
@@ -253,11 +263,19 @@ impl Decision {
     }
 
     fn left_alone(outcome: ReviewOutcome, why: &str) -> Self {
-        Self { warning: Some(format!("the output of this build stays as it is: {why}")), ..Self::silent(outcome) }
+        Self {
+            warning: Some(format!("the output of this build stays as it is: {why}")),
+            ..Self::silent(outcome)
+        }
     }
 }
 
-fn judge(namespace: &str, annotations: Option<Annotations>, spec: &CommonSpec, view: &dyn WebhookView) -> Decision {
+fn judge(
+    namespace: &str,
+    annotations: Option<Annotations>,
+    spec: &CommonSpec,
+    view: &dyn WebhookView,
+) -> Decision {
     let Some(integration) = view.integration() else {
         return match &spec.output.to {
             Some(to) if to.kind != "DockerImage" => {
@@ -278,7 +296,9 @@ fn judge(namespace: &str, annotations: Option<Annotations>, spec: &CommonSpec, v
         RewriteOutcome::Unchanged(SkipReason::InQuay) => Decision {
             // A clone (`oc start-build --from-build`) has all the annotations of the build that it is made from
             // (openshift-apiserver `pkg/build/apiserver/buildgenerator`), so it would pass for imported.
-            patch: annotations.is_some_and(|annotations| annotations.is_imported).then(build_patch::not_imported),
+            patch: annotations
+                .is_some_and(|annotations| annotations.is_imported)
+                .then(build_patch::not_imported),
             ..Decision::silent(ReviewOutcome::Unchanged)
         },
         RewriteOutcome::Unchanged(why) => unchanged(namespace, &why),
@@ -287,12 +307,18 @@ fn judge(namespace: &str, annotations: Option<Annotations>, spec: &CommonSpec, v
 
 /// The annotations and the spec of a build; `None` where what came is not one.
 fn build(review: &[u8]) -> Option<(Option<Annotations>, CommonSpec)> {
-    let Review { request: RequestObject { object: Object(build) } } = serde_json::from_slice(review).ok()?;
+    let Review { request: RequestObject { object: Object(build) } } =
+        serde_json::from_slice(review).ok()?;
     Some((build.metadata.0.annotations, build.spec.0))
 }
 
 /// Whether the build will have a login to push with: one that it names itself, or else its service account's.
-fn has_login(namespace: &str, spec: &CommonSpec, rewritten: &Rewritten, view: &dyn WebhookView) -> bool {
+fn has_login(
+    namespace: &str,
+    spec: &CommonSpec,
+    rewritten: &Rewritten,
+    view: &dyn WebhookView,
+) -> bool {
     let names_its_own = spec.output.push_secret.is_some() && rewritten.push_secret.is_none();
     names_its_own || view.can_push(namespace, spec.pusher())
 }
@@ -308,15 +334,23 @@ fn not_linked(namespace: &str, account: &str) -> String {
 
 fn replaced(spec: &CommonSpec, rewritten: &Rewritten) -> Option<String> {
     let (named, own) = (spec.output.push_secret.as_ref()?, rewritten.push_secret.as_ref()?);
-    Some(format!("the build pushes to Quay, so secret {own} takes the place of push secret {named}"))
+    Some(format!(
+        "the build pushes to Quay, so secret {own} takes the place of push secret {named}"
+    ))
 }
 
 /// Says why only where somebody may have expected the image to go to Quay.
 fn unchanged(namespace: &str, why: &SkipReason) -> Decision {
     match why {
-        SkipReason::UnknownNamespace(_) => Decision::left_alone(ReviewOutcome::Unknown, &why.to_string()),
-        SkipReason::OutOfScope { namespace: other, .. } if other == namespace => Decision::silent(ReviewOutcome::Unchanged),
-        SkipReason::OutOfScope { .. } | SkipReason::OtherOrganization(_) | SkipReason::Impossible(_) => {
+        SkipReason::UnknownNamespace(_) => {
+            Decision::left_alone(ReviewOutcome::Unknown, &why.to_string())
+        }
+        SkipReason::OutOfScope { namespace: other, .. } if other == namespace => {
+            Decision::silent(ReviewOutcome::Unchanged)
+        }
+        SkipReason::OutOfScope { .. }
+        | SkipReason::OtherOrganization(_)
+        | SkipReason::Impossible(_) => {
             Decision::left_alone(ReviewOutcome::Unchanged, &why.to_string())
         }
         _ => Decision::silent(ReviewOutcome::Unchanged),

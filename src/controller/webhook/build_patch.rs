@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::admission::Annotations;
 
-use crate::domain::builds::{DESTINATION_ANNOTATION, IMPORTED_ANNOTATION, MANAGED, MANAGED_ANNOTATION, Rewritten};
+use crate::domain::builds::{
+    DESTINATION_ANNOTATION, IMPORTED_ANNOTATION, MANAGED, MANAGED_ANNOTATION, Rewritten,
+};
 
 /// Makes a build push to Quay. `annotations` are those that it has.
 pub(super) fn rewritten(annotations: Option<Annotations>, rewritten: &Rewritten) -> Patch {
@@ -28,10 +30,12 @@ fn annotate(annotations: Option<Annotations>, destination: &str) -> Vec<PatchOpe
     let wanted = [(MANAGED_ANNOTATION, MANAGED), (DESTINATION_ANNOTATION, destination)];
     // Nothing can be added to a map that is not there. The operator tries to, and such a build is refused.
     let Some(annotations) = annotations else {
-        let map: Map<String, Value> = wanted.iter().map(|&(key, value)| (key.to_owned(), json!(value))).collect();
+        let map: Map<String, Value> =
+            wanted.iter().map(|&(key, value)| (key.to_owned(), json!(value))).collect();
         return vec![add(&["metadata", "annotations"], Value::Object(map))];
     };
-    let mut operations: Vec<_> = wanted.iter().map(|(key, value)| add(&annotation(key), json!(value))).collect();
+    let mut operations: Vec<_> =
+        wanted.iter().map(|(key, value)| add(&annotation(key), json!(value))).collect();
     if annotations.is_imported {
         operations.push(remove(&annotation(IMPORTED_ANNOTATION)));
     }
@@ -47,7 +51,10 @@ fn add(path: &[&str], value: Value) -> PatchOperation {
 }
 
 fn replace(path: &[&str], value: Value) -> PatchOperation {
-    PatchOperation::Replace(ReplaceOperation { path: PointerBuf::from_tokens(path.iter().copied()), value })
+    PatchOperation::Replace(ReplaceOperation {
+        path: PointerBuf::from_tokens(path.iter().copied()),
+        value,
+    })
 }
 
 fn remove(path: &[&str]) -> PatchOperation {

@@ -75,8 +75,8 @@ impl Files {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.certificate)
             .collect::<Result<_, _>>()
             .map_err(|error| format!("{CERTIFICATE} is no certificate in PEM: {error}"))?;
-        let key =
-            PrivateKeyDer::from_pem_slice(self.key.expose_secret()).map_err(|_| format!("{KEY} is no private key in PEM"))?;
+        let key = PrivateKeyDer::from_pem_slice(self.key.expose_secret())
+            .map_err(|_| format!("{KEY} is no private key in PEM"))?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
@@ -88,6 +88,7 @@ impl Files {
 
 impl PartialEq for Files {
     fn eq(&self, other: &Self) -> bool {
-        self.certificate == other.certificate && self.key.expose_secret() == other.key.expose_secret()
+        self.certificate == other.certificate
+            && self.key.expose_secret() == other.key.expose_secret()
     }
 }

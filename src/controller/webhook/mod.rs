@@ -111,7 +111,11 @@ impl Webhook {
     ///
     /// # Errors
     /// What is wrong with the files, without quoting any of them.
-    pub fn new(certificates: &Path, view: Arc<dyn WebhookView>, observer: Observer) -> Result<Self, String> {
+    pub fn new(
+        certificates: &Path,
+        view: Arc<dyn WebhookView>,
+        observer: Observer,
+    ) -> Result<Self, String> {
         Ok(Self { certificates: Arc::new(Certificates::read(certificates)?), view, observer })
     }
 
@@ -130,7 +134,10 @@ fn router(view: Arc<dyn WebhookView>, observer: Observer) -> Router {
     Router::new().route(PATH, post(handle)).with_state(state)
 }
 
-async fn handle(State(WebhookState { view, observer, places, large }): State<WebhookState>, body: Body) -> Response {
+async fn handle(
+    State(WebhookState { view, observer, places, large }): State<WebhookState>,
+    body: Body,
+) -> Response {
     let arriving = async {
         let place = places.acquire().await;
         (place, read(body, &large).await)
@@ -138,17 +145,27 @@ async fn handle(State(WebhookState { view, observer, places, large }): State<Web
     let (_place, (body, _large)) = match timeout(READ_TIMEOUT, arriving).await {
         Ok((place, Some(read))) => (place, read),
         Ok((_, None)) => {
-            let words = format!("a review has to arrive whole, in no more than {MAX_REVIEW_BYTES} bytes\n");
+            let words =
+                format!("a review has to arrive whole, in no more than {MAX_REVIEW_BYTES} bytes\n");
             return (StatusCode::PAYLOAD_TOO_LARGE, words).into_response();
         }
-        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "the review did not arrive in time\n").into_response(),
+        Err(_) => {
+            return (StatusCode::REQUEST_TIMEOUT, "the review did not arrive in time\n")
+                .into_response();
+        }
     };
     let started = Instant::now();
     let Ok(answer) = review(&body, view.as_ref()) else {
         return (StatusCode::BAD_REQUEST, "this is no AdmissionReview\n").into_response();
     };
     let ReviewAnswer { body, outcome, warning, namespace, name } = answer;
-    observer(&WebhookEvent::Reviewed { namespace, name, outcome, warning, took: started.elapsed() });
+    observer(&WebhookEvent::Reviewed {
+        namespace,
+        name,
+        outcome,
+        warning,
+        took: started.elapsed(),
+    });
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 

@@ -22,7 +22,10 @@ impl WebhookView for Known {
     fn integration(&self) -> Option<Arc<Integration>> {
         let source = Source::Resource("quay".into());
         let integration = Integration {
-            url: Sourced { value: QuayUrl::parse("https://quay.example.com").unwrap().0, source: source.clone() },
+            url: Sourced {
+                value: QuayUrl::parse("https://quay.example.com").unwrap().0,
+                source: source.clone(),
+            },
             cluster_id: Sourced { value: ClusterId::new("openshift"), source },
             resource: None,
             lists_unread: false,

@@ -57,7 +57,11 @@ impl IdleTimeoutStream {
 }
 
 impl AsyncRead for IdleTimeoutStream {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.end.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -66,7 +70,11 @@ impl AsyncRead for IdleTimeoutStream {
 }
 
 impl AsyncWrite for IdleTimeoutStream {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = ready!(pin!(&mut self.stream).poll_write(context, bytes));
         self.end.as_mut().reset(Instant::now() + IDLE_TIMEOUT);
         Poll::Ready(written)
@@ -82,7 +90,11 @@ impl AsyncWrite for IdleTimeoutStream {
 }
 
 impl TlsListener {
-    pub(super) fn new(listener: TcpListener, certificates: Arc<Certificates>, observer: Observer) -> Self {
+    pub(super) fn new(
+        listener: TcpListener,
+        certificates: Arc<Certificates>,
+        observer: Observer,
+    ) -> Self {
         let address = listener.local_addr();
         let (agree, agreed) = mpsc::channel(16);
         let mut accepting = JoinSet::new();
@@ -91,7 +103,12 @@ impl TlsListener {
     }
 }
 
-async fn accept(listener: TcpListener, certificates: Arc<Certificates>, observer: Observer, agree: Sender<Connection>) {
+async fn accept(
+    listener: TcpListener,
+    certificates: Arc<Certificates>,
+    observer: Observer,
+    agree: Sender<Connection>,
+) {
     // Owned here, so that what is half agreed ends with the listener.
     let mut handshakes = JoinSet::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -111,7 +128,9 @@ async fn accept(listener: TcpListener, certificates: Arc<Certificates>, observer
             // Small answers must not wait for the client's delayed acknowledgement.
             let _ = socket.set_nodelay(true);
             // A client that does not trust us hangs up here; there is nobody to tell.
-            if let Ok(Ok(stream)) = timeout(TLS_HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(socket)).await {
+            if let Ok(Ok(stream)) =
+                timeout(TLS_HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(socket)).await
+            {
                 let _ = agree.send((IdleTimeoutStream::new(stream, place), peer)).await;
             }
         });

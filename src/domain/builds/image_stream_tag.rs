@@ -36,7 +36,8 @@ impl Destination {
     pub fn of_image(image: &str, integration: &Integration) -> Option<Self> {
         let path = image.strip_prefix(&integration.url.value.host())?.strip_prefix('/')?;
         let (organization, repository) = path.split_once('/')?;
-        let namespace = organization.strip_prefix(&integration.cluster_id.value.organization(""))?;
+        let namespace =
+            organization.strip_prefix(&integration.cluster_id.value.organization(""))?;
         let one_tag = !namespace.is_empty() && !repository.contains(['/', '@']);
         one_tag.then(|| Self::new(namespace, repository))
     }
@@ -63,9 +64,16 @@ mod tests {
 
     #[test]
     fn a_destination_is_written_as_the_operator_does() {
-        let destination = Destination { namespace: "shop".into(), stream: "app".into(), tag: "1.0".into() };
-        assert_eq!((destination.to_string(), destination.name()), ("shop/app:1.0".into(), "app:1.0".into()));
-        assert_eq!(Destination::new("shop", "app"), Destination { tag: "latest".into(), ..destination });
+        let destination =
+            Destination { namespace: "shop".into(), stream: "app".into(), tag: "1.0".into() };
+        assert_eq!(
+            (destination.to_string(), destination.name()),
+            ("shop/app:1.0".into(), "app:1.0".into())
+        );
+        assert_eq!(
+            Destination::new("shop", "app"),
+            Destination { tag: "latest".into(), ..destination }
+        );
     }
 
     #[test]
@@ -74,7 +82,8 @@ mod tests {
         let app = Destination::new("shop", "app:1.0");
         assert_eq!(app.image(&integration), "quay.example.com:8443/prod_shop/app:1.0");
         assert_eq!(Destination::of_image(&app.image(&integration), &integration), Some(app));
-        let untagged = Destination::of_image("quay.example.com:8443/prod_shop/app", &integration).unwrap();
+        let untagged =
+            Destination::of_image("quay.example.com:8443/prod_shop/app", &integration).unwrap();
         assert_eq!(untagged.to_string(), "shop/app:latest");
         for other in [
             "quay.example.com/prod_shop/app:1",

@@ -12,22 +12,27 @@ use serde::Deserialize;
 
 use super::integration::Integration;
 pub use image_stream_tag::Destination;
-pub use push_target::{PushTarget, RejectReason, is_stuck, lacks_secret, outdated, refusal, silent};
+pub use push_target::{
+    PushTarget, RejectReason, is_stuck, lacks_secret, outdated, refusal, silent,
+};
 #[cfg(test)]
 pub(super) use rewrite::tests::integration;
 pub use rewrite::{RewriteOutcome, Rewritten, SkipReason, rewrite};
 
 /// Annotation on a build whose output was rewritten; its value is [`MANAGED`] (QBO `pkg/constants`).
-pub const MANAGED_ANNOTATION: &str = "quay-registry-operator.quay.redhat.com/quay-registry-operator-managed";
+pub const MANAGED_ANNOTATION: &str =
+    "quay-registry-operator.quay.redhat.com/quay-registry-operator-managed";
 
 /// Value of [`MANAGED_ANNOTATION`], and of [`IMPORTED_ANNOTATION`].
 pub const MANAGED: &str = "true";
 
 /// Annotation on such a build: the [`Destination`] that its output named before (QBO `pkg/constants`).
-pub const DESTINATION_ANNOTATION: &str = "quay-registry-operator.quay.redhat.com/destination-imagestream";
+pub const DESTINATION_ANNOTATION: &str =
+    "quay-registry-operator.quay.redhat.com/destination-imagestream";
 
 /// Annotation on such a build whose image was imported into that image stream tag (QBO `pkg/constants`).
-pub const IMPORTED_ANNOTATION: &str = "quay-registry-operator.quay.redhat.com/destination-imagestreamtag-imported";
+pub const IMPORTED_ANNOTATION: &str =
+    "quay-registry-operator.quay.redhat.com/destination-imagestreamtag-imported";
 
 /// The service account of builds that name none (OpenShift `pkg/build/buildutil`).
 pub const BUILDER: &str = "builder";
@@ -54,7 +59,8 @@ impl CommonSpec {
     /// the one whose image lives where it is written. None has what goes to another registry, or a pipeline, which pushes
     /// nothing itself.
     pub fn destination(&self, namespace: &str, integration: &Integration) -> Option<Destination> {
-        let to = self.output.to.as_ref().filter(|_| self.strategy != Some(Strategy::JenkinsPipeline))?;
+        let to =
+            self.output.to.as_ref().filter(|_| self.strategy != Some(Strategy::JenkinsPipeline))?;
         match to.kind.as_str() {
             _ if to.is_stream_tag() => Some(to.stream_tag(namespace)),
             "DockerImage" => Destination::of_image(&to.name, integration),

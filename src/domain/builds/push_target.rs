@@ -4,7 +4,9 @@ use std::fmt;
 
 use super::super::checks::Assessed;
 use super::super::scope::Scope;
-use super::super::snapshot::{BuildConfig, BuildWebhook, BuildWebhookOwner, DryRunOutcome, NamespaceSnapshot, ReadError};
+use super::super::snapshot::{
+    BuildConfig, BuildWebhook, BuildWebhookOwner, DryRunOutcome, NamespaceSnapshot, ReadError,
+};
 use super::{CommonSpec, Destination, RewriteOutcome, SkipReason, Strategy};
 
 /// Where the image of a build goes.
@@ -39,21 +41,30 @@ impl PushTarget {
             // Webhooks leave a builder alone that has no login yet.
             (Err(_), Some(DryRunOutcome::Unchanged)) if has_login(subject) => &[],
             (Err(_), Some(DryRunOutcome::Rewritten)) => {
-                return right.map_or_else(PushTarget::AsWritten, |right| PushTarget::Tried(right.image));
+                return right
+                    .map_or_else(PushTarget::AsWritten, |right| PushTarget::Tried(right.image));
             }
             (Err(unread), _) => {
-                return right.map_or_else(PushTarget::AsWritten, |right| PushTarget::Unknown(right.image, unread.clone()));
+                return right.map_or_else(PushTarget::AsWritten, |right| {
+                    PushTarget::Unknown(right.image, unread.clone())
+                });
             }
         };
-        let is_there = |rewriter: BuildWebhookOwner| webhooks.iter().any(|webhook| webhook.rewriter == rewriter);
+        let is_there = |rewriter: BuildWebhookOwner| {
+            webhooks.iter().any(|webhook| webhook.rewriter == rewriter)
+        };
         if is_there(BuildWebhookOwner::Operator)
             && let Some(image) = by_operator(subject, spec)
         {
             return PushTarget::Rewritten(BuildWebhookOwner::Operator, image);
         }
         match right {
-            Ok(right) if is_there(BuildWebhookOwner::Bridge) => PushTarget::Rewritten(BuildWebhookOwner::Bridge, right.image),
-            Ok(right) if has_place(subject, &right.destination) => PushTarget::Internal(right.image),
+            Ok(right) if is_there(BuildWebhookOwner::Bridge) => {
+                PushTarget::Rewritten(BuildWebhookOwner::Bridge, right.image)
+            }
+            Ok(right) if has_place(subject, &right.destination) => {
+                PushTarget::Internal(right.image)
+            }
             Ok(right) => PushTarget::Nowhere(right.image),
             Err(why) => PushTarget::AsWritten(why),
         }
@@ -77,8 +88,12 @@ pub enum RejectReason {
 impl fmt::Display for RejectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RejectReason::NoLogin(secret) => write!(f, "service account {} does not name secret {secret}", super::BUILDER),
-            RejectReason::NoOutput => f.write_str("it has no output, and the operator's webhook crashes over that"),
+            RejectReason::NoLogin(secret) => {
+                write!(f, "service account {} does not name secret {secret}", super::BUILDER)
+            }
+            RejectReason::NoOutput => {
+                f.write_str("it has no output, and the operator's webhook crashes over that")
+            }
         }
     }
 }
@@ -93,15 +108,26 @@ pub fn refusal(subject: &Assessed, spec: &CommonSpec) -> Option<RejectReason> {
         let secret = subject.integration.cluster_id.value.secret(super::BUILDER);
         return Some(RejectReason::NoLogin(secret));
     }
-    let is_refused = webhook.fails_closed && is_operators_to_rewrite(spec) && spec.output.to.is_none();
+    let is_refused =
+        webhook.fails_closed && is_operators_to_rewrite(spec) && spec.output.to.is_none();
     is_refused.then_some(RejectReason::NoOutput)
 }
 
 /// The push secret that a BuildConfig names for this Quay, if that does not exist. Only of secrets of our making can that be
 /// told, and of those that were looked at when the BuildConfig was rewritten: others may be of a type that is not read.
-pub fn lacks_secret<'a>(subject: &Assessed, config: &'a BuildConfig, outlook: &PushTarget) -> Option<&'a str> {
-    let secret = config.spec.output.push_secret.as_deref().filter(|_| matches!(outlook, PushTarget::Quay(_)))?;
-    let is_known = subject.integration.cluster_id.value.names_secret(secret) || config.still_rewritten().is_some();
+pub fn lacks_secret<'a>(
+    subject: &Assessed,
+    config: &'a BuildConfig,
+    outlook: &PushTarget,
+) -> Option<&'a str> {
+    let secret = config
+        .spec
+        .output
+        .push_secret
+        .as_deref()
+        .filter(|_| matches!(outlook, PushTarget::Quay(_)))?;
+    let is_known = subject.integration.cluster_id.value.names_secret(secret)
+        || config.still_rewritten().is_some();
     let is_there = subject.snapshot.secrets.is_err() || subject.snapshot.secret(secret).is_some();
     (is_known && !is_there).then_some(secret)
 }
@@ -109,16 +135,24 @@ pub fn lacks_secret<'a>(subject: &Assessed, config: &'a BuildConfig, outlook: &P
 /// Whether the service account of builds is known to name the secret with its login.
 fn has_login(subject: &Assessed) -> bool {
     let secret = subject.integration.cluster_id.value.secret(super::BUILDER);
-    subject.snapshot.service_account(super::BUILDER).is_some_and(|builder| builder.mountable.contains(&secret))
+    subject
+        .snapshot
+        .service_account(super::BUILDER)
+        .is_some_and(|builder| builder.mountable.contains(&secret))
 }
 
 /// The webhook that should have sent a build which was tried to Quay, and did not: it does not answer, which lets builds
 /// through where it fails open, or it is not asked about this namespace.
 pub fn silent<'a>(subject: &'a Assessed) -> Option<&'a BuildWebhook> {
-    let NamespaceSnapshot { webhooks: Ok(webhooks), trial: Some(DryRunOutcome::Unchanged), .. } = subject.snapshot else {
+    let NamespaceSnapshot { webhooks: Ok(webhooks), trial: Some(DryRunOutcome::Unchanged), .. } =
+        subject.snapshot
+    else {
         return None;
     };
-    webhooks.iter().find(|webhook| webhook.untrusted.is_none()).filter(|_| has_login(subject) && subject.is_to_be_linked())
+    webhooks
+        .iter()
+        .find(|webhook| webhook.untrusted.is_none())
+        .filter(|_| has_login(subject) && subject.is_to_be_linked())
 }
 
 /// Where the builds of a BuildConfig that was rewritten belong now, if that is not where they go: the address of the Quay
@@ -134,7 +168,8 @@ pub fn outdated(subject: &Assessed, config: &BuildConfig) -> Option<String> {
 /// Whether each change to a build would be refused (422): the operator's webhook wants to rewrite its spec then, which
 /// cannot be changed.
 pub fn is_stuck(subject: &Assessed, spec: &CommonSpec) -> bool {
-    operators(subject).is_some_and(|webhook| webhook.on_update) && by_operator(subject, spec).is_some()
+    operators(subject).is_some_and(|webhook| webhook.on_update)
+        && by_operator(subject, spec).is_some()
 }
 
 /// The operator's webhook, where the namespace is its business: it does not know of links on request.
@@ -148,8 +183,9 @@ fn operators<'a>(subject: &'a Assessed) -> Option<&'a BuildWebhook> {
 /// scope, nor whether anybody may push there.
 fn by_operator(subject: &Assessed, spec: &CommonSpec) -> Option<String> {
     operators(subject)?;
-    let to =
-        spec.output.to.as_ref().filter(|to| is_operators_to_rewrite(spec) && is_stream_tag(spec) && to.name.contains(':'))?;
+    let to = spec.output.to.as_ref().filter(|to| {
+        is_operators_to_rewrite(spec) && is_stream_tag(spec) && to.name.contains(':')
+    })?;
     Some(to.stream_tag(&subject.snapshot.name).image(subject.integration))
 }
 
@@ -170,7 +206,9 @@ fn target(spec: &CommonSpec) -> String {
 fn has_place(subject: &Assessed, destination: &Destination) -> bool {
     let Ok(streams) = &subject.snapshot.image_streams else { return true };
     if destination.namespace == subject.snapshot.name {
-        return streams.iter().any(|stream| stream.name == destination.stream && stream.in_registry);
+        return streams
+            .iter()
+            .any(|stream| stream.name == destination.stream && stream.in_registry);
     }
     streams.is_empty() || streams.iter().any(|stream| stream.in_registry)
 }

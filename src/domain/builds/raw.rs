@@ -92,7 +92,11 @@ mod tests {
             "strategy": { "type": "Docker", "dockerStrategy": {} },
             "triggeredBy": [{ "message": "Manually triggered" }],
         }));
-        let to = Target { kind: "ImageStreamTag".into(), namespace: Some("images".into()), name: "app:1.0".into() };
+        let to = Target {
+            kind: "ImageStreamTag".into(),
+            namespace: Some("images".into()),
+            name: "app:1.0".into(),
+        };
         assert_eq!(
             spec,
             CommonSpec {
@@ -110,7 +114,10 @@ mod tests {
         let empty = json!({ "output": { "to": { "namespace": "" }, "pushSecret": {} }, "serviceAccount": "", "strategy": {} });
         assert_eq!(
             read(empty),
-            CommonSpec { output: Output { to: Some(Target::default()), push_secret: None }, ..CommonSpec::default() }
+            CommonSpec {
+                output: Output { to: Some(Target::default()), push_secret: None },
+                ..CommonSpec::default()
+            }
         );
         assert_eq!(CommonSpec::default().pusher(), "builder");
     }

@@ -89,7 +89,9 @@ fn try_rewrite(
     let to = spec.output.to.as_ref().ok_or(SkipReason::NoOutput)?;
     match to.kind.as_str() {
         _ if to.is_stream_tag() => {}
-        "DockerImage" if is_at(&to.name, &integration.url.value.host()) => return Err(SkipReason::InQuay),
+        "DockerImage" if is_at(&to.name, &integration.url.value.host()) => {
+            return Err(SkipReason::InQuay);
+        }
         "DockerImage" => return Err(SkipReason::Elsewhere(to.name.clone())),
         _ => return Err(SkipReason::UnknownKind(to.kind.clone())),
     }
@@ -113,7 +115,8 @@ fn push_secret(
     destination: &Destination,
 ) -> Result<Option<String>, SkipReason> {
     let cluster_id = &integration.cluster_id.value;
-    let of_others = spec.output.push_secret.as_ref().is_some_and(|secret| !cluster_id.names_secret(secret));
+    let of_others =
+        spec.output.push_secret.as_ref().is_some_and(|secret| !cluster_id.names_secret(secret));
     match (destination.namespace == namespace, of_others) {
         (true, false) | (false, true) => Ok(None),
         (true, true) => Ok(Some(cluster_id.secret(spec.pusher()))),
@@ -148,7 +151,9 @@ impl fmt::Display for SkipReason {
             SkipReason::InQuay => f.write_str("it pushes to this Quay already"),
             SkipReason::Elsewhere(image) => write!(f, "it pushes to {image}"),
             SkipReason::UnknownKind(kind) => write!(f, "its output is of kind {kind}"),
-            SkipReason::OutOfScope { namespace, scope } => write!(f, "namespace {namespace} is not in the integration: {scope}"),
+            SkipReason::OutOfScope { namespace, scope } => {
+                write!(f, "namespace {namespace} is not in the integration: {scope}")
+            }
             SkipReason::OtherOrganization(namespace) => write!(
                 f,
                 "no robot account of this namespace may push to the organization of namespace {namespace}: name an \
@@ -174,7 +179,10 @@ pub(in crate::domain) mod tests {
     pub(in crate::domain) fn integration() -> Integration {
         let source = Source::Resource("quay".into());
         Integration {
-            url: Sourced { value: QuayUrl::parse("https://quay.example.com:8443").unwrap().0, source: source.clone() },
+            url: Sourced {
+                value: QuayUrl::parse("https://quay.example.com:8443").unwrap().0,
+                source: source.clone(),
+            },
             cluster_id: Sourced { value: ClusterId::new("Prod"), source },
             resource: None,
             lists_unread: false,
@@ -184,13 +192,19 @@ pub(in crate::domain) mod tests {
     }
 
     fn build(kind: &str, namespace: Option<&str>, name: &str) -> CommonSpec {
-        let to = Target { kind: kind.into(), namespace: namespace.map(Into::into), name: name.into() };
-        CommonSpec { strategy: Some(Strategy::Docker), output: Output { to: Some(to), push_secret: None }, service_account: None }
+        let to =
+            Target { kind: kind.into(), namespace: namespace.map(Into::into), name: name.into() };
+        CommonSpec {
+            strategy: Some(Strategy::Docker),
+            output: Output { to: Some(to), push_secret: None },
+            service_account: None,
+        }
     }
 
     /// `kube-system` is out of scope, `nowhere` unknown, everything else in.
     fn rewritten(spec: &CommonSpec) -> Result<Rewritten, SkipReason> {
-        let scope = |namespace: &str| (namespace != "nowhere").then(|| Scope::of(namespace, false, None));
+        let scope =
+            |namespace: &str| (namespace != "nowhere").then(|| Scope::of(namespace, false, None));
         match rewrite(&integration(), "shop", spec, scope) {
             RewriteOutcome::Rewritten(rewritten) => Ok(rewritten),
             RewriteOutcome::Unchanged(why) => Err(why),
@@ -218,7 +232,9 @@ pub(in crate::domain) mod tests {
 
     #[test]
     fn every_strategy_that_pushes_is_rewritten() {
-        let with = |strategy| rewritten(&CommonSpec { strategy, ..build("ImageStreamTag", None, "app:1") });
+        let with = |strategy| {
+            rewritten(&CommonSpec { strategy, ..build("ImageStreamTag", None, "app:1") })
+        };
         for strategy in [Strategy::Docker, Strategy::Source, Strategy::Custom] {
             assert!(with(Some(strategy)).is_ok(), "{strategy:?}");
         }
@@ -228,22 +244,42 @@ pub(in crate::domain) mod tests {
 
     #[test]
     fn what_does_not_concern_quay_stays_as_it_is() {
-        let out_of_scope = |namespace: &str| SkipReason::OutOfScope { namespace: namespace.into(), scope: Scope::BuiltIn };
+        let out_of_scope = |namespace: &str| SkipReason::OutOfScope {
+            namespace: namespace.into(),
+            scope: Scope::BuiltIn,
+        };
         let table = [
-            (build("DockerImage", None, "docker.io/x/y:1"), SkipReason::Elsewhere("docker.io/x/y:1".into())),
+            (
+                build("DockerImage", None, "docker.io/x/y:1"),
+                SkipReason::Elsewhere("docker.io/x/y:1".into()),
+            ),
             (build("DockerImage", None, "quay.example.com:8443/a/b:1"), SkipReason::InQuay),
-            (build("ImageStreamImage", None, "app@sha256:0"), SkipReason::UnknownKind("ImageStreamImage".into())),
+            (
+                build("ImageStreamImage", None, "app@sha256:0"),
+                SkipReason::UnknownKind("ImageStreamImage".into()),
+            ),
             (build("ImageStreamTag", Some("kube-system"), "app:1"), out_of_scope("kube-system")),
-            (build("ImageStreamTag", Some("nowhere"), "app:1"), SkipReason::UnknownNamespace("nowhere".into())),
+            (
+                build("ImageStreamTag", Some("nowhere"), "app:1"),
+                SkipReason::UnknownNamespace("nowhere".into()),
+            ),
             (CommonSpec { output: Output::default(), ..build("", None, "") }, SkipReason::NoOutput),
         ];
         for (spec, why) in table {
             assert_eq!(rewritten(&spec), Err(why), "{spec:?}");
         }
-        for (namespace, name) in [("a--b", "app:1"), ("shop", ":1"), ("shop", "App:1"), ("shop", "app:a b"), ("shop", "app:1:2")]
-        {
+        for (namespace, name) in [
+            ("a--b", "app:1"),
+            ("shop", ":1"),
+            ("shop", "App:1"),
+            ("shop", "app:a b"),
+            ("shop", "app:1:2"),
+        ] {
             let outcome = rewritten(&build("ImageStreamTag", Some(namespace), name));
-            assert!(matches!(outcome, Err(SkipReason::Impossible(_))), "{namespace} {name}: {outcome:?}");
+            assert!(
+                matches!(outcome, Err(SkipReason::Impossible(_))),
+                "{namespace} {name}: {outcome:?}"
+            );
         }
     }
 
@@ -253,7 +289,10 @@ pub(in crate::domain) mod tests {
         let spec = build("ImageStreamTag", Some("shop"), "app:1");
         let outcome = rewrite(&integration(), "openshift-x", &spec, scope);
         let RewriteOutcome::Unchanged(why) = outcome else { panic!("{outcome:?}") };
-        assert_eq!(why.to_string(), "namespace openshift-x is not in the integration: its name is one of the platform's own");
+        assert_eq!(
+            why.to_string(),
+            "namespace openshift-x is not in the integration: its name is one of the platform's own"
+        );
     }
 
     #[test]
@@ -279,9 +318,16 @@ pub(in crate::domain) mod tests {
         };
         let pushed = with(Some("images-robot")).unwrap();
         assert_eq!(pushed.image, "quay.example.com:8443/prod_images/app:1");
-        assert_eq!((pushed.push_secret, pushed.destination.to_string().as_str()), (None, "images/app:1"));
+        assert_eq!(
+            (pushed.push_secret, pushed.destination.to_string().as_str()),
+            (None, "images/app:1")
+        );
         for secret in [None, Some("builder-quay-Prod")] {
-            assert_eq!(with(secret), Err(SkipReason::OtherOrganization("images".into())), "{secret:?}");
+            assert_eq!(
+                with(secret),
+                Err(SkipReason::OtherOrganization("images".into())),
+                "{secret:?}"
+            );
         }
     }
 

@@ -2,7 +2,8 @@
 
 use super::{Assessed, Check, count};
 use crate::domain::builds::{
-    BUILDER, CommonSpec, PushTarget, RejectReason, RewriteOutcome, SkipReason, is_stuck, lacks_secret, outdated, refusal, silent,
+    BUILDER, CommonSpec, PushTarget, RejectReason, RewriteOutcome, SkipReason, is_stuck,
+    lacks_secret, outdated, refusal, silent,
 };
 use crate::domain::finding::{Code, Finding, ObjectRef};
 use crate::domain::shell_quote::command;
@@ -19,14 +20,17 @@ const INVALID_OUTPUT: &str = "InvalidOutputReference";
 pub(super) fn check(subject: &Assessed) -> Option<Check> {
     let (configs, builds) = match (&subject.snapshot.build_configs, &subject.snapshot.builds) {
         (Ok(configs), Ok(builds)) => (configs, builds),
-        (Err(unread), _) | (_, Err(unread)) if unread.kind == ReadErrorKind::Skipped => return None,
+        (Err(unread), _) | (_, Err(unread)) if unread.kind == ReadErrorKind::Skipped => {
+            return None;
+        }
         (Err(unread), _) => return Some(subject.unread(TITLE, subject.object(CONFIG, ""), unread)),
         (_, Err(unread)) => return Some(subject.unread(TITLE, subject.object(BUILD, ""), unread)),
     };
     if configs.is_empty() && builds.is_empty() {
         return None;
     }
-    let outlooks: Vec<_> = configs.iter().map(|config| (config, PushTarget::of(subject, &config.spec))).collect();
+    let outlooks: Vec<_> =
+        configs.iter().map(|config| (config, PushTarget::of(subject, &config.spec))).collect();
     let to_quay = outlooks.iter().filter(|(_, outlook)| outlook.is_quay()).count();
     let mut findings = Vec::new();
     findings.extend(outlooks.iter().find_map(|(_, outlook)| unknown(subject, outlook)));
@@ -35,14 +39,22 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
         findings.extend(of_config(subject, config, outlook));
     }
     findings.extend(builds.iter().filter_map(|build| of_build(subject, build)));
-    Some(Check::new(TITLE, format!("{to_quay} of {} to Quay", count(configs.len(), CONFIG)), findings))
+    Some(Check::new(
+        TITLE,
+        format!("{to_quay} of {} to Quay", count(configs.len(), CONFIG)),
+        findings,
+    ))
 }
 
 /// One finding, however many builds depend on it.
 fn unknown(subject: &Assessed, outlook: &PushTarget) -> Option<Finding> {
     let PushTarget::Unknown(_, ReadError { call, reason, .. }) = outlook else { return None };
     let object = subject.object("MutatingWebhookConfiguration", "");
-    Some(subject.finding(Code::CouldNotRead, object, format!("Who rewrites builds is not known. Could not {call}: {reason}")))
+    Some(subject.finding(
+        Code::CouldNotRead,
+        object,
+        format!("Who rewrites builds is not known. Could not {call}: {reason}"),
+    ))
 }
 
 /// What a build that was tried tells beyond the webhook's registration. That one cannot be called at all is told there.
@@ -59,7 +71,11 @@ fn of_trial(subject: &Assessed) -> Option<Finding> {
         // Whoever sees the webhook is told so for each BuildConfig that it concerns.
         Some(DryRunOutcome::Refused(reason)) if subject.snapshot.webhooks.is_err() => {
             let message = format!("A build that was tried is refused: {reason}");
-            Some(subject.finding(Code::BuildRefused, subject.object("ServiceAccount", BUILDER), message))
+            Some(subject.finding(
+                Code::BuildRefused,
+                subject.object("ServiceAccount", BUILDER),
+                message,
+            ))
         }
         _ => None,
     }
@@ -76,11 +92,15 @@ fn of_config(subject: &Assessed, config: &BuildConfig, outlook: &PushTarget) -> 
     match outlook {
         PushTarget::Internal(image) => find(
             Code::BuildToInternalRegistry,
-            format!("BuildConfig {name} pushes to OpenShift's own registry, and nobody sends it to {image}"),
+            format!(
+                "BuildConfig {name} pushes to OpenShift's own registry, and nobody sends it to {image}"
+            ),
             None,
         ),
         PushTarget::Nowhere(image) => {
-            let message = format!("BuildConfig {name} has no place to push to, and nobody sends it to {image}");
+            let message = format!(
+                "BuildConfig {name} has no place to push to, and nobody sends it to {image}"
+            );
             find(Code::BuildGoesNowhere, message, None);
         }
         _ => {}
@@ -88,19 +108,28 @@ fn of_config(subject: &Assessed, config: &BuildConfig, outlook: &PushTarget) -> 
     let edit = || command(&["oc", "edit", "buildconfigs", name, "-n", &subject.snapshot.name]);
     if let Some(refusal) = refusal(subject, &config.spec) {
         let hint = (!matches!(refusal, RejectReason::NoLogin(_))).then(edit).flatten();
-        find(Code::BuildRefused, format!("The operator's webhook refuses builds of {name}: {refusal}"), hint);
+        find(
+            Code::BuildRefused,
+            format!("The operator's webhook refuses builds of {name}: {refusal}"),
+            hint,
+        );
     }
     if let Some(secret) = lacks_secret(subject, config, outlook) {
-        let hint = (!subject.integration.cluster_id.value.names_secret(secret)).then(edit).flatten();
-        let message = format!("BuildConfig {name} pushes to Quay with secret {secret}, which does not exist");
+        let hint =
+            (!subject.integration.cluster_id.value.names_secret(secret)).then(edit).flatten();
+        let message =
+            format!("BuildConfig {name} pushes to Quay with secret {secret}, which does not exist");
         find(Code::PushSecretMissing, message, hint);
     }
     if let Some(organization) = closed_organization(subject, &config.spec) {
-        let message = format!("No login of this namespace may push to {organization}, where BuildConfig {name} belongs");
+        let message = format!(
+            "No login of this namespace may push to {organization}, where BuildConfig {name} belongs"
+        );
         find(Code::OrganizationOfAnotherNamespace, message, None);
     }
     if let Some(image) = outdated(subject, config).filter(|_| !subject.is_address_in_doubt()) {
-        let message = format!("BuildConfig {name} was rewritten, but not to {image}, where it belongs now");
+        let message =
+            format!("BuildConfig {name} was rewritten, but not to {image}, where it belongs now");
         find(Code::RewritingOutdated, message, None);
     }
     findings
@@ -108,24 +137,34 @@ fn of_config(subject: &Assessed, config: &BuildConfig, outlook: &PushTarget) -> 
 
 /// The organization of another namespace that a build belongs in and cannot push to.
 fn closed_organization(subject: &Assessed, spec: &CommonSpec) -> Option<String> {
-    let RewriteOutcome::Unchanged(SkipReason::OtherOrganization(namespace)) = subject.rewriting(spec) else { return None };
+    let RewriteOutcome::Unchanged(SkipReason::OtherOrganization(namespace)) =
+        subject.rewriting(spec)
+    else {
+        return None;
+    };
     Some(subject.integration.cluster_id.value.organization(&namespace))
 }
 
 fn of_build(subject: &Assessed, build: &Build) -> Option<Finding> {
     let name = &build.name;
-    let find = |code, message: String| Some(subject.finding(code, subject.object(BUILD, name), message));
+    let find =
+        |code, message: String| Some(subject.finding(code, subject.object(BUILD, name), message));
     if build.phase.is_over() {
         return None;
     }
     if is_stuck(subject, &build.spec) {
         let phase = build.phase.as_str();
-        let message = format!("Build {name} hangs in {phase}: each change to it is refused, as its spec is immutable");
+        let message = format!(
+            "Build {name} hangs in {phase}: each change to it is refused, as its spec is immutable"
+        );
         let hint = command(&["oc", "delete", "build", name, "-n", &subject.snapshot.name]);
         return find(Code::BuildHangs, message).map(|finding| Finding { hint, ..finding });
     }
     if build.phase == Phase::New && build.reason == INVALID_OUTPUT {
-        let message = format!("Build {name} waits for a place to push to: {}", build.message.trim_end_matches('.'));
+        let message = format!(
+            "Build {name} waits for a place to push to: {}",
+            build.message.trim_end_matches('.')
+        );
         // What becomes of its BuildConfig does not change a build that is made.
         let hint = command(&["oc", "cancel-build", name, "-n", &subject.snapshot.name]);
         return find(Code::BuildGoesNowhere, message).map(|finding| Finding { hint, ..finding });

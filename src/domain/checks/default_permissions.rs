@@ -24,21 +24,36 @@ pub(super) fn check(subject: &Assessed) -> Check {
         return Check::skipped(TITLE, "the robot accounts could not be read");
     }
     let mut findings = Vec::new();
-    for account in subject.usable_accounts().into_iter().filter(|account| organization.robot(&account.name).is_some()) {
+    for account in subject
+        .usable_accounts()
+        .into_iter()
+        .filter(|account| organization.robot(&account.name).is_some())
+    {
         let object = subject.remote(KIND, &desired.login_name(&account.name));
         let name = &account.name;
         let of_account = default_permissions_of(permissions, name);
         if of_account.is_empty() {
-            let message = format!("Robot account {name} has no default permission ({} is right)", account.role);
+            let message = format!(
+                "Robot account {name} has no default permission ({} is right)",
+                account.role
+            );
             findings.push(subject.finding(Code::DefaultPermissionMissing, object, message));
             continue;
         }
         if of_account.len() > 1 {
-            let message = format!("Robot account {name} has {} default permissions", of_account.len());
-            findings.push(subject.finding(Code::DefaultPermissionDuplicated, object.clone(), message));
+            let message =
+                format!("Robot account {name} has {} default permissions", of_account.len());
+            findings.push(subject.finding(
+                Code::DefaultPermissionDuplicated,
+                object.clone(),
+                message,
+            ));
         }
         if let Some(wrong) = of_account.iter().find(|permission| permission.role != account.role) {
-            let message = format!("Robot account {name} gets {} on new repositories instead of {}", wrong.role, account.role);
+            let message = format!(
+                "Robot account {name} gets {} on new repositories instead of {}",
+                wrong.role, account.role
+            );
             findings.push(subject.finding(Code::DefaultPermissionWrongRole, object, message));
         }
     }
@@ -46,6 +61,9 @@ pub(super) fn check(subject: &Assessed) -> Check {
 }
 
 /// The default permissions of one robot account.
-pub fn default_permissions_of<'a>(permissions: &'a [DefaultPermission], robot: &str) -> Vec<&'a DefaultPermission> {
+pub fn default_permissions_of<'a>(
+    permissions: &'a [DefaultPermission],
+    robot: &str,
+) -> Vec<&'a DefaultPermission> {
     permissions.iter().filter(|permission| permission.robot == robot).collect()
 }

@@ -18,7 +18,8 @@ pub(super) fn check(subject: &Assessed) -> Check {
         .iter()
         .flat_map(|stream| stream.tags.iter().map(move |tag| (stream, tag)))
         .filter_map(|(stream, tag)| {
-            let message = format!("Import of {}:{} failed: {}", stream.name, tag.name, why(subject, tag)?);
+            let message =
+                format!("Import of {}:{} failed: {}", stream.name, tag.name, why(subject, tag)?);
             Some(subject.finding(Code::ImportFailed, subject.object(KIND, &stream.name), message))
         })
         .collect();
@@ -29,7 +30,10 @@ pub(super) fn check(subject: &Assessed) -> Check {
 /// logins of types that are not read.
 fn why(subject: &Assessed, tag: &StreamTag) -> Option<String> {
     let message = tag.failure.as_ref()?;
-    let in_quay = tag.follows().and_then(RegistryScope::of_image).filter(|place| place.host == subject.desired.host);
+    let in_quay = tag
+        .follows()
+        .and_then(RegistryScope::of_image)
+        .filter(|place| place.host == subject.desired.host);
     Some(match (&subject.snapshot.secrets, in_quay) {
         (Ok(secrets), Some(place)) => describe_with_tags(message, place, secrets),
         _ => in_words(message),

@@ -13,17 +13,26 @@ const KIND: &str = "ImageStreamTag";
 /// None where nothing follows Quay and no build pushed there.
 pub(super) fn check(subject: &Assessed) -> Option<Check> {
     let streams = subject.snapshot.image_streams.as_ref().ok()?;
-    let following: Vec<_> = followed(subject.integration, &subject.snapshot.name, streams).collect();
-    let built = built(subject.integration, &subject.snapshot.name, subject.snapshot.builds.iter().flatten());
+    let following: Vec<_> =
+        followed(subject.integration, &subject.snapshot.name, streams).collect();
+    let built = built(
+        subject.integration,
+        &subject.snapshot.name,
+        subject.snapshot.builds.iter().flatten(),
+    );
     if following.is_empty() && built.is_empty() {
         return None;
     }
-    let mut findings: Vec<_> = built.iter().filter_map(|(to, build)| not_imported(subject, streams, to, build)).collect();
+    let mut findings: Vec<_> =
+        built.iter().filter_map(|(to, build)| not_imported(subject, streams, to, build)).collect();
     for (stream, tag, source) in &following {
         let namespace = subject.snapshot.name.clone();
         let to = Destination { namespace, stream: stream.name.clone(), tag: tag.name.clone() };
         if findings.iter().all(|finding| finding.object.name != to.name()) {
-            findings.extend(behind(subject, &to, tag, source).or_else(|| pushed_over(subject, &to, tag, source)));
+            findings.extend(
+                behind(subject, &to, tag, source)
+                    .or_else(|| pushed_over(subject, &to, tag, source)),
+            );
         }
     }
     let fact = match following.len() {
@@ -31,7 +40,9 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
         several => format!("{} follow Quay", count(several, "tag")),
     };
     Some(match uncompared(subject).filter(|_| !following.is_empty()) {
-        Some(why) => Check::new(TITLE, format!("{fact}, not compared: {why}"), findings).incomplete(),
+        Some(why) => {
+            Check::new(TITLE, format!("{fact}, not compared: {why}"), findings).incomplete()
+        }
         None => {
             let sources = following.iter().map(|(_, _, source)| source);
             let uncompared_tags = sources.filter(|source| !is_looked_for(subject, source)).count();
@@ -43,7 +54,9 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
 /// Whether it is known whether Quay has a tag: the tags of its repository were read, or there is no such repository.
 fn is_looked_for(subject: &Assessed, source: &Destination) -> bool {
     let organization = subject.snapshot.organization();
-    organization.is_some_and(|found| found.tags.contains_key(&source.stream) || lacks_repository(found, source))
+    organization.is_some_and(|found| {
+        found.tags.contains_key(&source.stream) || lacks_repository(found, source)
+    })
 }
 
 fn lacks_repository(organization: &Organization, source: &Destination) -> bool {
@@ -53,8 +66,12 @@ fn lacks_repository(organization: &Organization, source: &Destination) -> bool {
 /// Why the tags that follow Quay were not compared with its tags, if they were not.
 fn uncompared(subject: &Assessed) -> Option<&'static str> {
     match &subject.snapshot.organization {
-        Ok(Some(organization)) if !organization.administered => Some("the organization is not ours to administer"),
-        Ok(Some(organization)) if organization.pushed.is_none() => Some("the repositories could not be read"),
+        Ok(Some(organization)) if !organization.administered => {
+            Some("the organization is not ours to administer")
+        }
+        Ok(Some(organization)) if organization.pushed.is_none() => {
+            Some("the repositories could not be read")
+        }
         Ok(Some(_)) => None,
         Ok(None) => Some("the organization is missing"),
         Err(_) => Some("the organization could not be read"),
@@ -62,45 +79,70 @@ fn uncompared(subject: &Assessed) -> Option<&'static str> {
 }
 
 /// An import that failed is told already.
-fn not_imported(subject: &Assessed, streams: &[ImageStream], to: &Destination, build: &Build) -> Option<Finding> {
-    let tag = streams.iter().find(|stream| stream.name == to.stream).and_then(|stream| stream.tag(&to.tag));
+fn not_imported(
+    subject: &Assessed,
+    streams: &[ImageStream],
+    to: &Destination,
+    build: &Build,
+) -> Option<Finding> {
+    let tag = streams
+        .iter()
+        .find(|stream| stream.name == to.stream)
+        .and_then(|stream| stream.tag(&to.tag));
     let digest = short(build.digest.as_deref()?);
     let is_due = due(tag, build, &to.image(subject.integration)) == DueImport::Import;
     if tag.is_some_and(|tag| tag.failure.is_some()) || !is_due {
         return None;
     }
-    let message = format!("Build {} pushed {digest} to Quay, and {} does not have it", build.name, to.name());
-    let mut finding = subject.finding(Code::TagNotImported, subject.object(KIND, &to.name()), message);
+    let message =
+        format!("Build {} pushed {digest} to Quay, and {} does not have it", build.name, to.name());
+    let mut finding =
+        subject.finding(Code::TagNotImported, subject.object(KIND, &to.name()), message);
     // By name it is imported whatever the tag followed so far, and whoever may not read builds or has no token.
     finding.hint = by_name(to, to).or(finding.hint);
     Some(finding)
 }
 
-fn behind(subject: &Assessed, to: &Destination, tag: &StreamTag, source: &Destination) -> Option<Finding> {
+fn behind(
+    subject: &Assessed,
+    to: &Destination,
+    tag: &StreamTag,
+    source: &Destination,
+) -> Option<Finding> {
     let name = &to.name();
     let full_name = format!("{}/{}", subject.desired.organization, source.stream);
     let organization = subject.snapshot.organization()?;
     if lacks_repository(organization, source) {
-        let message = format!("{name} follows {full_name}:{}, and Quay has no such repository", source.tag);
+        let message =
+            format!("{name} follows {full_name}:{}, and Quay has no such repository", source.tag);
         return Some(subject.finding(Code::TagGone, subject.object(KIND, name), message));
     }
     let tags = match organization.tags.get(&source.stream)? {
         Ok(tags) => tags,
         Err(unread) => {
             let message = format!("Could not {}: {}", unread.call, unread.reason);
-            return Some(subject.finding(Code::CouldNotRead, subject.remote("Repository", &full_name), message));
+            return Some(subject.finding(
+                Code::CouldNotRead,
+                subject.remote("Repository", &full_name),
+                message,
+            ));
         }
     };
     let object = subject.object(KIND, name);
     let Some(now) = tags.iter().find(|now| now.name == source.tag) else {
-        let message = format!("{name} follows {full_name}:{}, which Quay does not have", source.tag);
+        let message =
+            format!("{name} follows {full_name}:{}, which Quay does not have", source.tag);
         return Some(subject.finding(Code::TagGone, object, message));
     };
-    if tag.failure.is_some() || standing(Some(tag), &source.image(subject.integration), now) != TagStatus::Stale {
+    if tag.failure.is_some()
+        || standing(Some(tag), &source.image(subject.integration), now) != TagStatus::Stale
+    {
         return None;
     }
     let message = match &tag.image {
-        Some(image) => format!("{name} has {}, and Quay has {}", short(&image.digest), short(&now.digest)),
+        Some(image) => {
+            format!("{name} has {}, and Quay has {}", short(&image.digest), short(&now.digest))
+        }
         None => format!("{name} has no image yet, and Quay has {}", short(&now.digest)),
     };
     let mut finding = subject.finding(Code::TagBehindQuay, object, message);
@@ -111,17 +153,27 @@ fn behind(subject: &Assessed, to: &Destination, tag: &StreamTag, source: &Destin
 }
 
 /// Quay need not be asked for that, unless it is known to have the same image.
-fn pushed_over(subject: &Assessed, to: &Destination, tag: &StreamTag, source: &Destination) -> Option<Finding> {
+fn pushed_over(
+    subject: &Assessed,
+    to: &Destination,
+    tag: &StreamTag,
+    source: &Destination,
+) -> Option<Finding> {
     let name = &to.name();
     let image = tag.pushed_over().filter(|_| !tag.reference)?;
-    let read = subject.snapshot.organization().and_then(|organization| organization.tags.get(&source.stream));
+    let read = subject
+        .snapshot
+        .organization()
+        .and_then(|organization| organization.tags.get(&source.stream));
     let mut in_quay = read.into_iter().flatten().flatten();
     if in_quay.any(|now| now.name == source.tag && now.digest == image.digest) {
         return None;
     }
     let followed = format!("{}/{}:{}", subject.desired.organization, source.stream, source.tag);
-    let message =
-        format!("{name} follows {followed} in Quay, and {} was pushed to OpenShift's own registry", short(&image.digest));
+    let message = format!(
+        "{name} follows {followed} in Quay, and {} was pushed to OpenShift's own registry",
+        short(&image.digest)
+    );
     let mut finding = subject.finding(Code::TagPushedOver, subject.object(KIND, name), message);
     finding.hint = by_name(to, source).or(finding.hint);
     Some(finding)

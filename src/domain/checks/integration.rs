@@ -2,7 +2,9 @@
 
 use super::{Check, webhooks};
 use crate::domain::finding::{Code, Finding, ObjectRef};
-use crate::domain::integration::{IntegrationSnapshot, OPERATOR_TOKEN_KEY, QuayProblem, Source, StoredTokenState};
+use crate::domain::integration::{
+    IntegrationSnapshot, OPERATOR_TOKEN_KEY, QuayProblem, Source, StoredTokenState,
+};
 use crate::domain::names::{ClusterId, QuayUrl, UrlProblem};
 use crate::domain::snapshot::ReadErrorKind;
 
@@ -26,22 +28,36 @@ fn resource(snapshot: &IntegrationSnapshot) -> Check {
     let settings_are_given = snapshot.given.url.is_some() && snapshot.given.cluster_id.is_some();
     match snapshot.resources.as_deref() {
         Ok([one]) if !snapshot.differing().is_empty() => {
-            let fact =
-                format!("QuayIntegration {}, about another Quay or cluster ID; its namespace lists are not used", one.name);
+            let fact = format!(
+                "QuayIntegration {}, about another Quay or cluster ID; its namespace lists are not used",
+                one.name
+            );
             Check::new(title, fact, vec![])
         }
         Ok([one]) => Check::new(title, format!("QuayIntegration {}", one.name), vec![]),
-        Ok([]) if settings_are_given => Check::new(title, "none in the cluster; flags and environment say what to use", vec![]),
+        Ok([]) if settings_are_given => {
+            Check::new(title, "none in the cluster; flags and environment say what to use", vec![])
+        }
         Ok([]) => {
-            let finding = Finding::new(Code::NoIntegration, object(snapshot), "The cluster has no QuayIntegration");
+            let finding = Finding::new(
+                Code::NoIntegration,
+                object(snapshot),
+                "The cluster has no QuayIntegration",
+            );
             Check::new(title, "none", vec![finding])
         }
         Ok(several) => {
             let names: Vec<_> = several.iter().map(|resource| resource.name.as_str()).collect();
             let message = format!("There are {}: {}", several.len(), names.join(", "));
-            Check::new(title, "more than one", vec![Finding::new(Code::MultipleIntegrations, object(snapshot), message)])
+            Check::new(
+                title,
+                "more than one",
+                vec![Finding::new(Code::MultipleIntegrations, object(snapshot), message)],
+            )
         }
-        Err(unread) => Check::new(title, "could not be read", vec![Finding::unread(object(snapshot), unread)]),
+        Err(unread) => {
+            Check::new(title, "could not be read", vec![Finding::unread(object(snapshot), unread)])
+        }
     }
 }
 
@@ -52,10 +68,17 @@ fn settings(snapshot: &IntegrationSnapshot) -> Check {
         match QuayUrl::parse(&url.value) {
             Ok((parsed, problems)) => {
                 fact.push(parsed.host());
-                findings
-                    .extend(problems.into_iter().filter_map(|problem| url_finding(snapshot, &url.value, &url.source, problem)));
+                findings.extend(
+                    problems.into_iter().filter_map(|problem| {
+                        url_finding(snapshot, &url.value, &url.source, problem)
+                    }),
+                );
             }
-            Err(reason) => findings.push(Finding::new(Code::HostnameWithoutScheme, object(snapshot), capitalized(&reason))),
+            Err(reason) => findings.push(Finding::new(
+                Code::HostnameWithoutScheme,
+                object(snapshot),
+                capitalized(&reason),
+            )),
         }
     }
     if let Some(id) = snapshot.cluster_id() {
@@ -66,23 +89,35 @@ fn settings(snapshot: &IntegrationSnapshot) -> Check {
         }
     }
     if snapshot.insecure() {
-        let message = "Quay's certificate is not verified: the token and images can be read on the way";
+        let message =
+            "Quay's certificate is not verified: the token and images can be read on the way";
         findings.push(Finding::new(Code::VerificationOff, object(snapshot), message));
     }
     Check::new("Settings", if fact.is_empty() { "none".into() } else { fact.join(", ") }, findings)
 }
 
 /// A missing scheme matters to the operator, which reads the resource; typed as a flag it is only short for https.
-fn url_finding(snapshot: &IntegrationSnapshot, text: &str, source: &Source, problem: UrlProblem) -> Option<Finding> {
+fn url_finding(
+    snapshot: &IntegrationSnapshot,
+    text: &str,
+    source: &Source,
+    problem: UrlProblem,
+) -> Option<Finding> {
     let (code, message) = match problem {
         UrlProblem::NoScheme if !matches!(source, Source::Resource(_)) => return None,
-        UrlProblem::NoScheme => {
-            (Code::HostnameWithoutScheme, format!("`{text}` has no scheme; the operator cannot work with it"))
-        }
-        UrlProblem::Path => (Code::HostnameWithPath, format!("`{text}` has something behind the host, which is ignored")),
+        UrlProblem::NoScheme => (
+            Code::HostnameWithoutScheme,
+            format!("`{text}` has no scheme; the operator cannot work with it"),
+        ),
+        UrlProblem::Path => (
+            Code::HostnameWithPath,
+            format!("`{text}` has something behind the host, which is ignored"),
+        ),
         UrlProblem::PlainHttp if !snapshot.insecure() => (
             Code::PlainHttpRefused,
-            format!("`{text}` is plain http: Quay is not asked, since the token would travel unprotected"),
+            format!(
+                "`{text}` is plain http: Quay is not asked, since the token would travel unprotected"
+            ),
         ),
         UrlProblem::PlainHttp => (Code::HostnamePlainHttp, format!("`{text}` is plain http")),
     };
@@ -100,22 +135,36 @@ fn token(snapshot: &IntegrationSnapshot, troubles: &[QuayProblem]) -> Check {
         let missing = match stored {
             Ok(StoredTokenState::Present) => None,
             Ok(StoredTokenState::Unusable) => {
-                let message =
-                    format!("Secret {}/{} holds something under {} that cannot be a token", key.namespace, key.name, key.key);
+                let message = format!(
+                    "Secret {}/{} holds something under {} that cannot be a token",
+                    key.namespace, key.name, key.key
+                );
                 findings.push(Finding::new(Code::TokenUnusable, object.clone(), message));
                 None
             }
-            Ok(StoredTokenState::SecretMissing) => Some(format!("Secret {}/{} does not exist", key.namespace, key.name)),
-            Ok(StoredTokenState::KeyMissing) => Some(format!("Secret {}/{} has no key {}", key.namespace, key.name, key.key)),
-            Ok(StoredTokenState::Empty) => Some(format!("Secret {}/{} has nothing under {}", key.namespace, key.name, key.key)),
+            Ok(StoredTokenState::SecretMissing) => {
+                Some(format!("Secret {}/{} does not exist", key.namespace, key.name))
+            }
+            Ok(StoredTokenState::KeyMissing) => {
+                Some(format!("Secret {}/{} has no key {}", key.namespace, key.name, key.key))
+            }
+            Ok(StoredTokenState::Empty) => {
+                Some(format!("Secret {}/{} has nothing under {}", key.namespace, key.name, key.key))
+            }
             Err(unread) => {
                 let message = format!("Could not {}: {}", unread.call, unread.reason);
-                let code = if unread.kind == ReadErrorKind::Forbidden { Code::CredentialsUnreadable } else { Code::CouldNotRead };
+                let code = if unread.kind == ReadErrorKind::Forbidden {
+                    Code::CredentialsUnreadable
+                } else {
+                    Code::CouldNotRead
+                };
                 findings.push(Finding::new(code, object.clone(), message));
                 None
             }
         };
-        findings.extend(missing.map(|message| Finding::new(Code::CredentialsMissing, object.clone(), message)));
+        findings.extend(
+            missing.map(|message| Finding::new(Code::CredentialsMissing, object.clone(), message)),
+        );
         if key.key != OPERATOR_TOKEN_KEY {
             let message = format!("The operator reads `{OPERATOR_TOKEN_KEY}`, not `{}`", key.key);
             findings.push(Finding::new(Code::KeyIgnoredByOperator, object.clone(), message));
@@ -123,18 +172,23 @@ fn token(snapshot: &IntegrationSnapshot, troubles: &[QuayProblem]) -> Check {
     }
     if source.is_none() && snapshot.resource().is_some() {
         let (code, message) = match &snapshot.given.url {
-            Some(url) if !snapshot.names_its_quay() => {
-                (Code::TokenOfAnotherQuay, format!("{} names another Quay, to which the stored token is not sent", url.source))
-            }
-            _ => (Code::CredentialsMissing, "The QuayIntegration names no credentialsSecret".to_owned()),
+            Some(url) if !snapshot.names_its_quay() => (
+                Code::TokenOfAnotherQuay,
+                format!("{} names another Quay, to which the stored token is not sent", url.source),
+            ),
+            _ => (
+                Code::CredentialsMissing,
+                "The QuayIntegration names no credentialsSecret".to_owned(),
+            ),
         };
         findings.push(Finding::new(code, object.clone(), message));
     }
     for trouble in troubles {
         let (code, message) = match trouble {
-            QuayProblem::TokenRefused { reason } => {
-                (Code::TokenRefused, format!("Quay refuses the token{}: {reason}", given_by(snapshot)))
-            }
+            QuayProblem::TokenRefused { reason } => (
+                Code::TokenRefused,
+                format!("Quay refuses the token{}: {reason}", given_by(snapshot)),
+            ),
             QuayProblem::UserLacksRight { user, right } => {
                 (Code::UserLacksRight, format!("User {user} may not {right} in this Quay"))
             }
@@ -152,7 +206,9 @@ fn token(snapshot: &IntegrationSnapshot, troubles: &[QuayProblem]) -> Check {
     }
     match source {
         Some(source) => Check::new("Token", source.to_string(), findings),
-        None if snapshot.resources.is_err() => Check::new("Token", "unknown", findings).incomplete(),
+        None if snapshot.resources.is_err() => {
+            Check::new("Token", "unknown", findings).incomplete()
+        }
         None => Check::new("Token", "none", findings),
     }
 }
@@ -165,7 +221,8 @@ fn given_by(snapshot: &IntegrationSnapshot) -> String {
 /// None where there was no reason to ask.
 fn quay(snapshot: &IntegrationSnapshot, troubles: Option<&[QuayProblem]>) -> Option<Check> {
     let Some(troubles) = troubles else {
-        let has_token = snapshot.given.token.is_some() || matches!(snapshot.stored_token, Some(Ok(StoredTokenState::Present)));
+        let has_token = snapshot.given.token.is_some()
+            || matches!(snapshot.stored_token, Some(Ok(StoredTokenState::Present)));
         return (!has_token).then(|| Check::skipped("Quay", "there is no token for it"));
     };
     let url = snapshot.url().map(|url| url.value).unwrap_or_default();
@@ -174,14 +231,21 @@ fn quay(snapshot: &IntegrationSnapshot, troubles: Option<&[QuayProblem]>) -> Opt
         .iter()
         .filter_map(|trouble| {
             let (code, message) = match trouble {
-                QuayProblem::Unreachable { step, reason } => (Code::QuayUnreachable, format!("It stopped at {step}: {reason}")),
-                QuayProblem::Untrusted { reason } => {
-                    (Code::CertificateUntrusted, format!("The certificate is not trusted: {reason}"))
+                QuayProblem::Unreachable { step, reason } => {
+                    (Code::QuayUnreachable, format!("It stopped at {step}: {reason}"))
                 }
-                QuayProblem::ReadOnly => (Code::QuayReadOnly, "Quay is in read-only mode: every change is refused".to_owned()),
-                QuayProblem::RobotsDisallowed => {
-                    (Code::RobotsDisallowed, "Quay's configuration allows no robot accounts".to_owned())
-                }
+                QuayProblem::Untrusted { reason } => (
+                    Code::CertificateUntrusted,
+                    format!("The certificate is not trusted: {reason}"),
+                ),
+                QuayProblem::ReadOnly => (
+                    Code::QuayReadOnly,
+                    "Quay is in read-only mode: every change is refused".to_owned(),
+                ),
+                QuayProblem::RobotsDisallowed => (
+                    Code::RobotsDisallowed,
+                    "Quay's configuration allows no robot accounts".to_owned(),
+                ),
                 _ => return None,
             };
             Some(Finding::new(code, object.clone(), message))
@@ -201,12 +265,23 @@ fn image_policy(snapshot: &IntegrationSnapshot) -> Option<Check> {
     let policy = match snapshot.image_policy.as_ref()? {
         Ok(policy) => policy,
         Err(unread) if unread.kind == ReadErrorKind::Forbidden => return None,
-        Err(unread) => return Some(Check::new(title, "could not be read", vec![Finding::unread(object, unread)])),
+        Err(unread) => {
+            return Some(Check::new(
+                title,
+                "could not be read",
+                vec![Finding::unread(object, unread)],
+            ));
+        }
     };
     let host = QuayUrl::parse(&snapshot.url()?.value).ok()?.0.host();
-    let finding = |(code, refusal): (Code, String)| Finding::new(code, object.clone(), capitalized(&refusal));
+    let finding =
+        |(code, refusal): (Code, String)| Finding::new(code, object.clone(), capitalized(&refusal));
     let findings: Vec<_> = policy.refusals(&host).into_iter().map(finding).collect();
-    let fact = if findings.is_empty() { format!("allows {host}") } else { format!("does not allow {host}") };
+    let fact = if findings.is_empty() {
+        format!("allows {host}")
+    } else {
+        format!("does not allow {host}")
+    };
     Some(Check::new(title, fact, findings))
 }
 

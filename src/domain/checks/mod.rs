@@ -112,10 +112,17 @@ pub fn namespace(subject: &Assessed) -> Vec<Check> {
 /// Where something keeps repair from doing anything, what repair would mend otherwise is mended with that.
 fn lead_to_what_helps(checks: &mut [Check]) {
     let findings = || checks.iter().flat_map(|check| &check.findings);
-    let Some(hint) = findings().find(|finding| finding.code.blocks_repair()).and_then(|finding| finding.hint.clone()) else {
+    let Some(hint) = findings()
+        .find(|finding| finding.code.blocks_repair())
+        .and_then(|finding| finding.hint.clone())
+    else {
         return;
     };
-    for finding in checks.iter_mut().flat_map(|check| &mut check.findings).filter(|finding| !finding.code.blocks_repair()) {
+    for finding in checks
+        .iter_mut()
+        .flat_map(|check| &mut check.findings)
+        .filter(|finding| !finding.code.blocks_repair())
+    {
         if finding.code.entry().hint.starts_with("oc quay repair") {
             finding.hint = Some(hint.clone());
         }
@@ -125,7 +132,11 @@ fn lead_to_what_helps(checks: &mut [Check]) {
 impl Assessed<'_> {
     /// Why the namespace is in or out of scope.
     pub fn scope(&self) -> Scope {
-        Scope::from_observed(&self.snapshot.name, &self.snapshot.namespace, self.integration.resource.as_ref())
+        Scope::from_observed(
+            &self.snapshot.name,
+            &self.snapshot.namespace,
+            self.integration.resource.as_ref(),
+        )
     }
 
     /// What becomes of the output of a build, as the rule has it.
@@ -133,7 +144,9 @@ impl Assessed<'_> {
         let own = &self.snapshot.name;
         let resource = self.integration.resource.as_ref();
         // Whether another namespace was linked on request is not known here.
-        let scope = |name: &str| Some(if name == own { self.scope() } else { Scope::of(name, false, resource) });
+        let scope = |name: &str| {
+            Some(if name == own { self.scope() } else { Scope::of(name, false, resource) })
+        };
         rewrite(self.integration, own, spec, scope)
     }
 
@@ -150,7 +163,9 @@ impl Assessed<'_> {
     /// The linked service accounts whose robot accounts are the namespace's to use, or can be created for it.
     fn usable_accounts(&self) -> Vec<&LinkedServiceAccount> {
         let (claim, organization) = (self.claim(), self.snapshot.organization());
-        let is_usable = |account: &&LinkedServiceAccount| organization.is_none_or(|found| claim.allows_robot(found, account));
+        let is_usable = |account: &&LinkedServiceAccount| {
+            organization.is_none_or(|found| claim.allows_robot(found, account))
+        };
         self.desired.accounts.iter().filter(is_usable).collect()
     }
 
@@ -178,7 +193,9 @@ impl Assessed<'_> {
 
     /// Whether nothing that can be trusted answers at the address of the Quay: it may be the wrong one.
     fn is_address_in_doubt(&self) -> bool {
-        self.troubles.iter().any(|trouble| matches!(trouble, QuayProblem::Unreachable { .. } | QuayProblem::Untrusted { .. }))
+        self.troubles.iter().any(|trouble| {
+            matches!(trouble, QuayProblem::Unreachable { .. } | QuayProblem::Untrusted { .. })
+        })
     }
 
     /// Without an organization there is no login, so nothing is said about the secrets that would hold one.
@@ -209,10 +226,18 @@ pub fn surplus(subject: &Assessed) -> Vec<Finding> {
     let object = || ObjectRef::cluster("Namespace", &subject.snapshot.name);
     let about = |code, surplus: usize, what: &str, most: usize| {
         let all = surplus + most;
-        (surplus > 0).then(|| subject.finding(code, object(), format!("{all} {what} are asked for; {most} is the limit")))
+        (surplus > 0).then(|| {
+            subject.finding(
+                code,
+                object(),
+                format!("{all} {what} are asked for; {most} is the limit"),
+            )
+        })
     };
-    let of_accounts = about(Code::TooManyAccounts, accounts, "linked service accounts", MAX_ACCOUNTS);
-    let of_repositories = about(Code::TooManyRepositories, repositories, "repositories", MAX_REPOSITORIES);
+    let of_accounts =
+        about(Code::TooManyAccounts, accounts, "linked service accounts", MAX_ACCOUNTS);
+    let of_repositories =
+        about(Code::TooManyRepositories, repositories, "repositories", MAX_REPOSITORIES);
     of_accounts.into_iter().chain(of_repositories).collect()
 }
 

@@ -14,13 +14,19 @@ pub(super) fn check(subject: &Assessed) -> Check {
     let namespace = match &subject.snapshot.namespace {
         Ok(Some(namespace)) => namespace,
         Ok(None) => {
-            let finding = subject.finding(Code::NamespaceMissing, object, format!("There is no namespace {name}"));
+            let finding = subject.finding(
+                Code::NamespaceMissing,
+                object,
+                format!("There is no namespace {name}"),
+            );
             return Check::new(TITLE, "does not exist", vec![finding]);
         }
         Err(unread) => return subject.unread(TITLE, object, unread),
     };
     let ours = [(OPERATOR_FINALIZER, "the operator"), (FINALIZER, "the bridge")];
-    let carried = ours.iter().find(|(name, _)| namespace.finalizers.iter().any(|finalizer| finalizer == name));
+    let carried = ours
+        .iter()
+        .find(|(name, _)| namespace.finalizers.iter().any(|finalizer| finalizer == name));
     let mut findings = Vec::new();
     if namespace.terminating {
         if let Some((finalizer, _)) = carried {
@@ -31,7 +37,11 @@ pub(super) fn check(subject: &Assessed) -> Check {
     }
     if !scope.is_in() {
         let code = if scope == Scope::BuiltIn { Code::PlatformNamespace } else { Code::OutOfScope };
-        findings.push(subject.finding(code, object, format!("Namespace {name} is not linked: {scope}")));
+        findings.push(subject.finding(
+            code,
+            object,
+            format!("Namespace {name} is not linked: {scope}"),
+        ));
         return Check::new(TITLE, format!("out of scope: {scope}"), findings);
     }
     if namespace.awaits_annotations {
@@ -39,7 +49,10 @@ pub(super) fn check(subject: &Assessed) -> Check {
         findings.push(subject.finding(Code::AwaitsAnnotations, object.clone(), message));
     }
     if let Some((_, who)) = carried {
-        let message = format!("Deleting namespace {name} makes {who} delete organization {}", subject.desired.organization);
+        let message = format!(
+            "Deleting namespace {name} makes {who} delete organization {}",
+            subject.desired.organization
+        );
         findings.push(subject.finding(Code::CarriesOperatorFinalizer, object, message));
     }
     if subject.integration.lists_unread {

@@ -13,7 +13,11 @@ pub(super) fn check(subject: &Assessed) -> Check {
         return Check::new(
             TITLE,
             "impossible",
-            vec![subject.finding(Code::OrganizationNameImpossible, object, format!("Quay takes no such name: {problem}"))],
+            vec![subject.finding(
+                Code::OrganizationNameImpossible,
+                object,
+                format!("Quay takes no such name: {problem}"),
+            )],
         );
     }
     let organization = match &subject.snapshot.organization {
@@ -22,7 +26,11 @@ pub(super) fn check(subject: &Assessed) -> Check {
             return Check::new(
                 TITLE,
                 "missing",
-                vec![subject.finding(Code::OrganizationMissing, object, format!("Quay has no organization {name}"))],
+                vec![subject.finding(
+                    Code::OrganizationMissing,
+                    object,
+                    format!("Quay has no organization {name}"),
+                )],
             );
         }
         Err(unread) => return subject.unread(TITLE, object, unread),
@@ -32,7 +40,9 @@ pub(super) fn check(subject: &Assessed) -> Check {
         let message = format!("Organization {name} exists, but the token may not administer it");
         findings.push(subject.finding(Code::OrganizationNotAdministered, object.clone(), message));
     }
-    if let Some((code, message)) = subject.claim().obstacle(organization, name).filter(|_| organization.administered) {
+    if let Some((code, message)) =
+        subject.claim().obstacle(organization, name).filter(|_| organization.administered)
+    {
         findings.push(subject.finding(code, object, message));
     }
     Check::new(TITLE, name, findings)

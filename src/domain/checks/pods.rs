@@ -15,42 +15,61 @@ const TITLE: &str = "Pods";
 pub(super) fn check(subject: &Assessed) -> Option<Check> {
     let pods = match &subject.snapshot.pods {
         Ok(pods) => pods,
-        Err(unread) if matches!(unread.kind, ReadErrorKind::Forbidden | ReadErrorKind::Skipped) => return None,
+        Err(unread) if matches!(unread.kind, ReadErrorKind::Forbidden | ReadErrorKind::Skipped) => {
+            return None;
+        }
         Err(unread) => return Some(subject.unread(TITLE, subject.object("Pod", ""), unread)),
     };
     let waiting = pods.iter().filter_map(|pod| Some((pod, image_of_ours(subject, pod)?)));
     // One finding for all pods of a Deployment: they wait for the same.
-    let by_workload: BTreeMap<_, _> =
-        waiting.map(|(pod, image)| (pod.workload.clone().unwrap_or(("Pod".into(), pod.name.clone())), (pod, image))).collect();
+    let by_workload: BTreeMap<_, _> = waiting
+        .map(|(pod, image)| {
+            (pod.workload.clone().unwrap_or(("Pod".into(), pod.name.clone())), (pod, image))
+        })
+        .collect();
     if by_workload.is_empty() {
         return None;
     }
-    let findings: Vec<_> = by_workload.into_values().map(|(pod, image)| finding(subject, pod, image)).collect();
-    Some(Check::new(TITLE, format!("{} waiting for images", count(findings.len(), "workload")), findings))
+    let findings: Vec<_> =
+        by_workload.into_values().map(|(pod, image)| finding(subject, pod, image)).collect();
+    Some(Check::new(
+        TITLE,
+        format!("{} waiting for images", count(findings.len(), "workload")),
+        findings,
+    ))
 }
 
 fn image_of_ours<'a>(subject: &Assessed, pod: &'a WaitingPod) -> Option<&'a WaitingImage> {
-    pod.waits_for.iter().find(|waiting| RegistryScope::of_image(&waiting.image) == Some(subject.desired.place()))
+    pod.waits_for
+        .iter()
+        .find(|waiting| RegistryScope::of_image(&waiting.image) == Some(subject.desired.place()))
 }
 
 fn finding(subject: &Assessed, pod: &WaitingPod, image: &WaitingImage) -> Finding {
     let WaitingPod { name, service_account, pull_secrets, .. } = pod;
-    let (namespace, host, image_name) = (&subject.snapshot.name, &subject.desired.host, &image.image);
+    let (namespace, host, image_name) =
+        (&subject.snapshot.name, &subject.desired.host, &image.image);
     let place = subject.desired.place();
-    let has_login = |secret: &String| subject.snapshot.secret(secret).is_some_and(|secret| secret.login_for(place).is_some());
+    let has_login = |secret: &String| {
+        subject.snapshot.secret(secret).is_some_and(|secret| secret.login_for(place).is_some())
+    };
     let account = subject.snapshot.service_account(service_account);
     let is_linked = account.is_some_and(|account| account.pull.iter().any(has_login));
-    let is_from_account = |secret: &String| account.is_some_and(|account| account.pull.contains(secret));
+    let is_from_account =
+        |secret: &String| account.is_some_and(|account| account.pull.contains(secret));
     let describe = || command(&["oc", "describe", "pod", name, "-n", namespace]);
     let (why, hint) = if subject.snapshot.secrets.is_err() || pull_secrets.iter().any(has_login) {
         let message = if image.message.is_empty() { &image.reason } else { &image.message };
         (message.clone(), describe())
     } else if !is_linked {
-        let hint = command(&["oc", "quay", "link", "--service-account", service_account, "-n", namespace]);
+        let hint =
+            command(&["oc", "quay", "link", "--service-account", service_account, "-n", namespace]);
         (format!("its service account {service_account} has no login for {host}"), hint)
     } else if !pull_secrets.iter().all(is_from_account) {
         let hint = match workload(pod) {
-            Some((kind, workload)) => command(&["oc", "edit", &kind.to_lowercase(), workload, "-n", namespace]),
+            Some((kind, workload)) => {
+                command(&["oc", "edit", &kind.to_lowercase(), workload, "-n", namespace])
+            }
             None => describe(),
         };
         (format!("it names pull secrets of its own, and none of them has a login for {host}"), hint)
@@ -65,10 +84,17 @@ fn finding(subject: &Assessed, pod: &WaitingPod, image: &WaitingImage) -> Findin
 pub fn restart(pod: &WaitingPod, namespace: &str) -> Option<String> {
     let name = pod.name.as_str();
     match workload(pod) {
-        Some(("DeploymentConfig", name)) => command(&["oc", "rollout", "latest", &format!("dc/{name}"), "-n", namespace]),
-        Some((kind @ ("Deployment" | "StatefulSet" | "DaemonSet"), name)) => {
-            command(&["oc", "rollout", "restart", &format!("{}/{name}", kind.to_lowercase()), "-n", namespace])
+        Some(("DeploymentConfig", name)) => {
+            command(&["oc", "rollout", "latest", &format!("dc/{name}"), "-n", namespace])
         }
+        Some((kind @ ("Deployment" | "StatefulSet" | "DaemonSet"), name)) => command(&[
+            "oc",
+            "rollout",
+            "restart",
+            &format!("{}/{name}", kind.to_lowercase()),
+            "-n",
+            namespace,
+        ]),
         // What made it makes another one.
         Some(_) => command(&["oc", "delete", "pod", name, "-n", namespace]),
         None => command(&["oc", "describe", "pod", name, "-n", namespace]),
@@ -115,8 +141,16 @@ mod tests {
             assert!(message.contains(why), "{message}");
             assert_eq!(command, hint);
         };
-        says(&|_| (), "before its service account was linked", "oc rollout restart deployment/app -n golden");
-        says(&|pod| pod.pull_secrets = vec!["mine".into()], "names pull secrets of its own", "oc edit deployment app -n golden");
+        says(
+            &|_| (),
+            "before its service account was linked",
+            "oc rollout restart deployment/app -n golden",
+        );
+        says(
+            &|pod| pod.pull_secrets = vec!["mine".into()],
+            "names pull secrets of its own",
+            "oc edit deployment app -n golden",
+        );
         says(
             &|pod| pod.service_account = "web".into(),
             "service account web has no login",
@@ -128,11 +162,18 @@ mod tests {
             "oc describe pod app-1 -n golden",
         );
         says(
-            &|pod| (pod.workload, pod.pull_secrets) = (Some(("$(id)".into(), "app".into())), vec!["mine".into()]),
+            &|pod| {
+                (pod.workload, pod.pull_secrets) =
+                    (Some(("$(id)".into(), "app".into())), vec!["mine".into()])
+            },
             "names pull secrets of its own",
             "oc describe pod app-1 -n golden",
         );
-        says(&|pod| pod.pull_secrets = vec!["default-quay-parity".into()], "manifest unknown", "oc describe pod app-1 -n golden");
+        says(
+            &|pod| pod.pull_secrets = vec!["default-quay-parity".into()],
+            "manifest unknown",
+            "oc describe pod app-1 -n golden",
+        );
         assert_eq!(found(|pod| pod.waits_for[0].image = "docker.io/library/app:1".into()), None);
         assert_eq!(found(|pod| pod.waits_for.clear()), None);
     }

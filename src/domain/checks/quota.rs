@@ -12,10 +12,15 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
     let fact = format!("{} of {} used", size(quota.used), size(quota.limit));
     let object = subject.remote("Organization", name);
     let finding = if quota.is_used_up() {
-        let message = format!("Quay refuses pushes to organization {name}: its quota is used up ({fact})");
+        let message =
+            format!("Quay refuses pushes to organization {name}: its quota is used up ({fact})");
         subject.finding(Code::QuotaUsedUp, object, message)
     } else {
-        subject.finding(Code::QuotaNearlyUsedUp, object, format!("The quota of organization {name} is nearly used up ({fact})"))
+        subject.finding(
+            Code::QuotaNearlyUsedUp,
+            object,
+            format!("The quota of organization {name} is nearly used up ({fact})"),
+        )
     };
     Some(Check::new(TITLE, fact, vec![finding]))
 }
@@ -52,7 +57,10 @@ mod tests {
             }
             with_subject(&snapshot, check).map(|check| (check.findings[0].code, check.fact))
         };
-        assert_eq!(found(2_500_000), Some((Code::QuotaNearlyUsedUp, "2.3 MiB of 2.8 MiB used".into())));
+        assert_eq!(
+            found(2_500_000),
+            Some((Code::QuotaNearlyUsedUp, "2.3 MiB of 2.8 MiB used".into()))
+        );
         assert_eq!(found(4_002_116), Some((Code::QuotaUsedUp, "3.8 MiB of 2.8 MiB used".into())));
     }
 }

@@ -22,7 +22,8 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
         let object = subject.object("Secret", &account.secret);
         match &probe.outcome {
             ProbeOutcome::Refused(reason) => {
-                let message = format!("The login in secret {} is refused: {reason}", account.secret);
+                let message =
+                    format!("The login in secret {} is refused: {reason}", account.secret);
                 findings.push(subject.finding(Code::LoginRefused, object, message));
             }
             ProbeOutcome::Unknown(unread) => {
@@ -36,9 +37,15 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
                 && has_too_little_right(subject.snapshot, subject.desired, account, repository)
             {
                 let full_name = format!("{}/{repository}", subject.desired.organization);
-                let message =
-                    format!("Robot account {} is granted less than {} on repository {full_name}", account.name, account.role);
-                findings.push(subject.finding(Code::RobotTooLittleRight, subject.remote("Repository", &full_name), message));
+                let message = format!(
+                    "Robot account {} is granted less than {} on repository {full_name}",
+                    account.name, account.role
+                );
+                findings.push(subject.finding(
+                    Code::RobotTooLittleRight,
+                    subject.remote("Repository", &full_name),
+                    message,
+                ));
             }
         }
     }
@@ -47,13 +54,21 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
 
 /// Robot accounts without any right are the repositories check's to report.
 fn has_some_right(subject: &Assessed, account: &LinkedServiceAccount, repository: &str) -> bool {
-    let robot = subject.snapshot.organization().and_then(|organization| organization.robot(&account.name));
+    let robot =
+        subject.snapshot.organization().and_then(|organization| organization.robot(&account.name));
     robot.is_some_and(|robot| robot.repositories.contains(repository))
 }
 
 fn existing_repositories<'a>(subject: &'a Assessed) -> impl Iterator<Item = &'a String> {
-    let existing = subject.snapshot.organization().and_then(|organization| organization.repositories.as_ref().ok());
-    subject.desired.repositories.iter().filter(move |name| existing.is_some_and(|existing| existing.contains(*name)))
+    let existing = subject
+        .snapshot
+        .organization()
+        .and_then(|organization| organization.repositories.as_ref().ok());
+    subject
+        .desired
+        .repositories
+        .iter()
+        .filter(move |name| existing.is_some_and(|existing| existing.contains(*name)))
 }
 
 /// Whether the registry granted an account's login less than its role on a repository that exists.
@@ -63,8 +78,13 @@ pub fn has_too_little_right(
     account: &LinkedServiceAccount,
     repository: &str,
 ) -> bool {
-    let outcome = snapshot.probes.iter().find(|probe| probe.service_account == account.name).map(|probe| &probe.outcome);
+    let outcome = snapshot
+        .probes
+        .iter()
+        .find(|probe| probe.service_account == account.name)
+        .map(|probe| &probe.outcome);
     let Some(ProbeOutcome::Granted(grants)) = outcome else { return false };
-    let grant = grants.get(&format!("{}/{repository}", desired.organization)).copied().unwrap_or_default();
+    let grant =
+        grants.get(&format!("{}/{repository}", desired.organization)).copied().unwrap_or_default();
     !grant.pull || (account.role >= Role::Write && !grant.push)
 }

@@ -26,23 +26,35 @@ pub(super) fn check(subject: &Assessed) -> Check {
         let full_name = format!("{}/{name}", desired.organization);
         let message = match subject.snapshot.image_stream(name) {
             Some(_) => format!("Image stream {name} has no repository {full_name}"),
-            None => format!("A BuildConfig pushes to image stream {name}, which has no repository {full_name}"),
+            None => format!(
+                "A BuildConfig pushes to image stream {name}, which has no repository {full_name}"
+            ),
         };
-        findings.push(subject.finding(Code::RepositoryMissing, subject.remote(KIND, &full_name), message));
+        findings.push(subject.finding(
+            Code::RepositoryMissing,
+            subject.remote(KIND, &full_name),
+            message,
+        ));
     }
     findings.extend(missing_rights(subject, organization));
     if subject.snapshot.image_streams.is_ok() {
-        let streams: BTreeSet<_> = subject.snapshot.image_streams.iter().flatten().map(|stream| &stream.name).collect();
+        let streams: BTreeSet<_> =
+            subject.snapshot.image_streams.iter().flatten().map(|stream| &stream.name).collect();
         let belongs = |name: &String| streams.contains(name) || desired.repositories.contains(name);
         for name in repositories.iter().filter(|name| !belongs(name)) {
             let full_name = format!("{}/{name}", desired.organization);
             let message = format!("No image stream belongs to repository {full_name}");
-            findings.push(subject.finding(Code::RepositoryWithoutImageStream, subject.remote(KIND, &full_name), message));
+            findings.push(subject.finding(
+                Code::RepositoryWithoutImageStream,
+                subject.remote(KIND, &full_name),
+                message,
+            ));
         }
     }
     let check = Check::new(TITLE, count(repositories.len(), "repository"), findings);
-    let is_complete =
-        subject.snapshot.image_streams.is_ok() && subject.snapshot.service_accounts.is_ok() && organization.robots.is_ok();
+    let is_complete = subject.snapshot.image_streams.is_ok()
+        && subject.snapshot.service_accounts.is_ok()
+        && organization.robots.is_ok();
     if is_complete { check } else { check.incomplete() }
 }
 
@@ -53,24 +65,41 @@ fn impossible_names(subject: &Assessed) -> Vec<Finding> {
         .filter_map(|stream| {
             let problem = names::repository(&stream.name).err()?;
             let object = subject.object("ImageStream", &stream.name);
-            Some(subject.finding(Code::RepositoryNameImpossible, object, format!("Quay takes no such repository: {problem}")))
+            Some(subject.finding(
+                Code::RepositoryNameImpossible,
+                object,
+                format!("Quay takes no such repository: {problem}"),
+            ))
         })
         .collect()
 }
 
 fn missing_rights(subject: &Assessed, organization: &Organization) -> Vec<Finding> {
     let desired = subject.desired;
-    let existing = organization.repositories.iter().flatten().filter(|name| desired.repositories.contains(*name));
+    let existing = organization
+        .repositories
+        .iter()
+        .flatten()
+        .filter(|name| desired.repositories.contains(*name));
     let accounts = subject.usable_accounts();
-    let robots: Vec<_> = accounts.into_iter().filter_map(|account| Some((account, organization.robot(&account.name)?))).collect();
+    let robots: Vec<_> = accounts
+        .into_iter()
+        .filter_map(|account| Some((account, organization.robot(&account.name)?)))
+        .collect();
     let mut findings = Vec::new();
     for name in existing {
         for (account, robot) in &robots {
             if !robot.repositories.contains(name) {
                 let full_name = format!("{}/{name}", desired.organization);
-                let message =
-                    format!("Robot account {} has no right on repository {full_name} ({} is right)", account.name, account.role);
-                findings.push(subject.finding(Code::RobotWithoutRight, subject.remote(KIND, &full_name), message));
+                let message = format!(
+                    "Robot account {} has no right on repository {full_name} ({} is right)",
+                    account.name, account.role
+                );
+                findings.push(subject.finding(
+                    Code::RobotWithoutRight,
+                    subject.remote(KIND, &full_name),
+                    message,
+                ));
             }
         }
     }

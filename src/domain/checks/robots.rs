@@ -49,8 +49,10 @@ pub(super) fn check(subject: &Assessed) -> Check {
 /// That the robot account of a linked service account is somebody else's.
 pub fn not_ours(subject: &Assessed, account: &LinkedServiceAccount) -> Finding {
     let full_name = subject.desired.login_name(&account.name);
-    let message =
-        format!("Robot account {full_name} exists, and nothing shows that it was made for service account {}", account.name);
+    let message = format!(
+        "Robot account {full_name} exists, and nothing shows that it was made for service account {}",
+        account.name
+    );
     subject.finding(Code::RobotNotProven, subject.remote(KIND, &full_name), message)
 }
 
@@ -61,7 +63,11 @@ fn impossible_names(subject: &Assessed) -> Vec<Finding> {
         .filter_map(|account| {
             let problem = names::robot(&subject.desired.organization, &account.name).err()?;
             let object = subject.object("ServiceAccount", &account.name);
-            Some(subject.finding(Code::RobotNameImpossible, object, format!("Quay takes no such robot account: {problem}")))
+            Some(subject.finding(
+                Code::RobotNameImpossible,
+                object,
+                format!("Quay takes no such robot account: {problem}"),
+            ))
         })
         .collect()
 }

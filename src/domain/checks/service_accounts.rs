@@ -28,11 +28,21 @@ pub(super) fn check(subject: &Assessed) -> Check {
     let mut linked = 0;
     for account in accounts {
         let object = subject.object(KIND, &account.name);
-        if let Some(role) = account.role.as_deref().filter(|role| role.parse::<crate::domain::Role>().is_err()) {
+        if let Some(role) =
+            account.role.as_deref().filter(|role| role.parse::<crate::domain::Role>().is_err())
+        {
             let message = format!("Service account {} asks for role `{role}`", account.name);
             let mut finding = subject.finding(Code::RoleAnnotationInvalid, object.clone(), message);
             let wanted = format!("{}=read", account.name);
-            finding.hint = command(&["oc", "quay", "link", "--service-account", &wanted, "-n", &subject.snapshot.name]);
+            finding.hint = command(&[
+                "oc",
+                "quay",
+                "link",
+                "--service-account",
+                &wanted,
+                "-n",
+                &subject.snapshot.name,
+            ]);
             findings.push(finding);
         }
         let wanted = usable.iter().find(|wanted| wanted.name == account.name);
@@ -41,11 +51,17 @@ pub(super) fn check(subject: &Assessed) -> Check {
         let pull = account.pull.contains(&wanted.secret);
         linked += usize::from(mountable && pull);
         if !mountable {
-            let message = format!("The secrets of service account {} do not name {}", account.name, wanted.secret);
+            let message = format!(
+                "The secrets of service account {} do not name {}",
+                account.name, wanted.secret
+            );
             findings.push(subject.finding(Code::SecretNotMountable, object.clone(), message));
         }
         if !pull {
-            let message = format!("The imagePullSecrets of service account {} do not name {}", account.name, wanted.secret);
+            let message = format!(
+                "The imagePullSecrets of service account {} do not name {}",
+                account.name, wanted.secret
+            );
             findings.push(subject.finding(Code::SecretNotPullSecret, object, message));
         }
         if !mountable || !pull {
@@ -53,13 +69,22 @@ pub(super) fn check(subject: &Assessed) -> Check {
         }
     }
     if subject.lacks_organization() {
-        return Check::new(TITLE, "not checked: the organization is missing", findings).incomplete();
+        return Check::new(TITLE, "not checked: the organization is missing", findings)
+            .incomplete();
     }
-    Check::new(TITLE, format!("{linked} of {} linked", count(usable.len(), "service account")), findings)
+    Check::new(
+        TITLE,
+        format!("{linked} of {} linked", count(usable.len(), "service account")),
+        findings,
+    )
 }
 
 /// That somebody else would undo what is added to the lists of a service account.
-pub fn kept_by_others(subject: &Assessed, account: &ServiceAccount, secret: &str) -> Option<Finding> {
+pub fn kept_by_others(
+    subject: &Assessed,
+    account: &ServiceAccount,
+    secret: &str,
+) -> Option<Finding> {
     let owner = account.owner.as_ref()?;
     let name = &account.name;
     let message = format!(

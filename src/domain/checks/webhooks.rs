@@ -4,7 +4,8 @@ use super::Check;
 use crate::domain::finding::{Administrator, Code, Finding, ObjectRef};
 use crate::domain::shell_quote::command;
 use crate::domain::snapshot::{
-    BuildWebhook, BuildWebhookOwner, BuildWebhookOwners, DryRunBuild, DryRunOutcome, IdleDeployment, ReadErrorKind,
+    BuildWebhook, BuildWebhookOwner, BuildWebhookOwners, DryRunBuild, DryRunOutcome,
+    IdleDeployment, ReadErrorKind,
 };
 
 const TITLE: &str = "Builds";
@@ -39,7 +40,8 @@ fn known(webhooks: &[BuildWebhook], trial: Option<&DryRunBuild>) -> Check {
     if let [first, second, ..] = webhooks
         && webhooks.iter().any(|webhook| webhook.rewriter != first.rewriter)
     {
-        let message = format!("Both {} and {} rewrite builds", first.configuration, second.configuration);
+        let message =
+            format!("Both {} and {} rewrite builds", first.configuration, second.configuration);
         findings.insert(0, Finding::new(Code::SeveralRewriters, object(second), message));
     }
     Check::new(TITLE, fact(webhooks), findings)
@@ -61,15 +63,22 @@ fn fact(webhooks: &[BuildWebhook]) -> String {
     };
     match webhooks {
         [] => "rewritten by no webhook".into(),
-        some => format!("rewritten by {}", some.iter().map(words).collect::<Vec<_>>().join("; and by ")),
+        some => {
+            format!("rewritten by {}", some.iter().map(words).collect::<Vec<_>>().join("; and by "))
+        }
     }
 }
 
 fn idle(webhook: &BuildWebhook) -> Option<Finding> {
     let IdleDeployment { namespace, name, wanted } = webhook.idle_deployment.as_ref()?;
-    let state = if *wanted == 0 { "is scaled to 0".to_owned() } else { format!("has 0 of {wanted} pods that work") };
+    let state = if *wanted == 0 {
+        "is scaled to 0".to_owned()
+    } else {
+        format!("has 0 of {wanted} pods that work")
+    };
     let object = ObjectRef::namespaced("Deployment", namespace, name);
-    let message = format!("Deployment {name} in namespace {namespace} {state}: it keeps no namespace linked");
+    let message =
+        format!("Deployment {name} in namespace {namespace} {state}: it keeps no namespace linked");
     let mut finding = Finding::new(Code::ControllerDown, object, message);
     finding.hint = command(&["oc", "describe", "deployment", name, "-n", namespace]);
     Some(finding)
@@ -77,7 +86,8 @@ fn idle(webhook: &BuildWebhook) -> Option<Finding> {
 
 fn untrusted(webhook: &BuildWebhook) -> Option<Finding> {
     let problem = webhook.untrusted?;
-    let effect = if webhook.fails_closed { "every build is refused" } else { "no build is rewritten" };
+    let effect =
+        if webhook.fails_closed { "every build is refused" } else { "no build is rewritten" };
     let message = format!("The API server cannot trust {}: {problem}; {effect}", webhook.address);
     Some(Finding::new(Code::WebhookOutOfReach, object(webhook), message))
 }
@@ -87,7 +97,8 @@ fn out_of_reach(webhooks: &[BuildWebhook], trial: &DryRunBuild) -> Option<Findin
     let DryRunOutcome::OutOfReach(reason) = &trial.outcome else { return None };
     let failed = webhooks.iter().find(|webhook| reason.contains(webhook.rewriter.webhook()));
     let object = failed.map_or_else(|| ObjectRef::cluster(KIND, ""), object);
-    let message = format!("Every build is refused; one that was tried in {}: {reason}", trial.namespace);
+    let message =
+        format!("Every build is refused; one that was tried in {}: {reason}", trial.namespace);
     Some(Finding::new(Code::WebhookOutOfReach, object, message))
 }
 

@@ -44,7 +44,9 @@ pub fn due(tag: Option<&StreamTag>, build: &Build, image: &str) -> DueImport {
     let Some(tag) = tag else {
         return match build.import_note {
             // Either the request for it was lost, or a person deleted the tag since.
-            ImportNote::Begun => DueImport::Left("the tag is missing since its import was begun".to_owned()),
+            ImportNote::Begun => {
+                DueImport::Left("the tag is missing since its import was begun".to_owned())
+            }
             ImportNote::Nothing | ImportNote::Left => DueImport::Import,
         };
     };
@@ -56,7 +58,9 @@ pub fn due(tag: Option<&StreamTag>, build: &Build, image: &str) -> DueImport {
         (None, None) => DueImport::Import,
         (_, Some(has)) if build.digest.as_ref() == Some(&has.digest) => DueImport::Nothing,
         // It was told so after it got that image. Since when is written nowhere.
-        (Some(other), Some(has)) if has.generation < tag.generation => DueImport::Left(format!("it follows {other}")),
+        (Some(other), Some(has)) if has.generation < tag.generation => {
+            DueImport::Left(format!("it follows {other}"))
+        }
         (_, Some(has)) => match (has.created, build.completed) {
             // A build ends after its push, so an image of that very second is the newer one.
             (Some(came), Some(completed)) if came >= completed.as_second() => DueImport::Nothing,
@@ -82,40 +86,105 @@ mod tests {
     #[test]
     fn the_tag_alone_tells_what_is_to_be_done_about_a_build() {
         let at = |second| jiff::Timestamp::from_second(second).ok();
-        let build = |second| Build { digest: Some("sha256:1".into()), completed: at(second), ..Build::default() };
+        let build = |second| Build {
+            digest: Some("sha256:1".into()),
+            completed: at(second),
+            ..Build::default()
+        };
         let begun = |second| Build { import_note: ImportNote::Begun, ..build(second) };
         // A tag with an image has had it since 100.
         let quay = |digest| Some(stream_tag("latest", Some(IMAGE), digest));
         let own = |digest| Some(stream_tag("latest", None, digest));
         let other = |digest| Some(stream_tag("latest", Some("docker.io/app:1"), digest));
-        let reference = |tag: Option<StreamTag>| tag.map(|tag| StreamTag { reference: true, ..tag });
+        let reference =
+            |tag: Option<StreamTag>| tag.map(|tag| StreamTag { reference: true, ..tag });
         let told_since = other(Some("sha256:0")).map(|tag| StreamTag { generation: 1, ..tag });
         let left = |why: &str| DueImport::Left(why.into());
         let unknown = left("whether its image is the older one is not known");
         let table = [
             ("nothing is there", None, build(101), DueImport::Import),
-            ("it was there, or never came", None, begun(101), left("the tag is missing since its import was begun")),
+            (
+                "it was there, or never came",
+                None,
+                begun(101),
+                left("the tag is missing since its import was begun"),
+            ),
             ("it came", quay(Some("sha256:1")), begun(101), DueImport::Nothing),
-            ("an import was begun, and an earlier one is there", quay(Some("sha256:0")), begun(101), DueImport::Import),
+            (
+                "an import was begun, and an earlier one is there",
+                quay(Some("sha256:0")),
+                begun(101),
+                DueImport::Import,
+            ),
             ("it was told to follow Quay", quay(None), build(99), DueImport::Import),
             ("nothing was pushed to it", own(None), build(99), DueImport::Import),
-            ("it was told to follow something else", other(None), build(101), left("it follows docker.io/app:1")),
-            ("it was imported, here or elsewhere", quay(Some("sha256:1")), build(101), DueImport::Nothing),
-            ("it was imported by another name", other(Some("sha256:1")), build(101), DueImport::Nothing),
+            (
+                "it was told to follow something else",
+                other(None),
+                build(101),
+                left("it follows docker.io/app:1"),
+            ),
+            (
+                "it was imported, here or elsewhere",
+                quay(Some("sha256:1")),
+                build(101),
+                DueImport::Nothing,
+            ),
+            (
+                "it was imported by another name",
+                other(Some("sha256:1")),
+                build(101),
+                DueImport::Nothing,
+            ),
             ("a later one was imported", quay(Some("sha256:2")), build(99), DueImport::Nothing),
             ("an earlier one was imported", quay(Some("sha256:0")), build(101), DueImport::Import),
             ("it was rolled back since", other(Some("sha256:0")), build(99), DueImport::Nothing),
             ("it was rolled back before", other(Some("sha256:0")), build(101), DueImport::Import),
-            ("it was told to follow something else since it had one", told_since, build(101), left("it follows docker.io/app:1")),
+            (
+                "it was told to follow something else since it had one",
+                told_since,
+                build(101),
+                left("it follows docker.io/app:1"),
+            ),
             ("it was pushed to since", own(Some("sha256:0")), build(100), DueImport::Nothing),
             ("it was pushed to before", own(Some("sha256:0")), build(101), DueImport::Import),
-            ("it was pushed over since", quay(None).map(|tag| pushed_over(tag, "sha256:0")), build(99), DueImport::Nothing),
-            ("it was pushed over before", quay(None).map(|tag| pushed_over(tag, "sha256:0")), build(101), DueImport::Import),
+            (
+                "it was pushed over since",
+                quay(None).map(|tag| pushed_over(tag, "sha256:0")),
+                build(99),
+                DueImport::Nothing,
+            ),
+            (
+                "it was pushed over before",
+                quay(None).map(|tag| pushed_over(tag, "sha256:0")),
+                build(101),
+                DueImport::Import,
+            ),
             ("it points at Quay", reference(quay(None)), build(101), DueImport::Nothing),
-            ("it points at Quay since", reference(quay(Some("sha256:0"))), build(101), DueImport::Nothing),
-            ("it points elsewhere", reference(other(None)), build(101), left("it follows docker.io/app:1")),
-            ("it points elsewhere since", reference(other(Some("sha256:0"))), build(101), left("it follows docker.io/app:1")),
-            ("when it ended is not known", own(Some("sha256:0")), Build { completed: None, ..build(0) }, unknown),
+            (
+                "it points at Quay since",
+                reference(quay(Some("sha256:0"))),
+                build(101),
+                DueImport::Nothing,
+            ),
+            (
+                "it points elsewhere",
+                reference(other(None)),
+                build(101),
+                left("it follows docker.io/app:1"),
+            ),
+            (
+                "it points elsewhere since",
+                reference(other(Some("sha256:0"))),
+                build(101),
+                left("it follows docker.io/app:1"),
+            ),
+            (
+                "when it ended is not known",
+                own(Some("sha256:0")),
+                Build { completed: None, ..build(0) },
+                unknown,
+            ),
         ];
         for (what, tag, build, expected) in table {
             assert_eq!(due(tag.as_ref(), &build, IMAGE), expected, "{what}");
@@ -123,6 +192,9 @@ mod tests {
             assert_eq!(is_imported(tag.as_ref(), &build, IMAGE), come, "{what}");
         }
         assert_eq!(is_imported(None, &Build { digest: None, ..build(50) }, IMAGE), None);
-        assert_eq!(due(own(Some("sha256:0")).as_ref(), &Build { digest: None, ..build(101) }, IMAGE), DueImport::Import);
+        assert_eq!(
+            due(own(Some("sha256:0")).as_ref(), &Build { digest: None, ..build(101) }, IMAGE),
+            DueImport::Import
+        );
     }
 }

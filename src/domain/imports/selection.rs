@@ -86,11 +86,20 @@ impl SelectedTag {
     /// What became of the tag, by what it is now. `image` is the one in Quay that it is to follow.
     pub fn since(&self, now: Option<&StreamTag>, image: &str) -> Since {
         let what = |tag: &StreamTag| (tag.from.clone(), tag.reference, tag.image.clone());
-        let is_imported =
-            |now: &StreamTag| follows(now, image) && now.image.is_some() && !now.reference && now.pushed_over().is_none();
+        let is_imported = |now: &StreamTag| {
+            follows(now, image)
+                && now.image.is_some()
+                && !now.reference
+                && now.pushed_over().is_none()
+        };
         match now {
             now if self.seen.as_ref().map(what) == now.map(what) => Since::Unchanged,
-            Some(now) if is_imported(now) && self.seen.as_ref().is_none_or(|seen| seen.image != now.image) => Since::Imported,
+            Some(now)
+                if is_imported(now)
+                    && self.seen.as_ref().is_none_or(|seen| seen.image != now.image) =>
+            {
+                Since::Imported
+            }
             _ => Since::Changed,
         }
     }
@@ -208,12 +217,27 @@ mod tests {
             ],
             ..ImageStream::default()
         };
-        let tags = ["current", "foreign", "new", "stale"].map(|tag| in_quay(tag, "sha256:1")).to_vec();
-        let tags = BTreeMap::from([("app".to_owned(), tags), ("web".to_owned(), vec![in_quay("1", "sha256:1")])]);
+        let tags =
+            ["current", "foreign", "new", "stale"].map(|tag| in_quay(tag, "sha256:1")).to_vec();
+        let tags = BTreeMap::from([
+            ("app".to_owned(), tags),
+            ("web".to_owned(), vec![in_quay("1", "sha256:1")]),
+        ]);
         let named: Vec<NamedTag> = named.iter().map(|named| named.parse().unwrap()).collect();
-        let choice = ImportRequest { named: &named, missing, built: &BTreeMap::new() }.choose(&[stream], &tags, image);
-        let chosen = choice.chosen.iter().map(|chosen| format!("{}:{}", chosen.stream, chosen.tag)).collect();
-        (chosen, choice.left_alone.iter().map(|left| format!("{}:{}", left.stream, left.tag)).collect())
+        let choice = ImportRequest { named: &named, missing, built: &BTreeMap::new() }.choose(
+            &[stream],
+            &tags,
+            image,
+        );
+        let chosen = choice
+            .chosen
+            .iter()
+            .map(|chosen| format!("{}:{}", chosen.stream, chosen.tag))
+            .collect();
+        (
+            chosen,
+            choice.left_alone.iter().map(|left| format!("{}:{}", left.stream, left.tag)).collect(),
+        )
     }
 
     #[test]
@@ -222,14 +246,23 @@ mod tests {
         let all = ["app:current", "app:new", "app:stale", "web:1"].map(str::to_owned);
         assert_eq!(choose(&[], false), (all.to_vec(), foreign.clone()));
         assert_eq!(choose(&["app"], false), (all[..3].to_vec(), foreign.clone()));
-        assert_eq!(choose(&[], true), (["app:new", "app:stale", "web:1"].map(str::to_owned).to_vec(), foreign));
+        assert_eq!(
+            choose(&[], true),
+            (["app:new", "app:stale", "web:1"].map(str::to_owned).to_vec(), foreign)
+        );
     }
 
     #[test]
     fn what_is_named_is_taken_whatever_it_follows_and_whether_or_not_quay_has_it() {
         let chosen = |named: &[&str], missing| choose(named, missing).0;
-        assert_eq!(chosen(&["app:foreign", "app:absent", "app:current"], false), ["app:absent", "app:current", "app:foreign"]);
-        assert_eq!(chosen(&["app:foreign", "app:absent", "app:current"], true), ["app:absent", "app:foreign"]);
+        assert_eq!(
+            chosen(&["app:foreign", "app:absent", "app:current"], false),
+            ["app:absent", "app:current", "app:foreign"]
+        );
+        assert_eq!(
+            chosen(&["app:foreign", "app:absent", "app:current"], true),
+            ["app:absent", "app:foreign"]
+        );
         assert_eq!(chosen(&["web:1", "web:1", "web"], false), ["web:1"]);
     }
 
@@ -252,12 +285,16 @@ mod tests {
     #[test]
     fn what_was_pushed_to_the_own_registry_gives_way_to_a_later_build() {
         // It has had its image since 100.
-        let streams =
-            [ImageStream { name: "app".into(), tags: vec![stream_tag("1", None, Some("sha256:0"))], ..Default::default() }];
+        let streams = [ImageStream {
+            name: "app".into(),
+            tags: vec![stream_tag("1", None, Some("sha256:0"))],
+            ..Default::default()
+        }];
         let tags = BTreeMap::from([("app".to_owned(), vec![in_quay("1", "sha256:1")])]);
         let chosen = |built: Option<i64>| {
             let built = built.map(|ended| (image("app", "1"), ended)).into_iter().collect();
-            let choice = ImportRequest { named: &[], missing: true, built: &built }.choose(&streams, &tags, image);
+            let choice = ImportRequest { named: &[], missing: true, built: &built }
+                .choose(&streams, &tags, image);
             (choice.chosen.len(), choice.left_alone.len())
         };
         assert_eq!([chosen(None), chosen(Some(100)), chosen(Some(101))], [(0, 1), (0, 1), (1, 0)]);
@@ -268,18 +305,29 @@ mod tests {
         let follower = |tag: &str| stream_tag(tag, Some(&image("app", tag)), Some("sha256:0"));
         let pushed = pushed_over(follower("pushed"), "sha256:2");
         let reference = StreamTag { reference: true, image: None, ..follower("reference") };
-        let streams = [ImageStream { name: "app".into(), tags: vec![pushed, reference], ..Default::default() }];
-        let tags = BTreeMap::from([("app".to_owned(), ["pushed", "reference"].map(|tag| in_quay(tag, "sha256:1")).to_vec())]);
+        let streams = [ImageStream {
+            name: "app".into(),
+            tags: vec![pushed, reference],
+            ..Default::default()
+        }];
+        let tags = BTreeMap::from([(
+            "app".to_owned(),
+            ["pushed", "reference"].map(|tag| in_quay(tag, "sha256:1")).to_vec(),
+        )]);
         let choose = |named: &[&str], missing| {
             let named: Vec<NamedTag> = named.iter().map(|named| named.parse().unwrap()).collect();
-            let choice = ImportRequest { named: &named, missing, built: &BTreeMap::new() }.choose(&streams, &tags, image);
+            let choice = ImportRequest { named: &named, missing, built: &BTreeMap::new() }
+                .choose(&streams, &tags, image);
             let left: Vec<_> = choice.left_alone.into_iter().map(|left| left.tag).collect();
             (choice.chosen.into_iter().map(|chosen| chosen.tag).collect::<Vec<_>>(), left)
         };
         for missing in [true, false] {
             assert_eq!(choose(&[], missing), (vec![], vec!["pushed".to_owned()]), "{missing}");
         }
-        assert_eq!(choose(&["app:pushed", "app:reference"], false), (vec!["pushed".to_owned(), "reference".to_owned()], vec![]));
+        assert_eq!(
+            choose(&["app:pushed", "app:reference"], false),
+            (vec!["pushed".to_owned(), "reference".to_owned()], vec![])
+        );
     }
 
     #[test]
@@ -291,16 +339,28 @@ mod tests {
             seen: seen.cloned(),
             instead_of: None,
         };
-        let since = |seen: Option<&StreamTag>, now: Option<&StreamTag>| chosen(seen).since(now, "q/a/app:1");
-        assert_eq!((since(None, None), since(Some(&seen), Some(&seen))), (Since::Unchanged, Since::Unchanged));
-        assert_eq!(since(Some(&seen), Some(&StreamTag { failure: Some("no".into()), ..seen.clone() })), Since::Unchanged);
+        let since = |seen: Option<&StreamTag>, now: Option<&StreamTag>| {
+            chosen(seen).since(now, "q/a/app:1")
+        };
+        assert_eq!(
+            (since(None, None), since(Some(&seen), Some(&seen))),
+            (Since::Unchanged, Since::Unchanged)
+        );
+        assert_eq!(
+            since(Some(&seen), Some(&StreamTag { failure: Some("no".into()), ..seen.clone() })),
+            Since::Unchanged
+        );
         let told = StreamTag { reference: true, ..seen.clone() };
         let moved = stream_tag("1", Some("q/a/app:2"), Some("sha256:1"));
-        for other in [None, Some(&pushed_over(seen.clone(), "sha256:2")), Some(&told), Some(&moved)] {
+        for other in [None, Some(&pushed_over(seen.clone(), "sha256:2")), Some(&told), Some(&moved)]
+        {
             assert_eq!(since(Some(&seen), other), Since::Changed, "{other:?}");
         }
         let imported = stream_tag("1", Some("q/a/app:1"), Some("sha256:2"));
-        assert_eq!((since(None, Some(&seen)), since(Some(&seen), Some(&imported))), (Since::Imported, Since::Imported));
+        assert_eq!(
+            (since(None, Some(&seen)), since(Some(&seen), Some(&imported))),
+            (Since::Imported, Since::Imported)
+        );
     }
 
     #[test]

@@ -42,7 +42,9 @@ pub fn restore_builds(subject: &Assessed, names: &[String]) -> BuildsPlan {
             None if names.is_empty() => return Err(BuildPlanResult::Nothing),
             None => return Err(BuildPlanResult::Left("it was not rewritten".into())),
             Some(Err(problem)) => {
-                return Err(BuildPlanResult::Refused(format!("what was kept of its output cannot be understood ({problem})")));
+                return Err(BuildPlanResult::Refused(format!(
+                    "what was kept of its output cannot be understood ({problem})"
+                )));
             }
             Some(Ok(former)) => restore_change(subject, config, former)?,
         };
@@ -57,14 +59,23 @@ pub fn restore_builds(subject: &Assessed, names: &[String]) -> BuildsPlan {
 }
 
 /// What putting a BuildConfig back undoes, in words, if it may be put back.
-fn restore_change(subject: &Assessed, config: &BuildConfig, former: &OriginalOutput) -> Result<String, BuildPlanResult> {
-    match (config.still_rewritten(), config.stale_original_output(is_ours(subject)), &config.owner) {
+fn restore_change(
+    subject: &Assessed,
+    config: &BuildConfig,
+    former: &OriginalOutput,
+) -> Result<String, BuildPlanResult> {
+    match (config.still_rewritten(), config.stale_original_output(is_ours(subject)), &config.owner)
+    {
         // Had it another output where its owner keeps it, that would be back already.
-        (Some(_), _, Some(owner)) => Err(BuildPlanResult::Refused(format!("{owner} would undo it"))),
+        (Some(_), _, Some(owner)) => {
+            Err(BuildPlanResult::Refused(format!("{owner} would undo it")))
+        }
         (Some(_), _, None) => Ok(format!("instead of {}", former.image)),
         (None, Some(secret), _) => Ok(format!("without secret {secret}")),
         (None, None, _) if config.output == former.output => Err(BuildPlanResult::Nothing),
-        (None, None, _) => Err(BuildPlanResult::Refused("its output was changed since by somebody else".into())),
+        (None, None, _) => {
+            Err(BuildPlanResult::Refused("its output was changed since by somebody else".into()))
+        }
     }
 }
 
@@ -89,7 +100,8 @@ fn each(
     plan: impl Fn(&BuildConfig) -> Result<Change, BuildPlanResult>,
 ) -> BuildsPlan {
     let finding = |code, name: &str, message: String| {
-        Finding::new(code, ObjectRef::namespaced(KIND, &snapshot.name, name), message).in_namespace(&snapshot.name)
+        Finding::new(code, ObjectRef::namespaced(KIND, &snapshot.name, name), message)
+            .in_namespace(&snapshot.name)
     };
     let mut made = BuildsPlan::default();
     let configs = match &snapshot.build_configs {
@@ -106,10 +118,18 @@ fn each(
             Ok(change) => made.plan.changes.push(change),
             Err(BuildPlanResult::Nothing) => {}
             Err(BuildPlanResult::Left(why)) => {
-                made.left.push(finding(Code::OutputLeft, name, format!("BuildConfig {name} is left as it is: {why}")));
+                made.left.push(finding(
+                    Code::OutputLeft,
+                    name,
+                    format!("BuildConfig {name} is left as it is: {why}"),
+                ));
             }
             Err(BuildPlanResult::Refused(why)) => {
-                made.plan.blocked.push(finding(Code::OutputNotOurs, name, format!("BuildConfig {name} stays as it is: {why}")));
+                made.plan.blocked.push(finding(
+                    Code::OutputNotOurs,
+                    name,
+                    format!("BuildConfig {name} stays as it is: {why}"),
+                ));
             }
         }
     }
@@ -143,24 +163,44 @@ fn rewriting(subject: &Assessed, config: &BuildConfig) -> Result<OriginalOutput,
 
 /// The secret of the service account that builds, if that one may push, else the builder's. In another organization only
 /// one that was named helps, if its login is for that organization.
-fn push_secret(subject: &Assessed, spec: &CommonSpec, right: &Rewritten) -> Result<String, BuildPlanResult> {
-    let named = spec.output.push_secret.clone().filter(|_| right.destination.namespace != subject.snapshot.name);
-    let may_push = |name: &str| subject.desired.account(name).is_some_and(|account| account.role >= Role::Write);
+fn push_secret(
+    subject: &Assessed,
+    spec: &CommonSpec,
+    right: &Rewritten,
+) -> Result<String, BuildPlanResult> {
+    let named = spec
+        .output
+        .push_secret
+        .clone()
+        .filter(|_| right.destination.namespace != subject.snapshot.name);
+    let may_push = |name: &str| {
+        subject.desired.account(name).is_some_and(|account| account.role >= Role::Write)
+    };
     let account = if may_push(spec.pusher()) { spec.pusher() } else { BUILDER };
     let is_foreign = named.is_some();
     let secret = named.unwrap_or_else(|| subject.integration.cluster_id.value.secret(account));
     let Ok(_) = &subject.snapshot.secrets else { return Ok(secret) };
     let Some(found) = subject.snapshot.secret(&secret) else {
-        return Err(BuildPlanResult::Refused(format!("there is no secret {secret} with a login for Quay")));
+        return Err(BuildPlanResult::Refused(format!(
+            "there is no secret {secret} with a login for Quay"
+        )));
     };
-    let organization = subject.integration.cluster_id.value.organization(&right.destination.namespace);
+    let organization =
+        subject.integration.cluster_id.value.organization(&right.destination.namespace);
     let opens = |username: &str| username.split_once('+').is_none_or(|(of, _)| of == organization);
-    match found.login_for(RegistryScope { host: &subject.desired.host, organization: &organization }) {
-        None => Err(BuildPlanResult::Refused(format!("secret {secret} has no login for {}", subject.desired.host))),
-        Some(login) if is_foreign && !opens(&login.username) => Err(BuildPlanResult::Refused(format!(
-            "secret {secret} logs in as {}, which may not push to organization {organization}",
-            login.username
+    match found
+        .login_for(RegistryScope { host: &subject.desired.host, organization: &organization })
+    {
+        None => Err(BuildPlanResult::Refused(format!(
+            "secret {secret} has no login for {}",
+            subject.desired.host
         ))),
+        Some(login) if is_foreign && !opens(&login.username) => {
+            Err(BuildPlanResult::Refused(format!(
+                "secret {secret} logs in as {}, which may not push to organization {organization}",
+                login.username
+            )))
+        }
         Some(_) => Ok(secret),
     }
 }
@@ -209,7 +249,10 @@ mod tests {
     /// What is made of a BuildConfig with this spec in namespace `golden`: the image and the secret, or why not.
     fn rewritten(spec: Value) -> Result<(String, String), String> {
         let mut snapshot = golden();
-        snapshot.secrets = Ok(vec![secret("builder-quay-Prod", "prod_golden+builder"), secret("images", "prod_images+pusher")]);
+        snapshot.secrets = Ok(vec![
+            secret("builder-quay-Prod", "prod_golden+builder"),
+            secret("images", "prod_images+pusher"),
+        ]);
         let config = BuildConfig {
             name: "app".into(),
             output: RawOutput::deserialize(&spec["output"]).unwrap_or_default(),
@@ -219,11 +262,24 @@ mod tests {
         snapshot.build_configs = Ok(vec![config]);
         let integration = integration();
         let desired = Desired::of(&integration, &snapshot, &BTreeMap::new());
-        let subject = Assessed { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &desired };
+        let subject = Assessed {
+            integration: &integration,
+            troubles: &[],
+            snapshot: &snapshot,
+            desired: &desired,
+        };
         let made = rewrite_builds(&subject, &[]);
         match made.plan.changes.as_slice() {
-            [Change::RewriteBuildConfig { former, .. }] => Ok((former.image.clone(), former.secret.clone())),
-            _ => Err(made.plan.blocked.iter().chain(&made.left).map(|finding| finding.message.clone()).collect()),
+            [Change::RewriteBuildConfig { former, .. }] => {
+                Ok((former.image.clone(), former.secret.clone()))
+            }
+            _ => Err(made
+                .plan
+                .blocked
+                .iter()
+                .chain(&made.left)
+                .map(|finding| finding.message.clone())
+                .collect()),
         }
     }
 
@@ -231,18 +287,27 @@ mod tests {
     fn every_strategy_and_every_output_has_its_answer() {
         let spec = |strategy: &str, to: Value| json!({ "strategy": { strategy: {} }, "output": { "to": to } });
         let tag = |name: &str| json!({ "kind": "ImageStreamTag", "name": name });
-        let own = |image: &str| Ok((format!("{HOST}/prod_golden/{image}"), "builder-quay-Prod".to_owned()));
+        let own = |image: &str| {
+            Ok((format!("{HOST}/prod_golden/{image}"), "builder-quay-Prod".to_owned()))
+        };
         for strategy in ["dockerStrategy", "sourceStrategy", "customStrategy"] {
             assert_eq!(rewritten(spec(strategy, tag("app:1"))), own("app:1"), "{strategy}");
         }
         assert_eq!(rewritten(spec("dockerStrategy", tag("app"))), own("app:latest"));
         let why = |spec: Value| rewritten(spec).unwrap_err();
-        assert!(why(spec("jenkinsPipelineStrategy", tag("app:1"))).contains("is left as it is: a Jenkins pipeline"));
+        assert!(
+            why(spec("jenkinsPipelineStrategy", tag("app:1")))
+                .contains("is left as it is: a Jenkins pipeline")
+        );
         assert!(why(spec("dockerStrategy", Value::Null)).contains("it has no output"));
         let there = json!({ "kind": "DockerImage", "name": format!("{HOST}/prod_golden/app:1") });
         assert!(why(spec("dockerStrategy", there)).contains("it pushes to this Quay already"));
-        let platform = json!({ "kind": "ImageStreamTag", "namespace": "openshift", "name": "app:1" });
-        assert!(why(spec("dockerStrategy", platform)).contains("stays as it is: namespace openshift is not in the integration"));
+        let platform =
+            json!({ "kind": "ImageStreamTag", "namespace": "openshift", "name": "app:1" });
+        assert!(
+            why(spec("dockerStrategy", platform))
+                .contains("stays as it is: namespace openshift is not in the integration")
+        );
     }
 
     /// What is made of BuildConfig `app`, whose `app:1` was rewritten while it named a push secret, and which has this output
@@ -250,7 +315,10 @@ mod tests {
     fn after_rewriting(to: &Value, push_secret: &str, owner: Option<&str>) -> [String; 2] {
         let mut snapshot = golden();
         snapshot.secrets = Ok(vec![secret("builder-quay-Prod", "prod_golden+builder")]);
-        let output = |to: &Value, secret: &str| RawOutput { to: to.clone(), push_secret: json!({ "name": secret }) };
+        let output = |to: &Value, secret: &str| RawOutput {
+            to: to.clone(),
+            push_secret: json!({ "name": secret }),
+        };
         let former = OriginalOutput {
             output: output(&json!({ "kind": "ImageStreamTag", "name": "app:1" }), "mine"),
             image: format!("{HOST}/prod_golden/app:1"),
@@ -268,12 +336,22 @@ mod tests {
         }]);
         let integration = integration();
         let desired = Desired::of(&integration, &snapshot, &BTreeMap::new());
-        let subject = Assessed { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &desired };
+        let subject = Assessed {
+            integration: &integration,
+            troubles: &[],
+            snapshot: &snapshot,
+            desired: &desired,
+        };
         [restore_builds(&subject, &[]), rewrite_builds(&subject, &[])].map(|made| {
-            let output = |output: &RawOutput| format!("{output} {}", output.push_secret["name"].as_str().unwrap_or_default());
-            match (made.plan.changes.as_slice(), made.plan.blocked.as_slice(), made.left.as_slice()) {
+            let output = |output: &RawOutput| {
+                format!("{output} {}", output.push_secret["name"].as_str().unwrap_or_default())
+            };
+            match (made.plan.changes.as_slice(), made.plan.blocked.as_slice(), made.left.as_slice())
+            {
                 ([Change::RewriteBuildConfig { former, .. }], ..) => output(&former.output),
-                ([Change::RestoreBuildConfig { output: restored, undoes, .. }], ..) => format!("{}, {undoes}", output(restored)),
+                ([Change::RestoreBuildConfig { output: restored, undoes, .. }], ..) => {
+                    format!("{}, {undoes}", output(restored))
+                }
                 (_, [refused], _) => refused.message.clone(),
                 (_, _, [left]) => left.message.clone(),
                 _ => "nothing".into(),
@@ -291,20 +369,32 @@ mod tests {
 
         let restored = format!("ImageStreamTag app:1 mine, instead of {HOST}/prod_golden/app:1");
         assert_eq!(after_rewriting(&image, ours, None), [restored, "nothing".into()]);
-        assert_eq!(after_rewriting(&image, ours, Some("Argo CD")), [refused("Argo CD would undo it"), "nothing".into()]);
+        assert_eq!(
+            after_rewriting(&image, ours, Some("Argo CD")),
+            [refused("Argo CD would undo it"), "nothing".into()]
+        );
         // A secret that somebody named since is theirs.
-        assert_eq!(after_rewriting(&image, "new", None), [refused("its output was changed since by somebody else"), left]);
+        assert_eq!(
+            after_rewriting(&image, "new", None),
+            [refused("its output was changed since by somebody else"), left]
+        );
         // `oc apply` of what it was made from, or of something newer, where the secret was named by hand.
         for name in ["app:1", "app:2"] {
             let was = format!("ImageStreamTag {name} mine");
             let restored = format!("{was}, without secret {ours}");
             assert_eq!(after_rewriting(&tag(name), ours, None), [restored, was]);
         }
-        assert_eq!(after_rewriting(&tag("app:1"), "mine", None), ["nothing", "ImageStreamTag app:1 mine"]);
+        assert_eq!(
+            after_rewriting(&tag("app:1"), "mine", None),
+            ["nothing", "ImageStreamTag app:1 mine"]
+        );
         let [restored, rewritten] = after_rewriting(&tag("app:2"), "mine", None);
         assert_eq!(
             (restored, rewritten),
-            (refused("its output was changed since by somebody else"), "ImageStreamTag app:2 mine".into())
+            (
+                refused("its output was changed since by somebody else"),
+                "ImageStreamTag app:2 mine".into()
+            )
         );
     }
 
@@ -314,10 +404,16 @@ mod tests {
             let to = json!({ "kind": "ImageStreamTag", "namespace": "images", "name": "app:1" });
             json!({ "strategy": { "dockerStrategy": {} }, "output": { "to": to, "pushSecret": push_secret } })
         };
-        assert_eq!(rewritten(spec(json!({ "name": "images" }))), Ok((format!("{HOST}/prod_images/app:1"), "images".into())));
+        assert_eq!(
+            rewritten(spec(json!({ "name": "images" }))),
+            Ok((format!("{HOST}/prod_images/app:1"), "images".into()))
+        );
         let why = |push_secret: Value| rewritten(spec(push_secret)).unwrap_err();
         assert!(why(Value::Null).contains("no robot account of this namespace may push"));
-        assert!(why(json!({ "name": "builder-quay-Prod" })).contains("no robot account of this namespace may push"));
+        assert!(
+            why(json!({ "name": "builder-quay-Prod" }))
+                .contains("no robot account of this namespace may push")
+        );
         assert!(why(json!({ "name": "gone" })).contains("there is no secret gone"));
     }
 }

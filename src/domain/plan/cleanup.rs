@@ -19,7 +19,8 @@ pub struct CleanupPlan {
 /// Plans our finalizer: on a namespace whose organization is to go with it, off any other.
 pub fn plan_finalizer(subject: &Assessed, all: DeletionPolicy) -> Option<Change> {
     let namespace = subject.snapshot.namespace.as_ref().ok()?.as_ref()?;
-    let wanted = subject.is_to_be_linked() && DeletionPolicy::of(namespace, all) == DeletionPolicy::Delete;
+    let wanted =
+        subject.is_to_be_linked() && DeletionPolicy::of(namespace, all) == DeletionPolicy::Delete;
     (wanted != namespace.is_guarded() && !namespace.terminating).then(|| Change::SetFinalizer {
         namespace: subject.snapshot.name.clone(),
         organization: subject.desired.organization.clone(),
@@ -31,12 +32,20 @@ pub fn plan_finalizer(subject: &Assessed, all: DeletionPolicy) -> Option<Change>
 /// certain that it was made for this namespace, then the finalizers.
 pub fn plan_cleanup(subject: &Assessed, all: DeletionPolicy) -> CleanupPlan {
     let mut planner = Planner::new(subject, Options::default());
-    let Some(namespace) = subject.snapshot.namespace.iter().flatten().next().filter(|namespace| namespace.terminating) else {
+    let Some(namespace) = subject
+        .snapshot
+        .namespace
+        .iter()
+        .flatten()
+        .next()
+        .filter(|namespace| namespace.terminating)
+    else {
         return CleanupPlan::default();
     };
     let mut left_behind = None;
-    let is_to_go =
-        namespace.is_guarded() && subject.scope().is_in() && DeletionPolicy::of(namespace, all) == DeletionPolicy::Delete;
+    let is_to_go = namespace.is_guarded()
+        && subject.scope().is_in()
+        && DeletionPolicy::of(namespace, all) == DeletionPolicy::Delete;
     if is_to_go {
         let name = subject.desired.organization.clone();
         match &subject.snapshot.organization {
@@ -46,7 +55,9 @@ pub fn plan_cleanup(subject: &Assessed, all: DeletionPolicy) -> CleanupPlan {
                 return CleanupPlan { plan: planner.plan, left_behind };
             }
             Ok(Some(organization)) => match stays(organization, subject) {
-                None => planner.plan.changes.push(Change::DeleteOrganization { organization: name }),
+                None => {
+                    planner.plan.changes.push(Change::DeleteOrganization { organization: name })
+                }
                 why => left_behind = why.map(str::to_owned),
             },
             unread => {
@@ -68,7 +79,9 @@ fn stays(organization: &Organization, subject: &Assessed) -> Option<&'static str
         OwnershipState::Others(..) if organization.adopted_by.is_some() => {
             Some("it was taken over for another namespace, or an earlier one of this name")
         }
-        OwnershipState::Others(..) => Some("it was made for another namespace, or an earlier one of this name"),
+        OwnershipState::Others(..) => {
+            Some("it was made for another namespace, or an earlier one of this name")
+        }
         OwnershipState::Ours if organization.is_created() => None,
         _ => Some("nothing in it shows that oc-quay created it"),
     }

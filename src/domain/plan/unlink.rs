@@ -51,21 +51,30 @@ impl Planner<'_> {
         for service_account in snapshot.service_accounts.iter().flatten() {
             let own = self.subject.integration.cluster_id.value.secret(&service_account.name);
             let edit = ServiceAccountEdit {
-                mountable: (service_account.mountable.contains(&own) && !kept.contains(&own)).then_some(false),
-                pull: (service_account.pull.contains(&own) && !kept.contains(&own)).then_some(false),
+                mountable: (service_account.mountable.contains(&own) && !kept.contains(&own))
+                    .then_some(false),
+                pull: (service_account.pull.contains(&own) && !kept.contains(&own))
+                    .then_some(false),
                 role: service_account.role.is_some().then_some(None),
                 secret: own,
             };
             if edit.changes_something() {
-                let (namespace, service_account) = (snapshot.name.clone(), service_account.name.clone());
-                self.plan.changes.push(Change::EditServiceAccount { namespace, service_account, edit });
+                let (namespace, service_account) =
+                    (snapshot.name.clone(), service_account.name.clone());
+                self.plan.changes.push(Change::EditServiceAccount {
+                    namespace,
+                    service_account,
+                    edit,
+                });
             }
         }
-        let are_builds_unread = matches!(&snapshot.build_configs, Err(unread) if unread.kind != ReadErrorKind::Skipped);
+        let are_builds_unread =
+            matches!(&snapshot.build_configs, Err(unread) if unread.kind != ReadErrorKind::Skipped);
         if snapshot.service_accounts.is_err() || are_builds_unread {
             return;
         }
-        let going = snapshot.secrets.iter().flatten().filter(|secret| secrets.contains(&secret.name));
+        let going =
+            snapshot.secrets.iter().flatten().filter(|secret| secrets.contains(&secret.name));
         self.plan.changes.extend(going.map(|secret| Change::delete_secret(&snapshot.name, secret)));
         self.unlink_spares();
     }
@@ -94,11 +103,18 @@ impl Planner<'_> {
         let BuildsPlan { plan, .. } = restore_builds(self.subject, &[]);
         for config in configs {
             let is_restored = |change: &Change| change.object().name == config.name;
-            let Some(secret) = config.spec.output.push_secret.as_ref().filter(|secret| going.contains(*secret)) else { continue };
+            let Some(secret) =
+                config.spec.output.push_secret.as_ref().filter(|secret| going.contains(*secret))
+            else {
+                continue;
+            };
             if !plan.changes.iter().any(is_restored) {
-                let refused = plan.blocked.iter().find(|finding| finding.object.name == config.name);
-                let why = refused.map(|finding| format!(". {}", finding.message)).unwrap_or_default();
-                let message = format!("BuildConfig {} names secret {secret}, which goes{why}", config.name);
+                let refused =
+                    plan.blocked.iter().find(|finding| finding.object.name == config.name);
+                let why =
+                    refused.map(|finding| format!(". {}", finding.message)).unwrap_or_default();
+                let message =
+                    format!("BuildConfig {} names secret {secret}, which goes{why}", config.name);
                 self.block(Code::OutputNotOurs, "BuildConfig", &config.name, message);
             }
         }
@@ -110,15 +126,26 @@ impl Planner<'_> {
     fn our_secrets(&self) -> (BTreeSet<String>, BTreeSet<String>) {
         let suffix = self.subject.integration.cluster_id.value.secret("");
         let desired = self.subject.desired;
-        let secrets = self.subject.snapshot.secrets.iter().flatten().filter(|secret| secret.name.ends_with(&suffix));
+        let secrets = self
+            .subject
+            .snapshot
+            .secrets
+            .iter()
+            .flatten()
+            .filter(|secret| secret.name.ends_with(&suffix));
         let ours = secrets.filter(|secret| {
-            let login = secret.name.strip_suffix(&suffix).map(|account| desired.login_name(account));
-            let is_own = |(host, entry): &(String, Login)| *host == desired.host && Some(&entry.username) == login.as_ref();
+            let login =
+                secret.name.strip_suffix(&suffix).map(|account| desired.login_name(account));
+            let is_own = |(host, entry): &(String, Login)| {
+                *host == desired.host && Some(&entry.username) == login.as_ref()
+            };
             secret.managed || (secret.is_plain && secret.logins.iter().flatten().all(is_own))
         });
-        let holds_others = |secret: &&Secret| !secret.is_plain && secret.holds_more_than(&desired.host);
+        let holds_others =
+            |secret: &&Secret| !secret.is_plain && secret.holds_more_than(&desired.host);
         let (kept, going): (Vec<_>, Vec<_>) = ours.partition(holds_others);
-        let names = |secrets: Vec<&Secret>| secrets.into_iter().map(|secret| secret.name.clone()).collect();
+        let names =
+            |secrets: Vec<&Secret>| secrets.into_iter().map(|secret| secret.name.clone()).collect();
         (names(kept), names(going))
     }
 
@@ -134,7 +161,8 @@ impl Planner<'_> {
             unread @ Err(_) => return self.block_unread("Organization", &name, unread),
         };
         if !organization.administered {
-            let message = format!("Organization {name} exists, but the token may not administer it");
+            let message =
+                format!("Organization {name} exists, but the token may not administer it");
             return self.block(Code::OrganizationNotAdministered, "Organization", &name, message);
         }
         // One without any mark can be named by a person, and holds no robot account of ours.
@@ -145,19 +173,34 @@ impl Planner<'_> {
         }
         self.block_unread("RobotAccount", "", &organization.robots);
         if self.plan.blocked.iter().any(|finding| finding.code == Code::CouldNotRead) {
-            let message = format!("Nothing in organization {name} is deleted: a part of the link could not be read");
+            let message = format!(
+                "Nothing in organization {name} is deleted: a part of the link could not be read"
+            );
             return self.block(Code::CouldNotRead, "Organization", &name, message);
         }
         if options.delete_organization {
             self.plan.changes.push(Change::DeleteOrganization { organization: name });
         } else if options.delete_robots {
             let ours = |robot: &&Robot| robot.is_ours();
-            let robots: Vec<_> = organization.robots.iter().flatten().filter(ours).map(|robot| robot.name.clone()).collect();
+            let robots: Vec<_> = organization
+                .robots
+                .iter()
+                .flatten()
+                .filter(ours)
+                .map(|robot| robot.name.clone())
+                .collect();
             if !robots.is_empty() && organization.adopted_by.is_none() {
                 // Their marks go with them, and the next link has to see whose it is.
-                let mark = OwnershipMark { created: organization.is_created(), ..self.claim.mark.clone() }.to_string();
+                let mark =
+                    OwnershipMark { created: organization.is_created(), ..self.claim.mark.clone() }
+                        .to_string();
                 let (organization, former) = (name.clone(), String::new());
-                self.plan.changes.push(Change::Adopt { organization, mark, former, robots: vec![] });
+                self.plan.changes.push(Change::Adopt {
+                    organization,
+                    mark,
+                    former,
+                    robots: vec![],
+                });
             }
             let delete = |robot| Change::DeleteRobot { organization: name.clone(), robot };
             self.plan.changes.extend(robots.into_iter().map(delete));

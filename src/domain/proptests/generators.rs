@@ -21,7 +21,10 @@ const STREAMS: [&str; 3] = ["app", "base", "web"];
 pub(crate) fn integration() -> Integration {
     let source = Source::Resource("quay".into());
     Integration {
-        url: Sourced { value: QuayUrl::parse("https://localhost:18443").unwrap().0, source: source.clone() },
+        url: Sourced {
+            value: QuayUrl::parse("https://localhost:18443").unwrap().0,
+            source: source.clone(),
+        },
         cluster_id: Sourced { value: ClusterId::new("parity"), source },
         resource: Some(QuayIntegration { name: "quay".into(), ..Default::default() }),
         lists_unread: false,
@@ -35,7 +38,10 @@ fn cluster(id: &str, server: &str) -> ClusterIdentity {
 }
 
 fn our_mark(created: bool) -> OwnershipMark {
-    OwnershipMark { created, ..OwnershipMark::new(&cluster("integration-1", "api.one:6443"), NAMESPACE, "uid-1") }
+    OwnershipMark {
+        created,
+        ..OwnershipMark::new(&cluster("integration-1", "api.one:6443"), NAMESPACE, "uid-1")
+    }
 }
 
 pub(super) fn token(robot: &str, generation: usize) -> String {
@@ -53,12 +59,23 @@ pub(in crate::domain) fn golden() -> NamespaceSnapshot {
     let role = |name: &str| if name == "builder" { Role::Write } else { Role::Read };
     NamespaceSnapshot {
         name: NAMESPACE.into(),
-        namespace: Ok(Some(Namespace { uid: "uid-1".into(), finalizers: vec![OPERATOR_FINALIZER.into()], ..Default::default() })),
+        namespace: Ok(Some(Namespace {
+            uid: "uid-1".into(),
+            finalizers: vec![OPERATOR_FINALIZER.into()],
+            ..Default::default()
+        })),
         service_accounts: Ok(accounts
-            .map(|name| ServiceAccount { name: name.into(), mountable: lists(name), pull: lists(name), ..Default::default() })
+            .map(|name| ServiceAccount {
+                name: name.into(),
+                mountable: lists(name),
+                pull: lists(name),
+                ..Default::default()
+            })
             .into()),
         secrets: Ok(accounts
-            .map(|name| secret(name, SECRET_TYPE, HOST, &format!("parity_golden+{name}"), token(name, 0)))
+            .map(|name| {
+                secret(name, SECRET_TYPE, HOST, &format!("parity_golden+{name}"), token(name, 0))
+            })
             .into()),
         image_streams: Ok(vec![ImageStream { name: "app".into(), ..Default::default() }]),
         build_configs: Ok(vec![]),
@@ -77,7 +94,11 @@ pub(in crate::domain) fn golden() -> NamespaceSnapshot {
                 })
                 .into()),
             default_permissions: Ok(accounts
-                .map(|name| DefaultPermission { id: format!("id-{name}"), robot: name.into(), role: role(name) })
+                .map(|name| DefaultPermission {
+                    id: format!("id-{name}"),
+                    robot: name.into(),
+                    role: role(name),
+                })
                 .into()),
             repositories: Ok(BTreeSet::from(["app".into()])),
             is_blank: false,
@@ -87,7 +108,13 @@ pub(in crate::domain) fn golden() -> NamespaceSnapshot {
     }
 }
 
-pub(super) fn secret(account: &str, kind: &str, host: &str, username: &str, password: String) -> Secret {
+pub(super) fn secret(
+    account: &str,
+    kind: &str,
+    host: &str,
+    username: &str,
+    password: String,
+) -> Secret {
     Secret {
         name: format!("{account}-quay-parity"),
         resource_version: "1".into(),
@@ -143,7 +170,16 @@ fn any_secret(name: &'static str) -> impl Strategy<Value = Option<Secret>> {
     let opaque = secret(name, "Opaque", HOST, &own, token(name, 0));
     let ours = Secret { managed: true, ..opaque.clone() };
     let broken = Secret { logins: Err("broken".into()), ..good.clone() };
-    select(vec![None, Some(good), Some(stale), Some(elsewhere), Some(somebody), Some(opaque), Some(ours), Some(broken)])
+    select(vec![
+        None,
+        Some(good),
+        Some(stale),
+        Some(elsewhere),
+        Some(somebody),
+        Some(opaque),
+        Some(ours),
+        Some(broken),
+    ])
 }
 
 prop_compose! {
@@ -165,7 +201,13 @@ fn default_permissions() -> impl Strategy<Value = Vec<DefaultPermission>> {
     let entries = prop::collection::vec((select(ACCOUNTS.to_vec()), any_role()), 0..6);
     entries.prop_map(|entries| {
         let numbered = entries.into_iter().enumerate();
-        numbered.map(|(id, (robot, role))| DefaultPermission { id: id.to_string(), robot: robot.into(), role }).collect()
+        numbered
+            .map(|(id, (robot, role))| DefaultPermission {
+                id: id.to_string(),
+                robot: robot.into(),
+                role,
+            })
+            .collect()
     })
 }
 
@@ -176,59 +218,85 @@ fn organization() -> impl Strategy<Value = Option<Organization>> {
         kept.into_iter().map(|index: usize| all[index].clone()).collect::<Vec<_>>()
     });
     let repositories = subsequence(vec!["app", "base", "web", "left-behind"], 0..=4);
-    let parts = (maybe_read(robots), maybe_read(default_permissions()), maybe_read(repositories), 0..8_usize, any::<bool>());
-    let known = parts.prop_map(|(mut robots, mut default_permissions, repositories, adopted, is_owned)| {
-        // Robot accounts are taken over with their organization only.
-        let count = [0, 2].get(adopted).copied().unwrap_or_default();
-        robots.iter_mut().flatten().take(count).for_each(|robot| robot.is_adopted = true);
-        if let (Ok(robots), Ok(permissions)) = (&robots, &mut default_permissions) {
-            // Deleting a robot account deletes its default permissions (sample 611).
-            permissions.retain(|permission| robots.iter().any(|robot: &Robot| robot.name == permission.robot));
-        }
-        Some(Organization {
-            administered: true,
-            adopted_by: (adopted < 2).then(|| our_mark(adopted == 0)),
-            is_blank: is_owned
-                && robots.as_ref().is_ok_and(Vec::is_empty)
-                && default_permissions.as_ref().is_ok_and(Vec::is_empty)
-                && repositories.as_ref().is_ok_and(|names| names.is_empty()),
-            robots,
-            default_permissions,
-            repositories: repositories.map(|names| names.into_iter().map(Into::into).collect()),
-            ..Organization::empty()
-        })
-    });
+    let parts = (
+        maybe_read(robots),
+        maybe_read(default_permissions()),
+        maybe_read(repositories),
+        0..8_usize,
+        any::<bool>(),
+    );
+    let known =
+        parts.prop_map(|(mut robots, mut default_permissions, repositories, adopted, is_owned)| {
+            // Robot accounts are taken over with their organization only.
+            let count = [0, 2].get(adopted).copied().unwrap_or_default();
+            robots.iter_mut().flatten().take(count).for_each(|robot| robot.is_adopted = true);
+            if let (Ok(robots), Ok(permissions)) = (&robots, &mut default_permissions) {
+                // Deleting a robot account deletes its default permissions (sample 611).
+                permissions.retain(|permission| {
+                    robots.iter().any(|robot: &Robot| robot.name == permission.robot)
+                });
+            }
+            Some(Organization {
+                administered: true,
+                adopted_by: (adopted < 2).then(|| our_mark(adopted == 0)),
+                is_blank: is_owned
+                    && robots.as_ref().is_ok_and(Vec::is_empty)
+                    && default_permissions.as_ref().is_ok_and(Vec::is_empty)
+                    && repositories.as_ref().is_ok_and(|names| names.is_empty()),
+                robots,
+                default_permissions,
+                repositories: repositories.map(|names| names.into_iter().map(Into::into).collect()),
+                ..Organization::empty()
+            })
+        });
     prop_oneof![1 => Just(None), 5 => known]
 }
 
 pub(super) fn any_namespace() -> impl Strategy<Value = NamespaceSnapshot> {
+    let accounts = (
+        service_account("builder"),
+        service_account("default"),
+        service_account("deployer"),
+        service_account("pipeline"),
+    );
     let accounts =
-        (service_account("builder"), service_account("default"), service_account("deployer"), service_account("pipeline"));
-    let accounts = (accounts, subsequence(vec![0, 1, 2, 3], 0..=4)).prop_map(|((a, b, c, d), kept)| {
-        let all = [a, b, c, d];
-        kept.into_iter().map(|index: usize| all[index].clone()).collect::<Vec<_>>()
-    });
-    let secrets = (any_secret("builder"), any_secret("default"), any_secret("deployer"), any_secret("pipeline"))
+        (accounts, subsequence(vec![0, 1, 2, 3], 0..=4)).prop_map(|((a, b, c, d), kept)| {
+            let all = [a, b, c, d];
+            kept.into_iter().map(|index: usize| all[index].clone()).collect::<Vec<_>>()
+        });
+    let secrets = (
+        any_secret("builder"),
+        any_secret("default"),
+        any_secret("deployer"),
+        any_secret("pipeline"),
+    )
         .prop_map(|(a, b, c, d)| [a, b, c, d].into_iter().flatten().collect::<Vec<_>>());
     let streams = subsequence(STREAMS.to_vec(), 0..=3).prop_map(|names| {
         let stream = |name: &str| ImageStream { name: name.into(), ..Default::default() };
         names.into_iter().map(stream).collect::<Vec<_>>()
     });
     let namespace = Namespace { uid: "uid-1".into(), ..Default::default() };
-    let parts = (maybe_read(accounts), maybe_read(secrets), maybe_read(streams), maybe_read(organization()));
-    parts.prop_map(move |(service_accounts, secrets, image_streams, organization)| NamespaceSnapshot {
-        name: NAMESPACE.into(),
-        namespace: Ok(Some(namespace.clone())),
-        service_accounts,
-        secrets,
-        image_streams,
-        build_configs: Ok(vec![]),
-        builds: Ok(vec![]),
-        webhooks: Ok(vec![]),
-        trial: None,
-        pods: Ok(vec![]),
-        organization,
-        probes: vec![],
+    let parts = (
+        maybe_read(accounts),
+        maybe_read(secrets),
+        maybe_read(streams),
+        maybe_read(organization()),
+    );
+    parts.prop_map(move |(service_accounts, secrets, image_streams, organization)| {
+        NamespaceSnapshot {
+            name: NAMESPACE.into(),
+            namespace: Ok(Some(namespace.clone())),
+            service_accounts,
+            secrets,
+            image_streams,
+            build_configs: Ok(vec![]),
+            builds: Ok(vec![]),
+            webhooks: Ok(vec![]),
+            trial: None,
+            pods: Ok(vec![]),
+            organization,
+            probes: vec![],
+        }
     })
 }
 

@@ -68,7 +68,16 @@ struct World {
 impl World {
     fn new(ahead: i64) -> Self {
         let (builds, settled) = (vec![], BTreeSet::new());
-        Self { clock: 1000, ahead, quay: None, tag: None, generation: 1, builds, settled, last: Last::Quay }
+        Self {
+            clock: 1000,
+            ahead,
+            quay: None,
+            tag: None,
+            generation: 1,
+            builds,
+            settled,
+            last: Last::Quay,
+        }
     }
 
     fn digest(&self) -> String {
@@ -76,13 +85,21 @@ impl World {
     }
 
     fn push_to_quay(&mut self, digest: String, is_list: bool) {
-        self.quay = Some(RepositoryTag { name: "latest".into(), digest, is_list, pushed: self.clock + self.ahead });
+        self.quay = Some(RepositoryTag {
+            name: "latest".into(),
+            digest,
+            is_list,
+            pushed: self.clock + self.ahead,
+        });
     }
 
     /// The tag gets an image, and follows something new or what it did before.
     fn tag(&mut self, from: Option<(&str, &str)>, image: Option<(&str, String)>) {
         self.generation += i64::from(from.is_some());
-        let before = self.tag.take().unwrap_or_else(|| StreamTag { name: "latest".into(), ..StreamTag::default() });
+        let before = self
+            .tag
+            .take()
+            .unwrap_or_else(|| StreamTag { name: "latest".into(), ..StreamTag::default() });
         let tag = match from {
             Some((kind, name)) => StreamTag {
                 from: Some(TagSource { kind: kind.into(), name: name.into() }),
@@ -106,11 +123,23 @@ impl World {
     /// As openshift-apiserver does it (`pkg/image/apiserver/registry/imagestreamimport/rest.go`). False for what is not there.
     fn import(&mut self, policy: ImportPolicy) -> bool {
         let Some(now) = self.quay.clone() else { return false };
-        let digest = if now.is_list && !policy.keeps_lists { format!("{}-of-amd64", now.digest) } else { now.digest };
-        let has = self.tag.as_ref().filter(|tag| tag.follows() == Some(IMAGE)).and_then(|tag| tag.image.as_ref());
+        let digest = if now.is_list && !policy.keeps_lists {
+            format!("{}-of-amd64", now.digest)
+        } else {
+            now.digest
+        };
+        let has = self
+            .tag
+            .as_ref()
+            .filter(|tag| tag.follows() == Some(IMAGE))
+            .and_then(|tag| tag.image.as_ref());
         let reference = self.tag.as_ref().is_some_and(|tag| tag.reference);
-        if has.is_none_or(|has| has.digest != digest || has.created.is_none()) || self.is_pending() {
-            self.tag(Some(("DockerImage", IMAGE)), Some(("localhost:18443/parity_golden/app", digest)));
+        if has.is_none_or(|has| has.digest != digest || has.created.is_none()) || self.is_pending()
+        {
+            self.tag(
+                Some(("DockerImage", IMAGE)),
+                Some(("localhost:18443/parity_golden/app", digest)),
+            );
         }
         let tag = self.tag.take().unwrap();
         self.tag = Some(StreamTag { policy, reference, ..tag });
@@ -134,12 +163,30 @@ impl World {
                 self.clock += 1;
                 let digest = self.digest();
                 self.push_to_quay(digest.clone(), false);
-                let to = Some(Target { kind: "DockerImage".into(), namespace: None, name: IMAGE.into() });
+                let to = Some(Target {
+                    kind: "DockerImage".into(),
+                    namespace: None,
+                    name: IMAGE.into(),
+                });
                 let output = Output { to, push_secret: None };
-                let spec = CommonSpec { strategy: Some(BuildStrategy::Docker), output, service_account: None };
-                let (name, completed) = (format!("app-{}", self.builds.len()), Timestamp::from_second(self.clock).ok());
+                let spec = CommonSpec {
+                    strategy: Some(BuildStrategy::Docker),
+                    output,
+                    service_account: None,
+                };
+                let (name, completed) =
+                    (format!("app-{}", self.builds.len()), Timestamp::from_second(self.clock).ok());
                 let (uid, digest, phase) = (name.clone(), Some(digest), Phase::Complete);
-                self.builds.push(Build { name, uid, spec, phase, completed, digest, managed: true, ..Build::default() });
+                self.builds.push(Build {
+                    name,
+                    uid,
+                    spec,
+                    phase,
+                    completed,
+                    digest,
+                    managed: true,
+                    ..Build::default()
+                });
                 self.last = Last::Build;
             }
             Step::PushToCluster => {
@@ -147,7 +194,10 @@ impl World {
                 self.last = Last::Cluster;
             }
             Step::RollBack => {
-                self.tag(Some(("ImageStreamImage", "app@sha256:0")), Some(("registry.svc:5000/golden/app", "sha256:0".into())));
+                self.tag(
+                    Some(("ImageStreamImage", "app@sha256:0")),
+                    Some(("registry.svc:5000/golden/app", "sha256:0".into())),
+                );
                 self.last = Last::Cluster;
             }
             Step::FollowElsewhere { imported } => {
@@ -163,13 +213,16 @@ impl World {
             }
             Step::DeleteTag => {
                 // A build that nobody came to import is as new as the deletion, for all that is known.
-                let is_known = |build: &Build| build.imported || build.import_note != ImportNote::Nothing;
+                let is_known =
+                    |build: &Build| build.imported || build.import_note != ImportNote::Nothing;
                 if self.tag.take().is_some() {
-                    self.last = if self.builds.iter().all(is_known) { Last::Cluster } else { Last::Quay };
+                    self.last =
+                        if self.builds.iter().all(is_known) { Last::Cluster } else { Last::Quay };
                 }
             }
             Step::OpenShift => {
-                let follower = self.tag.clone().filter(|tag| tag.follows() == Some(IMAGE) && !tag.reference);
+                let follower =
+                    self.tag.clone().filter(|tag| tag.follows() == Some(IMAGE) && !tag.reference);
                 let wanted = follower.filter(|tag| tag.policy.scheduled || self.is_pending());
                 if wanted.is_some_and(|tag| self.import(tag.policy)) && self.last == Last::Cluster {
                     self.last = Last::Quay;
@@ -184,11 +237,17 @@ impl World {
     fn import_missing(&mut self) {
         let builds = imports::built(&integration(), "golden", &self.builds);
         let ended = |build: &Build| build.completed.unwrap().as_second();
-        let built: BTreeMap<_, _> = builds.values().map(|build| (IMAGE.to_owned(), ended(build))).collect();
+        let built: BTreeMap<_, _> =
+            builds.values().map(|build| (IMAGE.to_owned(), ended(build))).collect();
         let tags = BTreeMap::from([("app".to_owned(), self.quay.iter().cloned().collect())]);
         let streams = [self.stream()];
-        let choice = ImportRequest { named: &[], missing: true, built: &built }
-            .choose(&streams, &tags, |stream, tag| Destination::new("golden", &format!("{stream}:{tag}")).image(&integration()));
+        let choice = ImportRequest { named: &[], missing: true, built: &built }.choose(
+            &streams,
+            &tags,
+            |stream, tag| {
+                Destination::new("golden", &format!("{stream}:{tag}")).image(&integration())
+            },
+        );
         for chosen in choice.chosen {
             // A person asks for what is missing.
             self.last = if chosen.seen.is_none() { Last::Quay } else { self.last };
@@ -197,21 +256,28 @@ impl World {
     }
 
     fn control(&mut self, answer_lost: bool, note_lost: bool) {
-        let is_settled =
-            |build: &&Build| build.imported || build.import_note == ImportNote::Left || self.settled.contains(&build.uid);
+        let is_settled = |build: &&Build| {
+            build.imported
+                || build.import_note == ImportNote::Left
+                || self.settled.contains(&build.uid)
+        };
         let left: Vec<_> = self.builds.iter().filter(|build| !is_settled(build)).collect();
         let Some(newest) = left.iter().max_by_key(|build| build.completed) else { return };
         let uids: Vec<String> = left.iter().map(|build| build.uid.clone()).collect();
         let due = due(self.tag.as_ref(), newest, IMAGE);
         if due == DueImport::Import {
             let uid = newest.uid.clone();
-            self.builds.iter_mut().filter(|build| build.uid == uid).for_each(|build| build.import_note = ImportNote::Begun);
+            self.builds
+                .iter_mut()
+                .filter(|build| build.uid == uid)
+                .for_each(|build| build.import_note = ImportNote::Begun);
             self.import(self.tag.as_ref().map(|tag| tag.policy).unwrap_or_default());
             if answer_lost {
                 return;
             }
         }
-        for build in self.builds.iter_mut().filter(|build| uids.contains(&build.uid) && !note_lost) {
+        for build in self.builds.iter_mut().filter(|build| uids.contains(&build.uid) && !note_lost)
+        {
             match due {
                 DueImport::Left(_) => build.import_note = ImportNote::Left,
                 DueImport::Nothing | DueImport::Import => build.imported = true,
@@ -221,7 +287,11 @@ impl World {
     }
 
     fn stream(&self) -> ImageStream {
-        ImageStream { name: "app".into(), tags: self.tag.iter().cloned().collect(), ..ImageStream::default() }
+        ImageStream {
+            name: "app".into(),
+            tags: self.tag.iter().cloned().collect(),
+            ..ImageStream::default()
+        }
     }
 
     /// What `status` finds about the tag.
@@ -232,11 +302,16 @@ impl World {
         snapshot.builds = Ok(self.builds.clone());
         let organization = snapshot.organization.as_mut().unwrap().as_mut().unwrap();
         organization.pushed = Some([("app".to_owned(), pushed)].into());
-        let looked_into = imports::pushed_since(&integration(), "golden", &[self.stream()], organization);
+        let looked_into =
+            imports::pushed_since(&integration(), "golden", &[self.stream()], organization);
         let tags = Ok(self.quay.iter().cloned().collect());
         organization.tags = looked_into.into_iter().map(|name| (name, tags.clone())).collect();
-        let found = with_subject(&snapshot, checks::namespace).into_iter().flat_map(|check| check.findings);
-        found.map(|finding| finding.code).filter(|code| (Code::TagNotImported..=Code::TagPushedOver).contains(code)).collect()
+        let found =
+            with_subject(&snapshot, checks::namespace).into_iter().flat_map(|check| check.findings);
+        found
+            .map(|finding| finding.code)
+            .filter(|code| (Code::TagNotImported..=Code::TagPushedOver).contains(code))
+            .collect()
     }
 }
 
@@ -251,26 +326,43 @@ fn play(world: &mut World, step: Step) {
     let after = world.tag.as_ref();
     if let Step::ImportMissing | Step::Controller { .. } = step {
         if world.last == Last::Cluster {
-            assert_eq!(content(after), content(before.as_ref()), "{step:?} undid what a person did last");
+            assert_eq!(
+                content(after),
+                content(before.as_ref()),
+                "{step:?} undid what a person did last"
+            );
         }
         // Where a tag was told to follow something else and has no image of that, nobody knows when it was told so.
         // A tag that is missing may have been there.
         let is_open = before.as_ref().is_some_and(|tag| {
-            let is_pending = tag.image.as_ref().is_none_or(|image| image.generation < tag.generation);
+            let is_pending =
+                tag.image.as_ref().is_none_or(|image| image.generation < tag.generation);
             let is_elsewhere = tag.from.is_some() && tag.follows() != Some(IMAGE);
             !(tag.reference || is_elsewhere && is_pending)
         });
         let is_answered = matches!(step, Step::Controller { answer_lost: false, .. });
         if world.last == Last::Build && is_open && is_answered {
             let digest = after.and_then(|tag| tag.image.as_ref()).map(|image| &image.digest);
-            assert_eq!(digest, world.quay.as_ref().map(|now| &now.digest), "the image of a build did not come");
+            assert_eq!(
+                digest,
+                world.quay.as_ref().map(|now| &now.digest),
+                "the image of a build did not come"
+            );
         }
     }
-    let Some(tag) = after.filter(|tag| world.last == Last::Cluster && tag.image.is_some()) else { return };
+    let Some(tag) = after.filter(|tag| world.last == Last::Cluster && tag.image.is_some()) else {
+        return;
+    };
     let found = world.findings();
     let backwards = [Code::TagNotImported, Code::TagBehindQuay];
-    assert!(backwards.iter().all(|code| !found.contains(code)), "status proposes the older image: {found:?}");
-    let is_same = world.quay.as_ref().is_some_and(|now| Some(&now.digest) == tag.image.as_ref().map(|image| &image.digest));
+    assert!(
+        backwards.iter().all(|code| !found.contains(code)),
+        "status proposes the older image: {found:?}"
+    );
+    let is_same = world
+        .quay
+        .as_ref()
+        .is_some_and(|now| Some(&now.digest) == tag.image.as_ref().map(|image| &image.digest));
     if tag.follows() == Some(IMAGE) && !tag.reference && world.quay.is_some() && !is_same {
         assert!(found.contains(&Code::TagPushedOver), "it is not said: {found:?} {tag:?}");
     }
@@ -316,7 +408,11 @@ fn imports_of_known_histories_never_go_back() {
     let controller = |answer_lost, note_lost| Step::Controller { answer_lost, note_lost };
     let push = Step::PushToQuay { list: false };
     let histories: [(&str, &[Step], Option<&str>); 10] = [
-        ("a push into the cluster", &[push, follow, Step::OpenShift, Step::PushToCluster, Step::ImportMissing], Some("cluster")),
+        (
+            "a push into the cluster",
+            &[push, follow, Step::OpenShift, Step::PushToCluster, Step::ImportMissing],
+            Some("cluster"),
+        ),
         (
             "a push into the cluster, and another tag in Quay",
             &[push, follow, Step::OpenShift, Step::PushToCluster, push, Step::ImportMissing],
@@ -324,7 +420,13 @@ fn imports_of_known_histories_never_go_back() {
         ),
         (
             "a list, and a push into the cluster",
-            &[Step::PushToQuay { list: true }, follow, Step::OpenShift, Step::PushToCluster, Step::ImportMissing],
+            &[
+                Step::PushToQuay { list: true },
+                follow,
+                Step::OpenShift,
+                Step::PushToCluster,
+                Step::ImportMissing,
+            ],
             Some("cluster"),
         ),
         ("a tag that points at Quay", &[push, reference, Step::ImportMissing], None),
@@ -340,22 +442,46 @@ fn imports_of_known_histories_never_go_back() {
         ),
         (
             "an import that is not noted, a rollback and a restart",
-            &[Step::Build, controller(false, true), Step::RollBack, Step::Restart, controller(false, false)],
+            &[
+                Step::Build,
+                controller(false, true),
+                Step::RollBack,
+                Step::Restart,
+                controller(false, false),
+            ],
             Some("rollback"),
         ),
         (
             "an import that is not noted, a deletion and a restart",
-            &[Step::Build, controller(false, true), Step::DeleteTag, Step::Restart, controller(false, false)],
+            &[
+                Step::Build,
+                controller(false, true),
+                Step::DeleteTag,
+                Step::Restart,
+                controller(false, false),
+            ],
             None,
         ),
         (
             "a deletion, and a build after it",
-            &[Step::Build, controller(false, true), Step::DeleteTag, Step::Build, controller(false, false)],
+            &[
+                Step::Build,
+                controller(false, true),
+                Step::DeleteTag,
+                Step::Build,
+                controller(false, false),
+            ],
             Some("quay"),
         ),
         (
             "a rollback, and a build after it",
-            &[Step::Build, controller(false, false), Step::RollBack, Step::Build, controller(false, false)],
+            &[
+                Step::Build,
+                controller(false, false),
+                Step::RollBack,
+                Step::Build,
+                controller(false, false),
+            ],
             Some("quay"),
         ),
     ];

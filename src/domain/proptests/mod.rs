@@ -27,7 +27,10 @@ pub(crate) use generators::{NAMESPACE, integration, options};
 use simulator::apply;
 pub(crate) use tenant::tenants_namespace;
 
-pub(crate) fn with_subject<T>(snapshot: &NamespaceSnapshot, work: impl FnOnce(&Assessed) -> T) -> T {
+pub(crate) fn with_subject<T>(
+    snapshot: &NamespaceSnapshot,
+    work: impl FnOnce(&Assessed) -> T,
+) -> T {
     let integration = integration();
     let desired = Desired::of(&integration, snapshot, &BTreeMap::new());
     work(&Assessed { integration: &integration, troubles: &[], snapshot, desired: &desired })
@@ -38,12 +41,16 @@ fn repair(snapshot: &NamespaceSnapshot, options: Options) -> Plan {
 }
 
 fn worst(snapshot: &NamespaceSnapshot) -> Severity {
-    with_subject(snapshot, |subject| checks::namespace(subject).iter().map(|check| check.level).max().unwrap())
+    with_subject(snapshot, |subject| {
+        checks::namespace(subject).iter().map(|check| check.level).max().unwrap()
+    })
 }
 
 fn is_fully_read(snapshot: &NamespaceSnapshot) -> bool {
     let organization = snapshot.organization().is_none_or(|organization| {
-        organization.robots.is_ok() && organization.default_permissions.is_ok() && organization.repositories.is_ok()
+        organization.robots.is_ok()
+            && organization.default_permissions.is_ok()
+            && organization.repositories.is_ok()
     });
     organization
         && snapshot.organization.is_ok()
@@ -56,15 +63,22 @@ fn is_fully_read(snapshot: &NamespaceSnapshot) -> bool {
 fn what_the_operator_leaves_is_healthy() {
     let golden = golden();
     assert_eq!(repair(&golden, Options::default()), Plan::default());
-    let findings: Vec<_> = with_subject(&golden, checks::namespace).into_iter().flat_map(|check| check.findings).collect();
+    let findings: Vec<_> = with_subject(&golden, checks::namespace)
+        .into_iter()
+        .flat_map(|check| check.findings)
+        .collect();
     // The one thing worth knowing: deleting the namespace deletes its images.
-    assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), [Code::CarriesOperatorFinalizer]);
+    assert_eq!(
+        findings.iter().map(|finding| finding.code).collect::<Vec<_>>(),
+        [Code::CarriesOperatorFinalizer]
+    );
 }
 
 #[test]
 fn says_what_is_beyond_the_share_of_a_namespace() {
     let mut snapshot = golden();
-    let stream = |number: usize| ImageStream { name: format!("app{number:04}"), ..ImageStream::default() };
+    let stream =
+        |number: usize| ImageStream { name: format!("app{number:04}"), ..ImageStream::default() };
     snapshot.image_streams = Ok((0..1100).map(stream).collect());
     let account = |number: usize| {
         let role = Some("read".to_owned());
@@ -73,10 +87,17 @@ fn says_what_is_beyond_the_share_of_a_namespace() {
     snapshot.service_accounts.as_mut().unwrap().extend((0..300).map(account));
     let codes = |findings: Vec<super::finding::Finding>| {
         let of_surplus = [Code::TooManyAccounts, Code::TooManyRepositories];
-        findings.into_iter().map(|finding| finding.code).filter(|code| of_surplus.contains(code)).collect::<Vec<_>>()
+        findings
+            .into_iter()
+            .map(|finding| finding.code)
+            .filter(|code| of_surplus.contains(code))
+            .collect::<Vec<_>>()
     };
     let expected = [Code::TooManyAccounts, Code::TooManyRepositories];
-    let found = with_subject(&snapshot, checks::namespace).into_iter().flat_map(|check| check.findings).collect();
+    let found = with_subject(&snapshot, checks::namespace)
+        .into_iter()
+        .flat_map(|check| check.findings)
+        .collect();
     assert_eq!(codes(found), expected);
     let plan = repair(&snapshot, Options::default());
     assert_eq!(codes(plan.blocked), expected);
@@ -319,8 +340,22 @@ fn calls_nothing_ok_that_was_not_compared() {
     fn unread() -> ReadError {
         ReadError { call: "read it".into(), reason: "refused".into(), kind: ReadErrorKind::Failed }
     }
-    let in_quay = ["Organization", "Robot accounts", "Default permissions", "Repositories", "Secrets", "Imports"];
-    let without = ["Robot accounts", "Default permissions", "Repositories", "Secrets", "Service accounts", "Imports"];
+    let in_quay = [
+        "Organization",
+        "Robot accounts",
+        "Default permissions",
+        "Repositories",
+        "Secrets",
+        "Imports",
+    ];
+    let without = [
+        "Robot accounts",
+        "Default permissions",
+        "Repositories",
+        "Secrets",
+        "Service accounts",
+        "Imports",
+    ];
     let table: [Unreadable; 7] = [
         ("organization", |snapshot| snapshot.organization = Err(unread()), &in_quay),
         (
@@ -332,7 +367,11 @@ fn calls_nothing_ok_that_was_not_compared() {
         ),
         ("no organization", |snapshot| snapshot.organization = Ok(None), &without),
         ("service accounts", |snapshot| snapshot.service_accounts = Err(unread()), &without[..5]),
-        ("image streams", |snapshot| snapshot.image_streams = Err(unread()), &["Repositories", "Image streams"]),
+        (
+            "image streams",
+            |snapshot| snapshot.image_streams = Err(unread()),
+            &["Repositories", "Image streams"],
+        ),
         (
             "robot accounts",
             |snapshot| {
@@ -346,18 +385,26 @@ fn calls_nothing_ok_that_was_not_compared() {
     ];
     for (name, arrange, titles) in table {
         let mut snapshot = golden();
-        let from = TagSource { kind: "DockerImage".into(), name: format!("{HOST}/parity_golden/app:1") };
+        let from =
+            TagSource { kind: "DockerImage".into(), name: format!("{HOST}/parity_golden/app:1") };
         let tag = StreamTag { name: "1".into(), from: Some(from), ..StreamTag::default() };
-        snapshot.image_streams = Ok(vec![ImageStream { name: "app".into(), tags: vec![tag], ..ImageStream::default() }]);
+        snapshot.image_streams =
+            Ok(vec![ImageStream { name: "app".into(), tags: vec![tag], ..ImageStream::default() }]);
         arrange(&mut snapshot);
         for check in with_subject(&snapshot, checks::namespace) {
             let is_compared = !titles.contains(&check.title);
             assert!(is_compared || check.level != Severity::Ok, "{name}: {check:?}");
         }
     }
-    let (snapshot, integration) = (golden(), Integration { lists_unread: true, resource: None, ..integration() });
+    let (snapshot, integration) =
+        (golden(), Integration { lists_unread: true, resource: None, ..integration() });
     let desired = Desired::of(&integration, &snapshot, &BTreeMap::new());
-    let subject = Assessed { integration: &integration, troubles: &[], snapshot: &snapshot, desired: &desired };
+    let subject = Assessed {
+        integration: &integration,
+        troubles: &[],
+        snapshot: &snapshot,
+        desired: &desired,
+    };
     let check = checks::namespace(&subject).remove(0);
     assert_eq!(check.level, Severity::Unknown, "{check:?}");
 }
@@ -365,10 +412,18 @@ fn calls_nothing_ok_that_was_not_compared() {
 #[test]
 fn does_not_blame_secrets_for_a_wrong_address() {
     let mut snapshot = golden();
-    snapshot.organization = Err(ReadError { call: "ask Quay".into(), reason: "down".into(), kind: ReadErrorKind::Skipped });
+    snapshot.organization = Err(ReadError {
+        call: "ask Quay".into(),
+        reason: "down".into(),
+        kind: ReadErrorKind::Skipped,
+    });
     if let Ok(secrets) = &mut snapshot.secrets {
         for secret in secrets {
-            secret.logins.iter_mut().flatten().for_each(|(registry, _)| "quay.other.com".clone_into(registry));
+            secret
+                .logins
+                .iter_mut()
+                .flatten()
+                .for_each(|(registry, _)| "quay.other.com".clone_into(registry));
         }
     }
     let reason = "no such name".to_owned();
@@ -376,8 +431,17 @@ fn does_not_blame_secrets_for_a_wrong_address() {
     let integration = integration();
     let desired = Desired::of(&integration, &snapshot, &BTreeMap::new());
     let found = |troubles: &[QuayProblem]| {
-        let checks = checks::namespace(&Assessed { integration: &integration, troubles, snapshot: &snapshot, desired: &desired });
-        checks.into_iter().flat_map(|check| check.findings).map(|finding| finding.code).collect::<Vec<_>>()
+        let checks = checks::namespace(&Assessed {
+            integration: &integration,
+            troubles,
+            snapshot: &snapshot,
+            desired: &desired,
+        });
+        checks
+            .into_iter()
+            .flat_map(|check| check.findings)
+            .map(|finding| finding.code)
+            .collect::<Vec<_>>()
     };
     assert!(found(&[]).contains(&Code::SecretWrongHost));
     assert!(!found(&[trouble]).contains(&Code::SecretWrongHost));

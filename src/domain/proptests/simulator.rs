@@ -11,9 +11,12 @@ use crate::domain::snapshot::*;
 /// What a change does, on a snapshot instead of on servers.
 pub(super) fn apply(change: &Change, snapshot: &mut NamespaceSnapshot) {
     use Change::*;
-    let organization = |snapshot: &NamespaceSnapshot| snapshot.organization.clone().unwrap().unwrap();
+    let organization =
+        |snapshot: &NamespaceSnapshot| snapshot.organization.clone().unwrap().unwrap();
     match change {
-        CreateOrganization { .. } => return snapshot.organization = Ok(Some(Organization::empty())),
+        CreateOrganization { .. } => {
+            return snapshot.organization = Ok(Some(Organization::empty()));
+        }
         RemoveOperatorFinalizer { .. } => {
             let namespace = snapshot.namespace.as_mut().unwrap().as_mut().unwrap();
             return namespace.finalizers.retain(|finalizer| finalizer != OPERATOR_FINALIZER);
@@ -23,21 +26,37 @@ pub(super) fn apply(change: &Change, snapshot: &mut NamespaceSnapshot) {
             namespace.finalizers.retain(|finalizer| finalizer != FINALIZER);
             return namespace.finalizers.extend(guarded.then(|| FINALIZER.to_owned()));
         }
-        CreateSecret { secret, robot, .. } | UpdateSecret { secret, robot, .. } | ReplaceSecret { secret, robot, .. } => {
+        CreateSecret { secret, robot, .. }
+        | UpdateSecret { secret, robot, .. }
+        | ReplaceSecret { secret, robot, .. } => {
             let current = organization(snapshot).robot(robot).unwrap().token.clone().unwrap();
             let name = format!("parity_golden+{robot}");
-            let mut written = super::generators::secret(robot, SECRET_TYPE, HOST, &name, current.expose_secret().into());
+            let mut written = super::generators::secret(
+                robot,
+                SECRET_TYPE,
+                HOST,
+                &name,
+                current.expose_secret().into(),
+            );
             written.managed = true;
             let secrets = snapshot.secrets.as_mut().unwrap();
-            assert_eq!(matches!(change, CreateSecret { .. }), !secrets.iter().any(|existing| existing.name == *secret));
+            assert_eq!(
+                matches!(change, CreateSecret { .. }),
+                !secrets.iter().any(|existing| existing.name == *secret)
+            );
             secrets.retain(|existing| existing.name != *secret);
             return secrets.push(written);
         }
-        DeleteSecret { secret, .. } => return snapshot.secrets.as_mut().unwrap().retain(|existing| existing.name != *secret),
+        DeleteSecret { secret, .. } => {
+            return snapshot.secrets.as_mut().unwrap().retain(|existing| existing.name != *secret);
+        }
         EditServiceAccount { service_account, edit, .. } => {
             let accounts = snapshot.service_accounts.as_mut().unwrap();
-            let account = accounts.iter_mut().find(|account| account.name == *service_account).unwrap();
-            for (list, wanted) in [(&mut account.mountable, edit.mountable), (&mut account.pull, edit.pull)] {
+            let account =
+                accounts.iter_mut().find(|account| account.name == *service_account).unwrap();
+            for (list, wanted) in
+                [(&mut account.mountable, edit.mountable), (&mut account.pull, edit.pull)]
+            {
                 match wanted {
                     Some(true) => list.push(edit.secret.clone()),
                     Some(false) => list.retain(|name| *name != edit.secret),

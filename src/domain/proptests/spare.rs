@@ -17,19 +17,26 @@ const SPARE: &str = "default-quay-parity-spare";
 type Entries<'a> = &'a [(&'a str, u64)];
 
 fn ours(kind: &str, entries: Entries) -> Secret {
-    let items: BTreeMap<_, _> = entries.iter().map(|(registry, value)| (Item::Registry((*registry).into()), *value)).collect();
+    let items: BTreeMap<_, _> = entries
+        .iter()
+        .map(|(registry, value)| (Item::Registry((*registry).into()), *value))
+        .collect();
     let written = secret("default", kind, HOST, "parity_golden+default", token("default", 0));
     Secret { managed: true, is_plain: false, items, ..written }
 }
 
 /// What a plan makes of the copy.
 fn fate(changes: &[Change], findings: &[Finding]) -> &'static str {
-    let is_deleted = |change: &Change| matches!(change, Change::DeleteSecret { secret, .. } if secret == SPARE);
+    let is_deleted =
+        |change: &Change| matches!(change, Change::DeleteSecret { secret, .. } if secret == SPARE);
     if changes.iter().any(is_deleted) {
         "deleted"
     } else if changes.iter().any(|change| matches!(change, Change::ReplaceSecret { .. })) {
         "used"
-    } else if findings.iter().any(|finding| finding.code == Code::SecretKept && finding.object.name == SPARE) {
+    } else if findings
+        .iter()
+        .any(|finding| finding.code == Code::SecretKept && finding.object.name == SPARE)
+    {
         "kept"
     } else {
         "left"
@@ -62,13 +69,22 @@ fn deletes_no_only_copy_of_a_login() {
         secrets.extend(secret.clone());
         secrets.push(Secret { name: SPARE.into(), ..ours(SECRET_TYPE, copied) });
         let plan = repair(&snapshot, Options::default());
-        let found = with_subject(&snapshot, checks::namespace).into_iter().flat_map(|check| check.findings).chain(plan.blocked);
-        assert_eq!(fate(&plan.changes, &found.collect::<Vec<_>>()), in_repair, "{secret:?}, {copied:?}");
-        let plan = with_subject(&snapshot, |subject| plan::unlink(subject, UnlinkOptions::default()));
+        let found = with_subject(&snapshot, checks::namespace)
+            .into_iter()
+            .flat_map(|check| check.findings)
+            .chain(plan.blocked);
+        assert_eq!(
+            fate(&plan.changes, &found.collect::<Vec<_>>()),
+            in_repair,
+            "{secret:?}, {copied:?}"
+        );
+        let plan =
+            with_subject(&snapshot, |subject| plan::unlink(subject, UnlinkOptions::default()));
         assert_eq!(fate(&plan.changes, &plan.blocked), in_unlink, "{secret:?}, {copied:?}");
 
         snapshot.secrets.as_mut().unwrap().last_mut().unwrap().managed = false;
-        let plan = with_subject(&snapshot, |subject| plan::unlink(subject, UnlinkOptions::default()));
+        let plan =
+            with_subject(&snapshot, |subject| plan::unlink(subject, UnlinkOptions::default()));
         assert_eq!(fate(&plan.changes, &plan.blocked), "left", "one of others");
     }
 }

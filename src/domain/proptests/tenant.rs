@@ -5,7 +5,9 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::generators::{HOST, NAMESPACE, SECRET_TYPE, any_namespace, golden, integration, options, secret, token};
+use super::generators::{
+    HOST, NAMESPACE, SECRET_TYPE, any_namespace, golden, integration, options, secret, token,
+};
 use super::with_subject;
 use crate::domain::builds::{CommonSpec, Output, Strategy as BuildStrategy, Target};
 use crate::domain::change::Change;
@@ -155,12 +157,15 @@ prop_compose! {
 /// Whether a change is of the namespace, of its organization or of what is in that.
 fn is_own(change: &Change) -> bool {
     let object = change.object();
-    let in_organization = |separator: char| object.name.strip_prefix(ORGANIZATION)?.strip_prefix(separator);
+    let in_organization =
+        |separator: char| object.name.strip_prefix(ORGANIZATION)?.strip_prefix(separator);
     match object.kind {
         "Namespace" => object.name == NAMESPACE,
         "Organization" => object.name == ORGANIZATION,
         "Repository" => in_organization('/').is_some_and(|name| names::repository(name).is_ok()),
-        "RobotAccount" | "DefaultPermission" => in_organization('+').is_some_and(|name| names::robot(ORGANIZATION, name).is_ok()),
+        "RobotAccount" | "DefaultPermission" => {
+            in_organization('+').is_some_and(|name| names::robot(ORGANIZATION, name).is_ok())
+        }
         "QuayIntegration" => false,
         _ => object.namespace.as_deref() == Some(NAMESPACE),
     }

@@ -56,7 +56,8 @@ impl BuildConfig {
     /// What was kept of its output, if it still pushes to the image that took its place, with the secret that came with it.
     pub fn still_rewritten(&self) -> Option<&OriginalOutput> {
         let former = self.kept()?;
-        let has_secret = former.secret.is_empty() || self.spec.output.push_secret.as_ref() == Some(&former.secret);
+        let has_secret = former.secret.is_empty()
+            || self.spec.output.push_secret.as_ref() == Some(&former.secret);
         (self.pushes_to(&former.image) && has_secret).then_some(former)
     }
 
@@ -97,7 +98,11 @@ impl BuildConfig {
 impl fmt::Display for RawOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |key: &str| self.to[key].as_str().unwrap_or_default();
-        let place = if text("namespace").is_empty() { String::new() } else { format!("{}/", text("namespace")) };
+        let place = if text("namespace").is_empty() {
+            String::new()
+        } else {
+            format!("{}/", text("namespace"))
+        };
         write!(f, "{} {place}{}", text("kind"), text("name"))
     }
 }

@@ -80,7 +80,8 @@ impl StreamTag {
     pub fn pushed_over(&self) -> Option<&TagImage> {
         let followed = repository(self.follows()?);
         let image = self.image.as_ref()?;
-        let came_from_there = image.reference.strip_prefix(followed).is_some_and(|rest| rest.starts_with(['@', ':']));
+        let came_from_there =
+            image.reference.strip_prefix(followed).is_some_and(|rest| rest.starts_with(['@', ':']));
         let is_older = image.generation < self.generation && image.generation > 0;
         (!came_from_there && !is_older).then_some(image)
     }
@@ -121,7 +122,12 @@ mod tests {
         let from = TagSource { kind: "DockerImage".into(), name: "q:5000/org/app:1".into() };
         let is_pushed_over = |reference: &str, generation| {
             let image = TagImage { reference: reference.into(), generation, ..TagImage::default() };
-            let tag = StreamTag { from: Some(from.clone()), generation: 2, image: Some(image), ..StreamTag::default() };
+            let tag = StreamTag {
+                from: Some(from.clone()),
+                generation: 2,
+                image: Some(image),
+                ..StreamTag::default()
+            };
             tag.pushed_over().is_some()
         };
         let inside = "image-registry.openshift-image-registry.svc:5000/shop/app@sha256:1";
@@ -142,7 +148,12 @@ mod tests {
 
     #[test]
     fn a_port_is_no_tag() {
-        for image in ["q:5000/org/app", "q:5000/org/app:1", "q:5000/org/app@sha256:0", "q:5000/org/app:1@sha256:0"] {
+        for image in [
+            "q:5000/org/app",
+            "q:5000/org/app:1",
+            "q:5000/org/app@sha256:0",
+            "q:5000/org/app:1@sha256:0",
+        ] {
             assert_eq!(repository(image), "q:5000/org/app", "{image}");
         }
     }

@@ -20,7 +20,11 @@ fn a_file_of_certificates_is_described_one_by_one() {
     }
     assert_ne!(found[0].sha256, found[1].sha256);
     // The certificate itself comes through unchanged, whatever the line breaks of the file.
-    let der = |pem: &str| STANDARD.decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>()).unwrap();
+    let der = |pem: &str| {
+        STANDARD
+            .decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>())
+            .unwrap()
+    };
     assert_eq!(der(&found[1].pem), der(other.pem()));
     assert!(found[1].pem.lines().all(|line| line.len() <= 64));
     Quay::new(Options { ca: Some(found[0].pem.clone().into_bytes()), ..scene.options() }).unwrap();
@@ -34,11 +38,15 @@ fn keeps_only_the_certificates_of_a_pem_file() {
     let both = format!("{}{}", one.pem(), two.pem());
     let kept = |text: &str| certificates_only(text.as_bytes()).unwrap();
     assert_eq!(kept(&both), (both.clone().into_bytes(), vec![]));
-    let mixed = format!("password: secret\n{key}{}\n{key}{parameters}{}# the end", one.pem(), two.pem());
+    let mixed =
+        format!("password: secret\n{key}{}\n{key}{parameters}{}# the end", one.pem(), two.pem());
     let labels = vec!["DH PARAMETERS".to_owned(), "PRIVATE KEY".to_owned()];
     assert_eq!(kept(&mixed), (both.clone().into_bytes(), labels.clone()));
     assert_eq!(kept(&mixed.replace('\n', "\r\n")), (both.into_bytes(), labels));
-    assert_eq!([key, "", "no PEM"].map(|text| certificates_only(text.as_bytes())), [None, None, None]);
+    assert_eq!(
+        [key, "", "no PEM"].map(|text| certificates_only(text.as_bytes())),
+        [None, None, None]
+    );
 }
 
 #[test]
@@ -55,8 +63,11 @@ fn a_certificate_is_described_as_openssl_does() {
 
 #[test]
 fn what_is_no_certificate_is_refused() {
-    let broken = "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
-    for pem in ["", "nothing", "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", broken] {
+    let broken =
+        "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
+    for pem in
+        ["", "nothing", "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", broken]
+    {
         assert!(matches!(describe_pem(pem.as_bytes()), Err(OptionsError::Ca(_))), "{pem}");
     }
 }

@@ -18,10 +18,17 @@ fn about(scene: &Scene, options: Options) -> (QuayError, Vec<QuayProblem>) {
 }
 
 fn at(url: &str, scene: &Scene) -> Options {
-    Options { url: QuayUrl::parse(url).unwrap().0, timeout: Duration::from_secs(3), ..scene.options() }
+    Options {
+        url: QuayUrl::parse(url).unwrap().0,
+        timeout: Duration::from_secs(3),
+        ..scene.options()
+    }
 }
 
-fn assert_unreachable((error, troubles): (QuayError, Vec<QuayProblem>), step: ConnectionStage) -> String {
+fn assert_unreachable(
+    (error, troubles): (QuayError, Vec<QuayProblem>),
+    step: ConnectionStage,
+) -> String {
     assert_eq!(error.kind, ErrorKind::Unreachable(step), "{error}");
     assert_eq!(troubles, [QuayProblem::Unreachable { step, reason: error.reason.clone() }]);
     error.reason
@@ -30,7 +37,10 @@ fn assert_unreachable((error, troubles): (QuayError, Vec<QuayProblem>), step: Co
 #[test]
 fn a_name_that_does_not_resolve_stops_at_the_name() {
     let scene = Scene::new();
-    let reason = assert_unreachable(about(&scene, at("https://quay.invalid", &scene)), ConnectionStage::Name);
+    let reason = assert_unreachable(
+        about(&scene, at("https://quay.invalid", &scene)),
+        ConnectionStage::Name,
+    );
     assert!(reason.contains("lookup"), "{reason}");
 }
 
@@ -38,7 +48,10 @@ fn a_name_that_does_not_resolve_stops_at_the_name() {
 fn a_closed_port_stops_at_the_connection() {
     let scene = Scene::new();
     let port = scene.run(TcpListener::bind("127.0.0.1:0")).unwrap().local_addr().unwrap().port();
-    let reason = assert_unreachable(about(&scene, at(&format!("https://127.0.0.1:{port}"), &scene)), ConnectionStage::Connect);
+    let reason = assert_unreachable(
+        about(&scene, at(&format!("https://127.0.0.1:{port}"), &scene)),
+        ConnectionStage::Connect,
+    );
     assert_eq!(reason, "Connection refused");
 }
 
@@ -87,7 +100,10 @@ fn a_certificate_is_trusted_only_by_its_authority() {
     for ca in [None, Some(other)] {
         let (error, troubles) = about(&scene, Options { ca, ..scene.options() });
         assert_eq!(error.kind, ErrorKind::Untrusted);
-        assert_eq!(error.reason, "the certificate of 127.0.0.1 is signed by an authority that is not trusted here");
+        assert_eq!(
+            error.reason,
+            "the certificate of 127.0.0.1 is signed by an authority that is not trusted here"
+        );
         assert_eq!(troubles, [QuayProblem::Untrusted { reason: error.reason }]);
     }
     assert_eq!(scene.requests(), 0);
@@ -104,8 +120,14 @@ fn options_that_can_only_fail_are_refused_at_once() {
         assert!(matches!(error, OptionsError::Token), "{token:?}");
         assert!(token.is_empty() || !error.to_string().contains(token));
     }
-    let broken = "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
-    for ca in ["", "not a certificate", "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", broken] {
+    let broken =
+        "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
+    for ca in [
+        "",
+        "not a certificate",
+        "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n",
+        broken,
+    ] {
         let error = refuse(Options { ca: Some(ca.into()), ..scene.options() });
         assert!(matches!(error, OptionsError::Ca(_)), "{ca}: {error}");
     }
@@ -118,12 +140,16 @@ fn options_that_can_only_fail_are_refused_at_once() {
 fn a_quay_that_does_not_answer_in_time_is_not_asked_again() {
     let scene = Scene::linked();
     scene.traffic().set_latency(Duration::from_secs(30));
-    let client = Quay::new(Options { timeout: Duration::from_millis(400), ..scene.options() }).unwrap();
+    let client =
+        Quay::new(Options { timeout: Duration::from_millis(400), ..scene.options() }).unwrap();
     let unread = scene.read(&client, ReadStrategy::Full).unwrap_err();
     assert_eq!(unread.kind, ReadErrorKind::Skipped);
     assert_eq!(
         client.troubles(),
-        [QuayProblem::Unreachable { step: ConnectionStage::Http, reason: "no answer within 400ms".into() }]
+        [QuayProblem::Unreachable {
+            step: ConnectionStage::Http,
+            reason: "no answer within 400ms".into()
+        }]
     );
     scene.requests();
     for _ in 0..100 {
@@ -134,7 +160,12 @@ fn a_quay_that_does_not_answer_in_time_is_not_asked_again() {
 
 #[test]
 fn what_may_pass_is_tried_three_times() {
-    let faults: [Harm; 4] = [|fault| fault.html(502), |fault| fault.html(503), |fault| fault.html(504), Fault::drop_before];
+    let faults: [Harm; 4] = [
+        |fault| fault.html(502),
+        |fault| fault.html(503),
+        |fault| fault.html(504),
+        Fault::drop_before,
+    ];
     at_once(faults, |fault| {
         let scene = Scene::linked();
         for (times, works) in [(2, true), (3, false)] {
@@ -155,9 +186,12 @@ fn what_may_pass_is_tried_three_times() {
 #[test]
 fn what_will_not_pass_is_tried_once() {
     let scene = Scene::linked();
-    for (status, kind) in
-        [(500, ReadErrorKind::Failed), (400, ReadErrorKind::Failed), (404, ReadErrorKind::Failed), (200, ReadErrorKind::Failed)]
-    {
+    for (status, kind) in [
+        (500, ReadErrorKind::Failed),
+        (400, ReadErrorKind::Failed),
+        (404, ReadErrorKind::Failed),
+        (200, ReadErrorKind::Failed),
+    ] {
         scene.traffic().clear_faults();
         scene.traffic().fault(Fault::on("GET", "/robots").html(status));
         let client = scene.client();
@@ -171,7 +205,9 @@ fn what_will_not_pass_is_tried_once() {
 #[test]
 fn a_pause_that_the_server_asks_for_is_kept() {
     let scene = Scene::linked();
-    scene.traffic().fault(Fault::on("GET", "/config").times(1).status(429).header("Retry-After", "1"));
+    scene
+        .traffic()
+        .fault(Fault::on("GET", "/config").times(1).status(429).header("Retry-After", "1"));
     let started = Instant::now();
     scene.run(scene.client().about()).unwrap();
     assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
@@ -182,8 +218,11 @@ fn waits_out_a_limit_for_longer_than_the_time_of_a_call() {
     for header in [Some("1".to_owned()), Some(in_a_moment()), None] {
         let scene = Scene::linked();
         let fault = Fault::on("GET", "/config").times(4).html(429);
-        scene.traffic().fault(header.iter().fold(fault, |fault, value| fault.header("Retry-After", value)));
-        let client = Quay::new(Options { timeout: Duration::from_millis(900), ..scene.options() }).unwrap();
+        scene
+            .traffic()
+            .fault(header.iter().fold(fault, |fault, value| fault.header("Retry-After", value)));
+        let client =
+            Quay::new(Options { timeout: Duration::from_millis(900), ..scene.options() }).unwrap();
         scene.run(client.about()).unwrap();
         assert_eq!(scene.requests(), 5, "{header:?}");
         assert_eq!(client.troubles(), []);
@@ -199,7 +238,8 @@ fn in_a_moment() -> String {
 #[test]
 fn a_slow_answer_fails_its_call_and_no_other() {
     let scene = Scene::linked();
-    let client = Quay::new(Options { timeout: Duration::from_millis(500), ..scene.options() }).unwrap();
+    let client =
+        Quay::new(Options { timeout: Duration::from_millis(500), ..scene.options() }).unwrap();
     scene.run(client.about()).unwrap();
     scene.traffic().fault(Fault::on("GET", "/robots").delay(Duration::from_secs(5)));
     let organization = scene.read(&client, ReadStrategy::Full).unwrap().unwrap();
@@ -245,7 +285,9 @@ fn one_http2_connection_serves_all_calls() {
     let at_first = connections.load(Ordering::Relaxed);
     for _ in 0..5 {
         scene.read(&client, ReadStrategy::Full).unwrap();
-        scene.run(futures::future::join_all((0..20).map(|_| client.robot_token(ORGANIZATION, ROBOTS[0]))));
+        scene.run(futures::future::join_all(
+            (0..20).map(|_| client.robot_token(ORGANIZATION, ROBOTS[0])),
+        ));
     }
     assert_eq!(connections.load(Ordering::Relaxed), at_first);
 }

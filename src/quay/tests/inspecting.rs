@@ -34,12 +34,30 @@ fn every_feature_is_read() {
     let usual = Features { user_initialize: Some(false), ..Features::default() };
     let table: [(Change, Features); 7] = [
         (|flags| flags.direct_login = false, Features { direct_login: false, ..usual.clone() }),
-        (|flags| flags.org_creation_only = true, Features { superusers_org_creation_only: true, ..usual.clone() }),
-        (|flags| flags.full_access = true, Features { superusers_full_access: true, ..usual.clone() }),
-        (|flags| flags.restricted_users = true, Features { restricted_users: true, ..usual.clone() }),
-        (|flags| flags.user_initialize = true, Features { user_initialize: Some(true), ..usual.clone() }),
-        (|flags| flags.anonymous_access = false, Features { anonymous_access: false, ..usual.clone() }),
-        (|flags| flags.extended_names = false, Features { extended_repository_names: false, ..usual.clone() }),
+        (
+            |flags| flags.org_creation_only = true,
+            Features { superusers_org_creation_only: true, ..usual.clone() },
+        ),
+        (
+            |flags| flags.full_access = true,
+            Features { superusers_full_access: true, ..usual.clone() },
+        ),
+        (
+            |flags| flags.restricted_users = true,
+            Features { restricted_users: true, ..usual.clone() },
+        ),
+        (
+            |flags| flags.user_initialize = true,
+            Features { user_initialize: Some(true), ..usual.clone() },
+        ),
+        (
+            |flags| flags.anonymous_access = false,
+            Features { anonymous_access: false, ..usual.clone() },
+        ),
+        (
+            |flags| flags.extended_names = false,
+            Features { extended_repository_names: false, ..usual.clone() },
+        ),
     ];
     for (change, features) in table {
         let scene = Scene::new();
@@ -62,7 +80,8 @@ fn another_token_starts_without_the_troubles_of_the_old_one() {
     let client = scene.client_with("0123456789012345678901234567890123456789");
     assert_eq!(scene.run(client.try_token(None)).unwrap_err().kind, ErrorKind::Unauthorized);
     assert_eq!(client.troubles().len(), 2, "{:?}", client.troubles());
-    let other = client.with_token(Some(SecretString::from(scene.sandbox.quay.admin_token()))).unwrap();
+    let other =
+        client.with_token(Some(SecretString::from(scene.sandbox.quay.admin_token()))).unwrap();
     assert_eq!(other.troubles(), [QuayProblem::ReadOnly], "which is Quay's, not the token's");
     assert_eq!(scene.run(other.try_token(None)).unwrap().user.as_deref(), Some(ADMIN));
     assert!(matches!(client.with_token(Some(SecretString::from("a b"))), Err(OptionsError::Token)));
@@ -131,5 +150,8 @@ fn a_superuser_who_may_change_nothing_is_none() {
     let scene = Scene::linked();
     scene.sandbox.quay.add_user("auditor", true);
     scene.sandbox.quay.set_flags(|flags| flags.readonly_superusers = names(&["auditor"]));
-    assert_eq!(try_token(&scene, &scene.sandbox.quay.add_full_token("auditor"), None).superuser, Some(false));
+    assert_eq!(
+        try_token(&scene, &scene.sandbox.quay.add_full_token("auditor"), None).superuser,
+        Some(false)
+    );
 }

@@ -73,7 +73,11 @@ fn a_plain_user_gets_what_a_plain_user_can_have() {
     for release in RELEASES {
         let scene = at(release);
         let issued = issue(&scene, "alice", &wanted()).unwrap();
-        assert_eq!(issued.scopes.contains(&Scope::SuperUser), !has_json_api(release), "{release:?}");
+        assert_eq!(
+            issued.scopes.contains(&Scope::SuperUser),
+            !has_json_api(release),
+            "{release:?}"
+        );
         let token = only_application(&scene).tokens.remove(0);
         assert_eq!((token.scope, token.user.as_str()), (Scope::list(&issued.scopes), "alice"));
     }
@@ -88,7 +92,9 @@ fn a_name_that_is_not_ours_to_use_is_refused_with_the_reason() {
         assert_eq!(error.kind, ErrorKind::Exists, "{release:?}");
         assert!(error.reason.contains("that alice may not administer"), "{error}");
         for user in [ADMIN, "alice"] {
-            let error = issue(&scene, ADMIN, &TokenRequest { organization: user.into(), ..wanted() }).unwrap_err();
+            let error =
+                issue(&scene, ADMIN, &TokenRequest { organization: user.into(), ..wanted() })
+                    .unwrap_err();
             assert_eq!(error.kind, ErrorKind::Exists, "{release:?} {error}");
         }
         assert_eq!(scene.sandbox.quay.applications(HOME), []);
@@ -98,8 +104,12 @@ fn a_name_that_is_not_ours_to_use_is_refused_with_the_reason() {
 #[test]
 fn names_that_quay_does_not_take_are_quoted() {
     let scene = Scene::new();
-    let error = issue(&scene, ADMIN, &TokenRequest { organization: "Bad Name".into(), ..wanted() }).unwrap_err();
-    assert!(error.to_string().starts_with("cannot create organization Bad Name: Quay answered 400: "), "{error}");
+    let error = issue(&scene, ADMIN, &TokenRequest { organization: "Bad Name".into(), ..wanted() })
+        .unwrap_err();
+    assert!(
+        error.to_string().starts_with("cannot create organization Bad Name: Quay answered 400: "),
+        "{error}"
+    );
 }
 
 #[test]
@@ -115,7 +125,8 @@ fn a_quay_reached_by_another_name_still_issues() {
     for release in RELEASES {
         let scene = at(release);
         let url = scene.sandbox.quay.url().replace("127.0.0.1", "localhost");
-        let options = Options { url: QuayUrl::parse(&url).unwrap().0, token: None, ..scene.options() };
+        let options =
+            Options { url: QuayUrl::parse(&url).unwrap().0, token: None, ..scene.options() };
         let client = Quay::new(options).unwrap();
         let mut session = scene.run(client.sign_in(ADMIN, &scene.password(ADMIN))).unwrap();
         scene.run(session.issue(&wanted())).unwrap();
@@ -125,9 +136,13 @@ fn a_quay_reached_by_another_name_still_issues() {
     scene.traffic().fault(Fault::on("GET", "/config").html(404));
     let url = scene.sandbox.quay.url().replace("127.0.0.1", "localhost");
     let options = Options { url: QuayUrl::parse(&url).unwrap().0, token: None, ..scene.options() };
-    let mut session = scene.run(Quay::new(options).unwrap().sign_in(ADMIN, &scene.password(ADMIN))).unwrap();
+    let mut session =
+        scene.run(Quay::new(options).unwrap().sign_in(ADMIN, &scene.password(ADMIN))).unwrap();
     let error = scene.run(session.issue(&wanted())).unwrap_err();
-    assert!(error.reason.contains("/oauth/localapp") && error.reason.contains("SERVER_HOSTNAME"), "{error}");
+    assert!(
+        error.reason.contains("/oauth/localapp") && error.reason.contains("SERVER_HOSTNAME"),
+        "{error}"
+    );
     scene.assert_no_secret_in(&format!("{error} {error:?}"));
 }
 
@@ -142,16 +157,23 @@ fn lost_answers_double_nothing() {
         ("/applications", |fault| fault.html(502)),
         ("/applications", |fault| fault.html(429)),
     ];
-    at_once(RELEASES.into_iter().flat_map(|release| table.map(|(path, harm)| (release, path, harm))), |(release, path, harm)| {
-        let scene = at(release);
-        let mut session = scene.session(ADMIN);
-        let is_organization = !path.ends_with("applications");
-        let path = if is_organization { path.to_owned() } else { format!("/api/v1/organization/{HOME}{path}") };
-        scene.traffic().fault(harm(Fault::on("POST", &path).whole_path().times(1)));
-        let issued = scene.run(session.issue(&wanted())).unwrap();
-        assert!(issued.organization_made && issued.application_made, "{release:?} {path}");
-        assert_eq!(only_application(&scene).tokens.len(), 1, "{release:?} {path}");
-    });
+    at_once(
+        RELEASES.into_iter().flat_map(|release| table.map(|(path, harm)| (release, path, harm))),
+        |(release, path, harm)| {
+            let scene = at(release);
+            let mut session = scene.session(ADMIN);
+            let is_organization = !path.ends_with("applications");
+            let path = if is_organization {
+                path.to_owned()
+            } else {
+                format!("/api/v1/organization/{HOME}{path}")
+            };
+            scene.traffic().fault(harm(Fault::on("POST", &path).whole_path().times(1)));
+            let issued = scene.run(session.issue(&wanted())).unwrap();
+            assert!(issued.organization_made && issued.application_made, "{release:?} {path}");
+            assert_eq!(only_application(&scene).tokens.len(), 1, "{release:?} {path}");
+        },
+    );
 }
 
 #[test]
@@ -161,7 +183,12 @@ fn a_token_whose_answer_was_lost_is_not_asked_for_twice() {
         scene.traffic().fault(Fault::on("POST", path).drop_after());
         let error = issue(&scene, ADMIN, &wanted()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Server, "{error}");
-        assert!(error.reason.ends_with("the application in Quay's pages shows whether there is a token"), "{error}");
+        assert!(
+            error
+                .reason
+                .ends_with("the application in Quay's pages shows whether there is a token"),
+            "{error}"
+        );
         assert_eq!(only_application(&scene).tokens.len(), 1);
     }
 }
@@ -177,10 +204,15 @@ fn a_password_alone_gets_a_token_where_nobody_can_sign_in() {
             let client_id = quay.add_application(HOME, APPLICATION, "");
             let password = scene.password("alice");
             let scopes = [Scope::OrgAdmin, Scope::UserAdmin];
-            let token = scene.run(scene.nobody().issue_with_password("alice", &password, &client_id, &scopes)).unwrap();
+            let token = scene
+                .run(scene.nobody().issue_with_password("alice", &password, &client_id, &scopes))
+                .unwrap();
             assert_eq!(scene.requests(), 3, "the CSRF token, Quay's own name, and the form");
             let tokens = only_application(&scene).tokens;
-            assert_eq!((tokens[0].token.as_str(), tokens[0].scope.as_str()), (token.expose_secret(), "org:admin user:admin"));
+            assert_eq!(
+                (tokens[0].token.as_str(), tokens[0].scope.as_str()),
+                (token.expose_secret(), "org:admin user:admin")
+            );
             assert_eq!(quay.open_sessions("alice"), 0);
         }
     }

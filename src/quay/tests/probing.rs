@@ -14,7 +14,9 @@ fn wanted(repositories: &[(&str, bool)]) -> Vec<(String, bool)> {
 }
 
 fn granted(grants: &[(&str, Grant)]) -> ProbeOutcome {
-    ProbeOutcome::Granted(grants.iter().map(|(name, grant)| (format!("{ORGANIZATION}/{name}"), *grant)).collect())
+    ProbeOutcome::Granted(
+        grants.iter().map(|(name, grant)| (format!("{ORGANIZATION}/{name}"), *grant)).collect(),
+    )
 }
 
 #[test]
@@ -24,7 +26,8 @@ fn a_login_shows_what_it_may_do() {
     let client = Quay::new(Options { token: None, ..scene.options() }).unwrap();
     let probe = |robot: &str| {
         let login = login(robot, &scene.current_token(robot));
-        scene.run(client.probe(&login, &wanted(&[("api", true), ("web", false), ("nosuch", false)])))
+        scene
+            .run(client.probe(&login, &wanted(&[("api", true), ("web", false), ("nosuch", false)])))
     };
     assert_eq!(probe("builder"), granted(&[("api", ALL), ("web", PULL), ("nosuch", NOTHING)]));
     assert_eq!(scene.requests(), 2);
@@ -37,12 +40,30 @@ fn a_login_shows_what_it_may_do() {
 fn a_registry_that_cannot_be_asked_is_unknown() {
     let scene = Scene::linked();
     let client = scene.client();
-    let ask = || scene.run(client.probe(&login("builder", &scene.current_token("builder")), &wanted(&[("api", true)])));
+    let ask =
+        || {
+            scene.run(client.probe(
+                &login("builder", &scene.current_token("builder")),
+                &wanted(&[("api", true)]),
+            ))
+        };
     for (fault, reason) in [
-        (Fault::on("GET", "/v2/").times(1).html(200), "the address answered something that is not a registry"),
-        (Fault::on("GET", "/v2/").times(1).html(401), "the address answered something that is not a registry"),
-        (Fault::on("GET", "/v2/").times(1).html(404), "the address answered something that is not Quay's API (404 Not Found)"),
-        (Fault::on("GET", "/v2/auth").html(200), "the address answered something that is not a registry"),
+        (
+            Fault::on("GET", "/v2/").times(1).html(200),
+            "the address answered something that is not a registry",
+        ),
+        (
+            Fault::on("GET", "/v2/").times(1).html(401),
+            "the address answered something that is not a registry",
+        ),
+        (
+            Fault::on("GET", "/v2/").times(1).html(404),
+            "the address answered something that is not Quay's API (404 Not Found)",
+        ),
+        (
+            Fault::on("GET", "/v2/auth").html(200),
+            "the address answered something that is not a registry",
+        ),
     ] {
         scene.traffic().clear_faults();
         scene.traffic().fault(fault);

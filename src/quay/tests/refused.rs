@@ -3,7 +3,8 @@ use crate::domain::integration::QuayProblem;
 use crate::domain::snapshot::ReadErrorKind;
 use crate::quay::ErrorKind;
 
-const DEPTHS: [ReadStrategy; 3] = [ReadStrategy::Full, ReadStrategy::Minimal, ReadStrategy::AssumeNew];
+const DEPTHS: [ReadStrategy; 3] =
+    [ReadStrategy::Full, ReadStrategy::Minimal, ReadStrategy::AssumeNew];
 
 fn lacks(scope: &str) -> QuayProblem {
     QuayProblem::TokenLacksScope { scope: scope.into() }
@@ -13,7 +14,11 @@ fn assert_refused(scene: &Scene, client: &Quay, depth: ReadStrategy) {
     let organization = scene.read(client, depth).unwrap().unwrap();
     assert!(!organization.administered, "{depth:?}");
     assert_eq!(organization.robots.unwrap_err().kind, ReadErrorKind::Forbidden, "{depth:?}");
-    assert_eq!(organization.default_permissions.unwrap_err().kind, ReadErrorKind::Forbidden, "{depth:?}");
+    assert_eq!(
+        organization.default_permissions.unwrap_err().kind,
+        ReadErrorKind::Forbidden,
+        "{depth:?}"
+    );
     assert_eq!(organization.repositories.unwrap_err().kind, ReadErrorKind::Forbidden, "{depth:?}");
 }
 
@@ -34,7 +39,11 @@ fn members_of_a_team_see_robot_accounts_but_administer_nothing() {
 fn an_owner_whose_token_may_not_administer_lacks_a_scope() {
     let scene = Scene::linked();
     // With repo:create the owner still passes for a member, without it for a stranger.
-    for scopes in [&["repo:create", "user:admin"][..], &["repo:read", "user:admin"], &["super:user", "user:admin"]] {
+    for scopes in [
+        &["repo:create", "user:admin"][..],
+        &["repo:read", "user:admin"],
+        &["super:user", "user:admin"],
+    ] {
         let token = scene.sandbox.quay.add_token(ADMIN, scopes);
         for depth in DEPTHS {
             let client = scene.client_with(&token);
@@ -64,7 +73,12 @@ fn a_token_that_is_not_accepted_ends_it_all() {
             let client = scene.client_with("0123456789012345678901234567890123456789");
             let unread = scene.read(&client, depth).unwrap_err();
             assert_eq!(unread.kind, ReadErrorKind::Skipped, "{depth:?}");
-            assert_eq!(client.troubles(), [QuayProblem::TokenRefused { reason: "Quay does not accept the token (401)".into() }]);
+            assert_eq!(
+                client.troubles(),
+                [QuayProblem::TokenRefused {
+                    reason: "Quay does not accept the token (401)".into()
+                }]
+            );
             scene.requests();
             assert_eq!(scene.read(&client, depth).unwrap_err().kind, ReadErrorKind::Skipped);
             scene.run(client.create_repository(ORGANIZATION, "new")).unwrap_err();
@@ -84,9 +98,13 @@ fn the_diagnosis_tells_what_keeps_organizations_from_being_created() {
         client.troubles()
     };
     assert_eq!(diagnose(&full), []);
-    assert_eq!(diagnose(&quay.add_token("alice", &["user:read", "org:admin"])), [lacks("user:admin")]);
+    assert_eq!(
+        diagnose(&quay.add_token("alice", &["user:read", "org:admin"])),
+        [lacks("user:admin")]
+    );
 
-    let right = QuayProblem::UserLacksRight { user: "alice".into(), right: "create organizations".into() };
+    let right =
+        QuayProblem::UserLacksRight { user: "alice".into(), right: "create organizations".into() };
     quay.set_flags(|flags| flags.org_creation_only = true);
     assert_eq!(diagnose(&full).as_slice(), std::slice::from_ref(&right));
     assert_eq!(diagnose(&quay.admin_token()), []);
@@ -98,15 +116,24 @@ fn the_diagnosis_tells_what_keeps_organizations_from_being_created() {
     assert_eq!(diagnose(&quay.admin_token()), []);
 
     let client = scene.client_with(&full);
-    assert_eq!(scene.run(client.create_organization("new", &claim_of(ours()))).unwrap_err().kind, ErrorKind::Forbidden);
+    assert_eq!(
+        scene.run(client.create_organization("new", &claim_of(ours()))).unwrap_err().kind,
+        ErrorKind::Forbidden
+    );
     assert_eq!(client.troubles(), [right], "a refusal is explained");
 
     quay.set_flags(|flags| flags.release = sandbox::quay::Release::V3_12);
     let client = scene.client_with(&quay.admin_token());
     scene.run(client.diagnose());
     assert_eq!(client.troubles(), [], "the whitelist may name the superuser");
-    assert_eq!(scene.run(client.create_organization("new", &claim_of(ours()))).unwrap_err().kind, ErrorKind::Forbidden);
-    let right = QuayProblem::UserLacksRight { user: "quayadmin".into(), right: "create organizations".into() };
+    assert_eq!(
+        scene.run(client.create_organization("new", &claim_of(ours()))).unwrap_err().kind,
+        ErrorKind::Forbidden
+    );
+    let right = QuayProblem::UserLacksRight {
+        user: "quayadmin".into(),
+        right: "create organizations".into(),
+    };
     assert_eq!(client.troubles(), [right], "3.12 refuses superusers too");
 }
 
@@ -125,5 +152,8 @@ fn read_only_mode_is_noticed_in_the_configuration_and_in_a_refusal() {
     assert_eq!(error.kind, ErrorKind::ReadOnly);
     assert_eq!(client.troubles(), [QuayProblem::ReadOnly]);
     assert_eq!(scene.requests(), 1, "waiting does not help");
-    assert!(scene.read(&client, ReadStrategy::Full).unwrap().unwrap().administered, "reading still works");
+    assert!(
+        scene.read(&client, ReadStrategy::Full).unwrap().unwrap().administered,
+        "reading still works"
+    );
 }

@@ -31,7 +31,12 @@ fn refused(scene: &Scene, user: &str, password: &str) -> QuayError {
 fn nothing_is_sent_over_plain_http() {
     let scene = Scene::new();
     let url = scene.sandbox.quay.url().replace("https://", "http://");
-    let options = Options { url: QuayUrl::parse(&url).unwrap().0, insecure: true, token: None, ..scene.options() };
+    let options = Options {
+        url: QuayUrl::parse(&url).unwrap().0,
+        insecure: true,
+        token: None,
+        ..scene.options()
+    };
     let client = Quay::new(options).unwrap();
     let password = scene.password("alice");
     let errors = [
@@ -47,7 +52,13 @@ fn nothing_is_sent_over_plain_http() {
 
 #[test]
 fn a_sign_in_without_an_answer_is_not_repeated() {
-    let harms: [Harm; 5] = [Fault::drop_before, Fault::drop_after, |it| it.html(502), |it| it.html(503), |it| it.html(429)];
+    let harms: [Harm; 5] = [
+        Fault::drop_before,
+        Fault::drop_after,
+        |it| it.html(502),
+        |it| it.html(503),
+        |it| it.html(429),
+    ];
     at_once(harms, |harm| {
         let scene = Scene::new();
         scene.traffic().fault(harm(Fault::on("POST", "/signin")));
@@ -60,7 +71,8 @@ fn a_sign_in_without_an_answer_is_not_repeated() {
 
 #[test]
 fn whether_a_quay_is_empty_is_asked_without_creating_anything() {
-    let table = [(true, true, true), (true, false, false), (false, true, false), (false, false, false)];
+    let table =
+        [(true, true, true), (true, false, false), (false, true, false), (false, false, false)];
     for (feature, empty, expected) in table {
         let scene = Scene::new();
         scene.sandbox.quay.set_flags(|flags| flags.user_initialize = feature);
@@ -90,12 +102,14 @@ fn a_first_user_whose_answer_was_lost_signs_in() {
     let scene = empty();
     let password = SecretString::from("correct-horse");
     scene.traffic().fault(Fault::on("POST", "/initialize").drop_after());
-    let session = scene.run(scene.nobody().initialize("admin", &password, "admin@example.com")).unwrap();
+    let session =
+        scene.run(scene.nobody().initialize("admin", &password, "admin@example.com")).unwrap();
     assert_eq!(session.user(), "admin");
     assert_eq!(scene.traffic().count("POST initialize"), 1);
 
     let scene = empty();
     scene.traffic().fault(Fault::on("POST", "/initialize").drop_before());
-    let error = scene.run(scene.nobody().initialize("admin", &password, "admin@example.com")).unwrap_err();
+    let error =
+        scene.run(scene.nobody().initialize("admin", &password, "admin@example.com")).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Server);
 }

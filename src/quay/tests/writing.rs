@@ -7,7 +7,12 @@ use crate::quay::ErrorKind;
 /// The roles of the default permissions of a robot account.
 fn roles(scene: &Scene, robot: &str) -> Vec<RepoRole> {
     let delegate = format!("{ORGANIZATION}+{robot}");
-    let found = scene.sandbox.quay.prototypes(ORGANIZATION).into_iter().filter(|found| found.delegate == delegate);
+    let found = scene
+        .sandbox
+        .quay
+        .prototypes(ORGANIZATION)
+        .into_iter()
+        .filter(|found| found.delegate == delegate);
     found.map(|found| found.role).collect()
 }
 
@@ -36,7 +41,8 @@ fn takes_an_organization_that_appeared_only_where_nothing_is_of_others() {
         let scene = Scene::new();
         scene.sandbox.quay.add_organization(ORGANIZATION, ADMIN);
         furnish(&scene);
-        let outcome = scene.run(scene.client().create_organization(ORGANIZATION, &claim_of(ours())));
+        let outcome =
+            scene.run(scene.client().create_organization(ORGANIZATION, &claim_of(ours())));
         outcome.map_err(|error| error.reason)
     };
     let robot = |mark: OwnershipMark| {
@@ -50,8 +56,14 @@ fn takes_an_organization_that_appeared_only_where_nothing_is_of_others() {
     let refusals: [(&dyn Fn(&Scene), &str); 6] = [
         (&|scene| scene.sandbox.quay.add_repository(ORGANIZATION, "theirs", ADMIN), "OQ206"),
         (&|scene| drop(scene.sandbox.quay.add_robot(ORGANIZATION, "theirs", "")), "OQ206"),
-        (&|scene| drop(scene.sandbox.quay.add_prototype(ORGANIZATION, "alice", RepoRole::Read)), "OQ206"),
-        (&|scene| scene.sandbox.quay.add_team(ORGANIZATION, "theirs", TeamRole::Member, &[]), "OQ206"),
+        (
+            &|scene| drop(scene.sandbox.quay.add_prototype(ORGANIZATION, "alice", RepoRole::Read)),
+            "OQ206",
+        ),
+        (
+            &|scene| scene.sandbox.quay.add_team(ORGANIZATION, "theirs", TeamRole::Member, &[]),
+            "OQ206",
+        ),
         (&robot(mark_of("integration-1", "api.prod:6443", "uid-0")), "OQ205"),
         (&robot(mark_of("integration-2", "api.other:6443", "uid-2")), "OQ204"),
     ];
@@ -146,35 +158,41 @@ fn default_permissions_survive_that_their_connection_breaks() {
 #[test]
 fn a_lost_answer_harms_nothing() {
     let [answer, request] = lost();
-    at_once([(true, answer), (false, answer), (true, request), (false, request)], |(http2, (what, lose))| {
-        let scene = Scene::start(sandbox::Options { http2, ..Default::default() });
-        let client = acquainted(&scene);
-        scene.traffic().fault(lose(Fault::on("POST", "/organization/").nth(1)));
-        scene.traffic().fault(lose(Fault::on("PUT", "/robots/").nth(1)));
-        scene.traffic().fault(lose(Fault::on("POST", "/repository").nth(1)));
-        scene.traffic().fault(lose(Fault::on("PUT", "/permissions/").nth(1)));
-        scene.run(async {
-            client.create_organization(ORGANIZATION, &claim_of(ours())).await.unwrap();
-            let token = client.create_robot(ORGANIZATION, "builder", "").await.unwrap();
-            assert_eq!(token.expose_secret(), scene.current_token("builder"), "{what}");
-            client.create_repository(ORGANIZATION, "api").await.unwrap();
-            client.grant(ORGANIZATION, "api", "builder", Role::Write).await.unwrap();
-        });
-        assert_eq!(scene.sandbox.quay.permissions(ORGANIZATION, "api")["prod_app+builder"], RepoRole::Write);
+    at_once(
+        [(true, answer), (false, answer), (true, request), (false, request)],
+        |(http2, (what, lose))| {
+            let scene = Scene::start(sandbox::Options { http2, ..Default::default() });
+            let client = acquainted(&scene);
+            scene.traffic().fault(lose(Fault::on("POST", "/organization/").nth(1)));
+            scene.traffic().fault(lose(Fault::on("PUT", "/robots/").nth(1)));
+            scene.traffic().fault(lose(Fault::on("POST", "/repository").nth(1)));
+            scene.traffic().fault(lose(Fault::on("PUT", "/permissions/").nth(1)));
+            scene.run(async {
+                client.create_organization(ORGANIZATION, &claim_of(ours())).await.unwrap();
+                let token = client.create_robot(ORGANIZATION, "builder", "").await.unwrap();
+                assert_eq!(token.expose_secret(), scene.current_token("builder"), "{what}");
+                client.create_repository(ORGANIZATION, "api").await.unwrap();
+                client.grant(ORGANIZATION, "api", "builder", Role::Write).await.unwrap();
+            });
+            assert_eq!(
+                scene.sandbox.quay.permissions(ORGANIZATION, "api")["prod_app+builder"],
+                RepoRole::Write
+            );
 
-        scene.traffic().fault(lose(Fault::on("POST", "/regenerate").nth(1)));
-        let old = scene.current_token("builder");
-        let new = scene.run(client.rotate_robot(ORGANIZATION, "builder")).unwrap();
-        assert_eq!(new.expose_secret(), scene.current_token("builder"), "{what}");
-        assert_ne!(new.expose_secret(), old, "{what}");
+            scene.traffic().fault(lose(Fault::on("POST", "/regenerate").nth(1)));
+            let old = scene.current_token("builder");
+            let new = scene.run(client.rotate_robot(ORGANIZATION, "builder")).unwrap();
+            assert_eq!(new.expose_secret(), scene.current_token("builder"), "{what}");
+            assert_ne!(new.expose_secret(), old, "{what}");
 
-        scene.traffic().fault(lose(Fault::on("DELETE", "/robots/").nth(1)));
-        scene.run(client.delete_robot(ORGANIZATION, "builder")).unwrap();
-        scene.traffic().clear_faults();
-        scene.traffic().fault(lose(Fault::on("DELETE", "/organization/").nth(1)));
-        scene.run(client.delete_organization(ORGANIZATION)).unwrap();
-        assert!(scene.sandbox.quay.organizations().is_empty(), "{what}");
-    });
+            scene.traffic().fault(lose(Fault::on("DELETE", "/robots/").nth(1)));
+            scene.run(client.delete_robot(ORGANIZATION, "builder")).unwrap();
+            scene.traffic().clear_faults();
+            scene.traffic().fault(lose(Fault::on("DELETE", "/organization/").nth(1)));
+            scene.run(client.delete_organization(ORGANIZATION)).unwrap();
+            assert!(scene.sandbox.quay.organizations().is_empty(), "{what}");
+        },
+    );
 }
 
 #[test]
@@ -192,9 +210,13 @@ fn the_loser_of_a_race_for_the_first_right_tries_again() {
     let client = scene.client();
     scene.traffic().fault(Fault::on("PUT", "/permissions/").nth(1).html(500));
     scene.run(client.grant(ORGANIZATION, "api", "default", Role::Write)).unwrap();
-    assert_eq!(scene.sandbox.quay.permissions(ORGANIZATION, "api")["prod_app+default"], RepoRole::Write);
+    assert_eq!(
+        scene.sandbox.quay.permissions(ORGANIZATION, "api")["prod_app+default"],
+        RepoRole::Write
+    );
 
-    let error = scene.run(client.grant(ORGANIZATION, "nosuch", "default", Role::Write)).unwrap_err();
+    let error =
+        scene.run(client.grant(ORGANIZATION, "nosuch", "default", Role::Write)).unwrap_err();
     assert_eq!((error.kind, error.status), (ErrorKind::Server, Some(500)));
     assert_eq!(error.reason, "Quay answered 500 Internal Server Error");
 }

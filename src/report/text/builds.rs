@@ -4,7 +4,9 @@ use owo_colors::OwoColorize as _;
 
 use super::findings::FindingList;
 use crate::domain::finding::Severity;
-use crate::report::builds::{BuildConfigReport, BuildReport, BuildsReport, PushedBy, ShipwrightReport, webhook_answers};
+use crate::report::builds::{
+    BuildConfigReport, BuildReport, BuildsReport, PushedBy, ShipwrightReport, webhook_answers,
+};
 use crate::report::text_layout::{Style, TextPage, plain};
 
 pub(in crate::report) fn builds(report: &BuildsReport, style: &Style, wide: bool) -> String {
@@ -12,7 +14,9 @@ pub(in crate::report) fn builds(report: &BuildsReport, style: &Style, wide: bool
     for group in report.build_configs.chunk_by(|a, b| a.namespace == b.namespace) {
         page.gap();
         page.line(&group.first().map_or("", |first| &first.namespace).bold().to_string());
-        group.iter().for_each(|config| one(&mut page, style, config, webhook_answers(&report.findings)));
+        group
+            .iter()
+            .for_each(|config| one(&mut page, style, config, webhook_answers(&report.findings)));
     }
     for build in &report.shipwright_builds {
         page.gap();
@@ -31,13 +35,22 @@ pub(in crate::report) fn builds(report: &BuildsReport, style: &Style, wide: bool
 fn one(page: &mut TextPage, style: &Style, config: &BuildConfigReport, webhook_answers: bool) {
     let level = match config.sent_by {
         _ if config.missing_secret.is_some() || config.refused.is_some() => Severity::Error,
-        PushedBy::Operator | PushedBy::Bridge | PushedBy::Webhook if !webhook_answers => Severity::Error,
+        PushedBy::Operator | PushedBy::Bridge | PushedBy::Webhook if !webhook_answers => {
+            Severity::Error
+        }
         PushedBy::Nobody => Severity::Warning,
         PushedBy::Unknown => Severity::Unknown,
         PushedBy::None => Severity::Info,
-        PushedBy::Itself | PushedBy::Operator | PushedBy::Bridge | PushedBy::Webhook => Severity::Ok,
+        PushedBy::Itself | PushedBy::Operator | PushedBy::Bridge | PushedBy::Webhook => {
+            Severity::Ok
+        }
     };
-    page.line(&format!("  {} {} {}", style.glyph(level), config.name, format!("({})", config.strategy).dimmed()));
+    page.line(&format!(
+        "  {} {} {}",
+        style.glyph(level),
+        config.name,
+        format!("({})", config.strategy).dimmed()
+    ));
     let mut row = |label: &str, text: &str| page.prose(&format!("      {label:<8}"), text, plain);
     row("output", config.output.as_deref().unwrap_or("none"));
     match (&config.image, &config.reason) {
@@ -50,7 +63,9 @@ fn one(page: &mut TextPage, style: &Style, config: &BuildConfigReport, webhook_a
         }
         (Some(image), None) => row("in Quay", &format!("{image}, {}", sent_by(config))),
         (Some(image), Some(reason)) => row("in Quay", &format!("{image}, perhaps: {reason}")),
-        (None, reason) => row("in Quay", &format!("nothing: {}", reason.as_deref().unwrap_or_default())),
+        (None, reason) => {
+            row("in Quay", &format!("nothing: {}", reason.as_deref().unwrap_or_default()))
+        }
     }
     if let Some(build) = &config.last_build {
         row("last", &last(build));
@@ -70,7 +85,8 @@ fn sent_by(config: &BuildConfigReport) -> &'static str {
 
 /// `app-3 Complete, imported`
 fn last(build: &BuildReport) -> String {
-    let reason = if build.reason.is_empty() { String::new() } else { format!(" ({})", build.reason) };
+    let reason =
+        if build.reason.is_empty() { String::new() } else { format!(" ({})", build.reason) };
     let imported = match build.imported {
         Some(true) => ", imported",
         Some(false) => ", not imported",
@@ -87,7 +103,11 @@ fn shipwright(page: &mut TextPage, style: &Style, build: &ShipwrightReport) {
     page.prose("      output  ", &build.output, plain);
     if !build.to_quay {
         page.line("      To have it push to Quay, its spec needs:");
-        for line in ["output:".to_owned(), format!("  image: {}", build.image), format!("  pushSecret: {}", build.push_secret)] {
+        for line in [
+            "output:".to_owned(),
+            format!("  image: {}", build.image),
+            format!("  pushSecret: {}", build.push_secret),
+        ] {
             page.line(&format!("        {line}"));
         }
     }

@@ -28,7 +28,8 @@ pub(in crate::report) fn change(report: &ChangeReport, style: &Style, wide: bool
         } else {
             page.gap();
             page.line(&name.bold().to_string());
-            let (in_quay, in_cluster): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.is_in_quay());
+            let (in_quay, in_cluster): (Vec<_>, Vec<_>) =
+                changes.into_iter().partition(|change| change.is_in_quay());
             side(&mut page, style, "Quay", in_quay, wide);
             side(&mut page, style, "Cluster", in_cluster, wide);
         }
@@ -36,7 +37,11 @@ pub(in crate::report) fn change(report: &ChangeReport, style: &Style, wide: bool
     page.gap();
     remaining(&mut page, &report.findings, wide);
     page.gap();
-    super::verdict(&mut page, &report.verdict, if report.ok { Severity::Ok } else { Severity::Error });
+    super::verdict(
+        &mut page,
+        &report.verdict,
+        if report.ok { Severity::Ok } else { Severity::Error },
+    );
     page.finish()
 }
 
@@ -62,7 +67,13 @@ fn side(page: &mut TextPage, style: &Style, name: &str, changes: Vec<&ChangeEntr
     }
 }
 
-pub(super) fn entry(page: &mut TextPage, style: &Style, indent: usize, change: &ChangeEntry, wide: bool) {
+pub(super) fn entry(
+    page: &mut TextPage,
+    style: &Style,
+    indent: usize,
+    change: &ChangeEntry,
+    wide: bool,
+) {
     let symbol = match (change.state, change.verb) {
         (ChangeState::Failed, _) => style.glyph(Severity::Error),
         (ChangeState::Skipped, _) => ".".dimmed().to_string(),
@@ -72,7 +83,9 @@ pub(super) fn entry(page: &mut TextPage, style: &Style, indent: usize, change: &
     };
     let lead = format!("{:indent$}{} ", "", style.mark(&symbol));
     if change.state == ChangeState::Skipped {
-        page.prose(&lead, &format!("{} (not tried)", change.summary), |text| text.dimmed().to_string());
+        page.prose(&lead, &format!("{} (not tried)", change.summary), |text| {
+            text.dimmed().to_string()
+        });
     } else {
         page.prose(&lead, &change.summary, plain);
     }
@@ -81,7 +94,9 @@ pub(super) fn entry(page: &mut TextPage, style: &Style, indent: usize, change: &
         page.prose(&format!("{:below$}{} ", "", paint(Severity::Error, "failed:")), error, plain);
     }
     if let Some(undo) = change.undo.as_ref().filter(|_| wide) {
-        page.prose(&format!("{:below$}", ""), &format!("undone by: {undo}"), |text| text.dimmed().to_string());
+        page.prose(&format!("{:below$}", ""), &format!("undone by: {undo}"), |text| {
+            text.dimmed().to_string()
+        });
     }
 }
 
@@ -91,7 +106,11 @@ fn sum(changes: &[&ChangeEntry]) -> String {
         let number = changes.iter().filter(|change| change.verb == verb).count();
         (number > 0).then(|| format!("{number} {word}"))
     };
-    let parts = [number(Verb::Create, "create"), number(Verb::Update, "update"), number(Verb::Delete, "delete")];
+    let parts = [
+        number(Verb::Create, "create"),
+        number(Verb::Update, "update"),
+        number(Verb::Delete, "delete"),
+    ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     format!("{}: {}", count(changes.len(), "change"), parts.join(", "))
 }
@@ -105,7 +124,10 @@ fn remaining(page: &mut TextPage, findings: &[Finding], wide: bool) {
     let listing = FindingList::new(None, wide);
     for group in findings.chunk_by(|a, b| a.namespace == b.namespace) {
         if let Some(first) = group.first() {
-            page.line(&format!("Remaining in {}", first.namespace.as_deref().unwrap_or("the integration").bold()));
+            page.line(&format!(
+                "Remaining in {}",
+                first.namespace.as_deref().unwrap_or("the integration").bold()
+            ));
             listing.show(page, 2, &group.iter().collect::<Vec<_>>(), usize::MAX);
             page.gap();
         }

@@ -20,7 +20,13 @@ impl<'a> FindingList<'a> {
     }
 
     /// Lists findings, at most `limit` of them.
-    pub(super) fn show(&self, page: &mut TextPage, indent: usize, findings: &[&Finding], limit: usize) {
+    pub(super) fn show(
+        &self,
+        page: &mut TextPage,
+        indent: usize,
+        findings: &[&Finding],
+        limit: usize,
+    ) {
         let limit = if self.wide { usize::MAX } else { limit };
         for (place, finding) in findings.iter().enumerate().take(limit) {
             let level = paint(finding.level, &format!("{:<7}", finding.level.as_str()));
@@ -36,28 +42,38 @@ impl<'a> FindingList<'a> {
                 page.line(&format!("{:below$}> {ask}{}", "", hint.cyan()));
             }
             if self.wide {
-                page.line(&format!("{:below$}{}", "", format!("see {}", finding.explained_by).dimmed()));
+                page.line(&format!(
+                    "{:below$}{}",
+                    "",
+                    format!("see {}", finding.explained_by).dimmed()
+                ));
             }
         }
         let more = findings.len().saturating_sub(limit);
         if more > 0 {
-            page.prose(&format!("{:indent$}", ""), &format!("and {more} more, shown by -o wide"), |text| {
-                text.dimmed().to_string()
-            });
+            page.prose(
+                &format!("{:indent$}", ""),
+                &format!("and {more} more, shown by -o wide"),
+                |text| text.dimmed().to_string(),
+            );
         }
     }
 
     /// A command that helps with several findings in a row stands below the last of them; one that closes the report
     /// stands there.
     fn is_shown(&self, hint: &str, next_hint: Option<&str>) -> bool {
-        next_hint != Some(hint) && (self.wide || !self.closing.is_some_and(|closing| covers(closing, hint)))
+        next_hint != Some(hint)
+            && (self.wide || !self.closing.is_some_and(|closing| covers(closing, hint)))
     }
 }
 
 /// Whether a command does what another does: it is the same, or the same for more namespaces.
 fn covers(command: &str, other: &str) -> bool {
     let for_one_namespace = other.rsplit_once(" -n ").map(|(stem, _)| stem);
-    command == other || for_one_namespace.is_some_and(|stem| command.strip_prefix(stem).is_some_and(|rest| rest.starts_with(' ')))
+    command == other
+        || for_one_namespace.is_some_and(|stem| {
+            command.strip_prefix(stem).is_some_and(|rest| rest.starts_with(' '))
+        })
 }
 
 #[cfg(test)]

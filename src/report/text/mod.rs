@@ -22,12 +22,24 @@ pub(super) use setup::{made, setup, step};
 pub(super) fn status(report: &StatusReport, style: &Style, wide: bool) -> String {
     let mut page = TextPage::new(style);
     settings(&mut page, &report.integration);
-    let concerning: Vec<_> = report.integration.checks.iter().filter(|check| wide || check.level != Severity::Ok).collect();
+    let concerning: Vec<_> = report
+        .integration
+        .checks
+        .iter()
+        .filter(|check| wide || check.level != Severity::Ok)
+        .collect();
     if !concerning.is_empty() {
         page.gap();
     }
     let listing = FindingList::new(report.next.as_deref(), wide);
-    namespace::checks(&mut page, style, &report.integration.checks, report.integration_findings(), &listing, wide);
+    namespace::checks(
+        &mut page,
+        style,
+        &report.integration.checks,
+        report.integration_findings(),
+        &listing,
+        wide,
+    );
     page.gap();
     match report.namespaces.as_slice() {
         [] => {}
@@ -60,8 +72,9 @@ fn settings(page: &mut TextPage, integration: &IntegrationReport) {
 fn verdict(page: &mut TextPage, verdict: &str, level: Severity) {
     let level = if level == Severity::Info { Severity::Ok } else { level };
     let bold = |text: &str| paint(level, text).bold().to_string();
-    let Some((separator, (answer, command))) =
-        [HINT_PREFIX, ASK_PREFIX].into_iter().find_map(|separator| Some((separator, verdict.rsplit_once(separator)?)))
+    let Some((separator, (answer, command))) = [HINT_PREFIX, ASK_PREFIX]
+        .into_iter()
+        .find_map(|separator| Some((separator, verdict.rsplit_once(separator)?)))
     else {
         return page.prose("", verdict, bold);
     };

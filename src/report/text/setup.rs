@@ -16,7 +16,12 @@ pub(in crate::report) fn setup(report: &SetupReport, style: &Style, wide: bool) 
     }
     if wide && !report.namespaces.is_empty() {
         page.gap();
-        let width = report.namespaces.iter().map(|namespace| namespace.name.len()).max().unwrap_or_default();
+        let width = report
+            .namespaces
+            .iter()
+            .map(|namespace| namespace.name.len())
+            .max()
+            .unwrap_or_default();
         for namespace in &report.namespaces {
             let fate = if namespace.in_scope { "in " } else { "out" };
             page.prose(&format!("{:<width$}  {fate}  ", namespace.name), &namespace.why, plain);

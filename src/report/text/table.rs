@@ -21,13 +21,21 @@ const MAX_FINDINGS: usize = 3;
 /// What stands between two columns.
 const GUTTER: &str = "   ";
 
-pub(super) fn show(page: &mut TextPage, style: &Style, report: &StatusReport, listing: &FindingList, wide: bool) {
+pub(super) fn show(
+    page: &mut TextPage,
+    style: &Style,
+    report: &StatusReport,
+    listing: &FindingList,
+    wide: bool,
+) {
     let groups = group(report);
     let (telling, quiet): (Vec<_>, Vec<_>) =
         groups.iter().partition(|(_, findings)| concerning(findings, false).next().is_some());
     let most_telling = if wide { usize::MAX } else { MAX_ROWS };
-    let most_quiet = if wide || telling.len().max(quiet.len()) <= MAX_ROWS { usize::MAX } else { 0 };
-    let shown: Vec<_> = telling.iter().take(most_telling).chain(quiet.iter().take(most_quiet)).copied().collect();
+    let most_quiet =
+        if wide || telling.len().max(quiet.len()) <= MAX_ROWS { usize::MAX } else { 0 };
+    let shown: Vec<_> =
+        telling.iter().take(most_telling).chain(quiet.iter().take(most_quiet)).copied().collect();
 
     if !shown.is_empty() {
         rows(page, style, &shown, wide);
@@ -36,7 +44,11 @@ pub(super) fn show(page: &mut TextPage, style: &Style, report: &StatusReport, li
         (telling.len().saturating_sub(most_telling), "more with problems"),
         (quiet.len().saturating_sub(most_quiet), "without problems"),
     ];
-    let hidden: Vec<_> = hidden.iter().filter(|(number, _)| *number > 0).map(|(number, of)| format!("{number} {of}")).collect();
+    let hidden: Vec<_> = hidden
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, of)| format!("{number} {of}"))
+        .collect();
     if !hidden.is_empty() {
         page.line(&format!("  {}, shown by -o wide", hidden.join(", ")).dimmed().to_string());
     }
@@ -52,7 +64,10 @@ fn group(report: &StatusReport) -> Vec<Group<'_>> {
     let mut rest = report.namespace_findings();
     let mut groups = Vec::with_capacity(report.namespaces.len());
     for namespace in &report.namespaces {
-        let end = rest.iter().take_while(|finding| finding.namespace.as_deref() == Some(namespace.name.as_str())).count();
+        let end = rest
+            .iter()
+            .take_while(|finding| finding.namespace.as_deref() == Some(namespace.name.as_str()))
+            .count();
         let (its_findings, after) = rest.split_at(end);
         groups.push((namespace, its_findings));
         rest = after;
@@ -78,7 +93,9 @@ impl Column {
     }
 
     fn taken(all: &[Column], style: &Style) -> usize {
-        all.iter().map(|column| column.width + GUTTER.len()).sum::<usize>() + style.mark_width() + " ".len()
+        all.iter().map(|column| column.width + GUTTER.len()).sum::<usize>()
+            + style.mark_width()
+            + " ".len()
     }
 }
 
@@ -90,13 +107,20 @@ fn rows(page: &mut TextPage, style: &Style, groups: &[&Group], wide: bool) {
     let mut all = vec![
         column("NAMESPACE", |namespace| &namespace.name),
         column("STATE", NamespaceReport::state),
-        column("ORGANIZATION", |namespace| namespace.organization.as_deref().filter(|_| namespace.linked).unwrap_or_default()),
+        column("ORGANIZATION", |namespace| {
+            namespace.organization.as_deref().filter(|_| namespace.linked).unwrap_or_default()
+        }),
     ];
     if wide {
         all.push(column("SCOPE", |namespace| &namespace.scope));
     }
     let codes: Vec<_> = groups.iter().map(|(_, findings)| codes(findings, wide)).collect();
-    let widest = codes.iter().map(|codes| codes.join(" ").len()).max().unwrap_or_default().max("FINDINGS".len());
+    let widest = codes
+        .iter()
+        .map(|codes| codes.join(" ").len())
+        .max()
+        .unwrap_or_default()
+        .max("FINDINGS".len());
     let room = style.width.filter(|_| !wide).unwrap_or(usize::MAX);
     // The organization can be told from the name; the codes cannot.
     if Column::taken(&all, style) + widest > room {
@@ -176,13 +200,15 @@ fn details(page: &mut TextPage, groups: &[Group], listing: &FindingList, wide: b
         listing.show(page, 2, &findings, MAX_FINDINGS);
         page.gap();
     }
-    let codes = groups.iter().map(|(_, findings)| codes(findings, wide)).filter(|codes| !codes.is_empty());
+    let codes =
+        groups.iter().map(|(_, findings)| codes(findings, wide)).filter(|codes| !codes.is_empty());
     let mut more = BTreeMap::<_, usize>::new();
     codes.skip(limit).flatten().for_each(|code| *more.entry(code).or_default() += 1);
     if !more.is_empty() {
         let mut more: Vec<_> = more.into_iter().collect();
         more.sort_by_key(|(code, number)| (Reverse(*number), *code));
-        let more: Vec<_> = more.iter().map(|(code, number)| format!("{code} in {number}")).collect();
+        let more: Vec<_> =
+            more.iter().map(|(code, number)| format!("{code} in {number}")).collect();
         let text = format!("In more namespaces, shown by -o wide: {}", more.join(", "));
         page.prose("", &text, |text| text.dimmed().to_string());
         page.gap();
@@ -198,7 +224,8 @@ fn counts(report: &StatusReport) -> String {
         ("ok", "ok"),
         ("not linked", "not linked"),
     ];
-    let number = |state| report.namespaces.iter().filter(|namespace| namespace.state() == state).count();
+    let number =
+        |state| report.namespaces.iter().filter(|namespace| namespace.state() == state).count();
     let parts: Vec<_> = words
         .into_iter()
         .map(|(state, words)| (number(state), words))

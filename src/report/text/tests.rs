@@ -88,13 +88,17 @@ kitchen
 
 kitchen is not linked: the denylist names it. Run: oc quay link -n kitchen
 ";
-    assert_eq!(text(&several("-n kitchen", vec![denied("kitchen")]), 80), format!("{SETTINGS}{expected}"));
+    assert_eq!(
+        text(&several("-n kitchen", vec![denied("kitchen")]), 80),
+        format!("{SETTINGS}{expected}")
+    );
 }
 
 #[test]
 fn a_broken_integration_is_shown_first() {
     let object = ObjectRef::namespaced("Secret", "openshift-operators", "quay-integration");
-    let refused = Finding::new(Code::TokenRefused, object, "Quay refuses the token: it has expired");
+    let refused =
+        Finding::new(Code::TokenRefused, object, "Quay refuses the token: it has expired");
     let text = text(&with_integration(refused), 80);
     let expected = "
   × Token  Secret openshift-operators/quay-integration, key token
@@ -163,10 +167,18 @@ fn wide_leaves_nothing_out() {
 
 #[test]
 fn a_table_that_is_too_wide_leaves_out_what_can_be_told_from_the_name() {
-    let codes =
-        [Code::SecretMissing, Code::SecretWrongHost, Code::SecretTokenStale, Code::SecretNotMountable, Code::RobotMissing];
+    let codes = [
+        Code::SecretMissing,
+        Code::SecretWrongHost,
+        Code::SecretTokenStale,
+        Code::SecretNotMountable,
+        Code::RobotMissing,
+    ];
     let findings = codes.map(|code| finding(code, "a-namespace-with-a-name", "s", "m")).to_vec();
-    let namespaces = vec![(namespace("a-namespace-with-a-name"), checks(findings)), (namespace("b"), checks(vec![]))];
+    let namespaces = vec![
+        (namespace("a-namespace-with-a-name"), checks(findings)),
+        (namespace("b"), checks(vec![])),
+    ];
     let report = several("-A", namespaces);
     let row = |style: &Style| {
         let text = strip(&report.render(Format::Text, style).unwrap());
@@ -182,26 +194,46 @@ fn a_table_that_is_too_wide_leaves_out_what_can_be_told_from_the_name() {
 
 #[test]
 fn many_findings_of_a_kind_are_cut_short() {
-    let findings: Vec<_> =
-        (0..50).map(|number| finding(Code::RepositoryMissing, "myproj", "r", &format!("No repository {number}"))).collect();
+    let findings: Vec<_> = (0..50)
+        .map(|number| {
+            finding(Code::RepositoryMissing, "myproj", "r", &format!("No repository {number}"))
+        })
+        .collect();
     let report = one(findings);
     let text = text(&report, 80);
     assert_eq!(text.matches("OQ401").count(), 10);
     assert!(text.contains("\n      and 40 more, shown by -o wide\n"), "{text}");
-    assert_eq!(strip(&report.render(Format::Wide, &style(80)).unwrap()).matches("OQ401 error").count(), 50);
+    assert_eq!(
+        strip(&report.render(Format::Wide, &style(80)).unwrap()).matches("OQ401 error").count(),
+        50
+    );
 }
 
 #[test]
 fn a_command_for_several_findings_is_said_once() {
-    let hidden = |robot| finding(Code::TokenNotReadable, "myproj", robot, &format!("Quay does not show the token of {robot}"));
+    let hidden = |robot| {
+        finding(
+            Code::TokenNotReadable,
+            "myproj",
+            robot,
+            &format!("Quay does not show the token of {robot}"),
+        )
+    };
     let text = text(&one(vec![hidden("a"), hidden("b"), hidden("c")]), 80);
-    assert!(text.contains("token of c\n                    > oc quay status --probe -n myproj\n"), "{text}");
+    assert!(
+        text.contains("token of c\n                    > oc quay status --probe -n myproj\n"),
+        "{text}"
+    );
     assert_eq!(text.matches("--probe").count(), 1);
 }
 
 #[test]
 fn nothing_is_wider_than_the_terminal_but_commands() {
-    let reports = [one(vec![stale("myproj"), missing("myproj"), rival("myproj")]), one(vec![unread("myproj")]), thirty()];
+    let reports = [
+        one(vec![stale("myproj"), missing("myproj"), rival("myproj")]),
+        one(vec![unread("myproj")]),
+        thirty(),
+    ];
     for report in &reports {
         for width in [60, 80, 120] {
             for line in text(report, width).lines() {
@@ -229,13 +261,18 @@ Run: oc get secrets -n myproj --field-selector type=kubernetes.io/dockerconfigjs
 #[test]
 fn ascii_is_ascii() {
     let ascii = Style { width: Some(80), ascii: true };
-    let reports = [one(vec![stale("myproj"), rival("myproj")]), one(vec![unread("myproj")]), thirty()];
+    let reports =
+        [one(vec![stale("myproj"), rival("myproj")]), one(vec![unread("myproj")]), thirty()];
     for report in reports {
         let text = report.render(Format::Text, &ascii).unwrap();
         assert!(text.is_ascii(), "{text}");
     }
     let text = strip(&one(vec![stale("myproj")]).render(Format::Text, &ascii).unwrap());
-    assert!(text.contains("\n  ok Namespace         in scope") && text.contains("\n  x  Secrets           1 of 3"), "{text}");
+    assert!(
+        text.contains("\n  ok Namespace         in scope")
+            && text.contains("\n  x  Secrets           1 of 3"),
+        "{text}"
+    );
     assert!(failed().render(Format::Text, &ascii).unwrap().is_ascii());
 }
 
@@ -265,7 +302,12 @@ myproj
     let report = change("link", true, planned("myproj"));
     assert_eq!(change_text(&report, Format::Text), expected);
     let wide = change_text(&report, Format::Wide);
-    assert!(wide.contains("    + create secret builder-quay-openshift\n        undone by: delete secret builder-"), "{wide}");
+    assert!(
+        wide.contains(
+            "    + create secret builder-quay-openshift\n        undone by: delete secret builder-"
+        ),
+        "{wide}"
+    );
 }
 
 #[test]
@@ -303,7 +345,10 @@ fn nothing_to_do() {
 
 #[test]
 fn changes_in_many_namespaces_are_summed_up_but_for_what_deletes_or_fails() {
-    let mut changes: Vec<_> = (1..=20).flat_map(|number| planned(&format!("app-{number}"))).map(ChangeEntry::done).collect();
+    let mut changes: Vec<_> = (1..=20)
+        .flat_map(|number| planned(&format!("app-{number}")))
+        .map(ChangeEntry::done)
+        .collect();
     changes[3] = changes[3].clone().failed("timed out");
     let report = change("link", false, changes);
     let expected = "\

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::{ControllerManifests, Object, cluster_object, labels};
 use crate::cluster::ObjectKind;
-use crate::domain::names::{CONTROLLER_NAME, CONTROLLER_WEBHOOK, CONTROLLER_WEBHOOK_PATH, POD_NAME};
+use crate::domain::names::{
+    CONTROLLER_NAME, CONTROLLER_WEBHOOK, CONTROLLER_WEBHOOK_PATH, POD_NAME,
+};
 
 /// The port of `/healthz`, `/readyz` and `/metrics`.
 const LISTEN_PORT: u16 = 8080;
@@ -133,7 +135,8 @@ fn network_policy(bridge: &ControllerManifests) -> Object {
 }
 
 fn service_monitor(bridge: &ControllerManifests) -> Object {
-    let spec = json!({ "selector": { "matchLabels": selector() }, "endpoints": [{ "port": "metrics" }] });
+    let spec =
+        json!({ "selector": { "matchLabels": selector() }, "endpoints": [{ "port": "metrics" }] });
     bridge.object(ObjectKind::ServiceMonitor, json!({ "spec": spec }))
 }
 
@@ -168,6 +171,7 @@ fn webhook(bridge: &ControllerManifests) -> Object {
             }],
         }),
     );
-    configuration.value["metadata"]["annotations"] = json!({ "service.beta.openshift.io/inject-cabundle": "true" });
+    configuration.value["metadata"]["annotations"] =
+        json!({ "service.beta.openshift.io/inject-cabundle": "true" });
     configuration
 }

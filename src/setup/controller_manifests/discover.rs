@@ -30,19 +30,30 @@ impl InstalledController {
         is_wanted: bool,
         image: Option<&str>,
     ) -> Observed<Self> {
-        let binding = cluster.object(ObjectKind::ClusterRoleBinding, None, CONTROLLER_NAME).await?.filter(is_ours);
-        let namespace = binding.as_ref().and_then(|binding| binding["subjects"][0]["namespace"].as_str());
+        let binding = cluster
+            .object(ObjectKind::ClusterRoleBinding, None, CONTROLLER_NAME)
+            .await?
+            .filter(is_ours);
+        let namespace =
+            binding.as_ref().and_then(|binding| binding["subjects"][0]["namespace"].as_str());
         let bridge = ControllerManifests::new(namespace, image);
         if binding.is_none() && !is_wanted {
             return Ok(Self { is_there: false, bridge, objects: vec![] });
         }
-        let is_served = |object: &Object| object.group().is_empty() || groups.contains(object.group());
+        let is_served =
+            |object: &Object| object.group().is_empty() || groups.contains(object.group());
         let objects: Vec<_> = bridge.objects().into_iter().filter(is_served).collect();
-        let read = objects.iter().map(|object| cluster.object(object.kind, object.namespace(), object.name()));
+        let read = objects
+            .iter()
+            .map(|object| cluster.object(object.kind, object.namespace(), object.name()));
         let found = try_join_all(read).await?;
-        let deployed = objects.iter().zip(&found).find(|(object, _)| object.kind == ObjectKind::Deployment);
-        let containers = deployed.and_then(|(_, found)| found.as_ref()?.pointer("/spec/template/spec/containers")?.as_array());
-        let container = containers.into_iter().flatten().find(|container| container["name"] == CONTROLLER_NAME);
+        let deployed =
+            objects.iter().zip(&found).find(|(object, _)| object.kind == ObjectKind::Deployment);
+        let containers = deployed.and_then(|(_, found)| {
+            found.as_ref()?.pointer("/spec/template/spec/containers")?.as_array()
+        });
+        let container =
+            containers.into_iter().flatten().find(|container| container["name"] == CONTROLLER_NAME);
         let image_now = container.and_then(|container| container["image"].as_str());
         let bridge = ControllerManifests::new(namespace, image.or(image_now));
         let objects = bridge.objects().into_iter().filter(is_served);
@@ -51,20 +62,26 @@ impl InstalledController {
 
     /// How many of its pods are ready to work, and how many there are to be, if those there are are of the newest version.
     pub fn pods(&self) -> Option<(u64, u64)> {
-        let (_, deployment) = self.objects.iter().find(|(object, _)| object.kind == ObjectKind::Deployment)?;
+        let (_, deployment) =
+            self.objects.iter().find(|(object, _)| object.kind == ObjectKind::Deployment)?;
         let deployment = deployment.as_ref()?;
         let status = &deployment["status"];
         let is_newest = status["observedGeneration"] == deployment["metadata"]["generation"];
         let count = |value: &Value| value.as_u64().unwrap_or_default();
         is_newest.then(|| {
             let updated = count(&status["updatedReplicas"]);
-            (count(&status["availableReplicas"]).min(updated), count(&deployment["spec"]["replicas"]))
+            (
+                count(&status["availableReplicas"]).min(updated),
+                count(&deployment["spec"]["replicas"]),
+            )
         })
     }
 
     /// The first of its objects that is there but was not made by us.
     pub fn foreign(&self) -> Option<&Object> {
-        let is_foreign = |(_, found): &&(Object, Option<Value>)| found.as_ref().is_some_and(|found| !is_ours(found));
+        let is_foreign = |(_, found): &&(Object, Option<Value>)| {
+            found.as_ref().is_some_and(|found| !is_ours(found))
+        };
         self.objects.iter().find(is_foreign).map(|(object, _)| object)
     }
 

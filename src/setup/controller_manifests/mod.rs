@@ -26,7 +26,8 @@ pub struct ControllerManifests {
 impl ControllerManifests {
     /// A bridge in the namespace and of the image that were named; else in one of its own, of this version's.
     pub fn new(namespace: Option<&str>, image: Option<&str>) -> Self {
-        let image = image.map_or_else(|| format!("{REPOSITORY}:v{}", env!("CARGO_PKG_VERSION")), str::to_owned);
+        let image = image
+            .map_or_else(|| format!("{REPOSITORY}:v{}", env!("CARGO_PKG_VERSION")), str::to_owned);
         Self { namespace: namespace.unwrap_or(CONTROLLER_NAME).to_owned(), image }
     }
 
@@ -77,7 +78,10 @@ impl Object {
 
     /// Its API group; empty for the core.
     pub fn group(&self) -> &str {
-        self.value["apiVersion"].as_str().and_then(|version| version.split_once('/')).map_or("", |(group, _)| group)
+        self.value["apiVersion"]
+            .as_str()
+            .and_then(|version| version.split_once('/'))
+            .map_or("", |(group, _)| group)
     }
 
     /// Its namespace, for an object in one.
@@ -88,7 +92,8 @@ impl Object {
 
 fn own_namespace() -> Object {
     let mut namespace = cluster_object(ObjectKind::Namespace, json!({}));
-    namespace.value["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = json!("restricted");
+    namespace.value["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] =
+        json!("restricted");
     namespace
 }
 

@@ -18,12 +18,17 @@ struct Rule {
 }
 
 impl Rule {
-    const fn new(group: &'static str, resources: &'static [&'static str], verbs: &'static [&'static str]) -> Self {
+    const fn new(
+        group: &'static str,
+        resources: &'static [&'static str],
+        verbs: &'static [&'static str],
+    ) -> Self {
         Self { group, resources, verbs, names: &[] }
     }
 
     fn to_value(&self) -> Value {
-        let mut rule = json!({ "apiGroups": [self.group], "resources": self.resources, "verbs": self.verbs });
+        let mut rule =
+            json!({ "apiGroups": [self.group], "resources": self.resources, "verbs": self.verbs });
         if !self.names.is_empty() {
             rule["resourceNames"] = json!(self.names);
         }
@@ -46,17 +51,27 @@ const IN_CLUSTER: [Rule; 12] = [
     // Nobody may change a Build, be it an annotation, who may not build by its strategy
     // (openshift-apiserver `pkg/build/apiserver/admission/strategyrestrictions/admission.go`). These are the strategies that
     // the webhook rewrites. It creates no Build itself: that would take the right to create `builds` as well.
-    Rule::new("build.openshift.io", &["builds/custom", "builds/docker", "builds/optimizeddocker", "builds/source"], &["create"]),
+    Rule::new(
+        "build.openshift.io",
+        &["builds/custom", "builds/docker", "builds/optimizeddocker", "builds/source"],
+        &["create"],
+    ),
     Rule::new("quay.redhat.com", &["quayintegrations"], &["get", "list", "watch"]),
     Rule::new("quay.redhat.com", &["quayintegrations/status"], &["patch"]),
-    Rule { names: &["cluster"], ..Rule::new("config.openshift.io", &["infrastructures"], &["get"]) },
+    Rule {
+        names: &["cluster"],
+        ..Rule::new("config.openshift.io", &["infrastructures"], &["get"])
+    },
     // Where the operator's webhook is answered: a Deployment of its name may be anybody's.
     Rule::new("admissionregistration.k8s.io", &["mutatingwebhookconfigurations"], &["list"]),
 ];
 
 /// Whether the operator runs, which is seen by its Deployment, wherever that is: a list of one name falls under a rule
 /// for that name.
-const OF_OPERATOR: Rule = Rule { names: &OPERATOR_DEPLOYMENTS, ..Rule::new("apps", &["deployments"], &["list", "watch"]) };
+const OF_OPERATOR: Rule = Rule {
+    names: &OPERATOR_DEPLOYMENTS,
+    ..Rule::new("apps", &["deployments"], &["list", "watch"])
+};
 
 /// In the bridge's own namespace: the Lease by which one replica leads. Who may create knows no names.
 const IN_NAMESPACE: [Rule; 2] = [

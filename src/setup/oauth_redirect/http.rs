@@ -8,7 +8,9 @@ pub(super) const LIMIT: usize = 16 * 1024;
 
 /// A field among those of a form or a query.
 pub(super) fn field(fields: &str, name: &str) -> Option<String> {
-    form_urlencoded::parse(fields.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    form_urlencoded::parse(fields.as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
 }
 
 /// A request, as far as it matters.
@@ -39,9 +41,12 @@ impl Request {
         let head = String::from_utf8(bytes).ok()?;
         let header = |name: &str| {
             let mut headers = head.lines().skip(1).filter_map(|line| line.split_once(':'));
-            headers.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
+            headers
+                .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.trim().to_owned())
         };
-        let body_length: usize = header("content-length").map_or(Some(0), |length| length.parse().ok())?;
+        let body_length: usize =
+            header("content-length").map_or(Some(0), |length| length.parse().ok())?;
         if body_length > LIMIT {
             return None;
         }
@@ -85,7 +90,10 @@ impl Reply {
         let (status, body) = match self {
             Reply::Page => ("200 OK", PAGE),
             Reply::Thanks => ("200 OK", ""),
-            Reply::Refused => ("200 OK", "<!doctype html><title>oc quay</title><p>No token. You can close this window."),
+            Reply::Refused => (
+                "200 OK",
+                "<!doctype html><title>oc quay</title><p>No token. You can close this window.",
+            ),
             Reply::Forbidden => ("403 Forbidden", ""),
             Reply::NotFound => ("404 Not Found", ""),
         };

@@ -12,7 +12,9 @@ fn runtime() -> Runtime {
 
 async fn waiting() -> RedirectListener {
     let quay = QuayUrl::parse("https://quay.example.com").unwrap().0;
-    RedirectListener::listen_on(0, &quay, "CLIENT", &[Scope::OrgAdmin, Scope::UserAdmin]).await.unwrap()
+    RedirectListener::listen_on(0, &quay, "CLIENT", &[Scope::OrgAdmin, Scope::UserAdmin])
+        .await
+        .unwrap()
 }
 
 fn request(method: &str, target: &str, headers: &[&str], body: &str) -> String {
@@ -54,7 +56,8 @@ fn what_is_not_the_answer_is_refused_and_the_waiting_goes_on() {
         let token = tokio::spawn(waiting.token(Duration::from_secs(20)));
         let host = format!("Host: localhost:{port}");
         let origin = format!("Origin: http://localhost:{port}");
-        let good = format!("access_token={TOKEN}&token_type=Bearer&scope=org%3Aadmin&state={state}");
+        let good =
+            format!("access_token={TOKEN}&token_type=Bearer&scope=org%3Aadmin&state={state}");
         let evil = "Origin: https://evil.example.com";
         let table = [
             ("404", request("GET", "/favicon.ico", &[&host], "")),
@@ -66,10 +69,34 @@ fn what_is_not_the_answer_is_refused_and_the_waiting_goes_on() {
             ("403", request("POST", "/token", &[&host], &good)),
             ("403", request("POST", "/token", &[&host, &origin], &good.replace(&state, "guessed"))),
             ("403", request("POST", "/token", &[&host, &origin], &format!("access_token={TOKEN}"))),
-            ("403", request("POST", "/token", &[&host, &origin], &format!("access_token=&state={state}"))),
+            (
+                "403",
+                request(
+                    "POST",
+                    "/token",
+                    &[&host, &origin],
+                    &format!("access_token=&state={state}"),
+                ),
+            ),
             ("403", request("GET", "/?error=access_denied&state=guessed", &[&host], "")),
-            ("403", request("GET", "/?error=access_denied", &[&host, "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image"], "")),
-            ("403", request("GET", "/?error=access_denied", &[&host, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe"], "")),
+            (
+                "403",
+                request(
+                    "GET",
+                    "/?error=access_denied",
+                    &[&host, "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image"],
+                    "",
+                ),
+            ),
+            (
+                "403",
+                request(
+                    "GET",
+                    "/?error=access_denied",
+                    &[&host, "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe"],
+                    "",
+                ),
+            ),
         ];
         for (status, request) in table {
             let answer = ask(port, &request).await;
@@ -84,7 +111,9 @@ fn what_is_not_the_answer_is_refused_and_the_waiting_goes_on() {
         ] {
             assert_eq!(ask(port, hopeless).await, "");
         }
-        let page = ask(port, &request("GET", &format!("/?scope=org%3Aadmin&state={state}"), &[&host], "")).await;
+        let page =
+            ask(port, &request("GET", &format!("/?scope=org%3Aadmin&state={state}"), &[&host], ""))
+                .await;
         assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("<script>"), "{page}");
         assert!(!page.contains(&state) && !page.contains("://"), "{page}");
         let thanks = ask(port, &request("POST", "/token", &[&host, &origin], &good)).await;
@@ -103,7 +132,8 @@ fn silent_connections_keep_nobody_out() {
         for _ in 0..MAX_CONNECTIONS - 1 {
             silent.push(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap());
         }
-        let headers = [format!("Host: localhost:{port}"), format!("Origin: http://localhost:{port}")];
+        let headers =
+            [format!("Host: localhost:{port}"), format!("Origin: http://localhost:{port}")];
         let body = format!("access_token={TOKEN}&state={state}");
         ask(port, &request("POST", "/token", &headers.each_ref().map(String::as_str), &body)).await;
         assert_eq!(token.await.unwrap().unwrap().expose_secret(), TOKEN);
@@ -138,7 +168,9 @@ fn an_address_that_was_pasted_counts_only_if_it_is_the_one_asked_for() {
         waiting.pasted(&SecretString::from(text)).map(|token| token.expose_secret().to_owned())
     };
     for good in [
-        format!(" http://localhost:17895/?scope=a&state=STATE#access_token={TOKEN}&token_type=Bearer\n"),
+        format!(
+            " http://localhost:17895/?scope=a&state=STATE#access_token={TOKEN}&token_type=Bearer\n"
+        ),
         format!("http://localhost:17895/#access_token={TOKEN}&state=STATE"),
     ] {
         assert_eq!(pasted(&good).unwrap(), TOKEN);
@@ -160,7 +192,8 @@ fn the_waiting_ends_in_time_and_a_taken_port_is_named() {
     runtime().block_on(async {
         let waiting = waiting().await;
         let quay = QuayUrl::parse("https://quay.example.com").unwrap().0;
-        let error = RedirectListener::listen_on(waiting.gate.port, &quay, "CLIENT", &[]).await.unwrap_err();
+        let error =
+            RedirectListener::listen_on(waiting.gate.port, &quay, "CLIENT", &[]).await.unwrap_err();
         assert!(error.to_string().contains(&format!("port {}", waiting.gate.port)), "{error}");
         let error = waiting.token(Duration::from_millis(50)).await.unwrap_err();
         assert_eq!(error.to_string(), "the browser did not bring a token within 0 s");

@@ -1,7 +1,8 @@
 //! Which cluster, as whom, with what rights, and what is there already.
 
 use crate::cluster::{
-    Credentials, INSTALLER, OPERATOR_NAMESPACE, QUAY_INTEGRATION_CRD_NAME, ResourceAttributes, TRUST_NAMESPACE,
+    Credentials, INSTALLER, OPERATOR_NAMESPACE, QUAY_INTEGRATION_CRD_NAME, ResourceAttributes,
+    TRUST_NAMESPACE,
 };
 use crate::domain::finding::Severity;
 use crate::domain::names::CONTROLLER_NAME;
@@ -10,7 +11,10 @@ use crate::setup::{Approval, ControllerKind, NodeTrust, SetupSession, StepPlan, 
 /// The API groups without which something of the integration is missing, and what. Builds are a capability of its own
 /// (OpenShift, "Cluster capabilities").
 const GROUPS: [(&str, &str); 2] = [
-    ("image.openshift.io", "the cluster has no image streams, so no repositories are made for them"),
+    (
+        "image.openshift.io",
+        "the cluster has no image streams, so no repositories are made for them",
+    ),
     ("build.openshift.io", "the cluster has no builds, so there is no service account builder"),
 ];
 
@@ -20,11 +24,21 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
         Ok(platform) => platform,
         Err(unread) => return plan.blocked(unread.to_string()),
     };
-    let on = platform.kind.as_deref().filter(|kind| *kind != "None").map(|kind| format!(" on {kind}")).unwrap_or_default();
+    let on = platform
+        .kind
+        .as_deref()
+        .filter(|kind| *kind != "None")
+        .map(|kind| format!(" on {kind}"))
+        .unwrap_or_default();
     let user = platform.user.as_str();
     let (context, server) = (setup.cluster.context(), setup.cluster.server());
-    plan.fact(Severity::Ok, format!("{}{on}, context {context} ({server}), as {user}", platform.version));
-    for (_, consequence) in GROUPS.into_iter().filter(|(group, _)| !platform.groups.contains(*group)) {
+    plan.fact(
+        Severity::Ok,
+        format!("{}{on}, context {context} ({server}), as {user}", platform.version),
+    );
+    for (_, consequence) in
+        GROUPS.into_iter().filter(|(group, _)| !platform.groups.contains(*group))
+    {
         plan.fact(Severity::Warning, consequence);
     }
     if let Some(disabled) = platform.disabled.as_ref().filter(|disabled| !disabled.is_empty()) {
@@ -34,7 +48,10 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
     match setup.found.integrations.as_deref() {
         Ok([]) => {}
         Ok([one]) => {
-            plan.fact(Severity::Info, format!("QuayIntegration {} is there already; the set-up starts from it", one.name));
+            plan.fact(
+                Severity::Info,
+                format!("QuayIntegration {} is there already; the set-up starts from it", one.name),
+            );
         }
         Ok(several) => {
             let names: Vec<_> = several.iter().map(|one| one.name.as_str()).collect();
@@ -66,7 +83,8 @@ fn rights_plan(setup: &SetupSession, user: &str, mut plan: StepPlan) -> StepPlan
 /// role would do, since Kubernetes lets nobody grant permissions that they do not have.
 pub fn ask_for(setup: &SetupSession, lacking: &[ResourceAttributes], user: &str) -> String {
     let ask = "ask a cluster administrator to run this command";
-    let installs_by_extension = lacking.iter().any(|right| right.resource == "clusterextensions" && right.verb == "create");
+    let installs_by_extension =
+        lacking.iter().any(|right| right.resource == "clusterextensions" && right.verb == "create");
     if setup.wants_in_cluster() || installs_by_extension {
         return format!("{ask}: it grants permissions that only cluster administrators have");
     }
@@ -75,7 +93,13 @@ pub fn ask_for(setup: &SetupSession, lacking: &[ResourceAttributes], user: &str)
 
 /// The rights that the set-up needs as far as it is known by now what it will do.
 pub(in crate::setup) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> {
-    let anywhere = |verb, group, resource| ResourceAttributes { verb, group, resource, namespace: None, name: None };
+    let anywhere = |verb, group, resource| ResourceAttributes {
+        verb,
+        group,
+        resource,
+        namespace: None,
+        name: None,
+    };
     let within = |verb, group, resource, namespace: &str| ResourceAttributes {
         verb,
         group,
@@ -92,7 +116,10 @@ pub(in crate::setup) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> 
     let write = |exists: bool| if exists { "patch" } else { "create" };
     let has_secret = setup.found.credentials.as_ref().is_ok_and(Credentials::exists);
     let mut rights = vec![
-        named(anywhere("get", "apiextensions.k8s.io", "customresourcedefinitions"), QUAY_INTEGRATION_CRD_NAME),
+        named(
+            anywhere("get", "apiextensions.k8s.io", "customresourcedefinitions"),
+            QUAY_INTEGRATION_CRD_NAME,
+        ),
         named(anywhere("get", "rbac.authorization.k8s.io", "clusterrolebindings"), CONTROLLER_NAME),
         anywhere("list", "", "namespaces"),
         named(within("get", "", "secrets", &secret.namespace), &secret.name),
@@ -102,7 +129,10 @@ pub(in crate::setup) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> 
     ];
     if setup.serves("config.openshift.io") {
         rights.push(named(anywhere("get", "config.openshift.io", "images"), "cluster"));
-        rights.push(named(within("get", "", "configmaps", TRUST_NAMESPACE), super::node_trust::CONFIG_MAP));
+        rights.push(named(
+            within("get", "", "configmaps", TRUST_NAMESPACE),
+            super::node_trust::CONFIG_MAP,
+        ));
     }
     if setup.serves("operators.coreos.com") {
         rights.extend([
@@ -113,14 +143,19 @@ pub(in crate::setup) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> 
     }
     if setup.serves("olm.operatorframework.io") {
         rights.push(anywhere("list", "olm.operatorframework.io", "clusterextensions"));
-        rights.push(named(anywhere("get", "rbac.authorization.k8s.io", "clusterrolebindings"), INSTALLER));
+        rights.push(named(
+            anywhere("get", "rbac.authorization.k8s.io", "clusterrolebindings"),
+            INSTALLER,
+        ));
     }
     if setup.answers.node_trust == Some(NodeTrust::Apply) {
         let trust = setup.found.trust.as_ref().ok();
         let map = trust.and_then(|trust| trust.config_map.as_ref());
         let name = map.map_or("", |map| &map.name);
         rights.push(named(within(write(map.is_some()), "", "configmaps", TRUST_NAMESPACE), name));
-        if trust.is_some_and(|trust| trust.image_config.as_ref().is_some_and(|config| config.config_map.is_none())) {
+        if trust.is_some_and(|trust| {
+            trust.image_config.as_ref().is_some_and(|config| config.config_map.is_none())
+        }) {
             rights.push(named(anywhere("patch", "config.openshift.io", "images"), "cluster"));
         }
     }
@@ -141,9 +176,19 @@ pub(in crate::setup) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> 
     } else if !operator.is_installed() {
         if setup.serves("operators.coreos.com") {
             rights.push(anywhere("list", "packages.operators.coreos.com", "packagemanifests"));
-            rights.push(within("create", "operators.coreos.com", "subscriptions", OPERATOR_NAMESPACE));
+            rights.push(within(
+                "create",
+                "operators.coreos.com",
+                "subscriptions",
+                OPERATOR_NAMESPACE,
+            ));
             if setup.answers.approval == Some(Approval::Manual) {
-                rights.push(within("patch", "operators.coreos.com", "installplans", OPERATOR_NAMESPACE));
+                rights.push(within(
+                    "patch",
+                    "operators.coreos.com",
+                    "installplans",
+                    OPERATOR_NAMESPACE,
+                ));
             }
         } else if setup.serves("olm.operatorframework.io") {
             rights.push(within("create", "", "serviceaccounts", OPERATOR_NAMESPACE));

@@ -8,7 +8,8 @@ use crate::cluster::{Cluster, ObjectKind};
 use crate::domain::finding::Severity;
 use crate::domain::integration::QuayIntegration;
 use crate::domain::names::{
-    CONTROLLER_ANNOTATION, ClusterId, MANAGED_BY, MANAGED_BY_LABEL, QuayUrl, UrlProblem, kubernetes_name,
+    CONTROLLER_ANNOTATION, ClusterId, MANAGED_BY, MANAGED_BY_LABEL, QuayUrl, UrlProblem,
+    kubernetes_name,
 };
 use crate::domain::ownership_mark::{ClusterIdentity, Owner, OwnershipMark};
 use crate::domain::scope::Scope;
@@ -34,12 +35,14 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
     if setup.found.integrations.as_ref().is_ok_and(|found| found.len() > 1) {
         return plan.blocked("there is more than one QuayIntegration");
     }
-    let Some(wanted) = wanted(setup) else { return plan.skipped("it is not known yet which Quay is meant") };
+    let Some(wanted) = wanted(setup) else {
+        return plan.skipped("it is not known yet which Quay is meant");
+    };
     let id = ClusterId::new(&wanted.cluster_id);
     if let Some(problem) = id.problem() {
-        return plan
-            .blocked(format!("cluster ID `{id}` cannot be used: {problem}"))
-            .hint("--cluster-id takes lower-case letters and digits, with single hyphens between them");
+        return plan.blocked(format!("cluster ID `{id}` cannot be used: {problem}")).hint(
+            "--cluster-id takes lower-case letters and digits, with single hyphens between them",
+        );
     }
     for name in wanted.allow.iter().chain(&wanted.deny) {
         if let Err(problem) = kubernetes_name(name) {
@@ -49,11 +52,15 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
     if let Some(problem) = collisions(&mut plan, setup, &id) {
         return plan
             .blocked(problem)
-            .hint(format!("give this cluster an ID of its own: --cluster-id {id}-2, or any other name"))
+            .hint(format!(
+                "give this cluster an ID of its own: --cluster-id {id}-2, or any other name"
+            ))
             .hint("or, if that cluster is gone and this one takes its place: --adopt");
     }
     if let Some(problem) = renamed(setup, &wanted) {
-        return plan.blocked(problem).hint("leave --cluster-id out; or unlink first (oc quay unlink -A), then oc quay teardown");
+        return plan.blocked(problem).hint(
+            "leave --cluster-id out; or unlink first (oc quay unlink -A), then oc quay teardown",
+        );
     }
     scope(&mut plan, setup, &id);
     match setup.existing() {
@@ -70,7 +77,8 @@ fn renamed(setup: &SetupSession, wanted: &QuayIntegration) -> Option<String> {
         return None;
     }
     let organizations = setup.trial().and_then(|trial| trial.organizations.as_ref());
-    let is_in_use = organizations.is_none_or(|known| known.iter().any(|name| name.starts_with(&before.organization(""))));
+    let is_in_use = organizations
+        .is_none_or(|known| known.iter().any(|name| name.starts_with(&before.organization(""))));
     is_in_use.then(|| {
         format!(
             "the cluster ID is {before}, and organizations and secrets carry it: with {} every namespace would begin anew, \
@@ -94,10 +102,16 @@ fn wanted(setup: &SetupSession) -> Option<QuayIntegration> {
         hostname: hostname(&before.hostname, &setup.url()?),
         insecure: setup.insecure(),
         scheduled: answers.scheduled.unwrap_or(before.scheduled),
-        allow: with_linked(answers.allow.clone().unwrap_or(before.allow), answers.link.as_deref().unwrap_or_default()),
+        allow: with_linked(
+            answers.allow.clone().unwrap_or(before.allow),
+            answers.link.as_deref().unwrap_or_default(),
+        ),
         deny: answers.deny.clone().unwrap_or(before.deny),
         credentials: Some(setup.secret()),
-        controller: answers.controller.map(|bridge| bridge.as_str().to_owned()).or(before.controller),
+        controller: answers
+            .controller
+            .map(|bridge| bridge.as_str().to_owned())
+            .or(before.controller),
         name: before.name,
         uid: before.uid,
         resource_version: before.resource_version,
@@ -115,7 +129,9 @@ fn with_linked(mut allow: Vec<String>, link: &[String]) -> Vec<String> {
 /// The address as the operator takes it. One that is written in another way but means the same is left alone.
 fn hostname(written: &str, url: &QuayUrl) -> String {
     match QuayUrl::parse(written) {
-        Ok((same, problems)) if same == *url && !problems.contains(&UrlProblem::NoScheme) => written.to_owned(),
+        Ok((same, problems)) if same == *url && !problems.contains(&UrlProblem::NoScheme) => {
+            written.to_owned()
+        }
         _ => url.to_string(),
     }
 }
@@ -126,7 +142,10 @@ fn create(wanted: &QuayIntegration) -> SetupChange {
         namespace: None,
         name: wanted.name.clone(),
         write: ObjectWrite::Create(object(wanted)),
-        summary: format!("create QuayIntegration {} with cluster ID {} for {}", wanted.name, wanted.cluster_id, wanted.hostname),
+        summary: format!(
+            "create QuayIntegration {} with cluster ID {} for {}",
+            wanted.name, wanted.cluster_id, wanted.hostname
+        ),
     })
 }
 
@@ -135,8 +154,11 @@ fn create(wanted: &QuayIntegration) -> SetupChange {
 pub(in crate::setup) async fn refuse_second(cluster: &Cluster) -> Result<(), Error> {
     let known = cluster.integrations().await.map_err(|unread| Error::new(unread.to_string()))?;
     match known.iter().find(|one| one.name != NAME) {
-        Some(other) => Err(Error::new(format!("QuayIntegration {} was made meanwhile, and there may be only one", other.name))
-            .hint("run it again: it starts from the one that is there")),
+        Some(other) => Err(Error::new(format!(
+            "QuayIntegration {} was made meanwhile, and there may be only one",
+            other.name
+        ))
+        .hint("run it again: it starts from the one that is there")),
         None => Ok(()),
     }
 }
@@ -167,11 +189,15 @@ fn edit(plan: &mut StepPlan, existing: &QuayIntegration, wanted: &QuayIntegratio
             wanted
         })
         .collect();
-    let controller = wanted.controller.as_ref().filter(|_| wanted.controller != existing.controller);
+    let controller =
+        wanted.controller.as_ref().filter(|_| wanted.controller != existing.controller);
     if different.is_empty() && controller.is_none() {
         plan.fact(
             Severity::Ok,
-            format!("QuayIntegration {}, cluster ID {}, {}", existing.name, existing.cluster_id, existing.hostname),
+            format!(
+                "QuayIntegration {}, cluster ID {}, {}",
+                existing.name, existing.cluster_id, existing.hostname
+            ),
         );
         return;
     }
@@ -182,7 +208,10 @@ fn edit(plan: &mut StepPlan, existing: &QuayIntegration, wanted: &QuayIntegratio
     }
     if let Some(controller) = controller {
         let before = existing.controller.as_deref().unwrap_or("not set");
-        plan.fact(Severity::Info, format!("annotation {CONTROLLER_ANNOTATION}: {before} becomes {controller}"));
+        plan.fact(
+            Severity::Info,
+            format!("annotation {CONTROLLER_ANNOTATION}: {before} becomes {controller}"),
+        );
         names.push(CONTROLLER_ANNOTATION);
         patch["metadata"]["annotations"] = json!({ CONTROLLER_ANNOTATION: controller });
     }
@@ -197,10 +226,10 @@ fn edit(plan: &mut StepPlan, existing: &QuayIntegration, wanted: &QuayIntegratio
 
 /// The fields as the operator's resource has them (QBO `api/v1/quayintegration_types.go`).
 fn fields(resource: &QuayIntegration) -> [(String, Value); 7] {
-    let credentials = resource
-        .credentials
-        .as_ref()
-        .map_or(Value::Null, |key| json!({ "namespace": key.namespace, "name": key.name, "key": key.key }));
+    let credentials = resource.credentials.as_ref().map_or(
+        Value::Null,
+        |key| json!({ "namespace": key.namespace, "name": key.name, "key": key.key }),
+    );
     [
         ("clusterID", json!(resource.cluster_id)),
         ("quayHostname", json!(resource.hostname)),
@@ -215,7 +244,9 @@ fn fields(resource: &QuayIntegration) -> [(String, Value); 7] {
 
 /// What will become of each namespace.
 pub fn preview(setup: &SetupSession) -> Vec<NamespacePreview> {
-    let (Ok(namespaces), Some(wanted)) = (&setup.found.namespaces, wanted(setup)) else { return vec![] };
+    let (Ok(namespaces), Some(wanted)) = (&setup.found.namespaces, wanted(setup)) else {
+        return vec![];
+    };
     let preview = namespaces.iter().map(|(name, namespace)| {
         let scope = Scope::of(name, namespace.linked_on_request, Some(&wanted));
         NamespacePreview { name: name.clone(), in_scope: scope.is_in(), why: scope.to_string() }
@@ -229,29 +260,40 @@ fn scope(plan: &mut StepPlan, setup: &SetupSession, id: &ClusterId) {
         return;
     }
     let preview = preview(setup);
-    let (within, without): (Vec<_>, Vec<_>) = preview.iter().partition(|namespace| namespace.in_scope);
-    let organizations: BTreeSet<_> = within.iter().map(|namespace| id.organization(&namespace.name)).collect();
+    let (within, without): (Vec<_>, Vec<_>) =
+        preview.iter().partition(|namespace| namespace.in_scope);
+    let organizations: BTreeSet<_> =
+        within.iter().map(|namespace| id.organization(&namespace.name)).collect();
     let known = setup.trial().and_then(|trial| trial.organizations.as_ref());
     let new = known.map(|known| organizations.difference(known).count());
     let count = match new {
         Some(new) => format!("organizations still to be made: {new}"),
         None => "each gets an organization".to_owned(),
     };
-    plan.fact(Severity::Info, format!("{} in scope, {} not; {count}", number(within.len()), without.len()));
+    plan.fact(
+        Severity::Info,
+        format!("{} in scope, {} not; {count}", number(within.len()), without.len()),
+    );
     for (names, fate) in [(within, "in"), (without, "out")] {
         let mut reasons: Vec<_> = names.iter().map(|namespace| namespace.why.as_str()).collect();
         reasons.sort_unstable();
         reasons.dedup();
         for why in reasons {
-            let with_it: Vec<_> =
-                names.iter().filter(|namespace| namespace.why == why).map(|namespace| namespace.name.as_str()).collect();
+            let with_it: Vec<_> = names
+                .iter()
+                .filter(|namespace| namespace.why == why)
+                .map(|namespace| namespace.name.as_str())
+                .collect();
             plan.fact(Severity::Info, format!("{fate}, since {why}: {}", shortened(&with_it)));
         }
     }
     if organizations.len() > PREVIEW_LIMIT {
         plan.fact(
             Severity::Warning,
-            format!("that makes {} organizations; --allow starts with a few namespaces", organizations.len()),
+            format!(
+                "that makes {} organizations; --allow starts with a few namespaces",
+                organizations.len()
+            ),
         );
     }
 }
@@ -265,7 +307,11 @@ fn shortened(names: &[&str]) -> String {
     const READ: usize = 20;
     match names.len() {
         count if count > READ => {
-            format!("{} and {} more (all of them: --dry-run -o wide)", names[..READ].join(", "), count - READ)
+            format!(
+                "{} and {} more (all of them: --dry-run -o wide)",
+                names[..READ].join(", "),
+                count - READ
+            )
         }
         _ => names.join(", "),
     }
@@ -289,11 +335,17 @@ fn collisions(plan: &mut StepPlan, setup: &SetupSession, id: &ClusterId) -> Opti
             .map(|(_, namespace)| namespace.uid.clone())
             .unwrap_or_default()
     };
-    let is_foreign = |mark: &&OwnershipMark| mark.owner(&OwnershipMark::new(&ours, &mark.namespace, &uids(mark))) == Owner::Other;
-    for (organization, marks) in setup.found.marks.iter().filter(|(name, _)| name.starts_with(&id.organization(""))) {
+    let is_foreign = |mark: &&OwnershipMark| {
+        mark.owner(&OwnershipMark::new(&ours, &mark.namespace, &uids(mark))) == Owner::Other
+    };
+    for (organization, marks) in
+        setup.found.marks.iter().filter(|(name, _)| name.starts_with(&id.organization("")))
+    {
         if let Some(mark) = marks.iter().find(is_foreign) {
-            let text =
-                format!("organization {organization} belongs to namespace {} of cluster {}", mark.namespace, mark.cluster.server);
+            let text = format!(
+                "organization {organization} belongs to namespace {} of cluster {}",
+                mark.namespace, mark.cluster.server
+            );
             plan.fact(Severity::Warning, text);
             if !setup.answers.adopt {
                 return Some(format!(
@@ -335,8 +387,15 @@ pub(in crate::setup) fn worth_a_look(setup: &SetupSession) -> Vec<String> {
     if setup.existing().is_some_and(|existing| existing.cluster_id == wanted.cluster_id) {
         return vec![];
     }
-    let Some(organizations) = setup.trial().and_then(|trial| trial.organizations.as_ref()) else { return vec![] };
-    organizations.iter().filter(|name| name.starts_with(&id.organization(""))).take(MAX_PREVIEW_NAMESPACES).cloned().collect()
+    let Some(organizations) = setup.trial().and_then(|trial| trial.organizations.as_ref()) else {
+        return vec![];
+    };
+    organizations
+        .iter()
+        .filter(|name| name.starts_with(&id.organization("")))
+        .take(MAX_PREVIEW_NAMESPACES)
+        .cloned()
+        .collect()
 }
 
 pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
@@ -346,9 +405,12 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
     ask_cluster_id(setup, ui).await?;
     let within = preview(setup).into_iter().filter(|namespace| namespace.in_scope).count();
     if setup.existing().is_none() && setup.answers.allow.is_none() && within > PREVIEW_LIMIT {
-        ui.warn(&format!("{within} namespaces would be linked, each with an organization of its own"));
+        ui.warn(&format!(
+            "{within} namespaces would be linked, each with an organization of its own"
+        ));
         let good = |text: &str| names(text).iter().try_for_each(|name| kubernetes_name(name));
-        let answer = ui.text("Only these instead (such as a,b; Enter for all):", Some(""), &good)?;
+        let answer =
+            ui.text("Only these instead (such as a,b; Enter for all):", Some(""), &good)?;
         setup.answers.allow = Some(names(&answer)).filter(|names| !names.is_empty());
     }
     Ok(())
@@ -362,7 +424,9 @@ async fn ask_cluster_id(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> 
     loop {
         let id = match said.take() {
             Some(id) => id,
-            None => ui.text("Cluster ID, the start of organization names:", Some(&default), &good)?,
+            None => {
+                ui.text("Cluster ID, the start of organization names:", Some(&default), &good)?
+            }
         };
         setup.answers.cluster_id = Some(id.clone());
         setup.discover_marks().await;
@@ -376,5 +440,9 @@ async fn ask_cluster_id(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> 
 
 /// Names separated by commas or spaces.
 pub fn names(text: &str) -> Vec<String> {
-    text.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    text.split([',', ' '])
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
 }

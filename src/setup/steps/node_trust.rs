@@ -24,13 +24,23 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
     if plan.changes.is_empty() {
         return plan;
     }
-    plan.fact(Severity::Warning, "nodes do not trust Quay's certificate authority yet, so pods cannot pull from it");
-    plan.fact(Severity::Warning, "writing this makes OpenShift update its nodes one after the other");
+    plan.fact(
+        Severity::Warning,
+        "nodes do not trust Quay's certificate authority yet, so pods cannot pull from it",
+    );
+    plan.fact(
+        Severity::Warning,
+        "writing this makes OpenShift update its nodes one after the other",
+    );
     match setup.answers.node_trust {
         Some(NodeTrust::Apply) => plan,
-        Some(NodeTrust::Print) => plan.skipped("it was asked to be printed: oc apply what -o yaml --dry-run shows"),
+        Some(NodeTrust::Print) => {
+            plan.skipped("it was asked to be printed: oc apply what -o yaml --dry-run shows")
+        }
         Some(NodeTrust::Skip) => plan.skipped("it was asked to be left"),
-        None => plan.skipped("nodes are not updated unless somebody asks for it: --node-trust apply"),
+        None => {
+            plan.skipped("nodes are not updated unless somebody asks for it: --node-trust apply")
+        }
     }
 }
 
@@ -62,7 +72,9 @@ pub(in crate::setup) fn changes(setup: &SetupSession) -> Result<StepPlan, Box<St
         Err(unread) => return Err(Box::new(plan.blocked(unread.to_string()))),
     };
     let Some(image_config) = &trust.image_config else {
-        return Err(Box::new(plan.skipped("the cluster has no image configuration (image.config.openshift.io)")));
+        return Err(Box::new(
+            plan.skipped("the cluster has no image configuration (image.config.openshift.io)"),
+        ));
     };
     let mut plan = plan;
     let key = key(&url.host());
@@ -108,12 +120,19 @@ pub(in crate::setup) fn changes(setup: &SetupSession) -> Result<StepPlan, Box<St
 fn on_hosted_cluster(trust: &ClusterTrust, key: &str, ca: &str) -> StepPlan {
     let mut plan = StepPlan::default();
     let is_named = trust.image_config.as_ref().is_some_and(|config| config.config_map.is_some());
-    let known = trust.config_map.as_ref().filter(|_| is_named).and_then(|found| found.data.get(key));
+    let known =
+        trust.config_map.as_ref().filter(|_| is_named).and_then(|found| found.data.get(key));
     if known.is_some_and(|known| holds(known, ca)) {
-        plan.fact(Severity::Ok, format!("nodes trust it: the HostedCluster names a ConfigMap with key {key}"));
+        plan.fact(
+            Severity::Ok,
+            format!("nodes trust it: the HostedCluster names a ConfigMap with key {key}"),
+        );
         return plan;
     }
-    plan.fact(Severity::Warning, "nodes do not trust Quay's certificate authority yet, so pods cannot pull from it");
+    plan.fact(
+        Severity::Warning,
+        "nodes do not trust Quay's certificate authority yet, so pods cannot pull from it",
+    );
     plan.fact(Severity::Info, "the control plane is hosted: the HostedCluster in the management cluster says what nodes trust");
     plan.skipped(format!(
         "in the management cluster, put the certificate authority under key {key} of a ConfigMap in the namespace of the \
@@ -123,7 +142,9 @@ fn on_hosted_cluster(trust: &ClusterTrust, key: &str, ca: &str) -> StepPlan {
 
 /// The objects as they are to be, with what others have put into them: whoever applies them takes nothing away.
 pub(in crate::setup) fn manifests(setup: &SetupSession) -> Vec<Value> {
-    let (Some(ca), Some(url), Ok(trust)) = (setup.ca(), setup.url(), &setup.found.trust) else { return vec![] };
+    let (Some(ca), Some(url), Ok(trust)) = (setup.ca(), setup.url(), &setup.found.trust) else {
+        return vec![];
+    };
     if setup.found.platform.as_ref().is_ok_and(|platform| platform.is_hosted) {
         return vec![];
     }
@@ -158,7 +179,9 @@ fn holds(bundle: &str, ca: &str) -> bool {
 /// The certificates of a PEM text, without white space.
 fn certificates(pem: &str) -> Vec<String> {
     let bodies = pem.split("-----BEGIN CERTIFICATE-----").skip(1);
-    bodies.filter_map(|body| Some(body.split_once("-----END")?.0.split_whitespace().collect())).collect()
+    bodies
+        .filter_map(|body| Some(body.split_once("-----END")?.0.split_whitespace().collect()))
+        .collect()
 }
 
 /// An authority beside those that are trusted already: one that is about to be replaced signs until then.
@@ -171,13 +194,17 @@ fn beside(known: Option<&String>, ca: &str) -> String {
 
 /// Whether Quay was reached with a certificate that this machine trusts.
 fn is_trusted_here(setup: &SetupSession) -> bool {
-    setup.found.quay.as_ref().is_some_and(|quay| quay.about.is_ok()) && setup.url().is_some_and(|url| !url.is_plain_http())
+    setup.found.quay.as_ref().is_some_and(|quay| quay.about.is_ok())
+        && setup.url().is_some_and(|url| !url.is_plain_http())
 }
 
 /// Whether nodes take any certificate from this Quay.
 fn takes_anything(setup: &SetupSession) -> bool {
-    let image_config = setup.found.trust.as_ref().ok().and_then(|trust| trust.image_config.as_ref());
-    let is_named = |url: QuayUrl| image_config.is_some_and(|config| config.insecure_registries.contains(&url.host()));
+    let image_config =
+        setup.found.trust.as_ref().ok().and_then(|trust| trust.image_config.as_ref());
+    let is_named = |url: QuayUrl| {
+        image_config.is_some_and(|config| config.insecure_registries.contains(&url.host()))
+    };
     setup.url().is_some_and(is_named)
 }
 
@@ -211,12 +238,16 @@ pub(in crate::setup) fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Err
         return Ok(());
     }
     let options = [
-        ("Have them trust it", "OpenShift updates them one after the other, which can take a while"),
+        (
+            "Have them trust it",
+            "OpenShift updates them one after the other, which can take a while",
+        ),
         ("Print what to write", "for somebody else, or for later"),
         ("Leave it", "pods cannot pull from Quay until it is done"),
     ];
     let chosen = ui.select("Nodes do not trust Quay yet. What now?", &options, 0)?;
-    setup.answers.node_trust = Some([NodeTrust::Apply, NodeTrust::Print, NodeTrust::Skip][chosen.min(2)]);
+    setup.answers.node_trust =
+        Some([NodeTrust::Apply, NodeTrust::Print, NodeTrust::Skip][chosen.min(2)]);
     Ok(())
 }
 

@@ -5,14 +5,18 @@ use tokio::time::{Duration, Instant};
 
 use crate::backoff;
 use crate::cluster::{
-    INSTALLER, OPERATOR_NAMESPACE, ObjectKind, Operator, PACKAGE, Package, QUAY_INTEGRATION_CRD_NAME, quay_integration_crd,
+    INSTALLER, OPERATOR_NAMESPACE, ObjectKind, Operator, PACKAGE, Package,
+    QUAY_INTEGRATION_CRD_NAME, quay_integration_crd,
 };
 use crate::domain::finding::Severity;
 use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::domain::snapshot::ReadErrorKind;
 use crate::error::Error;
 use crate::setup::controller_manifests::ControllerManifests;
-use crate::setup::{Approval, Blocker, ControllerKind, ObjectChange, ObjectWrite, SetupChange, SetupSession, StepPlan};
+use crate::setup::{
+    Approval, Blocker, ControllerKind, ObjectChange, ObjectWrite, SetupChange, SetupSession,
+    StepPlan,
+};
 use crate::ui::{Ui, printable};
 
 /// How often it is looked whether OLM is done.
@@ -38,8 +42,10 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
     } else if setup.serves("olm.operatorframework.io") {
         extend(setup, plan)
     } else {
-        plan.blocked("the cluster has no Operator Lifecycle Manager, so the operator cannot be installed")
-            .hint("--controller none goes on without it: the commands of this plugin need no operator")
+        plan.blocked(
+            "the cluster has no Operator Lifecycle Manager, so the operator cannot be installed",
+        )
+        .hint("--controller none goes on without it: the commands of this plugin need no operator")
     }
 }
 
@@ -48,7 +54,8 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
 fn is_done_without(setup: &SetupSession, operator: &Operator) -> bool {
     let is_alone = setup.bridge().is_none() && operator.crd.as_ref().is_some_and(|crd| crd.ours);
     let has_been_said = is_alone || setup.bridge() == Some(ControllerKind::None);
-    setup.answers.controller == Some(ControllerKind::None) || (has_been_said && !is_asked_for(setup))
+    setup.answers.controller == Some(ControllerKind::None)
+        || (has_been_said && !is_asked_for(setup))
 }
 
 /// Whether somebody says how the operator should come.
@@ -62,34 +69,52 @@ fn there(setup: &SetupSession, operator: &Operator, mut plan: StepPlan) -> StepP
     let through = match &operator.subscription {
         Some(subscription) => {
             let approval = subscription.approval.to_lowercase();
-            format!(", channel {} of catalog {}, {approval} approval", subscription.channel, subscription.catalog)
+            format!(
+                ", channel {} of catalog {}, {approval} approval",
+                subscription.channel, subscription.catalog
+            )
         }
         None if operator.extension.is_some() => ", through OLM v1".to_owned(),
         None => String::new(),
     };
     if operator.is_healthy() {
-        plan.fact(Severity::Ok, format!("the Quay Bridge Operator is running ({version}{through})"));
+        plan.fact(
+            Severity::Ok,
+            format!("the Quay Bridge Operator is running ({version}{through})"),
+        );
         if let Some(pending) = pending(operator) {
-            let text = format!("an update waits for approval: InstallPlan {pending} in namespace {OPERATOR_NAMESPACE}");
+            let text = format!(
+                "an update waits for approval: InstallPlan {pending} in namespace {OPERATOR_NAMESPACE}"
+            );
             plan.fact(Severity::Info, text);
         }
         if !matches!(operator.webhook, Ok(Some(_))) {
             plan.fact(Severity::Info, "its webhook for builds is not there, or may not be read");
         }
         if setup.answers.controller == Some(ControllerKind::None) {
-            plan.fact(Severity::Info, "it stays, although you asked to do without it: this command removes nothing");
+            plan.fact(
+                Severity::Info,
+                "it stays, although you asked to do without it: this command removes nothing",
+            );
         }
         return plan;
     }
     if let Some(stopped) = operator.stopped() {
         let (namespace, name) = (&stopped.namespace, &stopped.name);
-        plan.fact(Severity::Warning, format!("the Quay Bridge Operator is installed ({version}{through}), and does not run"));
+        plan.fact(
+            Severity::Warning,
+            format!("the Quay Bridge Operator is installed ({version}{through}), and does not run"),
+        );
         return plan
             .blocked(format!("Deployment {name} in namespace {namespace} is scaled to 0"))
             .hint(format!("start it: oc scale deployment {name} -n {namespace} --replicas 1"))
             .hint("or have the built-in bridge take its place: --controller in-cluster --replace-operator");
     }
-    let state = if operator.is_installation_complete() { "is installed, and does not work" } else { "is being installed" };
+    let state = if operator.is_installation_complete() {
+        "is installed, and does not work"
+    } else {
+        "is being installed"
+    };
     plan.fact(Severity::Info, format!("the Quay Bridge Operator {state} ({version}{through})"));
     for problem in operator.problems() {
         plan.fact(Severity::Warning, problem);
@@ -104,7 +129,9 @@ fn there(setup: &SetupSession, operator: &Operator, mut plan: StepPlan) -> StepP
     } else if operator.has_failed() {
         return plan
             .blocked("the operator is there, but not healthy")
-            .hint(format!("look at it: oc describe subscription,csv,installplan -n {OPERATOR_NAMESPACE}"))
+            .hint(format!(
+                "look at it: oc describe subscription,csv,installplan -n {OPERATOR_NAMESPACE}"
+            ))
             .hint("--controller none cannot replace it: remove it first, or repair it");
     } else {
         plan.changes.push(SetupChange::Wait("wait until the operator is running".into()));
@@ -154,8 +181,12 @@ fn without(operator: &Operator, mut plan: StepPlan) -> StepPlan {
 pub(super) fn plan_crd(operator: &Operator, plan: &mut StepPlan) -> Result<(), &'static str> {
     match &operator.crd {
         Some(crd) if crd.deleting => return Err("the QuayIntegration resource is being deleted"),
-        Some(crd) if crd.established => plan.fact(Severity::Ok, "the QuayIntegration resource is installed"),
-        Some(_) => plan.changes.push(SetupChange::Wait("wait until the cluster serves the QuayIntegration resource".into())),
+        Some(crd) if crd.established => {
+            plan.fact(Severity::Ok, "the QuayIntegration resource is installed")
+        }
+        Some(_) => plan.changes.push(SetupChange::Wait(
+            "wait until the cluster serves the QuayIntegration resource".into(),
+        )),
         None => plan.changes.push(SetupChange::Object(ObjectChange {
             kind: ObjectKind::CustomResourceDefinition,
             namespace: None,
@@ -175,8 +206,13 @@ fn subscribe(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
     let Some(package) = package(setup, packages) else {
         let known: Vec<_> = packages.iter().map(|package| package.catalog.as_str()).collect();
         let reason = match (&setup.answers.catalog, known.is_empty()) {
-            (Some(catalog), false) => format!("catalog {catalog} does not have the operator; these do: {}", known.join(", ")),
-            (Some(catalog), true) => format!("catalog {catalog} does not have the operator ({PACKAGE})"),
+            (Some(catalog), false) => format!(
+                "catalog {catalog} does not have the operator; these do: {}",
+                known.join(", ")
+            ),
+            (Some(catalog), true) => {
+                format!("catalog {catalog} does not have the operator ({PACKAGE})")
+            }
             (None, _) => format!("no catalog of this cluster has the operator ({PACKAGE})"),
         };
         return plan
@@ -185,12 +221,18 @@ fn subscribe(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
             .hint("--controller none goes on without it: the commands of this plugin need no operator");
     };
     if !package.all_namespaces {
-        return plan.blocked(format!("the operator in catalog {} cannot watch all namespaces", package.catalog));
+        return plan.blocked(format!(
+            "the operator in catalog {} cannot watch all namespaces",
+            package.catalog
+        ));
     }
     let channel = setup.answers.channel.as_ref().unwrap_or(&package.default_channel);
     let Some(offered) = package.channels.iter().find(|offered| offered.name == *channel) else {
         let known: Vec<_> = package.channels.iter().map(|channel| channel.name.as_str()).collect();
-        return plan.blocked(format!("the operator has no channel {channel}; it has {}", known.join(", ")));
+        return plan.blocked(format!(
+            "the operator has no channel {channel}; it has {}",
+            known.join(", ")
+        ));
     };
     let approval = setup.answers.approval.unwrap_or(Approval::Automatic);
     plan.fact(Severity::Info, "the Quay Bridge Operator is not installed");
@@ -198,7 +240,12 @@ fn subscribe(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
         kind: ObjectKind::Subscription,
         namespace: Some(OPERATOR_NAMESPACE.into()),
         name: PACKAGE.into(),
-        write: ObjectWrite::Create(subscription(&package.catalog, &package.catalog_namespace, channel, approval.as_str())),
+        write: ObjectWrite::Create(subscription(
+            &package.catalog,
+            &package.catalog_namespace,
+            channel,
+            approval.as_str(),
+        )),
         summary: format!(
             "install the operator {} from catalog {}, channel {channel}, {} approval",
             offered.version,
@@ -212,7 +259,10 @@ fn subscribe(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
 fn package<'a>(setup: &SetupSession, packages: &'a [Package]) -> Option<&'a Package> {
     match &setup.answers.catalog {
         Some(catalog) => packages.iter().find(|package| package.catalog == *catalog),
-        None => packages.iter().find(|package| package.catalog == "redhat-operators").or_else(|| packages.first()),
+        None => packages
+            .iter()
+            .find(|package| package.catalog == "redhat-operators")
+            .or_else(|| packages.first()),
     }
 }
 
@@ -222,13 +272,21 @@ pub(in crate::setup) fn manifests(setup: &SetupSession) -> Vec<Value> {
     let definition = || operator.crd.as_ref().is_none_or(|crd| crd.ours).then(quay_integration_crd);
     if setup.wants_in_cluster() {
         let bridge = setup.found.bridge.as_ref().map(|found| found.bridge.clone()).ok();
-        return definition().into_iter().chain(bridge.iter().flat_map(ControllerManifests::manifests)).collect();
+        return definition()
+            .into_iter()
+            .chain(bridge.iter().flat_map(ControllerManifests::manifests))
+            .collect();
     }
     if setup.answers.controller == Some(ControllerKind::None) {
         return definition().into_iter().collect();
     }
     if let Some(found) = operator.subscription.as_ref().filter(|subscription| subscription.ours) {
-        return vec![subscription(&found.catalog, &found.catalog_namespace, &found.channel, &found.approval)];
+        return vec![subscription(
+            &found.catalog,
+            &found.catalog_namespace,
+            &found.channel,
+            &found.approval,
+        )];
     }
     if operator.extension.as_ref().is_some_and(|extension| extension.ours) {
         return created(extend(setup, StepPlan::default()));
@@ -241,7 +299,9 @@ pub(in crate::setup) fn manifests(setup: &SetupSession) -> Vec<Value> {
 
 fn created(plan: StepPlan) -> Vec<Value> {
     let objects = plan.changes.into_iter().filter_map(|change| match change {
-        SetupChange::Object(ObjectChange { write: ObjectWrite::Create(object), .. }) => Some(object),
+        SetupChange::Object(ObjectChange { write: ObjectWrite::Create(object), .. }) => {
+            Some(object)
+        }
         _ => None,
     });
     objects.collect()
@@ -265,7 +325,10 @@ fn subscription(catalog: &str, catalog_namespace: &str, channel: &str, approval:
 /// OLM v1: a ClusterExtension, and the service account that installs on its behalf (OLM v1, "Cluster extension
 /// permissions").
 fn extend(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
-    plan.fact(Severity::Info, "the Quay Bridge Operator is not installed; the cluster has OLM v1 only");
+    plan.fact(
+        Severity::Info,
+        "the Quay Bridge Operator is not installed; the cluster has OLM v1 only",
+    );
     let labels = json!({ MANAGED_BY_LABEL: MANAGED_BY });
     let account = json!({
         "apiVersion": "v1",
@@ -284,7 +347,8 @@ fn extend(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
         catalog["channels"] = json!([channel]);
     }
     if let Some(name) = &setup.answers.catalog {
-        catalog["selector"] = json!({ "matchLabels": { "olm.operatorframework.io/metadata.name": name } });
+        catalog["selector"] =
+            json!({ "matchLabels": { "olm.operatorframework.io/metadata.name": name } });
     }
     let extension = json!({
         "apiVersion": "olm.operatorframework.io/v1",
@@ -306,7 +370,13 @@ fn extend(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
         }));
     };
     let in_operators = Some(OPERATOR_NAMESPACE);
-    create(ObjectKind::ServiceAccount, in_operators, INSTALLER, account, "create the service account that installs the operator");
+    create(
+        ObjectKind::ServiceAccount,
+        in_operators,
+        INSTALLER,
+        account,
+        "create the service account that installs the operator",
+    );
     create(
         ObjectKind::ClusterRoleBinding,
         None,
@@ -314,14 +384,21 @@ fn extend(setup: &SetupSession, mut plan: StepPlan) -> StepPlan {
         binding,
         "give it the role cluster-admin, which OLM v1 needs to install",
     );
-    create(ObjectKind::ClusterExtension, None, PACKAGE, extension, "install the operator (ClusterExtension)");
+    create(
+        ObjectKind::ClusterExtension,
+        None,
+        PACKAGE,
+        extension,
+        "install the operator (ClusterExtension)",
+    );
     plan
 }
 
 /// Asks who keeps namespaces linked; and if it is the operator, from which channel it comes and with whose approval.
 pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
-    let is_settled =
-        |operator: &Operator| setup.wants_in_cluster() || operator.is_installed() || is_done_without(setup, operator);
+    let is_settled = |operator: &Operator| {
+        setup.wants_in_cluster() || operator.is_installed() || is_done_without(setup, operator)
+    };
     if setup.found.operator.as_ref().map_or(true, is_settled) {
         return Ok(());
     }
@@ -338,8 +415,16 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
     let packages = setup.found.packages.clone().unwrap_or_default();
     let Some(package) = package(setup, &packages) else { return Ok(()) };
     if setup.answers.channel.is_none() {
-        let options: Vec<_> = package.channels.iter().map(|channel| (channel.name.as_str(), channel.version.as_str())).collect();
-        let default = package.channels.iter().position(|channel| channel.name == package.default_channel).unwrap_or_default();
+        let options: Vec<_> = package
+            .channels
+            .iter()
+            .map(|channel| (channel.name.as_str(), channel.version.as_str()))
+            .collect();
+        let default = package
+            .channels
+            .iter()
+            .position(|channel| channel.name == package.default_channel)
+            .unwrap_or_default();
         let chosen = ui.select("Channel of the operator:", &options, default)?;
         setup.answers.channel = package.channels.get(chosen).map(|channel| channel.name.clone());
     }
@@ -349,7 +434,8 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
             ("Manual", "somebody approves each update; this first one is approved now"),
         ];
         let chosen = ui.select("Approval of its updates:", &options, 0)?;
-        setup.answers.approval = Some(if chosen == 0 { Approval::Automatic } else { Approval::Manual });
+        setup.answers.approval =
+            Some(if chosen == 0 { Approval::Automatic } else { Approval::Manual });
     }
     Ok(())
 }
@@ -366,7 +452,10 @@ pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Resul
         let operator = match &setup.found.operator {
             Ok(operator) => operator,
             // One answer that is missing among hundreds is no reason to give up; a right that lacks does not come by itself.
-            Err(unread) if unread.kind != ReadErrorKind::Forbidden && Instant::now() + POLL_INTERVAL <= deadline => {
+            Err(unread)
+                if unread.kind != ReadErrorKind::Forbidden
+                    && Instant::now() + POLL_INTERVAL <= deadline =>
+            {
                 waiting.say(&unread.reason);
                 backoff::sleep(POLL_INTERVAL).await;
                 continue;
@@ -374,7 +463,9 @@ pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Resul
             Err(unread) => return Err(Error::new(unread.to_string())),
         };
         let is_established = operator.crd.as_ref().is_some_and(|crd| crd.established);
-        if operator.is_healthy() || (!operator.is_installed() && is_done_without(setup, operator) && is_established) {
+        if operator.is_healthy()
+            || (!operator.is_installed() && is_done_without(setup, operator) && is_established)
+        {
             return Ok(());
         }
         if let Some(change) = approval(setup, operator) {
@@ -386,17 +477,30 @@ pub(in crate::setup) async fn settle(setup: &mut SetupSession, ui: &Ui) -> Resul
             }
             continue;
         }
-        if let Some(Blocker::Blocked { reason, hints }) = plan(setup).obstacle.filter(|_| pending(operator).is_some()) {
+        if let Some(Blocker::Blocked { reason, hints }) =
+            plan(setup).obstacle.filter(|_| pending(operator).is_some())
+        {
             return Err(hints.into_iter().fold(Error::new(reason), Error::hint));
         }
         let problems = operator.problems();
         if operator.has_failed() || Instant::now() + POLL_INTERVAL > deadline {
-            let what =
-                if operator.has_failed() { "the operator could not be installed" } else { "the operator is still not running" };
-            let what = if problems.is_empty() { what.to_owned() } else { format!("{what}: {}", problems.join("; ")) };
+            let what = if operator.has_failed() {
+                "the operator could not be installed"
+            } else {
+                "the operator is still not running"
+            };
+            let what = if problems.is_empty() {
+                what.to_owned()
+            } else {
+                format!("{what}: {}", problems.join("; "))
+            };
             return Err(Error::new(what)
-                .hint(format!("look at it: oc describe subscription,csv,installplan -n {OPERATOR_NAMESPACE}"))
-                .hint("the same command goes on where it stopped; --operator-timeout waits longer"));
+                .hint(format!(
+                    "look at it: oc describe subscription,csv,installplan -n {OPERATOR_NAMESPACE}"
+                ))
+                .hint(
+                    "the same command goes on where it stopped; --operator-timeout waits longer",
+                ));
         }
         waiting.say(&operator.progress());
         backoff::sleep(POLL_INTERVAL).await;

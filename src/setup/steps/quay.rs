@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use crate::domain::finding::{Code, Severity};
 use crate::domain::names::QuayUrl;
 use crate::error::{Cancelled, Error};
-use crate::quay::{Certificate, ErrorKind, QuayError, ServerInfo, certificates_only, describe_pem, left_out_warning};
+use crate::quay::{
+    Certificate, ErrorKind, QuayError, ServerInfo, certificates_only, describe_pem,
+    left_out_warning,
+};
 use crate::setup::discover::is_untrusted;
 use crate::setup::{SetupSession, SetupStep, StepPlan};
 use crate::ui::Ui;
@@ -43,7 +46,9 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
     plan.fact(Severity::Ok, format!("{version} at {url}, reached {how}"));
     match &inspection.health {
         Ok(down) if down.is_empty() => plan.fact(Severity::Ok, "it reports to be healthy"),
-        Ok(down) => plan.fact(Severity::Warning, format!("it reports as not healthy: {}", down.join(", "))),
+        Ok(down) => {
+            plan.fact(Severity::Warning, format!("it reports as not healthy: {}", down.join(", ")))
+        }
         Err(error) => plan.fact(Severity::Unknown, error.to_string()),
     }
     if setup.insecure() {
@@ -51,7 +56,9 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
         plan.fact(Severity::Warning, text);
     }
     if let Some(own) = about.own_host.as_ref().filter(|own| **own != url.host()) {
-        let text = format!("it knows itself as {own} (SERVER_HOSTNAME): that is the name that logins and images should have");
+        let text = format!(
+            "it knows itself as {own} (SERVER_HOSTNAME): that is the name that logins and images should have"
+        );
         plan.fact(Severity::Warning, text);
     }
     features(&mut plan, about);
@@ -66,12 +73,17 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
 fn refusals(setup: &SetupSession, host: &str) -> Vec<String> {
     let trust = setup.found.trust.as_ref().ok();
     let policy = trust.and_then(|trust| trust.image_config.as_ref()).map(|config| &config.policy);
-    policy.into_iter().flat_map(|policy| policy.refusals(host)).map(|(_, refusal)| refusal).collect()
+    policy
+        .into_iter()
+        .flat_map(|policy| policy.refusals(host))
+        .map(|(_, refusal)| refusal)
+        .collect()
 }
 
 fn way_to_allow(setup: &SetupSession) -> String {
     match setup.found.platform.as_ref().is_ok_and(|platform| platform.is_hosted) {
-        true => "change spec.configuration.image of the HostedCluster in the management cluster".to_owned(),
+        true => "change spec.configuration.image of the HostedCluster in the management cluster"
+            .to_owned(),
         false => format!("change it: {}", Code::PullsNotAllowed.entry().hint),
     }
 }
@@ -80,10 +92,16 @@ fn way_to_allow(setup: &SetupSession) -> String {
 fn features(plan: &mut StepPlan, about: &ServerInfo) {
     let features = &about.features;
     if about.read_only {
-        plan.fact(Severity::Warning, "it is in read-only mode: it takes no changes until that is over");
+        plan.fact(
+            Severity::Warning,
+            "it is in read-only mode: it takes no changes until that is over",
+        );
     }
     if !features.direct_login {
-        plan.fact(Severity::Info, "signing in with user name and password is switched off (FEATURE_DIRECT_LOGIN)");
+        plan.fact(
+            Severity::Info,
+            "signing in with user name and password is switched off (FEATURE_DIRECT_LOGIN)",
+        );
     }
     // 3.12, where superusers are restricted too, does not tell its version.
     let restricts_superusers = features.restricted_users && about.version.is_none();
@@ -134,7 +152,8 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
         if std::mem::take(&mut setup.doubts_url) || setup.url().is_none() {
             let known = setup.url().map(|url| url.to_string());
             let good = |text: &str| QuayUrl::parse(text).map(|_| ());
-            let answer = ui.text("Address of Quay (such as quay.example.com):", known.as_deref(), &good)?;
+            let answer =
+                ui.text("Address of Quay (such as quay.example.com):", known.as_deref(), &good)?;
             setup.answers.url = QuayUrl::parse(&answer).ok().map(|(url, _)| url);
             setup.discover_quay().await;
         }
@@ -176,22 +195,41 @@ async fn ask_to_trust(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
         ui.warn(&error.reason);
     }
     for certificate in &setup.found.chain {
-        ui.status(&describe(certificate).into_iter().map(|fact| format!("  {}", fact.text)).collect::<Vec<_>>().join("\n"));
+        ui.status(
+            &describe(certificate)
+                .into_iter()
+                .map(|fact| format!("  {}", fact.text))
+                .collect::<Vec<_>>()
+                .join("\n"),
+        );
     }
     let mut options = vec![("Read its certificate authority from a file", "PEM"), ("Stop", "")];
     let authority = presented_authority(&setup.found.chain).cloned();
     if authority.is_some() {
-        options.insert(1, ("Trust the last of these certificates", "after comparing its SHA-256 with its owner's"));
+        options.insert(
+            1,
+            (
+                "Trust the last of these certificates",
+                "after comparing its SHA-256 with its owner's",
+            ),
+        );
     }
-    options.insert(options.len() - 1, ("Go on without verifying it", "insecure; written into the QuayIntegration"));
+    options.insert(
+        options.len() - 1,
+        ("Go on without verifying it", "insecure; written into the QuayIntegration"),
+    );
     options.insert(options.len() - 1, ("Enter another address", ""));
-    match (options[ui.select("Quay's certificate is not trusted here. What now?", &options, 0)?].0, authority) {
+    match (
+        options[ui.select("Quay's certificate is not trusted here. What now?", &options, 0)?].0,
+        authority,
+    ) {
         ("Read its certificate authority from a file", _) => {
             let good = |path: &str| {
                 if path.is_empty() {
                     return Err("name a file; Esc leaves".to_owned());
                 }
-                let pem = fs::read(expand_home(path)).map_err(|error| format!("{path}: {error}"))?;
+                let pem =
+                    fs::read(expand_home(path)).map_err(|error| format!("{path}: {error}"))?;
                 describe_pem(&pem).map(|_| ()).map_err(|error| error.to_string())
             };
             let path = ui.text("File with the certificate authority:", None, &good)?;

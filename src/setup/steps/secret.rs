@@ -30,7 +30,8 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
         Ok(credentials) => credentials,
         Err(unread) => return plan.blocked(unread.to_string()),
     };
-    let is_awaited = matches!(setup.answers.token, Some(TokenSource::Later)) || !super::token::plan(setup).changes.is_empty();
+    let is_awaited = matches!(setup.answers.token, Some(TokenSource::Later))
+        || !super::token::plan(setup).changes.is_empty();
     let will_have_token = setup.token.is_some() || is_awaited;
     let holds_ours = setup.token_is_stored() && (setup.token.is_some() || !will_have_token);
     let ca_is_stored = setup.ca() == credentials.ca.as_ref();
@@ -50,8 +51,10 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
                 Some(true) => {}
                 Some(false) => return plan.skipped("the token that is there stays"),
                 None => {
-                    return plan
-                        .needs("whether the token that is there may be replaced", "--replace-token (OC_QUAY_REPLACE_TOKEN)");
+                    return plan.needs(
+                        "whether the token that is there may be replaced",
+                        "--replace-token (OC_QUAY_REPLACE_TOKEN)",
+                    );
                 }
             }
         }
@@ -70,7 +73,11 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
         (false, true) => "the token",
         (false, false) => "the token, and Quay's certificate authority (ca.crt)",
     };
-    plan.changes.push(SetupChange::WriteSecret { key, version: credentials.resource_version.clone(), what });
+    plan.changes.push(SetupChange::WriteSecret {
+        key,
+        version: credentials.resource_version.clone(),
+        what,
+    });
     plan
 }
 
@@ -88,16 +95,27 @@ fn is_refused(setup: &SetupSession) -> bool {
 /// The token that is there, by date and owner.
 fn describe(setup: &SetupSession, credentials: &Credentials) -> String {
     let owner = |trial: &Option<Result<TokenInfo, QuayError>>| match trial {
-        Some(Ok(trial)) => format!("of {}", trial.user.as_deref().unwrap_or("a user it may not name")),
-        Some(Err(error)) if error.kind == ErrorKind::Unauthorized => "that Quay does not accept".to_owned(),
+        Some(Ok(trial)) => {
+            format!("of {}", trial.user.as_deref().unwrap_or("a user it may not name"))
+        }
+        Some(Err(error)) if error.kind == ErrorKind::Unauthorized => {
+            "that Quay does not accept".to_owned()
+        }
         Some(Err(_)) => "that could not be tried".to_owned(),
         None if !setup.stored_for_this_quay() => "for the Quay that was used until now".to_owned(),
         None => "of somebody".to_owned(),
     };
-    let since =
-        credentials.changed.as_ref().or(credentials.created.as_ref()).map(|time| format!(", written {time}")).unwrap_or_default();
+    let since = credentials
+        .changed
+        .as_ref()
+        .or(credentials.created.as_ref())
+        .map(|time| format!(", written {time}"))
+        .unwrap_or_default();
     let other = match &setup.found.given {
-        Some(Ok(trial)) => format!("; the new one is of {}", trial.user.as_deref().unwrap_or("a user it may not name")),
+        Some(Ok(trial)) => format!(
+            "; the new one is of {}",
+            trial.user.as_deref().unwrap_or("a user it may not name")
+        ),
         _ => String::new(),
     };
     format!("{} holds a token {}{since}{other}", setup.secret(), owner(&setup.found.stored))
@@ -105,7 +123,11 @@ fn describe(setup: &SetupSession, credentials: &Credentials) -> String {
 
 fn namespace_exists(setup: &SetupSession, name: &str) -> bool {
     // One that could not be looked for is left to the server to miss.
-    setup.found.namespaces.as_ref().map_or(true, |namespaces| namespaces.iter().any(|(known, _)| known == name))
+    setup
+        .found
+        .namespaces
+        .as_ref()
+        .map_or(true, |namespaces| namespaces.iter().any(|(known, _)| known == name))
 }
 
 pub(in crate::setup) fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {

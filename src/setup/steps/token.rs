@@ -21,16 +21,22 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
     match trial {
         Some(Ok(trial)) => {
             describe(&mut plan, setup, trial);
-            let is_wanted_anew = setup.token.is_none() && !trial.lacks.is_empty() && setup.answers.token.is_some();
+            let is_wanted_anew =
+                setup.token.is_none() && !trial.lacks.is_empty() && setup.answers.token.is_some();
             if !is_wanted_anew {
                 return plan;
             }
         }
-        Some(Err(error)) if setup.token.is_some() => return refused(plan, error, "the token that was given"),
-        Some(Err(error)) if error.kind != ErrorKind::Unauthorized => return refused(plan, error, "the stored token"),
-        Some(Err(error)) => {
-            plan.fact(Severity::Warning, format!("the token in {} is of no use: {}", setup.secret(), error.reason))
+        Some(Err(error)) if setup.token.is_some() => {
+            return refused(plan, error, "the token that was given");
         }
+        Some(Err(error)) if error.kind != ErrorKind::Unauthorized => {
+            return refused(plan, error, "the stored token");
+        }
+        Some(Err(error)) => plan.fact(
+            Severity::Warning,
+            format!("the token in {} is of no use: {}", setup.secret(), error.reason),
+        ),
         None => {}
     }
     match &setup.answers.token {
@@ -68,22 +74,30 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
 fn is_issued_by_form(setup: &SetupSession, from: &TokenSource) -> bool {
     match from {
         TokenSource::Browser => true,
-        TokenSource::SignIn { .. } => !features(setup).direct_login && setup.answers.application.client_id.is_some(),
+        TokenSource::SignIn { .. } => {
+            !features(setup).direct_login && setup.answers.application.client_id.is_some()
+        }
         TokenSource::Given(_) | TokenSource::Later => false,
     }
 }
 
 fn refused(plan: StepPlan, error: &QuayError, which: &str) -> StepPlan {
     match error.kind {
-        ErrorKind::Unreachable(_) | ErrorKind::Server | ErrorKind::RateLimited | ErrorKind::Skipped => plan
-            .blocked(format!("Quay could not be asked whether {which} can be used: {}", error.reason))
+        ErrorKind::Unreachable(_)
+        | ErrorKind::Server
+        | ErrorKind::RateLimited
+        | ErrorKind::Skipped => plan
+            .blocked(format!(
+                "Quay could not be asked whether {which} can be used: {}",
+                error.reason
+            ))
             .hint("run it again when Quay answers"),
         _ => {
             let plan = plan.blocked(format!("{which} cannot be used: {}", error.reason));
             match error.kind {
-                ErrorKind::Unauthorized => {
-                    plan.hint("have a new one issued: oc quay setup on a terminal, or with --quay-username")
-                }
+                ErrorKind::Unauthorized => plan.hint(
+                    "have a new one issued: oc quay setup on a terminal, or with --quay-username",
+                ),
                 _ => plan.hint("run it again when Quay answers"),
             }
         }
@@ -108,7 +122,10 @@ fn describe(plan: &mut StepPlan, setup: &SetupSession, trial: &TokenInfo) {
     let user = trial.user.as_deref().unwrap_or("a user it may not name");
     plan.fact(Severity::Ok, format!("{whose} {user}{rank}"));
     if trial.superuser == Some(false) {
-        plan.fact(Severity::Info, format!("organizations will belong to {user}; those of others stay out of reach"));
+        plan.fact(
+            Severity::Info,
+            format!("organizations will belong to {user}; those of others stay out of reach"),
+        );
     }
     for trouble in &trial.lacks {
         plan.fact(Severity::Warning, consequence(trouble));
@@ -145,15 +162,23 @@ fn intention(setup: &SetupSession, from: &TokenSource) -> String {
     };
     match from {
         TokenSource::SignIn { user, first_user_email: Some(_), .. } => {
-            format!("create {user} as the first user of the empty Quay and issue a token {into} ({scopes})")
+            format!(
+                "create {user} as the first user of the empty Quay and issue a token {into} ({scopes})"
+            )
         }
-        TokenSource::SignIn { user, .. } => format!("sign in to Quay as {user} and issue a token {into} ({scopes})"),
+        TokenSource::SignIn { user, .. } => {
+            format!("sign in to Quay as {user} and issue a token {into} ({scopes})")
+        }
         _ => format!("wait for a token {into} that the browser brings ({scopes})"),
     }
 }
 
 fn is_read_only(setup: &SetupSession) -> bool {
-    setup.found.quay.as_ref().is_some_and(|quay| quay.about.as_ref().is_ok_and(|about| about.read_only))
+    setup
+        .found
+        .quay
+        .as_ref()
+        .is_some_and(|quay| quay.about.as_ref().is_ok_and(|about| about.read_only))
 }
 
 fn features(setup: &SetupSession) -> Features {
@@ -167,12 +192,18 @@ fn scopes(setup: &SetupSession) -> Vec<Scope> {
 
 /// Has the token issued, takes it and tries it.
 pub(in crate::setup) async fn issue(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
-    let quay = setup.quay.clone().ok_or_else(|| Error::new("no token can be issued before it is known which Quay"))?;
+    let quay = setup
+        .quay
+        .clone()
+        .ok_or_else(|| Error::new("no token can be issued before it is known which Quay"))?;
     let wanted = scopes(setup);
     let (token, scopes) = match setup.answers.token.clone() {
         Some(TokenSource::SignIn { user, password, first_user_email }) => {
-            let signed_in = sign_in(setup, &quay, &user, &password, first_user_email.as_deref()).await;
-            let is_refused = |error: &QuayError| matches!(error.kind, ErrorKind::WrongPassword | ErrorKind::Throttled { .. });
+            let signed_in =
+                sign_in(setup, &quay, &user, &password, first_user_email.as_deref()).await;
+            let is_refused = |error: &QuayError| {
+                matches!(error.kind, ErrorKind::WrongPassword | ErrorKind::Throttled { .. })
+            };
             if signed_in.as_ref().is_err_and(is_refused) {
                 setup.refused_user = Some(user);
             }
@@ -185,7 +216,11 @@ pub(in crate::setup) async fn issue(setup: &mut SetupSession, ui: &Ui) -> Result
             return Err(Error::new("nobody says where the token comes from"));
         }
     };
-    let mut tried = quay.with_token(Some(token.clone())).map_err(anyhow::Error::from)?.try_token(Some(&scopes)).await;
+    let mut tried = quay
+        .with_token(Some(token.clone()))
+        .map_err(anyhow::Error::from)?
+        .try_token(Some(&scopes))
+        .await;
     if let Ok(trial) = &mut tried
         && wanted.contains(&Scope::SuperUser)
         && !scopes.contains(&Scope::SuperUser)
@@ -212,7 +247,11 @@ async fn sign_in(
     let features = features(setup);
     if let (false, Some(client_id)) = (features.direct_login, &application.client_id) {
         let scopes = application.scopes.on(&features);
-        return Ok((quay.issue_with_password(user, password, client_id, &scopes).await?, scopes, vec![]));
+        return Ok((
+            quay.issue_with_password(user, password, client_id, &scopes).await?,
+            scopes,
+            vec![],
+        ));
     }
     let mut session = match email {
         Some(email) => quay.initialize(user, password, email).await?,
@@ -231,15 +270,21 @@ async fn sign_in(
         (issued.organization_made, format!("made organization {}", application.organization)),
         (issued.application_made, format!("made application {} in it", application.name)),
     ];
-    Ok((issued.token, issued.scopes, made.into_iter().filter(|(is_new, _)| *is_new).map(|(_, what)| what).collect()))
+    Ok((
+        issued.token,
+        issued.scopes,
+        made.into_iter().filter(|(is_new, _)| *is_new).map(|(_, what)| what).collect(),
+    ))
 }
 
 fn hinted(error: QuayError) -> Error {
     let hint = match error.kind {
-        ErrorKind::DirectLoginOff => {
-            Some("make an OAuth application in Quay by hand and give its --client-id; or give a token: --quay-token-file")
+        ErrorKind::DirectLoginOff => Some(
+            "make an OAuth application in Quay by hand and give its --client-id; or give a token: --quay-token-file",
+        ),
+        ErrorKind::WrongPassword => {
+            Some("check user name and password; Quay makes one wait after wrong ones")
         }
-        ErrorKind::WrongPassword => Some("check user name and password; Quay makes one wait after wrong ones"),
         _ => None,
     };
     let error = Error::from(anyhow::Error::from(error));
@@ -250,7 +295,9 @@ fn hinted(error: QuayError) -> Error {
 }
 
 async fn from_browser(setup: &SetupSession, ui: &Ui) -> Result<SecretString, Error> {
-    let url = setup.url().ok_or_else(|| Error::new("no token can be issued before it is known which Quay"))?;
+    let url = setup
+        .url()
+        .ok_or_else(|| Error::new("no token can be issued before it is known which Quay"))?;
     let Some(client_id) = &setup.answers.application.client_id else {
         return Err(Error::new("the browser way needs an OAuth application").hint(format!(
             "make one in Quay with redirect URI http://localhost:{}/ and give its --client-id",
@@ -259,7 +306,8 @@ async fn from_browser(setup: &SetupSession, ui: &Ui) -> Result<SecretString, Err
     };
     let waiting = RedirectListener::listen(&url, client_id, &scopes(setup)).await?;
     let opened = setup.answers.opens_browser && oauth_redirect::open(&waiting.address);
-    let what = if opened { "The browser was asked to open" } else { "Open this address in a browser" };
+    let what =
+        if opened { "The browser was asked to open" } else { "Open this address in a browser" };
     ui.status(&format!("{what}:\n{}", waiting.address));
     if setup.is_asked {
         // Over SSH the browser runs elsewhere and its `localhost` is not this one.
@@ -285,7 +333,9 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
     setup.discover_token().await;
     if let Some(Ok(trial)) = &setup.found.stored {
         trial.lacks.iter().for_each(|trouble| ui.warn(&consequence(trouble)));
-        if trial.lacks.is_empty() || !ui.confirm("The stored token may too little. Get another one?", true)? {
+        if trial.lacks.is_empty()
+            || !ui.confirm("The stored token may too little. Get another one?", true)?
+        {
             return Ok(());
         }
         setup.answers.replace_token = Some(true);
@@ -296,7 +346,8 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
         setup.answers.token = Some(TokenSource::SignIn { user, password, first_user_email: None });
     }
     if setup.answers.token.is_none() {
-        let is_empty = features(setup).user_initialize != Some(false) && quay.is_empty().await.unwrap_or(false);
+        let is_empty = features(setup).user_initialize != Some(false)
+            && quay.is_empty().await.unwrap_or(false);
         match ask_token_method(setup, ui, is_empty)? {
             TokenMethod::FirstUser | TokenMethod::SignIn => ask_login(setup, ui, is_empty)?,
             TokenMethod::Paste => {
@@ -308,7 +359,9 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
             TokenMethod::Browser => setup.answers.token = Some(TokenSource::Browser),
         }
     }
-    if matches!(setup.answers.token, Some(TokenSource::Browser)) && setup.answers.application.client_id.is_none() {
+    if matches!(setup.answers.token, Some(TokenSource::Browser))
+        && setup.answers.application.client_id.is_none()
+    {
         ui.status(&by_hand(setup));
         setup.answers.application.client_id = Some(ui.text("Client ID:", None, &not_empty)?);
     }
@@ -326,14 +379,22 @@ fn ask_token_method(setup: &SetupSession, ui: &Ui, is_empty: bool) -> Result<Tok
             "this Quay is empty; the user should be one of its SUPER_USERS",
         ));
     } else if can_sign_in {
-        ways.push((TokenMethod::SignIn, "Sign in", "with user name and password of a superuser; the token is made for you"));
+        ways.push((
+            TokenMethod::SignIn,
+            "Sign in",
+            "with user name and password of a superuser; the token is made for you",
+        ));
     }
     if setup.answers.login.user.is_some()
         && let Some((way, ..)) = ways.first()
     {
         return Ok(*way);
     }
-    ways.push((TokenMethod::Paste, "Paste a token", "Quay: organization, Applications, Generate Token"));
+    ways.push((
+        TokenMethod::Paste,
+        "Paste a token",
+        "Quay: organization, Applications, Generate Token",
+    ));
     ways.push((
         TokenMethod::Browser,
         "Sign in with the browser",

@@ -31,7 +31,10 @@ fn objects() -> [Object; 2] {
     let subject = json!({ "apiGroup": RBAC_GROUP, "kind": "Group", "name": GROUP });
     [
         object(ObjectKind::ClusterRole, json!({ "rules": [rule] })),
-        object(ObjectKind::ClusterRoleBinding, json!({ "roleRef": role_ref, "subjects": [subject] })),
+        object(
+            ObjectKind::ClusterRoleBinding,
+            json!({ "roleRef": role_ref, "subjects": [subject] }),
+        ),
     ]
 }
 
@@ -44,8 +47,10 @@ fn object(kind: ObjectKind, mut value: Value) -> Object {
 
 pub(in crate::setup) async fn find(cluster: &Cluster) -> Observed<FoundUserRole> {
     let [role, binding] = objects();
-    let (found_role, found_binding) =
-        tokio::try_join!(cluster.object(role.kind, None, NAME), cluster.object(binding.kind, None, NAME))?;
+    let (found_role, found_binding) = tokio::try_join!(
+        cluster.object(role.kind, None, NAME),
+        cluster.object(binding.kind, None, NAME)
+    )?;
     Ok(vec![(role, found_role), (binding, found_binding)])
 }
 
@@ -57,12 +62,24 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
         Err(unread) if is_wanted => return plan.blocked(unread.to_string()),
         Err(unread) => return plan.skipped(unread.to_string()),
     };
-    if found.iter().all(|(wanted, found)| found.as_ref().is_some_and(|found| grants_the_same(found, wanted))) {
-        plan.fact(Severity::Ok, format!("users of projects can see which Quay the cluster uses (ClusterRole {NAME})"));
+    if found
+        .iter()
+        .all(|(wanted, found)| found.as_ref().is_some_and(|found| grants_the_same(found, wanted)))
+    {
+        plan.fact(
+            Severity::Ok,
+            format!("users of projects can see which Quay the cluster uses (ClusterRole {NAME})"),
+        );
         return plan;
     }
-    if let Some(other) = found.iter().find_map(|(wanted, found)| found.as_ref().filter(|found| !is_ours(found)).map(|_| wanted)) {
-        return plan.skipped(format!("{} {NAME} was not made by oc quay, and is left as it is", other.kind.as_str()));
+    if let Some(other) = found
+        .iter()
+        .find_map(|(wanted, found)| found.as_ref().filter(|found| !is_ours(found)).map(|_| wanted))
+    {
+        return plan.skipped(format!(
+            "{} {NAME} was not made by oc quay, and is left as it is",
+            other.kind.as_str()
+        ));
     }
     plan.changes.extend(found.iter().filter_map(|(wanted, found)| change(wanted, found.as_ref())));
     match setup.answers.user_role {
@@ -94,10 +111,20 @@ pub(super) fn rights(setup: &SetupSession) -> Vec<ResourceAttributes> {
         return vec![];
     }
     let found = setup.found.user_role.as_deref().unwrap_or_default();
-    let is_there = |kind| found.iter().any(|(wanted, found)| wanted.kind == kind && found.is_some());
-    let kinds = [(ObjectKind::ClusterRole, "clusterroles"), (ObjectKind::ClusterRoleBinding, "clusterrolebindings")];
+    let is_there =
+        |kind| found.iter().any(|(wanted, found)| wanted.kind == kind && found.is_some());
+    let kinds = [
+        (ObjectKind::ClusterRole, "clusterroles"),
+        (ObjectKind::ClusterRoleBinding, "clusterrolebindings"),
+    ];
     let rights = kinds.into_iter().flat_map(|(kind, resource)| {
-        let right = |verb| ResourceAttributes { verb, group: RBAC_GROUP, resource, namespace: None, name: None };
+        let right = |verb| ResourceAttributes {
+            verb,
+            group: RBAC_GROUP,
+            resource,
+            namespace: None,
+            name: None,
+        };
         let get = ResourceAttributes { name: Some(NAME.to_owned()), ..right("get") };
         [Some(get), (!is_there(kind)).then(|| right("create"))]
     });

@@ -22,7 +22,8 @@ pub(crate) async fn instantiate(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
-    let answer = forward(State(Arc::clone(&upstream)), Method::POST, uri, headers, body.clone()).await?;
+    let answer =
+        forward(State(Arc::clone(&upstream)), Method::POST, uri, headers, body.clone()).await?;
     if answer.status() != StatusCode::NOT_FOUND {
         return Ok(answer);
     }
@@ -38,7 +39,8 @@ pub(crate) async fn instantiate(
         Err(message) => return Ok(refusal(400, "BadRequest", &message)),
     };
     upstream.api.replace(&config_path, &counted).await?;
-    let (status, build) = upstream.api.call("POST", &format!("{path}/builds"), Some(&build)).await?;
+    let (status, build) =
+        upstream.api.call("POST", &format!("{path}/builds"), Some(&build)).await?;
     Ok(json_response(status, &build))
 }
 
@@ -64,17 +66,24 @@ pub(crate) async fn import(
     let version = request["metadata"]["resourceVersion"].clone();
     match &stream {
         None if version.is_string() => {
-            return Ok(refusal(404, "NotFound", &format!("imagestreams.image.openshift.io \"{name}\" not found")));
+            return Ok(refusal(
+                404,
+                "NotFound",
+                &format!("imagestreams.image.openshift.io \"{name}\" not found"),
+            ));
         }
         Some(stream) if version.is_string() && version != stream["metadata"]["resourceVersion"] => {
             let why = "the object has been modified; please apply your changes to the latest version and try again";
-            let message = format!("Operation cannot be fulfilled on imagestreams.image.openshift.io \"{name}\": {why}");
+            let message = format!(
+                "Operation cannot be fulfilled on imagestreams.image.openshift.io \"{name}\": {why}"
+            );
             return Ok(refusal(409, "Conflict", &message));
         }
         _ => {}
     }
     let secrets = api.list(&format!("/api/v1/namespaces/{namespace}/secrets")).await?;
-    let surroundings = Surroundings { secrets: secrets.iter().collect(), authorities: authorities(api).await? };
+    let surroundings =
+        Surroundings { secrets: secrets.iter().collect(), authorities: authorities(api).await? };
     let results = imports::results(upstream.quay.as_ref(), &surroundings, &request);
     if request["spec"]["import"] == true {
         let stream = match stream {
@@ -86,7 +95,8 @@ pub(crate) async fn import(
         };
         let mut updated = stream.clone();
         imports::record(&mut updated, &request, &results);
-        request["status"]["import"] = write(api, &format!("{path}/{name}"), &stream, updated).await?;
+        request["status"]["import"] =
+            write(api, &format!("{path}/{name}"), &stream, updated).await?;
     }
     request["status"]["images"] = json!(results);
     Ok(json_response(201, &request))
@@ -94,8 +104,12 @@ pub(crate) async fn import(
 
 /// The certificate authorities that the image configuration names, by registry.
 async fn authorities(api: &Api) -> Result<Value> {
-    let configuration = api.get("/apis/config.openshift.io/v1/images/cluster").await?.unwrap_or_default();
-    let Some(name) = configuration["spec"]["additionalTrustedCA"]["name"].as_str().filter(|name| !name.is_empty()) else {
+    let configuration =
+        api.get("/apis/config.openshift.io/v1/images/cluster").await?.unwrap_or_default();
+    let Some(name) = configuration["spec"]["additionalTrustedCA"]["name"]
+        .as_str()
+        .filter(|name| !name.is_empty())
+    else {
         return Ok(Value::Null);
     };
     let map = api.get(&format!("/api/v1/namespaces/openshift-config/configmaps/{name}")).await?;

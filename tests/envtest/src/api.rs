@@ -72,7 +72,8 @@ impl Api {
 
     /// Deletes the object, or every object of the collection, at `path`. What is not there needs no deleting.
     pub(crate) async fn delete(&self, path: &str) -> Result<()> {
-        let options = json!({ "kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0 });
+        let options =
+            json!({ "kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0 });
         let (status, body) = self.send(Method::DELETE, path, Some(&options)).await?;
         match status {
             StatusCode::NOT_FOUND => Ok(()),
@@ -80,12 +81,18 @@ impl Api {
         }
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value)> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Value)> {
         let content_type = match method {
             Method::PATCH => "application/merge-patch+json",
             _ => "application/json",
         };
-        let mut request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
+        let mut request =
+            self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, content_type).body(body.to_string());
         }
@@ -109,7 +116,8 @@ impl builds::Client for Api {
 /// # Errors
 /// When `ca_pem` holds no usable certificate.
 pub(crate) fn http_client(ca_pem: &str) -> Result<Client> {
-    let roots = Certificate::from_pem_bundle(ca_pem.as_bytes()).context("the server's certificate")?;
+    let roots =
+        Certificate::from_pem_bundle(ca_pem.as_bytes()).context("the server's certificate")?;
     Ok(Client::builder().tls_certs_only(roots).no_proxy().redirect(Policy::none()).build()?)
 }
 

@@ -75,18 +75,29 @@ pub(crate) async fn build(api: Api) {
     }
 }
 
-async fn round(api: &Api, shared: &Shared, first_seen: &mut HashMap<String, Instant>) -> Result<()> {
+async fn round(
+    api: &Api,
+    shared: &Shared,
+    first_seen: &mut HashMap<String, Instant>,
+) -> Result<()> {
     let namespaces = api.list("/api/v1/namespaces").await?;
     let accounts = api.list("/api/v1/serviceaccounts").await?;
-    first_seen.retain(|uid, _| namespaces.iter().any(|namespace| namespace["metadata"]["uid"] == uid.as_str()));
+    first_seen.retain(|uid, _| {
+        namespaces.iter().any(|namespace| namespace["metadata"]["uid"] == uid.as_str())
+    });
 
     let is_deleting = |namespace: &&Value| !namespace["metadata"]["deletionTimestamp"].is_null();
-    let content = if namespaces.iter().any(|namespace| is_deleting(&namespace)) { Some(Content::read(api).await?) } else { None };
+    let content = if namespaces.iter().any(|namespace| is_deleting(&namespace)) {
+        Some(Content::read(api).await?)
+    } else {
+        None
+    };
 
     // One namespace's trouble is not the others'.
     let mut outcome = Ok(());
     for namespace in &namespaces {
-        let seen = *first_seen.entry(text(&namespace["metadata"]["uid"])).or_insert_with(Instant::now);
+        let seen =
+            *first_seen.entry(text(&namespace["metadata"]["uid"])).or_insert_with(Instant::now);
         let done = match content.as_ref().filter(|_| is_deleting(&namespace)) {
             Some(content) => deletion::finish(api, content, namespace).await,
             None => furnishing::furnish(api, namespace, &accounts, seen.elapsed() >= SETTLE).await,
@@ -102,11 +113,13 @@ async fn bind(api: &Api, shared: &Shared, namespaces: &[Value]) -> Result<()> {
     let bindings = api.list("/apis/rbac.authorization.k8s.io/v1/rolebindings").await?;
     for (user, namespace) in grants {
         let name = format!("{PROJECT_ADMIN}-{user}");
-        let is_there = namespaces
-            .iter()
-            .any(|object| object["metadata"]["name"] == namespace.as_str() && object["metadata"]["deletionTimestamp"].is_null());
+        let is_there = namespaces.iter().any(|object| {
+            object["metadata"]["name"] == namespace.as_str()
+                && object["metadata"]["deletionTimestamp"].is_null()
+        });
         let is_bound = bindings.iter().any(|binding| {
-            binding["metadata"]["name"] == name.as_str() && binding["metadata"]["namespace"] == namespace.as_str()
+            binding["metadata"]["name"] == name.as_str()
+                && binding["metadata"]["namespace"] == namespace.as_str()
         });
         if is_there && !is_bound {
             let binding = json!({
@@ -114,7 +127,8 @@ async fn bind(api: &Api, shared: &Shared, namespaces: &[Value]) -> Result<()> {
                 "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": PROJECT_ADMIN },
                 "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user }],
             });
-            let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings");
+            let path =
+                format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings");
             api.create(&path, &binding).await?;
         }
     }

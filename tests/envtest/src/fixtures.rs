@@ -8,7 +8,8 @@ use crate::api::Api;
 use crate::controllers::PROJECT_ADMIN;
 
 /// The namespaces of an OpenShift cluster that the suite has to do with.
-const NAMESPACES: [&str; 4] = ["openshift", "openshift-config", "openshift-marketplace", "openshift-operators"];
+const NAMESPACES: [&str; 4] =
+    ["openshift", "openshift-config", "openshift-marketplace", "openshift-operators"];
 
 /// Creates what is put back to the start by every reset.
 pub(crate) async fn install(api: &Api) -> Result<()> {
@@ -24,7 +25,11 @@ pub(crate) async fn install(api: &Api) -> Result<()> {
         api.delete(&format!("{config}/{kind}/{name}")).await?;
         api.create(&format!("{config}/{kind}"), &object).await?;
         // A create drops the status of a kind that has it as a subresource.
-        api.merge(&format!("{config}/{kind}/{name}/status"), &json!({ "status": object["status"] })).await?;
+        api.merge(
+            &format!("{config}/{kind}/{name}/status"),
+            &json!({ "status": object["status"] }),
+        )
+        .await?;
     }
     let [catalog, group] = olm::v0_fixtures();
     for (plural, object) in [
@@ -35,7 +40,11 @@ pub(crate) async fn install(api: &Api) -> Result<()> {
     }
     let catalogs = "/apis/olm.operatorframework.io/v1/clustercatalogs";
     for catalog in olm::v1_fixtures() {
-        api.delete(&format!("{catalogs}/{}", catalog["metadata"]["name"].as_str().unwrap_or_default())).await?;
+        api.delete(&format!(
+            "{catalogs}/{}",
+            catalog["metadata"]["name"].as_str().unwrap_or_default()
+        ))
+        .await?;
         api.create(catalogs, &catalog).await?;
     }
     Ok(())
@@ -47,8 +56,9 @@ pub(crate) async fn remove_foreign_roles(api: &Api) -> Result<()> {
         let path = format!("/apis/rbac.authorization.k8s.io/v1/{plural}");
         for object in api.list(&path).await? {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            let is_built_in =
-                object["metadata"]["labels"]["kubernetes.io/bootstrapping"].is_string() || name.starts_with("system:");
+            let is_built_in = object["metadata"]["labels"]["kubernetes.io/bootstrapping"]
+                .is_string()
+                || name.starts_with("system:");
             if !is_built_in && ![PROJECT_ADMIN, "basic-user", "basic-users"].contains(&name) {
                 api.delete(&format!("{path}/{name}")).await?;
             }
@@ -62,8 +72,7 @@ pub(crate) async fn install_roles(api: &Api) -> Result<()> {
     let rbac = "/apis/rbac.authorization.k8s.io/v1";
     let all = ["get", "list", "watch", "create", "update", "patch", "delete"];
     let read = ["get", "list", "watch"];
-    let rule =
-        |group: &str, resources: &[&str], verbs: &[&str]| json!({ "apiGroups": [group], "resources": resources, "verbs": verbs });
+    let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({ "apiGroups": [group], "resources": resources, "verbs": verbs });
     let project_admin = json!({
         "metadata": { "name": PROJECT_ADMIN },
         "rules": [
@@ -100,8 +109,14 @@ pub(crate) async fn install_roles(api: &Api) -> Result<()> {
 }
 
 fn cluster_version() -> Value {
-    let capabilities =
-        ["Build", "DeploymentConfig", "ImageRegistry", "OperatorLifecycleManager", "OperatorLifecycleManagerV1", "marketplace"];
+    let capabilities = [
+        "Build",
+        "DeploymentConfig",
+        "ImageRegistry",
+        "OperatorLifecycleManager",
+        "OperatorLifecycleManagerV1",
+        "marketplace",
+    ];
     json!({
         "apiVersion": "config.openshift.io/v1",
         "kind": "ClusterVersion",

@@ -29,7 +29,14 @@ pub(crate) const OURS: &str = "envtest";
 pub(crate) const KINDS: [Kind; 17] = [
     Kind::new("quay.redhat.com", "v1", "QuayIntegration", "quayintegrations", Cluster, true),
     Kind::new("image.openshift.io", "v1", "ImageStream", "imagestreams", Namespaced, true),
-    Kind::new("image.openshift.io", "v1", "ImageStreamImport", "imagestreamimports", Namespaced, false),
+    Kind::new(
+        "image.openshift.io",
+        "v1",
+        "ImageStreamImport",
+        "imagestreamimports",
+        Namespaced,
+        false,
+    ),
     Kind::new("build.openshift.io", "v1", "Build", "builds", Namespaced, false),
     Kind::new("build.openshift.io", "v1", "BuildConfig", "buildconfigs", Namespaced, false),
     Kind::new("project.openshift.io", "v1", "Project", "projects", Cluster, false),
@@ -37,13 +44,48 @@ pub(crate) const KINDS: [Kind; 17] = [
     Kind::new("config.openshift.io", "v1", "Image", "images", Cluster, true),
     Kind::new("config.openshift.io", "v1", "Infrastructure", "infrastructures", Cluster, true),
     Kind::new("olm.operatorframework.io", "v1", "ClusterCatalog", "clustercatalogs", Cluster, true),
-    Kind::new("olm.operatorframework.io", "v1", "ClusterExtension", "clusterextensions", Cluster, true),
+    Kind::new(
+        "olm.operatorframework.io",
+        "v1",
+        "ClusterExtension",
+        "clusterextensions",
+        Cluster,
+        true,
+    ),
     Kind::new("operators.coreos.com", "v1", "OperatorGroup", "operatorgroups", Namespaced, true),
-    Kind::new("operators.coreos.com", "v1alpha1", "CatalogSource", "catalogsources", Namespaced, true),
-    Kind::new("operators.coreos.com", "v1alpha1", "Subscription", "subscriptions", Namespaced, true),
-    Kind::new("operators.coreos.com", "v1alpha1", "ClusterServiceVersion", "clusterserviceversions", Namespaced, true),
+    Kind::new(
+        "operators.coreos.com",
+        "v1alpha1",
+        "CatalogSource",
+        "catalogsources",
+        Namespaced,
+        true,
+    ),
+    Kind::new(
+        "operators.coreos.com",
+        "v1alpha1",
+        "Subscription",
+        "subscriptions",
+        Namespaced,
+        true,
+    ),
+    Kind::new(
+        "operators.coreos.com",
+        "v1alpha1",
+        "ClusterServiceVersion",
+        "clusterserviceversions",
+        Namespaced,
+        true,
+    ),
     Kind::new("operators.coreos.com", "v1alpha1", "InstallPlan", "installplans", Namespaced, true),
-    Kind::new("packages.operators.coreos.com", "v1", "PackageManifest", "packagemanifests", Namespaced, false),
+    Kind::new(
+        "packages.operators.coreos.com",
+        "v1",
+        "PackageManifest",
+        "packagemanifests",
+        Namespaced,
+        false,
+    ),
 ];
 
 /// What the suite puts into namespaces of the kinds that plain Kubernetes has: group, version, plural.
@@ -137,9 +179,16 @@ impl Collection {
 
 /// Everything that namespaces may hold.
 pub(crate) fn content() -> impl Iterator<Item = Collection> {
-    let added = KINDS.iter().filter(|kind| kind.scope == Namespaced).map(|kind| (kind.group, kind.version, kind.plural));
+    let added = KINDS
+        .iter()
+        .filter(|kind| kind.scope == Namespaced)
+        .map(|kind| (kind.group, kind.version, kind.plural));
     BUILT_IN_CONTENT.into_iter().chain(added).map(|(group, version, plural)| {
-        let api = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+        let api = if group.is_empty() {
+            format!("/api/{version}")
+        } else {
+            format!("/apis/{group}/{version}")
+        };
         Collection { resource: format!("{plural}.{group}"), api, plural }
     })
 }

@@ -35,7 +35,8 @@ use sandbox::quay::Quay;
 const ASSETS: &str = "KUBEBUILDER_ASSETS";
 
 /// The users and their groups. What `dev` may do is a matter of grants; `nobody` may do nothing.
-const USERS: [(&str, &str); 3] = [("admin", "system:masters"), ("dev", "developers"), ("nobody", "developers")];
+const USERS: [(&str, &str); 3] =
+    [("admin", "system:masters"), ("dev", "developers"), ("nobody", "developers")];
 
 /// The user and namespace of the one grant that holds from the start, as in the sandbox.
 const FIRST_GRANT: (&str, &str) = ("dev", "myproj");
@@ -107,16 +108,20 @@ impl Envtest {
     fn launch(assets: &Path) -> Result<Envtest> {
         let dir = tempfile::Builder::new().prefix("envtest-").tempdir()?;
         let [port, etcd_port, peer_port] = process::free_ports()?;
-        let (client_url, peer_url) = (format!("http://127.0.0.1:{etcd_port}"), format!("http://127.0.0.1:{peer_port}"));
+        let (client_url, peer_url) =
+            (format!("http://127.0.0.1:{etcd_port}"), format!("http://127.0.0.1:{peer_port}"));
 
         let etcd_arguments = etcd_arguments(dir.path(), &client_url, &peer_url);
         let mut etcd = Server::start(&assets.join("etcd"), &etcd_arguments, dir.path())?;
         let api_server_arguments = api_server_arguments(dir.path(), &client_url, port)?;
-        let mut api_server = Server::start(&assets.join("kube-apiserver"), &api_server_arguments, dir.path())?;
+        let mut api_server =
+            Server::start(&assets.join("kube-apiserver"), &api_server_arguments, dir.path())?;
 
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let url = format!("https://127.0.0.1:{port}");
-        let (api, ca_pem) = runtime.block_on(ready(&url, dir.path(), &mut etcd, &mut api_server))?;
+        let (api, ca_pem) =
+            runtime.block_on(ready(&url, dir.path(), &mut etcd, &mut api_server))?;
         let shared = Shared::default();
         Ok(Envtest {
             runtime,
@@ -213,21 +218,28 @@ impl Envtest {
     /// # Errors
     /// When a namespace does not go, e.g. because something in it has a finalizer.
     pub fn reset(&self) -> Result<()> {
-        self.shared.grants().retain(|(user, namespace)| (user.as_str(), namespace.as_str()) == FIRST_GRANT);
+        self.shared
+            .grants()
+            .retain(|(user, namespace)| (user.as_str(), namespace.as_str()) == FIRST_GRANT);
         self.runtime.block_on(async {
             self.api.delete("/apis/olm.operatorframework.io/v1/clusterextensions").await?;
             self.api.delete("/apis/quay.redhat.com/v1/quayintegrations").await?;
-            self.api.delete("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations").await?;
+            self.api
+                .delete("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations")
+                .await?;
             for name in self.foreign_namespaces().await? {
                 let path = format!("/api/v1/namespaces/{name}");
                 self.api.merge(&path, &json!({ "metadata": { "finalizers": null } })).await?;
                 self.api.delete(&path).await?;
             }
-            let bare = json!({ "metadata": { "annotations": null, "finalizers": null, "labels": null } });
+            let bare =
+                json!({ "metadata": { "annotations": null, "finalizers": null, "labels": null } });
             self.api.merge("/api/v1/namespaces/default", &bare).await?;
             controllers::empty(&self.api, &Content::read(&self.api).await?, "default").await?;
-            eventually("the namespaces to be gone", &self.shared, || async { Ok(self.foreign_namespaces().await?.is_empty()) })
-                .await?;
+            eventually("the namespaces to be gone", &self.shared, || async {
+                Ok(self.foreign_namespaces().await?.is_empty())
+            })
+            .await?;
             fixtures::remove_foreign_roles(&self.api).await?;
             self.restore_definition().await?;
             fixtures::install(&self.api).await?;
@@ -239,19 +251,24 @@ impl Envtest {
     async fn restore_definition(&self) -> Result<()> {
         let path = format!("{DEFINITIONS}/{}", definitions::QUAY_INTEGRATIONS);
         let is_ours = |definition: Value| {
-            !definition["metadata"]["labels"][kinds::OURS].is_null() && definition["metadata"]["deletionTimestamp"].is_null()
+            !definition["metadata"]["labels"][kinds::OURS].is_null()
+                && definition["metadata"]["deletionTimestamp"].is_null()
         };
         if self.api.get(&path).await?.is_some_and(is_ours) {
             return Ok(());
         }
         self.api.delete(&path).await?;
-        eventually("a definition to be gone", &self.shared, || async { Ok(self.api.get(&path).await?.is_none()) }).await?;
+        eventually("a definition to be gone", &self.shared, || async {
+            Ok(self.api.get(&path).await?.is_none())
+        })
+        .await?;
         install_kinds(&self.api, &self.shared).await
     }
 
     async fn foreign_namespaces(&self) -> Result<Vec<String>> {
         let namespaces = self.api.list("/api/v1/namespaces").await?;
-        let names = namespaces.iter().filter_map(|namespace| namespace["metadata"]["name"].as_str());
+        let names =
+            namespaces.iter().filter_map(|namespace| namespace["metadata"]["name"].as_str());
         Ok(names.filter(|name| !BUILT_IN.contains(name)).map(str::to_owned).collect())
     }
 }
@@ -273,7 +290,10 @@ fn etcd_arguments(dir: &Path, client_url: &str, peer_url: &str) -> Vec<String> {
 }
 
 fn api_server_arguments(dir: &Path, etcd_url: &str, port: u16) -> Result<Vec<String>> {
-    let users: String = USERS.iter().map(|(user, group)| format!("{},{user},{user},{group}\n", token(user))).collect();
+    let users: String = USERS
+        .iter()
+        .map(|(user, group)| format!("{},{user},{user},{group}\n", token(user)))
+        .collect();
     fs::write(dir.join("users.csv"), users)?;
     let key = KeyPair::generate()?;
     fs::write(dir.join("service-accounts.key"), key.serialize_pem())?;
@@ -289,7 +309,10 @@ fn api_server_arguments(dir: &Path, etcd_url: &str, port: u16) -> Result<Vec<Str
         "--authorization-mode=RBAC".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         format!("--service-account-key-file={}", dir.join("service-accounts.pub").display()),
-        format!("--service-account-signing-key-file={}", dir.join("service-accounts.key").display()),
+        format!(
+            "--service-account-signing-key-file={}",
+            dir.join("service-accounts.key").display()
+        ),
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
         // Nothing looks for the API server inside the cluster, and a loopback address is refused there.
         "--endpoint-reconciler-type=none".to_owned(),
@@ -302,7 +325,12 @@ fn token(user: &str) -> String {
 }
 
 /// Waits until the API server is ready; returns a client of it and the certificates it made.
-async fn ready(url: &str, dir: &Path, etcd: &mut Server, api_server: &mut Server) -> Result<(Api, String)> {
+async fn ready(
+    url: &str,
+    dir: &Path,
+    etcd: &mut Server,
+    api_server: &mut Server,
+) -> Result<(Api, String)> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         etcd.check()?;
@@ -332,14 +360,16 @@ async fn install_kinds(api: &Api, shared: &Shared) -> Result<()> {
 async fn served(api: &Api, shared: &Shared) -> Result<()> {
     for kind in &kinds::KINDS {
         // 404 until it is served, then 429 while its storage is made.
-        eventually(&kind.path(), shared, || async { Ok(api.list(&kind.path()).await.is_ok()) }).await?;
+        eventually(&kind.path(), shared, || async { Ok(api.list(&kind.path()).await.is_ok()) })
+            .await?;
     }
     Ok(())
 }
 
 /// Waits until every namespace has what the controllers give it, and the catalog's package is to be had.
 async fn settled(api: &Api, shared: &Shared) -> Result<()> {
-    let packages = "/apis/packages.operators.coreos.com/v1/namespaces/openshift-marketplace/packagemanifests";
+    let packages =
+        "/apis/packages.operators.coreos.com/v1/namespaces/openshift-marketplace/packagemanifests";
     eventually("the catalog's package", shared, || async {
         Ok(api.get(&format!("{packages}/{}", olm::PACKAGE)).await?.is_some())
     })
@@ -353,7 +383,11 @@ async fn settled(api: &Api, shared: &Shared) -> Result<()> {
 }
 
 /// Asks `holds` until it says yes.
-async fn eventually<F: Future<Output = Result<bool>>>(what: &str, shared: &Shared, holds: impl Fn() -> F) -> Result<()> {
+async fn eventually<F: Future<Output = Result<bool>>>(
+    what: &str,
+    shared: &Shared,
+    holds: impl Fn() -> F,
+) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while !holds().await.with_context(|| format!("waiting for {what}"))? {
         if Instant::now() > deadline {

@@ -66,7 +66,9 @@ impl Server {
     pub(crate) fn check(&mut self) -> Result<()> {
         match self.leash.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!("{} ended ({status}):\n{}", self.program.display(), self.end_of_log()),
+            Some(status) => {
+                bail!("{} ended ({status}):\n{}", self.program.display(), self.end_of_log())
+            }
         }
     }
 

@@ -38,8 +38,19 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    pub(crate) async fn start(url: &str, ca_pem: &str, api: &Api, quay: Option<&Quay>, dir: &Path) -> Result<Proxy> {
-        let upstream = Upstream { http: http_client(ca_pem)?, url: url.to_owned(), api: api.clone(), quay: quay.cloned() };
+    pub(crate) async fn start(
+        url: &str,
+        ca_pem: &str,
+        api: &Api,
+        quay: Option<&Quay>,
+        dir: &Path,
+    ) -> Result<Proxy> {
+        let upstream = Upstream {
+            http: http_client(ca_pem)?,
+            url: url.to_owned(),
+            api: api.clone(),
+            quay: quay.cloned(),
+        };
         let router = Router::new()
             .route("/apis/project.openshift.io/v1/projects", get(projects))
             .route("/apis/project.openshift.io/v1/projects/{name}", get(project))
@@ -49,7 +60,13 @@ impl Proxy {
             .with_state(Arc::new(upstream));
         let authority = Authority::new()?;
         let traffic = Traffic::default();
-        let server = serve(router, openshift::classify, authority.server_config(false, false)?, traffic.clone()).await?;
+        let server = serve(
+            router,
+            openshift::classify,
+            authority.server_config(false, false)?,
+            traffic.clone(),
+        )
+        .await?;
         let kubeconfig = dir.join("kubeconfig");
         fs::write(&kubeconfig, kubeconfig_for(&server.url, authority.pem()).to_string())
             .with_context(|| format!("cannot write {}", kubeconfig.display()))?;
@@ -98,13 +115,20 @@ impl Upstream {
         for name in [HOST, CONNECTION, TRANSFER_ENCODING, CONTENT_LENGTH] {
             headers.remove(name);
         }
-        self.http.request(method, format!("{}{path}", self.url)).headers(headers).body(body).send().await
+        self.http
+            .request(method, format!("{}{path}", self.url))
+            .headers(headers)
+            .body(body)
+            .send()
+            .await
     }
 
     /// Whether the caller may read a namespace; OpenShift shows them its project then.
     async fn may_see(&self, namespace: &Value, headers: &HeaderMap) -> bool {
         let name = namespace["metadata"]["name"].as_str().unwrap_or_default();
-        let answer = self.send(Method::GET, &format!("/api/v1/namespaces/{name}"), headers, Bytes::new()).await;
+        let answer = self
+            .send(Method::GET, &format!("/api/v1/namespaces/{name}"), headers, Bytes::new())
+            .await;
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 }
@@ -133,7 +157,12 @@ pub(crate) async fn forward(
 
 /// The projects the caller can see. This is more than the CRD can do: on OpenShift the answer to a list depends on
 /// who asks.
-async fn projects(upstream: State<Arc<Upstream>>, RawQuery(query): RawQuery, uri: Uri, headers: HeaderMap) -> Answer {
+async fn projects(
+    upstream: State<Arc<Upstream>>,
+    RawQuery(query): RawQuery,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer {
     // The server decides whether the caller is anybody and may ask at all.
     let answer = forward(upstream.clone(), Method::GET, uri, headers.clone(), Bytes::new()).await?;
     if answer.status() != StatusCode::OK {
@@ -143,8 +172,13 @@ async fn projects(upstream: State<Arc<Upstream>>, RawQuery(query): RawQuery, uri
     let mut list = upstream.api.get(&path).await?.unwrap_or_default();
     let namespaces = list["items"].take();
     let namespaces = namespaces.as_array().map(Vec::as_slice).unwrap_or_default();
-    let visible = join_all(namespaces.iter().map(|namespace| upstream.may_see(namespace, &headers))).await;
-    let items = namespaces.iter().zip(visible).filter(|(_, visible)| *visible).map(|(namespace, _)| as_project(namespace));
+    let visible =
+        join_all(namespaces.iter().map(|namespace| upstream.may_see(namespace, &headers))).await;
+    let items = namespaces
+        .iter()
+        .zip(visible)
+        .filter(|(_, visible)| *visible)
+        .map(|(namespace, _)| as_project(namespace));
     list["kind"] = json!("ProjectList");
     list["apiVersion"] = json!("project.openshift.io/v1");
     list["items"] = items.collect();
@@ -152,9 +186,16 @@ async fn projects(upstream: State<Arc<Upstream>>, RawQuery(query): RawQuery, uri
 }
 
 /// One project; where the caller cannot see it, the server's own refusal.
-async fn project(upstream: State<Arc<Upstream>>, PathOf(name): PathOf<String>, uri: Uri, headers: HeaderMap) -> Answer {
+async fn project(
+    upstream: State<Arc<Upstream>>,
+    PathOf(name): PathOf<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer {
     match upstream.api.get(&format!("/api/v1/namespaces/{name}")).await? {
-        Some(namespace) if upstream.may_see(&namespace, &headers).await => Ok(json_response(200, &as_project(&namespace))),
+        Some(namespace) if upstream.may_see(&namespace, &headers).await => {
+            Ok(json_response(200, &as_project(&namespace)))
+        }
         _ => forward(upstream, Method::GET, uri, headers, Bytes::new()).await,
     }
 }

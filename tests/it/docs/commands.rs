@@ -15,7 +15,11 @@ pub(super) fn arguments(words: &[String]) -> Option<&[String]> {
     let is_assignment = |word: &&String| word.contains('=') && !word.starts_with('-');
     let words = &words[words.iter().take_while(is_assignment).count()..];
     match words {
-        [client, quay, rest @ ..] if ["oc", "kubectl"].contains(&client.as_str()) && quay == "quay" => Some(rest),
+        [client, quay, rest @ ..]
+            if ["oc", "kubectl"].contains(&client.as_str()) && quay == "quay" =>
+        {
+            Some(rest)
+        }
         [program, rest @ ..] if program == "oc-quay" => Some(rest),
         _ => None,
     }
@@ -26,17 +30,35 @@ fn command_lines(page: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (number, piece) in pieces(page) {
         match piece {
-            Piece::Text(line) => found.extend(code_spans(line).map(|span| (number, span.to_owned()))),
+            Piece::Text(line) => {
+                found.extend(code_spans(line).map(|span| (number, span.to_owned())))
+            }
             Piece::Block { language: "console", lines } => {
-                found.extend(lines.iter().filter_map(|line| line.strip_prefix("$ ")).map(|line| (number, line.to_owned())));
+                found.extend(
+                    lines
+                        .iter()
+                        .filter_map(|line| line.strip_prefix("$ "))
+                        .map(|line| (number, line.to_owned())),
+                );
             }
             Piece::Block { language: "sh", lines } => {
-                found.extend(lines.join("\n").replace("\\\n", " ").lines().map(|line| (number, line.to_owned())));
+                found.extend(
+                    lines
+                        .join("\n")
+                        .replace("\\\n", " ")
+                        .lines()
+                        .map(|line| (number, line.to_owned())),
+                );
             }
             Piece::Block { language: "yaml", lines } => {
                 let documents = lines.join("\n");
-                let documents = documents.split("---\n").map(|text| serde_saphyr::from_str(text).unwrap());
-                found.extend(documents.flat_map(|document| in_manifest(&document)).map(|line| (number, line)));
+                let documents =
+                    documents.split("---\n").map(|text| serde_saphyr::from_str(text).unwrap());
+                found.extend(
+                    documents
+                        .flat_map(|document| in_manifest(&document))
+                        .map(|line| (number, line)),
+                );
             }
             Piece::Block { .. } => {}
         }
@@ -52,7 +74,9 @@ fn in_manifest(value: &Value) -> Vec<String> {
         }
         Value::Array(values) => values.iter().flat_map(in_manifest).collect(),
         Value::Object(fields) => fields.values().flat_map(in_manifest).collect(),
-        Value::String(script) => script.lines().filter(|line| line.starts_with("oc-quay ")).map(str::to_owned).collect(),
+        Value::String(script) => {
+            script.lines().filter(|line| line.starts_with("oc-quay ")).map(str::to_owned).collect()
+        }
         _ => vec![],
     }
 }
@@ -73,9 +97,14 @@ fn command_lines_parse() {
         for (number, line) in command_lines(&page) {
             for words in commands(&line) {
                 // `oc quay` alone is the name of the program.
-                let Some(arguments) = arguments(&words).filter(|arguments| !arguments.is_empty()) else { continue };
+                let Some(arguments) = arguments(&words).filter(|arguments| !arguments.is_empty())
+                else {
+                    continue;
+                };
                 seen += 1;
-                problems.extend(problem(arguments).map(|problem| format!("{path}:{number}: {line}\n{problem}")));
+                problems.extend(
+                    problem(arguments).map(|problem| format!("{path}:{number}: {line}\n{problem}")),
+                );
             }
         }
     }
@@ -87,8 +116,11 @@ fn command_lines_parse() {
 fn what_does_not_parse_is_noticed() {
     let page = "Try `oc quay status --nonsense`.\n```sh\nFOO=1 kubectl quay link \\\n  --bar | cat\n```\n\
                 ```console\n$ oc-quay nothing\n```\n```yaml\nsteps: [{command: [oc-quay, fix]}, {run: 'oc-quay link --baz'}]\n```\n";
-    let problems =
-        command_lines(page).iter().flat_map(|(_, line)| commands(line)).filter_map(|words| problem(arguments(&words)?)).count();
+    let problems = command_lines(page)
+        .iter()
+        .flat_map(|(_, line)| commands(line))
+        .filter_map(|words| problem(arguments(&words)?))
+        .count();
     assert_eq!(problems, 5);
 }
 
@@ -97,7 +129,10 @@ fn every_command_has_a_page_with_its_help() {
     for command in Cli::command().get_subcommands() {
         let name = command.get_name();
         let page = read(&format!("docs/{name}.md"));
-        assert!(page.contains(&format!("$ oc quay {name} -h\n")), "docs/{name}.md does not show the help");
+        assert!(
+            page.contains(&format!("$ oc quay {name} -h\n")),
+            "docs/{name}.md does not show the help"
+        );
     }
 }
 

@@ -12,7 +12,8 @@ use crate::support::World;
 /// The command lines of ours among the examples of a command.
 fn examples(command: &Command) -> Vec<Vec<String>> {
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    let lines = help.lines().skip_while(|line| *line != "Examples:").flat_map(|line| commands(line.trim()));
+    let lines =
+        help.lines().skip_while(|line| *line != "Examples:").flat_map(|line| commands(line.trim()));
     lines.filter_map(|words| super::commands::arguments(&words).map(<[String]>::to_vec)).collect()
 }
 
@@ -21,7 +22,11 @@ fn furnished() -> Option<World> {
     let world = World::stand_in_bare(Options::default(), "the examples are run once")?;
     world.namespace("shop");
     world.image_stream("shop", "app");
-    world.build_config("shop", "app", &json!({ "to": { "kind": "ImageStreamTag", "name": "app:latest" } }));
+    world.build_config(
+        "shop",
+        "app",
+        &json!({ "to": { "kind": "ImageStreamTag", "name": "app:latest" } }),
+    );
     world.create(
         &json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "pipeline", "namespace": "shop" } }),
     );
@@ -35,7 +40,8 @@ fn furnished() -> Option<World> {
 /// Runs an example as somebody who said beforehand what it would ask for.
 fn run(world: &World, arguments: &[String]) {
     let quay = &world.sandbox.quay;
-    let arguments: Vec<_> = arguments.iter().map(|word| word.replace("quay.example.com", &quay.host())).collect();
+    let arguments: Vec<_> =
+        arguments.iter().map(|word| word.replace("quay.example.com", &quay.host())).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let mut command = world.oc_quay(&arguments).stdin(&quay.admin_token());
     if !arguments.contains(&"--check") {
@@ -55,14 +61,20 @@ fn every_command_has_examples_and_they_work() {
         .iter()
         .map(|command| {
             let examples = examples(command);
-            assert!(!examples.is_empty() || command.has_subcommands(), "{} has no example", command.get_bin_name().unwrap());
+            assert!(
+                !examples.is_empty() || command.has_subcommands(),
+                "{} has no example",
+                command.get_bin_name().unwrap()
+            );
             examples
         })
         .collect();
     let Some(world) = furnished() else { return };
     world.integration();
     // What runs for ever has tests of its own.
-    let ends = |example: &Vec<String>| example[0] != "run" || example.iter().any(|word| word == "--manifests");
+    let ends = |example: &Vec<String>| {
+        example[0] != "run" || example.iter().any(|word| word == "--manifests")
+    };
     for example in of.into_iter().flatten().filter(ends) {
         if example[0] == "setup" {
             // Each begins anew.

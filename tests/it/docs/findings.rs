@@ -36,7 +36,8 @@ fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
     for code in Code::ALL {
         let entry = code.entry();
-        page += &format!("\n## {}\n\n**{}** ({})\n\n", entry.code, entry.title, entry.level.as_str());
+        page +=
+            &format!("\n## {}\n\n**{}** ({})\n\n", entry.code, entry.title, entry.level.as_str());
         page += &format!("{}\n\n{}\n", entry.meaning, entry.remedy);
         if !entry.hint.is_empty() {
             page += &format!("\n```sh\n{}\n```\n", entry.hint.replace("{namespace}", "NAMESPACE"));
@@ -55,9 +56,13 @@ fn every_finding_leads_to_its_heading() {
     let anchors = anchors(&page());
     for code in Code::ALL {
         let docs = code.docs();
-        let anchor = docs.strip_prefix(PATH).and_then(|rest| rest.strip_prefix('#')).unwrap_or_default();
+        let anchor =
+            docs.strip_prefix(PATH).and_then(|rest| rest.strip_prefix('#')).unwrap_or_default();
         assert!(anchors.iter().any(|other| other == anchor), "{docs} leads nowhere");
         let group = format!("| {}xx |", &code.as_str()[..3]);
-        assert!(INTRODUCTION.contains(&group), "the introduction does not say what {group} is about");
+        assert!(
+            INTRODUCTION.contains(&group),
+            "the introduction does not say what {group} is about"
+        );
     }
 }

@@ -9,8 +9,15 @@ use serde_json::{Value, json};
 use super::{in_project, read};
 
 /// The platforms krew knows, of those that we release for.
-const PLATFORMS: [&str; 7] =
-    ["linux-amd64", "linux-arm64", "linux-ppc64le", "darwin-amd64", "darwin-arm64", "windows-amd64", "windows-arm64"];
+const PLATFORMS: [&str; 7] = [
+    "linux-amd64",
+    "linux-arm64",
+    "linux-ppc64le",
+    "darwin-amd64",
+    "darwin-arm64",
+    "windows-amd64",
+    "windows-arm64",
+];
 
 /// The checksum of an archive that does not exist yet.
 const NO_CHECKSUM: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -28,31 +35,60 @@ fn problems(manifest: &Value) -> Vec<String> {
         ("apiVersion", manifest["apiVersion"] == "krew.googlecontainertools.github.com/v1alpha2"),
         ("kind", manifest["kind"] == "Plugin"),
         ("name", manifest["metadata"]["name"] == "quay"),
-        ("version is that of the package", text(&spec["version"]) == format!("v{}", env!("CARGO_PKG_VERSION"))),
-        ("homepage is that of the package", text(&spec["homepage"]) == env!("CARGO_PKG_REPOSITORY")),
-        ("shortDescription is 1 to 50 characters in one line", (1..=50).contains(&short.len()) && short.lines().count() == 1),
-        ("shortDescription does not say what every plugin is", !short.to_lowercase().contains("plugin")),
-        ("description is wrapped at 80", text(&spec["description"]).lines().all(|line| line.len() <= 80)),
+        (
+            "version is that of the package",
+            text(&spec["version"]) == format!("v{}", env!("CARGO_PKG_VERSION")),
+        ),
+        (
+            "homepage is that of the package",
+            text(&spec["homepage"]) == env!("CARGO_PKG_REPOSITORY"),
+        ),
+        (
+            "shortDescription is 1 to 50 characters in one line",
+            (1..=50).contains(&short.len()) && short.lines().count() == 1,
+        ),
+        (
+            "shortDescription does not say what every plugin is",
+            !short.to_lowercase().contains("plugin"),
+        ),
+        (
+            "description is wrapped at 80",
+            text(&spec["description"]).lines().all(|line| line.len() <= 80),
+        ),
     ];
     let platforms = spec["platforms"].as_array().cloned().unwrap_or_default();
     let names: BTreeSet<_> = platforms.iter().map(name).collect();
-    rules.push(("there are platforms, no two of them the same", !names.is_empty() && names.len() == platforms.len()));
+    rules.push((
+        "there are platforms, no two of them the same",
+        !names.is_empty() && names.len() == platforms.len(),
+    ));
     for platform in &platforms {
         let name = name(platform);
         let windows = name.starts_with("windows");
-        let archive = format!("/oc-quay-{}-{name}.{}", text(&spec["version"]), if windows { "zip" } else { "tar.gz" });
+        let archive = format!(
+            "/oc-quay-{}-{name}.{}",
+            text(&spec["version"]),
+            if windows { "zip" } else { "tar.gz" }
+        );
         let sha256 = text(&platform["sha256"]);
         let selector = platform["selector"]["matchLabels"].as_object();
         let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
         rules.extend([
             ("the platform is known", PLATFORMS.contains(&name.as_str())),
-            ("the selector is of os and arch alone", selector.is_some_and(|labels| labels.len() == 2)),
+            (
+                "the selector is of os and arch alone",
+                selector.is_some_and(|labels| labels.len() == 2),
+            ),
             (
                 "uri names the archive",
-                text(&platform["uri"]).starts_with("https://") && text(&platform["uri"]).ends_with(&archive),
+                text(&platform["uri"]).starts_with("https://")
+                    && text(&platform["uri"]).ends_with(&archive),
             ),
             ("sha256 is one", sha256.len() == 64 && sha256.chars().all(is_hex)),
-            ("bin is the program", platform["bin"] == if windows { "oc-quay.exe" } else { "oc-quay" }),
+            (
+                "bin is the program",
+                platform["bin"] == if windows { "oc-quay.exe" } else { "oc-quay" },
+            ),
         ]);
     }
     rules.into_iter().filter(|(_, holds)| !holds).map(|(rule, _)| rule.to_owned()).collect()
@@ -94,7 +130,11 @@ fn a_broken_manifest_is_noticed() {
 #[test]
 fn checksums_that_are_none_are_marked() {
     let text = read("plugin.yaml");
-    assert_eq!(text.contains("PLACEHOLDER"), text.contains(NO_CHECKSUM), "mark the checksums of zeros, and only those");
+    assert_eq!(
+        text.contains("PLACEHOLDER"),
+        text.contains(NO_CHECKSUM),
+        "mark the checksums of zeros, and only those"
+    );
 }
 
 /// The targets of a release, as `krew/package` lists them.
@@ -124,7 +164,11 @@ fn the_manifest_is_filled_in_from_the_archives_that_are_there() {
     for archive in archives {
         std::fs::write(folder.join(format!("oc-quay-v9.8.7-{archive}")), archive).unwrap();
     }
-    let made = std::process::Command::new(in_project("krew/index")).arg("v9.8.7").arg(&folder).status().unwrap();
+    let made = std::process::Command::new(in_project("krew/index"))
+        .arg("v9.8.7")
+        .arg(&folder)
+        .status()
+        .unwrap();
     assert!(made.success());
     let text = std::fs::read_to_string(folder.join("index/plugins/quay.yaml")).unwrap();
     let sums = std::fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
@@ -137,9 +181,15 @@ fn the_manifest_is_filled_in_from_the_archives_that_are_there() {
     assert_eq!(platforms.iter().map(name).collect::<Vec<_>>(), ["linux-amd64", "windows-arm64"]);
     for platform in platforms {
         let (sum, uri) = (platform["sha256"].as_str().unwrap(), platform["uri"].as_str().unwrap());
-        assert!(sums.contains(&format!("{sum}  {}\n", uri.rsplit('/').next().unwrap())), "{sums}\n{text}");
+        assert!(
+            sums.contains(&format!("{sum}  {}\n", uri.rsplit('/').next().unwrap())),
+            "{sums}\n{text}"
+        );
     }
-    assert!(!text.contains("PLACEHOLDER") && !text.contains(NO_CHECKSUM) && !text.contains("0.1.0"), "{text}");
+    assert!(
+        !text.contains("PLACEHOLDER") && !text.contains(NO_CHECKSUM) && !text.contains("0.1.0"),
+        "{text}"
+    );
     assert!(sums.contains("  quay.yaml\n"), "{sums}");
     assert_eq!(sums.lines().count(), archives.len() + 1);
 }
@@ -152,12 +202,20 @@ fn the_image_that_is_asked_for_is_the_one_that_is_released() {
     let asked_for = ControllerManifests::new(None, None).image;
     // A tag of the project is `v` and the version, which the workflow insists on.
     assert_eq!(asked_for, format!("{released}:v{}", env!("CARGO_PKG_VERSION")));
-    assert!(workflow.contains("tagged=$IMAGE:$GITHUB_REF_NAME\n"), "the image has the tag of the project");
+    assert!(
+        workflow.contains("tagged=$IMAGE:$GITHUB_REF_NAME\n"),
+        "the image has the tag of the project"
+    );
     assert!(!workflow.contains("GITHUB_REF_NAME#v"), "no image goes without its v");
     let pages = super::pages();
-    let tags = pages.iter().flat_map(|(path, page)| page.split("/oc-quay:").skip(1).map(move |rest| (path, rest)));
+    let tags = pages
+        .iter()
+        .flat_map(|(path, page)| page.split("/oc-quay:").skip(1).map(move |rest| (path, rest)));
     for (path, rest) in tags {
-        assert!(rest.starts_with("v1") || rest.starts_with(concat!("v", env!("CARGO_PKG_VERSION"))), "{path}: {rest:.20}");
+        assert!(
+            rest.starts_with("v1") || rest.starts_with(concat!("v", env!("CARGO_PKG_VERSION"))),
+            "{path}: {rest:.20}"
+        );
     }
 }
 
@@ -165,11 +223,18 @@ fn the_image_that_is_asked_for_is_the_one_that_is_released() {
 #[test]
 fn the_image_holds_the_program_on_its_path() {
     let file = read("Containerfile");
-    for line in ["/src/target/release/oc-quay /usr/local/bin/oc-quay", "ENV PATH=/usr/local/bin", "[\"/usr/local/bin/oc-quay\"]"]
-    {
+    for line in [
+        "/src/target/release/oc-quay /usr/local/bin/oc-quay",
+        "ENV PATH=/usr/local/bin",
+        "[\"/usr/local/bin/oc-quay\"]",
+    ] {
         assert!(file.contains(line), "{line}");
     }
     let toolchain = read("rust-toolchain.toml");
-    let version = file.split_once("rust:").and_then(|(_, rest)| rest.split_once("-alpine")).unwrap().0;
-    assert!(toolchain.contains(&format!("channel = \"{version}.")), "{version} builds the image, and not the rest");
+    let version =
+        file.split_once("rust:").and_then(|(_, rest)| rest.split_once("-alpine")).unwrap().0;
+    assert!(
+        toolchain.contains(&format!("channel = \"{version}.")),
+        "{version} builds the image, and not the rest"
+    );
 }

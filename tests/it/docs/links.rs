@@ -10,8 +10,13 @@ fn problem(page: &str, link: &str) -> Option<String> {
     if link.contains("://") || link.starts_with("mailto:") {
         return None;
     }
-    let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
-    let target = if file.is_empty() { PathBuf::from(page) } else { normalized(&Path::new(page).parent()?.join(file)) };
+    let (file, anchor) =
+        link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
+    let target = if file.is_empty() {
+        PathBuf::from(page)
+    } else {
+        normalized(&Path::new(page).parent()?.join(file))
+    };
     if !in_project(target.to_str()?).exists() {
         return Some(format!("{page}: {link}: there is no {}", target.display()));
     }
@@ -24,7 +29,9 @@ fn normalized(path: &Path) -> PathBuf {
     let mut normalized = PathBuf::new();
     for component in path.components() {
         match component {
-            Component::ParentDir => assert!(normalized.pop(), "{} leaves the project", path.display()),
+            Component::ParentDir => {
+                assert!(normalized.pop(), "{} leaves the project", path.display())
+            }
             other => normalized.push(other),
         }
     }
@@ -44,8 +51,10 @@ fn links_of(page: &str) -> Vec<String> {
 
 #[test]
 fn links_lead_somewhere() {
-    let problems: Vec<_> =
-        pages().iter().flat_map(|(path, page)| links_of(page).into_iter().filter_map(|link| problem(path, &link))).collect();
+    let problems: Vec<_> = pages()
+        .iter()
+        .flat_map(|(path, page)| links_of(page).into_iter().filter_map(|link| problem(path, &link)))
+        .collect();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
@@ -61,7 +70,8 @@ fn a_link_that_leads_nowhere_is_noticed() {
 
 #[test]
 fn files_that_the_text_names_are_there() {
-    let is_of_the_project = |span: &&str| ["src/", "tests/", "benches/"].iter().any(|folder| span.starts_with(folder));
+    let is_of_the_project =
+        |span: &&str| ["src/", "tests/", "benches/"].iter().any(|folder| span.starts_with(folder));
     let mut seen = 0;
     for (path, page) in pages() {
         for file in text_of(&page).flat_map(code_spans).filter(is_of_the_project) {
@@ -89,7 +99,8 @@ fn the_index_and_the_book_lead_to_every_page() {
 #[test]
 fn no_page_of_the_book_leads_out_of_it() {
     for (path, page) in pages().into_iter().filter(|(path, _)| path.starts_with("docs/")) {
-        let out: Vec<_> = links_of(&page).into_iter().filter(|link| link.starts_with("..")).collect();
+        let out: Vec<_> =
+            links_of(&page).into_iter().filter(|link| link.starts_with("..")).collect();
         assert!(out.is_empty(), "{path}: {out:?}");
     }
 }

@@ -61,6 +61,9 @@ fn the_short_help_fits_a_screen() {
     for mut command in commands("oc quay", &program) {
         let rows = command.render_help().to_string().lines().count();
         let name = command.get_bin_name().unwrap_or_default();
-        assert!(rows <= SCREEN.0, "{name} -h has {rows} rows: let --help alone show what is seldom needed (hide_short_help)");
+        assert!(
+            rows <= SCREEN.0,
+            "{name} -h has {rows} rows: let --help alone show what is seldom needed (hide_short_help)"
+        );
     }
 }

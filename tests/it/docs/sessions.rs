@@ -45,13 +45,20 @@ fn replayed(page: &str, shell: &mut Shell) -> String {
             in_session = line == "```console";
         } else if let Some(command) = line.strip_prefix("$ ").filter(|_| in_session) {
             fresh += &shell.run(command);
-        } else if let Some(command) = line.strip_prefix("<!-- $ ").and_then(|rest| rest.strip_suffix(" -->")) {
+        } else if let Some(command) =
+            line.strip_prefix("<!-- $ ").and_then(|rest| rest.strip_suffix(" -->"))
+        {
             shell.run(command);
             assert_eq!(shell.last_code, 0, "{command}");
-        } else if let Some(answer) = line.strip_prefix("<!-- ? ").and_then(|rest| rest.strip_suffix(" -->")) {
-            shell
-                .answers
-                .push(answer.split_once(" >").map(|(question, answer)| (question.into(), answer.trim().into())).unwrap());
+        } else if let Some(answer) =
+            line.strip_prefix("<!-- ? ").and_then(|rest| rest.strip_suffix(" -->"))
+        {
+            shell.answers.push(
+                answer
+                    .split_once(" >")
+                    .map(|(question, answer)| (question.into(), answer.trim().into()))
+                    .unwrap(),
+            );
         }
     }
     fresh
@@ -95,7 +102,9 @@ impl Shell {
             }
             ["oc", "create", "serviceaccount", name, "-n", namespace] => {
                 let metadata = json!({ "name": name, "namespace": namespace });
-                self.world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
+                self.world.create(
+                    &json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }),
+                );
                 return format!("serviceaccount/{name} created\n");
             }
             ["oc", "adm", "policy", "add-role-to-user", "admin", user, "-n", namespace] => {
@@ -115,7 +124,8 @@ impl Shell {
                 return format!("build.build.openshift.io/{build} started\n");
             }
             ["oc", "wait", "--for=delete", "deployment", name, "-n", namespace] => {
-                self.world.wait_for(name, || self.world.get("Deployment", namespace, name).is_none());
+                self.world
+                    .wait_for(name, || self.world.get("Deployment", namespace, name).is_none());
                 self.last_code = 0;
                 return format!("deployment.apps/{name} condition met\n");
             }
@@ -123,9 +133,15 @@ impl Shell {
                 self.world.trust_quay();
                 self.last_code = 0;
             }
-            ["quay", "renew", organization, robot] => quay.regenerate(organization, robot).map(drop).unwrap(),
-            ["quay", "push", organization, repository, tag] => quay.push_tag(organization, repository, tag).map(drop).unwrap(),
-            _ => panic!("no session can run `{line}`: what is only to be copied goes into a block marked sh"),
+            ["quay", "renew", organization, robot] => {
+                quay.regenerate(organization, robot).map(drop).unwrap()
+            }
+            ["quay", "push", organization, repository, tag] => {
+                quay.push_tag(organization, repository, tag).map(drop).unwrap()
+            }
+            _ => panic!(
+                "no session can run `{line}`: what is only to be copied goes into a block marked sh"
+            ),
         }
         String::new()
     }
@@ -151,8 +167,12 @@ impl Shell {
         let dir = format!("{}/", self.world.dir().display());
         let host = sandbox.quay.host();
         // As a key, a host has dots for its colon.
-        let shown = shown.replace(&host, "quay.example.com").replace(&host.replace(':', ".."), "quay.example.com");
-        same_times(&same_digests(&shown.replace(&openshift, "api.example.com:6443").replace(&dir, "")))
+        let shown = shown
+            .replace(&host, "quay.example.com")
+            .replace(&host.replace(':', ".."), "quay.example.com");
+        same_times(&same_digests(
+            &shown.replace(&openshift, "api.example.com:6443").replace(&dir, ""),
+        ))
     }
 
     /// Runs the program at a terminal and answers its questions, with the Enter key where no answer is given, until all
@@ -171,10 +191,16 @@ impl Shell {
                 assert!(Instant::now() < deadline, "nobody asks {answers:?}:\n{screen}");
                 std::thread::sleep(Duration::from_millis(10));
             };
-            let given = answers.iter().position(|(start, _)| question.starts_with(start)).map(|place| answers.remove(place).1);
+            let given = answers
+                .iter()
+                .position(|(start, _)| question.starts_with(start))
+                .map(|place| answers.remove(place).1);
             let answer = given.unwrap_or_default();
             let secret = answer.strip_prefix("$(cat ").and_then(|rest| rest.strip_suffix(')'));
-            let typed = secret.map_or_else(|| self.real(&answer), |file| fs::read_to_string(self.real(file)).unwrap());
+            let typed = secret.map_or_else(
+                || self.real(&answer),
+                |file| fs::read_to_string(self.real(file)).unwrap(),
+            );
             terminal.types(&format!("{typed}\r"));
         }
         terminal.ends_with(0).screen + "\n"
@@ -221,7 +247,9 @@ fn same_digests(shown: &str) -> String {
 /// The time of a report in JSON is another one each time.
 fn same_times(shown: &str) -> String {
     let line = |line: &str| match line.trim_start() {
-        field if field.starts_with("\"time\": ") => "  \"time\": \"2026-12-01T09:30:00Z\",\n".to_owned(),
+        field if field.starts_with("\"time\": ") => {
+            "  \"time\": \"2026-12-01T09:30:00Z\",\n".to_owned()
+        }
         _ => line.to_owned(),
     };
     shown.split_inclusive('\n').map(line).collect()
@@ -229,9 +257,12 @@ fn same_times(shown: &str) -> String {
 
 #[test]
 fn sessions_end_as_shown() {
-    let pages: Vec<_> = pages().into_iter().filter(|(_, page)| page.contains("```console")).collect();
+    let pages: Vec<_> =
+        pages().into_iter().filter(|(_, page)| page.contains("```console")).collect();
     assert!(pages.len() >= 9, "the README and a page per command show sessions");
-    let replay = |(path, page): &(String, String)| Some((path.clone(), replayed(page, &mut Shell::new(page)?)));
+    let replay = |(path, page): &(String, String)| {
+        Some((path.clone(), replayed(page, &mut Shell::new(page)?)))
+    };
     let mut fresh = Vec::new();
     for some in pages.chunks(AT_ONCE) {
         let played: Vec<_> = thread::scope(|scope| {
@@ -248,7 +279,8 @@ fn what_is_shown_and_is_not_so_is_noticed() {
     let Some(mut shell) = Shell::new("") else { return };
     let page = "Text\n```console\n$ oc quay version --client\noc-quay 0.0.0\n$ echo $?\n1\n```\n```sh\n$ untouched\n```\n";
     let version = env!("CARGO_PKG_VERSION");
-    let expected =
-        format!("Text\n```console\n$ oc quay version --client\noc-quay {version}\n$ echo $?\n0\n```\n```sh\n$ untouched\n```\n");
+    let expected = format!(
+        "Text\n```console\n$ oc quay version --client\noc-quay {version}\n$ echo $?\n0\n```\n```sh\n$ untouched\n```\n"
+    );
     assert_eq!(replayed(page, &mut shell), expected);
 }

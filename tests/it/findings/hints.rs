@@ -74,7 +74,8 @@ impl Seen<'_> {
     /// Runs a command. Answers what it says, and the findings if it is a status.
     fn run(&self, hint: &str) -> Result<(String, Option<Vec<Value>>), String> {
         let world = self.world;
-        let words: Vec<_> = shell_words(hint).into_iter().map(|word| self.filled_in(word)).collect();
+        let words: Vec<_> =
+            shell_words(hint).into_iter().map(|word| self.filled_in(word)).collect();
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         let is_asked = finding_asks(self.finding);
         let user = if is_asked { "admin" } else { self.user };
@@ -82,7 +83,9 @@ impl Seen<'_> {
             ["oc", "quay", arguments @ ..] => {
                 let mut command = match arguments {
                     // The questions of the set-up are answered, with another token.
-                    ["setup"] => world.setup(&["--controller=none", "--replace-token"]).token_of("quayadmin", &SCOPES),
+                    ["setup"] => world
+                        .setup(&["--controller=none", "--replace-token"])
+                        .token_of("quayadmin", &SCOPES),
                     _ if is_asked => world.oc_quay(arguments),
                     _ => (self.given)(world.oc_quay(&[])).with_arguments(arguments),
                 };
@@ -104,10 +107,14 @@ impl Seen<'_> {
                 let object = &self.finding["object"];
                 let is_read = ["get", "describe"].contains(&arguments[0]);
                 // What is missing, and a namespace that has too many objects, are not among what is shown.
-                let is_shown = is_read && !["OQ121", "OQ311", "OQ316", "OQ407"].contains(&self.finding["code"].as_str().unwrap());
+                let is_shown = is_read
+                    && !["OQ121", "OQ311", "OQ316", "OQ407"]
+                        .contains(&self.finding["code"].as_str().unwrap());
                 let is_about = |found: &Value| {
                     let name = found["metadata"]["name"].as_str().unwrap_or_default();
-                    object["name"].as_str().is_none_or(|about| about == name || about.starts_with(&format!("{name}:")))
+                    object["name"]
+                        .as_str()
+                        .is_none_or(|about| about == name || about.starts_with(&format!("{name}:")))
                 };
                 if is_shown && !shown.iter().any(is_about) {
                     return Err(format!("does not show {object}"));
@@ -146,10 +153,20 @@ fn then_in_namespace(code: &str) -> Then {
             world.set_content(namespace, "builder-quay-openshift", &content);
         }),
         "OQ319" => Then::Person(|world, namespace| {
-            world.merge("ServiceAccount", namespace, "default", &json!({ "secrets": [{ "name": "default-quay-openshift" }] }));
+            world.merge(
+                "ServiceAccount",
+                namespace,
+                "default",
+                &json!({ "secrets": [{ "name": "default-quay-openshift" }] }),
+            );
         }),
         "OQ406" => Then::Person(|world, namespace| {
-            world.merge("ImageStream", namespace, "app/status", &json!({ "status": { "tags": null } }));
+            world.merge(
+                "ImageStream",
+                namespace,
+                "app/status",
+                &json!({ "status": { "tags": null } }),
+            );
         }),
         "OQ523" => Then::Person(|world, namespace| {
             world.merge("ImageStream", namespace, "app", &json!({ "spec": { "tags": null } }));
@@ -168,22 +185,33 @@ pub(super) fn then_in_integration(code: &str) -> Then {
         "OQ102" => Then::Person(|world, _| world.delete("QuayIntegration", "", "second")),
         "OQ103" | "OQ104" | "OQ105" | "OQ112" | "OQ125" => Then::Person(address),
         "OQ106" => Then::Person(|world, _| {
-            world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "clusterID": "openshift" } }));
+            world.merge(
+                "QuayIntegration",
+                "",
+                "quay",
+                &json!({ "spec": { "clusterID": "openshift" } }),
+            );
         }),
         // The token that was given is explained, and given no more.
         "OQ109" => Then::Person(|_, _| ()),
-        "OQ113" => Then::Person(|world, _| world.sandbox.quay.set_flags(|flags| *flags = Flags::default())),
+        "OQ113" => {
+            Then::Person(|world, _| world.sandbox.quay.set_flags(|flags| *flags = Flags::default()))
+        }
         _ => Then::Gone,
     }
 }
 
 /// Runs the commands of all findings of a namespace, one after another, until each has changed what it is about.
 pub(super) fn run_all(world: &World, namespace: &str) -> Result<(), String> {
-    let again = || findings(&world.oc_quay(&["status", "-n", namespace, "--probe", "-o", "json"]).run());
+    let again =
+        || findings(&world.oc_quay(&["status", "-n", namespace, "--probe", "-o", "json"]).run());
     let mut tried = BTreeSet::new();
     loop {
         let now = again();
-        let Some(finding) = now.iter().find(|finding| finding["hint"].is_string() && !tried.contains(&key(finding))) else {
+        let Some(finding) = now
+            .iter()
+            .find(|finding| finding["hint"].is_string() && !tried.contains(&key(finding)))
+        else {
             return Ok(());
         };
         tried.insert(key(finding));
@@ -206,7 +234,8 @@ struct Case {
 }
 
 /// What a token for the set-up can do.
-const SCOPES: [&str; 6] = ["org:admin", "repo:admin", "repo:create", "super:user", "user:admin", "user:read"];
+const SCOPES: [&str; 6] =
+    ["org:admin", "repo:admin", "repo:create", "super:user", "user:admin", "user:read"];
 
 const STATUS: &[&str] = &["status", "-n", "shop"];
 
@@ -220,16 +249,34 @@ const fn found_by(line: &'static [&'static str], case: Case) -> Case {
 }
 
 static CASES: &[Case] = &[
-    case("OQ108", || linked(|world| refuse(world, "secrets/quay-integration")), Then::Shows("3 of 3 logins accepted")),
+    case(
+        "OQ108",
+        || linked(|world| refuse(world, "secrets/quay-integration")),
+        Then::Shows("3 of 3 logins accepted"),
+    ),
     case("OQ109", || linked(|world| world.sandbox.quay.expire_tokens()), Then::Gone),
     case(
         "OQ118",
-        || linked(|world| images(world, &json!({ "registrySources": { "allowedRegistries": ["registry.redhat.io"] } }))),
+        || {
+            linked(|world| {
+                images(
+                    world,
+                    &json!({ "registrySources": { "allowedRegistries": ["registry.redhat.io"] } }),
+                )
+            })
+        },
         Then::Person(|world, _| images(world, &json!({ "registrySources": null }))),
     ),
     case(
         "OQ119",
-        || linked(|world| images(world, &json!({ "allowedRegistriesForImport": [{ "domainName": "registry.redhat.io" }] }))),
+        || {
+            linked(|world| {
+                images(
+                    world,
+                    &json!({ "allowedRegistriesForImport": [{ "domainName": "registry.redhat.io" }] }),
+                )
+            })
+        },
         Then::Person(|world, _| images(world, &json!({ "allowedRegistriesForImport": null }))),
     ),
     found_by(
@@ -241,7 +288,12 @@ static CASES: &[Case] = &[
         being_prepared,
         Then::Person(|world, namespace| {
             let annotations = json!({ "openshift.io/sa.scc.uid-range": "1/1", "openshift.io/sa.scc.mcs": "s0", "openshift.io/sa.scc.supplemental-groups": "1/1" });
-            world.merge("Namespace", "", namespace, &json!({ "metadata": { "annotations": annotations } }));
+            world.merge(
+                "Namespace",
+                "",
+                namespace,
+                &json!({ "metadata": { "annotations": annotations } }),
+            );
         }),
     ),
     case("OQ123", || linked(hang), Then::Gone),
@@ -249,9 +301,15 @@ static CASES: &[Case] = &[
         "OQ128",
         || stand_in(idle_operator),
         Then::Person(|world, _| {
-            let running = json!({ "spec": { "replicas": 1 }, "status": { "availableReplicas": 1 } });
+            let running =
+                json!({ "spec": { "replicas": 1 }, "status": { "availableReplicas": 1 } });
             world.merge("Deployment", "openshift-operators", "quay-bridge-operator", &running);
-            world.merge("Deployment", "openshift-operators", "quay-bridge-operator/status", &running);
+            world.merge(
+                "Deployment",
+                "openshift-operators",
+                "quay-bridge-operator/status",
+                &running,
+            );
         }),
     ),
     case(
@@ -259,7 +317,12 @@ static CASES: &[Case] = &[
         || {
             Some(World::new()).inspect(|world| {
                 world.sandbox.quay.add_organization("openshift_shop", "quayadmin");
-                world.sandbox.quay.add_team("openshift_shop", "people", TeamRole::Admin, &["alice"]);
+                world.sandbox.quay.add_team(
+                    "openshift_shop",
+                    "people",
+                    TeamRole::Admin,
+                    &["alice"],
+                );
             })
         },
         Then::Gone,
@@ -268,30 +331,50 @@ static CASES: &[Case] = &[
         "OQ207",
         || {
             linked(|world| {
-                world.sandbox.quay.add_robot("openshift_shop", "pipeline", "our release job").unwrap();
+                world
+                    .sandbox
+                    .quay
+                    .add_robot("openshift_shop", "pipeline", "our release job")
+                    .unwrap();
                 account(world, "pipeline", "read");
             })
         },
         Then::Gone,
     ),
     case("OQ307", || linked(hide_tokens), Then::Shows("3 of 3 logins accepted")),
-    found_by(&["repair", "--rotate", "-n", "shop", "--yes"], case("OQ309", || linked(deny_once), Then::Gone)),
+    found_by(
+        &["repair", "--rotate", "-n", "shop", "--yes"],
+        case("OQ309", || linked(deny_once), Then::Gone),
+    ),
     case(
         "OQ311",
         without_builds,
         Then::Person(|world, namespace| {
             for name in ["builder", "deployer"] {
                 let metadata = json!({ "name": name, "namespace": namespace });
-                world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
+                world.create(
+                    &json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }),
+                );
             }
         }),
     ),
     case(
         "OQ316",
-        || linked(|world| (0..50).for_each(|number| account(world, &format!("a{number:02}"), "read"))),
+        || {
+            linked(|world| {
+                (0..50).for_each(|number| account(world, &format!("a{number:02}"), "read"))
+            })
+        },
         Then::Person(|world, namespace| {
             let annotations = json!({ "metadata": { "annotations": { "oc-quay/role": null } } });
-            (0..10).for_each(|number| drop(world.merge("ServiceAccount", namespace, &format!("a{number:02}"), &annotations)));
+            (0..10).for_each(|number| {
+                drop(world.merge(
+                    "ServiceAccount",
+                    namespace,
+                    &format!("a{number:02}"),
+                    &annotations,
+                ))
+            });
         }),
     ),
     case(
@@ -326,8 +409,16 @@ static CASES: &[Case] = &[
             })
         },
         Then::Person(|world, namespace| {
-            let annotations = json!({ "metadata": { "annotations": { "oc-quay/repository": "false" } } });
-            (0..10).for_each(|number| drop(world.merge("ImageStream", namespace, &format!("app{number:04}"), &annotations)));
+            let annotations =
+                json!({ "metadata": { "annotations": { "oc-quay/repository": "false" } } });
+            (0..10).for_each(|number| {
+                drop(world.merge(
+                    "ImageStream",
+                    namespace,
+                    &format!("app{number:04}"),
+                    &annotations,
+                ))
+            });
         }),
     ),
     case(
@@ -356,8 +447,16 @@ static CASES: &[Case] = &[
             }),
         )
     },
-    case("OQ505", || stand_in(|world| world.build_config("shop", "app", &to_tag("app:latest"))), Then::Gone),
-    case("OQ506", || stand_in(|world| world.build_config("shop", "lost", &to_tag("unknown:latest"))), Then::Gone),
+    case(
+        "OQ505",
+        || stand_in(|world| world.build_config("shop", "app", &to_tag("app:latest"))),
+        Then::Gone,
+    ),
+    case(
+        "OQ506",
+        || stand_in(|world| world.build_config("shop", "lost", &to_tag("unknown:latest"))),
+        Then::Gone,
+    ),
     case(
         "OQ507",
         || {
@@ -378,7 +477,12 @@ static CASES: &[Case] = &[
             })
         },
         Then::Person(|world, namespace| {
-            world.merge("BuildConfig", namespace, "silent", &json!({ "spec": { "output": to_tag("app:latest") } }));
+            world.merge(
+                "BuildConfig",
+                namespace,
+                "silent",
+                &json!({ "spec": { "output": to_tag("app:latest") } }),
+            );
         }),
     ),
     case(
@@ -397,7 +501,12 @@ static CASES: &[Case] = &[
             stand_in(|world| {
                 waiting_build(world);
                 // What its BuildConfig says from now on does not change the build.
-                world.merge("BuildConfig", "shop", "lost", &json!({ "spec": { "output": { "to": null } } }));
+                world.merge(
+                    "BuildConfig",
+                    "shop",
+                    "lost",
+                    &json!({ "spec": { "output": { "to": null } } }),
+                );
             })
         },
         Then::Gone,
@@ -412,7 +521,12 @@ static CASES: &[Case] = &[
             })
         },
         Then::Person(|world, namespace| {
-            world.merge("BuildConfig", namespace, "cross", &json!({ "spec": { "output": { "to": { "namespace": null } } } }));
+            world.merge(
+                "BuildConfig",
+                namespace,
+                "cross",
+                &json!({ "spec": { "output": { "to": { "namespace": null } } } }),
+            );
         }),
     ),
     case(
@@ -421,7 +535,12 @@ static CASES: &[Case] = &[
             stand_in(|world| {
                 world.build_config("shop", "app", &to_tag("app:latest"));
                 world.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes"]).succeeds();
-                world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "clusterID": "other" } }));
+                world.merge(
+                    "QuayIntegration",
+                    "",
+                    "quay",
+                    &json!({ "spec": { "clusterID": "other" } }),
+                );
                 world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
             })
         },
@@ -451,7 +570,11 @@ static CASES: &[Case] = &[
         },
         Then::Gone,
     ),
-    Case { user: "nobody", given: |command| command.guest("nobody"), ..case("OQ901", || linked(|_| ()), Then::Gone) },
+    Case {
+        user: "nobody",
+        given: |command| command.guest("nobody"),
+        ..case("OQ901", || linked(|_| ()), Then::Gone)
+    },
 ];
 
 /// A world whose namespace `shop` is linked, and in which something is arranged then.
@@ -481,7 +604,10 @@ fn images(world: &World, spec: &Value) {
 
 fn being_prepared() -> Option<World> {
     let cluster = Cluster { settle: std::time::Duration::from_secs(3600), ..Cluster::default() };
-    let world = World::stand_in_bare(Options { cluster, ..Options::default() }, "its controllers do not take their time")?;
+    let world = World::stand_in_bare(
+        Options { cluster, ..Options::default() },
+        "its controllers do not take their time",
+    )?;
     world.integration();
     let annotations = json!({ "openshift.io/display-name": "", "openshift.io/description": "" });
     world.create(&json!({
@@ -492,7 +618,8 @@ fn being_prepared() -> Option<World> {
 
 fn without_builds() -> Option<World> {
     let without = vec!["build.openshift.io".to_owned(), "apps.openshift.io".to_owned()];
-    let options = Options { cluster: Cluster { without, ..Cluster::default() }, ..Options::default() };
+    let options =
+        Options { cluster: Cluster { without, ..Cluster::default() }, ..Options::default() };
     let world = World::stand_in_bare(options, "its capabilities are all on")?;
     world.integration();
     world.create(&manifests::namespace("shop"));
@@ -512,7 +639,8 @@ fn idle_operator(world: &World) {
 }
 
 fn account(world: &World, name: &str, role: &str) {
-    let metadata = json!({ "name": name, "namespace": "shop", "annotations": { "oc-quay/role": role } });
+    let metadata =
+        json!({ "name": name, "namespace": "shop", "annotations": { "oc-quay/role": role } });
     world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
 }
 
@@ -522,7 +650,11 @@ fn hide_tokens(world: &World) {
     let quay = world.quay_traffic();
     let list = json!({ "robots": robots }).to_string();
     quay.fault(Fault::on("GET", "openshift_shop/robots?").status(200).body(&list));
-    quay.fault(Fault::on("GET", "openshift_shop/robots/").status(403).body(r#"{"message":"Unauthorized"}"#));
+    quay.fault(
+        Fault::on("GET", "openshift_shop/robots/")
+            .status(403)
+            .body(r#"{"message":"Unauthorized"}"#),
+    );
 }
 
 fn deny_once(world: &World) {
@@ -551,11 +683,17 @@ fn waiting_pod(world: &World) {
         },
         "spec": { "serviceAccountName": "default", "containers": [container] },
     }));
-    let waiting = json!({ "waiting": { "reason": "ImagePullBackOff", "message": "Back-off pulling image" } });
+    let waiting =
+        json!({ "waiting": { "reason": "ImagePullBackOff", "message": "Back-off pulling image" } });
     let status = json!({
         "name": "app", "image": image, "imageID": "", "ready": false, "restartCount": 0, "state": waiting,
     });
-    world.merge("Pod", "shop", "app-5d4f-x/status", &json!({ "status": { "phase": "Pending", "containerStatuses": [status] } }));
+    world.merge(
+        "Pod",
+        "shop",
+        "app-5d4f-x/status",
+        &json!({ "status": { "phase": "Pending", "containerStatuses": [status] } }),
+    );
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
 }
 
@@ -571,7 +709,12 @@ fn to_tag(name: &str) -> Value {
 
 fn track(world: &World, id: Value) {
     let annotations = json!({ "argocd.argoproj.io/tracking-id": id });
-    world.merge("BuildConfig", "shop", "kept", &json!({ "metadata": { "annotations": annotations } }));
+    world.merge(
+        "BuildConfig",
+        "shop",
+        "kept",
+        &json!({ "metadata": { "annotations": annotations } }),
+    );
 }
 
 /// A build that OpenShift has told that it has no place to push to.
@@ -606,11 +749,16 @@ fn out_of_reach(world: &World) {
 
 #[test]
 fn every_command_of_a_hint_is_run() {
-    let in_tables = namespaces::CASES.iter().map(|case| case.found).chain(integration::CASES.iter().map(|case| case.found));
+    let in_tables = namespaces::CASES
+        .iter()
+        .map(|case| case.found)
+        .chain(integration::CASES.iter().map(|case| case.found));
     let in_tables = in_tables.flatten().map(|found| &found[..5]);
     let run: BTreeSet<_> = in_tables.chain(CASES.iter().map(|case| case.code)).collect();
-    let with_hint = Code::ALL.iter().map(|code| code.entry()).filter(|entry| !entry.hint.is_empty());
-    let not_run: Vec<_> = with_hint.map(|entry| entry.code).filter(|code| !run.contains(code)).collect();
+    let with_hint =
+        Code::ALL.iter().map(|code| code.entry()).filter(|entry| !entry.hint.is_empty());
+    let not_run: Vec<_> =
+        with_hint.map(|entry| entry.code).filter(|code| !run.contains(code)).collect();
     assert_eq!(not_run, [""; 0]);
 }
 
@@ -628,11 +776,16 @@ fn try_case(case: &Case) -> Result<(), String> {
     };
     let now = again();
     // The sandbox has no ClusterRoles that could be granted.
-    let is_played = |finding: &Value| finding["hint"].as_str().is_some_and(|hint| !hint.contains("create clusterrole"));
-    let Some(finding) = now.iter().find(|finding| finding["code"] == case.code && is_played(finding)) else {
+    let is_played = |finding: &Value| {
+        finding["hint"].as_str().is_some_and(|hint| !hint.contains("create clusterrole"))
+    };
+    let Some(finding) =
+        now.iter().find(|finding| finding["code"] == case.code && is_played(finding))
+    else {
         return Err(format!("{} is not found: {now:#?}", case.code));
     };
-    Seen { world: &world, finding, user: case.user, given: &case.given, again: &again }.follow(case.then)
+    Seen { world: &world, finding, user: case.user, given: &case.given, again: &again }
+        .follow(case.then)
 }
 
 #[test]
@@ -651,20 +804,45 @@ fn asks_an_administrator_for_what_a_project_user_is_not_allowed_to_run() {
     let report = healthy.json();
     assert!(!report["verdict"].as_str().unwrap().contains("can pull"), "{}", report["verdict"]);
     let integration = &report["findings"][0];
-    assert_eq!((&integration["code"], &integration["ask"]), (&"OQ901".into(), &"cluster".into()), "{integration}");
-    assert!(integration["hint"].as_str().unwrap().contains("--resource=quayintegrations.quay.redhat.com"), "{integration}");
+    assert_eq!(
+        (&integration["code"], &integration["ask"]),
+        (&"OQ901".into(), &"cluster".into()),
+        "{integration}"
+    );
+    assert!(
+        integration["hint"]
+            .as_str()
+            .unwrap()
+            .contains("--resource=quayintegrations.quay.redhat.com"),
+        "{integration}"
+    );
     let probed = status(&["--probe"]).json();
-    assert!(probed["verdict"].as_str().unwrap().contains("accepts the logins of shop"), "{}", probed["verdict"]);
+    assert!(
+        probed["verdict"].as_str().unwrap().contains("accepts the logins of shop"),
+        "{}",
+        probed["verdict"]
+    );
 
     world.delete("Secret", "shop", "default-quay-openshift");
     let broken = status(&[]).json();
-    let finding = broken["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == "OQ301").unwrap().clone();
+    let finding = broken["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|finding| finding["code"] == "OQ301")
+        .unwrap()
+        .clone();
     assert_eq!(finding["ask"], "cluster", "{finding}");
     let hint = finding["hint"].as_str().unwrap();
     assert!(hint.contains("--quay-url") && !hint.contains("--context"), "{hint}");
-    assert!(broken["verdict"].as_str().unwrap().contains("Ask a cluster administrator to run: oc quay"), "{}", broken["verdict"]);
+    assert!(
+        broken["verdict"].as_str().unwrap().contains("Ask a cluster administrator to run: oc quay"),
+        "{}",
+        broken["verdict"]
+    );
     // As the administrator, it helps.
-    let arguments: Vec<_> = hint.strip_prefix("oc quay ").unwrap().split(' ').chain(["--yes"]).collect();
+    let arguments: Vec<_> =
+        hint.strip_prefix("oc quay ").unwrap().split(' ').chain(["--yes"]).collect();
     world.oc_quay(&arguments).succeeds();
     assert!(world.get("Secret", "shop", "default-quay-openshift").is_some());
 }
@@ -676,14 +854,27 @@ fn repeats_connection_flags_in_hints() {
     world.delete("Secret", "shop", "default-quay-openshift");
     let url = world.sandbox.quay.url();
     let kubeconfig = world.kubeconfig();
-    let flags =
-        ["--quay-url", &url, "--cluster-id", "openshift", "--kubeconfig", kubeconfig.to_str().unwrap(), "--context", "admin"];
-    let status = world.oc_quay(&[&["status", "-n", "shop", "-o", "json"], &flags[..]].concat()).ends_with(1).json();
+    let flags = [
+        "--quay-url",
+        &url,
+        "--cluster-id",
+        "openshift",
+        "--kubeconfig",
+        kubeconfig.to_str().unwrap(),
+        "--context",
+        "admin",
+    ];
+    let status = world
+        .oc_quay(&[&["status", "-n", "shop", "-o", "json"], &flags[..]].concat())
+        .ends_with(1)
+        .json();
     let next = status["next"].as_str().unwrap();
     for flag in ["--quay-url", "--cluster-id", "--kubeconfig", "--context admin"] {
         assert!(next.contains(flag), "{next} lacks {flag}");
     }
-    let command = world.oc_quay(&next.strip_prefix("oc quay ").unwrap().split(' ').chain(["--yes"]).collect::<Vec<_>>());
+    let command = world.oc_quay(
+        &next.strip_prefix("oc quay ").unwrap().split(' ').chain(["--yes"]).collect::<Vec<_>>(),
+    );
     command.without_env("KUBECONFIG").succeeds();
     assert!(world.get("Secret", "shop", "default-quay-openshift").is_some());
 }
@@ -694,7 +885,8 @@ fn leads_from_a_given_token_to_no_set_up() {
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let file = world.dir().join("token.txt");
     std::fs::write(&file, "x".repeat(40)).unwrap();
-    let arguments = ["status", "-n", "shop", "-o", "json", "--quay-token-file", file.to_str().unwrap()];
+    let arguments =
+        ["status", "-n", "shop", "-o", "json", "--quay-token-file", file.to_str().unwrap()];
     let status = world.oc_quay(&arguments).ends_with(1);
     assert_eq!(status.json()["next"], "oc quay explain OQ109", "{}", status.stdout);
     assert!(status.stdout.contains("--quay-token-file"), "{}", status.stdout);
@@ -704,11 +896,17 @@ fn leads_from_a_given_token_to_no_set_up() {
 fn sets_up_what_a_set_up_is_hinted_for() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    let damages = [("OQ101", ["QuayIntegration", "", "quay"]), ("OQ107", ["Secret", "openshift-operators", "quay-integration"])];
+    let damages = [
+        ("OQ101", ["QuayIntegration", "", "quay"]),
+        ("OQ107", ["Secret", "openshift-operators", "quay-integration"]),
+    ];
     for (code, [kind, namespace, name]) in damages {
         world.delete(kind, namespace, name);
         let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(1);
-        assert_eq!((status.codes()[0].as_str(), &status.json()["next"]), (code, &"oc quay setup".into()));
+        assert_eq!(
+            (status.codes()[0].as_str(), &status.json()["next"]),
+            (code, &"oc quay setup".into())
+        );
         world.setup(&["--controller=none", "--replace-token"]).succeeds();
         let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
         assert!(!status.codes().contains(&code.to_owned()), "{}", status.stdout);

@@ -25,12 +25,22 @@ pub(super) struct Case {
 }
 
 /// Wrong in the cluster or in Quay.
-const fn arranged(name: &'static str, found: &'static [&'static str], codes: [i32; 2], arrange: fn(&World)) -> Case {
+const fn arranged(
+    name: &'static str,
+    found: &'static [&'static str],
+    codes: [i32; 2],
+    arrange: fn(&World),
+) -> Case {
     Case { name, namespace: "shop", arrange, given: |command| command, found, codes }
 }
 
 /// Wrong in what the person gave.
-const fn given(name: &'static str, found: &'static [&'static str], codes: [i32; 2], given: fn(Command) -> Command) -> Case {
+const fn given(
+    name: &'static str,
+    found: &'static [&'static str],
+    codes: [i32; 2],
+    given: fn(Command) -> Command,
+) -> Case {
     Case { name, namespace: "shop", arrange: |_| (), given, found, codes }
 }
 
@@ -40,7 +50,9 @@ const fn in_fresh(case: Case) -> Case {
 }
 
 pub(super) static CASES: &[Case] = &[
-    arranged("no QuayIntegration", &["OQ101 QuayIntegration"], [1, 2], |world| world.delete("QuayIntegration", "", "quay")),
+    arranged("no QuayIntegration", &["OQ101 QuayIntegration"], [1, 2], |world| {
+        world.delete("QuayIntegration", "", "quay")
+    }),
     arranged("two QuayIntegrations", &["OQ102 QuayIntegration"], [1, 2], |world| {
         let mut second = manifests::quay_integration(&world.sandbox.quay.url());
         second["metadata"]["name"] = json!("second");
@@ -56,7 +68,11 @@ pub(super) static CASES: &[Case] = &[
         given: |command| command.args(&["--insecure"]),
         ..arranged(
             "plain http",
-            &["OQ105 QuayIntegration/quay", "OQ112 Quay/http://{host}", "OQ115 QuayIntegration/quay"],
+            &[
+                "OQ105 QuayIntegration/quay",
+                "OQ112 Quay/http://{host}",
+                "OQ115 QuayIntegration/quay",
+            ],
             [1, 1],
             |world| set(world, "quayHostname", &format!("http://{}", world.sandbox.quay.host())),
         )
@@ -64,28 +80,49 @@ pub(super) static CASES: &[Case] = &[
     arranged("plain http that nothing allows", &["OQ125 QuayIntegration/quay"], [1, 2], |world| {
         set(world, "quayHostname", &format!("http://{}", world.sandbox.quay.host()));
     }),
-    arranged("a capital", &["OQ106 QuayIntegration/quay"], [1, 2], |world| set(world, "clusterID", "Prod")),
+    arranged("a capital", &["OQ106 QuayIntegration/quay"], [1, 2], |world| {
+        set(world, "clusterID", "Prod")
+    }),
     arranged("no Secret", &["OQ107 Secret/quay-integration"], [1, 2], |world| {
         world.delete("Secret", "openshift-operators", "quay-integration");
     }),
     arranged("no key", &["OQ107 Secret/quay-integration"], [1, 2], |world| {
         set_token(world, json!({ "token": null, "other": "dG9rZW4=" }));
     }),
-    arranged("an empty key", &["OQ107 Secret/quay-integration"], [1, 2], |world| set_token(world, json!({ "token": "" }))),
+    arranged("an empty key", &["OQ107 Secret/quay-integration"], [1, 2], |world| {
+        set_token(world, json!({ "token": "" }))
+    }),
     arranged("a placeholder for the token", &["OQ127 Secret/quay-integration"], [1, 2], |world| {
         set_token(world, json!({ "token": "dGhlIE9BdXRoIHRva2VuIGZvciBRdWF5" }));
     }),
     arranged("no Secret named", &["OQ107 QuayIntegration/quay"], [1, 2], |world| {
-        world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "credentialsSecret": { "name": "" } } }));
+        world.merge(
+            "QuayIntegration",
+            "",
+            "quay",
+            &json!({ "spec": { "credentialsSecret": { "name": "" } } }),
+        );
     }),
     arranged("another key", &["OQ116 Secret/quay-integration"], [0, 0], |world| {
         let secret = world.get("Secret", "openshift-operators", "quay-integration").unwrap();
         set_token(world, json!({ "token": null, "mine": secret["data"]["token"] }));
-        world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "credentialsSecret": { "key": "mine" } } }));
+        world.merge(
+            "QuayIntegration",
+            "",
+            "quay",
+            &json!({ "spec": { "credentialsSecret": { "key": "mine" } } }),
+        );
     }),
-    given("an unknown token", &["OQ109 {token}"], [1, 1], |command| command.env("OC_QUAY_TOKEN", "x".repeat(40))),
+    given("an unknown token", &["OQ109 {token}"], [1, 1], |command| {
+        command.env("OC_QUAY_TOKEN", "x".repeat(40))
+    }),
     in_fresh(Case {
-        given: |command| command.token_of("alice", &["org:admin", "repo:admin", "repo:create", "user:admin", "user:read"]),
+        given: |command| {
+            command.token_of(
+                "alice",
+                &["org:admin", "repo:admin", "repo:create", "user:admin", "user:read"],
+            )
+        },
         ..arranged("a user without the right", &["OQ110 {token}"], [1, 1], |world| {
             world.sandbox.quay.set_flags(|flags| flags.org_creation_only = true);
         })
@@ -108,9 +145,16 @@ pub(super) static CASES: &[Case] = &[
     in_fresh(arranged("read-only", &["OQ113 Quay/https://{host}"], [1, 1], |world| {
         world.sandbox.quay.set_flags(|flags| flags.readonly = true);
     })),
-    given("an authority nobody trusts", &["OQ114 Quay/https://{host}"], [1, 1], |command| command.without_env("OC_QUAY_CA_FILE")),
+    given("an authority nobody trusts", &["OQ114 Quay/https://{host}"], [1, 1], |command| {
+        command.without_env("OC_QUAY_CA_FILE")
+    }),
     arranged("an insecure registry", &["OQ115 QuayIntegration/quay"], [0, 0], |world| {
-        world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "insecureRegistry": true } }));
+        world.merge(
+            "QuayIntegration",
+            "",
+            "quay",
+            &json!({ "spec": { "insecureRegistry": true } }),
+        );
     }),
     given("no verification", &["OQ115 QuayIntegration/quay"], [0, 0], |command| {
         command.without_env("OC_QUAY_CA_FILE").args(&["--insecure"])
@@ -129,22 +173,35 @@ fn what_is_wrong_with_the_integration_is_found_and_no_repair_pretends_to_be_done
 
 fn try_case(world: &World, case: &Case) -> Result<(), String> {
     (case.arrange)(world);
-    let command = |line: &[&str]| (case.given)(world.oc_quay(&[line, &["-n", case.namespace, "-o", "json"]].concat())).run();
+    let command = |line: &[&str]| {
+        (case.given)(world.oc_quay(&[line, &["-n", case.namespace, "-o", "json"]].concat())).run()
+    };
     let status = command(&["status"]);
     let report = status.json();
-    let about_the_whole = report["findings"].as_array().unwrap().iter().filter(|finding| finding["namespace"].is_null());
+    let about_the_whole = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["namespace"].is_null());
     let found = lines(about_the_whole);
     // With a token of one's own it is the QuayIntegration that a finding about the token names.
     let should: Vec<_> = expected(case.found, "")
         .iter()
-        .map(|line| line.replace("{host}", &world.sandbox.quay.host()).replace("{token}", "QuayIntegration/quay"))
+        .map(|line| {
+            line.replace("{host}", &world.sandbox.quay.host())
+                .replace("{token}", "QuayIntegration/quay")
+        })
         .collect();
     let repair = command(&["repair", "--dry-run"]);
     restore(world);
-    for finding in hints::findings(&status).iter().filter(|finding| finding["namespace"].is_null() && finding["hint"].is_string())
+    for finding in hints::findings(&status)
+        .iter()
+        .filter(|finding| finding["namespace"].is_null() && finding["hint"].is_string())
     {
         (case.arrange)(world);
-        let again = || hints::findings(&world.oc_quay(&["status", "-n", case.namespace, "-o", "json"]).run());
+        let again = || {
+            hints::findings(&world.oc_quay(&["status", "-n", case.namespace, "-o", "json"]).run())
+        };
         let seen = Seen { world, finding, user: "admin", given: &case.given, again: &again };
         let followed = seen.follow(hints::then_in_integration(finding["code"].as_str().unwrap()));
         restore(world);
@@ -155,7 +212,10 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
     }
     let codes = [status.code.unwrap(), repair.code.unwrap()];
     if codes != case.codes {
-        return Err(format!("{}: the exit codes are {codes:?} instead of {:?}\n{repair:#?}", case.name, case.codes));
+        return Err(format!(
+            "{}: the exit codes are {codes:?} instead of {:?}\n{repair:#?}",
+            case.name, case.codes
+        ));
     }
     Ok(())
 }
@@ -200,7 +260,10 @@ fn a_quay_without_robot_accounts_is_told_when_one_is_to_be_made() {
     let repair = world.oc_quay(&["repair", "-n", "shop", "--yes", "-o", "json"]).ends_with(1);
     let found = found(&repair);
     assert!(found.contains(&format!("OQ212 Quay/{}", world.sandbox.quay.url())), "{found:?}");
-    assert!(!world.sandbox.quay.organizations().contains(&"openshift_shop".to_owned()), "an empty organization was left behind");
+    assert!(
+        !world.sandbox.quay.organizations().contains(&"openshift_shop".to_owned()),
+        "an empty organization was left behind"
+    );
 
     world.sandbox.quay.add_organization("openshift_shop", "quayadmin");
     let repair = world.oc_quay(&["repair", "-n", "shop", "--yes", "-o", "json"]).ends_with(1);

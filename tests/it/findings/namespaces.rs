@@ -28,12 +28,20 @@ pub(super) struct Case {
 }
 
 /// Linked, then damaged, and repair mends it.
-const fn mended(namespace: &'static str, found: &'static [&'static str], arrange: fn(&World, &str)) -> Case {
+const fn mended(
+    namespace: &'static str,
+    found: &'static [&'static str],
+    arrange: fn(&World, &str),
+) -> Case {
     Case { namespace, linked: true, arrange, flags: &[], found, left: &[] }
 }
 
 /// The same, and repair leaves it.
-const fn left(namespace: &'static str, found: &'static [&'static str], arrange: fn(&World, &str)) -> Case {
+const fn left(
+    namespace: &'static str,
+    found: &'static [&'static str],
+    arrange: fn(&World, &str),
+) -> Case {
     Case { namespace, linked: true, arrange, flags: &[], found, left: found }
 }
 
@@ -47,20 +55,27 @@ const fn fresh(case: Case) -> Case {
     Case { linked: false, ..case }
 }
 
-const SECRETS: [&str; 3] = ["OQ301 Secret/*-quay-openshift", "OQ312 ServiceAccount/*", "OQ313 ServiceAccount/*"];
+const SECRETS: [&str; 3] =
+    ["OQ301 Secret/*-quay-openshift", "OQ312 ServiceAccount/*", "OQ313 ServiceAccount/*"];
 
 pub(super) static CASES: &[Case] = &[
-    mended("stale", &["OQ306 Secret/builder-quay-openshift"], |world, ns| regenerate(world, ns, "builder")),
-    probed(mended("refused", &["OQ306 Secret/builder-quay-openshift", "OQ321 Secret/builder-quay-openshift"], |world, ns| {
+    mended("stale", &["OQ306 Secret/builder-quay-openshift"], |world, ns| {
         regenerate(world, ns, "builder")
-    })),
+    }),
+    probed(mended(
+        "refused",
+        &["OQ306 Secret/builder-quay-openshift", "OQ321 Secret/builder-quay-openshift"],
+        |world, ns| regenerate(world, ns, "builder"),
+    )),
     mended("secret-gone", &["OQ301 Secret/default-quay-openshift"], |world, ns| {
         world.delete("Secret", ns, "default-quay-openshift");
     }),
     mended("opaque-ours", &["OQ302 Secret/default-quay-openshift"], |world, ns| {
         opaque(world, ns, json!({ "app.kubernetes.io/managed-by": "oc-quay" }));
     }),
-    left("opaque-theirs", &["OQ302 Secret/default-quay-openshift"], |world, ns| opaque(world, ns, json!({}))),
+    left("opaque-theirs", &["OQ302 Secret/default-quay-openshift"], |world, ns| {
+        opaque(world, ns, json!({}))
+    }),
     mended("broken", &["OQ303 Secret/builder-quay-openshift"], |world, ns| {
         world.set_content(ns, "builder-quay-openshift", &json!({ "logins": {} }));
     }),
@@ -70,34 +85,58 @@ pub(super) static CASES: &[Case] = &[
         world.set_content(ns, "builder-quay-openshift", &content);
     }),
     mended("other-host", &["OQ304 Secret/builder-quay-openshift"], |world, ns| {
-        world.set_content(ns, "builder-quay-openshift", &json!({ "auths": { "quay.example.com": { "auth": "YTpi" } } }));
+        world.set_content(
+            ns,
+            "builder-quay-openshift",
+            &json!({ "auths": { "quay.example.com": { "auth": "YTpi" } } }),
+        );
     }),
     mended("other-robot", &["OQ305 Secret/builder-quay-openshift"], |world, ns| {
         world.set_login(ns, "builder-quay-openshift", "somebody+else:password");
     }),
-    left("rival", &["OQ308 Secret/a-rival"], |world, ns| world.create_login(ns, "a-rival", "somebody:password")),
+    left("rival", &["OQ308 Secret/a-rival"], |world, ns| {
+        world.create_login(ns, "a-rival", "somebody:password")
+    }),
     mended("not-mountable", &["OQ312 ServiceAccount/builder"], |world, ns| {
         world.remove_from_list(ns, "builder", "secrets", "builder-quay-openshift");
     }),
     mended("not-pull", &["OQ313 ServiceAccount/default"], |world, ns| {
         world.remove_from_list(ns, "default", "imagePullSecrets", "default-quay-openshift");
     }),
-    mended("kept-elsewhere", &["OQ312 ServiceAccount/default", "OQ319 ServiceAccount/default"], |world, ns| {
-        let annotations = json!({ "argocd.argoproj.io/tracking-id": "shop:/ServiceAccount:shop/default" });
-        world.merge("ServiceAccount", ns, "default", &json!({ "metadata": { "annotations": annotations } }));
-        world.remove_from_list(ns, "default", "secrets", "default-quay-openshift");
+    mended(
+        "kept-elsewhere",
+        &["OQ312 ServiceAccount/default", "OQ319 ServiceAccount/default"],
+        |world, ns| {
+            let annotations =
+                json!({ "argocd.argoproj.io/tracking-id": "shop:/ServiceAccount:shop/default" });
+            world.merge(
+                "ServiceAccount",
+                ns,
+                "default",
+                &json!({ "metadata": { "annotations": annotations } }),
+            );
+            world.remove_from_list(ns, "default", "secrets", "default-quay-openshift");
+        },
+    ),
+    left("bad-role", &["OQ314 ServiceAccount/default"], |world, ns| {
+        ask_role(world, ns, "default", "owner")
     }),
-    left("bad-role", &["OQ314 ServiceAccount/default"], |world, ns| ask_role(world, ns, "default", "owner")),
     left("odd-account", &["OQ213 ServiceAccount/a--b"], |world, ns| {
-        let metadata = json!({ "name": "a--b", "namespace": ns, "annotations": { "oc-quay/role": "read" } });
-        world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
+        let metadata =
+            json!({ "name": "a--b", "namespace": ns, "annotations": { "oc-quay/role": "read" } });
+        world
+            .create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
     }),
-    mended("new-stream", &["OQ401 Repository/openshift_{ns}/late"], |world, ns| world.image_stream(ns, "late")),
+    mended("new-stream", &["OQ401 Repository/openshift_{ns}/late"], |world, ns| {
+        world.image_stream(ns, "late")
+    }),
     mended("new-build", &["OQ401 Repository/openshift_{ns}/new"], |world, ns| {
         let image = format!("{}/openshift_{ns}/new:1", world.sandbox.quay.host());
         world.build_config(ns, "new", &json!({ "to": { "kind": "DockerImage", "name": image } }));
     }),
-    mended("no-right", &["OQ403 Repository/openshift_{ns}/app"], |world, ns| set_right(world, ns, "deployer", None)),
+    mended("no-right", &["OQ403 Repository/openshift_{ns}/app"], |world, ns| {
+        set_right(world, ns, "deployer", None)
+    }),
     probed(mended("little-right", &["OQ404 Repository/openshift_{ns}/app"], |world, ns| {
         set_right(world, ns, "builder", Some(RepoRole::Read));
     })),
@@ -107,8 +146,7 @@ pub(super) static CASES: &[Case] = &[
     left("failed-import", &["OQ406 ImageStream/app"], fail_import),
     left("not-imported", &["OQ521 ImageStreamTag/app:latest"], |world, ns| {
         let image = format!("{}/openshift_{ns}/app:latest", world.sandbox.quay.host());
-        let output =
-            json!({ "to": { "kind": "DockerImage", "name": image }, "pushSecret": { "name": "builder-quay-openshift" } });
+        let output = json!({ "to": { "kind": "DockerImage", "name": image }, "pushSecret": { "name": "builder-quay-openshift" } });
         world.build_config(ns, "app", &output);
         let build = world.start_build(ns, "app");
         world.wait_for_build(ns, &build, "Complete");
@@ -125,40 +163,76 @@ pub(super) static CASES: &[Case] = &[
     }),
     mended("duplicate", &["OQ223 DefaultPermission/openshift_{ns}+builder"], |world, ns| {
         let organization = format!("openshift_{ns}");
-        world.sandbox.quay.add_prototype(&organization, &format!("{organization}+builder"), RepoRole::Write);
+        world.sandbox.quay.add_prototype(
+            &organization,
+            &format!("{organization}+builder"),
+            RepoRole::Write,
+        );
     }),
     left("finalizer", &["OQ124 Namespace/{ns}"], |world, ns| {
-        let finalizers = json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } });
+        let finalizers =
+            json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } });
         world.merge("Namespace", "", ns, &finalizers);
     }),
     left("denied", &["OQ120 Namespace/{ns}"], |world, ns| {
-        world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "denylistNamespaces": [ns] } }));
+        world.merge(
+            "QuayIntegration",
+            "",
+            "quay",
+            &json!({ "spec": { "denylistNamespaces": [ns] } }),
+        );
     }),
     fresh(mended("never-linked", &["OQ201 Organization/openshift_{ns}"], |_, _| ())),
     fresh(mended(
         "no-robots",
-        &["OQ211 RobotAccount/openshift_{ns}+*", "OQ401 Repository/openshift_{ns}/app", SECRETS[0], SECRETS[1], SECRETS[2]],
+        &[
+            "OQ211 RobotAccount/openshift_{ns}+*",
+            "OQ401 Repository/openshift_{ns}/app",
+            SECRETS[0],
+            SECRETS[1],
+            SECRETS[2],
+        ],
         |world, ns| world.sandbox.quay.add_organization(&format!("openshift_{ns}"), "quayadmin"),
     )),
     fresh(mended(
         "no-default-permissions",
-        &["OQ221 DefaultPermission/openshift_{ns}+*", "OQ401 Repository/openshift_{ns}/app", SECRETS[0], SECRETS[1], SECRETS[2]],
+        &[
+            "OQ221 DefaultPermission/openshift_{ns}+*",
+            "OQ401 Repository/openshift_{ns}/app",
+            SECRETS[0],
+            SECRETS[1],
+            SECRETS[2],
+        ],
         |world, ns| world.marked_robots_by_hand(ns),
     )),
     fresh(mended(
         "wrong-roles",
-        &["OQ222 DefaultPermission/openshift_{ns}+*", "OQ401 Repository/openshift_{ns}/app", SECRETS[0], SECRETS[1], SECRETS[2]],
+        &[
+            "OQ222 DefaultPermission/openshift_{ns}+*",
+            "OQ401 Repository/openshift_{ns}/app",
+            SECRETS[0],
+            SECRETS[1],
+            SECRETS[2],
+        ],
         |world, ns| {
             world.marked_robots_by_hand(ns);
             let organization = format!("openshift_{ns}");
             for account in ACCOUNTS {
-                world.sandbox.quay.add_prototype(&organization, &format!("{organization}+{account}"), RepoRole::Admin);
+                world.sandbox.quay.add_prototype(
+                    &organization,
+                    &format!("{organization}+{account}"),
+                    RepoRole::Admin,
+                );
             }
         },
     )),
-    fresh(left("their-own", &["OQ203 Organization/openshift_{ns}", SECRETS[0], SECRETS[1], SECRETS[2]], |world, ns| {
-        world.sandbox.quay.add_organization(&format!("openshift_{ns}"), "alice");
-    })),
+    fresh(left(
+        "their-own",
+        &["OQ203 Organization/openshift_{ns}", SECRETS[0], SECRETS[1], SECRETS[2]],
+        |world, ns| {
+            world.sandbox.quay.add_organization(&format!("openshift_{ns}"), "alice");
+        },
+    )),
     fresh(left(
         "another-clusters",
         &[
@@ -178,13 +252,21 @@ pub(super) static CASES: &[Case] = &[
             world.sandbox.quay.add_robot(&organization, "builder", &mark).unwrap();
         },
     )),
-    left("earlier", &["OQ205 Organization/openshift_{ns}", SECRETS[0], SECRETS[1], SECRETS[2]], |world, ns| {
-        world.delete("Namespace", "", ns);
-        world.wait_for("the namespace to go", || world.get("Namespace", "", ns).is_none());
-        world.namespace(ns);
-        world.image_stream(ns, "app");
-    }),
-    fresh(left("odd--name", &["OQ202 Organization/openshift_{ns}", SECRETS[0], SECRETS[1], SECRETS[2]], |_, _| ())),
+    left(
+        "earlier",
+        &["OQ205 Organization/openshift_{ns}", SECRETS[0], SECRETS[1], SECRETS[2]],
+        |world, ns| {
+            world.delete("Namespace", "", ns);
+            world.wait_for("the namespace to go", || world.get("Namespace", "", ns).is_none());
+            world.namespace(ns);
+            world.image_stream(ns, "app");
+        },
+    ),
+    fresh(left(
+        "odd--name",
+        &["OQ202 Organization/openshift_{ns}", SECRETS[0], SECRETS[1], SECRETS[2]],
+        |_, _| (),
+    )),
     mended("healthy", &[], |_, _| ()),
 ];
 
@@ -208,13 +290,21 @@ fn what_is_wrong_in_a_namespace_is_found_and_what_is_ours_to_repair_is_repaired(
 fn try_case(world: &World, case: &Case) -> Result<(), String> {
     let namespace = case.namespace;
     let run = |command: &[&str]| {
-        let line: Vec<_> =
-            command.iter().copied().chain(["-n", namespace, "-o", "json"]).chain(case.flags.iter().copied()).collect();
+        let line: Vec<_> = command
+            .iter()
+            .copied()
+            .chain(["-n", namespace, "-o", "json"])
+            .chain(case.flags.iter().copied())
+            .collect();
         world.oc_quay(&line).run()
     };
     let insist = |what: &str, is: &dyn std::fmt::Debug, should: &dyn std::fmt::Debug| {
         let (is, should) = (format!("{is:#?}"), format!("{should:#?}"));
-        if is == should { Ok(()) } else { Err(format!("{namespace}: {what} is {is} and should be {should}")) }
+        if is == should {
+            Ok(())
+        } else {
+            Err(format!("{namespace}: {what} is {is} and should be {should}"))
+        }
     };
     (case.arrange)(world, namespace);
     let (before, after) = (expected(case.found, namespace), expected(case.left, namespace));
@@ -227,7 +317,11 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
     insist("the exit code of repair", &repair.code, &Some(i32::from(has_error(&after))))?;
     let status = run(&["status"]);
     insist("what status finds after the repair", &found(&status), &after)?;
-    insist("the exit code of status after the repair", &status.code, &Some(i32::from(has_error(&after))))?;
+    insist(
+        "the exit code of status after the repair",
+        &status.code,
+        &Some(i32::from(has_error(&after))),
+    )?;
 
     world.forget_traffic();
     let again = run(&["repair", "--yes"]);
@@ -249,7 +343,10 @@ fn a_namespace_that_is_not_there_is_a_finding_and_cannot_be_linked() {
 fn a_project_that_openshift_still_prepares_is_waited_for() {
     let cluster = Cluster { settle: Duration::from_secs(3600), ..Cluster::default() };
     let options = Options { cluster, ..Options::default() };
-    let Some(world) = World::stand_in_bare(options, "its controllers do not take their time") else { return };
+    let Some(world) = World::stand_in_bare(options, "its controllers do not take their time")
+    else {
+        return;
+    };
     world.integration();
     let annotations = json!({ "openshift.io/display-name": "", "openshift.io/description": "" });
     world.create(&json!({
@@ -282,7 +379,11 @@ fn a_token_that_quay_does_not_show_is_unknown_and_the_secret_is_left_alone() {
     let list = json!({ "robots": robots }).to_string();
     let quay = world.quay_traffic();
     quay.fault(Fault::on("GET", "openshift_shop/robots?").status(200).body(&list));
-    quay.fault(Fault::on("GET", "openshift_shop/robots/").status(403).body(r#"{"message":"Unauthorized"}"#));
+    quay.fault(
+        Fault::on("GET", "openshift_shop/robots/")
+            .status(403)
+            .body(r#"{"message":"Unauthorized"}"#),
+    );
     let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
     assert_eq!(found(&status), expected(&["OQ307 Secret/*-quay-openshift"], "shop"));
     world.forget_traffic();
@@ -291,7 +392,11 @@ fn a_token_that_quay_does_not_show_is_unknown_and_the_secret_is_left_alone() {
 
     // What the registry says shows it.
     let status = world.oc_quay(&["status", "-n", "shop", "--probe", "-o", "json"]).succeeds();
-    assert!(status.json()["namespaces"][0]["checks"].to_string().contains("3 of 3 logins accepted"), "{}", status.stdout);
+    assert!(
+        status.json()["namespaces"][0]["checks"].to_string().contains("3 of 3 logins accepted"),
+        "{}",
+        status.stdout
+    );
 
     // A wrong secret cannot be repaired without the token; it is not made any worse.
     world.set_login("shop", "builder-quay-openshift", "somebody+else:password");
@@ -309,29 +414,52 @@ fn regenerate(world: &World, namespace: &str, account: &str) {
 
 fn opaque(world: &World, namespace: &str, labels: Value) {
     world.delete("Secret", namespace, "default-quay-openshift");
-    let metadata = json!({ "name": "default-quay-openshift", "namespace": namespace, "labels": labels });
-    world.create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque" }));
+    let metadata =
+        json!({ "name": "default-quay-openshift", "namespace": namespace, "labels": labels });
+    world.create(
+        &json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque" }),
+    );
 }
 
 fn ask_role(world: &World, namespace: &str, account: &str, role: &str) {
-    world.merge("ServiceAccount", namespace, account, &json!({ "metadata": { "annotations": { "oc-quay/role": role } } }));
+    world.merge(
+        "ServiceAccount",
+        namespace,
+        account,
+        &json!({ "metadata": { "annotations": { "oc-quay/role": role } } }),
+    );
 }
 
 fn set_right(world: &World, namespace: &str, account: &str, role: Option<RepoRole>) {
     let organization = format!("openshift_{namespace}");
-    world.sandbox.quay.set_permission(&organization, "app", &format!("{organization}+{account}"), role);
+    world.sandbox.quay.set_permission(
+        &organization,
+        "app",
+        &format!("{organization}+{account}"),
+        role,
+    );
 }
 
 /// A tag of the image stream `app` follows Quay and has an image from long ago.
 fn follow(world: &World, namespace: &str, tag: &str) {
     let path = format!("{}/openshift_{namespace}/app", world.sandbox.quay.host());
     let from = json!({ "kind": "DockerImage", "name": format!("{path}:{tag}") });
-    world.merge("ImageStream", namespace, "app", &json!({ "spec": { "tags": [{ "name": tag, "from": from }] } }));
+    world.merge(
+        "ImageStream",
+        namespace,
+        "app",
+        &json!({ "spec": { "tags": [{ "name": tag, "from": from }] } }),
+    );
     let digest = format!("sha256:{}", "0".repeat(64));
     let item = json!({
         "created": "2020-01-01T00:00:00Z", "image": digest, "dockerImageReference": format!("{path}@{digest}"), "generation": 1,
     });
-    world.merge("ImageStream", namespace, "app/status", &json!({ "status": { "tags": [{ "tag": tag, "items": [item] }] } }));
+    world.merge(
+        "ImageStream",
+        namespace,
+        "app/status",
+        &json!({ "status": { "tags": [{ "tag": tag, "items": [item] }] } }),
+    );
 }
 
 fn fail_import(world: &World, namespace: &str) {

@@ -32,7 +32,9 @@ impl<'a> Bridge<'a> {
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let written = Arc::clone(&log);
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| written.lock().unwrap().push(line)));
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| written.lock().unwrap().push(line))
+        });
         let bridge = Self { world, child, log };
         bridge.waits_until("it follows the cluster", || bridge.says("following "));
         bridge
@@ -50,7 +52,9 @@ impl<'a> Bridge<'a> {
 
     /// Asks it for one of the pages that it serves beside its work: the status and the text.
     pub(crate) fn page(&self, path: &str) -> (u16, String) {
-        let address = |line: &String| Some(line.split_once("\"address\":\"")?.1.split_once('"')?.0.to_owned());
+        let address = |line: &String| {
+            Some(line.split_once("\"address\":\"")?.1.split_once('"')?.0.to_owned())
+        };
         let address = self.lines().iter().find_map(address).unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: bridge\r\nConnection: close\r\n\r\n").unwrap();
@@ -64,7 +68,9 @@ impl<'a> Bridge<'a> {
     #[cfg(unix)]
     pub(crate) fn told_to_end(&self) {
         let id = self.child.id().to_string();
-        assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success()
+        );
     }
 
     /// Waits until it has ended; its exit code.
@@ -78,7 +84,11 @@ impl<'a> Bridge<'a> {
     pub(crate) fn waits_until(&self, what: &str, is_so: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !is_so() {
-            assert!(Instant::now() < deadline, "waited in vain until {what}: {:#?}", self.log.lock().unwrap());
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain until {what}: {:#?}",
+                self.log.lock().unwrap()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -56,8 +56,12 @@ impl Wrong {
             Wrong::BadGateway => fault.html(502),
             Wrong::Unavailable => fault.html(503),
             // A limit that lasts for minutes would be waited for.
-            Wrong::TooMany if lasting && side == Side::Quay => fault.html(429).header("Retry-After", "3600"),
-            Wrong::TooMany => fault.html(429).header("Retry-After", if lasting { "1" } else { "0" }),
+            Wrong::TooMany if lasting && side == Side::Quay => {
+                fault.html(429).header("Retry-After", "3600")
+            }
+            Wrong::TooMany => {
+                fault.html(429).header("Retry-After", if lasting { "1" } else { "0" })
+            }
             Wrong::Html => fault.html(200),
             Wrong::Crash => fault.html(500),
             Wrong::Forbidden => fault.status(403).body(&forbidden(side)),
@@ -84,10 +88,14 @@ fn unauthorized() -> String {
 /// As either side says it.
 fn forbidden(side: Side) -> String {
     match side {
-        Side::Cluster => json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": "User \"admin\" cannot do that", "reason": "Forbidden", "code": 403 }),
-        Side::Quay => json!({ "detail": "Unauthorized", "error_message": "Unauthorized", "status": 403,
-            "error_type": "insufficient_scope", "title": "insufficient_scope" }),
+        Side::Cluster => {
+            json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": "User \"admin\" cannot do that", "reason": "Forbidden", "code": 403 })
+        }
+        Side::Quay => {
+            json!({ "detail": "Unauthorized", "error_message": "Unauthorized", "status": 403,
+            "error_type": "insufficient_scope", "title": "insufficient_scope" })
+        }
     }
     .to_string()
 }

@@ -45,7 +45,9 @@ impl World {
     /// Starts a build of a BuildConfig, as `oc start-build` does, and returns its name.
     #[track_caller]
     pub(crate) fn start_build(&self, namespace: &str, config: &str) -> String {
-        let path = format!("/apis/build.openshift.io/v1/namespaces/{namespace}/buildconfigs/{config}/instantiate");
+        let path = format!(
+            "/apis/build.openshift.io/v1/namespaces/{namespace}/buildconfigs/{config}/instantiate"
+        );
         let request = json!({ "apiVersion": "build.openshift.io/v1", "kind": "BuildRequest", "metadata": { "name": config } });
         let (status, build) = self.api(Method::POST, &path, Some(&request));
         assert_eq!(status, 201, "{build}");
@@ -56,16 +58,24 @@ impl World {
     #[track_caller]
     pub(crate) fn wait_for_build(&self, namespace: &str, name: &str, phase: &str) -> Value {
         let build = || self.get("Build", namespace, name).unwrap();
-        self.wait_for(&format!("the build {name} to be {phase}"), || build()["status"]["phase"] == phase);
+        self.wait_for(&format!("the build {name} to be {phase}"), || {
+            build()["status"]["phase"] == phase
+        });
         build()
     }
 
     /// The digest that a tag of a repository has in Quay, if it is there.
-    pub(crate) fn quay_digest(&self, organization: &str, repository: &str, tag: &str) -> Option<String> {
+    pub(crate) fn quay_digest(
+        &self,
+        organization: &str,
+        repository: &str,
+        tag: &str,
+    ) -> Option<String> {
         let quay = &self.sandbox.quay;
         let token = quay.robot_token(organization, "builder")?;
         let login = format!("{organization}+builder");
-        let pulled = quay.pull(&format!("{organization}/{repository}"), tag, Some((&login, &token)));
+        let pulled =
+            quay.pull(&format!("{organization}/{repository}"), tag, Some((&login, &token)));
         pulled.ok().map(|pulled| pulled.digest)
     }
 
@@ -73,7 +83,9 @@ impl World {
     /// tag follows stays. Returns its digest.
     pub(crate) fn push_inside(&self, namespace: &str, stream: &str, tag: &str) -> String {
         let digest = format!("sha256:{}", "1".repeat(64));
-        let reference = format!("image-registry.openshift-image-registry.svc:5000/{namespace}/{stream}@{digest}");
+        let reference = format!(
+            "image-registry.openshift-image-registry.svc:5000/{namespace}/{stream}@{digest}"
+        );
         let found = self.get("ImageStream", namespace, stream).unwrap();
         let created = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let item = json!({
@@ -88,14 +100,20 @@ impl World {
             }
             None => tags.push(json!({ "tag": tag, "items": [item] })),
         }
-        self.merge("ImageStream", namespace, &format!("{stream}/status"), &json!({ "status": { "tags": tags } }));
+        self.merge(
+            "ImageStream",
+            namespace,
+            &format!("{stream}/status"),
+            &json!({ "status": { "tags": tags } }),
+        );
         digest
     }
 
     /// The newest item that a tag has in an image stream, if there is one.
     pub(crate) fn newest_item(&self, namespace: &str, stream: &str, tag: &str) -> Option<Value> {
         let stream = self.get("ImageStream", namespace, stream)?;
-        let tag = stream["status"]["tags"].as_array()?.iter().find(|known| known["tag"] == tag)?.clone();
+        let tag =
+            stream["status"]["tags"].as_array()?.iter().find(|known| known["tag"] == tag)?.clone();
         tag["items"].as_array()?.first().cloned()
     }
 }

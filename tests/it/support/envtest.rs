@@ -38,9 +38,15 @@ impl Turn {
     /// Waits for a turn; none where there are no real servers.
     pub(super) fn take() -> Option<Self> {
         let pool = pool()?;
-        assert!(!HAS_TURN.replace(true), "on a real API server a test has one world at a time: drop the first one");
+        assert!(
+            !HAS_TURN.replace(true),
+            "on a real API server a test has one world at a time: drop the first one"
+        );
         let idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut idle = pool.returned.wait_while(idle, |idle| idle.is_empty()).unwrap_or_else(PoisonError::into_inner);
+        let mut idle = pool
+            .returned
+            .wait_while(idle, |idle| idle.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
         let turn = Self { pool, server: idle.pop() };
         drop(idle);
         turn.reset().unwrap();
@@ -70,7 +76,8 @@ fn pool() -> Option<&'static Pool> {
 
 fn start() -> Option<Pool> {
     let idle: Vec<Envtest> = thread::scope(|scope| {
-        let starting: Vec<_> = (0..SERVERS).map(|_| scope.spawn(|| Envtest::from_env().unwrap())).collect();
+        let starting: Vec<_> =
+            (0..SERVERS).map(|_| scope.spawn(|| Envtest::from_env().unwrap())).collect();
         starting.into_iter().filter_map(|server| server.join().unwrap()).collect()
     });
     (!idle.is_empty()).then(|| Pool { idle: Mutex::new(idle), returned: Condvar::new() })

@@ -67,7 +67,12 @@ impl Stage {
 
 /// Plays every case, several at once in worlds of their own. On real API servers there is time for a sample only: every
 /// `sample`th case.
-pub(crate) fn play<T: Sync>(cases: &[T], sample: usize, stage: Stage, act: impl Fn(&World, &str, &T) + Sync) {
+pub(crate) fn play<T: Sync>(
+    cases: &[T],
+    sample: usize,
+    stage: Stage,
+    act: impl Fn(&World, &str, &T) + Sync,
+) {
     share(cases, [1, sample], |mine| {
         let world = World::bare();
         world.integration();
@@ -82,7 +87,12 @@ pub(crate) fn play<T: Sync>(cases: &[T], sample: usize, stage: Stage, act: impl 
 
 /// Plays cases in fresh worlds, for what there is one of in a cluster. `make` makes the world. That takes time, so only every
 /// so manyth case is played, on the stand-in and on the real API server.
-pub(crate) fn play_apart<T: Sync>(cases: &[T], samples: [usize; 2], make: fn() -> World, act: impl Fn(&World, &T) + Sync) {
+pub(crate) fn play_apart<T: Sync>(
+    cases: &[T],
+    samples: [usize; 2],
+    make: fn() -> World,
+    act: impl Fn(&World, &T) + Sync,
+) {
     share(cases, samples, |mine| {
         for (_, case) in mine {
             let _turn = Turn::take();
@@ -110,9 +120,11 @@ impl Drop for Turn {
 
 /// Shares the cases, numbered, among those who play them.
 fn share<T: Sync>(cases: &[T], samples: [usize; 2], play_some: impl Fn(Vec<(usize, &T)>) + Sync) {
-    let (worlds, step) = if envtest::is_real() { (envtest::SERVERS, samples[1]) } else { (WORLDS, samples[0]) };
+    let (worlds, step) =
+        if envtest::is_real() { (envtest::SERVERS, samples[1]) } else { (WORLDS, samples[0]) };
     let sampled: Vec<_> = cases.iter().step_by(step).enumerate().collect();
-    let play_share = |first: usize| play_some(sampled.iter().skip(first).step_by(worlds).copied().collect());
+    let play_share =
+        |first: usize| play_some(sampled.iter().skip(first).step_by(worlds).copied().collect());
     thread::scope(|scope| {
         (1..worlds).for_each(|first| drop(scope.spawn(move || play_share(first))));
         play_share(0);

@@ -28,7 +28,15 @@ impl Death {
             outcomes.iter().map(move |&applied| Death { side, request: place + 1, applied })
         };
         let sides = [Side::Cluster, Side::Quay].into_iter();
-        sides.flat_map(|side| side.traffic(world).entries().into_iter().enumerate().flat_map(move |it| at(side, it))).collect()
+        sides
+            .flat_map(|side| {
+                side.traffic(world)
+                    .entries()
+                    .into_iter()
+                    .enumerate()
+                    .flat_map(move |it| at(side, it))
+            })
+            .collect()
     }
 
     /// Runs a command and ends it where it is to die; the exit code of one that was over before. Every tenth is a process that
@@ -48,7 +56,9 @@ impl Death {
     pub(crate) fn interrupt(&self, world: &World, command: Command<'_>) -> Option<i32> {
         let interrupt = |victim: &mut Child| {
             let line = format!("kill -INT {}", victim.id());
-            assert!(std::process::Command::new("sh").args(["-c", &line]).status().unwrap().success());
+            assert!(
+                std::process::Command::new("sh").args(["-c", &line]).status().unwrap().success()
+            );
         };
         self.meet(world, command, interrupt).code()
     }

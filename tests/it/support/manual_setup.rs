@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{ACCOUNTS, World};
 
 /// The roles of the robot accounts that every namespace has.
-const ROLES: [(&str, RepoRole); 3] = [("builder", RepoRole::Write), ("default", RepoRole::Read), ("deployer", RepoRole::Read)];
+const ROLES: [(&str, RepoRole); 3] =
+    [("builder", RepoRole::Write), ("default", RepoRole::Read), ("deployer", RepoRole::Read)];
 
 impl World {
     /// Makes the robot accounts of a namespace in its organization, as the operator does.
@@ -18,8 +19,14 @@ impl World {
 
     /// The same with the mark that version 0 wrote.
     pub(crate) fn marked_robots_by_hand(&self, namespace: &str) {
-        let uid = self.get("Namespace", "", namespace).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
-        self.robots_by_hand_with_mark(namespace, &format!("oc-quay cluster=api.old:6443 namespace={namespace} uid={uid}"));
+        let uid = self.get("Namespace", "", namespace).unwrap()["metadata"]["uid"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        self.robots_by_hand_with_mark(
+            namespace,
+            &format!("oc-quay cluster=api.old:6443 namespace={namespace} uid={uid}"),
+        );
     }
 
     fn robots_by_hand_with_mark(&self, namespace: &str, mark: &str) {
@@ -41,7 +48,11 @@ impl World {
         let organization = format!("openshift_{namespace}");
         self.robots_by_hand_with_mark(namespace, mark);
         for (account, role) in ROLES {
-            self.sandbox.quay.add_prototype(&organization, &format!("{organization}+{account}"), role);
+            self.sandbox.quay.add_prototype(
+                &organization,
+                &format!("{organization}+{account}"),
+                role,
+            );
         }
         self.sandbox.quay.add_repository(&organization, image_stream, "quayadmin");
         for account in ACCOUNTS {
@@ -54,12 +65,18 @@ impl World {
                 self.set_references(namespace, account, list, &names);
             }
         }
-        self.merge("Namespace", "", namespace, &json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } }));
+        self.merge(
+            "Namespace",
+            "",
+            namespace,
+            &json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } }),
+        );
     }
 
     /// Makes a secret with a login for this world's Quay.
     pub(crate) fn create_login(&self, namespace: &str, secret: &str, login: &str) {
-        let config = json!({ "auths": { self.sandbox.quay.host(): { "auth": STANDARD.encode(login) } } });
+        let config =
+            json!({ "auths": { self.sandbox.quay.host(): { "auth": STANDARD.encode(login) } } });
         self.create(&json!({
             "apiVersion": "v1", "kind": "Secret",
             "metadata": { "name": secret, "namespace": namespace },
@@ -76,13 +93,21 @@ impl World {
             "metadata": { "name": "registry-cas", "namespace": "openshift-config" },
             "data": { self.sandbox.quay.host().replace(':', ".."): ca },
         }));
-        self.merge("Image", "", "cluster", &json!({ "spec": { "additionalTrustedCA": { "name": "registry-cas" } } }));
+        self.merge(
+            "Image",
+            "",
+            "cluster",
+            &json!({ "spec": { "additionalTrustedCA": { "name": "registry-cas" } } }),
+        );
     }
 
     /// The docker configuration in a secret.
     pub(crate) fn content(&self, namespace: &str, secret: &str) -> Value {
         let secret = self.get("Secret", namespace, secret).unwrap();
-        serde_json::from_slice(&STANDARD.decode(secret["data"][".dockerconfigjson"].as_str().unwrap()).unwrap()).unwrap()
+        serde_json::from_slice(
+            &STANDARD.decode(secret["data"][".dockerconfigjson"].as_str().unwrap()).unwrap(),
+        )
+        .unwrap()
     }
 
     /// Puts any content into a secret of ours.
@@ -92,15 +117,31 @@ impl World {
     }
 
     /// Replaces one of a service account's lists.
-    pub(crate) fn set_references(&self, namespace: &str, account: &str, list: &str, names: &[String]) {
+    pub(crate) fn set_references(
+        &self,
+        namespace: &str,
+        account: &str,
+        list: &str,
+        names: &[String],
+    ) {
         let names: Vec<_> = names.iter().map(|name| json!({ "name": name })).collect();
         // A merge patch replaces either list whole.
         self.merge("ServiceAccount", namespace, account, &json!({ list: names }));
     }
 
     /// Takes a secret out of one of a service account's lists.
-    pub(crate) fn remove_from_list(&self, namespace: &str, account: &str, list: &str, secret: &str) {
-        let kept: Vec<_> = self.references(namespace, account, list).into_iter().filter(|name| name != secret).collect();
+    pub(crate) fn remove_from_list(
+        &self,
+        namespace: &str,
+        account: &str,
+        list: &str,
+        secret: &str,
+    ) {
+        let kept: Vec<_> = self
+            .references(namespace, account, list)
+            .into_iter()
+            .filter(|name| name != secret)
+            .collect();
         self.set_references(namespace, account, list, &kept);
     }
 }

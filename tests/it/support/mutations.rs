@@ -50,9 +50,16 @@ impl World {
     /// Whether the pull secrets of somebody else are where they were.
     #[track_caller]
     pub(crate) fn assert_foreign_references(&self, namespace: &str) {
-        for (account, list) in ACCOUNTS.iter().flat_map(|account| [(account, "secrets"), (account, "imagePullSecrets")]) {
+        for (account, list) in ACCOUNTS
+            .iter()
+            .flat_map(|account| [(account, "secrets"), (account, "imagePullSecrets")])
+        {
             let references = self.references(namespace, account, list);
-            assert_eq!(references.iter().filter(|name| *name == FOREIGN).count(), 1, "{account} {list}: {references:?}");
+            assert_eq!(
+                references.iter().filter(|name| *name == FOREIGN).count(),
+                1,
+                "{account} {list}: {references:?}"
+            );
         }
     }
 

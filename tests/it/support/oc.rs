@@ -38,7 +38,9 @@ impl<'a> Call<'a> {
                 "--context" => call.user = value()?,
                 "--field-selector" => call.field_selector = value()?,
                 "-o" => drop(value()?),
-                flag if flag.starts_with('-') => return Err(format!("the flag {flag} is not played")),
+                flag if flag.starts_with('-') => {
+                    return Err(format!("the flag {flag} is not played"));
+                }
                 word => call.words.push(word),
             }
         }
@@ -55,16 +57,24 @@ impl World {
             ["get" | "describe", kind, names @ ..] => self.read(&call, kind, names),
             ["edit", kind, names @ ..] => {
                 let found = self.read(&call, kind, names)?;
-                found.into_iter().map(|object| self.write(&call, Method::PATCH, kind, &name(&object), &json!({}))).collect()
+                found
+                    .into_iter()
+                    .map(|object| {
+                        self.write(&call, Method::PATCH, kind, &name(&object), &json!({}))
+                    })
+                    .collect()
             }
-            ["delete", kind, name] => Ok(vec![self.write(&call, Method::DELETE, kind, name, &Value::Null)?]),
+            ["delete", kind, name] => {
+                Ok(vec![self.write(&call, Method::DELETE, kind, name, &Value::Null)?])
+            }
             ["cancel-build", name] => {
                 let cancelled = json!({ "status": { "cancelled": true } });
                 Ok(vec![self.write(&call, Method::PATCH, "build", name, &cancelled)?])
             }
             ["rollout", "restart", workload] => {
                 let (kind, name) = workload.split_once('/').ok_or("no workload")?;
-                let annotations = json!({ "kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z" });
+                let annotations =
+                    json!({ "kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z" });
                 let template = json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } });
                 Ok(vec![self.write(&call, Method::PATCH, kind, name, &template)?])
             }
@@ -91,9 +101,21 @@ impl World {
         Ok(list["items"].as_array().cloned().unwrap_or_default())
     }
 
-    fn write(&self, call: &Call<'_>, method: Method, kind: &str, name: &str, body: &Value) -> Result<Value, String> {
+    fn write(
+        &self,
+        call: &Call<'_>,
+        method: Method,
+        kind: &str,
+        name: &str,
+        body: &Value,
+    ) -> Result<Value, String> {
         let path = format!("{}/{name}", path(call, kind)?);
-        match self.api_as(call.user, method.clone(), &path, Some(body).filter(|body| !body.is_null())) {
+        match self.api_as(
+            call.user,
+            method.clone(),
+            &path,
+            Some(body).filter(|body| !body.is_null()),
+        ) {
             (200 | 202, body) => Ok(body),
             (status, body) => Err(format!("{} cannot {method} {path}: {status} {body}", call.user)),
         }
@@ -120,7 +142,8 @@ fn path(call: &Call<'_>, kind: &str) -> Result<String, String> {
         "buildconfigs" => "BuildConfig",
         other => return Err(format!("the kind {other} is not played")),
     };
-    let is_of_cluster = ["QuayIntegration", "Image", "MutatingWebhookConfiguration", "Project"].contains(&kind);
+    let is_of_cluster =
+        ["QuayIntegration", "Image", "MutatingWebhookConfiguration", "Project"].contains(&kind);
     match (is_of_cluster, call.namespace) {
         (false, "") => Err(format!("{kind} without a namespace is looked for in the wrong one")),
         (false, namespace) => Ok(collection(kind, namespace)),

@@ -43,7 +43,11 @@ fn is_of_program(thread: Option<&str>, file: &str) -> bool {
 #[test]
 fn notices_a_panic_in_a_task_that_nothing_waits_for() {
     let before = count();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name(THREAD_NAME).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name(THREAD_NAME)
+        .build()
+        .unwrap();
     let task = runtime.spawn(async { panic!("in a task") });
     while !task.is_finished() {
         thread::yield_now();
@@ -51,5 +55,8 @@ fn notices_a_panic_in_a_task_that_nothing_waits_for() {
     let after = after(before);
     assert!(after.len() == 1 && after[0].contains("in a task"), "{after:?}");
     assert!(is_of_program(None, "src/cluster/authorization.rs"));
-    assert!(!is_of_program(Some("support::panics"), file!()) && !is_of_program(None, "tests/sandbox/src/lib.rs"));
+    assert!(
+        !is_of_program(Some("support::panics"), file!())
+            && !is_of_program(None, "tests/sandbox/src/lib.rs")
+    );
 }

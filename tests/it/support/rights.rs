@@ -13,19 +13,26 @@ fn allowed() -> BTreeSet<(String, String, String, Option<String>)> {
     let mut allowed = BTreeSet::new();
     for object in ControllerManifests::new(Some("default"), None).manifests() {
         let words = |list: &Value| -> Vec<String> {
-            list.as_array().into_iter().flatten().map(|word| word.as_str().unwrap().to_owned()).collect()
+            list.as_array()
+                .into_iter()
+                .flatten()
+                .map(|word| word.as_str().unwrap().to_owned())
+                .collect()
         };
         for rule in object["rules"].as_array().into_iter().flatten() {
             let mut names: Vec<_> = words(&rule["resourceNames"]).into_iter().map(Some).collect();
             if names.is_empty() {
                 names.push(None);
             }
-            for (group, resource) in words(&rule["apiGroups"])
-                .iter()
-                .flat_map(|group| words(&rule["resources"]).into_iter().map(move |resource| (group.clone(), resource)))
-            {
+            for (group, resource) in words(&rule["apiGroups"]).iter().flat_map(|group| {
+                words(&rule["resources"]).into_iter().map(move |resource| (group.clone(), resource))
+            }) {
                 for verb in words(&rule["verbs"]) {
-                    allowed.extend(names.iter().map(|name| (group.clone(), resource.clone(), verb.clone(), name.clone())));
+                    allowed.extend(
+                        names.iter().map(|name| {
+                            (group.clone(), resource.clone(), verb.clone(), name.clone())
+                        }),
+                    );
                 }
             }
         }
@@ -50,7 +57,8 @@ fn asked(entries: &[Entry]) -> BTreeSet<(String, String, String, Option<String>)
             segments.drain(..2);
         }
         let subresource = segments.get(2).map(|name| format!("/{name}")).unwrap_or_default();
-        let by_field = query.split('&').find_map(|pair| pair.strip_prefix("fieldSelector=metadata.name%3D"));
+        let by_field =
+            query.split('&').find_map(|pair| pair.strip_prefix("fieldSelector=metadata.name%3D"));
         let name = segments.get(1).copied().or(by_field).map(str::to_owned);
         let verb = match (entry.method.as_str(), segments.len()) {
             ("GET", 1) if query.contains("watch=") => "watch",
@@ -61,7 +69,12 @@ fn asked(entries: &[Entry]) -> BTreeSet<(String, String, String, Option<String>)
             ("DELETE", _) => "delete",
             other => panic!("{other:?}"),
         };
-        asked.insert((group.to_owned(), format!("{}{subresource}", segments[0]), verb.to_owned(), name));
+        asked.insert((
+            group.to_owned(),
+            format!("{}{subresource}", segments[0]),
+            verb.to_owned(),
+            name,
+        ));
     }
     asked
 }
@@ -75,7 +88,10 @@ fn strategies(world: &World, entries: &[Entry]) -> BTreeSet<String> {
     });
     let strategy = |build: Value| {
         let fields = build["spec"]["strategy"].as_object().unwrap().clone();
-        fields.keys().find_map(|field| field.strip_suffix("Strategy").map(str::to_lowercase)).unwrap()
+        fields
+            .keys()
+            .find_map(|field| field.strip_suffix("Strategy").map(str::to_lowercase))
+            .unwrap()
     };
     changed.map(|build| format!("builds/{}", strategy(build))).collect()
 }
@@ -87,11 +103,16 @@ impl World {
         let (allowed, asked) = (allowed(), asked(&self.cluster_traffic().entries()));
         assert!(!asked.is_empty());
         for (group, resource, verb, name) in &asked {
-            let may = |name| allowed.contains(&(group.clone(), resource.clone(), verb.clone(), name));
-            assert!(may(None) || may(name.clone()), "no rule allows to {verb} {resource}.{group} {name:?}");
+            let may =
+                |name| allowed.contains(&(group.clone(), resource.clone(), verb.clone(), name));
+            assert!(
+                may(None) || may(name.clone()),
+                "no rule allows to {verb} {resource}.{group} {name:?}"
+            );
         }
         for right in strategies(self, &self.cluster_traffic().entries()) {
-            let needed = ("build.openshift.io".to_owned(), right.clone(), "create".to_owned(), None);
+            let needed =
+                ("build.openshift.io".to_owned(), right.clone(), "create".to_owned(), None);
             assert!(allowed.contains(&needed), "no rule allows to create {right}");
         }
     }

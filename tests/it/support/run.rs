@@ -120,7 +120,10 @@ impl<'a> Command<'a> {
     pub(crate) fn guest(self, user: &str) -> Self {
         let quay = &self.world.sandbox.quay;
         let (url, token) = (quay.url(), quay.admin_token());
-        self.user(user).env("OC_QUAY_URL", url).env("OC_QUAY_CLUSTER_ID", "openshift").env("OC_QUAY_TOKEN", token)
+        self.user(user)
+            .env("OC_QUAY_URL", url)
+            .env("OC_QUAY_CLUSTER_ID", "openshift")
+            .env("OC_QUAY_TOKEN", token)
     }
 
     /// What stdin holds.
@@ -140,7 +143,13 @@ impl<'a> Command<'a> {
     /// Starts it, for tests that do something to it while it runs.
     pub(crate) fn spawn(&self) -> Child {
         let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
-        let mut child = self.process().stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self
+            .process()
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         if let (Some(text), Some(mut pipe)) = (&self.stdin, child.stdin.take()) {
             // A program that does not read it is fine.
             let _ = pipe.write_all(text.as_bytes());
@@ -150,20 +159,36 @@ impl<'a> Command<'a> {
 
     /// Calls the library; where `interruption` comes true first, the run is interrupted.
     pub(super) fn call(&self, interruption: impl Future<Output = ()> + Send) -> Run {
-        let foreign = std::env::vars_os().find(|(name, _)| name.as_encoded_bytes().starts_with(b"OC_QUAY_"));
-        assert_eq!(foreign, None, "unset this: it reaches the runs within the process of the tests");
+        let foreign =
+            std::env::vars_os().find(|(name, _)| name.as_encoded_bytes().starts_with(b"OC_QUAY_"));
+        assert_eq!(
+            foreign, None,
+            "unset this: it reaches the runs within the process of the tests"
+        );
         let arguments = [&self.name].into_iter().chain(&self.arguments).map(OsString::from);
-        let arguments = arguments.chain(self.environment.iter().flat_map(|(name, value)| self.flag(name, value)));
+        let arguments = arguments
+            .chain(self.environment.iter().flat_map(|(name, value)| self.flag(name, value)));
         let arguments: Vec<_> = arguments.collect();
         let call = || oc_quay::run_captured(arguments, PAUSE_PERCENT, interruption).unwrap();
         let panics = panics::count();
         let run = std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().name(panics::THREAD_NAME.to_owned()).stack_size(MAIN_STACK_SIZE);
-            thread.spawn_scoped(scope, call).unwrap().join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            let thread = std::thread::Builder::new()
+                .name(panics::THREAD_NAME.to_owned())
+                .stack_size(MAIN_STACK_SIZE);
+            thread
+                .spawn_scoped(scope, call)
+                .unwrap()
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         let panics = panics::after(panics);
         assert!(panics.is_empty(), "{} panicked: {panics:#?}\n{run:#?}", self.line());
-        Run { line: self.line(), code: Some(run.status as i32), stdout: run.stdout, stderr: run.stderr }
+        Run {
+            line: self.line(),
+            code: Some(run.status as i32),
+            stdout: run.stdout,
+            stderr: run.stderr,
+        }
     }
 
     /// The flag that says what an environment variable does, which is not set in the test's own process.
@@ -190,9 +215,13 @@ impl<'a> Command<'a> {
     #[track_caller]
     pub(crate) fn run(self) -> Run {
         let before = self.world.secrets();
-        let run = if self.is_in_process { self.call(std::future::pending()) } else { self.run_process() };
+        let run =
+            if self.is_in_process { self.call(std::future::pending()) } else { self.run_process() };
         for secret in before.union(&self.world.secrets()) {
-            assert!(!run.stdout.contains(secret) && !run.stderr.contains(secret), "a secret was printed: {run:#?}");
+            assert!(
+                !run.stdout.contains(secret) && !run.stderr.contains(secret),
+                "a secret was printed: {run:#?}"
+            );
         }
         run
     }
@@ -227,8 +256,8 @@ impl Run {
     /// Stdout as JSON, which has to be as the published schema says.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        let document =
-            serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{}: {error}\n{}", self.line, self.stdout));
+        let document = serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{}: {error}\n{}", self.line, self.stdout));
         schema::assert_valid(&document);
         document
     }
@@ -237,7 +266,8 @@ impl Run {
     #[track_caller]
     pub(crate) fn codes(&self) -> Vec<String> {
         let report = self.json();
-        let findings = report["findings"].as_array().unwrap_or_else(|| panic!("no findings: {report}"));
+        let findings =
+            report["findings"].as_array().unwrap_or_else(|| panic!("no findings: {report}"));
         findings.iter().map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
     }
 }

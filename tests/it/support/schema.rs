@@ -12,11 +12,16 @@ static SCHEMA: OnceLock<(Schemas, SchemaIndex)> = OnceLock::new();
 #[track_caller]
 pub(crate) fn assert_valid(document: &Value) {
     let (schemas, root) = SCHEMA.get_or_init(|| {
-        let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/oc-quay-v1.schema.json")).unwrap();
+        let text =
+            fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/oc-quay-v1.schema.json"))
+                .unwrap();
         let mut schema: Value = serde_json::from_str(&text).unwrap();
         // Readers must bear new fields. Ours are to be described.
-        for definition in
-            schema["$defs"].as_object_mut().unwrap().values_mut().filter(|definition| definition["type"] == "object")
+        for definition in schema["$defs"]
+            .as_object_mut()
+            .unwrap()
+            .values_mut()
+            .filter(|definition| definition["type"] == "object")
         {
             definition["additionalProperties"] = false.into();
         }
@@ -35,7 +40,9 @@ pub(crate) fn assert_valid(document: &Value) {
 fn what_the_schema_does_not_have_is_noticed() {
     let version = serde_json::json!({ "apiVersion": "oc-quay/v1", "kind": "VersionReport", "client": "1.2.3" });
     assert_valid(&version);
-    for (field, value) in [("client", Value::from(1)), ("kind", "Version".into()), ("kernel", "6.1".into())] {
+    for (field, value) in
+        [("client", Value::from(1)), ("kind", "Version".into()), ("kernel", "6.1".into())]
+    {
         let mut wrong = version.clone();
         wrong[field] = value;
         assert!(std::panic::catch_unwind(|| assert_valid(&wrong)).is_err(), "{wrong}");

@@ -22,7 +22,13 @@ impl World {
 
     /// Runs a command while somebody else does something just before its first request of this kind arrives.
     #[track_caller]
-    pub(crate) fn interfere(&self, method: &str, path: &str, command: Command<'_>, act: impl FnOnce()) -> Run {
+    pub(crate) fn interfere(
+        &self,
+        method: &str,
+        path: &str,
+        command: Command<'_>,
+        act: impl FnOnce(),
+    ) -> Run {
         let (arrived, arrival) = mpsc::channel();
         let (continue_imports, gate) = mpsc::channel();
         let gate = Mutex::new(gate);
@@ -32,12 +38,15 @@ impl World {
             tokio::task::block_in_place(|| gate.lock().unwrap().recv().unwrap());
         }));
         let mut child = command.spawn();
-        arrival.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {method} of {path}: {:?}", child.try_wait()));
+        arrival
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("no {method} of {path}: {:?}", child.try_wait()));
         act();
         continue_imports.send(()).unwrap();
         let output = child.wait_with_output().unwrap();
         self.clear_faults();
-        let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        let [stdout, stderr] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
         Run { line: format!("{method} {path}"), code: output.status.code(), stdout, stderr }
     }
 
@@ -59,7 +68,11 @@ impl Run {
     pub(crate) fn step(&self, name: &str) -> Value {
         let report = self.json();
         let steps = report["steps"].as_array().unwrap_or_else(|| panic!("no steps: {report}"));
-        steps.iter().find(|step| step["step"] == name).unwrap_or_else(|| panic!("no step {name}: {report}")).clone()
+        steps
+            .iter()
+            .find(|step| step["step"] == name)
+            .unwrap_or_else(|| panic!("no step {name}: {report}"))
+            .clone()
     }
 
     /// What became of a step.

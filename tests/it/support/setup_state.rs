@@ -31,13 +31,19 @@ impl World {
             "metadata": { "name": CONFIG_MAP_OF_OTHERS, "namespace": "openshift-config" },
             "data": { "registry.example.com": "theirs" },
         }));
-        self.merge("Image", "", "cluster", &json!({ "spec": { "additionalTrustedCA": { "name": CONFIG_MAP_OF_OTHERS } } }));
+        self.merge(
+            "Image",
+            "",
+            "cluster",
+            &json!({ "spec": { "additionalTrustedCA": { "name": CONFIG_MAP_OF_OTHERS } } }),
+        );
     }
 
     /// What is somebody else's, with its version: the same before and after.
     pub(crate) fn others(&self) -> Vec<String> {
         let version = |(kind, namespace, name)| {
-            let object = self.get(kind, namespace, name).unwrap_or_else(|| panic!("{kind} {name} is gone"));
+            let object =
+                self.get(kind, namespace, name).unwrap_or_else(|| panic!("{kind} {name} is gone"));
             format!("{kind} {namespace}/{name} {}", object["metadata"]["resourceVersion"])
         };
         let applications = format!("{:?}", self.sandbox.quay.applications("others"));
@@ -53,7 +59,9 @@ impl World {
     /// The token in the one Secret, where there is one.
     pub(crate) fn stored_token(&self) -> Option<String> {
         let secret = self.get("Secret", "openshift-operators", "quay-integration")?;
-        Some(String::from_utf8(STANDARD.decode(secret["data"]["token"].as_str()?).unwrap()).unwrap())
+        Some(
+            String::from_utf8(STANDARD.decode(secret["data"]["token"].as_str()?).unwrap()).unwrap(),
+        )
     }
 
     /// The registries of the ConfigMap that the nodes look into.
@@ -61,13 +69,16 @@ impl World {
         let config = self.get("Image", "", "cluster").unwrap();
         let name = config["spec"]["additionalTrustedCA"]["name"].as_str();
         let map = name.and_then(|name| self.get("ConfigMap", "openshift-config", name));
-        map.and_then(|map| Some(map["data"].as_object()?.keys().cloned().collect())).unwrap_or_default()
+        map.and_then(|map| Some(map["data"].as_object()?.keys().cloned().collect()))
+            .unwrap_or_default()
     }
 
     /// How many Subscriptions to the operator there are.
     pub(crate) fn subscriptions(&self) -> usize {
         let all = self.list("Subscription", "");
-        all.iter().filter(|subscription| subscription["spec"]["name"] == "quay-bridge-operator").count()
+        all.iter()
+            .filter(|subscription| subscription["spec"]["name"] == "quay-bridge-operator")
+            .count()
     }
 
     /// The key of this world's Quay in a ConfigMap for the nodes.
@@ -78,14 +89,17 @@ impl World {
     /// Whether the operator is there once and runs.
     pub(crate) fn operator_runs(&self) -> bool {
         let deployments = self.list("Deployment", "openshift-operators");
-        self.subscriptions() == 1 && deployments.iter().any(|deployment| deployment["status"]["availableReplicas"] == 1)
+        self.subscriptions() == 1
+            && deployments.iter().any(|deployment| deployment["status"]["availableReplicas"] == 1)
     }
 
     /// Whether namespace `shop` and everything that it takes is set up, each of it just once.
     #[track_caller]
     pub(crate) fn assert_set_up(&self) {
         let quay = &self.sandbox.quay;
-        let integration = self.one_integration().unwrap_or_else(|| panic!("{:#?}", self.list("QuayIntegration", "")));
+        let integration = self
+            .one_integration()
+            .unwrap_or_else(|| panic!("{:#?}", self.list("QuayIntegration", "")));
         assert_eq!(integration["spec"]["quayHostname"], quay.url());
         self.stored_token().expect("no token is stored");
         self.assert_linked("shop", &STREAMS);
@@ -106,8 +120,13 @@ impl World {
         ];
         for (kind, namespace, name) in left {
             // What OLM made it takes away by and by.
-            self.wait_for(&format!("the end of {kind} {name}"), || self.get(kind, namespace, name).is_none());
+            self.wait_for(&format!("the end of {kind} {name}"), || {
+                self.get(kind, namespace, name).is_none()
+            });
         }
-        assert_eq!(self.get("Image", "", "cluster").unwrap()["spec"]["additionalTrustedCA"], Value::Null);
+        assert_eq!(
+            self.get("Image", "", "cluster").unwrap()["spec"]["additionalTrustedCA"],
+            Value::Null
+        );
     }
 }

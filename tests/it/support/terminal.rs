@@ -104,7 +104,12 @@ impl<'a> Command<'a> {
 }
 
 impl<'a> Terminal<'a> {
-    fn start(command: Command<'a>, (columns, rows): (u16, u16), stdin: Option<Stdio>, stdout: Option<Stdio>) -> Self {
+    fn start(
+        command: Command<'a>,
+        (columns, rows): (u16, u16),
+        stdin: Option<Stdio>,
+        stdout: Option<Stdio>,
+    ) -> Self {
         let (pty, end) = open().unwrap();
         pty.resize(Size::new(rows, columns)).unwrap();
         let modes = tcgetattr(&end).unwrap();
@@ -129,7 +134,16 @@ impl<'a> Terminal<'a> {
             let (pty, screen) = (Arc::clone(&keyboard), Arc::clone(&screen));
             move || show(&pty, &screen)
         });
-        Self { world: command.world, line: command.line(), program, keyboard, end: kept, modes, screen, reader }
+        Self {
+            world: command.world,
+            line: command.line(),
+            program,
+            keyboard,
+            end: kept,
+            modes,
+            screen,
+            reader,
+        }
     }
 
     /// Reads until the screen shows a text.
@@ -146,7 +160,12 @@ impl<'a> Terminal<'a> {
         let mut shown = self.shown();
         while shown.parser.screen().hide_cursor() || !is_so(&contents(&shown)) {
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "{}: waited in vain for {what:?}, saw:\n{}", self.line, contents(&shown));
+            assert!(
+                !left.is_zero(),
+                "{}: waited in vain for {what:?}, saw:\n{}",
+                self.line,
+                contents(&shown)
+            );
             shown = self.screen.1.wait_timeout(shown, left).unwrap().0;
         }
         drop(shown);
@@ -225,7 +244,10 @@ impl<'a> Terminal<'a> {
         // A line that is too long for the window may have been broken.
         let unbroken = strip_str(&written).to_string().replace(['\r', '\n'], "");
         for secret in self.world.secrets() {
-            assert!(!written.contains(&secret) && !unbroken.contains(&secret), "a secret was shown:\n{screen}");
+            assert!(
+                !written.contains(&secret) && !unbroken.contains(&secret),
+                "a secret was shown:\n{screen}"
+            );
         }
         Left { screen, written }
     }

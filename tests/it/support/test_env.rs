@@ -69,14 +69,20 @@ impl World {
 
     fn start(options: Options, may_be_real: bool) -> Self {
         let sandbox = Sandbox::start(options).unwrap();
-        std::fs::write(sandbox.dir().join(SYSTEM_CA_FILE), Authority::new().unwrap().pem()).unwrap();
+        std::fs::write(sandbox.dir().join(SYSTEM_CA_FILE), Authority::new().unwrap().pem())
+            .unwrap();
         let real = may_be_real.then(Turn::take).flatten().map(|server| {
             let dir = sandbox.dir().join("real");
             std::fs::create_dir_all(&dir).unwrap();
             Real { proxy: server.proxy(&dir, Some(&sandbox.quay)).unwrap(), server }
         });
-        let http = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let http =
+            reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         Self { sandbox, real, http, runtime, secrets: Mutex::default() }
     }
 
@@ -99,7 +105,11 @@ impl World {
         self.create(&manifests::namespace(name));
         // A bridge that runs may be faster than OpenShift, whose own secret then comes second.
         let has_openshifts_own = |account: &&str| {
-            let has_it = |list| self.references(name, account, list).iter().any(|secret| secret.contains("dockercfg"));
+            let has_it = |list| {
+                self.references(name, account, list)
+                    .iter()
+                    .any(|secret| secret.contains("dockercfg"))
+            };
             ["secrets", "imagePullSecrets"].into_iter().all(has_it)
         };
         self.wait_for(&format!("the service accounts of {name}"), || {
@@ -146,7 +156,9 @@ impl World {
 
     /// What the cluster was asked by the program.
     pub(crate) fn cluster_traffic(&self) -> &Traffic {
-        self.real.as_ref().map_or_else(|| self.sandbox.openshift.traffic(), |real| &real.proxy.traffic)
+        self.real
+            .as_ref()
+            .map_or_else(|| self.sandbox.openshift.traffic(), |real| &real.proxy.traffic)
     }
 
     /// What Quay was asked by the program.
@@ -169,13 +181,18 @@ impl World {
     /// Whether nothing was written to either side since [`World::forget_traffic`].
     #[track_caller]
     pub(crate) fn assert_nothing_written(&self) {
-        let writes: Vec<_> = [self.cluster_traffic(), self.quay_traffic()].iter().flat_map(|traffic| traffic.writes()).collect();
+        let writes: Vec<_> = [self.cluster_traffic(), self.quay_traffic()]
+            .iter()
+            .flat_map(|traffic| traffic.writes())
+            .collect();
         assert!(writes.is_empty(), "{writes:#?}");
     }
 
     /// The kubeconfig with the contexts `admin`, `dev` and `nobody`.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
-        self.real.as_ref().map_or_else(|| self.sandbox.kubeconfig(), |real| real.proxy.kubeconfig.clone())
+        self.real
+            .as_ref()
+            .map_or_else(|| self.sandbox.kubeconfig(), |real| real.proxy.kubeconfig.clone())
     }
 
     /// What stands for the machine's certificate authorities: one that has signed nothing here. To read the hundreds of a
@@ -195,7 +212,8 @@ impl World {
             // Tests look at thousands of objects: not each over TLS.
             return self.sandbox.openshift.get(kind, namespace, name);
         }
-        let (status, body) = self.api(Method::GET, &format!("{}/{name}", collection(kind, namespace)), None);
+        let (status, body) =
+            self.api(Method::GET, &format!("{}/{name}", collection(kind, namespace)), None);
         match status {
             404 => None,
             200 => Some(body),
@@ -215,7 +233,10 @@ impl World {
 
     /// Creates an object.
     pub(crate) fn create(&self, object: &Value) -> Value {
-        let path = collection(object["kind"].as_str().unwrap(), object["metadata"]["namespace"].as_str().unwrap_or_default());
+        let path = collection(
+            object["kind"].as_str().unwrap(),
+            object["metadata"]["namespace"].as_str().unwrap_or_default(),
+        );
         let (status, body) = self.api(Method::POST, &path, Some(object));
         assert!(status < 300, "create {object}: {status} {body}");
         body
@@ -223,14 +244,19 @@ impl World {
 
     /// Changes an object with a merge patch.
     pub(crate) fn merge(&self, kind: &str, namespace: &str, name: &str, patch: &Value) -> Value {
-        let (status, body) = self.api(Method::PATCH, &format!("{}/{name}", collection(kind, namespace)), Some(patch));
+        let (status, body) = self.api(
+            Method::PATCH,
+            &format!("{}/{name}", collection(kind, namespace)),
+            Some(patch),
+        );
         assert!(status < 300, "patch {kind} {namespace}/{name}: {status} {body}");
         body
     }
 
     /// Deletes an object; one that is gone already is fine.
     pub(crate) fn delete(&self, kind: &str, namespace: &str, name: &str) {
-        let (status, body) = self.api(Method::DELETE, &format!("{}/{name}", collection(kind, namespace)), None);
+        let (status, body) =
+            self.api(Method::DELETE, &format!("{}/{name}", collection(kind, namespace)), None);
         assert!(status < 300 || status == 404, "delete {kind} {namespace}/{name}: {status} {body}");
     }
 
@@ -240,13 +266,23 @@ impl World {
     }
 
     /// The same as another user of the cluster.
-    pub(super) fn api_as(&self, user: &str, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
+    pub(super) fn api_as(
+        &self,
+        user: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> (u16, Value) {
         let (url, token) = match &self.real {
             Some(real) => (real.proxy.url.clone(), real.server.token(user)),
             None => (self.sandbox.openshift.url(), self.sandbox.openshift.token(user)),
         };
         let patch = method == Method::PATCH;
-        let mut request = self.http.request(method, format!("{url}{path}")).bearer_auth(token).header("x-sandbox", "arrange");
+        let mut request = self
+            .http
+            .request(method, format!("{url}{path}"))
+            .bearer_auth(token)
+            .header("x-sandbox", "arrange");
         if let Some(body) = body {
             let kind = if patch { "application/merge-patch+json" } else { "application/json" };
             request = request.header("content-type", kind).body(body.to_string());
@@ -261,7 +297,12 @@ impl World {
     /// The names in one of a service account's lists, `secrets` or `imagePullSecrets`.
     pub(crate) fn references(&self, namespace: &str, account: &str, list: &str) -> Vec<String> {
         let account = self.get("ServiceAccount", namespace, account).unwrap_or_default();
-        account[list].as_array().into_iter().flatten().map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
+        account[list]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|entry| entry["name"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// Every secret there is or was: all of Quay's, its tokens as they stand in pull secrets too, and the users' tokens.
@@ -299,7 +340,11 @@ impl World {
     pub(crate) fn is_linked(&self, namespace: &str, repositories: &[&str]) -> bool {
         let mut found = self.sandbox.quay.repositories(&format!("openshift_{namespace}"));
         found.sort();
-        let refers = |account| self.references(namespace, account, "imagePullSecrets").iter().any(|name| name.contains("-quay-"));
+        let refers = |account| {
+            self.references(namespace, account, "imagePullSecrets")
+                .iter()
+                .any(|name| name.contains("-quay-"))
+        };
         found == repositories && ["builder", "default", "deployer"].into_iter().all(refers)
     }
 
@@ -308,7 +353,8 @@ impl World {
     pub(crate) fn assert_linked(&self, namespace: &str, repositories: &[&str]) {
         let quay = &self.sandbox.quay;
         let organization = format!("openshift_{namespace}");
-        let mut robots: Vec<_> = quay.robots(&organization).into_iter().map(|robot| robot.short).collect();
+        let mut robots: Vec<_> =
+            quay.robots(&organization).into_iter().map(|robot| robot.short).collect();
         robots.sort();
         assert_eq!(robots, ["builder", "default", "deployer"]);
         assert_eq!(quay.prototypes(&organization).len(), 3, "default permissions");
@@ -318,19 +364,32 @@ impl World {
         for repository in repositories {
             let permissions = quay.permissions(&organization, repository);
             for robot in &robots {
-                assert!(permissions.contains_key(&format!("{organization}+{robot}")), "{robot} on {repository}: {permissions:?}");
+                assert!(
+                    permissions.contains_key(&format!("{organization}+{robot}")),
+                    "{robot} on {repository}: {permissions:?}"
+                );
             }
         }
         for robot in &robots {
             let secret = format!("{robot}-quay-openshift");
             assert_eq!(
                 self.login(namespace, &secret),
-                (format!("{organization}+{robot}"), quay.robot_token(&organization, robot).unwrap())
+                (
+                    format!("{organization}+{robot}"),
+                    quay.robot_token(&organization, robot).unwrap()
+                )
             );
             for list in ["secrets", "imagePullSecrets"] {
                 let references = self.references(namespace, robot, list);
-                assert_eq!(references.iter().filter(|name| **name == secret).count(), 1, "{robot} {list}: {references:?}");
-                assert!(references.iter().any(|name| name.contains("dockercfg")), "OpenShift's own is gone: {references:?}");
+                assert_eq!(
+                    references.iter().filter(|name| **name == secret).count(),
+                    1,
+                    "{robot} {list}: {references:?}"
+                );
+                assert!(
+                    references.iter().any(|name| name.contains("dockercfg")),
+                    "OpenShift's own is gone: {references:?}"
+                );
             }
         }
     }
@@ -339,10 +398,15 @@ impl World {
     pub(crate) fn login(&self, namespace: &str, secret: &str) -> (String, String) {
         use base64::Engine as _;
         let decode = |text: &Value| {
-            String::from_utf8(base64::engine::general_purpose::STANDARD.decode(text.as_str().unwrap()).unwrap()).unwrap()
+            String::from_utf8(
+                base64::engine::general_purpose::STANDARD.decode(text.as_str().unwrap()).unwrap(),
+            )
+            .unwrap()
         };
-        let secret = self.get("Secret", namespace, secret).unwrap_or_else(|| panic!("no secret {secret}"));
-        let config: Value = serde_json::from_str(&decode(&secret["data"][".dockerconfigjson"])).unwrap();
+        let secret =
+            self.get("Secret", namespace, secret).unwrap_or_else(|| panic!("no secret {secret}"));
+        let config: Value =
+            serde_json::from_str(&decode(&secret["data"][".dockerconfigjson"])).unwrap();
         let login = decode(&config["auths"][self.sandbox.quay.host()]["auth"]);
         let (user, password) = login.split_once(':').unwrap();
         (user.to_owned(), password.to_owned())
@@ -352,8 +416,14 @@ impl World {
     pub(crate) fn set_login(&self, namespace: &str, secret: &str, login: &str) {
         use base64::Engine as _;
         let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
-        let config = json!({ "auths": { self.sandbox.quay.host(): { "auth": encode(login) } } }).to_string();
-        self.merge("Secret", namespace, secret, &json!({ "data": { ".dockerconfigjson": encode(&config) } }));
+        let config =
+            json!({ "auths": { self.sandbox.quay.host(): { "auth": encode(login) } } }).to_string();
+        self.merge(
+            "Secret",
+            namespace,
+            secret,
+            &json!({ "data": { ".dockerconfigjson": encode(&config) } }),
+        );
     }
 }
 
@@ -374,7 +444,9 @@ pub(super) fn collection(kind: &str, namespace: &str) -> String {
         "CustomResourceDefinition" => ("apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
         "Deployment" => ("apis/apps/v1", "deployments"),
         "Project" => ("apis/project.openshift.io/v1", "projects"),
-        "MutatingWebhookConfiguration" => ("apis/admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations"),
+        "MutatingWebhookConfiguration" => {
+            ("apis/admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations")
+        }
         "ClusterRole" => ("apis/rbac.authorization.k8s.io/v1", "clusterroles"),
         "ClusterRoleBinding" => ("apis/rbac.authorization.k8s.io/v1", "clusterrolebindings"),
         "Role" => ("apis/rbac.authorization.k8s.io/v1", "roles"),
@@ -395,5 +467,9 @@ pub(super) fn collection(kind: &str, namespace: &str) -> String {
         "ClusterExtension" => ("apis/olm.operatorframework.io/v1", "clusterextensions"),
         other => panic!("no path for {other}"),
     };
-    if namespace.is_empty() { format!("/{group}/{plural}") } else { format!("/{group}/namespaces/{namespace}/{plural}") }
+    if namespace.is_empty() {
+        format!("/{group}/{plural}")
+    } else {
+        format!("/{group}/namespaces/{namespace}/{plural}")
+    }
 }

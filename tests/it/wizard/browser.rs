@@ -42,32 +42,50 @@ struct Browser {
 impl Browser {
     fn signed_in(world: &World) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = Client::builder().tls_danger_accept_invalid_certs(true).redirect(reqwest::redirect::Policy::none());
-        let mut browser = Self { client: client.build().unwrap(), runtime, cookie: String::new(), csrf: String::new() };
+        let client = Client::builder()
+            .tls_danger_accept_invalid_certs(true)
+            .redirect(reqwest::redirect::Policy::none());
+        let mut browser = Self {
+            client: client.build().unwrap(),
+            runtime,
+            cookie: String::new(),
+            csrf: String::new(),
+        };
         let url = world.sandbox.quay.url();
-        browser.run(async |client, _| client.get(format!("{url}/csrf_token")).send().await.unwrap());
+        browser
+            .run(async |client, _| client.get(format!("{url}/csrf_token")).send().await.unwrap());
         let csrf = browser.csrf.clone();
         let login = json!({ "username": "quayadmin", "password": world.sandbox.quay.password("quayadmin").unwrap() });
         browser.run(async |client, cookie| {
-            let request = client.post(format!("{url}/api/v1/signin")).header(COOKIE, cookie).header("x-csrf-token", csrf);
+            let request = client
+                .post(format!("{url}/api/v1/signin"))
+                .header(COOKIE, cookie)
+                .header("x-csrf-token", csrf);
             request.json(&login).send().await.unwrap()
         });
         browser
     }
 
     /// Sends a request and keeps the cookie and the token against forgery that the answer brings.
-    fn run(&mut self, send: impl AsyncFnOnce(&Client, &str) -> Response) -> (Option<String>, String) {
+    fn run(
+        &mut self,
+        send: impl AsyncFnOnce(&Client, &str) -> Response,
+    ) -> (Option<String>, String) {
         let (client, cookie) = (self.client.clone(), self.cookie.clone());
         self.runtime.block_on(async {
             let answer = send(&client, &cookie).await;
             assert!(answer.status().as_u16() < 400, "{answer:?}");
-            let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            let header = |name: &str| {
+                answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+            };
             let (location, next) = (header(LOCATION.as_str()), header("x-next-csrf-token"));
             if let Some(cookie) = header(SET_COOKIE.as_str()) {
                 self.cookie = cookie.split(';').next().unwrap().to_owned();
             }
             let body = answer.text().await.unwrap();
-            let named = serde_json::from_str::<Value>(&body).unwrap_or_default()["csrf_token"].as_str().map(str::to_owned);
+            let named = serde_json::from_str::<Value>(&body).unwrap_or_default()["csrf_token"]
+                .as_str()
+                .map(str::to_owned);
             self.csrf = next.or(named).unwrap_or_else(|| self.csrf.clone());
             (location, body)
         })
@@ -76,13 +94,16 @@ impl Browser {
     /// Opens the address, answers Quay's question with one of its two buttons, and gives the address that this leads to.
     fn answers(&mut self, address: &str, button: &str) -> Url {
         let address = Url::parse(address).unwrap();
-        let (_, page) = self.run(async |client, cookie| client.get(address.clone()).header(COOKIE, cookie).send().await.unwrap());
+        let (_, page) = self.run(async |client, cookie| {
+            client.get(address.clone()).header(COOKIE, cookie).send().await.unwrap()
+        });
         assert!(page.contains(button), "{page}");
         let mut fields: Vec<(String, String)> = address.query_pairs().into_owned().collect();
         fields.push(("_csrf_token".into(), self.csrf.clone()));
         let target = address.join(&format!("/oauth/{button}")).unwrap();
-        let (location, _) =
-            self.run(async |client, cookie| client.post(target).header(COOKIE, cookie).form(&fields).send().await.unwrap());
+        let (location, _) = self.run(async |client, cookie| {
+            client.post(target).header(COOKIE, cookie).form(&fields).send().await.unwrap()
+        });
         Url::parse(&location.unwrap()).unwrap()
     }
 
@@ -90,7 +111,8 @@ impl Browser {
     fn brings(&mut self, end: &Url) {
         let here = end.as_str().replace("localhost", "127.0.0.1");
         let host = "localhost:17895";
-        let (_, page) = self.run(async |client, _| client.get(here).header(HOST, host).send().await.unwrap());
+        let (_, page) =
+            self.run(async |client, _| client.get(here).header(HOST, host).send().await.unwrap());
         if let Some(fragment) = end.fragment() {
             assert!(page.contains("fetch('/token'"), "{page}");
             let body = format!("{fragment}&{}", end.query().unwrap_or_default());
@@ -104,20 +126,30 @@ impl Browser {
 
 /// The address that the person is shown.
 fn address(screen: &str) -> String {
-    screen.lines().find(|line| line.contains("/oauth/authorize?")).unwrap_or_else(|| panic!("{screen}")).trim().to_owned()
+    screen
+        .lines()
+        .find(|line| line.contains("/oauth/authorize?"))
+        .unwrap_or_else(|| panic!("{screen}"))
+        .trim()
+        .to_owned()
 }
 
 /// Somebody who wants to sign in with the browser, up to the question how the token gets here.
 fn with_browser<'a>(world: &'a World, client_id: &str) -> Person<'a> {
     let command = world.oc_quay(&["setup", "--no-browser"]);
-    let mut person = Person::begins(world, command, 300).will_choose(WAY, "Sign in with the browser");
+    let mut person =
+        Person::begins(world, command, 300).will_choose(WAY, "Sign in with the browser");
     person.goes_to(CLIENT_ID);
     let screen = person.terminal.screen();
     for told in ["organization openshift-integration", "application openshift", REDIRECT] {
         assert!(screen.contains(told), "{screen}");
     }
     person.types(CLIENT_ID, client_id).goes_to(HERE);
-    assert!(person.terminal.screen().contains("Open this address in a browser:\n"), "{}", person.terminal.screen());
+    assert!(
+        person.terminal.screen().contains("Open this address in a browser:\n"),
+        "{}",
+        person.terminal.screen()
+    );
     person
 }
 
@@ -169,8 +201,9 @@ fn over_ssh_the_address_is_pasted() {
     let _port = port();
     let world = shop();
     let client_id = application(&world);
-    let command =
-        world.oc_quay(&["setup", "--browser", "--no-browser", "--client-id", &client_id]).env("SSH_CONNECTION", "1 2 3 4");
+    let command = world
+        .oc_quay(&["setup", "--browser", "--no-browser", "--client-id", &client_id])
+        .env("SSH_CONNECTION", "1 2 3 4");
     let mut person = Person::begins(&world, command, 300);
     person.goes_to(HERE);
     let address = address(&person.terminal.screen());
@@ -188,7 +221,9 @@ fn a_pasted_address_of_another_sign_in_is_refused() {
     let _port = port();
     let world = shop();
     let mut person = with_browser(&world, &application(&world));
-    person.chooses(HERE, "Paste").types(PASTE, &format!("{REDIRECT}?state=another#access_token=s0mebodys-t0ken"));
+    person
+        .chooses(HERE, "Paste")
+        .types(PASTE, &format!("{REDIRECT}?state=another#access_token=s0mebodys-t0ken"));
     world.note_secret("s0mebodys-t0ken");
     person.goes_to(TRY_AGAIN);
     let screen = person.terminal.screen();
@@ -204,7 +239,16 @@ fn without_a_terminal_the_token_is_awaited_too() {
     let world = shop();
     let client_id = application(&world);
     let url = world.sandbox.quay.url();
-    let arguments = ["setup", "--yes", "--browser", "--no-browser", "--client-id", &client_id, "--quay-url", &url];
+    let arguments = [
+        "setup",
+        "--yes",
+        "--browser",
+        "--no-browser",
+        "--client-id",
+        &client_id,
+        "--quay-url",
+        &url,
+    ];
     let mut child = world.oc_quay(&arguments).args(&["--link", "shop"]).spawn();
     let mut errors = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
@@ -234,7 +278,11 @@ fn a_port_that_is_taken_is_named() {
     let _taken = std::net::TcpListener::bind(("127.0.0.1", 17895)).unwrap();
     let mut person = person(&world).will_choose(WAY, "Sign in with the browser");
     person.types(CLIENT_ID, &client_id).goes_to(TRY_AGAIN);
-    assert!(person.terminal.screen().contains("could not listen on port 17895 of localhost"), "{}", person.terminal.screen());
+    assert!(
+        person.terminal.screen().contains("could not listen on port 17895 of localhost"),
+        "{}",
+        person.terminal.screen()
+    );
     person.terminal.press(Key::Esc);
     person.terminal.ends_with(130);
 }

@@ -11,10 +11,19 @@ fn leaves_at_every_question(key: Key) -> World {
     for (place, question) in QUESTIONS.iter().enumerate() {
         let (left, asked) = person(&world).leaves_at(*question, key);
         assert!(!left.written.contains("error:"), "{}", left.written);
-        assert_eq!(asked.iter().filter(|(step, _)| done.contains(step)).count(), 0, "{question:?} {done:?} {asked:?}");
+        assert_eq!(
+            asked.iter().filter(|(step, _)| done.contains(step)).count(),
+            0,
+            "{question:?} {done:?} {asked:?}"
+        );
         // What was carried out on the way here is not asked about again; the token is there once it is stored.
-        done = match QUESTIONS[..=place].iter().rposition(|asked| asked.1 == "Do this" && asked != question) {
-            Some(last) if QUESTIONS[..=last].contains(&STORE) => QUESTIONS[1..=last].iter().map(|(step, _)| *step).collect(),
+        done = match QUESTIONS[..=place]
+            .iter()
+            .rposition(|asked| asked.1 == "Do this" && asked != question)
+        {
+            Some(last) if QUESTIONS[..=last].contains(&STORE) => {
+                QUESTIONS[1..=last].iter().map(|(step, _)| *step).collect()
+            }
             _ => vec![],
         };
     }

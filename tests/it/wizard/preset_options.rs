@@ -1,7 +1,8 @@
 //! What was said beforehand is not asked.
 
 use super::{
-    ADDRESS, APPROVAL, BRIDGE, CHANNEL, CLUSTER_ID, LINK, NODES, PASSWORD, Person, QUESTIONS, Question, USER, WAY, shop,
+    ADDRESS, APPROVAL, BRIDGE, CHANNEL, CLUSTER_ID, LINK, NODES, PASSWORD, Person, QUESTIONS,
+    Question, USER, WAY, shop,
 };
 use crate::support::{Command, World};
 
@@ -20,7 +21,11 @@ const NONE: (&str, fn(&World) -> String) = ("UNUSED", |_| String::new());
 
 const CASES: [Case; 15] = [
     (&[ADDRESS], &[], ("OC_QUAY_URL", url)),
-    (&[WAY, USER, PASSWORD, super::ISSUE], &[], ("OC_QUAY_TOKEN", |world| world.sandbox.quay.admin_token())),
+    (
+        &[WAY, USER, PASSWORD, super::ISSUE],
+        &[],
+        ("OC_QUAY_TOKEN", |world| world.sandbox.quay.admin_token()),
+    ),
     (&[WAY, USER], &["--quay-username", "quayadmin"], NONE),
     (&[WAY, USER], &[], ("OC_QUAY_USERNAME", |_| "quayadmin".into())),
     (&[WAY, USER, PASSWORD], &["--quay-username", "quayadmin"], ("OC_QUAY_PASSWORD", password)),
@@ -41,7 +46,9 @@ fn each_answer_that_was_given_is_not_asked_for() {
     for (answered, arguments, (variable, value)) in CASES {
         let world = shop();
         let command = world.oc_quay(&["setup"]).args(arguments).env(variable, value(&world));
-        let expected = QUESTIONS.iter().filter(|question| !answered.contains(question) && is_left(question, arguments));
+        let expected = QUESTIONS
+            .iter()
+            .filter(|question| !answered.contains(question) && is_left(question, arguments));
         let (_, asked) = Person::begins(&world, command, 100).finishes(0);
         assert_eq!(asked, expected.copied().collect::<Vec<_>>(), "{arguments:?} {variable}");
         world.assert_linked("shop", &[]);
@@ -54,9 +61,17 @@ fn is_left(question: &Question, arguments: &[&str]) -> bool {
 }
 
 fn everything(world: &World) -> Command<'_> {
-    let arguments =
-        ["setup", "--operator-channel", "stable-3.18", "--operator-approval", "automatic", "--cluster-id", "openshift"];
-    let command = world.oc_quay(&arguments).args(&["--user-role", "--node-trust", "apply", "--link", "shop"]);
+    let arguments = [
+        "setup",
+        "--operator-channel",
+        "stable-3.18",
+        "--operator-approval",
+        "automatic",
+        "--cluster-id",
+        "openshift",
+    ];
+    let command =
+        world.oc_quay(&arguments).args(&["--user-role", "--node-trust", "apply", "--link", "shop"]);
     command.env("OC_QUAY_URL", url(world)).env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token())
 }
 
@@ -64,6 +79,7 @@ fn everything(world: &World) -> Command<'_> {
 fn who_has_said_everything_is_only_asked_whether_to_go_on() {
     let world = shop();
     let (_, asked) = Person::begins(&world, everything(&world), 100).finishes(0);
-    let confirmed = ["Secret", "Operator", "QuayIntegration", "Users of projects", "Node trust"].map(|step| (step, "Do this"));
+    let confirmed = ["Secret", "Operator", "QuayIntegration", "Users of projects", "Node trust"]
+        .map(|step| (step, "Do this"));
     assert_eq!(asked, confirmed);
 }

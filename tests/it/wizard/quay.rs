@@ -24,7 +24,12 @@ fn a_certificate_authority_is_read_from_a_file() {
     person.goes_to(UNTRUSTED).chooses(UNTRUSTED, "Read").types(FILE, "/no/such/file").goes_to(FILE);
     let screen = person.terminal.screen();
     assert!(screen.contains("# /no/such/file: No such file"), "{screen}");
-    assert!(screen.contains("  SHA-256 ") && screen.contains("  issued by ") && screen.contains("  valid from "), "{screen}");
+    assert!(
+        screen.contains("  SHA-256 ")
+            && screen.contains("  issued by ")
+            && screen.contains("  valid from "),
+        "{screen}"
+    );
     let (_, asked) = person.will_type(FILE, world.sandbox.ca_file().to_str().unwrap()).finishes(0);
     assert_eq!(asked[..5], [ADDRESS, UNTRUSTED, FILE, FILE, super::WAY]);
     // What was read is used for nodes and stored for later runs.
@@ -36,11 +41,14 @@ fn a_certificate_authority_is_read_from_a_file() {
 #[test]
 fn a_certificate_is_trusted_only_after_it_was_compared() {
     let options = Options { whole_chain: true, ..Options::default() };
-    let Some(world) = World::stand_in_bare(options, "the cluster does not matter here") else { return };
+    let Some(world) = World::stand_in_bare(options, "the cluster does not matter here") else {
+        return;
+    };
     world.namespace("shop");
     let mut person = distrustful(&world);
     person.chooses(UNTRUSTED, "Trust the last").types(COMPARED, "").goes_to(UNTRUSTED);
-    let (_, asked) = person.will_choose(UNTRUSTED, "Trust the last").will_type(COMPARED, "y").finishes(0);
+    let (_, asked) =
+        person.will_choose(UNTRUSTED, "Trust the last").will_type(COMPARED, "y").finishes(0);
     assert_eq!(asked[..5], [ADDRESS, UNTRUSTED, COMPARED, UNTRUSTED, COMPARED]);
     assert_healthy(&world);
 }
@@ -62,7 +70,12 @@ fn an_unverified_certificate_is_written_into_the_integration() {
     let mut person = distrustful(&world).will_choose(UNTRUSTED, "Go on");
     person.goes_to(ISSUE);
     let screen = person.terminal.screen();
-    assert!(screen.contains("its certificate is not verified, neither here nor when OpenShift imports images"), "{screen}");
+    assert!(
+        screen.contains(
+            "its certificate is not verified, neither here nor when OpenShift imports images"
+        ),
+        "{screen}"
+    );
     let (left, _) = person.finishes(0);
     assert!(left.screen.contains(" --insecure"), "{}", left.screen);
     let integration = world.get("QuayIntegration", "", "quay").unwrap();
@@ -85,7 +98,11 @@ fn plain_http_is_asked_about() {
     for key in [Key::Esc, Key::CtrlC] {
         let mut person = distrustful(&world).will_type(ADDRESS, &address);
         person.goes_to(ALL_THE_SAME);
-        assert!(person.terminal.screen().contains("the token would travel unprotected"), "{}", person.terminal.screen());
+        assert!(
+            person.terminal.screen().contains("the token would travel unprotected"),
+            "{}",
+            person.terminal.screen()
+        );
         person.terminal.press(key);
         person.terminal.ends_with(130);
     }
@@ -97,11 +114,18 @@ fn an_address_that_is_no_quay_is_asked_for_again() {
     let world = shop();
     let mut person = distrustful(&world).will_type(ALL_THE_SAME, "y");
     person.types(ADDRESS, "http://127.0.0.1:1").goes_to(TRY_AGAIN);
-    assert!(person.terminal.screen().contains("could not be used as a Quay"), "{}", person.terminal.screen());
+    assert!(
+        person.terminal.screen().contains("could not be used as a Quay"),
+        "{}",
+        person.terminal.screen()
+    );
     let ca = world.sandbox.ca_file();
     let (_, asked) = person.will_type(FILE, ca.to_str().unwrap()).finishes(0);
     assert_eq!(asked[..6], [ADDRESS, ALL_THE_SAME, TRY_AGAIN, ADDRESS, UNTRUSTED, FILE]);
-    assert_eq!(world.get("QuayIntegration", "", "quay").unwrap()["spec"]["insecureRegistry"], serde_json::Value::Null);
+    assert_eq!(
+        world.get("QuayIntegration", "", "quay").unwrap()["spec"]["insecureRegistry"],
+        serde_json::Value::Null
+    );
     assert_healthy(&world);
 }
 
@@ -121,7 +145,10 @@ fn leads_back_to_the_address() {
 fn takes_a_file_in_the_home_directory_and_asks_again_for_none() {
     let world = shop();
     std::fs::copy(world.sandbox.ca_file(), world.dir().join("quay-ca.pem")).unwrap();
-    let command = world.oc_quay(&["setup"]).without_env("OC_QUAY_CA_FILE").env("HOME", world.dir().to_str().unwrap());
+    let command = world
+        .oc_quay(&["setup"])
+        .without_env("OC_QUAY_CA_FILE")
+        .env("HOME", world.dir().to_str().unwrap());
     let mut person = Person::begins(&world, command, 100);
     person.chooses(UNTRUSTED, "Read").types(FILE, "").goes_to(FILE);
     let screen = person.terminal.screen();

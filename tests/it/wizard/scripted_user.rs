@@ -153,7 +153,9 @@ impl<'a> Person<'a> {
     }
 
     fn moves_to(&self, option: &str) -> &Terminal<'a> {
-        let is_option = |line: &&str| line.starts_with("> ") || line.starts_with("  ") && !line.starts_with("    ");
+        let is_option = |line: &&str| {
+            line.starts_with("> ") || line.starts_with("  ") && !line.starts_with("    ")
+        };
         let screen = self.terminal.screen();
         let below = screen.lines().skip_while(|line| !line.starts_with("? ")).skip(1);
         let options: Vec<_> = below.filter(is_option).collect();
@@ -177,8 +179,13 @@ fn question(screen: &str, answered: usize) -> Option<Question> {
         return None;
     }
     let title = above.lines().rev().find_map(|line| Some(line.split_once(" of 9 ")?.1))?;
-    let mut known = QUESTIONS.iter().chain(&MORE).filter(|(step, text)| *step == title && !text.is_empty());
-    Some(*known.find(|(_, text)| open.starts_with(text)).unwrap_or_else(|| panic!("an unknown question:\n{screen}")))
+    let mut known =
+        QUESTIONS.iter().chain(&MORE).filter(|(step, text)| *step == title && !text.is_empty());
+    Some(
+        *known
+            .find(|(_, text)| open.starts_with(text))
+            .unwrap_or_else(|| panic!("an unknown question:\n{screen}")),
+    )
 }
 
 /// The questions that are asked only where something is not as usual.

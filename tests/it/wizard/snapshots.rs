@@ -27,7 +27,8 @@ fn set_up(columns: u16, (variable, value): (&str, &str)) -> Option<(Left, String
 fn the_screen_is_calm_in_wide_and_narrow_windows() {
     for columns in [80, 60] {
         let Some((_, screen)) = set_up(columns, ("UNUSED", "")) else { return };
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/wizard/screen-{columns}.txt"));
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("tests/it/wizard/screen-{columns}.txt"));
         if std::env::var_os("BLESS").is_some() {
             std::fs::write(&file, &screen).unwrap();
         }
@@ -40,7 +41,9 @@ fn colors_add_nothing_to_the_words() {
     let Some((colored, with)) = set_up(80, ("TERM", "xterm")) else { return };
     let Some((plain, without)) = set_up(80, ("NO_COLOR", "1")) else { return };
     assert_eq!(with, without);
-    let colors = |left: &Left| left.written.matches("\x1b[1m").count() + left.written.matches("\x1b[36m").count();
+    let colors = |left: &Left| {
+        left.written.matches("\x1b[1m").count() + left.written.matches("\x1b[36m").count()
+    };
     assert!(colors(&colored) > 0, "{}", colored.written);
     assert_eq!(colors(&plain), 0, "{}", plain.written);
 }

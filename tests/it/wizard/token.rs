@@ -23,7 +23,11 @@ fn a_wrong_password_is_said_and_asked_for_again() {
     // Else Quay makes one wait.
     world.sandbox.quay.throttle("quayadmin", std::time::Duration::ZERO);
     let (_, asked) = person.will_type(USER, "").finishes(0);
-    assert_eq!(asked[1..8], [WAY, USER, PASSWORD, ISSUE, USER, PASSWORD, STORE], "only what was wrong is asked again");
+    assert_eq!(
+        asked[1..8],
+        [WAY, USER, PASSWORD, ISSUE, USER, PASSWORD, STORE],
+        "only what was wrong is asked again"
+    );
     assert_healthy(&world);
     assert_eq!(world.sandbox.quay.wrong_passwords("quayadmin"), Some(0));
 }
@@ -49,7 +53,11 @@ fn a_token_is_pasted_with_a_newline_at_its_end_but_not_inside() {
     let token = world.sandbox.quay.admin_token();
     let mut person = person(&world);
     person.chooses(WAY, "Paste").goes_to(TOKEN);
-    person.terminal.pastes(&format!("{token}\nrest")).press(Key::Enter).sees("# One line of plain text, please.");
+    person
+        .terminal
+        .pastes(&format!("{token}\nrest"))
+        .press(Key::Enter)
+        .sees("# One line of plain text, please.");
     person.terminal.pastes(&format!("{token}\n")).press(Key::Enter);
     person.asked.push(TOKEN);
     let (left, asked) = person.finishes(0);
@@ -68,8 +76,15 @@ fn an_empty_quay_gets_its_first_user() {
     let mut person = person(&world).will_type(USER, "").will_type(EMAIL, "root@example.com");
     person.types(NEW_PASSWORD, "a-g00d-password").types(AGAIN, "an0ther-password");
     person.goes_to(NEW_PASSWORD);
-    assert!(person.terminal.screen().contains("two different passwords"), "{}", person.terminal.screen());
-    let (left, asked) = person.will_type(NEW_PASSWORD, "a-g00d-password").will_type(AGAIN, "a-g00d-password").finishes(0);
+    assert!(
+        person.terminal.screen().contains("two different passwords"),
+        "{}",
+        person.terminal.screen()
+    );
+    let (left, asked) = person
+        .will_type(NEW_PASSWORD, "a-g00d-password")
+        .will_type(AGAIN, "a-g00d-password")
+        .finishes(0);
     assert_eq!(asked[1..8], [WAY, USER, EMAIL, NEW_PASSWORD, AGAIN, NEW_PASSWORD, AGAIN]);
     assert!(left.screen.contains("Create the first user"), "{}", left.screen);
     assert!(left.screen.contains("--first-user-email root@example.com"), "{}", left.screen);
@@ -96,7 +111,8 @@ fn another_token_is_replaced_only_by_who_says_so() {
         person.goes_to(REPLACE);
         let screen = person.terminal.screen();
         assert!(
-            screen.contains("holds a token of alice, written ") && screen.contains("the new one is of quayadmin"),
+            screen.contains("holds a token of alice, written ")
+                && screen.contains("the new one is of quayadmin"),
             "{screen}"
         );
         person.types(REPLACE, answer).finishes_somehow();

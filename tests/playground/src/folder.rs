@@ -33,7 +33,8 @@ impl<'a> Folder<'a> {
         for command in COMMANDS {
             let file = folder.command(command);
             remove_if_exists(&file)?;
-            link(&executable, &file).with_context(|| format!("failed to create {}", file.display()))?;
+            link(&executable, &file)
+                .with_context(|| format!("failed to create {}", file.display()))?;
         }
         Ok(folder)
     }
@@ -53,17 +54,28 @@ impl<'a> Folder<'a> {
         let line = format!("oc quay {}", arguments.join(" "));
         println!("\n$ {line}");
         let mut command = Command::new(self.command("oc-quay"));
-        command.args(arguments).env("KUBECONFIG", self.sandbox.kubeconfig()).env("LC_ALL", "C.UTF-8");
+        command
+            .args(arguments)
+            .env("KUBECONFIG", self.sandbox.kubeconfig())
+            .env("LC_ALL", "C.UTF-8");
         let output = command.output()?;
-        print!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        print!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         println!("[{}]\n", output.status);
-        ensure!(output.status.code() == Some(expected), "expected exit code {expected} of `{line}`");
+        ensure!(
+            output.status.code() == Some(expected),
+            "expected exit code {expected} of `{line}`"
+        );
         Ok(())
     }
 
     /// Commands to try, and the answers to the questions of `oc quay setup`.
     pub(crate) fn guide(&self) -> anyhow::Result<String> {
-        let (url, ca, password) = (self.sandbox.quay.url(), self.sandbox.ca_file(), self.password()?);
+        let (url, ca, password) =
+            (self.sandbox.quay.url(), self.sandbox.ca_file(), self.password()?);
         Ok(format!(
             "Commands to try:\n\n  \
              oc quay status -n {SHOP}\n  \

@@ -2,7 +2,11 @@
 //!
 //! This is one executable with several names, so that one build makes all of them. As `oc-quay` and `kubectl-quay` it
 //! is the plugin, as `oc` it runs the plugin or the installed client, and otherwise it is the playground.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a demonstration on a terminal")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it is a demonstration on a terminal"
+)]
 
 mod folder;
 mod oc;
@@ -48,7 +52,8 @@ struct Args {
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    let name = arguments.first().and_then(|path| Path::new(path).file_stem()).and_then(OsStr::to_str);
+    let name =
+        arguments.first().and_then(|path| Path::new(path).file_stem()).and_then(OsStr::to_str);
     match name {
         Some("oc-quay" | "kubectl-quay") => oc_quay::run(arguments).into(),
         Some("oc") => oc::run(arguments),
@@ -69,19 +74,31 @@ fn play(args: Args) -> anyhow::Result<()> {
     // Nothing is set up yet, not even the operator's resources.
     let cluster = Cluster { without: vec!["quay.redhat.com".into()], ..Cluster::default() };
     let sandbox = Sandbox::start(Options { dir, cluster, ..Options::default() })?;
-    println!("  OpenShift API  {}\n  Quay           {}", sandbox.openshift.url(), sandbox.quay.url());
-    println!("Creating namespaces: {}, image streams per namespace: {}", args.namespaces, args.image_streams);
+    println!(
+        "  OpenShift API  {}\n  Quay           {}",
+        sandbox.openshift.url(),
+        sandbox.quay.url()
+    );
+    println!(
+        "Creating namespaces: {}, image streams per namespace: {}",
+        args.namespaces, args.image_streams
+    );
     create_namespaces(&sandbox, args.namespaces, args.image_streams)?;
     let folder = Folder::create(&sandbox)?;
     println!("Running oc quay\n");
     story::run(&folder)?;
     if args.serve {
         folder.write_env()?;
-        println!("The playground runs until Ctrl-C. In another shell, run:\n\n  . {}\n", folder.env_file().display());
+        println!(
+            "The playground runs until Ctrl-C. In another shell, run:\n\n  . {}\n",
+            folder.env_file().display()
+        );
         print!("{}", folder.guide()?);
         std::thread::park();
     } else {
-        println!("To try commands yourself, run the playground with `-- --serve --dir /tmp/playground`");
+        println!(
+            "To try commands yourself, run the playground with `-- --serve --dir /tmp/playground`"
+        );
     }
     Ok(())
 }

@@ -17,7 +17,9 @@ pub(crate) fn run(mut arguments: Vec<OsString>) -> ExitCode {
         return oc_quay::run(arguments).into();
     }
     let Some(client) = installed_client() else {
-        eprintln!("error: neither oc nor kubectl is installed, so only `oc quay` works in the playground");
+        eprintln!(
+            "error: neither oc nor kubectl is installed, so only `oc quay` works in the playground"
+        );
         return ExitCode::from(NOT_FOUND);
     };
     let error = replace_process(Command::new(&client).args(arguments));
@@ -31,11 +33,14 @@ fn installed_client() -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     let is_installed = |file: &PathBuf| {
         // The `oc` of another playground would run this one again.
-        let is_playground = |file: &PathBuf| *file == own || file.file_stem().is_some_and(|name| name == "playground");
+        let is_playground = |file: &PathBuf| {
+            *file == own || file.file_stem().is_some_and(|name| name == "playground")
+        };
         fs::canonicalize(file).is_ok_and(|file| file.is_file() && !is_playground(&file))
     };
     let find = |name: &str| {
-        let mut files = env::split_paths(&path).map(|folder| folder.join(format!("{name}{EXE_SUFFIX}")));
+        let mut files =
+            env::split_paths(&path).map(|folder| folder.join(format!("{name}{EXE_SUFFIX}")));
         files.find(is_installed)
     };
     find("oc").or_else(|| find("kubectl"))

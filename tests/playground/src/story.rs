@@ -12,7 +12,8 @@ pub(crate) fn run(folder: &Folder) -> anyhow::Result<()> {
     let [ca, password] = ["ca.crt", "password"].map(|name| folder.path(name).display().to_string());
     let quay = ["--quay-url", &url, "--quay-ca-file", &ca];
     let user = ["--quay-username", SUPERUSER, "--quay-password-file", &password];
-    folder.run(&[&["setup", "--yes", "--node-trust", "apply"], &quay[..], &user[..]].concat(), 0)?;
+    folder
+        .run(&[&["setup", "--yes", "--node-trust", "apply"], &quay[..], &user[..]].concat(), 0)?;
     folder.run(&["setup", "--check"], 0)?;
 
     say("Link a namespace with image streams.");
@@ -46,7 +47,8 @@ fn damage(folder: &Folder) -> anyhow::Result<()> {
     quay.regenerate(&organization, "builder").context("no robot account builder")?;
 
     say("remove a pull secret from a service account,");
-    let mut deployer = openshift.get("ServiceAccount", SHOP, "deployer").context("no service account deployer")?;
+    let mut deployer =
+        openshift.get("ServiceAccount", SHOP, "deployer").context("no service account deployer")?;
     if let Some(list) = deployer["imagePullSecrets"].as_array_mut() {
         list.retain(|entry| entry["name"] != "deployer-quay-openshift");
     }

@@ -37,7 +37,8 @@ fn runs_the_plugin_or_the_installed_client() {
     let (code, text) = run(&["quay", "version", "--client"]);
     assert!(code == Some(0) && text.starts_with("oc-quay "), "{text}");
 
-    let message = "error: neither oc nor kubectl is installed, so only `oc quay` works in the playground\n";
+    let message =
+        "error: neither oc nor kubectl is installed, so only `oc quay` works in the playground\n";
     assert_eq!(run(&["get", "ns"]), (Some(127), message.to_owned()));
     install(dir.path(), "kubectl");
     assert_eq!(run(&["get", "ns"]), (Some(3), "kubectl get ns\n".to_owned()));

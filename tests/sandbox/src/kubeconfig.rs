@@ -16,8 +16,10 @@ pub(crate) fn render(openshift: &OpenShift, ca: &str) -> String {
     for (name, namespace) in CONTEXTS {
         let token = openshift.token(name);
         // Writing to a String cannot fail.
-        let _ =
-            write!(contexts, "- name: {name}\n  context:\n    cluster: sandbox\n    user: {name}\n    namespace: {namespace}\n");
+        let _ = write!(
+            contexts,
+            "- name: {name}\n  context:\n    cluster: sandbox\n    user: {name}\n    namespace: {namespace}\n"
+        );
         let _ = write!(users, "- name: {name}\n  user:\n    token: {token}\n");
     }
     let (url, ca) = (openshift.url(), STANDARD.encode(ca));

@@ -67,16 +67,22 @@ impl Sandbox {
             Some(_) => None,
             None => Some(tempfile::tempdir().context("no temporary directory")?),
         };
-        let dir = options.dir.or_else(|| temporary.as_ref().map(|dir| dir.path().to_owned())).unwrap_or_default();
+        let dir = options
+            .dir
+            .or_else(|| temporary.as_ref().map(|dir| dir.path().to_owned()))
+            .unwrap_or_default();
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
 
         let authority = Authority::new()?;
         let (openshift, quay) = (OpenShift::new(options.cluster), Quay::new());
         let quay_traffic = Traffic::default();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let servers = runtime.block_on(async {
             let (router, traffic) = (openshift.router(), openshift.traffic().clone());
-            let api = serve(router, openshift::classify, authority.server_config(false, false)?, traffic).await?;
+            let api =
+                serve(router, openshift::classify, authority.server_config(false, false)?, traffic)
+                    .await?;
             let tls = authority.server_config(options.http2, options.whole_chain)?;
             let registry = serve(quay.router(), quay::classify, tls, quay_traffic.clone()).await?;
             anyhow::Ok([api, registry])
@@ -88,7 +94,15 @@ impl Sandbox {
 
         fs::write(dir.join("ca.crt"), authority.pem())?;
         fs::write(dir.join("kubeconfig"), kubeconfig::render(&openshift, authority.pem()))?;
-        Ok(Self { openshift, quay, quay_traffic, dir, _servers: servers, runtime: Some(runtime), _temporary: temporary })
+        Ok(Self {
+            openshift,
+            quay,
+            quay_traffic,
+            dir,
+            _servers: servers,
+            runtime: Some(runtime),
+            _temporary: temporary,
+        })
     }
 
     /// The request log and fault rules of Quay.

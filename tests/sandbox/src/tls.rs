@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -49,7 +52,11 @@ impl Authority {
     ///
     /// # Errors
     /// When no certificate can be made.
-    pub fn server_config(&self, http2: bool, whole_chain: bool) -> anyhow::Result<Arc<ServerConfig>> {
+    pub fn server_config(
+        &self,
+        http2: bool,
+        whole_chain: bool,
+    ) -> anyhow::Result<Arc<ServerConfig>> {
         let (certificate, key) = self.certify(&["localhost", "127.0.0.1", "hook.tools.svc"])?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
 
@@ -85,7 +92,8 @@ impl Authority {
         let key = KeyPair::generate().context("no key for the sandbox's server")?;
         let common_name = names.first().copied().unwrap_or_default();
         let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
-        let certificate = valid_now(CertificateParams::new(names)?, common_name).signed_by(&key, &self.issuer)?;
+        let certificate =
+            valid_now(CertificateParams::new(names)?, common_name).signed_by(&key, &self.issuer)?;
         Ok((certificate, key))
     }
 }

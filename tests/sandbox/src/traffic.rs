@@ -38,7 +38,8 @@ impl Entry {
     /// Whether the request asks for a change. Access reviews, and what is only tried, are asked with POST and change nothing.
     pub fn is_write(&self) -> bool {
         let review = ["/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/"];
-        let changes_nothing = self.path.contains("dryRun=All") || review.iter().any(|prefix| self.path.starts_with(prefix));
+        let changes_nothing = self.path.contains("dryRun=All")
+            || review.iter().any(|prefix| self.path.starts_with(prefix));
         !matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS") && !changes_nothing
     }
 }
@@ -123,7 +124,8 @@ impl Traffic {
     /// itself (sample 099).
     pub fn limit_rate(&self, requests: usize, window: Duration, retry_after: &str) {
         let refusal = Fault::on("*", "").html(429).header("Retry-After", retry_after);
-        self.lock().rate = Some(Rate { requests, window, refusal, began: Instant::now(), let_through: 0 });
+        self.lock().rate =
+            Some(Rate { requests, window, refusal, began: Instant::now(), let_through: 0 });
     }
 
     /// Adds a rule. All rules that match a request take effect; of several that answer it, the oldest does.
@@ -171,7 +173,9 @@ struct InFlight {
 impl InFlight {
     fn answered(&self, status: StatusCode) {
         let mut shared = self.traffic.lock();
-        if let Some((_, entry)) = shared.entries.iter_mut().rev().find(|(number, _)| *number == self.number) {
+        if let Some((_, entry)) =
+            shared.entries.iter_mut().rev().find(|(number, _)| *number == self.number)
+        {
             entry.status = Some(status);
         }
     }

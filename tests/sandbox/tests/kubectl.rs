@@ -60,8 +60,13 @@ impl World {
     /// kubectl with arguments, separated by single spaces.
     fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(&self.kubectl);
-        let variables = [("KUBECONFIG", self.sandbox.kubeconfig()), ("HOME", self.sandbox.dir().to_owned())];
-        command.args(arguments.split(' ')).envs(variables).current_dir(self.sandbox.dir()).stdin(Stdio::null());
+        let variables =
+            [("KUBECONFIG", self.sandbox.kubeconfig()), ("HOME", self.sandbox.dir().to_owned())];
+        command
+            .args(arguments.split(' '))
+            .envs(variables)
+            .current_dir(self.sandbox.dir())
+            .stdin(Stdio::null());
         command
     }
 
@@ -72,13 +77,14 @@ impl World {
         let output = self.command(arguments).output().unwrap();
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         let lines: Vec<String> = text.lines().map(words).filter(|line| !line.is_empty()).collect();
-        let is_expected =
-            lines.len() == expected.len() && lines.iter().zip(expected).all(|(line, start)| line.starts_with(start));
+        let is_expected = lines.len() == expected.len()
+            && lines.iter().zip(expected).all(|(line, start)| line.starts_with(start));
         assert!(is_expected, "kubectl {arguments}: {lines:#?} instead of {expected:#?}");
     }
 
     fn write_manifest(&self, value: &str) {
-        fs::write(self.sandbox.dir().join("manifest.yaml"), MANIFEST.replace("VALUE", value)).unwrap();
+        fs::write(self.sandbox.dir().join("manifest.yaml"), MANIFEST.replace("VALUE", value))
+            .unwrap();
     }
 
     fn config_map(&self, name: &str) -> Option<Value> {
@@ -88,8 +94,10 @@ impl World {
 
 /// A line with single spaces and without ages.
 fn words(line: &str) -> String {
-    let is_age = |word: &str| word.strip_suffix('s').is_some_and(|number| number.parse::<u32>().is_ok());
-    let words: Vec<&str> = line.split_whitespace().map(|word| if is_age(word) { "AGE" } else { word }).collect();
+    let is_age =
+        |word: &str| word.strip_suffix('s').is_some_and(|number| number.parse::<u32>().is_ok());
+    let words: Vec<&str> =
+        line.split_whitespace().map(|word| if is_age(word) { "AGE" } else { word }).collect();
     words.join(" ")
 }
 
@@ -122,15 +130,26 @@ impl Drop for Running {
 #[test]
 fn reads_by_short_name_and_category() {
     let Some(world) = World::start() else { return };
-    eventually("the service accounts exist", || world.sandbox.openshift.list("ServiceAccount", "team").len() == 3);
+    eventually("the service accounts exist", || {
+        world.sandbox.openshift.list("ServiceAccount", "team").len() == 3
+    });
     for (arguments, expected) in [
         ("get ns team", &["NAME AGE", "team AGE"][..]),
         ("get sa -n team", &["NAME AGE", "builder AGE", "default AGE", "deployer AGE"]),
         ("get is -n team -o wide", &["NAME AGE", "web AGE"]),
         ("get all -n team", &["NAME AGE", "web AGE"]),
-        ("get ns/team sa/default -n team", &["NAME AGE", "namespace/team AGE", "NAME AGE", "serviceaccount/default AGE"]),
-        ("get crd -o name", &["customresourcedefinition.apiextensions.k8s.io/quayintegrations.quay.redhat.com"]),
-        ("get ns -l kubernetes.io/metadata.name=team -o jsonpath={.items[*].status.phase}", &["Active"]),
+        (
+            "get ns/team sa/default -n team",
+            &["NAME AGE", "namespace/team AGE", "NAME AGE", "serviceaccount/default AGE"],
+        ),
+        (
+            "get crd -o name",
+            &["customresourcedefinition.apiextensions.k8s.io/quayintegrations.quay.redhat.com"],
+        ),
+        (
+            "get ns -l kubernetes.io/metadata.name=team -o jsonpath={.items[*].status.phase}",
+            &["Active"],
+        ),
         ("get cm -n team", &["No resources found in team namespace."]),
         ("get ns gone", &["Error from server (NotFound): namespaces \"gone\" not found"]),
         ("get widgets", &["error: the server doesn't have a resource type \"widgets\""]),
@@ -151,7 +170,8 @@ fn reads_by_short_name_and_category() {
 #[test]
 fn describes_objects_with_their_events() {
     let Some(world) = World::start() else { return };
-    let uid = world.sandbox.openshift.get("ImageStream", "team", "web").unwrap()["metadata"]["uid"].take();
+    let uid = world.sandbox.openshift.get("ImageStream", "team", "web").unwrap()["metadata"]["uid"]
+        .take();
     world.sandbox.openshift.create(json!({
         "apiVersion": "v1", "kind": "Event", "metadata": {"namespace": "team", "name": "web.1"},
         "involvedObject": {"kind": "ImageStream", "namespace": "team", "name": "web", "uid": uid},
@@ -175,32 +195,58 @@ fn creates_built_in_kinds() {
     let Some(world) = World::start() else { return };
     for (arguments, expected) in [
         ("create namespace other", "namespace/other created"),
-        ("create namespace other", "Error from server (AlreadyExists): namespaces \"other\" already exists"),
-        ("create namespace No", "The Namespace \"No\" is invalid: metadata.name: Invalid value: \"No\""),
+        (
+            "create namespace other",
+            "Error from server (AlreadyExists): namespaces \"other\" already exists",
+        ),
+        (
+            "create namespace No",
+            "The Namespace \"No\" is invalid: metadata.name: Invalid value: \"No\"",
+        ),
         ("create serviceaccount robot -n other", "serviceaccount/robot created"),
         ("create configmap a -n other --from-literal=a=b", "configmap/a created"),
-        ("create secret generic a -n other --from-literal=empty= --from-literal=a=b", "secret/a created"),
+        (
+            "create secret generic a -n other --from-literal=empty= --from-literal=a=b",
+            "secret/a created",
+        ),
         (
             "create secret docker-registry pull -n other --docker-server=q --docker-username=u --docker-password=p",
             "secret/pull created",
         ),
-        ("create configmap a -n gone", "error: failed to create configmap: namespaces \"gone\" not found"),
+        (
+            "create configmap a -n gone",
+            "error: failed to create configmap: namespaces \"gone\" not found",
+        ),
     ] {
         world.prints(arguments, &[expected]);
     }
     let openshift = &world.sandbox.openshift;
     let secret = openshift.get("Secret", "other", "a").unwrap();
-    assert_eq!((&secret["type"], &secret["data"]), (&json!("Opaque"), &json!({"a": "Yg==", "empty": ""})));
-    assert_eq!(openshift.get("Secret", "other", "pull").unwrap()["type"], "kubernetes.io/dockerconfigjson");
+    assert_eq!(
+        (&secret["type"], &secret["data"]),
+        (&json!("Opaque"), &json!({"a": "Yg==", "empty": ""}))
+    );
+    assert_eq!(
+        openshift.get("Secret", "other", "pull").unwrap()["type"],
+        "kubernetes.io/dockerconfigjson"
+    );
     assert_eq!(openshift.get("ConfigMap", "other", "a").unwrap()["data"], json!({"a": "b"}));
 }
 
 #[test]
 fn changes_objects() {
     let Some(world) = World::start() else { return };
-    let resources = ["configmap/applied", "imagestream.image.openshift.io/applied", "quayintegration.quay.redhat.com/applied"];
+    let resources = [
+        "configmap/applied",
+        "imagestream.image.openshift.io/applied",
+        "quayintegration.quay.redhat.com/applied",
+    ];
     let apply = |arguments: &str, results: [&str; 3]| {
-        let expected: Vec<String> = resources.iter().zip(results).map(|(name, result)| format!("{name} {result}")).collect();
+        let expected: Vec<String> = resources
+            .iter()
+            .zip(results)
+            .map(|(name, result)| format!("{name} {result}"))
+            .collect();
         world.prints(arguments, &expected.iter().map(String::as_str).collect::<Vec<_>>());
     };
     world.write_manifest("one");
@@ -211,11 +257,17 @@ fn changes_objects() {
     world.write_manifest("three");
     apply("apply --server-side -f manifest.yaml", ["serverside-applied"; 3]);
     assert_eq!(world.config_map("applied").unwrap()["data"]["a"], "three");
-    assert_eq!(world.sandbox.openshift.get("QuayIntegration", "", "applied").unwrap()["spec"]["clusterID"], "three");
+    assert_eq!(
+        world.sandbox.openshift.get("QuayIntegration", "", "applied").unwrap()["spec"]["clusterID"],
+        "three"
+    );
     for (arguments, expected) in [
         ("label ns team web=1", "namespace/team labeled"),
         ("annotate is web -n team example.com/a=b", "imagestream.image.openshift.io/web annotated"),
-        ("patch sa default -n team -p {\"secrets\":[{\"name\":\"pull\"}]}", "serviceaccount/default patched"),
+        (
+            "patch sa default -n team -p {\"secrets\":[{\"name\":\"pull\"}]}",
+            "serviceaccount/default patched",
+        ),
         (
             "patch quayintegration applied --type=merge -p {\"spec\":{\"clusterID\":\"four\"}}",
             "quayintegration.quay.redhat.com/applied patched",
@@ -241,14 +293,18 @@ fn waits_for_the_finalizers_of_a_deleted_object() {
         "metadata": {"namespace": "team", "name": "kept", "finalizers": ["example.com/kept"]},
     });
     world.sandbox.openshift.create(finalized);
-    let mut deletion = Running(world.command("delete cm kept -n team --wait").stdout(Stdio::piped()).spawn().unwrap());
+    let mut deletion = Running(
+        world.command("delete cm kept -n team --wait").stdout(Stdio::piped()).spawn().unwrap(),
+    );
     let watches = || world.sandbox.openshift.traffic().count("watch configmaps") > 0;
     eventually("kubectl watches the object", watches);
     assert!(world.config_map("kept").unwrap()["metadata"]["deletionTimestamp"].is_string());
     assert!(deletion.0.try_wait().unwrap().is_none(), "kubectl did not wait");
     let patch = "patch cm kept -n team --type=json -p [{\"op\":\"remove\",\"path\":\"/metadata/finalizers\"}]";
     world.prints(patch, &["configmap/kept patched"]);
-    eventually("kubectl exits", || deletion.0.try_wait().unwrap().is_some_and(|status| status.success()));
+    eventually("kubectl exits", || {
+        deletion.0.try_wait().unwrap().is_some_and(|status| status.success())
+    });
     assert_eq!(world.config_map("kept"), None);
 }
 
@@ -257,7 +313,8 @@ fn watches_changes() {
     let Some(world) = World::start() else { return };
     let mut watch = world.command("get is -n team -w --output-watch-events");
     let mut watch = Running(watch.stdout(Stdio::piped()).spawn().unwrap());
-    let mut lines = BufReader::new(watch.0.stdout.take().unwrap()).lines().map(|line| words(&line.unwrap()));
+    let mut lines =
+        BufReader::new(watch.0.stdout.take().unwrap()).lines().map(|line| words(&line.unwrap()));
     let mut next = || lines.next().unwrap();
     assert_eq!([next(), next()], ["EVENT NAME AGE", "ADDED web AGE"]);
     world.sandbox.openshift.create(manifests::image_stream("team", "api"));

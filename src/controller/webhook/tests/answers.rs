@@ -34,7 +34,8 @@ fn reviewed(view: &Known, operation: &str, mut object: Value) -> Reviewed {
     assert_eq!(response["allowed"], true);
     assert_eq!(response["patch"].is_string(), response["patchType"] == "JSONPatch");
     if let Some(patch) = response["patch"].as_str() {
-        let patch: json_patch::Patch = serde_json::from_slice(&STANDARD.decode(patch).unwrap()).unwrap();
+        let patch: json_patch::Patch =
+            serde_json::from_slice(&STANDARD.decode(patch).unwrap()).unwrap();
         json_patch::patch(&mut object, &patch).unwrap();
     }
     let warning = response["warnings"][0].as_str().map(str::to_owned);
@@ -45,8 +46,10 @@ fn reviewed(view: &Known, operation: &str, mut object: Value) -> Reviewed {
 
 #[test]
 fn a_build_is_rewritten_as_the_operator_does_it() {
-    let Reviewed { outcome, object, warning } = created(&Known::default(), build(stream_tag("app:1.0")));
-    let mut expected = build(json!({ "kind": "DockerImage", "name": "quay.example.com/openshift_shop/app:1.0" }));
+    let Reviewed { outcome, object, warning } =
+        created(&Known::default(), build(stream_tag("app:1.0")));
+    let mut expected =
+        build(json!({ "kind": "DockerImage", "name": "quay.example.com/openshift_shop/app:1.0" }));
     expected["metadata"]["annotations"][MANAGED_ANNOTATION] = json!("true");
     expected["metadata"]["annotations"][DESTINATION_ANNOTATION] = json!("shop/app:1.0");
     assert_eq!((outcome, object, warning), (ReviewOutcome::Rewritten, expected, None));
@@ -55,7 +58,8 @@ fn a_build_is_rewritten_as_the_operator_does_it() {
 #[test]
 fn what_the_operator_fails_at_is_rewritten_too() {
     let view = Known::default();
-    let mut bare = build(json!({ "kind": "ImageStreamTag", "namespace": "shop", "name": "app", "uid": "0" }));
+    let mut bare =
+        build(json!({ "kind": "ImageStreamTag", "namespace": "shop", "name": "app", "uid": "0" }));
     bare["metadata"].as_object_mut().unwrap().remove("annotations");
     let object = created(&view, bare).object;
     let expected = json!({ "to": { "kind": "DockerImage", "name": "quay.example.com/openshift_shop/app:latest" } });
@@ -78,10 +82,18 @@ fn what_does_not_concern_quay_passes_without_a_word() {
     let image = |name: &str| build(json!({ "kind": "DockerImage", "name": name }));
     let mut pipeline = build(stream_tag("app:1"));
     pipeline["spec"]["strategy"] = json!({ "jenkinsPipelineStrategy": {} });
-    let objects = [build(Value::Null), image("docker.io/x/y:1"), image("quay.example.com/openshift_shop/app:1"), pipeline];
+    let objects = [
+        build(Value::Null),
+        image("docker.io/x/y:1"),
+        image("quay.example.com/openshift_shop/app:1"),
+        pipeline,
+    ];
     for object in objects {
         let reviewed = created(&view, object.clone());
-        assert_eq!((reviewed.outcome, reviewed.object, reviewed.warning), (ReviewOutcome::Unchanged, object, None));
+        assert_eq!(
+            (reviewed.outcome, reviewed.object, reviewed.warning),
+            (ReviewOutcome::Unchanged, object, None)
+        );
     }
     for operation in ["UPDATE", "DELETE", "CONNECT", ""] {
         let object = build(stream_tag("app:1"));
@@ -101,23 +113,46 @@ fn what_may_be_expected_in_quay_and_does_not_go_there_is_told() {
     by_robot["spec"]["serviceAccount"] = json!("robot");
     let mut by_deployer = build(stream_tag("app:1"));
     by_deployer["spec"]["serviceAccount"] = json!("deployer");
-    let elsewhere = |namespace: &str| build(json!({ "kind": "ImageStreamTag", "namespace": namespace, "name": "app:1" }));
+    let elsewhere = |namespace: &str| {
+        build(json!({ "kind": "ImageStreamTag", "namespace": namespace, "name": "app:1" }))
+    };
     let table = [
-        (elsewhere("kube-system"), ReviewOutcome::Unchanged, "namespace kube-system is not in the integration"),
+        (
+            elsewhere("kube-system"),
+            ReviewOutcome::Unchanged,
+            "namespace kube-system is not in the integration",
+        ),
         (elsewhere("images"), ReviewOutcome::Unchanged, "name an output.pushSecret"),
-        (elsewhere("nowhere"), ReviewOutcome::Unknown, "whether namespace nowhere is in the integration is unknown"),
+        (
+            elsewhere("nowhere"),
+            ReviewOutcome::Unknown,
+            "whether namespace nowhere is in the integration is unknown",
+        ),
         (build(stream_tag("App:1")), ReviewOutcome::Unchanged, "Quay can have no such image"),
-        (by_deployer, ReviewOutcome::NotLinked, "service account deployer has no login to push to Quay yet"),
+        (
+            by_deployer,
+            ReviewOutcome::NotLinked,
+            "service account deployer has no login to push to Quay yet",
+        ),
         (by_robot, ReviewOutcome::NotLinked, "oc quay link -n shop --service-account robot=write"),
         (json!({ "spec": {} }), ReviewOutcome::Unknown, "no build that could be understood"),
-        (json!({ "metadata": { "annotations": [] }, "spec": {} }), ReviewOutcome::Unknown, "no build that could be understood"),
-        (json!({ "metadata": {}, "spec": { "output": 1 } }), ReviewOutcome::Unknown, "no build that could be understood"),
+        (
+            json!({ "metadata": { "annotations": [] }, "spec": {} }),
+            ReviewOutcome::Unknown,
+            "no build that could be understood",
+        ),
+        (
+            json!({ "metadata": {}, "spec": { "output": 1 } }),
+            ReviewOutcome::Unknown,
+            "no build that could be understood",
+        ),
     ];
     for (object, outcome, words) in table {
         let reviewed = created(&view, object.clone());
         let warning = reviewed.warning.unwrap();
         assert!(
-            warning.starts_with("oc-quay: the output of this build stays as it is: ") && warning.contains(words),
+            warning.starts_with("oc-quay: the output of this build stays as it is: ")
+                && warning.contains(words),
             "{warning}"
         );
         assert_eq!((reviewed.outcome, reviewed.object), (outcome, object), "{words}");
@@ -129,7 +164,10 @@ fn without_an_integration_only_builds_that_might_go_to_quay_are_told() {
     let view = Known { without_integration: true };
     assert_eq!(created(&view, build(stream_tag("app:1"))).outcome, ReviewOutcome::Unknown);
     assert_eq!(created(&view, build(Value::Null)).warning, None);
-    assert_eq!(created(&view, build(json!({ "kind": "DockerImage", "name": "docker.io/x/y" }))).warning, None);
+    assert_eq!(
+        created(&view, build(json!({ "kind": "DockerImage", "name": "docker.io/x/y" }))).warning,
+        None
+    );
 }
 
 #[test]
@@ -148,8 +186,14 @@ fn a_clone_does_not_pass_for_imported() {
 fn other_objects_and_subresources_are_none_of_ours() {
     let object = build(stream_tag("app:1"));
     for (field, value) in [
-        ("resource", json!({ "group": "build.openshift.io", "version": "v1", "resource": "buildconfigs" })),
-        ("resource", json!({ "group": "shipwright.io", "version": "v1beta1", "resource": "builds" })),
+        (
+            "resource",
+            json!({ "group": "build.openshift.io", "version": "v1", "resource": "buildconfigs" }),
+        ),
+        (
+            "resource",
+            json!({ "group": "shipwright.io", "version": "v1beta1", "resource": "builds" }),
+        ),
         ("subResource", json!("details")),
     ] {
         let mut request = sent("CREATE", "shop", &object);
@@ -161,8 +205,20 @@ fn other_objects_and_subresources_are_none_of_ours() {
 
 #[test]
 fn what_is_no_review_is_not_answered() {
-    for body in ["", "{}", "[]", "null", r#"{"request":{}}"#, r#"{"request":{"uid":1}}"#, "\u{0}", &"[".repeat(10_000)] {
-        assert_eq!(review(body.as_bytes(), &Known::default()).map(|answer| answer.outcome), Err(InvalidReview));
+    for body in [
+        "",
+        "{}",
+        "[]",
+        "null",
+        r#"{"request":{}}"#,
+        r#"{"request":{"uid":1}}"#,
+        "\u{0}",
+        &"[".repeat(10_000),
+    ] {
+        assert_eq!(
+            review(body.as_bytes(), &Known::default()).map(|answer| answer.outcome),
+            Err(InvalidReview)
+        );
     }
 }
 
@@ -197,9 +253,26 @@ fn anything() -> impl Strategy<Value = Value> {
 
 /// Builds as they may come: any kind of output, some with a part that is anything.
 fn builds() -> impl Strategy<Value = Value> {
-    let kind = prop_oneof![Just("ImageStreamTag"), Just("DockerImage"), Just("ImageStream"), Just(""), Just("Else")];
-    let name = prop_oneof!["[a-z]{1,5}(:[a-z0-9.]{0,4})?", "\\PC{0,8}", Just("quay.example.com/openshift_shop/app:1".to_owned())];
-    let namespace = prop_oneof![Just(""), Just("shop"), Just("images"), Just("kube-system"), Just("nowhere"), Just("a--b")];
+    let kind = prop_oneof![
+        Just("ImageStreamTag"),
+        Just("DockerImage"),
+        Just("ImageStream"),
+        Just(""),
+        Just("Else")
+    ];
+    let name = prop_oneof![
+        "[a-z]{1,5}(:[a-z0-9.]{0,4})?",
+        "\\PC{0,8}",
+        Just("quay.example.com/openshift_shop/app:1".to_owned())
+    ];
+    let namespace = prop_oneof![
+        Just(""),
+        Just("shop"),
+        Just("images"),
+        Just("kube-system"),
+        Just("nowhere"),
+        Just("a--b")
+    ];
     let secret = prop_oneof![Just(None), Just(Some("mine")), Just(Some("builder-quay-openshift"))];
     let imported = any::<bool>();
     let spoilt = prop_oneof![
@@ -207,19 +280,21 @@ fn builds() -> impl Strategy<Value = Value> {
         1 => (prop_oneof![Just("/metadata"), Just("/metadata/annotations"), Just("/spec"), Just("/spec/output"), Just("/spec/output/to")],
             anything()).prop_map(Some),
     ];
-    (kind, name, namespace, secret, imported, spoilt).prop_map(|(kind, name, namespace, secret, imported, spoilt)| {
-        let mut object = build(json!({ "kind": kind, "name": name, "namespace": namespace }));
-        if let Some(secret) = secret {
-            object["spec"]["output"]["pushSecret"] = json!({ "name": secret });
-        }
-        if imported {
-            object["metadata"]["annotations"][IMPORTED_ANNOTATION] = json!("true");
-        }
-        if let Some((path, value)) = spoilt {
-            *object.pointer_mut(path).unwrap() = value;
-        }
-        object
-    })
+    (kind, name, namespace, secret, imported, spoilt).prop_map(
+        |(kind, name, namespace, secret, imported, spoilt)| {
+            let mut object = build(json!({ "kind": kind, "name": name, "namespace": namespace }));
+            if let Some(secret) = secret {
+                object["spec"]["output"]["pushSecret"] = json!({ "name": secret });
+            }
+            if imported {
+                object["metadata"]["annotations"][IMPORTED_ANNOTATION] = json!("true");
+            }
+            if let Some((path, value)) = spoilt {
+                *object.pointer_mut(path).unwrap() = value;
+            }
+            object
+        },
+    )
 }
 
 proptest! {

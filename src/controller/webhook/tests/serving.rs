@@ -19,8 +19,8 @@ use tokio::task::JoinHandle;
 use tower::Service as _;
 
 use super::super::{
-    MAX_CONCURRENT_BODY_BYTES, MAX_CONCURRENT_REVIEWS, MAX_REVIEW_BYTES, Observer, PATH, READ_TIMEOUT, ReviewOutcome, Webhook,
-    WebhookEvent, router,
+    MAX_CONCURRENT_BODY_BYTES, MAX_CONCURRENT_REVIEWS, MAX_REVIEW_BYTES, Observer, PATH,
+    READ_TIMEOUT, ReviewOutcome, Webhook, WebhookEvent, router,
 };
 use super::{Known, build, sent, stream_tag};
 
@@ -57,10 +57,16 @@ impl Served {
     }
 
     /// Posts a body over a new connection that trusts one certificate.
-    fn post(&self, trusted: &Certificate, path: &str, body: String) -> reqwest::Result<(StatusCode, Value)> {
+    fn post(
+        &self,
+        trusted: &Certificate,
+        path: &str,
+        body: String,
+    ) -> reqwest::Result<(StatusCode, Value)> {
         self.runtime.block_on(async {
             let client = Client::builder().tls_certs_only([trusted.clone()]).no_proxy().build()?;
-            let response = client.post(format!("https://{}{path}", self.address)).body(body).send().await?;
+            let response =
+                client.post(format!("https://{}{path}", self.address)).body(body).send().await?;
             let status = response.status();
             Ok((status, serde_json::from_str(&response.text().await?).unwrap_or_default()))
         })
@@ -71,7 +77,8 @@ impl Served {
 fn a_review_is_answered_over_tls_and_told() {
     let (served, certificate) = Served::start();
     let mut object = build(stream_tag("app:1"));
-    let (status, answer) = served.post(&certificate, PATH, sent("CREATE", "shop", &object).to_string()).unwrap();
+    let (status, answer) =
+        served.post(&certificate, PATH, sent("CREATE", "shop", &object).to_string()).unwrap();
     assert_eq!((status, &answer["response"]["patchType"]), (StatusCode::OK, &json!("JSONPatch")));
 
     object["spec"]["serviceAccount"] = json!("deployer");
@@ -89,7 +96,8 @@ fn a_review_is_answered_over_tls_and_told() {
         WebhookEvent::Reviewed { namespace, outcome, .. } => Some((namespace.as_str(), *outcome)),
         WebhookEvent::CertificateUnusable { .. } => None,
     });
-    let expected = [ReviewOutcome::Rewritten, ReviewOutcome::NotLinked].map(|outcome| ("shop", outcome));
+    let expected =
+        [ReviewOutcome::Rewritten, ReviewOutcome::NotLinked].map(|outcome| ("shop", outcome));
     assert_eq!(outcomes.collect::<Vec<_>>(), expected);
 }
 
@@ -123,7 +131,9 @@ fn a_certificate_that_changed_is_served_with_at_once() {
 #[test]
 fn a_client_that_says_nothing_holds_up_no_other() {
     let (served, certificate) = Served::start();
-    let silent: Vec<_> = (0..50).map(|_| served.runtime.block_on(TcpStream::connect(served.address)).unwrap()).collect();
+    let silent: Vec<_> = (0..50)
+        .map(|_| served.runtime.block_on(TcpStream::connect(served.address)).unwrap())
+        .collect();
     let mut plain = served.runtime.block_on(TcpStream::connect(served.address)).unwrap();
     served.runtime.block_on(async {
         plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
@@ -132,7 +142,15 @@ fn a_client_that_says_nothing_holds_up_no_other() {
         let _ = plain.read_to_end(&mut answer).await;
         assert!(!answer.starts_with(b"HTTP"));
     });
-    assert!(served.post(&certificate, PATH, sent("CREATE", "shop", &build(stream_tag("app:1"))).to_string()).is_ok());
+    assert!(
+        served
+            .post(
+                &certificate,
+                PATH,
+                sent("CREATE", "shop", &build(stream_tag("app:1"))).to_string()
+            )
+            .is_ok()
+    );
     drop(silent);
 }
 
@@ -144,7 +162,9 @@ fn a_review_that_does_not_arrive_is_not_waited_for_and_delays_no_other() {
         let request = axum::http::Request::post(PATH).body(body).unwrap();
         runtime.spawn(router.clone().call(request))
     };
-    let answered = |answer: JoinHandle<Result<Response, Infallible>>| runtime.block_on(answer).unwrap().unwrap().status();
+    let answered = |answer: JoinHandle<Result<Response, Infallible>>| {
+        runtime.block_on(answer).unwrap().unwrap().status()
+    };
     let silent = || Body::from_stream(futures::stream::pending::<std::io::Result<Bytes>>());
     let review = || Body::from(sent("CREATE", "shop", &build(stream_tag("app:1"))).to_string());
     let slow: Vec<_> = (0..MAX_CONCURRENT_REVIEWS).map(|_| post(silent())).collect();
@@ -162,10 +182,13 @@ fn of_large_reviews_one_is_read_at_a_time_and_delays_no_small_one() {
         let request = axum::http::Request::post(PATH).body(body).unwrap();
         runtime.spawn(router.clone().call(request))
     };
-    let answered = |answer: JoinHandle<Result<Response, Infallible>>| runtime.block_on(answer).unwrap().unwrap().status();
+    let answered = |answer: JoinHandle<Result<Response, Infallible>>| {
+        runtime.block_on(answer).unwrap().unwrap().status()
+    };
     // It has sent more than a small one has, and no more comes.
     let part = Bytes::from(vec![b' '; MAX_CONCURRENT_BODY_BYTES + 1]);
-    let stuck = futures::stream::iter([Ok::<_, std::io::Error>(part)]).chain(futures::stream::pending());
+    let stuck =
+        futures::stream::iter([Ok::<_, std::io::Error>(part)]).chain(futures::stream::pending());
     let stuck = post(Body::from_stream(stuck));
     std::thread::sleep(READ_TIMEOUT / 10);
     let mut object = build(stream_tag("app:1"));
@@ -181,10 +204,18 @@ fn of_large_reviews_one_is_read_at_a_time_and_delays_no_small_one() {
 #[test]
 fn a_webhook_does_not_start_without_a_certificate_and_quotes_no_key() {
     let folder = tempfile::tempdir().unwrap();
-    let start = || Webhook::new(folder.path(), Arc::new(Known::default()), Arc::new(|_: &WebhookEvent| ())).err().unwrap();
+    let start = || {
+        Webhook::new(folder.path(), Arc::new(Known::default()), Arc::new(|_: &WebhookEvent| ()))
+            .err()
+            .unwrap()
+    };
     assert!(start().starts_with("could not read "));
     certify(folder.path());
-    fs::write(folder.path().join("tls.key"), "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n").unwrap();
+    fs::write(
+        folder.path().join("tls.key"),
+        "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n",
+    )
+    .unwrap();
     let reason = start();
     assert!(!reason.contains("SECRET"), "{reason}");
 }

@@ -38,7 +38,8 @@ impl Content {
     pub(crate) async fn read(api: &Api) -> Result<Self> {
         let lists = kinds::content().map(|collection| async {
             let objects = api.list(&collection.everywhere()).await?;
-            let namespaces = objects.iter().map(|object| text(&object["metadata"]["namespace"])).collect();
+            let namespaces =
+                objects.iter().map(|object| text(&object["metadata"]["namespace"])).collect();
             anyhow::Ok((collection, namespaces))
         });
         Ok(Self(try_join_all(lists).await?))
@@ -48,7 +49,8 @@ impl Content {
 /// Deletes all that `namespace` holds.
 pub(crate) async fn empty(api: &Api, content: &Content, namespace: &str) -> Result<Remains> {
     let mut remains = Remains::default();
-    for (collection, _) in content.0.iter().filter(|(_, namespaces)| namespaces.contains(namespace)) {
+    for (collection, _) in content.0.iter().filter(|(_, namespaces)| namespaces.contains(namespace))
+    {
         let path = collection.in_namespace(namespace);
         api.delete(&path).await?;
         for object in api.list(&path).await? {
@@ -82,22 +84,36 @@ pub(super) async fn finish(api: &Api, content: &Content, namespace: &Value) -> R
 /// in none of them.
 fn conditions(remains: &Remains) -> Value {
     let counts = |counts: &BTreeMap<String, usize>, verb: &str| {
-        let parts: Vec<String> = counts.iter().map(|(what, count)| format!("{what} {verb} {count} resource instances")).collect();
+        let parts: Vec<String> = counts
+            .iter()
+            .map(|(what, count)| format!("{what} {verb} {count} resource instances"))
+            .collect();
         parts.join(", ")
     };
     let content = match remains.by_resource.is_empty() {
         true => ("ContentRemoved", "All content successfully removed".to_owned()),
-        false => ("SomeResourcesRemain", format!("Some resources are remaining: {}", counts(&remains.by_resource, "has"))),
+        false => (
+            "SomeResourcesRemain",
+            format!("Some resources are remaining: {}", counts(&remains.by_resource, "has")),
+        ),
     };
     let finalizers = match remains.by_finalizer.is_empty() {
         true => ("ContentHasNoFinalizers", "All content-preserving finalizers finished".to_owned()),
         false => (
             "SomeFinalizersRemain",
-            format!("Some content in the namespace has finalizers remaining: {}", counts(&remains.by_finalizer, "in")),
+            format!(
+                "Some content in the namespace has finalizers remaining: {}",
+                counts(&remains.by_finalizer, "in")
+            ),
         ),
     };
     json!([
-        condition("NamespaceDeletionDiscoveryFailure", false, "ResourcesDiscovered", "All resources successfully discovered"),
+        condition(
+            "NamespaceDeletionDiscoveryFailure",
+            false,
+            "ResourcesDiscovered",
+            "All resources successfully discovered"
+        ),
         condition(
             "NamespaceDeletionGroupVersionParsingFailure",
             false,
@@ -110,8 +126,18 @@ fn conditions(remains: &Remains) -> Value {
             "ContentDeleted",
             "All content successfully deleted, may be waiting on finalization"
         ),
-        condition("NamespaceContentRemaining", !remains.by_resource.is_empty(), content.0, &content.1),
-        condition("NamespaceFinalizersRemaining", !remains.by_finalizer.is_empty(), finalizers.0, &finalizers.1),
+        condition(
+            "NamespaceContentRemaining",
+            !remains.by_resource.is_empty(),
+            content.0,
+            &content.1
+        ),
+        condition(
+            "NamespaceFinalizersRemaining",
+            !remains.by_finalizer.is_empty(),
+            finalizers.0,
+            &finalizers.1
+        ),
     ])
 }
 

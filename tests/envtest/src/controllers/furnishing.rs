@@ -24,27 +24,46 @@ const SCC_ANNOTATIONS: [(&str, &str); 3] = [
 pub(crate) fn is_furnished(namespace: &Value, accounts: &[Value]) -> bool {
     let own: Vec<&Value> = accounts.iter().filter(|account| is_in(account, namespace)).collect();
     has_scc_annotations(namespace)
-        && ACCOUNTS.iter().all(|name| own.iter().any(|account| account["metadata"]["name"] == *name))
+        && ACCOUNTS
+            .iter()
+            .all(|name| own.iter().any(|account| account["metadata"]["name"] == *name))
         && own.iter().all(|account| has_registry_secret(account))
 }
 
 /// Gives `namespace` what it lacks: `default` at once, the rest when it has `settled`.
-pub(super) async fn furnish(api: &Api, namespace: &Value, accounts: &[Value], settled: bool) -> Result<()> {
+pub(super) async fn furnish(
+    api: &Api,
+    namespace: &Value,
+    accounts: &[Value],
+    settled: bool,
+) -> Result<()> {
     let path = format!("/api/v1/namespaces/{}", text(&namespace["metadata"]["name"]));
     let wanted = if settled { &ACCOUNTS[..] } else { &ACCOUNTS[..1] };
     for name in wanted {
-        if !accounts.iter().any(|account| is_in(account, namespace) && account["metadata"]["name"] == *name) {
-            api.create(&format!("{path}/serviceaccounts"), &json!({ "metadata": { "name": name } })).await?;
+        if !accounts
+            .iter()
+            .any(|account| is_in(account, namespace) && account["metadata"]["name"] == *name)
+        {
+            api.create(
+                &format!("{path}/serviceaccounts"),
+                &json!({ "metadata": { "name": name } }),
+            )
+            .await?;
         }
     }
     if !settled {
         return Ok(());
     }
     if !has_scc_annotations(namespace) {
-        let annotations: Value = SCC_ANNOTATIONS.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect();
+        let annotations: Value = SCC_ANNOTATIONS
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), json!(value)))
+            .collect();
         api.merge(&path, &json!({ "metadata": { "annotations": annotations } })).await?;
     }
-    for account in accounts.iter().filter(|account| is_in(account, namespace) && !has_registry_secret(account)) {
+    for account in
+        accounts.iter().filter(|account| is_in(account, namespace) && !has_registry_secret(account))
+    {
         give_registry_secret(api, &path, account).await?;
     }
     Ok(())
@@ -84,7 +103,9 @@ fn has_registry_secret(account: &Value) -> bool {
     let name = &account["metadata"]["annotations"][REGISTRY_SECRET];
     !name.is_null()
         && ["secrets", "imagePullSecrets"].iter().all(|list| {
-            account[list].as_array().is_some_and(|references| references.iter().any(|reference| reference["name"] == *name))
+            account[list].as_array().is_some_and(|references| {
+                references.iter().any(|reference| reference["name"] == *name)
+            })
         })
 }
 

@@ -42,10 +42,16 @@ async fn apply(api: &Api, write: Write) -> Result<()> {
             api.create(&collection(&object), &object).await?;
             if object["status"].is_object() {
                 // A create drops the status of a kind that has it as a subresource.
-                api.merge(&format!("{}/status", path(&object)), &json!({ "status": object["status"] })).await?;
+                api.merge(
+                    &format!("{}/status", path(&object)),
+                    &json!({ "status": object["status"] }),
+                )
+                .await?;
             }
         }
-        Write::Status(object) => drop(api.replace(&format!("{}/status", path(&object)), &object).await?),
+        Write::Status(object) => {
+            drop(api.replace(&format!("{}/status", path(&object)), &object).await?)
+        }
         Write::Finalizers(object) => {
             let metadata = &object["metadata"];
             let guarded = json!({ "finalizers": metadata["finalizers"], "resourceVersion": metadata["resourceVersion"] });
@@ -62,10 +68,15 @@ fn path(object: &Value) -> String {
 
 /// The path of the objects of this one's kind in its namespace.
 fn collection(object: &Value) -> String {
-    let listing = olm::KINDS.iter().find(|(_, kind, _)| object["kind"] == *kind).map_or("", |(_, _, path)| path);
+    let listing = olm::KINDS
+        .iter()
+        .find(|(_, kind, _)| object["kind"] == *kind)
+        .map_or("", |(_, _, path)| path);
     let all = listing.split('?').next().unwrap_or_default();
     match (&object["metadata"]["namespace"], all.rsplit_once('/')) {
-        (Value::String(namespace), Some((api, plural))) => format!("{api}/namespaces/{namespace}/{plural}"),
+        (Value::String(namespace), Some((api, plural))) => {
+            format!("{api}/namespaces/{namespace}/{plural}")
+        }
         _ => all.to_owned(),
     }
 }

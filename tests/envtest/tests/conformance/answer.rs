@@ -18,7 +18,11 @@ impl Recorded {
     }
 
     pub(crate) fn read(value: &Value) -> Self {
-        let warnings = value["warnings"].as_array().into_iter().flatten().map(|warning| warning.as_str().unwrap().to_owned());
+        let warnings = value["warnings"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|warning| warning.as_str().unwrap().to_owned());
         Self {
             request: value["request"].as_str().unwrap().to_owned(),
             status: u16::try_from(value["status"].as_u64().unwrap()).unwrap(),
@@ -32,7 +36,8 @@ impl Recorded {
     }
 
     pub(crate) fn written(&self) -> Value {
-        let mut written = json!({"request": self.request, "status": self.status, "body": self.body});
+        let mut written =
+            json!({"request": self.request, "status": self.status, "body": self.body});
         if !self.warnings.is_empty() {
             written["warnings"] = json!(self.warnings);
         }
@@ -60,7 +65,9 @@ impl Masks {
     }
 
     fn object(&mut self, fields: &Map<String, Value>) -> Value {
-        let is_list = fields.contains_key("resourceVersion") && !fields.contains_key("uid") && !fields.contains_key("name");
+        let is_list = fields.contains_key("resourceVersion")
+            && !fields.contains_key("uid")
+            && !fields.contains_key("name");
         let mut masked = Map::new();
         for (key, value) in fields {
             let field = key.rsplit('/').next().unwrap_or_default();
@@ -72,9 +79,13 @@ impl Masks {
                 ("resourceVersion", Some(_)) if is_list => json!("*"),
                 ("resourceVersion", Some(version)) => json!(self.named("version", version)),
                 ("continue", Some(token)) if !token.is_empty() => json!("*"),
-                ("creationTimestamp" | "deletionTimestamp" | "lastTransitionTime", Some(_)) => json!("*"),
+                ("creationTimestamp" | "deletionTimestamp" | "lastTransitionTime", Some(_)) => {
+                    json!("*")
+                }
                 ("name", Some(name)) => match fields.get("generateName").and_then(Value::as_str) {
-                    Some(prefix) if name.len() == prefix.len() + 5 && name.starts_with(prefix) => json!(format!("{prefix}*****")),
+                    Some(prefix) if name.len() == prefix.len() + 5 && name.starts_with(prefix) => {
+                        json!(format!("{prefix}*****"))
+                    }
                     _ => json!(self.text(name)),
                 },
                 _ => self.mask(value),
@@ -103,7 +114,9 @@ impl Masks {
         for introduction in ["in object meta: ", "in record (", "current: ", "resource version: "] {
             if let Some((before, after)) = masked.split_once(introduction) {
                 let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
-                if rest.len() < after.len() && !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-') {
+                if rest.len() < after.len()
+                    && !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-')
+                {
                     masked = format!("{before}{introduction}*{}", masked_parentheses(rest));
                 }
             }
@@ -111,9 +124,14 @@ impl Masks {
         let mut words = Vec::new();
         for word in masked.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
             let end = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-            let is_uid =
-                end.len() == 36 && end.bytes().filter(|byte| *byte == b'-').count() == 4 && !end.starts_with("00000000-");
-            words.push(if is_uid { word.replace(end, &self.named("uid", end)) } else { word.to_owned() });
+            let is_uid = end.len() == 36
+                && end.bytes().filter(|byte| *byte == b'-').count() == 4
+                && !end.starts_with("00000000-");
+            words.push(if is_uid {
+                word.replace(end, &self.named("uid", end))
+            } else {
+                word.to_owned()
+            });
         }
         words.concat()
     }
@@ -133,20 +151,29 @@ pub(crate) fn only(body: &Value, paths: &[String]) -> Value {
     if paths.is_empty() {
         return body.clone();
     }
-    paths.iter().map(|path| (path.clone(), part(body, path.split('/').skip(1).collect::<Vec<_>>().as_slice()))).collect()
+    paths
+        .iter()
+        .map(|path| {
+            (path.clone(), part(body, path.split('/').skip(1).collect::<Vec<_>>().as_slice()))
+        })
+        .collect()
 }
 
 fn part(value: &Value, path: &[&str]) -> Value {
     let Some((step, rest)) = path.split_first() else { return value.clone() };
     match (value, step.split_once('=')) {
-        (Value::Array(items), _) if *step == "*" => items.iter().map(|item| part(item, rest)).collect(),
+        (Value::Array(items), _) if *step == "*" => {
+            items.iter().map(|item| part(item, rest)).collect()
+        }
         (Value::Array(items), Some((key, wanted))) => {
             let found = items.iter().find(|item| item[key] == wanted);
             found.map_or(Value::Null, |item| part(item, rest))
         }
-        (Value::Array(items), None) => {
-            step.parse::<usize>().ok().and_then(|at| items.get(at)).map_or(Value::Null, |item| part(item, rest))
-        }
+        (Value::Array(items), None) => step
+            .parse::<usize>()
+            .ok()
+            .and_then(|at| items.get(at))
+            .map_or(Value::Null, |item| part(item, rest)),
         _ => value.get(*step).map_or(Value::Null, |field| part(field, rest)),
     }
 }

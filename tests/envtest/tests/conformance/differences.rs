@@ -14,7 +14,9 @@ pub(crate) struct Difference {
 
 impl Difference {
     pub(crate) fn is(&self, found: &Found) -> bool {
-        found.script == self.script && found.request.contains(self.request) && found.at.starts_with(self.at)
+        found.script == self.script
+            && found.request.contains(self.request)
+            && found.at.starts_with(self.at)
     }
 }
 

@@ -58,7 +58,9 @@ async fn answer(behavior: String, review: Value) -> Json<Value> {
         json!({"allowed": true, "patchType": "JSONPatch", "patch": patch, "warnings": ["look out"]})
     };
     let mut response = match behavior.as_str() {
-        "patch" => patch(json!([{"op": "add", "path": "/metadata/annotations", "value": {"a": "b"}}])),
+        "patch" => {
+            patch(json!([{"op": "add", "path": "/metadata/annotations", "value": {"a": "b"}}]))
+        }
         "deny" => json!({"allowed": false, "status": {"message": "not today", "code": 403}}),
         "slow" => {
             tokio::time::sleep(Duration::from_secs(30)).await;
@@ -67,5 +69,7 @@ async fn answer(behavior: String, review: Value) -> Json<Value> {
         _ => json!({"allowed": true}),
     };
     response["uid"] = review["request"]["uid"].clone();
-    Json(json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}))
+    Json(
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}),
+    )
 }

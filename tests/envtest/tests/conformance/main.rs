@@ -39,7 +39,12 @@ fn stand_in_answers_as_recorded() {
             None => unexpected.push(found.to_string()),
         }
     }
-    let gone: Vec<_> = DIFFERENCES.iter().zip(met).filter(|(_, met)| !met).map(|(known, _)| known.to_string()).collect();
+    let gone: Vec<_> = DIFFERENCES
+        .iter()
+        .zip(met)
+        .filter(|(_, met)| !met)
+        .map(|(known, _)| known.to_string())
+        .collect();
     assert!(unexpected.is_empty(), "{} differences:\n{}", unexpected.len(), unexpected.join("\n"));
     assert!(gone.is_empty(), "not different any more:\n{}", gone.join("\n"));
 }
@@ -47,7 +52,9 @@ fn stand_in_answers_as_recorded() {
 #[test]
 fn api_server_answers_as_recorded() {
     let Some(server) = Server::real() else {
-        eprintln!("skipped: KUBEBUILDER_ASSETS names no folder with etcd and kube-apiserver (see tests/envtest/build)");
+        eprintln!(
+            "skipped: KUBEBUILDER_ASSETS names no folder with etcd and kube-apiserver (see tests/envtest/build)"
+        );
         return;
     };
     let actual = play_all(|_| server.clone());
@@ -55,16 +62,19 @@ fn api_server_answers_as_recorded() {
         write(&actual);
         return;
     }
-    let found: Vec<String> = compare(&recording(), &actual).iter().map(ToString::to_string).collect();
+    let found: Vec<String> =
+        compare(&recording(), &actual).iter().map(ToString::to_string).collect();
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
 }
 
 /// Plays all scripts, most at once: on a real server they wait for it most of the time.
 fn play_all(server: impl Fn(&Script) -> Server + Sync) -> Recording {
-    let (alone, together): (Vec<Script>, Vec<Script>) = scripts::all().into_iter().partition(|script| script.is_alone);
+    let (alone, together): (Vec<Script>, Vec<Script>) =
+        scripts::all().into_iter().partition(|script| script.is_alone);
     let play = |script: Script| (script.name.to_owned(), play(&script, &server(&script)));
     let mut recording: Recording = thread::scope(|scope| {
-        let threads: Vec<_> = together.into_iter().map(|script| scope.spawn(|| play(script))).collect();
+        let threads: Vec<_> =
+            together.into_iter().map(|script| scope.spawn(|| play(script))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     recording.extend(alone.into_iter().map(play));
@@ -94,7 +104,9 @@ fn compare(recording: &Recording, actual: &Recording) -> Vec<Found> {
     let mut found = Vec::new();
     for (script, answers) in actual {
         let recorded = &recording[script];
-        let requests = |answers: &[Recorded]| answers.iter().map(|answer| answer.request.clone()).collect::<Vec<_>>();
+        let requests = |answers: &[Recorded]| {
+            answers.iter().map(|answer| answer.request.clone()).collect::<Vec<_>>()
+        };
         assert_eq!(requests(recorded), requests(answers), "{script}: {outdated}");
         for (recorded, actual) in recorded.iter().zip(answers) {
             differ("", &recorded.answer(), &actual.answer(), &mut |at, expected, got| {
@@ -111,12 +123,20 @@ fn compare(recording: &Recording, actual: &Recording) -> Vec<Found> {
     found
 }
 
-fn differ(at: &str, recorded: &Value, actual: &Value, report: &mut impl FnMut(&str, &Value, &Value)) {
+fn differ(
+    at: &str,
+    recorded: &Value,
+    actual: &Value,
+    report: &mut impl FnMut(&str, &Value, &Value),
+) {
     match (recorded, actual) {
         (Value::Object(expected), Value::Object(got)) => {
-            let keys: std::collections::BTreeSet<&String> = expected.keys().chain(got.keys()).collect();
+            let keys: std::collections::BTreeSet<&String> =
+                expected.keys().chain(got.keys()).collect();
             for key in keys {
-                let field = |object: &serde_json::Map<String, Value>| object.get(key).cloned().unwrap_or_default();
+                let field = |object: &serde_json::Map<String, Value>| {
+                    object.get(key).cloned().unwrap_or_default()
+                };
                 differ(&format!("{at}/{key}"), &field(expected), &field(got), report);
             }
         }
@@ -137,13 +157,17 @@ fn path() -> std::path::PathBuf {
 fn recording() -> Recording {
     let text = std::fs::read_to_string(path()).unwrap();
     let scripts: BTreeMap<String, Vec<Value>> = serde_json::from_str(&text).unwrap();
-    scripts.into_iter().map(|(name, answers)| (name, answers.iter().map(Recorded::read).collect())).collect()
+    scripts
+        .into_iter()
+        .map(|(name, answers)| (name, answers.iter().map(Recorded::read).collect()))
+        .collect()
 }
 
 /// Writes the recording, one line per answer, so that changes of it can be read.
 fn write(recording: &Recording) {
     let script = |(name, answers): (&String, &Vec<Recorded>)| {
-        let lines: Vec<String> = answers.iter().map(|answer| answer.written().to_string()).collect();
+        let lines: Vec<String> =
+            answers.iter().map(|answer| answer.written().to_string()).collect();
         format!("{}: [\n{}\n]", Value::from(name.as_str()), lines.join(",\n"))
     };
     let scripts: Vec<String> = recording.iter().map(script).collect();

@@ -34,7 +34,10 @@ pub(crate) fn all() -> Vec<Script> {
         webhooks::calls(),
     ];
     // These change what all see.
-    scripts.extend([watches::expiry(), deletion::definitions()].map(|script| Script { is_alone: true, ..script }));
+    scripts.extend(
+        [watches::expiry(), deletion::definitions()]
+            .map(|script| Script { is_alone: true, ..script }),
+    );
     scripts
 }
 

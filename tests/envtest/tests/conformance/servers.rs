@@ -32,8 +32,13 @@ impl Server {
     pub(crate) fn real() -> Option<Self> {
         let server = Self::Real(Arc::new(Envtest::plain_from_env().unwrap()?));
         let definition = definitions::quay_integrations();
-        server.admin("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &definition);
-        while server.admin("GET", "/apis/quay.redhat.com/v1/quayintegrations", &Value::Null) != 200 {
+        server.admin(
+            "POST",
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+            &definition,
+        );
+        while server.admin("GET", "/apis/quay.redhat.com/v1/quayintegrations", &Value::Null) != 200
+        {
             sleep(Duration::from_millis(50));
         }
         Some(server)
@@ -59,7 +64,12 @@ impl Server {
             Self::Real(envtest) => envtest.ca_pem().to_owned(),
         };
         let roots = Certificate::from_pem_bundle(pem.as_bytes()).unwrap();
-        Client::builder().tls_certs_only(roots).no_proxy().timeout(Duration::from_secs(60)).build().unwrap()
+        Client::builder()
+            .tls_certs_only(roots)
+            .no_proxy()
+            .timeout(Duration::from_secs(60))
+            .build()
+            .unwrap()
     }
 
     /// Makes `dev` project administrator of a namespace.
@@ -72,7 +82,11 @@ impl Server {
                     json!({"apiGroups": [""], "resources": ["secrets", "configmaps", "serviceaccounts"], "verbs": ["*"]}),
                     json!({"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}),
                 ];
-                self.admin("POST", &format!("{path}/roles"), &json!({"metadata": {"name": "admin"}, "rules": rules}));
+                self.admin(
+                    "POST",
+                    &format!("{path}/roles"),
+                    &json!({"metadata": {"name": "admin"}, "rules": rules}),
+                );
                 let group = "rbac.authorization.k8s.io";
                 let binding = json!({
                     "metadata": {"name": "admin"}, "roleRef": {"apiGroup": group, "kind": "Role", "name": "admin"},
@@ -104,10 +118,14 @@ impl Server {
     }
     /// Sends a request that is part of no script, and returns the status.
     fn admin(&self, method: &str, path: &str, body: &Value) -> u16 {
-        let request = self.client().request(method.parse().unwrap(), format!("{}{path}", self.url()));
-        let request = request.bearer_auth(self.token("admin")).header("Content-Type", "application/json");
+        let request =
+            self.client().request(method.parse().unwrap(), format!("{}{path}", self.url()));
+        let request =
+            request.bearer_auth(self.token("admin")).header("Content-Type", "application/json");
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        Runtime::new().unwrap().block_on(async { request.body(body).send().await.unwrap().status().as_u16() })
+        Runtime::new()
+            .unwrap()
+            .block_on(async { request.body(body).send().await.unwrap().status().as_u16() })
     }
 }
 
@@ -115,10 +133,12 @@ impl Server {
 async fn compact(etcd: &str) {
     let http = Client::builder().no_proxy().build().unwrap();
     let call = async |path: &str, body: Value| {
-        let answer = http.post(format!("{etcd}/v3/{path}")).body(body.to_string()).send().await.unwrap();
+        let answer =
+            http.post(format!("{etcd}/v3/{path}")).body(body.to_string()).send().await.unwrap();
         serde_json::from_str::<Value>(&answer.text().await.unwrap()).unwrap()
     };
-    let present = call("kv/range", json!({"key": "AA==", "limit": "1"})).await["header"]["revision"].clone();
+    let present =
+        call("kv/range", json!({"key": "AA==", "limit": "1"})).await["header"]["revision"].clone();
     let compacted = call("kv/compaction", json!({"revision": present, "physical": true})).await;
     assert!(compacted["header"].is_object(), "{compacted}");
 }

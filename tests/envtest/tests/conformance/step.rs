@@ -54,7 +54,13 @@ pub(crate) struct Request {
 
 impl Script {
     pub(crate) fn new(name: &'static str, requests: impl IntoIterator<Item = Step>) -> Self {
-        Self { name, steps: requests.into_iter().collect(), is_alone: false, settles: false, has_hook: false }
+        Self {
+            name,
+            steps: requests.into_iter().collect(),
+            is_alone: false,
+            settles: false,
+            has_hook: false,
+        }
     }
 }
 
@@ -66,9 +72,23 @@ impl From<Request> for Step {
 
 fn request(method: &'static str, path: &str, content_type: Option<&str>, body: String) -> Request {
     // Unless it begins at the root, a path is that of the script's namespace.
-    let path = if path.starts_with('/') { path.to_owned() } else { format!("/api/v1/namespaces/{{ns}}/{path}") };
-    let headers = content_type.map(|value| ("content-type", value.to_owned())).into_iter().collect();
-    Request { method, path, user: "admin", headers, body, saved: None, only: Vec::new(), until: None }
+    let path = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("/api/v1/namespaces/{{ns}}/{path}")
+    };
+    let headers =
+        content_type.map(|value| ("content-type", value.to_owned())).into_iter().collect();
+    Request {
+        method,
+        path,
+        user: "admin",
+        headers,
+        body,
+        saved: None,
+        only: Vec::new(),
+        until: None,
+    }
 }
 
 pub(crate) fn get(path: &str) -> Request {
@@ -145,7 +165,11 @@ impl Request {
         if self.user != "admin" {
             line.push_str(&format!(" as {:?}", self.user));
         }
-        for (name, value) in self.headers.iter().filter(|(name, value)| (*name, value.as_str()) != ("content-type", JSON)) {
+        for (name, value) in self
+            .headers
+            .iter()
+            .filter(|(name, value)| (*name, value.as_str()) != ("content-type", JSON))
+        {
             line.push_str(&format!(" {name}: {value}"));
         }
         if !self.body.is_empty() {
@@ -228,7 +252,8 @@ impl Stage<'_> {
     }
 
     async fn send(&self, request: &Request) -> (u16, Value, Vec<String>) {
-        let url = format!("{}{}", self.server.url(), self.filled(&request.path).replace(' ', "%20"));
+        let url =
+            format!("{}{}", self.server.url(), self.filled(&request.path).replace(' ', "%20"));
         let mut sent = self.http.request(request.method.parse().unwrap(), url);
         if !request.user.is_empty() {
             sent = sent.bearer_auth(self.server.token(request.user));
@@ -241,7 +266,12 @@ impl Stage<'_> {
         }
         let answer = sent.send().await.unwrap();
         let status = answer.status().as_u16();
-        let warnings = answer.headers().get_all("warning").iter().map(|value| value.to_str().unwrap().to_owned()).collect();
+        let warnings = answer
+            .headers()
+            .get_all("warning")
+            .iter()
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect();
         let text = answer.text().await.unwrap();
         let body = match request.path.contains("watch=") && status == 200 {
             true => events(&text),
@@ -261,7 +291,8 @@ impl Stage<'_> {
             filled = filled.replace(&format!("\"{{{name}}}\""), &body.to_string());
             while let Some((before, after)) = filled.split_once(&format!("{{{name}:")) {
                 let (pointer, after) = after.split_once('}').unwrap();
-                filled = format!("{before}{}{after}", body.pointer(pointer).unwrap().as_str().unwrap());
+                filled =
+                    format!("{before}{}{after}", body.pointer(pointer).unwrap().as_str().unwrap());
             }
         }
         filled
@@ -270,7 +301,8 @@ impl Stage<'_> {
 
 /// The events of a watch. How many bookmarks there are is a matter of time.
 fn events(text: &str) -> Value {
-    let mut events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut events: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     events.dedup_by(|event, before| event["type"] == "BOOKMARK" && before["type"] == "BOOKMARK");
     Value::Array(events)
 }

@@ -22,12 +22,16 @@ pub(crate) fn a_build_is_pushed_and_imported(quay: &Quay, caller: &Caller) {
     }});
     assert_eq!(caller.send("admin", "POST", CONFIGS, JSON, &config).0, 201);
     let request = json!({"kind": "BuildRequest", "apiVersion": "build.openshift.io/v1", "metadata": {"name": "app"}});
-    let start = |user: &str| caller.send(user, "POST", &format!("{CONFIGS}/app/instantiate"), JSON, &request);
+    let start = |user: &str| {
+        caller.send(user, "POST", &format!("{CONFIGS}/app/instantiate"), JSON, &request)
+    };
     assert_eq!(start("nobody").0, 403);
     let (status, build) = start("admin");
     assert_eq!((status, &build["metadata"]["name"]), (201, &json!("app-1")));
     let build = caller.wait_for("the build to be complete", || {
-        caller.get(&format!("{BUILDS}/app-1")).filter(|build| build["status"]["phase"] == "Complete")
+        caller
+            .get(&format!("{BUILDS}/app-1"))
+            .filter(|build| build["status"]["phase"] == "Complete")
     });
 
     let mut moved = build.clone();
@@ -44,11 +48,21 @@ pub(crate) fn a_build_is_pushed_and_imported(quay: &Quay, caller: &Caller) {
     }});
     assert_eq!(caller.send("nobody", "POST", IMPORTS, JSON, &import).0, 403);
     let (status, imported) = caller.send("admin", "POST", IMPORTS, JSON, &import);
-    assert_eq!((status, &imported["status"]["images"][0]["status"]["status"]), (201, &json!("Success")));
+    assert_eq!(
+        (status, &imported["status"]["images"][0]["status"]["status"]),
+        (201, &json!("Success"))
+    );
     let stream = caller.get(&format!("{STREAMS}/app")).unwrap();
-    assert_eq!(stream["status"]["tags"][0]["items"][0]["image"], build["status"]["output"]["to"]["imageDigest"]);
+    assert_eq!(
+        stream["status"]["tags"][0]["items"][0]["image"],
+        build["status"]["output"]["to"]["imageDigest"]
+    );
     assert_eq!(stream["spec"]["tags"][0]["from"]["name"], image);
-    assert_eq!(caller.send("admin", "GET", IMPORTS, JSON, &serde_json::Value::Null).0, 405, "an import is never stored");
+    assert_eq!(
+        caller.send("admin", "GET", IMPORTS, JSON, &serde_json::Value::Null).0,
+        405,
+        "an import is never stored"
+    );
 }
 
 /// Makes the organization, and links the builder of the namespace with it.
@@ -56,13 +70,21 @@ fn link(quay: &Quay, caller: &Caller) {
     quay.add_organization(ORGANIZATION, "quayadmin");
     let token = quay.add_robot(ORGANIZATION, "builder", "").unwrap();
     quay.add_repository(ORGANIZATION, "app", "quayadmin");
-    quay.set_permission(ORGANIZATION, "app", &format!("{ORGANIZATION}+builder"), Some(RepoRole::Write));
+    quay.set_permission(
+        ORGANIZATION,
+        "app",
+        &format!("{ORGANIZATION}+builder"),
+        Some(RepoRole::Write),
+    );
     let auth = STANDARD.encode(format!("{ORGANIZATION}+builder:{token}"));
     let secret = json!({
         "metadata": {"name": "builder-quay-openshift"}, "type": "kubernetes.io/dockerconfigjson",
         "stringData": {".dockerconfigjson": json!({"auths": {quay.host(): {"auth": auth}}}).to_string()},
     });
-    assert_eq!(caller.send("admin", "POST", "/api/v1/namespaces/fresh/secrets", JSON, &secret).0, 201);
+    assert_eq!(
+        caller.send("admin", "POST", "/api/v1/namespaces/fresh/secrets", JSON, &secret).0,
+        201
+    );
     let link = json!({"secrets": [{"name": "builder-quay-openshift"}]});
     let builder = "/api/v1/namespaces/fresh/serviceaccounts/builder";
     assert_eq!(caller.send("admin", "PATCH", builder, STRATEGIC_MERGE_PATCH, &link).0, 200);

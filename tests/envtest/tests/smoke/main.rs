@@ -25,7 +25,9 @@ const STRATEGIC_MERGE_PATCH: &str = "application/strategic-merge-patch+json";
 fn a_real_api_server_plays_openshift() {
     let started = Instant::now();
     let Some(envtest) = Envtest::from_env().unwrap() else {
-        eprintln!("skipped: KUBEBUILDER_ASSETS names no folder with etcd and kube-apiserver (see tests/envtest/build)");
+        eprintln!(
+            "skipped: KUBEBUILDER_ASSETS names no folder with etcd and kube-apiserver (see tests/envtest/build)"
+        );
         return;
     };
     eprintln!("started in {:?}", started.elapsed());
@@ -56,11 +58,15 @@ fn a_new_namespace_is_furnished(caller: &Caller) {
     caller.create_namespace("fresh");
     for account in ["default", "builder", "deployer"] {
         let secret = caller.wait_for(&format!("a registry secret of {account}"), || {
-            let account = caller.get(&format!("/api/v1/namespaces/fresh/serviceaccounts/{account}"))?;
-            account["metadata"]["annotations"]["openshift.io/internal-registry-pull-secret-ref"].as_str().map(str::to_owned)
+            let account =
+                caller.get(&format!("/api/v1/namespaces/fresh/serviceaccounts/{account}"))?;
+            account["metadata"]["annotations"]["openshift.io/internal-registry-pull-secret-ref"]
+                .as_str()
+                .map(str::to_owned)
         });
         assert!(secret.starts_with(&format!("{account}-dockercfg-")), "{secret}");
-        let account = caller.get(&format!("/api/v1/namespaces/fresh/serviceaccounts/{account}")).unwrap();
+        let account =
+            caller.get(&format!("/api/v1/namespaces/fresh/serviceaccounts/{account}")).unwrap();
         assert_eq!(account["secrets"], json!([{ "name": secret }]));
         assert_eq!(account["imagePullSecrets"], json!([{ "name": secret }]));
         let secret = caller.get(&format!("/api/v1/namespaces/fresh/secrets/{secret}")).unwrap();
@@ -73,20 +79,24 @@ fn a_new_namespace_is_furnished(caller: &Caller) {
 fn a_removed_registry_reference_is_put_back(caller: &Caller) {
     let path = "/api/v1/namespaces/fresh/serviceaccounts/builder";
     let before = caller.get(path).unwrap()["imagePullSecrets"].clone();
-    let (status, _) = caller.send("admin", "PATCH", path, MERGE_PATCH, &json!({ "imagePullSecrets": null }));
+    let (status, _) =
+        caller.send("admin", "PATCH", path, MERGE_PATCH, &json!({ "imagePullSecrets": null }));
     assert_eq!(status, 200);
-    let after = caller
-        .wait_for("the reference to be back", || Some(caller.get(path)?["imagePullSecrets"].clone()).filter(Value::is_array));
+    let after = caller.wait_for("the reference to be back", || {
+        Some(caller.get(path)?["imagePullSecrets"].clone()).filter(Value::is_array)
+    });
     assert_eq!(after, before);
 }
 
 fn users_may_do_what_they_were_granted(envtest: &Envtest, caller: &Caller) {
     caller.create_namespace("myproj");
     caller.wait_for("dev's first grant", || {
-        let (status, _) = caller.send("dev", "GET", "/api/v1/namespaces/myproj/secrets", JSON, &Value::Null);
+        let (status, _) =
+            caller.send("dev", "GET", "/api/v1/namespaces/myproj/secrets", JSON, &Value::Null);
         (status == 200).then_some(())
     });
-    let (status, body) = caller.send("dev", "GET", "/api/v1/namespaces/fresh/secrets", JSON, &Value::Null);
+    let (status, body) =
+        caller.send("dev", "GET", "/api/v1/namespaces/fresh/secrets", JSON, &Value::Null);
     assert_eq!(status, 403);
     assert_eq!(
         body["message"],
@@ -94,12 +104,19 @@ fn users_may_do_what_they_were_granted(envtest: &Envtest, caller: &Caller) {
     );
     assert_eq!(caller.projects("dev"), ["myproj"]);
     envtest.grant("dev", "fresh").unwrap();
-    assert_eq!(caller.send("dev", "GET", "/api/v1/namespaces/fresh/secrets", JSON, &Value::Null).0, 200);
+    assert_eq!(
+        caller.send("dev", "GET", "/api/v1/namespaces/fresh/secrets", JSON, &Value::Null).0,
+        200
+    );
     assert_eq!(caller.projects("dev"), ["fresh", "myproj"]);
     assert!(caller.projects("admin").contains(&"openshift-operators".to_owned()));
 
     assert!(caller.projects("nobody").is_empty());
-    for path in ["/api/v1/namespaces/myproj", "/api/v1/namespaces", "/apis/project.openshift.io/v1/projects/myproj"] {
+    for path in [
+        "/api/v1/namespaces/myproj",
+        "/api/v1/namespaces",
+        "/apis/project.openshift.io/v1/projects/myproj",
+    ] {
         assert_eq!(caller.send("nobody", "GET", path, JSON, &Value::Null).0, 403, "{path}");
     }
     assert_eq!(caller.send("stranger", "GET", "/api/v1/namespaces", JSON, &Value::Null).0, 401);
@@ -110,16 +127,26 @@ fn pull_secrets_are_replaced_by_a_strategic_merge(caller: &Caller) {
     let account = json!({ "metadata": { "name": "own" }, "secrets": [{ "name": "a" }], "imagePullSecrets": [{ "name": "a" }] });
     assert_eq!(caller.send("admin", "POST", path, JSON, &account).0, 201);
     let change = json!({ "secrets": [{ "name": "b" }], "imagePullSecrets": [{ "name": "b" }] });
-    let (status, account) = caller.send("admin", "PATCH", &format!("{path}/own"), STRATEGIC_MERGE_PATCH, &change);
+    let (status, account) =
+        caller.send("admin", "PATCH", &format!("{path}/own"), STRATEGIC_MERGE_PATCH, &change);
     assert_eq!(status, 200);
     assert_eq!(account["imagePullSecrets"], json!([{ "name": "b" }]), "an atomic list is replaced");
     let secrets = account["secrets"].as_array().unwrap();
-    assert!(secrets.contains(&json!({ "name": "a" })) && secrets.contains(&json!({ "name": "b" })), "a map list is merged");
+    assert!(
+        secrets.contains(&json!({ "name": "a" })) && secrets.contains(&json!({ "name": "b" })),
+        "a map list is merged"
+    );
 }
 
 fn a_lost_race_is_told(caller: &Caller) {
     let path = "/api/v1/namespaces/myproj/configmaps";
-    let (_, mut map) = caller.send("admin", "POST", path, JSON, &json!({ "metadata": { "name": "race" }, "data": { "a": "1" } }));
+    let (_, mut map) = caller.send(
+        "admin",
+        "POST",
+        path,
+        JSON,
+        &json!({ "metadata": { "name": "race" }, "data": { "a": "1" } }),
+    );
     let path = format!("{path}/race");
     let patch = json!([
         { "op": "test", "path": "/metadata/resourceVersion", "value": "1" },
@@ -143,11 +170,17 @@ fn the_operators_definition_is_enforced(caller: &Caller) {
         "spec": { "quayHostname": "https://quay.test", "credentialsSecret": { "name": "quay-integration", "namespace": "openshift-operators" } },
     });
     let (status, body) = caller.send("admin", "POST", path, JSON, &integration);
-    assert_eq!((status, body["details"]["causes"][0]["field"].as_str()), (422, Some("spec.clusterID")));
+    assert_eq!(
+        (status, body["details"]["causes"][0]["field"].as_str()),
+        (422, Some("spec.clusterID"))
+    );
     integration["spec"]["clusterID"] = json!("openshift");
     assert_eq!(caller.send("admin", "POST", path, JSON, &integration).0, 201);
     let change = json!({ "spec": { "clusterID": "other" } });
-    assert_eq!(caller.send("admin", "PATCH", &format!("{path}/quay"), STRATEGIC_MERGE_PATCH, &change).0, 415);
+    assert_eq!(
+        caller.send("admin", "PATCH", &format!("{path}/quay"), STRATEGIC_MERGE_PATCH, &change).0,
+        415
+    );
 }
 
 fn a_finalizer_holds_a_namespace_but_not_its_content(caller: &Caller) {
@@ -159,16 +192,30 @@ fn a_finalizer_holds_a_namespace_but_not_its_content(caller: &Caller) {
 
     let path = "/api/v1/namespaces/held";
     assert_eq!(caller.send("admin", "DELETE", path, JSON, &Value::Null).0, 200);
-    let held = caller.wait_for("the content to be gone", || caller.get(path).filter(|held| held["spec"]["finalizers"].is_null()));
+    let held = caller.wait_for("the content to be gone", || {
+        caller.get(path).filter(|held| held["spec"]["finalizers"].is_null())
+    });
     assert_eq!(held["status"]["phase"], "Terminating");
     assert_eq!(held["metadata"]["finalizers"], json!(["quay.redhat.com/quayintegrations"]));
     let conditions = held["status"]["conditions"].as_array().unwrap();
-    assert!(conditions.iter().all(|condition| condition["status"] == "False"), "they speak of the content only: {conditions:?}");
+    assert!(
+        conditions.iter().all(|condition| condition["status"] == "False"),
+        "they speak of the content only: {conditions:?}"
+    );
     assert!(caller.get(&format!("{streams}/app")).is_none());
     let (status, body) = caller.send("admin", "POST", streams, JSON, &stream);
-    assert_eq!((status, body["details"]["causes"][0]["reason"].as_str()), (403, Some("NamespaceTerminating")));
+    assert_eq!(
+        (status, body["details"]["causes"][0]["reason"].as_str()),
+        (403, Some("NamespaceTerminating"))
+    );
 
-    let (status, _) = caller.send("admin", "PATCH", path, MERGE_PATCH, &json!({ "metadata": { "finalizers": null } }));
+    let (status, _) = caller.send(
+        "admin",
+        "PATCH",
+        path,
+        MERGE_PATCH,
+        &json!({ "metadata": { "finalizers": null } }),
+    );
     assert_eq!(status, 200);
     caller.wait_for("the namespace to be gone", || caller.get(path).is_none().then_some(()));
 }
@@ -183,7 +230,10 @@ fn the_proxy_logs_and_faults(proxy: &Proxy, caller: &Caller) {
     eprintln!("kube-apiserver {}", version["gitVersion"]);
 
     let map = json!({ "metadata": { "name": "logged" } });
-    assert_eq!(caller.send("admin", "POST", "/api/v1/namespaces/myproj/configmaps", JSON, &map).0, 201);
+    assert_eq!(
+        caller.send("admin", "POST", "/api/v1/namespaces/myproj/configmaps", JSON, &map).0,
+        201
+    );
     let paths: Vec<String> = proxy.traffic.entries().into_iter().map(|entry| entry.path).collect();
     assert_eq!(paths, ["/version", "/version", "/api/v1/namespaces/myproj/configmaps"]);
     let writes = proxy.traffic.writes();
@@ -193,9 +243,12 @@ fn the_proxy_logs_and_faults(proxy: &Proxy, caller: &Caller) {
 }
 
 fn a_watch_streams(caller: &Caller) {
-    let (_, list) = caller.send("admin", "GET", "/api/v1/namespaces/myproj/configmaps", JSON, &Value::Null);
+    let (_, list) =
+        caller.send("admin", "GET", "/api/v1/namespaces/myproj/configmaps", JSON, &Value::Null);
     let version = list["metadata"]["resourceVersion"].as_str().unwrap();
-    let path = format!("/api/v1/namespaces/myproj/configmaps?watch=true&timeoutSeconds=60&resourceVersion={version}");
+    let path = format!(
+        "/api/v1/namespaces/myproj/configmaps?watch=true&timeoutSeconds=60&resourceVersion={version}"
+    );
     let map = json!({ "metadata": { "name": "watched" } });
     let event = caller.runtime.block_on(async {
         let mut watch = caller.request("admin", Method::GET, &path, JSON).send().await.unwrap();
@@ -209,13 +262,28 @@ fn a_watch_streams(caller: &Caller) {
         chunk.expect("the event comes long before the watch ends").unwrap().unwrap()
     });
     let event: Value = serde_json::from_slice(&event).unwrap();
-    assert_eq!((event["type"].as_str(), event["object"]["metadata"]["name"].as_str()), (Some("ADDED"), Some("watched")));
+    assert_eq!(
+        (event["type"].as_str(), event["object"]["metadata"]["name"].as_str()),
+        (Some("ADDED"), Some("watched"))
+    );
 }
 
 fn reset_brings_back_the_initial_state(envtest: &Envtest, caller: &Caller) {
-    let secret = json!({ "metadata": { "name": "quay-integration" }, "stringData": { "token": "x" } });
+    let secret =
+        json!({ "metadata": { "name": "quay-integration" }, "stringData": { "token": "x" } });
     for namespace in ["default", "openshift-operators"] {
-        assert_eq!(caller.send("admin", "POST", &format!("/api/v1/namespaces/{namespace}/secrets"), JSON, &secret).0, 201);
+        assert_eq!(
+            caller
+                .send(
+                    "admin",
+                    "POST",
+                    &format!("/api/v1/namespaces/{namespace}/secrets"),
+                    JSON,
+                    &secret
+                )
+                .0,
+            201
+        );
     }
     let held = json!({ "metadata": { "name": "held", "finalizers": ["quay.redhat.com/quayintegrations"] } });
     assert_eq!(caller.send("admin", "POST", "/api/v1/namespaces", JSON, &held).0, 201);
@@ -229,11 +297,27 @@ fn reset_brings_back_the_initial_state(envtest: &Envtest, caller: &Caller) {
 
     let mut namespaces = caller.names("/api/v1/namespaces");
     namespaces.retain(|name| !name.starts_with("kube-"));
-    assert_eq!(namespaces, ["default", "openshift", "openshift-config", "openshift-marketplace", "openshift-operators"]);
+    assert_eq!(
+        namespaces,
+        [
+            "default",
+            "openshift",
+            "openshift-config",
+            "openshift-marketplace",
+            "openshift-operators"
+        ]
+    );
     assert!(caller.names("/apis/quay.redhat.com/v1/quayintegrations").is_empty());
     for namespace in ["default", "openshift-operators"] {
-        assert!(caller.get(&format!("/api/v1/namespaces/{namespace}/secrets/quay-integration")).is_none());
-        assert_eq!(caller.names(&format!("/api/v1/namespaces/{namespace}/serviceaccounts")), ["builder", "default", "deployer"]);
+        assert!(
+            caller
+                .get(&format!("/api/v1/namespaces/{namespace}/secrets/quay-integration"))
+                .is_none()
+        );
+        assert_eq!(
+            caller.names(&format!("/api/v1/namespaces/{namespace}/serviceaccounts")),
+            ["builder", "default", "deployer"]
+        );
     }
     assert!(
         caller.names(operators::SUBSCRIPTIONS).is_empty()
@@ -248,7 +332,11 @@ fn reset_brings_back_the_initial_state(envtest: &Envtest, caller: &Caller) {
     let version = caller.get("/apis/config.openshift.io/v1/clusterversions/version").unwrap();
     assert!(version["status"]["desired"]["version"].is_string());
     caller.create_namespace("fresh");
-    assert_eq!(caller.send("dev", "GET", "/api/v1/namespaces/fresh/secrets", JSON, &Value::Null).0, 403, "the grant is gone");
+    assert_eq!(
+        caller.send("dev", "GET", "/api/v1/namespaces/fresh/secrets", JSON, &Value::Null).0,
+        403,
+        "the grant is gone"
+    );
 }
 
 fn dropping_it_ends_the_servers(envtest: Envtest) {
@@ -274,27 +362,50 @@ impl Caller {
             &base64::engine::general_purpose::STANDARD,
             cluster["certificate-authority-data"].as_str().unwrap(),
         );
-        let http = Client::builder().tls_certs_only([Certificate::from_pem(&ca.unwrap()).unwrap()]).no_proxy().build().unwrap();
+        let http = Client::builder()
+            .tls_certs_only([Certificate::from_pem(&ca.unwrap()).unwrap()])
+            .no_proxy()
+            .build()
+            .unwrap();
         let url = cluster["server"].as_str().unwrap().to_owned();
         assert_eq!(url, proxy.url);
         Caller { runtime: Runtime::new().unwrap(), http, url, kubeconfig }
     }
 
-    fn request(&self, user: &str, method: Method, path: &str, content_type: &str) -> reqwest::RequestBuilder {
+    fn request(
+        &self,
+        user: &str,
+        method: Method,
+        path: &str,
+        content_type: &str,
+    ) -> reqwest::RequestBuilder {
         let users = self.kubeconfig["users"].as_array().unwrap();
         let entry = users.iter().find(|entry| entry["name"] == user);
         let token = entry.map_or("unknown", |entry| entry["user"]["token"].as_str().unwrap());
-        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(token).header("Content-Type", content_type)
+        self.http
+            .request(method, format!("{}{path}", self.url))
+            .bearer_auth(token)
+            .header("Content-Type", content_type)
     }
 
-    fn send(&self, user: &str, method: &str, path: &str, content_type: &str, body: &Value) -> (u16, Value) {
+    fn send(
+        &self,
+        user: &str,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &Value,
+    ) -> (u16, Value) {
         let mut request = self.request(user, method.parse().unwrap(), path, content_type);
         if !body.is_null() {
             request = request.body(body.to_string());
         }
         self.runtime.block_on(async {
             let response = request.send().await.unwrap();
-            (response.status().as_u16(), serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default())
+            (
+                response.status().as_u16(),
+                serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default(),
+            )
         })
     }
 
@@ -312,7 +423,8 @@ impl Caller {
     }
 
     fn projects(&self, user: &str) -> Vec<String> {
-        let (status, list) = self.send(user, "GET", "/apis/project.openshift.io/v1/projects", JSON, &Value::Null);
+        let (status, list) =
+            self.send(user, "GET", "/apis/project.openshift.io/v1/projects", JSON, &Value::Null);
         assert_eq!((status, list["kind"].as_str()), (200, Some("ProjectList")));
         names(&list)
     }
@@ -335,7 +447,12 @@ impl Caller {
 }
 
 fn names(list: &Value) -> Vec<String> {
-    list["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+    list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["metadata"]["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn read_json(path: &Path) -> Value {

@@ -9,31 +9,50 @@ use serde_json::{Value, json};
 
 use super::{Caller, JSON, MERGE_PATCH};
 
-const CSVS: &str = "/apis/operators.coreos.com/v1alpha1/namespaces/openshift-operators/clusterserviceversions";
-pub(crate) const SUBSCRIPTIONS: &str = "/apis/operators.coreos.com/v1alpha1/namespaces/openshift-operators/subscriptions";
-pub(crate) const DEFINITION: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/quayintegrations.quay.redhat.com";
+const CSVS: &str =
+    "/apis/operators.coreos.com/v1alpha1/namespaces/openshift-operators/clusterserviceversions";
+pub(crate) const SUBSCRIPTIONS: &str =
+    "/apis/operators.coreos.com/v1alpha1/namespaces/openshift-operators/subscriptions";
+pub(crate) const DEFINITION: &str =
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/quayintegrations.quay.redhat.com";
 
 pub(crate) fn olm_installs_the_operator(caller: &Caller) {
     let started = Instant::now();
     assert_eq!(caller.send("admin", "POST", SUBSCRIPTIONS, JSON, &olm::subscription()).0, 201);
     caller.wait_for("the operator", || {
         let subscription = caller.get(&format!("{SUBSCRIPTIONS}/quay-bridge-operator"))?;
-        let csv = caller.get(&format!("{CSVS}/{}", subscription["status"]["installedCSV"].as_str()?))?;
+        let csv =
+            caller.get(&format!("{CSVS}/{}", subscription["status"]["installedCSV"].as_str()?))?;
         (csv["status"]["phase"] == "Succeeded").then_some(())
     });
     eprintln!("the operator is installed after {:?}", started.elapsed());
-    let deployment = caller.get("/apis/apps/v1/namespaces/openshift-operators/deployments/quay-bridge-operator").unwrap();
+    let deployment = caller
+        .get("/apis/apps/v1/namespaces/openshift-operators/deployments/quay-bridge-operator")
+        .unwrap();
     assert_eq!(deployment["status"]["availableReplicas"], 1);
     let webhooks = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
     assert_eq!(caller.names(webhooks).len(), 1);
 
     // Both go, and what they brought, but for the definition.
-    assert_eq!(caller.send("admin", "DELETE", &format!("{SUBSCRIPTIONS}/quay-bridge-operator"), JSON, &Value::Null).0, 200);
+    assert_eq!(
+        caller
+            .send(
+                "admin",
+                "DELETE",
+                &format!("{SUBSCRIPTIONS}/quay-bridge-operator"),
+                JSON,
+                &Value::Null
+            )
+            .0,
+        200
+    );
     let csv = caller.names(CSVS).remove(0);
     assert_eq!(caller.send("admin", "DELETE", &format!("{CSVS}/{csv}"), JSON, &Value::Null).0, 200);
     caller.wait_for("everything to be gone", || {
-        let plans = "/apis/operators.coreos.com/v1alpha1/namespaces/openshift-operators/installplans";
-        let paths = [CSVS, plans, webhooks, "/apis/apps/v1/namespaces/openshift-operators/deployments"];
+        let plans =
+            "/apis/operators.coreos.com/v1alpha1/namespaces/openshift-operators/installplans";
+        let paths =
+            [CSVS, plans, webhooks, "/apis/apps/v1/namespaces/openshift-operators/deployments"];
         paths.iter().all(|path| caller.names(path).is_empty()).then_some(())
     });
     assert!(caller.get(DEFINITION).is_some());
@@ -41,7 +60,10 @@ pub(crate) fn olm_installs_the_operator(caller: &Caller) {
 
 pub(crate) fn olm_tells_its_trouble(caller: &Caller) {
     let catalog = "/apis/operators.coreos.com/v1alpha1/namespaces/openshift-marketplace/catalogsources/redhat-operators";
-    let trouble = Trouble::OperatorFails { reason: "InstallCheckFailed".to_owned(), message: "install timeout".to_owned() };
+    let trouble = Trouble::OperatorFails {
+        reason: "InstallCheckFailed".to_owned(),
+        message: "install timeout".to_owned(),
+    };
     assert_eq!(caller.send("admin", "PATCH", catalog, MERGE_PATCH, &trouble.patch()).0, 200);
     let mut manual = olm::subscription();
     manual["spec"]["installPlanApproval"] = json!("Manual");
@@ -50,11 +72,15 @@ pub(crate) fn olm_tells_its_trouble(caller: &Caller) {
     let plan = caller.wait_for("a plan to approve", || {
         let list = caller.get(plans)?;
         let plan = list["items"].as_array()?.first()?.clone();
-        (plan["status"]["phase"] == "RequiresApproval").then(|| plan["metadata"]["name"].as_str().unwrap().to_owned())
+        (plan["status"]["phase"] == "RequiresApproval")
+            .then(|| plan["metadata"]["name"].as_str().unwrap().to_owned())
     });
     assert!(caller.names(CSVS).is_empty());
     let approval = json!({ "spec": { "approved": true } });
-    assert_eq!(caller.send("admin", "PATCH", &format!("{plans}/{plan}"), MERGE_PATCH, &approval).0, 200);
+    assert_eq!(
+        caller.send("admin", "PATCH", &format!("{plans}/{plan}"), MERGE_PATCH, &approval).0,
+        200
+    );
     caller.wait_for("the failure", || {
         let csvs = caller.get(CSVS)?;
         let status = csvs["items"].as_array()?.first()?["status"].clone();
@@ -66,11 +92,19 @@ pub(crate) fn the_definition_comes_and_goes(caller: &Caller) {
     let integrations = "/apis/quay.redhat.com/v1/quayintegrations";
     assert_eq!(caller.send("admin", "DELETE", DEFINITION, JSON, &Value::Null).0, 200);
     // Around both, the server answers 429 for a moment: "storage is (re)initializing".
-    let answers = |status: u16| (caller.send("admin", "GET", integrations, JSON, &Value::Null).0 == status).then_some(());
+    let answers = |status: u16| {
+        (caller.send("admin", "GET", integrations, JSON, &Value::Null).0 == status).then_some(())
+    };
     caller.wait_for("the kind to be unknown", || answers(404));
     let definitions = DEFINITION.rsplit_once('/').unwrap().0;
     caller.wait_for("the definition to be taken", || {
-        let (status, _) = caller.send("admin", "POST", definitions, JSON, &openshift::definitions::quay_integrations());
+        let (status, _) = caller.send(
+            "admin",
+            "POST",
+            definitions,
+            JSON,
+            &openshift::definitions::quay_integrations(),
+        );
         (status == 201).then_some(())
     });
     caller.wait_for("the kind to be known", || answers(200));
@@ -99,6 +133,12 @@ pub(crate) fn an_extension_is_installed(envtest: &Envtest, caller: &Caller) {
     assert_eq!(caller.send("admin", "DELETE", DEFINITION, JSON, &Value::Null).0, 200);
     progress("Desired state reached");
     let wrong = json!({ "spec": { "namespace": "default" } });
-    let (status, _) = caller.send("admin", "PATCH", &format!("{extensions}/quay-bridge-operator"), MERGE_PATCH, &wrong);
+    let (status, _) = caller.send(
+        "admin",
+        "PATCH",
+        &format!("{extensions}/quay-bridge-operator"),
+        MERGE_PATCH,
+        &wrong,
+    );
     assert_eq!(status, 422, "the namespace is immutable");
 }

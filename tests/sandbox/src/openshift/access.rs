@@ -30,23 +30,37 @@ static EVERYBODY: [Rule; 3] = [
         groups: &["authorization.k8s.io"],
         resources: &["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
     },
-    Rule { verbs: &["create"], groups: &["authentication.k8s.io"], resources: &["selfsubjectreviews"] },
+    Rule {
+        verbs: &["create"],
+        groups: &["authentication.k8s.io"],
+        resources: &["selfsubjectreviews"],
+    },
     // The ClusterRoles `system:build-strategy-*`; there is one for custom builds too, which nobody is bound to.
     Rule {
         verbs: &["create"],
         groups: &["build.openshift.io"],
-        resources: &["builds/docker", "builds/jenkinspipeline", "builds/optimizeddocker", "builds/source"],
+        resources: &[
+            "builds/docker",
+            "builds/jenkinspipeline",
+            "builds/optimizeddocker",
+            "builds/source",
+        ],
     },
 ];
 
 /// What people with a project may do outside of it, of OpenShift's `basic-user`.
-static PROJECT_USER: [Rule; 1] = [Rule { verbs: &["list"], groups: &["project.openshift.io"], resources: &["projects"] }];
+static PROJECT_USER: [Rule; 1] =
+    [Rule { verbs: &["list"], groups: &["project.openshift.io"], resources: &["projects"] }];
 
 /// The role `admin` in one namespace, as far as our kinds go.
 static PROJECT_ADMIN: [Rule; 7] = [
     Rule { verbs: &["get"], groups: &[""], resources: &["namespaces"] },
     Rule { verbs: &["get"], groups: &["project.openshift.io"], resources: &["projects"] },
-    Rule { verbs: WRITE, groups: &[""], resources: &["configmaps", "events", "secrets", "serviceaccounts"] },
+    Rule {
+        verbs: WRITE,
+        groups: &[""],
+        resources: &["configmaps", "events", "secrets", "serviceaccounts"],
+    },
     Rule {
         verbs: WRITE,
         groups: &["image.openshift.io"],
@@ -61,9 +75,19 @@ static PROJECT_ADMIN: [Rule; 7] = [
     Rule {
         verbs: &["get", "list", "watch"],
         groups: &["operators.coreos.com"],
-        resources: &["catalogsources", "clusterserviceversions", "installplans", "operatorgroups", "subscriptions"],
+        resources: &[
+            "catalogsources",
+            "clusterserviceversions",
+            "installplans",
+            "operatorgroups",
+            "subscriptions",
+        ],
     },
-    Rule { verbs: &["get", "list", "watch"], groups: &["packages.operators.coreos.com"], resources: &["packagemanifests"] },
+    Rule {
+        verbs: &["get", "list", "watch"],
+        groups: &["packages.operators.coreos.com"],
+        resources: &["packagemanifests"],
+    },
 ];
 
 /// Somebody who is asking.
@@ -116,7 +140,8 @@ impl Bound {
     pub(crate) fn all(store: &Store) -> Vec<Self> {
         let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
         let mut bound = Vec::new();
-        for binding in store.list(CLUSTER_ROLE_BINDING, None).chain(store.list(ROLE_BINDING, None)) {
+        for binding in store.list(CLUSTER_ROLE_BINDING, None).chain(store.list(ROLE_BINDING, None))
+        {
             let namespace = meta::namespace(binding);
             let name = binding["roleRef"]["name"].as_str().unwrap_or_default();
             let role = match binding["roleRef"]["kind"].as_str() {
@@ -125,7 +150,11 @@ impl Bound {
             };
             for rule in role.map(|role| items(&role["rules"])).unwrap_or_default() {
                 let subjects = items(&binding["subjects"]).into_iter();
-                bound.extend(subjects.map(|subject| Self { subject, rule: rule.clone(), namespace: namespace.to_owned() }));
+                bound.extend(subjects.map(|subject| Self {
+                    subject,
+                    rule: rule.clone(),
+                    namespace: namespace.to_owned(),
+                }));
             }
         }
         bound
@@ -144,7 +173,9 @@ impl Bound {
         };
         let is_there = self.namespace.is_empty() || self.namespace == access.namespace;
         let is_named = self.rule["resourceNames"].is_null() || has("resourceNames", access.name);
-        let is_allowed = has("verbs", access.verb) && has("apiGroups", access.group) && has("resources", access.resource);
+        let is_allowed = has("verbs", access.verb)
+            && has("apiGroups", access.group)
+            && has("resources", access.resource);
         is_theirs && is_there && is_named && is_allowed
     }
 }
@@ -163,7 +194,8 @@ impl Users {
     /// `admin`, `dev` and `nobody`, each with a fresh token.
     pub(crate) fn new() -> Self {
         let token = || format!("sha256~{}", meta::suffix(43));
-        let names_by_token = ["admin", "dev", "nobody"].map(|name| (token(), name.to_owned())).into();
+        let names_by_token =
+            ["admin", "dev", "nobody"].map(|name| (token(), name.to_owned())).into();
         Self { names_by_token, projects: HashMap::new(), denials: Vec::new(), bound: Vec::new() }
     }
 
@@ -199,26 +231,39 @@ impl Users {
     /// 401 without a valid bearer token, 403 for an impersonation that is not allowed.
     pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<User, Refusal> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let token = text(header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
-        let name = token.and_then(|token| self.names_by_token.get(token)).ok_or_else(Refusal::unauthorized)?;
+        let token =
+            text(header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
+        let name = token
+            .and_then(|token| self.names_by_token.get(token))
+            .ok_or_else(Refusal::unauthorized)?;
         let groups = match name.as_str() {
             "admin" => vec!["system:cluster-admins".to_owned(), "system:authenticated".to_owned()],
             _ => vec!["system:authenticated:oauth".to_owned(), "system:authenticated".to_owned()],
         };
         let user = User { name: name.clone(), groups };
 
-        let groups: Vec<&str> = headers.get_all("impersonate-group").iter().filter_map(|value| value.to_str().ok()).collect();
+        let groups: Vec<&str> = headers
+            .get_all("impersonate-group")
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
         let Some(impersonated) = text("impersonate-user") else {
             return match groups.is_empty() && text("impersonate-uid").is_none() {
                 true => Ok(user),
-                false => Err(Refusal::internal(format!("requested {groups:?} without impersonating a user"))),
+                false => Err(Refusal::internal(format!(
+                    "requested {groups:?} without impersonating a user"
+                ))),
             };
         };
         self.check_impersonation(&user, "users", impersonated)?;
         for group in &groups {
             self.check_impersonation(&user, "groups", group)?;
         }
-        let groups = groups.into_iter().map(str::to_owned).chain(["system:authenticated".to_owned()]).collect();
+        let groups = groups
+            .into_iter()
+            .map(str::to_owned)
+            .chain(["system:authenticated".to_owned()])
+            .collect();
         Ok(User { name: impersonated.to_owned(), groups })
     }
 
@@ -233,7 +278,9 @@ impl Users {
         let is_bound = || self.bound.iter().any(|bound| bound.allows(user, access));
         let has_rule = || {
             self.rules(user, access.namespace).any(|rule| {
-                has(rule.verbs, access.verb) && has(rule.groups, access.group) && has(rule.resources, access.resource)
+                has(rule.verbs, access.verb)
+                    && has(rule.groups, access.group)
+                    && has(rule.resources, access.resource)
             })
         };
         !is_denied && (has_rule() || is_bound())
@@ -253,7 +300,9 @@ impl Users {
             namespace => format!("in the namespace \"{namespace}\""),
         };
         let user = &user.name;
-        let why = format!("User \"{user}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" {place}");
+        let why = format!(
+            "User \"{user}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" {place}"
+        );
         let plural = resource.split('/').next().unwrap_or_default();
         Err(Refusal::forbidden(plural, group, name, &why))
     }
@@ -270,14 +319,22 @@ impl Users {
     }
 
     /// The rules a user has in a namespace, or at the cluster scope when it is empty.
-    pub(crate) fn rules(&self, user: &User, namespace: &str) -> impl Iterator<Item = &'static Rule> {
+    pub(crate) fn rules(
+        &self,
+        user: &User,
+        namespace: &str,
+    ) -> impl Iterator<Item = &'static Rule> {
         let projects = self.projects.get(&user.name);
-        let rules_if = |condition: bool, rules: &'static [Rule]| if condition { rules } else { &[] };
+        let rules_if =
+            |condition: bool, rules: &'static [Rule]| if condition { rules } else { &[] };
         EVERYBODY
             .iter()
             .chain(rules_if(is_admin(user), &CLUSTER_ADMIN))
             .chain(rules_if(projects.is_some(), &PROJECT_USER))
-            .chain(rules_if(projects.is_some_and(|projects| projects.contains(namespace)), &PROJECT_ADMIN))
+            .chain(rules_if(
+                projects.is_some_and(|projects| projects.contains(namespace)),
+                &PROJECT_ADMIN,
+            ))
     }
 }
 

@@ -37,7 +37,10 @@ pub(crate) struct Admitted {
 ///
 /// # Errors
 /// When one denies it; and when one whose `failurePolicy` is `Fail` cannot be called.
-pub(crate) async fn admit(openshift: &OpenShift, request: Request<'_>) -> Result<Admitted, Refusal> {
+pub(crate) async fn admit(
+    openshift: &OpenShift,
+    request: Request<'_>,
+) -> Result<Admitted, Refusal> {
     let webhooks = webhooks::concerning(&openshift.store(), &request.written);
     let mut admitted = Admitted { object: request.written.object.clone(), warnings: Vec::new() };
     for webhook in webhooks {
@@ -58,7 +61,8 @@ fn name(webhook: &Value) -> &str {
 impl Request<'_> {
     fn review(&self, object: &Value) -> Value {
         let Written { kind, operation, subresource, namespace, .. } = self.written;
-        let resource = json!({"group": kind.group, "version": kind.version, "resource": kind.plural});
+        let resource =
+            json!({"group": kind.group, "version": kind.version, "resource": kind.plural});
         let of_kind = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
         let mut request = json!({
             "uid": meta::uid(),
@@ -77,7 +81,11 @@ impl Request<'_> {
         if self.dry_run {
             request["options"]["dryRun"] = json!(["All"]);
         }
-        for (field, value) in [("namespace", namespace), ("subResource", subresource), ("requestSubResource", subresource)] {
+        for (field, value) in [
+            ("namespace", namespace),
+            ("subResource", subresource),
+            ("requestSubResource", subresource),
+        ] {
             if !value.is_empty() {
                 request[field] = json!(value);
             }
@@ -89,21 +97,33 @@ impl Request<'_> {
 impl Admitted {
     /// Takes an answer, with the words for a denial of kubernetes `pkg/admission/plugin/webhook/errors`.
     fn take(&mut self, webhook: &Value, response: &Value) -> Result<(), Refusal> {
-        let warnings = response["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let warnings =
+            response["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
         self.warnings.extend(warnings.map(str::to_owned));
         if response["allowed"] != true {
             let status = &response["status"];
-            let why = [&status["message"], &status["reason"]].into_iter().find_map(Value::as_str).unwrap_or_default();
-            let code = status["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or_default();
+            let why = [&status["message"], &status["reason"]]
+                .into_iter()
+                .find_map(Value::as_str)
+                .unwrap_or_default();
+            let code = status["code"]
+                .as_u64()
+                .and_then(|code| u16::try_from(code).ok())
+                .unwrap_or_default();
             return Err(Refusal::denied(name(webhook), code, why));
         }
         let Some(patch) = response["patch"].as_str() else { return Ok(()) };
         let failed = |why: &str| Refusal::webhook_failed(name(webhook), why);
         if response["patchType"] != "JSONPatch" {
-            return Err(failed(&format!("unsupported patch type {:?}", response["patchType"].as_str().unwrap_or_default())));
+            return Err(failed(&format!(
+                "unsupported patch type {:?}",
+                response["patchType"].as_str().unwrap_or_default()
+            )));
         }
         let patch = STANDARD.decode(patch).map_err(|_| failed("illegal base64 data"))?;
-        self.object = PatchType::Json.apply(&self.object, &patch).map_err(|refusal| failed(&refusal.message))?;
+        self.object = PatchType::Json
+            .apply(&self.object, &patch)
+            .map_err(|refusal| failed(&refusal.message))?;
         Ok(())
     }
 }
@@ -112,7 +132,10 @@ impl Admitted {
 async fn call(openshift: &OpenShift, webhook: &Value, review: &Value) -> Result<Value, String> {
     let config = &webhook["clientConfig"];
     let seconds = webhook["timeoutSeconds"].as_u64().unwrap_or(10);
-    let mut client = Client::builder().no_proxy().timeout(Duration::from_secs(seconds)).tls_certs_only(trusted(config)?);
+    let mut client = Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(seconds))
+        .tls_certs_only(trusted(config)?);
     let (shown, called) = match config["url"].as_str() {
         Some(url) => (url.to_owned(), url.to_owned()),
         None => {
@@ -122,7 +145,9 @@ async fn call(openshift: &OpenShift, webhook: &Value, review: &Value) -> Result<
             let shown = format!("https://{host}:{}{}", service["port"], text("path"));
             let Some(address) = openshift.service(&host) else {
                 let name = text("name");
-                return Err(format!("Post \"{shown}?timeout={seconds}s\": service \"{name}\" not found"));
+                return Err(format!(
+                    "Post \"{shown}?timeout={seconds}s\": service \"{name}\" not found"
+                ));
             };
             client = client.resolve(&host, address);
             (shown, format!("https://{host}:{}{}", address.port(), text("path")))
@@ -133,13 +158,19 @@ async fn call(openshift: &OpenShift, webhook: &Value, review: &Value) -> Result<
     let request = client.post(format!("{called}?timeout={seconds}s")).json(review);
     let answer = request.send().await.map_err(|error| failed(&cause(&error)))?;
     if answer.status() != 200 {
-        return Err(format!("the server responded with the status code {} but did not return more information", answer.status()));
+        return Err(format!(
+            "the server responded with the status code {} but did not return more information",
+            answer.status()
+        ));
     }
     let answer: Value = answer.json().await.map_err(|error| failed(&cause(&error)))?;
     let response = &answer["response"];
     let asked = &review["request"]["uid"];
     if (&answer["kind"], &answer["apiVersion"]) != (&review["kind"], &review["apiVersion"]) {
-        return Err(format!("expected webhook response of {}, Kind={}", review["apiVersion"], review["kind"]));
+        return Err(format!(
+            "expected webhook response of {}, Kind={}",
+            review["apiVersion"], review["kind"]
+        ));
     }
     match response["uid"] == *asked {
         true => Ok(response.clone()),
@@ -149,7 +180,9 @@ async fn call(openshift: &OpenShift, webhook: &Value, review: &Value) -> Result<
 
 /// The certificates of a `caBundle`.
 fn trusted(config: &Value) -> Result<Vec<Certificate>, String> {
-    let bundle = STANDARD.decode(config["caBundle"].as_str().unwrap_or_default()).map_err(|error| error.to_string())?;
+    let bundle = STANDARD
+        .decode(config["caBundle"].as_str().unwrap_or_default())
+        .map_err(|error| error.to_string())?;
     Certificate::from_pem_bundle(&bundle)
         .map_err(|_| "unable to load root certificates: unable to parse bytes as PEM block".into())
 }
@@ -164,12 +197,16 @@ fn cause(error: &reqwest::Error) -> String {
         deepest = source;
     }
     let text = deepest.to_string();
-    let unknown_authority = "tls: failed to verify certificate: x509: certificate signed by unknown authority";
+    let unknown_authority =
+        "tls: failed to verify certificate: x509: certificate signed by unknown authority";
     let known = [
         ("UnknownIssuer", unknown_authority),
         // An authority of the same name with another key.
         ("BadSignature", unknown_authority),
         ("onnection refused", "connect: connection refused"),
     ];
-    known.iter().find(|(part, _)| text.contains(part)).map_or(text.clone(), |(_, words)| (*words).to_owned())
+    known
+        .iter()
+        .find(|(part, _)| text.contains(part))
+        .map_or(text.clone(), |(_, words)| (*words).to_owned())
 }

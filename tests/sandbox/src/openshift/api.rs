@@ -17,10 +17,13 @@ use super::patch::PatchType;
 use super::path::ResourcePath;
 use super::verbs::{self, Deleted, Target};
 use super::webhooks::Written;
-use super::{OpenShift, definitions, discovery, images, lists, meta, projects, protobuf, reviews, watch};
+use super::{
+    OpenShift, definitions, discovery, images, lists, meta, projects, protobuf, reviews, watch,
+};
 
 /// The media types that the API server reads. The stand-in reads JSON, and protobuf for some kinds.
-const BODY_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+const BODY_TYPES: [&str; 3] =
+    ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 /// The subresource of a BuildConfig that makes a Build of it.
 const INSTANTIATE: &str = "instantiate";
@@ -30,16 +33,31 @@ const LAYERS: &str = "layers";
 const CLONE: &str = "clone";
 
 /// Answers every request.
-pub(crate) async fn handle(State(openshift): State<OpenShift>, parts: Parts, body: Bytes) -> Response<Body> {
-    respond(&openshift, &parts, &body).await.unwrap_or_else(|refusal| json_response(refusal.code, &refusal.status()))
+pub(crate) async fn handle(
+    State(openshift): State<OpenShift>,
+    parts: Parts,
+    body: Bytes,
+) -> Response<Body> {
+    respond(&openshift, &parts, &body)
+        .await
+        .unwrap_or_else(|refusal| json_response(refusal.code, &refusal.status()))
 }
 
-async fn respond(openshift: &OpenShift, parts: &Parts, body: &Bytes) -> Result<Response<Body>, Refusal> {
+async fn respond(
+    openshift: &OpenShift,
+    parts: &Parts,
+    body: &Bytes,
+) -> Result<Response<Body>, Refusal> {
     let user = openshift.users().authenticate(&parts.headers)?;
     respond_to(openshift, &user, parts, body).await
 }
 
-async fn respond_to(openshift: &OpenShift, user: &User, parts: &Parts, body: &Bytes) -> Result<Response<Body>, Refusal> {
+async fn respond_to(
+    openshift: &OpenShift,
+    user: &User,
+    parts: &Parts,
+    body: &Bytes,
+) -> Result<Response<Body>, Refusal> {
     let Some(path) = ResourcePath::parse(parts.uri.path()) else {
         openshift.users().check_path(user, parts.uri.path())?;
         return Ok(discover(openshift, parts));
@@ -50,7 +68,13 @@ async fn respond_to(openshift: &OpenShift, user: &User, parts: &Parts, body: &By
     openshift.users().bind(bound);
     openshift.users().check(
         user,
-        &Access { verb, group: path.group, resource: &path.resource(), namespace: path.access_namespace(), name: path.name },
+        &Access {
+            verb,
+            group: path.group,
+            resource: &path.resource(),
+            namespace: path.access_namespace(),
+            name: path.name,
+        },
     )?;
     let Some(kind) = served(openshift, &path) else {
         return match knows_group(openshift, path.group) {
@@ -85,12 +109,20 @@ async fn respond_to(openshift: &OpenShift, user: &User, parts: &Parts, body: &By
 pub(crate) struct InProcess<'a>(pub(crate) &'a OpenShift);
 
 impl builds::Client for InProcess<'_> {
-    async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<(u16, Value)> {
+    async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<(u16, Value)> {
         let user = User {
             name: "system:serviceaccount:openshift-infra:build-controller".to_owned(),
             groups: vec!["system:masters".to_owned()],
         };
-        let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/json");
         let (parts, ()) = request.body(())?.into_parts();
         let body = body.map_or_else(Bytes::new, |body| body.to_string().into());
         match respond_to(self.0, &user, &parts, &body).await {
@@ -173,7 +205,9 @@ impl Call<'_> {
             let stream = object.ok_or_else(|| Refusal::not_found(self.kind, name))?;
             return Ok(self.answer(200, &images::layers(stream)));
         }
-        object.map(|object| self.answer(200, object)).ok_or_else(|| Refusal::not_found(self.kind, name))
+        object
+            .map(|object| self.answer(200, object))
+            .ok_or_else(|| Refusal::not_found(self.kind, name))
     }
 
     fn list(&self) -> Result<Response<Body>, Refusal> {
@@ -193,7 +227,9 @@ impl Call<'_> {
         verbs::check_body(&target, &object)?;
         object["kind"] = json!(self.kind.kind);
         object["apiVersion"] = json!(self.kind.api_version());
-        if definitions::of(&self.openshift.store(), self.kind.group).is_some_and(definitions::is_terminating) {
+        if definitions::of(&self.openshift.store(), self.kind.group)
+            .is_some_and(definitions::is_terminating)
+        {
             return Err(Refusal::definition_terminating(self.kind, meta::name(&object)));
         }
         if self.kind.namespaced {
@@ -205,8 +241,15 @@ impl Call<'_> {
                 let quay = self.openshift.shared.quay.get();
                 images::import(&mut self.openshift.store(), cluster, quay, &target, object)?
             }
-            kind if self.kind.is_review() => reviews::review(&self.openshift.users(), self.user, kind, object)?,
-            _ => Value::clone(&*verbs::create(&mut self.openshift.store(), cluster, &target, object)?),
+            kind if self.kind.is_review() => {
+                reviews::review(&self.openshift.users(), self.user, kind, object)?
+            }
+            _ => Value::clone(&*verbs::create(
+                &mut self.openshift.store(),
+                cluster,
+                &target,
+                object,
+            )?),
         };
         Ok(with_warnings(self.answer(201, &object), &warnings))
     }
@@ -215,8 +258,12 @@ impl Call<'_> {
     async fn instantiate(&self) -> Result<Response<Body>, Refusal> {
         let target = self.target(self.query::<WriteQuery>()?.dry_run.as_deref())?;
         let request = self.read_body()?;
-        if request["kind"].as_str().is_some_and(|kind| kind != "BuildRequest") || meta::name(&request) != target.name {
-            return Err(Refusal::bad_request("the body is no BuildRequest with the name on the URL"));
+        if request["kind"].as_str().is_some_and(|kind| kind != "BuildRequest")
+            || meta::name(&request) != target.name
+        {
+            return Err(Refusal::bad_request(
+                "the body is no BuildRequest with the name on the URL",
+            ));
         }
         let cluster = self.openshift.cluster();
         let build = {
@@ -228,7 +275,10 @@ impl Call<'_> {
                 CLONE => {
                     let name = source["status"]["config"]["name"].as_str().unwrap_or_default();
                     let config = store.get(BUILD_CONFIG, target.namespace, name);
-                    builds::repeat(config.ok_or_else(|| Refusal::not_found(BUILD_CONFIG, name))?, &source)
+                    builds::repeat(
+                        config.ok_or_else(|| Refusal::not_found(BUILD_CONFIG, name))?,
+                        &source,
+                    )
                 }
                 _ => builds::instantiate(&source, &request).map_err(Refusal::bad_request)?,
             };
@@ -275,19 +325,27 @@ impl Call<'_> {
             return Err(Refusal::invalid_options("PatchOptions", cause));
         }
         loop {
-            let mut patched = verbs::patched(&self.openshift.store(), &target, patch_type, self.body)?;
+            let mut patched =
+                verbs::patched(&self.openshift.store(), &target, patch_type, self.body)?;
             let status = if patched.current.is_none() { 201 } else { 200 };
             let admitted = self.admit(&target, &patched.object, patched.current.as_deref()).await?;
             patched.object = admitted.object;
             // Webhooks take their time: what somebody else has written by then is patched again.
-            if let Some(object) = patched.store(&mut self.openshift.store(), self.openshift.cluster(), &target)? {
+            if let Some(object) =
+                patched.store(&mut self.openshift.store(), self.openshift.cluster(), &target)?
+            {
                 return Ok(with_warnings(self.answer(status, &object), &admitted.warnings));
             }
         }
     }
 
     /// What webhooks make of an object that is to be created, or to be put in place of an `old` one, if it may be.
-    async fn admit(&self, target: &Target<'_>, object: &Value, old: Option<&Value>) -> Result<Admitted, Refusal> {
+    async fn admit(
+        &self,
+        target: &Target<'_>,
+        object: &Value,
+        old: Option<&Value>,
+    ) -> Result<Admitted, Refusal> {
         let Target { kind, namespace, is_status, dry_run, .. } = *target;
         let operation = if old.is_some() { "UPDATE" } else { "CREATE" };
         let subresource = if is_status { "status" } else { "" };
@@ -304,7 +362,8 @@ impl Call<'_> {
             true => Value::Null,
             false => self.read_body()?,
         };
-        let in_body = options["dryRun"].as_array().and_then(|list| list.first()).and_then(Value::as_str);
+        let in_body =
+            options["dryRun"].as_array().and_then(|list| list.first()).and_then(Value::as_str);
         let query: WriteQuery = self.query()?;
         let target = self.target(query.dry_run.as_deref().or(in_body))?;
         Ok(match verbs::delete(&mut self.openshift.store(), &target, &options["preconditions"])? {
@@ -340,14 +399,18 @@ impl Call<'_> {
     fn read_body(&self) -> Result<Value, Refusal> {
         match content_type(&self.parts.headers) {
             "" | "application/json" => {}
-            "application/vnd.kubernetes.protobuf" if let Some(object) = protobuf::decode(self.kind, self.body) => {
+            "application/vnd.kubernetes.protobuf"
+                if let Some(object) = protobuf::decode(self.kind, self.body) =>
+            {
                 return Ok(object);
             }
             _ => return Err(Refusal::unsupported_media_type(&BODY_TYPES)),
         }
         serde_json::from_slice(self.body).map_err(|error| {
             let kind = self.kind.kind;
-            Refusal::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {error}"))
+            Refusal::bad_request(format!(
+                "the object provided is unrecognized (must be of type {kind}): {error}"
+            ))
         })
     }
 
@@ -365,13 +428,15 @@ fn parse_query<Q: DeserializeOwned>(uri: &Uri) -> Result<Q, Refusal> {
 
 /// The media type of the body, without parameters; empty when there is none.
 fn content_type(headers: &HeaderMap) -> &str {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let value =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim()
 }
 
 /// What a delete answers when the object is gone; only service accounts are returned themselves.
 fn success(kind: &Kind, object: &Value) -> Value {
-    let mut details = json!({"name": meta::name(object), "kind": kind.plural, "uid": object["metadata"]["uid"]});
+    let mut details =
+        json!({"name": meta::name(object), "kind": kind.plural, "uid": object["metadata"]["uid"]});
     if !kind.group.is_empty() {
         details["group"] = json!(kind.group);
     }
@@ -380,8 +445,11 @@ fn success(kind: &Kind, object: &Value) -> Value {
 
 fn json_response(status: u16, body: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -397,6 +465,8 @@ fn with_warnings(mut response: Response<Body>, warnings: &[String]) -> Response<
 fn page_not_found() -> Response<Body> {
     let mut response = Response::new(Body::from("404 page not found\n"));
     *response.status_mut() = StatusCode::NOT_FOUND;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }

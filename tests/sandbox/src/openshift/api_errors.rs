@@ -24,7 +24,11 @@ pub(crate) struct Cause {
 impl Cause {
     /// The field has to be there and is not.
     pub(crate) fn required(field: &str, why: &str) -> Self {
-        let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
+        let message = if why.is_empty() {
+            "Required value".to_owned()
+        } else {
+            format!("Required value: {why}")
+        };
         Self { reason: "FieldValueRequired", field: field.to_owned(), message }
     }
 
@@ -36,20 +40,27 @@ impl Cause {
 
     /// The field has a value of another JSON type than the schema says.
     pub(crate) fn wrong_type(field: &str, found: &str, expected: &str) -> Self {
-        let message = format!("Invalid value: \"{found}\": {field} in body must be of type {expected}: \"{found}\"");
+        let message = format!(
+            "Invalid value: \"{found}\": {field} in body must be of type {expected}: \"{found}\""
+        );
         Self { reason: "FieldValueTypeInvalid", field: field.to_owned(), message }
     }
 
     /// The field's value is none of those it can have.
     pub(crate) fn not_supported(field: &str, value: &Value, supported: &[Value]) -> Self {
         let supported: Vec<String> = supported.iter().map(Value::to_string).collect();
-        let message = format!("Unsupported value: {value}: supported values: {}", supported.join(", "));
+        let message =
+            format!("Unsupported value: {value}: supported values: {}", supported.join(", "));
         Self { reason: "FieldValueNotSupported", field: field.to_owned(), message }
     }
 
     /// The field may not be set, or not any more.
     pub(crate) fn forbidden(field: &str, why: &str) -> Self {
-        Self { reason: "FieldValueForbidden", field: field.to_owned(), message: format!("Forbidden: {why}") }
+        Self {
+            reason: "FieldValueForbidden",
+            field: field.to_owned(),
+            message: format!("Forbidden: {why}"),
+        }
     }
 }
 
@@ -76,7 +87,8 @@ impl Refusal {
 
     /// A group that the server knows has no such resource.
     pub(crate) fn resource_not_found() -> Self {
-        Self::new(404, "NotFound", "the server could not find the requested resource").about("", "", "")
+        Self::new(404, "NotFound", "the server could not find the requested resource")
+            .about("", "", "")
     }
 
     pub(crate) fn already_exists(kind: &Kind, name: &str, being_deleted: bool) -> Self {
@@ -86,7 +98,8 @@ impl Refusal {
     }
 
     pub(crate) fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", kind.resource());
+        let message =
+            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", kind.resource());
         Self::new(409, "Conflict", message).about(kind.plural, kind.group, name)
     }
 
@@ -106,7 +119,8 @@ impl Refusal {
     }
 
     fn invalid_as(kind: &str, group: &str, qualified: &str, name: &str, causes: &[Cause]) -> Self {
-        let texts: Vec<String> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let texts: Vec<String> =
+            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
         let text = match texts.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -120,25 +134,34 @@ impl Refusal {
 
     /// A JSON patch whose operations do not fit the object, a failed `test` among them.
     pub(crate) fn patch_does_not_apply() -> Self {
-        Self::new(422, "Invalid", "the server rejected our request due to an error in our request").about("", "", "")
+        Self::new(422, "Invalid", "the server rejected our request due to an error in our request")
+            .about("", "", "")
     }
 
     pub(crate) fn forbidden(plural: &str, group: &str, name: &str, why: &str) -> Self {
-        let resource = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        let resource =
+            if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
         let object = if name.is_empty() { resource } else { format!("{resource} \"{name}\"") };
-        Self::new(403, "Forbidden", format!("{object} is forbidden: {why}")).about(plural, group, name)
+        Self::new(403, "Forbidden", format!("{object} is forbidden: {why}"))
+            .about(plural, group, name)
     }
 
     pub(crate) fn forbidden_path(user: &str, path: &str) -> Self {
-        Self::new(403, "Forbidden", format!("forbidden: User \"{user}\" cannot get path \"{path}\"")).about("", "", "")
+        Self::new(
+            403,
+            "Forbidden",
+            format!("forbidden: User \"{user}\" cannot get path \"{path}\""),
+        )
+        .about("", "", "")
     }
 
     pub(crate) fn namespace_terminating(kind: &Kind, name: &str, namespace: &str) -> Self {
-        let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let why = format!(
+            "unable to create new content in namespace {namespace} because it is being terminated"
+        );
         let mut refusal = Self::forbidden(kind.plural, kind.group, name, &why);
         let message = format!("namespace {namespace} is being terminated");
-        refusal.details["causes"] =
-            json!([{"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}]);
+        refusal.details["causes"] = json!([{"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}]);
         refusal
     }
 
@@ -151,7 +174,12 @@ impl Refusal {
     }
 
     pub(crate) fn method_not_allowed() -> Self {
-        Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource").about("", "", "")
+        Self::new(
+            405,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        )
+        .about("", "", "")
     }
 
     /// A new object of a kind whose definition is being deleted.
@@ -162,12 +190,18 @@ impl Refusal {
 
     pub(crate) fn not_acceptable() -> Self {
         let types = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
-        Self::new(406, "NotAcceptable", format!("only the following media types are accepted: {types}"))
+        Self::new(
+            406,
+            "NotAcceptable",
+            format!("only the following media types are accepted: {types}"),
+        )
     }
 
     pub(crate) fn unsupported_media_type(accepted: &[&str]) -> Self {
-        let message =
-            format!("the body of the request was in an unknown format - accepted media types include: {}", accepted.join(", "));
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {}",
+            accepted.join(", ")
+        );
         Self::new(415, "UnsupportedMediaType", message)
     }
 
@@ -195,22 +229,30 @@ impl Refusal {
     /// A build whose service account does not exist (openshift-apiserver `fetchServiceAccountSecrets`).
     pub(crate) fn no_build_account(namespace: &str, account: &str) -> Self {
         let why = format!("serviceaccounts \"{account}\" not found");
-        let message = format!("error getting push/pull secrets for service account {namespace}/{account}: {why}");
+        let message = format!(
+            "error getting push/pull secrets for service account {namespace}/{account}: {why}"
+        );
         Self::new(500, "InternalError", format!("Internal error occurred: {message}"))
     }
 
     /// A webhook that has to agree could not be asked.
     pub(crate) fn webhook_failed(webhook: &str, why: &str) -> Self {
         let why = format!("failed calling webhook \"{webhook}\": failed to call webhook: {why}");
-        let mut refusal = Self::new(500, "InternalError", format!("Internal error occurred: {why}"));
+        let mut refusal =
+            Self::new(500, "InternalError", format!("Internal error occurred: {why}"));
         refusal.details = json!({"causes": [{"message": why}]});
         refusal
     }
 
     /// A webhook does not agree.
     pub(crate) fn denied(webhook: &str, code: u16, why: &str) -> Self {
-        let why = if why.is_empty() { " without explanation".to_owned() } else { format!(": {why}") };
-        Self::new(code.max(400), "", format!("admission webhook \"{webhook}\" denied the request{why}"))
+        let why =
+            if why.is_empty() { " without explanation".to_owned() } else { format!(": {why}") };
+        Self::new(
+            code.max(400),
+            "",
+            format!("admission webhook \"{webhook}\" denied the request{why}"),
+        )
     }
 
     /// The body of the answer.

@@ -29,10 +29,15 @@ pub(crate) fn settle(store: &mut Store, cluster: &Cluster) {
 
 fn step(store: &mut Store, cluster: &Cluster) {
     definitions::reconcile(store);
-    let kinds = olm::KINDS.iter().filter_map(|(_, kind, _)| kinds::named(kind)).filter(|kind| cluster.serves(kind.group));
-    let mut objects: Vec<Value> = kinds.flat_map(|kind| store.list(kind, None)).map(|object| Value::clone(object)).collect();
+    let kinds = olm::KINDS
+        .iter()
+        .filter_map(|(_, kind, _)| kinds::named(kind))
+        .filter(|kind| cluster.serves(kind.group));
+    let mut objects: Vec<Value> =
+        kinds.flat_map(|kind| store.list(kind, None)).map(|object| Value::clone(object)).collect();
     if olm::needs_accounts(&objects) {
-        objects.extend(store.list(kinds::SERVICE_ACCOUNT, None).map(|account| Value::clone(account)));
+        objects
+            .extend(store.list(kinds::SERVICE_ACCOUNT, None).map(|account| Value::clone(account)));
     }
     for write in olm::step(&objects) {
         apply(store, write);
@@ -47,7 +52,8 @@ fn apply(store: &mut Store, write: Write) {
         Write::Delete(object) => {
             if let Some(kind) = Kind::of(&object) {
                 let (namespace, name) = (meta::namespace(&object), meta::name(&object));
-                let target = verbs::Target { kind, namespace, name, is_status: false, dry_run: false };
+                let target =
+                    verbs::Target { kind, namespace, name, is_status: false, dry_run: false };
                 // What is gone already need not be deleted.
                 let _ = verbs::delete(store, &target, &Value::Null);
             }
@@ -57,14 +63,18 @@ fn apply(store: &mut Store, write: Write) {
 
 /// Brings one part of a stored object to what it is in `object`.
 fn change(store: &mut Store, object: &Value, part: &str) {
-    let stored = Kind::of(object).and_then(|kind| Some((kind, store.get(kind, meta::namespace(object), meta::name(object))?)));
+    let stored = Kind::of(object).and_then(|kind| {
+        Some((kind, store.get(kind, meta::namespace(object), meta::name(object))?))
+    });
     let Some((kind, stored)) = stored else {
         return;
     };
     let mut changed = Value::clone(stored);
     match part {
         "/status" => changed["status"] = object["status"].clone(),
-        _ => changed["metadata"]["finalizers"] = json!(meta::finalizers(object).collect::<Vec<_>>()),
+        _ => {
+            changed["metadata"]["finalizers"] = json!(meta::finalizers(object).collect::<Vec<_>>())
+        }
     }
     if meta::is_deleting(&changed) && meta::is_finalized(&changed) {
         store.remove(kind, meta::namespace(object), meta::name(object));

@@ -19,8 +19,11 @@ pub(crate) struct Login {
 pub(crate) fn first_login(secrets: &[&Value], image: &str) -> Option<Login> {
     let mut secrets = secrets.to_vec();
     secrets.sort_by_key(|secret| meta::name(secret));
-    let mut fitting: Vec<(usize, Login)> =
-        secrets.into_iter().flat_map(logins).filter_map(|(key, login)| Some((reach(&key, image)?, login))).collect();
+    let mut fitting: Vec<(usize, Login)> = secrets
+        .into_iter()
+        .flat_map(logins)
+        .filter_map(|(key, login)| Some((reach(&key, image)?, login)))
+        .collect();
     fitting.sort_by_key(|(reach, _)| std::cmp::Reverse(*reach));
     fitting.into_iter().next().map(|(_, login)| login)
 }
@@ -31,16 +34,20 @@ fn reach(key: &str, image: &str) -> Option<usize> {
     let (host, path) = image.split_once('/')?;
     let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     let (of, prefix) = key.split_once('/').unwrap_or((key, ""));
-    let prefix = prefix.strip_prefix("v1/").or_else(|| prefix.strip_prefix("v2/")).unwrap_or(prefix);
+    let prefix =
+        prefix.strip_prefix("v1/").or_else(|| prefix.strip_prefix("v2/")).unwrap_or(prefix);
     (of == host && path.starts_with(prefix)).then_some(prefix.len())
 }
 
 /// Every login in a secret by its key; an Opaque one has none.
 fn logins(secret: &Value) -> Vec<(String, Login)> {
-    let data =
-        |key: &str| -> Option<Value> { serde_json::from_slice(&STANDARD.decode(secret["data"][key].as_str()?).ok()?).ok() };
+    let data = |key: &str| -> Option<Value> {
+        serde_json::from_slice(&STANDARD.decode(secret["data"][key].as_str()?).ok()?).ok()
+    };
     let auths = match secret["type"].as_str() {
-        Some("kubernetes.io/dockerconfigjson") => data(".dockerconfigjson").map(|mut config| config["auths"].take()),
+        Some("kubernetes.io/dockerconfigjson") => {
+            data(".dockerconfigjson").map(|mut config| config["auths"].take())
+        }
         Some("kubernetes.io/dockercfg") => data(".dockercfg"),
         _ => None,
     };
@@ -68,8 +75,12 @@ mod tests {
     const IMAGE: &str = "quay.example.com:8443/acme/app:1";
 
     fn secret(name: &str, kind: &str, keys: &[&str]) -> Value {
-        let auths: serde_json::Map<String, Value> =
-            keys.iter().map(|key| ((*key).to_owned(), json!({"auth": STANDARD.encode(format!("{name}:{key}"))}))).collect();
+        let auths: serde_json::Map<String, Value> = keys
+            .iter()
+            .map(|key| {
+                ((*key).to_owned(), json!({"auth": STANDARD.encode(format!("{name}:{key}"))}))
+            })
+            .collect();
         let (key, content) = match kind {
             "dockercfg" => (".dockercfg", json!(auths)),
             _ => (".dockerconfigjson", json!({"auths": auths})),
@@ -80,8 +91,13 @@ mod tests {
 
     #[test]
     fn a_key_may_be_a_host_a_path_or_an_address() {
-        let finds = |key: &str| first_login(&[&secret("a", "dockerconfigjson", &[key])], IMAGE).is_some();
-        for key in ["quay.example.com:8443", "quay.example.com:8443/acme", "https://quay.example.com:8443/v2/"] {
+        let finds =
+            |key: &str| first_login(&[&secret("a", "dockerconfigjson", &[key])], IMAGE).is_some();
+        for key in [
+            "quay.example.com:8443",
+            "quay.example.com:8443/acme",
+            "https://quay.example.com:8443/v2/",
+        ] {
             assert!(finds(key), "{key}");
         }
         for key in ["quay.example.com", "quay.example.com:8443/other", "example.com:8443", ""] {

@@ -5,21 +5,36 @@ use serde_json::{Value, json};
 use super::cluster::Cluster;
 use super::kinds::{self, Kind};
 use super::store::Store;
-use super::{INTERNAL_REGISTRY, accepted, controllers, definitions, known, meta, namespaces, olm, verbs};
+use super::{
+    INTERNAL_REGISTRY, accepted, controllers, definitions, known, meta, namespaces, olm, verbs,
+};
 
 /// The namespaces that exist from the start.
-const NAMESPACES: [&str; 6] =
-    ["default", "kube-system", "openshift", "openshift-config", "openshift-marketplace", "openshift-operators"];
+const NAMESPACES: [&str; 6] = [
+    "default",
+    "kube-system",
+    "openshift",
+    "openshift-config",
+    "openshift-marketplace",
+    "openshift-operators",
+];
 
 /// Fills an empty store.
 pub(crate) fn furnish(store: &mut Store, cluster: &Cluster) {
     for name in NAMESPACES {
         let object = json!({"metadata": {"name": name}});
-        let target = verbs::Target { kind: kinds::NAMESPACE, namespace: "", name: "", is_status: false, dry_run: false };
+        let target = verbs::Target {
+            kind: kinds::NAMESPACE,
+            namespace: "",
+            name: "",
+            is_status: false,
+            dry_run: false,
+        };
         accepted(verbs::create(store, cluster, &target, object));
         namespaces::reconcile(store, cluster, name);
     }
-    let mut objects = vec![cluster_version(cluster), image_configuration(cluster), infrastructure()];
+    let mut objects =
+        vec![cluster_version(cluster), image_configuration(cluster), infrastructure()];
     objects.push(cluster_admin());
     if cluster.serves(kinds::QUAY_INTEGRATION.group) && !cluster.operator {
         objects.push(definitions::quay_integrations());
@@ -31,7 +46,11 @@ pub(crate) fn furnish(store: &mut Store, cluster: &Cluster) {
         objects.extend(olm::v1_fixtures());
     }
     if cluster.operator {
-        objects.extend(if cluster.olm.has_v0() { vec![olm::subscription()] } else { olm::extension() });
+        objects.extend(if cluster.olm.has_v0() {
+            vec![olm::subscription()]
+        } else {
+            olm::extension()
+        });
     }
     for object in objects {
         put(store, object);
@@ -54,7 +73,8 @@ pub(crate) fn put(store: &mut Store, mut object: Value) {
 fn cluster_version(cluster: &Cluster) -> Value {
     let capabilities = cluster.capabilities();
     let known: Vec<&str> = capabilities.iter().map(|(name, _)| *name).collect();
-    let enabled: Vec<&str> = capabilities.iter().filter(|(_, enabled)| *enabled).map(|(name, _)| *name).collect();
+    let enabled: Vec<&str> =
+        capabilities.iter().filter(|(_, enabled)| *enabled).map(|(name, _)| *name).collect();
     json!({
         "apiVersion": "config.openshift.io/v1",
         "kind": "ClusterVersion",

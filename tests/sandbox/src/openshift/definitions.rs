@@ -57,7 +57,8 @@ fn has_condition(definition: &Value, kind: &str) -> bool {
 
 /// The definition of a kind whose being served hangs on it.
 pub(crate) fn of<'a>(store: &'a Store, group: &str) -> Option<&'a Value> {
-    let definition = (group == QUAY_INTEGRATION.group).then(|| store.get(DEFINITION, "", QUAY_INTEGRATIONS));
+    let definition =
+        (group == QUAY_INTEGRATION.group).then(|| store.get(DEFINITION, "", QUAY_INTEGRATIONS));
     definition.flatten().map(|definition| &**definition)
 }
 
@@ -68,7 +69,8 @@ pub(crate) fn mark_for_deletion(definition: &mut Value) {
         finalizers.push(json!(CLEANUP));
     }
     definition["metadata"]["finalizers"] = Value::Array(finalizers);
-    let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+    let message =
+        "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
     let terminating = condition("Terminating", "InstanceDeletionPending", message);
     match definition["status"]["conditions"].as_array_mut() {
         Some(conditions) => conditions.push(terminating),
@@ -93,7 +95,11 @@ pub(crate) fn reconcile(store: &mut Store) {
 /// Makes a definition one that has taken effect.
 pub(crate) fn establish(definition: &mut Value) {
     let spec = &definition["spec"];
-    let stored = spec["versions"].as_array().into_iter().flatten().filter(|version| version["storage"] == true);
+    let stored = spec["versions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|version| version["storage"] == true);
     definition["status"] = json!({
         "acceptedNames": spec["names"],
         "storedVersions": stored.map(|version| &version["name"]).collect::<Vec<_>>(),

@@ -14,26 +14,31 @@ use super::kinds::Kind;
 type Kinds<'a> = &'a [&'static Kind];
 
 /// The content type that aggregated discovery is asked for and answered with.
-pub(crate) const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+pub(crate) const AGGREGATED: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 /// The resources of `oc get all`.
 const IN_ALL: [&str; 5] = ["buildconfigs", "builds", "deployments", "imagestreams", "services"];
 
 /// The document at a path, and whether it is an aggregated one; `None` where there is nothing.
 pub(crate) fn document(kinds: Kinds<'_>, path: &str, headers: &HeaderMap) -> Option<(Value, bool)> {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accept =
+        headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     // kubectl before 1.30 understands v2beta1 alone, and is answered with the other documents.
     let aggregated = accept.contains(AGGREGATED);
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     let groups = || {
-        let names: BTreeSet<_> = kinds.iter().map(|kind| kind.group).filter(|name| !name.is_empty()).collect();
+        let names: BTreeSet<_> =
+            kinds.iter().map(|kind| kind.group).filter(|name| !name.is_empty()).collect();
         names.into_iter().map(|name| group(kinds, name)).collect::<Vec<_>>()
     };
     let document = match segments.as_slice() {
         ["version"] => version(),
         ["api"] if aggregated => group_list(&[group(kinds, "")]),
         ["apis"] if aggregated => group_list(&groups()),
-        ["api"] => json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}),
+        ["api"] => {
+            json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
+        }
         ["apis"] => json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups()}),
         ["apis", name] if kinds.iter().any(|kind| kind.group == *name) => {
             let mut group = group(kinds, name);
@@ -72,7 +77,10 @@ fn group(kinds: Kinds<'_>, name: &str) -> Value {
     for kind in kinds.iter().filter(|kind| kind.group == name) {
         versions.entry((kind.version, kind.api_version())).or_default().push(resource(kind));
     }
-    let preferred = versions.keys().next().map(|(version, full)| json!({"version": version, "groupVersion": full}));
+    let preferred = versions
+        .keys()
+        .next()
+        .map(|(version, full)| json!({"version": version, "groupVersion": full}));
     let versions: Vec<Value> = versions
         .into_iter()
         .map(|((version, full), resources)| json!({"version": version, "groupVersion": full, "resources": resources}))
@@ -104,7 +112,9 @@ fn resource(kind: &Kind) -> Value {
 fn resources(group: &Value, version: &str) -> Option<Value> {
     let found = group["versions"].as_array()?.iter().find(|each| each["version"] == version)?;
     let (version, resources) = (&found["groupVersion"], &found["resources"]);
-    Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}))
+    Some(
+        json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}),
+    )
 }
 
 fn short_names(plural: &str) -> &'static [&'static str] {
@@ -132,9 +142,12 @@ fn short_names(plural: &str) -> &'static [&'static str] {
 /// The OpenAPI v3 documents: the same one for every group.
 fn schemas(kinds: Kinds<'_>) -> Value {
     let path = |kind: &&Kind| if kind.group.is_empty() { "api" } else { "apis" };
-    let paths = kinds
-        .iter()
-        .map(|kind| (format!("{}/{}", path(kind), kind.api_version()), json!({"serverRelativeURL": "/openapi/v3/all"})));
+    let paths = kinds.iter().map(|kind| {
+        (
+            format!("{}/{}", path(kind), kind.api_version()),
+            json!({"serverRelativeURL": "/openapi/v3/all"}),
+        )
+    });
     json!({"paths": paths.collect::<Map<_, _>>()})
 }
 
@@ -142,7 +155,8 @@ fn schemas(kinds: Kinds<'_>) -> Value {
 /// (k8s.io/cli-runtime `pkg/resource/query_param_verifier_v3.go`).
 fn operations(kinds: Kinds<'_>) -> Value {
     let operation = |kind: &&Kind| {
-        let group_version_kind = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
+        let group_version_kind =
+            json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
         let parameters = json!([{"name": "fieldValidation", "in": "query"}]);
         let patch = json!({"x-kubernetes-group-version-kind": group_version_kind, "parameters": parameters});
         (format!("/{}", kind.resource()), json!({"patch": patch}))

@@ -46,7 +46,8 @@ pub(crate) fn import(
     };
     let results = imports::results(quay, &surroundings, &request);
     if request["spec"]["import"] == true && !target.dry_run {
-        let mut updated = stream.as_deref().cloned().unwrap_or_else(|| new_stream(cluster, namespace, &name));
+        let mut updated =
+            stream.as_deref().cloned().unwrap_or_else(|| new_stream(cluster, namespace, &name));
         imports::record(&mut updated, &request, &results);
         let stored = match stream {
             Some(stream) if *stream == updated => stream,
@@ -63,7 +64,8 @@ pub(crate) fn import(
 /// The ConfigMap with the certificate authorities that the image configuration names, by registry.
 fn authorities(store: &Store, configuration: &Value) -> Value {
     let name = configuration["spec"]["additionalTrustedCA"]["name"].as_str().unwrap_or_default();
-    let found = kinds::named("ConfigMap").and_then(|kind| store.get(kind, "openshift-config", name));
+    let found =
+        kinds::named("ConfigMap").and_then(|kind| store.get(kind, "openshift-config", name));
     found.map_or(Value::Null, |found| found["data"].clone())
 }
 
@@ -81,12 +83,17 @@ pub(crate) fn layers(stream: &Value) -> Value {
     const LAYER_BYTES: u64 = 10 << 20;
     let mut layers = json!({"kind": "ImageStreamLayers", "apiVersion": "image.openshift.io/v1", "metadata": stream["metadata"]});
     let tags = stream["status"]["tags"].as_array().into_iter().flatten();
-    for image in tags.flat_map(|tag| tag["items"].as_array().into_iter().flatten()).filter_map(|item| item["image"].as_str()) {
+    for image in tags
+        .flat_map(|tag| tag["items"].as_array().into_iter().flatten())
+        .filter_map(|item| item["image"].as_str())
+    {
         let layer = format!("{image}-layer");
         layers["blobs"][&layer] = json!({"size": LAYER_BYTES, "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip"});
         let config = format!("{image}-config");
-        layers["blobs"][&config] = json!({"size": null, "mediaType": "application/vnd.oci.image.config.v1+json"});
-        layers["blobs"][image] = json!({"size": null, "mediaType": "application/vnd.oci.image.manifest.v1+json"});
+        layers["blobs"][&config] =
+            json!({"size": null, "mediaType": "application/vnd.oci.image.config.v1+json"});
+        layers["blobs"][image] =
+            json!({"size": null, "mediaType": "application/vnd.oci.image.manifest.v1+json"});
         layers["images"][image] = json!({"layers": [layer], "config": config});
     }
     layers

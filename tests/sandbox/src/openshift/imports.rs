@@ -16,7 +16,11 @@ pub struct Surroundings<'a> {
 }
 
 /// The result of each image of a request, in its order. Images of other registries than `quay` are as good as absent.
-pub fn results(quay: Option<&Quay>, surroundings: &Surroundings<'_>, request: &Value) -> Vec<Value> {
+pub fn results(
+    quay: Option<&Quay>,
+    surroundings: &Surroundings<'_>,
+    request: &Value,
+) -> Vec<Value> {
     let images = request["spec"]["images"].as_array().into_iter().flatten();
     images.map(|image| result(quay, surroundings, image)).collect()
 }
@@ -24,12 +28,15 @@ pub fn results(quay: Option<&Quay>, surroundings: &Surroundings<'_>, request: &V
 fn result(quay: Option<&Quay>, surroundings: &Surroundings<'_>, image: &Value) -> Value {
     let name = image["from"]["name"].as_str().unwrap_or_default();
     let tag = tag_of(image);
-    let Some((quay, path)) = quay.and_then(|quay| Some((quay, name.strip_prefix(&quay.host())?.strip_prefix('/')?))) else {
+    let Some((quay, path)) =
+        quay.and_then(|quay| Some((quay, name.strip_prefix(&quay.host())?.strip_prefix('/')?)))
+    else {
         return failure(404, "NotFound", &missing(name), tag);
     };
     let host = quay.host();
     if image["importPolicy"]["insecure"] != true && !is_trusted(&surroundings.authorities, &host) {
-        let why = "tls: failed to verify certificate: x509: certificate signed by unknown authority";
+        let why =
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority";
         let message = format!("Internal error occurred: {host}: Get \"https://{host}/v2/\": {why}");
         return failure(500, "InternalError", &message, tag);
     }
@@ -108,10 +115,13 @@ fn succeeded(stream: &mut Value, image: &Value, result: &Value, generation: u64)
         "image": result["image"]["metadata"]["name"],
         "generation": generation,
     });
-    let mut status = find(&stream["status"]["tags"], "tag", tag).cloned().unwrap_or_else(|| json!({"tag": tag}));
+    let mut status =
+        find(&stream["status"]["tags"], "tag", tag).cloned().unwrap_or_else(|| json!({"tag": tag}));
     let before = find(&stream["spec"]["tags"], "name", tag);
     let newest = &status["items"][0];
-    let is_same = ["dockerImageReference", "image"].iter().all(|field| newest[field] == item[field])
+    let is_same = ["dockerImageReference", "image"]
+        .iter()
+        .all(|field| newest[field] == item[field])
         && before.is_some_and(|spec| spec["generation"].as_u64() <= newest["generation"].as_u64());
     let mut spec = before.cloned().unwrap_or_else(|| json!({"name": tag}));
     if !is_same {
@@ -137,7 +147,8 @@ fn failed(stream: &mut Value, image: &Value, failure: &Value, generation: u64) {
     let tag = tag_of(image);
     let status = find(&stream["status"]["tags"], "tag", tag).cloned();
     let is_told = |condition: &Value| {
-        condition["status"] == "False" && ["reason", "message"].iter().all(|field| condition[field] == failure[field])
+        condition["status"] == "False"
+            && ["reason", "message"].iter().all(|field| condition[field] == failure[field])
     };
     let conditions = status.as_ref().and_then(|status| status["conditions"].as_array());
     if !conditions.into_iter().flatten().any(is_told) {
@@ -146,7 +157,12 @@ fn failed(stream: &mut Value, image: &Value, failure: &Value, generation: u64) {
             "lastTransitionTime": meta::now(), "generation": generation,
         });
         let items = status.map_or(Value::Null, |mut status| status["items"].take());
-        set(&mut stream["status"]["tags"], "tag", tag, json!({"tag": tag, "items": items, "conditions": [condition]}));
+        set(
+            &mut stream["status"]["tags"],
+            "tag",
+            tag,
+            json!({"tag": tag, "items": items, "conditions": [condition]}),
+        );
     }
     if find(&stream["spec"]["tags"], "name", tag).is_none() {
         let spec = json!({

@@ -28,8 +28,22 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
-    const fn new(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str) -> Self {
-        Self { group, version, kind, plural, namespaced: false, custom: false, status: false, verbs: ALL }
+    const fn new(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+    ) -> Self {
+        Self {
+            group,
+            version,
+            kind,
+            plural,
+            namespaced: false,
+            custom: false,
+            status: false,
+            verbs: ALL,
+        }
     }
 
     const fn namespaced(self) -> Self {
@@ -128,7 +142,13 @@ pub(crate) static TABLE: [Kind; 40] = [
     Kind::new("image.openshift.io", "v1", "ImageStream", "imagestreams").namespaced().status(),
     Kind::new("config.openshift.io", "v1", "Image", "images").custom().status(),
     Kind::new("quay.redhat.com", "v1", "QuayIntegration", "quayintegrations").custom().status(),
-    Kind::new("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions").status(),
+    Kind::new(
+        "apiextensions.k8s.io",
+        "v1",
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+    )
+    .status(),
     // A Build has no status subresource: the build controller updates the whole object.
     Kind::new("build.openshift.io", "v1", "Build", "builds").namespaced(),
     Kind::new("build.openshift.io", "v1", "BuildConfig", "buildconfigs").namespaced(),
@@ -139,31 +159,69 @@ pub(crate) static TABLE: [Kind; 40] = [
     Kind::new("", "v1", "ConfigMap", "configmaps").namespaced(),
     Kind::new("", "v1", "Event", "events").namespaced(),
     Kind::new("", "v1", "Pod", "pods").namespaced().status(),
-    Kind::new("image.openshift.io", "v1", "ImageStreamImport", "imagestreamimports").namespaced().verbs(CREATE),
+    Kind::new("image.openshift.io", "v1", "ImageStreamImport", "imagestreamimports")
+        .namespaced()
+        .verbs(CREATE),
     Kind::new("coordination.k8s.io", "v1", "Lease", "leases").namespaced(),
     Kind::new("", "v1", "Service", "services").namespaced().status(),
     Kind::new("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies").namespaced(),
     Kind::new("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets").namespaced().status(),
-    Kind::new("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors").namespaced().custom(),
+    Kind::new("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors")
+        .namespaced()
+        .custom(),
     Kind::new("project.openshift.io", "v1", "Project", "projects").verbs(READ),
-    Kind::new("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
+    Kind::new(
+        "admissionregistration.k8s.io",
+        "v1",
+        "MutatingWebhookConfiguration",
+        "mutatingwebhookconfigurations",
+    ),
     Kind::new("apps", "v1", "Deployment", "deployments").namespaced().status(),
     Kind::new("config.openshift.io", "v1", "ClusterVersion", "clusterversions").custom().status(),
     Kind::new("config.openshift.io", "v1", "Infrastructure", "infrastructures").custom().status(),
     Kind::new("shipwright.io", "v1beta1", "Build", "builds").namespaced().custom().status(),
-    Kind::new("external-secrets.io", "v1", "ExternalSecret", "externalsecrets").namespaced().custom().status(),
-    Kind::new("operators.coreos.com", "v1", "OperatorGroup", "operatorgroups").namespaced().custom().status(),
-    Kind::new("operators.coreos.com", "v1alpha1", "CatalogSource", "catalogsources").namespaced().custom().status(),
-    Kind::new("operators.coreos.com", "v1alpha1", "Subscription", "subscriptions").namespaced().custom().status(),
-    Kind::new("operators.coreos.com", "v1alpha1", "ClusterServiceVersion", "clusterserviceversions")
+    Kind::new("external-secrets.io", "v1", "ExternalSecret", "externalsecrets")
         .namespaced()
         .custom()
         .status(),
-    Kind::new("operators.coreos.com", "v1alpha1", "InstallPlan", "installplans").namespaced().custom().status(),
-    Kind::new("packages.operators.coreos.com", "v1", "PackageManifest", "packagemanifests").namespaced().verbs(READ),
-    Kind::new("olm.operatorframework.io", "v1", "ClusterCatalog", "clustercatalogs").custom().status(),
-    Kind::new("olm.operatorframework.io", "v1", "ClusterExtension", "clusterextensions").custom().status(),
-    Kind::new("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews").verbs(CREATE),
-    Kind::new("authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews").verbs(CREATE),
-    Kind::new("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews").verbs(CREATE),
+    Kind::new("operators.coreos.com", "v1", "OperatorGroup", "operatorgroups")
+        .namespaced()
+        .custom()
+        .status(),
+    Kind::new("operators.coreos.com", "v1alpha1", "CatalogSource", "catalogsources")
+        .namespaced()
+        .custom()
+        .status(),
+    Kind::new("operators.coreos.com", "v1alpha1", "Subscription", "subscriptions")
+        .namespaced()
+        .custom()
+        .status(),
+    Kind::new(
+        "operators.coreos.com",
+        "v1alpha1",
+        "ClusterServiceVersion",
+        "clusterserviceversions",
+    )
+    .namespaced()
+    .custom()
+    .status(),
+    Kind::new("operators.coreos.com", "v1alpha1", "InstallPlan", "installplans")
+        .namespaced()
+        .custom()
+        .status(),
+    Kind::new("packages.operators.coreos.com", "v1", "PackageManifest", "packagemanifests")
+        .namespaced()
+        .verbs(READ),
+    Kind::new("olm.operatorframework.io", "v1", "ClusterCatalog", "clustercatalogs")
+        .custom()
+        .status(),
+    Kind::new("olm.operatorframework.io", "v1", "ClusterExtension", "clusterextensions")
+        .custom()
+        .status(),
+    Kind::new("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews")
+        .verbs(CREATE),
+    Kind::new("authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews")
+        .verbs(CREATE),
+    Kind::new("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews")
+        .verbs(CREATE),
 ];

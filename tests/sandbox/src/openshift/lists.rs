@@ -38,15 +38,21 @@ impl ListQuery {
             Ok(0) => Ok(None),
             Ok(version) => Ok(Some(version)),
             Err(_) => {
-                let why = format!("Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax");
-                Err(Refusal::bad_request(format!("invalid resource version: resourceVersion: {why}")))
+                let why = format!(
+                    "Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax"
+                );
+                Err(Refusal::bad_request(format!(
+                    "invalid resource version: resourceVersion: {why}"
+                )))
             }
         }
     }
 
     fn check_version(&self, store: &Store) -> Result<(), Refusal> {
         match self.version()? {
-            Some(version) if version > store.version() => Err(Refusal::version_too_large(version, store.version())),
+            Some(version) if version > store.version() => {
+                Err(Refusal::version_too_large(version, store.version()))
+            }
             _ => Ok(()),
         }
     }
@@ -65,8 +71,10 @@ impl Shape {
     /// # Errors
     /// 406 when we have none of them.
     pub(crate) fn negotiate(headers: &HeaderMap, verb: &str) -> Result<Self, Refusal> {
-        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
-        let metadata = if verb == "list" { "PartialObjectMetadataList" } else { "PartialObjectMetadata" };
+        let accept =
+            headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
+        let metadata =
+            if verb == "list" { "PartialObjectMetadataList" } else { "PartialObjectMetadata" };
         let parse = |media_type: &str| {
             let mut parts = media_type.split(';').map(str::trim);
             let known = matches!(parts.next()?, "application/json" | "application/*" | "*/*");
@@ -92,7 +100,12 @@ impl Shape {
     }
 
     /// A list of objects. Items of the kinds compiled into a server carry no `kind` and `apiVersion` of their own.
-    pub(crate) fn list<'a>(self, kind: &Kind, metadata: Value, items: impl Iterator<Item = &'a Value>) -> Value {
+    pub(crate) fn list<'a>(
+        self,
+        kind: &Kind,
+        metadata: Value,
+        items: impl Iterator<Item = &'a Value>,
+    ) -> Value {
         let item = |object| {
             let mut item = self.apply(object);
             if let (Self::Full, false, Some(fields)) = (self, kind.custom, item.as_object_mut()) {
@@ -165,12 +178,15 @@ impl Page {
             return Ok(Self { version: store.version(), after: None });
         }
         if !matches!(query.resource_version.as_str(), "" | "0") {
-            return Err(Refusal::bad_request("specifying resource version is not allowed when using continue"));
+            return Err(Refusal::bad_request(
+                "specifying resource version is not allowed when using continue",
+            ));
         }
         let token = URL_SAFE_NO_PAD.decode(&query.continued).ok();
         let page = token.and_then(|token| serde_json::from_slice(&token).ok());
-        let (version, namespace, name) =
-            page.ok_or_else(|| Refusal::bad_request("invalid continue token: continue key is not valid"))?;
+        let (version, namespace, name) = page.ok_or_else(|| {
+            Refusal::bad_request("invalid continue token: continue key is not valid")
+        })?;
         if !store.remembers(version) {
             let message = "The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.";
             return Err(Refusal::expired(message));

@@ -32,8 +32,8 @@ pub(crate) fn is_deleting(object: &Value) -> bool {
 
 /// Whether nothing keeps the object: a namespace is kept by `spec.finalizers` too, until its content is gone.
 pub(crate) fn is_finalized(object: &Value) -> bool {
-    let of_namespace =
-        object["kind"] == "Namespace" && object["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+    let of_namespace = object["kind"] == "Namespace"
+        && object["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
     finalizers(object).next().is_none() && !of_namespace
 }
 
@@ -48,7 +48,8 @@ fn timestamp(since_epoch: Duration) -> String {
     // Howard Hinnant's civil_from_days, for dates after the epoch.
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;

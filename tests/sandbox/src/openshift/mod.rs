@@ -105,7 +105,11 @@ impl OpenShift {
 
     /// Plays the controllers; never ends.
     pub async fn run_controllers(self) {
-        tokio::join!(namespaces::run(self.clone()), builds::run(self.clone()), controllers::run(self));
+        tokio::join!(
+            namespaces::run(self.clone()),
+            builds::run(self.clone()),
+            controllers::run(self)
+        );
     }
 
     /// Tells the cluster where it is served.
@@ -193,7 +197,13 @@ impl OpenShift {
     pub fn create(&self, object: Value) -> Value {
         let kind = known(Kind::of(&object), &object["kind"]);
         let namespace = meta::namespace(&object).to_owned();
-        let target = verbs::Target { kind, namespace: &namespace, name: "", is_status: false, dry_run: false };
+        let target = verbs::Target {
+            kind,
+            namespace: &namespace,
+            name: "",
+            is_status: false,
+            dry_run: false,
+        };
         let created = accepted(verbs::create(&mut self.store(), self.cluster(), &target, object));
         Value::clone(&created)
     }

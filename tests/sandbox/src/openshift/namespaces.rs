@@ -54,7 +54,9 @@ fn touched(store: &Store, seen: &mut u64) -> HashSet<String> {
             })
             .filter(|name| !name.is_empty())
             .collect(),
-        None => store.list(NAMESPACE, None).map(|namespace| meta::name(namespace).to_owned()).collect(),
+        None => {
+            store.list(NAMESPACE, None).map(|namespace| meta::name(namespace).to_owned()).collect()
+        }
     };
     *seen = store.version();
     names
@@ -153,7 +155,8 @@ fn new_dockercfg(store: &mut Store, account: &Value) -> String {
     let mut secret = new_object(SECRET, namespace, &name);
     secret["type"] = json!("kubernetes.io/dockercfg");
     secret["data"] = json!({".dockercfg": STANDARD.encode(content.to_string())});
-    secret["metadata"]["annotations"] = json!({"openshift.io/internal-registry-auth-token.service-account": owner});
+    secret["metadata"]["annotations"] =
+        json!({"openshift.io/internal-registry-auth-token.service-account": owner});
     secret["metadata"]["ownerReferences"] = json!([{
         "apiVersion": "v1", "kind": "ServiceAccount", "name": owner, "uid": account["metadata"]["uid"],
     }]);
@@ -180,10 +183,15 @@ fn is_orphan(store: &Store, namespace: &str, object: &Value) -> bool {
         return false;
     };
     let is_gone = |owner: &Value| {
-        let (kind, name) = (owner["kind"].as_str().unwrap_or_default(), owner["name"].as_str().unwrap_or_default());
+        let (kind, name) = (
+            owner["kind"].as_str().unwrap_or_default(),
+            owner["name"].as_str().unwrap_or_default(),
+        );
         kinds::named(kind).is_some_and(|kind| {
             let namespace = if kind.namespaced { namespace } else { "" };
-            store.get(kind, namespace, name).is_none_or(|found| found["metadata"]["uid"] != owner["uid"])
+            store
+                .get(kind, namespace, name)
+                .is_none_or(|found| found["metadata"]["uid"] != owner["uid"])
         })
     };
     owners.iter().all(is_gone)
@@ -202,7 +210,8 @@ fn empty(store: &mut Store, namespace: &Value, name: &str) {
                 continue;
             }
             *remaining.entry(format!("{}.{}", kind.plural, kind.group)).or_default() += 1;
-            meta::finalizers(&object).for_each(|each| *finalizers.entry(each.to_owned()).or_default() += 1);
+            meta::finalizers(&object)
+                .for_each(|each| *finalizers.entry(each.to_owned()).or_default() += 1);
             if !meta::is_deleting(&object) {
                 let mut marked = Value::clone(&object);
                 marked["metadata"]["deletionTimestamp"] = json!(meta::now());
@@ -225,14 +234,22 @@ fn empty(store: &mut Store, namespace: &Value, name: &str) {
 }
 
 /// The two conditions that say what is left (kubernetes `pkg/controller/namespace/deletion/status_condition_utils.go`).
-fn conditions(namespace: &Value, remaining: &BTreeMap<String, usize>, finalizers: &BTreeMap<String, usize>) -> Value {
+fn conditions(
+    namespace: &Value,
+    remaining: &BTreeMap<String, usize>,
+    finalizers: &BTreeMap<String, usize>,
+) -> Value {
     let list = |counts: &BTreeMap<String, usize>, verb: &str| {
-        let parts: Vec<String> = counts.iter().map(|(what, count)| format!("{what} {verb} {count} resource instances")).collect();
+        let parts: Vec<String> = counts
+            .iter()
+            .map(|(what, count)| format!("{what} {verb} {count} resource instances"))
+            .collect();
         parts.join(", ")
     };
     let condition = |kind: &str, problem: Option<(&str, String)>| {
         let status = if problem.is_some() { "True" } else { "False" };
-        let (reason, message) = problem.unwrap_or_else(|| ("ContentRemoved", "All content successfully removed".to_owned()));
+        let (reason, message) = problem
+            .unwrap_or_else(|| ("ContentRemoved", "All content successfully removed".to_owned()));
         let old = namespace["status"]["conditions"].as_array().into_iter().flatten();
         let since = old
             .filter(|old| old["type"] == kind && old["status"] == status)
@@ -240,13 +257,20 @@ fn conditions(namespace: &Value, remaining: &BTreeMap<String, usize>, finalizers
         let since = since.unwrap_or_else(meta::now);
         json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since})
     };
-    let content = (!remaining.is_empty())
-        .then(|| ("SomeResourcesRemain", format!("Some resources are remaining: {}", list(remaining, "has"))));
+    let content = (!remaining.is_empty()).then(|| {
+        ("SomeResourcesRemain", format!("Some resources are remaining: {}", list(remaining, "has")))
+    });
     let finalizer = (!finalizers.is_empty()).then(|| {
         let what = list(finalizers, "in");
-        ("SomeFinalizersRemain", format!("Some content in the namespace has finalizers remaining: {what}"))
+        (
+            "SomeFinalizersRemain",
+            format!("Some content in the namespace has finalizers remaining: {what}"),
+        )
     });
-    json!([condition("NamespaceContentRemaining", content), condition("NamespaceFinalizersRemaining", finalizer)])
+    json!([
+        condition("NamespaceContentRemaining", content),
+        condition("NamespaceFinalizersRemaining", finalizer)
+    ])
 }
 
 fn namespaced() -> impl Iterator<Item = &'static Kind> {

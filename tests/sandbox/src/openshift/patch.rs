@@ -54,8 +54,8 @@ impl PatchType {
 }
 
 fn parse(body: &[u8]) -> Result<Value, Refusal> {
-    let patch: Value =
-        serde_json::from_slice(body).map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
+    let patch: Value = serde_json::from_slice(body)
+        .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
     match patch.is_object() {
         true => Ok(patch),
         false => Err(Refusal::bad_request("error decoding patch: cannot unmarshal into an object")),
@@ -67,23 +67,32 @@ fn parse_applied(body: &[u8]) -> Result<Value, Refusal> {
     let object = parse(body)?;
     match ["kind", "apiVersion"].into_iter().find(|field| !object[field].is_string()) {
         None => Ok(object),
-        Some(field) => Err(Refusal::bad_request(format!("error decoding YAML: Object '{field}' is missing"))),
+        Some(field) => {
+            Err(Refusal::bad_request(format!("error decoding YAML: Object '{field}' is missing")))
+        }
     }
 }
 
 fn json_patch(object: &mut Value, body: &[u8]) -> Result<(), Refusal> {
-    let operations: Vec<Value> =
-        serde_json::from_slice(body).map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
-    let patch: Patch = serde_json::from_value(Value::Array(operations)).map_err(|_| Refusal::patch_does_not_apply())?;
+    let operations: Vec<Value> = serde_json::from_slice(body)
+        .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
+    let patch: Patch = serde_json::from_value(Value::Array(operations))
+        .map_err(|_| Refusal::patch_does_not_apply())?;
     for operation in &patch.0 {
         let operation = match operation {
-            PatchOperation::Test(test) if test.value.is_null() && is_absent(object, &test.path) => continue,
+            PatchOperation::Test(test) if test.value.is_null() && is_absent(object, &test.path) => {
+                continue;
+            }
             PatchOperation::Replace(replace) if is_absent(object, &replace.path) => {
-                &PatchOperation::Add(AddOperation { path: replace.path.clone(), value: replace.value.clone() })
+                &PatchOperation::Add(AddOperation {
+                    path: replace.path.clone(),
+                    value: replace.value.clone(),
+                })
             }
             operation => operation,
         };
-        json_patch::patch(object, std::slice::from_ref(operation)).map_err(|_| Refusal::patch_does_not_apply())?;
+        json_patch::patch(object, std::slice::from_ref(operation))
+            .map_err(|_| Refusal::patch_does_not_apply())?;
     }
     Ok(())
 }
@@ -118,7 +127,9 @@ fn strategic(object: &mut Value, patch: Value) {
         } else {
             match (key.as_str(), value) {
                 ("secrets", Value::Array(items)) => merge_by("name", &mut object[&key], items),
-                ("ownerReferences", Value::Array(items)) => merge_by("uid", &mut object[&key], items),
+                ("ownerReferences", Value::Array(items)) => {
+                    merge_by("uid", &mut object[&key], items)
+                }
                 ("finalizers", Value::Array(items)) => union(&mut object[&key], items),
                 (_, value) => strategic(&mut object[&key], value),
             }

@@ -27,7 +27,9 @@ impl<'a> ResourcePath<'a> {
         };
         let (namespace, rest) = match rest {
             // `/namespaces/x` and its subresources are about the namespace itself.
-            ["namespaces", namespace, rest @ ..] if !rest.is_empty() && !matches!(rest, ["status" | "finalize"]) => {
+            ["namespaces", namespace, rest @ ..]
+                if !rest.is_empty() && !matches!(rest, ["status" | "finalize"]) =>
+            {
                 (*namespace, rest)
             }
             _ => ("", rest),
@@ -43,7 +45,8 @@ impl<'a> ResourcePath<'a> {
 
     /// The verb that RBAC knows the request by, or `None` for methods the API does not have.
     pub(crate) fn verb(&self, method: &Method, query: &str) -> Option<&'static str> {
-        let is_watch = || query.split('&').any(|pair| matches!(pair, "watch" | "watch=true" | "watch=1"));
+        let is_watch =
+            || query.split('&').any(|pair| matches!(pair, "watch" | "watch=true" | "watch=1"));
         Some(match (method.as_str(), self.name.is_empty()) {
             ("GET", false) => "get",
             ("GET", true) if is_watch() => "watch",
@@ -103,7 +106,11 @@ mod tests {
             ("DELETE", "/apis/quay.redhat.com/v1/quayintegrations/quay", "delete quayintegrations"),
             ("HEAD", "/api/v1/secrets", "unknown secrets"),
         ] {
-            assert_eq!(classify(&method.parse().unwrap(), &uri.parse().unwrap()), kind, "{method} {uri}");
+            assert_eq!(
+                classify(&method.parse().unwrap(), &uri.parse().unwrap()),
+                kind,
+                "{method} {uri}"
+            );
         }
     }
 }

@@ -15,7 +15,10 @@ use super::store::Store;
 /// # Errors
 /// 404 where there is no such namespace.
 pub(crate) fn get(store: &Store, kind: &Kind, name: &str) -> Result<Value, Refusal> {
-    store.get(NAMESPACE, "", name).map(|namespace| project(namespace)).ok_or_else(|| Refusal::not_found(kind, name))
+    store
+        .get(NAMESPACE, "", name)
+        .map(|namespace| project(namespace))
+        .ok_or_else(|| Refusal::not_found(kind, name))
 }
 
 /// The projects that the user may see, all on one page: openshift-apiserver lists them from a cache of its own.
@@ -33,7 +36,8 @@ pub(crate) fn list(
     let selectors = Selectors::parse(kind, &query.label_selector, &query.field_selector)?;
     let is_visible = |namespace: &Value| {
         let name = meta::name(namespace);
-        let access = Access { verb: "get", group: kind.group, resource: kind.plural, namespace: name, name };
+        let access =
+            Access { verb: "get", group: kind.group, resource: kind.plural, namespace: name, name };
         users.may(user, &access)
     };
     let projects: Vec<Value> = store

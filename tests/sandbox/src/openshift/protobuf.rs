@@ -38,7 +38,8 @@ const METADATA: (u64, &str, Field) = (
     ]),
 );
 const CONFIG_MAP: Message = &[METADATA, (2, "data", Texts), (3, "binaryData", Bytes)];
-const SECRET: Message = &[METADATA, (2, "data", Bytes), (3, "type", Text), (4, "stringData", Texts)];
+const SECRET: Message =
+    &[METADATA, (2, "data", Bytes), (3, "type", Text), (4, "stringData", Texts)];
 const RESOURCE_ATTRIBUTES: Message = &[
     (1, "namespace", Text),
     (2, "verb", Text),
@@ -65,7 +66,8 @@ pub(crate) fn decode(kind: &Kind, body: &[u8]) -> Option<Value> {
     };
     // runtime.Unknown: the type, and the bytes of the object.
     let unknown = fields(body.strip_prefix(PREFIX)?)?;
-    let content = |number| unknown.iter().find(|(known, _)| *known == number).map(|(_, content)| *content);
+    let content =
+        |number| unknown.iter().find(|(known, _)| *known == number).map(|(_, content)| *content);
     let mut object = read(message, content(2)?)?;
     let type_meta = read(&[(1, "apiVersion", Text), (2, "kind", Text)], content(1)?)?;
     json_patch::merge(&mut object, &type_meta);

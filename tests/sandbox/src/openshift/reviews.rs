@@ -10,7 +10,12 @@ use super::{kinds, meta};
 ///
 /// # Errors
 /// 422 for a review that asks nothing.
-pub(crate) fn review(users: &Users, user: &User, kind: &str, mut review: Value) -> Result<Value, Refusal> {
+pub(crate) fn review(
+    users: &Users,
+    user: &User,
+    kind: &str,
+    mut review: Value,
+) -> Result<Value, Refusal> {
     review["status"] = match kind {
         "SelfSubjectAccessReview" => access(users, user, &review["spec"])?,
         "SelfSubjectRulesReview" => rules(users, user, &review["spec"])?,

@@ -27,7 +27,10 @@ pub fn of(group: &str, kind: &str) -> Value {
 /// quay/quay-bridge-operator 78a6944a, `config/crd/bases/quay.redhat.com_quayintegrations.yaml`.
 fn quay_integration() -> Value {
     let texts = array(text());
-    let secret = object(&["name", "namespace"], json!({ "key": text(), "name": text(), "namespace": text() }));
+    let secret = object(
+        &["name", "namespace"],
+        json!({ "key": text(), "name": text(), "namespace": text() }),
+    );
     object(
         &["clusterID", "credentialsSecret", "quayHostname"],
         json!({
@@ -157,19 +160,29 @@ pub(crate) fn prune(schema: &Value, value: &mut Value) {
     if schema[PRESERVE] == true {
         return;
     }
-    if let (Some(fields), Some(properties)) = (value.as_object_mut(), schema["properties"].as_object()) {
+    if let (Some(fields), Some(properties)) =
+        (value.as_object_mut(), schema["properties"].as_object())
+    {
         fields.retain(|name, _| properties.contains_key(name));
         fields.iter_mut().for_each(|(name, field)| prune(&properties[name], field));
     }
 }
 
 /// Compares a value with a schema, and with the value it takes the place of; `path` is empty for the whole object.
-pub(crate) fn check(schema: &Value, path: &str, old: Option<&Value>, value: &Value, causes: &mut Vec<Cause>) {
+pub(crate) fn check(
+    schema: &Value,
+    path: &str,
+    old: Option<&Value>,
+    value: &Value,
+    causes: &mut Vec<Cause>,
+) {
     if let Some(expected) = schema["type"].as_str().filter(|expected| *expected != type_of(value)) {
         causes.push(Cause::wrong_type(path, type_of(value), expected));
         return;
     }
-    if let Some(supported) = schema["enum"].as_array().filter(|supported| !supported.contains(value)) {
+    if let Some(supported) =
+        schema["enum"].as_array().filter(|supported| !supported.contains(value))
+    {
         causes.push(Cause::not_supported(path, value, supported));
     }
     for rule in schema[RULES].as_array().into_iter().flatten() {
@@ -180,7 +193,8 @@ pub(crate) fn check(schema: &Value, path: &str, old: Option<&Value>, value: &Val
     for (index, item) in value.as_array().into_iter().flatten().enumerate() {
         check(&schema["items"], &format!("{path}[{index}]"), None, item, causes);
     }
-    let inside = |field: &str| if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
+    let inside =
+        |field: &str| if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
     for field in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         if value.get(field).is_none() {
             causes.push(Cause::required(&inside(field), ""));

@@ -39,24 +39,31 @@ impl Selectors {
     /// 400 for what cannot be parsed and for fields that the kind does not index.
     pub(crate) fn parse(kind: &Kind, labels: &str, fields: &str) -> Result<Self, Refusal> {
         let labels = split(labels).into_iter().map(parse_label).collect::<Result<_, _>>()?;
-        let fields = split(fields).into_iter().map(|text| parse_field(kind, text)).collect::<Result<_, _>>()?;
+        let fields = split(fields)
+            .into_iter()
+            .map(|text| parse_field(kind, text))
+            .collect::<Result<_, _>>()?;
         Ok(Self { labels, fields })
     }
 
     /// Reads a `LabelSelector`, as objects carry one; `null` selects every object.
     pub(crate) fn of(selector: &Value) -> Self {
         let equal = selector["matchLabels"].as_object().into_iter().flatten();
-        let equal = equal.map(|(key, value)| Label { key: key.clone(), test: Test::In(texts(std::slice::from_ref(value))) });
-        let expressions = selector["matchExpressions"].as_array().into_iter().flatten().map(|expression| {
-            let values = texts(expression["values"].as_array().map_or(&[], Vec::as_slice));
-            let test = match expression["operator"].as_str() {
-                Some("In") => Test::In(values),
-                Some("NotIn") => Test::NotIn(values),
-                Some("DoesNotExist") => Test::Absent,
-                _ => Test::Exists,
-            };
-            Label { key: expression["key"].as_str().unwrap_or_default().to_owned(), test }
+        let equal = equal.map(|(key, value)| Label {
+            key: key.clone(),
+            test: Test::In(texts(std::slice::from_ref(value))),
         });
+        let expressions =
+            selector["matchExpressions"].as_array().into_iter().flatten().map(|expression| {
+                let values = texts(expression["values"].as_array().map_or(&[], Vec::as_slice));
+                let test = match expression["operator"].as_str() {
+                    Some("In") => Test::In(values),
+                    Some("NotIn") => Test::NotIn(values),
+                    Some("DoesNotExist") => Test::Absent,
+                    _ => Test::Exists,
+                };
+                Label { key: expression["key"].as_str().unwrap_or_default().to_owned(), test }
+            });
         Self { labels: equal.chain(expressions).collect(), fields: Vec::new() }
     }
 
@@ -74,7 +81,8 @@ impl Selectors {
 impl Label {
     fn holds(&self, labels: &Value) -> bool {
         let value = labels[&self.key].as_str();
-        let among = |values: &[String]| value.is_some_and(|value| values.iter().any(|each| each == value));
+        let among =
+            |values: &[String]| value.is_some_and(|value| values.iter().any(|each| each == value));
         match &self.test {
             Test::Exists => value.is_some(),
             Test::Absent => value.is_none(),
@@ -86,7 +94,8 @@ impl Label {
 
 impl Field {
     fn holds(&self, object: &Value) -> bool {
-        let value = object.pointer(&format!("/{}", self.path.replace('.', "/"))).and_then(Value::as_str);
+        let value =
+            object.pointer(&format!("/{}", self.path.replace('.', "/"))).and_then(Value::as_str);
         (value.unwrap_or_default() == self.value) == self.equal
     }
 }
@@ -118,7 +127,9 @@ fn parse_label(text: &str) -> Result<Label, Refusal> {
         };
         match is_qualified_name(key) && values.iter().all(|value| is_label_value(value)) {
             true => Ok(Label { key: key.to_owned(), test }),
-            false => Err(Refusal::bad_request(format!("unable to parse requirement: invalid label in '{text}'"))),
+            false => Err(Refusal::bad_request(format!(
+                "unable to parse requirement: invalid label in '{text}'"
+            ))),
         }
     };
     if let Some((key, value)) = text.split_once("!=") {
@@ -126,12 +137,15 @@ fn parse_label(text: &str) -> Result<Label, Refusal> {
     } else if let Some((key, value)) = text.split_once('=') {
         let value = value.strip_prefix('=').unwrap_or(value);
         label(key, Test::In(vec![value.trim().to_owned()]))
-    } else if let Some((key, values)) = text.strip_suffix(')').and_then(|text| text.split_once('(')) {
+    } else if let Some((key, values)) = text.strip_suffix(')').and_then(|text| text.split_once('('))
+    {
         let values = values.split(',').map(|value| value.trim().to_owned()).collect();
         match key.trim().rsplit_once(char::is_whitespace) {
             Some((key, "in")) => label(key, Test::In(values)),
             Some((key, "notin")) => label(key, Test::NotIn(values)),
-            _ => Err(Refusal::bad_request(format!("unable to parse requirement: found '{text}', expected: in, notin"))),
+            _ => Err(Refusal::bad_request(format!(
+                "unable to parse requirement: found '{text}', expected: in, notin"
+            ))),
         }
     } else if let Some(key) = text.strip_prefix('!') {
         label(key, Test::Absent)
@@ -144,7 +158,11 @@ fn parse_field(kind: &Kind, text: &str) -> Result<Field, Refusal> {
     let (path, equal, value) = match (text.split_once("!="), text.split_once('=')) {
         (Some((path, value)), _) => (path, false, value),
         (None, Some((path, value))) => (path, true, value.strip_prefix('=').unwrap_or(value)),
-        (None, None) => return Err(Refusal::bad_request(format!("invalid selector: '{text}'; can't understand '{text}'"))),
+        (None, None) => {
+            return Err(Refusal::bad_request(format!(
+                "invalid selector: '{text}'; can't understand '{text}'"
+            )));
+        }
     };
     let indexed = match kind.kind {
         "Secret" => path == "type",

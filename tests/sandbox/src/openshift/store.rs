@@ -42,7 +42,13 @@ impl Store {
         // etcd's counter does not begin at 1 on any cluster that answers.
         let version = 1_000;
         let (changed, _) = watch::channel(version);
-        Self { objects: BTreeMap::new(), version, forgotten: version, history: VecDeque::new(), changed }
+        Self {
+            objects: BTreeMap::new(),
+            version,
+            forgotten: version,
+            history: VecDeque::new(),
+            changed,
+        }
     }
 
     /// The version of the latest change.
@@ -60,11 +66,17 @@ impl Store {
     }
 
     /// The objects of a kind in one namespace, or in all (and cluster-scoped ones) when it is `None`.
-    pub(crate) fn list<'a>(&'a self, kind: &'a Kind, namespace: Option<&'a str>) -> impl Iterator<Item = &'a Arc<Value>> {
+    pub(crate) fn list<'a>(
+        &'a self,
+        kind: &'a Kind,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Arc<Value>> {
         let first = (kind.id(), namespace.unwrap_or_default().to_owned(), String::new());
         self.objects
             .range(first..)
-            .take_while(move |((id, of, _), _)| *id == kind.id() && namespace.is_none_or(|namespace| namespace == of))
+            .take_while(move |((id, of, _), _)| {
+                *id == kind.id() && namespace.is_none_or(|namespace| namespace == of)
+            })
             .map(|(_, object)| object)
     }
 
@@ -79,7 +91,12 @@ impl Store {
     }
 
     /// Removes an object. Its last version, as watches see it, is the one of its removal.
-    pub(crate) fn remove(&mut self, kind: &'static Kind, namespace: &str, name: &str) -> Option<Arc<Value>> {
+    pub(crate) fn remove(
+        &mut self,
+        kind: &'static Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Arc<Value>> {
         let before = self.objects.remove(&(kind.id(), namespace.to_owned(), name.to_owned()))?;
         let mut last = Value::clone(&before);
         self.stamp(&mut last);
@@ -112,8 +129,20 @@ impl Store {
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
     }
 
-    fn record(&mut self, kind: &'static Kind, before: Option<Arc<Value>>, object: Arc<Value>, removed: bool) {
-        self.history.push_back(Arc::new(Change { version: self.version, kind, before, object, removed }));
+    fn record(
+        &mut self,
+        kind: &'static Kind,
+        before: Option<Arc<Value>>,
+        object: Arc<Value>,
+        removed: bool,
+    ) {
+        self.history.push_back(Arc::new(Change {
+            version: self.version,
+            kind,
+            before,
+            object,
+            removed,
+        }));
         if self.history.len() > HISTORY
             && let Some(change) = self.history.pop_front()
         {

@@ -77,7 +77,9 @@ pub(crate) fn prepare_update(kind: &Kind, old: &Value, object: &mut Value, is_st
     }
     let kept = &old["metadata"];
     let metadata = &mut object["metadata"];
-    for field in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
+    for field in
+        ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"]
+    {
         metadata[field] = kept[field].clone();
     }
     for field in ["uid", "namespace"] {
@@ -92,7 +94,8 @@ pub(crate) fn prepare_update(kind: &Kind, old: &Value, object: &mut Value, is_st
     }
     normalize(kind, object);
     if counts_generations(kind) && object["spec"] != old["spec"] {
-        object["metadata"]["generation"] = json!(kept["generation"].as_u64().unwrap_or_default() + 1);
+        object["metadata"]["generation"] =
+            json!(kept["generation"].as_u64().unwrap_or_default() + 1);
     }
 }
 
@@ -104,7 +107,12 @@ fn counts_generations(kind: &Kind) -> bool {
 /// Where the internal registry serves a stream; empty when there is no internal registry.
 fn repository(cluster: &Cluster, stream: &Value) -> String {
     match cluster.internal_registry {
-        true => format!("{}/{}/{}", super::INTERNAL_REGISTRY, meta::namespace(stream), meta::name(stream)),
+        true => format!(
+            "{}/{}/{}",
+            super::INTERNAL_REGISTRY,
+            meta::namespace(stream),
+            meta::name(stream)
+        ),
         false => String::new(),
     }
 }
@@ -163,7 +171,8 @@ fn drop_unknown(kind: &Kind, object: &mut Value) {
     };
     retain(Some(object), &[known, &["apiVersion", "kind", "metadata"]].concat());
     if kind.kind == "ServiceAccount" {
-        let references = object.get_mut("imagePullSecrets").and_then(Value::as_array_mut).into_iter().flatten();
+        let references =
+            object.get_mut("imagePullSecrets").and_then(Value::as_array_mut).into_iter().flatten();
         references.for_each(|reference| retain(Some(reference), &["name"]));
     }
 }

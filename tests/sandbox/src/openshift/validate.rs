@@ -35,7 +35,11 @@ const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDelet
 ///
 /// # Errors
 /// 422 that names every field which is wrong.
-pub(crate) fn validate(kind: &'static Kind, old: Option<&Value>, object: &Value) -> Result<(), Refusal> {
+pub(crate) fn validate(
+    kind: &'static Kind,
+    old: Option<&Value>,
+    object: &Value,
+) -> Result<(), Refusal> {
     let mut causes = Vec::new();
     check_metadata(kind, old, object, &mut causes);
     match kind.kind {
@@ -48,7 +52,9 @@ pub(crate) fn validate(kind: &'static Kind, old: Option<&Value>, object: &Value)
             Some(old) => builds::check_update(old, object, &mut causes),
             None => builds::check_spec(&object["spec"], &mut causes),
         },
-        _ if kind.custom => schemas::check(&schemas::of(kind.group, kind.kind), "", old, object, &mut causes),
+        _ if kind.custom => {
+            schemas::check(&schemas::of(kind.group, kind.kind), "", old, object, &mut causes)
+        }
         _ => {}
     }
     match causes.is_empty() {
@@ -64,11 +70,13 @@ pub(crate) fn validate(kind: &'static Kind, old: Option<&Value>, object: &Value)
 pub(crate) fn check_types(kind: &Kind, object: &Value) -> Result<(), Refusal> {
     let refuse = |why: &str| {
         let (name, version) = (kind.kind, kind.version);
-        let message = format!("{name} in version \"{version}\" cannot be handled as a {name}: {why}");
+        let message =
+            format!("{name} in version \"{version}\" cannot be handled as a {name}: {why}");
         Err(Refusal::bad_request(message))
     };
     let is_map = |value: &Value| value.is_null() || value.is_object();
-    let is_map_of_text = |value: &Value| is_map(value) && entries(value).all(|(_, value)| value.is_string());
+    let is_map_of_text =
+        |value: &Value| is_map(value) && entries(value).all(|(_, value)| value.is_string());
     let is_list_of = |value: &Value, is_item: fn(&Value) -> bool| {
         value.is_null() || value.as_array().is_some_and(|items| items.iter().all(is_item))
     };
@@ -84,9 +92,9 @@ pub(crate) fn check_types(kind: &Kind, object: &Value) -> Result<(), Refusal> {
             .all(|field| metadata[field].is_null() || metadata[field].is_string());
     let fits = fits
         && match kind.kind {
-            "ServiceAccount" => {
-                [&object["secrets"], &object["imagePullSecrets"]].into_iter().all(|list| is_list_of(list, Value::is_object))
-            }
+            "ServiceAccount" => [&object["secrets"], &object["imagePullSecrets"]]
+                .into_iter()
+                .all(|list| is_list_of(list, Value::is_object)),
             "ConfigMap" => is_map_of_text(&object["data"]),
             "Secret" => [&object["data"], &object["stringData"]].into_iter().all(is_map_of_text),
             "ImageStream" => is_map(&object["spec"]["lookupPolicy"]),
@@ -103,7 +111,8 @@ pub(crate) fn check_types(kind: &Kind, object: &Value) -> Result<(), Refusal> {
 
 /// Whether this is a name with an optional DNS prefix, as label and annotation keys have to be.
 pub(crate) fn is_qualified_name(key: &str) -> bool {
-    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    let (prefix, name) =
+        key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
     prefix.is_none_or(is_subdomain) && !name.is_empty() && is_label_value(name)
 }
 
@@ -143,15 +152,24 @@ fn check_finalizers(kind: &Kind, old: Option<&Value>, object: &Value, causes: &m
     for (index, finalizer) in meta::finalizers(object).enumerate() {
         if !is_qualified_name(finalizer) {
             causes.push(Cause::invalid("metadata.finalizers", &json!(finalizer), QUALIFIED));
-        } else if !kind.custom && !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+        } else if !kind.custom
+            && !finalizer.contains('/')
+            && !STANDARD_FINALIZERS.contains(&finalizer)
+        {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
-            causes.push(Cause::invalid(&format!("metadata.finalizers[{index}]"), &json!(finalizer), why));
+            causes.push(Cause::invalid(
+                &format!("metadata.finalizers[{index}]"),
+                &json!(finalizer),
+                why,
+            ));
         }
     }
     let Some(old) = old.filter(|old| meta::is_deleting(old)) else {
         return;
     };
-    let new: Vec<&str> = meta::finalizers(object).filter(|each| meta::finalizers(old).all(|known| known != *each)).collect();
+    let new: Vec<&str> = meta::finalizers(object)
+        .filter(|each| meta::finalizers(old).all(|known| known != *each))
+        .collect();
     if !new.is_empty() {
         let why = format!(
             "no new finalizers can be added if the object is being deleted, found new finalizers []string{{\"{}\"}}",
@@ -166,7 +184,9 @@ fn wrong_name(kind: &Kind, name: &str) -> Option<String> {
         "Namespace" => (63, is_label(name), LABEL),
         "ImageStream" | "ImageStreamImport" => (255, is_repository_name(name), REPOSITORY_NAME),
         // The names of RBAC only have to fit into a path.
-        "ClusterRole" | "ClusterRoleBinding" => (usize::MAX, !name.contains(['/', '%']), "may not contain '/' or '%'"),
+        "ClusterRole" | "ClusterRoleBinding" => {
+            (usize::MAX, !name.contains(['/', '%']), "may not contain '/' or '%'")
+        }
         _ => (253, is_subdomain(name), SUBDOMAIN),
     };
     match (name.len() > longest, is_valid) {
@@ -182,7 +202,9 @@ fn check_secret(old: Option<&Value>, secret: &Value, causes: &mut Vec<Cause>) {
         if old["type"] != secret["type"] {
             causes.push(Cause::invalid("type", &secret["type"], "field is immutable"));
         }
-        if old["immutable"] == true && (secret["immutable"] != true || old["data"] != secret["data"]) {
+        if old["immutable"] == true
+            && (secret["immutable"] != true || old["data"] != secret["data"])
+        {
             causes.push(Cause::forbidden("data", "field is immutable when `immutable` is set"));
         }
     }
@@ -195,7 +217,8 @@ fn check_secret(old: Option<&Value>, secret: &Value, causes: &mut Vec<Cause>) {
     match secret["data"].get(key) {
         None => causes.push(Cause::required(&field, "")),
         Some(value) => {
-            let content = decode(value).and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+            let content =
+                decode(value).and_then(|text| serde_json::from_slice::<Value>(&text).ok());
             if !content.is_some_and(|content| content.is_object()) {
                 let why = "invalid character looking for beginning of value";
                 causes.push(Cause::invalid(&field, &json!("<secret contents redacted>"), why));
@@ -227,7 +250,9 @@ fn check_definition(definition: &Value, causes: &mut Vec<Cause>) {
             causes.push(Cause::required(field, ""));
         }
     }
-    if meta::name(definition) != format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"])) {
+    if meta::name(definition)
+        != format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]))
+    {
         causes.push(Cause::invalid(
             "metadata.name",
             &definition["metadata"]["name"],
@@ -286,6 +311,10 @@ pub(crate) fn is_label_value(value: &str) -> bool {
 /// runs of lower-case letters and digits, joined by `.`, `_`, `__` or any number of `-`.
 pub(crate) fn is_repository_name(name: &str) -> bool {
     let separators = name.split(is_lower_alphanumeric).filter(|separator| !separator.is_empty());
-    let is_separator = |separator: &str| matches!(separator, "." | "_" | "__") || separator.chars().all(|c| c == '-');
-    name.starts_with(is_lower_alphanumeric) && name.ends_with(is_lower_alphanumeric) && separators.into_iter().all(is_separator)
+    let is_separator = |separator: &str| {
+        matches!(separator, "." | "_" | "__") || separator.chars().all(|c| c == '-')
+    };
+    name.starts_with(is_lower_alphanumeric)
+        && name.ends_with(is_lower_alphanumeric)
+        && separators.into_iter().all(is_separator)
 }

@@ -41,7 +41,8 @@ pub(crate) fn create(
     let kind = target.kind;
     check_body(target, &object)?;
     if meta::name(&object).is_empty()
-        && let Some(base) = object["metadata"]["generateName"].as_str().filter(|base| !base.is_empty())
+        && let Some(base) =
+            object["metadata"]["generateName"].as_str().filter(|base| !base.is_empty())
     {
         let base: String = base.chars().take(58).collect();
         object["metadata"]["name"] = json!(format!("{base}{}", meta::suffix(5)));
@@ -52,7 +53,9 @@ pub(crate) fn create(
         object["metadata"]["namespace"] = json!(target.namespace);
     }
     if !meta::resource_version(&object).is_empty() {
-        return Err(Refusal::internal("resourceVersion should not be set on objects to be created"));
+        return Err(Refusal::internal(
+            "resourceVersion should not be set on objects to be created",
+        ));
     }
     prepare_create(cluster, kind, &mut object);
     validate(kind, None, &object)?;
@@ -73,21 +76,35 @@ pub(crate) fn create(
 ///
 /// # Errors
 /// 404 when it does not exist, 409 when it has changed since the version in the body, 422 when the new one is invalid.
-pub(crate) fn update(store: &mut Store, target: &Target<'_>, object: Value) -> Result<Arc<Value>, Refusal> {
+pub(crate) fn update(
+    store: &mut Store,
+    target: &Target<'_>,
+    object: Value,
+) -> Result<Arc<Value>, Refusal> {
     let Target { kind, namespace, name, .. } = *target;
     check_body(target, &object)?;
-    let old = Arc::clone(store.get(kind, namespace, name).ok_or_else(|| Refusal::not_found(kind, name))?);
+    let old =
+        Arc::clone(store.get(kind, namespace, name).ok_or_else(|| Refusal::not_found(kind, name))?);
     check_uid(kind, &object, &old)?;
     replace(store, target, &old, object)
 }
 
-fn replace(store: &mut Store, target: &Target<'_>, old: &Arc<Value>, mut object: Value) -> Result<Arc<Value>, Refusal> {
+fn replace(
+    store: &mut Store,
+    target: &Target<'_>,
+    old: &Arc<Value>,
+    mut object: Value,
+) -> Result<Arc<Value>, Refusal> {
     let Target { kind, namespace, name, .. } = *target;
 
     let version = meta::resource_version(&object);
     // Which kinds may be updated blindly: `AllowUnconditionalUpdate` of the registries.
     if version.is_empty() && (kind.custom || *kind == *IMAGE_STREAM) {
-        let cause = Cause::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
+        let cause = Cause::invalid(
+            "metadata.resourceVersion",
+            &json!(0),
+            "must be specified for an update",
+        );
         return Err(Refusal::invalid(kind, name, &[cause]));
     }
     if !version.is_empty() && version != meta::resource_version(old) {
@@ -123,7 +140,12 @@ pub(crate) struct Patched {
 ///
 /// # Errors
 /// 404, and 400 or 422 for a patch that does not fit.
-pub(crate) fn patched(store: &Store, target: &Target<'_>, patch_type: PatchType, body: &[u8]) -> Result<Patched, Refusal> {
+pub(crate) fn patched(
+    store: &Store,
+    target: &Target<'_>,
+    patch_type: PatchType,
+    body: &[u8],
+) -> Result<Patched, Refusal> {
     let Target { kind, namespace, name, .. } = *target;
     let Some(current) = store.get(kind, namespace, name).cloned() else {
         if patch_type != PatchType::Apply {
@@ -144,7 +166,8 @@ pub(crate) fn patched(store: &Store, target: &Target<'_>, patch_type: PatchType,
     if unnamed {
         object["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"].clone();
     }
-    let is_guarded = object["metadata"]["resourceVersion"] != current["metadata"]["resourceVersion"];
+    let is_guarded =
+        object["metadata"]["resourceVersion"] != current["metadata"]["resourceVersion"];
     Ok(Patched { current: Some(current), object, is_guarded })
 }
 
@@ -153,8 +176,15 @@ impl Patched {
     ///
     /// # Errors
     /// As for [`create`] and [`update`].
-    pub(crate) fn store(self, store: &mut Store, cluster: &Cluster, target: &Target<'_>) -> Result<Option<Arc<Value>>, Refusal> {
-        let Some(current) = self.current else { return create(store, cluster, target, self.object).map(Some) };
+    pub(crate) fn store(
+        self,
+        store: &mut Store,
+        cluster: &Cluster,
+        target: &Target<'_>,
+    ) -> Result<Option<Arc<Value>>, Refusal> {
+        let Some(current) = self.current else {
+            return create(store, cluster, target, self.object).map(Some);
+        };
         let latest = store.get(target.kind, target.namespace, target.name).cloned();
         let latest = latest.ok_or_else(|| Refusal::not_found(target.kind, target.name))?;
         match latest == current || self.is_guarded {
@@ -174,9 +204,14 @@ pub(crate) enum Deleted {
 ///
 /// # Errors
 /// 404 when it does not exist, 409 when it is not the one in `preconditions` (of the DeleteOptions).
-pub(crate) fn delete(store: &mut Store, target: &Target<'_>, preconditions: &Value) -> Result<Deleted, Refusal> {
+pub(crate) fn delete(
+    store: &mut Store,
+    target: &Target<'_>,
+    preconditions: &Value,
+) -> Result<Deleted, Refusal> {
     let Target { kind, namespace, name, dry_run, .. } = *target;
-    let object = Arc::clone(store.get(kind, namespace, name).ok_or_else(|| Refusal::not_found(kind, name))?);
+    let object =
+        Arc::clone(store.get(kind, namespace, name).ok_or_else(|| Refusal::not_found(kind, name))?);
     check_preconditions(kind, &object, preconditions)?;
     if *kind == *DEFINITION && !meta::is_deleting(&object) {
         let mut marked = Value::clone(&object);
@@ -197,7 +232,12 @@ pub(crate) fn delete(store: &mut Store, target: &Target<'_>, preconditions: &Val
         return Ok(Deleted::Marked(object));
     }
     if *kind == *NAMESPACE && IMMORTAL.contains(&name) {
-        return Err(Refusal::forbidden(kind.plural, kind.group, name, "this namespace may not be deleted"));
+        return Err(Refusal::forbidden(
+            kind.plural,
+            kind.group,
+            name,
+            "this namespace may not be deleted",
+        ));
     }
     let mut marked = Value::clone(&object);
     marked["metadata"]["deletionTimestamp"] = json!(meta::now());
@@ -230,17 +270,24 @@ pub(crate) fn check_body(target: &Target<'_>, object: &Value) -> Result<(), Refu
             }
             Some(found) => {
                 let why = format!("{field} is {found} and not {expected}");
-                return Err(Refusal::bad_request(format!("the body cannot be handled as a {}: {why}", kind.kind)));
+                return Err(Refusal::bad_request(format!(
+                    "the body cannot be handled as a {}: {why}",
+                    kind.kind
+                )));
             }
         }
     }
     let (name, namespace) = (meta::name(object), meta::namespace(object));
     if !target.name.is_empty() && name != target.name {
-        let message = format!("the name of the object ({name}) does not match the name on the URL ({})", target.name);
+        let message = format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            target.name
+        );
         return Err(Refusal::bad_request(message));
     }
     if kind.namespaced && !namespace.is_empty() && namespace != target.namespace {
-        let message = "the namespace of the provided object does not match the namespace sent on the request";
+        let message =
+            "the namespace of the provided object does not match the namespace sent on the request";
         return Err(Refusal::bad_request(message));
     }
     Ok(())
@@ -250,10 +297,17 @@ pub(crate) fn check_body(target: &Target<'_>, object: &Value) -> Result<(), Refu
 ///
 /// # Errors
 /// 404 or 403.
-pub(crate) fn check_namespace(store: &Store, kind: &Kind, namespace: &str, name: &str) -> Result<(), Refusal> {
+pub(crate) fn check_namespace(
+    store: &Store,
+    kind: &Kind,
+    namespace: &str,
+    name: &str,
+) -> Result<(), Refusal> {
     match store.get(NAMESPACE, "", namespace) {
         None => Err(Refusal::not_found(NAMESPACE, namespace)),
-        Some(found) if meta::is_deleting(found) => Err(Refusal::namespace_terminating(kind, name, namespace)),
+        Some(found) if meta::is_deleting(found) => {
+            Err(Refusal::namespace_terminating(kind, name, namespace))
+        }
         Some(_) => Ok(()),
     }
 }
@@ -263,7 +317,9 @@ fn check_uid(kind: &Kind, object: &Value, old: &Value) -> Result<(), Refusal> {
     match given.as_str() {
         Some(uid) if given != real => {
             let real = real.as_str().unwrap_or_default();
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {real}");
+            let why = format!(
+                "Precondition failed: UID in precondition: {uid}, UID in object meta: {real}"
+            );
             Err(Refusal::conflict(kind, meta::name(old), &why))
         }
         _ => Ok(()),

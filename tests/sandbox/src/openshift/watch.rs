@@ -50,8 +50,12 @@ pub(crate) fn watch(
     shape: Shape,
 ) -> Result<Response<Body>, Refusal> {
     if query.send_initial_events {
-        let why = "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
-        return Err(Refusal::invalid_options("ListOptions", Cause::forbidden("sendInitialEvents", why)));
+        let why =
+            "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
+        return Err(Refusal::invalid_options(
+            "ListOptions",
+            Cause::forbidden("sendInitialEvents", why),
+        ));
     }
     let now = Instant::now();
     let watch = Watch {
@@ -72,7 +76,9 @@ pub(crate) fn watch(
         Some((Ok::<_, std::convert::Infallible>(lines), watch))
     });
     let mut response = Response::new(Body::from_stream(lines));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
 
@@ -103,13 +109,17 @@ impl Watch {
         let lines = match self.position {
             None => {
                 let objects = store.list(self.kind, self.namespace.as_deref());
-                objects.filter(|object| self.selectors.select(object)).map(|object| self.line("ADDED", object)).collect()
+                objects
+                    .filter(|object| self.selectors.select(object))
+                    .map(|object| self.line("ADDED", object))
+                    .collect()
             }
             Some(position) => match store.changes_since(position) {
                 Some(changes) => changes.filter_map(|change| self.event(change)).collect(),
                 None => {
                     self.ended = true;
-                    let message = format!("too old resource version: {position} ({})", store.version());
+                    let message =
+                        format!("too old resource version: {position} ({})", store.version());
                     event_line("ERROR", &Refusal::expired(message).status())
                 }
             },
@@ -122,10 +132,16 @@ impl Watch {
     /// How this watch sees a change: an object that ceases to be selected goes, one that begins to be comes.
     fn event(&self, change: &Change) -> Option<String> {
         let object = &change.object;
-        if change.kind != self.kind || self.namespace.as_deref().is_some_and(|namespace| namespace != meta::namespace(object)) {
+        if change.kind != self.kind
+            || self
+                .namespace
+                .as_deref()
+                .is_some_and(|namespace| namespace != meta::namespace(object))
+        {
             return None;
         }
-        let was_selected = change.before.as_ref().is_some_and(|before| self.selectors.select(before));
+        let was_selected =
+            change.before.as_ref().is_some_and(|before| self.selectors.select(before));
         let is_selected = !change.removed && self.selectors.select(object);
         match (was_selected, is_selected) {
             (false, true) => Some(self.line("ADDED", object)),

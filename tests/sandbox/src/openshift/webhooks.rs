@@ -32,12 +32,19 @@ pub(crate) fn complete(configuration: &mut Value) {
         ("reinvocationPolicy", json!("Never")),
         ("timeoutSeconds", json!(10)),
     ];
-    for webhook in configuration["webhooks"].as_array_mut().into_iter().flatten().filter(|webhook| webhook.is_object()) {
+    for webhook in configuration["webhooks"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+        .filter(|webhook| webhook.is_object())
+    {
         defaults.iter().for_each(|(field, value)| default(webhook, field, value));
         if webhook["clientConfig"]["service"].is_object() {
             default(&mut webhook["clientConfig"]["service"], "port", &json!(443));
         }
-        for rule in webhook["rules"].as_array_mut().into_iter().flatten().filter(|rule| rule.is_object()) {
+        for rule in
+            webhook["rules"].as_array_mut().into_iter().flatten().filter(|rule| rule.is_object())
+        {
             default(rule, "scope", &json!("*"));
         }
     }
@@ -58,7 +65,10 @@ pub(crate) fn check(configuration: &Value, causes: &mut Vec<Cause>) {
             causes.push(Cause::invalid(&at("name"), &webhook["name"], why));
         }
         if webhook["admissionReviewVersions"].as_array().is_none_or(Vec::is_empty) {
-            causes.push(Cause::required(&at("admissionReviewVersions"), "must specify one of v1, v1beta1"));
+            causes.push(Cause::required(
+                &at("admissionReviewVersions"),
+                "must specify one of v1, v1beta1",
+            ));
         }
         match webhook["sideEffects"].as_str() {
             Some("None" | "NoneOnDryRun") => {}
@@ -67,7 +77,10 @@ pub(crate) fn check(configuration: &Value, causes: &mut Vec<Cause>) {
                 &webhook["sideEffects"],
                 &[json!("None"), json!("NoneOnDryRun")],
             )),
-            None => causes.push(Cause::required(&at("sideEffects"), "must specify one of None, NoneOnDryRun")),
+            None => causes.push(Cause::required(
+                &at("sideEffects"),
+                "must specify one of None, NoneOnDryRun",
+            )),
         }
         if !webhook["timeoutSeconds"].as_u64().is_some_and(|seconds| (1..=30).contains(&seconds)) {
             let why = "the timeout value must be between 1 and 30 seconds";
@@ -75,7 +88,10 @@ pub(crate) fn check(configuration: &Value, causes: &mut Vec<Cause>) {
         }
         let client = &webhook["clientConfig"];
         if client["url"].is_string() == client["service"].is_object() {
-            causes.push(Cause::required(&at("clientConfig"), "exactly one of url or service is required"));
+            causes.push(Cause::required(
+                &at("clientConfig"),
+                "exactly one of url or service is required",
+            ));
         }
         if client["url"].as_str().is_some_and(|url| !url.starts_with("https://")) {
             let why = "'https' is the only allowed URL scheme";
@@ -86,22 +102,32 @@ pub(crate) fn check(configuration: &Value, causes: &mut Vec<Cause>) {
 
 /// The webhooks that are to be asked, in the order in which they are.
 pub(crate) fn concerning(store: &Store, written: &Written<'_>) -> Vec<Value> {
-    let Some(configurations) = kinds::named("MutatingWebhookConfiguration").filter(|_| written.kind.group != GROUP) else {
+    let Some(configurations) =
+        kinds::named("MutatingWebhookConfiguration").filter(|_| written.kind.group != GROUP)
+    else {
         return Vec::new();
     };
     let namespace = match written.kind.plural {
         "namespaces" => Some(written.object),
         _ => store.get(kinds::NAMESPACE, "", written.namespace).map(|namespace| &**namespace),
     };
-    let in_namespace =
-        |webhook: &Value| namespace.is_none_or(|namespace| Selectors::of(&webhook["namespaceSelector"]).select(namespace));
+    let in_namespace = |webhook: &Value| {
+        namespace
+            .is_none_or(|namespace| Selectors::of(&webhook["namespaceSelector"]).select(namespace))
+    };
     let mut configurations: Vec<_> = store.list(configurations, None).collect();
     configurations.sort_by_key(|configuration| meta::name(configuration).to_owned());
-    let webhooks =
-        configurations.into_iter().flat_map(|configuration| configuration["webhooks"].as_array().into_iter().flatten());
+    let webhooks = configurations
+        .into_iter()
+        .flat_map(|configuration| configuration["webhooks"].as_array().into_iter().flatten());
     webhooks
-        .filter(|webhook| webhook["rules"].as_array().into_iter().flatten().any(|rule| written.is_in(rule)))
-        .filter(|webhook| in_namespace(webhook) && Selectors::of(&webhook["objectSelector"]).select(written.object))
+        .filter(|webhook| {
+            webhook["rules"].as_array().into_iter().flatten().any(|rule| written.is_in(rule))
+        })
+        .filter(|webhook| {
+            in_namespace(webhook)
+                && Selectors::of(&webhook["objectSelector"]).select(written.object)
+        })
         .cloned()
         .collect()
 }
@@ -109,14 +135,25 @@ pub(crate) fn concerning(store: &Store, written: &Written<'_>) -> Vec<Value> {
 impl Written<'_> {
     fn is_in(&self, rule: &Value) -> bool {
         let names = |field: &str, value: &str| {
-            rule[field].as_array().into_iter().flatten().any(|each| each == "*" || each.as_str() == Some(value))
+            rule[field]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .any(|each| each == "*" || each.as_str() == Some(value))
         };
         let (plural, subresource) = (self.kind.plural, self.subresource);
         let resource = match subresource {
             "" => names("resources", plural),
-            _ => ["*/*", &format!("{plural}/*"), &format!("*/{subresource}"), &format!("{plural}/{subresource}")]
-                .into_iter()
-                .any(|pattern| rule["resources"].as_array().into_iter().flatten().any(|each| each == pattern)),
+            _ => [
+                "*/*",
+                &format!("{plural}/*"),
+                &format!("*/{subresource}"),
+                &format!("{plural}/{subresource}"),
+            ]
+            .into_iter()
+            .any(|pattern| {
+                rule["resources"].as_array().into_iter().flatten().any(|each| each == pattern)
+            }),
         };
         let scope = match rule["scope"].as_str() {
             Some("Namespaced") => self.kind.namespaced,

@@ -19,7 +19,11 @@ use super::tables::{NewToken, Token};
 const NEW: Schema = Schema {
     description: "Description of a new OAuth API token. Duplicate names are allowed within an application.",
     required: &["name", "scope"],
-    properties: &[("name", Kind::TextAtMost(255)), ("scope", Kind::Text), ("expiration", Kind::Positive)],
+    properties: &[
+        ("name", Kind::TextAtMost(255)),
+        ("scope", Kind::Text),
+        ("expiration", Kind::Positive),
+    ],
 };
 
 /// `GET /api/v1/organization/<org>/applications/<client id>/tokens` (084): the newest first, however they were made.
@@ -33,7 +37,12 @@ pub(crate) fn list(state: &State, call: &Call, organization: &str, client_id: &s
 }
 
 /// `POST /api/v1/organization/<org>/applications/<client id>/tokens` (080-083, 085, 665).
-pub(crate) fn create(state: &mut State, call: &Call, organization: &str, client_id: &str) -> Answer {
+pub(crate) fn create(
+    state: &mut State,
+    call: &Call,
+    organization: &str,
+    client_id: &str,
+) -> Answer {
     let body = call.json(&NEW)?;
     require_administer(state, call, organization)?;
     state.application(organization, client_id)?;
@@ -52,12 +61,16 @@ pub(crate) fn create(state: &mut State, call: &Call, organization: &str, client_
     if let Some(most) = state.flags.max_application_tokens
         && state.tokens_of(client_id).filter(|token| token.is_valid()).count() >= most
     {
-        return Err(Refusal::Model(format!("Token limit reached: maximum {most} non-expired tokens per application")));
+        return Err(Refusal::Model(format!(
+            "Token limit reached: maximum {most} non-expired tokens per application"
+        )));
     }
     let mut token = NewToken::of(call.caller.name().unwrap_or_default(), &scope);
     (token.application, token.name) = (Some(client_id), Some(name));
     if let Some(seconds) = body["expiration"].as_f64() {
-        token.lifetime = token.lifetime.min(Duration::try_from_secs_f64(seconds.trunc()).unwrap_or(Duration::MAX));
+        token.lifetime = token
+            .lifetime
+            .min(Duration::try_from_secs_f64(seconds.trunc()).unwrap_or(Duration::MAX));
     }
     let (token, secret) = state.add_token(token);
     let mut view = view(token);
@@ -66,11 +79,19 @@ pub(crate) fn create(state: &mut State, call: &Call, organization: &str, client_
 }
 
 /// `DELETE /api/v1/organization/<org>/applications/<client id>/tokens/<uuid>` (086, 087).
-pub(crate) fn revoke(state: &mut State, call: &Call, organization: &str, client_id: &str, uuid: &str) -> Answer {
+pub(crate) fn revoke(
+    state: &mut State,
+    call: &Call,
+    organization: &str,
+    client_id: &str,
+    uuid: &str,
+) -> Answer {
     require_administer(state, call, organization)?;
     state.application(organization, client_id)?;
     let before = state.tokens.len();
-    state.tokens.retain(|_, token| token.application.as_deref() != Some(client_id) || token.uuid != uuid);
+    state
+        .tokens
+        .retain(|_, token| token.application.as_deref() != Some(client_id) || token.uuid != uuid);
     if state.tokens.len() < before { Ok(responses::no_content()) } else { Err(Refusal::NotFound) }
 }
 

@@ -25,7 +25,11 @@ const NEW: Schema = Schema {
 /// `GET /api/v1/organization/<org>/applications` (020).
 pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
     require_inspect(state, call, organization)?;
-    let views: Vec<Value> = state.applications_of(organization).into_iter().map(|(id, found)| view(id, found)).collect();
+    let views: Vec<Value> = state
+        .applications_of(organization)
+        .into_iter()
+        .map(|(id, found)| view(id, found))
+        .collect();
     Ok(responses::ok(json!({"applications": views})))
 }
 
@@ -49,7 +53,12 @@ pub(crate) fn get(state: &State, call: &Call, organization: &str, client_id: &st
 }
 
 /// `DELETE /api/v1/organization/<org>/applications/<client id>` (603, 604): its tokens go with it.
-pub(crate) fn delete(state: &mut State, call: &Call, organization: &str, client_id: &str) -> Answer {
+pub(crate) fn delete(
+    state: &mut State,
+    call: &Call,
+    organization: &str,
+    client_id: &str,
+) -> Answer {
     require_administer(state, call, organization)?;
     state.application(organization, client_id)?;
     state.delete_application(client_id);
@@ -70,12 +79,20 @@ fn view(client_id: &str, application: &Application) -> Value {
 
 /// Reading takes an administrator, or a superuser who may read everything. Only then is the organization looked for:
 /// a user is administrator of their own namespace, which is none (000h).
-pub(crate) fn require_inspect(state: &State, call: &Call, organization: &str) -> Result<(), Refusal> {
+pub(crate) fn require_inspect(
+    state: &State,
+    call: &Call,
+    organization: &str,
+) -> Result<(), Refusal> {
     require(state, state.may_inspect(&call.caller, organization), organization)
 }
 
 /// Changing takes an administrator.
-pub(crate) fn require_administer(state: &State, call: &Call, organization: &str) -> Result<(), Refusal> {
+pub(crate) fn require_administer(
+    state: &State,
+    call: &Call,
+    organization: &str,
+) -> Result<(), Refusal> {
     require(state, state.may_administer(&call.caller, organization), organization)
 }
 
@@ -89,7 +106,12 @@ fn require(state: &State, allowed: bool, organization: &str) -> Result<(), Refus
 
 impl State {
     /// A new application; returns its client id.
-    pub(crate) fn add_application(&mut self, organization: &str, name: &str, redirect_uri: &str) -> String {
+    pub(crate) fn add_application(
+        &mut self,
+        organization: &str,
+        name: &str,
+        redirect_uri: &str,
+    ) -> String {
         let client_id = random::token(20);
         let application = Application {
             id: self.next_id(),
@@ -106,13 +128,24 @@ impl State {
     }
 
     /// An application of the organization.
-    pub(crate) fn application(&self, organization: &str, client_id: &str) -> Result<&Application, Refusal> {
-        self.applications.get(client_id).filter(|found| found.organization == organization).ok_or(Refusal::NotFound)
+    pub(crate) fn application(
+        &self,
+        organization: &str,
+        client_id: &str,
+    ) -> Result<&Application, Refusal> {
+        self.applications
+            .get(client_id)
+            .filter(|found| found.organization == organization)
+            .ok_or(Refusal::NotFound)
     }
 
     /// The applications of an organization by client id, in the order they were created.
     pub(crate) fn applications_of(&self, organization: &str) -> Vec<(&String, &Application)> {
-        let mut found: Vec<_> = self.applications.iter().filter(|(_, found)| found.organization == organization).collect();
+        let mut found: Vec<_> = self
+            .applications
+            .iter()
+            .filter(|(_, found)| found.organization == organization)
+            .collect();
         found.sort_by_key(|(_, application)| application.id);
         found
     }

@@ -81,7 +81,10 @@ impl State {
         let identity = caller.0.as_ref()?;
         let own = caller.is(namespace).then_some(TeamRole::Admin);
         let teams = self.organizations.get(namespace).into_iter();
-        let highest = teams.flat_map(|organization| organization.teams_of(&identity.name)).map(|team| team.role).max();
+        let highest = teams
+            .flat_map(|organization| organization.teams_of(&identity.name))
+            .map(|team| team.role)
+            .max();
         min(identity.reach.team(), own.max(highest))
     }
 
@@ -168,7 +171,10 @@ impl State {
 
     /// A plain user while `FEATURE_RESTRICTED_USERS` is on, robots included.
     pub(crate) fn is_restricted(&self, caller: &Caller) -> bool {
-        self.flags.restricted_users && caller.name().is_some_and(|name| !self.users.get(name).is_some_and(|user| user.superuser))
+        self.flags.restricted_users
+            && caller
+                .name()
+                .is_some_and(|name| !self.users.get(name).is_some_and(|user| user.superuser))
     }
 }
 
@@ -188,7 +194,9 @@ pub(crate) fn basic(headers: &HeaderMap) -> Result<Option<(String, String)>, Str
     credentials(headers, "basic")
         .and_then(|encoded| STANDARD.decode(encoded).ok())
         .and_then(|decoded| String::from_utf8(decoded).ok())
-        .and_then(|pair| pair.split_once(':').map(|(name, secret)| (name.to_owned(), secret.to_owned())))
+        .and_then(|pair| {
+            pair.split_once(':').map(|(name, secret)| (name.to_owned(), secret.to_owned()))
+        })
         .map(Some)
         .ok_or_else(|| "authentication required".to_owned())
 }

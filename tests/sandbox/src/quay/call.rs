@@ -55,7 +55,9 @@ impl Call {
 
     /// A query parameter that is a switch; Quay takes everything but a few words for true (`truthy_bool`).
     pub(crate) fn switch(&self, name: &str, default: bool) -> bool {
-        self.param(name).map_or(default, |value| !matches!(value, "" | "false" | "False" | "FALSE" | "0" | "null"))
+        self.param(name).map_or(default, |value| {
+            !matches!(value, "" | "false" | "False" | "FALSE" | "0" | "null")
+        })
     }
 
     /// A query parameter that is a number.

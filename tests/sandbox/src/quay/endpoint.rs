@@ -94,7 +94,9 @@ impl Endpoint {
     pub(crate) fn exists(&self, flags: &Flags) -> bool {
         match self {
             Endpoint::SignIn => flags.direct_login,
-            Endpoint::ApplicationTokens(..) | Endpoint::ApplicationToken(..) => flags.release >= Release::V3_18,
+            Endpoint::ApplicationTokens(..) | Endpoint::ApplicationToken(..) => {
+                flags.release >= Release::V3_18
+            }
             _ => true,
         }
     }
@@ -174,7 +176,9 @@ fn api_endpoint(segments: &[&str]) -> Option<Endpoint> {
         ["signin"] => Some(Endpoint::SignIn),
         ["signout"] => Some(Endpoint::SignOut),
         ["organization", ""] => Some(Endpoint::Organizations),
-        ["organization", organization, rest @ ..] => organization_endpoint(owned(organization)?, rest),
+        ["organization", organization, rest @ ..] => {
+            organization_endpoint(owned(organization)?, rest)
+        }
         ["repository"] => Some(Endpoint::Repositories),
         ["repository", rest @ ..] => repository_endpoint(rest),
         ["superuser", "users", ""] => Some(Endpoint::SuperuserUsers),
@@ -191,17 +195,27 @@ fn organization_endpoint(organization: String, segments: &[&str]) -> Option<Endp
         ["members"] => Some(Endpoint::Members(organization)),
         ["applications"] => Some(Endpoint::Applications(organization)),
         ["applications", id] => Some(Endpoint::Application(organization, owned(id)?)),
-        ["applications", id, "tokens"] => Some(Endpoint::ApplicationTokens(organization, owned(id)?)),
-        ["applications", id, "tokens", token] => Some(Endpoint::ApplicationToken(organization, owned(id)?, owned(token)?)),
+        ["applications", id, "tokens"] => {
+            Some(Endpoint::ApplicationTokens(organization, owned(id)?))
+        }
+        ["applications", id, "tokens", token] => {
+            Some(Endpoint::ApplicationToken(organization, owned(id)?, owned(token)?))
+        }
         ["robots"] => Some(Endpoint::Robots(organization)),
         ["robots", robot] => Some(Endpoint::Robot(organization, owned(robot)?)),
-        ["robots", robot, "permissions"] => Some(Endpoint::RobotPermissions(organization, owned(robot)?)),
-        ["robots", robot, "regenerate"] => Some(Endpoint::RobotRegenerate(organization, owned(robot)?)),
+        ["robots", robot, "permissions"] => {
+            Some(Endpoint::RobotPermissions(organization, owned(robot)?))
+        }
+        ["robots", robot, "regenerate"] => {
+            Some(Endpoint::RobotRegenerate(organization, owned(robot)?))
+        }
         ["prototypes"] => Some(Endpoint::Prototypes(organization)),
         ["prototypes", id] => Some(Endpoint::Prototype(organization, owned(id)?)),
         ["team", team] => Some(Endpoint::Team(organization, owned(team)?)),
         ["team", team, "members"] => Some(Endpoint::TeamMembers(organization, owned(team)?)),
-        ["team", team, "members", member] => Some(Endpoint::TeamMember(organization, owned(team)?, owned(member)?)),
+        ["team", team, "members", member] => {
+            Some(Endpoint::TeamMember(organization, owned(team)?, owned(member)?))
+        }
         _ => None,
     }
 }
@@ -209,10 +223,14 @@ fn organization_endpoint(organization: String, segments: &[&str]) -> Option<Endp
 /// A repository's name may hold slashes, so what comes after it is found from the end.
 fn repository_endpoint(segments: &[&str]) -> Option<Endpoint> {
     match segments {
-        [path @ .., "changevisibility"] if path.len() > 1 => Some(Endpoint::Visibility(repo_path(path)?)),
+        [path @ .., "changevisibility"] if path.len() > 1 => {
+            Some(Endpoint::Visibility(repo_path(path)?))
+        }
         [path @ .., "tag", ""] => Some(Endpoint::Tags(repo_path(path)?)),
         [path @ .., "permissions", "user", ""] => Some(Endpoint::UserPermissions(repo_path(path)?)),
-        [path @ .., "permissions", "user", user] => Some(Endpoint::UserPermission(repo_path(path)?, owned(user)?)),
+        [path @ .., "permissions", "user", user] => {
+            Some(Endpoint::UserPermission(repo_path(path)?, owned(user)?))
+        }
         [path @ .., "permissions", "team", ""] => Some(Endpoint::TeamPermissions(repo_path(path)?)),
         path => Some(Endpoint::Repository(repo_path(path)?)),
     }
@@ -227,7 +245,9 @@ fn registry_endpoint(segments: &[&str]) -> Option<Endpoint> {
         [path @ .., "blobs", "uploads", ""] => Some(Endpoint::Uploads(repo_path(path)?)),
         [path @ .., "blobs", "uploads", id] => Some(Endpoint::Upload(repo_path(path)?, owned(id)?)),
         [path @ .., "blobs", digest] => Some(Endpoint::Blob(repo_path(path)?, owned(digest)?)),
-        [path @ .., "manifests", reference] => Some(Endpoint::Manifest(repo_path(path)?, owned(reference)?)),
+        [path @ .., "manifests", reference] => {
+            Some(Endpoint::Manifest(repo_path(path)?, owned(reference)?))
+        }
         _ => None,
     }
 }
@@ -235,7 +255,9 @@ fn registry_endpoint(segments: &[&str]) -> Option<Endpoint> {
 /// A namespace and at least one further segment, none of them empty.
 fn repo_path(segments: &[&str]) -> Option<RepoPath> {
     match segments {
-        [namespace, name @ ..] if !name.is_empty() && segments.iter().all(|segment| !segment.is_empty()) => {
+        [namespace, name @ ..]
+            if !name.is_empty() && segments.iter().all(|segment| !segment.is_empty()) =>
+        {
             Some(RepoPath::new(namespace, &name.join("/")))
         }
         _ => None,

@@ -60,23 +60,32 @@ impl Refusal {
     /// The response to `caller` by the Quay at `url`.
     pub(crate) fn into_response(self, url: &str, caller: &Caller) -> Response {
         match self {
-            Refusal::Invalid(message) => problem(url, StatusCode::BAD_REQUEST, "invalid_request", &message),
+            Refusal::Invalid(message) => {
+                problem(url, StatusCode::BAD_REQUEST, "invalid_request", &message)
+            }
             Refusal::NotFound => problem(url, StatusCode::NOT_FOUND, "not_found", "Not Found"),
             Refusal::Unauthorized if caller.is_anonymous() => {
                 problem(url, StatusCode::UNAUTHORIZED, "invalid_token", "Requires authentication")
             }
-            Refusal::Unauthorized => problem(url, StatusCode::FORBIDDEN, "insufficient_scope", "Unauthorized"),
+            Refusal::Unauthorized => {
+                problem(url, StatusCode::FORBIDDEN, "insufficient_scope", "Unauthorized")
+            }
             Refusal::NoUser => no_user(url),
-            Refusal::Model(message) => responses::json(StatusCode::BAD_REQUEST, &json!({"message": message})),
-            Refusal::Message(status, message) => responses::json(status, &json!({"message": message})),
+            Refusal::Model(message) => {
+                responses::json(StatusCode::BAD_REQUEST, &json!({"message": message}))
+            }
+            Refusal::Message(status, message) => {
+                responses::json(status, &json!({"message": message}))
+            }
             Refusal::Abort(status, message) => abort(status, message),
             Refusal::Csrf => csrf(caller),
             Refusal::Throttled(wait) => throttled(wait),
             Refusal::Page(status) => page(status),
             Refusal::Crash => crash(),
-            Refusal::ReadOnly => {
-                responses::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"message": READ_ONLY, "is_readonly": true}))
-            }
+            Refusal::ReadOnly => responses::json(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &json!({"message": READ_ONLY, "is_readonly": true}),
+            ),
             Refusal::Registry(refusal) => refusal.into_response(url),
         }
     }
@@ -89,7 +98,11 @@ impl From<RegistryRefusal> for Refusal {
 }
 
 impl RegistryRefusal {
-    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> RegistryRefusal {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> RegistryRefusal {
         RegistryRefusal { status, code, message: message.into(), wanted: None }
     }
 
@@ -97,7 +110,11 @@ impl RegistryRefusal {
     pub(crate) fn unauthorized(path: &RepoPath, actions: &'static str) -> RegistryRefusal {
         RegistryRefusal {
             wanted: Some((path.clone(), actions)),
-            ..RegistryRefusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "access to the requested resource is not authorized")
+            ..RegistryRefusal::new(
+                StatusCode::UNAUTHORIZED,
+                "UNAUTHORIZED",
+                "access to the requested resource is not authorized",
+            )
         }
     }
 
@@ -112,12 +129,20 @@ impl RegistryRefusal {
             error["is_readonly"] = Value::Bool(true);
         }
         let response = responses::json(self.status, &json!({"errors": [error]}));
-        if self.status == StatusCode::UNAUTHORIZED { challenge(response, url, self.wanted.as_ref()) } else { response }
+        if self.status == StatusCode::UNAUTHORIZED {
+            challenge(response, url, self.wanted.as_ref())
+        } else {
+            response
+        }
     }
 }
 
 /// Adds the registry's invitation to fetch a token (`get_auth_headers` of `auth/registry_jwt_auth.py`).
-pub(crate) fn challenge(response: Response, url: &str, wanted: Option<&(RepoPath, &str)>) -> Response {
+pub(crate) fn challenge(
+    response: Response,
+    url: &str,
+    wanted: Option<&(RepoPath, &str)>,
+) -> Response {
     let host = url.split_once("://").map_or(url, |(_, host)| host);
     let mut value = format!(r#"Bearer realm="{url}/v2/auth",service="{host}""#);
     if let Some((path, actions)) = wanted {
@@ -212,7 +237,9 @@ pub(crate) fn page_takes_no_writes() -> Response {
 /// Flask's page for a status (000e, 032, 601, 651); the one for "not found" is Quay's own (034).
 fn page(status: StatusCode) -> Response {
     let text = match status {
-        StatusCode::BAD_REQUEST => "The browser (or proxy) sent a request that this server could not understand.",
+        StatusCode::BAD_REQUEST => {
+            "The browser (or proxy) sent a request that this server could not understand."
+        }
         StatusCode::UNAUTHORIZED => {
             "The server could not verify that you are authorized to access the URL requested. You either supplied the \
              wrong credentials (e.g. a bad password), or your browser doesn&#39;t understand how to supply the \
@@ -226,12 +253,17 @@ fn page(status: StatusCode) -> Response {
         _ => return page_not_found(),
     };
     let title = status.canonical_reason().unwrap_or_default();
-    let page =
-        format!("<!doctype html>\n<html lang=en>\n<title>{} {title}</title>\n<h1>{title}</h1>\n<p>{text}</p>\n", status.as_u16());
+    let page = format!(
+        "<!doctype html>\n<html lang=en>\n<title>{} {title}</title>\n<h1>{title}</h1>\n<p>{text}</p>\n",
+        status.as_u16()
+    );
     responses::text(status, HTML, page)
 }
 
 /// A method an API endpoint does not have (114).
 pub(crate) fn method_not_allowed() -> Refusal {
-    Refusal::Message(StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed for the requested URL.")
+    Refusal::Message(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "The method is not allowed for the requested URL.",
+    )
 }

@@ -104,7 +104,12 @@ impl Quay {
     /// A default permission for a robot or user by full name; returns its identifier.
     pub fn add_prototype(&self, organization: &str, delegate: &str, role: RepoRole) -> String {
         let id = random::uuid();
-        let prototype = Prototype { id: id.clone(), role, activating_user: None, delegate: Delegate::User(delegate.to_owned()) };
+        let prototype = Prototype {
+            id: id.clone(),
+            role,
+            activating_user: None,
+            delegate: Delegate::User(delegate.to_owned()),
+        };
         self.state().add_prototype(organization, prototype);
         id
     }
@@ -124,7 +129,13 @@ impl Quay {
     }
 
     /// Sets or takes away the right of a robot or user, by full name, on a repository.
-    pub fn set_permission(&self, organization: &str, repository: &str, who: &str, role: Option<RepoRole>) {
+    pub fn set_permission(
+        &self,
+        organization: &str,
+        repository: &str,
+        who: &str,
+        role: Option<RepoRole>,
+    ) {
         let path = RepoPath::new(organization, repository);
         self.state().set_permission(&path, who, role);
     }
@@ -241,5 +252,11 @@ fn small_image() -> Tag {
         }],
     })
     .to_string();
-    Tag { digest: digest(&manifest), manifest, media_type: MEDIA_TYPE.to_owned(), size: LAYER_BYTES, start: Timestamp::now() }
+    Tag {
+        digest: digest(&manifest),
+        manifest,
+        media_type: MEDIA_TYPE.to_owned(),
+        size: LAYER_BYTES,
+        start: Timestamp::now(),
+    }
 }

@@ -28,10 +28,12 @@ pub(crate) fn initialize(state: &mut State, call: &Call) -> Answer {
         return Err(Refusal::Model("Cannot initialize user in a non-empty database".to_owned()));
     }
     let body = call.web_json()?;
-    let (Some(name), Some(password)) = (body["username"].as_str(), body["password"].as_str()) else {
+    let (Some(name), Some(password)) = (body["username"].as_str(), body["password"].as_str())
+    else {
         return Err(Refusal::Crash);
     };
-    check_new(name, password).map_err(|reason| Refusal::Model(format!("Failed to initialize user: {reason}")))?;
+    check_new(name, password)
+        .map_err(|reason| Refusal::Model(format!("Failed to initialize user: {reason}")))?;
 
     state.add_user(name, true);
     let (email, encrypted) = (body["email"].as_str(), state.secret(random::base64(72)));
@@ -50,7 +52,10 @@ pub(crate) fn initialize(state: &mut State, call: &Call) -> Answer {
 /// `create_user` of `data/model/user.py`.
 fn check_new(name: &str, password: &str) -> Result<(), String> {
     if password.chars().count() < 8 || password.chars().any(char::is_whitespace) {
-        return Err("Invalid password, password must be at least 8 characters and contain no whitespace.".to_owned());
+        return Err(
+            "Invalid password, password must be at least 8 characters and contain no whitespace."
+                .to_owned(),
+        );
     }
     names::check_namespace(name).map_err(|reason| format!("Invalid namespace {name}: {reason}"))
 }
@@ -69,7 +74,11 @@ fn add_automation_token(state: &mut State, user: &str) -> String {
         client_secret,
     };
     state.applications.insert(user.to_owned(), application);
-    let token = NewToken { lifetime: TOKEN_LIFETIME, application: Some(user), ..NewToken::of(user, scopes::ALL) };
+    let token = NewToken {
+        lifetime: TOKEN_LIFETIME,
+        application: Some(user),
+        ..NewToken::of(user, scopes::ALL)
+    };
     state.add_token(token).1
 }
 

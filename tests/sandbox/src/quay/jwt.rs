@@ -106,11 +106,13 @@ pub(crate) fn verify(token: &str, service: &str) -> Result<Claims, &'static str>
     rules.set_issuer(&[ISSUER]);
     rules.set_audience(&[service]);
     rules.leeway = 30;
-    jsonwebtoken::decode(token, &key.public, &rules).map(|decoded| decoded.claims).map_err(|error| match error.kind() {
-        jsonwebtoken::errors::ErrorKind::ExpiredSignature => "Signature has expired",
-        jsonwebtoken::errors::ErrorKind::InvalidAudience => "Invalid audience",
-        _ => "Signature verification failed",
-    })
+    jsonwebtoken::decode(token, &key.public, &rules).map(|decoded| decoded.claims).map_err(
+        |error| match error.kind() {
+            jsonwebtoken::errors::ErrorKind::ExpiredSignature => "Signature has expired",
+            jsonwebtoken::errors::ErrorKind::InvalidAudience => "Invalid audience",
+            _ => "Signature verification failed",
+        },
+    )
 }
 
 struct Key {
@@ -125,7 +127,8 @@ fn key() -> Option<&'static Key> {
 }
 
 fn make_key() -> Option<Key> {
-    let pair = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).ok()?;
+    let pair =
+        rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).ok()?;
     Some(Key {
         id: random::sha256(pair.public_key_raw())[..43].to_owned(),
         private: EncodingKey::from_rsa_pem(pair.serialize_pem().as_bytes()).ok()?,

@@ -101,7 +101,9 @@ impl Quay {
 async fn handle(Shared(quay): Shared<Quay>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     match to_bytes(body, LARGEST_BODY).await {
-        Ok(body) => serve::answer(&mut quay.state(), &parts.method, &parts.uri, parts.headers, body),
+        Ok(body) => {
+            serve::answer(&mut quay.state(), &parts.method, &parts.uri, parts.headers, body)
+        }
         Err(_) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
     }
 }

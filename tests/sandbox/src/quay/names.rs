@@ -54,26 +54,32 @@ fn check_length(name: &str, what: &str) -> Result<(), String> {
 }
 
 fn matches_namespace(name: &str) -> bool {
-    without_newline(name).split(['.', '_', '-']).all(|part| !part.is_empty() && part.bytes().all(lower_or_digit))
+    without_newline(name)
+        .split(['.', '_', '-'])
+        .all(|part| !part.is_empty() && part.bytes().all(lower_or_digit))
 }
 
 /// The rule for repositories (315a-x, 660): unlike a namespace a repository may double its separators and
 /// end with one. `extended` allows `/`, with the rule for each part.
 pub(crate) fn is_repository(name: &str, extended: bool) -> bool {
     let name = without_newline(name);
-    name.len() <= LONGEST && if extended { name.split('/').all(is_repository_part) } else { is_repository_part(name) }
+    name.len() <= LONGEST
+        && if extended { name.split('/').all(is_repository_part) } else { is_repository_part(name) }
 }
 
 fn is_repository_part(part: &str) -> bool {
     let mut bytes = part.bytes();
-    bytes.next().is_some_and(lower_or_digit) && bytes.all(|b| lower_or_digit(b) || matches!(b, b'.' | b'_' | b'-'))
+    bytes.next().is_some_and(lower_or_digit)
+        && bytes.all(|b| lower_or_digit(b) || matches!(b, b'.' | b'_' | b'-'))
 }
 
 /// A tag, `TAG_REGEX` of `util/names.py`.
 pub(crate) fn is_tag(name: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     let mut bytes = name.bytes();
-    name.len() <= 128 && bytes.next().is_some_and(word) && bytes.all(|b| word(b) || matches!(b, b'.' | b'-'))
+    name.len() <= 128
+        && bytes.next().is_some_and(word)
+        && bytes.all(|b| word(b) || matches!(b, b'.' | b'-'))
 }
 
 /// An e-mail address, as loosely as `validate_email` takes it.

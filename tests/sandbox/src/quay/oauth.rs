@@ -31,7 +31,12 @@ struct Wish<'a> {
 }
 
 /// Answers a request to one of the pages.
-pub(crate) fn answer(state: &mut State, method: &Method, endpoint: &Endpoint, mut call: Call) -> Response {
+pub(crate) fn answer(
+    state: &mut State,
+    method: &Method,
+    endpoint: &Endpoint,
+    mut call: Call,
+) -> Response {
     let answer = state.visitor(&call.headers).and_then(|visitor| {
         call.caller = visitor;
         dispatch(state, method, endpoint, &call)
@@ -65,7 +70,8 @@ fn ask(state: &mut State, call: &Call) -> Answer {
         scope: param("scope"),
         state: call.param("state"),
     };
-    let application = state.applications.get(wish.client_id).ok_or(Refusal::Page(StatusCode::NOT_FOUND))?;
+    let application =
+        state.applications.get(wish.client_id).ok_or(Refusal::Page(StatusCode::NOT_FOUND))?;
     if !state.owns(user, application) {
         return Err(Refusal::Page(StatusCode::FORBIDDEN));
     }
@@ -73,12 +79,16 @@ fn ask(state: &mut State, call: &Call) -> Answer {
         return Ok(grant(state, user, &wish));
     }
     if !state.may_redirect(&wish) {
-        return Ok(redirect(&with_query(&application.redirect_uri, &[("error", "redirect_uri_mismatch")])));
+        return Ok(redirect(&with_query(
+            &application.redirect_uri,
+            &[("error", "redirect_uri_mismatch")],
+        )));
     }
     if scopes::parse(wish.scope).is_empty() {
         return Err(Refusal::Page(StatusCode::NOT_FOUND));
     }
-    let csrf_token = state.session(&call.headers).map(|session| session.csrf_token.as_str()).unwrap_or_default();
+    let csrf_token =
+        state.session(&call.headers).map(|session| session.csrf_token.as_str()).unwrap_or_default();
     Ok(match call.param("format") {
         Some("json") => responses::ok(question(state, application, &wish, csrf_token)),
         _ => responses::text(StatusCode::OK, HTML, page(application, &wish, csrf_token)),
@@ -89,7 +99,8 @@ fn ask(state: &mut State, call: &Call) -> Answer {
 fn approve(state: &mut State, call: &Call) -> Answer {
     let user = call.caller.name().ok_or(Refusal::Page(StatusCode::UNAUTHORIZED))?;
     let wish = form(call);
-    let is_direct = state.flags.direct_oauth_clients.contains(wish.client_id) && call.headers.contains_key(AUTHORIZATION);
+    let is_direct = state.flags.direct_oauth_clients.contains(wish.client_id)
+        && call.headers.contains_key(AUTHORIZATION);
     if !is_direct {
         state.check_csrf(call)?;
     }
@@ -103,7 +114,11 @@ fn deny(state: &State, call: &Call) -> Answer {
         return Err(Refusal::Page(StatusCode::UNAUTHORIZED));
     }
     let wish = form(call);
-    Ok(if state.may_redirect(&wish) { refuse(&wish, "authorization_denied") } else { invalid_request() })
+    Ok(if state.may_redirect(&wish) {
+        refuse(&wish, "authorization_denied")
+    } else {
+        invalid_request()
+    })
 }
 
 fn form(call: &Call) -> Wish<'_> {
@@ -137,7 +152,10 @@ fn grant(state: &mut State, user: &str, wish: &Wish) -> Response {
     let token = NewToken { application: Some(wish.client_id), ..NewToken::of(user, wish.scope) };
     let lifetime_s = token.lifetime.as_secs();
     let (_, token) = state.add_token(token);
-    let echoed: Vec<(&str, &str)> = [("scope", wish.scope)].into_iter().chain(wish.state.map(|state| ("state", state))).collect();
+    let echoed: Vec<(&str, &str)> = [("scope", wish.scope)]
+        .into_iter()
+        .chain(wish.state.map(|state| ("state", state)))
+        .collect();
     let target = with_query(wish.redirect_uri, &echoed);
     redirect(&format!("{target}#access_token={token}&token_type=Bearer&expires_in={lifetime_s}"))
 }
@@ -148,7 +166,11 @@ fn refuse(wish: &Wish, error: &str) -> Response {
 }
 
 fn redirect(target: &str) -> Response {
-    responses::with_header(responses::text(StatusCode::FOUND, HTML, String::new()), LOCATION, target)
+    responses::with_header(
+        responses::text(StatusCode::FOUND, HTML, String::new()),
+        LOCATION,
+        target,
+    )
 }
 
 /// The address to go back to is not one that Quay trusts (042-044, 073-075).
@@ -159,7 +181,11 @@ fn invalid_request() -> Response {
 
 /// What `/oauth/authorize` asks, as JSON (030).
 fn question(state: &State, application: &Application, wish: &Wish, csrf_token: &str) -> Value {
-    let email = state.organizations.get(&application.organization).map(|found| found.email.as_str()).unwrap_or_default();
+    let email = state
+        .organizations
+        .get(&application.organization)
+        .map(|found| found.email.as_str())
+        .unwrap_or_default();
     let seed = application.avatar_email.as_deref().unwrap_or(email);
     let scopes = scopes::describe(&scopes::parse(wish.scope));
     json!({
@@ -198,7 +224,9 @@ fn page(application: &Application, wish: &Wish, csrf_token: &str) -> String {
     ];
     let inputs: String = fields
         .iter()
-        .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">\n", escaped(value)))
+        .map(|(name, value)| {
+            format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">\n", escaped(value))
+        })
         .collect();
     let forms: String = [("authorizeapp", "Authorize Application"), ("denyapp", "Cancel")]
         .iter()
@@ -208,7 +236,10 @@ fn page(application: &Application, wish: &Wish, csrf_token: &str) -> String {
             )
         })
         .collect();
-    format!("<!DOCTYPE html>\n<html>\n<body>\n<h1>{}</h1>\n{forms}</body>\n</html>\n", escaped(&application.name))
+    format!(
+        "<!DOCTYPE html>\n<html>\n<body>\n<h1>{}</h1>\n{forms}</body>\n</html>\n",
+        escaped(&application.name)
+    )
 }
 
 fn escaped(text: &str) -> String {
@@ -217,7 +248,8 @@ fn escaped(text: &str) -> String {
 
 /// The address with more parameters in its query (050, 071).
 fn with_query(address: &str, parameters: &[(&str, &str)]) -> String {
-    let pairs: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+    let pairs: Vec<String> =
+        parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     let separator = if address.contains('?') { '&' } else { '?' };
     format!("{address}{separator}{}", pairs.join("&"))
 }
@@ -248,13 +280,15 @@ impl State {
     /// a superuser may do otherwise (533, 600, 601).
     fn owns(&self, user: &str, application: &Application) -> bool {
         let organization = self.organizations.get(&application.organization);
-        let is_admin = organization.is_some_and(|found| found.teams_of(user).any(|team| team.role == TeamRole::Admin));
+        let is_admin = organization
+            .is_some_and(|found| found.teams_of(user).any(|team| team.role == TeamRole::Admin));
         is_admin || application.organization == user
     }
 
     /// Whether live tokens of the user's already give the application all of that (`validate_has_scopes`).
     fn has_consented(&self, user: &str, wish: &Wish) -> bool {
-        let live = self.tokens_of(wish.client_id).filter(|token| token.user == user && token.is_valid());
+        let live =
+            self.tokens_of(wish.client_id).filter(|token| token.user == user && token.is_valid());
         let granted = live.flat_map(|token| scopes::parse(&token.scope)).collect();
         scopes::include(&granted, &scopes::parse(wish.scope))
     }
@@ -262,7 +296,11 @@ impl State {
     /// Whether the redirect goes to Quay itself, under the host name it calls itself, or to an address that begins as
     /// the application's does (042-044, 070-075). Only 3.12 lets `..` pass below it.
     fn may_redirect(&self, wish: &Wish) -> bool {
-        let registered = self.applications.get(wish.client_id).map(|found| found.redirect_uri.as_str()).unwrap_or_default();
+        let registered = self
+            .applications
+            .get(wish.client_id)
+            .map(|found| found.redirect_uri.as_str())
+            .unwrap_or_default();
         let climbs = wish.redirect_uri.split(['/', '?', '#']).any(|segment| segment == "..");
         let is_ours = wish.redirect_uri == format!("{}/oauth/localapp", self.url);
         let is_registered = !registered.is_empty() && wish.redirect_uri.starts_with(registered);

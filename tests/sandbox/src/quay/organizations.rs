@@ -18,7 +18,12 @@ use super::users::extend;
 const NEW: Schema = Schema {
     description: "Description of a new organization.",
     required: &["name"],
-    properties: &[("name", Kind::Text), ("email", Kind::Text), ("contact_email", Kind::Text), ("recaptcha_response", Kind::Text)],
+    properties: &[
+        ("name", Kind::Text),
+        ("email", Kind::Text),
+        ("contact_email", Kind::Text),
+        ("recaptcha_response", Kind::Text),
+    ],
 };
 
 const UPDATE: Schema = Schema {
@@ -53,7 +58,10 @@ pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
         return Err(Refusal::Unauthorized);
     }
     let name = body["name"].as_str().unwrap_or_default();
-    let email = ["contact_email", "email"].into_iter().filter_map(|key| body[key].as_str()).find(|email| !email.is_empty());
+    let email = ["contact_email", "email"]
+        .into_iter()
+        .filter_map(|key| body[key].as_str())
+        .find(|email| !email.is_empty());
     check_new(state, name, email).map_err(Refusal::Invalid)?;
     let owner = call.caller.name().unwrap_or_default();
     state.add_organization(name, email, owner);
@@ -77,7 +85,9 @@ fn check_new(state: &State, name: &str, email: Option<&str>) -> Result<(), Strin
                 return Err(format!("Email has already been used: {email}"));
             }
         }
-        None if state.flags.mailing && before_3_18 => return Err("Email address is required".to_owned()),
+        None if state.flags.mailing && before_3_18 => {
+            return Err("Email address is required".to_owned());
+        }
         None => {}
     }
     names::check_namespace(name).map_err(|issue| format!("Invalid namespace {name}: {issue}"))?;
@@ -95,8 +105,8 @@ pub(crate) fn get(state: &State, call: &Call, name: &str) -> Answer {
 
 fn view(state: &State, call: &Call, name: &str, organization: &Organization) -> Value {
     // 3.12 shows a foreign organization to a superuser with full access as to anybody else.
-    let as_superuser =
-        state.is_readonly_superuser(&call.caller) || state.has_full_access(&call.caller) && state.flags.release > Release::V3_12;
+    let as_superuser = state.is_readonly_superuser(&call.caller)
+        || state.has_full_access(&call.caller) && state.flags.release > Release::V3_12;
     let role = state.organization_role(&call.caller, name);
     let is_admin = as_superuser || state.is_organization_admin(&call.caller, name);
     let is_member = as_superuser || role.is_some();
@@ -113,7 +123,8 @@ fn view(state: &State, call: &Call, name: &str, organization: &Organization) -> 
             .teams
             .iter()
             .map(|team| {
-                let can_view = is_admin || call.caller.name().is_some_and(|caller| team.has(caller));
+                let can_view =
+                    is_admin || call.caller.name().is_some_and(|caller| team.has(caller));
                 (team.name.clone(), team_view(team, can_view))
             })
             .collect();
@@ -158,7 +169,8 @@ pub(crate) fn update(state: &mut State, call: &Call, name: &str) -> Answer {
         organization.invoice_email = wanted;
     }
     if let Some(address) = body.get("invoice_email_address") {
-        organization.invoice_email_address = address.as_str().filter(|a| !a.is_empty()).map(str::to_owned);
+        organization.invoice_email_address =
+            address.as_str().filter(|a| !a.is_empty()).map(str::to_owned);
     }
     if let Some(email) = body.get("contact_email").or_else(|| body.get("email")) {
         match email.as_str().filter(|email| !email.is_empty()) {
@@ -196,7 +208,8 @@ pub(crate) fn members(state: &State, call: &Call, name: &str) -> Answer {
         return Err(Refusal::Unauthorized);
     }
     let organization = state.organizations.get(name).ok_or(Refusal::NotFound)?;
-    let mut people: Vec<&String> = organization.teams.iter().flat_map(|team| &team.members).collect();
+    let mut people: Vec<&String> =
+        organization.teams.iter().flat_map(|team| &team.members).collect();
     people.retain(|member| state.users.contains_key(*member));
     people.sort();
     people.dedup();

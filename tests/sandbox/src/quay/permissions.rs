@@ -89,7 +89,8 @@ pub(crate) fn list_teams(state: &State, call: &Call, path: &RepoPath) -> Answer 
         .flat_map(|organization| &organization.teams)
         .filter_map(|team| Some((&team.name, team.repositories.get(path)?)))
         .map(|(name, role)| {
-            let view = json!({"role": role.name(), "name": name, "avatar": avatar(name, name, "team")});
+            let view =
+                json!({"role": role.name(), "name": name, "avatar": avatar(name, name, "team")});
             (name.clone(), view)
         })
         .collect();
@@ -98,7 +99,11 @@ pub(crate) fn list_teams(state: &State, call: &Call, path: &RepoPath) -> Answer 
 
 /// Administrators see permissions, and read-only superusers.
 fn require_view(state: &State, call: &Call, path: &RepoPath) -> Result<(), Refusal> {
-    if state.is_readonly_superuser(&call.caller) { Ok(()) } else { require(state, call, RepoRole::Admin, path) }
+    if state.is_readonly_superuser(&call.caller) {
+        Ok(())
+    } else {
+        require(state, call, RepoRole::Admin, path)
+    }
 }
 
 fn view(state: &State, path: &RepoPath, name: &str, role: RepoRole) -> Value {

@@ -74,7 +74,9 @@ fn role(body: &Value) -> Result<RepoRole, Refusal> {
 
 fn activating_user(state: &State, body: &Value) -> Result<Option<String>, Refusal> {
     match body["activating_user"]["name"].as_str().filter(|name| !name.is_empty()) {
-        Some(name) if !state.is_user(name) => Err(Refusal::Invalid("Unknown activating user".to_owned())),
+        Some(name) if !state.is_user(name) => {
+            Err(Refusal::Invalid("Unknown activating user".to_owned()))
+        }
         name => Ok(name.map(str::to_owned)),
     }
 }
@@ -88,7 +90,9 @@ fn delegate(state: &State, organization: &str, delegate: &Value) -> Result<Deleg
         return match found {
             Some(_) => Ok(Delegate::Team(name)),
             // Quay raises this message unformatted (256).
-            None => Err(Refusal::Model(format!("('Team does not exist: %s/%s', '{organization}', '{name}')"))),
+            None => Err(Refusal::Model(format!(
+                "('Team does not exist: %s/%s', '{organization}', '{name}')"
+            ))),
         };
     }
     if state.is_user(&name) { Ok(Delegate::User(name)) } else { Err(missing()) }
@@ -142,7 +146,9 @@ fn view(state: &State, organization: &str, prototype: &Prototype) -> Value {
     };
     let delegate = match &prototype.delegate {
         Delegate::User(name) => user(name),
-        Delegate::Team(name) => json!({"name": name, "kind": "team", "avatar": avatar(name, name, "team")}),
+        Delegate::Team(name) => {
+            json!({"name": name, "kind": "team", "avatar": avatar(name, name, "team")})
+        }
     };
     json!({
         "activating_user": prototype.activating_user.as_deref().map(user),

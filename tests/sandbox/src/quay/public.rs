@@ -13,14 +13,21 @@ use super::state::State;
 const CONFIG: &str = include_str!("../../wire/003-config-public.json");
 const DISCOVERY: &str = include_str!("../../wire/002-discovery.json");
 
-const SERVICES: [&str; 6] = ["auth", "database", "disk_space", "registry_gunicorn", "service_key", "web_gunicorn"];
+const SERVICES: [&str; 6] =
+    ["auth", "database", "disk_space", "registry_gunicorn", "service_key", "web_gunicorn"];
 
 /// `GET /health/instance` (001): 503 if a service is down.
 pub(crate) fn health(state: &State) -> Response {
-    let services: Map<String, Value> =
-        SERVICES.iter().map(|name| ((*name).to_owned(), json!(!state.down.contains(*name)))).collect();
-    let status = if state.down.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    responses::json(status, &json!({"data": {"services": services}, "status_code": status.as_u16()}))
+    let services: Map<String, Value> = SERVICES
+        .iter()
+        .map(|name| ((*name).to_owned(), json!(!state.down.contains(*name))))
+        .collect();
+    let status =
+        if state.down.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    responses::json(
+        status,
+        &json!({"data": {"services": services}, "status_code": status.as_u16()}),
+    )
 }
 
 /// `GET /config` (003, 648).
@@ -57,7 +64,8 @@ pub(crate) fn discovery(state: &State) -> Response {
         fields.retain(|name, _| !name.starts_with('#'));
         fields.insert("paths".to_owned(), json!({}));
     }
-    discovery["securityDefinitions"]["oauth2_implicit"]["authorizationUrl"] = json!(format!("{}/oauth/authorize", state.url));
+    discovery["securityDefinitions"]["oauth2_implicit"]["authorizationUrl"] =
+        json!(format!("{}/oauth/authorize", state.url));
     responses::ok(discovery)
 }
 
@@ -69,9 +77,13 @@ fn recorded_body(sample: &str) -> Value {
 /// `GET /api/v1/error/<kind>` (115): the page behind an error's `type` (`ERROR_DESCRIPTION` of `endpoints/exception.py`).
 pub(crate) fn error_type(state: &State, kind: &str) -> Answer {
     let description = match kind {
-        "invalid_request" => "The request was invalid. It may have contained invalid values or was improperly formatted.",
+        "invalid_request" => {
+            "The request was invalid. It may have contained invalid values or was improperly formatted."
+        }
         "invalid_token" => "The access token provided was invalid.",
-        "insufficient_scope" => "The access token did not have sufficient scope to access the requested resource.",
+        "insufficient_scope" => {
+            "The access token did not have sufficient scope to access the requested resource."
+        }
         "not_found" => "The resource was not found.",
         _ => return Err(Refusal::NotFound),
     };
@@ -84,7 +96,6 @@ pub(crate) fn error_type(state: &State, kind: &str) -> Answer {
 
 /// Any other page: the web interface.
 pub(crate) fn page() -> Response {
-    let page =
-        "<!doctype html>\n<html lang=\"en\">\n<head><title>Quay</title></head>\n<body><div id=\"root\"></div></body>\n</html>\n";
+    let page = "<!doctype html>\n<html lang=\"en\">\n<head><title>Quay</title></head>\n<body><div id=\"root\"></div></body>\n</html>\n";
     responses::text(StatusCode::OK, HTML, page.to_owned())
 }

@@ -37,11 +37,19 @@ impl Quay {
     ///
     /// # Errors
     /// As the registry would refuse.
-    pub fn pull(&self, path: &str, reference: &str, login: Option<(&str, &str)>) -> Result<Pulled, NotPulled> {
+    pub fn pull(
+        &self,
+        path: &str,
+        reference: &str,
+        login: Option<(&str, &str)>,
+    ) -> Result<Pulled, NotPulled> {
         let mut state = self.state();
-        let caller = match login.map(|(user, password)| STANDARD.encode(format!("{user}:{password}"))) {
+        let caller = match login
+            .map(|(user, password)| STANDARD.encode(format!("{user}:{password}")))
+        {
             Some(credentials) => {
-                let value = format!("Basic {credentials}").parse().map_err(|_| NotPulled::Unauthorized)?;
+                let value =
+                    format!("Basic {credentials}").parse().map_err(|_| NotPulled::Unauthorized)?;
                 let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
                 registry_auth::log_in(&mut state, &headers).map_err(|_| NotPulled::Unauthorized)?
             }
@@ -53,7 +61,10 @@ impl Quay {
         if !registry_auth::may_pull(&state, &caller, &path) {
             return Err(NotPulled::Unauthorized);
         }
-        let tag = state.repositories.get(&path).and_then(|repository| registry::find(repository, reference));
+        let tag = state
+            .repositories
+            .get(&path)
+            .and_then(|repository| registry::find(repository, reference));
         let tag = tag.ok_or(NotPulled::Unknown)?;
         Ok(Pulled {
             digest: tag.digest.clone(),

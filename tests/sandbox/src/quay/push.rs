@@ -22,8 +22,16 @@ const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const UPLOAD: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 /// Answers a request to `/v2/` that changes something.
-pub(crate) fn answer(state: &mut State, method: &Method, endpoint: &Endpoint, call: &Call, claims: Option<&Claims>) -> Answer {
-    let (Endpoint::Uploads(path) | Endpoint::Upload(path, _) | Endpoint::Manifest(path, _)) = endpoint else {
+pub(crate) fn answer(
+    state: &mut State,
+    method: &Method,
+    endpoint: &Endpoint,
+    call: &Call,
+    claims: Option<&Claims>,
+) -> Answer {
+    let (Endpoint::Uploads(path) | Endpoint::Upload(path, _) | Endpoint::Manifest(path, _)) =
+        endpoint
+    else {
         return Ok(page_not_found());
     };
     if claims.and_then(|claims| claims.role(path)) < Some(RepoRole::Write) {
@@ -33,12 +41,17 @@ pub(crate) fn answer(state: &mut State, method: &Method, endpoint: &Endpoint, ca
         return Err(RegistryRefusal::read_only().into());
     }
     let url = state.url.clone();
-    let repository = state.repositories.get_mut(path).ok_or_else(|| not_found("NAME_UNKNOWN", "repository not found"))?;
+    let repository = state
+        .repositories
+        .get_mut(path)
+        .ok_or_else(|| not_found("NAME_UNKNOWN", "repository not found"))?;
     match (endpoint, method.as_str()) {
         (Endpoint::Uploads(_), "POST") => Ok(start(repository, path, &url)),
         (Endpoint::Upload(_, id), "PATCH") => append(repository, path, id, call, &url),
         (Endpoint::Upload(_, id), "PUT") => finish(repository, path, id, call, &url),
-        (Endpoint::Manifest(_, reference), "PUT") => put_manifest(repository, path, reference, call),
+        (Endpoint::Manifest(_, reference), "PUT") => {
+            put_manifest(repository, path, reference, call)
+        }
         _ => Err(Refusal::Page(StatusCode::METHOD_NOT_ALLOWED)),
     }
 }
@@ -51,7 +64,13 @@ fn start(repository: &mut Repository, path: &RepoPath, url: &str) -> Response {
 }
 
 /// `PATCH /v2/<path>/blobs/uploads/<id>`: some more of the blob.
-fn append(repository: &mut Repository, path: &RepoPath, id: &str, call: &Call, url: &str) -> Answer {
+fn append(
+    repository: &mut Repository,
+    path: &RepoPath,
+    id: &str,
+    call: &Call,
+    url: &str,
+) -> Answer {
     let upload = repository.uploads.get_mut(id).ok_or_else(unknown_upload)?;
     upload.extend_from_slice(call.body());
     Ok(in_progress(path, id, upload.len(), url))
@@ -61,30 +80,51 @@ fn append(repository: &mut Repository, path: &RepoPath, id: &str, call: &Call, u
 fn in_progress(path: &RepoPath, id: &str, length: usize, url: &str) -> Response {
     let last = if length == 0 { "-1".to_owned() } else { (length - 1).to_string() };
     let response = responses::text(StatusCode::ACCEPTED, HTML, String::new());
-    let response = responses::with_header(response, LOCATION, &format!("{url}/v2/{path}/blobs/uploads/{id}"));
+    let response =
+        responses::with_header(response, LOCATION, &format!("{url}/v2/{path}/blobs/uploads/{id}"));
     let response = responses::with_header(response, RANGE, &format!("bytes=0-{last}"));
     responses::with_header(response, UPLOAD, id)
 }
 
 /// `PUT /v2/<path>/blobs/uploads/<id>?digest=…`: the rest of the blob, if there is one, and what it has to be.
-fn finish(repository: &mut Repository, path: &RepoPath, id: &str, call: &Call, url: &str) -> Answer {
+fn finish(
+    repository: &mut Repository,
+    path: &RepoPath,
+    id: &str,
+    call: &Call,
+    url: &str,
+) -> Answer {
     let mut blob = repository.uploads.remove(id).ok_or_else(unknown_upload)?;
     blob.extend_from_slice(call.body());
     let digest = digest(&blob);
     if call.param("digest") != Some(digest.as_str()) {
-        return Err(RegistryRefusal::new(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", "blob upload invalid").into());
+        return Err(RegistryRefusal::new(
+            StatusCode::BAD_REQUEST,
+            "BLOB_UPLOAD_INVALID",
+            "blob upload invalid",
+        )
+        .into());
     }
     repository.blobs.insert(digest.clone(), blob);
     Ok(created(&format!("{url}/v2/{path}/blobs/{digest}"), &digest, ""))
 }
 
 /// `PUT /v2/<path>/manifests/<tag>` (481, 495).
-fn put_manifest(repository: &mut Repository, path: &RepoPath, reference: &str, call: &Call) -> Answer {
-    let invalid = || RegistryRefusal::new(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", "manifest invalid");
+fn put_manifest(
+    repository: &mut Repository,
+    path: &RepoPath,
+    reference: &str,
+    call: &Call,
+) -> Answer {
+    let invalid =
+        || RegistryRefusal::new(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", "manifest invalid");
     let manifest: Value = serde_json::from_slice(call.body()).map_err(|_| invalid())?;
     let layers = manifest["layers"].as_array().ok_or_else(invalid)?;
-    let is_here = |part: &Value| part["digest"].as_str().is_some_and(|digest| repository.blobs.contains_key(digest));
-    if !names::is_tag(reference) || !std::iter::once(&manifest["config"]).chain(layers).all(is_here) {
+    let is_here = |part: &Value| {
+        part["digest"].as_str().is_some_and(|digest| repository.blobs.contains_key(digest))
+    };
+    if !names::is_tag(reference) || !std::iter::once(&manifest["config"]).chain(layers).all(is_here)
+    {
         return Err(invalid().into());
     }
     let digest = digest(call.body());

@@ -23,13 +23,20 @@ use super::{pages, push};
 const PAGE: usize = 100;
 
 /// Answers a request to `/v2/`.
-pub(crate) fn answer(state: &mut State, method: &Method, endpoint: Option<&Endpoint>, call: &Call) -> Response {
+pub(crate) fn answer(
+    state: &mut State,
+    method: &Method,
+    endpoint: Option<&Endpoint>,
+    call: &Call,
+) -> Response {
     let answer = match (endpoint, method) {
         (Some(Endpoint::RegistryAuth), &Method::GET) => registry_auth::token(state, call),
         (Some(endpoint), method) => match claims(state, call) {
             Ok(claims) if method == Method::GET => read(state, endpoint, call, claims.as_ref()),
             Ok(claims) => push::answer(state, method, endpoint, call, claims.as_ref()),
-            Err(message) => return challenge(abort(StatusCode::UNAUTHORIZED, message), &state.url, None),
+            Err(message) => {
+                return challenge(abort(StatusCode::UNAUTHORIZED, message), &state.url, None);
+            }
         },
         _ => Ok(page_not_found()),
     };
@@ -69,9 +76,12 @@ fn ping(state: &State, claims: Option<&Claims>) -> Response {
 fn catalog(state: &State, call: &Call, claims: Option<&Claims>) -> Response {
     let who = claims.map(|claims| claims.sub.as_str());
     let visible = state.repositories.iter().filter(|(path, _)| {
-        who.is_some_and(|name| state.has_right(name, path) || state.flags.readonly_superusers.contains(name))
+        who.is_some_and(|name| {
+            state.has_right(name, path) || state.flags.readonly_superusers.contains(name)
+        })
     });
-    let mut found: Vec<(u64, String)> = visible.map(|(path, repository)| (repository.id, path.to_string())).collect();
+    let mut found: Vec<(u64, String)> =
+        visible.map(|(path, repository)| (repository.id, path.to_string())).collect();
     found.sort();
     // Something that is no number counts as zero, and every page has at least one entry.
     let limit = call.param("n").map_or(PAGE, |n| n.parse().unwrap_or(0)).clamp(1, PAGE);
@@ -98,8 +108,9 @@ fn tag_names(state: &State, claims: Option<&Claims>, path: &RepoPath) -> Answer 
 /// `GET /v2/<path>/manifests/<reference>` (485, 487, 489), by tag or by digest.
 fn manifest(state: &State, claims: Option<&Claims>, path: &RepoPath, reference: &str) -> Answer {
     let repository = pullable(state, claims, path)?;
-    let tag = find(repository, reference)
-        .ok_or_else(|| RegistryRefusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", "manifest unknown"))?;
+    let tag = find(repository, reference).ok_or_else(|| {
+        RegistryRefusal::new(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", "manifest unknown")
+    })?;
     let response = responses::text(StatusCode::OK, &tag.media_type, tag.manifest.clone());
     let digest = HeaderName::from_static("docker-content-digest");
     Ok(responses::with_header(response, digest, &tag.digest))
@@ -107,10 +118,13 @@ fn manifest(state: &State, claims: Option<&Claims>, path: &RepoPath, reference: 
 
 /// `GET /v2/<path>/blobs/<digest>`.
 fn blob(state: &State, claims: Option<&Claims>, path: &RepoPath, digest: &str) -> Answer {
-    let unknown = || RegistryRefusal::new(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", "blob unknown to registry");
+    let unknown =
+        || RegistryRefusal::new(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", "blob unknown to registry");
     let blob = pullable(state, claims, path)?.blobs.get(digest).ok_or_else(unknown)?;
     let mut response = Response::new(Body::from(blob.clone()));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     Ok(responses::with_header(response, HeaderName::from_static("docker-content-digest"), digest))
 }
 
@@ -124,11 +138,17 @@ pub(crate) fn find<'a>(repository: &'a Repository, reference: &str) -> Option<&'
 }
 
 /// The repository, if the token allows pulling or it is public.
-fn pullable<'a>(state: &'a State, claims: Option<&Claims>, path: &RepoPath) -> Result<&'a Repository, RegistryRefusal> {
+fn pullable<'a>(
+    state: &'a State,
+    claims: Option<&Claims>,
+    path: &RepoPath,
+) -> Result<&'a Repository, RegistryRefusal> {
     let repository = state.repositories.get(path);
     let granted = claims.and_then(|claims| claims.role(path)) >= Some(RepoRole::Read);
     if !granted && !repository.is_some_and(|found| found.public && state.flags.anonymous_access) {
         return Err(RegistryRefusal::unauthorized(path, "pull"));
     }
-    repository.ok_or_else(|| RegistryRefusal::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "repository not found"))
+    repository.ok_or_else(|| {
+        RegistryRefusal::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "repository not found")
+    })
 }

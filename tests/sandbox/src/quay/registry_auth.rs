@@ -17,8 +17,9 @@ const LIBRARY: &str = "library";
 
 /// `GET /v2/auth` (461-477, 498): a token for whatever of the asked-for rights the caller has, be it none.
 pub(crate) fn token(state: &mut State, call: &Call) -> Answer {
-    let caller = log_in(state, &call.headers)
-        .map_err(|message| RegistryRefusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message))?;
+    let caller = log_in(state, &call.headers).map_err(|message| {
+        RegistryRefusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message)
+    })?;
     if caller.is_anonymous() && !state.flags.anonymous_access {
         let message = "Anonymous access is not allowed";
         return Err(Refusal::Abort(StatusCode::UNAUTHORIZED, message));
@@ -61,13 +62,23 @@ pub(crate) fn log_in(state: &mut State, headers: &HeaderMap) -> Result<Caller, S
 }
 
 /// `verify_robot` of `data/model/user.py` (461-463, 498).
-fn log_in_robot(state: &mut State, name: &str, organization: &str, short: &str, secret: &str) -> Result<(), String> {
+fn log_in_robot(
+    state: &mut State,
+    name: &str,
+    organization: &str,
+    short: &str,
+    secret: &str,
+) -> Result<(), String> {
     if state.flags.robots_disallow {
-        return Err("Robot account have been disabled. Please contact your administrator.".to_owned());
+        return Err(
+            "Robot account have been disabled. Please contact your administrator.".to_owned()
+        );
     }
     match state.robot(organization, short) {
         None => Err("Could not find robot with specified username".to_owned()),
-        Some(robot) if robot.token != secret => Err(format!("Could not find robot with username: {name} and supplied password.")),
+        Some(robot) if robot.token != secret => {
+            Err(format!("Could not find robot with username: {name} and supplied password."))
+        }
         Some(_) => {
             state.touch_robot(organization, short);
             Ok(())
@@ -81,7 +92,10 @@ fn parse_scope(state: &State, scope: &str) -> Result<(RepoPath, Vec<String>), Re
         let message = format!("Unable to decode repository and actions: {scope}");
         RegistryRefusal::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", message)
     };
-    let (name, actions) = scope.strip_prefix("repository:").and_then(|rest| rest.rsplit_once(':')).ok_or_else(undecodable)?;
+    let (name, actions) = scope
+        .strip_prefix("repository:")
+        .and_then(|rest| rest.rsplit_once(':'))
+        .ok_or_else(undecodable)?;
     let name = name.strip_prefix(&format!("{}/", state.host())).unwrap_or(name);
     let actions: Vec<String> = actions.split(',').map(str::to_owned).collect();
     let is_name = name.split('/').all(|part| !part.is_empty() && part.bytes().all(is_name_byte));
@@ -105,7 +119,12 @@ fn is_name_byte(byte: u8) -> bool {
 }
 
 /// The actions that are granted. Asking to push creates a missing repository for whoever may create one (477, 478).
-fn grant(state: &mut State, caller: &Caller, path: &RepoPath, actions: &[String]) -> Result<Vec<&'static str>, RegistryRefusal> {
+fn grant(
+    state: &mut State,
+    caller: &Caller,
+    path: &RepoPath,
+    actions: &[String],
+) -> Result<Vec<&'static str>, RegistryRefusal> {
     let asked = |wanted: &str| actions.iter().any(|action| action == wanted);
     if !state.is_namespace(&path.namespace) {
         return Ok(Vec::new());

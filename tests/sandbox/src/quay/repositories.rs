@@ -63,7 +63,12 @@ pub(crate) fn create(state: &mut State, call: &Call) -> Answer {
     if !state.is_namespace(namespace) {
         return Err(Refusal::Crash);
     }
-    state.add_repository(&path, owner, body["visibility"] == "public", body["description"].as_str());
+    state.add_repository(
+        &path,
+        owner,
+        body["visibility"] == "public",
+        body["description"].as_str(),
+    );
     Ok(responses::created(json!({"namespace": path.namespace, "name": path.name, "kind": "image"})))
 }
 
@@ -177,7 +182,8 @@ pub(crate) fn tags(state: &State, call: &Call, path: &RepoPath) -> Answer {
     }
     let repository = state.repositories.get(path).ok_or(Refusal::NotFound)?;
     let wanted = call.param("specificTag").filter(|tag| !tag.is_empty());
-    let mut tags: Vec<_> = repository.tags.iter().filter(|(name, _)| wanted.is_none_or(|w| w == *name)).collect();
+    let mut tags: Vec<_> =
+        repository.tags.iter().filter(|(name, _)| wanted.is_none_or(|w| w == *name)).collect();
     tags.sort_by_key(|(_, tag)| std::cmp::Reverse(tag.start));
     let limit = call.number("limit").unwrap_or(50).clamp(1, 100);
     let page = call.number("page").unwrap_or(1).max(1);
@@ -203,7 +209,12 @@ pub(crate) fn tags(state: &State, call: &Call, path: &RepoPath) -> Answer {
 }
 
 /// Refuses a caller who may not do with the repository what `role` allows.
-pub(crate) fn require(state: &State, call: &Call, role: RepoRole, path: &RepoPath) -> Result<(), Refusal> {
+pub(crate) fn require(
+    state: &State,
+    call: &Call,
+    role: RepoRole,
+    path: &RepoPath,
+) -> Result<(), Refusal> {
     if state.may(&call.caller, role, path) { Ok(()) } else { Err(Refusal::Unauthorized) }
 }
 
@@ -215,14 +226,20 @@ impl State {
 
     /// The repositories a list shows: those the caller has any right on, whatever the scopes, and on request the
     /// public ones (`filter_to_repos_for_user` of `data/model/_basequery.py`).
-    fn visible(&self, call: &Call, namespace: Option<&str>, public: bool) -> Vec<(&RepoPath, &Repository)> {
+    fn visible(
+        &self,
+        call: &Call,
+        namespace: Option<&str>,
+        public: bool,
+    ) -> Vec<(&RepoPath, &Repository)> {
         let all = self.is_readonly_superuser(&call.caller) || self.has_full_access(&call.caller);
         let mut found = match namespace {
             Some(namespace) => self.repositories_of(namespace),
             None => self.repositories.iter().collect(),
         };
         found.retain(|(path, repository)| {
-            all || public && repository.public || call.caller.name().is_some_and(|name| self.has_right(name, path))
+            all || public && repository.public
+                || call.caller.name().is_some_and(|name| self.has_right(name, path))
         });
         found.sort_by_key(|(_, repository)| repository.id);
         found
@@ -232,7 +249,9 @@ impl State {
     pub(crate) fn has_right(&self, name: &str, path: &RepoPath) -> bool {
         self.permission(path, name).is_some()
             || self.organizations.get(&path.namespace).is_some_and(|organization| {
-                organization.teams_of(name).any(|team| team.role == TeamRole::Admin || team.repositories.contains_key(path))
+                organization.teams_of(name).any(|team| {
+                    team.role == TeamRole::Admin || team.repositories.contains_key(path)
+                })
             })
     }
 }

@@ -33,12 +33,14 @@ pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
         return Err(Refusal::Unauthorized);
     }
     // In 3.12 full access is not enough to see tokens in the list.
-    let is_admin = state.is_organization_admin(caller, organization) || has_full_access && state.flags.release > Release::V3_12;
+    let is_admin = state.is_organization_admin(caller, organization)
+        || has_full_access && state.flags.release > Release::V3_12;
     let with_token = is_admin && call.switch("token", true);
     let with_permissions = (is_admin || is_readonly) && call.switch("permissions", false);
 
     let mut robots = state.robots_like(organization);
-    robots.sort_by_key(|(_, _, robot)| (robot.last_accessed.map(|when| -when.as_second()), robot.id));
+    robots
+        .sort_by_key(|(_, _, robot)| (robot.last_accessed.map(|when| -when.as_second()), robot.id));
     let views: Vec<Value> = robots
         .into_iter()
         .take(call.number("limit").unwrap_or(usize::MAX))
@@ -46,7 +48,8 @@ pub(crate) fn list(state: &State, call: &Call, organization: &str) -> Answer {
             let name = robot_name(organization, short);
             let mut view = view(&name, robot, with_token);
             if with_permissions {
-                let repositories: Vec<&str> = state.rights_of(&name).map(|(path, _)| path.name.as_str()).collect();
+                let repositories: Vec<&str> =
+                    state.rights_of(&name).map(|(path, _)| path.name.as_str()).collect();
                 view["repositories"] = json!(repositories);
                 view["teams"] = state.teams_view(organization, &name);
             }
@@ -92,9 +95,12 @@ pub(crate) fn create(state: &mut State, call: &Call, organization: &str, short: 
 
 fn check_new(state: &State, short: &str, name: &str) -> Result<(), String> {
     if state.flags.robots_disallow {
-        return Err("Robot accounts have been disabled. Please contact your administrator.".to_owned());
+        return Err(
+            "Robot accounts have been disabled. Please contact your administrator.".to_owned()
+        );
     }
-    names::check_namespace(short).map_err(|issue| format!("The name for the robot '{short}' is invalid: {issue}"))?;
+    names::check_namespace(short)
+        .map_err(|issue| format!("The name for the robot '{short}' is invalid: {issue}"))?;
     if state.robot_named(name).is_some() {
         return Err(format!("Existing robot with name: {name}"));
     }
@@ -113,7 +119,12 @@ pub(crate) fn delete(state: &mut State, call: &Call, organization: &str, short: 
 }
 
 /// `POST …/robots/<short>/regenerate` (233-235): the old token is void at once.
-pub(crate) fn regenerate(state: &mut State, call: &Call, organization: &str, short: &str) -> Answer {
+pub(crate) fn regenerate(
+    state: &mut State,
+    call: &Call,
+    organization: &str,
+    short: &str,
+) -> Answer {
     if !state.may_administer(&call.caller, organization) {
         return Err(Refusal::Unauthorized);
     }
@@ -140,7 +151,8 @@ pub(crate) fn permissions(state: &State, call: &Call, organization: &str, short:
     let permissions: Vec<Value> = state
         .rights_of(&robot_name(organization, short))
         .map(|(path, role)| {
-            let is_public = state.repositories.get(path).is_some_and(|repository| repository.public);
+            let is_public =
+                state.repositories.get(path).is_some_and(|repository| repository.public);
             json!({"repository": {"name": path.name, "is_public": is_public}, "role": role.name()})
         })
         .collect();
@@ -187,9 +199,18 @@ impl State {
         self.organizations
             .iter()
             .filter(|(name, _)| {
-                name.len() == wanted.len() && name.bytes().zip(wanted).all(|(found, wanted)| *wanted == b'_' || found == *wanted)
+                name.len() == wanted.len()
+                    && name
+                        .bytes()
+                        .zip(wanted)
+                        .all(|(found, wanted)| *wanted == b'_' || found == *wanted)
             })
-            .flat_map(|(name, found)| found.robots.iter().map(move |(short, robot)| (name.as_str(), short.as_str(), robot)))
+            .flat_map(|(name, found)| {
+                found
+                    .robots
+                    .iter()
+                    .map(move |(short, robot)| (name.as_str(), short.as_str(), robot))
+            })
             .collect()
     }
 
@@ -197,7 +218,9 @@ impl State {
         let teams = self.organizations.get(organization).into_iter();
         teams
             .flat_map(|found| found.teams_of(member))
-            .map(|team| json!({"name": team.name, "avatar": avatar(&team.name, &team.name, "team")}))
+            .map(
+                |team| json!({"name": team.name, "avatar": avatar(&team.name, &team.name, "team")}),
+            )
             .collect()
     }
 }

@@ -25,7 +25,9 @@ impl RepoRole {
 
     /// Reads the API's word for it.
     pub fn from_name(name: &str) -> Option<RepoRole> {
-        [RepoRole::Read, RepoRole::Write, RepoRole::Admin].into_iter().find(|role| role.name() == name)
+        [RepoRole::Read, RepoRole::Write, RepoRole::Admin]
+            .into_iter()
+            .find(|role| role.name() == name)
     }
 }
 
@@ -52,7 +54,9 @@ impl TeamRole {
 
     /// Reads the API's word for it.
     pub fn from_name(name: &str) -> Option<TeamRole> {
-        [TeamRole::Member, TeamRole::Creator, TeamRole::Admin].into_iter().find(|role| role.name() == name)
+        [TeamRole::Member, TeamRole::Creator, TeamRole::Admin]
+            .into_iter()
+            .find(|role| role.name() == name)
     }
 }
 
@@ -73,7 +77,11 @@ pub(crate) enum Reach {
 impl Reach {
     /// The most a role on a repository can be (`SCOPE_MAX_REPO_ROLES` of `auth/permissions.py`).
     pub(crate) fn repository(&self) -> Option<RepoRole> {
-        self.most(&[("repo:read", RepoRole::Read), ("repo:write", RepoRole::Write), ("repo:admin", RepoRole::Admin)])
+        self.most(&[
+            ("repo:read", RepoRole::Read),
+            ("repo:write", RepoRole::Write),
+            ("repo:admin", RepoRole::Admin),
+        ])
     }
 
     /// The most a role in an organization can be (`SCOPE_MAX_TEAM_ROLES`).

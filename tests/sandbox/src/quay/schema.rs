@@ -34,10 +34,20 @@ impl Schema {
 
     fn check_at(&self, body: &Value, at: &[&str]) -> Result<(), String> {
         let Some(object) = body.as_object() else {
-            return Err(self.fault(&format!("{} is not of type 'object'", python(body)), "type", at, body));
+            return Err(self.fault(
+                &format!("{} is not of type 'object'", python(body)),
+                "type",
+                at,
+                body,
+            ));
         };
         if let Some(missing) = self.required.iter().find(|name| !object.contains_key(**name)) {
-            return Err(self.fault(&format!("'{missing}' is a required property"), "required", at, body));
+            return Err(self.fault(
+                &format!("'{missing}' is a required property"),
+                "required",
+                at,
+                body,
+            ));
         }
         for (name, kind) in self.properties {
             if let Some(value) = object.get(*name) {
@@ -49,18 +59,32 @@ impl Schema {
     }
 
     fn check_property(&self, kind: &Kind, value: &Value, at: &[&str]) -> Result<(), String> {
-        let wrong_type = |wanted: &str| Err(self.fault(&format!("{} is not of type {wanted}", python(value)), "type", at, value));
+        let wrong_type = |wanted: &str| {
+            Err(self.fault(
+                &format!("{} is not of type {wanted}", python(value)),
+                "type",
+                at,
+                value,
+            ))
+        };
         match kind {
-            Kind::Text | Kind::TextAtMost(_) | Kind::OneOf(_) if !value.is_string() => wrong_type("'string'"),
-            Kind::TextOrNull if !value.is_string() && !value.is_null() => wrong_type("'string', 'null'"),
+            Kind::Text | Kind::TextAtMost(_) | Kind::OneOf(_) if !value.is_string() => {
+                wrong_type("'string'")
+            }
+            Kind::TextOrNull if !value.is_string() && !value.is_null() => {
+                wrong_type("'string', 'null'")
+            }
             Kind::Flag if !value.is_boolean() => wrong_type("'boolean'"),
             Kind::Whole if !value.is_i64() && !value.is_u64() => wrong_type("'integer'"),
             Kind::Object if !value.is_object() => wrong_type("'object'"),
-            Kind::TextAtMost(longest) if value.as_str().is_some_and(|text| text.chars().count() > *longest) => {
+            Kind::TextAtMost(longest)
+                if value.as_str().is_some_and(|text| text.chars().count() > *longest) =>
+            {
                 Err(self.fault(&format!("{} is too long", python(value)), "maxLength", at, value))
             }
             Kind::OneOf(choices) if !choices.iter().any(|choice| value == *choice) => {
-                let choices: Vec<String> = choices.iter().map(|choice| format!("'{choice}'")).collect();
+                let choices: Vec<String> =
+                    choices.iter().map(|choice| format!("'{choice}'")).collect();
                 let headline = format!("{} is not one of [{}]", python(value), choices.join(", "));
                 Err(self.fault(&headline, "enum", at, value))
             }
@@ -79,7 +103,8 @@ impl Schema {
     }
 
     fn fault(&self, headline: &str, rule: &str, at: &[&str], value: &Value) -> String {
-        let schema_path: String = at.iter().map(|name| format!("['properties']['{name}']")).collect();
+        let schema_path: String =
+            at.iter().map(|name| format!("['properties']['{name}']")).collect();
         let value_path: String = at.iter().map(|name| format!("['{name}']")).collect();
         format!(
             "{headline}\n\nFailed validating '{rule}' in schema{schema_path}:\n    {{'description': '{}'}}\n\n\
@@ -103,7 +128,8 @@ fn python(value: &Value) -> String {
             format!("[{}]", items.join(", "))
         }
         Value::Object(fields) => {
-            let fields: Vec<String> = fields.iter().map(|(k, v)| format!("'{k}': {}", python(v))).collect();
+            let fields: Vec<String> =
+                fields.iter().map(|(k, v)| format!("'{k}': {}", python(v))).collect();
             format!("{{{}}}", fields.join(", "))
         }
     }

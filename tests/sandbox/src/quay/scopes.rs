@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 /// All scopes there are, as Quay's own pages ask for them.
-pub(crate) const ALL: &str = "org:admin repo:admin repo:create repo:read repo:write super:user user:admin user:read";
+pub(crate) const ALL: &str =
+    "org:admin repo:admin repo:create repo:read repo:write super:user user:admin user:read";
 
 struct Scope {
     name: &'static str,
@@ -97,14 +98,20 @@ const SCOPES: [Scope; 8] = [
 /// The scopes of a list separated by blanks or commas (050). One that is none makes the whole list empty (036, 045).
 pub(crate) fn parse(list: &str) -> BTreeSet<String> {
     let names: BTreeSet<String> = list.split([' ', ',']).map(str::to_owned).collect();
-    if names.iter().all(|name| SCOPES.iter().any(|scope| scope.name == name)) { names } else { BTreeSet::new() }
+    if names.iter().all(|name| SCOPES.iter().any(|scope| scope.name == name)) {
+        names
+    } else {
+        BTreeSet::new()
+    }
 }
 
 /// Whether `granted` holds all of `wanted`, with what each scope implies (`is_subset_string`).
 pub(crate) fn include(granted: &BTreeSet<String>, wanted: &BTreeSet<String>) -> bool {
-    let implied = SCOPES.iter().filter(|scope| granted.contains(scope.name)).flat_map(|scope| scope.implied);
+    let implied =
+        SCOPES.iter().filter(|scope| granted.contains(scope.name)).flat_map(|scope| scope.implied);
     let implied: BTreeSet<&str> = implied.copied().collect();
-    !granted.is_empty() && wanted.iter().all(|name| granted.contains(name) || implied.contains(name.as_str()))
+    !granted.is_empty()
+        && wanted.iter().all(|name| granted.contains(name) || implied.contains(name.as_str()))
 }
 
 /// What a person is told about each of the scopes before granting them (030).

@@ -12,15 +12,21 @@ use super::errors::{self, Answer, Refusal};
 use super::flags::Release;
 use super::state::State;
 use super::{
-    application_tokens, applications, initialize, oauth, organizations, permissions, prototypes, public, registry, repositories,
-    robots, sessions, superuser, teams, users,
+    application_tokens, applications, initialize, oauth, organizations, permissions, prototypes,
+    public, registry, repositories, robots, sessions, superuser, teams, users,
 };
 
 /// The longest request line that Quay's web server takes, gunicorn's default of `limit_request_line`.
 const LONGEST_REQUEST_LINE: usize = 4094;
 
 /// Answers one request.
-pub(crate) fn answer(state: &mut State, method: &Method, uri: &Uri, headers: HeaderMap, body: Bytes) -> Response {
+pub(crate) fn answer(
+    state: &mut State,
+    method: &Method,
+    uri: &Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     // The proxy in front of it speaks HTTP/1.0 to it.
     let request_line = format!("{method} {uri} HTTP/1.0").len();
     if request_line > LONGEST_REQUEST_LINE {
@@ -37,7 +43,12 @@ pub(crate) fn answer(state: &mut State, method: &Method, uri: &Uri, headers: Hea
         Some(Endpoint::Csrf) if method == Method::GET => sessions::csrf_token(state, &headers),
         Some(Endpoint::Csrf) => errors::page_takes_no_writes(),
         Some(endpoint @ (Endpoint::Authorize | Endpoint::AuthorizeApp | Endpoint::DenyApp)) => {
-            oauth::answer(state, method, &endpoint, Call::new(Caller::anonymous(), uri, headers, body))
+            oauth::answer(
+                state,
+                method,
+                &endpoint,
+                Call::new(Caller::anonymous(), uri, headers, body),
+            )
         }
         endpoint if uri.path().starts_with("/v2/") => {
             let call = Call::new(Caller::anonymous(), uri, headers, body);
@@ -64,13 +75,23 @@ fn unknown(state: &State, method: &Method, path: &str) -> Response {
     }
 }
 
-fn api(state: &mut State, method: &Method, uri: &Uri, endpoint: &Endpoint, headers: HeaderMap, body: Bytes) -> Response {
+fn api(
+    state: &mut State,
+    method: &Method,
+    uri: &Uri,
+    endpoint: &Endpoint,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let caller = state.caller(&headers);
     let call = Call::new(caller, uri, headers, body);
-    let answer = admit(state, method, endpoint, &call).and_then(|()| dispatch(state, method, endpoint, &call));
+    let answer = admit(state, method, endpoint, &call)
+        .and_then(|()| dispatch(state, method, endpoint, &call));
     match answer {
         // No endpoint reads here, so the address belongs to the web pages after all.
-        Err(Refusal::Message(StatusCode::METHOD_NOT_ALLOWED, _)) if method == Method::GET => unknown(state, method, uri.path()),
+        Err(Refusal::Message(StatusCode::METHOD_NOT_ALLOWED, _)) if method == Method::GET => {
+            unknown(state, method, uri.path())
+        }
         answer => answer.unwrap_or_else(|refusal| refusal.into_response(&state.url, &call.caller)),
     }
 }
@@ -95,7 +116,10 @@ fn admit(state: &State, method: &Method, endpoint: &Endpoint, call: &Call) -> Re
     if !reads && state.flags.readonly && *endpoint != Endpoint::SignIn {
         return Err(Refusal::ReadOnly);
     }
-    let is_public = matches!(endpoint, Endpoint::Discovery | Endpoint::ErrorType(_) | Endpoint::User | Endpoint::SignIn);
+    let is_public = matches!(
+        endpoint,
+        Endpoint::Discovery | Endpoint::ErrorType(_) | Endpoint::User | Endpoint::SignIn
+    );
     if call.caller.is_anonymous() && !state.flags.anonymous_access && !is_public {
         let message = "Anonymous access is not allowed";
         return Err(Refusal::Abort(StatusCode::UNAUTHORIZED, message));
@@ -138,7 +162,9 @@ fn dispatch(state: &mut State, method: &Method, endpoint: &Endpoint, call: &Call
         (E::Application(org, id), "DELETE") => applications::delete(state, call, org, id),
         (E::ApplicationTokens(org, id), "GET") => application_tokens::list(state, call, org, id),
         (E::ApplicationTokens(org, id), "POST") => application_tokens::create(state, call, org, id),
-        (E::ApplicationToken(org, id, uuid), "DELETE") => application_tokens::revoke(state, call, org, id, uuid),
+        (E::ApplicationToken(org, id, uuid), "DELETE") => {
+            application_tokens::revoke(state, call, org, id, uuid)
+        }
 
         (E::Robots(org), "GET") => robots::list(state, call, org),
         (E::Robot(org, short), "GET") => robots::get(state, call, org, short),
@@ -155,8 +181,12 @@ fn dispatch(state: &mut State, method: &Method, endpoint: &Endpoint, call: &Call
         (E::Team(org, team), "PUT") => teams::put(state, call, org, team),
         (E::Team(org, team), "DELETE") => teams::delete(state, call, org, team),
         (E::TeamMembers(org, team), "GET") => teams::members(state, call, org, team),
-        (E::TeamMember(org, team, member), "PUT") => teams::add_member(state, call, org, team, member),
-        (E::TeamMember(org, team, member), "DELETE") => teams::remove_member(state, call, org, team, member),
+        (E::TeamMember(org, team, member), "PUT") => {
+            teams::add_member(state, call, org, team, member)
+        }
+        (E::TeamMember(org, team, member), "DELETE") => {
+            teams::remove_member(state, call, org, team, member)
+        }
 
         (E::Repositories, "GET") => repositories::list(state, call),
         (E::Repositories, "POST") => repositories::create(state, call),
@@ -173,7 +203,9 @@ fn dispatch(state: &mut State, method: &Method, endpoint: &Endpoint, call: &Call
 
         (E::SuperuserUsers, "GET") => superuser::users(state, call),
         (E::SuperuserOrganizations, "GET") => superuser::organizations(state, call),
-        (E::SuperuserOrganization(name), "DELETE") => superuser::delete_organization(state, call, name),
+        (E::SuperuserOrganization(name), "DELETE") => {
+            superuser::delete_organization(state, call, name)
+        }
         (E::TakeOwnership(name), "POST") => superuser::take_ownership(state, call, name),
 
         _ => Err(errors::method_not_allowed()),

@@ -65,7 +65,8 @@ pub(crate) fn sign_in(state: &mut State, call: &Call) -> Answer {
 pub(crate) fn signed_in(state: &mut State, user: &str, response: Response) -> Response {
     let (cookie, csrf_token) = state.add_session(Some(user));
     let expires = Timestamp::now() + SignedDuration::from_secs(LIFETIME_S);
-    let response = responses::with_header(response, SET_COOKIE, &set_cookie(&cookie, Some(expires)));
+    let response =
+        responses::with_header(response, SET_COOKIE, &set_cookie(&cookie, Some(expires)));
     responses::with_header(response, HeaderName::from_static("x-next-csrf-token"), &csrf_token)
 }
 
@@ -78,15 +79,21 @@ pub(crate) fn sign_out(state: &mut State, call: &Call) -> Answer {
 }
 
 fn set_cookie(value: &str, expires: Option<Timestamp>) -> String {
-    let expires = expires.map(|when| when.strftime(" Expires=%a, %d %b %Y %H:%M:%S GMT;").to_string());
-    format!("{CSRF_FIELD}={value};{} Secure; HttpOnly; Path=/; SameSite=Lax", expires.unwrap_or_default())
+    let expires =
+        expires.map(|when| when.strftime(" Expires=%a, %d %b %Y %H:%M:%S GMT;").to_string());
+    format!(
+        "{CSRF_FIELD}={value};{} Secure; HttpOnly; Path=/; SameSite=Lax",
+        expires.unwrap_or_default()
+    )
 }
 
 impl State {
     /// The session of the request's cookie.
     pub(crate) fn session(&self, headers: &HeaderMap) -> Option<&Session> {
         let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let mut pairs = cookies
+            .flat_map(|value| value.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='));
         pairs.find(|(name, _)| *name == CSRF_FIELD).and_then(|(_, value)| self.sessions.get(value))
     }
 
@@ -104,7 +111,11 @@ impl State {
     /// (`endpoints/csrf.py`; 011, 012, 016, 017, 040, 049).
     pub(crate) fn check_csrf(&self, call: &Call) -> Result<(), Refusal> {
         let header = || call.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok());
-        let found = call.param(CSRF_FIELD).or_else(|| call.field(CSRF_FIELD)).filter(|token| !token.is_empty()).or_else(header);
+        let found = call
+            .param(CSRF_FIELD)
+            .or_else(|| call.field(CSRF_FIELD))
+            .filter(|token| !token.is_empty())
+            .or_else(header);
         match self.session(&call.headers) {
             Some(session) if found == Some(session.csrf_token.as_str()) => Ok(()),
             _ => Err(Refusal::Csrf),
@@ -114,13 +125,21 @@ impl State {
     /// The user of this name or address, if that is the password. A wrong one makes everybody wait who wants to be
     /// this user, even with the right one: half a second, then 1.5 s, 3.5 s and so on (`verify_user` of
     /// `data/model/user.py`, `util/backoff.py`; 096-099).
-    pub(crate) fn check_password(&mut self, name: &str, password: &str) -> Result<Option<String>, Refusal> {
+    pub(crate) fn check_password(
+        &mut self,
+        name: &str,
+        password: &str,
+    ) -> Result<Option<String>, Refusal> {
         let now = Timestamp::now();
         let is_meant = |(known, user): &(&String, &mut User)| *known == name || user.email == name;
         let Some((name, user)) = self.users.iter_mut().find(is_meant) else {
             return Ok(None);
         };
-        if let Some(wait) = user.retry_at.map(|retry_at| retry_at.duration_since(now)).filter(SignedDuration::is_positive) {
+        if let Some(wait) = user
+            .retry_at
+            .map(|retry_at| retry_at.duration_since(now))
+            .filter(SignedDuration::is_positive)
+        {
             return Err(Refusal::Throttled(wait));
         }
         if user.password == password {
@@ -129,7 +148,8 @@ impl State {
         }
         user.wrong_passwords += 1;
         let factor = 2_i64.saturating_pow(user.wrong_passwords).saturating_sub(1);
-        user.retry_at = now.checked_add(SignedDuration::from_millis(FIRST_WAIT_MS.saturating_mul(factor))).ok();
+        user.retry_at =
+            now.checked_add(SignedDuration::from_millis(FIRST_WAIT_MS.saturating_mul(factor))).ok();
         Ok(None)
     }
 }

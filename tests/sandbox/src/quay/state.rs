@@ -10,7 +10,10 @@ use super::names::RepoPath;
 use super::random;
 use super::roles::{RepoRole, TeamRole};
 use super::sessions::Session;
-use super::tables::{Application, Delegate, NewToken, Organization, Prototype, Repository, Robot, Team, Token, User, robot_name};
+use super::tables::{
+    Application, Delegate, NewToken, Organization, Prototype, Repository, Robot, Team, Token, User,
+    robot_name,
+};
 
 /// Two weeks, what every new namespace starts with (180).
 const TAG_EXPIRATION_S: u64 = 1_209_600;
@@ -123,7 +126,10 @@ impl State {
             invoice_email_address: None,
             tag_expiration_s: TAG_EXPIRATION_S,
             robots: BTreeMap::new(),
-            teams: vec![Team { members: vec![owner.to_owned()], ..Team::new("owners", TeamRole::Admin, "") }],
+            teams: vec![Team {
+                members: vec![owner.to_owned()],
+                ..Team::new("owners", TeamRole::Admin, "")
+            }],
             prototypes: Vec::new(),
         };
         self.organizations.insert(name.to_owned(), organization);
@@ -137,7 +143,11 @@ impl State {
         for short in organization.robots.keys() {
             self.forget(&robot_name(name, short));
         }
-        let applications: Vec<String> = self.applications_of(name).into_iter().map(|(client_id, _)| client_id.clone()).collect();
+        let applications: Vec<String> = self
+            .applications_of(name)
+            .into_iter()
+            .map(|(client_id, _)| client_id.clone())
+            .collect();
         for client_id in &applications {
             self.delete_application(client_id);
         }
@@ -156,7 +166,13 @@ impl State {
     }
 
     /// Gives the organization a new robot and returns its token. `None` if there is no such organization.
-    pub(crate) fn add_robot(&mut self, organization: &str, short: &str, description: &str, metadata: Value) -> Option<String> {
+    pub(crate) fn add_robot(
+        &mut self,
+        organization: &str,
+        short: &str,
+        description: &str,
+        metadata: Value,
+    ) -> Option<String> {
         let (id, token) = (self.next_id(), self.secret(random::token(64)));
         let organization = self.organizations.get_mut(organization)?;
         let robot = Robot {
@@ -181,7 +197,10 @@ impl State {
 
     /// Takes a robot away with its default permissions, rights and memberships (611, 612). `false` if absent.
     pub(crate) fn delete_robot(&mut self, organization: &str, short: &str) -> bool {
-        let removed = self.organizations.get_mut(organization).and_then(|organization| organization.robots.remove(short));
+        let removed = self
+            .organizations
+            .get_mut(organization)
+            .and_then(|organization| organization.robots.remove(short));
         if removed.is_some() {
             self.forget(&robot_name(organization, short));
         }
@@ -208,7 +227,13 @@ impl State {
 
     /// Creates a repository: its creator gets admin, everyone else what the default permissions of this
     /// moment say (302, 384, 385, 496).
-    pub(crate) fn add_repository(&mut self, path: &RepoPath, creator: &str, public: bool, description: Option<&str>) {
+    pub(crate) fn add_repository(
+        &mut self,
+        path: &RepoPath,
+        creator: &str,
+        public: bool,
+        description: Option<&str>,
+    ) {
         let repository = Repository {
             id: self.next_id(),
             public,
@@ -285,8 +310,11 @@ impl State {
 
     /// The repositories of a namespace, in the order they were created.
     pub(crate) fn repositories_of(&self, namespace: &str) -> Vec<(&RepoPath, &Repository)> {
-        let mut found: Vec<_> =
-            self.repositories.range(RepoPath::new(namespace, "")..).take_while(|(path, _)| path.namespace == namespace).collect();
+        let mut found: Vec<_> = self
+            .repositories
+            .range(RepoPath::new(namespace, "")..)
+            .take_while(|(path, _)| path.namespace == namespace)
+            .collect();
         found.sort_by_key(|(_, repository)| repository.id);
         found
     }
@@ -309,8 +337,13 @@ impl State {
     /// Remembers that a robot has logged in.
     pub(crate) fn touch_robot(&mut self, organization: &str, short: &str) {
         let now = Timestamp::now();
-        if let Some(robot) = self.organizations.get_mut(organization).and_then(|organization| organization.robots.get_mut(short))
-            && robot.last_accessed.is_none_or(|last| now.as_second() - last.as_second() >= ACCESS_THRESHOLD_S)
+        if let Some(robot) = self
+            .organizations
+            .get_mut(organization)
+            .and_then(|organization| organization.robots.get_mut(short))
+            && robot
+                .last_accessed
+                .is_none_or(|last| now.as_second() - last.as_second() >= ACCESS_THRESHOLD_S)
         {
             robot.last_accessed = Some(now);
         }

@@ -15,18 +15,23 @@ use super::tables::{Delegate, Organization, Team};
 const DESCRIPTION: Schema = Schema {
     description: "Description of a team",
     required: &["role"],
-    properties: &[("role", Kind::OneOf(&["member", "creator", "admin"])), ("description", Kind::Text)],
+    properties: &[
+        ("role", Kind::OneOf(&["member", "creator", "admin"])),
+        ("description", Kind::Text),
+    ],
 };
 
 /// `PUT …/team/<name>` (400-403): creates or changes; `new_team` says which.
 pub(crate) fn put(state: &mut State, call: &Call, organization: &str, name: &str) -> Answer {
     let body = call.json(&DESCRIPTION)?;
-    let found = administered(state, call, organization)?.ok_or_else(|| no_organization(organization))?;
+    let found =
+        administered(state, call, organization)?.ok_or_else(|| no_organization(organization))?;
     let role = body["role"].as_str().and_then(TeamRole::from_name).ok_or(Refusal::Crash)?;
     let description = body["description"].as_str();
     let is_new = found.team(name).is_none();
     if is_new {
-        names::check_team(name).map_err(|issue| Refusal::Model(format!("Invalid team name {name}: {issue}")))?;
+        names::check_team(name)
+            .map_err(|issue| Refusal::Model(format!("Invalid team name {name}: {issue}")))?;
         found.teams.push(Team::new(name, role, description.unwrap_or_default()));
     } else {
         let caller = call.caller.name().unwrap_or_default();
@@ -82,13 +87,20 @@ pub(crate) fn members(state: &State, call: &Call, organization: &str, name: &str
         return Err(Refusal::Unauthorized);
     }
     let team = team.ok_or(Refusal::NotFound)?;
-    let members: Vec<Value> = team.members.iter().map(|member| member_view(state, member)).collect();
+    let members: Vec<Value> =
+        team.members.iter().map(|member| member_view(state, member)).collect();
     let can_edit = state.is_organization_admin(&call.caller, organization);
     Ok(responses::ok(json!({"name": name, "members": members, "can_edit": can_edit})))
 }
 
 /// `PUT …/team/<name>/members/<member>` (405-407).
-pub(crate) fn add_member(state: &mut State, call: &Call, organization: &str, name: &str, member: &str) -> Answer {
+pub(crate) fn add_member(
+    state: &mut State,
+    call: &Call,
+    organization: &str,
+    name: &str,
+    member: &str,
+) -> Answer {
     let is_user = state.is_user(member);
     let found = administered(state, call, organization)?;
     let team = found.and_then(|found| found.team_mut(name)).ok_or(Refusal::NotFound)?;
@@ -103,10 +115,17 @@ pub(crate) fn add_member(state: &mut State, call: &Call, organization: &str, nam
 }
 
 /// `DELETE …/team/<name>/members/<member>` (409).
-pub(crate) fn remove_member(state: &mut State, call: &Call, organization: &str, name: &str, member: &str) -> Answer {
+pub(crate) fn remove_member(
+    state: &mut State,
+    call: &Call,
+    organization: &str,
+    name: &str,
+    member: &str,
+) -> Answer {
     let is_user = state.is_user(member);
     let found = administered(state, call, organization)?;
-    let found = found.filter(|found| is_user && found.team(name).is_some()).ok_or(Refusal::NotFound)?;
+    let found =
+        found.filter(|found| is_user && found.team(name).is_some()).ok_or(Refusal::NotFound)?;
     let is_last = call.caller.name() == Some(member) && is_only_admin_team(found, member, name);
     let team = found.team_mut(name).ok_or(Refusal::NotFound)?;
     if !team.has(member) {
@@ -121,7 +140,11 @@ pub(crate) fn remove_member(state: &mut State, call: &Call, organization: &str, 
 }
 
 /// The organization, for a caller who may change it; `None` if there is none.
-fn administered<'a>(state: &'a mut State, call: &Call, organization: &str) -> Result<Option<&'a mut Organization>, Refusal> {
+fn administered<'a>(
+    state: &'a mut State,
+    call: &Call,
+    organization: &str,
+) -> Result<Option<&'a mut Organization>, Refusal> {
     if !state.may_administer(&call.caller, organization) {
         return Err(Refusal::Unauthorized);
     }

@@ -16,12 +16,17 @@ const TAG_EXPIRATION_S: u64 = 1_209_600;
 /// only for a superuser whose token says so.
 pub(crate) fn get(state: &State, call: &Call) -> Answer {
     let account = state.account_role(&call.caller);
-    let Some((name, user)) = call.caller.name().and_then(|name| state.users.get_key_value(name)).filter(|_| account.is_some())
+    let Some((name, user)) = call
+        .caller
+        .name()
+        .and_then(|name| state.users.get_key_value(name))
+        .filter(|_| account.is_some())
     else {
         return Err(Refusal::NoUser);
     };
     let is_admin = account == Some(UserRole::Admin);
-    let organizations = state.organizations.iter().filter(|(_, o)| o.teams_of(name).next().is_some());
+    let organizations =
+        state.organizations.iter().filter(|(_, o)| o.teams_of(name).next().is_some());
     let organizations: Vec<Value> = organizations
         .map(|(organization, found)| {
             let mut view = json!({
@@ -31,7 +36,8 @@ pub(crate) fn get(state: &State, call: &Call) -> Answer {
                 "public": false,
             });
             if is_admin {
-                view["is_org_admin"] = json!(state.is_organization_admin(&call.caller, organization));
+                view["is_org_admin"] =
+                    json!(state.is_organization_admin(&call.caller, organization));
                 view["preferred_namespace"] = json!(false);
             }
             view
@@ -93,6 +99,10 @@ impl State {
 
     /// Whether a user or robot is shown as a member of the organization: every robot is, wherever it is from (259).
     pub(crate) fn is_shown_as_member(&self, organization: &str, name: &str) -> bool {
-        name.contains('+') || self.organizations.get(organization).is_some_and(|found| found.teams_of(name).next().is_some())
+        name.contains('+')
+            || self
+                .organizations
+                .get(organization)
+                .is_some_and(|found| found.teams_of(name).next().is_some())
     }
 }

@@ -186,7 +186,9 @@ impl Fault {
         effects.after.extend(self.after.clone());
         effects.delay += self.delay;
         match &self.outcome {
-            Some(Outcome::Answer(answer)) if effects.answer.is_none() => effects.answer = Some(answer.clone()),
+            Some(Outcome::Answer(answer)) if effects.answer.is_none() => {
+                effects.answer = Some(answer.clone())
+            }
             Some(Outcome::DropBefore) => effects.drop_before = true,
             Some(Outcome::DropAfter) => effects.drop_after = true,
             _ => {}
@@ -209,7 +211,9 @@ impl Answer {
     pub(super) fn response(self) -> Response<Body> {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status;
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, value) in self.headers {
             response.headers_mut().insert(name, value);
         }

@@ -52,7 +52,12 @@ struct Front {
 ///
 /// # Errors
 /// When no port can be had.
-pub async fn serve(router: Router, classify: Classify, tls: Arc<ServerConfig>, traffic: Traffic) -> anyhow::Result<Server> {
+pub async fn serve(
+    router: Router,
+    classify: Classify,
+    tls: Arc<ServerConfig>,
+    traffic: Traffic,
+) -> anyhow::Result<Server> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = TcpListener::bind(address).await.context("no free port on 127.0.0.1")?;
     let port = listener.local_addr()?.port();
@@ -108,9 +113,16 @@ impl Front {
             return Some(self.route(Request::from_parts(parts, body)).await);
         }
 
-        let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let user_agent =
+            parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let kind = (self.classify)(&parts.method, &parts.uri);
-        let entry = Entry::new(&parts.method, &parts.uri, kind, user_agent.unwrap_or_default(), body.clone());
+        let entry = Entry::new(
+            &parts.method,
+            &parts.uri,
+            kind,
+            user_agent.unwrap_or_default(),
+            body.clone(),
+        );
         let (in_flight, effects) = self.traffic.arrive(entry);
 
         effects.before.iter().for_each(|hook| hook());
@@ -131,7 +143,8 @@ impl Front {
     }
 
     async fn route(&self, request: Request<Bytes>) -> Response<Body> {
-        let answer: Result<_, Infallible> = self.router.clone().oneshot(request.map(Body::from)).await;
+        let answer: Result<_, Infallible> =
+            self.router.clone().oneshot(request.map(Body::from)).await;
         match answer {
             Ok(response) => response,
             Err(never) => match never {},

@@ -21,7 +21,8 @@ fn projects_are_the_namespaces_one_may_see() {
     assert_eq!(api.get(projects)["items"].as_array().unwrap().len(), 7);
     let expected = json!({"kind": "Project", "status": {"phase": "Active"}, "spec": {"finalizers": ["kubernetes"]}});
     api.call("dev", "GET", &format!("{projects}/myproj")).expect(200, &expected);
-    api.call("dev", "GET", &format!("{projects}/openshift")).expect(403, &json!({"reason": "Forbidden"}));
+    api.call("dev", "GET", &format!("{projects}/openshift"))
+        .expect(403, &json!({"reason": "Forbidden"}));
     let message = "projects.project.openshift.io \"gone\" not found";
     api.call("admin", "GET", &format!("{projects}/gone")).refused(404, "NotFound", message);
 }
@@ -34,22 +35,27 @@ fn a_right_can_be_taken_from_an_admin() {
         let asked = json!({
             "namespace": "myproj", "verb": verb, "group": "", "version": "v1", "resource": "secrets", "name": "a",
         });
-        let review = api.send_json("POST", REVIEW, &json!({"spec": {"resourceAttributes": asked}})).expect(201, &json!({}));
+        let review = api
+            .send_json("POST", REVIEW, &json!({"spec": {"resourceAttributes": asked}}))
+            .expect(201, &json!({}));
         review["status"]["allowed"] == true
     };
     assert_eq!((ask("create"), ask("get")), (false, true));
-    let message =
-        "secrets is forbidden: User \"admin\" cannot create resource \"secrets\" in API group \"\" in the namespace \"myproj\"";
+    let message = "secrets is forbidden: User \"admin\" cannot create resource \"secrets\" in API group \"\" in the namespace \"myproj\"";
     api.send_json("POST", SECRETS, &secret("a")).refused(403, "Forbidden", message);
     api.get(SECRETS);
     api.sandbox.openshift.deny("admin", "*", "operators.coreos.com", "*");
-    assert_eq!(api.call("admin", "GET", "/apis/operators.coreos.com/v1alpha1/subscriptions").status, 403);
+    assert_eq!(
+        api.call("admin", "GET", "/apis/operators.coreos.com/v1alpha1/subscriptions").status,
+        403
+    );
 }
 
 #[test]
 fn refuses_expired_tokens() {
     let api = Api::asleep();
-    let (url, token) = (format!("{}{SECRETS}", api.sandbox.openshift.url()), api.sandbox.openshift.admin_token());
+    let (url, token) =
+        (format!("{}{SECRETS}", api.sandbox.openshift.url()), api.sandbox.openshift.admin_token());
     api.sandbox.openshift.expire_tokens();
     api.send(api.http.get(&url).bearer_auth(token)).refused(401, "Unauthorized", "Unauthorized");
 }

@@ -21,7 +21,12 @@ impl Stage {
         quay.add_organization("openshift_myproj", "quayadmin");
         quay.add_repository("openshift_myproj", "app", "quayadmin");
         let token = quay.add_robot("openshift_myproj", "default", "").unwrap();
-        quay.set_permission("openshift_myproj", "app", "openshift_myproj+default", Some(sandbox::quay::RepoRole::Read));
+        quay.set_permission(
+            "openshift_myproj",
+            "app",
+            "openshift_myproj+default",
+            Some(sandbox::quay::RepoRole::Read),
+        );
         Self { api, token }
     }
 
@@ -55,7 +60,8 @@ impl Stage {
 
     /// The result of the one image of a request.
     fn import(&self, request: &Value) -> Value {
-        self.api.send_json("POST", IMPORTS, request).expect(201, &json!({}))["status"]["images"][0].clone()
+        self.api.send_json("POST", IMPORTS, request).expect(201, &json!({}))["status"]["images"][0]
+            .clone()
     }
 
     fn stream(&self) -> Value {
@@ -68,14 +74,19 @@ fn an_import_answers_201_although_it_failed() {
     let stage = Stage::new();
     stage.secret("pull", &stage.token);
     let message = format!("dockerimage.image.openshift.io \"{}\" not found", stage.image("1"));
-    let expected = json!({"status": "Failure", "code": 404, "reason": "NotFound", "message": message});
+    let expected =
+        json!({"status": "Failure", "code": 404, "reason": "NotFound", "message": message});
     let mut request = stage.request("1");
 
     request["spec"]["import"] = json!(false);
     let looked = stage.import(&request);
     assert_eq!(looked["tag"], "1");
     assert_eq!(differences("", &looked["status"], &expected), Vec::<String>::new());
-    assert_eq!(stage.api.call("admin", "GET", &format!("{STREAMS}/app")).status, 404, "import: false stores nothing");
+    assert_eq!(
+        stage.api.call("admin", "GET", &format!("{STREAMS}/app")).status,
+        404,
+        "import: false stores nothing"
+    );
 
     let mut request = stage.request("1");
     stage.import(&request);
@@ -100,15 +111,22 @@ fn an_import_brings_the_image_that_quay_has_now() {
     stage.secret("pull", &stage.token);
     let first = stage.push("1");
     let result = stage.import(&stage.request("1"));
-    assert_eq!((&result["status"]["status"], &result["image"]["metadata"]["name"]), (&json!("Success"), &json!(first)));
+    assert_eq!(
+        (&result["status"]["status"], &result["image"]["metadata"]["name"]),
+        (&json!("Success"), &json!(first))
+    );
     let stream = stage.stream();
     let reference = format!("{}/openshift_myproj/app@{first}", stage.api.sandbox.quay.host());
     let expected = json!([{
         "name": "1", "from": {"kind": "DockerImage", "name": stage.image("1")}, "generation": 1,
         "importPolicy": {"insecure": true, "scheduled": true}, "referencePolicy": {"type": "Source"},
     }]);
-    assert_eq!((&stream["metadata"]["generation"], &stream["spec"]["tags"]), (&json!(1), &expected));
-    let (tag, expected) = (&stream["status"]["tags"][0], json!({"image": first, "dockerImageReference": reference}));
+    assert_eq!(
+        (&stream["metadata"]["generation"], &stream["spec"]["tags"]),
+        (&json!(1), &expected)
+    );
+    let (tag, expected) =
+        (&stream["status"]["tags"][0], json!({"image": first, "dockerImageReference": reference}));
     assert_eq!(differences("", &tag["items"][0], &expected), Vec::<String>::new());
     assert_eq!((&tag["tag"], &tag["conditions"]), (&json!("1"), &Value::Null));
 
@@ -120,8 +138,12 @@ fn an_import_brings_the_image_that_quay_has_now() {
     request["spec"]["images"][0]["referencePolicy"] = json!({"type": "Local"});
     stage.import(&request);
     let stream = stage.stream();
-    let images: Vec<&Value> =
-        stream["status"]["tags"][0]["items"].as_array().unwrap().iter().map(|item| &item["image"]).collect();
+    let images: Vec<&Value> = stream["status"]["tags"][0]["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["image"])
+        .collect();
     assert_eq!(images, [&json!(second), &json!(first)]);
     assert_eq!(stream["spec"]["tags"][0]["referencePolicy"]["type"], "Source");
 
@@ -129,7 +151,10 @@ fn an_import_brings_the_image_that_quay_has_now() {
     stage.api.sandbox.openshift.delete("Secret", "myproj", "pull");
     assert_eq!(stage.import(&stage.request("1"))["status"]["code"], 401);
     let after = stage.stream();
-    assert_eq!((&after["spec"], &after["status"]["tags"][0]["items"]), (&stream["spec"], &stream["status"]["tags"][0]["items"]));
+    assert_eq!(
+        (&after["spec"], &after["status"]["tags"][0]["items"]),
+        (&stream["spec"], &stream["status"]["tags"][0]["items"])
+    );
     assert_eq!(after["status"]["tags"][0]["conditions"][0]["reason"], "Unauthorized");
 }
 
@@ -140,7 +165,9 @@ fn names_internal_repository_of_image_streams() {
         "dockerImageRepository": "image-registry.openshift-image-registry.svc:5000/myproj/app",
     }});
     api.send_json("POST", STREAMS, &json!({"metadata": {"name": "app"}})).expect(201, &expected);
-    for (name, status) in [("a--b", 201), ("a__b", 201), ("a.b_c", 201), ("a..b", 422), ("a___b", 422), ("A", 422)] {
+    for (name, status) in
+        [("a--b", 201), ("a__b", 201), ("a.b_c", 201), ("a..b", 422), ("a___b", 422), ("A", 422)]
+    {
         let answer = api.send_json("POST", STREAMS, &json!({"metadata": {"name": name}}));
         assert_eq!(answer.status, status, "{name}: {}", answer.body);
     }

@@ -50,16 +50,21 @@ impl Api {
     fn with(cluster: Cluster) -> Self {
         let sandbox = Sandbox::start(Options { cluster, ..Options::default() }).unwrap();
         let ca = Certificate::from_pem(&std::fs::read(sandbox.ca_file()).unwrap()).unwrap();
-        let http = Client::builder().tls_certs_only([ca]).no_proxy().timeout(PATIENCE).build().unwrap();
+        let http =
+            Client::builder().tls_certs_only([ca]).no_proxy().timeout(PATIENCE).build().unwrap();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let api = Self { sandbox, http, runtime };
-        api.sandbox.openshift.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "myproj"}}));
+        api.sandbox.openshift.create(
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "myproj"}}),
+        );
         api
     }
 
     fn request(&self, user: &str, method: &str, path: &str) -> RequestBuilder {
         let url = format!("{}{path}", self.sandbox.openshift.url());
-        self.http.request(Method::from_bytes(method.as_bytes()).unwrap(), url).bearer_auth(self.sandbox.openshift.token(user))
+        self.http
+            .request(Method::from_bytes(method.as_bytes()).unwrap(), url)
+            .bearer_auth(self.sandbox.openshift.token(user))
     }
 
     /// Sends a request as far as to the headers of its answer.
@@ -145,7 +150,13 @@ fn differences(path: &str, actual: &Value, expected: &Value) -> Vec<String> {
     match (actual, expected) {
         (Value::Object(actual), Value::Object(expected)) => expected
             .iter()
-            .flat_map(|(key, expected)| differences(&format!("{path}/{key}"), actual.get(key).unwrap_or(&Value::Null), expected))
+            .flat_map(|(key, expected)| {
+                differences(
+                    &format!("{path}/{key}"),
+                    actual.get(key).unwrap_or(&Value::Null),
+                    expected,
+                )
+            })
             .collect(),
         _ if actual == expected => Vec::new(),
         _ => vec![format!("{path}: {actual} instead of {expected}")],

@@ -11,7 +11,10 @@ const NAMESPACE: &str = "/api/v1/namespaces/myproj";
 const LISTS: [&str; 2] = ["secrets", "imagePullSecrets"];
 
 fn dockercfg(account: &Value) -> String {
-    account["metadata"]["annotations"]["openshift.io/internal-registry-pull-secret-ref"].as_str().unwrap_or_default().to_owned()
+    account["metadata"]["annotations"]["openshift.io/internal-registry-pull-secret-ref"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// Waits until a service account has its dockercfg secret in both lists, and returns the account.
@@ -19,7 +22,10 @@ fn settled(api: &Api, name: &str) -> Value {
     for _ in 0..500 {
         let account = api.call("admin", "GET", &format!("{ACCOUNTS}/{name}")).body;
         let reference = json!({"name": dockercfg(&account)});
-        if LISTS.iter().all(|list| account[list].as_array().is_some_and(|items| items.contains(&reference))) {
+        if LISTS
+            .iter()
+            .all(|list| account[list].as_array().is_some_and(|items| items.contains(&reference)))
+        {
             return account;
         }
         std::thread::sleep(Duration::from_millis(10));
@@ -29,7 +35,12 @@ fn settled(api: &Api, name: &str) -> Value {
 
 fn account_names(api: &Api) -> Vec<String> {
     let accounts = api.get(ACCOUNTS);
-    accounts["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+    accounts["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["metadata"]["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -46,12 +57,16 @@ fn a_moment_later_it_has_the_rest() {
         let account = settled(&api, name);
         let secret_name = dockercfg(&account);
         assert!(secret_name.starts_with(&format!("{name}-dockercfg-")), "{secret_name}");
-        api.call("admin", "GET", &format!("{SECRETS}/{secret_name}")).expect(200, &json!({"type": "kubernetes.io/dockercfg"}));
+        api.call("admin", "GET", &format!("{SECRETS}/{secret_name}"))
+            .expect(200, &json!({"type": "kubernetes.io/dockercfg"}));
     }
     assert_eq!(account_names(&api), ["builder", "default", "deployer"]);
     let annotations = api.get(NAMESPACE)["metadata"]["annotations"].clone();
     for key in ["mcs", "supplemental-groups", "uid-range"] {
-        assert!(annotations[format!("openshift.io/sa.scc.{key}")].is_string(), "{key} in {annotations}");
+        assert!(
+            annotations[format!("openshift.io/sa.scc.{key}")].is_string(),
+            "{key} in {annotations}"
+        );
     }
 }
 
@@ -61,7 +76,8 @@ fn openshift_puts_its_own_reference_back_and_no_other() {
     let own = dockercfg(&settled(&api, "builder"));
     let path = format!("{ACCOUNTS}/builder");
     let ours = json!([{"name": "ours"}]);
-    api.patch("strategic", &path, &json!({"imagePullSecrets": ours})).expect(200, &json!({"imagePullSecrets": ours}));
+    api.patch("strategic", &path, &json!({"imagePullSecrets": ours}))
+        .expect(200, &json!({"imagePullSecrets": ours}));
     let account = settled(&api, "builder");
     assert_eq!(account["imagePullSecrets"], json!([{"name": "ours"}, {"name": own}]));
     assert_eq!(account["secrets"], json!([{"name": own}]));
@@ -90,8 +106,17 @@ fn a_deleted_service_account_comes_back_with_a_new_secret() {
 #[test]
 fn capabilities_that_are_off_leave_things_out() {
     let without = vec!["build.openshift.io".to_owned(), "quay.redhat.com".to_owned()];
-    let api = Api::with(Cluster { settle: Duration::from_millis(20), internal_registry: false, without, ..Cluster::default() });
-    api.eventually(&format!("{ACCOUNTS}/deployer"), 200, &json!({"secrets": null, "imagePullSecrets": null}));
+    let api = Api::with(Cluster {
+        settle: Duration::from_millis(20),
+        internal_registry: false,
+        without,
+        ..Cluster::default()
+    });
+    api.eventually(
+        &format!("{ACCOUNTS}/deployer"),
+        200,
+        &json!({"secrets": null, "imagePullSecrets": null}),
+    );
     assert_eq!(account_names(&api), ["default", "deployer"]);
     assert!(api.get(SECRETS)["items"].as_array().unwrap().is_empty());
     let stream = api.send_json("POST", STREAMS, &json!({"metadata": {"name": "app"}}));
@@ -127,10 +152,16 @@ fn content_with_a_finalizer_is_named_in_the_conditions() {
     kept["metadata"]["finalizers"] = json!(["example.com/keep"]);
     api.send_json("POST", SECRETS, &kept).expect(201, &json!({}));
     api.call("admin", "DELETE", NAMESPACE).expect(200, &json!({}));
-    api.eventually(&format!("{SECRETS}/a"), 200, &json!({"metadata": {"deletionGracePeriodSeconds": 0}}));
-    let namespace = api.eventually(NAMESPACE, 200, &json!({"spec": {"finalizers": ["kubernetes"]}}));
+    api.eventually(
+        &format!("{SECRETS}/a"),
+        200,
+        &json!({"metadata": {"deletionGracePeriodSeconds": 0}}),
+    );
+    let namespace =
+        api.eventually(NAMESPACE, 200, &json!({"spec": {"finalizers": ["kubernetes"]}}));
     let conditions = namespace["status"]["conditions"].as_array().unwrap();
-    let remaining = conditions.iter().find(|each| each["type"] == "NamespaceFinalizersRemaining").unwrap();
+    let remaining =
+        conditions.iter().find(|each| each["type"] == "NamespaceFinalizersRemaining").unwrap();
     assert_eq!(remaining["status"], "True");
     assert_eq!(
         remaining["message"],

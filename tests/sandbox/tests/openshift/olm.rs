@@ -18,7 +18,8 @@ fn cluster(olm: Olm) -> Api {
 /// Waits for an object to be as it should.
 #[track_caller]
 fn wait(api: &Api, kind: &str, name: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    let namespace = if kind.starts_with("Cluster") && kind != "ClusterServiceVersion" { "" } else { NAMESPACE };
+    let namespace =
+        if kind.starts_with("Cluster") && kind != "ClusterServiceVersion" { "" } else { NAMESPACE };
     let deadline = Instant::now() + PATIENCE;
     loop {
         let object = api.sandbox.openshift.get(kind, namespace, name).unwrap_or_default();
@@ -32,7 +33,9 @@ fn wait(api: &Api, kind: &str, name: &str, is_so: impl Fn(&Value) -> bool) -> Va
 
 fn condition<'a>(object: &'a Value, kind: &str) -> &'a Value {
     let conditions = object["status"]["conditions"].as_array();
-    conditions.and_then(|conditions| conditions.iter().find(|condition| condition["type"] == kind)).unwrap_or(&Value::Null)
+    conditions
+        .and_then(|conditions| conditions.iter().find(|condition| condition["type"] == kind))
+        .unwrap_or(&Value::Null)
 }
 
 fn subscribe(api: &Api, change: &Value) -> Value {
@@ -50,12 +53,23 @@ fn only(api: &Api, kind: &str) -> Value {
 
 #[test]
 fn what_is_installed_stays_as_it_is() {
-    let api = Api::with(Cluster { settle: Duration::from_millis(10), operator: true, ..Cluster::default() });
+    let api = Api::with(Cluster {
+        settle: Duration::from_millis(10),
+        operator: true,
+        ..Cluster::default()
+    });
     assert_eq!(only(&api, "ClusterServiceVersion")["status"]["phase"], "Succeeded");
     assert_eq!(only(&api, "Subscription")["status"]["state"], "AtLatestKnown");
     let versions = || {
-        ["Subscription", "InstallPlan", "ClusterServiceVersion", "Deployment", "CatalogSource", "ClusterCatalog"]
-            .map(|kind| only(&api, kind)["metadata"]["resourceVersion"].clone())
+        [
+            "Subscription",
+            "InstallPlan",
+            "ClusterServiceVersion",
+            "Deployment",
+            "CatalogSource",
+            "ClusterCatalog",
+        ]
+        .map(|kind| only(&api, kind)["metadata"]["resourceVersion"].clone())
     };
     let before = versions();
     // Something else changes, so that everybody looks again.
@@ -126,11 +140,16 @@ fn what_cannot_be_resolved_is_told() {
 
 #[test]
 fn a_second_subscription_for_the_package_stops_both() {
-    let api = Api::with(Cluster { settle: Duration::from_millis(10), operator: true, ..Cluster::default() });
+    let api = Api::with(Cluster {
+        settle: Duration::from_millis(10),
+        operator: true,
+        ..Cluster::default()
+    });
     subscribe(&api, &json!({"metadata": {"name": "second"}}));
     for name in ["quay-bridge-operator", "second"] {
-        let subscription =
-            wait(&api, "Subscription", name, |subscription| !condition(subscription, "ResolutionFailed").is_null());
+        let subscription = wait(&api, "Subscription", name, |subscription| {
+            !condition(subscription, "ResolutionFailed").is_null()
+        });
         let message = condition(&subscription, "ResolutionFailed")["message"].as_str().unwrap();
         let both = format!(
             "constraints not satisfiable: @existing/{NAMESPACE}//{CSV} and redhat-operators/openshift-marketplace/stable-3.18/{CSV} \
@@ -142,29 +161,46 @@ fn a_second_subscription_for_the_package_stops_both() {
 
 #[test]
 fn what_a_deleted_subscription_left_behind_is_in_the_way() {
-    let api = Api::with(Cluster { settle: Duration::from_millis(10), operator: true, ..Cluster::default() });
+    let api = Api::with(Cluster {
+        settle: Duration::from_millis(10),
+        operator: true,
+        ..Cluster::default()
+    });
     let openshift = &api.sandbox.openshift;
     openshift.delete("Subscription", NAMESPACE, "quay-bridge-operator");
     std::thread::sleep(Duration::from_millis(50));
-    assert_eq!(only(&api, "ClusterServiceVersion")["status"]["phase"], "Succeeded", "it goes on without its subscription");
+    assert_eq!(
+        only(&api, "ClusterServiceVersion")["status"]["phase"],
+        "Succeeded",
+        "it goes on without its subscription"
+    );
     subscribe(&api, &json!({}));
-    let subscription =
-        wait(&api, "Subscription", "quay-bridge-operator", |subscription| !condition(subscription, "ResolutionFailed").is_null());
+    let subscription = wait(&api, "Subscription", "quay-bridge-operator", |subscription| {
+        !condition(subscription, "ResolutionFailed").is_null()
+    });
     let message = condition(&subscription, "ResolutionFailed")["message"].as_str().unwrap();
     assert!(
-        message.ends_with(&format!("clusterserviceversion {CSV} exists and is not referenced by a subscription")),
+        message.ends_with(&format!(
+            "clusterserviceversion {CSV} exists and is not referenced by a subscription"
+        )),
         "{message}"
     );
 
     // With the ClusterServiceVersion goes what it brought, except the definition; then the subscription is met.
     openshift.delete("ClusterServiceVersion", NAMESPACE, CSV);
     wait(&api, "ClusterServiceVersion", CSV, |csv| csv["status"]["phase"] == "Succeeded");
-    wait(&api, "Subscription", "quay-bridge-operator", |subscription| condition(subscription, "ResolutionFailed").is_null());
+    wait(&api, "Subscription", "quay-bridge-operator", |subscription| {
+        condition(subscription, "ResolutionFailed").is_null()
+    });
 }
 
 #[test]
 fn the_operator_goes_and_its_definition_stays() {
-    let api = Api::with(Cluster { settle: Duration::from_millis(10), operator: true, ..Cluster::default() });
+    let api = Api::with(Cluster {
+        settle: Duration::from_millis(10),
+        operator: true,
+        ..Cluster::default()
+    });
     let openshift = &api.sandbox.openshift;
     openshift.delete("Subscription", NAMESPACE, "quay-bridge-operator");
     openshift.delete("ClusterServiceVersion", NAMESPACE, CSV);
@@ -201,15 +237,18 @@ fn the_group_of_operators_matters() {
 #[test]
 fn enforces_schemas_of_olm() {
     let api = Api::asleep();
-    let subscriptions = "/apis/operators.coreos.com/v1alpha1/namespaces/openshift-operators/subscriptions";
+    let subscriptions =
+        "/apis/operators.coreos.com/v1alpha1/namespaces/openshift-operators/subscriptions";
     let subscription = json!({
         "apiVersion": "operators.coreos.com/v1alpha1", "kind": "Subscription", "metadata": {"name": "quay-bridge-operator"},
         "spec": {"name": "quay-bridge-operator", "channel": 3.18},
     });
     let refused = api.send_json("POST", subscriptions, &subscription).expect(422, &json!({}));
-    for part in
-        ["spec.source: Required value", "spec.sourceNamespace: Required value", "spec.channel in body must be of type string"]
-    {
+    for part in [
+        "spec.source: Required value",
+        "spec.sourceNamespace: Required value",
+        "spec.channel in body must be of type string",
+    ] {
         assert!(refused["message"].as_str().unwrap().contains(part), "{part}: {refused}");
     }
 
@@ -224,11 +263,14 @@ fn enforces_schemas_of_olm() {
         })
     };
     let refused = api.send_json("POST", extensions, &extension("Image")).expect(422, &json!({}));
-    let message = r#"spec.source.sourceType: Unsupported value: "Image": supported values: "Catalog""#;
+    let message =
+        r#"spec.source.sourceType: Unsupported value: "Image": supported values: "Catalog""#;
     assert!(refused["message"].as_str().unwrap().contains(message), "{refused}");
     let stored = api.send_json("POST", extensions, &extension("Catalog")).expect(201, &json!({}));
     assert!(stored["spec"]["source"]["catalog"]["colour"].is_null(), "unknown fields are dropped");
     let elsewhere = json!({"spec": {"namespace": "default"}});
-    let refused = api.patch("merge", &format!("{extensions}/quay-bridge-operator"), &elsewhere).expect(422, &json!({}));
+    let refused = api
+        .patch("merge", &format!("{extensions}/quay-bridge-operator"), &elsewhere)
+        .expect(422, &json!({}));
     assert!(refused["message"].as_str().unwrap().contains("namespace is immutable"), "{refused}");
 }

@@ -19,11 +19,18 @@ fn exists(api: &Api, name: &str) -> bool {
 fn requests_are_logged_by_kind() {
     let api = Api::asleep();
     let traffic = api.sandbox.openshift.traffic();
-    api.send(api.request("admin", "POST", SECRETS).header("User-Agent", "test/1").json(&secret("a"))).expect(201, &json!({}));
+    api.send(
+        api.request("admin", "POST", SECRETS).header("User-Agent", "test/1").json(&secret("a")),
+    )
+    .expect(201, &json!({}));
     api.call("admin", "GET", &format!("{SECRETS}?limit=5"));
     api.call("dev", "GET", "/api/v1/namespaces");
     let review = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-    api.send_json("POST", review, &json!({"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}));
+    api.send_json(
+        "POST",
+        review,
+        &json!({"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}),
+    );
     let arranged = api.request("admin", "POST", SECRETS).header("x-sandbox", "arrange");
     api.send(arranged.json(&secret("b"))).expect(201, &json!({}));
 
@@ -46,11 +53,20 @@ fn requests_are_logged_by_kind() {
 fn a_rule_answers_for_the_server() {
     let api = Api::asleep();
     let traffic = api.sandbox.openshift.traffic();
-    traffic.fault(Fault::on("POST", "/secrets").nth(2).status(429).header("Retry-After", "1").body("{\"a\":1}"));
+    traffic.fault(
+        Fault::on("POST", "/secrets")
+            .nth(2)
+            .status(429)
+            .header("Retry-After", "1")
+            .body("{\"a\":1}"),
+    );
     let statuses = ["a", "b", "c"].map(|name| {
         let answer = api.send_json("POST", SECRETS, &secret(name));
         if answer.status == 429 {
-            assert_eq!((answer.headers["retry-after"].to_str().unwrap(), &answer.body), ("1", &json!({"a": 1})));
+            assert_eq!(
+                (answer.headers["retry-after"].to_str().unwrap(), &answer.body),
+                ("1", &json!({"a": 1}))
+            );
         }
         answer.status
     });
@@ -61,7 +77,10 @@ fn a_rule_answers_for_the_server() {
     traffic.fault(Fault::on("*", "/secrets?").times(2).html(502));
     let statuses = [(); 3].map(|()| {
         let answer = api.call("admin", "GET", &format!("{SECRETS}?limit=1"));
-        assert_eq!(answer.headers["content-type"], if answer.status == 502 { "text/html" } else { "application/json" });
+        assert_eq!(
+            answer.headers["content-type"],
+            if answer.status == 502 { "text/html" } else { "application/json" }
+        );
         answer.status
     });
     assert_eq!(statuses, [502, 502, 200]);
@@ -100,7 +119,9 @@ fn hooks_run_before_and_after_the_deed() {
     assert_eq!((seen[0].load(Ordering::SeqCst), seen[1].load(Ordering::SeqCst)), (0, 1));
 
     let expiring = openshift.clone();
-    openshift.traffic().fault(Fault::on("GET", "/secrets").nth(2).before(move || expiring.expire_tokens()));
+    openshift
+        .traffic()
+        .fault(Fault::on("GET", "/secrets").nth(2).before(move || expiring.expire_tokens()));
     let token = openshift.admin_token();
     let statuses = [(); 3].map(|()| {
         let url = format!("{}{SECRETS}", openshift.url());
@@ -125,7 +146,8 @@ fn answers_are_held_back() {
 
     // A client that does not wait cannot know that the request was applied.
     traffic.fault(Fault::on("POST", "/secrets").nth(1).delay(Duration::from_secs(60)));
-    let impatient = api.request("admin", "POST", SECRETS).json(&secret("c")).timeout(Duration::from_secs(1));
+    let impatient =
+        api.request("admin", "POST", SECRETS).json(&secret("c")).timeout(Duration::from_secs(1));
     assert!(api.open(impatient).unwrap_err().is_timeout());
     assert!(exists(&api, "c"));
 }
@@ -149,13 +171,19 @@ fn requests_in_flight_are_counted() {
 #[test]
 fn quay_is_served_beside_it_and_offers_http2() {
     let dir = tempfile::tempdir().unwrap();
-    let start = |http2| Sandbox::start(Options { dir: Some(dir.path().to_owned()), http2, ..Options::default() }).unwrap();
+    let start = |http2| {
+        Sandbox::start(Options { dir: Some(dir.path().to_owned()), http2, ..Options::default() })
+            .unwrap()
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for (http2, version) in [(true, Version::HTTP_2), (false, Version::HTTP_11)] {
         let sandbox = start(http2);
         let ca = Certificate::from_pem(&std::fs::read(sandbox.ca_file()).unwrap()).unwrap();
         let http = Client::builder().tls_certs_only([ca]).no_proxy().build().unwrap();
-        let get = |path: &str| runtime.block_on(async { http.get(format!("{}{path}", sandbox.quay.url())).send().await });
+        let get = |path: &str| {
+            runtime
+                .block_on(async { http.get(format!("{}{path}", sandbox.quay.url())).send().await })
+        };
         let health = get("/health/instance").unwrap();
         assert_eq!((health.status().as_u16(), health.version()), (200, version));
         assert_eq!(sandbox.quay_traffic().entries().len(), 1);
@@ -190,7 +218,9 @@ fn the_kubeconfig_has_a_context_per_user() {
     let text = std::fs::read_to_string(api.sandbox.kubeconfig()).unwrap();
     assert!(text.contains("current-context: admin\n"));
     for (user, namespace) in [("admin", "default"), ("dev", "myproj"), ("nobody", "myproj")] {
-        let context = format!("- name: {user}\n  context:\n    cluster: sandbox\n    user: {user}\n    namespace: {namespace}\n");
+        let context = format!(
+            "- name: {user}\n  context:\n    cluster: sandbox\n    user: {user}\n    namespace: {namespace}\n"
+        );
         assert!(text.contains(&context), "{text}");
         assert!(text.contains(&format!("token: {}\n", api.sandbox.openshift.token(user))));
     }

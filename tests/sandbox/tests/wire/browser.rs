@@ -22,7 +22,12 @@ impl Browser {
             self.cookie = cookie.split(';').next().map(str::to_owned);
         }
         let body = answer.json();
-        if let Some(token) = answer.headers.get("x-next-csrf-token").map(String::as_str).or(body["csrf_token"].as_str()) {
+        if let Some(token) = answer
+            .headers
+            .get("x-next-csrf-token")
+            .map(String::as_str)
+            .or(body["csrf_token"].as_str())
+        {
             self.previous = std::mem::replace(&mut self.csrf_token, token.to_owned());
         }
     }
@@ -40,7 +45,11 @@ impl Browser {
     }
 
     /// The headers that a sample was recorded with: sample 016 sends the token from before the sign-in.
-    pub(crate) fn headers(&self, sample: &Sample, mut request: request::Builder) -> request::Builder {
+    pub(crate) fn headers(
+        &self,
+        sample: &Sample,
+        mut request: request::Builder,
+    ) -> request::Builder {
         let recorded = &sample.request["headers"];
         if recorded["Cookie"].is_string() {
             request = self.with_cookie(request);
@@ -70,7 +79,10 @@ impl World {
 
     /// Sends a request from the browser and notes the answer.
     pub(crate) fn browse(&mut self, method: &str, path: &str, body: &Value) -> Answer {
-        let request = self.browser.sign(Request::builder().method(method).uri(path)).header("content-type", "application/json");
+        let request = self
+            .browser
+            .sign(Request::builder().method(method).uri(path))
+            .header("content-type", "application/json");
         let answer = self.send(request.body(body.to_string()).unwrap());
         self.browser.note(&answer);
         answer
@@ -80,7 +92,10 @@ impl World {
     pub(crate) fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let token = [("_csrf_token", self.browser.csrf_token.as_str())];
         let body = encoded(fields.iter().chain(&token).copied());
-        let request = self.browser.with_cookie(Request::post(path)).header("content-type", "application/x-www-form-urlencoded");
+        let request = self
+            .browser
+            .with_cookie(Request::post(path))
+            .header("content-type", "application/x-www-form-urlencoded");
         self.send(request.body(body).unwrap())
     }
 
@@ -99,5 +114,9 @@ impl World {
 
 /// Fields as a form is sent.
 pub(crate) fn encoded<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    reqwest::Url::parse_with_params("http://localhost", fields).unwrap().query().unwrap_or_default().to_owned()
+    reqwest::Url::parse_with_params("http://localhost", fields)
+        .unwrap()
+        .query()
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -17,7 +17,8 @@ fn a_robots_list_takes_an_underscore_for_any_character() {
         let path = format!("/api/v1/organization/{organization}/robots");
         let body = world.ask(&world.token_of("admin"), "GET", &path, &json!(null)).json();
         let robots = body["robots"].as_array().unwrap().iter();
-        let mut names: Vec<String> = robots.map(|robot| robot["name"].as_str().unwrap().to_owned()).collect();
+        let mut names: Vec<String> =
+            robots.map(|robot| robot["name"].as_str().unwrap().to_owned()).collect();
         names.sort();
         names
     };
@@ -44,7 +45,10 @@ fn head_is_get_without_the_body() {
     let token = world.token_of("admin");
     let get = world.ask(&token, "GET", "/api/v1/user/", &json!(null));
     let head = world.ask(&token, "HEAD", "/api/v1/user/", &json!(null));
-    assert_eq!((head.status, head.headers["content-type"].as_str()), (get.status, get.headers["content-type"].as_str()));
+    assert_eq!(
+        (head.status, head.headers["content-type"].as_str()),
+        (get.status, get.headers["content-type"].as_str())
+    );
     assert!(head.body.is_empty() && !get.body.is_empty());
 }
 
@@ -76,7 +80,8 @@ fn the_catalog_is_read_page_by_page() {
     let mut next = Some("/v2/_catalog?n=2".to_owned());
     while let Some(path) = next {
         let answer = world.ask(&token, "GET", &path, &json!(null));
-        let names: Vec<String> = serde_json::from_value(answer.json()["repositories"].clone()).unwrap();
+        let names: Vec<String> =
+            serde_json::from_value(answer.json()["repositories"].clone()).unwrap();
         assert!(names.len() <= 2);
         found.extend(names);
         next = answer.headers.get("link").map(|link| link[1..link.find('>').unwrap()].to_owned());
@@ -92,8 +97,12 @@ fn a_manifest_is_found_by_tag_and_by_digest() {
     let digest = world.quay.push_tag("acme", "app", "v1").unwrap();
     let token = world.registry_token("$oauthtoken", "acme/app");
     for reference in ["v1", &digest] {
-        let answer = world.ask(&token, "GET", &format!("/v2/acme/app/manifests/{reference}"), &json!(null));
-        assert_eq!((answer.status, &answer.headers["docker-content-digest"]), (StatusCode::OK, &digest));
+        let answer =
+            world.ask(&token, "GET", &format!("/v2/acme/app/manifests/{reference}"), &json!(null));
+        assert_eq!(
+            (answer.status, &answer.headers["docker-content-digest"]),
+            (StatusCode::OK, &digest)
+        );
     }
     assert_eq!(world.quay.push_tag("acme", "missing", "v1"), None);
 }
@@ -113,7 +122,11 @@ fn kinds_of_requests_have_stable_names() {
         ("GET", "/api/v1/repository?namespace=acme", "GET repositories"),
         ("POST", "/api/v1/repository", "POST repository"),
         ("GET", "/api/v1/repository/acme/team/app", "GET repository"),
-        ("PUT", "/api/v1/repository/acme/team/app/permissions/user/acme%2Bbuilder", "PUT permission"),
+        (
+            "PUT",
+            "/api/v1/repository/acme/team/app/permissions/user/acme%2Bbuilder",
+            "PUT permission",
+        ),
         ("GET", "/api/v1/repository/acme/app/permissions/user/", "GET permissions"),
         ("GET", "/api/v1/repository/acme/app/tag/", "GET tags"),
         ("GET", "/api/v1/superuser/organizations/?limit=100", "GET superuser organizations"),
@@ -129,7 +142,11 @@ fn kinds_of_requests_have_stable_names() {
         ("DELETE", "/api/v1/organization/acme/applications/ID", "DELETE application"),
         ("GET", "/api/v1/organization/acme/applications/ID/tokens", "GET application tokens"),
         ("POST", "/api/v1/organization/acme/applications/ID/tokens", "POST application token"),
-        ("DELETE", "/api/v1/organization/acme/applications/ID/tokens/1", "DELETE application token"),
+        (
+            "DELETE",
+            "/api/v1/organization/acme/applications/ID/tokens/1",
+            "DELETE application token",
+        ),
         ("GET", "/oauth/authorize?client_id=ID", "GET authorize"),
         ("POST", "/oauth/authorizeapp", "POST authorizeapp"),
         ("POST", "/oauth/denyapp", "POST denyapp"),
@@ -152,7 +169,12 @@ fn what_is_refused_is_not_done() {
     let id = world.quay.add_prototype("acme", "acme+robot", RepoRole::Read);
     let picture = |world: &World| {
         let quay = &world.quay;
-        let organization = (quay.organizations(), quay.robots("acme"), quay.prototypes("acme"), quay.teams("acme"));
+        let organization = (
+            quay.organizations(),
+            quay.robots("acme"),
+            quay.prototypes("acme"),
+            quay.teams("acme"),
+        );
         (organization, quay.repositories("acme"), quay.permissions("acme", "app"))
     };
     let before = picture(&world);

@@ -18,8 +18,15 @@ use super::samples::Sample;
 /// The address the recordings were made at.
 pub(crate) const URL: &str = "https://localhost:18443";
 
-const ALL_BUT_SUPERUSER: [&str; 7] =
-    ["org:admin", "repo:admin", "repo:create", "repo:read", "repo:write", "user:admin", "user:read"];
+const ALL_BUT_SUPERUSER: [&str; 7] = [
+    "org:admin",
+    "repo:admin",
+    "repo:create",
+    "repo:read",
+    "repo:write",
+    "user:admin",
+    "user:read",
+];
 
 /// An answer, read to its end.
 pub(crate) struct Answer {
@@ -62,7 +69,8 @@ impl World {
         let expired_token = quay.add_full_token("admin");
         quay.expire_tokens();
         let people = ["admin", "alice", "bob", "carol"];
-        let tokens = people.iter().map(|name| ((*name).to_owned(), quay.add_full_token(name))).collect();
+        let tokens =
+            people.iter().map(|name| ((*name).to_owned(), quay.add_full_token(name))).collect();
         World {
             router: quay.router(),
             quay,
@@ -111,7 +119,9 @@ impl World {
                 .map(|_| {
                     let router = self.router.clone();
                     let request = self.request(sample);
-                    tokio::spawn(async move { router.oneshot(request.map(Body::from)).await.unwrap().status() })
+                    tokio::spawn(async move {
+                        router.oneshot(request.map(Body::from)).await.unwrap().status()
+                    })
                 })
                 .collect();
             let mut statuses = Vec::new();
@@ -125,7 +135,9 @@ impl World {
     /// A registry token for `who` on one repository.
     pub(crate) fn registry_token(&self, who: &str, repository: &str) -> String {
         let request = Request::builder()
-            .uri(format!("/v2/auth?service=localhost:18443&scope=repository:{repository}:pull,push"))
+            .uri(format!(
+                "/v2/auth?service=localhost:18443&scope=repository:{repository}:pull,push"
+            ))
             .header("authorization", self.basic(who))
             .body(String::new())
             .unwrap();
@@ -135,13 +147,17 @@ impl World {
     /// Sends any request.
     pub(crate) fn send(&self, request: Request<String>) -> Answer {
         self.runtime.block_on(async {
-            let response: Response<Body> = self.router.clone().oneshot(request.map(Body::from)).await.unwrap();
+            let response: Response<Body> =
+                self.router.clone().oneshot(request.map(Body::from)).await.unwrap();
             let (parts, body) = response.into_parts();
             let headers = parts.headers.iter();
             Answer {
                 status: parts.status,
-                headers: headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect(),
-                body: String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap(),
+                headers: headers
+                    .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+                    .collect(),
+                body: String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec())
+                    .unwrap(),
             }
         })
     }
@@ -149,9 +165,12 @@ impl World {
     fn request(&self, sample: &Sample) -> Request<String> {
         let recorded = &sample.request;
         let method: Method = recorded["method"].as_str().unwrap().parse().unwrap();
-        let mut request = Request::builder().method(method).uri(self.path(recorded["path"].as_str().unwrap()));
+        let mut request =
+            Request::builder().method(method).uri(self.path(recorded["path"].as_str().unwrap()));
         let headers = recorded["headers"].as_object().into_iter().flatten();
-        for (name, value) in headers.filter(|(name, _)| !matches!(name.as_str(), "Authorization" | "Cookie" | "X-CSRF-Token")) {
+        for (name, value) in headers.filter(|(name, _)| {
+            !matches!(name.as_str(), "Authorization" | "Cookie" | "X-CSRF-Token")
+        }) {
             request = request.header(name, value.as_str().unwrap());
         }
         request = self.browser.headers(sample, request);
@@ -183,13 +202,19 @@ impl World {
         if sample.request["headers"]["Content-Type"] != "application/x-www-form-urlencoded" {
             return body.to_string();
         }
-        encoded(body.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())))
+        encoded(
+            body.as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str().unwrap())),
+        )
     }
 
     /// What the recorder hid: the right password, but for the samples that are about a wrong one.
     fn password(&self, sample: &Sample) -> String {
         let user = sample.request["body"]["username"].as_str().unwrap();
-        let right = self.quay.password(user).filter(|_| !matches!(sample.number(), "096" | "097" | "098"));
+        let right =
+            self.quay.password(user).filter(|_| !matches!(sample.number(), "096" | "097" | "098"));
         right.unwrap_or_else(|| "not-the-password".to_owned())
     }
 
@@ -207,7 +232,12 @@ impl World {
     }
 
     /// An application that samples know by this client id.
-    pub(crate) fn add_application(&mut self, organization: &str, redirect_uri: &str, recorded: &str) -> String {
+    pub(crate) fn add_application(
+        &mut self,
+        organization: &str,
+        redirect_uri: &str,
+        recorded: &str,
+    ) -> String {
         let client_id = self.quay.add_application(organization, "app", redirect_uri);
         self.learned.insert(recorded.to_owned(), client_id.clone());
         client_id
@@ -247,7 +277,9 @@ impl World {
             };
         }
         match who {
-            "admin all-scope token" | "token" | "oauth token" | "OAuth token" => self.tokens["admin"].clone(),
+            "admin all-scope token" | "token" | "oauth token" | "OAuth token" => {
+                self.tokens["admin"].clone()
+            }
             "expired token" => self.expired_token.clone(),
             "unknown token" | "unknown 40-char token" | "session" => "A".repeat(40),
             "5-char token" => "ABCDE".to_owned(),

@@ -43,12 +43,18 @@ fn manifest(layer: &str) -> Value {
 fn a_blob_comes_in_one_piece_or_in_several() {
     let (world, token) = world();
     let pushed = push_blob(&world, &token, &json!(1), ONE);
-    assert_eq!((pushed.status, &*pushed.headers["docker-content-digest"]), (StatusCode::CREATED, ONE));
+    assert_eq!(
+        (pushed.status, &*pushed.headers["docker-content-digest"]),
+        (StatusCode::CREATED, ONE)
+    );
 
     let path = upload(&world, &token);
     let started = world.ask(&token, "PATCH", &path, &json!(1));
     assert_eq!((started.status, &*started.headers["range"]), (StatusCode::ACCEPTED, "bytes=0-0"));
-    assert_eq!(world.ask(&token, "PUT", &format!("{path}?digest={TWELVE}"), &json!(2)).status, StatusCode::CREATED);
+    assert_eq!(
+        world.ask(&token, "PUT", &format!("{path}?digest={TWELVE}"), &json!(2)).status,
+        StatusCode::CREATED
+    );
     let blob = world.ask(&token, "GET", &format!("/v2/reg/app/blobs/{TWELVE}"), &json!(null));
     assert_eq!((blob.status, blob.body.as_str()), (StatusCode::OK, "12"));
 }
@@ -57,9 +63,15 @@ fn a_blob_comes_in_one_piece_or_in_several() {
 fn a_blob_has_to_be_what_its_digest_says() {
     let (world, token) = world();
     let refused = push_blob(&world, &token, &json!(2), ONE);
-    assert_eq!((refused.status, &refused.json()["errors"][0]["code"]), (StatusCode::BAD_REQUEST, &json!("BLOB_UPLOAD_INVALID")));
+    assert_eq!(
+        (refused.status, &refused.json()["errors"][0]["code"]),
+        (StatusCode::BAD_REQUEST, &json!("BLOB_UPLOAD_INVALID"))
+    );
     let unknown = world.ask(&token, "PUT", &format!("{UPLOADS}f554422e?digest={ONE}"), &json!(1));
-    assert_eq!((unknown.status, &unknown.json()["errors"][0]["code"]), (StatusCode::NOT_FOUND, &json!("BLOB_UPLOAD_UNKNOWN")));
+    assert_eq!(
+        (unknown.status, &unknown.json()["errors"][0]["code"]),
+        (StatusCode::NOT_FOUND, &json!("BLOB_UPLOAD_UNKNOWN"))
+    );
     let blob = world.ask(&token, "HEAD", &format!("/v2/reg/app/blobs/{ONE}"), &json!(null));
     assert_eq!(blob.status, StatusCode::NOT_FOUND);
 }
@@ -68,7 +80,11 @@ fn a_blob_has_to_be_what_its_digest_says() {
 fn a_tag_is_there_once_its_manifest_is_and_moves_with_the_next_one() {
     let (world, token) = world();
     push_blob(&world, &token, &json!(1), ONE);
-    assert_eq!(world.ask(&token, "PUT", LATEST, &manifest(TWELVE)).status, StatusCode::BAD_REQUEST, "a layer is missing");
+    assert_eq!(
+        world.ask(&token, "PUT", LATEST, &manifest(TWELVE)).status,
+        StatusCode::BAD_REQUEST,
+        "a layer is missing"
+    );
     push_blob(&world, &token, &json!(12), TWELVE);
     let mut digests = Vec::new();
     for layer in [TWELVE, ONE] {
@@ -77,8 +93,13 @@ fn a_tag_is_there_once_its_manifest_is_and_moves_with_the_next_one() {
         let digest = pushed.headers["docker-content-digest"].clone();
         assert_eq!(pushed.headers["location"], format!("/v2/reg/app/manifests/{digest}"));
         assert_eq!(world.ask(&token, "GET", LATEST, &json!(null)).json(), manifest(layer));
-        let tags = world.ask(&world.token_of("admin"), "GET", "/api/v1/repository/reg/app/tag/", &json!(null)).json();
-        assert_eq!((&tags["tags"][0]["manifest_digest"], &tags["tags"][1]), (&json!(digest), &Value::Null));
+        let tags = world
+            .ask(&world.token_of("admin"), "GET", "/api/v1/repository/reg/app/tag/", &json!(null))
+            .json();
+        assert_eq!(
+            (&tags["tags"][0]["manifest_digest"], &tags["tags"][1]),
+            (&json!(digest), &Value::Null)
+        );
         digests.push(digest);
     }
     assert_ne!(digests[0], digests[1]);
@@ -93,5 +114,8 @@ fn nobody_pushes_without_the_right_or_into_a_registry_that_is_read_only() {
     // A token keeps for its whole life what it was given (499).
     assert_eq!(world.ask(&token, "POST", UPLOADS, &json!(null)).status, StatusCode::ACCEPTED);
     world.quay.set_flags(|flags| flags.readonly = true);
-    assert_eq!(world.ask(&token, "POST", UPLOADS, &json!(null)).status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(
+        world.ask(&token, "POST", UPLOADS, &json!(null)).status,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
 }

@@ -10,7 +10,11 @@ use super::env::{Answer, World};
 const RELEASES: [Release; 4] = [Release::Master, Release::V3_18, Release::V3_17, Release::V3_12];
 
 /// A stand-in of each release, with more settings, and the answers to one request of `admin`'s.
-fn answers(settings: fn(&mut Flags), arrange: fn(&World), (method, path, body): (&str, &str, &Value)) -> [Answer; 4] {
+fn answers(
+    settings: fn(&mut Flags),
+    arrange: fn(&World),
+    (method, path, body): (&str, &str, &Value),
+) -> [Answer; 4] {
     RELEASES.map(|release| {
         let world = World::new();
         world.quay.set_flags(|flags| {
@@ -42,7 +46,11 @@ fn the_name_of_a_deleted_organization() {
 #[test]
 fn the_address_of_another_organization() {
     let other = |world: &World| {
-        world.admin("POST", "/api/v1/organization/", &json!({"name": "other", "email": "x@example.com"}));
+        world.admin(
+            "POST",
+            "/api/v1/organization/",
+            &json!({"name": "other", "email": "x@example.com"}),
+        );
     };
     let body = json!({"name": "new", "email": "x@example.com"});
     assert_eq!(new_organization(&body, |_| {}, other), [201, 201, 400, 400]);
@@ -78,7 +86,10 @@ fn a_superuser_deletes_a_missing_organization() {
 fn the_version_quay_says_it_is() {
     let found = answers(|_| {}, |_| {}, ("GET", "/config", &json!(null)));
     let versions = found.map(|answer| answer.json()["version_number"].clone());
-    assert_eq!(versions, [json!("Quay v3.11.0"), json!("Quay v3.18.0"), json!("Quay v3.17.4"), json!(null)]);
+    assert_eq!(
+        versions,
+        [json!("Quay v3.11.0"), json!("Quay v3.18.0"), json!("Quay v3.17.4"), json!(null)]
+    );
 }
 
 /// With full access 3.12 shows a superuser less of a foreign organization: no teams, and no tokens in the list.
@@ -88,7 +99,9 @@ fn a_foreign_organization_under_full_access() {
         world.quay.add_organization("foreign", "alice");
         world.quay.add_robot("foreign", "robot", "").unwrap();
     };
-    let ask = |path: &str| answers(|flags| flags.full_access = true, foreign, ("GET", path, &json!(null)));
+    let ask = |path: &str| {
+        answers(|flags| flags.full_access = true, foreign, ("GET", path, &json!(null)))
+    };
     let has = |answers: [Answer; 4], field: &str| {
         answers.map(|answer| {
             assert_eq!(answer.status, StatusCode::OK);
@@ -96,6 +109,9 @@ fn a_foreign_organization_under_full_access() {
         })
     };
     assert_eq!(has(ask("/api/v1/organization/foreign"), "\"teams\""), [true, true, true, false]);
-    assert_eq!(has(ask("/api/v1/organization/foreign/robots?token=true"), "\"token\""), [true, true, true, false]);
+    assert_eq!(
+        has(ask("/api/v1/organization/foreign/robots?token=true"), "\"token\""),
+        [true, true, true, false]
+    );
     assert_eq!(has(ask("/api/v1/organization/foreign/robots/robot"), "\"token\""), [true; 4]);
 }

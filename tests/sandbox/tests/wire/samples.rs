@@ -34,7 +34,8 @@ pub(crate) fn all() -> Vec<Sample> {
     let mut samples: Vec<Sample> = files
         .filter(|file| file.extension().is_some_and(|extension| extension == "json"))
         .map(|file| {
-            let mut content: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+            let mut content: Value =
+                serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
             Sample {
                 name: file.file_stem().unwrap().to_str().unwrap().to_owned(),
                 request: content["request"].take(),

@@ -37,7 +37,11 @@ pub(crate) const CHAPTERS: &[Chapter] = &[
         setup: |world| world.quay.add_user("throttled", false),
         before: &[
             ("070", |world| {
-                world.add_application("flow-org", "https://app.example.com/cb", "YV8UP3Z91HBKJCR1HM4Q");
+                world.add_application(
+                    "flow-org",
+                    "https://app.example.com/cb",
+                    "YV8UP3Z91HBKJCR1HM4Q",
+                );
             }),
             // One more token, got for a code.
             ("080", |world| {
@@ -111,7 +115,9 @@ pub(crate) const CHAPTERS: &[Chapter] = &[
                 world.secrets.insert("reg+writer".to_owned(), "wrong".to_owned());
             }),
             ("463", |world| world.secrets.clear()),
-            ("477", |world| world.quay.add_team("reg", "creators", TeamRole::Creator, &["reg+admin-robot"])),
+            ("477", |world| {
+                world.quay.add_team("reg", "creators", TeamRole::Creator, &["reg+admin-robot"])
+            }),
             ("482", |world| {
                 world.admin("DELETE", "/api/v1/repository/reg/brandnew", &json!(null));
                 world.quay.push_tag("reg", "app", "latest").unwrap();
@@ -152,7 +158,8 @@ pub(crate) const CHAPTERS: &[Chapter] = &[
             acme(world);
             world.quay.add_organization("misc-org", "admin");
             let client_id = world.add_application("misc-org", "", "Z0RTH6FQWZJJBUXAZUKM");
-            let token = world.quay.add_application_token(&client_id, "admin", Duration::from_secs(3600));
+            let token =
+                world.quay.add_application_token(&client_id, "admin", Duration::from_secs(3600));
             assert!(world.ask(&token, "GET", "/api/v1/user/", &json!(null)).status.is_success());
             world.note_token("token", token);
             world.sign_in("alice");
@@ -166,7 +173,10 @@ pub(crate) const CHAPTERS: &[Chapter] = &[
             world.quay.add_robot("life", "rr", "").unwrap();
             world.quay.add_prototype("life", "life+rr", RepoRole::Write);
             world.quay.add_repository("life", "one", "admin");
-            assert_eq!(world.quay.permissions("life", "one").get("life+rr"), Some(&RepoRole::Write));
+            assert_eq!(
+                world.quay.permissions("life", "one").get("life+rr"),
+                Some(&RepoRole::Write)
+            );
             world.admin("DELETE", "/api/v1/organization/life/robots/rr", &json!(null));
         },
         before: &[
@@ -238,7 +248,9 @@ pub(crate) const CHAPTERS: &[Chapter] = &[
             world.quay.add_repository("teamorg", "one", "admin");
             world.quay.add_team("teamorg", "tm", TeamRole::Member, &["bob"]);
         },
-        before: &[("67i", |world| world.admin("PUT", "/api/v1/organization/teamorg/team/tm", &json!({"role": "creator"})))],
+        before: &[("67i", |world| {
+            world.admin("PUT", "/api/v1/organization/teamorg/team/tm", &json!({"role": "creator"}))
+        })],
     },
     chapter("680", "690", acme),
 ];

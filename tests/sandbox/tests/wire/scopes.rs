@@ -30,8 +30,18 @@ const OPERATIONS: [(&str, &str, &str, &str); 15] = [
     ("GET private repository", "GET", "/api/v1/repository/acme/app", ""),
     ("list repositories", "GET", "/api/v1/repository?namespace=acme", ""),
     ("PUT repository description", "PUT", "/api/v1/repository/acme/app", r#"{"description": "x"}"#),
-    ("changevisibility", "POST", "/api/v1/repository/acme/app/changevisibility", r#"{"visibility": "private"}"#),
-    ("PUT repo permission", "PUT", "/api/v1/repository/acme/app/permissions/user/acme+puller", r#"{"role": "read"}"#),
+    (
+        "changevisibility",
+        "POST",
+        "/api/v1/repository/acme/app/changevisibility",
+        r#"{"visibility": "private"}"#,
+    ),
+    (
+        "PUT repo permission",
+        "PUT",
+        "/api/v1/repository/acme/app/permissions/user/acme+puller",
+        r#"{"role": "read"}"#,
+    ),
     ("GET tags", "GET", "/api/v1/repository/acme/app/tag/", ""),
     ("DELETE own org repo (missing)", "DELETE", "/api/v1/repository/acme/missing", ""),
     ("superuser/users/", "GET", "/api/v1/superuser/users/", ""),
@@ -59,7 +69,8 @@ fn a_token_reaches_as_far_as_its_scopes() {
             // A list is recorded as its status and length.
             let recorded = table[row + 1][column].split('/').next().unwrap();
             if status.as_str() != recorded {
-                differences.push(format!("{operation} with {scopes}: {status} instead of {recorded}"));
+                differences
+                    .push(format!("{operation} with {scopes}: {status} instead of {recorded}"));
             }
         }
     }
@@ -71,7 +82,8 @@ fn table() -> Vec<Vec<String>> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("wire/SCOPES.md");
     let text = fs::read_to_string(file).unwrap();
     let lines = text.lines().filter(|line| line.starts_with('|') && !line.starts_with("|---"));
-    let rows = lines.map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect());
+    let rows = lines
+        .map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect());
     rows.collect()
 }
 

@@ -9,13 +9,15 @@ use serde_json::{Value, json};
 
 use super::env::{Answer, World};
 
-const ALL: &str = "org:admin repo:admin repo:create repo:read repo:write super:user user:admin user:read";
+const ALL: &str =
+    "org:admin repo:admin repo:create repo:read repo:write super:user user:admin user:read";
 
 /// A world with an organization of alice's, its application, and alice in the browser.
 fn alice_at_work() -> (World, String) {
     let mut world = World::new();
     world.quay.add_organization("integration", "alice");
-    let client_id = world.quay.add_application("integration", "openshift", "http://localhost:7777/");
+    let client_id =
+        world.quay.add_application("integration", "openshift", "http://localhost:7777/");
     world.sign_in("alice");
     (world, client_id)
 }
@@ -25,7 +27,12 @@ fn application(world: &World) -> ApplicationView {
 }
 
 fn approve(world: &mut World, client_id: &str, redirect_uri: &str, scope: &str) -> Answer {
-    let fields = [("response_type", "token"), ("client_id", client_id), ("redirect_uri", redirect_uri), ("scope", scope)];
+    let fields = [
+        ("response_type", "token"),
+        ("client_id", client_id),
+        ("redirect_uri", redirect_uri),
+        ("scope", scope),
+    ];
     world.submit("/oauth/authorizeapp", &fields)
 }
 
@@ -42,7 +49,10 @@ fn from_a_password_to_a_token_that_works() {
     let user = world.ask(token, "GET", "/api/v1/user/", &json!(null)).json();
     assert_eq!(user["username"], "alice");
     let tokens = application(&world).tokens;
-    assert_eq!((tokens[0].token.as_str(), tokens[0].user.as_str(), &tokens[0].name), (token, "alice", &None));
+    assert_eq!(
+        (tokens[0].token.as_str(), tokens[0].user.as_str(), &tokens[0].name),
+        (token, "alice", &None)
+    );
 }
 
 /// The session is good for whatever its user may do, and for nothing once they have signed out.
@@ -58,7 +68,10 @@ fn signing_out_ends_every_session_of_the_user() {
     assert_eq!(world.quay.open_sessions("alice"), 0);
     for browser in [world.browser.clone(), first] {
         world.browser = browser;
-        assert_eq!(world.browse("GET", "/api/v1/user/", &json!(null)).status, StatusCode::UNAUTHORIZED);
+        assert_eq!(
+            world.browse("GET", "/api/v1/user/", &json!(null)).status,
+            StatusCode::UNAUTHORIZED
+        );
         assert_eq!(world.browse("DELETE", robot, &json!(null)).status, StatusCode::FORBIDDEN);
     }
     assert_eq!(world.quay.robots("integration").len(), 1);
@@ -78,8 +91,14 @@ fn a_wrong_password_makes_wait_and_a_right_one_forgets_it() {
 
     world.quay.throttle("alice", Duration::from_secs(90));
     let answer = world.try_sign_in("alice", &right);
-    assert_eq!((answer.status, answer.headers["retry-after"].as_str()), (StatusCode::TOO_MANY_REQUESTS, "89"));
-    assert_eq!(world.try_sign_in("bob", &world.quay.password("bob").unwrap()).status, StatusCode::OK);
+    assert_eq!(
+        (answer.status, answer.headers["retry-after"].as_str()),
+        (StatusCode::TOO_MANY_REQUESTS, "89")
+    );
+    assert_eq!(
+        world.try_sign_in("bob", &world.quay.password("bob").unwrap()).status,
+        StatusCode::OK
+    );
 }
 
 /// The form grants what it is asked for (602); the JSON API grants nobody more than they have.
@@ -89,11 +108,17 @@ fn only_a_superuser_is_given_the_scope_of_one() {
     let path = tokens_path(&client_id);
     let body = json!({"name": "t", "scope": ALL});
     assert_eq!(world.browse("POST", &path, &body).status, StatusCode::FORBIDDEN);
-    let answer = world.browse("POST", &path, &json!({"name": "t", "scope": "repo:write,org:admin"}));
-    assert_eq!((answer.status, &answer.json()["scope"]), (StatusCode::OK, &json!("repo:write org:admin")));
+    let answer =
+        world.browse("POST", &path, &json!({"name": "t", "scope": "repo:write,org:admin"}));
+    assert_eq!(
+        (answer.status, &answer.json()["scope"]),
+        (StatusCode::OK, &json!("repo:write org:admin"))
+    );
 
     let token = answer.json()["token"].as_str().unwrap().to_owned();
-    let mint = |scope: &str| world.ask(&token, "POST", &path, &json!({"name": "t", "scope": scope})).status;
+    let mint = |scope: &str| {
+        world.ask(&token, "POST", &path, &json!({"name": "t", "scope": scope})).status
+    };
     assert_eq!(mint("repo:read"), StatusCode::OK, "implied by repo:write");
     assert_eq!(mint("repo:admin"), StatusCode::FORBIDDEN);
 }
@@ -102,40 +127,66 @@ fn only_a_superuser_is_given_the_scope_of_one() {
 fn a_token_lives_as_long_as_asked_and_at_most_ten_years() {
     let (mut world, client_id) = alice_at_work();
     let mut mint = |expiration: Value| {
-        let answer =
-            world.browse("POST", &tokens_path(&client_id), &json!({"name": "t", "scope": "user:read", "expiration": expiration}));
+        let answer = world.browse(
+            "POST",
+            &tokens_path(&client_id),
+            &json!({"name": "t", "scope": "user:read", "expiration": expiration}),
+        );
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     };
     mint(json!(3600));
     mint(json!(1e12));
     let now = jiff::Timestamp::now().as_second();
-    let lives: Vec<i64> = application(&world).tokens.iter().map(|token| token.expires.as_second() - now).collect();
-    assert!((3590..=3600).contains(&lives[0]) && (315_575_990..=315_576_000).contains(&lives[1]), "{lives:?}");
+    let lives: Vec<i64> =
+        application(&world).tokens.iter().map(|token| token.expires.as_second() - now).collect();
+    assert!(
+        (3590..=3600).contains(&lives[0]) && (315_575_990..=315_576_000).contains(&lives[1]),
+        "{lives:?}"
+    );
 
     world.quay.expire_tokens();
     let token = application(&world).tokens[0].token.clone();
-    assert_eq!(world.ask(&token, "GET", "/api/v1/user/", &json!(null)).status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        world.ask(&token, "GET", "/api/v1/user/", &json!(null)).status,
+        StatusCode::UNAUTHORIZED
+    );
 }
 
 #[test]
 fn the_tokens_of_an_application_are_no_api_before_3_18() {
-    for (release, get, post) in
-        [(Release::Master, 200, 200), (Release::V3_18, 200, 200), (Release::V3_17, 308, 405), (Release::V3_12, 308, 500)]
-    {
+    for (release, get, post) in [
+        (Release::Master, 200, 200),
+        (Release::V3_18, 200, 200),
+        (Release::V3_17, 308, 405),
+        (Release::V3_12, 308, 500),
+    ] {
         let (mut world, client_id) = alice_at_work();
         world.quay.set_flags(|flags| flags.release = release);
         let path = tokens_path(&client_id);
         assert_eq!(world.browse("GET", &path, &json!(null)).status, get, "{release:?}");
-        assert_eq!(world.browse("POST", &path, &json!({"name": "t", "scope": "user:read"})).status, post, "{release:?}");
+        assert_eq!(
+            world.browse("POST", &path, &json!({"name": "t", "scope": "user:read"})).status,
+            post,
+            "{release:?}"
+        );
     }
 }
 
 #[test]
 fn only_3_12_redirects_out_of_what_is_registered() {
-    for (release, status) in [(Release::Master, 400), (Release::V3_18, 400), (Release::V3_17, 400), (Release::V3_12, 302)] {
+    for (release, status) in [
+        (Release::Master, 400),
+        (Release::V3_18, 400),
+        (Release::V3_17, 400),
+        (Release::V3_12, 302),
+    ] {
         let (mut world, client_id) = alice_at_work();
         world.quay.set_flags(|flags| flags.release = release);
-        assert_eq!(approve(&mut world, &client_id, "http://localhost:7777/a/../b", ALL).status, status, "{release:?}");
+        assert_eq!(
+            approve(&mut world, &client_id, "http://localhost:7777/a/../b", ALL).status,
+            status,
+            "{release:?}"
+        );
     }
 }
 
@@ -150,14 +201,26 @@ fn the_page_has_a_form_that_works() {
     let (form, _) = page.split_once("</form>").unwrap();
     let attribute = |text: &str, name: &str| {
         let (_, rest) = text.split_once(&format!("{name}=\"")).unwrap();
-        rest.split_once('"').unwrap().0.replace("&quot;", "\"").replace("&lt;", "<").replace("&amp;", "&")
+        rest.split_once('"')
+            .unwrap()
+            .0
+            .replace("&quot;", "\"")
+            .replace("&lt;", "<")
+            .replace("&amp;", "&")
     };
     let inputs = form.lines().filter(|line| line.starts_with("<input"));
-    let fields: Vec<(String, String)> = inputs.map(|line| (attribute(line, "name"), attribute(line, "value"))).collect();
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let fields: Vec<(String, String)> =
+        inputs.map(|line| (attribute(line, "name"), attribute(line, "value"))).collect();
+    let fields: Vec<(&str, &str)> =
+        fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let answer = world.submit(&attribute(form, "action"), &fields);
     let location = &answer.headers["location"];
-    assert!(location.starts_with("http://localhost:7777/cb?scope=user%3Aread&state=%3C%22%26#access_token="), "{location}");
+    assert!(
+        location.starts_with(
+            "http://localhost:7777/cb?scope=user%3Aread&state=%3C%22%26#access_token="
+        ),
+        "{location}"
+    );
 }
 
 #[test]
@@ -166,15 +229,22 @@ fn an_application_takes_its_tokens_along_and_an_organization_its_applications() 
     let other = world.quay.add_application("integration", "other", "");
     let token = |id: &str| world.quay.add_application_token(id, "alice", Duration::from_secs(60));
     let (first, second) = (token(&client_id), token(&other));
-    let status = |world: &World, token: &str| world.ask(token, "GET", "/api/v1/user/", &json!(null)).status;
+    let status =
+        |world: &World, token: &str| world.ask(token, "GET", "/api/v1/user/", &json!(null)).status;
 
     let path = format!("/api/v1/organization/integration/applications/{client_id}");
     assert_eq!(world.browse("GET", &path, &json!(null)).json()["name"], "openshift");
     assert_eq!(world.browse("DELETE", &path, &json!(null)).status, StatusCode::NO_CONTENT);
     assert_eq!(world.browse("DELETE", &path, &json!(null)).status, StatusCode::NOT_FOUND);
-    assert_eq!((status(&world, &first), status(&world, &second)), (StatusCode::UNAUTHORIZED, StatusCode::OK));
+    assert_eq!(
+        (status(&world, &first), status(&world, &second)),
+        (StatusCode::UNAUTHORIZED, StatusCode::OK)
+    );
 
-    assert_eq!(world.browse("DELETE", "/api/v1/organization/integration", &json!(null)).status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        world.browse("DELETE", "/api/v1/organization/integration", &json!(null)).status,
+        StatusCode::NO_CONTENT
+    );
     assert_eq!(status(&world, &second), StatusCode::UNAUTHORIZED);
 }
 
@@ -193,9 +263,16 @@ fn a_stranger_neither_sees_nor_makes_applications() {
         ("GET", &tokens, json!(null)),
         ("POST", &tokens, json!({"name": "t", "scope": "user:read"})),
     ] {
-        assert_eq!(world.ask(&bob, method, path, &body).status, StatusCode::FORBIDDEN, "{method} {path}");
+        assert_eq!(
+            world.ask(&bob, method, path, &body).status,
+            StatusCode::FORBIDDEN,
+            "{method} {path}"
+        );
     }
-    assert_eq!((world.quay.applications("integration").len(), application(&world).tokens.len()), (1, 0));
+    assert_eq!(
+        (world.quay.applications("integration").len(), application(&world).tokens.len()),
+        (1, 0)
+    );
 }
 
 /// One looks for them in what the program prints.
@@ -203,8 +280,11 @@ fn a_stranger_neither_sees_nor_makes_applications() {
 fn every_secret_that_was_handed_out_is_known() {
     let (mut world, client_id) = alice_at_work();
     let answer = world.try_sign_in("alice", &world.quay.password("alice").unwrap());
-    let (cookie, _) = answer.headers["set-cookie"].strip_prefix("_csrf_token=").unwrap().split_once(';').unwrap();
-    let token = world.browse("POST", &tokens_path(&client_id), &json!({"name": "t", "scope": "user:read"})).json();
+    let (cookie, _) =
+        answer.headers["set-cookie"].strip_prefix("_csrf_token=").unwrap().split_once(';').unwrap();
+    let token = world
+        .browse("POST", &tokens_path(&client_id), &json!({"name": "t", "scope": "user:read"}))
+        .json();
     let path = format!("/api/v1/organization/integration/applications/{client_id}");
     let application = world.browse("GET", &path, &json!(null)).json();
     let robot = world.quay.add_robot("integration", "r1", "").unwrap();
@@ -239,7 +319,10 @@ fn an_empty_quay_is_initialized_once() {
     let made = world.ask(&token, "POST", "/api/v1/organization/", &json!({"name": "integration"}));
     assert_eq!(made.status, StatusCode::CREATED);
     assert_eq!(initialize("other").status, StatusCode::BAD_REQUEST);
-    assert!(world.quay.secrets().contains(&token) && world.quay.secrets().contains(&"s3cret-enough".to_owned()));
+    assert!(
+        world.quay.secrets().contains(&token)
+            && world.quay.secrets().contains(&"s3cret-enough".to_owned())
+    );
 }
 
 #[test]
@@ -249,7 +332,10 @@ fn a_service_that_is_down_makes_the_instance_unhealthy() {
     let answer = world.ask("", "GET", "/health/instance", &json!(null));
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     let body = answer.json();
-    assert_eq!((&body["data"]["services"]["database"], &body["data"]["services"]["auth"]), (&json!(false), &json!(true)));
+    assert_eq!(
+        (&body["data"]["services"]["database"], &body["data"]["services"]["auth"]),
+        (&json!(false), &json!(true))
+    );
     world.quay.set_down(&[]);
     assert_eq!(world.ask("", "GET", "/health/instance", &json!(null)).status, StatusCode::OK);
 }
@@ -258,9 +344,15 @@ fn a_service_that_is_down_makes_the_instance_unhealthy() {
 fn the_configuration_says_how_one_gets_in() {
     let world = World::new();
     let features = || world.ask("", "GET", "/config", &json!(null)).json()["features"].take();
-    assert_eq!((&features()["DIRECT_LOGIN"], &features()["USER_INITIALIZE"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&features()["DIRECT_LOGIN"], &features()["USER_INITIALIZE"]),
+        (&json!(true), &json!(false))
+    );
     world.quay.set_flags(|flags| (flags.direct_login, flags.user_initialize) = (false, true));
-    assert_eq!((&features()["DIRECT_LOGIN"], &features()["USER_INITIALIZE"]), (&json!(false), &json!(true)));
+    assert_eq!(
+        (&features()["DIRECT_LOGIN"], &features()["USER_INITIALIZE"]),
+        (&json!(false), &json!(true))
+    );
 }
 
 /// A registry that is read-only lets people sign in and out of nothing else.
@@ -269,5 +361,8 @@ fn one_signs_in_to_a_read_only_registry() {
     let mut world = World::new();
     world.quay.set_flags(|flags| flags.readonly = true);
     world.sign_in("alice");
-    assert_eq!(world.browse("POST", "/api/v1/organization/", &json!({"name": "x"})).status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        world.browse("POST", "/api/v1/organization/", &json!({"name": "x"})).status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
 }

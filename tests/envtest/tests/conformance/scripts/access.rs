@@ -8,8 +8,12 @@ use crate::step::{Script, get, patch, post};
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
 pub(crate) fn refusals() -> Script {
-    let as_user = |user, impersonated| post("secrets", &secret("a")).by(user).header("impersonate-user", impersonated);
-    let in_group = |group| get("secrets").header("impersonate-user", "stranger").header("impersonate-group", group);
+    let as_user = |user, impersonated| {
+        post("secrets", &secret("a")).by(user).header("impersonate-user", impersonated)
+    };
+    let in_group = |group| {
+        get("secrets").header("impersonate-user", "stranger").header("impersonate-group", group)
+    };
     let requests = [
         get("secrets").by(""),
         get("secrets").by("").header("authorization", "Bearer unknown"),
@@ -37,15 +41,25 @@ pub(crate) fn reviews() -> Script {
     let mut requests = Vec::new();
     for user in ["admin", "dev", "nobody"] {
         for namespace in ["{ns}", "{ns}-2", ""] {
-            for (group, prefix, resource) in
-                [("", "/api/v1", "secrets"), ("", "/api/v1", "serviceaccounts"), ("apps", "/apis/apps/v1", "deployments")]
-            {
+            for (group, prefix, resource) in [
+                ("", "/api/v1", "secrets"),
+                ("", "/api/v1", "serviceaccounts"),
+                ("apps", "/apis/apps/v1", "deployments"),
+            ] {
                 // Asked, and tried.
                 let attributes = json!({"namespace": namespace, "verb": "list", "group": group, "resource": resource});
                 let review = json!({"spec": {"resourceAttributes": attributes}});
                 requests.push(post(REVIEWS, &review).by(user).only(&["/status/allowed"]));
-                let place = if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") };
-                requests.push(get(&format!("{prefix}{place}/{resource}?limit=1")).by(user).only(&["/kind", "/reason"]));
+                let place = if namespace.is_empty() {
+                    String::new()
+                } else {
+                    format!("/namespaces/{namespace}")
+                };
+                requests.push(
+                    get(&format!("{prefix}{place}/{resource}?limit=1"))
+                        .by(user)
+                        .only(&["/kind", "/reason"]),
+                );
             }
         }
     }
@@ -54,7 +68,9 @@ pub(crate) fn reviews() -> Script {
         post("/apis/authentication.k8s.io/v1/selfsubjectreviews", &json!({}))
             .by("dev")
             .only(&["/kind", "/status/userInfo/username"]),
-        post(rules, &json!({"spec": {"namespace": "{ns}"}})).by("dev").only(&["/kind", "/status/incomplete"]),
+        post(rules, &json!({"spec": {"namespace": "{ns}"}}))
+            .by("dev")
+            .only(&["/kind", "/status/incomplete"]),
         post(rules, &json!({"spec": {}})).by("dev").only(&["/kind", "/reason"]),
         post(REVIEWS, &json!({"spec": {}})).by("dev"),
         get(REVIEWS).by("dev"),

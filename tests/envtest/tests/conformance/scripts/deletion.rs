@@ -8,15 +8,19 @@ use crate::step::{Script, delete, delete_with, get, patch, post, put};
 
 pub(crate) fn objects() -> Script {
     let finalizers = json!({"metadata": {"finalizers": ["example.com/keep", "example.com/too"]}});
-    let precondition = |precondition| delete_with("secrets/a", &json!({"preconditions": precondition}));
-    let remove = patch("json", "secrets/b", &json!([{"op": "remove", "path": "/metadata/finalizers/0"}]));
+    let precondition =
+        |precondition| delete_with("secrets/a", &json!({"preconditions": precondition}));
+    let remove =
+        patch("json", "secrets/b", &json!([{"op": "remove", "path": "/metadata/finalizers/0"}]));
     let requests = [
         post("secrets", &secret("a")).save("a"),
         precondition(json!({"uid": "00000000-0000-0000-0000-000000000000"})),
         precondition(json!({"resourceVersion": "1"})),
         delete_with("secrets/a", &json!({"dryRun": ["All"]})),
         delete("secrets/a?dryRun=All"),
-        precondition(json!({"uid": "{a:/metadata/uid}", "resourceVersion": "{a:/metadata/resourceVersion}"})),
+        precondition(
+            json!({"uid": "{a:/metadata/uid}", "resourceVersion": "{a:/metadata/resourceVersion}"}),
+        ),
         get("secrets/a"),
         delete("secrets/a"),
         post("serviceaccounts", &json!({"metadata": {"name": "robot"}})),
@@ -26,7 +30,11 @@ pub(crate) fn objects() -> Script {
         // A second delete changes nothing.
         delete("secrets/b"),
         post("secrets", &secret("b")),
-        patch("json", "secrets/b", &json!([{"op": "add", "path": "/metadata/finalizers/-", "value": "example.com/more"}])),
+        patch(
+            "json",
+            "secrets/b",
+            &json!([{"op": "add", "path": "/metadata/finalizers/-", "value": "example.com/more"}]),
+        ),
         patch("merge", "secrets/b", &json!({"metadata": {"deletionTimestamp": null}})),
         remove.clone(),
         remove,
@@ -62,12 +70,23 @@ pub(crate) fn definitions() -> Script {
     misnamed["metadata"]["name"] = json!("integrations.quay.redhat.com");
     misnamed["spec"]["versions"][0]["schema"] = json!({});
     let condition = |kind: &str| format!("/status/conditions/type={kind}/status");
-    let conditions = [condition("NamesAccepted"), condition("Established"), condition("Terminating")];
-    let conditions = [&conditions[0], &conditions[1], &conditions[2], "/status/storedVersions", "/status/acceptedNames"];
+    let conditions =
+        [condition("NamesAccepted"), condition("Established"), condition("Terminating")];
+    let conditions = [
+        &conditions[0],
+        &conditions[1],
+        &conditions[2],
+        "/status/storedVersions",
+        "/status/acceptedNames",
+    ];
     let of_held = &format!("{INTEGRATIONS}/held");
     let requests = [
         get(ours).only(&conditions),
-        post(all, &misnamed).only(&["/reason", "/details/causes/*/field", "/details/causes/*/reason"]),
+        post(all, &misnamed).only(&[
+            "/reason",
+            "/details/causes/*/field",
+            "/details/causes/*/reason",
+        ]),
         post(INTEGRATIONS, &held).until(201).only(&["/metadata/finalizers"]),
         post(INTEGRATIONS, &integration("other")).only(&["/metadata/generation"]),
         delete(ours).only(&["/kind", &condition("Terminating"), "/metadata/finalizers"]),

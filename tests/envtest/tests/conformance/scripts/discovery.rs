@@ -4,11 +4,13 @@ use super::INTEGRATIONS;
 use crate::step::{Script, delete, get, patch, post, put};
 use serde_json::json;
 
-const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+const AGGREGATED: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 
 pub(crate) fn discovery() -> Script {
     let resource = |name: &str| {
-        ["name", "kind", "namespaced", "singularName", "verbs"].map(|field| format!("/resources/name={name}/{field}"))
+        ["name", "kind", "namespaced", "singularName", "verbs"]
+            .map(|field| format!("/resources/name={name}/{field}"))
     };
     let resources = |path: &str, names: &[&str]| {
         let paths: Vec<String> = names.iter().flat_map(|name| resource(name)).collect();
@@ -22,15 +24,34 @@ pub(crate) fn discovery() -> Script {
         get("/api").by("nobody").only(&["/kind", "/versions"]),
         get("/apis").only(&["/kind", "/groups/name=quay.redhat.com", "/groups/name=apps"]),
         get("/apis/quay.redhat.com").by("nobody"),
-        resources("/api/v1", &["namespaces", "namespaces/status", "secrets", "serviceaccounts", "configmaps", "events"]),
+        resources(
+            "/api/v1",
+            &[
+                "namespaces",
+                "namespaces/status",
+                "secrets",
+                "serviceaccounts",
+                "configmaps",
+                "events",
+            ],
+        ),
         resources("/apis/quay.redhat.com/v1", &["quayintegrations", "quayintegrations/status"]),
         resources("/apis/apps/v1", &["deployments", "deployments/status"]),
-        resources("/apis/authorization.k8s.io/v1", &["selfsubjectaccessreviews", "selfsubjectrulesreviews"]),
+        resources(
+            "/apis/authorization.k8s.io/v1",
+            &["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
+        ),
         aggregated(
             "/api",
-            &["/kind", "/apiVersion", "/items/0/versions/0/version", "/items/0/versions/0/resources/resource=secrets"],
+            &[
+                "/kind",
+                "/apiVersion",
+                "/items/0/versions/0/version",
+                "/items/0/versions/0/resources/resource=secrets",
+            ],
         ),
-        aggregated("/apis", &["/kind", "/apiVersion", "/items/*/kind"]).only(&["/kind", "/apiVersion"]),
+        aggregated("/apis", &["/kind", "/apiVersion", "/items/*/kind"])
+            .only(&["/kind", "/apiVersion"]),
         // Nothing is there.
         get("/apis/nothing.io"),
         get("/apis/nothing.io/v1/things"),

@@ -7,7 +7,13 @@ use crate::step::{Request, Script, Step, delete, get, post};
 
 fn encoded(text: &str) -> String {
     text.bytes()
-        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
         .collect()
 }
 
@@ -40,7 +46,10 @@ pub(crate) fn selectors() -> Script {
         "kubernetes.io/x=y",
         "",
     ] {
-        requests.push(get(&format!("secrets?labelSelector={}", encoded(selector))).only(&["/kind", "/items/*/metadata/name"]));
+        requests.push(
+            get(&format!("secrets?labelSelector={}", encoded(selector)))
+                .only(&["/kind", "/items/*/metadata/name"]),
+        );
     }
     for selector in [
         "metadata.name=b",
@@ -49,7 +58,10 @@ pub(crate) fn selectors() -> Script {
         "type=kubernetes.io/dockerconfigjson",
         "type!=Opaque,metadata.name=a",
     ] {
-        requests.push(get(&format!("secrets?fieldSelector={}", encoded(selector))).only(&["/kind", "/items/*/metadata/name"]));
+        requests.push(
+            get(&format!("secrets?fieldSelector={}", encoded(selector)))
+                .only(&["/kind", "/items/*/metadata/name"]),
+        );
     }
     for (parameter, selector) in [
         ("labelSelector", "app in web"),
@@ -61,7 +73,10 @@ pub(crate) fn selectors() -> Script {
         ("limit", "many"),
         ("resourceVersion", "x"),
     ] {
-        requests.push(get(&format!("secrets?{parameter}={}", encoded(selector))).only(&["/kind", "/reason", "/code"]));
+        requests.push(
+            get(&format!("secrets?{parameter}={}", encoded(selector)))
+                .only(&["/kind", "/reason", "/code"]),
+        );
     }
     let everywhere = "/api/v1/secrets?fieldSelector=metadata.namespace%3D{ns}-2";
     requests.push(get(everywhere).only(&["/items/*/metadata/name", "/items/*/metadata/namespace"]));
@@ -91,7 +106,12 @@ pub(crate) fn pages() -> Script {
         get("secrets?limit=2&continue=garbage"),
         get("secrets?limit=2&continue={page:/metadata/continue}&resourceVersion=5"),
         get("secrets?limit=-1").only(&names),
-        get("secrets?resourceVersion=999999999").only(&["/kind", "/reason", "/code", "/details/retryAfterSeconds"]),
+        get("secrets?resourceVersion=999999999").only(&[
+            "/kind",
+            "/reason",
+            "/code",
+            "/details/retryAfterSeconds",
+        ]),
         get("secrets").header("accept", list_of_metadata),
         get("secrets/b").header("accept", metadata),
         get("secrets").header("accept", metadata),

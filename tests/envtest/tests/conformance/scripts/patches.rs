@@ -9,7 +9,10 @@ const ROBOT: &str = "serviceaccounts/robot";
 
 fn create() -> Request {
     let lists = json!([{"name": "one"}, {"name": "two"}]);
-    post("serviceaccounts", &json!({"metadata": {"name": "robot"}, "secrets": lists, "imagePullSecrets": lists}))
+    post(
+        "serviceaccounts",
+        &json!({"metadata": {"name": "robot"}, "secrets": lists, "imagePullSecrets": lists}),
+    )
 }
 
 /// `imagePullSecrets` has no merge key, `secrets` has one.
@@ -60,10 +63,11 @@ pub(crate) fn service_accounts() -> Script {
     let test = json!({"op": "test", "path": "/metadata/resourceVersion", "value": "{robot:/metadata/resourceVersion}"});
     let field = "/automountServiceAccountToken";
     let absent = json!([{"op": "test", "path": field, "value": null}, {"op": "replace", "path": field, "value": false}]);
-    let first = |create: Value| json!([{"op": "test", "path": "/imagePullSecrets", "value": null}, create]);
-    let first = first(json!({"op": "add", "path": "/imagePullSecrets", "value": [{"name": "three"}]}));
-    let change =
-        |label: &str| json!({"metadata": {"resourceVersion": "{robot:/metadata/resourceVersion}", "labels": {"a": label}}});
+    let first =
+        |create: Value| json!([{"op": "test", "path": "/imagePullSecrets", "value": null}, create]);
+    let first =
+        first(json!({"op": "add", "path": "/imagePullSecrets", "value": [{"name": "three"}]}));
+    let change = |label: &str| json!({"metadata": {"resourceVersion": "{robot:/metadata/resourceVersion}", "labels": {"a": label}}});
     requests.extend([
         json_patch(&json!([test, add])),
         // Where RFC 6902 and the API server's library part.
@@ -124,7 +128,8 @@ pub(crate) fn objects() -> Script {
         patch("strategic", named, &json!({})),
         patch("application/json", named, &json!({})),
         patch("merge", named, &json!({"spec": {"allowlistNamespaces": ["a"]}})),
-        patch("merge", named, &json!({"spec": {"clusterID": 1}})).only(&["/reason", "/details/causes/*/field"]),
+        patch("merge", named, &json!({"spec": {"clusterID": 1}}))
+            .only(&["/reason", "/details/causes/*/field"]),
         delete(named),
     ];
     Script::new("patches", requests.map(Into::into))

@@ -6,10 +6,13 @@ use super::secret;
 use crate::step::{Script, Step, delete, get, patch, post, watch};
 
 pub(crate) fn watches() -> Script {
-    let label = |labels| patch("merge", "secrets/a", &json!({"metadata": {"labels": labels}})).only(&["/kind"]);
+    let label = |labels| {
+        patch("merge", "secrets/a", &json!({"metadata": {"labels": labels}})).only(&["/kind"])
+    };
     let since = "resourceVersion={start:/metadata/resourceVersion}";
     let metadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-    let streaming = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    let streaming =
+        "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
     let mut steps: Vec<Step> = [
         post("secrets", &secret("before")).only(&["/kind"]),
         get("secrets").save("start").only(&["/kind"]),
@@ -50,7 +53,9 @@ pub(crate) fn expiry() -> Script {
         get("secrets?limit=1").save("page").only(&["/kind"]).into(),
         post("secrets", &secret("c")).only(&["/kind"]).into(),
         Step::ExpireHistory,
-        get("secrets?limit=1&continue={page:/metadata/continue}").only(&["/kind", "/reason", "/code", "/message"]).into(),
+        get("secrets?limit=1&continue={page:/metadata/continue}")
+            .only(&["/kind", "/reason", "/code", "/message"])
+            .into(),
         watch("secrets?resourceVersion=1").into(),
         get("secrets").save("now").only(&["/items/*/metadata/name"]).into(),
         post("secrets", &secret("d")).only(&["/kind"]).into(),

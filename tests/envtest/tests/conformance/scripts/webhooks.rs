@@ -40,14 +40,18 @@ pub(crate) fn configurations() -> Script {
         json!({"clientConfig": {"url": "http://127.0.0.1"}}),
     ];
     let only = ["/reason", "/details/causes/*/field", "/details/causes/*/reason"];
-    let script = Script::new("configurations", requests.map(|change| register("allow", change).only(&only).into()));
+    let script = Script::new(
+        "configurations",
+        requests.map(|change| register("allow", change).only(&only).into()),
+    );
     Script { has_hook: true, ..script }
 }
 
 pub(crate) fn calls() -> Script {
     let map = |name: &str| post("configmaps", &json!({"metadata": {"name": name}}));
     let by_name = |operator: &str| {
-        let expression = json!({"key": "kubernetes.io/metadata.name", "operator": operator, "values": ["{ns}"]});
+        let expression =
+            json!({"key": "kubernetes.io/metadata.name", "operator": operator, "values": ["{ns}"]});
         json!({"namespaceSelector": {"matchExpressions": [expression], "matchLabels": null}})
     };
     let of_objects = |operator: &str| json!({"objectSelector": {"matchExpressions": [{"key": "team", "operator": operator}]}});
@@ -76,7 +80,10 @@ pub(crate) fn calls() -> Script {
         steps.push(Step::Propagate);
         steps.push(map(name).into());
         if name == "updated" {
-            steps.push(patch("merge", "configmaps/updated", &json!({"metadata": {"labels": {"c": "d"}}})).into());
+            steps.push(
+                patch("merge", "configmaps/updated", &json!({"metadata": {"labels": {"c": "d"}}}))
+                    .into(),
+            );
             steps.push(post("configmaps?dryRun=All", &json!({"metadata": {"name": "dry"}})).into());
         }
         steps.push(Step::Reviews);

@@ -8,7 +8,10 @@ use crate::step::{Script, delete, get, patch, post, put};
 pub(crate) fn creates() -> Script {
     let named = |change: Value| post("secrets", &with(json!({"metadata": {"name": "b"}}), change));
     let docker = |content: Value| {
-        post("secrets", &json!({"metadata": {"name": "pull"}, "type": "kubernetes.io/dockerconfigjson", "stringData": content}))
+        post(
+            "secrets",
+            &json!({"metadata": {"name": "pull"}, "type": "kubernetes.io/dockerconfigjson", "stringData": content}),
+        )
     };
     let generated = post("secrets", &json!({"metadata": {"generateName": "token-"}}));
     let requests = [
@@ -53,7 +56,10 @@ pub(crate) fn creates() -> Script {
             }),
         ),
         post("serviceaccounts", &json!({"metadata": {"name": "bare"}, "imagePullSecrets": []})),
-        post("configmaps", &json!({"metadata": {"name": "map"}, "data": {"a": "b"}, "binaryData": {"c": "ZA=="}})),
+        post(
+            "configmaps",
+            &json!({"metadata": {"name": "map"}, "data": {"a": "b"}, "binaryData": {"c": "ZA=="}}),
+        ),
     ];
     Script::new("creates", requests.map(Into::into))
 }
@@ -63,14 +69,23 @@ pub(crate) fn updates() -> Script {
         post("secrets", &secret("a")).save("old"),
         // What does not change is not written.
         put("secrets/a", &json!("{old}")),
-        put("secrets/a?dryRun=All", &with(secret("a"), json!({"data": {"token": ""}, "stringData": null}))),
+        put(
+            "secrets/a?dryRun=All",
+            &with(secret("a"), json!({"data": {"token": ""}, "stringData": null})),
+        ),
         put("secrets/a", &with(secret("a"), json!({"stringData": {"token": "first"}}))),
         put("secrets/a", &json!("{old}")),
         // Without a version the update is blind.
         put("secrets/a", &secret("a")),
         put("secrets/b", &secret("b")),
         put("secrets/a", &secret("b")),
-        put("secrets/a", &with(secret("a"), json!({"metadata": {"uid": "00000000-0000-0000-0000-000000000000"}}))),
+        put(
+            "secrets/a",
+            &with(
+                secret("a"),
+                json!({"metadata": {"uid": "00000000-0000-0000-0000-000000000000"}}),
+            ),
+        ),
         put("secrets/a", &with(secret("a"), json!({"type": "kubernetes.io/basic-auth"}))),
         get("secrets/a"),
     ];
@@ -88,13 +103,22 @@ pub(crate) fn custom_resources() -> Script {
         refused(json!({"spec": {"quayHostname": null}})),
         refused(json!({"spec": {"credentialsSecret": {"name": "a", "namespace": null}}})),
         refused(json!({"spec": {"credentialsSecret": {"namespace": "a", "name": null}}})),
-        refused(json!({"spec": {"insecureRegistry": "yes"}})).only(&["/reason", "/details/causes/*/field"]),
+        refused(json!({"spec": {"insecureRegistry": "yes"}}))
+            .only(&["/reason", "/details/causes/*/field"]),
         post(INTEGRATIONS, &without_kind).only(&["/reason", "/code"]),
         // The status is written through its subresource only, and unknown fields are dropped.
         refused(json!({"spec": {"quayHostnames": ["a"]}, "status": {"lastUpdate": "now"}})),
         put(path, &valid).only(&["/reason", "/code", "/details/causes/*/field"]),
-        patch("merge", &format!("{path}/status"), &json!({"spec": {"clusterID": "other"}, "status": {"lastUpdate": "now"}})),
-        patch("merge", path, &json!({"spec": {"clusterID": "other"}, "status": {"lastUpdate": "later"}})),
+        patch(
+            "merge",
+            &format!("{path}/status"),
+            &json!({"spec": {"clusterID": "other"}, "status": {"lastUpdate": "now"}}),
+        ),
+        patch(
+            "merge",
+            path,
+            &json!({"spec": {"clusterID": "other"}, "status": {"lastUpdate": "later"}}),
+        ),
         patch("merge", path, &json!({"metadata": {"labels": {"a": "b"}}})),
         get(&format!("{path}/status")),
         delete(path),

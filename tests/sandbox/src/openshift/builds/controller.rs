@@ -14,7 +14,12 @@ const STREAMS: &str = "/apis/image.openshift.io/v1";
 /// A way to an API server, as one who may do everything.
 pub trait Client: Sync {
     /// Sends a request and returns the status and the body.
-    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> impl Future<Output = anyhow::Result<(u16, Value)>> + Send;
+    fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> impl Future<Output = anyhow::Result<(u16, Value)>> + Send;
 }
 
 /// What became of a round.
@@ -36,16 +41,23 @@ pub async fn round(client: &impl Client) -> Round {
     let builds: Vec<Value> = list["items"].as_array().cloned().unwrap_or_default();
     let active = builds.iter().filter(|build| !is_complete(build) && !meta::is_deleting(build));
     let outcomes = join_all(active.map(|build| advance(client, build, &builds))).await;
-    outcomes.into_iter().map(|outcome| outcome.unwrap_or(Round::Refused)).max().unwrap_or(Round::Idle)
+    outcomes
+        .into_iter()
+        .map(|outcome| outcome.unwrap_or(Round::Refused))
+        .max()
+        .unwrap_or(Round::Idle)
 }
 
 async fn advance(client: &impl Client, build: &Value, builds: &[Value]) -> anyhow::Result<Round> {
     let next = match build["status"]["phase"].as_str().unwrap_or_default() {
         // Those are the Jenkins plugin's.
         _ if !build["spec"]["strategy"]["jenkinsPipelineStrategy"].is_null() => None,
-        _ if build["status"]["cancelled"] == true => {
-            Some(ended(build, "Cancelled", "CancelledBuild", "The build was cancelled by the user."))
-        }
+        _ if build["status"]["cancelled"] == true => Some(ended(
+            build,
+            "Cancelled",
+            "CancelledBuild",
+            "The build was cancelled by the user.",
+        )),
         "New" | "" if !is_runnable(build, builds) => None,
         "New" | "" => start(client, build).await?,
         "Pending" => Some(run(client, build).await?),
@@ -64,15 +76,22 @@ async fn write(client: &impl Client, path: &str, object: &Value) -> anyhow::Resu
 
 /// Whether the run policy lets a build start: those of one BuildConfig go one after another unless it says `Parallel`.
 fn is_runnable(build: &Value, builds: &[Value]) -> bool {
-    let label = |build: &Value, name: &str| build["metadata"]["labels"][name].as_str().map(str::to_owned);
-    let number = |build: &Value| build["metadata"]["annotations"][NUMBER].as_str().and_then(|number| number.parse::<u64>().ok());
+    let label =
+        |build: &Value, name: &str| build["metadata"]["labels"][name].as_str().map(str::to_owned);
+    let number = |build: &Value| {
+        build["metadata"]["annotations"][NUMBER]
+            .as_str()
+            .and_then(|number| number.parse::<u64>().ok())
+    };
     let is_ahead = |other: &Value| {
         other["metadata"]["namespace"] == build["metadata"]["namespace"]
             && label(other, CONFIG) == label(build, CONFIG)
             && !is_complete(other)
             && number(other) < number(build)
     };
-    label(build, CONFIG).is_none() || label(build, RUN_POLICY).as_deref() == Some("Parallel") || !builds.iter().any(is_ahead)
+    label(build, CONFIG).is_none()
+        || label(build, RUN_POLICY).as_deref() == Some("Parallel")
+        || !builds.iter().any(is_ahead)
 }
 
 /// From `New` to `Pending`: where the image goes, and what with. What stands in the way is told in the status.
@@ -82,7 +101,13 @@ async fn start(client: &impl Client, build: &Value) -> anyhow::Result<Option<Val
     let image = match to["kind"].as_str() {
         Some("ImageStreamTag" | "ImageStream") => match stream_location(client, build).await? {
             Some(image) => image,
-            None => return Ok(Some(waiting(started, "InvalidOutputReference", "Output image could not be resolved."))),
+            None => {
+                return Ok(Some(waiting(
+                    started,
+                    "InvalidOutputReference",
+                    "Output image could not be resolved.",
+                )));
+            }
         },
         _ => to["name"].as_str().unwrap_or_default().to_owned(),
     };
@@ -95,7 +120,8 @@ async fn start(client: &impl Client, build: &Value) -> anyhow::Result<Option<Val
     if started["spec"]["output"]["pushSecret"].is_null() && !image.is_empty() {
         started["spec"]["output"]["pushSecret"] = json!({ "name": secret });
     }
-    started["metadata"]["annotations"]["openshift.io/build.pod-name"] = json!(format!("{}-build", meta::name(build)));
+    started["metadata"]["annotations"]["openshift.io/build.pod-name"] =
+        json!(format!("{}-build", meta::name(build)));
     let started = in_phase(started, "Pending");
     Ok(Some(match image.is_empty() {
         true => started,
@@ -109,8 +135,12 @@ async fn stream_location(client: &impl Client, build: &Value) -> anyhow::Result<
     let namespace = to["namespace"].as_str().unwrap_or_else(|| meta::namespace(build));
     let name = to["name"].as_str().unwrap_or_default();
     let (stream, tag) = name.split_once(':').unwrap_or((name, "latest"));
-    let (_, stream) = client.call("GET", &format!("{STREAMS}/namespaces/{namespace}/imagestreams/{stream}"), None).await?;
-    let repository = stream["status"]["dockerImageRepository"].as_str().filter(|repository| !repository.is_empty());
+    let (_, stream) = client
+        .call("GET", &format!("{STREAMS}/namespaces/{namespace}/imagestreams/{stream}"), None)
+        .await?;
+    let repository = stream["status"]["dockerImageRepository"]
+        .as_str()
+        .filter(|repository| !repository.is_empty());
     Ok(repository.map(|repository| format!("{repository}:{tag}")))
 }
 
@@ -118,11 +148,14 @@ async fn stream_location(client: &impl Client, build: &Value) -> anyhow::Result<
 async fn account_secrets(client: &impl Client, build: &Value) -> anyhow::Result<Vec<Value>> {
     let namespace = format!("/api/v1/namespaces/{}", meta::namespace(build));
     let account = build["spec"]["serviceAccount"].as_str().unwrap_or(BUILDER);
-    let (_, account) = client.call("GET", &format!("{namespace}/serviceaccounts/{account}"), None).await?;
+    let (_, account) =
+        client.call("GET", &format!("{namespace}/serviceaccounts/{account}"), None).await?;
     let mut secrets = Vec::new();
     for reference in account["secrets"].as_array().into_iter().flatten() {
         let name = reference["name"].as_str().unwrap_or_default();
-        if let (200, secret) = client.call("GET", &format!("{namespace}/secrets/{name}"), None).await? {
+        if let (200, secret) =
+            client.call("GET", &format!("{namespace}/secrets/{name}"), None).await?
+        {
             secrets.push(secret);
         }
     }
@@ -143,7 +176,16 @@ async fn run(client: &impl Client, build: &Value) -> anyhow::Result<Value> {
 /// From `Running` to its end.
 async fn finish(client: &impl Client, build: &Value) -> anyhow::Result<Value> {
     let secret = match build["spec"]["output"]["pushSecret"]["name"].as_str() {
-        Some(name) => client.call("GET", &format!("/api/v1/namespaces/{}/secrets/{name}", meta::namespace(build)), None).await?.1,
+        Some(name) => {
+            client
+                .call(
+                    "GET",
+                    &format!("/api/v1/namespaces/{}/secrets/{name}", meta::namespace(build)),
+                    None,
+                )
+                .await?
+                .1
+        }
         None => Value::Null,
     };
     Ok(match pod::run(build, &secret).await {
@@ -157,7 +199,11 @@ async fn finish(client: &impl Client, build: &Value) -> anyhow::Result<Value> {
         }
         Outcome::Failed(log) => {
             let message = "Failed to push the image to the registry.";
-            with_status(ended(build, "Failed", "PushImageToRegistryFailed", message), "logSnippet", json!(log))
+            with_status(
+                ended(build, "Failed", "PushImageToRegistryFailed", message),
+                "logSnippet",
+                json!(log),
+            )
         }
     })
 }
@@ -209,6 +255,7 @@ fn in_phase(mut build: Value, phase: &str) -> Value {
 }
 
 fn ended(build: &Value, phase: &str, reason: &str, message: &str) -> Value {
-    let ended = with_status(in_phase(build.clone(), phase), "completionTimestamp", json!(meta::now()));
+    let ended =
+        with_status(in_phase(build.clone(), phase), "completionTimestamp", json!(meta::now()));
     if reason.is_empty() { ended } else { waiting(ended, reason, message) }
 }

@@ -29,7 +29,9 @@ pub(crate) const BUILDER: &str = "builder";
 pub fn instantiate(config: &Value, request: &Value) -> Result<(Value, Value), String> {
     let (namespace, name) = (meta::namespace(config), meta::name(config));
     if config["metadata"]["annotations"]["openshift.io/build-config.paused"] == "true" {
-        return Err(format!("can't instantiate from BuildConfig {namespace}/{name}: BuildConfig is paused"));
+        return Err(format!(
+            "can't instantiate from BuildConfig {namespace}/{name}: BuildConfig is paused"
+        ));
     }
     let last = config["status"]["lastVersion"].as_u64().unwrap_or_default();
     if let Some(expected) = request["lastVersion"].as_u64().filter(|expected| *expected != last) {
@@ -84,7 +86,8 @@ pub fn repeat(config: &Value, build: &Value) -> (Value, Value) {
     let number = config["status"]["lastVersion"].as_u64().unwrap_or_default() + 1;
     let mut counted = config.clone();
     counted["status"]["lastVersion"] = json!(number);
-    let own = json!({ NUMBER: number.to_string(), "openshift.io/build.clone-of": meta::name(build) });
+    let own =
+        json!({ NUMBER: number.to_string(), "openshift.io/build.clone-of": meta::name(build) });
     let repeated = json!({
         "apiVersion": "build.openshift.io/v1",
         "kind": "Build",

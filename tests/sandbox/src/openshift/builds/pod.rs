@@ -24,7 +24,8 @@ pub(super) async fn run(build: &Value, secret: &Value) -> Outcome {
     };
     let login = credentials::first_login(&[secret], image);
     // No two builds make the same image.
-    let layer = format!("{}/{} {}", meta::namespace(build), meta::name(build), build["metadata"]["uid"]);
+    let layer =
+        format!("{}/{} {}", meta::namespace(build), meta::name(build), build["metadata"]["uid"]);
     let pushed = match Reference::parse(image) {
         None => Err("invalid reference format".to_owned()),
         Some(reference) if reference.host == INTERNAL_REGISTRY => match login {
@@ -32,7 +33,10 @@ pub(super) async fn run(build: &Value, secret: &Value) -> Outcome {
             None => Err("authentication required".to_owned()),
         },
         Some(reference) => match Client::new() {
-            Ok(client) => client.push(&reference, login.as_ref(), layer.as_bytes()).await.map_err(|trouble| trouble.to_string()),
+            Ok(client) => client
+                .push(&reference, login.as_ref(), layer.as_bytes())
+                .await
+                .map_err(|trouble| trouble.to_string()),
             Err(error) => Err(error.to_string()),
         },
     };

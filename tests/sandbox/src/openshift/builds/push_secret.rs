@@ -9,7 +9,11 @@ use super::super::meta;
 /// those in the service account's `secrets` that exist, in its order.
 pub(super) fn choose<'a>(secrets: &'a [Value], image: &str) -> Option<&'a str> {
     let fits = |secret: &&Value| credentials::first_login(&[*secret], image).is_some();
-    let is_pull_secret =
-        |secret: &&Value| matches!(secret["type"].as_str(), Some("kubernetes.io/dockerconfigjson" | "kubernetes.io/dockercfg"));
+    let is_pull_secret = |secret: &&Value| {
+        matches!(
+            secret["type"].as_str(),
+            Some("kubernetes.io/dockerconfigjson" | "kubernetes.io/dockercfg")
+        )
+    };
     secrets.iter().find(fits).or_else(|| secrets.iter().find(is_pull_secret)).map(meta::name)
 }

@@ -31,9 +31,14 @@ impl Reference {
     /// Reads `host[:port]/path[:tag]` or `...@digest`; without a tag it is `latest`. `None` without a host and a path.
     pub(super) fn parse(image: &str) -> Option<Self> {
         let (host, path) = image.split_once('/')?;
-        let (repository, tag) = path.split_once('@').or_else(|| path.rsplit_once(':')).unwrap_or((path, "latest"));
+        let (repository, tag) =
+            path.split_once('@').or_else(|| path.rsplit_once(':')).unwrap_or((path, "latest"));
         let is_complete = [host, repository, tag].iter().all(|part| !part.is_empty());
-        is_complete.then(|| Self { host: host.to_owned(), repository: repository.to_owned(), tag: tag.to_owned() })
+        is_complete.then(|| Self {
+            host: host.to_owned(),
+            repository: repository.to_owned(),
+            tag: tag.to_owned(),
+        })
     }
 }
 
@@ -72,7 +77,10 @@ impl Client {
     /// # Errors
     /// When there is no TLS to be had.
     pub(super) fn new() -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().timeout(PATIENCE);
+        let http = reqwest::Client::builder()
+            .tls_danger_accept_invalid_certs(true)
+            .no_proxy()
+            .timeout(PATIENCE);
         Ok(Self { http: http.build()? })
     }
 
@@ -80,7 +88,12 @@ impl Client {
     ///
     /// # Errors
     /// When the registry cannot be reached, or refuses.
-    pub(super) async fn push(&self, image: &Reference, login: Option<&Login>, layer: &[u8]) -> Result<String, Trouble> {
+    pub(super) async fn push(
+        &self,
+        image: &Reference,
+        login: Option<&Login>,
+        layer: &[u8],
+    ) -> Result<String, Trouble> {
         let token = self.token(image, login).await?;
         let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest(layer)]}});
         let config = config.to_string().into_bytes();
@@ -98,20 +111,33 @@ impl Client {
             "layers": [part("layer.v1.tar+gzip", layer)],
         })
         .to_string();
-        let request = self.request(Method::PUT, &url(image, &format!("manifests/{}", image.tag)), token.as_deref());
-        accept(request.header(CONTENT_TYPE, OCI_MANIFEST).body(manifest.clone()).send().await?).await?;
+        let request = self.request(
+            Method::PUT,
+            &url(image, &format!("manifests/{}", image.tag)),
+            token.as_deref(),
+        );
+        accept(request.header(CONTENT_TYPE, OCI_MANIFEST).body(manifest.clone()).send().await?)
+            .await?;
         Ok(digest(manifest.as_bytes()))
     }
 
     /// A token to push with, where the registry asks for one.
-    async fn token(&self, image: &Reference, login: Option<&Login>) -> Result<Option<String>, Trouble> {
-        let ping = self.request(Method::GET, &format!("https://{}/v2/", image.host), None).send().await?;
+    async fn token(
+        &self,
+        image: &Reference,
+        login: Option<&Login>,
+    ) -> Result<Option<String>, Trouble> {
+        let ping =
+            self.request(Method::GET, &format!("https://{}/v2/", image.host), None).send().await?;
         let challenge = ping.headers().get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
         let Some(challenge) = challenge.and_then(|value| value.strip_prefix("Bearer ")) else {
             return Ok(None);
         };
         let parameter = |name: &str| {
-            let found = challenge.split(',').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
+            let found = challenge
+                .split(',')
+                .filter_map(|pair| pair.split_once('='))
+                .find(|(key, _)| *key == name);
             found.map_or_else(String::new, |(_, value)| value.trim_matches('"').to_owned())
         };
         let scope = format!("repository:{}:pull,push", image.repository);
@@ -124,15 +150,32 @@ impl Client {
         Ok(answer["token"].as_str().map(str::to_owned))
     }
 
-    async fn push_blob(&self, image: &Reference, token: Option<&str>, blob: &[u8]) -> Result<(), Trouble> {
+    async fn push_blob(
+        &self,
+        image: &Reference,
+        token: Option<&str>,
+        blob: &[u8],
+    ) -> Result<(), Trouble> {
         let digest = digest(blob);
-        let known = self.request(Method::HEAD, &url(image, &format!("blobs/{digest}")), token).send().await?;
+        let known = self
+            .request(Method::HEAD, &url(image, &format!("blobs/{digest}")), token)
+            .send()
+            .await?;
         if known.status().is_success() {
             return Ok(());
         }
-        let started = accept(self.request(Method::POST, &url(image, "blobs/uploads/"), token).send().await?).await?;
-        let place = started.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let put = self.request(Method::PUT, place, token).query(&[("digest", digest)]).body(blob.to_vec());
+        let started =
+            accept(self.request(Method::POST, &url(image, "blobs/uploads/"), token).send().await?)
+                .await?;
+        let place = started
+            .headers()
+            .get(LOCATION)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let put = self
+            .request(Method::PUT, place, token)
+            .query(&[("digest", digest)])
+            .body(blob.to_vec());
         accept(put.send().await?).await?;
         Ok(())
     }
@@ -157,7 +200,10 @@ async fn accept(response: Response) -> Result<Response, Trouble> {
         return Ok(response);
     }
     let body: Value = response.json().await.unwrap_or_default();
-    Err(Trouble::Refused(status, body["errors"][0]["message"].as_str().unwrap_or_default().to_owned()))
+    Err(Trouble::Refused(
+        status,
+        body["errors"][0]["message"].as_str().unwrap_or_default().to_owned(),
+    ))
 }
 
 #[cfg(test)]
@@ -169,12 +215,17 @@ mod tests {
         for (image, expected) in [
             ("quay.example.com/shop/app:1.0", Some(("quay.example.com", "shop/app", "1.0"))),
             ("127.0.0.1:8443/shop/app", Some(("127.0.0.1:8443", "shop/app", "latest"))),
-            ("quay.example.com/shop/app@sha256:abc", Some(("quay.example.com", "shop/app", "sha256:abc"))),
+            (
+                "quay.example.com/shop/app@sha256:abc",
+                Some(("quay.example.com", "shop/app", "sha256:abc")),
+            ),
             ("app:latest", None),
             ("quay.example.com/", None),
         ] {
             let found = Reference::parse(image);
-            let found = found.as_ref().map(|it| (it.host.as_str(), it.repository.as_str(), it.tag.as_str()));
+            let found = found
+                .as_ref()
+                .map(|it| (it.host.as_str(), it.repository.as_str(), it.tag.as_str()));
             assert_eq!(found, expected, "{image}");
         }
     }

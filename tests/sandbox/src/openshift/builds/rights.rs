@@ -28,7 +28,12 @@ pub(crate) fn check_strategy(
     if users.may(user, &Access { verb: "create", group: BUILD.group, resource, namespace, name }) {
         return Ok(());
     }
-    Err(Refusal::forbidden(kind.plural, kind.group, name, &format!("build strategy {strategy} is not allowed")))
+    Err(Refusal::forbidden(
+        kind.plural,
+        kind.group,
+        name,
+        &format!("build strategy {strategy} is not allowed"),
+    ))
 }
 
 /// The right that a strategy needs, and its name; none for what validation refuses.
@@ -36,7 +41,9 @@ fn strategy(strategy: &Value) -> Option<(&'static str, &'static str)> {
     let has = |field: &str| !strategy[field].is_null();
     let optimization = &strategy["dockerStrategy"]["imageOptimizationPolicy"];
     Some(match () {
-        () if has("dockerStrategy") && !optimization.is_null() && optimization != "None" => ("builds/optimizeddocker", "Docker"),
+        () if has("dockerStrategy") && !optimization.is_null() && optimization != "None" => {
+            ("builds/optimizeddocker", "Docker")
+        }
         () if has("dockerStrategy") => ("builds/docker", "Docker"),
         () if has("customStrategy") => ("builds/custom", "Custom"),
         () if has("sourceStrategy") => ("builds/source", "Source"),
@@ -49,7 +56,9 @@ fn strategy(strategy: &Value) -> Option<(&'static str, &'static str)> {
 fn without_gc_fields(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(metadata) = object["metadata"].as_object_mut() {
-        ["ownerReferences", "finalizers"].into_iter().for_each(|field| drop(metadata.remove(field)));
+        ["ownerReferences", "finalizers"]
+            .into_iter()
+            .for_each(|field| drop(metadata.remove(field)));
     }
     object
 }

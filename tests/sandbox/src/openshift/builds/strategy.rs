@@ -33,11 +33,17 @@ fn note_phase(build: &mut Value) {
         "type": phase, "status": "True", "lastUpdateTime": now, "lastTransitionTime": now,
         "reason": status["reason"], "message": status["message"],
     });
-    for condition in conditions.iter_mut().filter(|condition| condition["type"] != phase && condition["status"] != "False") {
+    for condition in conditions
+        .iter_mut()
+        .filter(|condition| condition["type"] != phase && condition["status"] != "False")
+    {
         *condition = json!({ "type": condition["type"], "status": "False", "lastUpdateTime": now, "lastTransitionTime": now });
     }
     match conditions.iter_mut().find(|condition| condition["type"] == phase) {
-        Some(old) if ["status", "reason", "message"].iter().all(|field| old[*field] == current[*field]) => {}
+        Some(old)
+            if ["status", "reason", "message"]
+                .iter()
+                .all(|field| old[*field] == current[*field]) => {}
         Some(old) => {
             if old["status"] == "True" {
                 current["lastTransitionTime"] = old["lastTransitionTime"].clone();
@@ -67,6 +73,7 @@ pub(crate) fn prepare_config_update(old: &Value, config: &mut Value) {
         config["status"]["lastVersion"] = old["status"]["lastVersion"].clone();
     }
     if config["spec"] != old["spec"] {
-        config["metadata"]["generation"] = json!(old["metadata"]["generation"].as_u64().unwrap_or_default() + 1);
+        config["metadata"]["generation"] =
+            json!(old["metadata"]["generation"].as_u64().unwrap_or_default() + 1);
     }
 }

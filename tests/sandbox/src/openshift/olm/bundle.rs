@@ -26,8 +26,12 @@ pub const DEPLOYMENT: &str = "quay-bridge-operator";
 pub const DEFAULT_CHANNEL: &str = "stable-3.18";
 
 /// The channels, each with the newest version in it.
-pub(super) const CHANNELS: [(&str, &str); 4] =
-    [("stable-3.15", "3.15.3"), ("stable-3.16", "3.16.2"), ("stable-3.17", "3.17.1"), (DEFAULT_CHANNEL, "3.18.0")];
+pub(super) const CHANNELS: [(&str, &str); 4] = [
+    ("stable-3.15", "3.15.3"),
+    ("stable-3.16", "3.16.2"),
+    ("stable-3.17", "3.17.1"),
+    (DEFAULT_CHANNEL, "3.18.0"),
+];
 
 /// The name of the ClusterServiceVersion, and of the bundle, that a channel offers.
 pub fn csv_name(channel: &str) -> Option<String> {
@@ -172,20 +176,29 @@ pub(super) fn webhook(owner: &Value, namespace: &str) -> Value {
 /// The authority that OLM makes for webhooks, in base64. Nothing that it signed is ever presented.
 fn authority() -> &'static str {
     static AUTHORITY: OnceLock<String> = OnceLock::new();
-    AUTHORITY.get_or_init(|| Authority::new().map(|made| STANDARD.encode(made.pem())).unwrap_or_default())
+    AUTHORITY.get_or_init(|| {
+        Authority::new().map(|made| STANDARD.encode(made.pem())).unwrap_or_default()
+    })
 }
 
 /// The webhook that `owner` brought, if it is there.
 pub(super) fn webhook_of<'a>(view: &View<'a>, owner: &Value) -> Option<&'a Value> {
     let labels = labels(owner);
-    view.of("MutatingWebhookConfiguration")
-        .find(|webhook| labels.as_object().into_iter().flatten().all(|(key, value)| webhook["metadata"]["labels"][key] == *value))
+    view.of("MutatingWebhookConfiguration").find(|webhook| {
+        labels
+            .as_object()
+            .into_iter()
+            .flatten()
+            .all(|(key, value)| webhook["metadata"]["labels"][key] == *value)
+    })
 }
 
 /// What is wrong with the operator's Deployment, in the words of OLM, if something is.
 pub(super) fn unavailable(view: &View<'_>, namespace: &str) -> Option<String> {
     let Some(deployment) = view.get("Deployment", namespace, DEPLOYMENT) else {
-        return Some(format!("waiting for deployment {DEPLOYMENT} to become ready: deployment \"{DEPLOYMENT}\" not found"));
+        return Some(format!(
+            "waiting for deployment {DEPLOYMENT} to become ready: deployment \"{DEPLOYMENT}\" not found"
+        ));
     };
     (deployment["status"]["availableReplicas"].as_u64().unwrap_or_default() == 0).then(|| {
         format!(
@@ -210,7 +223,11 @@ pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
         }
         let (status, reason, message) = match available == wanted {
             true => ("True", "MinimumReplicasAvailable", "Deployment has minimum availability."),
-            false => ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability."),
+            false => (
+                "False",
+                "MinimumReplicasUnavailable",
+                "Deployment does not have minimum availability.",
+            ),
         };
         let mut changed = deployment.clone();
         changed["status"] = json!({

@@ -56,7 +56,8 @@ pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
     for catalog in view.of("ClusterCatalog").filter(|catalog| !meta::is_deleting(catalog)) {
         write_serving(catalog, writes);
     }
-    let holding: Vec<&Value> = view.of("CatalogSource").filter(|catalog| has_package(catalog)).collect();
+    let holding: Vec<&Value> =
+        view.of("CatalogSource").filter(|catalog| has_package(catalog)).collect();
     for manifest in view.of("PackageManifest") {
         let is_of = |catalog: &&Value| {
             manifest["status"]["catalogSource"] == catalog["metadata"]["name"]
@@ -69,7 +70,8 @@ pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
     for catalog in &holding {
         let namespace = meta::namespace(catalog);
         // Two catalogs of one namespace with the same package share a name; the first has it.
-        let is_first = holding.iter().find(|each| meta::namespace(each) == namespace) == Some(catalog);
+        let is_first =
+            holding.iter().find(|each| meta::namespace(each) == namespace) == Some(catalog);
         if is_first && view.get("PackageManifest", namespace, PACKAGE).is_none() {
             writes.push(Write::Create(package_manifest(catalog)));
         }
@@ -114,7 +116,13 @@ fn write_serving(catalog: &Value, writes: &mut Vec<Write>) {
                 "Succeeded",
                 "Successfully unpacked and stored content from resolved source"
             ),
-            condition(catalog, "Serving", "True", "Available", "Serving desired content from resolved source"),
+            condition(
+                catalog,
+                "Serving",
+                "True",
+                "Available",
+                "Serving desired content from resolved source"
+            ),
         ]),
         false => json!([
             condition(
@@ -127,8 +135,14 @@ fn write_serving(catalog: &Value, writes: &mut Vec<Write>) {
             condition(catalog, "Serving", "False", "Unavailable", ""),
         ]),
     };
-    let base = format!("https://catalogd-service.openshift-catalogd.svc/catalogs/{}", meta::name(catalog));
-    write_status(catalog, "", json!({ "conditions": conditions, "urls": { "base": base } }), writes);
+    let base =
+        format!("https://catalogd-service.openshift-catalogd.svc/catalogs/{}", meta::name(catalog));
+    write_status(
+        catalog,
+        "",
+        json!({ "conditions": conditions, "urls": { "base": base } }),
+        writes,
+    );
 }
 
 fn package_manifest(catalog: &Value) -> Value {

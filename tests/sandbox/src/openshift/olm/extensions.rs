@@ -55,12 +55,18 @@ pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
     }
 }
 
-fn install(view: &View<'_>, extension: &Value, writes: &mut Vec<Write>) -> Result<Progress, Progress> {
+fn install(
+    view: &View<'_>,
+    extension: &Value,
+    writes: &mut Vec<Write>,
+) -> Result<Progress, Progress> {
     let namespace = extension["spec"]["namespace"].as_str().unwrap_or_default();
     check_account(view, extension, namespace)?;
     let version = resolve(view, extension)?;
     match view.trouble("ClusterCatalog") {
-        Some(Trouble::InstallPlanFails(message) | Trouble::ResolutionFails(message)) => return Err(Progress::Retrying(message)),
+        Some(Trouble::InstallPlanFails(message) | Trouble::ResolutionFails(message)) => {
+            return Err(Progress::Retrying(message));
+        }
         Some(Trouble::OperatorFails { message, .. }) => return Err(Progress::Blocked(message)),
         _ => {}
     }
@@ -99,12 +105,17 @@ fn check_account(view: &View<'_>, extension: &Value, namespace: &str) -> Result<
     let name = extension["spec"]["serviceAccount"]["name"].as_str().unwrap_or_default();
     if view.get("ServiceAccount", namespace, name).is_none() {
         let why = format!("service account {name:?} not found in namespace {namespace:?}");
-        return Err(Progress::Invalid(format!("operation cannot proceed due to the following validation error(s): {why}")));
+        return Err(Progress::Invalid(format!(
+            "operation cannot proceed due to the following validation error(s): {why}"
+        )));
     }
     let is_bound = view.of("ClusterRoleBinding").any(|binding| {
         let mut subjects = binding["subjects"].as_array().into_iter().flatten();
-        subjects
-            .any(|subject| subject["kind"] == "ServiceAccount" && subject["name"] == name && subject["namespace"] == namespace)
+        subjects.any(|subject| {
+            subject["kind"] == "ServiceAccount"
+                && subject["name"] == name
+                && subject["namespace"] == namespace
+        })
     });
     match is_bound {
         true => Ok(()),
@@ -120,14 +131,15 @@ fn check_account(view: &View<'_>, extension: &Value, namespace: &str) -> Result<
 fn resolve(view: &View<'_>, extension: &Value) -> Result<&'static str, Progress> {
     let wanted = &extension["spec"]["source"]["catalog"];
     let package = wanted["packageName"].as_str().unwrap_or_default();
-    let channels: Vec<&str> = wanted["channels"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let channels: Vec<&str> =
+        wanted["channels"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let version = wanted["version"].as_str().unwrap_or_default();
-    let is_offered = package == PACKAGE && view.of("ClusterCatalog").any(|catalog| is_healthy(catalog) && has_package(catalog));
+    let is_offered = package == PACKAGE
+        && view.of("ClusterCatalog").any(|catalog| is_healthy(catalog) && has_package(catalog));
     let in_channels = |channel: &str| channels.is_empty() || channels.contains(&channel);
-    let mut offers = CHANNELS
-        .into_iter()
-        .rev()
-        .filter(|(channel, offered)| is_offered && in_channels(channel) && (version.is_empty() || *offered == version));
+    let mut offers = CHANNELS.into_iter().rev().filter(|(channel, offered)| {
+        is_offered && in_channels(channel) && (version.is_empty() || *offered == version)
+    });
     offers.next().map(|(_, version)| version).ok_or_else(|| {
         let mut message = format!("no bundles found for package {package:?}");
         if !version.is_empty() {
@@ -145,7 +157,10 @@ fn status(extension: &Value, progress: &Progress) -> Value {
     let none = "No bundle installed";
     let (progressing, installed) = match progress {
         Progress::Done(version) => {
-            let name = CHANNELS.iter().find(|(_, offered)| offered == version).and_then(|(channel, _)| csv_name(channel));
+            let name = CHANNELS
+                .iter()
+                .find(|(_, offered)| offered == version)
+                .and_then(|(channel, _)| csv_name(channel));
             status["install"] = json!({ "bundle": { "name": name, "version": version } });
             let image = "registry.redhat.io/quay/quay-bridge-operator-bundle";
             (
@@ -153,10 +168,19 @@ fn status(extension: &Value, progress: &Progress) -> Value {
                 ("True", "Succeeded", format!("Installed bundle {image} successfully")),
             )
         }
-        Progress::RollingOut => (("True", "RollingOut", "Revision 1.0.0 is rolling out."), ("False", "Absent", none.to_owned())),
-        Progress::Retrying(why) => (("True", "Retrying", why.as_str()), ("False", "Failed", none.to_owned())),
-        Progress::Invalid(why) => (("True", "Retrying", why.as_str()), ("Unknown", "Failed", why.clone())),
-        Progress::Blocked(why) => (("False", "Blocked", why.as_str()), ("False", "Failed", none.to_owned())),
+        Progress::RollingOut => (
+            ("True", "RollingOut", "Revision 1.0.0 is rolling out."),
+            ("False", "Absent", none.to_owned()),
+        ),
+        Progress::Retrying(why) => {
+            (("True", "Retrying", why.as_str()), ("False", "Failed", none.to_owned()))
+        }
+        Progress::Invalid(why) => {
+            (("True", "Retrying", why.as_str()), ("Unknown", "Failed", why.clone()))
+        }
+        Progress::Blocked(why) => {
+            (("False", "Blocked", why.as_str()), ("False", "Failed", none.to_owned()))
+        }
     };
     let observe = |mut condition: Value| {
         condition["observedGeneration"] = extension["metadata"]["generation"].clone();

@@ -12,11 +12,20 @@ pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
     for plan in view.of("InstallPlan").filter(|plan| !meta::is_deleting(plan)) {
         match plan["status"]["phase"].as_str().unwrap_or_default() {
             "" => {
-                let phase = if plan["spec"]["approved"] == true { "Installing" } else { "RequiresApproval" };
+                let phase = if plan["spec"]["approved"] == true {
+                    "Installing"
+                } else {
+                    "RequiresApproval"
+                };
                 write_status(plan, "", json!({ "phase": phase, "catalogSources": [] }), writes);
             }
             "RequiresApproval" if plan["spec"]["approved"] == true => {
-                write_status(plan, "", json!({ "phase": "Installing", "catalogSources": [] }), writes);
+                write_status(
+                    plan,
+                    "",
+                    json!({ "phase": "Installing", "catalogSources": [] }),
+                    writes,
+                );
             }
             "Installing" => install(view, plan, writes),
             _ => {}
@@ -35,17 +44,38 @@ fn install(view: &View<'_>, plan: &Value, writes: &mut Vec<Write>) {
         1 => {}
         0 => {
             let message = "no operator group found that is managing this namespace";
-            return write_status(plan, "", failed("Installing", "InstallCheckFailed", message), writes);
+            return write_status(
+                plan,
+                "",
+                failed("Installing", "InstallCheckFailed", message),
+                writes,
+            );
         }
         count => {
-            let message = format!("more than one operator group(s) are managing this namespace count={count}");
-            return write_status(plan, "", failed("Installing", "InstallCheckFailed", &message), writes);
+            let message = format!(
+                "more than one operator group(s) are managing this namespace count={count}"
+            );
+            return write_status(
+                plan,
+                "",
+                failed("Installing", "InstallCheckFailed", &message),
+                writes,
+            );
         }
     }
     if let Some(Trouble::InstallPlanFails(message)) = view.trouble("CatalogSource") {
-        return write_status(plan, "", failed("Failed", "InstallComponentFailed", &message), writes);
+        return write_status(
+            plan,
+            "",
+            failed("Failed", "InstallComponentFailed", &message),
+            writes,
+        );
     }
-    let names = plan["spec"]["clusterServiceVersionNames"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let names = plan["spec"]["clusterServiceVersionNames"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     let mut steps = Vec::new();
     let mut is_complete = true;
     for name in names {

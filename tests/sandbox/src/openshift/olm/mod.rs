@@ -25,14 +25,42 @@ use view::View;
 
 /// The kinds of the objects that [`step`] wants to see: their apiVersion, their name, and where all of them are listed.
 pub const KINDS: [(&str, &str, &str); 12] = [
-    ("operators.coreos.com/v1alpha1", "CatalogSource", "/apis/operators.coreos.com/v1alpha1/catalogsources"),
-    ("packages.operators.coreos.com/v1", "PackageManifest", "/apis/packages.operators.coreos.com/v1/packagemanifests"),
+    (
+        "operators.coreos.com/v1alpha1",
+        "CatalogSource",
+        "/apis/operators.coreos.com/v1alpha1/catalogsources",
+    ),
+    (
+        "packages.operators.coreos.com/v1",
+        "PackageManifest",
+        "/apis/packages.operators.coreos.com/v1/packagemanifests",
+    ),
     ("operators.coreos.com/v1", "OperatorGroup", "/apis/operators.coreos.com/v1/operatorgroups"),
-    ("operators.coreos.com/v1alpha1", "Subscription", "/apis/operators.coreos.com/v1alpha1/subscriptions"),
-    ("operators.coreos.com/v1alpha1", "InstallPlan", "/apis/operators.coreos.com/v1alpha1/installplans"),
-    ("operators.coreos.com/v1alpha1", "ClusterServiceVersion", "/apis/operators.coreos.com/v1alpha1/clusterserviceversions"),
-    ("olm.operatorframework.io/v1", "ClusterCatalog", "/apis/olm.operatorframework.io/v1/clustercatalogs"),
-    ("olm.operatorframework.io/v1", "ClusterExtension", "/apis/olm.operatorframework.io/v1/clusterextensions"),
+    (
+        "operators.coreos.com/v1alpha1",
+        "Subscription",
+        "/apis/operators.coreos.com/v1alpha1/subscriptions",
+    ),
+    (
+        "operators.coreos.com/v1alpha1",
+        "InstallPlan",
+        "/apis/operators.coreos.com/v1alpha1/installplans",
+    ),
+    (
+        "operators.coreos.com/v1alpha1",
+        "ClusterServiceVersion",
+        "/apis/operators.coreos.com/v1alpha1/clusterserviceversions",
+    ),
+    (
+        "olm.operatorframework.io/v1",
+        "ClusterCatalog",
+        "/apis/olm.operatorframework.io/v1/clustercatalogs",
+    ),
+    (
+        "olm.operatorframework.io/v1",
+        "ClusterExtension",
+        "/apis/olm.operatorframework.io/v1/clusterextensions",
+    ),
     ("apps/v1", "Deployment", "/apis/apps/v1/deployments"),
     (
         "admissionregistration.k8s.io/v1",
@@ -44,7 +72,11 @@ pub const KINDS: [(&str, &str, &str); 12] = [
         "CustomResourceDefinition",
         "/apis/apiextensions.k8s.io/v1/customresourcedefinitions?fieldSelector=metadata.name%3Dquayintegrations.quay.redhat.com",
     ),
-    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"),
+    (
+        "rbac.authorization.k8s.io/v1",
+        "ClusterRoleBinding",
+        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    ),
 ];
 
 /// The service accounts, which are many: [`step`] wants them too if [`needs_accounts`] says so.

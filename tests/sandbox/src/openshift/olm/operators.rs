@@ -33,7 +33,8 @@ fn clean_up(view: &View<'_>, csv: &Value, is_kept: bool, writes: &mut Vec<Write>
     match bundle::webhook_of(view, csv) {
         Some(webhook) => writes.push(Write::Delete(webhook.clone())),
         None if is_kept => {
-            let finalizers: Vec<&str> = meta::finalizers(csv).filter(|finalizer| *finalizer != CLEANUP).collect();
+            let finalizers: Vec<&str> =
+                meta::finalizers(csv).filter(|finalizer| *finalizer != CLEANUP).collect();
             writes.push(with_finalizers(csv, &finalizers));
         }
         None => {}
@@ -52,7 +53,11 @@ fn collect_webhooks(view: &View<'_>, writes: &mut Vec<Write>) {
         let labels = &webhook["metadata"]["labels"];
         let text = |label: &str| labels[label].as_str().unwrap_or_default();
         let is_ours = text("olm.owner.kind") == "ClusterServiceVersion";
-        if is_ours && view.get("ClusterServiceVersion", text("olm.owner.namespace"), text("olm.owner")).is_none() {
+        if is_ours
+            && view
+                .get("ClusterServiceVersion", text("olm.owner.namespace"), text("olm.owner"))
+                .is_none()
+        {
             writes.push(Write::Delete(webhook.clone()));
         }
     }
@@ -61,11 +66,15 @@ fn collect_webhooks(view: &View<'_>, writes: &mut Vec<Write>) {
 fn advance(view: &View<'_>, csv: &Value, writes: &mut Vec<Write>) {
     let current = &csv["status"];
     let (phase, reason, message) = next(view, csv, writes);
-    if current["phase"] == phase && current["reason"] == reason.as_str() && current["message"] == message.as_str() {
+    if current["phase"] == phase
+        && current["reason"] == reason.as_str()
+        && current["message"] == message.as_str()
+    {
         return;
     }
     let now = meta::now();
-    let since = if current["phase"] == phase { current["lastTransitionTime"].clone() } else { json!(now) };
+    let since =
+        if current["phase"] == phase { current["lastTransitionTime"].clone() } else { json!(now) };
     let mut conditions = current["conditions"].as_array().cloned().unwrap_or_default();
     conditions.push(json!({
         "phase": phase, "reason": reason, "message": message, "lastUpdateTime": now, "lastTransitionTime": since,
@@ -89,10 +98,14 @@ fn next(view: &View<'_>, csv: &Value, writes: &mut Vec<Write>) -> Phase {
     let has_requirements = definition.is_some_and(definitions::is_established);
     let unavailable = bundle::unavailable(view, namespace);
     match csv["status"]["phase"].as_str().unwrap_or_default() {
-        "Pending" if has_requirements => {
-            phase("InstallReady", "AllRequirementsMet", "all requirements found, attempting install")
+        "Pending" if has_requirements => phase(
+            "InstallReady",
+            "AllRequirementsMet",
+            "all requirements found, attempting install",
+        ),
+        "Pending" => {
+            phase("Pending", "RequirementsNotMet", "one or more requirements couldn't be found")
         }
-        "Pending" => phase("Pending", "RequirementsNotMet", "one or more requirements couldn't be found"),
         "InstallReady" => {
             if view.get("Deployment", namespace, DEPLOYMENT).is_none() {
                 writes.push(Write::Create(bundle::deployment(csv, namespace)));
@@ -100,19 +113,31 @@ fn next(view: &View<'_>, csv: &Value, writes: &mut Vec<Write>) -> Phase {
             if bundle::webhook_of(view, csv).is_none() {
                 writes.push(Write::Create(bundle::webhook(csv, namespace)));
             }
-            phase("Installing", "InstallSucceeded", "waiting for install components to report healthy")
+            phase(
+                "Installing",
+                "InstallSucceeded",
+                "waiting for install components to report healthy",
+            )
         }
         "Installing" => match (view.trouble("CatalogSource"), unavailable) {
             (Some(Trouble::OperatorFails { reason, message }), _) => ("Failed", reason, message),
             (_, Some(why)) => phase("Installing", "InstallWaiting", &format!("installing: {why}")),
-            (_, None) => phase("Succeeded", "InstallSucceeded", "install strategy completed with no errors"),
+            (_, None) => {
+                phase("Succeeded", "InstallSucceeded", "install strategy completed with no errors")
+            }
         },
-        "Succeeded" if !has_requirements => phase("Failed", "RequirementsNotMet", "requirements no longer met"),
+        "Succeeded" if !has_requirements => {
+            phase("Failed", "RequirementsNotMet", "requirements no longer met")
+        }
         "Succeeded" => match unavailable {
             Some(why) => phase("Failed", "ComponentUnhealthy", &format!("installing: {why}")),
-            None => phase("Succeeded", "InstallSucceeded", "install strategy completed with no errors"),
+            None => {
+                phase("Succeeded", "InstallSucceeded", "install strategy completed with no errors")
+            }
         },
-        "Failed" if matches!(view.trouble("CatalogSource"), Some(Trouble::OperatorFails { .. })) => {
+        "Failed"
+            if matches!(view.trouble("CatalogSource"), Some(Trouble::OperatorFails { .. })) =>
+        {
             let text = |field: &str| csv["status"][field].as_str().unwrap_or_default();
             phase("Failed", text("reason"), text("message"))
         }
@@ -133,10 +158,17 @@ fn wrong_group(view: &View<'_>, namespace: &str) -> Option<(&'static str, String
             ),
         });
     };
-    let targets: Vec<&str> =
-        group["spec"]["targetNamespaces"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let targets: Vec<&str> = group["spec"]["targetNamespaces"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let unsupported = |mode: &str, what: &str| {
-        Some(("UnsupportedOperatorGroup", format!("{mode} InstallModeType not supported, cannot configure to watch {what}")))
+        Some((
+            "UnsupportedOperatorGroup",
+            format!("{mode} InstallModeType not supported, cannot configure to watch {what}"),
+        ))
     };
     match targets.as_slice() {
         [] => None,

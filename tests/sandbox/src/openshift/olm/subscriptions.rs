@@ -39,8 +39,10 @@ struct Candidate {
 pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
     let namespaces: BTreeSet<&str> = view.of("Subscription").map(meta::namespace).collect();
     for namespace in namespaces {
-        let subscriptions: Vec<&Value> =
-            view.inside("Subscription", namespace).filter(|subscription| !meta::is_deleting(subscription)).collect();
+        let subscriptions: Vec<&Value> = view
+            .inside("Subscription", namespace)
+            .filter(|subscription| !meta::is_deleting(subscription))
+            .collect();
         let resolution = resolve(view, namespace, &subscriptions);
         if let Ok(csvs) = &resolution {
             plan(view, namespace, &subscriptions, csvs, writes);
@@ -55,7 +57,11 @@ pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
 
 /// The ClusterServiceVersion that each subscription leads to (`pkg/controller/registry/resolver/resolver.go`): at most one
 /// per package in a namespace, and one that no subscription brought has to stay.
-fn resolve(view: &View<'_>, namespace: &str, subscriptions: &[&Value]) -> Result<Vec<String>, Failure> {
+fn resolve(
+    view: &View<'_>,
+    namespace: &str,
+    subscriptions: &[&Value],
+) -> Result<Vec<String>, Failure> {
     for subscription in subscriptions {
         if let Some(catalog) = catalog(view, subscription).filter(|catalog| !is_healthy(catalog)) {
             let (name, namespace) = (meta::name(catalog), meta::namespace(catalog));
@@ -68,7 +74,10 @@ fn resolve(view: &View<'_>, namespace: &str, subscriptions: &[&Value]) -> Result
         }
     }
     let unsatisfiable = |constraints: &[String]| {
-        Err(("ConstraintsNotSatisfiable", format!("constraints not satisfiable: {}", constraints.join(", "))))
+        Err((
+            "ConstraintsNotSatisfiable",
+            format!("constraints not satisfiable: {}", constraints.join(", ")),
+        ))
     };
     let mut candidates = Vec::new();
     for subscription in subscriptions {
@@ -84,17 +93,26 @@ fn resolve(view: &View<'_>, namespace: &str, subscriptions: &[&Value]) -> Result
         constraints.push(format!("subscription {name} requires {}", candidate.id));
         constraints.push(format!("subscription {name} exists"));
     }
-    let mut ids: BTreeSet<String> = candidates.iter().map(|candidate| candidate.id.clone()).collect();
+    let mut ids: BTreeSet<String> =
+        candidates.iter().map(|candidate| candidate.id.clone()).collect();
     for csv in view.inside("ClusterServiceVersion", namespace).map(meta::name) {
-        if csv.starts_with(PACKAGE) && !subscriptions.iter().any(|subscription| current(view, subscription) == Some(csv)) {
+        if csv.starts_with(PACKAGE)
+            && !subscriptions.iter().any(|subscription| current(view, subscription) == Some(csv))
+        {
             ids.insert(existing(namespace, csv));
-            constraints.push(format!("clusterserviceversion {csv} exists and is not referenced by a subscription"));
+            constraints.push(format!(
+                "clusterserviceversion {csv} exists and is not referenced by a subscription"
+            ));
         }
     }
     if ids.len() > 1 && !subscriptions.is_empty() {
         let ids: Vec<String> = ids.into_iter().collect();
-        let (last, others) = ids.split_last().map_or(("", &[][..]), |(last, others)| (last.as_str(), others));
-        constraints.insert(0, format!("{} and {last} originate from package {PACKAGE}", others.join(", ")));
+        let (last, others) =
+            ids.split_last().map_or(("", &[][..]), |(last, others)| (last.as_str(), others));
+        constraints.insert(
+            0,
+            format!("{} and {last} originate from package {PACKAGE}", others.join(", ")),
+        );
         return unsatisfiable(&constraints);
     }
     Ok(candidates.into_iter().map(|candidate| candidate.csv).collect())
@@ -104,22 +122,29 @@ fn resolve(view: &View<'_>, namespace: &str, subscriptions: &[&Value]) -> Result
 fn candidate(view: &View<'_>, subscription: &Value) -> Result<Candidate, String> {
     let (name, spec) = (meta::name(subscription), &subscription["spec"]);
     let text = |field: &str| spec[field].as_str().unwrap_or_default();
-    let (source, source_namespace, package) = (text("source"), text("sourceNamespace"), text("name"));
+    let (source, source_namespace, package) =
+        (text("source"), text("sourceNamespace"), text("name"));
     let Some(catalog) = catalog(view, subscription) else {
         return Err(format!(
             "no operators found from catalog {source} in namespace {source_namespace} referenced by subscription {name}"
         ));
     };
     if package != PACKAGE || !has_package(catalog) {
-        return Err(format!("no operators found in package {package} in the catalog referenced by subscription {name}"));
+        return Err(format!(
+            "no operators found in package {package} in the catalog referenced by subscription {name}"
+        ));
     }
     if let Some(Trouble::ResolutionFails(why)) = Trouble::of(catalog) {
         return Err(why);
     }
     if let Some(csv) = current(view, subscription) {
-        return Ok(Candidate { id: existing(meta::namespace(subscription), csv), csv: csv.to_owned() });
+        return Ok(Candidate {
+            id: existing(meta::namespace(subscription), csv),
+            csv: csv.to_owned(),
+        });
     }
-    let channel = spec["channel"].as_str().filter(|channel| !channel.is_empty()).unwrap_or(DEFAULT_CHANNEL);
+    let channel =
+        spec["channel"].as_str().filter(|channel| !channel.is_empty()).unwrap_or(DEFAULT_CHANNEL);
     let Some(csv) = csv_name(channel) else {
         return Err(format!(
             "no operators found in channel {channel} of package {package} in the catalog referenced by subscription {name}"
@@ -147,18 +172,29 @@ fn catalog<'a>(view: &View<'a>, subscription: &Value) -> Option<&'a Value> {
 /// The ClusterServiceVersion that is there on account of a subscription.
 fn current<'a>(view: &View<'a>, subscription: &Value) -> Option<&'a str> {
     let named = &subscription["status"]["currentCSV"];
-    let planned = plan_of(view, subscription).map(|plan| &plan["spec"]["clusterServiceVersionNames"][0]);
-    let of_namespace = view.inside("ClusterServiceVersion", meta::namespace(subscription)).map(meta::name);
-    of_namespace.into_iter().find(|csv| named == csv || planned.is_some_and(|planned| planned == csv))
+    let planned =
+        plan_of(view, subscription).map(|plan| &plan["spec"]["clusterServiceVersionNames"][0]);
+    let of_namespace =
+        view.inside("ClusterServiceVersion", meta::namespace(subscription)).map(meta::name);
+    of_namespace
+        .into_iter()
+        .find(|csv| named == csv || planned.is_some_and(|planned| planned == csv))
 }
 
 fn plan_of<'a>(view: &View<'a>, subscription: &Value) -> Option<&'a Value> {
-    view.inside("InstallPlan", meta::namespace(subscription)).find(|plan| is_owned_by(plan, subscription))
+    view.inside("InstallPlan", meta::namespace(subscription))
+        .find(|plan| is_owned_by(plan, subscription))
 }
 
 /// Makes one InstallPlan for all subscriptions that have none and lack their ClusterServiceVersion. A single one that
 /// wants approval by hand makes the plan so.
-fn plan(view: &View<'_>, namespace: &str, subscriptions: &[&Value], csvs: &[String], writes: &mut Vec<Write>) {
+fn plan(
+    view: &View<'_>,
+    namespace: &str,
+    subscriptions: &[&Value],
+    csvs: &[String],
+    writes: &mut Vec<Write>,
+) {
     let lacking: Vec<(&Value, &String)> = subscriptions
         .iter()
         .zip(csvs)
@@ -172,8 +208,12 @@ fn plan(view: &View<'_>, namespace: &str, subscriptions: &[&Value], csvs: &[Stri
     let Some((_, csv)) = lacking.first() else {
         return;
     };
-    let is_manual = subscriptions.iter().any(|subscription| subscription["spec"]["installPlanApproval"] == "Manual");
-    let generations = view.inside("InstallPlan", namespace).filter_map(|plan| plan["spec"]["generation"].as_u64());
+    let is_manual = subscriptions
+        .iter()
+        .any(|subscription| subscription["spec"]["installPlanApproval"] == "Manual");
+    let generations = view
+        .inside("InstallPlan", namespace)
+        .filter_map(|plan| plan["spec"]["generation"].as_u64());
     writes.push(Write::Create(json!({
         "apiVersion": "operators.coreos.com/v1alpha1",
         "kind": "InstallPlan",
@@ -194,7 +234,8 @@ fn plan(view: &View<'_>, namespace: &str, subscriptions: &[&Value], csvs: &[Stri
 
 /// What a subscription's status has to be.
 fn status(view: &View<'_>, subscription: &Value, failure: Option<&Failure>) -> Value {
-    let mut status = subscription["status"].as_object().cloned().map_or_else(|| json!({}), Value::Object);
+    let mut status =
+        subscription["status"].as_object().cloned().map_or_else(|| json!({}), Value::Object);
     let plan = plan_of(view, subscription);
     let mut conditions = vec![catalog_condition(view, subscription)];
     if let Some((reason, message)) = failure {
@@ -207,8 +248,13 @@ fn status(view: &View<'_>, subscription: &Value, failure: Option<&Failure>) -> V
         .map(|catalog| {
             let reference = reference(catalog);
             let healths = subscription["status"]["catalogHealth"].as_array();
-            let old = healths.into_iter().flatten().find(|old| old["catalogSourceRef"]["uid"] == reference["uid"]);
-            let since = old.filter(|old| old["healthy"] == is_healthy(catalog)).map(|old| old["lastUpdated"].clone());
+            let old = healths
+                .into_iter()
+                .flatten()
+                .find(|old| old["catalogSourceRef"]["uid"] == reference["uid"]);
+            let since = old
+                .filter(|old| old["healthy"] == is_healthy(catalog))
+                .map(|old| old["lastUpdated"].clone());
             json!({
                 "catalogSourceRef": reference,
                 "healthy": is_healthy(catalog),
@@ -216,7 +262,9 @@ fn status(view: &View<'_>, subscription: &Value, failure: Option<&Failure>) -> V
             })
         })
         .collect();
-    if let Some(plan) = plan.filter(|plan| status["installPlanRef"]["uid"] != plan["metadata"]["uid"]) {
+    if let Some(plan) =
+        plan.filter(|plan| status["installPlanRef"]["uid"] != plan["metadata"]["uid"])
+    {
         let mut reference = reference(plan);
         reference["resourceVersion"] = plan["metadata"]["resourceVersion"].clone();
         status["installPlanRef"] = reference;
@@ -242,9 +290,13 @@ fn catalog_condition(view: &View<'_>, subscription: &Value) -> Value {
     let text = |field: &str| subscription["spec"][field].as_str().unwrap_or_default();
     let (name, namespace) = (text("source"), text("sourceNamespace"));
     match catalog(view, subscription) {
-        Some(catalog) if is_healthy(catalog) => {
-            condition(subscription, kind, "False", "AllCatalogSourcesHealthy", "all available catalogsources are healthy")
-        }
+        Some(catalog) if is_healthy(catalog) => condition(
+            subscription,
+            kind,
+            "False",
+            "AllCatalogSourcesHealthy",
+            "all available catalogsources are healthy",
+        ),
         Some(_) => {
             let message = format!("targeted catalogsource {namespace}/{name} unhealthy");
             condition(subscription, kind, "True", "UnhealthyCatalogSourceFound", &message)
@@ -263,17 +315,33 @@ fn catalog_condition(view: &View<'_>, subscription: &Value) -> Value {
 fn plan_condition(subscription: &Value, plan: Option<&Value>) -> Option<Value> {
     let Some(plan) = plan else {
         let was_there = !subscription["status"]["installPlanRef"].is_null();
-        return was_there.then(|| condition(subscription, "InstallPlanMissing", "True", "ReferencedInstallPlanNotFound", ""));
+        return was_there.then(|| {
+            condition(
+                subscription,
+                "InstallPlanMissing",
+                "True",
+                "ReferencedInstallPlanNotFound",
+                "",
+            )
+        });
     };
     let installed = find_condition(plan, "Installed");
     let message = installed.and_then(|installed| installed["message"].as_str()).unwrap_or_default();
     match plan["status"]["phase"].as_str().unwrap_or_default() {
-        "" => Some(condition(subscription, "InstallPlanPending", "True", "InstallPlanNotYetReconciled", message)),
+        "" => Some(condition(
+            subscription,
+            "InstallPlanPending",
+            "True",
+            "InstallPlanNotYetReconciled",
+            message,
+        )),
         phase @ ("Planning" | "RequiresApproval" | "Installing") => {
             Some(condition(subscription, "InstallPlanPending", "True", phase, message))
         }
         "Failed" => {
-            let reason = installed.and_then(|installed| installed["reason"].as_str()).unwrap_or("InstallPlanFailed");
+            let reason = installed
+                .and_then(|installed| installed["reason"].as_str())
+                .unwrap_or("InstallPlanFailed");
             Some(condition(subscription, "InstallPlanFailed", "True", reason, message))
         }
         _ => None,

@@ -41,7 +41,9 @@ impl<'a> View<'a> {
             let owners = object["metadata"]["ownerReferences"].as_array();
             let is_orphan = owners.is_some_and(|owners| {
                 !owners.is_empty()
-                    && owners.iter().all(|owner| is_ours(owner) && !self.objects.iter().any(|each| is_owner(owner, each)))
+                    && owners.iter().all(|owner| {
+                        is_ours(owner) && !self.objects.iter().any(|each| is_owner(owner, each))
+                    })
             });
             if is_orphan {
                 writes.push(Write::Delete(object.clone()));
@@ -52,7 +54,9 @@ impl<'a> View<'a> {
 
 /// Whether a reference is to a kind of which all objects are in view.
 fn is_ours(owner: &Value) -> bool {
-    ["Subscription", "ClusterServiceVersion", "ClusterExtension"].iter().any(|kind| owner["kind"] == *kind)
+    ["Subscription", "ClusterServiceVersion", "ClusterExtension"]
+        .iter()
+        .any(|kind| owner["kind"] == *kind)
 }
 
 fn is_owner(owner: &Value, object: &Value) -> bool {
@@ -73,7 +77,11 @@ pub(super) fn owned_by(owner: &Value) -> Value {
 
 /// Whether `object` names `owner` among its owners.
 pub(super) fn is_owned_by(object: &Value, owner: &Value) -> bool {
-    object["metadata"]["ownerReferences"].as_array().into_iter().flatten().any(|each| is_owner(each, owner))
+    object["metadata"]["ownerReferences"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|each| is_owner(each, owner))
 }
 
 /// The condition of a type in an object's status.
@@ -82,8 +90,16 @@ pub(super) fn find_condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Va
 }
 
 /// A condition for the status of `object`; its transition is as old as its status is the same.
-pub(super) fn condition(object: &Value, kind: &str, status: &str, reason: &str, message: &str) -> Value {
-    let since = find_condition(object, kind).filter(|old| old["status"] == status).map(|old| old["lastTransitionTime"].clone());
+pub(super) fn condition(
+    object: &Value,
+    kind: &str,
+    status: &str,
+    reason: &str,
+    message: &str,
+) -> Value {
+    let since = find_condition(object, kind)
+        .filter(|old| old["status"] == status)
+        .map(|old| old["lastTransitionTime"].clone());
     let mut condition = json!({
         "type": kind, "status": status, "reason": reason, "lastTransitionTime": since.unwrap_or_else(|| json!(meta::now())),
     });
@@ -95,7 +111,12 @@ pub(super) fn condition(object: &Value, kind: &str, status: &str, reason: &str, 
 
 /// Writes a status, if it is not the one that the object has. The time in `clock`, if that is a field, is the time of
 /// the last change.
-pub(super) fn write_status(object: &Value, clock: &str, mut status: Value, writes: &mut Vec<Write>) {
+pub(super) fn write_status(
+    object: &Value,
+    clock: &str,
+    mut status: Value,
+    writes: &mut Vec<Write>,
+) {
     let old = &object["status"];
     if !clock.is_empty() {
         status[clock] = old[clock].clone();
