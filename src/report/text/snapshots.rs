@@ -1,4 +1,4 @@
-//! What people look at, as it is printed: a file for each picture in `looks/`. `UPDATE_DOCS=1` writes them anew; read them
+//! What people look at, as it is printed: a file for each picture in `snapshots/`. `UPDATE_DOCS=1` writes them anew; read them
 //! before they are committed.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
@@ -20,7 +20,7 @@ fn look(name: &str, render: impl Fn(Format, &Style) -> anyhow::Result<String>) {
     for (view, format, style) in views {
         let text = render(format, &style).unwrap();
         let text = if view == "80-color" { text.replace('\x1b', "␛") } else { strip(&text) };
-        assert_written(&format!("src/report/human/looks/{name}.{view}.txt"), &text);
+        assert_written(&format!("src/report/text/snapshots/{name}.{view}.txt"), &text);
     }
 }
 

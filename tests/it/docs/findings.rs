@@ -8,7 +8,7 @@ use super::markdown::anchors;
 const PATH: &str = "docs/findings.md";
 
 const INTRODUCTION: &str = "\
-<!-- Generated from the table in `src/bridge/code.rs`; to be written anew by `UPDATE_DOCS=1 cargo test --test it docs` -->
+<!-- Generated from the table in `src/domain/catalog.rs`; to be written anew by `UPDATE_DOCS=1 cargo test --test it docs` -->
 
 # Findings
 
