@@ -228,12 +228,12 @@ pub struct Status {
     /// Write the report into a file, as for `-o html`
     #[arg(long, value_name = "FILE")]
     pub output_file: Option<PathBuf>,
-    /// The level that makes the exit code 1
+    /// The severity that makes the exit code 1
     #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "LEVEL")]
     pub fail_on: FailOn,
 }
 
-/// The level that makes the exit code 1.
+/// The severity that makes the exit code 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
     /// What could not be checked, warnings and errors

@@ -307,6 +307,6 @@ fn is_expected_deletion(set: &ChangeSet, finding: &Finding) -> bool {
 /// What is worth telling after a repair.
 fn remaining(check: &Check) -> Vec<Finding> {
     let worth_telling =
-        |finding: &&Finding| finding.level > Severity::Info || finding.code == Code::OutOfScope;
+        |finding: &&Finding| finding.severity > Severity::Info || finding.code == Code::OutOfScope;
     check.findings.iter().filter(worth_telling).cloned().collect()
 }

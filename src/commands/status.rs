@@ -47,7 +47,7 @@ fn write(context: &CommandContext, report: &StatusReport, file: &Path) -> Result
     let shown = file.display();
     replace(file, strip_str(&text).to_string().as_bytes())
         .with_context(|| format!("could not write {shown}"))?;
-    context.ui.status(&format!("Wrote {shown}. {}", report.verdict));
+    context.ui.status(&format!("Wrote {shown}. {}", report.summary_line));
     Ok(())
 }
 

@@ -83,7 +83,7 @@ pub enum ControllerEvent {
         /// Its uid; empty if it is gone.
         uid: String,
         /// How it went.
-        verdict: ReconcileOutcome,
+        outcome: ReconcileOutcome,
         /// The changes that were tried, each with the reason why it was not made.
         changes: Vec<(Change, Option<String>)>,
         /// What was found, before the changes.
@@ -167,8 +167,8 @@ impl fmt::Display for ControllerEvent {
                     builds.join(", ")
                 )
             }
-            ControllerEvent::Reconciled { namespace, verdict, changes, .. } => {
-                write!(f, "namespace {namespace}: {verdict}")?;
+            ControllerEvent::Reconciled { namespace, outcome, changes, .. } => {
+                write!(f, "namespace {namespace}: {outcome}")?;
                 for (change, failed) in changes {
                     match failed {
                         None => write!(f, "\n  {}", change.summary())?,

@@ -129,9 +129,9 @@ impl EventCache {
 }
 
 fn note(event: &ControllerEvent) -> Option<EventInput> {
-    let (namespace, uid, verdict, changes) = match event {
-        ControllerEvent::Reconciled { namespace, uid, verdict, changes, .. } => {
-            (namespace, uid, verdict, changes)
+    let (namespace, uid, outcome, changes) = match event {
+        ControllerEvent::Reconciled { namespace, uid, outcome, changes, .. } => {
+            (namespace, uid, outcome, changes)
         }
         ControllerEvent::Imported { namespace, uid, destination, outcome, .. } => {
             let (namespace, uid, message) = (namespace.clone(), uid.clone(), event.to_string());
@@ -167,7 +167,7 @@ fn note(event: &ControllerEvent) -> Option<EventInput> {
     if uid.is_empty() {
         return None;
     }
-    let (reason, message) = match verdict {
+    let (reason, message) = match outcome {
         ReconcileOutcome::Failed(why) => {
             (FAILED, format!("could not be put right, and is tried again: {why}"))
         }
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
     use crate::domain::change::Change;
 
-    fn reconciled(verdict: ReconcileOutcome, changes: usize) -> ControllerEvent {
+    fn reconciled(outcome: ReconcileOutcome, changes: usize) -> ControllerEvent {
         let change = |number| Change::DeleteSecret {
             namespace: "shop".into(),
             secret: format!("s{number}"),
@@ -212,7 +212,7 @@ mod tests {
         ControllerEvent::Reconciled {
             namespace: "shop".into(),
             uid: "1".into(),
-            verdict,
+            outcome,
             changes: (0..changes).map(|number| (change(number), None)).collect(),
             findings: vec![],
             took: Duration::ZERO,
@@ -277,8 +277,8 @@ mod tests {
             ReconcileOutcome::NotOurs,
             ReconcileOutcome::Waiting("its service accounts"),
         ];
-        for verdict in of_namespace.into_iter().chain(of_quay) {
-            assert_eq!(note(&reconciled(verdict, 0)), None);
+        for outcome in of_namespace.into_iter().chain(of_quay) {
+            assert_eq!(note(&reconciled(outcome, 0)), None);
         }
         assert_eq!(note(&ControllerEvent::Leading(true)), None);
     }

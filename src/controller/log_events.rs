@@ -14,14 +14,14 @@ pub(crate) fn log(event: &ControllerEvent) {
         // One line tells of Quay, not one for each namespace.
         ControllerEvent::Reconciled {
             namespace,
-            verdict: ReconcileOutcome::Unavailable(_) | ReconcileOutcome::Stopped(_),
+            outcome: ReconcileOutcome::Unavailable(_) | ReconcileOutcome::Stopped(_),
             ..
         } => {
             tracing::debug!(namespace, "{message}")
         }
         ControllerEvent::Reconciled {
             namespace,
-            verdict: ReconcileOutcome::Failed(reason) | ReconcileOutcome::Blocked(reason),
+            outcome: ReconcileOutcome::Failed(reason) | ReconcileOutcome::Blocked(reason),
             changes,
             ..
         } => {

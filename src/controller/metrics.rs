@@ -58,7 +58,7 @@ struct ChangeLabels {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct FindingLabels {
     code: &'static str,
-    level: &'static str,
+    severity: &'static str,
 }
 
 /// Histograms with the same buckets.
@@ -243,9 +243,9 @@ impl Metrics {
             ControllerEvent::LeftBehind { .. } => {
                 self.left_behind.inc();
             }
-            ControllerEvent::Reconciled { namespace, verdict, changes, findings, took, .. } => {
+            ControllerEvent::Reconciled { namespace, outcome, changes, findings, took, .. } => {
                 self.reconciles
-                    .get_or_create(&ResultLabel { result: result(verdict, changes.len()) })
+                    .get_or_create(&ResultLabel { result: result(outcome, changes.len()) })
                     .inc();
                 self.reconcile_time.observe(took.as_secs_f64());
                 self.drifts.inc_by(u64::from(!changes.is_empty()));
@@ -257,8 +257,8 @@ impl Metrics {
                 let is_repaired =
                     !changes.is_empty() && changes.iter().all(|(_, failed)| failed.is_none());
                 let is_left = |finding: &&Finding| {
-                    *verdict != ReconcileOutcome::NotOurs
-                        && !(is_repaired && finding.level == Severity::Error)
+                    *outcome != ReconcileOutcome::NotOurs
+                        && !(is_repaired && finding.severity == Severity::Error)
                 };
                 self.replace_findings(namespace, findings.iter().filter(is_left));
             }
@@ -300,7 +300,7 @@ impl Metrics {
         for finding in findings {
             *now.entry(FindingLabels {
                 code: finding.code.as_str(),
-                level: finding.level.as_str(),
+                severity: finding.severity.as_str(),
             })
             .or_default() += 1;
         }
@@ -318,8 +318,8 @@ impl Metrics {
 }
 
 /// How the work on a namespace went, in one word.
-fn result(verdict: &ReconcileOutcome, changes: usize) -> &'static str {
-    match verdict {
+fn result(outcome: &ReconcileOutcome, changes: usize) -> &'static str {
+    match outcome {
         ReconcileOutcome::Settled if changes == 0 => "unchanged",
         ReconcileOutcome::Settled => "repaired",
         ReconcileOutcome::NotOurs => "skipped",

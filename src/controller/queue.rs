@@ -265,9 +265,11 @@ impl State {
         let Some(place) = self.places.get_mut(namespace) else { return };
         match std::mem::replace(&mut place.stage, stage) {
             ItemState::Ready(lane, arrival) => {
-                drop(self.ready.remove(&(lane, arrival, namespace.to_owned())))
+                self.ready.remove(&(lane, arrival, namespace.to_owned()));
             }
-            ItemState::Later(due) => drop(self.later.remove(&(due, namespace.to_owned()))),
+            ItemState::Later(due) => {
+                self.later.remove(&(due, namespace.to_owned()));
+            }
             ItemState::Resting | ItemState::Working { .. } => {}
         }
     }

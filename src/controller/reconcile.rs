@@ -62,14 +62,14 @@ impl NamespaceCache {
 
 /// How a look at a namespace went.
 struct ReconcileResult {
-    verdict: ReconcileOutcome,
+    outcome: ReconcileOutcome,
     changes: Vec<(Change, Option<String>)>,
     findings: Vec<Finding>,
 }
 
 impl ReconcileResult {
-    fn without_work(verdict: ReconcileOutcome) -> Self {
-        Self { verdict, changes: vec![], findings: vec![] }
+    fn without_work(outcome: ReconcileOutcome) -> Self {
+        Self { outcome, changes: vec![], findings: vec![] }
     }
 }
 
@@ -94,12 +94,12 @@ impl Controller<'_> {
         if bound.as_ref().is_some_and(|bound| bound.target.quay.outage().is_some()) {
             self.quay_has_outage.notify_one();
             if let ReconcileOutcome::Failed(reason) | ReconcileOutcome::Stopped(reason) =
-                look.verdict
+                look.outcome
             {
-                look.verdict = ReconcileOutcome::Unavailable(reason);
+                look.outcome = ReconcileOutcome::Unavailable(reason);
             }
         }
-        let next = match &look.verdict {
+        let next = match &look.outcome {
             ReconcileOutcome::Settled | ReconcileOutcome::NotOurs => Action::AwaitChange,
             ReconcileOutcome::Blocked(_) | ReconcileOutcome::Stopped(_) => Action::Blocked,
             ReconcileOutcome::Waiting(NEXT_PASS_DELAY) => Action::RequeueAfter(Duration::ZERO),
@@ -111,7 +111,7 @@ impl Controller<'_> {
         memory.failed = next == Action::Backoff;
         // Whether builds come home says nothing of whether the namespace is linked, and the other way round.
         let imports = match &bound {
-            Some(_) if look.verdict == ReconcileOutcome::NotOurs => {
+            Some(_) if look.outcome == ReconcileOutcome::NotOurs => {
                 self.forget_imports(name);
                 Action::AwaitChange
             }
@@ -119,16 +119,16 @@ impl Controller<'_> {
             None => Action::AwaitChange,
         };
         let next = next.sooner(imports);
-        let ReconcileResult { verdict, changes, findings } = look;
-        self.note(name, &verdict, bound.as_deref());
-        if verdict == ReconcileOutcome::NotOurs {
+        let ReconcileResult { outcome, changes, findings } = look;
+        self.note(name, &outcome, bound.as_deref());
+        if outcome == ReconcileOutcome::NotOurs {
             memory = NamespaceCache::default();
         }
         self.keep(name, epoch, memory);
         self.tell(&ControllerEvent::Reconciled {
             namespace: name.to_owned(),
             uid,
-            verdict,
+            outcome,
             changes,
             findings,
             took: started.elapsed(),
@@ -137,18 +137,18 @@ impl Controller<'_> {
     }
 
     /// Keeps account of how the namespaces are.
-    fn note(&self, name: &str, verdict: &ReconcileOutcome, bound: Option<&ActiveIntegration>) {
+    fn note(&self, name: &str, outcome: &ReconcileOutcome, bound: Option<&ActiveIntegration>) {
         let mut standings = self.standings();
-        let before = match verdict {
+        let before = match outcome {
             ReconcileOutcome::NotOurs => standings.of.remove(name),
-            verdict => standings.of.insert(name.to_owned(), verdict.clone()),
+            outcome => standings.of.insert(name.to_owned(), outcome.clone()),
         };
-        if let (ReconcileOutcome::Settled, Some(bound)) = (verdict, bound) {
+        if let (ReconcileOutcome::Settled, Some(bound)) = (outcome, bound) {
             standings
                 .left_behind
                 .remove(&bound.target.integration.cluster_id.value.organization(name));
         }
-        if before.as_ref() != Some(verdict) {
+        if before.as_ref() != Some(outcome) {
             self.something_changed.notify_one();
         }
     }
@@ -208,7 +208,7 @@ impl Controller<'_> {
             };
         }
         let changes = self.apply(bound, &snapshot, &desired, &plan, memory).await;
-        let verdict = if let Some(reason) = plan.failure(&changes) {
+        let outcome = if let Some(reason) = plan.failure(&changes) {
             memory.organization = None;
             ReconcileOutcome::Failed(reason)
         } else if !is_last {
@@ -221,16 +221,16 @@ impl Controller<'_> {
             };
             let obstacle = plan
                 .obstacle()
-                .or_else(|| left.iter().find(|finding| finding.level == Severity::Error));
+                .or_else(|| left.iter().find(|finding| finding.severity == Severity::Error));
             obstacle.map_or(ReconcileOutcome::Settled, |finding| {
                 ReconcileOutcome::Blocked(in_words(finding))
             })
         };
-        if matches!(verdict, ReconcileOutcome::Blocked(_)) {
+        if matches!(outcome, ReconcileOutcome::Blocked(_)) {
             // The person may do it in Quay, which cannot be watched.
             memory.organization = None;
         }
-        ReconcileResult { verdict, changes, findings }
+        ReconcileResult { outcome, changes, findings }
     }
 
     /// What becomes of a namespace whose organization is not created for now. What stands in the way concerns all of them, so
@@ -336,7 +336,7 @@ impl Controller<'_> {
             self.record_orphan(&snapshot, &desired.organization, why);
         }
         ReconcileResult {
-            verdict: failed.map_or(ReconcileOutcome::NotOurs, ReconcileOutcome::Failed),
+            outcome: failed.map_or(ReconcileOutcome::NotOurs, ReconcileOutcome::Failed),
             changes,
             findings: vec![],
         }

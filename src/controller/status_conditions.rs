@@ -118,7 +118,7 @@ impl Controller<'_> {
                     let linked = standings
                         .of
                         .iter()
-                        .filter(|(_, verdict)| **verdict == ReconcileOutcome::Settled);
+                        .filter(|(_, outcome)| **outcome == ReconcileOutcome::Settled);
                     let in_use = linked
                         .map(|(name, _)| integration.cluster_id.value.organization(name))
                         .collect();
@@ -179,9 +179,9 @@ impl State<'_> {
     fn ready(&self) -> OlmCondition {
         let verdicts = || self.standings.of.iter();
         let failing: Vec<_> =
-            verdicts().filter_map(|(name, verdict)| Some((name, verdict.problem()?))).collect();
+            verdicts().filter_map(|(name, outcome)| Some((name, outcome.problem()?))).collect();
         let linked =
-            verdicts().filter(|(_, verdict)| **verdict == ReconcileOutcome::Settled).count();
+            verdicts().filter(|(_, outcome)| **outcome == ReconcileOutcome::Settled).count();
         if let Some(trouble) = &self.trouble {
             return condition("Ready", "False", "QuayUnavailable", &in_words(trouble));
         }

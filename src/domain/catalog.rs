@@ -1,4 +1,4 @@
-//! The table of finding codes: the one source of the findings' levels and hints, of `explain` and of
+//! The table of finding codes: the one source of the findings' severities and hints, of `explain` and of
 //! `docs/findings.md`.
 
 use serde::Serialize;
@@ -10,8 +10,8 @@ use super::finding::Severity;
 pub struct FindingSpec {
     /// `OQ301`.
     pub code: &'static str,
-    /// The level every finding of this code has.
-    pub level: Severity,
+    /// The severity every finding of this code has.
+    pub severity: Severity,
     /// A few words.
     pub title: &'static str,
     /// What it means and how it comes about.
@@ -23,7 +23,7 @@ pub struct FindingSpec {
 }
 
 macro_rules! codes {
-    ($($variant:ident $code:literal $level:ident $title:literal, $meaning:literal, $remedy:literal, $hint:literal;)*) => {
+    ($($variant:ident $code:literal $severity:ident $title:literal, $meaning:literal, $remedy:literal, $hint:literal;)*) => {
         /// A stable finding code. Codes are never reused.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code { $(#[doc = $title] $variant,)* }
@@ -36,7 +36,7 @@ macro_rules! codes {
             pub fn entry(self) -> FindingSpec {
                 match self {
                     $(Code::$variant => FindingSpec {
-                        code: $code, level: Severity::$level, title: $title, meaning: $meaning, remedy: $remedy, hint: $hint,
+                        code: $code, severity: Severity::$severity, title: $title, meaning: $meaning, remedy: $remedy, hint: $hint,
                     },)*
                 }
             }

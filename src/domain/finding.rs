@@ -28,7 +28,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// The level in one lower-case word.
+    /// The severity in one lower-case word.
     pub fn as_str(self) -> &'static str {
         match self {
             Severity::Ok => "ok",
@@ -97,10 +97,10 @@ impl fmt::Display for ObjectRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
-    /// Stable code; its entry in the table has the level and the explanation.
+    /// Stable code; its entry in the table has the severity and the explanation.
     pub code: Code,
-    /// The level, as the table has it.
-    pub level: Severity,
+    /// The severity, as the table has it.
+    pub severity: Severity,
     /// The namespace it concerns; none for the integration as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -122,13 +122,13 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A finding about the integration as a whole, with the level and the hint its code has in the table.
+    /// A finding about the integration as a whole, with the severity and the hint its code has in the table.
     pub fn new(code: Code, object: ObjectRef, message: impl Into<String>) -> Self {
         let entry = code.entry();
         let hint = (!entry.hint.is_empty()).then(|| entry.hint.to_owned());
         Self {
             code,
-            level: entry.level,
+            severity: entry.severity,
             namespace: None,
             object,
             message: message.into(),

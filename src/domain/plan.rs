@@ -513,7 +513,7 @@ impl<'a> Planner<'a> {
             && self.subject.desired.accounts.iter().all(has_new_token);
         if !self.options.rotate
             || are_all_renewed
-            || self.plan.blocked.iter().any(|finding| finding.level == Severity::Error)
+            || self.plan.blocked.iter().any(|finding| finding.severity == Severity::Error)
         {
             return;
         }

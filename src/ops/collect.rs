@@ -384,7 +384,7 @@ impl App {
             snapshot: &snapshot,
             desired: &desired,
         });
-        if asks_why && checks.iter().any(|check| check.level == Severity::Error) {
+        if asks_why && checks.iter().any(|check| check.severity == Severity::Error) {
             // Whoever is about to repair should know beforehand that Quay refuses every change.
             target.quay.check_state().await;
         }

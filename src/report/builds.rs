@@ -35,8 +35,8 @@ pub struct BuildsReport {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
     /// How many push to Quay, in one line.
-    pub verdict: String,
-    /// The command to go on with, which ends the verdict too.
+    pub summary_line: String,
+    /// The command to go on with, which ends the summary_line too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -313,7 +313,7 @@ impl BuildsReport {
             Some(why) => format!("{answer}, of those that could be read: {why}"),
             None => answer,
         };
-        let verdict = match &next {
+        let summary_line = match &next {
             Some(next) => format!("{answer}. Run: {next}"),
             None => answer,
         };
@@ -325,7 +325,7 @@ impl BuildsReport {
             shipwright_builds,
             findings,
             unread,
-            verdict,
+            summary_line,
             next,
         }
     }

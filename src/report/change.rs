@@ -43,7 +43,7 @@ pub struct ChangeReport {
     /// What could not be planned, and what remains afterwards.
     pub findings: Vec<Finding>,
     /// The outcome in one line.
-    pub verdict: String,
+    pub summary_line: String,
 }
 
 /// One change and what became of it.
@@ -169,9 +169,9 @@ impl ChangeReport {
             quay: endpoints.quay,
             changes,
             findings,
-            verdict: String::new(),
+            summary_line: String::new(),
         };
-        report.verdict = summary_line::change(&report);
+        report.summary_line = summary_line::change(&report);
         report
     }
 

@@ -14,8 +14,8 @@ use super::{Format, client, serialize};
 pub(super) struct Explanation {
     /// The code.
     code: &'static str,
-    /// The level of every finding with it.
-    level: Severity,
+    /// The severity of every finding with it.
+    severity: Severity,
     /// A few words.
     title: &'static str,
     /// What it means and how it comes about.
@@ -60,7 +60,7 @@ pub fn explanation(
 fn list(all: &[Explanation], format: Format, style: &Style) -> String {
     let mut page = TextPage::new(style);
     for entry in all {
-        let lead = format!("{}  {:<7}  ", entry.code, entry.level.as_str());
+        let lead = format!("{}  {:<7}  ", entry.code, entry.severity.as_str());
         match format {
             Format::Text if style.width.is_some() => page.prose(&lead, entry.title, plain),
             _ => page.line(&format!("{lead}{}", entry.title)),
@@ -74,7 +74,7 @@ fn entry(code: Code, program: &str) -> Explanation {
     let hint = entry.hint.replace("{namespace}", "NAMESPACE");
     Explanation {
         code: entry.code,
-        level: entry.level,
+        severity: entry.severity,
         title: entry.title,
         meaning: entry.meaning,
         remedy: entry.remedy,
@@ -88,7 +88,7 @@ fn text(entry: &Explanation, style: &Style) -> String {
     page.line(&format!(
         "{} {}: {}",
         entry.code.bold(),
-        paint(entry.level, entry.level.as_str()),
+        paint(entry.severity, entry.severity.as_str()),
         entry.title
     ));
     page.gap();

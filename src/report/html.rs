@@ -19,10 +19,10 @@ const JS: &str = include_str!("html/page.js");
 /// The page of a status that was read at a time.
 pub(super) fn status(report: &StatusReport, read: Timestamp) -> String {
     let answer = report
-        .verdict
+        .summary_line
         .rsplit_once(HINT_PREFIX)
-        .or_else(|| report.verdict.rsplit_once(ASK_PREFIX))
-        .map_or(report.verdict.as_str(), |(answer, _)| answer);
+        .or_else(|| report.summary_line.rsplit_once(ASK_PREFIX))
+        .map_or(report.summary_line.as_str(), |(answer, _)| answer);
     let mut page = String::new();
     page += "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
     page += &format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n", policy());
@@ -53,8 +53,8 @@ fn policy() -> String {
 }
 
 fn heading(report: &StatusReport, answer: &str, read: Timestamp) -> String {
-    let level = if report.worst() == Severity::Info { Severity::Ok } else { report.worst() };
-    let mut text = format!("<header>\n<h1 class=\"{}\">{}</h1>\n", level.as_str(), Text(answer));
+    let severity = if report.worst() == Severity::Info { Severity::Ok } else { report.worst() };
+    let mut text = format!("<header>\n<h1 class=\"{}\">{}</h1>\n", severity.as_str(), Text(answer));
     text += &report.next.as_deref().map(command).unwrap_or_default();
     text += &format!(
         "<p class=\"quiet\">Read on {}</p>\n</header>\n",
@@ -92,8 +92,9 @@ fn namespace(namespace: &NamespaceReport) -> String {
 
 fn check_list(checks: &[CheckReport]) -> String {
     let mut text = "<table class=\"checks\">\n<tbody>\n".to_owned();
-    for CheckReport { title, level, fact, findings } in checks {
-        let (badge, title, fact, codes) = (badge(*level), Text(title), Text(fact), links(findings));
+    for CheckReport { title, severity, fact, findings } in checks {
+        let (badge, title, fact, codes) =
+            (badge(*severity), Text(title), Text(fact), links(findings));
         text += &format!(
             "<tr><td>{badge}</td><th scope=\"row\">{title}</th><td>{fact} {codes}</td></tr>\n"
         );
@@ -134,13 +135,13 @@ fn row(namespace: &NamespaceReport, findings: &[Finding], rank: Option<usize>) -
     codes.sort();
     codes.dedup();
     let state = namespace.state();
-    // Every other state is called as its level is.
+    // Every other state is called as its severity is.
     let class = if state == "not linked" { Severity::Info.as_str() } else { state };
     let organization =
         namespace.organization.as_deref().filter(|_| namespace.linked).unwrap_or_default();
     format!(
         "<tr data-namespace=\"{name}\" data-state=\"{state}\"><th scope=\"row\">{name}</th>\
-         <td data-key=\"{rank}\"><span class=\"level {class}\">{state}</span></td>\
+         <td data-key=\"{rank}\"><span class=\"severity {class}\">{state}</span></td>\
          <td>{organization}</td><td>{scope}</td><td data-key=\"{number}\">{codes}</td></tr>\n",
         name = Text(&namespace.name),
         rank = rank.unwrap_or_default(),
@@ -154,7 +155,7 @@ fn row(namespace: &NamespaceReport, findings: &[Finding], rank: Option<usize>) -
 /// The findings by their codes, the worst first: what a code means is said once, however many namespaces have it.
 fn findings(report: &StatusReport) -> String {
     let mut codes: Vec<_> = report.findings.iter().map(|finding| finding.code).collect();
-    codes.sort_by_key(|code| (std::cmp::Reverse(code.entry().level), *code));
+    codes.sort_by_key(|code| (std::cmp::Reverse(code.entry().severity), *code));
     codes.dedup();
     if codes.is_empty() {
         return String::new();
@@ -173,7 +174,7 @@ fn of_code(code: Code, all: &[Finding]) -> String {
     let mut text = format!(
         "<article id=\"{0}\">\n<h3>{1} {0} {2}</h3>\n",
         entry.code,
-        badge(entry.level),
+        badge(entry.severity),
         Text(entry.title)
     );
     text += &format!("<p>{}</p>\n<p>{}</p>\n<ul>\n", Text(entry.meaning), Text(entry.remedy));
@@ -199,8 +200,8 @@ fn command(command: &str) -> String {
     format!("<pre>{}</pre>\n", Text(command))
 }
 
-fn badge(level: Severity) -> String {
-    format!("<span class=\"level {0}\">{0}</span>", level.as_str())
+fn badge(severity: Severity) -> String {
+    format!("<span class=\"severity {0}\">{0}</span>", severity.as_str())
 }
 
 fn links(codes: &[Code]) -> String {
@@ -261,7 +262,7 @@ mod tests {
     #[test]
     fn one_namespace_is_shown_check_by_check() {
         let page = page(&one(vec![missing("myproj")]));
-        let check = "<tr><td><span class=\"level error\">error</span></td><th scope=\"row\">Secrets</th>\
+        let check = "<tr><td><span class=\"severity error\">error</span></td><th scope=\"row\">Secrets</th>\
                      <td>1 of 3 current <a href=\"#OQ301\">OQ301</a></td></tr>";
         assert!(page.contains(check), "{page}");
         assert!(

@@ -24,7 +24,7 @@ pub struct ImagesReport {
     /// The images, by image stream and tag.
     pub images: Vec<ImageReport>,
     /// The answer in one line.
-    pub verdict: String,
+    pub summary_line: String,
     #[serde(skip)]
     client: String,
 }
@@ -54,7 +54,7 @@ impl ImagesReport {
             }
         }
         let size = total(&images).map(|size| format!(" ({size})")).unwrap_or_default();
-        let verdict = match images.len() {
+        let summary_line = match images.len() {
             0 => format!("No tag of {namespace} has its image in OpenShift's own registry"),
             1 => format!("1 tag of {namespace} has its image in OpenShift's own registry{size}"),
             several => {
@@ -65,7 +65,14 @@ impl ImagesReport {
             }
         };
         let (client, namespace) = (client(program).to_owned(), namespace.to_owned());
-        Self { api_version: API_VERSION, kind: "ImagesReport", namespace, images, verdict, client }
+        Self {
+            api_version: API_VERSION,
+            kind: "ImagesReport",
+            namespace,
+            images,
+            summary_line,
+            client,
+        }
     }
 
     /// The report in a format.
@@ -78,7 +85,7 @@ impl ImagesReport {
             Format::Yaml => serialize::yaml(self)?,
             Format::Mirror => self.lines(|image| format!("{}={}", image.image, image.target)),
             Format::Name => self.lines(|image| format!("imagestreamtag/{}", image.tag)),
-            Format::Short => format!("{}\n", self.verdict),
+            Format::Short => format!("{}\n", self.summary_line),
             Format::Text | Format::Wide | Format::Html => self.table(style),
         })
     }
@@ -125,7 +132,7 @@ impl ImagesReport {
             }
             page.gap();
         }
-        page.prose("", &self.verdict, |line| line.bold().to_string());
+        page.prose("", &self.summary_line, |line| line.bold().to_string());
         page.finish()
     }
 }
@@ -179,8 +186,11 @@ mod tests {
         for (sizes, expected) in table {
             assert_eq!(total(&images(sizes)).as_deref(), expected, "{sizes:?}");
         }
-        let verdict = |sizes| ImagesReport::new("oc quay", "shop", images(sizes)).verdict;
-        assert_eq!(verdict(&[None]), "1 tag of shop has its image in OpenShift's own registry");
+        let summary_line = |sizes| ImagesReport::new("oc quay", "shop", images(sizes)).summary_line;
+        assert_eq!(
+            summary_line(&[None]),
+            "1 tag of shop has its image in OpenShift's own registry"
+        );
     }
 
     #[test]

@@ -79,8 +79,8 @@ fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-fn with_severity(findings: &[Finding], level: Severity) -> usize {
-    findings.iter().filter(|finding| finding.level == level).count()
+fn with_severity(findings: &[Finding], severity: Severity) -> usize {
+    findings.iter().filter(|finding| finding.severity == severity).count()
 }
 
 /// The client of a program: `oc` of `oc quay`.

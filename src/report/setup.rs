@@ -42,7 +42,7 @@ pub struct SetupReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifests: Option<String>,
     /// The outcome in one line.
-    pub verdict: String,
+    pub summary_line: String,
 }
 
 /// One step.
@@ -74,7 +74,7 @@ pub struct StepReport {
 #[serde(rename_all = "camelCase")]
 pub struct NoteReport {
     /// How good or bad it is.
-    pub level: Severity,
+    pub severity: Severity,
     /// One sentence.
     pub text: String,
 }
@@ -146,9 +146,13 @@ impl StepReport {
     }
 
     /// The worst of what was found.
-    pub(super) fn level(&self) -> Severity {
-        let found =
-            self.facts.iter().map(|fact| fact.level).filter(|level| *level != Severity::Info).max();
+    pub(super) fn severity(&self) -> Severity {
+        let found = self
+            .facts
+            .iter()
+            .map(|fact| fact.severity)
+            .filter(|severity| *severity != Severity::Info)
+            .max();
         match self.state {
             StepState::Failed => Severity::Error,
             StepState::NotReached => Severity::Unknown,
@@ -161,7 +165,7 @@ impl StepReport {
 }
 
 impl SetupReport {
-    /// Puts a report together; the verdict is made from the steps.
+    /// Puts a report together; the summary_line is made from the steps.
     pub fn new(
         program: &str,
         command: &'static str,
@@ -176,7 +180,7 @@ impl SetupReport {
             StepState::Done | StepState::AlreadyDone | StepState::Skipped => false,
         };
         let open: Vec<_> = steps.iter().filter(is_open).map(|step| step.title).collect();
-        let verdict = verdict(program, command, dry_run, is_check, &steps, &open);
+        let summary_line = summary_line(program, command, dry_run, is_check, &steps, &open);
         Self {
             api_version: API_VERSION,
             kind: "SetupReport",
@@ -187,7 +191,7 @@ impl SetupReport {
             status: None,
             command_line: None,
             manifests: None,
-            verdict,
+            summary_line,
             steps,
         }
     }
@@ -219,7 +223,7 @@ impl SetupReport {
     }
 }
 
-fn verdict(
+fn summary_line(
     program: &str,
     command: &str,
     dry_run: bool,

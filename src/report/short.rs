@@ -13,7 +13,7 @@ use super::text_layout::{Style, TextPage, paint};
 pub(super) fn status(report: &StatusReport, style: &Style) -> String {
     let mut page = TextPage::new(style);
     problems(&mut page, style, &report.findings);
-    page.line(&report.verdict);
+    page.line(&report.summary_line);
     page.finish()
 }
 
@@ -31,14 +31,14 @@ pub(super) fn change(report: &ChangeReport, style: &Style) -> String {
         )));
     }
     problems(&mut page, style, &report.findings);
-    page.line(&report.verdict);
+    page.line(&report.summary_line);
     page.finish()
 }
 
 pub(super) fn builds(report: &BuildsReport, style: &Style) -> String {
     let mut page = TextPage::new(style);
     problems(&mut page, style, &report.findings);
-    page.line(&report.verdict);
+    page.line(&report.summary_line);
     page.finish()
 }
 
@@ -68,21 +68,21 @@ pub(super) fn setup(report: &SetupReport, style: &Style) -> String {
         page.line(&format!("  {command_line}"));
         page.gap();
     }
-    page.line(&report.verdict);
+    page.line(&report.summary_line);
     page.finish()
 }
 
 fn problems(page: &mut TextPage, style: &Style, findings: &[Finding]) {
-    for finding in findings.iter().filter(|finding| finding.level > Severity::Info) {
+    for finding in findings.iter().filter(|finding| finding.severity > Severity::Info) {
         let place = finding
             .namespace
             .as_ref()
             .map(|namespace| format!("{namespace}: "))
             .unwrap_or_default();
-        let level = paint(finding.level, finding.level.as_str());
-        let glyph = style.glyph(finding.level);
+        let severity = paint(finding.severity, finding.severity.as_str());
+        let glyph = style.glyph(finding.severity);
         page.line(&one_line(&format!(
-            "{glyph} {} {level} {place}{}",
+            "{glyph} {} {severity} {place}{}",
             finding.code.as_str().bold(),
             finding.message
         )));

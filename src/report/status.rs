@@ -28,7 +28,7 @@ pub struct StatusReport {
     /// What this is.
     #[cfg_attr(test, schemars(extend("const" = "StatusReport")))]
     pub kind: &'static str,
-    /// There is no finding of level error.
+    /// There is no finding of severity error.
     pub ok: bool,
     /// Counts.
     pub summary: Summary,
@@ -39,8 +39,8 @@ pub struct StatusReport {
     /// Every finding: the integration's first, then in the order of the namespaces and of their checks.
     pub findings: Vec<Finding>,
     /// The answer in one line.
-    pub verdict: String,
-    /// The command to go on with, which ends the verdict too.
+    pub summary_line: String,
+    /// The command to go on with, which ends the summary_line too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -58,13 +58,13 @@ pub struct Summary {
     pub out_of_scope: usize,
     /// Namespaces that are to be linked and have no error, warning or unknown.
     pub ok: usize,
-    /// Findings of level info.
+    /// Findings of severity info.
     pub info: usize,
-    /// Findings of level warning.
+    /// Findings of severity warning.
     pub warning: usize,
-    /// Findings of level error.
+    /// Findings of severity error.
     pub error: usize,
-    /// Findings of level unknown.
+    /// Findings of severity unknown.
     pub unknown: usize,
 }
 
@@ -123,8 +123,8 @@ pub struct NamespaceReport {
     pub linked: bool,
     /// Why it is to be linked, or why not.
     pub scope: String,
-    /// The worst level among its checks.
-    pub level: Severity,
+    /// The worst severity among its checks.
+    pub severity: Severity,
     /// Tags whose image was not looked for in Quay.
     #[serde(skip)]
     pub(super) uncompared_tags: usize,
@@ -142,7 +142,7 @@ pub struct CheckReport {
     /// What was checked.
     pub title: &'static str,
     /// How it is.
-    pub level: Severity,
+    pub severity: Severity,
     /// The state in a few words.
     pub fact: String,
     /// The codes of its findings. The findings themselves stand in the report's `findings`, in the same order.
@@ -197,18 +197,18 @@ impl StatusReport {
             integration,
             namespaces,
             findings,
-            verdict: String::new(),
+            summary_line: String::new(),
             next: None,
         };
-        (report.verdict, report.next) = summary_line::status(&report, invocation, selection);
+        (report.summary_line, report.next) = summary_line::status(&report, invocation, selection);
         report
     }
 
-    /// The worst level among all checks; what `--fail-on` is compared with.
+    /// The worst severity among all checks; what `--fail-on` is compared with.
     pub fn worst(&self) -> Severity {
-        let checks = self.integration.checks.iter().map(|check| check.level);
+        let checks = self.integration.checks.iter().map(|check| check.severity);
         checks
-            .chain(self.namespaces.iter().map(|namespace| namespace.level))
+            .chain(self.namespaces.iter().map(|namespace| namespace.severity))
             .max()
             .unwrap_or(Severity::Ok)
     }
@@ -217,7 +217,7 @@ impl StatusReport {
     pub fn is_unreadable(&self) -> bool {
         let is_unread = |namespace: &NamespaceReport| {
             !namespace.checks.is_empty()
-                && namespace.checks.iter().all(|check| check.level == Severity::Unknown)
+                && namespace.checks.iter().all(|check| check.severity == Severity::Unknown)
         };
         self.summary.error == 0 && self.unchecked() > 0 && self.namespaces.iter().all(is_unread)
     }
@@ -230,8 +230,8 @@ impl StatusReport {
             .flat_map(|namespace| &namespace.checks)
             .chain(&self.integration.checks);
         let skipped = checks.filter(|check| {
-            check.level == Severity::Unknown
-                && !check.findings.iter().any(|code| code.entry().level == Severity::Unknown)
+            check.severity == Severity::Unknown
+                && !check.findings.iter().any(|code| code.entry().severity == Severity::Unknown)
         });
         self.summary.unknown + skipped.count()
     }
@@ -249,7 +249,7 @@ impl StatusReport {
             Format::Yaml => serialize::yaml(self)?,
             Format::Name => {
                 let problems =
-                    self.findings.iter().filter(|finding| finding.level >= Severity::Warning);
+                    self.findings.iter().filter(|finding| finding.severity >= Severity::Warning);
                 serialize::names(problems.map(|finding| &finding.object))
             }
             Format::Html => html::status(self, Timestamp::now()),
@@ -354,7 +354,7 @@ impl NamespaceReport {
             organization,
             linked,
             scope,
-            level: Severity::Ok,
+            severity: Severity::Ok,
             uncompared_tags: 0,
             checks: vec![],
         }
@@ -364,7 +364,8 @@ impl NamespaceReport {
         let findings;
         self.uncompared_tags = checks.iter().map(|check| check.uncompared_tags).sum();
         (self.checks, findings) = split(checks);
-        self.level = self.checks.iter().map(|check| check.level).max().unwrap_or(Severity::Ok);
+        self.severity =
+            self.checks.iter().map(|check| check.severity).max().unwrap_or(Severity::Ok);
         let findings =
             findings.into_iter().map(|finding| finding.in_namespace(&self.name)).collect();
         (self, findings)
@@ -372,7 +373,7 @@ impl NamespaceReport {
 
     /// Whether something is wrong in it, or could not be checked.
     pub(super) fn has_problems(&self) -> bool {
-        self.level > Severity::Info
+        self.severity > Severity::Info
     }
 
     /// Whether the registry was asked.
@@ -382,20 +383,22 @@ impl NamespaceReport {
 
     /// Whether the registry was asked and accepts every login.
     pub(super) fn has_working_logins(&self) -> bool {
-        self.checks.iter().any(|check| check.title == REGISTRY && check.level == Severity::Ok)
+        self.checks.iter().any(|check| check.title == REGISTRY && check.severity == Severity::Ok)
     }
 
     /// How it is, in a word or two.
     pub(super) fn state(&self) -> &'static str {
-        match self.level {
-            level @ (Severity::Error | Severity::Warning | Severity::Unknown) => level.as_str(),
+        match self.severity {
+            severity @ (Severity::Error | Severity::Warning | Severity::Unknown) => {
+                severity.as_str()
+            }
             Severity::Ok | Severity::Info if self.linked => "ok",
             Severity::Ok | Severity::Info => "not linked",
         }
     }
 
     fn rank(&self) -> (Reverse<Severity>, bool, &str) {
-        (Reverse(self.level.max(Severity::Info)), !self.linked, &self.name)
+        (Reverse(self.severity.max(Severity::Info)), !self.linked, &self.name)
     }
 }
 
@@ -425,7 +428,7 @@ fn split(checks: Vec<Check>) -> (Vec<CheckReport>, Vec<Finding>) {
             findings.extend(check.findings);
             CheckReport {
                 title: check.title,
-                level: check.level,
+                severity: check.severity,
                 fact: printable(&check.fact),
                 findings: codes,
             }

@@ -17,7 +17,7 @@ pub(super) const ASK_PREFIX: &str = ". Ask a cluster administrator to run: ";
 /// A command that helps, and who runs it.
 type NextCommand = (String, Option<Administrator>);
 
-/// The verdict on a status, and the next command where there is one.
+/// The summary_line on a status, and the next command where there is one.
 pub(super) fn status(
     report: &StatusReport,
     invocation: &Invocation,
@@ -107,8 +107,9 @@ fn pods_in(namespaces: &str, report: &StatusReport) -> String {
 
 fn several(report: &StatusReport, next: Option<NextCommand>) -> (String, Option<NextCommand>) {
     let total = report.namespaces.len();
-    let with_severity =
-        |level| report.namespaces.iter().filter(|namespace| namespace.level == level).count();
+    let with_severity = |severity| {
+        report.namespaces.iter().filter(|namespace| namespace.severity == severity).count()
+    };
     let (errors, unknown) = (with_severity(Severity::Error), with_severity(Severity::Unknown));
     let linked = report.summary.linked;
     if errors > 0 {
@@ -169,7 +170,7 @@ fn next_command(
             .as_ref()
             .map(|namespace| format!("{invocation} repair -n {namespace}"));
         let is_repair = finding.hint.is_some() && finding.hint == repair;
-        finding.level >= Severity::Warning && is_repair && !blocked.contains(&finding.namespace)
+        finding.severity >= Severity::Warning && is_repair && !blocked.contains(&finding.namespace)
     };
     let integration_works = with_severity(report.integration_findings(), Severity::Error) == 0;
     if integration_works && report.findings.iter().any(repairable) {
@@ -178,16 +179,16 @@ fn next_command(
     let worst = report
         .findings
         .iter()
-        .map(|finding| finding.level)
+        .map(|finding| finding.severity)
         .max()
-        .filter(|&level| level >= Severity::Warning)?;
-    let first = report.findings.iter().find(|finding| finding.level == worst)?;
+        .filter(|&severity| severity >= Severity::Warning)?;
+    let first = report.findings.iter().find(|finding| finding.severity == worst)?;
     hint(first).or_else(|| {
         Some((invocation.begin(&format!("oc quay explain {}", first.code.as_str())), None))
     })
 }
 
-/// The verdict on changes.
+/// The summary_line on changes.
 pub(super) fn change(report: &ChangeReport) -> String {
     let (failed, skipped) = (report.count(ChangeState::Failed), report.count(ChangeState::Skipped));
     let changes = count(report.changes.len(), "change");
@@ -264,31 +265,31 @@ mod tests {
 
     #[test]
     fn one_namespace() {
-        let verdict = |findings| one(findings).verdict;
-        assert_eq!(verdict(vec![]), "Pods in myproj can pull from quay.example.com");
+        let summary_line = |findings| one(findings).summary_line;
+        assert_eq!(summary_line(vec![]), "Pods in myproj can pull from quay.example.com");
         assert_eq!(
-            verdict(vec![missing("myproj"), stale("myproj"), rival("myproj")]),
+            summary_line(vec![missing("myproj"), stale("myproj"), rival("myproj")]),
             "2 errors, 1 warning. Run: oc quay repair -n myproj"
         );
         assert_eq!(
-            verdict(vec![rival("myproj")]),
+            summary_line(vec![rival("myproj")]),
             "Pods in myproj can pull from quay.example.com, with 1 warning. \
              Run: oc get secrets -n myproj --field-selector type=kubernetes.io/dockerconfigjson"
         );
         assert_eq!(
-            verdict(vec![unread("myproj")]),
+            summary_line(vec![unread("myproj")]),
             "Nothing wrong was found, but 1 thing could not be checked"
         );
         assert_eq!(
-            verdict(vec![unread("myproj"), unread("myproj")]),
+            summary_line(vec![unread("myproj"), unread("myproj")]),
             "Nothing wrong was found, but 2 things could not be checked"
         );
         assert_eq!(
-            verdict(vec![unread("myproj"), missing("myproj")]),
+            summary_line(vec![unread("myproj"), missing("myproj")]),
             "1 error, 1 unknown. Run: oc quay repair -n myproj"
         );
         assert!(
-            verdict(vec![unread("myproj"), rival("myproj")])
+            summary_line(vec![unread("myproj"), rival("myproj")])
                 .starts_with("1 warning, 1 unknown. Run: oc get secrets")
         );
     }
@@ -303,10 +304,10 @@ mod tests {
                 "app:1 follows openshift_myproj/app:1, which Quay does not have",
             )
         };
-        let verdict = |uncompared_tags, findings| {
+        let summary_line = |uncompared_tags, findings| {
             let check =
                 Check { uncompared_tags, ..Check::new("Imports", "2 tags follow Quay", findings) };
-            several("-n myproj", vec![(namespace("myproj"), vec![check])]).verdict
+            several("-n myproj", vec![(namespace("myproj"), vec![check])]).summary_line
         };
         let look = "Run: oc describe imagestreams -n myproj";
         let probe = "Run: oc quay status -n myproj --probe";
@@ -336,7 +337,7 @@ mod tests {
             ),
         ];
         for (uncompared_tags, findings, expected) in table {
-            assert_eq!(verdict(uncompared_tags, findings), expected);
+            assert_eq!(summary_line(uncompared_tags, findings), expected);
         }
     }
 
@@ -344,15 +345,15 @@ mod tests {
     fn what_repair_does_not_mend_leads_elsewhere() {
         let adopt = finding(Code::OrganizationOfAnotherCluster, "myproj", "o", "m");
         assert_eq!(
-            one(vec![adopt.clone()]).verdict,
+            one(vec![adopt.clone()]).summary_line,
             "1 error. Run: oc quay repair --adopt -n myproj"
         );
         assert_eq!(
-            one(vec![adopt, missing("myproj")]).verdict,
+            one(vec![adopt, missing("myproj")]).summary_line,
             "2 errors. Run: oc quay repair --adopt -n myproj"
         );
         let disallowed = finding(Code::RobotsDisallowed, "myproj", "o", "m");
-        assert_eq!(one(vec![disallowed]).verdict, "1 error. Run: oc quay explain OQ212");
+        assert_eq!(one(vec![disallowed]).summary_line, "1 error. Run: oc quay explain OQ212");
     }
 
     #[test]
@@ -360,13 +361,13 @@ mod tests {
         let none =
             Finding::new(Code::NoIntegration, ObjectRef::cluster("QuayIntegration", ""), "none");
         assert_eq!(
-            with_integration(none).verdict,
+            with_integration(none).summary_line,
             "The integration has 1 error. Run: oc quay setup"
         );
         let plain =
             Finding::new(Code::VerificationOff, ObjectRef::cluster("QuayIntegration", "quay"), "m");
         assert_eq!(
-            with_integration(plain).verdict,
+            with_integration(plain).summary_line,
             "Pods in myproj can pull from quay.example.com, with 1 warning. Run: oc quay explain OQ115"
         );
     }
@@ -387,56 +388,56 @@ mod tests {
             vec![check],
             namespaces,
         );
-        assert_eq!(report.verdict, "The integration has 1 error. Run: oc quay setup");
+        assert_eq!(report.summary_line, "The integration has 1 error. Run: oc quay setup");
     }
 
     #[test]
     fn a_namespace_that_is_not_linked_says_why() {
-        let verdict = |namespace| several("-n myproj", vec![namespace]).verdict;
+        let summary_line = |namespace| several("-n myproj", vec![namespace]).summary_line;
         assert_eq!(
-            verdict(denied("myproj")),
+            summary_line(denied("myproj")),
             "myproj is not linked: the denylist names it. Run: oc quay link -n myproj"
         );
         let going = NamespaceReport::new("myproj", None, false, "it is being deleted");
-        assert_eq!(verdict((going, vec![])), "myproj is not linked: it is being deleted");
+        assert_eq!(summary_line((going, vec![])), "myproj is not linked: it is being deleted");
     }
 
     #[test]
     fn several_namespaces() {
-        assert_eq!(thirty().verdict, "2 of 30 namespaces have errors. Run: oc quay repair -A");
-        let verdict = |all: [Vec<Finding>; 3]| {
+        assert_eq!(thirty().summary_line, "2 of 30 namespaces have errors. Run: oc quay repair -A");
+        let summary_line = |all: [Vec<Finding>; 3]| {
             let names = ["a", "b", "c"];
             let namespaces = names
                 .into_iter()
                 .zip(all)
                 .map(|(name, findings)| (namespace(name), checks(findings)));
-            several("a b c", namespaces.collect()).verdict
+            several("a b c", namespaces.collect()).summary_line
         };
         assert_eq!(
-            verdict([vec![], vec![], vec![]]),
+            summary_line([vec![], vec![], vec![]]),
             "Pods in 3 namespaces can pull from quay.example.com"
         );
         assert_eq!(
-            verdict([vec![missing("a")], vec![], vec![]]),
+            summary_line([vec![missing("a")], vec![], vec![]]),
             "1 of 3 namespaces has errors. Run: oc quay repair a b c"
         );
         assert!(
-            verdict([vec![], vec![rival("b")], vec![]])
+            summary_line([vec![], vec![rival("b")], vec![]])
                 .starts_with("Pods in 3 namespaces can pull from quay.example.com, with 1 warning. Run: oc get secrets -n b")
         );
         assert_eq!(
-            verdict([vec![rival("a")], vec![unread("b")], vec![]]),
+            summary_line([vec![rival("a")], vec![unread("b")], vec![]]),
             "No errors were found, but 1 of 3 namespaces could not be checked in full"
         );
         assert_eq!(
-            several("-A", vec![denied("a"), denied("b")]).verdict,
+            several("-A", vec![denied("a"), denied("b")]).summary_line,
             "None of 2 namespaces is linked"
         );
         assert_eq!(
-            several("-A", vec![denied("a"), (namespace("b"), checks(vec![]))]).verdict,
+            several("-A", vec![denied("a"), (namespace("b"), checks(vec![]))]).summary_line,
             "Pods in 1 namespace can pull from quay.example.com"
         );
-        assert_eq!(several("-A", vec![]).verdict, "No namespaces were found");
+        assert_eq!(several("-A", vec![]).summary_line, "No namespaces were found");
     }
 
     #[test]
@@ -449,35 +450,38 @@ mod tests {
         let check = Check::new("Integration", "could not be read", vec![unread]);
         let report =
             StatusReport::new(&plain(), "-A", IntegrationReport::default(), vec![check], []);
-        assert_eq!(report.verdict, "Nothing could be checked. Run: oc quay status");
+        assert_eq!(report.summary_line, "Nothing could be checked. Run: oc quay status");
     }
 
     #[test]
     fn changes() {
         let done =
             |namespace| planned(namespace).into_iter().map(ChangeEntry::done).collect::<Vec<_>>();
-        assert_eq!(change("repair", false, vec![]).verdict, "Nothing to do");
-        assert_eq!(change("link", false, planned("myproj")).verdict, "6 changes planned");
+        assert_eq!(change("repair", false, vec![]).summary_line, "Nothing to do");
+        assert_eq!(change("link", false, planned("myproj")).summary_line, "6 changes planned");
         assert_eq!(
-            change("link", true, planned("myproj")).verdict,
+            change("link", true, planned("myproj")).summary_line,
             "6 changes planned. Nothing was written (--dry-run)"
         );
-        assert_eq!(change("link", false, done("myproj")).verdict, "Linked myproj: 6 changes");
-        assert_eq!(change("unlink", false, done("myproj")).verdict, "Unlinked myproj: 6 changes");
+        assert_eq!(change("link", false, done("myproj")).summary_line, "Linked myproj: 6 changes");
         assert_eq!(
-            change("repair", false, done("myproj").drain(..1).collect()).verdict,
+            change("unlink", false, done("myproj")).summary_line,
+            "Unlinked myproj: 6 changes"
+        );
+        assert_eq!(
+            change("repair", false, done("myproj").drain(..1).collect()).summary_line,
             "Repaired myproj: 1 change"
         );
         let both = done("myproj").into_iter().chain(done("shop")).collect();
-        assert_eq!(change("repair", false, both).verdict, "Repaired 2 namespaces: 12 changes");
+        assert_eq!(change("repair", false, both).summary_line, "Repaired 2 namespaces: 12 changes");
         assert_eq!(
-            failed().verdict,
+            failed().summary_line,
             "1 of 6 changes failed, 1 not tried. Run the command again to finish"
         );
         let mut stopped = done("myproj");
         stopped.push(planned("myproj").remove(0).skipped());
         assert_eq!(
-            change("link", false, stopped).verdict,
+            change("link", false, stopped).summary_line,
             "6 of 7 changes done. Run the command again to finish"
         );
     }
@@ -488,10 +492,13 @@ mod tests {
             ChangeReport::new(&plain(), Endpoints::default(), "repair", false, changes, findings)
         };
         let report = with(vec![], vec![missing("a")]);
-        assert_eq!((report.verdict.as_str(), report.ok), ("Nothing to do. 1 error remains", false));
+        assert_eq!(
+            (report.summary_line.as_str(), report.ok),
+            ("Nothing to do. 1 error remains", false)
+        );
         let done = planned("a").into_iter().map(ChangeEntry::done).collect();
         let report = with(done, vec![missing("a"), unread("a"), rival("a")]);
-        assert_eq!(report.verdict, "Repaired a: 6 changes. 1 error, 1 unknown remain");
+        assert_eq!(report.summary_line, "Repaired a: 6 changes. 1 error, 1 unknown remain");
         assert!(with(vec![], vec![rival("a")]).ok);
     }
 }

@@ -45,7 +45,7 @@ fn kubectl_is_named_throughout() {
         vec![],
         namespaces,
     );
-    assert_eq!(report.verdict, "1 error, 1 warning. Run: kubectl quay repair -n myproj");
+    assert_eq!(report.summary_line, "1 error, 1 warning. Run: kubectl quay repair -n myproj");
     let changes = ChangeReport::new(
         &Invocation::new("kubectl quay", &[], &[]),
         Endpoints::default(),
@@ -226,7 +226,7 @@ fn machine_output_says_what_it_is() {
         (&"ChangeReport".into(), &Value::Array(vec![]))
     );
     assert_eq!(
-        (&empty["ok"], &empty["dryRun"], &empty["verdict"]),
+        (&empty["ok"], &empty["dryRun"], &empty["summaryLine"]),
         (&true.into(), &false.into(), &"Nothing to do".into())
     );
 }
@@ -297,17 +297,17 @@ fn five_thousand_healthy_namespaces_make_a_short_page() {
 #[test]
 fn a_namespace_that_was_not_checked_is_not_called_fine() {
     let skipped = || Check {
-        level: Severity::Unknown,
+        severity: Severity::Unknown,
         ..Check::new("Secrets", "not checked: Quay was not asked", vec![])
     };
     let read = Check::new("Service accounts", "3 of 3 service accounts linked", vec![]);
     let report = several("-n myproj", vec![(namespace("myproj"), vec![skipped(), read])]);
     assert_eq!((report.summary.ok, report.is_unreadable()), (0, false));
-    assert_eq!(report.verdict, "Nothing wrong was found, but 1 thing could not be checked");
+    assert_eq!(report.summary_line, "Nothing wrong was found, but 1 thing could not be checked");
 
     let report = several("-n myproj", vec![(namespace("myproj"), vec![skipped(), skipped()])]);
     assert!(report.is_unreadable());
-    assert_eq!(report.verdict, "Nothing could be checked in myproj");
+    assert_eq!(report.summary_line, "Nothing could be checked in myproj");
     assert_eq!(report.worst(), Severity::Unknown);
     let healthy = (namespace("b"), checks(vec![]));
     assert!(!several("a b", vec![(namespace("a"), vec![skipped()]), healthy]).is_unreadable());
@@ -316,13 +316,13 @@ fn a_namespace_that_was_not_checked_is_not_called_fine() {
 #[test]
 fn claims_what_the_registry_says_where_quay_was_not_asked() {
     let skipped = Check {
-        level: Severity::Unknown,
+        severity: Severity::Unknown,
         ..Check::new("Organization", "not checked: ask Quay", vec![])
     };
     let asked = Check::new(crate::domain::checks::REGISTRY, "3 of 3 logins accepted", vec![]);
     let report = several("-n myproj", vec![(namespace("myproj"), vec![skipped, asked])]);
     assert_eq!(
-        report.verdict,
+        report.summary_line,
         "quay.example.com accepts the logins of myproj, but 1 thing could not be checked"
     );
 }

@@ -31,9 +31,9 @@ impl Style {
         format!("{mark}{:rest$}", "")
     }
 
-    /// The glyph of a level, in its color.
-    pub(super) fn glyph(&self, level: Severity) -> String {
-        let glyph = match (level, self.ascii) {
+    /// The glyph of a severity, in its color.
+    pub(super) fn glyph(&self, severity: Severity) -> String {
+        let glyph = match (severity, self.ascii) {
             (Severity::Ok, false) => "√",
             (Severity::Ok, true) => "ok",
             (Severity::Info, _) => "i",
@@ -43,13 +43,13 @@ impl Style {
             (Severity::Error, false) => "×",
             (Severity::Error, true) => "x",
         };
-        self.mark(&paint(level, glyph))
+        self.mark(&paint(severity, glyph))
     }
 }
 
-/// A text in the color of a level.
-pub(super) fn paint(level: Severity, text: &str) -> String {
-    match level {
+/// A text in the color of a severity.
+pub(super) fn paint(severity: Severity, text: &str) -> String {
+    match severity {
         Severity::Ok => text.green().to_string(),
         Severity::Info => text.blue().to_string(),
         Severity::Unknown => text.magenta().to_string(),
@@ -191,7 +191,7 @@ mod tests {
                 Severity::Warning,
                 Severity::Error,
             ]
-            .map(|level| style.glyph(level));
+            .map(|severity| style.glyph(severity));
             let shown = marks.map(|mark| anstream::adapter::strip_str(&mark).to_string());
             for mark in &shown {
                 assert_eq!(columns(mark), style.mark_width());

@@ -18,7 +18,7 @@ pub struct StepPlan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// How good or bad it is.
-    pub level: Severity,
+    pub severity: Severity,
     /// One sentence, without a full stop.
     pub text: String,
 }
@@ -45,8 +45,8 @@ pub struct MissingInput {
 
 impl StepPlan {
     /// Adds what was found.
-    pub fn fact(&mut self, level: Severity, text: impl Into<String>) {
-        self.facts.push(Note { level, text: text.into() });
+    pub fn fact(&mut self, severity: Severity, text: impl Into<String>) {
+        self.facts.push(Note { severity, text: text.into() });
     }
 
     /// The same plan, with something in its way.

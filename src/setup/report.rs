@@ -39,7 +39,7 @@ impl StepPlan {
             facts: self
                 .facts
                 .iter()
-                .map(|fact| NoteReport { level: fact.level, text: printable(&fact.text) })
+                .map(|fact| NoteReport { severity: fact.severity, text: printable(&fact.text) })
                 .collect(),
             changes: changes
                 .iter()

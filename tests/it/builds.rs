@@ -164,7 +164,7 @@ fn a_push_secret_that_is_gone_is_found_and_repair_makes_it_anew() {
     let list = world.oc_quay(&["builds", "-n", "shop", "-o", "json"]).ends_with(1).json();
     assert_eq!(list["buildConfigs"][0]["missingSecret"], "builder-quay-openshift");
     assert_eq!(
-        (found(&list, "OQ51"), &list["verdict"]),
+        (found(&list, "OQ51"), &list["summaryLine"]),
         (vec!["OQ513 app".into()], &json!("The BuildConfig does not push to Quay"))
     );
     let text = world.oc_quay(&["builds", "-n", "shop"]).ends_with(1).stdout;
@@ -238,8 +238,8 @@ fn status_tells_where_builds_go_and_what_keeps_them_from_it() {
     let list = world.oc_quay(&["builds", "-n", "shop", "-o", "json"]).ends_with(1).json();
     assert_eq!(found(&list, "OQ5"), found(&report, "OQ5"));
     assert_eq!(list["buildConfigs"][0]["sentBy"], "operator");
-    let verdict = "0 of 4 BuildConfigs push to Quay, and the API server cannot call the webhook that rewrites builds";
-    assert!(list["verdict"].as_str().unwrap().starts_with(verdict), "{list}");
+    let summary_line = "0 of 4 BuildConfigs push to Quay, and the API server cannot call the webhook that rewrites builds";
+    assert!(list["summaryLine"].as_str().unwrap().starts_with(summary_line), "{list}");
     let silent = list["buildConfigs"]
         .as_array()
         .unwrap()

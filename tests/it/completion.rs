@@ -138,7 +138,7 @@ fn commands_flags_and_codes_need_no_cluster() {
     );
     assert_eq!(
         person.oc_completes(&["status", "--fail"]),
-        ["--fail-on\tThe level that makes the exit code 1", ":4"]
+        ["--fail-on\tThe severity that makes the exit code 1", ":4"]
     );
     assert_eq!(
         person.oc_completes(&["explain", "OQ306"]),

@@ -69,7 +69,7 @@ fn lines<'a>(findings: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
         let (kind, name) = (text(&finding["object"]["kind"]), text(&finding["object"]["name"]));
         let code = text(&finding["code"]);
         let entry = Code::parse(&code).unwrap().entry();
-        assert_eq!(finding["level"], entry.level.as_str(), "{finding}");
+        assert_eq!(finding["severity"], entry.severity.as_str(), "{finding}");
         assert_eq!(
             finding["docs"],
             format!("docs/findings.md#{}", code.to_lowercase()),
@@ -103,7 +103,7 @@ fn expected(rows: &[&str], namespace: &str) -> Vec<String> {
     lines
 }
 
-/// Whether a finding of level error is among those expected.
+/// Whether a finding of severity error is among those expected.
 fn has_error(lines: &[String]) -> bool {
-    lines.iter().any(|line| Code::parse(&line[..5]).unwrap().entry().level.as_str() == "error")
+    lines.iter().any(|line| Code::parse(&line[..5]).unwrap().entry().severity.as_str() == "error")
 }

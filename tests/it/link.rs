@@ -236,7 +236,7 @@ fn a_cluster_without_builds_is_linked_as_far_as_it_goes() {
     let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
     assert_eq!(status.codes(), ["OQ311", "OQ311"]);
     assert!(
-        status.json()["verdict"].as_str().unwrap().starts_with("Pods in shop can pull"),
+        status.json()["summaryLine"].as_str().unwrap().starts_with("Pods in shop can pull"),
         "{}",
         status.stdout
     );

@@ -11,7 +11,7 @@ use crate::support::{Run, World};
 
 const FORMATS: [&str; 6] = ["text", "wide", "short", "json", "yaml", "name"];
 
-/// A world in which every level but `unknown` is found.
+/// A world in which every severity but `unknown` is found.
 fn troubled() -> World {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -37,17 +37,17 @@ fn all_formats_tell_the_same_and_end_the_same() {
         assert_eq!(serde_saphyr::from_str::<Value>(&yaml).unwrap(), report);
         assert_eq!(report["apiVersion"], "oc-quay/v1");
 
-        let verdict = report["verdict"].as_str().unwrap();
+        let summary_line = report["summaryLine"].as_str().unwrap();
         for text in [&human, &wide, &short] {
             assert!(
-                text.split_whitespace().collect::<Vec<_>>().join(" ").contains(verdict),
-                "{verdict}\n{text}"
+                text.split_whitespace().collect::<Vec<_>>().join(" ").contains(summary_line),
+                "{summary_line}\n{text}"
             );
         }
         for finding in report["findings"].as_array().unwrap() {
             let code = finding["code"].as_str().unwrap();
             assert!(human.contains(code) && wide.contains(code), "{code}\n{human}");
-            let is_problem = finding["level"] != "info";
+            let is_problem = finding["severity"] != "info";
             assert_eq!(short.contains(code), is_problem, "{code}\n{short}");
         }
         for change in report["changes"].as_array().into_iter().flatten() {
@@ -90,8 +90,8 @@ fn the_level_that_fails_can_be_chosen() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let codes = |world: &World| {
-        ["unknown", "warning", "error", "never"].map(|level| {
-            world.oc_quay(&["status", "-n", "shop", "--fail-on", level]).run().code.unwrap()
+        ["unknown", "warning", "error", "never"].map(|severity| {
+            world.oc_quay(&["status", "-n", "shop", "--fail-on", severity]).run().code.unwrap()
         })
     };
     assert_eq!(codes(&world), [0, 0, 0, 0]);

@@ -147,8 +147,8 @@ fn organization_made_in_advance_is_linked_only_when_adopted() {
         assert!(run.said().contains("OQ206") && run.said().contains("--adopt"), "{run:#?}");
     }
     world.assert_nothing_written();
-    let verdict = world.oc_quay(&["status", "-n", "shop", "-o", "short"]).ends_with(1).stdout;
-    assert!(verdict.ends_with("Run: oc quay repair --adopt -n shop\n"), "{verdict}");
+    let summary_line = world.oc_quay(&["status", "-n", "shop", "-o", "short"]).ends_with(1).stdout;
+    assert!(summary_line.ends_with("Run: oc quay repair --adopt -n shop\n"), "{summary_line}");
 
     let plan = world
         .oc_quay(&["link", "-n", "shop", "--adopt", "--dry-run", "-o", "wide"])

@@ -47,7 +47,7 @@ fn assert_useful(world: &World) {
 
     let import = as_user(world, &["import", "app:latest", "--yes", "-o", "json"]);
     assert_eq!(import.code, Some(0), "{import:#?}");
-    assert_eq!(import.json()["verdict"], "Imported into shop: 1 change");
+    assert_eq!(import.json()["summaryLine"], "Imported into shop: 1 change");
     let digest = world.quay_digest("openshift_shop", "app", "latest").unwrap();
     assert_eq!(world.newest_item("shop", "app", "latest").unwrap()["image"], Value::from(digest));
 }

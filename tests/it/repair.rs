@@ -471,7 +471,7 @@ fn creates_no_organization_that_cannot_be_finished() {
             assert_eq!(
                 run.stdout.matches(why).count(),
                 2,
-                "a finding and the verdict: {}",
+                "a finding and the summary line: {}",
                 run.stdout
             );
         }

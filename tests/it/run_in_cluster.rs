@@ -66,7 +66,7 @@ fn a_replica_tells_what_it_does_keeps_to_its_rights_and_hands_over_in_order() {
         let line: Value =
             serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line} is no object"));
         assert!(
-            line["time"].is_string() && line["level"].is_string() && line["message"].is_string(),
+            line["time"].is_string() && line["severity"].is_string() && line["message"].is_string(),
             "{line}"
         );
     }

@@ -157,7 +157,7 @@ fn parts_of_openshift_that_are_off_are_told_and_the_rest_works() {
         let run = world.setup(&["--link", "shop", "-o", "json"]).succeeds();
         let facts = run.step("cluster")["facts"].clone();
         let is_told = |fact: &serde_json::Value| {
-            fact["level"] == "warning" && fact["text"].as_str().unwrap().starts_with(told)
+            fact["severity"] == "warning" && fact["text"].as_str().unwrap().starts_with(told)
         };
         assert!(facts.as_array().unwrap().iter().any(is_told), "{facts:#}");
         for account in accounts {
@@ -192,6 +192,6 @@ fn a_check_of_a_bare_cluster_names_what_is_missing_and_exits_with_1() {
     let run = world.oc_quay(&["setup", "--check", "-o", "json"]).ends_with(1);
     let report = run.json();
     assert_eq!(report["ok"], false);
-    assert!(report["verdict"].as_str().unwrap().starts_with("Not set up: "), "{report:#}");
+    assert!(report["summaryLine"].as_str().unwrap().starts_with("Not set up: "), "{report:#}");
     world.assert_nothing_written();
 }

@@ -392,9 +392,9 @@ fn a_check_says_by_its_exit_code_whether_all_is_set_up() {
     let report = run.json();
     assert_eq!((&report["ok"], &report["dryRun"]), (&json!(false), &json!(true)));
     assert!(
-        report["verdict"].as_str().unwrap().starts_with("Not set up: Secret, QuayIntegration"),
+        report["summaryLine"].as_str().unwrap().starts_with("Not set up: Secret, QuayIntegration"),
         "{}",
-        report["verdict"]
+        report["summaryLine"]
     );
 
     world.setup(&["--controller=none"]).succeeds();

@@ -106,7 +106,7 @@ fn who_goes_on_without_verifying_is_warned_and_it_stands_in_the_quay_integration
         .without_env("OC_QUAY_CA_FILE")
         .succeeds();
     let warning = run.step("quay")["facts"].as_array().unwrap().iter().any(|fact| {
-        fact["level"] == "warning" && fact["text"].as_str().unwrap().contains("is not verified")
+        fact["severity"] == "warning" && fact["text"].as_str().unwrap().contains("is not verified")
     });
     assert!(warning, "{}", run.stdout);
     assert_eq!(world.get("QuayIntegration", "", "quay").unwrap()["spec"]["insecureRegistry"], true);
@@ -161,7 +161,7 @@ fn a_quay_that_is_not_healthy_is_said_to_be_so_and_used() {
     world.quay_traffic().fault(Fault::on("GET", "/health/instance").html(502));
     let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
     let facts = run.step("quay")["facts"].clone();
-    assert!(facts.as_array().unwrap().iter().any(|fact| fact["level"] == "unknown"), "{facts}");
+    assert!(facts.as_array().unwrap().iter().any(|fact| fact["severity"] == "unknown"), "{facts}");
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn tells_an_image_policy_that_keeps_the_cluster_from_quay() {
             .oc_quay(&["status", "-n", "shop", "-o", "json"])
             .ends_with(i32::from(code.is_some()));
         assert_eq!(status.codes(), code.into_iter().collect::<Vec<_>>(), "{policy}");
-        let claims = status.json()["verdict"].as_str().unwrap().contains("can pull");
+        let claims = status.json()["summaryLine"].as_str().unwrap().contains("can pull");
         assert_eq!(claims, code.is_none(), "{policy}");
     }
 }
@@ -154,9 +154,9 @@ fn claims_no_pull_of_a_tag_that_quay_does_not_have() {
             &json!({ "status": { "tags": [{ "tag": "1", "items": [item] }] } }),
         );
     };
-    let verdict = |arguments: &[&str]| {
+    let summary_line = |arguments: &[&str]| {
         let status = world.oc_quay(&["status", "-o", "json"]).args(arguments).succeeds();
-        (status.codes(), status.json()["verdict"].as_str().unwrap().to_owned())
+        (status.codes(), status.json()["summaryLine"].as_str().unwrap().to_owned())
     };
     let host = world.sandbox.quay.host();
     // Nobody has pushed to the repository since the tag was imported.
@@ -164,16 +164,16 @@ fn claims_no_pull_of_a_tag_that_quay_does_not_have() {
     let open = format!(
         "Pods in shop can log in to {host}; 1 tag that follows it was not compared. Run: oc quay status -n shop --probe"
     );
-    assert_eq!(verdict(&["-n", "shop"]), (vec![], open));
+    assert_eq!(summary_line(&["-n", "shop"]), (vec![], open));
     let gone = format!(
         "Pods in shop can log in to {host}, which does not have 1 tag that image streams follow. Run: "
     );
-    let (codes, probed) = verdict(&["-n", "shop", "--probe"]);
+    let (codes, probed) = summary_line(&["-n", "shop", "--probe"]);
     assert!(codes == ["OQ523"] && probed.starts_with(&gone), "{codes:?} {probed}");
     imported("2020-01-01T00:00:00Z");
-    let (codes, found) = verdict(&["-n", "shop"]);
+    let (codes, found) = summary_line(&["-n", "shop"]);
     assert!(codes == ["OQ523"] && found.starts_with(&gone), "{codes:?} {found}");
-    let (_, all) = verdict(&["-A"]);
+    let (_, all) = summary_line(&["-A"]);
     assert!(all.starts_with(&gone.replace("in shop", "in 1 namespace")), "{all}");
 }
 
@@ -199,7 +199,11 @@ fn tells_a_pod_that_is_older_than_the_link_and_how_to_restart_it() {
     let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).ends_with(1);
     assert_eq!(status.codes(), ["OQ317"]);
     assert_eq!(status.json()["next"], "oc rollout restart deployment/app -n shop");
-    assert!(!status.json()["verdict"].as_str().unwrap().contains("can pull"), "{}", status.stdout);
+    assert!(
+        !status.json()["summaryLine"].as_str().unwrap().contains("can pull"),
+        "{}",
+        status.stdout
+    );
     let all = world.oc_quay(&["status", "-A", "-o", "json"]).ends_with(1);
     assert!(all.codes().contains(&"OQ317".to_owned()), "{}", all.stdout);
 }

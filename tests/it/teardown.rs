@@ -43,7 +43,7 @@ fn writes(world: &World) -> Vec<String> {
 fn assert_nothing_left(world: &World) {
     world.forget_traffic();
     let run = world.oc_quay(&["teardown"]).args(&["-o", "json"]).succeeds();
-    assert_eq!(run.json()["verdict"], "There is nothing to take back");
+    assert_eq!(run.json()["summaryLine"], "There is nothing to take back");
     world.assert_nothing_written();
 }
 
@@ -197,7 +197,7 @@ fn nothing_is_written_by_a_dry_run_or_without_a_yes() {
     let run = world.oc_quay(&["teardown", "--dry-run", "-o", "json"]).succeeds();
     let report = run.json();
     assert_eq!(report["dryRun"], true);
-    assert_eq!(report["verdict"], "9 changes planned; nothing was written");
+    assert_eq!(report["summaryLine"], "9 changes planned; nothing was written");
     let run = world.oc_quay(&["teardown"]).ends_with(2);
     assert!(run.stderr.contains("--yes"), "{}", run.stderr);
     world.assert_nothing_written();

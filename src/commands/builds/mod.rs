@@ -83,7 +83,7 @@ async fn list(context: &CommandContext<'_>, args: &Builds) -> Result<ExitStatus,
         unread,
     );
     context.ui.out(&report.render(global.output, &context.style())?)?;
-    Ok(match report.findings.iter().any(|finding| finding.level == Severity::Error) {
+    Ok(match report.findings.iter().any(|finding| finding.severity == Severity::Error) {
         _ if !report.unread.is_empty() => ExitStatus::Failure,
         true => ExitStatus::Findings,
         false => ExitStatus::Success,

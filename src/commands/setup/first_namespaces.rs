@@ -84,7 +84,7 @@ pub(super) fn planned(setup: &SetupSession) -> StepReport {
                 names.join(", "),
                 names.join(" ")
             );
-            report(StepState::Planned, None, vec![NoteReport { level: Severity::Info, text }])
+            report(StepState::Planned, None, vec![NoteReport { severity: Severity::Info, text }])
         }
     }
 }
@@ -149,20 +149,20 @@ pub(super) async fn run(
         (true, true) => StepState::Done,
         (true, false) => StepState::AlreadyDone,
     };
-    let reason = (!linked.ok).then(|| linked.verdict.clone());
+    let reason = (!linked.ok).then(|| linked.summary_line.clone());
     Ok(FirstNamespaces {
         step: StepReport { changes: linked.changes, ..report(state, reason, answer(&status)) },
         status: Some(status),
     })
 }
 
-/// The last line of a status, with the level of the worst that was found.
+/// The last line of a status, with the severity of the worst that was found.
 fn answer(status: &StatusReport) -> Vec<NoteReport> {
-    let level = match status.worst() {
+    let severity = match status.worst() {
         Severity::Info => Severity::Ok,
         worst => worst,
     };
-    vec![NoteReport { level, text: status.verdict.clone() }]
+    vec![NoteReport { severity, text: status.summary_line.clone() }]
 }
 
 fn report(state: StepState, reason: Option<String>, facts: Vec<NoteReport>) -> StepReport {

@@ -7,7 +7,7 @@ use crate::domain::finding::{Code, ObjectRef};
 use crate::request_metrics::Side;
 
 fn reconciled(
-    verdict: ReconcileOutcome,
+    outcome: ReconcileOutcome,
     changes: Vec<(Change, Option<String>)>,
     findings: Vec<Code>,
 ) -> ControllerEvent {
@@ -17,7 +17,7 @@ fn reconciled(
     ControllerEvent::Reconciled {
         namespace: "shop".into(),
         uid: "1".into(),
-        verdict,
+        outcome,
         changes,
         findings: findings.into_iter().map(finding).collect(),
         took: Duration::from_millis(20),
@@ -69,7 +69,7 @@ fn namespaces_are_counted_by_result_and_changes_by_kind() {
 #[test]
 fn a_finding_counts_for_as_long_as_it_is_there() {
     let metrics = Metrics::new();
-    let missing = r#"oc_quay_findings{code="OQ301",level="error"}"#;
+    let missing = r#"oc_quay_findings{code="OQ301",severity="error"}"#;
     metrics.count(&reconciled(
         ReconcileOutcome::Failed("no".into()),
         vec![],
@@ -89,10 +89,10 @@ fn a_finding_counts_for_as_long_as_it_is_there() {
     ));
     assert_lines(
         &metrics,
-        &[&format!("{missing} 0"), r#"oc_quay_findings{code="OQ308",level="warning"} 1"#],
+        &[&format!("{missing} 0"), r#"oc_quay_findings{code="OQ308",severity="warning"} 1"#],
     );
     metrics.count(&reconciled(ReconcileOutcome::NotOurs, vec![], vec![Code::OutOfScope]));
-    assert_lines(&metrics, &[r#"oc_quay_findings{code="OQ308",level="warning"} 0"#]);
+    assert_lines(&metrics, &[r#"oc_quay_findings{code="OQ308",severity="warning"} 0"#]);
     assert!(!metrics.text().contains("OQ120"), "what is not ours is not found");
 }
 

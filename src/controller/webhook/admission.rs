@@ -193,7 +193,7 @@ pub fn review(body: &[u8], view: &dyn WebhookView) -> Result<ReviewAnswer, Inval
     {
         return Err(InvalidReview);
     }
-    let verdict = if request.is_new_build() {
+    let outcome = if request.is_new_build() {
         match build(body) {
             Some((annotations, spec)) => judge(&request.namespace, annotations, &spec, view),
             None => Decision::left_alone(
@@ -204,7 +204,7 @@ pub fn review(body: &[u8], view: &dyn WebhookView) -> Result<ReviewAnswer, Inval
     } else {
         Decision::silent(ReviewOutcome::Unchanged)
     };
-    let patch = verdict.patch.as_ref().and_then(|patch| serde_json::to_vec(patch).ok());
+    let patch = outcome.patch.as_ref().and_then(|patch| serde_json::to_vec(patch).ok());
     let reply = Reply {
         api_version: "admission.k8s.io/v1",
         kind: "AdmissionReview",
@@ -213,11 +213,11 @@ pub fn review(body: &[u8], view: &dyn WebhookView) -> Result<ReviewAnswer, Inval
             allowed: true,
             patch_type: patch.as_ref().map(|_| "JSONPatch"),
             patch: patch.map(|patch| STANDARD.encode(patch)),
-            warnings: verdict.warning.as_ref().map(|warning| [format!("oc-quay: {warning}")]),
+            warnings: outcome.warning.as_ref().map(|warning| [format!("oc-quay: {warning}")]),
         },
     };
     let body = serde_json::to_vec(&reply).map_err(|_| InvalidReview)?;
-    let Decision { outcome, warning, .. } = verdict;
+    let Decision { outcome, warning, .. } = outcome;
     let Request { namespace, name, .. } = request;
     Ok(ReviewAnswer { body, outcome, warning, namespace, name })
 }

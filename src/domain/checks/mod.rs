@@ -37,8 +37,8 @@ use super::snapshot::{NamespaceSnapshot, Organization, ReadError, ReadErrorKind}
 pub struct Check {
     /// What was checked: `Robot accounts`.
     pub title: &'static str,
-    /// The worst level among the findings; `Ok` without any.
-    pub level: Severity,
+    /// The worst severity among the findings; `Ok` without any.
+    pub severity: Severity,
     /// The state in a few words, when it is fine as when it is not.
     pub fact: String,
     /// What was found.
@@ -48,26 +48,31 @@ pub struct Check {
 }
 
 impl Check {
-    /// A check with the level of its worst finding.
+    /// A check with the severity of its worst finding.
     pub fn new(title: &'static str, fact: impl Into<String>, findings: Vec<Finding>) -> Self {
-        let level = findings.iter().map(|finding| finding.level).max().unwrap_or(Severity::Ok);
-        Self { title, level, fact: fact.into(), findings, uncompared_tags: 0 }
+        let severity =
+            findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok);
+        Self { title, severity, fact: fact.into(), findings, uncompared_tags: 0 }
     }
 
     /// The same with more findings.
     fn and(self, findings: Vec<Finding>) -> Self {
-        let level = findings.iter().map(|finding| finding.level).fold(self.level, Severity::max);
-        Self { level, findings: [self.findings, findings].concat(), ..self }
+        let severity =
+            findings.iter().map(|finding| finding.severity).fold(self.severity, Severity::max);
+        Self { severity, findings: [self.findings, findings].concat(), ..self }
     }
 
     /// The same, where something was left to compare: it is at least unknown.
     fn incomplete(self) -> Self {
-        Self { level: self.level.max(Severity::Unknown), ..self }
+        Self { severity: self.severity.max(Severity::Unknown), ..self }
     }
 
     /// A check that something else, which is reported by itself, stands in the way of.
     fn skipped(title: &'static str, why: impl std::fmt::Display) -> Self {
-        Self { level: Severity::Unknown, ..Self::new(title, format!("not checked: {why}"), vec![]) }
+        Self {
+            severity: Severity::Unknown,
+            ..Self::new(title, format!("not checked: {why}"), vec![])
+        }
     }
 }
 

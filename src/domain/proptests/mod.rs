@@ -42,7 +42,7 @@ fn repair(snapshot: &NamespaceSnapshot, options: Options) -> Plan {
 
 fn worst(snapshot: &NamespaceSnapshot) -> Severity {
     with_subject(snapshot, |subject| {
-        checks::namespace(subject).iter().map(|check| check.level).max().unwrap()
+        checks::namespace(subject).iter().map(|check| check.severity).max().unwrap()
     })
 }
 
@@ -217,7 +217,7 @@ proptest! {
         prop_assert!(!matches!(plan.changes.last(), Some(Change::RotateRobot { .. })), "{:?}", plan);
         let created = plan.changes.iter().filter(|change| matches!(change, Change::CreateRobot { .. })).count();
         let accounts = with_subject(&before, |subject| subject.desired.accounts.len());
-        let has_error = plan.blocked.iter().any(|finding| finding.level == Severity::Error);
+        let has_error = plan.blocked.iter().any(|finding| finding.severity == Severity::Error);
         prop_assert!(has_error || renewed.len() + created == accounts, "what is not renewed is said: {:?}", plan);
     }
 
@@ -393,7 +393,7 @@ fn calls_nothing_ok_that_was_not_compared() {
         arrange(&mut snapshot);
         for check in with_subject(&snapshot, checks::namespace) {
             let is_compared = !titles.contains(&check.title);
-            assert!(is_compared || check.level != Severity::Ok, "{name}: {check:?}");
+            assert!(is_compared || check.severity != Severity::Ok, "{name}: {check:?}");
         }
     }
     let (snapshot, integration) =
@@ -406,7 +406,7 @@ fn calls_nothing_ok_that_was_not_compared() {
         desired: &desired,
     };
     let check = checks::namespace(&subject).remove(0);
-    assert_eq!(check.level, Severity::Unknown, "{check:?}");
+    assert_eq!(check.severity, Severity::Unknown, "{check:?}");
 }
 
 #[test]

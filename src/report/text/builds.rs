@@ -27,13 +27,14 @@ pub(in crate::report) fn builds(report: &BuildsReport, style: &Style, wide: bool
     listing.show(&mut page, 0, &report.findings.iter().collect::<Vec<_>>(), usize::MAX);
     page.gap();
     let best = if report.unread.is_empty() { Severity::Ok } else { Severity::Unknown };
-    let worst = report.findings.iter().map(|finding| finding.level).max().unwrap_or(best).max(best);
-    super::verdict(&mut page, &report.verdict, worst);
+    let worst =
+        report.findings.iter().map(|finding| finding.severity).max().unwrap_or(best).max(best);
+    super::summary_line(&mut page, &report.summary_line, worst);
     page.finish()
 }
 
 fn one(page: &mut TextPage, style: &Style, config: &BuildConfigReport, webhook_answers: bool) {
-    let level = match config.sent_by {
+    let severity = match config.sent_by {
         _ if config.missing_secret.is_some() || config.refused.is_some() => Severity::Error,
         PushedBy::Operator | PushedBy::Bridge | PushedBy::Webhook if !webhook_answers => {
             Severity::Error
@@ -47,7 +48,7 @@ fn one(page: &mut TextPage, style: &Style, config: &BuildConfigReport, webhook_a
     };
     page.line(&format!(
         "  {} {} {}",
-        style.glyph(level),
+        style.glyph(severity),
         config.name,
         format!("({})", config.strategy).dimmed()
     ));
@@ -97,9 +98,9 @@ fn last(build: &BuildReport) -> String {
 
 /// A Build of Shipwright, with the stanza to paste into it where it does not push to Quay yet.
 fn shipwright(page: &mut TextPage, style: &Style, build: &ShipwrightReport) {
-    let level = if build.to_quay { Severity::Ok } else { Severity::Info };
+    let severity = if build.to_quay { Severity::Ok } else { Severity::Info };
     let kind = format!("(Shipwright, {})", build.namespace);
-    page.line(&format!("  {} {} {}", style.glyph(level), build.name, kind.dimmed()));
+    page.line(&format!("  {} {} {}", style.glyph(severity), build.name, kind.dimmed()));
     page.prose("      output  ", &build.output, plain);
     if !build.to_quay {
         page.line("      To have it push to Quay, its spec needs:");

@@ -37,9 +37,9 @@ pub(in crate::report) fn change(report: &ChangeReport, style: &Style, wide: bool
     page.gap();
     remaining(&mut page, &report.findings, wide);
     page.gap();
-    super::verdict(
+    super::summary_line(
         &mut page,
-        &report.verdict,
+        &report.summary_line,
         if report.ok { Severity::Ok } else { Severity::Error },
     );
     page.finish()

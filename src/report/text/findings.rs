@@ -29,8 +29,8 @@ impl<'a> FindingList<'a> {
     ) {
         let limit = if self.wide { usize::MAX } else { limit };
         for (place, finding) in findings.iter().enumerate().take(limit) {
-            let level = paint(finding.level, &format!("{:<7}", finding.level.as_str()));
-            let lead = format!("{:indent$}{} {level} ", "", finding.code.as_str().bold());
+            let severity = paint(finding.severity, &format!("{:<7}", finding.severity.as_str()));
+            let lead = format!("{:indent$}{} {severity} ", "", finding.code.as_str().bold());
             page.prose(&lead, &finding.message, plain);
 
             let below = indent + "OQ000 warning ".len();

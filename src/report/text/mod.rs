@@ -26,7 +26,7 @@ pub(super) fn status(report: &StatusReport, style: &Style, wide: bool) -> String
         .integration
         .checks
         .iter()
-        .filter(|check| wide || check.level != Severity::Ok)
+        .filter(|check| wide || check.severity != Severity::Ok)
         .collect();
     if !concerning.is_empty() {
         page.gap();
@@ -47,7 +47,7 @@ pub(super) fn status(report: &StatusReport, style: &Style, wide: bool) -> String
         _ => table::show(&mut page, style, report, &listing, wide),
     }
     page.gap();
-    verdict(&mut page, &report.verdict, report.worst());
+    summary_line(&mut page, &report.summary_line, report.worst());
     page.finish()
 }
 
@@ -69,16 +69,16 @@ fn settings(page: &mut TextPage, integration: &IntegrationReport) {
 }
 
 /// The last line. A command in it is never broken, so that it can be copied.
-fn verdict(page: &mut TextPage, verdict: &str, level: Severity) {
-    let level = if level == Severity::Info { Severity::Ok } else { level };
-    let bold = |text: &str| paint(level, text).bold().to_string();
+fn summary_line(page: &mut TextPage, summary_line: &str, severity: Severity) {
+    let severity = if severity == Severity::Info { Severity::Ok } else { severity };
+    let bold = |text: &str| paint(severity, text).bold().to_string();
     let Some((separator, (answer, command))) = [HINT_PREFIX, ASK_PREFIX]
         .into_iter()
-        .find_map(|separator| Some((separator, verdict.rsplit_once(separator)?)))
+        .find_map(|separator| Some((separator, summary_line.rsplit_once(separator)?)))
     else {
-        return page.prose("", verdict, bold);
+        return page.prose("", summary_line, bold);
     };
-    if page.fits(verdict) {
+    if page.fits(summary_line) {
         page.line(&format!("{}{separator}{}", bold(answer), command.cyan()));
     } else {
         page.prose("", answer, bold);

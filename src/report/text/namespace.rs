@@ -43,8 +43,8 @@ pub(super) fn checks(
     let mut findings = findings.iter();
     for check in checks {
         let its_findings: Vec<_> = findings.by_ref().take(check.findings.len()).collect();
-        if all || check.level != Severity::Ok {
-            let lead = format!("  {} {:<title_width$}  ", style.glyph(check.level), check.title);
+        if all || check.severity != Severity::Ok {
+            let lead = format!("  {} {:<title_width$}  ", style.glyph(check.severity), check.title);
             page.prose(&lead, &check.fact, plain);
             listing.show(page, 6, &its_findings, MAX_FINDINGS);
         }

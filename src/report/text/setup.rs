@@ -57,7 +57,11 @@ fn end(page: &mut TextPage, report: &SetupReport) {
         page.line(&format!("  {}", command_line.cyan()));
         page.gap();
     }
-    super::verdict(page, &report.verdict, if report.ok { Severity::Ok } else { Severity::Error });
+    super::summary_line(
+        page,
+        &report.summary_line,
+        if report.ok { Severity::Ok } else { Severity::Error },
+    );
 }
 
 /// A step by itself, without its name.
@@ -79,15 +83,15 @@ fn state(state: StepState) -> &'static str {
 fn body(page: &mut TextPage, step: &StepReport, style: &Style, wide: bool) {
     for fact in &step.facts {
         let (sentence, lines) = fact.text.split_once('\n').unwrap_or((&fact.text, ""));
-        page.prose(&format!("  {} ", style.glyph(fact.level)), sentence, plain);
+        page.prose(&format!("  {} ", style.glyph(fact.severity)), sentence, plain);
         // A command of several lines is there to be copied.
         lines.lines().for_each(|line| page.line(line));
     }
     step.changes.iter().for_each(|change| entry(page, style, 2, change, wide));
-    let level = step.level();
+    let severity = step.severity();
     if let Some(reason) = &step.reason {
-        let level = if step.state == StepState::Skipped { Severity::Info } else { level };
-        page.prose(&format!("  {} ", style.glyph(level)), reason, |text| paint(level, text));
+        let severity = if step.state == StepState::Skipped { Severity::Info } else { severity };
+        page.prose(&format!("  {} ", style.glyph(severity)), reason, |text| paint(severity, text));
     }
     for hint in &step.hints {
         page.prose("      ", hint, |text| text.cyan().to_string());

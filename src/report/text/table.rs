@@ -156,18 +156,18 @@ fn fit(codes: &[&str], room: usize) -> String {
 }
 
 fn glyph(style: &Style, namespace: &NamespaceReport) -> String {
-    match namespace.level {
+    match namespace.severity {
         Severity::Ok | Severity::Info if !namespace.linked => style.mark(&"-".dimmed().to_string()),
         Severity::Info => style.glyph(Severity::Ok),
-        level => style.glyph(level),
+        severity => style.glyph(severity),
     }
 }
 
 fn paint_state(namespace: &NamespaceReport, text: &str) -> String {
-    match namespace.level {
+    match namespace.severity {
         Severity::Ok | Severity::Info if !namespace.linked => text.dimmed().to_string(),
         Severity::Info => paint(Severity::Ok, text),
-        level => paint(level, text),
+        severity => paint(severity, text),
     }
 }
 
@@ -184,7 +184,7 @@ fn codes(findings: &[Finding], all: bool) -> Vec<&'static str> {
 
 /// What is only worth knowing is left out unless `all`: every namespace may have it.
 fn concerning(findings: &[Finding], all: bool) -> impl Iterator<Item = &Finding> {
-    findings.iter().filter(move |finding| all || finding.level > Severity::Info)
+    findings.iter().filter(move |finding| all || finding.severity > Severity::Info)
 }
 
 fn details(page: &mut TextPage, groups: &[Group], listing: &FindingList, wide: bool) {

@@ -144,7 +144,7 @@ fn describe(certificate: &Certificate) -> Vec<crate::setup::Note> {
         format!("valid from {} to {}", day(certificate.not_before), day(certificate.not_after)),
         format!("SHA-256 {}", certificate.sha256),
     ];
-    lines.into_iter().map(|text| crate::setup::Note { level: Severity::Info, text }).collect()
+    lines.into_iter().map(|text| crate::setup::Note { severity: Severity::Info, text }).collect()
 }
 
 pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {

@@ -56,7 +56,7 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
             if setup.answers.application.scopes == TokenScopes::Minimal {
                 let least = Scope::least(&features(setup));
                 plan.facts.extend(
-                    least.into_iter().map(|(scope, why)| Note { level: Severity::Info, text: format!("{scope}: {why}") }),
+                    least.into_iter().map(|(scope, why)| Note { severity: Severity::Info, text: format!("{scope}: {why}") }),
                 );
             }
             plan.changes.push(SetupChange::IssueToken(intention(setup, from)));

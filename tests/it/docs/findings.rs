@@ -24,7 +24,7 @@ const INTRODUCTION: &str = "\
 | OQ5xx | builds, and the tags that they leave in image streams |
 | OQ9xx | what could not be checked |
 
-| level | meaning |
+| severity | meaning |
 | --- | --- |
 | error | does not work |
 | warning | works, but will not always, or not as meant |
@@ -36,8 +36,12 @@ fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
     for code in Code::ALL {
         let entry = code.entry();
-        page +=
-            &format!("\n## {}\n\n**{}** ({})\n\n", entry.code, entry.title, entry.level.as_str());
+        page += &format!(
+            "\n## {}\n\n**{}** ({})\n\n",
+            entry.code,
+            entry.title,
+            entry.severity.as_str()
+        );
         page += &format!("{}\n\n{}\n", entry.meaning, entry.remedy);
         if !entry.hint.is_empty() {
             page += &format!("\n```sh\n{}\n```\n", entry.hint.replace("{namespace}", "NAMESPACE"));

@@ -45,7 +45,11 @@ fn what_may_not_be_read_is_unknown_and_nothing_is_repaired_on_a_guess() {
 fn assert_unknown(world: &World, path: &str, findings: &[&str]) {
     let status = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).succeeds();
     assert_eq!(found(&status), findings, "{path}");
-    assert!(!status.json()["verdict"].as_str().unwrap().contains("can pull"), "{}", status.stdout);
+    assert!(
+        !status.json()["summaryLine"].as_str().unwrap().contains("can pull"),
+        "{}",
+        status.stdout
+    );
     world.forget_traffic();
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).run();
     world.assert_nothing_written();

@@ -802,7 +802,11 @@ fn asks_an_administrator_for_what_a_project_user_is_not_allowed_to_run() {
     let healthy = status(&[]);
     assert_eq!(healthy.code, Some(0), "{healthy:#?}");
     let report = healthy.json();
-    assert!(!report["verdict"].as_str().unwrap().contains("can pull"), "{}", report["verdict"]);
+    assert!(
+        !report["summaryLine"].as_str().unwrap().contains("can pull"),
+        "{}",
+        report["summaryLine"]
+    );
     let integration = &report["findings"][0];
     assert_eq!(
         (&integration["code"], &integration["ask"]),
@@ -818,9 +822,9 @@ fn asks_an_administrator_for_what_a_project_user_is_not_allowed_to_run() {
     );
     let probed = status(&["--probe"]).json();
     assert!(
-        probed["verdict"].as_str().unwrap().contains("accepts the logins of shop"),
+        probed["summaryLine"].as_str().unwrap().contains("accepts the logins of shop"),
         "{}",
-        probed["verdict"]
+        probed["summaryLine"]
     );
 
     world.delete("Secret", "shop", "default-quay-openshift");
@@ -836,9 +840,12 @@ fn asks_an_administrator_for_what_a_project_user_is_not_allowed_to_run() {
     let hint = finding["hint"].as_str().unwrap();
     assert!(hint.contains("--quay-url") && !hint.contains("--context"), "{hint}");
     assert!(
-        broken["verdict"].as_str().unwrap().contains("Ask a cluster administrator to run: oc quay"),
+        broken["summaryLine"]
+            .as_str()
+            .unwrap()
+            .contains("Ask a cluster administrator to run: oc quay"),
         "{}",
-        broken["verdict"]
+        broken["summaryLine"]
     );
     // As the administrator, it helps.
     let arguments: Vec<_> =
