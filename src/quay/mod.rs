@@ -1,4 +1,4 @@
-//! The Quay side: its API and its registry, turned into values of [`crate::bridge`].
+//! The Quay side: its API and its registry, turned into values of [`crate::domain`].
 //!
 //! [`Quay`] is the client. A call goes through `call` (deadline, retries) and `throttle` (how many at once) and comes back as an answer or as a
 //! [`QuayError`] (`error`); `connection` puts the failures of the layers below into words and remembers when asking
