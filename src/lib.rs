@@ -96,7 +96,7 @@ pub fn run_captured(
     pause_percent: u32,
     interruption: impl Future<Output = ()>,
 ) -> Result<CapturedRun, clap::Error> {
-    backoff::shorten(pause_percent);
+    backoff::set_percent(pause_percent);
     let args: Vec<_> = args.into_iter().collect();
     let program = program(args.first());
     let cli = parse(args, program)?;

@@ -239,7 +239,7 @@ impl ImportRun<'_> {
         let is_refused = |outcome: &Result<(), ImportProblem>| matches!(outcome, Err(ImportProblem::Tag(failure)) if is_refused(&failure.message));
         // A refusal is the one failure that the secrets explain.
         let secrets = match outcomes.iter().any(is_refused) {
-            true => self.session.cluster.login_secrets(self.namespace).await.ok(),
+            true => self.session.cluster.registry_secrets(self.namespace).await.ok(),
             false => None,
         };
         outcomes

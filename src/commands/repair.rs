@@ -261,7 +261,7 @@ impl RepairRun<'_> {
             name: None,
         };
         let rights: Vec<_> = plan.secret_verbs().into_iter().map(right).collect();
-        match self.session.cluster.lacking(&rights).await {
+        match self.session.cluster.missing_permissions(&rights).await {
             Ok(lacking) => lacking.first().map(|right| format!("you are not allowed to {right}")),
             Err(unread) => Some(unread.to_string()),
         }

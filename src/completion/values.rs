@@ -115,17 +115,17 @@ fn entries(global: &GlobalArgs) -> Option<cluster::KubeconfigNames> {
 
 async fn namespaces(global: Arc<GlobalArgs>) -> Option<Vec<String>> {
     let cluster = ops::connect(&global).await.ok()?;
-    match cluster.names(NameKind::Namespaces, None).await {
+    match cluster.list_names(NameKind::Namespaces, None).await {
         Ok(names) => Some(names),
         // Somebody without cluster rights sees the own projects.
-        Err(_) => cluster.names(NameKind::Projects, None).await.ok(),
+        Err(_) => cluster.list_names(NameKind::Projects, None).await.ok(),
     }
 }
 
 async fn of_namespace(global: Arc<GlobalArgs>, named: NameKind) -> Option<Vec<String>> {
     let cluster = ops::connect(&global).await.ok()?;
     let namespace = global.namespace.as_deref().unwrap_or(cluster.namespace());
-    cluster.names(named, Some(namespace)).await.ok()
+    cluster.list_names(named, Some(namespace)).await.ok()
 }
 
 /// What the cluster answers, if it does so in time. It is asked in a thread of its own, since credential plugins and the

@@ -55,8 +55,8 @@ async fn write(cluster: Cluster, mut notes: mpsc::Receiver<EventInput>) {
     while let Some(note) = notes.recv().await {
         let written = match book.what_to_do(&note, Instant::now()) {
             Entry::Nothing => continue,
-            Entry::Again(noted) => cluster.record_again(&note, &noted).await,
-            Entry::Anew => cluster.note(&note).await,
+            Entry::Again(noted) => cluster.update_event(&note, &noted).await,
+            Entry::Anew => cluster.create_event(&note).await,
         };
         match written {
             Ok(noted) => book.keep(&note, noted, Instant::now()),

@@ -72,7 +72,7 @@ impl ImportTask {
 
     fn wait(&mut self) {
         self.failures += 1;
-        self.due = Instant::now() + backoff::after(self.failures, MIN_BACKOFF, MAX_BACKOFF);
+        self.due = Instant::now() + backoff::delay(self.failures, MIN_BACKOFF, MAX_BACKOFF);
     }
 }
 
@@ -125,7 +125,7 @@ impl Controller<'_> {
                 ImportStage::NoteLeft => {
                     self.note_import(namespace, &build, &uid, ImportNote::Left).await
                 }
-                _ => self.note_imported(namespace, &build, &uid).await,
+                _ => self.annotate_imported(namespace, &build, &uid).await,
             };
             if let Err(error) = &noted {
                 let reason = error.to_string();
@@ -239,13 +239,13 @@ impl Controller<'_> {
         due.retain(|destination, _| !waiting.contains(destination));
     }
 
-    async fn note_imported(
+    async fn annotate_imported(
         &self,
         namespace: &str,
         name: &str,
         uid: &str,
     ) -> Result<(), ClusterError> {
-        self.keep_build(namespace, self.cluster.note_imported(namespace, name, uid).await?);
+        self.keep_build(namespace, self.cluster.annotate_imported(namespace, name, uid).await?);
         Ok(())
     }
 
@@ -256,7 +256,7 @@ impl Controller<'_> {
         uid: &str,
         note: ImportNote,
     ) -> Result<(), ClusterError> {
-        self.keep_build(namespace, self.cluster.note_import(namespace, name, uid, note).await?);
+        self.keep_build(namespace, self.cluster.annotate_import(namespace, name, uid, note).await?);
         Ok(())
     }
 

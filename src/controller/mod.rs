@@ -150,7 +150,7 @@ impl<'a> Controller<'a> {
             self.cluster.follow_service_accounts(
                 |news| self.absorb(news, |news| shared.cache().service_accounts.absorb(news))
             ),
-            self.cluster.follow_login_secrets(
+            self.cluster.follow_registry_secrets(
                 |news| self.absorb(news, |news| shared.cache().secrets.absorb(news))
             ),
             self.cluster.follow_other_secrets(
@@ -268,7 +268,7 @@ impl<'a> Controller<'a> {
     async fn periodic_resync(&self) {
         loop {
             // Several bridges to one Quay do not all come at the same time.
-            let more = backoff::part_of(self.options.resync_interval / 5);
+            let more = backoff::jitter(self.options.resync_interval / 5);
             sleep(self.options.resync_interval.saturating_add(more)).await;
             self.forget_obstacles();
             self.invalidate_and_resync();

@@ -71,7 +71,7 @@ async fn release(cluster: &Cluster, shared: &ControllerState) {
         namespace.is_some_and(|namespace| namespace.terminating && namespace.is_guarded())
     };
     for name in names.into_iter().filter(waits) {
-        match cluster.guard_namespace(&name, false).await {
+        match cluster.set_finalizer(&name, false).await {
             Ok(()) => tracing::warn!(
                 namespace = name,
                 "the namespace goes, what becomes of its organization is the operator's"

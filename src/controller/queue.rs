@@ -237,7 +237,7 @@ impl State {
             }
             Action::RequeueAfter(pause) => Some(pause),
             Action::Backoff | Action::Unavailable => {
-                let pause = backoff::after(place.failures, MIN_BACKOFF, MAX_BACKOFF);
+                let pause = backoff::delay(place.failures, MIN_BACKOFF, MAX_BACKOFF);
                 place.failed = Some((now, pause));
                 Some(pause)
             }

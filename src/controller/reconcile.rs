@@ -348,7 +348,7 @@ impl Controller<'_> {
         if !namespace.is_some_and(|namespace| namespace.terminating && namespace.is_guarded()) {
             return ReconcileResult::without_work(ReconcileOutcome::NotOurs);
         }
-        match self.cluster.guard_namespace(&snapshot.name, false).await {
+        match self.cluster.set_finalizer(&snapshot.name, false).await {
             Ok(()) => {
                 self.record_orphan(
                     snapshot,
@@ -465,8 +465,10 @@ impl Controller<'_> {
 
     /// The cluster's side as it is now, whatever the watches told.
     async fn refetch(&self, name: &str, bound: Option<&ActiveIntegration>) -> NamespaceSnapshot {
-        let parts =
-            self.cluster.namespace_parts(name, None, SecretsMode::Always, BuildsMode::Leave).await;
+        let parts = self
+            .cluster
+            .namespace_resources(name, None, SecretsMode::Always, BuildsMode::Leave)
+            .await;
         let parts = match bound {
             Some(bound) => {
                 let id = &bound.target.integration.cluster_id.value;

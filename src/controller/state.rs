@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::queue::Queue;
 use super::store::Stores;
 use super::webhook::WebhookView;
-use crate::cluster::not_wanted;
+use crate::cluster::not_requested;
 use crate::domain::integration::Integration;
 use crate::domain::scope::Scope;
 use crate::domain::snapshot::{NamespaceSnapshot, ReadError, ReadErrorKind};
@@ -55,10 +55,10 @@ impl ControllerState {
             secrets: cache.secrets.of(namespace),
             image_streams: cache.image_streams.of(namespace),
             build_configs: cache.build_configs.of(namespace),
-            builds: Err(not_wanted()),
-            webhooks: Err(not_wanted()),
+            builds: Err(not_requested()),
+            webhooks: Err(not_requested()),
             trial: None,
-            pods: Err(not_wanted()),
+            pods: Err(not_requested()),
             organization: Err(ReadError {
                 call: "ask Quay".into(),
                 reason: "it was not asked".into(),

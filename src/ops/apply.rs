@@ -102,13 +102,13 @@ impl App {
         match change {
             EditScope(edit) => drop(cluster.edit_scope(edit).await?),
             AnnotateNamespace { namespace, linked } => {
-                cluster.mark_namespace(namespace, *linked).await?
+                cluster.set_linked_annotation(namespace, *linked).await?
             }
             RemoveOperatorFinalizer { namespace, .. } => {
-                cluster.release_namespace(namespace).await?
+                cluster.remove_operator_finalizer(namespace).await?
             }
             SetFinalizer { namespace, guarded, .. } => {
-                cluster.guard_namespace(namespace, *guarded).await?
+                cluster.set_finalizer(namespace, *guarded).await?
             }
             TakeOwnership { organization } => quay.take_ownership(organization).await?,
             Adopt { organization, mark, robots, .. } => {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{App, QuayConnection as QuayTarget, join_concurrently};
 use crate::cli;
-use crate::cluster::{BuildsMode, Cluster, NamespaceResources, SecretsMode, not_wanted};
+use crate::cluster::{BuildsMode, Cluster, NamespaceResources, SecretsMode, not_requested};
 use crate::domain::Role;
 use crate::domain::checks::{self, Assessed, Check};
 use crate::domain::desired::Desired;
@@ -116,11 +116,11 @@ pub(crate) async fn parts_left(
 ) -> Result<Vec<NamespaceResources>, Error> {
     let (selector, all) = match which {
         NamespaceSelector::Named(names) => {
-            let read = |name| cluster.namespace_parts(name, None, secrets, builds);
+            let read = |name| cluster.namespace_resources(name, None, secrets, builds);
             return Ok(join_concurrently(names.iter().map(|name| read(name)), concurrency).await);
         }
         NamespaceSelector::Selected(selector) => (Some(selector.as_str()), None),
-        NamespaceSelector::All => (None, Some(cluster.all_parts(builds))),
+        NamespaceSelector::All => (None, Some(cluster.all_resources(builds))),
     };
     let (namespaces, all) = tokio::join!(cluster.namespaces(selector), OptionFuture::from(all));
     let namespaces = match (namespaces, all) {
@@ -138,7 +138,7 @@ pub(crate) async fn parts_left(
     };
     let namespaces = namespaces.map_err(|unread| Error::new(unread.to_string()))?;
     let read = |(name, namespace): (String, _)| async move {
-        cluster.namespace_parts(&name, Some(namespace), secrets, builds).await
+        cluster.namespace_resources(&name, Some(namespace), secrets, builds).await
     };
     Ok(join_concurrently(namespaces.into_iter().map(read), concurrency).await)
 }
@@ -157,7 +157,7 @@ pub(crate) async fn waiting_pods(
         (name.clone(), found.map(|mut found| found.remove(name).unwrap_or_default()))
     };
     let named = join_concurrently(names.iter().map(read), concurrency).await.into_iter().collect();
-    WaitingPods { named, others: Err(not_wanted()) }
+    WaitingPods { named, others: Err(not_requested()) }
 }
 
 /// Pods that wait for an image.
@@ -170,8 +170,8 @@ pub(crate) struct WaitingPods {
 
 impl WaitingPods {
     /// Nobody asked.
-    pub(crate) fn not_wanted() -> Self {
-        Self { named: BTreeMap::new(), others: Err(not_wanted()) }
+    pub(crate) fn not_requested() -> Self {
+        Self { named: BTreeMap::new(), others: Err(not_requested()) }
     }
 
     /// Those of a namespace.
@@ -336,7 +336,7 @@ impl App {
             build_configs: parts.build_configs,
             builds: parts.builds,
             webhooks: rewriters
-                .map_or_else(|| Err(not_wanted()), |rewriters| rewriters.webhooks.clone()),
+                .map_or_else(|| Err(not_requested()), |rewriters| rewriters.webhooks.clone()),
             trial: rewriters.and_then(|rewriters| rewriters.trial_in(&parts.name)).cloned(),
             pods: self.pods.of(&parts.name),
             organization: Err(not_asked),

@@ -201,7 +201,7 @@ impl App {
             }
             None => None,
         };
-        let pods = WaitingPods::not_wanted();
+        let pods = WaitingPods::not_requested();
         Ok(Self {
             cluster,
             snapshot,
@@ -361,7 +361,7 @@ async fn infer(snapshot: &mut IntegrationSnapshot, namespace: &str, cluster: &Cl
     if snapshot.given.url.is_some() && snapshot.given.cluster_id.is_some() {
         return;
     }
-    let Ok(secrets) = cluster.login_secrets(namespace).await else { return };
+    let Ok(secrets) = cluster.registry_secrets(namespace).await else { return };
     let Some((told, secret)) = Inferred::of(namespace, &secrets) else { return };
     let url = format!("https://{}", told.host);
     let is_given = |given: &Sourced<String>| {

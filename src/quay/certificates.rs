@@ -82,7 +82,7 @@ pub async fn presented_chain(
         return Err(refused(ErrorKind::PlainHttp, "the address is http://, which has none".into()));
     }
     let witness = Arc::new(CapturingVerifier::new());
-    let proxies = ProxyRules::of(|name| std::env::var(name).ok());
+    let proxies = ProxyRules::from_env(|name| std::env::var(name).ok());
     let http = client(Arc::clone(&witness), &proxies, timeout)
         .map_err(|reason| refused(ErrorKind::Unexpected, reason))?;
     let deadline = Instant::now() + timeout;

@@ -54,7 +54,7 @@ pub(super) fn by_proxies(builder: ClientBuilder, proxies: &ProxyRules) -> Client
 /// The proxy on the way to an address, for a sentence about a failure; empty if there is none.
 pub(super) fn by_proxy(url: &Url, proxies: &ProxyRules) -> String {
     match url.as_str().parse().map(|url| proxies.proxy(&url)) {
-        Ok(Ok(Some(proxy))) => format!(" by way of proxy {}", proxy::shown(&proxy)),
+        Ok(Ok(Some(proxy))) => format!(" by way of proxy {}", proxy::redacted(&proxy)),
         Ok(Err(problem)) => format!(": {problem}"),
         _ => String::new(),
     }

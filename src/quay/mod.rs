@@ -134,7 +134,7 @@ impl Quay {
         let trust = if options.insecure { Trust::Every } else { Trust::SystemAnd(authorities) };
         let mut tls = tls::client_config(trust, None).map_err(OptionsError::Client)?;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let proxies = ProxyRules::of(|name| std::env::var(name).ok());
+        let proxies = ProxyRules::from_env(|name| std::env::var(name).ok());
         let http = connection::by_proxies(reqwest::Client::builder(), &proxies)
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())

@@ -287,7 +287,7 @@ impl Quay {
             let Some(pause) = pauses.next().filter(|_| is_worth_repeating) else {
                 break (outcome, began);
             };
-            let pause = pause + backoff::part_of(pause / 2);
+            let pause = pause + backoff::jitter(pause / 2);
             if backoff::shortened(pause) >= left {
                 break (outcome, began);
             }

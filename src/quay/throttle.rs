@@ -128,7 +128,7 @@ impl Throttle {
             let is_new = state.not_before <= now;
             state.pauses += u32::from(is_new);
             let pause =
-                asked.unwrap_or_else(|| backoff::after(state.pauses, MIN_BACKOFF, MAX_BACKOFF));
+                asked.unwrap_or_else(|| backoff::delay(state.pauses, MIN_BACKOFF, MAX_BACKOFF));
             if pause > MAX_WAIT {
                 return false;
             }

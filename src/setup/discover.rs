@@ -152,7 +152,7 @@ impl SetupSession {
             namespaces,
             ..std::mem::take(&mut self.found)
         };
-        self.found.lacking = self.cluster.lacking(&steps::cluster::rights(self)).await;
+        self.found.lacking = self.cluster.missing_permissions(&steps::cluster::rights(self)).await;
     }
 
     pub(super) async fn discover_quay(&mut self) {

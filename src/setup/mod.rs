@@ -258,10 +258,10 @@ impl SetupSession {
                     .await
             }
             SetupChange::ReleaseNamespace { name, holder: FinalizerOwner::Operator } => {
-                cluster.release_namespace(name).await
+                cluster.remove_operator_finalizer(name).await
             }
             SetupChange::ReleaseNamespace { name, holder: FinalizerOwner::Bridge } => {
-                cluster.guard_namespace(name, false).await
+                cluster.set_finalizer(name, false).await
             }
             SetupChange::Wait(_) => Ok(()),
         };

@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant};
 
 use super::operator::plan_crd;
 use crate::backoff;
-use crate::cluster::{ObjectKind, Operator, ResourceAttributes, holds};
+use crate::cluster::{ObjectKind, Operator, ResourceAttributes, is_superset};
 use crate::domain::finding::Severity;
 use crate::domain::names::CONTROLLER_NAME;
 use crate::domain::snapshot::{Observed, ReadErrorKind};
@@ -60,7 +60,7 @@ pub(super) async fn choose(
 
 /// What the built-in bridge takes was not asked for in the first step: nobody knew that it would be wanted.
 async fn report_missing_permissions(setup: &mut SetupSession, ui: &Ui) {
-    let lacking = setup.cluster.lacking(&rights(setup)).await;
+    let lacking = setup.cluster.missing_permissions(&rights(setup)).await;
     let user =
         setup.found.platform.as_ref().map(|platform| platform.user.clone()).unwrap_or_default();
     for right in lacking.iter().flatten() {
@@ -219,7 +219,7 @@ fn keep_flags(arguments: &mut Value, found: &Value) {
 /// The merge patch from what is there; none if it holds all that is wanted.
 fn difference(found: &Value, wanted: &Object) -> Option<Value> {
     let wanted = wanted.value.as_object()?;
-    let is_different = |(key, value): &(&String, &Value)| !holds(&found[key.as_str()], value);
+    let is_different = |(key, value): &(&String, &Value)| !is_superset(&found[key.as_str()], value);
     let mut patch: Map<_, _> = wanted
         .iter()
         .filter(is_different)

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::controller::change;
-use crate::cluster::{Cluster, ObjectKind, ResourceAttributes, holds};
+use crate::cluster::{Cluster, ObjectKind, ResourceAttributes, is_superset};
 use crate::domain::finding::Severity;
 use crate::domain::names::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::domain::snapshot::Observed;
@@ -95,7 +95,7 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
 /// Whether an object that others may have made grants what ours would.
 fn grants_the_same(found: &Value, wanted: &Object) -> bool {
     ["rules", "roleRef", "subjects"].iter().all(|field| match wanted.value.get(field) {
-        Some(wanted) => holds(&found[field], wanted),
+        Some(wanted) => is_superset(&found[field], wanted),
         None => true,
     })
 }
