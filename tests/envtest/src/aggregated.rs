@@ -1,5 +1,5 @@
-//! What OpenShift's own API server does and a definition cannot: Builds made of BuildConfigs, and imports. The rules are
-//! the sandbox's.
+//! Functions of OpenShift's API server beyond CustomResourceDefinitions: instantiation of
+//! BuildConfigs, and imports, with the sandbox's rules.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use crate::api::Api;
 use crate::proxy::{Answer, Upstream, forward, json_response};
 
-/// What `oc start-build` asks for. The server knows no such subresource, but whether the caller may use it.
+/// For `oc start-build`. kube-apiserver does not serve this subresource, but it checks the
+/// permission.
 pub(crate) async fn instantiate(
     State(upstream): State<Arc<Upstream>>,
     Path((namespace, name)): Path<(String, String)>,
@@ -44,7 +45,7 @@ pub(crate) async fn instantiate(
     Ok(json_response(status, &build))
 }
 
-/// An ImageStreamImport. Tried on the server first, which knows who may import and what is well-formed.
+/// An ImageStreamImport. A dry run on kube-apiserver checks permissions and validity first.
 pub(crate) async fn import(
     State(upstream): State<Arc<Upstream>>,
     Path(namespace): Path<String>,
@@ -102,7 +103,7 @@ pub(crate) async fn import(
     Ok(json_response(201, &request))
 }
 
-/// The certificate authorities that the image configuration names, by registry.
+/// By registry.
 async fn authorities(api: &Api) -> Result<Value> {
     let configuration =
         api.get("/apis/config.openshift.io/v1/images/cluster").await?.unwrap_or_default();
@@ -116,7 +117,7 @@ async fn authorities(api: &Api) -> Result<Value> {
     Ok(map.map_or(Value::Null, |mut map| map["data"].take()))
 }
 
-/// Stores a stream's new spec and status, each where it differs.
+/// Updates spec and status, each if changed.
 async fn write(api: &Api, path: &str, stream: &Value, updated: Value) -> Result<Value> {
     let mut stored = stream.clone();
     if updated["spec"] != stream["spec"] {

@@ -1,4 +1,4 @@
-//! Builds and imports, as OpenShift's own API server and its controllers have them.
+//! Builds and imports.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ const STREAMS: &str = "/apis/image.openshift.io/v1/namespaces/fresh/imagestreams
 const IMPORTS: &str = "/apis/image.openshift.io/v1/namespaces/fresh/imagestreamimports";
 const ORGANIZATION: &str = "openshift_fresh";
 
-pub(crate) fn a_build_is_pushed_and_imported(quay: &Quay, caller: &Caller) {
+pub(crate) fn pushes_and_imports_build(quay: &Quay, caller: &Caller) {
     link(quay, caller);
     let image = format!("{}/{ORGANIZATION}/app:latest", quay.host());
     let config = json!({"apiVersion": "build.openshift.io/v1", "kind": "BuildConfig", "metadata": {"name": "app"}, "spec": {
@@ -65,7 +65,7 @@ pub(crate) fn a_build_is_pushed_and_imported(quay: &Quay, caller: &Caller) {
     );
 }
 
-/// Makes the organization, and links the builder of the namespace with it.
+/// Creates the organization and links the namespace's `builder`.
 fn link(quay: &Quay, caller: &Caller) {
     quay.add_organization(ORGANIZATION, "quayadmin");
     let token = quay.add_robot(ORGANIZATION, "builder", "").unwrap();

@@ -1,4 +1,4 @@
-//! Who may do what, and that reviews say the same.
+//! Permissions and access reviews.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ pub(crate) fn reviews() -> Script {
                 ("", "/api/v1", "serviceaccounts"),
                 ("apps", "/apis/apps/v1", "deployments"),
             ] {
-                // Asked, and tried.
+                // The review and the request itself.
                 let attributes = json!({"namespace": namespace, "verb": "list", "group": group, "resource": resource});
                 let review = json!({"spec": {"resourceAttributes": attributes}});
                 requests.push(post(REVIEWS, &review).by(user).only(&["/status/allowed"]));

@@ -1,4 +1,4 @@
-//! Versions, groups and resources, and what is not there.
+//! Discovery and unknown paths.
 
 use super::INTEGRATIONS;
 use crate::step::{Script, delete, get, patch, post, put};
@@ -52,7 +52,7 @@ pub(crate) fn discovery() -> Script {
         ),
         aggregated("/apis", &["/kind", "/apiVersion", "/items/*/kind"])
             .only(&["/kind", "/apiVersion"]),
-        // Nothing is there.
+        // Unknown paths.
         get("/apis/nothing.io"),
         get("/apis/nothing.io/v1/things"),
         get("/apis/quay.redhat.com/v1/things"),
@@ -62,7 +62,7 @@ pub(crate) fn discovery() -> Script {
         get("/api/v1/secrets/x"),
         get("secrets/b/status"),
         get("/api/v1/namespaces/{ns}/namespaces"),
-        // What is there does not do that.
+        // Unsupported methods.
         post("secrets/a", &json!({})),
         put("secrets", &json!({})),
         patch("merge", "secrets", &json!({})),
