@@ -338,7 +338,7 @@ pub(super) fn confirm(
             .hint("--yes makes them without asking, --dry-run shows them"));
     }
     context.ui.status(&planned.render(Format::Text, &context.style())?);
-    context.ui.status(&session.place());
+    context.ui.status(&session.endpoint_lines());
     if !context.ui.confirm("Make these changes?", false)? {
         return Err(Cancelled.into());
     }

@@ -5,7 +5,7 @@ use futures::StreamExt as _;
 use super::{CommandContext, image_streams, namespace};
 use crate::cli::Images;
 use crate::domain::builds::Destination;
-use crate::domain::internal_registry::{Layers, is_copyable, tags_in_registry};
+use crate::domain::internal_registry::{Layers, tags_in_registry, validate_copy};
 use crate::domain::snapshot::{StreamTag, TagImage};
 use crate::error::{Error, ExitStatus};
 use crate::ops::settings::Settings;
@@ -29,7 +29,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<E
     let mut is_complete = true;
     for stream in &streams {
         for (tag, image) in tags_in_registry(stream, quay) {
-            if let Err(rule) = is_copyable(tag, image) {
+            if let Err(rule) = validate_copy(tag, image) {
                 // Escaped: a line break in it would look like another line of ours.
                 context.ui.warn(&format!(
                     "tag {:?} of image stream {} is left out: {rule}",
@@ -62,7 +62,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<E
             }
         };
         let copyable =
-            tags_in_registry(stream, quay).filter(|(tag, image)| is_copyable(tag, image).is_ok());
+            tags_in_registry(stream, quay).filter(|(tag, image)| validate_copy(tag, image).is_ok());
         copyable.map(report).collect::<Vec<_>>()
     });
     let images = futures::stream::iter(reports)

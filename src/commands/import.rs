@@ -14,7 +14,7 @@ use crate::domain::dockerconfig::RegistryScope;
 use crate::domain::finding::{Code, Finding, ObjectRef};
 use crate::domain::imports::{
     ImportFailure, ImportRequest, Outcome, SelectedTag, Since, SkippedTag, StreamImport, TagImport,
-    built, describe_with_tags, is_refused,
+    describe_with_secrets, is_rejected, latest_builds,
 };
 use crate::domain::names;
 use crate::domain::shell_quote::quoted;
@@ -53,10 +53,10 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
     let built = importing.built(builds.iter().flatten());
     let wanted = ImportRequest { named: &args.named, missing: args.missing, built: &built };
     let tags = importing.look_up(&wanted, &streams).await?;
-    let choice = wanted.choose(&streams, &tags, |stream, tag| importing.image(stream, tag));
+    let choice = wanted.select(&streams, &tags, |stream, tag| importing.image(stream, tag));
     let findings: Vec<Finding> =
-        choice.left_alone.iter().map(|left| importing.finding(left)).collect();
-    let entries: Vec<_> = choice.chosen.iter().map(|chosen| importing.entry(chosen)).collect();
+        choice.skipped.iter().map(|left| importing.finding(left)).collect();
+    let entries: Vec<_> = choice.selected.iter().map(|chosen| importing.entry(chosen)).collect();
     let planned = ChangeReport::new(
         context.invocation,
         session.endpoints(),
@@ -69,7 +69,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
         return finish(context, &planned, context.global.output);
     }
     let format = confirm(context, &session, args.changing, &planned)?;
-    let outcomes = importing.import(context.ui, &choice.chosen).await;
+    let outcomes = importing.import(context.ui, &choice.selected).await;
     let entries = entries.into_iter().zip(outcomes).map(|(entry, outcome)| match outcome {
         Ok(()) => entry.done(),
         Err(why) => entry.failed(why),
@@ -127,7 +127,7 @@ impl ImportRun<'_> {
     /// The images that builds pushed to Quay, each with when the newest of its builds ended.
     fn built<'b>(&self, builds: impl IntoIterator<Item = &'b Build>) -> BTreeMap<String, i64> {
         let integration = &self.target.integration;
-        let built = built(integration, self.namespace, builds);
+        let built = latest_builds(integration, self.namespace, builds);
         built
             .into_iter()
             .filter_map(|(to, build)| Some((to.image(integration), build.completed?.as_second())))
@@ -236,7 +236,7 @@ impl ImportRun<'_> {
         let work =
             futures::stream::iter(work).buffered(self.session.concurrency).collect::<Vec<_>>();
         let outcomes = progress.track(work).await.concat();
-        let is_refused = |outcome: &Result<(), ImportProblem>| matches!(outcome, Err(ImportProblem::Tag(failure)) if is_refused(&failure.message));
+        let is_refused = |outcome: &Result<(), ImportProblem>| matches!(outcome, Err(ImportProblem::Tag(failure)) if is_rejected(&failure.message));
         // A refusal is the one failure that the secrets explain.
         let secrets = match outcomes.iter().any(is_refused) {
             true => self.session.cluster.registry_secrets(self.namespace).await.ok(),
@@ -274,7 +274,7 @@ impl ImportRun<'_> {
             (ImportProblem::Tag(failure), Some(secrets)) => {
                 let place =
                     RegistryScope { host: &self.host(), organization: &self.organization() };
-                describe_with_tags(&failure.message, place, secrets)
+                describe_with_secrets(&failure.message, place, secrets)
             }
             (ImportProblem::Tag(failure), None) => failure.to_string(),
         }

@@ -137,7 +137,7 @@ impl<'a> LinkRun<'a> {
         let mut last = set;
         if last.has_taken_over(&entries) {
             // What an organization holds shows only once it is ours.
-            match collect::parts_left(
+            match collect::reread_namespaces(
                 &session.cluster,
                 &self.which,
                 SecretsMode::IfReferenced,
@@ -185,7 +185,7 @@ impl<'a> LinkRun<'a> {
         cluster: &Cluster,
         concurrency: usize,
     ) -> Result<Vec<NamespaceResources>, Error> {
-        collect::parts(
+        collect::read_namespaces(
             cluster,
             &self.which,
             SecretsMode::IfReferenced,
@@ -249,7 +249,7 @@ impl<'a> LinkRun<'a> {
             () = sleep(self.args.wait) => {}
         }
         let which = NamespaceSelector::Named(waited_for);
-        for read in collect::parts(
+        for read in collect::read_namespaces(
             &session.cluster,
             &which,
             SecretsMode::IfReferenced,

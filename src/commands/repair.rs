@@ -33,7 +33,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
     ));
     let (session, parts, webhooks) = tokio::join!(
         App::open(context.ui, global, cluster.clone(), settings),
-        collect::parts(
+        collect::read_namespaces(
             &cluster,
             &which,
             SecretsMode::Always,
@@ -118,7 +118,7 @@ pub(super) async fn plan_all(
     let which = NamespaceSelector::All;
     let (session, parts) = tokio::join!(
         App::open(context.ui, context.global, cluster.clone(), settings),
-        collect::parts(
+        collect::read_namespaces(
             cluster,
             &which,
             SecretsMode::Always,
@@ -138,7 +138,7 @@ pub(super) async fn plan_all(
     let (set, _) = repairing.plan(parts?, Options::default()).await;
     let findings = repairing.after_integration_findings(set.blocked());
     Ok((
-        session.place(),
+        session.endpoint_lines(),
         ChangeReport::new(
             context.invocation,
             session.endpoints(),
@@ -219,7 +219,7 @@ impl RepairRun<'_> {
     /// done.
     async fn reassess(&self, options: Options) -> (Option<ChangeSet>, Vec<Finding>) {
         let (cluster, concurrency) = (&self.session.cluster, self.session.concurrency);
-        match collect::parts_left(
+        match collect::reread_namespaces(
             cluster,
             self.which,
             SecretsMode::Always,
@@ -246,7 +246,7 @@ impl RepairRun<'_> {
             };
             let subject = judged.subject(self.target);
             *plan = plan::repair(&subject, Options { rotate: false, ..options });
-            plan.blocked.push(plan::not_renewed(&subject, &reason));
+            plan.blocked.push(plan::token_not_renewed(&subject, &reason));
         });
         futures::stream::iter(work).buffered(self.session.concurrency).collect::<()>().await;
     }

@@ -87,7 +87,7 @@ pub(super) async fn look(
         .track(async {
             tokio::join!(
                 App::open(context.ui, global, cluster.clone(), settings),
-                collect::parts_and_rewriters(cluster, &which, concurrency),
+                collect::read_namespaces_and_webhooks(cluster, &which, concurrency),
                 cluster.image_policy(),
                 collect::waiting_pods(cluster, &which, concurrency),
             )

@@ -39,7 +39,13 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
     let concurrency = usize::from(global.concurrency);
     let (session, parts) = tokio::join!(
         App::open(context.ui, global, cluster.clone(), settings),
-        collect::parts(&cluster, &which, SecretsMode::Always, BuildsMode::Configs, concurrency)
+        collect::read_namespaces(
+            &cluster,
+            &which,
+            SecretsMode::Always,
+            BuildsMode::Configs,
+            concurrency
+        )
     );
     let session = session?;
     let touches_quay = args.delete_robots || args.delete_organization;
@@ -154,7 +160,7 @@ async fn confirm_deletion(
     let named = match &args.confirm_organization {
         Some(name) => name.clone(),
         None if context.ui.can_prompt() => {
-            context.ui.status(&session.place());
+            context.ui.status(&session.endpoint_lines());
             context.ui.text("Name of the organization to delete:", None, &|_| Ok(()))?
         }
         None => {

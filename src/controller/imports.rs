@@ -14,7 +14,7 @@ use super::queue::{Action, MAX_BACKOFF, MIN_BACKOFF};
 use crate::backoff;
 use crate::cluster::{ClusterError, Versioned};
 use crate::domain::builds::Destination;
-use crate::domain::imports::{DueImport, ImportFailure, StreamImport, TagImport, due};
+use crate::domain::imports::{DueImport, ImportFailure, StreamImport, TagImport, due_import};
 use crate::domain::integration::Integration;
 use crate::domain::names;
 use crate::domain::snapshot::{Build, ImageStream, ImportNote, Phase};
@@ -281,7 +281,7 @@ fn enqueue_imports(
     errands.retain(|uid, _| builds.iter().any(|build| build.uid == *uid));
     for build in builds.iter().filter(|build| is_to_be_imported(build)) {
         let image = build.spec.output.to.as_ref().map(|to| to.name.as_str()).unwrap_or_default();
-        let destination = Destination::of_image(image, integration)
+        let destination = Destination::from_image(image, integration)
             .filter(|destination| destination.namespace == namespace);
         // What is no name can be in no path, and not in Quay either.
         let destination = destination
@@ -423,7 +423,7 @@ fn request(
         let Some(newest) = builds.first() else { continue };
         let tag = stream.and_then(|stream| stream.tag(&destination.tag));
         let from = destination.image(integration);
-        match due(tag, newest, &from) {
+        match due_import(tag, newest, &from) {
             DueImport::Import => {
                 let policy = tag.map(|tag| tag.policy).unwrap_or_default().or_scheduled(scheduled);
                 import.tags.push(TagImport { tag: destination.tag.clone(), from, policy });
@@ -432,7 +432,7 @@ fn request(
             DueImport::Nothing => {
                 drop(settled.insert(destination.clone(), Ok(ImportResult::Before)))
             }
-            DueImport::Left(why) => {
+            DueImport::Skipped(why) => {
                 let reason = format!("{why}, so it stays as it is unless it is imported by name");
                 drop(settled.insert(
                     destination.clone(),

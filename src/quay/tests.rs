@@ -136,7 +136,7 @@ fn mark_of(cluster: &str, server: &str, uid: &str) -> OwnershipMark {
 
 /// The claim of a namespace that has nothing but its mark to show.
 fn claim_of(mark: OwnershipMark) -> Claim {
-    Claim::without_logins(mark)
+    Claim::without_tokens(mark)
 }
 
 fn names(names: &[&str]) -> BTreeSet<String> {

@@ -42,7 +42,7 @@ impl Quay {
         match error.kind {
             ErrorKind::Exists => {
                 match self.rival(name, claim).await? {
-                    Some(rival) if rival.administered => match claim.refusal(&rival, name) {
+                    Some(rival) if rival.administered => match claim.reject_reason(&rival, name) {
                         None => return Ok(()),
                         Some(refusal) => error.reason = refusal,
                     },
@@ -73,7 +73,8 @@ impl Quay {
             })
         };
         let found = read(look().await)?;
-        let is_unproven = |found: &Organization| claim.standing(found) == OwnershipState::Unproven;
+        let is_unproven =
+            |found: &Organization| claim.ownership_of(found) == OwnershipState::Unproven;
         if found.as_ref().is_some_and(is_unproven) { read(look().await) } else { Ok(found) }
     }
 

@@ -7,7 +7,9 @@ use super::{
     API_VERSION, Format, Invocation, address_hint, make_printable, serialize, short, text,
 };
 use crate::domain::Role;
-use crate::domain::builds::{BUILDER, Destination, PushTarget, Strategy, lacks_secret, refusal};
+use crate::domain::builds::{
+    BUILDER, Destination, PushTarget, Strategy, missing_push_secret, operator_rejection,
+};
 use crate::domain::checks::Assessed;
 use crate::domain::finding::{Code, Finding, ObjectRef};
 use crate::domain::imports::is_imported;
@@ -140,8 +142,8 @@ pub struct ShipwrightReport {
 impl BuildConfigReport {
     /// What there is to tell of a BuildConfig.
     pub fn new(subject: &Assessed, config: &BuildConfig) -> Self {
-        let outlook = PushTarget::of(subject, &config.spec);
-        let missing_secret = lacks_secret(subject, config, &outlook).map(printable_line);
+        let outlook = PushTarget::resolve(subject, &config.spec);
+        let missing_secret = missing_push_secret(subject, config, &outlook).map(printable_line);
         let (image, sent_by, reason) = match outlook {
             PushTarget::Quay(image) => (Some(image), PushedBy::Itself, None),
             PushTarget::Rewritten(BuildWebhookOwner::Operator, image) => {
@@ -150,7 +152,7 @@ impl BuildConfigReport {
             PushTarget::Rewritten(BuildWebhookOwner::Bridge, image) => {
                 (Some(image), PushedBy::Bridge, None)
             }
-            PushTarget::Tried(image) => (Some(image), PushedBy::Webhook, None),
+            PushTarget::DryRun(image) => (Some(image), PushedBy::Webhook, None),
             PushTarget::Internal(image) | PushTarget::Nowhere(image) => {
                 (Some(image), PushedBy::Nobody, None)
             }
@@ -178,7 +180,8 @@ impl BuildConfigReport {
             image: image.map(|image| printable_line(&image)),
             sent_by,
             missing_secret,
-            refused: refusal(subject, &config.spec).map(|why| printable_line(&why.to_string())),
+            refused: operator_rejection(subject, &config.spec)
+                .map(|why| printable_line(&why.to_string())),
             rewritten: config.still_rewritten().is_some(),
             reason: reason.map(|reason| printable_line(&reason)),
             last_build: builds
@@ -228,7 +231,7 @@ impl BuildReport {
 /// Whether what a build pushed to Quay came into its image stream tag.
 fn imported(subject: &Assessed, build: &Build) -> Option<bool> {
     let pushed_to = build.spec.output.to.as_ref().filter(|to| to.kind == "DockerImage")?;
-    let destination = Destination::of_image(&pushed_to.name, subject.integration)?;
+    let destination = Destination::from_image(&pushed_to.name, subject.integration)?;
     if destination.namespace != subject.snapshot.name {
         return build.imported.then_some(true);
     }

@@ -58,13 +58,13 @@ fn refuses(table: &[Refusal]) {
 #[test]
 fn names_that_nothing_can_have() {
     refuses(&[
-        ("status -n Shop", &[], "error: no namespace can be called that: `Shop` contains 'S'\n"),
-        ("status -n sho_p", &[], "error: no namespace can be called that: `sho_p` contains '_'\n"),
-        ("link shop a/b", &[], "error: no namespace can be called that: `a/b` contains '/'\n"),
+        ("status -n Shop", &[], "error: invalid namespace name: `Shop` contains 'S'\n"),
+        ("status -n sho_p", &[], "error: invalid namespace name: `sho_p` contains '_'\n"),
+        ("link shop a/b", &[], "error: invalid namespace name: `a/b` contains '/'\n"),
         (
             "repair -n {empty}",
             &[],
-            "error: no namespace can be called that: `` is not 1 to 253 characters long\n",
+            "error: invalid namespace name: `` is not 1 to 253 characters long\n",
         ),
         (
             "link -n shop --service-account Pipeline",
@@ -79,12 +79,12 @@ fn names_that_nothing_can_have() {
         (
             "status -n shop --cluster-id Acme",
             &[],
-            "error: --cluster-id: cluster ID `Acme` cannot be used: Kubernetes refuses the secret name it gives: `builder-quay-Acme` contains 'A'\n",
+            "error: --cluster-id: invalid cluster ID `Acme`: Kubernetes refuses the secret name it gives: `builder-quay-Acme` contains 'A'\n",
         ),
         (
             "status -n shop",
             &[("OC_QUAY_CLUSTER_ID", "a--b")],
-            "error: OC_QUAY_CLUSTER_ID: cluster ID `a--b` cannot be used: Quay refuses the organization name it gives: `a--b_x` has a leading, trailing or doubled separator\n",
+            "error: OC_QUAY_CLUSTER_ID: invalid cluster ID `a--b`: Quay refuses the organization name it gives: `a--b_x` has a leading, trailing or doubled separator\n",
         ),
         (
             "explain OQ999",
@@ -137,27 +137,27 @@ fn files_that_are_not_what_they_should_be() {
         (
             "status -n shop --quay-ca-file {dir}/no-certificate",
             &[],
-            "error: --quay-ca-file: there is no PEM certificate in {dir}/no-certificate\n",
+            "error: --quay-ca-file: no PEM certificate found in {dir}/no-certificate\n",
         ),
         (
             "status -n shop --quay-ca-file {dir}/broken-certificate",
             &[],
-            "error: --quay-ca-file: there is a certificate that makes no sense in {dir}/broken-certificate\n",
+            "error: --quay-ca-file: invalid PEM certificate in {dir}/broken-certificate\n",
         ),
         (
             "status -n shop --quay-ca-file {dir}/nowhere",
             &[],
-            "error: --quay-ca-file: could not read the certificate authority (No such file or directory (os error 2)) in {dir}/nowhere\n",
+            "error: --quay-ca-file: failed to read {dir}/nowhere: No such file or directory (os error 2)\n",
         ),
         (
             "status -n shop",
             &[("OC_QUAY_CA_FILE", "{dir}/no-certificate")],
-            "error: OC_QUAY_CA_FILE: there is no PEM certificate in {dir}/no-certificate\n",
+            "error: OC_QUAY_CA_FILE: no PEM certificate found in {dir}/no-certificate\n",
         ),
         (
             "status -n shop --quay-token-file {dir}/nowhere",
             &[],
-            "error: --quay-token-file: could not read {dir}/nowhere (No such file or directory (os error 2))\n",
+            "error: --quay-token-file: failed to read {dir}/nowhere: No such file or directory (os error 2)\n",
         ),
         (
             "status -n shop --quay-token-file {dir}/empty-token",
@@ -167,12 +167,12 @@ fn files_that_are_not_what_they_should_be() {
         (
             "status -n shop --quay-token-file {dir}/two-tokens",
             &[],
-            "error: --quay-token-file: what is given is more than a token: it has spaces, line breaks or other characters in it\n",
+            "error: --quay-token-file: invalid token: contains whitespace, control or non-ASCII characters\n",
         ),
         (
             "status -n shop --quay-token-file {dir}/token-with-space",
             &[],
-            "error: --quay-token-file: what is given is more than a token: it has spaces, line breaks or other characters in it\n",
+            "error: --quay-token-file: invalid token: contains whitespace, control or non-ASCII characters\n",
         ),
         (
             "status -n shop --quay-token-file -",
@@ -187,7 +187,7 @@ fn files_that_are_not_what_they_should_be() {
         (
             "status -n shop",
             &[("OC_QUAY_TOKEN", "hush-hush\nhush-hush-too")],
-            "error: OC_QUAY_TOKEN: what is given is more than a token: it has spaces, line breaks or other characters in it\n",
+            "error: OC_QUAY_TOKEN: invalid token: contains whitespace, control or non-ASCII characters\n",
         ),
     ]);
 }

@@ -72,7 +72,7 @@ fn build_configs_push_to_quay_without_a_webhook_and_are_put_back_as_they_were() 
     assert_eq!(found(&run.json(), "OQ51"), ["OQ511 elsewhere", "OQ511 silent", "OQ512 kept"]);
     assert!(
         run.stdout.contains(
-            "Argo CD would undo it; write there spec.output: {to: {kind: DockerImage, name: "
+            "Argo CD would revert it; set in its source spec.output: {to: {kind: DockerImage, name: "
         ),
         "{}",
         run.stdout
@@ -140,7 +140,7 @@ fn build_configs_push_to_quay_without_a_webhook_and_are_put_back_as_they_were() 
     );
     let run = world.oc_quay(&["builds", "restore", "-n", "shop", "--yes"]).succeeds();
     let words = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(words.contains("again, without secret builder-quay-openshift"), "{words}");
+    assert!(words.contains("(removes push secret builder-quay-openshift)"), "{words}");
     assert_eq!(["app", "web"].map(|config| output(&world, config)), before);
     let annotations =
         world.get("BuildConfig", "shop", "web").unwrap()["metadata"]["annotations"].clone();
@@ -151,7 +151,12 @@ fn build_configs_push_to_quay_without_a_webhook_and_are_put_back_as_they_were() 
     let run = world
         .oc_quay(&["builds", "rewrite", "app", "-n", "shop", "--yes", "-o", "json"])
         .ends_with(2);
-    assert!(run.stdout.contains("there is no secret builder-quay-openshift"), "{}", run.stdout);
+    assert!(
+        run.stdout
+            .contains("secret builder-quay-openshift with credentials for Quay does not exist"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn tags_of_the_time_before_follow_quay_once_a_build_has_pushed_there() {
         build(name);
         assert!(
             world.newest_item("shop", name, "latest").is_some(),
-            "it was pushed to OpenShift's own registry"
+            "it was pushed to the internal registry"
         );
     }
     // Which of two is the later one shows to the second.

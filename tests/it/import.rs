@@ -124,7 +124,7 @@ fn an_import_that_fails_says_why_and_the_others_succeed() {
     let refused = world.oc_quay(&["import", "app:1", "-n", "shop", "--yes"]).ends_with(1);
     let words = refused.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        words.contains("(secret a-rival is tried, and no other; its login somebody is refused"),
+        words.contains("(only secret a-rival is used; its credentials of somebody are rejected"),
         "{words}"
     );
 

@@ -35,7 +35,7 @@ fn whoever_has_no_cluster_is_told_the_next_step() {
         said("", &[]),
         "error: there is no kubeconfig (kubeconfig /nowhere/config): log in with `oc login SERVER`, or name one with --kubeconfig\n"
     );
-    let context = "hint: context dev leads there: choose another with --context; `oc config get-contexts` lists them\n";
+    let context = "hint: context dev uses this server: list contexts with `oc config get-contexts`, and select another with --context\n";
     assert_eq!(
         said("https://127.0.0.1:1", &[]),
         format!(
@@ -56,7 +56,7 @@ fn whoever_has_no_cluster_is_told_the_next_step() {
         said(server, &[proxy]),
         format!(
             "error: could not list QuayIntegrations: no answer from {server} by way of proxy http://127.0.0.1:1 while connecting: \
-             Connection refused (os error 111)\nhint: if it is to be reached without the proxy, put its name into NO_PROXY\n"
+             Connection refused (os error 111)\nhint: to bypass the proxy, add the host to NO_PROXY\n"
         )
     );
     assert_eq!(said(server, &[proxy, ("NO_PROXY", "localhost,.example.invalid")]), nameless);
@@ -86,8 +86,8 @@ fn whoever_has_no_integration_or_no_rights_is_told_the_next_step() {
     assert_eq!(
         hints,
         [
-            "hint: name the Quay yourself: --quay-url, --cluster-id and, to look into Quay, --quay-token-file",
-            "hint: or ask a cluster administrator to let you read which Quay the cluster uses: oc create clusterrole \
+            "hint: specify Quay with --quay-url, --cluster-id and, to read from Quay, --quay-token-file",
+            "hint: or ask a cluster administrator for permission to read the QuayIntegration: oc create clusterrole \
              oc-quay-read-quayintegrations --verb=get,list --resource=quayintegrations.quay.redhat.com && oc adm policy \
              add-cluster-role-to-user oc-quay-read-quayintegrations nobody"
         ]

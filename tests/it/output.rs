@@ -354,7 +354,11 @@ fn refuses_labels_that_no_namespace_has() {
     let world = World::new();
     for command in ["status", "link", "repair", "unlink"] {
         let run = world.oc_quay(&[command, "-l", "team=typo"]).ends_with(2);
-        assert!(run.stderr.contains("no namespace has the labels team=typo"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("no namespace matches the selector team=typo"),
+            "{}",
+            run.stderr
+        );
     }
     world.assert_nothing_written();
 }

@@ -249,7 +249,7 @@ fn a_namespace_that_hangs_on_the_finalizer_is_released_and_the_organization_kept
     assert_eq!(status.codes(), ["OQ123"]);
     world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
     let run = world.oc_quay(&["repair", "-n", "shop", "--dry-run", "-o", "json"]).succeeds();
-    assert!(run.stdout.contains("so that organization openshift_shop stays"), "{}", run.stdout);
+    assert!(run.stdout.contains("(organization openshift_shop is kept)"), "{}", run.stdout);
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
     world.wait_for("the namespace to go", || world.get("Namespace", "", "shop").is_none());
     assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), 3);

@@ -100,8 +100,7 @@ fn imports_no_tag_again_that_was_deleted_before_a_restart() {
     delete_tags(&world);
     world.clear_faults();
     let bridge = Bridge::start(&world, &[]);
-    bridge
-        .waits_until("it says so", || bridge.says("the tag is missing since its import was begun"));
+    bridge.waits_until("it says so", || bridge.says("the tag is missing since its import started"));
     bridge.settles();
     assert_eq!((imports(&world), has_image(&world, "1")), (1, false));
     drop(bridge);

@@ -154,7 +154,7 @@ fn keeps_allowlist_when_its_last_namespaces_are_unlinked() {
     );
     let run = world.oc_quay(&["unlink", "shop", "one", "--yes", "-o", "json"]).succeeds();
     let summary = run.json()["changes"][0]["summary"].clone();
-    assert_eq!(summary, "take off the allowlist: shop; put on the denylist: one");
+    assert_eq!(summary, "remove from allowlist: shop; add to denylist: one");
     assert_eq!(lists_of(&world), [&["one"], &["one"]]);
     for namespace in ["shop", "one", "default"] {
         assert!(!scope(&world, namespace).0, "{namespace}");

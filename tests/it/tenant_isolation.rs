@@ -64,7 +64,7 @@ fn who_makes_a_namespace_of_a_former_name_gets_none_of_its_images_from_the_bridg
 
     shop(&world, "delete");
     bridge.waits_until("it says why it does nothing", || {
-        bridge.says("made for an earlier namespace shop")
+        bridge.says("created for a previous namespace shop")
     });
     bridge.waits_until("it is told in the namespace", || {
         let mut events = world.list("Event", "shop").into_iter();

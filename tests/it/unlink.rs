@@ -104,7 +104,7 @@ fn build_configs_push_where_they_did_before_their_secret_goes() {
     world.forget_traffic();
     let run = world.oc_quay(&["unlink", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
     assert_eq!(run.codes(), ["OQ512"]);
-    let message = "BuildConfig kept names secret builder-quay-openshift, which goes. BuildConfig kept stays as it is: Argo CD";
+    let message = "BuildConfig kept references secret builder-quay-openshift, which will be deleted. BuildConfig kept cannot be changed: Argo CD";
     assert!(run.stdout.contains(message), "{}", run.stdout);
     let place = |method: &str, path: &str| {
         let writes = world.cluster_traffic().writes();

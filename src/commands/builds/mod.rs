@@ -123,7 +123,7 @@ async fn look<T>(
     let concurrency = usize::from(context.global.concurrency);
     let (session, (parts, rewriters)) = tokio::join!(
         App::open(context.ui, context.global, cluster.clone(), settings),
-        collect::parts_and_rewriters(cluster, which, concurrency),
+        collect::read_namespaces_and_webhooks(cluster, which, concurrency),
     );
     let session = session?.with_rewriters(rewriters);
     let look = ReadOptions { quay: None, tags: false, probe: false, beyond_scope: true };

@@ -63,7 +63,7 @@ pub(super) async fn run(
         refuse_missing(&judged.snapshot.name, &judged.snapshot.namespace)?;
         validate_names(&judged, &configs.build_configs)?;
         // Of all namespaces, only those that have something to do with Quay are worth a word.
-        let BuildsPlan { plan, left: untouched } = plan;
+        let BuildsPlan { plan, skipped: untouched } = plan;
         let is_meant = !matches!(which, NamespaceSelector::All) || judged.scope.is_in();
         if is_meant || way == Direction::Back {
             left.extend(untouched);
@@ -108,7 +108,7 @@ fn imports(program: &str, set: &ChangeSet, integration: &Integration) -> Vec<Str
     let mut tags: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for change in set.plans.iter().flat_map(|(_, plan)| &plan.changes) {
         let Change::RewriteBuildConfig { former, .. } = change else { continue };
-        if let Some(to) = Destination::of_image(&former.image, integration) {
+        if let Some(to) = Destination::from_image(&former.image, integration) {
             tags.entry(to.namespace.clone()).or_default().insert(to.name());
         }
     }

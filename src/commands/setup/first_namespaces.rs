@@ -34,7 +34,7 @@ pub(super) fn ask(context: &CommandContext<'_>, setup: &mut SetupSession) -> Res
     }
     let current = setup.cluster.namespace();
     let default = if is_built_in(current) { "" } else { current };
-    context.ui.status(&ops::place(&setup.cluster, setup.url().as_ref()));
+    context.ui.status(&ops::endpoint_lines(&setup.cluster, setup.url().as_ref()));
     let good =
         |text: &str| setup::names(text).iter().try_for_each(|name| names::kubernetes_name(name));
     let answer =

@@ -124,11 +124,11 @@ fn link(values: &Option<Vec<String>>) -> Option<Vec<String>> {
 /// The password, from its file or from the environment.
 fn password(file: Option<&Path>) -> Result<Option<SecretString>, Error> {
     let Some((content, source)) =
-        settings::secret(file, "--quay-password-file", "OC_QUAY_PASSWORD")?
+        settings::read_secret(file, "--quay-password-file", "OC_QUAY_PASSWORD")?
     else {
         return Ok(None);
     };
-    settings::password(&content)
+    settings::parse_password(&content)
         .map(Some)
         .map_err(|problem| Error::new(format!("{source}: {problem}")))
 }

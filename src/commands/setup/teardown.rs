@@ -55,7 +55,7 @@ pub(in crate::commands) async fn run(
                 .hint("--yes makes them without asking, --dry-run shows them"));
         }
         context.ui.status(&report.render(Format::Text, &context.style())?);
-        context.ui.status(&ops::place(&setup.cluster, setup.url().as_ref()));
+        context.ui.status(&ops::endpoint_lines(&setup.cluster, setup.url().as_ref()));
         if !context.ui.confirm("Take this back?", false)? {
             return Err(Cancelled.into());
         }

@@ -350,7 +350,7 @@ fn unchanged(namespace: &str, why: &SkipReason) -> Decision {
         }
         SkipReason::OutOfScope { .. }
         | SkipReason::OtherOrganization(_)
-        | SkipReason::Impossible(_) => {
+        | SkipReason::InvalidName(_) => {
             Decision::left_alone(ReviewOutcome::Unchanged, &why.to_string())
         }
         _ => Decision::silent(ReviewOutcome::Unchanged),

@@ -3,7 +3,7 @@
 use super::{Assessed, Check, count};
 use crate::domain::builds::{
     BUILDER, CommonSpec, PushTarget, RejectReason, RewriteOutcome, SkipReason, is_stuck,
-    lacks_secret, outdated, refusal, silent,
+    missing_push_secret, new_image, operator_rejection, unresponsive_webhook,
 };
 use crate::domain::finding::{Code, Finding, ObjectRef};
 use crate::domain::shell_quote::command;
@@ -30,7 +30,7 @@ pub(super) fn check(subject: &Assessed) -> Option<Check> {
         return None;
     }
     let outlooks: Vec<_> =
-        configs.iter().map(|config| (config, PushTarget::of(subject, &config.spec))).collect();
+        configs.iter().map(|config| (config, PushTarget::resolve(subject, &config.spec))).collect();
     let to_quay = outlooks.iter().filter(|(_, outlook)| outlook.is_quay()).count();
     let mut findings = Vec::new();
     findings.extend(outlooks.iter().find_map(|(_, outlook)| unknown(subject, outlook)));
@@ -59,7 +59,7 @@ fn unknown(subject: &Assessed, outlook: &PushTarget) -> Option<Finding> {
 
 /// What a build that was tried tells beyond the webhook's registration. That one cannot be called at all is told there.
 fn of_trial(subject: &Assessed) -> Option<Finding> {
-    if let Some(webhook) = silent(subject) {
+    if let Some(webhook) = unresponsive_webhook(subject) {
         let message = format!(
             "A build that was tried came back as it was: {} does not answer the API server, or is not asked about this namespace",
             webhook.address
@@ -106,15 +106,15 @@ fn of_config(subject: &Assessed, config: &BuildConfig, outlook: &PushTarget) -> 
         _ => {}
     }
     let edit = || command(&["oc", "edit", "buildconfigs", name, "-n", &subject.snapshot.name]);
-    if let Some(refusal) = refusal(subject, &config.spec) {
-        let hint = (!matches!(refusal, RejectReason::NoLogin(_))).then(edit).flatten();
+    if let Some(refusal) = operator_rejection(subject, &config.spec) {
+        let hint = (!matches!(refusal, RejectReason::MissingSecret(_))).then(edit).flatten();
         find(
             Code::BuildRefused,
             format!("The operator's webhook refuses builds of {name}: {refusal}"),
             hint,
         );
     }
-    if let Some(secret) = lacks_secret(subject, config, outlook) {
+    if let Some(secret) = missing_push_secret(subject, config, outlook) {
         let hint =
             (!subject.integration.cluster_id.value.names_secret(secret)).then(edit).flatten();
         let message =
@@ -127,7 +127,7 @@ fn of_config(subject: &Assessed, config: &BuildConfig, outlook: &PushTarget) -> 
         );
         find(Code::OrganizationOfAnotherNamespace, message, None);
     }
-    if let Some(image) = outdated(subject, config).filter(|_| !subject.is_address_in_doubt()) {
+    if let Some(image) = new_image(subject, config).filter(|_| !subject.is_address_in_doubt()) {
         let message =
             format!("BuildConfig {name} was rewritten, but not to {image}, where it belongs now");
         find(Code::RewritingOutdated, message, None);

@@ -29,7 +29,7 @@ pub(super) fn check(subject: &Assessed) -> Check {
         .into_iter()
         .filter(|account| organization.robot(&account.name).is_some())
     {
-        let object = subject.remote(KIND, &desired.login_name(&account.name));
+        let object = subject.remote(KIND, &desired.robot_username(&account.name));
         let name = &account.name;
         let of_account = default_permissions_of(permissions, name);
         if of_account.is_empty() {

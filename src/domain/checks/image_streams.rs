@@ -3,7 +3,7 @@
 use super::{Assessed, Check, count};
 use crate::domain::dockerconfig::RegistryScope;
 use crate::domain::finding::Code;
-use crate::domain::imports::{describe_with_tags, in_words};
+use crate::domain::imports::{describe, describe_with_secrets};
 use crate::domain::snapshot::StreamTag;
 
 const TITLE: &str = "Image streams";
@@ -35,7 +35,7 @@ fn why(subject: &Assessed, tag: &StreamTag) -> Option<String> {
         .and_then(RegistryScope::of_image)
         .filter(|place| place.host == subject.desired.host);
     Some(match (&subject.snapshot.secrets, in_quay) {
-        (Ok(secrets), Some(place)) => describe_with_tags(message, place, secrets),
-        _ => in_words(message),
+        (Ok(secrets), Some(place)) => describe_with_secrets(message, place, secrets),
+        _ => describe(message),
     })
 }

@@ -3,7 +3,9 @@
 use super::{Assessed, Check, count};
 use crate::domain::builds::Destination;
 use crate::domain::finding::{Code, Finding};
-use crate::domain::imports::{DueImport, TagStatus, built, due, followed, standing};
+use crate::domain::imports::{
+    DueImport, TagStatus, due_import, followed_tags, latest_builds, tag_status,
+};
 use crate::domain::names;
 use crate::domain::snapshot::{Build, ImageStream, Organization, StreamTag};
 
@@ -14,8 +16,8 @@ const KIND: &str = "ImageStreamTag";
 pub(super) fn check(subject: &Assessed) -> Option<Check> {
     let streams = subject.snapshot.image_streams.as_ref().ok()?;
     let following: Vec<_> =
-        followed(subject.integration, &subject.snapshot.name, streams).collect();
-    let built = built(
+        followed_tags(subject.integration, &subject.snapshot.name, streams).collect();
+    let built = latest_builds(
         subject.integration,
         &subject.snapshot.name,
         subject.snapshot.builds.iter().flatten(),
@@ -90,7 +92,7 @@ fn not_imported(
         .find(|stream| stream.name == to.stream)
         .and_then(|stream| stream.tag(&to.tag));
     let digest = short(build.digest.as_deref()?);
-    let is_due = due(tag, build, &to.image(subject.integration)) == DueImport::Import;
+    let is_due = due_import(tag, build, &to.image(subject.integration)) == DueImport::Import;
     if tag.is_some_and(|tag| tag.failure.is_some()) || !is_due {
         return None;
     }
@@ -135,7 +137,7 @@ fn behind(
         return Some(subject.finding(Code::TagGone, object, message));
     };
     if tag.failure.is_some()
-        || standing(Some(tag), &source.image(subject.integration), now) != TagStatus::Stale
+        || tag_status(Some(tag), &source.image(subject.integration), now) != TagStatus::Stale
     {
         return None;
     }

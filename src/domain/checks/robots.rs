@@ -34,7 +34,7 @@ pub(super) fn check(subject: &Assessed) -> Check {
             present.push(format!("{} ({})", account.name, account.role));
             continue;
         }
-        let full_name = desired.login_name(&account.name);
+        let full_name = desired.robot_username(&account.name);
         let disallowed = subject.troubles.contains(&QuayProblem::RobotsDisallowed);
         let code = if disallowed { Code::RobotsDisallowed } else { Code::RobotMissing };
         findings.push(subject.finding(
@@ -48,7 +48,7 @@ pub(super) fn check(subject: &Assessed) -> Check {
 
 /// That the robot account of a linked service account is somebody else's.
 pub fn not_ours(subject: &Assessed, account: &LinkedServiceAccount) -> Finding {
-    let full_name = subject.desired.login_name(&account.name);
+    let full_name = subject.desired.robot_username(&account.name);
     let message = format!(
         "Robot account {full_name} exists, and nothing shows that it was made for service account {}",
         account.name

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use super::{Assessed, Check};
 use crate::domain::desired::{Desired, LinkedServiceAccount};
 use crate::domain::finding::{Code, Finding};
-use crate::domain::imports::tried;
+use crate::domain::imports::used_credentials;
 use crate::domain::names;
 use crate::domain::snapshot::{Login, NamespaceSnapshot, Secret};
 
@@ -55,7 +55,7 @@ pub fn secret_state(
     let Some(login) = secret.login_for(desired.place()) else {
         return Some(SecretState::WrongHost);
     };
-    if login.username != desired.login_name(&account.name) {
+    if login.username != desired.robot_username(&account.name) {
         return Some(SecretState::WrongRobot(login.username.clone()));
     }
     let robot = snapshot.organization()?.robot(&account.name)?;
@@ -109,7 +109,7 @@ fn finding(
     state: SecretState,
 ) -> Option<Finding> {
     let secret = &account.secret;
-    let robot = subject.desired.login_name(&account.name);
+    let robot = subject.desired.robot_username(&account.name);
     let host = &subject.desired.host;
     let (code, message) = match state {
         SecretState::Current => return None,
@@ -208,7 +208,8 @@ fn rival(subject: &Assessed) -> Option<Finding> {
         login.username.strip_prefix(&format!("{}+", desired.organization)).is_some()
     };
     let secrets = subject.snapshot.secrets.as_deref().ok()?;
-    let (first, login) = tried(desired.place(), secrets).filter(|(first, _)| !ours(&first.name))?;
+    let (first, login) =
+        used_credentials(desired.place(), secrets).filter(|(first, _)| !ours(&first.name))?;
     let has_ours = secrets
         .iter()
         .any(|secret| ours(&secret.name) && secret.login_for(desired.place()).is_some());

@@ -139,7 +139,7 @@ fn names_the_unread_object_and_the_administrators_command() {
             "{}",
             run.stderr
         );
-        let own = "with a token of your own, name the Quay too: --quay-token-file, --quay-url and --cluster-id";
+        let own = "with your own token, also specify Quay: --quay-token-file, --quay-url and --cluster-id";
         assert_eq!(
             hints(&run.stderr),
             format!("ask a cluster administrator to run: oc quay {expected}|{own}")
@@ -151,7 +151,7 @@ fn names_the_unread_object_and_the_administrators_command() {
         let run = world.oc_quay(&command).ends_with(2);
         let secret = "error: there is no token for Quay: could not read secret quay-integration";
         assert!(run.stderr.starts_with(secret), "{}", run.stderr);
-        let own = "give one yourself: --quay-token-file FILE, or OC_QUAY_TOKEN";
+        let own = "or provide a token: --quay-token-file FILE, or OC_QUAY_TOKEN";
         assert_eq!(
             hints(&run.stderr),
             format!("ask a cluster administrator to run: oc quay {expected}|{own}")

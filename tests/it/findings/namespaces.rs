@@ -401,7 +401,7 @@ fn a_token_that_quay_does_not_show_is_unknown_and_the_secret_is_left_alone() {
     // A wrong secret cannot be repaired without the token; it is not made any worse.
     world.set_login("shop", "builder-quay-openshift", "somebody+else:password");
     let repair = world.oc_quay(&["repair", "-n", "shop", "--yes", "-o", "json"]).ends_with(1);
-    assert!(repair.stdout.contains("--rotate makes a new one"), "{}", repair.stdout);
+    assert!(repair.stdout.contains("use --rotate to create a new one"), "{}", repair.stdout);
     assert_eq!(world.login("shop", "builder-quay-openshift").0, "somebody+else");
     world.set_login("shop", "builder-quay-openshift", &format!("{}:{}", before.0, before.1));
 }

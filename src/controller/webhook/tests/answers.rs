@@ -126,7 +126,7 @@ fn what_may_be_expected_in_quay_and_does_not_go_there_is_told() {
         (
             elsewhere("nowhere"),
             ReviewOutcome::Unknown,
-            "whether namespace nowhere is in the integration is unknown",
+            "cannot determine whether namespace nowhere is in the integration",
         ),
         (build(stream_tag("App:1")), ReviewOutcome::Unchanged, "Quay can have no such image"),
         (
