@@ -8,8 +8,8 @@ use super::change::Change;
 use super::ownership_mark::OwnershipMark;
 use super::snapshot::{DefaultPermission, Organization, Robot};
 
-/// Applies a change to a snapshot. `token` is the robot account's new token. The id of a new default permission is unknown and
-/// therefore empty.
+/// Applies a change to a snapshot. `token` is the robot account's new token. The id of a new
+/// default permission is unknown and therefore empty.
 pub fn apply_to_snapshot(
     organization: &mut Option<Organization>,
     change: &Change,

@@ -16,12 +16,14 @@ pub enum Change {
         namespace: String,
         linked: bool,
     },
-    /// Remove the operator's finalizer, so that deleting the namespace does not delete its organization.
+    /// Remove the operator's finalizer, so that deleting the namespace does not delete its
+    /// organization.
     RemoveOperatorFinalizer {
         namespace: String,
         organization: String,
     },
-    /// Add our finalizer to a namespace whose organization is deleted with it (`guarded`), or remove it.
+    /// Add our finalizer to a namespace whose organization is deleted with it (`guarded`), or
+    /// remove it.
     SetFinalizer {
         namespace: String,
         organization: String,
@@ -31,8 +33,9 @@ pub enum Change {
     TakeOwnership {
         organization: String,
     },
-    /// Record the namespace of `mark` as the owner of an organization and of these robot accounts. `former` describes the
-    /// previous owner, `created for ...`; it is empty if the organization already belongs to the namespace.
+    /// Record the namespace of `mark` as the owner of an organization and of these robot accounts.
+    /// `former` describes the previous owner, `created for ...`; it is empty if the organization
+    /// already belongs to the namespace.
     Adopt {
         organization: String,
         mark: String,
@@ -42,7 +45,8 @@ pub enum Change {
     CreateOrganization {
         organization: String,
     },
-    /// Delete an organization with all its images. Needs the user's consent, or the deletion policy `Delete`.
+    /// Delete an organization with all its images. Needs the user's consent, or the deletion policy
+    /// `Delete`.
     DeleteOrganization {
         organization: String,
     },
@@ -114,7 +118,8 @@ pub enum Change {
         robot: String,
         version: String,
     },
-    /// Delete a secret with these preconditions, so that no entry that others add meanwhile is lost.
+    /// Delete a secret with these preconditions, so that no entry that others add meanwhile is
+    /// lost.
     DeleteSecret {
         namespace: String,
         secret: String,
@@ -127,15 +132,16 @@ pub enum Change {
         service_account: String,
         edit: ServiceAccountEdit,
     },
-    /// Set the output of a BuildConfig of this resource version, and save its original output in an annotation.
+    /// Set the output of a BuildConfig of this resource version, and save its original output in an
+    /// annotation.
     RewriteBuildConfig {
         namespace: String,
         build_config: String,
         version: String,
         former: OriginalOutput,
     },
-    /// Restore the original output of a BuildConfig of this resource version. `replaces` describes the current one:
-    /// `was IMAGE`.
+    /// Restore the original output of a BuildConfig of this resource version. `replaces` describes
+    /// the current one: `was IMAGE`.
     RestoreBuildConfig {
         namespace: String,
         build_config: String,
@@ -415,8 +421,9 @@ impl ScopeEdit {
 
     /// Edits the two lists, without duplicates.
     ///
-    /// An allowlist is neither emptied nor started, whatever the lists were when the edit was planned: an empty allowlist
-    /// selects every namespace, and its first name excludes all others. Names are denied instead of removing the last name.
+    /// An allowlist is neither emptied nor started, whatever the lists were when the edit was
+    /// planned: an empty allowlist selects every namespace, and its first name excludes all others.
+    /// Names are denied instead of removing the last name.
     pub fn apply(&self, allow: &mut Vec<String>, deny: &mut Vec<String>) {
         let kept: Vec<String> =
             allow.iter().filter(|name| !self.disallow.contains(name)).cloned().collect();

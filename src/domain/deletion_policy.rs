@@ -16,8 +16,8 @@ pub enum DeletionPolicy {
 }
 
 impl DeletionPolicy {
-    /// The annotation of a namespace, else `default`. An invalid annotation counts as `retain`, so that a typing error
-    /// never deletes images.
+    /// The annotation of a namespace, else `default`. An invalid annotation counts as `retain`, so
+    /// that a typing error never deletes images.
     pub fn for_namespace(namespace: &Namespace, default: DeletionPolicy) -> Self {
         let annotation = namespace.deletion_policy.as_deref();
         annotation.map_or(default, |value| value.parse().unwrap_or_default())

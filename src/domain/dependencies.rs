@@ -90,8 +90,9 @@ fn dependencies(change: &Change) -> Vec<(Group<'_>, Dependency)> {
         SetRepositoryPermission { repository, .. } => {
             dependencies.push((Group::Repository(repository), OnSuccess))
         }
-        // At most one token is renewed without a write of its secret: after one failed write, the next one would probably fail
-        // too. A renewal without a response might have taken effect in Quay.
+        // At most one token is renewed without a write of its secret: after one failed write, the
+        // next one would probably fail too. A renewal without a response might have taken effect in
+        // Quay.
         RotateRobot { .. } => dependencies
             .extend([(Group::Rotations, StopsOnFailure), (Group::SecretWrites, StopsOnFailure)]),
         EditServiceAccount { edit, .. } => {
@@ -116,8 +117,8 @@ fn dependencies(change: &Change) -> Vec<(Group<'_>, Dependency)> {
     dependencies
 }
 
-/// The changes of a plan that can run now, as others end. Its size is linear in that of the plan, since changes that depend on
-/// a group wait for one joint node, which waits for the members.
+/// The changes of a plan that can run now, as others end. Its size is linear in that of the plan,
+/// since changes that depend on a group wait for one joint node, which waits for the members.
 #[derive(Debug)]
 pub struct Schedule {
     /// The changes, then the joints.
@@ -206,8 +207,8 @@ impl Schedule {
         self.nodes[later].pending += 1;
     }
 
-    /// The next change that can be applied or skipped; `None` while all remaining ones wait. The caller must report its
-    /// outcome with [`Schedule::end`].
+    /// The next change that can be applied or skipped; `None` while all remaining ones wait. The
+    /// caller must report its outcome with [`Schedule::end`].
     pub fn next_step(&mut self) -> Option<Step> {
         let index = self.ready.pop_first()?;
         Some(if self.nodes[index].is_skipped { Step::Skip(index) } else { Step::Apply(index) })
@@ -431,7 +432,8 @@ mod tests {
     }
 
     proptest! {
-        /// For any order of outcomes, a change waits for its dependencies, and is applied if they are satisfied.
+        /// For any order of outcomes, a change waits for its dependencies, and is applied if they
+        /// are satisfied.
         #[test]
         fn runs_changes_after_their_dependencies(
             changes in prop::collection::vec(any_change(), 0..20),

@@ -10,12 +10,14 @@ use super::names;
 use super::ownership_mark::OwnershipMark;
 use super::snapshot::{Build, ImageStream, NamespaceSnapshot, ServiceAccount, StreamTag};
 
-/// The service accounts that are always linked, and the roles of their robot accounts (QBO `pkg/constants`).
+/// The service accounts that are always linked, and the roles of their robot accounts (QBO
+/// `pkg/constants`).
 pub const DEFAULT_ACCOUNTS: [(&str, Role); 3] =
     [("builder", Role::Write), ("default", Role::Read), ("deployer", Role::Read)];
 
-/// The maximum number of linked service accounts in a namespace. An editor can create any number, and each needs a robot
-/// account, a default permission, a secret, and a permission on every repository.
+/// The maximum number of linked service accounts in a namespace. An editor can create any number,
+/// and each needs a robot account, a default permission, a secret, and a permission on every
+/// repository.
 pub const MAX_ACCOUNTS: usize = 50;
 
 /// The maximum number of repositories of a namespace.
@@ -104,7 +106,8 @@ impl Desired {
             repositories: repositories.len().saturating_sub(MAX_REPOSITORIES),
         };
         if surplus.accounts > 0 {
-            // The default service accounts come first, then those that the user requests, then all others by name.
+            // The default service accounts come first, then those that the user requests, then all
+            // others by name.
             let is_default =
                 |name: &str| DEFAULT_ACCOUNTS.iter().any(|(default, _)| *default == name);
             accounts.sort_by_cached_key(|LinkedServiceAccount { name, is_requested, .. }| {
@@ -157,8 +160,8 @@ impl Desired {
     }
 }
 
-/// The role of a linked service account: its annotation, else its default role. `None` if it is not linked. An invalid
-/// annotation is ignored.
+/// The role of a linked service account: its annotation, else its default role. `None` if it is not
+/// linked. An invalid annotation is ignored.
 pub fn role(account: &ServiceAccount) -> Option<Role> {
     let requested = account.role.as_deref().and_then(|role| role.parse().ok());
     requested.or_else(|| {
@@ -166,8 +169,9 @@ pub fn role(account: &ServiceAccount) -> Option<Role> {
     })
 }
 
-/// The repositories that builds push to. They must exist before the first push, since robot accounts cannot create
-/// repositories; the image stream might be created later, by the first import.
+/// The repositories that builds push to. They must exist before the first push, since robot
+/// accounts cannot create repositories; the image stream might be created later, by the first
+/// import.
 fn build_repositories<'a>(
     integration: &Integration,
     snapshot: &NamespaceSnapshot,
@@ -185,8 +189,8 @@ fn build_repositories<'a>(
     own.filter(move |name| !without.contains(name.as_str()) && names::repository(name).is_ok())
 }
 
-/// Whether an image stream gets a repository. One that only follows images of other registries needs none, unless its
-/// annotation requests it.
+/// Whether an image stream gets a repository. One that only follows images of other registries
+/// needs none, unless its annotation requests it.
 pub fn wants_repository(stream: &ImageStream, host: &str) -> bool {
     let follows_us =
         |tag: &StreamTag| tag.follows().is_some_and(|image| image.split('/').next() == Some(host));

@@ -48,8 +48,8 @@ pub fn tags_in_registry<'a>(
     images.filter(move |(_, image)| is_in_registry(&image.reference, quay))
 }
 
-/// Checks that an image can be copied to its tag. An editor of the image stream chooses both, and the API server accepts tags
-/// that no registry does.
+/// Checks that an image can be copied to its tag. An editor of the image stream chooses both, and
+/// the API server accepts tags that no registry does.
 ///
 /// # Errors
 /// The rule that is broken, without quoting the name.
@@ -66,7 +66,8 @@ pub fn validate_copy(tag: &StreamTag, image: &TagImage) -> Result<(), &'static s
     }
 }
 
-/// The internal registry is a service of the cluster, `image-registry.openshift-image-registry.svc:5000`. Quay might be one too.
+/// The internal registry is a service of the cluster,
+/// `image-registry.openshift-image-registry.svc:5000`. Quay might be one too.
 fn is_in_registry(reference: &str, quay: &str) -> bool {
     let registry = reference.split('/').next().unwrap_or_default();
     let host = registry.split(':').next().unwrap_or_default();

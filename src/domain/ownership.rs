@@ -1,4 +1,5 @@
-//! The owner of an organization, and the robot accounts that a namespace is allowed to use (`docs/security.md`).
+//! The owner of an organization, and the robot accounts that a namespace is allowed to use
+//! (`docs/security.md`).
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -13,8 +14,8 @@ use super::snapshot::{NamespaceSnapshot, Organization, Robot};
 pub struct Claim {
     /// The mark that we would write for the namespace.
     pub mark: OwnershipMark,
-    /// The tokens of the organization's robot accounts in the namespace's secrets, with the robot accounts' short names;
-    /// `None` if the secrets could not be read.
+    /// The tokens of the organization's robot accounts in the namespace's secrets, with the robot
+    /// accounts' short names; `None` if the secrets could not be read.
     tokens: Option<Vec<(String, SecretString)>>,
 }
 
@@ -23,7 +24,8 @@ pub struct Claim {
 pub enum OwnershipState {
     /// It has the mark of this namespace.
     Ours,
-    /// It has no mark, but the namespace is linked: it holds the current token of the robot account that pushes.
+    /// It has no mark, but the namespace is linked: it holds the current token of the robot account
+    /// that pushes.
     Linked,
     /// It has no mark, is empty, and is owned only by the token's user.
     Blank,
@@ -56,7 +58,8 @@ impl Claim {
         Self { mark, tokens: Some(vec![]) }
     }
 
-    /// An adoption takes precedence over the marks of robot accounts, and among these any foreign mark over ours.
+    /// An adoption takes precedence over the marks of robot accounts, and among these any foreign
+    /// mark over ours.
     pub fn ownership_of(&self, organization: &Organization) -> OwnershipState {
         let by_mark = |mark: &OwnershipMark| match mark.owner(&self.mark) {
             Owner::Current => OwnershipState::Ours,
@@ -79,8 +82,9 @@ impl Claim {
         }
     }
 
-    /// Whether the namespace is linked to the organization of these robot accounts: it holds the token that pushes, and so
-    /// gains nothing from a link. The operator's finalizer proves nothing, since a project administrator can set it.
+    /// Whether the namespace is linked to the organization of these robot accounts: it holds the
+    /// token that pushes, and so gains nothing from a link. The operator's finalizer proves
+    /// nothing, since a project administrator can set it.
     pub fn is_linked(&self, robots: &[Robot]) -> bool {
         let pushes = |robot: &&Robot| {
             DEFAULT_ACCOUNTS.iter().any(|(name, role)| *name == robot.name && *role == Role::Write)
@@ -88,7 +92,8 @@ impl Claim {
         robots.iter().filter(pushes).any(|robot| self.holds_token(robot))
     }
 
-    /// Whether the namespace already holds the robot account's current token, so that it can be written again.
+    /// Whether the namespace already holds the robot account's current token, so that it can be
+    /// written again.
     fn holds_token(&self, robot: &Robot) -> bool {
         let Some(token) = &robot.token else { return false };
         let mut tokens = self.tokens.iter().flatten();
@@ -101,8 +106,8 @@ impl Claim {
         robot.token.is_none() && self.tokens.iter().flatten().any(|(name, _)| *name == robot.name)
     }
 
-    /// The reason why the namespace is not allowed to use the organization; `None` if it is, or if the reason is reported
-    /// elsewhere.
+    /// The reason why the namespace is not allowed to use the organization; `None` if it is, or if
+    /// the reason is reported elsewhere.
     pub fn obstacle(&self, organization: &Organization, name: &str) -> Option<(Code, String)> {
         Some(match self.ownership_of(organization) {
             OwnershipState::Ours | OwnershipState::Linked | OwnershipState::Blank => return None,
@@ -147,7 +152,8 @@ impl Claim {
         })
     }
 
-    /// The reason not to use an organization that others created meanwhile; `None` if the namespace is allowed to use it.
+    /// The reason not to use an organization that others created meanwhile; `None` if the namespace
+    /// is allowed to use it.
     pub fn reject_reason(&self, organization: &Organization, name: &str) -> Option<String> {
         if matches!(
             self.ownership_of(organization),
@@ -163,8 +169,9 @@ impl Claim {
         Some(self.obstacle(organization, name).map_or_else(unknown, with_hint))
     }
 
-    /// Whether the namespace is allowed to use a robot account in its organization. Beyond the three default ones, the robot
-    /// account must be ours, or its current token must already be in the namespace.
+    /// Whether the namespace is allowed to use a robot account in its organization. Beyond the
+    /// three default ones, the robot account must be ours, or its current token must already be in
+    /// the namespace.
     pub fn allows_robot(
         &self,
         organization: &Organization,

@@ -1,14 +1,16 @@
 //! The ownership mark: the cluster and namespace for which an object in Quay was created.
 //!
-//! It is the description of each robot account that we create, since one list call returns all of these, but robot account
-//! metadata must be read one by one (`wire/231`). A robot account's description is immutable (`wire/203`), so an adopted
-//! organization gets a team whose mark takes precedence. Its robot accounts become members, since their list names their
-//! teams (`wire/728b`) and so shows that the team must be read.
+//! It is the description of each robot account that we create, since one list call returns all of
+//! these, but robot account metadata must be read one by one (`wire/231`). A robot account's
+//! description is immutable (`wire/203`), so an adopted organization gets a team whose mark takes
+//! precedence. Its robot accounts become members, since their list names their teams (`wire/728b`)
+//! and so shows that the team must be read.
 //!
-//! Version 0 identifies the cluster only by its API server, and its team has no members. Both versions are read.
+//! Version 0 identifies the cluster only by its API server, and its team has no members. Both
+//! versions are read.
 
-/// Names for the team, without permissions, whose description is the mark of an adopted organization. The second is for
-/// organizations in which others use the first.
+/// Names for the team, without permissions, whose description is the mark of an adopted
+/// organization. The second is for organizations in which others use the first.
 pub const OWNER_TEAMS: [&str; 2] = ["oc-quay", "oc-quay-owner"];
 
 /// Quay's limit in characters (`wire/221`).
@@ -19,7 +21,8 @@ const MAX_DESCRIPTION_LENGTH: usize = 255;
 pub struct ClusterIdentity {
     /// The uid of its QuayIntegration; empty if unknown.
     pub id: String,
-    /// The API server, `host:port`. Not unique: clusters can share an address, and one can have several.
+    /// The API server, `host:port`. Not unique: clusters can share an address, and one can have
+    /// several.
     pub server: String,
 }
 
@@ -53,8 +56,8 @@ impl OwnershipMark {
         }
     }
 
-    /// Parses a description; `None` if it is not a mark. A mark of a newer version without the fields that we know has an
-    /// unknown owner.
+    /// Parses a description; `None` if it is not a mark. A mark of a newer version without the
+    /// fields that we know has an unknown owner.
     pub fn parse(description: &str) -> Option<Self> {
         let text = description.strip_prefix("oc-quay ")?;
         let words: Vec<&str> = text.split_whitespace().collect();
@@ -85,9 +88,10 @@ impl OwnershipMark {
 
     /// The owner of an object with this mark, as seen from `ours`.
     ///
-    /// The same uid is the same namespace, whatever the cluster is called. Another uid in the same cluster is a deleted
-    /// namespace of that name, whose organization must not be given to the new one: anyone can create a namespace of that
-    /// name. If our own uid could not be read, the name in this cluster decides.
+    /// The same uid is the same namespace, whatever the cluster is called. Another uid in the same
+    /// cluster is a deleted namespace of that name, whose organization must not be given to the new
+    /// one: anyone can create a namespace of that name. If our own uid could not be read, the name
+    /// in this cluster decides.
     pub fn owner(&self, ours: &OwnershipMark) -> Owner {
         if self.namespace != ours.namespace {
             return Owner::Other;

@@ -1,4 +1,5 @@
-//! Plans: the changes that reconcile a namespace, ordered so that it is safe to stop after any of them.
+//! Plans: the changes that reconcile a namespace, ordered so that it is safe to stop after any of
+//! them.
 
 mod builds;
 mod cleanup;
@@ -68,8 +69,9 @@ impl Plan {
         changes.iter().find_map(|(_, failed)| failed.clone()).or_else(unread)
     }
 
-    /// The obstacle that prevents this plan. An organization without robot accounts is useless, so none is created while
-    /// an obstacle is known; an existing organization is reconciled as far as Quay allows.
+    /// The obstacle that prevents this plan. An organization without robot accounts is useless, so
+    /// none is created while an obstacle is known; an existing organization is reconciled as far as
+    /// Quay allows.
     pub fn stopped_by<'a>(&self, obstacles: &'a [Finding]) -> Option<&'a Finding> {
         obstacles
             .iter()
@@ -86,8 +88,8 @@ impl Plan {
     }
 }
 
-/// Plans the repair of a namespace in scope. Parts that could not be read are not changed, and user objects are never
-/// deleted.
+/// Plans the repair of a namespace in scope. Parts that could not be read are not changed, and user
+/// objects are never deleted.
 pub fn repair(subject: &Assessed, options: Options) -> Plan {
     let mut planner = Planner::new(subject, options);
     let namespace = subject.snapshot.namespace.as_ref().ok().and_then(Option::as_ref);
@@ -120,7 +122,8 @@ struct Planner<'a> {
     accounts: Vec<&'a LinkedServiceAccount>,
     /// `None` if there is no organization.
     ownership: Option<OwnershipState>,
-    /// The namespace is allowed to use the tokens in the organization. False while the namespace's uid is unknown.
+    /// The namespace is allowed to use the tokens in the organization. False while the namespace's
+    /// uid is unknown.
     is_usable: bool,
 }
 
@@ -245,7 +248,8 @@ impl<'a> Planner<'a> {
 
     fn plan_adoption(&mut self, organization: &Organization) {
         let ownership = self.claim.ownership_of(organization);
-        // The list of robot accounts shows the other namespaces that their robot accounts were adopted.
+        // The list of robot accounts shows the other namespaces that their robot accounts were
+        // adopted.
         let is_adopted_now = |robot: &Robot| {
             !robot.is_adopted && (ownership != OwnershipState::Ours || robot.mark.is_none())
         };
@@ -366,8 +370,8 @@ impl<'a> Planner<'a> {
         }));
     }
 
-    /// New repositories get their permissions from the default permissions, which precede them in the plan; all others
-    /// are set one by one.
+    /// New repositories get their permissions from the default permissions, which precede them in
+    /// the plan; all others are set one by one.
     fn plan_repository_permissions(&mut self, organization: &Organization) {
         let (Ok(_), Ok(existing)) = (&organization.robots, &organization.repositories) else {
             return;
@@ -428,7 +432,8 @@ impl<'a> Planner<'a> {
         self.delete_spares();
     }
 
-    /// Deletes the copies that interrupted replacements left, where the secret exists again with all their entries.
+    /// Deletes the copies that interrupted replacements left, where the secret exists again with
+    /// all their entries.
     fn delete_spares(&mut self) {
         let host = &self.subject.desired.host;
         let spares = spares(self.subject).filter(|Spare { secret, replaced }| {
@@ -487,7 +492,8 @@ impl<'a> Planner<'a> {
             }
             _ => Change::UpdateSecret { namespace, secret, robot, version },
         };
-        // A new token invalidates the previous one immediately, so it is planned only with the write of its secret.
+        // A new token invalidates the previous one immediately, so it is planned only with the
+        // write of its secret.
         if is_renewed {
             self.plan.changes.push(Change::RotateRobot {
                 organization: self.subject.desired.organization.clone(),
@@ -545,7 +551,8 @@ impl<'a> Planner<'a> {
         unmarked.map(|account| account.name.clone()).collect()
     }
 
-    /// A wrong secret of a robot account whose token Quay does not show can be repaired only with a new token.
+    /// A wrong secret of a robot account whose token Quay does not show can be repaired only with a
+    /// new token.
     fn report_hidden_token(&mut self, account: &LinkedServiceAccount) {
         let is_visible = self.is_usable || self.ownership == Some(OwnershipState::Hidden);
         let Some(organization) = self.subject.snapshot.organization().filter(|_| is_visible) else {

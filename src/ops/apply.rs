@@ -45,8 +45,9 @@ pub(crate) struct ApplyInput<'a> {
 }
 
 impl App {
-    /// Applies the changes, independent ones concurrently, and returns their outcomes in the order of the plan. `each` is called
-    /// as soon as a change ends; its effect is `None` unless it succeeded.
+    /// Applies the changes, independent ones concurrently, and returns their outcomes in the order
+    /// of the plan. `each` is called as soon as a change ends; its effect is `None` unless it
+    /// succeeded.
     pub(crate) async fn apply(
         &self,
         target: &QuayConnection,
@@ -181,8 +182,9 @@ impl App {
 const MAX_POLLS: usize = 3;
 
 impl App {
-    /// Creates a secret. If one appeared meanwhile, it might hold a newer token than ours. The current token is therefore read
-    /// after that secret, and written only to the resource version that was read.
+    /// Creates a secret. If one appeared meanwhile, it might hold a newer token than ours. The
+    /// current token is therefore read after that secret, and written only to the resource version
+    /// that was read.
     async fn create_secret(
         &self,
         target: &QuayConnection,

@@ -79,10 +79,12 @@ impl std::fmt::Display for NamespaceSelector {
     }
 }
 
-/// Reads the selected namespaces from the cluster. This does not depend on the integration, so both can be read concurrently.
+/// Reads the selected namespaces from the cluster. This does not depend on the integration, so both
+/// can be read concurrently.
 ///
 /// # Errors
-/// If namespaces cannot be listed, or none matches the label selector, which is probably a typing error.
+/// If namespaces cannot be listed, or none matches the label selector, which is probably a typing
+/// error.
 pub(crate) async fn read_namespaces(
     cluster: &Cluster,
     which: &NamespaceSelector,
@@ -197,8 +199,8 @@ pub(crate) async fn read_namespaces_and_webhooks(
     (parts, BuildWebhookOwners { webhooks, trial })
 }
 
-/// Creates a build with `dryRun` in one namespace that has BuildConfigs, to see whether a webhook rewrites it. This works without
-/// permission to read webhooks.
+/// Creates a build with `dryRun` in one namespace that has BuildConfigs, to see whether a webhook
+/// rewrites it. This works without permission to read webhooks.
 async fn dry_run_build(
     cluster: &Cluster,
     parts: &[NamespaceResources],
@@ -267,8 +269,8 @@ impl NamespaceAssessment {
 }
 
 impl App {
-    /// Reads each namespace's organization and runs the checks, concurrently. The result of `each` is kept instead of the
-    /// assessment, so that thousands of namespaces fit in memory.
+    /// Reads each namespace's organization and runs the checks, concurrently. The result of `each`
+    /// is kept instead of the assessment, so that thousands of namespaces fit in memory.
     pub(crate) async fn assess_each<T>(
         &self,
         ui: &Ui,
@@ -383,7 +385,8 @@ impl App {
     }
 }
 
-/// Reads the tags in Quay that image streams follow: all, or only those of repositories with later pushes.
+/// Reads the tags in Quay that image streams follow: all, or only those of repositories with later
+/// pushes.
 async fn compare_tags(target: &QuayTarget, snapshot: &mut NamespaceSnapshot, all: bool) {
     let (Ok(Some(organization)), Ok(streams)) =
         (&mut snapshot.organization, &snapshot.image_streams)

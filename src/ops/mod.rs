@@ -37,8 +37,8 @@ const OWN_TOKEN: &str =
 /// `--request-timeout 0`, as kubectl has it.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Runs up to `concurrency` futures at a time and returns their outputs in order. Unlike with `buffered`, a slow one does not
-/// delay the others.
+/// Runs up to `concurrency` futures at a time and returns their outputs in order. Unlike with
+/// `buffered`, a slow one does not delay the others.
 pub(crate) async fn join_concurrently<T>(
     work: impl IntoIterator<Item: Future<Output = T>>,
     concurrency: usize,
@@ -168,7 +168,8 @@ impl App {
         }
         let concurrency = usize::from(global.concurrency);
         let target = match snapshot.resolve() {
-            // A plain http URL in the settings is rejected earlier; in the QuayIntegration it is a finding.
+            // A plain http URL in the settings is rejected earlier; in the QuayIntegration it is a
+            // finding.
             Some(integration) if integration.url.value.is_plain_http() && !integration.insecure => {
                 None
             }
@@ -319,7 +320,8 @@ impl App {
         }))
     }
 
-    /// The error for an unknown Quay, with hints for users without permissions, or for an unavailable cluster.
+    /// The error for an unknown Quay, with hints for users without permissions, or for an
+    /// unavailable cluster.
     fn unknown_quay(&self, unread: &ReadError) -> Error {
         let error = Error::new(unread.to_string());
         match (unread.kind, &self.for_administrator) {
@@ -346,7 +348,8 @@ impl App {
     }
 }
 
-/// Infers missing settings from the namespace's pull secrets. The caller has no token that could be sent to an inferred host.
+/// Infers missing settings from the namespace's pull secrets. The caller has no token that could be
+/// sent to an inferred host.
 async fn infer(snapshot: &mut IntegrationSnapshot, namespace: &str, cluster: &Cluster) {
     if snapshot.given.url.is_some() && snapshot.given.cluster_id.is_some() {
         return;
@@ -385,8 +388,8 @@ fn unused_lists(snapshot: &IntegrationSnapshot) -> Option<String> {
     ))
 }
 
-/// Creates a client for Quay. A CA from the settings takes precedence over the stored one. An invalid stored CA is only a
-/// warning, since the user of a command cannot repair it.
+/// Creates a client for Quay. A CA from the settings takes precedence over the stored one. An
+/// invalid stored CA is only a warning, since the user of a command cannot repair it.
 fn client(
     options: quay::Options,
     stored_ca: Option<Vec<u8>>,

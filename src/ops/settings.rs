@@ -24,7 +24,8 @@ pub(crate) struct Settings {
     pub token: Option<SecretString>,
     /// PEM, certificates only.
     pub ca: Option<Vec<u8>>,
-    /// The namespace whose pull secrets identify Quay if nothing else does; `None` for that of the context.
+    /// The namespace whose pull secrets identify Quay if nothing else does; `None` for that of the
+    /// context.
     pub namespace: Option<String>,
     /// The equivalent command for a cluster administrator, if the command needs the token.
     pub for_administrator: Option<String>,
@@ -97,7 +98,8 @@ impl Settings {
         }
     }
 
-    /// Sets the equivalent command for a cluster administrator, which is shown to users who cannot read the token.
+    /// Sets the equivalent command for a cluster administrator, which is shown to users who cannot
+    /// read the token.
     pub(crate) fn for_administrator(self, command: String) -> Self {
         Self { for_administrator: Some(command), ..self }
     }
@@ -134,8 +136,8 @@ fn from_flag_or_env(
     }
 }
 
-/// The certificates, and the PEM labels of skipped blocks. A private key in the file must not be stored in the cluster or
-/// printed.
+/// The certificates, and the PEM labels of skipped blocks. A private key in the file must not be
+/// stored in the cluster or printed.
 fn read_ca(file: &Sourced<String>) -> Result<(Vec<u8>, Vec<String>), Error> {
     let invalid = |reason: &str| Error::new(format!("{}: {reason} in {}", file.source, file.value));
     let ca = fs::read(&file.value).map_err(|error| {
@@ -163,7 +165,8 @@ fn read_token(file: Option<&Path>) -> Result<Option<(SecretString, Source)>, Err
     }
 }
 
-/// The contents of a file (`-` for stdin), else of an environment variable. An empty variable counts as unset.
+/// The contents of a file (`-` for stdin), else of an environment variable. An empty variable
+/// counts as unset.
 pub(crate) fn read_secret(
     file: Option<&Path>,
     flag: &'static str,

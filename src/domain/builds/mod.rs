@@ -1,7 +1,7 @@
 //! The output of builds, and the rule that redirects it to Quay.
 //!
-//! Builds and BuildConfigs share a part of their `spec`, so the admission webhook for builds and the command for
-//! BuildConfigs both use [`rewrite()`].
+//! Builds and BuildConfigs share a part of their `spec`, so the admission webhook for builds and
+//! the command for BuildConfigs both use [`rewrite()`].
 
 mod image_stream_tag;
 mod push_target;
@@ -27,7 +27,8 @@ pub const MANAGED_ANNOTATION: &str =
 /// Value of [`MANAGED_ANNOTATION`], and of [`IMPORTED_ANNOTATION`].
 pub const MANAGED: &str = "true";
 
-/// Annotation on a rewritten build: the [`Destination`] of its original output (QBO `pkg/constants`).
+/// Annotation on a rewritten build: the [`Destination`] of its original output (QBO
+/// `pkg/constants`).
 pub const DESTINATION_ANNOTATION: &str =
     "quay-registry-operator.quay.redhat.com/destination-imagestream";
 
@@ -55,8 +56,8 @@ impl CommonSpec {
         self.service_account.as_deref().unwrap_or(BUILDER)
     }
 
-    /// The image stream tag in the output, or the one whose image in Quay is in the output. `None` for other registries, and
-    /// for pipelines, which do not push.
+    /// The image stream tag in the output, or the one whose image in Quay is in the output. `None`
+    /// for other registries, and for pipelines, which do not push.
     pub fn destination(&self, namespace: &str, integration: &Integration) -> Option<Destination> {
         let to =
             self.output.to.as_ref().filter(|_| self.strategy != Some(Strategy::JenkinsPipeline))?;
@@ -102,7 +103,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// Includes two older spellings that the API server accepts (`pkg/build/apis/build/v1/conversion.go`).
+    /// Includes two older spellings that the API server accepts
+    /// (`pkg/build/apis/build/v1/conversion.go`).
     fn is_stream_tag(&self) -> bool {
         ["ImageStreamTag", "ImageStream", ""].contains(&self.kind.as_str())
     }

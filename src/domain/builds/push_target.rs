@@ -22,7 +22,8 @@ pub enum PushTarget {
     AsWritten(SkipReason),
     /// The internal registry, since no webhook redirects the build to this image.
     Internal(String),
-    /// No webhook redirects the build to this image, and its output cannot be resolved. The build waits forever.
+    /// No webhook redirects the build to this image, and its output cannot be resolved. The build
+    /// waits forever.
     Nowhere(String),
     /// This image or the internal registry: the webhooks could not be read.
     Unknown(String, ReadError),
@@ -101,9 +102,10 @@ impl fmt::Display for RejectReason {
     }
 }
 
-/// Why the operator's webhook would reject a new build. It requires the secret of `builder` in that service account for every
-/// build (QBO `pkg/webhook/webhook.go:62-100`). Without an output it crashes, which rejects the build if the webhook fails
-/// closed. It also crashes over an output without a tag, but the API server rejects such BuildConfigs (openshift-apiserver
+/// Why the operator's webhook would reject a new build. It requires the secret of `builder` in that
+/// service account for every build (QBO `pkg/webhook/webhook.go:62-100`). Without an output it
+/// crashes, which rejects the build if the webhook fails closed. It also crashes over an output
+/// without a tag, but the API server rejects such BuildConfigs (openshift-apiserver
 /// `validation.go`, `validateToImageReference`).
 pub fn operator_rejection(subject: &Assessed, spec: &CommonSpec) -> Option<RejectReason> {
     let webhook = operator_webhook(subject)?;
@@ -116,8 +118,8 @@ pub fn operator_rejection(subject: &Assessed, spec: &CommonSpec) -> Option<Rejec
     is_rejected.then_some(RejectReason::NoOutput)
 }
 
-/// The push secret for this Quay in a BuildConfig, if it does not exist. This is known only for our own secrets and for those
-/// of rewritten BuildConfigs: others might be of a type that is not read.
+/// The push secret for this Quay in a BuildConfig, if it does not exist. This is known only for our
+/// own secrets and for those of rewritten BuildConfigs: others might be of a type that is not read.
 pub fn missing_push_secret<'a>(
     subject: &Assessed,
     config: &'a BuildConfig,
@@ -144,7 +146,8 @@ fn has_push_secret(subject: &Assessed) -> bool {
         .is_some_and(|builder| builder.mountable.contains(&secret))
 }
 
-/// The webhook that did not rewrite a dry-run build: it is unavailable and fails open, or its selector excludes the namespace.
+/// The webhook that did not rewrite a dry-run build: it is unavailable and fails open, or its
+/// selector excludes the namespace.
 pub fn unresponsive_webhook<'a>(subject: &'a Assessed) -> Option<&'a BuildWebhook> {
     let NamespaceSnapshot { webhooks: Ok(webhooks), trial: Some(DryRunOutcome::Unchanged), .. } =
         subject.snapshot
@@ -157,7 +160,8 @@ pub fn unresponsive_webhook<'a>(subject: &'a Assessed) -> Option<&'a BuildWebhoo
         .filter(|_| has_push_secret(subject) && subject.is_to_be_linked())
 }
 
-/// The image that a rewritten BuildConfig needs since the address of Quay or the cluster ID changed.
+/// The image that a rewritten BuildConfig needs since the address of Quay or the cluster ID
+/// changed.
 pub fn new_image(subject: &Assessed, config: &BuildConfig) -> Option<String> {
     let former = config.still_rewritten()?;
     match subject.rewriting(&former.output.spec(&config.spec)) {
@@ -166,20 +170,23 @@ pub fn new_image(subject: &Assessed, config: &BuildConfig) -> Option<String> {
     }
 }
 
-/// Whether every update of a build is rejected (422), because the operator's webhook modifies its immutable spec.
+/// Whether every update of a build is rejected (422), because the operator's webhook modifies its
+/// immutable spec.
 pub fn is_stuck(subject: &Assessed, spec: &CommonSpec) -> bool {
     operator_webhook(subject).is_some_and(|webhook| webhook.on_update)
         && rewritten_by_operator(subject, spec).is_some()
 }
 
-/// The operator's webhook, if the namespace is in its scope, which excludes namespaces that are linked on request.
+/// The operator's webhook, if the namespace is in its scope, which excludes namespaces that are
+/// linked on request.
 fn operator_webhook<'a>(subject: &'a Assessed) -> Option<&'a BuildWebhook> {
     let is_in_its_scope = subject.scope().is_in() && subject.scope() != Scope::Requested;
     let mut webhooks = subject.snapshot.webhooks.iter().flatten();
     webhooks.find(|webhook| webhook.rewriter == BuildWebhookOwner::Operator && is_in_its_scope)
 }
 
-/// The output according to the operator's webhook, which checks neither the scope of the target namespace nor permissions.
+/// The output according to the operator's webhook, which checks neither the scope of the target
+/// namespace nor permissions.
 fn rewritten_by_operator(subject: &Assessed, spec: &CommonSpec) -> Option<String> {
     operator_webhook(subject)?;
     let to =
@@ -201,8 +208,8 @@ fn output_name(spec: &CommonSpec) -> String {
     spec.output.to.as_ref().map(|to| to.name.clone()).unwrap_or_default()
 }
 
-/// Whether the internal registry can store an image. Image streams of other namespaces are unknown, but the registry is
-/// enabled for all of them or for none.
+/// Whether the internal registry can store an image. Image streams of other namespaces are unknown,
+/// but the registry is enabled for all of them or for none.
 fn is_in_internal_registry(subject: &Assessed, destination: &Destination) -> bool {
     let Ok(streams) = &subject.snapshot.image_streams else { return true };
     if destination.namespace == subject.snapshot.name {

@@ -1,8 +1,9 @@
 //! The rewriting rule, based on the operator's (QBO `pkg/webhook/webhook.go`).
 //!
-//! Differences: an output without a tag means `latest`, and a build without an output is skipped (the operator crashes);
-//! custom builds are rewritten too; namespaces outside the integration have no organization to push to; a robot account
-//! cannot push to another organization (`wire/381`); a push secret for the internal registry is replaced.
+//! Differences: an output without a tag means `latest`, and a build without an output is skipped
+//! (the operator crashes); custom builds are rewritten too; namespaces outside the integration have
+//! no organization to push to; a robot account cannot push to another organization (`wire/381`); a
+//! push secret for the internal registry is replaced.
 
 use std::fmt;
 
@@ -25,8 +26,8 @@ pub struct Rewritten {
     pub image: String,
     /// The tag that imports the image.
     pub destination: Destination,
-    /// The replacement for a named `output.pushSecret`. Without one, OpenShift picks the service account's secret by the
-    /// registry's host.
+    /// The replacement for a named `output.pushSecret`. Without one, OpenShift picks the service
+    /// account's secret by the registry's host.
     pub push_secret: Option<String>,
 }
 
@@ -49,8 +50,8 @@ pub enum SkipReason {
         namespace: String,
         scope: Scope,
     },
-    /// The image stream is in another namespace, to whose organization the service account's robot account cannot push, and no
-    /// other push secret is named.
+    /// The image stream is in another namespace, to whose organization the service account's robot
+    /// account cannot push, and no other push secret is named.
     OtherOrganization(String),
     /// The scope of this namespace is unknown.
     UnknownNamespace(String),
@@ -60,8 +61,8 @@ pub enum SkipReason {
 
 /// Rewrites the output of a build, or of the builds of a BuildConfig, in `namespace`.
 ///
-/// `scope` returns the scope of a namespace, `None` if it is unknown. It is called for the build's namespace and for that of
-/// its output.
+/// `scope` returns the scope of a namespace, `None` if it is unknown. It is called for the build's
+/// namespace and for that of its output.
 pub fn rewrite(
     integration: &Integration,
     namespace: &str,
@@ -105,8 +106,8 @@ fn try_rewrite(
     })
 }
 
-/// The replacement for the named push secret, if it needs one. Only a secret that we did not create can hold credentials of
-/// another organization.
+/// The replacement for the named push secret, if it needs one. Only a secret that we did not create
+/// can hold credentials of another organization.
 fn push_secret(
     integration: &Integration,
     namespace: &str,

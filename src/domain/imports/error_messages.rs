@@ -32,7 +32,8 @@ fn with_cause(message: &str, cause: Option<String>) -> String {
     }
 }
 
-/// Whether Quay rejected the credentials: the only failure that the secrets of the namespace explain.
+/// Whether Quay rejected the credentials: the only failure that the secrets of the namespace
+/// explain.
 pub fn is_rejected(message: &str) -> bool {
     message.contains(ACCESS_DENIED)
 }
@@ -70,8 +71,8 @@ fn rejection(place: RegistryScope<'_>, secrets: &[Secret]) -> String {
     }
 }
 
-/// The credentials that an import uses: those of the first matching pull secret by name, whether a service account lists it or
-/// not (as observed on a real cluster).
+/// The credentials that an import uses: those of the first matching pull secret by name, whether a
+/// service account lists it or not (as observed on a real cluster).
 pub fn used_credentials<'a>(
     place: RegistryScope<'_>,
     secrets: &'a [Secret],

@@ -35,8 +35,9 @@ pub struct TagImport {
 }
 
 impl ImportPolicy {
-    /// The policy to import a tag with this policy. It keeps the tag's settings, since an import replaces the tag's policy
-    /// (openshift-apiserver `pkg/image/apiserver/registry/imagestreamimport/rest.go`, `importSuccessful`).
+    /// The policy to import a tag with this policy. It keeps the tag's settings, since an import
+    /// replaces the tag's policy (openshift-apiserver
+    /// `pkg/image/apiserver/registry/imagestreamimport/rest.go`, `importSuccessful`).
     #[must_use]
     pub fn or_scheduled(self, scheduled: bool) -> Self {
         Self { scheduled: self.scheduled || scheduled, ..self }

@@ -7,8 +7,8 @@ use crate::domain::builds::Destination;
 use crate::domain::integration::Integration;
 use crate::domain::snapshot::{Build, ImportNote, Phase, StreamTag};
 
-/// The latest build that pushed to Quay, by image stream tag of the namespace. The tag is derived from the pushed image, since
-/// annotations can be forged.
+/// The latest build that pushed to Quay, by image stream tag of the namespace. The tag is derived
+/// from the pushed image, since annotations can be forged.
 pub fn latest_builds<'a>(
     integration: &Integration,
     namespace: &str,
@@ -38,8 +38,8 @@ pub enum DueImport {
     Skipped(String),
 }
 
-/// Decides about the import of `image`, which a build pushed to Quay. Only the current tag counts, since the caller might have
-/// missed any number of imports, pushes and rollbacks.
+/// Decides about the import of `image`, which a build pushed to Quay. Only the current tag counts,
+/// since the caller might have missed any number of imports, pushes and rollbacks.
 pub fn due_import(tag: Option<&StreamTag>, build: &Build, image: &str) -> DueImport {
     let Some(tag) = tag else {
         return match build.import_note {
@@ -71,7 +71,8 @@ pub fn due_import(tag: Option<&StreamTag>, build: &Build, image: &str) -> DueImp
     }
 }
 
-/// Whether `image` or a newer one was imported after a build pushed it. `None` if the build has no digest or completion time.
+/// Whether `image` or a newer one was imported after a build pushed it. `None` if the build has no
+/// digest or completion time.
 pub fn is_imported(tag: Option<&StreamTag>, build: &Build, image: &str) -> Option<bool> {
     let is_known = build.digest.is_some() && build.completed.is_some();
     is_known.then(|| due_import(tag, build, image) == DueImport::Nothing)

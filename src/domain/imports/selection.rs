@@ -32,8 +32,8 @@ pub struct ImportRequest<'a> {
     pub named: &'a [NamedTag],
     /// Only tags that are absent from the image stream or have another image in Quay.
     pub missing: bool,
-    /// The images in Quay that builds of the namespace pushed, with the Unix time when the latest build of each ended. They
-    /// replace images that were pushed to the internal registry before.
+    /// The images in Quay that builds of the namespace pushed, with the Unix time when the latest
+    /// build of each ended. They replace images that were pushed to the internal registry before.
     pub built: &'a BTreeMap<String, i64>,
 }
 
@@ -112,8 +112,8 @@ impl FromStr for NamedTag {
 }
 
 impl ImportRequest<'_> {
-    /// The repositories whose tags must be read; `all` are those in Quay. A named tag is imported without a check: the import
-    /// itself reports a missing one.
+    /// The repositories whose tags must be read; `all` are those in Quay. A named tag is imported
+    /// without a check: the import itself reports a missing one.
     pub fn repositories_to_read(&self, all: &BTreeSet<String>) -> BTreeSet<String> {
         if self.named.is_empty() {
             return all.clone();
@@ -122,7 +122,8 @@ impl ImportRequest<'_> {
         wanted.map(|named| named.stream.clone()).collect()
     }
 
-    /// Selects the tags to import. `tags` are those in Quay by repository; `image` returns the name of a tag in Quay.
+    /// Selects the tags to import. `tags` are those in Quay by repository; `image` returns the name
+    /// of a tag in Quay.
     pub fn select(
         &self,
         streams: &[ImageStream],
@@ -198,8 +199,8 @@ mod tests {
         format!("q/openshift_shop/{stream}:{tag}")
     }
 
-    /// `app` has `current` and `stale`, which follow Quay, and `foreign`, which does not; Quay also has `new`. `web` is only
-    /// in Quay.
+    /// `app` has `current` and `stale`, which follow Quay, and `foreign`, which does not; Quay also
+    /// has `new`. `web` is only in Quay.
     fn select(named: &[&str], missing: bool) -> (Vec<String>, Vec<String>) {
         let stream = ImageStream {
             name: "app".into(),

@@ -9,8 +9,8 @@ use crate::domain::snapshot::{ImageStream, Organization, RepositoryTag, StreamTa
 /// The state of an image stream tag relative to the tag of the same name in Quay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagStatus {
-    /// It can follow the tag in Quay without losing an image: it does not exist, or has the same image in the internal
-    /// registry.
+    /// It can follow the tag in Quay without losing an image: it does not exist, or has the same
+    /// image in the internal registry.
     Absent,
     /// It follows the tag in Quay and has its image, or is a reference to it.
     Current,
@@ -18,8 +18,9 @@ pub enum TagStatus {
     Stale,
     /// It follows another source, which this text describes.
     Elsewhere(String),
-    /// It has another image, which was pushed to the internal registry. It follows nothing or the tag in Quay. The clocks of
-    /// Quay and the cluster differ, so the times do not show which image is newer.
+    /// It has another image, which was pushed to the internal registry. It follows nothing or the
+    /// tag in Quay. The clocks of Quay and the cluster differ, so the times do not show which image
+    /// is newer.
     Pushed,
 }
 
@@ -42,9 +43,8 @@ pub fn tag_status(tag: Option<&StreamTag>, image: &str, now: &RepositoryTag) -> 
 
 /// Whether a tag follows an image; the tag `latest` can be omitted.
 pub fn follows(tag: &StreamTag, image: &str) -> bool {
-    tag.follows().is_some_and(|followed_tags| {
-        followed_tags == image || image.strip_suffix(":latest") == Some(followed_tags)
-    })
+    tag.follows()
+        .is_some_and(|source| source == image || image.strip_suffix(":latest") == Some(source))
 }
 
 /// The tags that follow the namespace's organization in Quay, with their image streams and sources.
@@ -73,8 +73,8 @@ pub fn followed_repositories(
     sources.filter(|repository| pushed.contains_key(repository)).collect()
 }
 
-/// The [`followed_repositories`] with pushes since the last import, whose tags must be read, with one request to Quay each.
-/// References are always current.
+/// The [`followed_repositories`] with pushes since the last import, whose tags must be read, with
+/// one request to Quay each. References are always current.
 pub fn pushed_since(
     integration: &Integration,
     namespace: &str,
@@ -95,8 +95,8 @@ pub fn pushed_since(
         .collect()
 }
 
-/// Whether an image was imported from a manifest list. OpenShift imports the image of its platform, whose digest differs from
-/// the list's, so only the time shows that.
+/// Whether an image was imported from a manifest list. OpenShift imports the image of its platform,
+/// whose digest differs from the list's, so only the time shows that.
 fn is_from_list(current: &TagImage, now: &RepositoryTag) -> bool {
     now.is_list && current.created.is_some_and(|created| created >= now.pushed)
 }
@@ -111,7 +111,8 @@ pub(in crate::domain) mod tests {
 
     pub(in crate::domain) const IMAGE: &str = "quay.example.com/openshift_shop/app:latest";
 
-    /// A tag that follows an image and has one from there, or follows nothing and has one that was pushed.
+    /// A tag that follows an image and has one from there, or follows nothing and has one that was
+    /// pushed.
     pub(in crate::domain) fn stream_tag(
         name: &str,
         follows: Option<&str>,

@@ -160,8 +160,9 @@ fn desired_output(subject: &Assessed, config: &BuildConfig) -> Result<OriginalOu
     Ok(former)
 }
 
-/// The secret of the build's service account if that has a role to push, else the builder's. For the organization of another
-/// namespace it is the named secret, if its credentials are for that organization.
+/// The secret of the build's service account if that has a role to push, else the builder's. For
+/// the organization of another namespace it is the named secret, if its credentials are for that
+/// organization.
 fn push_secret(
     subject: &Assessed,
     spec: &CommonSpec,
@@ -246,7 +247,8 @@ mod tests {
         }
     }
 
-    /// The image and the secret of a rewritten BuildConfig in namespace `golden`, or the reason why it was not.
+    /// The image and the secret of a rewritten BuildConfig in namespace `golden`, or the reason why
+    /// it was not.
     fn rewritten(spec: Value) -> Result<(String, String), String> {
         let mut snapshot = golden();
         snapshot.secrets = Ok(vec![
@@ -310,8 +312,8 @@ mod tests {
         );
     }
 
-    /// Restores, and rewrites again, BuildConfig `app`: its output `app:1` with a push secret was rewritten, and then replaced
-    /// by this output.
+    /// Restores, and rewrites again, BuildConfig `app`: its output `app:1` with a push secret was
+    /// rewritten, and then replaced by this output.
     fn after_rewriting(to: &Value, push_secret: &str, owner: Option<&str>) -> [String; 2] {
         let mut snapshot = golden();
         snapshot.secrets = Ok(vec![secret("builder-quay-Prod", "prod_golden+builder")]);
@@ -378,7 +380,8 @@ mod tests {
             after_rewriting(&image, "new", None),
             [rejected("its output was changed since it was rewritten"), skipped]
         );
-        // `oc apply` of the original manifest, or of a newer one, where the secret was set manually.
+        // `oc apply` of the original manifest, or of a newer one, where the secret was set
+        // manually.
         for name in ["app:1", "app:2"] {
             let was = format!("ImageStreamTag {name} mine");
             let restored = format!("{was}, removes push secret {ours}");

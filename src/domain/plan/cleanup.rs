@@ -28,8 +28,8 @@ pub fn plan_finalizer(subject: &Assessed, all: DeletionPolicy) -> Option<Change>
     })
 }
 
-/// Plans the deletion of the organization, if the policy is `Delete` and it was provably created for this namespace, and
-/// then the removal of the finalizers.
+/// Plans the deletion of the organization, if the policy is `Delete` and it was provably created
+/// for this namespace, and then the removal of the finalizers.
 pub fn plan_cleanup(subject: &Assessed, all: DeletionPolicy) -> CleanupPlan {
     let mut planner = Planner::new(subject, Options::default());
     let Some(namespace) = subject

@@ -20,11 +20,12 @@ pub struct UnlinkOptions {
     pub delete_organization: bool,
 }
 
-/// Plans the inverse of a link, after [`crate::domain::scope::deny_namespace`]: removes the operator's finalizer, restores
-/// BuildConfigs, removes the references from the service accounts, and deletes our secrets. Objects in Quay are kept unless
-/// `options` requests otherwise.
+/// Plans the inverse of a link, after [`crate::domain::scope::deny_namespace`]: removes the
+/// operator's finalizer, restores BuildConfigs, removes the references from the service accounts,
+/// and deletes our secrets. Objects in Quay are kept unless `options` requests otherwise.
 ///
-/// No secret is deleted while objects that might refer to it are unknown, and nothing in Quay while any part of the link is.
+/// No secret is deleted while objects that might refer to it are unknown, and nothing in Quay while
+/// any part of the link is.
 pub fn unlink(subject: &Assessed, options: UnlinkOptions) -> Plan {
     let mut planner = Planner::new(subject, Options::default());
     planner.block_unread("Namespace", &subject.snapshot.name, &subject.snapshot.namespace);
@@ -81,7 +82,8 @@ impl Planner<'_> {
         self.delete_spares_on_unlink();
     }
 
-    /// Deletes the copies that interrupted replacements left, unless one might hold the only copy of a foreign entry.
+    /// Deletes the copies that interrupted replacements left, unless one might hold the only copy
+    /// of a foreign entry.
     fn delete_spares_on_unlink(&mut self) {
         for Spare { secret, replaced } in spares(self.subject) {
             if secret.is_covered_by(replaced, &self.subject.desired.host) {
@@ -92,7 +94,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Restores rewritten BuildConfigs, and reports those that keep referring to a secret that is deleted.
+    /// Restores rewritten BuildConfigs, and reports those that keep referring to a secret that is
+    /// deleted.
     fn restore_builds(&mut self, deleted: &BTreeSet<String>) {
         let snapshot = self.subject.snapshot;
         let configs = match &snapshot.build_configs {
@@ -123,8 +126,9 @@ impl Planner<'_> {
         self.plan.changes.extend(plan.changes);
     }
 
-    /// The names of our secrets: those that are kept because others added credentials, and those to delete. A secret is ours
-    /// if its name is, and it has our label or only the credentials of its robot account, as the operator writes it.
+    /// The names of our secrets: those that are kept because others added credentials, and those to
+    /// delete. A secret is ours if its name is, and it has our label or only the credentials of its
+    /// robot account, as the operator writes it.
     fn our_secrets(&self) -> (BTreeSet<String>, BTreeSet<String>) {
         let suffix = self.subject.integration.cluster_id.value.secret("");
         let desired = self.subject.desired;
@@ -190,7 +194,8 @@ impl Planner<'_> {
                 .map(|robot| robot.name.clone())
                 .collect();
             if !robots.is_empty() && organization.adopted_by.is_none() {
-                // Deleting the robot accounts deletes their marks, but the next link needs the owner.
+                // Deleting the robot accounts deletes their marks, but the next link needs the
+                // owner.
                 let mark =
                     OwnershipMark { created: organization.is_created(), ..self.claim.mark.clone() }
                         .to_string();

@@ -52,7 +52,8 @@ fn entry(username: &str, password: String) -> Login {
     Login { username: username.into(), password: password.into() }
 }
 
-/// A namespace that the operator linked, recorded on OpenShift 4.21: with its finalizer and without our mark.
+/// A namespace that the operator linked, recorded on OpenShift 4.21: with its finalizer and without
+/// our mark.
 pub(in crate::domain) fn golden() -> NamespaceSnapshot {
     let accounts = ["builder", "default", "deployer"];
     let lists = |name: &str| vec![format!("{name}-dockercfg-h5hq5"), format!("{name}-quay-parity")];

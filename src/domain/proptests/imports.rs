@@ -1,5 +1,5 @@
-//! Histories of a tag: whatever happens to it in the cluster, in Quay and in the controller, imports never undo the last action
-//! of a user.
+//! Histories of a tag: whatever happens to it in the cluster, in Quay and in the controller,
+//! imports never undo the last action of a user.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +37,8 @@ enum Step {
     OpenShift,
     /// `oc quay import --missing`.
     ImportMissing,
-    /// The controller reconciles completed builds. The response to its import can be lost, or its annotation of the build.
+    /// The controller reconciles completed builds. The response to its import can be lost, or its
+    /// annotation of the build.
     Controller { answer_lost: bool, note_lost: bool },
     /// Another controller takes over.
     Restart,
@@ -120,8 +121,8 @@ impl Simulation {
         self.tag = Some(StreamTag { image: image.or(tag.image), ..tag });
     }
 
-    /// Imports like openshift-apiserver (`pkg/image/apiserver/registry/imagestreamimport/rest.go`). Returns false if Quay has no
-    /// image.
+    /// Imports like openshift-apiserver (`pkg/image/apiserver/registry/imagestreamimport/rest.go`).
+    /// Returns false if Quay has no image.
     fn import(&mut self, policy: ImportPolicy) -> bool {
         let Some(now) = self.quay.clone() else { return false };
         let digest = if now.is_list && !policy.keeps_lists {
@@ -345,8 +346,8 @@ fn apply_and_check(simulation: &mut Simulation, step: Step) {
                 "{step:?} undid the last user action"
             );
         }
-        // The time since when a tag follows another source is unknown until an image of that source is imported. A missing
-        // tag might have been deleted.
+        // The time since when a tag follows another source is unknown until an image of that source
+        // is imported. A missing tag might have been deleted.
         let is_open = before.as_ref().is_some_and(|tag| {
             let is_pending =
                 tag.image.as_ref().is_none_or(|image| image.generation < tag.generation);

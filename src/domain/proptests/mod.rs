@@ -101,7 +101,8 @@ fn reports_surplus_accounts_and_repositories() {
     assert_eq!(codes(found), expected);
     let plan = repair(&snapshot, Options::default());
     assert_eq!(codes(plan.blocked), expected);
-    // A robot account, a default permission, a secret and an edit for each account, and the repositories.
+    // A robot account, a default permission, a secret and an edit for each account, and the
+    // repositories.
     assert!(plan.changes.len() <= 4 * 50 + 1000 + 50, "{}", plan.changes.len());
 }
 

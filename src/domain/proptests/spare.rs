@@ -1,4 +1,5 @@
-//! Copies that interrupted replacements of secrets leave. The only copy of foreign credentials is never deleted.
+//! Copies that interrupted replacements of secrets leave. The only copy of foreign credentials is
+//! never deleted.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +51,8 @@ fn keeps_only_copy_of_foreign_credentials() {
     const NEWER: (&str, u64) = ("quay.io", 3);
     let right = |entries| Some(ours(SECRET_TYPE, entries));
     let wrong = |entries| Some(ours("Opaque", entries));
-    // The secret, the entries of the copy, and the outcome for the copy of a repair and of an unlink.
+    // The secret, the entries of the copy, and the outcome for the copy of a repair and of an
+    // unlink.
     let table: [(Option<Secret>, Entries, &str, &str); 9] = [
         (right(&[OURS]), &[OURS], "deleted", "deleted"),
         (right(&[(HOST, 4)]), &[OURS], "deleted", "deleted"),

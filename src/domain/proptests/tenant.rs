@@ -1,4 +1,5 @@
-//! Input from a user with the role `admin` or `edit` in one namespace never affects other namespaces.
+//! Input from a user with the role `admin` or `edit` in one namespace never affects other
+//! namespaces.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -19,7 +20,8 @@ use crate::domain::snapshot::*;
 
 const ORGANIZATION: &str = "parity_golden";
 
-/// Names of other tenants, paths and registries, and characters that end a line or a shell argument.
+/// Names of other tenants, paths and registries, and characters that end a line or a shell
+/// argument.
 const HOSTILE: [&str; 21] = [
     "",
     "-rf",
