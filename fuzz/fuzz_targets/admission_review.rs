@@ -1,4 +1,4 @@
-//! Reviews never panic; a patch applies, and a second review returns no further patch.
+//! A review of any bytes does not panic, its patch applies, and a second review has no patch.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -12,8 +12,8 @@ use oc_quay::domain::scope::Scope;
 use oc_quay::controller::webhook::{WebhookView, review};
 use serde_json::Value;
 
-/// Namespaces with more than six letters are unknown.
-struct Known;
+/// Namespaces with more than six characters are unknown.
+struct FakeView;
 
 static INTEGRATION: LazyLock<Arc<Integration>> = LazyLock::new(|| {
     let source = Source::Resource("quay".into());
@@ -27,7 +27,7 @@ static INTEGRATION: LazyLock<Arc<Integration>> = LazyLock::new(|| {
     })
 });
 
-impl WebhookView for Known {
+impl WebhookView for FakeView {
     fn integration(&self) -> Option<Arc<Integration>> {
         Some(Arc::clone(&INTEGRATION))
     }
@@ -36,11 +36,12 @@ impl WebhookView for Known {
         (namespace.len() <= 6).then(|| Scope::of(namespace, false, None))
     }
 
-    fn can_push(&self, _namespace: &str, service_account: &str) -> bool {
+    fn has_push_secret(&self, _namespace: &str, service_account: &str) -> bool {
         service_account == "builder"
     }
 }
 
+/// The patch of a response.
 fn patch(body: &[u8]) -> Option<json_patch::Patch> {
     let answer: Value = serde_json::from_slice(body).unwrap();
     assert_eq!(answer["response"]["allowed"], true);
@@ -49,11 +50,11 @@ fn patch(body: &[u8]) -> Option<json_patch::Patch> {
 }
 
 fuzz_target!(|body: &[u8]| {
-    let Ok(answer) = review(body, &Known) else { return };
+    let Ok(answer) = review(body, &FakeView) else { return };
     let Some(operations) = patch(&answer.body) else { return };
-    // Other fields of a review are ignored and might be invalid.
+    // Unused fields of a review might not be text.
     let Ok(mut request) = serde_json::from_slice::<Value>(body) else { return };
     json_patch::patch(&mut request["request"]["object"], &operations).unwrap();
-    let again = review(request.to_string().as_bytes(), &Known).unwrap();
+    let again = review(request.to_string().as_bytes(), &FakeView).unwrap();
     assert_eq!(patch(&again.body), None);
 });
