@@ -9,7 +9,7 @@ use reqwest::Method;
 use sandbox::tls::Authority;
 use serde_json::{Value, json};
 
-use crate::support::{Bridge, World};
+use crate::support::{Controller, World};
 
 /// Nodes, and so builds and imports, need not trust Quay's certificate.
 fn trust_everybody(world: &World) {
@@ -121,20 +121,20 @@ fn tags_of_the_time_before_follow_quay_once_a_build_has_pushed_there() {
     );
 }
 
-/// What the operator's own end-to-end test expects, of the bridge in its place: secrets soon after the project, an output
+/// What the operator's own end-to-end test expects, of the controller in its place: secrets soon after the project, an output
 /// in Quay, a build that completes, and a stream whose newest image is in Quay.
 #[test]
 fn the_bridge_takes_a_build_from_its_start_to_a_tag_that_points_at_quay() {
     let world = World::bare();
     world.integration();
     trust_everybody(&world);
-    let (bridge, url) = with_webhook(&world, &[]);
+    let (controller, url) = with_webhook(&world, &[]);
     world.namespace("e2e");
     world.image_stream("e2e", "app");
-    bridge.waits_until("e2e is linked", || world.is_linked("e2e", &["app"]));
+    controller.wait_until("e2e is linked", || world.is_linked("e2e", &["app"]));
     world.wait_for("the webhook to be called", || is_rewritten(&world, "e2e"));
     world.build_config("e2e", "app", &to_stream());
-    bridge.settles();
+    controller.wait_until_idle();
     world.forget_traffic();
 
     let name = world.start_build("e2e", "app");
@@ -155,12 +155,13 @@ fn the_bridge_takes_a_build_from_its_start_to_a_tag_that_points_at_quay() {
         "chosen by the build controller"
     );
     let build = || world.get("Build", "e2e", &name).unwrap();
-    bridge.waits_until("the build is imported", || noted(&build(), IMPORTED_ANNOTATION) == "true");
+    controller
+        .wait_until("the build is imported", || noted(&build(), IMPORTED_ANNOTATION) == "true");
     assert_points_at_quay(&world, "e2e");
-    bridge.settles();
+    controller.wait_until_idle();
     println!(
         "a build, from its start to its tag: {} requests to Quay, {} writes to the cluster",
-        bridge.requests_to_quay(),
+        controller.requests_to_quay(),
         world.cluster_traffic().writes().len()
     );
     let imports = world
@@ -170,9 +171,9 @@ fn the_bridge_takes_a_build_from_its_start_to_a_tag_that_points_at_quay() {
         .filter(|entry| entry.path.contains("imagestreamimports"))
         .count();
     assert_eq!(
-        (bridge.requests_to_quay(), imports),
+        (controller.requests_to_quay(), imports),
         (0, 1),
-        "OpenShift fetches the tag; the bridge asks Quay for nothing"
+        "OpenShift fetches the tag; the controller asks Quay for nothing"
     );
 }
 
@@ -182,9 +183,9 @@ fn a_build_config_without_an_image_stream_has_a_repository() {
     let world = World::bare();
     world.integration();
     trust_everybody(&world);
-    let (bridge, _) = with_webhook(&world, &[]);
+    let (controller, _) = with_webhook(&world, &[]);
     world.namespace("e2e");
-    bridge.waits_until("e2e is linked", || world.is_linked("e2e", &[]));
+    controller.wait_until("e2e is linked", || world.is_linked("e2e", &[]));
     world.wait_for("the webhook to be called", || is_rewritten(&world, "e2e"));
     world.build_config(
         "e2e",
@@ -192,11 +193,11 @@ fn a_build_config_without_an_image_stream_has_a_repository() {
         &json!({ "to": { "kind": "ImageStreamTag", "name": "fresh:1" } }),
     );
     let has_repository = || world.sandbox.quay.repositories("openshift_e2e") == ["fresh"];
-    bridge.waits_until("its repository is there", has_repository);
+    controller.wait_until("its repository is there", has_repository);
     let name = world.start_build("e2e", "app");
     world.wait_for_build("e2e", &name, "Complete");
-    bridge
-        .waits_until("the build is imported", || world.newest_item("e2e", "fresh", "1").is_some());
+    controller
+        .wait_until("the build is imported", || world.newest_item("e2e", "fresh", "1").is_some());
     world.assert_within_the_bridges_rights();
     let status = world.oc_quay(&["status", "-n", "e2e", "-o", "json"]).run();
     assert!(!status.codes().contains(&"OQ401".to_owned()), "{}", status.stdout);
@@ -206,9 +207,9 @@ fn a_build_config_without_an_image_stream_has_a_repository() {
 fn a_build_that_does_not_push_to_quay_is_told_of_where_it_is_and_no_stranger_has_anything_told() {
     let world = World::bare();
     world.integration();
-    let (bridge, url) = with_webhook(&world, &[]);
+    let (controller, url) = with_webhook(&world, &[]);
     world.namespace("e2e");
-    bridge.waits_until("e2e is linked", || world.is_linked("e2e", &[]));
+    controller.wait_until("e2e is linked", || world.is_linked("e2e", &[]));
     let events = || {
         let events = world
             .list("Event", "e2e")
@@ -225,7 +226,7 @@ fn a_build_that_does_not_push_to_quay_is_told_of_where_it_is_and_no_stranger_has
         .unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // That it was linked is told a moment later.
-    bridge.settles();
+    controller.wait_until_idle();
     world.forget_traffic();
     for namespace in ["e2e", "a/STRANGE/b"] {
         let review = json!({ "request": {
@@ -238,7 +239,7 @@ fn a_build_that_does_not_push_to_quay_is_told_of_where_it_is_and_no_stranger_has
         let answer = runtime.block_on(stranger.post(&url).body(review.to_string()).send()).unwrap();
         assert_eq!(answer.status(), 200);
     }
-    bridge.settles();
+    controller.wait_until_idle();
     let asked = world
         .cluster_traffic()
         .entries()
@@ -253,25 +254,25 @@ fn a_build_that_does_not_push_to_quay_is_told_of_where_it_is_and_no_stranger_has
             "output": to_stream(),
         },
     }));
-    let why = "build by-hand: the output of this build stays as it is: service account deployer has no login to push to Quay yet";
-    bridge.waits_until("it is told", || events() == [why]);
+    let why = "build by-hand: build output not rewritten: service account deployer has no push secret for Quay yet";
+    controller.wait_until("it is told", || events() == [why]);
     world.assert_within_the_bridges_rights();
 }
 
-/// The bridge with its webhook, which the API server is told of; and where that is.
-pub(crate) fn with_webhook<'a>(world: &'a World, arguments: &[&str]) -> (Bridge<'a>, String) {
+/// The controller with its webhook, which the API server is told of; and where that is.
+pub(crate) fn with_webhook<'a>(world: &'a World, arguments: &[&str]) -> (Controller<'a>, String) {
     let authority = Authority::new().unwrap();
     authority.write_server_files(&["127.0.0.1"], world.dir()).unwrap();
     // Free a moment ago; nobody else has a reason to take it.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let folder = world.dir().to_str().unwrap();
-    let bridge = Bridge::start(
+    let controller = Controller::start(
         world,
         &[&["--webhook-bind-address", &address, "--webhook-cert-dir", folder], arguments].concat(),
     );
     let url = format!("https://{address}{}", webhook::PATH);
     world.webhook(&url, &authority);
-    (bridge, url)
+    (controller, url)
 }
 
 /// Whether a build that is only tried comes out rewritten: a real API server takes a moment to learn of a webhook.

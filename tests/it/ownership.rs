@@ -3,7 +3,7 @@
 use sandbox::quay::{RepoRole, TeamRole};
 use serde_json::{Value, json};
 
-use crate::support::{ACCOUNTS, Bridge, STREAMS, World};
+use crate::support::{ACCOUNTS, Controller, STREAMS, World};
 
 const ORGANIZATION: &str = "openshift_shop";
 
@@ -24,18 +24,18 @@ fn left_behind(world: &World) -> Value {
         .unwrap_or_default()
 }
 
-/// Deletes `shop` under the policy delete, with a bridge at work.
-fn delete_under_policy(world: &World, bridge: &Bridge<'_>) {
+/// Deletes `shop` under the policy delete, with a controller at work.
+fn delete_under_policy(world: &World, controller: &Controller<'_>) {
     let annotations =
         json!({ "metadata": { "annotations": { "oc-quay/deletion-policy": "delete" } } });
     world.merge("Namespace", "", "shop", &annotations);
-    bridge.waits_until("it is guarded", || {
+    controller.wait_until("it is guarded", || {
         world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"]
             .to_string()
             .contains("oc-quay/organization")
     });
     world.delete("Namespace", "", "shop");
-    bridge.waits_until("it is gone", || !is_there(world, "shop"));
+    controller.wait_until("it is gone", || !is_there(world, "shop"));
 }
 
 fn account(world: &World, name: &str, role: &str) {
@@ -59,11 +59,11 @@ fn status_codes(world: &World) -> Vec<String> {
 fn deletes_organization_that_oc_quay_created() {
     let world = World::bare();
     world.integration();
-    let bridge = Bridge::start(&world, &[]);
+    let controller = Controller::start(&world, &[]);
     world.namespace("shop");
-    bridge.waits_until("it is linked", || world.is_linked("shop", &[]));
-    bridge.settles();
-    delete_under_policy(&world, &bridge);
+    controller.wait_until("it is linked", || world.is_linked("shop", &[]));
+    controller.wait_until_idle();
+    delete_under_policy(&world, &controller);
     assert!(!has_organization(&world));
 }
 
@@ -75,12 +75,12 @@ fn keeps_organization_of_people_although_a_robot_account_is_ours() {
     world.link_by_hand("shop", "app");
     world.merge("Namespace", "", "shop", &json!({ "metadata": { "finalizers": [] } }));
     account(&world, "pipeline", "write");
-    let bridge = Bridge::start(&world, &[]);
-    bridge.waits_until("one of four robot accounts is ours", || {
+    let controller = Controller::start(&world, &[]);
+    controller.wait_until("one of four robot accounts is ours", || {
         world.get("Secret", "shop", "pipeline-quay-openshift").is_some()
     });
-    delete_under_policy(&world, &bridge);
-    bridge.waits_until("it is listed", || left_behind(&world)["message"] == ORGANIZATION);
+    delete_under_policy(&world, &controller);
+    controller.wait_until("it is listed", || left_behind(&world)["message"] == ORGANIZATION);
     assert_eq!(world.sandbox.quay.repositories(ORGANIZATION), ["app"]);
 }
 
@@ -102,9 +102,9 @@ fn keeps_organization_of_version_0_which_is_healthy() {
     world.forget_traffic();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.assert_nothing_written();
-    let bridge = Bridge::start(&world, &[]);
-    delete_under_policy(&world, &bridge);
-    bridge.waits_until("it is listed", || left_behind(&world)["message"] == ORGANIZATION);
+    let controller = Controller::start(&world, &[]);
+    delete_under_policy(&world, &controller);
+    controller.wait_until("it is listed", || left_behind(&world)["message"] == ORGANIZATION);
     assert!(has_organization(&world));
 }
 
@@ -113,9 +113,9 @@ fn another_clusters_adoption_counts_in_status_and_before_a_deletion() {
     let world = World::bare();
     world.integration();
     world.namespace("shop");
-    let bridge = Bridge::start(&world, &[]);
-    bridge.waits_until("it is linked", || world.is_linked("shop", &[]));
-    bridge.settles();
+    let controller = Controller::start(&world, &[]);
+    controller.wait_until("it is linked", || world.is_linked("shop", &[]));
+    controller.wait_until_idle();
     let quay = &world.sandbox.quay;
     let builder = format!("{ORGANIZATION}+builder");
     quay.add_team(ORGANIZATION, "oc-quay", TeamRole::Member, &[&builder]);
@@ -129,8 +129,8 @@ fn another_clusters_adoption_counts_in_status_and_before_a_deletion() {
         "oc-quay",
         "oc-quay cluster=api.other:6443 namespace=shop uid=another",
     );
-    delete_under_policy(&world, &bridge);
-    bridge.waits_until("it is listed", || left_behind(&world)["message"] == ORGANIZATION);
+    delete_under_policy(&world, &controller);
+    controller.wait_until("it is listed", || left_behind(&world)["message"] == ORGANIZATION);
     assert!(has_organization(&world));
 }
 

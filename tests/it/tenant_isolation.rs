@@ -1,11 +1,11 @@
-//! What those who share a cluster can and cannot do to each other, and to the bridge.
+//! What those who share a cluster can and cannot do to each other, and to the controller.
 
 use sandbox::manifests;
 use sandbox::openshift::olm;
 use sandbox::traffic::Fault;
 use serde_json::{Value, json};
 
-use crate::support::{Bridge, STREAMS, World};
+use crate::support::{Controller, STREAMS, World};
 
 /// Makes `shop`, whose organization goes with it only if `deletion_policy` says so.
 fn shop(world: &World, deletion_policy: &str) {
@@ -55,46 +55,46 @@ fn operators_webhook(namespace: &str) -> Value {
 fn who_makes_a_namespace_of_a_former_name_gets_none_of_its_images_from_the_bridge() {
     let world = World::bare();
     world.integration();
-    let bridge = Bridge::start(&world, &[]);
+    let controller = Controller::start(&world, &[]);
     shop(&world, "retain");
-    bridge.waits_until("shop is linked", || world.is_linked("shop", &STREAMS));
-    bridge.settles();
+    controller.wait_until("shop is linked", || world.is_linked("shop", &STREAMS));
+    controller.wait_until_idle();
     world.delete("Namespace", "", "shop");
-    bridge.waits_until("it is gone", || !is_there(&world, "shop"));
+    controller.wait_until("it is gone", || !is_there(&world, "shop"));
 
     shop(&world, "delete");
-    bridge.waits_until("it says why it does nothing", || {
-        bridge.says("created for a previous namespace shop")
+    controller.wait_until("it says why it does nothing", || {
+        controller.has_logged("made for an earlier namespace shop")
     });
-    bridge.waits_until("it is told in the namespace", || {
+    controller.wait_until("it is told in the namespace", || {
         let mut events = world.list("Event", "shop").into_iter();
         events.any(|event| {
             event["reason"] == "QuayReconcileFailed"
                 && event["message"].to_string().contains("OQ205")
         })
     });
-    bridge.waits_until("it is a condition", || {
+    controller.wait_until("it is a condition", || {
         condition(&world, "Ready")["reason"] == "ReconcileFailed"
     });
     assert_eq!(secret(&world), None, "nobody gets a login to what somebody else left");
 
     // Nor can anybody have them deleted.
     world.delete("Namespace", "", "shop");
-    bridge.waits_until("it is gone", || !is_there(&world, "shop"));
+    controller.wait_until("it is gone", || !is_there(&world, "shop"));
     assert!(world.sandbox.quay.organizations().contains(&"openshift_shop".to_owned()));
     assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
 
     // A person who knows that both belong together says so, once.
     shop(&world, "retain");
-    bridge.waits_until("it does nothing again", || {
+    controller.wait_until("it does nothing again", || {
         condition(&world, "Ready")["reason"] == "ReconcileFailed"
     });
     world.assert_within_the_bridges_rights();
     world.oc_quay(&["repair", "--adopt", "-n", "shop", "--yes"]).succeeds();
     world.assert_linked("shop", &STREAMS);
-    bridge.waits_until("it is well", || condition(&world, "Ready")["reason"] == "Linked");
+    controller.wait_until("it is well", || condition(&world, "Ready")["reason"] == "Linked");
     world.delete("Secret", "shop", "builder-quay-openshift");
-    bridge.waits_until("it works for it", || secret(&world).is_some());
+    controller.wait_until("it works for it", || secret(&world).is_some());
 }
 
 #[test]
@@ -141,22 +141,23 @@ fn a_deployment_of_the_operators_name_counts_only_where_nobody_else_can_have_mad
     world.namespace("mallory");
     world.namespace("operators");
     world.create(&manifests::operator_deployment("mallory", 1));
-    let bridge = Bridge::start(&world, &[]);
-    bridge.waits_until("it works", || world.is_linked("mallory", &[]));
-    assert!(!bridge.says("standing by"), "{:#?}", bridge.lines());
+    let controller = Controller::start(&world, &[]);
+    controller.wait_until("it works", || world.is_linked("mallory", &[]));
+    assert!(!controller.has_logged("controller is passive"), "{:#?}", controller.log_lines());
 
     // The operator may be in any namespace: the API server says where it is called. A decoy does not hide it.
     world.merge("Deployment", "mallory", olm::DEPLOYMENT, &json!({ "spec": { "replicas": 0 } }));
     world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
         "name": "guarded", "annotations": { "oc-quay/deletion-policy": "delete" } } }));
-    bridge.waits_until("guarded is linked", || world.is_linked("guarded", &[]));
+    controller.wait_until("guarded is linked", || world.is_linked("guarded", &[]));
     world.create(&operators_webhook("operators"));
     world.create(&manifests::operator_deployment("operators", 1));
-    bridge
-        .waits_until("it stands by", || bridge.says("the Quay Bridge Operator runs: standing by"));
+    controller.wait_until("it stands by", || {
+        controller.has_logged("the operator is running; controller is passive")
+    });
     world.delete("Namespace", "", "guarded");
-    bridge
-        .waits_until("no namespace waits for one that stands by", || !is_there(&world, "guarded"));
+    controller
+        .wait_until("no namespace waits for one that stands by", || !is_there(&world, "guarded"));
     assert!(world.sandbox.quay.organizations().contains(&"openshift_guarded".to_owned()));
     world.assert_within_the_bridges_rights();
 }
@@ -165,18 +166,18 @@ fn a_deployment_of_the_operators_name_counts_only_where_nobody_else_can_have_mad
 fn no_namespace_hangs_while_quay_is_away_or_refuses_the_token() {
     let world = World::bare();
     world.integration();
-    let bridge = Bridge::start(&world, &[]);
+    let controller = Controller::start(&world, &[]);
     for name in ["away", "refused"] {
         world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
             "name": name, "annotations": { "oc-quay/deletion-policy": "delete" } } }));
-        bridge.waits_until("it is linked", || world.is_linked(name, &[]));
+        controller.wait_until("it is linked", || world.is_linked(name, &[]));
     }
     world.quay_traffic().fault(Fault::on("*", "").drop_before());
     world.delete("Namespace", "", "away");
-    bridge.waits_until("it goes while Quay is away", || !is_there(&world, "away"));
+    controller.wait_until("it goes while Quay is away", || !is_there(&world, "away"));
     world.clear_faults();
     let left_behind = || condition(&world, "OrphanedOrganizations");
-    bridge.waits_until("it is recorded", || left_behind()["message"] == "openshift_away");
+    controller.wait_until("it is recorded", || left_behind()["message"] == "openshift_away");
 
     world.merge(
         "Secret",
@@ -185,10 +186,10 @@ fn no_namespace_hangs_while_quay_is_away_or_refuses_the_token() {
         &json!({ "stringData": { "token": "revoked" } }),
     );
     world.image_stream("refused", "app");
-    bridge.waits_until("the token is refused", || bridge.says("does not accept the token"));
+    controller.wait_until("the token is refused", || controller.has_logged("rejected the token"));
     world.delete("Namespace", "", "refused");
-    bridge.waits_until("it goes although the token is refused", || !is_there(&world, "refused"));
-    bridge.waits_until("it is recorded too", || {
+    controller.wait_until("it goes although the token is refused", || !is_there(&world, "refused"));
+    controller.wait_until("it is recorded too", || {
         left_behind()["message"] == "openshift_away, openshift_refused"
     });
 
@@ -200,12 +201,12 @@ fn no_namespace_hangs_while_quay_is_away_or_refuses_the_token() {
         "quay-integration",
         &json!({ "stringData": { "token": token } }),
     );
-    bridge
-        .waits_until("the token is valid", || condition(&world, "TokenValid")["status"] == "True");
-    bridge.settles();
+    controller
+        .wait_until("the token is valid", || condition(&world, "TokenValid")["status"] == "True");
+    controller.wait_until_idle();
     world.merge("QuayIntegration", "", "quay/status", &json!({ "status": { "conditions": [] } }));
     world.namespace("next");
-    bridge.waits_until("conditions are written anew", || {
+    controller.wait_until("conditions are written anew", || {
         condition(&world, "Ready")["status"] == "True"
     });
     assert_eq!(left_behind(), Value::Null);
@@ -215,16 +216,16 @@ fn no_namespace_hangs_while_quay_is_away_or_refuses_the_token() {
 fn an_organization_is_recorded_by_name_although_the_token_is_missing() {
     let world = World::bare();
     world.integration();
-    let bridge = Bridge::start(&world, &[]);
+    let controller = Controller::start(&world, &[]);
     world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
         "name": "shop", "annotations": { "oc-quay/deletion-policy": "delete" } } }));
-    bridge.waits_until("it is linked", || world.is_linked("shop", &[]));
+    controller.wait_until("it is linked", || world.is_linked("shop", &[]));
     world.delete("Secret", "openshift-operators", "quay-integration");
-    bridge
-        .waits_until("it gives up", || condition(&world, "TokenValid")["reason"] == "TokenMissing");
+    controller
+        .wait_until("it gives up", || condition(&world, "TokenValid")["reason"] == "TokenMissing");
     world.delete("Namespace", "", "shop");
-    bridge.waits_until("it goes", || !is_there(&world, "shop"));
-    bridge.waits_until("it is recorded", || {
+    controller.wait_until("it goes", || !is_there(&world, "shop"));
+    controller.wait_until("it is recorded", || {
         condition(&world, "OrphanedOrganizations")["message"] == "openshift_shop"
     });
 }
@@ -234,16 +235,16 @@ fn an_organization_is_recorded_by_name_although_the_token_is_missing() {
 fn another_cluster_id_guards_the_organizations_of_the_original() {
     let world = World::bare();
     world.integration();
-    let bridge = Bridge::start(&world, &["--deletion-policy", "delete"]);
+    let controller = Controller::start(&world, &["--deletion-policy", "delete"]);
     shop(&world, "delete");
-    bridge.waits_until("shop is linked", || world.is_linked("shop", &STREAMS));
-    bridge.settles();
+    controller.wait_until("shop is linked", || world.is_linked("shop", &STREAMS));
+    controller.wait_until_idle();
     world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "clusterID": "copy" } }));
     let copied = || world.sandbox.quay.repositories("copy_shop").len() == STREAMS.len();
-    bridge.waits_until("it has an organization of its own", copied);
-    bridge.settles();
+    controller.wait_until("it has an organization of its own", copied);
+    controller.wait_until_idle();
     world.delete("Namespace", "", "shop");
-    bridge.waits_until("it is gone", || !is_there(&world, "shop"));
+    controller.wait_until("it is gone", || !is_there(&world, "shop"));
     assert_eq!(world.sandbox.quay.organizations(), ["openshift_shop"], "copy_shop is deleted");
     assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
 }

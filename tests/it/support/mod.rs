@@ -1,8 +1,8 @@
 //! What every test stands on: a world with a cluster and a Quay, and the program run in it.
 
-mod bridge;
 mod broken_states;
 mod builds;
+mod controller;
 mod envtest;
 mod fixtures;
 mod kill_points;
@@ -19,8 +19,8 @@ mod setup_state;
 mod terminal;
 mod test_env;
 
-pub(crate) use bridge::Bridge;
 pub(crate) use broken_states::{WRONGS, Wrong};
+pub(crate) use controller::Controller;
 pub(crate) use fixtures::{Side, Stage, play, play_apart};
 pub(crate) use kill_points::Death;
 pub(crate) use mutations::{ACCOUNTS, FOREIGN, STREAMS};
