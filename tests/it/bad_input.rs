@@ -86,11 +86,7 @@ fn names_that_nothing_can_have() {
             &[("OC_QUAY_CLUSTER_ID", "a--b")],
             "error: OC_QUAY_CLUSTER_ID: invalid cluster ID `a--b`: Quay refuses the organization name it gives: `a--b_x` has a leading, trailing or doubled separator\n",
         ),
-        (
-            "explain OQ999",
-            &[],
-            "error: `OQ999` is no finding code\nhint: oc quay explain lists them\n",
-        ),
+        ("explain OQ999", &[], "error: invalid finding code `OQ999`\nhint: oc quay explain\n"),
     ]);
 }
 
@@ -269,17 +265,17 @@ fn flags_that_do_not_exist_or_contradict_each_other() {
         (
             "status -n shop --request-timeout soon",
             &[],
-            "error: invalid value 'soon' for '--request-timeout <TIME>': `soon` is no time: write for example 10s or 1m30s\n\nFor more information, try '--help'.\n",
+            "error: invalid value 'soon' for '--request-timeout <DURATION>': invalid duration `soon`: expected for example 10s or 1m30s\n\nFor more information, try '--help'.\n",
         ),
         (
             "link -n shop --wait 1.5s",
             &[],
-            "error: invalid value '1.5s' for '--wait <TIME>': `1.5s` is no time: write for example 10s or 1m30s\n\nFor more information, try '--help'.\n",
+            "error: invalid value '1.5s' for '--wait <DURATION>': invalid duration `1.5s`: expected for example 10s or 1m30s\n\nFor more information, try '--help'.\n",
         ),
         (
             "link -n shop --wait 18446744073709551615",
             &[],
-            "error: invalid value '18446744073709551615' for '--wait <TIME>': `18446744073709551615` is more than a hundred years\n\nFor more information, try '--help'.\n",
+            "error: invalid value '18446744073709551615' for '--wait <DURATION>': invalid duration `18446744073709551615`: the maximum is 100 years\n\nFor more information, try '--help'.\n",
         ),
         (
             "status -n shop --concurrency 0",
@@ -294,12 +290,12 @@ fn flags_that_do_not_exist_or_contradict_each_other() {
         (
             "status -n shop --fail-on info",
             &[],
-            "error: invalid value 'info' for '--fail-on <LEVEL>'\n  [possible values: unknown, warning, error, never]\n\nFor more information, try '--help'.\n",
+            "error: invalid value 'info' for '--fail-on <SEVERITY>'\n  [possible values: unknown, warning, error, never]\n\nFor more information, try '--help'.\n",
         ),
         (
             "status -A --watch",
             &[],
-            "error: --watch looks at one namespace\nhint: name it with -n\n",
+            "error: --watch works on one namespace\nhint: use -n NAMESPACE\n",
         ),
         (
             "status -n shop --watch -o html",
@@ -319,12 +315,12 @@ fn flags_that_do_not_exist_or_contradict_each_other() {
         (
             "builds -A rewrite --yes",
             &[],
-            "error: -A of `builds` is for the list: `rewrite` has its own\nhint: oc quay builds rewrite -A\n",
+            "error: -A must follow `builds rewrite`\nhint: oc quay builds rewrite -A\n",
         ),
         (
             "unlink -A --delete-organization --yes",
             &[],
-            "error: --delete-organization works on one namespace at a time\n",
+            "error: --delete-organization works on one namespace\n",
         ),
     ]);
 }
@@ -349,7 +345,7 @@ fn a_namespace_that_is_not_there_is_no_namespace_with_nothing_to_do() {
             .oc_quay(&command.split(' ').collect::<Vec<_>>())
             .args(&["-n", "shpo"])
             .ends_with(2);
-        let expected = "error: there is no namespace shpo\nhint: check the name and the context\n";
+        let expected = "error: namespace shpo not found\nhint: check the name and the context\n";
         assert_eq!((run.stderr.as_str(), run.stdout.as_str()), (expected, ""), "{}", run.line);
     }
     world.assert_nothing_written();

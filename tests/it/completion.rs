@@ -134,11 +134,11 @@ fn commands_flags_and_codes_need_no_cluster() {
     let person = Person::new(&world);
     assert_eq!(
         person.oc_completes(&["stat"]),
-        ["status\tSay exactly what is right and wrong", ":4"]
+        ["status\tShow the state of linked namespaces and what is wrong", ":4"]
     );
     assert_eq!(
         person.oc_completes(&["status", "--fail"]),
-        ["--fail-on\tThe severity that makes the exit code 1", ":4"]
+        ["--fail-on\tLowest severity that sets exit code 1", ":4"]
     );
     assert_eq!(
         person.oc_completes(&["explain", "OQ306"]),

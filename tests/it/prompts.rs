@@ -9,7 +9,7 @@ use crate::support::{Command, Key, STREAMS, Terminal, World};
 
 const SURE: &str = "Make these changes? (y/N)";
 const NAME: &str = "Name of the organization to delete:";
-const ONE_LINE: &str = "# One line of plain text, please.";
+const ONE_LINE: &str = "# Enter a single line of text.";
 
 fn linked() -> World {
     let world = World::new();
@@ -115,7 +115,7 @@ fn a_repair_is_asked_for() {
 fn an_organization_is_named_before_it_is_deleted() {
     let world = linked();
     let terminal = unlink(&world);
-    assert!(terminal.screen().contains("there is no way back"), "{}", terminal.screen());
+    assert!(terminal.screen().contains("this cannot be undone"), "{}", terminal.screen());
     terminal.types("openshift_shops").press(Key::Enter);
     let left = terminal.ends_with(2);
     assert!(left.screen.contains("nothing was changed"), "{}", left.screen);
@@ -185,9 +185,9 @@ fn what_was_typed_before_the_question_does_not_answer_it() {
 fn who_is_not_at_a_terminal_is_not_asked() {
     let world = World::new();
     let left = world.oc_quay(&["link", "-n", "shop"]).at_terminal_without_stdin().ends_with(2);
-    assert!(left.screen.contains("--yes makes them without asking"), "{}", left.screen);
+    assert!(left.screen.contains("use --yes to skip confirmation"), "{}", left.screen);
     let left = world.oc_quay(&["link", "-n", "shop", "--no-input"]).at_terminal().ends_with(2);
-    assert!(left.screen.contains("--yes makes them without asking"), "{}", left.screen);
+    assert!(left.screen.contains("use --yes to skip confirmation"), "{}", left.screen);
     let run = world.oc_quay(&["link", "-n", "shop"]).stdin("y\n").ends_with(2);
     assert!(!run.stderr.contains(SURE), "{}", run.stderr);
     world.assert_nothing_written();

@@ -57,7 +57,7 @@ fn a_token_is_pasted_with_a_newline_at_its_end_but_not_inside() {
         .terminal
         .pastes(&format!("{token}\nrest"))
         .press(Key::Enter)
-        .sees("# One line of plain text, please.");
+        .sees("# Enter a single line of text.");
     person.terminal.pastes(&format!("{token}\n")).press(Key::Enter);
     person.asked.push(TOKEN);
     let (left, asked) = person.finishes(0);
