@@ -1,8 +1,8 @@
-//! What somebody with the role `admin` in one namespace writes, as the terminal and the shell of somebody else get it.
+//! Property tests: content from a namespace's admins cannot control another user's terminal or shell.
 
 use proptest::prelude::*;
 
-use super::fixtures::{plain, style};
+use super::fixtures::{invocation, style};
 use super::{
     BuildConfigReport, BuildsReport, ChangeEntry, ChangeReport, Endpoints, Format, ImageReport,
     ImagesReport, IntegrationReport, NamespaceReport, StatusReport,
@@ -25,14 +25,14 @@ const FORMATS: [Format; 7] = [
     Format::Html,
 ];
 
-/// Everything that is printed about a namespace: texts in every format, and the commands in them.
+/// All output about a namespace: texts in every format, and the commands in them.
 struct Printed {
     texts: Vec<String>,
     commands: Vec<String>,
 }
 
 impl Printed {
-    fn of(subject: &Assessed, options: Options) -> anyhow::Result<Self> {
+    fn new(subject: &Assessed, options: Options) -> anyhow::Result<Self> {
         let selection = format!("-n {NAMESPACE}");
         let rewrites = plan::rewrite_builds(subject, &[]).plan;
         let unlink =
@@ -45,7 +45,7 @@ impl Printed {
         let reports = plans.map(|(command, plan)| {
             let entry = |change| ChangeEntry::new(Some(NAMESPACE), change);
             ChangeReport::new(
-                &plain(),
+                &invocation(),
                 Endpoints::default(),
                 command,
                 true,
@@ -58,7 +58,7 @@ impl Printed {
             NamespaceReport::new(NAMESPACE, organization, true, subject.scope().to_string());
         let namespaces = [(namespace, checks::namespace(subject))];
         let status = StatusReport::new(
-            &plain(),
+            &invocation(),
             &selection,
             IntegrationReport::default(),
             vec![],
@@ -67,7 +67,7 @@ impl Printed {
         let configs = subject.snapshot.build_configs.iter().flatten();
         let configs = configs.map(|config| BuildConfigReport::new(subject, config)).collect();
         let builds = BuildsReport::new(
-            &plain(),
+            &invocation(),
             &selection,
             configs,
             vec![],
@@ -96,11 +96,11 @@ impl Printed {
     }
 }
 
-/// The first character that steers the terminal, or reorders what it shows, beside line breaks and our colors.
-fn steers(text: &str) -> Option<char> {
+/// The first character that controls the terminal or reorders text, except line breaks and colors.
+fn find_control_character(text: &str) -> Option<char> {
     let mut rest = text;
-    while let Some(place) = rest.find(|c: char| (c.is_control() && c != '\n') || is_bidi(c)) {
-        let behind = &rest[place..];
+    while let Some(index) = rest.find(|c: char| (c.is_control() && c != '\n') || is_bidi(c)) {
+        let behind = &rest[index..];
         let color = behind
             .strip_prefix("\u{1b}[")
             .map(|code| code.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';'));
@@ -120,10 +120,10 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
-    fn tenants_words_steer_no_terminal_and_no_shell(snapshot in tenants_namespace(), options in options()) {
-        let printed = with_subject(&snapshot, |subject| Printed::of(subject, options)).unwrap();
+    fn tenant_content_controls_no_terminal_or_shell(snapshot in tenants_namespace(), options in options()) {
+        let printed = with_subject(&snapshot, |subject| Printed::new(subject, options)).unwrap();
         for text in &printed.texts {
-            prop_assert_eq!(steers(text), None, "{:?}", text);
+            prop_assert_eq!(find_control_character(text), None, "{:?}", text);
         }
         for command in &printed.commands {
             let words = split(command);
@@ -136,7 +136,7 @@ proptest! {
     }
 
     #[test]
-    fn tenants_images_are_single_words_of_a_command(snapshot in tenants_namespace()) {
+    fn tenant_images_are_single_shell_words(snapshot in tenants_namespace()) {
         let integration = integration();
         let tags = snapshot.image_streams.iter().flatten().flat_map(|stream| stream.tags.iter().map(move |tag| (stream, tag)));
         let images: Vec<_> = tags.filter_map(|(stream, tag)| {
@@ -149,7 +149,7 @@ proptest! {
         prop_assert_eq!(mirrored.lines().count(), images.len(), "{}", mirrored);
         for format in FORMATS.into_iter().chain([Format::Mirror]) {
             let text = report.render(format, &style(80)).unwrap();
-            prop_assert_eq!(steers(&text), None, "{:?}", text);
+            prop_assert_eq!(find_control_character(&text), None, "{:?}", text);
         }
         let commands = report.commands();
         prop_assert_eq!(commands.lines().count(), images.len(), "{}", commands);

@@ -43,7 +43,9 @@ impl StepPlan {
                 .collect(),
             changes: changes
                 .iter()
-                .map(|change| ChangeEntry::of(change.verb(), change.object(), change.summary()))
+                .map(|change| {
+                    ChangeEntry::planned(change.verb(), change.object(), change.summary())
+                })
                 .collect(),
         }
     }

@@ -53,7 +53,7 @@ fn a_report_goes_where_it_is_wanted() {
     let run = into("/nowhere/status.txt").ends_with(2);
     assert_eq!(
         run.stderr,
-        "error: could not write /nowhere/status.txt\ncaused by: No such file or directory (os error 2)\n"
+        "error: failed to write /nowhere/status.txt\ncaused by: No such file or directory (os error 2)\n"
     );
 }
 

@@ -38,7 +38,7 @@ fn assert_useful(world: &World) {
     assert_eq!(builds.code, Some(0), "{builds:#?}");
     let [config] = builds.json()["buildConfigs"].as_array().unwrap().clone().try_into().unwrap();
     assert_eq!(config["image"], format!("{host}/openshift_shop/app:latest"), "{config}");
-    assert_eq!(config["sentBy"], "nobody", "{config}");
+    assert_eq!(config["sentBy"], "missing", "{config}");
 
     let images = as_user(world, &["images", "-o", "json"]);
     assert_eq!(images.code, Some(0), "{images:#?}");

@@ -44,12 +44,7 @@ fn bridge_runs(world: &World) -> bool {
 fn assert_nothing_to_do(world: &World, arguments: &[&str]) {
     world.forget_traffic();
     let run = world.setup(arguments).args(&["-o", "json"]).succeeds();
-    assert_eq!(
-        run.json()["summaryLine"],
-        "Everything is set up; nothing was written",
-        "{}",
-        run.stdout
-    );
+    assert_eq!(run.json()["summaryLine"], "Already set up; nothing was written", "{}", run.stdout);
     world.assert_nothing_written();
 }
 
@@ -107,7 +102,7 @@ fn the_built_in_bridge_takes_the_operators_place_and_goes_again() {
     world.wait_for("the bridge to go", || bridge_objects(&world).is_empty());
     world.forget_traffic();
     let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
-    assert_eq!(run.json()["summaryLine"], "There is nothing to take back");
+    assert_eq!(run.json()["summaryLine"], "Nothing to remove");
     world.assert_nothing_written();
 }
 

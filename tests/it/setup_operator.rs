@@ -67,7 +67,7 @@ pub(crate) fn assert_says(step: &Value, words: &[&str]) {
 pub(crate) fn assert_nothing_to_do(world: &World, arguments: &[&str]) {
     world.forget_traffic();
     let run = world.setup(arguments).args(&["-o", "json"]).succeeds();
-    assert_eq!(run.json()["summaryLine"], "Everything is set up; nothing was written");
+    assert_eq!(run.json()["summaryLine"], "Already set up; nothing was written");
     world.assert_nothing_written();
 }
 

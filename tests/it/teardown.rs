@@ -43,7 +43,7 @@ fn writes(world: &World) -> Vec<String> {
 fn assert_nothing_left(world: &World) {
     world.forget_traffic();
     let run = world.oc_quay(&["teardown"]).args(&["-o", "json"]).succeeds();
-    assert_eq!(run.json()["summaryLine"], "There is nothing to take back");
+    assert_eq!(run.json()["summaryLine"], "Nothing to remove");
     world.assert_nothing_written();
 }
 

@@ -127,7 +127,7 @@ fn the_second_time_only_the_namespaces_are_asked_for_and_nothing_is_written() {
     world.forget_traffic();
     let (left, asked) = person(&world).finishes(0);
     assert_eq!(asked, [LINK]);
-    assert!(left.screen.ends_with("Everything is set up; nothing was written"), "{}", left.screen);
+    assert!(left.screen.ends_with("Already set up; nothing was written"), "{}", left.screen);
     world.assert_nothing_written();
 }
 

@@ -116,7 +116,8 @@ pub(super) async fn run(
     // Where nothing was left to do before, that may be so here too; a look tells at half the cost.
     if was_set_up
         && let Ok(status) =
-            status::look(context, &setup.cluster, Settings::none(), &args.target, false).await
+            status::collect_report(context, &setup.cluster, Settings::none(), &args.target, false)
+                .await
         && status.ok
         && status.summary.ok == status.summary.namespaces
     {
@@ -134,8 +135,14 @@ pub(super) async fn run(
         }
     };
     let is_new = linked.count(ChangeState::Done) > 0 || !was_set_up;
-    let status = match status::look(context, &setup.cluster, Settings::none(), &args.target, is_new)
-        .await
+    let status = match status::collect_report(
+        context,
+        &setup.cluster,
+        Settings::none(),
+        &args.target,
+        is_new,
+    )
+    .await
     {
         Ok(status) => status,
         Err(error) => {
@@ -158,7 +165,7 @@ pub(super) async fn run(
 
 /// The last line of a status, with the severity of the worst that was found.
 fn answer(status: &StatusReport) -> Vec<NoteReport> {
-    let severity = match status.worst() {
+    let severity = match status.max_severity() {
         Severity::Info => Severity::Ok,
         worst => worst,
     };

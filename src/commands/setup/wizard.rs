@@ -21,9 +21,9 @@ pub(super) async fn run(
     headline(context, SetupStep::ALL.len() + 1, first_namespaces::TITLE);
     first_namespaces::ask(context, &mut setup)?;
     let proof = first_namespaces::run(context, &setup, &steps).await?;
-    context
-        .ui
-        .status(&without_changes(&proof.step).addressed(context.program).render(&context.style()));
+    context.ui.status(
+        &without_changes(&proof.step).with_program_name(context.program).render(&context.style()),
+    );
     steps.push(proof.step);
     let mut report = SetupReport::new(context.program, "setup", false, false, steps);
     report.namespaces = setup::preview(&setup);
@@ -37,7 +37,7 @@ pub(super) async fn run(
         return finish(context, &report, context.global.output);
     }
     // Who has just seen the steps is only told what was made.
-    context.ui.out(&report.made(&context.style()))?;
+    context.ui.out(&report.render_changes(&context.style()))?;
     Ok(outcome(&report))
 }
 
@@ -57,7 +57,7 @@ async fn take(
     loop {
         setup.ask(step, context.ui).await?;
         let plan = setup.plan(step);
-        let report = plan.report(step).addressed(context.program);
+        let report = plan.report(step).with_program_name(context.program);
         let is_agreed = agreed.take().is_some_and(|agreed| agreed == plan.changes);
         if !is_agreed {
             context.ui.status(&report.render(&context.style()));
@@ -73,13 +73,13 @@ async fn take(
             }
             let done = carry_out(context, setup, step, &plan).await;
             if done.state == StepState::Done {
-                let mut news = without_changes(&done).addressed(context.program);
+                let mut news = without_changes(&done).with_program_name(context.program);
                 news.facts.retain(|fact| report.facts.iter().all(|known| known.text != fact.text));
                 context.ui.status(&news.render(&context.style()));
                 return Ok(done);
             }
             let failure = StepReport { facts: vec![], changes: vec![], ..done };
-            context.ui.status(&failure.addressed(context.program).render(&context.style()));
+            context.ui.status(&failure.with_program_name(context.program).render(&context.style()));
         }
         if setup.asks_login_again() {
             agreed = Some(plan.changes);

@@ -822,7 +822,7 @@ fn asks_an_administrator_for_what_a_project_user_is_not_allowed_to_run() {
     );
     let probed = status(&["--probe"]).json();
     assert!(
-        probed["summaryLine"].as_str().unwrap().contains("accepts the logins of shop"),
+        probed["summaryLine"].as_str().unwrap().contains("accepts the credentials of shop"),
         "{}",
         probed["summaryLine"]
     );

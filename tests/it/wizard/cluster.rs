@@ -69,7 +69,7 @@ fn namespaces_are_kept_linked_by_whom_the_person_chooses() {
             let (left, asked) = person(&world).will_type(LINK, "none").finishes(0);
             assert_eq!(asked, [LINK]);
             assert!(
-                left.screen.ends_with("Everything is set up; nothing was written"),
+                left.screen.ends_with("Already set up; nothing was written"),
                 "{}",
                 left.screen
             );
