@@ -260,7 +260,7 @@ fn yaml_equals_json() {
 /// Except the words of the layout.
 #[test]
 fn json_contains_content_of_text() {
-    let form = "Quay Cluster ID Token -> √ × ‼ ? i + ~ - . > see Run: Remaining in failed: (not tried) undone by: NAMESPACE \
+    let form = "Quay Cluster ID Token -> √ × ‼ ? i + ~ - . > see Run: Remaining in failed: (skipped) inverse: NAMESPACE \
                 STATE ORGANIZATION SCOPE FINDINGS not linked namespaces: with errors, warnings, unknown, ok, explain 24 1";
     let form: HashSet<_> = form.split_whitespace().collect();
     let missing_words = |text: String, value: Value| {
@@ -311,7 +311,7 @@ fn unchecked_namespace_is_not_ok() {
     let report =
         several_namespaces("-n myproj", vec![(namespace("myproj"), vec![skipped(), read])]);
     assert_eq!((report.summary.ok, report.is_unreadable()), (0, false));
-    assert_eq!(report.summary_line, "Nothing wrong was found, but 1 thing could not be checked");
+    assert_eq!(report.summary_line, "No problems found, but 1 thing could not be checked");
 
     let report =
         several_namespaces("-n myproj", vec![(namespace("myproj"), vec![skipped(), skipped()])]);

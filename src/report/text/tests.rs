@@ -42,11 +42,11 @@ myproj -> openshift_myproj
   √ Namespace         in scope: nothing excludes it
   √ Robot accounts    builder (write), default (read), deployer (read)
   × Secrets           1 of 3 current
-      OQ306 error   Secret builder-quay-openshift holds an old token of robot
+      OQ306 error   Secret builder-quay-openshift holds a stale token of robot
                     account openshift_myproj+builder
       OQ301 error   Secret default-quay-openshift does not exist
-      OQ308 warning Secret a-robot has a login for quay.example.com too and
-                    comes before ours by name
+      OQ308 warning Secret a-robot also has credentials for quay.example.com and
+                    comes first by name
                     > oc get secrets -n myproj --field-selector type=kubernetes.io/dockerconfigjson
   √ Service accounts  3 of 3 service accounts linked
 
@@ -75,7 +75,7 @@ myproj -> openshift_myproj
                     > oc quay status -n myproj
   √ Service accounts  3 of 3 service accounts linked
 
-Nothing wrong was found, but 1 thing could not be checked
+No problems found, but 1 thing could not be checked
 ";
     assert_eq!(text(&one_namespace(vec![unread("myproj")]), 60), expected);
 }
@@ -124,19 +124,19 @@ fn table_of_thirty_namespaces() {
 
 carts
   OQ301 error   Secret default-quay-openshift does not exist
-  OQ306 error   Secret builder-quay-openshift holds an old token of robot
+  OQ306 error   Secret builder-quay-openshift holds a stale token of robot
                 account openshift_carts+builder
   OQ301 error   Secret default-quay-openshift does not exist
   and 2 more, shown by -o wide
 
 shop
   OQ301 error   Secret default-quay-openshift does not exist
-  OQ306 error   Secret builder-quay-openshift holds an old token of robot
+  OQ306 error   Secret builder-quay-openshift holds a stale token of robot
                 account openshift_shop+builder
 
 billing
-  OQ308 warning Secret a-robot has a login for quay.example.com too and comes
-                before ours by name
+  OQ308 warning Secret a-robot also has credentials for quay.example.com and
+                comes first by name
                 > oc get secrets -n billing --field-selector type=kubernetes.io/dockerconfigjson
 
 audit
@@ -308,7 +308,7 @@ myproj
     let wide = change_text(&report, Format::Wide);
     assert!(
         wide.contains(
-            "    + create secret builder-quay-openshift\n        undone by: delete secret builder-"
+            "    + create secret builder-quay-openshift\n        inverse: delete secret builder-quay"
         ),
         "{wide}"
     );
@@ -327,17 +327,17 @@ myproj
         failed: secrets is forbidden: User \"ann\" cannot create resource
                 \"secrets\" in API group \"\"
     . add secret builder-quay-openshift to the secrets and imagePullSecrets of
-      service account builder (not tried)
+      service account builder (skipped)
     - delete secret old-quay-openshift
 
 Remaining in myproj
   OQ301 error   Secret default-quay-openshift does not exist
                 > oc quay repair -n myproj
-  OQ308 warning Secret a-robot has a login for quay.example.com too and comes
-                before ours by name
+  OQ308 warning Secret a-robot also has credentials for quay.example.com and
+                comes first by name
                 > oc get secrets -n myproj --field-selector type=kubernetes.io/dockerconfigjson
 
-1 of 6 changes failed, 1 not tried. Run the command again to finish
+1 of 6 changes failed, 1 skipped. Run the command again to finish
 ";
     assert_eq!(change_text(&failed_changes(), Format::Text), expected);
 }
