@@ -16,7 +16,7 @@ use clap::builder::{FalseyValueParser, RangedI64ValueParser};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::domain::Role;
-use crate::report::Format;
+use crate::report::{Format, StatusFormat, VersionFormat};
 pub use builds::{BuildConfigs, Builds, BuildsCommand};
 pub use completion::{Completion, Shell};
 use duration::duration;
@@ -70,6 +70,25 @@ pub enum Command {
 }
 
 impl Command {
+    /// `-o` of commands with the common formats. Those of `status`, `images` and `version` are in their arguments.
+    pub(crate) fn output(&self) -> Format {
+        match self {
+            Command::Setup(args) => args.changing.output,
+            Command::Link(args) => args.changing.output,
+            Command::Repair(args) => args.changing.output,
+            Command::Builds(args) => args.output,
+            Command::Import(args) => args.changing.output,
+            Command::Unlink(args) => args.changing.output,
+            Command::Teardown(args) => args.changing.output,
+            Command::Run(args) => args.changing.output,
+            Command::Explain(args) => args.output,
+            Command::Status(_)
+            | Command::Images(_)
+            | Command::Completion(_)
+            | Command::Version(_) => Format::default(),
+        }
+    }
+
     /// The log format of a command whose only output is its log.
     pub(crate) fn log_format(&self) -> Option<LogFormat> {
         match self {
@@ -88,9 +107,6 @@ pub struct GlobalArgs {
     /// Namespace [default: the context's]
     #[arg(short, long, global = true, value_name = "NAME")]
     pub namespace: Option<String>,
-    /// Output format
-    #[arg(short, long, global = true, value_enum, default_value_t, hide_default_value = true)]
-    pub output: Format,
     /// URL of Quay (OC_QUAY_URL) [default: the QuayIntegration's]
     #[arg(long, global = true, value_name = "URL")]
     pub quay_url: Option<String>,
@@ -161,6 +177,16 @@ pub struct TargetArgs {
 /// Flags of commands that make changes.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct ChangeArgs {
+    /// Output format
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_default_value = true
+    )]
+    pub output: Format,
     /// Print the changes without making them
     #[arg(long)]
     pub dry_run: bool,
@@ -222,6 +248,16 @@ pub struct Status {
     /// Watch one namespace and print the report when it changes
     #[arg(short, long, conflicts_with = "output_file")]
     pub watch: bool,
+    /// Output format
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_default_value = true
+    )]
+    pub output: StatusFormat,
     /// Write the report to a file
     #[arg(long, value_name = "FILE")]
     pub output_file: Option<PathBuf>,
@@ -303,6 +339,16 @@ pub struct Explain {
     /// Finding code [default: list all]
     #[arg(value_name = "CODE")]
     pub code: Option<String>,
+    /// Output format
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_default_value = true
+    )]
+    pub output: Format,
 }
 
 /// `version`
@@ -314,6 +360,16 @@ pub struct Version {
     /// Only this plugin's version
     #[arg(long)]
     pub client: bool,
+    /// Output format
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_default_value = true
+    )]
+    pub output: VersionFormat,
 }
 
 fn concurrency() -> RangedI64ValueParser<u16> {

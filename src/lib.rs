@@ -128,7 +128,13 @@ fn execute(
     interruption: impl Future<Output = ()>,
 ) -> ExitStatus {
     let invocation = commands::invocation(program, &cli.global);
-    let context = CommandContext { ui, global: &cli.global, program, invocation: &invocation };
+    let context = CommandContext {
+        ui,
+        global: &cli.global,
+        program,
+        invocation: &invocation,
+        output: cli.command.output(),
+    };
     run_command(&context, cli, interruption).unwrap_or_else(|error| {
         let error = error.with_program_name(&invocation.to_string());
         ui.error(&error);

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::ChangeArgs;
+use crate::report::Format;
 
 /// `builds`
 #[derive(Debug, Args)]
@@ -22,6 +23,17 @@ pub struct Builds {
     /// All accessible namespaces
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
+    /// Output format
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_default_value = true
+    )]
+    pub output: Format,
 }
 
 /// Changes to BuildConfigs.

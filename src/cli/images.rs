@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use crate::report::ImagesFormat;
+
 /// `images`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -14,6 +16,16 @@ use clap::Args;
   # Print one copy command for each image
   oc quay images -n shop --oc-adm")]
 pub struct Images {
+    /// Output format
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_default_value = true
+    )]
+    pub output: ImagesFormat,
     /// Print the `oc image mirror` commands that copy the images to Quay
     #[arg(long)]
     pub oc_adm: bool,

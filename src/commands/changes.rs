@@ -319,7 +319,7 @@ pub(super) fn confirm(
     changing: ChangeArgs,
     planned: &ChangeReport,
 ) -> Result<Format, Error> {
-    let format = context.global.output;
+    let format = context.output;
     let changes = planned.changes.len();
     if changing.yes || changes == 0 {
         return Ok(format);

@@ -14,11 +14,6 @@ pub(super) fn run(context: &CommandContext, args: &Explain) -> Result<ExitStatus
                 .hint(format!("{} explain", context.program))
         })?),
     };
-    context.ui.out(&report::explain(
-        code,
-        context.program,
-        context.global.output,
-        &context.style(),
-    )?)?;
+    context.ui.out(&report::explain(code, context.program, context.output, &context.style())?)?;
     Ok(ExitStatus::Success)
 }

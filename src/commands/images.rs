@@ -72,7 +72,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<E
     let text = if args.oc_adm {
         report.commands()
     } else {
-        report.render(context.global.output, &context.style())?
+        report.render(args.output, &context.style())?
     };
     context.ui.out(&text)?;
     Ok(if is_complete { ExitStatus::Success } else { ExitStatus::Findings })

@@ -66,7 +66,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
         findings.clone(),
     );
     if args.changing.dry_run {
-        return finish(context, &planned, context.global.output);
+        return finish(context, &planned, context.output);
     }
     let format = confirm(context, &session, args.changing, &planned)?;
     let outcomes = import_run.import(context.ui, &choice.chosen).await;

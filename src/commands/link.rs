@@ -38,7 +38,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Link) -> Result<Exi
     let link_run = LinkRun::new(context, &cluster, args)?;
     let (session, set) = link_run.plan_all(context, &cluster, settings).await?;
     if args.changing.dry_run {
-        if context.global.output == Format::Yaml {
+        if context.output == Format::Yaml {
             context.ui.out(&manifests(
                 set.plans.iter().map(|(judged, plan)| (&judged.snapshot, plan.changes.as_slice())),
             )?)?;
@@ -47,7 +47,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Link) -> Result<Exi
         return Ok(set.exit_status_or(finish(
             context,
             &set.planned(context, &session, true),
-            context.global.output,
+            context.output,
         )?));
     }
     let format = set.confirm(context, &session, args.changing)?;

@@ -34,6 +34,8 @@ pub(crate) struct CommandContext<'a> {
     pub program: &'a str,
     /// The start of commands in output.
     pub invocation: &'a Invocation,
+    /// See [`Command::output`].
+    pub output: Format,
 }
 
 impl CommandContext<'_> {
@@ -94,14 +96,6 @@ pub(crate) fn invocation(program: &str, global: &GlobalArgs) -> Invocation {
 /// # Errors
 /// If the command failed; findings are an [`ExitStatus`].
 pub(crate) async fn run(context: &CommandContext<'_>, cli: &Cli) -> Result<ExitStatus, Error> {
-    if context.global.output == Format::Html && !matches!(cli.command, Command::Status(_)) {
-        return Err(Error::new("-o html is for status alone")
-            .hint(format!("{} status -A -o html", context.program)));
-    }
-    if context.global.output == Format::Mirror && !matches!(cli.command, Command::Images(_)) {
-        return Err(Error::new("-o mirror is for images alone")
-            .hint(format!("{} images -o mirror", context.program)));
-    }
     match &cli.command {
         Command::Setup(args) => setup::run(context, args).await,
         Command::Link(args) => link::run(context, args).await,

@@ -63,7 +63,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Repair) -> Result<E
             set.entries(),
             findings,
         );
-        let status = finish(context, &report, global.output)?;
+        let status = finish(context, &report, context.output)?;
         return Ok(if set.obstacles.is_empty() { status } else { ExitStatus::Findings });
     }
     let format = set.confirm(context, &session, args.changing)?;

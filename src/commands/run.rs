@@ -39,14 +39,10 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Run) -> Result<Exit
     if args.manifests {
         let manifests =
             ControllerManifests::new(context.global.namespace.as_deref(), args.image.as_deref());
-        let text = match context.global.output {
-            Format::Text | Format::Yaml => report::stream(manifests.manifests())?,
-            Format::Json => report::list(manifests.manifests())?,
-            _ => {
-                return Err(Error::new(
-                    "invalid output format for --manifests: use -o yaml or -o json",
-                ));
-            }
+        let text = match context.output {
+            Format::Text | Format::Yaml => report::stream(bridge.manifests())?,
+            Format::Json => report::list(bridge.manifests())?,
+            _ => return Err(Error::new("the manifests are printed with -o yaml or -o json")),
         };
         context.ui.out(&text)?;
         return Ok(ExitStatus::Success);
@@ -58,7 +54,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Run) -> Result<Exit
         let (place, planned) =
             repair::plan_all(context, &cluster, settings.clone(), args.changing.dry_run).await?;
         if args.changing.dry_run {
-            return finish(context, &planned, context.global.output);
+            return finish(context, &planned, context.output);
         }
         context.ui.status(&planned.render(Format::Text, &context.style())?);
         context.ui.status(&place);

@@ -21,7 +21,7 @@ use crate::ops::collect::{self, NamespaceSelector, ReadOptions};
 use crate::ops::settings::Settings;
 use crate::ops::{self, App};
 use crate::quay::ReadStrategy;
-use crate::report::{Format, IntegrationReport, NamespaceReport, StatusReport, Style};
+use crate::report::{IntegrationReport, NamespaceReport, StatusFormat, StatusReport, Style};
 
 /// Quay has no watch API, so that it must be polled.
 const WATCH_INTERVAL: Duration = Duration::from_secs(30);
@@ -34,16 +34,28 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Status) -> Result<E
     let cluster = ops::connect(context.global).await?;
     let report = collect_report(context, &cluster, settings, &args.target, args.probe).await?;
     match &args.output_file {
-        None => context.ui.out(&report.render(context.global.output, &context.style())?)?,
-        Some(file) => write_file(context, &report, file)?,
+        None => context.ui.out(&render(&report, args.output, &context.style())?)?,
+        Some(file) => write_file(context, &report, args.output, file)?,
     }
     Ok(exit_status(&report, args.fail_on))
 }
 
+fn render(report: &StatusReport, format: StatusFormat, style: &Style) -> anyhow::Result<String> {
+    match format {
+        StatusFormat::Common(format) => report.render(format, style),
+        StatusFormat::Html => Ok(report.render_html()),
+    }
+}
+
 /// Writes the report to a file and its summary line to stderr.
-fn write_file(context: &CommandContext, report: &StatusReport, file: &Path) -> Result<(), Error> {
+fn write_file(
+    context: &CommandContext,
+    report: &StatusReport,
+    format: StatusFormat,
+    file: &Path,
+) -> Result<(), Error> {
     let style = Style { width: None, ..context.style() };
-    let text = report.render(context.global.output, &style)?;
+    let text = render(report, format, &style)?;
     let path = file.display();
     replace(file, strip_str(&text).to_string().as_bytes())
         .with_context(|| format!("failed to write {path}"))?;
@@ -143,9 +155,10 @@ async fn watch(context: &CommandContext<'_>, args: &Status) -> Result<ExitStatus
         NamespaceSelector::Named(names) if names.len() == 1 => names[0].clone(),
         _ => return Err(Error::new("--watch works on one namespace").hint("use -n NAMESPACE")),
     };
-    if context.global.output == Format::Html {
-        return Err(Error::new("--watch shows text, not a page").hint("leave out -o html"));
-    }
+    let StatusFormat::Common(format) = args.output else {
+        return Err(Error::new("--watch does not support -o html")
+            .hint("use --output-file to write the HTML report once"));
+    };
     let mut events = pin!(cluster.watch(&watched));
     let mut shown = String::new();
     // Stdin can only be read once.
@@ -155,7 +168,7 @@ async fn watch(context: &CommandContext<'_>, args: &Status) -> Result<ExitStatus
         // Read the token file again: it might have changed.
         let settings = first.clone().map_or_else(|| Settings::read(context.global), Ok)?;
         let report = collect_report(context, &cluster, settings, &args.target, args.probe).await?;
-        let text = report.render(context.global.output, &context.style())?;
+        let text = report.render(format, &context.style())?;
         if text != shown {
             context.ui.redraw(&text)?;
             shown = text;

@@ -83,7 +83,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Unlink) -> Result<E
         return Ok(set.exit_status_unless_unread(finish(
             context,
             &set.planned(context, &session, true),
-            global.output,
+            context.output,
         )?));
     }
     if args.delete_organization {

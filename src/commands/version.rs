@@ -31,7 +31,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Version) -> Result<
             Err(error) => format!("unknown: {}", error.messages().join(": ")),
         });
     }
-    context.ui.out(&report.render(context.global.output)?)?;
+    context.ui.out(&report.render(args.output)?)?;
     Ok(ExitStatus::Success)
 }
 

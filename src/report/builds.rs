@@ -341,7 +341,7 @@ impl BuildsReport {
     /// If serialization fails, which is a bug.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Text | Format::Html | Format::Mirror => text::builds(self, style, false),
+            Format::Text => text::builds(self, style, false),
             Format::Wide => text::builds(self, style, true),
             Format::Short => short::builds(self, style),
             Format::Json => serialize::json(self)?,

@@ -185,7 +185,7 @@ impl ChangeReport {
     /// If serialization fails, which is a bug.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Text | Format::Html | Format::Mirror => text::change(self, style, false),
+            Format::Text => text::change(self, style, false),
             Format::Wide => text::change(self, style, true),
             Format::Short => short::change(self, style),
             Format::Json => serialize::json(self)?,

@@ -4,9 +4,27 @@ use owo_colors::OwoColorize as _;
 use serde::Serialize;
 
 use super::text_layout::{Style, TextPage};
-use super::{API_VERSION, Format, client, count, serialize};
+use super::{API_VERSION, client, count, serialize};
 use crate::domain::shell_quote::quoted;
 use crate::ui::printable_line;
+
+/// The formats of `images -o`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ImagesFormat {
+    /// Text
+    #[default]
+    Text,
+    /// A summary line
+    Short,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+    /// Names of the image stream tags
+    Name,
+    /// Mapping file for `oc image mirror -f`
+    Mirror,
+}
 
 /// The images of a namespace in the internal registry.
 #[derive(Clone, Debug, Serialize)]
@@ -77,14 +95,14 @@ impl ImagesReport {
 
     /// # Errors
     /// If serialization fails, which is a bug.
-    pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
+    pub fn render(&self, format: ImagesFormat, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Json => serialize::json(self)?,
-            Format::Yaml => serialize::yaml(self)?,
-            Format::Mirror => self.lines(|image| format!("{}={}", image.image, image.target)),
-            Format::Name => self.lines(|image| format!("imagestreamtag/{}", image.tag)),
-            Format::Short => format!("{}\n", self.summary_line),
-            Format::Text | Format::Wide | Format::Html => self.table(style),
+            ImagesFormat::Json => serialize::json(self)?,
+            ImagesFormat::Yaml => serialize::yaml(self)?,
+            ImagesFormat::Mirror => self.lines(|image| format!("{}={}", image.image, image.target)),
+            ImagesFormat::Name => self.lines(|image| format!("imagestreamtag/{}", image.tag)),
+            ImagesFormat::Short => format!("{}\n", self.summary_line),
+            ImagesFormat::Text => self.table(style),
         })
     }
 
@@ -198,7 +216,7 @@ mod tests {
         };
         let report = ImagesReport::new("oc quay", "shop", vec![image]);
         let style = Style { width: None, ascii: false };
-        for format in [Format::Mirror, Format::Name] {
+        for format in [ImagesFormat::Mirror, ImagesFormat::Name] {
             let text = report.render(format, &style).unwrap();
             assert_eq!(text.lines().count(), 1, "{text}");
             assert!(!text.contains('\x1b'), "{text:?}");

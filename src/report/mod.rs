@@ -23,16 +23,16 @@ mod version;
 pub use builds::{BuildConfigReport, BuildReport, BuildsReport, PushedBy, ShipwrightReport};
 pub use change::{ChangeEntry, ChangeReport, ChangeState};
 pub use explain::explain;
-pub use images::{ImageReport, ImagesReport};
+pub use images::{ImageReport, ImagesFormat, ImagesReport};
 pub use invocation::Invocation;
 pub use manifests::{list, manifests, stream};
 pub use setup::{NamespacePreview, NoteReport, SetupReport, StepReport, StepState};
 pub use status::{
-    CheckReport, Endpoints, IntegrationReport, NamespaceReport, SettingReport, StatusReport,
-    Summary,
+    CheckReport, Endpoints, IntegrationReport, NamespaceReport, SettingReport, StatusFormat,
+    StatusReport, Summary,
 };
 pub use text_layout::Style;
-pub use version::VersionReport;
+pub use version::{VersionFormat, VersionReport};
 
 use crate::domain::finding::{Finding, Severity};
 use crate::ui::{printable, printable_line};
@@ -40,26 +40,22 @@ use crate::ui::{printable, printable_line};
 /// The version of the machine-readable formats.
 pub const API_VERSION: &str = "oc-quay/v1";
 
-/// The formats of `-o`.
+/// The common formats of `-o`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people
+    /// Text
     #[default]
     Text,
-    /// For people, with everything
+    /// Text without truncation, with details
     Wide,
-    /// Problems and one summary line
+    /// Problems and a summary line
     Short,
     /// JSON
     Json,
     /// YAML
     Yaml,
-    /// The names of the objects concerned
+    /// Names of the affected objects
     Name,
-    /// A page for a browser, of `status` alone
-    Html,
-    /// What `oc image mirror -f` reads; for `images` alone
-    Mirror,
 }
 
 /// `2 errors, 1 warning, 1 unknown`; empty without problems.

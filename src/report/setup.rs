@@ -204,7 +204,7 @@ impl SetupReport {
     /// If serialization fails, which is a bug.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Text | Format::Html | Format::Mirror => text::setup(self, style, false),
+            Format::Text => text::setup(self, style, false),
             Format::Wide => text::setup(self, style, true),
             Format::Short => short::setup(self, style),
             Format::Json => serialize::json(self)?,

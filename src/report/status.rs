@@ -2,6 +2,8 @@
 
 use std::cmp::Reverse;
 
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -16,6 +18,42 @@ use super::{
     API_VERSION, Format, Invocation, complete_hint, html, make_printable, serialize, short,
     summary_line, text, with_severity,
 };
+
+/// The formats of `status -o`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusFormat {
+    /// A common format.
+    Common(Format),
+    /// An HTML page.
+    Html,
+}
+
+impl Default for StatusFormat {
+    fn default() -> Self {
+        Self::Common(Format::default())
+    }
+}
+
+impl ValueEnum for StatusFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Common(Format::Text),
+            Self::Common(Format::Wide),
+            Self::Common(Format::Short),
+            Self::Common(Format::Json),
+            Self::Common(Format::Yaml),
+            Self::Common(Format::Name),
+            Self::Html,
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Common(format) => format.to_possible_value(),
+            Self::Html => Some(PossibleValue::new("html").help("Self-contained HTML page")),
+        }
+    }
+}
 
 /// The state of the integration and of the selected namespaces.
 #[derive(Clone, Debug, Serialize)]
@@ -243,7 +281,7 @@ impl StatusReport {
     /// If serialization fails, which is a bug.
     pub fn render(&self, format: Format, style: &Style) -> anyhow::Result<String> {
         Ok(match format {
-            Format::Text | Format::Mirror => text::status(self, style, false),
+            Format::Text => text::status(self, style, false),
             Format::Wide => text::status(self, style, true),
             Format::Short => short::status(self, style),
             Format::Json => serialize::json(self)?,
@@ -253,8 +291,12 @@ impl StatusReport {
                     self.findings.iter().filter(|finding| finding.severity >= Severity::Warning);
                 serialize::names(problems.map(|finding| &finding.object))
             }
-            Format::Html => html::status(self, Timestamp::now()),
         })
+    }
+
+    /// A self-contained HTML page.
+    pub fn render_html(&self) -> String {
+        html::status(self, Timestamp::now())
     }
 
     pub(super) fn integration_findings(&self) -> &[Finding] {

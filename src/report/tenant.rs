@@ -1,11 +1,12 @@
 //! Property tests: content from a namespace's admins cannot control another user's terminal or shell.
 
+use clap::ValueEnum as _;
 use proptest::prelude::*;
 
 use super::fixtures::{invocation, style};
 use super::{
     BuildConfigReport, BuildsReport, ChangeEntry, ChangeReport, Endpoints, Format, ImageReport,
-    ImagesReport, IntegrationReport, NamespaceReport, StatusReport,
+    ImagesFormat, ImagesReport, IntegrationReport, NamespaceReport, StatusReport,
 };
 use crate::domain::builds::Destination;
 use crate::domain::checks::{self, Assessed};
@@ -15,15 +16,8 @@ use crate::domain::proptests::{NAMESPACE, integration, options, tenants_namespac
 use crate::domain::shell_quote::split;
 use crate::ui::printable_line;
 
-const FORMATS: [Format; 7] = [
-    Format::Text,
-    Format::Wide,
-    Format::Short,
-    Format::Json,
-    Format::Yaml,
-    Format::Name,
-    Format::Html,
-];
+const FORMATS: [Format; 6] =
+    [Format::Text, Format::Wide, Format::Short, Format::Json, Format::Yaml, Format::Name];
 
 /// All output about a namespace: texts in every format, and the commands in them.
 struct Printed {
@@ -87,6 +81,7 @@ impl Printed {
                 }
             }
         }
+        texts.push(status.render_html());
         let hint = |finding: &Finding| finding.hint.clone();
         let mut commands: Vec<_> =
             status.findings.iter().chain(&builds.findings).filter_map(hint).collect();
@@ -145,10 +140,10 @@ proptest! {
             Some(ImageReport { tag: to.name(), image, size: None, target: to.image(&integration) })
         }).collect();
         let report = ImagesReport::new("oc quay", NAMESPACE, images.clone());
-        let mirrored = report.render(Format::Mirror, &style(80)).unwrap();
+        let mirrored = report.render(ImagesFormat::Mirror, &style(80)).unwrap();
         prop_assert_eq!(mirrored.lines().count(), images.len(), "{}", mirrored);
-        for format in FORMATS.into_iter().chain([Format::Mirror]) {
-            let text = report.render(format, &style(80)).unwrap();
+        for format in ImagesFormat::value_variants() {
+            let text = report.render(*format, &style(80)).unwrap();
             prop_assert_eq!(find_control_character(&text), None, "{:?}", text);
         }
         let commands = report.commands();

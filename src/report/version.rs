@@ -2,8 +2,20 @@
 
 use serde::Serialize;
 
-use super::{API_VERSION, Format, serialize};
+use super::{API_VERSION, serialize};
 use crate::ui::printable_line;
+
+/// The formats of `version -o`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum VersionFormat {
+    /// Text
+    #[default]
+    Text,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
 
 /// Versions of the plugin, the cluster and Quay.
 #[derive(Clone, Debug, Serialize)]
@@ -34,16 +46,11 @@ impl VersionReport {
 
     /// # Errors
     /// If serialization fails, which is a bug.
-    pub fn render(&self, format: Format) -> anyhow::Result<String> {
+    pub fn render(&self, format: VersionFormat) -> anyhow::Result<String> {
         match format {
-            Format::Json => serialize::json(self),
-            Format::Yaml => serialize::yaml(self),
-            Format::Text
-            | Format::Wide
-            | Format::Short
-            | Format::Name
-            | Format::Html
-            | Format::Mirror => {
+            VersionFormat::Json => serialize::json(self),
+            VersionFormat::Yaml => serialize::yaml(self),
+            VersionFormat::Text => {
                 let mut text = format!("oc-quay {}\n", self.client);
                 for (name, version) in [("Cluster", &self.cluster), ("Quay", &self.quay)] {
                     text.extend(

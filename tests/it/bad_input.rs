@@ -285,7 +285,7 @@ fn flags_that_do_not_exist_or_contradict_each_other() {
         (
             "status -n shop -o xml",
             &[],
-            "error: invalid value 'xml' for '--output <OUTPUT>'\n  [possible values: human, wide, short, json, yaml, name, html, mirror]\n\n  tip: a similar value exists: 'html'\n\nFor more information, try '--help'.\n",
+            "error: invalid value 'xml' for '--output <FORMAT>'\n  [possible values: text, wide, short, json, yaml, name, html]\n\n  tip: a similar value exists: 'html'\n\nFor more information, try '--help'.\n",
         ),
         (
             "status -n shop --fail-on info",
@@ -300,12 +300,12 @@ fn flags_that_do_not_exist_or_contradict_each_other() {
         (
             "status -n shop --watch -o html",
             &[],
-            "error: --watch shows text, not a page\nhint: leave out -o html\n",
+            "error: --watch does not support -o html\nhint: use --output-file to write the HTML report once\n",
         ),
         (
             "link -n shop -o html",
             &[],
-            "error: -o html is for status alone\nhint: oc quay status -A -o html\n",
+            "error: invalid value 'html' for '--output <FORMAT>'\n  [possible values: text, wide, short, json, yaml, name]\n\nFor more information, try '--help'.\n",
         ),
         (
             "status --watch --output-file a.txt",

@@ -82,7 +82,7 @@ async fn list(context: &CommandContext<'_>, args: &Builds) -> Result<ExitStatus,
         findings,
         unread,
     );
-    context.ui.out(&report.render(global.output, &context.style())?)?;
+    context.ui.out(&report.render(context.output, &context.style())?)?;
     Ok(match report.findings.iter().any(|finding| finding.severity == Severity::Error) {
         _ if !report.unread.is_empty() => ExitStatus::Failure,
         true => ExitStatus::Findings,

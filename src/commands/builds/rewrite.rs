@@ -84,7 +84,7 @@ pub(super) async fn run(
         return Ok(set.exit_status_or(finish(
             context,
             &report(true, set.entries(), &set),
-            global.output,
+            context.output,
         )?));
     }
     let format = set.confirm(context, &session, configs.changing)?;

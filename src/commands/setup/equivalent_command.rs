@@ -36,7 +36,6 @@ pub(super) fn of(context: &CommandContext<'_>, setup: &SetupSession) -> String {
         cluster_id: _,
         insecure: _,
         // How it is shown.
-        output: _,
         color: _,
         verbose: _,
         no_input: _,

@@ -110,7 +110,7 @@ pub(super) async fn run(
         adopt: setup.answers.adopt,
         force: false,
         wait: LINK_TIMEOUT,
-        changing: ChangeArgs { dry_run: false, yes: true },
+        changing: ChangeArgs { output: context.output, dry_run: false, yes: true },
     };
     let was_set_up = before.iter().all(|step| step.state != StepState::Done);
     // Where nothing was left to do before, that may be so here too; a look tells at half the cost.

@@ -24,7 +24,7 @@ pub(super) async fn run(
             if report.state == StepState::Planned { report.not_reached() } else { report }
         });
         let report = report(context, &setup, false, steps.collect())?;
-        finish(context, &report, context.global.output)?;
+        finish(context, &report, context.output)?;
         return Ok(ExitStatus::Failure);
     }
     let mut steps: Vec<StepReport> = Vec::new();
@@ -42,7 +42,7 @@ pub(super) async fn run(
     let mut report = report(context, &setup, false, steps)?;
     report.status = proof.status;
     report.command_line = Some(equivalent_command::of(context, &setup));
-    finish(context, &report, context.global.output)
+    finish(context, &report, context.output)
 }
 
 /// Shows what would be done.
@@ -62,7 +62,7 @@ pub(super) fn dry_run(
     first_namespaces::refuse_impossible(&setup)?;
     let plans = plans(&setup);
     refuse_missing(&plans)?;
-    if context.global.output == Format::Yaml {
+    if context.output == Format::Yaml {
         refuse_blocked(&plans)?;
         let external = args.integration.external_secret.as_ref();
         let objects = crate::report::stream(setup::manifests(&setup, external).into_iter())?;
@@ -74,7 +74,7 @@ pub(super) fn dry_run(
     let mut steps: Vec<_> = plans.iter().map(|(step, plan)| plan.report(*step)).collect();
     steps.push(first_namespaces::planned(&setup));
     let report = report(context, &setup, true, steps)?;
-    finish(context, &report, context.global.output)?;
+    finish(context, &report, context.output)?;
     Ok(if report.ok { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
@@ -88,7 +88,7 @@ pub(super) fn check(
     let steps = plans(setup).iter().map(|(step, plan)| plan.report(*step)).collect();
     let mut report = SetupReport::new(context.program, "setup", false, true, steps);
     report.namespaces = setup::preview(setup);
-    let ended = finish(context, &report, context.global.output)?;
+    let ended = finish(context, &report, context.output)?;
     // Who may not even look has not checked anything.
     let is_blind = setup.found.platform.is_err() || setup.found.integrations.is_err();
     Ok(if is_blind { ExitStatus::Failure } else { ended })

@@ -44,10 +44,10 @@ pub(in crate::commands) async fn run(
     let report =
         SetupReport::new(context.program, "teardown", args.changing.dry_run, false, planned);
     if args.changing.dry_run || is_blocked {
-        finish(context, &report, context.global.output)?;
+        finish(context, &report, context.output)?;
         return Ok(if is_blocked { ExitStatus::Failure } else { ExitStatus::Success });
     }
-    let mut format = context.global.output;
+    let mut format = context.output;
     let has_work = report.steps.iter().any(|step| step.state == StepState::Planned);
     if has_work && !args.changing.yes {
         if !context.ui.can_prompt() {

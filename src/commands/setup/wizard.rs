@@ -33,8 +33,8 @@ pub(super) async fn run(
         report.manifests = Some(crate::report::stream(setup::trust_manifests(&setup).into_iter())?);
     }
     context.ui.status("");
-    if context.global.output != Format::Text {
-        return finish(context, &report, context.global.output);
+    if context.output != Format::Text {
+        return finish(context, &report, context.output);
     }
     // Who has just seen the steps is only told what was made.
     context.ui.out(&report.render_changes(&context.style()))?;
