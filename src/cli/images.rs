@@ -14,7 +14,7 @@ use crate::report::ImagesFormat;
   oc quay images -n shop -o mirror
 
   # Print one copy command for each image
-  oc quay images -n shop --oc-adm")]
+  oc quay images -n shop -o commands")]
 pub struct Images {
     /// Output format
     #[arg(
@@ -26,7 +26,4 @@ pub struct Images {
         hide_default_value = true
     )]
     pub output: ImagesFormat,
-    /// Print the `oc image mirror` commands that copy the images to Quay
-    #[arg(long)]
-    pub oc_adm: bool,
 }

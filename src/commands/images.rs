@@ -69,11 +69,6 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<E
         .await
         .concat();
     let report = ImagesReport::new(context.program, namespace, images);
-    let text = if args.oc_adm {
-        report.commands()
-    } else {
-        report.render(args.output, &context.style())?
-    };
-    context.ui.out(&text)?;
+    context.ui.out(&report.render(args.output, &context.style())?)?;
     Ok(if is_complete { ExitStatus::Success } else { ExitStatus::Findings })
 }

@@ -24,6 +24,8 @@ pub enum ImagesFormat {
     Name,
     /// Mapping file for `oc image mirror -f`
     Mirror,
+    /// One `oc image mirror` command per image
+    Commands,
 }
 
 /// The images of a namespace in the internal registry.
@@ -101,13 +103,14 @@ impl ImagesReport {
             ImagesFormat::Yaml => serialize::yaml(self)?,
             ImagesFormat::Mirror => self.lines(|image| format!("{}={}", image.image, image.target)),
             ImagesFormat::Name => self.lines(|image| format!("imagestreamtag/{}", image.tag)),
+            ImagesFormat::Commands => self.commands(),
             ImagesFormat::Short => format!("{}\n", self.summary_line),
             ImagesFormat::Text => self.table(style),
         })
     }
 
-    /// One copy command per image, for all its platforms.
-    pub fn commands(&self) -> String {
+    /// With all platforms of the images.
+    fn commands(&self) -> String {
         let client = &self.client;
         self.lines(|image| {
             let (from, to) = (quoted(&image.image), quoted(&image.target));

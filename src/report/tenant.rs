@@ -146,7 +146,7 @@ proptest! {
             let text = report.render(*format, &style(80)).unwrap();
             prop_assert_eq!(find_control_character(&text), None, "{:?}", text);
         }
-        let commands = report.commands();
+        let commands = report.render(ImagesFormat::Commands, &style(80)).unwrap();
         prop_assert_eq!(commands.lines().count(), images.len(), "{}", commands);
         for (line, image) in commands.lines().zip(&images) {
             let words = split(line);

@@ -39,7 +39,7 @@ fn what_is_still_in_openshifts_registry_is_listed_and_moves_to_quay() {
     );
     let mapping = world.oc_quay(&["images", "-n", "shop", "-o", "mirror"]).succeeds();
     assert_eq!(mapping.stdout, format!("{inside}={target}\n"));
-    let commands = world.oc_quay(&["images", "-n", "shop", "--oc-adm"]).succeeds();
+    let commands = world.oc_quay(&["images", "-n", "shop", "-o", "commands"]).succeeds();
     assert_eq!(
         commands.stdout,
         format!("oc image mirror --keep-manifest-list=true {inside} {target}\n")
@@ -63,7 +63,7 @@ fn leaves_out_tags_that_cannot_be_one_and_says_so() {
     let names = ["good", &spoofed, "x;$(id)", "\u{1b}[2Jx"];
     let tags = names.map(|name| json!({ "tag": name, "items": [item] }));
     world.merge("ImageStream", "shop", "web/status", &json!({ "status": { "tags": tags } }));
-    for format in [&["-o", "mirror"][..], &["-o", "name"], &["--oc-adm"], &[]] {
+    for format in [&["-o", "mirror"][..], &["-o", "name"], &["-o", "commands"], &[]] {
         let run = world.oc_quay(&["images", "-n", "shop"]).args(format).ends_with(1);
         assert_eq!(
             run.stdout.lines().filter(|line| line.contains("web")).count(),
