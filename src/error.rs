@@ -23,7 +23,6 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
-/// The user pressed Esc or Ctrl-C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cancelled;
 
@@ -72,12 +71,10 @@ impl Error {
         self
     }
 
-    /// The hint to ask a cluster administrator.
     pub fn administrator_request(&self) -> Option<&str> {
         self.administrator_request.as_deref()
     }
 
-    /// The hints, in the order they were added.
     pub fn hints(&self) -> &[String] {
         &self.hints
     }

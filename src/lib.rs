@@ -75,14 +75,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitStatus {
     execute(&ui, &cli, program, interruption)
 }
 
-/// Result of [`run_captured`].
 #[derive(Debug)]
 pub struct CapturedRun {
-    /// The exit code.
     pub status: ExitStatus,
-    /// Standard output.
     pub stdout: String,
-    /// Standard error.
     pub stderr: String,
 }
 

@@ -36,7 +36,6 @@ use transcript::Transcript;
 const UNKNOWN_WIDTH: usize = 80;
 const DEFAULT_WINDOW: (Width, Height) = (Width(80), Height(24));
 
-/// Global flags for input and output.
 #[derive(Clone, Copy, Debug)]
 pub struct UiOptions {
     /// `--color`
@@ -45,7 +44,6 @@ pub struct UiOptions {
     pub no_input: bool,
 }
 
-/// Stdout, stderr and prompts of this run.
 #[derive(Debug)]
 pub struct Ui {
     source: InputSource,
@@ -166,17 +164,14 @@ impl Ui {
         }
     }
 
-    /// Prints the current activity to stderr.
     pub fn status(&self, text: &str) {
         self.write_err(text);
     }
 
-    /// Prints a warning to stderr.
     pub fn warn(&self, text: &str) {
         self.write_err(&format!("{} {}", "warning:".yellow().bold(), printable(text)));
     }
 
-    /// Prints a hint to stderr.
     pub fn hint(&self, text: &str) {
         self.write_err(&format!("{} {}", "hint:".cyan().bold(), printable(text)));
     }
@@ -429,7 +424,6 @@ impl Ui {
         }
     }
 
-    /// The questions so far.
     pub(crate) fn questions(&self) -> Vec<String> {
         self.terminal().questions()
     }

@@ -17,12 +17,10 @@ use crate::ops::{App, QuayConnection, join_concurrently};
 use crate::report::{ChangeEntry, ChangeReport, ChangeState, Format};
 use crate::ui::Progress;
 
-/// The plans of a command.
 pub(super) struct ChangeSet {
     pub command: &'static str,
     /// The edit of the namespace lists, for all namespaces in one write before all other changes.
     pub scope: ScopeEdit,
-    /// Why the namespace lists cannot be edited.
     pub scope_obstacle: Option<Finding>,
     /// Findings that prevent changes in Quay.
     pub obstacles: Vec<Finding>,
@@ -61,13 +59,11 @@ impl ChangeSet {
         self.plans.push((judged, plan));
     }
 
-    /// The number of changes.
     pub(super) fn len(&self) -> usize {
         usize::from(!self.scope.is_empty())
             + self.plans.iter().map(|(_, plan)| plan.changes.len()).sum::<usize>()
     }
 
-    /// Findings that prevent changes.
     pub(super) fn blocked(&self) -> Vec<Finding> {
         let of_plans = self.plans.iter().flat_map(|(_, plan)| plan.blocked.clone());
         self.obstacles
@@ -126,7 +122,6 @@ impl ChangeSet {
         self
     }
 
-    /// The planned changes.
     pub(super) fn entries(&self) -> Vec<ChangeEntry> {
         let scope = (!self.scope.is_empty())
             .then(|| ChangeEntry::new(None, &Change::EditScope(self.scope.clone())));
@@ -136,7 +131,6 @@ impl ChangeSet {
         scope.into_iter().chain(plans).collect()
     }
 
-    /// The report of the plan.
     pub(super) fn planned(
         &self,
         context: &CommandContext,
@@ -153,7 +147,6 @@ impl ChangeSet {
         )
     }
 
-    /// See [`confirm`].
     pub(super) fn confirm(
         &self,
         context: &CommandContext,

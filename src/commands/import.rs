@@ -114,7 +114,6 @@ impl ImportRun<'_> {
         self.target.integration.url.value.host()
     }
 
-    /// The reference of a tag in Quay.
     fn image(&self, stream: &str, tag: &str) -> String {
         let destination = Destination {
             namespace: self.namespace.to_owned(),
@@ -302,6 +301,5 @@ fn outcomes(since: &[Since], imported: Vec<Outcome>) -> Vec<Result<(), ImportPro
 enum ImportProblem {
     /// The tag was not requested, or the request for its image stream failed.
     Request(String),
-    /// OpenShift could not fetch it.
     Tag(ImportFailure),
 }

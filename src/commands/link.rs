@@ -96,7 +96,6 @@ impl<'a> LinkRun<'a> {
         )
     }
 
-    /// Reads cluster and Quay, and plans.
     async fn plan_all(
         &self,
         context: &CommandContext<'_>,
@@ -291,7 +290,6 @@ impl<'a> LinkRun<'a> {
             .collect()
     }
 
-    /// Plans with `resource`, the current QuayIntegration.
     async fn plan(
         &self,
         context: &CommandContext<'_>,
@@ -429,7 +427,6 @@ impl LinkRefusal {
     }
 }
 
-/// Removes created service accounts from `missing`.
 fn remove_created(
     missing: &watch::Sender<BTreeMap<String, Vec<String>>>,
     update: WatchUpdate<ServiceAccount>,

@@ -26,7 +26,6 @@ use crate::error::{Error, ExitStatus};
 use crate::report::{Format, Invocation, Style};
 use crate::ui::Ui;
 
-/// Shared by all commands.
 pub(crate) struct CommandContext<'a> {
     pub ui: &'a Ui,
     pub global: &'a GlobalArgs,
@@ -132,7 +131,6 @@ async fn image_streams(cluster: &Cluster, namespace: &str) -> Result<Vec<ImageSt
     Ok(streams)
 }
 
-/// The namespace of `-n`, or of the context.
 fn namespace(global: &GlobalArgs, cluster: &Cluster) -> Result<String, Error> {
     let name = global.namespace.as_deref().unwrap_or_else(|| cluster.namespace());
     names::kubernetes_name(name)

@@ -161,7 +161,6 @@ struct RepairRun<'a> {
 }
 
 impl RepairRun<'_> {
-    /// The plans and the current findings.
     async fn plan(
         &self,
         parts: Vec<NamespaceResources>,
@@ -260,7 +259,6 @@ impl RepairRun<'_> {
         futures::stream::iter(work).buffered(self.session.concurrency).collect::<()>().await;
     }
 
-    /// Why the secrets of a plan cannot be written.
     async fn secrets_obstacle(&self, namespace: &str, plan: &Plan) -> Option<String> {
         let permission = |verb| ResourceAttributes {
             verb,
@@ -315,7 +313,6 @@ fn is_expected_deletion(set: &ChangeSet, finding: &Finding) -> bool {
         && set.plans.iter().any(|(_, plan)| plan.changes.iter().any(is_released))
 }
 
-/// Findings to report after a repair.
 fn remaining(check: &Check) -> Vec<Finding> {
     let is_reported =
         |finding: &&Finding| finding.severity > Severity::Info || finding.code == Code::OutOfScope;

@@ -47,7 +47,6 @@ fn render(report: &StatusReport, format: StatusFormat, style: &Style) -> anyhow:
     }
 }
 
-/// Writes the report to a file and its summary line to stderr.
 fn write_file(
     context: &CommandContext,
     report: &StatusReport,

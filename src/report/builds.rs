@@ -226,7 +226,6 @@ impl BuildReport {
     }
 }
 
-/// Whether a build's image was imported into its image stream tag.
 fn find_import(subject: &Assessed, build: &Build) -> Option<bool> {
     let pushed_to = build.spec.output.to.as_ref().filter(|to| to.kind == "DockerImage")?;
     let destination = Destination::from_image(&pushed_to.name, subject.integration)?;

@@ -86,7 +86,6 @@ pub enum ChangeState {
 }
 
 impl ChangeEntry {
-    /// A planned change.
     pub fn new(namespace: Option<&str>, change: &Change) -> Self {
         let object = change.object();
         Self {
@@ -113,22 +112,18 @@ impl ChangeEntry {
         }
     }
 
-    /// Sets the namespace.
     pub fn in_namespace(self, namespace: &str) -> Self {
         Self { namespace: Some(namespace.to_owned()), ..self }
     }
 
-    /// Sets [`ChangeState::Done`].
     pub fn done(self) -> Self {
         Self { state: ChangeState::Done, ..self }
     }
 
-    /// Sets [`ChangeState::Failed`].
     pub fn failed(self, error: impl Into<String>) -> Self {
         Self { state: ChangeState::Failed, error: Some(printable(&error.into())), ..self }
     }
 
-    /// Sets [`ChangeState::Skipped`].
     pub fn skipped(self) -> Self {
         Self { state: ChangeState::Skipped, ..self }
     }
@@ -174,7 +169,6 @@ impl ChangeReport {
         report
     }
 
-    /// The number of changes in a state.
     pub fn count(&self, state: ChangeState) -> usize {
         self.changes.iter().filter(|change| change.state == state).count()
     }

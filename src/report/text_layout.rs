@@ -4,10 +4,8 @@ use owo_colors::OwoColorize as _;
 
 use crate::domain::finding::Severity;
 
-/// The width of paragraphs without a terminal.
 const DEFAULT_WIDTH: usize = 80;
 
-/// The minimum width of paragraphs.
 const MIN_WIDTH: usize = 24;
 
 /// The properties of the terminal that text output depends on.

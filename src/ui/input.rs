@@ -14,7 +14,6 @@ use owo_colors::OwoColorize as _;
 
 use super::UNKNOWN_WIDTH;
 
-/// Shown for a hidden answer of any length.
 const HIDDEN: &str = "********";
 
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +27,6 @@ pub(super) struct Question<'a> {
     pub is_colored: bool,
 }
 
-/// Rejection of an answer.
 #[derive(Debug)]
 pub(super) struct InputError {
     pub message: String,
@@ -96,14 +94,12 @@ fn read<T>(
     }
 }
 
-/// The edited text.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Input {
     chars: Vec<char>,
     cursor: usize,
 }
 
-/// The effect of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum KeyOutcome {
     Edited,
@@ -349,7 +345,6 @@ fn up(stderr: &mut io::StderrLock<'_>, rows: usize) -> io::Result<()> {
     if rows > 0 { queue!(stderr, MoveUp(u16::try_from(rows).unwrap_or(u16::MAX))) } else { Ok(()) }
 }
 
-/// The row and column of a character.
 fn position(text: &[char], at: usize, columns: usize) -> (usize, usize) {
     let (mut row, mut column) = (0, 0);
     for (index, char) in text.iter().enumerate() {

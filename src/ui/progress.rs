@@ -16,9 +16,7 @@ const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 /// Rewritten in place with spaces instead of escape sequences, because of `NO_COLOR` and old consoles.
 #[derive(Debug)]
 pub(super) struct StatusLine {
-    /// Whether it is shown at all.
     is_enabled: bool,
-    /// Its current columns.
     shown: AtomicUsize,
 }
 
@@ -60,12 +58,10 @@ impl<'a> Progress<'a> {
         Self { line, what, total, done: AtomicUsize::new(0), current: Mutex::default() }
     }
 
-    /// Sets the current item.
     pub fn at(&self, item: &str) {
         item.clone_into(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Counts an item as done.
     pub fn tick(&self) {
         self.done.fetch_add(1, Relaxed);
     }
@@ -130,7 +126,6 @@ impl<'a> Spinner<'a> {
         Self { line, what, started: Instant::now() }
     }
 
-    /// Shows the current state.
     pub fn say(&self, state: &str) {
         if self.line.is_enabled {
             self.line.show(&format!(

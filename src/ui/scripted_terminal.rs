@@ -7,20 +7,14 @@ use secrecy::SecretString;
 
 use crate::error::{Cancelled, Error};
 
-/// The reaction to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ScriptedAnswer {
-    /// Enter, for the default.
     Enter,
-    /// Yes.
     Yes,
-    /// No.
     No,
-    /// A line of text, or a password.
     Type(&'static str),
     /// The option with this label.
     Choose(&'static str),
-    /// Esc.
     Esc,
 }
 
