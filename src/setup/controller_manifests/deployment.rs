@@ -141,7 +141,7 @@ fn service_monitor(bridge: &ControllerManifests) -> Object {
 }
 
 /// Builds are rewritten when they are created: afterwards their spec cannot be changed. A bridge that does not answer
-/// keeps no build from running. The control plane's own namespaces (`openshift.io/run-severity`) are not asked about.
+/// keeps no build from running. The control plane's own namespaces (`openshift.io/run-level`) are not asked about.
 fn webhook(bridge: &ControllerManifests) -> Object {
     let mut configuration = cluster_object(
         ObjectKind::MutatingWebhookConfiguration,
@@ -162,7 +162,7 @@ fn webhook(bridge: &ControllerManifests) -> Object {
                     "scope": "Namespaced",
                 }],
                 "namespaceSelector": { "matchExpressions": [
-                    { "key": "openshift.io/run-severity", "operator": "NotIn", "values": ["0", "1"] },
+                    { "key": "openshift.io/run-level", "operator": "NotIn", "values": ["0", "1"] },
                 ] },
                 "failurePolicy": "Ignore",
                 "timeoutSeconds": 3,
