@@ -20,19 +20,19 @@ fn everything(world: &World) -> Command<'_> {
     world.setup(&["--node-trust", "apply", "--link", "shop"])
 }
 
-/// Runs two commands at once. Who comes second may be told so, in these words.
+/// Runs two commands at once. The second may fail with these messages.
 fn at_once(one: Command<'_>, other: Command<'_>) {
     const OTHERS_WERE_FASTER: [&str; 5] = [
         "changed meanwhile",
         "there is one already, and it is not the same",
-        "somebody else may be at the same work",
+        "another process may be changing the same objects",
         "default permission",
         "Remaining in",
     ];
     let judge = |run: &Run| {
-        let is_told = run.code == Some(1)
+        let is_reported = run.code == Some(1)
             && OTHERS_WERE_FASTER.iter().any(|words| run.said().contains(words));
-        assert!(run.code == Some(0) || is_told, "{run:#?}");
+        assert!(run.code == Some(0) || is_reported, "{run:#?}");
     };
     thread::scope(|scope| {
         let other = scope.spawn(|| judge(&other.run()));
@@ -42,7 +42,7 @@ fn at_once(one: Command<'_>, other: Command<'_>) {
 }
 
 #[test]
-fn two_setups_at_once_leave_one_of_everything() {
+fn concurrent_setups_create_no_duplicates() {
     play_apart(&[(); 6], [1, 3], fresh, |world, ()| {
         let others = world.others();
         at_once(everything(world), everything(world));
@@ -56,7 +56,7 @@ fn two_setups_at_once_leave_one_of_everything() {
 }
 
 #[test]
-fn two_setups_that_sign_in_at_once_leave_one_token_in_one_secret() {
+fn concurrent_sign_ins_store_one_token() {
     play_apart(&[(); 6], [1, 3], fresh, |world, ()| {
         let password = world.sandbox.quay.password("quayadmin").unwrap();
         let signed_in = || {
@@ -74,7 +74,7 @@ fn two_setups_that_sign_in_at_once_leave_one_token_in_one_secret() {
 }
 
 #[test]
-fn a_teardown_beside_a_setup_loses_nothing_in_quay_and_either_can_be_run_again() {
+fn teardown_during_setup_keeps_quay_data() {
     play_apart(&[(); 6], [1, 3], fresh, |world, ()| {
         everything(world).succeeds();
         thread::scope(|scope| {
@@ -96,7 +96,7 @@ fn a_teardown_beside_a_setup_loses_nothing_in_quay_and_either_can_be_run_again()
 }
 
 #[test]
-fn who_may_do_nothing_in_the_cluster_is_told_what_lacks_and_writes_nothing() {
+fn writes_nothing_without_permissions() {
     let world = fresh();
     let commands: [(&[&str], i32); 5] = [
         (&["setup", "--yes"], 2),
@@ -106,7 +106,7 @@ fn who_may_do_nothing_in_the_cluster_is_told_what_lacks_and_writes_nothing() {
         (&["teardown", "--dry-run"], 2),
     ];
     world.forget_traffic();
-    for user in ["dev", "nobody"] {
+    for user in ["dev", "guest"] {
         for (command, code) in commands {
             let run = world.oc_quay(command).guest(user).ends_with(code);
             let said = run.said();
@@ -130,57 +130,61 @@ enum Outcome {
 }
 
 #[test]
-fn what_may_not_be_read_is_not_guessed() {
+fn plans_nothing_from_unreadable_state() {
     use Outcome::{Done, Refused};
     let cases = [
-        ("list", "", "namespaces", Refused("may not list namespaces")),
+        ("list", "", "namespaces", Refused("is not allowed to list namespaces")),
         (
             "get",
             "",
             "secrets",
-            Refused("may not get secrets quay-integration in namespace openshift-operators"),
+            Refused(
+                "is not allowed to get secrets quay-integration in namespace openshift-operators",
+            ),
         ),
         (
             "list",
             "quay.redhat.com",
             "quayintegrations",
-            Refused("may not list quayintegrations.quay.redhat.com"),
+            Refused("is not allowed to list quayintegrations.quay.redhat.com"),
         ),
         (
             "get",
             "",
             "configmaps",
-            Refused("may not get configmaps oc-quay-registry-cas in namespace openshift-config"),
+            Refused(
+                "is not allowed to get configmaps oc-quay-registry-cas in namespace openshift-config",
+            ),
         ),
         (
             "get",
             "config.openshift.io",
             "images",
-            Refused("may not get images.config.openshift.io cluster"),
+            Refused("is not allowed to get images.config.openshift.io cluster"),
         ),
         (
             "list",
             "operators.coreos.com",
             "subscriptions",
-            Refused("may not list subscriptions.operators.coreos.com"),
+            Refused("is not allowed to list subscriptions.operators.coreos.com"),
         ),
         (
             "list",
             "packages.operators.coreos.com",
             "packagemanifests",
-            Refused("may not list packagemanifests.packages.operators.coreos.com"),
+            Refused("is not allowed to list packagemanifests.packages.operators.coreos.com"),
         ),
         (
             "list",
             "olm.operatorframework.io",
             "clusterextensions",
-            Refused("may not list clusterextensions.olm.operatorframework.io"),
+            Refused("is not allowed to list clusterextensions.olm.operatorframework.io"),
         ),
         (
             "get",
             "apiextensions.k8s.io",
             "customresourcedefinitions",
-            Refused("may not get customresourcedefinitions.apiextensions.k8s.io"),
+            Refused("is not allowed to get customresourcedefinitions.apiextensions.k8s.io"),
         ),
         (
             "create",
@@ -199,7 +203,7 @@ fn what_may_not_be_read_is_not_guessed() {
             "list",
             "admissionregistration.k8s.io",
             "mutatingwebhookconfigurations",
-            Done("webhook for builds is not there, or may not be read"),
+            Done("build webhook is missing or could not be read"),
         ),
         ("get", "config.openshift.io", "clusterversions", Done("Kubernetes v1.")),
         ("get", "config.openshift.io", "infrastructures", Done("")),
@@ -213,7 +217,7 @@ fn what_may_not_be_read_is_not_guessed() {
         if resource == "secrets" {
             let metadata =
                 json!({ "name": "quay-integration", "namespace": "openshift-operators" });
-            let theirs = json!({ "token": "somebody-elses" });
+            let theirs = json!({ "token": "other-token" });
             world.create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": theirs }));
         }
         world.sandbox.openshift.deny("admin", verb, group, resource);
@@ -234,7 +238,7 @@ fn what_may_not_be_read_is_not_guessed() {
 }
 
 #[test]
-fn an_operator_whose_progress_cannot_be_read_is_not_installed() {
+fn does_not_install_operator_with_unreadable_progress() {
     for (group, resource) in [
         ("operators.coreos.com", "installplans"),
         ("operators.coreos.com", "clusterserviceversions"),
@@ -246,15 +250,16 @@ fn an_operator_whose_progress_cannot_be_read_is_not_installed() {
         world.sandbox.openshift.deny("admin", "get", group, resource);
         world.forget_traffic();
         let run = everything(&world).ends_with(2);
-        let lacking =
-            format!("admin may not get {resource}.{group} in namespace openshift-operators");
+        let lacking = format!(
+            "admin is not allowed to get {resource}.{group} in namespace openshift-operators"
+        );
         assert!(run.stderr.contains(&lacking), "{run:#?}");
         world.assert_nothing_written();
     }
 }
 
 #[test]
-fn plain_kubernetes_is_set_up_without_the_operator() {
+fn sets_up_plain_kubernetes_without_operator() {
     let without = ["config", "image", "build", "apps", "project"]
         .map(|group| format!("{group}.openshift.io"))
         .into();

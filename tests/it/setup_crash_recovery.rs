@@ -68,7 +68,7 @@ fn survive(make: fn() -> World, command: fn(&World) -> Command<'_>, check: fn(&W
 }
 
 #[test]
-fn a_setup_that_is_killed_anywhere_is_finished_by_the_next() {
+fn next_setup_completes_a_killed_one() {
     survive(fresh, everything, |world| {
         world.assert_set_up();
         assert!(world.operator_runs());
@@ -78,7 +78,7 @@ fn a_setup_that_is_killed_anywhere_is_finished_by_the_next() {
 }
 
 #[test]
-fn a_setup_that_signs_in_and_is_killed_anywhere_is_finished_by_the_next() {
+fn next_setup_completes_a_killed_sign_in() {
     survive(with_trust, signed_in, |world| {
         world.assert_set_up();
         let applications = world.sandbox.quay.applications("openshift-integration");
@@ -96,7 +96,7 @@ fn a_setup_that_signs_in_and_is_killed_anywhere_is_finished_by_the_next() {
 /// The namespaces' finalizer of the operator.
 const FINALIZER: &str = "quay.redhat.com/quayintegrations";
 
-/// A finalizer of somebody else.
+/// A finalizer of another controller.
 const FINALIZER_OF_OTHERS: &str = "example.com/others";
 
 /// A world in which everything is set up, and the operator holds on to namespace `shop`.
@@ -109,7 +109,7 @@ fn set_up() -> World {
 }
 
 #[test]
-fn a_teardown_that_is_killed_anywhere_is_finished_by_the_next_and_leaves_quay_alone() {
+fn next_teardown_completes_a_killed_one() {
     survive(
         set_up,
         |world| world.oc_quay(&["teardown", "--yes"]),
@@ -138,7 +138,7 @@ fn fresh_with_olm_v1() -> Option<World> {
 }
 
 #[test]
-fn a_setup_through_the_successor_of_olm_that_is_killed_anywhere_is_finished_by_the_next() {
+fn next_setup_completes_a_killed_one_with_olm_v1() {
     if fresh_with_olm_v1().is_none() {
         return;
     }
@@ -153,7 +153,7 @@ fn a_setup_through_the_successor_of_olm_that_is_killed_anywhere_is_finished_by_t
 }
 
 #[test]
-fn a_setup_that_is_interrupted_ends_with_130_and_is_finished_by_the_next() {
+fn interrupted_setup_exits_with_130_and_resumes() {
     let world = fresh();
     world.forget_traffic();
     everything(&world).succeeds();

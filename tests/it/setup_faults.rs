@@ -49,7 +49,7 @@ struct Request {
     side: Side,
     method: String,
     path: String,
-    /// The path is only the front of those that are meant.
+    /// `path` is a prefix.
     is_front: bool,
 }
 
@@ -72,7 +72,8 @@ impl Request {
             "does not answer",
             "no answer from",
             "answered with HTTP status",
-            "cannot be used",
+            "is unusable",
+            "failed to check",
         ];
         let said = run.said();
         let subject = SUBJECTS
@@ -196,12 +197,12 @@ fn set_up(world: &World) {
 }
 
 #[test]
-fn a_setup_meets_every_fault_and_is_finished_by_the_next() {
+fn next_setup_recovers_from_every_fault() {
     meet(&[Side::Cluster, Side::Quay], fresh, everything, is_set_up, set_up);
 }
 
 #[test]
-fn a_setup_that_signs_in_meets_every_fault_and_is_finished_by_the_next() {
+fn next_setup_recovers_from_every_fault_of_a_sign_in() {
     meet(&[Side::Quay], fresh, signed_in, is_set_up, |world| {
         signed_in(world).args(&["--link", "shop", "--replace-token"]).in_process().succeeds();
         world.assert_set_up();
@@ -211,7 +212,7 @@ fn a_setup_that_signs_in_meets_every_fault_and_is_finished_by_the_next() {
 }
 
 #[test]
-fn a_teardown_meets_every_fault_and_is_finished_by_the_next() {
+fn next_teardown_recovers_from_every_fault() {
     let installed = || {
         let world = fresh();
         everything(&world).args(&["--link", "shop"]).in_process().succeeds();
@@ -223,7 +224,7 @@ fn a_teardown_meets_every_fault_and_is_finished_by_the_next() {
         );
         world
     };
-    let is_taken_back = |world: &World, step: &str| match step {
+    let is_removed = |world: &World, step: &str| match step {
         "finalizers" => {
             world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"].is_null()
         }
@@ -237,7 +238,7 @@ fn a_teardown_meets_every_fault_and_is_finished_by_the_next() {
         &[Side::Cluster],
         installed,
         |world| world.oc_quay(&["teardown", "--yes"]),
-        is_taken_back,
+        is_removed,
         |world| {
             world.oc_quay(&["teardown", "--yes"]).in_process().succeeds();
             world.assert_taken_back();

@@ -20,8 +20,8 @@ fn has_succeeded(world: &World, csv: &str) -> bool {
         .is_some_and(|csv| csv["status"]["phase"] == "Succeeded")
 }
 
-/// Installs the operator as somebody else does, and waits for it.
-fn install_by_hand(world: &World, approval: &str) {
+/// Installs the operator without our label, and waits for it.
+fn install_manually(world: &World, approval: &str) {
     let mut subscription = olm::subscription();
     subscription["spec"]["installPlanApproval"] = json!(approval);
     world.create(&subscription);
@@ -72,7 +72,7 @@ pub(crate) fn assert_nothing_to_do(world: &World, arguments: &[&str]) {
 }
 
 #[test]
-fn the_operator_is_installed_from_the_default_channel_and_a_second_run_writes_nothing() {
+fn installs_operator_once_from_default_channel() {
     let world = World::bare();
     let run = world.setup(&["-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "done");
@@ -91,7 +91,7 @@ fn the_operator_is_installed_from_the_default_channel_and_a_second_run_writes_no
 }
 
 #[test]
-fn channel_approval_and_catalog_are_those_that_are_named() {
+fn uses_given_channel_approval_and_catalog() {
     struct Case {
         arguments: &'static [&'static str],
         variable: (&'static str, &'static str),
@@ -133,7 +133,7 @@ fn channel_approval_and_catalog_are_those_that_are_named() {
 }
 
 #[test]
-fn a_catalog_of_another_name_is_found_and_one_that_is_not_there_is_refused() {
+fn finds_other_catalog_and_rejects_missing_one() {
     let world = World::bare();
     let [mut catalog, _] = olm::v0_fixtures();
     catalog["metadata"]["name"] = json!("cs-redhat-operator-index");
@@ -148,15 +148,16 @@ fn a_catalog_of_another_name_is_found_and_one_that_is_not_there_is_refused() {
     world.forget_traffic();
     let run = world.setup(&["--operator-catalog", "redhat-operators"]).ends_with(2);
     assert!(
-        run.stdout.contains("catalog redhat-operators does not have the operator"),
+        run.stdout.contains("catalog redhat-operators does not contain the operator"),
         "{}",
         run.stdout
     );
     assert!(run.stdout.contains("cs-redhat-operator-index"), "{}", run.stdout);
     let run = world.setup(&["--operator-channel", "stable-3.1"]).ends_with(2);
     assert!(
-        run.stdout
-            .contains("the operator has no channel stable-3.1; it has stable-3.15, stable-3.16"),
+        run.stdout.contains(
+            "the operator has no channel stable-3.1; available: stable-3.15, stable-3.16"
+        ),
         "{}",
         run.stdout
     );
@@ -169,9 +170,9 @@ fn a_catalog_of_another_name_is_found_and_one_that_is_not_there_is_refused() {
 }
 
 #[test]
-fn an_operator_that_somebody_else_installed_is_taken_as_it_is() {
+fn keeps_operator_that_others_installed() {
     let world = World::bare();
-    install_by_hand(&world, "Automatic");
+    install_manually(&world, "Automatic");
     let run = world
         .setup(&[
             "--operator-channel",
@@ -184,14 +185,14 @@ fn an_operator_that_somebody_else_installed_is_taken_as_it_is() {
         .succeeds();
     assert_eq!(run.state("operator"), "alreadyDone");
     let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
-    assert_says(&run.step("operator"), &["it stays, although you asked to do without it"]);
+    assert_says(&run.step("operator"), &["it is kept despite --controller none"]);
     assert_eq!(writes_to_olm(&world), Vec::<String>::new());
 }
 
 #[test]
-fn an_update_that_waits_for_approval_is_left_alone() {
+fn does_not_approve_updates() {
     let world = World::bare();
-    install_by_hand(&world, "Manual");
+    install_manually(&world, "Manual");
     let mut update = world.get("InstallPlan", OPERATORS, &install_plan(&world).unwrap()).unwrap();
     let owners = update["metadata"]["ownerReferences"].take();
     world.create(&json!({
@@ -214,7 +215,7 @@ fn an_update_that_waits_for_approval_is_left_alone() {
     assert_says(
         &run.step("operator"),
         &[
-            "an update waits for approval: InstallPlan install-00000 in namespace openshift-operators",
+            "an update requires approval: InstallPlan install-00000 in namespace openshift-operators",
         ],
     );
     assert_eq!(writes_to_olm(&world), Vec::<String>::new());
@@ -225,7 +226,7 @@ fn an_update_that_waits_for_approval_is_left_alone() {
 }
 
 #[test]
-fn a_first_install_that_waits_for_somebody_elses_approval_is_approved_only_when_that_is_said() {
+fn approves_first_install_only_when_requested() {
     let world = World::bare();
     let mut subscription = olm::subscription();
     subscription["spec"]["installPlanApproval"] = json!("Manual");
@@ -236,9 +237,7 @@ fn a_first_install_that_waits_for_somebody_elses_approval_is_approved_only_when_
     });
     let run = world.setup(&["-o", "json"]).ends_with(2);
     let plan = install_plan(&world).unwrap();
-    let waits = format!(
-        "InstallPlan {plan} in namespace openshift-operators waits for somebody's approval"
-    );
+    let waits = format!("InstallPlan {plan} in namespace openshift-operators requires approval");
     assert_says(
         &run.step("operator"),
         &[&waits, &format!("oc patch installplan {plan} -n openshift-operators")],
@@ -250,18 +249,18 @@ fn a_first_install_that_waits_for_somebody_elses_approval_is_approved_only_when_
     assert_eq!(writes_to_olm(&world), ["patch installplans"]);
 }
 
-/// What OLM can run into, how it is told, and what has to be deleted before OLM tries again.
+/// Problems of OLM, the reported text, and the objects to delete before OLM tries again.
 struct Case {
     trouble: Trouble,
-    told: &'static [&'static str],
+    reported: &'static [&'static str],
     remedy: &'static [&'static str],
 }
 
-fn troubles() -> [Case; 5] {
+fn problems() -> [Case; 5] {
     [
         Case {
             trouble: Trouble::CatalogUnhealthy,
-            told: &[
+            reported: &[
                 "CatalogSourcesUnhealthy",
                 "a catalog does not answer: see oc get catalogsources,pods -n openshift-marketplace",
             ],
@@ -271,7 +270,7 @@ fn troubles() -> [Case; 5] {
             trouble: Trouble::ResolutionFails(
                 "clusterserviceversion other.v1 provides the same API".into(),
             ),
-            told: &[
+            reported: &[
                 "ConstraintsNotSatisfiable",
                 "clusterserviceversion other.v1 provides the same API",
                 "no version of the operator fits",
@@ -282,7 +281,7 @@ fn troubles() -> [Case; 5] {
             trouble: Trouble::InstallPlanFails(
                 "serviceaccounts is forbidden: exceeded quota".into(),
             ),
-            told: &[
+            reported: &[
                 "Failed (InstallComponentFailed)",
                 "serviceaccounts is forbidden: exceeded quota",
                 "could not be created",
@@ -294,7 +293,7 @@ fn troubles() -> [Case; 5] {
                 reason: "InstallCheckFailed".into(),
                 message: "install timeout".into(),
             },
-            told: &[
+            reported: &[
                 "ClusterServiceVersion openshift-operators/",
                 "Failed (InstallCheckFailed)",
                 "install timeout",
@@ -304,7 +303,7 @@ fn troubles() -> [Case; 5] {
         },
         Case {
             trouble: Trouble::NeverFinishes,
-            told: &[
+            reported: &[
                 "the operator is still not running",
                 "Deployment openshift-operators/quay-bridge-operator: 0 of 1 pods are available",
             ],
@@ -314,15 +313,15 @@ fn troubles() -> [Case; 5] {
 }
 
 #[test]
-fn what_olm_runs_into_is_told_in_its_words_and_the_next_run_goes_on_once_it_is_mended() {
-    for Case { trouble, told, remedy } in troubles() {
+fn reports_olm_problems_and_resumes_after_repair() {
+    for Case { trouble, reported, remedy } in problems() {
         let world = World::bare();
         world.trouble(Some(&trouble));
         let run = world.setup(&IN_A_MOMENT).ends_with(1);
         let step = run.step("operator");
         assert_eq!(step["state"], "failed", "{trouble:?}");
         let reason = step["reason"].as_str().unwrap();
-        for words in told {
+        for words in reported {
             assert!(reason.contains(words), "{trouble:?}: {words:?} is not in {reason}");
         }
         assert_eq!(run.state("integration"), "notReached", "{trouble:?}");
@@ -335,7 +334,7 @@ fn what_olm_runs_into_is_told_in_its_words_and_the_next_run_goes_on_once_it_is_m
     }
 }
 
-/// Ends the trouble, and what does not go by itself; waits until OLM has noticed.
+/// Ends the problem, deletes its remains and waits for OLM.
 fn mend(world: &World, remedy: &[&str]) {
     world.trouble(None);
     for kind in remedy {
@@ -352,7 +351,7 @@ fn mend(world: &World, remedy: &[&str]) {
 }
 
 #[test]
-fn an_install_that_goes_on_while_the_next_run_waits_is_not_begun_again() {
+fn waits_for_running_installation() {
     let world = World::bare();
     world.trouble(Some(&Trouble::NeverFinishes));
     world.setup(&IN_A_MOMENT).ends_with(1);
@@ -375,7 +374,7 @@ fn assert_refused_before_anything_is_written(world: &World, words: &[&str]) {
 }
 
 #[test]
-fn without_the_package_nothing_is_begun_until_somebody_does_without_the_operator() {
+fn writes_nothing_without_package_unless_controller_none() {
     let world = World::bare();
     world.trouble(Some(&Trouble::PackageMissing));
     world.wait_for("the package to go", || {
@@ -384,7 +383,7 @@ fn without_the_package_nothing_is_begun_until_somebody_does_without_the_operator
     assert_refused_before_anything_is_written(
         &world,
         &[
-            "no catalog of this cluster has the operator (quay-bridge-operator)",
+            "no catalog of this cluster contains the operator (quay-bridge-operator)",
             "--operator-catalog",
             "--controller none",
         ],
@@ -394,7 +393,7 @@ fn without_the_package_nothing_is_begun_until_somebody_does_without_the_operator
 }
 
 #[test]
-fn without_the_operator_its_resource_is_installed_and_all_the_rest_works() {
+fn installs_crd_without_operator() {
     let world = World::bare();
     world.delete("CustomResourceDefinition", "", "quayintegrations.quay.redhat.com");
     world.wait_for("the resource to go", || {
@@ -415,7 +414,7 @@ fn without_the_operator_its_resource_is_installed_and_all_the_rest_works() {
 }
 
 #[test]
-fn a_cluster_without_olm_says_so_and_needs_none() {
+fn sets_up_cluster_without_olm() {
     let cluster =
         Cluster { olm: Olm::None, without: vec!["quay.redhat.com".into()], ..Cluster::default() };
     let options = Options { cluster, ..Options::default() };
@@ -439,7 +438,7 @@ fn look<'a>(world: &'a World, arguments: &[&str]) -> crate::support::Command<'a>
 }
 
 #[test]
-fn keeps_the_choice_to_do_without_a_controller() {
+fn keeps_choice_of_no_controller() {
     let world = World::bare();
     let integration = || world.get("QuayIntegration", "", "quay").unwrap();
     world.setup(&["--controller", "none"]).succeeds();
@@ -452,14 +451,14 @@ fn keeps_the_choice_to_do_without_a_controller() {
 }
 
 #[test]
-fn says_that_a_stopped_operator_does_not_run() {
+fn reports_stopped_operator() {
     let world = World::bare();
     world.create(&sandbox::manifests::operator_deployment("openshift-operators", 0));
     let run = look(&world, &["--check", "-o", "json"]).ends_with(1);
     let step = run.step("operator");
     assert_says(
         &step,
-        &["does not run", "is scaled to 0", "oc scale deployment quay-bridge-operator"],
+        &["not running", "is scaled to 0", "oc scale deployment quay-bridge-operator"],
     );
     assert!(!step.to_string().contains("is being installed"), "{step}");
 }

@@ -28,7 +28,7 @@ fn refused(world: &World, url: &str, said: &str) -> String {
 }
 
 #[test]
-fn an_address_where_nobody_answers_is_refused_with_the_reason() {
+fn rejects_unavailable_address_with_reason() {
     let world = World::bare();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (url, said) in [
@@ -41,7 +41,7 @@ fn an_address_where_nobody_answers_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_server_without_tls_is_refused() {
+fn rejects_server_without_tls() {
     let world = World::bare();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -58,7 +58,7 @@ fn a_server_without_tls_is_refused() {
 }
 
 #[test]
-fn plain_http_is_refused_before_anything_is_sent() {
+fn rejects_plain_http_before_requests() {
     let world = World::bare();
     let url = world.sandbox.quay.url().replace("https://", "http://");
     let run = setup_for(&world, &url).ends_with(2);
@@ -73,7 +73,7 @@ fn plain_http_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_certificate_that_is_not_trusted_is_shown_for_comparison() {
+fn shows_untrusted_certificate() {
     let world = World::bare();
     let run = world
         .setup(&["--controller=none", "-o", "json"])
@@ -99,7 +99,7 @@ fn a_certificate_that_is_not_trusted_is_shown_for_comparison() {
 }
 
 #[test]
-fn who_goes_on_without_verifying_is_warned_and_it_stands_in_the_quay_integration() {
+fn insecure_warns_and_sets_insecure_registry() {
     let world = World::bare();
     let run = world
         .setup(&["--controller=none", "--insecure", "-o", "json"])
@@ -120,7 +120,7 @@ fn who_goes_on_without_verifying_is_warned_and_it_stands_in_the_quay_integration
 }
 
 #[test]
-fn what_is_no_quay_is_not_taken_for_one() {
+fn rejects_servers_other_than_quay() {
     let world = World::bare();
     let url = world.sandbox.quay.url();
     let table = [
@@ -148,12 +148,12 @@ fn what_is_no_quay_is_not_taken_for_one() {
 }
 
 #[test]
-fn a_quay_that_is_not_healthy_is_said_to_be_so_and_used() {
+fn reports_unhealthy_quay_and_continues() {
     let world = World::bare();
     world.sandbox.quay.set_down(&["database"]);
     let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
     assert!(
-        run.step("quay").to_string().contains("it reports as not healthy: database"),
+        run.step("quay").to_string().contains("it reports unhealthy services: database"),
         "{}",
         run.stdout
     );
@@ -165,7 +165,7 @@ fn a_quay_that_is_not_healthy_is_said_to_be_so_and_used() {
 }
 
 #[test]
-fn an_address_is_understood_as_a_person_writes_it() {
+fn accepts_common_spellings_of_address() {
     let world = World::bare();
     let host = world.sandbox.quay.host();
     world.setup(&["--controller=none"]).succeeds();
@@ -199,7 +199,7 @@ fn an_address_is_understood_as_a_person_writes_it() {
 }
 
 #[test]
-fn settings_of_quay_that_matter_are_named() {
+fn reports_relevant_quay_settings() {
     let world = World::bare();
     world.sandbox.quay.set_flags(|flags| {
         flags.direct_login = false;

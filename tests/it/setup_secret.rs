@@ -30,7 +30,7 @@ fn set_up() -> (World, String) {
 }
 
 #[test]
-fn name_namespace_and_key_can_be_chosen_and_the_namespace_is_made() {
+fn uses_given_secret_and_creates_its_namespace() {
     let world = World::bare();
     world.namespace("shop");
     let chosen =
@@ -54,7 +54,7 @@ fn name_namespace_and_key_can_be_chosen_and_the_namespace_is_made() {
 }
 
 #[test]
-fn the_authority_that_is_stored_beside_the_token_is_trusted() {
+fn trusts_stored_certificate_authority() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let status = || world.oc_quay(&["status", "-n", "shop"]).without_env("OC_QUAY_CA_FILE");
@@ -130,7 +130,7 @@ fn stores_only_the_certificates_of_the_authority_file() {
 }
 
 #[test]
-fn another_token_is_replaced_only_if_that_is_said() {
+fn replaces_token_only_when_requested() {
     let (world, other) = set_up();
     let run = world.setup(&["--controller=none"]).env("OC_QUAY_TOKEN", &other).ends_with(2);
     world.assert_nothing_written();
@@ -158,7 +158,7 @@ fn another_token_is_replaced_only_if_that_is_said() {
 }
 
 #[test]
-fn a_stored_token_that_quay_does_not_accept_is_replaced_without_asking() {
+fn replaces_rejected_stored_token() {
     let (world, _) = set_up();
     world.sandbox.quay.expire_tokens();
     let run = world.setup(&["--controller=none"]).without_env("OC_QUAY_TOKEN").ends_with(2);
@@ -185,10 +185,10 @@ fn a_stored_token_that_quay_does_not_accept_is_replaced_without_asking() {
 }
 
 #[test]
-fn a_secret_that_is_changed_meanwhile_is_not_written_over() {
+fn does_not_overwrite_concurrently_changed_secret() {
     let Some(world) = World::stand_in_bare(
         Options::default(),
-        "somebody writes at a moment that only a fault can choose",
+        "another process writes at a moment that only a fault can choose",
     ) else {
         return;
     };
@@ -197,7 +197,7 @@ fn a_secret_that_is_changed_meanwhile_is_not_written_over() {
     let cluster = world.sandbox.openshift.clone();
     let write = move || {
         let mut secret = cluster.get("Secret", NAMESPACE, NAME).unwrap();
-        secret["data"]["token"] = STANDARD.encode("somebody-elses").into();
+        secret["data"]["token"] = STANDARD.encode("other-token").into();
         cluster.put(secret);
     };
     world
@@ -208,27 +208,27 @@ fn a_secret_that_is_changed_meanwhile_is_not_written_over() {
         .env("OC_QUAY_TOKEN", &other)
         .ends_with(1);
     assert!(run.step("secret").to_string().contains("meanwhile"), "{}", run.stdout);
-    assert_eq!(data(&secret(&world), "token").as_deref(), Some("somebody-elses"));
+    assert_eq!(data(&secret(&world), "token").as_deref(), Some("other-token"));
     world.clear_faults();
     world.setup(&["--controller=none", "--replace-token"]).env("OC_QUAY_TOKEN", &other).succeeds();
     assert_eq!(data(&secret(&world), "token"), Some(other));
 }
 
 #[test]
-fn a_secret_that_is_made_meanwhile_is_not_written_over() {
+fn does_not_overwrite_concurrently_created_secret() {
     let Some(world) = World::stand_in_bare(
         Options::default(),
-        "somebody writes at a moment that only a fault can choose",
+        "another process writes at a moment that only a fault can choose",
     ) else {
         return;
     };
     let cluster = world.sandbox.openshift.clone();
-    let write = move || drop(cluster.create(sandbox::manifests::credentials("somebody-elses")));
+    let write = move || drop(cluster.create(sandbox::manifests::credentials("other-token")));
     world
         .cluster_traffic()
         .fault(Fault::on("POST", "/openshift-operators/secrets").times(1).before(write));
     world.setup(&["--controller=none"]).ends_with(1);
-    assert_eq!(data(&secret(&world), "token").as_deref(), Some("somebody-elses"));
+    assert_eq!(data(&secret(&world), "token").as_deref(), Some("other-token"));
 }
 
 #[test]

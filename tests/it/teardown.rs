@@ -1,4 +1,4 @@
-//! `teardown`: the set-up is taken back, in an order in which nothing hangs, and nothing of others or of Quay's.
+//! `teardown`: the order of removals, and the objects that are kept.
 
 use sandbox::openshift::{Cluster, Olm, olm};
 use sandbox::{Options, manifests};
@@ -19,13 +19,13 @@ fn set_up(arguments: &[&str]) -> World {
         .args(arguments)
         .succeeds();
     world.sandbox.quay.push_tag("openshift_shop", "app", "latest").unwrap();
-    hold(&world, "shop");
+    add_finalizers(&world, "shop");
     world.forget_traffic();
     world
 }
 
 /// Puts the operator's finalizer on a namespace, beside another.
-fn hold(world: &World, namespace: &str) {
+fn add_finalizers(world: &World, namespace: &str) {
     let finalizers = json!(["example.com/other", FINALIZER]);
     world.merge("Namespace", "", namespace, &json!({ "metadata": { "finalizers": finalizers } }));
 }
@@ -38,7 +38,7 @@ fn writes(world: &World) -> Vec<String> {
     world.cluster_traffic().writes().into_iter().map(|entry| entry.kind).collect()
 }
 
-/// Whether the next run finds nothing to take back, and says so.
+/// Whether the next run reports that nothing is left.
 #[track_caller]
 fn assert_nothing_left(world: &World) {
     world.forget_traffic();
@@ -48,7 +48,7 @@ fn assert_nothing_left(world: &World) {
 }
 
 #[test]
-fn all_that_the_set_up_made_is_taken_back_in_order_and_quay_is_not_even_asked() {
+fn removes_everything_in_order_without_calls_to_quay() {
     let world = set_up(&[]);
     let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
     for step in ["finalizers", "nodeTrust", "secret", "integration", "userRole", "operator"] {
@@ -76,7 +76,7 @@ fn all_that_the_set_up_made_is_taken_back_in_order_and_quay_is_not_even_asked() 
 }
 
 #[test]
-fn pods_go_on_pulling_and_a_new_set_up_finds_the_organization() {
+fn pods_can_still_pull_and_new_setup_finds_organization() {
     let world = set_up(&[]);
     world.oc_quay(&["teardown", "--yes"]).succeeds();
     world.assert_taken_back();
@@ -91,12 +91,12 @@ fn pods_go_on_pulling_and_a_new_set_up_finds_the_organization() {
     let run = world.setup(&["--node-trust", "apply", "--link", "shop", "-o", "json"]).succeeds();
     assert_eq!(run.json()["status"]["ok"], true, "{}", run.stdout);
     world.assert_set_up();
-    assert_eq!(tokens(), before, "the pods' logins are still good");
+    assert_eq!(tokens(), before, "the pods' credentials are still valid");
     assert_eq!(world.sandbox.quay.organizations(), ["openshift_shop"]);
 }
 
 #[test]
-fn the_resource_goes_too_where_we_installed_it() {
+fn removes_crd_that_setup_installed() {
     let world = World::bare();
     world.delete("CustomResourceDefinition", "", DEFINITION);
     world.wait_for("the resource to go", || {
@@ -113,7 +113,7 @@ fn the_resource_goes_too_where_we_installed_it() {
 }
 
 #[test]
-fn what_others_made_stays_and_is_named() {
+fn keeps_and_names_objects_of_others() {
     let world = World::bare();
     world.integration();
     world.create(&olm::subscription());
@@ -134,11 +134,11 @@ fn what_others_made_stays_and_is_named() {
     world.forget_traffic();
     let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
     for (step, reason) in [
-        ("userRole", "ClusterRole oc-quay-user was not made by oc quay"),
-        ("nodeTrust", "ConfigMap registries-of-others says nothing about this Quay"),
+        ("userRole", "ClusterRole oc-quay-user was not created by oc quay"),
+        ("nodeTrust", "ConfigMap registries-of-others has no certificate for this Quay"),
         (
             "secret",
-            "secret quay-integration in namespace openshift-operators was not made by oc quay",
+            "secret quay-integration in namespace openshift-operators was not created by oc quay",
         ),
         ("operator", "the operator was not installed by oc quay"),
     ] {
@@ -150,7 +150,7 @@ fn what_others_made_stays_and_is_named() {
 }
 
 #[test]
-fn registries_that_others_added_to_our_config_map_stay_trusted() {
+fn keeps_registries_that_others_added() {
     let world = set_up(&["--controller=none"]);
     world.merge(
         "ConfigMap",
@@ -169,7 +169,7 @@ fn registries_that_others_added_to_our_config_map_stay_trusted() {
 }
 
 #[test]
-fn our_key_in_somebody_elses_config_map_stays() {
+fn keeps_key_in_config_map_of_others() {
     let world = World::bare();
     world.trust_others();
     world.setup(&["--controller=none", "--node-trust", "apply"]).succeeds();
@@ -181,18 +181,21 @@ fn our_key_in_somebody_elses_config_map_stays() {
 }
 
 #[test]
-fn a_secret_is_found_where_the_quay_integration_says() {
+fn removes_secret_that_integration_references() {
     let world = World::bare();
     world
         .setup(&["--controller=none", "--secret-name", "token", "--secret-namespace", "quay"])
         .succeeds();
     world.oc_quay(&["teardown", "--yes"]).succeeds();
     assert_eq!(world.get("Secret", "quay", "token"), None);
-    assert!(world.get("Namespace", "", "quay").is_some(), "a namespace may hold more by now");
+    assert!(
+        world.get("Namespace", "", "quay").is_some(),
+        "a namespace may add_finalizers more by now"
+    );
 }
 
 #[test]
-fn nothing_is_written_by_a_dry_run_or_without_a_yes() {
+fn writes_nothing_in_dry_run_or_unconfirmed() {
     let world = set_up(&[]);
     let run = world.oc_quay(&["teardown", "--dry-run", "-o", "json"]).succeeds();
     let report = run.json();
@@ -205,9 +208,9 @@ fn nothing_is_written_by_a_dry_run_or_without_a_yes() {
 }
 
 #[test]
-fn who_may_not_look_takes_nothing_back() {
+fn removes_nothing_without_read_permissions() {
     let world = set_up(&["--controller=none"]);
-    for user in ["dev", "nobody"] {
+    for user in ["dev", "guest"] {
         let run = world.oc_quay(&["teardown", "--yes"]).user(user).ends_with(2);
         assert!(run.said().contains("forbidden"), "{run:#?}");
     }
@@ -215,7 +218,7 @@ fn who_may_not_look_takes_nothing_back() {
 }
 
 #[test]
-fn a_namespace_that_is_being_deleted_does_not_hang_for_want_of_the_operator() {
+fn terminating_namespace_is_released() {
     let world = World::bare();
     world.setup(&["--controller=none"]).succeeds();
     world.namespace("shop");
@@ -227,12 +230,12 @@ fn a_namespace_that_is_being_deleted_does_not_hang_for_want_of_the_operator() {
 }
 
 #[test]
-fn finalizers_that_the_operator_puts_back_meanwhile_are_swept_too() {
+fn removes_finalizers_that_operator_adds_again() {
     let world = set_up(&["--controller=none"]);
     world.namespace("new");
     let teardown = world.oc_quay(&["teardown", "--yes", "-o", "json"]);
     let run = world.interfere("DELETE", "/quayintegrations/", teardown, || {
-        ["shop", "new"].iter().for_each(|name| hold(&world, name))
+        ["shop", "new"].iter().for_each(|name| add_finalizers(&world, name))
     });
     assert_eq!((run.code, run.state("integration")), (Some(0), "done".to_owned()), "{run:#?}");
     for namespace in ["shop", "new"] {
@@ -242,7 +245,7 @@ fn finalizers_that_the_operator_puts_back_meanwhile_are_swept_too() {
 }
 
 #[test]
-fn a_quay_integration_that_is_changed_meanwhile_is_looked_at_again() {
+fn keeps_concurrently_changed_integration() {
     let world = set_up(&["--controller=none"]);
     let teardown = world.oc_quay(&["teardown", "--yes", "-o", "json"]);
     let run = world.interfere("DELETE", "/quayintegrations/", teardown, || {
@@ -260,7 +263,7 @@ fn a_quay_integration_that_is_changed_meanwhile_is_looked_at_again() {
 }
 
 #[test]
-fn every_quay_integration_goes() {
+fn removes_all_quay_integrations() {
     let world = World::bare();
     world.integration();
     let mut second = manifests::quay_integration(&world.sandbox.quay.url());
@@ -271,7 +274,7 @@ fn every_quay_integration_goes() {
 }
 
 #[test]
-fn an_operator_that_did_not_come_to_anything_is_taken_back() {
+fn removes_failed_operator_installation() {
     let world = World::bare();
     world.trouble(Some(&olm::Trouble::ResolutionFails("nothing fits".into())));
     world.setup(&["--operator-timeout", "2s"]).ends_with(1);
@@ -281,7 +284,7 @@ fn an_operator_that_did_not_come_to_anything_is_taken_back() {
 }
 
 #[test]
-fn a_cluster_extension_goes_with_the_rights_it_was_given() {
+fn removes_cluster_extension_and_its_permissions() {
     let cluster = Cluster { olm: Olm::V1, ..Cluster::default() };
     let Some(world) = World::stand_in_bare(
         Options { cluster, ..Options::default() },

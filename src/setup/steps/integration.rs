@@ -261,7 +261,7 @@ fn add_scope(plan: &mut StepPlan, setup: &SetupSession, id: &ClusterId) {
     let (included, excluded): (Vec<_>, Vec<_>) =
         preview.iter().partition(|namespace| namespace.in_scope);
     let organizations: BTreeSet<_> =
-        within.iter().map(|namespace| id.organization(&namespace.name)).collect();
+        included.iter().map(|namespace| id.organization(&namespace.name)).collect();
     let known = setup.token_info().and_then(|info| info.organizations.as_ref());
     let new = known.map(|known| organizations.difference(known).count());
     let count = match new {
@@ -270,7 +270,7 @@ fn add_scope(plan: &mut StepPlan, setup: &SetupSession, id: &ClusterId) {
     };
     plan.note(
         Severity::Info,
-        format!("{} in scope, {} not; {count}", count_namespaces(within.len()), without.len()),
+        format!("{} in scope, {} not; {count}", count_namespaces(included.len()), excluded.len()),
     );
     for (names, place) in [(included, "in"), (excluded, "out")] {
         let mut reasons: Vec<_> = names.iter().map(|namespace| namespace.why.as_str()).collect();

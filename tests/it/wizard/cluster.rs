@@ -19,7 +19,7 @@ const TRY_AGAIN: Question = MORE[11];
 const ONLY_THESE: Question = MORE[12];
 
 #[test]
-fn without_an_operator_to_be_had_the_set_up_can_go_on() {
+fn continues_without_available_operator() {
     let options =
         Options { cluster: Cluster { olm: Olm::None, ..Cluster::default() }, ..Options::default() };
     let Some(world) = World::stand_in_bare(options, "the real one has OLM") else { return };
@@ -33,7 +33,7 @@ fn without_an_operator_to_be_had_the_set_up_can_go_on() {
 
 /// When the catalog has it by then, trying again installs it.
 #[test]
-fn who_wants_the_operator_can_wait_for_its_catalog() {
+fn can_wait_for_the_operators_catalog() {
     let world = shop();
     world.trouble(Some(&Trouble::PackageMissing));
     let package = "/apis/packages.operators.coreos.com/v1/namespaces/openshift-marketplace/packagemanifests/quay-bridge-operator";
@@ -50,10 +50,10 @@ fn who_wants_the_operator_can_wait_for_its_catalog() {
 }
 
 #[test]
-fn namespaces_are_kept_linked_by_whom_the_person_chooses() {
-    for (choice, flag, runs) in [("Built-in", "built-in", true), ("Nobody", "none", false)] {
+fn installs_the_chosen_controller() {
+    for (choice, flag, runs) in [("In-cluster", "in-cluster", true), ("None", "none", false)] {
         let world = shop();
-        // Nobody here gives the bridge's webhook a certificate, which a status would find fault with.
+        // The test cluster issues no certificate for the controller's webhook, so no status is read.
         let (left, asked) =
             person(&world).will_choose(BRIDGE, choice).will_type(LINK, "none").finishes(0);
         assert!(!asked.contains(&CHANNEL) && !asked.contains(&APPROVAL), "{asked:?}");
@@ -65,7 +65,7 @@ fn namespaces_are_kept_linked_by_whom_the_person_chooses() {
             runs
         );
         if runs {
-            // It is found again, so nobody is asked a second time.
+            // The installed controller is found again without a question.
             let (left, asked) = person(&world).will_type(LINK, "none").finishes(0);
             assert_eq!(asked, [LINK]);
             assert!(
@@ -78,7 +78,7 @@ fn namespaces_are_kept_linked_by_whom_the_person_chooses() {
 }
 
 #[test]
-fn manual_approval_approves_this_one_installation() {
+fn manual_approval_approves_first_installation() {
     let world = shop();
     let (left, _) = person(&world)
         .will_choose(APPROVAL, "Manual")
@@ -98,7 +98,7 @@ fn manual_approval_approves_this_one_installation() {
 }
 
 #[test]
-fn for_many_namespaces_a_list_of_the_first_is_suggested() {
+fn suggests_allowlist_for_many_namespaces() {
     let world = shop();
     for number in 0..60 {
         world.create(&sandbox::manifests::namespace(&format!("many-{number}")));
@@ -117,9 +117,9 @@ fn for_many_namespaces_a_list_of_the_first_is_suggested() {
 }
 
 #[test]
-fn the_nodes_are_updated_only_for_who_wants_it() {
+fn configures_nodes_only_when_chosen() {
     for (choice, flag, is_trusted) in
-        [("Print", "print", false), ("Leave", "skip", false), ("Have", "apply", true)]
+        [("Print", "print", false), ("Skip", "skip", false), ("Configure", "apply", true)]
     {
         let world = shop();
         let (left, asked) = person(&world).will_choose(NODES, choice).finishes(0);
@@ -131,7 +131,7 @@ fn the_nodes_are_updated_only_for_who_wants_it() {
 }
 
 #[test]
-fn a_cluster_id_has_to_be_one_that_no_other_cluster_uses() {
+fn rejects_cluster_id_of_another_cluster() {
     let world = shop();
     world.sandbox.quay.add_organization("openshift_web", "quayadmin");
     world.sandbox.quay.add_robot("openshift_web", "builder", MARK).unwrap();
@@ -149,7 +149,7 @@ fn a_cluster_id_has_to_be_one_that_no_other_cluster_uses() {
 }
 
 #[test]
-fn a_cluster_id_that_was_given_and_is_in_use_is_asked_for() {
+fn asks_again_for_given_cluster_id_in_use() {
     let world = shop();
     world.sandbox.quay.add_organization("prod_web", "quayadmin");
     world.sandbox.quay.add_robot("prod_web", "builder", MARK).unwrap();
@@ -163,7 +163,7 @@ fn a_cluster_id_that_was_given_and_is_in_use_is_asked_for() {
 
 /// It is shown what becomes different, and only that is written.
 #[test]
-fn an_integration_that_is_there_is_changed_where_it_differs() {
+fn changes_differences_of_existing_integration() {
     let world = World::new();
     world.merge(
         "QuayIntegration",
@@ -175,10 +175,9 @@ fn an_integration_that_is_there_is_changed_where_it_differs() {
     let mut person = Person::begins(&world, command, 100);
     person.goes_to(INTEGRATE);
     let screen = person.terminal.screen();
-    for difference in [
-        "allowlistNamespaces: [] becomes [\"shop\"]",
-        "scheduledImageStreamImport: false becomes true",
-    ] {
+    for difference in
+        ["allowlistNamespaces: [] becomes [\"shop\"]", "scheduledImageStreamImport: false → true"]
+    {
         assert!(screen.contains(difference), "{screen}");
     }
     let (_, asked) = person.finishes(0);
@@ -190,10 +189,10 @@ fn an_integration_that_is_there_is_changed_where_it_differs() {
 }
 
 #[test]
-fn nobody_has_to_link_a_namespace() {
+fn linking_a_namespace_is_optional() {
     let world = shop();
     let (left, _) = person(&world).will_type(LINK, "none").finishes(0);
-    assert!(left.screen.contains("no namespaces were named"), "{}", left.screen);
+    assert!(left.screen.contains("no namespaces given"), "{}", left.screen);
     assert_eq!(world.sandbox.quay.organizations(), ["openshift-integration"]);
     assert_ne!(made(&world), Vec::<Value>::new());
 }
