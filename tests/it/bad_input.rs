@@ -56,7 +56,7 @@ fn refuses(table: &[Refusal]) {
 }
 
 #[test]
-fn names_that_nothing_can_have() {
+fn rejects_invalid_names() {
     refuses(&[
         ("status -n Shop", &[], "error: invalid namespace name: `Shop` contains 'S'\n"),
         ("status -n sho_p", &[], "error: invalid namespace name: `sho_p` contains '_'\n"),
@@ -91,7 +91,7 @@ fn names_that_nothing_can_have() {
 }
 
 #[test]
-fn addresses_that_no_quay_can_have() {
+fn rejects_invalid_quay_addresses() {
     refuses(&[
         (
             "status -n shop --quay-url ftp://quay.example.com",
@@ -128,7 +128,7 @@ fn addresses_that_no_quay_can_have() {
 }
 
 #[test]
-fn files_that_are_not_what_they_should_be() {
+fn rejects_invalid_files() {
     refuses(&[
         (
             "status -n shop --quay-ca-file {dir}/no-certificate",
@@ -189,7 +189,7 @@ fn files_that_are_not_what_they_should_be() {
 }
 
 #[test]
-fn kubeconfigs_that_lead_nowhere() {
+fn rejects_unusable_kubeconfigs() {
     refuses(&[
         (
             "status -n shop --kubeconfig {dir}/nowhere",
@@ -235,7 +235,7 @@ fn kubeconfigs_that_lead_nowhere() {
 }
 
 #[test]
-fn flags_that_do_not_exist_or_contradict_each_other() {
+fn rejects_unknown_and_conflicting_flags() {
     refuses(&[
         (
             "status --namspace shop",
@@ -327,7 +327,7 @@ fn flags_that_do_not_exist_or_contradict_each_other() {
 
 /// Nothing to do, exit code 0, would be a good answer for a namespace that is there.
 #[test]
-fn a_namespace_that_is_not_there_is_no_namespace_with_nothing_to_do() {
+fn fails_for_missing_namespace() {
     let world = World::new();
     let commands = [
         "link --yes",
@@ -352,7 +352,7 @@ fn a_namespace_that_is_not_there_is_no_namespace_with_nothing_to_do() {
 }
 
 #[test]
-fn a_token_may_end_with_a_line_break_and_come_from_stdin() {
+fn accepts_token_with_newline_and_from_stdin() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let token = world.sandbox.quay.admin_token();

@@ -38,7 +38,7 @@ fn found(report: &Value, from: &str) -> Vec<String> {
 }
 
 #[test]
-fn build_configs_push_to_quay_without_a_webhook_and_are_put_back_as_they_were() {
+fn links_and_restores_build_configs_without_webhook() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let odd = json!({
@@ -155,7 +155,7 @@ fn build_configs_push_to_quay_without_a_webhook_and_are_put_back_as_they_were() 
 }
 
 #[test]
-fn a_push_secret_that_is_gone_is_found_and_repair_makes_it_anew() {
+fn repair_recreates_deleted_push_secret() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.build_config("shop", "app", &stream_tag("app:latest"));
@@ -176,7 +176,7 @@ fn a_push_secret_that_is_gone_is_found_and_repair_makes_it_anew() {
 }
 
 #[test]
-fn status_tells_where_builds_go_and_what_keeps_them_from_it() {
+fn status_shows_build_outputs_and_obstacles() {
     let Some(world) = World::stand_in("its webhooks and builds are arranged") else { return };
     world.namespace("images");
     world.oc_quay(&["link", "shop", "images", "--yes"]).succeeds();
@@ -262,7 +262,7 @@ fn status_tells_where_builds_go_and_what_keeps_them_from_it() {
 }
 
 #[test]
-fn who_may_not_read_webhooks_is_told_what_that_means_for_builds_alone() {
+fn forbidden_webhooks_affect_only_build_findings() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -283,7 +283,7 @@ fn who_may_not_read_webhooks_is_told_what_that_means_for_builds_alone() {
 
 /// That a webhook is registered does not say that it can be called; only a build does.
 #[test]
-fn a_webhook_that_cannot_be_called_is_found_by_trying_a_build() {
+fn detects_unreachable_webhook_by_dry_run_of_a_build() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -340,7 +340,7 @@ fn a_webhook_that_cannot_be_called_is_found_by_trying_a_build() {
 }
 
 #[test]
-fn builds_of_shipwright_are_listed_with_what_to_paste_into_them() {
+fn lists_shipwright_builds_with_their_patch() {
     let cluster = sandbox::openshift::Cluster { shipwright: true, ..Default::default() };
     let options = sandbox::Options { cluster, ..Default::default() };
     let Some(world) = World::stand_in_bare(options, "it has no Shipwright") else { return };
@@ -360,7 +360,7 @@ fn builds_of_shipwright_are_listed_with_what_to_paste_into_them() {
 
 /// A tenant writes the annotation; who restores may be an administrator.
 #[test]
-fn what_a_namespace_says_never_steers_the_terminal() {
+fn escapes_terminal_control_sequences_of_namespaces() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.build_config(
@@ -395,7 +395,7 @@ fn what_a_namespace_says_never_steers_the_terminal() {
 }
 
 #[test]
-fn what_may_not_be_listed_is_not_taken_for_nothing() {
+fn forbidden_lists_are_not_reported_as_empty() {
     let Some(world) = World::stand_in("its rights are taken away") else { return };
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.build_config("shop", "app", &stream_tag("app:latest"));
@@ -414,7 +414,7 @@ fn what_may_not_be_listed_is_not_taken_for_nothing() {
 }
 
 #[test]
-fn says_that_nothing_runs_behind_a_webhook() {
+fn reports_webhook_without_ready_pods() {
     let Some(world) = World::stand_in("its webhook is called by nobody") else { return };
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.create(&json!({
@@ -456,7 +456,7 @@ fn says_that_nothing_runs_behind_a_webhook() {
 }
 
 #[test]
-fn says_nothing_of_shipwright_where_it_is_not() {
+fn omits_shipwright_when_not_installed() {
     let Some(world) = World::stand_in("the user lacks rights") else { return };
     let user = world.oc_quay(&["builds", "-n", "shop"]).args(&["--as", "dev"]);
     world.grant("dev", "shop");
@@ -465,7 +465,7 @@ fn says_nothing_of_shipwright_where_it_is_not() {
 }
 
 #[test]
-fn passes_over_platform_namespaces() {
+fn skips_platform_namespaces() {
     let world = World::new();
     let all = world.oc_quay(&["builds", "-A"]).run();
     assert!(

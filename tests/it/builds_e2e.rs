@@ -33,7 +33,7 @@ fn assert_points_at_quay(world: &World, namespace: &str) {
 }
 
 #[test]
-fn a_rewritten_build_config_pushes_to_quay_and_an_import_brings_the_tag() {
+fn rewritten_build_config_pushes_to_quay_and_tag_is_imported() {
     let world = World::new();
     trust_everybody(&world);
     world.oc_quay(&["link", "shop", "--yes"]).succeeds();
@@ -62,7 +62,7 @@ fn a_rewritten_build_config_pushes_to_quay_and_an_import_brings_the_tag() {
 
 /// An image stream that builds pushed to in OpenShift's own registry, before they pushed to Quay.
 #[test]
-fn tags_of_the_time_before_follow_quay_once_a_build_has_pushed_there() {
+fn existing_tags_follow_quay_after_a_build_pushed() {
     let Some(world) = World::stand_in("OpenShift's own registry is not there") else { return };
     trust_everybody(&world);
     world.oc_quay(&["link", "shop", "--yes"]).succeeds();
@@ -124,7 +124,7 @@ fn tags_of_the_time_before_follow_quay_once_a_build_has_pushed_there() {
 /// What the operator's own end-to-end test expects, of the controller in its place: secrets soon after the project, an output
 /// in Quay, a build that completes, and a stream whose newest image is in Quay.
 #[test]
-fn the_bridge_takes_a_build_from_its_start_to_a_tag_that_points_at_quay() {
+fn controller_rewrites_a_build_and_imports_its_tag() {
     let world = World::bare();
     world.integration();
     trust_everybody(&world);
@@ -179,7 +179,7 @@ fn the_bridge_takes_a_build_from_its_start_to_a_tag_that_points_at_quay() {
 
 /// What is pushed to has to be there: robot accounts may create no repository.
 #[test]
-fn a_build_config_without_an_image_stream_has_a_repository() {
+fn creates_repository_for_build_config_without_image_stream() {
     let world = World::bare();
     world.integration();
     trust_everybody(&world);
@@ -204,7 +204,7 @@ fn a_build_config_without_an_image_stream_has_a_repository() {
 }
 
 #[test]
-fn a_build_that_does_not_push_to_quay_is_told_of_where_it_is_and_no_stranger_has_anything_told() {
+fn reports_builds_that_do_not_push_only_in_linked_namespaces() {
     let world = World::bare();
     world.integration();
     let (controller, url) = with_webhook(&world, &[]);

@@ -90,7 +90,7 @@ fn silent_cluster(folder: &Path) -> (TcpListener, String) {
 }
 
 #[test]
-fn names_come_from_the_cluster_and_the_kubeconfig() {
+fn completes_names_from_cluster_and_kubeconfig() {
     let world = World::new();
     world.create(&serde_json::json!({
         "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "pipeline", "namespace": "shop" }
@@ -129,7 +129,7 @@ fn names_come_from_the_cluster_and_the_kubeconfig() {
 }
 
 #[test]
-fn commands_flags_and_codes_need_no_cluster() {
+fn completes_commands_flags_and_codes_without_cluster() {
     let Some(world) = World::stand_in("nothing of it asks the cluster") else { return };
     let person = Person::new(&world);
     assert_eq!(
@@ -156,7 +156,7 @@ fn commands_flags_and_codes_need_no_cluster() {
 }
 
 #[test]
-fn what_goes_wrong_gives_no_candidates_and_no_message() {
+fn errors_give_no_candidates_and_no_message() {
     let Some(world) = World::stand_in("nothing of it asks the cluster") else { return };
     let person = Person::new(&world);
     let (_listener, silent) = silent_cluster(world.dir());
@@ -181,7 +181,7 @@ fn what_goes_wrong_gives_no_candidates_and_no_message() {
 }
 
 #[test]
-fn the_shells_complete_with_their_scripts() {
+fn scripts_complete_in_their_shells() {
     let Some(world) = World::stand_in("nothing of it asks the cluster") else { return };
     let person = Person::new(&world);
     let folder = world.dir().join("bin");

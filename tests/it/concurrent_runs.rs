@@ -32,7 +32,7 @@ fn is_healthy_after_repair(world: &World, namespace: &str) {
 }
 
 #[test]
-fn two_links_of_one_namespace_at_once_both_end_well() {
+fn two_concurrent_links_of_a_namespace_succeed() {
     let world = fresh("shop-0");
     for round in 0..5 {
         let namespace = format!("shop-{round}");
@@ -45,7 +45,7 @@ fn two_links_of_one_namespace_at_once_both_end_well() {
 }
 
 #[test]
-fn two_repairs_of_one_namespace_at_once_both_end_well() {
+fn two_concurrent_repairs_of_a_namespace_succeed() {
     let world = fresh("shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     for _ in 0..5 {
@@ -56,7 +56,7 @@ fn two_repairs_of_one_namespace_at_once_both_end_well() {
 }
 
 #[test]
-fn references_that_others_add_meanwhile_all_survive() {
+fn keeps_references_that_others_add_concurrently() {
     let world = fresh("shop");
     let is_linked = AtomicBool::new(false);
     let added = thread::scope(|scope| {
@@ -96,7 +96,7 @@ fn references_that_others_add_meanwhile_all_survive() {
 }
 
 #[test]
-fn eight_namespaces_are_linked_in_one_run_or_in_eight_at_once() {
+fn links_eight_namespaces_in_one_or_eight_concurrent_runs() {
     let world = World::bare();
     world.integration();
     let names = |first: usize| -> Vec<String> {

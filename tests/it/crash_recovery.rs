@@ -78,12 +78,12 @@ fn is_unlinked(world: &World, namespace: &str) {
 }
 
 #[test]
-fn a_link_that_is_killed_anywhere_is_finished_by_the_next() {
+fn next_run_finishes_a_killed_link() {
     survive(&["link", "--yes"], &["link", "--yes"], Stage::Fresh, |_, _| {}, is_healthy);
 }
 
 #[test]
-fn a_repair_that_is_killed_anywhere_is_finished_by_the_next() {
+fn next_run_finishes_a_killed_repair() {
     survive(
         &["repair", "--yes"],
         &["repair", "--yes"],
@@ -94,7 +94,7 @@ fn a_repair_that_is_killed_anywhere_is_finished_by_the_next() {
 }
 
 #[test]
-fn a_rotation_that_is_killed_anywhere_is_mended_by_a_repair() {
+fn repair_fixes_a_killed_rotation() {
     survive(
         &["repair", "--rotate", "--yes"],
         &["repair", "--yes"],
@@ -105,7 +105,7 @@ fn a_rotation_that_is_killed_anywhere_is_mended_by_a_repair() {
 }
 
 #[test]
-fn a_replacement_that_is_killed_anywhere_keeps_the_logins_of_others() {
+fn killed_replacement_keeps_credentials_of_others() {
     const SECRET: &str = "default-quay-openshift";
     let before = |world: &World, namespace: &str| {
         world.delete("Secret", namespace, SECRET);
@@ -126,7 +126,7 @@ fn a_replacement_that_is_killed_anywhere_keeps_the_logins_of_others() {
 }
 
 #[test]
-fn an_unlink_that_is_killed_anywhere_is_finished_by_the_next_and_keeps_the_images() {
+fn next_run_finishes_a_killed_unlink_and_keeps_images() {
     let stage = Stage::Reused(linked);
     survive(
         &["unlink", "--yes"],
@@ -146,7 +146,7 @@ fn an_unlink_that_is_killed_anywhere_is_finished_by_the_next_and_keeps_the_image
 }
 
 #[test]
-fn a_killed_adoption_is_finished_by_the_next() {
+fn next_run_finishes_a_killed_adoption() {
     let before = |world: &World, namespace: &str| {
         let organization = format!("openshift_{namespace}");
         world.sandbox.quay.add_organization(&organization, "quayadmin");
@@ -158,7 +158,7 @@ fn a_killed_adoption_is_finished_by_the_next() {
 }
 
 #[test]
-fn a_killed_deletion_of_robots_is_finished_by_the_next_and_keeps_the_images() {
+fn next_run_finishes_killed_robot_deletion_and_keeps_images() {
     let command = &["unlink", "--delete-robots", "--yes"];
     survive(command, command, Stage::Fresh, linked, |world, namespace| {
         is_unlinked(world, namespace);
@@ -169,7 +169,7 @@ fn a_killed_deletion_of_robots_is_finished_by_the_next_and_keeps_the_images() {
 }
 
 #[test]
-fn a_killed_deletion_of_the_organization_is_finished_by_the_next() {
+fn next_run_finishes_a_killed_organization_deletion() {
     let command = &[
         "unlink",
         "--delete-organization",
@@ -186,7 +186,7 @@ fn a_killed_deletion_of_the_organization_is_finished_by_the_next() {
 }
 
 #[test]
-fn an_import_that_is_killed_anywhere_is_finished_by_the_next() {
+fn next_run_finishes_a_killed_import() {
     let stage = Stage::Reused(|world, namespace| {
         world.trust_quay();
         linked(world, namespace);

@@ -8,8 +8,8 @@ mod findings;
 mod krew;
 mod links;
 mod markdown;
+mod permissions;
 mod reference;
-mod rights;
 // Some sessions are at a terminal.
 #[cfg(unix)]
 mod sessions;
@@ -63,7 +63,7 @@ fn difference(path: &str, fresh: &str) -> String {
 }
 
 #[test]
-fn the_changelog_knows_this_version() {
+fn changelog_has_this_version() {
     let heading = format!("\n## [{}]", env!("CARGO_PKG_VERSION"));
     assert!(read("CHANGELOG.md").contains(&heading), "there is no heading {heading}");
 }

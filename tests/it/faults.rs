@@ -276,31 +276,31 @@ fn foreign(world: &World, namespace: &str) {
 }
 
 #[test]
-fn link_under_any_fault_is_finished_by_the_next() {
+fn next_run_finishes_link_after_any_fault() {
     let command = &["link", "--yes"];
     Trial { command, stage: Stage::Fresh, before: |_, _| {}, check: is_linked }.play();
 }
 
 #[test]
-fn repair_under_any_fault_is_finished_by_the_next() {
+fn next_run_finishes_repair_after_any_fault() {
     let command = &["repair", "--yes"];
     Trial { command, stage: Stage::Reused(linked), before: World::damage, check: is_linked }.play();
 }
 
 #[test]
-fn rotation_under_any_fault_leaves_no_stale_secret() {
+fn rotation_leaves_no_stale_secret_after_any_fault() {
     let command = &["repair", "--rotate", "--yes"];
     Trial { command, stage: Stage::Reused(linked), before: |_, _| {}, check: is_linked }.play();
 }
 
 #[test]
-fn adoption_under_any_fault_is_finished_by_the_next() {
+fn next_run_finishes_adoption_after_any_fault() {
     let command = &["repair", "--adopt", "--yes"];
     Trial { command, stage: Stage::Fresh, before: foreign, check: is_linked }.play();
 }
 
 #[test]
-fn deletion_of_robots_under_any_fault_keeps_the_images() {
+fn robot_deletion_keeps_images_after_any_fault() {
     let command = &["unlink", "--delete-robots", "--yes"];
     let check = |world: &World, namespace: &str| {
         is_unlinked(world, namespace);
@@ -312,7 +312,7 @@ fn deletion_of_robots_under_any_fault_keeps_the_images() {
 }
 
 #[test]
-fn deletion_of_the_organization_under_any_fault_is_true() {
+fn organization_deletion_is_reported_correctly_after_any_fault() {
     let command = &[
         "unlink",
         "--delete-organization",
@@ -330,7 +330,7 @@ fn deletion_of_the_organization_under_any_fault_is_true() {
 }
 
 #[test]
-fn import_under_any_fault_is_finished_by_the_next() {
+fn next_run_finishes_import_after_any_fault() {
     let command = &["import", "--missing", "--yes"];
     let prepare = |world: &World, namespace: &str| {
         world.trust_quay();
@@ -350,7 +350,7 @@ fn import_under_any_fault_is_finished_by_the_next() {
 }
 
 #[test]
-fn status_under_any_fault_never_calls_missing_what_it_could_not_read() {
+fn status_never_reports_unread_objects_as_missing() {
     let trial = Trial {
         command: &["status"],
         stage: Stage::Reused(linked),

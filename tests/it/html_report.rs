@@ -38,7 +38,7 @@ fn page(world: &World) -> (PathBuf, String) {
 }
 
 #[test]
-fn a_report_goes_where_it_is_wanted() {
+fn writes_report_to_the_chosen_output() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let page = world.oc_quay(&["status", "-n", "shop", "-o", "html"]).succeeds().stdout;
@@ -80,7 +80,7 @@ document.body.innerHTML = "<pre id=seen></pre>"; one("#seen").textContent = JSON
 </script>"##;
 
 #[test]
-fn a_browser_shows_sorts_and_filters() {
+fn browser_shows_sorts_and_filters() {
     let Some(browser) = browser() else {
         println!("skipped: there is no chromium");
         return;

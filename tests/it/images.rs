@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::World;
 
 #[test]
-fn what_is_still_in_openshifts_registry_is_listed_and_moves_to_quay() {
+fn lists_internal_registry_images_and_copies_them_to_quay() {
     let Some(world) = World::stand_in("its API server does not tell what images are made of")
     else {
         return;
@@ -53,7 +53,7 @@ fn what_is_still_in_openshifts_registry_is_listed_and_moves_to_quay() {
 }
 
 #[test]
-fn leaves_out_tags_that_cannot_be_one_and_says_so() {
+fn skips_and_reports_invalid_tags() {
     let Some(world) = World::stand_in("its API server has no images") else { return };
     let registry = "image-registry.openshift-image-registry.svc:5000/shop/web";
     let digest = format!("sha256:{}", "0".repeat(64));
@@ -80,7 +80,7 @@ fn leaves_out_tags_that_cannot_be_one_and_says_so() {
 }
 
 #[test]
-fn says_why_a_size_is_unknown() {
+fn reports_why_a_size_is_unknown() {
     let Some(world) = World::stand_in("its API server does not tell what images are made of")
     else {
         return;

@@ -35,7 +35,7 @@ fn spec(world: &World, stream: &str, tag: &str) -> Value {
 }
 
 #[test]
-fn what_quay_has_comes_into_the_image_streams_and_then_nothing_is_missing() {
+fn imports_missing_tags_into_image_streams() {
     let world = linked();
     let (one, latest, web) =
         (push(&world, "app", "1"), push(&world, "app", "latest"), push(&world, "web", "1"));
@@ -86,7 +86,7 @@ fn what_quay_has_comes_into_the_image_streams_and_then_nothing_is_missing() {
 
 /// An import puts its own policy in the place of the tag's.
 #[test]
-fn a_tag_stays_scheduled_and_the_certificate_is_the_integrations_business() {
+fn keeps_schedule_and_uses_integration_certificate_setting() {
     let world = linked();
     push(&world, "app", "latest");
     world.oc_quay(&["import", "app:latest", "-n", "shop", "--scheduled", "--yes"]).succeeds();
@@ -106,7 +106,7 @@ fn a_tag_stays_scheduled_and_the_certificate_is_the_integrations_business() {
 }
 
 #[test]
-fn an_import_that_fails_says_why_and_the_others_succeed() {
+fn reports_failed_import_and_continues_with_others() {
     let world = linked();
     let digest = push(&world, "app", "1");
     let failed = world
@@ -144,7 +144,7 @@ fn an_import_that_fails_says_why_and_the_others_succeed() {
 }
 
 #[test]
-fn what_something_else_decides_over_is_left_alone_until_it_is_named() {
+fn skips_tags_managed_by_others_unless_named() {
     let world = linked();
     let digest = push(&world, "base", "ubi");
     let from = json!({ "kind": "DockerImage", "name": "registry.example.com/ubi:9" });
@@ -170,7 +170,7 @@ fn what_something_else_decides_over_is_left_alone_until_it_is_named() {
 }
 
 #[test]
-fn an_image_pushed_into_the_cluster_stays_until_its_tag_is_named() {
+fn keeps_pushed_image_unless_its_tag_is_named() {
     let world = linked();
     let older = push(&world, "app", "latest");
     world.oc_quay(&["import", "app:latest", "-n", "shop", "--yes"]).succeeds();
@@ -203,7 +203,7 @@ fn an_image_pushed_into_the_cluster_stays_until_its_tag_is_named() {
 }
 
 #[test]
-fn a_tag_that_only_points_at_quay_is_not_imported() {
+fn does_not_import_reference_tags() {
     let world = linked();
     push(&world, "app", "latest");
     let image = format!("{}/openshift_shop/app:latest", world.sandbox.quay.host());
@@ -223,7 +223,7 @@ fn a_tag_that_only_points_at_quay_is_not_imported() {
 
 /// It is pushed to while its import is on the way.
 #[test]
-fn a_tag_that_changed_after_the_plan_is_not_imported() {
+fn does_not_import_tag_changed_after_the_plan() {
     let Some(world) = World::stand_in("what happens between two requests is arranged") else {
         return;
     };
@@ -252,7 +252,7 @@ fn a_tag_that_changed_after_the_plan_is_not_imported() {
 }
 
 #[test]
-fn a_project_administrator_imports_tags_by_name_without_a_token() {
+fn project_administrator_imports_named_tags_without_token() {
     let world = linked();
     world.grant("dev", "shop");
     let digest = push(&world, "app", "1");

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::{STREAMS, World};
 
 #[test]
-fn a_fresh_namespace_is_linked_with_the_least_calls_and_a_second_time_with_none_that_write() {
+fn links_with_minimal_requests_and_is_idempotent() {
     let world = World::new();
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     assert!(run.stdout.ends_with("Linked shop: 16 changes\n"), "{}", run.stdout);
@@ -31,7 +31,7 @@ fn a_fresh_namespace_is_linked_with_the_least_calls_and_a_second_time_with_none_
 }
 
 #[test]
-fn a_secret_of_our_name_that_nobody_refers_to_keeps_its_other_logins() {
+fn keeps_other_credentials_in_an_unreferenced_secret() {
     let world = World::new();
     let auth = |user: &str| json!({ "auth": STANDARD.encode(format!("{user}:secret")) });
     let host = world.sandbox.quay.host();
@@ -61,7 +61,7 @@ fn create_account_in(world: &World, namespace: &str, name: &str) {
 }
 
 #[test]
-fn another_service_account_is_linked_with_its_role_which_is_remembered_and_can_change() {
+fn links_service_account_with_stored_and_changeable_role() {
     let world = World::new();
     let quay = &world.sandbox.quay;
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -126,7 +126,7 @@ fn another_service_account_is_linked_with_its_role_which_is_remembered_and_can_c
 }
 
 #[test]
-fn a_service_account_that_is_not_there_is_waited_for_and_then_refused() {
+fn waits_for_missing_service_account_and_then_fails() {
     let world = World::new();
     let asked = ["link", "-n", "shop", "--yes", "--service-account", "pipeline=write"];
     let run = world.oc_quay(&[&asked[..], &["--wait", "0s"]].concat()).ends_with(2);
@@ -205,7 +205,7 @@ fn waits_by_a_watch_and_only_for_namespaces_in_scope() {
 }
 
 #[test]
-fn a_namespace_that_was_just_made_is_linked_with_all_its_service_accounts() {
+fn links_new_namespace_with_all_its_service_accounts() {
     let world = World::new();
     world.create(&sandbox::manifests::namespace("fresh"));
     world.oc_quay(&["link", "-n", "fresh", "--yes"]).succeeds();
@@ -224,7 +224,7 @@ fn a_namespace_that_was_just_made_is_linked_with_all_its_service_accounts() {
 }
 
 #[test]
-fn a_cluster_without_builds_is_linked_as_far_as_it_goes() {
+fn links_on_cluster_without_builds() {
     let without = vec!["build.openshift.io".to_owned(), "apps.openshift.io".to_owned()];
     let options =
         Options { cluster: Cluster { without, ..Cluster::default() }, ..Options::default() };
@@ -249,7 +249,7 @@ fn a_cluster_without_builds_is_linked_as_far_as_it_goes() {
 }
 
 #[test]
-fn an_image_stream_that_only_follows_another_registry_gets_a_repository_only_if_it_asks() {
+fn creates_repository_for_external_image_stream_on_request() {
     let world = World::new();
     for (name, asks) in [("mirror", None), ("wanted", Some("true"))] {
         let annotations = asks.map(|asks| json!({ "oc-quay/repository": asks }));
@@ -265,7 +265,7 @@ fn an_image_stream_that_only_follows_another_registry_gets_a_repository_only_if_
 }
 
 #[test]
-fn edits_the_namespace_lists_once_when_it_adopts() {
+fn edits_namespace_lists_once_on_adoption() {
     let world = World::new();
     world.merge(
         "QuayIntegration",
@@ -310,7 +310,7 @@ fn reports_what_was_done_before_a_namespace_cannot_be_linked() {
 }
 
 #[test]
-fn an_organization_of_others_is_refused_unless_it_is_adopted() {
+fn rejects_foreign_organization_unless_adopted() {
     for owner in ["alice", "quayadmin"] {
         let world = World::new();
         world.sandbox.quay.add_organization("openshift_shop", owner);
@@ -336,7 +336,7 @@ fn an_organization_of_others_is_refused_unless_it_is_adopted() {
 }
 
 #[test]
-fn a_dry_run_shows_everything_and_writes_nothing() {
+fn dry_run_shows_all_changes_and_writes_nothing() {
     let world = World::new();
     let run = world.oc_quay(&["link", "-n", "shop", "--dry-run"]).succeeds();
     assert!(
@@ -365,7 +365,7 @@ fn a_dry_run_shows_everything_and_writes_nothing() {
 }
 
 #[test]
-fn nobody_to_ask_and_no_answer_is_refused_naming_the_flag() {
+fn fails_without_terminal_and_names_the_flag() {
     let world = World::new();
     let run = world.oc_quay(&["link", "-n", "shop"]).ends_with(2);
     assert!(run.stderr.contains("--yes"), "{}", run.stderr);
@@ -375,7 +375,7 @@ fn nobody_to_ask_and_no_answer_is_refused_naming_the_flag() {
 }
 
 #[test]
-fn waits_for_a_quay_that_takes_few_requests_and_says_why() {
+fn waits_for_rate_limited_quay_and_reports_it() {
     let Some(world) = World::stand_in("thirty namespaces take their time") else { return };
     let names: Vec<String> = (0..30).map(|number| format!("shop-{number}")).collect();
     names.iter().for_each(|name| world.shared_namespace(name));
@@ -399,7 +399,7 @@ fn waits_for_a_quay_that_takes_few_requests_and_says_why() {
 }
 
 #[test]
-fn links_with_the_secrets_there_are_when_the_quota_is_used_up() {
+fn links_with_existing_secrets_when_quota_is_exhausted() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     for account in ["builder", "default", "deployer"] {
@@ -418,7 +418,7 @@ fn links_with_the_secrets_there_are_when_the_quota_is_used_up() {
 }
 
 #[test]
-fn several_namespaces_are_linked_by_name_by_label_or_all_of_them() {
+fn links_namespaces_by_name_by_label_or_all() {
     let world = World::new();
     for name in ["one", "two", "three", "four"] {
         world.namespace(name);
@@ -440,7 +440,7 @@ fn several_namespaces_are_linked_by_name_by_label_or_all_of_them() {
 }
 
 #[test]
-fn a_project_administrator_links_her_own_project_and_nobody_links_nothing() {
+fn project_administrator_links_own_project_and_none_is_an_error() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).guest("nobody").ends_with(2);
@@ -451,7 +451,7 @@ fn a_project_administrator_links_her_own_project_and_nobody_links_nothing() {
 }
 
 #[test]
-fn an_organization_that_was_just_deleted_is_told_apart() {
+fn distinguishes_recently_deleted_organization() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let delete = [
@@ -503,7 +503,7 @@ fn creates_nothing_with_a_token_that_cannot_finish() {
 }
 
 #[test]
-fn says_why_quay_refuses_changes_instead_of_run_it_again() {
+fn reports_why_quay_rejects_changes() {
     let world = World::new();
     world.sandbox.quay.set_flags(|flags| flags.readonly = true);
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);

@@ -18,7 +18,7 @@ fn kubeconfig(world: &World, server: &str) -> String {
 }
 
 #[test]
-fn whoever_has_no_cluster_is_told_the_next_step() {
+fn names_next_step_without_cluster() {
     let world = World::bare();
     let said = |server: &str, environment: &[(&str, &str)]| {
         let kubeconfig =
@@ -63,7 +63,7 @@ fn whoever_has_no_cluster_is_told_the_next_step() {
 }
 
 #[test]
-fn an_expired_login_names_the_command_with_the_server() {
+fn names_login_command_with_server_when_session_expired() {
     let world = World::bare();
     let own: Value =
         serde_saphyr::from_str(&fs::read_to_string(world.kubeconfig()).unwrap()).unwrap();
@@ -79,7 +79,7 @@ fn an_expired_login_names_the_command_with_the_server() {
 }
 
 #[test]
-fn whoever_has_no_integration_or_no_rights_is_told_the_next_step() {
+fn names_next_step_without_integration_or_permissions() {
     let world = World::new();
     let run = world.oc_quay(&["status", "-n", "shop"]).user("nobody").ends_with(2);
     let hints: Vec<_> = run.stderr.lines().skip(1).collect();
@@ -108,7 +108,7 @@ fn whoever_has_no_integration_or_no_rights_is_told_the_next_step() {
 }
 
 #[test]
-fn nothing_is_kept_at_home_and_none_is_needed() {
+fn neither_needs_nor_writes_a_home_directory() {
     let world = World::new();
     let home = world.dir().join("home");
     fs::create_dir(&home).unwrap();
@@ -124,7 +124,7 @@ fn nothing_is_kept_at_home_and_none_is_needed() {
 }
 
 #[test]
-fn files_from_windows_are_read() {
+fn reads_files_with_windows_line_endings() {
     let world = World::new();
     let file = world.dir().join("windows-kubeconfig");
     fs::write(&file, fs::read_to_string(world.kubeconfig()).unwrap().replace('\n', "\r\n"))
@@ -142,7 +142,7 @@ fn files_from_windows_are_read() {
 }
 
 #[test]
-fn a_log_gets_whole_lines_and_nothing_that_moves() {
+fn log_output_has_whole_lines_and_no_animation() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.damage("shop");
@@ -174,7 +174,7 @@ mod at_a_terminal {
     use crate::support::{Key, World};
 
     #[test]
-    fn a_dumb_terminal_gets_nothing_that_steers_it() {
+    fn dumb_terminal_gets_no_control_sequences() {
         let world = World::new();
         let left =
             world.oc_quay(&["status", "-n", "shop"]).env("TERM", "dumb").at_terminal().ends_with(1);
@@ -190,7 +190,7 @@ mod at_a_terminal {
     }
 
     #[test]
-    fn what_takes_long_is_told_in_one_line_that_goes() {
+    fn shows_progress_in_one_line_and_clears_it() {
         let world = World::new();
         world.namespace("billing");
         world.oc_quay(&["link", "shop", "billing", "--yes"]).succeeds();
@@ -209,7 +209,7 @@ mod at_a_terminal {
     }
 
     #[test]
-    fn a_watch_overwrites_and_never_clears_the_screen() {
+    fn watch_overwrites_and_never_clears_the_screen() {
         let world = World::new();
         world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
         let terminal = world.oc_quay(&["status", "-n", "shop", "--watch"]).at_terminal();

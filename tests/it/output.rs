@@ -26,7 +26,7 @@ fn in_format(world: &World, command: &[&str], format: &str) -> Run {
 }
 
 #[test]
-fn all_formats_tell_the_same_and_end_the_same() {
+fn all_formats_have_the_same_content_and_exit_code() {
     let world = troubled();
     for command in [&["status", "-n", "shop"][..], &["repair", "-n", "shop", "--dry-run"]] {
         let runs = FORMATS.map(|format| in_format(&world, command, format));
@@ -86,7 +86,7 @@ fn change_reports_name_cluster_quay_and_time() {
 }
 
 #[test]
-fn the_level_that_fails_can_be_chosen() {
+fn failing_severity_can_be_chosen() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let codes = |world: &World| {
@@ -105,7 +105,7 @@ fn the_level_that_fails_can_be_chosen() {
 }
 
 #[test]
-fn color_is_for_those_who_want_it() {
+fn colors_output_only_when_wanted() {
     let world = troubled();
     let status = || world.oc_quay(&["status", "-n", "shop"]);
     let is_colored = |run: Run| run.stdout.contains('\u{1b}');
@@ -119,7 +119,7 @@ fn color_is_for_those_who_want_it() {
 }
 
 #[test]
-fn where_the_terminal_is_not_utf_8_all_is_ascii() {
+fn output_is_ascii_when_terminal_is_not_utf_8() {
     let world = troubled();
     let ascii = world.oc_quay(&["status", "-n", "shop"]).env("LC_ALL", "C").ends_with(1);
     assert!(ascii.stdout.is_ascii(), "{}", ascii.stdout);
@@ -128,7 +128,7 @@ fn where_the_terminal_is_not_utf_8_all_is_ascii() {
 }
 
 #[test]
-fn hints_and_usage_name_the_program_as_it_was_called() {
+fn hints_and_usage_use_the_name_of_the_invoked_program() {
     let world = troubled();
     let run = world.oc_quay(&["status", "-n", "shop"]).called("kubectl-quay").ends_with(1);
     assert!(
@@ -151,7 +151,7 @@ fn hints_and_usage_name_the_program_as_it_was_called() {
 }
 
 #[test]
-fn a_reader_who_has_seen_enough_is_no_failure() {
+fn closed_reader_is_no_failure() {
     let world = World::new();
     for arguments in [
         &["explain"][..],
@@ -168,7 +168,7 @@ fn a_reader_who_has_seen_enough_is_no_failure() {
 }
 
 #[test]
-fn of_many_namespaces_those_with_problems_come_first() {
+fn lists_namespaces_with_problems_first() {
     let world = World::new();
     for name in ["a-fine", "b-fine", "z-broken"] {
         world.namespace(name);
@@ -202,7 +202,7 @@ fn of_many_namespaces_those_with_problems_come_first() {
 }
 
 #[test]
-fn every_code_is_explained_and_no_other() {
+fn explains_every_code_and_no_other() {
     let world = World::bare();
     let all = world.oc_quay(&["explain"]).succeeds().stdout;
     for code in Code::ALL {
@@ -217,7 +217,7 @@ fn every_code_is_explained_and_no_other() {
 }
 
 #[test]
-fn the_plugins_own_version_needs_nobody_else() {
+fn client_version_needs_no_server() {
     let world = World::new();
     let client = |format: &str| {
         world
@@ -243,7 +243,7 @@ fn the_plugins_own_version_needs_nobody_else() {
 }
 
 #[test]
-fn a_watch_shows_what_changes_until_it_is_interrupted() {
+fn watch_shows_changes_until_interrupted() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let mut watch = world.oc_quay(&["status", "-n", "shop", "--watch", "-o", "short"]).spawn();
@@ -260,7 +260,7 @@ fn a_watch_shows_what_changes_until_it_is_interrupted() {
 }
 
 #[test]
-fn a_watch_uses_the_token_from_stdin_for_every_look() {
+fn watch_uses_token_from_stdin_for_every_refresh() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let watch = world.oc_quay(&[
@@ -283,7 +283,7 @@ fn a_watch_uses_the_token_from_stdin_for_every_look() {
 }
 
 #[test]
-fn requests_are_shown_as_often_as_v_is_given() {
+fn verbosity_follows_the_number_of_v_flags() {
     let world = World::new();
     let shown = |flag: &str| {
         world.oc_quay(&["status", "-n", "shop", flag]).run().stderr.contains("quayintegrations")
@@ -301,7 +301,7 @@ fn interrupt(child: &Child) {
 }
 
 #[test]
-fn hints_begin_as_the_person_began() {
+fn hints_begin_with_the_invoked_command() {
     let world = World::bare();
     world.namespace("shop");
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).called("kubectl-quay").ends_with(2);
@@ -314,7 +314,7 @@ fn hints_begin_as_the_person_began() {
 }
 
 #[test]
-fn a_command_that_is_shown_can_be_pasted_into_a_shell() {
+fn shown_commands_can_be_pasted_into_a_shell() {
     let world = World::new();
     world.merge(
         "Namespace",
@@ -327,7 +327,7 @@ fn a_command_that_is_shown_can_be_pasted_into_a_shell() {
 }
 
 #[test]
-fn a_closed_pipe_is_quiet_and_keeps_the_exit_code() {
+fn closed_pipe_is_silent_and_keeps_the_exit_code() {
     let world = World::new();
     let closed = |arguments: &[&str]| {
         let mut child = world.oc_quay(arguments).spawn();
@@ -343,14 +343,14 @@ fn a_closed_pipe_is_quiet_and_keeps_the_exit_code() {
 }
 
 #[test]
-fn tells_its_version_by_a_flag() {
+fn prints_version_for_flag() {
     let world = World::bare();
     let run = world.oc_quay(&["--version"]).succeeds();
     assert!(run.stdout.contains(env!("CARGO_PKG_VERSION")), "{}", run.stdout);
 }
 
 #[test]
-fn refuses_labels_that_no_namespace_has() {
+fn rejects_labels_that_match_no_namespace() {
     let world = World::new();
     for command in ["status", "link", "repair", "unlink"] {
         let run = world.oc_quay(&[command, "-l", "team=typo"]).ends_with(2);
@@ -364,7 +364,7 @@ fn refuses_labels_that_no_namespace_has() {
 }
 
 #[test]
-fn prints_each_format_that_is_asked_for() {
+fn prints_requested_format() {
     let world = World::bare();
     let list = world.oc_quay(&["run", "--manifests", "-o", "json"]).succeeds().stdout;
     let list: Value = serde_json::from_str(&list).unwrap();
@@ -380,7 +380,7 @@ fn prints_each_format_that_is_asked_for() {
 }
 
 #[test]
-fn says_which_cluster_a_status_is_of() {
+fn status_names_its_cluster() {
     let world = World::new();
     let server = world.sandbox.openshift.url().trim_start_matches("https://").to_owned();
     let run = world.oc_quay(&["status", "-n", "shop"]).run();

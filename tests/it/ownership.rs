@@ -68,7 +68,7 @@ fn deletes_organization_that_oc_quay_created() {
 }
 
 #[test]
-fn keeps_organization_of_people_although_a_robot_account_is_ours() {
+fn keeps_organization_of_users_despite_our_robot_account() {
     let world = World::bare();
     world.integration();
     world.namespace("shop");
@@ -109,7 +109,7 @@ fn keeps_organization_of_version_0_which_is_healthy() {
 }
 
 #[test]
-fn another_clusters_adoption_counts_in_status_and_before_a_deletion() {
+fn respects_adoption_by_another_cluster() {
     let world = World::bare();
     world.integration();
     world.namespace("shop");
@@ -135,7 +135,7 @@ fn another_clusters_adoption_counts_in_status_and_before_a_deletion() {
 }
 
 #[test]
-fn organization_made_in_advance_is_linked_only_when_adopted() {
+fn links_precreated_organization_only_when_adopted() {
     let world = World::new();
     let quay = &world.sandbox.quay;
     quay.add_organization(ORGANIZATION, "quayadmin");
@@ -168,7 +168,7 @@ fn organization_made_in_advance_is_linked_only_when_adopted() {
 }
 
 #[test]
-fn images_without_a_mark_are_nobodys_to_link_by_name_alone() {
+fn does_not_link_unmarked_organization_with_images() {
     let world = World::new();
     world.robots_by_hand("shop");
     world.sandbox.quay.add_repository(ORGANIZATION, "app", "quayadmin");
@@ -194,7 +194,7 @@ fn images_without_a_mark_are_nobodys_to_link_by_name_alone() {
 }
 
 #[test]
-fn empty_organization_with_a_way_in_for_others_is_not_linked() {
+fn does_not_link_empty_organization_with_other_members() {
     let ways: [fn(&World); 2] = [
         |world| drop(world.sandbox.quay.add_robot(ORGANIZATION, "builder", "").unwrap()),
         |world| drop(world.sandbox.quay.add_prototype(ORGANIZATION, "alice", RepoRole::Read)),
@@ -211,7 +211,7 @@ fn empty_organization_with_a_way_in_for_others_is_not_linked() {
 }
 
 #[test]
-fn any_mark_of_an_earlier_namespace_blocks_its_organization() {
+fn mark_of_an_earlier_namespace_blocks_its_organization() {
     let world = World::new();
     world.robots_by_hand("shop");
     let mark = "oc-quay cluster=api.old:6443 namespace=shop uid=earlier";
@@ -230,7 +230,7 @@ fn any_mark_of_an_earlier_namespace_blocks_its_organization() {
 }
 
 #[test]
-fn robot_account_of_people_is_given_out_only_when_adopted() {
+fn shares_robot_account_of_users_only_when_adopted() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let quay = &world.sandbox.quay;
@@ -252,7 +252,7 @@ fn robot_account_of_people_is_given_out_only_when_adopted() {
 }
 
 #[test]
-fn tokens_of_the_operators_robot_accounts_are_renewed_once_adopted() {
+fn adoption_renews_tokens_of_the_operators_robot_accounts() {
     let world = World::new();
     world.link_by_hand("shop", "app");
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
@@ -294,7 +294,7 @@ fn unlink_keeps_secrets_of_users() {
 }
 
 #[test]
-fn a_takeover_that_is_refused_is_tried_once_and_says_who_can() {
+fn tries_rejected_adoption_once_and_names_who_can() {
     let world = World::new();
     let quay = &world.sandbox.quay;
     quay.add_organization(ORGANIZATION, "alice");
@@ -325,7 +325,7 @@ fn a_takeover_that_is_refused_is_tried_once_and_says_who_can() {
 }
 
 #[test]
-fn what_helps_with_an_earlier_namespaces_organization_is_its_adoption() {
+fn hints_at_adoption_of_an_earlier_namespaces_organization() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.delete("Namespace", "", "shop");
@@ -352,7 +352,7 @@ fn what_helps_with_an_earlier_namespaces_organization_is_its_adoption() {
 }
 
 #[test]
-fn clusters_behind_one_address_are_told_apart() {
+fn distinguishes_clusters_behind_one_address() {
     let world = World::new();
     let server = {
         let context = std::fs::read_to_string(world.kubeconfig()).unwrap();

@@ -53,7 +53,7 @@ fn assert_useful(world: &World) {
 }
 
 #[test]
-fn works_for_users_of_a_linked_project_without_cluster_permissions() {
+fn works_in_linked_project_without_cluster_permissions() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     furnish(&world);
@@ -61,7 +61,7 @@ fn works_for_users_of_a_linked_project_without_cluster_permissions() {
 }
 
 #[test]
-fn works_for_users_with_the_role_that_a_setup_gives() {
+fn works_for_users_with_the_role_that_setup_creates() {
     let Some(world) = World::stand_in(
         "the users of the real API server do not come from OpenShift's OAuth server",
     ) else {

@@ -42,7 +42,7 @@ fn yes_links() {
 }
 
 #[test]
-fn whatever_is_not_yes_changes_nothing() {
+fn any_other_answer_than_yes_changes_nothing() {
     let world = World::new();
     world.oc_quay(&["status", "-n", "shop"]).run();
     world.forget_traffic();
@@ -66,7 +66,7 @@ fn whatever_is_not_yes_changes_nothing() {
 }
 
 #[test]
-fn what_is_neither_yes_nor_no_is_asked_again() {
+fn asks_again_for_anything_but_yes_or_no() {
     let world = World::new();
     let terminal = world.oc_quay(&["link", "-n", "shop"]).at_terminal();
     terminal.sees(SURE).types("x").press(Key::Enter);
@@ -77,7 +77,7 @@ fn what_is_neither_yes_nor_no_is_asked_again() {
 
 /// In a narrow window nothing is broken in the middle of a word by the terminal.
 #[test]
-fn the_plan_fits_the_window() {
+fn plan_fits_the_window() {
     let world = World::new();
     for columns in [60, 80, 132] {
         let terminal = world.oc_quay(&["link", "-n", "shop"]).in_window(columns, 60);
@@ -95,7 +95,7 @@ fn the_plan_fits_the_window() {
 }
 
 #[test]
-fn a_repair_is_asked_for() {
+fn confirms_repair() {
     let world = linked();
     world.damage("shop");
     let terminal = world.oc_quay(&["repair", "-n", "shop"]).at_terminal();
@@ -112,7 +112,7 @@ fn a_repair_is_asked_for() {
 }
 
 #[test]
-fn an_organization_is_named_before_it_is_deleted() {
+fn names_organization_before_its_deletion() {
     let world = linked();
     let terminal = unlink(&world);
     assert!(terminal.screen().contains("this cannot be undone"), "{}", terminal.screen());
@@ -137,7 +137,7 @@ fn an_organization_is_named_before_it_is_deleted() {
 
 /// The newline at its end is Enter for a terminal without brackets, and nothing for the others.
 #[test]
-fn a_paste_that_ends_with_a_newline_answers_once() {
+fn paste_with_final_newline_answers_once() {
     let world = linked();
     let terminal = unlink(&world);
     terminal.pastes("openshift_shop\n").press(Key::Enter).sees(SURE).press(Key::Esc);
@@ -150,7 +150,7 @@ fn a_paste_that_ends_with_a_newline_answers_once() {
 }
 
 #[test]
-fn the_second_line_of_a_paste_answers_nothing() {
+fn second_line_of_a_paste_answers_nothing() {
     let world = linked();
     let terminal = unlink(&world);
     terminal
@@ -172,7 +172,7 @@ fn the_second_line_of_a_paste_answers_nothing() {
 
 /// Typed while the program was still looking.
 #[test]
-fn what_was_typed_before_the_question_does_not_answer_it() {
+fn input_typed_before_the_question_is_no_answer() {
     let world = World::new();
     let terminal = world.oc_quay(&["link", "-n", "shop"]).at_terminal();
     terminal.types("y").press(Key::Enter).sees(SURE).press(Key::Enter);
@@ -182,7 +182,7 @@ fn what_was_typed_before_the_question_does_not_answer_it() {
 }
 
 #[test]
-fn who_is_not_at_a_terminal_is_not_asked() {
+fn does_not_ask_without_terminal() {
     let world = World::new();
     let left = world.oc_quay(&["link", "-n", "shop"]).at_terminal_without_stdin().ends_with(2);
     assert!(left.screen.contains("use --yes to skip confirmation"), "{}", left.screen);
@@ -208,7 +208,7 @@ fn questions_are_not_in_the_report() {
 }
 
 #[test]
-fn colors_are_left_out_where_they_are_not_wanted() {
+fn prompts_have_no_color_when_not_wanted() {
     let world = World::new();
     let ask = |name: &str, value: &str| {
         let terminal = world.oc_quay(&["link", "-n", "shop"]).env(name, value).at_terminal();
@@ -268,7 +268,7 @@ fn asked<'a>(world: &'a World, questions: &str) -> Command<'a> {
 }
 
 #[test]
-fn a_token_is_never_shown() {
+fn never_shows_a_token() {
     let world = World::bare();
     let terminal = asked(&world, "token").at_terminal();
     let hint = "[not shown while you type or paste it]";
@@ -292,7 +292,7 @@ fn a_token_is_never_shown() {
 }
 
 #[test]
-fn a_token_is_pasted_alone() {
+fn accepts_pasted_token() {
     let world = World::bare();
     for pasted in [TOKEN.to_owned(), format!("{TOKEN}\n"), format!("  {TOKEN} \n\n")] {
         let terminal = asked(&world, "token name").at_terminal();
@@ -315,7 +315,7 @@ fn a_token_is_pasted_alone() {
 
 /// Neither does its second line show anywhere, nor does it answer the next question.
 #[test]
-fn more_than_a_token_is_refused() {
+fn rejects_more_than_a_token() {
     let world = World::bare();
     let rest = "0ther-s3cret";
     world.note_secret(rest);
@@ -350,7 +350,7 @@ fn more_than_a_token_is_refused() {
 }
 
 #[test]
-fn a_paste_answers_one_question_at_the_most() {
+fn paste_answers_at_most_one_question() {
     let world = World::bare();
     let terminal = asked(&world, "way name").at_terminal();
     terminal
@@ -363,7 +363,7 @@ fn a_paste_answers_one_question_at_the_most() {
 }
 
 #[test]
-fn a_text_is_asked_for_until_it_is_good() {
+fn asks_for_text_until_valid() {
     let world = World::bare();
     let terminal = asked(&world, "name").in_window(60, 24);
     terminal
@@ -376,7 +376,7 @@ fn a_text_is_asked_for_until_it_is_good() {
 }
 
 #[test]
-fn an_option_is_chosen_with_the_arrow_keys() {
+fn chooses_option_with_arrow_keys() {
     let world = World::bare();
     let help = "[arrow keys to move, Enter to choose]";
     for (keys, chosen) in

@@ -34,7 +34,7 @@ fn tokens_in(world: &World, organization: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn tokens_are_renewed_and_the_secrets_with_them() {
+fn renews_tokens_and_their_secrets() {
     let world = linked();
     let before = tokens(&world);
     world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes"]).succeeds();
@@ -98,7 +98,7 @@ fn renews_no_token_whose_secret_cannot_be_written() {
 }
 
 #[test]
-fn strands_one_token_at_most_in_many_namespaces() {
+fn leaves_at_most_one_stale_token_in_many_namespaces() {
     let world = linked();
     let others = ["n1", "n2", "n3"];
     others.iter().for_each(|name| world.namespace(name));
@@ -120,7 +120,7 @@ fn strands_one_token_at_most_in_many_namespaces() {
 }
 
 #[test]
-fn asks_for_the_permission_before_the_first_rotation() {
+fn checks_permission_before_the_first_rotation() {
     let world = linked();
     let denied = json!({ "kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1",
         "spec": {}, "status": { "allowed": false } });
@@ -147,7 +147,7 @@ fn asks_for_the_permission_before_the_first_rotation() {
 }
 
 #[test]
-fn a_secret_that_cannot_be_rewritten_is_named_and_the_next_run_mends_it() {
+fn names_unwritable_secret_and_next_run_repairs_it() {
     let world = linked();
     let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422,"message":"Not today"}"#;
     world
@@ -165,7 +165,7 @@ fn a_secret_that_cannot_be_rewritten_is_named_and_the_next_run_mends_it() {
 }
 
 #[test]
-fn one_robot_account_at_a_time_is_without_a_good_secret() {
+fn at_most_one_robot_account_has_a_stale_secret_at_a_time() {
     let Some(world) = World::stand_in("it is looked into while it answers") else { return };
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let stale_before_each = Arc::new(Mutex::new(Vec::new()));
@@ -196,7 +196,7 @@ fn one_robot_account_at_a_time_is_without_a_good_secret() {
 }
 
 #[test]
-fn what_others_marked_is_taken_over_when_asked_for_and_stays_so() {
+fn adopts_marked_organization_for_good_when_requested() {
     let world = World::new();
     world.sandbox.quay.add_organization("openshift_shop", "quayadmin");
     world
@@ -216,7 +216,7 @@ fn what_others_marked_is_taken_over_when_asked_for_and_stays_so() {
 }
 
 #[test]
-fn what_others_own_is_taken_over_when_asked_for() {
+fn adopts_foreign_objects_when_requested() {
     let world = World::new();
     world.sandbox.quay.add_organization("openshift_shop", "alice");
     world.sandbox.quay.add_repository("openshift_shop", "alices", "alice");
@@ -227,7 +227,7 @@ fn what_others_own_is_taken_over_when_asked_for() {
 }
 
 #[test]
-fn a_secret_of_others_with_the_wrong_type_is_replaced_when_asked_for() {
+fn replaces_foreign_secret_of_wrong_type_when_requested() {
     let world = linked();
     world.delete("Secret", "shop", "default-quay-openshift");
     let metadata = json!({ "name": "default-quay-openshift", "namespace": "shop" });
@@ -240,7 +240,7 @@ fn a_secret_of_others_with_the_wrong_type_is_replaced_when_asked_for() {
 }
 
 #[test]
-fn a_namespace_that_hangs_on_the_finalizer_is_released_and_the_organization_kept() {
+fn releases_namespace_stuck_in_terminating_keeps_organization() {
     let world = linked();
     let finalizers = json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } });
     world.merge("Namespace", "", "shop", &finalizers);
@@ -256,7 +256,7 @@ fn a_namespace_that_hangs_on_the_finalizer_is_released_and_the_organization_kept
 }
 
 #[test]
-fn when_something_fails_the_rest_is_repaired() {
+fn repairs_the_rest_when_something_fails() {
     let world = World::new();
     world
         .quay_traffic()
@@ -284,7 +284,7 @@ fn when_something_fails_the_rest_is_repaired() {
 }
 
 #[test]
-fn keeps_all_that_others_put_into_our_secret() {
+fn keeps_entries_of_others_in_our_secret() {
     let world = linked();
     let (host, auth) = (world.sandbox.quay.host(), "b3BlbnNoaWZ0X3Nob3ArYnVpbGRlcjpvbGQ=");
     let others = json!({
@@ -309,7 +309,7 @@ fn keeps_all_that_others_put_into_our_secret() {
 }
 
 #[test]
-fn writes_no_older_token_over_a_newer_one() {
+fn does_not_overwrite_newer_token() {
     let world = linked();
     world.secrets();
     world.delete("Secret", "shop", "builder-quay-openshift");
@@ -357,7 +357,7 @@ fn finishes_a_replacement_that_was_interrupted() {
 }
 
 #[test]
-fn keeps_logins_of_a_secret_made_again_by_others() {
+fn keeps_credentials_of_a_secret_recreated_by_others() {
     let world = linked();
     let (secret, spare) = ("default-quay-openshift", "default-quay-openshift-spare");
     let login = |registry: &str| {
@@ -400,7 +400,7 @@ fn keeps_logins_of_a_secret_made_again_by_others() {
 }
 
 #[test]
-fn reports_what_was_done_when_nothing_can_be_read_again() {
+fn reports_changes_when_the_final_read_fails() {
     let world = linked();
     world.damage("shop");
     let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422,"message":"Not today"}"#;
@@ -423,7 +423,7 @@ fn reports_what_was_done_when_nothing_can_be_read_again() {
 }
 
 #[test]
-fn every_namespace_with_something_to_repair_is_repaired_and_no_other_is_written_to() {
+fn writes_only_to_namespaces_that_need_repair() {
     let world = World::new();
     world.namespace("well");
     world.image_stream("well", "app");
@@ -481,7 +481,7 @@ fn creates_no_organization_that_cannot_be_finished() {
 }
 
 #[test]
-fn repairs_what_needs_no_quay_while_it_is_read_only() {
+fn repairs_cluster_objects_while_quay_is_read_only() {
     let world = linked();
     world.namespace("fresh");
     world.delete("Secret", "shop", "builder-quay-openshift");

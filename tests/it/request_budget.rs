@@ -54,7 +54,7 @@ impl Budget {
 }
 
 #[test]
-fn every_command_keeps_to_its_budget() {
+fn every_command_stays_within_its_request_budget() {
     let world = World::new();
     let link = Budget {
         quay: Requests { reads: 2, writes: 10 },
@@ -74,7 +74,7 @@ fn every_command_keeps_to_its_budget() {
 }
 
 #[test]
-fn what_is_local_asks_nobody() {
+fn local_commands_send_no_requests() {
     let world = World::new();
     let nothing = Budget {
         quay: Requests { reads: 0, writes: 0 },
@@ -92,7 +92,7 @@ fn what_is_local_asks_nobody() {
 }
 
 #[test]
-fn all_namespaces_cost_two_requests_each_to_quay_and_pages_of_lists_to_the_cluster() {
+fn all_namespaces_cost_two_quay_requests_each_and_paged_lists() {
     const NAMESPACES: usize = 12;
     let world = World::new();
     let names: Vec<_> = (1..NAMESPACES).map(|number| format!("shop-{number}")).collect();
@@ -119,7 +119,7 @@ fn all_namespaces_cost_two_requests_each_to_quay_and_pages_of_lists_to_the_clust
 }
 
 #[test]
-fn no_more_requests_are_under_way_than_was_allowed() {
+fn limits_concurrent_requests() {
     let Some(world) = World::stand_in(
         "how many requests are under way at once shows only where each takes its time",
     ) else {
@@ -161,7 +161,7 @@ fn requests_to_quay(world: &World, command: Command<'_>) -> usize {
 }
 
 #[test]
-fn a_set_up_costs_quay_twenty_requests_at_the_most_and_eight_where_all_is_done() {
+fn setup_sends_quay_at_most_20_requests_and_8_when_complete() {
     const FRESH: usize = 20;
     const DONE: usize = 8;
     let world = World::bare();
@@ -193,7 +193,7 @@ fn a_set_up_costs_quay_twenty_requests_at_the_most_and_eight_where_all_is_done()
 }
 
 #[test]
-fn a_set_up_asks_both_sides_at_the_same_time() {
+fn setup_reads_cluster_and_quay_concurrently() {
     let pairs = [
         (Side::Cluster, "/api/v1/namespaces", Side::Quay, "/config"),
         (Side::Quay, "/health/instance", Side::Cluster, "/apis/config.openshift.io"),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Controller, World};
 
 #[test]
-fn links_and_repairs_namespaces_with_few_requests_to_quay() {
+fn links_new_namespace_and_restores_objects_cheaply() {
     let world = World::bare();
     world.integration();
     let controller = Controller::start(&world, &[]);
@@ -54,7 +54,7 @@ fn links_and_repairs_namespaces_with_few_requests_to_quay() {
 }
 
 #[test]
-fn follows_changes_of_the_integration() {
+fn follows_creation_change_and_deletion_of_the_integration() {
     let world = World::bare();
     let controller = Controller::start(&world, &[]);
     world.namespace("shop");
@@ -175,7 +175,7 @@ fn deletes_organization_only_when_requested() {
 }
 
 #[test]
-fn reports_blocked_namespaces_without_retrying() {
+fn reports_manual_problems_until_solved_without_requests() {
     let world = World::bare();
     world.integration();
     for name in ["a--b", "shop", "theirs"] {
@@ -227,7 +227,7 @@ fn reports_blocked_namespaces_without_retrying() {
 }
 
 #[test]
-fn slow_responses_are_not_an_outage() {
+fn reports_slow_quay_once_and_continues() {
     let Some(world) = World::stand_in("its answers are held back") else { return };
     let names: Vec<String> = (0..10).map(|number| format!("slow-{number}")).collect();
     let controller = Controller::start(&world, &["--request-timeout", "2s"]);
@@ -383,7 +383,7 @@ fn waits_once_for_missing_service_accounts() {
 }
 
 #[test]
-fn previews_and_confirms_at_a_terminal() {
+fn shows_plan_and_asks_at_a_terminal() {
     let world = World::new();
     let dry = world.oc_quay(&["run", "--dry-run"]).succeeds();
     assert!(dry.stdout.contains("create organization openshift_shop"), "{}", dry.stdout);
@@ -408,7 +408,7 @@ fn is_not_ready(world: &World, text: &str) -> bool {
 }
 
 #[test]
-fn warns_once_when_organizations_cannot_be_created() {
+fn reports_obstacles_to_organization_creation_once() {
     let all = ["org:admin", "repo:admin", "repo:create", "user:admin", "user:read"];
     let table: [(&[&str], bool, &str); 2] = [
         (&all, true, "allows no robot accounts"),
@@ -461,7 +461,7 @@ fn warns_once_when_organizations_cannot_be_created() {
 }
 
 #[test]
-fn continues_after_read_only_mode() {
+fn continues_when_quay_accepts_writes_again() {
     let world = World::bare();
     world.integration();
     world.sandbox.quay.set_flags(|flags| flags.readonly = true);

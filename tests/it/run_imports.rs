@@ -74,7 +74,7 @@ fn delete_tags(world: &World) {
 }
 
 #[test]
-fn does_not_import_when_build_cannot_be_annotated() {
+fn does_not_import_build_that_cannot_be_annotated() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     world.cluster_traffic().fault(Fault::on("PATCH", "/builds/").status(403));
@@ -89,7 +89,7 @@ fn does_not_import_when_build_cannot_be_annotated() {
 }
 
 #[test]
-fn keeps_tag_deleted_across_restart() {
+fn does_not_reimport_tag_deleted_before_a_restart() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     reject_annotations_after_import(&world);
@@ -117,7 +117,7 @@ fn keeps_tag_deleted_across_restart() {
 }
 
 #[test]
-fn reports_permanent_failures_once_across_restarts() {
+fn reports_manual_imports_once_and_not_after_restart() {
     let world = world();
     let elsewhere = json!({ "kind": "DockerImage", "name": "docker.io/library/app:1" });
     world.merge(
@@ -145,7 +145,7 @@ fn reports_permanent_failures_once_across_restarts() {
 }
 
 #[test]
-fn retries_failed_import_after_restart() {
+fn retries_failed_import_after_a_restart() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     world.sandbox.quay.set_flags(|flags| flags.robots_disallow = true);
@@ -161,7 +161,7 @@ fn retries_failed_import_after_restart() {
 }
 
 #[test]
-fn unrecorded_import_is_not_repeated() {
+fn does_not_repeat_import_that_cannot_be_recorded() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     reject_annotations_after_import(&world);
@@ -191,7 +191,7 @@ fn unrecorded_import_is_not_repeated() {
 }
 
 #[test]
-fn missing_image_is_reported_without_failing_namespace() {
+fn reports_image_missing_in_quay_once_without_failing() {
     let world = world();
     let controller = Controller::start(&world, &[]);
     complete(&world, "forged", "nowhere", &json!({ MANAGED: "true" }));
@@ -212,7 +212,7 @@ fn missing_image_is_reported_without_failing_namespace() {
 }
 
 #[test]
-fn imports_while_the_namespace_fails() {
+fn imports_continue_while_the_namespace_fails() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     world.quay_traffic().fault(Fault::on("*", "/robots").status(500));
@@ -224,7 +224,7 @@ fn imports_while_the_namespace_fails() {
 }
 
 #[test]
-fn ignores_deleted_tags_and_other_builds() {
+fn keeps_deleted_tag_deleted_and_ignores_unrewritten_builds() {
     let world = world();
     for tag in ["old", "by-hand"] {
         world.sandbox.quay.push_tag("openshift_shop", "app", tag).unwrap();
@@ -252,7 +252,7 @@ fn ignores_deleted_tags_and_other_builds() {
 }
 
 #[test]
-fn imports_build_completed_before_start() {
+fn imports_build_that_ended_before_the_controller_started() {
     let world = world();
     let image = format!("{}/openshift_shop/app", world.sandbox.quay.host());
     let older = format!("sha256:{}", "0".repeat(64));
@@ -286,7 +286,7 @@ fn imports_build_completed_before_start() {
 }
 
 #[test]
-fn keeps_rollback_after_unrecorded_import() {
+fn keeps_rollback_after_an_unrecorded_import() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     reject_annotations_after_import(&world);

@@ -36,7 +36,7 @@ fn holder(world: &World) -> Option<String> {
 
 #[cfg(unix)]
 #[test]
-fn reports_state_and_hands_over_on_shutdown() {
+fn replica_reports_state_and_hands_over_within_its_permissions() {
     let world = World::bare();
     world.integration();
     world.forget_traffic();
@@ -102,7 +102,7 @@ fn reports_state_and_hands_over_on_shutdown() {
 
 #[cfg(unix)]
 #[test]
-fn serves_webhook_after_releasing_the_lease() {
+fn stopping_replica_releases_lease_and_drains_webhook() {
     let world = World::bare();
     world.integration();
     let (controller, _) = with_webhook(&world, &REPLICA);
@@ -138,7 +138,7 @@ fn serves_webhook_after_releasing_the_lease() {
 }
 
 #[test]
-fn renews_lease_during_slow_requests() {
+fn renews_lease_despite_slow_responses() {
     let world = World::bare();
     world.integration();
     let controller = Controller::start(
@@ -166,7 +166,7 @@ fn renews_lease_during_slow_requests() {
 }
 
 #[test]
-fn stops_at_once_when_the_operator_starts() {
+fn stops_immediately_when_leadership_is_lost() {
     let world = World::bare();
     world.integration();
     let controller = Controller::start(&world, &[]);
@@ -209,7 +209,7 @@ fn stops_at_once_when_the_operator_starts() {
 }
 
 #[test]
-fn is_passive_while_the_operator_runs() {
+fn controller_is_on_standby_while_the_operator_runs() {
     let world = World::bare();
     world.integration();
     world.create(&manifests::operator_deployment("openshift-operators", 1));
@@ -228,7 +228,7 @@ fn is_passive_while_the_operator_runs() {
 }
 
 #[test]
-fn rejects_invalid_arguments_before_any_request() {
+fn rejects_invalid_listen_address_and_resync_period_first() {
     let world = World::bare();
     world.integration();
     world.forget_traffic();

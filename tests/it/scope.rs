@@ -86,7 +86,7 @@ const CASES: [Case; 6] = [
 ];
 
 #[test]
-fn link_and_unlink_edit_the_lists_for_their_namespace_alone() {
+fn link_and_unlink_edit_only_entries_of_their_namespace() {
     let world = World::new();
     world.namespace("openshift-extra");
     for case in &CASES {
@@ -122,7 +122,7 @@ fn link_and_unlink_edit_the_lists_for_their_namespace_alone() {
 }
 
 #[test]
-fn several_namespaces_are_brought_in_with_one_edit() {
+fn allows_several_namespaces_with_one_edit() {
     let world = World::new();
     world.namespace("one");
     world.merge(
@@ -162,7 +162,7 @@ fn keeps_allowlist_when_its_last_namespaces_are_unlinked() {
 }
 
 #[test]
-fn leaves_namespace_lists_of_another_cluster_id_alone() {
+fn keeps_namespace_lists_of_another_cluster_id() {
     let world = World::new();
     world.merge(
         "QuayIntegration",

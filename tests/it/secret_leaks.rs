@@ -57,7 +57,7 @@ fn note_contents(world: &World) {
 
 #[test]
 #[should_panic(expected = "a secret was printed")]
-fn the_search_finds_a_secret_on_stdout() {
+fn search_finds_a_secret_on_stdout() {
     let world = World::new();
     world.note_secret("openshift_shop");
     talkative(&world, &["link", "-n", "shop", "--dry-run"], "text");
@@ -65,14 +65,14 @@ fn the_search_finds_a_secret_on_stdout() {
 
 #[test]
 #[should_panic(expected = "a secret was printed")]
-fn the_search_finds_a_secret_in_the_log() {
+fn search_finds_a_secret_in_the_log() {
     let world = World::new();
     world.note_secret("/api/v1/organization/openshift_shop/robots");
     talkative(&world, &["status", "-n", "shop"], "name");
 }
 
 #[test]
-fn no_look_shows_a_secret() {
+fn reading_commands_show_no_secret() {
     let world = linked();
     for format in FORMATS {
         for command in LOOKS {
@@ -83,7 +83,7 @@ fn no_look_shows_a_secret() {
 }
 
 #[test]
-fn no_change_shows_a_secret() {
+fn changing_commands_show_no_secret() {
     let world = linked();
     for format in FORMATS {
         world.damage("shop");
@@ -101,7 +101,7 @@ fn no_change_shows_a_secret() {
 
 /// A reader of JSON likes to quote what it stumbled over.
 #[test]
-fn no_answer_that_makes_no_sense_is_quoted() {
+fn does_not_quote_malformed_responses() {
     let world = linked();
     let token = world.sandbox.quay.robot_token("openshift_shop", "builder").unwrap();
     let secret = world.get("Secret", "shop", "builder-quay-openshift").unwrap();
@@ -130,7 +130,7 @@ fn no_answer_that_makes_no_sense_is_quoted() {
 }
 
 #[test]
-fn a_token_that_is_given_or_refused_is_not_shown() {
+fn does_not_show_given_or_rejected_tokens() {
     let world = linked();
     let token = world.sandbox.quay.add_token("quayadmin", &["repo:read"]);
     world.note_secret(&token);
@@ -156,7 +156,7 @@ fn a_token_that_is_given_or_refused_is_not_shown() {
 }
 
 #[test]
-fn no_secret_stands_on_a_command_line() {
+fn passes_no_secret_on_a_command_line() {
     let world = linked();
     let lines = lines_while(&world, world.oc_quay(&["repair", "-n", "shop", "--rotate", "--yes"]));
     assert!(lines.len() > 10 && lines.iter().all(|line| line.contains("--rotate")), "{lines:#?}");
@@ -227,7 +227,7 @@ fn talkative_sign_in(world: &World, arguments: &[&str], format: &str) -> String 
 }
 
 #[test]
-fn no_set_up_shows_a_secret_or_leaves_one_in_a_file() {
+fn setup_shows_and_stores_no_secret() {
     for (number, format) in FORMATS.iter().enumerate() {
         let world = World::bare();
         world.namespace("shop");
@@ -266,7 +266,7 @@ fn no_set_up_shows_a_secret_or_leaves_one_in_a_file() {
 }
 
 #[test]
-fn no_set_up_that_fails_shows_a_secret() {
+fn failed_setup_shows_no_secret() {
     let world = World::bare();
     let password = world.sandbox.quay.password("quayadmin").unwrap();
     let paths = [

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::World;
 
 #[test]
-fn reports_missing_permissions_and_request() {
+fn names_missing_permissions_and_whom_to_ask() {
     let world = World::bare();
     world.forget_traffic();
     let run = world.setup(&["--node-trust", "apply"]).user("dev").ends_with(2);
@@ -33,7 +33,7 @@ fn granted(said: &str) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn requested_permissions_are_sufficient() {
+fn printed_permissions_suffice_for_setup() {
     let Some(world) =
         World::stand_in_bare(Options::default(), "its authorizer learns of new roles by and by")
     else {
@@ -69,7 +69,7 @@ fn requested_permissions_are_sufficient() {
 }
 
 #[test]
-fn writes_nothing_if_one_permission_is_missing() {
+fn names_single_missing_permission_and_writes_nothing() {
     let cases = [
         (
             "create",
@@ -134,7 +134,7 @@ fn complete_setup_needs_no_write_permissions() {
 }
 
 #[test]
-fn reports_disabled_capabilities_and_continues() {
+fn reports_disabled_openshift_capabilities_and_works() {
     let cases = [
         (
             "build.openshift.io",
@@ -168,7 +168,7 @@ fn reports_disabled_capabilities_and_continues() {
 }
 
 #[test]
-fn rejects_multiple_quay_integrations() {
+fn rejects_more_than_one_quay_integration() {
     let world = World::bare();
     world.integration();
     let mut second = sandbox::manifests::quay_integration(&world.sandbox.quay.url());
@@ -186,7 +186,7 @@ fn rejects_multiple_quay_integrations() {
 }
 
 #[test]
-fn check_of_bare_cluster_fails_with_missing_steps() {
+fn check_of_empty_cluster_names_missing_parts_and_exits_with_1() {
     let world = World::bare();
     world.forget_traffic();
     let run = world.oc_quay(&["setup", "--check", "-o", "json"]).ends_with(1);

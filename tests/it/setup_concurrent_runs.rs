@@ -42,7 +42,7 @@ fn at_once(one: Command<'_>, other: Command<'_>) {
 }
 
 #[test]
-fn concurrent_setups_create_no_duplicates() {
+fn two_concurrent_setups_create_each_object_once() {
     play_apart(&[(); 6], [1, 3], fresh, |world, ()| {
         let others = world.others();
         at_once(everything(world), everything(world));
@@ -56,7 +56,7 @@ fn concurrent_setups_create_no_duplicates() {
 }
 
 #[test]
-fn concurrent_sign_ins_store_one_token() {
+fn two_concurrent_sign_ins_leave_one_token_in_one_secret() {
     play_apart(&[(); 6], [1, 3], fresh, |world, ()| {
         let password = world.sandbox.quay.password("quayadmin").unwrap();
         let signed_in = || {
@@ -74,7 +74,7 @@ fn concurrent_sign_ins_store_one_token() {
 }
 
 #[test]
-fn teardown_during_setup_keeps_quay_data() {
+fn concurrent_teardown_and_setup_lose_nothing_in_quay() {
     play_apart(&[(); 6], [1, 3], fresh, |world, ()| {
         everything(world).succeeds();
         thread::scope(|scope| {
@@ -96,7 +96,7 @@ fn teardown_during_setup_keeps_quay_data() {
 }
 
 #[test]
-fn writes_nothing_without_permissions() {
+fn names_missing_permissions_without_any_and_writes_nothing() {
     let world = fresh();
     let commands: [(&[&str], i32); 5] = [
         (&["setup", "--yes"], 2),
@@ -130,7 +130,7 @@ enum Outcome {
 }
 
 #[test]
-fn plans_nothing_from_unreadable_state() {
+fn does_not_guess_forbidden_objects() {
     use Outcome::{Done, Refused};
     let cases = [
         ("list", "", "namespaces", Refused("is not allowed to list namespaces")),

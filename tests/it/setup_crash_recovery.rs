@@ -68,7 +68,7 @@ fn survive(make: fn() -> World, command: fn(&World) -> Command<'_>, check: fn(&W
 }
 
 #[test]
-fn next_setup_completes_a_killed_one() {
+fn next_run_finishes_a_killed_setup() {
     survive(fresh, everything, |world| {
         world.assert_set_up();
         assert!(world.operator_runs());
@@ -78,7 +78,7 @@ fn next_setup_completes_a_killed_one() {
 }
 
 #[test]
-fn next_setup_completes_a_killed_sign_in() {
+fn next_run_finishes_a_killed_setup_with_sign_in() {
     survive(with_trust, signed_in, |world| {
         world.assert_set_up();
         let applications = world.sandbox.quay.applications("openshift-integration");
@@ -109,7 +109,7 @@ fn set_up() -> World {
 }
 
 #[test]
-fn next_teardown_completes_a_killed_one() {
+fn next_run_finishes_a_killed_teardown_and_keeps_quay() {
     survive(
         set_up,
         |world| world.oc_quay(&["teardown", "--yes"]),
@@ -138,7 +138,7 @@ fn fresh_with_olm_v1() -> Option<World> {
 }
 
 #[test]
-fn next_setup_completes_a_killed_one_with_olm_v1() {
+fn next_run_finishes_a_killed_setup_with_olm_v1() {
     if fresh_with_olm_v1().is_none() {
         return;
     }
@@ -153,7 +153,7 @@ fn next_setup_completes_a_killed_one_with_olm_v1() {
 }
 
 #[test]
-fn interrupted_setup_exits_with_130_and_resumes() {
+fn next_run_finishes_interrupted_setup_that_exits_with_130() {
     let world = fresh();
     world.forget_traffic();
     everything(&world).succeeds();

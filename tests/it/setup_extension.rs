@@ -14,7 +14,7 @@ fn world() -> Option<World> {
 }
 
 #[test]
-fn installs_cluster_extension_with_olm_v1_only() {
+fn installs_operator_by_cluster_extension_with_olm_v1_only() {
     let Some(world) = world() else { return };
     let run = world.setup(&["--operator-channel", "stable-3.17", "-o", "json"]).succeeds();
     assert_says(&run.step("operator"), &["\"done\"", "is running (3.17.1, through OLM v1)"]);
@@ -25,7 +25,7 @@ fn installs_cluster_extension_with_olm_v1_only() {
 }
 
 #[test]
-fn reports_olm_v1_problems_in_its_words() {
+fn quotes_errors_of_olm_v1() {
     let blocked = Trouble::OperatorFails {
         reason: String::new(),
         message: "webhook is not supported".into(),

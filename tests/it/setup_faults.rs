@@ -197,12 +197,12 @@ fn set_up(world: &World) {
 }
 
 #[test]
-fn next_setup_recovers_from_every_fault() {
+fn next_run_finishes_setup_after_any_fault() {
     meet(&[Side::Cluster, Side::Quay], fresh, everything, is_set_up, set_up);
 }
 
 #[test]
-fn next_setup_recovers_from_every_fault_of_a_sign_in() {
+fn next_run_finishes_setup_with_sign_in_after_any_fault() {
     meet(&[Side::Quay], fresh, signed_in, is_set_up, |world| {
         signed_in(world).args(&["--link", "shop", "--replace-token"]).in_process().succeeds();
         world.assert_set_up();
@@ -212,7 +212,7 @@ fn next_setup_recovers_from_every_fault_of_a_sign_in() {
 }
 
 #[test]
-fn next_teardown_recovers_from_every_fault() {
+fn next_run_finishes_teardown_after_any_fault() {
     let installed = || {
         let world = fresh();
         everything(&world).args(&["--link", "shop"]).in_process().succeeds();

@@ -37,7 +37,7 @@ fn assert_states(run: &Run, expected: [(&str, &str); 9]) {
 }
 
 #[test]
-fn creates_integration_from_options_and_defaults() {
+fn creates_integration_with_flags_and_documented_defaults() {
     let world = World::bare();
     world.setup(&["--controller=none"]).succeeds();
     let secret =
@@ -69,7 +69,7 @@ fn creates_integration_from_options_and_defaults() {
 }
 
 #[test]
-fn does_not_write_an_unchanged_integration() {
+fn does_not_write_correct_integration() {
     let world = World::bare();
     world.setup(&["--controller=none", "--cluster-id", "prod", "--deny", "shop"]).succeeds();
     let before = world.get("QuayIntegration", "", "quay");
@@ -86,7 +86,7 @@ fn does_not_write_an_unchanged_integration() {
 }
 
 #[test]
-fn patches_only_changed_fields() {
+fn patches_only_fields_that_differ() {
     let world = World::new();
     world.merge(
         "QuayIntegration",
@@ -132,8 +132,8 @@ fn patches_only_changed_fields() {
 }
 
 #[test]
-fn does_not_overwrite_concurrent_changes() {
-    let why = "another process writes at a moment that only a fault can choose";
+fn keeps_concurrent_change_and_creates_no_second_integration() {
+    let why = "somebody writes at a moment that only a fault can choose";
     let Some(world) = World::stand_in_bare(Options::default(), why) else { return };
     world.integration();
     let cluster = world.sandbox.openshift.clone();
@@ -174,7 +174,7 @@ fn does_not_overwrite_concurrent_changes() {
 }
 
 #[test]
-fn rejects_invalid_cluster_id_before_requests() {
+fn rejects_invalid_cluster_id_first() {
     let world = World::bare();
     for id in ["Prod", "a_b", "a--b", "-a", "a-", "a.", "pröd", "", " ", "a b", &"a".repeat(250)] {
         let run = world.setup(&["--controller=none", &format!("--cluster-id={id}")]).ends_with(2);
@@ -210,7 +210,7 @@ fn rejects_invalid_namespace_names() {
 }
 
 #[test]
-fn previews_namespaces_and_suggests_allowlist() {
+fn previews_namespaces_and_suggests_allowlist_for_many() {
     let world = World::bare();
     for number in 0..60 {
         world.create(&sandbox::manifests::namespace(&format!("shop-{number}")));
@@ -238,7 +238,7 @@ fn previews_namespaces_and_suggests_allowlist() {
 }
 
 #[test]
-fn stops_at_foreign_organizations_without_adopt() {
+fn rejects_organizations_of_another_cluster_unless_adopted() {
     let world = World::bare();
     let quay = &world.sandbox.quay;
     quay.add_organization("openshift_shop", "quayadmin");
@@ -280,7 +280,7 @@ fn stops_at_foreign_organizations_without_adopt() {
 }
 
 #[test]
-fn lists_all_missing_inputs_at_once() {
+fn lists_all_missing_flags_together() {
     let world = World::bare();
     let run = world.oc_quay(&["setup", "--yes", "--controller=none"]).ends_with(2);
     world.assert_nothing_written();
@@ -344,7 +344,7 @@ fn documents(stream: &str) -> Vec<Value> {
 }
 
 #[test]
-fn manifests_are_valid_and_contain_no_token() {
+fn prints_applicable_objects_without_token() {
     let world = World::bare();
     let run = look(&world, &["--dry-run", "-o", "yaml", "--cluster-id", "prod"]).succeeds();
     let objects = documents(&run.stdout);
@@ -385,7 +385,7 @@ fn manifests_are_valid_and_contain_no_token() {
 }
 
 #[test]
-fn check_reports_result_in_exit_code() {
+fn exit_code_of_check_shows_whether_setup_is_complete() {
     let world = World::bare();
     let run = look(&world, &["--check", "-o", "json"]).ends_with(1);
     world.assert_nothing_written();
@@ -411,7 +411,7 @@ fn check_reports_result_in_exit_code() {
 }
 
 #[test]
-fn report_contains_state_of_every_step() {
+fn report_has_the_result_of_every_step() {
     let world = World::bare();
     world.namespace("shop");
     let run = world.setup(&["--controller=none", "--link", "shop", "-o", "json"]).succeeds();
@@ -508,7 +508,7 @@ fn repeats_every_flag_in_the_command_line() {
 }
 
 #[test]
-fn reports_only_known_trust() {
+fn reports_only_known_facts_about_trust() {
     let world = World::bare();
     let run = look(&world, &["--check"]).without_env("OC_QUAY_CA_FILE").ends_with(1);
     assert!(run.stdout.contains("not trusted"), "{}", run.stdout);

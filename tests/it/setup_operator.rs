@@ -72,7 +72,7 @@ pub(crate) fn assert_nothing_to_do(world: &World, arguments: &[&str]) {
 }
 
 #[test]
-fn installs_operator_once_from_default_channel() {
+fn installs_operator_from_default_channel_once() {
     let world = World::bare();
     let run = world.setup(&["-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "done");
@@ -170,7 +170,7 @@ fn finds_other_catalog_and_rejects_missing_one() {
 }
 
 #[test]
-fn keeps_operator_that_others_installed() {
+fn accepts_operator_installed_by_others_unchanged() {
     let world = World::bare();
     install_manually(&world, "Automatic");
     let run = world
@@ -190,7 +190,7 @@ fn keeps_operator_that_others_installed() {
 }
 
 #[test]
-fn does_not_approve_updates() {
+fn does_not_approve_pending_update() {
     let world = World::bare();
     install_manually(&world, "Manual");
     let mut update = world.get("InstallPlan", OPERATORS, &install_plan(&world).unwrap()).unwrap();
@@ -313,8 +313,8 @@ fn problems() -> [Case; 5] {
 }
 
 #[test]
-fn reports_olm_problems_and_resumes_after_repair() {
-    for Case { trouble, reported, remedy } in problems() {
+fn quotes_errors_of_olm_and_continues_once_fixed() {
+    for Case { trouble, told, remedy } in troubles() {
         let world = World::bare();
         world.trouble(Some(&trouble));
         let run = world.setup(&IN_A_MOMENT).ends_with(1);
@@ -351,7 +351,7 @@ fn mend(world: &World, remedy: &[&str]) {
 }
 
 #[test]
-fn waits_for_running_installation() {
+fn does_not_restart_running_install() {
     let world = World::bare();
     world.trouble(Some(&Trouble::NeverFinishes));
     world.setup(&IN_A_MOMENT).ends_with(1);
@@ -374,7 +374,7 @@ fn assert_refused_before_anything_is_written(world: &World, words: &[&str]) {
 }
 
 #[test]
-fn writes_nothing_without_package_unless_controller_none() {
+fn requires_package_unless_operator_is_not_used() {
     let world = World::bare();
     world.trouble(Some(&Trouble::PackageMissing));
     world.wait_for("the package to go", || {
@@ -393,7 +393,7 @@ fn writes_nothing_without_package_unless_controller_none() {
 }
 
 #[test]
-fn installs_crd_without_operator() {
+fn installs_definition_without_operator() {
     let world = World::bare();
     world.delete("CustomResourceDefinition", "", "quayintegrations.quay.redhat.com");
     world.wait_for("the resource to go", || {
@@ -414,7 +414,7 @@ fn installs_crd_without_operator() {
 }
 
 #[test]
-fn sets_up_cluster_without_olm() {
+fn reports_missing_olm_and_works_without_it() {
     let cluster =
         Cluster { olm: Olm::None, without: vec!["quay.redhat.com".into()], ..Cluster::default() };
     let options = Options { cluster, ..Options::default() };

@@ -28,7 +28,7 @@ fn refused(world: &World, url: &str, said: &str) -> String {
 }
 
 #[test]
-fn rejects_unavailable_address_with_reason() {
+fn reports_why_quay_address_is_unreachable() {
     let world = World::bare();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (url, said) in [
@@ -58,7 +58,7 @@ fn rejects_server_without_tls() {
 }
 
 #[test]
-fn rejects_plain_http_before_requests() {
+fn rejects_plain_http_before_any_request() {
     let world = World::bare();
     let url = world.sandbox.quay.url().replace("https://", "http://");
     let run = setup_for(&world, &url).ends_with(2);
@@ -73,7 +73,7 @@ fn rejects_plain_http_before_requests() {
 }
 
 #[test]
-fn shows_untrusted_certificate() {
+fn shows_untrusted_certificate_for_comparison() {
     let world = World::bare();
     let run = world
         .setup(&["--controller=none", "-o", "json"])
@@ -99,7 +99,7 @@ fn shows_untrusted_certificate() {
 }
 
 #[test]
-fn insecure_warns_and_sets_insecure_registry() {
+fn warns_and_stores_that_verification_is_off() {
     let world = World::bare();
     let run = world
         .setup(&["--controller=none", "--insecure", "-o", "json"])
@@ -148,7 +148,7 @@ fn rejects_servers_other_than_quay() {
 }
 
 #[test]
-fn reports_unhealthy_quay_and_continues() {
+fn warns_about_unhealthy_quay_and_continues() {
     let world = World::bare();
     world.sandbox.quay.set_down(&["database"]);
     let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
@@ -165,7 +165,7 @@ fn reports_unhealthy_quay_and_continues() {
 }
 
 #[test]
-fn accepts_common_spellings_of_address() {
+fn accepts_common_spellings_of_an_address() {
     let world = World::bare();
     let host = world.sandbox.quay.host();
     world.setup(&["--controller=none"]).succeeds();
@@ -222,7 +222,7 @@ fn reports_relevant_quay_settings() {
 }
 
 #[test]
-fn waits_when_quay_takes_no_more_requests_and_says_why() {
+fn waits_for_rate_limited_quay_and_reports_it() {
     let world = World::bare();
     // Pauses are a tenth as long in tests.
     world
@@ -234,7 +234,7 @@ fn waits_when_quay_takes_no_more_requests_and_says_why() {
 }
 
 #[test]
-fn refuses_a_quay_that_the_image_policy_does_not_allow() {
+fn rejects_quay_blocked_by_image_policy() {
     let world = World::bare();
     let host = world.sandbox.quay.host();
     let policy = |spec: Value| world.merge("Image", "", "cluster", &json!({ "spec": spec }));

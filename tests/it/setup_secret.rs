@@ -30,7 +30,7 @@ fn set_up() -> (World, String) {
 }
 
 #[test]
-fn uses_given_secret_and_creates_its_namespace() {
+fn uses_given_name_and_key_and_creates_namespace() {
     let world = World::bare();
     world.namespace("shop");
     let chosen =
@@ -54,7 +54,7 @@ fn uses_given_secret_and_creates_its_namespace() {
 }
 
 #[test]
-fn trusts_stored_certificate_authority() {
+fn trusts_certificate_authority_stored_with_the_token() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let status = || world.oc_quay(&["status", "-n", "shop"]).without_env("OC_QUAY_CA_FILE");
@@ -130,7 +130,7 @@ fn stores_only_the_certificates_of_the_authority_file() {
 }
 
 #[test]
-fn replaces_token_only_when_requested() {
+fn replaces_other_token_only_when_requested() {
     let (world, other) = set_up();
     let run = world.setup(&["--controller=none"]).env("OC_QUAY_TOKEN", &other).ends_with(2);
     world.assert_nothing_written();
@@ -158,7 +158,7 @@ fn replaces_token_only_when_requested() {
 }
 
 #[test]
-fn replaces_rejected_stored_token() {
+fn replaces_stored_token_rejected_by_quay_without_asking() {
     let (world, _) = set_up();
     world.sandbox.quay.expire_tokens();
     let run = world.setup(&["--controller=none"]).without_env("OC_QUAY_TOKEN").ends_with(2);
@@ -232,7 +232,7 @@ fn does_not_overwrite_concurrently_created_secret() {
 }
 
 #[test]
-fn shows_in_a_dry_run_that_a_token_would_be_replaced() {
+fn dry_run_shows_that_a_token_would_be_replaced() {
     let world = World::bare();
     world.setup(&["--controller=none"]).succeeds();
     let other = world.sandbox.quay.add_full_token("quayadmin");

@@ -87,7 +87,7 @@ fn reads_token_from_file_stdin_or_environment() {
 }
 
 #[test]
-fn every_quay_release_issues_one_token() {
+fn every_quay_release_issues_one_token_after_sign_in() {
     for (release, has_json) in [
         (Release::V3_12, false),
         (Release::V3_17, false),
@@ -157,7 +157,7 @@ const SETTINGS: [Settings; 7] = [
 ];
 
 #[test]
-fn minimal_scopes_link_with_any_quay_settings() {
+fn minimal_scopes_link_a_namespace_with_any_quay_settings() {
     for (name, change, scopes) in SETTINGS {
         for release in [Release::V3_12, Release::Master] {
             let world = World::bare();
@@ -184,7 +184,7 @@ fn minimal_scopes_link_with_any_quay_settings() {
 }
 
 #[test]
-fn plan_explains_each_minimal_scope() {
+fn explains_each_minimal_scope_first() {
     let world = World::bare();
     world.sandbox.quay.set_flags(|flags| flags.full_access = true);
     let quay = &world.sandbox.quay;
@@ -221,7 +221,7 @@ fn plan_explains_each_minimal_scope() {
 }
 
 #[test]
-fn signs_in_with_client_id_without_direct_login() {
+fn requires_only_client_id_when_direct_login_is_off() {
     let world = World::bare();
     let quay = &world.sandbox.quay;
     quay.set_flags(|flags| flags.direct_login = false);
@@ -258,7 +258,7 @@ fn signs_in_with_client_id_without_direct_login() {
 }
 
 #[test]
-fn creates_first_user_of_empty_quay() {
+fn creates_first_user_of_an_empty_quay() {
     let world = World::bare();
     let quay = &world.sandbox.quay;
     quay.empty();
@@ -285,7 +285,7 @@ fn creates_first_user_of_empty_quay() {
 }
 
 #[test]
-fn sends_wrong_password_once_and_reports_delay() {
+fn sends_wrong_password_once_and_reports_lockout() {
     let world = World::bare();
     let quay = &world.sandbox.quay;
     let run =
@@ -305,7 +305,7 @@ fn sends_wrong_password_once_and_reports_delay() {
 }
 
 #[test]
-fn signs_in_as_ordinary_user() {
+fn signs_in_without_superuser_as_far_as_quay_allows() {
     let world = World::bare();
     world.shared_namespace("shop");
     let run = sign_in(&world, "alice", &["--link", "shop"]).succeeds();
@@ -334,7 +334,7 @@ fn signs_in_as_ordinary_user() {
 }
 
 #[test]
-fn reuses_organization_and_application() {
+fn reuses_existing_organization_and_application() {
     for with_application in [false, true] {
         let world = World::bare();
         let quay = &world.sandbox.quay;
@@ -363,7 +363,7 @@ fn reuses_organization_and_application() {
 }
 
 #[test]
-fn rejects_organization_of_another_user() {
+fn does_not_use_organization_of_others() {
     let world = World::bare();
     world.sandbox.quay.add_organization(ORGANIZATION, "alice");
     let run = sign_in(&world, "quayadmin", &[]).ends_with(1);
@@ -385,7 +385,7 @@ fn reports_read_only_quay() {
 }
 
 #[test]
-fn keeps_no_session_after_failed_issue() {
+fn signs_out_when_no_token_is_issued() {
     for (path, status) in
         [("/applications", 403), ("/applications", 500), ("/tokens", 400), ("/organization/", 400)]
     {
@@ -403,7 +403,7 @@ fn keeps_no_session_after_failed_issue() {
 }
 
 #[test]
-fn sets_token_expiry_where_supported() {
+fn sets_token_lifetime_where_quay_supports_it() {
     for release in [Release::V3_18, Release::Master] {
         let world = World::bare();
         world.sandbox.quay.set_flags(|flags| flags.release = release);
@@ -431,7 +431,7 @@ fn sets_token_expiry_where_supported() {
 }
 
 #[test]
-fn reports_limitations_of_token() {
+fn reports_limitations_of_a_token() {
     let without = |scope: &str| {
         ALL.split(' ').filter(|one| *one != scope).map(str::to_owned).collect::<Vec<_>>()
     };

@@ -61,7 +61,7 @@ fn configures_node_trust_once() {
 }
 
 #[test]
-fn hosted_control_plane_gets_instructions_only() {
+fn names_fields_and_writes_nothing_on_hosted_control_plane() {
     let Some(world) =
         World::stand_in_bare(sandbox::Options::default(), "its control plane is its own")
     else {
@@ -83,7 +83,7 @@ fn hosted_control_plane_gets_instructions_only() {
 }
 
 #[test]
-fn changes_nodes_only_when_requested() {
+fn does_not_change_nodes_unless_requested() {
     for (arguments, variable, reason) in [
         (&[][..], "", "not requested (use --node-trust apply)"),
         (&["--node-trust", "skip"], "", "--node-trust skip"),
@@ -105,7 +105,7 @@ fn changes_nodes_only_when_requested() {
 }
 
 #[test]
-fn printed_manifests_configure_node_trust() {
+fn printed_objects_configure_node_trust() {
     let world = set_up_but_for_trust();
     let report = world.setup(&["--node-trust", "print", "-o", "json"]).succeeds().json();
     let manifests = report["manifests"].as_str().unwrap();
@@ -129,7 +129,7 @@ fn printed_manifests_configure_node_trust() {
 }
 
 #[test]
-fn extends_config_map_of_others() {
+fn adds_to_existing_config_map_of_others() {
     let world = set_up_but_for_trust();
     world.trust_others();
     world.setup(&APPLY).succeeds();
@@ -141,7 +141,7 @@ fn extends_config_map_of_others() {
 }
 
 #[test]
-fn appends_certificate_to_existing_key() {
+fn adds_authority_beside_the_current_one() {
     let world = set_up_but_for_trust();
     world.trust_others();
     world.merge(
@@ -160,7 +160,7 @@ fn appends_certificate_to_existing_key() {
 }
 
 #[test]
-fn creates_missing_referenced_config_map() {
+fn creates_config_map_that_is_named_but_missing() {
     let world = set_up_but_for_trust();
     world.merge(
         "Image",
@@ -175,7 +175,7 @@ fn creates_missing_referenced_config_map() {
 }
 
 #[test]
-fn references_own_config_map_again() {
+fn reuses_own_config_map_that_is_no_longer_referenced() {
     let world = set_up_but_for_trust();
     world.setup(&APPLY).succeeds();
     world.merge("Image", "", "cluster", &json!({ "spec": { "additionalTrustedCA": null } }));
@@ -185,7 +185,7 @@ fn references_own_config_map_again() {
 }
 
 #[test]
-fn merges_concurrent_changes_on_next_run() {
+fn keeps_concurrent_change_and_next_run_merges_it() {
     let world = set_up_but_for_trust();
     world.trust_others();
     let added = json!({ "data": { "another.example.com": "added meanwhile" } });
@@ -206,7 +206,7 @@ fn merges_concurrent_changes_on_next_run() {
 }
 
 #[test]
-fn does_not_overwrite_changed_image_configuration() {
+fn keeps_concurrently_changed_image_configuration() {
     let world = set_up_but_for_trust();
     let setup = world.setup(&APPLY).args(&["-o", "json"]);
     let run = world.interfere("PATCH", "/images/cluster", setup, || world.trust_others());
@@ -219,7 +219,7 @@ fn does_not_overwrite_changed_image_configuration() {
 }
 
 #[test]
-fn skips_node_trust_without_authority() {
+fn needs_no_node_trust_without_certificate_authority() {
     let world = World::bare();
     let insecure = ["--controller=none", "--insecure", "--node-trust", "apply", "-o", "json"];
     let run = world.setup(&insecure).without_env("OC_QUAY_CA_FILE").succeeds();

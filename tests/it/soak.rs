@@ -41,7 +41,7 @@ fn assert_written_once(world: &World, namespaces: usize, streams: usize) {
 }
 
 #[test]
-fn recovers_from_api_server_restart() {
+fn survives_api_server_restart_with_expired_watches() {
     let world = World::new();
     let controller = Controller::start(&world, &[]);
     world.assert_linked("shop", &["app", "base", "web"]);
@@ -69,7 +69,7 @@ fn recovers_from_api_server_restart() {
 }
 
 #[test]
-fn expired_watches_do_not_cause_a_list_loop() {
+fn survives_repeatedly_expired_watches() {
     let world = World::bare();
     world.integration();
     let controller = Controller::start(&world, &[]);
@@ -89,7 +89,7 @@ fn expired_watches_do_not_cause_a_list_loop() {
 }
 
 #[test]
-fn recovers_from_quay_outage() {
+fn survives_unavailable_quay() {
     let names = ["east", "north", "west"];
     let world = World::bare();
     world.integration();
@@ -113,7 +113,7 @@ fn recovers_from_quay_outage() {
 }
 
 #[test]
-fn links_many_namespaces_at_once() {
+fn links_five_hundred_new_namespaces() {
     let world = World::bare();
     // The fake API server is for quick runs.
     let count = if world.is_real() { 500 } else { 50 };
@@ -168,7 +168,7 @@ fn linked_accounts(world: &World) -> usize {
 }
 
 #[test]
-fn second_replica_continues_after_leader_is_killed() {
+fn other_replica_continues_when_the_leader_is_killed() {
     let names: Vec<String> = (0..20).map(|number| format!("team-{number:02}")).collect();
     let world = World::bare();
     world.integration();
@@ -198,7 +198,7 @@ fn second_replica_continues_after_leader_is_killed() {
 }
 
 #[test]
-fn keeps_integration_while_token_is_unreadable() {
+fn survives_unreadable_token() {
     let world = World::bare();
     world.integration();
     let unreadable =
@@ -240,7 +240,7 @@ fn keeps_integration_while_token_is_unreadable() {
 }
 
 #[test]
-fn applies_scope_changes_after_outage() {
+fn applies_list_changes_made_while_quay_was_unavailable() {
     let world = World::bare();
     world.integration();
     let controller = Controller::start(&world, &[]);

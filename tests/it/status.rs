@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::World;
 
 #[test]
-fn a_namespace_as_the_operator_leaves_it_is_healthy_and_nothing_is_written_to_it() {
+fn namespace_linked_by_the_operator_is_healthy() {
     let world = World::bare();
     world.integration();
     world.namespace("golden");
@@ -32,7 +32,7 @@ fn a_namespace_as_the_operator_leaves_it_is_healthy_and_nothing_is_written_to_it
 }
 
 #[test]
-fn each_setting_is_shown_with_where_it_comes_from() {
+fn shows_the_source_of_each_setting() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let sources = |integration: &Value| {
@@ -62,7 +62,7 @@ fn each_setting_is_shown_with_where_it_comes_from() {
 }
 
 #[test]
-fn the_token_may_come_from_stdin() {
+fn reads_token_from_stdin() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.delete("Secret", "openshift-operators", "quay-integration");
@@ -71,7 +71,7 @@ fn the_token_may_come_from_stdin() {
 }
 
 #[test]
-fn a_project_administrator_looks_with_a_quay_of_her_own_choice() {
+fn project_administrator_chooses_the_quay() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -91,7 +91,7 @@ fn a_project_administrator_looks_with_a_quay_of_her_own_choice() {
 
 /// Quay's web server refuses request lines of more than 4094 bytes, and every character that is not a letter counts three.
 #[test]
-fn many_repositories_with_long_names_are_asked_for_in_requests_that_quay_takes() {
+fn splits_long_repository_queries_for_quay() {
     let world = World::new();
     for number in 0..20 {
         world.image_stream("shop", &format!("{number}-{}", "a-long.name".repeat(18)));
@@ -101,7 +101,7 @@ fn many_repositories_with_long_names_are_asked_for_in_requests_that_quay_takes()
 }
 
 #[test]
-fn tells_an_image_policy_that_keeps_the_cluster_from_quay() {
+fn reports_image_policy_that_blocks_quay() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let host = world.sandbox.quay.host();
@@ -132,7 +132,7 @@ fn tells_an_image_policy_that_keeps_the_cluster_from_quay() {
 }
 
 #[test]
-fn claims_no_pull_of_a_tag_that_quay_does_not_have() {
+fn reports_no_pull_of_a_tag_missing_in_quay() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.sandbox.quay.push_tag("openshift_shop", "app", "latest").unwrap();
@@ -178,7 +178,7 @@ fn claims_no_pull_of_a_tag_that_quay_does_not_have() {
 }
 
 #[test]
-fn tells_a_pod_that_is_older_than_the_link_and_how_to_restart_it() {
+fn reports_pod_older_than_the_link_and_its_restart() {
     let world = World::new();
     let image = format!("{}/openshift_shop/app:1", world.sandbox.quay.host());
     let owner = json!({ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "app-5d4f", "uid": "1", "controller": true });
@@ -209,7 +209,7 @@ fn tells_a_pod_that_is_older_than_the_link_and_how_to_restart_it() {
 }
 
 #[test]
-fn tells_a_quota_before_and_when_it_is_used_up() {
+fn reports_quota_before_and_when_exhausted() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let organization = "/api/v1/organization/openshift_shop";
@@ -256,7 +256,7 @@ fn tells_a_quota_before_and_when_it_is_used_up() {
 }
 
 #[test]
-fn passes_over_platform_namespaces() {
+fn skips_platform_namespaces() {
     let world = World::new();
     let status = world.oc_quay(&["status", "-n", "default", "-o", "json"]).succeeds();
     assert_eq!(status.codes(), ["OQ126"]);
@@ -264,7 +264,7 @@ fn passes_over_platform_namespaces() {
 }
 
 #[test]
-fn ends_with_2_where_nothing_could_be_read() {
+fn exits_with_2_when_nothing_could_be_read() {
     let world = World::new();
     let url = world.sandbox.quay.url();
     let arguments = [
@@ -284,7 +284,7 @@ fn ends_with_2_where_nothing_could_be_read() {
 }
 
 #[test]
-fn sends_the_stored_token_to_no_other_quay() {
+fn sends_stored_token_to_no_other_quay() {
     let (world, other) = (World::new(), World::new());
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     other.forget_traffic();
@@ -309,7 +309,7 @@ fn sends_the_stored_token_to_no_other_quay() {
 }
 
 #[test]
-fn trusts_the_stored_authority_whoever_the_token_belongs_to() {
+fn trusts_stored_authority_with_any_token() {
     let world = World::new();
     let ca = STANDARD.encode(std::fs::read(world.sandbox.ca_file()).unwrap());
     world.merge(
@@ -324,7 +324,7 @@ fn trusts_the_stored_authority_whoever_the_token_belongs_to() {
 }
 
 #[test]
-fn names_the_proxy_that_does_not_answer() {
+fn names_unavailable_proxy() {
     let world = World::new();
     let command = world.oc_quay(&[
         "status",

@@ -48,7 +48,7 @@ fn assert_nothing_left(world: &World) {
 }
 
 #[test]
-fn removes_everything_in_order_without_calls_to_quay() {
+fn deletes_setup_in_order_without_requests_to_quay() {
     let world = set_up(&[]);
     let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
     for step in ["finalizers", "nodeTrust", "secret", "integration", "userRole", "operator"] {
@@ -76,7 +76,7 @@ fn removes_everything_in_order_without_calls_to_quay() {
 }
 
 #[test]
-fn pods_can_still_pull_and_new_setup_finds_organization() {
+fn pods_keep_pulling_and_new_setup_finds_the_organization() {
     let world = set_up(&[]);
     world.oc_quay(&["teardown", "--yes"]).succeeds();
     world.assert_taken_back();
@@ -96,7 +96,7 @@ fn pods_can_still_pull_and_new_setup_finds_organization() {
 }
 
 #[test]
-fn removes_crd_that_setup_installed() {
+fn deletes_definition_that_setup_installed() {
     let world = World::bare();
     world.delete("CustomResourceDefinition", "", DEFINITION);
     world.wait_for("the resource to go", || {
@@ -150,7 +150,7 @@ fn keeps_and_names_objects_of_others() {
 }
 
 #[test]
-fn keeps_registries_that_others_added() {
+fn keeps_registries_of_others_in_our_config_map() {
     let world = set_up(&["--controller=none"]);
     world.merge(
         "ConfigMap",
@@ -169,7 +169,7 @@ fn keeps_registries_that_others_added() {
 }
 
 #[test]
-fn keeps_key_in_config_map_of_others() {
+fn keeps_our_key_in_config_map_of_others() {
     let world = World::bare();
     world.trust_others();
     world.setup(&["--controller=none", "--node-trust", "apply"]).succeeds();
@@ -181,7 +181,7 @@ fn keeps_key_in_config_map_of_others() {
 }
 
 #[test]
-fn removes_secret_that_integration_references() {
+fn finds_secret_that_the_quay_integration_names() {
     let world = World::bare();
     world
         .setup(&["--controller=none", "--secret-name", "token", "--secret-namespace", "quay"])
@@ -195,7 +195,7 @@ fn removes_secret_that_integration_references() {
 }
 
 #[test]
-fn writes_nothing_in_dry_run_or_unconfirmed() {
+fn writes_nothing_in_dry_run_or_without_confirmation() {
     let world = set_up(&[]);
     let run = world.oc_quay(&["teardown", "--dry-run", "-o", "json"]).succeeds();
     let report = run.json();
@@ -208,7 +208,7 @@ fn writes_nothing_in_dry_run_or_unconfirmed() {
 }
 
 #[test]
-fn removes_nothing_without_read_permissions() {
+fn deletes_nothing_without_read_permission() {
     let world = set_up(&["--controller=none"]);
     for user in ["dev", "guest"] {
         let run = world.oc_quay(&["teardown", "--yes"]).user(user).ends_with(2);
@@ -218,7 +218,7 @@ fn removes_nothing_without_read_permissions() {
 }
 
 #[test]
-fn terminating_namespace_is_released() {
+fn removes_finalizer_of_terminating_namespace() {
     let world = World::bare();
     world.setup(&["--controller=none"]).succeeds();
     world.namespace("shop");
@@ -230,7 +230,7 @@ fn terminating_namespace_is_released() {
 }
 
 #[test]
-fn removes_finalizers_that_operator_adds_again() {
+fn finalizers_that_the_operator_adds_again_are_removed() {
     let world = set_up(&["--controller=none"]);
     world.namespace("new");
     let teardown = world.oc_quay(&["teardown", "--yes", "-o", "json"]);
@@ -245,7 +245,7 @@ fn removes_finalizers_that_operator_adds_again() {
 }
 
 #[test]
-fn keeps_concurrently_changed_integration() {
+fn rereads_concurrently_changed_quay_integration() {
     let world = set_up(&["--controller=none"]);
     let teardown = world.oc_quay(&["teardown", "--yes", "-o", "json"]);
     let run = world.interfere("DELETE", "/quayintegrations/", teardown, || {
@@ -263,7 +263,7 @@ fn keeps_concurrently_changed_integration() {
 }
 
 #[test]
-fn removes_all_quay_integrations() {
+fn deletes_every_quay_integration() {
     let world = World::bare();
     world.integration();
     let mut second = manifests::quay_integration(&world.sandbox.quay.url());
@@ -274,7 +274,7 @@ fn removes_all_quay_integrations() {
 }
 
 #[test]
-fn removes_failed_operator_installation() {
+fn deletes_operator_whose_install_failed() {
     let world = World::bare();
     world.trouble(Some(&olm::Trouble::ResolutionFails("nothing fits".into())));
     world.setup(&["--operator-timeout", "2s"]).ends_with(1);
@@ -284,7 +284,7 @@ fn removes_failed_operator_installation() {
 }
 
 #[test]
-fn removes_cluster_extension_and_its_permissions() {
+fn deletes_cluster_extension_with_its_permissions() {
     let cluster = Cluster { olm: Olm::V1, ..Cluster::default() };
     let Some(world) = World::stand_in_bare(
         Options { cluster, ..Options::default() },

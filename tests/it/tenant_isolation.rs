@@ -52,7 +52,7 @@ fn operators_webhook(namespace: &str) -> Value {
 }
 
 #[test]
-fn who_makes_a_namespace_of_a_former_name_gets_none_of_its_images_from_the_bridge() {
+fn recreated_namespace_gets_no_images_of_the_former_one() {
     let world = World::bare();
     world.integration();
     let controller = Controller::start(&world, &[]);
@@ -98,7 +98,7 @@ fn who_makes_a_namespace_of_a_former_name_gets_none_of_its_images_from_the_bridg
 }
 
 #[test]
-fn a_command_hands_the_organization_of_a_former_namespace_over_only_when_asked_to() {
+fn adopts_organization_of_former_namespace_only_on_request() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.delete("Namespace", "", "shop");
@@ -135,7 +135,7 @@ fn a_command_hands_the_organization_of_a_former_namespace_over_only_when_asked_t
 }
 
 #[test]
-fn a_deployment_of_the_operators_name_counts_only_where_nobody_else_can_have_made_it() {
+fn trusts_operator_deployment_only_in_protected_namespaces() {
     let world = World::bare();
     world.integration();
     world.namespace("mallory");
@@ -163,7 +163,7 @@ fn a_deployment_of_the_operators_name_counts_only_where_nobody_else_can_have_mad
 }
 
 #[test]
-fn no_namespace_hangs_while_quay_is_away_or_refuses_the_token() {
+fn no_namespace_is_stuck_while_quay_fails() {
     let world = World::bare();
     world.integration();
     let controller = Controller::start(&world, &[]);
@@ -213,7 +213,7 @@ fn no_namespace_hangs_while_quay_is_away_or_refuses_the_token() {
 }
 
 #[test]
-fn an_organization_is_recorded_by_name_although_the_token_is_missing() {
+fn records_organization_by_name_without_token() {
     let world = World::bare();
     world.integration();
     let controller = Controller::start(&world, &[]);
@@ -232,7 +232,7 @@ fn an_organization_is_recorded_by_name_although_the_token_is_missing() {
 
 /// `docs/security.md`, "Disaster recovery": a copy of a cluster has the uids of the original.
 #[test]
-fn another_cluster_id_guards_the_organizations_of_the_original() {
+fn different_cluster_id_protects_original_organizations() {
     let world = World::bare();
     world.integration();
     let controller = Controller::start(&world, &["--deletion-policy", "delete"]);

@@ -31,7 +31,7 @@ fn assert_unlinked(world: &World, namespace: &str) {
 }
 
 #[test]
-fn a_link_is_taken_back_and_the_images_stay() {
+fn unlinks_and_keeps_images() {
     let world = linked();
     world.create_login("shop", "my-own", "me:password");
     world.create_login("shop", "my-quay-openshift", "me:password");
@@ -58,7 +58,7 @@ fn a_link_is_taken_back_and_the_images_stay() {
 }
 
 #[test]
-fn the_finalizer_goes_so_that_deleting_the_namespace_no_longer_deletes_the_images() {
+fn removes_finalizer_that_would_delete_images() {
     let world = World::new();
     world.namespace("golden");
     world.image_stream("golden", "app");
@@ -73,7 +73,7 @@ fn the_finalizer_goes_so_that_deleting_the_namespace_no_longer_deletes_the_image
 }
 
 #[test]
-fn other_service_accounts_are_unlinked_too() {
+fn unlinks_other_service_accounts() {
     let world = World::new();
     let metadata = json!({ "name": "pipeline", "namespace": "shop" });
     world.create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
@@ -93,7 +93,7 @@ fn other_service_accounts_are_unlinked_too() {
 }
 
 #[test]
-fn build_configs_push_where_they_did_before_their_secret_goes() {
+fn restores_build_configs_before_deleting_their_secret() {
     let world = linked();
     let output = json!({ "to": { "kind": "ImageStreamTag", "name": "app:latest" } });
     world.build_config("shop", "app", &output);
@@ -120,7 +120,7 @@ fn build_configs_push_where_they_did_before_their_secret_goes() {
 }
 
 #[test]
-fn a_quay_that_is_gone_does_not_hold_up_an_unlink() {
+fn unlinks_while_quay_is_unreachable() {
     let world = linked();
     world
         .oc_quay(&["unlink", "-n", "shop", "--yes"])
@@ -204,7 +204,7 @@ fn reports_that_unread_namespace_lists_are_not_changed() {
 }
 
 #[test]
-fn keeps_secrets_that_hold_logins_of_others() {
+fn keeps_secrets_with_credentials_of_others() {
     let world = linked();
     let secret = "builder-quay-openshift";
     let config = json!({ "auths": {
@@ -226,7 +226,7 @@ fn keeps_secrets_that_hold_logins_of_others() {
 }
 
 #[test]
-fn keeps_a_login_added_after_the_plan() {
+fn keeps_credentials_added_after_the_plan() {
     let world = linked();
     let secret = "builder-quay-openshift";
     let mut config = world.content("shop", secret);
@@ -273,7 +273,7 @@ fn deletes_the_rest_of_an_interrupted_replacement() {
 }
 
 #[test]
-fn robot_accounts_go_only_when_asked_for() {
+fn deletes_robot_accounts_only_when_requested() {
     let world = linked();
     world.sandbox.quay.add_robot("openshift_shop", "mine", "").unwrap();
     world.oc_quay(&["unlink", "-n", "shop", "--delete-robots", "--yes"]).succeeds();
@@ -287,7 +287,7 @@ fn robot_accounts_go_only_when_asked_for() {
 }
 
 #[test]
-fn the_organization_goes_only_when_it_is_named() {
+fn deletes_organization_only_when_named() {
     let world = linked();
     world.forget_traffic();
     let delete = ["unlink", "-n", "shop", "--delete-organization", "--yes"];
@@ -312,7 +312,7 @@ fn the_organization_goes_only_when_it_is_named() {
 }
 
 #[test]
-fn what_is_another_clusters_is_not_deleted() {
+fn keeps_objects_of_another_cluster() {
     let world = World::new();
     world.sandbox.quay.add_organization("openshift_shop", "quayadmin");
     world
@@ -330,7 +330,7 @@ fn what_is_another_clusters_is_not_deleted() {
 }
 
 #[test]
-fn keeps_what_depends_on_something_unread_and_says_so() {
+fn keeps_and_reports_dependents_of_unread_objects() {
     let world = linked();
     let refusal = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"No"}"#;
     let unlink = ["unlink", "-n", "shop", "--yes", "-o", "json"];
@@ -356,7 +356,7 @@ fn keeps_what_depends_on_something_unread_and_says_so() {
 }
 
 #[test]
-fn a_dry_run_takes_nothing_back() {
+fn dry_run_unlinks_nothing() {
     let world = linked();
     world.forget_traffic();
     let run = world

@@ -59,7 +59,7 @@ fn build(name: &str, output: &Value) -> Value {
 }
 
 #[test]
-fn api_server_calls_webhook_for_new_builds() {
+fn api_server_calls_webhook_to_rewrite_builds() {
     let world = World::new();
     let authority = Authority::new().unwrap();
     authority.write_server_files(&["127.0.0.1"], world.dir()).unwrap();

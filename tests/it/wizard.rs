@@ -107,7 +107,7 @@ fn made(world: &World) -> Vec<Value> {
 }
 
 #[test]
-fn defaults_complete_the_setup() {
+fn default_answers_give_a_working_setup() {
     let world = shop();
     let (left, asked) = person(&world).finishes(0);
     assert_eq!(asked, QUESTIONS);
@@ -121,7 +121,7 @@ fn defaults_complete_the_setup() {
 }
 
 #[test]
-fn second_setup_asks_only_for_namespaces() {
+fn second_run_asks_only_for_namespaces_and_writes_nothing() {
     let world = shop();
     person(&world).finishes(0);
     world.forget_traffic();
@@ -132,7 +132,7 @@ fn second_setup_asks_only_for_namespaces() {
 }
 
 #[test]
-fn equivalent_command_reproduces_setup() {
+fn printed_command_line_reproduces_the_setup() {
     let (screen, objects) = {
         let world = shop();
         let (left, _) = person(&world)

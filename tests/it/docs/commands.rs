@@ -113,7 +113,7 @@ fn command_lines_parse() {
 }
 
 #[test]
-fn what_does_not_parse_is_noticed() {
+fn detects_command_lines_that_do_not_parse() {
     let page = "Try `oc quay status --nonsense`.\n```sh\nFOO=1 kubectl quay link \\\n  --bar | cat\n```\n\
                 ```console\n$ oc-quay nothing\n```\n```yaml\nsteps: [{command: [oc-quay, fix]}, {run: 'oc-quay link --baz'}]\n```\n";
     let problems = command_lines(page)
@@ -137,7 +137,7 @@ fn every_command_has_a_page_with_its_help() {
 }
 
 #[test]
-fn every_environment_variable_of_the_help_is_on_its_page() {
+fn every_environment_variable_is_on_the_page_of_its_command() {
     let mut program = Cli::command();
     let global = variables(&program.render_long_help().to_string());
     let of_setup = ["setup", "teardown"];

@@ -51,12 +51,12 @@ fn page() -> String {
 }
 
 #[test]
-fn the_page_is_fresh() {
+fn page_is_up_to_date() {
     assert_fresh(&[(PATH.to_owned(), page())]);
 }
 
 #[test]
-fn every_finding_leads_to_its_heading() {
+fn every_finding_links_to_its_heading() {
     let anchors = anchors(&page());
     for code in Code::ALL {
         let docs = code.docs();

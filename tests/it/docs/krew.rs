@@ -101,13 +101,13 @@ fn name(platform: &Value) -> String {
 }
 
 #[test]
-fn the_manifest_obeys_krews_rules() {
+fn manifest_follows_krew_rules() {
     assert_eq!(problems(&manifest()), Vec::<String>::new());
     assert!(in_project("LICENSE").exists(), "krew wants the license in the archive");
 }
 
 #[test]
-fn a_broken_manifest_is_noticed() {
+fn detects_invalid_manifest() {
     let broken = [
         ("/apiVersion", json!("v1")),
         ("/spec/version", json!("0.1.0")),
@@ -128,7 +128,7 @@ fn a_broken_manifest_is_noticed() {
 }
 
 #[test]
-fn checksums_that_are_none_are_marked() {
+fn marks_missing_checksums() {
     let text = read("plugin.yaml");
     assert_eq!(
         text.contains("PLACEHOLDER"),
@@ -146,7 +146,7 @@ fn targets() -> Vec<String> {
 }
 
 #[test]
-fn every_target_is_released_and_its_dependencies_are_judged() {
+fn every_target_is_released_and_checked_by_cargo_deny() {
     let (workflow, deny) = (read(".github/workflows/release.yml"), read("deny.toml"));
     for target in targets() {
         assert!(workflow.contains(&format!("target: {target}")), "{target} is not released");
@@ -157,7 +157,7 @@ fn every_target_is_released_and_its_dependencies_are_judged() {
 
 #[cfg(unix)]
 #[test]
-fn the_manifest_is_filled_in_from_the_archives_that_are_there() {
+fn fills_in_manifest_from_existing_archives() {
     let folder = std::env::temp_dir().join(format!("oc-quay-index-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let archives = ["linux-amd64.tar.gz", "linux-s390x.tar.gz", "windows-arm64.zip"];
@@ -196,7 +196,7 @@ fn the_manifest_is_filled_in_from_the_archives_that_are_there() {
 
 /// The image that the bridge runs from where nobody names another.
 #[test]
-fn the_image_that_is_asked_for_is_the_one_that_is_released() {
+fn default_image_is_the_released_one() {
     let workflow = read(".github/workflows/release.yml");
     let released = workflow.lines().find_map(|line| line.strip_prefix("  IMAGE: ")).unwrap();
     let asked_for = ControllerManifests::new(None, None).image;
@@ -221,7 +221,7 @@ fn the_image_that_is_asked_for_is_the_one_that_is_released() {
 
 /// Steps of pipelines name the program without its folder.
 #[test]
-fn the_image_holds_the_program_on_its_path() {
+fn image_has_the_program_on_its_path() {
     let file = read("Containerfile");
     for line in [
         "/src/target/release/oc-quay /usr/local/bin/oc-quay",

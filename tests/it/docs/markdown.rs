@@ -85,7 +85,7 @@ pub(super) fn commands(line: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn shell_lines_are_understood() {
+fn parses_shell_lines() {
     let words = |line| commands(line).iter().map(|words| words.join("_")).collect::<Vec<_>>();
     assert_eq!(
         words("oc quay status -A -o json | jq '.summary | .ok' > out  # all"),
@@ -96,7 +96,7 @@ fn shell_lines_are_understood() {
 }
 
 #[test]
-fn anchors_are_githubs() {
+fn anchors_match_github() {
     let page = "# Exit codes\n```sh\n# none\n```\n## `oc quay link`, and more\n## OQ101\n";
     assert_eq!(anchors(page), ["exit-codes", "oc-quay-link-and-more", "oq101"]);
 }

@@ -50,12 +50,12 @@ pub(super) fn commands(name: &str, command: &Command) -> Vec<Command> {
 }
 
 #[test]
-fn the_page_is_fresh() {
+fn page_is_up_to_date() {
     assert_fresh(&[(PATH.to_owned(), page())]);
 }
 
 #[test]
-fn the_short_help_fits_a_screen() {
+fn short_help_fits_a_screen() {
     let mut program = Cli::command().term_width(SCREEN.1);
     program.build();
     for mut command in commands("oc quay", &program) {

@@ -275,7 +275,7 @@ fn sessions_end_as_shown() {
 }
 
 #[test]
-fn what_is_shown_and_is_not_so_is_noticed() {
+fn detects_sessions_that_differ() {
     let Some(mut shell) = Shell::new("") else { return };
     let page = "Text\n```console\n$ oc quay version --client\noc-quay 0.0.0\n$ echo $?\n1\n```\n```sh\n$ untouched\n```\n";
     let version = env!("CARGO_PKG_VERSION");

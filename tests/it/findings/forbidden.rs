@@ -10,7 +10,7 @@ const FORBIDDEN: &str = r#"{"kind":"Status","apiVersion":"v1","status":"Failure"
     "message":"User \"admin\" cannot do that"}"#;
 
 #[test]
-fn what_may_not_be_read_is_unknown_and_nothing_is_repaired_on_a_guess() {
+fn forbidden_objects_are_unknown_and_not_repaired() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let in_cluster = [
@@ -58,7 +58,7 @@ fn assert_unknown(world: &World, path: &str, findings: &[&str]) {
 }
 
 #[test]
-fn somebody_who_may_read_neither_the_integration_nor_the_token_is_told_both_ways_out() {
+fn names_both_solutions_without_integration_and_token() {
     let world = World::new();
     world.grant("dev", "shop");
     for user in ["dev", "nobody"] {
@@ -80,7 +80,7 @@ fn somebody_who_may_read_neither_the_integration_nor_the_token_is_told_both_ways
 }
 
 #[test]
-fn works_from_own_pull_secrets_without_any_cluster_right() {
+fn works_from_own_pull_secrets_without_cluster_permissions() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -106,7 +106,7 @@ fn works_from_own_pull_secrets_without_any_cluster_right() {
 }
 
 #[test]
-fn names_the_unread_object_and_the_administrators_command() {
+fn names_unread_object_and_command_for_administrators() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -172,7 +172,7 @@ fn version_takes_quay_from_own_pull_secrets() {
 }
 
 #[test]
-fn sends_no_token_where_a_pull_secret_says() {
+fn sends_no_token_to_the_server_of_a_pull_secret() {
     let world = World::new();
     world.grant("dev", "shop");
     // Whoever has the role `edit` in a project can write this.
@@ -188,7 +188,7 @@ fn sends_no_token_where_a_pull_secret_says() {
 }
 
 #[test]
-fn somebody_with_no_rights_at_all_sees_only_unknowns() {
+fn reports_only_unknown_without_permissions() {
     let world = World::new();
     let status = world
         .oc_quay(&["status", "-n", "shop", "-o", "json", "--cluster-id", "openshift", "--quay-url"])

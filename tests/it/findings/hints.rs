@@ -748,7 +748,7 @@ fn out_of_reach(world: &World) {
 }
 
 #[test]
-fn every_command_of_a_hint_is_run() {
+fn every_command_of_a_hint_runs() {
     let in_tables = namespaces::CASES
         .iter()
         .map(|case| case.found)
@@ -763,7 +763,7 @@ fn every_command_of_a_hint_is_run() {
 }
 
 #[test]
-fn the_command_of_each_other_finding_does_what_it_says() {
+fn command_of_each_other_finding_solves_it() {
     let wrong: Vec<_> = CASES.iter().filter_map(|case| try_case(case).err()).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
@@ -789,7 +789,7 @@ fn try_case(case: &Case) -> Result<(), String> {
 }
 
 #[test]
-fn asks_an_administrator_for_what_a_project_user_is_not_allowed_to_run() {
+fn names_administrator_for_commands_not_allowed_to_users() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -887,7 +887,7 @@ fn repeats_connection_flags_in_hints() {
 }
 
 #[test]
-fn leads_from_a_given_token_to_no_set_up() {
+fn hints_at_no_setup_with_a_given_token() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let file = world.dir().join("token.txt");
@@ -900,7 +900,7 @@ fn leads_from_a_given_token_to_no_set_up() {
 }
 
 #[test]
-fn sets_up_what_a_set_up_is_hinted_for() {
+fn hinted_setup_solves_the_finding() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let damages = [

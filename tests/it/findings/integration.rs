@@ -163,7 +163,7 @@ pub(super) static CASES: &[Case] = &[
 ];
 
 #[test]
-fn what_is_wrong_with_the_integration_is_found_and_no_repair_pretends_to_be_done() {
+fn reports_integration_problems_and_claims_no_repair() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.namespace("fresh");
@@ -239,7 +239,7 @@ fn set_token(world: &World, data: serde_json::Value) {
 }
 
 #[test]
-fn a_token_that_expires_is_refused_everywhere() {
+fn expired_token_is_rejected_by_every_command() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.sandbox.quay.expire_tokens();
@@ -254,7 +254,7 @@ fn a_token_that_expires_is_refused_everywhere() {
 }
 
 #[test]
-fn a_quay_without_robot_accounts_is_told_when_one_is_to_be_made() {
+fn reports_disabled_robot_accounts_when_creating_one() {
     let world = World::new();
     world.sandbox.quay.set_flags(|flags| flags.robots_disallow = true);
     let repair = world.oc_quay(&["repair", "-n", "shop", "--yes", "-o", "json"]).ends_with(1);
@@ -274,7 +274,7 @@ fn a_quay_without_robot_accounts_is_told_when_one_is_to_be_made() {
 }
 
 #[test]
-fn plain_http_is_refused_unless_the_person_insists() {
+fn rejects_plain_http_unless_allowed_by_flag() {
     let world = World::new();
     set(&world, "quayHostname", &format!("http://{}", world.sandbox.quay.host()));
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);

@@ -271,7 +271,7 @@ pub(super) static CASES: &[Case] = &[
 ];
 
 #[test]
-fn what_is_wrong_in_a_namespace_is_found_and_what_is_ours_to_repair_is_repaired() {
+fn reports_namespace_problems_and_repairs_own_objects() {
     let world = World::bare();
     world.integration();
     world.trust_quay();
@@ -331,7 +331,7 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
 }
 
 #[test]
-fn a_namespace_that_is_not_there_is_a_finding_and_cannot_be_linked() {
+fn reports_missing_namespace_and_does_not_link_it() {
     let world = World::new();
     let status = world.oc_quay(&["status", "-n", "nowhere", "-o", "json"]).ends_with(1);
     assert_eq!(found(&status), ["OQ121 Namespace/nowhere"]);
@@ -340,7 +340,7 @@ fn a_namespace_that_is_not_there_is_a_finding_and_cannot_be_linked() {
 }
 
 #[test]
-fn a_project_that_openshift_still_prepares_is_waited_for() {
+fn waits_for_project_in_preparation() {
     let cluster = Cluster { settle: Duration::from_secs(3600), ..Cluster::default() };
     let options = Options { cluster, ..Options::default() };
     let Some(world) = World::stand_in_bare(options, "its controllers do not take their time")
@@ -357,7 +357,7 @@ fn a_project_that_openshift_still_prepares_is_waited_for() {
 }
 
 #[test]
-fn an_image_stream_whose_name_no_repository_can_have_is_told() {
+fn reports_image_stream_with_invalid_repository_name() {
     let Some(world) = World::stand_in("its API server stores no such name") else { return };
     world.sandbox.openshift.put(json!({
         "apiVersion": "image.openshift.io/v1", "kind": "ImageStream", "metadata": { "name": "_App", "namespace": "shop" },
@@ -369,7 +369,7 @@ fn an_image_stream_whose_name_no_repository_can_have_is_told() {
 }
 
 #[test]
-fn a_token_that_quay_does_not_show_is_unknown_and_the_secret_is_left_alone() {
+fn hidden_token_is_unknown_and_its_secret_kept() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let before = world.login("shop", "builder-quay-openshift");

@@ -10,7 +10,7 @@ mod manual_setup;
 mod mutations;
 mod oc;
 mod panics;
-mod rights;
+mod permissions;
 mod run;
 mod schema;
 mod setup;

@@ -41,7 +41,7 @@ fn is_of_program(thread: Option<&str>, file: &str) -> bool {
 }
 
 #[test]
-fn notices_a_panic_in_a_task_that_nothing_waits_for() {
+fn detects_panic_in_a_detached_task() {
     let before = count();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -154,7 +154,7 @@ fn with_browser<'a>(world: &'a World, client_id: &str) -> Person<'a> {
 }
 
 #[test]
-fn receives_token_from_browser() {
+fn receives_token_from_the_browser() {
     let _port = port();
     let world = shop();
     let mut person = with_browser(&world, &application(&world));
@@ -169,7 +169,7 @@ fn receives_token_from_browser() {
 }
 
 #[test]
-fn denied_authorization_is_reported_and_asked_again() {
+fn denied_sign_in_is_reported_and_asked_again() {
     let _port = port();
     let world = shop();
     let mut person = with_browser(&world, &application(&world));
@@ -200,7 +200,7 @@ fn ctrl_c_ends_the_wait_for_the_browser() {
 
 /// Over SSH the browser is elsewhere, so pasting is what Enter chooses.
 #[test]
-fn pastes_address_over_ssh() {
+fn accepts_pasted_address_over_ssh() {
     let _port = port();
     let world = shop();
     let client_id = application(&world);
@@ -220,7 +220,7 @@ fn pastes_address_over_ssh() {
 }
 
 #[test]
-fn rejects_pasted_address_of_other_sign_in() {
+fn rejects_pasted_address_of_another_sign_in() {
     let _port = port();
     let world = shop();
     let mut person = with_browser(&world, &application(&world));
@@ -236,7 +236,7 @@ fn rejects_pasted_address_of_other_sign_in() {
 }
 
 #[test]
-fn waits_for_browser_without_terminal() {
+fn waits_for_token_without_terminal() {
     use std::io::{BufRead as _, BufReader, Read as _};
     let _port = port();
     let world = shop();
@@ -274,7 +274,7 @@ fn waits_for_browser_without_terminal() {
 }
 
 #[test]
-fn reports_port_in_use() {
+fn names_occupied_port() {
     let _port = port();
     let world = shop();
     let client_id = application(&world);

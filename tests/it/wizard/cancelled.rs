@@ -34,19 +34,19 @@ fn leaves_at_every_question(key: Key) -> World {
 }
 
 #[test]
-fn setup_resumes_after_esc_at_any_question() {
+fn continues_after_esc_at_any_question() {
     let world = leaves_at_every_question(Key::Esc);
     let applications = world.sandbox.quay.applications("openshift-integration");
     assert_eq!(applications.len(), 1, "{applications:?}");
 }
 
 #[test]
-fn setup_resumes_after_ctrl_c_at_any_question() {
+fn continues_after_ctrl_c_at_any_question() {
     leaves_at_every_question(Key::CtrlC);
 }
 
 #[test]
-fn declining_a_step_cancels_setup() {
+fn declined_step_is_not_executed() {
     let world = shop();
     let mut person = person(&world);
     person.types(STORE, "n");

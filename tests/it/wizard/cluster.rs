@@ -19,7 +19,7 @@ const TRY_AGAIN: Question = MORE[11];
 const ONLY_THESE: Question = MORE[12];
 
 #[test]
-fn continues_without_available_operator() {
+fn continues_without_an_available_operator() {
     let options =
         Options { cluster: Cluster { olm: Olm::None, ..Cluster::default() }, ..Options::default() };
     let Some(world) = World::stand_in_bare(options, "the real one has OLM") else { return };
@@ -33,7 +33,7 @@ fn continues_without_available_operator() {
 
 /// When the catalog has it by then, trying again installs it.
 #[test]
-fn can_wait_for_the_operators_catalog() {
+fn can_wait_for_the_catalog_of_the_operator() {
     let world = shop();
     world.trouble(Some(&Trouble::PackageMissing));
     let package = "/apis/packages.operators.coreos.com/v1/namespaces/openshift-marketplace/packagemanifests/quay-bridge-operator";
@@ -50,8 +50,8 @@ fn can_wait_for_the_operators_catalog() {
 }
 
 #[test]
-fn installs_the_chosen_controller() {
-    for (choice, flag, runs) in [("In-cluster", "in-cluster", true), ("None", "none", false)] {
+fn uses_the_chosen_controller() {
+    for (choice, flag, runs) in [("Built-in", "built-in", true), ("Nobody", "none", false)] {
         let world = shop();
         // The test cluster issues no certificate for the controller's webhook, so no status is read.
         let (left, asked) =
@@ -78,7 +78,7 @@ fn installs_the_chosen_controller() {
 }
 
 #[test]
-fn manual_approval_approves_first_installation() {
+fn manual_approval_approves_only_this_installation() {
     let world = shop();
     let (left, _) = person(&world)
         .will_choose(APPROVAL, "Manual")
@@ -98,7 +98,7 @@ fn manual_approval_approves_first_installation() {
 }
 
 #[test]
-fn suggests_allowlist_for_many_namespaces() {
+fn suggests_list_of_first_namespaces_for_many() {
     let world = shop();
     for number in 0..60 {
         world.create(&sandbox::manifests::namespace(&format!("many-{number}")));
@@ -117,7 +117,7 @@ fn suggests_allowlist_for_many_namespaces() {
 }
 
 #[test]
-fn configures_nodes_only_when_chosen() {
+fn updates_nodes_only_when_chosen() {
     for (choice, flag, is_trusted) in
         [("Print", "print", false), ("Skip", "skip", false), ("Configure", "apply", true)]
     {
@@ -163,7 +163,7 @@ fn asks_again_for_given_cluster_id_in_use() {
 
 /// It is shown what becomes different, and only that is written.
 #[test]
-fn changes_differences_of_existing_integration() {
+fn changes_existing_integration_where_it_differs() {
     let world = World::new();
     world.merge(
         "QuayIntegration",

@@ -42,7 +42,7 @@ const CASES: [Case; 15] = [
 ];
 
 #[test]
-fn does_not_ask_given_options() {
+fn does_not_ask_for_given_options() {
     for (answered, arguments, (variable, value)) in CASES {
         let world = shop();
         let command = world.oc_quay(&["setup"]).args(arguments).env(variable, value(&world));

@@ -18,7 +18,7 @@ fn without_trusted_certificate(world: &World) -> Person<'_> {
 }
 
 #[test]
-fn reads_certificate_authority_from_file() {
+fn reads_certificate_authority_from_a_file() {
     let world = shop();
     let mut person = without_trusted_certificate(&world);
     person.goes_to(UNTRUSTED).chooses(UNTRUSTED, "Read").types(FILE, "/no/such/file").goes_to(FILE);
@@ -65,7 +65,7 @@ fn does_not_offer_leaf_certificate_as_authority() {
 }
 
 #[test]
-fn unverified_certificate_sets_insecure_registry() {
+fn stores_unverified_certificate_in_the_integration() {
     let world = shop();
     let mut person = without_trusted_certificate(&world).will_choose(UNTRUSTED, "Continue");
     person.goes_to(ISSUE);
@@ -83,7 +83,7 @@ fn unverified_certificate_sets_insecure_registry() {
 }
 
 #[test]
-fn untrusted_certificate_can_cancel_setup() {
+fn declined_trust_ends_the_setup() {
     let world = shop();
     let mut person = without_trusted_certificate(&world);
     person.chooses(UNTRUSTED, "Stop");
@@ -92,7 +92,7 @@ fn untrusted_certificate_can_cancel_setup() {
 }
 
 #[test]
-fn asks_about_plain_http() {
+fn asks_before_plain_http() {
     let world = shop();
     let address = world.sandbox.quay.url().replace("https", "http");
     for key in [Key::Esc, Key::CtrlC] {
@@ -110,7 +110,7 @@ fn asks_about_plain_http() {
 
 /// What was accepted for the wrong address does not count for the right one.
 #[test]
-fn asks_again_for_address_that_is_not_quay() {
+fn asks_again_for_address_without_quay() {
     let world = shop();
     let mut person = without_trusted_certificate(&world).will_type(CONTINUE, "y");
     person.types(ADDRESS, "http://127.0.0.1:1").goes_to(TRY_AGAIN);
@@ -126,7 +126,7 @@ fn asks_again_for_address_that_is_not_quay() {
 }
 
 #[test]
-fn returns_to_the_address() {
+fn returns_to_the_address_question() {
     let world = shop();
     let mut person = without_trusted_certificate(&world);
     person.types(ADDRESS, "http://127.0.0.1:1").types(CONTINUE, "n");
@@ -138,7 +138,7 @@ fn returns_to_the_address() {
 }
 
 #[test]
-fn expands_home_directory_and_asks_again_for_empty_file() {
+fn accepts_file_in_home_and_asks_again_for_missing_file() {
     let world = shop();
     std::fs::copy(world.sandbox.ca_file(), world.dir().join("quay-ca.pem")).unwrap();
     let command = world

@@ -24,7 +24,7 @@ fn set_up(columns: u16, (variable, value): (&str, &str)) -> Option<(Left, String
 }
 
 #[test]
-fn screens_match_snapshots_at_both_widths() {
+fn screen_matches_snapshots_at_any_width() {
     for columns in [80, 60] {
         let Some((_, screen)) = set_up(columns, ("UNUSED", "")) else { return };
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -37,7 +37,7 @@ fn screens_match_snapshots_at_both_widths() {
 }
 
 #[test]
-fn colors_do_not_change_text() {
+fn colors_do_not_change_the_text() {
     let Some((colored, with)) = set_up(80, ("TERM", "xterm")) else { return };
     let Some((plain, without)) = set_up(80, ("NO_COLOR", "1")) else { return };
     assert_eq!(with, without);
@@ -49,7 +49,7 @@ fn colors_do_not_change_text() {
 }
 
 #[test]
-fn uses_ascii_without_utf8_locale() {
+fn shows_only_ascii_without_utf_8() {
     let Some((left, _)) = set_up(80, ("LC_ALL", "C")) else { return };
     assert!(left.written.is_ascii(), "{}", left.screen);
 }

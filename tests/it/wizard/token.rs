@@ -12,7 +12,7 @@ const TRY_AGAIN: Question = MORE[9];
 const REPLACE: Question = MORE[10];
 
 #[test]
-fn reports_wrong_password_and_asks_again() {
+fn asks_again_after_a_wrong_password() {
     let world = shop();
     let mut person = person(&world);
     world.note_secret("a-wr0ng-password");
@@ -48,7 +48,7 @@ fn asks_again_for_rejected_token() {
 }
 
 #[test]
-fn accepts_pasted_token_with_final_newline() {
+fn accepts_pasted_token_with_newline_only_at_its_end() {
     let world = shop();
     let token = world.sandbox.quay.admin_token();
     let mut person = person(&world);
@@ -68,7 +68,7 @@ fn accepts_pasted_token_with_final_newline() {
 }
 
 #[test]
-fn creates_first_user_of_empty_quay() {
+fn creates_first_user_of_an_empty_quay() {
     let world = shop();
     world.sandbox.quay.empty();
     world.sandbox.quay.set_flags(|flags| flags.user_initialize = true);
@@ -100,7 +100,7 @@ fn holding(token: &str) -> World {
 }
 
 #[test]
-fn replaces_token_only_after_confirmation() {
+fn replaces_other_token_only_after_confirmation() {
     for (answer, is_replaced) in [("y", true), ("n", false)] {
         let world = shop();
         let theirs = world.sandbox.quay.add_full_token("alice");
@@ -122,7 +122,7 @@ fn replaces_token_only_after_confirmation() {
 }
 
 #[test]
-fn uses_valid_stored_token_without_question() {
+fn uses_valid_stored_token_without_asking() {
     let world = shop();
     let token = world.sandbox.quay.admin_token();
     world.create(&sandbox::manifests::credentials(&token));
@@ -133,7 +133,7 @@ fn uses_valid_stored_token_without_question() {
 }
 
 #[test]
-fn replaces_expired_stored_token_without_question() {
+fn replaces_expired_stored_token_without_asking() {
     let world = holding("l0ng-ended");
     let (left, asked) = person(&world).finishes(0);
     assert!(asked.contains(&STORE) && !asked.contains(&REPLACE), "{asked:?}");
@@ -142,7 +142,7 @@ fn replaces_expired_stored_token_without_question() {
 }
 
 #[test]
-fn does_not_ask_password_without_direct_login() {
+fn does_not_ask_for_password_when_quay_accepts_none() {
     let world = shop();
     world.sandbox.quay.set_flags(|flags| flags.direct_login = false);
     let mut person = person(&world);

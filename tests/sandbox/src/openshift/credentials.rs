@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_may_be_a_host_a_path_or_an_address() {
+    fn key_can_be_a_host_a_path_or_an_address() {
         let finds =
             |key: &str| first_login(&[&secret("a", "dockerconfigjson", &[key])], IMAGE).is_some();
         for key in [
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_path_goes_first_and_then_the_first_name() {
+    fn longest_path_is_first_and_then_the_first_name() {
         let host = "quay.example.com:8443";
         let (a, b) = (secret("a", "dockerconfigjson", &[host]), secret("b", "dockercfg", &[host]));
         let longer = secret("c", "dockerconfigjson", &["quay.example.com:8443/acme"]);

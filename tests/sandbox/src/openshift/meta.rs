@@ -82,7 +82,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn timestamps_know_leap_days_and_turns_of_the_year() {
+    fn formats_leap_days_and_turns_of_the_year() {
         for (seconds, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_399, "2000-02-28T23:59:59Z"),

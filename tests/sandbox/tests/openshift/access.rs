@@ -28,7 +28,7 @@ fn projects_are_the_namespaces_one_may_see() {
 }
 
 #[test]
-fn a_right_can_be_taken_from_an_admin() {
+fn admin_role_can_be_restricted() {
     let api = Api::asleep();
     api.sandbox.openshift.deny("admin", "create", "", "secrets");
     let ask = |verb: &str| {
@@ -52,7 +52,7 @@ fn a_right_can_be_taken_from_an_admin() {
 }
 
 #[test]
-fn refuses_expired_tokens() {
+fn rejects_expired_tokens() {
     let api = Api::asleep();
     let (url, token) =
         (format!("{}{SECRETS}", api.sandbox.openshift.url()), api.sandbox.openshift.admin_token());

@@ -39,7 +39,7 @@ fn furnished(internal_registry: bool) -> Api {
 }
 
 #[test]
-fn a_build_has_the_number_the_marks_and_the_spec_of_its_build_config() {
+fn build_has_number_labels_and_spec_of_its_build_config() {
     let api = Api::asleep();
     api.send_json("POST", ACCOUNTS, &json!({"metadata": {"name": "builder"}}))
         .expect(201, &json!({}));
@@ -66,7 +66,7 @@ fn a_build_has_the_number_the_marks_and_the_spec_of_its_build_config() {
 }
 
 #[test]
-fn a_repeated_build_is_the_same_under_the_next_number() {
+fn repeated_build_has_the_next_number() {
     let api = Api::asleep();
     api.send_json("POST", ACCOUNTS, &json!({"metadata": {"name": "builder"}}))
         .expect(201, &json!({}));
@@ -91,7 +91,7 @@ fn a_repeated_build_is_the_same_under_the_next_number() {
 }
 
 #[test]
-fn a_refused_build_uses_up_its_number() {
+fn rejected_build_uses_its_number() {
     let api = Api::asleep();
     api.send_json("POST", ACCOUNTS, &json!({"metadata": {"name": "builder"}}))
         .expect(201, &json!({}));
@@ -104,7 +104,7 @@ fn a_refused_build_uses_up_its_number() {
 }
 
 #[test]
-fn nothing_is_built_of_a_paused_or_missing_build_config_or_without_its_service_account() {
+fn builds_need_an_active_build_config_and_a_service_account() {
     let api = Api::asleep();
     start(&api).refused(404, "NotFound", "buildconfigs.build.openshift.io \"app\" not found");
     api.send_json("POST", CONFIGS, &config(&Value::Null)).expect(201, &json!({}));
@@ -128,7 +128,7 @@ fn nothing_is_built_of_a_paused_or_missing_build_config_or_without_its_service_a
 }
 
 #[test]
-fn outputs_and_strategies_are_checked() {
+fn validates_outputs_and_strategies() {
     let api = Api::asleep();
     for (to, refusal) in [
         (stream_tag("app"), "ImageStreamTag object references must be in the form <name>:<tag>"),
@@ -161,7 +161,7 @@ fn outputs_and_strategies_are_checked() {
 }
 
 #[test]
-fn the_spec_of_a_build_is_immutable_but_for_its_push_secret() {
+fn only_the_push_secret_of_a_build_is_mutable() {
     let api = Api::asleep();
     let mut build = config(&stream_tag("app:1"));
     build["metadata"]["name"] = json!("app-1");
@@ -194,7 +194,7 @@ fn the_spec_of_a_build_is_immutable_but_for_its_push_secret() {
 }
 
 #[test]
-fn a_build_goes_to_the_internal_registry_by_the_secret_that_openshift_made() {
+fn build_pushes_to_internal_registry_with_generated_secret() {
     let api = furnished(true);
     api.send_json("POST", STREAMS, &json!({"metadata": {"name": "app"}})).expect(201, &json!({}));
     api.send_json("POST", CONFIGS, &config(&stream_tag("app:latest"))).expect(201, &json!({}));
@@ -218,7 +218,7 @@ fn a_build_goes_to_the_internal_registry_by_the_secret_that_openshift_made() {
 }
 
 #[test]
-fn a_build_without_somewhere_to_go_stays_new_and_says_why() {
+fn build_without_output_registry_remains_new_with_a_reason() {
     let api = furnished(false);
     api.send_json("POST", STREAMS, &json!({"metadata": {"name": "app"}})).expect(201, &json!({}));
     let mut parallel = config(&stream_tag("app:latest"));
@@ -240,7 +240,7 @@ fn a_build_without_somewhere_to_go_stays_new_and_says_why() {
 }
 
 #[test]
-fn builds_of_one_build_config_go_one_after_another_and_a_cancelled_one_makes_way() {
+fn builds_run_serially_and_a_cancelled_one_is_skipped() {
     let api = furnished(false);
     api.send_json("POST", CONFIGS, &config(&stream_tag("app:latest"))).expect(201, &json!({}));
     start(&api).expect(201, &json!({}));
@@ -262,7 +262,7 @@ fn builds_of_one_build_config_go_one_after_another_and_a_cancelled_one_makes_way
 }
 
 #[test]
-fn nobody_changes_what_they_may_not_build() {
+fn build_config_changes_need_permission_to_build() {
     let api = Api::asleep();
     api.sandbox.openshift.grant("dev", "myproj");
     api.send_json("POST", ACCOUNTS, &json!({"metadata": {"name": "builder"}}))

@@ -70,7 +70,7 @@ impl Stage {
 }
 
 #[test]
-fn an_import_answers_201_although_it_failed() {
+fn failed_import_returns_201() {
     let stage = Stage::new();
     stage.secret("pull", &stage.token);
     let message = format!("dockerimage.image.openshift.io \"{}\" not found", stage.image("1"));
@@ -106,7 +106,7 @@ fn an_import_answers_201_although_it_failed() {
 }
 
 #[test]
-fn an_import_brings_the_image_that_quay_has_now() {
+fn import_uses_the_current_image_in_quay() {
     let stage = Stage::new();
     stage.secret("pull", &stage.token);
     let first = stage.push("1");

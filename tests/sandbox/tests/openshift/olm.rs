@@ -52,7 +52,7 @@ fn only(api: &Api, kind: &str) -> Value {
 }
 
 #[test]
-fn what_is_installed_stays_as_it_is() {
+fn installed_operator_is_not_changed() {
     let api = Api::with(Cluster {
         settle: Duration::from_millis(10),
         operator: true,
@@ -80,7 +80,7 @@ fn what_is_installed_stays_as_it_is() {
 }
 
 #[test]
-fn what_cannot_be_resolved_is_told() {
+fn reports_unresolvable_subscription() {
     let api = cluster(Olm::V0);
     let openshift = &api.sandbox.openshift;
     let unmet = "constraints not satisfiable: ";
@@ -139,7 +139,7 @@ fn what_cannot_be_resolved_is_told() {
 }
 
 #[test]
-fn a_second_subscription_for_the_package_stops_both() {
+fn second_subscription_for_the_package_blocks_both() {
     let api = Api::with(Cluster {
         settle: Duration::from_millis(10),
         operator: true,
@@ -160,7 +160,7 @@ fn a_second_subscription_for_the_package_stops_both() {
 }
 
 #[test]
-fn what_a_deleted_subscription_left_behind_is_in_the_way() {
+fn leftovers_of_a_deleted_subscription_block_the_next() {
     let api = Api::with(Cluster {
         settle: Duration::from_millis(10),
         operator: true,
@@ -195,7 +195,7 @@ fn what_a_deleted_subscription_left_behind_is_in_the_way() {
 }
 
 #[test]
-fn the_operator_goes_and_its_definition_stays() {
+fn deleting_the_operator_keeps_its_definition() {
     let api = Api::with(Cluster {
         settle: Duration::from_millis(10),
         operator: true,
@@ -216,7 +216,7 @@ fn the_operator_goes_and_its_definition_stays() {
 }
 
 #[test]
-fn the_group_of_operators_matters() {
+fn checks_the_operator_group() {
     let api = cluster(Olm::V0);
     let openshift = &api.sandbox.openshift;
     openshift.delete("OperatorGroup", NAMESPACE, "global-operators");

@@ -26,7 +26,7 @@ use scenarios::{CHAPTERS, Chapter};
 const SKIPPED: &[(&str, &str)] = &[];
 
 #[test]
-fn the_stand_in_answers_as_recorded() {
+fn fake_quay_answers_as_recorded() {
     let samples = samples::all();
     let mut covered = Vec::new();
     let mut differences = Vec::new();

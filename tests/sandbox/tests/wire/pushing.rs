@@ -40,7 +40,7 @@ fn manifest(layer: &str) -> Value {
 }
 
 #[test]
-fn a_blob_comes_in_one_piece_or_in_several() {
+fn blob_is_uploaded_in_one_or_several_pieces() {
     let (world, token) = world();
     let pushed = push_blob(&world, &token, &json!(1), ONE);
     assert_eq!(
@@ -60,7 +60,7 @@ fn a_blob_comes_in_one_piece_or_in_several() {
 }
 
 #[test]
-fn a_blob_has_to_be_what_its_digest_says() {
+fn blob_must_match_its_digest() {
     let (world, token) = world();
     let refused = push_blob(&world, &token, &json!(2), ONE);
     assert_eq!(
@@ -77,7 +77,7 @@ fn a_blob_has_to_be_what_its_digest_says() {
 }
 
 #[test]
-fn a_tag_is_there_once_its_manifest_is_and_moves_with_the_next_one() {
+fn tag_exists_with_its_manifest_and_moves_to_the_next() {
     let (world, token) = world();
     push_blob(&world, &token, &json!(1), ONE);
     assert_eq!(
@@ -106,7 +106,7 @@ fn a_tag_is_there_once_its_manifest_is_and_moves_with_the_next_one() {
 }
 
 #[test]
-fn nobody_pushes_without_the_right_or_into_a_registry_that_is_read_only() {
+fn push_needs_permission_and_a_writable_registry() {
     let (world, token) = world();
     world.quay.set_permission("reg", "app", "reg+writer", Some(RepoRole::Read));
     let reader = world.registry_token("reg+writer", "reg/app");

@@ -35,7 +35,7 @@ fn new_organization(body: &Value, settings: fn(&mut Flags), arrange: fn(&World))
 }
 
 #[test]
-fn the_name_of_a_deleted_organization() {
+fn name_of_a_deleted_organization() {
     let gone = |world: &World| {
         world.quay.add_organization("gone", "admin");
         world.admin("DELETE", "/api/v1/organization/gone", &json!(null));
@@ -44,7 +44,7 @@ fn the_name_of_a_deleted_organization() {
 }
 
 #[test]
-fn the_address_of_another_organization() {
+fn email_address_of_another_organization() {
     let other = |world: &World| {
         world.admin(
             "POST",
@@ -57,13 +57,13 @@ fn the_address_of_another_organization() {
 }
 
 #[test]
-fn an_address_that_is_none() {
+fn invalid_email_address() {
     let body = json!({"name": "new", "email": "none"});
     assert_eq!(new_organization(&body, |_| {}, |_| {}), [400, 400, 201, 201]);
 }
 
 #[test]
-fn no_address_where_quay_sends_mail() {
+fn missing_email_address_where_quay_sends_mail() {
     let body = json!({"name": "new"});
     assert_eq!(new_organization(&body, |flags| flags.mailing = true, |_| {}), [201, 201, 400, 400]);
 }
@@ -83,7 +83,7 @@ fn a_superuser_deletes_a_missing_organization() {
 }
 
 #[test]
-fn the_version_quay_says_it_is() {
+fn reported_version() {
     let found = answers(|_| {}, |_| {}, ("GET", "/config", &json!(null)));
     let versions = found.map(|answer| answer.json()["version_number"].clone());
     assert_eq!(
@@ -94,7 +94,7 @@ fn the_version_quay_says_it_is() {
 
 /// With full access 3.12 shows a superuser less of a foreign organization: no teams, and no tokens in the list.
 #[test]
-fn a_foreign_organization_under_full_access() {
+fn foreign_organization_with_full_access() {
     let foreign = |world: &World| {
         world.quay.add_organization("foreign", "alice");
         world.quay.add_robot("foreign", "robot", "").unwrap();

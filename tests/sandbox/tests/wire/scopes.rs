@@ -49,7 +49,7 @@ const OPERATIONS: [(&str, &str, &str, &str); 15] = [
 ];
 
 #[test]
-fn a_token_reaches_as_far_as_its_scopes() {
+fn scopes_limit_a_token() {
     let world = World::new();
     world.quay.add_organization("acme", "admin");
     world.quay.add_robot("acme", "puller", "").unwrap();
@@ -88,7 +88,7 @@ fn table() -> Vec<Vec<String>> {
 }
 
 #[test]
-fn without_user_admin_a_name_is_all_one_learns() {
+fn only_the_name_is_visible_without_user_admin() {
     let world = World::new();
     let token = world.quay.add_token("admin", &["user:read"]);
     let answer = world.ask(&token, "GET", "/api/v1/user/", &json!(null));

@@ -41,7 +41,7 @@ fn tokens_path(client_id: &str) -> String {
 }
 
 #[test]
-fn from_a_password_to_a_token_that_works() {
+fn password_sign_in_gives_a_working_token() {
     let (mut world, client_id) = alice_at_work();
     let answer = approve(&mut world, &client_id, "https://localhost:18443/oauth/localapp", ALL);
     let (_, fragment) = answer.headers["location"].split_once("#access_token=").unwrap();
@@ -78,7 +78,7 @@ fn signing_out_ends_every_session_of_the_user() {
 }
 
 #[test]
-fn a_wrong_password_makes_wait_and_a_right_one_forgets_it() {
+fn wrong_passwords_cause_lockout_that_a_correct_one_resets() {
     let mut world = World::new();
     let right = world.quay.password("alice").unwrap();
     assert_eq!(world.try_sign_in("alice", "wrong").status, StatusCode::FORBIDDEN);
@@ -103,7 +103,7 @@ fn a_wrong_password_makes_wait_and_a_right_one_forgets_it() {
 
 /// The form grants what it is asked for (602); the JSON API grants nobody more than they have.
 #[test]
-fn only_a_superuser_is_given_the_scope_of_one() {
+fn superuser_scope_is_granted_only_to_superusers() {
     let (mut world, client_id) = alice_at_work();
     let path = tokens_path(&client_id);
     let body = json!({"name": "t", "scope": ALL});
@@ -124,7 +124,7 @@ fn only_a_superuser_is_given_the_scope_of_one() {
 }
 
 #[test]
-fn a_token_lives_as_long_as_asked_and_at_most_ten_years() {
+fn token_lifetime_is_as_requested_and_at_most_ten_years() {
     let (mut world, client_id) = alice_at_work();
     let mut mint = |expiration: Value| {
         let answer = world.browse(
@@ -153,7 +153,7 @@ fn a_token_lives_as_long_as_asked_and_at_most_ten_years() {
 }
 
 #[test]
-fn the_tokens_of_an_application_are_no_api_before_3_18() {
+fn application_tokens_have_no_api_before_3_18() {
     for (release, get, post) in [
         (Release::Master, 200, 200),
         (Release::V3_18, 200, 200),
@@ -173,7 +173,7 @@ fn the_tokens_of_an_application_are_no_api_before_3_18() {
 }
 
 #[test]
-fn only_3_12_redirects_out_of_what_is_registered() {
+fn only_3_12_redirects_to_unregistered_addresses() {
     for (release, status) in [
         (Release::Master, 400),
         (Release::V3_18, 400),
@@ -192,7 +192,7 @@ fn only_3_12_redirects_out_of_what_is_registered() {
 
 /// What a browser does: reads the page, sends its form, follows the redirect.
 #[test]
-fn the_page_has_a_form_that_works() {
+fn page_has_a_working_form() {
     let (mut world, client_id) = alice_at_work();
     let path = format!(
         "/oauth/authorize?response_type=token&client_id={client_id}&redirect_uri=http://localhost:7777/cb&scope=user:read&state=%3C%22%26"
@@ -224,7 +224,7 @@ fn the_page_has_a_form_that_works() {
 }
 
 #[test]
-fn an_application_takes_its_tokens_along_and_an_organization_its_applications() {
+fn deleting_owners_deletes_applications_and_tokens() {
     let (mut world, client_id) = alice_at_work();
     let other = world.quay.add_application("integration", "other", "");
     let token = |id: &str| world.quay.add_application_token(id, "alice", Duration::from_secs(60));
@@ -249,7 +249,7 @@ fn an_application_takes_its_tokens_along_and_an_organization_its_applications() 
 }
 
 #[test]
-fn a_stranger_neither_sees_nor_makes_applications() {
+fn other_users_neither_see_nor_create_applications() {
     let (world, client_id) = alice_at_work();
     let bob = world.token_of("bob");
     let one = format!("/api/v1/organization/integration/applications/{client_id}");
@@ -277,7 +277,7 @@ fn a_stranger_neither_sees_nor_makes_applications() {
 
 /// One looks for them in what the program prints.
 #[test]
-fn every_secret_that_was_handed_out_is_known() {
+fn all_issued_secrets_are_recorded() {
     let (mut world, client_id) = alice_at_work();
     let answer = world.try_sign_in("alice", &world.quay.password("alice").unwrap());
     let (cookie, _) =
@@ -302,7 +302,7 @@ fn every_secret_that_was_handed_out_is_known() {
 }
 
 #[test]
-fn an_empty_quay_is_initialized_once() {
+fn empty_quay_is_initialized_once() {
     let world = World::new();
     world.quay.empty();
     world.quay.set_flags(|flags| flags.user_initialize = true);
@@ -326,7 +326,7 @@ fn an_empty_quay_is_initialized_once() {
 }
 
 #[test]
-fn a_service_that_is_down_makes_the_instance_unhealthy() {
+fn failed_service_makes_the_instance_unhealthy() {
     let world = World::new();
     world.quay.set_down(&["database"]);
     let answer = world.ask("", "GET", "/health/instance", &json!(null));
@@ -341,7 +341,7 @@ fn a_service_that_is_down_makes_the_instance_unhealthy() {
 }
 
 #[test]
-fn the_configuration_says_how_one_gets_in() {
+fn configuration_shows_sign_in_methods() {
     let world = World::new();
     let features = || world.ask("", "GET", "/config", &json!(null)).json()["features"].take();
     assert_eq!(
@@ -357,7 +357,7 @@ fn the_configuration_says_how_one_gets_in() {
 
 /// A registry that is read-only lets people sign in and out of nothing else.
 #[test]
-fn one_signs_in_to_a_read_only_registry() {
+fn sign_in_works_on_a_read_only_registry() {
     let mut world = World::new();
     world.quay.set_flags(|flags| flags.readonly = true);
     world.sign_in("alice");

@@ -9,10 +9,10 @@
 
 mod controller;
 mod instantiate;
+mod permissions;
 mod pod;
 mod push_secret;
 mod registry;
-mod rights;
 pub(crate) mod strategy;
 pub(crate) mod validate;
 
@@ -20,7 +20,7 @@ use serde_json::Value;
 
 pub use controller::{Client, Round, round};
 pub use instantiate::{instantiate, repeat};
-pub(crate) use rights::check_strategy;
+pub(crate) use permissions::check_strategy;
 
 use super::kinds::BUILD;
 use super::{OpenShift, api};

@@ -211,7 +211,7 @@ mod tests {
     use super::Reference;
 
     #[test]
-    fn an_image_is_a_host_a_repository_and_a_tag() {
+    fn parses_host_repository_and_tag_of_an_image() {
         for (image, expected) in [
             ("quay.example.com/shop/app:1.0", Some(("quay.example.com", "shop/app", "1.0"))),
             ("127.0.0.1:8443/shop/app", Some(("127.0.0.1:8443", "shop/app", "latest"))),

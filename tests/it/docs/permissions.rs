@@ -109,7 +109,7 @@ fn used(entry: &Entry) -> Option<String> {
 }
 
 #[test]
-fn the_roles_hold_the_rights_that_a_set_up_uses() {
+fn roles_have_the_permissions_that_setup_uses() {
     let Some(world) = World::stand_in_bare(Options::default(), "only it has an OLM of each kind")
     else {
         return;
@@ -139,7 +139,7 @@ fn the_roles_hold_the_rights_that_a_set_up_uses() {
 }
 
 #[test]
-fn the_administrators_role_holds_the_rights_that_the_commands_use() {
+fn administrator_role_has_the_permissions_of_the_commands() {
     let Some(world) = World::stand_in("its roles are tried with its namespaces") else { return };
     let run = |command: &str| world.oc_quay(&command.split(' ').collect::<Vec<_>>()).succeeds();
     run("link -A --yes");
@@ -166,7 +166,7 @@ fn the_administrators_role_holds_the_rights_that_the_commands_use() {
 }
 
 #[test]
-fn the_role_for_builds_holds_what_the_administrators_lacks_for_them() {
+fn builds_role_has_permissions_that_administrator_role_lacks() {
     let Some(world) = World::stand_in("its roles are tried with its namespaces") else { return };
     let run = |command: &str| world.oc_quay(&command.split(' ').collect::<Vec<_>>()).succeeds();
     world.trust_quay();

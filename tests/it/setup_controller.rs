@@ -49,7 +49,7 @@ fn assert_nothing_to_do(world: &World, arguments: &[&str]) {
 }
 
 #[test]
-fn installs_and_removes_in_cluster_controller() {
+fn installs_controller_instead_of_operator_and_removes_it() {
     let world = World::bare();
     let run = world.setup(&["--controller", "in-cluster", "--dry-run", "-o", "yaml"]).succeeds();
     assert!(run.stdout.contains("image: quay.io/oc-quay/oc-quay:v"), "{}", run.stdout);
@@ -107,7 +107,7 @@ fn installs_and_removes_in_cluster_controller() {
 }
 
 #[test]
-fn a_second_setup_keeps_edits_of_the_deployment() {
+fn second_setup_keeps_edits_of_the_deployment() {
     let world = World::bare();
     world.setup(&["--controller", "in-cluster"]).succeeds();
     let deployment = || world.get("Deployment", "oc-quay", "oc-quay").unwrap();
@@ -207,7 +207,7 @@ fn a_second_setup_keeps_edits_of_the_deployment() {
 }
 
 #[test]
-fn status_update_is_no_conflict() {
+fn concurrent_status_change_is_no_conflict() {
     let world = World::bare();
     world.setup(&["--controller", "in-cluster"]).succeeds();
     let update = || world.setup(&["--controller-image", "registry.example.com/oc-quay:v2"]);
@@ -229,7 +229,7 @@ fn status_update_is_no_conflict() {
 }
 
 #[test]
-fn controller_replaces_operator_once_it_is_ready() {
+fn controller_replaces_operator_once_ready() {
     let world = World::bare();
     world.setup(&[]).succeeds();
     world.namespace("shop");
@@ -296,7 +296,7 @@ fn stops_operator_without_olm_and_deletes_its_webhook() {
 }
 
 #[test]
-fn changes_unlabeled_objects_only_with_adopt() {
+fn adopts_foreign_controller_objects_only_when_requested() {
     let world = World::bare();
     world.create(&json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -321,7 +321,7 @@ fn changes_unlabeled_objects_only_with_adopt() {
 }
 
 #[test]
-fn replacement_ignores_other_deployment_of_same_name() {
+fn stops_only_the_real_operator() {
     let world = World::bare();
     world.namespace("mallory");
     world.create(&manifests::operator_deployment("mallory", 0));
@@ -333,7 +333,7 @@ fn replacement_ignores_other_deployment_of_same_name() {
 }
 
 #[test]
-fn controller_that_is_not_ready_replaces_nothing() {
+fn controller_that_never_runs_replaces_nothing() {
     let world = World::bare();
     world.setup(&[]).succeeds();
     world.trouble(Some(&olm::Trouble::NeverFinishes));
