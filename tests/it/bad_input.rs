@@ -1,10 +1,10 @@
-//! Input that cannot be right: exit code 2, one clear message, and nobody was asked anything.
+//! Invalid input: exit code 2, one clear message, and no request.
 
 use std::fs;
 
 use crate::support::World;
 
-/// Makes the files that the tables name, in the world's folder.
+/// Creates the files of the tables, in the world's folder.
 fn files(world: &World) {
     let kubeconfig = fs::read_to_string(world.kubeconfig()).unwrap();
     let contents: [(&str, &str); 8] = [
@@ -23,11 +23,11 @@ fn files(world: &World) {
     world.note_secret("hush-hush");
 }
 
-/// A command line, environment variables, and what is to be said on stderr.
+/// A command line, environment variables, and the expected stderr.
 type Refusal<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
 
-/// Runs each command line and compares what it says, in full. `{dir}` stands for the world's folder and `{kubeconfig}`
-/// for its kubeconfig.
+/// Runs each command line and compares the whole stderr. `{dir}` stands for the world's folder and
+/// `{kubeconfig}` for its kubeconfig.
 fn refuses(table: &[Refusal]) {
     let world = World::new();
     files(&world);
@@ -214,12 +214,12 @@ fn rejects_unusable_kubeconfigs() {
         (
             "status -n shop --kubeconfig {dir}/no-context",
             &[],
-            "error: kubeconfig {dir}/no-context has no current context: choose one with --context or `oc config use-context NAME` (it has admin, dev, nobody)\n",
+            "error: kubeconfig {dir}/no-context has no current context: choose one with --context or `oc config use-context NAME` (it has admin, dev, guest)\n",
         ),
         (
             "status -n shop --context production",
             &[],
-            "error: kubeconfig {kubeconfig} has no context production: choose another with --context (it has admin, dev, nobody)\n",
+            "error: kubeconfig {kubeconfig} has no context production: choose another with --context (it has admin, dev, guest)\n",
         ),
         (
             "status -n shop --cluster production",
@@ -227,9 +227,9 @@ fn rejects_unusable_kubeconfigs() {
             "error: kubeconfig {kubeconfig} has no cluster production: choose one that it has with --cluster, or another context with --context\n",
         ),
         (
-            "status -n shop --user somebody",
+            "status -n shop --user other",
             &[],
-            "error: kubeconfig {kubeconfig} has no user somebody: choose one that it has with --user\n",
+            "error: kubeconfig {kubeconfig} has no user other: choose one that it has with --user\n",
         ),
     ]);
 }
@@ -325,7 +325,7 @@ fn rejects_unknown_and_conflicting_flags() {
     ]);
 }
 
-/// Nothing to do, exit code 0, would be a good answer for a namespace that is there.
+/// Exit code 0, nothing to do, is only for an existing namespace.
 #[test]
 fn fails_for_missing_namespace() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! `builds`: what BuildConfigs push, and where; and what `status` says about it.
+//! `builds`: the outputs of BuildConfigs; and their findings in `status`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,8 +13,8 @@ fn stream_tag(name: &str) -> Value {
     json!({ "to": { "kind": "ImageStreamTag", "name": name } })
 }
 
-/// The code for a BuildConfig that nobody sends to Quay. Behind a real API server there is no registry of OpenShift's.
-fn sent_by_nobody(world: &World) -> &'static str {
+/// The code for a BuildConfig that is not rewritten. A real API server has no internal registry.
+fn not_rewritten_code(world: &World) -> &'static str {
     if world.is_real() { "OQ506" } else { "OQ505" }
 }
 
@@ -22,7 +22,6 @@ fn output(world: &World, config: &str) -> Value {
     world.get("BuildConfig", "shop", config).unwrap()["spec"]["output"].clone()
 }
 
-/// The codes of a report's findings with the names of their objects, sorted.
 fn found(report: &Value, from: &str) -> Vec<String> {
     let findings = report["findings"].as_array().unwrap().iter();
     let line = |finding: &Value| {
@@ -66,7 +65,7 @@ fn links_and_restores_build_configs_without_webhook() {
     assert_eq!(dry.json()["changes"].as_array().unwrap().len(), 2);
     world.assert_nothing_written();
 
-    // All that can be is rewritten; what Argo CD keeps is not, and makes the exit code.
+    // BuildConfigs are rewritten except the one of Argo CD, which determines the exit code.
     let run =
         world.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
     assert_eq!(found(&run.json(), "OQ51"), ["OQ511 elsewhere", "OQ511 silent", "OQ512 kept"]);
@@ -104,7 +103,7 @@ fn links_and_restores_build_configs_without_webhook() {
     let text = world.oc_quay(&["builds", "-n", "shop"]).succeeds().stdout;
     assert!(text.contains(&format!("{name} Complete, not imported")), "{text}");
 
-    // What somebody changed since is theirs.
+    // Later changes of others are kept.
     world.merge(
         "BuildConfig",
         "shop",
@@ -124,7 +123,7 @@ fn links_and_restores_build_configs_without_webhook() {
     assert_eq!(output(&world, "web")["pushSecret"]["name"], "my-own");
     world.merge("BuildConfig", "shop", "web", &json!({ "spec": { "output": rewritten } }));
 
-    // Applying the file that a BuildConfig came from leaves a secret alone that was never in it.
+    // Applying the file of a BuildConfig keeps a secret that it never contained.
     world.merge(
         "BuildConfig",
         "shop",
@@ -189,14 +188,14 @@ fn status_shows_build_outputs_and_obstacles() {
     let status = || world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run().json();
     assert_eq!(found(&status(), "OQ5"), ["OQ505 app", "OQ506 lost", "OQ509 cross"]);
 
-    // Rewritten to the Quay of before.
+    // Rewritten to the previous Quay.
     world.oc_quay(&["builds", "rewrite", "app", "-n", "shop", "--yes"]).succeeds();
     let moved = ["status", "-n", "shop", "-o", "json", "--cluster-id", "other"];
     assert_eq!(found(&world.oc_quay(&moved).run().json(), "OQ510"), ["OQ510 app"]);
     world.oc_quay(&["builds", "restore", "app", "-n", "shop", "--yes"]).succeeds();
 
     let waits = world.start_build("shop", "lost");
-    world.wait_for("the build to be told that it has no place to push to", || {
+    world.wait_for("the build to report that it has no output registry", || {
         world.get("Build", "shop", &waits).unwrap()["status"]["reason"] == "InvalidOutputReference"
     });
     let report = status();
@@ -209,7 +208,7 @@ fn status_shows_build_outputs_and_obstacles() {
     assert_eq!(
         hint(&report, "OQ506", &waits),
         format!("oc cancel-build {waits} -n shop"),
-        "it stays as it was made"
+        "it is not changed"
     );
 
     let webhook = |name: &str, hook: &str, policy: &str, operations: Value| {
@@ -234,7 +233,7 @@ fn status_shows_build_outputs_and_obstacles() {
         "oc edit buildconfigs silent -n shop",
         "no repair gives it an output"
     );
-    // The same is found by the command that is about builds, with the same exit code.
+    // `builds` has the same findings and exit code.
     let list = world.oc_quay(&["builds", "-n", "shop", "-o", "json"]).ends_with(1).json();
     assert_eq!(found(&list, "OQ5"), found(&report, "OQ5"));
     assert_eq!(list["buildConfigs"][0]["sentBy"], "operator");
@@ -271,17 +270,17 @@ fn forbidden_webhooks_affect_only_build_findings() {
     world.build_config("shop", "app", &stream_tag("app:latest"));
     assert_eq!(
         status().codes(),
-        ["OQ901", sent_by_nobody(&world)],
+        ["OQ901", not_rewritten_code(&world)],
         "a build that was tried came back as it was"
     );
     world.cluster_traffic().fault(Fault::on("POST", "/namespaces/shop/builds").html(403).times(1));
     assert_eq!(status().codes(), ["OQ901", "OQ901"]);
-    // What needs no webhook can be done all the same.
+    // Other actions need no webhook.
     world.oc_quay(&["builds", "rewrite", "-n", "shop", "--yes"]).guest("dev").succeeds();
     assert_eq!(status().codes(), ["OQ901"]);
 }
 
-/// That a webhook is registered does not say that it can be called; only a build does.
+/// A registered webhook might be unreachable; only a build shows it.
 #[test]
 fn detects_unreachable_webhook_by_dry_run_of_a_build() {
     let world = World::new();
@@ -292,14 +291,14 @@ fn detects_unreachable_webhook_by_dry_run_of_a_build() {
     let dev = |command: &[&str]| {
         world.oc_quay(&[command, &["-n", "shop", "-o", "json"]].concat()).guest("dev").run().json()
     };
-    // A real API server takes a moment to learn of a webhook, and of every change to it.
+    // A real API server applies a webhook and its changes with a delay.
     let waits = |what: &str, is_so: &dyn Fn() -> bool| world.wait_for(what, is_so);
     waits("builds are rewritten", &|| found(&dev(&["status"]), "OQ").len() == 1);
     assert_eq!(dev(&["builds"])["buildConfigs"][0]["sentBy"], "webhook");
     let admin = || world.oc_quay(&["status", "-n", "shop", "-o", "json"]).run().json();
     world.forget_traffic();
     assert_eq!(found(&admin(), "OQ"), [""; 0]);
-    // The bridge may write its conditions just then.
+    // The controller might write its conditions now.
     let writes = world.cluster_traffic().writes();
     assert!(writes.iter().all(|entry| entry.path.contains("/quayintegrations/")), "{writes:#?}");
     assert_eq!(world.list("Build", "shop").len(), 0);
@@ -332,11 +331,11 @@ fn detects_unreachable_webhook_by_dry_run_of_a_build() {
     assert_eq!(
         found(&dev(&["status"]), "OQ502"),
         ["OQ502 "],
-        "whoever may not read webhooks is told too"
+        "users without permission to read webhooks get it, too"
     );
     change(json!({ "failurePolicy": "Ignore" }));
     waits("it fails open", &|| words(&admin()).contains("came back as it was"));
-    assert_eq!(found(&dev(&["status"]), "OQ50"), [format!("{} app", sent_by_nobody(&world))]);
+    assert_eq!(found(&dev(&["status"]), "OQ50"), [format!("{} app", not_rewritten_code(&world))]);
 }
 
 #[test]
@@ -358,7 +357,7 @@ fn lists_shipwright_builds_with_their_patch() {
     assert!(text.contains(&stanza), "{text}");
 }
 
-/// A tenant writes the annotation; who restores may be an administrator.
+/// A tenant writes the annotation, and an administrator might restore.
 #[test]
 fn escapes_terminal_control_sequences_of_namespaces() {
     let world = World::new();
@@ -396,12 +395,12 @@ fn escapes_terminal_control_sequences_of_namespaces() {
 
 #[test]
 fn forbidden_lists_are_not_reported_as_empty() {
-    let Some(world) = World::stand_in("its rights are taken away") else { return };
+    let Some(world) = World::stand_in("its permissions are removed") else { return };
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.build_config("shop", "app", &stream_tag("app:latest"));
     let before = world.oc_quay(&["builds", "-n", "shop", "-o", "short"]).succeeds();
     assert!(before.stdout.contains("The BuildConfig does not push to Quay"), "{}", before.stdout);
-    // Flags of every command may stand before what a command has below it.
+    // Global flags can precede the subcommand.
     world.oc_quay(&["builds", "-n", "shop", "-o", "json", "rewrite", "--dry-run"]).succeeds();
 
     world.sandbox.openshift.deny("admin", "list", "build.openshift.io", "buildconfigs");
@@ -415,7 +414,7 @@ fn forbidden_lists_are_not_reported_as_empty() {
 
 #[test]
 fn reports_webhook_without_ready_pods() {
-    let Some(world) = World::stand_in("its webhook is called by nobody") else { return };
+    let Some(world) = World::stand_in("its webhook is not called") else { return };
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.create(&json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -457,7 +456,7 @@ fn reports_webhook_without_ready_pods() {
 
 #[test]
 fn omits_shipwright_when_not_installed() {
-    let Some(world) = World::stand_in("the user lacks rights") else { return };
+    let Some(world) = World::stand_in("the user lacks permissions") else { return };
     let user = world.oc_quay(&["builds", "-n", "shop"]).args(&["--as", "dev"]);
     world.grant("dev", "shop");
     let run = user.run();

@@ -1,4 +1,4 @@
-//! The whole way of a build: from `oc start-build` to a tag in the image stream that points at Quay.
+//! A build from `oc start-build` to a tag in the image stream that refers to Quay.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Controller, World};
 
-/// Nodes, and so builds and imports, need not trust Quay's certificate.
+/// Makes builds and imports work without trust in Quay's certificate.
 fn trust_everybody(world: &World) {
     world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "insecureRegistry": true } }));
 }
@@ -20,7 +20,7 @@ fn to_stream() -> Value {
     json!({ "to": { "kind": "ImageStreamTag", "name": "app:latest" } })
 }
 
-/// Whether the newest image of `app:latest` in the stream is the one that Quay has, and is to be pulled from there.
+/// Asserts that the newest image of `app:latest` is the one in Quay, and is pulled from there.
 #[track_caller]
 fn assert_points_at_quay(world: &World, namespace: &str) {
     let digest = world
@@ -50,17 +50,16 @@ fn rewritten_build_config_pushes_to_quay_and_tag_is_imported() {
     world.oc_quay(&["import", "app", "-n", "shop", "--yes"]).succeeds();
     assert_points_at_quay(&world, "shop");
 
-    // Put back, the next build goes where the first would have gone.
+    // After a restore, the next build has the original output.
     world.oc_quay(&["builds", "restore", "app", "-n", "shop", "--yes"]).succeeds();
     let name = world.start_build("shop", "app");
-    // The build controller adds the secret that it chooses.
     assert_eq!(
         world.get("Build", "shop", &name).unwrap()["spec"]["output"]["to"],
         to_stream()["to"]
     );
 }
 
-/// An image stream that builds pushed to in OpenShift's own registry, before they pushed to Quay.
+/// An image stream with builds in the internal registry, before they pushed to Quay.
 #[test]
 fn existing_tags_follow_quay_after_a_build_pushed() {
     let Some(world) = World::stand_in("OpenShift's own registry is not there") else { return };
@@ -82,7 +81,7 @@ fn existing_tags_follow_quay_after_a_build_pushed() {
             "it was pushed to the internal registry"
         );
     }
-    // Which of two is the later one shows to the second.
+    // The order of two builds has a resolution of a second.
     std::thread::sleep(Duration::from_millis(1100));
     world.build_config(
         "shop",
@@ -177,7 +176,7 @@ fn controller_rewrites_a_build_and_imports_its_tag() {
     );
 }
 
-/// What is pushed to has to be there: robot accounts may create no repository.
+/// The repository must exist: robot accounts are not allowed to create one.
 #[test]
 fn creates_repository_for_build_config_without_image_stream() {
     let world = World::bare();
@@ -218,15 +217,15 @@ fn reports_builds_that_do_not_push_only_in_linked_namespaces() {
         events.map(|event| event["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
 
-    // Whoever reaches the webhook may ask it, and gets an answer, and that is all.
+    // A client outside of the cluster gets a response of the webhook, and no effect.
     let stranger = reqwest::Client::builder()
         .tls_danger_accept_invalid_certs(true)
         .no_proxy()
         .build()
         .unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    // That it was linked is told a moment later.
-    controller.wait_until_idle();
+    // The event of the link follows with a delay.
+    bridge.settles();
     world.forget_traffic();
     for namespace in ["e2e", "a/STRANGE/b"] {
         let review = json!({ "request": {
@@ -263,7 +262,7 @@ fn reports_builds_that_do_not_push_only_in_linked_namespaces() {
 pub(crate) fn with_webhook<'a>(world: &'a World, arguments: &[&str]) -> (Controller<'a>, String) {
     let authority = Authority::new().unwrap();
     authority.write_server_files(&["127.0.0.1"], world.dir()).unwrap();
-    // Free a moment ago; nobody else has a reason to take it.
+    // The port was free just now.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let folder = world.dir().to_str().unwrap();
     let controller = Controller::start(
@@ -275,7 +274,7 @@ pub(crate) fn with_webhook<'a>(world: &'a World, arguments: &[&str]) -> (Control
     (controller, url)
 }
 
-/// Whether a build that is only tried comes out rewritten: a real API server takes a moment to learn of a webhook.
+/// True when a dry run rewrites a build: a real API server applies a webhook with a delay.
 pub(crate) fn is_rewritten(world: &World, namespace: &str) -> bool {
     let build = json!({
         "apiVersion": "build.openshift.io/v1", "kind": "Build", "metadata": { "name": "tried" },

@@ -1,4 +1,4 @@
-//! Completion, asked for as `oc`, `kubectl` and the shells ask.
+//! Completion as `oc`, `kubectl` and the shells call it.
 
 use std::fs;
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::support::World;
 
-/// A folder of programs, as a person has it on the `PATH`, and what a word is completed with there.
+/// A folder of programs on the `PATH`, and completions in it.
 struct Person<'a> {
     world: &'a World,
     path: String,
@@ -33,7 +33,7 @@ impl<'a> Person<'a> {
         self.world.oc_quay(&["completion", shell]).succeeds().stdout
     }
 
-    /// Runs a program that the person has, and returns what it printed; nothing may be said on stderr.
+    /// Runs a program, asserts an empty stderr, and returns stdout.
     fn runs(&self, program: &str, words: &[&str]) -> String {
         let mut command = Command::new(program);
         command
@@ -48,12 +48,12 @@ impl<'a> Person<'a> {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// What `oc` is told; the last word is to be completed.
+    /// The completions for `oc` of the last word.
     fn oc_completes(&self, words: &[&str]) -> Vec<String> {
         self.runs("oc_complete-quay", words).lines().map(str::to_owned).collect()
     }
 
-    /// Insists on what `oc` is told, which on a machine under load takes more than one try.
+    /// Asserts the completions for `oc`; a machine under load needs several attempts.
     #[track_caller]
     fn sees(&self, words: &[&str], expected: &[&str]) {
         self.world.wait_for(
@@ -63,7 +63,7 @@ impl<'a> Person<'a> {
     }
 }
 
-/// Where a program is that not every machine has.
+/// The path of a program, if installed.
 fn installed(name: &str) -> Option<PathBuf> {
     let found = std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|folder| folder.join(name))
@@ -74,7 +74,7 @@ fn installed(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// A kubeconfig of its own for a cluster that takes connections and never says anything.
+/// A kubeconfig for a server that accepts connections and never responds.
 fn silent_cluster(folder: &Path) -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let kubeconfig = folder.join("silent.yaml");
@@ -98,15 +98,15 @@ fn completes_names_from_cluster_and_kubeconfig() {
     let person = Person::new(&world);
     person.sees(&["status", "-n", "sh"], &["shop", ":4"]);
     person.sees(&["link", "shop", "sh"], &["shop", ":4"]);
-    person.sees(&["status", "--context", ""], &["admin", "dev", "nobody", ":4"]);
+    person.sees(&["status", "--context", ""], &["admin", "dev", "guest", ":4"]);
     person.sees(&["link", "-n", "shop", "--service-account", "pi"], &["pipeline", ":4"]);
     person.sees(
         &["link", "--service-account=pipeline=w"],
         &["--service-account=pipeline=write", ":4"],
     );
-    // Whoever may not list namespaces sees the own projects.
+    // A user without permission to list namespaces gets their projects.
     world.grant("dev", "shop");
-    // The projects that the kit adds to a real API server take longer than a shell is kept waiting.
+    // On a real API server the projects take longer than the completion timeout.
     if !world.is_real() {
         person.sees(&["--context", "dev", "status", "-n", "s"], &["shop", ":4"]);
     }
@@ -145,7 +145,7 @@ fn completes_commands_flags_and_codes_without_cluster() {
         ["OQ306\tA secret holds an old token", ":4"]
     );
     assert_eq!(person.oc_completes(&["status", "-o", "js"]), ["json\tJSON", ":4"]);
-    // A folder goes on.
+    // A folder is completed with its slash.
     fs::create_dir_all(world.dir().join("certificates")).unwrap();
     let start = format!("{}/cert", world.dir().display());
     assert_eq!(
@@ -191,7 +191,7 @@ fn scripts_complete_in_their_shells() {
     }
     let script = |shell: &str| folder.join(format!("script.{shell}")).display().to_string();
 
-    // Bash hands over a word that ends at = and wants what is behind it.
+    // Bash passes the text up to = and expects the rest.
     let bash = format!(
         "source {}; complete -p oc-quay; COMP_LINE='oc-quay status --output=js'; COMP_POINT=26; _oc_quay oc-quay js =; echo \"${{COMPREPLY[@]}}\"
          COMP_LINE='oc-quay stat'; COMP_POINT=12; _oc_quay oc-quay stat oc-quay; echo \"${{COMPREPLY[@]}}\"",
@@ -200,7 +200,7 @@ fn scripts_complete_in_their_shells() {
     assert_eq!(person.runs("bash", &["-c", &bash]), "complete -F _oc_quay oc-quay\njson\nstatus\n");
 
     if installed("zsh").is_some() {
-        // What zsh's own completion would show.
+        // The candidates in zsh's own completion.
         let zsh = format!(
             "compdef() {{ : }}; _describe() {{ print -rl -- ${{(P)3}} }}; source {}; words=(oc-quay explain OQ306); CURRENT=3; _oc-quay",
             script("zsh")

@@ -1,4 +1,4 @@
-//! Several at work on the same namespace, or one on several: nobody's entries get lost.
+//! Concurrent runs for one namespace or several: no entry is lost.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -12,7 +12,7 @@ fn fresh(namespace: &str) -> World {
     world
 }
 
-/// Runs a command twice at once; each has to end well.
+/// Runs a command twice concurrently; both must succeed.
 fn twice(world: &World, arguments: &[&str]) {
     thread::scope(|scope| {
         let other = scope.spawn(|| world.oc_quay(arguments).succeeds());
@@ -21,8 +21,8 @@ fn twice(world: &World, arguments: &[&str]) {
     });
 }
 
-/// Two at once may each have added a default permission, since Quay takes any number. No more than that may be
-/// wrong, and one repair later nothing is.
+/// Two concurrent runs can each add a default permission, which Quay accepts. There is no other
+/// finding, and one repair removes it.
 fn is_healthy_after_repair(world: &World, namespace: &str) {
     world.oc_quay(&["status", "-n", namespace]).succeeds();
     world.oc_quay(&["repair", "-n", namespace, "--yes"]).succeeds();
@@ -62,7 +62,7 @@ fn keeps_references_that_others_add_concurrently() {
     let added = thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let mut added = Vec::new();
-            // At least a few, should the link be over before the first.
+            // At least three, even if the link ends before the first.
             while !is_linked.load(Ordering::Relaxed) || added.len() < 3 {
                 let name = format!("others-{}", added.len());
                 ACCOUNTS.iter().for_each(|account| world.add_reference("shop", account, &name));

@@ -1,20 +1,20 @@
-//! A run that is killed at any of its requests leaves a state from which the next run finishes the work.
+//! After a run is killed at any request, the next run finishes the work.
 
 use serde_json::json;
 
-use crate::support::{ACCOUNTS, Command, Death, FOREIGN, STREAMS, Stage, World, play};
+use crate::support::{ACCOUNTS, Command, FOREIGN, KillPoint, STREAMS, Stage, World, play};
 
-/// On the real API server every so many-th case is played.
+/// Every `SAMPLE`th case runs on the real API server.
 const SAMPLE: usize = 13;
 
-/// A command in a namespace, whose name stands in its words for `{namespace}`.
+/// A command in a namespace, with `{namespace}` replaced.
 fn command<'a>(world: &'a World, words: &[&str], namespace: &str) -> Command<'a> {
     let words: Vec<_> = words.iter().map(|word| word.replace("{namespace}", namespace)).collect();
     world.oc_quay(&words.iter().map(String::as_str).chain(["-n", namespace]).collect::<Vec<_>>())
 }
 
-/// Every death that a command can die in a namespace of this stage, after `before`.
-fn deaths(words: &[&str], stage: Stage, before: fn(&World, &str)) -> Vec<Death> {
+/// The kill points of a command in a namespace of this stage, after `before`.
+fn kill_points(words: &[&str], stage: Stage, before: fn(&World, &str)) -> Vec<KillPoint> {
     let world = World::bare();
     world.integration();
     world.shared_namespace("shop");
@@ -24,10 +24,11 @@ fn deaths(words: &[&str], stage: Stage, before: fn(&World, &str)) -> Vec<Death> 
     before(&world, "shop");
     world.forget_traffic();
     command(&world, words, "shop").succeeds();
-    Death::all(&world)
+    KillPoint::all(&world)
 }
 
-/// Lets a command die every death after `before`, and then runs `next`; `check` looks at the namespace in the end.
+/// Kills a command at each point after `before`, and then runs `next`; `check` asserts the final
+/// state.
 fn survive(
     words: &[&str],
     next: &[&str],
@@ -35,13 +36,13 @@ fn survive(
     before: fn(&World, &str),
     check: fn(&World, &str),
 ) {
-    let deaths = deaths(words, stage, before);
-    assert!(deaths.len() > 15, "{deaths:?}");
-    play(&deaths, SAMPLE, stage, |world, namespace, death| {
-        println!("{words:?} in {namespace}: {death:?}");
+    let kill_points = kill_points(words, stage, before);
+    assert!(kill_points.len() > 15, "{kill_points:?}");
+    play(&kill_points, SAMPLE, stage, |world, namespace, kill_point| {
+        println!("{words:?} in {namespace}: {kill_point:?}");
         before(world, namespace);
-        let survivor = death.strike(world, command(world, words, namespace));
-        assert_eq!(survivor, None, "{death:?} was survived");
+        let survivor = kill_point.kill(world, command(world, words, namespace));
+        assert_eq!(survivor, None, "{kill_point:?} was survived");
         command(world, next, namespace).in_process().succeeds();
         check(world, namespace);
     });
@@ -177,7 +178,7 @@ fn next_run_finishes_a_killed_organization_deletion() {
         "openshift_{namespace}",
         "--yes",
     ];
-    // Quay does not free the name of a deleted organization at once.
+    // Quay does not release the name of a deleted organization at once.
     survive(command, command, Stage::Fresh, linked, |world, namespace| {
         is_unlinked(world, namespace);
         let organizations = world.sandbox.quay.organizations();

@@ -1,17 +1,18 @@
-//! Every fault on every request of the commands for namespaces: said plainly, nothing worse than before, no success that
-//! did not happen, and the next run without faults ends well.
+//! Every fault on every request of the namespace commands: the error is clear, the state no worse,
+//! no false success, and the next run without faults succeeds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sandbox::traffic::{Entry, Fault};
 use serde_json::json;
 
-use crate::support::{ACCOUNTS, Command, Run, STREAMS, Side, Stage, WRONGS, World, Wrong, play};
+use crate::support::{
+    ACCOUNTS, Command, FAULT_KINDS, FaultKind, Run, STREAMS, Side, Stage, World, play,
+};
 
-/// On the real API server every so many-th case is played.
+/// Every `SAMPLE`th case runs on the real API server.
 const SAMPLE: usize = 37;
 
-/// The path of all requests to a side.
 const EVERYTHING: &str = "/";
 
 /// A kind of request of a command, with `{namespace}` in its path.
@@ -25,23 +26,23 @@ struct Request {
 impl Request {
     fn of(side: Side, entry: &Entry, namespace: &str) -> Self {
         let path = entry.path.replace(namespace, "{namespace}");
-        // A default permission's identifier is another one each time.
+        // The identifier of a default permission is random.
         let path = path
             .split_once("/prototypes/")
             .map_or(path.clone(), |(front, _)| format!("{front}/prototypes/"));
         Self { side, method: entry.method.clone(), path }
     }
 
-    /// Whether its path is just a part of the paths meant.
+    /// True when the path matches several requests.
     fn is_several(&self) -> bool {
         self.path == EVERYTHING || self.path.ends_with("/prototypes/")
     }
 
-    /// What a message about it has to name.
+    /// The object that a message must name.
     fn subject(&self) -> &'static str {
         let has = |part: &str| self.path.contains(part);
         match () {
-            // Whichever comes first: `could not` or `cannot` do it.
+            // Either `could not` or `cannot`.
             () if self.path == EVERYTHING => "not ",
             () if has("/prototypes") => "default permission",
             () if has("/permissions/user/") => "on repository",
@@ -66,11 +67,11 @@ impl Request {
     }
 }
 
-/// A fault on a request of a command: each time it is made, or only the first time.
+/// A fault on a request of a command, for each such request or only the first.
 #[derive(Debug)]
 struct Case {
     request: Request,
-    wrong: Wrong,
+    kind: FaultKind,
     lasting: bool,
 }
 
@@ -79,16 +80,16 @@ impl Case {
         let fault =
             Fault::on(&self.request.method, &self.request.path.replace("{namespace}", namespace));
         let fault = if self.request.is_several() { fault } else { fault.whole_path() };
-        self.wrong.inject(world, self.request.side, fault, self.lasting);
+        self.kind.inject(world, self.request.side, fault, self.lasting);
     }
 
-    /// Quay lists repositories to anybody (sample 104); those that matter show elsewhere too. That somebody may not read
-    /// webhooks is told only where builds depend on them; nothing is said of pods, or of the image policy, that somebody may not
-    /// read.
+    /// Quay lists repositories without permission (wire/104), and other findings show those that
+    /// matter. Forbidden webhooks are reported only where builds depend on them, forbidden pods and
+    /// image policies never.
     fn is_answered_anyway(&self) -> bool {
-        match self.wrong {
-            Wrong::TokenExpires => self.request.path.starts_with("/api/v1/repository?"),
-            Wrong::Forbidden => {
+        match self.kind {
+            FaultKind::TokenExpires => self.request.path.starts_with("/api/v1/repository?"),
+            FaultKind::Forbidden => {
                 let subject = self.request.subject();
                 matches!(subject, "MutatingWebhookConfiguration" | "pod")
                     || self.request.path.contains("config.openshift.io")
@@ -97,17 +98,17 @@ impl Case {
         }
     }
 
-    /// Lets a command meet it: the process where all requests go wrong, a call elsewhere.
+    /// Runs a command with the fault: as a process if all requests fail, else as a call.
     #[track_caller]
     fn run(&self, command: Command<'_>) -> Run {
-        let command = command.args(&["--request-timeout", self.wrong.patience()]);
+        let command = command.args(&["--request-timeout", self.kind.request_timeout()]);
         if self.request.path == EVERYTHING { command.run() } else { command.in_process().run() }
     }
 
-    /// Everything is as before the fault, but for what the command did.
+    /// Ends the fault.
     fn lift(&self, world: &World) {
         world.clear_faults();
-        if self.wrong == Wrong::TokenExpires && self.request.side == Side::Quay {
+        if self.kind == FaultKind::TokenExpires && self.request.side == Side::Quay {
             let token = world.sandbox.quay.add_full_token("quayadmin");
             world.note_secret(&token);
             let data = json!({ "stringData": { "token": token } });
@@ -116,14 +117,14 @@ impl Case {
     }
 }
 
-/// A command that meets every fault, and what has to come of it.
+/// A command and the assertions for its runs with every fault.
 struct Trial {
     /// The words of the command, with `{namespace}` in them.
     command: &'static [&'static str],
     stage: Stage,
     /// Prepares the namespace for each case.
     before: fn(&World, &str),
-    /// What holds after a run that claims success, and after the next one in any case.
+    /// Asserts the state after a successful run, and after the next run in any case.
     check: fn(&World, &str),
 }
 
@@ -160,17 +161,17 @@ impl Trial {
             method: "*".into(),
             path: EVERYTHING.into(),
         }));
-        let faults = requests.iter().flat_map(|request| WRONGS.map(|wrong| (request, wrong)));
-        let cases = faults.flat_map(|(request, wrong)| {
-            [true, false].map(|lasting| Case { request: request.clone(), wrong, lasting })
+        let faults = requests.iter().flat_map(|request| FAULT_KINDS.map(|kind| (request, kind)));
+        let cases = faults.flat_map(|(request, kind)| {
+            [true, false].map(|lasting| Case { request: request.clone(), kind, lasting })
         });
-        // Once or always makes a difference where it is worth trying again.
-        let cases: Vec<_> = cases.filter(|case| case.lasting || case.wrong.passes()).collect();
+        // A transient fault also occurs once.
+        let cases: Vec<_> = cases.filter(|case| case.lasting || case.kind.is_transient()).collect();
         assert!(cases.len() > 100, "{}", cases.len());
         cases
     }
 
-    /// Lets the command, which changes something, meet every fault, and runs it again without.
+    /// Runs the changing command with every fault, and again without.
     fn play(&self) {
         play(&self.cases(), SAMPLE, self.stage, |world, namespace, case| {
             println!("{:?} in {namespace}: {case:?}", self.command);
@@ -188,7 +189,8 @@ impl Trial {
                 matches!(run.code, Some(0..=2)) && !output.contains("panicked"),
                 "{case:?}: {run:#?}"
             );
-            // After a passing fault the second look of a repair sees it all, and says what is left to do.
+            // After a transient fault the final read of a repair is complete and reports what is
+            // left.
             let is_done_but_for_the_rest =
                 !case.lasting && run.code == Some(1) && output.contains("Remaining in");
             let is_said = run.code == Some(0)
@@ -234,7 +236,7 @@ fn passwords(world: &World, namespace: &str) -> BTreeMap<&'static str, String> {
     ACCOUNTS.iter().filter(exists).map(password).collect()
 }
 
-/// Whether the output names the call that failed, or says what is wrong with every call.
+/// True when the output names the failed request, or a cause of all failures.
 fn is_explained(output: &str, request: &Request) -> bool {
     let general = [
         "OQ109",
@@ -245,7 +247,7 @@ fn is_explained(output: &str, request: &Request) -> bool {
         "no answer from",
         "connection broke",
     ];
-    // A line may be broken anywhere between words.
+    // Lines might be wrapped between words.
     let output = output.split_whitespace().collect::<Vec<_>>().join(" ");
     output.to_lowercase().contains(&request.subject().to_lowercase())
         || general.iter().any(|words| output.contains(words))
@@ -255,7 +257,7 @@ fn is_linked(world: &World, namespace: &str) {
     world.assert_linked(namespace, &STREAMS);
 }
 
-/// The images are there, and the secrets are not.
+/// The images exist, and the secrets do not.
 fn is_unlinked(world: &World, namespace: &str) {
     for account in ACCOUNTS {
         let secret = format!("{account}-quay-openshift");
@@ -267,7 +269,7 @@ fn is_unlinked(world: &World, namespace: &str) {
     }
 }
 
-/// An organization of another cluster's namespace stands where one has to be made.
+/// An organization of another cluster's namespace has the name of a new one.
 fn foreign(world: &World, namespace: &str) {
     let organization = format!("openshift_{namespace}");
     world.sandbox.quay.add_organization(&organization, "quayadmin");
@@ -325,7 +327,7 @@ fn organization_deletion_is_reported_correctly_after_any_fault() {
         let organizations = world.sandbox.quay.organizations();
         assert!(!organizations.contains(&format!("openshift_{namespace}")), "{organizations:?}");
     };
-    // Quay does not free the name of a deleted organization at once.
+    // Quay does not release the name of a deleted organization at once.
     Trial { command, stage: Stage::Fresh, before: linked, check }.play();
 }
 

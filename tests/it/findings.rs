@@ -1,4 +1,5 @@
-//! Every finding code, produced by the built program: what is arranged, what `status` says, what `repair` makes of it.
+//! Every finding code, produced by the built program: the arrangement, the finding of `status`, and
+//! the effect of `repair`.
 
 mod forbidden;
 mod hints;
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use crate::support::Run;
 
-/// Codes that no row of the two tables can produce, and the test that does.
+/// Codes without a row in the two tables, and their tests.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("OQ108", "forbidden: it needs a refusal"),
     ("OQ118", "status: the image policy of the cluster is arranged"),
@@ -30,7 +31,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("OQ212", "integration: only an attempt to make a robot account shows it"),
     ("OQ307", "namespaces: Quay must hide it"),
     ("OQ309", "repair: only a rotation comes upon it"),
-    ("OQ311", "link: OpenShift makes the service accounts anew, unless a capability is off"),
+    ("OQ311", "link: OpenShift recreates the service accounts, unless a capability is off"),
     ("OQ524", "import: only an import comes upon it"),
     ("OQ316", "run: it needs a crowded namespace"),
     ("OQ407", "the check of a crowded namespace: a thousand image streams take their time"),
@@ -45,7 +46,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("OQ510", "builds: webhooks and builds are arranged"),
     ("OQ511", "builds: webhooks and builds are arranged"),
     ("OQ512", "builds: webhooks and builds are arranged"),
-    ("OQ318", "unlink: others add a login to a secret"),
+    ("OQ318", "unlink: others add credentials to a secret"),
     ("OQ513", "builds: a BuildConfig is arranged"),
 ];
 
@@ -56,13 +57,14 @@ fn every_code_is_produced_by_a_test() {
         .map(|case| case.found)
         .chain(integration::CASES.iter().map(|case| case.found));
     let in_tables = rows.flatten().map(|found| &found[..5]);
-    // A refusal is no row of a table: `forbidden` is all about this one.
+    // The code of forbidden reads has no row but a whole file: `forbidden`.
     let produced: BTreeSet<_> =
         in_tables.chain(ELSEWHERE.iter().map(|(code, _)| *code)).chain(["OQ901"]).collect();
     assert_eq!(produced, Code::ALL.iter().map(|code| code.as_str()).collect());
 }
 
-/// `OQ301 Secret/builder-quay-openshift` for each finding, sorted. Insists that each has what its code has in the table.
+/// `OQ301 Secret/builder-quay-openshift` for each finding, sorted. Asserts that each matches the
+/// catalog.
 fn lines<'a>(findings: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
     let line = |finding: &Value| {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -89,7 +91,7 @@ fn found(run: &Run) -> Vec<String> {
     lines(run.json()["findings"].as_array().unwrap())
 }
 
-/// The findings a row expects: `{ns}` is the namespace, `*` each of the three service accounts.
+/// The expected findings of a row: `{ns}` is the namespace, `*` each of the three service accounts.
 fn expected(rows: &[&str], namespace: &str) -> Vec<String> {
     let accounts = |row: &&str| match row.contains('*') {
         true => {
@@ -103,7 +105,6 @@ fn expected(rows: &[&str], namespace: &str) -> Vec<String> {
     lines
 }
 
-/// Whether a finding of severity error is among those expected.
 fn has_error(lines: &[String]) -> bool {
     lines.iter().any(|line| Code::parse(&line[..5]).unwrap().entry().severity.as_str() == "error")
 }

@@ -1,4 +1,4 @@
-//! The page for a browser: written where it is wanted, and tried in a real browser where there is one.
+//! The HTML report: written to the chosen output, and tested in a real browser, if there is one.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 
 use crate::support::World;
 
-/// A world with a namespace that is fine, two with problems, and those of the platform.
+/// A world with a healthy namespace, two with problems, and those of the platform.
 fn troubled() -> Option<World> {
     let world = World::stand_in("its own namespaces are in the table too")?;
     for name in ["a-fine", "z-broken"] {
         world.namespace(name);
     }
     world.oc_quay(&["link", "shop", "a-fine", "z-broken", "--yes"]).succeeds();
-    world.create_login("shop", "a-rival", "somebody:password");
+    world.create_login("shop", "a-rival", "other:password");
     world.delete("Secret", "z-broken", "default-quay-openshift");
     Some(world)
 }
 
-/// The page with `status -A`.
+/// The HTML report of `status -A`.
 fn page(world: &World) -> (PathBuf, String) {
     let file = world.dir().join("status.html");
     let run = world
@@ -57,7 +57,8 @@ fn writes_report_to_the_chosen_output() {
     );
 }
 
-/// What is done in the browser, and what is seen then. Without the page's policy, which lets no script in but its own.
+/// Actions in the browser and their results. The page's policy allows only its own script and is
+/// removed here.
 const VISIT: &str = r##"<script>
 const one = (selector) => document.querySelector(selector);
 const all = (selector) => [...document.querySelectorAll(selector)].filter((element) => !element.hidden);
@@ -110,7 +111,7 @@ fn browser_shows_sorts_and_filters() {
         assert!(!stderr.contains("CONSOLE"), "the browser complains: {stderr}");
         String::from_utf8(output.stdout).unwrap()
     };
-    // As it is: its own policy lets its style and its script through.
+    // Unchanged: its policy allows its style and its script.
     let shown = visit(file.to_str().unwrap(), &[]);
     assert!(shown.contains("<p id=\"tools\">") && shown.contains("9 of 9 namespaces"), "{shown}");
 

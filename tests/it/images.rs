@@ -1,4 +1,4 @@
-//! `images`: lists images in the internal registry and how to copy them to Quay.
+//! `images`: images in the internal registry, and how to copy them to Quay.
 
 use serde_json::json;
 
@@ -6,8 +6,7 @@ use crate::support::World;
 
 #[test]
 fn lists_internal_registry_images_and_copies_them_to_quay() {
-    let Some(world) = World::stand_in("its API server does not tell what images are made of")
-    else {
+    let Some(world) = World::stand_in("its API server has no layers of images") else {
         return;
     };
     world.trust_quay();
@@ -46,7 +45,7 @@ fn lists_internal_registry_images_and_copies_them_to_quay() {
     );
     world.oc_quay(&["status", "-n", "shop", "-o", "mirror"]).ends_with(2);
 
-    // It is copied by now, so the import lets the tag follow Quay.
+    // The image is copied, so the import makes the tag follow Quay.
     world.oc_quay(&["import", "-n", "shop", "--missing", "--yes"]).succeeds();
     let after = world.oc_quay(&["images", "-n", "shop", "-o", "name"]).succeeds();
     assert_eq!(after.stdout, "");
@@ -81,8 +80,7 @@ fn skips_and_reports_invalid_tags() {
 
 #[test]
 fn reports_why_a_size_is_unknown() {
-    let Some(world) = World::stand_in("its API server does not tell what images are made of")
-    else {
+    let Some(world) = World::stand_in("its API server has no layers of images") else {
         return;
     };
     let digest = format!("sha256:{}", "0".repeat(64));

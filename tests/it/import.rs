@@ -1,4 +1,4 @@
-//! `import`: what Quay has comes into the image streams, and what does not says why.
+//! `import`: updates image streams from Quay, and reports why a tag is not imported.
 
 use sandbox::traffic::Fault;
 use serde_json::{Value, json};
@@ -17,12 +17,10 @@ fn push(world: &World, repository: &str, tag: &str) -> Value {
     json!(world.sandbox.quay.push_tag("openshift_shop", repository, tag).unwrap())
 }
 
-/// The digest that a tag has in its image stream.
 fn has(world: &World, stream: &str, tag: &str) -> Value {
     world.newest_item("shop", stream, tag).map_or(Value::Null, |item| item["image"].clone())
 }
 
-/// A tag as the spec of its image stream has it.
 fn spec(world: &World, stream: &str, tag: &str) -> Value {
     let stream = world.get("ImageStream", "shop", stream).unwrap();
     stream["spec"]["tags"]
@@ -84,7 +82,7 @@ fn imports_missing_tags_into_image_streams() {
     assert_eq!(spec["referencePolicy"]["type"], "Source");
 }
 
-/// An import puts its own policy in the place of the tag's.
+/// An import replaces the policy of the tag.
 #[test]
 fn keeps_schedule_and_uses_integration_certificate_setting() {
     let world = linked();
@@ -193,7 +191,7 @@ fn keeps_pushed_image_unless_its_tag_is_named() {
     };
     let left = (vec!["OQ524".to_owned()], true);
     assert_eq!(insists("before anything else happens in Quay"), left);
-    // Another tag has the repository looked into.
+    // Another tag makes the program read the repository.
     push(&world, "app", "other");
     assert_eq!(insists("after a push of another tag"), left);
     assert_eq!(has(&world, "app", "latest"), newer);
@@ -221,7 +219,7 @@ fn does_not_import_reference_tags() {
     assert_eq!(has(&world, "app", "latest"), Value::Null);
 }
 
-/// It is pushed to while its import is on the way.
+/// The tag is pushed during its import.
 #[test]
 fn does_not_import_tag_changed_after_the_plan() {
     let Some(world) = World::stand_in("what happens between two requests is arranged") else {

@@ -1,4 +1,4 @@
-//! `link`: a fresh namespace, again, others' service accounts, and what it refuses.
+//! `link`: new and linked namespaces, service accounts of others, and errors.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ fn links_service_account_with_stored_and_changeable_role() {
         let annotation = &world.get("ServiceAccount", "shop", "pipeline").unwrap()["metadata"]["annotations"]
             ["oc-quay/role"];
         assert_eq!(annotation, &format!("{role:?}").to_lowercase());
-        // Repositories that were there before, and those that come.
+        // Existing and new repositories.
         for repository in ["app", "base", "web"] {
             assert_eq!(
                 quay.permissions("openshift_shop", repository)["openshift_shop+pipeline"],
@@ -175,7 +175,7 @@ fn links_the_others_when_one_of_several_cannot_be_linked() {
         "Namespace",
         "",
         "going",
-        &json!({ "metadata": { "finalizers": ["example.com/stays"] } }),
+        &json!({ "metadata": { "finalizers": ["example.com/keep"] } }),
     );
     world.delete("Namespace", "", "going");
     let run = world.oc_quay(&["link", "-l", "team=web", "--yes", "-o", "json"]).ends_with(1);
@@ -241,7 +241,7 @@ fn links_on_cluster_without_builds() {
         status.stdout
     );
     world.oc_quay(&["status", "-n", "shop", "--fail-on", "warning"]).ends_with(1);
-    // OpenShift adds its own when it gets to it.
+    // OpenShift adds its own with a delay.
     world.wait_for("both pull secrets", || {
         world.references("shop", "default", "imagePullSecrets").len() == 2
     });
@@ -348,7 +348,7 @@ fn dry_run_shows_all_changes_and_writes_nothing() {
         world.oc_quay(&["link", "-n", "shop", "--dry-run", "-o", "yaml"]).succeeds().stdout;
     assert_eq!(manifests.matches("\nkind: Secret\n").count(), 3, "{manifests}");
     assert_eq!(manifests.matches("\nkind: ServiceAccount\n").count(), 3, "{manifests}");
-    // What OpenShift put into the lists stays in them.
+    // OpenShift's entries of the lists are kept.
     assert!(manifests.contains("dockercfg"), "{manifests}");
     create_account(&world, "pipeline");
     let pipeline =
@@ -370,7 +370,7 @@ fn fails_without_terminal_and_names_the_flag() {
     let run = world.oc_quay(&["link", "-n", "shop"]).ends_with(2);
     assert!(run.stderr.contains("--yes"), "{}", run.stderr);
     world.assert_nothing_written();
-    // kubectl's users know it by another name.
+    // The name of the flag in kubectl.
     world.oc_quay(&["link", "-n", "shop", "--confirm"]).succeeds();
 }
 
@@ -380,7 +380,7 @@ fn waits_for_rate_limited_quay_and_reports_it() {
     let names: Vec<String> = (0..30).map(|number| format!("shop-{number}")).collect();
     names.iter().for_each(|name| world.shared_namespace(name));
     world.forget_traffic();
-    // Pauses are a tenth as long in tests, and so is the window.
+    // Delays are a tenth as long in tests, and so is the window.
     world.quay_traffic().limit_rate(60, Duration::from_secs(3), "30");
     let run = world.oc_quay(&["link", "-A", "--yes"]).succeeds();
     let said: Vec<_> = run
@@ -443,7 +443,7 @@ fn links_namespaces_by_name_by_label_or_all() {
 fn project_administrator_links_own_project_and_none_is_an_error() {
     let world = World::new();
     world.grant("dev", "shop");
-    world.oc_quay(&["link", "-n", "shop", "--yes"]).guest("nobody").ends_with(2);
+    world.oc_quay(&["link", "-n", "shop", "--yes"]).guest("guest").ends_with(2);
     world.assert_nothing_written();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).guest("dev").succeeds();
     world.assert_linked("shop", &["app", "base", "web"]);
@@ -475,7 +475,7 @@ fn distinguishes_recently_deleted_organization() {
 #[test]
 fn creates_nothing_with_a_token_that_cannot_finish() {
     let world = World::new();
-    // An organization that the user owns shows what the token is good for.
+    // An organization of the user proves that the token is valid.
     world.sandbox.quay.add_organization("theirs", "quayadmin");
     let table: [(&str, &[&str], &str); 3] = [
         ("quayadmin", &["repo:admin", "repo:create", "user:admin", "user:read"], "org:admin"),

@@ -1,4 +1,4 @@
-//! The first minute of a new user: whatever is missing, there is one message and the next step.
+//! The first minute of a new user: each missing requirement gives one message and the next step.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::World;
 
-/// A kubeconfig whose one context leads to a server, with a token.
+/// A kubeconfig with one context, for a server and a token.
 fn kubeconfig(world: &World, server: &str) -> String {
     let file = world.dir().join("other-kubeconfig");
     let text = format!(
@@ -50,7 +50,7 @@ fn names_next_step_without_cluster() {
     );
     assert!(nameless.ends_with(context), "{nameless}");
 
-    // A proxy in the way, with a password that is nobody's business; and a list that leads past it.
+    // A proxy with a password that must not be shown; and its exceptions.
     let proxy = ("HTTPS_PROXY", "http://ann:hush-hush@127.0.0.1:1");
     assert_eq!(
         said(server, &[proxy]),
@@ -81,7 +81,7 @@ fn names_login_command_with_server_when_session_expired() {
 #[test]
 fn names_next_step_without_integration_or_permissions() {
     let world = World::new();
-    let run = world.oc_quay(&["status", "-n", "shop"]).user("nobody").ends_with(2);
+    let run = world.oc_quay(&["status", "-n", "shop"]).user("guest").ends_with(2);
     let hints: Vec<_> = run.stderr.lines().skip(1).collect();
     assert_eq!(
         hints,
@@ -89,7 +89,7 @@ fn names_next_step_without_integration_or_permissions() {
             "hint: specify Quay with --quay-url, --cluster-id and, to read from Quay, --quay-token-file",
             "hint: or ask a cluster administrator for permission to read the QuayIntegration: oc create clusterrole \
              oc-quay-read-quayintegrations --verb=get,list --resource=quayintegrations.quay.redhat.com && oc adm policy \
-             add-cluster-role-to-user oc-quay-read-quayintegrations nobody"
+             add-cluster-role-to-user oc-quay-read-quayintegrations guest"
         ]
     );
     world.delete("QuayIntegration", "", "quay");
@@ -164,7 +164,6 @@ fn log_output_has_whole_lines_and_no_animation() {
     }
 }
 
-/// What is looked at on a terminal.
 #[cfg(unix)]
 mod at_a_terminal {
     use std::time::Duration;

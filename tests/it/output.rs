@@ -1,4 +1,4 @@
-//! What is printed: the same in every format, and fit for whoever reads it.
+//! Output: the same in every format, and readable for its user.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
@@ -11,12 +11,12 @@ use crate::support::{Run, World};
 
 const FORMATS: [&str; 6] = ["text", "wide", "short", "json", "yaml", "name"];
 
-/// A world in which every severity but `unknown` is found.
+/// A world with findings of every severity except `unknown`.
 fn troubled() -> World {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.damage("shop");
-    world.create_login("shop", "a-rival", "somebody:password");
+    world.create_login("shop", "a-rival", "other:password");
     world.sandbox.quay.add_repository("openshift_shop", "extra", "quayadmin");
     world
 }
@@ -97,7 +97,7 @@ fn failing_severity_can_be_chosen() {
     assert_eq!(codes(&world), [0, 0, 0, 0]);
     world.sandbox.quay.add_repository("openshift_shop", "extra", "quayadmin");
     assert_eq!(codes(&world), [0, 0, 0, 0], "info");
-    world.create_login("shop", "a-rival", "somebody:password");
+    world.create_login("shop", "a-rival", "other:password");
     assert_eq!(codes(&world), [1, 1, 0, 0], "warning");
     world.delete("Secret", "shop", "default-quay-openshift");
     assert_eq!(codes(&world), [1, 1, 1, 0], "error");
@@ -175,7 +175,7 @@ fn lists_namespaces_with_problems_first() {
     }
     world.oc_quay(&["link", "-A", "--yes"]).succeeds();
     world.delete("Secret", "z-broken", "default-quay-openshift");
-    world.create_login("b-fine", "a-rival", "somebody:password");
+    world.create_login("b-fine", "a-rival", "other:password");
     let table = world.oc_quay(&["status", "-A"]).ends_with(1).stdout;
     let place = |name: &str| {
         table
@@ -233,7 +233,7 @@ fn client_version_needs_no_server() {
 
     let all = world.oc_quay(&["version"]).succeeds().stdout;
     assert!(all.contains("Cluster: OpenShift 4.21.0") && all.contains("Quay: "), "{all}");
-    // What cannot be reached is said, and is no failure.
+    // An unavailable server is reported and is no failure.
     let run = world.oc_quay(&["version"]).env("OC_QUAY_URL", "https://127.0.0.1:1").succeeds();
     assert!(
         run.stdout.contains("Quay: unknown version at https://127.0.0.1:1: "),

@@ -1,4 +1,4 @@
-//! Whose an organization is: what is linked, renewed and deleted, and what waits for somebody to say so.
+//! Ownership of organizations: which are linked, renewed and deleted, and which need an adoption.
 
 use sandbox::quay::{RepoRole, TeamRole};
 use serde_json::{Value, json};
@@ -123,7 +123,7 @@ fn respects_adoption_by_another_cluster() {
         "oc-quay v1 cluster=another-integration namespace=shop uid=another server=api.other:6443";
     quay.describe_team(ORGANIZATION, "oc-quay", mark);
     assert_eq!(status_codes(&world), ["OQ204"]);
-    // An adoption of version 0 shows in nothing that a look costs anyway.
+    // An adoption of version 0 is visible only with additional requests.
     quay.describe_team(
         ORGANIZATION,
         "oc-quay",
@@ -175,7 +175,8 @@ fn does_not_link_unmarked_organization_with_images() {
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
     assert!(run.said().contains("OQ206"), "{run:#?}");
     assert_eq!(world.get("Secret", "shop", "builder-quay-openshift"), None);
-    // A project's administrator can set the operator's finalizer, and be given a login that only reads.
+    // A project administrator can set the operator's finalizer and receive credentials that only
+    // read.
     let finalizers = json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } });
     world.merge("Namespace", "", "shop", &finalizers);
     let login = |account: &str| {
@@ -187,7 +188,7 @@ fn does_not_link_unmarked_organization_with_images() {
     login("default");
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
     assert!(run.said().contains("OQ206"), "{run:#?}");
-    // Who has the login that pushes has all that a link gives.
+    // The credentials that push give everything that a link gives.
     login("builder");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.assert_linked("shop", &STREAMS);

@@ -1,5 +1,5 @@
-//! A user of a project, without any permission in the cluster or with the role that a set-up can give: every command that is for
-//! developers has something to say.
+//! A project user, without permissions in the cluster or with the role of the setup: every command
+//! for developers is useful.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ fn as_user(world: &World, arguments: &[&str]) -> Run {
 }
 
 /// Project `shop` with a BuildConfig and an image in the internal registry, and an image in Quay.
-fn furnish(world: &World) {
+fn create_objects(world: &World) {
     world.grant("dev", "shop");
     world.trust_quay();
     world.build_config(
@@ -23,7 +23,7 @@ fn furnish(world: &World) {
     world.push_inside("shop", "web", "1");
 }
 
-/// What the developers' commands have to say.
+/// Asserts the output of the commands for developers.
 #[track_caller]
 fn assert_useful(world: &World) {
     let host = world.sandbox.quay.host();
@@ -56,7 +56,7 @@ fn assert_useful(world: &World) {
 fn works_in_linked_project_without_cluster_permissions() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    furnish(&world);
+    create_objects(&world);
     assert_useful(&world);
 }
 
@@ -69,12 +69,12 @@ fn works_for_users_with_the_role_that_setup_creates() {
     };
     world.setup(&["--controller=none", "--user-role"]).succeeds();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    furnish(&world);
+    create_objects(&world);
     assert_useful(&world);
     let source = |run: &Run| run.json()["integration"]["quay"]["source"].clone();
     assert_eq!(source(&as_user(&world, &["status", "-o", "json"])), "QuayIntegration quay");
 
-    // Before the project is linked, nothing but the role says which Quay the cluster uses.
+    // Before the project is linked, only the role allows reading which Quay the cluster uses.
     world.oc_quay(&["unlink", "-n", "shop", "--yes"]).succeeds();
     for command in [&["status"][..], &["builds"], &["images"]] {
         let run = as_user(&world, command);

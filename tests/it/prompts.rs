@@ -1,4 +1,4 @@
-//! Questions, answered by a person at a real terminal.
+//! Questions, answered at a real terminal.
 
 use std::fs::File;
 
@@ -18,7 +18,7 @@ fn linked() -> World {
     world
 }
 
-/// A namespace of which the organization is about to be deleted, but for its name.
+/// A namespace whose organization is about to be deleted, except for the confirmation of its name.
 fn unlink(world: &World) -> Terminal<'_> {
     let terminal = world.oc_quay(&["unlink", "-n", "shop", "--delete-organization"]).at_terminal();
     terminal.sees(NAME);
@@ -75,7 +75,7 @@ fn asks_again_for_anything_but_yes_or_no() {
     world.assert_nothing_written();
 }
 
-/// In a narrow window nothing is broken in the middle of a word by the terminal.
+/// In a narrow window the terminal wraps no word.
 #[test]
 fn plan_fits_the_window() {
     let world = World::new();
@@ -106,7 +106,6 @@ fn confirms_repair() {
     terminal.sees(SURE).types("y").press(Key::Enter);
     terminal.ends_with(0);
     world.assert_linked("shop", &STREAMS);
-    // With nothing to do there is nothing to ask.
     let left = world.oc_quay(&["repair", "-n", "shop"]).at_terminal().ends_with(0);
     assert_eq!(left.screen, "Nothing to do");
 }
@@ -135,7 +134,7 @@ fn names_organization_before_its_deletion() {
     assert_eq!(world.sandbox.quay.organizations(), Vec::<String>::new());
 }
 
-/// The newline at its end is Enter for a terminal without brackets, and nothing for the others.
+/// The final newline is Enter for a terminal without brackets, and ignored by others.
 #[test]
 fn paste_with_final_newline_answers_once() {
     let world = linked();
@@ -143,7 +142,7 @@ fn paste_with_final_newline_answers_once() {
     terminal.pastes("openshift_shop\n").press(Key::Enter).sees(SURE).press(Key::Esc);
     terminal.ends_with(130);
     let terminal = unlink(&world);
-    terminal.pastes_plainly("openshift_shop\n").sees(SURE).pastes("n\n").press(Key::Enter);
+    terminal.pastes_without_brackets("openshift_shop\n").sees(SURE).pastes("n\n").press(Key::Enter);
     let left = terminal.ends_with(130);
     assert!(left.screen.ends_with("Make these changes? No"), "{}", left.screen);
     world.assert_nothing_written();
@@ -161,7 +160,7 @@ fn second_line_of_a_paste_answers_nothing() {
     terminal.ends_with(130);
     let terminal = unlink(&world);
     terminal
-        .pastes_plainly("openshift_shop\ny\n")
+        .pastes_without_brackets("openshift_shop\ny\n")
         .sees(ONE_LINE)
         .press(Key::Enter)
         .sees(SURE)
@@ -170,7 +169,7 @@ fn second_line_of_a_paste_answers_nothing() {
     world.assert_nothing_written();
 }
 
-/// Typed while the program was still looking.
+/// Typed while the program was still reading both sides.
 #[test]
 fn input_typed_before_the_question_is_no_answer() {
     let world = World::new();
@@ -215,7 +214,7 @@ fn prompts_have_no_color_when_not_wanted() {
         terminal.sees(SURE).press(Key::Esc);
         terminal.ends_with(130).written
     };
-    // Red, green and all other colors are set by a number that ends with `m`.
+    // Colors are set by a number that ends with `m`.
     let colored = |written: &str| {
         written
             .split("\x1b[")
@@ -234,7 +233,7 @@ fn is_parameter(char: char) -> bool {
 
 const TOKEN: &str = "s3cret-t0ken-0123456789";
 
-/// Asks the questions in `QUESTIONS`, one after another, and tells what it heard.
+/// Asks the questions in `QUESTIONS` and prints the answers.
 #[test]
 #[ignore = "is run by the tests below, in a terminal"]
 fn asks() {
@@ -306,14 +305,16 @@ fn accepts_pasted_token() {
         assert!(terminal.screen().contains("token is true"), "{}", terminal.screen());
         terminal.ends_with(0);
         let terminal = asked(&world, "token name").at_terminal();
-        terminal.sees("Token:").pastes_plainly(&format!("{}\n", pasted.trim_end_matches('\n')));
+        terminal
+            .sees("Token:")
+            .pastes_without_brackets(&format!("{}\n", pasted.trim_end_matches('\n')));
         terminal.sees("Name:").press(Key::Enter).sees("name is prod");
         assert!(terminal.screen().contains("token is true"), "{}", terminal.screen());
         terminal.ends_with(0);
     }
 }
 
-/// Neither does its second line show anywhere, nor does it answer the next question.
+/// Its second line is not shown and does not answer the next question.
 #[test]
 fn rejects_more_than_a_token() {
     let world = World::bare();
@@ -337,7 +338,7 @@ fn rejects_more_than_a_token() {
         assert!(terminal.screen().contains("token is true"), "{}", terminal.screen());
         terminal.ends_with(0);
         let terminal = asked(&world, "token name").at_terminal();
-        terminal.sees("Token:").pastes_plainly(&pasted).sees(ONE_LINE);
+        terminal.sees("Token:").pastes_without_brackets(&pasted).sees(ONE_LINE);
         terminal
             .types(TOKEN)
             .press(Key::Enter)
@@ -355,7 +356,7 @@ fn paste_answers_at_most_one_question() {
     let terminal = asked(&world, "way name").at_terminal();
     terminal
         .sees("Which way?")
-        .pastes_plainly("staging\nstaging\n")
+        .pastes_without_brackets("staging\nstaging\n")
         .sees("Name: (prod)")
         .press(Key::Enter);
     terminal.sees("name is prod");

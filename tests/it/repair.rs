@@ -1,4 +1,4 @@
-//! `repair`: what it does beyond the safe changes, and what it does when it cannot.
+//! `repair`: changes beyond the safe ones, and failures.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ fn tokens(world: &World) -> BTreeMap<String, String> {
 }
 
 fn tokens_in(world: &World, organization: &str) -> BTreeMap<String, String> {
-    // What is renewed must not be printed either.
+    // Renewed tokens must not be printed either.
     world.secrets();
     world
         .sandbox
@@ -63,7 +63,7 @@ fn stops_rotation_at_the_first_token_not_renewed() {
     let after = [tokens(&world), tokens_in(&world, "openshift_other")];
     let is_renewed = |account: &&str| before[0][*account] != after[0][*account];
     assert_eq!(ACCOUNTS.into_iter().filter(is_renewed).collect::<Vec<_>>(), ["builder"]);
-    assert_eq!(before[1], after[1], "the next namespace is left alone");
+    assert_eq!(before[1], after[1], "the next namespace is not changed");
     world.assert_linked("shop", &["app", "base", "web"]);
 }
 
@@ -222,7 +222,7 @@ fn adopts_foreign_objects_when_requested() {
     world.sandbox.quay.add_repository("openshift_shop", "alices", "alice");
     world.oc_quay(&["repair", "-n", "shop", "--adopt", "--yes"]).succeeds();
     let status = world.oc_quay(&["status", "-n", "shop", "--probe", "-o", "json"]).succeeds();
-    assert_eq!(status.codes(), ["OQ405"], "alice's repository stays");
+    assert_eq!(status.codes(), ["OQ405"], "alice's repository is kept");
     assert!(status.stdout.contains("3 of 3 logins accepted"), "{}", status.stdout);
 }
 
@@ -316,7 +316,7 @@ fn does_not_overwrite_newer_token() {
     let (quay, openshift) = (world.sandbox.quay.clone(), world.sandbox.openshift.clone());
     let newer = Arc::new(Mutex::new(String::new()));
     let noted = Arc::clone(&newer);
-    // Others renew the token and write it after this run has read both sides.
+    // Others renew and write the token after this run has read both sides.
     world.cluster_traffic().fault(Fault::on("POST", "/secrets").nth(1).before(move || {
         let token = quay.regenerate("openshift_shop", "builder").unwrap();
         let config = json!({ "auths": { quay.host(): { "auth": STANDARD.encode(format!("openshift_shop+builder:{token}")) } } });
@@ -371,7 +371,7 @@ fn keeps_credentials_of_a_secret_recreated_by_others() {
     };
     world.delete("Secret", "shop", secret);
     world.create(&of_others("Opaque", "first.example.com"));
-    // The secret is deleted, and its successor does not have its name yet.
+    // The secret is deleted, and its successor does not exist yet.
     let openshift = world.sandbox.openshift.clone();
     let later = of_others("kubernetes.io/dockerconfigjson", "later.example.com");
     world.cluster_traffic().fault(
@@ -430,7 +430,7 @@ fn writes_only_to_namespaces_that_need_repair() {
     world.oc_quay(&["link", "shop", "well", "--yes"]).succeeds();
     world.damage("shop");
     world.forget_traffic();
-    // There are namespaces in scope besides that were never linked; they are linked too, as the operator would do it.
+    // Other namespaces in scope that were never linked are linked, too, as the operator does.
     let run = world.oc_quay(&["repair", "-A", "--yes"]).succeeds();
     assert!(run.stdout.contains("shop") && !run.stdout.contains("well"), "{}", run.stdout);
     world.assert_linked("shop", &["app", "base", "web"]);
@@ -442,7 +442,7 @@ fn writes_only_to_namespaces_that_need_repair() {
 #[test]
 fn creates_no_organization_that_cannot_be_finished() {
     let world = World::new();
-    // An organization that the user owns shows what the token is good for.
+    // An organization of the user proves that the token is valid.
     world.sandbox.quay.add_organization("theirs", "quayadmin");
     let all = ["org:admin", "repo:admin", "repo:create", "user:admin", "user:read"];
     let without = |scope: &str| all.into_iter().filter(|known| *known != scope).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! What the commands may cost, in requests.
+//! Limits for the number of requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use sandbox::traffic::{Fault, Traffic};
 
 use crate::support::{Command, STREAMS, Side, World};
 
-/// The most requests that a run may send: to Quay, and to the cluster.
+/// The maximum of requests in a run: to Quay, and to the cluster.
 struct Budget {
     quay: Requests,
     cluster: Requests,
@@ -20,16 +20,17 @@ struct Requests {
     writes: usize,
 }
 
-/// What a status may cost, and anything that finds nothing to do. Where there is a Build API, three lists tell about builds.
+/// The limit of a status, and of runs without changes. Clusters with a Build API need three more
+/// lists.
 const LOOK: Budget =
     Budget { quay: Requests { reads: 3, writes: 0 }, cluster: Requests { reads: 9, writes: 0 } };
 
-/// A status also looks at pods that wait for images, and at the cluster's image policy.
+/// A status also reads pods that wait for images, and the cluster's image policy.
 const STATUS: Budget =
     Budget { cluster: Requests { reads: LOOK.cluster.reads + 2, writes: 0 }, ..LOOK };
 
 impl Requests {
-    /// Writes have to be as many, so that a test of a command that does nothing fails; reads may be fewer.
+    /// Writes must match exactly, so that a command without effect fails; reads might be fewer.
     #[track_caller]
     fn assert_suffice(self, side: &str, traffic: &Traffic) {
         let sent: Vec<_> = traffic
@@ -43,7 +44,6 @@ impl Requests {
 }
 
 impl Budget {
-    /// Runs a command and counts.
     #[track_caller]
     fn holds(&self, world: &World, arguments: &[&str]) {
         world.forget_traffic();
@@ -54,7 +54,7 @@ impl Budget {
 }
 
 #[test]
-fn every_command_stays_within_its_request_budget() {
+fn every_command_is_within_its_request_budget() {
     let world = World::new();
     let link = Budget {
         quay: Requests { reads: 2, writes: 10 },
@@ -64,8 +64,8 @@ fn every_command_stays_within_its_request_budget() {
     STATUS.holds(&world, &["status", "-n", "shop"]);
     LOOK.holds(&world, &["link", "-n", "shop", "--yes"]);
     LOOK.holds(&world, &["repair", "-n", "shop", "--yes"]);
-    // The list of denied namespaces is read again right before it is edited. BuildConfigs are read, since rewritten ones name
-    // a secret that goes.
+    // The denylist is read again right before it is edited. BuildConfigs are read, since rewritten
+    // ones use a secret that is deleted.
     let unlink = Budget {
         quay: Requests { reads: 0, writes: 0 },
         cluster: Requests { reads: 8, writes: 7 },
@@ -146,7 +146,6 @@ fn limits_concurrent_requests() {
     names.iter().for_each(|name| world.assert_linked(name, &STREAMS));
 }
 
-/// The requests that a run sent to Quay.
 fn requests_to_quay(world: &World, command: Command<'_>) -> usize {
     world.forget_traffic();
     command.succeeds();
@@ -186,7 +185,7 @@ fn setup_sends_quay_at_most_20_requests_and_8_when_complete() {
             .without_env("OC_QUAY_TOKEN");
         setup.env("OC_QUAY_PASSWORD", world.sandbox.quay.password("quayadmin").unwrap())
     };
-    // Two looks, one to sign in, organization, application and token, two to try the token.
+    // Two reads, the sign-in, organization, application and token, and two tests of the token.
     assert_eq!(requests_to_quay(&world, sign_in()), 10);
     assert!(requests_to_quay(&world, sign_in()) <= DONE);
     world.assert_nothing_written();

@@ -15,7 +15,7 @@ fn world() -> World {
     world
 }
 
-/// Creates a completed build.
+/// A completed build.
 fn complete(world: &World, name: &str, tag: &str, annotations: &Value) {
     let image = format!("{}/openshift_shop/app:{tag}", world.sandbox.quay.host());
     world.create(&json!({
@@ -61,8 +61,8 @@ fn is_ready(world: &World) -> bool {
     conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
-/// Rejects annotations of builds after the next import.
-fn reject_annotations_after_import(world: &World) {
+/// Rejects every annotation of a build from the next import on.
+fn lose_notes_after_an_import(world: &World) {
     let traffic = world.cluster_traffic().clone();
     let reject = move || traffic.fault(Fault::on("PATCH", "/builds/").status(403));
     world.cluster_traffic().fault(Fault::on("POST", "imagestreamimports").nth(1).after(reject));
@@ -110,7 +110,7 @@ fn does_not_reimport_tag_deleted_before_a_restart() {
     let controller = Controller::start(&world, &[]);
     assert!(!controller.has_logged("app:1"), "{:#?}", controller.log_lines());
     assert_eq!((imports(&world), has_image(&world, "1")), (1, false));
-    // A new build is imported again.
+    // The next build is imported again.
     complete(&world, "app-2", "1", &json!({ MANAGED: "true" }));
     controller
         .wait_until("it is imported", || is_recorded(&world, "app-2") && has_image(&world, "1"));
@@ -238,7 +238,7 @@ fn keeps_deleted_tag_deleted_and_ignores_unrewritten_builds() {
     complete(&world, "by-hand", "by-hand", &json!({}));
     world.forget_traffic();
     delete_tags(&world);
-    controller.wait_until_idle();
+    bridge.settles();
     // An unrelated change in the namespace.
     world.image_stream("shop", "cron");
     controller.wait_until("it is reconciled", || {

@@ -1,4 +1,4 @@
-//! `run` in a cluster: servers, leader election, the operator, and permissions.
+//! `run` in the cluster: status, leader election, standby beside the operator, and permissions.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::builds_e2e::{is_rewritten, with_webhook};
 use crate::support::{Controller, STREAMS, World};
 
-/// Flags of a replica, with free ports.
+/// The flags of a replica, with free ports.
 const REPLICA: [&str; 6] = [
     "--leader-elect",
     "-n",
@@ -81,8 +81,8 @@ fn replica_reports_state_and_hands_over_within_its_permissions() {
 
     world.assert_within_the_bridges_rights();
 
-    // A second replica is passive until the first has ended.
-    let second = Controller::start(&world, &REPLICA);
+    // A second replica waits, and leads as soon as the first has ended.
+    let second = Bridge::start(&world, &REPLICA);
     let first_holder = holder(&world).unwrap();
     let waits = second.http_get("/metrics").1;
     assert!(
@@ -131,7 +131,7 @@ fn stopping_replica_releases_lease_and_drains_webhook() {
             "output": { "to": { "kind": "ImageStreamTag", "name": "app:1" } },
         },
     });
-    // Creation fails if the webhook is unreachable.
+    // An unreachable webhook makes it fail.
     world.create(&build);
     assert_eq!(controller.wait_for_exit(), Some(0));
     assert!(started.elapsed() >= Duration::from_secs(9), "it ended after {:?}", started.elapsed());
@@ -193,7 +193,7 @@ fn stops_immediately_when_leadership_is_lost() {
     );
     controller.wait_until("shop is linked", || world.is_linked("shop", &STREAMS));
 
-    // An unknown state of the operator does not make it passive.
+    // An unknown operator is not a running operator.
     world.cluster_traffic().fault(Fault::on("GET", "/apis/apps/v1/deployments?").status(500));
     world.merge(
         "Deployment",

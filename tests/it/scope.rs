@@ -1,22 +1,21 @@
-//! Into scope and out of it: what `link` and `unlink` do to the namespace lists, and to nothing else.
+//! Changes of scope: the edits of `link` and `unlink` to the namespace lists.
 
 use serde_json::{Value, json};
 
 use crate::support::World;
 
-/// Lists as they are, and what becomes of them.
+/// Namespace lists, and their expected changes.
 struct Case {
     namespace: &'static str,
     allow: &'static [&'static str],
     deny: &'static [&'static str],
     /// Why the namespace is out of scope.
     reason: &'static str,
-    /// Flags that `link` needs.
     flags: &'static [&'static str],
-    /// The two lists once it is linked, and once it is unlinked again.
+    /// The two lists after link, and after unlink.
     linked: [&'static [&'static str]; 2],
     unlinked: [&'static [&'static str]; 2],
-    /// Whether the namespace is marked, since no list can say it.
+    /// True when the namespace is annotated, since no list can express it.
     marked: bool,
 }
 
@@ -48,7 +47,7 @@ const CASES: [Case; 6] = [
         reason: "the denylist names it",
         flags: &[],
         linked: [&["shop"], &[]],
-        // An allowlist that lost its last name would let every namespace in.
+        // An allowlist without names would allow every namespace.
         unlinked: [&["shop"], &["shop"]],
         marked: false,
     },
@@ -58,7 +57,7 @@ const CASES: [Case; 6] = [
         deny: &[],
         reason: "its name is one of the platform's own",
         flags: &["--force"],
-        // An allowlist that is started for one name would put every other namespace out.
+        // A new allowlist of one name would deny all other namespaces.
         linked: [&[], &[]],
         unlinked: [&[], &[]],
         marked: true,
@@ -94,7 +93,7 @@ fn link_and_unlink_edit_only_entries_of_their_namespace() {
         let lists = json!({ "allowlistNamespaces": case.allow, "denylistNamespaces": case.deny });
         world.merge("QuayIntegration", "", "quay", &json!({ "spec": lists }));
         assert_eq!(scope(&world, namespace), (false, case.reason.to_owned()));
-        // Out of scope is no error, and not for repair to change.
+        // Out of scope is no error, and repair does not change it.
         world.forget_traffic();
         world.oc_quay(&["repair", "-n", namespace, "--yes"]).succeeds();
         if case.flags.contains(&"--force") {
@@ -186,7 +185,7 @@ fn keeps_namespace_lists_of_another_cluster_id() {
     assert_eq!(lists_of(&world), [&["b"], &["shop"]]);
 }
 
-/// Whether a namespace is to be linked, and why or why not.
+/// True when a namespace is in scope, and the reason.
 fn scope(world: &World, namespace: &str) -> (bool, String) {
     let report = world
         .oc_quay(&["status", "-n", namespace, "-o", "json", "--fail-on", "never"])
@@ -196,7 +195,6 @@ fn scope(world: &World, namespace: &str) -> (bool, String) {
     (namespace["linked"] == true, namespace["scope"].as_str().unwrap().to_owned())
 }
 
-/// The allowlist and the denylist.
 fn lists_of(world: &World) -> [Vec<String>; 2] {
     let spec = world.get("QuayIntegration", "", "quay").unwrap()["spec"].clone();
     ["allowlistNamespaces", "denylistNamespaces"].map(|list| {

@@ -1,6 +1,6 @@
-//! No secret is ever printed or stands on a command line. Every run of the suite is searched for them, see
-//! [`crate::support::World::secrets`]; here it is made as hard as can be: at `-vvvv`, in every format, with everything
-//! that may go wrong.
+//! No secret is printed or passed on a command line. Every run of the suite is searched for
+//! secrets, see [`crate::support::World::secrets`]; the runs of this file print the most: `-vvvv`,
+//! every format, and failures.
 
 use std::collections::BTreeSet;
 use std::process::Child;
@@ -14,7 +14,7 @@ use crate::support::{ACCOUNTS, Command, World};
 
 const FORMATS: [&str; 6] = ["text", "wide", "short", "json", "yaml", "name"];
 
-/// Commands that change nothing.
+/// Commands that only read.
 const LOOKS: [&[&str]; 8] = [
     &["status", "-n", "shop"],
     &["status", "-n", "shop", "--probe"],
@@ -26,7 +26,7 @@ const LOOKS: [&[&str]; 8] = [
     &["version"],
 ];
 
-/// Runs a command with all it can say about itself, which searches what it printed. How it ends does not matter here.
+/// Runs a command with all output, which is searched for secrets. The result does not matter here.
 #[track_caller]
 fn talkative(world: &World, arguments: &[&str], format: &str) -> String {
     let loud = [arguments, &["-o", format, "-vvvv", "--request-timeout", "1s"]].concat();
@@ -35,7 +35,7 @@ fn talkative(world: &World, arguments: &[&str], format: &str) -> String {
     run.stdout + &run.stderr
 }
 
-/// A linked namespace. What its secrets hold is looked for in the form that the API shows, too.
+/// A linked namespace. Its secrets are also searched for in the form of the API.
 fn linked() -> World {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -99,7 +99,7 @@ fn changing_commands_show_no_secret() {
     }
 }
 
-/// A reader of JSON likes to quote what it stumbled over.
+/// JSON parsers quote the input in errors.
 #[test]
 fn does_not_quote_malformed_responses() {
     let world = linked();
@@ -169,7 +169,7 @@ fn passes_no_secret_on_a_command_line() {
     assert!(lines.len() > 10 && lines.iter().all(|line| line.contains("setup")), "{lines:#?}");
 }
 
-/// The command lines at every request of a run; none of them holds a secret.
+/// The command lines at every request of a run, asserted to hold no secret.
 fn lines_while(world: &World, command: Command<'_>) -> Vec<String> {
     let child: Arc<OnceLock<Mutex<Child>>> = Arc::default();
     let lines: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -193,7 +193,7 @@ fn lines_while(world: &World, command: Command<'_>) -> Vec<String> {
     lines
 }
 
-/// The command lines of a process and of those that it started.
+/// The command lines of a process and its children.
 fn command_lines(process: u32) -> Vec<String> {
     let read =
         |file: &str| std::fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
@@ -217,7 +217,7 @@ fn sign_in<'a>(world: &'a World, arguments: &[&str]) -> Command<'a> {
         .env("OC_QUAY_PASSWORD", world.sandbox.quay.password("quayadmin").unwrap())
 }
 
-/// The same with all that it can say about itself.
+/// With all output.
 #[track_caller]
 fn talkative_sign_in(world: &World, arguments: &[&str], format: &str) -> String {
     let loud = sign_in(world, arguments).args(&["-o", format, "-vvvv", "--request-timeout", "1s"]);
@@ -238,12 +238,12 @@ fn setup_shows_and_stores_no_secret() {
                 .collect::<BTreeSet<_>>()
         };
         let before = files();
-        // Every other Quay only has the form to issue tokens.
+        // Other releases of Quay issue tokens only by the form.
         world
             .sandbox
             .quay
             .set_flags(|flags| flags.release = [Release::Master, Release::V3_17][number % 2]);
-        // The log of what went to and fro is what a secret would stand in.
+        // The log of requests and responses would contain a secret.
         assert!(
             talkative_sign_in(&world, &["--link", "shop", "--node-trust", "print"], format)
                 .contains("DEBUG")
@@ -281,7 +281,7 @@ fn failed_setup_shows_no_secret() {
     for (path, status) in
         paths.iter().flat_map(|path| [200, 302, 403, 500].map(|status| (*path, status)))
     {
-        // What answers in Quay's place may send back what it was sent.
+        // Another server might return the received data.
         let location =
             format!("https://elsewhere.example.com/?password={password}#access_token={password}");
         let answer = Fault::on("*", path).status(status).header("Location", &location);

@@ -1,4 +1,4 @@
-//! The first step: the cluster, the user's permissions, and existing objects.
+//! The first step of the setup: the cluster, the user's permissions, and existing objects.
 
 use sandbox::Options;
 use sandbox::openshift::Cluster;
@@ -25,7 +25,7 @@ fn names_missing_permissions_and_whom_to_ask() {
     world.assert_nothing_written();
 }
 
-/// The roles in what a command said.
+/// The roles in the output.
 fn granted(said: &str) -> Vec<serde_json::Value> {
     let parts = said.split_once("<<'EOF'\n").and_then(|(_, rest)| rest.split_once("\nEOF"));
     let (roles, _) = parts.unwrap_or_else(|| panic!("nothing to grant in {said}"));
@@ -55,7 +55,7 @@ fn printed_permissions_suffice_for_setup() {
         }
         assert_eq!(run.code, Some(2), "{run:#?}");
         world.assert_nothing_written();
-        // What lacks then shows only once the rest can be read.
+        // Other missing permissions are visible only once these objects can be read.
         for mut object in granted(&format!("{}{}", run.stdout, run.stderr)) {
             assert!(!object.to_string().contains('*'), "{object}");
             object["metadata"]["name"] = json!(format!("oc-quay-setup-{number}"));
@@ -147,7 +147,7 @@ fn reports_disabled_openshift_capabilities_and_works() {
             vec!["builder", "default", "deployer"],
         ),
     ];
-    for (group, reported, accounts) in cases {
+    for (group, expected, accounts) in cases {
         let cluster = Cluster { without: vec![group.into()], ..Cluster::default() };
         let options = Options { cluster, ..Options::default() };
         let Some(world) = World::stand_in_bare(options, "the real one has all capabilities") else {
@@ -157,7 +157,7 @@ fn reports_disabled_openshift_capabilities_and_works() {
         let run = world.setup(&["--link", "shop", "-o", "json"]).succeeds();
         let facts = run.step("cluster")["facts"].clone();
         let is_reported = |fact: &serde_json::Value| {
-            fact["severity"] == "warning" && fact["text"].as_str().unwrap().starts_with(reported)
+            fact["severity"] == "warning" && fact["text"].as_str().unwrap().starts_with(expected)
         };
         assert!(facts.as_array().unwrap().iter().any(is_reported), "{facts:#}");
         for account in accounts {

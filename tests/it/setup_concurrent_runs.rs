@@ -1,5 +1,5 @@
-//! Several set-ups at once, and set-ups by people who may not see everything: nothing is there twice, and nothing is
-//! planned on a guess.
+//! Concurrent setups, and setups by users with few permissions: no duplicates, and no guesses about
+//! forbidden objects.
 
 use std::thread;
 
@@ -7,12 +7,12 @@ use sandbox::Options;
 use sandbox::openshift::{Cluster, Olm};
 use serde_json::json;
 
-use crate::support::{Command, Run, STREAMS, World, play_apart};
+use crate::support::{Command, Run, STREAMS, World, run_in_new_worlds};
 
 fn fresh() -> World {
     let world = World::bare();
     world.shared_namespace("shop");
-    world.furnish_others();
+    world.create_foreign_objects();
     world
 }
 
@@ -20,7 +20,7 @@ fn everything(world: &World) -> Command<'_> {
     world.setup(&["--node-trust", "apply", "--link", "shop"])
 }
 
-/// Runs two commands at once. The second may fail with these messages.
+/// Runs two commands concurrently. The second can fail with these messages.
 fn at_once(one: Command<'_>, other: Command<'_>) {
     const OTHERS_WERE_FASTER: [&str; 5] = [
         "changed meanwhile",
@@ -43,21 +43,21 @@ fn at_once(one: Command<'_>, other: Command<'_>) {
 
 #[test]
 fn two_concurrent_setups_create_each_object_once() {
-    play_apart(&[(); 6], [1, 3], fresh, |world, ()| {
-        let others = world.others();
+    run_in_new_worlds(&[(); 6], [1, 3], fresh, |world, ()| {
+        let others = world.foreign_objects();
         at_once(everything(world), everything(world));
         world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
         everything(world).succeeds();
         world.assert_set_up();
         assert!(world.operator_runs());
         assert_eq!(world.trusted_registries(), [world.registry_key()]);
-        assert_eq!(world.others(), others);
+        assert_eq!(world.foreign_objects(), others);
     });
 }
 
 #[test]
 fn two_concurrent_sign_ins_leave_one_token_in_one_secret() {
-    play_apart(&[(); 6], [1, 3], fresh, |world, ()| {
+    run_in_new_worlds(&[(); 6], [1, 3], fresh, |world, ()| {
         let password = world.sandbox.quay.password("quayadmin").unwrap();
         let signed_in = || {
             let command = world.setup(&["--quay-username", "quayadmin", "--controller=none"]);
@@ -75,7 +75,7 @@ fn two_concurrent_sign_ins_leave_one_token_in_one_secret() {
 
 #[test]
 fn concurrent_teardown_and_setup_lose_nothing_in_quay() {
-    play_apart(&[(); 6], [1, 3], fresh, |world, ()| {
+    run_in_new_worlds(&[(); 6], [1, 3], fresh, |world, ()| {
         everything(world).succeeds();
         thread::scope(|scope| {
             let teardown = scope.spawn(|| world.oc_quay(&["teardown", "--yes"]).run());
@@ -86,9 +86,9 @@ fn concurrent_teardown_and_setup_lose_nothing_in_quay() {
                 "{runs:#?}"
             );
         });
-        // A QuayIntegration that is gone says no more which of the nodes' registries is this Quay.
+        // Without the QuayIntegration a flag names which of the nodes' registries is this Quay.
         world.oc_quay(&["teardown", "--yes", "--quay-url", &world.sandbox.quay.url()]).succeeds();
-        world.assert_taken_back();
+        world.assert_torn_down();
         assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
         everything(world).succeeds();
         world.assert_set_up();
@@ -121,11 +121,11 @@ fn names_missing_permissions_without_any_and_writes_nothing() {
     world.assert_nothing_written();
 }
 
-/// What comes of a right to read that lacks.
+/// The effect of a missing read permission.
 enum Outcome {
-    /// It stops before anything is written, naming this.
+    /// An error with this text, before any write.
     Refused(&'static str),
-    /// All is set up, and this is said of what is not known.
+    /// A complete setup, with this text about the unknown part.
     Done(&'static str),
 }
 
@@ -217,7 +217,7 @@ fn does_not_guess_forbidden_objects() {
         if resource == "secrets" {
             let metadata =
                 json!({ "name": "quay-integration", "namespace": "openshift-operators" });
-            let theirs = json!({ "token": "other-token" });
+            let theirs = json!({ "token": "foreign" });
             world.create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": theirs }));
         }
         world.sandbox.openshift.deny("admin", verb, group, resource);
@@ -274,5 +274,5 @@ fn sets_up_plain_kubernetes_without_operator() {
         run.said().contains("Kubernetes v1.") && !run.said().contains("OpenShift 4."),
         "{run:#?}"
     );
-    assert!(world.one_integration().is_some() && world.stored_token().is_some());
+    assert!(world.single_integration().is_some() && world.stored_token().is_some());
 }

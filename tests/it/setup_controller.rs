@@ -1,4 +1,5 @@
-//! `setup` with the in-cluster controller, the replacement of the operator, and teardown.
+//! `setup` with our controller instead of the operator, the migration from the operator, and the
+//! removal.
 
 use sandbox::manifests;
 use sandbox::openshift::olm;
@@ -9,7 +10,7 @@ use crate::support::World;
 const OPERATORS: &str = "openshift-operators";
 const FINALIZER: &str = "quay.redhat.com/quayintegrations";
 
-/// The bridge's objects that are looked at: kind and namespace; all have its name.
+/// The checked objects of the controller: kind and namespace; all have its name.
 const OBJECTS: [(&str, &str); 11] = [
     ("ClusterRole", ""),
     ("ClusterRoleBinding", ""),
@@ -30,8 +31,8 @@ fn controller_objects(world: &World) -> Vec<&'static str> {
     OBJECTS.into_iter().filter(is_there).map(|(kind, _)| kind).collect()
 }
 
-/// Whether the rollout of the Deployment is complete.
-fn controller_is_ready(world: &World) -> bool {
+/// True when the current Deployment is rolled out.
+fn bridge_runs(world: &World) -> bool {
     world.get("Deployment", "oc-quay", "oc-quay").is_some_and(|deployment| {
         let status = &deployment["status"];
         status["observedGeneration"] == deployment["metadata"]["generation"]
@@ -39,7 +40,7 @@ fn controller_is_ready(world: &World) -> bool {
     })
 }
 
-/// Whether the same set-up once more finds nothing to do.
+/// Asserts that another setup has nothing to do.
 #[track_caller]
 fn assert_nothing_to_do(world: &World, arguments: &[&str]) {
     world.forget_traffic();
@@ -61,10 +62,10 @@ fn installs_controller_instead_of_operator_and_removes_it() {
     assert!(controller_is_ready(&world));
     assert_eq!(world.subscriptions(), 0, "the operator is not installed too");
     assert_nothing_to_do(&world, &["--controller", "in-cluster"]);
-    // It is found again without being named.
+    // The controller is found without its flag.
     assert_nothing_to_do(&world, &[]);
 
-    // Changed objects are repaired, another image is an update, and OpenShift's fields are kept.
+    // Changes of others are reverted, another image is an update, and OpenShift's fields are kept.
     let image = json!({ "spec": { "replicas": 1 } });
     world.merge("Deployment", "oc-quay", "oc-quay", &image);
     world.forget_traffic();
@@ -80,7 +81,7 @@ fn installs_controller_instead_of_operator_and_removes_it() {
     );
     assert_nothing_to_do(&world, &[]);
 
-    // Without a controller its finalizer would block the deletion of a namespace.
+    // Without a controller its finalizer would remain on a deleted namespace.
     world.namespace("shop");
     world.merge(
         "Namespace",
@@ -149,11 +150,11 @@ fn second_setup_keeps_edits_of_the_deployment() {
     edit(&edited);
     let budget = json!({ "spec": { "minAvailable": null, "maxUnavailable": 1 } });
     world.merge("PodDisruptionBudget", "oc-quay", "oc-quay", &budget);
-    // Until the edit is rolled out, `setup` waits for it, which is a change of its own.
-    world.wait_for("the edit to be rolled out", || controller_is_ready(&world));
+    // `setup` waits for the rollout of the edit, which is a change of its own.
+    world.wait_for("the edit to be rolled out", || bridge_runs(&world));
     assert_nothing_to_do(&world, &["--controller", "in-cluster"]);
 
-    // An update changes the image and nothing else; what the manifests set is as they set it.
+    // An update changes only the image; the fields of the manifests are set.
     let before =
         [pod()["volumes"].clone(), pod()["tolerations"].clone(), pod()["affinity"].clone()];
     let mut reset = edited.clone();

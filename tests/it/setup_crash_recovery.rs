@@ -1,35 +1,36 @@
-//! A set-up, or its teardown, that is killed at any of its requests is finished by the next, and nothing is there twice.
+//! After a setup or teardown is killed at any request, the next run finishes the work without
+//! duplicates.
 
 use sandbox::Options;
 use sandbox::openshift::{Cluster, Olm};
 use serde_json::json;
 
-use crate::support::{Command, Death, STREAMS, World, play_apart};
+use crate::support::{Command, KillPoint, STREAMS, World, run_in_new_worlds};
 
-/// Every so manyth case is played, on the stand-in and on the real API server.
+/// Samples of the cases: every nth on the fake and on the real API server.
 const SAMPLES: [usize; 2] = [1, 97];
 
-/// A world in which nothing is set up, with namespace `shop` and things of others.
+/// A world without a setup, with namespace `shop` and objects of others.
 fn fresh() -> World {
     let world = World::bare();
     world.shared_namespace("shop");
-    world.furnish_others();
+    world.create_foreign_objects();
     world
 }
 
-/// The same, where the nodes trust another registry already.
+/// A world whose nodes trust another registry.
 fn with_trust() -> World {
     let world = fresh();
-    world.trust_others();
+    world.trust_foreign_registry();
     world
 }
 
-/// Everything there is to do, with a token that was given.
+/// All steps, with a given token.
 fn everything(world: &World) -> Command<'_> {
     world.setup(&["--user-role", "--node-trust", "apply", "--link", "shop"])
 }
 
-/// Everything there is to do without the operator, with a token that Quay issues.
+/// All steps without the operator, with a token that Quay issues.
 fn signed_in(world: &World) -> Command<'_> {
     let command = world.setup(&[
         "--quay-username",
@@ -44,26 +45,27 @@ fn signed_in(world: &World) -> Command<'_> {
     command.without_env("OC_QUAY_TOKEN").env("OC_QUAY_PASSWORD", password)
 }
 
-/// Lets a command die every death in worlds that are made so, and runs it again; `check` looks at what comes of it.
+/// Kills a command at each point in worlds of `make`, and runs it again; `check` asserts the final
+/// state.
 fn survive(make: fn() -> World, command: fn(&World) -> Command<'_>, check: fn(&World)) {
     let world = make();
     world.forget_traffic();
     command(&world).succeeds();
-    let deaths = Death::all(&world);
+    let kill_points = KillPoint::all(&world);
     drop(world);
-    assert!(deaths.len() > 40, "{deaths:?}");
-    play_apart(&deaths, SAMPLES, make, |world, death| {
-        println!("{death:?}");
-        let others = world.others();
-        // The operator is asked after as long as it takes, so some runs make fewer requests.
-        let survivor = death.strike(world, command(world));
-        assert!(matches!(survivor, None | Some(0)), "{death:?}: {survivor:?}");
+    assert!(kill_points.len() > 40, "{kill_points:?}");
+    run_in_new_worlds(&kill_points, SAMPLES, make, |world, kill_point| {
+        println!("{kill_point:?}");
+        let others = world.foreign_objects();
+        // The number of reads of the operator varies, so some runs make fewer requests.
+        let survivor = kill_point.kill(world, command(world));
+        assert!(matches!(survivor, None | Some(0)), "{kill_point:?}: {survivor:?}");
         command(world).in_process().succeeds();
         check(world);
         world.forget_traffic();
         command(world).in_process().succeeds();
         world.assert_nothing_written();
-        assert_eq!(world.others(), others);
+        assert_eq!(world.foreign_objects(), others);
     });
 }
 
@@ -93,13 +95,12 @@ fn next_run_finishes_a_killed_setup_with_sign_in() {
     });
 }
 
-/// The namespaces' finalizer of the operator.
+/// The operator's finalizer of namespaces.
 const FINALIZER: &str = "quay.redhat.com/quayintegrations";
 
-/// A finalizer of another controller.
 const FINALIZER_OF_OTHERS: &str = "example.com/others";
 
-/// A world in which everything is set up, and the operator holds on to namespace `shop`.
+/// A complete setup, with the operator's finalizer on namespace `shop`.
 fn set_up() -> World {
     let world = fresh();
     everything(&world).in_process().succeeds();
@@ -114,7 +115,7 @@ fn next_run_finishes_a_killed_teardown_and_keeps_quay() {
         set_up,
         |world| world.oc_quay(&["teardown", "--yes"]),
         |world| {
-            world.assert_taken_back();
+            world.assert_torn_down();
             assert_eq!(
                 world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"],
                 json!([FINALIZER_OF_OTHERS])
@@ -127,13 +128,13 @@ fn next_run_finishes_a_killed_teardown_and_keeps_quay() {
     );
 }
 
-/// Where OLM is the successor only.
+/// A cluster with OLM v1 only.
 fn fresh_with_olm_v1() -> Option<World> {
     let cluster = Cluster { olm: Olm::V1, ..Cluster::default() };
     let world =
         World::stand_in_bare(Options { cluster, ..Options::default() }, "it has the classic OLM")?;
     world.shared_namespace("shop");
-    world.furnish_others();
+    world.create_foreign_objects();
     Some(world)
 }
 
@@ -157,9 +158,9 @@ fn next_run_finishes_interrupted_setup_that_exits_with_130() {
     let world = fresh();
     world.forget_traffic();
     everything(&world).succeeds();
-    let interruptions: Vec<_> = Death::all(&world).into_iter().step_by(7).collect();
+    let interruptions: Vec<_> = KillPoint::all(&world).into_iter().step_by(7).collect();
     drop(world);
-    play_apart(&interruptions, SAMPLES, fresh, |world, interruption| {
+    run_in_new_worlds(&interruptions, SAMPLES, fresh, |world, interruption| {
         println!("{interruption:?}");
         let code = interruption.interrupt(world, everything(world));
         assert!(matches!(code, Some(0 | 130)), "{interruption:?}: {code:?}");

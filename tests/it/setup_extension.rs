@@ -1,4 +1,4 @@
-//! The set-up on a cluster that has OLM v1 only.
+//! The setup on a cluster with OLM v1 only.
 
 use sandbox::Options;
 use sandbox::openshift::olm::{self, Trouble};
@@ -45,11 +45,11 @@ fn quotes_errors_of_olm_v1() {
         ),
         (blocked, &["Progressing (Blocked)", "webhook is not supported", "does not try again"]),
     ];
-    for (trouble, reported) in cases {
+    for (trouble, expected) in cases {
         let Some(world) = world() else { return };
         world.sandbox.openshift.trouble(Some(&trouble));
         let run = world.setup(&IN_A_MOMENT).ends_with(1);
-        assert_says(&run.step("operator"), reported);
+        assert_says(&run.step("operator"), expected);
         assert_eq!(run.state("integration"), "notReached");
     }
 }

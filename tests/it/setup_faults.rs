@@ -1,17 +1,21 @@
-//! Every fault on every request of a set-up: it ends by itself and says which request it was, nothing is reported as done
-//! that is not, and the next run without faults ends well. And what may not be read: nothing is planned on a guess.
+//! Every fault on every request of a setup: it ends and names the request, reports nothing as done
+//! that is not, and the next run without faults succeeds. Nothing is planned without reading
+//! forbidden objects.
 
 use std::collections::BTreeSet;
 
 use sandbox::traffic::{Entry, Fault};
 use serde_json::{Value, json};
 
-use crate::support::{Command, Run, STREAMS, Side, WRONGS, World, Wrong, play_apart};
+use crate::support::{
+    Command, FAULT_KINDS, FaultKind, Run, STREAMS, Side, World, run_in_new_worlds,
+};
 
-/// Every so manyth case is played, on the stand-in and on the real API server.
+/// Samples of the cases: every nth on the fake and on the real API server.
 const SAMPLES: [usize; 2] = [5, 151];
 
-/// What a message about a request has to name, in lower case and without spaces, by a part of its path; the first counts.
+/// The object that a message about a request must name, in lower case and without spaces, by a part
+/// of the path; the first match counts.
 const SUBJECTS: [(&str, &str); 25] = [
     ("/selfsubjectreviews", "whotheuseris"),
     ("/selfsubjectaccessreviews", "whethertheusermay"),
@@ -40,7 +44,7 @@ const SUBJECTS: [(&str, &str); 25] = [
     ("/api/v1/organization", "organization"),
 ];
 
-/// Paths whose end is another one each time.
+/// Paths with random ends.
 const UNSTEADY: [&str; 3] = ["/installplans/", "/clusterserviceversions/", "/applications/"];
 
 /// A kind of request.
@@ -49,7 +53,7 @@ struct Request {
     side: Side,
     method: String,
     path: String,
-    /// `path` is a prefix.
+    /// The path is the beginning of the matching paths.
     is_front: bool,
 }
 
@@ -65,7 +69,7 @@ impl Request {
         if self.is_front { fault } else { fault.whole_path() }
     }
 
-    /// Whether what was said names it, or says what is wrong with every request.
+    /// True when the output names the request, or a cause of all failures.
     fn is_explained(&self, run: &Run) -> bool {
         let general = [
             "does not accept",
@@ -85,11 +89,11 @@ impl Request {
     }
 }
 
-/// A fault on a request: each time it is made, or only the first time.
+/// A fault on a request, for each such request or only the first.
 #[derive(Debug)]
 struct Case {
     request: Request,
-    wrong: Wrong,
+    kind: FaultKind,
     lasting: bool,
 }
 
@@ -104,17 +108,17 @@ fn cases(sides: &[Side], make: fn() -> World, command: fn(&World) -> Command<'_>
             side.traffic(&world).entries().into_iter().map(|entry| Request::of(*side, &entry))
         })
         .collect();
-    let faults = requests.iter().flat_map(|request| WRONGS.map(|wrong| (request, wrong)));
-    let cases = faults.flat_map(|(request, wrong)| {
-        [true, false].map(|lasting| Case { request: request.clone(), wrong, lasting })
+    let faults = requests.iter().flat_map(|request| FAULT_KINDS.map(|kind| (request, kind)));
+    let cases = faults.flat_map(|(request, kind)| {
+        [true, false].map(|lasting| Case { request: request.clone(), kind, lasting })
     });
-    // Once or always makes a difference where it is worth trying again; that reads are is known from the other commands.
+    // A transient fault also occurs once, on writes; other tests cover reads.
     cases
-        .filter(|case| case.lasting || (case.wrong.passes() && case.request.method != "GET"))
+        .filter(|case| case.lasting || (case.kind.is_transient() && case.request.method != "GET"))
         .collect()
 }
 
-/// Lets a command meet every fault of these sides; `is_true` says whether a step is what it is reported to be.
+/// Runs a command with every fault of these sides; `is_true` verifies the reported state of a step.
 fn meet(
     sides: &[Side],
     make: fn() -> World,
@@ -124,12 +128,12 @@ fn meet(
 ) {
     let cases = cases(sides, make, command);
     assert!(cases.len() > 80, "{}", cases.len());
-    play_apart(&cases, SAMPLES, make, |world, case| {
+    run_in_new_worlds(&cases, SAMPLES, make, |world, case| {
         println!("{case:?}");
-        let others = world.others();
-        case.wrong.inject(world, case.request.side, case.request.fault(), case.lasting);
+        let others = world.foreign_objects();
+        case.kind.inject(world, case.request.side, case.request.fault(), case.lasting);
         let run = command(world)
-            .args(&["-o", "json", "--request-timeout", case.wrong.patience()])
+            .args(&["-o", "json", "--request-timeout", case.kind.request_timeout()])
             .in_process()
             .run();
         world.clear_faults();
@@ -149,41 +153,41 @@ fn meet(
             );
         }
         finish(world);
-        assert_eq!(world.others(), others);
+        assert_eq!(world.foreign_objects(), others);
     });
 }
 
 fn fresh() -> World {
     let world = World::bare();
     world.shared_namespace("shop");
-    world.furnish_others();
+    world.create_foreign_objects();
     world
 }
 
-/// All but the first link, whose own suite it is.
+/// All steps except the first link, which has its own suite.
 fn everything(world: &World) -> Command<'_> {
     world.setup(&["--node-trust", "apply", "--operator-timeout", "20s"])
 }
 
-/// The same with a token that Quay issues.
+/// With a token that Quay issues.
 fn signed_in(world: &World) -> Command<'_> {
     let password = world.sandbox.quay.password("quayadmin").unwrap();
     let command = world.setup(&["--quay-username", "quayadmin", "--controller=none"]);
     command.without_env("OC_QUAY_TOKEN").env("OC_QUAY_PASSWORD", password)
 }
 
-/// Whether a step of a set-up is done indeed.
+/// True when a step of a setup is really done.
 fn is_set_up(world: &World, step: &str) -> bool {
     match step {
         "operator" => world.subscriptions() == 0 || world.operator_runs(),
         "secret" => world.stored_token().is_some(),
-        "integration" => world.one_integration().is_some(),
+        "integration" => world.single_integration().is_some(),
         "nodeTrust" => world.trusted_registries() == [world.registry_key()],
         _ => true,
     }
 }
 
-/// Runs it again, with a token that is good still.
+/// Runs it again, with a valid token.
 fn set_up(world: &World) {
     let token = world.sandbox.quay.add_full_token("quayadmin");
     world.note_secret(&token);
@@ -224,7 +228,7 @@ fn next_run_finishes_teardown_after_any_fault() {
         );
         world
     };
-    let is_removed = |world: &World, step: &str| match step {
+    let is_torn_down = |world: &World, step: &str| match step {
         "finalizers" => {
             world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"].is_null()
         }
@@ -238,10 +242,10 @@ fn next_run_finishes_teardown_after_any_fault() {
         &[Side::Cluster],
         installed,
         |world| world.oc_quay(&["teardown", "--yes"]),
-        is_removed,
+        is_torn_down,
         |world| {
             world.oc_quay(&["teardown", "--yes"]).in_process().succeeds();
-            world.assert_taken_back();
+            world.assert_torn_down();
             assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
         },
     );

@@ -1,4 +1,4 @@
-//! `setup`: the QuayIntegration, and the ways to run the set-up without questions.
+//! `setup`: the QuayIntegration, and runs without questions.
 
 use sandbox::Options;
 use sandbox::traffic::Fault;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Command, Run, World};
 
-/// `setup` that only looks or plans, for this world's Quay.
+/// `setup` that only checks or plans, for this world's Quay.
 fn look<'a>(world: &'a World, arguments: &[&str]) -> Command<'a> {
     let command = world.oc_quay(&["setup", "--controller=none"]).args(arguments);
     command
@@ -18,7 +18,7 @@ fn spec(world: &World) -> Value {
     world.get("QuayIntegration", "", "quay").unwrap()["spec"].clone()
 }
 
-/// Every step of a report with what became of it.
+/// Every step of a report with its state.
 fn states(run: &Run) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     run.json()["steps"]
@@ -133,7 +133,7 @@ fn patches_only_fields_that_differ() {
 
 #[test]
 fn keeps_concurrent_change_and_creates_no_second_integration() {
-    let why = "somebody writes at a moment that only a fault can choose";
+    let why = "only a fault can time the other write";
     let Some(world) = World::stand_in_bare(Options::default(), why) else { return };
     world.integration();
     let cluster = world.sandbox.openshift.clone();
@@ -154,7 +154,7 @@ fn keeps_concurrent_change_and_creates_no_second_integration() {
         other["metadata"]["name"] = json!("theirs");
         drop(cluster.create(other));
     };
-    // Another process creates one while the Secret is written.
+    // Another user creates an integration while the Secret is written.
     world.cluster_traffic().fault(Fault::on("POST", "/secrets").times(1).after(create));
     let run =
         world.setup(&["--controller=none", "--cluster-id", "prod", "-o", "json"]).ends_with(1);
@@ -185,7 +185,7 @@ fn rejects_invalid_cluster_id_first() {
             "{id}"
         );
     }
-    // One that stands in the cluster is refused as well.
+    // An invalid name in the cluster is rejected, too.
     drop(world);
     let world = World::new();
     world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "clusterID": "Prod_1" } }));
@@ -243,7 +243,7 @@ fn rejects_organizations_of_another_cluster_unless_adopted() {
     let quay = &world.sandbox.quay;
     quay.add_organization("openshift_shop", "quayadmin");
     let run = world.setup(&["--controller=none", "-o", "json"]);
-    // Without a mark it may be that of a namespace that was deleted.
+    // Without an ownership mark it might belong to a deleted namespace.
     let step = run.args(&["--dry-run"]).succeeds().step("integration").to_string();
     assert!(
         step.contains("without a namespace here: openshift_shop") && step.contains("openshift-2"),
@@ -310,7 +310,7 @@ fn dry_run_writes_nothing_in_any_format() {
                 .succeeds();
         world.assert_nothing_written();
         assert!(!run.stdout.is_empty(), "{format}");
-        // The token may be given later.
+        // The token can be added later.
         look(&world, &["--dry-run", "-o", format]).without_env("OC_QUAY_TOKEN").succeeds();
         world.assert_nothing_written();
     }
@@ -333,7 +333,6 @@ fn dry_run_writes_nothing_in_any_format() {
     assert_eq!(run.json()["dryRun"], true);
 }
 
-/// The documents of a stream.
 fn documents(stream: &str) -> Vec<Value> {
     stream
         .strip_prefix("---\n")
@@ -353,14 +352,14 @@ fn prints_applicable_objects_without_token() {
     assert_eq!(objects[0]["stringData"]["token"], "the OAuth token for Quay");
     objects.iter().for_each(|object| drop(world.create(object)));
 
-    // With the real token put in, nothing is left to do but say so.
+    // With the real token, nothing is left to do.
     let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
     assert_eq!(
         (run.state("secret").as_str(), run.state("integration").as_str()),
         ("done", "alreadyDone")
     );
 
-    // What holds the real token is not overwritten by who applies the objects again.
+    // Applying the objects again does not overwrite the real token.
     let again = look(&world, &["--dry-run", "-o", "yaml"]).succeeds();
     let (comment, objects) = again.stdout.split_once('\n').unwrap();
     assert!(

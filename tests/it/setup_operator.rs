@@ -1,4 +1,4 @@
-//! The set-up's steps about the cluster and the operator.
+//! The steps of the setup for the cluster and the operator.
 
 use sandbox::Options;
 use sandbox::openshift::olm::{self, Trouble};
@@ -10,18 +10,17 @@ use crate::support::World;
 const OPERATORS: &str = "openshift-operators";
 const CATALOGS: &str = "openshift-marketplace";
 
-/// A set-up that waits just a moment for an operator that does not come.
+/// Flags of a setup with a short wait for the operator.
 pub(crate) const IN_A_MOMENT: [&str; 4] = ["--operator-timeout", "8s", "-o", "json"];
 
-/// Whether the operator works, for OLM.
 fn has_succeeded(world: &World, csv: &str) -> bool {
     world
         .get("ClusterServiceVersion", OPERATORS, csv)
         .is_some_and(|csv| csv["status"]["phase"] == "Succeeded")
 }
 
-/// Installs the operator without our label, and waits for it.
-fn install_manually(world: &World, approval: &str) {
+/// Installs the operator without the program, and waits for it.
+fn install_by_hand(world: &World, approval: &str) {
     let mut subscription = olm::subscription();
     subscription["spec"]["installPlanApproval"] = json!(approval);
     world.create(&subscription);
@@ -33,7 +32,7 @@ fn install_manually(world: &World, approval: &str) {
     world.wait_for("the operator", || has_succeeded(world, "quay-bridge-operator.v3.18.0"));
 }
 
-/// The InstallPlan that the Subscription is at.
+/// The current InstallPlan of the Subscription.
 fn install_plan(world: &World) -> Option<String> {
     let subscription = world.get("Subscription", OPERATORS, olm::PACKAGE)?;
     Some(subscription["status"]["installPlanRef"]["name"].as_str()?.to_owned())
@@ -49,7 +48,7 @@ fn writes_to_olm(world: &World) -> Vec<String> {
     writes.map(|entry| entry.kind).collect()
 }
 
-/// Whether nothing was made after the token was stored.
+/// Asserts that no object was created after the token.
 #[track_caller]
 fn assert_no_integration(world: &World) {
     assert_eq!(world.get("QuayIntegration", "", "quay"), None);
@@ -198,7 +197,7 @@ fn does_not_approve_pending_update() {
     world.create(&json!({
         "apiVersion": update["apiVersion"],
         "kind": "InstallPlan",
-        // Before all others in their order, which OLM's stand-in takes them in.
+        // The first in their order, which the fake OLM follows.
         "metadata": { "name": "install-00000", "namespace": OPERATORS, "ownerReferences": owners },
         "spec": {
             "approval": "Manual", "approved": false, "generation": 2,
@@ -249,10 +248,10 @@ fn approves_first_install_only_when_requested() {
     assert_eq!(writes_to_olm(&world), ["patch installplans"]);
 }
 
-/// Problems of OLM, the reported text, and the objects to delete before OLM tries again.
+/// A failure of OLM, its message, and the objects to delete before OLM tries again.
 struct Case {
     trouble: Trouble,
-    reported: &'static [&'static str],
+    messages: &'static [&'static str],
     remedy: &'static [&'static str],
 }
 
@@ -260,7 +259,7 @@ fn problems() -> [Case; 5] {
     [
         Case {
             trouble: Trouble::CatalogUnhealthy,
-            reported: &[
+            messages: &[
                 "CatalogSourcesUnhealthy",
                 "a catalog does not answer: see oc get catalogsources,pods -n openshift-marketplace",
             ],
@@ -270,7 +269,7 @@ fn problems() -> [Case; 5] {
             trouble: Trouble::ResolutionFails(
                 "clusterserviceversion other.v1 provides the same API".into(),
             ),
-            reported: &[
+            messages: &[
                 "ConstraintsNotSatisfiable",
                 "clusterserviceversion other.v1 provides the same API",
                 "no version of the operator fits",
@@ -281,7 +280,7 @@ fn problems() -> [Case; 5] {
             trouble: Trouble::InstallPlanFails(
                 "serviceaccounts is forbidden: exceeded quota".into(),
             ),
-            reported: &[
+            messages: &[
                 "Failed (InstallComponentFailed)",
                 "serviceaccounts is forbidden: exceeded quota",
                 "could not be created",
@@ -293,7 +292,7 @@ fn problems() -> [Case; 5] {
                 reason: "InstallCheckFailed".into(),
                 message: "install timeout".into(),
             },
-            reported: &[
+            messages: &[
                 "ClusterServiceVersion openshift-operators/",
                 "Failed (InstallCheckFailed)",
                 "install timeout",
@@ -303,7 +302,7 @@ fn problems() -> [Case; 5] {
         },
         Case {
             trouble: Trouble::NeverFinishes,
-            reported: &[
+            messages: &[
                 "the operator is still not running",
                 "Deployment openshift-operators/quay-bridge-operator: 0 of 1 pods are available",
             ],
@@ -314,14 +313,14 @@ fn problems() -> [Case; 5] {
 
 #[test]
 fn quotes_errors_of_olm_and_continues_once_fixed() {
-    for Case { trouble, told, remedy } in troubles() {
+    for Case { trouble, messages, remedy } in troubles() {
         let world = World::bare();
         world.trouble(Some(&trouble));
         let run = world.setup(&IN_A_MOMENT).ends_with(1);
         let step = run.step("operator");
         assert_eq!(step["state"], "failed", "{trouble:?}");
         let reason = step["reason"].as_str().unwrap();
-        for words in reported {
+        for words in messages {
             assert!(reason.contains(words), "{trouble:?}: {words:?} is not in {reason}");
         }
         assert_eq!(run.state("integration"), "notReached", "{trouble:?}");
@@ -334,7 +333,7 @@ fn quotes_errors_of_olm_and_continues_once_fixed() {
     }
 }
 
-/// Ends the problem, deletes its remains and waits for OLM.
+/// Ends the failure, deletes its remaining objects, and waits until OLM has noticed.
 fn mend(world: &World, remedy: &[&str]) {
     world.trouble(None);
     for kind in remedy {
@@ -430,7 +429,7 @@ fn reports_missing_olm_and_works_without_it() {
     assert_nothing_to_do(&world, &["--controller=none"]);
 }
 
-/// The set-up, only looked at.
+/// A check of the setup.
 fn look<'a>(world: &'a World, arguments: &[&str]) -> crate::support::Command<'a> {
     let quay = &world.sandbox.quay;
     let command = world.oc_quay(&["setup"]).args(arguments);

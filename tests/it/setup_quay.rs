@@ -1,4 +1,4 @@
-//! `setup`: which Quay, whether it can be reached, and whether it is one.
+//! `setup`: the address of Quay, its availability, and its identity.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ fn setup_for<'a>(world: &'a World, url: &str) -> Command<'a> {
     world.setup(&["--controller=none", "--request-timeout", "5s", "--quay-url", url])
 }
 
-/// Runs it, which fails, writes nothing, and says why.
+/// Asserts that it fails with this text and writes nothing.
 #[track_caller]
 fn refused(world: &World, url: &str, said: &str) -> String {
     world.forget_traffic();
@@ -110,7 +110,7 @@ fn warns_and_stores_that_verification_is_off() {
     });
     assert!(warning, "{}", run.stdout);
     assert_eq!(world.get("QuayIntegration", "", "quay").unwrap()["spec"]["insecureRegistry"], true);
-    // The next run finds it there.
+    // The next run reads it from the cluster.
     world.forget_traffic();
     world
         .oc_quay(&["setup", "--yes", "--controller=none"])
@@ -224,7 +224,7 @@ fn reports_relevant_quay_settings() {
 #[test]
 fn waits_for_rate_limited_quay_and_reports_it() {
     let world = World::bare();
-    // Pauses are a tenth as long in tests.
+    // Delays are a tenth as long in tests.
     world
         .quay_traffic()
         .fault(Fault::on("GET", "/api/v1/user/").status(429).header("Retry-After", "10").times(1));
@@ -250,7 +250,7 @@ fn rejects_quay_blocked_by_image_policy() {
             "images cannot be imported",
         ),
     ];
-    // Before it is set up, and after.
+    // Before the setup, and after.
     for _ in 0..2 {
         for (spec, said) in &cases {
             policy(none.clone());

@@ -1,4 +1,4 @@
-//! `setup`: the Secret that holds the token, and Quay's certificate authority beside it.
+//! `setup`: the Secret with the token and Quay's certificate authority.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,7 +19,7 @@ fn secret(world: &World) -> Value {
     world.get("Secret", NAMESPACE, NAME).unwrap()
 }
 
-/// A world that is set up, and another token for the same Quay.
+/// A world with a setup, and another token for the same Quay.
 fn set_up() -> (World, String) {
     let world = World::bare();
     world.setup(&["--controller=none"]).succeeds();
@@ -46,7 +46,7 @@ fn uses_given_name_and_key_and_creates_namespace() {
     let expected = json!({ "namespace": "oc-quay", "name": "registry", "key": "oauth" });
     assert_eq!(integration["spec"]["credentialsSecret"], expected);
 
-    // The other commands find it there, and so does the next run.
+    // The other commands and the next run read it.
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.forget_traffic();
     world.oc_quay(&["setup", "--yes", "--controller=none"]).succeeds();
@@ -83,7 +83,7 @@ fn trusts_certificate_authority_stored_with_the_token() {
         "{}",
         run.stderr
     );
-    // One that is given goes first.
+    // A given one takes precedence.
     world.oc_quay(&["status", "-n", "shop"]).succeeds();
 }
 
@@ -172,7 +172,7 @@ fn replaces_stored_token_rejected_by_quay_without_asking() {
     world.setup(&["--controller=none"]).env("OC_QUAY_TOKEN", &new).succeeds();
     assert_eq!(data(&secret(&world), "token"), Some(new));
 
-    // A new one is issued just as well.
+    // A new one can be issued, too.
     world.sandbox.quay.expire_tokens();
     let password = world.sandbox.quay.password("quayadmin").unwrap();
     let signed_in = world
@@ -186,10 +186,9 @@ fn replaces_stored_token_rejected_by_quay_without_asking() {
 
 #[test]
 fn does_not_overwrite_concurrently_changed_secret() {
-    let Some(world) = World::stand_in_bare(
-        Options::default(),
-        "another process writes at a moment that only a fault can choose",
-    ) else {
+    let Some(world) =
+        World::stand_in_bare(Options::default(), "only a fault can time the other write")
+    else {
         return;
     };
     world.setup(&["--controller=none"]).succeeds();
@@ -197,7 +196,7 @@ fn does_not_overwrite_concurrently_changed_secret() {
     let cluster = world.sandbox.openshift.clone();
     let write = move || {
         let mut secret = cluster.get("Secret", NAMESPACE, NAME).unwrap();
-        secret["data"]["token"] = STANDARD.encode("other-token").into();
+        secret["data"]["token"] = STANDARD.encode("foreign").into();
         cluster.put(secret);
     };
     world
@@ -208,7 +207,7 @@ fn does_not_overwrite_concurrently_changed_secret() {
         .env("OC_QUAY_TOKEN", &other)
         .ends_with(1);
     assert!(run.step("secret").to_string().contains("meanwhile"), "{}", run.stdout);
-    assert_eq!(data(&secret(&world), "token").as_deref(), Some("other-token"));
+    assert_eq!(data(&secret(&world), "token").as_deref(), Some("foreign"));
     world.clear_faults();
     world.setup(&["--controller=none", "--replace-token"]).env("OC_QUAY_TOKEN", &other).succeeds();
     assert_eq!(data(&secret(&world), "token"), Some(other));
@@ -216,19 +215,18 @@ fn does_not_overwrite_concurrently_changed_secret() {
 
 #[test]
 fn does_not_overwrite_concurrently_created_secret() {
-    let Some(world) = World::stand_in_bare(
-        Options::default(),
-        "another process writes at a moment that only a fault can choose",
-    ) else {
+    let Some(world) =
+        World::stand_in_bare(Options::default(), "only a fault can time the other write")
+    else {
         return;
     };
     let cluster = world.sandbox.openshift.clone();
-    let write = move || drop(cluster.create(sandbox::manifests::credentials("other-token")));
+    let write = move || drop(cluster.create(sandbox::manifests::credentials("foreign")));
     world
         .cluster_traffic()
         .fault(Fault::on("POST", "/openshift-operators/secrets").times(1).before(write));
     world.setup(&["--controller=none"]).ends_with(1);
-    assert_eq!(data(&secret(&world), "token").as_deref(), Some("other-token"));
+    assert_eq!(data(&secret(&world), "token").as_deref(), Some("foreign"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `setup`: where the token comes from, and what it may do.
+//! `setup`: sources and permissions of the token.
 
 use std::time::Duration;
 
@@ -21,13 +21,12 @@ fn sign_in<'a>(world: &'a World, user: &str, arguments: &[&str]) -> Command<'a> 
     command.without_env("OC_QUAY_TOKEN").env("OC_QUAY_PASSWORD", password)
 }
 
-/// The token in the Secret.
 fn stored(world: &World) -> String {
     let secret = world.get("Secret", "openshift-operators", "quay-integration").unwrap();
     String::from_utf8(STANDARD.decode(secret["data"]["token"].as_str().unwrap()).unwrap()).unwrap()
 }
 
-/// The one application, whose last token is the stored one.
+/// The single application, whose last token is the stored one.
 #[track_caller]
 fn application(world: &World) -> ApplicationView {
     let [application] = world.sandbox.quay.applications(ORGANIZATION).try_into().unwrap();
@@ -36,7 +35,7 @@ fn application(world: &World) -> ApplicationView {
     application
 }
 
-/// Nothing was stored, and no session of the user was ended.
+/// Asserts that nothing was stored, and that no session of the user ended.
 #[track_caller]
 fn assert_nothing_left(world: &World) {
     assert_eq!(
@@ -48,7 +47,7 @@ fn assert_nothing_left(world: &World) {
     assert_keeps_sessions(world);
 }
 
-/// Quay's sign-out ends all sessions of the user, those in browsers too (sample 846c).
+/// Quay's sign-out ends all sessions of the user, those in browsers too (wire/846c).
 #[track_caller]
 fn assert_keeps_sessions(world: &World) {
     assert_eq!(
@@ -132,13 +131,13 @@ fn reads_password_from_file_or_stdin() {
     assert!(run.stderr.contains("cannot both be read from stdin"), "{}", run.stderr);
 }
 
-/// A change of Quay's settings, with the scopes that are the least there.
+/// A change of Quay's settings, with the minimal scopes for it.
 type Settings = (&'static str, fn(&mut Flags), &'static str);
 
 const PLAIN: &str = "user:admin org:admin repo:admin";
 const SUPER: &str = "user:admin org:admin repo:admin super:user";
 
-/// Settings that change what a token has to be good for, or how it is issued.
+/// Settings that change the required scopes of a token, or its issue.
 const SETTINGS: [Settings; 7] = [
     ("Quay's defaults", |_| {}, PLAIN),
     ("only superusers create organizations", |flags| flags.org_creation_only = true, SUPER),
@@ -153,7 +152,7 @@ const SETTINGS: [Settings; 7] = [
         SUPER,
     ),
     ("calls of browsers need not be marked", |flags| flags.xhr_only = false, PLAIN),
-    ("nobody reads without signing in", |flags| flags.anonymous_access = false, PLAIN),
+    ("no anonymous access", |flags| flags.anonymous_access = false, PLAIN),
 ];
 
 #[test]
@@ -165,7 +164,7 @@ fn minimal_scopes_link_a_namespace_with_any_quay_settings() {
             world.sandbox.quay.set_flags(|flags| {
                 flags.release = release;
                 change(flags);
-                // 3.12 restricts superusers too.
+                // 3.12 also restricts superusers.
                 flags.restricted_users &= release > Release::V3_12;
             });
             let scopes = if name == "plain users create nothing" && release == Release::V3_12 {
@@ -262,7 +261,7 @@ fn creates_first_user_of_an_empty_quay() {
     let world = World::bare();
     let quay = &world.sandbox.quay;
     quay.empty();
-    // Quay rejects unknown users.
+    // Quay rejects the sign-in of unknown users.
     let first = ["--first-user-email", "quayadmin@example.com"];
     let off = sign_in(&world, "quayadmin", &first).ends_with(1);
     assert!(off.stdout.contains("create the first user quayadmin"), "{}", off.stdout);
@@ -379,7 +378,7 @@ fn reports_read_only_quay() {
     let run = sign_in(&world, "quayadmin", &[]).ends_with(2);
     assert!(run.step("token").to_string().contains("it issues no tokens"), "{}", run.stdout);
     world.assert_nothing_written();
-    // An existing token can still be stored.
+    // An existing token can be stored.
     let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
     assert!(run.step("quay").to_string().contains("it is in read-only mode"), "{}", run.stdout);
 }

@@ -1,4 +1,4 @@
-//! The set-up's step that has the nodes trust Quay's certificate authority.
+//! The step of the setup for the nodes' trust in Quay's certificate authority.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::support::{CONFIG_MAP_OF_OTHERS, World};
 
 const CONFIG: &str = "openshift-config";
 const OLD: &str = "-----BEGIN CERTIFICATE-----\nMIIold\n-----END CERTIFICATE-----";
-/// Has the nodes trust Quay; the operator is not what these tests are about.
+/// Flags for node trust, without the operator.
 const APPLY: [&str; 3] = ["--controller=none", "--node-trust", "apply"];
 const OURS: &str = "oc-quay-registry-cas";
 
@@ -29,13 +29,13 @@ fn trusted(world: &World) -> Value {
     world.get("Image", "", "cluster").unwrap()["spec"]["additionalTrustedCA"]["name"].clone()
 }
 
-/// The writes to what nodes trust.
+/// The writes to the trust of nodes.
 fn writes(world: &World) -> Vec<String> {
     let kinds = world.cluster_traffic().writes().into_iter().map(|entry| entry.kind);
     kinds.filter(|kind| kind.ends_with(" configmaps") || kind.ends_with(" images")).collect()
 }
 
-/// A world in which all but the node trust is set up.
+/// A complete setup except for the node trust.
 fn set_up_but_for_trust() -> World {
     let world = World::bare();
     world.setup(&["--controller=none"]).succeeds();
@@ -131,7 +131,7 @@ fn printed_objects_configure_node_trust() {
 #[test]
 fn adds_to_existing_config_map_of_others() {
     let world = set_up_but_for_trust();
-    world.trust_others();
+    world.trust_foreign_registry();
     world.setup(&APPLY).succeeds();
     assert_eq!(trusted(&world), CONFIG_MAP_OF_OTHERS);
     let expected =
@@ -143,7 +143,7 @@ fn adds_to_existing_config_map_of_others() {
 #[test]
 fn adds_authority_beside_the_current_one() {
     let world = set_up_but_for_trust();
-    world.trust_others();
+    world.trust_foreign_registry();
     world.merge(
         "ConfigMap",
         CONFIG,
@@ -187,7 +187,7 @@ fn reuses_own_config_map_that_is_no_longer_referenced() {
 #[test]
 fn keeps_concurrent_change_and_next_run_merges_it() {
     let world = set_up_but_for_trust();
-    world.trust_others();
+    world.trust_foreign_registry();
     let added = json!({ "data": { "another.example.com": "added meanwhile" } });
     let setup = world.setup(&APPLY).args(&["-o", "json"]);
     let run = world.interfere("PATCH", "/configmaps/", setup, || {
@@ -209,7 +209,7 @@ fn keeps_concurrent_change_and_next_run_merges_it() {
 fn keeps_concurrently_changed_image_configuration() {
     let world = set_up_but_for_trust();
     let setup = world.setup(&APPLY).args(&["-o", "json"]);
-    let run = world.interfere("PATCH", "/images/cluster", setup, || world.trust_others());
+    let run = world.interfere("PATCH", "/images/cluster", setup, || world.trust_foreign_registry());
     assert_eq!((run.code, run.state("nodeTrust")), (Some(1), "failed".to_owned()), "{run:#?}");
     assert_eq!(trusted(&world), CONFIG_MAP_OF_OTHERS);
 
@@ -233,7 +233,7 @@ fn needs_no_node_trust_without_certificate_authority() {
         "{step:#}"
     );
 
-    // A system that trusts Quay's certificate.
+    // A system with trust in Quay's certificate.
     drop(world);
     let world = World::bare();
     let trusting = world.setup(&APPLY).args(&["-o", "json"]).without_env("OC_QUAY_CA_FILE");

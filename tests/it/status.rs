@@ -1,4 +1,4 @@
-//! `status`: what a namespace is found to be.
+//! `status`: the findings of a namespace.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +18,7 @@ fn namespace_linked_by_the_operator_is_healthy() {
     world.forget_traffic();
 
     let status = world.oc_quay(&["status", "-n", "golden", "-o", "json"]).succeeds();
-    // All there is to say: that deleting the namespace deletes the images.
+    // The only finding: deleting the namespace deletes the images.
     assert_eq!(status.codes(), ["OQ124"]);
     assert_eq!(status.json()["ok"], true);
     let probed = world.oc_quay(&["status", "-n", "golden", "--probe", "-o", "json"]).succeeds();
@@ -51,7 +51,7 @@ fn shows_the_source_of_each_setting() {
     let command = command
         .env("OC_QUAY_CLUSTER_ID", "openshift")
         .env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token());
-    // A flag goes before its variable.
+    // A flag takes precedence over its variable.
     let report = command.env("OC_QUAY_URL", "https://quay.invalid").succeeds().json();
     let sources = sources(&report["integration"]);
     for (source, expected) in
@@ -76,7 +76,7 @@ fn project_administrator_chooses_the_quay() {
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let report = world.oc_quay(&["status", "-n", "shop", "-o", "json"]).guest("dev").succeeds();
-    // The QuayIntegration could not be read, which is told and is no error.
+    // The unread QuayIntegration is reported and is no error.
     assert_eq!(report.codes(), ["OQ901"]);
     assert_eq!(report.json()["findings"][0]["object"], json!({ "kind": "QuayIntegration" }));
     let report = world.oc_quay(&["status", "-A", "-o", "json"]).guest("dev").succeeds().json();
@@ -89,7 +89,8 @@ fn project_administrator_chooses_the_quay() {
     assert!(names.contains(&json!("shop")), "{names:?}");
 }
 
-/// Quay's web server refuses request lines of more than 4094 bytes, and every character that is not a letter counts three.
+/// Quay's web server rejects request lines of more than 4094 bytes, and encodes every character
+/// except letters with three.
 #[test]
 fn splits_long_repository_queries_for_quay() {
     let world = World::new();
@@ -159,7 +160,7 @@ fn reports_no_pull_of_a_tag_missing_in_quay() {
         (status.codes(), status.json()["summaryLine"].as_str().unwrap().to_owned())
     };
     let host = world.sandbox.quay.host();
-    // Nobody has pushed to the repository since the tag was imported.
+    // No push to the repository since the tag was imported.
     imported("2099-01-01T00:00:00Z");
     let open = format!(
         "Pods in shop can log in to {host}; 1 tag that follows it was not compared. Run: oc quay status -n shop --probe"
@@ -219,7 +220,7 @@ fn reports_quota_before_and_when_exhausted() {
         (2_500_000, false, None),
         (1_000, true, None),
     ] {
-        // Samples 744c and 744d.
+        // wire/744c and 744d.
         let report = json!({ "quota_bytes": used, "configured_quota": 3_000_000 });
         let repositories = ["app", "base", "web"].map(|name| {
             let report = if name == "app" { report.clone() } else { json!({ "quota_bytes": 0, "configured_quota": 3_000_000 }) };
@@ -278,7 +279,7 @@ fn exits_with_2_when_nothing_could_be_read() {
         "--fail-on",
         "never",
     ];
-    let run = world.oc_quay(&arguments).user("nobody").ends_with(2);
+    let run = world.oc_quay(&arguments).user("guest").ends_with(2);
     assert!(run.stdout.contains("Nothing could be checked in shop"), "{}", run.stdout);
     assert!(!run.stdout.contains('√'), "{}", run.stdout);
 }

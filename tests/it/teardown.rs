@@ -1,4 +1,5 @@
-//! `teardown`: the order of removals, and the objects that are kept.
+//! `teardown`: deletes the objects of the setup, in an order in which no namespace is stuck, and
+//! keeps those of others and of Quay.
 
 use sandbox::openshift::{Cluster, Olm, olm};
 use sandbox::{Options, manifests};
@@ -10,7 +11,7 @@ const OPERATORS: &str = "openshift-operators";
 const DEFINITION: &str = "quayintegrations.quay.redhat.com";
 const FINALIZER: &str = "quay.redhat.com/quayintegrations";
 
-/// A world in which everything is set up by us and namespace `shop` is linked and carries the operator's finalizer.
+/// A complete setup by the program, with the linked namespace `shop` with the operator's finalizer.
 fn set_up(arguments: &[&str]) -> World {
     let world = World::bare();
     world.shared_namespace("shop");
@@ -24,8 +25,8 @@ fn set_up(arguments: &[&str]) -> World {
     world
 }
 
-/// Puts the operator's finalizer on a namespace, beside another.
-fn add_finalizers(world: &World, namespace: &str) {
+/// Adds the operator's finalizer to a namespace, beside another.
+fn hold(world: &World, namespace: &str) {
     let finalizers = json!(["example.com/other", FINALIZER]);
     world.merge("Namespace", "", namespace, &json!({ "metadata": { "finalizers": finalizers } }));
 }
@@ -38,7 +39,7 @@ fn writes(world: &World) -> Vec<String> {
     world.cluster_traffic().writes().into_iter().map(|entry| entry.kind).collect()
 }
 
-/// Whether the next run reports that nothing is left.
+/// Asserts that the next run has nothing to delete.
 #[track_caller]
 fn assert_nothing_left(world: &World) {
     world.forget_traffic();
@@ -66,12 +67,12 @@ fn deletes_setup_in_order_without_requests_to_quay() {
         "delete clusterserviceversions",
     ];
     let mut done = writes(&world);
-    // The operator's two are in either order.
+    // The order of the operator's two objects varies.
     done[7..].sort_by_key(|kind| *kind != "delete subscriptions");
     assert_eq!(done, expected);
     assert!(world.quay_traffic().entries().is_empty(), "{:#?}", world.quay_traffic().entries());
     assert_eq!(finalizers(&world, "shop"), json!(["example.com/other"]));
-    world.assert_taken_back();
+    world.assert_torn_down();
     assert_nothing_left(&world);
 }
 
@@ -79,7 +80,7 @@ fn deletes_setup_in_order_without_requests_to_quay() {
 fn pods_keep_pulling_and_new_setup_finds_the_organization() {
     let world = set_up(&[]);
     world.oc_quay(&["teardown", "--yes"]).succeeds();
-    world.assert_taken_back();
+    world.assert_torn_down();
     world.assert_linked("shop", &STREAMS);
     world.assert_foreign_references("shop");
     let tokens = || {
@@ -123,8 +124,8 @@ fn keeps_and_names_objects_of_others() {
             .get("ClusterServiceVersion", OPERATORS, "quay-bridge-operator.v3.18.0")
             .is_some_and(works)
     });
-    world.trust_others();
-    // As docs/security.md has it.
+    world.trust_foreign_registry();
+    // As in docs/security.md.
     world.create(&json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
@@ -171,7 +172,7 @@ fn keeps_registries_of_others_in_our_config_map() {
 #[test]
 fn keeps_our_key_in_config_map_of_others() {
     let world = World::bare();
-    world.trust_others();
+    world.trust_foreign_registry();
     world.setup(&["--controller=none", "--node-trust", "apply"]).succeeds();
     let before = world.trusted_registries();
     assert_eq!(before.len(), 2);
@@ -259,7 +260,7 @@ fn rereads_concurrently_changed_quay_integration() {
     assert_eq!((run.code, run.state("integration")), (Some(1), "failed".to_owned()), "{run:#?}");
     assert!(world.get("QuayIntegration", "", "quay").is_some());
     world.oc_quay(&["teardown", "--yes"]).succeeds();
-    world.assert_taken_back();
+    world.assert_torn_down();
 }
 
 #[test]
@@ -279,7 +280,7 @@ fn deletes_operator_whose_install_failed() {
     world.trouble(Some(&olm::Trouble::ResolutionFails("nothing fits".into())));
     world.setup(&["--operator-timeout", "2s"]).ends_with(1);
     world.oc_quay(&["teardown", "--yes"]).succeeds();
-    world.assert_taken_back();
+    world.assert_torn_down();
     assert_nothing_left(&world);
 }
 

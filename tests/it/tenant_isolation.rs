@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Controller, STREAMS, World};
 
-/// Makes `shop`, whose organization goes with it only if `deletion_policy` says so.
+/// Creates `shop` with a deletion policy for its organization.
 fn shop(world: &World, deletion_policy: &str) {
     world.namespace("shop");
     for stream in STREAMS {
@@ -35,7 +35,7 @@ fn condition(world: &World, kind: &str) -> Value {
     conditions.find(|condition| condition["type"] == kind).cloned().unwrap_or_default()
 }
 
-/// The operator's webhook, answered in a namespace. It is called for nothing.
+/// The operator's webhook with a service in a namespace. It matches no requests.
 fn operators_webhook(namespace: &str) -> Value {
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -78,13 +78,13 @@ fn recreated_namespace_gets_no_images_of_the_former_one() {
     });
     assert_eq!(secret(&world), None, "nobody gets a login to what somebody else left");
 
-    // Nor can anybody have them deleted.
+    // It cannot be deleted either.
     world.delete("Namespace", "", "shop");
     controller.wait_until("it is gone", || !is_there(&world, "shop"));
     assert!(world.sandbox.quay.organizations().contains(&"openshift_shop".to_owned()));
     assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
 
-    // A person who knows that both belong together says so, once.
+    // An administrator confirms once that both belong together.
     shop(&world, "retain");
     controller.wait_until("it does nothing again", || {
         condition(&world, "Ready")["reason"] == "ReconcileFailed"
@@ -145,7 +145,8 @@ fn trusts_operator_deployment_only_in_protected_namespaces() {
     controller.wait_until("it works", || world.is_linked("mallory", &[]));
     assert!(!controller.has_logged("controller is passive"), "{:#?}", controller.log_lines());
 
-    // The operator may be in any namespace: the API server says where it is called. A decoy does not hide it.
+    // The operator can be in any namespace: the API server knows where its webhook is called. A
+    // decoy does not hide it.
     world.merge("Deployment", "mallory", olm::DEPLOYMENT, &json!({ "spec": { "replicas": 0 } }));
     world.create(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
         "name": "guarded", "annotations": { "oc-quay/deletion-policy": "delete" } } }));
@@ -193,7 +194,7 @@ fn no_namespace_is_stuck_while_quay_fails() {
         left_behind()["message"] == "openshift_away, openshift_refused"
     });
 
-    // Who has dealt with them takes the condition away, and it stays away.
+    // An administrator removes the condition, and it is not set again.
     let token = world.sandbox.quay.admin_token();
     world.merge(
         "Secret",

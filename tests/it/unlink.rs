@@ -1,4 +1,4 @@
-//! `unlink`: everything of the link is taken back, and nothing else.
+//! `unlink`: removes all objects of the link, and no others.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -269,7 +269,7 @@ fn deletes_the_rest_of_an_interrupted_replacement() {
     assert_eq!(run.codes(), ["OQ318"]);
     assert_unlinked(&world, "shop");
     assert_eq!(world.get("Secret", "shop", spares[0]), None);
-    assert!(world.get("Secret", "shop", spares[1]).is_some(), "it holds a login of others");
+    assert!(world.get("Secret", "shop", spares[1]).is_some(), "it holds credentials of others");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The build webhook, called by an API server.
+//! The build webhook, called by the API server: the fake and the real one.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
@@ -14,8 +14,8 @@ use tokio::net::TcpListener;
 
 use crate::support::World;
 
-/// Every service account except `robot` has a push secret.
-struct FakeView {
+/// A webhook with fixed permissions: every account except `robot` can push.
+struct Known {
     integration: Arc<Integration>,
 }
 
@@ -77,7 +77,7 @@ fn api_server_calls_webhook_to_rewrite_builds() {
     runtime.spawn(webhook.serve(listener));
     world.webhook(&url, &authority);
 
-    // A real API server needs time to load the webhook.
+    // A real API server applies a webhook with a delay.
     let image = |name: &str| format!("{}/openshift_shop/{name}", world.sandbox.quay.host());
     world.build_config(
         "shop",

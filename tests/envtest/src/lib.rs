@@ -34,9 +34,9 @@ use sandbox::quay::Quay;
 /// The folder of the servers, as in controller-runtime's envtest.
 const ASSETS: &str = "KUBEBUILDER_ASSETS";
 
-/// Users and groups. Permissions of `dev` depend on grants; the last user has none.
+/// The users and their groups. `dev` has the permissions of grants; `guest` has none.
 const USERS: [(&str, &str); 3] =
-    [("admin", "system:masters"), ("dev", "developers"), ("nobody", "developers")];
+    [("admin", "system:masters"), ("dev", "developers"), ("guest", "developers")];
 
 /// The initial grant, as in the sandbox.
 const FIRST_GRANT: (&str, &str) = ("dev", "myproj");
@@ -150,7 +150,8 @@ impl Envtest {
         &self.etcd_url
     }
 
-    /// The bearer token of a user in `USERS`; the server rejects any other.
+    /// The bearer token of `admin` (everything), `dev` (project administrator where granted) or `guest` (nothing).
+    /// Any other user's is refused by the server.
     #[must_use]
     pub fn token(&self, user: &str) -> String {
         token(user)

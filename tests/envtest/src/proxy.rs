@@ -31,7 +31,7 @@ pub struct Proxy {
     pub url: String,
     /// Log, fault rules and latency.
     pub traffic: Traffic,
-    /// The kubeconfig with the contexts `admin` (current), `dev` and `nobody`, as the sandbox's.
+    /// The kubeconfig with the contexts `admin` (current), `dev` and `guest`, as the sandbox's.
     pub kubeconfig: PathBuf,
     _server: Server,
 }

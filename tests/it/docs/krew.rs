@@ -1,5 +1,6 @@
-//! `plugin.yaml` obeys krew's rules (krew `internal/index/validation/validate.go`, `cmd/validate-krew-manifest`) and
-//! those of the public index (krew.sigs.k8s.io, "Plugin manifest" and "Best practices").
+//! `plugin.yaml` follows krew's rules (krew `internal/index/validation/validate.go`,
+//! `cmd/validate-krew-manifest`) and those of the public index (krew.sigs.k8s.io, "Plugin manifest"
+//! and "Best practices").
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{in_project, read};
 
-/// The platforms krew knows, of those that we release for.
+/// Platforms of krew that we release for.
 const PLATFORMS: [&str; 7] = [
     "linux-amd64",
     "linux-arm64",
@@ -19,14 +20,14 @@ const PLATFORMS: [&str; 7] = [
     "windows-arm64",
 ];
 
-/// The checksum of an archive that does not exist yet.
+/// The checksum of a missing archive.
 const NO_CHECKSUM: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 fn manifest() -> Value {
     serde_saphyr::from_str(&read("plugin.yaml")).unwrap()
 }
 
-/// Each broken rule, in a few words.
+/// A description of each violated rule.
 fn problems(manifest: &Value) -> Vec<String> {
     let spec = &manifest["spec"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -194,13 +195,13 @@ fn fills_in_manifest_from_existing_archives() {
     assert_eq!(sums.lines().count(), archives.len() + 1);
 }
 
-/// The image that the bridge runs from where nobody names another.
+/// The default image of the controller.
 #[test]
 fn default_image_is_the_released_one() {
     let workflow = read(".github/workflows/release.yml");
     let released = workflow.lines().find_map(|line| line.strip_prefix("  IMAGE: ")).unwrap();
     let asked_for = ControllerManifests::new(None, None).image;
-    // A tag of the project is `v` and the version, which the workflow insists on.
+    // The workflow requires `v` and the version as the tag.
     assert_eq!(asked_for, format!("{released}:v{}", env!("CARGO_PKG_VERSION")));
     assert!(
         workflow.contains("tagged=$IMAGE:$GITHUB_REF_NAME\n"),
@@ -219,7 +220,7 @@ fn default_image_is_the_released_one() {
     }
 }
 
-/// Steps of pipelines name the program without its folder.
+/// Steps of pipelines run the program without its folder.
 #[test]
 fn image_has_the_program_on_its_path() {
     let file = read("Containerfile");

@@ -1,11 +1,11 @@
-//! Links between the pages lead to files and headings that are there.
+//! Links between the pages have existing files and headings as targets.
 
 use std::path::{Component, Path, PathBuf};
 
 use super::markdown::{Piece, anchors, code_spans, links, pieces};
 use super::{in_project, pages, read};
 
-/// Why a link on a page leads nowhere; none for one that does not stay in the project.
+/// Why a link on a page is broken; `None` for links out of the project.
 fn problem(page: &str, link: &str) -> Option<String> {
     if link.contains("://") || link.starts_with("mailto:") {
         return None;
@@ -95,7 +95,7 @@ fn index_and_book_link_to_every_page() {
     }
 }
 
-/// A book holds `docs/` alone.
+/// The book contains only `docs/`.
 #[test]
 fn pages_of_the_book_link_only_to_its_pages() {
     for (path, page) in pages().into_iter().filter(|(path, _)| path.starts_with("docs/")) {

@@ -1,11 +1,11 @@
-//! What may not be read is unknown: never missing, and never repaired.
+//! Forbidden objects are unknown: never missing, and never repaired.
 
 use sandbox::traffic::Fault;
 
 use super::{expected, found};
 use crate::support::World;
 
-/// A refusal as the API server words it.
+/// A 403 of the API server.
 const FORBIDDEN: &str = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,
     "message":"User \"admin\" cannot do that"}"#;
 
@@ -33,7 +33,7 @@ fn forbidden_objects_are_unknown_and_not_repaired() {
         ("v1/repository?", "OQ901 Repository"),
     ];
     for (path, finding) in in_quay {
-        // Not 403: Quay says that of what is not there, too.
+        // Not 403, which Quay returns for missing objects, too.
         world
             .quay_traffic()
             .fault(Fault::on("GET", path).status(400).body(r#"{"message":"Not today"}"#));
@@ -61,7 +61,7 @@ fn assert_unknown(world: &World, path: &str, findings: &[&str]) {
 fn names_both_solutions_without_integration_and_token() {
     let world = World::new();
     world.grant("dev", "shop");
-    for user in ["dev", "nobody"] {
+    for user in ["dev", "guest"] {
         for command in ["status", "link", "repair", "unlink"] {
             let run = world.oc_quay(&[command, "-n", "shop"]).user(user).ends_with(2);
             assert!(
@@ -175,7 +175,7 @@ fn version_takes_quay_from_own_pull_secrets() {
 fn sends_no_token_to_the_server_of_a_pull_secret() {
     let world = World::new();
     world.grant("dev", "shop");
-    // Whoever has the role `edit` in a project can write this.
+    // The role `edit` in a project allows this.
     world.create_login("shop", "builder-quay-openshift", "openshift_shop+builder:password");
     let token = world.sandbox.quay.admin_token();
     let run = world
@@ -194,7 +194,7 @@ fn reports_only_unknown_without_permissions() {
         .oc_quay(&["status", "-n", "shop", "-o", "json", "--cluster-id", "openshift", "--quay-url"])
         .args(&[&world.sandbox.quay.url()])
         .env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token())
-        .user("nobody")
+        .user("guest")
         .run();
     let kinds = [
         "QuayIntegration",

@@ -1,4 +1,5 @@
-//! The command of each finding is run as the person who saw it, or as the administrator it asks, and then the finding is gone.
+//! Runs the command of each finding as the user who saw it, or as the administrator it names; then
+//! the finding is gone.
 
 use std::collections::BTreeSet;
 
@@ -12,30 +13,29 @@ use serde_json::{Value, json};
 use super::{integration, namespaces};
 use crate::support::{Command, Run, STREAMS, World, shell_words};
 
-/// What follows the command of a hint.
+/// The expected effect of a hint's command.
 #[derive(Clone, Copy)]
 pub(super) enum Then {
-    /// Nothing: the command mends what was found.
+    /// The command solves the finding.
     Gone,
-    /// The command shows or opens what the person then changes, in the namespace of the finding.
+    /// The command shows or opens the object that the user then changes, in the namespace of the
+    /// finding.
     Person(fn(&World, &str)),
-    /// The command says what the finding leaves open, in these words. Only an administrator can change the cause.
+    /// The command prints this text. Only an administrator can change the cause.
     Shows(&'static str),
 }
 
-/// A finding, and what it takes to look again.
+/// A finding, and how to read all findings again.
 pub(super) struct Seen<'a> {
     pub(super) world: &'a World,
     pub(super) finding: &'a Value,
-    /// Who saw it.
     pub(super) user: &'a str,
-    /// The environment that it was seen in.
     pub(super) given: &'a dyn Fn(Command) -> Command,
-    /// Looks again for all findings.
+    /// Reads all findings again.
     pub(super) again: &'a dyn Fn() -> Vec<Value>,
 }
 
-/// What tells a finding from others: code and object.
+/// The key of a finding: code and object.
 fn key(finding: &Value) -> String {
     format!("{} {}", finding["code"].as_str().unwrap(), finding["object"])
 }
@@ -45,10 +45,8 @@ pub(super) fn findings(run: &Run) -> Vec<Value> {
 }
 
 impl Seen<'_> {
-    /// Runs the command of its hint, and whatever else it takes.
-    ///
-    /// # Errors
-    /// What the command does not do, in words.
+    /// Runs the command of its hint, and the following action.  # Errors A description of the
+    /// missing effect.
     pub(super) fn follow(&self, then: Then) -> Result<(), String> {
         let Self { world, finding, .. } = self;
         let hint = finding["hint"].as_str().unwrap_or_default();
@@ -62,7 +60,7 @@ impl Seen<'_> {
                 act(world, namespace);
                 (self.again)()
             }
-            // A status with another flag is an answer of its own.
+            // A status with another flag has its own findings.
             Then::Gone => findings.unwrap_or_else(|| (self.again)()),
         };
         match findings.iter().find(|left| key(left) == key(finding)) {
@@ -71,7 +69,7 @@ impl Seen<'_> {
         }
     }
 
-    /// Runs a command. Answers what it says, and the findings if it is a status.
+    /// Runs a command; its output, and the findings if it is a status.
     fn run(&self, hint: &str) -> Result<(String, Option<Vec<Value>>), String> {
         let world = self.world;
         let words: Vec<_> =
@@ -82,7 +80,7 @@ impl Seen<'_> {
         match words.as_slice() {
             ["oc", "quay", arguments @ ..] => {
                 let mut command = match arguments {
-                    // The questions of the set-up are answered, with another token.
+                    // Answers the questions of the setup with another token.
                     ["setup"] => world
                         .setup(&["--controller=none", "--replace-token"])
                         .token_of("quayadmin", &SCOPES),
@@ -106,7 +104,7 @@ impl Seen<'_> {
                 let shown = world.oc(user, arguments)?;
                 let object = &self.finding["object"];
                 let is_read = ["get", "describe"].contains(&arguments[0]);
-                // What is missing, and a namespace that has too many objects, are not among what is shown.
+                // Missing objects and namespaces with too many objects are not shown.
                 let is_shown = is_read
                     && !["OQ121", "OQ311", "OQ316", "OQ407"]
                         .contains(&self.finding["code"].as_str().unwrap());
@@ -125,7 +123,7 @@ impl Seen<'_> {
         }
     }
 
-    /// The word with what the person puts in the place of a placeholder.
+    /// The word with its placeholder replaced.
     fn filled_in(&self, word: String) -> String {
         match word.as_str() {
             "CA.crt" => self.world.sandbox.ca_file().to_str().unwrap().to_owned(),
@@ -143,7 +141,7 @@ fn finding_asks(finding: &Value) -> bool {
     finding["ask"] == "cluster"
 }
 
-/// What a person does in a namespace after the command that shows more; none for codes whose command mends.
+/// The user's action in a namespace after the command; `None` for codes with a repairing command.
 fn then_in_namespace(code: &str) -> Then {
     match code {
         "OQ308" => Then::Person(|world, namespace| world.delete("Secret", namespace, "a-rival")),
@@ -175,7 +173,7 @@ fn then_in_namespace(code: &str) -> Then {
     }
 }
 
-/// What a person does about the integration.
+/// The user's action for the integration.
 pub(super) fn then_in_integration(code: &str) -> Then {
     fn address(world: &World, _: &str) {
         let url = world.sandbox.quay.url();
@@ -192,7 +190,7 @@ pub(super) fn then_in_integration(code: &str) -> Then {
                 &json!({ "spec": { "clusterID": "openshift" } }),
             );
         }),
-        // The token that was given is explained, and given no more.
+        // The given token is explained and no longer given.
         "OQ109" => Then::Person(|_, _| ()),
         "OQ113" => {
             Then::Person(|world, _| world.sandbox.quay.set_flags(|flags| *flags = Flags::default()))
@@ -201,7 +199,7 @@ pub(super) fn then_in_integration(code: &str) -> Then {
     }
 }
 
-/// Runs the commands of all findings of a namespace, one after another, until each has changed what it is about.
+/// Runs the commands of all findings of a namespace, one after another, until each had its effect.
 pub(super) fn run_all(world: &World, namespace: &str) -> Result<(), String> {
     let again =
         || findings(&world.oc_quay(&["status", "-n", namespace, "--probe", "-o", "json"]).run());
@@ -220,20 +218,18 @@ pub(super) fn run_all(world: &World, namespace: &str) -> Result<(), String> {
     }
 }
 
-/// A finding that is in neither of the two tables, or whose hint is another one there.
+/// A finding that is in neither of the two tables, or has another hint there.
 struct Case {
     code: &'static str,
-    /// Makes the world; none where only the stand-in can play it.
+    /// `None` on a real API server for cases of the fake.
     make: fn() -> Option<World>,
-    /// The command that finds it.
     line: &'static [&'static str],
-    /// Who runs it, and with what.
     user: &'static str,
     given: fn(Command) -> Command,
     then: Then,
 }
 
-/// What a token for the set-up can do.
+/// The scopes of a token for the setup.
 const SCOPES: [&str; 6] =
     ["org:admin", "repo:admin", "repo:create", "super:user", "user:admin", "user:read"];
 
@@ -243,7 +239,6 @@ const fn case(code: &'static str, make: fn() -> Option<World>, then: Then) -> Ca
     Case { code, make, line: STATUS, user: "admin", given: |command| command, then }
 }
 
-/// Found by another command.
 const fn found_by(line: &'static [&'static str], case: Case) -> Case {
     Case { line, ..case }
 }
@@ -296,7 +291,7 @@ static CASES: &[Case] = &[
             );
         }),
     ),
-    case("OQ123", || linked(hang), Then::Gone),
+    case("OQ123", || linked(block_deletion), Then::Gone),
     case(
         "OQ128",
         || stand_in(idle_operator),
@@ -500,7 +495,7 @@ static CASES: &[Case] = &[
         || {
             stand_in(|world| {
                 waiting_build(world);
-                // What its BuildConfig says from now on does not change the build.
+                // Later changes of its BuildConfig do not affect the build.
                 world.merge(
                     "BuildConfig",
                     "shop",
@@ -571,18 +566,18 @@ static CASES: &[Case] = &[
         Then::Gone,
     ),
     Case {
-        user: "nobody",
-        given: |command| command.guest("nobody"),
+        user: "guest",
+        given: |command| command.guest("guest"),
         ..case("OQ901", || linked(|_| ()), Then::Gone)
     },
 ];
 
-/// A world whose namespace `shop` is linked, and in which something is arranged then.
+/// A world with the linked namespace `shop` and an arrangement.
 fn linked(arrange: fn(&World)) -> Option<World> {
     arranged(World::new(), arrange)
 }
 
-/// The same where only the stand-in can play it.
+/// A linked world for the fake only.
 fn stand_in(arrange: fn(&World)) -> Option<World> {
     arranged(World::stand_in("its webhooks, builds and names are arranged")?, arrange)
 }
@@ -627,7 +622,7 @@ fn without_builds() -> Option<World> {
     Some(world)
 }
 
-fn hang(world: &World) {
+fn block_deletion(world: &World) {
     let finalizers = json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } });
     world.merge("Namespace", "", "shop", &finalizers);
     world.delete("Namespace", "", "shop");
@@ -717,11 +712,11 @@ fn track(world: &World, id: Value) {
     );
 }
 
-/// A build that OpenShift has told that it has no place to push to.
+/// A build with OpenShift's condition that it has no output registry.
 fn waiting_build(world: &World) {
     world.build_config("shop", "lost", &to_tag("unknown:latest"));
     let build = world.start_build("shop", "lost");
-    world.wait_for("the build to be told", || {
+    world.wait_for("the condition of the build", || {
         world.get("Build", "shop", &build).unwrap()["status"]["reason"] == "InvalidOutputReference"
     });
 }
@@ -740,7 +735,7 @@ fn webhook(world: &World, name: &str, hook: &str, policy: &str) {
     }));
 }
 
-/// Whoever is not allowed to read webhooks learns of this one by a build that is tried.
+/// Without permission to read webhooks, a dry run of a build reports this finding.
 fn out_of_reach(world: &World) {
     world.grant("dev", "shop");
     world.build_config("shop", "app", &to_tag("app:latest"));
@@ -775,7 +770,7 @@ fn try_case(case: &Case) -> Result<(), String> {
         findings(&(case.given)(command).run())
     };
     let now = again();
-    // The sandbox has no ClusterRoles that could be granted.
+    // The sandbox cannot grant ClusterRoles.
     let is_played = |finding: &Value| {
         finding["hint"].as_str().is_some_and(|hint| !hint.contains("create clusterrole"))
     };
@@ -793,7 +788,7 @@ fn names_administrator_for_commands_not_allowed_to_users() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    // Whoever is in a project may see which Quay is meant, and not the token.
+    // Project users can read the address of the Quay, and not the token.
     let flags = ["--cluster-id", "openshift", "--quay-url", &world.sandbox.quay.url()];
     let status = |more: &[&str]| {
         let line = [&["status", "-n", "shop", "-o", "json"], &flags[..], more].concat();
@@ -847,7 +842,6 @@ fn names_administrator_for_commands_not_allowed_to_users() {
         "{}",
         broken["summaryLine"]
     );
-    // As the administrator, it helps.
     let arguments: Vec<_> =
         hint.strip_prefix("oc quay ").unwrap().split(' ').chain(["--yes"]).collect();
     world.oc_quay(&arguments).succeeds();

@@ -1,4 +1,4 @@
-//! What can be wrong with the integration as a whole.
+//! Findings about the integration.
 
 use sandbox::manifests;
 use sandbox::quay::Flags;
@@ -8,23 +8,22 @@ use super::hints::{self, Seen};
 use super::{expected, found, lines};
 use crate::support::{Command, World};
 
-/// One thing that is wrong.
+/// A problem and its findings.
 pub(super) struct Case {
-    /// What is wrong, for messages.
+    /// A name for messages.
     name: &'static str,
-    /// The namespace to look at: `shop` is linked and healthy, `fresh` is not linked.
+    /// The checked namespace: `shop` is linked and healthy, `fresh` is not linked.
     namespace: &'static str,
-    /// Makes it wrong.
+    /// Causes the problem.
     arrange: fn(&World),
-    /// Changes to the command.
     given: fn(Command) -> Command,
-    /// Every finding about the integration there is then.
+    /// All findings about the integration.
     pub(super) found: &'static [&'static str],
     /// The exit codes of status and of `repair --dry-run`.
     codes: [i32; 2],
 }
 
-/// Wrong in the cluster or in Quay.
+/// A problem in the cluster or in Quay.
 const fn arranged(
     name: &'static str,
     found: &'static [&'static str],
@@ -34,7 +33,7 @@ const fn arranged(
     Case { name, namespace: "shop", arrange, given: |command| command, found, codes }
 }
 
-/// Wrong in what the person gave.
+/// A problem in the user's flags or environment.
 const fn given(
     name: &'static str,
     found: &'static [&'static str],
@@ -44,7 +43,7 @@ const fn given(
     Case { name, namespace: "shop", arrange: |_| (), given, found, codes }
 }
 
-/// The same in a namespace without an organization, where Quay is asked why.
+/// In a namespace without an organization, where Quay is asked for the reason.
 const fn in_fresh(case: Case) -> Case {
     Case { namespace: "fresh", ..case }
 }
@@ -133,7 +132,7 @@ pub(super) static CASES: &[Case] = &[
     in_fresh(given("no scope user:admin", &["OQ111 {token}"], [1, 1], |command| {
         command.token_of("quayadmin", &["org:admin", "repo:admin", "repo:create", "user:read"])
     })),
-    given("nobody listens", &["OQ112 Quay/https://127.0.0.1:1"], [1, 1], |command| {
+    given("connection refused", &["OQ112 Quay/https://127.0.0.1:1"], [1, 1], |command| {
         command.env("OC_QUAY_URL", "https://127.0.0.1:1").env("OC_QUAY_TOKEN", "a-token")
     }),
     given("no such name", &["OQ112 Quay/https://quay.invalid"], [1, 1], |command| {
@@ -145,7 +144,7 @@ pub(super) static CASES: &[Case] = &[
     in_fresh(arranged("read-only", &["OQ113 Quay/https://{host}"], [1, 1], |world| {
         world.sandbox.quay.set_flags(|flags| flags.readonly = true);
     })),
-    given("an authority nobody trusts", &["OQ114 Quay/https://{host}"], [1, 1], |command| {
+    given("an untrusted authority", &["OQ114 Quay/https://{host}"], [1, 1], |command| {
         command.without_env("OC_QUAY_CA_FILE")
     }),
     arranged("an insecure registry", &["OQ115 QuayIntegration/quay"], [0, 0], |world| {
@@ -184,7 +183,7 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
         .iter()
         .filter(|finding| finding["namespace"].is_null());
     let found = lines(about_the_whole);
-    // With a token of one's own it is the QuayIntegration that a finding about the token names.
+    // With the user's own token, a finding about the token names the QuayIntegration.
     let should: Vec<_> = expected(case.found, "")
         .iter()
         .map(|line| {
@@ -220,7 +219,7 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
     Ok(())
 }
 
-/// Puts the integration right again.
+/// Restores the integration.
 fn restore(world: &World) {
     for name in ["quay", "second"] {
         world.delete("QuayIntegration", "", name);

@@ -1,4 +1,4 @@
-//! What can be wrong in a namespace.
+//! Findings about a namespace.
 
 use std::time::Duration;
 
@@ -11,23 +11,21 @@ use serde_json::{Value, json};
 use super::{expected, found, has_error, hints};
 use crate::support::{ACCOUNTS, World};
 
-/// One thing that is wrong.
+/// A problem and its findings.
 pub(super) struct Case {
-    /// The namespace, named after what is wrong in it.
+    /// The namespace, named after the problem.
     namespace: &'static str,
-    /// Whether it is linked before.
     linked: bool,
-    /// Makes it wrong.
+    /// Causes the problem.
     arrange: fn(&World, &str),
-    /// Flags of `status` and `repair`.
     flags: &'static [&'static str],
-    /// Every finding there is then.
+    /// All findings before a repair.
     pub(super) found: &'static [&'static str],
-    /// Every finding there is after a repair.
+    /// All findings after a repair.
     left: &'static [&'static str],
 }
 
-/// Linked, then damaged, and repair mends it.
+/// A problem of a linked namespace that repair solves.
 const fn mended(
     namespace: &'static str,
     found: &'static [&'static str],
@@ -36,7 +34,7 @@ const fn mended(
     Case { namespace, linked: true, arrange, flags: &[], found, left: &[] }
 }
 
-/// The same, and repair leaves it.
+/// A problem of a linked namespace that repair keeps.
 const fn left(
     namespace: &'static str,
     found: &'static [&'static str],
@@ -45,12 +43,12 @@ const fn left(
     Case { namespace, linked: true, arrange, flags: &[], found, left: found }
 }
 
-/// Seen only by asking the registry.
+/// Visible only with `--probe`.
 const fn probed(case: Case) -> Case {
     Case { flags: &["--probe"], ..case }
 }
 
-/// Not linked before.
+/// A problem of a namespace that is not linked.
 const fn fresh(case: Case) -> Case {
     Case { linked: false, ..case }
 }
@@ -77,7 +75,7 @@ pub(super) static CASES: &[Case] = &[
         opaque(world, ns, json!({}))
     }),
     mended("broken", &["OQ303 Secret/builder-quay-openshift"], |world, ns| {
-        world.set_content(ns, "builder-quay-openshift", &json!({ "logins": {} }));
+        world.set_content(ns, "builder-quay-openshift", &json!({ "entries": {} }));
     }),
     left("undecodable", &["OQ315 Secret/builder-quay-openshift"], |world, ns| {
         let mut content = world.content(ns, "builder-quay-openshift");
@@ -92,10 +90,10 @@ pub(super) static CASES: &[Case] = &[
         );
     }),
     mended("other-robot", &["OQ305 Secret/builder-quay-openshift"], |world, ns| {
-        world.set_login(ns, "builder-quay-openshift", "somebody+else:password");
+        world.set_login(ns, "builder-quay-openshift", "other+robot:password");
     }),
     left("rival", &["OQ308 Secret/a-rival"], |world, ns| {
-        world.create_login(ns, "a-rival", "somebody:password")
+        world.create_login(ns, "a-rival", "other:password")
     }),
     mended("not-mountable", &["OQ312 ServiceAccount/builder"], |world, ns| {
         world.remove_from_list(ns, "builder", "secrets", "builder-quay-openshift");
@@ -134,7 +132,7 @@ pub(super) static CASES: &[Case] = &[
         let image = format!("{}/openshift_{ns}/new:1", world.sandbox.quay.host());
         world.build_config(ns, "new", &json!({ "to": { "kind": "DockerImage", "name": image } }));
     }),
-    mended("no-right", &["OQ403 Repository/openshift_{ns}/app"], |world, ns| {
+    mended("no-permission", &["OQ403 Repository/openshift_{ns}/app"], |world, ns| {
         set_right(world, ns, "deployer", None)
     }),
     probed(mended("little-right", &["OQ404 Repository/openshift_{ns}/app"], |world, ns| {
@@ -286,7 +284,7 @@ fn reports_namespace_problems_and_repairs_own_objects() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-/// Takes a row through status, repair, status and a second repair; what is not as it says, in words.
+/// Runs status, repair, status and a second repair for a row; the error describes a difference.
 fn try_case(world: &World, case: &Case) -> Result<(), String> {
     let namespace = case.namespace;
     let run = |command: &[&str]| {
@@ -390,7 +388,7 @@ fn hidden_token_is_unknown_and_its_secret_kept() {
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
     world.assert_nothing_written();
 
-    // What the registry says shows it.
+    // The registry's response shows it.
     let status = world.oc_quay(&["status", "-n", "shop", "--probe", "-o", "json"]).succeeds();
     assert!(
         status.json()["namespaces"][0]["checks"].to_string().contains("3 of 3 logins accepted"),
@@ -398,16 +396,16 @@ fn hidden_token_is_unknown_and_its_secret_kept() {
         status.stdout
     );
 
-    // A wrong secret cannot be repaired without the token; it is not made any worse.
-    world.set_login("shop", "builder-quay-openshift", "somebody+else:password");
+    // A wrong secret cannot be repaired without the token and is kept.
+    world.set_login("shop", "builder-quay-openshift", "other+robot:password");
     let repair = world.oc_quay(&["repair", "-n", "shop", "--yes", "-o", "json"]).ends_with(1);
-    assert!(repair.stdout.contains("use --rotate to create a new one"), "{}", repair.stdout);
-    assert_eq!(world.login("shop", "builder-quay-openshift").0, "somebody+else");
+    assert!(repair.stdout.contains("--rotate makes a new one"), "{}", repair.stdout);
+    assert_eq!(world.login("shop", "builder-quay-openshift").0, "other+robot");
     world.set_login("shop", "builder-quay-openshift", &format!("{}:{}", before.0, before.1));
 }
 
 fn regenerate(world: &World, namespace: &str, account: &str) {
-    // The old token must not be printed either.
+    // The stale token must not be printed either.
     world.secrets();
     world.sandbox.quay.regenerate(&format!("openshift_{namespace}"), account).unwrap();
 }
@@ -440,7 +438,7 @@ fn set_right(world: &World, namespace: &str, account: &str, role: Option<RepoRol
     );
 }
 
-/// A tag of the image stream `app` follows Quay and has an image from long ago.
+/// A tag of the image stream `app` that follows Quay and has an image from long ago.
 fn follow(world: &World, namespace: &str, tag: &str) {
     let path = format!("{}/openshift_{namespace}/app", world.sandbox.quay.host());
     let from = json!({ "kind": "DockerImage", "name": format!("{path}:{tag}") });

@@ -1,4 +1,4 @@
-//! Runs that are killed in the middle.
+//! Runs that are killed at one of their requests.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
@@ -8,24 +8,23 @@ use sandbox::traffic::{Entry, Fault};
 
 use super::{Command, Side, World};
 
-/// The exit code of a run that is interrupted.
 const INTERRUPTED: i32 = 130;
 
-/// Where a run is killed: at which request to which side, and whether that one was still applied.
+/// The request at which a run is killed, and whether that request was still applied.
 #[derive(Debug)]
-pub(crate) struct Death {
+pub(crate) struct KillPoint {
     side: Side,
     request: usize,
     applied: bool,
 }
 
-impl Death {
-    /// Every death of a run that made the requests which this world has logged: at each write before and after it was
-    /// applied, at each read once, since a read leaves nothing behind.
+impl KillPoint {
+    /// Every kill point of the run that this world has logged: each write before and after it was
+    /// applied, each read once, since a read changes nothing.
     pub(crate) fn all(world: &World) -> Vec<Self> {
         let at = |side, (place, entry): (usize, Entry)| {
             let outcomes: &[bool] = if entry.is_write() { &[false, true] } else { &[false] };
-            outcomes.iter().map(move |&applied| Death { side, request: place + 1, applied })
+            outcomes.iter().map(move |&applied| KillPoint { side, request: place + 1, applied })
         };
         let sides = [Side::Cluster, Side::Quay].into_iter();
         sides
@@ -39,10 +38,10 @@ impl Death {
             .collect()
     }
 
-    /// Runs a command and ends it where it is to die; the exit code of one that was over before. Every tenth is a process that
-    /// is killed, the others are calls that are interrupted.
+    /// Runs a command and ends it at this point; the exit code if it ended earlier. Every tenth is
+    /// a killed process, the others are interrupted calls.
     #[track_caller]
-    pub(crate) fn strike(&self, world: &World, command: Command<'_>) -> Option<i32> {
+    pub(crate) fn kill(&self, world: &World, command: Command<'_>) -> Option<i32> {
         if !self.request.is_multiple_of(10) {
             return self.interrupt_call(world, &command).filter(|code| *code != INTERRUPTED);
         }
@@ -51,7 +50,7 @@ impl Death {
         status.code()
     }
 
-    /// Runs a command as a process and interrupts it there, as Ctrl-C does; the exit code.
+    /// Runs a command as a process and interrupts it at this point, as Ctrl-C does; the exit code.
     #[track_caller]
     pub(crate) fn interrupt(&self, world: &World, command: Command<'_>) -> Option<i32> {
         let interrupt = |victim: &mut Child| {
@@ -69,7 +68,7 @@ impl Death {
         let signals = Mutex::new(Some((interruption, ended)));
         self.set(world, move || {
             let (interruption, ended) = signals.lock().unwrap().take().unwrap();
-            // A call that is just over, or over now, hears nothing and drops its end.
+            // A call that has ended has dropped its receiver.
             let _ = interruption.send(());
             let _ = ended.recv();
         });
@@ -83,7 +82,7 @@ impl Death {
         run.code
     }
 
-    /// Lets the request that the run dies at do this.
+    /// Calls `end` at this request.
     fn set(&self, world: &World, end: impl Fn() + Send + Sync + 'static) {
         let fault = Fault::on("*", "/").nth(self.request);
         let fault = if self.applied { fault.after(end) } else { fault.before(end).drop_before() };

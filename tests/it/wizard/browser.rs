@@ -1,5 +1,5 @@
-//! The token by way of the browser. A client plays it: it signs in to Quay, answers its question, and does what the
-//! page of ours does with the answer.
+//! The token from the browser. A client signs in to Quay, answers its question, and sends the
+//! result as our page does.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +18,7 @@ const HERE: Question = MORE[14];
 const PASTE: Question = MORE[15];
 const TRY_AGAIN: Question = MORE[9];
 
-/// There is only one such port.
+/// The fixed port of the redirect.
 static PORT: Mutex<()> = Mutex::new(());
 
 fn port() -> MutexGuard<'static, ()> {
@@ -66,7 +66,7 @@ impl Browser {
         browser
     }
 
-    /// Sends a request and keeps the cookie and the token against forgery that the answer brings.
+    /// Sends a request and keeps the cookie and the CSRF token of the response.
     fn run(
         &mut self,
         send: impl AsyncFnOnce(&Client, &str) -> Response,
@@ -91,7 +91,7 @@ impl Browser {
         })
     }
 
-    /// Opens the address, answers Quay's question with one of its two buttons, and gives the address that this leads to.
+    /// Opens the address, presses one of the two buttons, and returns the address of the redirect.
     fn answers(&mut self, address: &str, button: &str) -> Url {
         let address = Url::parse(address).unwrap();
         let (_, page) = self.run(async |client, cookie| {
@@ -107,7 +107,7 @@ impl Browser {
         Url::parse(&location.unwrap()).unwrap()
     }
 
-    /// Follows the address to this machine, and posts what came with it as the script of the page does.
+    /// Follows the redirect to this machine, and posts its fragment as the page's script does.
     fn brings(&mut self, end: &Url) {
         let here = end.as_str().replace("localhost", "127.0.0.1");
         let host = "localhost:17895";
@@ -124,7 +124,7 @@ impl Browser {
     }
 }
 
-/// The address that the person is shown.
+/// The address on the screen.
 fn address(screen: &str) -> String {
     screen
         .lines()
@@ -134,15 +134,15 @@ fn address(screen: &str) -> String {
         .to_owned()
 }
 
-/// A user who signs in with the browser, up to the question about the token's transfer.
+/// A user who signs in with the browser, up to the question for the way of the token.
 fn with_browser<'a>(world: &'a World, client_id: &str) -> Person<'a> {
     let command = world.oc_quay(&["setup", "--no-browser"]);
     let mut person =
         Person::begins(world, command, 300).will_choose(WAY, "Sign in with the browser");
     person.goes_to(CLIENT_ID);
     let screen = person.terminal.screen();
-    for reported in ["organization openshift-integration", "application openshift", REDIRECT] {
-        assert!(screen.contains(reported), "{screen}");
+    for expected in ["organization openshift-integration", "application openshift", REDIRECT] {
+        assert!(screen.contains(expected), "{screen}");
     }
     person.types(CLIENT_ID, client_id).goes_to(HERE);
     assert!(
@@ -198,7 +198,7 @@ fn ctrl_c_ends_the_wait_for_the_browser() {
     person.terminal.ends_with(130);
 }
 
-/// Over SSH the browser is elsewhere, so pasting is what Enter chooses.
+/// Over SSH the browser is on another machine, so the default is a paste.
 #[test]
 fn accepts_pasted_address_over_ssh() {
     let _port = port();

@@ -1,10 +1,10 @@
-//! A user who cancels at any question and starts again.
+//! Cancels at each question, and continues later.
 
 use super::{LINK, QUESTIONS, STORE, assert_healthy, person, shop};
 use crate::support::Key;
 use crate::support::World;
 
-/// Leaves at every question, each time one further, and finishes in the end.
+/// Cancels at every question in turn, and finishes in the end.
 fn leaves_at_every_question(key: Key) -> World {
     let world = shop();
     let mut done: Vec<&str> = vec![];
@@ -16,7 +16,7 @@ fn leaves_at_every_question(key: Key) -> World {
             0,
             "{question:?} {done:?} {asked:?}"
         );
-        // What was carried out on the way here is not asked about again; the token is there once it is stored.
+        // Completed steps are not asked about again; the token is complete once it is stored.
         done = match QUESTIONS[..=place]
             .iter()
             .rposition(|asked| asked.1 == "Do this" && asked != question)

@@ -1,4 +1,4 @@
-//! What is made in the cluster: the operator, the QuayIntegration, the trust of the nodes.
+//! Objects in the cluster: the operator, the QuayIntegration, the trust of the nodes.
 
 use sandbox::Options;
 use sandbox::openshift::olm::Trouble;
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::scripted_user::MORE;
 use super::{
-    APPROVAL, BRIDGE, CHANNEL, CLUSTER_ID, INTEGRATE, LINK, NODES, Person, Question, TRUST, made,
-    person, shop,
+    APPROVAL, CHANNEL, CLUSTER_ID, CONTROLLER, INTEGRATE, LINK, NODES, Person, Question, TRUST,
+    made, person, shop,
 };
 use crate::support::World;
 
-/// What another cluster leaves in its organizations.
+/// The ownership mark of another cluster.
 const MARK: &str = "oc-quay cluster=elsewhere.example.com:6443 namespace=web uid=0123";
 
 const TRY_AGAIN: Question = MORE[11];
@@ -25,13 +25,13 @@ fn continues_without_an_available_operator() {
     let Some(world) = World::stand_in_bare(options, "the real one has OLM") else { return };
     world.namespace("shop");
     let (left, asked) = person(&world).finishes(0);
-    assert!(asked.contains(&BRIDGE) && !asked.contains(&CHANNEL), "{asked:?}");
+    assert!(asked.contains(&CONTROLLER) && !asked.contains(&CHANNEL), "{asked:?}");
     assert!(left.screen.contains(" --controller none"), "{}", left.screen);
     world.oc_quay(&["setup", "--check", "--controller=none"]).succeeds();
     world.assert_linked("shop", &[]);
 }
 
-/// When the catalog has it by then, trying again installs it.
+/// A retry installs it once it is in the catalog.
 #[test]
 fn can_wait_for_the_catalog_of_the_operator() {
     let world = shop();
@@ -41,7 +41,7 @@ fn can_wait_for_the_catalog_of_the_operator() {
         world.api(reqwest::Method::GET, package, None).0 == 404
     });
     let mut person = person(&world);
-    person.chooses(BRIDGE, "Operator").goes_to(TRY_AGAIN);
+    person.chooses(CONTROLLER, "Operator").goes_to(TRY_AGAIN);
     world.trouble(None);
     world.wait_for("the package", || world.api(reqwest::Method::GET, package, None).0 == 200);
     let (_, asked) = person.finishes(0);
@@ -53,9 +53,9 @@ fn can_wait_for_the_catalog_of_the_operator() {
 fn uses_the_chosen_controller() {
     for (choice, flag, runs) in [("Built-in", "built-in", true), ("Nobody", "none", false)] {
         let world = shop();
-        // The test cluster issues no certificate for the controller's webhook, so no status is read.
+        // The controller's webhook has no certificate here, which would be a finding.
         let (left, asked) =
-            person(&world).will_choose(BRIDGE, choice).will_type(LINK, "none").finishes(0);
+            person(&world).will_choose(CONTROLLER, choice).will_type(LINK, "none").finishes(0);
         assert!(!asked.contains(&CHANNEL) && !asked.contains(&APPROVAL), "{asked:?}");
         assert!(left.screen.contains(&format!(" --controller {flag}")), "{}", left.screen);
         assert_eq!(world.subscriptions(), 0);
@@ -65,7 +65,7 @@ fn uses_the_chosen_controller() {
             runs
         );
         if runs {
-            // The installed controller is found again without a question.
+            // The existing choice is kept without a question.
             let (left, asked) = person(&world).will_type(LINK, "none").finishes(0);
             assert_eq!(asked, [LINK]);
             assert!(
@@ -143,9 +143,9 @@ fn rejects_cluster_id_of_another_cluster() {
         screen.contains("cluster ID openshift is in use by cluster elsewhere.example.com:6443"),
         "{screen}"
     );
-    // What is proposed now is free.
+    // The new proposal is free.
     person.finishes(0);
-    assert_eq!(world.one_integration().unwrap()["spec"]["clusterID"], "openshift-2");
+    assert_eq!(world.single_integration().unwrap()["spec"]["clusterID"], "openshift-2");
 }
 
 #[test]
@@ -158,10 +158,10 @@ fn asks_again_for_given_cluster_id_in_use() {
         Person::begins(&world, command, 100).will_type(CLUSTER_ID, "stage").finishes(0);
     assert!(asked.contains(&CLUSTER_ID), "{asked:?}");
     assert!(left.screen.contains("cluster ID prod is in use by cluster"), "{}", left.screen);
-    assert_eq!(world.one_integration().unwrap()["spec"]["clusterID"], "stage");
+    assert_eq!(world.single_integration().unwrap()["spec"]["clusterID"], "stage");
 }
 
-/// It is shown what becomes different, and only that is written.
+/// Only the shown differences are written.
 #[test]
 fn changes_existing_integration_where_it_differs() {
     let world = World::new();
@@ -182,7 +182,7 @@ fn changes_existing_integration_where_it_differs() {
     }
     let (_, asked) = person.finishes(0);
     assert!(!asked.contains(&CLUSTER_ID) && !asked.contains(&super::ADDRESS), "{asked:?}");
-    let spec = &world.one_integration().unwrap()["spec"];
+    let spec = &world.single_integration().unwrap()["spec"];
     assert_eq!(spec["denylistNamespaces"], json!(["kept"]));
     assert_eq!(spec["allowlistNamespaces"], json!(["shop"]));
     assert_eq!(spec["scheduledImageStreamImport"], true);

@@ -1,4 +1,4 @@
-//! Which Quay, and whether it is trusted.
+//! The address of Quay, and trust in its certificate.
 
 use sandbox::Options;
 
@@ -6,14 +6,14 @@ use super::scripted_user::{MORE, Person};
 use super::{ADDRESS, ISSUE, NODES, Question, assert_healthy, made, shop};
 use crate::support::{Key, World};
 
-const CONTINUE: Question = MORE[0];
+const CONTINUE_ANYWAY: Question = MORE[0];
 const UNTRUSTED: Question = MORE[1];
 const FILE: Question = MORE[2];
 const COMPARED: Question = MORE[3];
 const TRY_AGAIN: Question = MORE[4];
 
 /// A user whose machine does not trust Quay's certificate authority.
-fn without_trusted_certificate(world: &World) -> Person<'_> {
+fn distrustful(world: &World) -> Person<'_> {
     Person::begins(world, world.oc_quay(&["setup"]).without_env("OC_QUAY_CA_FILE"), 100)
 }
 
@@ -32,7 +32,7 @@ fn reads_certificate_authority_from_a_file() {
     );
     let (_, asked) = person.will_type(FILE, world.sandbox.ca_file().to_str().unwrap()).finishes(0);
     assert_eq!(asked[..5], [ADDRESS, UNTRUSTED, FILE, FILE, super::WAY]);
-    // What was read is used for nodes and stored for later runs.
+    // The file is used for nodes and stored for later runs.
     assert!(asked.contains(&NODES), "{asked:?}");
     made(&world);
     assert_healthy(&world);
@@ -96,8 +96,8 @@ fn asks_before_plain_http() {
     let world = shop();
     let address = world.sandbox.quay.url().replace("https", "http");
     for key in [Key::Esc, Key::CtrlC] {
-        let mut person = without_trusted_certificate(&world).will_type(ADDRESS, &address);
-        person.goes_to(CONTINUE);
+        let mut person = distrustful(&world).will_type(ADDRESS, &address);
+        person.goes_to(CONTINUE_ANYWAY);
         assert!(
             person.terminal.screen().contains("the token would be sent unencrypted"),
             "{}",
@@ -108,16 +108,16 @@ fn asks_before_plain_http() {
     }
 }
 
-/// What was accepted for the wrong address does not count for the right one.
+/// An answer for the wrong address does not apply to the right one.
 #[test]
 fn asks_again_for_address_without_quay() {
     let world = shop();
-    let mut person = without_trusted_certificate(&world).will_type(CONTINUE, "y");
+    let mut person = distrustful(&world).will_type(CONTINUE_ANYWAY, "y");
     person.types(ADDRESS, "http://127.0.0.1:1").goes_to(TRY_AGAIN);
     assert!(person.terminal.screen().contains("failed to use"), "{}", person.terminal.screen());
     let ca = world.sandbox.ca_file();
     let (_, asked) = person.will_type(FILE, ca.to_str().unwrap()).finishes(0);
-    assert_eq!(asked[..6], [ADDRESS, CONTINUE, TRY_AGAIN, ADDRESS, UNTRUSTED, FILE]);
+    assert_eq!(asked[..6], [ADDRESS, CONTINUE_ANYWAY, TRY_AGAIN, ADDRESS, UNTRUSTED, FILE]);
     assert_eq!(
         world.get("QuayIntegration", "", "quay").unwrap()["spec"]["insecureRegistry"],
         serde_json::Value::Null
@@ -128,11 +128,14 @@ fn asks_again_for_address_without_quay() {
 #[test]
 fn returns_to_the_address_question() {
     let world = shop();
-    let mut person = without_trusted_certificate(&world);
-    person.types(ADDRESS, "http://127.0.0.1:1").types(CONTINUE, "n");
-    person.types(ADDRESS, "http://127.0.0.1:1").types(CONTINUE, "");
+    let mut person = distrustful(&world);
+    person.types(ADDRESS, "http://127.0.0.1:1").types(CONTINUE_ANYWAY, "n");
+    person.types(ADDRESS, "http://127.0.0.1:1").types(CONTINUE_ANYWAY, "");
     person.chooses(UNTRUSTED, "Enter another address").goes_to(ADDRESS);
-    assert_eq!(person.asked, [ADDRESS, CONTINUE, ADDRESS, CONTINUE, ADDRESS, UNTRUSTED]);
+    assert_eq!(
+        person.asked,
+        [ADDRESS, CONTINUE_ANYWAY, ADDRESS, CONTINUE_ANYWAY, ADDRESS, UNTRUSTED]
+    );
     person.terminal.press(Key::Esc);
     person.terminal.ends_with(130);
 }

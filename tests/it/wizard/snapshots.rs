@@ -1,6 +1,5 @@
-//! What a person sees: the whole set-up as it stands on the screen in the end.
-//!
-//! `BLESS=1` writes the screens again; read them before they are committed.
+//! The screen at the end of the whole setup.  `BLESS=1` writes the screens; read them before they
+//! are committed.
 
 use std::path::Path;
 
@@ -9,14 +8,14 @@ use sandbox::Options;
 use super::Person;
 use crate::support::{Left, World};
 
-/// A set-up from beginning to end in a window of so many columns.
+/// A whole setup in a window of this width.
 fn set_up(columns: u16, (variable, value): (&str, &str)) -> Option<(Left, String)> {
     let world = World::stand_in_bare(Options::default(), "versions and names are the stand-in's")?;
     world.namespace("shop");
     let command = world.oc_quay(&["setup"]).env(variable, value);
     let (left, _) = Person::begins(&world, command, columns).finishes(0);
     let port = world.sandbox.quay.host().split(':').nth(1).unwrap().to_owned();
-    // Ports have as many digits as this has letters.
+    // Ports have as many digits as this word has letters.
     let screen = left.screen.replace(&port, "PORTS");
     let url = world.sandbox.openshift.url();
     let screen = screen.replace(url.rsplit(':').next().unwrap(), "SPORT");

@@ -1,4 +1,4 @@
-//! Where the token comes from.
+//! Sources of the token.
 
 use super::scripted_user::MORE;
 use super::{ISSUE, PASSWORD, Person, Question, STORE, USER, WAY, assert_healthy, person, shop};
@@ -20,7 +20,7 @@ fn asks_again_after_a_wrong_password() {
     let screen = person.terminal.screen();
     assert!(screen.contains("Quay does not accept the user name or the password"), "{screen}");
     assert!(screen.trim_end().ends_with("? User name in Quay: (quayadmin)"), "{screen}");
-    // Else Quay makes one wait.
+    // Otherwise Quay locks the sign-in.
     world.sandbox.quay.throttle("quayadmin", std::time::Duration::ZERO);
     let (_, asked) = person.will_type(USER, "").finishes(0);
     assert_eq!(
@@ -32,7 +32,7 @@ fn asks_again_after_a_wrong_password() {
     assert_eq!(world.sandbox.quay.wrong_passwords("quayadmin"), Some(0));
 }
 
-/// Even those that cannot be one.
+/// Also malformed ones.
 #[test]
 fn asks_again_for_rejected_token() {
     let world = shop();
@@ -92,7 +92,7 @@ fn creates_first_user_of_an_empty_quay() {
     assert_healthy(&world);
 }
 
-/// Stores a token of another user.
+/// A Secret with an existing token.
 fn holding(token: &str) -> World {
     let world = shop();
     world.create(&sandbox::manifests::credentials(token));

@@ -25,7 +25,7 @@ pub(crate) fn pushes_and_imports_build(quay: &Quay, caller: &Caller) {
     let start = |user: &str| {
         caller.send(user, "POST", &format!("{CONFIGS}/app/instantiate"), JSON, &request)
     };
-    assert_eq!(start("nobody").0, 403);
+    assert_eq!(start("guest").0, 403);
     let (status, build) = start("admin");
     assert_eq!((status, &build["metadata"]["name"]), (201, &json!("app-1")));
     let build = caller.wait_for("the build to be complete", || {
@@ -46,7 +46,7 @@ pub(crate) fn pushes_and_imports_build(quay: &Quay, caller: &Caller) {
             "from": {"kind": "DockerImage", "name": image}, "to": {"name": "latest"}, "importPolicy": {"insecure": true},
         }],
     }});
-    assert_eq!(caller.send("nobody", "POST", IMPORTS, JSON, &import).0, 403);
+    assert_eq!(caller.send("guest", "POST", IMPORTS, JSON, &import).0, 403);
     let (status, imported) = caller.send("admin", "POST", IMPORTS, JSON, &import);
     assert_eq!(
         (status, &imported["status"]["images"][0]["status"]["status"]),

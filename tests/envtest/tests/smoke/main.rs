@@ -111,13 +111,13 @@ fn enforces_grants(envtest: &Envtest, caller: &Caller) {
     assert_eq!(caller.projects("dev"), ["fresh", "myproj"]);
     assert!(caller.projects("admin").contains(&"openshift-operators".to_owned()));
 
-    assert!(caller.projects("nobody").is_empty());
+    assert!(caller.projects("guest").is_empty());
     for path in [
         "/api/v1/namespaces/myproj",
         "/api/v1/namespaces",
         "/apis/project.openshift.io/v1/projects/myproj",
     ] {
-        assert_eq!(caller.send("nobody", "GET", path, JSON, &Value::Null).0, 403, "{path}");
+        assert_eq!(caller.send("guest", "GET", path, JSON, &Value::Null).0, 403, "{path}");
     }
     assert_eq!(caller.send("stranger", "GET", "/api/v1/namespaces", JSON, &Value::Null).0, 401);
 }

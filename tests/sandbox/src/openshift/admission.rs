@@ -15,10 +15,10 @@ use super::patch::PatchType;
 use super::webhooks::{self, Written};
 use super::{OpenShift, meta};
 
-/// Where the services of webhooks listen, by `name.namespace.svc`.
+/// Addresses of webhook services, by `name.namespace.svc`.
 pub(crate) type Services = HashMap<String, SocketAddr>;
 
-/// A request to write, as a webhook is told of it.
+/// A write request, as a webhook receives it.
 pub(crate) struct Request<'a> {
     pub(crate) written: Written<'a>,
     pub(crate) name: &'a str,
@@ -33,10 +33,8 @@ pub(crate) struct Admitted {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Has every webhook that a request concerns review it.
-///
-/// # Errors
-/// When one denies it; and when one whose `failurePolicy` is `Fail` cannot be called.
+/// Calls every matching webhook.  # Errors When one denies it; and when one whose `failurePolicy`
+/// is `Fail` cannot be called.
 pub(crate) async fn admit(
     openshift: &OpenShift,
     request: Request<'_>,
@@ -95,7 +93,7 @@ impl Request<'_> {
 }
 
 impl Admitted {
-    /// Takes an answer, with the words for a denial of kubernetes `pkg/admission/plugin/webhook/errors`.
+    /// Applies a response, with the denial of kubernetes `pkg/admission/plugin/webhook/errors`.
     fn take(&mut self, webhook: &Value, response: &Value) -> Result<(), Refusal> {
         let warnings =
             response["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -128,7 +126,7 @@ impl Admitted {
     }
 }
 
-/// Sends a review and checks that what comes back answers it.
+/// Sends a review and checks that the response belongs to it.
 async fn call(openshift: &OpenShift, webhook: &Value, review: &Value) -> Result<Value, String> {
     let config = &webhook["clientConfig"];
     let seconds = webhook["timeoutSeconds"].as_u64().unwrap_or(10);

@@ -1,4 +1,4 @@
-//! From an HTTP request to an answer: who asks, what for, may they, and then the verb.
+//! From an HTTP request to a response: authentication, routing, authorization, and the verb.
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Query, State};
@@ -27,7 +27,7 @@ const BODY_TYPES: [&str; 3] =
 
 /// The subresource of a BuildConfig that makes a Build of it.
 const INSTANTIATE: &str = "instantiate";
-/// The subresource of an ImageStream that tells what its images are made of.
+/// The subresource of an ImageStream with the layers of its images.
 const LAYERS: &str = "layers";
 /// The subresource of a Build that makes another one of it.
 const CLONE: &str = "clone";
@@ -105,7 +105,7 @@ async fn respond_to(
     }
 }
 
-/// The API for the cluster's own controllers: there is no network between them, no log, and no question of rights.
+/// The API for the cluster's own controllers: without network, log and authorization.
 pub(crate) struct InProcess<'a>(pub(crate) &'a OpenShift);
 
 impl builds::Client for InProcess<'_> {
@@ -168,13 +168,13 @@ fn served(openshift: &OpenShift, path: &ResourcePath<'_>) -> Option<&'static Kin
     (openshift.serves(kind.group) && is_in_scope && has_subresource).then_some(kind)
 }
 
-/// Whether a server with Go types answers for the group: it has a `Status` for what it does not serve. Groups that come
-/// from CustomResourceDefinitions do not.
+/// True if a server with Go types serves the group: it returns a `Status` for unknown resources.
+/// Groups of CustomResourceDefinitions do not.
 fn knows_group(openshift: &OpenShift, group: &str) -> bool {
     openshift.serves(group) && kinds::TABLE.iter().any(|kind| kind.group == group && !kind.custom)
 }
 
-/// One request that may be performed.
+/// An authorized request.
 struct Call<'a> {
     openshift: &'a OpenShift,
     user: &'a User,
@@ -254,7 +254,7 @@ impl Call<'_> {
         Ok(with_warnings(self.answer(201, &object), &warnings))
     }
 
-    /// Makes the next Build of a BuildConfig, anew or like one there was. Its number is used up whether or not the Build is accepted then.
+    /// Creates the next Build of a BuildConfig, a new one or a clone. Its number is used up whether or not the Build is accepted then.
     async fn instantiate(&self) -> Result<Response<Body>, Refusal> {
         let target = self.target(self.query::<WriteQuery>()?.dry_run.as_deref())?;
         let request = self.read_body()?;
@@ -291,7 +291,8 @@ impl Call<'_> {
             build
         };
         let target = Target { kind: BUILD, name: "", ..target };
-        // What is warned of then is for OpenShift's own client, which makes the Build: the person never sees it.
+        // The warnings are for OpenShift's own client, which creates the Build: the user never sees
+        // them.
         let Admitted { object: build, .. } = self.admit(&target, &build, None).await?;
         let build = verbs::create(&mut self.openshift.store(), cluster, &target, build)?;
         Ok(self.answer(201, &build))
@@ -330,7 +331,7 @@ impl Call<'_> {
             let status = if patched.current.is_none() { 201 } else { 200 };
             let admitted = self.admit(&target, &patched.object, patched.current.as_deref()).await?;
             patched.object = admitted.object;
-            // Webhooks take their time: what somebody else has written by then is patched again.
+            // Webhooks take their time: the patch is applied again to a version that was written meanwhile.
             if let Some(object) =
                 patched.store(&mut self.openshift.store(), self.openshift.cluster(), &target)?
             {
@@ -339,7 +340,7 @@ impl Call<'_> {
         }
     }
 
-    /// What webhooks make of an object that is to be created, or to be put in place of an `old` one, if it may be.
+    /// The result of webhooks for an object that is created or replaces `old`.
     async fn admit(
         &self,
         target: &Target<'_>,
@@ -433,7 +434,7 @@ fn content_type(headers: &HeaderMap) -> &str {
     value.split(';').next().unwrap_or_default().trim()
 }
 
-/// What a delete answers when the object is gone; only service accounts are returned themselves.
+/// The response of a completed delete; only service accounts are returned themselves.
 fn success(kind: &Kind, object: &Value) -> Value {
     let mut details =
         json!({"name": meta::name(object), "kind": kind.plural, "uid": object["metadata"]["uid"]});
@@ -461,7 +462,7 @@ fn with_warnings(mut response: Response<Body>, warnings: &[String]) -> Response<
     response
 }
 
-/// Where there is no such API at all, the server does not answer with a `Status` but with plain text.
+/// Plain text instead of a `Status`, for an unknown API.
 fn page_not_found() -> Response<Body> {
     let mut response = Response::new(Body::from("404 page not found\n"));
     *response.status_mut() = StatusCode::NOT_FOUND;

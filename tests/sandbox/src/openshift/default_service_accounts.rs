@@ -1,4 +1,4 @@
-//! What a fresh cluster holds.
+//! The objects of a new cluster.
 
 use serde_json::{Value, json};
 

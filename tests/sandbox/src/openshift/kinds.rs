@@ -62,7 +62,7 @@ impl Kind {
         Self { verbs, ..self }
     }
 
-    /// What tells the row from all others.
+    /// The row's key.
     pub(crate) fn id(&self) -> Id {
         (self.plural, self.group)
     }
@@ -91,7 +91,7 @@ impl Kind {
         }
     }
 
-    /// Whether its objects are questions about the asker, stored nowhere.
+    /// True for reviews of the caller, which are not stored.
     pub(crate) fn is_review(&self) -> bool {
         matches!(self.group, "authorization.k8s.io" | "authentication.k8s.io")
     }

@@ -1,4 +1,4 @@
-//! What a URL of the API means (k8s.io/apiserver `pkg/endpoints/request/requestinfo.go`).
+//! Parses URLs of the API (k8s.io/apiserver `pkg/endpoints/request/requestinfo.go`).
 
 use axum::http::{Method, Uri};
 

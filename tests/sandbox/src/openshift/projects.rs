@@ -1,4 +1,4 @@
-//! Projects: namespaces, as those see them who may not list namespaces.
+//! Projects: namespaces for users who are not allowed to list namespaces.
 
 use serde_json::{Value, json};
 

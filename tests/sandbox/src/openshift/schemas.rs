@@ -117,8 +117,9 @@ fn cluster_extension() -> Value {
     )
 }
 
-/// What matters of openshift/api `build/v1/types.go`, for servers that know Builds by a definition. Where the output goes
-/// cannot be changed any more; the push secret can (`ValidateBuildUpdate` of openshift-apiserver).
+/// The relevant part of openshift/api `build/v1/types.go`, for servers that serve Builds by a
+/// definition. The output is immutable except for the push secret (`ValidateBuildUpdate` of
+/// openshift-apiserver).
 fn build() -> Value {
     let to = json!({ "type": "object", PRESERVE: true, RULES: [{ "rule": IMMUTABLE, "message": "spec is immutable" }] });
     let output = json!({ "type": "object", PRESERVE: true, "properties": { "to": to } });
@@ -152,7 +153,7 @@ fn flag() -> Value {
     json!({ "type": "boolean" })
 }
 
-/// Drops the fields that a schema does not name, as the API server does without a word.
+/// Drops the fields that a schema does not name, silently, as the API server does.
 pub(crate) fn prune(schema: &Value, value: &mut Value) {
     if let Some(items) = value.as_array_mut() {
         items.iter_mut().for_each(|item| prune(&schema["items"], item));

@@ -67,7 +67,7 @@ impl Selectors {
         Self { labels: equal.chain(expressions).collect(), fields: Vec::new() }
     }
 
-    /// Whether every object is selected.
+    /// True if every object is selected.
     pub(crate) fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }

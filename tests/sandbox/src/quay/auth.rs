@@ -15,7 +15,7 @@ use super::scopes;
 use super::state::State;
 use super::tables::Token;
 
-/// Who asks: nobody, or a user or robot as far as the credential reaches.
+/// The caller of a request: anonymous, or a user or robot with the permissions of its credential.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(Option<Identity>);
 
@@ -47,7 +47,7 @@ impl Caller {
         self.0.as_ref().map(|identity| identity.name.as_str())
     }
 
-    /// The scopes of the token that speaks for the caller; `None` for a password, a session and nobody.
+    /// The scopes of the token that speaks for the caller; `None` for a password, a session and an anonymous caller.
     pub(crate) fn scopes(&self) -> Option<&BTreeSet<String>> {
         match &self.0.as_ref()?.reach {
             Reach::Scopes(scopes) => Some(scopes),
@@ -61,9 +61,9 @@ impl Caller {
 }
 
 impl State {
-    /// Who sends an API request: the one its `Authorization` header names, whatever else comes along (605), else the
-    /// one who has signed in. An expired or unknown token is nobody, silently (104); so is a JWT (107) and HTTP
-    /// Basic (058).
+    /// Who sends an API request: the one its `Authorization` header names, whatever else comes along (wire/605), else the
+    /// one who has signed in. An expired or unknown token is silently anonymous (wire/104); so is a JWT (wire/107) and HTTP
+    /// Basic (wire/058).
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Caller {
         if !headers.contains_key(AUTHORIZATION) {
             let user = self.session(headers).and_then(|session| session.user.as_deref());
@@ -122,7 +122,7 @@ impl State {
         })
     }
 
-    /// One of `GLOBAL_READONLY_SUPER_USERS`, whatever the scopes (666-668).
+    /// One of `GLOBAL_READONLY_SUPER_USERS`, whatever the scopes (wire/666-668).
     pub(crate) fn is_readonly_superuser(&self, caller: &Caller) -> bool {
         caller.name().is_some_and(|name| self.flags.readonly_superusers.contains(name))
     }
@@ -152,7 +152,7 @@ impl State {
         self.may_administer(caller, organization) || self.is_readonly_superuser(caller)
     }
 
-    /// May create repositories in the namespace (309-312, 477).
+    /// May create repositories in the namespace (wire/309-312, wire/477).
     pub(crate) fn may_create(&self, caller: &Caller, namespace: &str) -> bool {
         self.organization_role(caller, namespace) >= Some(TeamRole::Creator)
     }

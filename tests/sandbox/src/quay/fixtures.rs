@@ -220,7 +220,7 @@ impl Quay {
         let path = RepoPath::new(organization, repository);
         let state = self.state();
         let permissions = state.permissions.iter();
-        permissions.filter_map(|(name, rights)| Some((name.clone(), *rights.get(&path)?))).collect()
+        permissions.filter_map(|(name, roles)| Some((name.clone(), *roles.get(&path)?))).collect()
     }
 
     /// The teams of an organization with their roles, in the order they were created.
@@ -232,7 +232,7 @@ impl Quay {
     }
 }
 
-/// An OCI image whose layer is the size of the recorded one (482).
+/// An OCI image whose layer is the size of the recorded one (wire/482).
 fn small_image() -> Tag {
     const MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
     const LAYER_BYTES: u64 = 105;

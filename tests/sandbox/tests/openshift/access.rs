@@ -1,4 +1,4 @@
-//! Who may do what, and that the reviews say the same.
+//! Authorization, and access reviews with the same result.
 
 use serde_json::{Value, json};
 

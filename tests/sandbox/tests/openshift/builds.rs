@@ -21,7 +21,7 @@ fn stream_tag(name: &str) -> Value {
     json!({"kind": "ImageStreamTag", "name": name})
 }
 
-/// What `oc start-build app` sends.
+/// The request of `oc start-build app`.
 fn start(api: &Api) -> super::Answer {
     api.send_json(
         "POST",
@@ -30,7 +30,7 @@ fn start(api: &Api) -> super::Answer {
     )
 }
 
-fn furnished(internal_registry: bool) -> Api {
+fn prepared(internal_registry: bool) -> Api {
     let cluster =
         Cluster { settle: Duration::from_millis(20), internal_registry, ..Cluster::default() };
     let api = Api::with(cluster);
@@ -118,7 +118,7 @@ fn builds_need_an_active_build_config_and_a_service_account() {
         "BadRequest",
         "can't instantiate from BuildConfig myproj/app: BuildConfig is paused",
     );
-    for (user, status) in [("dev", 400), ("nobody", 403)] {
+    for (user, status) in [("dev", 400), ("guest", 403)] {
         assert_eq!(
             api.call(user, "POST", &format!("{CONFIGS}/app/instantiate")).status,
             status,
@@ -195,7 +195,7 @@ fn only_the_push_secret_of_a_build_is_mutable() {
 
 #[test]
 fn build_pushes_to_internal_registry_with_generated_secret() {
-    let api = furnished(true);
+    let api = prepared(true);
     api.send_json("POST", STREAMS, &json!({"metadata": {"name": "app"}})).expect(201, &json!({}));
     api.send_json("POST", CONFIGS, &config(&stream_tag("app:latest"))).expect(201, &json!({}));
     start(&api).expect(201, &json!({}));
@@ -206,7 +206,7 @@ fn build_pushes_to_internal_registry_with_generated_secret() {
     assert_eq!(
         build["spec"]["output"]["to"],
         stream_tag("app:latest"),
-        "only the status tells where it went"
+        "only the status names the output"
     );
     let secret = build["spec"]["output"]["pushSecret"]["name"].as_str().unwrap();
     assert!(secret.starts_with("builder-dockercfg-"), "{secret}");
@@ -219,7 +219,7 @@ fn build_pushes_to_internal_registry_with_generated_secret() {
 
 #[test]
 fn build_without_output_registry_remains_new_with_a_reason() {
-    let api = furnished(false);
+    let api = prepared(false);
     api.send_json("POST", STREAMS, &json!({"metadata": {"name": "app"}})).expect(201, &json!({}));
     let mut parallel = config(&stream_tag("app:latest"));
     parallel["spec"]["runPolicy"] = json!("Parallel");
@@ -241,7 +241,7 @@ fn build_without_output_registry_remains_new_with_a_reason() {
 
 #[test]
 fn builds_run_serially_and_a_cancelled_one_is_skipped() {
-    let api = furnished(false);
+    let api = prepared(false);
     api.send_json("POST", CONFIGS, &config(&stream_tag("app:latest"))).expect(201, &json!({}));
     start(&api).expect(201, &json!({}));
     start(&api).expect(201, &json!({}));
@@ -297,6 +297,6 @@ fn build_config_changes_need_permission_to_build() {
         "Forbidden",
         refused,
     );
-    // What garbage collection changes is nobody's privilege.
+    // Fields of garbage collection need no special permission.
     dev("PATCH", &build, &json!({"metadata": {"finalizers": ["a/b"]}})).expect(200, &json!({}));
 }

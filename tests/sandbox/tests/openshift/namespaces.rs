@@ -1,4 +1,4 @@
-//! What OpenShift's controllers do to namespaces and service accounts.
+//! OpenShift's controllers for namespaces and service accounts.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The Operator Lifecycle Manager, as somebody meets it who installs the operator.
+//! The Operator Lifecycle Manager, as an installation of the operator meets it.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use sandbox::openshift::olm::{self, Trouble};
 use sandbox::openshift::{Cluster, Olm};
 use serde_json::{Value, json};
 
-use super::{Api, PATIENCE};
+use super::{Api, REQUEST_TIMEOUT};
 
 const NAMESPACE: &str = "openshift-operators";
 const CSV: &str = "quay-bridge-operator.v3.18.0";
@@ -20,7 +20,7 @@ fn cluster(olm: Olm) -> Api {
 fn wait(api: &Api, kind: &str, name: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     let namespace =
         if kind.starts_with("Cluster") && kind != "ClusterServiceVersion" { "" } else { NAMESPACE };
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
     loop {
         let object = api.sandbox.openshift.get(kind, namespace, name).unwrap_or_default();
         if is_so(&object) {
@@ -207,7 +207,7 @@ fn deleting_the_operator_keeps_its_definition() {
     wait(&api, "ClusterServiceVersion", CSV, Value::is_null);
     wait(&api, "Deployment", olm::DEPLOYMENT, Value::is_null);
     assert!(openshift.list("MutatingWebhookConfiguration", "").is_empty());
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
     while !openshift.list("InstallPlan", "").is_empty() {
         assert!(Instant::now() < deadline, "the InstallPlan outlives its Subscription");
         std::thread::sleep(Duration::from_millis(5));

@@ -195,7 +195,7 @@ fn serves_quay_with_http2() {
         let result = runtime.block_on(async { stranger.get(sandbox.quay.url()).send().await });
         assert!(result.is_err(), "a client that does not know the CA must not trust it");
     }
-    assert!(dir.path().join("kubeconfig").exists(), "a directory that was given stays");
+    assert!(dir.path().join("kubeconfig").exists(), "a given directory is kept");
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn kubeconfig_has_a_context_per_user() {
     let api = Api::asleep();
     let text = std::fs::read_to_string(api.sandbox.kubeconfig()).unwrap();
     assert!(text.contains("current-context: admin\n"));
-    for (user, namespace) in [("admin", "default"), ("dev", "myproj"), ("nobody", "myproj")] {
+    for (user, namespace) in [("admin", "default"), ("dev", "myproj"), ("guest", "myproj")] {
         let context = format!(
             "- name: {user}\n  context:\n    cluster: sandbox\n    user: {user}\n    namespace: {namespace}\n"
         );

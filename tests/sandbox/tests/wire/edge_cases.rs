@@ -159,7 +159,7 @@ fn kinds_of_requests_have_stable_names() {
     }
 }
 
-/// A refusal changes nothing: everything a plain user may not do to a foreign organization leaves it as it was.
+/// Every request of a plain user to a foreign organization is rejected.
 #[test]
 fn rejected_requests_change_nothing() {
     let world = World::new();

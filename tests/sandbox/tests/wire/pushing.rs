@@ -111,7 +111,7 @@ fn push_needs_permission_and_a_writable_registry() {
     world.quay.set_permission("reg", "app", "reg+writer", Some(RepoRole::Read));
     let reader = world.registry_token("reg+writer", "reg/app");
     assert_eq!(world.ask(&reader, "POST", UPLOADS, &json!(null)).status, StatusCode::UNAUTHORIZED);
-    // A token keeps for its whole life what it was given (499).
+    // A token keeps for its whole life what it was given (wire/499).
     assert_eq!(world.ask(&token, "POST", UPLOADS, &json!(null)).status, StatusCode::ACCEPTED);
     world.quay.set_flags(|flags| flags.readonly = true);
     assert_eq!(

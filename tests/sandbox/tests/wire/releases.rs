@@ -1,5 +1,5 @@
-//! What differs between releases, from the notes beside the recordings (`VERSIONS.md`): the same scripts were run
-//! against 3.12.21, 3.17.4, 3.18.0 and the development branch.
+//! Differences between releases, from the notes beside the recordings (`VERSIONS.md`): the same
+//! scripts were run against 3.12.21, 3.17.4, 3.18.0 and the development branch.
 
 use axum::http::StatusCode;
 use sandbox::quay::{Flags, Release};

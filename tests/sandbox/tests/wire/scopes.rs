@@ -1,4 +1,4 @@
-//! What a token of a single scope may do: the recorded table `wire/SCOPES.md`, cell by cell.
+//! Permissions of a token with a single scope: the recorded table `wire/SCOPES.md`, cell by cell.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::env::World;
 
-/// One row of the table: what is done, and how. `{n}` is the column's number, so that every cell creates its own.
+/// A row of the table: its name and request. `{n}` is the column's number, so that every cell
+/// creates its own object.
 const OPERATIONS: [(&str, &str, &str, &str); 15] = [
     ("create organization", "POST", "/api/v1/organization/", r#"{"name": "org{n}"}"#),
     ("GET robots", "GET", "/api/v1/organization/acme/robots", ""),

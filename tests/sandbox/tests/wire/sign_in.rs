@@ -1,4 +1,4 @@
-//! Getting in: what the samples show one answer of, from one end to the other, and what they leave out.
+//! Sign-in from beginning to end, and cases without samples.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -101,7 +101,7 @@ fn wrong_passwords_cause_lockout_that_a_correct_one_resets() {
     );
 }
 
-/// The form grants what it is asked for (602); the JSON API grants nobody more than they have.
+/// The form grants what it is asked for (wire/602); the JSON API grants users no more than they have.
 #[test]
 fn superuser_scope_is_granted_only_to_superusers() {
     let (mut world, client_id) = alice_at_work();
@@ -190,7 +190,7 @@ fn only_3_12_redirects_to_unregistered_addresses() {
     }
 }
 
-/// What a browser does: reads the page, sends its form, follows the redirect.
+/// The steps of a browser: reads the page, sends its form, follows the redirect.
 #[test]
 fn page_has_a_working_form() {
     let (mut world, client_id) = alice_at_work();
@@ -275,7 +275,7 @@ fn other_users_neither_see_nor_create_applications() {
     );
 }
 
-/// One looks for them in what the program prints.
+/// For the search in the output of the program.
 #[test]
 fn all_issued_secrets_are_recorded() {
     let (mut world, client_id) = alice_at_work();

@@ -18,12 +18,12 @@ pub(crate) fn refusals() -> Script {
         get("secrets").by(""),
         get("secrets").by("").header("authorization", "Bearer unknown"),
         get("secrets").by("").header("authorization", "Basic YWRtaW46"),
-        get("secrets/x").by("nobody"),
+        get("secrets/x").by("guest"),
         get("/api/v1/namespaces").by("dev"),
         get(INTEGRATIONS).by("dev"),
-        get("/api/v1/namespaces/{ns}").by("nobody"),
+        get("/api/v1/namespaces/{ns}").by("guest"),
         patch("merge", "/api/v1/namespaces/{ns}", &json!({})).by("dev"),
-        get("/api/v1/secrets?watch=true").by("nobody"),
+        get("/api/v1/secrets?watch=true").by("guest"),
         get("/apis/apps/v1/unknowns").by("dev"),
         get("/metrics").by("dev"),
         get("secrets").by("dev").only(&["/kind", "/items"]),
@@ -39,7 +39,7 @@ pub(crate) fn refusals() -> Script {
 
 pub(crate) fn reviews() -> Script {
     let mut requests = Vec::new();
-    for user in ["admin", "dev", "nobody"] {
+    for user in ["admin", "dev", "guest"] {
         for namespace in ["{ns}", "{ns}-2", ""] {
             for (group, prefix, resource) in [
                 ("", "/api/v1", "secrets"),

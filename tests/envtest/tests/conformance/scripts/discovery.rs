@@ -20,10 +20,10 @@ pub(crate) fn discovery() -> Script {
     };
     let aggregated = |path, only: &[&str]| get(path).header("accept", AGGREGATED).only(only);
     let requests = [
-        get("/version").by("nobody").only(&["/major", "/minor"]),
-        get("/api").by("nobody").only(&["/kind", "/versions"]),
+        get("/version").by("guest").only(&["/major", "/minor"]),
+        get("/api").by("guest").only(&["/kind", "/versions"]),
         get("/apis").only(&["/kind", "/groups/name=quay.redhat.com", "/groups/name=apps"]),
-        get("/apis/quay.redhat.com").by("nobody"),
+        get("/apis/quay.redhat.com").by("guest"),
         resources(
             "/api/v1",
             &[

@@ -54,8 +54,8 @@ pub(crate) fn calls() -> Script {
         json!({"namespaceSelector": {"matchExpressions": [expression], "matchLabels": null}})
     };
     let of_objects = |operator: &str| json!({"objectSelector": {"matchExpressions": [{"key": "team", "operator": operator}]}});
-    let service = json!({"clientConfig": {"url": null, "service": {"namespace": "{ns}", "name": "nobody", "path": "/allow"}}});
-    // A certificate of an unknown authority.
+    let service = json!({"clientConfig": {"url": null, "service": {"namespace": "{ns}", "name": "none", "path": "/allow"}}});
+    // The certificate of another authority, which Go's client words as an unknown one.
     let untrusted = json!({"clientConfig": {"caBundle": OTHER_AUTHORITY}});
     let all = json!({"rules": [{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"], "scope": "Namespaced"}]});
     let ignoring = |change: Value| with(change, json!({"failurePolicy": "Ignore"}));
@@ -68,8 +68,8 @@ pub(crate) fn calls() -> Script {
         ("with-team", "allow", of_objects("Exists")),
         ("no-rules", "allow", json!({"rules": []})),
         ("denied", "deny", json!({})),
-        ("served-by-nobody", "allow", service.clone()),
-        ("served-by-nobody-ignored", "allow", ignoring(service)),
+        ("served-by-none", "allow", service.clone()),
+        ("served-by-none-ignored", "allow", ignoring(service)),
         ("untrusted", "allow", untrusted.clone()),
         ("untrusted-ignored", "allow", ignoring(untrusted)),
         ("slow", "slow", json!({"timeoutSeconds": 1})),

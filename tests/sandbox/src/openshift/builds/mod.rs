@@ -32,7 +32,7 @@ const NUMBER: &str = "openshift.io/build.number";
 /// The label with the run policy of a build's BuildConfig.
 const RUN_POLICY: &str = "openshift.io/build.start-policy";
 
-/// Whether a build has ended, one way or another.
+/// True for every final phase.
 fn is_complete(build: &Value) -> bool {
     !matches!(build["status"]["phase"].as_str(), None | Some("New" | "Pending" | "Running"))
 }

@@ -1,4 +1,5 @@
-//! Who may build by which strategy (openshift-apiserver `pkg/build/apiserver/admission/strategyrestrictions/admission.go`).
+//! Permissions for build strategies (openshift-apiserver
+//! `pkg/build/apiserver/admission/strategyrestrictions/admission.go`).
 
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use super::super::api_errors::Refusal;
 use super::super::kinds::{BUILD, BUILD_CONFIG, Kind};
 use super::super::meta;
 
-/// Lets a user write a Build or a BuildConfig, or not: whoever does needs the right to build by its strategy, whatever it is
+/// Checks a write to a Build or a BuildConfig: it needs the permission for its build strategy, whatever it is
 /// that changes.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ use crate::traffic::ARRANGE_HEADER;
 /// The media type of an OCI image's manifest.
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An image in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,9 +45,9 @@ impl Reference {
 /// Why a registry did not do what it was asked for.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// It could not be reached, or not be trusted.
+    /// Unreachable or not trusted.
     Connection(reqwest::Error),
-    /// It answered something else than hoped for: the status, and the first message in its body.
+    /// An unexpected response: the status, and the first message in its body.
     Refused(StatusCode, String),
 }
 
@@ -80,7 +80,7 @@ impl Client {
         let http = reqwest::Client::builder()
             .tls_danger_accept_invalid_certs(true)
             .no_proxy()
-            .timeout(PATIENCE);
+            .timeout(REQUEST_TIMEOUT);
         Ok(Self { http: http.build()? })
     }
 
@@ -189,7 +189,7 @@ impl Client {
     }
 }
 
-/// Where something about a repository is.
+/// The address of a part of a repository.
 fn url(image: &Reference, what: &str) -> String {
     format!("https://{}/v2/{}/{what}", image.host, image.repository)
 }

@@ -22,7 +22,7 @@ const OUR_DEPLOYMENT: &str = "oc-quay";
 /// `quay-bridge-operator-controller-manager`; both bundles call it so.)
 pub const DEPLOYMENT: &str = "quay-bridge-operator";
 
-/// The channel one gets unless told.
+/// The default channel.
 pub const DEFAULT_CHANNEL: &str = "stable-3.18";
 
 /// The channels, each with the newest version in it.
@@ -44,7 +44,7 @@ pub(super) fn version(csv_name: &str) -> &str {
     csv_name.rsplit_once(".v").map_or("", |(_, version)| version)
 }
 
-/// Where the operator can be told to look: in all namespaces, and nothing else.
+/// The install modes of the operator: all namespaces, and no other.
 pub(super) fn install_modes() -> Value {
     let mode = |kind: &str| json!({ "type": kind, "supported": kind == "AllNamespaces" });
     json!(["OwnNamespace", "SingleNamespace", "MultiNamespace", "AllNamespaces"].map(mode))
@@ -193,7 +193,7 @@ pub(super) fn webhook_of<'a>(view: &View<'a>, owner: &Value) -> Option<&'a Value
     })
 }
 
-/// What is wrong with the operator's Deployment, in the words of OLM, if something is.
+/// The problem of the operator's Deployment, in the words of OLM.
 pub(super) fn unavailable(view: &View<'_>, namespace: &str) -> Option<String> {
     let Some(deployment) = view.get("Deployment", namespace, DEPLOYMENT) else {
         return Some(format!(
@@ -208,7 +208,7 @@ pub(super) fn unavailable(view: &View<'_>, namespace: &str) -> Option<String> {
     })
 }
 
-/// The Deployment controller, as far as the operator and our own bridge go: as many pods as there are to be, at once or never.
+/// The Deployment controller, for the operator and our own controller: as many pods as there are to be, at once or never.
 pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
     let troubles = ["CatalogSource", "ClusterCatalog"].map(|catalogs| view.trouble(catalogs));
     let is_played = |name: &str| name == DEPLOYMENT || name == OUR_DEPLOYMENT;

@@ -52,7 +52,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// Whether a reference is to a kind of which all objects are in view.
+/// True if a reference is to a kind of which all objects are in view.
 fn is_ours(owner: &Value) -> bool {
     ["Subscription", "ClusterServiceVersion", "ClusterExtension"]
         .iter()
@@ -75,7 +75,7 @@ pub(super) fn owned_by(owner: &Value) -> Value {
     })
 }
 
-/// Whether `object` names `owner` among its owners.
+/// True if `object` names `owner` among its owners.
 pub(super) fn is_owned_by(object: &Value, owner: &Value) -> bool {
     object["metadata"]["ownerReferences"]
         .as_array()
