@@ -24,7 +24,7 @@ struct Request {
 }
 
 impl Request {
-    fn of(side: Side, entry: &Entry, namespace: &str) -> Self {
+    fn new(side: Side, entry: &Entry, namespace: &str) -> Self {
         let path = entry.path.replace(namespace, "{namespace}");
         // The identifier of a default permission is random.
         let path = path
@@ -153,7 +153,7 @@ impl Trial {
                 side.traffic(&world)
                     .entries()
                     .into_iter()
-                    .map(move |entry| Request::of(side, &entry, "fresh"))
+                    .map(move |entry| Request::new(side, &entry, "fresh"))
             })
             .collect();
         requests.extend([Side::Cluster, Side::Quay].map(|side| Request {

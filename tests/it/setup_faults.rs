@@ -58,7 +58,7 @@ struct Request {
 }
 
 impl Request {
-    fn of(side: Side, entry: &Entry) -> Self {
+    fn new(side: Side, entry: &Entry) -> Self {
         let front = UNSTEADY.iter().find_map(|part| Some(entry.path.find(part)? + part.len()));
         let path = entry.path[..front.unwrap_or(entry.path.len())].to_owned();
         Self { side, method: entry.method.clone(), path, is_front: front.is_some() }
@@ -105,7 +105,7 @@ fn cases(sides: &[Side], make: fn() -> World, command: fn(&World) -> Command<'_>
     let requests: BTreeSet<_> = sides
         .iter()
         .flat_map(|side| {
-            side.traffic(&world).entries().into_iter().map(|entry| Request::of(*side, &entry))
+            side.traffic(&world).entries().into_iter().map(|entry| Request::new(*side, &entry))
         })
         .collect();
     let faults = requests.iter().flat_map(|request| FAULT_KINDS.map(|kind| (request, kind)));
@@ -119,7 +119,7 @@ fn cases(sides: &[Side], make: fn() -> World, command: fn(&World) -> Command<'_>
 }
 
 /// Runs a command with every fault of these sides; `is_true` verifies the reported state of a step.
-fn meet(
+fn assert_all_faults(
     sides: &[Side],
     make: fn() -> World,
     command: fn(&World) -> Command<'_>,
@@ -202,12 +202,12 @@ fn set_up(world: &World) {
 
 #[test]
 fn next_run_finishes_setup_after_any_fault() {
-    meet(&[Side::Cluster, Side::Quay], fresh, everything, is_set_up, set_up);
+    assert_all_faults(&[Side::Cluster, Side::Quay], fresh, everything, is_set_up, set_up);
 }
 
 #[test]
 fn next_run_finishes_setup_with_sign_in_after_any_fault() {
-    meet(&[Side::Quay], fresh, signed_in, is_set_up, |world| {
+    assert_all_faults(&[Side::Quay], fresh, signed_in, is_set_up, |world| {
         signed_in(world).args(&["--link", "shop", "--replace-token"]).in_process().succeeds();
         world.assert_set_up();
         let applications = world.sandbox.quay.applications("openshift-integration");
@@ -238,7 +238,7 @@ fn next_run_finishes_teardown_after_any_fault() {
         "operator" => world.subscriptions() == 0,
         _ => true,
     };
-    meet(
+    assert_all_faults(
         &[Side::Cluster],
         installed,
         |world| world.oc_quay(&["teardown", "--yes"]),

@@ -126,7 +126,7 @@ impl Kind {
             Cluster => "Cluster",
             Namespaced => "Namespaced",
         };
-        let schema = schemas::of(self.group, self.kind);
+        let schema = schemas::openapi_schema(self.group, self.kind);
         let mut version = json!({
             "name": self.version, "served": true, "storage": true, "schema": { "openAPIV3Schema": schema },
         });

@@ -45,7 +45,7 @@ impl KillPoint {
         if !self.request.is_multiple_of(10) {
             return self.interrupt_call(world, &command).filter(|code| *code != INTERRUPTED);
         }
-        let status = self.meet(world, command, |victim| victim.kill().unwrap());
+        let status = self.run_until(world, command, |victim| victim.kill().unwrap());
         assert!(status.code().is_some() || status.signal() == Some(9), "{self:?}: {status}");
         status.code()
     }
@@ -59,7 +59,7 @@ impl KillPoint {
                 std::process::Command::new("sh").args(["-c", &line]).status().unwrap().success()
             );
         };
-        self.meet(world, command, interrupt).code()
+        self.run_until(world, command, interrupt).code()
     }
 
     fn interrupt_call(&self, world: &World, command: &Command<'_>) -> Option<i32> {
@@ -89,7 +89,7 @@ impl KillPoint {
         self.side.traffic(world).fault(fault);
     }
 
-    fn meet(&self, world: &World, command: Command<'_>, end: fn(&mut Child)) -> ExitStatus {
+    fn run_until(&self, world: &World, command: Command<'_>, end: fn(&mut Child)) -> ExitStatus {
         let child: Arc<OnceLock<Mutex<Child>>> = Arc::default();
         let victim = Arc::clone(&child);
         self.set(world, move || {

@@ -145,10 +145,10 @@ impl Traffic {
         if let Some(rate) = &mut shared.rate
             && !rate.lets_through()
         {
-            rate.refusal.meet(&entry.method, &entry.path, &mut effects);
+            rate.refusal.apply(&entry.method, &entry.path, &mut effects);
         }
         for fault in &mut shared.faults {
-            fault.meet(&entry.method, &entry.path, &mut effects);
+            fault.apply(&entry.method, &entry.path, &mut effects);
         }
         effects.delay += shared.latency;
         shared.arrived += 1;

@@ -270,7 +270,7 @@ impl Users {
     }
 
     /// True when a rule allows the access.
-    pub(crate) fn may(&self, user: &User, access: &Access<'_>) -> bool {
+    pub(crate) fn is_allowed(&self, user: &User, access: &Access<'_>) -> bool {
         let has = |list: &[&str], item: &str| list.iter().any(|each| *each == "*" || *each == item);
         let is_denied = self.denials.iter().any(|denial| denial.is_about(user, access));
         let is_bound = || self.bound.iter().any(|bound| bound.allows(user, access));
@@ -286,7 +286,7 @@ impl Users {
 
     /// Authorizes the user.  # Errors 403 in the words of the RBAC authorizer.
     pub(crate) fn check(&self, user: &User, access: &Access<'_>) -> Result<(), Refusal> {
-        if self.may(user, access) {
+        if self.is_allowed(user, access) {
             return Ok(());
         }
         let Access { verb, group, resource, namespace, name } = access;

@@ -44,7 +44,7 @@ pub(crate) async fn admit(
     for webhook in webhooks {
         let review = request.review(&admitted.object);
         match call(openshift, &webhook, &review).await {
-            Ok(response) => admitted.take(&webhook, &response)?,
+            Ok(response) => admitted.apply(&webhook, &response)?,
             Err(why) if webhook["failurePolicy"] == "Ignore" => drop(why),
             Err(why) => return Err(Refusal::webhook_failed(name(&webhook), &why)),
         }
@@ -94,7 +94,7 @@ impl Request<'_> {
 
 impl Admitted {
     /// Applies a response, with the denial of kubernetes `pkg/admission/plugin/webhook/errors`.
-    fn take(&mut self, webhook: &Value, response: &Value) -> Result<(), Refusal> {
+    fn apply(&mut self, webhook: &Value, response: &Value) -> Result<(), Refusal> {
         let warnings =
             response["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
         self.warnings.extend(warnings.map(str::to_owned));

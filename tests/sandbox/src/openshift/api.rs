@@ -227,7 +227,7 @@ impl Call<'_> {
         verbs::check_body(&target, &object)?;
         object["kind"] = json!(self.kind.kind);
         object["apiVersion"] = json!(self.kind.api_version());
-        if definitions::of(&self.openshift.store(), self.kind.group)
+        if definitions::find(&self.openshift.store(), self.kind.group)
             .is_some_and(definitions::is_terminating)
         {
             return Err(Refusal::definition_terminating(self.kind, meta::name(&object)));

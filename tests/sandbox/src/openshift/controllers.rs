@@ -49,7 +49,7 @@ fn apply(store: &mut Store, write: Write) {
         Write::Status(object) => change(store, &object, "/status"),
         Write::Finalizers(object) => change(store, &object, "/metadata/finalizers"),
         Write::Delete(object) => {
-            if let Some(kind) = Kind::of(&object) {
+            if let Some(kind) = Kind::find(&object) {
                 let (namespace, name) = (meta::namespace(&object), meta::name(&object));
                 let target =
                     verbs::Target { kind, namespace, name, is_status: false, dry_run: false };
@@ -62,7 +62,7 @@ fn apply(store: &mut Store, write: Write) {
 
 /// Brings one part of a stored object to what it is in `object`.
 fn change(store: &mut Store, object: &Value, part: &str) {
-    let stored = Kind::of(object).and_then(|kind| {
+    let stored = Kind::find(object).and_then(|kind| {
         Some((kind, store.get(kind, meta::namespace(object), meta::name(object))?))
     });
     let Some((kind, stored)) = stored else {

@@ -33,7 +33,7 @@ pub fn quay_integrations() -> Value {
                 "name": kind.version,
                 "served": true,
                 "storage": true,
-                "schema": { "openAPIV3Schema": schemas::of(kind.group, kind.kind) },
+                "schema": { "openAPIV3Schema": schemas::openapi_schema(kind.group, kind.kind) },
                 "subresources": { "status": {} },
             }],
         },
@@ -56,7 +56,7 @@ fn has_condition(definition: &Value, kind: &str) -> bool {
 }
 
 /// The definition of a kind that is served only while it exists.
-pub(crate) fn of<'a>(store: &'a Store, group: &str) -> Option<&'a Value> {
+pub(crate) fn find<'a>(store: &'a Store, group: &str) -> Option<&'a Value> {
     let definition =
         (group == QUAY_INTEGRATION.group).then(|| store.get(DEFINITION, "", QUAY_INTEGRATIONS));
     definition.flatten().map(|definition| &**definition)

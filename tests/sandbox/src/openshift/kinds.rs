@@ -97,7 +97,7 @@ impl Kind {
     }
 
     /// The row for an object's own `apiVersion` and `kind`.
-    pub(crate) fn of(object: &Value) -> Option<&'static Self> {
+    pub(crate) fn find(object: &Value) -> Option<&'static Self> {
         let (kind, api_version) = (object["kind"].as_str()?, object["apiVersion"].as_str()?);
         TABLE.iter().find(|row| row.kind == kind && row.api_version() == api_version)
     }

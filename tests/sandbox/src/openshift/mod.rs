@@ -194,7 +194,7 @@ impl OpenShift {
     /// With the API's message, when the API would refuse it.
     #[track_caller]
     pub fn create(&self, object: Value) -> Value {
-        let kind = known(Kind::of(&object), &object["kind"]);
+        let kind = known(Kind::find(&object), &object["kind"]);
         let namespace = meta::namespace(&object).to_owned();
         let target = verbs::Target {
             kind,
@@ -254,7 +254,9 @@ impl OpenShift {
 
     fn serves(&self, group: &str) -> bool {
         match group == QUAY_INTEGRATION.group {
-            true => definitions::of(&self.store(), group).is_some_and(definitions::is_established),
+            true => {
+                definitions::find(&self.store(), group).is_some_and(definitions::is_established)
+            }
             false => self.cluster().serves(group),
         }
     }

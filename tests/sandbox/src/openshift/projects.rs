@@ -38,7 +38,7 @@ pub(crate) fn list(
         let name = meta::name(namespace);
         let access =
             Access { verb: "get", group: kind.group, resource: kind.plural, namespace: name, name };
-        users.may(user, &access)
+        users.is_allowed(user, &access)
     };
     let projects: Vec<Value> = store
         .list(kinds::NAMESPACE, None)

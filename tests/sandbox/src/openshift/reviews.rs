@@ -33,7 +33,7 @@ fn access(users: &Users, user: &User, spec: &Value) -> Result<Value, Refusal> {
             "" => text(&asked["resource"]),
             subresource => format!("{}/{subresource}", text(&asked["resource"])),
         };
-        users.may(
+        users.is_allowed(
             user,
             &Access {
                 verb: &text(&asked["verb"]),

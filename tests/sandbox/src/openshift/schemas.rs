@@ -12,7 +12,7 @@ const RULES: &str = "x-kubernetes-validations";
 const IMMUTABLE: &str = "self == oldSelf";
 
 /// The OpenAPI schema of a kind of a group; one that takes everything where we have none.
-pub fn of(group: &str, kind: &str) -> Value {
+pub fn openapi_schema(group: &str, kind: &str) -> Value {
     match kind {
         "Build" if group == "build.openshift.io" => resource(build(), &[]),
         "QuayIntegration" => resource(quay_integration(), &[]),

@@ -47,7 +47,7 @@ impl Selectors {
     }
 
     /// Reads a `LabelSelector`, as objects carry one; `null` selects every object.
-    pub(crate) fn of(selector: &Value) -> Self {
+    pub(crate) fn from_label_selector(selector: &Value) -> Self {
         let equal = selector["matchLabels"].as_object().into_iter().flatten();
         let equal = equal.map(|(key, value)| Label {
             key: key.clone(),

@@ -155,7 +155,7 @@ fn normalize_secret(secret: &mut Value) {
 fn drop_unknown(kind: &Kind, object: &mut Value) {
     retain(object.get_mut("metadata"), &METADATA);
     if kind.custom {
-        let mut schema = schemas::of(kind.group, kind.kind);
+        let mut schema = schemas::openapi_schema(kind.group, kind.kind);
         for field in ["apiVersion", "kind", "metadata"] {
             schema["properties"][field] = json!({});
         }

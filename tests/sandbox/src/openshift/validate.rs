@@ -52,9 +52,13 @@ pub(crate) fn validate(
             Some(old) => builds::check_update(old, object, &mut causes),
             None => builds::check_spec(&object["spec"], &mut causes),
         },
-        _ if kind.custom => {
-            schemas::check(&schemas::of(kind.group, kind.kind), "", old, object, &mut causes)
-        }
+        _ if kind.custom => schemas::check(
+            &schemas::openapi_schema(kind.group, kind.kind),
+            "",
+            old,
+            object,
+            &mut causes,
+        ),
         _ => {}
     }
     match causes.is_empty() {

@@ -65,7 +65,7 @@ pub(crate) fn create(
             "Token limit reached: maximum {most} non-expired tokens per application"
         )));
     }
-    let mut token = NewToken::of(call.caller.name().unwrap_or_default(), &scope);
+    let mut token = NewToken::new(call.caller.name().unwrap_or_default(), &scope);
     (token.application, token.name) = (Some(client_id), Some(name));
     if let Some(seconds) = body["expiration"].as_f64() {
         token.lifetime = token

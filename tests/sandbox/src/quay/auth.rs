@@ -158,13 +158,13 @@ impl State {
     }
 
     /// May do with the repository what `role` allows (`require_repo_permission` of `endpoints/api/__init__.py`).
-    pub(crate) fn may(&self, caller: &Caller, role: RepoRole, path: &RepoPath) -> bool {
+    pub(crate) fn is_allowed(&self, caller: &Caller, role: RepoRole, path: &RepoPath) -> bool {
         self.repository_role(caller, path) >= Some(role) || self.has_full_access(caller)
     }
 
     /// May read the repository: also when it is public, and as a read-only superuser.
     pub(crate) fn may_read(&self, caller: &Caller, path: &RepoPath) -> bool {
-        self.may(caller, RepoRole::Read, path)
+        self.is_allowed(caller, RepoRole::Read, path)
             || self.repositories.get(path).is_some_and(|repository| repository.public)
             || self.is_readonly_superuser(caller)
     }

@@ -60,7 +60,7 @@ impl Quay {
         let mut state = State::new();
         state.add_user(ADMIN, true);
         state.add_user(PLAIN_USER, false);
-        let (_, admin_token) = state.add_token(NewToken::of(ADMIN, scopes::ALL));
+        let (_, admin_token) = state.add_token(NewToken::new(ADMIN, scopes::ALL));
         Quay { state: Arc::new(Mutex::new(state)), admin_token: admin_token.into() }
     }
 

@@ -77,7 +77,7 @@ fn add_automation_token(state: &mut State, user: &str) -> String {
     let token = NewToken {
         lifetime: TOKEN_LIFETIME,
         application: Some(user),
-        ..NewToken::of(user, scopes::ALL)
+        ..NewToken::new(user, scopes::ALL)
     };
     state.add_token(token).1
 }

@@ -149,7 +149,7 @@ fn grant(state: &mut State, user: &str, wish: &Wish) -> Response {
     if scopes::parse(wish.scope).is_empty() {
         return refuse(wish, "invalid_scope");
     }
-    let token = NewToken { application: Some(wish.client_id), ..NewToken::of(user, wish.scope) };
+    let token = NewToken { application: Some(wish.client_id), ..NewToken::new(user, wish.scope) };
     let lifetime_s = token.lifetime.as_secs();
     let (_, token) = state.add_token(token);
     let echoed: Vec<(&str, &str)> = [("scope", wish.scope)]

@@ -136,7 +136,7 @@ fn grant(
     if asked("pull") && may_pull(state, caller, path) {
         granted.push("pull");
     }
-    if asked("*") && state.may(caller, RepoRole::Admin, path) {
+    if asked("*") && state.is_allowed(caller, RepoRole::Admin, path) {
         granted.push("*");
     }
     Ok(granted)
@@ -144,7 +144,7 @@ fn grant(
 
 fn may_push(state: &mut State, caller: &Caller, path: &RepoPath) -> Result<bool, RegistryRefusal> {
     if state.repositories.contains_key(path) {
-        return Ok(state.may(caller, RepoRole::Write, path));
+        return Ok(state.is_allowed(caller, RepoRole::Write, path));
     }
     let Some(creator) = caller.name().filter(|_| state.may_create(caller, &path.namespace)) else {
         return Ok(false);

@@ -215,7 +215,7 @@ pub(crate) fn require(
     role: RepoRole,
     path: &RepoPath,
 ) -> Result<(), Refusal> {
-    if state.may(&call.caller, role, path) { Ok(()) } else { Err(Refusal::Unauthorized) }
+    if state.is_allowed(&call.caller, role, path) { Ok(()) } else { Err(Refusal::Unauthorized) }
 }
 
 impl State {

@@ -143,7 +143,7 @@ impl Token {
 
 impl<'a> NewToken<'a> {
     /// A token that lives ten years, the longest and the usual (wire/048, wire/080).
-    pub(crate) fn of(user: &'a str, scope: &'a str) -> NewToken<'a> {
+    pub(crate) fn new(user: &'a str, scope: &'a str) -> NewToken<'a> {
         const TEN_YEARS: Duration = Duration::from_secs(315_576_000);
         NewToken { user, scope, lifetime: TEN_YEARS, application: None, name: None }
     }

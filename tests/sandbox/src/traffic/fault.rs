@@ -168,7 +168,7 @@ impl Fault {
     }
 
     /// Adds to `effects` what this rule does to a request, and counts the request if it matches.
-    pub(super) fn meet(&mut self, method: &str, path: &str, effects: &mut Effects) {
+    pub(super) fn apply(&mut self, method: &str, path: &str, effects: &mut Effects) {
         let is_path = if self.whole_path { path == self.path } else { path.contains(&self.path) };
         if (self.method != "*" && self.method != method) || !is_path {
             return;

@@ -26,7 +26,9 @@ pub(crate) fn check_strategy(
     }
     let Some((resource, strategy)) = strategy(&object["spec"]["strategy"]) else { return Ok(()) };
     let (namespace, name) = (meta::namespace(object), meta::name(object));
-    if users.may(user, &Access { verb: "create", group: BUILD.group, resource, namespace, name }) {
+    if users
+        .is_allowed(user, &Access { verb: "create", group: BUILD.group, resource, namespace, name })
+    {
         return Ok(());
     }
     Err(Refusal::forbidden(

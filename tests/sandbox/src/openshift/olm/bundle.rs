@@ -184,7 +184,7 @@ fn authority() -> &'static str {
 /// The webhook that `owner` brought, if it is there.
 pub(super) fn webhook_of<'a>(view: &View<'a>, owner: &Value) -> Option<&'a Value> {
     let labels = labels(owner);
-    view.of("MutatingWebhookConfiguration").find(|webhook| {
+    view.list("MutatingWebhookConfiguration").find(|webhook| {
         labels
             .as_object()
             .into_iter()
@@ -212,7 +212,8 @@ pub(super) fn unavailable(view: &View<'_>, namespace: &str) -> Option<String> {
 pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
     let troubles = ["CatalogSource", "ClusterCatalog"].map(|catalogs| view.trouble(catalogs));
     let is_played = |name: &str| name == DEPLOYMENT || name == OUR_DEPLOYMENT;
-    for deployment in view.of("Deployment").filter(|deployment| is_played(meta::name(deployment))) {
+    for deployment in view.list("Deployment").filter(|deployment| is_played(meta::name(deployment)))
+    {
         let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
         let was_available = deployment["status"]["availableReplicas"].as_u64().unwrap_or_default();
         let never = was_available == 0 && troubles.contains(&Some(Trouble::NeverFinishes));

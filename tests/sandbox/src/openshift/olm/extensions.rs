@@ -45,7 +45,8 @@ enum Progress {
 }
 
 pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
-    for extension in view.of("ClusterExtension").filter(|extension| !meta::is_deleting(extension)) {
+    for extension in view.list("ClusterExtension").filter(|extension| !meta::is_deleting(extension))
+    {
         let progress = install(view, extension, writes).unwrap_or_else(|problem| problem);
         write_status(extension, "", status(extension, &progress), writes);
     }
@@ -105,7 +106,7 @@ fn check_account(view: &View<'_>, extension: &Value, namespace: &str) -> Result<
             "operation cannot proceed due to the following validation error(s): {why}"
         )));
     }
-    let is_bound = view.of("ClusterRoleBinding").any(|binding| {
+    let is_bound = view.list("ClusterRoleBinding").any(|binding| {
         let mut subjects = binding["subjects"].as_array().into_iter().flatten();
         subjects.any(|subject| {
             subject["kind"] == "ServiceAccount"
@@ -131,7 +132,7 @@ fn resolve(view: &View<'_>, extension: &Value) -> Result<&'static str, Progress>
         wanted["channels"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let version = wanted["version"].as_str().unwrap_or_default();
     let is_offered = package == PACKAGE
-        && view.of("ClusterCatalog").any(|catalog| is_healthy(catalog) && has_package(catalog));
+        && view.list("ClusterCatalog").any(|catalog| is_healthy(catalog) && has_package(catalog));
     let in_channels = |channel: &str| channels.is_empty() || channels.contains(&channel);
     let mut offers = CHANNELS.into_iter().rev().filter(|(channel, offered)| {
         is_offered && in_channels(channel) && (version.is_empty() || *offered == version)

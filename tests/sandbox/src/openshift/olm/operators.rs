@@ -14,7 +14,7 @@ const CLEANUP: &str = "operators.coreos.com/csv-cleanup";
 type Phase = (&'static str, String, String);
 
 pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
-    for csv in view.of("ClusterServiceVersion") {
+    for csv in view.list("ClusterServiceVersion") {
         let is_kept = meta::finalizers(csv).any(|finalizer| finalizer == CLEANUP);
         if meta::is_deleting(csv) {
             clean_up(view, csv, is_kept, writes);
@@ -48,7 +48,7 @@ fn with_finalizers(csv: &Value, finalizers: &[&str]) -> Write {
 
 /// Removes the webhooks of ClusterServiceVersions that are gone, whatever became of their finalizers.
 fn collect_webhooks(view: &View<'_>, writes: &mut Vec<Write>) {
-    for webhook in view.of("MutatingWebhookConfiguration") {
+    for webhook in view.list("MutatingWebhookConfiguration") {
         let labels = &webhook["metadata"]["labels"];
         let text = |label: &str| labels[label].as_str().unwrap_or_default();
         let is_ours = text("olm.owner.kind") == "ClusterServiceVersion";

@@ -37,7 +37,7 @@ struct Candidate {
 
 /// Resolves the subscriptions, a namespace at a time, makes InstallPlans and brings every status up to date.
 pub(super) fn step(view: &View<'_>, writes: &mut Vec<Write>) {
-    let namespaces: BTreeSet<&str> = view.of("Subscription").map(meta::namespace).collect();
+    let namespaces: BTreeSet<&str> = view.list("Subscription").map(meta::namespace).collect();
     for namespace in namespaces {
         let subscriptions: Vec<&Value> = view
             .inside("Subscription", namespace)
@@ -134,7 +134,7 @@ fn candidate(view: &View<'_>, subscription: &Value) -> Result<Candidate, String>
             "no operators found in package {package} in the catalog referenced by subscription {name}"
         ));
     }
-    if let Some(Trouble::ResolutionFails(why)) = Trouble::of(catalog) {
+    if let Some(Trouble::ResolutionFails(why)) = Trouble::read(catalog) {
         return Err(why);
     }
     if let Some(csv) = current(view, subscription) {
@@ -245,7 +245,7 @@ fn status(view: &View<'_>, subscription: &Value, failure: Option<&Failure>) -> V
     conditions.extend(plan_condition(subscription, plan));
     status["conditions"] = Value::Array(conditions);
     status["catalogHealth"] = view
-        .of("CatalogSource")
+        .list("CatalogSource")
         .map(|catalog| {
             let reference = reference(catalog);
             let healths = subscription["status"]["catalogHealth"].as_array();
@@ -302,7 +302,7 @@ fn catalog_condition(view: &View<'_>, subscription: &Value) -> Value {
             let message = format!("targeted catalogsource {namespace}/{name} unhealthy");
             condition(subscription, kind, "True", "UnhealthyCatalogSourceFound", &message)
         }
-        None if view.of("CatalogSource").next().is_none() => {
+        None if view.list("CatalogSource").next().is_none() => {
             let message = "dependency resolution requires at least one catalogsource";
             condition(subscription, kind, "True", "NoCatalogSourcesFound", message)
         }

@@ -43,7 +43,7 @@ impl Trouble {
     }
 
     /// The trouble with a catalog.
-    pub(super) fn of(catalog: &Value) -> Option<Self> {
+    pub(super) fn read(catalog: &Value) -> Option<Self> {
         serde_json::from_str(catalog["metadata"]["annotations"][ANNOTATION].as_str()?).ok()
     }
 }
