@@ -29,7 +29,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Images) -> Result<E
     let mut is_complete = true;
     for stream in &streams {
         for (tag, image) in tags_in_registry(stream, quay) {
-            if let Err(rule) = is_copyable(tag, image) {
+            if let Err(rule) = validate_copy(tag, image) {
                 // Escape line breaks, which could imitate another message.
                 context.ui.warn(&format!(
                     "tag {:?} of image stream {} skipped: {rule}",

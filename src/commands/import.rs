@@ -53,10 +53,10 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
     let built = import_run.pushed_images(builds.iter().flatten());
     let wanted = ImportRequest { named: &args.named, missing: args.missing, built: &built };
     let tags = import_run.read_tags(&wanted, &streams).await?;
-    let choice = wanted.choose(&streams, &tags, |stream, tag| import_run.image(stream, tag));
+    let choice = wanted.select(&streams, &tags, |stream, tag| import_run.image(stream, tag));
     let findings: Vec<Finding> =
-        choice.left_alone.iter().map(|skipped| import_run.finding(skipped)).collect();
-    let entries: Vec<_> = choice.chosen.iter().map(|chosen| import_run.entry(chosen)).collect();
+        choice.skipped.iter().map(|skipped| import_run.finding(skipped)).collect();
+    let entries: Vec<_> = choice.selected.iter().map(|chosen| import_run.entry(chosen)).collect();
     let planned = ChangeReport::new(
         context.invocation,
         session.endpoints(),
@@ -69,7 +69,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Import) -> Result<E
         return finish(context, &planned, context.output);
     }
     let format = confirm(context, &session, args.changing, &planned)?;
-    let outcomes = import_run.import(context.ui, &choice.chosen).await;
+    let outcomes = import_run.import(context.ui, &choice.selected).await;
     let entries = entries.into_iter().zip(outcomes).map(|(entry, outcome)| match outcome {
         Ok(()) => entry.done(),
         Err(error) => entry.failed(error),
@@ -239,10 +239,10 @@ impl ImportRun<'_> {
         let work =
             futures::stream::iter(work).buffered(self.session.concurrency).collect::<Vec<_>>();
         let outcomes = progress.track(work).await.concat();
-        let is_rejected = |outcome: &Result<(), ImportProblem>| matches!(outcome, Err(ImportProblem::Tag(failure)) if is_refused(&failure.message));
+        let has_rejected = |outcome: &Result<(), ImportProblem>| matches!(outcome, Err(ImportProblem::Tag(failure)) if is_rejected(&failure.message));
         // The secrets explain only rejected credentials.
-        let secrets = match outcomes.iter().any(is_rejected) {
-            true => self.session.cluster.login_secrets(self.namespace).await.ok(),
+        let secrets = match outcomes.iter().any(has_rejected) {
+            true => self.session.cluster.registry_secrets(self.namespace).await.ok(),
             false => None,
         };
         outcomes
@@ -277,7 +277,7 @@ impl ImportRun<'_> {
             (ImportProblem::Tag(failure), Some(secrets)) => {
                 let scope =
                     RegistryScope { host: &self.host(), organization: &self.organization() };
-                describe_with_tags(&failure.message, scope, secrets)
+                describe_with_secrets(&failure.message, scope, secrets)
             }
             (ImportProblem::Tag(failure), None) => failure.to_string(),
         }

@@ -138,7 +138,7 @@ impl<'a> LinkRun<'a> {
         let mut last = set;
         if last.has_taken_over(&entries) {
             // The content of an organization is only readable after its adoption.
-            match collect::parts_left(
+            match collect::reread_namespaces(
                 &session.cluster,
                 &self.which,
                 SecretsMode::IfReferenced,
@@ -252,7 +252,7 @@ impl<'a> LinkRun<'a> {
             () = sleep(self.args.wait) => {}
         }
         let which = NamespaceSelector::Named(names);
-        for read in collect::parts(
+        for read in collect::read_namespaces(
             &session.cluster,
             &which,
             SecretsMode::IfReferenced,

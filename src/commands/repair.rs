@@ -268,7 +268,7 @@ impl RepairRun<'_> {
             name: None,
         };
         let permissions: Vec<_> = plan.secret_verbs().into_iter().map(permission).collect();
-        match self.session.cluster.lacking(&permissions).await {
+        match self.session.cluster.missing_permissions(&permissions).await {
             Ok(lacking) => {
                 lacking.first().map(|lacking| format!("you are not allowed to {lacking}"))
             }

@@ -37,11 +37,11 @@ const SHUTDOWN_DRAIN: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(context: &CommandContext<'_>, args: &Run) -> Result<ExitStatus, Error> {
     if args.manifests {
-        let manifests =
+        let controller =
             ControllerManifests::new(context.global.namespace.as_deref(), args.image.as_deref());
         let text = match context.output {
-            Format::Text | Format::Yaml => report::stream(bridge.manifests())?,
-            Format::Json => report::list(bridge.manifests())?,
+            Format::Text | Format::Yaml => report::stream(controller.manifests())?,
+            Format::Json => report::list(controller.manifests())?,
             _ => return Err(Error::new("the manifests are printed with -o yaml or -o json")),
         };
         context.ui.out(&text)?;

@@ -118,14 +118,14 @@ async fn namespaces(global: Arc<GlobalArgs>) -> Option<Vec<String>> {
     match cluster.list_names(NameKind::Namespaces, None).await {
         Ok(names) => Some(names),
         // Without cluster-wide permissions, a user can list projects.
-        Err(_) => cluster.names(NameKind::Projects, None).await.ok(),
+        Err(_) => cluster.list_names(NameKind::Projects, None).await.ok(),
     }
 }
 
 async fn namespaced_names(global: Arc<GlobalArgs>, kind: NameKind) -> Option<Vec<String>> {
     let cluster = ops::connect(&global).await.ok()?;
     let namespace = global.namespace.as_deref().unwrap_or(cluster.namespace());
-    cluster.names(kind, Some(namespace)).await.ok()
+    cluster.list_names(kind, Some(namespace)).await.ok()
 }
 
 /// Waits at most [`COMPLETION_TIMEOUT`], in a thread, since credential plugins and DNS look-ups block.

@@ -55,8 +55,8 @@ async fn write(cluster: Cluster, mut inputs: mpsc::Receiver<EventInput>) {
     while let Some(input) = inputs.recv().await {
         let written = match cache.posting(&input, Instant::now()) {
             Posting::Skip => continue,
-            Posting::Increment(record) => cluster.record_again(&input, &record).await,
-            Posting::Create => cluster.note(&input).await,
+            Posting::Increment(record) => cluster.update_event(&input, &record).await,
+            Posting::Create => cluster.create_event(&input).await,
         };
         match written {
             Ok(record) => cache.put(&input, record, Instant::now()),

@@ -242,7 +242,7 @@ impl Controller<'_> {
         name: &str,
         uid: &str,
     ) -> Result<(), ClusterError> {
-        self.cache_build(namespace, self.cluster.note_imported(namespace, name, uid).await?);
+        self.cache_build(namespace, self.cluster.annotate_imported(namespace, name, uid).await?);
         Ok(())
     }
 
@@ -253,7 +253,7 @@ impl Controller<'_> {
         uid: &str,
         note: ImportNote,
     ) -> Result<(), ClusterError> {
-        self.cache_build(namespace, self.cluster.note_import(namespace, name, uid, note).await?);
+        self.cache_build(namespace, self.cluster.annotate_import(namespace, name, uid, note).await?);
         Ok(())
     }
 
@@ -434,7 +434,7 @@ fn import_request(
             DueImport::Nothing => {
                 drop(results.insert(destination.clone(), Ok(ImportResult::AlreadyCurrent)))
             }
-            DueImport::Left(why) => {
+            DueImport::Skipped(why) => {
                 let reason = format!(
                     "tag not imported: {why}; to import it anyway, name the tag in `oc quay import`"
                 );

@@ -144,7 +144,7 @@ impl<'a> Controller<'a> {
             self.cluster.follow_service_accounts(|event| self
                 .apply_event(event, |event| state.stores().service_accounts.apply_event(event))),
             self.cluster
-                .follow_login_secrets(|event| self
+                .follow_registry_secrets(|event| self
                     .apply_event(event, |event| state.stores().secrets.apply_event(event))),
             self.cluster.follow_other_secrets(|event| self
                 .apply_event(event, |event| state.stores().other_secrets.apply_event(event))),
@@ -259,7 +259,7 @@ impl<'a> Controller<'a> {
     async fn periodic_resync(&self) {
         loop {
             // Jitter, for several controllers of one Quay.
-            let jitter = backoff::part_of(self.options.resync_interval / 5);
+            let jitter = backoff::jitter(self.options.resync_interval / 5);
             sleep(self.options.resync_interval.saturating_add(jitter)).await;
             self.clear_problems();
             self.invalidate_and_resync();

@@ -77,7 +77,7 @@ async fn remove_finalizers(cluster: &Cluster, state: &ControllerState) {
         namespace.is_some_and(|namespace| namespace.terminating && namespace.is_guarded())
     };
     for name in names.into_iter().filter(is_waiting) {
-        match cluster.guard_namespace(&name, false).await {
+        match cluster.set_finalizer(&name, false).await {
             Ok(()) => tracing::warn!(
                 namespace = name,
                 "finalizer removed; organization left to the operator"

@@ -229,7 +229,7 @@ impl State {
             }
             Action::RequeueAfter(pause) => Some(pause),
             Action::Backoff | Action::Unavailable => {
-                let pause = backoff::after(position.failures, MIN_BACKOFF, MAX_BACKOFF);
+                let pause = backoff::delay(position.failures, MIN_BACKOFF, MAX_BACKOFF);
                 position.failed = Some((now, pause));
                 Some(pause)
             }

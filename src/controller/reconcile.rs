@@ -473,7 +473,7 @@ impl Controller<'_> {
     /// Reads the cluster side without the watches.
     async fn refetch(&self, name: &str, active: Option<&ActiveIntegration>) -> NamespaceSnapshot {
         let parts =
-            self.cluster.namespace_parts(name, None, SecretsMode::Always, BuildsMode::Leave).await;
+            self.cluster.namespace_resources(name, None, SecretsMode::Always, BuildsMode::Leave).await;
         let parts = match active {
             Some(active) => {
                 let id = &active.connection.integration.cluster_id.value;

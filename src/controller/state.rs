@@ -55,8 +55,8 @@ impl ControllerState {
             secrets: stores.secrets.in_namespace(namespace),
             image_streams: stores.image_streams.in_namespace(namespace),
             build_configs: stores.build_configs.in_namespace(namespace),
-            builds: Err(not_wanted()),
-            webhooks: Err(not_wanted()),
+            builds: Err(not_requested()),
+            webhooks: Err(not_requested()),
             trial: None,
             pods: Err(not_requested()),
             organization: Err(ReadError {

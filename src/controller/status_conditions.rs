@@ -313,7 +313,7 @@ mod tests {
         }
         statuses.by_namespace.insert("fine".into(), ReconcileOutcome::UpToDate);
         statuses.by_namespace.insert("b".into(), ReconcileOutcome::Blocked("Quay says no".into()));
-        statuses.of.insert(
+        statuses.by_namespace.insert(
             "unavailable".into(),
             ReconcileOutcome::Unavailable("Quay is unavailable".into()),
         );

@@ -141,8 +141,8 @@ pub struct ShipwrightReport {
 impl BuildConfigReport {
     /// The row of a BuildConfig.
     pub fn new(subject: &Assessed, config: &BuildConfig) -> Self {
-        let push_target = PushTarget::of(subject, &config.spec);
-        let missing_secret = lacks_secret(subject, config, &push_target).map(printable_line);
+        let push_target = PushTarget::resolve(subject, &config.spec);
+        let missing_secret = missing_push_secret(subject, config, &push_target).map(printable_line);
         let (image, sent_by, reason) = match push_target {
             PushTarget::Quay(image) => (Some(image), PushedBy::Direct, None),
             PushTarget::Rewritten(BuildWebhookOwner::Operator, image) => {

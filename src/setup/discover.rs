@@ -141,7 +141,7 @@ impl SetupSession {
             ..std::mem::take(&mut self.found)
         };
         self.found.lacking =
-            self.cluster.lacking(&steps::cluster::required_permissions(self)).await;
+            self.cluster.missing_permissions(&steps::cluster::required_permissions(self)).await;
     }
 
     pub(super) async fn discover_quay(&mut self) {

@@ -243,10 +243,10 @@ impl SetupSession {
                     .await
             }
             SetupChange::ReleaseNamespace { name, owner: FinalizerOwner::Operator } => {
-                cluster.release_namespace(name).await
+                cluster.remove_operator_finalizer(name).await
             }
             SetupChange::ReleaseNamespace { name, owner: FinalizerOwner::Controller } => {
-                cluster.guard_namespace(name, false).await
+                cluster.set_finalizer(name, false).await
             }
             SetupChange::Wait(_) => Ok(()),
         };

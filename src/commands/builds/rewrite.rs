@@ -62,10 +62,10 @@ pub(super) async fn run(
         require_namespace(&judged.snapshot.name, &judged.snapshot.namespace)?;
         validate_names(&judged, &configs.build_configs)?;
         // With -A, do not report every namespace that is out of scope.
-        let BuildsPlan { plan, left: plan_unchanged } = plan;
+        let BuildsPlan { plan, skipped } = plan;
         let is_reported = !matches!(which, NamespaceSelector::All) || judged.scope.is_in();
         if is_reported || direction == Direction::ToOriginal {
-            unchanged.extend(plan_unchanged);
+            unchanged.extend(skipped);
             set.add(judged, vec![], plan);
         }
     }

@@ -36,7 +36,6 @@ pub(super) fn render(context: &CommandContext<'_>, setup: &SetupSession) -> Stri
         cluster_id: _,
         insecure: _,
         // Output options.
-        output: _,
         color: _,
         verbose: _,
         no_input: _,

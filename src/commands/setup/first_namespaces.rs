@@ -30,7 +30,7 @@ pub(super) fn ask(context: &CommandContext<'_>, setup: &mut SetupSession) -> Res
     }
     let current = setup.cluster.namespace();
     let default = if is_built_in(current) { "" } else { current };
-    context.ui.status(&ops::place(&setup.cluster, setup.url().as_ref()));
+    context.ui.status(&ops::endpoint_lines(&setup.cluster, setup.url().as_ref()));
     let good = |text: &str| {
         setup::split_names(text).iter().try_for_each(|name| names::kubernetes_name(name))
     };
@@ -163,7 +163,7 @@ pub(super) async fn run(
 
 /// The summary line with the highest severity.
 fn summary_note(status: &StatusReport) -> Vec<NoteReport> {
-    let severity = match status.worst() {
+    let severity = match status.max_severity() {
         Severity::Info => Severity::Ok,
         worst => worst,
     };

@@ -41,7 +41,7 @@ pub(super) async fn run(
     let mut report = report(context, &setup, false, steps)?;
     report.status = last.status;
     report.command_line = Some(equivalent_command::render(context, &setup));
-    finish(context, &report, context.global.output)
+    finish(context, &report, context.output)
 }
 
 pub(super) fn dry_run(
@@ -62,7 +62,7 @@ pub(super) fn dry_run(
     first_namespaces::check_link_names(&setup)?;
     let plans = plans(&setup);
     require_inputs(&plans)?;
-    if context.global.output == Format::Yaml {
+    if context.output == Format::Yaml {
         require_unblocked(&plans)?;
         let external = args.integration.external_secret.as_ref();
         let objects = crate::report::stream(setup::manifests(&setup, external).into_iter())?;
@@ -89,7 +89,7 @@ pub(super) fn check(
     let steps = plans(setup).iter().map(|(step, plan)| plan.report(*step)).collect();
     let mut report = SetupReport::new(context.program, "setup", false, true, steps);
     report.namespaces = setup::preview(setup);
-    let status = finish(context, &report, context.global.output)?;
+    let status = finish(context, &report, context.output)?;
     // Without read permission nothing was checked.
     let is_unchecked = setup.found.platform.is_err() || setup.found.integrations.is_err();
     Ok(if is_unchecked { ExitStatus::Failure } else { status })

@@ -47,7 +47,7 @@ pub(in crate::commands) async fn run(
         finish(context, &report, context.output)?;
         return Ok(if is_blocked { ExitStatus::Failure } else { ExitStatus::Success });
     }
-    let mut format = context.global.output;
+    let mut format = context.output;
     let has_work = report.steps.iter().any(|report| report.state == StepState::Planned);
     if has_work && !args.changing.yes {
         if !context.ui.can_prompt() {
@@ -55,7 +55,7 @@ pub(in crate::commands) async fn run(
                 .hint("--yes makes them without asking, --dry-run shows them"));
         }
         context.ui.status(&report.render(Format::Text, &context.style())?);
-        context.ui.status(&ops::place(&setup.cluster, setup.url().as_ref()));
+        context.ui.status(&ops::endpoint_lines(&setup.cluster, setup.url().as_ref()));
         if !context.ui.confirm("Remove these resources?", false)? {
             return Err(Cancelled.into());
         }

@@ -23,7 +23,7 @@ pub(super) async fn run(
     let last = first_namespaces::run(context, &setup, &steps).await?;
     context
         .ui
-        .status(&without_changes(&last.step).addressed(context.program).render(&context.style()));
+        .status(&without_changes(&last.step).with_program_name(context.program).render(&context.style()));
     steps.push(last.step);
     let mut report = SetupReport::new(context.program, "setup", false, false, steps);
     report.namespaces = setup::preview(&setup);
@@ -37,7 +37,7 @@ pub(super) async fn run(
         return finish(context, &report, context.output);
     }
     // The steps were shown already.
-    context.ui.out(&report.made(&context.style()))?;
+    context.ui.out(&report.render_changes(&context.style()))?;
     Ok(outcome(&report))
 }
 

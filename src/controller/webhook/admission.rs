@@ -347,7 +347,7 @@ fn skip_decision(namespace: &str, why: &SkipReason) -> Decision {
         }
         SkipReason::OutOfScope { .. }
         | SkipReason::OtherOrganization(_)
-        | SkipReason::Impossible(_) => {
+        | SkipReason::InvalidName(_) => {
             Decision::with_warning(ReviewOutcome::Unchanged, &why.to_string())
         }
         _ => Decision::without_warning(ReviewOutcome::Unchanged),

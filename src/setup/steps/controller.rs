@@ -63,7 +63,7 @@ pub(super) async fn ask(
 
 /// The first step did not check these permissions, as the choice was unknown then.
 async fn report_missing_permissions(setup: &mut SetupSession, ui: &Ui) {
-    let lacking = setup.cluster.lacking(&required_permissions(setup)).await;
+    let lacking = setup.cluster.missing_permissions(&required_permissions(setup)).await;
     let user =
         setup.found.platform.as_ref().map(|platform| platform.user.clone()).unwrap_or_default();
     for right in lacking.iter().flatten() {
