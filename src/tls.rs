@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::client::{WantsClientCert, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject as _;
@@ -11,8 +11,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error as TlsError,
+    RootCertStore, SignatureScheme,
 };
 use rustls_platform_verifier::Verifier;
 use secrecy::{ExposeSecret as _, SecretSlice};
@@ -65,17 +65,28 @@ pub(crate) fn client_config(
 ) -> Result<ClientConfig, String> {
     let provider = Arc::new(default_provider());
     let verifier = verifier(trust, &provider)?;
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier);
+    let builder = config_builder(provider, verifier)?;
     Ok(match identity {
         Some(Identity(pair)) => builder.with_client_cert_resolver(Arc::new(
             rustls::sign::SingleCertAndKey::from(Arc::clone(pair)),
         )),
         None => builder.with_no_client_auth(),
     })
+}
+
+/// A client configuration that lacks only the client's certificate.
+///
+/// # Errors
+/// No protocol version of the provider is supported.
+pub(crate) fn config_builder(
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier))
 }
 
 fn verifier(

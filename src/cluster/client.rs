@@ -265,7 +265,7 @@ impl Cluster {
             side: Side::Cluster,
             kind: cluster_kind(method.as_str(), &path),
             status,
-            took: started.elapsed(),
+            duration: started.elapsed(),
         });
         answer
     }

@@ -297,7 +297,7 @@ pub(super) async fn obstacles_after(
     if !made.iter().any(|change| change.state == ChangeState::Failed) {
         return vec![];
     }
-    tokio::join!(target.quay.diagnose(), target.quay.check_state());
+    tokio::join!(target.quay.diagnose(), target.quay.check_read_only());
     session.obstacles(target)
 }
 

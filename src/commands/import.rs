@@ -157,7 +157,7 @@ impl ImportRun<'_> {
             .quay;
         let organization = &self.organization();
         let unread = |unread: ReadError| Error::new(unread.to_string());
-        let pushed = quay.pushed(organization).await.map_err(unread)?;
+        let pushed = quay.last_pushes(organization).await.map_err(unread)?;
         if let Some(missing) = repositories
             .iter()
             .find(|name| !self.args.named.is_empty() && !pushed.contains_key(*name))

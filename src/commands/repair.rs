@@ -280,7 +280,7 @@ impl RepairRun<'_> {
     /// healthy either.
     fn after_integration_findings(&self, findings: Vec<Finding>) -> Vec<Finding> {
         let checks =
-            checks::integration(&self.session.snapshot, Some(&self.target.quay.troubles()));
+            checks::integration(&self.session.snapshot, Some(&self.target.quay.problems()));
         let mut all: Vec<_> = checks.iter().flat_map(remaining).collect();
         let others: Vec<_> =
             findings.into_iter().filter(|finding| !all.contains(finding)).collect();

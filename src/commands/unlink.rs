@@ -144,7 +144,7 @@ async fn confirm_deletion(
         return Ok(());
     };
     let organization = &judged.desired.organization;
-    let contents = target.quay.contents(organization).await.map_err(anyhow::Error::from)?;
+    let contents = target.quay.tag_counts(organization).await.map_err(anyhow::Error::from)?;
     let tags: usize = contents.iter().map(|(_, tags)| tags).sum();
     context.ui.warn(&format!(
         "deleting organization {organization} deletes all its repositories ({}) and tags ({tags}); this cannot be undone",

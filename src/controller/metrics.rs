@@ -264,14 +264,14 @@ impl Metrics {
     }
 
     pub(crate) fn count_request(&self, request: &ObservedRequest) {
-        let ObservedRequest { side, kind, status, took } = request;
+        let ObservedRequest { side, kind, status, duration } = request;
         let code = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
         self.requests
             .get_or_create(&RequestLabels { side: side.name(), kind: kind.clone(), code })
             .inc();
         self.request_time
             .get_or_create(&SideLabel { side: side.name() })
-            .observe(took.as_secs_f64());
+            .observe(duration.as_secs_f64());
     }
 
     pub(crate) fn count_review(&self, event: &WebhookEvent) {

@@ -139,7 +139,7 @@ impl App {
                 quay.create_repository(organization, repository).await?
             }
             SetRepositoryPermission { organization, repository, robot, role } => {
-                quay.grant(organization, repository, robot, *role).await?;
+                quay.set_repository_permission(organization, repository, robot, *role).await?;
             }
             CreateSecret { secret, robot, .. } => {
                 return self.create_secret(target, work, tokens, [secret, robot]).await;

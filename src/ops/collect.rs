@@ -370,7 +370,7 @@ impl App {
         if is_diagnosed && matches!(snapshot.organization, Ok(None)) {
             target.quay.diagnose().await;
         }
-        let troubles = target.quay.troubles();
+        let troubles = target.quay.problems();
         let checks = checks::namespace(&Assessed {
             integration,
             troubles: &troubles,
@@ -402,7 +402,7 @@ async fn compare_tags(target: &QuayTarget, snapshot: &mut NamespaceSnapshot, all
     }
     let name = &integration.cluster_id.value.organization(namespace);
     if organization.pushed.is_none() {
-        organization.pushed = quay.pushed(name).await.ok();
+        organization.pushed = quay.last_pushes(name).await.ok();
     }
     let repositories = if all { imports::followed_repositories } else { imports::pushed_since };
     let wanted = repositories(integration, namespace, streams, organization);

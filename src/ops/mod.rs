@@ -237,7 +237,7 @@ impl App {
 
     /// The findings about the integration that prevent changes in Quay.
     pub(crate) fn obstacles(&self, target: &QuayConnection) -> Vec<Finding> {
-        let checks = checks::integration(&self.snapshot, Some(&target.quay.troubles()));
+        let checks = checks::integration(&self.snapshot, Some(&target.quay.problems()));
         checks
             .into_iter()
             .flat_map(|check| check.findings)

@@ -15,7 +15,7 @@ use crate::domain::integration::{Overrides, Source, Sourced};
 use crate::domain::names::{ClusterId, QuayUrl};
 use crate::error::Error;
 use crate::ops::collect::NamespaceSelector;
-use crate::quay::{certificates_only, left_out_warning};
+use crate::quay::CaBundle;
 
 /// The settings, with the contents of files.
 #[derive(Clone)]
@@ -150,7 +150,7 @@ fn read_ca(file: &Sourced<String>) -> Result<(Vec<u8>, Vec<String>), Error> {
             return Err(invalid("invalid PEM certificate"));
         }
     }
-    certificates_only(&ca)
+    CaBundle::parse(&ca)
         .filter(|_| !authorities.is_empty())
         .ok_or_else(|| invalid("no PEM certificate found"))
 }

@@ -16,8 +16,7 @@ use crate::domain::integration::{QuayIntegration, SecretKey};
 use crate::domain::ownership_mark::OwnershipMark;
 use crate::domain::snapshot::{Namespace, Observed, ReadError, ReadErrorKind};
 use crate::quay::{
-    Certificate, ErrorKind, Inspection, Quay, QuayError, TokenInfo, certificates_only,
-    presented_chain,
+    CaBundle, Certificate, ErrorKind, Inspection, Quay, QuayError, TokenInfo, presented_chain,
 };
 
 #[derive(Debug)]
@@ -163,25 +162,25 @@ impl SetupSession {
 
     /// Checks the token to use, unless that was done.
     pub(super) async fn discover_token(&mut self) {
-        if self.found.quay.as_ref().is_none_or(|quay| quay.about.is_err()) {
+        if self.found.quay.as_ref().is_none_or(|quay| quay.server_info.is_err()) {
             return;
         }
         let Some(quay) = self.quay.clone() else { return };
         if let Some(token) = self.token.clone() {
             if self.found.given.is_none() {
-                self.found.given = Some(try_token(&quay, &token).await);
+                self.found.given = Some(check_token(&quay, &token).await);
             }
             // The owner of the stored token is reported before it is replaced.
             let is_other = !self.token_is_stored();
             if let Some(stored) =
                 self.usable_token().filter(|_| is_other && self.found.stored.is_none()).cloned()
             {
-                self.found.stored = Some(try_token(&quay, &stored).await);
+                self.found.stored = Some(check_token(&quay, &stored).await);
             }
         } else if let Some(stored) =
             self.usable_token().filter(|_| self.found.stored.is_none()).cloned()
         {
-            self.found.stored = Some(try_token(&quay, &stored).await);
+            self.found.stored = Some(check_token(&quay, &stored).await);
         }
     }
 
@@ -229,7 +228,7 @@ impl SetupSession {
         let asked = candidates.into_iter().filter(|name| !self.found.marks.contains_key(name)).map(
             |organization| {
                 let quay = &quay;
-                async move { (quay.marks(&organization).await, organization) }
+                async move { (quay.ownership_marks(&organization).await, organization) }
             },
         );
         for (marks, organization) in futures::future::join_all(asked).await {
@@ -263,8 +262,8 @@ impl SetupSession {
 /// the ConfigMap with the nodes' trust.
 async fn stored_credentials(cluster: &Cluster, key: &SecretKey) -> Observed<Credentials> {
     let mut credentials = cluster.credentials(key).await?;
-    if let Some((ca, _)) = credentials.ca.as_deref().and_then(certificates_only) {
-        credentials.ca = Some(ca);
+    if let Some(bundle) = credentials.ca.as_deref().and_then(CaBundle::parse) {
+        credentials.ca = Some(bundle.pem);
     }
     Ok(credentials)
 }
@@ -296,12 +295,12 @@ async fn ask_quay(
     quay: &Quay,
     token: Option<&SecretString>,
 ) -> (Inspection, Option<Result<TokenInfo, QuayError>>) {
-    join!(quay.inspect(), OptionFuture::from(token.map(|token| try_token(quay, token))))
+    join!(quay.inspect(), OptionFuture::from(token.map(|token| check_token(quay, token))))
 }
 
-async fn try_token(quay: &Quay, token: &SecretString) -> Result<TokenInfo, QuayError> {
+async fn check_token(quay: &Quay, token: &SecretString) -> Result<TokenInfo, QuayError> {
     match quay.with_token(Some(token.clone())) {
-        Ok(quay) => quay.try_token(None).await,
+        Ok(quay) => quay.check_token(None).await,
         Err(error) => {
             let (call, reason) = ("use the token".to_owned(), error.to_string());
             Err(QuayError { call, reason, status: None, kind: ErrorKind::Unauthorized })
@@ -310,5 +309,5 @@ async fn try_token(quay: &Quay, token: &SecretString) -> Result<TokenInfo, QuayE
 }
 
 pub(super) fn is_untrusted(inspection: &Inspection) -> bool {
-    inspection.about.as_ref().is_err_and(|error| error.kind == ErrorKind::Untrusted)
+    inspection.server_info.as_ref().is_err_and(|error| error.kind == ErrorKind::Untrusted)
 }

@@ -156,7 +156,7 @@ impl TokenScopes {
         match self {
             TokenScopes::Default => Scope::ALL.to_vec(),
             TokenScopes::Minimal => {
-                Scope::least(features).into_iter().map(|(scope, _)| scope).collect()
+                Scope::minimal(features).into_iter().map(|(scope, _)| scope).collect()
             }
         }
     }

@@ -243,9 +243,11 @@ fn is_explained(output: &str, request: &Request) -> bool {
         "OQ111",
         "OQ112",
         "does not accept the",
+        "rejected the token",
         "does not answer",
         "no answer from",
-        "connection broke",
+        "Quay is unavailable",
+        "connection lost",
     ];
     // Lines might be wrapped between words.
     let output = output.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -73,6 +73,7 @@ impl Request {
     fn is_explained(&self, run: &Run) -> bool {
         let general = [
             "does not accept",
+            "rejected the token",
             "does not answer",
             "no answer from",
             "answered with HTTP status",

@@ -229,7 +229,7 @@ fn waits_for_rate_limited_quay_and_reports_it() {
         .quay_traffic()
         .fault(Fault::on("GET", "/api/v1/user/").status(429).header("Retry-After", "10").times(1));
     let run = world.setup(&["--controller=none"]).succeeds();
-    let said = "Quay accepts no more requests for now (429 Too Many Requests): waiting 10 s";
+    let said = "Quay limits requests (429 Too Many Requests): waiting 10 s";
     assert_eq!(run.stderr.lines().filter(|line| *line == said).count(), 1, "{}", run.stderr);
 }
 

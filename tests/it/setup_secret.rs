@@ -116,9 +116,8 @@ fn stores_only_the_certificates_of_the_authority_file() {
             "{}",
             run.stdout
         );
-        let said = format!(
-            "--quay-ca-file: {path} holds more than certificates, which is left out: PRIVATE KEY"
-        );
+        let said =
+            format!("--quay-ca-file: {path}: only certificates are used; ignored: PRIVATE KEY");
         assert!(run.stderr.contains(&said), "{}", run.stderr);
     }
     assert_eq!(data(&secret(&world), "ca.crt"), Some(authority));

@@ -341,7 +341,7 @@ fn names_unavailable_proxy() {
         .env("HTTPS_PROXY", "http://ann:hush@127.0.0.1:1")
         .run();
     assert!(
-        run.stdout.contains("by way of proxy http://127.0.0.1:1") && !run.stdout.contains("hush"),
+        run.stdout.contains("via proxy http://127.0.0.1:1") && !run.stdout.contains("hush"),
         "{}",
         run.stdout
     );

@@ -106,7 +106,7 @@ fn counts_requests_by_side_kind_and_status() {
             side,
             kind: kind.into(),
             status,
-            took: Duration::from_millis(3),
+            duration: Duration::from_millis(3),
         });
     }
     assert_lines(

@@ -6,10 +6,7 @@ use std::path::PathBuf;
 use crate::domain::finding::{Code, Severity};
 use crate::domain::names::QuayUrl;
 use crate::error::{Cancelled, Error};
-use crate::quay::{
-    Certificate, ErrorKind, QuayError, ServerInfo, certificates_only, describe_pem,
-    left_out_warning,
-};
+use crate::quay::{CaBundle, Certificate, ErrorKind, QuayError, ServerInfo, describe_pem};
 use crate::setup::discover::is_untrusted;
 use crate::setup::{SetupSession, SetupStep, StepPlan};
 use crate::ui::Ui;
@@ -27,7 +24,7 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
     let Some(inspection) = &setup.found.quay else {
         return plan.blocked(format!("failed to connect to {url}"));
     };
-    let about = match &inspection.about {
+    let about = match &inspection.server_info {
         Ok(about) => about,
         Err(error) => {
             for certificate in &setup.found.chain {
@@ -54,7 +51,7 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
         let text = "its certificate is not verified, neither here nor when OpenShift imports images (insecureRegistry)";
         plan.note(Severity::Warning, text);
     }
-    if let Some(own) = about.own_host.as_ref().filter(|own| **own != url.host()) {
+    if let Some(own) = about.server_hostname.as_ref().filter(|own| **own != url.host()) {
         let text = format!(
             "its configured host name is {own} (SERVER_HOSTNAME): use this name in credentials and image references"
         );
@@ -184,7 +181,7 @@ fn expand_home(path: &str) -> PathBuf {
 }
 
 async fn ask_to_trust(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
-    if let Some(Err(error)) = setup.found.quay.as_ref().map(|quay| &quay.about) {
+    if let Some(Err(error)) = setup.found.quay.as_ref().map(|quay| &quay.server_info) {
         ui.warn(&error.reason);
     }
     for certificate in &setup.found.chain {
@@ -232,8 +229,8 @@ async fn ask_to_trust(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
             };
             let path = ui.text("File with the certificate authority:", None, &good)?;
             let content = fs::read(expand_home(&path))?;
-            let (ca, left_out) = certificates_only(&content).unwrap_or((content, vec![]));
-            if let Some(warning) = left_out_warning(&path, &left_out) {
+            let bundle = CaBundle::parse(&content);
+            if let Some(warning) = bundle.as_ref().and_then(|bundle| bundle.warning(&path)) {
                 ui.warn(&warning);
             }
             setup.options.ca = Some(ca);

@@ -175,11 +175,11 @@ fn is_read_only(setup: &SetupSession) -> bool {
         .found
         .quay
         .as_ref()
-        .is_some_and(|quay| quay.about.as_ref().is_ok_and(|about| about.read_only))
+        .is_some_and(|quay| quay.server_info.as_ref().is_ok_and(|about| about.read_only))
 }
 
 fn features(setup: &SetupSession) -> Features {
-    let about = setup.found.quay.as_ref().and_then(|quay| quay.about.as_ref().ok());
+    let about = setup.found.quay.as_ref().and_then(|quay| quay.server_info.as_ref().ok());
     about.map(|about| about.features.clone()).unwrap_or_default()
 }
 
@@ -216,7 +216,7 @@ pub(in crate::setup) async fn issue(setup: &mut SetupSession, ui: &Ui) -> Result
     let mut tried = quay
         .with_token(Some(token.clone()))
         .map_err(anyhow::Error::from)?
-        .try_token(Some(&scopes))
+        .check_token(Some(&scopes))
         .await;
     if let Ok(info) = &mut tried
         && wanted.contains(&Scope::SuperUser)
@@ -347,7 +347,7 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
     }
     if setup.options.token.is_none() {
         let is_empty = features(setup).user_initialize != Some(false)
-            && quay.is_empty().await.unwrap_or(false);
+            && quay.has_no_users().await.unwrap_or(false);
         match ask_token_method(setup, ui, is_empty)? {
             TokenMethod::FirstUser | TokenMethod::SignIn => ask_credentials(setup, ui, is_empty)?,
             TokenMethod::Paste => {

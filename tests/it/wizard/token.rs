@@ -18,7 +18,7 @@ fn asks_again_after_a_wrong_password() {
     world.note_secret("a-wr0ng-password");
     person.types(PASSWORD, "a-wr0ng-password").types(ISSUE, "").goes_to(USER);
     let screen = person.terminal.screen();
-    assert!(screen.contains("Quay does not accept the user name or the password"), "{screen}");
+    assert!(screen.contains("wrong user name or password"), "{screen}");
     assert!(screen.trim_end().ends_with("? User name in Quay: (quayadmin)"), "{screen}");
     // Otherwise Quay locks the sign-in.
     world.sandbox.quay.throttle("quayadmin", std::time::Duration::ZERO);
