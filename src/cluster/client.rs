@@ -164,7 +164,7 @@ impl Cluster {
 
     /// Reports every request except watches to an observer.
     pub fn observe(&self, observer: Observer) {
-        self.inner.observer.open(observer);
+        self.inner.observer.set(observer);
     }
 
     /// The URL, with the proxy if there is one.
@@ -261,7 +261,7 @@ impl Cluster {
         let status = answer.as_ref().ok().map(|(status, _)| *status);
         // With the target of kube's own logs. Without the query, which is long.
         tracing::debug!(target: "kube", %method, path, status, elapsed = ?started.elapsed(), "cluster");
-        self.inner.observer.tell(|| request_metrics::ObservedRequest {
+        self.inner.observer.notify(|| request_metrics::ObservedRequest {
             side: Side::Cluster,
             kind: cluster_kind(method.as_str(), &path),
             status,

@@ -125,7 +125,7 @@ pub(super) async fn collect_report(
             })
             .await;
         let is_used = target.has_token && namespaces.iter().any(|(namespace, _)| namespace.linked);
-        troubles = is_used.then(|| target.quay.troubles());
+        troubles = is_used.then(|| target.quay.problems());
     }
     let integration =
         IntegrationReport::new(&session.snapshot, &cluster.server(), cluster.context());

@@ -22,7 +22,7 @@ pub(super) async fn run(context: &CommandContext<'_>, args: &Version) -> Result<
         report.quay = Some(match session {
             Ok(App { target: Some(target), .. }) => {
                 let url = &target.integration.url.value;
-                match target.quay.about().await {
+                match target.quay.server_info().await {
                     Ok(about) => format!("{} at {url}", version_number(about.version.as_deref())),
                     Err(error) => format!("unknown version at {url}: {error}"),
                 }

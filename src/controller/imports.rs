@@ -253,7 +253,10 @@ impl Controller<'_> {
         uid: &str,
         note: ImportNote,
     ) -> Result<(), ClusterError> {
-        self.cache_build(namespace, self.cluster.annotate_import(namespace, name, uid, note).await?);
+        self.cache_build(
+            namespace,
+            self.cluster.annotate_import(namespace, name, uid, note).await?,
+        );
         Ok(())
     }
 

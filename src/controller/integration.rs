@@ -232,7 +232,7 @@ impl Controller<'_> {
             not_ready.into_iter().for_each(|not_ready| self.deactivate(not_ready));
             return Ok(());
         };
-        connection.quay.tell(Arc::new(|text| tracing::info!("{text}")));
+        connection.quay.set_wait_notice(Arc::new(|text| tracing::info!("{text}")));
         if let Some(observer) = &self.options.observer {
             connection.quay.observe(observer.clone());
         }
@@ -285,7 +285,7 @@ impl Controller<'_> {
                 sleep(pause).await;
                 pause = (pause * 2).min(MAX_PROBE_INTERVAL);
                 let quay = active.connection.quay.with_reset_breaker();
-                if !quay.is_over(&outage).await {
+                if !quay.has_recovered(&outage).await {
                     continue;
                 }
                 // The lists might have changed, or another Quay might be active.
@@ -316,7 +316,7 @@ impl Controller<'_> {
     pub(super) fn clear_problems(&self) {
         let Some(active) = self.integration_state().active().cloned() else { return };
         let quay = &active.connection.quay;
-        if quay.outage().is_none() && !quay.troubles().is_empty() {
+        if quay.outage().is_none() && !quay.problems().is_empty() {
             self.replace_client(&active, quay.with_reset_breaker());
         }
     }

@@ -198,7 +198,7 @@ impl Controller<'_> {
         if plan.creates_organization() {
             active.connection.quay.diagnose().await;
         }
-        let troubles = active.connection.quay.troubles();
+        let troubles = active.connection.quay.problems();
         let subject =
             Assessed { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
         let findings: Vec<_> =
@@ -261,7 +261,7 @@ impl Controller<'_> {
             // A change during the apply queued the namespace again.
             return vec![];
         }
-        let troubles = active.connection.quay.troubles();
+        let troubles = active.connection.quay.problems();
         let subject =
             Assessed { integration, troubles: &troubles, snapshot: &snapshot, desired: &desired };
         checks::namespace(&subject).into_iter().flat_map(|check| check.findings).collect()
@@ -472,8 +472,10 @@ impl Controller<'_> {
 
     /// Reads the cluster side without the watches.
     async fn refetch(&self, name: &str, active: Option<&ActiveIntegration>) -> NamespaceSnapshot {
-        let parts =
-            self.cluster.namespace_resources(name, None, SecretsMode::Always, BuildsMode::Leave).await;
+        let parts = self
+            .cluster
+            .namespace_resources(name, None, SecretsMode::Always, BuildsMode::Leave)
+            .await;
         let parts = match active {
             Some(active) => {
                 let id = &active.connection.integration.cluster_id.value;

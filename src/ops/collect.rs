@@ -283,7 +283,7 @@ impl App {
         let uses_organization_list =
             parts.len() > 1 && options.quay == Some(ReadStrategy::Minimal) && target.has_token;
         let existing =
-            if uses_organization_list { target.quay.organizations().await } else { None };
+            if uses_organization_list { target.quay.organization_names().await } else { None };
         let progress = ui.progress("Reading", parts.len());
         let work = parts.into_iter().map(|parts| {
             let (existing, each, progress) = (existing.as_ref(), &each, &progress);
@@ -379,7 +379,7 @@ impl App {
         });
         if is_diagnosed && checks.iter().any(|check| check.severity == Severity::Error) {
             // Before a repair, check whether Quay rejects every change.
-            target.quay.check_state().await;
+            target.quay.check_read_only().await;
         }
         NamespaceAssessment { snapshot, desired, scope, checks }
     }

@@ -114,7 +114,7 @@ impl App {
     ) -> Result<Self, Error> {
         let app = Self::read(global, cluster, settings).await?;
         app.warnings.iter().for_each(|warning| ui.warn(warning));
-        app.target.iter().for_each(|target| target.quay.tell(ui.teller()));
+        app.target.iter().for_each(|target| target.quay.set_wait_notice(ui.teller()));
         if let Some(warning) = unused_lists(&app.snapshot) {
             ui.warn(&warning);
         }

@@ -68,12 +68,9 @@ impl Settings {
         let mut warnings = Vec::new();
         let ca = match from_flag_or_env(ca_file.as_deref(), "--quay-ca-file", "OC_QUAY_CA_FILE")? {
             Some(file) => {
-                let (ca, skipped) = read_ca(&file)?;
-                warnings.extend(left_out_warning(
-                    &format!("{}: {}", file.source, file.value),
-                    &skipped,
-                ));
-                Some(ca)
+                let bundle = read_ca(&file)?;
+                warnings.extend(bundle.warning(&format!("{}: {}", file.source, file.value)));
+                Some(bundle.pem)
             }
             None => None,
         };
@@ -136,9 +133,9 @@ fn from_flag_or_env(
     }
 }
 
-/// The certificates, and the PEM labels of skipped blocks. A private key in the file must not be
+/// A private key in the file must not be
 /// stored in the cluster or printed.
-fn read_ca(file: &Sourced<String>) -> Result<(Vec<u8>, Vec<String>), Error> {
+fn read_ca(file: &Sourced<String>) -> Result<CaBundle, Error> {
     let invalid = |reason: &str| Error::new(format!("{}: {reason} in {}", file.source, file.value));
     let ca = fs::read(&file.value).map_err(|error| {
         Error::new(format!("{}: failed to read {}: {error}", file.source, file.value))

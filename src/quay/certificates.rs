@@ -80,10 +80,10 @@ pub async fn presented_chain(
     if url.is_plain_http() {
         return Err(failed(ErrorKind::PlainHttp, "http:// has no certificates".into()));
     }
-    let witness = Arc::new(CapturingVerifier::new());
+    let verifier = Arc::new(CapturingVerifier::new());
     let proxies = ProxyRules::from_env(|name| std::env::var(name).ok());
-    let http = client(Arc::clone(&witness), &proxies, timeout)
-        .map_err(|reason| refused(ErrorKind::Unexpected, reason))?;
+    let http = capturing_client(Arc::clone(&verifier), &proxies, timeout)
+        .map_err(|reason| failed(ErrorKind::Unexpected, reason))?;
     let deadline = Instant::now() + timeout;
     let outcome = http.get(url.as_url().clone()).timeout(timeout).send().await;
     let chain = std::mem::take(&mut *verifier.chain.lock().unwrap_or_else(PoisonError::into_inner));

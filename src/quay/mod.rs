@@ -1,4 +1,4 @@
-//! The Quay side: its API and its registry, turned into values of [`crate::domain`].
+//! The client of Quay's API and of its registry; it returns values of [`crate::domain`].
 //!
 //! Every request with a token costs Quay 0.2 s of CPU, so the number of requests is kept low.
 
@@ -126,7 +126,7 @@ impl Quay {
         let mut tls = tls::client_config(trust, None).map_err(OptionsError::Client)?;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let proxies = ProxyRules::from_env(|name| std::env::var(name).ok());
-        let http = connection::by_proxies(reqwest::Client::builder(), &proxies)
+        let http = transport_error::use_proxies(reqwest::Client::builder(), &proxies)
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT.min(options.timeout * 2 / 3))

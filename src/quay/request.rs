@@ -284,9 +284,9 @@ impl Quay {
             let Some(delay) = delays.next().filter(|_| is_retryable) else {
                 break (outcome, started);
             };
-            let pause = pause + backoff::jitter(pause / 2);
-            if backoff::shortened(pause) >= left {
-                break (outcome, began);
+            let delay = delay + backoff::jitter(delay / 2);
+            if backoff::shortened(delay) >= remaining {
+                break (outcome, started);
             }
             remaining -= backoff::shortened(delay);
             backoff::sleep(delay).await;

@@ -125,8 +125,8 @@ impl Throttle {
             let since = *state.limited_since.get_or_insert(now);
             let is_new = state.not_before <= now;
             state.pauses += u32::from(is_new);
-            let pause =
-                asked.unwrap_or_else(|| backoff::delay(state.pauses, MIN_BACKOFF, MAX_BACKOFF));
+            let pause = retry_after
+                .unwrap_or_else(|| backoff::delay(state.pauses, MIN_BACKOFF, MAX_BACKOFF));
             if pause > MAX_WAIT {
                 return false;
             }

@@ -50,7 +50,7 @@ pub(super) fn use_proxies(builder: ClientBuilder, proxies: &ProxyRules) -> Clien
 /// The end of an error message that names the proxy; empty without a proxy.
 pub(super) fn proxy_note(url: &Url, proxies: &ProxyRules) -> String {
     match url.as_str().parse().map(|url| proxies.proxy(&url)) {
-        Ok(Ok(Some(proxy))) => format!(" via proxy {}", proxy::shown(&proxy)),
+        Ok(Ok(Some(proxy))) => format!(" via proxy {}", proxy::redacted(&proxy)),
         Ok(Err(problem)) => format!(": {problem}"),
         _ => String::new(),
     }

@@ -42,8 +42,8 @@ impl Quay {
         };
         match error.kind {
             ErrorKind::Exists => {
-                match self.rival(name, claim).await? {
-                    Some(rival) if rival.administered => match claim.reject_reason(&rival, name) {
+                match self.concurrent_organization(name, claim).await? {
+                    Some(concurrent_organization) if concurrent_organization.administered => match claim.reject_reason(&concurrent_organization, name) {
                         None => return Ok(()),
                         Some(refusal) => error.reason = refusal,
                     },
@@ -77,10 +77,10 @@ impl Quay {
                 QuayError::new(&unread.call, ErrorKind::Unexpected, unread.reason)
             })
         };
-        let found = read(look().await)?;
+        let found = read(fetch().await)?;
         let is_unproven =
             |found: &Organization| claim.ownership_of(found) == OwnershipState::Unproven;
-        if found.as_ref().is_some_and(is_unproven) { read(look().await) } else { Ok(found) }
+        if found.as_ref().is_some_and(is_unproven) { read(fetch().await) } else { Ok(found) }
     }
 
     /// Deletes an organization with all its images. Quay cannot restore it.

@@ -385,7 +385,7 @@ impl SetupSession {
             created => created,
         };
         let quay = created.map_err(anyhow::Error::from)?;
-        quay.tell(Arc::clone(&self.on_wait));
+        quay.set_wait_notice(Arc::clone(&self.on_wait));
         self.quay = Some(quay);
         Ok(())
     }

@@ -225,7 +225,7 @@ fn reports_builds_that_do_not_push_only_in_linked_namespaces() {
         .unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // The event of the link follows with a delay.
-    bridge.settles();
+    controller.wait_until_idle();
     world.forget_traffic();
     for namespace in ["e2e", "a/STRANGE/b"] {
         let review = json!({ "request": {

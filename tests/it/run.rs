@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Controller, World};
 
 #[test]
-fn links_new_namespace_and_restores_objects_cheaply() {
+fn links_and_repairs_namespaces_with_few_requests_to_quay() {
     let world = World::bare();
     world.integration();
     let controller = Controller::start(&world, &[]);
@@ -54,7 +54,7 @@ fn links_new_namespace_and_restores_objects_cheaply() {
 }
 
 #[test]
-fn follows_creation_change_and_deletion_of_the_integration() {
+fn follows_changes_of_the_integration() {
     let world = World::bare();
     let controller = Controller::start(&world, &[]);
     world.namespace("shop");
@@ -65,7 +65,7 @@ fn follows_creation_change_and_deletion_of_the_integration() {
     world.integration();
     controller.wait_until("shop is linked", || world.is_linked("shop", &[]));
 
-    // With two QuayIntegrations none is used, and both report it.
+    // Two QuayIntegrations make both unusable.
     let mut second = sandbox::manifests::quay_integration(&world.sandbox.quay.url());
     second["metadata"]["name"] = json!("second");
     world.create(&second);
@@ -83,7 +83,7 @@ fn follows_creation_change_and_deletion_of_the_integration() {
         world.get("Secret", "shop", "builder-quay-openshift").is_some()
     });
 
-    // A namespace removed from scope is not changed, and one added is linked.
+    // A namespace that leaves the scope is not changed, and one that enters it is linked.
     world.namespace("late");
     controller.wait_until("late is linked", || world.is_linked("late", &[]));
     world.merge(
@@ -175,7 +175,7 @@ fn deletes_organization_only_when_requested() {
 }
 
 #[test]
-fn reports_manual_problems_until_solved_without_requests() {
+fn reports_blocked_namespaces_without_retrying() {
     let world = World::bare();
     world.integration();
     for name in ["a--b", "shop", "theirs"] {
@@ -212,12 +212,12 @@ fn reports_manual_problems_until_solved_without_requests() {
     };
     controller.wait_until("the event", || blocked() == 1);
 
-    // Without changes, Quay gets no requests.
+    // Without a change Quay is not queried again.
     world.forget_traffic();
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(controller.requests_to_quay(), 0, "{:#?}", world.quay_traffic().entries());
 
-    // Conflicting objects are watched, whatever their type.
+    // The conflicting secret is watched, whatever its type.
     world.delete("Secret", "shop", "default-quay-openshift");
     controller.wait_until("shop is linked", || world.is_linked("shop", &[]));
     controller.wait_until("the condition", || {
@@ -227,12 +227,12 @@ fn reports_manual_problems_until_solved_without_requests() {
 }
 
 #[test]
-fn reports_slow_quay_once_and_continues() {
+fn slow_responses_are_not_an_outage() {
     let Some(world) = World::stand_in("its answers are held back") else { return };
     let names: Vec<String> = (0..10).map(|number| format!("slow-{number}")).collect();
-    let bridge = Bridge::start(&world, &["--request-timeout", "2s"]);
-    bridge.waits_until("shop is linked", || world.is_linked("shop", &["app", "base", "web"]));
-    // Three of many requests time out, one after the other, and each response is slow.
+    let controller = Controller::start(&world, &["--request-timeout", "2s"]);
+    controller.wait_until("shop is linked", || world.is_linked("shop", &["app", "base", "web"]));
+    // Three of many requests time out, one after the other.
     world.quay_traffic().set_latency(Duration::from_millis(200));
     for nth in [3, 20, 40] {
         world.quay_traffic().fault(
@@ -281,7 +281,7 @@ fn large_namespace_does_not_starve_others() {
     assert!(status.codes().contains(&"OQ316".to_owned()), "{:?}", status.codes());
 }
 
-/// True when a request is for an organization with this beginning of its name.
+/// Whether a request is for an organization with this prefix.
 fn concerns(entry: &sandbox::traffic::Entry, organization: &str) -> bool {
     entry.path.contains(organization) || String::from_utf8_lossy(&entry.body).contains(organization)
 }
@@ -309,7 +309,7 @@ fn imports_pushed_image_once_and_keeps_rollbacks() {
             == "true"
     };
 
-    // As a webhook rewrites it. The order of two builds has a resolution of a second.
+    // As the webhook rewrites it. Completion times have a resolution of one second.
     let start = || {
         std::thread::sleep(Duration::from_millis(1100));
         let build = world.start_build("shop", "app");
@@ -383,7 +383,7 @@ fn waits_once_for_missing_service_accounts() {
 }
 
 #[test]
-fn shows_plan_and_asks_at_a_terminal() {
+fn previews_and_confirms_at_a_terminal() {
     let world = World::new();
     let dry = world.oc_quay(&["run", "--dry-run"]).succeeds();
     assert!(dry.stdout.contains("create organization openshift_shop"), "{}", dry.stdout);
@@ -400,15 +400,15 @@ fn shows_plan_and_asks_at_a_terminal() {
     world.assert_nothing_written();
 }
 
-/// True when the QuayIntegration reports with this text why namespaces are not linked.
-fn is_told(world: &World, words: &str) -> bool {
+/// Whether the condition `Ready` is false with this message.
+fn is_not_ready(world: &World, text: &str) -> bool {
     let ready = condition(world, "quay", "Ready");
     ready["status"] == "False"
         && ready["message"].as_str().is_some_and(|message| message.contains(text))
 }
 
 #[test]
-fn reports_obstacles_to_organization_creation_once() {
+fn warns_once_when_organizations_cannot_be_created() {
     let all = ["org:admin", "repo:admin", "repo:create", "user:admin", "user:read"];
     let table: [(&[&str], bool, &str); 2] = [
         (&all, true, "allows no robot accounts"),
@@ -433,7 +433,7 @@ fn reports_obstacles_to_organization_creation_once() {
         assert_eq!(count("organizations are not created"), 1, "{:#?}", controller.log_lines());
         assert!(count("WARN") <= 1 + count("failed"), "{:#?}", controller.log_lines());
 
-        // A later namespace adds no information, and none is retried automatically.
+        // A later namespace emits no new warning, and none is retried without a change.
         world.namespace("late");
         controller.wait_until_idle();
         world.forget_traffic();
@@ -461,7 +461,7 @@ fn reports_obstacles_to_organization_creation_once() {
 }
 
 #[test]
-fn continues_when_quay_accepts_writes_again() {
+fn continues_after_read_only_mode() {
     let world = World::bare();
     world.integration();
     world.sandbox.quay.set_flags(|flags| flags.readonly = true);

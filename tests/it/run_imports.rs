@@ -15,7 +15,7 @@ fn world() -> World {
     world
 }
 
-/// A completed build.
+/// Creates a completed build.
 fn complete(world: &World, name: &str, tag: &str, annotations: &Value) {
     let image = format!("{}/openshift_shop/app:{tag}", world.sandbox.quay.host());
     world.create(&json!({
@@ -61,8 +61,8 @@ fn is_ready(world: &World) -> bool {
     conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
-/// Rejects every annotation of a build from the next import on.
-fn lose_notes_after_an_import(world: &World) {
+/// Rejects annotations of builds after the next import.
+fn reject_annotations_after_import(world: &World) {
     let traffic = world.cluster_traffic().clone();
     let reject = move || traffic.fault(Fault::on("PATCH", "/builds/").status(403));
     world.cluster_traffic().fault(Fault::on("POST", "imagestreamimports").nth(1).after(reject));
@@ -74,7 +74,7 @@ fn delete_tags(world: &World) {
 }
 
 #[test]
-fn does_not_import_build_that_cannot_be_annotated() {
+fn does_not_import_when_build_cannot_be_annotated() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     world.cluster_traffic().fault(Fault::on("PATCH", "/builds/").status(403));
@@ -89,7 +89,7 @@ fn does_not_import_build_that_cannot_be_annotated() {
 }
 
 #[test]
-fn does_not_reimport_tag_deleted_before_a_restart() {
+fn keeps_tag_deleted_across_restart() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     reject_annotations_after_import(&world);
@@ -110,14 +110,14 @@ fn does_not_reimport_tag_deleted_before_a_restart() {
     let controller = Controller::start(&world, &[]);
     assert!(!controller.has_logged("app:1"), "{:#?}", controller.log_lines());
     assert_eq!((imports(&world), has_image(&world, "1")), (1, false));
-    // The next build is imported again.
+    // A new build is imported again.
     complete(&world, "app-2", "1", &json!({ MANAGED: "true" }));
     controller
         .wait_until("it is imported", || is_recorded(&world, "app-2") && has_image(&world, "1"));
 }
 
 #[test]
-fn reports_manual_imports_once_and_not_after_restart() {
+fn reports_permanent_failures_once_across_restarts() {
     let world = world();
     let elsewhere = json!({ "kind": "DockerImage", "name": "docker.io/library/app:1" });
     world.merge(
@@ -145,7 +145,7 @@ fn reports_manual_imports_once_and_not_after_restart() {
 }
 
 #[test]
-fn retries_failed_import_after_a_restart() {
+fn retries_failed_import_after_restart() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     world.sandbox.quay.set_flags(|flags| flags.robots_disallow = true);
@@ -161,7 +161,7 @@ fn retries_failed_import_after_a_restart() {
 }
 
 #[test]
-fn does_not_repeat_import_that_cannot_be_recorded() {
+fn unrecorded_import_is_not_repeated() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     reject_annotations_after_import(&world);
@@ -191,7 +191,7 @@ fn does_not_repeat_import_that_cannot_be_recorded() {
 }
 
 #[test]
-fn reports_image_missing_in_quay_once_without_failing() {
+fn missing_image_is_reported_without_failing_namespace() {
     let world = world();
     let controller = Controller::start(&world, &[]);
     complete(&world, "forged", "nowhere", &json!({ MANAGED: "true" }));
@@ -212,7 +212,7 @@ fn reports_image_missing_in_quay_once_without_failing() {
 }
 
 #[test]
-fn imports_continue_while_the_namespace_fails() {
+fn imports_while_the_namespace_fails() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     world.quay_traffic().fault(Fault::on("*", "/robots").status(500));
@@ -224,7 +224,7 @@ fn imports_continue_while_the_namespace_fails() {
 }
 
 #[test]
-fn keeps_deleted_tag_deleted_and_ignores_unrewritten_builds() {
+fn ignores_deleted_tags_and_other_builds() {
     let world = world();
     for tag in ["old", "by-hand"] {
         world.sandbox.quay.push_tag("openshift_shop", "app", tag).unwrap();
@@ -238,7 +238,7 @@ fn keeps_deleted_tag_deleted_and_ignores_unrewritten_builds() {
     complete(&world, "by-hand", "by-hand", &json!({}));
     world.forget_traffic();
     delete_tags(&world);
-    bridge.settles();
+    controller.wait_until_idle();
     // An unrelated change in the namespace.
     world.image_stream("shop", "cron");
     controller.wait_until("it is reconciled", || {
@@ -252,7 +252,7 @@ fn keeps_deleted_tag_deleted_and_ignores_unrewritten_builds() {
 }
 
 #[test]
-fn imports_build_that_ended_before_the_controller_started() {
+fn imports_build_completed_before_start() {
     let world = world();
     let image = format!("{}/openshift_shop/app", world.sandbox.quay.host());
     let older = format!("sha256:{}", "0".repeat(64));
@@ -286,7 +286,7 @@ fn imports_build_that_ended_before_the_controller_started() {
 }
 
 #[test]
-fn keeps_rollback_after_an_unrecorded_import() {
+fn keeps_rollback_after_unrecorded_import() {
     let world = world();
     world.sandbox.quay.push_tag("openshift_shop", "app", "1").unwrap();
     reject_annotations_after_import(&world);

@@ -1,4 +1,4 @@
-//! `run` in the cluster: status, leader election, standby beside the operator, and permissions.
+//! `run` in a cluster: servers, leader election, the operator, and permissions.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::builds_e2e::{is_rewritten, with_webhook};
 use crate::support::{Controller, STREAMS, World};
 
-/// The flags of a replica, with free ports.
+/// Flags of a replica, with free ports.
 const REPLICA: [&str; 6] = [
     "--leader-elect",
     "-n",
@@ -36,7 +36,7 @@ fn holder(world: &World) -> Option<String> {
 
 #[cfg(unix)]
 #[test]
-fn replica_reports_state_and_hands_over_within_its_permissions() {
+fn reports_state_and_hands_over_on_shutdown() {
     let world = World::bare();
     world.integration();
     world.forget_traffic();
@@ -66,7 +66,7 @@ fn replica_reports_state_and_hands_over_within_its_permissions() {
         let line: Value =
             serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line} is not an object"));
         assert!(
-            line["time"].is_string() && line["severity"].is_string() && line["message"].is_string(),
+            line["time"].is_string() && line["level"].is_string() && line["message"].is_string(),
             "{line}"
         );
     }
@@ -81,8 +81,8 @@ fn replica_reports_state_and_hands_over_within_its_permissions() {
 
     world.assert_within_the_bridges_rights();
 
-    // A second replica waits, and leads as soon as the first has ended.
-    let second = Bridge::start(&world, &REPLICA);
+    // A second replica is passive until the first has ended.
+    let second = Controller::start(&world, &REPLICA);
     let first_holder = holder(&world).unwrap();
     let waits = second.http_get("/metrics").1;
     assert!(
@@ -102,7 +102,7 @@ fn replica_reports_state_and_hands_over_within_its_permissions() {
 
 #[cfg(unix)]
 #[test]
-fn stopping_replica_releases_lease_and_drains_webhook() {
+fn serves_webhook_after_releasing_the_lease() {
     let world = World::bare();
     world.integration();
     let (controller, _) = with_webhook(&world, &REPLICA);
@@ -131,14 +131,14 @@ fn stopping_replica_releases_lease_and_drains_webhook() {
             "output": { "to": { "kind": "ImageStreamTag", "name": "app:1" } },
         },
     });
-    // An unreachable webhook makes it fail.
+    // Creation fails if the webhook is unreachable.
     world.create(&build);
     assert_eq!(controller.wait_for_exit(), Some(0));
     assert!(started.elapsed() >= Duration::from_secs(9), "it ended after {:?}", started.elapsed());
 }
 
 #[test]
-fn renews_lease_despite_slow_responses() {
+fn renews_lease_during_slow_requests() {
     let world = World::bare();
     world.integration();
     let controller = Controller::start(
@@ -166,7 +166,7 @@ fn renews_lease_despite_slow_responses() {
 }
 
 #[test]
-fn stops_immediately_when_leadership_is_lost() {
+fn stops_at_once_when_the_operator_starts() {
     let world = World::bare();
     world.integration();
     let controller = Controller::start(&world, &[]);
@@ -193,7 +193,7 @@ fn stops_immediately_when_leadership_is_lost() {
     );
     controller.wait_until("shop is linked", || world.is_linked("shop", &STREAMS));
 
-    // An unknown operator is not a running operator.
+    // An unknown state of the operator does not make it passive.
     world.cluster_traffic().fault(Fault::on("GET", "/apis/apps/v1/deployments?").status(500));
     world.merge(
         "Deployment",
@@ -209,7 +209,7 @@ fn stops_immediately_when_leadership_is_lost() {
 }
 
 #[test]
-fn controller_is_on_standby_while_the_operator_runs() {
+fn is_passive_while_the_operator_runs() {
     let world = World::bare();
     world.integration();
     world.create(&manifests::operator_deployment("openshift-operators", 1));
@@ -228,7 +228,7 @@ fn controller_is_on_standby_while_the_operator_runs() {
 }
 
 #[test]
-fn rejects_invalid_listen_address_and_resync_period_first() {
+fn rejects_invalid_arguments_before_any_request() {
     let world = World::bare();
     world.integration();
     world.forget_traffic();

@@ -1,4 +1,4 @@
-//! The first step of the setup: the cluster, the user's permissions, and existing objects.
+//! The first step: the cluster, the user's permissions, and existing objects.
 
 use sandbox::Options;
 use sandbox::openshift::Cluster;
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::World;
 
 #[test]
-fn names_missing_permissions_and_whom_to_ask() {
+fn reports_missing_permissions_and_request() {
     let world = World::bare();
     world.forget_traffic();
     let run = world.setup(&["--node-trust", "apply"]).user("dev").ends_with(2);
@@ -25,7 +25,7 @@ fn names_missing_permissions_and_whom_to_ask() {
     world.assert_nothing_written();
 }
 
-/// The roles in the output.
+/// The roles in what a command said.
 fn granted(said: &str) -> Vec<serde_json::Value> {
     let parts = said.split_once("<<'EOF'\n").and_then(|(_, rest)| rest.split_once("\nEOF"));
     let (roles, _) = parts.unwrap_or_else(|| panic!("nothing to grant in {said}"));
@@ -33,7 +33,7 @@ fn granted(said: &str) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn printed_permissions_suffice_for_setup() {
+fn requested_permissions_are_sufficient() {
     let Some(world) =
         World::stand_in_bare(Options::default(), "its authorizer learns of new roles by and by")
     else {
@@ -55,7 +55,7 @@ fn printed_permissions_suffice_for_setup() {
         }
         assert_eq!(run.code, Some(2), "{run:#?}");
         world.assert_nothing_written();
-        // Other missing permissions are visible only once these objects can be read.
+        // What lacks then shows only once the rest can be read.
         for mut object in granted(&format!("{}{}", run.stdout, run.stderr)) {
             assert!(!object.to_string().contains('*'), "{object}");
             object["metadata"]["name"] = json!(format!("oc-quay-setup-{number}"));
@@ -69,7 +69,7 @@ fn printed_permissions_suffice_for_setup() {
 }
 
 #[test]
-fn names_single_missing_permission_and_writes_nothing() {
+fn writes_nothing_if_one_permission_is_missing() {
     let cases = [
         (
             "create",
@@ -134,7 +134,7 @@ fn complete_setup_needs_no_write_permissions() {
 }
 
 #[test]
-fn reports_disabled_openshift_capabilities_and_works() {
+fn reports_disabled_capabilities_and_continues() {
     let cases = [
         (
             "build.openshift.io",
@@ -147,7 +147,7 @@ fn reports_disabled_openshift_capabilities_and_works() {
             vec!["builder", "default", "deployer"],
         ),
     ];
-    for (group, expected, accounts) in cases {
+    for (group, reported, accounts) in cases {
         let cluster = Cluster { without: vec![group.into()], ..Cluster::default() };
         let options = Options { cluster, ..Options::default() };
         let Some(world) = World::stand_in_bare(options, "the real one has all capabilities") else {
@@ -157,7 +157,7 @@ fn reports_disabled_openshift_capabilities_and_works() {
         let run = world.setup(&["--link", "shop", "-o", "json"]).succeeds();
         let facts = run.step("cluster")["facts"].clone();
         let is_reported = |fact: &serde_json::Value| {
-            fact["severity"] == "warning" && fact["text"].as_str().unwrap().starts_with(expected)
+            fact["severity"] == "warning" && fact["text"].as_str().unwrap().starts_with(reported)
         };
         assert!(facts.as_array().unwrap().iter().any(is_reported), "{facts:#}");
         for account in accounts {
@@ -168,7 +168,7 @@ fn reports_disabled_openshift_capabilities_and_works() {
 }
 
 #[test]
-fn rejects_more_than_one_quay_integration() {
+fn rejects_multiple_quay_integrations() {
     let world = World::bare();
     world.integration();
     let mut second = sandbox::manifests::quay_integration(&world.sandbox.quay.url());
@@ -186,7 +186,7 @@ fn rejects_more_than_one_quay_integration() {
 }
 
 #[test]
-fn check_of_empty_cluster_names_missing_parts_and_exits_with_1() {
+fn check_of_bare_cluster_fails_with_missing_steps() {
     let world = World::bare();
     world.forget_traffic();
     let run = world.oc_quay(&["setup", "--check", "-o", "json"]).ends_with(1);

@@ -1,5 +1,5 @@
-//! Concurrent setups, and setups by users with few permissions: no duplicates, and no guesses about
-//! forbidden objects.
+//! Several set-ups at once, and set-ups by people who may not see everything: nothing is there twice, and nothing is
+//! planned on a guess.
 
 use std::thread;
 
@@ -20,7 +20,7 @@ fn everything(world: &World) -> Command<'_> {
     world.setup(&["--node-trust", "apply", "--link", "shop"])
 }
 
-/// Runs two commands concurrently. The second can fail with these messages.
+/// Runs two commands at once. The second may fail with these messages.
 fn at_once(one: Command<'_>, other: Command<'_>) {
     const OTHERS_WERE_FASTER: [&str; 5] = [
         "changed meanwhile",
@@ -42,7 +42,7 @@ fn at_once(one: Command<'_>, other: Command<'_>) {
 }
 
 #[test]
-fn two_concurrent_setups_create_each_object_once() {
+fn concurrent_setups_create_no_duplicates() {
     run_in_new_worlds(&[(); 6], [1, 3], fresh, |world, ()| {
         let others = world.foreign_objects();
         at_once(everything(world), everything(world));
@@ -56,7 +56,7 @@ fn two_concurrent_setups_create_each_object_once() {
 }
 
 #[test]
-fn two_concurrent_sign_ins_leave_one_token_in_one_secret() {
+fn concurrent_sign_ins_store_one_token() {
     run_in_new_worlds(&[(); 6], [1, 3], fresh, |world, ()| {
         let password = world.sandbox.quay.password("quayadmin").unwrap();
         let signed_in = || {
@@ -74,7 +74,7 @@ fn two_concurrent_sign_ins_leave_one_token_in_one_secret() {
 }
 
 #[test]
-fn concurrent_teardown_and_setup_lose_nothing_in_quay() {
+fn teardown_during_setup_keeps_quay_data() {
     run_in_new_worlds(&[(); 6], [1, 3], fresh, |world, ()| {
         everything(world).succeeds();
         thread::scope(|scope| {
@@ -86,7 +86,7 @@ fn concurrent_teardown_and_setup_lose_nothing_in_quay() {
                 "{runs:#?}"
             );
         });
-        // Without the QuayIntegration a flag names which of the nodes' registries is this Quay.
+        // A QuayIntegration that is gone says no more which of the nodes' registries is this Quay.
         world.oc_quay(&["teardown", "--yes", "--quay-url", &world.sandbox.quay.url()]).succeeds();
         world.assert_torn_down();
         assert_eq!(world.sandbox.quay.repositories("openshift_shop").len(), STREAMS.len());
@@ -96,7 +96,7 @@ fn concurrent_teardown_and_setup_lose_nothing_in_quay() {
 }
 
 #[test]
-fn names_missing_permissions_without_any_and_writes_nothing() {
+fn writes_nothing_without_permissions() {
     let world = fresh();
     let commands: [(&[&str], i32); 5] = [
         (&["setup", "--yes"], 2),
@@ -121,16 +121,16 @@ fn names_missing_permissions_without_any_and_writes_nothing() {
     world.assert_nothing_written();
 }
 
-/// The effect of a missing read permission.
+/// What comes of a right to read that lacks.
 enum Outcome {
-    /// An error with this text, before any write.
+    /// It stops before anything is written, naming this.
     Refused(&'static str),
-    /// A complete setup, with this text about the unknown part.
+    /// All is set up, and this is said of what is not known.
     Done(&'static str),
 }
 
 #[test]
-fn does_not_guess_forbidden_objects() {
+fn plans_nothing_from_unreadable_state() {
     use Outcome::{Done, Refused};
     let cases = [
         ("list", "", "namespaces", Refused("is not allowed to list namespaces")),
@@ -217,7 +217,7 @@ fn does_not_guess_forbidden_objects() {
         if resource == "secrets" {
             let metadata =
                 json!({ "name": "quay-integration", "namespace": "openshift-operators" });
-            let theirs = json!({ "token": "foreign" });
+            let theirs = json!({ "token": "other-token" });
             world.create(&json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": theirs }));
         }
         world.sandbox.openshift.deny("admin", verb, group, resource);

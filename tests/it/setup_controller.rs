@@ -1,5 +1,4 @@
-//! `setup` with our controller instead of the operator, the migration from the operator, and the
-//! removal.
+//! `setup` with the in-cluster controller, the replacement of the operator, and teardown.
 
 use sandbox::manifests;
 use sandbox::openshift::olm;
@@ -10,7 +9,7 @@ use crate::support::World;
 const OPERATORS: &str = "openshift-operators";
 const FINALIZER: &str = "quay.redhat.com/quayintegrations";
 
-/// The checked objects of the controller: kind and namespace; all have its name.
+/// The bridge's objects that are looked at: kind and namespace; all have its name.
 const OBJECTS: [(&str, &str); 11] = [
     ("ClusterRole", ""),
     ("ClusterRoleBinding", ""),
@@ -31,8 +30,8 @@ fn controller_objects(world: &World) -> Vec<&'static str> {
     OBJECTS.into_iter().filter(is_there).map(|(kind, _)| kind).collect()
 }
 
-/// True when the current Deployment is rolled out.
-fn bridge_runs(world: &World) -> bool {
+/// Whether the rollout of the Deployment is complete.
+fn controller_is_ready(world: &World) -> bool {
     world.get("Deployment", "oc-quay", "oc-quay").is_some_and(|deployment| {
         let status = &deployment["status"];
         status["observedGeneration"] == deployment["metadata"]["generation"]
@@ -40,17 +39,22 @@ fn bridge_runs(world: &World) -> bool {
     })
 }
 
-/// Asserts that another setup has nothing to do.
+/// Whether the same set-up once more finds nothing to do.
 #[track_caller]
 fn assert_nothing_to_do(world: &World, arguments: &[&str]) {
     world.forget_traffic();
     let run = world.setup(arguments).args(&["-o", "json"]).succeeds();
-    assert_eq!(run.json()["summaryLine"], "Already set up; nothing was written", "{}", run.stdout);
+    assert_eq!(
+        run.json()["summaryLine"],
+        "Everything is set up; nothing was written",
+        "{}",
+        run.stdout
+    );
     world.assert_nothing_written();
 }
 
 #[test]
-fn installs_controller_instead_of_operator_and_removes_it() {
+fn installs_and_removes_in_cluster_controller() {
     let world = World::bare();
     let run = world.setup(&["--controller", "in-cluster", "--dry-run", "-o", "yaml"]).succeeds();
     assert!(run.stdout.contains("image: quay.io/oc-quay/oc-quay:v"), "{}", run.stdout);
@@ -62,10 +66,10 @@ fn installs_controller_instead_of_operator_and_removes_it() {
     assert!(controller_is_ready(&world));
     assert_eq!(world.subscriptions(), 0, "the operator is not installed too");
     assert_nothing_to_do(&world, &["--controller", "in-cluster"]);
-    // The controller is found without its flag.
+    // It is found again without being named.
     assert_nothing_to_do(&world, &[]);
 
-    // Changes of others are reverted, another image is an update, and OpenShift's fields are kept.
+    // Changed objects are repaired, another image is an update, and OpenShift's fields are kept.
     let image = json!({ "spec": { "replicas": 1 } });
     world.merge("Deployment", "oc-quay", "oc-quay", &image);
     world.forget_traffic();
@@ -81,7 +85,7 @@ fn installs_controller_instead_of_operator_and_removes_it() {
     );
     assert_nothing_to_do(&world, &[]);
 
-    // Without a controller its finalizer would remain on a deleted namespace.
+    // Without a controller its finalizer would block the deletion of a namespace.
     world.namespace("shop");
     world.merge(
         "Namespace",
@@ -103,7 +107,7 @@ fn installs_controller_instead_of_operator_and_removes_it() {
     world.wait_for("the removal of the controller", || controller_objects(&world).is_empty());
     world.forget_traffic();
     let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
-    assert_eq!(run.json()["summaryLine"], "Nothing to remove");
+    assert_eq!(run.json()["summaryLine"], "There is nothing to take back");
     world.assert_nothing_written();
 }
 
@@ -150,11 +154,11 @@ fn second_setup_keeps_edits_of_the_deployment() {
     edit(&edited);
     let budget = json!({ "spec": { "minAvailable": null, "maxUnavailable": 1 } });
     world.merge("PodDisruptionBudget", "oc-quay", "oc-quay", &budget);
-    // `setup` waits for the rollout of the edit, which is a change of its own.
-    world.wait_for("the edit to be rolled out", || bridge_runs(&world));
+    // Until the edit is rolled out, `setup` waits for it, which is a change of its own.
+    world.wait_for("the edit to be rolled out", || controller_is_ready(&world));
     assert_nothing_to_do(&world, &["--controller", "in-cluster"]);
 
-    // An update changes only the image; the fields of the manifests are set.
+    // An update changes the image and nothing else; what the manifests set is as they set it.
     let before =
         [pod()["volumes"].clone(), pod()["tolerations"].clone(), pod()["affinity"].clone()];
     let mut reset = edited.clone();
@@ -208,7 +212,7 @@ fn second_setup_keeps_edits_of_the_deployment() {
 }
 
 #[test]
-fn concurrent_status_change_is_no_conflict() {
+fn status_update_is_no_conflict() {
     let world = World::bare();
     world.setup(&["--controller", "in-cluster"]).succeeds();
     let update = || world.setup(&["--controller-image", "registry.example.com/oc-quay:v2"]);
@@ -230,7 +234,7 @@ fn concurrent_status_change_is_no_conflict() {
 }
 
 #[test]
-fn controller_replaces_operator_once_ready() {
+fn controller_replaces_operator_once_it_is_ready() {
     let world = World::bare();
     world.setup(&[]).succeeds();
     world.namespace("shop");
@@ -297,7 +301,7 @@ fn stops_operator_without_olm_and_deletes_its_webhook() {
 }
 
 #[test]
-fn adopts_foreign_controller_objects_only_when_requested() {
+fn changes_unlabeled_objects_only_with_adopt() {
     let world = World::bare();
     world.create(&json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -322,7 +326,7 @@ fn adopts_foreign_controller_objects_only_when_requested() {
 }
 
 #[test]
-fn stops_only_the_real_operator() {
+fn replacement_ignores_other_deployment_of_same_name() {
     let world = World::bare();
     world.namespace("mallory");
     world.create(&manifests::operator_deployment("mallory", 0));
@@ -334,7 +338,7 @@ fn stops_only_the_real_operator() {
 }
 
 #[test]
-fn controller_that_never_runs_replaces_nothing() {
+fn controller_that_is_not_ready_replaces_nothing() {
     let world = World::bare();
     world.setup(&[]).succeeds();
     world.trouble(Some(&olm::Trouble::NeverFinishes));

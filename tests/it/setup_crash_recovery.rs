@@ -1,5 +1,4 @@
-//! After a setup or teardown is killed at any request, the next run finishes the work without
-//! duplicates.
+//! A set-up, or its teardown, that is killed at any of its requests is finished by the next, and nothing is there twice.
 
 use sandbox::Options;
 use sandbox::openshift::{Cluster, Olm};
@@ -7,10 +6,10 @@ use serde_json::json;
 
 use crate::support::{Command, KillPoint, STREAMS, World, run_in_new_worlds};
 
-/// Samples of the cases: every nth on the fake and on the real API server.
+/// Every so manyth case is played, on the stand-in and on the real API server.
 const SAMPLES: [usize; 2] = [1, 97];
 
-/// A world without a setup, with namespace `shop` and objects of others.
+/// A world in which nothing is set up, with namespace `shop` and things of others.
 fn fresh() -> World {
     let world = World::bare();
     world.shared_namespace("shop");
@@ -18,19 +17,19 @@ fn fresh() -> World {
     world
 }
 
-/// A world whose nodes trust another registry.
+/// The same, where the nodes trust another registry already.
 fn with_trust() -> World {
     let world = fresh();
     world.trust_foreign_registry();
     world
 }
 
-/// All steps, with a given token.
+/// Everything there is to do, with a token that was given.
 fn everything(world: &World) -> Command<'_> {
     world.setup(&["--user-role", "--node-trust", "apply", "--link", "shop"])
 }
 
-/// All steps without the operator, with a token that Quay issues.
+/// Everything there is to do without the operator, with a token that Quay issues.
 fn signed_in(world: &World) -> Command<'_> {
     let command = world.setup(&[
         "--quay-username",
@@ -45,21 +44,20 @@ fn signed_in(world: &World) -> Command<'_> {
     command.without_env("OC_QUAY_TOKEN").env("OC_QUAY_PASSWORD", password)
 }
 
-/// Kills a command at each point in worlds of `make`, and runs it again; `check` asserts the final
-/// state.
+/// Lets a command die every death in worlds that are made so, and runs it again; `check` looks at what comes of it.
 fn survive(make: fn() -> World, command: fn(&World) -> Command<'_>, check: fn(&World)) {
     let world = make();
     world.forget_traffic();
     command(&world).succeeds();
-    let kill_points = KillPoint::all(&world);
+    let deaths = KillPoint::all(&world);
     drop(world);
-    assert!(kill_points.len() > 40, "{kill_points:?}");
-    run_in_new_worlds(&kill_points, SAMPLES, make, |world, kill_point| {
-        println!("{kill_point:?}");
+    assert!(deaths.len() > 40, "{deaths:?}");
+    run_in_new_worlds(&deaths, SAMPLES, make, |world, death| {
+        println!("{death:?}");
         let others = world.foreign_objects();
-        // The number of reads of the operator varies, so some runs make fewer requests.
-        let survivor = kill_point.kill(world, command(world));
-        assert!(matches!(survivor, None | Some(0)), "{kill_point:?}: {survivor:?}");
+        // The operator is asked after as long as it takes, so some runs make fewer requests.
+        let survivor = death.kill(world, command(world));
+        assert!(matches!(survivor, None | Some(0)), "{death:?}: {survivor:?}");
         command(world).in_process().succeeds();
         check(world);
         world.forget_traffic();
@@ -70,7 +68,7 @@ fn survive(make: fn() -> World, command: fn(&World) -> Command<'_>, check: fn(&W
 }
 
 #[test]
-fn next_run_finishes_a_killed_setup() {
+fn next_setup_completes_a_killed_one() {
     survive(fresh, everything, |world| {
         world.assert_set_up();
         assert!(world.operator_runs());
@@ -80,7 +78,7 @@ fn next_run_finishes_a_killed_setup() {
 }
 
 #[test]
-fn next_run_finishes_a_killed_setup_with_sign_in() {
+fn next_setup_completes_a_killed_sign_in() {
     survive(with_trust, signed_in, |world| {
         world.assert_set_up();
         let applications = world.sandbox.quay.applications("openshift-integration");
@@ -95,12 +93,13 @@ fn next_run_finishes_a_killed_setup_with_sign_in() {
     });
 }
 
-/// The operator's finalizer of namespaces.
+/// The namespaces' finalizer of the operator.
 const FINALIZER: &str = "quay.redhat.com/quayintegrations";
 
+/// A finalizer of another controller.
 const FINALIZER_OF_OTHERS: &str = "example.com/others";
 
-/// A complete setup, with the operator's finalizer on namespace `shop`.
+/// A world in which everything is set up, and the operator holds on to namespace `shop`.
 fn set_up() -> World {
     let world = fresh();
     everything(&world).in_process().succeeds();
@@ -110,7 +109,7 @@ fn set_up() -> World {
 }
 
 #[test]
-fn next_run_finishes_a_killed_teardown_and_keeps_quay() {
+fn next_teardown_completes_a_killed_one() {
     survive(
         set_up,
         |world| world.oc_quay(&["teardown", "--yes"]),
@@ -128,7 +127,7 @@ fn next_run_finishes_a_killed_teardown_and_keeps_quay() {
     );
 }
 
-/// A cluster with OLM v1 only.
+/// Where OLM is the successor only.
 fn fresh_with_olm_v1() -> Option<World> {
     let cluster = Cluster { olm: Olm::V1, ..Cluster::default() };
     let world =
@@ -139,7 +138,7 @@ fn fresh_with_olm_v1() -> Option<World> {
 }
 
 #[test]
-fn next_run_finishes_a_killed_setup_with_olm_v1() {
+fn next_setup_completes_a_killed_one_with_olm_v1() {
     if fresh_with_olm_v1().is_none() {
         return;
     }
@@ -154,7 +153,7 @@ fn next_run_finishes_a_killed_setup_with_olm_v1() {
 }
 
 #[test]
-fn next_run_finishes_interrupted_setup_that_exits_with_130() {
+fn interrupted_setup_exits_with_130_and_resumes() {
     let world = fresh();
     world.forget_traffic();
     everything(&world).succeeds();

@@ -1,4 +1,4 @@
-//! The setup on a cluster with OLM v1 only.
+//! The set-up on a cluster that has OLM v1 only.
 
 use sandbox::Options;
 use sandbox::openshift::olm::{self, Trouble};
@@ -14,7 +14,7 @@ fn world() -> Option<World> {
 }
 
 #[test]
-fn installs_operator_by_cluster_extension_with_olm_v1_only() {
+fn installs_cluster_extension_with_olm_v1_only() {
     let Some(world) = world() else { return };
     let run = world.setup(&["--operator-channel", "stable-3.17", "-o", "json"]).succeeds();
     assert_says(&run.step("operator"), &["\"done\"", "is running (3.17.1, through OLM v1)"]);
@@ -25,7 +25,7 @@ fn installs_operator_by_cluster_extension_with_olm_v1_only() {
 }
 
 #[test]
-fn quotes_errors_of_olm_v1() {
+fn reports_olm_v1_problems_in_its_words() {
     let blocked = Trouble::OperatorFails {
         reason: String::new(),
         message: "webhook is not supported".into(),
@@ -45,11 +45,11 @@ fn quotes_errors_of_olm_v1() {
         ),
         (blocked, &["Progressing (Blocked)", "webhook is not supported", "does not try again"]),
     ];
-    for (trouble, expected) in cases {
+    for (trouble, reported) in cases {
         let Some(world) = world() else { return };
         world.sandbox.openshift.trouble(Some(&trouble));
         let run = world.setup(&IN_A_MOMENT).ends_with(1);
-        assert_says(&run.step("operator"), expected);
+        assert_says(&run.step("operator"), reported);
         assert_eq!(run.state("integration"), "notReached");
     }
 }

@@ -1,6 +1,5 @@
-//! Every fault on every request of a setup: it ends and names the request, reports nothing as done
-//! that is not, and the next run without faults succeeds. Nothing is planned without reading
-//! forbidden objects.
+//! Every fault on every request of a set-up: it ends by itself and says which request it was, nothing is reported as done
+//! that is not, and the next run without faults ends well. And what may not be read: nothing is planned on a guess.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +10,10 @@ use crate::support::{
     Command, FAULT_KINDS, FaultKind, Run, STREAMS, Side, World, run_in_new_worlds,
 };
 
-/// Samples of the cases: every nth on the fake and on the real API server.
+/// Every so manyth case is played, on the stand-in and on the real API server.
 const SAMPLES: [usize; 2] = [5, 151];
 
-/// The object that a message about a request must name, in lower case and without spaces, by a part
-/// of the path; the first match counts.
+/// What a message about a request has to name, in lower case and without spaces, by a part of its path; the first counts.
 const SUBJECTS: [(&str, &str); 25] = [
     ("/selfsubjectreviews", "whotheuseris"),
     ("/selfsubjectaccessreviews", "whethertheusermay"),
@@ -44,7 +42,7 @@ const SUBJECTS: [(&str, &str); 25] = [
     ("/api/v1/organization", "organization"),
 ];
 
-/// Paths with random ends.
+/// Paths whose end is another one each time.
 const UNSTEADY: [&str; 3] = ["/installplans/", "/clusterserviceversions/", "/applications/"];
 
 /// A kind of request.
@@ -53,12 +51,12 @@ struct Request {
     side: Side,
     method: String,
     path: String,
-    /// The path is the beginning of the matching paths.
+    /// `path` is a prefix.
     is_front: bool,
 }
 
 impl Request {
-    fn new(side: Side, entry: &Entry) -> Self {
+    fn of(side: Side, entry: &Entry) -> Self {
         let front = UNSTEADY.iter().find_map(|part| Some(entry.path.find(part)? + part.len()));
         let path = entry.path[..front.unwrap_or(entry.path.len())].to_owned();
         Self { side, method: entry.method.clone(), path, is_front: front.is_some() }
@@ -69,11 +67,10 @@ impl Request {
         if self.is_front { fault } else { fault.whole_path() }
     }
 
-    /// True when the output names the request, or a cause of all failures.
+    /// Whether what was said names it, or says what is wrong with every request.
     fn is_explained(&self, run: &Run) -> bool {
         let general = [
             "does not accept",
-            "rejected the token",
             "does not answer",
             "no answer from",
             "answered with HTTP status",
@@ -90,11 +87,11 @@ impl Request {
     }
 }
 
-/// A fault on a request, for each such request or only the first.
+/// A fault on a request: each time it is made, or only the first time.
 #[derive(Debug)]
 struct Case {
     request: Request,
-    kind: FaultKind,
+    wrong: FaultKind,
     lasting: bool,
 }
 
@@ -106,21 +103,21 @@ fn cases(sides: &[Side], make: fn() -> World, command: fn(&World) -> Command<'_>
     let requests: BTreeSet<_> = sides
         .iter()
         .flat_map(|side| {
-            side.traffic(&world).entries().into_iter().map(|entry| Request::new(*side, &entry))
+            side.traffic(&world).entries().into_iter().map(|entry| Request::of(*side, &entry))
         })
         .collect();
-    let faults = requests.iter().flat_map(|request| FAULT_KINDS.map(|kind| (request, kind)));
-    let cases = faults.flat_map(|(request, kind)| {
-        [true, false].map(|lasting| Case { request: request.clone(), kind, lasting })
+    let faults = requests.iter().flat_map(|request| FAULT_KINDS.map(|wrong| (request, wrong)));
+    let cases = faults.flat_map(|(request, wrong)| {
+        [true, false].map(|lasting| Case { request: request.clone(), wrong, lasting })
     });
-    // A transient fault also occurs once, on writes; other tests cover reads.
+    // Once or always makes a difference where it is worth trying again; that reads are is known from the other commands.
     cases
-        .filter(|case| case.lasting || (case.kind.is_transient() && case.request.method != "GET"))
+        .filter(|case| case.lasting || (case.wrong.is_transient() && case.request.method != "GET"))
         .collect()
 }
 
-/// Runs a command with every fault of these sides; `is_true` verifies the reported state of a step.
-fn assert_all_faults(
+/// Lets a command meet every fault of these sides; `is_true` says whether a step is what it is reported to be.
+fn meet(
     sides: &[Side],
     make: fn() -> World,
     command: fn(&World) -> Command<'_>,
@@ -132,9 +129,9 @@ fn assert_all_faults(
     run_in_new_worlds(&cases, SAMPLES, make, |world, case| {
         println!("{case:?}");
         let others = world.foreign_objects();
-        case.kind.inject(world, case.request.side, case.request.fault(), case.lasting);
+        case.wrong.inject(world, case.request.side, case.request.fault(), case.lasting);
         let run = command(world)
-            .args(&["-o", "json", "--request-timeout", case.kind.request_timeout()])
+            .args(&["-o", "json", "--request-timeout", case.wrong.request_timeout()])
             .in_process()
             .run();
         world.clear_faults();
@@ -165,19 +162,19 @@ fn fresh() -> World {
     world
 }
 
-/// All steps except the first link, which has its own suite.
+/// All but the first link, whose own suite it is.
 fn everything(world: &World) -> Command<'_> {
     world.setup(&["--node-trust", "apply", "--operator-timeout", "20s"])
 }
 
-/// With a token that Quay issues.
+/// The same with a token that Quay issues.
 fn signed_in(world: &World) -> Command<'_> {
     let password = world.sandbox.quay.password("quayadmin").unwrap();
     let command = world.setup(&["--quay-username", "quayadmin", "--controller=none"]);
     command.without_env("OC_QUAY_TOKEN").env("OC_QUAY_PASSWORD", password)
 }
 
-/// True when a step of a setup is really done.
+/// Whether a step of a set-up is done indeed.
 fn is_set_up(world: &World, step: &str) -> bool {
     match step {
         "operator" => world.subscriptions() == 0 || world.operator_runs(),
@@ -188,7 +185,7 @@ fn is_set_up(world: &World, step: &str) -> bool {
     }
 }
 
-/// Runs it again, with a valid token.
+/// Runs it again, with a token that is good still.
 fn set_up(world: &World) {
     let token = world.sandbox.quay.add_full_token("quayadmin");
     world.note_secret(&token);
@@ -202,13 +199,13 @@ fn set_up(world: &World) {
 }
 
 #[test]
-fn next_run_finishes_setup_after_any_fault() {
-    assert_all_faults(&[Side::Cluster, Side::Quay], fresh, everything, is_set_up, set_up);
+fn next_setup_recovers_from_every_fault() {
+    meet(&[Side::Cluster, Side::Quay], fresh, everything, is_set_up, set_up);
 }
 
 #[test]
-fn next_run_finishes_setup_with_sign_in_after_any_fault() {
-    assert_all_faults(&[Side::Quay], fresh, signed_in, is_set_up, |world| {
+fn next_setup_recovers_from_every_fault_of_a_sign_in() {
+    meet(&[Side::Quay], fresh, signed_in, is_set_up, |world| {
         signed_in(world).args(&["--link", "shop", "--replace-token"]).in_process().succeeds();
         world.assert_set_up();
         let applications = world.sandbox.quay.applications("openshift-integration");
@@ -217,7 +214,7 @@ fn next_run_finishes_setup_with_sign_in_after_any_fault() {
 }
 
 #[test]
-fn next_run_finishes_teardown_after_any_fault() {
+fn next_teardown_recovers_from_every_fault() {
     let installed = || {
         let world = fresh();
         everything(&world).args(&["--link", "shop"]).in_process().succeeds();
@@ -229,7 +226,7 @@ fn next_run_finishes_teardown_after_any_fault() {
         );
         world
     };
-    let is_torn_down = |world: &World, step: &str| match step {
+    let is_removed = |world: &World, step: &str| match step {
         "finalizers" => {
             world.get("Namespace", "", "shop").unwrap()["metadata"]["finalizers"].is_null()
         }
@@ -239,11 +236,11 @@ fn next_run_finishes_teardown_after_any_fault() {
         "operator" => world.subscriptions() == 0,
         _ => true,
     };
-    assert_all_faults(
+    meet(
         &[Side::Cluster],
         installed,
         |world| world.oc_quay(&["teardown", "--yes"]),
-        is_torn_down,
+        is_removed,
         |world| {
             world.oc_quay(&["teardown", "--yes"]).in_process().succeeds();
             world.assert_torn_down();

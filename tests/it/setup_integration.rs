@@ -1,4 +1,4 @@
-//! `setup`: the QuayIntegration, and runs without questions.
+//! `setup`: the QuayIntegration, and the ways to run the set-up without questions.
 
 use sandbox::Options;
 use sandbox::traffic::Fault;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Command, Run, World};
 
-/// `setup` that only checks or plans, for this world's Quay.
+/// `setup` that only looks or plans, for this world's Quay.
 fn look<'a>(world: &'a World, arguments: &[&str]) -> Command<'a> {
     let command = world.oc_quay(&["setup", "--controller=none"]).args(arguments);
     command
@@ -18,7 +18,7 @@ fn spec(world: &World) -> Value {
     world.get("QuayIntegration", "", "quay").unwrap()["spec"].clone()
 }
 
-/// Every step of a report with its state.
+/// Every step of a report with what became of it.
 fn states(run: &Run) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     run.json()["steps"]
@@ -37,7 +37,7 @@ fn assert_states(run: &Run, expected: [(&str, &str); 9]) {
 }
 
 #[test]
-fn creates_integration_with_flags_and_documented_defaults() {
+fn creates_integration_from_options_and_defaults() {
     let world = World::bare();
     world.setup(&["--controller=none"]).succeeds();
     let secret =
@@ -69,7 +69,7 @@ fn creates_integration_with_flags_and_documented_defaults() {
 }
 
 #[test]
-fn does_not_write_correct_integration() {
+fn does_not_write_an_unchanged_integration() {
     let world = World::bare();
     world.setup(&["--controller=none", "--cluster-id", "prod", "--deny", "shop"]).succeeds();
     let before = world.get("QuayIntegration", "", "quay");
@@ -86,7 +86,7 @@ fn does_not_write_correct_integration() {
 }
 
 #[test]
-fn patches_only_fields_that_differ() {
+fn patches_only_changed_fields() {
     let world = World::new();
     world.merge(
         "QuayIntegration",
@@ -132,8 +132,8 @@ fn patches_only_fields_that_differ() {
 }
 
 #[test]
-fn keeps_concurrent_change_and_creates_no_second_integration() {
-    let why = "only a fault can time the other write";
+fn does_not_overwrite_concurrent_changes() {
+    let why = "another process writes at a moment that only a fault can choose";
     let Some(world) = World::stand_in_bare(Options::default(), why) else { return };
     world.integration();
     let cluster = world.sandbox.openshift.clone();
@@ -154,7 +154,7 @@ fn keeps_concurrent_change_and_creates_no_second_integration() {
         other["metadata"]["name"] = json!("theirs");
         drop(cluster.create(other));
     };
-    // Another user creates an integration while the Secret is written.
+    // Another process creates one while the Secret is written.
     world.cluster_traffic().fault(Fault::on("POST", "/secrets").times(1).after(create));
     let run =
         world.setup(&["--controller=none", "--cluster-id", "prod", "-o", "json"]).ends_with(1);
@@ -174,7 +174,7 @@ fn keeps_concurrent_change_and_creates_no_second_integration() {
 }
 
 #[test]
-fn rejects_invalid_cluster_id_first() {
+fn rejects_invalid_cluster_id_before_requests() {
     let world = World::bare();
     for id in ["Prod", "a_b", "a--b", "-a", "a-", "a.", "pröd", "", " ", "a b", &"a".repeat(250)] {
         let run = world.setup(&["--controller=none", &format!("--cluster-id={id}")]).ends_with(2);
@@ -185,7 +185,7 @@ fn rejects_invalid_cluster_id_first() {
             "{id}"
         );
     }
-    // An invalid name in the cluster is rejected, too.
+    // One that stands in the cluster is refused as well.
     drop(world);
     let world = World::new();
     world.merge("QuayIntegration", "", "quay", &json!({ "spec": { "clusterID": "Prod_1" } }));
@@ -210,7 +210,7 @@ fn rejects_invalid_namespace_names() {
 }
 
 #[test]
-fn previews_namespaces_and_suggests_allowlist_for_many() {
+fn previews_namespaces_and_suggests_allowlist() {
     let world = World::bare();
     for number in 0..60 {
         world.create(&sandbox::manifests::namespace(&format!("shop-{number}")));
@@ -238,12 +238,12 @@ fn previews_namespaces_and_suggests_allowlist_for_many() {
 }
 
 #[test]
-fn rejects_organizations_of_another_cluster_unless_adopted() {
+fn stops_at_foreign_organizations_without_adopt() {
     let world = World::bare();
     let quay = &world.sandbox.quay;
     quay.add_organization("openshift_shop", "quayadmin");
     let run = world.setup(&["--controller=none", "-o", "json"]);
-    // Without an ownership mark it might belong to a deleted namespace.
+    // Without a mark it may be that of a namespace that was deleted.
     let step = run.args(&["--dry-run"]).succeeds().step("integration").to_string();
     assert!(
         step.contains("without a namespace here: openshift_shop") && step.contains("openshift-2"),
@@ -280,7 +280,7 @@ fn rejects_organizations_of_another_cluster_unless_adopted() {
 }
 
 #[test]
-fn lists_all_missing_flags_together() {
+fn lists_all_missing_inputs_at_once() {
     let world = World::bare();
     let run = world.oc_quay(&["setup", "--yes", "--controller=none"]).ends_with(2);
     world.assert_nothing_written();
@@ -310,7 +310,7 @@ fn dry_run_writes_nothing_in_any_format() {
                 .succeeds();
         world.assert_nothing_written();
         assert!(!run.stdout.is_empty(), "{format}");
-        // The token can be added later.
+        // The token may be given later.
         look(&world, &["--dry-run", "-o", format]).without_env("OC_QUAY_TOKEN").succeeds();
         world.assert_nothing_written();
     }
@@ -333,6 +333,7 @@ fn dry_run_writes_nothing_in_any_format() {
     assert_eq!(run.json()["dryRun"], true);
 }
 
+/// The documents of a stream.
 fn documents(stream: &str) -> Vec<Value> {
     stream
         .strip_prefix("---\n")
@@ -343,7 +344,7 @@ fn documents(stream: &str) -> Vec<Value> {
 }
 
 #[test]
-fn prints_applicable_objects_without_token() {
+fn manifests_are_valid_and_contain_no_token() {
     let world = World::bare();
     let run = look(&world, &["--dry-run", "-o", "yaml", "--cluster-id", "prod"]).succeeds();
     let objects = documents(&run.stdout);
@@ -352,14 +353,14 @@ fn prints_applicable_objects_without_token() {
     assert_eq!(objects[0]["stringData"]["token"], "the OAuth token for Quay");
     objects.iter().for_each(|object| drop(world.create(object)));
 
-    // With the real token, nothing is left to do.
+    // With the real token put in, nothing is left to do but say so.
     let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
     assert_eq!(
         (run.state("secret").as_str(), run.state("integration").as_str()),
         ("done", "alreadyDone")
     );
 
-    // Applying the objects again does not overwrite the real token.
+    // What holds the real token is not overwritten by who applies the objects again.
     let again = look(&world, &["--dry-run", "-o", "yaml"]).succeeds();
     let (comment, objects) = again.stdout.split_once('\n').unwrap();
     assert!(
@@ -384,7 +385,7 @@ fn prints_applicable_objects_without_token() {
 }
 
 #[test]
-fn exit_code_of_check_shows_whether_setup_is_complete() {
+fn check_reports_result_in_exit_code() {
     let world = World::bare();
     let run = look(&world, &["--check", "-o", "json"]).ends_with(1);
     world.assert_nothing_written();
@@ -410,7 +411,7 @@ fn exit_code_of_check_shows_whether_setup_is_complete() {
 }
 
 #[test]
-fn report_has_the_result_of_every_step() {
+fn report_contains_state_of_every_step() {
     let world = World::bare();
     world.namespace("shop");
     let run = world.setup(&["--controller=none", "--link", "shop", "-o", "json"]).succeeds();
@@ -507,7 +508,7 @@ fn repeats_every_flag_in_the_command_line() {
 }
 
 #[test]
-fn reports_only_known_facts_about_trust() {
+fn reports_only_known_trust() {
     let world = World::bare();
     let run = look(&world, &["--check"]).without_env("OC_QUAY_CA_FILE").ends_with(1);
     assert!(run.stdout.contains("not trusted"), "{}", run.stdout);

@@ -1,4 +1,4 @@
-//! The steps of the setup for the cluster and the operator.
+//! The set-up's steps about the cluster and the operator.
 
 use sandbox::Options;
 use sandbox::openshift::olm::{self, Trouble};
@@ -10,17 +10,18 @@ use crate::support::World;
 const OPERATORS: &str = "openshift-operators";
 const CATALOGS: &str = "openshift-marketplace";
 
-/// Flags of a setup with a short wait for the operator.
+/// A set-up that waits just a moment for an operator that does not come.
 pub(crate) const IN_A_MOMENT: [&str; 4] = ["--operator-timeout", "8s", "-o", "json"];
 
+/// Whether the operator works, for OLM.
 fn has_succeeded(world: &World, csv: &str) -> bool {
     world
         .get("ClusterServiceVersion", OPERATORS, csv)
         .is_some_and(|csv| csv["status"]["phase"] == "Succeeded")
 }
 
-/// Installs the operator without the program, and waits for it.
-fn install_by_hand(world: &World, approval: &str) {
+/// Installs the operator without our label, and waits for it.
+fn install_manually(world: &World, approval: &str) {
     let mut subscription = olm::subscription();
     subscription["spec"]["installPlanApproval"] = json!(approval);
     world.create(&subscription);
@@ -32,7 +33,7 @@ fn install_by_hand(world: &World, approval: &str) {
     world.wait_for("the operator", || has_succeeded(world, "quay-bridge-operator.v3.18.0"));
 }
 
-/// The current InstallPlan of the Subscription.
+/// The InstallPlan that the Subscription is at.
 fn install_plan(world: &World) -> Option<String> {
     let subscription = world.get("Subscription", OPERATORS, olm::PACKAGE)?;
     Some(subscription["status"]["installPlanRef"]["name"].as_str()?.to_owned())
@@ -48,7 +49,7 @@ fn writes_to_olm(world: &World) -> Vec<String> {
     writes.map(|entry| entry.kind).collect()
 }
 
-/// Asserts that no object was created after the token.
+/// Whether nothing was made after the token was stored.
 #[track_caller]
 fn assert_no_integration(world: &World) {
     assert_eq!(world.get("QuayIntegration", "", "quay"), None);
@@ -66,12 +67,12 @@ pub(crate) fn assert_says(step: &Value, words: &[&str]) {
 pub(crate) fn assert_nothing_to_do(world: &World, arguments: &[&str]) {
     world.forget_traffic();
     let run = world.setup(arguments).args(&["-o", "json"]).succeeds();
-    assert_eq!(run.json()["summaryLine"], "Already set up; nothing was written");
+    assert_eq!(run.json()["summaryLine"], "Everything is set up; nothing was written");
     world.assert_nothing_written();
 }
 
 #[test]
-fn installs_operator_from_default_channel_once() {
+fn installs_operator_once_from_default_channel() {
     let world = World::bare();
     let run = world.setup(&["-o", "json"]).succeeds();
     assert_eq!(run.state("operator"), "done");
@@ -169,7 +170,7 @@ fn finds_other_catalog_and_rejects_missing_one() {
 }
 
 #[test]
-fn accepts_operator_installed_by_others_unchanged() {
+fn keeps_operator_that_others_installed() {
     let world = World::bare();
     install_manually(&world, "Automatic");
     let run = world
@@ -189,7 +190,7 @@ fn accepts_operator_installed_by_others_unchanged() {
 }
 
 #[test]
-fn does_not_approve_pending_update() {
+fn does_not_approve_updates() {
     let world = World::bare();
     install_manually(&world, "Manual");
     let mut update = world.get("InstallPlan", OPERATORS, &install_plan(&world).unwrap()).unwrap();
@@ -197,7 +198,7 @@ fn does_not_approve_pending_update() {
     world.create(&json!({
         "apiVersion": update["apiVersion"],
         "kind": "InstallPlan",
-        // The first in their order, which the fake OLM follows.
+        // Before all others in their order, which OLM's stand-in takes them in.
         "metadata": { "name": "install-00000", "namespace": OPERATORS, "ownerReferences": owners },
         "spec": {
             "approval": "Manual", "approved": false, "generation": 2,
@@ -248,10 +249,10 @@ fn approves_first_install_only_when_requested() {
     assert_eq!(writes_to_olm(&world), ["patch installplans"]);
 }
 
-/// A failure of OLM, its message, and the objects to delete before OLM tries again.
+/// Problems of OLM, the reported text, and the objects to delete before OLM tries again.
 struct Case {
     trouble: Trouble,
-    messages: &'static [&'static str],
+    reported: &'static [&'static str],
     remedy: &'static [&'static str],
 }
 
@@ -259,7 +260,7 @@ fn problems() -> [Case; 5] {
     [
         Case {
             trouble: Trouble::CatalogUnhealthy,
-            messages: &[
+            reported: &[
                 "CatalogSourcesUnhealthy",
                 "a catalog does not answer: see oc get catalogsources,pods -n openshift-marketplace",
             ],
@@ -269,7 +270,7 @@ fn problems() -> [Case; 5] {
             trouble: Trouble::ResolutionFails(
                 "clusterserviceversion other.v1 provides the same API".into(),
             ),
-            messages: &[
+            reported: &[
                 "ConstraintsNotSatisfiable",
                 "clusterserviceversion other.v1 provides the same API",
                 "no version of the operator fits",
@@ -280,7 +281,7 @@ fn problems() -> [Case; 5] {
             trouble: Trouble::InstallPlanFails(
                 "serviceaccounts is forbidden: exceeded quota".into(),
             ),
-            messages: &[
+            reported: &[
                 "Failed (InstallComponentFailed)",
                 "serviceaccounts is forbidden: exceeded quota",
                 "could not be created",
@@ -292,7 +293,7 @@ fn problems() -> [Case; 5] {
                 reason: "InstallCheckFailed".into(),
                 message: "install timeout".into(),
             },
-            messages: &[
+            reported: &[
                 "ClusterServiceVersion openshift-operators/",
                 "Failed (InstallCheckFailed)",
                 "install timeout",
@@ -302,7 +303,7 @@ fn problems() -> [Case; 5] {
         },
         Case {
             trouble: Trouble::NeverFinishes,
-            messages: &[
+            reported: &[
                 "the operator is still not running",
                 "Deployment openshift-operators/quay-bridge-operator: 0 of 1 pods are available",
             ],
@@ -312,15 +313,15 @@ fn problems() -> [Case; 5] {
 }
 
 #[test]
-fn quotes_errors_of_olm_and_continues_once_fixed() {
-    for Case { trouble, messages, remedy } in troubles() {
+fn reports_olm_problems_and_resumes_after_repair() {
+    for Case { trouble, reported, remedy } in problems() {
         let world = World::bare();
         world.trouble(Some(&trouble));
         let run = world.setup(&IN_A_MOMENT).ends_with(1);
         let step = run.step("operator");
         assert_eq!(step["state"], "failed", "{trouble:?}");
         let reason = step["reason"].as_str().unwrap();
-        for words in messages {
+        for words in reported {
             assert!(reason.contains(words), "{trouble:?}: {words:?} is not in {reason}");
         }
         assert_eq!(run.state("integration"), "notReached", "{trouble:?}");
@@ -333,7 +334,7 @@ fn quotes_errors_of_olm_and_continues_once_fixed() {
     }
 }
 
-/// Ends the failure, deletes its remaining objects, and waits until OLM has noticed.
+/// Ends the problem, deletes its remains and waits for OLM.
 fn mend(world: &World, remedy: &[&str]) {
     world.trouble(None);
     for kind in remedy {
@@ -350,7 +351,7 @@ fn mend(world: &World, remedy: &[&str]) {
 }
 
 #[test]
-fn does_not_restart_running_install() {
+fn waits_for_running_installation() {
     let world = World::bare();
     world.trouble(Some(&Trouble::NeverFinishes));
     world.setup(&IN_A_MOMENT).ends_with(1);
@@ -373,7 +374,7 @@ fn assert_refused_before_anything_is_written(world: &World, words: &[&str]) {
 }
 
 #[test]
-fn requires_package_unless_operator_is_not_used() {
+fn writes_nothing_without_package_unless_controller_none() {
     let world = World::bare();
     world.trouble(Some(&Trouble::PackageMissing));
     world.wait_for("the package to go", || {
@@ -392,7 +393,7 @@ fn requires_package_unless_operator_is_not_used() {
 }
 
 #[test]
-fn installs_definition_without_operator() {
+fn installs_crd_without_operator() {
     let world = World::bare();
     world.delete("CustomResourceDefinition", "", "quayintegrations.quay.redhat.com");
     world.wait_for("the resource to go", || {
@@ -413,7 +414,7 @@ fn installs_definition_without_operator() {
 }
 
 #[test]
-fn reports_missing_olm_and_works_without_it() {
+fn sets_up_cluster_without_olm() {
     let cluster =
         Cluster { olm: Olm::None, without: vec!["quay.redhat.com".into()], ..Cluster::default() };
     let options = Options { cluster, ..Options::default() };
@@ -429,7 +430,7 @@ fn reports_missing_olm_and_works_without_it() {
     assert_nothing_to_do(&world, &["--controller=none"]);
 }
 
-/// A check of the setup.
+/// The set-up, only looked at.
 fn look<'a>(world: &'a World, arguments: &[&str]) -> crate::support::Command<'a> {
     let quay = &world.sandbox.quay;
     let command = world.oc_quay(&["setup"]).args(arguments);

@@ -1,4 +1,4 @@
-//! `setup`: the address of Quay, its availability, and its identity.
+//! `setup`: which Quay, whether it can be reached, and whether it is one.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ fn setup_for<'a>(world: &'a World, url: &str) -> Command<'a> {
     world.setup(&["--controller=none", "--request-timeout", "5s", "--quay-url", url])
 }
 
-/// Asserts that it fails with this text and writes nothing.
+/// Runs it, which fails, writes nothing, and says why.
 #[track_caller]
 fn refused(world: &World, url: &str, said: &str) -> String {
     world.forget_traffic();
@@ -28,7 +28,7 @@ fn refused(world: &World, url: &str, said: &str) -> String {
 }
 
 #[test]
-fn reports_why_quay_address_is_unreachable() {
+fn rejects_unavailable_address_with_reason() {
     let world = World::bare();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (url, said) in [
@@ -58,7 +58,7 @@ fn rejects_server_without_tls() {
 }
 
 #[test]
-fn rejects_plain_http_before_any_request() {
+fn rejects_plain_http_before_requests() {
     let world = World::bare();
     let url = world.sandbox.quay.url().replace("https://", "http://");
     let run = setup_for(&world, &url).ends_with(2);
@@ -73,7 +73,7 @@ fn rejects_plain_http_before_any_request() {
 }
 
 #[test]
-fn shows_untrusted_certificate_for_comparison() {
+fn shows_untrusted_certificate() {
     let world = World::bare();
     let run = world
         .setup(&["--controller=none", "-o", "json"])
@@ -99,7 +99,7 @@ fn shows_untrusted_certificate_for_comparison() {
 }
 
 #[test]
-fn warns_and_stores_that_verification_is_off() {
+fn insecure_warns_and_sets_insecure_registry() {
     let world = World::bare();
     let run = world
         .setup(&["--controller=none", "--insecure", "-o", "json"])
@@ -110,7 +110,7 @@ fn warns_and_stores_that_verification_is_off() {
     });
     assert!(warning, "{}", run.stdout);
     assert_eq!(world.get("QuayIntegration", "", "quay").unwrap()["spec"]["insecureRegistry"], true);
-    // The next run reads it from the cluster.
+    // The next run finds it there.
     world.forget_traffic();
     world
         .oc_quay(&["setup", "--yes", "--controller=none"])
@@ -148,7 +148,7 @@ fn rejects_servers_other_than_quay() {
 }
 
 #[test]
-fn warns_about_unhealthy_quay_and_continues() {
+fn reports_unhealthy_quay_and_continues() {
     let world = World::bare();
     world.sandbox.quay.set_down(&["database"]);
     let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
@@ -165,7 +165,7 @@ fn warns_about_unhealthy_quay_and_continues() {
 }
 
 #[test]
-fn accepts_common_spellings_of_an_address() {
+fn accepts_common_spellings_of_address() {
     let world = World::bare();
     let host = world.sandbox.quay.host();
     world.setup(&["--controller=none"]).succeeds();
@@ -224,12 +224,12 @@ fn reports_relevant_quay_settings() {
 #[test]
 fn waits_for_rate_limited_quay_and_reports_it() {
     let world = World::bare();
-    // Delays are a tenth as long in tests.
+    // Pauses are a tenth as long in tests.
     world
         .quay_traffic()
         .fault(Fault::on("GET", "/api/v1/user/").status(429).header("Retry-After", "10").times(1));
     let run = world.setup(&["--controller=none"]).succeeds();
-    let said = "Quay limits requests (429 Too Many Requests): waiting 10 s";
+    let said = "Quay accepts no more requests for now (429 Too Many Requests): waiting 10 s";
     assert_eq!(run.stderr.lines().filter(|line| *line == said).count(), 1, "{}", run.stderr);
 }
 
@@ -250,7 +250,7 @@ fn rejects_quay_blocked_by_image_policy() {
             "images cannot be imported",
         ),
     ];
-    // Before the setup, and after.
+    // Before it is set up, and after.
     for _ in 0..2 {
         for (spec, said) in &cases {
             policy(none.clone());

@@ -1,4 +1,4 @@
-//! `setup`: the Secret with the token and Quay's certificate authority.
+//! `setup`: the Secret that holds the token, and Quay's certificate authority beside it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,7 +19,7 @@ fn secret(world: &World) -> Value {
     world.get("Secret", NAMESPACE, NAME).unwrap()
 }
 
-/// A world with a setup, and another token for the same Quay.
+/// A world that is set up, and another token for the same Quay.
 fn set_up() -> (World, String) {
     let world = World::bare();
     world.setup(&["--controller=none"]).succeeds();
@@ -30,7 +30,7 @@ fn set_up() -> (World, String) {
 }
 
 #[test]
-fn uses_given_name_and_key_and_creates_namespace() {
+fn uses_given_secret_and_creates_its_namespace() {
     let world = World::bare();
     world.namespace("shop");
     let chosen =
@@ -46,7 +46,7 @@ fn uses_given_name_and_key_and_creates_namespace() {
     let expected = json!({ "namespace": "oc-quay", "name": "registry", "key": "oauth" });
     assert_eq!(integration["spec"]["credentialsSecret"], expected);
 
-    // The other commands and the next run read it.
+    // The other commands find it there, and so does the next run.
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.forget_traffic();
     world.oc_quay(&["setup", "--yes", "--controller=none"]).succeeds();
@@ -54,7 +54,7 @@ fn uses_given_name_and_key_and_creates_namespace() {
 }
 
 #[test]
-fn trusts_certificate_authority_stored_with_the_token() {
+fn trusts_stored_certificate_authority() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let status = || world.oc_quay(&["status", "-n", "shop"]).without_env("OC_QUAY_CA_FILE");
@@ -83,7 +83,7 @@ fn trusts_certificate_authority_stored_with_the_token() {
         "{}",
         run.stderr
     );
-    // A given one takes precedence.
+    // One that is given goes first.
     world.oc_quay(&["status", "-n", "shop"]).succeeds();
 }
 
@@ -116,8 +116,9 @@ fn stores_only_the_certificates_of_the_authority_file() {
             "{}",
             run.stdout
         );
-        let said =
-            format!("--quay-ca-file: {path}: only certificates are used; ignored: PRIVATE KEY");
+        let said = format!(
+            "--quay-ca-file: {path} holds more than certificates, which is left out: PRIVATE KEY"
+        );
         assert!(run.stderr.contains(&said), "{}", run.stderr);
     }
     assert_eq!(data(&secret(&world), "ca.crt"), Some(authority));
@@ -129,7 +130,7 @@ fn stores_only_the_certificates_of_the_authority_file() {
 }
 
 #[test]
-fn replaces_other_token_only_when_requested() {
+fn replaces_token_only_when_requested() {
     let (world, other) = set_up();
     let run = world.setup(&["--controller=none"]).env("OC_QUAY_TOKEN", &other).ends_with(2);
     world.assert_nothing_written();
@@ -157,7 +158,7 @@ fn replaces_other_token_only_when_requested() {
 }
 
 #[test]
-fn replaces_stored_token_rejected_by_quay_without_asking() {
+fn replaces_rejected_stored_token() {
     let (world, _) = set_up();
     world.sandbox.quay.expire_tokens();
     let run = world.setup(&["--controller=none"]).without_env("OC_QUAY_TOKEN").ends_with(2);
@@ -171,7 +172,7 @@ fn replaces_stored_token_rejected_by_quay_without_asking() {
     world.setup(&["--controller=none"]).env("OC_QUAY_TOKEN", &new).succeeds();
     assert_eq!(data(&secret(&world), "token"), Some(new));
 
-    // A new one can be issued, too.
+    // A new one is issued just as well.
     world.sandbox.quay.expire_tokens();
     let password = world.sandbox.quay.password("quayadmin").unwrap();
     let signed_in = world
@@ -185,9 +186,10 @@ fn replaces_stored_token_rejected_by_quay_without_asking() {
 
 #[test]
 fn does_not_overwrite_concurrently_changed_secret() {
-    let Some(world) =
-        World::stand_in_bare(Options::default(), "only a fault can time the other write")
-    else {
+    let Some(world) = World::stand_in_bare(
+        Options::default(),
+        "another process writes at a moment that only a fault can choose",
+    ) else {
         return;
     };
     world.setup(&["--controller=none"]).succeeds();
@@ -195,7 +197,7 @@ fn does_not_overwrite_concurrently_changed_secret() {
     let cluster = world.sandbox.openshift.clone();
     let write = move || {
         let mut secret = cluster.get("Secret", NAMESPACE, NAME).unwrap();
-        secret["data"]["token"] = STANDARD.encode("foreign").into();
+        secret["data"]["token"] = STANDARD.encode("other-token").into();
         cluster.put(secret);
     };
     world
@@ -206,7 +208,7 @@ fn does_not_overwrite_concurrently_changed_secret() {
         .env("OC_QUAY_TOKEN", &other)
         .ends_with(1);
     assert!(run.step("secret").to_string().contains("meanwhile"), "{}", run.stdout);
-    assert_eq!(data(&secret(&world), "token").as_deref(), Some("foreign"));
+    assert_eq!(data(&secret(&world), "token").as_deref(), Some("other-token"));
     world.clear_faults();
     world.setup(&["--controller=none", "--replace-token"]).env("OC_QUAY_TOKEN", &other).succeeds();
     assert_eq!(data(&secret(&world), "token"), Some(other));
@@ -214,18 +216,19 @@ fn does_not_overwrite_concurrently_changed_secret() {
 
 #[test]
 fn does_not_overwrite_concurrently_created_secret() {
-    let Some(world) =
-        World::stand_in_bare(Options::default(), "only a fault can time the other write")
-    else {
+    let Some(world) = World::stand_in_bare(
+        Options::default(),
+        "another process writes at a moment that only a fault can choose",
+    ) else {
         return;
     };
     let cluster = world.sandbox.openshift.clone();
-    let write = move || drop(cluster.create(sandbox::manifests::credentials("foreign")));
+    let write = move || drop(cluster.create(sandbox::manifests::credentials("other-token")));
     world
         .cluster_traffic()
         .fault(Fault::on("POST", "/openshift-operators/secrets").times(1).before(write));
     world.setup(&["--controller=none"]).ends_with(1);
-    assert_eq!(data(&secret(&world), "token").as_deref(), Some("foreign"));
+    assert_eq!(data(&secret(&world), "token").as_deref(), Some("other-token"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `setup`: sources and permissions of the token.
+//! `setup`: where the token comes from, and what it may do.
 
 use std::time::Duration;
 
@@ -21,12 +21,13 @@ fn sign_in<'a>(world: &'a World, user: &str, arguments: &[&str]) -> Command<'a> 
     command.without_env("OC_QUAY_TOKEN").env("OC_QUAY_PASSWORD", password)
 }
 
+/// The token in the Secret.
 fn stored(world: &World) -> String {
     let secret = world.get("Secret", "openshift-operators", "quay-integration").unwrap();
     String::from_utf8(STANDARD.decode(secret["data"]["token"].as_str().unwrap()).unwrap()).unwrap()
 }
 
-/// The single application, whose last token is the stored one.
+/// The one application, whose last token is the stored one.
 #[track_caller]
 fn application(world: &World) -> ApplicationView {
     let [application] = world.sandbox.quay.applications(ORGANIZATION).try_into().unwrap();
@@ -35,7 +36,7 @@ fn application(world: &World) -> ApplicationView {
     application
 }
 
-/// Asserts that nothing was stored, and that no session of the user ended.
+/// Nothing was stored, and no session of the user was ended.
 #[track_caller]
 fn assert_nothing_left(world: &World) {
     assert_eq!(
@@ -47,7 +48,7 @@ fn assert_nothing_left(world: &World) {
     assert_keeps_sessions(world);
 }
 
-/// Quay's sign-out ends all sessions of the user, those in browsers too (wire/846c).
+/// Quay's sign-out ends all sessions of the user, those in browsers too (sample 846c).
 #[track_caller]
 fn assert_keeps_sessions(world: &World) {
     assert_eq!(
@@ -86,7 +87,7 @@ fn reads_token_from_file_stdin_or_environment() {
 }
 
 #[test]
-fn every_quay_release_issues_one_token_after_sign_in() {
+fn every_quay_release_issues_one_token() {
     for (release, has_json) in [
         (Release::V3_12, false),
         (Release::V3_17, false),
@@ -131,13 +132,13 @@ fn reads_password_from_file_or_stdin() {
     assert!(run.stderr.contains("cannot both be read from stdin"), "{}", run.stderr);
 }
 
-/// A change of Quay's settings, with the minimal scopes for it.
+/// A change of Quay's settings, with the scopes that are the least there.
 type Settings = (&'static str, fn(&mut Flags), &'static str);
 
 const PLAIN: &str = "user:admin org:admin repo:admin";
 const SUPER: &str = "user:admin org:admin repo:admin super:user";
 
-/// Settings that change the required scopes of a token, or its issue.
+/// Settings that change what a token has to be good for, or how it is issued.
 const SETTINGS: [Settings; 7] = [
     ("Quay's defaults", |_| {}, PLAIN),
     ("only superusers create organizations", |flags| flags.org_creation_only = true, SUPER),
@@ -152,11 +153,11 @@ const SETTINGS: [Settings; 7] = [
         SUPER,
     ),
     ("calls of browsers need not be marked", |flags| flags.xhr_only = false, PLAIN),
-    ("no anonymous access", |flags| flags.anonymous_access = false, PLAIN),
+    ("nobody reads without signing in", |flags| flags.anonymous_access = false, PLAIN),
 ];
 
 #[test]
-fn minimal_scopes_link_a_namespace_with_any_quay_settings() {
+fn minimal_scopes_link_with_any_quay_settings() {
     for (name, change, scopes) in SETTINGS {
         for release in [Release::V3_12, Release::Master] {
             let world = World::bare();
@@ -164,7 +165,7 @@ fn minimal_scopes_link_a_namespace_with_any_quay_settings() {
             world.sandbox.quay.set_flags(|flags| {
                 flags.release = release;
                 change(flags);
-                // 3.12 also restricts superusers.
+                // 3.12 restricts superusers too.
                 flags.restricted_users &= release > Release::V3_12;
             });
             let scopes = if name == "plain users create nothing" && release == Release::V3_12 {
@@ -183,7 +184,7 @@ fn minimal_scopes_link_a_namespace_with_any_quay_settings() {
 }
 
 #[test]
-fn explains_each_minimal_scope_first() {
+fn plan_explains_each_minimal_scope() {
     let world = World::bare();
     world.sandbox.quay.set_flags(|flags| flags.full_access = true);
     let quay = &world.sandbox.quay;
@@ -220,7 +221,7 @@ fn explains_each_minimal_scope_first() {
 }
 
 #[test]
-fn requires_only_client_id_when_direct_login_is_off() {
+fn signs_in_with_client_id_without_direct_login() {
     let world = World::bare();
     let quay = &world.sandbox.quay;
     quay.set_flags(|flags| flags.direct_login = false);
@@ -240,11 +241,15 @@ fn requires_only_client_id_when_direct_login_is_off() {
     let wrong = sign_in(&world, "quayadmin", &["--client-id", &client_id])
         .env("OC_QUAY_PASSWORD", "wrong-password")
         .ends_with(1);
-    assert!(wrong.stdout.contains("wrong user name or password"), "{}", wrong.stdout);
+    assert!(
+        wrong.stdout.contains("does not accept the user name or the password"),
+        "{}",
+        wrong.stdout
+    );
     quay.throttle("quayadmin", Duration::from_secs(60));
     assert_nothing_left(&world);
     let early = sign_in(&world, "quayadmin", &["--client-id", &client_id]).ends_with(1);
-    assert!(early.stdout.contains("try again in "), "{}", early.stdout);
+    assert!(early.stdout.contains("Quay takes the next try in "), "{}", early.stdout);
     quay.throttle("quayadmin", Duration::ZERO);
 
     sign_in(&world, "quayadmin", &["--client-id", &client_id]).succeeds();
@@ -253,11 +258,11 @@ fn requires_only_client_id_when_direct_login_is_off() {
 }
 
 #[test]
-fn creates_first_user_of_an_empty_quay() {
+fn creates_first_user_of_empty_quay() {
     let world = World::bare();
     let quay = &world.sandbox.quay;
     quay.empty();
-    // Quay rejects the sign-in of unknown users.
+    // Quay rejects unknown users.
     let first = ["--first-user-email", "quayadmin@example.com"];
     let off = sign_in(&world, "quayadmin", &first).ends_with(1);
     assert!(off.stdout.contains("create the first user quayadmin"), "{}", off.stdout);
@@ -280,12 +285,12 @@ fn creates_first_user_of_an_empty_quay() {
 }
 
 #[test]
-fn sends_wrong_password_once_and_reports_lockout() {
+fn sends_wrong_password_once_and_reports_delay() {
     let world = World::bare();
     let quay = &world.sandbox.quay;
     let run =
         sign_in(&world, "quayadmin", &[]).env("OC_QUAY_PASSWORD", "wrong-password").ends_with(1);
-    assert!(run.stdout.contains("wrong user name or password"), "{}", run.stdout);
+    assert!(run.stdout.contains("does not accept the user name or the password"), "{}", run.stdout);
     assert_eq!(quay.wrong_passwords("quayadmin"), Some(1));
     assert_nothing_left(&world);
 
@@ -300,7 +305,7 @@ fn sends_wrong_password_once_and_reports_lockout() {
 }
 
 #[test]
-fn signs_in_without_superuser_as_far_as_quay_allows() {
+fn signs_in_as_ordinary_user() {
     let world = World::bare();
     world.shared_namespace("shop");
     let run = sign_in(&world, "alice", &["--link", "shop"]).succeeds();
@@ -320,7 +325,7 @@ fn signs_in_without_superuser_as_far_as_quay_allows() {
         world.sandbox.quay.set_flags(change);
         let run = sign_in(&world, "alice", &[]).ends_with(1);
         assert!(
-            run.stdout.contains("alice is not allowed to create organizations in this Quay"),
+            run.stdout.contains("alice may not create organizations in this Quay"),
             "{}",
             run.stdout
         );
@@ -329,7 +334,7 @@ fn signs_in_without_superuser_as_far_as_quay_allows() {
 }
 
 #[test]
-fn reuses_existing_organization_and_application() {
+fn reuses_organization_and_application() {
     for with_application in [false, true] {
         let world = World::bare();
         let quay = &world.sandbox.quay;
@@ -358,11 +363,11 @@ fn reuses_existing_organization_and_application() {
 }
 
 #[test]
-fn does_not_use_organization_of_others() {
+fn rejects_organization_of_another_user() {
     let world = World::bare();
     world.sandbox.quay.add_organization(ORGANIZATION, "alice");
     let run = sign_in(&world, "quayadmin", &[]).ends_with(1);
-    assert!(run.stdout.contains("quayadmin is not allowed to administer"), "{}", run.stdout);
+    assert!(run.stdout.contains("quayadmin may not administer"), "{}", run.stdout);
     assert_nothing_left(&world);
     assert!(world.sandbox.quay.applications(ORGANIZATION).is_empty());
 }
@@ -374,13 +379,13 @@ fn reports_read_only_quay() {
     let run = sign_in(&world, "quayadmin", &[]).ends_with(2);
     assert!(run.step("token").to_string().contains("it issues no tokens"), "{}", run.stdout);
     world.assert_nothing_written();
-    // An existing token can be stored.
+    // An existing token can still be stored.
     let run = world.setup(&["--controller=none", "-o", "json"]).succeeds();
     assert!(run.step("quay").to_string().contains("it is in read-only mode"), "{}", run.stdout);
 }
 
 #[test]
-fn signs_out_when_no_token_is_issued() {
+fn keeps_no_session_after_failed_issue() {
     for (path, status) in
         [("/applications", 403), ("/applications", 500), ("/tokens", 400), ("/organization/", 400)]
     {
@@ -398,7 +403,7 @@ fn signs_out_when_no_token_is_issued() {
 }
 
 #[test]
-fn sets_token_lifetime_where_quay_supports_it() {
+fn sets_token_expiry_where_supported() {
     for release in [Release::V3_18, Release::Master] {
         let world = World::bare();
         world.sandbox.quay.set_flags(|flags| flags.release = release);
@@ -426,7 +431,7 @@ fn sets_token_lifetime_where_quay_supports_it() {
 }
 
 #[test]
-fn reports_limitations_of_a_token() {
+fn reports_limitations_of_token() {
     let without = |scope: &str| {
         ALL.split(' ').filter(|one| *one != scope).map(str::to_owned).collect::<Vec<_>>()
     };

@@ -1,4 +1,4 @@
-//! The step of the setup for the nodes' trust in Quay's certificate authority.
+//! The set-up's step that has the nodes trust Quay's certificate authority.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::support::{CONFIG_MAP_OF_OTHERS, World};
 
 const CONFIG: &str = "openshift-config";
 const OLD: &str = "-----BEGIN CERTIFICATE-----\nMIIold\n-----END CERTIFICATE-----";
-/// Flags for node trust, without the operator.
+/// Has the nodes trust Quay; the operator is not what these tests are about.
 const APPLY: [&str; 3] = ["--controller=none", "--node-trust", "apply"];
 const OURS: &str = "oc-quay-registry-cas";
 
@@ -29,13 +29,13 @@ fn trusted(world: &World) -> Value {
     world.get("Image", "", "cluster").unwrap()["spec"]["additionalTrustedCA"]["name"].clone()
 }
 
-/// The writes to the trust of nodes.
+/// The writes to what nodes trust.
 fn writes(world: &World) -> Vec<String> {
     let kinds = world.cluster_traffic().writes().into_iter().map(|entry| entry.kind);
     kinds.filter(|kind| kind.ends_with(" configmaps") || kind.ends_with(" images")).collect()
 }
 
-/// A complete setup except for the node trust.
+/// A world in which all but the node trust is set up.
 fn set_up_but_for_trust() -> World {
     let world = World::bare();
     world.setup(&["--controller=none"]).succeeds();
@@ -61,7 +61,7 @@ fn configures_node_trust_once() {
 }
 
 #[test]
-fn names_fields_and_writes_nothing_on_hosted_control_plane() {
+fn hosted_control_plane_gets_instructions_only() {
     let Some(world) =
         World::stand_in_bare(sandbox::Options::default(), "its control plane is its own")
     else {
@@ -83,7 +83,7 @@ fn names_fields_and_writes_nothing_on_hosted_control_plane() {
 }
 
 #[test]
-fn does_not_change_nodes_unless_requested() {
+fn changes_nodes_only_when_requested() {
     for (arguments, variable, reason) in [
         (&[][..], "", "not requested (use --node-trust apply)"),
         (&["--node-trust", "skip"], "", "--node-trust skip"),
@@ -105,7 +105,7 @@ fn does_not_change_nodes_unless_requested() {
 }
 
 #[test]
-fn printed_objects_configure_node_trust() {
+fn printed_manifests_configure_node_trust() {
     let world = set_up_but_for_trust();
     let report = world.setup(&["--node-trust", "print", "-o", "json"]).succeeds().json();
     let manifests = report["manifests"].as_str().unwrap();
@@ -129,7 +129,7 @@ fn printed_objects_configure_node_trust() {
 }
 
 #[test]
-fn adds_to_existing_config_map_of_others() {
+fn extends_config_map_of_others() {
     let world = set_up_but_for_trust();
     world.trust_foreign_registry();
     world.setup(&APPLY).succeeds();
@@ -141,7 +141,7 @@ fn adds_to_existing_config_map_of_others() {
 }
 
 #[test]
-fn adds_authority_beside_the_current_one() {
+fn appends_certificate_to_existing_key() {
     let world = set_up_but_for_trust();
     world.trust_foreign_registry();
     world.merge(
@@ -160,7 +160,7 @@ fn adds_authority_beside_the_current_one() {
 }
 
 #[test]
-fn creates_config_map_that_is_named_but_missing() {
+fn creates_missing_referenced_config_map() {
     let world = set_up_but_for_trust();
     world.merge(
         "Image",
@@ -175,7 +175,7 @@ fn creates_config_map_that_is_named_but_missing() {
 }
 
 #[test]
-fn reuses_own_config_map_that_is_no_longer_referenced() {
+fn references_own_config_map_again() {
     let world = set_up_but_for_trust();
     world.setup(&APPLY).succeeds();
     world.merge("Image", "", "cluster", &json!({ "spec": { "additionalTrustedCA": null } }));
@@ -185,7 +185,7 @@ fn reuses_own_config_map_that_is_no_longer_referenced() {
 }
 
 #[test]
-fn keeps_concurrent_change_and_next_run_merges_it() {
+fn merges_concurrent_changes_on_next_run() {
     let world = set_up_but_for_trust();
     world.trust_foreign_registry();
     let added = json!({ "data": { "another.example.com": "added meanwhile" } });
@@ -206,7 +206,7 @@ fn keeps_concurrent_change_and_next_run_merges_it() {
 }
 
 #[test]
-fn keeps_concurrently_changed_image_configuration() {
+fn does_not_overwrite_changed_image_configuration() {
     let world = set_up_but_for_trust();
     let setup = world.setup(&APPLY).args(&["-o", "json"]);
     let run = world.interfere("PATCH", "/images/cluster", setup, || world.trust_foreign_registry());
@@ -219,7 +219,7 @@ fn keeps_concurrently_changed_image_configuration() {
 }
 
 #[test]
-fn needs_no_node_trust_without_certificate_authority() {
+fn skips_node_trust_without_authority() {
     let world = World::bare();
     let insecure = ["--controller=none", "--insecure", "--node-trust", "apply", "-o", "json"];
     let run = world.setup(&insecure).without_env("OC_QUAY_CA_FILE").succeeds();
@@ -233,7 +233,7 @@ fn needs_no_node_trust_without_certificate_authority() {
         "{step:#}"
     );
 
-    // A system with trust in Quay's certificate.
+    // A system that trusts Quay's certificate.
     drop(world);
     let world = World::bare();
     let trusting = world.setup(&APPLY).args(&["-o", "json"]).without_env("OC_QUAY_CA_FILE");

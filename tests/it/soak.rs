@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Controller, World};
 
-/// The number of successful requests of each kind.
-fn answered(traffic: &Traffic) -> BTreeMap<String, usize> {
-    let went_well = |entry: &Entry| entry.status.is_some_and(|status| status.is_success());
+/// Successful requests by kind.
+fn successful_requests(traffic: &Traffic) -> BTreeMap<String, usize> {
+    let is_successful = |entry: &Entry| entry.status.is_some_and(|status| status.is_success());
     let mut counts = BTreeMap::new();
     for entry in traffic.entries().into_iter().filter(is_successful) {
         *counts.entry(entry.kind).or_default() += 1;
@@ -31,7 +31,7 @@ fn print_counts(label: &str, world: &World) {
     }
 }
 
-/// Asserts the number of writes to Quay for new namespaces and image streams.
+/// Checks the number of writes to Quay for new namespaces and image streams.
 #[track_caller]
 fn assert_written_once(world: &World, namespaces: usize, streams: usize) {
     let counts = successful_requests(world.quay_traffic());
@@ -41,7 +41,7 @@ fn assert_written_once(world: &World, namespaces: usize, streams: usize) {
 }
 
 #[test]
-fn survives_api_server_restart_with_expired_watches() {
+fn recovers_from_api_server_restart() {
     let world = World::new();
     let controller = Controller::start(&world, &[]);
     world.assert_linked("shop", &["app", "base", "web"]);
@@ -69,7 +69,7 @@ fn survives_api_server_restart_with_expired_watches() {
 }
 
 #[test]
-fn survives_repeatedly_expired_watches() {
+fn expired_watches_do_not_cause_a_list_loop() {
     let world = World::bare();
     world.integration();
     let controller = Controller::start(&world, &[]);
@@ -89,7 +89,7 @@ fn survives_repeatedly_expired_watches() {
 }
 
 #[test]
-fn survives_unavailable_quay() {
+fn recovers_from_quay_outage() {
     let names = ["east", "north", "west"];
     let world = World::bare();
     world.integration();
@@ -100,9 +100,9 @@ fn survives_unavailable_quay() {
         world.namespace(name);
         world.image_stream(name, "app");
     }
-    // While Quay is unavailable, one namespace at a time tests whether it responds again.
-    bridge.waits_until("it is noticed", || bridge.says("Quay cannot be worked with"));
-    print_counts("while Quay is away", &world);
+    // During an outage one namespace at a time probes Quay.
+    controller.wait_until("the outage is logged", || controller.has_logged("Quay unavailable"));
+    print_counts("during the outage", &world);
     world.clear_faults();
     controller
         .wait_until("all are linked", || names.iter().all(|name| world.is_linked(name, &["app"])));
@@ -113,10 +113,10 @@ fn survives_unavailable_quay() {
 }
 
 #[test]
-fn links_five_hundred_new_namespaces() {
+fn links_many_namespaces_at_once() {
     let world = World::bare();
-    // The fake has few, for a fast test.
-    let many = if world.is_real() { 500 } else { 50 };
+    // The fake API server is for quick runs.
+    let count = if world.is_real() { 500 } else { 50 };
     world.integration();
     let controller = Controller::start(&world, &[]);
     world.forget_traffic();
@@ -125,9 +125,9 @@ fn links_five_hundred_new_namespaces() {
         world.create(&manifests::namespace(&format!("team-{number:03}")));
     }
     let mut linked = 0;
-    while linked < 3 * many {
-        // Some are linked early, however long all of them take.
-        bridge.waits_until(&format!("more than {linked} service accounts are linked"), || {
+    while linked < 3 * count {
+        // The total time is not limited, but the progress is.
+        controller.wait_until(&format!("more than {linked} service accounts are linked"), || {
             linked_accounts(&world) > linked
         });
         linked = linked_accounts(&world);
@@ -142,7 +142,7 @@ fn links_five_hundred_new_namespaces() {
     }
 }
 
-/// Asserts that a namespace is linked, after OpenShift has created its own secrets.
+/// OpenShift must have created its own secrets too.
 #[track_caller]
 fn assert_linked_in_time(world: &World, controller: &Controller<'_>, namespace: &str) {
     let own = |account: &str| {
@@ -157,7 +157,7 @@ fn assert_linked_in_time(world: &World, controller: &Controller<'_>, namespace: 
     world.assert_linked(namespace, &[]);
 }
 
-/// The number of service accounts that refer to their secret for Quay, in all namespaces.
+/// Service accounts in all namespaces that reference their secret for Quay.
 fn linked_accounts(world: &World) -> usize {
     let refers = |account: &&Value| {
         let secret = format!("{}-quay-openshift", account["metadata"]["name"].as_str().unwrap());
@@ -168,7 +168,7 @@ fn linked_accounts(world: &World) -> usize {
 }
 
 #[test]
-fn other_replica_continues_when_the_leader_is_killed() {
+fn second_replica_continues_after_leader_is_killed() {
     let names: Vec<String> = (0..20).map(|number| format!("team-{number:02}")).collect();
     let world = World::bare();
     world.integration();
@@ -182,8 +182,8 @@ fn other_replica_continues_when_the_leader_is_killed() {
     let started = Instant::now();
     drop(leader);
     let linked = linked_accounts(&world);
-    // The Lease of the killed replica must expire.
-    other.waits_until("the other one goes on", || linked_accounts(&world) > linked);
+    // The Lease has to expire.
+    other.wait_until("the other one continues", || linked_accounts(&world) > linked);
     println!(
         "the leader was killed at {linked} of {} service accounts; the other continued after {:?}",
         3 * names.len(),
@@ -198,7 +198,7 @@ fn other_replica_continues_when_the_leader_is_killed() {
 }
 
 #[test]
-fn survives_unreadable_token() {
+fn keeps_integration_while_token_is_unreadable() {
     let world = World::bare();
     world.integration();
     let unreadable =
@@ -216,7 +216,7 @@ fn survives_unreadable_token() {
     controller.wait_until("doomed is linked, after a retry", || world.is_linked("doomed", &[]));
     controller.wait_until_idle();
 
-    // Earlier reads remain valid, for namespaces to link and to finalize.
+    // The last known integration applies to linking and deletion.
     unreadable();
     world.forget_traffic();
     let touched = json!({ "stringData": { "touched": "true" } });
@@ -240,7 +240,7 @@ fn survives_unreadable_token() {
 }
 
 #[test]
-fn applies_list_changes_made_while_quay_was_unavailable() {
+fn applies_scope_changes_after_outage() {
     let world = World::bare();
     world.integration();
     let controller = Controller::start(&world, &[]);
@@ -248,8 +248,8 @@ fn applies_list_changes_made_while_quay_was_unavailable() {
     controller.wait_until("shop is linked", || world.is_linked("shop", &[]));
     world.quay_traffic().fault(Fault::on("*", "/").drop_before());
     world.image_stream("shop", "app");
-    bridge.waits_until("it is noticed", || bridge.says("Quay cannot be worked with"));
-    // During the second delay, of two seconds.
+    controller.wait_until("the outage is logged", || controller.has_logged("Quay unavailable"));
+    // During the second pause, of two seconds.
     sleep(Duration::from_millis(1500));
     world.merge(
         "QuayIntegration",

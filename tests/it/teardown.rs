@@ -1,5 +1,4 @@
-//! `teardown`: deletes the objects of the setup, in an order in which no namespace is stuck, and
-//! keeps those of others and of Quay.
+//! `teardown`: the order of removals, and the objects that are kept.
 
 use sandbox::openshift::{Cluster, Olm, olm};
 use sandbox::{Options, manifests};
@@ -11,7 +10,7 @@ const OPERATORS: &str = "openshift-operators";
 const DEFINITION: &str = "quayintegrations.quay.redhat.com";
 const FINALIZER: &str = "quay.redhat.com/quayintegrations";
 
-/// A complete setup by the program, with the linked namespace `shop` with the operator's finalizer.
+/// A world in which everything is set up by us and namespace `shop` is linked and carries the operator's finalizer.
 fn set_up(arguments: &[&str]) -> World {
     let world = World::bare();
     world.shared_namespace("shop");
@@ -25,8 +24,8 @@ fn set_up(arguments: &[&str]) -> World {
     world
 }
 
-/// Adds the operator's finalizer to a namespace, beside another.
-fn hold(world: &World, namespace: &str) {
+/// Puts the operator's finalizer on a namespace, beside another.
+fn add_finalizers(world: &World, namespace: &str) {
     let finalizers = json!(["example.com/other", FINALIZER]);
     world.merge("Namespace", "", namespace, &json!({ "metadata": { "finalizers": finalizers } }));
 }
@@ -39,17 +38,17 @@ fn writes(world: &World) -> Vec<String> {
     world.cluster_traffic().writes().into_iter().map(|entry| entry.kind).collect()
 }
 
-/// Asserts that the next run has nothing to delete.
+/// Whether the next run reports that nothing is left.
 #[track_caller]
 fn assert_nothing_left(world: &World) {
     world.forget_traffic();
     let run = world.oc_quay(&["teardown"]).args(&["-o", "json"]).succeeds();
-    assert_eq!(run.json()["summaryLine"], "Nothing to remove");
+    assert_eq!(run.json()["summaryLine"], "There is nothing to take back");
     world.assert_nothing_written();
 }
 
 #[test]
-fn deletes_setup_in_order_without_requests_to_quay() {
+fn removes_everything_in_order_without_calls_to_quay() {
     let world = set_up(&[]);
     let run = world.oc_quay(&["teardown", "--yes", "-o", "json"]).succeeds();
     for step in ["finalizers", "nodeTrust", "secret", "integration", "userRole", "operator"] {
@@ -67,7 +66,7 @@ fn deletes_setup_in_order_without_requests_to_quay() {
         "delete clusterserviceversions",
     ];
     let mut done = writes(&world);
-    // The order of the operator's two objects varies.
+    // The operator's two are in either order.
     done[7..].sort_by_key(|kind| *kind != "delete subscriptions");
     assert_eq!(done, expected);
     assert!(world.quay_traffic().entries().is_empty(), "{:#?}", world.quay_traffic().entries());
@@ -77,7 +76,7 @@ fn deletes_setup_in_order_without_requests_to_quay() {
 }
 
 #[test]
-fn pods_keep_pulling_and_new_setup_finds_the_organization() {
+fn pods_can_still_pull_and_new_setup_finds_organization() {
     let world = set_up(&[]);
     world.oc_quay(&["teardown", "--yes"]).succeeds();
     world.assert_torn_down();
@@ -97,7 +96,7 @@ fn pods_keep_pulling_and_new_setup_finds_the_organization() {
 }
 
 #[test]
-fn deletes_definition_that_setup_installed() {
+fn removes_crd_that_setup_installed() {
     let world = World::bare();
     world.delete("CustomResourceDefinition", "", DEFINITION);
     world.wait_for("the resource to go", || {
@@ -125,7 +124,7 @@ fn keeps_and_names_objects_of_others() {
             .is_some_and(works)
     });
     world.trust_foreign_registry();
-    // As in docs/security.md.
+    // As docs/security.md has it.
     world.create(&json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
@@ -151,7 +150,7 @@ fn keeps_and_names_objects_of_others() {
 }
 
 #[test]
-fn keeps_registries_of_others_in_our_config_map() {
+fn keeps_registries_that_others_added() {
     let world = set_up(&["--controller=none"]);
     world.merge(
         "ConfigMap",
@@ -170,7 +169,7 @@ fn keeps_registries_of_others_in_our_config_map() {
 }
 
 #[test]
-fn keeps_our_key_in_config_map_of_others() {
+fn keeps_key_in_config_map_of_others() {
     let world = World::bare();
     world.trust_foreign_registry();
     world.setup(&["--controller=none", "--node-trust", "apply"]).succeeds();
@@ -182,7 +181,7 @@ fn keeps_our_key_in_config_map_of_others() {
 }
 
 #[test]
-fn finds_secret_that_the_quay_integration_names() {
+fn removes_secret_that_integration_references() {
     let world = World::bare();
     world
         .setup(&["--controller=none", "--secret-name", "token", "--secret-namespace", "quay"])
@@ -196,7 +195,7 @@ fn finds_secret_that_the_quay_integration_names() {
 }
 
 #[test]
-fn writes_nothing_in_dry_run_or_without_confirmation() {
+fn writes_nothing_in_dry_run_or_unconfirmed() {
     let world = set_up(&[]);
     let run = world.oc_quay(&["teardown", "--dry-run", "-o", "json"]).succeeds();
     let report = run.json();
@@ -209,7 +208,7 @@ fn writes_nothing_in_dry_run_or_without_confirmation() {
 }
 
 #[test]
-fn deletes_nothing_without_read_permission() {
+fn removes_nothing_without_read_permissions() {
     let world = set_up(&["--controller=none"]);
     for user in ["dev", "guest"] {
         let run = world.oc_quay(&["teardown", "--yes"]).user(user).ends_with(2);
@@ -219,7 +218,7 @@ fn deletes_nothing_without_read_permission() {
 }
 
 #[test]
-fn removes_finalizer_of_terminating_namespace() {
+fn terminating_namespace_is_released() {
     let world = World::bare();
     world.setup(&["--controller=none"]).succeeds();
     world.namespace("shop");
@@ -231,7 +230,7 @@ fn removes_finalizer_of_terminating_namespace() {
 }
 
 #[test]
-fn finalizers_that_the_operator_adds_again_are_removed() {
+fn removes_finalizers_that_operator_adds_again() {
     let world = set_up(&["--controller=none"]);
     world.namespace("new");
     let teardown = world.oc_quay(&["teardown", "--yes", "-o", "json"]);
@@ -246,7 +245,7 @@ fn finalizers_that_the_operator_adds_again_are_removed() {
 }
 
 #[test]
-fn rereads_concurrently_changed_quay_integration() {
+fn keeps_concurrently_changed_integration() {
     let world = set_up(&["--controller=none"]);
     let teardown = world.oc_quay(&["teardown", "--yes", "-o", "json"]);
     let run = world.interfere("DELETE", "/quayintegrations/", teardown, || {
@@ -264,7 +263,7 @@ fn rereads_concurrently_changed_quay_integration() {
 }
 
 #[test]
-fn deletes_every_quay_integration() {
+fn removes_all_quay_integrations() {
     let world = World::bare();
     world.integration();
     let mut second = manifests::quay_integration(&world.sandbox.quay.url());
@@ -275,7 +274,7 @@ fn deletes_every_quay_integration() {
 }
 
 #[test]
-fn deletes_operator_whose_install_failed() {
+fn removes_failed_operator_installation() {
     let world = World::bare();
     world.trouble(Some(&olm::Trouble::ResolutionFails("nothing fits".into())));
     world.setup(&["--operator-timeout", "2s"]).ends_with(1);
@@ -285,7 +284,7 @@ fn deletes_operator_whose_install_failed() {
 }
 
 #[test]
-fn deletes_cluster_extension_with_its_permissions() {
+fn removes_cluster_extension_and_its_permissions() {
     let cluster = Cluster { olm: Olm::V1, ..Cluster::default() };
     let Some(world) = World::stand_in_bare(
         Options { cluster, ..Options::default() },

@@ -1,4 +1,4 @@
-//! The build webhook, called by the API server: the fake and the real one.
+//! The build webhook, called by an API server.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
@@ -14,8 +14,8 @@ use tokio::net::TcpListener;
 
 use crate::support::World;
 
-/// A webhook with fixed permissions: every account except `robot` can push.
-struct Known {
+/// Every service account except `robot` has a push secret.
+struct FakeView {
     integration: Arc<Integration>,
 }
 
@@ -59,7 +59,7 @@ fn build(name: &str, output: &Value) -> Value {
 }
 
 #[test]
-fn api_server_calls_webhook_to_rewrite_builds() {
+fn api_server_calls_webhook_for_new_builds() {
     let world = World::new();
     let authority = Authority::new().unwrap();
     authority.write_server_files(&["127.0.0.1"], world.dir()).unwrap();
@@ -77,7 +77,7 @@ fn api_server_calls_webhook_to_rewrite_builds() {
     runtime.spawn(webhook.serve(listener));
     world.webhook(&url, &authority);
 
-    // A real API server applies a webhook with a delay.
+    // A real API server needs time to load the webhook.
     let image = |name: &str| format!("{}/openshift_shop/{name}", world.sandbox.quay.host());
     world.build_config(
         "shop",

@@ -1,4 +1,4 @@
-//! `oc quay setup` with questions: a user at a real terminal reads and answers each of them.
+//! `oc quay setup` with questions: a person at a real terminal who reads each of them and answers.
 
 mod browser;
 mod cancelled;
@@ -20,7 +20,7 @@ const USER: Question = QUESTIONS[2];
 const PASSWORD: Question = QUESTIONS[3];
 const ISSUE: Question = QUESTIONS[4];
 const STORE: Question = QUESTIONS[5];
-const CONTROLLER: Question = QUESTIONS[6];
+const BRIDGE: Question = QUESTIONS[6];
 const CHANNEL: Question = QUESTIONS[7];
 const APPROVAL: Question = QUESTIONS[8];
 const INSTALL: Question = QUESTIONS[9];
@@ -39,12 +39,12 @@ fn shop() -> World {
     world
 }
 
-/// A user who runs the setup.
+/// A user who runs setup.
 fn person(world: &World) -> Person<'_> {
     Person::begins(world, world.oc_quay(&["setup"]), 100)
 }
 
-/// Asserts a complete and healthy setup.
+/// Whether everything is there and well.
 #[track_caller]
 fn assert_healthy(world: &World) {
     world.oc_quay(&["setup", "--check"]).succeeds();
@@ -54,7 +54,7 @@ fn assert_healthy(world: &World) {
     world.assert_linked("shop", &[]);
 }
 
-/// The command line at the end of a setup, with the files of this world's secrets.
+/// The command line that a set-up ends with, its files replaced by those with this world's secrets.
 fn command_line(screen: &str, world: &World) -> Vec<String> {
     let line = screen.split("without questions:\n").nth(1).unwrap().lines().next().unwrap();
     let password = world.dir().join("password");
@@ -73,7 +73,7 @@ fn command_line(screen: &str, world: &World) -> Vec<String> {
     line.strip_prefix("oc quay ").unwrap().split(' ').map(str::to_owned).collect()
 }
 
-/// The objects of a setup, without the differences between clusters.
+/// What a set-up leaves in the cluster, without what differs from one cluster to the next.
 fn made(world: &World) -> Vec<Value> {
     let objects = [
         ("QuayIntegration", "", "quay"),
@@ -107,7 +107,7 @@ fn made(world: &World) -> Vec<Value> {
 }
 
 #[test]
-fn default_answers_give_a_working_setup() {
+fn defaults_complete_the_setup() {
     let world = shop();
     let (left, asked) = person(&world).finishes(0);
     assert_eq!(asked, QUESTIONS);
@@ -121,18 +121,18 @@ fn default_answers_give_a_working_setup() {
 }
 
 #[test]
-fn second_run_asks_only_for_namespaces_and_writes_nothing() {
+fn second_setup_asks_only_for_namespaces() {
     let world = shop();
     person(&world).finishes(0);
     world.forget_traffic();
     let (left, asked) = person(&world).finishes(0);
     assert_eq!(asked, [LINK]);
-    assert!(left.screen.ends_with("Already set up; nothing was written"), "{}", left.screen);
+    assert!(left.screen.ends_with("Everything is set up; nothing was written"), "{}", left.screen);
     world.assert_nothing_written();
 }
 
 #[test]
-fn printed_command_line_reproduces_the_setup() {
+fn equivalent_command_reproduces_setup() {
     let (screen, objects) = {
         let world = shop();
         let (left, _) = person(&world)

@@ -21,9 +21,9 @@ pub(super) async fn run(
     headline(context, SetupStep::ALL.len() + 1, first_namespaces::TITLE);
     first_namespaces::ask(context, &mut setup)?;
     let last = first_namespaces::run(context, &setup, &steps).await?;
-    context
-        .ui
-        .status(&without_changes(&last.step).with_program_name(context.program).render(&context.style()));
+    context.ui.status(
+        &without_changes(&last.step).with_program_name(context.program).render(&context.style()),
+    );
     steps.push(last.step);
     let mut report = SetupReport::new(context.program, "setup", false, false, steps);
     report.namespaces = setup::preview(&setup);

@@ -193,7 +193,7 @@ fn merge_certificates(known: Option<&String>, ca: &str) -> String {
 }
 
 fn is_locally_trusted(setup: &SetupSession) -> bool {
-    setup.found.quay.as_ref().is_some_and(|quay| quay.about.is_ok())
+    setup.found.quay.as_ref().is_some_and(|quay| quay.server_info.is_ok())
         && setup.url().is_some_and(|url| !url.is_plain_http())
 }
 

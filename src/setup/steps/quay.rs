@@ -233,7 +233,7 @@ async fn ask_to_trust(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
             if let Some(warning) = bundle.as_ref().and_then(|bundle| bundle.warning(&path)) {
                 ui.warn(&warning);
             }
-            setup.options.ca = Some(ca);
+            setup.options.ca = Some(bundle.map_or(content, |bundle| bundle.pem));
         }
         ("Trust the last of these certificates", Some(authority)) => {
             if ui.confirm("Does the owner of Quay confirm this SHA-256?", false)? {

@@ -23,7 +23,7 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
         Some(Ok(info)) => {
             describe_token(&mut plan, setup, info);
             let is_replaced =
-                setup.token.is_none() && !info.lacks.is_empty() && setup.options.token.is_some();
+                setup.token.is_none() && !info.problems.is_empty() && setup.options.token.is_some();
             if !is_replaced {
                 return plan;
             }
@@ -55,7 +55,7 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
             .hint("use --quay-username to set the expiry, if Quay accepts passwords"),
         Some(from) => {
             if setup.options.application.scopes == TokenScopes::Minimal {
-                let least = Scope::least(&features(setup));
+                let least = Scope::minimal(&features(setup));
                 plan.notes.extend(
                     least.into_iter().map(|(scope, why)| Note { severity: Severity::Info, text: format!("{scope}: {why}") }),
                 );
@@ -125,7 +125,7 @@ fn describe_token(plan: &mut StepPlan, setup: &SetupSession, info: &TokenInfo) {
             format!("organizations will belong to {user}; organizations of other users are not accessible"),
         );
     }
-    for problem in &info.lacks {
+    for problem in &info.problems {
         plan.note(Severity::Warning, consequence(problem));
     }
 }
@@ -265,8 +265,8 @@ async fn sign_in(
     // (`wire/846c`).
     let issued = issued?;
     let created = [
-        (issued.organization_made, format!("created organization {}", application.organization)),
-        (issued.application_made, format!("created application {} in it", application.name)),
+        (issued.organization_created, format!("created organization {}", application.organization)),
+        (issued.application_created, format!("created application {} in it", application.name)),
     ];
     Ok((
         issued.token,
@@ -327,13 +327,14 @@ async fn wait_for_browser(setup: &SetupSession, ui: &Ui) -> Result<SecretString,
 }
 
 pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(), Error> {
-    let is_reachable = setup.found.quay.as_ref().is_some_and(|inspection| inspection.about.is_ok());
+    let is_reachable =
+        setup.found.quay.as_ref().is_some_and(|inspection| inspection.server_info.is_ok());
     let Some(quay) = setup.quay.clone().filter(|_| is_reachable) else { return Ok(()) };
     // The address might have been given just now.
     setup.discover_token().await;
     if let Some(Ok(info)) = &setup.found.stored {
-        info.lacks.iter().for_each(|problem| ui.warn(&consequence(problem)));
-        if info.lacks.is_empty()
+        info.problems.iter().for_each(|problem| ui.warn(&consequence(problem)));
+        if info.problems.is_empty()
             || !ui.confirm("The stored token lacks required scopes. Issue a new one?", true)?
         {
             return Ok(());

@@ -19,8 +19,8 @@ mod setup_state;
 mod terminal;
 mod test_env;
 
-pub(crate) use bridge::Bridge;
 pub(crate) use broken_states::{FAULT_KINDS, FaultKind};
+pub(crate) use controller::Controller;
 pub(crate) use fixtures::{Side, Stage, play, run_in_new_worlds};
 pub(crate) use kill_points::KillPoint;
 pub(crate) use mutations::{ACCOUNTS, FOREIGN, STREAMS};

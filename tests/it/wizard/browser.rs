@@ -1,5 +1,5 @@
-//! The token from the browser. A client signs in to Quay, answers its question, and sends the
-//! result as our page does.
+//! The token by way of the browser. A client plays it: it signs in to Quay, answers its question, and does what the
+//! page of ours does with the answer.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +18,7 @@ const HERE: Question = MORE[14];
 const PASTE: Question = MORE[15];
 const TRY_AGAIN: Question = MORE[9];
 
-/// The fixed port of the redirect.
+/// There is only one such port.
 static PORT: Mutex<()> = Mutex::new(());
 
 fn port() -> MutexGuard<'static, ()> {
@@ -66,7 +66,7 @@ impl Browser {
         browser
     }
 
-    /// Sends a request and keeps the cookie and the CSRF token of the response.
+    /// Sends a request and keeps the cookie and the token against forgery that the answer brings.
     fn run(
         &mut self,
         send: impl AsyncFnOnce(&Client, &str) -> Response,
@@ -91,7 +91,7 @@ impl Browser {
         })
     }
 
-    /// Opens the address, presses one of the two buttons, and returns the address of the redirect.
+    /// Opens the address, answers Quay's question with one of its two buttons, and gives the address that this leads to.
     fn answers(&mut self, address: &str, button: &str) -> Url {
         let address = Url::parse(address).unwrap();
         let (_, page) = self.run(async |client, cookie| {
@@ -107,7 +107,7 @@ impl Browser {
         Url::parse(&location.unwrap()).unwrap()
     }
 
-    /// Follows the redirect to this machine, and posts its fragment as the page's script does.
+    /// Follows the address to this machine, and posts what came with it as the script of the page does.
     fn brings(&mut self, end: &Url) {
         let here = end.as_str().replace("localhost", "127.0.0.1");
         let host = "localhost:17895";
@@ -124,7 +124,7 @@ impl Browser {
     }
 }
 
-/// The address on the screen.
+/// The address that the person is shown.
 fn address(screen: &str) -> String {
     screen
         .lines()
@@ -134,15 +134,15 @@ fn address(screen: &str) -> String {
         .to_owned()
 }
 
-/// A user who signs in with the browser, up to the question for the way of the token.
+/// A user who signs in with the browser, up to the question about the token's transfer.
 fn with_browser<'a>(world: &'a World, client_id: &str) -> Person<'a> {
     let command = world.oc_quay(&["setup", "--no-browser"]);
     let mut person =
         Person::begins(world, command, 300).will_choose(WAY, "Sign in with the browser");
     person.goes_to(CLIENT_ID);
     let screen = person.terminal.screen();
-    for expected in ["organization openshift-integration", "application openshift", REDIRECT] {
-        assert!(screen.contains(expected), "{screen}");
+    for reported in ["organization openshift-integration", "application openshift", REDIRECT] {
+        assert!(screen.contains(reported), "{screen}");
     }
     person.types(CLIENT_ID, client_id).goes_to(HERE);
     assert!(
@@ -154,7 +154,7 @@ fn with_browser<'a>(world: &'a World, client_id: &str) -> Person<'a> {
 }
 
 #[test]
-fn receives_token_from_the_browser() {
+fn receives_token_from_browser() {
     let _port = port();
     let world = shop();
     let mut person = with_browser(&world, &application(&world));
@@ -169,7 +169,7 @@ fn receives_token_from_the_browser() {
 }
 
 #[test]
-fn denied_sign_in_is_reported_and_asked_again() {
+fn denied_authorization_is_reported_and_asked_again() {
     let _port = port();
     let world = shop();
     let mut person = with_browser(&world, &application(&world));
@@ -198,9 +198,9 @@ fn ctrl_c_ends_the_wait_for_the_browser() {
     person.terminal.ends_with(130);
 }
 
-/// Over SSH the browser is on another machine, so the default is a paste.
+/// Over SSH the browser is elsewhere, so pasting is what Enter chooses.
 #[test]
-fn accepts_pasted_address_over_ssh() {
+fn pastes_address_over_ssh() {
     let _port = port();
     let world = shop();
     let client_id = application(&world);
@@ -220,7 +220,7 @@ fn accepts_pasted_address_over_ssh() {
 }
 
 #[test]
-fn rejects_pasted_address_of_another_sign_in() {
+fn rejects_pasted_address_of_other_sign_in() {
     let _port = port();
     let world = shop();
     let mut person = with_browser(&world, &application(&world));
@@ -236,7 +236,7 @@ fn rejects_pasted_address_of_another_sign_in() {
 }
 
 #[test]
-fn waits_for_token_without_terminal() {
+fn waits_for_browser_without_terminal() {
     use std::io::{BufRead as _, BufReader, Read as _};
     let _port = port();
     let world = shop();
@@ -274,7 +274,7 @@ fn waits_for_token_without_terminal() {
 }
 
 #[test]
-fn names_occupied_port() {
+fn reports_port_in_use() {
     let _port = port();
     let world = shop();
     let client_id = application(&world);

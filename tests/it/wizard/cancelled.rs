@@ -1,10 +1,10 @@
-//! Cancels at each question, and continues later.
+//! A user who cancels at any question and starts again.
 
 use super::{LINK, QUESTIONS, STORE, assert_healthy, person, shop};
 use crate::support::Key;
 use crate::support::World;
 
-/// Cancels at every question in turn, and finishes in the end.
+/// Leaves at every question, each time one further, and finishes in the end.
 fn leaves_at_every_question(key: Key) -> World {
     let world = shop();
     let mut done: Vec<&str> = vec![];
@@ -16,7 +16,7 @@ fn leaves_at_every_question(key: Key) -> World {
             0,
             "{question:?} {done:?} {asked:?}"
         );
-        // Completed steps are not asked about again; the token is complete once it is stored.
+        // What was carried out on the way here is not asked about again; the token is there once it is stored.
         done = match QUESTIONS[..=place]
             .iter()
             .rposition(|asked| asked.1 == "Do this" && asked != question)
@@ -34,19 +34,19 @@ fn leaves_at_every_question(key: Key) -> World {
 }
 
 #[test]
-fn continues_after_esc_at_any_question() {
+fn setup_resumes_after_esc_at_any_question() {
     let world = leaves_at_every_question(Key::Esc);
     let applications = world.sandbox.quay.applications("openshift-integration");
     assert_eq!(applications.len(), 1, "{applications:?}");
 }
 
 #[test]
-fn continues_after_ctrl_c_at_any_question() {
+fn setup_resumes_after_ctrl_c_at_any_question() {
     leaves_at_every_question(Key::CtrlC);
 }
 
 #[test]
-fn declined_step_is_not_executed() {
+fn declining_a_step_cancels_setup() {
     let world = shop();
     let mut person = person(&world);
     person.types(STORE, "n");

@@ -1,4 +1,4 @@
-//! Objects in the cluster: the operator, the QuayIntegration, the trust of the nodes.
+//! What is made in the cluster: the operator, the QuayIntegration, the trust of the nodes.
 
 use sandbox::Options;
 use sandbox::openshift::olm::Trouble;
@@ -7,33 +7,33 @@ use serde_json::{Value, json};
 
 use super::scripted_user::MORE;
 use super::{
-    APPROVAL, CHANNEL, CLUSTER_ID, CONTROLLER, INTEGRATE, LINK, NODES, Person, Question, TRUST,
-    made, person, shop,
+    APPROVAL, BRIDGE, CHANNEL, CLUSTER_ID, INTEGRATE, LINK, NODES, Person, Question, TRUST, made,
+    person, shop,
 };
 use crate::support::World;
 
-/// The ownership mark of another cluster.
+/// What another cluster leaves in its organizations.
 const MARK: &str = "oc-quay cluster=elsewhere.example.com:6443 namespace=web uid=0123";
 
 const TRY_AGAIN: Question = MORE[11];
 const ONLY_THESE: Question = MORE[12];
 
 #[test]
-fn continues_without_an_available_operator() {
+fn continues_without_available_operator() {
     let options =
         Options { cluster: Cluster { olm: Olm::None, ..Cluster::default() }, ..Options::default() };
     let Some(world) = World::stand_in_bare(options, "the real one has OLM") else { return };
     world.namespace("shop");
     let (left, asked) = person(&world).finishes(0);
-    assert!(asked.contains(&CONTROLLER) && !asked.contains(&CHANNEL), "{asked:?}");
+    assert!(asked.contains(&BRIDGE) && !asked.contains(&CHANNEL), "{asked:?}");
     assert!(left.screen.contains(" --controller none"), "{}", left.screen);
     world.oc_quay(&["setup", "--check", "--controller=none"]).succeeds();
     world.assert_linked("shop", &[]);
 }
 
-/// A retry installs it once it is in the catalog.
+/// When the catalog has it by then, trying again installs it.
 #[test]
-fn can_wait_for_the_catalog_of_the_operator() {
+fn can_wait_for_the_operators_catalog() {
     let world = shop();
     world.trouble(Some(&Trouble::PackageMissing));
     let package = "/apis/packages.operators.coreos.com/v1/namespaces/openshift-marketplace/packagemanifests/quay-bridge-operator";
@@ -41,7 +41,7 @@ fn can_wait_for_the_catalog_of_the_operator() {
         world.api(reqwest::Method::GET, package, None).0 == 404
     });
     let mut person = person(&world);
-    person.chooses(CONTROLLER, "Operator").goes_to(TRY_AGAIN);
+    person.chooses(BRIDGE, "Operator").goes_to(TRY_AGAIN);
     world.trouble(None);
     world.wait_for("the package", || world.api(reqwest::Method::GET, package, None).0 == 200);
     let (_, asked) = person.finishes(0);
@@ -50,12 +50,12 @@ fn can_wait_for_the_catalog_of_the_operator() {
 }
 
 #[test]
-fn uses_the_chosen_controller() {
-    for (choice, flag, runs) in [("Built-in", "built-in", true), ("Nobody", "none", false)] {
+fn installs_the_chosen_controller() {
+    for (choice, flag, runs) in [("In-cluster", "in-cluster", true), ("None", "none", false)] {
         let world = shop();
-        // The controller's webhook has no certificate here, which would be a finding.
+        // The test cluster issues no certificate for the controller's webhook, so no status is read.
         let (left, asked) =
-            person(&world).will_choose(CONTROLLER, choice).will_type(LINK, "none").finishes(0);
+            person(&world).will_choose(BRIDGE, choice).will_type(LINK, "none").finishes(0);
         assert!(!asked.contains(&CHANNEL) && !asked.contains(&APPROVAL), "{asked:?}");
         assert!(left.screen.contains(&format!(" --controller {flag}")), "{}", left.screen);
         assert_eq!(world.subscriptions(), 0);
@@ -65,11 +65,11 @@ fn uses_the_chosen_controller() {
             runs
         );
         if runs {
-            // The existing choice is kept without a question.
+            // The installed controller is found again without a question.
             let (left, asked) = person(&world).will_type(LINK, "none").finishes(0);
             assert_eq!(asked, [LINK]);
             assert!(
-                left.screen.ends_with("Already set up; nothing was written"),
+                left.screen.ends_with("Everything is set up; nothing was written"),
                 "{}",
                 left.screen
             );
@@ -78,7 +78,7 @@ fn uses_the_chosen_controller() {
 }
 
 #[test]
-fn manual_approval_approves_only_this_installation() {
+fn manual_approval_approves_first_installation() {
     let world = shop();
     let (left, _) = person(&world)
         .will_choose(APPROVAL, "Manual")
@@ -98,7 +98,7 @@ fn manual_approval_approves_only_this_installation() {
 }
 
 #[test]
-fn suggests_list_of_first_namespaces_for_many() {
+fn suggests_allowlist_for_many_namespaces() {
     let world = shop();
     for number in 0..60 {
         world.create(&sandbox::manifests::namespace(&format!("many-{number}")));
@@ -117,7 +117,7 @@ fn suggests_list_of_first_namespaces_for_many() {
 }
 
 #[test]
-fn updates_nodes_only_when_chosen() {
+fn configures_nodes_only_when_chosen() {
     for (choice, flag, is_trusted) in
         [("Print", "print", false), ("Skip", "skip", false), ("Configure", "apply", true)]
     {
@@ -143,7 +143,7 @@ fn rejects_cluster_id_of_another_cluster() {
         screen.contains("cluster ID openshift is in use by cluster elsewhere.example.com:6443"),
         "{screen}"
     );
-    // The new proposal is free.
+    // What is proposed now is free.
     person.finishes(0);
     assert_eq!(world.single_integration().unwrap()["spec"]["clusterID"], "openshift-2");
 }
@@ -161,9 +161,9 @@ fn asks_again_for_given_cluster_id_in_use() {
     assert_eq!(world.single_integration().unwrap()["spec"]["clusterID"], "stage");
 }
 
-/// Only the shown differences are written.
+/// It is shown what becomes different, and only that is written.
 #[test]
-fn changes_existing_integration_where_it_differs() {
+fn changes_differences_of_existing_integration() {
     let world = World::new();
     world.merge(
         "QuayIntegration",

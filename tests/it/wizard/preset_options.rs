@@ -1,12 +1,12 @@
-//! Given options are not asked for.
+//! Given options are not asked.
 
 use super::{
-    ADDRESS, APPROVAL, CHANNEL, CLUSTER_ID, CONTROLLER, LINK, NODES, PASSWORD, Person, QUESTIONS,
+    ADDRESS, APPROVAL, BRIDGE, CHANNEL, CLUSTER_ID, LINK, NODES, PASSWORD, Person, QUESTIONS,
     Question, USER, WAY, shop,
 };
 use crate::support::{Command, World};
 
-/// The omitted questions, and their arguments and variable.
+/// Which questions are not asked, and what makes that so: arguments and a variable.
 type Case = (&'static [Question], &'static [&'static str], (&'static str, fn(&World) -> String));
 
 fn url(world: &World) -> String {
@@ -30,10 +30,10 @@ const CASES: [Case; 15] = [
     (&[WAY, USER], &[], ("OC_QUAY_USERNAME", |_| "quayadmin".into())),
     (&[WAY, USER, PASSWORD], &["--quay-username", "quayadmin"], ("OC_QUAY_PASSWORD", password)),
     (&[PASSWORD], &[], ("OC_QUAY_PASSWORD", password)),
-    (&[CONTROLLER], &["--controller", "operator"], NONE),
-    (&[CONTROLLER, CHANNEL], &["--operator-channel", "stable-3.18"], NONE),
-    (&[CONTROLLER, APPROVAL], &["--operator-approval", "manual"], NONE),
-    (&[CONTROLLER, CHANNEL, APPROVAL], &["--controller=none"], NONE),
+    (&[BRIDGE], &["--controller", "operator"], NONE),
+    (&[BRIDGE, CHANNEL], &["--operator-channel", "stable-3.18"], NONE),
+    (&[BRIDGE, APPROVAL], &["--operator-approval", "manual"], NONE),
+    (&[BRIDGE, CHANNEL, APPROVAL], &["--controller=none"], NONE),
     (&[CLUSTER_ID], &["--cluster-id", "openshift"], NONE),
     (&[CLUSTER_ID], &[], ("OC_QUAY_CLUSTER_ID", |_| "openshift".into())),
     (&[super::USERS, super::GRANT], &["--user-role", "false"], NONE),
@@ -42,7 +42,7 @@ const CASES: [Case; 15] = [
 ];
 
 #[test]
-fn does_not_ask_for_given_options() {
+fn does_not_ask_given_options() {
     for (answered, arguments, (variable, value)) in CASES {
         let world = shop();
         let command = world.oc_quay(&["setup"]).args(arguments).env(variable, value(&world));
@@ -55,8 +55,7 @@ fn does_not_ask_for_given_options() {
     }
 }
 
-/// The sandbox has the definition of the QuayIntegration, so nothing remains to do without the
-/// operator.
+/// The sandbox's cluster has the definition of the QuayIntegration, so nothing is left to do without the operator.
 fn is_left(question: &Question, arguments: &[&str]) -> bool {
     *question != super::INSTALL || arguments != ["--controller=none"]
 }

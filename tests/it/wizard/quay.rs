@@ -1,4 +1,4 @@
-//! The address of Quay, and trust in its certificate.
+//! Which Quay, and whether it is trusted.
 
 use sandbox::Options;
 
@@ -6,19 +6,19 @@ use super::scripted_user::{MORE, Person};
 use super::{ADDRESS, ISSUE, NODES, Question, assert_healthy, made, shop};
 use crate::support::{Key, World};
 
-const CONTINUE_ANYWAY: Question = MORE[0];
+const CONTINUE: Question = MORE[0];
 const UNTRUSTED: Question = MORE[1];
 const FILE: Question = MORE[2];
 const COMPARED: Question = MORE[3];
 const TRY_AGAIN: Question = MORE[4];
 
 /// A user whose machine does not trust Quay's certificate authority.
-fn distrustful(world: &World) -> Person<'_> {
+fn without_trusted_certificate(world: &World) -> Person<'_> {
     Person::begins(world, world.oc_quay(&["setup"]).without_env("OC_QUAY_CA_FILE"), 100)
 }
 
 #[test]
-fn reads_certificate_authority_from_a_file() {
+fn reads_certificate_authority_from_file() {
     let world = shop();
     let mut person = without_trusted_certificate(&world);
     person.goes_to(UNTRUSTED).chooses(UNTRUSTED, "Read").types(FILE, "/no/such/file").goes_to(FILE);
@@ -32,7 +32,7 @@ fn reads_certificate_authority_from_a_file() {
     );
     let (_, asked) = person.will_type(FILE, world.sandbox.ca_file().to_str().unwrap()).finishes(0);
     assert_eq!(asked[..5], [ADDRESS, UNTRUSTED, FILE, FILE, super::WAY]);
-    // The file is used for nodes and stored for later runs.
+    // What was read is used for nodes and stored for later runs.
     assert!(asked.contains(&NODES), "{asked:?}");
     made(&world);
     assert_healthy(&world);
@@ -65,7 +65,7 @@ fn does_not_offer_leaf_certificate_as_authority() {
 }
 
 #[test]
-fn stores_unverified_certificate_in_the_integration() {
+fn unverified_certificate_sets_insecure_registry() {
     let world = shop();
     let mut person = without_trusted_certificate(&world).will_choose(UNTRUSTED, "Continue");
     person.goes_to(ISSUE);
@@ -83,7 +83,7 @@ fn stores_unverified_certificate_in_the_integration() {
 }
 
 #[test]
-fn declined_trust_ends_the_setup() {
+fn untrusted_certificate_can_cancel_setup() {
     let world = shop();
     let mut person = without_trusted_certificate(&world);
     person.chooses(UNTRUSTED, "Stop");
@@ -92,12 +92,12 @@ fn declined_trust_ends_the_setup() {
 }
 
 #[test]
-fn asks_before_plain_http() {
+fn asks_about_plain_http() {
     let world = shop();
     let address = world.sandbox.quay.url().replace("https", "http");
     for key in [Key::Esc, Key::CtrlC] {
-        let mut person = distrustful(&world).will_type(ADDRESS, &address);
-        person.goes_to(CONTINUE_ANYWAY);
+        let mut person = without_trusted_certificate(&world).will_type(ADDRESS, &address);
+        person.goes_to(CONTINUE);
         assert!(
             person.terminal.screen().contains("the token would be sent unencrypted"),
             "{}",
@@ -108,16 +108,16 @@ fn asks_before_plain_http() {
     }
 }
 
-/// An answer for the wrong address does not apply to the right one.
+/// What was accepted for the wrong address does not count for the right one.
 #[test]
-fn asks_again_for_address_without_quay() {
+fn asks_again_for_address_that_is_not_quay() {
     let world = shop();
-    let mut person = distrustful(&world).will_type(CONTINUE_ANYWAY, "y");
+    let mut person = without_trusted_certificate(&world).will_type(CONTINUE, "y");
     person.types(ADDRESS, "http://127.0.0.1:1").goes_to(TRY_AGAIN);
     assert!(person.terminal.screen().contains("failed to use"), "{}", person.terminal.screen());
     let ca = world.sandbox.ca_file();
     let (_, asked) = person.will_type(FILE, ca.to_str().unwrap()).finishes(0);
-    assert_eq!(asked[..6], [ADDRESS, CONTINUE_ANYWAY, TRY_AGAIN, ADDRESS, UNTRUSTED, FILE]);
+    assert_eq!(asked[..6], [ADDRESS, CONTINUE, TRY_AGAIN, ADDRESS, UNTRUSTED, FILE]);
     assert_eq!(
         world.get("QuayIntegration", "", "quay").unwrap()["spec"]["insecureRegistry"],
         serde_json::Value::Null
@@ -126,22 +126,19 @@ fn asks_again_for_address_without_quay() {
 }
 
 #[test]
-fn returns_to_the_address_question() {
+fn returns_to_the_address() {
     let world = shop();
-    let mut person = distrustful(&world);
-    person.types(ADDRESS, "http://127.0.0.1:1").types(CONTINUE_ANYWAY, "n");
-    person.types(ADDRESS, "http://127.0.0.1:1").types(CONTINUE_ANYWAY, "");
+    let mut person = without_trusted_certificate(&world);
+    person.types(ADDRESS, "http://127.0.0.1:1").types(CONTINUE, "n");
+    person.types(ADDRESS, "http://127.0.0.1:1").types(CONTINUE, "");
     person.chooses(UNTRUSTED, "Enter another address").goes_to(ADDRESS);
-    assert_eq!(
-        person.asked,
-        [ADDRESS, CONTINUE_ANYWAY, ADDRESS, CONTINUE_ANYWAY, ADDRESS, UNTRUSTED]
-    );
+    assert_eq!(person.asked, [ADDRESS, CONTINUE, ADDRESS, CONTINUE, ADDRESS, UNTRUSTED]);
     person.terminal.press(Key::Esc);
     person.terminal.ends_with(130);
 }
 
 #[test]
-fn accepts_file_in_home_and_asks_again_for_missing_file() {
+fn expands_home_directory_and_asks_again_for_empty_file() {
     let world = shop();
     std::fs::copy(world.sandbox.ca_file(), world.dir().join("quay-ca.pem")).unwrap();
     let command = world

@@ -1,23 +1,23 @@
-//! A scripted user who answers the questions one after the other.
+//! A user who answers the questions in their order.
 
 use std::collections::BTreeMap;
 
 use crate::support::{Command, Key, Left, Terminal, World};
 
-/// Rows of a window for the whole setup.
+/// The rows of a window in which the whole set-up can be read.
 const ROWS: u16 = 200;
 
-/// The answer to a question. An empty text is just Enter.
+/// What is answered at a question. An empty text is just Enter.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     Text(String),
     Option(&'static str),
 }
 
-/// A question: its step, and its beginning.
+/// A question: the step that it belongs to, and how it begins.
 pub(super) type Question = (&'static str, &'static str);
 
-/// The questions of a new setup, in order.
+/// The questions of a fresh set-up, in their order.
 pub(super) const QUESTIONS: [Question; 17] = [
     ("Quay", "Address of Quay (such as quay.example.com):"),
     ("Token", "Where does the token for Quay come from?"),
@@ -38,17 +38,17 @@ pub(super) const QUESTIONS: [Question; 17] = [
     ("First namespaces", "Namespaces to link now (such as a,b, or none):"),
 ];
 
+/// A person in the middle of a set-up.
 pub(super) struct Person<'a> {
     pub(super) terminal: Terminal<'a>,
-    /// The answers other than Enter.
+    /// What this one answers where Enter will not do.
     answers: BTreeMap<Question, Answer>,
-    /// The questions so far.
+    /// What was asked so far.
     pub(super) asked: Vec<Question>,
 }
 
 impl<'a> Person<'a> {
-    /// Starts a setup in a window of this width, with the address of Quay and its superuser's
-    /// password.
+    /// Begins a set-up in a window of so many columns, knowing the address of Quay and its superuser's password.
     pub(super) fn begins(world: &'a World, command: Command<'a>, columns: u16) -> Self {
         let quay = &world.sandbox.quay;
         let answers = [
@@ -61,17 +61,19 @@ impl<'a> Person<'a> {
         Self { terminal: command.in_window(columns, ROWS), answers: answers.into(), asked: vec![] }
     }
 
+    /// Will answer a question with a text.
     pub(super) fn will_type(mut self, question: Question, text: &str) -> Self {
         self.answers.insert(question, Answer::Text(text.to_owned()));
         self
     }
 
+    /// Will choose the option that begins so.
     pub(super) fn will_choose(mut self, question: Question, option: &'static str) -> Self {
         self.answers.insert(question, Answer::Option(option));
         self
     }
 
-    /// Answers all questions before this one, which remains open.
+    /// Answers one question after the other until this one, which is left open.
     #[track_caller]
     pub(super) fn goes_to(&mut self, question: Question) -> &mut Self {
         while let Some(asked) = self.next() {
@@ -84,7 +86,7 @@ impl<'a> Person<'a> {
         panic!("never asked {question:?}:\n{}", self.terminal.screen());
     }
 
-    /// Answers a question once.
+    /// Goes to a question and answers it, this once.
     #[track_caller]
     pub(super) fn types(&mut self, question: Question, text: &str) -> &mut Self {
         self.goes_to(question).asked.push(question);
@@ -92,7 +94,7 @@ impl<'a> Person<'a> {
         self
     }
 
-    /// Chooses an option by its beginning, once.
+    /// Goes to a question and chooses the option that begins so, this once.
     #[track_caller]
     pub(super) fn chooses(&mut self, question: Question, option: &'static str) -> &mut Self {
         self.goes_to(question).asked.push(question);
@@ -100,19 +102,21 @@ impl<'a> Person<'a> {
         self
     }
 
+    /// Goes to a question and leaves.
     #[track_caller]
     pub(super) fn leaves_at(mut self, question: Question, key: Key) -> (Left, Vec<Question>) {
         self.goes_to(question).terminal.press(key);
         (self.terminal.ends_with(130), self.asked)
     }
 
+    /// Answers all questions that are left.
     #[track_caller]
     pub(super) fn finishes(mut self, code: i32) -> (Left, Vec<Question>) {
         self.finishes_somehow();
         (self.terminal.ends_with(code), self.asked)
     }
 
-    /// Answers all remaining questions, with any exit code.
+    /// Answers all questions that are left, however it ends.
     #[track_caller]
     pub(super) fn finishes_somehow(&mut self) {
         while let Some(asked) = self.next() {
@@ -135,7 +139,7 @@ impl<'a> Person<'a> {
         self.terminal.press(Key::Enter);
     }
 
-    /// Waits for the next question; `None` if the program has ended.
+    /// Waits for the next question; none if the program has ended.
     #[track_caller]
     fn next(&mut self) -> Option<Question> {
         let answered = self.asked.len();
@@ -168,7 +172,7 @@ impl<'a> Person<'a> {
     }
 }
 
-/// The open question after a number of answers.
+/// The question that is open, after so many that were answered.
 fn question(screen: &str, answered: usize) -> Option<Question> {
     let (above, open) = screen.rsplit_once("\n? ")?;
     if above.lines().filter(|line| line.starts_with("> ")).count() != answered {
@@ -184,7 +188,7 @@ fn question(screen: &str, answered: usize) -> Option<Question> {
     )
 }
 
-/// The questions for special cases.
+/// The questions that are asked only where something is not as usual.
 pub(super) const MORE: [Question; 16] = [
     ("Quay", "Continue anyway?"),
     ("Quay", "Quay's certificate is not trusted. How do you want to proceed?"),

@@ -1,5 +1,6 @@
-//! The screen at the end of the whole setup.  `BLESS=1` writes the screens; read them before they
-//! are committed.
+//! What a person sees: the whole set-up as it stands on the screen in the end.
+//!
+//! `BLESS=1` writes the screens again; read them before they are committed.
 
 use std::path::Path;
 
@@ -8,14 +9,14 @@ use sandbox::Options;
 use super::Person;
 use crate::support::{Left, World};
 
-/// A whole setup in a window of this width.
+/// A set-up from beginning to end in a window of so many columns.
 fn set_up(columns: u16, (variable, value): (&str, &str)) -> Option<(Left, String)> {
     let world = World::stand_in_bare(Options::default(), "versions and names are the stand-in's")?;
     world.namespace("shop");
     let command = world.oc_quay(&["setup"]).env(variable, value);
     let (left, _) = Person::begins(&world, command, columns).finishes(0);
     let port = world.sandbox.quay.host().split(':').nth(1).unwrap().to_owned();
-    // Ports have as many digits as this word has letters.
+    // Ports have as many digits as this has letters.
     let screen = left.screen.replace(&port, "PORTS");
     let url = world.sandbox.openshift.url();
     let screen = screen.replace(url.rsplit(':').next().unwrap(), "SPORT");
@@ -23,7 +24,7 @@ fn set_up(columns: u16, (variable, value): (&str, &str)) -> Option<(Left, String
 }
 
 #[test]
-fn screen_matches_snapshots_at_any_width() {
+fn screens_match_snapshots_at_both_widths() {
     for columns in [80, 60] {
         let Some((_, screen)) = set_up(columns, ("UNUSED", "")) else { return };
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -36,7 +37,7 @@ fn screen_matches_snapshots_at_any_width() {
 }
 
 #[test]
-fn colors_do_not_change_the_text() {
+fn colors_do_not_change_text() {
     let Some((colored, with)) = set_up(80, ("TERM", "xterm")) else { return };
     let Some((plain, without)) = set_up(80, ("NO_COLOR", "1")) else { return };
     assert_eq!(with, without);
@@ -48,7 +49,7 @@ fn colors_do_not_change_the_text() {
 }
 
 #[test]
-fn shows_only_ascii_without_utf_8() {
+fn uses_ascii_without_utf8_locale() {
     let Some((left, _)) = set_up(80, ("LC_ALL", "C")) else { return };
     assert!(left.written.is_ascii(), "{}", left.screen);
 }

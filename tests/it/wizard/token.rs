@@ -1,4 +1,4 @@
-//! Sources of the token.
+//! Where the token comes from.
 
 use super::scripted_user::MORE;
 use super::{ISSUE, PASSWORD, Person, Question, STORE, USER, WAY, assert_healthy, person, shop};
@@ -12,15 +12,15 @@ const TRY_AGAIN: Question = MORE[9];
 const REPLACE: Question = MORE[10];
 
 #[test]
-fn asks_again_after_a_wrong_password() {
+fn reports_wrong_password_and_asks_again() {
     let world = shop();
     let mut person = person(&world);
     world.note_secret("a-wr0ng-password");
     person.types(PASSWORD, "a-wr0ng-password").types(ISSUE, "").goes_to(USER);
     let screen = person.terminal.screen();
-    assert!(screen.contains("wrong user name or password"), "{screen}");
+    assert!(screen.contains("Quay does not accept the user name or the password"), "{screen}");
     assert!(screen.trim_end().ends_with("? User name in Quay: (quayadmin)"), "{screen}");
-    // Otherwise Quay locks the sign-in.
+    // Else Quay makes one wait.
     world.sandbox.quay.throttle("quayadmin", std::time::Duration::ZERO);
     let (_, asked) = person.will_type(USER, "").finishes(0);
     assert_eq!(
@@ -32,7 +32,7 @@ fn asks_again_after_a_wrong_password() {
     assert_eq!(world.sandbox.quay.wrong_passwords("quayadmin"), Some(0));
 }
 
-/// Also malformed ones.
+/// Even those that cannot be one.
 #[test]
 fn asks_again_for_rejected_token() {
     let world = shop();
@@ -48,7 +48,7 @@ fn asks_again_for_rejected_token() {
 }
 
 #[test]
-fn accepts_pasted_token_with_newline_only_at_its_end() {
+fn accepts_pasted_token_with_final_newline() {
     let world = shop();
     let token = world.sandbox.quay.admin_token();
     let mut person = person(&world);
@@ -57,7 +57,7 @@ fn accepts_pasted_token_with_newline_only_at_its_end() {
         .terminal
         .pastes(&format!("{token}\nrest"))
         .press(Key::Enter)
-        .sees("# Enter a single line of text.");
+        .sees("# One line of plain text, please.");
     person.terminal.pastes(&format!("{token}\n")).press(Key::Enter);
     person.asked.push(TOKEN);
     let (left, asked) = person.finishes(0);
@@ -68,7 +68,7 @@ fn accepts_pasted_token_with_newline_only_at_its_end() {
 }
 
 #[test]
-fn creates_first_user_of_an_empty_quay() {
+fn creates_first_user_of_empty_quay() {
     let world = shop();
     world.sandbox.quay.empty();
     world.sandbox.quay.set_flags(|flags| flags.user_initialize = true);
@@ -92,7 +92,7 @@ fn creates_first_user_of_an_empty_quay() {
     assert_healthy(&world);
 }
 
-/// A Secret with an existing token.
+/// Stores a token of another user.
 fn holding(token: &str) -> World {
     let world = shop();
     world.create(&sandbox::manifests::credentials(token));
@@ -100,7 +100,7 @@ fn holding(token: &str) -> World {
 }
 
 #[test]
-fn replaces_other_token_only_after_confirmation() {
+fn replaces_token_only_after_confirmation() {
     for (answer, is_replaced) in [("y", true), ("n", false)] {
         let world = shop();
         let theirs = world.sandbox.quay.add_full_token("alice");
@@ -122,7 +122,7 @@ fn replaces_other_token_only_after_confirmation() {
 }
 
 #[test]
-fn uses_valid_stored_token_without_asking() {
+fn uses_valid_stored_token_without_question() {
     let world = shop();
     let token = world.sandbox.quay.admin_token();
     world.create(&sandbox::manifests::credentials(&token));
@@ -133,7 +133,7 @@ fn uses_valid_stored_token_without_asking() {
 }
 
 #[test]
-fn replaces_expired_stored_token_without_asking() {
+fn replaces_expired_stored_token_without_question() {
     let world = holding("l0ng-ended");
     let (left, asked) = person(&world).finishes(0);
     assert!(asked.contains(&STORE) && !asked.contains(&REPLACE), "{asked:?}");
@@ -142,7 +142,7 @@ fn replaces_expired_stored_token_without_asking() {
 }
 
 #[test]
-fn does_not_ask_for_password_when_quay_accepts_none() {
+fn does_not_ask_password_without_direct_login() {
     let world = shop();
     world.sandbox.quay.set_flags(|flags| flags.direct_login = false);
     let mut person = person(&world);
