@@ -382,7 +382,7 @@ fn service_account(text: &str) -> Result<(String, Role), String> {
         Some((name, role)) => (name, role.parse()?),
         None => (text, Role::Read),
     };
-    crate::domain::names::kubernetes_name(name)?;
+    crate::domain::names::validate_kubernetes_name(name)?;
     Ok((name.to_owned(), role))
 }
 

@@ -11,7 +11,7 @@ fuzz_target!(|content: &[u8]| {
     let before = String::from_utf8(content.to_vec()).ok().map(SecretString::from);
     let written = AuthEntry { place: RegistryScope { host, organization: "org" }, login: credentials }.render(before.as_ref());
     let again = parse(written.expose_secret().as_bytes()).unwrap();
-    let (_, read) = again.logins.iter().find(|(key, _)| key == host).unwrap();
+    let (_, read) = again.credentials.iter().find(|(key, _)| key == host).unwrap();
     // The user name ends at the first colon.
     let joined = |username: &str, password: &str| format!("{username}:{password}");
     assert_eq!(

@@ -139,8 +139,13 @@ impl Cluster {
         uid: &str,
         note: ImportNote,
     ) -> Result<Option<Build>, ClusterError> {
-        self.annotate_build(namespace, name, uid, &json!({ IMPORT_ANNOTATION: note.written(uid) }))
-            .await
+        self.annotate_build(
+            namespace,
+            name,
+            uid,
+            &json!({ IMPORT_ANNOTATION: note.to_annotation(uid) }),
+        )
+        .await
     }
 
     async fn annotate_build(

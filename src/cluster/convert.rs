@@ -75,7 +75,7 @@ impl From<resources::Secret> for Secret {
         Self {
             is_plain: is_plain(&secret),
             items: items(&secret),
-            logins,
+            credentials: logins,
             undecodable,
             managed: secret.metadata.is_ours(),
             name: secret.metadata.name,
@@ -313,7 +313,7 @@ mod tests {
                 r#"{"auths":{"localhost:18443":{"auth":"cGFyaXR5X2dvbGRlbitidWlsZGVyOlRPS0VO"}}}"#
             ) },
         }));
-        let logins = secret.logins.unwrap();
+        let logins = secret.credentials.unwrap();
         let (registry, login) = &logins[0];
         assert_eq!(registry, "localhost:18443");
         assert_eq!(
@@ -382,7 +382,7 @@ mod tests {
     fn explains_unusable_secret_without_quoting_it() {
         let problem = |data: Value| {
             let secret = json!({ "metadata": { "name": "a" }, "type": "Opaque", "data": data });
-            reduced::<resources::Secret, Secret>(secret).logins.unwrap_err()
+            reduced::<resources::Secret, Secret>(secret).credentials.unwrap_err()
         };
         let encoded = |text: &[u8]| STANDARD.encode(text);
         assert_eq!(problem(Value::Null), "it has no key .dockerconfigjson");

@@ -57,11 +57,11 @@ fn outcome(created: Result<Build, ClusterError>) -> Option<DryRunOutcome> {
 /// `.../generic/webhook.go`.
 fn outcome_of_rejection(message: String) -> Option<DryRunOutcome> {
     if message.contains("failed calling webhook") {
-        return Some(DryRunOutcome::OutOfReach(message));
+        return Some(DryRunOutcome::Unreachable(message));
     }
     let is_theirs =
         [OPERATOR_WEBHOOK, CONTROLLER_WEBHOOK].iter().any(|name| message.contains(name));
-    is_theirs.then_some(DryRunOutcome::Refused(message))
+    is_theirs.then_some(DryRunOutcome::Rejected(message))
 }
 
 #[cfg(test)]

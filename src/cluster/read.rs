@@ -223,7 +223,7 @@ impl Cluster {
         let missing: Vec<String> = linked
             .map(|account| secret_of(&account.name))
             .filter(|name| {
-                names::kubernetes_name(name).is_ok()
+                names::validate_kubernetes_name(name).is_ok()
                     && !secrets.iter().any(|secret| secret.name == *name)
             })
             .collect();

@@ -87,7 +87,7 @@ impl Cluster {
         let (namespace, _) = webhook.address.strip_prefix(SERVICE)?.split_once('/')?;
         let names: &[&str] = match webhook.rewriter {
             BuildWebhookOwner::Operator => &OPERATOR_DEPLOYMENTS,
-            BuildWebhookOwner::Bridge => &[CONTROLLER_NAME],
+            BuildWebhookOwner::Controller => &[CONTROLLER_NAME],
         };
         let found = self.deployments_in(namespace).await.ok()?;
         let deployment =
@@ -102,7 +102,7 @@ impl Webhook {
     fn into_build_webhook(self, configuration: &str) -> Option<BuildWebhook> {
         let rewriter = match self.name.as_str() {
             OPERATOR_WEBHOOK => BuildWebhookOwner::Operator,
-            CONTROLLER_WEBHOOK => BuildWebhookOwner::Bridge,
+            CONTROLLER_WEBHOOK => BuildWebhookOwner::Controller,
             _ => return None,
         };
         let is_called_to =
@@ -201,7 +201,7 @@ mod tests {
         let ours = ours.unwrap();
         assert_eq!(
             (ours.rewriter, ours.fails_closed, ours.on_update),
-            (BuildWebhookOwner::Bridge, false, false)
+            (BuildWebhookOwner::Controller, false, false)
         );
         assert_eq!(webhook(|webhook| webhook["name"] = json!("builds.example.com")), None);
         assert_eq!(

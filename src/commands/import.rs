@@ -143,7 +143,8 @@ impl ImportRun<'_> {
         streams: &[ImageStream],
     ) -> Result<BTreeMap<String, Vec<RepositoryTag>>, Error> {
         let has_repository = |stream: &&ImageStream| {
-            wants_repository(stream, &self.host()) && names::repository(&stream.name).is_ok()
+            wants_repository(stream, &self.host())
+                && names::validate_repository(&stream.name).is_ok()
         };
         let all = streams.iter().filter(has_repository).map(|stream| stream.name.clone()).collect();
         let mut repositories = wanted.repositories_to_read(&all);

@@ -399,7 +399,7 @@ impl Controller<'_> {
         snapshot: &mut NamespaceSnapshot,
         desired: &Desired,
     ) {
-        if names::organization(&desired.organization).is_err() {
+        if names::validate_organization(&desired.organization).is_err() {
             return;
         }
         let robots: Vec<_> = desired.accounts.iter().map(|account| account.name.clone()).collect();

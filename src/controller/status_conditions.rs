@@ -206,7 +206,7 @@ impl State<'_> {
             None | Some(QuayProblem::ReadOnly) => {
                 condition("TokenValid", "True", "Accepted", "Quay accepted the token")
             }
-            Some(QuayProblem::TokenRefused { reason }) => {
+            Some(QuayProblem::TokenRejected { reason }) => {
                 condition("TokenValid", "False", "Rejected", reason)
             }
             Some(problem) => {

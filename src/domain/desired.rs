@@ -83,7 +83,7 @@ impl Desired {
                     requests.get(&account.name).copied().or_else(|| role(account))?,
                 ))
             })
-            .filter(|(name, _)| names::robot(&organization, name).is_ok())
+            .filter(|(name, _)| names::validate_robot(&organization, name).is_ok())
             .map(|(name, role)| LinkedServiceAccount {
                 secret: cluster_id.secret(&name),
                 is_requested: requests.contains_key(&name),
@@ -186,7 +186,9 @@ fn build_repositories<'a>(
         .filter(|stream| stream.wants_repository == Some(false))
         .map(|stream| stream.name.as_str())
         .collect();
-    own.filter(move |name| !without.contains(name.as_str()) && names::repository(name).is_ok())
+    own.filter(move |name| {
+        !without.contains(name.as_str()) && names::validate_repository(name).is_ok()
+    })
 }
 
 /// Whether an image stream gets a repository. One that only follows images of other registries

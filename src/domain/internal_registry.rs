@@ -55,7 +55,7 @@ pub fn tags_in_registry<'a>(
 /// The rule that is broken, without quoting the name.
 pub fn validate_copy(tag: &StreamTag, image: &TagImage) -> Result<(), &'static str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
-    if names::tag(&tag.name).is_err() {
+    if names::validate_tag(&tag.name).is_err() {
         Err(
             "invalid tag: expected 1 to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`",
         )

@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 use super::Role;
 use super::change::{Change, ServiceAccountEdit};
 use super::checks::{
-    Assessed, SecretState, Spare, default_permissions_of, has_too_little_right, kept_by_others,
-    not_ours, secret_state, spare_kept, spares, surplus,
+    Assessed, SecretState, Spare, default_permissions_of, has_insufficient_permission, kept_spare,
+    managed_elsewhere, secret_state, spares, surplus, unproven_robot,
 };
 use super::desired::{self, LinkedServiceAccount};
 use super::finding::{Code, Finding, ObjectRef, Severity};
@@ -157,7 +157,7 @@ impl<'a> Planner<'a> {
             let (namespace, organization) = (name.clone(), organization.clone());
             self.plan.changes.push(Change::RemoveOperatorFinalizer { namespace, organization });
         }
-        if namespace.is_some_and(Namespace::is_guarded) {
+        if namespace.is_some_and(Namespace::has_finalizer) {
             let (namespace, organization) = (name.clone(), organization.clone());
             self.plan.changes.push(Change::SetFinalizer {
                 namespace,
@@ -194,7 +194,7 @@ impl<'a> Planner<'a> {
             );
         }
         let name = self.subject.desired.organization.clone();
-        if let Err(problem) = names::organization(&name) {
+        if let Err(problem) = names::validate_organization(&name) {
             return self.block(
                 Code::OrganizationNameImpossible,
                 "Organization",
@@ -393,7 +393,7 @@ impl<'a> Planner<'a> {
                     organization.default_permissions.is_ok()
                 } else {
                     settled.is_some_and(|robot| robot.repositories.contains(repository))
-                        && !has_too_little_right(
+                        && !has_insufficient_permission(
                             self.subject.snapshot,
                             desired,
                             account,
@@ -485,7 +485,7 @@ impl<'a> Planner<'a> {
                 if let Some(spare) =
                     spare.filter(|spare| !spare.is_covered_by(existing, &self.subject.desired.host))
                 {
-                    self.plan.blocked.push(spare_kept(self.subject, spare));
+                    self.plan.blocked.push(kept_spare(self.subject, spare));
                     return true;
                 }
                 Change::ReplaceSecret { namespace, secret, robot, version }
@@ -604,7 +604,7 @@ impl<'a> Planner<'a> {
                 .then_some(Some(account.role)),
         };
         if edit.mountable.or(edit.pull).is_some() {
-            self.plan.warnings.extend(kept_by_others(
+            self.plan.warnings.extend(managed_elsewhere(
                 self.subject,
                 service_account,
                 &account.secret,

@@ -15,7 +15,7 @@ use crate::domain::dependencies::{End, Schedule, Step};
 use crate::domain::desired::Desired;
 use crate::domain::dockerconfig::AuthEntry;
 use crate::domain::ownership::Claim;
-use crate::domain::snapshot::{Login, NamespaceSnapshot, Secret, ServiceAccount};
+use crate::domain::snapshot::{NamespaceSnapshot, RegistryCredentials, Secret, ServiceAccount};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {

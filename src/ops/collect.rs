@@ -15,7 +15,7 @@ use crate::domain::finding::Severity;
 use crate::domain::imports;
 use crate::domain::names;
 use crate::domain::ownership::Claim;
-use crate::domain::scope::{Scope, is_there};
+use crate::domain::scope::{Scope, is_active};
 use crate::domain::shell_quote::quoted;
 use crate::domain::snapshot::{
     BuildWebhook, BuildWebhookOwners, DryRunBuild, Namespace, NamespaceSnapshot, Observed, Probe,
@@ -337,7 +337,7 @@ impl App {
             name: parts.name,
         };
         let desired = Desired::of(integration, &snapshot, requests);
-        let name_is_possible = names::organization(&desired.organization).is_ok();
+        let name_is_possible = names::validate_organization(&desired.organization).is_ok();
         if let Some(depth) =
             options.quay.filter(|_| target.has_token && is_relevant && name_is_possible)
         {

@@ -19,7 +19,7 @@ use crate::domain::integration::{
     Integration, IntegrationSnapshot, SecretKey, Source, Sourced, StoredTokenState,
 };
 use crate::domain::names::QuayUrl;
-use crate::domain::rbac::grant;
+use crate::domain::rbac::grant_command;
 use crate::domain::snapshot::{BuildWebhookOwners, Observed, ReadError, ReadErrorKind};
 use crate::error::Error;
 use crate::quay::{self, OptionsError, Quay};

@@ -132,7 +132,7 @@ pub(super) fn user_problems(user: &api_types::User, features: &Features) -> Vec<
 fn cannot_create_organizations(user: &api_types::User) -> QuayProblem {
     QuayProblem::UserLacksRight {
         user: user.username.clone(),
-        right: "create organizations".into(),
+        permission: "create organizations".into(),
     }
 }
 

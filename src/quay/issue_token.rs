@@ -15,7 +15,7 @@ use super::oauth_scope::Scope;
 use super::request::{Auth, Call, QuayResponse};
 use super::sign_in::{Session, WRONG_PASSWORD, map_session_error, throttled};
 use super::web_session::WebSession;
-use crate::domain::snapshot::Login;
+use crate::domain::snapshot::RegistryCredentials;
 
 /// The name of the tokens in Quay's list.
 const TOKEN_NAME: &str = "oc-quay";

@@ -20,7 +20,7 @@ use super::transport_error::{TransportError, classify, proxy_note};
 use super::{Quay, bearer_header};
 use crate::backoff;
 use crate::domain::integration::{ConnectionStage, QuayProblem};
-use crate::domain::snapshot::Login;
+use crate::domain::snapshot::RegistryCredentials;
 use crate::request_metrics::{ObservedRequest, Side, quay_kind};
 
 /// Delays before the second and the third attempt of a call.

@@ -388,7 +388,7 @@ mod tests {
     #[test]
     fn does_not_name_repair_while_it_cannot_work() {
         let refused = Finding::new(
-            Code::TokenRefused,
+            Code::TokenRejected,
             ObjectRef::cluster("Quay", "q"),
             "Quay refuses the token",
         );

@@ -74,7 +74,7 @@ fn rejects_invalid_names() {
         (
             "link -n shop --service-account pipeline=owner",
             &[],
-            "error: invalid value 'pipeline=owner' for '--service-account <NAME[=ROLE]>': `owner` is no role: use read, write or admin\n\nFor more information, try '--help'.\n",
+            "error: invalid value 'pipeline=owner' for '--service-account <NAME[=ROLE]>': invalid role `owner`: expected read, write or admin\n\nFor more information, try '--help'.\n",
         ),
         (
             "status -n shop --cluster-id Acme",
@@ -96,12 +96,12 @@ fn rejects_invalid_quay_addresses() {
         (
             "status -n shop --quay-url ftp://quay.example.com",
             &[],
-            "error: --quay-url: `ftp://quay.example.com` is no address of a Quay: the scheme ftp:// is not https://\n",
+            "error: --quay-url: `ftp://quay.example.com` is not a valid Quay URL: the scheme is ftp, not https\n",
         ),
         (
             "status -n shop --quay-url https://admin:pass@quay.example.com",
             &[],
-            "error: --quay-url: the address of the Quay carries a user name or password: leave them out\n",
+            "error: --quay-url: invalid Quay URL: contains a user name or password\n",
         ),
         (
             "link -n shop --yes --quay-url http://quay.example.com",
@@ -111,13 +111,13 @@ fn rejects_invalid_quay_addresses() {
         (
             "status -n shop --quay-url https://",
             &[],
-            "error: --quay-url: `https://` is no address of a Quay: empty host\n",
+            "error: --quay-url: `https://` is not a valid Quay URL: empty host\n",
         ),
         ("status -n shop --quay-url {empty}", &[], "error: --quay-url is empty\n"),
         (
             "status -n shop",
             &[("OC_QUAY_URL", "https://quay example.com")],
-            "error: OC_QUAY_URL: `https://quay example.com` is no address of a Quay: invalid international domain name\n",
+            "error: OC_QUAY_URL: `https://quay example.com` is not a valid Quay URL: invalid international domain name\n",
         ),
         (
             "status -n shop",

@@ -474,7 +474,7 @@ fn skips_platform_namespaces() {
     );
     let one = world.oc_quay(&["status", "-n", "default"]).run();
     assert!(
-        one.stdout.contains("default is not linked: its name is one of the platform's own"),
+        one.stdout.contains("default is not linked: it is a reserved platform namespace"),
         "{}",
         one.stdout
     );

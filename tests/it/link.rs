@@ -525,5 +525,5 @@ fn reports_why_quay_rejects_changes() {
     world.sandbox.quay.set_flags(|flags| flags.robots_disallow = false);
     world.sandbox.quay.expire_tokens();
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);
-    assert!(run.stdout.contains("Not done: Quay refuses the token"), "{}", run.stdout);
+    assert!(run.stdout.contains("Not done: Quay rejected the token"), "{}", run.stdout);
 }

@@ -45,7 +45,7 @@ fn names_next_step_without_cluster() {
     let server = "https://api.example.invalid:6443";
     let nameless = said(server, &[]);
     assert!(
-        nameless.contains(&format!("no answer from {server} while looking up the name")),
+        nameless.contains(&format!("no answer from {server} while resolving the host name")),
         "{nameless}"
     );
     assert!(nameless.ends_with(context), "{nameless}");

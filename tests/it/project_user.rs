@@ -31,7 +31,7 @@ fn assert_useful(world: &World) {
     assert_eq!(probe.code, Some(0), "{probe:#?}");
     let checks = probe.json()["namespaces"][0]["checks"].as_array().unwrap().clone();
     let registry = checks.iter().find(|check| check["title"] == "Registry").unwrap();
-    assert_eq!(registry["fact"], "3 of 3 logins accepted", "{registry}");
+    assert_eq!(registry["fact"], "3 of 3 credentials accepted", "{registry}");
     assert_eq!(probe.json()["integration"]["quay"]["value"], world.sandbox.quay.url());
 
     let builds = as_user(world, &["builds", "-o", "json"]);

@@ -9,7 +9,7 @@ use super::Stage;
 use crate::cluster::{Cluster, ClusterError};
 use crate::domain::change::ScopeEdit;
 use crate::domain::dockerconfig::{AuthEntry, RegistryScope};
-use crate::domain::snapshot::{Login, Secret};
+use crate::domain::snapshot::{RegistryCredentials, Secret};
 
 const OLD: &str = r#"{"auths":{"q":{"auth":"YTpvbGQ="}}}"#;
 const NEW: &str = r#"{"auths":{"q":{"auth":"YTpuZXc="}}}"#;

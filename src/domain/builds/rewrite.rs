@@ -291,7 +291,7 @@ pub(in crate::domain) mod tests {
         let RewriteOutcome::Unchanged(why) = outcome else { panic!("{outcome:?}") };
         assert_eq!(
             why.to_string(),
-            "namespace openshift-x is not in the integration: its name is one of the platform's own"
+            "namespace openshift-x is not in the integration: it is a reserved platform namespace"
         );
     }
 

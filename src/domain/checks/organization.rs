@@ -1,4 +1,4 @@
-//! The organization: is it there, ours to administer, and no other cluster's.
+//! Checks that the organization exists, is administered with our token, and belongs to the namespace.
 
 use super::{Assessed, Check};
 use crate::domain::finding::Code;
@@ -9,10 +9,10 @@ const TITLE: &str = "Organization";
 pub(super) fn check(subject: &Assessed) -> Check {
     let name = &subject.desired.organization;
     let object = subject.remote(TITLE, name);
-    if let Err(problem) = names::organization(name) {
+    if let Err(problem) = names::validate_organization(name) {
         return Check::new(
             TITLE,
-            "impossible",
+            "invalid name",
             vec![subject.finding(
                 Code::OrganizationNameImpossible,
                 object,
@@ -29,7 +29,7 @@ pub(super) fn check(subject: &Assessed) -> Check {
                 vec![subject.finding(
                     Code::OrganizationMissing,
                     object,
-                    format!("Quay has no organization {name}"),
+                    format!("Organization {name} does not exist"),
                 )],
             );
         }

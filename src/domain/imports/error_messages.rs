@@ -1,7 +1,7 @@
 //! Explanations of import errors.
 
 use crate::domain::dockerconfig::RegistryScope;
-use crate::domain::snapshot::{Login, Secret};
+use crate::domain::snapshot::{RegistryCredentials, Secret};
 
 /// The unambiguous part of OpenShift's message for credentials that Quay rejected.
 const ACCESS_DENIED: &str = "not have access to the container image";

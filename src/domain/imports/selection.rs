@@ -105,8 +105,8 @@ impl FromStr for NamedTag {
             Some((stream, tag)) => (stream, Some(tag)),
             None => (text, None),
         };
-        names::repository(stream)?;
-        tag.map_or(Ok(()), names::tag)?;
+        names::validate_repository(stream)?;
+        tag.map_or(Ok(()), names::validate_tag)?;
         Ok(Self { stream: stream.to_owned(), tag: tag.map(str::to_owned) })
     }
 }

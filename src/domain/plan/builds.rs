@@ -190,7 +190,7 @@ fn push_secret(
     let can_push =
         |username: &str| username.split_once('+').is_none_or(|(owner, _)| owner == organization);
     match found
-        .login_for(RegistryScope { host: &subject.desired.host, organization: &organization })
+        .credentials_for(RegistryScope { host: &subject.desired.host, organization: &organization })
     {
         None => Err(NotPlanned::Rejected(format!(
             "secret {secret} has no credentials for {}",
@@ -226,7 +226,7 @@ mod tests {
     use crate::domain::builds::integration;
     use crate::domain::desired::Desired;
     use crate::domain::proptests::golden;
-    use crate::domain::snapshot::{Login, RawOutput, Secret};
+    use crate::domain::snapshot::{RawOutput, RegistryCredentials, Secret};
 
     const HOST: &str = "quay.example.com:8443";
 

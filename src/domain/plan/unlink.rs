@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use super::builds::{BuildsPlan, restore_builds};
 use super::{Options, Plan, Planner};
 use crate::domain::change::{Change, ServiceAccountEdit};
-use crate::domain::checks::{Assessed, Spare, spare_kept, spares};
+use crate::domain::checks::{Assessed, Spare, kept_spare, spares};
 use crate::domain::finding::Code;
 use crate::domain::names;
 use crate::domain::ownership::OwnershipState;
 use crate::domain::ownership_mark::OwnershipMark;
-use crate::domain::snapshot::{Login, ReadErrorKind, Robot, Secret};
+use crate::domain::snapshot::{ReadErrorKind, RegistryCredentials, Robot, Secret};
 
 /// Deletions in Quay that the user requested.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,7 +89,7 @@ impl Planner<'_> {
             if secret.is_covered_by(replaced, &self.subject.desired.host) {
                 self.plan.changes.push(Change::delete_secret(&self.subject.snapshot.name, secret));
             } else {
-                self.plan.blocked.push(spare_kept(self.subject, secret));
+                self.plan.blocked.push(kept_spare(self.subject, secret));
             }
         }
     }
@@ -145,7 +145,7 @@ impl Planner<'_> {
             let is_own = |(host, entry): &(String, Login)| {
                 *host == desired.host && Some(&entry.username) == username.as_ref()
             };
-            secret.managed || (secret.is_plain && secret.logins.iter().flatten().all(is_own))
+            secret.managed || (secret.is_plain && secret.credentials.iter().flatten().all(is_own))
         });
         let holds_others =
             |secret: &&Secret| !secret.is_plain && secret.holds_more_than(&desired.host);
@@ -158,7 +158,7 @@ impl Planner<'_> {
     fn unlink_quay(&mut self, options: UnlinkOptions) {
         let name = self.subject.desired.organization.clone();
         let is_asked = options.delete_robots || options.delete_organization;
-        if !is_asked || names::organization(&name).is_err() {
+        if !is_asked || names::validate_organization(&name).is_err() {
             return;
         }
         let organization = match &self.subject.snapshot.organization {

@@ -170,7 +170,7 @@ fn any_secret(name: &'static str) -> impl Strategy<Value = Option<Secret>> {
     let foreign_user = secret(name, SECRET_TYPE, HOST, "other", token(name, 0));
     let opaque = secret(name, "Opaque", HOST, &own, token(name, 0));
     let ours = Secret { managed: true, ..opaque.clone() };
-    let broken = Secret { logins: Err("broken".into()), ..good.clone() };
+    let broken = Secret { credentials: Err("broken".into()), ..good.clone() };
     select(vec![
         None,
         Some(good),

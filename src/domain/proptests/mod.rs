@@ -421,7 +421,7 @@ fn does_not_report_secrets_if_quay_is_unreachable() {
     if let Ok(secrets) = &mut snapshot.secrets {
         for secret in secrets {
             secret
-                .logins
+                .credentials
                 .iter_mut()
                 .flatten()
                 .for_each(|(registry, _)| "quay.other.com".clone_into(registry));

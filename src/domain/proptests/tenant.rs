@@ -164,10 +164,11 @@ fn is_own(change: &Change) -> bool {
     match object.kind {
         "Namespace" => object.name == NAMESPACE,
         "Organization" => object.name == ORGANIZATION,
-        "Repository" => in_organization('/').is_some_and(|name| names::repository(name).is_ok()),
-        "RobotAccount" | "DefaultPermission" => {
-            in_organization('+').is_some_and(|name| names::robot(ORGANIZATION, name).is_ok())
+        "Repository" => {
+            in_organization('/').is_some_and(|name| names::validate_repository(name).is_ok())
         }
+        "RobotAccount" | "DefaultPermission" => in_organization('+')
+            .is_some_and(|name| names::validate_robot(ORGANIZATION, name).is_ok()),
         "QuayIntegration" => false,
         _ => object.namespace.as_deref() == Some(NAMESPACE),
     }

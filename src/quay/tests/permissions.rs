@@ -134,7 +134,7 @@ fn diagnoses_why_organizations_cannot_be_created() {
     );
     let permission = QuayProblem::UserLacksRight {
         user: "quayadmin".into(),
-        right: "create organizations".into(),
+        permission: "create organizations".into(),
     };
     assert_eq!(client.problems(), [permission], "3.12 rejects superusers too");
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::snapshot::{Grant, Login, ProbeOutcome, ReadErrorKind};
+use crate::domain::snapshot::{Grant, ProbeOutcome, ReadErrorKind, RegistryCredentials};
 
 const ALL: Grant = Grant { pull: true, push: true };
 const PULL: Grant = Grant { pull: true, push: false };

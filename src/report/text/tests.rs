@@ -99,7 +99,7 @@ kitchen is not linked: the denylist names it. Run: oc quay link -n kitchen
 fn shows_broken_integration_first() {
     let object = ObjectRef::namespaced("Secret", "openshift-operators", "quay-integration");
     let refused =
-        Finding::new(Code::TokenRefused, object, "Quay refuses the token: it has expired");
+        Finding::new(Code::TokenRejected, object, "Quay refuses the token: it has expired");
     let text = text(&with_integration(refused), 80);
     let expected = "
   × Token  Secret openshift-operators/quay-integration, key token

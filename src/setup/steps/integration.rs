@@ -9,7 +9,7 @@ use crate::domain::finding::Severity;
 use crate::domain::integration::QuayIntegration;
 use crate::domain::names::{
     CONTROLLER_ANNOTATION, ClusterId, MANAGED_BY, MANAGED_BY_LABEL, QuayUrl, UrlProblem,
-    kubernetes_name,
+    validate_kubernetes_name,
 };
 use crate::domain::ownership_mark::{ClusterIdentity, Owner, OwnershipMark};
 use crate::domain::scope::Scope;

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::cluster::{Credentials, ObjectKind};
 use crate::domain::finding::Severity;
 use crate::domain::integration::{OPERATOR_TOKEN_KEY, StoredTokenState};
-use crate::domain::names::kubernetes_name;
+use crate::domain::names::validate_kubernetes_name;
 use crate::error::Error;
 use crate::quay::{ErrorKind, QuayError, TokenInfo};
 use crate::setup::{ObjectChange, ObjectWrite, SetupChange, SetupSession, StepPlan, TokenSource};

@@ -95,7 +95,7 @@ fn works_from_own_pull_secrets_without_cluster_permissions() {
     }
     assert!(world.quay_traffic().entries().is_empty(), "there is no token");
     let probe = world.oc_quay(&["status", "-n", "shop", "--probe"]).user("dev").succeeds();
-    assert!(probe.stdout.contains("3 of 3 logins accepted"), "{}", probe.stdout);
+    assert!(probe.stdout.contains("3 of 3 credentials accepted"), "{}", probe.stdout);
     world.remove_from_list("shop", "default", "imagePullSecrets", "default-quay-openshift");
     let status = world.oc_quay(&["status", "-n", "shop"]).user("dev").ends_with(1);
     assert!(

@@ -247,7 +247,7 @@ static CASES: &[Case] = &[
     case(
         "OQ108",
         || linked(|world| refuse(world, "secrets/quay-integration")),
-        Then::Shows("3 of 3 logins accepted"),
+        Then::Shows("3 of 3 credentials accepted"),
     ),
     case("OQ109", || linked(|world| world.sandbox.quay.expire_tokens()), Then::Gone),
     case(
@@ -336,7 +336,7 @@ static CASES: &[Case] = &[
         },
         Then::Gone,
     ),
-    case("OQ307", || linked(hide_tokens), Then::Shows("3 of 3 logins accepted")),
+    case("OQ307", || linked(hide_tokens), Then::Shows("3 of 3 credentials accepted")),
     found_by(
         &["repair", "--rotate", "-n", "shop", "--yes"],
         case("OQ309", || linked(deny_once), Then::Gone),

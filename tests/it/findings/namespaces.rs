@@ -391,7 +391,9 @@ fn hidden_token_is_unknown_and_its_secret_kept() {
     // The registry's response shows it.
     let status = world.oc_quay(&["status", "-n", "shop", "--probe", "-o", "json"]).succeeds();
     assert!(
-        status.json()["namespaces"][0]["checks"].to_string().contains("3 of 3 logins accepted"),
+        status.json()["namespaces"][0]["checks"]
+            .to_string()
+            .contains("3 of 3 credentials accepted"),
         "{}",
         status.stdout
     );
