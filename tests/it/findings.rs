@@ -15,20 +15,20 @@ use crate::support::Run;
 
 /// Codes without a row in the two tables, and their tests.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("OQ108", "forbidden: it needs a refusal"),
+    ("OQ108", "forbidden: needs a rejected request"),
     ("OQ118", "status: the image policy of the cluster is arranged"),
     ("OQ119", "status: the image policy of the cluster is arranged"),
-    ("OQ126", "status: a namespace of the platform is there already"),
+    ("OQ126", "status: a reserved platform namespace exists already"),
     ("OQ216", "status: Quay manages quotas"),
     ("OQ217", "status: Quay manages quotas"),
     ("OQ317", "status: a pod is arranged"),
-    ("OQ121", "namespaces: there is nothing to arrange"),
-    ("OQ122", "namespaces: it needs a cluster that takes its time"),
-    ("OQ123", "repair: the namespace goes when it is repaired"),
-    ("OQ128", "builds: a webhook is arranged, and a Deployment behind it"),
-    ("OQ206", "ownership: the organization is there before the namespace"),
+    ("OQ121", "namespaces: nothing to arrange"),
+    ("OQ122", "namespaces: needs a cluster with slow controllers"),
+    ("OQ123", "repair: the namespace is deleted when it is repaired"),
+    ("OQ128", "builds: a webhook and its Deployment are arranged"),
+    ("OQ206", "ownership: the organization exists before the namespace"),
     ("OQ207", "ownership: a robot account of others"),
-    ("OQ212", "integration: only an attempt to make a robot account shows it"),
+    ("OQ212", "integration: only an attempt to create a robot account shows it"),
     ("OQ307", "namespaces: Quay must hide it"),
     ("OQ309", "repair: only a rotation comes upon it"),
     ("OQ311", "link: OpenShift recreates the service accounts, unless a capability is off"),
@@ -86,7 +86,6 @@ fn lines<'a>(findings: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
     lines
 }
 
-/// All findings of a report.
 fn found(run: &Run) -> Vec<String> {
     lines(run.json()["findings"].as_array().unwrap())
 }

@@ -242,7 +242,7 @@ mod tests {
             is_plain: true,
             uid: String::new(),
             items: BTreeMap::new(),
-            logins,
+            credentials: logins,
             undecodable: vec![],
         }
     }

@@ -72,7 +72,7 @@ fn names_both_solutions_without_integration_and_token() {
             );
             let is_asked_to_run_it =
                 run.stderr.contains(&format!("administrator to run: oc quay {command} -n shop\n"));
-            // A status needs no token.
+            // `status` needs no token.
             assert_eq!(is_asked_to_run_it, command != "status", "{}", run.stderr);
         }
     }

@@ -51,11 +51,13 @@ impl Seen<'_> {
         let Self { world, finding, .. } = self;
         let hint = finding["hint"].as_str().unwrap_or_default();
         let problem = |what: String| format!("{}: `{hint}` {what}", key(finding));
-        let (said, findings) = self.run(hint).map_err(problem)?;
+        let (output, findings) = self.run(hint).map_err(problem)?;
         let namespace = finding["namespace"].as_str().unwrap_or_default();
         let findings = match then {
-            Then::Shows(words) if said.contains(words) => return Ok(()),
-            Then::Shows(words) => return Err(problem(format!("does not say `{words}`: {said}"))),
+            Then::Shows(words) if output.contains(words) => return Ok(()),
+            Then::Shows(words) => {
+                return Err(problem(format!("does not print `{words}`: {output}")));
+            }
             Then::Person(act) => {
                 act(world, namespace);
                 (self.again)()
@@ -64,7 +66,7 @@ impl Seen<'_> {
             Then::Gone => findings.unwrap_or_else(|| (self.again)()),
         };
         match findings.iter().find(|left| key(left) == key(finding)) {
-            Some(left) => Err(problem(format!("leaves {left}: {said}"))),
+            Some(left) => Err(problem(format!("leaves {left}: {output}"))),
             None => Ok(()),
         }
     }
@@ -119,7 +121,7 @@ impl Seen<'_> {
                 }
                 Ok((String::new(), None))
             }
-            _ => Err("is no command of oc".to_owned()),
+            _ => Err("is not an oc command".to_owned()),
         }
     }
 
@@ -169,7 +171,7 @@ fn then_in_namespace(code: &str) -> Then {
         "OQ523" => Then::Person(|world, namespace| {
             world.merge("ImageStream", namespace, "app", &json!({ "spec": { "tags": null } }));
         }),
-        _ => Then::Gone,
+        _ => Then::Resolved,
     }
 }
 
@@ -195,7 +197,7 @@ pub(super) fn then_in_integration(code: &str) -> Then {
         "OQ113" => {
             Then::Person(|world, _| world.sandbox.quay.set_flags(|flags| *flags = Flags::default()))
         }
-        _ => Then::Gone,
+        _ => Then::Resolved,
     }
 }
 
@@ -249,7 +251,7 @@ static CASES: &[Case] = &[
         || linked(|world| refuse(world, "secrets/quay-integration")),
         Then::Shows("3 of 3 credentials accepted"),
     ),
-    case("OQ109", || linked(|world| world.sandbox.quay.expire_tokens()), Then::Gone),
+    case("OQ109", || linked(|world| world.sandbox.quay.expire_tokens()), Then::Resolved),
     case(
         "OQ118",
         || {
@@ -320,7 +322,7 @@ static CASES: &[Case] = &[
                 );
             })
         },
-        Then::Gone,
+        Then::Resolved,
     ),
     case(
         "OQ207",
@@ -334,12 +336,12 @@ static CASES: &[Case] = &[
                 account(world, "pipeline", "read");
             })
         },
-        Then::Gone,
+        Then::Resolved,
     ),
     case("OQ307", || linked(hide_tokens), Then::Shows("3 of 3 credentials accepted")),
     found_by(
         &["repair", "--rotate", "-n", "shop", "--yes"],
-        case("OQ309", || linked(deny_once), Then::Gone),
+        case("OQ309", || linked(deny_once), Then::Resolved),
     ),
     case(
         "OQ311",
@@ -384,7 +386,7 @@ static CASES: &[Case] = &[
         &["unlink", "-n", "shop", "--yes"],
         case(
             "OQ318",
-            || linked(|world| add_login(world, "builder-quay-openshift")),
+            || linked(|world| add_credentials(world, "builder-quay-openshift")),
             Then::Person(|world, namespace| {
                 world.delete("Secret", namespace, "builder-quay-openshift");
             }),
@@ -421,10 +423,10 @@ static CASES: &[Case] = &[
         || {
             stand_in(|world| {
                 webhook(world, "operator", "quayintegration.quay.redhat.com", "Fail");
-                webhook(world, "bridge", "builds.bridge.oc-quay", "Ignore");
+                webhook(world, "controller", "builds.bridge.oc-quay", "Ignore");
             })
         },
-        Then::Person(|world, _| world.delete("MutatingWebhookConfiguration", "", "bridge")),
+        Then::Person(|world, _| world.delete("MutatingWebhookConfiguration", "", "controller")),
     ),
     case(
         "OQ502",
@@ -436,7 +438,7 @@ static CASES: &[Case] = &[
         given: |command| command.guest("dev"),
         ..case(
             "OQ502",
-            || linked(out_of_reach),
+            || linked(unreachable_webhook),
             Then::Person(|world, _| {
                 world.delete("MutatingWebhookConfiguration", "", "bridge");
             }),
@@ -445,12 +447,12 @@ static CASES: &[Case] = &[
     case(
         "OQ505",
         || stand_in(|world| world.build_config("shop", "app", &to_tag("app:latest"))),
-        Then::Gone,
+        Then::Resolved,
     ),
     case(
         "OQ506",
         || stand_in(|world| world.build_config("shop", "lost", &to_tag("unknown:latest"))),
-        Then::Gone,
+        Then::Resolved,
     ),
     case(
         "OQ507",
@@ -461,7 +463,7 @@ static CASES: &[Case] = &[
                 webhook(world, "operator", "quayintegration.quay.redhat.com", "Fail");
             })
         },
-        Then::Gone,
+        Then::Resolved,
     ),
     case(
         "OQ507",
@@ -488,7 +490,7 @@ static CASES: &[Case] = &[
                 webhook(world, "operator", "quayintegration.quay.redhat.com", "Fail");
             })
         },
-        Then::Gone,
+        Then::Resolved,
     ),
     case(
         "OQ506",
@@ -504,7 +506,7 @@ static CASES: &[Case] = &[
                 );
             })
         },
-        Then::Gone,
+        Then::Resolved,
     ),
     case(
         "OQ509",
@@ -539,7 +541,7 @@ static CASES: &[Case] = &[
                 world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
             })
         },
-        Then::Gone,
+        Then::Resolved,
     ),
     found_by(
         &["builds", "rewrite", "-n", "shop", "--yes"],
@@ -563,7 +565,7 @@ static CASES: &[Case] = &[
                 world.delete("Secret", "shop", "builder-quay-openshift");
             })
         },
-        Then::Gone,
+        Then::Resolved,
     ),
     Case {
         user: "guest",
@@ -692,7 +694,7 @@ fn waiting_pod(world: &World) {
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
 }
 
-fn add_login(world: &World, secret: &str) {
+fn add_credentials(world: &World, secret: &str) {
     let mut content = world.content("shop", secret);
     content["auths"]["registry.example.com"] = json!({ "auth": "bWU6cGFzc3dvcmQ=" });
     world.set_content("shop", secret, &content);
@@ -726,7 +728,7 @@ fn webhook(world: &World, name: &str, hook: &str, policy: &str) {
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration", "metadata": { "name": name },
         "webhooks": [{
             "name": hook, "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": policy,
-            "clientConfig": { "service": { "namespace": "openshift-operators", "name": "bridge" } },
+            "clientConfig": { "service": { "namespace": "openshift-operators", "name": "controller" } },
             "rules": [{
                 "apiGroups": ["build.openshift.io"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
                 "resources": ["builds"],

@@ -76,7 +76,7 @@ pub(super) static CASES: &[Case] = &[
             |world| set(world, "quayHostname", &format!("http://{}", world.sandbox.quay.host())),
         )
     },
-    arranged("plain http that nothing allows", &["OQ125 QuayIntegration/quay"], [1, 2], |world| {
+    arranged("plain http without consent", &["OQ125 QuayIntegration/quay"], [1, 2], |world| {
         set(world, "quayHostname", &format!("http://{}", world.sandbox.quay.host()));
     }),
     arranged("a capital", &["OQ106 QuayIntegration/quay"], [1, 2], |world| {
@@ -122,7 +122,7 @@ pub(super) static CASES: &[Case] = &[
                 &["org:admin", "repo:admin", "repo:create", "user:admin", "user:read"],
             )
         },
-        ..arranged("a user without the right", &["OQ110 {token}"], [1, 1], |world| {
+        ..arranged("a user without permission", &["OQ110 {token}"], [1, 1], |world| {
             world.sandbox.quay.set_flags(|flags| flags.org_creation_only = true);
         })
     }),

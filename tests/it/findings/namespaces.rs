@@ -57,18 +57,18 @@ const SECRETS: [&str; 3] =
     ["OQ301 Secret/*-quay-openshift", "OQ312 ServiceAccount/*", "OQ313 ServiceAccount/*"];
 
 pub(super) static CASES: &[Case] = &[
-    mended("stale", &["OQ306 Secret/builder-quay-openshift"], |world, ns| {
+    repaired("stale", &["OQ306 Secret/builder-quay-openshift"], |world, ns| {
         regenerate(world, ns, "builder")
     }),
-    probed(mended(
+    probed(repaired(
         "refused",
         &["OQ306 Secret/builder-quay-openshift", "OQ321 Secret/builder-quay-openshift"],
         |world, ns| regenerate(world, ns, "builder"),
     )),
-    mended("secret-gone", &["OQ301 Secret/default-quay-openshift"], |world, ns| {
+    repaired("secret-gone", &["OQ301 Secret/default-quay-openshift"], |world, ns| {
         world.delete("Secret", ns, "default-quay-openshift");
     }),
-    mended("opaque-ours", &["OQ302 Secret/default-quay-openshift"], |world, ns| {
+    repaired("opaque-ours", &["OQ302 Secret/default-quay-openshift"], |world, ns| {
         opaque(world, ns, json!({ "app.kubernetes.io/managed-by": "oc-quay" }));
     }),
     left("opaque-theirs", &["OQ302 Secret/default-quay-openshift"], |world, ns| {
@@ -82,7 +82,7 @@ pub(super) static CASES: &[Case] = &[
         content["auths"]["quay.example.com"] = json!({ "auth": "!" });
         world.set_content(ns, "builder-quay-openshift", &content);
     }),
-    mended("other-host", &["OQ304 Secret/builder-quay-openshift"], |world, ns| {
+    repaired("other-host", &["OQ304 Secret/builder-quay-openshift"], |world, ns| {
         world.set_content(
             ns,
             "builder-quay-openshift",
@@ -95,13 +95,13 @@ pub(super) static CASES: &[Case] = &[
     left("rival", &["OQ308 Secret/a-rival"], |world, ns| {
         world.create_login(ns, "a-rival", "other:password")
     }),
-    mended("not-mountable", &["OQ312 ServiceAccount/builder"], |world, ns| {
+    repaired("not-mountable", &["OQ312 ServiceAccount/builder"], |world, ns| {
         world.remove_from_list(ns, "builder", "secrets", "builder-quay-openshift");
     }),
-    mended("not-pull", &["OQ313 ServiceAccount/default"], |world, ns| {
+    repaired("not-pull", &["OQ313 ServiceAccount/default"], |world, ns| {
         world.remove_from_list(ns, "default", "imagePullSecrets", "default-quay-openshift");
     }),
-    mended(
+    repaired(
         "kept-elsewhere",
         &["OQ312 ServiceAccount/default", "OQ319 ServiceAccount/default"],
         |world, ns| {
@@ -125,18 +125,18 @@ pub(super) static CASES: &[Case] = &[
         world
             .create(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }));
     }),
-    mended("new-stream", &["OQ401 Repository/openshift_{ns}/late"], |world, ns| {
+    repaired("new-stream", &["OQ401 Repository/openshift_{ns}/late"], |world, ns| {
         world.image_stream(ns, "late")
     }),
-    mended("new-build", &["OQ401 Repository/openshift_{ns}/new"], |world, ns| {
+    repaired("new-build", &["OQ401 Repository/openshift_{ns}/new"], |world, ns| {
         let image = format!("{}/openshift_{ns}/new:1", world.sandbox.quay.host());
         world.build_config(ns, "new", &json!({ "to": { "kind": "DockerImage", "name": image } }));
     }),
     mended("no-permission", &["OQ403 Repository/openshift_{ns}/app"], |world, ns| {
         set_right(world, ns, "deployer", None)
     }),
-    probed(mended("little-right", &["OQ404 Repository/openshift_{ns}/app"], |world, ns| {
-        set_right(world, ns, "builder", Some(RepoRole::Read));
+    probed(repaired("little-right", &["OQ404 Repository/openshift_{ns}/app"], |world, ns| {
+        set_permission(world, ns, "builder", Some(RepoRole::Read));
     })),
     left("extra-repository", &["OQ405 Repository/openshift_{ns}/extra"], |world, ns| {
         world.sandbox.quay.add_repository(&format!("openshift_{ns}"), "extra", "quayadmin");
@@ -159,7 +159,7 @@ pub(super) static CASES: &[Case] = &[
         follow(world, ns, "latest");
         world.push_inside(ns, "app", "latest");
     }),
-    mended("duplicate", &["OQ223 DefaultPermission/openshift_{ns}+builder"], |world, ns| {
+    repaired("duplicate", &["OQ223 DefaultPermission/openshift_{ns}+builder"], |world, ns| {
         let organization = format!("openshift_{ns}");
         world.sandbox.quay.add_prototype(
             &organization,
@@ -180,8 +180,8 @@ pub(super) static CASES: &[Case] = &[
             &json!({ "spec": { "denylistNamespaces": [ns] } }),
         );
     }),
-    fresh(mended("never-linked", &["OQ201 Organization/openshift_{ns}"], |_, _| ())),
-    fresh(mended(
+    fresh(repaired("never-linked", &["OQ201 Organization/openshift_{ns}"], |_, _| ())),
+    fresh(repaired(
         "no-robots",
         &[
             "OQ211 RobotAccount/openshift_{ns}+*",
@@ -192,7 +192,7 @@ pub(super) static CASES: &[Case] = &[
         ],
         |world, ns| world.sandbox.quay.add_organization(&format!("openshift_{ns}"), "quayadmin"),
     )),
-    fresh(mended(
+    fresh(repaired(
         "no-default-permissions",
         &[
             "OQ221 DefaultPermission/openshift_{ns}+*",
@@ -203,7 +203,7 @@ pub(super) static CASES: &[Case] = &[
         ],
         |world, ns| world.marked_robots_by_hand(ns),
     )),
-    fresh(mended(
+    fresh(repaired(
         "wrong-roles",
         &[
             "OQ222 DefaultPermission/openshift_{ns}+*",
@@ -265,7 +265,7 @@ pub(super) static CASES: &[Case] = &[
         &["OQ202 Organization/openshift_{ns}", SECRETS[0], SECRETS[1], SECRETS[2]],
         |_, _| (),
     )),
-    mended("healthy", &[], |_, _| ()),
+    repaired("healthy", &[], |_, _| ()),
 ];
 
 #[test]
@@ -296,7 +296,7 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
             .collect();
         world.oc_quay(&line).run()
     };
-    let insist = |what: &str, is: &dyn std::fmt::Debug, should: &dyn std::fmt::Debug| {
+    let expect = |what: &str, is: &dyn std::fmt::Debug, should: &dyn std::fmt::Debug| {
         let (is, should) = (format!("{is:#?}"), format!("{should:#?}"));
         if is == should {
             Ok(())
@@ -308,14 +308,14 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
     let (before, after) = (expected(case.found, namespace), expected(case.left, namespace));
 
     let status = run(&["status"]);
-    insist("what status finds", &found(&status), &before)?;
-    insist("the exit code of status", &status.code, &Some(i32::from(has_error(&before))))?;
+    expect("findings of status", &found(&status), &before)?;
+    expect("the exit code of status", &status.code, &Some(i32::from(has_error(&before))))?;
 
     let repair = run(&["repair", "--yes"]);
-    insist("the exit code of repair", &repair.code, &Some(i32::from(has_error(&after))))?;
+    expect("the exit code of repair", &repair.code, &Some(i32::from(has_error(&after))))?;
     let status = run(&["status"]);
-    insist("what status finds after the repair", &found(&status), &after)?;
-    insist(
+    expect("findings of status after the repair", &found(&status), &after)?;
+    expect(
         "the exit code of status after the repair",
         &status.code,
         &Some(i32::from(has_error(&after))),
@@ -323,7 +323,7 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
 
     world.forget_traffic();
     let again = run(&["repair", "--yes"]);
-    insist("what a second repair changes", &again.json()["changes"], &Value::Array(vec![]))?;
+    expect("changes of a second repair", &again.json()["changes"], &Value::Array(vec![]))?;
     world.assert_nothing_written();
     hints::run_all(world, namespace)
 }
@@ -430,7 +430,7 @@ fn ask_role(world: &World, namespace: &str, account: &str, role: &str) {
     );
 }
 
-fn set_right(world: &World, namespace: &str, account: &str, role: Option<RepoRole>) {
+fn set_permission(world: &World, namespace: &str, account: &str, role: Option<RepoRole>) {
     let organization = format!("openshift_{namespace}");
     world.sandbox.quay.set_permission(
         &organization,
