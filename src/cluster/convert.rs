@@ -68,14 +68,14 @@ impl From<resources::ServiceAccount> for ServiceAccount {
 
 impl From<resources::Secret> for Secret {
     fn from(secret: resources::Secret) -> Self {
-        let (logins, undecodable) = match parse_entries(&secret) {
-            Ok(parsed) => (Ok(parsed.logins), parsed.undecodable),
+        let (credentials, undecodable) = match parse_entries(&secret) {
+            Ok(parsed) => (Ok(parsed.credentials), parsed.undecodable),
             Err(reason) => (Err(reason), vec![]),
         };
         Self {
             is_plain: is_plain(&secret),
             items: items(&secret),
-            credentials: logins,
+            credentials: credentials,
             undecodable,
             managed: secret.metadata.is_ours(),
             name: secret.metadata.name,
@@ -313,8 +313,8 @@ mod tests {
                 r#"{"auths":{"localhost:18443":{"auth":"cGFyaXR5X2dvbGRlbitidWlsZGVyOlRPS0VO"}}}"#
             ) },
         }));
-        let logins = secret.credentials.unwrap();
-        let (registry, login) = &logins[0];
+        let credentials = secret.credentials.unwrap();
+        let (registry, login) = &credentials[0];
         assert_eq!(registry, "localhost:18443");
         assert_eq!(
             (login.username.as_str(), login.password.expose_secret()),

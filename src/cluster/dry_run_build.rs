@@ -84,10 +84,13 @@ mod tests {
         );
 
         let unavailable = r#"Internal error occurred: failed calling webhook "quayintegration.quay.redhat.com": failed to call webhook: Post "https://quay-bridge-operator-service.openshift-operators.svc:443/admissionwebhook?timeout=10s": no endpoints available for service "quay-bridge-operator-service""#;
-        assert_eq!(rejected(500, unavailable), Some(DryRunOutcome::OutOfReach(unavailable.into())));
+        assert_eq!(
+            rejected(500, unavailable),
+            Some(DryRunOutcome::Unreachable(unavailable.into()))
+        );
         let denied =
             r#"admission webhook "quayintegration.quay.redhat.com" denied the request: no secret"#;
-        assert_eq!(rejected(400, denied), Some(DryRunOutcome::Refused(denied.into())));
+        assert_eq!(rejected(400, denied), Some(DryRunOutcome::Rejected(denied.into())));
         assert_eq!(
             rejected(
                 403,

@@ -133,7 +133,7 @@ async fn image_streams(cluster: &Cluster, namespace: &str) -> Result<Vec<ImageSt
 
 fn namespace(global: &GlobalArgs, cluster: &Cluster) -> Result<String, Error> {
     let name = global.namespace.as_deref().unwrap_or_else(|| cluster.namespace());
-    names::kubernetes_name(name)
+    names::validate_kubernetes_name(name)
         .map_err(|problem| Error::new(format!("invalid namespace name: {problem}")))?;
     Ok(name.to_owned())
 }

@@ -284,8 +284,9 @@ fn enqueue_imports(
         let destination = Destination::from_image(image, integration)
             .filter(|destination| destination.namespace == namespace);
         // An invalid name is not in Quay, and must not be part of a URL path.
-        let destination = destination
-            .filter(|to| names::repository(&to.stream).is_ok() && names::tag(&to.tag).is_ok());
+        let destination = destination.filter(|to| {
+            names::validate_repository(&to.stream).is_ok() && names::validate_tag(&to.tag).is_ok()
+        });
         let Some(destination) = destination.filter(|_| !tasks.contains_key(&build.uid)) else {
             continue;
         };

@@ -74,7 +74,7 @@ async fn remove_finalizers(cluster: &Cluster, state: &ControllerState) {
     let names = state.stores().namespaces.namespaces();
     let is_waiting = |name: &String| {
         let namespace = state.snapshot(name).namespace.ok().flatten();
-        namespace.is_some_and(|namespace| namespace.terminating && namespace.is_guarded())
+        namespace.is_some_and(|namespace| namespace.terminating && namespace.has_finalizer())
     };
     for name in names.into_iter().filter(is_waiting) {
         match cluster.set_finalizer(&name, false).await {

@@ -351,7 +351,7 @@ impl Controller<'_> {
     /// in Terminating.
     async fn finalize_without_quay(&self, snapshot: &NamespaceSnapshot) -> ReconcileResult {
         let namespace = snapshot.namespace.iter().flatten().next();
-        if !namespace.is_some_and(|namespace| namespace.terminating && namespace.is_guarded()) {
+        if !namespace.is_some_and(|namespace| namespace.terminating && namespace.has_finalizer()) {
             return ReconcileResult::without_changes(ReconcileOutcome::Skipped);
         }
         match self.cluster.set_finalizer(&snapshot.name, false).await {

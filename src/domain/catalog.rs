@@ -396,7 +396,7 @@ codes! {
         "Its output is an image stream of another namespace. Robot accounts have no permission on repositories of other organizations, so the credentials of this namespace cannot push there.",
         "Set a pushSecret with the credentials of a robot account of that organization, or push here and tag the image into the other namespace.",
         "oc quay builds -n {namespace}";
-    RewritingOutdated "OQ510" Warning "Rewritten BuildConfig points to an outdated location",
+    RewritingOutdated "OQ510" Warning "Rewritten BuildConfig points to an new_image location",
         "It was rewritten to push to Quay, but the URL of Quay or the cluster ID has changed since.",
         "Rewrite it again.",
         "oc quay builds rewrite -n {namespace}";

@@ -94,7 +94,7 @@ impl Desired {
         let mut repositories: BTreeSet<_> = streams
             .filter(|stream| wants_repository(stream, &host))
             .map(|stream| stream.name.clone())
-            .filter(|name| names::repository(name).is_ok())
+            .filter(|name| names::validate_repository(name).is_ok())
             .chain(build_repositories(
                 integration,
                 snapshot,

@@ -46,7 +46,7 @@ impl Claim {
             Some((username.strip_prefix(&prefix)?.to_owned(), password.clone()))
         };
         let tokens = snapshot.secrets.as_ref().ok().map(|secrets| {
-            let all = secrets.iter().flat_map(|secret| secret.logins.iter().flatten());
+            let all = secrets.iter().flat_map(|secret| secret.credentials.iter().flatten());
             all.filter_map(|(_, entry)| token(&entry.username, &entry.password)).collect()
         });
         Self { mark: desired.mark.clone(), tokens }

@@ -302,7 +302,9 @@ impl<'a> Planner<'a> {
                 .accounts
                 .iter()
                 .filter(|account| !self.claim.allows_robot(organization, account));
-            self.plan.blocked.extend(not_allowed.map(|account| not_ours(self.subject, account)));
+            self.plan
+                .blocked
+                .extend(not_allowed.map(|account| unproven_robot(self.subject, account)));
         }
         // An empty organization that only the token's user owns counts as created.
         let is_created = organization.is_created()

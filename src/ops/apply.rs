@@ -204,7 +204,10 @@ impl App {
             if found.kind != SECRET_TYPE {
                 anyhow::bail!("secret {secret} exists with the immutable type {}", found.kind);
             }
-            if found.login_for(work.desired.place()).is_some_and(|entry| entry.is(&known)) {
+            if found
+                .credentials_for(work.desired.place())
+                .is_some_and(|entry| entry.is_same(&known))
+            {
                 return Ok(Effect::Secret(found));
             }
             tokens.record(robot, target.quay.robot_token(&work.desired.organization, robot).await?);
@@ -252,13 +255,13 @@ fn current_credentials(
     work: &ApplyInput,
     tokens: &TokenCache,
     robot: &str,
-) -> anyhow::Result<Login> {
+) -> anyhow::Result<RegistryCredentials> {
     let password = tokens
         .get(robot)
         .with_context(|| format!("the token of robot account {robot} is unknown"))?;
-    Ok(Login { username: work.desired.robot_username(robot), password })
+    Ok(RegistryCredentials { username: work.desired.robot_username(robot), password })
 }
 
-fn entry<'a>(work: &'a ApplyInput<'_>, credentials: &'a Login) -> AuthEntry<'a> {
-    AuthEntry { place: work.desired.place(), login: credentials }
+fn entry<'a>(work: &'a ApplyInput<'_>, credentials: &'a RegistryCredentials) -> AuthEntry<'a> {
+    AuthEntry { place: work.desired.place(), credentials: credentials }
 }

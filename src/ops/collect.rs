@@ -55,7 +55,7 @@ impl NamespaceSelector {
         let mut seen = BTreeSet::new();
         names.retain(|name| seen.insert(name.clone()));
         for name in &names {
-            names::kubernetes_name(name)
+            names::validate_kubernetes_name(name)
                 .map_err(|problem| Error::new(format!("invalid namespace name: {problem}")))?;
         }
         Ok(NamespaceSelector::Named(names))
@@ -308,7 +308,7 @@ impl App {
         let integration = &target.integration;
         let scope =
             Scope::from_observed(&parts.name, &parts.namespace, integration.resource.as_ref());
-        let is_relevant = options.beyond_scope || (scope.is_in() && is_there(&parts.namespace));
+        let is_relevant = options.beyond_scope || (scope.is_in() && is_active(&parts.namespace));
         let secret_name = |account: &str| integration.cluster_id.value.secret(account);
         let parts = if is_relevant {
             self.cluster.complete_secrets(parts, secret_name).await
@@ -422,7 +422,7 @@ async fn probes(
     let existing =
         snapshot.organization().and_then(|organization| organization.repositories.as_ref().ok());
     let work = desired.accounts.iter().filter_map(|account| {
-        let credentials = snapshot.secret(&account.secret)?.login_for(desired.place())?;
+        let credentials = snapshot.secret(&account.secret)?.credentials_for(desired.place())?;
         // A request for push access would create a missing repository.
         let wanted: Vec<_> = desired
             .repositories

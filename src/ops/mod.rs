@@ -328,7 +328,7 @@ impl App {
             (ReadErrorKind::Forbidden, Some(command)) => error.ask(command).hint(OWN_TOKEN),
             (ReadErrorKind::Forbidden, None) => error
                 .hint("specify Quay with --quay-url, --cluster-id and, to read from Quay, --quay-token-file")
-                .hint(match grant(unread) {
+                .hint(match grant_command(unread) {
                     Some(command) => {
                         format!("or ask a cluster administrator for permission to read the QuayIntegration: {command}")
                     }
@@ -355,7 +355,7 @@ async fn infer(snapshot: &mut IntegrationSnapshot, namespace: &str, cluster: &Cl
         return;
     }
     let Ok(secrets) = cluster.registry_secrets(namespace).await else { return };
-    let Some((inferred, secret)) = Inferred::of(namespace, &secrets) else { return };
+    let Some((inferred, secret)) = Inferred::from_secrets(namespace, &secrets) else { return };
     let url = format!("https://{}", inferred.host);
     let is_given = |given: &Sourced<String>| {
         QuayUrl::parse(&given.value).is_ok_and(|(url, _)| url.host() == inferred.host)

@@ -130,7 +130,7 @@ pub(super) fn user_problems(user: &api_types::User, features: &Features) -> Vec<
 }
 
 fn cannot_create_organizations(user: &api_types::User) -> QuayProblem {
-    QuayProblem::UserLacksRight {
+    QuayProblem::UserLacksPermission {
         user: user.username.clone(),
         permission: "create organizations".into(),
     }

@@ -248,7 +248,8 @@ impl Quay {
         scopes: &[Scope],
     ) -> Result<SecretString, QuayError> {
         let web_session = self.start_web_session().await?;
-        let credentials = Login { username: user.to_owned(), password: password.clone() };
+        let credentials =
+            RegistryCredentials { username: user.to_owned(), password: password.clone() };
         let call = self.form(format!("issue a token to {user}"), Auth::Basic(credentials));
         self.authorize(call, &web_session, client_id, scopes).await.map_err(|error| {
             match error.kind {

@@ -14,7 +14,7 @@ use super::Quay;
 use super::api_types;
 use super::error::{ErrorKind, QuayError, parse_message};
 use super::request::{Auth, Call, QuayResponse};
-use crate::domain::snapshot::{Grant, Login, ProbeOutcome};
+use crate::domain::snapshot::{Grant, ProbeOutcome, RegistryCredentials};
 
 /// Limit for the encoded scopes of one request. Quay's web server rejects request lines longer than 4094 bytes (gunicorn
 /// `limit_request_line`); the difference is for the path and the service's name.
@@ -35,19 +35,27 @@ impl Quay {
     ///
     /// To request `push` creates a missing repository if the user has the permission (`wire/478`), so the flag is only for
     /// repositories that exist.
-    pub async fn probe(&self, credentials: &Login, wanted: &[(String, bool)]) -> ProbeOutcome {
+    pub async fn probe(
+        &self,
+        credentials: &RegistryCredentials,
+        wanted: &[(String, bool)],
+    ) -> ProbeOutcome {
         let mut grants = BTreeMap::new();
         for scopes in scope_batches(wanted) {
             match self.log_in(credentials, &scopes).await {
                 Ok(LogIn::Granted(more)) => grants.extend(more),
-                Ok(LogIn::Rejected(reason)) => return ProbeOutcome::Refused(reason),
+                Ok(LogIn::Rejected(reason)) => return ProbeOutcome::Rejected(reason),
                 Err(error) => return ProbeOutcome::Unknown(error.into()),
             }
         }
         ProbeOutcome::Granted(grants)
     }
 
-    async fn log_in(&self, credentials: &Login, scopes: &[String]) -> Result<LogIn, QuayError> {
+    async fn log_in(
+        &self,
+        credentials: &RegistryCredentials,
+        scopes: &[String],
+    ) -> Result<LogIn, QuayError> {
         let Challenge { realm, service } =
             self.0.challenge.get_or_try_init(|| self.challenge()).await?;
         let action = format!("log in to the registry as {}", credentials.username);

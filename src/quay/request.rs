@@ -64,7 +64,7 @@ pub(super) enum Auth {
     /// The client's OAuth token.
     Token,
     /// User name and password or token.
-    Basic(Login),
+    Basic(RegistryCredentials),
     /// The cheapest for Quay.
     Anonymous,
 }
@@ -240,7 +240,7 @@ impl Quay {
     /// Opens the circuit breaker of the API if the token was rejected.
     pub(super) fn record_rejection(&self, error: &QuayError) {
         if error.kind == ErrorKind::Unauthorized {
-            self.0.api.open(QuayProblem::TokenRefused { reason: error.reason.clone() });
+            self.0.api.open(QuayProblem::TokenRejected { reason: error.reason.clone() });
         }
     }
 
@@ -411,7 +411,7 @@ fn no_response(is_breaker_open: bool) -> ErrorKind {
     if is_breaker_open { ErrorKind::Unreachable(ConnectionStage::Http) } else { ErrorKind::Server }
 }
 
-fn basic_header(credentials: &Login) -> Option<HeaderValue> {
+fn basic_header(credentials: &RegistryCredentials) -> Option<HeaderValue> {
     let pair = format!("{}:{}", credentials.username, credentials.password.expose_secret());
     let mut header = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))).ok()?;
     header.set_sensitive(true);

@@ -148,7 +148,7 @@ impl BuildConfigReport {
             PushTarget::Rewritten(BuildWebhookOwner::Operator, image) => {
                 (Some(image), PushedBy::Operator, None)
             }
-            PushTarget::Rewritten(BuildWebhookOwner::Bridge, image) => {
+            PushTarget::Rewritten(BuildWebhookOwner::Controller, image) => {
                 (Some(image), PushedBy::Controller, None)
             }
             PushTarget::DryRun(image) => (Some(image), PushedBy::Webhook, None),
@@ -201,7 +201,7 @@ impl BuildConfigReport {
 
 /// Whether no finding says that the API server cannot call the build webhook.
 pub(super) fn is_webhook_reachable(findings: &[Finding]) -> bool {
-    findings.iter().all(|finding| finding.code != Code::WebhookOutOfReach)
+    findings.iter().all(|finding| finding.code != Code::WebhookUnreachable)
 }
 
 fn strategy(strategy: Option<Strategy>) -> &'static str {

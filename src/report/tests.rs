@@ -116,8 +116,11 @@ fn keeps_checks_only_of_namespaces_with_problems() {
 fn max_severity_is_that_of_any_check() {
     assert_eq!(one_namespace(vec![]).max_severity(), Severity::Ok);
     assert_eq!(one_namespace(vec![conflicting_secret("myproj")]).max_severity(), Severity::Warning);
-    let refused =
-        Finding::new(Code::TokenRefused, ObjectRef::cluster("Quay", "q"), "Quay refuses the token");
+    let refused = Finding::new(
+        Code::TokenRejected,
+        ObjectRef::cluster("Quay", "q"),
+        "Quay refuses the token",
+    );
     assert_eq!(with_integration(refused).max_severity(), Severity::Error);
 }
 

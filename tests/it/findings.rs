@@ -1,5 +1,4 @@
-//! Every finding code, produced by the built program: the arrangement, the finding of `status`, and
-//! the effect of `repair`.
+//! Every finding code, produced by the built program: a state is arranged, `status` reports it, `repair` fixes it.
 
 mod forbidden;
 mod hints;
@@ -13,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::Run;
 
-/// Codes without a row in the two tables, and their tests.
+/// Codes that the two tables do not produce, and the test that does.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("OQ108", "forbidden: needs a rejected request"),
     ("OQ118", "status: the image policy of the cluster is arranged"),
@@ -30,12 +29,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("OQ207", "ownership: a robot account of others"),
     ("OQ212", "integration: only an attempt to create a robot account shows it"),
     ("OQ307", "namespaces: Quay must hide it"),
-    ("OQ309", "repair: only a rotation comes upon it"),
-    ("OQ311", "link: OpenShift recreates the service accounts, unless a capability is off"),
-    ("OQ524", "import: only an import comes upon it"),
-    ("OQ316", "run: it needs a crowded namespace"),
-    ("OQ407", "the check of a crowded namespace: a thousand image streams take their time"),
-    ("OQ402", "namespaces: no API server takes such a name, but one that did may have it in store"),
+    ("OQ309", "repair: only a rotation finds it"),
+    ("OQ311", "link: OpenShift recreates the service accounts, unless a capability is disabled"),
+    ("OQ524", "import: only an import finds it"),
+    ("OQ316", "run: needs a namespace with many service accounts"),
+    ("OQ407", "unit test of the limits: a thousand image streams are slow"),
+    ("OQ402", "namespaces: the API server rejects such names, but might have stored one earlier"),
     ("OQ501", "builds: webhooks and builds are arranged"),
     ("OQ502", "builds: webhooks and builds are arranged"),
     ("OQ505", "builds: webhooks and builds are arranged"),
@@ -57,14 +56,13 @@ fn every_code_is_produced_by_a_test() {
         .map(|case| case.found)
         .chain(integration::CASES.iter().map(|case| case.found));
     let in_tables = rows.flatten().map(|found| &found[..5]);
-    // The code of forbidden reads has no row but a whole file: `forbidden`.
+    // OQ901 is covered by `forbidden`.
     let produced: BTreeSet<_> =
         in_tables.chain(ELSEWHERE.iter().map(|(code, _)| *code)).chain(["OQ901"]).collect();
     assert_eq!(produced, Code::ALL.iter().map(|code| code.as_str()).collect());
 }
 
-/// `OQ301 Secret/builder-quay-openshift` for each finding, sorted. Asserts that each matches the
-/// catalog.
+/// `OQ301 Secret/builder-quay-openshift` for each finding, sorted. Asserts that each matches its catalog entry.
 fn lines<'a>(findings: impl IntoIterator<Item = &'a Value>) -> Vec<String> {
     let line = |finding: &Value| {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -90,7 +88,7 @@ fn found(run: &Run) -> Vec<String> {
     lines(run.json()["findings"].as_array().unwrap())
 }
 
-/// The expected findings of a row: `{ns}` is the namespace, `*` each of the three service accounts.
+/// The findings a row expects: `{ns}` is the namespace, `*` each of the three service accounts.
 fn expected(rows: &[&str], namespace: &str) -> Vec<String> {
     let accounts = |row: &&str| match row.contains('*') {
         true => {

@@ -18,12 +18,12 @@ async fn create(cluster: &Cluster) -> Result<Secret, ClusterError> {
     cluster.create_secret("myproj", "s", &entry(&credentials("new"))).await
 }
 
-fn credentials(password: &str) -> Login {
-    Login { username: "a".into(), password: password.into() }
+fn credentials(password: &str) -> RegistryCredentials {
+    RegistryCredentials { username: "a".into(), password: password.into() }
 }
 
-fn entry(credentials: &Login) -> AuthEntry<'_> {
-    AuthEntry { place: RegistryScope { host: "q", organization: "o" }, login: credentials }
+fn entry(credentials: &RegistryCredentials) -> AuthEntry<'_> {
+    AuthEntry { place: RegistryScope { host: "q", organization: "o" }, credentials: credentials }
 }
 
 fn secret(kind: &str, text: &str) -> Value {

@@ -32,7 +32,7 @@ pub(super) fn ask(context: &CommandContext<'_>, setup: &mut SetupSession) -> Res
     let default = if is_built_in(current) { "" } else { current };
     context.ui.status(&ops::endpoint_lines(&setup.cluster, setup.url().as_ref()));
     let good = |text: &str| {
-        setup::split_names(text).iter().try_for_each(|name| names::kubernetes_name(name))
+        setup::split_names(text).iter().try_for_each(|name| names::validate_kubernetes_name(name))
     };
     let answer =
         context.ui.text("Namespaces to link now (such as a,b, or none):", Some(default), &good)?;
@@ -47,7 +47,7 @@ pub(super) fn ask(context: &CommandContext<'_>, setup: &mut SetupSession) -> Res
 /// For an invalid, missing or protected namespace.
 pub(super) fn check_link_names(setup: &SetupSession) -> Result<(), Error> {
     for name in setup.options.link.iter().flatten() {
-        names::kubernetes_name(name)
+        names::validate_kubernetes_name(name)
             .map_err(|problem| Error::new(format!("--link: invalid namespace name: {problem}")))?;
         if is_built_in(name) {
             return Err(Error::new(format!("--link: namespace {name} is protected"))

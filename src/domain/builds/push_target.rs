@@ -63,8 +63,8 @@ impl PushTarget {
             return PushTarget::Rewritten(BuildWebhookOwner::Operator, image);
         }
         match rewritten {
-            Ok(rewritten) if has_webhook(BuildWebhookOwner::Bridge) => {
-                PushTarget::Rewritten(BuildWebhookOwner::Bridge, rewritten.image)
+            Ok(rewritten) if has_webhook(BuildWebhookOwner::Controller) => {
+                PushTarget::Rewritten(BuildWebhookOwner::Controller, rewritten.image)
             }
             Ok(rewritten) if is_in_internal_registry(subject, &rewritten.destination) => {
                 PushTarget::Internal(rewritten.image)

@@ -137,9 +137,11 @@ fn check_scope(namespace: &str, scope: impl Fn(&str) -> Option<Scope>) -> Result
 }
 
 fn validate_names(integration: &Integration, destination: &Destination) -> Result<(), String> {
-    names::organization(&integration.cluster_id.value.organization(&destination.namespace))?;
-    names::repository(&destination.stream)?;
-    names::tag(&destination.tag)
+    names::validate_organization(
+        &integration.cluster_id.value.organization(&destination.namespace),
+    )?;
+    names::validate_repository(&destination.stream)?;
+    names::validate_tag(&destination.tag)
 }
 
 impl fmt::Display for SkipReason {

@@ -57,8 +57,8 @@ fn unknown_target(subject: &Assessed, outlook: &PushTarget) -> Option<Finding> {
     ))
 }
 
-/// What a build that was tried tells beyond the webhook's registration. That one cannot be called at all is told there.
-fn of_trial(subject: &Assessed) -> Option<Finding> {
+/// The outcome of the dry run, unless a finding about the webhook's registration covers it.
+fn trial_finding(subject: &Assessed) -> Option<Finding> {
     if let Some(webhook) = unresponsive_webhook(subject) {
         let message = format!(
             "The webhook did not modify a dry-run Build: {} is unavailable, or is not called for this namespace",
@@ -106,11 +106,11 @@ fn config_findings(subject: &Assessed, config: &BuildConfig, outlook: &PushTarge
         _ => {}
     }
     let edit = || command(&["oc", "edit", "buildconfigs", name, "-n", &subject.snapshot.name]);
-    if let Some(refusal) = operator_rejection(subject, &config.spec) {
-        let hint = (!matches!(refusal, RejectReason::MissingSecret(_))).then(edit).flatten();
+    if let Some(reason) = operator_rejection(subject, &config.spec) {
+        let hint = (!matches!(reason, RejectReason::MissingSecret(_))).then(edit).flatten();
         find(
             Code::BuildRejected,
-            format!("The operator's webhook rejects builds of {name}: {refusal}"),
+            format!("The operator's webhook rejects builds of {name}: {reason}"),
             hint,
         );
     }
@@ -128,8 +128,9 @@ fn config_findings(subject: &Assessed, config: &BuildConfig, outlook: &PushTarge
         find(Code::OrganizationOfAnotherNamespace, message, None);
     }
     if let Some(image) = new_image(subject, config).filter(|_| !subject.is_address_in_doubt()) {
-        let message =
-            format!("BuildConfig {name} was rewritten, but not to {image}, where it belongs now");
+        let message = format!(
+            "BuildConfig {name} was rewritten to a location other than the current {image}"
+        );
         find(Code::RewritingOutdated, message, None);
     }
     findings

@@ -16,7 +16,7 @@ pub(super) fn check(subject: &Assessed) -> Check {
             vec![subject.finding(
                 Code::OrganizationNameImpossible,
                 object,
-                format!("Quay does not accept this organization name: {problem}"),
+                format!("Invalid organization name: {problem}"),
             )],
         );
     }
@@ -37,7 +37,8 @@ pub(super) fn check(subject: &Assessed) -> Check {
     };
     let mut findings = Vec::new();
     if !organization.administered {
-        let message = format!("Organization {name} exists, but the token cannot administer it");
+        let message =
+            format!("Organization {name} exists, but the token has no admin permission on it");
         findings.push(subject.finding(Code::OrganizationNotAdministered, object.clone(), message));
     }
     if let Some((code, message)) =

@@ -46,8 +46,8 @@ pub(super) fn check(subject: &Assessed) -> Check {
     Check::new(TITLE, if present.is_empty() { "none".into() } else { present.join(", ") }, findings)
 }
 
-/// That the robot account of a linked service account is somebody else's.
-pub fn not_ours(subject: &Assessed, account: &LinkedServiceAccount) -> Finding {
+/// The finding for a robot account whose ownership cannot be verified.
+pub fn unproven_robot(subject: &Assessed, account: &LinkedServiceAccount) -> Finding {
     let full_name = subject.desired.robot_username(&account.name);
     let message = format!(
         "Robot account {full_name} exists, but it cannot be verified that it belongs to service account {}",

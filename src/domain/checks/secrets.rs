@@ -55,8 +55,8 @@ pub fn secret_state(
     let Some(credentials) = secret.credentials_for(desired.place()) else {
         return Some(SecretState::WrongHost);
     };
-    if login.username != desired.robot_username(&account.name) {
-        return Some(SecretState::WrongRobot(login.username.clone()));
+    if credentials.username != desired.robot_username(&account.name) {
+        return Some(SecretState::WrongRobot(credentials.username.clone()));
     }
     let robot = snapshot.organization()?.robot(&account.name)?;
     Some(match &robot.token {
@@ -209,7 +209,7 @@ fn rival(subject: &Assessed) -> Option<Finding> {
         credentials.username.strip_prefix(&format!("{}+", desired.organization)).is_some()
     };
     let secrets = subject.snapshot.secrets.as_deref().ok()?;
-    let (first, login) =
+    let (first, credentials) =
         used_credentials(desired.place(), secrets).filter(|(first, _)| !ours(&first.name))?;
     let has_ours = secrets
         .iter()

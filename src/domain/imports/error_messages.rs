@@ -76,10 +76,10 @@ fn rejection(place: RegistryScope<'_>, secrets: &[Secret]) -> String {
 pub fn used_credentials<'a>(
     place: RegistryScope<'_>,
     secrets: &'a [Secret],
-) -> Option<(&'a Secret, &'a Login)> {
+) -> Option<(&'a Secret, &'a RegistryCredentials)> {
     let matching = secrets.iter().filter(|secret| secret.kind.starts_with("kubernetes.io/dockerc"));
     let mut matching: Vec<_> =
-        matching.filter_map(|secret| Some((secret, secret.login_for(place)?))).collect();
+        matching.filter_map(|secret| Some((secret, secret.credentials_for(place)?))).collect();
     matching.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     matching.into_iter().next()
 }
@@ -94,7 +94,7 @@ mod tests {
     const REJECTED: &str = "… not have access to the container image \"q:443/org/app:1\"";
 
     fn secret(name: &str, registry: &str) -> Secret {
-        let entry = Login { username: format!("org+{name}"), password: "p".into() };
+        let entry = RegistryCredentials { username: format!("org+{name}"), password: "p".into() };
         Secret {
             name: name.into(),
             resource_version: String::new(),
@@ -103,7 +103,7 @@ mod tests {
             is_plain: true,
             uid: String::new(),
             items: BTreeMap::new(),
-            logins: Ok(vec![(registry.into(), entry)]),
+            credentials: Ok(vec![(registry.into(), entry)]),
             undecodable: vec![],
         }
     }

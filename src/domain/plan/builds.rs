@@ -118,7 +118,7 @@ fn plan_each(
             Err(NotPlanned::UpToDate) => {}
             Err(NotPlanned::Skipped(why)) => {
                 builds.skipped.push(finding(
-                    Code::OutputLeft,
+                    Code::OutputUnchanged,
                     name,
                     format!("BuildConfig {name} not changed: {why}"),
                 ));
@@ -231,9 +231,9 @@ mod tests {
     const HOST: &str = "quay.example.com:8443";
 
     fn secret(name: &str, username: &str) -> Secret {
-        let entry = Login { username: username.into(), password: "hidden".into() };
+        let entry = RegistryCredentials { username: username.into(), password: "hidden".into() };
         let kind = "kubernetes.io/dockerconfigjson".to_owned();
-        let logins = Ok(vec![(HOST.to_owned(), entry)]);
+        let credentials = Ok(vec![(HOST.to_owned(), entry)]);
         Secret {
             name: name.into(),
             resource_version: "1".into(),
@@ -242,7 +242,7 @@ mod tests {
             is_plain: true,
             uid: String::new(),
             items: BTreeMap::new(),
-            credentials: logins,
+            credentials: credentials,
             undecodable: vec![],
         }
     }

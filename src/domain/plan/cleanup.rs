@@ -21,7 +21,7 @@ pub fn plan_finalizer(subject: &Assessed, all: DeletionPolicy) -> Option<Change>
     let namespace = subject.snapshot.namespace.as_ref().ok()?.as_ref()?;
     let wanted = subject.is_to_be_linked()
         && DeletionPolicy::for_namespace(namespace, all) == DeletionPolicy::Delete;
-    (wanted != namespace.is_guarded() && !namespace.terminating).then(|| Change::SetFinalizer {
+    (wanted != namespace.has_finalizer() && !namespace.terminating).then(|| Change::SetFinalizer {
         namespace: subject.snapshot.name.clone(),
         organization: subject.desired.organization.clone(),
         guarded: wanted,
@@ -43,7 +43,7 @@ pub fn plan_cleanup(subject: &Assessed, all: DeletionPolicy) -> CleanupPlan {
         return CleanupPlan::default();
     };
     let mut left_behind = None;
-    let is_deleted = namespace.is_guarded()
+    let is_deleted = namespace.has_finalizer()
         && subject.scope().is_in()
         && DeletionPolicy::for_namespace(namespace, all) == DeletionPolicy::Delete;
     if is_deleted {

@@ -142,7 +142,7 @@ impl Planner<'_> {
         let ours = secrets.filter(|secret| {
             let username =
                 secret.name.strip_suffix(&suffix).map(|account| desired.robot_username(account));
-            let is_own = |(host, entry): &(String, Login)| {
+            let is_own = |(host, entry): &(String, RegistryCredentials)| {
                 *host == desired.host && Some(&entry.username) == username.as_ref()
             };
             secret.managed || (secret.is_plain && secret.credentials.iter().flatten().all(is_own))

@@ -48,8 +48,8 @@ pub(super) fn token(robot: &str, generation: usize) -> String {
     format!("token-{robot}-{generation}")
 }
 
-fn entry(username: &str, password: String) -> Login {
-    Login { username: username.into(), password: password.into() }
+fn entry(username: &str, password: String) -> RegistryCredentials {
+    RegistryCredentials { username: username.into(), password: password.into() }
 }
 
 /// A namespace that the operator linked, recorded on OpenShift 4.21: with its finalizer and without
@@ -124,7 +124,7 @@ pub(super) fn secret(
         is_plain: true,
         uid: String::new(),
         items: BTreeMap::new(),
-        logins: Ok(vec![(host.into(), entry(username, password))]),
+        credentials: Ok(vec![(host.into(), entry(username, password))]),
         undecodable: vec![],
     }
 }

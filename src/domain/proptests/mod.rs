@@ -171,7 +171,7 @@ proptest! {
         let Some(organization) = before.organization() else { return Ok(()) };
         let marks: Vec<_> = organization.robots.iter().flatten().filter_map(|robot| robot.mark.as_ref()).collect();
         let is_others = organization.adopted_by.is_none() && marks.iter().any(|mark| mark.uid != "uid-1");
-        let held = |robot: &str| before.secrets.iter().flatten().flat_map(|secret| secret.logins.iter().flatten()).any(|(_, entry)| {
+        let held = |robot: &str| before.secrets.iter().flatten().flat_map(|secret| secret.credentials.iter().flatten()).any(|(_, entry)| {
             entry.username == format!("parity_golden+{robot}") && entry.password.expose_secret() == token(robot, 0)
         });
         let is_known = |robot: &Robot| robot.token.is_some() && held(&robot.name);

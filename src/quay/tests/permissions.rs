@@ -79,7 +79,7 @@ fn skips_all_calls_after_a_rejected_token() {
             assert_eq!(unread.kind, ReadErrorKind::Skipped, "{strategy:?}");
             assert_eq!(
                 client.problems(),
-                [QuayProblem::TokenRefused { reason: "Quay rejected the token (401)".into() }]
+                [QuayProblem::TokenRejected { reason: "Quay rejected the token (401)".into() }]
             );
             scene.requests();
             assert_eq!(scene.read(&client, strategy).unwrap_err().kind, ReadErrorKind::Skipped);
@@ -105,8 +105,10 @@ fn diagnoses_why_organizations_cannot_be_created() {
         [missing_scope("user:admin")]
     );
 
-    let permission =
-        QuayProblem::UserLacksRight { user: "alice".into(), right: "create organizations".into() };
+    let permission = QuayProblem::UserLacksPermission {
+        user: "alice".into(),
+        permission: "create organizations".into(),
+    };
     quay.set_flags(|flags| flags.org_creation_only = true);
     assert_eq!(diagnose(&full).as_slice(), std::slice::from_ref(&permission));
     assert_eq!(diagnose(&quay.admin_token()), []);
@@ -132,7 +134,7 @@ fn diagnoses_why_organizations_cannot_be_created() {
         scene.run(client.create_organization("new", &claim_of(ours()))).unwrap_err().kind,
         ErrorKind::Forbidden
     );
-    let permission = QuayProblem::UserLacksRight {
+    let permission = QuayProblem::UserLacksPermission {
         user: "quayadmin".into(),
         permission: "create organizations".into(),
     };

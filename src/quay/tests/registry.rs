@@ -5,8 +5,11 @@ const ALL: Grant = Grant { pull: true, push: true };
 const PULL: Grant = Grant { pull: true, push: false };
 const NOTHING: Grant = Grant { pull: false, push: false };
 
-fn credentials(robot: &str, password: &str) -> Login {
-    Login { username: format!("{ORGANIZATION}+{robot}"), password: SecretString::from(password) }
+fn credentials(robot: &str, password: &str) -> RegistryCredentials {
+    RegistryCredentials {
+        username: format!("{ORGANIZATION}+{robot}"),
+        password: SecretString::from(password),
+    }
 }
 
 fn wanted(repositories: &[(&str, bool)]) -> Vec<(String, bool)> {

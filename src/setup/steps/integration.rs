@@ -45,7 +45,7 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
         );
     }
     for name in wanted.allow.iter().chain(&wanted.deny) {
-        if let Err(problem) = kubernetes_name(name) {
+        if let Err(problem) = validate_kubernetes_name(name) {
             return plan.blocked(format!("invalid namespace name: {problem}"));
         }
     }
@@ -411,7 +411,9 @@ pub(in crate::setup) async fn ask(setup: &mut SetupSession, ui: &Ui) -> Result<(
     let within = preview(setup).into_iter().filter(|namespace| namespace.in_scope).count();
     if setup.existing().is_none() && setup.options.allow.is_none() && within > PREVIEW_LIMIT {
         ui.warn(&format!("{within} namespaces would be linked, each with its own organization"));
-        let good = |text: &str| split_names(text).iter().try_for_each(|name| kubernetes_name(name));
+        let good = |text: &str| {
+            split_names(text).iter().try_for_each(|name| validate_kubernetes_name(name))
+        };
         let answer =
             ui.text("Link only these namespaces (such as a,b; Enter for all):", Some(""), &good)?;
         setup.options.allow = Some(split_names(&answer)).filter(|names| !names.is_empty());

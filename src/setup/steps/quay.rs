@@ -69,7 +69,11 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
 fn rejections(setup: &SetupSession, host: &str) -> Vec<String> {
     let trust = setup.found.trust.as_ref().ok();
     let policy = trust.and_then(|trust| trust.image_config.as_ref()).map(|config| &config.policy);
-    policy.into_iter().flat_map(|policy| policy.refusals(host)).map(|(_, reason)| reason).collect()
+    policy
+        .into_iter()
+        .flat_map(|policy| policy.violations(host))
+        .map(|(_, reason)| reason)
+        .collect()
 }
 
 fn image_policy_hint(setup: &SetupSession) -> String {

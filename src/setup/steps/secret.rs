@@ -20,7 +20,7 @@ pub(in crate::setup) fn plan(setup: &SetupSession) -> StepPlan {
         plan.note(Severity::Warning, text);
     }
     for (what, name) in [("Secret", &key.name), ("namespace", &key.namespace)] {
-        if let Err(problem) = kubernetes_name(name) {
+        if let Err(problem) = validate_kubernetes_name(name) {
             return plan.blocked(format!("invalid {what} name: {problem}"));
         }
     }

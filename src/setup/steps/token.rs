@@ -142,7 +142,9 @@ fn consequence(problem: &QuayProblem) -> String {
             };
             format!("the token lacks the scope {scope}: {what}")
         }
-        QuayProblem::UserLacksRight { user, right } => format!("{user} is not allowed to {right}"),
+        QuayProblem::UserLacksPermission { user, permission } => {
+            format!("{user} is not allowed to {permission}")
+        }
         _ => "some operations will fail".to_owned(),
     }
 }

@@ -1,16 +1,16 @@
-//! Forbidden objects are unknown: never missing, and never repaired.
+//! Objects without read permission are unknown: never missing, and never repaired.
 
 use sandbox::traffic::Fault;
 
 use super::{expected, found};
 use crate::support::World;
 
-/// A 403 of the API server.
+/// A rejection as the API server answers it.
 const FORBIDDEN: &str = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,
     "message":"User \"admin\" cannot do that"}"#;
 
 #[test]
-fn forbidden_objects_are_unknown_and_not_repaired() {
+fn unreadable_objects_are_unknown_and_not_repaired() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let in_cluster = [
@@ -33,7 +33,7 @@ fn forbidden_objects_are_unknown_and_not_repaired() {
         ("v1/repository?", "OQ901 Repository"),
     ];
     for (path, finding) in in_quay {
-        // Not 403, which Quay returns for missing objects, too.
+        // Not 403, which Quay answers for missing objects too.
         world
             .quay_traffic()
             .fault(Fault::on("GET", path).status(400).body(r#"{"message":"Not today"}"#));
@@ -58,10 +58,10 @@ fn assert_unknown(world: &World, path: &str, findings: &[&str]) {
 }
 
 #[test]
-fn names_both_solutions_without_integration_and_token() {
+fn hints_flags_and_administrator_without_read_permission() {
     let world = World::new();
     world.grant("dev", "shop");
-    for user in ["dev", "guest"] {
+    for user in ["dev", "nobody"] {
         for command in ["status", "link", "repair", "unlink"] {
             let run = world.oc_quay(&[command, "-n", "shop"]).user(user).ends_with(2);
             assert!(
@@ -80,7 +80,7 @@ fn names_both_solutions_without_integration_and_token() {
 }
 
 #[test]
-fn works_from_own_pull_secrets_without_cluster_permissions() {
+fn infers_quay_from_pull_secrets_without_permissions() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
@@ -139,7 +139,7 @@ fn names_unread_object_and_command_for_administrators() {
             "{}",
             run.stderr
         );
-        let own = "with your own token, also specify Quay: --quay-token-file, --quay-url and --cluster-id";
+        let own = "with a token of your own, name the Quay too: --quay-token-file, --quay-url and --cluster-id";
         assert_eq!(
             hints(&run.stderr),
             format!("ask a cluster administrator to run: oc quay {expected}|{own}")
@@ -151,7 +151,7 @@ fn names_unread_object_and_command_for_administrators() {
         let run = world.oc_quay(&command).ends_with(2);
         let secret = "error: there is no token for Quay: could not read secret quay-integration";
         assert!(run.stderr.starts_with(secret), "{}", run.stderr);
-        let own = "or provide a token: --quay-token-file FILE, or OC_QUAY_TOKEN";
+        let own = "give one yourself: --quay-token-file FILE, or OC_QUAY_TOKEN";
         assert_eq!(
             hints(&run.stderr),
             format!("ask a cluster administrator to run: oc quay {expected}|{own}")
@@ -172,10 +172,10 @@ fn version_takes_quay_from_own_pull_secrets() {
 }
 
 #[test]
-fn sends_no_token_to_the_server_of_a_pull_secret() {
+fn sends_no_token_to_quay_of_pull_secret() {
     let world = World::new();
     world.grant("dev", "shop");
-    // The role `edit` in a project allows this.
+    // A user with the role `edit` in the project can write this.
     world.create_login("shop", "builder-quay-openshift", "openshift_shop+builder:password");
     let token = world.sandbox.quay.admin_token();
     let run = world
@@ -188,13 +188,13 @@ fn sends_no_token_to_the_server_of_a_pull_secret() {
 }
 
 #[test]
-fn reports_only_unknown_without_permissions() {
+fn user_without_permissions_sees_only_unknown() {
     let world = World::new();
     let status = world
         .oc_quay(&["status", "-n", "shop", "-o", "json", "--cluster-id", "openshift", "--quay-url"])
         .args(&[&world.sandbox.quay.url()])
         .env("OC_QUAY_TOKEN", world.sandbox.quay.admin_token())
-        .user("guest")
+        .user("nobody")
         .run();
     let kinds = [
         "QuayIntegration",

@@ -1,5 +1,4 @@
-//! Runs the command of each finding as the user who saw it, or as the administrator it names; then
-//! the finding is gone.
+//! Runs the hint of each finding, as the user or as the administrator it is for, and asserts that the finding is resolved.
 
 use std::collections::BTreeSet;
 
@@ -13,29 +12,30 @@ use serde_json::{Value, json};
 use super::{integration, namespaces};
 use crate::support::{Command, Run, STREAMS, World, shell_words};
 
-/// The expected effect of a hint's command.
+/// The expected effect of a hint.
 #[derive(Clone, Copy)]
 pub(super) enum Then {
-    /// The command solves the finding.
-    Gone,
-    /// The command shows or opens the object that the user then changes, in the namespace of the
-    /// finding.
+    /// The command resolves the finding.
+    Resolved,
+    /// The command shows or opens the object that the user then changes, in the namespace of the finding.
     Person(fn(&World, &str)),
     /// The command prints this text. Only an administrator can change the cause.
     Shows(&'static str),
 }
 
-/// A finding, and how to read all findings again.
+/// A finding, and the context to check for it again.
 pub(super) struct Seen<'a> {
     pub(super) world: &'a World,
     pub(super) finding: &'a Value,
+    /// The user that saw it.
     pub(super) user: &'a str,
+    /// Flags and environment of the command.
     pub(super) given: &'a dyn Fn(Command) -> Command,
-    /// Reads all findings again.
+    /// Lists all findings again.
     pub(super) again: &'a dyn Fn() -> Vec<Value>,
 }
 
-/// The key of a finding: code and object.
+/// Identifies a finding: code and object.
 fn key(finding: &Value) -> String {
     format!("{} {}", finding["code"].as_str().unwrap(), finding["object"])
 }
@@ -45,8 +45,10 @@ pub(super) fn findings(run: &Run) -> Vec<Value> {
 }
 
 impl Seen<'_> {
-    /// Runs the command of its hint, and the following action.  # Errors A description of the
-    /// missing effect.
+    /// Runs the hint, and the action that follows.
+    ///
+    /// # Errors
+    /// The missing effect of the command.
     pub(super) fn follow(&self, then: Then) -> Result<(), String> {
         let Self { world, finding, .. } = self;
         let hint = finding["hint"].as_str().unwrap_or_default();
@@ -62,8 +64,7 @@ impl Seen<'_> {
                 act(world, namespace);
                 (self.again)()
             }
-            // A status with another flag has its own findings.
-            Then::Gone => findings.unwrap_or_else(|| (self.again)()),
+            Then::Resolved => findings.unwrap_or_else(|| (self.again)()),
         };
         match findings.iter().find(|left| key(left) == key(finding)) {
             Some(left) => Err(problem(format!("leaves {left}: {output}"))),
@@ -71,7 +72,7 @@ impl Seen<'_> {
         }
     }
 
-    /// Runs a command; its output, and the findings if it is a status.
+    /// Runs a command. Returns its output, and the findings if it is a status.
     fn run(&self, hint: &str) -> Result<(String, Option<Vec<Value>>), String> {
         let world = self.world;
         let words: Vec<_> =
@@ -82,7 +83,7 @@ impl Seen<'_> {
         match words.as_slice() {
             ["oc", "quay", arguments @ ..] => {
                 let mut command = match arguments {
-                    // Answers the questions of the setup with another token.
+                    // Setup gets its answers as flags, with another token.
                     ["setup"] => world
                         .setup(&["--controller=none", "--replace-token"])
                         .token_of("quayadmin", &SCOPES),
@@ -106,7 +107,7 @@ impl Seen<'_> {
                 let shown = world.oc(user, arguments)?;
                 let object = &self.finding["object"];
                 let is_read = ["get", "describe"].contains(&arguments[0]);
-                // Missing objects and namespaces with too many objects are not shown.
+                // Missing objects, and a namespace with too many objects, are not in the output.
                 let is_shown = is_read
                     && !["OQ121", "OQ311", "OQ316", "OQ407"]
                         .contains(&self.finding["code"].as_str().unwrap());
@@ -125,7 +126,7 @@ impl Seen<'_> {
         }
     }
 
-    /// The word with its placeholder replaced.
+    /// Replaces a placeholder as the user would.
     fn filled_in(&self, word: String) -> String {
         match word.as_str() {
             "CA.crt" => self.world.sandbox.ca_file().to_str().unwrap().to_owned(),
@@ -143,7 +144,7 @@ fn finding_asks(finding: &Value) -> bool {
     finding["ask"] == "cluster"
 }
 
-/// The user's action in a namespace after the command; `None` for codes with a repairing command.
+/// The user's action in a namespace after the hint; none for codes whose hint resolves the finding.
 fn then_in_namespace(code: &str) -> Then {
     match code {
         "OQ308" => Then::Person(|world, namespace| world.delete("Secret", namespace, "a-rival")),
@@ -175,7 +176,7 @@ fn then_in_namespace(code: &str) -> Then {
     }
 }
 
-/// The user's action for the integration.
+/// The user's action on the integration.
 pub(super) fn then_in_integration(code: &str) -> Then {
     fn address(world: &World, _: &str) {
         let url = world.sandbox.quay.url();
@@ -192,7 +193,7 @@ pub(super) fn then_in_integration(code: &str) -> Then {
                 &json!({ "spec": { "clusterID": "openshift" } }),
             );
         }),
-        // The given token is explained and no longer given.
+        // The hint explains the given token, which is then omitted.
         "OQ109" => Then::Person(|_, _| ()),
         "OQ113" => {
             Then::Person(|world, _| world.sandbox.quay.set_flags(|flags| *flags = Flags::default()))
@@ -201,7 +202,7 @@ pub(super) fn then_in_integration(code: &str) -> Then {
     }
 }
 
-/// Runs the commands of all findings of a namespace, one after another, until each had its effect.
+/// Runs the hints of all findings of a namespace, one after another, until each finding is resolved.
 pub(super) fn run_all(world: &World, namespace: &str) -> Result<(), String> {
     let again =
         || findings(&world.oc_quay(&["status", "-n", namespace, "--probe", "-o", "json"]).run());
@@ -223,15 +224,16 @@ pub(super) fn run_all(world: &World, namespace: &str) -> Result<(), String> {
 /// A finding that is in neither of the two tables, or has another hint there.
 struct Case {
     code: &'static str,
-    /// `None` on a real API server for cases of the fake.
+    /// Creates the world; none if only the stand-in supports it.
     make: fn() -> Option<World>,
+    /// The command that reports it.
     line: &'static [&'static str],
     user: &'static str,
     given: fn(Command) -> Command,
     then: Then,
 }
 
-/// The scopes of a token for the setup.
+/// The scopes of a token for setup.
 const SCOPES: [&str; 6] =
     ["org:admin", "repo:admin", "repo:create", "super:user", "user:admin", "user:read"];
 
@@ -241,6 +243,7 @@ const fn case(code: &'static str, make: fn() -> Option<World>, then: Then) -> Ca
     Case { code, make, line: STATUS, user: "admin", given: |command| command, then }
 }
 
+/// Reported by another command.
 const fn found_by(line: &'static [&'static str], case: Case) -> Case {
     Case { line, ..case }
 }
@@ -293,7 +296,7 @@ static CASES: &[Case] = &[
             );
         }),
     ),
-    case("OQ123", || linked(block_deletion), Then::Gone),
+    case("OQ123", || linked(delete_with_finalizer), Then::Resolved),
     case(
         "OQ128",
         || stand_in(idle_operator),
@@ -497,7 +500,7 @@ static CASES: &[Case] = &[
         || {
             stand_in(|world| {
                 waiting_build(world);
-                // Later changes of its BuildConfig do not affect the build.
+                // Changing the BuildConfig does not change the build.
                 world.merge(
                     "BuildConfig",
                     "shop",
@@ -568,18 +571,18 @@ static CASES: &[Case] = &[
         Then::Resolved,
     ),
     Case {
-        user: "guest",
-        given: |command| command.guest("guest"),
-        ..case("OQ901", || linked(|_| ()), Then::Gone)
+        user: "nobody",
+        given: |command| command.guest("nobody"),
+        ..case("OQ901", || linked(|_| ()), Then::Resolved)
     },
 ];
 
-/// A world with the linked namespace `shop` and an arrangement.
+/// A world with the linked namespace `shop`, arranged after the link.
 fn linked(arrange: fn(&World)) -> Option<World> {
     arranged(World::new(), arrange)
 }
 
-/// A linked world for the fake only.
+/// Like [`linked`], if only the stand-in supports it.
 fn stand_in(arrange: fn(&World)) -> Option<World> {
     arranged(World::stand_in("its webhooks, builds and names are arranged")?, arrange)
 }
@@ -624,7 +627,7 @@ fn without_builds() -> Option<World> {
     Some(world)
 }
 
-fn block_deletion(world: &World) {
+fn delete_with_finalizer(world: &World) {
     let finalizers = json!({ "metadata": { "finalizers": ["quay.redhat.com/quayintegrations"] } });
     world.merge("Namespace", "", "shop", &finalizers);
     world.delete("Namespace", "", "shop");
@@ -714,11 +717,11 @@ fn track(world: &World, id: Value) {
     );
 }
 
-/// A build with OpenShift's condition that it has no output registry.
+/// A build whose output OpenShift reports as invalid.
 fn waiting_build(world: &World) {
     world.build_config("shop", "lost", &to_tag("unknown:latest"));
     let build = world.start_build("shop", "lost");
-    world.wait_for("the condition of the build", || {
+    world.wait_for("the build's InvalidOutputReference", || {
         world.get("Build", "shop", &build).unwrap()["status"]["reason"] == "InvalidOutputReference"
     });
 }
@@ -737,15 +740,15 @@ fn webhook(world: &World, name: &str, hook: &str, policy: &str) {
     }));
 }
 
-/// Without permission to read webhooks, a dry run of a build reports this finding.
-fn out_of_reach(world: &World) {
+/// Users without permission to read webhooks detect this one by a dry-run Build.
+fn unreachable_webhook(world: &World) {
     world.grant("dev", "shop");
     world.build_config("shop", "app", &to_tag("app:latest"));
     world.webhook("https://127.0.0.1:1/", &sandbox::tls::Authority::new().unwrap());
 }
 
 #[test]
-fn every_command_of_a_hint_runs() {
+fn runs_the_hint_of_every_code() {
     let in_tables = namespaces::CASES
         .iter()
         .map(|case| case.found)
@@ -760,7 +763,7 @@ fn every_command_of_a_hint_runs() {
 }
 
 #[test]
-fn command_of_each_other_finding_solves_it() {
+fn hints_of_other_findings_resolve_them() {
     let wrong: Vec<_> = CASES.iter().filter_map(|case| try_case(case).err()).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
@@ -772,7 +775,7 @@ fn try_case(case: &Case) -> Result<(), String> {
         findings(&(case.given)(command).run())
     };
     let now = again();
-    // The sandbox cannot grant ClusterRoles.
+    // The sandbox has no ClusterRoles that could be granted.
     let is_played = |finding: &Value| {
         finding["hint"].as_str().is_some_and(|hint| !hint.contains("create clusterrole"))
     };
@@ -786,11 +789,11 @@ fn try_case(case: &Case) -> Result<(), String> {
 }
 
 #[test]
-fn names_administrator_for_commands_not_allowed_to_users() {
+fn refers_project_user_to_administrator() {
     let world = World::new();
     world.grant("dev", "shop");
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
-    // Project users can read the address of the Quay, and not the token.
+    // Users of a project know the Quay, but not the token.
     let flags = ["--cluster-id", "openshift", "--quay-url", &world.sandbox.quay.url()];
     let status = |more: &[&str]| {
         let line = [&["status", "-n", "shop", "-o", "json"], &flags[..], more].concat();
@@ -819,7 +822,7 @@ fn names_administrator_for_commands_not_allowed_to_users() {
     );
     let probed = status(&["--probe"]).json();
     assert!(
-        probed["summaryLine"].as_str().unwrap().contains("accepts the credentials of shop"),
+        probed["summaryLine"].as_str().unwrap().contains("accepts the logins of shop"),
         "{}",
         probed["summaryLine"]
     );
@@ -844,6 +847,7 @@ fn names_administrator_for_commands_not_allowed_to_users() {
         "{}",
         broken["summaryLine"]
     );
+    // The administrator can run it.
     let arguments: Vec<_> =
         hint.strip_prefix("oc quay ").unwrap().split(' ').chain(["--yes"]).collect();
     world.oc_quay(&arguments).succeeds();
@@ -883,7 +887,7 @@ fn repeats_connection_flags_in_hints() {
 }
 
 #[test]
-fn hints_at_no_setup_with_a_given_token() {
+fn does_not_hint_setup_for_a_given_token() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let file = world.dir().join("token.txt");
@@ -896,7 +900,7 @@ fn hints_at_no_setup_with_a_given_token() {
 }
 
 #[test]
-fn hinted_setup_solves_the_finding() {
+fn setup_resolves_the_findings_that_hint_it() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let damages = [

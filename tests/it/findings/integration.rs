@@ -8,14 +8,15 @@ use super::hints::{self, Seen};
 use super::{expected, found, lines};
 use crate::support::{Command, World};
 
-/// A problem and its findings.
+/// One problem.
 pub(super) struct Case {
-    /// A name for messages.
+    /// For messages of the test.
     name: &'static str,
-    /// The checked namespace: `shop` is linked and healthy, `fresh` is not linked.
+    /// `shop` is linked and healthy, `fresh` is not linked.
     namespace: &'static str,
-    /// Causes the problem.
+    /// Creates the problem.
     arrange: fn(&World),
+    /// Changes to the command.
     given: fn(Command) -> Command,
     /// All findings about the integration.
     pub(super) found: &'static [&'static str],
@@ -33,7 +34,7 @@ const fn arranged(
     Case { name, namespace: "shop", arrange, given: |command| command, found, codes }
 }
 
-/// A problem in the user's flags or environment.
+/// A problem in flags or environment variables.
 const fn given(
     name: &'static str,
     found: &'static [&'static str],
@@ -43,7 +44,7 @@ const fn given(
     Case { name, namespace: "shop", arrange: |_| (), given, found, codes }
 }
 
-/// In a namespace without an organization, where Quay is asked for the reason.
+/// In a namespace without an organization, where Quay is queried for the reason.
 const fn in_fresh(case: Case) -> Case {
     Case { namespace: "fresh", ..case }
 }
@@ -162,7 +163,7 @@ pub(super) static CASES: &[Case] = &[
 ];
 
 #[test]
-fn reports_integration_problems_and_claims_no_repair() {
+fn finds_problems_of_the_integration() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.namespace("fresh");
@@ -183,7 +184,7 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
         .iter()
         .filter(|finding| finding["namespace"].is_null());
     let found = lines(about_the_whole);
-    // With the user's own token, a finding about the token names the QuayIntegration.
+    // With a given token, findings about it name the QuayIntegration.
     let should: Vec<_> = expected(case.found, "")
         .iter()
         .map(|line| {
@@ -238,7 +239,7 @@ fn set_token(world: &World, data: serde_json::Value) {
 }
 
 #[test]
-fn expired_token_is_rejected_by_every_command() {
+fn reports_expired_token_in_every_command() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     world.sandbox.quay.expire_tokens();
@@ -253,7 +254,7 @@ fn expired_token_is_rejected_by_every_command() {
 }
 
 #[test]
-fn reports_disabled_robot_accounts_when_creating_one() {
+fn reports_disallowed_robot_accounts_on_creation() {
     let world = World::new();
     world.sandbox.quay.set_flags(|flags| flags.robots_disallow = true);
     let repair = world.oc_quay(&["repair", "-n", "shop", "--yes", "-o", "json"]).ends_with(1);
@@ -273,7 +274,7 @@ fn reports_disabled_robot_accounts_when_creating_one() {
 }
 
 #[test]
-fn rejects_plain_http_unless_allowed_by_flag() {
+fn rejects_plain_http_without_insecure() {
     let world = World::new();
     set(&world, "quayHostname", &format!("http://{}", world.sandbox.quay.host()));
     let run = world.oc_quay(&["link", "-n", "shop", "--yes"]).ends_with(2);

@@ -11,13 +11,15 @@ use serde_json::{Value, json};
 use super::{expected, found, has_error, hints};
 use crate::support::{ACCOUNTS, World};
 
-/// A problem and its findings.
+/// One problem.
 pub(super) struct Case {
-    /// The namespace, named after the problem.
+    /// Named after the problem.
     namespace: &'static str,
+    /// Whether it is linked first.
     linked: bool,
-    /// Causes the problem.
+    /// Creates the problem.
     arrange: fn(&World, &str),
+    /// Flags of `status` and `repair`.
     flags: &'static [&'static str],
     /// All findings before a repair.
     pub(super) found: &'static [&'static str],
@@ -25,8 +27,8 @@ pub(super) struct Case {
     left: &'static [&'static str],
 }
 
-/// A problem of a linked namespace that repair solves.
-const fn mended(
+/// Linked, then damaged; repair fixes it.
+const fn repaired(
     namespace: &'static str,
     found: &'static [&'static str],
     arrange: fn(&World, &str),
@@ -34,7 +36,7 @@ const fn mended(
     Case { namespace, linked: true, arrange, flags: &[], found, left: &[] }
 }
 
-/// A problem of a linked namespace that repair keeps.
+/// Linked, then damaged; repair does not fix it.
 const fn left(
     namespace: &'static str,
     found: &'static [&'static str],
@@ -43,12 +45,12 @@ const fn left(
     Case { namespace, linked: true, arrange, flags: &[], found, left: found }
 }
 
-/// Visible only with `--probe`.
+/// Found only with `--probe`.
 const fn probed(case: Case) -> Case {
     Case { flags: &["--probe"], ..case }
 }
 
-/// A problem of a namespace that is not linked.
+/// Not linked first.
 const fn fresh(case: Case) -> Case {
     Case { linked: false, ..case }
 }
@@ -74,8 +76,8 @@ pub(super) static CASES: &[Case] = &[
     left("opaque-theirs", &["OQ302 Secret/default-quay-openshift"], |world, ns| {
         opaque(world, ns, json!({}))
     }),
-    mended("broken", &["OQ303 Secret/builder-quay-openshift"], |world, ns| {
-        world.set_content(ns, "builder-quay-openshift", &json!({ "entries": {} }));
+    repaired("broken", &["OQ303 Secret/builder-quay-openshift"], |world, ns| {
+        world.set_content(ns, "builder-quay-openshift", &json!({ "other": {} }));
     }),
     left("undecodable", &["OQ315 Secret/builder-quay-openshift"], |world, ns| {
         let mut content = world.content(ns, "builder-quay-openshift");
@@ -89,11 +91,11 @@ pub(super) static CASES: &[Case] = &[
             &json!({ "auths": { "quay.example.com": { "auth": "YTpi" } } }),
         );
     }),
-    mended("other-robot", &["OQ305 Secret/builder-quay-openshift"], |world, ns| {
-        world.set_login(ns, "builder-quay-openshift", "other+robot:password");
+    repaired("other-robot", &["OQ305 Secret/builder-quay-openshift"], |world, ns| {
+        world.set_login(ns, "builder-quay-openshift", "someone+else:password");
     }),
     left("rival", &["OQ308 Secret/a-rival"], |world, ns| {
-        world.create_login(ns, "a-rival", "other:password")
+        world.create_login(ns, "a-rival", "someone:password")
     }),
     repaired("not-mountable", &["OQ312 ServiceAccount/builder"], |world, ns| {
         world.remove_from_list(ns, "builder", "secrets", "builder-quay-openshift");
@@ -132,8 +134,8 @@ pub(super) static CASES: &[Case] = &[
         let image = format!("{}/openshift_{ns}/new:1", world.sandbox.quay.host());
         world.build_config(ns, "new", &json!({ "to": { "kind": "DockerImage", "name": image } }));
     }),
-    mended("no-permission", &["OQ403 Repository/openshift_{ns}/app"], |world, ns| {
-        set_right(world, ns, "deployer", None)
+    repaired("no-right", &["OQ403 Repository/openshift_{ns}/app"], |world, ns| {
+        set_permission(world, ns, "deployer", None)
     }),
     probed(repaired("little-right", &["OQ404 Repository/openshift_{ns}/app"], |world, ns| {
         set_permission(world, ns, "builder", Some(RepoRole::Read));
@@ -269,7 +271,7 @@ pub(super) static CASES: &[Case] = &[
 ];
 
 #[test]
-fn reports_namespace_problems_and_repairs_own_objects() {
+fn finds_and_repairs_problems_of_a_namespace() {
     let world = World::bare();
     world.integration();
     world.trust_quay();
@@ -284,7 +286,7 @@ fn reports_namespace_problems_and_repairs_own_objects() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-/// Runs status, repair, status and a second repair for a row; the error describes a difference.
+/// Runs status, repair, status and a second repair; the error is the first difference.
 fn try_case(world: &World, case: &Case) -> Result<(), String> {
     let namespace = case.namespace;
     let run = |command: &[&str]| {
@@ -329,7 +331,7 @@ fn try_case(world: &World, case: &Case) -> Result<(), String> {
 }
 
 #[test]
-fn reports_missing_namespace_and_does_not_link_it() {
+fn missing_namespace_is_a_finding_and_not_linked() {
     let world = World::new();
     let status = world.oc_quay(&["status", "-n", "nowhere", "-o", "json"]).ends_with(1);
     assert_eq!(found(&status), ["OQ121 Namespace/nowhere"]);
@@ -338,7 +340,7 @@ fn reports_missing_namespace_and_does_not_link_it() {
 }
 
 #[test]
-fn waits_for_project_in_preparation() {
+fn reports_project_without_scc_annotations() {
     let cluster = Cluster { settle: Duration::from_secs(3600), ..Cluster::default() };
     let options = Options { cluster, ..Options::default() };
     let Some(world) = World::stand_in_bare(options, "its controllers do not take their time")
@@ -367,7 +369,7 @@ fn reports_image_stream_with_invalid_repository_name() {
 }
 
 #[test]
-fn hidden_token_is_unknown_and_its_secret_kept() {
+fn keeps_secret_if_robot_token_is_not_readable() {
     let world = World::new();
     world.oc_quay(&["link", "-n", "shop", "--yes"]).succeeds();
     let before = world.login("shop", "builder-quay-openshift");
@@ -388,7 +390,7 @@ fn hidden_token_is_unknown_and_its_secret_kept() {
     world.oc_quay(&["repair", "-n", "shop", "--yes"]).succeeds();
     world.assert_nothing_written();
 
-    // The registry's response shows it.
+    // The registry's answer shows it.
     let status = world.oc_quay(&["status", "-n", "shop", "--probe", "-o", "json"]).succeeds();
     assert!(
         status.json()["namespaces"][0]["checks"]
@@ -398,11 +400,11 @@ fn hidden_token_is_unknown_and_its_secret_kept() {
         status.stdout
     );
 
-    // A wrong secret cannot be repaired without the token and is kept.
-    world.set_login("shop", "builder-quay-openshift", "other+robot:password");
+    // A wrong secret cannot be repaired without the token, and is not changed.
+    world.set_login("shop", "builder-quay-openshift", "someone+else:password");
     let repair = world.oc_quay(&["repair", "-n", "shop", "--yes", "-o", "json"]).ends_with(1);
     assert!(repair.stdout.contains("--rotate makes a new one"), "{}", repair.stdout);
-    assert_eq!(world.login("shop", "builder-quay-openshift").0, "other+robot");
+    assert_eq!(world.login("shop", "builder-quay-openshift").0, "someone+else");
     world.set_login("shop", "builder-quay-openshift", &format!("{}:{}", before.0, before.1));
 }
 
@@ -440,7 +442,7 @@ fn set_permission(world: &World, namespace: &str, account: &str, role: Option<Re
     );
 }
 
-/// A tag of the image stream `app` that follows Quay and has an image from long ago.
+/// Makes a tag of the image stream `app` track Quay, with an outdated image.
 fn follow(world: &World, namespace: &str, tag: &str) {
     let path = format!("{}/openshift_{namespace}/app", world.sandbox.quay.host());
     let from = json!({ "kind": "DockerImage", "name": format!("{path}:{tag}") });
