@@ -576,7 +576,7 @@ users:
             ),
             (
                 Options { context: Some("empty".into()), ..options() },
-                format!("{file}: context empty names no cluster"),
+                format!("{file}: context empty has no cluster"),
             ),
             (
                 Options { cluster: Some("three".into()), ..options() },
@@ -609,15 +609,12 @@ users:
             File::parse(text).err().map(|invalid| invalid.to_string()).unwrap_or_default()
         };
         let shown = invalid(b"users:\n- {name: ann, user: {token: [HIDDEN]}}\n");
-        assert!(
-            shown.starts_with("is not valid: look at line 2") && !shown.contains("HIDDEN"),
-            "{shown}"
-        );
+        assert!(shown.starts_with("is invalid at line 2") && !shown.contains("HIDDEN"), "{shown}");
         let table: [(&[u8], &str); 4] = [
             (b"\xff\xfe\x41", "is not text"),
             (b"\xc3\x28", "is not text"),
             (b"kind: List", "is not a Config of version v1"),
-            (b"users: [{name: ann}, {name: ann}]", "names ann twice in one list"),
+            (b"users: [{name: ann}, {name: ann}]", "contains ann twice in a list"),
         ];
         for (text, expected) in table {
             assert_eq!(invalid(text), expected);
@@ -629,13 +626,13 @@ users:
         let files = Files::locate(None, Some("/nowhere/1".into()), None);
         assert!(files.read().unwrap().is_none());
         let missing = files.missing().to_string();
-        assert!(missing.starts_with("there is no kubeconfig (kubeconfig /nowhere/1)"), "{missing}");
-        let asked = Files::locate(Some(Path::new("/nowhere/1")), None, None)
+        assert!(missing.starts_with("no kubeconfig found (kubeconfig /nowhere/1)"), "{missing}");
+        let requested = Files::locate(Some(Path::new("/nowhere/1")), None, None)
             .read()
             .err()
             .unwrap()
             .to_string();
-        assert!(asked.starts_with("kubeconfig /nowhere/1 cannot be read"), "{asked}");
+        assert!(requested.starts_with("failed to read kubeconfig /nowhere/1"), "{requested}");
     }
 
     #[test]
@@ -660,7 +657,7 @@ users:
                 .err()
                 .unwrap();
             assert!(
-                error.ends_with("holds a line break or another character that cannot be sent"),
+                error.ends_with("contains a line break or another invalid character"),
                 "{error}"
             );
         }
@@ -680,13 +677,13 @@ users:
             (
                 "server: 'https://a', certificate-authority-data: bm90aGluZw==",
                 "",
-                "holds no certificate",
+                "contains no certificate",
             ),
             ("server: 'https://a', certificate-authority: /nowhere", "", "failed to read"),
             ("server: 'https://a', proxy-url: 'ftp://p'", "", "its proxy-url is not a valid URL"),
             ("server: 'https://a'", "token: t, username: ann", "only one of them can be used"),
             ("server: 'https://a'", "client-certificate-data: YQ==", "without a key"),
-            ("server: 'https://a'", "exec: {apiVersion: v1, command: x}", "has apiVersion"),
+            ("server: 'https://a'", "exec: {apiVersion: v1, command: x}", "invalid apiVersion"),
             (
                 "server: 'https://a'",
                 "auth-provider: {name: gcp}",

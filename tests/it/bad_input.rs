@@ -194,32 +194,32 @@ fn rejects_unusable_kubeconfigs() {
         (
             "status -n shop --kubeconfig {dir}/nowhere",
             &[],
-            "error: kubeconfig {dir}/nowhere cannot be read: No such file or directory (os error 2)\n",
+            "error: failed to read kubeconfig {dir}/nowhere: No such file or directory (os error 2)\n",
         ),
         (
             "status -n shop",
             &[("KUBECONFIG", "{dir}/nowhere")],
-            "error: there is no kubeconfig (kubeconfig {dir}/nowhere): log in with `oc login SERVER`, or name one with --kubeconfig\n",
+            "error: no kubeconfig found (kubeconfig {dir}/nowhere): log in with `oc login SERVER`, or set --kubeconfig\n",
         ),
         (
             "status -n shop --kubeconfig {dir}/broken.yaml",
             &[],
-            "error: kubeconfig {dir}/broken.yaml is not valid: look at line 2, column 9\n",
+            "error: kubeconfig {dir}/broken.yaml is invalid at line 2, column 9\n",
         ),
         (
             "status -n shop --kubeconfig {dir}/no-kubeconfig.yaml",
             &[],
-            "error: kubeconfig {dir}/no-kubeconfig.yaml is not valid: look at line 1, column 1\n",
+            "error: kubeconfig {dir}/no-kubeconfig.yaml is invalid at line 1, column 1\n",
         ),
         (
             "status -n shop --kubeconfig {dir}/no-context",
             &[],
-            "error: kubeconfig {dir}/no-context has no current context: choose one with --context or `oc config use-context NAME` (it has admin, dev, guest)\n",
+            "error: kubeconfig {dir}/no-context has no current context: set --context or run `oc config use-context NAME` (it has admin, dev, nobody)\n",
         ),
         (
             "status -n shop --context production",
             &[],
-            "error: kubeconfig {kubeconfig} has no context production: choose another with --context (it has admin, dev, guest)\n",
+            "error: kubeconfig {kubeconfig} has no context production: set --context (it has admin, dev, nobody)\n",
         ),
         (
             "status -n shop --cluster production",

@@ -60,7 +60,7 @@ impl Request {
             () if has("/pods") => "pod",
             () if has("/api/v1/user/") => "token's user",
             () if has("/namespaces/{namespace}") => "namespace",
-            () if has("selfsubjectaccessreviews") => "whether the user may",
+            () if has("selfsubjectaccessreviews") => "check permission to",
             () if has("/config") => "configuration",
             () => panic!("what is {self:?} about?"),
         }

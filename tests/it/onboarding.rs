@@ -33,7 +33,7 @@ fn names_next_step_without_cluster() {
     };
     assert_eq!(
         said("", &[]),
-        "error: there is no kubeconfig (kubeconfig /nowhere/config): log in with `oc login SERVER`, or name one with --kubeconfig\n"
+        "error: no kubeconfig found (kubeconfig /nowhere/config): log in with `oc login SERVER`, or set --kubeconfig\n"
     );
     let context = "hint: context dev uses this server: list contexts with `oc config get-contexts`, and select another with --context\n";
     assert_eq!(
@@ -55,8 +55,8 @@ fn names_next_step_without_cluster() {
     assert_eq!(
         said(server, &[proxy]),
         format!(
-            "error: could not list QuayIntegrations: no answer from {server} by way of proxy http://127.0.0.1:1 while connecting: \
-             Connection refused (os error 111)\nhint: to bypass the proxy, add the host to NO_PROXY\n"
+            "error: could not list QuayIntegrations: no answer from {server} via proxy http://127.0.0.1:1 while connecting: \
+             Connection refused (os error 111)\nhint: if it is to be reached without the proxy, put its name into NO_PROXY\n"
         )
     );
     assert_eq!(said(server, &[proxy, ("NO_PROXY", "localhost,.example.invalid")]), nameless);
@@ -73,7 +73,7 @@ fn names_login_command_with_server_when_session_expired() {
     assert_eq!(
         run.stderr,
         format!(
-            "error: could not list QuayIntegrations: {server} does not accept the login, or it has expired; log in again: oc login {server}\n"
+            "error: could not list QuayIntegrations: {server} rejected the credentials, which might have expired; log in again: oc login {server}\n"
         )
     );
 }

@@ -23,9 +23,9 @@ fn everything(world: &World) -> Command<'_> {
 /// Runs two commands at once. The second may fail with these messages.
 fn at_once(one: Command<'_>, other: Command<'_>) {
     const OTHERS_WERE_FASTER: [&str; 5] = [
-        "changed meanwhile",
-        "there is one already, and it is not the same",
-        "another process may be changing the same objects",
+        "the object was modified",
+        "another object of this name exists",
+        "somebody else may be at the same work",
         "default permission",
         "Remaining in",
     ];
@@ -190,13 +190,13 @@ fn plans_nothing_from_unreadable_state() {
             "create",
             "authentication.k8s.io",
             "selfsubjectreviews",
-            Refused("could not find out who the user is"),
+            Refused("could not read the current user"),
         ),
         (
             "create",
             "authorization.k8s.io",
             "selfsubjectaccessreviews",
-            Done("could not find out whether the user may"),
+            Done("could not check permission to"),
         ),
         ("list", "apps", "deployments", Done("")),
         (

@@ -221,7 +221,7 @@ fn status_update_is_no_conflict() {
     let edited = json!({ "spec": { "replicas": 1 } });
     let run =
         world.interfere("PATCH", "/deployments/oc-quay", update(), || change("oc-quay", edited));
-    assert!(run.code == Some(1) && run.said().contains("it was changed meanwhile"), "{run:#?}");
+    assert!(run.code == Some(1) && run.said().contains("the object was modified"), "{run:#?}");
     let status = json!({ "status": { "observedGeneration": 9 } });
     let run = world
         .interfere("PATCH", "/deployments/oc-quay", update(), || change("oc-quay/status", status));

@@ -36,7 +36,7 @@ fn reports_olm_v1_problems_in_its_words() {
             &[
                 "Progressing (Retrying)",
                 "no bundles found for package",
-                "OLM could not install it, and tries again",
+                "OLM failed to install it and will retry",
             ],
         ),
         (

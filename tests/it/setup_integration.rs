@@ -144,7 +144,11 @@ fn does_not_overwrite_concurrent_changes() {
     };
     world.cluster_traffic().fault(Fault::on("PATCH", "quayintegrations").times(1).before(deny));
     let run = world.setup(&["--controller=none", "--deny", "mine", "-o", "json"]).ends_with(1);
-    assert!(run.step("integration").to_string().contains("meanwhile"), "{}", run.stdout);
+    assert!(
+        run.step("integration").to_string().contains("the object was modified"),
+        "{}",
+        run.stdout
+    );
     assert_eq!(spec(&world)["denylistNamespaces"], json!(["theirs"]));
 
     let Some(world) = World::stand_in_bare(Options::default(), why) else { return };

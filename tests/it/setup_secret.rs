@@ -207,8 +207,8 @@ fn does_not_overwrite_concurrently_changed_secret() {
         .setup(&["--controller=none", "--replace-token", "-o", "json"])
         .env("OC_QUAY_TOKEN", &other)
         .ends_with(1);
-    assert!(run.step("secret").to_string().contains("meanwhile"), "{}", run.stdout);
-    assert_eq!(data(&secret(&world), "token").as_deref(), Some("other-token"));
+    assert!(run.step("secret").to_string().contains("the object was modified"), "{}", run.stdout);
+    assert_eq!(data(&secret(&world), "token").as_deref(), Some("somebody-elses"));
     world.clear_faults();
     world.setup(&["--controller=none", "--replace-token"]).env("OC_QUAY_TOKEN", &other).succeeds();
     assert_eq!(data(&secret(&world), "token"), Some(other));

@@ -241,7 +241,7 @@ fn keeps_credentials_added_after_the_plan() {
         }),
     );
     let run = world.oc_quay(&["unlink", "-n", "shop", "--yes"]).ends_with(1);
-    assert!(run.stdout.contains("it was changed meanwhile"), "{}", run.stdout);
+    assert!(run.stdout.contains("the object was modified"), "{}", run.stdout);
     assert_eq!(world.content("shop", secret), config);
     let run = world.oc_quay(&["unlink", "-n", "shop", "--yes", "-o", "json"]).ends_with(2);
     assert_eq!(run.codes(), ["OQ318"]);

@@ -136,7 +136,10 @@ fn deletes_a_secret_only_as_it_was_read() {
         secret["data"]["theirs"] = json!("eA==")
     });
     let error = delete(&seen).unwrap_err();
-    assert!(error.is_conflict() && error.to_string().contains("changed meanwhile"), "{error}");
+    assert!(
+        error.is_conflict() && error.to_string().contains("the object was modified"),
+        "{error}"
+    );
     let mut another = stored(&stage);
     another["metadata"]["uid"] = json!("another");
     assert!(delete(&another).unwrap_err().is_conflict());
