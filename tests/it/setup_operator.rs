@@ -262,7 +262,7 @@ fn problems() -> [Case; 5] {
             trouble: Trouble::CatalogUnhealthy,
             reported: &[
                 "CatalogSourcesUnhealthy",
-                "a catalog does not answer: see oc get catalogsources,pods -n openshift-marketplace",
+                "a catalog is unavailable: see oc get catalogsources,pods -n openshift-marketplace",
             ],
             remedy: &[],
         },
@@ -273,7 +273,7 @@ fn problems() -> [Case; 5] {
             reported: &[
                 "ConstraintsNotSatisfiable",
                 "clusterserviceversion other.v1 provides the same API",
-                "no version of the operator fits",
+                "no version of the operator can be installed",
             ],
             remedy: &[],
         },
@@ -297,7 +297,7 @@ fn problems() -> [Case; 5] {
                 "ClusterServiceVersion openshift-operators/",
                 "Failed (InstallCheckFailed)",
                 "install timeout",
-                "look at its Deployment",
+                "check its Deployment",
             ],
             remedy: &[],
         },
