@@ -56,16 +56,16 @@ const KNOWN_CONDITIONS: [KnownCondition; 22] = [
     ),
     lasting(
         "ConstraintsNotSatisfiable",
-        "no version object the operator fits: the catalog may lack the package or the channel, or another Subscription or \
-         ClusterServiceVersion in the namespace stands in the way",
+        "no version of the operator can be installed: the package or channel might be missing from the catalog, or \
+         another Subscription or ClusterServiceVersion in the namespace might conflict",
     ),
     transient("ErrorPreventedResolution", "OLM failed to read the catalogs and will retry"),
     lasting(
         "BundleUnpackFailed",
-        "the image object the operator's bundle cannot be pulled or unpacked: check the jobs in the catalog's namespace",
+        "the image of the operator's bundle cannot be pulled or unpacked: check the jobs in the catalog's namespace",
     ),
-    lasting("ErrorPreventedUnpacking", "the image object the operator's bundle cannot be unpacked"),
-    lasting("InstallComponentFailed", "one object the operator's objects could not be created"),
+    lasting("ErrorPreventedUnpacking", "the image of the operator's bundle cannot be unpacked"),
+    lasting("InstallComponentFailed", "one of the operator's objects could not be created"),
     lasting(
         "InstallCheckFailed",
         "the operator was installed, but its pods did not become ready in time: check its Deployment",
@@ -90,7 +90,7 @@ const KNOWN_CONDITIONS: [KnownCondition; 22] = [
     ),
     lasting(
         "UnsupportedOperatorGroup",
-        "the OperatorGroup object the namespace selects namespaces, and this operator must watch all object them",
+        "the OperatorGroup of the namespace selects namespaces, and this operator must watch all of them",
     ),
     lasting("NoOperatorGroup", "the namespace has no OperatorGroup, which is required"),
     lasting(

@@ -224,12 +224,12 @@ fn rejects_unusable_kubeconfigs() {
         (
             "status -n shop --cluster production",
             &[],
-            "error: kubeconfig {kubeconfig} has no cluster production: choose one that it has with --cluster, or another context with --context\n",
+            "error: kubeconfig {kubeconfig} has no cluster production: set another --cluster or --context\n",
         ),
         (
             "status -n shop --user other",
             &[],
-            "error: kubeconfig {kubeconfig} has no user other: choose one that it has with --user\n",
+            "error: kubeconfig {kubeconfig} has no user somebody: set another --user\n",
         ),
     ]);
 }

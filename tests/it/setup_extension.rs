@@ -43,7 +43,7 @@ fn reports_olm_v1_problems_in_its_words() {
             Trouble::InstallPlanFails("exceeded quota".into()),
             &["Progressing (Retrying)", "exceeded quota"],
         ),
-        (blocked, &["Progressing (Blocked)", "webhook is not supported", "does not try again"]),
+        (blocked, &["Progressing (Blocked)", "webhook is not supported", "will not retry"]),
     ];
     for (trouble, reported) in cases {
         let Some(world) = world() else { return };
